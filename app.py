@@ -1,0 +1,49 @@
+"""The diagram in code: which stacks there are, and what each is given."""
+
+from typing import Any
+
+import aws_cdk as cdk
+
+from stacks.backbone import Backbone
+from stacks.checkout import Checkout
+from stacks.constructs.packaging import Target
+from stacks.environment import environment_named
+from stacks.inventory import Inventory
+from stacks.orders import Orders
+from stacks.payments import Payments
+from stacks.review import review
+
+app = cdk.App()
+environment = environment_named(app.node.try_get_context("stage"))
+target = Target(app.node.try_get_context("orderflow:target") or Target.LAMBDA)
+
+
+def identity(context: str) -> dict[str, Any]:
+    """What tells the stacks of one stage from those of another in the same account."""
+    return {
+        "stack_name": f"orderflow-{environment.name}-{context}",
+        "description": f"Orderflow, an event-driven shop: {context} ({environment.name})",
+        "termination_protection": environment.keeps_data,
+    }
+
+
+backbone = Backbone(app, "Backbone", environment=environment, target=target, **identity("backbone"))
+platform = backbone.platform
+inventory = Inventory(app, "Inventory", platform=platform, **identity("inventory"))
+payments = Payments(app, "Payments", platform=platform, **identity("payments"))
+orders = Orders(app, "Orders", platform=platform, **identity("orders"))
+Checkout(
+    app,
+    "Checkout",
+    platform=platform,
+    reserve_stock=inventory.reserve_stock,
+    release_stock=inventory.release_stock,
+    authorize_payment=payments.authorize_payment,
+    refund_payment=payments.refund_payment,
+    confirm_order=orders.confirm_order,
+    reject_order=orders.reject_order,
+    **identity("checkout"),
+)
+
+review(app)
+app.synth()

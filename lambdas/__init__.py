@@ -1,0 +1,1 @@
+"""What runs in AWS Lambda: one package per context, and the kernel they share."""

@@ -1,0 +1,1 @@
+"""Checkout: the saga from a placed order to its confirmation or rejection."""

@@ -1,0 +1,103 @@
+"""Consumers: a queue's messages to typed events, one by one, each acknowledged for itself."""
+
+from collections.abc import Callable
+from functools import cache, update_wrapper
+from typing import Any, Generic
+
+import msgspec
+from aws_lambda_powertools.utilities.batch import (
+    BatchProcessor,
+    EventType,
+    process_partial_response,
+)
+from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from lambdas.eventing import aws, telemetry
+from lambdas.eventing.event import CloudEvent, Delivery, E
+from lambdas.eventing.settings import Settings
+from lambdas.eventing.transaction import AlreadyProcessed
+
+
+class Unprocessable(Exception):
+    """The content is wrong and no retry will mend it: the message is parked at once."""
+
+
+class ConsumerSettings(Settings, frozen=True, kw_only=True):
+    """What the kernel itself needs in a consumer."""
+
+    dead_letter_queue_url: str
+
+
+class _BusMessage(msgspec.Struct, frozen=True):
+    """The part of a message from the event bus that matters here."""
+
+    detail: CloudEvent
+
+
+class Consumer(Generic[E]):
+    """The Lambda entry of a consumer; also tells its stack what it `consumes`."""
+
+    def __init__(self, react: Callable[[Delivery[E]], None], consumes: tuple[type[E], ...]) -> None:
+        update_wrapper(self, react)
+        self.consumes = consumes
+        self.name = react.__module__.removeprefix("lambdas.")
+        self._react = react
+
+    def __call__(self, event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
+        """Handles a batch of SQS records and reports those that are to be delivered again."""
+        processor = BatchProcessor(EventType.SQS, raise_on_entire_batch_failure=False)
+        try:
+            return process_partial_response(event, self._handle, processor, context)
+        finally:
+            telemetry.flush()
+
+    def _handle(self, record: SQSRecord) -> None:
+        try:
+            delivery = self._decode(record)
+        except msgspec.MsgspecError as error:
+            _park(record, f"{self.name} cannot read it: {error}")
+            return
+        with telemetry.tracing(delivery, event_type=delivery.event.detail_type()) as logger:
+            try:
+                self._react(delivery)
+            except AlreadyProcessed:
+                logger.info("duplicate acknowledged")
+                telemetry.count("DuplicateEvents")
+            except Unprocessable as error:
+                _park(record, f"{self.name} cannot process it: {error}")
+            except Exception:
+                # The partial batch response hides the error from Lambda's own log.
+                logger.exception("event failed and will be delivered again")
+                telemetry.count("FailedEvents")
+                raise
+            else:
+                telemetry.count("ProcessedEvents")
+
+    def _decode(self, record: SQSRecord) -> Delivery[E]:
+        message = msgspec.json.decode(record.body, type=_BusMessage)
+        return message.detail.deliver_to(self.name, self.consumes)
+
+
+def consumer(
+    *consumes: type[E],
+) -> Callable[[Callable[[Delivery[E]], None]], Consumer[E]]:
+    """Makes a function of one delivery the handler of a queue with events of these types."""
+    return lambda react: Consumer(react, consumes)
+
+
+@cache
+def _settings() -> ConsumerSettings:
+    return ConsumerSettings.from_environ()
+
+
+def _park(record: SQSRecord, reason: str) -> None:
+    """Moves a message straight to the dead-letter queue, with the reason as an attribute."""
+    aws.sqs().send_message(
+        QueueUrl=_settings().dead_letter_queue_url,
+        MessageBody=record.body,
+        MessageAttributes={"Reason": {"DataType": "String", "StringValue": reason[:1024]}},
+    )
+    telemetry.logger().error("message parked", reason=reason, message_id=record.message_id)
+    telemetry.count("ParkedMessages")

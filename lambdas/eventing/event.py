@@ -1,0 +1,132 @@
+"""Events: facts as frozen classes, and as CloudEvents 1.0 on the wire."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, ClassVar, Generic, Literal, Self, TypeVar
+from uuid import uuid4
+
+import msgspec
+from msgspec import Meta, Struct
+
+MAX_EVENT_BYTES = 256 * 1024
+"""The size every hop takes: SNS and its subscribers accept 256 KiB, the bus and SQS more.
+https://docs.aws.amazon.com/sns/latest/dg/sns-large-payload-raw-message-delivery.html"""
+
+
+class EventTooLarge(ValueError):
+    """An event that some hop would refuse. Put the bulk in S3 and let the event refer to it."""
+
+
+class Event(Struct, frozen=True, kw_only=True):
+    """A fact that one context publishes, named in the past tense.
+
+    A subclass names its context in `source` and its aggregate in `subject`. A breaking change is a
+    new class with the next `version`, published beside the old one.
+    """
+
+    source: ClassVar[str]
+    version: ClassVar[int] = 1
+
+    @classmethod
+    def detail_type(cls) -> str:
+        """The name on the bus: the class and its major version, such as `OrderPlaced.v1`."""
+        return f"{cls.__name__}.v{cls.version}"
+
+    @property
+    def subject(self) -> str:
+        """The id of the aggregate that the fact is about."""
+        raise NotImplementedError(f"{type(self).__name__} names no subject")
+
+
+E = TypeVar("E", bound=Event)
+EventTypes = tuple[type[E], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cause:
+    """Why something happens: ties what it publishes to the request and the event behind it."""
+
+    correlation_id: str
+    causation_id: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delivery(Cause, Generic[E]):
+    """One delivery of an event to one consumer. The same event may be delivered again.
+
+    `causation_id` is the id of the delivered event: it causes whatever is published in reaction.
+    """
+
+    event: E
+    consumer: str
+    envelope: "CloudEvent"
+
+    @property
+    def event_id(self) -> str:
+        """The id under which the inbox remembers this event."""
+        return self.envelope.id
+
+
+class CloudEvent(Struct, frozen=True, kw_only=True):
+    """The envelope, in the JSON format of CloudEvents 1.0 (structured mode).
+
+    https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md
+    """
+
+    specversion: Literal["1.0"] = "1.0"
+    id: str
+    source: str
+    type: str
+    time: Annotated[datetime, Meta(tz=True)]
+    subject: str
+    datacontenttype: Literal["application/json"] = "application/json"
+    correlationid: str
+    causationid: str | None = None
+    data: msgspec.Raw
+
+    @classmethod
+    def wrap(cls, event: Event, cause: Cause) -> Self:
+        """Gives `event` an id and the present time, and ties it to its cause."""
+        return cls(
+            id=str(uuid4()),
+            source=event.source,
+            type=event.detail_type(),
+            time=datetime.now(UTC),
+            subject=event.subject,
+            correlationid=cause.correlation_id,
+            causationid=cause.causation_id,
+            data=msgspec.Raw(msgspec.json.encode(event)),
+        )
+
+    def to_json(self) -> str:
+        """The envelope as JSON. Raises EventTooLarge over MAX_EVENT_BYTES."""
+        encoded = msgspec.json.encode(self)
+        if len(encoded) > MAX_EVENT_BYTES:
+            raise EventTooLarge(
+                f"{self.type} of {self.subject} has {len(encoded)} bytes, over {MAX_EVENT_BYTES}: "
+                "store the bulk in S3 and publish a reference"
+            )
+        return encoded.decode()
+
+    def deliver_to(self, consumer: str, event_types: EventTypes[E]) -> Delivery[E]:
+        """The typed event for `consumer`.
+
+        Raises msgspec.ValidationError when the type is none of `event_types` or the data do not
+        fit it. Unknown fields are ignored, so a publisher may add some at any time.
+        """
+        for event_type in event_types:
+            if (self.source, self.type) == (
+                event_type.source,
+                event_type.detail_type(),
+            ):
+                return Delivery(
+                    event=msgspec.json.decode(self.data, type=event_type),
+                    consumer=consumer,
+                    correlation_id=self.correlationid,
+                    causation_id=self.id,
+                    envelope=self,
+                )
+        expected = ", ".join(event_type.detail_type() for event_type in event_types)
+        raise msgspec.ValidationError(
+            f"{consumer} consumes {expected}, not {self.type} of {self.source}"
+        )

@@ -1,0 +1,47 @@
+"""Settings: what a stack tells a function, through environment variables and nothing else."""
+
+import os
+from collections.abc import Mapping
+from typing import Self
+
+import msgspec
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of each context's settings. A field `table_name` is the variable `TABLE_NAME`."""
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str] | None = None) -> Self:
+        """Reads the fields from `environ` (the process's by default).
+
+        Raises RuntimeError naming the variable that is missing or malformed.
+        """
+        environ = os.environ if environ is None else environ
+        found = {
+            field: environ[field.upper()]
+            for field in cls.__struct_fields__
+            if field.upper() in environ
+        }
+        try:
+            return msgspec.convert(found, cls, strict=False)
+        except msgspec.ValidationError as error:
+            raise RuntimeError(
+                f"environment of {cls.__module__}.{cls.__qualname__}: {error} "
+                "(variables are the field names in capitals, set by the stack)"
+            ) from error
+
+    def as_environment(self) -> dict[str, str]:
+        """The same settings as environment variables; values may be CDK tokens."""
+        return {
+            field.upper(): str(getattr(self, field))
+            for field in self.__struct_fields__
+            if getattr(self, field) is not None
+        }
+
+
+class TableSettings(Settings, frozen=True, kw_only=True):
+    """What a function that commits to its context's table needs."""
+
+    table_name: str
+    inbox_days: int
+    """How long a processed event is remembered: longer than any replay or redrive can reach."""

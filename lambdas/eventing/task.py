@@ -1,0 +1,79 @@
+"""Workflow tasks: functions that a state machine calls with the event that started it."""
+
+from collections.abc import Callable
+from functools import update_wrapper
+from typing import Any, Generic
+
+import msgspec
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from lambdas.eventing import telemetry
+from lambdas.eventing.event import CloudEvent, Delivery, E
+
+
+class Refusal(Exception):
+    """A business answer of "no", named by its class and given a reason code as its message.
+
+    The workflow catches it by the class's name; its compensation reads the reason. Retrying is
+    pointless, so no retrier names a refusal.
+    """
+
+
+class Failure(msgspec.Struct, frozen=True, rename="pascal"):
+    """The error that a state caught, as Step Functions hands it to the next state.
+
+    https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
+    """
+
+    error: str
+    cause: str
+
+    @property
+    def reason(self) -> str:
+        """The reason code of a Refusal, or the error's name for any other error."""
+        try:
+            return msgspec.json.decode(self.cause, type=_LambdaError).errorMessage
+        except msgspec.MsgspecError:
+            return self.error
+
+
+class _LambdaError(msgspec.Struct, frozen=True):
+    """https://docs.aws.amazon.com/lambda/latest/dg/python-exceptions.html"""
+
+    errorMessage: str  # noqa: N815 - the name on the wire
+
+
+class TaskInput(msgspec.Struct, frozen=True):
+    """What each task gets: the event that the workflow is about and, in compensation, why."""
+
+    detail: CloudEvent
+    failure: Failure | None = None
+
+
+class Task(Generic[E]):
+    """The Lambda entry of a workflow task."""
+
+    def __init__(
+        self, perform: Callable[[Delivery[E], Failure | None], None], about: type[E]
+    ) -> None:
+        update_wrapper(self, perform)
+        self.name = perform.__module__.removeprefix("lambdas.")
+        self._perform = perform
+        self._about = about
+
+    def __call__(self, event: dict[str, Any], context: LambdaContext) -> None:
+        """Runs the task. Raises what it raises: the workflow decides by the error's name."""
+        request = msgspec.convert(event, TaskInput)
+        delivery = request.detail.deliver_to(self.name, (self._about,))
+        with telemetry.tracing(delivery, event_type=self._about.detail_type()):
+            try:
+                self._perform(delivery, request.failure)
+            finally:
+                telemetry.flush()
+
+
+def task(
+    about: type[E],
+) -> Callable[[Callable[[Delivery[E], Failure | None], None]], Task[E]]:
+    """Makes a function of a delivery, and of the failure to compensate, a workflow's task."""
+    return lambda perform: Task(perform, about)

@@ -1,0 +1,46 @@
+"""Logs that tell which event led where, and metrics that cost no API call."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+
+from aws_lambda_powertools.logging import Logger
+from aws_lambda_powertools.metrics import Metrics, MetricUnit
+
+from lambdas.eventing.event import Cause
+
+_NAMESPACE = "Orderflow"
+
+
+@cache
+def logger() -> Logger:
+    """The logger: JSON lines, service and level from the function's environment."""
+    return Logger()
+
+
+@cache
+def _metrics() -> Metrics:
+    return Metrics(namespace=_NAMESPACE)
+
+
+@contextmanager
+def tracing(cause: Cause, **keys: str) -> Iterator[Logger]:
+    """Puts the ids of `cause` and `keys` into each log line of the block."""
+    ids = {
+        "correlation_id": cause.correlation_id,
+        "causation_id": cause.causation_id,
+        **keys,
+    }
+    with logger().append_context_keys(**ids):
+        yield logger()
+
+
+def count(name: str, amount: int = 1) -> None:
+    """Adds `amount` to the metric `name` of this service; sent with `flush`."""
+    _metrics().add_metric(name=name, unit=MetricUnit.Count, value=amount)
+
+
+def flush() -> None:
+    """Writes the collected metrics to the log in CloudWatch's embedded metric format."""
+    if _metrics().metric_set:
+        _metrics().flush_metrics()

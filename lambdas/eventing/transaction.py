@@ -1,0 +1,195 @@
+"""One transaction: the effect, the inbox key and the outbox events, all or nothing."""
+
+import random
+import time
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from botocore.exceptions import ClientError
+
+from lambdas.eventing import aws
+from lambdas.eventing.attributes import Item, from_attributes, to_attributes
+from lambdas.eventing.event import Cause, CloudEvent, Delivery, E, Event
+from lambdas.eventing.settings import TableSettings
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
+
+MAX_OPERATIONS = 100
+"""Operations in one transaction.
+https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html"""
+
+OUTBOX_DAYS = 14
+"""How long a published event stays readable in its table, for whoever has to publish it again."""
+
+_ATTEMPTS = 8
+_FIRST_PAUSE_S = 0.025
+_LONGEST_PAUSE_S = 1.0
+_PASSING = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
+_INBOX = "inbox"
+
+Key = tuple[str, str]
+"""Partition key and sort key."""
+
+
+class AlreadyProcessed(Exception):
+    """The inbox holds this event already: a duplicate, to be acknowledged as done."""
+
+
+class ConditionFailed(Exception):
+    """Conditions of the effect did not hold, and nothing was written. `labels` says which ones."""
+
+    def __init__(self, labels: Iterable[str]) -> None:
+        self.labels = frozenset(labels)
+        super().__init__(f"conditions failed: {', '.join(sorted(self.labels))}")
+
+
+class Contention(Exception):
+    """Others kept changing the same items, or the table was throttled. Trying later may help."""
+
+
+class Transaction:
+    """Collects writes to one context's table and commits them at once."""
+
+    def __init__(self, settings: TableSettings, cause: Cause) -> None:
+        self._settings = settings
+        self._cause = cause
+        self._operations: list[TransactWriteItemTypeDef] = []
+        self._labels: list[str] = []
+
+    @classmethod
+    def reacting_to(cls, delivery: Delivery[E], settings: TableSettings) -> Self:
+        """A transaction that commits once per event, however often the event is delivered."""
+        transaction = cls(settings, delivery)
+        transaction.once(delivery.consumer, delivery.event_id)
+        return transaction
+
+    def once(self, consumer: str, key: str) -> None:
+        """Lets the commit succeed only the first time for (`consumer`, `key`)."""
+        inbox_key = f"INBOX#{consumer}#{key}"
+        expires_at = _expiry(self._settings.inbox_days)
+        self.create(
+            (inbox_key, inbox_key),
+            {"kind": "inbox", "expires_at": expires_at},
+            label=_INBOX,
+        )
+
+    def create(self, key: Key, item: Mapping[str, Any], *, label: str = "create") -> None:
+        """Writes a new item; the commit fails if there is one under `key`."""
+        self.put(key, item, condition="attribute_not_exists(pk)", label=label)
+
+    def put(
+        self,
+        key: Key,
+        item: Mapping[str, Any],
+        *,
+        condition: str | None = None,
+        values: Mapping[str, Any] | None = None,
+        names: Mapping[str, str] | None = None,
+        label: str = "put",
+    ) -> None:
+        """Writes an item, replacing one under the same key if `condition` holds."""
+        put = {"Item": to_attributes({"pk": key[0], "sk": key[1], **item})}
+        self._add("Put", put, condition, values, names, label)
+
+    def update(
+        self,
+        key: Key,
+        expression: str,
+        *,
+        values: Mapping[str, Any],
+        condition: str | None = None,
+        names: Mapping[str, str] | None = None,
+        label: str = "update",
+    ) -> None:
+        """Changes an item if `condition` holds."""
+        update = {
+            "Key": to_attributes({"pk": key[0], "sk": key[1]}),
+            "UpdateExpression": expression,
+        }
+        self._add("Update", update, condition, values, names, label)
+
+    def publish(self, key: Key, event: Event) -> None:
+        """Adds `event` to the outbox, beside the item of its aggregate under `key`.
+
+        It shares the aggregate's partition key, so the stream hands an aggregate's events to the
+        relay in the order of their commits.
+        """
+        envelope = CloudEvent.wrap(event, self._cause)
+        item = {
+            "kind": "outbox",
+            "source": envelope.source,
+            "detail_type": envelope.type,
+            "detail": envelope.to_json(),
+            "expires_at": _expiry(OUTBOX_DAYS),
+        }
+        self.put((key[0], f"OUTBOX#{envelope.id}"), item, label="outbox")
+
+    def commit(self) -> None:
+        """Writes everything, or nothing.
+
+        Raises AlreadyProcessed, ConditionFailed, or Contention after several tries with growing,
+        jittered pauses. Other errors of DynamoDB pass through.
+        """
+        for attempt in range(_ATTEMPTS):
+            try:
+                aws.dynamodb().transact_write_items(TransactItems=self._operations)
+                return
+            except ClientError as error:
+                self._raise_unless_passing(error)
+            ceiling = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2**attempt)
+            time.sleep(random.uniform(0, ceiling))  # noqa: S311 - jitter, not a secret
+        raise Contention(f"{len(self._operations)} items stayed contended for {_ATTEMPTS} attempts")
+
+    def _add(
+        self,
+        operation: Literal["Put", "Update"],
+        request: dict[str, Any],
+        condition: str | None,
+        values: Mapping[str, Any] | None,
+        names: Mapping[str, str] | None,
+        label: str,
+    ) -> None:
+        request["TableName"] = self._settings.table_name
+        if condition:
+            request["ConditionExpression"] = condition
+        if names:
+            request["ExpressionAttributeNames"] = dict(names)
+        if values:
+            request["ExpressionAttributeValues"] = to_attributes(values)
+        self._operations.append({operation: request})
+        self._labels.append(label)
+
+    def _raise_unless_passing(self, error: ClientError) -> None:
+        code = error.response["Error"]["Code"]
+        if code == "TransactionInProgressException":
+            return
+        if code != "TransactionCanceledException":
+            raise error
+        reasons = [reason.get("Code") for reason in error.response["CancellationReasons"]]  # type: ignore[typeddict-item]
+        failed = [
+            label
+            for label, reason in zip(self._labels, reasons, strict=True)
+            if reason == "ConditionalCheckFailed"
+        ]
+        if _INBOX in failed:
+            raise AlreadyProcessed from error
+        if failed:
+            raise ConditionFailed(failed) from error
+        if not _PASSING.intersection(reasons):
+            raise error
+
+
+def read(settings: TableSettings, key: Key) -> Item | None:
+    """The item under `key` as of now (strongly consistent), or None."""
+    found = aws.dynamodb().get_item(
+        TableName=settings.table_name,
+        Key=to_attributes({"pk": key[0], "sk": key[1]}),
+        ConsistentRead=True,
+    )
+    return from_attributes(found["Item"]) if "Item" in found else None
+
+
+def _expiry(days: int) -> int:
+    return int((datetime.now(UTC) + timedelta(days=days)).timestamp())

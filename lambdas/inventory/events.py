@@ -1,0 +1,84 @@
+"""What inventory publishes: stock and prices."""
+
+from typing import Annotated, ClassVar
+
+from msgspec import Meta, Struct
+
+from lambdas.eventing.event import Event
+
+Sku = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._/+:-]{0,63}$(?!\n)",
+        description="Stock keeping unit: 1 to 64 letters, digits and . _ / + : -",
+        examples=["MUG-BLUE"],
+    ),
+]
+Currency = Annotated[
+    str,
+    Meta(pattern=r"^[A-Z]{3}$(?!\n)", description="ISO 4217 code", examples=["EUR"]),
+]
+MAX_MINOR = 10**12
+Minor = Annotated[
+    int,
+    Meta(ge=0, le=MAX_MINOR, description="Money in minor units (cents)", examples=[1250]),
+]
+
+
+class ItemEvent(Event, frozen=True, kw_only=True):
+    """Base of what happens to an item of the range."""
+
+    source: ClassVar[str] = "orderflow.inventory"
+
+    sku: Sku
+
+    @property
+    def subject(self) -> str:
+        """The item's SKU."""
+        return self.sku
+
+
+class ItemPriced(ItemEvent, frozen=True, kw_only=True):
+    """An item has a new price. Of two, the one with the higher revision is the later."""
+
+    unit_price_minor: Minor
+    currency: Currency
+    revision: Annotated[int, Meta(ge=1, description="Counts the item's prices")]
+
+
+class StockReplenished(ItemEvent, frozen=True, kw_only=True):
+    """Units of an item arrived."""
+
+    quantity: Annotated[int, Meta(ge=1, description="Units that arrived")]
+
+
+class Reserved(Struct, frozen=True, kw_only=True):
+    """Units of one item, held for an order."""
+
+    sku: Sku
+    quantity: Annotated[int, Meta(ge=1)]
+
+
+class ReservationEvent(Event, frozen=True, kw_only=True):
+    """Base of what happens to the stock that is held for an order."""
+
+    source: ClassVar[str] = "orderflow.inventory"
+
+    order_id: str
+    items: tuple[Reserved, ...]
+
+    @property
+    def subject(self) -> str:
+        """The order's id."""
+        return self.order_id
+
+
+class StockReserved(ReservationEvent, frozen=True, kw_only=True):
+    """All units of an order are held for it."""
+
+
+class StockReleased(ReservationEvent, frozen=True, kw_only=True):
+    """The units that were held for an order are for sale again."""
+
+
+PUBLISHED = (ItemPriced, StockReplenished, StockReserved, StockReleased)

@@ -1,0 +1,257 @@
+"""Inventory's table: stock per SKU, and one reservation per order.
+
+A reservation larger than a transaction is taken in chunks. Its item counts the chunks taken, in the
+same transactions as the stock, so that a crash between two chunks is resumed or undone exactly.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from lambdas.eventing.event import Cause
+from lambdas.eventing.task import Refusal
+from lambdas.eventing.transaction import (
+    ConditionFailed,
+    Contention,
+    Key,
+    Transaction,
+    read,
+)
+from lambdas.inventory.domain import ReceivedItem, State, chunks
+from lambdas.inventory.events import (
+    ItemPriced,
+    Reserved,
+    StockReleased,
+    StockReplenished,
+    StockReserved,
+)
+from lambdas.inventory.settings import settings
+
+_TRIES = 5
+
+
+class StockRefused(Refusal):
+    """The order's stock cannot be held: it is out of stock, or was let go of before."""
+
+
+class _Reservation(msgspec.Struct, frozen=True):
+    """A reservation as stored: `taken` counts its chunks that are out of the stock."""
+
+    state: State
+    taken: int
+    items: tuple[Reserved, ...]
+    reason: str | None = None
+
+
+def receive(item: ReceivedItem, *, delivery_id: str, consumer: str, cause: Cause) -> None:
+    """Adds units to the stock and sets the price, once per delivery and SKU.
+
+    Raises AlreadyProcessed for a delivery that is known, Contention if others keep changing it.
+    """
+    key = _stock_key(item.sku)
+    for _ in range(_TRIES):
+        stock = read(settings(), key) or {}
+        price = (stock.get("unit_price_minor"), stock.get("currency"))
+        repriced = price != (item.unit_price_minor, item.currency)
+        revision = stock.get("price_revision", 0)
+        transaction = Transaction(settings(), cause)
+        transaction.once(consumer, f"{delivery_id}#{item.sku}")
+        transaction.update(
+            key,
+            "SET kind = :kind, unit_price_minor = :price, currency = :currency,"
+            " price_revision = :next ADD available :quantity, received :quantity, reserved :none",
+            condition="attribute_not_exists(pk) OR price_revision = :revision",
+            values={
+                ":kind": "stock",
+                ":price": item.unit_price_minor,
+                ":currency": item.currency,
+                ":revision": revision,
+                ":next": revision + repriced,
+                ":quantity": item.quantity,
+                ":none": 0,
+            },
+        )
+        if item.quantity:
+            transaction.publish(key, StockReplenished(sku=item.sku, quantity=item.quantity))
+        if repriced:
+            priced = ItemPriced(
+                sku=item.sku,
+                unit_price_minor=item.unit_price_minor,
+                currency=item.currency,
+                revision=revision + 1,
+            )
+            transaction.publish(key, priced)
+        try:
+            transaction.commit()
+            return
+        except ConditionFailed:
+            continue  # somebody else changed the price in between
+    raise Contention(f"the price of {item.sku} changed {_TRIES} times while receiving it")
+
+
+def reserve(order_id: str, items: tuple[Reserved, ...], cause: Cause) -> None:
+    """Holds all `items` for the order; does nothing if they are held already.
+
+    Raises StockRefused when an item is lacking, or when the reservation was released before. What
+    was taken by then stays taken until `release`.
+    """
+    parts = chunks(items)
+    for _ in range(len(parts) + _TRIES):
+        reservation = _reservation(order_id)
+        if reservation is None:
+            reservation = _Reservation(State.RESERVING, 0, items)
+        if reservation.state is State.RESERVED:
+            return
+        if reservation.state is not State.RESERVING:
+            raise StockRefused(reservation.reason or "released")
+        try:
+            _take(order_id, items, parts, reservation.taken, cause)
+            if reservation.taken == len(parts) - 1:
+                return
+        except ConditionFailed as failure:
+            if "reservation" not in failure.labels:
+                raise StockRefused("out_of_stock") from failure
+            # Another run of the same checkout, or a cancellation, got in between: look again.
+    raise Contention(f"the reservation of order {order_id} kept changing while it was made")
+
+
+def release(order_id: str, reason: str, cause: Cause) -> None:
+    """Puts back what is held for the order, and refuses it any stock from now on.
+
+    Safe to repeat, to run before the reservation, and to resume after a crash.
+    """
+    reservation = _close(order_id, reason, cause)
+    parts = chunks(reservation.items)
+    for index in reversed(range(reservation.taken)):
+        try:
+            _put_back(order_id, reservation, parts[index], index, cause)
+        except ConditionFailed as failure:
+            if failure.labels != {"reservation"}:
+                raise
+            # Another run of the same release has put this chunk back.
+
+
+def _take(
+    order_id: str,
+    items: tuple[Reserved, ...],
+    parts: Sequence[Sequence[Reserved]],
+    index: int,
+    cause: Cause,
+) -> None:
+    key = _reservation_key(order_id)
+    last = index == len(parts) - 1
+    transaction = Transaction(settings(), cause)
+    state = State.RESERVED if last else State.RESERVING
+    if index == 0:
+        stored = {
+            "kind": "reservation",
+            "state": state.value,
+            "taken": 1,
+            "items": msgspec.to_builtins(items),
+        }
+        transaction.create(key, stored, label="reservation")
+    else:
+        transaction.update(
+            key,
+            "SET #state = :state, taken = :taken",
+            condition="#state = :reserving AND taken = :index",
+            names={"#state": "state"},
+            values={
+                ":state": state.value,
+                ":taken": index + 1,
+                ":reserving": State.RESERVING.value,
+                ":index": index,
+            },
+            label="reservation",
+        )
+    for item in parts[index]:
+        transaction.update(
+            _stock_key(item.sku),
+            "ADD available :less, reserved :quantity",
+            condition="available >= :quantity",
+            values={":less": -item.quantity, ":quantity": item.quantity},
+            label="stock",
+        )
+    if last:
+        transaction.publish(key, StockReserved(order_id=order_id, items=items))
+    transaction.commit()
+
+
+def _close(order_id: str, reason: str, cause: Cause) -> _Reservation:
+    """Marks the reservation so that nothing more is taken for it, and returns it as it then is."""
+    key = _reservation_key(order_id)
+    for _ in range(_TRIES):
+        reservation = _reservation(order_id)
+        if reservation and reservation.state in {State.RELEASING, State.RELEASED}:
+            return reservation
+        transaction = Transaction(settings(), cause)
+        if reservation is None:
+            nothing = _Reservation(State.RELEASED, 0, (), reason)
+            stored = {"kind": "reservation", **msgspec.to_builtins(nothing)}
+            transaction.create(key, stored, label="reservation")
+        else:
+            transaction.update(
+                key,
+                "SET #state = :releasing, reason = :reason",
+                condition="#state = :state AND taken = :taken",
+                names={"#state": "state"},
+                values={
+                    ":releasing": State.RELEASING.value,
+                    ":reason": reason,
+                    ":state": reservation.state.value,
+                    ":taken": reservation.taken,
+                },
+                label="reservation",
+            )
+        try:
+            transaction.commit()
+        except ConditionFailed:
+            continue  # a checkout took another chunk in between: look again
+    raise Contention(f"the reservation of order {order_id} kept changing while it was released")
+
+
+def _put_back(
+    order_id: str,
+    reservation: _Reservation,
+    part: Sequence[Reserved],
+    index: int,
+    cause: Cause,
+) -> None:
+    key = _reservation_key(order_id)
+    transaction = Transaction(settings(), cause)
+    transaction.update(
+        key,
+        "SET #state = :state, taken = :index",
+        condition="#state = :releasing AND taken = :taken",
+        names={"#state": "state"},
+        values={
+            ":state": (State.RELEASING if index else State.RELEASED).value,
+            ":index": index,
+            ":releasing": State.RELEASING.value,
+            ":taken": index + 1,
+        },
+        label="reservation",
+    )
+    for item in part:
+        transaction.update(
+            _stock_key(item.sku),
+            "ADD available :quantity, reserved :less",
+            values={":less": -item.quantity, ":quantity": item.quantity},
+            label="stock",
+        )
+    if index == 0:
+        transaction.publish(key, StockReleased(order_id=order_id, items=reservation.items))
+    transaction.commit()
+
+
+def _reservation(order_id: str) -> _Reservation | None:
+    stored = read(settings(), _reservation_key(order_id))
+    return msgspec.convert(stored, _Reservation) if stored else None
+
+
+def _reservation_key(order_id: str) -> Key:
+    return (f"RESERVATION#{order_id}", "RESERVATION")
+
+
+def _stock_key(sku: str) -> Key:
+    return (f"STOCK#{sku}", "STOCK")

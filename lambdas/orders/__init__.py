@@ -1,0 +1,1 @@
+"""Orders: takes orders through an API and owns the status of each."""

@@ -1,0 +1,79 @@
+"""What orders publishes: the life of an order."""
+
+from typing import Annotated, ClassVar
+
+from msgspec import Meta, Struct
+
+from lambdas.eventing.event import Event
+from lambdas.inventory.events import Currency, Minor, Sku
+
+Quantity = Annotated[int, Meta(ge=1, le=100_000, description="Units", examples=[2])]
+Text = Annotated[str, Meta(min_length=1, max_length=120)]
+
+
+class Line(Struct, frozen=True, kw_only=True):
+    """Some units of one item at the price that the customer saw."""
+
+    sku: Sku
+    quantity: Quantity
+    unit_price_minor: Minor
+
+
+class Address(Struct, frozen=True, kw_only=True):
+    """Where the order goes."""
+
+    name: Text
+    street: Text
+    postal_code: Text
+    city: Text
+    country: Annotated[str, Meta(pattern=r"^[A-Z]{2}$(?!\n)", description="ISO 3166-1 alpha-2")]
+
+
+class OrderEvent(Event, frozen=True, kw_only=True):
+    """Base of what happens to an order."""
+
+    source: ClassVar[str] = "orderflow.orders"
+
+    order_id: str
+
+    @property
+    def subject(self) -> str:
+        """The order's id."""
+        return self.order_id
+
+
+class OrderPlaced(OrderEvent, frozen=True, kw_only=True):
+    """A customer ordered at prices that the shop agreed to. Carries all that checkout needs."""
+
+    customer_id: str
+    currency: Currency
+    total_minor: Minor
+    lines: Annotated[tuple[Line, ...], Meta(min_length=1, max_length=200)]
+    shipping_address: Address
+    payment_token: Annotated[str, Meta(min_length=1, max_length=128)]
+
+
+class OrderConfirmed(OrderEvent, frozen=True, kw_only=True):
+    """Stock is reserved and payment authorized: the order can be shipped."""
+
+    customer_id: str
+    currency: Currency
+    total_minor: Minor
+    lines: tuple[Line, ...]
+    shipping_address: Address
+
+
+class OrderRejected(OrderEvent, frozen=True, kw_only=True):
+    """The order could not be fulfilled. Nothing is reserved and nothing is charged."""
+
+    customer_id: str
+    reason: str
+
+
+class OrderCancelled(OrderEvent, frozen=True, kw_only=True):
+    """The customer withdrew. Whoever holds something for the order lets go of it."""
+
+    customer_id: str
+
+
+PUBLISHED = (OrderPlaced, OrderConfirmed, OrderRejected, OrderCancelled)

@@ -1,0 +1,12 @@
+"""Keep the price list: orders' own copy of what items cost."""
+
+from lambdas.eventing.consumer import consumer
+from lambdas.eventing.event import Delivery
+from lambdas.inventory.events import ItemPriced
+from lambdas.orders import order_store
+
+
+@consumer(ItemPriced)
+def handler(delivery: Delivery[ItemPriced]) -> None:
+    """Later prices win, in whatever order they arrive."""
+    order_store.keep_price(delivery)

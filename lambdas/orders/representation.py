@@ -1,0 +1,26 @@
+"""An order as its customer sees it, and how a request finds it."""
+
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+
+from lambdas.eventing.http import Problem, Request
+from lambdas.orders import order_store
+from lambdas.orders.order_store import Order
+
+
+def represent(order: Order) -> dict[str, Any]:
+    """The public view of an order."""
+    view: dict[str, Any] = msgspec.to_builtins(order)
+    del view["customer_id"], view["fingerprint"]
+    return view
+
+
+def own_order(request: Request) -> Order:
+    """The order that the path names. Raises Problem 404 if it is not the caller's."""
+    order_id = request.path["order_id"]
+    order = order_store.find(order_id)
+    if order is None or order.customer_id != request.caller:
+        raise Problem(HTTPStatus.NOT_FOUND, "unknown_order", f"you have no order {order_id!r}")
+    return order

@@ -1,0 +1,1 @@
+"""Payments: authorizes and refunds through a payment provider."""

@@ -1,0 +1,16 @@
+"""Refund payment: compensation of `authorize_payment` in a checkout that failed."""
+
+from lambdas.eventing.event import Delivery
+from lambdas.eventing.task import Failure, task
+from lambdas.orders.events import OrderPlaced
+from lambdas.payments import payment_store
+from lambdas.payments.sandbox_provider import SandboxProvider
+from lambdas.payments.settings import settings
+
+
+@task(OrderPlaced)
+def handler(delivery: Delivery[OrderPlaced], failure: Failure | None) -> None:
+    """Also covers an authorization whose answer never came."""
+    provider = SandboxProvider(settings().provider_table_name)
+    reason = failure.reason if failure else "cancelled"
+    payment_store.let_go(delivery.event.order_id, reason, provider, delivery)

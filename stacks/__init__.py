@@ -1,0 +1,1 @@
+"""The infrastructure: one module for each context, composed in `app.py`."""

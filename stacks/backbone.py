@@ -1,0 +1,77 @@
+"""The backbone: the event bus, its archive, its log, and whom alarms notify."""
+
+from typing import Any
+
+from aws_cdk import ArnFormat, Duration, Stack
+from aws_cdk import aws_events as events
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_sns as sns
+from aws_cdk import aws_sns_subscriptions as subscriptions
+from constructs import Construct
+
+from stacks.constructs.event_log import EventLog
+from stacks.constructs.packaging import Target
+from stacks.constructs.platform import Platform
+from stacks.environment import Environment
+
+SOURCES = "orderflow."
+"""What the `source` of each event of the shop begins with."""
+
+
+class Backbone(Stack):
+    """What every context stands on, and nothing that belongs to one of them."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        environment: Environment,
+        target: Target,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(scope, id_, **kwargs)
+        alarm_topic = sns.Topic(self, "Alarms", enforce_ssl=True)
+        _admit_cloudwatch(alarm_topic, self)
+        if environment.alarm_email:
+            alarm_topic.add_subscription(subscriptions.EmailSubscription(environment.alarm_email))
+
+        bus = events.EventBus(
+            self,
+            "Bus",
+            event_bus_name=f"orderflow-{environment.name}",
+            description="The shop's bus",
+        )
+        bus.archive(
+            "Archive",
+            description="What can be replayed",
+            event_pattern=events.EventPattern(source=events.Match.prefix(SOURCES)),
+            retention=Duration.days(environment.archive_days),
+        )
+
+        self.platform = Platform(
+            environment=environment, bus=bus, alarm_topic=alarm_topic, target=target
+        )
+        EventLog(self, "EventLog", platform=self.platform, prefix=SOURCES)
+
+
+def _admit_cloudwatch(topic: sns.Topic, stack: Stack) -> None:
+    """Lets the alarms of this account, and nobody else's, publish to the topic."""
+    topic.add_to_resource_policy(
+        iam.PolicyStatement(
+            principals=[iam.ServicePrincipal("cloudwatch.amazonaws.com")],
+            actions=["sns:Publish"],
+            resources=[topic.topic_arn],
+            conditions={
+                "ArnLike": {
+                    "aws:SourceArn": stack.format_arn(
+                        service="cloudwatch",
+                        resource="alarm",
+                        resource_name="*",
+                        arn_format=ArnFormat.COLON_RESOURCE_NAME,
+                    )
+                },
+                "StringEquals": {"aws:SourceAccount": stack.account},
+            },
+        )
+    )

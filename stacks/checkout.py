@@ -1,0 +1,90 @@
+"""Checkout: the saga from a placed order to its confirmation or rejection."""
+
+from typing import Any
+
+from aws_cdk import Duration, Stack
+from aws_cdk import aws_stepfunctions as sfn
+from aws_cdk import aws_stepfunctions_tasks as tasks
+from aws_cdk.aws_lambda import IFunction
+from constructs import Construct
+
+from lambdas.checkout import run_checkout
+from lambdas.checkout.settings import Settings
+from lambdas.inventory.stock_store import StockRefused
+from lambdas.orders.confirm_order import OrderClosed
+from lambdas.payments.payment_store import PaymentRefused, PaymentUnavailable
+from stacks.constructs.event_consumer import EventConsumer
+from stacks.constructs.platform import Platform
+from stacks.constructs.workflow import Workflow, invoke
+
+_WORKFLOW_TIMEOUT = Duration.seconds(90)
+_CONSUMER_TIMEOUT = Duration.seconds(run_checkout.PATIENCE_S + 5)
+
+
+class Checkout(Stack):
+    """Reserves, charges and confirms; or undoes what was done and rejects.
+
+    A refusal is a business answer: what was done is undone, and the order rejected. Any other
+    failure ends the execution; the message goes back to the queue and the checkout runs again, each
+    step finding what it has done already.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        platform: Platform,
+        reserve_stock: IFunction,
+        release_stock: IFunction,
+        authorize_payment: IFunction,
+        refund_payment: IFunction,
+        confirm_order: IFunction,
+        reject_order: IFunction,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(scope, id_, **kwargs)
+        reserve = invoke(self, "ReserveStock", reserve_stock)
+        authorize = invoke(self, "AuthorizePayment", authorize_payment)
+        confirm = invoke(self, "ConfirmOrder", confirm_order)
+        refund = invoke(self, "RefundPayment", refund_payment)
+        release = invoke(self, "ReleaseStock", release_stock)
+        reject = invoke(self, "RejectOrder", reject_order)
+
+        authorize.add_retry(
+            errors=[PaymentUnavailable.__name__],
+            interval=Duration.seconds(1),
+            max_attempts=4,
+            backoff_rate=2,
+            max_delay=Duration.seconds(8),
+            jitter_strategy=sfn.JitterType.FULL,
+        )
+        _on_refusal(reserve, release, StockRefused)
+        _on_refusal(authorize, refund, PaymentRefused, PaymentUnavailable)
+        _on_refusal(confirm, refund, OrderClosed)
+        reserve.next(authorize).next(confirm).next(sfn.Succeed(self, "Confirmed"))
+        refund.next(release).next(reject).next(sfn.Succeed(self, "NotConfirmed"))
+
+        workflow = Workflow(
+            self, "Workflow", platform=platform, start=reserve, timeout=_WORKFLOW_TIMEOUT
+        )
+        run = EventConsumer(
+            self,
+            "RunCheckout",
+            platform=platform,
+            consumer=run_checkout.handler,
+            settings=Settings(state_machine_arn=workflow.state_machine_arn),
+            timeout=_CONSUMER_TIMEOUT,
+        )
+        workflow.grant_start_sync_execution(run.function)
+
+
+def _on_refusal(
+    task: tasks.LambdaInvoke, compensation: sfn.IChainable, *refusals: type[Exception]
+) -> None:
+    """Goes on with `compensation`, which finds the refusal in `failure`."""
+    task.add_catch(
+        compensation,
+        errors=[refusal.__name__ for refusal in refusals],
+        result_path="$.failure",
+    )

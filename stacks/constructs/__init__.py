@@ -1,0 +1,1 @@
+"""The few patterns that all contexts share."""

@@ -1,0 +1,37 @@
+"""Alarms: each notifies the alarm topic and names its page in the runbook."""
+
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_cloudwatch_actions as actions
+from constructs import Construct
+
+from stacks.constructs.platform import Platform
+
+RUNBOOK = "docs/runbook.md"
+
+
+class Alarm(cloudwatch.Alarm):
+    """Fires when `metric` reaches `threshold` for `periods` periods; missing data are no alarm."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        platform: Platform,
+        metric: cloudwatch.IMetric,
+        threshold: float,
+        meaning: str,
+        page: str,
+        periods: int = 1,
+    ) -> None:
+        super().__init__(
+            scope,
+            id_,
+            metric=metric,
+            threshold=threshold,
+            evaluation_periods=periods,
+            comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
+            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
+            alarm_description=f"{meaning} What to do: {RUNBOOK}#{page}",
+        )
+        self.add_alarm_action(actions.SnsAction(platform.alarm_topic))

@@ -1,0 +1,120 @@
+"""An HTTP API for signed-in customers: no route without an authorizer."""
+
+import json
+
+from aws_cdk import CfnOutput, Duration
+from aws_cdk import aws_apigatewayv2 as apigateway
+from aws_cdk import aws_apigatewayv2_authorizers as authorizers
+from aws_cdk import aws_apigatewayv2_integrations as integrations
+from aws_cdk import aws_cognito as cognito
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+from stacks.constructs.alarm import Alarm
+from stacks.constructs.platform import Platform
+
+_ACCESS_LOG = {
+    "requestId": "$context.requestId",
+    "time": "$context.requestTime",
+    "route": "$context.routeKey",
+    "status": "$context.status",
+    "latencyMs": "$context.responseLatency",
+    "integrationError": "$context.integrationErrorMessage",
+    "authorizerError": "$context.authorizer.error",
+}
+
+
+class CustomerApi(Construct):
+    """An API whose callers prove who they are with a token of the shop's user pool."""
+
+    def __init__(self, scope: Construct, id_: str, *, platform: Platform) -> None:
+        super().__init__(scope, id_)
+        environment = platform.environment
+        customers = cognito.UserPool(
+            self,
+            "Customers",
+            self_sign_up_enabled=True,
+            sign_in_aliases=cognito.SignInAliases(email=True),
+            auto_verify=cognito.AutoVerifiedAttrs(email=True),
+            password_policy=cognito.PasswordPolicy(
+                min_length=12,
+                require_digits=True,
+                require_lowercase=True,
+                require_symbols=True,
+                require_uppercase=True,
+            ),
+            mfa=cognito.Mfa.OPTIONAL,
+            mfa_second_factor=cognito.MfaSecondFactor(sms=False, otp=True),
+            account_recovery=cognito.AccountRecovery.EMAIL_ONLY,
+            deletion_protection=environment.keeps_data,
+            removal_policy=environment.removal_policy,
+        )
+        client = customers.add_client(
+            "Shop",
+            auth_flows=cognito.AuthFlow(user_srp=True),
+            disable_o_auth=True,
+            prevent_user_existence_errors=True,
+            access_token_validity=Duration.hours(1),
+        )
+        self._api = apigateway.HttpApi(
+            self,
+            "Http",
+            description="What customers call",
+            create_default_stage=False,
+            default_authorizer=authorizers.HttpUserPoolAuthorizer(
+                "Customer", customers, user_pool_clients=[client]
+            ),
+        )
+        access_log = logs.LogGroup(
+            self,
+            "AccessLog",
+            retention=environment.log_retention,
+            removal_policy=environment.removal_policy,
+        )
+        stage = apigateway.HttpStage(
+            self,
+            "Stage",
+            http_api=self._api,
+            stage_name="$default",
+            auto_deploy=True,
+            throttle=apigateway.ThrottleSettings(
+                rate_limit=environment.requests_per_second,
+                burst_limit=2 * environment.requests_per_second,
+            ),
+        )
+        resource = stage.node.default_child
+        assert isinstance(resource, apigateway.CfnStage)
+        resource.access_log_settings = apigateway.CfnStage.AccessLogSettingsProperty(
+            destination_arn=access_log.log_group_arn, format=json.dumps(_ACCESS_LOG)
+        )
+        Alarm(
+            self,
+            "ServerErrors",
+            platform=platform,
+            metric=stage.metric_server_error(period=Duration.minutes(5), statistic="Sum"),
+            threshold=5,
+            meaning="Customers get errors of the 500 kind.",
+            page="the-api-answers-with-5xx",
+        )
+        Alarm(
+            self,
+            "Slow",
+            platform=platform,
+            metric=stage.metric_latency(period=Duration.minutes(5), statistic="p99"),
+            threshold=3_000,
+            periods=3,
+            meaning="One request in a hundred takes longer than three seconds.",
+            page="the-api-is-slow",
+        )
+        CfnOutput(self, "Url", value=self._api.api_endpoint, description="Where the API answers")
+        CfnOutput(self, "UserPoolId", value=customers.user_pool_id)
+        CfnOutput(self, "UserPoolClientId", value=client.user_pool_client_id)
+
+    def route(self, method: apigateway.HttpMethod, path: str, function: lambda_.IFunction) -> None:
+        """Has `function` answer `method` on `path`, for authorized callers only."""
+        self._api.add_routes(
+            path=path,
+            methods=[method],
+            integration=integrations.HttpLambdaIntegration(function.node.id, function),
+        )

@@ -1,0 +1,86 @@
+"""The log of a bus: which event passed when, about what, caused by what; without its data."""
+
+from aws_cdk import Duration
+from aws_cdk import aws_events as events
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+from stacks.constructs.event_consumer import DELIVERY_ATTEMPTS, DELIVERY_HOURS
+from stacks.constructs.platform import Platform
+from stacks.constructs.queues import DeadLetterQueue
+
+_LOGGED = {
+    "time": "$.detail.time",
+    "type": "$.detail.type",
+    "id": "$.detail.id",
+    "source": "$.detail.source",
+    "subject": "$.detail.subject",
+    "correlationid": "$.detail.correlationid",
+    "causationid": "$.detail.causationid",
+}
+
+
+class EventLog(Construct):
+    """Logs the envelope of each event under `prefix`; customers' data never reach the log.
+
+    Written without the library's own log target, which would bring a custom resource along.
+    """
+
+    def __init__(self, scope: Construct, id_: str, *, platform: Platform, prefix: str) -> None:
+        super().__init__(scope, id_)
+        environment = platform.environment
+        self.log_group = logs.LogGroup(
+            self,
+            "Group",
+            # EventBridge delivers to groups under this name only.
+            log_group_name=f"/aws/events/orderflow-{environment.name}",
+            retention=environment.log_retention,
+            removal_policy=environment.removal_policy,
+        )
+        parking = DeadLetterQueue(self, "DeadLetters", platform=platform)
+        message = ", ".join(f'\\"{field}\\": \\"<{field}>\\"' for field in _LOGGED)
+        rule = events.CfnRule(
+            self,
+            "Rule",
+            description="Every event, for the log",
+            event_bus_name=platform.bus.event_bus_name,
+            event_pattern={"source": [{"prefix": prefix}]},
+            targets=[
+                events.CfnRule.TargetProperty(
+                    id="Log",
+                    arn=self.log_group.log_group_arn,
+                    dead_letter_config=events.CfnRule.DeadLetterConfigProperty(
+                        arn=parking.queue_arn
+                    ),
+                    retry_policy=events.CfnRule.RetryPolicyProperty(
+                        maximum_event_age_in_seconds=Duration.hours(DELIVERY_HOURS).to_seconds(),
+                        maximum_retry_attempts=DELIVERY_ATTEMPTS,
+                    ),
+                    input_transformer=events.CfnRule.InputTransformerProperty(
+                        input_paths_map={**_LOGGED, "received": "$.time"},
+                        input_template=(
+                            f'{{"timestamp": "<received>", "message": "{{{message}}}"}}'
+                        ),
+                    ),
+                )
+            ],
+        )
+        eventbridge = iam.ServicePrincipal("events.amazonaws.com")
+        from_the_rule = {"ArnEquals": {"aws:SourceArn": rule.attr_arn}}
+        self.log_group.add_to_resource_policy(
+            iam.PolicyStatement(
+                principals=[eventbridge, iam.ServicePrincipal("delivery.logs.amazonaws.com")],
+                actions=["logs:CreateLogStream", "logs:PutLogEvents"],
+                resources=[self.log_group.log_group_arn],
+                conditions=from_the_rule,
+            )
+        )
+        parking.add_to_resource_policy(
+            iam.PolicyStatement(
+                principals=[eventbridge],
+                actions=["sqs:SendMessage"],
+                resources=[parking.queue_arn],
+                conditions=from_the_rule,
+            )
+        )

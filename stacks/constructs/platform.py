@@ -1,0 +1,19 @@
+"""What every context stands on, handed from the backbone to the other stacks."""
+
+from dataclasses import dataclass
+
+from aws_cdk.aws_events import IEventBus
+from aws_cdk.aws_sns import ITopic
+
+from stacks.constructs.packaging import Target
+from stacks.environment import Environment
+
+
+@dataclass(frozen=True, kw_only=True)
+class Platform:
+    """The stage, the event bus, whom alarms notify, and where the code is going to run."""
+
+    environment: Environment
+    bus: IEventBus
+    alarm_topic: ITopic
+    target: Target

@@ -1,0 +1,111 @@
+"""A Lambda function, made from its handler object: path, package and settings cannot drift."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from aws_cdk import Duration, Stack
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+from lambdas.eventing.settings import Settings
+from stacks.constructs.alarm import Alarm
+from stacks.constructs.packaging import PYTHON_VERSION, function_directory, layer_directory
+from stacks.constructs.platform import Platform
+
+Handler = Callable[..., Any]
+
+
+class PythonFunction(lambda_.Function):
+    """The function of one handler module, with a role, a log group and an alarm of its own."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        platform: Platform,
+        handler: Handler,
+        settings: Settings | None = None,
+        environment: Mapping[str, str] | None = None,
+        timeout: Duration | None = None,
+    ) -> None:
+        module = handler.__module__
+        context = module.split(".")[1]
+        log_group = logs.LogGroup(
+            scope,
+            f"{id_}Log",
+            retention=platform.environment.log_retention,
+            removal_policy=platform.environment.removal_policy,
+        )
+        role = iam.Role(
+            scope,
+            f"{id_}Role",
+            assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
+        )
+        log_group.grant_write(role)
+        super().__init__(
+            scope,
+            id_,
+            description=(handler.__doc__ or "").partition("\n")[0],
+            code=lambda_.Code.from_asset(str(function_directory(context, platform.target))),
+            handler=f"{module}.handler",
+            runtime=_RUNTIME,
+            architecture=lambda_.Architecture.ARM_64,
+            layers=[_layer(scope, platform)],
+            role=role,
+            log_group=log_group,
+            logging_format=lambda_.LoggingFormat.JSON,
+            tracing=lambda_.Tracing.ACTIVE,
+            timeout=timeout or Duration.seconds(10),
+            memory_size=512,
+            environment={
+                "POWERTOOLS_SERVICE_NAME": context,
+                **(settings.as_environment() if settings else {}),
+                **(environment or {}),
+            },
+        )
+        Alarm(
+            self,
+            "Errors",
+            platform=platform,
+            metric=self.metric_errors(period=Duration.minutes(5), statistic="Sum"),
+            threshold=5,
+            meaning=f"{module} keeps raising errors.",
+            page="function-errors",
+        )
+        Alarm(
+            self,
+            "Throttles",
+            platform=platform,
+            metric=self.metric_throttles(period=Duration.minutes(5), statistic="Sum"),
+            threshold=5,
+            periods=3,
+            meaning=f"{module} is invoked more often than its concurrency allows.",
+            page="function-throttles",
+        )
+
+
+_RUNTIME = lambda_.Runtime(
+    f"python{PYTHON_VERSION}", lambda_.RuntimeFamily.PYTHON, supports_inline_code=True
+)
+
+
+def _layer(scope: Construct, platform: Platform) -> lambda_.ILayerVersion:
+    """The stack's layer of dependencies.
+
+    Each stack has its own: a layer version that another stack imports could never be replaced.
+    """
+    stack = Stack.of(scope)
+    existing = stack.node.try_find_child("Dependencies")
+    if isinstance(existing, lambda_.LayerVersion):
+        return existing
+    return lambda_.LayerVersion(
+        stack,
+        "Dependencies",
+        description="What the handlers import, pruned and precompiled",
+        code=lambda_.Code.from_asset(str(layer_directory(platform.target))),
+        compatible_runtimes=[_RUNTIME],
+        compatible_architectures=[lambda_.Architecture.ARM_64],
+    )

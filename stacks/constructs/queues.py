@@ -1,0 +1,99 @@
+"""Queues: a buffer that loses nothing, and where it parks what cannot be processed."""
+
+from collections.abc import Sequence
+
+from aws_cdk import Duration, Names, Stack
+from aws_cdk import aws_sqs as sqs
+from constructs import Construct
+
+from stacks.constructs.alarm import Alarm
+from stacks.constructs.platform import Platform
+from stacks.environment import DEAD_LETTER_DAYS
+
+MAX_RECEIVE_COUNT = 5
+"""Deliveries before a message is parked: enough to outlive a throttled or restarting service."""
+
+
+class DeadLetterQueue(sqs.Queue):
+    """Where messages wait that could not be processed or delivered. Any message is an alarm."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        platform: Platform,
+        source_queue_names: Sequence[str] = (),
+    ) -> None:
+        arns = [
+            Stack.of(scope).format_arn(service="sqs", resource=name) for name in source_queue_names
+        ]
+        super().__init__(
+            scope,
+            id_,
+            encryption=sqs.QueueEncryption.SQS_MANAGED,
+            enforce_ssl=True,
+            retention_period=Duration.days(DEAD_LETTER_DAYS),
+        )
+        allow_policy = (
+            {"redrivePermission": "byQueue", "sourceQueueArns": arns}
+            if arns
+            else {"redrivePermission": "denyAll"}
+        )
+        resource = self.node.default_child
+        assert isinstance(resource, sqs.CfnQueue)
+        resource.redrive_allow_policy = allow_policy
+        Alarm(
+            self,
+            "Parked",
+            platform=platform,
+            metric=self.metric_approximate_number_of_messages_visible(
+                period=Duration.minutes(1), statistic="Maximum"
+            ),
+            threshold=1,
+            meaning="A message could not be processed and waits for somebody.",
+            page="messages-in-a-dead-letter-queue",
+        )
+
+
+class BufferQueue(sqs.Queue):
+    """A queue between a router and a consumer, with its dead-letter queue.
+
+    `visibility_timeout` is how long a message is hidden while a consumer works on it.
+    """
+
+    def __init__(
+        self, scope: Construct, id_: str, *, platform: Platform, visibility_timeout: Duration
+    ) -> None:
+        # The name is fixed so that the dead-letter queue can name its only source; otherwise the
+        # two would refer to each other.
+        path = Names.unique_resource_name(scope, max_length=60, separator="-")
+        name = f"orderflow-{platform.environment.name}-{path}"
+        self.parking = DeadLetterQueue(
+            scope, "DeadLetters", platform=platform, source_queue_names=[name]
+        )
+        super().__init__(
+            scope,
+            id_,
+            queue_name=name,
+            encryption=sqs.QueueEncryption.SQS_MANAGED,
+            enforce_ssl=True,
+            visibility_timeout=visibility_timeout,
+            retention_period=Duration.days(4),
+            receive_message_wait_time=Duration.seconds(20),
+            dead_letter_queue=sqs.DeadLetterQueue(
+                queue=self.parking, max_receive_count=MAX_RECEIVE_COUNT
+            ),
+        )
+        Alarm(
+            self,
+            "Stale",
+            platform=platform,
+            metric=self.metric_approximate_age_of_oldest_message(
+                period=Duration.minutes(1), statistic="Maximum"
+            ),
+            threshold=15 * 60,
+            periods=3,
+            meaning="Messages wait longer than 15 minutes: the consumer is down or too slow.",
+            page="messages-wait-too-long",
+        )

@@ -1,0 +1,92 @@
+"""Workflows: Express state machines whose tasks are functions."""
+
+from aws_cdk import Duration
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_stepfunctions as sfn
+from aws_cdk import aws_stepfunctions_tasks as tasks
+from aws_cdk.aws_lambda import IFunction
+from constructs import Construct
+
+from stacks.constructs.alarm import Alarm
+from stacks.constructs.platform import Platform
+
+_PASSING = [
+    "Lambda.ServiceException",
+    "Lambda.AWSLambdaException",
+    "Lambda.SdkClientException",
+    "Lambda.ClientExecutionTimeoutException",
+    "Lambda.TooManyRequestsException",
+    "Contention",
+]
+"""What may pass by itself: https://docs.aws.amazon.com/step-functions/latest/dg/bp-lambda-serviceexception.html
+and the kernel's error for items that others keep changing."""
+
+
+class Workflow(sfn.StateMachine):
+    """An Express state machine, logged without its data, traced, and with alarms."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        platform: Platform,
+        start: sfn.IChainable,
+        timeout: Duration,
+    ) -> None:
+        log_group = logs.LogGroup(
+            scope,
+            f"{id_}Log",
+            log_group_name=f"/aws/vendedlogs/states/orderflow-{platform.environment.name}-{id_}",
+            retention=platform.environment.log_retention,
+            removal_policy=platform.environment.removal_policy,
+        )
+        super().__init__(
+            scope,
+            id_,
+            state_machine_type=sfn.StateMachineType.EXPRESS,
+            definition_body=sfn.DefinitionBody.from_chainable(start),
+            timeout=timeout,
+            tracing_enabled=True,
+            logs=sfn.LogOptions(
+                destination=log_group, level=sfn.LogLevel.ALL, include_execution_data=False
+            ),
+        )
+        for name, metric in {
+            "Failed": self.metric_failed(period=Duration.minutes(5), statistic="Sum"),
+            "TimedOut": self.metric_timed_out(period=Duration.minutes(5), statistic="Sum"),
+            "Throttled": self.metric_throttled(period=Duration.minutes(5), statistic="Sum"),
+        }.items():
+            Alarm(
+                self,
+                name,
+                platform=platform,
+                metric=metric,
+                threshold=5,
+                meaning="Executions of the workflow fail; their messages are delivered again.",
+                page="a-workflow-fails",
+            )
+
+
+def invoke(scope: Construct, id_: str, function: IFunction) -> tasks.LambdaInvoke:
+    """A task that hands the workflow's whole state to `function` and goes on with that state.
+
+    Tasks keep what they did in their own tables, so nothing but the event travels along.
+    """
+    task = tasks.LambdaInvoke(
+        scope,
+        id_,
+        lambda_function=function,
+        result_path=sfn.JsonPath.DISCARD,
+        retry_on_service_exceptions=False,
+        task_timeout=sfn.Timeout.duration(Duration.seconds(15)),
+    )
+    task.add_retry(
+        errors=_PASSING,
+        interval=Duration.seconds(1),
+        max_attempts=4,
+        backoff_rate=2,
+        max_delay=Duration.seconds(10),
+        jitter_strategy=sfn.JitterType.FULL,
+    )
+    return task

@@ -1,0 +1,55 @@
+"""Payments: authorizations and refunds, through a payment provider."""
+
+from typing import Any
+
+from aws_cdk import Stack
+from aws_cdk import aws_dynamodb as dynamodb
+from constructs import Construct
+
+from lambdas.payments import authorize_payment, events, refund_cancelled_order, refund_payment
+from lambdas.payments.settings import Settings
+from stacks.constructs.event_consumer import EventConsumer
+from stacks.constructs.outbox_table import OutboxTable
+from stacks.constructs.platform import Platform
+from stacks.constructs.python_function import Handler, PythonFunction
+
+
+class Payments(Stack):
+    """Keeps one payment per order. Offers checkout a step and its compensation."""
+
+    def __init__(self, scope: Construct, id_: str, *, platform: Platform, **kwargs: Any) -> None:
+        super().__init__(scope, id_, **kwargs)
+        payments = OutboxTable(self, "Payments", platform=platform, publishes=events.PUBLISHED)
+        sandbox = dynamodb.TableV2(
+            self,
+            "SandboxProvider",
+            partition_key=dynamodb.Attribute(name="pk", type=dynamodb.AttributeType.STRING),
+            billing=dynamodb.Billing.on_demand(),
+            point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
+                point_in_time_recovery_enabled=True
+            ),
+            deletion_protection=platform.environment.keeps_data,
+            removal_policy=platform.environment.removal_policy,
+        )
+        settings = Settings(
+            table_name=payments.settings.table_name,
+            inbox_days=payments.settings.inbox_days,
+            provider_table_name=sandbox.table_name,
+        )
+
+        def function(id_: str, handler: Handler) -> PythonFunction:
+            return PythonFunction(self, id_, platform=platform, handler=handler, settings=settings)
+
+        self.authorize_payment = function("AuthorizePayment", authorize_payment.handler)
+        self.refund_payment = function("RefundPayment", refund_payment.handler)
+        cancelled = EventConsumer(
+            self,
+            "RefundCancelledOrder",
+            platform=platform,
+            consumer=refund_cancelled_order.handler,
+            settings=settings,
+        )
+
+        for moves_money in (self.authorize_payment, self.refund_payment, cancelled.function):
+            payments.allow(moves_money, "GetItem", "PutItem")
+            sandbox.grant(moves_money, "dynamodb:UpdateItem")
