@@ -66,7 +66,19 @@ class Checkout(Stack):
         refund.next(release).next(reject).next(sfn.Succeed(self, "NotConfirmed"))
 
         workflow = Workflow(
-            self, "Workflow", platform=platform, start=reserve, timeout=_WORKFLOW_TIMEOUT
+            self,
+            "Workflow",
+            platform=platform,
+            start=reserve,
+            functions=[
+                reserve_stock,
+                release_stock,
+                authorize_payment,
+                refund_payment,
+                confirm_order,
+                reject_order,
+            ],
+            timeout=_WORKFLOW_TIMEOUT,
         )
         run = EventConsumer(
             self,
@@ -75,6 +87,7 @@ class Checkout(Stack):
             consumer=run_checkout.handler,
             settings=Settings(state_machine_arn=workflow.state_machine_arn),
             timeout=_CONSUMER_TIMEOUT,
+            batch_size=1,  # an order that waits for its payment must not hold up others
         )
         workflow.grant_start_sync_execution(run.function)
 

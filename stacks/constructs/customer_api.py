@@ -11,6 +11,7 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
+from stacks.constructs.acknowledge import SOLUTIONS, acknowledge
 from stacks.constructs.alarm import Alarm
 from stacks.constructs.platform import Platform
 
@@ -49,6 +50,15 @@ class CustomerApi(Construct):
             account_recovery=cognito.AccountRecovery.EMAIL_ONLY,
             deletion_protection=environment.keeps_data,
             removal_policy=environment.removal_policy,
+        )
+        acknowledge(
+            customers,
+            {
+                f"{SOLUTIONS}COG2": "Customers choose: a second factor is offered, and requiring "
+                "it would turn buyers away.",
+                f"{SOLUTIONS}COG8": "Threat protection is billed per active user; a shop decides "
+                "by its own risk. Passwords, tokens and sign-up are safe without it.",
+            },
         )
         client = customers.add_client(
             "Shop",

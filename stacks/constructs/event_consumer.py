@@ -11,12 +11,12 @@ from constructs import Construct
 
 from lambdas.eventing.consumer import Consumer, ConsumerSettings
 from lambdas.eventing.settings import Settings
+from stacks.constructs.acknowledge import SERVERLESS, acknowledge
 from stacks.constructs.alarm import Alarm
 from stacks.constructs.platform import Platform
 from stacks.constructs.python_function import PythonFunction
 from stacks.constructs.queues import BufferQueue
 
-BATCH_SIZE = 10
 DELIVERY_HOURS = 24
 DELIVERY_ATTEMPTS = 185
 """What the bus tries at most for one target; both are also EventBridge's own bounds.
@@ -25,6 +25,8 @@ https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-retry-policy.ht
 
 class EventConsumer(Construct):
     """Everything between the bus and `consumer`.
+
+    `timeout` is for one batch of at most `batch_size` events (30 seconds by default).
 
     One dead-letter queue takes both what the bus could not deliver and what the consumer could not
     process. The messages have the same shape, so one redrive brings both back.
@@ -39,6 +41,7 @@ class EventConsumer(Construct):
         consumer: Consumer[Any],
         settings: Settings | None = None,
         timeout: Duration | None = None,
+        batch_size: int = 10,
     ) -> None:
         super().__init__(scope, id_)
         timeout = timeout or Duration.seconds(30)
@@ -63,10 +66,17 @@ class EventConsumer(Construct):
         self.function.add_event_source(
             sources.SqsEventSource(
                 self.queue,
-                batch_size=BATCH_SIZE,
+                batch_size=batch_size,
                 report_batch_item_failures=True,
                 max_concurrency=platform.environment.consumer_concurrency,
             )
+        )
+        acknowledge(
+            self.function,
+            {
+                f"{SERVERLESS}LambdaEventSourceMappingDestination": "Mappings of SQS queues take "
+                "no destination: the queue's own dead-letter queue is where failures go."
+            },
         )
         rule = events.Rule(
             self,

@@ -10,6 +10,7 @@ from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from lambdas.eventing.settings import Settings
+from stacks.constructs.acknowledge import SERVERLESS, SOLUTIONS, acknowledge
 from stacks.constructs.alarm import Alarm
 from stacks.constructs.packaging import PYTHON_VERSION, function_directory, layer_directory
 from stacks.constructs.platform import Platform
@@ -64,6 +65,25 @@ class PythonFunction(lambda_.Function):
                 "POWERTOOLS_SERVICE_NAME": context,
                 **(settings.as_environment() if settings else {}),
                 **(environment or {}),
+            },
+        )
+        # The library makes a function depend on its role twice; cfn-lint would remark on each.
+        resource = self.node.default_child
+        assert isinstance(resource, lambda_.CfnFunction)
+        resource.add_metadata("cfn-lint", {"config": {"ignore_checks": ["W3005"]}})
+        acknowledge(
+            role,
+            {
+                f"{SOLUTIONS}IAM5[Resource::*]": "X-Ray's PutTraceSegments and "
+                "PutTelemetryRecords cannot be limited to a resource; nothing else has a wildcard."
+            },
+        )
+        acknowledge(
+            self,
+            {
+                f"{SERVERLESS}LambdaDLQ": "Takes effect for asynchronous invocations only. This "
+                "function is called by a route, a workflow or an event source mapping, which wait "
+                "for its answer and have their own way of handling failures."
             },
         )
         Alarm(

@@ -6,6 +6,7 @@ from aws_cdk import Duration, Names, Stack
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
+from stacks.constructs.acknowledge import SERVERLESS, SOLUTIONS, acknowledge
 from stacks.constructs.alarm import Alarm
 from stacks.constructs.platform import Platform
 from stacks.environment import DEAD_LETTER_DAYS
@@ -43,6 +44,16 @@ class DeadLetterQueue(sqs.Queue):
         resource = self.node.default_child
         assert isinstance(resource, sqs.CfnQueue)
         resource.redrive_allow_policy = allow_policy
+        end_of_the_line = (
+            "This is a dead-letter queue itself. Its messages raise an alarm and wait for a person."
+        )
+        acknowledge(
+            self,
+            {
+                f"{SOLUTIONS}SQS3": end_of_the_line,
+                f"{SERVERLESS}SQSRedrivePolicy": end_of_the_line,
+            },
+        )
         Alarm(
             self,
             "Parked",
@@ -67,8 +78,7 @@ class BufferQueue(sqs.Queue):
     ) -> None:
         # The name is fixed so that the dead-letter queue can name its only source; otherwise the
         # two would refer to each other.
-        path = Names.unique_resource_name(scope, max_length=60, separator="-")
-        name = f"orderflow-{platform.environment.name}-{path}"
+        name = Names.unique_resource_name(scope, max_length=80, separator="-")
         self.parking = DeadLetterQueue(
             scope, "DeadLetters", platform=platform, source_queue_names=[name]
         )

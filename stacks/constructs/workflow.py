@@ -1,12 +1,16 @@
 """Workflows: Express state machines whose tasks are functions."""
 
+from collections.abc import Sequence
+
 from aws_cdk import Duration
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_stepfunctions as sfn
 from aws_cdk import aws_stepfunctions_tasks as tasks
 from aws_cdk.aws_lambda import IFunction
 from constructs import Construct
 
+from stacks.constructs.acknowledge import SOLUTIONS, acknowledge
 from stacks.constructs.alarm import Alarm
 from stacks.constructs.platform import Platform
 
@@ -22,6 +26,27 @@ _PASSING = [
 and the kernel's error for items that others keep changing."""
 
 
+_XRAY = [
+    "xray:PutTraceSegments",
+    "xray:PutTelemetryRecords",
+    "xray:GetSamplingRules",
+    "xray:GetSamplingTargets",
+]
+"""https://docs.aws.amazon.com/step-functions/latest/dg/xray-iam.html"""
+
+_LOG_DELIVERY = [
+    "logs:CreateLogDelivery",
+    "logs:GetLogDelivery",
+    "logs:UpdateLogDelivery",
+    "logs:DeleteLogDelivery",
+    "logs:ListLogDeliveries",
+    "logs:PutResourcePolicy",
+    "logs:DescribeResourcePolicies",
+    "logs:DescribeLogGroups",
+]
+"""https://docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html"""
+
+
 class Workflow(sfn.StateMachine):
     """An Express state machine, logged without its data, traced, and with alarms."""
 
@@ -32,6 +57,7 @@ class Workflow(sfn.StateMachine):
         *,
         platform: Platform,
         start: sfn.IChainable,
+        functions: Sequence[IFunction],
         timeout: Duration,
     ) -> None:
         log_group = logs.LogGroup(
@@ -41,9 +67,23 @@ class Workflow(sfn.StateMachine):
             retention=platform.environment.log_retention,
             removal_policy=platform.environment.removal_policy,
         )
+        role = iam.Role(
+            scope, f"{id_}Role", assumed_by=iam.ServicePrincipal("states.amazonaws.com")
+        )
+        for statement in _permissions(functions):
+            role.add_to_policy(statement)
+        acknowledge(
+            role,
+            {
+                f"{SOLUTIONS}IAM5[Resource::*]": "X-Ray's and the log delivery's actions cannot be "
+                "limited to a resource; nothing else has a wildcard."
+            },
+        )
         super().__init__(
             scope,
             id_,
+            # The library would add each function's versions and aliases as a wildcard.
+            role=role.without_policy_updates(),
             state_machine_type=sfn.StateMachineType.EXPRESS,
             definition_body=sfn.DefinitionBody.from_chainable(start),
             timeout=timeout,
@@ -66,6 +106,16 @@ class Workflow(sfn.StateMachine):
                 meaning="Executions of the workflow fail; their messages are delivered again.",
                 page="a-workflow-fails",
             )
+
+
+def _permissions(functions: Sequence[IFunction]) -> list[iam.PolicyStatement]:
+    return [
+        iam.PolicyStatement(
+            actions=["lambda:InvokeFunction"],
+            resources=[function.function_arn for function in functions],
+        ),
+        iam.PolicyStatement(actions=[*_XRAY, *_LOG_DELIVERY], resources=["*"]),
+    ]
 
 
 def invoke(scope: Construct, id_: str, function: IFunction) -> tasks.LambdaInvoke:
