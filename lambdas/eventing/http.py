@@ -27,7 +27,10 @@ class Problem(Exception):
         self.extra = extra
 
     def body(self) -> dict[str, Any]:
-        """The problem document. https://www.rfc-editor.org/rfc/rfc9457"""
+        """The problem document.
+
+        https://www.rfc-editor.org/rfc/rfc9457
+        """
         return {
             "type": f"urn:problem:{self.code}",
             "title": self.status.phrase,

@@ -38,7 +38,10 @@ class Failure(msgspec.Struct, frozen=True, rename="pascal"):
 
 
 class _LambdaError(msgspec.Struct, frozen=True):
-    """https://docs.aws.amazon.com/lambda/latest/dg/python-exceptions.html"""
+    """What Lambda makes of an exception.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/python-exceptions.html
+    """
 
     errorMessage: str  # noqa: N815 - the name on the wire
 

@@ -4,7 +4,7 @@ import random
 import time
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import Any, Literal, Self
 
 from botocore.exceptions import ClientError
 
@@ -12,9 +12,6 @@ from lambdas.eventing import aws
 from lambdas.eventing.attributes import Item, from_attributes, to_attributes
 from lambdas.eventing.event import Cause, CloudEvent, Delivery, E, Event
 from lambdas.eventing.settings import TableSettings
-
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
 MAX_OPERATIONS = 100
 """Operations in one transaction.
@@ -55,7 +52,7 @@ class Transaction:
     def __init__(self, settings: TableSettings, cause: Cause) -> None:
         self._settings = settings
         self._cause = cause
-        self._operations: list[TransactWriteItemTypeDef] = []
+        self._operations: list[Any] = []
         self._labels: list[str] = []
 
     @classmethod
@@ -139,7 +136,7 @@ class Transaction:
             except ClientError as error:
                 self._raise_unless_passing(error)
             ceiling = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2**attempt)
-            time.sleep(random.uniform(0, ceiling))  # noqa: S311 - jitter, not a secret
+            time.sleep(random.uniform(0, ceiling))
         raise Contention(f"{len(self._operations)} items stayed contended for {_ATTEMPTS} attempts")
 
     def _add(
@@ -167,7 +164,8 @@ class Transaction:
             return
         if code != "TransactionCanceledException":
             raise error
-        reasons = [reason.get("Code") for reason in error.response["CancellationReasons"]]  # type: ignore[typeddict-item]
+        response: dict[str, Any] = {**error.response}
+        reasons = [reason.get("Code") for reason in response["CancellationReasons"]]
         failed = [
             label
             for label, reason in zip(self._labels, reasons, strict=True)

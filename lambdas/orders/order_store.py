@@ -58,8 +58,9 @@ def require(order_id: str) -> Order:
 
 
 def place(order: Order, event: OrderEvent, cause: Cause) -> Order:
-    """Stores a new order and its event. Returns the order that stands under the id: this one, or
-    the one that an earlier request with the same key placed.
+    """Stores a new order and its event, unless an earlier request with the same key did.
+
+    Returns the order that stands under the id.
     """
     key = _order_key(order.order_id)
     transaction = Transaction(settings(), cause)

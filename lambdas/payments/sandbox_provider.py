@@ -40,14 +40,14 @@ class SandboxProvider:
             return
         if entry.get("status") == "cancelled":
             raise Declined("the authorization was cancelled")
-        if token == "tok_timeout":  # noqa: S105 - names a behaviour, opens nothing
+        if token == "tok_timeout":
             time.sleep(PATIENCE_S)
             raise Unavailable(f"no answer within {PATIENCE_S} s")
         flaky = _FLAKY.fullmatch(token)
         if flaky and entry["attempts"] <= int(flaky[1]):
             raise Unavailable("try again later")
-        if not flaky and token != "tok_approve":  # noqa: S105
-            raise Declined(f"declined {token}" if token == "tok_decline" else "unknown token")  # noqa: S105
+        if not flaky and token != "tok_approve":
+            raise Declined(f"declined {token}" if token == "tok_decline" else "unknown token")
         try:
             self._change(
                 idempotency_key,

@@ -1,6 +1,7 @@
 """An HTTP API for signed-in customers: no route without an authorizer."""
 
 import json
+from typing import cast
 
 from aws_cdk import CfnOutput, Duration
 from aws_cdk import aws_apigatewayv2 as apigateway
@@ -93,8 +94,7 @@ class CustomerApi(Construct):
                 burst_limit=2 * environment.requests_per_second,
             ),
         )
-        resource = stage.node.default_child
-        assert isinstance(resource, apigateway.CfnStage)
+        resource = cast(apigateway.CfnStage, stage.node.default_child)
         resource.access_log_settings = apigateway.CfnStage.AccessLogSettingsProperty(
             destination_arn=access_log.log_group_arn, format=json.dumps(_ACCESS_LOG)
         )

@@ -115,7 +115,10 @@ _RULE_ALARMS = {
 
 
 def _rule_metric(rule: events.Rule, name: str) -> cloudwatch.Metric:
-    """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-monitoring.html"""
+    """A metric of a rule, counted over five minutes.
+
+    https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-monitoring.html
+    """
     return cloudwatch.Metric(
         namespace="AWS/Events",
         metric_name=name,

@@ -62,7 +62,7 @@ class OutboxTable(Construct):
         )
         self.relay.add_event_source(
             sources.DynamoEventSource(
-                self.table,  # type: ignore[arg-type]
+                self.table,
                 starting_position=lambda_.StartingPosition.TRIM_HORIZON,
                 filters=[
                     lambda_.FilterCriteria.filter(
@@ -105,7 +105,10 @@ class OutboxTable(Construct):
 
 
 def _may_publish(platform: Platform, publishes: Sequence[type[Event]]) -> iam.PolicyStatement:
-    """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-conditions.html"""
+    """Permits events of these types to be put on the bus, and no others.
+
+    https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-conditions.html
+    """
     return iam.PolicyStatement(
         actions=["events:PutEvents"],
         resources=[platform.bus.event_bus_arn],

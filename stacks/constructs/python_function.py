@@ -10,7 +10,12 @@ from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from lambdas.eventing.settings import Settings
-from stacks.constructs.acknowledge import SERVERLESS, SOLUTIONS, acknowledge
+from stacks.constructs.acknowledge import (
+    SERVERLESS,
+    SOLUTIONS,
+    acknowledge,
+    permit_double_dependency,
+)
 from stacks.constructs.alarm import Alarm
 from stacks.constructs.packaging import PYTHON_VERSION, function_directory, layer_directory
 from stacks.constructs.platform import Platform
@@ -67,10 +72,7 @@ class PythonFunction(lambda_.Function):
                 **(environment or {}),
             },
         )
-        # The library makes a function depend on its role twice; cfn-lint would remark on each.
-        resource = self.node.default_child
-        assert isinstance(resource, lambda_.CfnFunction)
-        resource.add_metadata("cfn-lint", {"config": {"ignore_checks": ["W3005"]}})
+        permit_double_dependency(self)
         acknowledge(
             role,
             {

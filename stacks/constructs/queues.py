@@ -1,6 +1,7 @@
 """Queues: a buffer that loses nothing, and where it parks what cannot be processed."""
 
 from collections.abc import Sequence
+from typing import cast
 
 from aws_cdk import Duration, Names, Stack
 from aws_cdk import aws_sqs as sqs
@@ -41,8 +42,7 @@ class DeadLetterQueue(sqs.Queue):
             if arns
             else {"redrivePermission": "denyAll"}
         )
-        resource = self.node.default_child
-        assert isinstance(resource, sqs.CfnQueue)
+        resource = cast(sqs.CfnQueue, self.node.default_child)
         resource.redrive_allow_policy = allow_policy
         end_of_the_line = (
             "This is a dead-letter queue itself. Its messages raise an alarm and wait for a person."

@@ -10,7 +10,7 @@ from aws_cdk import aws_stepfunctions_tasks as tasks
 from aws_cdk.aws_lambda import IFunction
 from constructs import Construct
 
-from stacks.constructs.acknowledge import SOLUTIONS, acknowledge
+from stacks.constructs.acknowledge import SOLUTIONS, acknowledge, permit_double_dependency
 from stacks.constructs.alarm import Alarm
 from stacks.constructs.platform import Platform
 
@@ -92,6 +92,7 @@ class Workflow(sfn.StateMachine):
                 destination=log_group, level=sfn.LogLevel.ALL, include_execution_data=False
             ),
         )
+        permit_double_dependency(self)
         for name, metric in {
             "Failed": self.metric_failed(period=Duration.minutes(5), statistic="Sum"),
             "TimedOut": self.metric_timed_out(period=Duration.minutes(5), statistic="Sum"),
