@@ -38,18 +38,14 @@ class Inventory(Stack):
         receive = function("ReceiveStock", receive_stock.handler, Duration.minutes(2))
         self.reserve_stock = function("ReserveStock", reserve_stock.handler)
         self.release_stock = function("ReleaseStock", release_stock.handler)
-        cancelled = EventConsumer(
+        EventConsumer(
             self,
             "ReleaseCancelledOrder",
             platform=platform,
             consumer=release_cancelled_order.handler,
-            settings=stock.settings,
+            table=stock,
+            operations=["GetItem", "UpdateItem", "PutItem"],
         )
 
-        for changes_stock in (
-            receive,
-            self.reserve_stock,
-            self.release_stock,
-            cancelled.function,
-        ):
+        for changes_stock in (receive, self.reserve_stock, self.release_stock):
             stock.allow(changes_stock, "GetItem", "UpdateItem", "PutItem")

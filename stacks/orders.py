@@ -39,12 +39,13 @@ class Orders(Stack):
         cancel = function("CancelOrder", cancel_order.handler)
         self.confirm_order = function("ConfirmOrder", confirm_order.handler)
         self.reject_order = function("RejectOrder", reject_order.handler)
-        price_list = EventConsumer(
+        EventConsumer(
             self,
             "KeepPriceList",
             platform=platform,
             consumer=keep_price_list.handler,
-            settings=orders.settings,
+            table=orders,
+            operations=["PutItem"],
         )
 
         api = CustomerApi(self, "Api", platform=platform)
@@ -54,6 +55,5 @@ class Orders(Stack):
 
         orders.allow(place, "PutItem", "GetItem", "BatchGetItem")
         orders.allow(get, "GetItem")
-        orders.allow(price_list.function, "PutItem")
         for changes_status in (cancel, self.confirm_order, self.reject_order):
             orders.allow(changes_status, "GetItem", "UpdateItem", "PutItem")

@@ -47,9 +47,12 @@ class Payments(Stack):
             "RefundCancelledOrder",
             platform=platform,
             consumer=refund_cancelled_order.handler,
+            table=payments,
+            operations=["GetItem", "PutItem"],
             settings=settings,
         )
 
-        for moves_money in (self.authorize_payment, self.refund_payment, cancelled.function):
+        for moves_money in (self.authorize_payment, self.refund_payment):
             payments.allow(moves_money, "GetItem", "PutItem")
-            sandbox.grant(moves_money, "dynamodb:UpdateItem")
+        for asks_the_provider in (self.authorize_payment, self.refund_payment, cancelled.function):
+            sandbox.grant(asks_the_provider, "dynamodb:UpdateItem")

@@ -1,5 +1,6 @@
 """A consumer: rule, buffer queue, dead-letter queue and function for some events."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from aws_cdk import Duration
@@ -13,6 +14,7 @@ from lambdas.eventing.consumer import Consumer, ConsumerSettings
 from lambdas.eventing.settings import Settings
 from stacks.constructs.acknowledge import SERVERLESS, acknowledge
 from stacks.constructs.alarm import Alarm
+from stacks.constructs.outbox_table import OutboxTable
 from stacks.constructs.platform import Platform
 from stacks.constructs.python_function import PythonFunction
 from stacks.constructs.queues import BufferQueue
@@ -26,7 +28,8 @@ https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-retry-policy.ht
 class EventConsumer(Construct):
     """Everything between the bus and `consumer`.
 
-    `timeout` is for one batch of at most `batch_size` events (30 seconds by default).
+    It may use its context's `table` by these `operations` of DynamoDB, and gets `settings`, or by
+    default those of the table. `timeout` is for one batch of at most `batch_size` events (30 seconds by default).
 
     One dead-letter queue takes both what the bus could not deliver and what the consumer could not
     process. The messages have the same shape, so one redrive brings both back.
@@ -39,6 +42,8 @@ class EventConsumer(Construct):
         *,
         platform: Platform,
         consumer: Consumer[Any],
+        table: OutboxTable | None = None,
+        operations: Sequence[str] = (),
         settings: Settings | None = None,
         timeout: Duration | None = None,
         batch_size: int = 10,
@@ -58,10 +63,12 @@ class EventConsumer(Construct):
             "Function",
             platform=platform,
             handler=consumer,
-            settings=settings,
+            settings=settings or (table.settings if table else None),
             environment=kernel_settings.as_environment(),
             timeout=timeout,
         )
+        if table:
+            table.allow(self.function, *operations)
         self.queue.parking.grant_send_messages(self.function)
         self.function.add_event_source(
             sources.SqsEventSource(

@@ -68,13 +68,26 @@ class EventLog(Construct):
         )
         eventbridge = iam.ServicePrincipal("events.amazonaws.com")
         from_the_rule = {"ArnEquals": {"aws:SourceArn": rule.attr_arn}}
-        self.log_group.add_to_resource_policy(
-            iam.PolicyStatement(
-                principals=[eventbridge, iam.ServicePrincipal("delivery.logs.amazonaws.com")],
-                actions=["logs:CreateLogStream", "logs:PutLogEvents"],
-                resources=[self.log_group.log_group_arn],
-                conditions=from_the_rule,
-            )
+        writers = [eventbridge, iam.ServicePrincipal("delivery.logs.amazonaws.com")]
+        # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-resource-based.html
+        logs.ResourcePolicy(
+            self,
+            "Policy",
+            # Such policies belong to the account: each stage needs one of its own.
+            resource_policy_name=f"orderflow-{environment.name}-event-log",
+            policy_statements=[
+                iam.PolicyStatement(
+                    principals=writers,
+                    actions=["logs:CreateLogStream"],
+                    resources=[self.log_group.log_group_arn],
+                ),
+                iam.PolicyStatement(
+                    principals=writers,
+                    actions=["logs:PutLogEvents"],
+                    resources=[self.log_group.log_group_arn],
+                    conditions=from_the_rule,
+                ),
+            ],
         )
         parking.add_to_resource_policy(
             iam.PolicyStatement(

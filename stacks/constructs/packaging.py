@@ -145,7 +145,7 @@ def _layer(target: Target, project: Path) -> _Package:
 
     def fill(directory: Path) -> None:
         site = directory / "python"
-        _install(requirements, site, target)
+        install(requirements, site, target)
         _prune(site)
 
     path = project / ".build" / f"layer-{target}-{digest}"
@@ -280,7 +280,7 @@ def _build(packages: Sequence[_Package], target: Target) -> None:
                     raise
 
 
-def _install(requirements: Path, site: Path, target: Target) -> None:
+def install(requirements: Path, site: Path, target: Target) -> None:
     """Install the locked dependencies into a directory: wheels only, so nothing is run."""
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-compile", "--no-deps"]
     command += ["--disable-pip-version-check", "--only-binary=:all:", "--require-hashes"]

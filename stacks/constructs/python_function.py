@@ -67,7 +67,7 @@ class PythonFunction(lambda_.Function):
             timeout=timeout or Duration.seconds(10),
             memory_size=512,
             environment={
-                "POWERTOOLS_SERVICE_NAME": context,
+                "POWERTOOLS_SERVICE_NAME": Stack.of(scope).node.id.lower(),
                 **(settings.as_environment() if settings else {}),
                 **(environment or {}),
             },
