@@ -63,7 +63,7 @@ class Request(Cause):
                 f"{where}: {reason}",
                 errors=[{"field": where, "reason": reason}],
             ) from error
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise Problem(
                 HTTPStatus.BAD_REQUEST,
                 "invalid_json",

@@ -7,6 +7,7 @@ import msgspec
 
 from lambdas.eventing.http import Problem, Request
 from lambdas.orders import order_store
+from lambdas.orders.domain import is_order_id
 from lambdas.orders.order_store import Order
 
 
@@ -20,7 +21,7 @@ def represent(order: Order) -> dict[str, Any]:
 def own_order(request: Request) -> Order:
     """The order that the path names. Raises Problem 404 if it is not the caller's."""
     order_id = request.path["order_id"]
-    order = order_store.find(order_id)
+    order = order_store.find(order_id) if is_order_id(order_id) else None
     if order is None or order.customer_id != request.caller:
         raise Problem(HTTPStatus.NOT_FOUND, "unknown_order", f"you have no order {order_id!r}")
     return order

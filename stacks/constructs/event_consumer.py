@@ -29,7 +29,8 @@ class EventConsumer(Construct):
     """Everything between the bus and `consumer`.
 
     It may use its context's `table` by these `operations` of DynamoDB, and gets `settings`, or by
-    default those of the table. `timeout` is for one batch of at most `batch_size` events (30 seconds by default).
+    default those of the table. `timeout` is for one batch of at most `batch_size` events, by
+    default 30 seconds.
 
     One dead-letter queue takes both what the bus could not deliver and what the consumer could not
     process. The messages have the same shape, so one redrive brings both back.
