@@ -35,12 +35,16 @@ class StockRefused(Refusal):
 
 
 class _Reservation(msgspec.Struct, frozen=True):
-    """A reservation as stored: `taken` counts its chunks that are out of the stock."""
+    """A reservation as stored: `taken` counts its chunks that are out of the stock.
+
+    `announced` says, once it is let go of, whether others were told that it was complete.
+    """
 
     state: State
     taken: int
     items: tuple[Reserved, ...]
     reason: str | None = None
+    announced: bool = False
 
 
 def receive(item: ReceivedItem, *, delivery_id: str, consumer: str, cause: Cause) -> None:
@@ -192,12 +196,13 @@ def _close(order_id: str, reason: str, cause: Cause) -> _Reservation:
         else:
             transaction.update(
                 key,
-                "SET #state = :releasing, reason = :reason",
+                "SET #state = :releasing, reason = :reason, announced = :announced",
                 condition="#state = :state AND taken = :taken",
                 names={"#state": "state"},
                 values={
                     ":releasing": State.RELEASING.value,
                     ":reason": reason,
+                    ":announced": reservation.state is State.RESERVED,
                     ":state": reservation.state.value,
                     ":taken": reservation.taken,
                 },
@@ -239,7 +244,7 @@ def _put_back(
             values={":less": -item.quantity, ":quantity": item.quantity},
             label="stock",
         )
-    if index == 0:
+    if index == 0 and reservation.announced:
         transaction.publish(key, StockReleased(order_id=order_id, items=reservation.items))
     transaction.commit()
 

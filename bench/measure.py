@@ -1,0 +1,89 @@
+"""Measures of one cold start, each taken in a fresh interpreter."""
+
+import ast
+import io
+import json
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from stacks.constructs.packaging import PROJECT, Target, function_directory, layer_directory
+
+MAX_SHARE = 0.40
+"""Most CPU that a handler's import may take, as a share of the reference's."""
+MAX_MODULES = 385
+MAX_PEAK_BYTES = 45 * 2**20
+MAX_ZIPPED_BYTES = 6_000_000
+
+_PROBE = Path(__file__).with_name("probe.py")
+
+# As in a function: without LAMBDA_TASK_ROOT the Tracer of Powertools would leave the SDK out.
+_ENVIRONMENT = {
+    "AWS_ACCESS_KEY_ID": "none",
+    "AWS_SECRET_ACCESS_KEY": "none",
+    "AWS_DEFAULT_REGION": "eu-central-1",
+    "AWS_REGION": "eu-central-1",
+    "LAMBDA_TASK_ROOT": "/var/task",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColdStart:
+    """What one import took. Times are CPU seconds from the start of the interpreter."""
+
+    cpu_s: float
+    cpu_with_client_s: float
+    """The same when a DynamoDB client has been made too, as the first invocation would."""
+    modules: int
+    peak_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """A module to import (none: the bare interpreter), and where from."""
+
+    name: str
+    module: str = ""
+    paths: tuple[Path, ...] = ()
+
+
+def cold_start(subject: Subject) -> ColdStart:
+    """Import the subject in a fresh, isolated interpreter that finds nothing but its paths.
+
+    Raises RuntimeError with the traceback if the import fails.
+    """
+    # -I and -S: neither this environment nor site-packages. -B: a run leaves nothing to the next.
+    command = [sys.executable, "-I", "-S", "-B", str(_PROBE), subject.module]
+    command += map(str, subject.paths)
+    done = subprocess.run(command, env=_ENVIRONMENT, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"{subject.name} cannot be imported:\n{done.stderr}")
+    return ColdStart(**json.loads(done.stdout))
+
+
+def handler_modules() -> Iterator[str]:
+    """Each module in `lambdas/` that has a `handler`."""
+    for path in sorted(PROJECT.glob("lambdas/*/*.py")):
+        tree = ast.parse(path.read_bytes())
+        if any(isinstance(node, ast.FunctionDef) and node.name == "handler" for node in tree.body):
+            yield ".".join(path.relative_to(PROJECT).with_suffix("").parts)
+
+
+def packaged(module: str) -> Subject:
+    """A handler as it is deployed, but for this machine: its function's package and the layer."""
+    context = module.split(".")[1]
+    paths = (function_directory(context, Target.HOST), layer_directory(Target.HOST) / "python")
+    return Subject(name=module.removeprefix("lambdas."), module=module, paths=paths)
+
+
+def zipped_bytes(*directories: Path) -> int:
+    """The size of these directories' files as one zip archive, in bytes."""
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as zipped:
+        for directory in directories:
+            for path in sorted(directory.rglob("*")):
+                zipped.write(path, path.relative_to(directory))
+    return archive.tell()

@@ -1,0 +1,1 @@
+"""The demo: orders through the synthesized templates, and books that must balance."""

@@ -1,0 +1,283 @@
+"""The books: what must be equal in the end, and where it is not."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import TypeVar
+
+from demo.evidence import ORDERS, PAYMENTS, PROVIDER, STOCK, Evidence, OrderItem, Payment
+from demo.money import Purse, show, show_all, total
+
+FINAL = ("confirmed", "rejected", "cancelled")
+"""Where an order may end."""
+
+_TELLS = {
+    "OrderConfirmed.v1": "confirmed",
+    "OrderRejected.v1": "rejected",
+    "OrderCancelled.v1": "cancelled",
+}
+
+
+P = TypeVar("P", bound=Payment)
+
+
+@dataclass(frozen=True)
+class Check:
+    """Two figures that have to agree, and what does not: which item, and where to look."""
+
+    what: str
+    left: str
+    right: str
+    faults: tuple[str, ...]
+
+    @property
+    def holds(self) -> bool:
+        """Whether there is nothing to say against it."""
+        return not self.faults
+
+
+@dataclass(frozen=True, kw_only=True)
+class Authorized:
+    """Money by currency: all that was ever held, and what of it was given back."""
+
+    gross: Purse
+    refunded: Purse
+
+
+def audit(evidence: Evidence) -> list[Check]:
+    """Every check of the books, whether it holds or not."""
+    checks = [
+        _accepted(evidence),
+        _settled(evidence),
+        _stock(evidence),
+        _reservations(evidence),
+        _money(evidence),
+        _provider(evidence),
+        _refunds(evidence),
+        _published(evidence),
+        _told(evidence),
+        _consumed(evidence),
+    ]
+    if evidence.unreadable:
+        found = f"{len(evidence.unreadable):,} items"
+        checks.append(Check("Unreadable", found, "none", tuple(evidence.unreadable)))
+    return checks
+
+
+def authorized(evidence: Evidence) -> Authorized:
+    """What the provider's own book says: an answer that the shop never got is in it, too."""
+    held = [entry for entry in evidence.provider.values() if entry.amount_minor is not None]
+    return Authorized(
+        gross=total(entry.amount for entry in held),
+        refunded=total(entry.amount for entry in held if entry.state == "cancelled"),
+    )
+
+
+def _accepted(evidence: Evidence) -> Check:
+    stored = set(evidence.orders)
+
+    def faults() -> Iterator[str]:
+        for order_id in sorted(evidence.accepted - stored):
+            yield f"order {order_id} was accepted by the API but is not in {ORDERS}"
+        for order_id in sorted(stored - evidence.accepted - evidence.unanswered):
+            yield f"order {order_id} is in {ORDERS}, but the API accepted no such order"
+
+    accepted = f"{len(evidence.accepted):,} by the API"
+    return _check("Orders accepted", accepted, f"{len(stored):,} in their table", faults())
+
+
+def _settled(evidence: Evidence) -> Check:
+    statuses = Counter(order.status for order in evidence.orders.values())
+    settled = " + ".join(f"{statuses[status]:,} {status}" for status in FINAL)
+    faults = (
+        f"order {order_id} is still {order.status}: {ORDERS}, ORDER#{order_id}"
+        for order_id, order in evidence.orders.items()
+        if order.status not in FINAL
+    )
+    return _check("Orders placed", f"{len(evidence.orders):,}", settled, faults)
+
+
+def _stock(evidence: Evidence) -> Check:
+    sold: Counter[str] = Counter()
+    for order in _confirmed(evidence).values():
+        for line in order.lines:
+            sold[line.sku] += line.quantity
+    taken = Counter({sku: item.received - item.available for sku, item in evidence.stock.items()})
+
+    def faults() -> Iterator[str]:
+        for sku in sorted({*sold, *taken, *evidence.delivered}):
+            where = f"{STOCK}, STOCK#{sku}"
+            item = evidence.stock.get(sku)
+            handed_in = evidence.delivered.get(sku, 0)
+            if item is None:
+                yield f"{sku}: {handed_in} handed in, {sold[sku]} sold, but no stock: {where}"
+                continue
+            if taken[sku] != sold[sku]:
+                yield f"{sku}: {taken[sku]} taken, {sold[sku]} in confirmed orders: {where}"
+            if item.reserved != taken[sku]:
+                yield f"{sku}: {item.reserved} reserved, {taken[sku]} taken: {where}"
+            if item.available < 0 or item.reserved < 0:
+                yield f"{sku}: {item.available} available, {item.reserved} reserved: {where}"
+            if item.received != handed_in:
+                yield f"{sku}: {item.received} received, {handed_in} handed in: {where}"
+
+    units = f"{taken.total():,} units"
+    return _check("Stock taken", units, f"{sold.total():,} in confirmed orders", faults())
+
+
+def _reservations(evidence: Evidence) -> Check:
+    held = {key for key, each in evidence.reservations.items() if each.state == "reserved"}
+    confirmed = set(_confirmed(evidence))
+
+    def faults() -> Iterator[str]:
+        for order_id, reservation in evidence.reservations.items():
+            if reservation.state not in {"reserved", "released"}:
+                yield f"the reservation of order {order_id} is {reservation.state}: {STOCK}"
+        for order_id in sorted(held - confirmed):
+            yield f"stock is held for order {order_id}, which is not confirmed: {STOCK}"
+        for order_id in sorted(confirmed - held):
+            yield f"order {order_id} is confirmed, but no stock is held for it: {STOCK}"
+
+    return _check(
+        "Reservations", f"{len(held):,} held", f"{len(confirmed):,} confirmed orders", faults()
+    )
+
+
+def _money(evidence: Evidence) -> Check:
+    confirmed = _confirmed(evidence)
+    held = _held(evidence.payments)
+
+    def faults() -> Iterator[str]:
+        for order_id, payment in evidence.payments.items():
+            if payment.state not in {"authorized", "declined", "cancelled"}:
+                yield f"the payment of order {order_id} is {payment.state}: {PAYMENTS}"
+        for order_id in sorted(set(held) - set(confirmed)):
+            yield f"money is held for order {order_id}, which is not confirmed: {PAYMENTS}"
+        for order_id in sorted(set(confirmed) - set(held)):
+            yield f"order {order_id} is confirmed, but no money is held for it: {PAYMENTS}"
+        for order_id in sorted(set(confirmed) & set(held)):
+            price, amount = confirmed[order_id].total, held[order_id].amount
+            if price != amount:
+                fault = f"order {order_id} costs {show(*price)}, but {show(*amount)} are held"
+                yield f"{fault}: {PAYMENTS}"
+            if confirmed[order_id].sum_of_lines != price[0]:
+                yield f"the lines of order {order_id} do not add up to {show(*price)}: {ORDERS}"
+
+    left = total(payment.amount for payment in held.values())
+    due = total(order.total for order in confirmed.values())
+    return _check("Money held", show_all(left), f"{show_all(due)} in confirmed orders", faults())
+
+
+def _provider(evidence: Evidence) -> Check:
+    ours = _held(evidence.payments)
+    theirs = _held(evidence.provider)
+
+    def faults() -> Iterator[str]:
+        for order_id in sorted(set(ours) - set(theirs)):
+            yield f"order {order_id}: the shop holds money, the provider does not: {PROVIDER}"
+        for order_id in sorted(set(theirs) - set(ours)):
+            yield f"order {order_id}: the provider holds money, the shop does not: {PROVIDER}"
+        for order_id in sorted(set(ours) & set(theirs)):
+            here, there = ours[order_id].amount, theirs[order_id].amount
+            if here != there:
+                fault = f"order {order_id}: {show(*here)} for the shop, {show(*there)}"
+                yield f"{fault} for the provider: {PROVIDER}"
+
+    money = authorized(evidence)
+    held = show_all(total(payment.amount for payment in ours.values()))
+    book = f"{show_all(money.gross)} - {show_all(money.refunded)} at the provider"
+    return _check("Money held", held, book, faults())
+
+
+def _refunds(evidence: Evidence) -> Check:
+    told: dict[str, list[tuple[int, str]]] = defaultdict(list)
+    for event in evidence.committed.values():
+        if event.type == "PaymentRefunded.v1":
+            told[event.subject].append((event.data["amount_minor"], event.data["currency"]))
+    given = {
+        order_id: [entry.amount]
+        for order_id, entry in evidence.provider.items()
+        if entry.state == "cancelled" and entry.amount_minor is not None
+    }
+    faults = (
+        f"order {order_id}: refunds of {_amounts(told.get(order_id, []))} were told, but the "
+        f"provider gave back {_amounts(given.get(order_id, []))}: {PROVIDER}"
+        for order_id in sorted({*told, *given})
+        if told.get(order_id, []) != given.get(order_id, [])
+    )
+    left, right = (
+        show_all(total(chain.from_iterable(amounts.values()))) for amounts in (told, given)
+    )
+    return _check("Refunds told", left, f"{right} given back", faults)
+
+
+def _published(evidence: Evidence) -> Check:
+    published = {event.id: event for event in evidence.published}
+    committed = evidence.committed
+
+    def faults() -> Iterator[str]:
+        for event_id in sorted(set(committed) - set(published)):
+            event = committed[event_id]
+            yield f"{event.type} of {event.subject} was committed, but is not on the bus: its relay"
+        for event_id in sorted(set(published) - set(committed)):
+            event = published[event_id]
+            yield f"{event.type} of {event.subject} is on the bus, but in no outbox: {event_id}"
+
+    left = f"{len(committed):,} in outboxes"
+    return _check("Events committed", left, f"{len(published):,} on the bus", faults())
+
+
+def _told(evidence: Evidence) -> Check:
+    told: dict[str, set[tuple[str, str]]] = defaultdict(set)
+    for event in evidence.published:
+        told[event.subject].add((event.id, event.type))
+    of_orders = {"OrderPlaced.v1", *_TELLS}
+
+    def faults() -> Iterator[str]:
+        for order_id, order in evidence.orders.items():
+            types = Counter(type_ for _, type_ in told[order_id])
+            expected = {"OrderPlaced.v1": 1, _end_of(order): 1}
+            for type_ in sorted(of_orders):
+                # An order that is cancelled may have been confirmed before.
+                before = type_ == "OrderConfirmed.v1" and order.status == "cancelled"
+                allowed = {0, 1} if before else {expected.get(type_, 0)}
+                if types[type_] not in allowed:
+                    yield f"order {order_id} is {order.status}, with {types[type_]} times {type_}"
+        for event in evidence.published:
+            if event.type in of_orders and event.subject not in evidence.orders:
+                yield f"{event.type} tells of order {event.subject}, which is not in {ORDERS}"
+
+    ends = Counter(
+        type_ for order_id in evidence.orders for _, type_ in told[order_id] if type_ in _TELLS
+    )
+    left = ", ".join(f"{ends[type_]:,} {status}" for type_, status in _TELLS.items())
+    return _check("Told on the bus", left, "each order's end once", faults())
+
+
+def _consumed(evidence: Evidence) -> Check:
+    waiting = {queue: depth for queue, depth in evidence.waiting.items() if depth}
+    faults = (f"{depth:,} messages are left in {queue}" for queue, depth in waiting.items())
+    parked = sum(len(messages) for messages in evidence.dead_letters.values())
+    left = f"{sum(waiting.values()):,} in queues"
+    return _check("Messages left", left, f"none ({parked:,} parked, see below)", faults)
+
+
+def _check(what: str, left: str, right: str, faults: Iterable[str]) -> Check:
+    return Check(what, left, right, tuple(faults))
+
+
+def _confirmed(evidence: Evidence) -> dict[str, OrderItem]:
+    return {key: order for key, order in evidence.orders.items() if order.status == "confirmed"}
+
+
+def _end_of(order: OrderItem) -> str:
+    return next((type_ for type_, status in _TELLS.items() if status == order.status), "")
+
+
+def _held(payments: Mapping[str, P]) -> dict[str, P]:
+    return {key: payment for key, payment in payments.items() if payment.state == "authorized"}
+
+
+def _amounts(amounts: Sequence[tuple[int, str]]) -> str:
+    return ", ".join(show(*amount) for amount in amounts) or "nothing"

@@ -1,0 +1,163 @@
+"""The customers: they call the API as real ones would, and note what it answers."""
+
+import string
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+from urllib.parse import quote
+
+from demo.orders_file import Order, body_of
+from lambdas.orders.domain import order_id_for
+from rehearsal import Rehearsal
+
+_TRIES = 5
+_FIRST_PAUSE_S = 0.2
+# What stands in a header as it is; the rest is percent-encoded, since headers take ASCII only.
+_PLAIN = "".join(sorted(set(string.punctuation + " ") - {"%"}))
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the API said at virtual `time` (epoch seconds); `code` names a problem."""
+
+    time: float
+    customer_id: str
+    request: str
+    order_id: str
+    status: int
+    code: str | None
+
+
+@dataclass
+class Journal:
+    """All answers, and what they come to. Order ids are the shop's."""
+
+    answers: list[Answer] = field(default_factory=list)
+    accepted: set[str] = field(default_factory=set)
+    cancelled: set[str] = field(default_factory=set)
+    unanswered: set[str] = field(default_factory=set)
+    refusals: Counter[str] = field(default_factory=Counter)
+    repeated: int = 0
+    """Requests for an order that was accepted before, answered like the first."""
+    breaches: list[str] = field(default_factory=list)
+    """Requests that should have been refused, and were not."""
+
+    @property
+    def refused(self) -> int:
+        """Requests to place an order that the API refused."""
+        return self.refusals.total()
+
+
+class Customers:
+    """Makes requests with each customer's own token. To be used in processes of the rehearsal."""
+
+    def __init__(
+        self,
+        shop: Rehearsal,
+        journal: Journal,
+        *,
+        seed: int,
+        on_answer: Callable[[Answer], None] | None = None,
+    ) -> None:
+        self.shop = shop
+        self.journal = journal
+        self._random = Random(seed)
+        self._on_answer = on_answer
+        self._tokens: dict[str, str] = {}
+
+    def place(self, order: Order) -> bool:
+        """Sends an order; True if the shop took it, now or when it was sent before."""
+        order_id = shop_id_of(order)
+        answer = self._ask(
+            "POST",
+            "/orders",
+            order.customer_id,
+            order_id,
+            headers={"Idempotency-Key": key_of(order)},
+            body=body_of(order),
+        )
+        journal = self.journal
+        if answer.status >= 500 or answer.status == 429:
+            journal.unanswered.add(order_id)
+        if answer.status >= 400:
+            journal.refusals[answer.code or f"http_{answer.status}"] += 1
+            return False
+        if order_id in journal.accepted:
+            journal.repeated += 1
+        journal.accepted.add(order_id)
+        return True
+
+    def status(self, order: Order) -> str | None:
+        """Where the customer's order stands; None if the API does not say."""
+        order_id = shop_id_of(order)
+        response = self._send("GET", f"/orders/{order_id}", order.customer_id)
+        return str(response.json()["status"]) if response.status == 200 else None
+
+    def cancel(self, order: Order) -> bool:
+        """Asks to cancel the order; True if it is cancelled then."""
+        order_id = shop_id_of(order)
+        answer = self._ask("DELETE", f"/orders/{order_id}", order.customer_id, order_id)
+        if answer.status == 200:
+            self.journal.cancelled.add(order_id)
+        return answer.status == 200
+
+    def pry(self, order: Order, *, caller: str | None) -> None:
+        """Looks at an order and tries to cancel it, as somebody else or as nobody."""
+        order_id = shop_id_of(order)
+        for method in ("GET", "DELETE"):
+            answer = self._ask(method, f"/orders/{order_id}", caller, order_id)
+            if answer.status != (401 if caller is None else 404):
+                self.journal.breaches.append(
+                    f"{method} of order {order_id} by {caller or 'nobody'}: {answer.status}"
+                )
+
+    def _ask(
+        self, method: str, path: str, caller: str | None, order_id: str, **request: Any
+    ) -> Answer:
+        response = self._send(method, path, caller, **request)
+        code = None
+        if response.status >= 400:
+            code = _problem(response.body).get("code")
+        answer = Answer(
+            self.shop.clock.now(), caller or "nobody", method, order_id, response.status, code
+        )
+        self.journal.answers.append(answer)
+        if self._on_answer:
+            self._on_answer(answer)
+        return answer
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        caller: str | None,
+        headers: Mapping[str, str] | None = None,
+        body: dict[str, object] | None = None,
+    ) -> Any:
+        """Asks again, as a good client does, after growing pauses when the shop cannot answer."""
+        headers = dict(headers or {})
+        if caller is not None:
+            headers["Authorization"] = f"Bearer {self._token(caller)}"
+        for attempt in range(_TRIES):
+            response = self.shop.http.request(method, path, headers=headers, body=body)
+            if response.status < 500 and response.status != 429:
+                break
+            self.shop.scheduler.sleep(self._random.uniform(0, _FIRST_PAUSE_S * 2**attempt))
+        return response
+
+    def _token(self, customer_id: str) -> str:
+        if customer_id not in self._tokens:
+            self._tokens[customer_id] = self.shop.token(customer_id)
+        return self._tokens[customer_id]
+
+
+def key_of(order: Order) -> str:
+    """The Idempotency-Key of a customer's order: its own name for it."""
+    return quote(order.order_id, safe=_PLAIN)
+
+
+def shop_id_of(order: Order) -> str:
+    """The id that the shop gives to a customer's order."""
+    return order_id_for(order.customer_id, key_of(order))

@@ -1,0 +1,210 @@
+"""The evidence for the books: what each table, the bus, the queues and the customers tell."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from lambdas.eventing.attributes import Item, from_attributes
+from rehearsal import Rehearsal
+
+ORDERS = "Orders/Orders/Table"
+STOCK = "Inventory/Stock/Table"
+PAYMENTS = "Payments/Payments/Table"
+PROVIDER = "Payments/SandboxProvider"
+TABLES = (ORDERS, STOCK, PAYMENTS, PROVIDER)
+
+# The books have types of their own, with no rules in them: what is wrong in a table has to be read
+# before it can be found.
+
+
+class Units(msgspec.Struct, frozen=True):
+    """Some units of one item."""
+
+    sku: str
+    quantity: int
+
+
+class OrderLine(Units, frozen=True):
+    """Some units of one item at a price."""
+
+    unit_price_minor: int
+
+
+class OrderItem(msgspec.Struct, frozen=True):
+    """An order, as its context stores it."""
+
+    order_id: str
+    status: str
+    currency: str
+    total_minor: int
+    lines: tuple[OrderLine, ...]
+    reason: str | None = None
+
+    @property
+    def total(self) -> tuple[int, str]:
+        """Minor units and currency."""
+        return (self.total_minor, self.currency)
+
+    @property
+    def sum_of_lines(self) -> int:
+        """What the lines cost together, in minor units."""
+        return sum(line.quantity * line.unit_price_minor for line in self.lines)
+
+
+class StockItem(msgspec.Struct, frozen=True):
+    """The units of an item that came in, are for sale, and are held for orders."""
+
+    pk: str
+    received: int
+    available: int
+    reserved: int
+
+
+class ReservationItem(msgspec.Struct, frozen=True):
+    """What is held for one order."""
+
+    pk: str
+    state: str
+    items: tuple[Units, ...]
+
+
+class Payment(msgspec.Struct, frozen=True):
+    """Money of one order; the state `authorized` means that it is held."""
+
+    pk: str
+    state: str | None = None
+    amount_minor: int | None = None
+    currency: str | None = None
+
+    @property
+    def amount(self) -> tuple[int, str]:
+        """Minor units and currency."""
+        return (self.amount_minor or 0, self.currency or "?")
+
+
+class ProviderEntry(Payment, frozen=True, rename={"state": "status"}):
+    """The same in the provider's own book; with an amount, it was held at some time."""
+
+    attempts: int = 0
+
+
+class OutboxItem(msgspec.Struct, frozen=True):
+    """An event that was committed, with its envelope."""
+
+    detail_type: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class BusEvent:
+    """An event, as far as the books need it."""
+
+    id: str
+    type: str
+    subject: str
+    data: dict[str, Any]
+
+
+@dataclass(kw_only=True)
+class Evidence:
+    """Everything that the audit compares. Keys are the shop's order ids, SKUs and event ids."""
+
+    accepted: set[str] = field(default_factory=set)
+    """Orders that the API said it took."""
+    unanswered: set[str] = field(default_factory=set)
+    """Orders for which the API gave no answer: they may have been taken."""
+    delivered: dict[str, int] = field(default_factory=dict)
+    """Units of each item that were handed in."""
+    orders: dict[str, OrderItem] = field(default_factory=dict)
+    stock: dict[str, StockItem] = field(default_factory=dict)
+    reservations: dict[str, ReservationItem] = field(default_factory=dict)
+    payments: dict[str, Payment] = field(default_factory=dict)
+    provider: dict[str, ProviderEntry] = field(default_factory=dict)
+    committed: dict[str, BusEvent] = field(default_factory=dict)
+    """Events in the outboxes."""
+    published: list[BusEvent] = field(default_factory=list)
+    """Events that reached the bus, in their order, duplicates included."""
+    waiting: dict[str, int] = field(default_factory=dict)
+    """Messages in each queue that is not a dead-letter queue."""
+    dead_letters: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    """Messages in each dead-letter queue."""
+    unreadable: list[str] = field(default_factory=list)
+    """Items that are not what they should be: table, key and why."""
+
+    def published_types(self) -> Counter[str]:
+        """How often each type of event reached the bus."""
+        return Counter(event.type for event in self.published)
+
+
+class _Reader:
+    """Sorts the items of the tables into an Evidence."""
+
+    def __init__(self, evidence: Evidence) -> None:
+        self._evidence = evidence
+
+    def take(self, table: str, attributes: dict[str, Any]) -> None:
+        """Takes one item; what belongs to no book (inbox keys, prices) is left out."""
+        try:
+            self._take(table, from_attributes(attributes))
+        except (ValueError, KeyError, TypeError) as error:
+            key = attributes.get("pk", {}).get("S")
+            self._evidence.unreadable.append(f"{table}, {key}: {error}")
+
+    def _take(self, table: str, item: Item) -> None:
+        evidence = self._evidence
+        kind = item.get("kind")
+        if kind == "outbox":
+            outbox = msgspec.convert(item, OutboxItem)
+            event = bus_event(outbox.detail_type, msgspec.json.decode(outbox.detail))
+            evidence.committed[event.id] = event
+        elif (table, kind) == (ORDERS, "order"):
+            order = msgspec.convert(item, OrderItem)
+            evidence.orders[order.order_id] = order
+        elif (table, kind) == (STOCK, "stock"):
+            stock = msgspec.convert(item, StockItem)
+            evidence.stock[_id(stock.pk)] = stock
+        elif (table, kind) == (STOCK, "reservation"):
+            reservation = msgspec.convert(item, ReservationItem)
+            evidence.reservations[_id(reservation.pk)] = reservation
+        elif (table, kind) == (PAYMENTS, "payment"):
+            payment = msgspec.convert(item, Payment)
+            evidence.payments[_id(payment.pk)] = payment
+        elif table == PROVIDER:
+            entry = msgspec.convert(item, ProviderEntry)
+            evidence.provider[entry.pk] = entry
+
+
+def gather(shop: Rehearsal, evidence: Evidence) -> Evidence:
+    """Adds to `evidence` what tables, bus and queues hold now."""
+    reader = _Reader(evidence)
+    for table in TABLES:
+        for attributes in _scan(shop, table):
+            reader.take(table, attributes)
+    for record in shop.meter.of("published"):
+        event = record.detail["event"]
+        evidence.published.append(bus_event(event["detail-type"], event["detail"]))
+    dead = set(shop.dead_letter_queues())
+    for queue, depth in shop.queue_depths().items():
+        if queue in dead:
+            evidence.dead_letters[queue] = shop.messages(queue) if depth else []
+        else:
+            evidence.waiting[queue] = depth
+    return evidence
+
+
+def _scan(shop: Rehearsal, table: str) -> Iterator[dict[str, Any]]:
+    pages = shop.client("dynamodb").get_paginator("scan")
+    for page in pages.paginate(TableName=shop.physical_id(table), ConsistentRead=True):
+        yield from page["Items"]
+
+
+def bus_event(detail_type: str, envelope: dict[str, Any]) -> BusEvent:
+    """What the books need of an event's envelope."""
+    return BusEvent(envelope["id"], detail_type, envelope["subject"], envelope["data"])
+
+
+def _id(key: str) -> str:
+    return key.partition("#")[2]

@@ -1,0 +1,91 @@
+"""The report: what a run came to, as JSON for machines."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from demo.books import Check, authorized
+from demo.customers import Journal
+from demo.evidence import Evidence
+
+
+class UnwritableReport(Exception):
+    """The report cannot be written where it is wanted."""
+
+
+def require_writable(path: Path) -> None:
+    """Raises UnwritableReport unless a file can be written at `path`."""
+    existed = path.exists()
+    try:
+        path.open("a").close()
+    except OSError as error:
+        raise UnwritableReport(f"no report can be written to {path}: {error.strerror}") from error
+    if not existed:
+        path.unlink()
+
+
+def report(
+    evidence: Evidence,
+    journal: Journal,
+    checks: list[Check],
+    *,
+    invocations: Counter[str],
+    rows_read: int,
+    rows_skipped: int,
+    seconds: float,
+    seed: int,
+) -> dict[str, Any]:
+    """The report. Amounts are in minor units, `seconds` are those of a clock on the wall.
+
+    The same input and seed give the same report but for `seconds`.
+    """
+    statuses = Counter(order.status for order in evidence.orders.values())
+    rejections = Counter(
+        order.reason or "unknown"
+        for order in evidence.orders.values()
+        if order.status == "rejected"
+    )
+    money = authorized(evidence)
+    return {
+        "orders": {
+            "placed": len(evidence.orders),
+            "refused": journal.refused,
+            "confirmed": statuses["confirmed"],
+            "rejected": statuses["rejected"],
+            "cancelled": statuses["cancelled"],
+            "pending": statuses["placed"],
+        },
+        "refusals": dict(journal.refusals),
+        "rejections": dict(rejections),
+        "repeated_requests": journal.repeated,
+        "stock": {
+            sku: {"initial": item.received, "reserved": item.reserved}
+            for sku, item in evidence.stock.items()
+        },
+        "money": {
+            "authorized_minor": money.gross.total(),
+            "refunded_minor": money.refunded.total(),
+            "by_currency": {
+                currency: {
+                    "authorized_minor": money.gross[currency],
+                    "refunded_minor": money.refunded[currency],
+                }
+                for currency in money.gross
+            },
+        },
+        "events": dict(evidence.published_types()),
+        "dead_letters": {queue: len(each) for queue, each in evidence.dead_letters.items()},
+        "invocations": dict(invocations),
+        "rows": {"read": rows_read, "skipped": rows_skipped},
+        "balanced": all(check.holds for check in checks),
+        "faults": [fault for check in checks for fault in check.faults],
+        "seconds": round(seconds, 1),
+        "seed": seed,
+    }
+
+
+def write(path: Path, content: dict[str, Any]) -> None:
+    """Writes the report with its keys sorted."""
+    text = json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False)
+    path.write_text(f"{text}\n", encoding="utf-8")

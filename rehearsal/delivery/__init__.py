@@ -1,0 +1,1 @@
+"""What AWS does between the services, and moto does not: deliver."""

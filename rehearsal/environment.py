@@ -1,0 +1,203 @@
+"""Lambda execution environments: modules, variables, output and logging of one function."""
+
+from __future__ import annotations
+
+import importlib.machinery
+import logging
+import os
+import sys
+from collections import deque
+from collections.abc import Callable, Sequence
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from types import CodeType, ModuleType
+from typing import Any, ClassVar, TextIO, cast
+
+_LOG_LINES = 20_000
+
+
+class FunctionLog:
+    """What the handlers of one function print and log: the last lines, or a file."""
+
+    def __init__(self, file: Path | None = None) -> None:
+        self.encoding = "utf-8"
+        self._lines: deque[str] = deque(maxlen=_LOG_LINES)
+        self._file = file.open("w", encoding="utf-8") if file else None
+
+    def write(self, text: str) -> int:
+        """Append ``text``; the interface of a text stream."""
+        if self._file is not None:
+            return self._file.write(text)
+        self._lines.append(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Write through to the file, if there is one."""
+        if self._file is not None:
+            self._file.flush()
+
+    def isatty(self) -> bool:
+        """Say that this is no terminal."""
+        return False
+
+    def text(self) -> str:
+        """Return what was written; with a file, read it back."""
+        if self._file is not None:
+            self._file.flush()
+            return Path(self._file.name).read_text(encoding="utf-8")
+        return "".join(self._lines)
+
+    def close(self) -> None:
+        """Close the file, if there is one."""
+        if self._file is not None:
+            self._file.close()
+
+
+class _CachedLoader(importlib.machinery.SourceFileLoader):
+    """Compiles each file once per process, however many environments execute it.
+
+    It leaves no ``__pycache__`` in an asset, whose content is hashed.
+    """
+
+    _code: ClassVar[dict[tuple[str, int], CodeType]] = {}
+
+    def get_code(self, fullname: str) -> CodeType | None:
+        path = self.get_filename(fullname)
+        key = (path, Path(path).stat().st_mtime_ns)
+        if key not in self._code:
+            self._code[key] = self.source_to_code(self.get_data(path), path)
+        return self._code[key]
+
+
+class AssetFinder:
+    """Finds modules in the asset of the execution environment that is installed at the moment."""
+
+    def __init__(self) -> None:
+        self.active: ExecutionEnvironment | None = None
+        self._finders: dict[str, importlib.machinery.FileFinder] = {}
+
+    def find_spec(
+        self,
+        fullname: str,
+        path: Sequence[str] | None = None,
+        target: ModuleType | None = None,
+    ) -> importlib.machinery.ModuleSpec | None:
+        """Find a module that belongs to the function's code; leave all others to Python."""
+        environment = self.active
+        if environment is None or fullname.partition(".")[0] not in environment.roots:
+            return None
+        environment.names[fullname] = None
+        for directory in path if path is not None else [str(environment.directory)]:
+            finder = self._finders.get(directory)
+            if finder is None:
+                finder = importlib.machinery.FileFinder(directory, (_CachedLoader, [".py"]))
+                self._finders[directory] = finder
+            spec = finder.find_spec(fullname)
+            if spec is not None:
+                return spec
+        return None
+
+
+class OutsideEnvironment:
+    """The modules that the program itself has loaded under the names that functions use, too."""
+
+    def __init__(self) -> None:
+        self.roots: set[str] = set()
+        self._modules: dict[str, ModuleType] = {}
+
+    def enter(self) -> None:
+        """Give the program its own modules back."""
+        sys.modules.update(self._modules)
+
+    def exit(self) -> None:
+        """Put the program's own modules aside."""
+        names = [name for name in sys.modules if name.partition(".")[0] in self.roots]
+        self._modules = {name: sys.modules.pop(name) for name in names}
+
+
+class ExecutionEnvironment:
+    """One execution environment: it handles one invocation at a time, and stays warm after it.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html
+    """
+
+    def __init__(
+        self,
+        function: str,
+        directory: Path,
+        variables: dict[str, str],
+        log: FunctionLog,
+        finder: AssetFinder,
+    ) -> None:
+        self.function = function
+        self.directory = directory
+        self.roots = asset_roots(directory)
+        # An ordered set: sys.modules gets them back in the order of their import.
+        self.names: dict[str, None] = {}
+        self.handler: Callable[[Any, Any], Any] | None = None
+        self._finder = finder
+        self._modules: dict[str, ModuleType] = {}
+        self._variables: Any = {os.fsencode(k): os.fsencode(v) for k, v in variables.items()}
+        self._output = cast(TextIO, log)
+        root = logging.RootLogger(logging.WARNING)
+        handler = logging.StreamHandler(self._output)
+        handler.setFormatter(logging.Formatter("[%(levelname)s] %(name)s %(message)s"))
+        root.addHandler(handler)
+        self._logging = (root, logging.Manager(root))
+        self._outside: tuple[Any, ...] = ()
+
+    def enter(self) -> None:
+        """Install modules, variables, output and logging of this environment."""
+        logger = logging.Logger
+        environ: Any = os.environ
+        self._outside = (environ._data, sys.stdout, sys.stderr, logging.root, logger.manager)
+        environ._data = self._variables
+        sys.stdout = sys.stderr = self._output
+        logging.root, logger.manager = self._logging
+        logger.root = logging.root
+        sys.modules.update(self._modules)
+        self._finder.active = self
+
+    def exit(self) -> None:
+        """Remove what ``enter`` installed."""
+        logger = logging.Logger
+        environ: Any = os.environ
+        environ._data, sys.stdout, sys.stderr, logging.root, logger.manager = self._outside
+        logger.root = logging.root
+        modules = sys.modules
+        for name in self.names:
+            module = modules.pop(name, None)
+            if module is not None:
+                self._modules[name] = module
+        self._finder.active = None
+
+    def load(self, handler: str) -> Callable[[Any, Any], Any]:
+        """Import ``module.function`` from the asset; to be called while installed.
+
+        Raises what the import raises, or AttributeError if the module has no such function.
+        """
+        if self.handler is None:
+            module, _, name = handler.rpartition(".")
+            self.handler = getattr(import_module(module.replace("/", ".")), name)
+        return self.handler
+
+
+@cache
+def asset_roots(directory: Path) -> frozenset[str]:
+    """Return the top-level modules of an asset that are the function's own code.
+
+    Libraries installed beside it are left out: those of the process are used, since the AWS
+    clients among them have to be the ones that moto has patched.
+    """
+    libraries = {
+        line.partition(",")[0].partition("/")[0].removesuffix(".py")
+        for record in directory.glob("*.dist-info/RECORD")
+        for line in record.read_text(encoding="utf-8").splitlines()
+    }
+    found = {
+        entry.name.removesuffix(".py")
+        for entry in directory.iterdir()
+        if entry.suffix == ".py" or (entry.is_dir() and entry.name.isidentifier())
+    }
+    return frozenset(found - libraries - {"__pycache__"})

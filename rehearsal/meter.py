@@ -1,0 +1,65 @@
+"""The record of a rehearsal: every invocation, AWS call, published event and delivery."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One thing that happened at virtual ``time`` (epoch seconds).
+
+    ``kind`` is one of
+    - ``invocation``: ``source`` invoked the function ``target``; detail has ``error``, ``cold``,
+      ``duration_s`` (virtual), ``request_id``, ``type`` (``sync`` or ``async``);
+    - ``call``: the function ``source`` called an AWS API on ``target``; detail has ``service``,
+      ``operation`` and ``error`` (the error code or None);
+    - ``published``: ``source`` put an event on the bus ``target``; detail has ``event``;
+    - ``execution``: the state machine ``source`` has ``started``, ``entered`` its state ``target``,
+      or ``ended``, as detail's ``what`` says, with ``execution``, ``status``, ``error``, ``cause``;
+    - ``delivery``: ``target`` took something from ``source``; detail has ``outcome``;
+    - ``dead_letter``: something of ``source`` ended in the dead-letter queue ``target``;
+    - ``discarded``: something of ``source`` was given up with no dead-letter queue to take it.
+
+    Sources and targets are construct paths, or ``outside``.
+    """
+
+    kind: str
+    time: float
+    source: str
+    target: str
+    detail: dict[str, Any]
+
+
+class Meter:
+    """Collects the records of a rehearsal, and hands each one on as it is made."""
+
+    def __init__(
+        self, now: Callable[[], float], on_record: Callable[[Record], None] | None = None
+    ) -> None:
+        """``now`` gives the virtual time; ``on_record`` is called with each record."""
+        self.records: list[Record] = []
+        self._now = now
+        self._on_record = on_record
+
+    def add(self, kind: str, source: str, target: str, **detail: Any) -> Record:
+        """Make a record of what happened now."""
+        record = Record(kind, self._now(), source, target, detail)
+        self.records.append(record)
+        if self._on_record is not None:
+            self._on_record(record)
+        return record
+
+    def of(
+        self, kind: str, *, source: str | None = None, target: str | None = None
+    ) -> list[Record]:
+        """Return the records of one kind, if given only those with this source or target."""
+        return [
+            record
+            for record in self.records
+            if record.kind == kind
+            and (source is None or record.source == source)
+            and (target is None or record.target == target)
+        ]

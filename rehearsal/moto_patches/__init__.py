@@ -1,0 +1,36 @@
+"""Makes moto fast enough, and in a few places right enough, for long rehearsals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from moto.core.common_models import BaseModel
+
+from rehearsal.clock import Scheduler
+from rehearsal.moto_patches import dynamodb, requests, sqs, values
+from rehearsal.patching import Patches
+
+_installed: list[Patches] = []
+
+
+def install(scheduler: Scheduler | None = None) -> Callable[[], None]:
+    """Replace parts of moto; return what puts them back. A second install changes nothing.
+
+    With a ``scheduler`` long polls of queues wait in its virtual time, else as long as moto does.
+    """
+    if _installed:
+        return lambda: None
+    patches = Patches()
+    _installed.append(patches)
+    # moto keeps every model object that was ever made, for a dashboard.
+    patches.set(BaseModel, "__new__", staticmethod(lambda cls, *_, **__: object.__new__(cls)))
+    requests.patch(patches)
+    values.patch(patches)
+    dynamodb.patch(patches)
+    sqs.patch(patches, scheduler)
+
+    def undo() -> None:
+        patches.undo()
+        _installed.clear()
+
+    return undo

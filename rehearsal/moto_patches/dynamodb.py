@@ -1,0 +1,331 @@
+"""DynamoDB in moto: values, expressions, streams and transactions at a bearable cost."""
+
+from __future__ import annotations
+
+import base64
+from collections import deque
+from functools import lru_cache
+from typing import Any
+
+from moto.core import responses as core_responses
+from moto.core.utils import method_names_from_class
+from moto.dynamodb.comparisons import ConditionExpressionParser, get_filter_expression
+from moto.dynamodb.exceptions import (
+    ConditionalCheckFailed,
+    ItemSizeTooLarge,
+    ItemSizeToUpdateTooLarge,
+    MultipleTransactionsException,
+    TooManyTransactionsException,
+    TransactionCanceledException,
+    TransactWriteSingleOpException,
+)
+from moto.dynamodb.models import DynamoDBBackend
+from moto.dynamodb.models.dynamo_type import DynamoType, Item, LimitedSizeDict
+from moto.dynamodb.models.table import StreamShard
+from moto.dynamodb.models.utilities import bytesize
+from moto.dynamodb.parsing.expressions import (  # type: ignore[attr-defined]
+    UpdateExpressionParser,
+)
+
+from rehearsal.moto_patches.updates import Entry, update_plan, updated
+from rehearsal.patching import Patches
+
+_EXPRESSIONS = 4096
+_MAX_OPERATIONS = 100
+# What moto takes for the 400 KB that an item may have.
+_MAX_ITEM_SIZE = 405_000
+
+
+def patch(patches: Patches) -> None:
+    """Replace what costs most, and what leaves wrong records in a stream."""
+    _patch_values(patches)
+    _patch_expressions(patches)
+    patches.set(StreamShard, "add", _record_changes(StreamShard.add))
+    patches.set(DynamoDBBackend, "update_item", _update_item(DynamoDBBackend.update_item))
+    patches.set(DynamoDBBackend, "transact_write_items", _transact_write_items)
+    # moto looks up the methods of the class for each request.
+    patches.set(core_responses, "method_names_from_class", lru_cache(method_names_from_class))
+
+
+# -- values -----------------------------------------------------------------------------------
+
+
+def _patch_values(patches: Patches) -> None:
+    # moto wraps, copies and measures values again on each level of nesting: an order of 120 lines
+    # takes several times what it needs to.
+    patches.set(DynamoType, "__init__", _initialize)
+    patches.set(DynamoType, "__deepcopy__", lambda value, _: _copied(value))
+    patches.set(DynamoType, "to_regular_json", _regular_json)
+    patches.set(DynamoType, "size", _size)
+    patches.set(Item, "__init__", _initialize_item)
+
+
+def _initialize(self: DynamoType, value: Any) -> None:
+    if type(value) is DynamoType:
+        self.type, content = value.type, value.value
+    else:
+        self.type, content = next(iter(value.items()))
+    if self.type == "L":
+        content = [DynamoType(part) for part in content]
+    elif self.type == "M":
+        content = {name: DynamoType(part) for name, part in content.items()}
+    self.value = content
+
+
+def _copied(value: DynamoType) -> DynamoType:
+    result = DynamoType.__new__(DynamoType)
+    result.type = value.type
+    content = value.value
+    if value.type == "M":
+        content = {name: _copied(part) for name, part in content.items()}
+    elif value.type == "L":
+        content = [_copied(part) for part in content]
+    elif isinstance(content, list):
+        content = list(content)
+    result.value = content
+    return result
+
+
+def _regular_json(value: DynamoType) -> dict[str, Any]:
+    content = value.value
+    if value.type == "M":
+        content = {name: part.to_regular_json() for name, part in content.items()}
+    elif value.type == "L":
+        content = [part.to_regular_json() for part in content]
+    elif value.type == "B" and isinstance(content, str):
+        content = base64.b64decode(content)
+    elif isinstance(content, list):
+        content = list(content)
+    return {value.type: content}
+
+
+def _size(value: DynamoType) -> int:
+    content = value.value
+    if value.type == "M":
+        return sum(bytesize(name) + part.size() for name, part in content.items())
+    if value.type == "L":
+        return sum(part.size() for part in content)
+    if value.type in {"SS", "NS", "BS"}:
+        return sum(len(part) if value.type == "NS" else bytesize(part) for part in content)
+    if value.type == "N":
+        return len(str(content))
+    return 1 if isinstance(content, bool) else bytesize(content)
+
+
+def _initialize_item(
+    self: Item, hash_key: DynamoType, range_key: DynamoType | None, attrs: dict[str, Any]
+) -> None:
+    # moto measures all that is there again with each attribute that it adds.
+    self.hash_key = hash_key
+    self.range_key = range_key
+    self.attrs = LimitedSizeDict()
+    for name, value in attrs.items():
+        dict.__setitem__(self.attrs, name, DynamoType(value))
+    if self.size() > _MAX_ITEM_SIZE:
+        raise ItemSizeTooLarge
+
+
+# -- expressions ------------------------------------------------------------------------------
+
+
+def _patch_expressions(patches: Patches) -> None:
+    # One handler uses few expressions, each thousands of times, and moto parses each three times.
+    # The parsed forms are only read: conditions are evaluated, updates copied before use.
+    parse = ConditionExpressionParser.parse
+    known: dict[tuple[Any, ...], tuple[Any, list[str], list[str]]] = {}
+    order = deque[tuple[Any, ...]]()
+
+    def parse_condition(parser: ConditionExpressionParser) -> Any:
+        key = (
+            parser.condition_expression,
+            repr(parser.expression_attribute_names),
+            repr(parser.expression_attribute_values),
+        )
+        found = known.get(key)
+        if found is None:
+            tree = parse(parser)
+            found = (tree, parser.expr_attr_names_found, parser.expr_attr_values_found)
+            known[key] = found
+            order.append(key)
+            if len(order) > _EXPRESSIONS:
+                del known[order.popleft()]
+        tree, names, values = found
+        parser.expr_attr_names_found = list(names)
+        parser.expr_attr_values_found = list(values)
+        return tree
+
+    patches.set(ConditionExpressionParser, "parse", parse_condition)
+    make = lru_cache(_EXPRESSIONS)(UpdateExpressionParser.make)
+    patches.set(UpdateExpressionParser, "make", staticmethod(make))
+
+
+# -- streams ----------------------------------------------------------------------------------
+
+
+def _record_changes(original: Any) -> Any:
+    def add(shard: StreamShard, old: Item | None, new: Item | None) -> None:
+        # A write that changes nothing leaves no record:
+        # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Streams.html
+        if old is not None and new is not None and old.attrs == new.attrs:
+            return
+        original(shard, old, new)
+        if shard.items:
+            shard.items[-1].record["awsRegion"] = shard.table.region_name
+
+    return add
+
+
+# -- writing ----------------------------------------------------------------------------------
+
+
+def _update_item(original: Any) -> Any:
+    """UpdateItem as moto has it, but all or nothing, and with one stream record for it.
+
+    moto leaves half an update behind when the second half fails, and makes two records for an item
+    that the update creates. Common expressions are evaluated without moto's eleven passes over
+    their syntax trees.
+    """
+
+    def update_item(
+        backend: DynamoDBBackend,
+        table_name: str,
+        key: dict[str, dict[str, Any]],
+        update_expression: str,
+        expression_attribute_names: dict[str, Any] | None = None,
+        expression_attribute_values: dict[str, Any] | None = None,
+        attribute_updates: dict[str, Any] | None = None,
+        expected: dict[str, Any] | None = None,
+        condition_expression: str | None = None,
+        return_values_on_condition_check_failure: str | None = None,
+    ) -> Item:
+        table = backend.get_table(table_name)
+        entry = Entry(table, *backend.get_keys_value(table, key))
+        names, values = expression_attribute_names or {}, expression_attribute_values or {}
+        plan = update_plan(update_expression) if update_expression else None
+        if plan is not None and not attribute_updates and not expected:
+            condition = get_filter_expression(condition_expression, names, values)
+            if not condition.expr(entry.item):
+                wanted = return_values_on_condition_check_failure == "ALL_OLD"
+                raise ConditionalCheckFailed(
+                    item=entry.item.to_json()["Attributes"] if wanted and entry.item else None
+                )
+            item = updated(plan, entry, key, names, values)
+            if item is not None:
+                if item.size() > _MAX_ITEM_SIZE:
+                    raise ItemSizeToUpdateTooLarge
+                entry.put(item)
+                if table.stream_shard is not None:
+                    table.stream_shard.add(entry.item, item)
+                return item
+        records = table.stream_shard.items if table.stream_shard is not None else []
+        before = len(records)
+        if entry.item is not None:
+            entry.put(_copied_item(entry.item))
+        try:
+            result: Item = original(
+                backend,
+                table_name,
+                key,
+                update_expression,
+                expression_attribute_names,
+                expression_attribute_values,
+                attribute_updates,
+                expected,
+                condition_expression,
+                return_values_on_condition_check_failure,
+            )
+        except BaseException:
+            entry.restore()
+            del records[before:]
+            raise
+        if entry.item is None and len(records) - before > 1:
+            first, *_, last = records[before:]
+            last.record["dynamodb"]["SequenceNumber"] = first.record["dynamodb"]["SequenceNumber"]
+            records[before:] = [last]
+        return result
+
+    return update_item
+
+
+def _copied_item(item: Item) -> Item:
+    return item.__deepcopy__({})
+
+
+def _transact_write_items(backend: DynamoDBBackend, transact_items: list[dict[str, Any]]) -> None:
+    """TransactWriteItems: all or nothing, at a cost that depends on the operations alone.
+
+    moto copies each table that is touched, whole, so as to be able to go back to it.
+    https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
+    """
+    if len(transact_items) > _MAX_OPERATIONS:
+        raise TooManyTransactionsException
+    operations = _operations(backend, transact_items)
+    streams = {id(entry.table): entry.table.stream_shard for _, _, entry in operations}
+    lengths = [(shard, len(shard.items)) for shard in streams.values() if shard is not None]
+    done = list[Entry]()
+    reasons = list[tuple[str | None, str | None, dict[str, Any] | None]]()
+    cancelled = False
+    try:
+        for kind, operation, entry in operations:
+            if not _condition(operation).expr(entry.item):
+                cancelled = True
+                wanted = operation.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD"
+                old = entry.item.to_json()["Attributes"] if wanted and entry.item else None
+                reasons.append(("ConditionalCheckFailed", "The conditional request failed", old))
+                continue
+            reasons.append((None, None, None))
+            if not cancelled:
+                done.append(entry)
+                _write(backend, kind, operation)
+        if cancelled:
+            raise TransactionCanceledException(reasons)
+    except BaseException:
+        for entry in reversed(done):
+            entry.restore()
+        for shard, length in lengths:
+            del shard.items[length:]
+        raise
+
+
+def _operations(
+    backend: DynamoDBBackend, transact_items: list[dict[str, Any]]
+) -> list[tuple[str, dict[str, Any], Entry]]:
+    found = list[tuple[str, dict[str, Any], Entry]]()
+    seen = set[tuple[str, DynamoType, DynamoType | None]]()
+    for item in transact_items:
+        if len(item) != 1:
+            raise TransactWriteSingleOpException
+        ((kind, operation),) = item.items()
+        table = backend.get_table(operation["TableName"])
+        key = operation["Item"] if kind == "Put" else operation["Key"]
+        entry = Entry(table, *backend.get_keys_value(table, key))
+        identity = (table.name, entry.hash_key, entry.range_key)
+        if identity in seen:
+            raise MultipleTransactionsException
+        seen.add(identity)
+        found.append((kind, operation, entry))
+    return found
+
+
+def _condition(operation: dict[str, Any]) -> Any:
+    return get_filter_expression(
+        operation.get("ConditionExpression"),
+        operation.get("ExpressionAttributeNames"),
+        operation.get("ExpressionAttributeValues"),
+    )
+
+
+def _write(backend: DynamoDBBackend, kind: str, operation: dict[str, Any]) -> None:
+    table_name = operation["TableName"]
+    if kind == "Put":
+        backend.put_item(table_name, operation["Item"], overwrite=True)
+    elif kind == "Delete":
+        backend.delete_item(table_name, operation["Key"])
+    elif kind == "Update":
+        backend.update_item(
+            table_name,
+            operation["Key"],
+            operation["UpdateExpression"],
+            operation.get("ExpressionAttributeNames", {}),
+            operation.get("ExpressionAttributeValues", {}),
+        )

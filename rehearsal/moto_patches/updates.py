@@ -1,0 +1,254 @@
+"""Update expressions of the common kind, on whole attributes, evaluated directly."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, cast
+
+from moto.dynamodb.models.dynamo_type import DynamoType, Item, LimitedSizeDict
+from moto.dynamodb.models.table import Table
+from moto.dynamodb.parsing.reserved_keywords import ReservedKeywords
+
+_TOKEN = re.compile(r"\s*([#:]?\w+|[=+\-(),])", re.ASCII)
+_CLAUSES = frozenset({"SET", "REMOVE", "ADD"})
+
+
+class Entry:
+    """The place of one item in a table, and what is there to begin with."""
+
+    def __init__(self, table: Table, hash_key: DynamoType, range_key: DynamoType | None) -> None:
+        self.table = table
+        self.hash_key = hash_key
+        self.range_key = range_key
+        self.item: Item | None = table.get_item(hash_key, range_key)
+
+    def put(self, item: Item) -> None:
+        """Put an item in this place."""
+        mapping, key = self._place()
+        mapping[key] = item
+
+    def restore(self) -> None:
+        """Put back what was there to begin with."""
+        mapping, key = self._place()
+        if self.item is None:
+            mapping.pop(key, None)
+        else:
+            mapping[key] = self.item
+
+    def _place(self) -> tuple[dict[DynamoType, Any], DynamoType]:
+        items: Any = self.table.items
+        if self.range_key is None:
+            return items, self.hash_key
+        return items[self.hash_key], self.range_key
+
+
+@dataclass(frozen=True, slots=True)
+class _Operand:
+    """A value, or an attribute with a value for when it is not there."""
+
+    name: str
+    default: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Action:
+    """Set an attribute to one operand, or to the sum or difference of two; or remove it."""
+
+    clause: str
+    target: str
+    first: _Operand | None = None
+    operator: str | None = None
+    second: _Operand | None = None
+
+
+class _Unknown(Exception):
+    """The expression, or the item that it meets, is left to moto."""
+
+
+@lru_cache(4096)
+def update_plan(expression: str) -> tuple[_Action, ...] | None:
+    """The actions of an update expression, None if it has others than the common ones."""
+    try:
+        return tuple(_Reader(expression).actions())
+    except _Unknown:
+        return None
+
+
+class _Reader:
+    def __init__(self, expression: str) -> None:
+        self._tokens = list[str]()
+        position = 0
+        text = expression.strip()
+        while position < len(text):
+            token = _TOKEN.match(text, position)
+            if token is None:
+                raise _Unknown
+            self._tokens.append(token[1])
+            position = token.end()
+        self._tokens.reverse()
+
+    def actions(self) -> list[_Action]:
+        found = list[_Action]()
+        clauses = set[str]()
+        while self._tokens:
+            clause = self._tokens.pop().upper()
+            if clause not in _CLAUSES or clause in clauses:
+                raise _Unknown
+            clauses.add(clause)
+            found.append(self._action(clause))
+            while self._next_is(","):
+                found.append(self._action(clause))
+        return found
+
+    def _action(self, clause: str) -> _Action:
+        target = self._attribute()
+        if clause == "REMOVE":
+            return _Action(clause, target)
+        if clause == "ADD":
+            return _Action(clause, target, _Operand(target, ""), "+", self._value())
+        self._expect("=")
+        first = self._operand()
+        for operator in "+-":
+            if self._next_is(operator):
+                return _Action(clause, target, first, operator, self._operand())
+        return _Action(clause, target, first)
+
+    def _operand(self) -> _Operand:
+        if self._peek().startswith(":"):
+            return self._value()
+        if self._peek() == "if_not_exists":
+            self._tokens.pop()
+            self._expect("(")
+            name = self._attribute()
+            self._expect(",")
+            default = self._value().name
+            self._expect(")")
+            return _Operand(name, default)
+        return _Operand(self._attribute())
+
+    def _attribute(self) -> str:
+        token = self._pop()
+        plain = token.isidentifier() and token.upper() not in _reserved()
+        if not plain and not (token.startswith("#") and len(token) > 1):
+            raise _Unknown
+        return token
+
+    def _value(self) -> _Operand:
+        token = self._pop()
+        if not token.startswith(":"):
+            raise _Unknown
+        return _Operand(token)
+
+    def _peek(self) -> str:
+        return self._tokens[-1] if self._tokens else ""
+
+    def _pop(self) -> str:
+        if not self._tokens:
+            raise _Unknown
+        return self._tokens.pop()
+
+    def _next_is(self, token: str) -> bool:
+        if self._peek() != token:
+            return False
+        self._tokens.pop()
+        return True
+
+    def _expect(self, token: str) -> None:
+        if not self._next_is(token):
+            raise _Unknown
+
+
+@lru_cache(1)
+def _reserved() -> frozenset[str]:
+    return frozenset(word.upper() for word in ReservedKeywords.get_reserved_keywords())
+
+
+def updated(
+    plan: tuple[_Action, ...],
+    entry: Entry,
+    key: dict[str, Any],
+    names: dict[str, str],
+    values: dict[str, Any],
+) -> Item | None:
+    """The item after the actions, as a new one; None if moto has to decide, and maybe refuse."""
+    table = entry.table
+    attributes: dict[str, DynamoType] = entry.item.attrs if entry.item is not None else {}
+    indexed = {attribute["AttributeName"] for attribute in table.attr}
+    changes = dict[str, DynamoType | None]()
+    try:
+        for action in plan:
+            target = _named(action.target, names)
+            if target in changes or target in indexed:
+                return None
+            changes[target] = _result(action, attributes, names, values)
+    except _Unknown:
+        return None
+    if entry.item is None and not _is_key_of(table, key):
+        return None
+    item: Any = object.__new__(Item)
+    item.hash_key, item.range_key = entry.hash_key, entry.range_key
+    item.attrs = LimitedSizeDict.__new__(LimitedSizeDict)
+    known = attributes or {name: DynamoType(value) for name, value in key.items()}
+    for name, value in {**known, **changes}.items():
+        if value is not None:
+            dict.__setitem__(item.attrs, name, value)
+    return cast(Item, item)
+
+
+def _is_key_of(table: Table, key: dict[str, Any]) -> bool:
+    types = {attribute["AttributeName"]: attribute["AttributeType"] for attribute in table.attr}
+    return key.keys() == set(table.table_key_attrs) and all(
+        next(iter(value)) == types[name] and next(iter(value.values())) != ""
+        for name, value in key.items()
+    )
+
+
+def _named(token: str, names: dict[str, str]) -> str:
+    if not token.startswith("#"):
+        return token
+    if token not in names:
+        raise _Unknown
+    return names[token]
+
+
+def _result(
+    action: _Action,
+    attributes: dict[str, DynamoType],
+    names: dict[str, str],
+    values: dict[str, Any],
+) -> DynamoType | None:
+    if action.first is None:
+        return None
+    first = _evaluated(action.first, attributes, names, values)
+    if action.second is None:
+        return first
+    second = _evaluated(action.second, attributes, names, values)
+    if second is None or second.type != "N":
+        raise _Unknown
+    if first is None:
+        return second
+    if first.type != "N":
+        raise _Unknown
+    return first + second if action.operator == "+" else first - second
+
+
+def _evaluated(
+    operand: _Operand,
+    attributes: dict[str, DynamoType],
+    names: dict[str, str],
+    values: dict[str, Any],
+) -> DynamoType | None:
+    """The operand's value; None only for an attribute that ADD is to create."""
+    token: str | None = operand.name
+    if not operand.name.startswith(":"):
+        value = attributes.get(_named(operand.name, names))
+        if value is not None:
+            return value
+        token = operand.default
+    if token == "":
+        return None
+    if token not in values:
+        raise _Unknown
+    return DynamoType(values[token])

@@ -1,0 +1,89 @@
+"""DynamoDB's attribute values on their way between a client and moto.
+
+An attribute value is one key, its type, with its content, in JSON as in Python. botocore checks,
+writes and reads it, and moto reads and writes it, by asking for all ten possible types on each
+level of nesting: most of what GetItem and PutItem cost. Here a value that needs no conversion
+passes as it is, and one that does, or that is malformed, goes the usual way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from botocore.parsers import BaseJSONParser as ClientParser
+from botocore.serialize import JSONSerializer as ClientSerializer
+from botocore.validate import ParamValidator
+from moto.core.parse import BaseJSONParser as ServerParser
+from moto.core.serialize import JSONSerializer as ServerSerializer
+
+from rehearsal.patching import Patches
+
+_SHAPE = "AttributeValue"
+_SCALARS = {"S": str, "N": str, "BOOL": bool, "NULL": bool}
+
+
+def patch(patches: Patches) -> None:
+    """Let plain values pass through botocore and moto."""
+    validate: Callable[..., None] = ParamValidator._validate_structure
+    to_request: Callable[..., None] = ClientSerializer._serialize_type_structure
+    from_request: Callable[..., Any] = ServerParser._parse_structure
+    to_response: Callable[..., None] = ServerSerializer._serialize_type_structure
+    from_response: Callable[..., Any] = ClientParser._handle_structure
+
+    def client_validates(
+        validator: ParamValidator, value: Any, shape: Any, errors: Any, name: str
+    ) -> None:
+        if shape.name != _SHAPE or not _is_plain(value):
+            validate(validator, value, shape, errors, name)
+
+    def client_writes(
+        serializer: ClientSerializer, serialized: Any, value: Any, shape: Any, key: str | None
+    ) -> None:
+        if shape.name == _SHAPE and key is not None and _is_plain(value):
+            serialized[key] = value
+        else:
+            to_request(serializer, serialized, value, shape, key)
+
+    def server_reads(parser: ServerParser, shape: Any, value: Any) -> Any:
+        if shape.name == _SHAPE and _is_plain(value):
+            return value
+        return from_request(parser, shape, value)
+
+    def server_writes(
+        serializer: ServerSerializer, serialized: Any, value: Any, shape: Any, key: str
+    ) -> None:
+        if shape.name == _SHAPE and key and _is_plain(value):
+            serialized[key] = value
+        else:
+            to_response(serializer, serialized, value, shape, key)
+
+    def client_reads(parser: ClientParser, shape: Any, value: Any) -> Any:
+        if shape.name == _SHAPE and _is_plain(value):
+            return value
+        return from_response(parser, shape, value)
+
+    patches.set(ParamValidator, "_validate_structure", client_validates)
+    patches.set(ClientSerializer, "_serialize_type_structure", client_writes)
+    patches.set(ServerParser, "_parse_structure", server_reads)
+    patches.set(ServerSerializer, "_serialize_type_structure", server_writes)
+    patches.set(ClientParser, "_handle_structure", client_reads)
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether this is a well-formed value without bytes in it."""
+    if type(value) is not dict or len(value) != 1:
+        return False
+    ((kind, content),) = value.items()
+    scalar = _SCALARS.get(kind)
+    if scalar is not None:
+        return type(content) is scalar
+    if kind == "M":
+        return type(content) is dict and all(
+            type(name) is str and _is_plain(part) for name, part in content.items()
+        )
+    if type(content) is not list:
+        return False
+    if kind == "L":
+        return all(map(_is_plain, content))
+    return kind in {"SS", "NS"} and all(type(part) is str for part in content)

@@ -1,0 +1,31 @@
+"""Creates the resources of a template: one module for each service."""
+
+from rehearsal.resources import (
+    apigatewayv2,
+    cognito,
+    dynamodb,
+    events,
+    iam,
+    lambda_,
+    logs,
+    sns,
+    sqs,
+    stepfunctions,
+)
+from rehearsal.resources.registry import CREATORS, WITHOUT_PART, Resource
+
+__all__ = [
+    "CREATORS",
+    "WITHOUT_PART",
+    "Resource",
+    "apigatewayv2",
+    "cognito",
+    "dynamodb",
+    "events",
+    "iam",
+    "lambda_",
+    "logs",
+    "sns",
+    "sqs",
+    "stepfunctions",
+]

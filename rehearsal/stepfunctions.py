@@ -1,0 +1,424 @@
+"""Step Functions: moto's interpreter on the rehearsal's clock, calling the rehearsal's functions.
+
+moto interprets the Amazon States Language, but in threads that sleep for real, with a new client
+for every task, and without Express workflows. This module puts it on the scheduler and adds what
+is missing.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import cache
+from types import SimpleNamespace
+from typing import Any, cast
+
+import moto.backend_index
+import moto.stepfunctions.parser.utils as parser_utils
+import moto.stepfunctions.urls as stepfunctions_urls
+from botocore.exceptions import ClientError
+from moto.core.config import default_user_config
+from moto.core.responses import ActionResult
+from moto.stepfunctions.parser.api import InvalidDefinition as ParserInvalidDefinition
+from moto.stepfunctions.parser.asl.component.common.error_name.custom_error_name import (
+    CustomErrorName,
+)
+from moto.stepfunctions.parser.asl.component.common.error_name.error_equals_decl import (
+    ErrorEqualsDecl,
+)
+from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import (
+    FailureEventException,
+)
+from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name import (
+    StatesErrorName,
+)
+from moto.stepfunctions.parser.asl.component.common.path import result_path
+from moto.stepfunctions.parser.asl.component.eval_component import EvalComponent
+from moto.stepfunctions.parser.asl.component.program.program import Program
+from moto.stepfunctions.parser.asl.component.state.exec.state_map.iteration import (
+    iteration_worker,
+)
+from moto.stepfunctions.parser.asl.component.state.exec.state_parallel import branches_decl
+from moto.stepfunctions.parser.asl.component.state.exec.state_task import lambda_eval_utils
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.service import (
+    state_task_service_lambda,
+)
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.state_task_lambda import (
+    StateTaskLambda,
+)
+from moto.stepfunctions.parser.asl.component.state.state import CommonStateField
+from moto.stepfunctions.parser.asl.component.state.wait.wait_function.timestamp import Timestamp
+from moto.stepfunctions.parser.asl.component.state.wait.wait_function.wait_function import (
+    WaitFunction,
+)
+from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
+from moto.stepfunctions.parser.asl.utils import boto_client, json_path
+from moto.stepfunctions.parser.models import StepFunctionsParserBackend
+from moto.stepfunctions.responses import StepFunctionResponse
+
+from rehearsal.clock import Event, Process, Scheduler
+from rehearsal.executions import EXPRESS_LIMIT_S, ExecutionEvent, Executions, Host
+from rehearsal.invoke import PayloadTooLarge, Throttled
+from rehearsal.patching import Patches
+from rehearsal.statemachine import InvalidDefinition, check_definition
+
+_SYNC_URL = r"https?://sync-states\.(.+)\.amazonaws.com"
+
+
+def install(
+    rehearsal: Host, *, on_execution: Callable[[ExecutionEvent], None] | None = None
+) -> Callable[[], None]:
+    """Let state machines of moto run on the rehearsal's scheduler; return what undoes it."""
+    return _Interpreter(rehearsal, on_execution or (lambda _: None)).install()
+
+
+class _Interpreter:
+    def __init__(self, rehearsal: Host, report: Callable[[ExecutionEvent], None]) -> None:
+        self._rehearsal = rehearsal
+        self._scheduler = rehearsal.scheduler
+        self._report = report
+        self._executions = Executions(rehearsal, report)
+        self._clients: dict[tuple[str, str], Any] = {}
+
+    def install(self) -> Callable[[], None]:
+        patches = Patches()
+        config = {**default_user_config.get("stepfunctions", {}), "execute_state_machine": True}
+        patches.item(cast("Any", default_user_config), "stepfunctions", config)
+        self._patch_threads(patches)
+        self._patch_interpreter(patches)
+        self._patch_lambda(patches)
+        self._patch_api(patches)
+        return patches.undo
+
+    # -- time and threads -----------------------------------------------------------------
+
+    def _patch_threads(self, patches: Patches) -> None:
+        """Replace threads, events, locks, sleep and chance wherever the interpreter uses them."""
+        scheduler = self._scheduler
+        thread = type("Thread", (_Thread,), {"scheduler": scheduler})
+
+        def event() -> Event:
+            return Event(scheduler)
+
+        def client_for(region: str, service: str, state_credentials: Any = None) -> Any:
+            return self._client(region, service)
+
+        def generator(seed: Any = None) -> random.Random:
+            return scheduler.random if seed is None else random.Random(seed)
+
+        substitutes: dict[str, tuple[object, object]] = {
+            "threading": (
+                threading,
+                SimpleNamespace(Thread=thread, Event=event, Lock=_NoLock, RLock=_NoLock),
+            ),
+            "Thread": (threading.Thread, thread),
+            "Event": (threading.Event, event),
+            "Lock": (threading.Lock, _NoLock),
+            "time": (time, SimpleNamespace(time=time.time, sleep=scheduler.sleep)),
+            "random": (
+                random,
+                SimpleNamespace(uniform=scheduler.random.uniform, Random=generator),
+            ),
+            "boto_client_for": (boto_client.boto_client_for, client_for),
+            "extract_json": (json_path.extract_json, _extract),
+            # moto keeps every thread that it ever made in a list.
+            "TMP_THREADS": (parser_utils.TMP_THREADS, _Nothing()),
+        }
+        for module in [m for name, m in sys.modules.items() if name.startswith(_PARSER)]:
+            for name, (original, substitute) in substitutes.items():
+                if getattr(module, name, None) is original:
+                    patches.set(module, name, substitute)
+        patches.set(parser_utils, "uuid4", lambda: uuid.UUID(self._rehearsal.new_id()))
+
+    def _client(self, region: str, service: str) -> Any:
+        key = (region, service)
+        if key not in self._clients:
+            self._clients[key] = _boto_client_for(region=region, service=service)
+        return self._clients[key]
+
+    # -- the interpreter ------------------------------------------------------------------
+
+    def _patch_interpreter(self, patches: Patches) -> None:
+        interpreter = self
+        entered = CommonStateField._eval_body
+
+        def run_program(program: Program, env: Any) -> None:
+            interpreter._run_program(program, env)
+
+        def enter_state(state: CommonStateField, env: Any) -> None:
+            interpreter._enter(state, env)
+            entered(state, env)
+
+        patches.set(Program, "eval", run_program)
+        patches.set(CommonStateField, "_eval_body", enter_state)
+        patches.set(ErrorEqualsDecl, "_eval_body", _matches_error)
+        patches.set(WaitFunction, "_wait_interval", _wait)
+        patches.set(Timestamp, "_get_wait_seconds", _seconds_until)
+        for module in (branches_decl, iteration_worker):
+            patches.set(module, "CustomErrorName", _error_name)
+        # What fails is told by the execution; moto also logs it, with the whole definition.
+        for name in ("_log_failure_event_exception", "_log_exception"):
+            patches.set(EvalComponent, name, lambda *_, **__: None)
+        # A path costs a millisecond to parse, each time that a state is entered.
+        for module in (json_path, result_path):
+            patches.set(module, "parse", cache(module.parse))
+        # Components keep nothing between executions: what they count lives in the environment.
+        parse = cache(AmazonStateLanguageParser.parse)
+        patches.set(AmazonStateLanguageParser, "parse", staticmethod(parse))
+
+    def _run_program(self, program: Program, env: Any) -> None:
+        timeout = program.timeout_seconds.timeout_seconds if program.timeout_seconds else None
+        if not env.is_frame() and not env.is_standard_workflow():
+            timeout = min(timeout or EXPRESS_LIMIT_S, EXPRESS_LIMIT_S)
+        env.next_state_name = program.start_at.start_at_name
+        if timeout is None:
+            EvalComponent.eval(program, env)
+            return
+        process = self._scheduler.spawn(EvalComponent.eval, program, env, name="state machine")
+        if process.join(timeout):
+            process.result()
+        else:
+            env.set_timed_out()
+
+    def _enter(self, state: CommonStateField, env: Any) -> None:
+        context = env.states.context_object.context_object_data
+        started = datetime.fromisoformat(context["Execution"]["StartTime"])
+        now = self._scheduler.now()
+        self._report(
+            ExecutionEvent(
+                "entered",
+                now,
+                context["StateMachine"]["Id"],
+                context["Execution"]["Id"],
+                env.execution_type,
+                now - started.timestamp(),
+                state=state.name,
+            )
+        )
+
+    # -- Lambda tasks ---------------------------------------------------------------------
+
+    def _patch_lambda(self, patches: Patches) -> None:
+        original = StateTaskLambda._from_error
+
+        def from_error(state: StateTaskLambda, env: Any, ex: Exception) -> Any:
+            event: Any = original(state, env=env, ex=ex)
+            if isinstance(ex, ClientError):
+                service = state_task_service_lambda.StateTaskServiceLambda
+                error, cause = service._error_cause_from_client_error(ex)
+                event.error_name = CustomErrorName(error)
+                event.event_details["lambdaFunctionFailedEventDetails"].update(
+                    error=error, cause=cause
+                )
+            return event
+
+        patches.set(lambda_eval_utils, "execute_lambda_function_integration", self._invoke)
+        patches.set(StateTaskLambda, "_from_error", from_error)
+
+    def _invoke(
+        self, env: Any, parameters: dict[str, Any], region: str, state_credentials: Any
+    ) -> None:
+        """Invoke a function for a task, with the errors that the Invoke API answers.
+
+        https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html
+        """
+        lambdas = self._rehearsal.lambdas
+        name = ":".join(filter(None, (parameters["FunctionName"], parameters.get("Qualifier"))))
+        function = lambdas.functions.get(name)
+        if function is None:
+            raise _client_error("ResourceNotFoundException", 404, f"Function not found: {name}")
+        state_machine = env.states.context_object.context_object_data["StateMachine"]["Id"]
+        payload = parameters.get("Payload") or b"{}"
+        try:
+            result = lambdas.invoke(
+                function, payload.decode(), source=self._rehearsal.path_of(state_machine)
+            )
+        except Throttled as error:
+            raise _client_error("TooManyRequestsException", 429, str(error)) from None
+        except PayloadTooLarge as error:
+            raise _client_error("RequestTooLargeException", 413, str(error)) from None
+        if result.function_error:
+            raise lambda_eval_utils.LambdaFunctionErrorException(
+                result.function_error, json.dumps(result.payload, separators=(",", ":"))
+            )
+        env.stack.append(
+            {
+                "ExecutedVersion": "$LATEST",
+                "Payload": result.payload,
+                "SdkHttpMetadata": {"HttpStatusCode": 200},
+                "SdkResponseMetadata": {"RequestId": result.request_id},
+                "StatusCode": 200,
+            }
+        )
+
+    # -- the API --------------------------------------------------------------------------
+
+    def _patch_api(self, patches: Patches) -> None:
+        executions = self._executions
+        create = StepFunctionsParserBackend.create_state_machine
+        update = StepFunctionsParserBackend.update_state_machine
+
+        def create_state_machine(backend: Any, *args: Any, **kwargs: Any) -> Any:
+            check_definition(kwargs["definition"], kwargs.get("sm_type") or "STANDARD")
+            try:
+                return create(backend, *args, **kwargs)
+            except ParserInvalidDefinition as error:
+                raise InvalidDefinition(str(error)) from None
+
+        def update_state_machine(backend: Any, arn: str, *args: Any, **kwargs: Any) -> Any:
+            definition = args[0] if args else kwargs.get("definition")
+            if definition is not None:
+                check_definition(definition, backend.describe_state_machine(arn).type)
+            return update(backend, arn, *args, **kwargs)
+
+        def start_execution(
+            backend: Any,
+            state_machine_arn: str,
+            name: str | None = None,
+            execution_input: str | None = None,
+            trace_header: str | None = None,
+        ) -> Any:
+            return executions.start(backend, state_machine_arn, name, execution_input, trace_header)
+
+        def start_sync_execution(response: StepFunctionResponse) -> ActionResult:
+            return ActionResult(
+                executions.start_sync(
+                    response.stepfunction_backend,
+                    response._get_param("stateMachineArn"),
+                    response._get_param("name"),
+                    response._get_param("input"),
+                    response._get_param("traceHeader"),
+                )
+            )
+
+        patches.set(StepFunctionsParserBackend, "create_state_machine", create_state_machine)
+        patches.set(StepFunctionsParserBackend, "update_state_machine", update_state_machine)
+        patches.set(StepFunctionsParserBackend, "start_execution", start_execution)
+        patches.set(StepFunctionResponse, "start_sync_execution", start_sync_execution)
+        # botocore puts "sync-" before the host name of this one operation.
+        patches.append(stepfunctions_urls.url_bases, _SYNC_URL)
+        patches.append(
+            moto.backend_index.backend_url_patterns, ("stepfunctions", re.compile(_SYNC_URL))
+        )
+
+
+_PARSER = "moto.stepfunctions.parser"
+_boto_client_for = boto_client.boto_client_for
+_extract_json = json_path.extract_json
+# Deep scans, wildcards, slices, unions and filters select any number of values.
+_INDEFINITE = re.compile(r"\.\.|\.\*|\[[^\]'\"]*[*?:,]")
+
+
+class _Thread:
+    """A process with the interface of threading.Thread, as far as moto uses it."""
+
+    scheduler: Scheduler
+    native_id = 0
+
+    def __init__(
+        self,
+        target: Callable[..., Any],
+        args: tuple[Any, ...] = (),
+        name: str | None = None,
+        daemon: bool | None = None,
+    ) -> None:
+        self._target = target
+        self._args = args
+        self._name = name
+        self._process: Process | None = None
+
+    def start(self) -> None:
+        self._process = self.scheduler.spawn(self._target, *self._args, name=self._name)
+
+    def join(self, timeout: float | None = None) -> None:
+        if self._process is not None:
+            self._process.join(timeout)
+
+    def is_alive(self) -> bool:
+        return self._process is not None and not self._process.done
+
+
+class _NoLock:
+    """A lock is not needed where exactly one process runs, and gives way only when it waits."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, *error: object) -> None:
+        return None
+
+
+class _Nothing(list[Any]):
+    """A list that keeps nothing."""
+
+    def append(self, item: Any) -> None:
+        return None
+
+
+def _extract(path: str, data: Any) -> Any:
+    """The value at a path; moto wraps that of a definite path through an array in a list."""
+    if _INDEFINITE.search(path):
+        return _extract_json(path, data)
+    matches = vars(json_path)["parse"](path).find(data)
+    if not matches:
+        raise json_path.NoSuchJsonPathError(json_path=path, data=data)
+    return matches[0].value
+
+
+def _matches_error(declaration: ErrorEqualsDecl, env: Any) -> None:
+    # https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html:
+    # States.ALL is blind to two terminal errors, States.TaskFailed is one for all but a time-out.
+    error = env.stack.pop().error_name
+    names = {name.error_name for name in declaration.error_names}
+    terminal = {"States.DataLimitExceeded", "States.Runtime"}
+    env.stack.append(
+        error in names
+        or ("States.ALL" in names and error not in terminal)
+        or ("States.TaskFailed" in names and error not in terminal | {"States.Timeout"})
+    )
+
+
+def _error_name(error_name: str | None) -> Any:
+    """An error that a branch or an iteration passes on, which may be one of the States' own."""
+    if error_name is not None and error_name.startswith("States."):
+        return StatesErrorName.from_name(error_name)
+    return CustomErrorName(error_name)
+
+
+def _wait(function: WaitFunction, env: Any, wait_seconds: float) -> None:
+    # In virtual time a wait ends exactly when it should, or because the execution does.
+    if wait_seconds > 0:
+        env.program_state_event.wait(wait_seconds)
+
+
+def _seconds_until(function: Timestamp, env: Any) -> float:
+    function.string.eval(env=env)
+    text = env.stack.pop()
+    moment = function._from_timestamp_string(timestamp=text)
+    if moment is None:
+        raise FailureEventException(function._create_failure_event(env, text))
+    # moto reads the timestamp as UTC and leaves the zone out.
+    return float((moment.replace(tzinfo=UTC) - datetime.now(UTC)).total_seconds())
+
+
+def _client_error(code: str, status: int, message: str) -> ClientError:
+    return ClientError(
+        {
+            "Error": {"Code": code, "Message": message},
+            "ResponseMetadata": {
+                "HTTPStatusCode": status,
+                "RequestId": "",
+                "HTTPHeaders": {},
+                "RetryAttempts": 0,
+                "HostId": "",
+            },
+        },
+        "Invoke",
+    )

@@ -1,0 +1,47 @@
+"""The CDK library, its settings and its command line fit together."""
+
+import json
+import os
+import subprocess
+import tarfile
+from pathlib import Path
+
+import aws_cdk
+
+from stacks.constructs.packaging import PROJECT, node
+
+# Where cdk.json differs from what the library recommends, and why.
+OWN_CHOICES = {
+    # An export that is in use cannot be deleted: CloudFormation guards what stacks share.
+    "@aws-cdk/core:defaultCrossStackReferences": "strong",
+    # Nothing about this app is reported to anyone.
+    "@aws-cdk/core:enableAdditionalMetadataCollection": False,
+}
+
+
+def test_cdk_json_has_each_feature_flag_that_the_library_recommends() -> None:
+    (bundle,) = (Path(aws_cdk.__file__).parent / "_jsii").glob("aws-cdk-lib@*.tgz")
+    with tarfile.open(bundle) as library:
+        flags = library.extractfile("package/recommended-feature-flags.json")
+        assert flags
+        recommended = json.load(flags)
+    context = json.loads((PROJECT / "cdk.json").read_bytes())["context"]
+    chosen = {name: value for name, value in context.items() if name.startswith("@aws-cdk")}
+
+    assert chosen == {**recommended, **OWN_CHOICES}
+
+
+def test_pinned_command_line_reads_the_assembly_of_the_pinned_library(assembly: Path) -> None:
+    path = os.pathsep.join([str(Path(node()).parent), "/usr/bin", "/bin"])
+    done = subprocess.run(
+        [str(PROJECT / "node_modules/.bin/cdk"), "ls", "--app", str(assembly)],
+        cwd=assembly,
+        env={"PATH": path, "HOME": str(assembly), "CDK_DISABLE_CLI_TELEMETRY": "true"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    stacks = {line.partition(" ")[0] for line in done.stdout.splitlines()}
+    assert stacks == {path.name.partition(".")[0] for path in assembly.glob("*.template.json")}

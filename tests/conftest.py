@@ -1,0 +1,49 @@
+"""Fixtures of all tests: the cloud assemblies of a session, and an account in moto for each."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from tests.support.assemblies import Assembly, assembly_directory
+from tests.support.cloud import Cloud, Commits
+from tests.support.cloud import cloud as account
+
+# The same examples in every run, and no stop-watch: machines differ.
+settings.register_profile("orderflow", derandomize=True, deadline=None, max_examples=50)
+settings.load_profile("orderflow")
+
+STAGES = ("dev", "prod")
+
+
+@pytest.fixture(scope="session")
+def shared_directory(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A directory that all processes of this test session have in common."""
+    base = tmp_path_factory.getbasetemp()
+    return base if worker_id == "master" else base.parent
+
+
+@pytest.fixture(scope="session")
+def assembly(shared_directory: Path) -> Path:
+    """The directory of the cloud assembly of stage `dev`, with packages for this machine."""
+    return assembly_directory("dev", shared_directory)
+
+
+@pytest.fixture(scope="session")
+def templates(shared_directory: Path) -> Mapping[str, Assembly]:
+    """The synthesized templates by stage."""
+    return {stage: Assembly(assembly_directory(stage, shared_directory)) for stage in STAGES}
+
+
+@pytest.fixture
+def cloud() -> Iterator[Cloud]:
+    """An empty AWS account in moto, in which nothing sleeps."""
+    with account() as cloud:
+        yield cloud
+
+
+@pytest.fixture
+def commits(cloud: Cloud) -> Commits:
+    """Lets a test happen something between the commits of the code under test."""
+    return Commits(cloud.monkeypatch)

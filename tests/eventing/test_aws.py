@@ -1,0 +1,37 @@
+"""Clients: made when they are needed, brisk enough that a function can still report a failure."""
+
+from collections.abc import Mapping
+
+import pytest
+
+from lambdas.eventing import aws
+from tests.support.assemblies import Assembly
+
+
+@pytest.mark.usefixtures("cloud")
+class TestClients:
+    def test_each_service_has_one_client_for_the_life_of_the_environment(self) -> None:
+        assert aws.dynamodb() is aws.dynamodb()
+        assert aws.sqs() is not aws.events()
+
+    def test_a_call_that_hangs_fails_before_any_function_times_out(
+        self, templates: Mapping[str, Assembly]
+    ) -> None:
+        """Standard mode pauses up to 1, then up to 2 seconds between three attempts.
+
+        https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html
+        """
+        config = aws.dynamodb().meta.config
+        attempts = config.retries["total_max_attempts"]  # type: ignore[index,typeddict-item]
+        pauses = sum(2**retry for retry in range(attempts - 1))
+        longest = attempts * max(config.connect_timeout, config.read_timeout) + pauses
+        timeouts = [
+            function.properties["Timeout"]
+            for function in templates["dev"].of_type("AWS::Lambda::Function")
+        ]
+        assert longest < min(timeouts)
+
+    def test_who_waits_long_for_an_answer_asks_once(self) -> None:
+        config = aws.client("stepfunctions", read_timeout_s=100).meta.config
+        assert config.read_timeout == 100
+        assert config.retries["total_max_attempts"] == 1

@@ -1,0 +1,194 @@
+"""The relay: what the outbox holds reaches the bus, in order, and nothing is skipped."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from lambdas.eventing import aws, relay
+from lambdas.eventing.event import MAX_EVENT_BYTES
+from tests.eventing.sample import CoinCounted, coin, counting, delivery
+from tests.support.cloud import Cloud, Table
+from tests.support.messages import CONTEXT, enveloped, failed
+
+
+class Bus:
+    """A bus that takes note of each request, and refuses the entries that it is told to."""
+
+    def __init__(self) -> None:
+        self.requests: list[list[dict[str, str]]] = []
+        self.refused: set[str] = set()
+        self.errors: list[Exception] = []
+
+    def put_events(self, Entries: Sequence[dict[str, str]]) -> dict[str, Any]:  # noqa: N803
+        """https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html."""
+        assert 1 <= len(Entries) <= 10
+        if self.errors:
+            raise self.errors.pop(0)
+        self.requests.append(list(Entries))
+        results = [
+            {"ErrorCode": "ThrottlingException", "ErrorMessage": "later"}
+            if entry["Detail"] in self.refused
+            else {"EventId": "e"}
+            for entry in Entries
+        ]
+        failures = sum("ErrorCode" in result for result in results)
+        return {"FailedEntryCount": failures, "Entries": results}
+
+    @property
+    def details(self) -> list[str]:
+        return [entry["Detail"] for request in self.requests for entry in request]
+
+
+@pytest.fixture
+def bus(cloud: Cloud) -> Bus:
+    cloud.configure(relay.RelaySettings(event_bus_name="shop").as_environment())
+    bus = Bus()
+    cloud.monkeypatch.setattr(aws.events(), "put_events", bus.put_events)
+    return bus
+
+
+def record(number: int, detail: str | None = None) -> dict[str, Any]:
+    """An insert in the stream, with the number as its sequence number.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html
+    """
+    image = {
+        "pk": "PURSE#p",
+        "kind": "outbox",
+        "source": "orderflow.sample",
+        "detail_type": "CoinCounted.v1",
+        "detail": detail or f'"detail {number}"',
+    }
+    return {
+        "eventID": str(number),
+        "eventName": "INSERT",
+        "eventSource": "aws:dynamodb",
+        "dynamodb": {
+            "NewImage": {name: {"S": value} for name, value in image.items()},
+            "SequenceNumber": str(number),
+            "StreamViewType": "NEW_IMAGE",
+        },
+    }
+
+
+def publish(*records: dict[str, Any]) -> list[str]:
+    """The sequence numbers from which the stream is to deliver again."""
+    return failed(relay.handler({"Records": list(records)}, CONTEXT))
+
+
+def test_an_outbox_item_becomes_an_entry_for_the_bus(bus: Bus, ledger: Table) -> None:
+    counting(delivery(coin())).commit()
+    item = ledger.one("outbox")
+    assert publish(record(1, item["detail"])) == []
+    assert bus.requests == [
+        [
+            {
+                "EventBusName": "shop",
+                "Source": "orderflow.sample",
+                "DetailType": "CoinCounted.v1",
+                "Detail": item["detail"],
+            }
+        ]
+    ]
+
+
+def test_the_items_of_a_transaction_are_what_the_relay_reads(bus: Bus, ledger: Table) -> None:
+    counting(delivery(coin())).commit()
+    item = ledger.one("outbox")
+    assert set(record(1)["dynamodb"]["NewImage"]) <= set(item)
+
+
+def test_events_keep_their_order_over_all_requests(bus: Bus) -> None:
+    assert publish(*map(record, range(1, 36))) == []
+    assert bus.details == [f'"detail {number}"' for number in range(1, 36)]
+    assert [len(request) for request in bus.requests] == [10, 10, 10, 5]
+
+
+def test_an_empty_batch_asks_nothing_of_the_bus(bus: Bus) -> None:
+    assert publish() == []
+    assert bus.requests == []
+
+
+@pytest.mark.parametrize("refused", [[1], [3], [10], [4, 7], [2, 9, 10]])
+def test_the_lowest_refused_sequence_number_is_reported(bus: Bus, refused: list[int]) -> None:
+    """The stream delivers from the lowest reported number on.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-batchfailurereporting.html
+    """
+    bus.refused = {f'"detail {number}"' for number in refused}
+    assert publish(*map(record, range(1, 11))) == [str(min(refused))]
+
+
+def test_a_refusal_in_a_later_request_is_reported_by_its_own_number(bus: Bus) -> None:
+    bus.refused = {'"detail 17"'}
+    assert publish(*map(record, range(1, 31))) == ["17"]
+
+
+def test_nothing_after_a_refused_request_is_sent(bus: Bus) -> None:
+    bus.refused = {'"detail 4"'}
+    publish(*map(record, range(1, 31)))
+    assert [len(request) for request in bus.requests] == [10]
+
+
+def test_delivered_again_from_there_each_event_arrives_and_none_is_skipped(bus: Bus) -> None:
+    bus.refused = {'"detail 4"', '"detail 12"'}
+    records = [record(number) for number in range(1, 21)]
+    waiting = records
+    for _ in range(3):
+        reported = publish(*waiting)
+        if reported:
+            start = next(i for i, r in enumerate(records) if r["eventID"] == reported[0])
+            waiting = records[start:]
+            bus.refused.discard(f'"detail {reported[0]}"')
+    arrived = list(dict.fromkeys(bus.details))
+    assert sorted(arrived, key=lambda d: int(d.strip('"detail '))) == [
+        f'"detail {number}"' for number in range(1, 21)
+    ]
+
+
+def test_an_error_of_the_whole_request_passes_so_that_the_batch_is_delivered_again(
+    bus: Bus,
+) -> None:
+    response: Any = {"Error": {"Code": "InternalException", "Message": "later"}}
+    bus.errors = [ClientError(response, "PutEvents")]
+    with pytest.raises(ClientError, match="InternalException"):
+        publish(record(1))
+    assert publish(record(1)) == []
+    assert bus.details == ['"detail 1"']
+
+
+def test_a_request_stays_under_the_size_that_the_bus_takes(bus: Bus) -> None:
+    large = "x" * 100_000
+    assert publish(*[record(number, large) for number in range(1, 6)]) == []
+    assert [len(request) for request in bus.requests] == [2, 2, 1]
+
+
+@pytest.mark.parametrize("letter", ["x", "ü", "€", "😀"])
+def test_sizes_are_counted_in_bytes_not_letters(bus: Bus, letter: str) -> None:
+    """PutEvents counts the UTF-8 bytes of the detail, the detail-type and the source.
+
+    https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-putevents.html
+    """
+    half = letter * (MAX_EVENT_BYTES // 2 // len(letter.encode()))
+    assert publish(record(1, half), record(2, half)) == []
+    for request in bus.requests:
+        size = sum(
+            len((entry["Detail"] + entry["DetailType"] + entry["Source"]).encode())
+            for entry in request
+        )
+        assert size <= MAX_EVENT_BYTES
+    assert len(bus.details) == 2
+
+
+def test_the_largest_event_that_can_be_committed_can_be_published(bus: Bus) -> None:
+    frame = len(enveloped(CoinCounted(purse="p")).to_json())
+    largest = enveloped(CoinCounted(purse="p", note="x" * (MAX_EVENT_BYTES - frame))).to_json()
+    assert publish(record(1), record(2, largest), record(3)) == []
+    assert [len(request) for request in bus.requests] == [1, 1, 1]
+
+
+def test_without_a_bus_the_relay_says_which_variable_is_missing(cloud: Cloud) -> None:
+    with pytest.raises(RuntimeError, match="event_bus_name"):
+        publish(record(1))

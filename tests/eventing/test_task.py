@@ -1,0 +1,96 @@
+"""Workflow tasks: the event that the workflow is about, and the failure that it compensates."""
+
+import json
+
+import msgspec
+import pytest
+
+from lambdas.eventing.event import Delivery
+from lambdas.eventing.task import Failure, Refusal, task
+from tests.eventing.sample import CoinAdded, CoinCounted, coin
+from tests.support.messages import CONTEXT, enveloped, task_input
+
+Seen = list[tuple[Delivery[CoinAdded], Failure | None]]
+
+
+@pytest.fixture
+def seen() -> Seen:
+    return []
+
+
+def remembering(seen: Seen) -> object:
+    @task(CoinAdded)
+    def handler(delivery: Delivery[CoinAdded], failure: Failure | None) -> None:
+        """Remembers."""
+        seen.append((delivery, failure))
+
+    return handler
+
+
+def invoke(handler: object, event: object) -> object:
+    return handler(event, CONTEXT)  # type: ignore[operator]
+
+
+@pytest.mark.usefixtures("cloud")
+class TestTask:
+    def test_it_gets_the_event_and_its_ids(self, seen: Seen) -> None:
+        envelope = enveloped(coin(3), correlation_id="correlation-9")
+        invoke(remembering(seen), task_input(envelope))
+        ((delivery, failure),) = seen
+        assert delivery.event == coin(3)
+        assert delivery.correlation_id == "correlation-9"
+        assert delivery.event_id == delivery.causation_id == envelope.id
+        assert failure is None
+
+    def test_it_answers_nothing_for_the_workflow_to_carry_along(self, seen: Seen) -> None:
+        assert invoke(remembering(seen), task_input(enveloped(coin()))) is None
+
+    def test_a_compensation_gets_the_reason_of_the_refusal(self, seen: Seen) -> None:
+        event = task_input(enveloped(coin()), error="PurseClosed", reason="lost")
+        invoke(remembering(seen), event)
+        ((_, failure),) = seen
+        assert failure is not None
+        assert failure.error == "PurseClosed"
+        assert failure.reason == "lost"
+
+    def test_other_fields_of_the_state_do_not_matter(self, seen: Seen) -> None:
+        invoke(remembering(seen), {**task_input(enveloped(coin())), "more": 1})
+        assert len(seen) == 1
+
+    def test_errors_pass_with_their_class_for_the_workflow_to_catch(self) -> None:
+        class PurseClosed(Refusal):
+            pass
+
+        @task(CoinAdded)
+        def handler(delivery: Delivery[CoinAdded], _: Failure | None) -> None:
+            raise PurseClosed("lost")
+
+        with pytest.raises(PurseClosed, match="^lost$"):
+            invoke(handler, task_input(enveloped(coin())))
+
+    def test_another_event_is_refused(self, seen: Seen) -> None:
+        with pytest.raises(msgspec.ValidationError, match=r"CoinAdded.v1, not CoinCounted.v1"):
+            invoke(remembering(seen), task_input(enveloped(CoinCounted(purse="p"))))
+
+    def test_an_input_without_an_event_is_refused(self, seen: Seen) -> None:
+        with pytest.raises(msgspec.ValidationError, match="detail"):
+            invoke(remembering(seen), {})
+
+
+class TestFailure:
+    """Causes as Lambda and Step Functions make them.
+
+    https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
+    """
+
+    def test_the_reason_of_an_error_in_a_function_is_its_message(self) -> None:
+        cause = {"errorMessage": "out_of_stock", "errorType": "StockRefused", "stackTrace": []}
+        assert Failure("StockRefused", json.dumps(cause)).reason == "out_of_stock"
+
+    @pytest.mark.parametrize("cause", ["", "no JSON", "{}", '{"errorMessage": 5}', "null"])
+    def test_without_a_message_the_reason_is_the_error(self, cause: str) -> None:
+        assert Failure("States.Timeout", cause).reason == "States.Timeout"
+
+    def test_it_is_read_in_the_case_that_step_functions_writes(self) -> None:
+        failure = msgspec.convert({"Error": "E", "Cause": "C"}, Failure)
+        assert failure == Failure("E", "C")

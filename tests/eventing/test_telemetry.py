@@ -1,0 +1,180 @@
+"""Logs and metrics: which event led where, and not a word of what was in it."""
+
+import io
+import json
+from collections.abc import Iterator
+from http import HTTPStatus
+from typing import Any
+
+import pytest
+
+from lambdas.eventing import telemetry
+from lambdas.eventing.consumer import Consumer, consumer
+from lambdas.eventing.event import Delivery
+from lambdas.eventing.http import Problem, Request, Response, endpoint
+from lambdas.eventing.task import Failure, task
+from tests.eventing.sample import CAUSE, COUNT, CoinAdded, coin
+from tests.support.cloud import Cloud, Queue, Table
+from tests.support.messages import CONTEXT, Call, batch, enveloped, task_input
+
+SECRET = "purse-of-somebody"
+
+
+class Log:
+    """The lines that functions wrote to their log."""
+
+    def __init__(self, stream: io.StringIO) -> None:
+        self._stream = stream
+
+    @property
+    def text(self) -> str:
+        return self._stream.getvalue()
+
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.text.splitlines()]
+
+
+@pytest.fixture
+def log(cloud: Cloud) -> Iterator[Log]:
+    stream = io.StringIO()
+    handler = telemetry.logger().registered_handler
+    before = handler.stream  # type: ignore[attr-defined]
+    handler.setStream(stream)  # type: ignore[attr-defined]
+    yield Log(stream)
+    handler.setStream(before)  # type: ignore[attr-defined]
+
+
+def metrics(capsys: pytest.CaptureFixture[str]) -> dict[str, float]:
+    """The metrics that were sent, in CloudWatch's embedded metric format.
+
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
+    """
+    sums: dict[str, float] = {}
+    for line in capsys.readouterr().out.splitlines():
+        record = json.loads(line)
+        (directive,) = record["_aws"]["CloudWatchMetrics"]
+        assert directive["Namespace"] == "Orderflow"
+        assert record["service"] == "test"
+        for metric in directive["Metrics"]:
+            sums[metric["Name"]] = sums.get(metric["Name"], 0) + sum(record[metric["Name"]])
+    return sums
+
+
+def failing() -> Consumer[CoinAdded]:
+    @consumer(CoinAdded)
+    def handler(delivery: Delivery[CoinAdded]) -> None:
+        raise RuntimeError("the scales are broken")
+
+    return handler
+
+
+def test_each_line_of_a_block_has_the_ids_of_its_cause(log: Log) -> None:
+    with telemetry.tracing(CAUSE, event_type="CoinAdded.v1") as logger:
+        logger.info("one")
+        telemetry.logger().warning("two")
+    telemetry.logger().info("three")
+    inside, also, outside = log.lines
+    for line in (inside, also):
+        assert line["correlation_id"] == "correlation-1"
+        assert line["causation_id"] == "cause-1"
+        assert line["event_type"] == "CoinAdded.v1"
+        assert line["service"] == "test"
+    assert "correlation_id" not in outside
+    assert "causation_id" not in outside
+
+
+def test_a_consumer_logs_duplicates_with_the_ids_of_the_event(
+    log: Log, ledger: Table, parking: Queue
+) -> None:
+    envelope = enveloped(coin(), correlation_id="correlation-9")
+    COUNT(batch(envelope, envelope), CONTEXT)
+    (line,) = log.lines
+    assert line["message"] == "duplicate acknowledged"
+    assert line["correlation_id"] == "correlation-9"
+    assert line["causation_id"] == envelope.id
+    assert line["event_type"] == "CoinAdded.v1"
+
+
+def test_a_consumer_logs_the_error_that_the_partial_response_hides(
+    log: Log, parking: Queue
+) -> None:
+    envelope = enveloped(coin(), correlation_id="correlation-9")
+    failing()(batch(envelope), CONTEXT)
+    (line,) = log.lines
+    assert line["level"] == "ERROR"
+    assert line["exception_name"] == "RuntimeError"
+    assert "the scales are broken" in line["exception"]
+    assert line["correlation_id"] == "correlation-9"
+
+
+def test_ids_of_one_message_are_not_on_the_lines_of_the_next(log: Log, parking: Queue) -> None:
+    failing()(batch(enveloped(coin(), correlation_id="first"), "{"), CONTEXT)
+    first, second = log.lines
+    assert first["correlation_id"] == "first"
+    assert second["message"] == "message parked"
+    assert second["message_id"] == "m2"
+    assert "correlation_id" not in second
+
+
+def test_tasks_log_with_the_ids_of_their_event(log: Log) -> None:
+    @task(CoinAdded)
+    def handler(delivery: Delivery[CoinAdded], _: Failure | None) -> None:
+        telemetry.logger().info("working")
+
+    envelope = enveloped(coin(), correlation_id="correlation-9")
+    handler(task_input(envelope), CONTEXT)
+    (line,) = log.lines
+    assert line["correlation_id"] == "correlation-9"
+    assert line["causation_id"] == envelope.id
+
+
+def test_requests_log_with_the_id_that_the_access_log_has(log: Log) -> None:
+    @endpoint
+    def handler(request: Request) -> Response:
+        raise Problem(HTTPStatus.NOT_FOUND, "no_purse", "there is none")
+
+    Call(route="GET /purses/{purse}").send(handler)
+    (line,) = log.lines
+    assert line["correlation_id"] == "request-1"
+    assert line["route"] == "GET /purses/{purse}"
+    assert line["code"] == "no_purse"
+
+
+def test_no_data_of_an_event_reach_the_log(log: Log, ledger: Table, parking: Queue) -> None:
+    good = enveloped(coin(purse=SECRET))
+    wrong = json.dumps({"detail": {"data": {"purse": SECRET}}})
+    COUNT(batch(good, good, wrong), CONTEXT)
+    failing()(batch(good), CONTEXT)
+    assert len(log.lines) == 3
+    assert SECRET not in log.text
+
+
+def test_no_body_of_a_request_reaches_the_log(log: Log) -> None:
+    @endpoint
+    def handler(request: Request) -> Response:
+        return Response(status=HTTPStatus.OK, body=request.decode(CoinAdded))
+
+    answer = Call(body={"purse": SECRET, "cents": -1}, caller=SECRET).send(handler)
+    assert answer.status == 400
+    assert len(log.lines) == 1
+    assert SECRET not in log.text
+
+
+def test_metrics_tell_what_became_of_each_message(
+    log: Log, ledger: Table, parking: Queue, capsys: pytest.CaptureFixture[str]
+) -> None:
+    envelope = enveloped(coin())
+    COUNT(batch(envelope, envelope, enveloped(coin()), "{"), CONTEXT)
+    failing()(batch(envelope), CONTEXT)
+    assert metrics(capsys) == {
+        "ProcessedEvents": 2,
+        "DuplicateEvents": 1,
+        "ParkedMessages": 1,
+        "FailedEvents": 1,
+    }
+
+
+def test_without_anything_to_count_nothing_is_sent(capsys: pytest.CaptureFixture[str]) -> None:
+    telemetry.flush()
+    assert capsys.readouterr().out == ""

@@ -1,0 +1,341 @@
+"""One transaction: effect, inbox and outbox happen together, once, or not at all."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import time_machine
+from botocore.exceptions import ClientError
+
+from lambdas.eventing import aws, transaction
+from lambdas.eventing.transaction import (
+    AlreadyProcessed,
+    ConditionFailed,
+    Contention,
+    Transaction,
+    read,
+)
+from tests.eventing.sample import CAUSE, SETTINGS, CoinCounted, coin, counting, delivery
+from tests.support.cloud import Cloud, Commits, Crash, Table, crash
+
+PURSE = ("PURSE#p", "PURSE")
+
+
+def refusal(code: str, *reasons: str) -> ClientError:
+    """An error as DynamoDB tells it.
+
+    https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
+    """
+    response: Any = {"Error": {"Code": code, "Message": "refused"}}
+    if reasons:
+        response["CancellationReasons"] = [{"Code": reason} for reason in reasons]
+    return ClientError(response, "TransactWriteItems")
+
+
+def cancelled(*reasons: str) -> ClientError:
+    return refusal("TransactionCanceledException", *reasons)
+
+
+@pytest.fixture
+def dynamodb_refuses(
+    cloud: Cloud,
+) -> Callable[[ClientError, int], list[dict[str, Any]]]:
+    """Lets the next commits fail; the list grows with the requests that get through."""
+
+    def refuses(error: ClientError, times: int) -> list[dict[str, Any]]:
+        commit = aws.dynamodb().transact_write_items
+        refusals = [error] * times
+        passed: list[dict[str, Any]] = []
+
+        def transact(**request: Any) -> Any:
+            if refusals:
+                raise refusals.pop()
+            passed.append(request)
+            return commit(**request)
+
+        cloud.monkeypatch.setattr(aws.dynamodb(), "transact_write_items", transact)
+        return passed
+
+    return refuses
+
+
+class TestAtomicity:
+    def test_effect_inbox_and_outbox_are_written_together(self, ledger: Table) -> None:
+        delivered = delivery(coin(5))
+        counting(delivered).commit()
+        assert ledger.one("purse")["cents"] == 5
+        assert ledger.one("inbox")["pk"] == f"INBOX#sample.count#{delivered.event_id}"
+        (envelope,) = ledger.envelopes()
+        assert envelope.type == "CoinCounted.v1"
+        assert envelope.causationid == delivered.event_id
+        assert len(ledger.items()) == 3
+
+    def test_all_is_one_request(self, ledger: Table, commits: Commits) -> None:
+        counting(delivery()).commit()
+        assert commits.count == 1
+
+    def test_a_failed_condition_writes_nothing_at_all(self, ledger: Table) -> None:
+        attempt = counting(delivery())
+        attempt.put(("x", "x"), {"kind": "other"}, condition="attribute_exists(pk)", label="other")
+        with pytest.raises(ConditionFailed, match="conditions failed: other"):
+            attempt.commit()
+        assert ledger.items() == []
+
+    def test_outbox_items_share_the_partition_of_their_aggregate(self, ledger: Table) -> None:
+        """Only within a partition key does a stream keep the order.
+
+        https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Streams.html
+        """
+        counting(delivery()).commit()
+        assert ledger.one("outbox")["pk"] == ledger.one("purse")["pk"] == "PURSE#p"
+
+
+class TestOnce:
+    def test_a_second_delivery_changes_nothing(self, ledger: Table) -> None:
+        delivered = delivery(coin(5))
+        counting(delivered).commit()
+        before = ledger.items()
+        with pytest.raises(AlreadyProcessed):
+            counting(delivered).commit()
+        assert ledger.items() == before
+
+    def test_another_event_with_the_same_content_counts_again(self, ledger: Table) -> None:
+        counting(delivery(coin(5))).commit()
+        counting(delivery(coin(5))).commit()
+        assert ledger.one("purse")["cents"] == 10
+
+    def test_each_consumer_of_an_event_has_its_own_inbox(self, ledger: Table) -> None:
+        first = delivery(coin(5), to="sample.count")
+        second = first.envelope.deliver_to("sample.audit", (type(first.event),))
+        counting(first).commit()
+        counting(second).commit()
+        assert ledger.one("purse")["cents"] == 10
+
+    def test_a_crash_before_the_commit_leaves_all_to_the_next_delivery(
+        self, ledger: Table, commits: Commits
+    ) -> None:
+        delivered = delivery(coin(5))
+        commits.before(1, crash)
+        with pytest.raises(Crash):
+            counting(delivered).commit()
+        assert ledger.items() == []
+        counting(delivered).commit()
+        assert ledger.one("purse")["cents"] == 5
+
+    def test_a_crash_after_the_commit_leaves_nothing_to_the_next_delivery(
+        self, ledger: Table, commits: Commits
+    ) -> None:
+        delivered = delivery(coin(5))
+        commits.after(1, crash)
+        with pytest.raises(Crash):
+            counting(delivered).commit()
+        with pytest.raises(AlreadyProcessed):
+            counting(delivered).commit()
+        assert ledger.one("purse")["cents"] == 5
+        assert ledger.published() == ["CoinCounted.v1"]
+
+    def test_two_deliveries_at_the_same_time_count_once(
+        self, ledger: Table, commits: Commits
+    ) -> None:
+        delivered = delivery(coin(5))
+        commits.before(1, lambda: counting(delivered).commit())
+        with pytest.raises(AlreadyProcessed):
+            counting(delivered).commit()
+        assert ledger.one("purse")["cents"] == 5
+
+    def test_a_duplicate_is_a_duplicate_even_if_its_condition_fails_by_now(
+        self, ledger: Table
+    ) -> None:
+        delivered = delivery()
+
+        def create_once() -> None:
+            attempt = Transaction.reacting_to(delivered, SETTINGS)
+            attempt.create(PURSE, {"kind": "purse"}, label="purse")
+            attempt.commit()
+
+        create_once()
+        with pytest.raises(AlreadyProcessed):
+            create_once()
+
+    def test_once_works_for_what_is_no_event(self, ledger: Table) -> None:
+        def receive() -> None:
+            attempt = Transaction(SETTINGS, CAUSE)
+            attempt.once("sample.receive", "parcel-1")
+            attempt.update(PURSE, "ADD cents :one", values={":one": 1})
+            attempt.commit()
+
+        receive()
+        with pytest.raises(AlreadyProcessed):
+            receive()
+        assert read(SETTINGS, PURSE) == {"pk": "PURSE#p", "sk": "PURSE", "cents": 1}
+
+
+class TestExpiry:
+    NOW = datetime(2026, 1, 5, 8, tzinfo=UTC)
+
+    def days(self, table: Table, kind: str) -> float:
+        expires_at = datetime.fromtimestamp(table.one(kind)["expires_at"], UTC)
+        return (expires_at - self.NOW) / timedelta(days=1)
+
+    def test_the_inbox_remembers_for_as_long_as_the_stack_says(self, ledger: Table) -> None:
+        with time_machine.travel(self.NOW, tick=False):
+            counting(delivery()).commit()
+        assert self.days(ledger, "inbox") == SETTINGS.inbox_days
+
+    def test_the_outbox_keeps_an_event_for_two_weeks(self, ledger: Table) -> None:
+        with time_machine.travel(self.NOW, tick=False):
+            counting(delivery()).commit()
+        assert self.days(ledger, "outbox") == transaction.OUTBOX_DAYS == 14
+
+    def test_the_effect_does_not_expire(self, ledger: Table) -> None:
+        counting(delivery()).commit()
+        assert "expires_at" not in ledger.one("purse")
+
+
+class TestContention:
+    @pytest.mark.parametrize(
+        "error",
+        [
+            cancelled("None", "TransactionConflict", "None"),
+            cancelled("None", "ThrottlingError", "None"),
+            cancelled("None", "ProvisionedThroughputExceeded", "None"),
+            refusal("TransactionInProgressException"),
+        ],
+        ids=lambda error: error.response.get("CancellationReasons", [{}, {"Code": "progress"}])[1][
+            "Code"
+        ],
+    )
+    def test_what_passes_by_itself_is_tried_again(
+        self, ledger: Table, dynamodb_refuses: Any, error: ClientError
+    ) -> None:
+        passed = dynamodb_refuses(error, 3)
+        counting(delivery(coin(5))).commit()
+        assert len(passed) == 1
+        assert ledger.one("purse")["cents"] == 5
+
+    def test_after_some_tries_it_is_left_to_the_next_delivery(
+        self, ledger: Table, cloud: Cloud, dynamodb_refuses: Any
+    ) -> None:
+        passed = dynamodb_refuses(cancelled("None", "TransactionConflict", "None"), 100)
+        with pytest.raises(Contention, match="3 items stayed contended for 8 attempts"):
+            counting(delivery()).commit()
+        assert passed == []
+        assert len(cloud.pauses) == 8
+        assert ledger.items() == []
+
+    def test_pauses_are_random_below_a_ceiling_that_doubles(
+        self, cloud: Cloud, ledger: Table, dynamodb_refuses: Any
+    ) -> None:
+        """https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/."""
+        ceilings: list[float] = []
+
+        def uniform(low: float, high: float) -> float:
+            assert low == 0
+            ceilings.append(high)
+            return high / 2
+
+        cloud.monkeypatch.setattr(transaction.random, "uniform", uniform)
+        dynamodb_refuses(cancelled("TransactionConflict", "None", "None"), 7)
+        counting(delivery()).commit()
+        assert ceilings == [0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.0]
+        assert cloud.pauses == [ceiling / 2 for ceiling in ceilings]
+
+    def test_a_commit_without_trouble_does_not_pause(self, ledger: Table, cloud: Cloud) -> None:
+        counting(delivery()).commit()
+        assert cloud.pauses == []
+
+    def test_a_failed_condition_beside_a_conflict_is_final(
+        self, ledger: Table, cloud: Cloud, dynamodb_refuses: Any
+    ) -> None:
+        dynamodb_refuses(cancelled("None", "ConditionalCheckFailed", "TransactionConflict"), 1)
+        with pytest.raises(ConditionFailed):
+            counting(delivery()).commit()
+        assert cloud.pauses == []
+
+    @pytest.mark.parametrize(
+        "error",
+        [
+            cancelled("None", "ValidationError", "None"),
+            cancelled("None", "ItemCollectionSizeLimitExceeded", "None"),
+            refusal("AccessDeniedException"),
+            refusal("ResourceNotFoundException"),
+            refusal("IdempotentParameterMismatchException"),
+        ],
+        ids=lambda error: str(error)[-60:],
+    )
+    def test_any_other_error_passes_through_at_once(
+        self, ledger: Table, cloud: Cloud, dynamodb_refuses: Any, error: ClientError
+    ) -> None:
+        dynamodb_refuses(error, 1)
+        with pytest.raises(ClientError) as raised:
+            counting(delivery()).commit()
+        assert raised.value is error
+        assert cloud.pauses == []
+
+
+class TestConditions:
+    def test_labels_tell_which_conditions_failed_and_no_others(self, ledger: Table) -> None:
+        attempt = Transaction(SETTINGS, CAUSE)
+        for label, condition in {"a": "attribute_exists(pk)", "b": None, "c": "cents > :c"}.items():
+            attempt.put(
+                (label, label),
+                {"kind": "x"},
+                condition=condition,
+                values={":c": 1} if label == "c" else None,
+                label=label,
+            )
+        with pytest.raises(ConditionFailed) as raised:
+            attempt.commit()
+        assert raised.value.labels == {"a", "c"}
+
+    def test_create_refuses_what_is_there(self, ledger: Table) -> None:
+        for _ in range(2):
+            attempt = Transaction(SETTINGS, CAUSE)
+            attempt.create(PURSE, {"kind": "purse"}, label="purse")
+            try:
+                attempt.commit()
+            except ConditionFailed as failure:
+                assert failure.labels == {"purse"}
+                break
+        else:
+            pytest.fail("created twice")
+
+    def test_reserved_words_can_be_named(self, ledger: Table) -> None:
+        ledger.put({"pk": "PURSE#p", "sk": "PURSE", "status": "open"})
+        attempt = Transaction(SETTINGS, CAUSE)
+        attempt.update(
+            PURSE,
+            "SET #status = :closed",
+            condition="#status = :open",
+            names={"#status": "status"},
+            values={":closed": "closed", ":open": "open"},
+        )
+        attempt.commit()
+        assert read(SETTINGS, PURSE) == {"pk": "PURSE#p", "sk": "PURSE", "status": "closed"}
+
+
+def test_what_is_too_large_to_publish_is_refused_before_anything_is_written(ledger: Table) -> None:
+    attempt = counting(delivery())
+    with pytest.raises(ValueError, match="store the bulk in S3"):
+        attempt.publish(PURSE, CoinCounted(purse="p", note="x" * 300_000))
+    assert ledger.items() == []
+
+
+def test_a_read_finds_what_was_just_written_or_nothing(ledger: Table) -> None:
+    assert read(SETTINGS, PURSE) is None
+    item = {"pk": "PURSE#p", "sk": "PURSE", "n": 1, "list": [{"a": -5}], "none": None, "t": "ü"}
+    ledger.put(item)
+    assert read(SETTINGS, PURSE) == item
+
+
+def test_reads_are_strongly_consistent(ledger: Table, cloud: Cloud) -> None:
+    requests: list[dict[str, Any]] = []
+
+    def get_item(**request: Any) -> dict[str, Any]:
+        requests.append(request)
+        return {}
+
+    cloud.monkeypatch.setattr(aws.dynamodb(), "get_item", get_item)
+    assert read(SETTINGS, PURSE) is None
+    assert requests[0]["ConsistentRead"] is True

@@ -1,0 +1,1 @@
+"""Whole flows: the synthesized application at work in a rehearsal."""

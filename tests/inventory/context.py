@@ -1,0 +1,93 @@
+"""The inventory context as its callers see it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from lambdas.eventing.event import CloudEvent
+from lambdas.eventing.settings import TableSettings
+from lambdas.inventory import (
+    receive_stock,
+    release_cancelled_order,
+    release_stock,
+    reserve_stock,
+)
+from lambdas.orders.events import OrderPlaced
+from tests.support.cloud import Cloud, Queue, Table
+from tests.support.messages import CONTEXT, batch, enveloped, failed, task_input
+from tests.support.orders import cancelled, line, placed
+
+SETTINGS = TableSettings(table_name="inventory", inbox_days=22)
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """Calls the context's functions as Lambda and the workflow do."""
+
+    table: Table
+    parking: Queue
+    placed: dict[str, CloudEvent] = field(default_factory=dict)
+    """The event of each order: the same whenever its checkout runs again."""
+
+    @classmethod
+    def in_cloud(cls, cloud: Cloud) -> "Inventory":
+        """The context with nothing in its table."""
+        table = cloud.table(SETTINGS.table_name)
+        parking = cloud.queue("parking")
+        cloud.configure({**SETTINGS.as_environment(), "DEAD_LETTER_QUEUE_URL": parking.url})
+        return cls(table, parking)
+
+    def receive(
+        self, delivery_id: str = "delivery-1", *, price: int = 1250, **units: int
+    ) -> dict[str, int]:
+        """Takes in units of each SKU that is named."""
+        items = [
+            {"sku": sku, "quantity": quantity, "unit_price_minor": price, "currency": "EUR"}
+            for sku, quantity in units.items()
+        ]
+        return receive_stock.handler({"delivery_id": delivery_id, "items": items}, CONTEXT)
+
+    def stock(self, sku: str = "MUG") -> tuple[int, int, int]:
+        """Units of an item: received, available, reserved."""
+        (item,) = [item for item in self.table.items("stock") if item["pk"] == f"STOCK#{sku}"]
+        return item["received"], item["available"], item["reserved"]
+
+    def available(self) -> Mapping[str, int]:
+        """Units for sale, by SKU."""
+        return {
+            item["pk"].removeprefix("STOCK#"): item["available"]
+            for item in self.table.items("stock")
+        }
+
+    def balanced(self) -> bool:
+        """Whether the units of each item add up, and none are below zero."""
+        return all(
+            item["received"] == item["available"] + item["reserved"]
+            and item["available"] >= 0
+            and item["reserved"] >= 0
+            for item in self.table.items("stock")
+        )
+
+    def order(self, order_id: str = "order-1", **units: int) -> OrderPlaced:
+        """Makes an order for units of SKUs known, so that its checkout can run."""
+        event = placed(*(line(sku, units[sku]) for sku in units), order_id=order_id)
+        self.placed[order_id] = enveloped(event)
+        return event
+
+    def reserve(self, order_id: str = "order-1") -> None:
+        """Runs the workflow's task for an order."""
+        reserve_stock.handler(task_input(self.placed[order_id]), CONTEXT)
+
+    def release(self, order_id: str = "order-1", *, reason: str = "payment_declined") -> None:
+        """Runs the workflow's compensation for an order."""
+        event = task_input(self.placed[order_id], error="PaymentRefused", reason=reason)
+        release_stock.handler(event, CONTEXT)
+
+    def cancel(self, order_id: str = "order-1") -> None:
+        """Delivers the event of a cancelled order."""
+        message = enveloped(cancelled(order_id))
+        assert failed(release_cancelled_order.handler(batch(message), CONTEXT)) == []
+
+    def reservation(self) -> Any:
+        """The only reservation."""
+        return self.table.one("reservation")

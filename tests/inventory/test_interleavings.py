@@ -1,0 +1,118 @@
+"""Whatever comes in whatever order, and wherever it crashes: the units of each item add up."""
+
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from lambdas.inventory.stock_store import StockRefused
+from tests.inventory.context import Inventory
+from tests.support.cloud import Commits, Crash, cloud, crash
+
+ORDERS = ("order-1", "order-2", "order-3")
+SKUS = "ABCDE"
+
+order_ids = st.sampled_from(ORDERS)
+crashes = st.none() | st.tuples(st.sampled_from(["before", "after"]), st.integers(1, 4))
+
+
+class Interleavings(RuleBasedStateMachine):
+    """Checkouts, compensations and cancellations of some orders for the same few units."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stack = ExitStack()
+        account = self.stack.enter_context(cloud())
+        account.monkeypatch.setattr("lambdas.inventory.domain.CHUNK", 2)
+        self.inventory = Inventory.in_cloud(account)
+        self.commits = Commits(account.monkeypatch)
+        self.let_go: set[str] = set()
+        self.deliveries = 0
+
+    def teardown(self) -> None:
+        """Everything ends well: what is left is released."""
+        for order_id in ORDERS:
+            self.inventory.release(order_id)
+        assert all(item["reserved"] == 0 for item in self.inventory.table.items("stock"))
+        assert self.inventory.balanced()
+        self.stack.close()
+
+    @initialize(
+        wishes=st.tuples(
+            *[
+                st.dictionaries(st.sampled_from(SKUS), st.integers(1, 3), min_size=1)
+                for _ in ORDERS
+            ]
+        ),
+        units=st.integers(1, 6),
+    )
+    def open_shop(self, wishes: tuple[dict[str, int], ...], units: int) -> None:
+        for order_id, wish in zip(ORDERS, wishes, strict=True):
+            self.inventory.order(order_id, **wish)
+        self.inventory.receive("opening", **dict.fromkeys(SKUS, units))
+
+    @rule(units=st.integers(0, 3), again=st.booleans())
+    def receive(self, units: int, again: bool) -> None:
+        self.deliveries += not again
+        self.inventory.receive(f"delivery-{self.deliveries}", A=units, C=units)
+
+    @rule(order_id=order_ids, crashes=crashes)
+    def reserve(self, order_id: str, crashes: tuple[str, int] | None) -> None:
+        try:
+            self._run(self.inventory.reserve, order_id, crashes)
+        except StockRefused:
+            return
+        if crashes is None:
+            assert order_id not in self.let_go
+
+    @rule(order_id=order_ids, crashes=crashes)
+    def release(self, order_id: str, crashes: tuple[str, int] | None) -> None:
+        self._run(self.inventory.release, order_id, crashes)
+        if crashes is None:
+            self.let_go.add(order_id)
+
+    @rule(order_id=order_ids, number=st.integers(1, 3), other=order_ids)
+    def cancel_during_a_checkout(self, order_id: str, number: int, other: str) -> None:
+        cancelled: list[str] = []
+
+        def cancel() -> None:
+            self.inventory.cancel(other)
+            cancelled.append(other)
+
+        self.commits.before(number, cancel)
+        with suppress(StockRefused):
+            self.inventory.reserve(order_id)
+        self.commits.forget()
+        self.let_go.update(cancelled)
+
+    @invariant()
+    def units_add_up(self) -> None:
+        assert self.inventory.balanced()
+
+    @invariant()
+    def what_is_reserved_is_what_reservations_hold(self) -> None:
+        held = dict.fromkeys(SKUS, 0)
+        for reservation in self.inventory.table.items("reservation"):
+            for item in reservation["items"][: 2 * reservation["taken"]]:
+                held[item["sku"]] += item["quantity"]
+        stock = {
+            item["pk"].removeprefix("STOCK#"): item["reserved"]
+            for item in self.inventory.table.items("stock")
+        }
+        assert {sku: held[sku] for sku in stock} == stock
+
+    def _run(self, step: Callable[[str], None], order_id: str, crashes: tuple[str, int] | None) -> None:
+        if crashes is None:
+            step(order_id)
+            return
+        when, number = crashes
+        (self.commits.before if when == "before" else self.commits.after)(number, crash)
+        with suppress(Crash):
+            step(order_id)
+        self.commits.forget()
+
+
+TestInterleavings = Interleavings.TestCase
+TestInterleavings.settings = settings(max_examples=15, stateful_step_count=12)

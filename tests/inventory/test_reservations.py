@@ -1,0 +1,484 @@
+"""Reservations: all of an order or nothing, once, and given back exactly."""
+
+from collections.abc import Callable
+
+import msgspec
+import pytest
+
+from lambdas.eventing.transaction import MAX_OPERATIONS, Contention
+from lambdas.inventory import domain
+from lambdas.inventory.events import Reserved, StockReleased, StockReserved
+from lambdas.inventory.stock_store import StockRefused
+from lambdas.orders.events import OrderPlaced
+from tests.inventory.context import Inventory
+from tests.support.cloud import Cloud, Commits, Crash, crash
+from tests.support.messages import CONTEXT, batch, enveloped, failed
+from tests.support.orders import cancelled, line, placed
+
+
+class TestReserve:
+    def test_all_units_of_an_order_are_held(self, inventory: Inventory) -> None:
+        inventory.receive(MUG=10, PEN=5)
+        inventory.order(MUG=3, PEN=5)
+        inventory.reserve()
+        assert inventory.stock("MUG") == (10, 7, 3)
+        assert inventory.stock("PEN") == (5, 0, 5)
+        assert inventory.reservation()["state"] == "reserved"
+
+    def test_it_publishes_what_is_held(self, inventory: Inventory) -> None:
+        inventory.receive(MUG=10, PEN=5)
+        inventory.order(PEN=1, MUG=3)
+        inventory.reserve()
+        (envelope,) = inventory.table.envelopes(StockReserved)
+        event = msgspec.json.decode(envelope.data, type=StockReserved)
+        assert event.order_id == envelope.subject == "order-1"
+        assert event.items == (Reserved(sku="MUG", quantity=3), Reserved(sku="PEN", quantity=1))
+        assert envelope.causationid == inventory.placed["order-1"].id
+
+    def test_reserving_twice_is_the_same_as_once(self, inventory: Inventory) -> None:
+        inventory.receive(MUG=10)
+        inventory.order(MUG=3)
+        inventory.reserve()
+        inventory.reserve()
+        assert inventory.stock() == (10, 7, 3)
+        assert len(inventory.table.envelopes(StockReserved)) == 1
+
+    def test_lines_of_one_item_are_added_up(self, inventory: Inventory) -> None:
+        inventory.receive(MUG=10)
+        event = placed(line(quantity=2), line(quantity=3))
+        inventory.placed["order-1"] = enveloped(event)
+        inventory.reserve()
+        assert inventory.stock() == (10, 5, 5)
+
+    def test_lines_of_one_item_that_are_too_many_together_are_refused(
+        self, inventory: Inventory
+    ) -> None:
+        inventory.receive(MUG=4)
+        inventory.placed["order-1"] = enveloped(placed(line(quantity=2), line(quantity=3)))
+        with pytest.raises(StockRefused):
+            inventory.reserve()
+        assert inventory.stock() == (4, 4, 0)
+
+    @pytest.mark.parametrize("units", [{"MUG": 11}, {"PEN": 1, "MUG": 11}, {"UNKNOWN": 1}])
+    def test_an_order_that_lacks_an_item_gets_none(
+        self, inventory: Inventory, units: dict[str, int]
+    ) -> None:
+        inventory.receive(MUG=10, PEN=5)
+        inventory.order(**units)
+        with pytest.raises(StockRefused, match=r"^out_of_stock$"):
+            inventory.reserve()
+        assert inventory.available() == {"MUG": 10, "PEN": 5}
+        assert inventory.table.envelopes(StockReserved) == []
+
+    def test_all_that_is_there_can_be_reserved(self, inventory: Inventory) -> None:
+        inventory.receive(MUG=10)
+        inventory.order(MUG=10)
+        inventory.reserve()
+        assert inventory.stock() == (10, 0, 10)
+
+    def test_a_refused_order_can_be_reserved_when_stock_has_come(
+        self, inventory: Inventory
+    ) -> None:
+        """As when the same checkout runs again before it was compensated."""
+        inventory.order(MUG=1)
+        with pytest.raises(StockRefused):
+            inventory.reserve()
+        inventory.receive(MUG=1)
+        inventory.reserve()
+        assert inventory.stock() == (1, 0, 1)
+
+    def test_two_runs_of_a_checkout_at_the_same_time_reserve_once(
+        self, inventory: Inventory, commits: Commits
+    ) -> None:
+        inventory.receive(MUG=10)
+        inventory.order(MUG=3)
+        commits.before(1, inventory.reserve)
+        inventory.reserve()
+        assert inventory.stock() == (10, 7, 3)
+        assert len(inventory.table.envelopes(StockReserved)) == 1
+
+    def test_a_crash_after_the_commit_does_no_harm(
+        self, inventory: Inventory, commits: Commits
+    ) -> None:
+        inventory.receive(MUG=10)
+        inventory.order(MUG=3)
+        commits.after(1, crash)
+        with pytest.raises(Crash):
+            inventory.reserve()
+        inventory.reserve()
+        assert inventory.stock() == (10, 7, 3)
+
+
+class TestTheLastUnit:
+    def test_of_two_orders_one_gets_it(self, inventory: Inventory, commits: Commits) -> None:
+        inventory.receive(MUG=1)
+        inventory.order("order-1", MUG=1)
+        inventory.order("order-2", MUG=1)
+        commits.before(1, lambda: inventory.reserve("order-2"))
+        with pytest.raises(StockRefused, match="out_of_stock"):
+            inventory.reserve("order-1")
+        assert inventory.stock() == (1, 0, 1)
+        assert inventory.reservation()["pk"] == "RESERVATION#order-2"
+
+    def test_of_a_line_of_orders_one_gets_it(self, inventory: Inventory) -> None:
+        inventory.receive(MUG=1)
+        owners = []
+        for number in range(10):
+            inventory.order(f"order-{number}", MUG=1)
+            try:
+                inventory.reserve(f"order-{number}")
+                owners.append(number)
+            except StockRefused:
+                continue
+        assert owners == [0]
+        assert inventory.stock() == (1, 0, 1)
+
+    def test_orders_that_want_each_others_items_do_not_both_fail_for_ever(
+        self, inventory: Inventory, commits: Commits, chunks_of_two: None
+    ) -> None:
+        """Items are taken in one order by all, so the first to take a chunk can go on."""
+        inventory.receive(A=1, B=1, C=1, D=1)
+        inventory.placed["order-1"] = enveloped(placed(*map(line, "DCBA"), order_id="order-1"))
+        inventory.placed["order-2"] = enveloped(placed(*map(line, "ABCD"), order_id="order-2"))
+
+        def too_late() -> None:
+            with pytest.raises(StockRefused):
+                inventory.reserve("order-2")
+
+        commits.after(1, too_late)
+        inventory.reserve("order-1")
+        assert inventory.available() == dict.fromkeys("ABCD", 0)
+        assert inventory.balanced()
+
+    def test_what_one_order_gives_back_the_next_one_gets(self, inventory: Inventory) -> None:
+        inventory.receive(MUG=1)
+        inventory.order("order-1", MUG=1)
+        inventory.order("order-2", MUG=1)
+        inventory.reserve("order-1")
+        inventory.release("order-1")
+        inventory.reserve("order-2")
+        assert inventory.stock() == (1, 0, 1)
+
+
+class TestRelease:
+    def test_all_units_are_for_sale_again(self, inventory: Inventory) -> None:
+        inventory.receive(MUG=10, PEN=5)
+        inventory.order(MUG=3, PEN=5)
+        inventory.reserve()
+        inventory.release()
+        assert inventory.available() == {"MUG": 10, "PEN": 5}
+        assert inventory.balanced()
+        assert inventory.reservation()["state"] == "released"
+
+    def test_it_publishes_what_is_for_sale_again(self, inventory: Inventory) -> None:
+        inventory.receive(MUG=10)
+        inventory.order(MUG=3)
+        inventory.reserve()
+        inventory.release()
+        (envelope,) = inventory.table.envelopes(StockReleased)
+        event = msgspec.json.decode(envelope.data, type=StockReleased)
+        assert event.items == (Reserved(sku="MUG", quantity=3),)
+        assert event.order_id == "order-1"
+
+    def test_releasing_twice_is_the_same_as_once(self, inventory: Inventory) -> None:
+        inventory.receive(MUG=10)
+        inventory.order(MUG=3)
+        inventory.reserve()
+        inventory.release()
+        inventory.release()
+        inventory.cancel()
+        assert inventory.stock() == (10, 10, 0)
+        assert len(inventory.table.envelopes(StockReleased)) == 1
+
+    def test_a_released_order_is_refused_for_ever_and_for_the_same_reason(
+        self, inventory: Inventory
+    ) -> None:
+        inventory.receive(MUG=10)
+        inventory.order(MUG=3)
+        inventory.reserve()
+        inventory.release(reason="payment_declined")
+        for _ in range(2):
+            with pytest.raises(StockRefused, match=r"^payment_declined$"):
+                inventory.reserve()
+        assert inventory.stock() == (10, 10, 0)
+
+    def test_a_release_before_the_reservation_refuses_it_for_ever(
+        self, inventory: Inventory
+    ) -> None:
+        inventory.receive(MUG=10)
+        inventory.order(MUG=3)
+        inventory.release(reason="payment_declined")
+        with pytest.raises(StockRefused, match=r"^payment_declined$"):
+            inventory.reserve()
+        assert inventory.stock() == (10, 10, 0)
+        assert inventory.table.envelopes(StockReserved, StockReleased) == []
+
+    def test_a_refused_order_has_nothing_to_release(self, inventory: Inventory) -> None:
+        inventory.receive(MUG=1)
+        inventory.order(MUG=3)
+        with pytest.raises(StockRefused):
+            inventory.reserve()
+        inventory.release(reason="out_of_stock")
+        assert inventory.stock() == (1, 1, 0)
+        assert inventory.table.envelopes(StockReleased) == []
+
+    def test_a_reservation_that_starts_in_between_is_released_too(
+        self, inventory: Inventory, commits: Commits
+    ) -> None:
+        inventory.receive(MUG=10)
+        inventory.order(MUG=3)
+        commits.before(1, inventory.reserve)
+        inventory.release()
+        assert inventory.stock() == (10, 10, 0)
+        assert inventory.reservation()["state"] == "released"
+
+    def test_a_release_in_between_stops_a_reservation(
+        self, inventory: Inventory, commits: Commits
+    ) -> None:
+        inventory.receive(MUG=10)
+        inventory.order(MUG=3)
+        commits.before(1, lambda: inventory.release(reason="payment_declined"))
+        with pytest.raises(StockRefused, match="payment_declined"):
+            inventory.reserve()
+        assert inventory.stock() == (10, 10, 0)
+
+
+class TestCancellation:
+    def test_a_cancelled_order_gives_its_stock_back(self, inventory: Inventory) -> None:
+        inventory.receive(MUG=10)
+        inventory.order(MUG=3)
+        inventory.reserve()
+        inventory.cancel()
+        assert inventory.stock() == (10, 10, 0)
+        with pytest.raises(StockRefused, match=r"^cancelled$"):
+            inventory.reserve()
+
+    def test_a_cancellation_that_overtakes_the_checkout_wins(self, inventory: Inventory) -> None:
+        inventory.receive(MUG=10)
+        inventory.order(MUG=3)
+        inventory.cancel()
+        with pytest.raises(StockRefused, match=r"^cancelled$"):
+            inventory.reserve()
+        assert inventory.stock() == (10, 10, 0)
+
+    def test_a_cancellation_delivered_twice_releases_once(self, inventory: Inventory) -> None:
+        from lambdas.inventory import release_cancelled_order
+
+        inventory.receive(MUG=10)
+        inventory.order(MUG=3)
+        inventory.reserve()
+        envelope = enveloped(cancelled())
+        event = batch(envelope, envelope)
+        assert failed(release_cancelled_order.handler(event, CONTEXT)) == []
+        assert inventory.stock() == (10, 10, 0)
+        assert len(inventory.table.envelopes(StockReleased)) == 1
+
+    def test_the_first_reason_stays(self, inventory: Inventory) -> None:
+        inventory.order(MUG=1)
+        inventory.cancel()
+        inventory.release(reason="payment_declined")
+        assert inventory.reservation()["reason"] == "cancelled"
+
+
+def plenty(count: int, units: int = 5) -> dict[str, int]:
+    return {f"SKU-{number:03}": units for number in range(count)}
+
+
+class TestLargeOrders:
+    """Orders of up to 200 items, while a transaction takes 100 operations."""
+
+    @pytest.mark.parametrize(("items", "transactions"), [(90, 1), (91, 2), (200, 3)])
+    def test_they_are_reserved_in_as_few_transactions_as_they_need(
+        self, inventory: Inventory, commits: Commits, items: int, transactions: int
+    ) -> None:
+        stocked(inventory, plenty(items))
+        inventory.order(**plenty(items, 2))
+        inventory.reserve()
+        assert commits.count == transactions
+        assert max(commits.sizes) <= MAX_OPERATIONS
+        assert inventory.available() == plenty(items, 3)
+        assert len(inventory.table.envelopes(StockReserved)) == 1
+        inventory.release()
+        assert max(commits.sizes) <= MAX_OPERATIONS
+        assert inventory.available() == plenty(items)
+        assert len(inventory.table.envelopes(StockReleased)) == 1
+
+    @pytest.mark.parametrize("lacking", ["SKU-089", "SKU-090"])
+    def test_lacking_one_item_they_end_up_with_none(
+        self, inventory: Inventory, lacking: str
+    ) -> None:
+        stock = {**plenty(100), lacking: 1}
+        stocked(inventory, stock)
+        inventory.order(**plenty(100, 2))
+        with pytest.raises(StockRefused, match=r"^out_of_stock$"):
+            inventory.reserve()
+        inventory.release(reason="out_of_stock")
+        assert inventory.available() == stock
+        assert inventory.balanced()
+
+
+def stocked(inventory: Inventory, stock: dict[str, int]) -> None:
+    """Puts units into stock without the cost of receiving each."""
+    for sku, units in stock.items():
+        inventory.table.put(
+            {
+                "pk": f"STOCK#{sku}",
+                "sk": "STOCK",
+                "kind": "stock",
+                "received": units,
+                "available": units,
+                "reserved": 0,
+                "unit_price_minor": 1250,
+                "currency": "EUR",
+                "price_revision": 1,
+            }
+        )
+
+
+@pytest.mark.usefixtures("chunks_of_two")
+class TestSeveralTransactions:
+    """Seven items in four transactions."""
+
+    ORDERED = dict.fromkeys("ABCDEFG", 2)
+    STOCK = dict.fromkeys("ABCDEFG", 5)
+    LEFT = dict.fromkeys("ABCDEFG", 3)
+
+    @pytest.fixture(autouse=True)
+    def ordered(self, inventory: Inventory) -> OrderPlaced:
+        stocked(inventory, self.STOCK)
+        return inventory.order(**self.ORDERED)
+
+    @pytest.mark.parametrize("number", [1, 2, 3, 4])
+    @pytest.mark.parametrize("when", [Commits.before, Commits.after])
+    def test_a_crashed_reservation_is_resumed(
+        self,
+        inventory: Inventory,
+        commits: Commits,
+        number: int,
+        when: Callable[[Commits, int, Callable[[], None]], None],
+    ) -> None:
+        when(commits, number, crash)
+        with pytest.raises(Crash):
+            inventory.reserve()
+        inventory.reserve()
+        assert inventory.available() == self.LEFT
+        assert inventory.balanced()
+        assert len(inventory.table.envelopes(StockReserved)) == 1
+
+    @pytest.mark.parametrize("number", [1, 2, 3, 4])
+    @pytest.mark.parametrize("when", [Commits.before, Commits.after])
+    def test_a_crashed_reservation_is_undone_exactly(
+        self,
+        inventory: Inventory,
+        commits: Commits,
+        number: int,
+        when: Callable[[Commits, int, Callable[[], None]], None],
+    ) -> None:
+        when(commits, number, crash)
+        with pytest.raises(Crash):
+            inventory.reserve()
+        inventory.release()
+        assert inventory.available() == self.STOCK
+        assert inventory.balanced()
+        with pytest.raises(StockRefused):
+            inventory.reserve()
+
+    @pytest.mark.parametrize("number", [1, 2, 3, 4, 5])
+    @pytest.mark.parametrize("when", [Commits.before, Commits.after])
+    def test_a_crashed_release_is_resumed(
+        self,
+        inventory: Inventory,
+        commits: Commits,
+        number: int,
+        when: Callable[[Commits, int, Callable[[], None]], None],
+    ) -> None:
+        inventory.reserve()
+        when(commits, number, crash)
+        with pytest.raises(Crash):
+            inventory.release()
+        inventory.release()
+        assert inventory.available() == self.STOCK
+        assert inventory.balanced()
+        assert len(inventory.table.envelopes(StockReleased)) == 1
+
+    @pytest.mark.parametrize("number", [1, 2, 3, 4])
+    def test_a_release_in_the_middle_of_a_reservation_undoes_it(
+        self, inventory: Inventory, commits: Commits, number: int
+    ) -> None:
+        commits.before(number, inventory.cancel)
+        with pytest.raises(StockRefused, match=r"^cancelled$"):
+            inventory.reserve()
+        assert inventory.available() == self.STOCK
+        assert inventory.balanced()
+
+    @pytest.mark.parametrize("number", [1, 2, 3, 4, 5])
+    def test_two_releases_at_the_same_time_give_back_once(
+        self, inventory: Inventory, commits: Commits, number: int
+    ) -> None:
+        inventory.reserve()
+        commits.before(number, inventory.cancel)
+        inventory.release()
+        assert inventory.available() == self.STOCK
+        assert len(inventory.table.envelopes(StockReleased)) == 1
+
+    @pytest.mark.parametrize("number", [1, 2, 3, 4])
+    def test_two_runs_at_the_same_time_reserve_once(
+        self, inventory: Inventory, commits: Commits, number: int
+    ) -> None:
+        commits.before(number, inventory.reserve)
+        inventory.reserve()
+        assert inventory.available() == self.LEFT
+        assert len(inventory.table.envelopes(StockReserved)) == 1
+
+    @pytest.mark.parametrize("number", [2, 3, 4])
+    def test_an_item_that_is_sold_out_in_between_refuses_the_order(
+        self, inventory: Inventory, commits: Commits, number: int
+    ) -> None:
+        inventory.order("order-2", G=4)
+        commits.before(number, lambda: inventory.reserve("order-2"))
+        with pytest.raises(StockRefused, match=r"^out_of_stock$"):
+            inventory.reserve()
+        inventory.release(reason="out_of_stock")
+        assert inventory.available() == {**self.STOCK, "G": 1}
+        assert inventory.balanced()
+
+    def test_what_was_never_announced_as_held_is_not_announced_as_released(
+        self, inventory: Inventory, commits: Commits
+    ) -> None:
+        """Whoever adds up both events knows what is held, however large orders are."""
+        commits.after(2, crash)
+        with pytest.raises(Crash):
+            inventory.reserve()
+        inventory.release()
+        assert inventory.table.envelopes(StockReserved, StockReleased) == []
+
+    def test_a_reservation_that_keeps_changing_is_left_to_the_next_try(
+        self, inventory: Inventory, cloud: Cloud
+    ) -> None:
+        from lambdas.eventing.transaction import ConditionFailed, Transaction
+
+        def refuse(self: Transaction) -> None:
+            raise ConditionFailed(["reservation"])
+
+        cloud.monkeypatch.setattr(Transaction, "commit", refuse)
+        with pytest.raises(Contention, match="reservation of order order-1 kept changing"):
+            inventory.reserve()
+        with pytest.raises(Contention, match="reservation of order order-1 kept changing"):
+            inventory.release()
+
+
+class TestRules:
+    def test_items_are_held_in_one_order_whatever_the_order_of_lines(self) -> None:
+        lines = [("B", 1), ("A", 2), ("B", 3)]
+        expected = (Reserved(sku="A", quantity=2), Reserved(sku="B", quantity=4))
+        assert domain.reserved_items(lines) == domain.reserved_items(lines[::-1]) == expected
+
+    def test_chunks_leave_room_for_reservation_inbox_and_outbox(self) -> None:
+        assert domain.CHUNK + 3 <= MAX_OPERATIONS
+
+    @pytest.mark.parametrize("count", [1, 89, 90, 91, 200])
+    def test_chunks_are_all_of_the_items(self, count: int) -> None:
+        items = domain.reserved_items((sku, 1) for sku in plenty(count))
+        parts = domain.chunks(items)
+        assert [item for part in parts for item in part] == list(items)
+        assert all(1 <= len(part) <= domain.CHUNK for part in parts)

@@ -1,0 +1,15 @@
+"""The orders context on an empty table."""
+
+import pytest
+
+from tests.orders.context import SETTINGS, Orders
+from tests.support.cloud import Cloud
+
+
+@pytest.fixture
+def orders(cloud: Cloud) -> Orders:
+    """The context, with nothing in its table."""
+    table = cloud.table(SETTINGS.table_name)
+    parking = cloud.queue("parking")
+    cloud.configure({**SETTINGS.as_environment(), "DEAD_LETTER_QUEUE_URL": parking.url})
+    return Orders(table, parking)

@@ -1,0 +1,103 @@
+"""The orders context as its callers see it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from lambdas.eventing.settings import TableSettings
+from lambdas.inventory.events import ItemPriced
+from lambdas.orders import (
+    cancel_order,
+    confirm_order,
+    get_order,
+    keep_price_list,
+    place_order,
+    reject_order,
+)
+from lambdas.orders.events import Line, OrderPlaced
+from tests.support.cloud import Queue, Table
+from tests.support.messages import CONTEXT, Answer, Call, batch, enveloped, failed, task_input
+from tests.support.orders import ADDRESS, line
+
+SETTINGS = TableSettings(table_name="orders", inbox_days=22)
+
+
+@dataclass(frozen=True)
+class Orders:
+    """Calls the context's functions as API Gateway, Lambda and the workflow do."""
+
+    table: Table
+    parking: Queue
+
+    def priced(
+        self, sku: str = "MUG", price: int = 1250, *, currency: str = "EUR", revision: int = 1
+    ) -> None:
+        """Has inventory say what an item costs."""
+        event = ItemPriced(
+            sku=sku, unit_price_minor=price, currency=currency, revision=revision
+        )
+        assert failed(keep_price_list.handler(batch(enveloped(event)), CONTEXT)) == []
+
+    def price_of(self, sku: str = "MUG") -> dict[str, Any]:
+        """The entry of the price list."""
+        (entry,) = [item for item in self.table.items("price") if item["sku"] == sku]
+        return entry
+
+    def place(
+        self,
+        lines: Sequence[Line | Mapping[str, Any]] | None = None,
+        *,
+        key: str | None = "key-1",
+        caller: str = "customer-1",
+        without: str = "",
+        **changes: Any,
+    ) -> Answer:
+        """Posts an order; `changes` replace fields of the body, `without` leaves one out."""
+        body = {
+            "currency": "EUR",
+            "lines": [line()] if lines is None else lines,
+            "shipping_address": ADDRESS,
+            "payment_token": "tok_approve",
+            **changes,
+        }
+        wire = {name: value for name, value in body.items() if name != without}
+        headers = {} if key is None else {"idempotency-key": key}
+        text = msgspec.json.encode(wire).decode()
+        return Call(body=text, headers=headers, caller=caller).send(place_order.handler)
+
+    def get(self, order_id: str, *, caller: str = "customer-1") -> Answer:
+        """Gets an order."""
+        return self._call("GET", order_id, caller, get_order.handler)
+
+    def cancel(self, order_id: str, *, caller: str = "customer-1") -> Answer:
+        """Cancels an order."""
+        return self._call("DELETE", order_id, caller, cancel_order.handler)
+
+    def placed_event(self) -> OrderPlaced:
+        """The event of the only order that was placed."""
+        (envelope,) = self.table.envelopes(OrderPlaced)
+        return msgspec.json.decode(envelope.data, type=OrderPlaced)
+
+    def confirm(self) -> None:
+        """Runs the workflow's task for the only order that was placed."""
+        confirm_order.handler(task_input(self.table.envelopes(OrderPlaced)[0]), CONTEXT)
+
+    def reject(self, reason: str = "out_of_stock") -> None:
+        """Runs the workflow's task for the only order that was placed."""
+        envelope = self.table.envelopes(OrderPlaced)[0]
+        event = task_input(envelope, error="StockRefused", reason=reason)
+        reject_order.handler(event, CONTEXT)
+
+    def an_order(self) -> str:
+        """Places an order and says under which id."""
+        self.priced()
+        answer = self.place()
+        assert answer.status == 202
+        order_id: str = answer.json["order_id"]
+        return order_id
+
+    def _call(self, method: str, order_id: str, caller: str, handler: Any) -> Answer:
+        route = f"{method} /orders/{{order_id}}"
+        return Call(route=route, path={"order_id": order_id}, caller=caller).send(handler)

@@ -1,0 +1,101 @@
+"""Cancelling an order: while it may be cancelled, once, and by its customer."""
+
+import msgspec
+import pytest
+
+from lambdas.orders.events import OrderCancelled, OrderConfirmed, OrderRejected
+from tests.orders.context import Orders
+from tests.support.cloud import Commits
+
+
+def cancellations(orders: Orders) -> list[OrderCancelled]:
+    return [
+        msgspec.json.decode(envelope.data, type=OrderCancelled)
+        for envelope in orders.table.envelopes(OrderCancelled)
+    ]
+
+
+def test_a_placed_order_can_be_cancelled(orders: Orders) -> None:
+    order_id = orders.an_order()
+    answer = orders.cancel(order_id)
+    assert answer.status == 200
+    assert answer.json["status"] == "cancelled"
+    assert orders.get(order_id).json["status"] == "cancelled"
+    assert cancellations(orders) == [OrderCancelled(order_id=order_id, customer_id="customer-1")]
+
+
+def test_a_confirmed_order_can_be_cancelled(orders: Orders) -> None:
+    order_id = orders.an_order()
+    orders.confirm()
+    assert orders.cancel(order_id).status == 200
+    assert orders.get(order_id).json["status"] == "cancelled"
+    assert len(cancellations(orders)) == 1
+
+
+def test_a_rejected_order_cannot_be_cancelled(orders: Orders) -> None:
+    order_id = orders.an_order()
+    orders.reject()
+    answer = orders.cancel(order_id)
+    assert answer.status == 409
+    assert answer.json["code"] == "not_cancellable"
+    assert "rejected" in answer.json["detail"]
+    assert orders.get(order_id).json["status"] == "rejected"
+    assert cancellations(orders) == []
+
+
+def test_cancelling_twice_is_the_same_as_once(orders: Orders) -> None:
+    order_id = orders.an_order()
+    first, second = orders.cancel(order_id), orders.cancel(order_id)
+    assert first == second
+    assert len(cancellations(orders)) == 1
+
+
+def test_nobody_cancels_somebody_elses_order(orders: Orders) -> None:
+    order_id = orders.an_order()
+    assert orders.cancel(order_id, caller="customer-2").status == 404
+    assert orders.get(order_id).json["status"] == "placed"
+    assert cancellations(orders) == []
+
+
+def test_an_unknown_order_cannot_be_cancelled(orders: Orders) -> None:
+    assert orders.cancel("nothing").status == 404
+
+
+def test_an_order_that_is_confirmed_in_between_is_cancelled_all_the_same(
+    orders: Orders, commits: Commits
+) -> None:
+    order_id = orders.an_order()
+    commits.before(1, orders.confirm)
+    assert orders.cancel(order_id).status == 200
+    assert orders.get(order_id).json["status"] == "cancelled"
+    assert len(orders.table.envelopes(OrderConfirmed)) == len(cancellations(orders)) == 1
+
+
+def test_an_order_that_is_rejected_in_between_is_not_cancelled(
+    orders: Orders, commits: Commits
+) -> None:
+    order_id = orders.an_order()
+    commits.before(1, orders.reject)
+    answer = orders.cancel(order_id)
+    assert answer.status == 409
+    assert "rejected" in answer.json["detail"]
+    assert cancellations(orders) == []
+    assert len(orders.table.envelopes(OrderRejected)) == 1
+
+
+def test_two_cancellations_at_the_same_time_are_one(orders: Orders, commits: Commits) -> None:
+    order_id = orders.an_order()
+    commits.before(1, lambda: orders.cancel(order_id))
+    assert orders.cancel(order_id).status == 200
+    assert len(cancellations(orders)) == 1
+
+
+@pytest.mark.parametrize("confirmed", [False, True])
+def test_the_event_follows_from_the_request(orders: Orders, confirmed: bool) -> None:
+    order_id = orders.an_order()
+    if confirmed:
+        orders.confirm()
+    orders.cancel(order_id)
+    (envelope,) = orders.table.envelopes(OrderCancelled)
+    assert envelope.correlationid == "request-1"
+    assert envelope.subject == order_id

@@ -1,0 +1,128 @@
+"""The outcome of a checkout: an order is confirmed or rejected once, and stays what it is."""
+
+import msgspec
+import pytest
+
+from lambdas.orders.confirm_order import OrderClosed
+from lambdas.orders.events import OrderConfirmed, OrderPlaced, OrderRejected
+from tests.orders.context import Orders
+from tests.support.cloud import Commits, Crash, crash
+from tests.support.messages import CONTEXT, enveloped, task_input
+from tests.support.orders import placed
+
+
+def status(orders: Orders) -> str:
+    status: str = orders.table.one("order")["status"]
+    return status
+
+
+class TestConfirm:
+    def test_it_confirms_a_placed_order(self, orders: Orders) -> None:
+        orders.an_order()
+        event = orders.placed_event()
+        orders.confirm()
+        assert status(orders) == "confirmed"
+        (envelope,) = orders.table.envelopes(OrderConfirmed)
+        assert msgspec.json.decode(envelope.data, type=OrderConfirmed) == OrderConfirmed(
+            order_id=event.order_id,
+            customer_id=event.customer_id,
+            currency=event.currency,
+            total_minor=event.total_minor,
+            lines=event.lines,
+            shipping_address=event.shipping_address,
+        )
+
+    def test_the_event_is_caused_by_the_placed_order(self, orders: Orders) -> None:
+        orders.an_order()
+        orders.confirm()
+        (cause,) = orders.table.envelopes(OrderPlaced)
+        (envelope,) = orders.table.envelopes(OrderConfirmed)
+        assert envelope.causationid == cause.id
+        assert envelope.correlationid == cause.correlationid
+
+    def test_confirming_twice_is_the_same_as_once(self, orders: Orders) -> None:
+        orders.an_order()
+        orders.confirm()
+        orders.confirm()
+        assert len(orders.table.envelopes(OrderConfirmed)) == 1
+
+    def test_a_cancelled_order_cannot_be_confirmed(self, orders: Orders) -> None:
+        orders.cancel(orders.an_order())
+        with pytest.raises(OrderClosed, match=r"^cancelled$"):
+            orders.confirm()
+        assert status(orders) == "cancelled"
+        assert orders.table.envelopes(OrderConfirmed) == []
+
+    def test_a_rejected_order_cannot_be_confirmed(self, orders: Orders) -> None:
+        orders.an_order()
+        orders.reject()
+        with pytest.raises(OrderClosed, match=r"^rejected$"):
+            orders.confirm()
+        assert status(orders) == "rejected"
+
+    def test_an_order_that_is_cancelled_in_between_stays_cancelled(
+        self, orders: Orders, commits: Commits
+    ) -> None:
+        order_id = orders.an_order()
+        commits.before(1, lambda: orders.cancel(order_id))
+        with pytest.raises(OrderClosed, match=r"^cancelled$"):
+            orders.confirm()
+        assert status(orders) == "cancelled"
+        assert orders.table.envelopes(OrderConfirmed) == []
+
+    def test_two_runs_at_the_same_time_confirm_once(
+        self, orders: Orders, commits: Commits
+    ) -> None:
+        orders.an_order()
+        commits.before(1, orders.confirm)
+        orders.confirm()
+        assert len(orders.table.envelopes(OrderConfirmed)) == 1
+
+    def test_after_a_crash_it_can_be_run_again(self, orders: Orders, commits: Commits) -> None:
+        orders.an_order()
+        commits.after(1, crash)
+        with pytest.raises(Crash):
+            orders.confirm()
+        orders.confirm()
+        assert len(orders.table.envelopes(OrderConfirmed)) == 1
+
+    def test_an_event_without_its_order_is_an_error_that_names_it(self, orders: Orders) -> None:
+        from lambdas.orders import confirm_order
+
+        with pytest.raises(LookupError, match="order nowhere has an event but is not in orders"):
+            confirm_order.handler(task_input(enveloped(placed(order_id="nowhere"))), CONTEXT)
+
+
+class TestReject:
+    def test_it_rejects_a_placed_order_and_says_why(self, orders: Orders) -> None:
+        orders.an_order()
+        orders.reject("payment_declined")
+        order = orders.table.one("order")
+        assert (order["status"], order["reason"]) == ("rejected", "payment_declined")
+        (envelope,) = orders.table.envelopes(OrderRejected)
+        event = msgspec.json.decode(envelope.data, type=OrderRejected)
+        assert event.reason == "payment_declined"
+        assert event.order_id == order["order_id"]
+        assert event.customer_id == "customer-1"
+
+    def test_rejecting_twice_is_the_same_as_once(self, orders: Orders) -> None:
+        orders.an_order()
+        orders.reject("out_of_stock")
+        orders.reject("another_reason")
+        assert orders.table.one("order")["reason"] == "out_of_stock"
+        assert len(orders.table.envelopes(OrderRejected)) == 1
+
+    def test_a_cancelled_order_stays_cancelled(self, orders: Orders) -> None:
+        orders.cancel(orders.an_order())
+        orders.reject("cancelled")
+        assert status(orders) == "cancelled"
+        assert orders.table.envelopes(OrderRejected) == []
+
+    def test_an_order_that_is_cancelled_in_between_stays_cancelled(
+        self, orders: Orders, commits: Commits
+    ) -> None:
+        order_id = orders.an_order()
+        commits.before(1, lambda: orders.cancel(order_id))
+        orders.reject()
+        assert status(orders) == "cancelled"
+        assert orders.table.envelopes(OrderRejected) == []

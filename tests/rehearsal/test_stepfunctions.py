@@ -1,0 +1,901 @@
+"""State machines run in virtual time, call the functions and fail as Step Functions documents."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cache
+from itertools import pairwise
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+from moto import mock_aws
+
+from rehearsal import stepfunctions
+from rehearsal.clock import Clock, Scheduler
+from rehearsal.executions import ExecutionEvent
+from rehearsal.invoke import InvocationResult, Throttled
+
+REGION = "eu-central-1"
+ROLE = "arn:aws:iam::123456789012:role/machine"
+ERRORS = "https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html"
+START = 1_767_600_000.0
+
+Body = Callable[[Any], Any]
+
+
+class DeclinedError(Exception):
+    """What a handler of an application may raise."""
+
+
+@dataclass
+class FakeLambdas:
+    """Functions that run in the calling process, and answer as Lambda does."""
+
+    functions: dict[str, Any] = field(default_factory=dict)
+    calls: list[tuple[float, str, Any]] = field(default_factory=list)
+    scheduler: Scheduler | None = None
+
+    def add(self, name: str, body: Body) -> str:
+        arn = f"arn:aws:lambda:{REGION}:123456789012:function:{name}"
+        self.functions[arn] = self.functions[name] = (name, body)
+        return arn
+
+    def invoke(self, function: tuple[str, Body], payload: str, *, source: str) -> InvocationResult:
+        assert self.scheduler is not None
+        name, body = function
+        what: dict[str, Any]
+        event = json.loads(payload)
+        self.calls.append((round(self.scheduler.now() - START, 3), name, event))
+        try:
+            return InvocationResult(body(event), None, "request")
+        except Throttled:
+            raise
+        except TimeoutError as error:
+            what = {"errorType": "Sandbox.Timedout", "errorMessage": str(error), "stackTrace": []}
+        except Exception as error:  # noqa: BLE001, whatever a handler raises
+            what = {
+                "errorMessage": str(error),
+                "errorType": type(error).__name__,
+                "stackTrace": ["line"],
+            }
+        return InvocationResult(what, "Unhandled", "request")
+
+
+@dataclass
+class Stage:
+    """A scheduler, functions and state machines."""
+
+    scheduler: Scheduler
+    lambdas: FakeLambdas
+    sfn: Any
+    events: list[ExecutionEvent] = field(default_factory=list)
+
+    def new_id(self) -> str:
+        return str(uuid.UUID(int=self.scheduler.random.getrandbits(128), version=4))
+
+    def path_of(self, arn: str) -> str:
+        return f"Stack/{arn.rpartition(':')[2]}"
+
+    def machine(self, states: dict[str, Any], kind: str = "EXPRESS", **top: Any) -> str:
+        definition = {"StartAt": next(iter(states)), "States": states, **top}
+        arn: str = self.sfn.create_state_machine(
+            name=f"m{len(self.sfn.list_state_machines()['stateMachines'])}",
+            definition=json.dumps(definition),
+            roleArn=ROLE,
+            type=kind,
+        )["stateMachineArn"]
+        return arn
+
+    def run(self, states: dict[str, Any], data: Any = None, **top: Any) -> dict[str, Any]:
+        """Run an Express workflow; the output is decoded."""
+        arn = self.machine(states, **top)
+        answer: dict[str, Any] = self.sfn.start_sync_execution(
+            stateMachineArn=arn, input=json.dumps(data or {})
+        )
+        if "output" in answer:
+            answer["output"] = json.loads(answer["output"])
+        return answer
+
+    @property
+    def elapsed(self) -> float:
+        return round(self.scheduler.now() - START, 3)
+
+    @property
+    def times(self) -> list[float]:
+        return [time for time, _, _ in self.lambdas.calls]
+
+
+@cache
+def client(service: str) -> Any:
+    """One client for all tests: making one takes longer than most of them."""
+    return boto3.client(service, REGION, aws_access_key_id="key", aws_secret_access_key="secret")
+
+
+@pytest.fixture
+def stage() -> Iterator[Stage]:
+    yield from staged()
+
+
+def staged(seed: int = 1) -> Iterator[Stage]:
+    clock = Clock(datetime.fromtimestamp(START, UTC))
+    scheduler = Scheduler(clock, seed=seed)
+    lambdas = FakeLambdas(scheduler=scheduler)
+    clock.start()
+    with mock_aws():
+        here = Stage(scheduler, lambdas, client("stepfunctions"))
+        undo = stepfunctions.install(here, on_execution=here.events.append)  # type: ignore[arg-type]
+        try:
+            yield here
+        finally:
+            scheduler.close()
+            undo()
+            clock.stop()
+
+
+def invoke(function: str, **more: Any) -> dict[str, Any]:
+    """A task by the optimized integration; ends the machine unless told otherwise."""
+    state = {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::lambda:invoke",
+        "Parameters": {"FunctionName": function, "Payload.$": "$"},
+        **more,
+    }
+    return state if "Next" in more else {**state, "End": True}
+
+
+def failing(error: BaseException, times: int = 10_000) -> Body:
+    left = times
+
+    def body(event: Any) -> Any:
+        nonlocal left
+        if left:
+            left -= 1
+            raise error
+        return event
+
+    return body
+
+
+def taking(stage: Stage, seconds: float, answer: Body) -> Body:
+    def body(event: Any) -> Any:
+        stage.scheduler.sleep(seconds)
+        return answer(event)
+
+    return body
+
+
+class TestStartSyncExecution:
+    """https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartSyncExecution.html."""
+
+    def test_success_carries_output_name_and_billing(self, stage: Stage) -> None:
+        """Output, name, both dates, and billing in steps of 100 ms and 64 MB."""
+        arn = stage.machine({"Wait": {"Type": "Wait", "Seconds": 2, "End": True}})
+        answer = stage.sfn.start_sync_execution(
+            stateMachineArn=arn, name="order-1", input='{"a": 1}'
+        )
+        assert answer["status"] == "SUCCEEDED"
+        assert json.loads(answer["output"]) == {"a": 1}
+        assert answer["name"] == "order-1"
+        assert answer["stateMachineArn"] == arn
+        assert f"{arn.replace('stateMachine', 'express')}:order-1:" in answer["executionArn"]
+        assert (answer["stopDate"] - answer["startDate"]).total_seconds() == 2
+        assert answer["billingDetails"] == {
+            "billedDurationInMilliseconds": 2000,
+            "billedMemoryUsedInMB": 64,
+        }
+        assert stage.elapsed == 2
+
+    def test_failure_is_an_answer_with_error_and_cause(self, stage: Stage) -> None:
+        """A failed execution is still a 200 answer."""
+        answer = stage.run({"No": {"Type": "Fail", "Error": "Declined", "Cause": "no money"}})
+        assert answer["status"] == "FAILED"
+        assert (answer["error"], answer["cause"]) == ("Declined", "no money")
+        assert "output" not in answer
+
+    def test_standard_workflows_are_refused(self, stage: Stage) -> None:
+        """The operation is not there for STANDARD."""
+        arn = stage.machine({"Done": {"Type": "Succeed"}}, kind="STANDARD")
+        with pytest.raises(ClientError) as error:
+            stage.sfn.start_sync_execution(stateMachineArn=arn)
+        assert error.value.response["Error"]["Code"] == "StateMachineTypeNotSupported"
+
+    def test_a_name_may_be_used_again(self, stage: Stage) -> None:
+        """Express executions are at-least-once: names do not make them idempotent."""
+        arn = stage.machine({"Done": {"Type": "Succeed"}})
+        one = stage.sfn.start_sync_execution(stateMachineArn=arn, name="same")
+        two = stage.sfn.start_sync_execution(stateMachineArn=arn, name="same")
+        assert one["executionArn"] != two["executionArn"]
+
+    @pytest.mark.parametrize(
+        ("kwargs", "code"),
+        [
+            ({"input": "{"}, "InvalidExecutionInput"),
+            ({"input": json.dumps("x" * 262_144)}, "InvalidExecutionInput"),
+            ({"name": "a b"}, "InvalidName"),
+            ({"name": "a" * 81}, "InvalidName"),
+        ],
+    )
+    def test_input_and_name_are_checked(
+        self, stage: Stage, kwargs: dict[str, str], code: str
+    ) -> None:
+        """Input is JSON of 262,144 bytes at most; names have 1 to 80 allowed characters."""
+        arn = stage.machine({"Done": {"Type": "Succeed"}})
+        with pytest.raises(ClientError) as error:
+            stage.sfn.start_sync_execution(stateMachineArn=arn, **kwargs)
+        assert error.value.response["Error"]["Code"] == code
+
+    def test_callers_wait_while_others_run(self, stage: Stage) -> None:
+        """Two executions that are waited for in two processes overlap."""
+        arn = stage.machine({"Wait": {"Type": "Wait", "Seconds": 10, "End": True}})
+
+        def call() -> str:
+            status: str = stage.sfn.start_sync_execution(stateMachineArn=arn)["status"]
+            return status
+
+        calls = [stage.scheduler.spawn(call) for _ in range(2)]
+        assert [call.result() for call in calls] == ["SUCCEEDED", "SUCCEEDED"]
+        assert stage.elapsed == 10
+
+    def test_an_execution_is_timed_out_by_its_machine(self, stage: Stage) -> None:
+        """https://states-language.net/spec.html: TimeoutSeconds of the whole machine."""
+        answer = stage.run({"Wait": {"Type": "Wait", "Seconds": 60, "End": True}}, TimeoutSeconds=7)
+        assert (answer["status"], answer["error"]) == ("TIMED_OUT", "States.Timeout")
+        assert stage.elapsed == 7
+
+    def test_an_express_workflow_ends_after_five_minutes(self, stage: Stage) -> None:
+        """https://docs.aws.amazon.com/step-functions/latest/dg/choosing-workflow-type.html."""
+        answer = stage.run({"Wait": {"Type": "Wait", "Seconds": 301, "End": True}})
+        assert answer["status"] == "TIMED_OUT"
+        assert stage.elapsed == 300
+
+    def test_a_function_goes_on_after_its_execution_has_timed_out(self, stage: Stage) -> None:
+        """The limit ends the execution, not the function that it waits for."""
+        ended = []
+
+        def slow(event: Any) -> None:
+            stage.scheduler.sleep(20)
+            ended.append(stage.elapsed)
+
+        answer = stage.run({"Slow": invoke(stage.lambdas.add("slow", slow))}, TimeoutSeconds=5)
+        assert answer["status"] == "TIMED_OUT"
+        stage.scheduler.run_until_idle()
+        assert ended == [20]
+
+
+class TestStartExecution:
+    """https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html."""
+
+    WAIT = {"Wait": {"Type": "Wait", "Seconds": 10, "End": True}}  # noqa: RUF012
+
+    def test_a_start_returns_before_the_execution_ends(self, stage: Stage) -> None:
+        """The execution runs by itself; its output and history can be asked for."""
+        arn = stage.machine(self.WAIT, kind="STANDARD")
+        started = stage.sfn.start_execution(stateMachineArn=arn, input='{"a": 1}')["executionArn"]
+        assert stage.sfn.describe_execution(executionArn=started)["status"] == "RUNNING"
+        stage.scheduler.run_until_idle()
+        ended = stage.sfn.describe_execution(executionArn=started)
+        assert (ended["status"], json.loads(ended["output"])) == ("SUCCEEDED", {"a": 1})
+        history = stage.sfn.get_execution_history(executionArn=started)["events"]
+        assert [event["type"] for event in history] == [
+            "ExecutionStarted",
+            "WaitStateEntered",
+            "WaitStateExited",
+            "ExecutionSucceeded",
+        ]
+
+    def test_executions_without_a_name_get_one_each(self, stage: Stage) -> None:
+        """Without a name Step Functions makes up a unique one."""
+        arn = stage.machine(self.WAIT, kind="STANDARD")
+        arns = {stage.sfn.start_execution(stateMachineArn=arn)["executionArn"] for _ in range(3)}
+        assert len(arns) == 3
+
+    def test_a_standard_start_is_idempotent_while_it_runs(self, stage: Stage) -> None:
+        """Same name and input give the same execution; another input is an error."""
+        arn = stage.machine(self.WAIT, kind="STANDARD")
+        start = stage.sfn.start_execution
+        one = start(stateMachineArn=arn, name="n", input='{"a": 1}')
+        stage.scheduler.run_for(1)
+        again = start(stateMachineArn=arn, name="n", input='{"a": 1}')
+        assert again["executionArn"] == one["executionArn"]
+        assert again["startDate"] == one["startDate"]
+        with pytest.raises(stage.sfn.exceptions.ExecutionAlreadyExists):
+            start(stateMachineArn=arn, name="n", input='{"a": 2}')
+        stage.scheduler.run_until_idle()
+        with pytest.raises(stage.sfn.exceptions.ExecutionAlreadyExists):
+            start(stateMachineArn=arn, name="n", input='{"a": 1}')
+
+    def test_the_context_knows_execution_and_machine(self, stage: Stage) -> None:
+        """https://docs.aws.amazon.com/step-functions/latest/dg/input-output-contextobject.html."""
+        answer = stage.run(
+            {
+                "Pass": {
+                    "Type": "Pass",
+                    "Parameters": {
+                        "name.$": "$$.Execution.Name",
+                        "at.$": "$$.Execution.StartTime",
+                        "state.$": "$$.State.Name",
+                    },
+                    "End": True,
+                }
+            }
+        )
+        assert answer["output"] == {
+            "name": answer["name"],
+            "at": "2026-01-05T08:00:00.000Z",
+            "state": "Pass",
+        }
+
+
+class TestLambdaTasks:
+    """https://docs.aws.amazon.com/step-functions/latest/dg/connect-lambda.html."""
+
+    def test_the_integration_answers_with_status_and_payload(self, stage: Stage) -> None:
+        """lambda:invoke gives the function's answer as Payload, beside facts of the call."""
+        answer = stage.run({"A": invoke(stage.lambdas.add("a", lambda e: {"got": e}))}, {"x": 1})
+        assert answer["output"]["Payload"] == {"got": {"x": 1}}
+        assert answer["output"]["StatusCode"] == 200
+        assert answer["output"]["ExecutedVersion"] == "$LATEST"
+
+    def test_a_function_named_as_the_resource_gives_its_answer_itself(self, stage: Stage) -> None:
+        """With a function's ARN as resource, input and output are the payloads."""
+        arn = stage.lambdas.add("a", lambda e: {"got": e})
+        answer = stage.run({"A": {"Type": "Task", "Resource": arn, "End": True}}, {"x": 1})
+        assert answer["output"] == {"got": {"x": 1}}
+
+    @pytest.mark.parametrize("plain", [True, False])
+    def test_an_exception_is_named_by_its_class(self, stage: Stage, plain: bool) -> None:
+        """https://docs.aws.amazon.com/step-functions/latest/dg/tutorial-handling-error-conditions.html.
+
+        The class is the error's name, the cause the function's error object as JSON.
+        """
+        arn = stage.lambdas.add("a", failing(DeclinedError("no money")))
+        state = {"Type": "Task", "Resource": arn, "End": True} if plain else invoke(arn)
+        answer = stage.run({"A": state})
+        assert answer["error"] == "DeclinedError"
+        cause = json.loads(answer["cause"])
+        assert cause == {
+            "errorMessage": "no money",
+            "errorType": "DeclinedError",
+            "stackTrace": ["line"],
+        }
+
+    @pytest.mark.parametrize("plain", [True, False])
+    def test_a_throttled_call_is_an_error_of_lambda(self, stage: Stage, plain: bool) -> None:
+        """https://docs.aws.amazon.com/step-functions/latest/dg/bp-lambda-serviceexception.html."""
+        arn = stage.lambdas.add("a", failing(Throttled("Rate Exceeded.")))
+        state = {"Type": "Task", "Resource": arn, "End": True} if plain else invoke(arn)
+        answer = stage.run({"A": state})
+        assert answer["error"] == "Lambda.TooManyRequestsException"
+        assert answer["cause"].startswith("Rate Exceeded. (Service: AWSLambda; Status Code: 429")
+
+    def test_an_unknown_function_is_an_error_of_lambda(self, stage: Stage) -> None:
+        """https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html."""
+        assert stage.run({"A": invoke("nobody")})["error"] == "Lambda.ResourceNotFoundException"
+
+    def test_a_function_that_times_out_by_itself_keeps_lambdas_name(self, stage: Stage) -> None:
+        """The function's own limit is not the state's: the error is Sandbox.Timedout."""
+        arn = stage.lambdas.add("a", failing(TimeoutError("Task timed out after 3.00 seconds")))
+        catch = [
+            {"ErrorEquals": ["States.Timeout"], "Next": "Wrong"},
+            {"ErrorEquals": ["States.TaskFailed"], "Next": "Right"},
+        ]
+        answer = stage.run(
+            {
+                "A": invoke(arn, Catch=catch),
+                "Wrong": {"Type": "Fail", "Error": "Wrong"},
+                "Right": {"Type": "Pass", "OutputPath": "$.Error", "End": True},
+            }
+        )
+        assert answer["output"] == "Sandbox.Timedout"
+
+    def test_a_state_that_takes_too_long_times_out(self, stage: Stage) -> None:
+        """TimeoutSeconds of a Task gives States.Timeout, in virtual time."""
+        arn = stage.lambdas.add("a", lambda _: stage.scheduler.sleep(30))
+        answer = stage.run({"A": invoke(arn, TimeoutSeconds=4)})
+        assert answer["error"] == "States.Timeout"
+        assert stage.elapsed == 4
+
+    def test_other_services_are_called_through_one_client_each(
+        self, stage: Stage, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """https://docs.aws.amazon.com/step-functions/latest/dg/connect-sqs.html."""
+        sqs = client("sqs")
+        url = sqs.create_queue(QueueName="q")["QueueUrl"]
+        made = []
+        make: Any = boto3.client
+
+        def counted(*args: Any, **kwargs: Any) -> Any:
+            made.append(kwargs)
+            return make(*args, **kwargs)
+
+        monkeypatch.setattr(boto3, "client", counted)
+        send = {
+            "Type": "Task",
+            "Resource": "arn:aws:states:::sqs:sendMessage",
+            "Parameters": {"QueueUrl": url, "MessageBody.$": "$"},
+            "ResultPath": None,
+        }
+        answer = stage.run({"A": {**send, "Next": "B"}, "B": {**send, "End": True}}, {"x": 1})
+        assert answer["status"] == "SUCCEEDED"
+        assert len(made) == 1
+        messages = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10)["Messages"]
+        assert [json.loads(message["Body"]) for message in messages] == [{"x": 1}] * 2
+
+
+class TestRetry:
+    """https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html."""
+
+    def retried(self, stage: Stage, *retriers: dict[str, Any], times: int = 10_000) -> list[float]:
+        arn = stage.lambdas.add("a", failing(DeclinedError(), times))
+        stage.run({"A": invoke(arn, Retry=list(retriers))})
+        return stage.times
+
+    def test_by_default_three_times_after_one_two_and_four_seconds(self, stage: Stage) -> None:
+        """Defaults: IntervalSeconds 1, MaxAttempts 3, BackoffRate 2."""
+        assert self.retried(stage, {"ErrorEquals": ["DeclinedError"]}) == [0, 1, 3, 7]
+
+    def test_interval_rate_and_attempts_are_as_given(self, stage: Stage) -> None:
+        """The n-th delay is the interval times the rate to the power of n - 1."""
+        rule = {
+            "ErrorEquals": ["DeclinedError"],
+            "IntervalSeconds": 3,
+            "MaxAttempts": 4,
+            "BackoffRate": 1.5,
+        }
+        assert self.retried(stage, rule) == [0, 3, 7.5, 14.25, 24.375]
+
+    def test_delays_do_not_exceed_the_given_maximum(self, stage: Stage) -> None:
+        """MaxDelaySeconds caps the growing delay."""
+        rule = {
+            "ErrorEquals": ["DeclinedError"],
+            "IntervalSeconds": 3,
+            "MaxDelaySeconds": 5,
+            "MaxAttempts": 4,
+        }
+        assert self.retried(stage, rule) == [0, 3, 8, 13, 18]
+
+    def test_full_jitter_lies_between_nothing_and_the_delay(self, stage: Stage) -> None:
+        """JitterStrategy FULL draws each delay from zero to what it would be."""
+        rule = {
+            "ErrorEquals": ["DeclinedError"],
+            "IntervalSeconds": 4,
+            "MaxAttempts": 3,
+            "JitterStrategy": "FULL",
+        }
+        times = self.retried(stage, rule)
+        delays = [after - before for before, after in pairwise(times)]
+        assert all(0 <= delay <= full for delay, full in zip(delays, (4, 8, 16), strict=True))
+        assert delays != [4, 8, 16]
+
+    def test_jitter_follows_the_seed(self) -> None:
+        """The same seed gives the same run, another seed another one."""
+        runs = []
+        for seed in (5, 5, 6):
+            for stage in staged(seed):
+                rule = {"ErrorEquals": ["States.ALL"], "JitterStrategy": "FULL"}
+                runs.append(self.retried(stage, rule))
+        assert runs[0] == runs[1] != runs[2]
+
+    def test_each_retrier_counts_for_itself(self, stage: Stage) -> None:
+        """Attempts and growth belong to the retrier that matched."""
+        errors: list[Exception] = [
+            DeclinedError(),
+            KeyError("a"),
+            DeclinedError(),
+            KeyError("b"),
+        ]
+
+        def body(event: Any) -> Any:
+            if errors:
+                raise errors.pop(0)
+            return "done"
+
+        arn = stage.lambdas.add("a", body)
+        rules = [
+            {"ErrorEquals": ["DeclinedError"], "IntervalSeconds": 1, "MaxAttempts": 2},
+            {"ErrorEquals": ["KeyError"], "IntervalSeconds": 10, "MaxAttempts": 2},
+        ]
+        answer = stage.run({"A": invoke(arn, Retry=rules)})
+        assert answer["status"] == "SUCCEEDED"
+        assert stage.times == [0, 1, 11, 13, 33]
+
+    def test_zero_attempts_means_never(self, stage: Stage) -> None:
+        """MaxAttempts 0: an error that is never retried."""
+        rules: list[dict[str, Any]] = [
+            {"ErrorEquals": ["DeclinedError"], "MaxAttempts": 0},
+            {"ErrorEquals": ["States.ALL"]},
+        ]
+        assert self.retried(stage, *rules) == [0]
+
+    def test_a_retried_task_may_succeed(self, stage: Stage) -> None:
+        """Two failures, then the answer."""
+        arn = stage.lambdas.add("a", failing(DeclinedError(), 2))
+        answer = stage.run({"A": invoke(arn, Retry=[{"ErrorEquals": ["States.TaskFailed"]}])})
+        assert answer["status"] == "SUCCEEDED"
+        assert stage.times == [0, 1, 3]
+
+    def test_task_failed_does_not_match_a_time_out(self, stage: Stage) -> None:
+        """States.TaskFailed stands for any error but States.Timeout."""
+        arn = stage.lambdas.add("a", lambda _: stage.scheduler.sleep(30))
+        rules = [{"ErrorEquals": ["States.TaskFailed"]}]
+        answer = stage.run({"A": invoke(arn, TimeoutSeconds=4, Retry=rules)})
+        assert answer["error"] == "States.Timeout"
+        assert stage.times == [0]
+
+    def test_all_does_not_match_a_runtime_error(self, stage: Stage) -> None:
+        """States.ALL cannot catch States.Runtime: a path that is not there is fatal."""
+        arn = stage.lambdas.add("a", lambda e: e)
+        state = invoke(arn, Catch=[{"ErrorEquals": ["States.ALL"], "Next": "Caught"}])
+        state["Parameters"]["Payload.$"] = "$.missing"
+        answer = stage.run({"A": state, "Caught": {"Type": "Succeed"}})
+        assert answer["error"] == "States.Runtime"
+
+
+class TestCatch:
+    """https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html."""
+
+    def test_a_caught_error_goes_where_the_result_path_says(self, stage: Stage) -> None:
+        """Catch after the retries; ResultPath keeps the input beside the error."""
+        arn = stage.lambdas.add("a", failing(DeclinedError("no money")))
+        catch = [
+            {"ErrorEquals": ["Other"], "Next": "Wrong"},
+            {"ErrorEquals": ["DeclinedError"], "ResultPath": "$.failure", "Next": "Right"},
+        ]
+        answer = stage.run(
+            {
+                "A": invoke(
+                    arn,
+                    Retry=[{"ErrorEquals": ["DeclinedError"], "MaxAttempts": 1}],
+                    Catch=catch,
+                ),
+                "Wrong": {"Type": "Fail"},
+                "Right": {"Type": "Succeed"},
+            },
+            {"order": 7},
+        )
+        assert answer["output"]["order"] == 7
+        assert answer["output"]["failure"]["Error"] == "DeclinedError"
+        assert json.loads(answer["output"]["failure"]["Cause"])["errorMessage"] == "no money"
+        assert stage.times == [0, 1]
+
+    def test_without_a_result_path_the_error_is_all_there_is(self, stage: Stage) -> None:
+        """The default ResultPath $ replaces the input."""
+        arn = stage.lambdas.add("a", failing(DeclinedError("no money")))
+        answer = stage.run(
+            {
+                "A": invoke(arn, Catch=[{"ErrorEquals": ["States.ALL"], "Next": "Done"}]),
+                "Done": {"Type": "Succeed"},
+            },
+            {"order": 7},
+        )
+        assert answer["output"].keys() == {"Error", "Cause"}
+
+
+class TestParallelAndMap:
+    """https://docs.aws.amazon.com/step-functions/latest/dg/state-parallel.html."""
+
+    def branch(self, name: str, state: dict[str, Any]) -> dict[str, Any]:
+        return {"StartAt": name, "States": {name: state}}
+
+    def test_branches_run_side_by_side_and_answer_in_order(self, stage: Stage) -> None:
+        """The output is an array with one element for each branch, in their order."""
+        slow = stage.lambdas.add("slow", taking(stage, 5, lambda _: "slow"))
+        fast = stage.lambdas.add("fast", taking(stage, 3, lambda _: "fast"))
+        answer = stage.run(
+            {
+                "Both": {
+                    "Type": "Parallel",
+                    "Branches": [
+                        self.branch("S", invoke(slow, OutputPath="$.Payload")),
+                        self.branch("F", invoke(fast, OutputPath="$.Payload")),
+                    ],
+                    "End": True,
+                }
+            }
+        )
+        assert answer["output"] == ["slow", "fast"]
+        assert stage.elapsed == 5
+        assert stage.times == [0, 0]
+
+    def test_one_failed_branch_fails_the_state(self, stage: Stage) -> None:
+        """The other branches are stopped, and the error can be caught at the Parallel state."""
+        arn = stage.lambdas.add("bad", failing(DeclinedError("no")))
+        later = stage.lambdas.add("later", lambda _: None)
+        answer = stage.run(
+            {
+                "Both": {
+                    "Type": "Parallel",
+                    "Branches": [
+                        self.branch("Bad", invoke(arn)),
+                        {
+                            "StartAt": "Wait",
+                            "States": {
+                                "Wait": {"Type": "Wait", "Seconds": 9, "Next": "Later"},
+                                "Later": invoke(later),
+                            },
+                        },
+                    ],
+                    "Catch": [{"ErrorEquals": ["DeclinedError"], "Next": "Caught"}],
+                    "End": True,
+                },
+                "Caught": {"Type": "Succeed"},
+            }
+        )
+        assert answer["output"]["Error"] == "DeclinedError"
+        assert stage.elapsed == 0
+        stage.scheduler.run_until_idle()
+        assert [name for _, name, _ in stage.lambdas.calls] == ["bad"]
+
+    def test_a_branch_that_times_out_passes_that_error_on(self, stage: Stage) -> None:
+        """Errors of Step Functions itself come out of a branch under their own name."""
+        arn = stage.lambdas.add("slow", lambda _: stage.scheduler.sleep(30))
+        answer = stage.run(
+            {
+                "Both": {
+                    "Type": "Parallel",
+                    "Branches": [self.branch("Slow", invoke(arn, TimeoutSeconds=2))],
+                    "Catch": [{"ErrorEquals": ["States.Timeout"], "Next": "Caught"}],
+                    "End": True,
+                },
+                "Caught": {"Type": "Pass", "Result": "caught", "End": True},
+            }
+        )
+        assert answer["output"] == "caught"
+
+    def test_map_runs_items_up_to_its_concurrency(self, stage: Stage) -> None:
+        """https://docs.aws.amazon.com/step-functions/latest/dg/state-map.html.
+
+        MaxConcurrency bounds the iterations; the results keep the items' order.
+        """
+        arn = stage.lambdas.add("a", taking(stage, 2, lambda e: e * 10))
+        answer = stage.run(
+            {
+                "Each": {
+                    "Type": "Map",
+                    "ItemsPath": "$.items",
+                    "MaxConcurrency": 2,
+                    "ItemProcessor": self.branch("One", invoke(arn, OutputPath="$.Payload")),
+                    "End": True,
+                }
+            },
+            {"items": [1, 2, 3, 4, 5]},
+        )
+        assert answer["output"] == [10, 20, 30, 40, 50]
+        assert stage.times == [0, 0, 2, 2, 4]
+
+
+class TestWaitAndCallbacks:
+    """https://docs.aws.amazon.com/step-functions/latest/dg/state-wait.html."""
+
+    def test_wait_until_a_timestamp(self, stage: Stage) -> None:
+        """Until an absolute moment of virtual time, even from between two seconds."""
+        stage.scheduler.run_for(0.5)
+        state = {"Type": "Wait", "TimestampPath": "$.until", "End": True}
+        stage.run({"Wait": state}, {"until": "2026-01-05T08:01:00Z"})
+        assert stage.elapsed == 60
+
+    def test_a_task_token_ends_the_wait(self, stage: Stage) -> None:
+        """https://docs.aws.amazon.com/step-functions/latest/dg/connect-to-resource.html."""
+        tokens = []
+        arn = stage.lambdas.add("ask", lambda e: tokens.append(e["token"]))
+        state = {
+            "Type": "Task",
+            "Resource": "arn:aws:states:::lambda:invoke.waitForTaskToken",
+            "Parameters": {"FunctionName": arn, "Payload": {"token.$": "$$.Task.Token"}},
+            "TimeoutSeconds": 600,
+            "End": True,
+        }
+        machine = stage.machine({"Ask": state}, kind="STANDARD")
+        started = stage.sfn.start_execution(stateMachineArn=machine)["executionArn"]
+        stage.scheduler.run_for(100)
+        assert stage.sfn.describe_execution(executionArn=started)["status"] == "RUNNING"
+        stage.sfn.send_task_success(taskToken=tokens[0], output='{"shipped": true}')
+        stage.scheduler.run_until_idle()
+        ended = stage.sfn.describe_execution(executionArn=started)
+        assert (ended["status"], json.loads(ended["output"])) == ("SUCCEEDED", {"shipped": True})
+        assert (ended["stopDate"] - ended["startDate"]).total_seconds() == 100
+
+    def test_a_task_token_that_never_comes_back_times_out(self, stage: Stage) -> None:
+        """A call-back that is late for TimeoutSeconds is States.Timeout."""
+        arn = stage.lambdas.add("ask", lambda e: None)
+        state = {
+            "Type": "Task",
+            "Resource": "arn:aws:states:::lambda:invoke.waitForTaskToken",
+            "Parameters": {"FunctionName": arn, "Payload": {"token.$": "$$.Task.Token"}},
+            "TimeoutSeconds": 600,
+            "End": True,
+        }
+        machine = stage.machine({"Ask": state}, kind="STANDARD")
+        started = stage.sfn.start_execution(stateMachineArn=machine)["executionArn"]
+        stage.scheduler.run_until_idle()
+        ended = stage.sfn.describe_execution(executionArn=started)
+        assert (ended["status"], ended["error"]) == ("FAILED", "States.Timeout")
+        assert stage.elapsed == 600
+
+    def test_a_stopped_execution_does_not_go_on(self, stage: Stage) -> None:
+        """https://docs.aws.amazon.com/step-functions/latest/apireference/API_StopExecution.html."""
+        arn = stage.lambdas.add("a", lambda e: e)
+        machine = stage.machine(
+            {"Wait": {"Type": "Wait", "Seconds": 60, "Next": "A"}, "A": invoke(arn)},
+            kind="STANDARD",
+        )
+        started = stage.sfn.start_execution(stateMachineArn=machine)["executionArn"]
+        stage.scheduler.run_for(10)
+        stage.sfn.stop_execution(executionArn=started)
+        stage.scheduler.run_until_idle()
+        assert stage.sfn.describe_execution(executionArn=started)["status"] == "ABORTED"
+        assert stage.lambdas.calls == []
+        assert stage.elapsed == 10
+
+
+class TestPaths:
+    """https://docs.aws.amazon.com/step-functions/latest/dg/amazon-states-language-paths.html."""
+
+    @pytest.mark.parametrize(
+        ("path", "expected"),
+        [
+            ("$.items[0].sku", "A"),
+            ("$.items[1]", {"sku": "B"}),
+            ("$.items[*].sku", ["A", "B"]),
+            ("$.one", [1]),
+            ("$.one[0]", 1),
+            ("$.items[0:1]", [{"sku": "A"}]),
+        ],
+    )
+    def test_definite_paths_give_a_value_and_others_a_list(
+        self, stage: Stage, path: str, expected: Any
+    ) -> None:
+        """A path that can only name one node gives that node."""
+        answer = stage.run(
+            {"P": {"Type": "Pass", "Parameters": {"v.$": path}, "End": True}},
+            {"items": [{"sku": "A"}, {"sku": "B"}], "one": [1]},
+        )
+        assert answer["output"] == {"v": expected}
+
+
+DONE = {"Type": "Succeed"}
+
+
+@pytest.mark.parametrize(
+    ("definition", "message"),
+    [
+        ("{", "not JSON"),
+        ({"StartAt": "A"}, "no States"),
+        ({"StartAt": "B", "States": {"A": DONE}}, "StartAt at / names 'B'"),
+        (
+            {"StartAt": "A", "States": {"A": {"Type": "Pass", "Next": "C"}}},
+            "Next of /A names 'C'",
+        ),
+        ({"StartAt": "A", "States": {"A": DONE, "B": DONE}}, "/B is not reachable"),
+        ({"StartAt": "A", "States": {"A": {"Type": "Pass"}}}, "exactly one of Next and End"),
+        (
+            {"StartAt": "A", "QueryLanguage": "JSONata", "States": {"A": DONE}},
+            "only JSONPath",
+        ),
+        (
+            {
+                "StartAt": "A",
+                "States": {
+                    "A": invoke("f", Retry=[{"ErrorEquals": ["States.ALL", "X"]}]),
+                },
+            },
+            "States.ALL must stand alone",
+        ),
+        (
+            {
+                "StartAt": "A",
+                "States": {
+                    "A": invoke("f", Catch=[{"ErrorEquals": ["X"], "Next": "Gone"}]),
+                },
+            },
+            "Next of /A names 'Gone'",
+        ),
+        (
+            {
+                "StartAt": "P",
+                "States": {
+                    "P": {
+                        "Type": "Parallel",
+                        "Branches": [{"StartAt": "X", "States": {"A": DONE}}],
+                        "End": True,
+                    }
+                },
+            },
+            "StartAt at /P/0/ names 'X'",
+        ),
+        (
+            {
+                "StartAt": "A",
+                "States": {
+                    "A": {
+                        "Type": "Task",
+                        "Resource": "arn:aws:states:::sqs:sendMessage.waitForTaskToken",
+                        "End": True,
+                    }
+                },
+            },
+            "an Express workflow cannot wait",
+        ),
+        (
+            {
+                "StartAt": "A",
+                "States": {"A": {"Type": "Task", "Resource": "nonsense", "End": True}},
+            },
+            "nonsense",
+        ),
+    ],
+)
+def test_a_wrong_definition_is_refused_when_it_is_created(
+    stage: Stage, definition: Any, message: str
+) -> None:
+    """https://docs.aws.amazon.com/step-functions/latest/apireference/API_CreateStateMachine.html."""
+    text = definition if isinstance(definition, str) else json.dumps(definition)
+    with pytest.raises(Exception, match="InvalidDefinition") as error:
+        stage.sfn.create_state_machine(name="m", definition=text, roleArn=ROLE, type="EXPRESS")
+    assert message in str(error.value)
+
+
+def test_definition_and_paths_are_parsed_once(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Parsing is most of what an execution would cost, and gives the same each time."""
+    from moto.stepfunctions.parser.asl.parse import asl_parser as module
+
+    asl_parser: Any = module
+    parsers = []
+    make = asl_parser.ASLParser
+
+    def counted(stream: Any) -> Any:
+        parsers.append(stream)
+        return make(stream)
+
+    monkeypatch.setattr(asl_parser, "ASLParser", counted)
+    arn = stage.machine({"P": {"Type": "Pass", "Parameters": {"v.$": "$.a"}, "End": True}})
+    outputs = [
+        stage.sfn.start_sync_execution(stateMachineArn=arn, input=json.dumps({"a": n}))["output"]
+        for n in range(3)
+    ]
+    assert outputs == ['{"v":0}', '{"v":1}', '{"v":2}']
+    assert len(parsers) == 1
+
+
+def test_what_an_execution_does_is_reported(stage: Stage) -> None:
+    """https://docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html: start, states, end."""
+    arn = stage.lambdas.add("a", failing(DeclinedError("no")))
+    stage.run(
+        {
+            "First": {"Type": "Wait", "Seconds": 3, "Next": "Second"},
+            "Second": invoke(arn, Retry=[{"ErrorEquals": ["DeclinedError"], "MaxAttempts": 1}]),
+        }
+    )
+    assert [(event.kind, event.state, event.duration_s) for event in stage.events] == [
+        ("started", None, 0),
+        ("entered", "First", 0),
+        ("entered", "Second", 3),
+        ("ended", None, 4),
+    ]
+    end = stage.events[-1]
+    assert (end.status, end.error, end.type) == ("FAILED", "DeclinedError", "EXPRESS")
+    assert end.time == START + 4
+
+
+def test_undone_moto_is_as_it_was() -> None:
+    """The interpreter waits in threads again, and knows no synchronous start."""
+    import threading
+
+    from moto.core.config import default_user_config
+    from moto.stepfunctions.parser.asl.component.state.exec import execute_state as module
+    from moto.stepfunctions.responses import StepFunctionResponse
+
+    execute_state: Any = module
+    for _ in staged():
+        assert execute_state.Thread is not threading.Thread
+    assert execute_state.Thread is threading.Thread
+    assert not hasattr(StepFunctionResponse, "start_sync_execution")
+    assert not default_user_config["stepfunctions"]["execute_state_machine"]

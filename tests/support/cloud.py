@@ -1,0 +1,185 @@
+"""AWS for tests of handlers: moto in this process, tables and queues as the stacks make them."""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import pytest
+from moto import mock_aws
+from moto.core import DEFAULT_ACCOUNT_ID as ACCOUNT_ID
+from moto.dynamodb.models import dynamodb_backends
+
+from lambdas.eventing import aws
+from lambdas.eventing.attributes import Item, from_attributes, to_attributes
+from lambdas.eventing.event import CloudEvent, Event
+
+REGION = "eu-central-1"
+_OWN = ("AWS_", "POWERTOOLS_")
+
+
+class Crash(BaseException):
+    """The execution environment dies: nothing in a handler may catch it."""
+
+
+@dataclass
+class Cloud:
+    """An empty account, and what happened to the clock in it."""
+
+    monkeypatch: pytest.MonkeyPatch
+    pauses: list[float] = field(default_factory=list)
+    """Seconds that the code under test wanted to sleep."""
+
+    def configure(self, environment: Mapping[str, str]) -> None:
+        """Starts a new execution environment with these variables."""
+        for name, value in environment.items():
+            self.monkeypatch.setenv(name, value)
+        forget()
+
+    def table(self, name: str, *, sort_key: bool = True) -> "Table":
+        """A table with the keys that the stacks give to each."""
+        keys = {"pk": "HASH", **({"sk": "RANGE"} if sort_key else {})}
+        aws.dynamodb().create_table(
+            TableName=name,
+            KeySchema=[{"AttributeName": key, "KeyType": kind} for key, kind in keys.items()],  # type: ignore[typeddict-item]
+            AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in keys],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        return Table(name)
+
+    def queue(self, name: str) -> "Queue":
+        """A queue."""
+        return Queue(aws.sqs().create_queue(QueueName=name)["QueueUrl"])
+
+
+@dataclass(frozen=True)
+class Table:
+    """A look into a table, past the code under test."""
+
+    name: str
+
+    def items(self, kind: str | None = None) -> list[Item]:
+        """All items, or those of one kind."""
+        stored = dynamodb_backends[ACCOUNT_ID][REGION].get_table(self.name).all_items()
+        items = [from_attributes(item.to_json()["Attributes"]) for item in stored]
+        return [item for item in items if kind in (None, item.get("kind"))]
+
+    def one(self, kind: str) -> Item:
+        """The only item of its kind."""
+        items = self.items(kind)
+        assert len(items) == 1, f"{len(items)} items of kind {kind} in {self.name}"
+        return items[0]
+
+    def put(self, item: Mapping[str, Any]) -> None:
+        """Writes an item."""
+        aws.dynamodb().put_item(TableName=self.name, Item=to_attributes(item))
+
+    def envelopes(self, *event_types: type[Event]) -> list[CloudEvent]:
+        """What the outbox holds, of these types if any are named."""
+        envelopes = [
+            msgspec.json.decode(item["detail"], type=CloudEvent) for item in self.items("outbox")
+        ]
+        wanted = {event_type.detail_type() for event_type in event_types}
+        return [envelope for envelope in envelopes if not wanted or envelope.type in wanted]
+
+    def published(self) -> list[str]:
+        """The detail-types in the outbox, sorted."""
+        return sorted(envelope.type for envelope in self.envelopes())
+
+
+@dataclass(frozen=True)
+class Queue:
+    """A look into a queue, past the code under test."""
+
+    url: str
+
+    def messages(self) -> list[Any]:
+        """Up to ten messages that wait."""
+        answer = aws.sqs().receive_message(
+            QueueUrl=self.url, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
+        )
+        return list(answer.get("Messages", []))
+
+
+class Commits:
+    """What happens right before or right after the commits that follow, counted from one."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.sizes: list[int] = []
+        """Operations of each commit so far."""
+        self._busy = False
+        self._before: dict[int, Callable[[], object]] = {}
+        self._after: dict[int, Callable[[], object]] = {}
+        self._commit = aws.dynamodb().transact_write_items
+        monkeypatch.setattr(aws.dynamodb(), "transact_write_items", self._observed)
+
+    @property
+    def count(self) -> int:
+        """How many commits there were."""
+        return len(self.sizes)
+
+    def before(self, number: int, happening: Callable[[], object]) -> None:
+        """Has something happen before the commit of this number, counted from now."""
+        self._before[self.count + number] = happening
+
+    def after(self, number: int, happening: Callable[[], object]) -> None:
+        """Has something happen after the commit of this number, counted from now."""
+        self._after[self.count + number] = happening
+
+    def forget(self) -> None:
+        """Takes back what has not happened by now."""
+        self._before.clear()
+        self._after.clear()
+
+    def _observed(self, **request: Any) -> Any:
+        if self._busy:
+            return self._commit(**request)
+        self.sizes.append(len(request["TransactItems"]))
+        self._run(self._before.pop(self.count, None))
+        answer = self._commit(**request)
+        self._run(self._after.pop(self.count, None))
+        return answer
+
+    def _run(self, happening: Callable[[], object] | None) -> None:
+        """Commits of what happens in between count for nothing."""
+        if happening:
+            self._busy = True
+            try:
+                happening()
+            finally:
+                self._busy = False
+
+
+def crash() -> None:
+    """The end of an execution environment, at this point."""
+    raise Crash
+
+
+def forget() -> None:
+    """Forgets what handlers keep for the life of their environment; clients alone may stay."""
+    for name, module in list(sys.modules.items()):
+        if name.startswith("lambdas."):
+            for value in vars(module).values():
+                if hasattr(value, "cache_clear") and value is not aws.client:
+                    value.cache_clear()
+
+
+@contextmanager
+def cloud() -> Iterator[Cloud]:
+    """An account in moto, for as long as the block runs. Nothing in it sleeps."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        for name in [name for name in os.environ if name.startswith(_OWN)]:
+            monkeypatch.delenv(name)
+        monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
+        monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "test")
+        account = Cloud(monkeypatch)
+        monkeypatch.setattr(time, "sleep", account.pauses.append)
+        with mock_aws():
+            forget()
+            yield account
+        forget()

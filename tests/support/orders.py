@@ -1,0 +1,36 @@
+"""Orders for tests, built from the event classes."""
+
+from collections.abc import Sequence
+
+from lambdas.orders import domain
+from lambdas.orders.events import Address, Line, OrderCancelled, OrderPlaced
+
+ADDRESS = Address(
+    name="Ada Lovelace", street="St James Sq 12", postal_code="SW1Y", city="London", country="GB"
+)
+
+
+def line(sku: str = "MUG", quantity: int = 1, price: int = 1250) -> Line:
+    """A line."""
+    return Line(sku=sku, quantity=quantity, unit_price_minor=price)
+
+
+def placed(
+    *lines: Line, order_id: str = "order-1", token: str = "tok_approve", customer: str = "customer-1"
+) -> OrderPlaced:
+    """The event of a placed order, with one mug if no lines are given."""
+    ordered: Sequence[Line] = lines or (line(),)
+    return OrderPlaced(
+        order_id=order_id,
+        customer_id=customer,
+        currency="EUR",
+        total_minor=domain.total_minor(ordered),
+        lines=tuple(ordered),
+        shipping_address=ADDRESS,
+        payment_token=token,
+    )
+
+
+def cancelled(order_id: str = "order-1") -> OrderCancelled:
+    """The event of a cancelled order."""
+    return OrderCancelled(order_id=order_id, customer_id="customer-1")
