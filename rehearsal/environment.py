@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -15,6 +15,12 @@ from types import CodeType, ModuleType
 from typing import Any, ClassVar, TextIO, cast
 
 _LOG_LINES = 20_000
+
+# Libraries that keep state of an invocation in modules or classes, as Powertools does with
+# metrics. Each environment has its own copy of them. All others are the process's, above all the
+# AWS clients that moto has patched; and so are the parts that keep none, and take time to import.
+_STATEFUL = frozenset({"aws_lambda_powertools"})
+_STATELESS_PARTS = ("aws_lambda_powertools.utilities",)
 
 
 class FunctionLog:
@@ -85,10 +91,10 @@ class AssetFinder:
     ) -> importlib.machinery.ModuleSpec | None:
         """Find a module that belongs to the function's code; leave all others to Python."""
         environment = self.active
-        if environment is None or fullname.partition(".")[0] not in environment.roots:
+        if environment is None or not _is_separate(fullname, environment.roots):
             return None
         environment.names[fullname] = None
-        for directory in path if path is not None else [str(environment.directory)]:
+        for directory in path if path is not None else _directories(environment, fullname):
             finder = self._finders.get(directory)
             if finder is None:
                 finder = importlib.machinery.FileFinder(directory, (_CachedLoader, [".py"]))
@@ -103,16 +109,21 @@ class OutsideEnvironment:
     """The modules that the program itself has loaded under the names that functions use, too."""
 
     def __init__(self) -> None:
-        self.roots: set[str] = set()
+        self.roots = set(_STATEFUL)
         self._modules: dict[str, ModuleType] = {}
+        self._count = 0
 
     def enter(self) -> None:
         """Give the program its own modules back."""
         sys.modules.update(self._modules)
+        self._count = len(sys.modules)
 
     def exit(self) -> None:
         """Put the program's own modules aside."""
-        names = [name for name in sys.modules if name.partition(".")[0] in self.roots]
+        if len(sys.modules) == self._count:
+            names = list(self._modules)
+        else:
+            names = [name for name in sys.modules if _is_separate(name, self.roots)]
         self._modules = {name: sys.modules.pop(name) for name in names}
 
 
@@ -132,7 +143,7 @@ class ExecutionEnvironment:
     ) -> None:
         self.function = function
         self.directory = directory
-        self.roots = asset_roots(directory)
+        self.roots = asset_roots(directory) | _STATEFUL
         # An ordered set: sys.modules gets them back in the order of their import.
         self.names: dict[str, None] = {}
         self.handler: Callable[[Any, Any], Any] | None = None
@@ -181,6 +192,18 @@ class ExecutionEnvironment:
             module, _, name = handler.rpartition(".")
             self.handler = getattr(import_module(module.replace("/", ".")), name)
         return self.handler
+
+
+def _is_separate(module: str, roots: Collection[str]) -> bool:
+    """Say whether each environment, and the program outside of them, has its own copy."""
+    return module.partition(".")[0] in roots and not module.startswith(_STATELESS_PARTS)
+
+
+def _directories(environment: ExecutionEnvironment, package: str) -> list[str]:
+    """Return where a top-level package of an environment is."""
+    if package in _STATEFUL:
+        return sys.path
+    return [str(environment.directory)]
 
 
 @cache

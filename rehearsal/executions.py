@@ -6,7 +6,6 @@ import copy
 import json
 import math
 import re
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -117,7 +116,7 @@ class Executions:
         execution = self._create(backend, machine, name, _checked(name, text), trace)
         process = self._launch(execution, critical=False)
         scheduler = self._rehearsal.scheduler
-        if threading.get_ident() != scheduler._thread:
+        if scheduler.is_foreign_thread():
             scheduler.wait_as_guest(process)
         process.result()
         return _sync_answer(execution)

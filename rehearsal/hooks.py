@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import botocore.loaders
 import botocore.session
-from botocore.client import BaseClient
+from botocore.client import BaseClient, ClientCreator
 from botocore.exceptions import ClientError
 from moto import mock_aws
 from moto.awslambda.exceptions import LambdaClientError
@@ -25,7 +25,7 @@ from moto.events.models import EventsBackend, Replay
 from moto.moto_api._internal import mock_random
 from moto.sqs.models import Queue
 
-from rehearsal import stepfunctions
+from rehearsal import moto_patches, stepfunctions
 from rehearsal.environment import ExecutionEnvironment
 from rehearsal.executions import ExecutionEvent
 from rehearsal.invoke import InvocationResult, PayloadTooLarge, Throttled
@@ -51,6 +51,19 @@ _RESOURCE_PARAMETERS = {
 @cache
 def _loader() -> botocore.loaders.Loader:
     return botocore.loaders.Loader()
+
+
+_make_client_class: Callable[..., type] = ClientCreator._create_client_class
+_client_classes: dict[str, type] = {}
+
+
+def _client_class(creator: ClientCreator, service_name: str, service_model: Any) -> type:
+    # To the one of S3 boto3 adds methods, which plain botocore does not.
+    if service_name == "s3":
+        return _make_client_class(creator, service_name, service_model)
+    if service_name not in _client_classes:
+        _client_classes[service_name] = _make_client_class(creator, service_name, service_model)
+    return _client_classes[service_name]
 
 
 class Hooks:
@@ -84,16 +97,13 @@ class Hooks:
         self._make_repeatable()
         patches.set(time, "sleep", rehearsal.scheduler.sleep)
         patches.set(boto3, "DEFAULT_SESSION", None)
-        # botocore's service descriptions are read once, not once a session.
+        # botocore's service descriptions are read once, not once a session, and client classes
+        # made once, not once an execution environment.
         patches.set(botocore.session, "create_loader", lambda search_path_string=None: _loader())
+        patches.set(ClientCreator, "_create_client_class", _client_class)
         sys.meta_path.insert(0, rehearsal.finder)
         self._undo.append(lambda: sys.meta_path.remove(rehearsal.finder))
-        try:
-            from rehearsal import moto_patches
-
-            self._undo.append(moto_patches.install())
-        except ImportError:
-            pass
+        self._undo.append(moto_patches.install(rehearsal.scheduler))
         self._undo.append(stepfunctions.install(rehearsal, on_execution=self._executed))
         self._patch_moto()
         patches.set(BaseClient, "_make_api_call", self._api_call())

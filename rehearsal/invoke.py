@@ -149,15 +149,17 @@ class LambdaService:
             },
         )
 
-    def invoke(self, function: Function, payload: str, *, source: str) -> InvocationResult:
+    def invoke(
+        self, function: Function, payload: str, *, source: str, **detail: Any
+    ) -> InvocationResult:
         """Run the handler on the JSON text ``payload`` and wait for its answer.
 
-        To be called in a process. Raises Throttled without concurrency, PayloadTooLarge over
-        6 MB.
+        To be called in a process. ``detail`` is added to the record. Raises Throttled without
+        concurrency, PayloadTooLarge over 6 MB.
         """
         if len(payload) > _SYNC_PAYLOAD_LIMIT:
             raise PayloadTooLarge(f"{len(payload)} bytes exceed the limit of 6291456")
-        return self._invoke(function, payload, source, "sync", self._new_id())
+        return self._invoke(function, payload, source, self._new_id(), type="sync", **detail)
 
     def invoke_async(self, function: Function, payload: str, *, source: str) -> str:
         """Queue an event for a function and return the request's id.
@@ -181,7 +183,7 @@ class LambdaService:
     # -- one invocation -------------------------------------------------------------------
 
     def _invoke(
-        self, function: Function, payload: str, source: str, kind: str, request_id: str
+        self, function: Function, payload: str, source: str, request_id: str, **detail: Any
     ) -> InvocationResult:
         limit = function.reserved_concurrency
         if limit is not None and function.active >= limit:
@@ -219,10 +221,10 @@ class LambdaService:
             source,
             function.path,
             request_id=request_id,
-            type=kind,
             cold=cold,
             duration_s=round(scheduler.now() - started, 6),
             error=json.loads(body) if error else None,
+            **detail,
         )
         return InvocationResult(json.loads(body), error, request_id)
 
@@ -312,7 +314,7 @@ class LambdaService:
         result: InvocationResult | None = None
         while True:
             try:
-                result = self._invoke(function, payload, source, "async", request_id)
+                result = self._invoke(function, payload, source, request_id, type="async")
             except Throttled:
                 delay = backoff
                 backoff = min(backoff * 2, longest)

@@ -7,7 +7,9 @@ is missing.
 
 from __future__ import annotations
 
+import copy
 import json
+import marshal
 import random
 import re
 import sys
@@ -122,6 +124,7 @@ class _Interpreter:
             "Event": (threading.Event, event),
             "Lock": (threading.Lock, _NoLock),
             "time": (time, SimpleNamespace(time=time.time, sleep=scheduler.sleep)),
+            "copy": (copy, SimpleNamespace(copy=copy.copy, deepcopy=_copied)),
             "random": (
                 random,
                 SimpleNamespace(uniform=scheduler.random.uniform, Random=generator),
@@ -163,6 +166,9 @@ class _Interpreter:
         patches.set(Timestamp, "_get_wait_seconds", _seconds_until)
         for module in (branches_decl, iteration_worker):
             patches.set(module, "CustomErrorName", _error_name)
+        # Express workflows have no history that one could ask for.
+        for name in ("_get_state_entered_event_details", "_get_state_exited_event_details"):
+            patches.set(CommonStateField, name, _for_history(getattr(CommonStateField, name)))
         # What fails is told by the execution; moto also logs it, with the whole definition.
         for name in ("_log_failure_event_exception", "_log_exception"):
             patches.set(EvalComponent, name, lambda *_, **__: None)
@@ -360,6 +366,21 @@ class _Nothing(list[Any]):
 
     def append(self, item: Any) -> None:
         return None
+
+
+def _for_history(original: Callable[..., Any]) -> Callable[..., Any]:
+    def details(state: CommonStateField, env: Any) -> Any:
+        return original(state, env=env) if env.is_standard_workflow() else {"name": state.name}
+
+    return details
+
+
+def _copied(value: Any, memo: dict[int, Any] | None = None) -> Any:
+    """A deep copy; moto makes dozens for each state, nearly all of them of JSON documents."""
+    try:
+        return marshal.loads(marshal.dumps(value))  # noqa: S302, no foreign bytes
+    except ValueError:
+        return copy.deepcopy(value, memo)
 
 
 def _extract(path: str, data: Any) -> Any:

@@ -347,7 +347,7 @@ class QueueMapping:
         if self._active < self._limit() and self._waits_since is None:
             moment = self._queue.next_visible()
             if moment is not None:
-                # A message is visible strictly after its timeout.
+                # A little later, since moto counts in milliseconds.
                 self._poll_at(max(moment, self._scheduler.now()) + 0.001)
         elif self._active >= self._limit() and self._maximum_concurrency is None:
             self._poll_at(self._scheduler.now() + 1 / _POLLERS_PER_SECOND)
@@ -442,5 +442,5 @@ def _attribute(attribute: dict[str, Any]) -> dict[str, Any]:
 
 def _visible(messages: list[Message], now_ms: float) -> Iterator[Message]:
     for message in messages:
-        if message.visible_at < now_ms and message.delayed_until <= now_ms:
+        if message.visible_at <= now_ms and message.delayed_until <= now_ms:
             yield message

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from moto.core.common_models import BaseModel
 
 from rehearsal.clock import Scheduler
-from rehearsal.moto_patches import dynamodb, requests, sqs, values
+from rehearsal.moto_patches import cognito, dynamodb, requests, sqs, values
 from rehearsal.patching import Patches
 
 _installed: list[Patches] = []
@@ -28,6 +28,7 @@ def install(scheduler: Scheduler | None = None) -> Callable[[], None]:
     values.patch(patches)
     dynamodb.patch(patches)
     sqs.patch(patches, scheduler)
+    cognito.patch(patches)
 
     def undo() -> None:
         patches.undo()

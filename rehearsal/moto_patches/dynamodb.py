@@ -138,8 +138,8 @@ def _patch_expressions(patches: Patches) -> None:
     def parse_condition(parser: ConditionExpressionParser) -> Any:
         key = (
             parser.condition_expression,
-            repr(parser.expression_attribute_names),
-            repr(parser.expression_attribute_values),
+            repr(parser.expression_attribute_names or {}),
+            repr(parser.expression_attribute_values or {}),
         )
         found = known.get(key)
         if found is None:

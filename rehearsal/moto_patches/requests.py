@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
+from botocore import useragent
 from botocore.awsrequest import AWSPreparedRequest
 from moto import backend_index, backends
 from moto.core.base_backend import BackendDict
@@ -29,6 +30,9 @@ def patch(patches: Patches) -> None:
     """Remember which function answers which URL, and which names an answer's members may have."""
     _patch_routing(patches)
     _patch_picking(patches)
+    # botocore builds a client's name anew for each request, out of parts that do not change.
+    sanitize = lru_cache(_ROUTES)(useragent.sanitize_user_agent_string_component)
+    patches.set(useragent, "sanitize_user_agent_string_component", sanitize)
 
 
 def _patch_routing(patches: Patches) -> None:

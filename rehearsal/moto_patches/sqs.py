@@ -79,10 +79,11 @@ def _counter(name: str) -> Callable[[Queue], int]:
         now = unix_time_millis()
         messages = queue._messages
         if name.endswith("_delayed"):
-            return sum(now < message.delayed_until for message in messages)
+            return len([1 for message in messages if now < message.delayed_until])
         if name.endswith("_not_visible"):
-            return sum(now < message.visible_at for message in messages)
-        return sum(message.visible_at <= now >= message.delayed_until for message in messages)
+            return len([1 for message in messages if now < message.visible_at])
+        hidden = [1 for message in messages if now < max(message.visible_at, message.delayed_until)]
+        return len(messages) - len(hidden)
 
     return count
 

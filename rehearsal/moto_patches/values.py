@@ -25,49 +25,40 @@ _SCALARS = {"S": str, "N": str, "BOOL": bool, "NULL": bool}
 
 def patch(patches: Patches) -> None:
     """Let plain values pass through botocore and moto."""
-    validate: Callable[..., None] = ParamValidator._validate_structure
-    to_request: Callable[..., None] = ClientSerializer._serialize_type_structure
-    from_request: Callable[..., Any] = ServerParser._parse_structure
-    to_response: Callable[..., None] = ServerSerializer._serialize_type_structure
-    from_response: Callable[..., Any] = ClientParser._handle_structure
+    validator: Any = ParamValidator
+    patches.set(validator, "_validate_structure", _validating(validator._validate_structure))
+    for reader, method in ((ServerParser, "_parse_structure"), (ClientParser, "_handle_structure")):
+        patches.set(reader, method, _reading(getattr(reader, method)))
+    for writer in (ClientSerializer, ServerSerializer):
+        method = "_serialize_type_structure"
+        patches.set(writer, method, _writing(getattr(writer, method)))
 
-    def client_validates(
-        validator: ParamValidator, value: Any, shape: Any, errors: Any, name: str
-    ) -> None:
+
+def _validating(original: Callable[..., None]) -> Callable[..., None]:
+    def validate(validator: Any, value: Any, shape: Any, errors: Any, name: str) -> None:
         if shape.name != _SHAPE or not _is_plain(value):
-            validate(validator, value, shape, errors, name)
+            original(validator, value, shape, errors, name)
 
-    def client_writes(
-        serializer: ClientSerializer, serialized: Any, value: Any, shape: Any, key: str | None
-    ) -> None:
-        if shape.name == _SHAPE and key is not None and _is_plain(value):
-            serialized[key] = value
-        else:
-            to_request(serializer, serialized, value, shape, key)
+    return validate
 
-    def server_reads(parser: ServerParser, shape: Any, value: Any) -> Any:
+
+def _reading(original: Callable[..., Any]) -> Callable[..., Any]:
+    def read(parser: Any, shape: Any, value: Any) -> Any:
         if shape.name == _SHAPE and _is_plain(value):
             return value
-        return from_request(parser, shape, value)
+        return original(parser, shape, value)
 
-    def server_writes(
-        serializer: ServerSerializer, serialized: Any, value: Any, shape: Any, key: str
-    ) -> None:
+    return read
+
+
+def _writing(original: Callable[..., None]) -> Callable[..., None]:
+    def write(serializer: Any, serialized: Any, value: Any, shape: Any, key: str | None) -> None:
         if shape.name == _SHAPE and key and _is_plain(value):
             serialized[key] = value
         else:
-            to_response(serializer, serialized, value, shape, key)
+            original(serializer, serialized, value, shape, key)
 
-    def client_reads(parser: ClientParser, shape: Any, value: Any) -> Any:
-        if shape.name == _SHAPE and _is_plain(value):
-            return value
-        return from_response(parser, shape, value)
-
-    patches.set(ParamValidator, "_validate_structure", client_validates)
-    patches.set(ClientSerializer, "_serialize_type_structure", client_writes)
-    patches.set(ServerParser, "_parse_structure", server_reads)
-    patches.set(ServerSerializer, "_serialize_type_structure", server_writes)
-    patches.set(ClientParser, "_handle_structure", client_reads)
+    return write
 
 
 def _is_plain(value: Any) -> bool:

@@ -16,10 +16,12 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from rehearsal import stepfunctions
+from rehearsal import Rehearsal, stepfunctions
 from rehearsal.clock import Clock, Scheduler
 from rehearsal.executions import ExecutionEvent
 from rehearsal.invoke import InvocationResult, Throttled
+from tests.rehearsal.cloud import Cloud, arn, ref
+from tests.rehearsal.conftest import Rehearse
 
 REGION = "eu-central-1"
 ROLE = "arn:aws:iam::123456789012:role/machine"
@@ -114,7 +116,8 @@ class Stage:
 @cache
 def client(service: str) -> Any:
     """One client for all tests: making one takes longer than most of them."""
-    return boto3.client(service, REGION, aws_access_key_id="key", aws_secret_access_key="secret")
+    make: Any = boto3.client
+    return make(service, REGION, aws_access_key_id="key", aws_secret_access_key="secret")
 
 
 @pytest.fixture
@@ -883,6 +886,84 @@ def test_what_an_execution_does_is_reported(stage: Stage) -> None:
     end = stage.events[-1]
     assert (end.status, end.error, end.type) == ("FAILED", "DeclinedError", "EXPRESS")
     assert end.time == START + 4
+
+
+RUNNER = """
+import json, os
+import boto3
+
+def handler(event, context):
+    answer = boto3.client("stepfunctions").start_sync_execution(
+        stateMachineArn=os.environ["MACHINE"], input=json.dumps(event)
+    )
+    return {name: answer.get(name) for name in ("status", "output", "error", "cause")}
+"""
+STEP = """
+import time
+
+class DeclinedError(Exception):
+    pass
+
+def handler(event, context):
+    if event == "decline":
+        raise DeclinedError("no money")
+    time.sleep(event)
+    return event
+"""
+
+
+class TestRehearsed:
+    """https://docs.aws.amazon.com/step-functions/latest/dg/connect-lambda.html.
+
+    A handler runs a workflow of a template synchronously, whose task is another function.
+    """
+
+    @pytest.fixture
+    def shop(self, template: Cloud, rehearse: Rehearse) -> Rehearsal:
+        definition = {
+            "StartAt": "Step",
+            "States": {
+                "Step": {
+                    "Type": "Task",
+                    "Resource": "arn:aws:states:::lambda:invoke",
+                    "Parameters": {"FunctionName": "${Step}", "Payload.$": "$.step"},
+                    "OutputPath": "$.Payload",
+                    "End": True,
+                }
+            },
+        }
+        template.function("Step", STEP, Timeout=3)
+        template.add(
+            "Machine",
+            "AWS::StepFunctions::StateMachine",
+            StateMachineType="EXPRESS",
+            RoleArn=arn("Role"),
+            DefinitionString=json.dumps(definition),
+            DefinitionSubstitutions={"Step": arn("Step")},
+        )
+        variables = {"Variables": {"MACHINE": ref("Machine")}}
+        template.function("Runner", RUNNER, Timeout=60, Environment=variables)
+        return rehearse()
+
+    def test_the_handler_gets_the_output(self, shop: Rehearsal) -> None:
+        """In virtual time, with each invocation in the record."""
+        answer = shop.invoke("Shop/Runner", {"step": 2}).payload
+        assert answer == {"status": "SUCCEEDED", "output": "2", "error": None, "cause": None}
+        invoked = [(record.source, record.target) for record in shop.meter.of("invocation")]
+        assert invoked == [("Shop/Machine", "Shop/Step"), ("outside", "Shop/Runner")]
+        assert shop.clock.now() == pytest.approx(START + 2)
+
+    def test_the_handler_gets_the_error(self, shop: Rehearsal) -> None:
+        """Named by the class that the step's own module defines."""
+        answer = shop.invoke("Shop/Runner", {"step": "decline"}).payload
+        assert (answer["status"], answer["error"]) == ("FAILED", "DeclinedError")
+        assert json.loads(answer["cause"])["errorMessage"] == "no money"
+
+    def test_a_step_beyond_its_functions_timeout_fails(self, shop: Rehearsal) -> None:
+        """https://docs.aws.amazon.com/step-functions/latest/dg/bp-lambda-serviceexception.html."""
+        answer = shop.invoke("Shop/Runner", {"step": 10}).payload
+        assert answer["error"] == "Sandbox.Timedout"
+        assert "timed out after 3.00 seconds" in json.loads(answer["cause"])["errorMessage"]
 
 
 def test_undone_moto_is_as_it_was() -> None:

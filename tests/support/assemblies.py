@@ -82,6 +82,18 @@ class Assembly:
             return False
         return True
 
+    def definition(self, machine: Resource) -> dict[str, Any]:
+        """What a state machine does; each reference is the path of its resource."""
+        parts = machine.properties["DefinitionString"]["Fn::Join"][1]
+        text = "".join(part if isinstance(part, str) else self._named(machine.stack, part) for part in parts)
+        definition: dict[str, Any] = json.loads(text)
+        return definition
+
+    def _named(self, stack: str, reference: Any) -> str:
+        if reference == {"Ref": "AWS::Partition"}:
+            return "aws"
+        return self.referred(stack, reference).path
+
     @cached_property
     def _by_id(self) -> dict[tuple[str, str], Resource]:
         return {(resource.stack, resource.logical_id): resource for resource in self.resources}

@@ -1,0 +1,24 @@
+"""Cognito in moto: one key for all user pools, read once."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from types import SimpleNamespace
+from typing import Any
+
+from joserfc.jwk import RSAKey
+from moto.cognitoidp import models
+
+from rehearsal.patching import Patches
+
+
+def patch(patches: Patches) -> None:
+    """Keep the key that moto reads for each pool; its file lacks the primes, which take long."""
+    key = SimpleNamespace(import_key=lambda document: _key(json.dumps(document)))
+    patches.set(models, "jwk", SimpleNamespace(RSAKey=key))
+
+
+@cache
+def _key(document: str) -> Any:
+    return RSAKey.import_key(json.loads(document))

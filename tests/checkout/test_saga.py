@@ -1,0 +1,130 @@
+"""The saga: whatever happens at the same time, an order ends up whole or holds nothing."""
+
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
+
+from tests.checkout.saga import Saga
+from tests.support.assemblies import Assembly
+from tests.support.cloud import Cloud, cloud
+
+FORWARD = ["ReserveStock", "AuthorizePayment", "ConfirmOrder"]
+TOKENS = ["tok_approve", "tok_decline", "tok_timeout", "tok_flaky_9"]
+OTHERS: list[Callable[[Saga], Iterator[str]]] = [Saga.checkout, Saga.cancellation]
+
+
+@pytest.fixture(scope="module")
+def dev(templates: Mapping[str, Assembly]) -> Assembly:
+    return templates["dev"]
+
+
+def through(process: Iterator[str]) -> list[str]:
+    """Goes on with a process to its end; the names of the steps."""
+    return list(process)
+
+
+class TestOneRun:
+    def test_an_order_that_can_be_supplied_and_paid_is_confirmed(
+        self, dev: Assembly, cloud: Cloud
+    ) -> None:
+        saga = Saga(dev, cloud)
+        assert through(saga.checkout()) == FORWARD
+        assert saga.status == "confirmed"
+        saga.assert_settled()
+
+    @pytest.mark.parametrize(
+        ("token", "reason"),
+        [
+            ("tok_decline", "payment_declined"),
+            ("tok_timeout", "payment_unavailable"),
+            ("tok_flaky_5", "payment_unavailable"),
+        ],
+    )
+    def test_an_order_that_is_not_paid_is_rejected_and_holds_nothing(
+        self, dev: Assembly, cloud: Cloud, token: str, reason: str
+    ) -> None:
+        saga = Saga(dev, cloud, token)
+        through(saga.checkout())
+        assert saga.orders.one("order")["reason"] == reason
+        saga.assert_settled()
+
+    def test_a_provider_that_fails_for_a_moment_is_asked_again(
+        self, dev: Assembly, cloud: Cloud
+    ) -> None:
+        saga = Saga(dev, cloud, "tok_flaky_4")
+        through(saga.checkout())
+        assert saga.status == "confirmed"
+        saga.assert_settled()
+
+    def test_an_order_that_cannot_be_supplied_is_rejected_without_asking_for_money(
+        self, dev: Assembly, cloud: Cloud
+    ) -> None:
+        saga = Saga(dev, cloud, units=0)
+        assert "AuthorizePayment" not in through(saga.checkout())
+        assert saga.orders.one("order")["reason"] == "out_of_stock"
+        assert saga.book.items() == []
+        saga.assert_settled()
+
+    def test_an_order_that_was_cancelled_is_not_confirmed(
+        self, dev: Assembly, cloud: Cloud
+    ) -> None:
+        saga = Saga(dev, cloud)
+        through(saga.cancellation())
+        assert "ConfirmOrder" not in through(saga.checkout())
+        assert saga.status == "cancelled"
+        saga.assert_settled()
+
+
+@pytest.mark.parametrize("token", TOKENS)
+@pytest.mark.parametrize("stop", range(1, 10))
+def test_a_run_that_is_abandoned_half_way_is_finished_by_the_next(
+    dev: Assembly, cloud: Cloud, token: str, stop: int
+) -> None:
+    saga = Saga(dev, cloud, token)
+    list(islice(saga.checkout(), stop))
+    through(saga.checkout())
+    saga.assert_settled()
+
+
+@pytest.mark.parametrize("other", OTHERS, ids=lambda other: other.__name__)
+@pytest.mark.parametrize("units", [0, 1])
+@pytest.mark.parametrize("token", TOKENS)
+def test_what_happens_while_a_run_stands_still_leaves_the_order_whole(
+    dev: Assembly, token: str, units: int, other: Callable[[Saga], Iterator[str]]
+) -> None:
+    """The bus and queues deliver at least once: two runs of one checkout may meet."""
+    for stop in range(1, 11):
+        with cloud() as account:
+            saga = Saga(dev, account, token, units=units)
+            standing = saga.checkout()
+            list(islice(standing, stop))
+            if not units:
+                through(saga.restock())
+            through(other(saga))
+            through(standing)
+            saga.assert_settled()
+
+
+@examples(max_examples=25)
+@given(
+    token=st.sampled_from(TOKENS),
+    units=st.integers(0, 1),
+    turns=st.lists(st.integers(0, 3), max_size=30),
+)
+def test_any_order_of_steps_leaves_the_order_whole(
+    dev: Assembly, token: str, units: int, turns: list[int]
+) -> None:
+    with cloud() as account:
+        saga = Saga(dev, account, token, units=units)
+        processes = [saga.checkout(), saga.checkout(), saga.cancellation(), saga.restock()]
+        for turn in turns:
+            next(processes[turn], None)
+        for process in processes[:2]:
+            through(process)
+        if saga.status == "cancelled":
+            through(processes[2])
+        saga.assert_settled()

@@ -1,0 +1,12 @@
+"""The payments context and its provider, with empty books."""
+
+import pytest
+
+from tests.payments.context import Payments
+from tests.support.cloud import Cloud
+
+
+@pytest.fixture
+def payments(cloud: Cloud) -> Payments:
+    """The context, with nothing in its tables."""
+    return Payments.in_cloud(cloud)

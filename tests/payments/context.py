@@ -1,0 +1,72 @@
+"""The payments context as its callers see it."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from lambdas.eventing.attributes import Item
+from lambdas.eventing.event import CloudEvent
+from lambdas.payments import authorize_payment, refund_cancelled_order, refund_payment
+from lambdas.payments.events import PaymentEvent
+from lambdas.payments.settings import Settings
+from tests.support.cloud import Cloud, Queue, Table
+from tests.support.messages import CONTEXT, batch, enveloped, failed, task_input
+from tests.support.orders import cancelled, line, placed
+
+SETTINGS = Settings(table_name="payments", inbox_days=22, provider_table_name="provider")
+
+
+@dataclass(frozen=True)
+class Payments:
+    """Calls the context's functions as Lambda and the workflow do."""
+
+    table: Table
+    book: Table
+    """What the provider has on its side."""
+    parking: Queue
+    placed: dict[str, CloudEvent] = field(default_factory=dict)
+    """The event of each order: the same whenever its checkout runs again."""
+
+    @classmethod
+    def in_cloud(cls, cloud: Cloud) -> "Payments":
+        """The context, and the provider, with nothing in their tables."""
+        table = cloud.table(SETTINGS.table_name)
+        book = cloud.table(SETTINGS.provider_table_name, sort_key=False)
+        parking = cloud.queue("parking")
+        cloud.configure({**SETTINGS.as_environment(), "DEAD_LETTER_QUEUE_URL": parking.url})
+        return cls(table, book, parking)
+
+    def order(self, token: str, order_id: str = "order-1", *, total: int = 2500) -> None:
+        """Makes an order known, so that its checkout can run."""
+        event = placed(line(price=total), order_id=order_id, token=token)
+        self.placed[order_id] = enveloped(event)
+
+    def authorize(self, order_id: str = "order-1") -> None:
+        """Runs the workflow's task for an order."""
+        authorize_payment.handler(task_input(self.placed[order_id]), CONTEXT)
+
+    def refund(self, order_id: str = "order-1", *, reason: str = "out_of_stock") -> None:
+        """Runs the workflow's compensation for an order."""
+        event = task_input(self.placed[order_id], error="OrderClosed", reason=reason)
+        refund_payment.handler(event, CONTEXT)
+
+    def cancel(self, order_id: str = "order-1") -> None:
+        """Delivers the event of a cancelled order."""
+        message = enveloped(cancelled(order_id))
+        assert failed(refund_cancelled_order.handler(batch(message), CONTEXT)) == []
+
+    def state(self) -> Any:
+        """The state of the only payment."""
+        return self.table.one("payment")["state"]
+
+    def booked(self) -> Item:
+        """The only entry in the provider's book."""
+        return self.book.one("authorization")
+
+    def events(self, event_type: type[PaymentEvent]) -> list[PaymentEvent]:
+        """What was published of one type."""
+        return [
+            msgspec.json.decode(envelope.data, type=event_type)
+            for envelope in self.table.envelopes(event_type)
+        ]

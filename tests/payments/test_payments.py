@@ -1,0 +1,311 @@
+"""Payments: the shop's record and the provider's book agree, whatever happens in between."""
+
+import pytest
+
+from lambdas.eventing.transaction import ConditionFailed, Contention, Transaction
+from lambdas.payments.events import PaymentAuthorized, PaymentDeclined, PaymentRefunded
+from lambdas.payments.payment_store import PaymentRefused, PaymentUnavailable
+from lambdas.payments.provider import Unavailable
+from lambdas.payments.sandbox_provider import SandboxProvider
+from tests.payments.context import Payments
+from tests.support.cloud import Cloud, Commits, Crash, crash
+
+
+class TestAuthorize:
+    def test_an_approved_payment_is_authorized(self, payments: Payments) -> None:
+        payments.order("tok_approve", total=2500)
+        payments.authorize()
+        assert payments.state() == "authorized"
+        assert payments.events(PaymentAuthorized) == [
+            PaymentAuthorized(order_id="order-1", amount_minor=2500, currency="EUR")
+        ]
+        assert payments.booked()["status"] == "authorized"
+        assert payments.booked()["amount_minor"] == 2500
+
+    def test_the_event_is_caused_by_the_placed_order(self, payments: Payments) -> None:
+        payments.order("tok_approve")
+        payments.authorize()
+        (envelope,) = payments.table.envelopes(PaymentAuthorized)
+        assert envelope.causationid == payments.placed["order-1"].id
+        assert envelope.subject == "order-1"
+
+    def test_authorizing_twice_is_the_same_as_once(self, payments: Payments) -> None:
+        payments.order("tok_approve")
+        payments.authorize()
+        payments.authorize()
+        assert len(payments.events(PaymentAuthorized)) == 1
+        assert payments.booked()["attempts"] == 1
+
+    @pytest.mark.parametrize("token", ["tok_decline", "tok_unknown", "tok_flaky_", "tok_flaky_x"])
+    def test_a_declined_payment_is_refused_for_good(self, payments: Payments, token: str) -> None:
+        payments.order(token)
+        for _ in range(2):
+            with pytest.raises(PaymentRefused, match=r"^payment_declined$"):
+                payments.authorize()
+        assert payments.state() == "declined"
+        assert len(payments.events(PaymentDeclined)) == 1
+        assert "amount_minor" not in payments.booked()
+        assert payments.booked()["attempts"] == 1
+
+    @pytest.mark.parametrize("failures", [0, 1, 3])
+    def test_a_flaky_provider_approves_in_the_end(self, payments: Payments, failures: int) -> None:
+        payments.order(f"tok_flaky_{failures}")
+        for _ in range(failures):
+            with pytest.raises(PaymentUnavailable, match=r"^payment_unavailable$"):
+                payments.authorize()
+            assert payments.state() == "authorizing"
+        payments.authorize()
+        assert payments.state() == "authorized"
+        assert payments.booked()["attempts"] == failures + 1
+
+    def test_a_provider_that_never_answers_is_given_up_on(
+        self, payments: Payments, cloud: Cloud
+    ) -> None:
+        payments.order("tok_timeout")
+        with pytest.raises(PaymentUnavailable, match=r"^payment_unavailable$"):
+            payments.authorize()
+        assert cloud.pauses == [2.0]
+        assert payments.state() == "authorizing"
+        assert payments.table.published() == []
+
+    def test_orders_are_paid_each_for_itself(self, payments: Payments) -> None:
+        payments.order("tok_approve", "order-1", total=100)
+        payments.order("tok_decline", "order-2", total=200)
+        payments.authorize("order-1")
+        with pytest.raises(PaymentRefused):
+            payments.authorize("order-2")
+        states = {item["pk"]: item["state"] for item in payments.table.items("payment")}
+        assert states == {"PAYMENT#order-1": "authorized", "PAYMENT#order-2": "declined"}
+
+    def test_a_crash_between_the_providers_yes_and_the_commit_authorizes_once(
+        self, payments: Payments, commits: Commits
+    ) -> None:
+        payments.order("tok_approve")
+        commits.before(2, crash)
+        with pytest.raises(Crash):
+            payments.authorize()
+        assert payments.booked()["status"] == "authorized"
+        assert payments.state() == "authorizing"
+        payments.authorize()
+        assert payments.state() == "authorized"
+        assert len(payments.book.items()) == 1
+        assert payments.booked()["amount_minor"] == 2500
+        assert len(payments.events(PaymentAuthorized)) == 1
+
+    @pytest.mark.parametrize("number", [1, 2])
+    def test_a_crash_after_a_commit_does_no_harm(
+        self, payments: Payments, commits: Commits, number: int
+    ) -> None:
+        payments.order("tok_approve")
+        commits.after(number, crash)
+        with pytest.raises(Crash):
+            payments.authorize()
+        payments.authorize()
+        assert payments.state() == "authorized"
+        assert len(payments.book.items()) == len(payments.events(PaymentAuthorized)) == 1
+
+    @pytest.mark.parametrize("number", [1, 2])
+    def test_two_runs_at_the_same_time_authorize_once(
+        self, payments: Payments, commits: Commits, number: int
+    ) -> None:
+        payments.order("tok_approve")
+        commits.before(number, payments.authorize)
+        payments.authorize()
+        assert payments.state() == "authorized"
+        assert len(payments.book.items()) == len(payments.events(PaymentAuthorized)) == 1
+
+    def test_the_intention_is_stored_before_the_provider_is_asked(
+        self, payments: Payments, commits: Commits
+    ) -> None:
+        payments.order("tok_approve")
+        commits.after(1, crash)
+        with pytest.raises(Crash):
+            payments.authorize()
+        assert payments.state() == "authorizing"
+        assert payments.book.items() == []
+
+
+class TestRefund:
+    def test_an_authorized_payment_is_given_back(self, payments: Payments) -> None:
+        payments.order("tok_approve", total=2500)
+        payments.authorize()
+        payments.refund()
+        assert payments.state() == "cancelled"
+        assert payments.booked()["status"] == "cancelled"
+        assert payments.events(PaymentRefunded) == [
+            PaymentRefunded(order_id="order-1", amount_minor=2500, currency="EUR")
+        ]
+
+    def test_refunding_twice_is_the_same_as_once(self, payments: Payments) -> None:
+        payments.order("tok_approve")
+        payments.authorize()
+        payments.refund()
+        payments.cancel()
+        payments.refund()
+        assert len(payments.events(PaymentRefunded)) == 1
+
+    def test_a_refunded_payment_takes_no_money_again(self, payments: Payments) -> None:
+        payments.order("tok_approve")
+        payments.authorize()
+        payments.refund(reason="cancelled")
+        with pytest.raises(PaymentRefused, match=r"^cancelled$"):
+            payments.authorize()
+        assert payments.booked()["status"] == "cancelled"
+
+    def test_a_refund_before_the_authorization_blocks_it(self, payments: Payments) -> None:
+        payments.order("tok_approve")
+        payments.cancel()
+        with pytest.raises(PaymentRefused, match=r"^cancelled$"):
+            payments.authorize()
+        assert payments.book.items() == []
+        assert payments.table.published() == []
+
+    def test_a_declined_payment_has_nothing_to_refund(self, payments: Payments) -> None:
+        payments.order("tok_decline")
+        with pytest.raises(PaymentRefused):
+            payments.authorize()
+        payments.refund()
+        assert payments.state() == "declined"
+        assert payments.events(PaymentRefunded) == []
+
+    def test_an_authorization_whose_answer_was_lost_is_given_back(
+        self, payments: Payments, commits: Commits
+    ) -> None:
+        payments.order("tok_approve")
+        commits.before(2, crash)
+        with pytest.raises(Crash):
+            payments.authorize()
+        payments.refund(reason="payment_unavailable")
+        assert payments.booked()["status"] == "cancelled"
+        assert payments.state() == "cancelled"
+        assert len(payments.events(PaymentRefunded)) == 1
+
+    def test_an_authorization_that_never_was_is_cancelled_without_a_refund(
+        self, payments: Payments
+    ) -> None:
+        payments.order("tok_timeout")
+        with pytest.raises(PaymentUnavailable):
+            payments.authorize()
+        payments.refund(reason="payment_unavailable")
+        assert payments.state() == "cancelled"
+        assert payments.events(PaymentRefunded) == []
+
+    def test_a_call_that_reaches_the_provider_after_the_refund_is_declined(
+        self, payments: Payments, cloud: Cloud
+    ) -> None:
+        payments.order("tok_approve")
+        authorize = SandboxProvider.authorize
+
+        def late(provider: SandboxProvider, *args: object, **kwargs: object) -> None:
+            cloud.monkeypatch.setattr(SandboxProvider, "authorize", authorize)
+            payments.cancel()
+            authorize(provider, *args, **kwargs)  # type: ignore[arg-type]
+
+        cloud.monkeypatch.setattr(SandboxProvider, "authorize", late)
+        with pytest.raises(PaymentRefused, match=r"^cancelled$"):
+            payments.authorize()
+        assert payments.booked()["status"] == "cancelled"
+        assert "amount_minor" not in payments.booked()
+        assert payments.table.published() == []
+
+    @pytest.mark.parametrize("number", [1, 2])
+    def test_a_cancellation_in_the_middle_of_an_authorization_leaves_no_money_held(
+        self, payments: Payments, commits: Commits, number: int
+    ) -> None:
+        payments.order("tok_approve")
+        commits.before(number, payments.cancel)
+        with pytest.raises(PaymentRefused, match=r"^cancelled$"):
+            payments.authorize()
+        assert payments.state() == "cancelled"
+        assert all(entry["status"] == "cancelled" for entry in payments.book.items())
+        assert payments.events(PaymentAuthorized) == []
+
+    @pytest.mark.parametrize("number", [1, 2])
+    def test_a_crashed_refund_is_resumed(
+        self, payments: Payments, commits: Commits, number: int
+    ) -> None:
+        payments.order("tok_approve")
+        payments.authorize()
+        commits.before(number, crash)
+        with pytest.raises(Crash):
+            payments.refund()
+        payments.refund()
+        assert payments.state() == payments.booked()["status"] == "cancelled"
+        assert len(payments.events(PaymentRefunded)) == 1
+
+    def test_a_payment_that_is_being_let_go_of_is_not_authorized_any_more(
+        self, payments: Payments, commits: Commits
+    ) -> None:
+        payments.order("tok_approve")
+        payments.authorize()
+        commits.after(1, crash)
+        with pytest.raises(Crash):
+            payments.refund(reason="out_of_stock")
+        with pytest.raises(PaymentRefused, match=r"^out_of_stock$"):
+            payments.authorize()
+
+    def test_two_refunds_at_the_same_time_are_one(
+        self, payments: Payments, commits: Commits
+    ) -> None:
+        payments.order("tok_approve")
+        payments.authorize()
+        commits.before(2, payments.cancel)
+        payments.refund()
+        assert payments.state() == "cancelled"
+        assert len(payments.events(PaymentRefunded)) == 1
+
+    def test_a_payment_that_keeps_changing_is_left_to_the_next_try(
+        self, payments: Payments, cloud: Cloud
+    ) -> None:
+        def refuse(transaction: Transaction) -> None:
+            raise ConditionFailed(["put"])
+
+        payments.order("tok_approve")
+        cloud.monkeypatch.setattr(Transaction, "commit", refuse)
+        for step in (payments.authorize, payments.refund):
+            with pytest.raises(Contention, match="payment of order order-1 kept changing"):
+                step()
+
+
+class TestSandboxProvider:
+    """The provider's own promises: calls with one key have the effect of one."""
+
+    @pytest.fixture
+    def provider(self, payments: Payments) -> SandboxProvider:
+        return SandboxProvider(payments.book.name)
+
+    def authorize(self, provider: SandboxProvider, token: str = "tok_approve") -> None:
+        provider.authorize("key", token=token, amount_minor=100, currency="EUR")
+
+    def test_the_first_answer_to_a_key_stays(
+        self, provider: SandboxProvider, payments: Payments
+    ) -> None:
+        self.authorize(provider)
+        self.authorize(provider, "tok_decline")
+        assert payments.booked()["amount_minor"] == 100
+
+    def test_cancelling_says_whether_there_was_money_also_when_asked_again(
+        self, provider: SandboxProvider
+    ) -> None:
+        self.authorize(provider)
+        assert provider.cancel("key") is True
+        assert provider.cancel("key") is True
+        assert provider.cancel("unknown") is False
+        assert provider.cancel("unknown") is False
+
+    def test_two_calls_at_the_same_time_authorize_once(
+        self, provider: SandboxProvider, payments: Payments, cloud: Cloud
+    ) -> None:
+        change = SandboxProvider._change
+        calls: list[str] = []
+
+        def interrupted(self: SandboxProvider, key: str, expression: str, *args, **kwargs):  # type: ignore[no-untyped-def]
+            calls.append(expression)
+            if len(calls) == 2:
+                TestSandboxProvider().authorize(provider)
+            return change(self, key, expression, *args, **kwargs)
+
+        cloud.monkeypatch.setattr(SandboxProvider, "_change", interrupted)
+        with pytest.raises(Unavailable, match="under way"):
+            self.authorize(provider)
+        assert payments.booked()["status"] == "authorized"

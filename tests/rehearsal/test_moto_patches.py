@@ -1,0 +1,971 @@
+"""The patched moto answers as the original, or as AWS documents; its cost does not grow."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+from moto import backend_index, mock_aws
+from moto.dynamodb.models import dynamodb_backends
+from moto.sqs.models import Queue, sqs_backends
+
+from rehearsal import moto_patches
+from rehearsal.clock import Clock, Scheduler
+
+REGION = "eu-central-1"
+ACCOUNT = "123456789012"
+Item = dict[str, Any]
+
+
+@cache
+def client(service: str) -> Any:
+    make: Any = boto3.client
+    return make(service, REGION, aws_access_key_id="key", aws_secret_access_key="secret")
+
+
+@pytest.fixture
+def patched() -> Iterator[None]:
+    with mock_aws():
+        undo = moto_patches.install()
+        yield
+        undo()
+
+
+def both(scenario: Callable[[], Any]) -> tuple[Any, Any]:
+    """What a scenario gives on the original and on the patched moto."""
+    with mock_aws():
+        original = scenario()
+    with mock_aws():
+        undo = moto_patches.install()
+        try:
+            return original, scenario()
+        finally:
+            undo()
+
+
+def outcome(call: Callable[..., Any], **kwargs: Any) -> Any:
+    """The answer of an API call without its metadata, or its error."""
+    try:
+        answer = call(**kwargs)
+    except ClientError as error:
+        return {key: value for key, value in error.response.items() if key != "ResponseMetadata"}
+    except Exception as error:  # noqa: BLE001, moto answers some mistakes with its own
+        return f"{type(error).__name__}: {error}"
+    return {key: value for key, value in answer.items() if key != "ResponseMetadata"}
+
+
+def calls_of(action: Callable[[], Any]) -> int:
+    """How many Python functions an action calls: its cost, whatever the machine."""
+    count = 0
+
+    def counted(frame: Any, event: str, argument: Any) -> None:
+        nonlocal count
+        count += event == "call"
+
+    sys.setprofile(counted)
+    try:
+        action()
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+def table(stream: bool = True) -> Any:
+    """A table with partition and sort key, and its client."""
+    ddb = client("dynamodb")
+    ddb.create_table(
+        TableName="t",
+        KeySchema=[
+            {"AttributeName": "pk", "KeyType": "HASH"},
+            {"AttributeName": "sk", "KeyType": "RANGE"},
+        ],
+        AttributeDefinitions=[
+            {"AttributeName": "pk", "AttributeType": "S"},
+            {"AttributeName": "sk", "AttributeType": "S"},
+        ],
+        BillingMode="PAY_PER_REQUEST",
+        StreamSpecification={"StreamEnabled": stream, "StreamViewType": "NEW_AND_OLD_IMAGES"}
+        if stream
+        else {"StreamEnabled": False},
+    )
+    return ddb
+
+
+def key(name: str) -> Item:
+    return {"pk": {"S": name}, "sk": {"S": "s"}}
+
+
+def put(name: str, **attributes: Any) -> dict[str, Any]:
+    return {"Put": {"TableName": "t", "Item": {**key(name), **attributes}}}
+
+
+def new(name: str, **attributes: Any) -> dict[str, Any]:
+    operation = put(name, **attributes)
+    operation["Put"]["ConditionExpression"] = "attribute_not_exists(pk)"
+    return operation
+
+
+def records() -> list[tuple[str, Any, Any]]:
+    """The stream so far: kind of change, old and new image."""
+    shard = dynamodb_backends[ACCOUNT][REGION].tables["t"].stream_shard
+    assert shard is not None
+    return [
+        (
+            record.record["eventName"],
+            record.record["dynamodb"].get("OldImage"),
+            record.record["dynamodb"].get("NewImage"),
+        )
+        for record in shard.items
+    ]
+
+
+def stored() -> list[Item]:
+    items: list[Item] = client("dynamodb").scan(TableName="t")["Items"]
+    return sorted(items, key=lambda item: str(item["pk"]["S"]))
+
+
+EVERY_TYPE: Item = {
+    "s": {"S": "text"},
+    "empty": {"S": ""},
+    "n": {"N": "12.50"},
+    "b": {"B": b"\x00\xff"},
+    "yes": {"BOOL": True},
+    "no": {"BOOL": False},
+    "null": {"NULL": True},
+    "ss": {"SS": ["a", "b"]},
+    "ns": {"NS": ["1", "2"]},
+    "bs": {"BS": [b"x", b"y"]},
+    "list": {"L": [{"S": "a"}, {"L": [{"N": "1"}]}, {"M": {}}]},
+    "map": {"M": {"deep": {"M": {"b": {"B": b"z"}, "l": {"L": [{"BOOL": False}]}}}}},
+}
+
+
+class TestValues:
+    """https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_AttributeValue.html."""
+
+    def test_every_type_comes_back_as_it_went_in(self, patched: None) -> None:
+        """Text, numbers, binaries, sets, lists and maps, however deep."""
+        ddb = table()
+        item = {**key("a"), **EVERY_TYPE}
+        ddb.put_item(TableName="t", Item=item)
+        assert ddb.get_item(TableName="t", Key=key("a"))["Item"] == item
+        answer = ddb.batch_get_item(RequestItems={"t": {"Keys": [key("a")]}})
+        assert answer["Responses"]["t"] == [item]
+
+    def test_answers_are_those_of_the_original(self) -> None:
+        """Reads, queries, projections and returned values do not change."""
+
+        def scenario() -> list[Any]:
+            ddb = table()
+            plain = {name: value for name, value in EVERY_TYPE.items() if name not in {"b", "bs"}}
+            plain["map"] = {"M": {"deep": {"N": "1"}}}
+            answers = [
+                outcome(ddb.put_item, TableName="t", Item={**key(name), **plain})
+                for name in ("a", "b")
+            ]
+            answers += [
+                outcome(ddb.get_item, TableName="t", Key=key("a")),
+                outcome(ddb.get_item, TableName="t", Key=key("none")),
+                outcome(
+                    ddb.get_item,
+                    TableName="t",
+                    Key=key("a"),
+                    ProjectionExpression="s, #m.deep",
+                    ExpressionAttributeNames={"#m": "map"},
+                ),
+                outcome(
+                    ddb.query,
+                    TableName="t",
+                    KeyConditionExpression="pk = :p",
+                    ExpressionAttributeValues={":p": {"S": "a"}},
+                ),
+                outcome(
+                    ddb.put_item,
+                    TableName="t",
+                    Item={**key("a"), "n": {"N": "1"}},
+                    ReturnValues="ALL_OLD",
+                ),
+                outcome(ddb.delete_item, TableName="t", Key=key("a"), ReturnValues="ALL_OLD"),
+                outcome(ddb.describe_table, TableName="missing"),
+            ]
+            return answers
+
+        original, patched = both(scenario)
+        assert patched == original
+
+    @pytest.mark.parametrize(
+        "value",
+        [
+            {"S": 1},
+            {"N": 5},
+            {"X": "a"},
+            {"L": [{"S": 1}]},
+            {"M": {"a": "b"}},
+            {"SS": "a"},
+            {"BOOL": "true"},
+            "text",
+        ],
+    )
+    def test_a_malformed_value_is_refused_as_before(self, value: Any) -> None:
+        """The client checks types before it sends anything."""
+
+        def scenario() -> Any:
+            ddb = table()
+            return outcome(ddb.put_item, TableName="t", Item={**key("a"), "v": value})
+
+        original, patched = both(scenario)
+        assert patched == original
+        assert "Parameter validation failed" in patched
+
+    def test_an_item_of_more_than_400_kb_is_refused(self, patched: None) -> None:
+        """https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html."""
+        ddb = table()
+        small, large = {"S": "x" * 390_000}, {"S": "x" * 410_000}
+        ddb.put_item(TableName="t", Item={**key("a"), "v": small})
+        with pytest.raises(ClientError, match="size has exceeded"):
+            ddb.put_item(TableName="t", Item={**key("a"), "v": large})
+        with pytest.raises(ClientError, match="size to update has exceeded"):
+            ddb.update_item(
+                TableName="t",
+                Key=key("a"),
+                UpdateExpression="SET w = :w",
+                ExpressionAttributeValues={":w": {"S": "x" * 20_000}},
+            )
+        assert stored()[0].keys() == {"pk", "sk", "v"}
+
+    def test_an_item_of_many_lines_costs_no_more_for_each_of_them(self, patched: None) -> None:
+        """Reading and writing are linear in what is read and written."""
+        ddb = table()
+
+        def write_and_read(lines: int) -> None:
+            line = {"M": {"sku": {"S": "A"}, "price": {"M": {"minor": {"N": "100"}}}}}
+            ddb.put_item(TableName="t", Item={**key("a"), "lines": {"L": [line] * lines}})
+            ddb.get_item(TableName="t", Key=key("a"))
+
+        write_and_read(1)
+        one, ten, hundred = (calls_of(lambda n=n: write_and_read(n)) for n in (1, 10, 100))  # type: ignore[misc]
+        assert (hundred - ten) / 90 <= (ten - one) / 9 * 1.05
+
+
+CONDITIONS = [
+    "attribute_exists(pk)",
+    "attribute_not_exists(pk)",
+    "n > :one AND NOT s = :text",
+    "n BETWEEN :one AND :nine OR s = :text",
+    "s IN (:text, :one)",
+    "begins_with(s, :text) AND size(s) > :one",
+    "contains(tags, :text)",
+    "(n >= :one AND n <= :nine) OR missing = :one",
+    "n <> :one",
+    "missing < :one",
+    "#s = :text",
+    "n >",
+    "unknown(n)",
+]
+VALUES = {":one": {"N": "1"}, ":nine": {"N": "9"}, ":text": {"S": "text"}}
+UPDATES = [
+    "SET n = n + :one",
+    "SET n = n - :one",
+    "SET n = if_not_exists(n, :one) + :nine",
+    "SET m = if_not_exists(m, :one) + :nine, n = :one",
+    "SET #s = :text, n = :nine",
+    "set s = :text",
+    "SET s = n, n = s",
+    "SET copy = s",
+    "ADD n :one",
+    "ADD m :one, n :nine",
+    "ADD tags :tag",
+    "REMOVE s",
+    "REMOVE s, missing",
+    "SET n = :one REMOVE s ADD m :nine",
+    "SET tags = list_append(tags, :text)",
+    "DELETE tags :tag",
+    "SET doc.inner = :one",
+    "SET n = missing + :one",
+    "SET n = s + :one",
+    "SET n = n + :text",
+    "SET missing.inner = :one",
+    "SET n = :one, n = :nine",
+    "SET n = :one SET s = :text",
+    "SET pk = :text",
+    "SET size = :one",
+    "SET n = :unknown",
+    "SET #unknown = :one",
+    "ADD s :one",
+    "ADD n :text",
+    "SET n",
+    "n = :one",
+    "SET n = n + ",
+]
+
+
+class TestExpressions:
+    """https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.html."""
+
+    ITEM: Item = {  # noqa: RUF012
+        "n": {"N": "5"},
+        "s": {"S": "text"},
+        "tags": {"SS": ["text", "b"]},
+        "doc": {"M": {"inner": {"N": "1"}}},
+    }
+
+    def used(self, expression: str) -> dict[str, Any]:
+        """The values and names that an expression uses, as the API wants no others."""
+        known = {**VALUES, ":tag": {"SS": ["c"]}}
+        values = {name: value for name, value in known.items() if name in expression}
+        names = {"ExpressionAttributeNames": {"#s": "s"}} if "#s" in expression else {}
+        return {**names, **({"ExpressionAttributeValues": values} if values else {})}
+
+    @pytest.mark.parametrize("expression", CONDITIONS)
+    @pytest.mark.parametrize("exists", [True, False])
+    def test_conditions_hold_as_before(self, expression: str, exists: bool) -> None:
+        """Comparison operators and functions, on an item that is there and one that is not."""
+
+        def scenario() -> list[Any]:
+            ddb = table()
+            if exists:
+                ddb.put_item(TableName="t", Item={**key("a"), **self.ITEM})
+            # Twice, since what was parsed is kept.
+            return [
+                outcome(
+                    ddb.delete_item,
+                    TableName="t",
+                    Key=key("a"),
+                    ConditionExpression=expression,
+                    ReturnValues="ALL_OLD",
+                    **self.used(expression),
+                )
+                for _ in range(2)
+            ]
+
+        original, patched = both(scenario)
+        assert patched == original
+
+    def test_values_of_a_known_condition_are_its_own(self, patched: None) -> None:
+        """What is kept of a condition depends on its values, too."""
+        ddb = table()
+        ddb.put_item(TableName="t", Item={**key("a"), "n": {"N": "5"}})
+
+        def holds(value: str) -> bool:
+            answer = outcome(
+                ddb.put_item,
+                TableName="t",
+                Item={**key("a"), "n": {"N": "5"}},
+                ConditionExpression="n = :n",
+                ExpressionAttributeValues={":n": {"N": value}},
+            )
+            return "Error" not in answer
+
+        assert [holds(value) for value in ("5", "6", "5", "7")] == [True, False, True, False]
+
+    @pytest.mark.parametrize("expression", UPDATES)
+    @pytest.mark.parametrize("exists", [True, False])
+    @pytest.mark.parametrize("wanted", ["ALL_NEW", "UPDATED_OLD"])
+    def test_updates_change_what_they_did_before(
+        self, expression: str, exists: bool, wanted: str
+    ) -> None:
+        """Results and errors of the original, whichever way the update is evaluated."""
+
+        def scenario() -> list[Any]:
+            ddb = table(stream=False)
+            if exists:
+                ddb.put_item(TableName="t", Item={**key("a"), **self.ITEM})
+            answer = outcome(
+                ddb.update_item,
+                TableName="t",
+                Key=key("a"),
+                UpdateExpression=expression,
+                ReturnValues=wanted,
+                **self.used(expression),
+            )
+            # moto leaves an item with nothing but its key behind when a first update fails.
+            return [answer, [] if "Error" in answer and not exists else stored()]
+
+        original, patched = both(scenario)
+        assert _unordered(patched) == _unordered(original)
+
+    def test_sums_are_those_of_the_original(self) -> None:
+        """Numbers keep their notation."""
+
+        def scenario() -> list[Any]:
+            ddb = table()
+            answers = []
+            for number in ("1", "0.1", "-2.50", "1e3", "100000000000000000000"):
+                ddb.put_item(TableName="t", Item={**key("a"), "n": {"N": "1.05"}})
+                answers += [
+                    outcome(
+                        ddb.update_item,
+                        TableName="t",
+                        Key=key("a"),
+                        UpdateExpression=f"SET n = n {operator} :x",
+                        ExpressionAttributeValues={":x": {"N": number}},
+                        ReturnValues="ALL_NEW",
+                    )
+                    for operator in "+-"
+                ]
+            return answers
+
+        original, patched = both(scenario)
+        assert patched == original
+
+    def test_an_expression_is_parsed_once(
+        self, patched: None, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """However often it is used."""
+        from moto.dynamodb.comparisons import ConditionExpressionParser as Parser
+
+        parser: Any = Parser
+        lexed = []
+        lex = parser._lex_condition_expression
+
+        def counted(self: Any) -> Any:
+            lexed.append(self)
+            return lex(self)
+
+        monkeypatch.setattr(parser, "_lex_condition_expression", counted)
+        ddb = table()
+        for name in "abc":
+            ddb.transact_write_items(TransactItems=[new(name)])
+        assert len(lexed) == 1
+
+
+def _unordered(answer: Any) -> Any:
+    """Sets have no order."""
+    return json.loads(json.dumps(answer), object_hook=_sorted_set)
+
+
+def _sorted_set(value: dict[str, Any]) -> dict[str, Any]:
+    return {"SS": sorted(value["SS"])} if value.keys() == {"SS"} else value
+
+
+class TestStreams:
+    """https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Streams.html."""
+
+    def test_each_change_leaves_one_record(self, patched: None) -> None:
+        """INSERT, MODIFY and REMOVE, also for an item that an update creates."""
+        ddb = table()
+        add = {
+            "UpdateExpression": "ADD n :one",
+            "ExpressionAttributeValues": {":one": {"N": "1"}},
+        }
+        ddb.update_item(TableName="t", Key=key("a"), **add)
+        ddb.update_item(TableName="t", Key=key("a"), **add)
+        ddb.delete_item(TableName="t", Key=key("a"))
+        one, two = {**key("a"), "n": {"N": "1"}}, {**key("a"), "n": {"N": "2"}}
+        assert records() == [("INSERT", None, one), ("MODIFY", one, two), ("REMOVE", two, None)]
+
+    def test_an_item_created_by_an_uncommon_update_leaves_one_record(self, patched: None) -> None:
+        """The same where moto evaluates the update: it records an item with nothing but its key."""
+        ddb = table()
+        ddb.update_item(
+            TableName="t",
+            Key=key("a"),
+            UpdateExpression="SET l = list_append(:l, :l)",
+            ExpressionAttributeValues={":l": {"L": [{"N": "1"}]}},
+        )
+        ddb.put_item(TableName="t", Item=key("b"))
+        image = {**key("a"), "l": {"L": [{"N": "1"}, {"N": "1"}]}}
+        assert records() == [("INSERT", None, image), ("INSERT", None, key("b"))]
+        shard = dynamodb_backends[ACCOUNT][REGION].tables["t"].stream_shard
+        assert shard is not None
+        numbers = [int(item.record["dynamodb"]["SequenceNumber"]) for item in shard.items]
+        assert numbers == [shard.starting_sequence_number, shard.starting_sequence_number + 1]
+
+    def test_a_write_that_changes_nothing_leaves_no_record(self, patched: None) -> None:
+        """PutItem or UpdateItem with the same content."""
+        ddb = table()
+        for _ in range(2):
+            ddb.put_item(TableName="t", Item={**key("a"), "n": {"N": "1"}})
+        ddb.update_item(
+            TableName="t",
+            Key=key("a"),
+            UpdateExpression="SET n = :one",
+            ExpressionAttributeValues={":one": {"N": "1"}},
+        )
+        assert [kind for kind, _, _ in records()] == ["INSERT"]
+
+    def test_a_failed_update_leaves_nothing_behind(self, patched: None) -> None:
+        """Neither a part of the update nor a record."""
+        ddb = table()
+        ddb.put_item(TableName="t", Item={**key("a"), "n": {"N": "1"}})
+        before = stored(), records()
+        with pytest.raises(ClientError):
+            ddb.update_item(
+                TableName="t",
+                Key=key("a"),
+                UpdateExpression="SET n = :two, l = list_append(missing, :l)",
+                ExpressionAttributeValues={":two": {"N": "2"}, ":l": {"L": []}},
+            )
+        with pytest.raises(ClientError):
+            ddb.update_item(
+                TableName="t",
+                Key=key("b"),
+                UpdateExpression="SET l = list_append(:l, :l)",
+                ExpressionAttributeValues={":l": {"L": [{"S": "x" * 210_000}]}},
+            )
+        with pytest.raises(ClientError):
+            ddb.update_item(
+                TableName="t",
+                Key=key("c"),
+                UpdateExpression="ADD n :text",
+                ExpressionAttributeValues={":text": {"S": "x"}},
+            )
+        assert (stored(), records()) == before
+
+
+class TestTransactions:
+    """https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html."""
+
+    def test_all_operations_of_a_transaction_take_effect(self, patched: None) -> None:
+        """Put, Update, Delete and ConditionCheck together."""
+        ddb = table()
+        for name in "abc":
+            ddb.put_item(TableName="t", Item={**key(name), "n": {"N": "1"}})
+        seen = len(records())
+        ddb.transact_write_items(
+            TransactItems=[
+                {
+                    "Update": {
+                        "TableName": "t",
+                        "Key": key("a"),
+                        "UpdateExpression": "SET n = n + :one",
+                        "ConditionExpression": "n = :one",
+                        "ExpressionAttributeValues": {":one": {"N": "1"}},
+                    }
+                },
+                {"Delete": {"TableName": "t", "Key": key("b")}},
+                {
+                    "ConditionCheck": {
+                        "TableName": "t",
+                        "Key": key("c"),
+                        "ConditionExpression": "attribute_exists(pk)",
+                    }
+                },
+                new("d"),
+            ]
+        )
+        assert stored() == [
+            {**key("a"), "n": {"N": "2"}},
+            {**key("c"), "n": {"N": "1"}},
+            key("d"),
+        ]
+        assert [kind for kind, _, _ in records()[seen:]] == ["MODIFY", "REMOVE", "INSERT"]
+
+    def test_a_cancelled_transaction_leaves_neither_items_nor_records(self, patched: None) -> None:
+        """One failed condition undoes all, whatever the order of the operations."""
+        ddb = table()
+        for name in "abc":
+            ddb.put_item(TableName="t", Item={**key(name), "n": {"N": "1"}, "l": {"L": []}})
+        before = stored(), records()
+        uncommon = {
+            "TableName": "t",
+            "Key": key("b"),
+            "UpdateExpression": "SET l = list_append(l, :l)",
+            "ExpressionAttributeValues": {":l": {"L": [{"S": "x"}]}},
+        }
+        common = {
+            "TableName": "t",
+            "Key": key("e"),
+            "UpdateExpression": "ADD n :one",
+            "ExpressionAttributeValues": {":one": {"N": "1"}},
+        }
+        with pytest.raises(ddb.exceptions.TransactionCanceledException):
+            ddb.transact_write_items(
+                TransactItems=[
+                    put("a", n={"N": "2"}),
+                    {"Update": uncommon},
+                    {"Delete": {"TableName": "t", "Key": key("c")}},
+                    new("d"),
+                    {"Update": common},
+                    {
+                        "ConditionCheck": {
+                            "TableName": "t",
+                            "Key": key("f"),
+                            "ConditionExpression": "attribute_exists(pk)",
+                        }
+                    },
+                ]
+            )
+        assert (stored(), records()) == before
+        ddb.put_item(TableName="t", Item=key("z"))
+        assert records()[len(before[1]) :] == [("INSERT", None, key("z"))]
+
+    def test_reasons_say_which_operation_failed(self, patched: None) -> None:
+        """One reason for each operation; the old item where it was asked for."""
+        ddb = table()
+        ddb.put_item(TableName="t", Item={**key("b"), "n": {"N": "1"}})
+        wanted = new("b")
+        wanted["Put"]["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
+        ddb.put_item(TableName="t", Item=key("c"))
+        with pytest.raises(ddb.exceptions.TransactionCanceledException) as error:
+            ddb.transact_write_items(TransactItems=[new("a"), wanted, new("c")])
+        failed = {"Code": "ConditionalCheckFailed", "Message": "The conditional request failed"}
+        assert error.value.response["CancellationReasons"] == [
+            {"Code": "None"},
+            {**failed, "Item": {**key("b"), "n": {"N": "1"}}},
+            failed,
+        ]
+        message = error.value.response["Error"]["Message"]
+        assert message.endswith("[None, ConditionalCheckFailed, ConditionalCheckFailed]")
+
+    def test_refusals_are_those_of_the_original(self) -> None:
+        """Two operations on one item, 101 operations, an unknown table, a malformed key."""
+
+        def scenario() -> list[Any]:
+            ddb = table()
+            strange = {"Delete": {"TableName": "t", "Key": {"pk": {"S": "a"}}}}
+            elsewhere = {"Delete": {"TableName": "other", "Key": key("a")}}
+            wrong = {
+                "Update": {
+                    "TableName": "t",
+                    "Key": key("a"),
+                    "UpdateExpression": "SET pk = :v",
+                    "ExpressionAttributeValues": {":v": {"S": "x"}},
+                }
+            }
+            answers = [
+                outcome(ddb.transact_write_items, TransactItems=operations)
+                for operations in (
+                    [new("a"), put("a")],
+                    [put(f"n{number}") for number in range(101)],
+                    [new("a"), strange],
+                    [new("a"), wrong],
+                )
+            ]
+            unknown = outcome(ddb.transact_write_items, TransactItems=[new("a"), elsewhere])
+            return [*answers, unknown["Error"]["Code"], stored()]
+
+        original, patched = both(scenario)
+        assert patched[:4] == original[:4]
+        assert patched[4] == "ResourceNotFoundException"
+        assert patched[5] == []
+
+    def test_the_cost_depends_on_the_operations_alone(self, patched: None) -> None:
+        """As many calls with 400 items in the table as with 10."""
+        ddb = table()
+
+        def transact(name: str) -> Callable[[], Any]:
+            return lambda: ddb.transact_write_items(TransactItems=[new(f"{name}{n}") for n in "ab"])
+
+        def fill(names: range) -> None:
+            for start in names[::25]:
+                requests = [put(f"x{n}")["Put"]["Item"] for n in range(start, start + 25)]
+                ddb.batch_write_item(
+                    RequestItems={"t": [{"PutRequest": {"Item": item}} for item in requests]}
+                )
+
+        fill(range(25))
+        transact("w")()
+        few = calls_of(transact("x"))
+        fill(range(25, 400))
+        assert calls_of(transact("y")) == few
+
+
+def queue(**attributes: str) -> tuple[Any, str]:
+    sqs = client("sqs")
+    url: str = sqs.create_queue(QueueName="q", Attributes=attributes)["QueueUrl"]
+    return sqs, url
+
+
+def model(name: str = "q") -> Queue:
+    return sqs_backends[ACCOUNT][REGION].queues[name]
+
+
+@pytest.fixture
+def clock(patched: None) -> Iterator[Clock]:
+    clock = Clock(datetime(2026, 1, 5, 8, tzinfo=UTC))
+    clock.start()
+    yield clock
+    clock.stop()
+
+
+class TestQueues:
+    """https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/welcome.html."""
+
+    def test_answers_are_those_of_the_original(self) -> None:
+        """Sending, receiving, counting, deleting; messages keep their attributes."""
+
+        def scenario() -> list[Any]:
+            sqs, url = queue()
+            attributes = {"a": {"DataType": "String", "StringValue": "x"}}
+            for body in "abc":
+                sqs.send_message(QueueUrl=url, MessageBody=body, MessageAttributes=attributes)
+            sqs.send_message(QueueUrl=url, MessageBody="later", DelaySeconds=900)
+            facts: list[Any] = []
+            for names in ([], ["All"]):
+                (message,) = sqs.receive_message(
+                    QueueUrl=url,
+                    AttributeNames=["ApproximateReceiveCount"],
+                    MessageAttributeNames=names,
+                )["Messages"]
+                facts.append(
+                    [
+                        message["Body"],
+                        message["Attributes"],
+                        message.get("MessageAttributes"),
+                        message["MD5OfBody"],
+                    ]
+                )
+            handle = message["ReceiptHandle"]
+            sqs.delete_message(QueueUrl=url, ReceiptHandle=handle)
+            facts.append(outcome(sqs.delete_message, QueueUrl=url, ReceiptHandle=handle))
+            facts.append(outcome(sqs.delete_message, QueueUrl=url, ReceiptHandle="none"))
+            facts.append(
+                outcome(
+                    sqs.change_message_visibility,
+                    QueueUrl=url,
+                    ReceiptHandle="none",
+                    VisibilityTimeout=1,
+                )
+            )
+            for names in (["All"], ["VisibilityTimeout", "RedrivePolicy"], ["Nonsense"]):
+                answer = outcome(sqs.get_queue_attributes, QueueUrl=url, AttributeNames=names)
+                for name in ("CreatedTimestamp", "LastModifiedTimestamp"):
+                    answer.get("Attributes", {}).pop(name, None)
+                facts.append(answer)
+            return facts
+
+        original, patched = both(scenario)
+        assert patched == original
+        counts = patched[5]["Attributes"]
+        assert counts["ApproximateNumberOfMessages"] == "1"
+        assert counts["ApproximateNumberOfMessagesNotVisible"] == "1"
+        assert counts["ApproximateNumberOfMessagesDelayed"] == "1"
+
+    def test_an_old_handle_still_deletes(self, patched: None) -> None:
+        """https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_DeleteMessage.html.
+
+        An older handle may or may not delete in AWS; in moto it does, and so it stays.
+        """
+        sqs, url = queue(VisibilityTimeout="0")
+        sqs.send_message(QueueUrl=url, MessageBody="a")
+        handles = [
+            sqs.receive_message(QueueUrl=url)["Messages"][0]["ReceiptHandle"] for _ in range(2)
+        ]
+        assert handles[0] != handles[1]
+        sqs.delete_message(QueueUrl=url, ReceiptHandle=handles[0])
+        assert model()._messages == []
+
+    def test_a_message_is_back_when_its_timeout_is_over(self, clock: Clock) -> None:
+        """https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-visibility-timeout.html."""
+        sqs, url = queue(VisibilityTimeout="30")
+        sqs.send_message(QueueUrl=url, MessageBody="a")
+
+        def receive() -> list[Any]:
+            messages: list[Any] = sqs.receive_message(QueueUrl=url).get("Messages", [])
+            return messages
+
+        assert receive()
+        clock.move_to(clock.now() + 29.999)
+        assert not receive()
+        clock.move_to(clock.now() + 0.001)
+        (again,) = receive()
+        sqs.change_message_visibility(
+            QueueUrl=url, ReceiptHandle=again["ReceiptHandle"], VisibilityTimeout=0
+        )
+        assert receive()
+
+    def test_a_message_received_too_often_goes_to_the_dead_letter_queue(self, clock: Clock) -> None:
+        """https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-dead-letter-queues.html."""
+        sqs = client("sqs")
+        dead = sqs.create_queue(QueueName="dead")["QueueUrl"]
+        policy = {
+            "deadLetterTargetArn": f"arn:aws:sqs:{REGION}:{ACCOUNT}:dead",
+            "maxReceiveCount": 2,
+        }
+        _, url = queue(VisibilityTimeout="1", RedrivePolicy=json.dumps(policy))
+        sqs.send_message(QueueUrl=url, MessageBody="a")
+        for _ in range(2):
+            assert sqs.receive_message(QueueUrl=url)["Messages"]
+            clock.move_to(clock.now() + 1)
+        assert "Messages" not in sqs.receive_message(QueueUrl=url)
+        (message,) = sqs.receive_message(QueueUrl=dead)["Messages"]
+        assert message["Body"] == "a"
+        sqs.delete_message(QueueUrl=dead, ReceiptHandle=message["ReceiptHandle"])
+        assert (model()._messages, model("dead")._messages) == ([], [])
+
+    def test_a_message_older_than_the_retention_is_gone(self, clock: Clock) -> None:
+        """https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html."""
+        sqs, url = queue(MessageRetentionPeriod="60")
+        sqs.send_message(QueueUrl=url, MessageBody="old")
+        clock.move_to(clock.now() + 60)
+        sqs.send_message(QueueUrl=url, MessageBody="young")
+        messages = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10)["Messages"]
+        assert [message["Body"] for message in messages] == ["young"]
+        assert len(model()._messages) == 1
+
+    def test_fifo_queues_keep_to_their_groups(self, patched: None) -> None:
+        """https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/FIFO-queues-understanding-logic.html."""
+        sqs = client("sqs")
+        url = sqs.create_queue(
+            QueueName="q.fifo",
+            Attributes={"FifoQueue": "true", "ContentBasedDeduplication": "true"},
+        )["QueueUrl"]
+        for body, group in (("a1", "a"), ("a1", "a"), ("a2", "a"), ("b1", "b")):
+            sqs.send_message(QueueUrl=url, MessageBody=body, MessageGroupId=group)
+
+        def receive() -> list[Any]:
+            messages: list[Any] = sqs.receive_message(QueueUrl=url).get("Messages", [])
+            return messages
+
+        first, second, third = receive(), receive(), receive()
+        assert [m["Body"] for m in first + second + third] == ["a1", "b1"]
+        sqs.delete_message(QueueUrl=url, ReceiptHandle=first[0]["ReceiptHandle"])
+        assert [m["Body"] for m in receive()] == ["a2"]
+
+    def test_the_cost_of_a_call_does_not_grow_with_the_queue(self, patched: None) -> None:
+        """As many calls with 1,000 messages in it as with 10."""
+        sqs, url = queue()
+
+        def send() -> None:
+            sqs.send_message(QueueUrl=url, MessageBody="a")
+
+        handles: list[str] = []
+
+        def receive() -> None:
+            messages = sqs.receive_message(QueueUrl=url)["Messages"]
+            handles.append(messages[0]["ReceiptHandle"])
+
+        actions: list[Callable[[], Any]] = [
+            send,
+            receive,
+            lambda: sqs.change_message_visibility(
+                QueueUrl=url, ReceiptHandle=handles[-1], VisibilityTimeout=60
+            ),
+            lambda: sqs.delete_message(QueueUrl=url, ReceiptHandle=handles[-1]),
+            lambda: sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"]),
+        ]
+
+        def fill(messages: int) -> None:
+            entries = [{"Id": str(n), "MessageBody": "a"} for n in range(10)]
+            for _ in range(messages // 10):
+                sqs.send_message_batch(QueueUrl=url, Entries=entries)
+
+        fill(10)
+        for action in actions:
+            action()
+        few = [calls_of(action) for action in actions]
+        fill(1000)
+        assert [calls_of(action) for action in actions] == few
+
+    def test_a_long_poll_waits_in_virtual_time(self) -> None:
+        """https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ReceiveMessage.html."""
+        clock = Clock(datetime(2026, 1, 5, 8, tzinfo=UTC))
+        scheduler = Scheduler(clock)
+        clock.start()
+        with mock_aws():
+            undo = moto_patches.install(scheduler)
+            sqs, url = queue()
+            began = scheduler.now()
+
+            def poll() -> tuple[float, int]:
+                answer = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=20)
+                return scheduler.now() - began, len(answer.get("Messages", []))
+
+            poller = scheduler.spawn(poll)
+            scheduler.run_for(7)
+            sqs.send_message(QueueUrl=url, MessageBody="a")
+            took, received = poller.result()
+            assert received == 1
+            assert 7 <= took < 7.2
+            took, received = scheduler.spawn(poll).result()
+            assert received == 0
+            assert took == pytest.approx(27, abs=0.3)
+            undo()
+        clock.stop()
+
+
+class _CountingPatterns(list[Any]):
+    """The patterns of all services, and how often they were gone through."""
+
+    searches = 0
+
+    def __iter__(self) -> Iterator[Any]:
+        self.searches += 1
+        return super().__iter__()
+
+
+class TestRequests:
+    """https://docs.aws.amazon.com/general/latest/gr/rande.html."""
+
+    def test_the_service_of_an_endpoint_is_looked_up_once(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """moto tries the patterns of all services for each request."""
+        patterns = _CountingPatterns(backend_index.backend_url_patterns)
+        with mock_aws():
+            monkeypatch.setattr(backend_index, "backend_url_patterns", patterns)
+            undo = moto_patches.install()
+            ddb = table()
+            for _ in range(5):
+                ddb.get_item(TableName="t", Key=key("a"))
+            undo()
+        assert patterns.searches == 1
+
+    def test_each_service_still_gets_its_requests(self, patched: None) -> None:
+        """By host, and by path where services share a host; errors keep their form."""
+        bucket = {"LocationConstraint": REGION}
+        client("s3").create_bucket(Bucket="bucket", CreateBucketConfiguration=bucket)
+        client("s3").put_object(Bucket="bucket", Key="a/b c", Body=b"x")
+        assert client("s3").get_object(Bucket="bucket", Key="a/b c")["Body"].read() == b"x"
+        assert client("sts").get_caller_identity()["Account"] == ACCOUNT
+        assert client("lambda").list_functions()["Functions"] == []
+        with pytest.raises(client("s3").exceptions.NoSuchKey):
+            client("s3").get_object(Bucket="bucket", Key="none")
+        with pytest.raises(client("lambda").exceptions.ResourceNotFoundException):
+            client("lambda").get_function(FunctionName="none")
+
+    def test_answers_of_other_services_do_not_change(self) -> None:
+        """Members that are absent, or known under another name, are found as before."""
+
+        def scenario() -> list[Any]:
+            events, sns, sfn = client("events"), client("sns"), client("stepfunctions")
+            events.create_event_bus(Name="bus")
+            events.put_rule(Name="r", EventBusName="bus", EventPattern='{"source": ["a"]}')
+            topic = sns.create_topic(Name="t")["TopicArn"]
+            return [
+                outcome(events.describe_rule, Name="r", EventBusName="bus"),
+                outcome(events.list_rules, EventBusName="bus"),
+                outcome(sns.get_topic_attributes, TopicArn=topic),
+                outcome(sfn.list_state_machines),
+                outcome(client("cognito-idp").list_user_pools, MaxResults=1),
+            ]
+
+        original, patched = both(scenario)
+        assert patched == original
+
+
+def test_the_key_of_user_pools_is_read_once(patched: None) -> None:
+    """https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-tokens-verifying-a-jwt.html.
+
+    moto has one key for all pools; reading it takes a third of a second.
+    """
+    from moto.cognitoidp.models import cognitoidp_backends
+
+    idp = client("cognito-idp")
+    for name in "ab":
+        idp.create_user_pool(PoolName=name)
+    pools = cognitoidp_backends[ACCOUNT][REGION].user_pools.values()
+    one, two = (pool.json_web_key for pool in pools)
+    assert one is two
+    assert one.as_dict(private=False)["kid"] == "dummy"
+
+
+def test_a_second_install_changes_nothing_and_undo_puts_all_back() -> None:
+    """Patches are those of the first install, and none is left in the end."""
+    from moto.dynamodb.models import DynamoDBBackend
+
+    original = DynamoDBBackend.transact_write_items
+    undo = moto_patches.install()
+    patched = DynamoDBBackend.transact_write_items
+    moto_patches.install()()
+    assert DynamoDBBackend.transact_write_items is patched is not original
+    undo()
+    assert DynamoDBBackend.transact_write_items is original
