@@ -381,6 +381,10 @@ class Scheduler:
     @contextmanager
     def guest(self) -> Iterator[None]:
         """Let another thread touch the state: never in the middle of a step."""
+        if not self.is_foreign_thread():
+            with self._lock:
+                yield
+            return
         with self._counting:
             self._guests += 1
         try:

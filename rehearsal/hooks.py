@@ -53,7 +53,7 @@ def _loader() -> botocore.loaders.Loader:
     return botocore.loaders.Loader()
 
 
-_make_client_class: Callable[..., type] = ClientCreator._create_client_class
+_make_client_class: Callable[..., type] = ClientCreator._create_client_class  # type: ignore[attr-defined]
 _client_classes: dict[str, type] = {}
 
 

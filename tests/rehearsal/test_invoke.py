@@ -352,6 +352,30 @@ def test_a_functions_modules_stay_apart_from_the_programs_modules_of_the_same_na
     assert sys.modules["index"] is ours
 
 
+def test_metrics_of_one_environment_do_not_get_into_anothers(
+    template: Cloud, rehearse: Rehearse
+) -> None:
+    """Powertools collects metrics in a dictionary of a class, which all functions would share."""
+    code = """
+        import os, time
+        from aws_lambda_powertools import Metrics
+        metrics = Metrics(namespace="Shop", service=os.environ["NAME"])
+        @metrics.log_metrics
+        def handler(event, context):
+            metrics.add_metric(name=os.environ["NAME"], unit="Count", value=1)
+            time.sleep(1)
+    """
+    for name in ("One", "Other"):
+        template.function(name, code, Environment={"Variables": {"NAME": name}})
+    shop = rehearse()
+    calls = [shop.spawn(shop.invoke, f"Shop/{name}", {}) for name in ("One", "Other")]
+    assert not any(call.result().failed for call in calls)
+    metrics = json.loads(shop.logs("Shop/One"))
+    assert metrics["service"] == "One"
+    assert metrics["One"] == [1.0]
+    assert "Other" not in metrics
+
+
 def test_api_calls_of_handlers_are_recorded_with_who_made_them(
     template: Cloud, rehearse: Rehearse
 ) -> None:

@@ -7,12 +7,15 @@ import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import cache
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
 import pytest
 from botocore.exceptions import ClientError
 from moto import backend_index, mock_aws
+from moto.core.model import ShapeResolver
+from moto.core.serialize import AttributePickerContext, XFormedAttributePicker
 from moto.dynamodb.models import dynamodb_backends
 from moto.sqs.models import Queue, sqs_backends
 
@@ -801,7 +804,7 @@ class TestQueues:
         assert [message["Body"] for message in messages] == ["young"]
         assert len(model()._messages) == 1
 
-    def test_fifo_queues_keep_to_their_groups(self, patched: None) -> None:
+    def test_fifo_queues_keep_to_their_groups(self, clock: Clock) -> None:
         """https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/FIFO-queues-understanding-logic.html."""
         sqs = client("sqs")
         url = sqs.create_queue(
@@ -819,6 +822,8 @@ class TestQueues:
         assert [m["Body"] for m in first + second + third] == ["a1", "b1"]
         sqs.delete_message(QueueUrl=url, ReceiptHandle=first[0]["ReceiptHandle"])
         assert [m["Body"] for m in receive()] == ["a2"]
+        clock.move_to(clock.now() + 30)
+        assert sorted(m["Body"] for m in receive() + receive()) == ["a2", "b1"]
 
     def test_the_cost_of_a_call_does_not_grow_with_the_queue(self, patched: None) -> None:
         """As many calls with 1,000 messages in it as with 10."""
@@ -921,6 +926,26 @@ class TestRequests:
             client("s3").get_object(Bucket="bucket", Key="none")
         with pytest.raises(client("lambda").exceptions.ResourceNotFoundException):
             client("lambda").get_function(FunctionName="none")
+
+    def test_a_members_names_depend_on_what_it_is_a_member_of(self, patched: None) -> None:
+        """moto finds DBName under Name within a shape called DB, and only there."""
+        service = SimpleNamespace(service_name="test")
+
+        resolver: Any = ShapeResolver
+        structure = {"type": "structure", "members": {"DBName": {"shape": "String"}}}
+        shapes = resolver({"DB": structure, "Other": structure, "String": {"type": "string"}})
+
+        def picked(parent: str, values: dict[str, str]) -> Any:
+            owner: Any = shapes.get_shape_by_name(parent)
+            member = owner.members["DBName"]
+            member.parent = owner
+            context = AttributePickerContext(values, "DBName", member, None, service)  # type: ignore[arg-type]
+            return XFormedAttributePicker()(context)
+
+        assert picked("DB", {"Name": "a"}) == "a"
+        assert picked("Other", {"Name": "a"}) is None
+        assert picked("Other", {"db_name": "a"}) == "a"
+        assert picked("DB", {"DBName": "b", "Name": "a"}) == "b"
 
     def test_answers_of_other_services_do_not_change(self) -> None:
         """Members that are absent, or known under another name, are found as before."""

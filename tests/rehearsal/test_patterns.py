@@ -366,6 +366,8 @@ class TestFilterCriteria:
             ({"body": {"code": ["B"]}}, '{"code": "B"}', True),
             ({"body": {"code": ["B"]}}, '{"code": "A"}', False),
             ({"body": {"code": ["B"]}}, "B", False),
+            ({"body": {"code": [{"exists": False}]}}, "B", False),
+            ({"body": {"code": [{"exists": False}]}}, "{}", True),
             ({"body": ["B"]}, "B", True),
             ({"body": [{"prefix": "{"}]}, '{"code": "B"}', False),
             ({"messageId": ["1"]}, "B", True),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import random
+import subprocess
 import sys
+import threading
 import time
 import uuid
 from datetime import UTC, datetime
@@ -239,8 +241,6 @@ print(len(sqs.list_queues()["QueueUrls"]))
 
 def test_requests_from_outside_wait_for_the_end_of_a_step(chain: Cloud, rehearse: Rehearse) -> None:
     """A visitor in another thread never sees a handler's code run."""
-    import threading
-
     shop = rehearse()
     inside: list[bool] = []
     done = threading.Event()
@@ -264,8 +264,6 @@ def test_what_a_visitor_sends_is_delivered_at_real_pace(
     template: Cloud, rehearse: Rehearse
 ) -> None:
     """The engine sleeps until something is due, and a visitor's message wakes it."""
-    import threading
-
     template.queue("Queue")
     template.function("Print", "def handler(event, context): print('got it')")
     template.mapping("Mapping", arn("Queue"), "Print")
@@ -284,6 +282,26 @@ def test_what_a_visitor_sends_is_delivered_at_real_pace(
     assert shop.logs("Shop/Print") == "got it\n"
 
 
+def test_a_visitor_may_invoke_a_function_while_the_rehearsal_runs(
+    template: Cloud, rehearse: Rehearse
+) -> None:
+    template.function("Echo", "def handler(event, context): return event")
+    shop = rehearse(pace="real")
+    client = boto3.client("lambda", region_name="eu-central-1")
+    answers: list[bytes] = []
+
+    def visit() -> None:
+        answer = client.invoke(FunctionName=shop.physical_id("Shop/Echo"), Payload=b'"hello"')
+        answers.append(answer["Payload"].read())
+
+    visitor = threading.Thread(target=visit)
+    visitor.start()
+    shop.spawn(shop.scheduler.sleep, 0.5)
+    shop.run_until_idle()
+    visitor.join()
+    assert answers == [b'"hello"']
+
+
 def test_moto_keeps_answering_between_rehearsals(template: Cloud) -> None:
     """One rehearsal's state is gone when the next begins."""
     template.queue("Queue", QueueName="same")
@@ -297,8 +315,6 @@ def test_moto_keeps_answering_between_rehearsals(template: Cloud) -> None:
 
 def _in_a_subprocess(code: str) -> str:
     """Run code in another interpreter, and let real time pass meanwhile."""
-    import subprocess
-
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", code],
         capture_output=True,

@@ -23,7 +23,7 @@ RELAY = """
             {"itemIdentifier": record["dynamodb"]["SequenceNumber"]}
             for record, key in zip(event["Records"], keys) if key.startswith("bad")]}
 """
-REPORTS = {"FunctionResponseTypes": ["ReportBatchItemFailures"]}
+REPORTS: dict[str, Any] = {"FunctionResponseTypes": ["ReportBatchItemFailures"]}
 
 
 def relay(template: Cloud, code: str = RELAY, **mapping: Any) -> None:
