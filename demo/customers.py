@@ -1,5 +1,6 @@
 """The customers: they call the API as real ones would, and note what it answers."""
 
+import json
 import string
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -161,3 +162,12 @@ def key_of(order: Order) -> str:
 def shop_id_of(order: Order) -> str:
     """The id that the shop gives to a customer's order."""
     return order_id_for(order.customer_id, key_of(order))
+
+
+def _problem(body: object) -> dict[str, Any]:
+    """The problem document in an answer, or nothing if it holds none."""
+    try:
+        problem = json.loads(str(body))
+    except ValueError:
+        return {}
+    return problem if isinstance(problem, dict) else {}

@@ -85,7 +85,7 @@ class Payment(msgspec.Struct, frozen=True):
         return (self.amount_minor or 0, self.currency or "?")
 
 
-class ProviderEntry(Payment, frozen=True, rename={"state": "status"}):
+class ProviderEntry(Payment, frozen=True):
     """The same in the provider's own book; with an amount, it was held at some time."""
 
     attempts: int = 0
@@ -173,7 +173,7 @@ class _Reader:
             payment = msgspec.convert(item, Payment)
             evidence.payments[_id(payment.pk)] = payment
         elif table == PROVIDER:
-            entry = msgspec.convert(item, ProviderEntry)
+            entry = msgspec.convert({**item, "state": item.get("status")}, ProviderEntry)
             evidence.provider[entry.pk] = entry
 
 

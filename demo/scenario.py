@@ -1,4 +1,4 @@
-"""Who does what, and when: orders arrive over time, and in the sample people behave as people do."""
+"""Who does what, and when: customers come one by one, and in the sample some are fickle."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace

@@ -80,7 +80,7 @@ class Stories:
         if record.kind == "published":
             self._published(record.detail["event"])
         elif record.kind == "invocation" and record.detail["error"]:
-            order_id = self._checkouts.get(_execution_name(record.detail.get("execution", "")))
+            order_id = self._checkouts.get(execution_name(record.detail.get("execution", "")))
             if order_id:
                 story = self._story(order_id)
                 story.steps.append((record.time, words(record.detail["error"]["errorType"])))
@@ -95,7 +95,8 @@ class Stories:
         time = datetime.fromisoformat(envelope["time"]).timestamp()
         story = self._story(data["order_id"])
         text = words(type_.partition(".")[0]).removeprefix("order ")
-        story.steps.append((time, text + (f" ({_spaced(data['reason'])})" if "reason" in data else "")))
+        reason = f" ({_spaced(data['reason'])})" if "reason" in data else ""
+        story.steps.append((time, text + reason))
         if type_ == "OrderPlaced.v1":
             self._checkouts[envelope["id"]] = story.order_id
             story.began = time
@@ -128,7 +129,7 @@ def _spaced(code: str) -> str:
     return code.replace("_", " ")
 
 
-def _execution_name(arn: str) -> str:
+def execution_name(arn: str) -> str:
     """The name in the ARN of an Express execution, which is the id of the event that it handles.
 
     https://docs.aws.amazon.com/step-functions/latest/dg/concepts-standard-vs-express.html
@@ -141,4 +142,4 @@ def _told(texts: Iterable[str]) -> Iterator[str]:
     """Steps with those that repeat each other counted."""
     for text, same in groupby(texts):
         times = len(list(same))
-        yield text if times == 1 else f"{text} ×{times}"
+        yield text if times == 1 else f"{text}, {times} times"

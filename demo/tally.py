@@ -7,6 +7,7 @@ from demo.customers import Answer
 from demo.story import words
 from rehearsal import Record, Rehearsal
 
+
 @dataclass(frozen=True)
 class Hop:
     """One function and what brings it its work, as a row of the account."""

@@ -314,6 +314,11 @@ class Scheduler:
 
     # -- running --------------------------------------------------------------------------
 
+    @property
+    def idle(self) -> bool:
+        """Whether no work is due; what only repeats or waits for work does not count."""
+        return not self._work
+
     def run_until_idle(self, limit_s: float = 86_400.0) -> None:
         """Run until no work is due; RehearsalError if some is left after ``limit_s`` seconds."""
         limit = self.now() + limit_s

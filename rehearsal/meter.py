@@ -13,7 +13,10 @@ class Record:
 
     ``kind`` is one of
     - ``invocation``: ``source`` invoked the function ``target``; detail has ``error``, ``cold``,
-      ``duration_s`` (virtual), ``request_id``, ``type`` (``sync`` or ``async``);
+      ``duration_s`` (virtual), ``request_id``, ``type`` (``sync`` or ``async``), and ``execution``
+      where a state machine invoked it;
+    - ``request``: ``source`` sent an HTTP request to the API ``target``; detail has ``method``,
+      ``path``, ``route`` and ``status``;
     - ``call``: the function ``source`` called an AWS API on ``target``; detail has ``service``,
       ``operation`` and ``error`` (the error code or None);
     - ``published``: ``source`` put an event on the bus ``target``; detail has ``event``;

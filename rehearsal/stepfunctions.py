@@ -240,11 +240,14 @@ class _Interpreter:
         function = lambdas.functions.get(name)
         if function is None:
             raise _client_error("ResourceNotFoundException", 404, f"Function not found: {name}")
-        state_machine = env.states.context_object.context_object_data["StateMachine"]["Id"]
+        context = env.states.context_object.context_object_data
         payload = parameters.get("Payload") or b"{}"
         try:
             result = lambdas.invoke(
-                function, payload.decode(), source=self._rehearsal.path_of(state_machine)
+                function,
+                payload.decode(),
+                source=self._rehearsal.path_of(context["StateMachine"]["Id"]),
+                execution=context["Execution"]["Id"],
             )
         except Throttled as error:
             raise _client_error("TooManyRequestsException", 429, str(error)) from None

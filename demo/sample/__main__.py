@@ -75,31 +75,39 @@ def _stock(random: Random) -> Iterator[StockRow]:
 
 def _wishes(stock: Sequence[StockRow], random: Random) -> Iterator[_Wish]:
     sold = [item for item in stock if item.currency == "EUR" and item.sku not in _FEW]
+    yield from _usual(stock, sold, random)
+    yield from _unusual(sold, random)
+
+
+def _some(items: Sequence[StockRow], random: Random) -> tuple[tuple[str, int, int], ...]:
+    chosen = random.sample(items, min(len(items), random.choice(_LINES)))
+    return tuple((each.sku, random.choice(_UNITS), each.unit_price_minor) for each in chosen)
+
+
+def _usual(stock: Sequence[StockRow], sold: Sequence[StockRow], random: Random) -> Iterator[_Wish]:
     abroad = [item for item in stock if item.currency == "GBP"]
-
-    def some(items: Sequence[StockRow]) -> tuple[tuple[str, int, int], ...]:
-        chosen = random.sample(items, min(len(items), random.choice(_LINES)))
-        return tuple((each.sku, random.choice(_UNITS), each.unit_price_minor) for each in chosen)
-
     for token, count in _PAYMENTS.items():
         for _ in range(count):
-            yield _Wish(some(sold), token)
+            yield _Wish(_some(sold, random), token)
     for _ in range(_FROM_ABROAD):
-        yield _Wish(some(abroad), currency="GBP")
+        yield _Wish(_some(abroad, random), currency="GBP")
     for item in stock:
         if item.sku in _FEW:
             for _ in range(_FEW[item.sku][1]):
                 yield _Wish(((item.sku, 1, item.unit_price_minor),))
+
+
+def _unusual(sold: Sequence[StockRow], random: Random) -> Iterator[_Wish]:
     for lines in _LARGE:
         large = random.sample(sold, lines)
         yield _Wish(tuple((each.sku, 1, each.unit_price_minor) for each in large))
     for _ in range(_OUTDATED):
-        first, *others = some(sold)
+        first, *others = _some(sold, random)
         yield _Wish(((first[0], first[1], first[2] - 50), *others))
     for number in range(_UNKNOWN):
-        yield _Wish((*some(sold), (f"FORGOTTEN-{number + 1}", 1, 999)))
+        yield _Wish((*_some(sold, random), (f"FORGOTTEN-{number + 1}", 1, 999)))
     for _ in range(_WRONG_CURRENCY):
-        yield _Wish(some(sold), currency="USD")
+        yield _Wish(_some(sold, random), currency="USD")
 
 
 def _rows(wishes: Sequence[_Wish]) -> Iterator[OrderRow]:

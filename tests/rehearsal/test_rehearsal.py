@@ -260,6 +260,30 @@ def test_requests_from_outside_wait_for_the_end_of_a_step(chain: Cloud, rehearse
     assert inside == [False] * 20
 
 
+def test_a_visitor_gets_in_while_the_rehearsal_is_busy(template: Cloud, rehearse: Rehearse) -> None:
+    template.queue("Queue")
+    shop = rehearse()
+    steps: list[int] = []
+    visits: list[int] = []
+
+    def visit() -> None:
+        while len(visits) < 10:
+            with shop.scheduler.guest():
+                visits.append(len(steps))
+
+    def work() -> None:
+        while len(visits) < 10 and len(steps) < 1000:
+            steps.append(sum(range(50_000)))
+            shop.scheduler.sleep(0.001)
+
+    visitor = threading.Thread(target=visit)
+    busy = shop.spawn(work)
+    shop.scheduler.call_later(0.01, visitor.start)
+    busy.result()
+    visitor.join()
+    assert visits[-1] - visits[0] <= 30
+
+
 def test_what_a_visitor_sends_is_delivered_at_real_pace(
     template: Cloud, rehearse: Rehearse
 ) -> None:
@@ -280,6 +304,8 @@ def test_what_a_visitor_sends_is_delivered_at_real_pace(
     shop.run_until_idle()
     visitor.join()
     assert shop.logs("Shop/Print") == "got it\n"
+    (invocation,) = shop.meter.of("invocation")
+    assert shop.clock.now() - invocation.time > 0.5
 
 
 def test_a_visitor_may_invoke_a_function_while_the_rehearsal_runs(
