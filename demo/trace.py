@@ -11,7 +11,6 @@ from demo.customers import Answer
 from demo.story import Story, execution_name, words
 from rehearsal import Record
 
-
 _LOG = "Backbone/EventLog"
 """Every event goes there; that is no news."""
 

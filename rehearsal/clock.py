@@ -247,8 +247,6 @@ class Scheduler:
         # Guests are other threads, which may touch the state only between two steps.
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
-        self._guests = 0
-        self._counting = threading.Lock()
 
     # -- time and processes ---------------------------------------------------------------
 
@@ -345,11 +343,8 @@ class Scheduler:
         """Run what is due up to a virtual time (epoch seconds), and move the clock there."""
         moment = round(moment, 6)
         with self._run():
-            while self._step(moment):
+            while self._advance(moment):
                 pass
-            if moment > self.now():
-                while not self._reach(moment):
-                    pass
 
     def run_until(self, predicate: Callable[[], bool], timeout: float | None = None) -> bool:
         """Run until ``predicate`` holds or ``timeout`` virtual seconds have passed.
@@ -359,13 +354,10 @@ class Scheduler:
         limit = float("inf") if timeout is None else round(self.now() + timeout, 6)
         with self._run():
             while not predicate():
-                if self._step(limit):
-                    continue
-                if timeout is None:
+                if timeout is None and not self._step(limit):
                     raise RehearsalError("waiting for something that can no longer happen")
-                while limit > self.now() and not self._reach(limit):
-                    pass
-                return predicate()
+                if timeout is not None and not self._advance(limit):
+                    return predicate()
             return True
 
     def close(self) -> None:
@@ -386,19 +378,9 @@ class Scheduler:
     @contextmanager
     def guest(self) -> Iterator[None]:
         """Let another thread touch the state: never in the middle of a step."""
-        if not self.is_foreign_thread():
-            with self._lock:
-                yield
-            return
-        with self._counting:
-            self._guests += 1
-        try:
-            with self._lock:
-                yield
-                self._changed.notify_all()
-        finally:
-            with self._counting:
-                self._guests -= 1
+        with self._lock:
+            yield
+            self._changed.notify_all()
 
     def wait_as_guest(self, process: Process, timeout: float = 60.0) -> bool:
         """Within ``guest``, wait up to ``timeout`` real seconds for a process to end."""
@@ -433,8 +415,6 @@ class Scheduler:
 
     def _step(self, limit: float) -> bool:
         """Run the next thing that is due up to ``limit``; return whether there was one."""
-        if self._guests:
-            _real_sleep(0.0005)
         with self._lock:
             while True:
                 heap = self._heap
@@ -453,6 +433,12 @@ class Scheduler:
                 failure, self._failure = self._failure, None
                 raise failure
             return True
+
+    def _advance(self, limit: float) -> bool:
+        """Run the next thing, or let time pass to ``limit``; return False once that is reached."""
+        if self._step(limit):
+            return True
+        return limit > self.now() and not self._reach(limit)
 
     def _reach(self, moment: float) -> bool:
         """Move the clock to ``moment``; at real pace wait first, and say False if interrupted."""

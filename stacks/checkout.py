@@ -12,6 +12,7 @@ from lambdas.checkout import run_checkout
 from lambdas.checkout.settings import Settings
 from lambdas.inventory.stock_store import StockRefused
 from lambdas.orders.confirm_order import OrderClosed
+from lambdas.orders.reject_order import OrderStands
 from lambdas.payments.payment_store import PaymentRefused, PaymentUnavailable
 from stacks.constructs.event_consumer import EventConsumer
 from stacks.constructs.platform import Platform
@@ -22,11 +23,14 @@ _CONSUMER_TIMEOUT = Duration.seconds(run_checkout.PATIENCE_S + 5)
 
 
 class Checkout(Stack):
-    """Reserves, charges and confirms; or undoes what was done and rejects.
+    """Reserves, charges and confirms; or rejects and undoes what was done.
 
-    A refusal is a business answer: what was done is undone, and the order rejected. Any other
-    failure ends the execution; the message goes back to the queue and the checkout runs again, each
-    step finding what it has done already.
+    A refusal is a business answer: the order is rejected, and what was done for it undone. Any
+    other failure ends the execution; the message goes back to the queue and the checkout runs
+    again, each step finding what it has done already.
+
+    Two runs for one order may meet, since events are delivered at least once. So the status of the
+    order decides, before anything is undone: a run that finds it confirmed by another stops there.
     """
 
     def __init__(
@@ -59,11 +63,13 @@ class Checkout(Stack):
             max_delay=Duration.seconds(8),
             jitter_strategy=sfn.JitterType.FULL,
         )
-        _on_refusal(reserve, release, StockRefused)
-        _on_refusal(authorize, refund, PaymentRefused, PaymentUnavailable)
-        _on_refusal(confirm, refund, OrderClosed)
-        reserve.next(authorize).next(confirm).next(sfn.Succeed(self, "Confirmed"))
-        refund.next(release).next(reject).next(sfn.Succeed(self, "NotConfirmed"))
+        confirmed = sfn.Succeed(self, "Confirmed")
+        _on_refusal(reserve, reject, StockRefused)
+        _on_refusal(authorize, reject, PaymentRefused, PaymentUnavailable)
+        _on_refusal(confirm, reject, OrderClosed)
+        _on_refusal(reject, confirmed, OrderStands)
+        reserve.next(authorize).next(confirm).next(confirmed)
+        reject.next(refund).next(release).next(sfn.Succeed(self, "NotConfirmed"))
 
         workflow = Workflow(
             self,
@@ -93,11 +99,11 @@ class Checkout(Stack):
 
 
 def _on_refusal(
-    task: tasks.LambdaInvoke, compensation: sfn.IChainable, *refusals: type[Exception]
+    task: tasks.LambdaInvoke, following: sfn.IChainable, *refusals: type[Exception]
 ) -> None:
-    """Goes on with `compensation`, which finds the refusal in `failure`."""
+    """Goes on with `following`, which finds the refusal in `failure`."""
     task.add_catch(
-        compensation,
+        following,
         errors=[refusal.__name__ for refusal in refusals],
         result_path="$.failure",
     )

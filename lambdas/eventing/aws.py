@@ -25,7 +25,9 @@ def client(service: str, *, read_timeout_s: int | None = None) -> Any:
     config = _BRISK
     if read_timeout_s is not None:
         # Whoever waits long for an answer must not ask twice.
-        config = _BRISK.merge(Config(read_timeout=read_timeout_s, retries={"total_max_attempts": 1}))
+        config = _BRISK.merge(
+            Config(read_timeout=read_timeout_s, retries={"total_max_attempts": 1})
+        )
     return boto3.client(service, config=config)  # type: ignore[call-overload]
 
 

@@ -64,7 +64,7 @@ class OrderConfirmed(OrderEvent, frozen=True, kw_only=True):
 
 
 class OrderRejected(OrderEvent, frozen=True, kw_only=True):
-    """The order could not be fulfilled. Nothing is reserved and nothing is charged."""
+    """The order could not be fulfilled. What was held for it is let go of, if it is not yet."""
 
     customer_id: str
     reason: str

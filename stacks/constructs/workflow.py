@@ -20,6 +20,7 @@ _PASSING = [
     "Lambda.SdkClientException",
     "Lambda.ClientExecutionTimeoutException",
     "Lambda.TooManyRequestsException",
+    "Sandbox.Timedout",
     "Contention",
 ]
 """What may pass by itself: https://docs.aws.amazon.com/step-functions/latest/dg/bp-lambda-serviceexception.html

@@ -55,9 +55,7 @@ class Saga:
         self.orders = self.cloud.table(orders_context.SETTINGS.table_name)
         self.stock = self.cloud.table(inventory_context.SETTINGS.table_name)
         self.payments = self.cloud.table(payments_context.SETTINGS.table_name)
-        self.book = self.cloud.table(
-            payments_context.SETTINGS.provider_table_name, sort_key=False
-        )
+        self.book = self.cloud.table(payments_context.SETTINGS.provider_table_name, sort_key=False)
         key = {"pk": "STOCK#MUG", "sk": "STOCK"}
         amounts = {"received": self.units, "available": self.units, "reserved": 0}
         self.stock.put({**key, **amounts, "kind": "stock", "price_revision": 1})

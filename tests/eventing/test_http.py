@@ -31,7 +31,9 @@ class Purse(Struct, forbid_unknown_fields=True):
 @endpoint
 def echo(request: Request) -> Response:
     """Answers with what it understood."""
-    return Response(status=HTTPStatus.CREATED, body=request.decode(Purse), headers={"location": "/p"})
+    return Response(
+        status=HTTPStatus.CREATED, body=request.decode(Purse), headers={"location": "/p"}
+    )
 
 
 def answering(answer: Callable[[Request], Response]) -> Any:
@@ -143,9 +145,9 @@ def test_a_request_knows_who_calls_and_what_for() -> None:
         seen.append(request)
         return Response(status=HTTPStatus.OK, body=None)
 
-    Call(
-        route="GET /purses/{purse}", path={"purse": "p"}, headers={"x": "y"}, caller="me"
-    ).send(remember)
+    Call(route="GET /purses/{purse}", path={"purse": "p"}, headers={"x": "y"}, caller="me").send(
+        remember
+    )
     (request,) = seen
     assert request.caller == "me"
     assert request.path == {"purse": "p"}

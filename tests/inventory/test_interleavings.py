@@ -41,10 +41,7 @@ class Interleavings(RuleBasedStateMachine):
 
     @initialize(
         wishes=st.tuples(
-            *[
-                st.dictionaries(st.sampled_from(SKUS), st.integers(1, 3), min_size=1)
-                for _ in ORDERS
-            ]
+            *[st.dictionaries(st.sampled_from(SKUS), st.integers(1, 3), min_size=1) for _ in ORDERS]
         ),
         units=st.integers(1, 6),
     )
@@ -103,7 +100,9 @@ class Interleavings(RuleBasedStateMachine):
         }
         assert {sku: held[sku] for sku in stock} == stock
 
-    def _run(self, step: Callable[[str], None], order_id: str, crashes: tuple[str, int] | None) -> None:
+    def _run(
+        self, step: Callable[[str], None], order_id: str, crashes: tuple[str, int] | None
+    ) -> None:
         if crashes is None:
             step(order_id)
             return

@@ -35,9 +35,7 @@ class Orders:
         self, sku: str = "MUG", price: int = 1250, *, currency: str = "EUR", revision: int = 1
     ) -> None:
         """Has inventory say what an item costs."""
-        event = ItemPriced(
-            sku=sku, unit_price_minor=price, currency=currency, revision=revision
-        )
+        event = ItemPriced(sku=sku, unit_price_minor=price, currency=currency, revision=revision)
         assert failed(keep_price_list.handler(batch(enveloped(event)), CONTEXT)) == []
 
     def price_of(self, sku: str = "MUG") -> dict[str, Any]:

@@ -5,6 +5,7 @@ import pytest
 
 from lambdas.orders.confirm_order import OrderClosed
 from lambdas.orders.events import OrderConfirmed, OrderPlaced, OrderRejected
+from lambdas.orders.reject_order import OrderStands
 from tests.orders.context import Orders
 from tests.support.cloud import Commits, Crash, crash
 from tests.support.messages import CONTEXT, enveloped, task_input
@@ -70,9 +71,7 @@ class TestConfirm:
         assert status(orders) == "cancelled"
         assert orders.table.envelopes(OrderConfirmed) == []
 
-    def test_two_runs_at_the_same_time_confirm_once(
-        self, orders: Orders, commits: Commits
-    ) -> None:
+    def test_two_runs_at_the_same_time_confirm_once(self, orders: Orders, commits: Commits) -> None:
         orders.an_order()
         commits.before(1, orders.confirm)
         orders.confirm()
@@ -126,3 +125,34 @@ class TestReject:
         orders.reject()
         assert status(orders) == "cancelled"
         assert orders.table.envelopes(OrderRejected) == []
+
+    def test_a_confirmed_order_stands(self, orders: Orders) -> None:
+        orders.an_order()
+        orders.confirm()
+        with pytest.raises(OrderStands):
+            orders.reject()
+        assert status(orders) == "confirmed"
+        assert orders.table.envelopes(OrderRejected) == []
+
+    def test_an_order_that_is_confirmed_in_between_stands(
+        self, orders: Orders, commits: Commits
+    ) -> None:
+        orders.an_order()
+        commits.before(1, orders.confirm)
+        with pytest.raises(OrderStands):
+            orders.reject()
+        assert status(orders) == "confirmed"
+
+    def test_of_a_confirmed_and_cancelled_order_all_may_be_undone(self, orders: Orders) -> None:
+        order_id = orders.an_order()
+        orders.confirm()
+        orders.cancel(order_id)
+        orders.reject("cancelled")
+        assert status(orders) == "cancelled"
+
+    def test_two_runs_at_the_same_time_reject_once(self, orders: Orders, commits: Commits) -> None:
+        orders.an_order()
+        commits.before(1, orders.reject)
+        orders.reject("another_reason")
+        assert orders.table.one("order")["reason"] == "out_of_stock"
+        assert len(orders.table.envelopes(OrderRejected)) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -182,6 +183,22 @@ def test_at_real_pace_time_that_was_lost_is_not_slept_again() -> None:
     scheduler.spawn(work, scheduler)
     scheduler.run_until_idle()
     assert time.monotonic() - started < 0.35
+
+
+def test_what_comes_up_during_a_real_wait_is_not_put_off_to_its_end() -> None:
+    scheduler = Scheduler(Clock(START), pace="real")
+    seen: list[float] = []
+
+    def visit() -> None:
+        with scheduler.guest():
+            scheduler.call_later(0.1, lambda: seen.append(scheduler.now()))
+
+    visitor = threading.Timer(0.05, visit)
+    visitor.start()
+    scheduler.run_for(0.4)
+    visitor.join()
+    assert [round(moment - START.timestamp(), 3) for moment in seen] == [0.1]
+    assert scheduler.now() == START.timestamp() + 0.4
 
 
 def test_a_start_without_a_time_zone_is_refused() -> None:

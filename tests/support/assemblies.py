@@ -45,9 +45,7 @@ class Assembly:
             for path in sorted(directory.glob("*.template.json"))
         }
         self.resources = [
-            Resource(
-                stack, logical_id, resource["Type"], resource.get("Properties", {}), resource
-            )
+            Resource(stack, logical_id, resource["Type"], resource.get("Properties", {}), resource)
             for stack, template in self.templates.items()
             for logical_id, resource in template["Resources"].items()
         ]
@@ -85,7 +83,9 @@ class Assembly:
     def definition(self, machine: Resource) -> dict[str, Any]:
         """What a state machine does; each reference is the path of its resource."""
         parts = machine.properties["DefinitionString"]["Fn::Join"][1]
-        text = "".join(part if isinstance(part, str) else self._named(machine.stack, part) for part in parts)
+        text = "".join(
+            part if isinstance(part, str) else self._named(machine.stack, part) for part in parts
+        )
         definition: dict[str, Any] = json.loads(text)
         return definition
 

@@ -16,7 +16,10 @@ def line(sku: str = "MUG", quantity: int = 1, price: int = 1250) -> Line:
 
 
 def placed(
-    *lines: Line, order_id: str = "order-1", token: str = "tok_approve", customer: str = "customer-1"
+    *lines: Line,
+    order_id: str = "order-1",
+    token: str = "tok_approve",
+    customer: str = "customer-1",
 ) -> OrderPlaced:
     """The event of a placed order, with one mug if no lines are given."""
     ordered: Sequence[Line] = lines or (line(),)
