@@ -48,7 +48,9 @@ class FakeLambdas:
         self.functions[arn] = self.functions[name] = (name, body)
         return arn
 
-    def invoke(self, function: tuple[str, Body], payload: str, *, source: str) -> InvocationResult:
+    def invoke(
+        self, function: tuple[str, Body], payload: str, *, source: str, **_: Any
+    ) -> InvocationResult:
         assert self.scheduler is not None
         name, body = function
         what: dict[str, Any]

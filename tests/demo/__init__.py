@@ -1,0 +1,1 @@
+"""Tests of the demo: reading files, auditing books, reporting."""

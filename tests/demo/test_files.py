@@ -1,0 +1,169 @@
+"""CSV files of the user's own: what is wrong is said with its line, and the rest goes on."""
+
+from pathlib import Path
+
+import pytest
+
+from demo.csv_file import UnusableFile
+from demo.orders_file import read_orders
+from demo.stock_file import deliveries, plenty_for, read_stock
+from lambdas.inventory.receive_stock import StockDelivery
+from lambdas.orders.events import Line
+
+HEADER = "order_id,customer_id,sku,quantity,unit_price_minor,currency,payment_token"
+GOOD = "o1,c1,MUG,2,1250,EUR,tok_approve"
+
+
+def write(path: Path, *lines: str, encoding: str = "utf-8", end: str = "\n") -> Path:
+    file = path / "file.csv"
+    file.write_bytes((end.join(lines) + end).encode(encoding))
+    return file
+
+
+def test_rows_with_the_same_id_make_one_order_wherever_they_stand(tmp_path: Path) -> None:
+    file = write(
+        tmp_path, HEADER, GOOD, "o2,c2,CUP,1,900,EUR,tok_approve", "o1,c1,CUP,3,900,EUR,tok_approve"
+    )
+
+    orders = read_orders(file).orders
+
+    assert [order.order_id for order in orders] == ["o1", "o2"]
+    assert orders[0].lines == (
+        Line(sku="MUG", quantity=2, unit_price_minor=1250),
+        Line(sku="CUP", quantity=3, unit_price_minor=900),
+    )
+
+
+@pytest.mark.parametrize(
+    ("row", "column"),
+    [
+        ("o1,c1,MUG,0,1250,EUR,tok_approve", "quantity"),
+        ("o1,c1,MUG,-1,1250,EUR,tok_approve", "quantity"),
+        ("o1,c1,MUG,1.5,1250,EUR,tok_approve", "quantity"),
+        ("o1,c1,MUG,1e3,1250,EUR,tok_approve", "quantity"),
+        ("o1,c1,MUG,two,1250,EUR,tok_approve", "quantity"),
+        ("o1,c1,MUG,99999999999999999999999,1250,EUR,tok_approve", "quantity"),
+        ("o1,c1,MUG,1,-5,EUR,tok_approve", "unit_price_minor"),
+        ("o1,c1,MUG,1,12.50,EUR,tok_approve", "unit_price_minor"),
+        ("o1,c1,MUG,1,1250,eur,tok_approve", "currency"),
+        ("o1,c1,MUG,1,1250,EURO,tok_approve", "currency"),
+        ("o1,c1,M UG#,1,1250,EUR,tok_approve", "sku"),
+        (f"o1,c1,{'X' * 65},1,1250,EUR,tok_approve", "sku"),
+        (",c1,MUG,1,1250,EUR,tok_approve", "order_id"),
+        (f"{'o' * 129},c1,MUG,1,1250,EUR,tok_approve", "order_id"),
+        ("o1,,MUG,1,1250,EUR,tok_approve", "customer_id"),
+        ("o1,c1,MUG,1,1250,EUR,", "payment_token"),
+        ("o1,c1,MUG,1,1250,EUR", None),
+        ("o1,c1,MUG,1,1250,EUR,tok_approve,more", None),
+        ('o1,c1,"MUG,1,1250,EUR,tok_approve', None),
+    ],
+)
+def test_wrong_row_is_skipped_with_its_line_and_column(
+    tmp_path: Path, row: str, column: str | None
+) -> None:
+    file = write(tmp_path, HEADER, "o0,c0,MUG,1,1250,EUR,tok_approve", row, GOOD)
+
+    found = read_orders(file)
+
+    assert [order.order_id for order in found.orders] == ["o0", "o1"]
+    (skipped,) = found.skipped
+    assert (skipped.line, skipped.column) == (3, column)
+    assert str(skipped).startswith("line 3")
+
+
+@pytest.mark.parametrize(
+    ("row", "column"),
+    [
+        ("o1,c2,CUP,1,900,EUR,tok_approve", "customer_id"),
+        ("o1,c1,CUP,1,900,USD,tok_approve", "currency"),
+        ("o1,c1,CUP,1,900,EUR,tok_decline", "payment_token"),
+    ],
+)
+def test_row_that_contradicts_its_order_is_skipped(tmp_path: Path, row: str, column: str) -> None:
+    found = read_orders(write(tmp_path, HEADER, GOOD, row))
+
+    assert len(found.orders[0].lines) == 1
+    assert [(skipped.line, skipped.column) for skipped in found.skipped] == [(3, column)]
+    assert "line 2" in found.skipped[0].reason
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\n\n",
+        HEADER.encode(),
+        b"not,the,header\n1,2,3\n",
+        HEADER.replace(",", ";").encode() + b"\n",
+        f"{HEADER}\n{GOOD}\n".encode("utf-16"),
+        f"{HEADER}\n".encode() + b"o1,c1,\xff,1,1,EUR,t\n",
+        f"{HEADER}\nwrong\n".encode(),
+        bytes(range(256)),
+    ],
+)
+def test_file_that_is_wrong_altogether_is_an_error_that_names_it(
+    tmp_path: Path, content: bytes
+) -> None:
+    file = tmp_path / "orders.csv"
+    file.write_bytes(content)
+
+    with pytest.raises(UnusableFile, match=r"orders\.csv"):
+        read_orders(file)
+
+
+def test_file_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(UnusableFile, match="No such file"):
+        read_orders(tmp_path / "missing.csv")
+    with pytest.raises(UnusableFile, match="directory"):
+        read_orders(tmp_path)
+
+
+def test_what_spreadsheets_write_is_read(tmp_path: Path) -> None:
+    columns = HEADER.split(",")
+    turned = ", ".join(reversed(columns))
+    row = ",".join(f'"{cell}"' for cell in reversed(GOOD.split(",")))
+    file = write(tmp_path, turned, row, "", encoding="utf-8-sig", end="\r\n")
+
+    (order,) = read_orders(file).orders
+
+    assert (order.order_id, order.lines[0].sku) == ("o1", "MUG")
+
+
+def test_stock_of_the_same_item_is_added_up_unless_its_price_differs(tmp_path: Path) -> None:
+    file = write(
+        tmp_path,
+        "sku,quantity,unit_price_minor,currency",
+        "MUG,2,1250,EUR",
+        "MUG,3,1250,EUR",
+        "MUG,4,1300,EUR",
+    )
+
+    stock = read_stock(file)
+
+    assert [(item.sku, item.quantity) for item in stock.items] == [("MUG", 5)]
+    assert [skipped.line for skipped in stock.skipped] == [4]
+
+
+def test_without_a_file_there_is_plenty_at_the_first_price(tmp_path: Path) -> None:
+    file = write(
+        tmp_path,
+        HEADER,
+        "o1,c1,MUG,90000,1250,EUR,tok_approve",
+        "o2,c1,MUG,90000,1300,EUR,tok_approve",
+    )
+
+    (item,) = plenty_for(read_orders(file).orders)
+
+    assert item.unit_price_minor == 1250
+    assert item.quantity >= 180_000
+
+
+def test_deliveries_are_what_inventory_takes(tmp_path: Path) -> None:
+    rows = [f"o{number},c,SKU-{number},1,5,EUR,t" for number in range(1001)]
+    items = plenty_for(read_orders(write(tmp_path, HEADER, *rows)).orders)
+
+    sizes = [len(delivery["items"]) for delivery in deliveries(items)]
+
+    assert sum(sizes) == 1001
+    assert max(sizes) <= 500
+    assert StockDelivery.__struct_fields__ == tuple(next(deliveries(items)))
