@@ -103,12 +103,13 @@ def zipped_sizes() -> dict[str, int]:
 
 def table(figures: dict[str, ColdStart], handlers: list[str]) -> Table:
     """The measures, with those that miss their goal in red."""
-    shown = Table(box=SIMPLE_HEAD, title=f"Cold starts on Python {sys.version.split()[0]}, medians")
+    title = f"Cold starts on Python {sys.version.split()[0]}, medians"
+    shown = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     shown.add_column("import of", no_wrap=True)
-    for heading in ("CPU ms", "of A", "of B", "+ client", "modules", "MiB"):
-        shown.add_column(heading, justify="right")
-    cpu, peak = f"≤ {MAX_SHARE:.2f}", f"≤ {MAX_PEAK_BYTES / 2**20:.0f}"
-    shown.add_row("goal", "", cpu, "", "", f"≤ {MAX_MODULES}", peak, style="bold")
+    for heading in ("CPU ms", "of A", "of B", "+client", "modules", "MiB"):
+        shown.add_column(heading, justify="right", no_wrap=True)
+    cpu, peak = f"≤{MAX_SHARE:.2f}", f"≤{MAX_PEAK_BYTES / 2**20:.0f}"
+    shown.add_row("goal", "", cpu, "", "", f"≤{MAX_MODULES}", peak, style="bold")
     shown.add_section()
     for name, found in figures.items():
         goal = name in handlers
@@ -128,7 +129,7 @@ def table(figures: dict[str, ColdStart], handlers: list[str]) -> Table:
         "CPU ms: of the whole process, the interpreter's start included. Handlers: package and "
         "layer as deployed, pruned and precompiled. A: a typical handler with all its "
         "dependencies and no bytecode, as most ways to deploy leave it; it makes its clients as "
-        "it is imported. B: the same, precompiled. + client: CPU ms when a DynamoDB client has "
+        "it is imported. B: the same, precompiled. +client: CPU ms when a DynamoDB client has "
         "been made too. MiB: the most memory at once."
     )
     shown.caption_justify = "left"

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from aws_cdk import Duration
+from aws_cdk import Duration, Fn
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
@@ -108,7 +108,7 @@ class EventConsumer(Construct):
                 self,
                 name,
                 platform=platform,
-                metric=_rule_metric(rule, name),
+                metric=_rule_metric(platform.bus, rule, name),
                 threshold=1,
                 meaning=meaning,
                 page="a-rule-cannot-deliver",
@@ -122,15 +122,18 @@ _RULE_ALARMS = {
 }
 
 
-def _rule_metric(rule: events.Rule, name: str) -> cloudwatch.Metric:
-    """A metric of a rule, counted over five minutes.
+def _rule_metric(bus: events.IEventBus, rule: events.Rule, name: str) -> cloudwatch.Metric:
+    """A metric of a rule on a bus of our own, counted over five minutes.
 
     https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-monitoring.html
     """
+    # The library's `rule_name` is "bus|rule" on a bus that is not the default one:
+    # https://github.com/aws-cloudformation/cloudformation-coverage-roadmap/issues/1949
+    rule_name = Fn.select(2, Fn.split("/", rule.rule_arn))
     return cloudwatch.Metric(
         namespace="AWS/Events",
         metric_name=name,
-        dimensions_map={"RuleName": rule.rule_name},
+        dimensions_map={"EventBusName": bus.event_bus_name, "RuleName": rule_name},
         statistic="Sum",
         period=Duration.minutes(5),
     )

@@ -88,7 +88,7 @@ class Saga:
             yield name
             try:
                 self._task(states[name])(state, CONTEXT)
-            except Exception as error:  # noqa: BLE001 - the workflow decides
+            except Exception as error:
                 handled = self._handled(states[name], error, attempts)
                 if handled is None:
                     raise

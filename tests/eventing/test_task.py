@@ -65,7 +65,7 @@ class TestTask:
         def handler(delivery: Delivery[CoinAdded], _: Failure | None) -> None:
             raise PurseClosed("lost")
 
-        with pytest.raises(PurseClosed, match="^lost$"):
+        with pytest.raises(PurseClosed, match=r"^lost$"):
             invoke(handler, task_input(enveloped(coin())))
 
     def test_another_event_is_refused(self, seen: Seen) -> None:

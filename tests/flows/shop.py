@@ -4,10 +4,9 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from rehearsal.http_api import HttpResponse
-
 from lambdas.eventing.attributes import Item, from_attributes
 from rehearsal import Rehearsal
+from rehearsal.http_api import HttpResponse
 
 ADDRESS = {
     "name": "A. Customer",
@@ -171,3 +170,14 @@ class Shop:
         assert published["OrderRejected.v1"] == statuses["rejected"]
         assert published["OrderConfirmed.v1"] >= statuses["confirmed"]
         assert self.parked() == {}
+
+
+class Broken(Exception):
+    """What a test makes a handler raise."""
+
+
+def place_some_orders(shop: Shop, name: str = "some") -> None:
+    """Six orders for items of their own: some that end well, some that lack money or stock."""
+    shop.receive({f"MUG-{name}": 3, f"CUP-{name}": 50}, delivery=name)
+    for number, token in enumerate(["tok_approve", "tok_decline", "tok_flaky_1"] * 2):
+        shop.place({f"MUG-{name}": 1, f"CUP-{name}": 2}, key=f"{name}-{number}", token=token)

@@ -2,69 +2,7 @@
 
 import json
 
-import pytest
-
-from tests.flows.shop import FOREVER, Shop
-
-HANDLERS = [
-    "Checkout/RunCheckout/Function",
-    "Inventory/ReserveStock",
-    "Inventory/ReleaseStock",
-    "Inventory/Stock/Relay",
-    "Orders/ConfirmOrder",
-    "Orders/KeepPriceList/Function",
-    "Orders/Orders/Relay",
-    "Orders/RejectOrder",
-    "Payments/AuthorizePayment",
-    "Payments/Payments/Relay",
-    "Payments/RefundPayment",
-]
-CANCELLATION = [
-    "Inventory/ReleaseCancelledOrder/Function",
-    "Payments/RefundCancelledOrder/Function",
-]
-
-
-class Broken(Exception):
-    """What a test makes a handler raise."""
-
-
-def _some_orders(shop: Shop) -> None:
-    shop.receive({"MUG": 3, "CUP": 50})
-    for number, token in enumerate(["tok_approve", "tok_decline", "tok_flaky_1"] * 2):
-        shop.place({"MUG": 1, "CUP": 2}, key=f"key-{number}", token=token)
-
-
-@pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("handler", HANDLERS)
-def test_handler_that_fails_twice_changes_nothing_in_the_end(
-    shop: Shop, handler: str, when: str
-) -> None:
-    shop.rehearsal.faults.fail(handler, times=2, error=Broken("in passing"), when=when)
-
-    _some_orders(shop)
-    shop.settle()
-
-    assert shop.statuses().keys() <= {"confirmed", "rejected"}
-    shop.assert_books_balance()
-
-
-@pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("handler", CANCELLATION)
-def test_cancellation_that_fails_twice_is_carried_out_once(
-    shop: Shop, handler: str, when: str
-) -> None:
-    shop.receive({"MUG": 3})
-    order_id = shop.place({"MUG": 1})
-    shop.settle()
-    shop.rehearsal.faults.fail(handler, times=2, error=Broken("in passing"), when=when)
-
-    shop.cancel(order_id)
-    shop.settle()
-
-    assert shop.stock() == {"MUG": (3, 0)}
-    assert shop.published()["PaymentRefunded.v1"] == 1
-    shop.assert_books_balance()
+from tests.flows.shop import FOREVER, Broken, Shop, place_some_orders
 
 
 def test_checkout_that_is_down_leaves_the_shop_open_and_catches_up(shop: Shop) -> None:
@@ -86,7 +24,7 @@ def test_checkout_that_is_down_leaves_the_shop_open_and_catches_up(shop: Shop) -
 
 
 def test_everything_delivered_twice_happens_once(shop: Shop) -> None:
-    _some_orders(shop)
+    place_some_orders(shop)
     shop.settle()
     before = shop.stock(), shop.held(), shop.statuses()
     outbox = [

@@ -68,7 +68,7 @@ class Inventory:
             for item in self.table.items("stock")
         )
 
-    def order(self, order_id: str = "order-1", **units: int) -> OrderPlaced:
+    def order(self, order_id: str = "order-1", /, **units: int) -> OrderPlaced:
         """Makes an order for units of SKUs known, so that its checkout can run."""
         event = placed(*(line(sku, units[sku]) for sku in units), order_id=order_id)
         self.placed[order_id] = enveloped(event)

@@ -108,10 +108,12 @@ class Interleavings(RuleBasedStateMachine):
             return
         when, number = crashes
         (self.commits.before if when == "before" else self.commits.after)(number, crash)
-        with suppress(Crash):
-            step(order_id)
-        self.commits.forget()
+        try:
+            with suppress(Crash):
+                step(order_id)
+        finally:
+            self.commits.forget()
 
 
 TestInterleavings = Interleavings.TestCase
-TestInterleavings.settings = settings(max_examples=15, stateful_step_count=12)
+TestInterleavings.settings = settings(max_examples=10, stateful_step_count=12)

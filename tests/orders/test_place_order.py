@@ -151,13 +151,14 @@ class TestPrices:
         """https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html."""
         orders.priced("MUG")
         orders.priced("PEN")
-        read = aws.dynamodb().batch_get_item
+        read: Any = aws.dynamodb().batch_get_item
         asked: list[int] = []
 
         def one_at_a_time(RequestItems: Any) -> Any:  # noqa: N803
-            keys = RequestItems["orders"]["Keys"]
+            keys: list[Any] = RequestItems["orders"]["Keys"]
             asked.append(len(keys))
-            answer = read(RequestItems={"orders": {**RequestItems["orders"], "Keys": keys[:1]}})
+            RequestItems["orders"]["Keys"] = keys[:1]
+            answer = read(RequestItems=RequestItems)
             if keys[1:]:
                 answer["UnprocessedKeys"] = {"orders": {"Keys": keys[1:]}}
             return answer

@@ -1,0 +1,45 @@
+"""Orders that end otherwise than confirmed hold nothing in the end, whatever ended them."""
+
+import pytest
+
+from tests.flows.shop import Shop
+
+
+@pytest.mark.parametrize(
+    ("token", "reason"),
+    [
+        ("tok_decline", "payment_declined"),
+        ("tok_timeout", "payment_unavailable"),
+        ("tok_flaky_9", "payment_unavailable"),
+        ("no_such_token", "payment_declined"),
+    ],
+)
+def test_order_without_payment_is_rejected_and_gives_its_stock_back(
+    busy_shop: Shop, token: str, reason: str
+) -> None:
+    busy_shop.receive({token: 10}, delivery=token)
+    order_id = busy_shop.place({token: 2}, key=token, token=token)
+
+    busy_shop.settle()
+
+    order = busy_shop.request("GET", f"/orders/{order_id}", "customer-1").json()
+    assert (order["status"], order["reason"]) == ("rejected", reason)
+    assert busy_shop.stock()[token] == (10, 0)
+    busy_shop.assert_books_balance()
+
+
+@pytest.mark.parametrize("moment", [0.0, 0.4, 0.8, 1.2, 1.6, 2.0, 2.5, 3.0, 4.0])
+def test_order_cancelled_while_it_is_checked_out_keeps_nothing(
+    busy_shop: Shop, moment: float
+) -> None:
+    name = f"MUG-{moment}"
+    busy_shop.receive({name: 10}, delivery=name)
+    order_id = busy_shop.place({name: 2}, key=name, token="tok_flaky_1")
+    busy_shop.rehearsal.run_for(moment)
+
+    assert busy_shop.cancel(order_id).status == 200
+    busy_shop.settle()
+
+    assert busy_shop.status(order_id) == "cancelled"
+    assert busy_shop.stock()[name] == (10, 0)
+    busy_shop.assert_books_balance()
