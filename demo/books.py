@@ -90,12 +90,16 @@ def _accepted(evidence: Evidence) -> Check:
 def _settled(evidence: Evidence) -> Check:
     statuses = Counter(order.status for order in evidence.orders.values())
     settled = " + ".join(f"{statuses[status]:,} {status}" for status in FINAL)
-    faults = (
-        f"order {order_id} is still {order.status}: {ORDERS}, ORDER#{order_id}"
-        for order_id, order in evidence.orders.items()
-        if order.status not in FINAL
-    )
-    return _check("Orders placed", f"{len(evidence.orders):,}", settled, faults)
+
+    def faults() -> Iterator[str]:
+        for order_id, order in evidence.orders.items():
+            where = f"{ORDERS}, ORDER#{order_id}"
+            if order.status not in FINAL:
+                yield f"order {order_id} is still {order.status}: {where}"
+            elif order_id in evidence.cancelled and order.status != "cancelled":
+                yield f"order {order_id} is {order.status}, but was cancelled by the API: {where}"
+
+    return _check("Orders placed", f"{len(evidence.orders):,}", settled, faults())
 
 
 def _stock(evidence: Evidence) -> Check:

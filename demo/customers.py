@@ -38,17 +38,38 @@ class Journal:
     answers: list[Answer] = field(default_factory=list)
     accepted: set[str] = field(default_factory=set)
     cancelled: set[str] = field(default_factory=set)
+    refused: dict[str, str] = field(default_factory=dict)
+    """Orders that the API did not take, and why."""
     unanswered: set[str] = field(default_factory=set)
-    refusals: Counter[str] = field(default_factory=Counter)
-    repeated: int = 0
-    """Requests for an order that was accepted before, answered like the first."""
+    """Those among them that it may have taken all the same, since it gave no proper answer."""
+    repeated: Counter[str] = field(default_factory=Counter)
+    """Further requests with the key of an order that is known, by what came of them."""
     breaches: list[str] = field(default_factory=list)
     """Requests that should have been refused, and were not."""
 
-    @property
-    def refused(self) -> int:
-        """Requests to place an order that the API refused."""
-        return self.refusals.total()
+    def placed(self, answer: Answer) -> bool:
+        """Notes the answer to a request to place an order; True if the order stands then."""
+        order_id, status = answer.order_id, answer.status
+        reason = answer.code or f"http_{status}"
+        if status < 400:
+            if order_id in self.accepted:
+                self.repeated["same_answer"] += 1
+            self.accepted.add(order_id)
+            self.refused.pop(order_id, None)
+            self.unanswered.discard(order_id)
+            return True
+        if order_id in self.accepted or order_id in self.refused:
+            self.repeated[reason] += 1
+        else:
+            self.refused[order_id] = reason
+            if no_answer(status):
+                self.unanswered.add(order_id)
+        return False
+
+
+def no_answer(status: int) -> bool:
+    """Whether an HTTP status says to try again, and nothing of what became of the request."""
+    return status >= 500 or status == 429
 
 
 class Customers:
@@ -79,16 +100,7 @@ class Customers:
             headers={"Idempotency-Key": key_of(order)},
             body=body_of(order),
         )
-        journal = self.journal
-        if answer.status >= 500 or answer.status == 429:
-            journal.unanswered.add(order_id)
-        if answer.status >= 400:
-            journal.refusals[answer.code or f"http_{answer.status}"] += 1
-            return False
-        if order_id in journal.accepted:
-            journal.repeated += 1
-        journal.accepted.add(order_id)
-        return True
+        return self.journal.placed(answer)
 
     def status(self, order: Order) -> str | None:
         """Where the customer's order stands; None if the API does not say."""
@@ -143,7 +155,7 @@ class Customers:
             headers["Authorization"] = f"Bearer {self._token(caller)}"
         for attempt in range(_TRIES):
             response = self.shop.http.request(method, path, headers=headers, body=body)
-            if response.status < 500 and response.status != 429:
+            if not no_answer(response.status):
                 break
             self.shop.scheduler.sleep(self._random.uniform(0, _FIRST_PAUSE_S * 2**attempt))
         return response

@@ -2,16 +2,17 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import islice
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from demo.story import Stories, Story
-from demo.tally import HOPS, Tally, in_flight
+from demo.tally import HOPS, Hop, Tally
 from rehearsal import Rehearsal
 
 COLOURS = {
@@ -24,7 +25,6 @@ COLOURS = {
 
 _FRAME_S = 0.12
 _SPARSE_S = 5.0
-_TOLD = 200
 _EVERY = 12
 """Of the orders that go the usual way, one in so many has its story told."""
 
@@ -34,38 +34,49 @@ _monotonic = time.monotonic
 class Display:
     """Prints a line now and then: for pipes, logs and terminals that cannot do more."""
 
+    pause_s = _SPARSE_S
+
     def __init__(self, console: Console) -> None:
         self.console = console
         self._shown = _monotonic()
+        self._phase = ""
 
-    def say(self, text: str) -> None:
-        """Prints a line that stays."""
-        self.console.print(text, highlight=False)
+    @contextmanager
+    def working(self, what: str) -> Iterator[None]:
+        """Says what is being done, as long as it takes."""
+        self.console.print(f"{what} …", highlight=False)
+        yield
 
-    def watch(self, shop: Rehearsal, tally: Tally, stories: Stories, orders: int) -> None:
-        """Begins to show the way of so many orders."""
+    @contextmanager
+    def watching(
+        self, shop: Rehearsal, tally: Tally, stories: Stories, orders: int
+    ) -> Iterator[None]:
+        """Shows the way of so many orders, whenever `tick` is called."""
         self._shop, self._tally, self._stories, self._orders = shop, tally, stories, orders
+        yield
+
+    def phase(self, name: str) -> None:
+        """Says what begins now."""
+        self._phase = name
+        self._show()
 
     def tick(self) -> None:
         """Shows what is new, if it is time to; to be called often."""
-        if _monotonic() - self._shown >= self._pause_s:
+        if _monotonic() - self._shown >= self.pause_s:
             self._show()
-            self._shown = _monotonic()
-
-    def stop(self) -> None:
-        """Shows the last state."""
-        self._show()
-
-    _pause_s = _SPARSE_S
 
     def _show(self) -> None:
-        self.say(f"  {_clock(self._shop)}  {outcome(self._stories, self._orders).plain}")
+        self._shown = _monotonic()
+        line = f"{_clock(self._shop)} {self._phase}"
+        if self._stories.by_order:
+            line += f": {outcome(self._stories, self._orders).plain}"
+        self.console.print(line, highlight=False, soft_wrap=True)
 
 
 class LiveDisplay(Display):
     """Shows a table of all hops, a bar, and stories of orders, in place."""
 
-    _pause_s = _FRAME_S
+    pause_s = _FRAME_S
 
     def __init__(self, console: Console) -> None:
         super().__init__(console)
@@ -77,63 +88,63 @@ class LiveDisplay(Display):
             vertical_overflow="crop",
         )
 
-    def watch(self, shop: Rehearsal, tally: Tally, stories: Stories, orders: int) -> None:
+    @contextmanager
+    def working(self, what: str) -> Iterator[None]:
         """See `Display`."""
-        super().watch(shop, tally, stories, orders)
-        self._live.start()
+        with self.console.status(f"{what} …"):
+            yield
 
-    def stop(self) -> None:
+    @contextmanager
+    def watching(
+        self, shop: Rehearsal, tally: Tally, stories: Stories, orders: int
+    ) -> Iterator[None]:
         """See `Display`."""
-        if self._live.is_started:
+        with self._live, super().watching(shop, tally, stories, orders):
+            yield
             self._show()
-            self._live.stop()
 
     def _show(self) -> None:
+        self._shown = _monotonic()
         width, height = self.console.size
-        table = hops(self._shop, self._tally)
-        top = [
-            _title(self._shop, width),
+        hops = table_of(self._shop, self._tally)
+        top = (
+            _title(self._shop, self._phase, width),
             _bar(self._stories, self._orders, width),
             outcome(self._stories, self._orders),
-        ]
-        room = height - len(top) - table.row_count - 3
-        stories = _tail(self._stories, room)
-        self._live.update(Group(*top, table, *stories), refresh=True)
+        )
+        room = height - len(top) - hops.row_count - 2
+        self._live.update(Group(*top, hops, *_tail(self._stories, room)), refresh=True)
 
 
-def hops(shop: Rehearsal, tally: Tally) -> Table:
+def table_of(shop: Rehearsal, tally: Tally) -> Table:
     """What went over each hop: calls, how many are under way or wait, and what came of them."""
-    table = Table(box=None, header_style="dim", pad_edge=False, expand=True, show_edge=False)
-    table.add_column("")
+    table = Table(box=None, header_style="dim", pad_edge=False, expand=True)
+    table.add_column("", style="cyan")
     table.add_column("hop", no_wrap=True)
-    for title in ("calls", "now", "wait", "dead"):
+    for title in ("calls", "now", "queued"):
         table.add_column(title, justify="right")
     table.add_column("what came of it", ratio=1, no_wrap=True)
-    active = in_flight(shop)
+    active = {function.path: function.active for function in shop.functions}
     depths = shop.queue_depths()
-    kind = None
+    above = None
     for hop in HOPS:
-        calls = tally.invocations[hop.function]
-        busy = active.get(hop.function, 0)
-        waiting = depths.get(hop.queue or "", 0)
-        dead = depths.get(hop.parking or "", 0)
+        calls = tally.calls(hop)
         table.add_row(
-            Text(hop.kind if hop.kind != kind else "", "cyan"),
+            hop.kind if hop.kind != above else "",
             hop.name,
             _count(calls),
-            _count(busy, "bold"),
-            _count(waiting, "bold"),
-            _count(dead, "bold red"),
-            tally.result(hop) if calls else "",
-            style="" if calls or waiting else "dim",
+            _count(sum(active.get(function, 0) for function in hop.functions)),
+            _count(depths.get(hop.queue, 0)) if hop.queue else "",
+            _result(tally, hop, depths.get(hop.parking or "", 0)),
+            style="" if calls else "dim",
         )
-        kind = hop.kind
+        above = hop.kind
     return table
 
 
 def outcome(stories: Stories, orders: int) -> Text:
     """How many orders have come to which end."""
-    text = Text(f"{len(stories.by_order):,} of {orders:,} orders: ", no_wrap=True, overflow="crop")
+    text = Text(f"{len(stories.by_order):,} of {orders:,}: ", no_wrap=True, overflow="crop")
     for status, colour in COLOURS.items():
         text.append(f"{stories.statuses[status]:,} {status}", colour).append(", ")
     return text.append(f"{stories.statuses['placed']:,} under way")
@@ -142,12 +153,24 @@ def outcome(stories: Stories, orders: int) -> Text:
 def told(story: Story) -> Text:
     """The story of an order on one line."""
     line = Text(no_wrap=True, overflow="ellipsis")
-    line.append(f"{story.name} ", "bold").append(story.text(), COLOURS.get(story.status, ""))
-    return line.append(f" {story.seconds:.1f} s", "dim") if story.seconds else line
+    return line.append(f"{story.name} ", "bold").append(
+        story.text(), COLOURS.get(story.status or "", "")
+    )
 
 
-def _title(shop: Rehearsal, width: int) -> Text:
-    text = Text("Orderflow", "bold", no_wrap=True, overflow="crop")
+def _result(tally: Tally, hop: Hop, parked: int) -> Text:
+    if not tally.calls(hop):
+        return Text()
+    text = Text(tally.good(hop))
+    for bad in tally.bad(hop):
+        text.append(", ").append(bad, "yellow")
+    if parked:
+        text.append(", ").append(f"{parked:,} parked", "bold red")
+    return text
+
+
+def _title(shop: Rehearsal, phase: str, width: int) -> Text:
+    text = Text("Orderflow", "bold", no_wrap=True, overflow="crop").append(f"  {phase}", "not bold")
     clock = f"{_clock(shop)} virtual time"
     return text.append(clock.rjust(width - len(text)), "dim")
 
@@ -168,7 +191,7 @@ def _bar(stories: Stories, orders: int, width: int) -> Text:
     return bar.append("━" * (width - drawn), "bright_black")
 
 
-def _tail(stories: Stories, room: int) -> list[RenderableType]:
+def _tail(stories: Stories, room: int) -> list[Text]:
     """The stories of the last orders that ended, as many as there is room for."""
 
     def worth_telling() -> Iterator[Story]:
@@ -181,5 +204,5 @@ def _tail(stories: Stories, room: int) -> list[RenderableType]:
     return [told(story) for story in reversed(latest)]
 
 
-def _count(number: int, style: str = "") -> Text:
-    return Text(f"{number:,}" if number else "·", style if number else "dim")
+def _count(number: int) -> Text:
+    return Text(f"{number:,}") if number else Text("·", "dim")

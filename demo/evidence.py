@@ -115,7 +115,9 @@ class Evidence:
     accepted: set[str] = field(default_factory=set)
     """Orders that the API said it took."""
     unanswered: set[str] = field(default_factory=set)
-    """Orders for which the API gave no answer: they may have been taken."""
+    """Orders that it may have taken, since it gave no proper answer."""
+    cancelled: set[str] = field(default_factory=set)
+    """Orders that it said are cancelled."""
     delivered: dict[str, int] = field(default_factory=dict)
     """Units of each item that were handed in."""
     orders: dict[str, OrderItem] = field(default_factory=dict)
@@ -133,6 +135,14 @@ class Evidence:
     """Messages in each dead-letter queue."""
     unreadable: list[str] = field(default_factory=list)
     """Items that are not what they should be: table, key and why."""
+
+    def rejections(self) -> Counter[str]:
+        """How many orders checkout rejected, by reason."""
+        return Counter(
+            order.reason or "unknown"
+            for order in self.orders.values()
+            if order.status == "rejected"
+        )
 
     def published_types(self) -> Counter[str]:
         """How often each type of event reached the bus."""

@@ -5,9 +5,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from demo.books import Check, authorized
-from demo.customers import Journal
-from demo.evidence import Evidence
+from demo.books import authorized
+from demo.orders_file import OrdersFile
+from demo.run import Run
 
 
 class UnwritableReport(Exception):
@@ -25,40 +25,27 @@ def require_writable(path: Path) -> None:
         path.unlink()
 
 
-def report(
-    evidence: Evidence,
-    journal: Journal,
-    checks: list[Check],
-    *,
-    invocations: Counter[str],
-    rows_read: int,
-    rows_skipped: int,
-    seconds: float,
-    seed: int,
-) -> dict[str, Any]:
+def report(run: Run, wanted: OrdersFile, *, seed: int) -> dict[str, Any]:
     """The report. Amounts are in minor units, `seconds` are those of a clock on the wall.
 
     The same input and seed give the same report but for `seconds`.
     """
-    statuses = Counter(order.status for order in evidence.orders.values())
-    rejections = Counter(
-        order.reason or "unknown"
-        for order in evidence.orders.values()
-        if order.status == "rejected"
-    )
+    evidence = run.evidence
+    orders = evidence.orders.values()
+    statuses = Counter(order.status for order in orders)
     money = authorized(evidence)
     return {
         "orders": {
-            "placed": len(evidence.orders),
-            "refused": journal.refused,
+            "placed": len(orders),
+            "refused": run.refusals.total(),
             "confirmed": statuses["confirmed"],
             "rejected": statuses["rejected"],
             "cancelled": statuses["cancelled"],
             "pending": statuses["placed"],
         },
-        "refusals": dict(journal.refusals),
-        "rejections": dict(rejections),
-        "repeated_requests": journal.repeated,
+        "refusals": dict(run.refusals),
+        "rejections": dict(evidence.rejections()),
+        "repeated_requests": dict(run.journal.repeated),
         "stock": {
             sku: {"initial": item.received, "reserved": item.reserved}
             for sku, item in evidence.stock.items()
@@ -76,11 +63,11 @@ def report(
         },
         "events": dict(evidence.published_types()),
         "dead_letters": {queue: len(each) for queue, each in evidence.dead_letters.items()},
-        "invocations": dict(invocations),
-        "rows": {"read": rows_read, "skipped": rows_skipped},
-        "balanced": all(check.holds for check in checks),
-        "faults": [fault for check in checks for fault in check.faults],
-        "seconds": round(seconds, 1),
+        "invocations": dict(run.tally.invocations),
+        "rows": {"read": wanted.rows_read, "skipped": len(wanted.skipped)},
+        "balanced": run.balanced,
+        "faults": [fault for check in run.checks for fault in check.faults],
+        "seconds": round(run.seconds, 1),
         "seed": seed,
     }
 

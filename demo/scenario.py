@@ -55,16 +55,17 @@ def cancel_at_once(customers: Customers, order: Order) -> None:
         customers.cancel(order)
 
 
-def cancel_when_confirmed(customers: Customers, order: Order) -> None:
-    """Looks until the order is confirmed, and cancels then."""
-    if customers.place(order) and _settled(customers, order) == "confirmed":
-        customers.cancel(order)
+def cancel_when_confirmed(customers: Customers, order: Order) -> bool:
+    """Looks until the order is confirmed, and cancels then; True if it did."""
+    if not customers.place(order) or _settled(customers, order) != "confirmed":
+        return False
+    return customers.cancel(order)
 
 
 def cancel_twice(customers: Customers, order: Order) -> None:
     """Cancels a confirmed order, and again to be sure."""
-    cancel_when_confirmed(customers, order)
-    customers.cancel(order)
+    if cancel_when_confirmed(customers, order):
+        customers.cancel(order)
 
 
 def place_and_be_spied_on(customers: Customers, order: Order) -> None:
@@ -110,10 +111,10 @@ def lively(orders: Sequence[Order], *, seed: int) -> list[Visit]:
 
 def open_doors(
     customers: Customers, visits: Sequence[Visit], *, per_second: float, seed: int
-) -> list[Process]:
+) -> tuple[Process, list[Process]]:
     """Has the customers come one after the other in virtual time, with a seeded jitter.
 
-    Returns the list of their processes, which grows as they come.
+    Returns the process that lets them in, and the list of theirs, which grows as they come.
     """
     shop = customers.shop
     random = Random(seed)
@@ -127,8 +128,7 @@ def open_doors(
             name = f"customer of {visit.order.order_id}"
             processes.append(shop.spawn(visit.behaviour, customers, visit.order, name=name))
 
-    processes.append(shop.spawn(let_in, name="door"))
-    return processes
+    return shop.spawn(let_in, name="door"), processes
 
 
 def _settled(customers: Customers, order: Order) -> str | None:

@@ -28,13 +28,17 @@ class Story:
 
     order_id: str
     name: str
-    status: str = "placed"
+    status: str | None = None
+    """`placed`, `refused` or one of the ends; None until something is known."""
+    answered: bool = False
     unusual: bool = False
     """Whether it went another way than most."""
     began: float | None = None
     """When it was placed, in virtual time (epoch seconds)."""
     changed: float = 0.0
     """When it came to its present status."""
+    end: str = ""
+    """The step that brought it there."""
     steps: list[tuple[float, str]] = field(default_factory=list)
     """What happened, and when."""
 
@@ -44,8 +48,10 @@ class Story:
         return self.changed - (self.changed if self.began is None else self.began)
 
     def text(self) -> str:
-        """The steps in the order of their times, on one line."""
-        return " → ".join(_told(text for _, text in sorted(self.steps)))
+        """What came of it, and the steps on its way, in the order of their times."""
+        took = f" in {self.seconds:.1f} s" if self.seconds else ""
+        way = [text for _, text in sorted(self.steps) if text not in {"placed", self.end}]
+        return f"{self.end}{took}" + (f": {' → '.join(_counted(way))}" if way else "")
 
 
 class Stories:
@@ -64,16 +70,15 @@ class Stories:
     def heard(self, answer: Answer) -> None:
         """Takes an answer of the API."""
         story = self._story(answer.order_id)
-        if answer.request != "POST":
-            return
-        if answer.status >= 400:
-            code = answer.code or str(answer.status)
-            story.steps.append((answer.time, f"refused ({_spaced(code)})"))
+        said = _said(answer, story)
+        if said:
+            story.steps.append((answer.time, said))
             story.unusual = True
-            if story.began is None:
-                self._turn(story, "refused", answer.time)
-        elif story.began is not None:
-            story.unusual = True
+        if answer.request == "POST":
+            story.answered = True
+            if story.status is None:
+                status = "placed" if answer.status < 400 else "refused"
+                self._turn(story, status, said or status, answer.time)
 
     def seen(self, record: Record) -> None:
         """Takes a record of the rehearsal; most tell nothing about an order."""
@@ -94,25 +99,26 @@ class Stories:
         type_ = event["detail-type"]
         time = datetime.fromisoformat(envelope["time"]).timestamp()
         story = self._story(data["order_id"])
-        text = words(type_.partition(".")[0]).removeprefix("order ")
         reason = f" ({_spaced(data['reason'])})" if "reason" in data else ""
-        story.steps.append((time, text + reason))
+        text = words(type_.partition(".")[0]).removeprefix("order ") + reason
+        story.steps.append((time, text))
         if type_ == "OrderPlaced.v1":
             self._checkouts[envelope["id"]] = story.order_id
             story.began = time
             story.unusual |= len(data["lines"]) >= _LARGE
-            self.statuses["placed"] += 1
+            if story.status in {None, "refused"}:
+                self._turn(story, "placed", text, time)
         elif type_ in ENDS:
             story.unusual |= ENDS[type_] != "confirmed"
-            self._turn(story, ENDS[type_], time)
+            self._turn(story, ENDS[type_], text, time)
 
-    def _turn(self, story: Story, status: str, time: float) -> None:
-        if story.began is not None:
+    def _turn(self, story: Story, status: str, step: str, time: float) -> None:
+        if story.status is not None:
             self.statuses[story.status] -= 1
         self.statuses[status] += 1
-        story.status = status
-        story.changed = time
-        self.turns.append(story)
+        story.status, story.end, story.changed = status, step, time
+        if status != "placed":
+            self.turns.append(story)
 
     def _story(self, order_id: str) -> Story:
         if order_id not in self.by_order:
@@ -123,6 +129,17 @@ class Stories:
 def words(name: str) -> str:
     """A name in camel case as words: `StockReserved` is `stock reserved`."""
     return _NEXT_WORD.sub(" ", name).lower()
+
+
+def _said(answer: Answer, story: Story) -> str | None:
+    """What an answer adds to a story; the usual ones add nothing to what the events tell."""
+    if answer.status in {401, 404}:
+        return "others turned away"
+    if answer.status >= 400:
+        return f"refused ({_spaced(answer.code or str(answer.status))})"
+    if answer.request == "POST" and story.answered:
+        return "same answer again"
+    return None
 
 
 def _spaced(code: str) -> str:
@@ -138,7 +155,7 @@ def execution_name(arn: str) -> str:
     return parts[7] if len(parts) > 7 else ""
 
 
-def _told(texts: Iterable[str]) -> Iterator[str]:
+def _counted(texts: Iterable[str]) -> Iterator[str]:
     """Steps with those that repeat each other counted."""
     for text, same in groupby(texts):
         times = len(list(same))

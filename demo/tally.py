@@ -5,31 +5,35 @@ from dataclasses import dataclass, field
 
 from demo.customers import Answer
 from demo.story import words
-from rehearsal import Record, Rehearsal
+from rehearsal import Record
 
 
 @dataclass(frozen=True)
 class Hop:
-    """One function and what brings it its work, as a row of the account."""
+    """A row of the account: functions, and what brings them their work."""
 
     kind: str
     name: str
-    function: str
+    functions: tuple[str, ...]
     queue: str | None = None
     parking: str | None = None
-    method: str | None = None
+    methods: tuple[str, ...] = ()
 
 
 HOPS = (
-    Hop("call", "receive stock", "Inventory/ReceiveStock"),
-    Hop("api", "POST /orders", "Orders/PlaceOrder", method="POST"),
-    Hop("api", "GET /orders/…", "Orders/GetOrder", method="GET"),
-    Hop("api", "DELETE /orders/…", "Orders/CancelOrder", method="DELETE"),
-    Hop("relay", "orders' outbox → bus", "Orders/Orders/Relay"),
-    Hop("relay", "inventory's outbox → bus", "Inventory/Stock/Relay"),
-    Hop("relay", "payments' outbox → bus", "Payments/Payments/Relay"),
+    Hop("call", "receive stock", ("Inventory/ReceiveStock",)),
+    Hop("api", "POST /orders", ("Orders/PlaceOrder",), methods=("POST",)),
+    Hop(
+        "",
+        "GET, DELETE /orders/…",
+        ("Orders/GetOrder", "Orders/CancelOrder"),
+        methods=("GET", "DELETE"),
+    ),
+    Hop("relay", "orders → bus", ("Orders/Orders/Relay",)),
+    Hop("relay", "inventory → bus", ("Inventory/Stock/Relay",)),
+    Hop("relay", "payments → bus", ("Payments/Payments/Relay",)),
     *(
-        Hop("queue", name, f"{path}/Function", f"{path}/Queue", f"{path}/DeadLetters")
+        Hop("queue", name, (f"{path}/Function",), f"{path}/Queue", f"{path}/DeadLetters")
         for name, path in (
             ("bus → keep price list", "Orders/KeepPriceList"),
             ("bus → run checkout", "Checkout/RunCheckout"),
@@ -37,12 +41,12 @@ HOPS = (
             ("bus → refund payment", "Payments/RefundCancelledOrder"),
         )
     ),
-    Hop("step", "reserve stock", "Inventory/ReserveStock"),
-    Hop("step", "authorize payment", "Payments/AuthorizePayment"),
-    Hop("step", "confirm order", "Orders/ConfirmOrder"),
-    Hop("step", "refund payment", "Payments/RefundPayment"),
-    Hop("step", "release stock", "Inventory/ReleaseStock"),
-    Hop("step", "reject order", "Orders/RejectOrder"),
+    Hop("step", "reserve stock", ("Inventory/ReserveStock",)),
+    Hop("step", "authorize payment", ("Payments/AuthorizePayment",)),
+    Hop("step", "confirm order", ("Orders/ConfirmOrder",)),
+    Hop("step", "reject order", ("Orders/RejectOrder",)),
+    Hop("step", "refund payment", ("Payments/RefundPayment",)),
+    Hop("step", "release stock", ("Inventory/ReleaseStock",)),
 )
 """The way of an order, from the customer to its end."""
 
@@ -56,13 +60,11 @@ class Tally:
     errors: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     """By function and name of the error."""
     answers: defaultdict[str, Counter[int]] = field(default_factory=lambda: defaultdict(Counter))
-    """By HTTP method and status."""
+    """By HTTP method and status; how others were turned away is in here, too."""
     published: Counter[str] = field(default_factory=Counter)
-    """By relay."""
+    """Events by relay."""
     failed: Counter[str] = field(default_factory=Counter)
     """Messages that were not handled and come again, by function."""
-    events: Counter[str] = field(default_factory=Counter)
-    """By detail-type."""
 
     def heard(self, answer: Answer) -> None:
         """Counts an answer of the API."""
@@ -76,25 +78,31 @@ class Tally:
                 self.errors[record.target][error["errorType"]] += 1
         elif record.kind == "published":
             self.published[record.source] += 1
-            self.events[record.detail["event"]["detail-type"]] += 1
         elif record.kind == "delivery" and record.detail.get("failed"):
             self.failed[record.target] += len(record.detail["failed"])
 
-    def result(self, hop: Hop) -> str:
-        """What came of the work of a hop, in a few words."""
-        if hop.method:
-            answers = self.answers[hop.method]
+    def calls(self, hop: Hop) -> int:
+        """How often the functions of a hop were called."""
+        return sum(self.invocations[function] for function in hop.functions)
+
+    def good(self, hop: Hop) -> str:
+        """What came of the work of a hop as it should, in a few words."""
+        if hop.methods:
+            answers = sum((self.answers[method] for method in hop.methods), Counter[int]())
             return "  ".join(f"{status}: {count:,}" for status, count in sorted(answers.items()))
         if hop.kind == "relay":
-            return f"{self.published[hop.function]:,} events"
-        errors = self.errors[hop.function]
-        parts = [f"{self.invocations[hop.function] - errors.total():,} done"]
-        parts += [f"{count:,} {words(name)}" for name, count in sorted(errors.items())]
-        if again := self.failed[hop.function]:
-            parts.append(f"{again:,} come again")
-        return ", ".join(parts)
+            return f"{sum(self.published[function] for function in hop.functions):,} events"
+        failed = sum(self.errors[function].total() for function in hop.functions)
+        return f"{self.calls(hop) - failed:,} done"
+
+    def bad(self, hop: Hop) -> list[str]:
+        """What else came of it: errors, without the words that the hop's name has already."""
+        errors = sum((self.errors[function] for function in hop.functions), Counter[str]())
+        said = [f"{count:,} {_without(words(name), hop.name)}" for name, count in errors.items()]
+        again = sum(self.failed[function] for function in hop.functions)
+        return [*sorted(said), *([f"{again:,} come again"] if again else [])]
 
 
-def in_flight(shop: Rehearsal) -> dict[str, int]:
-    """Invocations that are under way, by function."""
-    return {function.path: function.active for function in shop.functions}
+def _without(text: str, known: str) -> str:
+    rest = [word for word in text.split() if word not in known.split()]
+    return " ".join(rest) or text

@@ -1,7 +1,9 @@
 """The trace of one order, hop by hop: which event went where, and what came of it."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from rich.table import Table
@@ -23,12 +25,14 @@ class Line:
     source: str
     target: str
     what: str
+    good: bool = True
 
 
 def trace(records: list[Record], answers: list[Answer], order_id: str) -> list[Line]:
     """The way of the order in the order of time."""
     lines = [_answered(answer) for answer in answers if answer.order_id == order_id]
     checkouts: set[str] = set()
+    attempts: Counter[str] = Counter()
     for record in records:
         event = record.detail.get("event")
         if event and event["detail"]["data"].get("order_id") == order_id:
@@ -37,21 +41,18 @@ def trace(records: list[Record], answers: list[Answer], order_id: str) -> list[L
             if not record.target.startswith(_LOG):
                 lines.append(_event(record, event))
         elif execution_name(record.detail.get("execution") or "") in checkouts:
-            lines.extend(_execution(record))
+            lines.extend(_execution(record, attempts))
     return sorted(lines, key=lambda line: line.time)
 
 
 def most_interesting(stories: list[Story]) -> Story | None:
-    """The order whose story has the most different steps."""
-
-    def steps(story: Story) -> tuple[int, str]:
-        return len({text for _, text in story.steps}), story.name
-
-    return max(stories, key=steps, default=None)
+    """The order to which most happened: of all that are alike, the first."""
+    by_name = sorted(stories, key=lambda story: story.name)
+    return max(by_name, key=lambda story: len(story.steps), default=None)
 
 
 def table_of(story: Story, lines: list[Line]) -> Table:
-    """The trace for people; times are seconds since the first line."""
+    """The trace for people, with virtual times."""
     table = Table(
         title=f"The way of order {story.name} ({story.order_id})",
         title_justify="left",
@@ -59,13 +60,15 @@ def table_of(story: Story, lines: list[Line]) -> Table:
         box=None,
         pad_edge=False,
     )
-    table.add_column("seconds", justify="right", style="dim", header_style="dim")
-    for column in ("from", "to", "what"):
+    table.add_column("time", style="dim", header_style="dim", no_wrap=True)
+    for column in ("from", "to", "what came of it"):
         table.add_column(column, header_style="dim", overflow="fold")
-    start = lines[0].time if lines else 0.0
     for line in lines:
         table.add_row(
-            f"{line.time - start:.3f}", _short(line.source), _short(line.target), Text(line.what)
+            datetime.fromtimestamp(line.time, UTC).strftime("%H:%M:%S.%f")[:-3],
+            _short(line.source),
+            _short(line.target),
+            Text(line.what, "" if line.good else "yellow"),
         )
     return table
 
@@ -73,31 +76,37 @@ def table_of(story: Story, lines: list[Line]) -> Table:
 def _short(path: str) -> str:
     """A construct path as people call the thing: `Orders/Orders/Relay` is the Orders relay."""
     *parents, name = path.split("/")
-    if name in {"Relay", "Rule", "Queue", "DeadLetters"}:
+    if parents and name in {"Relay", "Rule", "Queue", "DeadLetters"}:
         return f"{parents[-1]} {words(name)}"
     return name
 
 
 def _answered(answer: Answer) -> Line:
-    said = f"{answer.status} {answer.code or ''}".strip()
-    return Line(answer.time, answer.customer_id, "API", f"{answer.request} → {said}")
+    said = f"{answer.request}: {answer.status} {answer.code or ''}".strip()
+    return Line(answer.time, answer.customer_id, "API", said, answer.status < 400)
 
 
 def _event(record: Record, event: dict[str, Any]) -> Line:
     what = str(event["detail-type"])
+    good = True
     if record.kind != "published":
         outcome = record.detail.get("outcome") or record.detail.get("condition") or record.kind
-        what = f"{what} → {outcome}"
-    return Line(record.time, record.source, record.target, what)
+        good = outcome == "delivered"
+        what = f"{what} {outcome}"
+    return Line(record.time, record.source, record.target, what, good)
 
 
-def _execution(record: Record) -> Iterator[Line]:
+def _execution(record: Record, attempts: Counter[str]) -> Iterator[Line]:
     detail = record.detail
     if record.kind == "invocation":
+        attempts[record.target] += 1
+        again = f", try {attempts[record.target]}" if attempts[record.target] > 1 else ""
         error = detail["error"]
-        what = "done"
-        if error:
-            what = f"{words(error['errorType'])}: {error.get('errorMessage', '')}"
-        yield Line(record.time, record.source, record.target, what)
-    elif detail["what"] == "ended" and not record.target:
-        yield Line(record.time, record.source, "", f"execution {str(detail['status']).lower()}")
+        what = words(error["errorType"]) if error else "done"
+        yield Line(record.time, record.source, record.target, what + again, not error)
+    elif detail["what"] == "started":
+        yield Line(record.time, "RunCheckout", record.source, "execution started")
+    elif detail["what"] == "ended":
+        what = f"execution {str(detail['status']).lower()}"
+        good = detail["status"] == "SUCCEEDED"
+        yield Line(record.time, record.source, "RunCheckout", what, good)

@@ -18,7 +18,8 @@ from moto.awslambda.models import lambda_backends
 from rehearsal.assembly import Assembly
 from rehearsal.clock import Clock, Pace, Process, Scheduler
 from rehearsal.delivery.event_bus import EventBus
-from rehearsal.delivery.sqs import QueueMapping, Queues
+from rehearsal.delivery.queues import Queues
+from rehearsal.delivery.sqs import QueueMapping
 from rehearsal.delivery.streams import StreamMapping, Streams
 from rehearsal.environment import AssetFinder, ExecutionEnvironment, OutsideEnvironment, asset_roots
 from rehearsal.errors import RehearsalError

@@ -1,171 +1,198 @@
-"""A small run of the demo: its report repeats, its audit finds what is wrong."""
+"""A small run of the demo: its report repeats, and its audit finds what is wrong."""
 
 import io
 import json
-from collections.abc import Callable
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
-from typer.testing import CliRunner
 
 from demo import scenario
-from demo.books import audit
-from demo.cli import app
-from demo.display import Display
-from demo.evidence import Evidence, gather
-from demo.orders_file import Order, read_orders
+from demo.books import Check, audit
+from demo.display import LiveDisplay
+from demo.ending import show_end
+from demo.evidence import ORDERS, PAYMENTS, PROVIDER, STOCK, Evidence, gather
+from demo.orders_file import OrdersFile, read_orders
 from demo.report import report
 from demo.run import Run, rehearse
 from demo.stock_file import plenty_for
 from rehearsal import Rehearsal
+from stacks.constructs.packaging import PROJECT
 from tests.demo.test_files import HEADER, write
 
+SEED = 7
+WIDTH, HEIGHT = 80, 24
 TOKENS = ["tok_approve", "tok_approve", "tok_decline", "tok_flaky_1", "tok_approve"]
+ROWS = [
+    *(
+        f"o{number},c{number % 7},SKU-{line},{line + 1},{100 * line + 50},EUR,{TOKENS[number % 5]}"
+        for number in range(50)
+        for line in range(number % 4 + 1)
+    ),
+    "late,c1,SKU-0,1,51,EUR,tok_approve",
+    "wrong,c1,SKU-0,none,51,EUR,tok_approve",
+]
+FORGERIES: Mapping[str, tuple[str, str, str]] = {
+    "stock that vanished": (STOCK, "STOCK#SKU-1", "available"),
+    "stock that nobody ordered": (STOCK, "STOCK#SKU-1", "reserved"),
+    "stock that nobody delivered": (STOCK, "STOCK#SKU-1", "received"),
+    "an order whose total was changed": (ORDERS, "ORDER#", "total_minor"),
+    "money that grew": (PAYMENTS, "PAYMENT#", "amount_minor"),
+    "a provider whose book differs": (PROVIDER, "", "amount_minor"),
+}
+
+
+@dataclass
+class Witness:
+    """What is to be seen of one run, before it is taken down."""
+
+    wanted: OrdersFile
+    screen: io.StringIO
+    run: Run | None = None
+    cooked: dict[str, list[Check]] = field(default_factory=dict)
+
+    def conclude(self, shop: Rehearsal, run: Run) -> None:
+        self.run = run
+        for forgery, where in FORGERIES.items():
+            with forged(shop, *where):
+                books = Evidence(accepted=run.evidence.accepted, delivered=run.evidence.delivered)
+                self.cooked[forgery] = audit(gather(shop, books))
+
+    def report(self) -> dict[str, Any]:
+        assert self.run
+        return report(self.run, self.wanted, seed=SEED)
+
+
+@contextmanager
+def forged(shop: Rehearsal, table: str, prefix: str, attribute: str) -> Iterator[None]:
+    """Adds one to a number in an item of a table, and takes it back afterwards."""
+    client, name = shop.client("dynamodb"), shop.physical_id(table)
+    item = next(
+        item
+        for item in client.scan(TableName=name)["Items"]
+        if item["pk"]["S"].startswith(prefix)
+        and attribute in item
+        and item.get("state", item.get("status", {})).get("S") in {None, "authorized", "confirmed"}
+    )
+    altered = {**item, attribute: {"N": str(int(item[attribute]["N"]) + 1)}}
+    client.put_item(TableName=name, Item=altered)
+    yield
+    client.put_item(TableName=name, Item=item)
 
 
 @pytest.fixture(scope="module")
-def orders(tmp_path_factory: pytest.TempPathFactory) -> list[Order]:
-    rows = [
-        f"o{number},c{number % 7},SKU-{line},{line + 1},{100 * line + 50},EUR,{TOKENS[number % 5]}"
-        for number in range(25)
-        for line in range(number % 4 + 1)
-    ]
-    wrong_price = "late,c1,SKU-0,1,51,EUR,tok_approve"
-    return read_orders(write(tmp_path_factory.mktemp("orders"), HEADER, *rows, wrong_price)).orders
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write(tmp_path_factory.mktemp("orders"), HEADER, *ROWS)
 
 
-def run(assembly: Path, orders: list[Order], linger: Callable[[], None] = lambda: None) -> Run:
-    return rehearse(
+@pytest.fixture(scope="module")
+def witness(assembly: Path, file: Path) -> Witness:
+    wanted = read_orders(file)
+    screen = io.StringIO()
+    console = Console(file=screen, width=WIDTH, height=HEIGHT, force_terminal=True)
+    witness = Witness(wanted, screen)
+    rehearse(
         assembly,
-        plenty_for(orders),
-        scenario.plain(orders),
-        seed=7,
-        display=Display(Console(file=io.StringIO())),
-        announce=lambda _: None,
-        linger=linger,
+        plenty_for(wanted.orders),
+        scenario.plain(wanted.orders),
+        seed=SEED,
+        display=LiveDisplay(console),
+        conclude=witness.conclude,
     )
+    return witness
 
 
-def reported(run: Run) -> dict[str, Any]:
-    return report(
-        run.evidence,
-        run.journal,
-        run.checks,
-        invocations=run.tally.invocations,
-        rows_read=0,
-        rows_skipped=0,
-        seconds=0,
-        seed=7,
-    )
+def test_books_of_a_plain_run_balance(witness: Witness) -> None:
+    told = witness.report()
 
-
-def test_same_seed_gives_the_same_report(assembly: Path, orders: list[Order]) -> None:
-    first, second = (json.dumps(reported(run(assembly, orders)), sort_keys=True) for _ in "12")
-
-    assert first == second
-    told = json.loads(first)
+    assert told["faults"] == []
     assert told["balanced"] is True
     assert told["orders"] == {
-        "placed": 25,
+        "placed": 50,
         "refused": 1,
-        "confirmed": 20,
-        "rejected": 5,
+        "confirmed": 40,
+        "rejected": 10,
         "cancelled": 0,
         "pending": 0,
     }
     assert told["refusals"] == {"price_changed": 1}
-    assert told["rejections"] == {"payment_declined": 5}
-    assert told["events"]["OrderConfirmed.v1"] == 20
-    assert told["stock"]["SKU-0"]["reserved"] == 20
-    assert told["money"]["authorized_minor"] > 0
-    assert sum(told["dead_letters"].values()) == 0
-    assert told["invocations"]["Orders/PlaceOrder"] == 26
-
-
-FORGERIES = {
-    "stock that vanished": ("Inventory/Stock/Table", "STOCK#", "STOCK", "available", "1"),
-    "money that was doubled": (
-        "Payments/Payments/Table",
-        "PAYMENT#",
-        "PAYMENT",
-        "amount_minor",
-        "9",
-    ),
-    "a book at the provider that differs": (
-        "Payments/SandboxProvider",
-        "",
-        None,
-        "amount_minor",
-        "9",
-    ),
-    "a price that was changed": ("Orders/Orders/Table", "ORDER#", "ORDER", "total_minor", "9"),
-}
+    assert told["rejections"] == {"payment_declined": 10}
+    assert told["events"]["OrderConfirmed.v1"] == 40
+    assert told["stock"]["SKU-0"]["reserved"] == 40
+    assert told["money"]["refunded_minor"] == 0
+    assert told["money"]["by_currency"] == {
+        "EUR": {"authorized_minor": told["money"]["authorized_minor"], "refunded_minor": 0}
+    }
+    assert set(told["dead_letters"].values()) == {0}
+    assert told["invocations"]["Orders/PlaceOrder"] == 51
+    assert told["rows"] == {"read": len(ROWS), "skipped": 1}
 
 
 @pytest.mark.parametrize("forgery", FORGERIES)
-def test_cooked_books_are_found_out(assembly: Path, orders: list[Order], forgery: str) -> None:
-    table, prefix, sort_key, attribute, value = FORGERIES[forgery]
-    with Rehearsal(assembly) as shop:
-        evidence = Evidence()
-        client = shop.client("dynamodb")
-        shop.invoke(
-            "Inventory/ReceiveStock",
-            {
-                "delivery_id": "d",
-                "items": [
-                    {"sku": "MUG", "quantity": 5, "unit_price_minor": 100, "currency": "EUR"}
-                ],
-            },
-        )
-        shop.run_until_idle()
-        evidence.delivered["MUG"] = 5
-        body = {
-            "currency": "EUR",
-            "lines": [{"sku": "MUG", "quantity": 1, "unit_price_minor": 100}],
-            "shipping_address": {
-                "name": "A",
-                "street": "B",
-                "postal_code": "C",
-                "city": "D",
-                "country": "EE",
-            },
-            "payment_token": "tok_approve",
-        }
-        headers = {"authorization": f"Bearer {shop.token('c')}", "idempotency-key": "k"}
-        order_id = shop.http.request("POST", "/orders", headers=headers, body=body).json()[
-            "order_id"
-        ]
-        evidence.accepted.add(order_id)
-        shop.run_until_idle()
-        key = {"pk": {"S": f"{prefix}{'MUG' if 'STOCK' in prefix else order_id}"}}
-        if sort_key:
-            key["sk"] = {"S": sort_key}
-        client.update_item(
-            TableName=shop.physical_id(table),
-            Key=key,
-            UpdateExpression="SET #attribute = :value",
-            ExpressionAttributeNames={"#attribute": attribute},
-            ExpressionAttributeValues={":value": {"N": value}},
-        )
+def test_cooked_books_are_found_out(witness: Witness, forgery: str) -> None:
+    faults = [fault for check in witness.cooked[forgery] for fault in check.faults]
 
-        checks = audit(gather(shop, evidence))
-
-    assert any(not check.holds for check in checks)
-    assert any(table in fault for check in checks for fault in check.faults)
+    assert any(FORGERIES[forgery][0] in fault for fault in faults)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (["--orders", "missing.csv"], "missing.csv"),
-        (["--report", "/no/such/folder/report.json"], "no report can be written"),
-    ],
-)
-def test_what_cannot_be_run_is_said_before_anything_begins(arguments: list[str], said: str) -> None:
-    result = CliRunner().invoke(app, arguments)
+def test_live_account_fits_the_screen_and_shows_each_hop(witness: Witness) -> None:
+    last = witness.screen.getvalue().rpartition("Orderflow")[2].splitlines()
 
-    assert result.exit_code == 2
-    assert said in result.stderr.replace("\n", "")
-    assert "Traceback" not in result.output
+    assert len(last) < HEIGHT
+    text = "\n".join(last)
+    assert "51 of 51" in text
+    assert "50 confirmed" not in text
+    for hop in ("POST /orders", "orders → bus", "bus → run checkout", "authorize payment"):
+        assert hop in text
+
+
+def test_end_traces_an_order_and_shows_the_verdict(witness: Witness) -> None:
+    console = Console(file=io.StringIO(), width=WIDTH, force_terminal=False)
+    assert witness.run
+
+    show_end(console, witness.run)
+
+    assert isinstance(console.file, io.StringIO)
+    text = console.file.getvalue()
+    assert max(len(line) for line in text.splitlines()) <= WIDTH
+    assert "The way of order" in text
+    assert "payment unavailable" in text
+    assert "payment_declined" in text
+    assert "The books balance" in text
+
+
+def test_command_gives_the_same_report_in_another_process(
+    assembly: Path, file: Path, tmp_path: Path, witness: Witness
+) -> None:
+    """Another hash seed included, and with nobody at a terminal."""
+    program = (
+        "from pathlib import Path; from demo import cli; "
+        f"cli.synthesize = lambda *_, **__: Path({str(assembly)!r}); cli.main()"
+    )
+    output = tmp_path / "report.json"
+    arguments = ["--orders", str(file), "--report", str(output), "--seed", str(SEED)]
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments],
+        cwd=PROJECT,
+        env={**os.environ, "PYTHONHASHSEED": "7", "PYTHONPATH": str(PROJECT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "The books balance" in done.stdout
+    assert "\x1b" not in done.stdout + done.stderr
+    assert f"file.csv, line {len(ROWS) + 1}, quantity: 'none' is not a whole number" in done.stderr
+    told = json.loads(output.read_text())
+    assert told.pop("seconds") > 0
+    expected = witness.report()
+    del expected["seconds"]
+    assert told == expected

@@ -165,24 +165,24 @@ def test_daemons_do_not_keep_a_run_from_being_idle(scheduler: Scheduler) -> None
 
 def test_at_real_pace_virtual_time_does_not_run_ahead() -> None:
     assert _seconds_for(0.2, "real") >= 0.2
-    assert _seconds_for(0.2, "virtual") < 0.15
+    assert _seconds_for(60, "virtual") < 30
 
 
 def test_at_real_pace_time_that_was_lost_is_not_slept_again() -> None:
     """After work that took longer than its virtual time, waits are cut short."""
 
     def work(scheduler: Scheduler) -> None:
-        end = time.monotonic() + 0.2
+        end = time.monotonic() + 0.5
         while time.monotonic() < end:
             pass
-        scheduler.sleep(0.2)
+        scheduler.sleep(0.5)
 
     clock = Clock(START)
     scheduler = Scheduler(clock, pace="real")
     started = time.monotonic()
     scheduler.spawn(work, scheduler)
     scheduler.run_until_idle()
-    assert time.monotonic() - started < 0.35
+    assert time.monotonic() - started < 0.95
 
 
 def test_what_comes_up_during_a_real_wait_is_not_put_off_to_its_end() -> None:
@@ -195,10 +195,10 @@ def test_what_comes_up_during_a_real_wait_is_not_put_off_to_its_end() -> None:
 
     visitor = threading.Timer(0.05, visit)
     visitor.start()
-    scheduler.run_for(0.4)
+    scheduler.run_for(0.8)
     visitor.join()
     assert [round(moment - START.timestamp(), 3) for moment in seen] == [0.1]
-    assert scheduler.now() == START.timestamp() + 0.4
+    assert scheduler.now() == START.timestamp() + 0.8
 
 
 def test_a_start_without_a_time_zone_is_refused() -> None:

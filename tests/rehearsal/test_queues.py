@@ -25,6 +25,8 @@ CONSUMER = """
         return {"batchItemFailures": failures}
 """
 
+ARN_OF_QUEUE = "arn:aws:sqs:eu-central-1:123456789012:queue"
+
 
 def consume(template: Cloud, code: str = CONSUMER, **mapping: Any) -> None:
     template.queue("Dead")
@@ -411,6 +413,28 @@ def test_a_message_older_than_the_retention_period_is_gone(
     shop.run_until_idle()
     assert deliveries(shop) == [(0, "delivered", 1, 0)]
     assert shop.queue_depths()["Shop/Queue"] == 0
+
+
+@pytest.mark.parametrize(
+    ("policy", "admits"),
+    [
+        ({"redrivePermission": "allowAll"}, True),
+        ({"redrivePermission": "denyAll"}, False),
+        ({"redrivePermission": "byQueue", "sourceQueueArns": [ARN_OF_QUEUE]}, True),
+        ({"redrivePermission": "byQueue", "sourceQueueArns": [ARN_OF_QUEUE + "2"]}, False),
+    ],
+)
+def test_a_dead_letter_queue_says_whose_it_is(
+    template: Cloud, rehearse: Rehearse, policy: dict[str, Any], admits: bool
+) -> None:
+    """https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-configure-dead-letter-queue.html"""
+    template.queue("Dead", RedriveAllowPolicy=policy)
+    template.queue("Queue", dead_letters="Dead", QueueName="queue")
+    if admits:
+        assert rehearse().dead_letter_queues() == ["Shop/Dead"]
+    else:
+        with pytest.raises(UnsupportedTemplateError, match=r"Queue .*Shop/Dead does not admit"):
+            rehearse()
 
 
 def test_a_function_slower_than_the_visibility_timeout_is_an_error(

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from lambdas.eventing.consumer import ConsumerSettings
+from lambdas.eventing.event import Event
 from lambdas.eventing.relay import RelaySettings
 from lambdas.eventing.settings import Settings, TableSettings
 from lambdas.inventory import events as inventory_events
@@ -22,7 +23,7 @@ from tests.support.assemblies import Assembly, Resource, nodes
 XRAY_AND_LOGS = re.compile(r"xray:\w+|logs:\w*(LogDeliver\w+|ResourcePolic\w+|DescribeLogGroups)")
 """Actions for which AWS knows no resource."""
 
-PUBLISHED = {
+PUBLISHED: dict[str, tuple[type[Event], ...]] = {
     "Orders": orders_events.PUBLISHED,
     "Inventory": inventory_events.PUBLISHED,
     "Payments": payments_events.PUBLISHED,

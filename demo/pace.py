@@ -1,0 +1,64 @@
+"""The pace: virtual time goes no faster than a clock on the wall, but for waits that are long."""
+
+import threading
+import time
+from collections.abc import Callable
+
+from rehearsal import Rehearsal
+
+_STEP_S = 0.05
+_LONG_STEP_S = 1.0
+_QUIET_S = 2.0
+"""Virtual seconds without any event after which there is nothing to watch: the rest is skipped."""
+
+_monotonic = time.monotonic
+
+
+class Pace:
+    """Runs a rehearsal in short steps, so that somebody can watch, and does not wait for nothing.
+
+    What happens is the same as without it: it decides about the time on the wall only.
+    """
+
+    def __init__(self, shop: Rehearsal) -> None:
+        self._shop = shop
+        self._records = 0
+        self._busy = shop.clock.now()
+        self._start()
+
+    def step(self) -> None:
+        """Runs what is due in the next instant of virtual time."""
+        quiet = self._shop.clock.now() - self._busy > _QUIET_S
+        self._shop.run_for(_LONG_STEP_S if quiet else _STEP_S)
+        if len(self._shop.meter.records) > self._records:
+            self._records = len(self._shop.meter.records)
+            self._busy = self._shop.clock.now()
+        if quiet:
+            self._start()
+        else:
+            self._wait()
+
+    def run_until(self, done: Callable[[], bool], after_each: Callable[[], None]) -> None:
+        """Steps until `done`, calling `after_each` step."""
+        while not done():
+            self.step()
+            after_each()
+
+    def hold(self) -> None:
+        """Goes on with nothing skipped, for whoever looks in or sends something, until Ctrl-C."""
+        self._start()
+        try:
+            while True:
+                self._shop.run_for(_STEP_S)
+                self._wait()
+        except KeyboardInterrupt:
+            return
+
+    def _start(self) -> None:
+        self._origin = self._shop.clock.now() - _monotonic()
+
+    def _wait(self) -> None:
+        ahead = self._shop.clock.now() - _monotonic() - self._origin
+        if ahead > 0:
+            # A pause on the wall: the rehearsal has replaced `time.sleep`.
+            threading.Event().wait(ahead)

@@ -1,0 +1,21 @@
+"""Each test of the stacks looks at the templates of both stages."""
+
+from collections.abc import Mapping
+
+import pytest
+
+from tests.conftest import STAGES
+from tests.support.assemblies import Assembly
+
+
+@pytest.fixture(params=STAGES)
+def stage(request: pytest.FixtureRequest) -> str:
+    """The name of the stage."""
+    name: str = request.param
+    return name
+
+
+@pytest.fixture
+def shop(templates: Mapping[str, Assembly], stage: str) -> Assembly:
+    """The templates of the stage."""
+    return templates[stage]

@@ -1,0 +1,183 @@
+"""Functions: current, traced, logged, told what they read, and allowed what they need."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from lambdas.checkout.settings import Settings as CheckoutSettings
+from lambdas.eventing import relay
+from lambdas.eventing.consumer import Consumer, ConsumerSettings
+from lambdas.eventing.settings import Settings, TableSettings
+from lambdas.payments.settings import Settings as PaymentsSettings
+from stacks.constructs.packaging import PYTHON_VERSION
+from tests.support.assemblies import Assembly, Resource, nodes
+from tests.support.handlers import handler_of
+
+SETTINGS: dict[str, type[Settings]] = {
+    "Checkout": CheckoutSettings,
+    "Inventory": TableSettings,
+    "Orders": TableSettings,
+    "Payments": PaymentsSettings,
+}
+WITHOUT_RESOURCE = {
+    "xray:PutTelemetryRecords",
+    "xray:PutTraceSegments",
+    "xray:GetSamplingRules",
+    "xray:GetSamplingTargets",
+    "logs:CreateLogDelivery",
+    "logs:DeleteLogDelivery",
+    "logs:DescribeLogGroups",
+    "logs:DescribeResourcePolicies",
+    "logs:GetLogDelivery",
+    "logs:ListLogDeliveries",
+    "logs:PutResourcePolicy",
+    "logs:UpdateLogDelivery",
+}
+"""Actions that cannot be limited to a resource.
+
+https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsx-ray.html
+https://docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html
+"""
+
+
+def functions(shop: Assembly) -> list[Resource]:
+    return shop.of_type("AWS::Lambda::Function")
+
+
+def variables(function: Resource) -> dict[str, Any]:
+    found: dict[str, Any] = function.properties["Environment"]["Variables"]
+    return found
+
+
+def settings_of(function: Resource) -> set[str]:
+    """The variables that the handler of a function reads."""
+    handler = handler_of(function)
+    if handler is relay.handler:
+        classes: list[type[Settings]] = [relay.RelaySettings]
+    else:
+        classes = [SETTINGS[function.stack]]
+    if isinstance(handler, Consumer):
+        classes.append(ConsumerSettings)
+    return {field.upper() for cls in classes for field in cls.__struct_fields__}
+
+
+def allowed(shop: Assembly) -> Iterator[tuple[Resource, dict[str, Any]]]:
+    for policy in shop.of_type("AWS::IAM::Policy"):
+        for statement in policy.properties["PolicyDocument"]["Statement"]:
+            if statement["Effect"] == "Allow":
+                yield policy, statement
+
+
+def listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def test_they_run_on_the_current_runtime_and_on_arm(shop: Assembly) -> None:
+    for function in functions(shop):
+        assert function.properties["Runtime"] == f"python{PYTHON_VERSION}", function
+        assert function.properties["Architectures"] == ["arm64"], function
+
+
+def test_they_are_traced(shop: Assembly) -> None:
+    for function in functions(shop):
+        assert function.properties["TracingConfig"] == {"Mode": "Active"}, function
+
+
+def test_each_logs_json_to_a_group_of_its_own_that_forgets(shop: Assembly) -> None:
+    groups = set()
+    for function in functions(shop):
+        logging = function.properties["LoggingConfig"]
+        assert logging["LogFormat"] == "JSON"
+        group = shop.referred(function.stack, logging["LogGroup"])
+        assert group.properties["RetentionInDays"] > 0
+        groups.add((group.stack, group.logical_id))
+    assert len(groups) == len(functions(shop))
+
+
+def test_every_log_group_forgets(shop: Assembly) -> None:
+    for group in shop.of_type("AWS::Logs::LogGroup"):
+        assert group.properties.get("RetentionInDays", 0) > 0, group
+
+
+def test_each_has_a_role_of_its_own(shop: Assembly) -> None:
+    roles = [shop.referred(f.stack, f.properties["Role"]).path for f in functions(shop)]
+    assert len(set(roles)) == len(roles)
+
+
+def test_no_role_has_a_policy_that_aws_manages(shop: Assembly) -> None:
+    for role in shop.of_type("AWS::IAM::Role"):
+        assert "ManagedPolicyArns" not in role.properties, role
+
+
+def test_no_role_may_use_an_action_with_a_wildcard(shop: Assembly) -> None:
+    for policy, statement in allowed(shop):
+        assert not [a for a in listed(statement["Action"]) if "*" in a], policy
+
+
+def test_a_role_may_use_all_resources_only_where_aws_leaves_no_choice(shop: Assembly) -> None:
+    for policy, statement in allowed(shop):
+        wild = [
+            node
+            for resource in listed(statement["Resource"])
+            for node in nodes(resource)
+            if isinstance(node, str) and "*" in node
+        ]
+        if wild:
+            assert set(listed(statement["Action"])) <= WITHOUT_RESOURCE, policy
+
+
+def test_no_role_may_touch_the_table_of_another_context(shop: Assembly) -> None:
+    for policy, statement in allowed(shop):
+        if not any(action.startswith("dynamodb:") for action in listed(statement["Action"])):
+            continue
+        for resource in listed(statement["Resource"]):
+            assert shop.referred(policy.stack, resource).stack == policy.stack, policy
+
+
+def test_each_is_told_what_its_handler_reads_and_nothing_else(shop: Assembly) -> None:
+    for function in functions(shop):
+        told = variables(function).keys() - {"POWERTOOLS_SERVICE_NAME"}
+        assert told == settings_of(function), function
+
+
+def test_what_they_are_told_can_be_read(shop: Assembly) -> None:
+    for function in functions(shop):
+        environ = {name: str(value) for name, value in variables(function).items()}
+        handler = handler_of(function)
+        if handler is relay.handler:
+            relay.RelaySettings.from_environ(environ)
+        else:
+            SETTINGS[function.stack].from_environ(environ)
+
+
+def test_logs_and_metrics_carry_the_name_of_the_context(shop: Assembly) -> None:
+    for function in functions(shop):
+        assert variables(function)["POWERTOOLS_SERVICE_NAME"] == function.stack.lower()
+
+
+def test_each_handler_can_be_called(shop: Assembly) -> None:
+    for function in functions(shop):
+        assert callable(handler_of(function)), function
+
+
+def test_a_function_belongs_to_the_context_of_its_handler(shop: Assembly) -> None:
+    for function in functions(shop):
+        context = function.properties["Handler"].split(".")[1]
+        assert context in {function.stack.lower(), "eventing"}, function
+
+
+def test_only_who_is_named_may_invoke(shop: Assembly) -> None:
+    for permission in shop.of_type("AWS::Lambda::Permission"):
+        assert permission.properties["Principal"] == "apigateway.amazonaws.com", permission
+        assert "SourceArn" in permission.properties, permission
+
+
+def test_errors_and_throttles_of_each_are_alarms(shop: Assembly) -> None:
+    for metric in ("Errors", "Throttles"):
+        watched = {
+            shop.referred(alarm.stack, dimension["Value"]).path
+            for alarm in shop.of_type("AWS::CloudWatch::Alarm")
+            if (alarm.properties["Namespace"], alarm.properties["MetricName"])
+            == ("AWS/Lambda", metric)
+            for dimension in alarm.properties["Dimensions"]
+        }
+        assert watched == {function.path for function in functions(shop)}
