@@ -60,5 +60,9 @@ class Pace:
     def _wait(self) -> None:
         ahead = self._shop.clock.now() - _monotonic() - self._origin
         if ahead > 0:
-            # A pause on the wall: the rehearsal has replaced `time.sleep`.
-            threading.Event().wait(ahead)
+            _pause(ahead)
+
+
+def _pause(seconds: float) -> None:
+    """Waits on the wall; the rehearsal has replaced `time.sleep`."""
+    threading.Event().wait(seconds)

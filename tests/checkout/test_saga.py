@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 
 import pytest
-from hypothesis import given
+from hypothesis import Phase, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
@@ -109,7 +109,7 @@ def test_what_happens_while_a_run_stands_still_leaves_the_order_whole(
             saga.assert_settled()
 
 
-@examples(max_examples=15)
+@examples(max_examples=10, phases=[Phase.generate])
 @given(
     token=st.sampled_from(TOKENS),
     units=st.integers(0, 1),

@@ -19,6 +19,7 @@ class Bus:
     def __init__(self) -> None:
         self.requests: list[list[dict[str, str]]] = []
         self.refused: set[str] = set()
+        self.refusals: list[set[str]] = []
         self.errors: list[Exception] = []
 
     def put_events(self, Entries: Sequence[dict[str, str]]) -> dict[str, Any]:  # noqa: N803
@@ -27,6 +28,7 @@ class Bus:
         if self.errors:
             raise self.errors.pop(0)
         self.requests.append(list(Entries))
+        self.refusals.append(set(self.refused))
         results = [
             {"ErrorCode": "ThrottlingException", "ErrorMessage": "later"}
             if entry["Detail"] in self.refused
@@ -38,7 +40,13 @@ class Bus:
 
     @property
     def details(self) -> list[str]:
-        return [entry["Detail"] for request in self.requests for entry in request]
+        """The details of all entries that the bus took."""
+        return [
+            entry["Detail"]
+            for request, refused in zip(self.requests, self.refusals, strict=True)
+            for entry in request
+            if entry["Detail"] not in refused
+        ]
 
 
 @pytest.fixture

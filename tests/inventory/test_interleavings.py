@@ -84,6 +84,23 @@ class Interleavings(RuleBasedStateMachine):
         self.commits.forget()
         self.let_go.update(cancelled)
 
+    @rule(
+        order_id=order_ids,
+        step=st.sampled_from([Inventory.reserve, Inventory.release]),
+        number=st.integers(1, 3),
+        count=st.integers(1, 3),
+    )
+    def two_runs_meet_and_part_again(
+        self, order_id: str, step: Callable[..., None], number: int, count: int
+    ) -> None:
+        other = self.commits.part_of(lambda: step(self.inventory, order_id), count)
+        self.commits.before(number, other)
+        try:
+            with suppress(StockRefused):
+                step(self.inventory, order_id)
+        finally:
+            self.commits.forget()
+
     @invariant()
     def units_add_up(self) -> None:
         assert self.inventory.balanced()
@@ -116,4 +133,4 @@ class Interleavings(RuleBasedStateMachine):
 
 
 TestInterleavings = Interleavings.TestCase
-TestInterleavings.settings = settings(max_examples=10, stateful_step_count=12)
+TestInterleavings.settings = settings(max_examples=6, stateful_step_count=12)

@@ -298,16 +298,18 @@ class TestLargeOrders:
         assert max(commits.sizes) <= MAX_OPERATIONS
         assert inventory.available() == plenty(items, 3)
         assert len(inventory.table.envelopes(StockReserved)) == 1
+
+    def test_they_give_everything_back(self, inventory: Inventory, commits: Commits) -> None:
+        stocked(inventory, plenty(91))
+        inventory.order(**plenty(91, 2))
+        inventory.reserve()
         inventory.release()
         assert max(commits.sizes) <= MAX_OPERATIONS
-        assert inventory.available() == plenty(items)
+        assert inventory.available() == plenty(91)
         assert len(inventory.table.envelopes(StockReleased)) == 1
 
-    @pytest.mark.parametrize("lacking", ["SKU-089", "SKU-090"])
-    def test_lacking_one_item_they_end_up_with_none(
-        self, inventory: Inventory, lacking: str
-    ) -> None:
-        stock = {**plenty(100), lacking: 1}
+    def test_lacking_one_item_they_end_up_with_none(self, inventory: Inventory) -> None:
+        stock = {**plenty(100), "SKU-095": 1}
         stocked(inventory, stock)
         inventory.order(**plenty(100, 2))
         with pytest.raises(StockRefused, match=r"^out_of_stock$"):
@@ -429,6 +431,29 @@ class TestSeveralTransactions:
         inventory.reserve()
         assert inventory.available() == self.LEFT
         assert len(inventory.table.envelopes(StockReserved)) == 1
+
+    @pytest.mark.parametrize("count", [1, 2, 3])
+    @pytest.mark.parametrize("number", [1, 2, 3])
+    def test_two_runs_that_meet_and_part_again_reserve_once(
+        self, inventory: Inventory, commits: Commits, number: int, count: int
+    ) -> None:
+        commits.before(number, commits.part_of(inventory.reserve, count))
+        inventory.reserve()
+        assert inventory.available() == self.LEFT
+        assert inventory.balanced()
+        assert len(inventory.table.envelopes(StockReserved)) == 1
+
+    @pytest.mark.parametrize("count", [1, 2, 3])
+    @pytest.mark.parametrize("number", [1, 2, 3, 4])
+    def test_two_releases_that_meet_and_part_again_give_back_once(
+        self, inventory: Inventory, commits: Commits, number: int, count: int
+    ) -> None:
+        inventory.reserve()
+        commits.before(number, commits.part_of(inventory.release, count))
+        inventory.release()
+        assert inventory.available() == self.STOCK
+        assert inventory.balanced()
+        assert len(inventory.table.envelopes(StockReleased)) == 1
 
     @pytest.mark.parametrize("number", [2, 3, 4])
     def test_an_item_that_is_sold_out_in_between_refuses_the_order(

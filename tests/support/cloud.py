@@ -112,6 +112,7 @@ class Commits:
         self.sizes: list[int] = []
         """Operations of each commit so far."""
         self._busy = False
+        self._left = 0
         self._before: dict[int, Callable[[], object]] = {}
         self._after: dict[int, Callable[[], object]] = {}
         self._commit = aws.dynamodb().transact_write_items
@@ -130,6 +131,20 @@ class Commits:
         """Has something happen after the commit of this number, counted from now."""
         self._after[self.count + number] = happening
 
+    def part_of(self, step: Callable[[], object], count: int) -> Callable[[], None]:
+        """A happening: another run of a step, which dies after this many commits."""
+
+        def run() -> None:
+            self._left = count
+            try:
+                step()
+            except Crash:
+                pass
+            finally:
+                self._left = 0
+
+        return run
+
     def forget(self) -> None:
         """Takes back what has not happened by now."""
         self._before.clear()
@@ -137,7 +152,11 @@ class Commits:
 
     def _observed(self, **request: Any) -> Any:
         if self._busy:
-            return self._commit(**request)
+            answer = self._commit(**request)
+            self._left -= 1
+            if self._left == 0:
+                raise Crash
+            return answer
         self.sizes.append(len(request["TransactItems"]))
         self._run(self._before.pop(self.count, None))
         answer = self._commit(**request)

@@ -1,0 +1,231 @@
+"""The audit: each way in which books can be wrong is found, and said where."""
+
+from collections.abc import Callable
+from copy import deepcopy
+
+import pytest
+
+from demo.books import audit, authorized
+from demo.evidence import (
+    BusEvent,
+    Evidence,
+    OrderItem,
+    OrderLine,
+    Payment,
+    ProviderEntry,
+    ReservationItem,
+    StockItem,
+    Units,
+)
+
+ENDS = {"sold": "OrderConfirmed.v1", "left": "OrderCancelled.v1", "lost": "OrderRejected.v1"}
+
+
+def order(order_id: str, status: str) -> OrderItem:
+    return OrderItem(order_id, status, "EUR", 500, (OrderLine("MUG", 2, 250),))
+
+
+def event(type_: str, order_id: str) -> BusEvent:
+    data = {"order_id": order_id, "amount_minor": 500, "currency": "EUR"}
+    return BusEvent(f"{type_} of {order_id}", type_, order_id, data)
+
+
+def right_books() -> Evidence:
+    """One order was sold, one cancelled after its payment, one rejected."""
+    events = [
+        *(event("OrderPlaced.v1", order_id) for order_id in ENDS),
+        *(event(end, order_id) for order_id, end in ENDS.items()),
+        event("OrderConfirmed.v1", "left"),
+        event("PaymentRefunded.v1", "left"),
+    ]
+    return Evidence(
+        accepted=set(ENDS),
+        cancelled={"left"},
+        delivered={"MUG": 10},
+        orders={
+            "sold": order("sold", "confirmed"),
+            "left": order("left", "cancelled"),
+            "lost": order("lost", "rejected"),
+        },
+        stock={"MUG": StockItem("STOCK#MUG", 10, 8, 2)},
+        reservations={
+            "sold": ReservationItem("RESERVATION#sold", "reserved", (Units("MUG", 2),)),
+            "left": ReservationItem("RESERVATION#left", "released", (Units("MUG", 2),)),
+        },
+        payments={
+            "sold": Payment("PAYMENT#sold", "authorized", 500, "EUR"),
+            "left": Payment("PAYMENT#left", "cancelled", 500, "EUR"),
+            "lost": Payment("PAYMENT#lost", "declined", 500, "EUR"),
+        },
+        provider={
+            "sold": ProviderEntry("sold", "authorized", 500, "EUR", 1),
+            "left": ProviderEntry("left", "cancelled", 500, "EUR", 1),
+            "lost": ProviderEntry("lost", None, None, None, 1),
+        },
+        committed={each.id: each for each in events},
+        published=events,
+        waiting={"Checkout/RunCheckout/Queue": 0},
+        dead_letters={"Checkout/RunCheckout/DeadLetters": []},
+    )
+
+
+def faults(evidence: Evidence) -> str:
+    return "\n".join(fault for check in audit(evidence) for fault in check.faults)
+
+
+def test_right_books_balance() -> None:
+    assert faults(right_books()) == ""
+
+
+def test_money_is_added_up_by_currency_with_what_was_given_back() -> None:
+    evidence = right_books()
+    evidence.provider["abroad"] = ProviderEntry("abroad", "authorized", 7, "GBP", 1)
+
+    money = authorized(evidence)
+
+    assert money.gross == {"EUR": 1000, "GBP": 7}
+    assert money.refunded == {"EUR": 500}
+
+
+REFUND = {"order_id": "left", "amount_minor": 500, "currency": "EUR"}
+WRONGS: dict[str, tuple[Callable[[Evidence], object], str]] = {
+    "an order that the API accepted is gone": (
+        lambda books: books.accepted.add("gone"),
+        "order gone was accepted by the API but is not in Orders/Orders/Table",
+    ),
+    "an order that the API refused is there": (
+        lambda books: books.accepted.discard("lost"),
+        "order lost is in Orders/Orders/Table, but the API accepted no such order",
+    ),
+    "an order is pending": (
+        lambda books: books.orders.update(sold=order("sold", "placed")),
+        "order sold is still placed",
+    ),
+    "an order that was cancelled is confirmed": (
+        lambda books: books.cancelled.add("sold"),
+        "order sold is confirmed, but was cancelled by the API",
+    ),
+    "stock is gone": (
+        lambda books: books.stock.update(MUG=StockItem("STOCK#MUG", 10, 7, 3)),
+        "MUG: 3 taken, 2 in confirmed orders",
+    ),
+    "stock is taken but not reserved": (
+        lambda books: books.stock.update(MUG=StockItem("STOCK#MUG", 10, 8, 1)),
+        "MUG: 1 reserved, 2 taken",
+    ),
+    "stock is negative": (
+        lambda books: books.stock.update(MUG=StockItem("STOCK#MUG", 1, -1, 2)),
+        "MUG: -1 available, 2 reserved",
+    ),
+    "a delivery counted twice": (
+        lambda books: books.stock.update(MUG=StockItem("STOCK#MUG", 20, 18, 2)),
+        "MUG: 20 received, 10 handed in",
+    ),
+    "an item is in no book": (
+        lambda books: books.stock.clear(),
+        "MUG: 10 handed in, 2 sold, but no stock",
+    ),
+    "a cancelled order holds stock": (
+        lambda books: books.reservations.update(
+            left=ReservationItem("RESERVATION#left", "reserved", ())
+        ),
+        "stock is held for order left, which is not confirmed",
+    ),
+    "a confirmed order holds no stock": (
+        lambda books: books.reservations.pop("sold"),
+        "order sold is confirmed, but no stock is held for it",
+    ),
+    "a release stopped half-way": (
+        lambda books: books.reservations.update(
+            left=ReservationItem("RESERVATION#left", "releasing", ())
+        ),
+        "the reservation of order left is releasing",
+    ),
+    "a confirmed order is not paid": (
+        lambda books: books.payments.pop("sold"),
+        "order sold is confirmed, but no money is held for it",
+    ),
+    "a rejected order is paid": (
+        lambda books: books.payments.update(lost=Payment("PAYMENT#lost", "authorized", 5, "EUR")),
+        "money is held for order lost, which is not confirmed",
+    ),
+    "too much is paid": (
+        lambda books: books.payments.update(sold=Payment("PAYMENT#sold", "authorized", 501, "EUR")),
+        "order sold costs 5.00 EUR, but 5.01 EUR are held",
+    ),
+    "another currency is paid": (
+        lambda books: books.payments.update(sold=Payment("PAYMENT#sold", "authorized", 500, "USD")),
+        "order sold costs 5.00 EUR, but 5.00 USD are held",
+    ),
+    "a payment hangs": (
+        lambda books: books.payments.update(left=Payment("PAYMENT#left", "cancelling", 500, "EUR")),
+        "the payment of order left is cancelling",
+    ),
+    "the provider holds money that the shop does not know of": (
+        lambda books: books.provider.update(lost=ProviderEntry("lost", "authorized", 5, "EUR")),
+        "order lost: the provider holds money, the shop does not",
+    ),
+    "the provider holds none of what the shop believes it does": (
+        lambda books: books.provider.pop("sold"),
+        "order sold: the shop holds money, the provider does not",
+    ),
+    "a refund was told twice": (
+        lambda books: books.committed.update(
+            again=BusEvent("again", "PaymentRefunded.v1", "left", REFUND)
+        ),
+        "refunds of 5.00 EUR, 5.00 EUR were told, but the provider gave back 5.00 EUR",
+    ),
+    "an event never reached the bus": (
+        lambda books: books.published.pop(),
+        "PaymentRefunded.v1 of left was committed, but is not on the bus",
+    ),
+    "an event reached the bus that nobody committed": (
+        lambda books: books.published.append(event("OrderPlaced.v1", "ghost")),
+        "OrderPlaced.v1 of ghost is on the bus, but in no outbox",
+    ),
+    "an order was confirmed twice": (
+        lambda books: publish(books, BusEvent("other", "OrderConfirmed.v1", "sold", {})),
+        "order sold is confirmed, with 2 times OrderConfirmed.v1",
+    ),
+    "a confirmed order was told to be rejected, too": (
+        lambda books: publish(books, event("OrderRejected.v1", "sold")),
+        "order sold is confirmed, with 1 times OrderRejected.v1",
+    ),
+    "a message is left in a queue": (
+        lambda books: books.waiting.update({"Checkout/RunCheckout/Queue": 3}),
+        "3 messages are left in Checkout/RunCheckout/Queue",
+    ),
+    "an item cannot be read": (
+        lambda books: books.unreadable.append("Orders/Orders/Table, ORDER#x: no status"),
+        "ORDER#x: no status",
+    ),
+}
+
+
+def publish(books: Evidence, told: BusEvent) -> None:
+    books.published.append(told)
+    books.committed[told.id] = told
+
+
+@pytest.mark.parametrize("wrong", WRONGS)
+def test_books_that_are_wrong_are_found_out(wrong: str) -> None:
+    cook, said = WRONGS[wrong]
+    evidence = deepcopy(right_books())
+
+    cook(evidence)
+
+    assert said in faults(evidence)
+
+
+def test_event_that_was_delivered_to_the_bus_twice_is_one_event() -> None:
+    evidence = right_books()
+    evidence.published.append(evidence.published[0])
+
+    assert faults(evidence) == ""
+
+
+def test_dead_letters_alone_do_not_unbalance_the_books() -> None:
+    evidence = right_books()
+    evidence.dead_letters["Checkout/RunCheckout/DeadLetters"] = [{"body": "{}", "attributes": {}}]
+
+    assert faults(evidence) == ""

@@ -1,0 +1,80 @@
+"""The pace: as fast as the clock on the wall, and faster where nothing happens."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from demo import pace
+from demo.pace import Pace
+
+
+class Shop:
+    """A rehearsal in which something happens at each of some virtual times."""
+
+    def __init__(self, *due: float) -> None:
+        self.due = sorted(due)
+        self.now = 0.0
+        self.clock = SimpleNamespace(now=lambda: self.now)
+        self.meter: Any = SimpleNamespace(records=[])
+
+    def run_for(self, seconds: float) -> None:
+        self.now += seconds
+        while self.due and self.due[0] <= self.now:
+            self.meter.records.append(self.due.pop(0))
+
+    @property
+    def idle(self) -> bool:
+        return not self.due
+
+
+class Wall:
+    """A clock on the wall that goes on only while somebody waits for it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 100.0
+        monkeypatch.setattr(pace, "_monotonic", lambda: self.now)
+        monkeypatch.setattr(pace, "_pause", self.wait)
+
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.fixture
+def wall(monkeypatch: pytest.MonkeyPatch) -> Wall:
+    return Wall(monkeypatch)
+
+
+def run(shop: Any) -> None:
+    Pace(shop).run_until(lambda: shop.idle, lambda: None)
+
+
+def test_busy_time_takes_as_long_as_on_the_wall(wall: Wall) -> None:
+    run(Shop(*range(1, 11)))
+
+    assert wall.now - 100 == pytest.approx(10, abs=0.1)
+
+
+def test_long_wait_is_skipped(wall: Wall) -> None:
+    shop = Shop(1, 900)
+
+    run(shop)
+
+    assert shop.now >= 900
+    assert wall.now - 100 < 5
+
+
+def test_time_that_work_has_cost_is_made_up_for(
+    wall: Wall, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = Shop(*range(1, 11))
+    slow = shop.run_for
+
+    def run_for(seconds: float) -> None:
+        slow(seconds)
+        wall.now += 0.03
+
+    monkeypatch.setattr(shop, "run_for", run_for)
+    run(shop)
+
+    assert wall.now - 100 == pytest.approx(10, abs=0.1)
