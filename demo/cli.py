@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
@@ -19,13 +20,12 @@ from demo.pace import Pace
 from demo.run import Run, StockNotTaken, rehearse
 from demo.stock_file import StockFile, plenty_for, read_stock
 from rehearsal import Rehearsal, RehearsalError
-from stacks.constructs.packaging import PROJECT, PackagingError
+from stacks.constructs.packaging import PackagingError
 from stacks.synthesis import SynthesisError, synthesize
 
 UNBALANCED, UNUSABLE, INTERRUPTED = 1, 2, 130
 """Exit codes: the books do not balance; nothing could be run as it was asked for; Ctrl-C."""
 
-_ASSEMBLIES = PROJECT / "cdk.out" / "rehearsal"
 _SKIPPED_SHOWN = 20
 _ERRORS = (
     *(PackagingError, RehearsalError, StockNotTaken, SynthesisError, UnusableFile),
@@ -76,8 +76,9 @@ def demo(
         wanted, supplies = _read(orders, stock, display)
         _show_skipped(errors, orders or sample.ORDERS, wanted.skipped)
         _show_skipped(errors, stock or sample.STOCK, supplies.skipped)
-        with display.working(f"Synthesizing the templates of stage {stage}"):
-            assembly = synthesize(stage, _ASSEMBLIES / stage, target="host", validation=False)
+        visits = (
+            scenario.plain(wanted.orders) if orders else scenario.lively(wanted.orders, seed=seed)
+        )
 
         def conclude(shop: Rehearsal, run: Run) -> None:
             show_end(console, run)
@@ -88,15 +89,19 @@ def demo(
                 console.print("The endpoint stays open until Ctrl-C.")
                 Pace(shop).hold()
 
-        run = rehearse(
-            assembly,
-            supplies.items,
-            scenario.plain(wanted.orders) if orders else scenario.lively(wanted.orders, seed=seed),
-            seed=seed,
-            display=display,
-            announce=lambda shop: show_way_in(console, shop),
-            conclude=conclude,
-        )
+        # A directory of its own: another run at the same time must not replace the assembly.
+        with TemporaryDirectory(prefix="orderflow-") as scratch:
+            with display.working(f"Synthesizing the templates of stage {stage}"):
+                assembly = synthesize(stage, Path(scratch), target="host", validation=False)
+            run = rehearse(
+                assembly,
+                supplies.items,
+                visits,
+                seed=seed,
+                display=display,
+                announce=lambda shop: show_way_in(console, shop),
+                conclude=conclude,
+            )
     except _ERRORS as error:
         errors.print(Text(f"error: {error}", "bold red"), soft_wrap=True)
         raise typer.Exit(UNUSABLE) from None
@@ -133,4 +138,5 @@ def _show_skipped(errors: Console, path: Path, skipped: Sequence[Skipped]) -> No
     if skipped:
         hidden = len(skipped) - _SKIPPED_SHOWN
         more = f", {hidden:,} of them not shown" if hidden > 0 else ""
-        errors.print(Text(f"{path.name}: {len(skipped):,} rows skipped{more}", "bold yellow"))
+        rows = "1 row" if len(skipped) == 1 else f"{len(skipped):,} rows"
+        errors.print(Text(f"{path.name}: {rows} skipped{more}", "bold yellow"))
