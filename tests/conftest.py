@@ -1,5 +1,6 @@
 """Fixtures of all tests: the cloud assemblies of a session, and an account in moto for each."""
 
+import gc
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -15,6 +16,10 @@ settings.register_profile("orderflow", derandomize=True, deadline=None, max_exam
 settings.load_profile("orderflow")
 
 STAGES = ("dev", "prod")
+
+# moto and botocore keep some hundred thousand objects: looking through them for cycles after each
+# 700 new ones, as Python does by default, takes a good part of the time.
+gc.set_threshold(50_000, 20, 100)
 
 
 @pytest.fixture(scope="session")
