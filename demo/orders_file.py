@@ -1,6 +1,5 @@
 """Orders from a CSV file: one line a row, rows with the same `order_id` make one order."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -112,11 +111,6 @@ def _contradiction(row: OrderRow, head: OrderRow) -> str | None:
         if getattr(row, column) != getattr(head, column):
             return column
     return None
-
-
-def skus_of(orders: Iterable[Order]) -> set[str]:
-    """Every item that somebody wants."""
-    return {line.sku for order in orders for line in order.lines}
 
 
 def body_of(order: Order) -> dict[str, object]:
