@@ -15,7 +15,6 @@ from tests.rehearsal.cloud import Cloud, arn, ref
 from tests.rehearsal.conftest import Rehearse
 
 ECHO = "def handler(event, context): return event"
-NAMED = "import os\ndef handler(event, context): return os.environ['NAME']"
 
 
 def sub(text: str) -> dict[str, str]:

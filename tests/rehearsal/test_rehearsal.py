@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 import subprocess
@@ -218,8 +219,9 @@ def test_unknown_paths_are_errors(template: Cloud, rehearse: Rehearse) -> None:
 
 
 def test_an_unmodified_client_can_look_in_while_the_rehearsal_runs(
-    chain: Cloud, rehearse: Rehearse
+    chain: Cloud, rehearse: Rehearse, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO, logger="werkzeug")
     shop = rehearse()
     url = shop.serve()
     write(shop, "a")
@@ -237,6 +239,7 @@ print(len(sqs.list_queues()["QueueUrls"]))
 """
     assert _in_a_subprocess(code).splitlines() == ["{'pk': {'S': 'a'}}", "2"]
     assert [message["body"] for message in shop.messages("Shop/Dead")] == ["hello"]
+    assert [record.name for record in caplog.records if record.name == "werkzeug"] == []
 
 
 def test_requests_from_outside_wait_for_the_end_of_a_step(chain: Cloud, rehearse: Rehearse) -> None:

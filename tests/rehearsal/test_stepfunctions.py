@@ -25,7 +25,6 @@ from tests.rehearsal.conftest import Rehearse
 
 REGION = "eu-central-1"
 ROLE = "arn:aws:iam::123456789012:role/machine"
-ERRORS = "https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html"
 START = 1_767_600_000.0
 
 Body = Callable[[Any], Any]

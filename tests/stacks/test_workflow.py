@@ -189,6 +189,24 @@ def test_every_refusal_that_a_task_may_raise_is_caught(
     assert refusals <= {error for state in tasks.values() for error in caught(state)}
 
 
+def test_the_workflow_may_invoke_the_functions_of_its_tasks_and_no_others(
+    shop: Assembly, machine: Resource, tasks: dict[str, dict[str, Any]]
+) -> None:
+    role = shop.referred(machine.stack, machine.properties["RoleArn"])
+    granted = [
+        shop.referred(policy.stack, function).path
+        for policy in shop.of_type("AWS::IAM::Policy")
+        for statement in policy.properties["PolicyDocument"]["Statement"]
+        if statement["Action"] == "lambda:InvokeFunction"
+        and role in (shop.referred(policy.stack, each) for each in policy.properties["Roles"])
+        for function in statement["Resource"]
+    ]
+
+    assert sorted(granted) == sorted(
+        state["Parameters"]["FunctionName"] for state in tasks.values()
+    )
+
+
 def test_tasks_are_functions_of_their_kind(
     shop: Assembly, tasks: dict[str, dict[str, Any]]
 ) -> None:
