@@ -7,9 +7,16 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
-from werkzeug.serving import make_server
+from werkzeug.serving import WSGIRequestHandler, make_server
 
 from rehearsal.clock import Scheduler
+
+
+class _Quiet(WSGIRequestHandler):
+    """Keeps requests out of the terminal: what is shown there is the rehearsal's business."""
+
+    def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002
+        """Say nothing."""
 
 
 class Server:
@@ -23,7 +30,9 @@ class Server:
             with scheduler.guest():
                 return list(application(environ, start))
 
-        self._server = make_server("127.0.0.1", port, between_steps, threaded=True)
+        self._server = make_server(
+            "127.0.0.1", port, between_steps, threaded=True, request_handler=_Quiet
+        )
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()
