@@ -247,6 +247,7 @@ class Scheduler:
         # Guests are other threads, which may touch the state only between two steps.
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
+        self._door = threading.Lock()
 
     # -- time and processes ---------------------------------------------------------------
 
@@ -378,7 +379,7 @@ class Scheduler:
     @contextmanager
     def guest(self) -> Iterator[None]:
         """Let another thread touch the state: never in the middle of a step."""
-        with self._lock:
+        with self._turn():
             yield
             self._changed.notify_all()
 
@@ -391,6 +392,19 @@ class Scheduler:
         return process.done
 
     # -- inner workings -------------------------------------------------------------------
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Hold the lock, taken in turn: a thread that gives it back cannot take it right again.
+
+        Whoever is next stands in the door, and everybody else behind it.
+        """
+        with self._door:
+            self._lock.acquire()
+        try:
+            yield
+        finally:
+            self._lock.release()
 
     @contextmanager
     def _run(self) -> Iterator[None]:
@@ -415,7 +429,7 @@ class Scheduler:
 
     def _step(self, limit: float) -> bool:
         """Run the next thing that is due up to ``limit``; return whether there was one."""
-        with self._lock:
+        with self._turn():
             while True:
                 heap = self._heap
                 while heap and not heap[0][2].live:
