@@ -31,7 +31,7 @@ backbone = Backbone(app, "Backbone", environment=environment, target=target, **i
 platform = backbone.platform
 inventory = Inventory(app, "Inventory", platform=platform, **identity("inventory"))
 payments = Payments(app, "Payments", platform=platform, **identity("payments"))
-orders = Orders(app, "Orders", platform=platform, **identity("orders"))
+orders = Orders(app, "Orders", platform=platform, api=backbone.api, **identity("orders"))
 Checkout(
     app,
     "Checkout",

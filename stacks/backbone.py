@@ -1,4 +1,4 @@
-"""The backbone: the event bus, its archive, its log, and whom alarms notify."""
+"""The backbone: the event bus, its archive, its log, the API, and whom alarms notify."""
 
 from typing import Any
 
@@ -9,6 +9,7 @@ from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
 from constructs import Construct
 
+from stacks.constructs.api import Api
 from stacks.constructs.event_log import EventLog
 from stacks.constructs.packaging import Target
 from stacks.constructs.platform import Platform
@@ -53,6 +54,7 @@ class Backbone(Stack):
             environment=environment, bus=bus, alarm_topic=alarm_topic, target=target
         )
         EventLog(self, "EventLog", platform=self.platform, prefix=SOURCES)
+        self.api = Api(self, "Api", platform=self.platform)
 
 
 def _admit_cloudwatch(topic: sns.Topic, stack: Stack) -> None:

@@ -1,4 +1,4 @@
-"""Orders: the API, the status of each order, and orders' own price list."""
+"""Orders: taking them, the status of each, and orders' own price list."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ from lambdas.orders import (
     place_order,
     reject_order,
 )
-from stacks.constructs.customer_api import CustomerApi
+from stacks.constructs.api import Api
 from stacks.constructs.event_consumer import EventConsumer
 from stacks.constructs.outbox_table import OutboxTable
 from stacks.constructs.platform import Platform
@@ -25,7 +25,9 @@ from stacks.constructs.python_function import Handler, PythonFunction
 class Orders(Stack):
     """Takes orders and owns their life. Offers checkout its two last steps."""
 
-    def __init__(self, scope: Construct, id_: str, *, platform: Platform, **kwargs: Any) -> None:
+    def __init__(
+        self, scope: Construct, id_: str, *, platform: Platform, api: Api, **kwargs: Any
+    ) -> None:
         super().__init__(scope, id_, **kwargs)
         orders = OutboxTable(self, "Orders", platform=platform, publishes=events.PUBLISHED)
 
@@ -48,7 +50,6 @@ class Orders(Stack):
             operations=["PutItem"],
         )
 
-        api = CustomerApi(self, "Api", platform=platform)
         api.route(HttpMethod.POST, "/orders", place)
         api.route(HttpMethod.GET, "/orders/{order_id}", get)
         api.route(HttpMethod.DELETE, "/orders/{order_id}", cancel)

@@ -9,7 +9,14 @@ from botocore.config import Config
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_events import EventBridgeClient
+    from mypy_boto3_kinesis import KinesisClient
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_scheduler import EventBridgeSchedulerClient
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+    from mypy_boto3_sesv2 import SESV2Client
+    from mypy_boto3_sns import SNSClient
     from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_stepfunctions import SFNClient
 
 # A call that hangs must fail while its function still has time to report it: three attempts and
 # the pauses between them (up to 1 and 2 seconds) take 9 seconds at most.
@@ -41,6 +48,41 @@ def events() -> "EventBridgeClient":
     return client("events")  # type: ignore[no-any-return]
 
 
+def kinesis() -> "KinesisClient":
+    """The Kinesis Data Streams client."""
+    return client("kinesis")  # type: ignore[no-any-return]
+
+
+def s3() -> "S3Client":
+    """The S3 client."""
+    return client("s3")  # type: ignore[no-any-return]
+
+
+def scheduler() -> "EventBridgeSchedulerClient":
+    """The EventBridge Scheduler client."""
+    return client("scheduler")  # type: ignore[no-any-return]
+
+
+def secrets() -> "SecretsManagerClient":
+    """The Secrets Manager client."""
+    return client("secretsmanager")  # type: ignore[no-any-return]
+
+
+def ses() -> "SESV2Client":
+    """The SES client."""
+    return client("sesv2")  # type: ignore[no-any-return]
+
+
+def sns() -> "SNSClient":
+    """The SNS client."""
+    return client("sns")  # type: ignore[no-any-return]
+
+
 def sqs() -> "SQSClient":
     """The SQS client."""
     return client("sqs")  # type: ignore[no-any-return]
+
+
+def stepfunctions() -> "SFNClient":
+    """The Step Functions client."""
+    return client("stepfunctions")  # type: ignore[no-any-return]

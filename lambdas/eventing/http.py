@@ -15,6 +15,9 @@ from lambdas.eventing.event import Cause
 
 B = TypeVar("B")
 
+STAFF = "staff"
+"""The group of the user pool whose members work for the shop."""
+
 
 class Problem(Exception):
     """An answer of 4xx: what is wrong, where, and what to do about it."""
@@ -46,9 +49,18 @@ class Request(Cause):
     """An authorized request. `caller` is the token's subject, proven by the authorizer."""
 
     caller: str
+    groups: frozenset[str] = frozenset()
     headers: Mapping[str, str]
     path: Mapping[str, str]
+    query: Mapping[str, str] = field(default_factory=dict)
     body: bytes | str
+
+    def require_staff(self) -> None:
+        """Raises Problem 403 unless the caller works for the shop."""
+        if STAFF not in self.groups:
+            raise Problem(
+                HTTPStatus.FORBIDDEN, "staff_only", f"only members of the group {STAFF!r} may"
+            )
 
     def decode(self, body_type: type[B]) -> B:
         """The body as `body_type`. Raises Problem 400 that says which field is wrong and why."""
@@ -96,7 +108,7 @@ class Endpoint:
         cause = Cause(correlation_id=event["requestContext"]["requestId"])
         with telemetry.tracing(cause, route=event["routeKey"]) as logger:
             try:
-                response = self._answer(_request(event, cause))
+                response = self._answer(self._admit(event, cause))
             except Problem as problem:
                 logger.info("refused", status=problem.status.value, code=problem.code)
                 telemetry.count("RefusedRequests")
@@ -105,23 +117,43 @@ class Endpoint:
                 telemetry.flush()
             return _encode(response.status, response.body, "application/json", response.headers)
 
+    def _admit(self, event: dict[str, Any], cause: Cause) -> Request:
+        """The request of whom the gateway's authorizer let pass."""
+        claims = event["requestContext"]["authorizer"]["jwt"]["claims"]
+        return request_of(
+            event, cause, caller=claims["sub"], groups=_groups(claims.get("cognito:groups", ""))
+        )
+
 
 def endpoint(answer: Callable[[Request], Response]) -> Endpoint:
     """Makes a function of a request the handler of a route."""
     return Endpoint(answer)
 
 
-def _request(event: dict[str, Any], cause: Cause) -> Request:
+def request_of(
+    event: dict[str, Any], cause: Cause, *, caller: str, groups: frozenset[str] = frozenset()
+) -> Request:
+    """What `caller` asks for."""
     body: bytes | str = event.get("body") or ""
     if event.get("isBase64Encoded"):
         body = b64decode(body)
     return Request(
         correlation_id=cause.correlation_id,
-        caller=event["requestContext"]["authorizer"]["jwt"]["claims"]["sub"],
+        caller=caller,
+        groups=groups,
         headers=event.get("headers", {}),
         path=event.get("pathParameters") or {},
+        query=event.get("queryStringParameters") or {},
         body=body,
     )
+
+
+def _groups(claim: str) -> frozenset[str]:
+    """The groups in a token: the gateway writes the list as `[a b]`, and the names have no blanks.
+
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
+    """
+    return frozenset(claim.strip("[]").replace(",", " ").split())
 
 
 def _encode(

@@ -52,6 +52,10 @@ class StockReplenished(ItemEvent, frozen=True, kw_only=True):
     quantity: Annotated[int, Meta(ge=1, description="Units that arrived")]
 
 
+class StockDepleted(ItemEvent, frozen=True, kw_only=True):
+    """The last unit of an item that was for sale is held for an order."""
+
+
 class Reserved(Struct, frozen=True, kw_only=True):
     """Units of one item, held for an order."""
 
@@ -81,4 +85,4 @@ class StockReleased(ReservationEvent, frozen=True, kw_only=True):
     """The units that were held for an order are for sale again."""
 
 
-PUBLISHED = (ItemPriced, StockReplenished, StockReserved, StockReleased)
+PUBLISHED = (ItemPriced, StockReplenished, StockDepleted, StockReserved, StockReleased)

@@ -76,4 +76,10 @@ class OrderCancelled(OrderEvent, frozen=True, kw_only=True):
     customer_id: str
 
 
-PUBLISHED = (OrderPlaced, OrderConfirmed, OrderRejected, OrderCancelled)
+class OrderExpired(OrderEvent, frozen=True, kw_only=True):
+    """Checkout did not come to an end in time. Whoever holds something for it lets go of it."""
+
+    customer_id: str
+
+
+PUBLISHED = (OrderPlaced, OrderConfirmed, OrderRejected, OrderCancelled, OrderExpired)

@@ -1,14 +1,14 @@
 """The log of a bus: which event passed when, about what, caused by what; without its data."""
 
-from aws_cdk import Duration
+from aws_cdk import Fn
 from aws_cdk import aws_events as events
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from stacks.constructs.event_consumer import DELIVERY_ATTEMPTS, DELIVERY_HOURS
 from stacks.constructs.platform import Platform
 from stacks.constructs.queues import DeadLetterQueue
+from stacks.constructs.rule import DELIVERY_AGE, DELIVERY_ATTEMPTS, watch
 
 _LOGGED = {
     "time": "$.detail.time",
@@ -54,7 +54,7 @@ class EventLog(Construct):
                         arn=parking.queue_arn
                     ),
                     retry_policy=events.CfnRule.RetryPolicyProperty(
-                        maximum_event_age_in_seconds=Duration.hours(DELIVERY_HOURS).to_seconds(),
+                        maximum_event_age_in_seconds=DELIVERY_AGE.to_seconds(),
                         maximum_retry_attempts=DELIVERY_ATTEMPTS,
                     ),
                     input_transformer=events.CfnRule.InputTransformerProperty(
@@ -66,6 +66,7 @@ class EventLog(Construct):
                 )
             ],
         )
+        watch(rule, platform=platform, rule_name=Fn.select(2, Fn.split("/", rule.attr_arn)))
         eventbridge = iam.ServicePrincipal("events.amazonaws.com")
         from_the_rule = {"ArnEquals": {"aws:SourceArn": rule.attr_arn}}
         writers = [eventbridge, iam.ServicePrincipal("delivery.logs.amazonaws.com")]

@@ -30,7 +30,18 @@ PYTHON_VERSION = "3.14"
 https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html
 """
 
-AWS_SERVICES = ("dynamodb", "events", "sqs", "stepfunctions")
+AWS_SERVICES = (
+    "dynamodb",
+    "events",
+    "kinesis",
+    "s3",
+    "scheduler",
+    "secretsmanager",
+    "sesv2",
+    "sns",
+    "sqs",
+    "stepfunctions",
+)
 """Services for which handlers make clients: the layer holds botocore's data for these alone."""
 
 # Amazon Linux 2023, under the runtime, has glibc 2.34: both tags run on it.

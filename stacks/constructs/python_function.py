@@ -72,6 +72,7 @@ class PythonFunction(lambda_.Function):
                 **(environment or {}),
             },
         )
+        self.entry = handler
         permit_double_dependency(self)
         acknowledge(
             role,

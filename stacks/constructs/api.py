@@ -1,4 +1,4 @@
-"""An HTTP API for signed-in customers: no route without an authorizer."""
+"""The HTTP API: no route without proof of who calls."""
 
 import json
 from typing import cast
@@ -8,13 +8,16 @@ from aws_cdk import aws_apigatewayv2 as apigateway
 from aws_cdk import aws_apigatewayv2_authorizers as authorizers
 from aws_cdk import aws_apigatewayv2_integrations as integrations
 from aws_cdk import aws_cognito as cognito
-from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
+from aws_cdk.aws_apigatewayv2 import HttpMethod
 from constructs import Construct
 
+from lambdas.eventing.callback import Callback
+from lambdas.eventing.http import STAFF, Endpoint
 from stacks.constructs.acknowledge import SOLUTIONS, acknowledge
 from stacks.constructs.alarm import Alarm
 from stacks.constructs.platform import Platform
+from stacks.constructs.python_function import PythonFunction
 
 _ACCESS_LOG = {
     "requestId": "$context.requestId",
@@ -27,8 +30,12 @@ _ACCESS_LOG = {
 }
 
 
-class CustomerApi(Construct):
-    """An API whose callers prove who they are with a token of the shop's user pool."""
+class Api(Construct):
+    """One API for all contexts; each adds its own routes, in its own stack.
+
+    Customers and staff prove who they are with a token of the shop's user pool. Staff are the
+    members of one of its groups.
+    """
 
     def __init__(self, scope: Construct, id_: str, *, platform: Platform) -> None:
         super().__init__(scope, id_)
@@ -68,14 +75,22 @@ class CustomerApi(Construct):
             prevent_user_existence_errors=True,
             access_token_validity=Duration.hours(1),
         )
+        cognito.CfnUserPoolGroup(
+            self,
+            "Staff",
+            user_pool_id=customers.user_pool_id,
+            group_name=STAFF,
+            description="Who works for the shop",
+        )
+        self._authorizer = authorizers.HttpUserPoolAuthorizer(
+            "Customer", customers, user_pool_clients=[client]
+        )
         self._api = apigateway.HttpApi(
             self,
             "Http",
-            description="What customers call",
+            description="What customers, staff and the shop's partners call",
             create_default_stage=False,
-            default_authorizer=authorizers.HttpUserPoolAuthorizer(
-                "Customer", customers, user_pool_clients=[client]
-            ),
+            default_authorizer=self._authorizer,
         )
         access_log = logs.LogGroup(
             self,
@@ -121,10 +136,34 @@ class CustomerApi(Construct):
         CfnOutput(self, "UserPoolId", value=customers.user_pool_id)
         CfnOutput(self, "UserPoolClientId", value=client.user_pool_client_id)
 
-    def route(self, method: apigateway.HttpMethod, path: str, function: lambda_.IFunction) -> None:
-        """Has `function` answer `method` on `path`, for authorized callers only."""
-        self._api.add_routes(
-            path=path,
-            methods=[method],
-            integration=integrations.HttpLambdaIntegration(function.node.id, function),
+    def route(self, method: HttpMethod, path: str, function: PythonFunction) -> None:
+        """Has `function` answer `method` on `path`, for bearers of a token only."""
+        if type(function.entry) is not Endpoint:
+            raise TypeError(f"{path} needs an @endpoint, not {function.entry!r}")
+        self._add(method, path, function, self._authorizer)
+
+    def callback(self, path: str, function: PythonFunction) -> None:
+        """Has `function` take the POST requests of a partner, who signs each of them.
+
+        The gateway cannot check a signature over the body, so a `Callback` does, before all else.
+        """
+        if not isinstance(function.entry, Callback):
+            raise TypeError(f"{path} needs a @callback, not {function.entry!r}")
+        self._add(HttpMethod.POST, path, function, apigateway.HttpNoneAuthorizer())
+
+    def _add(
+        self,
+        method: HttpMethod,
+        path: str,
+        function: PythonFunction,
+        authorizer: apigateway.IHttpRouteAuthorizer,
+    ) -> None:
+        apigateway.HttpRoute(
+            # In the function's stack: a context adds routes without a change to the API's own.
+            function,
+            "Route",
+            http_api=self._api,
+            route_key=apigateway.HttpRouteKey.with_(path, method),
+            integration=integrations.HttpLambdaIntegration("Integration", function),
+            authorizer=authorizer,
         )

@@ -1,0 +1,1 @@
+"""Analytics: sales and activity, minute by minute."""

@@ -1,0 +1,33 @@
+"""What analytics puts on its stream: what customers look at. None of it is on the bus."""
+
+from typing import Annotated, ClassVar
+
+from msgspec import Meta
+
+from lambdas.eventing.event import Event
+from lambdas.inventory.events import Currency, Minor, Sku
+
+
+class ActivityEvent(Event, frozen=True, kw_only=True):
+    """Base of what a customer does with an item, at the price that they see."""
+
+    source: ClassVar[str] = "orderflow.analytics"
+
+    sku: Sku
+    unit_price_minor: Minor
+    currency: Currency
+
+    @property
+    def subject(self) -> str:
+        """The item's SKU."""
+        return self.sku
+
+
+class ItemViewed(ActivityEvent, frozen=True, kw_only=True):
+    """A customer looked at an item."""
+
+
+class ItemAddedToCart(ActivityEvent, frozen=True, kw_only=True):
+    """A customer put units of an item into the cart."""
+
+    quantity: Annotated[int, Meta(ge=1, le=100_000, description="Units", examples=[2])]

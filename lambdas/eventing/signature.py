@@ -1,0 +1,41 @@
+"""Signatures of HTTP bodies: proof of who sent them, and when."""
+
+import hmac
+import re
+from datetime import datetime
+from hashlib import sha256
+
+HEADER = "orderflow-signature"
+"""`t=<seconds since the epoch>,v1=<hexadecimal HMAC-SHA256 of "t.body">`."""
+
+TOLERANCE_S = 300
+"""How far the clocks of the two sides may be apart, and how long a signed body can be repeated."""
+
+_FORM = re.compile(r"t=(\d{1,12}),v1=([0-9a-f]{64})")
+
+
+class Forged(Exception):
+    """The signature is missing, malformed, too old or too new, or not of this body."""
+
+
+def sign(secret: str, body: bytes, *, at: datetime) -> str:
+    """The value of HEADER for `body`, signed at the aware time `at`."""
+    seconds = str(int(at.timestamp()))
+    return f"t={seconds},v1={_digest(secret, seconds, body)}"
+
+
+def verify(secret: str, body: bytes, signature: str, *, now: datetime) -> None:
+    """Raises Forged unless `signature` is that of `body` and no older than TOLERANCE_S."""
+    found = _FORM.fullmatch(signature)
+    if not found:
+        raise Forged(f"{HEADER}: sign each request, as t=<seconds>,v1=<hexadecimal HMAC>")
+    seconds, digest = found.groups()
+    # In constant time, and before anything else of the signature is believed.
+    if not hmac.compare_digest(digest, _digest(secret, seconds, body)):
+        raise Forged(f"{HEADER}: is not of this body and secret")
+    if abs(now.timestamp() - int(seconds)) > TOLERANCE_S:
+        raise Forged(f"{HEADER}: t is more than {TOLERANCE_S} seconds off")
+
+
+def _digest(secret: str, seconds: str, body: bytes) -> str:
+    return hmac.new(secret.encode(), f"{seconds}.".encode() + body, sha256).hexdigest()

@@ -1,0 +1,1 @@
+"""Notifications: tells customers what happens to their orders, the way they want."""

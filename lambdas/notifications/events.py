@@ -1,0 +1,39 @@
+"""What notifications publishes: messages that are owed to customers."""
+
+from enum import StrEnum
+from typing import Annotated, ClassVar
+
+from msgspec import Meta
+
+from lambdas.eventing.event import Event
+
+
+class Channel(StrEnum):
+    """A way to reach a customer."""
+
+    EMAIL = "email"
+    SMS = "sms"
+    WEBHOOK = "webhook"
+
+
+class NotificationRequested(Event, frozen=True, kw_only=True):
+    """A customer is to be told about an order, on each of these channels.
+
+    It names the customer and no address: those stay in this context.
+    """
+
+    source: ClassVar[str] = "orderflow.notifications"
+
+    order_id: str
+    customer_id: str
+    occasion: Annotated[str, Meta(description="Name of the event to tell of, as in OrderShipped")]
+    facts: Annotated[dict[str, str], Meta(description="What the message's template needs")]
+    channels: Annotated[tuple[Channel, ...], Meta(min_length=1)]
+
+    @property
+    def subject(self) -> str:
+        """The id of the order that the message is about."""
+        return self.order_id
+
+
+PUBLISHED = (NotificationRequested,)

@@ -1,0 +1,1 @@
+"""Returns: takes orders back, with a person's consent."""

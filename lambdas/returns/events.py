@@ -1,0 +1,49 @@
+"""What returns publishes: how an order comes back."""
+
+from typing import Annotated, ClassVar
+
+from msgspec import Meta
+
+from lambdas.eventing.event import Event
+
+Words = Annotated[str, Meta(min_length=1, max_length=500)]
+
+
+class ReturnEvent(Event, frozen=True, kw_only=True):
+    """Base of what happens to the return of an order; each order has one at most."""
+
+    source: ClassVar[str] = "orderflow.returns"
+
+    order_id: str
+    customer_id: str
+
+    @property
+    def subject(self) -> str:
+        """The id of the order that comes back."""
+        return self.order_id
+
+
+class ReturnRequested(ReturnEvent, frozen=True, kw_only=True):
+    """A customer wants to give back an order that was delivered."""
+
+    reason: Words
+
+
+class ReturnDecided(ReturnEvent, frozen=True, kw_only=True):
+    """A person has decided about a return."""
+
+    approved: bool
+    note: Words
+
+
+class OrderReturned(ReturnEvent, frozen=True, kw_only=True):
+    """The customer has the money back, and the units are for sale again."""
+
+
+class ReturnRefused(ReturnEvent, frozen=True, kw_only=True):
+    """The shop does not take the order back."""
+
+    reason: Words
+
+
+PUBLISHED = (ReturnRequested, ReturnDecided, OrderReturned, ReturnRefused)

@@ -1,0 +1,76 @@
+"""A consumer of a queue: buffer, dead-letter queue and function."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from aws_cdk import Duration
+from aws_cdk import aws_lambda_event_sources as sources
+from constructs import Construct
+
+from lambdas.eventing.consumer import Consumer, ConsumerSettings
+from lambdas.eventing.settings import Settings
+from stacks.constructs.acknowledge import SERVERLESS, acknowledge
+from stacks.constructs.outbox_table import OutboxTable
+from stacks.constructs.platform import Platform
+from stacks.constructs.python_function import PythonFunction
+from stacks.constructs.queues import BufferQueue
+
+
+class QueueConsumer(Construct):
+    """A queue whose messages `consumer` handles; who writes to the queue is for others to say.
+
+    The consumer may use its context's `table` by these `operations` of DynamoDB, and gets
+    `settings`, or by default those of the table. `timeout` is for one batch of at most `batch_size`
+    messages, by default 30 seconds.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        platform: Platform,
+        consumer: Consumer[Any],
+        table: OutboxTable | None = None,
+        operations: Sequence[str] = (),
+        settings: Settings | None = None,
+        timeout: Duration | None = None,
+        batch_size: int = 10,
+    ) -> None:
+        super().__init__(scope, id_)
+        timeout = timeout or Duration.seconds(30)
+        self.queue = BufferQueue(
+            self,
+            "Queue",
+            platform=platform,
+            # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
+            visibility_timeout=Duration.seconds(6 * timeout.to_seconds()),
+        )
+        kernel_settings = ConsumerSettings(dead_letter_queue_url=self.queue.parking.queue_url)
+        self.function = PythonFunction(
+            self,
+            "Function",
+            platform=platform,
+            handler=consumer,
+            settings=settings or (table.settings if table else None),
+            environment=kernel_settings.as_environment(),
+            timeout=timeout,
+        )
+        if table:
+            table.allow(self.function, *operations)
+        self.queue.parking.grant_send_messages(self.function)
+        self.function.add_event_source(
+            sources.SqsEventSource(
+                self.queue,
+                batch_size=batch_size,
+                report_batch_item_failures=True,
+                max_concurrency=platform.environment.consumer_concurrency,
+            )
+        )
+        acknowledge(
+            self.function,
+            {
+                f"{SERVERLESS}LambdaEventSourceMappingDestination": "Mappings of SQS queues take "
+                "no destination: the queue's own dead-letter queue is where failures go."
+            },
+        )

@@ -1,0 +1,66 @@
+"""A rule of the bus: one pattern, one target, and alarms for what it fails to deliver."""
+
+from aws_cdk import Duration, Fn
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_events as events
+from constructs import Construct
+
+from stacks.constructs.alarm import Alarm
+from stacks.constructs.platform import Platform
+
+DELIVERY_AGE = Duration.hours(24)
+DELIVERY_ATTEMPTS = 185
+"""What the bus tries at most for one target; both are also EventBridge's own bounds.
+https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-retry-policy.html"""
+
+_METRICS = {
+    "FailedInvocations": "The bus gave up delivering an event to the target.",
+    "InvocationsSentToDlq": "The bus parked an event that it could not deliver.",
+    "InvocationsFailedToBeSentToDlq": "The bus could not even park an event: it is lost.",
+}
+
+
+class Rule(events.Rule):
+    """A rule of the platform's bus. Its target has to bring its bounds and a dead-letter queue."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        platform: Platform,
+        pattern: events.EventPattern,
+        target: events.IRuleTarget,
+    ) -> None:
+        super().__init__(
+            scope, id_, event_bus=platform.bus, event_pattern=pattern, targets=[target]
+        )
+        # The library's `rule_name` is "bus|rule" on a bus that is not the default one:
+        # https://github.com/aws-cloudformation/cloudformation-coverage-roadmap/issues/1949
+        watch(self, platform=platform, rule_name=Fn.select(2, Fn.split("/", self.rule_arn)))
+
+
+def watch(rule: Construct, *, platform: Platform, rule_name: str) -> None:
+    """Raises alarms when the rule of this name fails to deliver.
+
+    https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-monitoring.html
+    """
+    for name, meaning in _METRICS.items():
+        Alarm(
+            rule,
+            name,
+            platform=platform,
+            metric=cloudwatch.Metric(
+                namespace="AWS/Events",
+                metric_name=name,
+                dimensions_map={
+                    "EventBusName": platform.bus.event_bus_name,
+                    "RuleName": rule_name,
+                },
+                statistic="Sum",
+                period=Duration.minutes(5),
+            ),
+            threshold=1,
+            meaning=meaning,
+            page="a-rule-cannot-deliver",
+        )
