@@ -1,4 +1,4 @@
-"""Resource policies: whether a service may do something to a resource.
+"""Policies: whether a service, or a role, may do something to a resource.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
 """
@@ -6,7 +6,7 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-l
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any
 
@@ -26,11 +26,32 @@ def allows(
     ``context`` holds condition keys such as ``aws:SourceArn``. Raises UnsupportedTemplateError
     for a condition operator that is not known.
     """
+    statements = [
+        statement
+        for statement in _list((policy or {}).get("Statement"))
+        if _principal_matches(statement.get("Principal"), service)
+    ]
+    return _decide(statements, action, resource, context)
+
+
+def identity_allows(
+    policies: Iterable[dict[str, Any]], *, action: str, resource: str, context: dict[str, str]
+) -> bool:
+    """Say whether the ``policies`` of a role let it do ``action`` on ``resource``.
+
+    Raises as ``allows`` does.
+    """
+    statements = [part for policy in policies for part in _list(policy.get("Statement"))]
+    return _decide(statements, action, resource, context)
+
+
+def _decide(
+    statements: list[dict[str, Any]], action: str, resource: str, context: dict[str, str]
+) -> bool:
     allowed = False
-    for statement in _list((policy or {}).get("Statement")):
+    for statement in statements:
         if (
-            _principal_matches(statement.get("Principal"), service)
-            and any(_like(action.lower(), a.lower()) for a in _list(statement.get("Action")))
+            any(_like(action.lower(), a.lower()) for a in _list(statement.get("Action")))
             and any(_like(resource, r) for r in _list(statement.get("Resource", resource)))
             and _conditions_hold(statement.get("Condition", {}), context)
         ):
@@ -53,7 +74,7 @@ def _conditions_hold(conditions: dict[str, dict[str, Any]], context: dict[str, s
         compare = _COMPARE.get(operator)
         if compare is None:
             raise UnsupportedTemplateError(
-                f"a resource policy uses the condition operator {operator}, which the rehearsal "
+                f"a policy uses the condition operator {operator}, which the rehearsal "
                 "does not know"
             )
         for key, expected in tests.items():

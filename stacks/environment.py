@@ -24,6 +24,8 @@ class Environment:
     """How many batches of one queue are handled at the same time (at least 2)."""
     requests_per_second: int
     """What the API admits in the long run; bursts may be twice as large."""
+    email_sender: str
+    """The address that customers' e-mail is from; its owner confirms it to SES once."""
     alarm_email: str | None = None
     """Who hears of alarms, besides what subscribes to the topic by itself."""
 
@@ -48,6 +50,7 @@ DEV = Environment(
     keeps_data=False,
     consumer_concurrency=5,
     requests_per_second=50,
+    email_sender="orders@dev.orderflow.example",
 )
 
 PROD = Environment(
@@ -57,6 +60,7 @@ PROD = Environment(
     keeps_data=True,
     consumer_concurrency=50,
     requests_per_second=500,
+    email_sender="orders@orderflow.example",
 )
 
 _ENVIRONMENTS = {environment.name: environment for environment in (DEV, PROD)}
