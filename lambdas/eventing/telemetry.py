@@ -9,8 +9,6 @@ from aws_lambda_powertools.metrics import Metrics, MetricUnit
 
 from lambdas.eventing.event import Cause
 
-_NAMESPACE = "Orderflow"
-
 
 @cache
 def logger() -> Logger:
@@ -20,7 +18,8 @@ def logger() -> Logger:
 
 @cache
 def _metrics() -> Metrics:
-    return Metrics(namespace=_NAMESPACE)
+    """Namespace and service come from the function's environment, too."""
+    return Metrics()
 
 
 @contextmanager

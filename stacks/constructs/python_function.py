@@ -17,6 +17,7 @@ from stacks.constructs.acknowledge import (
     permit_double_dependency,
 )
 from stacks.constructs.alarm import Alarm
+from stacks.constructs.metric import namespace
 from stacks.constructs.packaging import PYTHON_VERSION, function_directory, layer_directory
 from stacks.constructs.platform import Platform
 
@@ -68,6 +69,7 @@ class PythonFunction(lambda_.Function):
             memory_size=512,
             environment={
                 "POWERTOOLS_SERVICE_NAME": Stack.of(scope).node.id.lower(),
+                "POWERTOOLS_METRICS_NAMESPACE": namespace(platform),
                 **(settings.as_environment() if settings else {}),
                 **(environment or {}),
             },

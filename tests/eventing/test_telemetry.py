@@ -54,7 +54,7 @@ def metrics(capsys: pytest.CaptureFixture[str]) -> dict[str, float]:
     for line in capsys.readouterr().out.splitlines():
         record = json.loads(line)
         (directive,) = record["_aws"]["CloudWatchMetrics"]
-        assert directive["Namespace"] == "Orderflow"
+        assert directive["Namespace"] == "Orderflow/test"
         assert record["service"] == "test"
         for metric in directive["Metrics"]:
             sums[metric["Name"]] = sums.get(metric["Name"], 0) + sum(record[metric["Name"]])

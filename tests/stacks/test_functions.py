@@ -135,7 +135,7 @@ def test_no_role_may_touch_the_table_of_another_context(shop: Assembly) -> None:
 
 def test_each_is_told_what_its_handler_reads_and_nothing_else(shop: Assembly) -> None:
     for function in functions(shop):
-        told = variables(function).keys() - {"POWERTOOLS_SERVICE_NAME"}
+        told = {name for name in variables(function) if not name.startswith("POWERTOOLS_")}
         assert told == settings_of(function), function
 
 
@@ -149,9 +149,10 @@ def test_what_they_are_told_can_be_read(shop: Assembly) -> None:
             SETTINGS[function.stack].from_environ(environ)
 
 
-def test_logs_and_metrics_carry_the_name_of_the_context(shop: Assembly) -> None:
+def test_logs_and_metrics_carry_the_name_of_the_context(shop: Assembly, stage: str) -> None:
     for function in functions(shop):
         assert variables(function)["POWERTOOLS_SERVICE_NAME"] == function.stack.lower()
+        assert variables(function)["POWERTOOLS_METRICS_NAMESPACE"] == f"Orderflow/{stage}"
 
 
 def test_each_handler_can_be_called(shop: Assembly) -> None:

@@ -197,6 +197,7 @@ def cloud() -> Iterator[Cloud]:
         monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
         monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
         monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "test")
+        monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "Orderflow/test")
         account = Cloud(monkeypatch)
         monkeypatch.setattr(time, "sleep", account.pauses.append)
         # moto as the rehearsal has it: right in the same ways, and faster in large transactions.

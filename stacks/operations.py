@@ -1,0 +1,172 @@
+"""Operations: one dashboard with every hop of a stage, and alarms on the shop's own figures."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from aws_cdk import Duration, Stack
+from aws_cdk import aws_cloudwatch as cloudwatch
+from cdk_monitoring_constructs import (
+    CustomMetricGroup,
+    DefaultDashboardFactory,
+    MonitoringFacade,
+)
+from constructs import Construct
+
+from stacks.constructs.alarm import Alarm
+from stacks.constructs.metric import service_metric
+from stacks.constructs.platform import Platform
+
+_PERIOD = Duration.minutes(5)
+
+_HOPS: Mapping[str, Mapping[str, Sequence[tuple[str, str, str]]]] = {
+    "Queues": {
+        "Age of the oldest message (s)": [
+            ("AWS/SQS,QueueName", "ApproximateAgeOfOldestMessage", "Maximum")
+        ],
+        "Messages that wait": [
+            ("AWS/SQS,QueueName", "ApproximateNumberOfMessagesVisible", "Maximum")
+        ],
+        "Messages in dead-letter queues": [
+            (
+                "AWS/SQS,QueueName",
+                "ApproximateNumberOfMessagesVisible (DeadLetters OR Unpublished OR Parked)",
+                "Maximum",
+            )
+        ],
+    },
+    "Rules": {
+        "Deliveries": [("AWS/Events,EventBusName,RuleName", "Invocations", "Sum")],
+        "Given up or parked": [
+            ("AWS/Events,EventBusName,RuleName", "FailedInvocations", "Sum"),
+            ("AWS/Events,EventBusName,RuleName", "InvocationsSentToDlq", "Sum"),
+            ("AWS/Events,EventBusName,RuleName", "InvocationsFailedToBeSentToDlq", "Sum"),
+        ],
+        "From ingestion to delivery (ms)": [
+            ("AWS/Events,EventBusName,RuleName", "IngestionToInvocationSuccessLatency", "p99")
+        ],
+    },
+    "Topics and schedules": {
+        "Deliveries": [("AWS/SNS,TopicName", "NumberOfNotificationsDelivered", "Sum")],
+        "Failed or parked": [
+            ("AWS/SNS,TopicName", "NumberOfNotificationsFailed", "Sum"),
+            ("AWS/SNS,TopicName", "NumberOfNotificationsRedrivenToDlq", "Sum"),
+        ],
+        "Schedules dropped": [("AWS/Scheduler,ScheduleGroup", "InvocationDroppedCount", "Sum")],
+    },
+    "Streams": {
+        "Age of the oldest record (ms)": [("AWS/Lambda,FunctionName", "IteratorAge", "Maximum")],
+        "Records in": [("AWS/Kinesis,StreamName", "IncomingRecords", "Sum")],
+        "Writes refused": [("AWS/Kinesis,StreamName", "WriteProvisionedThroughputExceeded", "Sum")],
+    },
+    "Functions": {
+        "Invocations": [("AWS/Lambda,FunctionName", "Invocations", "Sum")],
+        "Errors and throttles": [
+            ("AWS/Lambda,FunctionName", "Errors", "Sum"),
+            ("AWS/Lambda,FunctionName", "Throttles", "Sum"),
+        ],
+        "Duration (ms)": [("AWS/Lambda,FunctionName", "Duration", "p99")],
+    },
+}
+"""Graphs by headline and title: where a metric is, its name and further terms, its statistic."""
+
+
+class Operations(Stack):
+    """Shows a stage as a whole.
+
+    The graphs of the hops search for metrics by the stage's name, with which the names of all its
+    resources begin. So a new consumer is on the dashboard as soon as it is deployed, and no stack
+    has to export anything to this one.
+    """
+
+    def __init__(self, scope: Construct, id_: str, *, platform: Platform, **kwargs: Any) -> None:
+        super().__init__(scope, id_, **kwargs)
+        stage = platform.environment.name
+        dashboard = MonitoringFacade(
+            self,
+            "Monitoring",
+            dashboard_factory=DefaultDashboardFactory(
+                self, "Dashboards", dashboard_name_prefix=f"orderflow-{stage}"
+            ),
+        )
+        dashboard.add_large_header(f"Orderflow, {stage}")
+        self._show(dashboard, "Business", _business(platform))
+        for headline, graphs in _HOPS.items():
+            found = {
+                title: [_search(stage, *search) for search in searches]
+                for title, searches in graphs.items()
+            }
+            self._show(dashboard, headline, found)
+        Alarm(
+            self,
+            "RejectedOrders",
+            platform=platform,
+            metric=cloudwatch.MathExpression(
+                expression="IF(placed >= 20, 100 * rejected / placed, 0)",
+                using_metrics={
+                    "placed": _orders(platform, "OrdersPlaced"),
+                    "rejected": _orders(platform, "OrdersRejected"),
+                },
+                label="Orders rejected (%)",
+                period=_PERIOD,
+            ),
+            threshold=50,
+            periods=3,
+            meaning="More than half of the orders are rejected.",
+            page="orders-are-rejected",
+        )
+        Alarm(
+            self,
+            "SlowCheckout",
+            platform=platform,
+            metric=_orders(platform, "PlacedToConfirmed", "p90"),
+            threshold=60_000,
+            periods=3,
+            meaning="One order in ten waits longer than a minute for its confirmation.",
+            page="orders-wait-for-their-confirmation",
+        )
+
+    def _show(
+        self,
+        dashboard: MonitoringFacade,
+        headline: str,
+        graphs: Mapping[str, Sequence[cloudwatch.Metric | cloudwatch.MathExpression]],
+    ) -> None:
+        dashboard.monitor_custom(
+            human_readable_name=headline,
+            alarm_friendly_name=headline.replace(" ", ""),
+            metric_groups=[
+                CustomMetricGroup(title=title, metrics=list(metrics), graph_widget_width=8)
+                for title, metrics in graphs.items()
+            ],
+        )
+
+
+def _business(platform: Platform) -> dict[str, list[cloudwatch.Metric]]:
+    return {
+        "Orders": [
+            _orders(platform, name)
+            for name in ("OrdersPlaced", "OrdersConfirmed", "OrdersRejected")
+        ],
+        "From placed to confirmed (ms)": [
+            _orders(platform, "PlacedToConfirmed", statistic) for statistic in ("p50", "p99")
+        ],
+    }
+
+
+def _orders(platform: Platform, name: str, statistic: str = "Sum") -> cloudwatch.Metric:
+    return service_metric(platform, context="orders", name=name, statistic=statistic)
+
+
+def _search(stage: str, schema: str, terms: str, statistic: str) -> cloudwatch.MathExpression:
+    """All metrics of a stage's resources that match `terms`, whatever there will be.
+
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/search-expression-syntax.html
+    """
+    name, _, further = terms.partition(" ")
+    query = f'{{{schema}}} MetricName="{name}" orderflow {stage} {further}'.strip()
+    return cloudwatch.MathExpression(
+        expression=f"SEARCH('{query}', '{statistic}', {_PERIOD.to_seconds()})",
+        using_metrics={},
+        label="",
+        period=_PERIOD,
+    )
