@@ -4,14 +4,19 @@ from typing import Any
 
 import aws_cdk as cdk
 
+from stacks.analytics import Analytics
 from stacks.backbone import Backbone
 from stacks.checkout import Checkout
 from stacks.constructs.packaging import Target
 from stacks.environment import environment_named
 from stacks.inventory import Inventory
+from stacks.notifications import Notifications
+from stacks.operations import Operations
 from stacks.orders import Orders
 from stacks.payments import Payments
+from stacks.returns import Returns
 from stacks.review import review
+from stacks.shipping import Shipping
 
 app = cdk.App()
 environment = environment_named(app.node.try_get_context("stage"))
@@ -44,6 +49,22 @@ Checkout(
     reject_order=orders.reject_order,
     **identity("checkout"),
 )
+
+Shipping(app, "Shipping", platform=platform, api=backbone.api, **identity("shipping"))
+Returns(
+    app,
+    "Returns",
+    platform=platform,
+    api=backbone.api,
+    refund_returned_order=payments.refund_returned_order,
+    restock_returned_order=inventory.restock_returned_order,
+    **identity("returns"),
+)
+Notifications(
+    app, "Notifications", platform=platform, api=backbone.api, **identity("notifications")
+)
+Analytics(app, "Analytics", platform=platform, api=backbone.api, **identity("analytics"))
+Operations(app, "Operations", platform=platform, **identity("operations"))
 
 review(app)
 app.synth()

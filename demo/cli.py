@@ -18,8 +18,10 @@ from demo.display import Display, LiveDisplay
 from demo.ending import show_end, show_way_in
 from demo.orders_file import OrdersFile, read_orders
 from demo.pace import Pace
-from demo.run import Run, StockNotTaken, rehearse
+from demo.run import Run, World, rehearse
+from demo.scenario import Visit
 from demo.stock_file import StockFile, plenty_for, read_stock
+from demo.supplier import file_at, files_of
 from rehearsal import Rehearsal, RehearsalError
 from stacks.constructs.packaging import PackagingError
 from stacks.synthesis import SynthesisError, synthesize
@@ -29,7 +31,7 @@ UNBALANCED, UNUSABLE, INTERRUPTED = 1, 2, 130
 
 _SKIPPED_SHOWN = 20
 _ERRORS = (
-    *(PackagingError, RehearsalError, StockNotTaken, SynthesisError, UnusableFile),
+    *(PackagingError, RehearsalError, SynthesisError, UnusableFile),
     reports.UnwritableReport,
 )
 
@@ -98,8 +100,7 @@ def demo(
                 assembly = synthesize(stage, Path(scratch), target="host", validation=False)
             run = rehearse(
                 assembly,
-                supplies.items,
-                visits,
+                _world(supplies, visits, is_sample=orders is None),
                 seed=seed,
                 display=display,
                 announce=lambda shop: show_way_in(console, shop),
@@ -128,6 +129,21 @@ def _read(
         if orders and not stock:
             return wanted, StockFile(plenty_for(wanted.orders), 0, [])
         return wanted, read_stock(stock or sample.STOCK)
+
+
+def _world(supplies: StockFile, visits: Sequence[Visit], *, is_sample: bool) -> World:
+    """Everything goes well with orders of one's own; the sample is more like life."""
+    files = [*files_of(supplies.items)]
+    right = {item.sku: item.quantity for item in supplies.items}
+    if not is_sample:
+        return World(files=files, right=right, visits=visits)
+    return World(
+        files=[file_at(sample.MISTAKES), *files],
+        right={**right, **sample.RIGHT_AMONG_MISTAKES},
+        visits=visits,
+        lost_parcels=3,
+        careless_carrier=True,
+    )
 
 
 def _display(console: Console) -> Display:

@@ -10,11 +10,13 @@ from typing import Any
 from urllib.parse import quote
 
 from demo.orders_file import Order, body_of
+from lambdas.notifications.events import Channel
 from lambdas.orders.domain import order_id_for
 from rehearsal import Rehearsal
 
 _TRIES = 5
 _FIRST_PAUSE_S = 0.2
+_LOOKED_AT = 5
 # What stands in a header as it is; the rest is percent-encoded, since headers take ASCII only.
 _PLAIN = "".join(sorted(set(string.punctuation + " ") - {"%"}))
 
@@ -46,6 +48,12 @@ class Journal:
     """Further requests with the key of an order that is known, by what came of them."""
     breaches: list[str] = field(default_factory=list)
     """Requests that should have been refused, and were not."""
+    preferences: dict[str, Mapping[Channel, str]] = field(default_factory=dict)
+    """Where each customer wants to be told, by channel."""
+    activity: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """What customers looked at and put into their carts: kind and SKU."""
+    returns: set[str] = field(default_factory=set)
+    """Orders that their customers want to give back, and the shop took that down."""
 
     def placed(self, answer: Answer) -> bool:
         """Notes the answer to a request to place an order; True if the order stands then."""
@@ -116,6 +124,41 @@ class Customers:
             self.journal.cancelled.add(order_id)
         return answer.status == 200
 
+    def prefer(self, customer_id: str, wishes: Mapping[Channel, str]) -> None:
+        """Says how the customer wants to be told."""
+        fields = {Channel.EMAIL: "address", Channel.SMS: "phone", Channel.WEBHOOK: "url"}
+        body = {channel.value: {fields[channel]: wishes[channel]} for channel in wishes}
+        if self._send("PUT", "/preferences", customer_id, body=body).status == 200:
+            self.journal.preferences[customer_id] = wishes
+
+    def browse(self, order: Order) -> None:
+        """Looks at the first items of what will be an order, and puts them into the cart."""
+        acts = [
+            {
+                "activity_id": f"{key_of(order)}-{kind}-{number}",
+                "kind": kind,
+                "sku": line.sku,
+                "unit_price_minor": line.unit_price_minor,
+                "currency": order.currency,
+                **({"quantity": line.quantity} if kind == "added_to_cart" else {}),
+            }
+            for number, line in enumerate(order.lines[:_LOOKED_AT])
+            for kind in ("viewed", "added_to_cart")
+        ]
+        body = {"activities": acts}
+        if self._send("POST", "/activity", order.customer_id, body=body).status == 202:
+            self.journal.activity.update((str(act["kind"]), str(act["sku"])) for act in acts)
+
+    def give_back(self, order: Order) -> None:
+        """Asks to give a delivered order back."""
+        order_id = shop_id_of(order)
+        body = {"reason": "it is not what I thought"}
+        answer = self._ask(
+            "POST", f"/orders/{order_id}/returns", order.customer_id, order_id, body=body
+        )
+        if answer.status == 202:
+            self.journal.returns.add(order_id)
+
     def pry(self, order: Order, *, caller: str | None) -> None:
         """Looks at an order and tries to cancel it, as somebody else or as nobody."""
         order_id = shop_id_of(order)
@@ -133,8 +176,9 @@ class Customers:
         code = None
         if response.status >= 400:
             code = _problem(response.body).get("code")
+        asked = f"{method} return" if path.endswith("/returns") else method
         answer = Answer(
-            self.shop.clock.now(), caller or "nobody", method, order_id, response.status, code
+            self.shop.clock.now(), caller or "nobody", asked, order_id, response.status, code
         )
         self.journal.answers.append(answer)
         if self._on_answer:
@@ -147,7 +191,7 @@ class Customers:
         path: str,
         caller: str | None,
         headers: Mapping[str, str] | None = None,
-        body: dict[str, object] | None = None,
+        body: Mapping[str, object] | None = None,
     ) -> Any:
         """Asks again, as a good client does, after growing pauses when the shop cannot answer."""
         headers = dict(headers or {})

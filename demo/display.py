@@ -16,7 +16,10 @@ from demo.tally import HOPS, Hop, Tally
 from rehearsal import Rehearsal
 
 COLOURS = {
-    "confirmed": "green",
+    "delivered": "green",
+    "confirmed": "cyan",
+    "returned": "bright_magenta",
+    "expired": "bright_yellow",
     "rejected": "yellow",
     "cancelled": "magenta",
     "refused": "red",

@@ -1,20 +1,26 @@
 """The evidence for the books: what each table, the bus, the queues and the customers tell."""
 
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
 from lambdas.eventing.attributes import Item, from_attributes
+from lambdas.notifications.events import Channel
 from rehearsal import Rehearsal
 
 ORDERS = "Orders/Orders/Table"
 STOCK = "Inventory/Stock/Table"
 PAYMENTS = "Payments/Payments/Table"
 PROVIDER = "Payments/SandboxProvider"
-TABLES = (ORDERS, STOCK, PAYMENTS, PROVIDER)
+SHIPMENTS = "Shipping/Shipments/Table"
+CARRIER = "Shipping/SandboxCarrier"
+RETURNS = "Returns/Returns/Table"
+NOTIFICATIONS = "Notifications/Notifications/Table"
+SALES = "Analytics/Sales/Table"
+TABLES = (ORDERS, STOCK, PAYMENTS, PROVIDER, SHIPMENTS, CARRIER, RETURNS, NOTIFICATIONS)
 
 # The books have types of their own, with no rules in them: what is wrong in a table has to be read
 # before it can be found.
@@ -118,13 +124,37 @@ class Evidence:
     """Orders that it may have taken, since it gave no proper answer."""
     cancelled: set[str] = field(default_factory=set)
     """Orders that it said are cancelled."""
-    delivered: dict[str, int] = field(default_factory=dict)
-    """Units of each item that were handed in."""
+    handed_in: dict[str, int] = field(default_factory=dict)
+    """Units of each item in the suppliers' files, as far as their rows are right."""
+    files: int = 0
+    rows: int = 0
+    """Files that suppliers handed in, and their rows, headers left out."""
+    wanted_back: set[str] = field(default_factory=set)
+    """Orders whose return a customer asked for, and the API took down."""
+    decided: dict[str, bool] = field(default_factory=dict)
+    """Returns that the staff decided about: whether it approved."""
+    preferences: dict[str, Mapping[Channel, str]] = field(default_factory=dict)
+    """Addresses at which each customer wants to be told."""
+    activity: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """What customers looked at and put into carts, by kind and SKU."""
     orders: dict[str, OrderItem] = field(default_factory=dict)
     stock: dict[str, StockItem] = field(default_factory=dict)
     reservations: dict[str, ReservationItem] = field(default_factory=dict)
     payments: dict[str, Payment] = field(default_factory=dict)
     provider: dict[str, ProviderEntry] = field(default_factory=dict)
+    shipments: dict[str, str] = field(default_factory=dict)
+    """The state of each order's shipment."""
+    parcels: dict[str, str] = field(default_factory=dict)
+    """The state of each parcel in the carrier's own book."""
+    sent: dict[Channel, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    """Messages that arrived outside, by address."""
+    sold_units: Counter[tuple[str, str]] = field(default_factory=Counter)
+    sold_for: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """What `GET /sales` says: units, and minor units, by SKU and currency."""
+    counted_activity: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """What it says of views and carts, by kind and SKU."""
+    reports: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """What the shop said of each file, by the report's key."""
     committed: dict[str, BusEvent] = field(default_factory=dict)
     """Events in the outboxes."""
     published: list[BusEvent] = field(default_factory=list)
@@ -182,6 +212,10 @@ class _Reader:
         elif (table, kind) == (PAYMENTS, "payment"):
             payment = msgspec.convert(item, Payment)
             evidence.payments[_id(payment.pk)] = payment
+        elif (table, kind) == (SHIPMENTS, "shipment"):
+            evidence.shipments[_id(item["pk"])] = item["state"]
+        elif table == CARRIER:
+            evidence.parcels[item["pk"]] = item["status"]
         elif table == PROVIDER:
             entry = msgspec.convert({**item, "state": item.get("status")}, ProviderEntry)
             evidence.provider[entry.pk] = entry

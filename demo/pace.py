@@ -3,11 +3,13 @@
 import threading
 import time
 from collections.abc import Callable
+from datetime import timedelta
 
 from rehearsal import Rehearsal
 
 _STEP_S = 0.05
 _LONG_STEP_S = 1.0
+_HOUR_S = 3600.0
 _QUIET_S = 2.0
 """Virtual seconds without any event after which there is nothing to watch: the rest is skipped."""
 
@@ -43,6 +45,14 @@ class Pace:
         while not done():
             self.step()
             after_each()
+
+    def skip(self, duration: timedelta, after_each: Callable[[], None]) -> None:
+        """Lets `duration` of virtual time pass without waiting for it, an hour at a time."""
+        end = self._shop.clock.now() + duration.total_seconds()
+        while self._shop.clock.now() < end:
+            self._shop.run_for(min(_HOUR_S, end - self._shop.clock.now()))
+            after_each()
+        self._start()
 
     def hold(self) -> None:
         """Goes on with nothing skipped, for whoever looks in or sends something, until Ctrl-C."""

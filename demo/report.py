@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from demo.books import authorized
+from demo.books.orders import STANDING
 from demo.orders_file import OrdersFile
 from demo.run import Run
 
@@ -38,10 +39,23 @@ def report(run: Run, wanted: OrdersFile, *, seed: int) -> dict[str, Any]:
         "orders": {
             "placed": len(orders),
             "refused": run.refusals.total(),
-            "confirmed": statuses["confirmed"],
+            "confirmed": sum(statuses[status] for status in (*STANDING, "returned")),
             "rejected": statuses["rejected"],
             "cancelled": statuses["cancelled"],
+            "expired": statuses["expired"],
             "pending": statuses["placed"],
+        },
+        "statuses": dict(statuses),
+        "parcels": dict(Counter(evidence.shipments.values())),
+        "returns": {
+            "approved": sum(evidence.decided.values()),
+            "refused": len(evidence.decided) - sum(evidence.decided.values()),
+        },
+        "messages": {channel.value: sent.total() for channel, sent in evidence.sent.items()},
+        "sales": {
+            "units": evidence.sold_units.total(),
+            "revenue_minor": evidence.sold_for.total(),
+            "activity": evidence.counted_activity.total(),
         },
         "refusals": dict(run.refusals),
         "rejections": dict(evidence.rejections()),

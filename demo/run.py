@@ -2,29 +2,48 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from demo.books import Check, audit
+from demo.carrier import Carrier
 from demo.customers import Answer, Customers, Journal, shop_id_of
 from demo.display import Display
 from demo.evidence import Evidence, gather
 from demo.pace import Pace
-from demo.scenario import Visit, open_doors
-from demo.stock_file import deliveries
+from demo.partner import Partner
+from demo.scenario import Visit, open_doors, wishes_of
+from demo.staff import Staff
 from demo.story import Stories
+from demo.supplier import File, hand_in, reports
 from demo.tally import Tally
-from lambdas.inventory.domain import ReceivedItem
+from lambdas.notifications.events import Channel
 from rehearsal import Record, Rehearsal
 
 ARRIVALS_PER_SECOND = 50.0
-_RECEIVE_STOCK = "Inventory/ReceiveStock"
 _LONGEST_S = 2 * 86_400
 """Virtual seconds after which nothing more is waited for: longer than any retry goes on."""
 
+_OVERDUE_AFTER = timedelta(days=6)
+"""Longer than the carrier has for a parcel."""
+
 _monotonic = time.monotonic
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    """What suppliers hand in, who comes, and how reliable the carrier is."""
+
+    files: Sequence[File]
+    """What suppliers hand in."""
+    right: Mapping[str, int]
+    """Units of each item in the right rows of those files."""
+    visits: Sequence[Visit]
+    lost_parcels: int = 0
+    careless_carrier: bool = False
 
 
 @dataclass
@@ -54,72 +73,82 @@ class Run:
         )
 
 
-class StockNotTaken(Exception):
-    """Inventory did not take the stock in."""
-
-
 def rehearse(
     assembly: Path,
-    items: Sequence[ReceivedItem],
-    visits: Sequence[Visit],
+    world: World,
     *,
     seed: int,
     display: Display,
     announce: Callable[[Rehearsal], None] = lambda _: None,
     conclude: Callable[[Rehearsal, Run], None] = lambda _, __: None,
 ) -> Run:
-    """Runs the synthesized application for these customers.
+    """Runs the synthesized application for this world.
 
-    `announce` is called when it stands, `conclude` at the end, before it is taken down. Raises
-    StockNotTaken.
+    `announce` is called when it stands, `conclude` at the end, before it is taken down.
     """
     started = _monotonic()
+    visits = world.visits
     stories = Stories({shop_id_of(visit.order): visit.order.order_id for visit in visits})
     tally, journal = Tally(), Journal()
-
-    def seen(record: Record) -> None:
-        tally.seen(record)
-        stories.seen(record)
 
     def heard(answer: Answer) -> None:
         tally.heard(answer)
         stories.heard(answer)
 
     with ExitStack() as stack:
+        listeners: list[Callable[[Record], None]] = [tally.seen, stories.seen]
+
+        def seen(record: Record) -> None:
+            for listener in listeners:
+                listener(record)
+
         with display.working("Creating the resources of the templates"):
             shop = stack.enter_context(Rehearsal(assembly, seed=seed, on_record=seen))
         announce(shop)
         customers = Customers(shop, journal, seed=seed, on_answer=heard)
+        carrier = Carrier(shop, seed=seed, lost=world.lost_parcels, careless=world.careless_carrier)
+        staff, partner = Staff(shop), Partner(shop)
+        listeners += [carrier.seen, staff.seen]
+        partner.open()
+        opened = datetime.now(UTC)
         with display.watching(shop, tally, stories, len(visits)):
             pace = Pace(shop)
-            _take_in(shop, items, pace, display)
+            _take_in(shop, world.files, pace, display)
             _serve(customers, visits, seed, pace, display)
+            if world.lost_parcels:
+                _let_days_pass(pace, display)
         evidence = Evidence(
             accepted=journal.accepted,
             unanswered=journal.unanswered,
             cancelled=journal.cancelled,
-            delivered={item.sku: item.quantity for item in items},
+            handed_in=dict(world.right),
+            files=len(world.files),
+            rows=sum(file.rows for file in world.files),
+            reports=reports(shop),
+            wanted_back=journal.returns,
+            decided=staff.decided,
+            preferences=journal.preferences,
+            activity=journal.activity,
         )
-        checks = [_sent(visits, journal), *audit(gather(shop, evidence)), _private(journal)]
+        _ask_outside(evidence, shop, partner)
+        _ask_for_sales(evidence, staff, opened)
+        checks = [
+            _sent(visits, journal),
+            *audit(gather(shop, evidence)),
+            _private(journal, carrier),
+        ]
         seconds = _monotonic() - started
         run = Run(evidence, checks, journal, tally, stories, seconds, shop.meter.records)
         conclude(shop, run)
         return run
 
 
-def _take_in(shop: Rehearsal, items: Sequence[ReceivedItem], pace: Pace, display: Display) -> None:
-    """Hands the stock in, and waits until orders' price list has heard of it."""
-    display.phase("stock and prices come in")
-    receiving = shop.spawn(_deliver, shop, items, name="supplier")
+def _take_in(shop: Rehearsal, files: Sequence[File], pace: Pace, display: Display) -> None:
+    """Has suppliers hand in their files, and waits until orders' price list has heard of it."""
+    display.phase("suppliers' files come in")
+    handing_in = shop.spawn(hand_in, shop, files, name="supplier")
     pace.run_until(lambda: shop.scheduler.idle, display.tick)
-    receiving.result()
-
-
-def _deliver(shop: Rehearsal, items: Sequence[ReceivedItem]) -> None:
-    for delivery in deliveries(items):
-        result = shop.invoke(_RECEIVE_STOCK, delivery)
-        if result.function_error:
-            raise StockNotTaken(f"{_RECEIVE_STOCK} failed: {result.payload}")
+    handing_in.result()
 
 
 def _serve(
@@ -127,6 +156,10 @@ def _serve(
 ) -> None:
     """Lets the customers in, and waits until everything has come to its end."""
     scheduler = customers.shop.scheduler
+    display.phase("customers say how to reach them")
+    asking = customers.shop.spawn(_prefer, customers, visits, name="preferences")
+    pace.run_until(lambda: asking.done, display.tick)
+    asking.result()
     display.phase("customers come")
     door, processes = open_doors(customers, visits, per_second=ARRIVALS_PER_SECOND, seed=seed)
     pace.run_until(lambda: door.done, display.tick)
@@ -150,8 +183,39 @@ def _sent(visits: Sequence[Visit], journal: Journal) -> Check:
     return Check("Orders sent", f"{len(sent):,}", figures, tuple(faults))
 
 
-def _private(journal: Journal) -> Check:
-    asked = sum(answer.status in {401, 404} for answer in journal.answers)
-    return Check(
-        "Others' orders", f"{asked:,} looks refused", "all of them", tuple(journal.breaches)
+def _prefer(customers: Customers, visits: Sequence[Visit]) -> None:
+    for customer_id in dict.fromkeys(visit.order.customer_id for visit in visits):
+        if wishes := wishes_of(customer_id):
+            customers.prefer(customer_id, wishes)
+
+
+def _let_days_pass(pace: Pace, display: Display) -> None:
+    """Skips the days until a parcel that did not come is missed."""
+    display.phase("days go by")
+    pace.skip(_OVERDUE_AFTER, display.tick)
+
+
+def _ask_outside(evidence: Evidence, shop: Rehearsal, partner: Partner) -> None:
+    """Counts the messages where they arrived."""
+    evidence.sent[Channel.EMAIL].update(
+        address for mail in shop.sent_email for address in mail.to_addresses
     )
+    evidence.sent[Channel.SMS].update(sms.phone_number for sms in shop.sent_sms)
+    evidence.sent[Channel.WEBHOOK].update(partner.received.values())
+
+
+def _ask_for_sales(evidence: Evidence, staff: Staff, opened: datetime) -> None:
+    """Reads the sales as the shop's staff sees them."""
+    for row in staff.sales(opened, opened + timedelta(hours=23)):
+        sku, currency = row["sku"], row["currency"]
+        evidence.sold_units[sku, currency] += row["units"]
+        evidence.sold_for[sku, currency] += row["revenue_minor"]
+        evidence.counted_activity["viewed", sku] += row["viewed"]
+        evidence.counted_activity["added_to_cart", sku] += row["added_to_cart"]
+
+
+def _private(journal: Journal, carrier: Carrier) -> Check:
+    asked = sum(answer.status in {401, 404} for answer in journal.answers)
+    breaches = (*journal.breaches, *carrier.forgeries)
+    looks = f"{asked:,} looks and {carrier.answers[401]:,} forged call-backs refused"
+    return Check("Others' orders", looks, "all of them", breaches)

@@ -1,18 +1,22 @@
 """Who does what, and when: customers come one by one, and in the sample some are fickle."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, replace
 from itertools import islice
 from random import Random
+from zlib import crc32
 
 from demo.customers import Customers
 from demo.orders_file import Order
+from demo.partner import PARTNER
+from lambdas.notifications.events import Channel
 from rehearsal import Process
 
 Behaviour = Callable[[Customers, Order], object]
 
 _LOOK_AGAIN_S = 0.5
-_LOOKS = 40
+_LOOKS = 60
+_CLOSED = {"rejected", "cancelled", "expired", "returned"}
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,12 @@ class Visit:
 def place(customers: Customers, order: Order) -> None:
     """What nearly everybody does."""
     customers.place(order)
+
+
+def give_back(customers: Customers, order: Order) -> None:
+    """Waits for the parcel, and does not like what is in it."""
+    if customers.place(order) and _seen(customers, order, {"delivered"}):
+        customers.give_back(order)
 
 
 def place_impatiently(customers: Customers, order: Order) -> None:
@@ -57,7 +67,7 @@ def cancel_at_once(customers: Customers, order: Order) -> None:
 
 def cancel_when_confirmed(customers: Customers, order: Order) -> bool:
     """Looks until the order is confirmed, and cancels then; True if it did."""
-    if not customers.place(order) or _settled(customers, order) != "confirmed":
+    if not customers.place(order) or not _seen(customers, order, {"confirmed", "shipped"}):
         return False
     return customers.cancel(order)
 
@@ -83,8 +93,22 @@ _SAMPLE: tuple[tuple[int, Behaviour], ...] = (
     (6, cancel_when_confirmed),
     (2, cancel_twice),
     (2, place_and_be_spied_on),
+    (9, give_back),
 )
 """How many customers of the sample behave in some other way than plainly."""
+
+
+def wishes_of(customer_id: str) -> dict[Channel, str]:
+    """How a customer wants to be told: half of them by e-mail, some otherwise, some not at all."""
+    number = crc32(customer_id.encode())
+    wishes = {}
+    if number % 2:
+        wishes[Channel.EMAIL] = f"customer-{number}@example.com"
+    if number % 5 == 0:
+        wishes[Channel.SMS] = f"+4915{number:010}"
+    if number % 7 == 0:
+        wishes[Channel.WEBHOOK] = f"https://{PARTNER}/orders/{number}"
+    return wishes
 
 
 def plain(orders: Sequence[Order]) -> list[Visit]:
@@ -131,10 +155,13 @@ def open_doors(
     return shop.spawn(let_in, name="door"), processes
 
 
-def _settled(customers: Customers, order: Order) -> str | None:
+def _seen(customers: Customers, order: Order, wanted: Set[str]) -> bool:
+    """Looks again and again; True when the order is as wanted, False if it is not to be."""
     for _ in range(_LOOKS):
         customers.shop.scheduler.sleep(_LOOK_AGAIN_S)
         status = customers.status(order)
-        if status != "placed":
-            return status
-    return None
+        if status in wanted:
+            return True
+        if status in _CLOSED:
+            return False
+    return False

@@ -1,11 +1,10 @@
 """Stock and prices: from a CSV file, or plenty of whatever the orders want."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta
@@ -19,7 +18,6 @@ MAX_UNITS = 10**9
 """Units of one item that inventory takes at once."""
 
 _PLENTY = 10_000
-_MOST_ITEMS = 500
 
 
 class StockRow(Row, frozen=True):
@@ -91,15 +89,6 @@ def plenty_for(orders: Iterable[Order]) -> list[ReceivedItem]:
         msgspec.structs.replace(item, quantity=min(MAX_UNITS, max(_PLENTY, 2 * wanted[sku])))
         for sku, item in items.items()
     ]
-
-
-def deliveries(items: Sequence[ReceivedItem]) -> Iterator[dict[str, Any]]:
-    """The items as inventory takes them in: in deliveries of a bounded size."""
-    rest = iter(items)
-    number = 0
-    while part := list(islice(rest, _MOST_ITEMS)):
-        number += 1
-        yield {"delivery_id": f"delivery-{number}", "items": msgspec.to_builtins(part)}
 
 
 def _item(row: StockRow, quantity: int) -> ReceivedItem:

@@ -15,8 +15,14 @@ ENDS = {
     "OrderConfirmed.v1": "confirmed",
     "OrderRejected.v1": "rejected",
     "OrderCancelled.v1": "cancelled",
+    "OrderExpired.v1": "expired",
+    "OrderDelivered.v1": "delivered",
+    "OrderReturned.v1": "returned",
 }
 """The status to which an event brings its order."""
+
+_UNTOLD = {"NotificationRequested.v1", "OrderShipped.v1", "ReturnDecided.v1"}
+"""Events that say nothing new about an order: others come right before or after them."""
 
 _LARGE = 90
 _NEXT_WORD = re.compile(r"(?<!^)(?=[A-Z])")
@@ -94,9 +100,9 @@ class Stories:
     def _published(self, event: dict[str, Any]) -> None:
         envelope = event["detail"]
         data = envelope["data"]
-        if "order_id" not in data:
-            return
         type_ = event["detail-type"]
+        if "order_id" not in data or type_ in _UNTOLD:
+            return
         time = datetime.fromisoformat(envelope["time"]).timestamp()
         story = self._story(data["order_id"])
         reason = f" ({_spaced(data['reason'])})" if "reason" in data else ""
@@ -109,7 +115,7 @@ class Stories:
             if story.status in {None, "refused"}:
                 self._turn(story, "placed", text, time)
         elif type_ in ENDS:
-            story.unusual |= ENDS[type_] != "confirmed"
+            story.unusual |= ENDS[type_] not in {"confirmed", "delivered"}
             self._turn(story, ENDS[type_], text, time)
 
     def _turn(self, story: Story, status: str, step: str, time: float) -> None:

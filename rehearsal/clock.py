@@ -216,7 +216,7 @@ class Event:
             return self._scheduler.run_until(self.is_set, timeout)
         self._waiters.append(process)
         try:
-            return self._scheduler._suspend(timeout)
+            return self._scheduler._suspend(timeout, daemon=process.daemon)
         finally:
             if process in self._waiters:
                 self._waiters.remove(process)
@@ -290,13 +290,15 @@ class Scheduler:
         """Run ``fn`` as a process, now or at the virtual time ``at`` (epoch seconds).
 
         An error of a ``critical`` process ends the run; that of another is raised by ``result``.
+        For ``run_until_idle`` a ``daemon`` is at work while it runs or sleeps, but not while it
+        waits, be it with a timeout or without.
         """
         label = name or str(getattr(fn, "__qualname__", fn))
         process = Process(self, fn, args, label, environment, daemon, critical)
         self._processes[process] = None
         process._waiting = True
         process._timer = self.call_at(
-            self.now() if at is None else at, self._resume, process, False, daemon=daemon
+            self.now() if at is None else at, self._resume, process, False
         )
         return process
 
@@ -309,7 +311,7 @@ class Scheduler:
         elif self.current is None:
             self.run_for(seconds)
         else:
-            self._suspend(seconds)
+            self._suspend(seconds, daemon=False)
 
     # -- running --------------------------------------------------------------------------
 
@@ -350,12 +352,12 @@ class Scheduler:
     def run_until(self, predicate: Callable[[], bool], timeout: float | None = None) -> bool:
         """Run until ``predicate`` holds or ``timeout`` virtual seconds have passed.
 
-        Raises RehearsalError if there is no timeout and nothing left to run.
+        Raises RehearsalError if there is no timeout and no work is due.
         """
         limit = float("inf") if timeout is None else round(self.now() + timeout, 6)
         with self._run():
             while not predicate():
-                if timeout is None and not self._step(limit):
+                if timeout is None and not (self._work and self._step(limit)):
                     raise RehearsalError("waiting for something that can no longer happen")
                 if timeout is not None and not self._advance(limit):
                     return predicate()
@@ -466,8 +468,11 @@ class Scheduler:
         self.clock.move_to(moment)
         return True
 
-    def _suspend(self, timeout: float | None) -> bool:
-        """Yield the current process; return True if woken, False if the time was up."""
+    def _suspend(self, timeout: float | None, *, daemon: bool) -> bool:
+        """Yield the current process; return True if woken, False if the time was up.
+
+        Whoever waits as a ``daemon`` is not at work meanwhile.
+        """
         process = self.current
         if process is None:
             raise RehearsalError("only a process can be suspended")
@@ -475,9 +480,7 @@ class Scheduler:
             raise process._killed
         process._waiting = True
         if timeout is not None:
-            process._timer = self.call_later(
-                timeout, self._resume, process, False, daemon=process.daemon
-            )
+            process._timer = self.call_later(timeout, self._resume, process, False, daemon=daemon)
         self._hub.switch()
         if process._killed is not None:
             raise process._killed
@@ -489,9 +492,7 @@ class Scheduler:
             return
         if process._timer is not None:
             process._timer.cancel()
-        process._timer = self.call_at(
-            self.now(), self._resume, process, woken, daemon=process.daemon
-        )
+        process._timer = self.call_at(self.now(), self._resume, process, woken)
 
     def _resume(self, process: Process, woken: bool) -> None:
         process._waiting = False

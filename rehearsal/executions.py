@@ -38,6 +38,7 @@ class ExecutionEvent:
 
     ``duration_s`` is the virtual time since the execution started. ``state`` is set when one is
     entered; ``status`` (SUCCEEDED, FAILED, TIMED_OUT, ABORTED), ``error`` and ``cause`` at the end.
+    ``status_change`` is what a Standard execution tells EventBridge when it starts or ends.
     """
 
     kind: Literal["started", "entered", "ended"]
@@ -50,6 +51,7 @@ class ExecutionEvent:
     status: str | None = None
     error: str | None = None
     cause: str | None = None
+    status_change: dict[str, Any] | None = None
 
 
 class Host(Protocol):
@@ -155,14 +157,19 @@ class Executions:
 
     def _launch(self, execution: Any, *, critical: bool) -> Process:
         return self._rehearsal.scheduler.spawn(
-            self._run, execution, name=f"execution {execution.exec_arn}", critical=critical
+            self._run,
+            execution,
+            name=f"execution {execution.exec_arn}",
+            daemon=True,
+            critical=critical,
         )
 
     def _run(self, execution: Any) -> None:
         scheduler = self._rehearsal.scheduler
         started = scheduler.now()
         facts = (execution.state_machine_arn, execution.exec_arn, execution.sm_type)
-        self._report(ExecutionEvent("started", started, *facts))
+        change = _status_change(execution)
+        self._report(ExecutionEvent("started", started, *facts, status_change=change))
         worker = execution.exec_worker
         worker._execution_logic()
         if isinstance(worker.env.program_state(), ProgramTimedOut):
@@ -177,6 +184,7 @@ class Executions:
                 status=execution.status,
                 error=execution.error,
                 cause=execution.cause,
+                status_change=_status_change(execution),
             )
         )
 
@@ -197,8 +205,47 @@ def _checked(name: str | None, text: str | None) -> str:
     return text
 
 
-def _sync_answer(execution: Any) -> dict[str, Any]:
-    duration = (execution.stop_date - execution.start_date).total_seconds()
+def _status_change(execution: Any) -> dict[str, Any] | None:
+    """Return the detail of the event that tells of a Standard execution's new status.
+
+    https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html
+    """
+    if execution.sm_type == "EXPRESS":
+        return None
+    status = execution.status
+    succeeded = status == "SUCCEEDED"
+    failed = status in {"FAILED", "TIMED_OUT", "ABORTED"}
+    return {
+        "executionArn": execution.exec_arn,
+        "stateMachineArn": execution.state_machine_arn,
+        "name": execution.name,
+        "status": status,
+        "startDate": _milliseconds(execution.start_date),
+        "stopDate": _milliseconds(execution.stop_date),
+        "input": execution.execution_input,
+        "inputDetails": {"included": True},
+        "output": _output(execution) if succeeded else None,
+        "outputDetails": {"included": True} if succeeded else None,
+        "stateMachineVersionArn": None,
+        "stateMachineAliasArn": None,
+        "redriveCount": 0,
+        "redriveDate": None,
+        "redriveStatus": "REDRIVABLE" if failed else "NOT_REDRIVABLE",
+        "redriveStatusReason": None if failed else f"Execution is {status} and cannot be redriven",
+        "error": execution.error,
+        "cause": execution.cause,
+    }
+
+
+def _milliseconds(moment: datetime | None) -> int | None:
+    return None if moment is None else int(moment.timestamp() * 1000)
+
+
+def described(execution: Any) -> dict[str, Any]:
+    """Return the answer of DescribeExecution.
+
+    https://docs.aws.amazon.com/step-functions/latest/apireference/API_DescribeExecution.html
+    """
     answer = {
         "executionArn": execution.exec_arn,
         "stateMachineArn": execution.state_machine_arn,
@@ -209,16 +256,24 @@ def _sync_answer(execution: Any) -> dict[str, Any]:
         "input": execution.execution_input,
         "inputDetails": {"included": True},
         "traceHeader": execution.trace_header,
-        # Billed in steps of 100 ms and 64 MB: https://aws.amazon.com/step-functions/pricing/
-        "billingDetails": {
-            "billedDurationInMilliseconds": max(1, math.ceil(duration * 10)) * 100,
-            "billedMemoryUsedInMB": 64,
-        },
+        "error": execution.error,
+        "cause": execution.cause,
     }
     if execution.exec_status == ExecutionStatus.SUCCEEDED:
-        answer["output"] = json.dumps(execution.output, separators=(",", ":"))
+        answer["output"] = _output(execution)
         answer["outputDetails"] = {"included": True}
-    else:
-        answer["error"] = execution.error
-        answer["cause"] = execution.cause
     return {key: value for key, value in answer.items() if value is not None}
+
+
+def _sync_answer(execution: Any) -> dict[str, Any]:
+    duration = (execution.stop_date - execution.start_date).total_seconds()
+    # Billed in steps of 100 ms and 64 MB: https://aws.amazon.com/step-functions/pricing/
+    billed = {
+        "billedDurationInMilliseconds": max(1, math.ceil(duration * 10)) * 100,
+        "billedMemoryUsedInMB": 64,
+    }
+    return {**described(execution), "billingDetails": billed}
+
+
+def _output(execution: Any) -> str:
+    return json.dumps(execution.output, separators=(",", ":"))

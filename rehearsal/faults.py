@@ -43,7 +43,8 @@ class Faults:
 
         ``before`` raises instead of running a function's handler; ``after`` runs the handler and
         loses its answer, as a crash between effect and acknowledgement does; ``delivery`` fails
-        the attempts of rules to deliver to the target, in a way that is worth a retry.
+        the attempts of rules, topics, buckets and schedules to deliver to the target, in a way that
+        is worth a retry.
         """
         if not self._is_known(target):
             raise RehearsalError(f"a fault is meant for {target}, but no resource has this path")

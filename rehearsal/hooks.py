@@ -22,6 +22,7 @@ from moto.awslambda.exceptions import LambdaClientError
 from moto.awslambda.models import LambdaBackend
 from moto.dynamodb.models.table import StreamShard
 from moto.events.models import EventsBackend, Replay
+from moto.kinesis.models import Stream
 from moto.moto_api._internal import mock_random
 from moto.sqs.models import Queue
 
@@ -42,6 +43,10 @@ _FOREIGN = ("AWS_ENDPOINT_URL", "AWS_PROFILE")
 _RESOURCE_PARAMETERS = {
     "dynamodb": "TableName",
     "lambda": "FunctionName",
+    "s3": "Bucket",
+    "scheduler": "GroupName",
+    "secretsmanager": "SecretId",
+    "sesv2": "FromEmailAddress",
     "sns": "TopicArn",
     "sqs": "QueueUrl",
     "stepfunctions": "stateMachineArn",
@@ -143,11 +148,19 @@ class Hooks:
             error=event.error,
             cause=event.cause,
         )
+        if event.status_change is not None:
+            self._rehearsal.bus.put_service_event(
+                "aws.states",
+                "Step Functions Execution Status Change",
+                event.status_change,
+                resources=[event.execution_arn],
+            )
 
     def _patch_moto(self) -> None:
         rehearsal = self._rehearsal
         add_message = Queue.add_message
         add_record = StreamShard.add
+        put_record = Stream.put_record
         update_mapping = LambdaBackend.update_event_source_mapping
 
         def message_added(queue: Queue, message: Any) -> None:
@@ -156,7 +169,14 @@ class Hooks:
 
         def record_added(shard: StreamShard, old: Any, new: Any) -> None:
             add_record(shard, old, new)
-            rehearsal.streams.changed(shard.table.name)
+            rehearsal.streams.changed(shard.table.table_arn)
+
+        def record_put(
+            stream: Stream, partition_key: str, explicit_hash_key: str, data: str
+        ) -> tuple[str, str]:
+            number, shard_id = put_record(stream, partition_key, explicit_hash_key, data)
+            rehearsal.streams.changed(stream.arn, shard_id)
+            return number, shard_id
 
         def put_events(backend: EventsBackend, events: list[dict[str, Any]]) -> list[Any]:
             return rehearsal.bus.put_events(events, rehearsal.caller())
@@ -173,9 +193,13 @@ class Hooks:
         self._patches.set(LambdaBackend, "update_event_source_mapping", mapping_updated)
         self._patches.set(Queue, "add_message", message_added)
         self._patches.set(StreamShard, "add", record_added)
+        self._patches.set(Stream, "put_record", record_put)
         self._patches.set(EventsBackend, "put_events", put_events)
         self._patches.set(Replay, "replay_events", replay_events)
         self._patches.set(LambdaBackend, "invoke", self._invoke())
+        for part in (rehearsal.topics, rehearsal.buckets, rehearsal.people, rehearsal.internet):
+            part.install(self._patches)
+        rehearsal.schedules.install(self._patches)
 
     def _invoke(self) -> Callable[..., Any]:
         """Return what answers Lambda's Invoke API.
@@ -276,6 +300,8 @@ def _resource(service: str, parameters: dict[str, Any]) -> str:
                 return str(operation.get("TableName", ""))
     if "RequestItems" in parameters:
         return str(next(iter(parameters["RequestItems"]), ""))
+    if service == "kinesis":
+        return str(parameters.get("StreamARN") or parameters.get("StreamName", ""))
     if service == "events" and parameters.get("Entries"):
         return str(parameters["Entries"][0].get("EventBusName", "default"))
     return ""

@@ -207,7 +207,7 @@ class LambdaService:
             name=f"{function.path} {request_id}",
             environment=environment,
         )
-        timer = scheduler.call_at(deadline, process.kill, TimedOut(), daemon=True)
+        timer = scheduler.call_at(deadline, process.kill, TimedOut())
         try:
             process.join()
         finally:

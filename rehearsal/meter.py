@@ -17,6 +17,8 @@ class Record:
       where a state machine invoked it;
     - ``request``: ``source`` sent an HTTP request to the API ``target``; detail has ``method``,
       ``path``, ``route`` and ``status``;
+    - ``outbound``: the function ``source`` sent an HTTP request to the host ``target`` outside;
+      detail has ``method``, ``path`` and ``status`` (None if it had no answer in time);
     - ``call``: the function ``source`` called an AWS API on ``target``; detail has ``service``,
       ``operation`` and ``error`` (the error code or None);
     - ``published``: ``source`` put an event on the bus ``target``; detail has ``event``;

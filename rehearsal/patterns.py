@@ -1,10 +1,11 @@
-"""EventBridge event patterns, Lambda filter criteria and target input transformation."""
+"""Event patterns, Lambda's and SNS's filters, and the input transformation of targets."""
 
+import base64
 import ipaddress
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from numbers import Real
 from typing import Any, TypeGuard, cast
@@ -46,6 +47,9 @@ _MAX_NUMBER = 5e9
 # https://docs.aws.amazon.com/lambda/latest/dg/invocation-eventfiltering.html
 _MAX_FILTERS = 10
 _MAX_FILTER_LENGTH = 4096
+# https://docs.aws.amazon.com/sns/latest/dg/subscription-filter-policy-constraints.html
+_MAX_KEYS = 5
+_MAX_COMBINATIONS = 150
 
 
 class PatternError(RehearsalError, ValueError):
@@ -74,6 +78,10 @@ class _Field:
             return True
         return any(test(value) for test in self.tests)
 
+    def narrowed(self) -> "_Field":
+        tests = tuple(_is_something if test is _is_there else test for test in self.tests)
+        return replace(self, tests=tests)
+
 
 class EventPattern:
     """A compiled event pattern.
@@ -82,7 +90,8 @@ class EventPattern:
     Raises PatternError on construction if AWS would refuse the pattern.
     """
 
-    def __init__(self, pattern: Mapping[str, Any]) -> None:
+    def __init__(self, pattern: Mapping[str, Any], *, empty_exists: bool = True) -> None:
+        """``empty_exists`` says whether ``exists`` takes null and the empty text for a value."""
         if not isinstance(pattern, Mapping):
             raise PatternError(f"an event pattern must be a JSON object, not {pattern!r}")
         # Each alternative is one choice among the branches of every "$or".
@@ -90,6 +99,10 @@ class EventPattern:
             tuple(alternative[path] for path in sorted(alternative))
             for alternative in _alternatives(pattern, (), inside_or=False)
         ]
+        if not empty_exists:
+            self._alternatives = [
+                tuple(field.narrowed() for field in fields) for fields in self._alternatives
+            ]
 
     def matches(self, event: Mapping[str, Any]) -> bool:
         """Whether the event matches. Values are those that json.loads gives."""
@@ -227,7 +240,7 @@ def _operator(where: str, name: str, operand: Any) -> Test:
     if name == "exists":
         if operand is not True:
             raise PatternError(f"{where}: exists takes true or false, not {operand!r}")
-        return lambda _: True
+        return _is_there
     if name == "cidr":
         return _cidr(where, operand)
     if name in {"prefix", "suffix"} and isinstance(operand, Mapping):
@@ -240,6 +253,14 @@ def _operator(where: str, name: str, operand: Any) -> Test:
         return _string_test(where, name, operand)
     known = ", ".join(sorted(_OPERATORS))
     raise PatternError(f"{where}: unknown operator {name!r}; known are {known}")
+
+
+def _is_there(value: Any) -> bool:
+    return True
+
+
+def _is_something(value: Any) -> bool:
+    return value is not None and value != ""
 
 
 def _text(where: str, name: str, operand: Any) -> str:
@@ -343,7 +364,8 @@ class FilterCriteria:
     """The filters of a Lambda event source mapping, of which one must match.
 
     Rules: https://docs.aws.amazon.com/lambda/latest/dg/invocation-eventfiltering.html and, for
-    the format of an SQS body, https://docs.aws.amazon.com/lambda/latest/dg/with-sqs-filtering.html
+    the format of an SQS body, https://docs.aws.amazon.com/lambda/latest/dg/with-sqs-filtering.html,
+    of Kinesis data, https://docs.aws.amazon.com/lambda/latest/dg/with-kinesis-filtering.html
     Raises PatternError on construction if Lambda would refuse the criteria.
     """
 
@@ -368,12 +390,16 @@ class _Filter:
             raise PatternError(f"filter pattern is not JSON ({error}): {text}") from None
         self._pattern = EventPattern(source)
         paths = set[Path]().union(*self._pattern.paths())
-        if ("dynamodb",) in paths:
-            raise PatternError(f"the filter for dynamodb must be a JSON object: {text}")
+        for name in ("dynamodb", "data"):
+            if (name,) in paths:
+                raise PatternError(f"the filter for {name} must be a JSON object: {text}")
         self._plain_body = ("body",) in paths
         self._json_body = any(path[0] == "body" and len(path) > 1 for path in paths)
+        self._json_data = any(path[0] == "data" for path in paths)
 
     def matches(self, record: Mapping[str, Any]) -> bool:
+        if "kinesis" in record:
+            return self._matches_data(record["kinesis"])
         if not (self._plain_body or self._json_body) or not isinstance(record.get("body"), str):
             return self._pattern.matches(record)
         body = _json_document(record["body"])
@@ -381,14 +407,88 @@ class _Filter:
             return self._plain_body and self._pattern.matches(record)
         return self._json_body and self._pattern.matches({**record, "body": body})
 
+    def _matches_data(self, record: Mapping[str, Any]) -> bool:
+        if not self._json_data:
+            return self._pattern.matches(record)
+        data = _json_document(base64.b64decode(record["data"]))
+        return data is not None and self._pattern.matches({**record, "data": data})
 
-def _json_document(text: str) -> dict[str, Any] | list[Any] | None:
+
+def _json_document(text: str | bytes) -> dict[str, Any] | list[Any] | None:
     # A lone JSON scalar is taken as a plain string: a filter has no way to look into it.
     try:
         document = json.loads(text)
     except ValueError:
         return None
     return document if isinstance(document, dict | list) else None
+
+
+class SubscriptionFilter:
+    """The filter policy of an SNS subscription, on a message's attributes or on its body.
+
+    Operators, arrays and ``$or`` are those of event patterns; the limits are SNS's own:
+    https://docs.aws.amazon.com/sns/latest/dg/sns-subscription-filter-policies.html
+    https://docs.aws.amazon.com/sns/latest/dg/subscription-filter-policy-constraints.html
+    Raises PatternError on construction if SNS would refuse the policy.
+    """
+
+    def __init__(self, policy: Mapping[str, Any], scope: str = "MessageAttributes") -> None:
+        if scope not in {"MessageAttributes", "MessageBody"}:
+            raise PatternError(f"a filter policy's scope cannot be {scope!r}")
+        if len(policy) > _MAX_KEYS:
+            raise PatternError(f"a filter policy of {len(policy)} keys: at most {_MAX_KEYS}")
+        self._of_body = scope == "MessageBody"
+        # https://docs.aws.amazon.com/sns/latest/dg/attribute-key-matching.html
+        self._pattern = EventPattern(policy, empty_exists=False)
+        if _combinations(policy, 1) > _MAX_COMBINATIONS:
+            raise PatternError(
+                f"a filter policy of {_combinations(policy, 1)} combinations of values: "
+                f"at most {_MAX_COMBINATIONS}"
+            )
+        nested = [path for paths in self._pattern.paths() for path in paths if len(path) > 1]
+        if nested and not self._of_body:
+            raise PatternError(
+                f"the filter on {'.'.join(nested[0])} is nested, as only one of scope MessageBody "
+                "can be"
+            )
+
+    def matches(self, message: str, attributes: Mapping[str, Mapping[str, str]]) -> bool:
+        """Whether the subscription wants a message.
+
+        ``attributes`` have ``Type`` and ``Value`` as in a notification. A message without any
+        attribute passes no filter on attributes, one whose body is no JSON object none on bodies:
+        https://docs.aws.amazon.com/sns/latest/dg/attribute-key-matching.html
+        """
+        if not self._of_body:
+            values = {
+                name: _attribute_value(attribute["Type"], attribute["Value"])
+                for name, attribute in attributes.items()
+                if not attribute["Type"].startswith("Binary")
+            }
+            return bool(values) and self._pattern.matches(values)
+        document = _json_document(message)
+        return isinstance(document, dict) and self._pattern.matches(document)
+
+
+def _attribute_value(kind: str, value: str) -> Any:
+    if kind.startswith("Number"):
+        return float(value)
+    elements = _json_document(value) if kind == "String.Array" else None
+    return value if elements is None else elements
+
+
+def _combinations(policy: Mapping[str, Any], depth: int) -> int:
+    # The number of values of each key, times its depth:
+    # https://docs.aws.amazon.com/sns/latest/dg/subscription-filter-policy-constraints.html
+    total = 1
+    for name, rule in policy.items():
+        if name == "$or":
+            total *= sum(_combinations(branch, depth) for branch in rule)
+        elif isinstance(rule, Mapping):
+            total *= _combinations(rule, depth + 1)
+        else:
+            total *= len(rule) * depth
+    return total
 
 
 _PATH_STEP = re.compile(r"\.(?P<name>[\w/-]+|\*)|\[(?P<index>\d+|\*)\]", re.ASCII)

@@ -18,13 +18,19 @@ from moto.awslambda.models import lambda_backends
 from rehearsal.assembly import Assembly
 from rehearsal.clock import Clock, Pace, Process, Scheduler
 from rehearsal.delivery.event_bus import EventBus
+from rehearsal.delivery.people import Email, People, Sms
 from rehearsal.delivery.queues import Queues
+from rehearsal.delivery.s3 import Buckets
+from rehearsal.delivery.schedules import Schedules
+from rehearsal.delivery.shards import StreamMapping
+from rehearsal.delivery.sns import Topics
 from rehearsal.delivery.sqs import QueueMapping
-from rehearsal.delivery.streams import StreamMapping, Streams
+from rehearsal.delivery.streams import Streams
 from rehearsal.environment import AssetFinder, ExecutionEnvironment, OutsideEnvironment, asset_roots
 from rehearsal.errors import RehearsalError
 from rehearsal.faults import Faults
 from rehearsal.hooks import Hooks
+from rehearsal.internet import Internet
 from rehearsal.invoke import Function, InvocationResult, LambdaService
 from rehearsal.latency import Latency
 from rehearsal.loading import Loader
@@ -83,6 +89,11 @@ class Rehearsal:
         self.queues = Queues(self)
         self.streams = Streams(self)
         self.bus = EventBus(self)
+        self.topics = Topics(self)
+        self.buckets = Buckets(self)
+        self.people = People(self)
+        self.internet = Internet(self)
+        self.schedules = Schedules(self)
         self.resources: list[Resource] = []
         self.mappings: dict[str, QueueMapping | StreamMapping] = {}
         self.log_policies: list[dict[str, Any]] = []
@@ -135,7 +146,11 @@ class Rehearsal:
     # -- running --------------------------------------------------------------------------
 
     def run_until_idle(self, limit_s: float = 86_400.0) -> None:
-        """Run until nothing is due; RehearsalError if something still is after ``limit_s``."""
+        """Run until nothing is due; RehearsalError if something still is after ``limit_s``.
+
+        Schedules that have not fired yet, tasks that wait for their token and items that are to
+        expire do not count: ``run_for`` reaches them.
+        """
         self.scheduler.run_until_idle(limit_s)
 
     def run_for(self, seconds: float) -> None:
@@ -242,6 +257,16 @@ class Rehearsal:
         """
         return self.queues.by_path(path).peek()
 
+    @property
+    def sent_sms(self) -> list[Sms]:
+        """The text messages that were sent."""
+        return self.people.sms
+
+    @property
+    def sent_email(self) -> list[Email]:
+        """The e-mails that were sent."""
+        return self.people.email
+
     def redrive(self, path: str, destination: str | None = None) -> int:
         """Move a dead-letter queue's messages back to their sources, or on to ``destination``.
 
@@ -293,7 +318,7 @@ class Rehearsal:
         if ":sqs:" in model.event_source_arn:
             self.queues.by_arn(model.event_source_arn).model.lambda_event_source_mappings.clear()
         else:
-            self.streams.table_of(model.event_source_arn).lambda_event_source_mappings.clear()
+            self.streams.model_of(model.event_source_arn).lambda_event_source_mappings.clear()
         mapping.attach(model)
         self.mappings[uuid] = mapping
 

@@ -28,6 +28,7 @@ import moto.stepfunctions.urls as stepfunctions_urls
 from botocore.exceptions import ClientError
 from moto.core.config import default_user_config
 from moto.core.responses import ActionResult
+from moto.stepfunctions.parser.api import HistoryEventType
 from moto.stepfunctions.parser.api import InvalidDefinition as ParserInvalidDefinition
 from moto.stepfunctions.parser.asl.component.common.error_name.custom_error_name import (
     CustomErrorName,
@@ -60,13 +61,16 @@ from moto.stepfunctions.parser.asl.component.state.wait.wait_function.timestamp 
 from moto.stepfunctions.parser.asl.component.state.wait.wait_function.wait_function import (
     WaitFunction,
 )
+from moto.stepfunctions.parser.asl.eval.environment import Environment
+from moto.stepfunctions.parser.asl.eval.program_state import ProgramStopped
 from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
 from moto.stepfunctions.parser.asl.utils import boto_client, json_path
 from moto.stepfunctions.parser.models import StepFunctionsParserBackend
 from moto.stepfunctions.responses import StepFunctionResponse
 
+from rehearsal.callbacks import TaskTokens
 from rehearsal.clock import Event, Process, Scheduler
-from rehearsal.executions import EXPRESS_LIMIT_S, ExecutionEvent, Executions, Host
+from rehearsal.executions import EXPRESS_LIMIT_S, ExecutionEvent, Executions, Host, described
 from rehearsal.invoke import PayloadTooLarge, Throttled
 from rehearsal.patching import Patches
 from rehearsal.statemachine import InvalidDefinition, check_definition
@@ -97,6 +101,7 @@ class _Interpreter:
         self._patch_interpreter(patches)
         self._patch_lambda(patches)
         self._patch_api(patches)
+        TaskTokens().patch(patches)
         return patches.undo
 
     # -- time and threads -----------------------------------------------------------------
@@ -151,6 +156,7 @@ class _Interpreter:
     def _patch_interpreter(self, patches: Patches) -> None:
         interpreter = self
         entered = CommonStateField._eval_body
+        stop = Environment.set_stop
 
         def run_program(program: Program, env: Any) -> None:
             interpreter._run_program(program, env)
@@ -159,10 +165,19 @@ class _Interpreter:
             interpreter._enter(state, env)
             entered(state, env)
 
+        def set_stop(env: Environment, *args: Any, **kwargs: Any) -> None:
+            stop(env, *args, **kwargs)
+            if (over := vars(env).get("over")) is not None:
+                over.set()
+
+        def wait(function: WaitFunction, env: Any, wait_seconds: float) -> None:
+            interpreter._wait(env, wait_seconds)
+
+        patches.set(Environment, "set_stop", set_stop)
         patches.set(Program, "eval", run_program)
         patches.set(CommonStateField, "_eval_body", enter_state)
         patches.set(ErrorEqualsDecl, "_eval_body", _matches_error)
-        patches.set(WaitFunction, "_wait_interval", _wait)
+        patches.set(WaitFunction, "_wait_interval", wait)
         patches.set(Timestamp, "_get_wait_seconds", _seconds_until)
         for module in (branches_decl, iteration_worker):
             patches.set(module, "CustomErrorName", _error_name)
@@ -184,14 +199,47 @@ class _Interpreter:
         if not env.is_frame() and not env.is_standard_workflow():
             timeout = min(timeout or EXPRESS_LIMIT_S, EXPRESS_LIMIT_S)
         env.next_state_name = program.start_at.start_at_name
-        if timeout is None:
+        if env.is_frame() and timeout is None:
             EvalComponent.eval(program, env)
             return
-        process = self._scheduler.spawn(EvalComponent.eval, program, env, name="state machine")
-        if process.join(timeout):
-            process.result()
-        else:
+        over = env.over = Event(self._scheduler)
+        process = self._scheduler.spawn(
+            self._evaluate, program, env, over, name="state machine", daemon=True
+        )
+        if not over.wait(timeout):
             env.set_timed_out()
+        if not process.done:
+            # A Wait state notices by itself that it is to stop, a task does not.
+            self._scheduler.sleep(0)
+        if process.done:
+            process.result()
+            return
+        process.kill()
+        stopped = isinstance(env.program_state(), ProgramStopped)
+        env.event_manager.add_event(
+            context=env.event_history_context,
+            event_type=HistoryEventType.ExecutionAborted
+            if stopped
+            else HistoryEventType.ExecutionTimedOut,
+        )
+
+    def _evaluate(self, program: Program, env: Any, over: Event) -> None:
+        try:
+            EvalComponent.eval(program, env)
+        finally:
+            over.set()
+
+    def _wait(self, env: Any, seconds: float) -> None:
+        """Wait, in virtual time exactly as long as asked for, or until the execution ends."""
+        process = self._scheduler.current
+        if seconds <= 0 or process is None:
+            return
+        # A Wait state ends by itself, so that it is work.
+        process.daemon = False
+        try:
+            env.program_state_event.wait(seconds)
+        finally:
+            process.daemon = True
 
     def _enter(self, state: CommonStateField, env: Any) -> None:
         context = env.states.context_object.context_object_data
@@ -307,10 +355,15 @@ class _Interpreter:
                 )
             )
 
+        def describe_execution(response: StepFunctionResponse) -> ActionResult:
+            arn = response._get_param("executionArn")
+            return ActionResult(described(response.stepfunction_backend.describe_execution(arn)))
+
         patches.set(StepFunctionsParserBackend, "create_state_machine", create_state_machine)
         patches.set(StepFunctionsParserBackend, "update_state_machine", update_state_machine)
         patches.set(StepFunctionsParserBackend, "start_execution", start_execution)
         patches.set(StepFunctionResponse, "start_sync_execution", start_sync_execution)
+        patches.set(StepFunctionResponse, "describe_execution", describe_execution)
         # botocore puts "sync-" before the host name of this one operation.
         patches.append(stepfunctions_urls.url_bases, _SYNC_URL)
         patches.append(
@@ -326,7 +379,10 @@ _INDEFINITE = re.compile(r"\.\.|\.\*|\[[^\]'\"]*[*?:,]")
 
 
 class _Thread:
-    """A process with the interface of threading.Thread, as far as moto uses it."""
+    """A process with the interface of threading.Thread, as far as moto uses it.
+
+    As a daemon it is not at work while it waits, for a task token or for its own kind.
+    """
 
     scheduler: Scheduler
     native_id = 0
@@ -344,7 +400,9 @@ class _Thread:
         self._process: Process | None = None
 
     def start(self) -> None:
-        self._process = self.scheduler.spawn(self._target, *self._args, name=self._name)
+        self._process = self.scheduler.spawn(
+            self._target, *self._args, name=self._name, daemon=True
+        )
 
     def join(self, timeout: float | None = None) -> None:
         if self._process is not None:
@@ -402,10 +460,12 @@ def _matches_error(declaration: ErrorEqualsDecl, env: Any) -> None:
     error = env.stack.pop().error_name
     names = {name.error_name for name in declaration.error_names}
     terminal = {"States.DataLimitExceeded", "States.Runtime"}
+    timeouts = {"States.Timeout", "States.HeartbeatTimeout"}
     env.stack.append(
         error in names
         or ("States.ALL" in names and error not in terminal)
-        or ("States.TaskFailed" in names and error not in terminal | {"States.Timeout"})
+        or ("States.Timeout" in names and error in timeouts)
+        or ("States.TaskFailed" in names and error not in terminal | timeouts)
     )
 
 
@@ -414,12 +474,6 @@ def _error_name(error_name: str | None) -> Any:
     if error_name is not None and error_name.startswith("States."):
         return StatesErrorName.from_name(error_name)
     return CustomErrorName(error_name)
-
-
-def _wait(function: WaitFunction, env: Any, wait_seconds: float) -> None:
-    # In virtual time a wait ends exactly when it should, or because the execution does.
-    if wait_seconds > 0:
-        env.program_state_event.wait(wait_seconds)
 
 
 def _seconds_until(function: Timestamp, env: Any) -> float:

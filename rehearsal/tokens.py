@@ -59,7 +59,11 @@ class Identity:
     scopes: list[str] | None
 
     def context(self) -> dict[str, Any]:
-        """Return ``requestContext.authorizer`` of the event: each claim is a string there."""
+        """Return ``requestContext.authorizer`` of the event: each claim is a string there.
+
+        That of a list has brackets around it, and spaces between its values:
+        https://github.com/aws-solutions-library-samples/guidance-for-claude-code-with-amazon-bedrock/issues/802
+        """
         return {
             "jwt": {
                 "claims": {name: _text(value) for name, value in self.claims.items()},

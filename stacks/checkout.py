@@ -16,7 +16,7 @@ from lambdas.orders.reject_order import OrderStands
 from lambdas.payments.payment_store import PaymentRefused, PaymentUnavailable
 from stacks.constructs.event_consumer import EventConsumer
 from stacks.constructs.platform import Platform
-from stacks.constructs.workflow import Workflow, invoke
+from stacks.constructs.workflow import Invoke, Kind, Workflow
 
 _WORKFLOW_TIMEOUT = Duration.seconds(90)
 _CONSUMER_TIMEOUT = Duration.seconds(run_checkout.PATIENCE_S + 5)
@@ -48,12 +48,12 @@ class Checkout(Stack):
         **kwargs: Any,
     ) -> None:
         super().__init__(scope, id_, **kwargs)
-        reserve = invoke(self, "ReserveStock", reserve_stock)
-        authorize = invoke(self, "AuthorizePayment", authorize_payment)
-        confirm = invoke(self, "ConfirmOrder", confirm_order)
-        refund = invoke(self, "RefundPayment", refund_payment)
-        release = invoke(self, "ReleaseStock", release_stock)
-        reject = invoke(self, "RejectOrder", reject_order)
+        reserve = Invoke(self, "ReserveStock", reserve_stock)
+        authorize = Invoke(self, "AuthorizePayment", authorize_payment)
+        confirm = Invoke(self, "ConfirmOrder", confirm_order)
+        refund = Invoke(self, "RefundPayment", refund_payment)
+        release = Invoke(self, "ReleaseStock", release_stock)
+        reject = Invoke(self, "RejectOrder", reject_order)
 
         authorize.add_retry(
             errors=[PaymentUnavailable.__name__],
@@ -75,15 +75,8 @@ class Checkout(Stack):
             self,
             "Workflow",
             platform=platform,
+            kind=Kind.EXPRESS,
             start=reserve,
-            functions=[
-                reserve_stock,
-                release_stock,
-                authorize_payment,
-                refund_payment,
-                confirm_order,
-                reject_order,
-            ],
             timeout=_WORKFLOW_TIMEOUT,
         )
         run = EventConsumer(

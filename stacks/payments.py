@@ -6,7 +6,13 @@ from aws_cdk import Stack
 from aws_cdk import aws_dynamodb as dynamodb
 from constructs import Construct
 
-from lambdas.payments import authorize_payment, events, refund_cancelled_order, refund_payment
+from lambdas.payments import (
+    authorize_payment,
+    events,
+    refund_closed_order,
+    refund_payment,
+    refund_returned_order,
+)
 from lambdas.payments.settings import Settings
 from stacks.constructs.event_consumer import EventConsumer
 from stacks.constructs.outbox_table import OutboxTable
@@ -15,7 +21,7 @@ from stacks.constructs.python_function import Handler, PythonFunction
 
 
 class Payments(Stack):
-    """Keeps one payment per order. Offers checkout a step and its compensation."""
+    """Keeps one payment per order. Offers checkout a step and its compensation, returns a step."""
 
     def __init__(self, scope: Construct, id_: str, *, platform: Platform, **kwargs: Any) -> None:
         super().__init__(scope, id_, **kwargs)
@@ -42,17 +48,19 @@ class Payments(Stack):
 
         self.authorize_payment = function("AuthorizePayment", authorize_payment.handler)
         self.refund_payment = function("RefundPayment", refund_payment.handler)
-        cancelled = EventConsumer(
+        self.refund_returned_order = function("RefundReturnedOrder", refund_returned_order.handler)
+        closed = EventConsumer(
             self,
-            "RefundCancelledOrder",
+            "RefundClosedOrder",
             platform=platform,
-            consumer=refund_cancelled_order.handler,
+            consumer=refund_closed_order.handler,
             table=payments,
             operations=["GetItem", "PutItem"],
             settings=settings,
         )
 
-        for moves_money in (self.authorize_payment, self.refund_payment):
+        tasks = (self.authorize_payment, self.refund_payment, self.refund_returned_order)
+        for moves_money in tasks:
             payments.allow(moves_money, "GetItem", "PutItem")
-        for asks_the_provider in (self.authorize_payment, self.refund_payment, cancelled.function):
+        for asks_the_provider in (*tasks, closed.function):
             sandbox.grant(asks_the_provider, "dynamodb:UpdateItem")

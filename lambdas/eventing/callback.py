@@ -7,6 +7,7 @@ from functools import cache
 from http import HTTPStatus
 from typing import Any
 
+from lambdas.eventing import telemetry
 from lambdas.eventing.event import Cause
 from lambdas.eventing.http import Endpoint, Problem, Request, Response, request_of
 from lambdas.eventing.secret import secret
@@ -18,6 +19,7 @@ class CallbackSettings(Settings, frozen=True, kw_only=True):
     """What the kernel itself needs in a call-back."""
 
     callback_secret_arn: str
+    """The secret holds one key, or two with a blank between them while keys are changed."""
 
 
 class Callback(Endpoint):
@@ -29,12 +31,13 @@ class Callback(Endpoint):
         body = b64decode(sent) if event.get("isBase64Encoded") else sent.encode()
         try:
             verify(
-                secret(_settings().callback_secret_arn),
+                secret(_settings().callback_secret_arn).split(),
                 body,
                 event.get("headers", {}).get(HEADER, ""),
                 now=datetime.now(UTC),
             )
         except Forged as error:
+            telemetry.count("ForgedCallbacks")
             raise Problem(HTTPStatus.UNAUTHORIZED, "forged", str(error)) from error
         return request_of(event, cause, caller="partner")
 

@@ -1,8 +1,8 @@
 """Consumers: a queue's messages to typed events, one by one, each acknowledged for itself."""
 
-from collections.abc import Callable
-from functools import cache, update_wrapper
-from typing import Any, Generic
+from collections.abc import Callable, Sequence
+from functools import cache, partial, update_wrapper
+from typing import Any, Generic, TypeVar
 
 import msgspec
 from aws_lambda_powertools.utilities.batch import (
@@ -15,9 +15,11 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from lambdas.eventing import aws, telemetry
-from lambdas.eventing.event import CloudEvent, Delivery, E
+from lambdas.eventing.event import Cause, CloudEvent, Delivery, E
 from lambdas.eventing.settings import Settings
 from lambdas.eventing.transaction import AlreadyProcessed
+
+D = TypeVar("D", bound=Cause)
 
 
 class Unprocessable(Exception):
@@ -36,30 +38,42 @@ class _BusMessage(msgspec.Struct, frozen=True):
     detail: CloudEvent
 
 
-class Consumer(Generic[E]):
-    """The Lambda entry of a consumer; also tells its stack what it `consumes`."""
+class QueueHandler(Generic[D]):
+    """The Lambda entry of a queue; what its messages say, each kind decodes in its own way."""
 
-    def __init__(self, react: Callable[[Delivery[E]], None], consumes: tuple[type[E], ...]) -> None:
+    def __init__(self, react: Callable[[D], None]) -> None:
         update_wrapper(self, react)
-        self.consumes = consumes
         self.name = react.__module__.removeprefix("lambdas.")
         self._react = react
 
     def __call__(self, event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
         """Handles a batch of SQS records and reports those that are to be delivered again."""
         processor = BatchProcessor(EventType.SQS, raise_on_entire_batch_failure=False)
+        handle = partial(self._handle, context)
         try:
-            return process_partial_response(event, self._handle, processor, context)
+            return process_partial_response(event, handle, processor, context)
         finally:
             telemetry.flush()
 
-    def _handle(self, record: SQSRecord) -> None:
+    def _decode(self, body: str, context: LambdaContext) -> Sequence[D]:
+        """What a message delivers. Raises msgspec.MsgspecError if nobody can read it."""
+        raise NotImplementedError
+
+    def _log_keys(self, delivery: D) -> dict[str, str]:
+        """What each log line says about a delivery, besides its ids."""
+        raise NotImplementedError
+
+    def _handle(self, context: LambdaContext, record: SQSRecord) -> None:
         try:
-            delivery = self._decode(record)
+            deliveries = self._decode(record.body, context)
         except msgspec.MsgspecError as error:
             _park(record, f"{self.name} cannot read it: {error}")
             return
-        with telemetry.tracing(delivery, event_type=delivery.event.detail_type()) as logger:
+        for delivery in deliveries:
+            self._take(delivery, record)
+
+    def _take(self, delivery: D, record: SQSRecord) -> None:
+        with telemetry.tracing(delivery, **self._log_keys(delivery)) as logger:
             try:
                 self._react(delivery)
             except AlreadyProcessed:
@@ -75,9 +89,20 @@ class Consumer(Generic[E]):
             else:
                 telemetry.count("ProcessedEvents")
 
-    def _decode(self, record: SQSRecord) -> Delivery[E]:
-        message = msgspec.json.decode(record.body, type=_BusMessage)
-        return message.detail.deliver_to(self.name, self.consumes)
+
+class Consumer(QueueHandler[Delivery[E]]):
+    """The Lambda entry of a consumer; also tells its stack what it `consumes`."""
+
+    def __init__(self, react: Callable[[Delivery[E]], None], consumes: tuple[type[E], ...]) -> None:
+        super().__init__(react)
+        self.consumes = consumes
+
+    def _decode(self, body: str, context: LambdaContext) -> Sequence[Delivery[E]]:
+        message = msgspec.json.decode(body, type=_BusMessage)
+        return [message.detail.deliver_to(self.name, self.consumes)]
+
+    def _log_keys(self, delivery: Delivery[E]) -> dict[str, str]:
+        return {"event_type": delivery.event.detail_type()}
 
 
 def consumer(

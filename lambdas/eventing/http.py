@@ -22,11 +22,20 @@ STAFF = "staff"
 class Problem(Exception):
     """An answer of 4xx: what is wrong, where, and what to do about it."""
 
-    def __init__(self, status: HTTPStatus, code: str, detail: str, **extra: Any) -> None:
+    def __init__(
+        self,
+        status: HTTPStatus,
+        code: str,
+        detail: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        **extra: Any,
+    ) -> None:
         super().__init__(f"{status.value} {code}: {detail}")
         self.status = status
         self.code = code
         self.detail = detail
+        self.headers = headers or {}
         self.extra = extra
 
     def body(self) -> dict[str, Any]:
@@ -67,14 +76,7 @@ class Request(Cause):
         try:
             return msgspec.json.decode(self.body, type=body_type)
         except msgspec.ValidationError as error:
-            reason, _, path = str(error).partition(" - at `$")
-            where = path.rstrip("`").lstrip(".") or "(body)"
-            raise Problem(
-                HTTPStatus.BAD_REQUEST,
-                "invalid_request",
-                f"{where}: {reason}",
-                errors=[{"field": where, "reason": reason}],
-            ) from error
+            raise _invalid(error, whole="(body)") from error
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise Problem(
                 HTTPStatus.BAD_REQUEST,
@@ -82,6 +84,13 @@ class Request(Cause):
                 f"the body is not JSON: {error}",
                 errors=[{"field": "(body)", "reason": str(error)}],
             ) from error
+
+    def arguments(self, query_type: type[B]) -> B:
+        """The query string as `query_type`. Raises Problem 400 as `decode` does."""
+        try:
+            return msgspec.convert(dict(self.query), query_type, strict=False)
+        except msgspec.ValidationError as error:
+            raise _invalid(error, whole="(query)") from error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +121,9 @@ class Endpoint:
             except Problem as problem:
                 logger.info("refused", status=problem.status.value, code=problem.code)
                 telemetry.count("RefusedRequests")
-                return _encode(problem.status, problem.body(), "application/problem+json", {})
+                return _encode(
+                    problem.status, problem.body(), "application/problem+json", problem.headers
+                )
             finally:
                 telemetry.flush()
             return _encode(response.status, response.body, "application/json", response.headers)
@@ -145,6 +156,17 @@ def request_of(
         path=event.get("pathParameters") or {},
         query=event.get("queryStringParameters") or {},
         body=body,
+    )
+
+
+def _invalid(error: msgspec.ValidationError, *, whole: str) -> Problem:
+    reason, _, path = str(error).partition(" - at `$")
+    where = path.rstrip("`").lstrip(".") or whole
+    return Problem(
+        HTTPStatus.BAD_REQUEST,
+        "invalid_request",
+        f"{where}: {reason}",
+        errors=[{"field": where, "reason": reason}],
     )
 
 

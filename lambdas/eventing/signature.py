@@ -2,6 +2,7 @@
 
 import hmac
 import re
+from collections.abc import Iterable
 from datetime import datetime
 from hashlib import sha256
 
@@ -11,7 +12,7 @@ HEADER = "orderflow-signature"
 TOLERANCE_S = 300
 """How far the clocks of the two sides may be apart, and how long a signed body can be repeated."""
 
-_FORM = re.compile(r"t=(\d{1,12}),v1=([0-9a-f]{64})")
+_FORM = re.compile(r"t=([0-9]{1,12}),v1=([0-9a-f]{64})")
 
 
 class Forged(Exception):
@@ -24,14 +25,18 @@ def sign(secret: str, body: bytes, *, at: datetime) -> str:
     return f"t={seconds},v1={_digest(secret, seconds, body)}"
 
 
-def verify(secret: str, body: bytes, signature: str, *, now: datetime) -> None:
-    """Raises Forged unless `signature` is that of `body` and no older than TOLERANCE_S."""
+def verify(secrets: Iterable[str], body: bytes, signature: str, *, now: datetime) -> None:
+    """Raises Forged unless `signature` is of `body`, by one of `secrets`, and of about `now`.
+
+    Two secrets are valid while one takes the other's place; without any, nobody is believed.
+    """
     found = _FORM.fullmatch(signature)
     if not found:
         raise Forged(f"{HEADER}: sign each request, as t=<seconds>,v1=<hexadecimal HMAC>")
     seconds, digest = found.groups()
     # In constant time, and before anything else of the signature is believed.
-    if not hmac.compare_digest(digest, _digest(secret, seconds, body)):
+    expected = [_digest(secret, seconds, body) for secret in secrets]
+    if not any(hmac.compare_digest(digest, candidate) for candidate in expected):
         raise Forged(f"{HEADER}: is not of this body and secret")
     if abs(now.timestamp() - int(seconds)) > TOLERANCE_S:
         raise Forged(f"{HEADER}: t is more than {TOLERANCE_S} seconds off")

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import update_wrapper
-from typing import Any, Generic
+from typing import Any, ClassVar, Generic
 
 import msgspec
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -46,19 +46,25 @@ class _LambdaError(msgspec.Struct, frozen=True):
     errorMessage: str  # noqa: N815 - the name on the wire
 
 
-class TaskInput(msgspec.Struct, frozen=True):
+class TaskInput(msgspec.Struct, frozen=True, kw_only=True):
     """What each task gets: the event that the workflow is about and, in compensation, why."""
 
     detail: CloudEvent
     failure: Failure | None = None
 
 
+class _WaitingInput(TaskInput, frozen=True, kw_only=True):
+    """What a task gets for whose answer the workflow waits: also the token to answer with."""
+
+    token: str
+
+
 class Task(Generic[E]):
     """The Lambda entry of a workflow task."""
 
-    def __init__(
-        self, perform: Callable[[Delivery[E], Failure | None], None], about: type[E]
-    ) -> None:
+    _reads: ClassVar[type[TaskInput]] = TaskInput
+
+    def __init__(self, perform: Callable[..., None], about: type[E]) -> None:
         update_wrapper(self, perform)
         self.name = perform.__module__.removeprefix("lambdas.")
         self._perform = perform
@@ -67,13 +73,25 @@ class Task(Generic[E]):
     def __call__(self, event: dict[str, Any], context: LambdaContext) -> None:
         """Runs the task. Raises what it raises: the workflow decides by the error's name."""
         # Over JSON once more: data that are to stay as they are can be cut out of a text only.
-        request = msgspec.json.decode(msgspec.json.encode(event), type=TaskInput)
+        request = msgspec.json.decode(msgspec.json.encode(event), type=self._reads)
         delivery = request.detail.deliver_to(self.name, (self._about,))
         with telemetry.tracing(delivery, event_type=self._about.detail_type()):
             try:
-                self._perform(delivery, request.failure)
+                self._run(delivery, request)
             finally:
                 telemetry.flush()
+
+    def _run(self, delivery: Delivery[E], request: Any) -> None:
+        self._perform(delivery, request.failure)
+
+
+class WaitingTask(Task[E]):
+    """The Lambda entry of a task for whose answer, given by somebody later, the workflow waits."""
+
+    _reads = _WaitingInput
+
+    def _run(self, delivery: Delivery[E], request: Any) -> None:
+        self._perform(delivery, request.token)
 
 
 def task(
@@ -81,3 +99,10 @@ def task(
 ) -> Callable[[Callable[[Delivery[E], Failure | None], None]], Task[E]]:
     """Makes a function of a delivery, and of the failure to compensate, a workflow's task."""
     return lambda perform: Task(perform, about)
+
+
+def waiting_task(
+    about: type[E],
+) -> Callable[[Callable[[Delivery[E], str], None]], WaitingTask[E]]:
+    """Makes a function of a delivery and a task token a task for whose answer is waited."""
+    return lambda perform: WaitingTask(perform, about)

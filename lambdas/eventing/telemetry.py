@@ -39,6 +39,11 @@ def count(name: str, amount: int = 1) -> None:
     _metrics().add_metric(name=name, unit=MetricUnit.Count, value=amount)
 
 
+def measure(name: str, milliseconds: float) -> None:
+    """Adds a duration to the metric `name` of this service; sent with `flush`."""
+    _metrics().add_metric(name=name, unit=MetricUnit.Milliseconds, value=milliseconds)
+
+
 def flush() -> None:
     """Writes the collected metrics to the log in CloudWatch's embedded metric format."""
     if _metrics().metric_set:

@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, Self
 
@@ -62,14 +62,18 @@ class Transaction:
         transaction.once(delivery.consumer, delivery.event_id)
         return transaction
 
-    def once(self, consumer: str, key: str) -> None:
-        """Lets the commit succeed only the first time for (`consumer`, `key`)."""
+    def once(self, consumer: str, key: str, *, label: str = _INBOX) -> None:
+        """Lets the commit succeed only the first time for (`consumer`, `key`).
+
+        With a `label` of its own, a repetition raises ConditionFailed with it: for transactions
+        about several events at once.
+        """
         inbox_key = f"INBOX#{consumer}#{key}"
-        expires_at = _expiry(self._settings.inbox_days)
+        expires_at = expiry(self._settings.inbox_days)
         self.create(
             (inbox_key, inbox_key),
             {"kind": "inbox", "expires_at": expires_at},
-            label=_INBOX,
+            label=label,
         )
 
     def create(self, key: Key, item: Mapping[str, Any], *, label: str = "create") -> None:
@@ -119,7 +123,7 @@ class Transaction:
             "source": envelope.source,
             "detail_type": envelope.type,
             "detail": envelope.to_json(),
-            "expires_at": _expiry(OUTBOX_DAYS),
+            "expires_at": expiry(OUTBOX_DAYS),
         }
         self.put((key[0], f"OUTBOX#{envelope.id}"), item, label="outbox")
 
@@ -135,8 +139,7 @@ class Transaction:
                 return
             except ClientError as error:
                 self._raise_unless_passing(error)
-            ceiling = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2**attempt)
-            time.sleep(random.uniform(0, ceiling))
+            _pause(attempt)
         raise Contention(f"{len(self._operations)} items stayed contended for {_ATTEMPTS} attempts")
 
     def _add(
@@ -189,5 +192,36 @@ def read(settings: TableSettings, key: Key) -> Item | None:
     return from_attributes(found["Item"]) if "Item" in found else None
 
 
-def _expiry(days: int) -> int:
+def read_all(settings: TableSettings, keys: Sequence[Key]) -> dict[Key, Item]:
+    """The items that there are under up to 100 different keys, each as of now.
+
+    Raises Contention if the table stays throttled. Not a snapshot: one may change while the next
+    is read. https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html
+    """
+    found: dict[Key, Item] = {}
+    wanted: Any = {
+        settings.table_name: {
+            "Keys": [to_attributes({"pk": key[0], "sk": key[1]}) for key in keys],
+            "ConsistentRead": True,
+        }
+    }
+    for attempt in range(_ATTEMPTS):
+        answer = aws.dynamodb().batch_get_item(RequestItems=wanted)
+        for item in map(from_attributes, answer["Responses"].get(settings.table_name, [])):
+            found[item["pk"], item["sk"]] = item
+        wanted = answer["UnprocessedKeys"]
+        if not wanted:
+            return found
+        _pause(attempt)
+    raise Contention(f"{len(keys) - len(found)} items could not be read in {_ATTEMPTS} attempts")
+
+
+def _pause(attempt: int) -> None:
+    """Waits before the next attempt, longer each time, and never as long as others do."""
+    ceiling = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2**attempt)
+    time.sleep(random.uniform(0, ceiling))
+
+
+def expiry(days: int) -> int:
+    """The time in `days` days, as DynamoDB's time to live wants it: in seconds since 1970."""
     return int((datetime.now(UTC) + timedelta(days=days)).timestamp())

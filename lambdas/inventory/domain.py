@@ -9,15 +9,18 @@ from msgspec import Meta, Struct
 
 from lambdas.inventory.events import Currency, Minor, Reserved, Sku
 
-CHUNK = 90
-"""Items reserved in one transaction, leaving room for the reservation, inbox and outbox items."""
+CHUNK = 49
+"""Items reserved in one transaction: each may need a second operation, to say that it is sold out,
+and the reservation and its event need two."""
+
+MAX_UNITS = 10**9
 
 
 class ReceivedItem(Struct, frozen=True, kw_only=True):
     """Units of one item that come in, and its price from now on; zero units only set the price."""
 
     sku: Sku
-    quantity: Annotated[int, Meta(ge=0, le=10**9)]
+    quantity: Annotated[int, Meta(ge=0, le=MAX_UNITS)]
     unit_price_minor: Minor
     currency: Currency
 

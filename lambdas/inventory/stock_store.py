@@ -1,31 +1,41 @@
 """Inventory's table: stock per SKU, and one reservation per order.
 
 A reservation larger than a transaction is taken in chunks. Its item counts the chunks taken, in the
-same transactions as the stock, so that a crash between two chunks is resumed or undone exactly.
+same transactions as the stock, so that a crash between two chunks is resumed or undone exactly. The
+rows of a file are taken in the same way: an item keeps the line up to which the file is in stock.
 """
 
 from collections.abc import Sequence
 
 import msgspec
 
+from lambdas.eventing.attributes import Item
 from lambdas.eventing.event import Cause
 from lambdas.eventing.task import Refusal
 from lambdas.eventing.transaction import (
+    MAX_OPERATIONS,
     ConditionFailed,
     Contention,
     Key,
     Transaction,
+    expiry,
     read,
+    read_all,
 )
 from lambdas.inventory.domain import ReceivedItem, State, chunks
 from lambdas.inventory.events import (
     ItemPriced,
     Reserved,
+    StockDepleted,
     StockReleased,
     StockReplenished,
     StockReserved,
 )
 from lambdas.inventory.settings import settings
+
+ROWS = (MAX_OPERATIONS - 1) // 3
+"""Rows of a file in one transaction: each needs its stock and two events at most, and all of them
+the item that says how far the file is taken."""
 
 _TRIES = 5
 
@@ -52,45 +62,51 @@ def receive(item: ReceivedItem, *, delivery_id: str, consumer: str, cause: Cause
 
     Raises AlreadyProcessed for a delivery that is known, Contention if others keep changing it.
     """
-    key = _stock_key(item.sku)
     for _ in range(_TRIES):
-        stock = read(settings(), key) or {}
-        price = (stock.get("unit_price_minor"), stock.get("currency"))
-        repriced = price != (item.unit_price_minor, item.currency)
-        revision = stock.get("price_revision", 0)
         transaction = Transaction(settings(), cause)
         transaction.once(consumer, f"{delivery_id}#{item.sku}")
-        transaction.update(
-            key,
-            "SET kind = :kind, unit_price_minor = :price, currency = :currency,"
-            " price_revision = :next ADD available :quantity, received :quantity, reserved :none",
-            condition="attribute_not_exists(pk) OR price_revision = :revision",
-            values={
-                ":kind": "stock",
-                ":price": item.unit_price_minor,
-                ":currency": item.currency,
-                ":revision": revision,
-                ":next": revision + repriced,
-                ":quantity": item.quantity,
-                ":none": 0,
-            },
-        )
-        if item.quantity:
-            transaction.publish(key, StockReplenished(sku=item.sku, quantity=item.quantity))
-        if repriced:
-            priced = ItemPriced(
-                sku=item.sku,
-                unit_price_minor=item.unit_price_minor,
-                currency=item.currency,
-                revision=revision + 1,
-            )
-            transaction.publish(key, priced)
+        _add(transaction, item, read(settings(), _stock_key(item.sku)) or {})
         try:
             transaction.commit()
             return
         except ConditionFailed:
             continue  # somebody else changed the price in between
     raise Contention(f"the price of {item.sku} changed {_TRIES} times while receiving it")
+
+
+def lines_taken(file: str) -> int:
+    """The line up to which this version of a file is in stock, 0 at first."""
+    progress = read(settings(), _file_key(file))
+    return progress["up_to"] if progress else 0
+
+
+def receive_rows(
+    items: Sequence[ReceivedItem], *, file: str, after: int, up_to: int, cause: Cause
+) -> None:
+    """Adds up to ROWS different items: a file's good rows `after` one line and `up_to` another.
+
+    Raises Contention if the file is taken further already, or others keep changing the prices.
+    """
+    for _ in range(_TRIES):
+        transaction = Transaction(settings(), cause)
+        transaction.put(
+            _file_key(file),
+            {"kind": "file", "up_to": up_to, "expires_at": expiry(settings().inbox_days)},
+            condition="up_to = :after" if after else "attribute_not_exists(pk)",
+            values={":after": after} if after else None,
+            label="file",
+        )
+        stocks = read_all(settings(), [_stock_key(item.sku) for item in items])
+        for item in items:
+            _add(transaction, item, stocks.get(_stock_key(item.sku), {}))
+        try:
+            transaction.commit()
+            return
+        except ConditionFailed as failure:
+            if "file" in failure.labels:
+                raise Contention(f"another run takes {file}") from failure
+            # Somebody else changed a price in between: look again.
+    raise Contention(f"prices changed {_TRIES} times while receiving {file} from line {after}")
 
 
 def reserve(order_id: str, items: tuple[Reserved, ...], cause: Cause) -> None:
@@ -113,9 +129,10 @@ def reserve(order_id: str, items: tuple[Reserved, ...], cause: Cause) -> None:
             if reservation.taken == len(parts) - 1:
                 return
         except ConditionFailed as failure:
-            if "reservation" not in failure.labels:
+            if "lacking" in failure.labels and "reservation" not in failure.labels:
                 raise StockRefused("out_of_stock") from failure
-            # Another run of the same checkout, or a cancellation, got in between: look again.
+            # Another order changed the stock, or another run of this checkout or a cancellation
+            # got in between: look again.
     raise Contention(f"the reservation of order {order_id} kept changing while it was made")
 
 
@@ -168,17 +185,65 @@ def _take(
             },
             label="reservation",
         )
+    stocks = read_all(settings(), [_stock_key(item.sku) for item in parts[index]])
     for item in parts[index]:
-        transaction.update(
-            _stock_key(item.sku),
-            "ADD available :less, reserved :quantity",
-            condition="available >= :quantity",
-            values={":less": -item.quantity, ":quantity": item.quantity},
-            label="stock",
-        )
+        _hold(transaction, item, stocks.get(_stock_key(item.sku), {}))
     if last:
         transaction.publish(key, StockReserved(order_id=order_id, items=items))
     transaction.commit()
+
+
+def _hold(transaction: Transaction, item: Reserved, stock: Item) -> None:
+    """Moves units of one item from the stock as it was read.
+
+    Whether its last unit goes is part of the condition: the transaction that takes it, and no
+    other, tells.
+    """
+    key = _stock_key(item.sku)
+    available = stock.get("available", 0)
+    is_last = available == item.quantity
+    transaction.update(
+        key,
+        "ADD available :less, reserved :quantity",
+        condition="available = :quantity" if is_last else "available > :quantity",
+        values={":less": -item.quantity, ":quantity": item.quantity},
+        label="lacking" if available < item.quantity else "stock",
+    )
+    if is_last:
+        transaction.publish(key, StockDepleted(sku=item.sku))
+
+
+def _add(transaction: Transaction, item: ReceivedItem, stock: Item) -> None:
+    """Adds units to the stock as it was read, and sets the price, unless that has changed since."""
+    key = _stock_key(item.sku)
+    price = (stock.get("unit_price_minor"), stock.get("currency"))
+    repriced = price != (item.unit_price_minor, item.currency)
+    revision = stock.get("price_revision", 0)
+    transaction.update(
+        key,
+        "SET kind = :kind, unit_price_minor = :price, currency = :currency,"
+        " price_revision = :next ADD available :quantity, received :quantity, reserved :none",
+        condition="attribute_not_exists(pk) OR price_revision = :revision",
+        values={
+            ":kind": "stock",
+            ":price": item.unit_price_minor,
+            ":currency": item.currency,
+            ":revision": revision,
+            ":next": revision + repriced,
+            ":quantity": item.quantity,
+            ":none": 0,
+        },
+    )
+    if item.quantity:
+        transaction.publish(key, StockReplenished(sku=item.sku, quantity=item.quantity))
+    if repriced:
+        priced = ItemPriced(
+            sku=item.sku,
+            unit_price_minor=item.unit_price_minor,
+            currency=item.currency,
+            revision=revision + 1,
+        )
+        transaction.publish(key, priced)
 
 
 def _close(order_id: str, reason: str, cause: Cause) -> _Reservation:
@@ -256,6 +321,10 @@ def _reservation(order_id: str) -> _Reservation | None:
 
 def _reservation_key(order_id: str) -> Key:
     return (f"RESERVATION#{order_id}", "RESERVATION")
+
+
+def _file_key(file: str) -> Key:
+    return (f"FILE#{file}", "FILE")
 
 
 def _stock_key(sku: str) -> Key:

@@ -2,8 +2,6 @@
 
 from http import HTTPStatus
 
-import msgspec
-
 from lambdas.eventing.http import Problem, Request, Response, endpoint
 from lambdas.orders import order_store
 from lambdas.orders.domain import CANCELLABLE, Status
@@ -23,8 +21,7 @@ def handler(request: Request) -> Response:
         if order.status not in CANCELLABLE:
             break
         event = OrderCancelled(order_id=order.order_id, customer_id=order.customer_id)
-        if order_store.change_status(order, Status.CANCELLED, event, request):
-            cancelled = msgspec.structs.replace(order, status=Status.CANCELLED)
+        if cancelled := order_store.change_status(order, Status.CANCELLED, event, request):
             return Response(status=HTTPStatus.OK, body=represent(cancelled))
     raise Problem(
         HTTPStatus.CONFLICT,

@@ -7,7 +7,16 @@ from enum import StrEnum
 from hashlib import sha256
 from uuid import UUID, uuid5
 
+from lambdas.eventing.event import Event
 from lambdas.orders.events import Line
+from lambdas.returns.events import OrderReturned, ReturnRefused, ReturnRequested
+from lambdas.shipping.events import (
+    OrderDelivered,
+    OrderShipped,
+    ShipmentOverdue,
+    ShipmentRecalled,
+    ShipmentRequested,
+)
 
 _ORDERS = UUID("9c0f2a1e-6f0b-5f0e-9d55-0d6a3b1c7f42")
 
@@ -21,9 +30,50 @@ class Status(StrEnum):
     CONFIRMED = "confirmed"
     REJECTED = "rejected"
     CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    SHIPPED = "shipped"
+    DELIVERED = "delivered"
+    RETURNED = "returned"
 
 
 CANCELLABLE = frozenset({Status.PLACED, Status.CONFIRMED})
+
+CLOSED = frozenset({Status.REJECTED, Status.CANCELLED, Status.EXPIRED})
+"""Ends without a parcel: nothing is held for the order any more, or is about to be let go of."""
+
+_WAY = (Status.CONFIRMED, Status.SHIPPED, Status.DELIVERED, Status.RETURNED)
+"""The way of an order once it is confirmed. It only goes on, and may leave out a station."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """What others tell of an order: how its history calls it, and the status that it leads to."""
+
+    what: str
+    status: Status | None = None
+    details: tuple[str, ...] = ()
+    """Fields of the event that the history keeps."""
+
+
+STEPS: Mapping[type[Event], Step] = {
+    ShipmentRequested: Step("shipment_requested", details=("tracking_id", "due_at")),
+    OrderShipped: Step("shipped", Status.SHIPPED),
+    OrderDelivered: Step("delivered", Status.DELIVERED),
+    ShipmentOverdue: Step("overdue", details=("due_at",)),
+    ShipmentRecalled: Step("recalled"),
+    ReturnRequested: Step("return_requested", details=("reason",)),
+    OrderReturned: Step("returned", Status.RETURNED),
+    ReturnRefused: Step("return_refused", details=("reason",)),
+}
+"""The events that an order follows. Each happens to an order once at most, so that its history is
+bounded by their number."""
+
+
+def status_after(status: Status, step: Step) -> Status:
+    """The status of an order in `status` after a step, in whatever order steps become known."""
+    if step.status in _WAY and status in _WAY and _WAY.index(step.status) > _WAY.index(status):
+        return step.status
+    return status
 
 
 @dataclass(frozen=True)

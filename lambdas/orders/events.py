@@ -82,4 +82,15 @@ class OrderExpired(OrderEvent, frozen=True, kw_only=True):
     customer_id: str
 
 
+class SweepDue(Event, frozen=True, kw_only=True):
+    """Time to look for orders that wait too long. Orders' own: it is scheduled, not published."""
+
+    source: ClassVar[str] = OrderEvent.source
+
+    @property
+    def subject(self) -> str:
+        """All orders."""
+        return "orders"
+
+
 PUBLISHED = (OrderPlaced, OrderConfirmed, OrderRejected, OrderCancelled, OrderExpired)

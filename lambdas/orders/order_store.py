@@ -1,31 +1,43 @@
-"""Orders' table: the orders, each with its status, and the price list."""
+"""Orders' table: the orders, each with its status and its history, and the price list.
 
-from collections.abc import Iterable
-from datetime import UTC, datetime
-from typing import Annotated
+The history is a map with an entry for each kind of step: the item cannot grow without bounds.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
-from lambdas.eventing import aws
-from lambdas.eventing.attributes import from_attributes, to_attributes
-from lambdas.eventing.event import Cause, Delivery
+from lambdas.eventing import pending
+from lambdas.eventing.event import Cause, Delivery, E
 from lambdas.eventing.transaction import (
     ConditionFailed,
     Contention,
     Key,
     Transaction,
     read,
+    read_all,
 )
 from lambdas.inventory.events import ItemPriced
-from lambdas.orders.domain import Price, Status
+from lambdas.orders.domain import STEPS, Price, Status, status_after
 from lambdas.orders.events import Address, Line, OrderEvent
 from lambdas.orders.settings import settings
 
 _TRIES = 5
 _MOST_KEYS = 100
-"""Items in one BatchGetItem.
-https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html"""
+"""Items that `read_all` reads at once."""
+
+
+Moment = Annotated[datetime, Meta(tz=True)]
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a step: when it happened, and its details."""
+
+    at: Moment
+    details: Mapping[str, Any] = {}
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,8 +50,9 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     total_minor: int
     lines: tuple[Line, ...]
     shipping_address: Address
-    placed_at: Annotated[datetime, Meta(tz=True)]
+    placed_at: Moment
     fingerprint: str
+    history: Mapping[str, Entry]
     reason: str | None = None
 
 
@@ -64,7 +77,8 @@ def place(order: Order, event: OrderEvent, cause: Cause) -> Order:
     """
     key = _order_key(order.order_id)
     transaction = Transaction(settings(), cause)
-    transaction.create(key, {"kind": "order", **msgspec.to_builtins(order)})
+    waits = pending.waiting(order.order_id, order.placed_at)
+    transaction.create(key, {"kind": "order", **waits, **msgspec.to_builtins(order)})
     transaction.publish(key, event)
     try:
         transaction.commit()
@@ -83,28 +97,67 @@ def change_status(
     cause: Cause,
     *,
     reason: str | None = None,
-) -> bool:
-    """Moves the order on and publishes `event`. False if its status changed in the meantime."""
+) -> Order | None:
+    """Moves the order on and publishes `event`. None if its status changed in the meantime."""
+    entry = Entry(at=datetime.now(UTC), details={"reason": reason} if reason else {})
     key = _order_key(order.order_id)
     transaction = Transaction(settings(), cause)
     transaction.update(
         key,
-        "SET #status = :status, changed_at = :now, reason = :reason",
+        f"SET #status = :status, reason = :reason, history.#what = :entry {pending.REMOVED}",
         condition="#status = :expected",
-        names={"#status": "status"},
+        names={"#status": "status", "#what": status.value},
         values={
             ":status": status.value,
             ":expected": order.status.value,
-            ":now": datetime.now(UTC).isoformat(),
             ":reason": reason,
+            ":entry": msgspec.to_builtins(entry),
         },
     )
     transaction.publish(key, event)
     try:
         transaction.commit()
     except ConditionFailed:
-        return False
-    return True
+        return None
+    history = {**order.history, status.value: entry}
+    return msgspec.structs.replace(order, status=status, reason=reason, history=history)
+
+
+def follow(order_id: str, told: Delivery[E]) -> None:
+    """Takes what another context tells of an order into its history, and its status on.
+
+    Raises LookupError if there is no such order.
+    """
+    step = STEPS[type(told.event)]
+    details = {name: getattr(told.event, name) for name in step.details}
+    entry = Entry(at=told.envelope.time, details=details)
+    for _ in range(_TRIES):
+        order = require(order_id)
+        transaction = Transaction.reacting_to(told, settings())
+        transaction.update(
+            _order_key(order_id),
+            "SET #status = :status, history.#what = if_not_exists(history.#what, :entry)",
+            condition="#status = :expected",
+            names={"#status": "status", "#what": step.what},
+            values={
+                ":status": status_after(order.status, step).value,
+                ":expected": order.status.value,
+                ":entry": msgspec.to_builtins(entry),
+            },
+        )
+        try:
+            transaction.commit()
+            return
+        except ConditionFailed:
+            continue  # the status changed in between: look again
+    raise Contention(f"the status of order {order_id} kept changing while it was followed")
+
+
+def overdue(*, limit: int) -> list[Order]:
+    """Up to `limit` orders that are `placed` for longer than a checkout may take, oldest first."""
+    bound = datetime.now(UTC) - timedelta(minutes=settings().checkout_minutes)
+    found = pending.oldest(settings(), limit=limit, before=bound)
+    return msgspec.convert(found, list[Order])
 
 
 def keep_price(priced: Delivery[ItemPriced]) -> None:
@@ -129,24 +182,12 @@ def prices_of(skus: Iterable[str]) -> dict[str, Price]:
 
     Raises Contention if the table stays throttled.
     """
-    wanted = [
-        to_attributes(dict(zip(("pk", "sk"), _price_key(sku), strict=True)))
-        for sku in sorted(set(skus))
-    ]
+    keys = [_price_key(sku) for sku in sorted(set(skus))]
     found: dict[str, Price] = {}
-    for _ in range(_TRIES + len(wanted) // _MOST_KEYS):
-        if not wanted:
-            return found
-        asked, later = wanted[:_MOST_KEYS], wanted[_MOST_KEYS:]
-        answer = aws.dynamodb().batch_get_item(
-            RequestItems={settings().table_name: {"Keys": asked, "ConsistentRead": True}}
-        )
-        for attributes in answer["Responses"][settings().table_name]:
-            price = from_attributes(attributes)
+    for start in range(0, len(keys), _MOST_KEYS):
+        for price in read_all(settings(), keys[start : start + _MOST_KEYS]).values():
             found[price["sku"]] = Price(price["unit_price_minor"], price["currency"])
-        unread = answer.get("UnprocessedKeys", {}).get(settings().table_name, {"Keys": []})
-        wanted = [*unread["Keys"], *later]
-    raise Contention("the price list stayed throttled")
+    return found
 
 
 def _order_key(order_id: str) -> Key:

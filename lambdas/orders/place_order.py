@@ -7,11 +7,12 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
+from lambdas.eventing import telemetry
 from lambdas.eventing.http import Problem, Request, Response, endpoint
 from lambdas.inventory.events import MAX_MINOR, Currency
 from lambdas.orders import domain, order_store
 from lambdas.orders.events import Address, Line, OrderPlaced
-from lambdas.orders.order_store import Order
+from lambdas.orders.order_store import Entry, Order
 from lambdas.orders.representation import represent
 
 _KEY_LENGTH = 128
@@ -50,6 +51,7 @@ def handler(request: Request) -> Response:
 
 def _place(order_id: str, wish: PlaceOrder, fingerprint: str, request: Request) -> Order:
     _check_prices(wish)
+    now = datetime.now(UTC)
     order = Order(
         order_id=order_id,
         customer_id=request.caller,
@@ -58,8 +60,9 @@ def _place(order_id: str, wish: PlaceOrder, fingerprint: str, request: Request) 
         total_minor=domain.total_minor(wish.lines),
         lines=wish.lines,
         shipping_address=wish.shipping_address,
-        placed_at=datetime.now(UTC),
+        placed_at=now,
         fingerprint=fingerprint,
+        history={domain.Status.PLACED: Entry(at=now)},
     )
     placed = OrderPlaced(
         order_id=order_id,
@@ -70,7 +73,10 @@ def _place(order_id: str, wish: PlaceOrder, fingerprint: str, request: Request) 
         shipping_address=order.shipping_address,
         payment_token=wish.payment_token,
     )
-    return order_store.place(order, placed, request)
+    standing = order_store.place(order, placed, request)
+    if standing is order:
+        telemetry.count("OrdersPlaced")
+    return standing
 
 
 def _check_prices(wish: PlaceOrder) -> None:

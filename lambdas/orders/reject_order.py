@@ -1,9 +1,10 @@
 """Reject an order: the point from which its checkout only goes back."""
 
+from lambdas.eventing import telemetry
 from lambdas.eventing.event import Delivery
 from lambdas.eventing.task import Failure, Refusal, task
 from lambdas.orders import order_store
-from lambdas.orders.domain import Status
+from lambdas.orders.domain import CLOSED, Status
 from lambdas.orders.events import OrderPlaced, OrderRejected
 
 
@@ -13,7 +14,7 @@ class OrderStands(Refusal):
 
 @task(OrderPlaced)
 def handler(delivery: Delivery[OrderPlaced], failure: Failure | None) -> None:
-    """Leaves an order alone that was cancelled, or rejected before. Raises OrderStands."""
+    """Leaves an order alone that is closed already. Raises OrderStands."""
     reason = failure.reason if failure else "unknown"
     order = order_store.require(delivery.event.order_id)
     if order.status is Status.PLACED:
@@ -21,7 +22,8 @@ def handler(delivery: Delivery[OrderPlaced], failure: Failure | None) -> None:
             order_id=order.order_id, customer_id=order.customer_id, reason=reason
         )
         if order_store.change_status(order, Status.REJECTED, rejected, delivery, reason=reason):
+            telemetry.count("OrdersRejected")
             return
         order = order_store.require(delivery.event.order_id)
-    if order.status is Status.CONFIRMED:
+    if order.status not in CLOSED:
         raise OrderStands(order.status.value)

@@ -12,9 +12,11 @@ from lambdas.orders.order_store import Order
 
 
 def represent(order: Order) -> dict[str, Any]:
-    """The public view of an order."""
+    """The public view of an order; its history in the order of time."""
     view: dict[str, Any] = msgspec.to_builtins(order)
     del view["customer_id"], view["fingerprint"]
+    steps = sorted(order.history.items(), key=lambda step: step[1].at)
+    view["history"] = [{"what": what, "at": entry.at, **entry.details} for what, entry in steps]
     return view
 
 

@@ -69,7 +69,8 @@ def authorize(order: OrderPlaced, provider: PaymentProvider, cause: Cause) -> No
 def let_go(order_id: str, reason: str, provider: PaymentProvider, cause: Cause) -> None:
     """Gives back what the provider holds for the order, and takes no money for it from now on.
 
-    Safe to repeat, to run before the authorization, and to resume after a crash.
+    Safe to repeat, to run before the authorization, and to resume after a crash. Raises
+    PaymentUnavailable.
     """
     for _ in range(_TRIES):
         payment = _payment(order_id)
@@ -80,7 +81,10 @@ def let_go(order_id: str, reason: str, provider: PaymentProvider, cause: Cause) 
             leaving = msgspec.structs.replace(payment, state=State.CANCELLING, reason=reason)
             _write(order_id, leaving, cause, expected=payment.state)
         elif payment.state is State.CANCELLING:
-            refunded = provider.cancel(order_id)
+            try:
+                refunded = provider.cancel(order_id)
+            except Unavailable as error:
+                raise PaymentUnavailable("payment_unavailable") from error
             gone = msgspec.structs.replace(payment, state=State.CANCELLED)
             event = _event(PaymentRefunded, order_id, payment) if refunded else None
             _write(order_id, gone, cause, expected=State.CANCELLING, event=event)

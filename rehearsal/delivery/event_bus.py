@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from moto.events.exceptions import ValidationException
 from moto.events.models import Archive, Replay, ReplayState, Rule, events_backends
+from moto.kinesis.exceptions import InvalidArgumentError, StreamNotFoundError
 from moto.logs.models import logs_backends
+from moto.sns.exceptions import InvalidParameterValue
 
 from rehearsal.errors import RehearsalError
-from rehearsal.patterns import EventPattern, InputTransformer, PatternError, target_input
+from rehearsal.patterns import EventPattern, InputTransformer, JsonPath, PatternError, target_input
 from rehearsal.policies import allows
+from rehearsal.roles import role_allows
 
 if TYPE_CHECKING:
     from rehearsal.rehearsal import Rehearsal
@@ -118,6 +121,28 @@ class EventBus:
         self._archive(bus.name, event)
         self.route(bus.rules.values(), event)
         return {"EventId": event_id}
+
+    def put_service_event(
+        self, source: str, detail_type: str, detail: dict[str, Any], *, resources: list[str]
+    ) -> None:
+        """Take an event that an AWS service sends to the account's default bus.
+
+        https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-service-event.html
+        """
+        bus = self._backend.describe_event_bus("default")
+        event = {
+            "version": "0",
+            "id": self._rehearsal.new_id(),
+            "detail-type": detail_type,
+            "source": source,
+            "account": self._rehearsal.account,
+            "time": _event_time(None, self._scheduler.now()),
+            "region": self._rehearsal.region,
+            "resources": resources,
+            "detail": detail,
+        }
+        self._archive(bus.name, event)
+        self.route(bus.rules.values(), event)
 
     def route(self, rules: Iterable[Rule], event: dict[str, Any]) -> None:
         """Send an event to the targets of those rules that match it."""
@@ -265,16 +290,59 @@ class EventBus:
                 ),
             )
         elif service == "sns":
-            self._in_process(
-                delivery,
-                lambda: self._rehearsal.client("sns").publish(TopicArn=arn, Message=text),
-            )
+            self._publish(delivery, arn, text)
+        elif service == "kinesis":
+            self._put_record(delivery, arn, text)
         elif service == "events":
             bus = self._backend.describe_event_bus(arn.rsplit("/", 1)[-1])
             self._archive(bus.name, delivery.event)
             self.route(bus.rules.values(), delivery.event)
         else:
             raise RehearsalError(f"rule {delivery.rule_path}: unknown target {arn}")
+
+    def _publish(self, delivery: _Delivery, arn: str, text: str) -> None:
+        """Publish to a topic, by the topic's policy or as the target's role.
+
+        https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-resource-based.html
+        """
+        topics = self._rehearsal.topics
+        if arn not in topics:
+            raise DeliveryFailed("NO_RESOURCE", f"no topic {arn}", retriable=False)
+        account, role = self._rehearsal.account, delivery.target.get("RoleArn")
+        if role is None:
+            admitted = topics.admits(arn, _SERVICE, delivery.rule.arn)
+        else:
+            admitted = role_allows(
+                account, role, service=_SERVICE, action="sns:Publish", resource=arn
+            )
+        if not admitted:
+            path = self._rehearsal.path_of(arn)
+            raise _not_permitted(f"neither a role nor the policy of {path} lets the rule publish")
+        try:
+            topics.publish(arn, text, event=delivery.event)
+        except InvalidParameterValue as error:
+            raise DeliveryFailed("INVALID_PARAMETER", str(error), retriable=False) from error
+
+    def _put_record(self, delivery: _Delivery, arn: str, text: str) -> None:
+        """Put a record into a data stream, which takes the right of the target's role.
+
+        https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-events-iam-roles.html
+        """
+        role = delivery.target["RoleArn"]
+        if not role_allows(
+            self._rehearsal.account,
+            role,
+            service=_SERVICE,
+            action="kinesis:PutRecord",
+            resource=arn,
+        ):
+            raise _not_permitted(f"the role {role} may not put records into {arn}")
+        try:
+            self._rehearsal.streams.put(arn, _partition_key(delivery), text)
+        except StreamNotFoundError as error:
+            raise DeliveryFailed("NO_RESOURCE", str(error), retriable=False) from error
+        except InvalidArgumentError as error:
+            raise DeliveryFailed("INVALID_PARAMETER", str(error), retriable=False) from error
 
     def _in_process(self, delivery: _Delivery, call: Callable[[], object]) -> None:
         self._scheduler.spawn(call, name=f"delivery by {delivery.rule_path}", critical=True)
@@ -348,6 +416,19 @@ class EventBus:
             event=delivery.event,
             **detail,
         )
+
+
+def _partition_key(delivery: _Delivery) -> str:
+    """Return what a target's partition key path selects of an event, by default the event's id.
+
+    https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_KinesisParameters.html
+    Raises PatternError if that is nothing, or no text or number.
+    """
+    path = delivery.target.get("KinesisParameters", {}).get("PartitionKeyPath", "$.id")
+    key = JsonPath(path).select(delivery.event)
+    if isinstance(key, bool) or not isinstance(key, str | int | float) or key == "":
+        raise PatternError(f"{path} selects no partition key in the event {delivery.event['id']}")
+    return str(key)
 
 
 def _not_permitted(message: str) -> DeliveryFailed:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -77,8 +77,11 @@ class Queue:
         sources = self._redrive_allow_policy.get("sourceQueueArns", [])
         return permission == "allowAll" or (permission == "byQueue" and source_arn in sources)
 
-    def send(self, body: str, attributes: dict[str, str] | None = None) -> str:
-        """Put a message into the queue and return its id; ``attributes`` are strings."""
+    def send(self, body: str, attributes: Mapping[str, str | dict[str, Any]] | None = None) -> str:
+        """Put a message into the queue and return its id.
+
+        ``attributes`` are strings, or as SQS has them, with ``DataType`` and the value.
+        """
         model = self.model
         if len(body) > model.maximum_message_size:
             raise RehearsalError(
@@ -87,7 +90,7 @@ class Queue:
             )
         message = Message(self._rehearsal.new_id(), body)
         message.message_attributes = {
-            name: {"DataType": "String", "StringValue": value}
+            name: {"DataType": "String", "StringValue": value} if isinstance(value, str) else value
             for name, value in (attributes or {}).items()
         }
         message.mark_sent(delay_seconds=model.delay_seconds)

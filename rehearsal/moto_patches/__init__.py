@@ -7,7 +7,7 @@ from collections.abc import Callable
 from moto.core.common_models import BaseModel
 
 from rehearsal.clock import Scheduler
-from rehearsal.moto_patches import cognito, dynamodb, requests, sqs, values
+from rehearsal.moto_patches import cognito, dynamodb, kinesis, requests, s3, schedules, sqs, values
 from rehearsal.patching import Patches
 
 _installed: list[Patches] = []
@@ -27,8 +27,11 @@ def install(scheduler: Scheduler | None = None) -> Callable[[], None]:
     requests.patch(patches)
     values.patch(patches)
     dynamodb.patch(patches)
+    s3.patch(patches)
     sqs.patch(patches, scheduler)
     cognito.patch(patches)
+    kinesis.patch(patches)
+    schedules.patch(patches)
 
     def undo() -> None:
         patches.undo()

@@ -118,3 +118,21 @@ def create_user_pool_domain(
         Domain=domain, UserPoolId=properties.require("UserPoolId")
     )
     resource.physical_id = domain
+
+
+@creates("AWS::Cognito::UserPoolGroup")
+def create_user_pool_group(
+    rehearsal: Rehearsal, resource: Resource, properties: Properties
+) -> None:
+    """Create a group of users, whose tokens name it as one of their ``cognito:groups``.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-cognito-userpoolgroup.html
+    """
+    name = properties.take("GroupName") or resource.generated_name(128)
+    precedence = properties.optional_integer("Precedence")
+    rehearsal.client("cognito-idp").create_group(
+        GroupName=name,
+        **({} if precedence is None else {"Precedence": precedence}),
+        **properties.pick("Description", "RoleArn", "UserPoolId"),
+    )
+    resource.physical_id = name

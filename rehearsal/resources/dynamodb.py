@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from rehearsal.delivery.expiry import Expiry
 from rehearsal.properties import Properties
 from rehearsal.resources.registry import Resource, creates
 
@@ -94,13 +95,13 @@ def _create(rehearsal: Rehearsal, resource: Resource, properties: Properties) ->
     )["TableDescription"]
     expiry = properties.section("TimeToLiveSpecification")
     if expiry.values:
+        attribute, enabled = expiry.require("AttributeName"), expiry.boolean("Enabled", True)
         client.update_time_to_live(
             TableName=name,
-            TimeToLiveSpecification={
-                "AttributeName": expiry.require("AttributeName"),
-                "Enabled": expiry.boolean("Enabled", True),
-            },
+            TimeToLiveSpecification={"AttributeName": attribute, "Enabled": enabled},
         )
+        if enabled:
+            Expiry(rehearsal, name, attribute)
     resource.physical_id = name
     resource.attributes = {"Arn": description["TableArn"], "TableId": rehearsal.new_id()}
     if stream.values:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from rehearsal.patterns import EventPattern, InputTransformer
+from rehearsal.patterns import EventPattern, InputTransformer, JsonPath
 from rehearsal.properties import Properties
 from rehearsal.resources.registry import Resource, creates
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rehearsal.rehearsal import Rehearsal
 
 # What can be a target, by the service in its ARN.
-TARGET_SERVICES = frozenset({"events", "lambda", "logs", "sns", "sqs", "states"})
+TARGET_SERVICES = frozenset({"events", "kinesis", "lambda", "logs", "sns", "sqs", "states"})
 
 
 @creates("AWS::Events::EventBus")
@@ -85,6 +85,13 @@ def _target(part: Properties) -> dict[str, Any]:
         template = transformer.require("InputTemplate")
         InputTransformer(transformer.take("InputPathsMap"), template)
         target["InputTransformer"] = transformer.values
+    if arn.split(":")[2] == "kinesis" and "RoleArn" not in target:
+        # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-events-iam-roles.html
+        raise part.error("EventBridge puts records into a data stream by a role: RoleArn is missing")
+    kinesis = part.section("KinesisParameters")
+    if kinesis.values:
+        JsonPath(kinesis.require("PartitionKeyPath"))
+        target["KinesisParameters"] = kinesis.values
     dead_letters = part.section("DeadLetterConfig")
     if dead_letters.values:
         target["DeadLetterConfig"] = {"Arn": dead_letters.require("Arn")}

@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rehearsal.delivery.shards import MappingOptions, StreamMapping
 from rehearsal.delivery.sqs import QueueMapping
-from rehearsal.delivery.streams import StreamMapping
 from rehearsal.environment import FunctionLog
 from rehearsal.invoke import AsyncConfig, Function
 from rehearsal.patterns import FilterCriteria
@@ -40,6 +40,9 @@ _RESERVED = frozenset(
         "LAMBDA_TASK_ROOT",
     }
 )
+
+# https://docs.aws.amazon.com/lambda/latest/api/API_CreateEventSourceMapping.html
+_LONGEST_WINDOW_S = 900
 
 
 @creates("AWS::Lambda::Function")
@@ -224,7 +227,7 @@ def create_event_invoke_config(
 def create_event_source_mapping(
     rehearsal: Rehearsal, resource: Resource, properties: Properties
 ) -> None:
-    """Let a function consume a queue or a table's stream.
+    """Let a function consume a queue, a table's stream or a data stream.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-lambda-eventsourcemapping.html
     """
@@ -265,28 +268,19 @@ def create_event_source_mapping(
             reports_failures="ReportBatchItemFailures" in responses,
         )
         queue.mappings.append(mapping)
-    elif service == "dynamodb":
-        properties.only("ParallelizationFactor", 1, "1")
-        properties.only("TumblingWindowInSeconds", 0, "0")
+    elif service in ("dynamodb", "kinesis"):
         options["StartingPosition"] = properties.require("StartingPosition")
-        destination = (
-            properties.section("DestinationConfig").section("OnFailure").take("Destination")
-        )
-        if destination is not None:
-            rehearsal.dead_letter_arns.append(destination)
+        role = rehearsal.client("lambda").get_function_configuration(FunctionName=name)["Role"]
         mapping = StreamMapping(
             rehearsal,
-            source,
+            rehearsal.streams.read_by(source, role),
             function,
-            from_start=options["StartingPosition"] == "TRIM_HORIZON",
-            batch_size=properties.integer("BatchSize", 100),
-            window_s=window,
-            filters=filters,
-            reports_failures="ReportBatchItemFailures" in responses,
-            bisects=properties.boolean("BisectBatchOnFunctionError", False),
-            maximum_retries=properties.integer("MaximumRetryAttempts", -1),
-            maximum_age_s=properties.integer("MaximumRecordAgeInSeconds", -1),
-            on_failure=destination,
+            MappingOptions(
+                batching_window_s=window,
+                filters=filters,
+                reports_failures="ReportBatchItemFailures" in responses,
+                **_stream_options(rehearsal, properties),
+            ),
         )
         rehearsal.streams.add(mapping)
     else:
@@ -299,4 +293,29 @@ def create_event_source_mapping(
     resource.attributes = {
         "Id": record["UUID"],
         "EventSourceMappingArn": record.get("EventSourceMappingArn", ""),
+    }
+
+
+def _stream_options(rehearsal: Rehearsal, properties: Properties) -> dict[str, Any]:
+    """Return what only mappings of streams have.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-parameters.html
+    https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-params.html
+    """
+    properties.only("ParallelizationFactor", 1, "1")
+    properties.only("StartingPosition", "LATEST", "TRIM_HORIZON")
+    tumbling_window = properties.integer("TumblingWindowInSeconds", 0)
+    if not 0 <= tumbling_window <= _LONGEST_WINDOW_S:
+        raise properties.error(f"TumblingWindowInSeconds is from 0 to {_LONGEST_WINDOW_S}")
+    destination = properties.section("DestinationConfig").section("OnFailure").take("Destination")
+    if destination is not None:
+        rehearsal.dead_letter_arns.append(destination)
+    return {
+        "from_start": properties.take("StartingPosition") == "TRIM_HORIZON",
+        "batch_size": properties.integer("BatchSize", 100),
+        "tumbling_window_s": tumbling_window,
+        "bisects": properties.boolean("BisectBatchOnFunctionError", False),
+        "maximum_retries": properties.integer("MaximumRetryAttempts", -1),
+        "maximum_age_s": properties.integer("MaximumRecordAgeInSeconds", -1),
+        "on_failure": destination,
     }

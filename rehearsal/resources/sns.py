@@ -1,4 +1,4 @@
-"""AWS::SNS: topics, as far as alarms need them."""
+"""AWS::SNS: topics, their policies and subscriptions."""
 
 from __future__ import annotations
 
@@ -43,15 +43,28 @@ def create_topic_policy(rehearsal: Rehearsal, resource: Resource, properties: Pr
 
 @creates("AWS::SNS::Subscription")
 def create_subscription(rehearsal: Rehearsal, resource: Resource, properties: Properties) -> None:
-    """Subscribe a person: e-mail only, which leaves the rehearsal.
+    """Subscribe a queue, a function or a person; e-mail leaves the rehearsal.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-sns-subscription.html
     """
-    properties.only("Protocol", "email", "email-json")
+    properties.only("Protocol", "sqs", "lambda", "email", "email-json")
+    properties.only("Region", rehearsal.region)
+    attributes = {
+        name: value if isinstance(value, str) else json.dumps(value)
+        for name, value in properties.pick(
+            "FilterPolicyScope", "FilterPolicy", "RawMessageDelivery"
+        ).items()
+    }
+    redrive = properties.section("RedrivePolicy")
+    if redrive.values:
+        dead_letters = redrive.require("deadLetterTargetArn")
+        attributes["RedrivePolicy"] = json.dumps({"deadLetterTargetArn": dead_letters})
+        rehearsal.dead_letter_arns.append(dead_letters)
     resource.physical_id = rehearsal.client("sns").subscribe(
         TopicArn=properties.require("TopicArn"),
-        Protocol="email",
+        Protocol=properties.require("Protocol"),
         Endpoint=properties.require("Endpoint"),
+        Attributes=attributes,
         ReturnSubscriptionArn=True,
     )["SubscriptionArn"]
     resource.attributes = {"Arn": resource.physical_id}

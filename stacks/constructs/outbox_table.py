@@ -9,10 +9,10 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_lambda_event_sources as sources
 from constructs import Construct
 
-from lambdas.eventing import relay
+from lambdas.eventing import pending, relay
 from lambdas.eventing.event import Event
-from lambdas.eventing.settings import TableSettings
 from stacks.constructs.alarm import Alarm
+from stacks.constructs.context_table import ContextTable, grant
 from stacks.constructs.platform import Platform
 from stacks.constructs.python_function import PythonFunction
 from stacks.constructs.queues import DeadLetterQueue
@@ -22,8 +22,11 @@ RETRY_HOURS = 20
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Streams.html"""
 
 
-class OutboxTable(Construct):
-    """One table for a context's aggregates, inbox and outbox, and the relay to the bus."""
+class OutboxTable(ContextTable):
+    """One table for a context's aggregates, inbox and outbox, and the relay to the bus.
+
+    With `pending_index`, those of its items that wait can be found: see `lambdas.eventing.pending`.
+    """
 
     def __init__(
         self,
@@ -32,25 +35,21 @@ class OutboxTable(Construct):
         *,
         platform: Platform,
         publishes: Sequence[type[Event]],
+        pending_index: bool = False,
     ) -> None:
-        super().__init__(scope, id_)
-        environment = platform.environment
-        self.table = dynamodb.TableV2(
-            self,
-            "Table",
-            partition_key=dynamodb.Attribute(name="pk", type=dynamodb.AttributeType.STRING),
-            sort_key=dynamodb.Attribute(name="sk", type=dynamodb.AttributeType.STRING),
-            billing=dynamodb.Billing.on_demand(),
-            dynamo_stream=dynamodb.StreamViewType.NEW_IMAGE,
-            time_to_live_attribute="expires_at",
-            point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
-                point_in_time_recovery_enabled=True
-            ),
-            deletion_protection=environment.keeps_data,
-            removal_policy=environment.removal_policy,
+        string = dynamodb.AttributeType.STRING
+        index = dynamodb.GlobalSecondaryIndexPropsV2(
+            index_name=pending.INDEX,
+            partition_key=dynamodb.Attribute(name=pending.SHARD, type=string),
+            sort_key=dynamodb.Attribute(name=pending.SINCE, type=string),
+            projection_type=dynamodb.ProjectionType.KEYS_ONLY,
         )
-        self.settings = TableSettings(
-            table_name=self.table.table_name, inbox_days=environment.inbox_days
+        super().__init__(
+            scope,
+            id_,
+            platform=platform,
+            indexes=[index] if pending_index else [],
+            stream=dynamodb.StreamViewType.NEW_IMAGE,
         )
         self.relay = PythonFunction(
             self,
@@ -99,9 +98,10 @@ class OutboxTable(Construct):
             page="the-relay-lags",
         )
 
-    def allow(self, function: lambda_.IFunction, *operations: str) -> None:
-        """Lets `function` use the table by these operations of DynamoDB, and no other."""
-        self.table.grant(function, *(f"dynamodb:{operation}" for operation in operations))
+    def allow_finding_pending(self, function: lambda_.IFunction) -> None:
+        """Lets `function` find items that wait, and read them."""
+        self.allow(function, "BatchGetItem")
+        grant(function, ["Query"], f"{self.table.table_arn}/index/{pending.INDEX}")
 
 
 def _may_publish(platform: Platform, publishes: Sequence[type[Event]]) -> iam.PolicyStatement:

@@ -7,7 +7,7 @@ from aws_cdk import Duration
 from aws_cdk import aws_lambda_event_sources as sources
 from constructs import Construct
 
-from lambdas.eventing.consumer import Consumer, ConsumerSettings
+from lambdas.eventing.consumer import ConsumerSettings, QueueHandler
 from lambdas.eventing.settings import Settings
 from stacks.constructs.acknowledge import SERVERLESS, acknowledge
 from stacks.constructs.outbox_table import OutboxTable
@@ -30,7 +30,7 @@ class QueueConsumer(Construct):
         id_: str,
         *,
         platform: Platform,
-        consumer: Consumer[Any],
+        consumer: QueueHandler[Any],
         table: OutboxTable | None = None,
         operations: Sequence[str] = (),
         settings: Settings | None = None,

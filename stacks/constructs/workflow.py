@@ -1,8 +1,11 @@
-"""Workflows: Express state machines whose tasks are functions."""
+"""Workflows: state machines whose tasks are functions."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from aws_cdk import Duration
+from aws_cdk import Duration, Stack
+from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_stepfunctions as sfn
@@ -48,8 +51,47 @@ _LOG_DELIVERY = [
 """https://docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html"""
 
 
+Kind = sfn.StateMachineType
+
+
+@dataclass(frozen=True)
+class _Failing:
+    """What it means that executions of a kind fail, and from how many in five minutes on."""
+
+    metrics: tuple[str, ...]
+    threshold: int
+    meaning: str
+    page: str
+
+
+_FAILING: Mapping[Kind, _Failing] = {
+    Kind.EXPRESS: _Failing(
+        metrics=("ExecutionsFailed", "ExecutionsTimedOut", "ExecutionThrottled"),
+        threshold=5,
+        meaning="Executions of the workflow fail; their messages are delivered again.",
+        page="a-workflow-fails",
+    ),
+    # Nobody starts these again: each that ends badly waits for somebody.
+    Kind.STANDARD: _Failing(
+        metrics=(
+            "ExecutionsFailed",
+            "ExecutionsTimedOut",
+            "ExecutionsAborted",
+            "ExecutionThrottled",
+        ),
+        threshold=1,
+        meaning="An execution of the workflow ended badly and waits to be redriven.",
+        page="an-execution-waits-to-be-redriven",
+    ),
+}
+"""https://docs.aws.amazon.com/step-functions/latest/dg/procedure-cw-metrics.html"""
+
+
 class Workflow(sfn.StateMachine):
-    """An Express state machine, logged without its data, traced, and with alarms."""
+    """A state machine, logged without its data, traced, and with alarms.
+
+    It may invoke the functions of its tasks, which are all `Invoke` or `InvokeAndWait`.
+    """
 
     def __init__(
         self,
@@ -57,21 +99,23 @@ class Workflow(sfn.StateMachine):
         id_: str,
         *,
         platform: Platform,
-        start: sfn.IChainable,
-        functions: Sequence[IFunction],
+        kind: Kind,
+        start: sfn.State,
         timeout: Duration,
     ) -> None:
+        stage = platform.environment.name
         log_group = logs.LogGroup(
             scope,
             f"{id_}Log",
-            log_group_name=f"/aws/vendedlogs/states/orderflow-{platform.environment.name}-{id_}",
+            # Step Functions delivers to groups under this name without a policy for each.
+            log_group_name=f"/aws/vendedlogs/states/orderflow-{stage}-{Stack.of(scope).node.id}",
             retention=platform.environment.log_retention,
             removal_policy=platform.environment.removal_policy,
         )
         role = iam.Role(
             scope, f"{id_}Role", assumed_by=iam.ServicePrincipal("states.amazonaws.com")
         )
-        for statement in _permissions(functions):
+        for statement in _permissions(_functions(start)):
             role.add_to_policy(statement)
         acknowledge(
             role,
@@ -85,7 +129,7 @@ class Workflow(sfn.StateMachine):
             id_,
             # The library would add each function's versions and aliases as a wildcard.
             role=role.without_policy_updates(),
-            state_machine_type=sfn.StateMachineType.EXPRESS,
+            state_machine_type=kind,
             definition_body=sfn.DefinitionBody.from_chainable(start),
             timeout=timeout,
             tracing_enabled=True,
@@ -94,20 +138,90 @@ class Workflow(sfn.StateMachine):
             ),
         )
         permit_double_dependency(self)
-        for name, metric in {
-            "Failed": self.metric_failed(period=Duration.minutes(5), statistic="Sum"),
-            "TimedOut": self.metric_timed_out(period=Duration.minutes(5), statistic="Sum"),
-            "Throttled": self.metric_throttled(period=Duration.minutes(5), statistic="Sum"),
-        }.items():
+        failing = _FAILING[kind]
+        for name in failing.metrics:
             Alarm(
                 self,
                 name,
                 platform=platform,
-                metric=metric,
-                threshold=5,
-                meaning="Executions of the workflow fail; their messages are delivered again.",
-                page="a-workflow-fails",
+                metric=cloudwatch.Metric(
+                    namespace="AWS/States",
+                    metric_name=name,
+                    dimensions_map={"StateMachineArn": self.state_machine_arn},
+                    statistic="Sum",
+                    period=Duration.minutes(5),
+                ),
+                threshold=failing.threshold,
+                meaning=failing.meaning,
+                page=failing.page,
             )
+
+
+class Invoke(tasks.LambdaInvoke):
+    """A task that hands the workflow's whole state to `function` and goes on with that state.
+
+    Tasks keep what they did in their own tables, so nothing but the event travels along.
+    """
+
+    def __init__(self, scope: Construct, id_: str, function: IFunction, **options: Any) -> None:
+        options.setdefault("result_path", sfn.JsonPath.DISCARD)
+        options.setdefault("task_timeout", sfn.Timeout.duration(Duration.seconds(15)))
+        super().__init__(
+            scope, id_, lambda_function=function, retry_on_service_exceptions=False, **options
+        )
+        self.function = function
+        self.add_retry(
+            errors=_PASSING,
+            interval=Duration.seconds(1),
+            max_attempts=4,
+            backoff_rate=2,
+            max_delay=Duration.seconds(10),
+            jitter_strategy=sfn.JitterType.FULL,
+        )
+
+
+class InvokeAndWait(Invoke):
+    """A task that hands the event and a task token to `function`, and waits for the answer.
+
+    Whoever has the token answers, with `SendTaskSuccess`; the answer is put at `result_path`. The
+    task ends with States.HeartbeatTimeout if nobody shows that they are at it for as long as
+    `heartbeat`, and with States.Timeout after `patience`.
+    https://docs.aws.amazon.com/step-functions/latest/dg/connect-to-resource.html#connect-wait-token
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        function: IFunction,
+        *,
+        result_path: str,
+        patience: Duration,
+        heartbeat: Duration | None = None,
+    ) -> None:
+        super().__init__(
+            scope,
+            id_,
+            function,
+            integration_pattern=sfn.IntegrationPattern.WAIT_FOR_TASK_TOKEN,
+            payload=sfn.TaskInput.from_object(
+                {"detail": sfn.JsonPath.object_at("$.detail"), "token": sfn.JsonPath.task_token}
+            ),
+            result_path=result_path,
+            task_timeout=sfn.Timeout.duration(patience),
+            heartbeat_timeout=sfn.Timeout.duration(heartbeat) if heartbeat else None,
+        )
+
+
+def _functions(start: sfn.State) -> list[IFunction]:
+    """The functions of all tasks that can be reached from `start`, each once."""
+    functions: dict[str, IFunction] = {}
+    for state in sfn.State.find_reachable_states(start, include_error_handlers=True):
+        if isinstance(state, Invoke):
+            functions[state.function.node.path] = state.function
+        elif isinstance(state, sfn.TaskStateBase):
+            raise TypeError(f"{state.node.path} has to be an Invoke: its function is not known")
+    return list(functions.values())
 
 
 def _permissions(functions: Sequence[IFunction]) -> list[iam.PolicyStatement]:
@@ -118,27 +232,3 @@ def _permissions(functions: Sequence[IFunction]) -> list[iam.PolicyStatement]:
         ),
         iam.PolicyStatement(actions=[*_XRAY, *_LOG_DELIVERY], resources=["*"]),
     ]
-
-
-def invoke(scope: Construct, id_: str, function: IFunction) -> tasks.LambdaInvoke:
-    """A task that hands the workflow's whole state to `function` and goes on with that state.
-
-    Tasks keep what they did in their own tables, so nothing but the event travels along.
-    """
-    task = tasks.LambdaInvoke(
-        scope,
-        id_,
-        lambda_function=function,
-        result_path=sfn.JsonPath.DISCARD,
-        retry_on_service_exceptions=False,
-        task_timeout=sfn.Timeout.duration(Duration.seconds(15)),
-    )
-    task.add_retry(
-        errors=_PASSING,
-        interval=Duration.seconds(1),
-        max_attempts=4,
-        backoff_rate=2,
-        max_delay=Duration.seconds(10),
-        jitter_strategy=sfn.JitterType.FULL,
-    )
-    return task

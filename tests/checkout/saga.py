@@ -2,18 +2,20 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from importlib import import_module
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import time_machine
+
 from lambdas.eventing.event import CloudEvent
-from lambdas.inventory import receive_stock, release_cancelled_order
+from lambdas.inventory import receive_stock, release_closed_order
 from lambdas.inventory import settings as inventory_settings
-from lambdas.orders import cancel_order
+from lambdas.orders import cancel_order, sweep_orders
 from lambdas.orders import settings as orders_settings
 from lambdas.orders.domain import Status, fingerprint
-from lambdas.orders.events import OrderCancelled, OrderPlaced
-from lambdas.orders.order_store import Order, place
-from lambdas.payments import refund_cancelled_order
+from lambdas.orders.events import OrderCancelled, OrderExpired, OrderPlaced, SweepDue
+from lambdas.orders.order_store import Entry, Order, place
+from lambdas.payments import refund_closed_order
 from lambdas.payments import settings as payments_settings
 from tests.inventory import context as inventory_context
 from tests.orders import context as orders_context
@@ -22,6 +24,7 @@ from tests.support.assemblies import Assembly
 from tests.support.cloud import Cloud, Table
 from tests.support.messages import CONTEXT, Call, batch, enveloped, failed, task_input
 from tests.support.orders import line, placed
+from tests.support.workflow import Workflow
 
 ORDER = "00000000-0000-4000-8000-000000000001"
 
@@ -52,7 +55,7 @@ class Saga:
             for name, value in settings.as_environment().items():
                 self.cloud.monkeypatch.setenv(name, value)
             read()
-        self.orders = self.cloud.table(orders_context.SETTINGS.table_name)
+        self.orders = self.cloud.table(orders_context.SETTINGS.table_name, pending_index=True)
         self.stock = self.cloud.table(inventory_context.SETTINGS.table_name)
         self.payments = self.cloud.table(payments_context.SETTINGS.table_name)
         self.book = self.cloud.table(payments_context.SETTINGS.provider_table_name, sort_key=False)
@@ -74,58 +77,33 @@ class Saga:
             shipping_address=event.shipping_address,
             placed_at=self.event.time,
             fingerprint=fingerprint(""),
+            history={Status.PLACED: Entry(at=self.event.time)},
         )
         place(order, event, self.event.deliver_to("test", (OrderPlaced,)))
 
     def checkout(self) -> Iterator[str]:
         """A run of the workflow; it stops before each attempt of a task, and names it."""
-        (machine,) = self.assembly.of_type("AWS::StepFunctions::StateMachine")
-        definition = self.assembly.definition(machine)
-        states, name = definition["States"], definition["StartAt"]
-        state = task_input(self.event)
-        attempts: dict[str, int] = {}
-        while states[name]["Type"] != "Succeed":
-            yield name
-            try:
-                self._task(states[name])(state, CONTEXT)
-            except Exception as error:
-                handled = self._handled(states[name], error, attempts)
-                if handled is None:
-                    raise
-                if handled:
-                    failure = task_input(self.event, error=type(error).__name__, reason=str(error))
-                    state, name = failure, handled
-                continue
-            name, attempts = states[name]["Next"], {}
-
-    def _task(self, state: dict[str, Any]) -> Any:
-        function = self.assembly.at(state["Parameters"]["FunctionName"])
-        module, _, attribute = function.properties["Handler"].rpartition(".")
-        return getattr(import_module(module), attribute)
-
-    def _handled(
-        self, state: dict[str, Any], error: Exception, attempts: dict[str, int]
-    ) -> str | None:
-        """The state that catches an error; nothing if the task is to be tried again."""
-        name = type(error).__name__
-        for retrier in state.get("Retry", []):
-            if name in retrier["ErrorEquals"] and attempts.get(name, 0) < retrier["MaxAttempts"]:
-                attempts[name] = attempts.get(name, 0) + 1
-                return ""
-        for catcher in state.get("Catch", []):
-            if name in catcher["ErrorEquals"]:
-                attempts.clear()
-                following: str = catcher["Next"]
-                return following
-        return None
+        workflow = Workflow(self.assembly, self.assembly.at("Checkout/Workflow"))
+        yield from workflow.run(task_input(self.event))
 
     def cancellation(self) -> Iterator[str]:
         """A customer cancels, and those who hold something hear of it."""
         yield "CancelOrder"
         Call(route="DELETE", path={"order_id": ORDER}).send(cancel_order.handler)
-        for consumer in (release_cancelled_order.handler, refund_cancelled_order.handler):
-            for envelope in self.orders.envelopes(OrderCancelled):
-                yield "OrderCancelled"
+        yield from self._let_go()
+
+    def expiry(self) -> Iterator[str]:
+        """The sweeper comes by, long after the order was placed, and its event is heard of."""
+        yield "SweepOrders"
+        with time_machine.travel(datetime.now(UTC) + timedelta(hours=2)):
+            sweep = batch(enveloped(SweepDue()))
+            assert failed(sweep_orders.handler(sweep, CONTEXT)) == []
+        yield from self._let_go()
+
+    def _let_go(self) -> Iterator[str]:
+        for consumer in (release_closed_order.handler, refund_closed_order.handler):
+            for envelope in self.orders.envelopes(OrderCancelled, OrderExpired):
+                yield envelope.type
                 assert failed(consumer(batch(envelope), CONTEXT)) == []
 
     def restock(self) -> Iterator[str]:
@@ -158,5 +136,5 @@ class Saga:
         if self.status == "confirmed":
             assert (self.reserved, self.held) == (1, 1250)
         else:
-            assert self.status in {"rejected", "cancelled"}
+            assert self.status in {"rejected", "cancelled", "expired"}
             assert (self.reserved, self.held) == (0, 0)

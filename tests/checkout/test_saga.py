@@ -14,7 +14,7 @@ from tests.support.cloud import Cloud, cloud
 
 FORWARD = ["ReserveStock", "AuthorizePayment", "ConfirmOrder"]
 TOKENS = ["tok_approve", "tok_decline", "tok_flaky_9"]
-OTHERS: list[Callable[[Saga], Iterator[str]]] = [Saga.checkout, Saga.cancellation]
+OTHERS: list[Callable[[Saga], Iterator[str]]] = [Saga.checkout, Saga.cancellation, Saga.expiry]
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +78,29 @@ class TestOneRun:
         assert saga.status == "cancelled"
         saga.assert_settled()
 
+    def test_an_order_that_has_expired_is_not_confirmed_by_a_checkout_that_comes_late(
+        self, dev: Assembly, cloud: Cloud
+    ) -> None:
+        saga = Saga(dev, cloud)
+        through(saga.expiry())
+        steps = through(saga.checkout())
+        assert "ConfirmOrder" not in steps
+        assert steps[-1] == "ReleaseStock"
+        assert saga.status == "expired"
+        saga.assert_settled()
+
+    def test_a_late_checkout_that_is_faster_than_the_news_holds_nothing_in_the_end(
+        self, dev: Assembly, cloud: Cloud
+    ) -> None:
+        saga = Saga(dev, cloud)
+        expiry = saga.expiry()
+        assert list(islice(expiry, 2)) == ["SweepOrders", "OrderExpired.v1"]
+        assert "ConfirmOrder" in through(saga.checkout())
+        assert (saga.reserved, saga.held) == (0, 0)
+        through(expiry)
+        assert saga.status == "expired"
+        saga.assert_settled()
+
 
 @pytest.mark.parametrize("token", TOKENS)
 @pytest.mark.parametrize("stop", range(1, 10))
@@ -113,18 +136,25 @@ def test_what_happens_while_a_run_stands_still_leaves_the_order_whole(
 @given(
     token=st.sampled_from(TOKENS),
     units=st.integers(0, 1),
-    turns=st.lists(st.integers(0, 3), max_size=30),
+    turns=st.lists(st.integers(0, 4), max_size=30),
 )
 def test_any_order_of_steps_leaves_the_order_whole(
     dev: Assembly, token: str, units: int, turns: list[int]
 ) -> None:
     with cloud() as account:
         saga = Saga(dev, account, token, units=units)
-        processes = [saga.checkout(), saga.checkout(), saga.cancellation(), saga.restock()]
+        processes = [
+            saga.checkout(),
+            saga.checkout(),
+            saga.cancellation(),
+            saga.expiry(),
+            saga.restock(),
+        ]
         for turn in turns:
             next(processes[turn], None)
         for process in processes[:2]:
             through(process)
-        if saga.status == "cancelled":
-            through(processes[2])
+        if saga.status in {"cancelled", "expired"}:
+            for process in processes[2:4]:
+                through(process)
         saga.assert_settled()

@@ -8,14 +8,16 @@ from lambdas.eventing.event import CloudEvent
 from lambdas.eventing.settings import TableSettings
 from lambdas.inventory import (
     receive_stock,
-    release_cancelled_order,
+    release_closed_order,
     release_stock,
     reserve_stock,
+    restock_returned_order,
 )
 from lambdas.orders.events import OrderPlaced
+from lambdas.returns.events import ReturnRequested
 from tests.support.cloud import Cloud, Queue, Table
 from tests.support.messages import CONTEXT, batch, enveloped, failed, task_input
-from tests.support.orders import cancelled, line, placed
+from tests.support.orders import cancelled, expired, line, placed
 
 SETTINGS = TableSettings(table_name="inventory", inbox_days=22)
 
@@ -86,7 +88,17 @@ class Inventory:
     def cancel(self, order_id: str = "order-1") -> None:
         """Delivers the event of a cancelled order."""
         message = enveloped(cancelled(order_id))
-        assert failed(release_cancelled_order.handler(batch(message), CONTEXT)) == []
+        assert failed(release_closed_order.handler(batch(message), CONTEXT)) == []
+
+    def expire(self, order_id: str = "order-1") -> None:
+        """Delivers the event of an order that waited too long."""
+        message = enveloped(expired(order_id))
+        assert failed(release_closed_order.handler(batch(message), CONTEXT)) == []
+
+    def restock(self, order_id: str = "order-1") -> None:
+        """Runs the task of the workflow of a return."""
+        event = ReturnRequested(order_id=order_id, customer_id="customer-1", reason="Chipped")
+        restock_returned_order.handler(task_input(enveloped(event)), CONTEXT)
 
     def reservation(self) -> Any:
         """The only reservation."""

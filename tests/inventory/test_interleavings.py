@@ -1,12 +1,16 @@
 """Whatever comes in whatever order, and wherever it crashes: the units of each item add up."""
 
+from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
+from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from lambdas.eventing import aws
+from lambdas.inventory.events import StockDepleted
 from lambdas.inventory.stock_store import StockRefused
 from tests.inventory.context import Inventory
 from tests.support.cloud import Commits, Crash, cloud, crash
@@ -27,6 +31,8 @@ class Interleavings(RuleBasedStateMachine):
         account = self.stack.enter_context(cloud())
         account.monkeypatch.setattr("lambdas.inventory.domain.CHUNK", 2)
         self.inventory = Inventory.in_cloud(account)
+        self.commit = aws.dynamodb().transact_write_items
+        account.monkeypatch.setattr(aws.dynamodb(), "transact_write_items", self._audited)
         self.commits = Commits(account.monkeypatch)
         self.let_go: set[str] = set()
         self.deliveries = 0
@@ -116,6 +122,19 @@ class Interleavings(RuleBasedStateMachine):
             for item in self.inventory.table.items("stock")
         }
         assert {sku: held[sku] for sku in stock} == stock
+
+    def _audited(self, **request: Any) -> Any:
+        """Commits, and sees to it that items run out exactly where it is told."""
+        before, told = self.inventory.available(), self._depleted()
+        answer = self.commit(**request)
+        after = self.inventory.available()
+        ran_out = {sku for sku in before if before[sku] > 0 and after[sku] == 0}
+        assert self._depleted() - told == Counter(ran_out)
+        return answer
+
+    def _depleted(self) -> Counter[str]:
+        envelopes = self.inventory.table.envelopes(StockDepleted)
+        return Counter(envelope.subject for envelope in envelopes)
 
     def _run(
         self, step: Callable[[str], None], order_id: str, crashes: tuple[str, int] | None

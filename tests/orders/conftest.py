@@ -9,7 +9,7 @@ from tests.support.cloud import Cloud
 @pytest.fixture
 def orders(cloud: Cloud) -> Orders:
     """The context, with nothing in its table."""
-    table = cloud.table(SETTINGS.table_name)
+    table = cloud.table(SETTINGS.table_name, pending_index=True)
     parking = cloud.queue("parking")
     cloud.configure({**SETTINGS.as_environment(), "DEAD_LETTER_QUEUE_URL": parking.url})
     return Orders(table, parking)

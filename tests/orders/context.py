@@ -6,22 +6,27 @@ from typing import Any
 
 import msgspec
 
-from lambdas.eventing.settings import TableSettings
+from lambdas.eventing.event import CloudEvent, Event
 from lambdas.inventory.events import ItemPriced
 from lambdas.orders import (
     cancel_order,
     confirm_order,
+    follow_return,
+    follow_shipment,
     get_order,
     keep_price_list,
     place_order,
     reject_order,
+    sweep_orders,
 )
-from lambdas.orders.events import Line, OrderPlaced
+from lambdas.orders.events import Line, OrderPlaced, SweepDue
+from lambdas.orders.settings import Settings
+from lambdas.returns.events import ReturnEvent
 from tests.support.cloud import Queue, Table
 from tests.support.messages import CONTEXT, Answer, Call, batch, enveloped, failed, task_input
 from tests.support.orders import ADDRESS, line
 
-SETTINGS = TableSettings(table_name="orders", inbox_days=22)
+SETTINGS = Settings(table_name="orders", inbox_days=22, checkout_minutes=60)
 
 
 @dataclass(frozen=True)
@@ -87,6 +92,18 @@ class Orders:
         envelope = self.table.envelopes(OrderPlaced)[0]
         event = task_input(envelope, error="StockRefused", reason=reason)
         reject_order.handler(event, CONTEXT)
+
+    def hear(self, *told: Event | CloudEvent) -> None:
+        """Delivers events of shipping and of returns, one by one."""
+        for each in told:
+            envelope = each if isinstance(each, CloudEvent) else enveloped(each)
+            returns = envelope.source == ReturnEvent.source
+            consumer = follow_return.handler if returns else follow_shipment.handler
+            assert failed(consumer(batch(envelope), CONTEXT)) == []
+
+    def sweep(self) -> None:
+        """Wakes the sweeper."""
+        assert failed(sweep_orders.handler(batch(enveloped(SweepDue())), CONTEXT)) == []
 
     def an_order(self) -> str:
         """Places an order and says under which id."""

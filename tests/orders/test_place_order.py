@@ -45,6 +45,7 @@ class TestPlaced:
             "lines": [{"sku": "MUG", "quantity": 2, "unit_price_minor": 1250}],
             "shipping_address": msgspec.to_builtins(ADDRESS),
             "placed_at": "2026-01-05T08:00:00Z",
+            "history": [{"what": "placed", "at": "2026-01-05T08:00:00Z"}],
             "reason": None,
         }
 
@@ -174,7 +175,7 @@ class TestPrices:
             return {"Responses": {"orders": []}, "UnprocessedKeys": RequestItems}
 
         cloud.monkeypatch.setattr(aws.dynamodb(), "batch_get_item", nothing)
-        with pytest.raises(Contention, match="price list"):
+        with pytest.raises(Contention, match="1 items could not be read"):
             orders.place()
         assert orders.table.items("order") == []
 

@@ -7,12 +7,18 @@ import msgspec
 
 from lambdas.eventing.attributes import Item
 from lambdas.eventing.event import CloudEvent
-from lambdas.payments import authorize_payment, refund_cancelled_order, refund_payment
+from lambdas.payments import (
+    authorize_payment,
+    refund_closed_order,
+    refund_payment,
+    refund_returned_order,
+)
 from lambdas.payments.events import PaymentEvent
 from lambdas.payments.settings import Settings
+from lambdas.returns.events import ReturnRequested
 from tests.support.cloud import Cloud, Queue, Table
 from tests.support.messages import CONTEXT, batch, enveloped, failed, task_input
-from tests.support.orders import cancelled, line, placed
+from tests.support.orders import cancelled, expired, line, placed
 
 SETTINGS = Settings(table_name="payments", inbox_days=22, provider_table_name="provider")
 
@@ -54,7 +60,17 @@ class Payments:
     def cancel(self, order_id: str = "order-1") -> None:
         """Delivers the event of a cancelled order."""
         message = enveloped(cancelled(order_id))
-        assert failed(refund_cancelled_order.handler(batch(message), CONTEXT)) == []
+        assert failed(refund_closed_order.handler(batch(message), CONTEXT)) == []
+
+    def expire(self, order_id: str = "order-1") -> None:
+        """Delivers the event of an expired order."""
+        message = enveloped(expired(order_id))
+        assert failed(refund_closed_order.handler(batch(message), CONTEXT)) == []
+
+    def give_back(self, order_id: str = "order-1") -> None:
+        """Runs the task of a return's workflow for an order."""
+        event = ReturnRequested(order_id=order_id, customer_id="customer-1", reason="too small")
+        refund_returned_order.handler(task_input(enveloped(event)), CONTEXT)
 
     def state(self) -> Any:
         """The state of the only payment."""

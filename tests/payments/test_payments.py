@@ -254,6 +254,47 @@ class TestRefund:
         assert payments.state() == "cancelled"
         assert len(payments.events(PaymentRefunded)) == 1
 
+    def test_the_payment_of_an_expired_order_is_given_back_and_not_made_again(
+        self, payments: Payments
+    ) -> None:
+        payments.order("tok_approve")
+        payments.authorize()
+        payments.expire()
+        payments.expire()
+        assert payments.booked()["status"] == "cancelled"
+        assert len(payments.events(PaymentRefunded)) == 1
+        with pytest.raises(PaymentRefused, match=r"^expired$"):
+            payments.authorize()
+
+    def test_the_payment_of_a_returned_order_is_given_back_once_and_whole(
+        self, payments: Payments
+    ) -> None:
+        payments.order("tok_approve", total=2500)
+        payments.authorize()
+        payments.give_back()
+        payments.give_back()
+        assert payments.state() == payments.booked()["status"] == "cancelled"
+        assert payments.events(PaymentRefunded) == [
+            PaymentRefunded(order_id="order-1", amount_minor=2500, currency="EUR")
+        ]
+
+    def test_a_provider_that_cannot_refund_now_is_asked_again_later(
+        self, payments: Payments, cloud: Cloud
+    ) -> None:
+        def unavailable(*_: object) -> bool:
+            raise Unavailable("try again later")
+
+        payments.order("tok_approve")
+        payments.authorize()
+        with cloud.monkeypatch.context() as patch:
+            patch.setattr(SandboxProvider, "cancel", unavailable)
+            with pytest.raises(PaymentUnavailable, match=r"^payment_unavailable$"):
+                payments.give_back()
+        assert payments.state() == "cancelling"
+        payments.give_back()
+        assert payments.booked()["status"] == "cancelled"
+        assert len(payments.events(PaymentRefunded)) == 1
+
     def test_a_payment_that_keeps_changing_is_left_to_the_next_try(
         self, payments: Payments, cloud: Cloud
     ) -> None:

@@ -163,6 +163,39 @@ def test_daemons_do_not_keep_a_run_from_being_idle(scheduler: Scheduler) -> None
     assert len(ticks) == 3
 
 
+def test_a_daemon_is_at_work_while_it_runs_or_sleeps_but_not_while_it_waits(
+    scheduler: Scheduler,
+) -> None:
+    event, seen = Event(scheduler), list[float]()
+
+    def serve() -> None:
+        while True:
+            event.wait(60)
+            event.clear()
+            scheduler.sleep(2)
+            seen.append(scheduler.now() - START.timestamp())
+
+    scheduler.spawn(serve, daemon=True)
+    scheduler.run_until_idle()
+    assert seen == []
+    event.set()
+    scheduler.run_until_idle()
+    assert seen == [2]
+    scheduler.run_for(62)
+    assert seen == [2, 64]
+
+
+def test_what_waits_in_vain_outside_of_processes_is_told_so_though_daemons_go_on(
+    scheduler: Scheduler,
+) -> None:
+    def tick() -> None:
+        scheduler.call_later(1, tick, daemon=True)
+
+    tick()
+    with pytest.raises(RehearsalError, match="can no longer happen"):
+        Event(scheduler).wait()
+
+
 def test_at_real_pace_virtual_time_does_not_run_ahead() -> None:
     assert _seconds_for(0.2, "real") >= 0.2
     assert _seconds_for(60, "virtual") < 30

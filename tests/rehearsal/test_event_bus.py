@@ -376,22 +376,6 @@ def test_a_state_machine_is_started(bus: Cloud, rehearse: Rehearse) -> None:
     assert [r.detail["status"] for r in shop.meter.of("execution")][-1] == "SUCCEEDED"
 
 
-def test_a_topic_gets_the_event(bus: Cloud, rehearse: Rehearse) -> None:
-    """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-targets.html"""
-    bus.add("Topic", "AWS::SNS::Topic", TopicName="topic")
-    bus.rule("Rule", ORDERS, {"Arn": ref("Topic")})
-    bus.add("Queue2", "AWS::SQS::Queue", QueueName="queue2")
-    shop = rehearse()
-    shop.client("sns").subscribe(
-        TopicArn=shop.physical_id("Shop/Topic"),
-        Protocol="sqs",
-        Endpoint=shop.resource("Shop/Queue2").attributes["Arn"],
-        Attributes={"RawMessageDelivery": "true"},
-    )
-    publish(shop)
-    assert [json.loads(body)["source"] for body in bodies(shop, "Shop/Queue2")] == ["shop.orders"]
-
-
 def test_another_bus_gets_the_event(bus: Cloud, rehearse: Rehearse) -> None:
     """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-bus-to-bus.html"""
     bus.add("Far", "AWS::Events::EventBus", Name="far")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +12,8 @@ from joserfc import jwt
 from joserfc.jwk import RSAKey
 
 from rehearsal import Rehearsal, RehearsalError, UnsupportedTemplateError
-from tests.rehearsal.cloud import Cloud, arn, ref
+from rehearsal.latency import NONE
+from tests.rehearsal.cloud import Cloud, arn, ref, write_assembly
 from tests.rehearsal.conftest import Rehearse
 
 ECHO = "def handler(event, context): return event"
@@ -246,15 +248,58 @@ class TestEvent:
         }
         assert "authorizer" not in event["requestContext"]
 
-    def test_what_is_no_text_is_encoded(self, template: Cloud, rehearse: Rehearse) -> None:
-        """Binary bodies come in Base64."""
+    @pytest.mark.parametrize(
+        ("content_type", "encoded"),
+        [
+            ("text/csv", False),
+            ("application/json", False),
+            ("Application/JSON; charset=utf-8", False),
+            ("application/xml", False),
+            ("application/javascript", False),
+            ("application/cloudevents+json", True),
+            ("application/x-www-form-urlencoded", True),
+            ("image/png", True),
+            (None, True),
+        ],
+    )
+    def test_what_has_no_type_of_text_is_encoded(
+        self, template: Cloud, rehearse: Rehearse, content_type: str | None, encoded: bool
+    ) -> None:
+        """As measured: https://github.com/ministackorg/ministack/pull/766."""
         echo(template)
-        http = rehearse().http
-        image = http.request("PUT", "/a", headers={"content-type": "image/png"}, body=b"\x89PNG")
-        assert image.json()["isBase64Encoded"] is True
-        assert base64.b64decode(image.json()["body"]) == b"\x89PNG"
-        text = http.request("PUT", "/a", headers={"content-type": "text/csv"}, body=b"a,b")
-        assert (text.json()["body"], text.json()["isBase64Encoded"]) == ("a,b", False)
+        headers = {} if content_type is None else {"Content-Type": content_type}
+        event = rehearse().http.request("PUT", "/a", headers=headers, body="a=1").json()
+        assert event["isBase64Encoded"] is encoded
+        assert event["body"] == ("YT0x" if encoded else "a=1")
+
+    @pytest.mark.parametrize("content_type", ["application/json", "application/octet-stream"])
+    @pytest.mark.parametrize(
+        "body",
+        [
+            b'{"a": 1}',
+            b'\xef\xbb\xbf{ "a"\r\n\t:1.0 }\n\n',
+            '{"é": "\\u00e9 \U0001f4e6"}'.encode(),
+            b"\xff\x00\xfe",
+        ],
+    )
+    def test_a_body_arrives_byte_for_byte(
+        self, template: Cloud, rehearse: Rehearse, body: bytes, content_type: str
+    ) -> None:
+        """A signature of it holds."""
+        echo(template)
+        headers = {"Content-Type": content_type}
+        event = rehearse().http.request("PUT", "/a", headers=headers, body=body).json()
+        arrived: str = event["body"]
+        assert (base64.b64decode(arrived) if event["isBase64Encoded"] else arrived.encode()) == body
+
+    def test_a_query_is_decoded_and_kept_as_it_was(
+        self, template: Cloud, rehearse: Rehearse
+    ) -> None:
+        """Values of one name are joined with commas."""
+        echo(template)
+        event = rehearse().http.request("GET", "/a?tag=b%20c&tag=d,e&tag=&q=%C3%A9%2B").json()
+        assert event["rawQueryString"] == "tag=b%20c&tag=d,e&tag=&q=%C3%A9%2B"
+        assert event["queryStringParameters"] == {"tag": "b c,d,e,", "q": "é+"}
 
     def test_a_stage_with_a_name_is_part_of_the_path(
         self, template: Cloud, rehearse: Rehearse
@@ -593,14 +638,37 @@ class TestAuthorizer:
         assert (claims["iss"], claims["client_id"]) == ("https://login.example.com", "shop")
         assert self.request(shop, shop.token("ann", iss="https://evil.example.com")).status == 401
 
+    def test_groups_are_one_string_in_brackets(self, template: Cloud, rehearse: Rehearse) -> None:
+        """As any list: https://github.com/aws-solutions-library-samples/guidance-for-claude-code-with-amazon-bedrock/issues/802."""
+        api(template)
+        template.add(
+            "Staff", "AWS::Cognito::UserPoolGroup", UserPoolId=ref("Pool"), GroupName="staff"
+        )
+        template.function("Echo", ECHO)
+        route(template, "GET /", "Echo")
+        shop = rehearse()
+        pool = shop.client("cognito-idp").list_groups(UserPoolId=shop.physical_id("Shop/Pool"))
+        assert [group["GroupName"] for group in pool["Groups"]] == ["staff"]
+        for groups, text in ((["staff"], "[staff]"), (["staff", "night"], "[staff night]")):
+            token = shop.token("ann", **{"cognito:groups": groups})
+            event = shop.http.request("GET", "/", headers=bearer(token)).json()
+            claims = event["requestContext"]["authorizer"]["jwt"]["claims"]
+            assert claims["cognito:groups"] == text
+        event = shop.http.request("GET", "/", headers=bearer(shop.token("ann"))).json()
+        assert "cognito:groups" not in event["requestContext"]["authorizer"]["jwt"]["claims"]
+
     def test_a_route_without_an_authorizer_is_open_to_all(
         self, template: Cloud, rehearse: Rehearse
     ) -> None:
         """AuthorizationType NONE is the default: API Gateway does not close it for you."""
         guarded(template)
         route(template, "GET /open", "Echo", open_=True)
+        route(template, "POST /open", "Echo", open_=True, AuthorizationType="NONE")
         shop = rehearse()
-        assert shop.http.request("GET", "/open").status == 200
+        for method in ("GET", "POST"):
+            answer = shop.http.request(method, "/open", headers=bearer(shop.token("ann")))
+            assert answer.status == 200
+            assert "authorizer" not in answer.json()["requestContext"]
         assert shop.http.request("GET", "/orders").status == 401
 
 
@@ -644,6 +712,36 @@ class TestFront:
                 {"method": "GET", "path": "/other", "route": None, "status": 404},
             ),
         ]
+
+    def test_several_stacks_may_add_routes_to_one_api(self, tmp_path: Path) -> None:
+        """https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/intrinsic-function-reference-importvalue.html"""
+        backbone = Cloud(tmp_path, "Backbone")
+        api(backbone)
+        exported = {"Api": ref("Api"), "Authorizer": ref("Authorizer")}
+        backbone.template["Outputs"] = {
+            name: {"Value": value, "Export": {"Name": f"the{name}"}}
+            for name, value in exported.items()
+        }
+        stacks = {"Backbone": backbone.template}
+        for name, path in (("Orders", "/orders"), ("Shipping", "/shipments/{id}")):
+            cloud = Cloud(tmp_path, name)
+            cloud.function("Echo", f"def handler(event, context): return {name!r}")
+            route(cloud, f"GET {path}", "Echo")
+            route(cloud, f"POST {path}", "Echo", open_=True)
+            text = json.dumps(cloud.template)
+            for export in exported:
+                imported = json.dumps({"Fn::ImportValue": f"the{export}"})
+                text = text.replace(json.dumps(ref(export)), imported)
+            arns = "arn:aws:execute-api:${AWS::Region}:${AWS::AccountId}:${Api}/*/*"
+            scope = {"Fn::Sub": [arns, {"Api": {"Fn::ImportValue": "theApi"}}]}
+            text = text.replace(json.dumps({"Fn::Sub": arns}), json.dumps(scope))
+            stacks[name] = json.loads(text)
+        with Rehearsal(write_assembly(tmp_path / "cdk.out", stacks), latency=NONE) as shop:
+            headers = bearer(shop.token("ann"))
+            assert shop.http.request("GET", "/orders", headers=headers).body == "Orders"
+            assert shop.http.request("GET", "/shipments/1", headers=headers).body == "Shipping"
+            assert shop.http.request("POST", "/shipments/1").body == "Shipping"
+            assert shop.http.request("GET", "/orders").status == 401
 
     def test_with_several_apis_one_has_to_be_named(
         self, template: Cloud, rehearse: Rehearse

@@ -1,4 +1,4 @@
-"""EventBridge Scheduler: when schedules fire, what their targets get, and what happens on failure."""
+"""EventBridge Scheduler: when schedules fire, what targets get, and what happens on failure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from rehearsal import Event, Rehearsal, RehearsalError
+from rehearsal import Event, Rehearsal, RehearsalError, UnsupportedTemplateError
 from rehearsal.delivery.recurrence import InvalidExpression, parse
 from rehearsal.latency import Latency
 from tests.rehearsal.cloud import Cloud, arn, ref
@@ -326,6 +326,20 @@ def test_a_target_that_is_not_known_is_an_error(
         rehearse()
 
 
+def test_what_is_not_known_of_a_schedule_is_an_error(clock: Cloud, rehearse: Rehearse) -> None:
+    schedule(clock, "rate(1 hour)", target={"RetryPolicy": {"Patience": 3}})
+    with pytest.raises(
+        UnsupportedTemplateError, match=r"Schedule .*RetryPolicy: unknown property Patience"
+    ):
+        rehearse()
+
+
+def test_another_time_zone_is_an_error(clock: Cloud, rehearse: Rehearse) -> None:
+    schedule(clock, "rate(1 hour)", ScheduleExpressionTimezone="Europe/Berlin")
+    with pytest.raises(RehearsalError, match="schedules in UTC only"):
+        rehearse()
+
+
 # -- roles --------------------------------------------------------------------------------
 
 
@@ -363,6 +377,36 @@ def test_without_permission_a_schedule_goes_to_its_dead_letter_queue_at_once(
     shop.run_for(3600)
     assert [r.detail["error"] for r in shop.meter.of("delivery")] == ["AccessDeniedException"]
     assert len(bodies(shop, "Shop/Dead")) == 1
+
+
+@pytest.mark.parametrize(
+    ("statements", "delivered"),
+    [
+        ([{"Effect": "Allow", "Action": "sqs:Send*", "Resource": "*"}], 1),
+        ([{"Effect": "Allow", "Action": "sqs:*", "Resource": arn("Dead")}], 0),
+        (
+            [
+                {"Effect": "Allow", "Action": "*", "Resource": "*"},
+                {"Effect": "Deny", "Action": "sqs:SendMessage", "Resource": arn("Queue")},
+            ],
+            0,
+        ),
+        ([], 0),
+    ],
+)
+def test_all_that_a_role_may_and_may_not_do_counts(
+    clock: Cloud, rehearse: Rehearse, statements: list[dict[str, Any]], delivered: int
+) -> None:
+    """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html"""
+    if statements:
+        document = clock.resources["ScheduleRolePolicy"]["Properties"]["PolicyDocument"]
+        document["Statement"] = statements
+    else:
+        del clock.resources["ScheduleRolePolicy"]
+    schedule(clock, "at(2026-01-05T09:00:00)")
+    shop = rehearse()
+    shop.run_for(3600)
+    assert len(bodies(shop)) == delivered
 
 
 # -- failure ------------------------------------------------------------------------------
@@ -541,6 +585,21 @@ def test_a_recurring_schedule_is_deleted_after_its_last_time(
     shop.run_for(1800)
     assert client.list_schedules()["Schedules"] == []
     assert fired(shop, "reminder") == ["08:00:00", "09:00:00"]
+
+
+def test_a_schedule_that_was_disabled_meanwhile_is_not_completed(
+    clock: Cloud, rehearse: Rehearse
+) -> None:
+    shop = rehearse()
+    client = shop.client("scheduler")
+    shop.faults.fail("Shop/Queue", when="delivery", times=3)
+    create(shop, "rate(1 hour)", ActionAfterCompletion="DELETE")
+    shop.run_for(1)
+    changes = {"State": "DISABLED", "ActionAfterCompletion": "DELETE"}
+    client.update_schedule(**request(shop, "rate(1 hour)", **changes))
+    shop.run_until_idle()
+    assert bodies(shop) == ["wake up"]
+    assert [s["State"] for s in client.list_schedules()["Schedules"]] == ["DISABLED"]
 
 
 def test_a_deleted_group_takes_its_schedules_along(clock: Cloud, rehearse: Rehearse) -> None:

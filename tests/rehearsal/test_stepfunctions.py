@@ -674,7 +674,7 @@ class TestParallelAndMap:
         assert stage.times == [0, 0, 2, 2, 4]
 
 
-class TestWaitAndCallbacks:
+class TestWait:
     """https://docs.aws.amazon.com/step-functions/latest/dg/state-wait.html."""
 
     def test_wait_until_a_timestamp(self, stage: Stage) -> None:
@@ -683,44 +683,6 @@ class TestWaitAndCallbacks:
         state = {"Type": "Wait", "TimestampPath": "$.until", "End": True}
         stage.run({"Wait": state}, {"until": "2026-01-05T08:01:00Z"})
         assert stage.elapsed == 60
-
-    def test_a_task_token_ends_the_wait(self, stage: Stage) -> None:
-        """https://docs.aws.amazon.com/step-functions/latest/dg/connect-to-resource.html."""
-        tokens = []
-        arn = stage.lambdas.add("ask", lambda e: tokens.append(e["token"]))
-        state = {
-            "Type": "Task",
-            "Resource": "arn:aws:states:::lambda:invoke.waitForTaskToken",
-            "Parameters": {"FunctionName": arn, "Payload": {"token.$": "$$.Task.Token"}},
-            "TimeoutSeconds": 600,
-            "End": True,
-        }
-        machine = stage.machine({"Ask": state}, kind="STANDARD")
-        started = stage.sfn.start_execution(stateMachineArn=machine)["executionArn"]
-        stage.scheduler.run_for(100)
-        assert stage.sfn.describe_execution(executionArn=started)["status"] == "RUNNING"
-        stage.sfn.send_task_success(taskToken=tokens[0], output='{"shipped": true}')
-        stage.scheduler.run_until_idle()
-        ended = stage.sfn.describe_execution(executionArn=started)
-        assert (ended["status"], json.loads(ended["output"])) == ("SUCCEEDED", {"shipped": True})
-        assert (ended["stopDate"] - ended["startDate"]).total_seconds() == 100
-
-    def test_a_task_token_that_never_comes_back_times_out(self, stage: Stage) -> None:
-        """A call-back that is late for TimeoutSeconds is States.Timeout."""
-        arn = stage.lambdas.add("ask", lambda e: None)
-        state = {
-            "Type": "Task",
-            "Resource": "arn:aws:states:::lambda:invoke.waitForTaskToken",
-            "Parameters": {"FunctionName": arn, "Payload": {"token.$": "$$.Task.Token"}},
-            "TimeoutSeconds": 600,
-            "End": True,
-        }
-        machine = stage.machine({"Ask": state}, kind="STANDARD")
-        started = stage.sfn.start_execution(stateMachineArn=machine)["executionArn"]
-        stage.scheduler.run_until_idle()
-        ended = stage.sfn.describe_execution(executionArn=started)
-        assert (ended["status"], ended["error"]) == ("FAILED", "States.Timeout")
-        assert stage.elapsed == 600
 
     def test_a_stopped_execution_does_not_go_on(self, stage: Stage) -> None:
         """https://docs.aws.amazon.com/step-functions/latest/apireference/API_StopExecution.html."""
@@ -736,6 +698,244 @@ class TestWaitAndCallbacks:
         assert stage.sfn.describe_execution(executionArn=started)["status"] == "ABORTED"
         assert stage.lambdas.calls == []
         assert stage.elapsed == 10
+
+
+ASK = "arn:aws:states:::lambda:invoke.waitForTaskToken"
+
+
+class TestTaskTokens:
+    """https://docs.aws.amazon.com/step-functions/latest/dg/connect-to-resource.html."""
+
+    @pytest.fixture
+    def tokens(self, stage: Stage) -> list[str]:
+        """The tokens that the function ``ask`` was given, one for each attempt."""
+        tokens: list[str] = []
+        stage.lambdas.add("ask", lambda event: tokens.append(event["token"]))
+        return tokens
+
+    def ask(self, stage: Stage, *more: dict[str, Any], **fields: Any) -> str:
+        """Start an execution that asks, in its first state, and waits for the answer."""
+        state = {
+            "Type": "Task",
+            "Resource": ASK,
+            "Parameters": {"FunctionName": "ask", "Payload": {"token.$": "$$.Task.Token"}},
+            **fields,
+        }
+        states = {"Ask": state if "Next" in state else {**state, "End": True}}
+        for further in more:
+            states |= further
+        return start(stage, states)
+
+    def test_an_answer_is_the_output_of_the_task(self, stage: Stage, tokens: list[str]) -> None:
+        started = self.ask(stage, TimeoutSeconds=600)
+        stage.scheduler.run_for(100)
+        assert described(stage, started)["status"] == "RUNNING"
+        stage.sfn.send_task_success(taskToken=tokens[0], output='{"shipped": true}')
+        stage.scheduler.run_until_idle()
+        ended = described(stage, started)
+        assert (ended["status"], json.loads(ended["output"])) == ("SUCCEEDED", {"shipped": True})
+        assert (ended["stopDate"] - ended["startDate"]).total_seconds() == 100
+
+    def test_a_run_is_idle_while_somebody_thinks(self, stage: Stage, tokens: list[str]) -> None:
+        """The wait is no work, with a timeout and a heartbeat or without, alone or in a branch."""
+        branch = {
+            "StartAt": "Ask",
+            "States": {
+                "Ask": {
+                    "Type": "Task",
+                    "Resource": ASK,
+                    "Parameters": {"FunctionName": "ask", "Payload": {"token.$": "$$.Task.Token"}},
+                    "End": True,
+                }
+            },
+        }
+        arns = [
+            self.ask(stage),
+            self.ask(stage, TimeoutSeconds=86_400, HeartbeatSeconds=3600),
+            start(stage, {"Both": {"Type": "Parallel", "Branches": [branch], "End": True}}),
+        ]
+        stage.scheduler.run_until_idle()
+        assert stage.elapsed == 0
+        for token in tokens:
+            stage.sfn.send_task_success(taskToken=token, output="1")
+        stage.scheduler.run_until_idle()
+        assert [described(stage, arn)["status"] for arn in arns] == ["SUCCEEDED"] * 3
+
+    def test_the_function_itself_may_answer(self, stage: Stage) -> None:
+        """Even before its own, empty, answer has arrived."""
+
+        def answer(event: Any) -> None:
+            stage.sfn.send_task_success(taskToken=event["token"], output='"at once"')
+
+        stage.lambdas.add("ask", answer)
+        started = self.ask(stage)
+        stage.scheduler.run_until_idle()
+        assert json.loads(described(stage, started)["output"]) == "at once"
+
+    def test_an_answer_that_never_comes_times_out(self, stage: Stage, tokens: list[str]) -> None:
+        started = self.ask(stage, TimeoutSeconds=600)
+        stage.scheduler.run_for(599)
+        assert described(stage, started)["status"] == "RUNNING"
+        stage.scheduler.run_for(1)
+        ended = described(stage, started)
+        assert (ended["status"], ended["error"]) == ("FAILED", "States.Timeout")
+
+    def test_a_failure_is_caught_by_the_error_that_it_names(
+        self, stage: Stage, tokens: list[str]
+    ) -> None:
+        """https://docs.aws.amazon.com/step-functions/latest/apireference/API_SendTaskFailure.html."""
+        catch = [{"ErrorEquals": ["Refused"], "Next": "Refused"}]
+        refused = {"Type": "Succeed"}
+        started = self.ask(stage, {"Refused": refused}, Catch=catch)
+        stage.scheduler.run_until_idle()
+        stage.sfn.send_task_failure(taskToken=tokens[0], error="Refused", cause="not that much")
+        stage.scheduler.run_until_idle()
+        output = json.loads(described(stage, started)["output"])
+        assert output == {"Error": "Refused", "Cause": "not that much"}
+
+    def test_a_failure_without_a_name_is_one_for_all(self, stage: Stage, tokens: list[str]) -> None:
+        catch = [{"ErrorEquals": ["States.TaskFailed"], "Next": "Failed"}]
+        started = self.ask(stage, {"Failed": {"Type": "Succeed"}}, Catch=catch)
+        stage.scheduler.run_until_idle()
+        stage.sfn.send_task_failure(taskToken=tokens[0])
+        stage.scheduler.run_until_idle()
+        assert json.loads(described(stage, started)["output"]) == {"Error": "", "Cause": ""}
+
+    def test_heartbeats_keep_a_task_alive(self, stage: Stage, tokens: list[str]) -> None:
+        """Without a timeout, too, for longer than the minute that moto would give it."""
+        started = self.ask(stage, HeartbeatSeconds=60)
+        for _ in range(3):
+            stage.scheduler.run_for(59)
+            stage.sfn.send_task_heartbeat(taskToken=tokens[0])
+        stage.scheduler.run_for(59)
+        assert described(stage, started)["status"] == "RUNNING"
+        stage.scheduler.run_for(1)
+        ended = described(stage, started)
+        assert (ended["status"], ended["error"]) == ("FAILED", "States.Timeout")
+
+    @pytest.mark.parametrize(
+        ("error", "status"),
+        [
+            ("States.HeartbeatTimeout", "SUCCEEDED"),
+            ("States.Timeout", "SUCCEEDED"),
+            ("States.TaskFailed", "FAILED"),
+        ],
+    )
+    def test_a_missing_heartbeat_can_be_caught_by_either_name(
+        self, stage: Stage, tokens: list[str], error: str, status: str
+    ) -> None:
+        """https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html."""
+        catch = [{"ErrorEquals": [error], "Next": "Late"}]
+        started = self.ask(
+            stage, {"Late": {"Type": "Succeed"}}, Catch=catch, HeartbeatSeconds=5, TimeoutSeconds=60
+        )
+        stage.scheduler.run_for(5)
+        assert described(stage, started)["status"] == status
+
+    def test_a_timeout_is_no_missing_heartbeat(self, stage: Stage, tokens: list[str]) -> None:
+        catch = [{"ErrorEquals": ["States.HeartbeatTimeout"], "Next": "Late"}]
+        late = {"Late": {"Type": "Succeed"}}
+        started = self.ask(stage, late, Catch=catch, HeartbeatSeconds=5, TimeoutSeconds=8)
+        stage.scheduler.run_for(4)
+        stage.sfn.send_task_heartbeat(taskToken=tokens[0])
+        stage.scheduler.run_for(4)
+        assert described(stage, started)["status"] == "FAILED"
+
+    def test_each_attempt_has_a_token_of_its_own(self, stage: Stage, tokens: list[str]) -> None:
+        """A late answer to the first attempt is none to the second."""
+        retry = [{"ErrorEquals": ["States.Timeout"], "IntervalSeconds": 10}]
+        started = self.ask(stage, Retry=retry, TimeoutSeconds=60)
+        stage.scheduler.run_for(70)
+        first, second = tokens
+        with pytest.raises(stage.sfn.exceptions.TaskTimedOut):
+            stage.sfn.send_task_success(taskToken=first, output="1")
+        stage.scheduler.run_until_idle()
+        assert described(stage, started)["status"] == "RUNNING"
+        stage.sfn.send_task_success(taskToken=second, output="2")
+        stage.scheduler.run_until_idle()
+        assert json.loads(described(stage, started)["output"]) == 2
+
+    def test_a_token_can_be_used_once(self, stage: Stage, tokens: list[str]) -> None:
+        """https://docs.aws.amazon.com/step-functions/latest/apireference/API_SendTaskSuccess.html."""
+        started = self.ask(stage)
+        stage.scheduler.run_until_idle()
+        stage.sfn.send_task_success(taskToken=tokens[0], output="1")
+        token, errors = tokens[0], stage.sfn.exceptions
+        with pytest.raises(errors.TaskTimedOut, match="Provided task does not exist anymore"):
+            stage.sfn.send_task_success(taskToken=token, output="2")
+        with pytest.raises(errors.TaskTimedOut):
+            stage.sfn.send_task_failure(taskToken=token)
+        with pytest.raises(errors.TaskTimedOut):
+            stage.sfn.send_task_heartbeat(taskToken=token)
+        stage.scheduler.run_until_idle()
+        assert json.loads(described(stage, started)["output"]) == 1
+
+    def test_a_token_ends_with_its_execution(self, stage: Stage, tokens: list[str]) -> None:
+        """Stopped, timed out as a whole, or failed in a branch beside it."""
+        ask = {
+            "Type": "Task",
+            "Resource": ASK,
+            "Parameters": {"FunctionName": "ask", "Payload": {"token.$": "$$.Task.Token"}},
+            "End": True,
+        }
+        wait = {"Type": "Wait", "Seconds": 5, "Next": "No"}
+        branches = [
+            {"StartAt": "Ask", "States": {"Ask": ask}},
+            {"StartAt": "Wait", "States": {"Wait": wait, "No": {"Type": "Fail"}}},
+        ]
+        both = {"Type": "Parallel", "Branches": branches, "End": True}
+        arns = [
+            start(stage, {"Ask": ask}),
+            start(stage, {"Ask": ask}, TimeoutSeconds=9),
+            start(stage, {"Both": both}),
+        ]
+        stage.scheduler.run_for(10)
+        stage.sfn.stop_execution(executionArn=arns[0])
+        stage.scheduler.run_until_idle()
+        statuses = [described(stage, arn)["status"] for arn in arns]
+        assert statuses == ["ABORTED", "TIMED_OUT", "FAILED"]
+        assert len(tokens) == 3
+        for token in tokens:
+            with pytest.raises(stage.sfn.exceptions.TaskTimedOut):
+                stage.sfn.send_task_success(taskToken=token, output="1")
+
+    def test_an_unknown_token_is_invalid(self, stage: Stage) -> None:
+        with pytest.raises(stage.sfn.exceptions.InvalidToken):
+            stage.sfn.send_task_success(taskToken="nobody has it", output="1")
+
+    @pytest.mark.parametrize("output", ["{", json.dumps("x" * 262_144)])
+    def test_an_output_that_is_no_json_or_too_large_is_refused(
+        self, stage: Stage, tokens: list[str], output: str
+    ) -> None:
+        started = self.ask(stage)
+        stage.scheduler.run_until_idle()
+        with pytest.raises(stage.sfn.exceptions.InvalidOutput):
+            stage.sfn.send_task_success(taskToken=tokens[0], output=output)
+        assert described(stage, started)["status"] == "RUNNING"
+
+    def test_an_execution_that_waits_forever_ends_with_the_rehearsal(self) -> None:
+        """Nothing is left of it."""
+        scheduler = None
+        for stage in staged():
+            scheduler = stage.scheduler
+            stage.lambdas.add("ask", lambda event: None)
+            self.ask(stage)
+            self.ask(stage, HeartbeatSeconds=5, TimeoutSeconds=60)
+            stage.scheduler.run_until_idle()
+        assert scheduler is not None
+        assert not scheduler._processes
+        assert scheduler.idle
+
+
+def start(stage: Stage, states: dict[str, Any], **top: Any) -> str:
+    machine = stage.machine(states, kind="STANDARD", **top)
+    arn: str = stage.sfn.start_execution(stateMachineArn=machine)["executionArn"]
+    return arn
+
+
+def described(stage: Stage, execution: str) -> dict[str, Any]:
+    answer: dict[str, Any] = stage.sfn.describe_execution(executionArn=execution)
+    return answer
 
 
 class TestPaths:
@@ -887,6 +1087,8 @@ def test_what_an_execution_does_is_reported(stage: Stage) -> None:
     end = stage.events[-1]
     assert (end.status, end.error, end.type) == ("FAILED", "DeclinedError", "EXPRESS")
     assert end.time == START + 4
+    # Express workflows tell EventBridge nothing.
+    assert {event.status_change for event in stage.events} == {None}
 
 
 RUNNER = """
@@ -965,6 +1167,176 @@ class TestRehearsed:
         answer = shop.invoke("Shop/Runner", {"step": 10}).payload
         assert answer["error"] == "Sandbox.Timedout"
         assert "timed out after 3.00 seconds" in json.loads(answer["cause"])["errorMessage"]
+
+
+STARTER = """
+import os
+import boto3
+
+def handler(event, context):
+    client = boto3.client("stepfunctions")
+    return client.start_execution(stateMachineArn=os.environ["MACHINE"], **event)["executionArn"]
+"""
+ASKER = """
+import json
+
+def handler(event, context):
+    for record in event["Records"]:
+        print(json.loads(record["body"])["token"])
+"""
+DECIDER = """
+import boto3
+
+def handler(event, context):
+    client = boto3.client("stepfunctions")
+    client.send_task_success(taskToken=event["token"], output=event["output"])
+"""
+
+
+class TestApproval:
+    """A Standard workflow of a template asks by a queue, and a function brings the answer."""
+
+    @pytest.fixture
+    def shop(self, template: Cloud, rehearse: Rehearse) -> Rehearsal:
+        ask = {
+            "Type": "Task",
+            "Resource": "arn:aws:states:::sqs:sendMessage.waitForTaskToken",
+            "Parameters": {
+                "QueueUrl": ref("Questions"),
+                "MessageBody": {"order.$": "$.order", "token.$": "$$.Task.Token"},
+            },
+            "TimeoutSeconds": 7200,
+            "End": True,
+        }
+        template.queue("Questions")
+        template.function("Asker", ASKER)
+        template.mapping("AskerMapping", arn("Questions"), "Asker")
+        template.add(
+            "Machine",
+            "AWS::StepFunctions::StateMachine",
+            RoleArn=arn("Role"),
+            Definition={"StartAt": "Ask", "States": {"Ask": ask}},
+        )
+        variables = {"Variables": {"MACHINE": ref("Machine")}}
+        template.function("Starter", STARTER, Environment=variables)
+        template.function("Decider", DECIDER)
+        template.queue("Changes")
+        changes = {"source": ["aws.states"], "detail": {"stateMachineArn": [ref("Machine")]}}
+        template.rule("ChangesRule", changes, {"Arn": arn("Changes")})
+        del template.resources["ChangesRule"]["Properties"]["EventBusName"]
+        return rehearse()
+
+    def changes(self, shop: Rehearsal) -> list[dict[str, Any]]:
+        bodies = [json.loads(message["body"]) for message in shop.messages("Shop/Changes")]
+        assert {body["detail-type"] for body in bodies} == {
+            "Step Functions Execution Status Change"
+        }
+        return [body["detail"] for body in bodies]
+
+    def test_the_answer_ends_the_execution(self, shop: Rehearsal) -> None:
+        """The starter has gone on long before."""
+        execution = shop.invoke(
+            "Shop/Starter", {"input": '{"order": "o-1"}', "name": "o-1"}
+        ).payload
+        shop.run_until_idle()
+        shop.run_for(3600)
+        client = shop.client("stepfunctions")
+        (listed,) = client.list_executions(stateMachineArn=shop.physical_id("Shop/Machine"))[
+            "executions"
+        ]
+        assert (listed["executionArn"], listed["status"]) == (execution, "RUNNING")
+        answer = {"token": shop.logs("Shop/Asker").strip(), "output": '{"approved": true}'}
+        assert not shop.invoke("Shop/Decider", answer).failed
+        shop.run_until_idle()
+        ended = client.describe_execution(executionArn=execution)
+        assert (ended["status"], json.loads(ended["output"])) == ("SUCCEEDED", {"approved": True})
+        records = shop.meter.of("execution", source="Shop/Machine")
+        assert [r.detail["what"] for r in records] == ["started", "entered", "ended"]
+        again = shop.invoke("Shop/Decider", answer)
+        assert again.payload["errorType"] == "TaskTimedOut"
+
+    def test_its_name_is_taken(self, shop: Rehearsal) -> None:
+        """https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html."""
+        event = {"input": '{"order": "o-1"}', "name": "o-1"}
+        first = shop.invoke("Shop/Starter", event)
+        shop.run_until_idle()
+        assert shop.invoke("Shop/Starter", event).payload == first.payload
+        other = shop.invoke("Shop/Starter", {**event, "input": '{"order": "o-2"}'})
+        assert other.payload["errorType"] == "ExecutionAlreadyExists"
+        shop.run_for(7200)
+        assert shop.invoke("Shop/Starter", event).payload["errorType"] == "ExecutionAlreadyExists"
+        assert len(shop.logs("Shop/Asker").split()) == 1
+
+    def test_the_default_bus_hears_of_it(self, shop: Rehearsal) -> None:
+        """https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html."""
+        execution = shop.invoke(
+            "Shop/Starter", {"input": '{"order": "o-1"}', "name": "o-1"}
+        ).payload
+        shop.run_until_idle()
+        token = shop.logs("Shop/Asker").strip()
+        shop.invoke("Shop/Decider", {"token": token, "output": '"yes"'})
+        shop.run_until_idle()
+        running, succeeded = self.changes(shop)
+        started = int(START * 1000)
+        assert running == {
+            "executionArn": execution,
+            "stateMachineArn": shop.physical_id("Shop/Machine"),
+            "name": "o-1",
+            "status": "RUNNING",
+            "startDate": started,
+            "stopDate": None,
+            "input": '{"order": "o-1"}',
+            "inputDetails": {"included": True},
+            "output": None,
+            "outputDetails": None,
+            "stateMachineVersionArn": None,
+            "stateMachineAliasArn": None,
+            "redriveCount": 0,
+            "redriveDate": None,
+            "redriveStatus": "NOT_REDRIVABLE",
+            "redriveStatusReason": "Execution is RUNNING and cannot be redriven",
+            "error": None,
+            "cause": None,
+        }
+        assert (succeeded["status"], succeeded["output"]) == ("SUCCEEDED", '"yes"')
+        assert succeeded["outputDetails"] == {"included": True}
+
+    def test_the_default_bus_hears_of_failures(self, shop: Rehearsal) -> None:
+        one = shop.invoke("Shop/Starter", {"input": '{"order": "o-1"}'}).payload
+        shop.invoke("Shop/Starter", {"input": '{"order": "o-2"}'})
+        shop.run_for(60)
+        shop.client("stepfunctions").stop_execution(executionArn=one)
+        shop.run_for(7200)
+        ends = [(change["status"], change["error"]) for change in self.changes(shop)[2:]]
+        assert ends == [("ABORTED", None), ("FAILED", "States.Timeout")]
+        assert {change["redriveStatus"] for change in self.changes(shop)[2:]} == {"REDRIVABLE"}
+
+    def test_one_that_waits_does_not_keep_the_rehearsal_from_its_end(self, shop: Rehearsal) -> None:
+        shop.invoke("Shop/Starter", {"input": '{"order": "o-1"}'})
+        shop.run_until_idle()
+        shop.scheduler.close()
+        assert shop.scheduler.idle
+
+
+def test_a_rule_starts_a_standard_workflow(template: Cloud, rehearse: Rehearse) -> None:
+    """https://docs.aws.amazon.com/step-functions/latest/dg/tutorial-cloudwatch-events-s3.html"""
+    states = {"Wait": {"Type": "Wait", "Seconds": 600, "End": True}}
+    template.add("Bus", "AWS::Events::EventBus", Name="bus")
+    template.function("Function", "def handler(event, context): pass")
+    template.add(
+        "Machine",
+        "AWS::StepFunctions::StateMachine",
+        RoleArn=arn("Role"),
+        Definition={"StartAt": "Wait", "States": states},
+    )
+    template.rule("Rule", {"source": ["shop"]}, {"Arn": ref("Machine"), "RoleArn": arn("Role")})
+    shop = rehearse()
+    entry = {"Source": "shop", "DetailType": "t", "Detail": "{}", "EventBusName": "bus"}
+    shop.client("events").put_events(Entries=[entry, entry])
+    shop.run_until_idle()
+    ends = [r for r in shop.meter.of("execution") if r.detail["what"] == "ended"]
+    assert [(r.source, r.detail["status"]) for r in ends] == [("Shop/Machine", "SUCCEEDED")] * 2
+    assert {r.detail["duration_s"] for r in ends} == {600}
 
 
 def test_undone_moto_is_as_it_was() -> None:

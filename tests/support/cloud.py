@@ -14,7 +14,7 @@ from moto import mock_aws
 from moto.core.models import DEFAULT_ACCOUNT_ID as ACCOUNT_ID
 from moto.dynamodb.models import dynamodb_backends
 
-from lambdas.eventing import aws
+from lambdas.eventing import aws, pending
 from lambdas.eventing.attributes import Item, from_attributes, to_attributes
 from lambdas.eventing.event import CloudEvent, Event
 from rehearsal import moto_patches
@@ -41,15 +41,27 @@ class Cloud:
             self.monkeypatch.setenv(name, value)
         forget()
 
-    def table(self, name: str, *, sort_key: bool = True) -> "Table":
+    def table(self, name: str, *, sort_key: bool = True, pending_index: bool = False) -> "Table":
         """A table with the keys that the stacks give to each."""
-        keys = {"pk": "HASH", **({"sk": "RANGE"} if sort_key else {})}
-        aws.dynamodb().create_table(
-            TableName=name,
-            KeySchema=[{"AttributeName": key, "KeyType": kind} for key, kind in keys.items()],  # type: ignore[typeddict-item]
-            AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in keys],
-            BillingMode="PAY_PER_REQUEST",
-        )
+        keys = ["pk", "sk"] if sort_key else ["pk"]
+        index = [pending.SHARD, pending.SINCE] if pending_index else []
+        request: dict[str, Any] = {
+            "TableName": name,
+            "KeySchema": _schema(keys),
+            "AttributeDefinitions": [
+                {"AttributeName": key, "AttributeType": "S"} for key in [*keys, *index]
+            ],
+            "BillingMode": "PAY_PER_REQUEST",
+        }
+        if index:
+            request["GlobalSecondaryIndexes"] = [
+                {
+                    "IndexName": pending.INDEX,
+                    "KeySchema": _schema(index),
+                    "Projection": {"ProjectionType": "KEYS_ONLY"},
+                }
+            ]
+        aws.dynamodb().create_table(**request)
         return Table(name)
 
     def queue(self, name: str) -> "Queue":
@@ -172,6 +184,11 @@ class Commits:
                 happening()
             finally:
                 self._busy = False
+
+
+def _schema(keys: list[str]) -> list[dict[str, str]]:
+    kinds = ("HASH", "RANGE")
+    return [{"AttributeName": key, "KeyType": kind} for key, kind in zip(keys, kinds, strict=False)]
 
 
 def crash() -> None:

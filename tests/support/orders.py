@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from lambdas.orders import domain
-from lambdas.orders.events import Address, Line, OrderCancelled, OrderPlaced
+from lambdas.orders.events import Address, Line, OrderCancelled, OrderExpired, OrderPlaced
 
 ADDRESS = Address(
     name="Ada Lovelace", street="St James Sq 12", postal_code="SW1Y", city="London", country="GB"
@@ -37,3 +37,8 @@ def placed(
 def cancelled(order_id: str = "order-1") -> OrderCancelled:
     """The event of a cancelled order."""
     return OrderCancelled(order_id=order_id, customer_id="customer-1")
+
+
+def expired(order_id: str = "order-1") -> OrderExpired:
+    """The event of an order that waited too long for its checkout."""
+    return OrderExpired(order_id=order_id, customer_id="customer-1")

@@ -1,40 +1,31 @@
-"""The books: what must be equal in the end, and where it is not."""
+"""The books of orders, stock and money: what must be equal in the end, and where it is not."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import TypeVar
 
+from demo.books.check import Check, check
 from demo.evidence import ORDERS, PAYMENTS, PROVIDER, STOCK, Evidence, OrderItem, Payment
 from demo.money import Purse, show, show_all, total
 
-FINAL = ("confirmed", "rejected", "cancelled")
-"""Where an order may end."""
+STANDING = ("confirmed", "shipped", "delivered")
+"""Where stock and money are the customer's and the shop's."""
+
+CLOSED = ("rejected", "cancelled", "expired", "returned")
+"""Where nothing is held any more."""
 
 _TELLS = {
     "OrderConfirmed.v1": "confirmed",
     "OrderRejected.v1": "rejected",
     "OrderCancelled.v1": "cancelled",
+    "OrderExpired.v1": "expired",
 }
+"""The end of an order's checkout, or of the order before there is a parcel."""
 
 
 P = TypeVar("P", bound=Payment)
-
-
-@dataclass(frozen=True)
-class Check:
-    """Two figures that have to agree, and what does not: which item, and where to look."""
-
-    what: str
-    left: str
-    right: str
-    faults: tuple[str, ...]
-
-    @property
-    def holds(self) -> bool:
-        """Whether there is nothing to say against it."""
-        return not self.faults
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,9 +36,9 @@ class Authorized:
     refunded: Purse
 
 
-def audit(evidence: Evidence) -> list[Check]:
-    """Every check of the books, whether it holds or not."""
-    checks = [
+def checks(evidence: Evidence) -> list[Check]:
+    """What an order takes, as far as checkout."""
+    return [
         _accepted(evidence),
         _settled(evidence),
         _stock(evidence),
@@ -59,10 +50,6 @@ def audit(evidence: Evidence) -> list[Check]:
         _told(evidence),
         _consumed(evidence),
     ]
-    if evidence.unreadable:
-        found = f"{len(evidence.unreadable):,} items"
-        checks.append(Check("Unreadable", found, "none", tuple(evidence.unreadable)))
-    return checks
 
 
 def authorized(evidence: Evidence) -> Authorized:
@@ -84,41 +71,42 @@ def _accepted(evidence: Evidence) -> Check:
             yield f"order {order_id} is in {ORDERS}, but the API accepted no such order"
 
     accepted = f"{len(evidence.accepted):,} by the API"
-    return _check("Orders accepted", accepted, f"{len(stored):,} in their table", faults())
+    return check("Orders accepted", accepted, f"{len(stored):,} in their table", faults())
 
 
 def _settled(evidence: Evidence) -> Check:
     statuses = Counter(order.status for order in evidence.orders.values())
-    settled = " + ".join(f"{statuses[status]:,} {status}" for status in FINAL)
+    final = [status for status in (*STANDING, *CLOSED) if statuses[status]]
+    settled = " + ".join(f"{statuses[status]:,} {status}" for status in final)
 
     def faults() -> Iterator[str]:
         for order_id, order in evidence.orders.items():
             where = f"{ORDERS}, ORDER#{order_id}"
-            if order.status not in FINAL:
+            if order.status not in (*STANDING, *CLOSED):
                 yield f"order {order_id} is still {order.status}: {where}"
             elif order_id in evidence.cancelled and order.status != "cancelled":
                 yield f"order {order_id} is {order.status}, but was cancelled by the API: {where}"
 
-    return _check("Orders placed", f"{len(evidence.orders):,}", settled, faults())
+    return check("Orders placed", f"{len(evidence.orders):,}", settled, faults())
 
 
 def _stock(evidence: Evidence) -> Check:
     sold: Counter[str] = Counter()
-    for order in _confirmed(evidence).values():
+    for order in _standing(evidence).values():
         for line in order.lines:
             sold[line.sku] += line.quantity
     taken = Counter({sku: item.received - item.available for sku, item in evidence.stock.items()})
 
     def faults() -> Iterator[str]:
-        for sku in sorted({*sold, *taken, *evidence.delivered}):
+        for sku in sorted({*sold, *taken, *evidence.handed_in}):
             where = f"{STOCK}, STOCK#{sku}"
             item = evidence.stock.get(sku)
-            handed_in = evidence.delivered.get(sku, 0)
+            handed_in = evidence.handed_in.get(sku, 0)
             if item is None:
                 yield f"{sku}: {handed_in} handed in, {sold[sku]} sold, but no stock: {where}"
                 continue
             if taken[sku] != sold[sku]:
-                yield f"{sku}: {taken[sku]} taken, {sold[sku]} in confirmed orders: {where}"
+                yield f"{sku}: {taken[sku]} taken, {sold[sku]} in standing orders: {where}"
             if item.reserved != taken[sku]:
                 yield f"{sku}: {item.reserved} reserved, {taken[sku]} taken: {where}"
             if item.available < 0 or item.reserved < 0:
@@ -127,50 +115,50 @@ def _stock(evidence: Evidence) -> Check:
                 yield f"{sku}: {item.received} received, {handed_in} handed in: {where}"
 
     units = f"{taken.total():,} units"
-    return _check("Stock taken", units, f"{sold.total():,} in confirmed orders", faults())
+    return check("Stock taken", units, f"{sold.total():,} in standing orders", faults())
 
 
 def _reservations(evidence: Evidence) -> Check:
     held = {key for key, each in evidence.reservations.items() if each.state == "reserved"}
-    confirmed = set(_confirmed(evidence))
+    standing = set(_standing(evidence))
 
     def faults() -> Iterator[str]:
         for order_id, reservation in evidence.reservations.items():
             if reservation.state not in {"reserved", "released"}:
                 yield f"the reservation of order {order_id} is {reservation.state}: {STOCK}"
-        for order_id in sorted(held - confirmed):
-            yield f"stock is held for order {order_id}, which is not confirmed: {STOCK}"
-        for order_id in sorted(confirmed - held):
-            yield f"order {order_id} is confirmed, but no stock is held for it: {STOCK}"
+        for order_id in sorted(held - standing):
+            yield f"stock is held for order {order_id}, which does not stand: {STOCK}"
+        for order_id in sorted(standing - held):
+            yield f"order {order_id} stands, but no stock is held for it: {STOCK}"
 
-    return _check(
-        "Reservations", f"{len(held):,} held", f"{len(confirmed):,} confirmed orders", faults()
+    return check(
+        "Reservations", f"{len(held):,} held", f"{len(standing):,} standing orders", faults()
     )
 
 
 def _money(evidence: Evidence) -> Check:
-    confirmed = _confirmed(evidence)
+    standing = _standing(evidence)
     held = _held(evidence.payments)
 
     def faults() -> Iterator[str]:
         for order_id, payment in evidence.payments.items():
             if payment.state not in {"authorized", "declined", "cancelled"}:
                 yield f"the payment of order {order_id} is {payment.state}: {PAYMENTS}"
-        for order_id in sorted(set(held) - set(confirmed)):
-            yield f"money is held for order {order_id}, which is not confirmed: {PAYMENTS}"
-        for order_id in sorted(set(confirmed) - set(held)):
-            yield f"order {order_id} is confirmed, but no money is held for it: {PAYMENTS}"
-        for order_id in sorted(set(confirmed) & set(held)):
-            price, amount = confirmed[order_id].total, held[order_id].amount
+        for order_id in sorted(set(held) - set(standing)):
+            yield f"money is held for order {order_id}, which does not stand: {PAYMENTS}"
+        for order_id in sorted(set(standing) - set(held)):
+            yield f"order {order_id} stands, but no money is held for it: {PAYMENTS}"
+        for order_id in sorted(set(standing) & set(held)):
+            price, amount = standing[order_id].total, held[order_id].amount
             if price != amount:
                 fault = f"order {order_id} costs {show(*price)}, but {show(*amount)} are held"
                 yield f"{fault}: {PAYMENTS}"
-            if confirmed[order_id].sum_of_lines != price[0]:
+            if standing[order_id].sum_of_lines != price[0]:
                 yield f"the lines of order {order_id} do not add up to {show(*price)}: {ORDERS}"
 
     left = total(payment.amount for payment in held.values())
-    due = total(order.total for order in confirmed.values())
-    return _check("Money held", show_all(left), f"{show_all(due)} in confirmed orders", faults())
+    due = total(order.total for order in standing.values())
+    return check("Money held", show_all(left), f"{show_all(due)} in standing orders", faults())
 
 
 def _provider(evidence: Evidence) -> Check:
@@ -191,7 +179,7 @@ def _provider(evidence: Evidence) -> Check:
     money = authorized(evidence)
     held = show_all(total(payment.amount for payment in ours.values()))
     book = f"{show_all(money.gross)} - {show_all(money.refunded)} at the provider"
-    return _check("Money held", held, book, faults())
+    return check("Money held", held, book, faults())
 
 
 def _refunds(evidence: Evidence) -> Check:
@@ -213,7 +201,7 @@ def _refunds(evidence: Evidence) -> Check:
     left, right = (
         show_all(total(chain.from_iterable(amounts.values()))) for amounts in (told, given)
     )
-    return _check("Refunds told", left, f"{right} given back", faults)
+    return check("Refunds told", left, f"{right} given back", faults)
 
 
 def _published(evidence: Evidence) -> Check:
@@ -229,7 +217,7 @@ def _published(evidence: Evidence) -> Check:
             yield f"{event.type} of {event.subject} is on the bus, but in no outbox: {event_id}"
 
     left = f"{len(committed):,} in outboxes"
-    return _check("Events committed", left, f"{len(published):,} on the bus", faults())
+    return check("Events committed", left, f"{len(published):,} on the bus", faults())
 
 
 def _told(evidence: Evidence) -> Check:
@@ -256,7 +244,7 @@ def _told(evidence: Evidence) -> Check:
         type_ for order_id in evidence.orders for _, type_ in told[order_id] if type_ in _TELLS
     )
     left = ", ".join(f"{ends[type_]:,} {status}" for type_, status in _TELLS.items())
-    return _check("Told on the bus", left, "each order's end once", faults())
+    return check("Told on the bus", left, "each order's end once", faults())
 
 
 def _consumed(evidence: Evidence) -> Check:
@@ -264,19 +252,16 @@ def _consumed(evidence: Evidence) -> Check:
     faults = (f"{depth:,} messages are left in {queue}" for queue, depth in waiting.items())
     parked = sum(len(messages) for messages in evidence.dead_letters.values())
     left = f"{sum(waiting.values()):,} in queues"
-    return _check("Messages left", left, f"none ({parked:,} parked, see below)", faults)
+    return check("Messages left", left, f"none ({parked:,} parked, see below)", faults)
 
 
-def _check(what: str, left: str, right: str, faults: Iterable[str]) -> Check:
-    return Check(what, left, right, tuple(faults))
-
-
-def _confirmed(evidence: Evidence) -> dict[str, OrderItem]:
-    return {key: order for key, order in evidence.orders.items() if order.status == "confirmed"}
+def _standing(evidence: Evidence) -> dict[str, OrderItem]:
+    return {key: order for key, order in evidence.orders.items() if order.status in STANDING}
 
 
 def _end_of(order: OrderItem) -> str:
-    return next((type_ for type_, status in _TELLS.items() if status == order.status), "")
+    status = "confirmed" if order.status in {*STANDING, "returned"} else order.status
+    return next((type_ for type_, told in _TELLS.items() if told == status), "")
 
 
 def _held(payments: Mapping[str, P]) -> dict[str, P]:

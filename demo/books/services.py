@@ -1,0 +1,172 @@
+"""The books of parcels, returns, messages, sales and suppliers' files."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+
+from demo.books.check import Check, check
+from demo.evidence import CARRIER, RETURNS, SALES, SHIPMENTS, BusEvent, Evidence
+from lambdas.notifications.domain import OCCASIONS
+from lambdas.notifications.events import Channel
+
+Sold = Counter[tuple[str, str]]
+"""Minor units or units of an item, by SKU and currency."""
+
+
+def checks(evidence: Evidence) -> list[Check]:
+    """What follows an order, and what goes on beside it."""
+    return [
+        _files(evidence),
+        _parcels(evidence),
+        _carrier(evidence),
+        _returns(evidence),
+        *(_messages(evidence, channel) for channel in Channel),
+        _sales(evidence),
+        _activity(evidence),
+    ]
+
+
+def _files(evidence: Evidence) -> Check:
+    taken = sum(report["taken"] for report in evidence.reports.values())
+    wrong = sum(report["wrong"] for report in evidence.reports.values())
+
+    def faults() -> Iterator[str]:
+        if len(evidence.reports) != evidence.files:
+            yield f"{evidence.files} files were handed in, {len(evidence.reports)} reports came"
+        if taken + wrong != evidence.rows:
+            yield f"the files have {evidence.rows} rows, {taken} were taken and {wrong} refused"
+
+    figures = f"{taken:,} taken + {wrong:,} sent back"
+    return check("Suppliers' rows", f"{evidence.rows:,} in files", figures, faults())
+
+
+def _parcels(evidence: Evidence) -> Check:
+    """Each confirmed order has a shipment; each parcel arrives, is missed, or is called back."""
+    told = _told(evidence, "OrderConfirmed", "ShipmentRequested", "OrderShipped", "OrderDelivered")
+    told |= _told(evidence, "ShipmentOverdue", "ShipmentRecalled")
+    requested = told["ShipmentRequested"]
+
+    def faults() -> Iterator[str]:
+        for order_id in sorted(told["OrderConfirmed"].keys() - evidence.shipments.keys()):
+            yield f"order {order_id} was confirmed, but has no shipment: {SHIPMENTS}"
+        for order_id, state in evidence.shipments.items():
+            ends = told["OrderDelivered"][order_id] + told["ShipmentRecalled"][order_id]
+            if ends + told["ShipmentOverdue"][order_id] != 1:
+                yield f"the parcel of order {order_id} is {state}, with {ends} ends: {SHIPMENTS}"
+        for name, times in told.items():
+            for order_id, count in times.items():
+                if count != 1:
+                    yield f"{name} of order {order_id} was told {count} times"
+        for order_id in sorted(told["OrderDelivered"].keys() ^ told["OrderShipped"].keys()):
+            if order_id not in told["ShipmentOverdue"] and order_id not in told["ShipmentRecalled"]:
+                yield f"order {order_id} was either shipped or delivered, and not both"
+
+    ends = " + ".join(
+        f"{len(told[name]):,} {word}"
+        for name, word in (
+            ("OrderDelivered", "delivered"),
+            ("ShipmentOverdue", "overdue"),
+            ("ShipmentRecalled", "recalled"),
+        )
+    )
+    before = len(told["ShipmentRecalled"].keys() - requested.keys())
+    left = f"{len(requested):,} requested + {before:,} never"
+    return check("Parcels", left, ends, faults())
+
+
+def _carrier(evidence: Evidence) -> Check:
+    ours = {key for key, state in evidence.shipments.items() if state in _UNDER_WAY}
+    theirs = {key for key, state in evidence.parcels.items() if state != "recalled"}
+    faults = (
+        f"order {order_id}: {'the shop' if order_id in ours else 'the carrier'} alone knows of a "
+        f"parcel under way: {CARRIER}"
+        for order_id in sorted(ours ^ theirs)
+    )
+    return check("Parcels sent", f"{len(ours):,}", f"{len(theirs):,} in the carrier's book", faults)
+
+
+_UNDER_WAY = {"requested", "shipped", "delivered"}
+
+
+def _returns(evidence: Evidence) -> Check:
+    told = _told(evidence, "ReturnRequested", "OrderReturned", "ReturnRefused")
+
+    def faults() -> Iterator[str]:
+        for order_id in sorted(told["ReturnRequested"].keys() ^ evidence.wanted_back):
+            yield f"order {order_id}: the customer and {RETURNS} differ about its return"
+        for order_id, approved in evidence.decided.items():
+            ends = (told["OrderReturned"][order_id], told["ReturnRefused"][order_id])
+            if ends != (int(approved), int(not approved)):
+                yield f"the return of order {order_id} was decided, but came to {ends}: {RETURNS}"
+            if (evidence.orders[order_id].status == "returned") != approved:
+                yield f"order {order_id} is {evidence.orders[order_id].status} after its return"
+        for order_id in sorted(evidence.wanted_back - evidence.decided.keys()):
+            yield f"nobody decided about the return of order {order_id}: {RETURNS}"
+
+    ends = f"{len(told['OrderReturned']):,} approved + {len(told['ReturnRefused']):,} refused"
+    return check("Returns", f"{len(evidence.wanted_back):,} requested", ends, faults())
+
+
+def _messages(evidence: Evidence, channel: Channel) -> Check:
+    """What is owed follows from the events and the preferences alone."""
+    customer_of = {
+        event.subject: event.data["customer_id"]
+        for event in evidence.committed.values()
+        if event.type == "OrderPlaced.v1"
+    }
+    owed: Counter[str] = Counter()
+    for event in evidence.committed.values():
+        wishes = evidence.preferences.get(customer_of.get(event.subject, ""), {})
+        if event.type.partition(".")[0] in OCCASIONS and channel in wishes:
+            owed[wishes[channel]] += 1
+    sent = evidence.sent[channel]
+    faults = (
+        f"{address}: {sent[address]} messages were sent, {owed[address]} are owed"
+        for address in sorted({*sent, *owed})
+        if sent[address] != owed[address]
+    )
+    left, right = f"{sent.total():,} sent", f"{owed.total():,} owed"
+    return check(f"Messages by {channel.value}", left, right, faults)
+
+
+def _sales(evidence: Evidence) -> Check:
+    units, revenue = Sold(), Sold()
+    for event in _events(evidence, "OrderConfirmed.v1"):
+        for line in event.data["lines"]:
+            key = (line["sku"], event.data["currency"])
+            units[key] += line["quantity"]
+            revenue[key] += line["quantity"] * line["unit_price_minor"]
+
+    def faults() -> Iterator[str]:
+        for sku, currency in sorted({*units, *evidence.sold_units}):
+            key = (sku, currency)
+            here = (evidence.sold_units[key], evidence.sold_for[key])
+            if here != (units[key], revenue[key]):
+                yield (
+                    f"{sku} in {currency}: {here} units and minor units in the sales, "
+                    f"{(units[key], revenue[key])} in confirmed orders: {SALES}"
+                )
+
+    left = f"{evidence.sold_units.total():,} units in the sales"
+    return check("Sales", left, f"{units.total():,} in orders confirmed", faults())
+
+
+def _activity(evidence: Evidence) -> Check:
+    done, counted = evidence.activity, evidence.counted_activity
+    faults = (
+        f"{sku}: {kind} {done[kind, sku]} times, but counted {counted[kind, sku]} times: {SALES}"
+        for kind, sku in sorted({*done, *counted})
+        if done[kind, sku] != counted[kind, sku]
+    )
+    return check("Activity", f"{done.total():,} acts", f"{counted.total():,} counted", faults)
+
+
+def _events(evidence: Evidence, type_: str) -> Iterator[BusEvent]:
+    return (event for event in evidence.committed.values() if event.type == type_)
+
+
+def _told(evidence: Evidence, *names: str) -> dict[str, Counter[str]]:
+    """How often each event was committed, by its name and then by order."""
+    told: defaultdict[str, Counter[str]] = defaultdict(Counter, {name: Counter() for name in names})
+    for name in names:
+        told[name].update(event.subject for event in _events(evidence, f"{name}.v1"))
+    return told

@@ -1,0 +1,161 @@
+"""What an event adds to which minute, without AWS."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid5
+
+import msgspec
+
+from lambdas.analytics.events import ItemAddedToCart, ItemViewed
+from lambdas.eventing.event import CloudEvent, Event
+from lambdas.orders.events import OrderConfirmed
+
+MAX_OPERATIONS = 100
+"""Rows and keys that are written at once: the operations of one transaction."""
+
+MAX_ROWS = 99
+"""Rows of one addition, which has a key too. An event that is half counted while this changes would
+be counted wrong: leave it."""
+
+MAX_NAME = 256
+"""Characters of an event's id or type; longer ones would not fit into a key."""
+
+UNITS = "units"
+VIEWS = "views"
+ADDED_TO_CART = "added_to_cart"
+REVENUE = "revenue_minor#"
+"""Followed by a currency."""
+EVENTS = "events#"
+"""Followed by a detail-type."""
+
+_ACTIVITIES = UUID("5b0b1a0e-5a5f-5c3c-9a52-6f0c2f5b7d11")
+_LOOKED_INTO: tuple[type[Event], ...] = (OrderConfirmed, ItemViewed, ItemAddedToCart)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A minute of one item, or of the whole shop if `sku` is None."""
+
+    minute: datetime
+    sku: str | None = None
+
+
+Amounts = Mapping[str, int]
+"""Numbers by the name of what they count."""
+
+
+@dataclass(frozen=True)
+class Addition:
+    """What an event adds, or a part of it if it adds to many rows; counts once under its `key`."""
+
+    key: str
+    rows: Mapping[Row, Amounts]
+
+
+class Summary(msgspec.Struct, frozen=True):
+    """What one shard of the stream added in one window of time."""
+
+    amounts: dict[str, int] = {}
+
+    def plus(self, additions: Iterable[Addition], *, duplicates: int) -> "Summary":
+        """With these additions, which counted, and so many that had counted before."""
+        amounts = Counter(self.amounts)
+        amounts["duplicates"] += duplicates
+        for addition in additions:
+            for row, added in addition.rows.items():
+                if row.sku is None:
+                    amounts.update(added)
+        return Summary(dict(amounts))
+
+
+def activity_event_id(customer_id: str, activity_id: str) -> str:
+    """The id of the event of an activity: the same for each repetition of the request."""
+    return str(uuid5(_ACTIVITIES, f"{len(customer_id)}:{customer_id}:{activity_id}"))
+
+
+def additions_of(envelope: CloudEvent) -> tuple[Addition, ...]:
+    """What an event adds to the minute of its own time, in as few parts as it needs.
+
+    Raises msgspec.ValidationError if the event is wrong, OverflowError if its time is out of range.
+    """
+    if len(envelope.id) > MAX_NAME or len(envelope.type) > MAX_NAME:
+        raise msgspec.ValidationError(f"id or type of more than {MAX_NAME} characters")
+    minute = envelope.time.astimezone(UTC).replace(second=0, microsecond=0)
+    shop = Counter({f"{EVENTS}{envelope.type}": 1})
+    items: dict[str, Counter[str]] = {}
+    match _event_in(envelope):
+        case OrderConfirmed() as order:
+            shop[f"{REVENUE}{order.currency}"] = order.total_minor
+            shop[UNITS] = sum(line.quantity for line in order.lines)
+            for line in order.lines:
+                sold = items.setdefault(line.sku, Counter())
+                sold[UNITS] += line.quantity
+                sold[f"{REVENUE}{order.currency}"] += line.quantity * line.unit_price_minor
+        case ItemViewed() as view:
+            shop[VIEWS] = 1
+            items[view.sku] = Counter({VIEWS: 1})
+        case ItemAddedToCart() as addition:
+            shop[ADDED_TO_CART] = addition.quantity
+            items[addition.sku] = Counter({ADDED_TO_CART: addition.quantity})
+    rows = [(Row(minute), shop), *((Row(minute, sku), items[sku]) for sku in sorted(items))]
+    parts = (dict(rows[start : start + MAX_ROWS]) for start in range(0, len(rows), MAX_ROWS))
+    return tuple(Addition(f"{envelope.id}#{number}", part) for number, part in enumerate(parts))
+
+
+def _event_in(envelope: CloudEvent) -> Event | None:
+    """The event, if more than its type matters here."""
+    for event_type in _LOOKED_INTO:
+        if (envelope.source, envelope.type) == (event_type.source, event_type.detail_type()):
+            return msgspec.json.decode(envelope.data, type=event_type)
+    return None
+
+
+def transactions(
+    events: Sequence[Sequence[Addition]],
+) -> Iterator[tuple[list[Addition], int]]:
+    """Additions that fit into one transaction each time, and how many events are complete then."""
+    together: list[Addition] = []
+    rows: set[Row] = set()
+    for number, additions in enumerate(events):
+        for addition in additions:
+            if len(together) + 1 + len(rows | addition.rows.keys()) > MAX_OPERATIONS:
+                yield together, number
+                together, rows = [], set()
+            together.append(addition)
+            rows |= addition.rows.keys()
+    if together:
+        yield together, len(events)
+
+
+def summed(additions: Iterable[Addition]) -> dict[Row, Amounts]:
+    """What is to be added to each row."""
+    rows: dict[Row, Counter[str]] = {}
+    for addition in additions:
+        for row, amounts in addition.rows.items():
+            rows.setdefault(row, Counter()).update(amounts)
+    return {**rows}
+
+
+def minutes(start: datetime, end: datetime) -> Iterator[datetime]:
+    """The minutes that begin at `start` or later and before `end`; both are aware times."""
+    minute = ceiling(start)
+    while minute < end:
+        yield minute
+        minute += timedelta(minutes=1)
+
+
+def ceiling(moment: datetime) -> datetime:
+    """The first minute that does not begin before `moment`, in UTC."""
+    minute = moment.astimezone(UTC).replace(second=0, microsecond=0)
+    return minute if minute >= moment else minute + timedelta(minutes=1)
+
+
+def named(amounts: Amounts, prefix: str) -> dict[str, int]:
+    """The amounts whose names begin with `prefix`, by the rest of their names."""
+    return {
+        name.removeprefix(prefix): amount
+        for name, amount in sorted(amounts.items())
+        if name.startswith(prefix)
+    }

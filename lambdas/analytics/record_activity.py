@@ -1,0 +1,91 @@
+"""Record activity: POST /activity."""
+
+from collections import Counter
+from http import HTTPStatus
+from typing import Annotated
+
+from msgspec import Meta, Struct, structs
+
+from lambdas.analytics import activity_stream, domain
+from lambdas.analytics.events import ActivityEvent, ItemAddedToCart, ItemViewed
+from lambdas.eventing import telemetry
+from lambdas.eventing.event import CloudEvent
+from lambdas.eventing.http import Problem, Request, Response, endpoint
+from lambdas.inventory.events import Currency, Minor, Sku
+from lambdas.orders.events import Quantity
+
+RETRY_AFTER_S = 2
+
+
+class Activity(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind"):
+    """What a customer did. The price is the one that they say they saw: it is never charged."""
+
+    activity_id: Annotated[str, Meta(min_length=1, max_length=128)]
+    sku: Sku
+    unit_price_minor: Minor
+    currency: Currency
+
+    def event(self) -> ActivityEvent:
+        """The fact."""
+        raise NotImplementedError
+
+
+class Viewed(Activity, frozen=True, kw_only=True, tag="viewed"):
+    """Looked at an item."""
+
+    def event(self) -> ItemViewed:
+        """The fact."""
+        return ItemViewed(
+            sku=self.sku, unit_price_minor=self.unit_price_minor, currency=self.currency
+        )
+
+
+class AddedToCart(Activity, frozen=True, kw_only=True, tag="added_to_cart"):
+    """Put units into the cart."""
+
+    quantity: Quantity = 1
+
+    def event(self) -> ItemAddedToCart:
+        """The fact."""
+        return ItemAddedToCart(
+            sku=self.sku,
+            unit_price_minor=self.unit_price_minor,
+            currency=self.currency,
+            quantity=self.quantity,
+        )
+
+
+class RecordActivity(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a customer's device collected since it last reported."""
+
+    activities: Annotated[tuple[Viewed | AddedToCart, ...], Meta(min_length=1, max_length=50)]
+
+    def __post_init__(self) -> None:
+        """Each id may stand here once: what comes second would look like a repetition."""
+        seen = Counter(activity.activity_id for activity in self.activities)
+        if repeated := sorted(id_ for id_, times in seen.items() if times > 1):
+            raise ValueError(f"activities: {', '.join(repeated)} is there more than once")
+
+
+@endpoint
+def handler(request: Request) -> Response:
+    """202 with the number of activities, also when repeated; a Problem 400, or 503 to try again."""
+    activities = request.decode(RecordActivity).activities
+    envelopes = [
+        structs.replace(
+            CloudEvent.wrap(activity.event(), request),
+            id=domain.activity_event_id(request.caller, activity.activity_id),
+        )
+        for activity in activities
+    ]
+    try:
+        activity_stream.put(envelopes)
+    except activity_stream.Refused as refused:
+        raise Problem(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            "stream_busy",
+            "send the same activities again: what was taken already counts once",
+            headers={"retry-after": str(RETRY_AFTER_S)},
+        ) from refused
+    telemetry.count("RecordedActivities", len(envelopes))
+    return Response(status=HTTPStatus.ACCEPTED, body={"accepted": len(envelopes)})

@@ -1,0 +1,171 @@
+"""Stream consumers: a shard's records, committed batch by batch and summed up window by window."""
+
+import re
+from base64 import b64encode
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache, update_wrapper
+from typing import Any, Generic, TypedDict, TypeVar
+
+import msgspec
+from aws_lambda_powertools.utilities.data_classes.kinesis_stream_event import (
+    KinesisStreamEvent,
+    KinesisStreamRecord,
+)
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from lambdas.eventing import aws, telemetry
+from lambdas.eventing.consumer import ConsumerSettings
+from lambdas.eventing.event import CloudEvent
+
+C = TypeVar("C")
+"""What a record comes to: its content, as the consumer reads it."""
+S = TypeVar("S", bound=msgspec.Struct)
+"""The summary of a window; all its fields have defaults."""
+
+_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, OverflowError)
+# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html
+_NOT_FOR_SQS = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+class _Failure(TypedDict):
+    itemIdentifier: str
+
+
+class WindowAnswer(TypedDict):
+    """What Lambda is told after each batch of a window.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-windows.html
+    """
+
+    state: dict[str, Any]
+    batchItemFailures: list[_Failure]
+
+
+class _StreamMessage(msgspec.Struct, frozen=True):
+    """The part of a record that matters here: the same in those of the bus and our own."""
+
+    detail: CloudEvent
+
+
+class WindowConsumer(Generic[C, S]):
+    """The Lambda entry of a stream's consumer, which is told when a window of time is over.
+
+    `commit` makes the effects of a batch lasting and tells, step by step, how many of the contents
+    are done. Nothing waits in the window's state to be committed later: a state that Lambda gives
+    up takes no effect with it. The state is the window's summary, for `close`.
+    """
+
+    def __init__(
+        self,
+        commit: Callable[[Sequence[C], S], Iterator[tuple[int, S]]],
+        *,
+        read: Callable[[CloudEvent], C],
+        summary: type[S],
+        close: Callable[[S], None],
+    ) -> None:
+        update_wrapper(self, commit)
+        self.name = commit.__module__.removeprefix("lambdas.")
+        self._commit = commit
+        self._read = read
+        self._summary = summary
+        self._close = close
+
+    def __call__(self, event: dict[str, Any], context: LambdaContext) -> WindowAnswer:
+        """Handles a batch of Kinesis records, and reports the first that is to come again.
+
+        Raises what kept the very first record from being committed, so that Lambda counts an error.
+        """
+        try:
+            return self._handle(KinesisStreamEvent(event))
+        finally:
+            telemetry.flush()
+
+    def _handle(self, batch: KinesisStreamEvent) -> WindowAnswer:
+        records = list(batch.records)
+        readable, unreadable = self._sort(records)
+        summary = self._summary_so_far(batch)
+        again = len(records)
+        done = 0
+        try:
+            for progress in self._commit([content for _, content in readable], summary):
+                done, summary = progress
+        except Exception:
+            again, _ = readable[done]
+            if again == 0:
+                raise
+            # The partial batch response hides the error from Lambda's own log.
+            telemetry.logger().exception("records failed and will be delivered again")
+        # What is delivered again is parked then.
+        for position, reason in unreadable:
+            if position < again:
+                _park(records[position], f"{self.name} cannot read it: {reason}")
+        if again < len(records):
+            failure = _Failure(itemIdentifier=records[again].kinesis.sequence_number)
+            return WindowAnswer(state=msgspec.to_builtins(summary), batchItemFailures=[failure])
+        if batch.is_final_invoke_for_window or batch.is_window_terminated_early:
+            self._close(summary)
+            summary = self._summary()
+        return WindowAnswer(state=msgspec.to_builtins(summary), batchItemFailures=[])
+
+    def _sort(
+        self, records: Sequence[KinesisStreamRecord]
+    ) -> tuple[list[tuple[int, C]], list[tuple[int, str]]]:
+        """Positions and contents of the readable records; positions and reasons of the others."""
+        readable: list[tuple[int, C]] = []
+        unreadable: list[tuple[int, str]] = []
+        for position, record in enumerate(records):
+            try:
+                message = msgspec.json.decode(record.kinesis.data_as_bytes(), type=_StreamMessage)
+                readable.append((position, self._read(message.detail)))
+            except _UNREADABLE as error:
+                unreadable.append((position, str(error)))
+        return readable, unreadable
+
+    def _summary_so_far(self, batch: KinesisStreamEvent) -> S:
+        try:
+            return msgspec.convert(batch.state, self._summary)
+        except msgspec.ValidationError:
+            # Left by a version with other fields: no reason to hold up a shard.
+            return self._summary()
+
+
+def window_consumer(
+    *,
+    read: Callable[[CloudEvent], C],
+    summary: type[S],
+    close: Callable[[S], None],
+) -> Callable[[Callable[[Sequence[C], S], Iterator[tuple[int, S]]]], WindowConsumer[C, S]]:
+    """Makes a function that commits contents the handler of a stream with a tumbling window.
+
+    `read` makes a content of an event and raises msgspec.ValidationError for one that is wrong,
+    which is parked then. `close` gets the summary of a window that is over.
+    """
+    return lambda commit: WindowConsumer(commit, read=read, summary=summary, close=close)
+
+
+@cache
+def _settings() -> ConsumerSettings:
+    return ConsumerSettings.from_environ()
+
+
+def _park(record: KinesisStreamRecord, reason: str) -> None:
+    """Copies a record's data to the dead-letter queue, with reason and place as attributes."""
+    attributes = {"Reason": reason[:1024], "EventId": record.event_id}
+    aws.sqs().send_message(
+        QueueUrl=_settings().dead_letter_queue_url,
+        MessageBody=_text(record.kinesis.data_as_bytes()),
+        MessageAttributes={
+            name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()
+        },
+    )
+    telemetry.logger().error("record parked", reason=reason, event_id=record.event_id)
+    telemetry.count("ParkedMessages")
+
+
+def _text(data: bytes) -> str:
+    """The data as they are, or in base64 where SQS would refuse them."""
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        return b64encode(data).decode()
+    return b64encode(data).decode() if _NOT_FOR_SQS.search(text) else text or "(empty)"

@@ -1,0 +1,47 @@
+"""Import a stock file: its good rows become stock and prices, a report tells of the others."""
+
+from collections.abc import Iterator
+from itertools import islice
+
+from lambdas.eventing import telemetry
+from lambdas.eventing.stored_object import StoredObject, object_consumer
+from lambdas.inventory import stock_store, supplier_files
+from lambdas.inventory.stock_file import GoodRow, Refused, Report
+
+_MARGIN_S = 60
+"""Time enough to commit rows that others keep changing, and to write the report."""
+
+
+class OutOfTime(Exception):
+    """The function has no time for more: the next delivery goes on where this one stops."""
+
+
+@object_consumer
+def handler(file: StoredObject) -> None:
+    """Reads the whole file each time, and takes the rows that are not yet taken.
+
+    So the report is complete whoever writes it, and to repeat it all changes nothing.
+    """
+    key = supplier_files.report_key(file)
+    report = Report(file=file.key, version=file.version_id)
+    try:
+        with supplier_files.opened(file) as content:
+            _take(report.good(content), file)
+    except Refused as refused:
+        report.refused = str(refused)
+        telemetry.count("StockFilesRefused")
+    supplier_files.answer(file, key, report)
+    telemetry.count("StockRowsWrong", report.rows_wrong)
+
+
+def _take(rows: Iterator[GoodRow], file: StoredObject) -> None:
+    taken = stock_store.lines_taken(file.name)
+    remaining = (row for row in rows if row.line > taken)
+    while part := list(islice(remaining, stock_store.ROWS)):
+        if file.seconds_left() < _MARGIN_S:
+            raise OutOfTime(f"{file.name} is taken up to line {taken}")
+        last = part[-1].line
+        items = [row.item for row in part]
+        stock_store.receive_rows(items, file=file.name, after=taken, up_to=last, cause=file)
+        telemetry.count("StockRowsTaken", len(part))
+        taken = last

@@ -1,0 +1,24 @@
+"""Address the customer: from what happened to an order to a message owed on their channels."""
+
+from lambdas.eventing.consumer import consumer
+from lambdas.eventing.event import Delivery
+from lambdas.notifications import notification_store
+from lambdas.notifications.domain import TOLD, Told, facts
+from lambdas.notifications.events import NotificationRequested
+
+
+@consumer(*TOLD)
+def handler(delivery: Delivery[Told]) -> None:
+    """Raises OwnerUnknown for an event that overtook its OrderPlaced: it is delivered again."""
+    event = delivery.event
+    occasion = type(event).__name__
+    customer_id = notification_store.owner(event)
+    channels = notification_store.preferences(customer_id).channels(occasion)
+    notification = NotificationRequested(
+        order_id=event.order_id,
+        customer_id=customer_id,
+        occasion=occasion,
+        facts=facts(event),
+        channels=channels,
+    )
+    notification_store.request(delivery, notification if channels else None)

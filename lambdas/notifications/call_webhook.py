@@ -1,0 +1,47 @@
+"""Call a webhook: a signed request to a system of the customer's own."""
+
+from datetime import UTC, datetime
+
+from lambdas.eventing.consumer import Unprocessable, consumer
+from lambdas.eventing.event import Delivery
+from lambdas.eventing.secret import secret
+from lambdas.eventing.signature import HEADER, sign
+from lambdas.notifications import notification_store, webhook
+from lambdas.notifications.domain import signing_secret
+from lambdas.notifications.events import Channel, NotificationRequested
+from lambdas.notifications.settings import settings
+
+_LATER = {408, 425, 429}
+"""With those from 500 on, what a repetition may mend: https://www.rfc-editor.org/rfc/rfc9110#section-15.5"""
+
+
+class WebhookUnavailable(Exception):
+    """The customer's system cannot take the message now."""
+
+
+@consumer(NotificationRequested)
+def handler(delivery: Delivery[NotificationRequested]) -> None:
+    """Posts the event as it is: a CloudEvent that names the customer by id alone.
+
+    A repetition, also after a crash, has the same Idempotency-Key. Raises Unprocessable for a URL
+    that the shop does not call or an answer that is final, Unreachable, WebhookUnavailable.
+    """
+    url = notification_store.owed(delivery, Channel.WEBHOOK)
+    if url is None:
+        return
+    body = delivery.envelope.to_json().encode()
+    key = signing_secret(secret(settings().webhook_secret_arn), delivery.event.customer_id)
+    headers = {
+        "content-type": "application/cloudevents+json",
+        "idempotency-key": delivery.event_id,
+        HEADER: sign(key, body, at=datetime.now(UTC)),
+    }
+    try:
+        status = webhook.post(url, body, headers)
+    except webhook.Forbidden as error:
+        raise Unprocessable(str(error)) from error
+    if status in _LATER or status >= 500:
+        raise WebhookUnavailable(f"status {status}")
+    if not 200 <= status < 300:
+        raise Unprocessable(f"status {status}")
+    notification_store.record_sent(delivery, Channel.WEBHOOK)

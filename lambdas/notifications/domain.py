@@ -1,0 +1,165 @@
+"""Rules of notifications, without AWS: who is told of what, where, and with which facts."""
+
+import hmac
+import re
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import get_args
+from urllib.parse import urlsplit
+
+from msgspec import Struct
+
+from lambdas.notifications.events import Channel
+from lambdas.orders.events import (
+    OrderCancelled,
+    OrderConfirmed,
+    OrderExpired,
+    OrderPlaced,
+    OrderRejected,
+)
+from lambdas.returns.events import OrderReturned, ReturnRefused
+from lambdas.shipping.events import OrderDelivered, OrderShipped, ShipmentOverdue
+
+Told = (
+    OrderPlaced
+    | OrderConfirmed
+    | OrderRejected
+    | OrderCancelled
+    | OrderExpired
+    | OrderShipped
+    | OrderDelivered
+    | ShipmentOverdue
+    | OrderReturned
+    | ReturnRefused
+)
+"""What customers are told of."""
+
+TOLD: tuple[type[Told], ...] = get_args(Told)
+OCCASIONS = tuple(event.__name__ for event in TOLD)
+"""Names under which customers choose, and messages are written."""
+
+MAX_URL = 2048
+
+# Currencies whose minor unit is not a hundredth: https://www.iso.org/iso-4217-currency-codes.html
+_DIGITS = {
+    0: "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF",
+    3: "BHD IQD JOD KWD LYD OMR TND",
+    4: "CLF UYW",
+}
+_PRINTABLE = re.compile(r"[\x21-\x7e]+")
+# The last label has no digits unless it is an internationalized one, so no spelling of an IPv4
+# address passes, not even hexadecimal or shortened.
+_HOST = re.compile(
+    r"(?=.{4,253}\Z)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+([a-z]{2,63}|xn--[a-z0-9-]{1,58}[a-z0-9])"
+)
+
+
+class Wish(Struct, frozen=True, kw_only=True):
+    """Base of what a customer wants on one channel: all occasions, or these."""
+
+    occasions: tuple[str, ...] | None = None
+
+
+class Email(Wish, frozen=True, kw_only=True):
+    """Messages by e-mail."""
+
+    address: str
+
+
+class Sms(Wish, frozen=True, kw_only=True):
+    """Messages by SMS."""
+
+    phone: str
+
+
+class Webhook(Wish, frozen=True, kw_only=True):
+    """Messages to a system of the customer's own."""
+
+    url: str
+
+
+class Preferences(Struct, frozen=True, kw_only=True):
+    """How a customer wants to be told; a channel that is None is off."""
+
+    email: Email | None = None
+    sms: Sms | None = None
+    webhook: Webhook | None = None
+
+    def address(self, channel: Channel, occasion: str) -> str | None:
+        """Where to send a message of `occasion` on `channel`; None if it is not wanted."""
+        addresses: dict[Channel, tuple[Wish | None, str]] = {
+            Channel.EMAIL: (self.email, self.email.address if self.email else ""),
+            Channel.SMS: (self.sms, self.sms.phone if self.sms else ""),
+            Channel.WEBHOOK: (self.webhook, self.webhook.url if self.webhook else ""),
+        }
+        wish, address = addresses[channel]
+        if wish is None or (wish.occasions is not None and occasion not in wish.occasions):
+            return None
+        return address
+
+    def channels(self, occasion: str) -> tuple[Channel, ...]:
+        """The channels on which a message of `occasion` is wanted."""
+        return tuple(channel for channel in Channel if self.address(channel, occasion) is not None)
+
+
+def facts(event: Told) -> dict[str, str]:
+    """What the messages about `event` say besides the order's id. No address, and no name."""
+    match event:
+        case OrderPlaced() | OrderConfirmed():
+            return {"total": money(event.total_minor, event.currency)}
+        case OrderRejected():
+            return {"reason": event.reason.replace("_", " ")}
+        case ReturnRefused():
+            return {"reason": event.reason}
+        case ShipmentOverdue():
+            return {"due": f"{event.due_at:%Y-%m-%d}"}
+        case _:
+            return {}
+
+
+def money(minor: int, currency: str) -> str:
+    """An amount in minor units, such as `1234.50 EUR`."""
+    digits = next((digits for digits, those in _DIGITS.items() if currency in those), 2)
+    whole, rest = divmod(minor, 10**digits)
+    return f"{whole}.{rest:0{digits}} {currency}" if digits else f"{whole} {currency}"
+
+
+@dataclass(frozen=True)
+class Destination:
+    """Where a webhook is: a host by name, on port 443, and what to ask it for."""
+
+    host: str
+    target: str
+
+
+def destination(url: str) -> Destination:
+    """The parts of a webhook's URL.
+
+    Raises ValueError that says what is wrong: it has to be https on port 443, with a host's full
+    name and without credentials. Whether that name leads to a public address is for whoever
+    connects to find out, each time anew.
+    """
+    if not _PRINTABLE.fullmatch(url) or len(url) > MAX_URL:
+        raise ValueError(f"must be 1 to {MAX_URL} printable ASCII characters without blanks")
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise ValueError(f"is not a URL: {error}") from error
+    if parts.scheme != "https" or port not in (None, 443):
+        raise ValueError("must begin with https:// and may name no port but 443")
+    if "@" in parts.netloc:
+        raise ValueError("must not hold a user name or password")
+    host = parts.hostname or ""
+    if not _HOST.fullmatch(host) or host.endswith(".localhost"):
+        raise ValueError("must name a host by its full name in the DNS, not by an address")
+    query = f"?{parts.query}" if parts.query else ""
+    return Destination(host, (parts.path or "/") + query)
+
+
+def signing_secret(master: str, customer_id: str) -> str:
+    """The secret that one customer's webhook shares with the shop.
+
+    Each has its own: with one for all, every receiver could sign messages to every other.
+    """
+    return hmac.new(master.encode(), customer_id.encode(), sha256).hexdigest()

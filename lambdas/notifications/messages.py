@@ -1,0 +1,72 @@
+"""Messages: the templates of `messages.toml`, filled with the facts of a notification."""
+
+import tomllib
+from functools import cache
+from pathlib import Path
+
+import msgspec
+
+from lambdas.eventing.consumer import Unprocessable
+from lambdas.notifications.events import NotificationRequested
+
+MAX_SMS = 160
+"""Characters of the GSM alphabet in one SMS; a longer text is sent, and billed, in parts.
+https://docs.aws.amazon.com/sns/latest/dg/sms_publish-to-phone.html"""
+
+MAX_FACT = 500
+MAX_FACT_IN_SMS = 40
+"""Characters of one fact. What is longer is cut: an order's id and an amount are not."""
+
+# The alphabet of GSM 03.38 without line breaks and the characters that count twice.
+_GSM = frozenset(
+    "@£$¥èéùìòÇØøÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"
+    "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
+)
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What there is to say on an occasion."""
+
+    subject: str
+    email: str
+    sms: str
+
+
+@cache
+def templates() -> dict[str, Message]:
+    """The templates by occasion, with the names of facts in braces."""
+    text = Path(__file__).with_name("messages.toml").read_text(encoding="utf-8")
+    return msgspec.convert(tomllib.loads(text), dict[str, Message])
+
+
+def message(notification: NotificationRequested) -> Message:
+    """The message, plain text throughout.
+
+    Facts come from outside: each is cut to size and has no line breaks and no control characters,
+    so that none can add a header or a line; in an SMS, none beyond the GSM alphabet either.
+
+    Raises Unprocessable if there is no template for the occasion, or a fact is missing.
+    """
+    facts = {
+        name: _one_line(value, MAX_FACT)
+        for name, value in {**notification.facts, "order_id": notification.order_id}.items()
+    }
+    short = {name: _gsm(_one_line(value, MAX_FACT_IN_SMS)) for name, value in facts.items()}
+    try:
+        template = templates()[notification.occasion]
+        return Message(
+            subject=template.subject.format_map(facts),
+            email=template.email.format_map(facts),
+            sms=template.sms.format_map(short),
+        )
+    except KeyError as error:
+        raise Unprocessable(f"no template or no fact {error} on {notification.occasion}") from error
+
+
+def _one_line(value: str, longest: int) -> str:
+    printable = "".join(letter if letter.isprintable() else " " for letter in value)
+    return " ".join(printable.split())[:longest]
+
+
+def _gsm(value: str) -> str:
+    return "".join(letter if letter in _GSM else "?" for letter in value)

@@ -1,0 +1,48 @@
+"""Send an SMS: SNS, straight to a phone number."""
+
+from botocore.exceptions import ClientError
+
+from lambdas.eventing import aws
+from lambdas.eventing.consumer import Unprocessable, consumer
+from lambdas.eventing.event import Delivery
+from lambdas.notifications import notification_store
+from lambdas.notifications.events import Channel, NotificationRequested
+from lambdas.notifications.messages import message
+
+_REFUSALS = {"InvalidParameter", "InvalidParameterValue"}
+"""What a repetition does not mend, such as a number that there is not.
+https://docs.aws.amazon.com/sns/latest/api/API_Publish.html"""
+
+
+class SmsUnavailable(Exception):
+    """SNS does not take messages now: it throttles, fails, or has stopped the account."""
+
+
+@consumer(NotificationRequested)
+def handler(delivery: Delivery[NotificationRequested]) -> None:
+    """Sends once, unless it crashes before that is recorded: SMS know no idempotency key.
+
+    Raises Unprocessable if SNS refuses the message, SmsUnavailable.
+    """
+    phone = notification_store.owed(delivery, Channel.SMS)
+    if phone is None:
+        return
+    _send(phone, message(delivery.event).sms)
+    notification_store.record_sent(delivery, Channel.SMS)
+
+
+def _send(phone: str, text: str) -> None:
+    try:
+        aws.sns().publish(
+            PhoneNumber=phone,
+            Message=text,
+            MessageAttributes={
+                "AWS.SNS.SMS.SMSType": {"DataType": "String", "StringValue": "Transactional"}
+            },
+        )
+    except ClientError as error:
+        # Its text may hold the number, which belongs in no log.
+        code = error.response["Error"]["Code"]
+        if code in _REFUSALS:
+            raise Unprocessable(f"SNS: {code}") from None
+        raise SmsUnavailable(code) from None

@@ -1,0 +1,86 @@
+"""Set one's preferences: PUT /preferences."""
+
+from http import HTTPStatus
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from lambdas.eventing.http import Request, Response, endpoint
+from lambdas.notifications import domain, notification_store
+from lambdas.notifications.representation import represent
+
+Address = Annotated[
+    str,
+    Meta(
+        max_length=254,
+        # Narrower than RFC 5322, and ASCII only: https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_Destination.html
+        pattern=r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}"
+        r"@([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z][A-Za-z0-9-]*[A-Za-z0-9]$(?!\n)",
+    ),
+]
+Phone = Annotated[str, Meta(pattern=r"^\+[1-9][0-9]{6,14}$(?!\n)", examples=["+4930123456"])]
+Occasions = Annotated[tuple[str, ...], Meta(max_length=len(domain.OCCASIONS))]
+
+
+class SetEmail(domain.Email, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """E-mail switched on."""
+
+    address: Address
+    occasions: Occasions | None = None
+
+    def __post_init__(self) -> None:
+        """Refuses occasions that there are not."""
+        _check_occasions(self)
+
+
+class SetSms(domain.Sms, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """SMS switched on, to a number in E.164 form."""
+
+    phone: Phone
+    occasions: Occasions | None = None
+
+    def __post_init__(self) -> None:
+        """Refuses occasions that there are not."""
+        _check_occasions(self)
+
+
+class SetWebhook(domain.Webhook, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The webhook switched on."""
+
+    occasions: Occasions | None = None
+    signing_secret: str | None = None
+    """What GET shows: taken, so that its answer can be sent back, and ignored."""
+
+    def __post_init__(self) -> None:
+        """Refuses occasions that there are not, and URLs that the shop will not call."""
+        _check_occasions(self)
+        try:
+            domain.destination(self.url)
+        except ValueError as error:
+            raise ValueError(f"url {error}") from error
+
+
+class SetPreferences(domain.Preferences, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a customer sends: the channels that are to be on."""
+
+    email: SetEmail | None = None
+    sms: SetSms | None = None
+    webhook: SetWebhook | None = None
+
+
+@endpoint
+def handler(request: Request) -> Response:
+    """200 with the preferences as they are now, or a Problem 400. What is left out is off."""
+    decoded = request.decode(SetPreferences)
+    wishes = msgspec.convert(decoded, domain.Preferences, from_attributes=True)
+    notification_store.replace_preferences(request.caller, wishes, request)
+    return Response(status=HTTPStatus.OK, body=represent(request.caller, wishes))
+
+
+def _check_occasions(wish: domain.Wish) -> None:
+    if unknown := set(wish.occasions or ()).difference(domain.OCCASIONS):
+        raise ValueError(
+            f"occasions: there is no {', '.join(sorted(unknown))}; "
+            f"choose among {', '.join(domain.OCCASIONS)}"
+        )

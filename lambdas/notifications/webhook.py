@@ -1,0 +1,84 @@
+"""Requests to hosts that customers name: only to public addresses, and to the one looked up."""
+
+import socket
+from collections.abc import Mapping
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+
+import urllib3
+from urllib3.exceptions import HTTPError
+
+from lambdas.notifications.domain import destination
+
+PORT = 443
+CONNECT_S = 1.0
+READ_S = 3.0
+"""Patience with a host, in seconds: to connect, and for each part of its answer."""
+
+# Addresses in which a network may see an IPv4 address: https://www.rfc-editor.org/rfc/rfc6052
+_TRANSLATED = ip_network("64:ff9b::/96")
+
+
+class Forbidden(Exception):
+    """The shop does not call this URL, today or later."""
+
+
+class Unreachable(Exception):
+    """The host has no address now, or gives no valid answer in time. It may later."""
+
+
+def post(url: str, body: bytes, headers: Mapping[str, str]) -> int:
+    """The status that the host answers with; redirects are not followed, nor is a body read.
+
+    The name is looked up once. All its addresses have to be public, and the connection goes to one
+    of them: a name that leads elsewhere a moment later changes nothing. The certificate still has
+    to be the host's. Raises Forbidden and Unreachable, neither with the URL in its message.
+    """
+    try:
+        place = destination(url)
+    except ValueError as error:
+        raise Forbidden(f"the URL {error}") from error
+    address = _address_of(place.host)
+    try:
+        with urllib3.HTTPSConnectionPool(
+            str(address),
+            PORT,
+            server_hostname=place.host,
+            assert_hostname=place.host,
+            cert_reqs="CERT_REQUIRED",
+        ) as pool:
+            response = pool.urlopen(
+                "POST",
+                place.target,
+                body=body,
+                headers={**headers, "host": place.host},
+                redirect=False,
+                retries=False,
+                timeout=urllib3.Timeout(connect=CONNECT_S, read=READ_S),
+                preload_content=False,
+            )
+            response.close()
+    except HTTPError as error:
+        raise Unreachable(type(error).__name__) from None  # its text has the URL
+    return response.status
+
+
+def _address_of(host: str) -> IPv4Address | IPv6Address:
+    """One of the host's addresses, of IPv4 if it has any. Raises Forbidden, Unreachable."""
+    try:
+        found = socket.getaddrinfo(host, PORT, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise Unreachable("the host's name cannot be looked up") from error
+    addresses = [ip_address(entry[4][0]) for entry in found]
+    if not all(is_public(address) for address in addresses):
+        raise Forbidden("the host has an address that is not public")
+    return min(addresses, key=lambda address: address.version)
+
+
+def is_public(address: IPv4Address | IPv6Address) -> bool:
+    """Whether an address is on the open internet, and is one host's."""
+    if isinstance(address, IPv6Address):
+        if address.ipv4_mapped:
+            return is_public(address.ipv4_mapped)
+        if address.sixtofour or address.teredo or address in _TRANSLATED:
+            return False
+    return address.is_global and not address.is_multicast

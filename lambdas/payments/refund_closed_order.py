@@ -1,0 +1,16 @@
+"""Refund the payment of an order that ended before it was confirmed or shipped."""
+
+from lambdas.eventing.consumer import consumer
+from lambdas.eventing.event import Delivery
+from lambdas.orders.events import OrderCancelled, OrderEvent, OrderExpired
+from lambdas.payments import payment_store
+from lambdas.payments.sandbox_provider import SandboxProvider
+from lambdas.payments.settings import settings
+
+
+@consumer(OrderCancelled, OrderExpired)
+def handler(delivery: Delivery[OrderEvent]) -> None:
+    """Needs no inbox: letting go of a payment again changes nothing."""
+    provider = SandboxProvider(settings().provider_table_name)
+    reason = "expired" if isinstance(delivery.event, OrderExpired) else "cancelled"
+    payment_store.let_go(delivery.event.order_id, reason, provider, delivery)

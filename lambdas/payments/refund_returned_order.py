@@ -1,0 +1,15 @@
+"""Refund the payment of an order that comes back: a step of its return."""
+
+from lambdas.eventing.event import Delivery
+from lambdas.eventing.task import Failure, task
+from lambdas.payments import payment_store
+from lambdas.payments.sandbox_provider import SandboxProvider
+from lambdas.payments.settings import settings
+from lambdas.returns.events import ReturnRequested
+
+
+@task(ReturnRequested)
+def handler(delivery: Delivery[ReturnRequested], _: Failure | None) -> None:
+    """Raises PaymentUnavailable if the provider gives no answer."""
+    provider = SandboxProvider(settings().provider_table_name)
+    payment_store.let_go(delivery.event.order_id, "returned", provider, delivery)

@@ -1,0 +1,12 @@
+"""Resume a return: the workflow hears what was decided."""
+
+from lambdas.eventing.consumer import consumer
+from lambdas.eventing.event import Delivery
+from lambdas.returns import return_store, workflow
+from lambdas.returns.events import ReturnDecided
+
+
+@consumer(ReturnDecided)
+def handler(delivery: Delivery[ReturnDecided]) -> None:
+    """Needs no inbox: an answer that the workflow has is not taken again."""
+    workflow.resume(return_store.require(delivery.event.order_id))

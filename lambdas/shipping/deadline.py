@@ -1,0 +1,50 @@
+"""Deadlines: a reminder per shipment, which EventBridge Scheduler puts into a queue in time."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+from lambdas.eventing import aws
+from lambdas.eventing.event import Cause, CloudEvent
+from lambdas.shipping.events import ShipmentDue
+from lambdas.shipping.settings import request_settings
+
+_ATTEMPTS = 185
+_AGE_S = 24 * 3600
+"""What the scheduler tries at most, and for how long; both are also its own bounds.
+https://docs.aws.amazon.com/scheduler/latest/APIReference/API_RetryPolicy.html"""
+
+_SOONEST = timedelta(minutes=1)
+"""A one-time schedule has to be in the future, also by the scheduler's clock."""
+
+
+def remind(order_id: str, due_at: datetime, cause: Cause) -> None:
+    """Has the order's ShipmentDue delivered at `due_at` (UTC) or, if that is over, soon.
+
+    There is one schedule per order: while it is there, asking again changes nothing. It deletes
+    itself when it is done.
+    https://docs.aws.amazon.com/scheduler/latest/APIReference/API_CreateSchedule.html
+    """
+    to = request_settings()
+    at = max(due_at, datetime.now(UTC) + _SOONEST)
+    reminder = CloudEvent.wrap(ShipmentDue(order_id=order_id, due_at=due_at), cause)
+    try:
+        aws.scheduler().create_schedule(
+            Name=f"shipment-{order_id}",
+            GroupName=to.schedule_group_name,
+            ScheduleExpression=f"at({at:%Y-%m-%dT%H:%M:%S})",
+            ScheduleExpressionTimezone="UTC",
+            FlexibleTimeWindow={"Mode": "OFF"},
+            ActionAfterCompletion="DELETE",
+            Target={
+                "Arn": to.reminder_queue_arn,
+                "RoleArn": to.schedule_role_arn,
+                "Input": json.dumps({"detail": json.loads(reminder.to_json())}),
+                "RetryPolicy": {
+                    "MaximumRetryAttempts": _ATTEMPTS,
+                    "MaximumEventAgeInSeconds": _AGE_S,
+                },
+                "DeadLetterConfig": {"Arn": to.reminder_parking_arn},
+            },
+        )
+    except aws.scheduler().exceptions.ConflictException:
+        return

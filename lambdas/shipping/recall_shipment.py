@@ -1,0 +1,17 @@
+"""Recall the shipment of an order that the customer cancelled."""
+
+from lambdas.eventing import telemetry
+from lambdas.eventing.consumer import consumer
+from lambdas.eventing.event import Delivery
+from lambdas.orders.events import OrderCancelled
+from lambdas.shipping import shipment_store
+from lambdas.shipping.sandbox_carrier import SandboxCarrier
+from lambdas.shipping.settings import settings
+
+
+@consumer(OrderCancelled)
+def handler(delivery: Delivery[OrderCancelled]) -> None:
+    """Needs no inbox: recalling a parcel again changes nothing. Raises Unavailable."""
+    carrier = SandboxCarrier(settings().carrier_table_name)
+    if not shipment_store.recall(delivery.event.order_id, carrier, delivery):
+        telemetry.count("RecallsTooLate")

@@ -1,0 +1,116 @@
+"""A carrier for trying things out: the postal code decides how the parcel fares.
+
+| postal code | what happens                                                        |
+|-------------|---------------------------------------------------------------------|
+| `FLAKY-N`   | requests are answered with "try later" N times, and then as usual   |
+| `LOST`      | the carrier takes the request and is never heard of again           |
+| `HASTY`     | the delivery is reported before the pick-up                         |
+| `STUTTER`   | everything is reported twice                                        |
+| any other   | the pick-up is reported, and then the delivery                      |
+
+It keeps a book of its own, as a real carrier does, so that the shop's records can be compared with
+it. It sends no call-backs itself: whoever plays the carrier reads from the book which `reports` are
+to be sent about a parcel, and in which order, and says so with `hand_over` when it is delivered.
+"""
+
+import re
+from typing import Any
+from uuid import uuid4
+
+from botocore.exceptions import ClientError
+
+from lambdas.eventing import aws
+from lambdas.eventing.attributes import Item, from_attributes, to_attributes
+from lambdas.orders.events import Address
+from lambdas.shipping.carrier import Delivered, Recalled, Unavailable
+from lambdas.shipping.domain import Report
+
+_FLAKY = re.compile(r"FLAKY-([0-9]{1,4})")
+_USUAL = [Report.PICKED_UP.value, Report.DELIVERED.value]
+_REPORTS = {"LOST": [], "HASTY": _USUAL[::-1], "STUTTER": [_USUAL[0]] * 2 + [_USUAL[1]] * 2}
+
+
+class SandboxCarrier:
+    """Implements `Carrier` on a table that stands for the carrier's own system."""
+
+    def __init__(self, table_name: str) -> None:
+        self._table_name = table_name
+
+    def request(self, idempotency_key: str, *, address: Address, units: int) -> str:
+        """See `Carrier`. Every attempt is counted in the book."""
+        entry = self._change(
+            idempotency_key,
+            "SET kind = if_not_exists(kind, :kind) ADD attempts :one",
+            {":kind": "parcel", ":one": 1},
+        )
+        if entry.get("status") == "recalled":
+            raise Recalled(f"parcel {idempotency_key} was recalled")
+        if "tracking_id" not in entry:
+            flaky = _FLAKY.fullmatch(address.postal_code)
+            if flaky and entry["attempts"] <= int(flaky[1]):
+                raise Unavailable("try again later")
+            entry = self._accept(idempotency_key, address.postal_code, units)
+        return str(entry["tracking_id"])
+
+    def recall(self, idempotency_key: str) -> bool:
+        """See `Carrier`."""
+        entry = self._change(
+            idempotency_key,
+            "SET #status = :recalled, kind = if_not_exists(kind, :kind)",
+            {":recalled": "recalled", ":kind": "parcel", ":delivered": "delivered"},
+            condition="attribute_not_exists(#status) OR #status <> :delivered",
+            otherwise=Delivered(f"parcel {idempotency_key} was delivered"),
+        )
+        return "tracking_id" in entry
+
+    def hand_over(self, idempotency_key: str) -> None:
+        """The customer gets the parcel. Raises Recalled if the carrier is not to deliver it."""
+        self._change(
+            idempotency_key,
+            "SET #status = :delivered",
+            {":delivered": "delivered", ":recalled": "recalled"},
+            condition="attribute_exists(tracking_id) AND #status <> :recalled",
+            otherwise=Recalled(f"parcel {idempotency_key} is not to be delivered"),
+        )
+
+    def _accept(self, idempotency_key: str, postal_code: str, units: int) -> Item:
+        return self._change(
+            idempotency_key,
+            "SET #status = :accepted, tracking_id = :tracking_id, units = :units,"
+            " reports = :reports",
+            {
+                ":accepted": "accepted",
+                ":tracking_id": f"SANDBOX-{uuid4().hex[:12].upper()}",
+                ":units": units,
+                ":reports": _REPORTS.get(postal_code, _USUAL),
+            },
+            condition="attribute_not_exists(#status)",
+            otherwise=Unavailable("another call for the same key is under way"),
+        )
+
+    def _change(
+        self,
+        idempotency_key: str,
+        expression: str,
+        values: Item,
+        *,
+        condition: str | None = None,
+        otherwise: Exception | None = None,
+    ) -> Item:
+        """Changes an entry of the book and returns it; raises `otherwise` without `condition`."""
+        request: dict[str, Any] = {
+            "TableName": self._table_name,
+            "Key": to_attributes({"pk": idempotency_key}),
+            "UpdateExpression": expression,
+            "ExpressionAttributeValues": to_attributes(values),
+            "ReturnValues": "ALL_NEW",
+        }
+        if condition:
+            request["ConditionExpression"] = condition
+            request["ExpressionAttributeNames"] = {"#status": "status"}
+        try:
+            return from_attributes(aws.dynamodb().update_item(**request)["Attributes"])
+        except ClientError as error:
+            if otherwise and error.response["Error"]["Code"] == "ConditionalCheckFailedException":
+                raise otherwise from error
+            raise

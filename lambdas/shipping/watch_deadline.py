@@ -1,0 +1,16 @@
+"""Watch a deadline: tell when a shipment was not delivered in time."""
+
+from datetime import UTC, datetime
+
+from lambdas.eventing import telemetry
+from lambdas.eventing.consumer import consumer
+from lambdas.eventing.event import Delivery
+from lambdas.shipping import shipment_store
+from lambdas.shipping.events import ShipmentDue
+
+
+@consumer(ShipmentDue)
+def handler(delivery: Delivery[ShipmentDue]) -> None:
+    """Needs no inbox: a shipment gets overdue once. Raises TooEarly, to be reminded again."""
+    if shipment_store.check(delivery.event.order_id, datetime.now(UTC), delivery):
+        telemetry.count("OverdueShipments")

@@ -1,0 +1,137 @@
+"""A file drop: a bucket where partners leave files, of which a queue is told."""
+
+from typing import cast
+
+from aws_cdk import Duration, Stack
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_s3 as s3
+from constructs import Construct
+
+from stacks.constructs.acknowledge import SOLUTIONS, acknowledge
+from stacks.constructs.platform import Platform
+from stacks.constructs.queues import BufferQueue
+
+KEPT_DAYS = 30
+"""How long a file can be read: longer than its notification can wait, 4 days in the queue and 14 in
+its dead-letter queue. As long again a file that was replaced or has expired can be brought back."""
+
+
+class FileDrop(Construct):
+    """A versioned bucket; each new object under `prefix` that ends in `suffix` goes to `queue`.
+
+    What is written elsewhere in the bucket, such as answers, notifies nobody.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        platform: Platform,
+        name: str,
+        prefix: str,
+        suffix: str,
+        queue: BufferQueue,
+    ) -> None:
+        super().__init__(scope, id_)
+        stack = Stack.of(self)
+        self.bucket = s3.Bucket(
+            self,
+            "Bucket",
+            # Fixed, because S3 tries the queue when it makes the bucket: the queue's policy has to
+            # name the bucket before it exists.
+            bucket_name=f"orderflow-{platform.environment.name}-{name}-{stack.account}",
+            versioned=True,
+            encryption=s3.BucketEncryption.S3_MANAGED,
+            enforce_ssl=True,
+            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
+            object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
+            lifecycle_rules=[
+                s3.LifecycleRule(
+                    expiration=Duration.days(KEPT_DAYS),
+                    noncurrent_version_expiration=Duration.days(KEPT_DAYS),
+                    abort_incomplete_multipart_upload_after=Duration.days(1),
+                )
+            ],
+            removal_policy=platform.environment.removal_policy,
+        )
+        resource = cast(s3.CfnBucket, self.bucket.node.default_child)
+        # The library would have a function of its own set the notification afterwards.
+        resource.notification_configuration = s3.CfnBucket.NotificationConfigurationProperty(
+            queue_configurations=[
+                s3.CfnBucket.QueueConfigurationProperty(
+                    event="s3:ObjectCreated:*",
+                    queue=queue.queue_arn,
+                    filter=s3.CfnBucket.NotificationFilterProperty(
+                        s3_key=s3.CfnBucket.S3KeyFilterProperty(
+                            rules=[
+                                s3.CfnBucket.FilterRuleProperty(name="prefix", value=prefix),
+                                s3.CfnBucket.FilterRuleProperty(name="suffix", value=suffix),
+                            ]
+                        )
+                    ),
+                )
+            ]
+        )
+        # https://docs.aws.amazon.com/AmazonS3/latest/userguide/grant-destinations-permissions-to-s3.html
+        queue.add_to_resource_policy(
+            iam.PolicyStatement(
+                principals=[iam.ServicePrincipal("s3.amazonaws.com")],
+                actions=["sqs:SendMessage"],
+                resources=[queue.queue_arn],
+                conditions={
+                    "ArnEquals": {
+                        "aws:SourceArn": stack.format_arn(
+                            service="s3",
+                            region="",
+                            account="",
+                            resource=resource.bucket_name or "",
+                        )
+                    },
+                    "StringEquals": {"aws:SourceAccount": stack.account},
+                },
+            )
+        )
+        self.bucket.node.add_dependency(queue.node.find_child("Policy"))
+        acknowledge(
+            self.bucket,
+            {
+                f"{SOLUTIONS}S1": "Server access logs need a second bucket with the same question. "
+                "Each notification names who uploaded; CloudTrail's data events tell the rest."
+            },
+        )
+
+    def allow_reading(self, function: lambda_.Function, *, under: str) -> None:
+        """Lets `function` read versions of objects under a prefix.
+
+        It may list the bucket too: else S3 would say "denied" where it means "gone".
+        https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
+        """
+        self._allow(function, "s3:GetObjectVersion", under)
+        function.add_to_role_policy(
+            iam.PolicyStatement(
+                actions=["s3:ListBucket", "s3:ListBucketVersions"],
+                resources=[self.bucket.bucket_arn],
+            )
+        )
+
+    def allow_writing(self, function: lambda_.Function, *, under: str) -> None:
+        """Lets `function` write objects under a prefix."""
+        self._allow(function, "s3:PutObject", under)
+
+    def _allow(self, function: lambda_.Function, action: str, under: str) -> None:
+        function.add_to_role_policy(
+            iam.PolicyStatement(
+                actions=[action], resources=[self.bucket.arn_for_objects(f"{under}*")]
+            )
+        )
+        stack = Stack.of(self)
+        bucket = stack.resolve(cast(s3.CfnBucket, self.bucket.node.default_child).logical_id)
+        acknowledge(
+            function.node.scope.node.find_child(f"{function.node.id}Role"),
+            {
+                f"{SOLUTIONS}IAM5[Resource::<{bucket}.Arn>/{under}*]": "The names of the files are "
+                "not known beforehand; the prefix is as narrow as the grant can be."
+            },
+        )

@@ -1,0 +1,77 @@
+"""Reminders: one-time schedules that a function makes, and the consumer to which they lead."""
+
+from aws_cdk import ArnFormat, Stack
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from constructs import Construct
+
+from stacks.constructs.acknowledge import SOLUTIONS, acknowledge
+from stacks.constructs.platform import Platform
+from stacks.constructs.queue_consumer import QueueConsumer
+from stacks.constructs.schedule_group import ScheduleGroup
+
+_SCHEDULER = "scheduler.amazonaws.com"
+
+
+class Reminders(Construct):
+    """A group of schedules that may do one thing: put messages into the queue of `consumer`.
+
+    What makes a schedule has to name the `group`, the `role`, and the queue's parking for what
+    could not be delivered.
+    """
+
+    def __init__(
+        self, scope: Construct, id_: str, *, platform: Platform, consumer: QueueConsumer
+    ) -> None:
+        super().__init__(scope, id_)
+        self.group = ScheduleGroup(self, "Group", platform=platform)
+        self.role = iam.Role(
+            self,
+            "Role",
+            description="Puts reminders into a queue",
+            assumed_by=iam.ServicePrincipal(
+                _SCHEDULER,
+                # Of a group: the scheduler knows no single schedule when it assumes the role.
+                # https://docs.aws.amazon.com/scheduler/latest/UserGuide/cross-service-confused-deputy-prevention.html
+                conditions={
+                    "StringEquals": {
+                        "aws:SourceAccount": Stack.of(self).account,
+                        "aws:SourceArn": self.group.schedule_group_arn,
+                    }
+                },
+            ),
+        )
+        self.role.add_to_policy(
+            iam.PolicyStatement(
+                actions=["sqs:SendMessage"],
+                resources=[consumer.queue.queue_arn, consumer.queue.parking.queue_arn],
+            )
+        )
+
+    def allow(self, function: lambda_.Function) -> None:
+        """Lets `function` make schedules of this group, with its role, and change none."""
+        group = self.group.schedule_group_name
+        schedules = Stack.of(self).format_arn(
+            service="scheduler",
+            resource="schedule",
+            resource_name=f"{group}/*",
+            arn_format=ArnFormat.SLASH_RESOURCE_NAME,
+        )
+        function.add_to_role_policy(
+            iam.PolicyStatement(actions=["scheduler:CreateSchedule"], resources=[schedules])
+        )
+        function.add_to_role_policy(
+            iam.PolicyStatement(
+                actions=["iam:PassRole"],
+                resources=[self.role.role_arn],
+                conditions={"StringEquals": {"iam:PassedToService": _SCHEDULER}},
+            )
+        )
+        arn = "arn:<AWS::Partition>:scheduler:<AWS::Region>:<AWS::AccountId>"
+        acknowledge(
+            function.role or function,
+            {
+                f"{SOLUTIONS}IAM5[Resource::{arn}:schedule/{group}/*]": "The group is named. Its "
+                "schedules are made one by one, each with a name of its own."
+            },
+        )

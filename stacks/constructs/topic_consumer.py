@@ -1,0 +1,145 @@
+"""Fan-out: a topic that a rule of the bus feeds, and consumers that each take a part of it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from aws_cdk import Duration
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_events as events
+from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_sns as sns
+from aws_cdk import aws_sns_subscriptions as subscriptions
+from constructs import Construct
+
+from lambdas.eventing.consumer import Consumer
+from lambdas.eventing.event import Event
+from stacks.constructs.alarm import Alarm
+from stacks.constructs.platform import Platform
+from stacks.constructs.queue_consumer import QueueConsumer
+from stacks.constructs.queues import DeadLetterQueue
+from stacks.constructs.rule import DELIVERY_AGE, DELIVERY_ATTEMPTS, Rule
+
+_METRICS = {
+    "NumberOfNotificationsFailed": "The topic could not deliver a message to a queue.",
+    "NumberOfNotificationsRedrivenToDlq": "The topic parked a message that it could not deliver.",
+    "NumberOfNotificationsFailedToRedriveToDlq": "The topic could not even park a message: "
+    "it is lost on the way to one queue.",
+}
+
+
+class EventTopic(Construct):
+    """A topic with the events of one type, as the bus has them, and how they get there.
+
+    Whatever the bus cannot deliver to the topic waits in a dead-letter queue of its own: a redrive
+    leads into a queue, not into a topic.
+    """
+
+    def __init__(
+        self, scope: Construct, id_: str, *, platform: Platform, carries: type[Event]
+    ) -> None:
+        super().__init__(scope, id_)
+        self.carries = carries
+        key = kms.Key(
+            self,
+            "Key",
+            description="What the topic's messages are encrypted with",
+            enable_key_rotation=True,
+            removal_policy=platform.environment.removal_policy,
+        )
+        self.topic = sns.Topic(self, "Topic", enforce_ssl=True, master_key=key)
+        Rule(
+            self,
+            "Rule",
+            platform=platform,
+            pattern=events.EventPattern(
+                source=[carries.source], detail_type=[carries.detail_type()]
+            ),
+            # The library admits the bus to the topic and to its key, without naming the rule:
+            # EventBridge supports conditions in neither policy.
+            # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-resource-based.html#eb-sns-permissions
+            # https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html
+            target=targets.SnsTopic(
+                self.topic,
+                dead_letter_queue=DeadLetterQueue(self, "DeadLetters", platform=platform),
+                max_event_age=DELIVERY_AGE,
+                retry_attempts=DELIVERY_ATTEMPTS,
+            ),
+        )
+        for name, meaning in _METRICS.items():
+            # https://docs.aws.amazon.com/sns/latest/dg/sns-monitoring-using-cloudwatch.html
+            Alarm(
+                self,
+                name,
+                platform=platform,
+                metric=cloudwatch.Metric(
+                    namespace="AWS/SNS",
+                    metric_name=name,
+                    dimensions_map={"TopicName": self.topic.topic_name},
+                    statistic="Sum",
+                    period=Duration.minutes(5),
+                ),
+                threshold=1,
+                meaning=meaning,
+                page="a-topic-cannot-deliver",
+            )
+
+
+class TopicConsumer(QueueConsumer):
+    """Everything between a topic and `consumer`; the options are those of `QueueConsumer`.
+
+    The consumer gets those events of which each field in `matching` is, or contains, one of the
+    values. As with the bus, one dead-letter queue takes both what the topic could not deliver and
+    what the consumer could not process: deliveries are raw, so that both have the same shape.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        platform: Platform,
+        topic: EventTopic,
+        consumer: Consumer[Any],
+        matching: Mapping[str, Sequence[str]],
+        **options: Any,
+    ) -> None:
+        super().__init__(scope, id_, platform=platform, consumer=consumer, **options)
+        topic.topic.add_subscription(
+            subscriptions.SqsSubscription(
+                self.queue,
+                raw_message_delivery=True,
+                dead_letter_queue=self.queue.parking,
+                filter_policy_with_message_body=_filter(topic.carries, consumer, matching),
+            )
+        )
+
+
+def _filter(
+    event: type[Event], consumer: Consumer[Any], matching: Mapping[str, Sequence[str]]
+) -> dict[str, sns.FilterOrPolicy]:
+    """A filter over the body of the bus's messages, checked against the event's class.
+
+    https://docs.aws.amazon.com/sns/latest/dg/sns-subscription-filter-policies.html
+    """
+    if consumer.consumes != (event,):
+        raise TypeError(f"{consumer.name} does not consume what the topic carries: {event}")
+    if unknown := set(matching).difference(event.__struct_fields__):
+        raise TypeError(f"{event.__name__} has no {', '.join(sorted(unknown))} to match")
+    return {
+        "source": _one_of([event.source]),
+        "detail-type": _one_of([event.detail_type()]),
+        "detail": sns.FilterOrPolicy.policy(
+            {
+                "data": sns.FilterOrPolicy.policy(
+                    {field: _one_of(values) for field, values in matching.items()}
+                )
+            }
+        ),
+    }
+
+
+def _one_of(values: Sequence[str]) -> sns.FilterOrPolicy:
+    return sns.FilterOrPolicy.filter(
+        sns.SubscriptionFilter.string_filter(allowlist=[str(value) for value in values])
+    )

@@ -1,0 +1,132 @@
+"""Notifications: customers are told what happens to their orders, on the channels they chose."""
+
+from typing import Any
+
+from aws_cdk import ArnFormat, Stack
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_secretsmanager as secretsmanager
+from aws_cdk import aws_ses as ses
+from aws_cdk.aws_apigatewayv2 import HttpMethod
+from constructs import Construct
+
+from lambdas.eventing.consumer import Consumer
+from lambdas.notifications import (
+    address_customer,
+    call_webhook,
+    events,
+    get_preferences,
+    send_email,
+    send_sms,
+    set_preferences,
+)
+from lambdas.notifications.events import Channel, NotificationRequested
+from lambdas.notifications.settings import Settings
+from stacks.constructs.acknowledge import SOLUTIONS, acknowledge
+from stacks.constructs.api import Api
+from stacks.constructs.event_consumer import EventConsumer
+from stacks.constructs.outbox_table import OutboxTable
+from stacks.constructs.platform import Platform
+from stacks.constructs.python_function import Handler, PythonFunction
+from stacks.constructs.topic_consumer import EventTopic, TopicConsumer
+
+
+class Notifications(Stack):
+    """Knows who wants to hear of what. One topic, and for each channel a queue and a sender."""
+
+    def __init__(
+        self, scope: Construct, id_: str, *, platform: Platform, api: Api, **kwargs: Any
+    ) -> None:
+        super().__init__(scope, id_, **kwargs)
+        customers = OutboxTable(self, "Customers", platform=platform, publishes=events.PUBLISHED)
+        sender = ses.EmailIdentity(
+            self, "Sender", identity=ses.Identity.email(platform.environment.email_sender)
+        )
+        webhook_secret = _webhook_secret(self, platform=platform)
+        settings = Settings(
+            table_name=customers.settings.table_name,
+            inbox_days=customers.settings.inbox_days,
+            email_sender=platform.environment.email_sender,
+            webhook_secret_arn=webhook_secret.secret_arn,
+        )
+
+        def function(id_: str, handler: Handler) -> PythonFunction:
+            return PythonFunction(self, id_, platform=platform, handler=handler, settings=settings)
+
+        get = function("GetPreferences", get_preferences.handler)
+        put = function("SetPreferences", set_preferences.handler)
+        EventConsumer(
+            self,
+            "AddressCustomer",
+            platform=platform,
+            consumer=address_customer.handler,
+            table=customers,
+            operations=["GetItem", "PutItem"],
+            settings=settings,
+        )
+        topic = EventTopic(self, "Requests", platform=platform, carries=NotificationRequested)
+
+        def channel(id_: str, channel: Channel, consumer: Consumer[Any]) -> PythonFunction:
+            return TopicConsumer(
+                self,
+                id_,
+                platform=platform,
+                topic=topic,
+                matching={"channels": [channel]},
+                consumer=consumer,
+                table=customers,
+                operations=["GetItem", "PutItem"],
+                settings=settings,
+                batch_size=1,  # one that is slow to send must not hold up, or repeat, others
+            ).function
+
+        email = channel("SendEmail", Channel.EMAIL, send_email.handler)
+        sms = channel("SendSms", Channel.SMS, send_sms.handler)
+        webhook = channel("CallWebhook", Channel.WEBHOOK, call_webhook.handler)
+
+        api.route(HttpMethod.GET, "/preferences", get)
+        api.route(HttpMethod.PUT, "/preferences", put)
+
+        customers.allow(get, "GetItem")
+        customers.allow(put, "PutItem")
+        _allow(email, "ses:SendEmail", sender.email_identity_arn)
+        _allow_sms(sms)
+        for signs in (get, put, webhook):
+            _allow(signs, "secretsmanager:GetSecretValue", webhook_secret.secret_arn)
+
+
+def _webhook_secret(scope: Construct, *, platform: Platform) -> secretsmanager.Secret:
+    secret = secretsmanager.Secret(
+        scope,
+        "WebhookSecret",
+        description="What the webhook secrets of customers are made from",
+        generate_secret_string=secretsmanager.SecretStringGenerator(
+            password_length=64, exclude_punctuation=True
+        ),
+        removal_policy=platform.environment.removal_policy,
+    )
+    acknowledge(
+        secret,
+        {
+            f"{SOLUTIONS}SMG4": "Customers check signatures with what is made from it: a new value "
+            "means that each of them has to fetch a new secret, so it changes by decision only."
+        },
+    )
+    return secret
+
+
+def _allow(function: PythonFunction, action: str, arn: str) -> None:
+    function.add_to_role_policy(iam.PolicyStatement(actions=[action], resources=[arn]))
+
+
+def _allow_sms(function: PythonFunction) -> None:
+    """Permits messages to phone numbers, and to no topic.
+
+    A phone number has no ARN that a policy could name; all that has one is excluded.
+    https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonsns.html
+    """
+    topics = Stack.of(function).format_arn(
+        service="sns", region="*", account="*", resource="*", arn_format=ArnFormat.NO_RESOURCE_NAME
+    )
+    function.add_to_role_policy(
+        iam.PolicyStatement(actions=["sns:Publish"], not_resources=[topics])
+    )

@@ -1,0 +1,67 @@
+"""Pending items: the oldest are found, across all shards, as long as they wait."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from lambdas.eventing import pending
+from lambdas.eventing.settings import TableSettings
+from tests.support.cloud import Cloud, Table
+
+SETTINGS = TableSettings(table_name="things", inbox_days=1)
+START = datetime(2026, 1, 5, 8, tzinfo=UTC)
+
+
+@pytest.fixture
+def things(cloud: Cloud) -> Table:
+    return cloud.table(SETTINGS.table_name, pending_index=True)
+
+
+def wait(things: Table, *minutes: float) -> None:
+    """Has a thing wait since each of these minutes."""
+    for minute in minutes:
+        waits = pending.waiting(f"thing-{minute}", START + timedelta(minutes=minute))
+        things.put({"pk": f"THING#{minute}", "sk": "THING", **waits})
+
+
+def found(limit: int = 100, before: float | None = None) -> list[str]:
+    bound = None if before is None else START + timedelta(minutes=before)
+    items = pending.oldest(SETTINGS, limit=limit, before=bound)
+    return [item["pk"].removeprefix("THING#") for item in items]
+
+
+def test_the_oldest_come_first_whatever_their_shard(things: Table) -> None:
+    wait(things, *[(number * 37) % 100 + 1 for number in range(100)])
+    assert found() == [str(minute) for minute in range(1, 101)]
+    assert len({item[pending.SHARD] for item in things.items()}) == pending.SHARDS
+
+
+@pytest.mark.parametrize("limit", [1, 2, 7])
+def test_no_more_are_found_than_asked_for_and_those_are_the_oldest(
+    things: Table, limit: int
+) -> None:
+    wait(things, *range(9, -1, -1))
+    assert found(limit) == [str(minute) for minute in range(limit)]
+
+
+def test_only_those_are_found_that_wait_since_before_a_time(things: Table) -> None:
+    wait(things, 0, 1, 2, 3)
+    assert found(before=2) == ["0", "1"]
+    assert found(before=0) == []
+
+
+def test_fractions_of_seconds_do_not_change_the_order_of_times(things: Table) -> None:
+    """Their text would, if whole seconds were written without a fraction."""
+    wait(things, 0, 0.0001, 0.01, 1)
+    assert found() == ["0", "0.0001", "0.01", "1"]
+    assert found(before=0.01) == ["0", "0.0001"]
+
+
+def test_what_does_not_wait_is_not_found(things: Table) -> None:
+    wait(things, 1)
+    things.put({"pk": "THING#2", "sk": "THING"})
+    assert found() == ["1"]
+
+
+def test_nothing_waits_in_an_empty_table(things: Table) -> None:
+    assert found() == []

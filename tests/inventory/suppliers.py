@@ -1,0 +1,53 @@
+"""The suppliers of the inventory context: they drop files and read reports."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from lambdas.inventory import import_stock_file
+from lambdas.inventory.stock_file import COLUMNS
+from tests.inventory.context import Inventory
+from tests.support.messages import batch, failed
+from tests.support.objects import Bucket, context, notification
+
+HEADER = ",".join(COLUMNS)
+KEY = "incoming/monday.csv"
+
+
+def csv(*lines: str) -> bytes:
+    """A file of these lines under the header."""
+    return "\n".join([HEADER, *lines, ""]).encode()
+
+
+def rows(units: Iterable[tuple[str, int]], price: int = 1250) -> bytes:
+    """A file with units of SKUs."""
+    return csv(*(f"{sku},{quantity},{price},EUR" for sku, quantity in units))
+
+
+@dataclass(frozen=True)
+class Suppliers:
+    """Drops files, delivers what S3 says of them, and reads the answers."""
+
+    inventory: Inventory
+    bucket: Bucket
+
+    def drop(self, content: bytes, key: str = KEY) -> str:
+        """Stores a file; returns the body of the message to be delivered."""
+        return notification(self.bucket.put(key, content))
+
+    def deliver(self, *bodies: str, seconds: Iterable[float] = (900,)) -> list[str]:
+        """Delivers messages; returns the ids of those that are to be delivered again."""
+        return failed(import_stock_file.handler(batch(*bodies), context(*seconds)))
+
+    def send(self, content: bytes, key: str = KEY) -> Any:
+        """Drops a file, delivers its message, and returns the report."""
+        body = self.drop(content, key)
+        assert self.deliver(body) == []
+        return self.report(body)
+
+    def report(self, body: str) -> Any:
+        """The report on the file that a message is about."""
+        stored = json.loads(body)["Records"][0]["s3"]["object"]
+        (key,) = [key for key in self.bucket.keys("reports/") if stored["versionId"] in key]
+        return json.loads(self.bucket.get(key))

@@ -1,0 +1,233 @@
+"""Stock files: what is a good row, what is a wrong one, and what is no stock file at all."""
+
+import io
+import json
+import re
+import tracemalloc
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lambdas.inventory import stock_file
+from lambdas.inventory.domain import ReceivedItem
+from lambdas.inventory.stock_file import GoodRow, Refused, Report, WrongRow, rows
+from tests.inventory.suppliers import HEADER, csv
+
+MUG = ReceivedItem(sku="MUG", quantity=10, unit_price_minor=1250, currency="EUR")
+
+
+def read(content: bytes) -> list[GoodRow | WrongRow]:
+    return list(rows(io.BytesIO(content)))
+
+
+def report(content: bytes) -> Report:
+    report = Report(file="monday.csv", version="v1")
+    for _ in report.good(io.BytesIO(content)):
+        pass
+    return report
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        csv("MUG,10,1250,EUR"),
+        csv("MUG,10,1250,EUR").rstrip(),
+        b"\xef\xbb\xbf" + csv("MUG,10,1250,EUR"),
+        csv("MUG,10,1250,EUR").replace(b"\n", b"\r\n"),
+        csv('"MUG","10","1250","EUR"'),
+        csv("MUG,10,1250,EUR").replace(b"sku", b'"sku"'),
+        csv("", "MUG,10,1250,EUR", "  ", ""),
+    ],
+    ids=["plain", "no last line break", "BOM", "CRLF", "quoted", "quoted header", "blank lines"],
+)
+def test_a_row_is_read_however_it_is_written(content: bytes) -> None:
+    (row,) = read(content)
+    assert isinstance(row, GoodRow)
+    assert row.item == MUG
+
+
+WRONG = {
+    "no SKU": (",10,1250,EUR", r'sku is to be 1 to 64 letters, digits and \. _ / \+ : -, not ""$'),
+    "bad SKU": ("MUG BLUE,10,1250,EUR", 'sku is to be .*, not "MUG BLUE"'),
+    "long SKU": (f"{65 * 'M'},10,1250,EUR", r'not "M{40}\.\.\."$'),
+    "negative": ("MUG,-1,1250,EUR", 'quantity is to be a whole number from 0 .*, not "-1"'),
+    "no number": ("MUG,many,1250,EUR", 'quantity is to be .*, not "many"'),
+    "fraction": ("MUG,1.5,1250,EUR", 'quantity is to be .*, not "1.5"'),
+    "exponent": ("MUG,1e3,1250,EUR", 'quantity is to be .*, not "1e3"'),
+    "grouped": ('MUG,"1,000",1250,EUR', 'quantity is to be .*, not "1,000"'),
+    "padded": ("MUG, 10,1250,EUR", 'quantity is to be .*, not " 10"'),
+    "other digits": ("MUG,٣,1250,EUR", r'quantity is to be .*, not "\\u0663"'),
+    "empty number": ("MUG,,1250,EUR", 'quantity is to be .*, not ""'),
+    "too many units": ("MUG,1000000001,1250,EUR", 'quantity is to be .* to 1000000000, not "1000'),
+    "huge": (f"MUG,{500 * '9'},1250,EUR", 'quantity is to be .*, not "999'),
+    "price": ("MUG,10,12.50,EUR", 'unit_price_minor is to be the price in cents.*, not "12.50"'),
+    "dear": ("MUG,10,1000000000001,EUR", "unit_price_minor is to be .* to 1000000000000, not"),
+    "currency": ("MUG,10,1250,eur", 'currency is to be three capital letters.*, not "eur"'),
+    "several": ("MUG,-1,1250,€", r'quantity is to be .*; currency is to be .*, not "\\u20ac"'),
+    "too few columns": ("MUG,10,1250", "it has 3 columns instead of 4"),
+    "too many columns": ("MUG,10,1250,EUR,", "it has 5 columns instead of 4"),
+    "semicolons": ("MUG;10;1250;EUR", "it has 1 columns instead of 4"),
+    "spaces": ("    ,", "it has 2 columns instead of 4"),
+    "lone quote": ('"MUG,10,1250,EUR', "it is not CSV: unexpected end of data"),
+    "quote inside": ('"M"UG,10,1250,EUR', "it is not CSV: "),
+    "old line break": ("MUG,10,1250,EUR\rPEN,1,1,EUR", "it is not CSV: "),
+    "NUL": ("MUG\x00,10,1250,EUR", r'sku is to be .*, not "MUG\\u0000"'),
+    "too long": (f"MUG,10,1250,{1100 * 'E'}", "it is longer than 1024 bytes"),
+    "much too long": (f"MUG,10,1250,{300_000 * 'E'}", "it is longer than 1024 bytes"),
+}
+
+
+@pytest.mark.parametrize("kind", WRONG)
+def test_a_wrong_row_is_named_by_line_and_reason_and_spoils_no_other(kind: str) -> None:
+    line, reason = WRONG[kind]
+    before, wrong, after = read(csv("A,1,1,EUR", line, "B,1,1,EUR"))
+    assert isinstance(before, GoodRow)
+    assert isinstance(wrong, WrongRow)
+    assert isinstance(after, GoodRow)
+    assert (before.line, wrong.line, after.line) == (2, 3, 4)
+    assert re.search(reason, wrong.reason), wrong.reason
+
+
+def test_a_line_that_is_no_utf_8_is_wrong_alone() -> None:
+    content = csv("A,1,1,EUR", "CAF\u00c9,1,1,EUR", "B,1,1,EUR").replace(b"\xc3\x89", b"\xc9")
+    _, wrong, after = read(content)
+    assert wrong == WrongRow(3, "it is not UTF-8")
+    assert isinstance(after, GoodRow)
+
+
+def test_of_a_sku_that_comes_twice_the_first_row_counts() -> None:
+    first, again = read(csv("MUG,10,1250,EUR", "MUG,5,1,EUR"))
+    assert isinstance(first, GoodRow)
+    assert again == WrongRow(3, 'sku "MUG" stands in line 2 already: that counts')
+
+
+def test_a_wrong_row_does_not_take_the_place_of_a_good_one() -> None:
+    wrong, good = read(csv("MUG,-10,1250,EUR", "MUG,5,1250,EUR"))
+    assert isinstance(wrong, WrongRow)
+    assert isinstance(good, GoodRow)
+
+
+def test_a_price_without_units_is_a_row() -> None:
+    (row,) = read(csv("MUG,0,1250,EUR"))
+    assert isinstance(row, GoodRow)
+    assert row.item.quantity == 0
+
+
+REFUSED = {
+    "empty": (b"", "the file is empty"),
+    "BOM alone": (b"\xef\xbb\xbf", "the file is empty"),
+    "header alone": (csv(), "no row stands under the header"),
+    "blank lines": (csv("", "  "), "no row stands under the header"),
+    "no header": (b"MUG,10,1250,EUR\n", 'the first line is to be sku,.*, not "MUG,10,1250,EUR"'),
+    "other columns": (b"sku,units\nMUG,1\n", 'the first line is to be .*, not "sku,units"'),
+    "other order": (b"quantity,sku,unit_price_minor,currency\n", "the first line is to be"),
+    "semicolons": (HEADER.replace(",", ";").encode(), "the first line is to be"),
+    "blank first line": (b"\n" + csv("MUG,1,1,EUR"), 'the first line is to be .*, not ""'),
+    "UTF-16": (HEADER.encode("utf-16"), "the first line is to be .*, but it is not UTF-8"),
+    "zip": (b"PK\x03\x04\x14\x00\xff\xfe\x00\n\x00", "but it is not UTF-8"),
+    "PNG": (b"\x89PNG\r\n\x1a\n" + bytes(range(256)), "but it is not UTF-8"),
+    "zeros": (bytes(100_000), "the first line is to be .*"),
+    "one long line": (100_000 * b"x", "the first line is to be .*"),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_what_is_no_stock_file_is_refused_as_a_whole(kind: str) -> None:
+    content, reason = REFUSED[kind]
+    with pytest.raises(Refused, match=reason):
+        read(content)
+
+
+def lines(count: int) -> bytes:
+    return csv(*(f"SKU-{number},1,1250,EUR" for number in range(count)))
+
+
+@pytest.mark.parametrize("ending", [b"", b"\n"])
+def test_a_file_of_more_rows_than_allowed_is_refused_before_any_is_taken(ending: bytes) -> None:
+    content = lines(stock_file.MAX_ROWS + 1).rstrip() + ending
+    with pytest.raises(Refused, match="more than 100000 lines follow the header: split the file"):
+        next(rows(io.BytesIO(content)))
+
+
+def test_the_largest_file_is_read_in_little_memory() -> None:
+    """What is kept are its SKUs, to find those that come twice."""
+    content = io.BytesIO(lines(stock_file.MAX_ROWS))
+    tracemalloc.start()
+    try:
+        count = sum(1 for _ in Report(file="f", version="v").good(content))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert count == stock_file.MAX_ROWS
+    assert peak < 32 * 2**20
+
+
+def test_a_line_without_end_is_read_in_little_memory() -> None:
+    content = io.BytesIO(csv("A,1,1,EUR") + 20 * 2**20 * b"x")
+    tracemalloc.start()
+    try:
+        assert len(list(rows(content))) == 2
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 2**20
+
+
+class TestReport:
+    def test_a_good_file_is_accepted(self) -> None:
+        assert json.loads(report(csv("A,1,1,EUR", "B,1,1,EUR")).to_json()) == {
+            "result": "accepted",
+            "file": "monday.csv",
+            "version": "v1",
+            "refused": None,
+            "rows_taken": 2,
+            "rows_wrong": 0,
+            "wrong": [],
+            "wrong_not_listed": 0,
+        }
+
+    def test_a_file_with_wrong_rows_is_accepted_in_part(self) -> None:
+        told = json.loads(report(csv("A,1,1,EUR", "B,1,1")).to_json())
+        assert told["result"] == "accepted in part"
+        assert (told["rows_taken"], told["rows_wrong"]) == (1, 1)
+        assert told["wrong"] == [{"line": 3, "reason": "it has 3 columns instead of 4"}]
+
+    def test_a_file_without_a_good_row_is_refused(self) -> None:
+        assert json.loads(report(csv("B,1,1")).to_json())["result"] == "refused"
+
+    def test_it_lists_so_many_wrong_rows_and_counts_the_rest(self) -> None:
+        told = report(csv(*(f"=A{number},1,1,EUR" for number in range(250))))
+        assert [wrong.line for wrong in told.wrong] == list(range(2, 102))
+        assert (told.rows_wrong, told.wrong_not_listed) == (250, 150)
+
+    @pytest.mark.parametrize(
+        "hostile",
+        [
+            "=HYPERLINK(1)",
+            "\x1b[2J",
+            "\u202eEUR",
+            "\u2028",
+            "</script>",
+            "\x7f",
+            "a\tb",
+            "\U0001f600",
+        ],
+    )
+    def test_what_it_quotes_of_a_file_is_harmless(self, hostile: str) -> None:
+        told = report(csv(f"{hostile},1,1,EUR", f"A,1,1,{50 * hostile}")).to_json()
+        assert told.isascii()
+        assert all(character >= 0x20 or character == 0x0A for character in told)
+        assert b"\x7f" not in told
+        first, second = json.loads(told)["wrong"]
+        assert first["reason"].endswith(f"not {json.dumps(hostile)}")
+        assert len(second["reason"]) < 600
+
+    @given(st.binary(max_size=3000) | st.text(max_size=1000).map(str.encode))
+    def test_whatever_a_file_holds_each_line_is_taken_or_told(self, content: bytes) -> None:
+        content = csv("A,1,1,EUR").rstrip() + b"\n" + content
+        told = report(content)
+        written = [line for line in content.split(b"\n")[1:] if line.strip()]
+        assert told.rows_taken + told.rows_wrong == len(written)
+        assert told.rows_taken >= 1
+        assert json.loads(told.to_json())["rows_wrong"] == told.rows_wrong

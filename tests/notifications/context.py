@@ -1,0 +1,192 @@
+"""The notifications context as its callers, the bus and the topic see it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from moto.core.models import DEFAULT_ACCOUNT_ID as ACCOUNT_ID
+from moto.ses.models import ses_backends
+from moto.sns.models import sns_backends
+
+from lambdas.eventing import aws
+from lambdas.eventing.consumer import Consumer
+from lambdas.eventing.event import CloudEvent, Event
+from lambdas.notifications import (
+    address_customer,
+    call_webhook,
+    get_preferences,
+    send_email,
+    send_sms,
+    set_preferences,
+    webhook,
+)
+from lambdas.notifications.domain import Told
+from lambdas.notifications.events import Channel, NotificationRequested
+from lambdas.notifications.settings import Settings
+from lambdas.orders.events import (
+    OrderCancelled,
+    OrderConfirmed,
+    OrderExpired,
+    OrderRejected,
+)
+from lambdas.returns.events import OrderReturned, ReturnRefused
+from lambdas.shipping.events import OrderDelivered, OrderShipped, ShipmentOverdue
+from tests.support.cloud import REGION, Cloud, Queue, Table
+from tests.support.messages import CONTEXT, Answer, Call, batch, enveloped, failed
+from tests.support.orders import ADDRESS, line, placed
+
+ORDER = "6f1c2f0e-58a5-5f2b-8f0c-3f9f4b1d2a77"
+SENDER = "orders@orderflow.example"
+MASTER_SECRET = "m" * 64
+DUE = datetime(2026, 1, 9, 12, tzinfo=UTC)
+
+ALL_ON: dict[str, Any] = {
+    "email": {"address": "ada@example.com"},
+    "sms": {"phone": "+4930123456"},
+    "webhook": {"url": "https://hooks.example.com/orders?token=t"},
+}
+SENDERS: dict[Channel, Consumer[Any]] = {
+    Channel.EMAIL: send_email.handler,
+    Channel.SMS: send_sms.handler,
+    Channel.WEBHOOK: call_webhook.handler,
+}
+
+
+def told() -> list[Told]:
+    """One event of each type that customers are told of, all about one order."""
+    order = {"order_id": ORDER, "customer_id": "customer-1"}
+    return [
+        placed(order_id=ORDER),
+        OrderConfirmed(
+            **order,
+            currency="EUR",
+            total_minor=1250,
+            lines=(line(),),
+            shipping_address=ADDRESS,
+        ),
+        OrderRejected(**order, reason="out_of_stock"),
+        OrderCancelled(**order),
+        OrderExpired(**order),
+        OrderShipped(order_id=ORDER),
+        OrderDelivered(order_id=ORDER),
+        ShipmentOverdue(order_id=ORDER, due_at=DUE),
+        OrderReturned(**order),
+        ReturnRefused(**order, reason="It was worn."),
+    ]
+
+
+@dataclass(frozen=True)
+class Host:
+    """What a customer's system got."""
+
+    url: str
+    body: bytes
+    headers: dict[str, str]
+
+
+@dataclass
+class Notifications:
+    """Calls the context's functions as Lambda does, and looks at what left the shop."""
+
+    cloud: Cloud
+    table: Table
+    parking: Queue
+    calls: list[Host] = field(default_factory=list)
+    answer: int | Exception = 204
+    """What customers' systems answer."""
+
+    @classmethod
+    def in_cloud(cls, cloud: Cloud) -> "Notifications":
+        """The context with nothing in its table."""
+        table = cloud.table("notifications")
+        parking = cloud.queue("parking")
+        secret = aws.secrets().create_secret(Name="webhook", SecretString=MASTER_SECRET)
+        aws.ses().create_email_identity(EmailIdentity=SENDER)
+        settings = Settings(
+            table_name="notifications",
+            inbox_days=22,
+            email_sender=SENDER,
+            webhook_secret_arn=secret["ARN"],
+        )
+        cloud.configure({**settings.as_environment(), "DEAD_LETTER_QUEUE_URL": parking.url})
+        context = cls(cloud, table, parking)
+        cloud.monkeypatch.setattr(webhook, "post", context._post)
+        return context
+
+    def put(self, body: Any, caller: str = "customer-1") -> Answer:
+        """What a customer gets who sets preferences."""
+        return Call(route="PUT /preferences", body=body, caller=caller).send(
+            set_preferences.handler
+        )
+
+    def get(self, caller: str = "customer-1") -> Answer:
+        """What a customer gets who asks for them."""
+        return Call(route="GET /preferences", caller=caller).send(get_preferences.handler)
+
+    def prefer(self, **wishes: Any) -> None:
+        """Sets the preferences of customer-1."""
+        assert self.put(wishes).status == 200
+
+    def tell(self, *events: Event | CloudEvent) -> list[str]:
+        """Delivers what happened to an order; the numbers of those to be delivered again."""
+        messages = [
+            event if isinstance(event, CloudEvent) else enveloped(event) for event in events
+        ]
+        return failed(address_customer.handler(batch(*messages), CONTEXT))
+
+    def requests(self) -> list[CloudEvent]:
+        """The messages that were asked for."""
+        return self.table.envelopes(NotificationRequested)
+
+    def request(self, event: Told | None = None) -> CloudEvent:
+        """The one message that is asked for when `event` happens."""
+        before = {envelope.id for envelope in self.requests()}
+        assert self.tell(event or placed(order_id=ORDER)) == []
+        (envelope,) = [new for new in self.requests() if new.id not in before]
+        return envelope
+
+    def send(self, channel: Channel, *messages: CloudEvent) -> list[str]:
+        """Delivers requests to a channel; the numbers of those to be delivered again."""
+        return failed(SENDERS[channel](batch(*messages), CONTEXT))
+
+    def sent(self, channel: Channel) -> int:
+        """How many messages left the shop on a channel."""
+        return {
+            Channel.EMAIL: len(self.emails()),
+            Channel.SMS: len(self.texts()),
+            Channel.WEBHOOK: len(self.calls),
+        }[channel]
+
+    def emails(self) -> list[Any]:
+        """E-mails that SES took."""
+        return list(ses_backends[ACCOUNT_ID][REGION].sent_messages)
+
+    def texts(self) -> list[tuple[str, str]]:
+        """Numbers and texts that SNS took."""
+        return list(sns_backends[ACCOUNT_ID][REGION].sms_messages.values())
+
+    def parked(self) -> list[str]:
+        """Why messages were parked."""
+        return [
+            message["MessageAttributes"]["Reason"]["StringValue"]
+            for message in self.parking.messages()
+        ]
+
+    def records(self) -> Sequence[Any]:
+        """What is remembered as sent."""
+        return self.table.items("sent")
+
+    def fail(self, client: Any, operation: str, error: Exception) -> None:
+        """Has an AWS client answer with an error from now on."""
+
+        def refuse(**_: Any) -> None:
+            raise error
+
+        self.cloud.monkeypatch.setattr(client, operation, refuse)
+
+    def _post(self, url: str, body: bytes, headers: dict[str, str]) -> int:
+        self.calls.append(Host(url, body, headers))
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer

@@ -1,0 +1,147 @@
+"""Addressing: each event becomes one request for the channels that its customer wants."""
+
+import msgspec
+import pytest
+
+from lambdas.notifications.domain import OCCASIONS, TOLD, Told, money
+from lambdas.notifications.events import Channel, NotificationRequested
+from lambdas.shipping.events import OrderShipped
+from tests.notifications.context import ALL_ON, ORDER, Notifications, told
+from tests.support.cloud import Commits, Crash, crash
+from tests.support.messages import enveloped
+from tests.support.orders import placed
+
+
+def decoded(notifications: Notifications) -> list[NotificationRequested]:
+    return [
+        msgspec.json.decode(envelope.data, type=NotificationRequested)
+        for envelope in notifications.requests()
+    ]
+
+
+def test_an_order_is_told_of_on_every_channel_that_is_on(notifications: Notifications) -> None:
+    notifications.prefer(**ALL_ON)
+    assert notifications.tell(placed(order_id=ORDER)) == []
+    assert decoded(notifications) == [
+        NotificationRequested(
+            order_id=ORDER,
+            customer_id="customer-1",
+            occasion="OrderPlaced",
+            facts={"total": "12.50 EUR"},
+            channels=(Channel.EMAIL, Channel.SMS, Channel.WEBHOOK),
+        )
+    ]
+
+
+@pytest.mark.parametrize("event", told(), ids=lambda event: type(event).__name__)
+def test_each_event_becomes_one_request(notifications: Notifications, event: Told) -> None:
+    notifications.tell(placed(order_id=ORDER))
+    notifications.prefer(**ALL_ON)
+    assert notifications.tell(event) == []
+    (request,) = decoded(notifications)
+    assert request.occasion == type(event).__name__
+    assert request.order_id == ORDER
+    assert request.customer_id == "customer-1"
+
+
+def test_the_samples_are_all_there_is_to_tell() -> None:
+    assert [type(event) for event in told()] == list(TOLD)
+    assert len(set(OCCASIONS)) == len(OCCASIONS)
+
+
+def test_a_request_holds_no_personal_data(notifications: Notifications) -> None:
+    notifications.prefer(**ALL_ON)
+    notifications.tell(*told())
+    published = " ".join(envelope.to_json() for envelope in notifications.requests())
+    secrets = ("ada@", "4930123456", "hooks.example", "Lovelace", "St James", "tok_approve")
+    assert not [secret for secret in secrets if secret in published]
+
+
+def test_a_customer_without_preferences_gets_nothing(notifications: Notifications) -> None:
+    assert notifications.tell(*told()) == []
+    assert notifications.requests() == []
+
+
+def test_only_channels_that_want_the_occasion_are_asked_for(notifications: Notifications) -> None:
+    notifications.prefer(
+        email={"address": "ada@example.com", "occasions": ["OrderShipped"]},
+        sms={"phone": "+4930123456", "occasions": []},
+        webhook={"url": "https://hooks.example.com/"},
+    )
+    notifications.tell(placed(order_id=ORDER), OrderShipped(order_id=ORDER))
+    assert {request.occasion: request.channels for request in decoded(notifications)} == {
+        "OrderPlaced": (Channel.WEBHOOK,),
+        "OrderShipped": (Channel.EMAIL, Channel.WEBHOOK),
+    }
+
+
+def test_requests_are_caused_by_their_events(notifications: Notifications) -> None:
+    notifications.prefer(**ALL_ON)
+    cause = enveloped(placed(order_id=ORDER))
+    notifications.tell(cause)
+    (request,) = notifications.requests()
+    assert request.causationid == cause.id
+    assert request.correlationid == cause.correlationid
+    assert request.subject == ORDER
+
+
+def test_an_event_delivered_twice_is_told_once(notifications: Notifications) -> None:
+    notifications.prefer(**ALL_ON)
+    event = enveloped(placed(order_id=ORDER))
+    assert notifications.tell(event, event) == []
+    assert notifications.tell(event) == []
+    assert len(notifications.requests()) == 1
+
+
+def test_a_crash_after_the_commit_tells_once(
+    notifications: Notifications, commits: Commits
+) -> None:
+    notifications.prefer(**ALL_ON)
+    event = enveloped(placed(order_id=ORDER))
+    commits.after(1, crash)
+    with pytest.raises(Crash):
+        notifications.tell(event)
+    assert notifications.tell(event) == []
+    assert len(notifications.requests()) == 1
+
+
+def test_an_event_that_overtakes_its_order_is_told_when_the_order_has_come(
+    notifications: Notifications,
+) -> None:
+    notifications.prefer(**ALL_ON)
+    shipped = enveloped(OrderShipped(order_id=ORDER))
+    assert notifications.tell(shipped) == ["m1"]
+    assert notifications.requests() == []
+    assert notifications.tell(placed(order_id=ORDER), shipped) == []
+    assert [request.occasion for request in decoded(notifications)].count("OrderShipped") == 1
+
+
+def test_one_that_overtakes_holds_up_no_other(notifications: Notifications) -> None:
+    notifications.prefer(**ALL_ON)
+    orphan = OrderShipped(order_id="unknown")
+    assert notifications.tell(orphan, placed(order_id=ORDER)) == ["m1"]
+    assert [request.occasion for request in decoded(notifications)] == ["OrderPlaced"]
+
+
+def test_an_orders_owner_is_remembered_for_a_while_and_no_more(
+    notifications: Notifications,
+) -> None:
+    notifications.tell(placed(order_id=ORDER))
+    order = notifications.table.one("order")
+    assert set(order) == {"pk", "sk", "kind", "customer_id", "expires_at"}
+
+
+@pytest.mark.parametrize(
+    ("minor", "currency", "shown"),
+    [
+        (0, "EUR", "0.00 EUR"),
+        (5, "EUR", "0.05 EUR"),
+        (123450, "EUR", "1234.50 EUR"),
+        (1250, "JPY", "1250 JPY"),
+        (1250, "KWD", "1.250 KWD"),
+    ],
+)
+def test_amounts_are_shown_in_the_units_of_their_currency(
+    minor: int, currency: str, shown: str
+) -> None:
+    assert money(minor, currency) == shown

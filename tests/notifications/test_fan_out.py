@@ -1,0 +1,164 @@
+"""The stack: one topic, a filter for each channel, and no right beyond what each needs."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from lambdas.notifications.events import Channel
+from tests.conftest import STAGES
+from tests.support.assemblies import Assembly, Resource
+
+SENDERS = {
+    Channel.EMAIL: "Notifications/SendEmail",
+    Channel.SMS: "Notifications/SendSms",
+    Channel.WEBHOOK: "Notifications/CallWebhook",
+}
+TOPIC = "Notifications/Requests/Topic"
+
+
+@pytest.fixture(params=STAGES)
+def shop(request: pytest.FixtureRequest, templates: Mapping[str, Assembly]) -> Assembly:
+    """The templates of a stage."""
+    return templates[request.param]
+
+
+def subscription(shop: Assembly, channel: Channel) -> Resource:
+    (found,) = [
+        resource
+        for resource in shop.of_type("AWS::SNS::Subscription")
+        if resource.path.startswith(f"{SENDERS[channel]}/")
+    ]
+    return found
+
+
+def statements(shop: Assembly, role: str) -> list[dict[str, Any]]:
+    return [
+        statement
+        for policy in shop.of_type("AWS::IAM::Policy")
+        if policy.path.startswith(f"{role}/")
+        for statement in policy.properties["PolicyDocument"]["Statement"]
+    ]
+
+
+def test_what_is_asked_for_reaches_the_topic(shop: Assembly) -> None:
+    rule = shop.at("Notifications/Requests/Rule")
+    assert rule.properties["EventPattern"] == {
+        "source": ["orderflow.notifications"],
+        "detail-type": ["NotificationRequested.v1"],
+    }
+    (target,) = rule.properties["Targets"]
+    assert shop.referred(rule.stack, target["Arn"]).path == TOPIC
+    assert "InputTransformer" not in target
+
+
+def test_the_topic_is_encrypted_with_a_key_that_rotates_and_admits_the_bus(shop: Assembly) -> None:
+    topic = shop.at(TOPIC)
+    key = shop.referred(topic.stack, topic.properties["KmsMasterKeyId"])
+    assert key.properties["EnableKeyRotation"] is True
+    (statement,) = [
+        statement
+        for statement in key.properties["KeyPolicy"]["Statement"]
+        if statement["Principal"] == {"Service": "events.amazonaws.com"}
+    ]
+    assert {"kms:Decrypt", "kms:GenerateDataKey*"} <= set(statement["Action"])
+    assert "Condition" not in statement, "EventBridge to an encrypted topic supports none"
+
+
+def test_the_bus_alone_may_publish_and_by_tls_alone(shop: Assembly) -> None:
+    (policy,) = [
+        policy
+        for policy in shop.of_type("AWS::SNS::TopicPolicy")
+        if policy.path.startswith("Notifications/")
+    ]
+    deny, allow = policy.properties["PolicyDocument"]["Statement"]
+    assert deny["Effect"] == "Deny"
+    assert deny["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    assert allow["Action"] == "sns:Publish"
+    assert allow["Principal"] == {"Service": "events.amazonaws.com"}
+    assert "Condition" not in allow, "EventBridge supports none in a topic's policy"
+
+
+@pytest.mark.parametrize("channel", list(Channel))
+class TestEachChannel:
+    def test_it_gets_what_names_it_as_the_bus_has_it(
+        self, shop: Assembly, channel: Channel
+    ) -> None:
+        properties = subscription(shop, channel).properties
+        assert properties["FilterPolicyScope"] == "MessageBody"
+        assert properties["FilterPolicy"] == {
+            "source": ["orderflow.notifications"],
+            "detail-type": ["NotificationRequested.v1"],
+            "detail": {"data": {"channels": [channel.value]}},
+        }
+        assert properties["RawMessageDelivery"] is True
+
+    def test_what_it_cannot_be_given_is_parked_beside_what_it_cannot_process(
+        self, shop: Assembly, channel: Channel
+    ) -> None:
+        found = subscription(shop, channel)
+        parking = found.properties["RedrivePolicy"]["deadLetterTargetArn"]
+        queue = shop.at(f"{SENDERS[channel]}/Queue")
+        assert queue.properties["RedrivePolicy"]["deadLetterTargetArn"] == parking
+        policy = shop.at(f"{SENDERS[channel]}/DeadLetters/Policy")
+        (admitted,) = [
+            statement
+            for statement in policy.properties["PolicyDocument"]["Statement"]
+            if statement["Effect"] == "Allow"
+        ]
+        assert admitted["Principal"] == {"Service": "sns.amazonaws.com"}
+        source = admitted["Condition"]["ArnEquals"]["aws:SourceArn"]
+        assert shop.referred(policy.stack, source).path == TOPIC
+
+    def test_its_failures_hold_up_no_other_message(self, shop: Assembly, channel: Channel) -> None:
+        (mapping,) = [
+            mapping
+            for mapping in shop.of_type("AWS::Lambda::EventSourceMapping")
+            if mapping.path.startswith(f"{SENDERS[channel]}/")
+        ]
+        assert mapping.properties["BatchSize"] == 1
+
+
+def test_deliveries_that_fail_raise_alarms(shop: Assembly) -> None:
+    watched = {
+        alarm.properties["MetricName"]
+        for alarm in shop.of_type("AWS::CloudWatch::Alarm")
+        if alarm.path.startswith("Notifications/Requests/")
+        and alarm.properties["Namespace"] == "AWS/SNS"
+    }
+    assert watched == {
+        "NumberOfNotificationsFailed",
+        "NumberOfNotificationsRedrivenToDlq",
+        "NumberOfNotificationsFailedToRedriveToDlq",
+    }
+
+
+def test_only_the_email_sender_may_send_email_and_as_the_shop_alone(shop: Assembly) -> None:
+    senders = [
+        (policy.path, statement["Resource"])
+        for policy in shop.of_type("AWS::IAM::Policy")
+        for statement in policy.properties["PolicyDocument"]["Statement"]
+        if "ses:" in str(statement["Action"])
+    ]
+    ((path, resource),) = senders
+    assert path.startswith("Notifications/SendEmail/")
+    identity = shop.referred("Notifications", resource["Fn::Join"][1][-1])
+    assert identity.type == "AWS::SES::EmailIdentity"
+
+
+def test_sms_reach_phones_and_no_topic(shop: Assembly) -> None:
+    (statement,) = [
+        statement
+        for statement in statements(shop, "Notifications/SendSms")
+        if "sns:" in str(statement["Action"])
+    ]
+    assert statement["Action"] == "sns:Publish"
+    assert "Resource" not in statement
+    assert statement["NotResource"]["Fn::Join"][1][-1].endswith(":sns:*:*:*")
+
+
+@pytest.mark.parametrize("role", ["AddressCustomer", "SendEmail", "SendSms"])
+def test_who_signs_nothing_reads_no_secret(shop: Assembly, role: str) -> None:
+    found = statements(shop, f"Notifications/{role}")
+    assert found
+    assert "secretsmanager" not in str(found)

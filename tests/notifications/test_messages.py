@@ -1,0 +1,82 @@
+"""Messages: every occasion can be told of on every channel, whatever the facts hold."""
+
+from string import Formatter
+
+import pytest
+
+from lambdas.eventing.consumer import Unprocessable
+from lambdas.notifications import messages
+from lambdas.notifications.domain import OCCASIONS, Told, facts
+from lambdas.notifications.events import Channel, NotificationRequested
+from lambdas.notifications.messages import MAX_FACT, MAX_FACT_IN_SMS, MAX_SMS, message
+from tests.notifications.context import ORDER, told
+
+PARTS = ("subject", "email", "sms")
+
+
+def about(event: Told, **changed: str) -> NotificationRequested:
+    return NotificationRequested(
+        order_id=changed.pop("order_id", event.order_id),
+        customer_id="customer-1",
+        occasion=type(event).__name__,
+        facts={**facts(event), **changed},
+        channels=tuple(Channel),
+    )
+
+
+def test_there_are_messages_for_what_customers_are_told_of_and_for_nothing_else() -> None:
+    assert list(messages.templates()) == list(OCCASIONS)
+
+
+@pytest.mark.parametrize("event", told(), ids=lambda event: type(event).__name__)
+class TestEachEvent:
+    @pytest.mark.parametrize("part", PARTS)
+    def test_its_template_asks_for_facts_that_there_are(self, event: Told, part: str) -> None:
+        template = getattr(messages.templates()[type(event).__name__], part)
+        asked = {name for _, name, _, _ in Formatter().parse(template) if name is not None}
+        assert asked <= {"order_id", *facts(event)}
+        assert "order_id" in asked
+
+    def test_all_its_facts_are_told(self, event: Told) -> None:
+        text = message(about(event)).email
+        assert all(fact in text for fact in facts(event).values())
+
+    def test_an_sms_is_one_sms_however_long_the_facts(self, event: Told) -> None:
+        long = dict.fromkeys(facts(event), "ä" * 1000)
+        text = message(about(event, order_id="x" * 1000, **long)).sms
+        assert len(text) <= MAX_SMS
+        assert set(text) <= messages._GSM
+
+    def test_an_order_id_is_never_cut(self, event: Told) -> None:
+        content = message(about(event))
+        assert all(ORDER in getattr(content, part) for part in PARTS)
+        assert len(ORDER) <= MAX_FACT_IN_SMS
+
+    @pytest.mark.parametrize("part", PARTS)
+    def test_no_value_adds_a_line_a_header_or_a_placeholder(self, event: Told, part: str) -> None:
+        evil = "x\r\nBcc: eve@example.com\n\n\x00\u2028\u202e{customer_id}{0}%s"
+        kind = message(about(event, order_id="x", **dict.fromkeys(facts(event), "x")))
+        content = message(about(event, order_id=evil, **dict.fromkeys(facts(event), evil)))
+        text = getattr(content, part)
+        assert text.count("\n") == getattr(kind, part).count("\n")
+        assert not [sign for sign in "\r\x00\u2028\u202e" if sign in text]
+        assert "{" not in text.replace("{customer_id}{0}", "")
+
+    def test_subjects_have_one_line_and_a_bounded_length(self, event: Told) -> None:
+        subject = message(about(event, order_id="y" * 10_000)).subject
+        assert "\n" not in subject
+        assert len(subject) < MAX_FACT + 100
+
+
+@pytest.mark.parametrize("changes", [{"occasion": "OrderPaid"}, {"facts": {}}])
+def test_what_cannot_be_told_is_parked_at_once(changes: dict[str, object]) -> None:
+    request = {
+        "order_id": ORDER,
+        "customer_id": "customer-1",
+        "occasion": "OrderPlaced",
+        "facts": {"total": "1.00 EUR"},
+        "channels": (Channel.EMAIL,),
+        **changes,
+    }
+    with pytest.raises(Unprocessable):
+        message(NotificationRequested(**request))  # type: ignore[arg-type]

@@ -1,0 +1,316 @@
+"""Senders: each channel sends once, forgets nothing, and fails for itself alone."""
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+from botocore.exceptions import ClientError
+
+from lambdas.eventing import aws
+from lambdas.eventing.signature import HEADER, Forged, verify
+from lambdas.notifications.events import Channel
+from lambdas.notifications.webhook import Forbidden, Unreachable
+from lambdas.orders.events import OrderRejected
+from tests.notifications.context import ALL_ON, ORDER, SENDER, SENDERS, Notifications
+from tests.support.cloud import Commits, Crash, crash
+
+each_channel = pytest.mark.parametrize("channel", list(Channel))
+
+
+def error(code: str) -> ClientError:
+    message = "of ada@example.com and +4930123456"
+    return ClientError({"Error": {"Code": code, "Message": message}}, "Send")
+
+
+def break_channel(notifications: Notifications, channel: Channel) -> None:
+    notifications.answer = 503
+    if channel is Channel.EMAIL:
+        notifications.fail(aws.ses(), "send_email", error("TooManyRequestsException"))
+    if channel is Channel.SMS:
+        notifications.fail(aws.sns(), "publish", error("Throttling"))
+
+
+@each_channel
+class TestEachChannel:
+    def test_it_sends_and_remembers(self, notifications: Notifications, channel: Channel) -> None:
+        notifications.prefer(**ALL_ON)
+        request = notifications.request()
+        assert notifications.send(channel, request) == []
+        assert notifications.sent(channel) == 1
+        (record,) = notifications.records()
+        assert record["channel"] == channel.value
+        assert (record["order_id"], record["customer_id"]) == (ORDER, "customer-1")
+        assert record["occasion"] == "OrderPlaced"
+        assert record["expires_at"] > datetime.now(UTC).timestamp()
+        assert datetime.fromisoformat(record["at"]).tzinfo
+
+    def test_a_request_delivered_again_is_sent_once(
+        self, notifications: Notifications, channel: Channel
+    ) -> None:
+        notifications.prefer(**ALL_ON)
+        request = notifications.request()
+        assert notifications.send(channel, request, request) == []
+        assert notifications.send(channel, request) == []
+        assert notifications.sent(channel) == 1
+
+    def test_the_others_stay_owed(self, notifications: Notifications, channel: Channel) -> None:
+        notifications.prefer(**ALL_ON)
+        request = notifications.request()
+        notifications.send(channel, request)
+        for other in SENDERS:
+            notifications.send(other, request)
+        assert [notifications.sent(each) for each in Channel] == [1, 1, 1]
+        assert len(notifications.records()) == 3
+
+    def test_two_occasions_of_one_order_are_two_messages(
+        self, notifications: Notifications, channel: Channel
+    ) -> None:
+        notifications.prefer(**ALL_ON)
+        first = notifications.request()
+        second = notifications.request(
+            OrderRejected(order_id=ORDER, customer_id="customer-1", reason="out_of_stock")
+        )
+        assert notifications.send(channel, second, first) == []
+        assert notifications.sent(channel) == 2
+
+    def test_switched_off_meanwhile_it_sends_nothing(
+        self, notifications: Notifications, channel: Channel
+    ) -> None:
+        notifications.prefer(**ALL_ON)
+        request = notifications.request()
+        notifications.prefer(**{**ALL_ON, channel.value: None})
+        assert notifications.send(channel, request) == []
+        assert notifications.sent(channel) == 0
+        assert notifications.records() == []
+
+    def test_an_occasion_dropped_meanwhile_is_not_sent(
+        self, notifications: Notifications, channel: Channel
+    ) -> None:
+        notifications.prefer(**ALL_ON)
+        request = notifications.request()
+        wish = {**ALL_ON[channel.value], "occasions": ["OrderShipped"]}
+        notifications.prefer(**{channel.value: wish})
+        assert notifications.send(channel, request) == []
+        assert notifications.sent(channel) == 0
+
+    def test_a_crash_before_it_is_sent_sends_it_later(
+        self, notifications: Notifications, channel: Channel
+    ) -> None:
+        notifications.prefer(**ALL_ON)
+        request = notifications.request()
+        with notifications.cloud.monkeypatch.context() as dying:
+            name = SENDERS[channel].__module__
+            dying.setattr(f"{name}.notification_store.owed", lambda *_: crash())
+            with pytest.raises(Crash):
+                notifications.send(channel, request)
+        assert notifications.send(channel, request) == []
+        assert notifications.sent(channel) == 1
+
+    def test_a_crash_between_sending_and_remembering_sends_once_more_and_no_more(
+        self, notifications: Notifications, commits: Commits, channel: Channel
+    ) -> None:
+        notifications.prefer(**ALL_ON)
+        request = notifications.request()
+        commits.before(1, crash)
+        with pytest.raises(Crash):
+            notifications.send(channel, request)
+        assert notifications.send(channel, request, request) == []
+        assert notifications.sent(channel) == 2
+        assert len(notifications.records()) == 1
+
+    def test_a_crash_after_remembering_sends_nothing_more(
+        self, notifications: Notifications, commits: Commits, channel: Channel
+    ) -> None:
+        notifications.prefer(**ALL_ON)
+        request = notifications.request()
+        commits.after(1, crash)
+        with pytest.raises(Crash):
+            notifications.send(channel, request)
+        assert notifications.send(channel, request) == []
+        assert notifications.sent(channel) == 1
+
+    def test_two_at_the_same_time_are_remembered_once(
+        self, notifications: Notifications, commits: Commits, channel: Channel
+    ) -> None:
+        """Neither can know of the other: this one is sent twice."""
+        notifications.prefer(**ALL_ON)
+        request = notifications.request()
+        commits.before(1, lambda: notifications.send(channel, request))
+        assert notifications.send(channel, request) == []
+        assert len(notifications.records()) == 1
+
+    def test_out_of_order_it_leaves_the_others_untouched(
+        self, notifications: Notifications, channel: Channel
+    ) -> None:
+        notifications.prefer(**ALL_ON)
+        request = notifications.request()
+        break_channel(notifications, channel)
+        assert notifications.send(channel, request) == ["m1"]
+        assert notifications.parked() == []
+        assert notifications.records() == []
+        notifications.answer = 200 if channel is not Channel.WEBHOOK else 503
+        for other in set(Channel) - {channel}:
+            assert notifications.send(other, request) == []
+            assert notifications.sent(other) == 1
+        assert {record["channel"] for record in notifications.records()} == set(Channel) - {channel}
+
+    def test_no_address_is_logged_when_it_fails(
+        self,
+        notifications: Notifications,
+        channel: Channel,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        notifications.prefer(**ALL_ON)
+        request = notifications.request()
+        break_channel(notifications, channel)
+        notifications.send(channel, request)
+        said = caplog.text
+        assert "event failed" in said
+        assert not [part for part in ("ada@", "4930123456", "hooks.example") if part in said]
+
+
+class TestEmail:
+    def test_it_is_from_the_shop_to_the_customer_in_plain_words(
+        self, notifications: Notifications
+    ) -> None:
+        notifications.prefer(**ALL_ON)
+        notifications.send(Channel.EMAIL, notifications.request())
+        (email,) = notifications.emails()
+        assert email.source == SENDER
+        assert email.destinations["ToAddresses"] == ["ada@example.com"]
+        assert email.subject == f"We have your order {ORDER}"
+        assert "12.50 EUR" in email.body
+
+    def test_it_goes_to_the_address_of_now(self, notifications: Notifications) -> None:
+        notifications.prefer(**ALL_ON)
+        request = notifications.request()
+        notifications.prefer(email={"address": "ada@new.example.com"})
+        notifications.send(Channel.EMAIL, request)
+        (email,) = notifications.emails()
+        assert email.destinations["ToAddresses"] == ["ada@new.example.com"]
+
+    @pytest.mark.parametrize("code", ["MessageRejected", "BadRequestException"])
+    def test_what_ses_refuses_is_parked_without_the_address(
+        self, notifications: Notifications, code: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        notifications.prefer(**ALL_ON)
+        request = notifications.request()
+        notifications.fail(aws.ses(), "send_email", error(code))
+        assert notifications.send(Channel.EMAIL, request) == []
+        (reason,) = notifications.parked()
+        assert code in reason
+        assert "ada@" not in reason + caplog.text
+        assert notifications.records() == []
+
+    @pytest.mark.parametrize(
+        "code",
+        [
+            "TooManyRequestsException",
+            "InternalFailure",
+            "SendingPausedException",
+            "AccountSuspendedException",
+            "MailFromDomainNotVerifiedException",
+            "AccessDeniedException",
+        ],
+    )
+    def test_what_others_can_mend_is_tried_again(
+        self, notifications: Notifications, code: str
+    ) -> None:
+        notifications.prefer(**ALL_ON)
+        request = notifications.request()
+        notifications.fail(aws.ses(), "send_email", error(code))
+        assert notifications.send(Channel.EMAIL, request) == ["m1"]
+        assert notifications.parked() == []
+
+
+class TestSms:
+    def test_it_goes_to_the_phone(self, notifications: Notifications) -> None:
+        notifications.prefer(**ALL_ON)
+        notifications.send(Channel.SMS, notifications.request())
+        ((phone, text),) = notifications.texts()
+        assert phone == "+4930123456"
+        assert ORDER in text
+
+    @pytest.mark.parametrize("code", ["InvalidParameter", "InvalidParameterValue"])
+    def test_what_sns_refuses_is_parked_without_the_number(
+        self, notifications: Notifications, code: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        notifications.prefer(**ALL_ON)
+        request = notifications.request()
+        notifications.fail(aws.sns(), "publish", error(code))
+        assert notifications.send(Channel.SMS, request) == []
+        (reason,) = notifications.parked()
+        assert code in reason
+        assert "4930123456" not in reason + caplog.text
+
+    @pytest.mark.parametrize("code", ["Throttling", "InternalError", "AuthorizationError"])
+    def test_what_others_can_mend_is_tried_again(
+        self, notifications: Notifications, code: str
+    ) -> None:
+        notifications.prefer(**ALL_ON)
+        request = notifications.request()
+        notifications.fail(aws.sns(), "publish", error(code))
+        assert notifications.send(Channel.SMS, request) == ["m1"]
+        assert notifications.parked() == []
+
+
+class TestWebhook:
+    def test_it_gets_the_event_signed_with_its_own_secret(
+        self, notifications: Notifications
+    ) -> None:
+        notifications.prefer(**ALL_ON)
+        request = notifications.request()
+        notifications.send(Channel.WEBHOOK, request)
+        (call,) = notifications.calls
+        assert call.url == ALL_ON["webhook"]["url"]
+        assert json.loads(call.body) == json.loads(request.to_json())
+        assert call.headers["content-type"] == "application/cloudevents+json"
+        secret = notifications.get().json["webhook"]["signing_secret"]
+        verify([secret], call.body, call.headers[HEADER], now=datetime.now(UTC))
+
+    def test_another_customers_secret_does_not_fit(self, notifications: Notifications) -> None:
+        notifications.prefer(**ALL_ON)
+        notifications.send(Channel.WEBHOOK, notifications.request())
+        (call,) = notifications.calls
+        other = notifications.put(ALL_ON, caller="customer-2").json["webhook"]["signing_secret"]
+        with pytest.raises(Forged):
+            verify([other], call.body, call.headers[HEADER], now=datetime.now(UTC))
+
+    def test_a_repetition_has_the_same_idempotency_key(
+        self, notifications: Notifications, commits: Commits
+    ) -> None:
+        notifications.prefer(**ALL_ON)
+        request = notifications.request()
+        commits.before(1, crash)
+        with pytest.raises(Crash):
+            notifications.send(Channel.WEBHOOK, request)
+        notifications.send(Channel.WEBHOOK, request)
+        assert [call.headers["idempotency-key"] for call in notifications.calls] == [request.id] * 2
+
+    @pytest.mark.parametrize("status", [200, 201, 202, 204])
+    def test_an_answer_of_2xx_is_enough(self, notifications: Notifications, status: int) -> None:
+        notifications.prefer(**ALL_ON)
+        notifications.answer = status
+        assert notifications.send(Channel.WEBHOOK, notifications.request()) == []
+        assert len(notifications.records()) == 1
+
+    @pytest.mark.parametrize("answer", [408, 425, 429, 500, 502, 503, 599, Unreachable("late")])
+    def test_what_may_pass_is_tried_again(
+        self, notifications: Notifications, answer: int | Exception
+    ) -> None:
+        notifications.prefer(**ALL_ON)
+        notifications.answer = answer
+        assert notifications.send(Channel.WEBHOOK, notifications.request()) == ["m1"]
+        assert notifications.parked() == []
+        assert notifications.records() == []
+
+    @pytest.mark.parametrize("answer", [301, 302, 307, 400, 401, 404, 410, Forbidden("private")])
+    def test_what_is_final_is_parked(
+        self, notifications: Notifications, answer: int | Exception
+    ) -> None:
+        notifications.prefer(**ALL_ON)
+        notifications.answer = answer
+        assert notifications.send(Channel.WEBHOOK, notifications.request()) == []
+        assert len(notifications.calls) == 1
+        assert len(notifications.parked()) == 1
+        assert notifications.records() == []

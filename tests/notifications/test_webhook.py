@@ -1,0 +1,299 @@
+"""Requests to customers' hosts: public addresses only, the host's certificate, nothing followed."""
+
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from lambdas.notifications import webhook
+from lambdas.notifications.webhook import Forbidden, Unreachable, is_public, post
+
+HOST = "hooks.example.com"
+URL = f"https://{HOST}/orders?token=t"
+PRIVATE = [
+    "127.0.0.1",
+    "127.255.255.254",
+    "10.1.2.3",
+    "172.16.0.1",
+    "192.168.1.1",
+    "169.254.169.254",
+    "100.64.0.1",
+    "0.0.0.0",
+    "192.0.2.1",
+    "198.18.0.1",
+    "224.0.0.1",
+    "240.0.0.1",
+    "255.255.255.255",
+    "::",
+    "::1",
+    "fe80::1",
+    "fe80::1%eth0",
+    "fd00:ec2::254",
+    "ff02::1",
+    "2001:db8::1",
+    "::ffff:10.0.0.1",
+    "::ffff:127.0.0.1",
+    "::ffff:169.254.169.254",
+    "64:ff9b::a00:1",
+    "2002:a00:1::",
+    "2001:0:4136:e378:8000:63bf:f5ff:fffe",
+]
+PUBLIC = ["93.184.216.34", "2606:4700::1111", "::ffff:93.184.216.34"]
+
+
+@dataclass
+class Dns:
+    """A name server that knows one host, and how often it was asked."""
+
+    answers: list[list[str]]
+    asked: int = 0
+
+    def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Answers instead of the network; addresses as names are left to the system."""
+        system = socket.getaddrinfo
+
+        def lookup(host: str, port: int, *args: Any, **kwargs: Any) -> list[Any]:
+            if host != HOST:
+                ip_address(host)  # or it is a name that nobody should ask for
+                return system(host, port, *args, **kwargs)
+            self.asked += 1
+            addresses = self.answers[min(self.asked, len(self.answers)) - 1]
+            return [
+                (socket.AF_INET6 if ":" in address else socket.AF_INET, 1, 6, "", (address, port))
+                for address in addresses
+            ]
+
+        monkeypatch.setattr(socket, "getaddrinfo", lookup)
+
+
+@pytest.mark.parametrize("address", PRIVATE)
+def test_addresses_within_networks_are_not_public(address: str) -> None:
+    assert not is_public(ip_address(address))
+
+
+@pytest.mark.parametrize("address", PUBLIC)
+def test_addresses_on_the_internet_are_public(address: str) -> None:
+    assert is_public(ip_address(address))
+
+
+class TestForbidden:
+    @pytest.fixture(autouse=True)
+    def no_connection(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def connect(*_: Any, **__: Any) -> None:
+            pytest.fail("it connects")
+
+        monkeypatch.setattr("urllib3.HTTPSConnectionPool", connect)
+
+    @pytest.mark.parametrize("address", PRIVATE)
+    @pytest.mark.parametrize("others", [[], ["93.184.216.34"]], ids=["alone", "among-public"])
+    def test_a_host_with_a_private_address_is_not_called(
+        self, monkeypatch: pytest.MonkeyPatch, address: str, others: list[str]
+    ) -> None:
+        for addresses in ([address, *others], [*others, address]):
+            Dns([addresses]).install(monkeypatch)
+            with pytest.raises(Forbidden, match="not public"):
+                post(URL, b"{}", {})
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            f"http://{HOST}/",
+            f"https://{HOST}:8443/",
+            f"https://ada@{HOST}/",
+            "https://93.184.216.34/",
+            "https://localhost/",
+        ],
+    )
+    def test_a_url_that_was_stored_before_the_rules_is_not_even_looked_up(
+        self, monkeypatch: pytest.MonkeyPatch, url: str
+    ) -> None:
+        dns = Dns([["93.184.216.34"]])
+        dns.install(monkeypatch)
+        with pytest.raises(Forbidden):
+            post(url, b"{}", {})
+        assert dns.asked == 0
+
+
+def test_a_host_that_cannot_be_looked_up_may_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lookup(*_: Any, **__: Any) -> None:
+        raise socket.gaierror(socket.EAI_AGAIN, "try again")
+
+    monkeypatch.setattr(socket, "getaddrinfo", lookup)
+    with pytest.raises(Unreachable):
+        post(URL, b"{}", {})
+
+
+@dataclass
+class Server:
+    """A host of a customer's on this machine, with a certificate for HOST."""
+
+    authority: Path
+    port: int = 0
+    names: list[str | None] = field(default_factory=list)
+    """Names that were asked for in the TLS handshake."""
+    requests: list[tuple[str, dict[str, str], bytes]] = field(default_factory=list)
+    answer: Callable[[BaseHTTPRequestHandler], None] = lambda handler: reply(handler, 204)
+
+
+def reply(handler: BaseHTTPRequestHandler, status: int, **headers: str) -> None:
+    handler.send_response(status)
+    for name, value in headers.items():
+        handler.send_header(name, value)
+    handler.end_headers()
+
+
+def certificate(directory: Path, name: str) -> Path:
+    """A key and a certificate for `name` that is its own authority."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = datetime.now(UTC)
+    signed = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    file = directory / f"{name}.pem"
+    private = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    file.write_bytes(private + signed.public_bytes(serialization.Encoding.PEM))
+    return file
+
+
+@pytest.fixture
+def name() -> str:
+    """What the host's certificate is for."""
+    return HOST
+
+
+@pytest.fixture
+def server(tmp_path: Path, name: str) -> Iterator[Server]:
+    """Serves one request after the other."""
+    state = Server(certificate(tmp_path, name))
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            state.requests.append((self.path, dict(self.headers.items()), body))
+            state.answer(self)
+
+        def log_message(self, *_: Any) -> None:
+            """Says nothing."""
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(state.authority)
+    context.sni_callback = lambda _, name, __: state.names.append(name)
+    with HTTPServer(("127.0.0.1", 0), Handler) as http:
+        http.socket = context.wrap_socket(http.socket, server_side=True)
+        state.port = http.server_port
+        thread = threading.Thread(target=http.serve_forever, args=(0.01,))
+        thread.start()
+        yield state
+        http.shutdown()
+        thread.join()
+
+
+class TestConnection:
+    @pytest.fixture(autouse=True)
+    def dns(self, monkeypatch: pytest.MonkeyPatch, server: Server) -> Dns:
+        """The host is on this machine, which counts as public here; a moment later it is not."""
+        dns = Dns([["127.0.0.1"], ["10.0.0.1"]])
+        dns.install(monkeypatch)
+        monkeypatch.setattr(webhook, "is_public", lambda address: str(address) == "127.0.0.1")
+        monkeypatch.setattr(webhook, "PORT", server.port)
+        monkeypatch.setattr(webhook, "READ_S", 2.0)
+        monkeypatch.setenv("SSL_CERT_FILE", str(server.authority))
+        return dns
+
+    def test_it_posts_to_the_host_by_its_name(self, server: Server) -> None:
+        assert post(URL, b'{"a": 1}', {"content-type": "application/json"}) == 204
+        ((target, headers, body),) = server.requests
+        assert target == "/orders?token=t"
+        assert headers["host"] == HOST
+        assert headers["content-type"] == "application/json"
+        assert body == b'{"a": 1}'
+        assert server.names == [HOST]
+
+    def test_the_name_is_looked_up_once(self, server: Server, dns: Dns) -> None:
+        assert post(URL, b"{}", {}) == 204
+        assert dns.asked == 1
+        with pytest.raises(Forbidden):
+            post(URL, b"{}", {})
+        assert len(server.requests) == 1
+
+    def test_a_redirect_is_an_answer_and_not_followed(self, server: Server, dns: Dns) -> None:
+        server.answer = lambda handler: reply(handler, 307, location=URL)
+        assert post(URL, b"{}", {}) == 307
+        assert (len(server.requests), dns.asked) == (1, 1)
+
+    def test_a_failure_is_not_tried_again_here(self, server: Server) -> None:
+        server.answer = lambda handler: reply(handler, 503)
+        assert post(URL, b"{}", {}) == 503
+        assert len(server.requests) == 1
+
+    def test_an_endless_body_is_not_waited_for(self, server: Server) -> None:
+        def flood(handler: BaseHTTPRequestHandler) -> None:
+            reply(handler, 200)
+            with suppress(OSError):  # until the caller hangs up
+                while True:
+                    handler.wfile.write(b"x" * 65536)
+
+        server.answer = flood
+        assert post(URL, b"{}", {}) == 200
+
+    def test_silence_has_an_end(self, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+        hung_up = threading.Event()
+        monkeypatch.setattr(webhook, "READ_S", 0.05)
+
+        def say_nothing(_: BaseHTTPRequestHandler) -> None:
+            hung_up.wait(5)
+
+        server.answer = say_nothing
+        with pytest.raises(Unreachable, match=r"^ReadTimeoutError$"):
+            post(URL, b"{}", {})
+        hung_up.set()
+
+    @pytest.mark.parametrize("name", ["evil.example.com"])
+    def test_a_certificate_of_another_host_is_none(self, server: Server) -> None:
+        with pytest.raises(Unreachable, match=r"^SSLError$"):
+            post(URL, b"{}", {})
+        assert server.requests == []
+
+    def test_a_certificate_of_nobody_known_is_none(
+        self, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate(tmp_path, "authority.example.com")))
+        with pytest.raises(Unreachable, match=r"^SSLError$"):
+            post(URL, b"{}", {})
+        assert server.requests == []
+
+    def test_nobody_at_home_is_no_answer(
+        self, server: Server, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with socket.socket() as unused:
+            unused.bind(("127.0.0.1", 0))
+            monkeypatch.setattr(webhook, "PORT", unused.getsockname()[1])
+        with pytest.raises(Unreachable, match=r"^NewConnectionError$"):
+            post(URL, b"{}", {})

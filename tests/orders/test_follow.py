@@ -1,0 +1,234 @@
+"""Following along: an order's status only goes on, and its history is told by time."""
+
+from datetime import UTC, datetime, timedelta
+from itertools import permutations
+from typing import Any
+
+import msgspec
+import pytest
+
+from lambdas.eventing.event import CloudEvent, Event
+from lambdas.orders import follow_shipment
+from lambdas.orders.domain import STEPS
+from lambdas.orders.reject_order import OrderStands
+from lambdas.returns.events import OrderReturned, ReturnEvent, ReturnRefused, ReturnRequested
+from lambdas.shipping.events import (
+    OrderDelivered,
+    OrderShipped,
+    ShipmentOverdue,
+    ShipmentRecalled,
+    ShipmentRequested,
+)
+from tests.orders.context import Orders
+from tests.support.cloud import Commits, Crash, crash
+from tests.support.messages import CONTEXT, batch, enveloped, failed
+
+START = datetime.now(UTC) + timedelta(hours=1)
+DUE = datetime(2026, 1, 9, 12, tzinfo=UTC)
+
+
+def at(minutes: int, event: Event) -> CloudEvent:
+    """The event as it is published so many minutes after the order."""
+    return msgspec.structs.replace(enveloped(event), time=START + timedelta(minutes=minutes))
+
+
+def way_of(order_id: str) -> list[CloudEvent]:
+    customer = {"order_id": order_id, "customer_id": "customer-1"}
+    return [
+        at(1, ShipmentRequested(order_id=order_id, tracking_id="track-1", due_at=DUE)),
+        at(2, OrderShipped(order_id=order_id)),
+        at(3, OrderDelivered(order_id=order_id)),
+        at(4, ReturnRequested(**customer, reason="too small")),
+        at(5, OrderReturned(**customer)),
+    ]
+
+
+def told(orders: Orders, order_id: str) -> tuple[str, list[str]]:
+    """The status of an order, and what its history says."""
+    order = orders.get(order_id).json
+    return order["status"], [step["what"] for step in order["history"]]
+
+
+def a_confirmed_order(orders: Orders) -> str:
+    order_id = orders.an_order()
+    orders.confirm()
+    return order_id
+
+
+class TestHistory:
+    def test_it_begins_with_the_order_and_tells_each_step_of_it(self, orders: Orders) -> None:
+        order_id = a_confirmed_order(orders)
+        assert told(orders, order_id) == ("confirmed", ["placed", "confirmed"])
+
+    def test_it_says_why_an_order_was_rejected(self, orders: Orders) -> None:
+        order_id = orders.an_order()
+        orders.reject("payment_declined")
+        history = orders.get(order_id).json["history"]
+        assert (history[1]["what"], history[1]["reason"]) == ("rejected", "payment_declined")
+
+    def test_it_has_the_time_and_the_details_of_each_event(self, orders: Orders) -> None:
+        order_id = a_confirmed_order(orders)
+        orders.hear(
+            at(1, ShipmentRequested(order_id=order_id, tracking_id="track-1", due_at=DUE)),
+            at(2, ShipmentOverdue(order_id=order_id, due_at=DUE)),
+            at(3, ReturnRefused(order_id=order_id, customer_id="customer-1", reason="worn out")),
+        )
+        steps: list[dict[str, Any]] = orders.get(order_id).json["history"][2:]
+        times = [datetime.fromisoformat(step.pop("at")) for step in steps]
+        assert times == [START + timedelta(minutes=minutes) for minutes in (1, 2, 3)]
+        due = "2026-01-09T12:00:00Z"
+        assert steps == [
+            {"what": "shipment_requested", "tracking_id": "track-1", "due_at": due},
+            {"what": "overdue", "due_at": due},
+            {"what": "return_refused", "reason": "worn out"},
+        ]
+
+    def test_it_names_nobody_but_the_customer_of_the_order(self, orders: Orders) -> None:
+        order_id = a_confirmed_order(orders)
+        orders.hear(*way_of(order_id))
+        for step in orders.get(order_id).json["history"]:
+            assert step.keys() <= {"what", "at", "reason", "tracking_id", "due_at"}
+
+    def test_an_event_delivered_again_is_told_once(self, orders: Orders, commits: Commits) -> None:
+        order_id = a_confirmed_order(orders)
+        shipped = at(1, OrderShipped(order_id=order_id))
+        orders.hear(shipped, shipped)
+        assert told(orders, order_id) == ("shipped", ["placed", "confirmed", "shipped"])
+
+    def test_a_fact_that_is_published_twice_is_told_as_it_was_first_known(
+        self, orders: Orders
+    ) -> None:
+        """A publisher that repeats itself under new ids cannot make the item grow."""
+        order_id = a_confirmed_order(orders)
+        orders.hear(*[at(minutes, OrderShipped(order_id=order_id)) for minutes in range(1, 9)])
+        (shipped,) = orders.get(order_id).json["history"][2:]
+        assert datetime.fromisoformat(shipped["at"]) == START + timedelta(minutes=1)
+
+    def test_each_kind_of_step_has_a_name_of_its_own(self) -> None:
+        assert len({step.what for step in STEPS.values()}) == len(STEPS) < 20
+
+
+class TestStatus:
+    def test_in_whatever_order_events_arrive_the_order_ends_as_it_did(self, orders: Orders) -> None:
+        orders.priced()
+        whole = ["shipment_requested", "shipped", "delivered", "return_requested", "returned"]
+        for number, turns in enumerate(permutations(range(5))):
+            if number % 7:
+                continue
+            order_id = orders.place(key=f"key-{number}").json["order_id"]
+            stored = next(
+                item for item in orders.table.items("order") if item["order_id"] == order_id
+            )
+            orders.table.put({**stored, "status": "confirmed"})
+            way = way_of(order_id)
+            orders.hear(*[way[turn] for turn in turns])
+            assert told(orders, order_id) == ("returned", ["placed", *whole])
+
+    @pytest.mark.parametrize(
+        ("event_type", "status"),
+        [(OrderShipped, "shipped"), (OrderDelivered, "delivered")],
+    )
+    def test_a_parcel_takes_the_order_on(
+        self, orders: Orders, event_type: type[OrderShipped], status: str
+    ) -> None:
+        order_id = a_confirmed_order(orders)
+        orders.hear(event_type(order_id=order_id))
+        assert told(orders, order_id)[0] == status
+
+    def test_what_overtakes_the_shipment_is_not_taken_back_by_it(self, orders: Orders) -> None:
+        order_id = a_confirmed_order(orders)
+        _, shipped, delivered, *_ = way_of(order_id)
+        orders.hear(delivered, shipped)
+        expected = ["placed", "confirmed", "shipped", "delivered"]
+        assert told(orders, order_id) == ("delivered", expected)
+
+    def test_a_late_parcel_of_a_cancelled_order_leaves_it_cancelled(self, orders: Orders) -> None:
+        order_id = a_confirmed_order(orders)
+        orders.cancel(order_id)
+        orders.hear(
+            at(1, OrderShipped(order_id=order_id)), at(2, ShipmentRecalled(order_id=order_id))
+        )
+        status, history = told(orders, order_id)
+        assert (status, history[-2:]) == ("cancelled", ["shipped", "recalled"])
+
+    @pytest.mark.parametrize("number", range(5))
+    def test_an_order_can_be_cancelled_until_the_carrier_has_it(
+        self, orders: Orders, number: int
+    ) -> None:
+        order_id = a_confirmed_order(orders)
+        orders.hear(*way_of(order_id)[: number + 1])
+        assert orders.cancel(order_id).status == (200 if number == 0 else 409)
+
+    def test_a_cancellation_in_between_wins_over_the_parcel(
+        self, orders: Orders, commits: Commits
+    ) -> None:
+        order_id = a_confirmed_order(orders)
+        commits.before(1, lambda: orders.cancel(order_id))
+        orders.hear(at(1, OrderShipped(order_id=order_id)))
+        status, history = told(orders, order_id)
+        assert (status, history[-2:]) == ("cancelled", ["cancelled", "shipped"])
+
+    def test_a_parcel_in_between_wins_over_the_cancellation(
+        self, orders: Orders, commits: Commits
+    ) -> None:
+        order_id = a_confirmed_order(orders)
+        commits.before(1, lambda: orders.hear(OrderShipped(order_id=order_id)))
+        assert orders.cancel(order_id).status == 409
+        assert told(orders, order_id)[0] == "shipped"
+
+    @pytest.mark.parametrize("event_type", [OrderShipped, OrderDelivered])
+    def test_a_checkout_that_runs_again_finds_the_order_confirmed(
+        self, orders: Orders, event_type: type[OrderShipped]
+    ) -> None:
+        order_id = a_confirmed_order(orders)
+        orders.hear(event_type(order_id=order_id))
+        orders.confirm()
+        with pytest.raises(OrderStands):
+            orders.reject()
+        assert orders.table.published() == ["OrderConfirmed.v1", "OrderPlaced.v1"]
+
+    def test_following_publishes_nothing(self, orders: Orders) -> None:
+        order_id = a_confirmed_order(orders)
+        before = orders.table.published()
+        orders.hear(*way_of(order_id))
+        assert orders.table.published() == before
+
+
+class TestFailures:
+    @pytest.mark.parametrize("when", ["before", "after"])
+    def test_after_a_crash_the_event_is_taken_once(
+        self, orders: Orders, commits: Commits, when: str
+    ) -> None:
+        order_id = a_confirmed_order(orders)
+        shipped = at(1, OrderShipped(order_id=order_id))
+        getattr(commits, when)(1, crash)
+        with pytest.raises(Crash):
+            orders.hear(shipped)
+        orders.hear(shipped)
+        assert told(orders, order_id) == ("shipped", ["placed", "confirmed", "shipped"])
+
+    def test_the_event_of_an_order_that_is_not_there_comes_again(self, orders: Orders) -> None:
+        message = batch(enveloped(OrderShipped(order_id="nowhere")))
+        assert failed(follow_shipment.handler(message, CONTEXT)) == ["m1"]
+        assert orders.table.items() == []
+
+    def test_an_order_that_keeps_changing_is_left_to_the_next_delivery(
+        self, orders: Orders, commits: Commits
+    ) -> None:
+        order_id = a_confirmed_order(orders)
+        stored = orders.table.one("order")
+        statuses = ["shipped", "confirmed"] * 3
+
+        def changed(number: int) -> None:
+            orders.table.put({**stored, "status": statuses[number]})
+
+        for number in range(5):
+            commits.before(number + 1, lambda number=number: changed(number))  # type: ignore[misc]
+        message = batch(at(1, OrderShipped(order_id=order_id)))
+        assert failed(follow_shipment.handler(message, CONTEXT)) == ["m1"]
+
+    def test_anything_else_is_parked(self, orders: Orders) -> None:
+        event = ReturnRequested(order_id="order-1", customer_id="customer-1", reason="too small")
+        assert isinstance(event, ReturnEvent)
+        assert failed(follow_shipment.handler(batch(enveloped(event)), CONTEXT)) == []
+        assert len(orders.parking.messages()) == 1

@@ -1,0 +1,135 @@
+"""The sweeper: an order whose checkout does not come to an end expires, and no other."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import time_machine
+
+from lambdas.eventing import aws
+from lambdas.orders.confirm_order import OrderClosed
+from lambdas.orders.settings import settings
+from tests.orders.context import Orders
+from tests.support.cloud import Cloud, Commits, Crash, crash
+
+ENDS = {"confirm": "confirmed", "reject": "rejected", "cancel": "cancelled"}
+
+
+def told(orders: Orders, order_id: str) -> tuple[str, list[str]]:
+    """The status of an order, and what its history says."""
+    order = orders.get(order_id).json
+    return order["status"], [step["what"] for step in order["history"]]
+
+
+def later(**age: float) -> Any:
+    return time_machine.travel(datetime.now(UTC) + timedelta(**age), tick=False)
+
+
+def test_an_order_whose_checkout_does_not_end_expires(
+    orders: Orders, capsys: pytest.CaptureFixture[str]
+) -> None:
+    order_id = orders.an_order()
+    with later(minutes=61):
+        orders.sweep()
+    assert told(orders, order_id) == ("expired", ["placed", "expired"])
+    assert orders.table.published() == ["OrderExpired.v1", "OrderPlaced.v1"]
+    assert '"ExpiredOrders":[1.0]' in capsys.readouterr().out
+
+
+def test_an_order_is_left_in_peace_for_as_long_as_a_checkout_may_take(orders: Orders) -> None:
+    order_id = orders.an_order()
+    with later(minutes=59):
+        orders.sweep()
+    assert told(orders, order_id)[0] == "placed"
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_an_order_that_was_settled_waits_no_longer(orders: Orders, end: str) -> None:
+    order_id = orders.an_order()
+    assert "pending_shard" in orders.table.one("order")
+    orders.cancel(order_id) if end == "cancel" else getattr(orders, end)()
+    assert not {"pending_shard", "pending_since"} & orders.table.one("order").keys()
+    settled = orders.get(order_id).json
+    with later(hours=2):
+        orders.sweep()
+    assert orders.get(order_id).json == settled
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_an_order_that_is_settled_in_between_stays_as_it_is(
+    orders: Orders, commits: Commits, end: str
+) -> None:
+    order_id = orders.an_order()
+    settle: Any = getattr(orders, end)
+    commits.before(1, lambda: settle(order_id) if end == "cancel" else settle())
+    with later(hours=2):
+        orders.sweep()
+    assert told(orders, order_id)[0] == ENDS[end]
+    assert "OrderExpired.v1" not in orders.table.published()
+
+
+def test_what_the_index_still_shows_is_looked_at_in_the_table(orders: Orders, cloud: Cloud) -> None:
+    """A secondary index lags behind its table."""
+    order_id = orders.an_order()
+    query: Any = aws.dynamodb().query
+
+    def confirmed_meanwhile(**request: Any) -> Any:
+        answer = query(**request)
+        orders.confirm()
+        return answer
+
+    cloud.monkeypatch.setattr(aws.dynamodb(), "query", confirmed_meanwhile)
+    with later(hours=2):
+        orders.sweep()
+    assert told(orders, order_id)[0] == "confirmed"
+
+
+def test_an_expired_order_is_neither_confirmed_nor_rejected_nor_cancelled(orders: Orders) -> None:
+    order_id = orders.an_order()
+    with later(minutes=61):
+        orders.sweep()
+        orders.sweep()
+    with pytest.raises(OrderClosed, match=r"^expired$"):
+        orders.confirm()
+    orders.reject()
+    assert orders.cancel(order_id).status == 409
+    assert told(orders, order_id)[0] == "expired"
+    assert orders.table.published() == ["OrderExpired.v1", "OrderPlaced.v1"]
+
+
+def test_a_sweep_takes_the_oldest_and_leaves_the_rest_to_the_next(
+    orders: Orders, cloud: Cloud
+) -> None:
+    cloud.monkeypatch.setattr("lambdas.orders.sweep_orders.MOST", 3)
+    orders.priced()
+    placed = []
+    for number in range(8):
+        with later(seconds=number):
+            placed.append(orders.place(key=f"key-{number}").json["order_id"])
+    expired = []
+    for _ in range(3):
+        with later(hours=2):
+            orders.sweep()
+        expired.append([o for o in placed if told(orders, o)[0] == "expired"])
+    assert expired == [placed[:3], placed[:6], placed]
+
+
+def test_a_crashed_sweep_is_finished_by_the_next(orders: Orders, commits: Commits) -> None:
+    orders.priced()
+    placed = [orders.place(key=f"key-{number}").json["order_id"] for number in range(3)]
+    commits.after(2, crash)
+    with later(hours=2):
+        with pytest.raises(Crash):
+            orders.sweep()
+        orders.sweep()
+    assert {told(orders, order_id)[0] for order_id in placed} == {"expired"}
+    assert orders.table.published().count("OrderExpired.v1") == 3
+
+
+def test_the_bound_is_a_setting(orders: Orders, cloud: Cloud) -> None:
+    cloud.configure({"CHECKOUT_MINUTES": "5"})
+    assert settings().checkout_minutes == 5
+    order_id = orders.an_order()
+    with later(minutes=6):
+        orders.sweep()
+    assert told(orders, order_id)[0] == "expired"

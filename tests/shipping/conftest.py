@@ -1,0 +1,12 @@
+"""The shipping context and its carrier, with empty books."""
+
+import pytest
+
+from tests.shipping.context import Shipping
+from tests.support.cloud import Cloud
+
+
+@pytest.fixture
+def shipping(cloud: Cloud) -> Shipping:
+    """The context, with nothing in its tables."""
+    return Shipping.in_cloud(cloud)

@@ -1,0 +1,170 @@
+"""The shipping context as its callers see it."""
+
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from lambdas.eventing import aws
+from lambdas.eventing.attributes import Item
+from lambdas.eventing.callback import CallbackSettings
+from lambdas.eventing.event import CloudEvent, Event
+from lambdas.eventing.signature import HEADER, sign
+from lambdas.orders.events import OrderConfirmed
+from lambdas.shipping import (
+    recall_shipment,
+    request_shipment,
+    take_carrier_event,
+    watch_deadline,
+)
+from lambdas.shipping.sandbox_carrier import SandboxCarrier
+from lambdas.shipping.settings import RequestSettings
+from tests.support.cloud import Cloud, Queue, Table
+from tests.support.messages import CONTEXT, Answer, Call, batch, enveloped, failed
+from tests.support.orders import ADDRESS, cancelled, line, placed
+
+SECRET = "the carrier's key".replace(" ", "-")
+HOURS = 120
+SETTINGS = RequestSettings(
+    table_name="shipping",
+    inbox_days=22,
+    carrier_table_name="carrier",
+    delivery_hours=HOURS,
+    schedule_group_name="reminders",
+    schedule_role_arn="arn:aws:iam::123456789012:role/reminders",
+    reminder_queue_arn="arn:aws:sqs:eu-central-1:123456789012:reminders",
+    reminder_parking_arn="arn:aws:sqs:eu-central-1:123456789012:reminders-parking",
+)
+
+
+def confirmed(order_id: str = "order-1", *, postal_code: str = "SW1Y") -> OrderConfirmed:
+    """The event of a confirmed order for three units."""
+    order = placed(line("MUG", 2), line("PEN", 1), order_id=order_id)
+    return OrderConfirmed(
+        order_id=order_id,
+        customer_id=order.customer_id,
+        currency=order.currency,
+        total_minor=order.total_minor,
+        lines=order.lines,
+        shipping_address=msgspec.structs.replace(ADDRESS, postal_code=postal_code),
+    )
+
+
+@dataclass(frozen=True)
+class Shipping:
+    """Calls the context's functions as Lambda does, and plays the carrier."""
+
+    table: Table
+    book: Table
+    """What the carrier has on its side."""
+    parking: Queue
+    confirmed: dict[str, CloudEvent] = field(default_factory=dict)
+    """The event of each order: the same whenever it is delivered again."""
+    calls: list[Call] = field(default_factory=list)
+    """The carrier's calls so far."""
+
+    @classmethod
+    def in_cloud(cls, cloud: Cloud) -> "Shipping":
+        """The context and the carrier, with nothing in their tables."""
+        table = cloud.table(SETTINGS.table_name)
+        book = cloud.table(SETTINGS.carrier_table_name, sort_key=False)
+        parking = cloud.queue("parking")
+        aws.scheduler().create_schedule_group(Name=SETTINGS.schedule_group_name)
+        secret = aws.secrets().create_secret(Name="carrier", SecretString=SECRET)
+        cloud.configure(
+            {
+                **SETTINGS.as_environment(),
+                **CallbackSettings(callback_secret_arn=secret["ARN"]).as_environment(),
+                "DEAD_LETTER_QUEUE_URL": parking.url,
+            }
+        )
+        return cls(table, book, parking)
+
+    def confirm(self, order_id: str = "order-1", *, postal_code: str = "SW1Y") -> bool:
+        """Delivers the event of a confirmed order, again if it was before. False if it failed."""
+        event = confirmed(order_id, postal_code=postal_code)
+        message = self.confirmed.setdefault(
+            order_id, enveloped(event, correlation_id=f"correlation-of-{order_id}")
+        )
+        return failed(request_shipment.handler(batch(message), CONTEXT)) == []
+
+    def cancel(self, order_id: str = "order-1") -> bool:
+        """Delivers the event of a cancelled order. False if it failed."""
+        message = enveloped(cancelled(order_id))
+        return failed(recall_shipment.handler(batch(message), CONTEXT)) == []
+
+    def remind(self, order_id: str = "order-1") -> bool:
+        """Delivers what is scheduled for an order. False if it failed."""
+        message = self.schedule(order_id)["Target"]["Input"]
+        return failed(watch_deadline.handler(batch(message), CONTEXT)) == []
+
+    def report(
+        self,
+        kind: str,
+        order_id: str = "order-1",
+        *,
+        event_id: str | None = None,
+        **changed: Any,
+    ) -> Answer:
+        """The carrier reports on an order's parcel, properly unless some fields are `changed`."""
+        told = {
+            "event_id": event_id or f"{kind}-{len(self.calls)}",
+            "order_id": order_id,
+            "tracking_id": self.parcel(order_id).get("tracking_id", "unknown"),
+            "kind": kind,
+            "occurred_at": "2026-01-08T09:30:00Z",
+            **changed,
+        }
+        return self.call(json.dumps(told))
+
+    def call(self, body: str, *, secret: str = SECRET) -> Answer:
+        """The carrier calls back with a signed body."""
+        signature = sign(secret, body.encode(), at=datetime.now(UTC))
+        self.calls.append(
+            Call(route="POST /carrier/events", body=body, headers={HEADER: signature})
+        )
+        return self.calls[-1].send(take_carrier_event.handler)
+
+    def hand_over(self, order_id: str = "order-1") -> None:
+        """The customer gets the parcel; nobody tells the shop."""
+        SandboxCarrier(self.book.name).hand_over(order_id)
+
+    def schedule(self, order_id: str = "order-1") -> dict[str, Any]:
+        """What is scheduled for an order."""
+        return dict(
+            aws.scheduler().get_schedule(
+                GroupName=SETTINGS.schedule_group_name, Name=f"shipment-{order_id}"
+            )
+        )
+
+    def schedules(self) -> list[str]:
+        """The names of all schedules."""
+        found = aws.scheduler().list_schedules(GroupName=SETTINGS.schedule_group_name)
+        return [schedule["Name"] for schedule in found["Schedules"]]
+
+    def shipment(self, order_id: str = "order-1") -> Item:
+        """The shop's record of an order's parcel, or nothing."""
+        found = [item for item in self.table.items("shipment") if item["pk"].endswith(order_id)]
+        return found[0] if found else {}
+
+    def state(self, order_id: str = "order-1") -> Any:
+        """The state of an order's shipment."""
+        return self.shipment(order_id).get("state")
+
+    def parcel(self, order_id: str = "order-1") -> Item:
+        """The entry of an order's parcel in the carrier's book, or nothing."""
+        found = [item for item in self.book.items("parcel") if item["pk"] == order_id]
+        return found[0] if found else {}
+
+    def told(self, order_id: str = "order-1") -> list[str]:
+        """The names of the events that were published about an order, in their order."""
+        envelopes = [item for item in self.table.envelopes() if item.subject == order_id]
+        envelopes.sort(key=lambda envelope: envelope.time)
+        return [envelope.type.removesuffix(".v1") for envelope in envelopes]
+
+    def event(self, event_type: type[Event]) -> Event:
+        """The only event of its type."""
+        (envelope,) = self.table.envelopes(event_type)
+        return msgspec.json.decode(envelope.data, type=event_type)
