@@ -146,7 +146,9 @@ class Customers:
             for kind in ("viewed", "added_to_cart")
         ]
         body = {"activities": acts}
-        if self._send("POST", "/activity", order.customer_id, body=body).status == 202:
+        answer = self._send("POST", "/activity", order.customer_id, body=body)
+        if answer.status != 202: print("ACT", answer.status, answer.body[:300])
+        if answer.status == 202:
             self.journal.activity.update((str(act["kind"]), str(act["sku"])) for act in acts)
 
     def give_back(self, order: Order) -> None:

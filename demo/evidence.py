@@ -18,7 +18,7 @@ PROVIDER = "Payments/SandboxProvider"
 SHIPMENTS = "Shipping/Shipments/Table"
 CARRIER = "Shipping/SandboxCarrier"
 RETURNS = "Returns/Returns/Table"
-NOTIFICATIONS = "Notifications/Notifications/Table"
+NOTIFICATIONS = "Notifications/Customers/Table"
 SALES = "Analytics/Sales/Table"
 TABLES = (ORDERS, STOCK, PAYMENTS, PROVIDER, SHIPMENTS, CARRIER, RETURNS, NOTIFICATIONS)
 
@@ -148,9 +148,10 @@ class Evidence:
     """The state of each parcel in the carrier's own book."""
     sent: dict[Channel, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     """Messages that arrived outside, by address."""
-    sold_units: Counter[tuple[str, str]] = field(default_factory=Counter)
+    sold_units: Counter[str] = field(default_factory=Counter)
+    """Units that `GET /sales` says were sold, by SKU."""
     sold_for: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """What `GET /sales` says: units, and minor units, by SKU and currency."""
+    """Minor units that it says they were sold for, by SKU and currency."""
     counted_activity: Counter[tuple[str, str]] = field(default_factory=Counter)
     """What it says of views and carts, by kind and SKU."""
     reports: dict[str, dict[str, Any]] = field(default_factory=dict)

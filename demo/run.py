@@ -14,7 +14,7 @@ from demo.customers import Answer, Customers, Journal, shop_id_of
 from demo.display import Display
 from demo.evidence import Evidence, gather
 from demo.pace import Pace
-from demo.partner import Partner
+from demo.partner import PARTNER, Partner
 from demo.scenario import Visit, open_doors, wishes_of
 from demo.staff import Staff
 from demo.story import Stories
@@ -201,16 +201,19 @@ def _ask_outside(evidence: Evidence, shop: Rehearsal, partner: Partner) -> None:
         address for mail in shop.sent_email for address in mail.to_addresses
     )
     evidence.sent[Channel.SMS].update(sms.phone_number for sms in shop.sent_sms)
-    evidence.sent[Channel.WEBHOOK].update(partner.received.values())
+    evidence.sent[Channel.WEBHOOK].update(
+        f"https://{PARTNER}{path}" for path in partner.received.values()
+    )
 
 
 def _ask_for_sales(evidence: Evidence, staff: Staff, opened: datetime) -> None:
     """Reads the sales as the shop's staff sees them."""
     for row in staff.sales(opened, opened + timedelta(hours=23)):
-        sku, currency = row["sku"], row["currency"]
-        evidence.sold_units[sku, currency] += row["units"]
-        evidence.sold_for[sku, currency] += row["revenue_minor"]
-        evidence.counted_activity["viewed", sku] += row["viewed"]
+        sku = row["sku"]
+        evidence.sold_units[sku] += row["units"]
+        for currency, amount in row["revenue_minor"].items():
+            evidence.sold_for[sku, currency] += amount
+        evidence.counted_activity["viewed", sku] += row["views"]
         evidence.counted_activity["added_to_cart", sku] += row["added_to_cart"]
 
 

@@ -150,9 +150,15 @@ def open_doors(
             arrival = start + (number + random.random()) / per_second
             shop.scheduler.sleep(max(0.0, arrival - shop.clock.now()))
             name = f"customer of {visit.order.order_id}"
-            processes.append(shop.spawn(visit.behaviour, customers, visit.order, name=name))
+            processes.append(shop.spawn(_visit, customers, visit, name=name))
 
     return shop.spawn(let_in, name="door"), processes
+
+
+def _visit(customers: Customers, visit: Visit) -> None:
+    """Looks around first, as everybody does."""
+    customers.browse(visit.order)
+    visit.behaviour(customers, visit.order)
 
 
 def _seen(customers: Customers, order: Order, wanted: Set[str]) -> bool:

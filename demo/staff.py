@@ -22,10 +22,6 @@ class Staff:
     breaches: list[str] = field(default_factory=list)
     """What customers could do that only staff may."""
 
-    def __post_init__(self) -> None:
-        """Signs in."""
-        self._token: str | None = None
-
     def seen(self, record: Record) -> None:
         """Attends to a return that somebody wants."""
         if record.kind == "published":
@@ -51,20 +47,20 @@ class Staff:
             self.decided[order_id] = approved
 
     def sales(self, start: datetime, end: datetime) -> Iterator[Mapping[str, Any]]:
-        """What was sold and looked at in that time, per minute, item and currency."""
+        """What was sold and looked at in that time, per minute and item."""
         query = {"from": _instant(start), "to": _instant(end)}
         while True:
             answer = self.ask("GET", f"/sales?{urlencode(query)}").json()
-            yield from answer["rows"]
+            yield from answer["sales"]
             if not answer.get("next"):
                 return
             query["after"] = answer["next"]
 
     def ask(self, method: str, path: str, body: dict[str, object] | None = None) -> Any:
         """A request with the clerk's token."""
-        if self._token is None:
-            self._token = self.shop.token("clerk-1", **{"cognito:groups": ["staff"]})
-        headers = {"authorization": f"Bearer {self._token}"}
+        # Tokens are valid for an hour: who comes back after days has to sign in again.
+        token = self.shop.token("clerk-1", **{"cognito:groups": ["staff"]})
+        headers = {"authorization": f"Bearer {token}"}
         return self.shop.http.request(method, path, headers=headers, body=body)
 
 

@@ -33,7 +33,9 @@ class SalesQuery(
     start: Moment
     end: Moment
     sku: Sku | None = None
-    after: Annotated[str, Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\dZ,")] | None = None
+    after: Annotated[str, Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\dZ,", max_length=100)] | None = (
+        None
+    )
 
     def __post_init__(self) -> None:
         """Keeps the range within what one answer may cover."""

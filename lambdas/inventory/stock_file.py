@@ -93,6 +93,7 @@ def rows(content: BinaryIO) -> Iterator[GoodRow | WrongRow]:
     A SKU counts where it first stands in a good row. Raises Refused before the first row if the
     file as a whole is none.
     """
+    content.seek(0)
     _check(content)
     content.seek(0)
     first_lines: dict[str, int] = {}

@@ -34,13 +34,12 @@ def opened(file: StoredObject) -> Iterator[BinaryIO]:
         found = aws.s3().get_object(Bucket=file.bucket, Key=file.key, VersionId=file.version_id)
     except ClientError as error:
         if error.response["Error"]["Code"] in _GONE:
-            raise Unprocessable(f"{file.name} was deleted before it was read") from error
+            raise Unprocessable(f"it was deleted before it was read: {file.name}") from error
         raise
     with closing(found["Body"]) as body, TemporaryFile() as content:
         if found["ContentLength"] > MAX_BYTES:
             raise Refused(f"the file has more than {MAX_BYTES} bytes: split it")
         copyfileobj(body, content)
-        content.seek(0)
         yield content
 
 
@@ -51,7 +50,7 @@ def report_key(file: StoredObject) -> str:
     """
     key = f"{REPORTS}{file.key.removeprefix(INCOMING)}/{file.version_id}.json"
     if len(key.encode()) > _MAX_KEY_BYTES:
-        raise Unprocessable(f"the report would have the key {key}, which is too long")
+        raise Unprocessable(f"its name is too long for that of its report, {key}")
     return key
 
 

@@ -1,5 +1,6 @@
 """Rules of returns, without AWS."""
 
+import re
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated
@@ -10,6 +11,8 @@ from lambdas.returns.events import Words
 
 RETURN_DAYS = 30
 """How long after its delivery an order can be given back."""
+
+_ORDER_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
 
 Moment = Annotated[datetime, Meta(tz=True)]
 
@@ -34,6 +37,11 @@ class Decision(Struct, frozen=True, kw_only=True):
 NOT_REVIEWED = Decision(approved=False, note="not_reviewed")
 """The decision about a return that nobody looked at, in spite of an alarm. Money is not given back
 because of silence: the customer is told, and can complain; a refund could not be taken back."""
+
+
+def could_be_order(text: str) -> bool:
+    """Whether `text` could be the id of an order at all."""
+    return bool(_ORDER_ID.fullmatch(text))
 
 
 def in_time(delivered_at: datetime, now: datetime) -> bool:

@@ -9,7 +9,6 @@ from lambdas.eventing import telemetry
 from lambdas.eventing.http import Problem, Request, Response, endpoint
 from lambdas.returns import domain, return_store
 from lambdas.returns.events import ReturnRequested, Words
-from lambdas.returns.representation import order_id_of, unknown_order
 from lambdas.returns.return_store import Order
 
 
@@ -22,10 +21,10 @@ class RequestReturn(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 @endpoint
 def handler(request: Request) -> Response:
     """202 with the order's address, also when repeated; a Problem 400, 404, or 409."""
-    order_id = order_id_of(request)
-    order = return_store.order(order_id)
+    order_id = request.path["order_id"]
+    order = return_store.order(order_id) if domain.could_be_order(order_id) else Order()
     if order.customer_id != request.caller:
-        raise unknown_order(order_id)
+        raise Problem(HTTPStatus.NOT_FOUND, "unknown_order", f"you have no order {order_id!r}")
     wish = request.decode(RequestReturn)
     found = return_store.find(order_id)
     if found is None:

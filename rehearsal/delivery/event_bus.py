@@ -271,10 +271,7 @@ class EventBus:
         service = arn.split(":")[2]
         text = self._text(delivery)
         if service == "sqs":
-            queue = self._rehearsal.queues.by_arn(arn)
-            if not queue.admits(_SERVICE, delivery.rule.arn):
-                raise _not_permitted(f"the policy of {queue.path} does not admit the rule")
-            queue.send(text)
+            self._send(delivery, arn, text)
         elif service == "lambda":
             function = self._rehearsal.lambdas.functions[arn]
             if not self._rehearsal.lambdas.admits(function, _SERVICE, delivery.rule.arn):
@@ -299,6 +296,12 @@ class EventBus:
             self.route(bus.rules.values(), delivery.event)
         else:
             raise RehearsalError(f"rule {delivery.rule_path}: unknown target {arn}")
+
+    def _send(self, delivery: _Delivery, arn: str, text: str) -> None:
+        queue = self._rehearsal.queues.by_arn(arn)
+        if not queue.admits(_SERVICE, delivery.rule.arn):
+            raise _not_permitted(f"the policy of {queue.path} does not admit the rule")
+        queue.send(text)
 
     def _publish(self, delivery: _Delivery, arn: str, text: str) -> None:
         """Publish to a topic, by the topic's policy or as the target's role.
@@ -335,6 +338,7 @@ class EventBus:
             service=_SERVICE,
             action="kinesis:PutRecord",
             resource=arn,
+            source_arn=delivery.rule.arn,
         ):
             raise _not_permitted(f"the role {role} may not put records into {arn}")
         try:

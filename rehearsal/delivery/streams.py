@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from moto.dynamodb.models import dynamodb_backends
 from moto.kinesis.models import Shard as KinesisModel
 from moto.kinesis.models import kinesis_backends
 
-from rehearsal.delivery.shards import Stream, StreamMapping, StreamRecord
+from rehearsal.delivery.shards import Shard, Stream, StreamMapping, StreamRecord
 from rehearsal.invoke import iso_milliseconds
 from rehearsal.moto_patches.kinesis import first_sequence_number
 
@@ -29,8 +30,8 @@ class TableStream:
 
     def __init__(self, rehearsal: Rehearsal, arn: str) -> None:
         self.arn = arn
-        self.source_arn = arn.split("/stream/")[0]
-        self.shards = [TableShard(rehearsal, arn)]
+        self.source_arn = arn.partition("/stream/")[0]
+        self.shards: Sequence[Shard] = [TableShard(rehearsal, arn)]
         self._rehearsal = rehearsal
 
     def poll_delay(self) -> float:
@@ -91,7 +92,7 @@ class KinesisStream:
         model = rehearsal.streams.model_of(arn)
         self.arn = self.source_arn = arn
         self.retention_s = model.retention_period_hours * 3600.0
-        self.shards = [
+        self.shards: Sequence[Shard] = [
             KinesisShard(shard, arn, role_arn, rehearsal.region) for shard in model.shards.values()
         ]
         self._rehearsal = rehearsal

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections import deque
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -21,7 +22,7 @@ from moto.dynamodb.exceptions import (
 )
 from moto.dynamodb.models import DynamoDBBackend
 from moto.dynamodb.models.dynamo_type import DynamoType, Item, LimitedSizeDict
-from moto.dynamodb.models.table import StreamShard
+from moto.dynamodb.models.table import StreamShard, Table
 from moto.dynamodb.models.utilities import bytesize
 from moto.dynamodb.parsing.expressions import (  # type: ignore[attr-defined]
     UpdateExpressionParser,
@@ -41,6 +42,7 @@ def patch(patches: Patches) -> None:
     _patch_values(patches)
     _patch_expressions(patches)
     patches.set(StreamShard, "add", _record_changes(StreamShard.add))
+    patches.set(Table, "query", _query(Table.query))
     patches.set(DynamoDBBackend, "update_item", _update_item(DynamoDBBackend.update_item))
     patches.set(DynamoDBBackend, "transact_write_items", _transact_write_items)
     # moto looks up the methods of the class for each request.
@@ -176,6 +178,33 @@ def _record_changes(original: Any) -> Any:
 
 
 # -- writing ----------------------------------------------------------------------------------
+
+
+def _query(original: Any) -> Any:
+    """A query that looks at the items which have its key, instead of at the whole table."""
+
+    def query(table: Table, hash_key: DynamoType, *arguments: Any, **options: Any) -> Any:
+        conditions = options.get("hash_key_conditions") or [(table.hash_key_attr, hash_key)]
+        # In the place of the method, as long as the query runs.
+        vars(table)["all_items"] = lambda: list(_having(table, *conditions[0]))
+        try:
+            return original(table, hash_key, *arguments, **options)
+        finally:
+            del vars(table)["all_items"]
+
+    return query
+
+
+def _having(table: Table, attribute: str, key: DynamoType) -> Iterator[Item]:
+    if attribute == table.hash_key_attr and table.range_key_attr:
+        yield from table.items.get(key, {}).values()
+        return
+    stored: Any
+    for stored in table.items.values():
+        for item in stored.values() if table.range_key_attr else (stored,):
+            value = item.attrs.get(attribute)
+            if value is not None and value.value == key.value and value.type == key.type:
+                yield item
 
 
 def _update_item(original: Any) -> Any:

@@ -87,7 +87,7 @@ def _target(part: Properties) -> dict[str, Any]:
         target["InputTransformer"] = transformer.values
     if arn.split(":")[2] == "kinesis" and "RoleArn" not in target:
         # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-events-iam-roles.html
-        raise part.error("EventBridge puts records into a data stream by a role: RoleArn is missing")
+        raise part.error("a data stream as a target needs a role that may put records: RoleArn")
     kinesis = part.section("KinesisParameters")
     if kinesis.values:
         JsonPath(kinesis.require("PartitionKeyPath"))

@@ -129,7 +129,7 @@ class FileDrop(Construct):
         stack = Stack.of(self)
         bucket = stack.resolve(cast(s3.CfnBucket, self.bucket.node.default_child).logical_id)
         acknowledge(
-            function.node.scope.node.find_child(f"{function.node.id}Role"),
+            cast(iam.Role, function.role),
             {
                 f"{SOLUTIONS}IAM5[Resource::<{bucket}.Arn>/{under}*]": "The names of the files are "
                 "not known beforehand; the prefix is as narrow as the grant can be."

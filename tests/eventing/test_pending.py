@@ -1,10 +1,11 @@
 """Pending items: the oldest are found, across all shards, as long as they wait."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
-from lambdas.eventing import pending
+from lambdas.eventing import aws, pending
 from lambdas.eventing.settings import TableSettings
 from tests.support.cloud import Cloud, Table
 
@@ -51,7 +52,6 @@ def test_only_those_are_found_that_wait_since_before_a_time(things: Table) -> No
 
 
 def test_fractions_of_seconds_do_not_change_the_order_of_times(things: Table) -> None:
-    """Their text would, if whole seconds were written without a fraction."""
     wait(things, 0, 0.0001, 0.01, 1)
     assert found() == ["0", "0.0001", "0.01", "1"]
     assert found(before=0.01) == ["0", "0.0001"]
@@ -61,6 +61,23 @@ def test_what_does_not_wait_is_not_found(things: Table) -> None:
     wait(things, 1)
     things.put({"pk": "THING#2", "sk": "THING"})
     assert found() == ["1"]
+
+
+def test_what_the_index_still_shows_but_waits_no_longer_is_left_out(
+    things: Table, cloud: Cloud
+) -> None:
+    """A secondary index lags behind its table."""
+    wait(things, 1, 2)
+    query: Any = aws.dynamodb().query
+
+    def left_meanwhile(**request: Any) -> Any:
+        answer = query(**request)
+        if "THING#1" in str(answer["Items"]):
+            things.put({"pk": "THING#1", "sk": "THING"})
+        return answer
+
+    cloud.monkeypatch.setattr(aws.dynamodb(), "query", left_meanwhile)
+    assert found() == ["2"]
 
 
 def test_nothing_waits_in_an_empty_table(things: Table) -> None:

@@ -16,6 +16,7 @@ from lambdas.eventing.transaction import (
     Contention,
     Transaction,
     read,
+    read_all,
 )
 from tests.eventing.sample import CAUSE, SETTINGS, CoinCounted, coin, counting, delivery
 from tests.support.cloud import Cloud, Commits, Crash, Table, crash
@@ -339,3 +340,52 @@ def test_reads_are_strongly_consistent(ledger: Table, cloud: Cloud) -> None:
     cloud.monkeypatch.setattr(aws.dynamodb(), "get_item", get_item)
     assert read(SETTINGS, PURSE) is None
     assert requests[0]["ConsistentRead"] is True
+
+
+class TestReadAll:
+    KEYS = tuple((f"PURSE#{number}", "PURSE") for number in range(100))
+
+    @pytest.fixture
+    def purses(self, ledger: Table) -> None:
+        for number in range(0, 100, 2):
+            ledger.put({"pk": f"PURSE#{number}", "sk": "PURSE", "cents": number})
+
+    @pytest.fixture
+    def requests(self, purses: None, cloud: Cloud) -> list[Any]:
+        """Asked for more than three items at once, the table answers for three alone."""
+        seen: list[Any] = []
+        batch_get_item: Any = aws.dynamodb().batch_get_item
+
+        def busy(RequestItems: Any) -> Any:  # noqa: N803 - the name on the wire
+            (request,) = RequestItems.values()
+            seen.append(request)
+            first, rest = request["Keys"][:3], request["Keys"][3:]
+            answer = batch_get_item(RequestItems={SETTINGS.table_name: {**request, "Keys": first}})
+            left = {SETTINGS.table_name: {**request, "Keys": rest}} if rest else {}
+            return {**answer, "UnprocessedKeys": left}
+
+        cloud.monkeypatch.setattr(aws.dynamodb(), "batch_get_item", busy)
+        return seen
+
+    @pytest.mark.usefixtures("purses")
+    def test_it_finds_what_there_is_by_key(self) -> None:
+        found = read_all(SETTINGS, self.KEYS)
+        assert {key: item["cents"] for key, item in found.items()} == {
+            (f"PURSE#{number}", "PURSE"): number for number in range(0, 100, 2)
+        }
+
+    def test_what_the_table_leaves_out_is_asked_for_again_after_a_pause(
+        self, requests: list[Any], cloud: Cloud
+    ) -> None:
+        assert len(read_all(SETTINGS, self.KEYS[:10])) == 5
+        assert [len(request["Keys"]) for request in requests] == [10, 7, 4, 1]
+        assert len(cloud.pauses) == 3
+
+    @pytest.mark.usefixtures("requests")
+    def test_a_table_that_stays_throttled_is_left_to_the_next_try(self) -> None:
+        with pytest.raises(Contention, match="could not be read in 8 attempts"):
+            read_all(SETTINGS, self.KEYS)
+
+    def test_all_reads_are_strongly_consistent(self, requests: list[Any]) -> None:
+        read_all(SETTINGS, self.KEYS[:4])
+        assert [request["ConsistentRead"] for request in requests] == [True, True]

@@ -42,7 +42,7 @@ class TestEachEvent:
         assert all(fact in text for fact in facts(event).values())
 
     def test_an_sms_is_one_sms_however_long_the_facts(self, event: Told) -> None:
-        long = dict.fromkeys(facts(event), "ä" * 1000)
+        long = dict.fromkeys(facts(event), "ж" * 1000)
         text = message(about(event, order_id="x" * 1000, **long)).sms
         assert len(text) <= MAX_SMS
         assert set(text) <= messages._GSM

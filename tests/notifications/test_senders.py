@@ -138,6 +138,9 @@ class TestEachChannel:
         commits.before(1, lambda: notifications.send(channel, request))
         assert notifications.send(channel, request) == []
         assert len(notifications.records()) == 1
+        name = SENDERS[channel].name
+        inbox = [item["pk"] for item in notifications.table.items("inbox")]
+        assert inbox.count(f"INBOX#{name}#{request.id}") == 1
 
     def test_out_of_order_it_leaves_the_others_untouched(
         self, notifications: Notifications, channel: Channel

@@ -308,6 +308,29 @@ def test_without_bounds_records_are_tried_until_the_stream_forgets_them(
     assert 86_400 <= shop.meter.of("dead_letter")[0].time - 1767600000 <= 86_500
 
 
+def test_a_tumbling_window_carries_its_state(template: Cloud, rehearse: Rehearse) -> None:
+    """https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-windows.html"""
+    relay(
+        template,
+        """
+        import json
+        def handler(event, context):
+            print(json.dumps({name: event[name] for name in event if name != "Records"}))
+            return {"state": {"count": event["state"].get("count", 0) + len(event["Records"])}}
+        """,
+        TumblingWindowInSeconds=60,
+    )
+    shop = rehearse()
+    put(shop, *"abc")
+    shop.run_until_idle()
+    first, last = (json.loads(line) for line in shop.logs("Shop/Function").splitlines())
+    assert first["eventSourceARN"] == shop.resource("Shop/Table").attributes["StreamArn"]
+    assert first["shardId"].startswith("shardId-")
+    assert (first["state"], first["isFinalInvokeForWindow"]) == ({}, False)
+    assert (last["state"], last["isFinalInvokeForWindow"]) == ({"count": 3}, True)
+    assert last["window"] == {"start": "2026-01-05T08:00:00Z", "end": "2026-01-05T08:01:00Z"}
+
+
 def test_throttling_uses_up_no_retry(template: Cloud, rehearse: Rehearse) -> None:
     """https://docs.aws.amazon.com/lambda/latest/dg/services-dynamodb-errors.html"""
     relay(template, MaximumRetryAttempts=0)

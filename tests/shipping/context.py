@@ -2,15 +2,16 @@
 
 import json
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
+import time_machine
 
 from lambdas.eventing import aws
 from lambdas.eventing.attributes import Item
 from lambdas.eventing.callback import CallbackSettings
-from lambdas.eventing.event import CloudEvent, Event
+from lambdas.eventing.event import CloudEvent, E
 from lambdas.eventing.signature import HEADER, sign
 from lambdas.orders.events import OrderConfirmed
 from lambdas.shipping import (
@@ -25,7 +26,7 @@ from tests.support.cloud import Cloud, Queue, Table
 from tests.support.messages import CONTEXT, Answer, Call, batch, enveloped, failed
 from tests.support.orders import ADDRESS, cancelled, line, placed
 
-SECRET = "the carrier's key".replace(" ", "-")
+SECRET = "key-of-the-carrier"
 HOURS = 120
 SETTINGS = RequestSettings(
     table_name="shipping",
@@ -164,7 +165,12 @@ class Shipping:
         envelopes.sort(key=lambda envelope: envelope.time)
         return [envelope.type.removesuffix(".v1") for envelope in envelopes]
 
-    def event(self, event_type: type[Event]) -> Event:
+    def event(self, event_type: type[E]) -> E:
         """The only event of its type."""
         (envelope,) = self.table.envelopes(event_type)
         return msgspec.json.decode(envelope.data, type=event_type)
+
+
+def later(hours: float = HOURS + 1) -> time_machine.travel:
+    """A block in which some hours have gone by: by default, more than a delivery may take."""
+    return time_machine.travel(datetime.now(UTC) + timedelta(hours=hours))

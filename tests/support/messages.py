@@ -109,10 +109,13 @@ class Call:
     headers: Mapping[str, str] = field(default_factory=dict)
     path: Mapping[str, str] = field(default_factory=dict)
     caller: str = "customer-1"
+    groups: str = ""
+    """As the gateway writes them, such as `[staff]`."""
     encoded: bool = False
 
     def event(self) -> dict[str, Any]:
         """The event for the function."""
+        claims = {"sub": self.caller, **({"cognito:groups": self.groups} if self.groups else {})}
         event: dict[str, Any] = {
             "version": "2.0",
             "routeKey": self.route,
@@ -120,7 +123,7 @@ class Call:
             "headers": {"content-type": "application/json", **self.headers},
             "requestContext": {
                 "requestId": "request-1",
-                "authorizer": {"jwt": {"claims": {"sub": self.caller}, "scopes": None}},
+                "authorizer": {"jwt": {"claims": claims, "scopes": None}},
             },
             "isBase64Encoded": self.encoded,
         }

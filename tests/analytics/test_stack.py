@@ -1,0 +1,89 @@
+"""The analytics stack: every event reaches the stream, and what fails has a place to go."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from tests.support.assemblies import Assembly, Resource
+
+
+@pytest.fixture(params=["dev", "prod"])
+def shop(request: pytest.FixtureRequest, templates: Mapping[str, Assembly]) -> Assembly:
+    """The templates of a stage."""
+    return templates[request.param]
+
+
+def statements(shop: Assembly, type_: str, holder: Resource) -> list[dict[str, Any]]:
+    """What the policies of a role or a queue say."""
+    names = {"AWS::IAM::Policy": "Roles", "AWS::SQS::QueuePolicy": "Queues"}
+    return [
+        statement
+        for policy in shop.of_type(type_)
+        for reference in policy.properties[names[type_]]
+        if shop.referred(policy.stack, reference) == holder
+        for statement in policy.properties["PolicyDocument"]["Statement"]
+    ]
+
+
+def rule_target(shop: Assembly) -> tuple[Resource, dict[str, Any]]:
+    """The rule that feeds the stream, and its target."""
+    rule = shop.at("Analytics/Activity/Rule")
+    (target,) = rule.properties["Targets"]
+    return rule, target
+
+
+def test_all_events_of_the_shop_go_on_the_stream_by_their_own_id(shop: Assembly) -> None:
+    rule, target = rule_target(shop)
+    assert rule.properties["EventPattern"] == {"source": [{"prefix": "orderflow."}]}
+    assert shop.referred(rule.stack, target["Arn"]) == shop.at("Analytics/Activity")
+    assert target["KinesisParameters"] == {"PartitionKeyPath": "$.detail.id"}
+    assert not {"Input", "InputPath", "InputTransformer"} & set(target)
+
+
+def test_the_bus_may_put_on_the_stream_and_nothing_else(shop: Assembly) -> None:
+    rule, target = rule_target(shop)
+    role = shop.referred(rule.stack, target["RoleArn"])
+    (statement,) = statements(shop, "AWS::IAM::Policy", role)
+    assert statement["Action"] == "kinesis:PutRecord"
+    assert shop.referred(rule.stack, statement["Resource"]) == shop.at("Analytics/Activity")
+
+
+def test_the_dead_letter_queue_admits_the_rule_alone(shop: Assembly) -> None:
+    rule, target = rule_target(shop)
+    queue = shop.referred(rule.stack, target["DeadLetterConfig"]["Arn"])
+    found = statements(shop, "AWS::SQS::QueuePolicy", queue)
+    (admitted,) = [statement for statement in found if statement["Effect"] == "Allow"]
+    assert admitted["Principal"] == {"Service": "events.amazonaws.com"}
+    (arn,) = admitted["Condition"]["ArnEquals"].values()
+    assert shop.referred(rule.stack, arn) == rule
+
+
+def test_customers_requests_may_put_on_the_stream_and_nothing_else(shop: Assembly) -> None:
+    found = statements(shop, "AWS::IAM::Policy", shop.at("Analytics/RecordActivityRole"))
+    (statement,) = [entry for entry in found if "kinesis" in str(entry["Action"])]
+    assert statement["Action"] == "kinesis:PutRecords"
+
+
+def test_the_stream_is_read_in_windows_within_bounds(shop: Assembly) -> None:
+    stream = shop.at("Analytics/Activity")
+    (mapping,) = [
+        mapping.properties
+        for mapping in shop.of_type("AWS::Lambda::EventSourceMapping")
+        if shop.referred(mapping.stack, mapping.properties["EventSourceArn"]) == stream
+    ]
+    assert mapping["TumblingWindowInSeconds"] == 60
+    assert mapping["MaximumBatchingWindowInSeconds"] < mapping["TumblingWindowInSeconds"]
+    assert mapping["StartingPosition"] == "TRIM_HORIZON"
+    assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert mapping["BisectBatchOnFunctionError"] is True
+    # Batches of a shard come one after the other, each with the state that the last one left.
+    assert mapping["ParallelizationFactor"] == 1
+    # What is given up can still be read, and put again.
+    age_h = mapping["MaximumRecordAgeInSeconds"] / 3_600
+    assert stream.properties["RetentionPeriodHours"] - age_h >= 5 * 24
+
+
+def test_the_stream_is_encrypted(shop: Assembly) -> None:
+    encryption = shop.at("Analytics/Activity").properties["StreamEncryption"]
+    assert encryption["EncryptionType"] == "KMS"

@@ -1,0 +1,181 @@
+"""Call-backs: the signature is checked before anything is done."""
+
+import json
+from base64 import b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
+from typing import Any
+
+import pytest
+
+from lambdas.eventing import aws
+from lambdas.eventing.callback import Callback, CallbackSettings, callback
+from lambdas.eventing.http import Problem, Request, Response
+from lambdas.eventing.signature import HEADER, sign
+from tests.support.cloud import Cloud
+from tests.support.messages import CONTEXT, Answer, Call
+
+BODY = '{"coin": "¢"}'
+
+
+@dataclass
+class Partner:
+    """Calls a handler, and sees which of the requests it got."""
+
+    taken: list[Request] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.handler = callback(self._take)
+
+    def _take(self, request: Request) -> Response:
+        """Takes a request."""
+        self.taken.append(request)
+        return Response(status=HTTPStatus.OK, body={})
+
+    def call(
+        self,
+        headers: Mapping[str, str],
+        body: str | None = BODY,
+        *,
+        encoded: bool = False,
+    ) -> Answer:
+        call = Call(route="POST /coins", body=body, headers=headers, encoded=encoded)
+        return call.send(self.handler)
+
+
+@pytest.fixture
+def arn(cloud: Cloud) -> str:
+    created = aws.secrets().create_secret(Name="partner", SecretString="key")["ARN"]
+    cloud.configure(CallbackSettings(callback_secret_arn=created).as_environment())
+    return created
+
+
+@pytest.fixture
+def partner(arn: str) -> Partner:
+    return Partner()
+
+
+def signed(body: str = BODY, secret: str = "key", *, off: float = 0) -> dict[str, str]:
+    at = datetime.now(UTC) + timedelta(seconds=off)
+    return {HEADER: sign(secret, body.encode(), at=at)}
+
+
+def test_a_signed_request_is_taken(partner: Partner) -> None:
+    assert partner.call(signed()).status == 200
+    (request,) = partner.taken
+    assert request.caller == "partner"
+    assert request.groups == frozenset()
+    assert request.correlation_id == "request-1"
+    assert request.decode(dict[str, str]) == {"coin": "¢"}
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {HEADER: ""},
+        {HEADER: "t=1,v1=0"},
+        {"authorization": "Bearer a.b.c"},
+        signed(secret="another key"),
+        signed(BODY + " "),
+        signed(off=-400),
+        signed(off=400),
+    ],
+    ids=["none", "empty", "malformed", "token", "other key", "other body", "old", "future"],
+)
+def test_any_other_request_is_refused_before_the_handler_sees_it(
+    partner: Partner, headers: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    answer = partner.call(headers)
+    assert answer.status == 401
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json["code"] == "forged"
+    assert partner.taken == []
+    assert '"ForgedCallbacks":[1.0]' in capsys.readouterr().out
+
+
+def test_a_refusal_tells_nothing_of_the_secret(partner: Partner) -> None:
+    answer = partner.call(signed(secret="another key"))
+    right = signed()[HEADER].partition("v1=")[2]
+    assert right not in json.dumps(answer.json)
+
+
+def test_groups_in_a_token_do_not_make_a_partner_of_anybody(partner: Partner) -> None:
+    event = Call(route="POST /coins", body=BODY).event()
+    event["requestContext"]["authorizer"]["jwt"]["claims"]["cognito:groups"] = "[staff partner]"
+    assert partner.handler(event, CONTEXT)["statusCode"] == 401
+
+
+def test_the_gateway_hands_over_no_authorizer(partner: Partner) -> None:
+    event = Call(route="POST /coins", body=BODY, headers=signed()).event()
+    del event["requestContext"]["authorizer"]
+    assert partner.handler(event, CONTEXT)["statusCode"] == 200
+
+
+def test_a_body_in_base64_is_that_which_was_signed(partner: Partner) -> None:
+    encoded = b64encode(BODY.encode()).decode()
+    assert partner.call(signed(), encoded, encoded=True).status == 200
+    assert partner.call(signed(encoded), encoded, encoded=True).status == 401
+    (request,) = partner.taken
+    assert request.body == BODY.encode()
+
+
+def test_bytes_that_are_no_text_can_be_signed(partner: Partner) -> None:
+    body = bytes(range(256))
+    headers = {HEADER: sign("key", body, at=datetime.now(UTC))}
+    assert partner.call(headers, b64encode(body).decode(), encoded=True).status == 200
+
+
+@pytest.mark.parametrize("body", [None, ""])
+def test_no_body_is_signed_as_an_empty_one(partner: Partner, body: str | None) -> None:
+    assert partner.call(signed(""), body).status == 200
+    assert partner.call(signed(), body).status == 401
+
+
+def test_a_request_is_the_same_again_while_its_signature_is_young(partner: Partner) -> None:
+    headers = signed()
+    assert [partner.call(headers).status for _ in range(2)] == [200, 200]
+    assert len(partner.taken) == 2  # whoever must not do a thing twice remembers its id
+
+
+def test_while_keys_are_changed_both_are_believed(partner: Partner, arn: str) -> None:
+    aws.secrets().put_secret_value(SecretId=arn, SecretString="new key")
+    statuses = [partner.call(signed(secret=secret)).status for secret in ("new", "key", "new key")]
+    assert statuses == [200, 200, 401]
+
+
+@pytest.mark.parametrize("value", [" ", "\n"])
+def test_a_secret_without_a_key_admits_nobody(partner: Partner, arn: str, value: str) -> None:
+    aws.secrets().put_secret_value(SecretId=arn, SecretString=value)
+    for secret in ("", value, "key"):
+        assert partner.call(signed(secret=secret)).status == 401
+
+
+def test_without_its_secret_nothing_is_taken(partner: Partner, cloud: Cloud) -> None:
+    cloud.configure(CallbackSettings(callback_secret_arn="gone").as_environment())
+    with pytest.raises(Exception, match="ResourceNotFoundException"):
+        partner.call(signed())
+    assert partner.taken == []
+
+
+def test_a_problem_may_say_when_to_come_again(arn: str) -> None:
+    def refuse(_: Request) -> Response:
+        raise Problem(HTTPStatus.CONFLICT, "later", "not now", headers={"retry-after": "60"})
+
+    answer = Call(route="POST /coins", body=BODY, headers=signed()).send(callback(refuse))
+    assert answer.status == 409
+    assert answer.headers["retry-after"] == "60"
+    assert "headers" not in answer.json
+
+
+def test_a_handler_keeps_its_name_and_words() -> None:
+    def take(request: Request) -> Response:
+        """Takes it."""
+        raise NotImplementedError
+
+    made: Any = callback(take)
+    assert isinstance(made, Callback)
+    assert made.__doc__ == "Takes it."
+    assert made.__module__ == __name__

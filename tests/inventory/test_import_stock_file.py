@@ -1,0 +1,423 @@
+"""Importing stock files: each version of a file is taken once, whatever happens on the way."""
+
+import io
+import json
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import msgspec
+import pytest
+
+from lambdas.eventing import aws
+from lambdas.eventing.transaction import MAX_OPERATIONS
+from lambdas.inventory import stock_store
+from lambdas.inventory.events import ItemPriced, StockReplenished
+from tests.inventory.context import Inventory
+from tests.inventory.suppliers import KEY, Suppliers, csv, rows
+from tests.support.cloud import Cloud, Commits, Crash, crash
+from tests.support.objects import TEST_EVENT, Bucket, notification, record
+
+
+@pytest.fixture
+def suppliers(inventory: Inventory) -> Suppliers:
+    """Suppliers, and the bucket that is theirs."""
+    return Suppliers(inventory, Bucket.versioned("supplier-files"))
+
+
+@pytest.fixture
+def parts_of_two(cloud: Cloud) -> None:
+    """Makes short files take several transactions, as long ones do."""
+    cloud.monkeypatch.setattr(stock_store, "ROWS", 2)
+
+
+def parked(inventory: Inventory) -> str:
+    """The reason for which the only parked message waits."""
+    (message,) = inventory.parking.messages()
+    return str(message["MessageAttributes"]["Reason"]["StringValue"])
+
+
+class TestTaking:
+    def test_good_rows_are_for_sale_at_once(
+        self, suppliers: Suppliers, inventory: Inventory
+    ) -> None:
+        told = suppliers.send(rows([("MUG", 10), ("PEN", 5)]))
+        assert inventory.available() == {"MUG": 10, "PEN": 5}
+        assert inventory.balanced()
+        assert told["result"] == "accepted"
+        assert told["rows_taken"] == 2
+        assert inventory.parking.messages() == []
+
+    def test_what_came_in_and_what_it_costs_is_published(
+        self, suppliers: Suppliers, inventory: Inventory
+    ) -> None:
+        body = suppliers.drop(csv("MUG,10,1250,EUR", "PEN,0,200,USD"))
+        assert suppliers.deliver(body) == []
+        (replenished,) = inventory.table.envelopes(StockReplenished)
+        assert msgspec.json.decode(replenished.data, type=StockReplenished).quantity == 10
+        version = json.loads(body)["Records"][0]["s3"]["object"]["versionId"]
+        assert replenished.correlationid == f"supplier-files/{KEY}@{version}"
+        prices = {
+            event.sku: (event.unit_price_minor, event.currency, event.revision)
+            for event in (
+                msgspec.json.decode(envelope.data, type=ItemPriced)
+                for envelope in inventory.table.envelopes(ItemPriced)
+            )
+        }
+        assert prices == {"MUG": (1250, "EUR", 1), "PEN": (200, "USD", 1)}
+
+    def test_a_later_file_adds_units_and_changes_prices(
+        self, suppliers: Suppliers, inventory: Inventory
+    ) -> None:
+        suppliers.send(rows([("MUG", 10), ("PEN", 5)]), key="incoming/monday.csv")
+        suppliers.send(rows([("MUG", 1)], price=1300), key="incoming/tuesday.csv")
+        assert inventory.available() == {"MUG": 11, "PEN": 5}
+        assert len(inventory.table.envelopes(ItemPriced)) == 3
+
+    def test_a_new_price_has_the_next_revision_and_the_same_price_is_no_news(
+        self, suppliers: Suppliers, inventory: Inventory
+    ) -> None:
+        for price in (1250, 1250, 1300, 1250):
+            suppliers.send(rows([("MUG", 1)], price=price))
+        events = [
+            msgspec.json.decode(envelope.data, type=ItemPriced)
+            for envelope in inventory.table.envelopes(ItemPriced)
+        ]
+        prices = {event.revision: event.unit_price_minor for event in events}
+        assert prices == {1: 1250, 2: 1300, 3: 1250}
+        assert len(events) == 3
+
+    def test_wrong_rows_are_told_and_the_others_taken(
+        self, suppliers: Suppliers, inventory: Inventory
+    ) -> None:
+        told = suppliers.send(csv("MUG,10,1250,EUR", "PEN,-1,100,EUR", "CUP,2,100,EUR"))
+        assert inventory.available() == {"MUG": 10, "CUP": 2}
+        assert told["result"] == "accepted in part"
+        assert [wrong["line"] for wrong in told["wrong"]] == [3]
+
+    def test_what_is_no_stock_file_changes_nothing_and_is_answered(
+        self, suppliers: Suppliers, inventory: Inventory
+    ) -> None:
+        told = suppliers.send(b"\x89PNG\r\n\x1a\n")
+        assert told["result"] == "refused"
+        assert "not UTF-8" in told["refused"]
+        assert inventory.table.items() == []
+        assert inventory.parking.messages() == []
+
+    def test_a_file_that_is_too_large_is_refused_unread(
+        self, suppliers: Suppliers, inventory: Inventory, cloud: Cloud
+    ) -> None:
+        content = rows([("MUG", 10)])
+        limit = "lambdas.inventory.supplier_files.MAX_BYTES"
+        cloud.monkeypatch.setattr(limit, len(content) - 1)
+        told = suppliers.send(content)
+        assert told["refused"] == f"the file has more than {len(content) - 1} bytes: split it"
+        assert inventory.table.items() == []
+        cloud.monkeypatch.setattr(limit, len(content))
+        assert suppliers.send(content)["result"] == "accepted"
+
+    def test_rows_are_taken_in_as_few_transactions_as_they_need(
+        self, suppliers: Suppliers, inventory: Inventory, commits: Commits
+    ) -> None:
+        """33 each: a file of 100,000 rows takes 3,031."""
+        stock = {f"SKU-{number:03}": number + 1 for number in range(100)}
+        suppliers.send(rows(stock.items()))
+        assert inventory.available() == stock
+        assert commits.sizes == [100, 100, 100, 4]
+        assert max(commits.sizes) <= MAX_OPERATIONS
+
+    def test_reserved_units_stay_reserved(self, suppliers: Suppliers, inventory: Inventory) -> None:
+        suppliers.send(rows([("MUG", 10)]))
+        inventory.order(MUG=4)
+        inventory.reserve()
+        suppliers.send(rows([("MUG", 5)]))
+        assert inventory.stock() == (15, 11, 4)
+
+
+class TestReports:
+    def test_a_report_lies_where_no_notification_comes_from(self, suppliers: Suppliers) -> None:
+        body = suppliers.drop(rows([("MUG", 10)]), key="incoming/acme/monday.csv")
+        suppliers.deliver(body)
+        version = json.loads(body)["Records"][0]["s3"]["object"]["versionId"]
+        (key,) = suppliers.bucket.keys("reports/")
+        assert key == f"reports/acme/monday.csv/{version}.json"
+
+    def test_a_repeated_report_is_the_same_in_the_same_place(self, suppliers: Suppliers) -> None:
+        body = suppliers.drop(csv("MUG,10,1250,EUR", "PEN,-1,100,EUR"))
+        suppliers.deliver(body)
+        told = suppliers.report(body)
+        suppliers.deliver(body)
+        assert len(suppliers.bucket.keys("reports/")) == 1
+        assert suppliers.report(body) == told
+
+    def test_each_version_has_its_own(self, suppliers: Suppliers) -> None:
+        bodies = [suppliers.drop(rows([("MUG", units)])) for units in (1, 2)]
+        suppliers.deliver(*bodies)
+        versions = [suppliers.report(body)["version"] for body in bodies]
+        assert len(set(versions)) == 2
+
+    def test_a_name_that_leaves_no_room_for_a_report_is_parked(
+        self, suppliers: Suppliers, inventory: Inventory
+    ) -> None:
+        body = suppliers.drop(rows([("MUG", 1)]), key=f"incoming/{1010 * 'x'}.csv")
+        assert suppliers.deliver(body) == []
+        assert "name is too long" in parked(inventory)
+        assert inventory.table.items() == []
+
+    def test_a_report_that_cannot_be_written_is_tried_again(
+        self, suppliers: Suppliers, inventory: Inventory
+    ) -> None:
+        body = suppliers.drop(rows([("MUG", 10)]))
+
+        def refuse(**_: Any) -> None:
+            raise ConnectionError("no way to S3")
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(aws.s3(), "put_object", refuse)
+            assert suppliers.deliver(body) == ["m1"]
+        assert suppliers.deliver(body) == []
+        assert inventory.stock() == (10, 10, 0)
+        assert suppliers.report(body)["rows_taken"] == 1
+
+
+class TestOnce:
+    def test_a_notification_delivered_twice_counts_once(
+        self, suppliers: Suppliers, inventory: Inventory
+    ) -> None:
+        body = suppliers.drop(rows([("MUG", 10)]))
+        assert suppliers.deliver(body, body) == []
+        published = inventory.table.published()
+        assert suppliers.deliver(body) == []
+        assert inventory.stock() == (10, 10, 0)
+        assert inventory.table.published() == published
+
+    def test_a_new_version_of_a_file_is_a_new_delivery(
+        self, suppliers: Suppliers, inventory: Inventory
+    ) -> None:
+        for _ in range(2):
+            suppliers.send(rows([("MUG", 10)]))
+        assert inventory.stock() == (20, 20, 0)
+
+    def test_of_two_versions_each_notification_takes_its_own(
+        self, suppliers: Suppliers, inventory: Inventory
+    ) -> None:
+        first = suppliers.drop(rows([("MUG", 1)]))
+        second = suppliers.drop(rows([("PEN", 2)]))
+        assert suppliers.deliver(second) == []
+        assert inventory.available() == {"PEN": 2}
+        assert suppliers.deliver(first) == []
+        assert inventory.available() == {"PEN": 2, "MUG": 1}
+
+    def test_the_same_content_under_two_names_is_two_deliveries(
+        self, suppliers: Suppliers, inventory: Inventory
+    ) -> None:
+        for name in ("a", "b"):
+            suppliers.send(rows([("MUG", 10)]), key=f"incoming/{name}.csv")
+        assert inventory.stock() == (20, 20, 0)
+
+    def test_progress_is_remembered_as_long_as_events_are(
+        self, suppliers: Suppliers, inventory: Inventory
+    ) -> None:
+        suppliers.send(rows([("MUG", 10)]))
+        inventory.receive(PEN=1)
+        inbox = inventory.table.one("inbox")["expires_at"]
+        assert abs(inventory.table.one("file")["expires_at"] - inbox) < 60
+
+
+@pytest.mark.usefixtures("parts_of_two")
+class TestSeveralTransactions:
+    """Seven good rows in four transactions, and two wrong ones between them."""
+
+    CONTENT = csv(
+        *(f"{sku},2,1250,EUR" for sku in "ABC"),
+        "wrong",
+        *(f"{sku},2,1250,EUR" for sku in "DEF"),
+        "wrong too",
+        "G,2,1250,EUR",
+    )
+    STOCK = dict.fromkeys("ABCDEFG", 2)
+
+    def assert_taken_once(self, suppliers: Suppliers, body: str) -> None:
+        inventory = suppliers.inventory
+        assert inventory.available() == self.STOCK
+        assert inventory.balanced()
+        assert len(inventory.table.envelopes(StockReplenished)) == len(self.STOCK)
+        assert len(inventory.table.envelopes(ItemPriced)) == len(self.STOCK)
+        told = suppliers.report(body)
+        assert (told["rows_taken"], told["rows_wrong"]) == (7, 2)
+        assert [wrong["line"] for wrong in told["wrong"]] == [5, 9]
+
+    @pytest.mark.parametrize("number", [1, 2, 3, 4])
+    @pytest.mark.parametrize("when", [Commits.before, Commits.after])
+    def test_a_crash_is_resumed_and_the_report_is_complete(
+        self,
+        suppliers: Suppliers,
+        commits: Commits,
+        number: int,
+        when: Callable[[Commits, int, Callable[[], None]], None],
+    ) -> None:
+        body = suppliers.drop(self.CONTENT)
+        when(commits, number, crash)
+        with pytest.raises(Crash):
+            suppliers.deliver(body)
+        assert suppliers.bucket.keys("reports/") == []
+        assert suppliers.deliver(body) == []
+        self.assert_taken_once(suppliers, body)
+
+    def test_a_crash_of_each_run_ends_well_all_the_same(
+        self, suppliers: Suppliers, commits: Commits
+    ) -> None:
+        body = suppliers.drop(self.CONTENT)
+        for _ in range(4):
+            commits.after(1, crash)
+            with pytest.raises(Crash):
+                suppliers.deliver(body)
+        assert suppliers.deliver(body) == []
+        self.assert_taken_once(suppliers, body)
+
+    @pytest.mark.parametrize("number", [1, 2, 3, 4])
+    def test_two_runs_at_the_same_time_take_each_row_once(
+        self, suppliers: Suppliers, commits: Commits, number: int
+    ) -> None:
+        body = suppliers.drop(self.CONTENT)
+        commits.before(number, partial(suppliers.deliver, body))
+        assert suppliers.deliver(body) == ["m1"]
+        self.assert_taken_once(suppliers, body)
+        assert suppliers.deliver(body) == []
+        self.assert_taken_once(suppliers, body)
+
+    @pytest.mark.parametrize("count", [1, 2, 3])
+    @pytest.mark.parametrize("number", [1, 2, 3, 4])
+    def test_two_runs_that_meet_and_part_again_take_each_row_once(
+        self, suppliers: Suppliers, commits: Commits, number: int, count: int
+    ) -> None:
+        body = suppliers.drop(self.CONTENT)
+        commits.before(number, commits.part_of(partial(suppliers.deliver, body), count))
+        assert suppliers.deliver(body) == ["m1"]
+        assert suppliers.deliver(body) == []
+        self.assert_taken_once(suppliers, body)
+
+    def test_a_run_that_is_out_of_time_stops_and_the_next_goes_on(
+        self, suppliers: Suppliers, inventory: Inventory
+    ) -> None:
+        body = suppliers.drop(self.CONTENT)
+        assert suppliers.deliver(body, seconds=[900, 61, 59]) == ["m1"]
+        assert inventory.available() == dict.fromkeys("ABCD", 2)
+        assert suppliers.bucket.keys("reports/") == []
+        assert suppliers.deliver(body) == []
+        self.assert_taken_once(suppliers, body)
+
+    def test_a_run_without_time_takes_nothing(
+        self, suppliers: Suppliers, inventory: Inventory
+    ) -> None:
+        body = suppliers.drop(self.CONTENT)
+        assert suppliers.deliver(body, seconds=[59]) == ["m1"]
+        assert inventory.table.items() == []
+
+    @pytest.mark.parametrize("number", [1, 2, 3, 4])
+    def test_a_price_that_changes_in_between_gets_a_revision_of_its_own(
+        self, suppliers: Suppliers, inventory: Inventory, commits: Commits, number: int
+    ) -> None:
+        """The other file is for items of each part, of which some are known by then."""
+        other = suppliers.drop(
+            rows([("A", 1), ("C", 1), ("E", 1), ("G", 1)], price=99), "incoming/b"
+        )
+        body = suppliers.drop(self.CONTENT)
+        commits.before(number, partial(suppliers.deliver, other))
+        assert suppliers.deliver(body) == []
+        assert inventory.available() == {**self.STOCK, **dict.fromkeys("ACEG", 3)}
+        revisions = [
+            (event.sku, event.revision)
+            for event in (
+                msgspec.json.decode(envelope.data, type=ItemPriced)
+                for envelope in inventory.table.envelopes(ItemPriced)
+            )
+        ]
+        assert sorted(revisions) == sorted(
+            [(sku, 1) for sku in "ABCDEFG"] + [(sku, 2) for sku in "ACEG"]
+        )
+
+    def test_prices_that_keep_changing_are_left_to_the_next_run(
+        self, suppliers: Suppliers, inventory: Inventory, commits: Commits
+    ) -> None:
+        body = suppliers.drop(self.CONTENT)
+        for number in range(1, 6):
+            other = partial(inventory.receive, f"other-{number}", price=number, A=1)
+            commits.before(number, other)
+        assert suppliers.deliver(body) == ["m1"]
+        assert inventory.available() == {"A": 5}
+        assert suppliers.deliver(body) == []
+        assert inventory.available() == {**self.STOCK, "A": 7}
+
+
+class TestMessages:
+    def test_the_test_event_is_acknowledged(
+        self, suppliers: Suppliers, inventory: Inventory
+    ) -> None:
+        assert suppliers.deliver(TEST_EVENT) == []
+        assert inventory.parking.messages() == []
+
+    @pytest.mark.parametrize("name", ["new stock.csv", "a+b.csv", "Größe 100%.csv", "x\ny.csv"])
+    def test_a_file_of_any_name_is_taken_and_answered(
+        self, suppliers: Suppliers, inventory: Inventory, name: str
+    ) -> None:
+        told = suppliers.send(rows([("MUG", 10)]), key=f"incoming/{name}")
+        assert inventory.stock() == (10, 10, 0)
+        assert told["file"] == f"incoming/{name}"
+
+    def test_a_version_that_was_deleted_for_good_is_parked(
+        self, suppliers: Suppliers, inventory: Inventory
+    ) -> None:
+        body = suppliers.drop(rows([("MUG", 10)]))
+        version = json.loads(body)["Records"][0]["s3"]["object"]["versionId"]
+        suppliers.bucket.delete(KEY, version)
+        assert suppliers.deliver(body) == []
+        assert f"deleted before it was read: supplier-files/{KEY}@{version}" in parked(inventory)
+        assert inventory.table.items() == []
+
+    def test_a_file_that_never_was_is_parked(
+        self, suppliers: Suppliers, inventory: Inventory
+    ) -> None:
+        assert suppliers.deliver(notification(record("supplier-files", KEY, "v1"))) == []
+        assert "deleted before it was read" in parked(inventory)
+
+    def test_a_version_that_was_deleted_or_replaced_since_is_taken(
+        self, suppliers: Suppliers, inventory: Inventory
+    ) -> None:
+        """Deleting a file keeps its versions."""
+        body = suppliers.drop(rows([("MUG", 10)]))
+        suppliers.bucket.delete(KEY)
+        assert suppliers.deliver(body) == []
+        assert inventory.stock() == (10, 10, 0)
+
+    def test_a_bucket_that_cannot_be_reached_is_tried_again(
+        self, suppliers: Suppliers, inventory: Inventory
+    ) -> None:
+        assert suppliers.deliver(notification(record("another-bucket", KEY, "v1"))) == ["m1"]
+        assert inventory.parking.messages() == []
+
+    def test_a_file_that_breaks_off_in_transit_takes_nothing(
+        self, suppliers: Suppliers, inventory: Inventory
+    ) -> None:
+        """All of it is fetched before a row is believed."""
+        body = suppliers.drop(rows([("MUG", 10), ("PEN", 5)]))
+        get = aws.s3().get_object
+
+        def broken(**request: Any) -> Any:
+            answer = get(**request)
+            content = answer["Body"].read()
+
+            class Body(io.BytesIO):
+                def read(self, size: int | None = -1) -> bytes:
+                    if self.tell():
+                        raise ConnectionError("reset by peer")
+                    return super().read(20)
+
+            return {**answer, "Body": Body(content)}
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(aws.s3(), "get_object", broken)
+            assert suppliers.deliver(body) == ["m1"]
+        assert inventory.table.items() == []
+        assert suppliers.deliver(body) == []
+        assert inventory.available() == {"MUG": 10, "PEN": 5}

@@ -1,0 +1,12 @@
+"""The returns context on an empty table."""
+
+import pytest
+
+from tests.returns.context import Returns
+from tests.support.cloud import Cloud
+
+
+@pytest.fixture
+def returns(cloud: Cloud) -> Returns:
+    """The context, with nothing in its table."""
+    return Returns.in_cloud(cloud)

@@ -1,0 +1,188 @@
+"""The returns context as its callers see it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from lambdas.eventing.event import CloudEvent, Event
+from lambdas.eventing.settings import TableSettings
+from lambdas.orders.events import OrderConfirmed
+from lambdas.returns import (
+    await_decision,
+    complete_return,
+    decide_return,
+    escalate_return,
+    keep_order,
+    list_returns,
+    refuse_return,
+    request_return,
+    resume_return,
+    review_return,
+    start_return,
+)
+from lambdas.returns.events import ReturnDecided, ReturnEvent, ReturnRequested
+from lambdas.returns.settings import WorkflowSettings
+from lambdas.shipping.events import OrderDelivered
+from tests.support.cloud import Cloud, Queue, Table
+from tests.support.messages import CONTEXT, Answer, Call, batch, enveloped, failed, task_input
+from tests.support.orders import ADDRESS, line
+from tests.support.workflow import StepFunctions
+
+SETTINGS = TableSettings(table_name="returns", inbox_days=22)
+MACHINE = "arn:aws:states:eu-central-1:123456789012:stateMachine:returns"
+ORDER = "order-1"
+
+
+@dataclass(frozen=True)
+class Returns:
+    """Calls the context's functions as API Gateway, Lambda and the workflow do."""
+
+    table: Table
+    parking: Queue
+    service: StepFunctions
+
+    @classmethod
+    def in_cloud(cls, cloud: Cloud) -> "Returns":
+        """The context with nothing in its table, and no execution of its workflow."""
+        table = cloud.table(SETTINGS.table_name, pending_index=True)
+        parking = cloud.queue("parking")
+        cloud.configure(
+            {
+                **SETTINGS.as_environment(),
+                **WorkflowSettings(state_machine_arn=MACHINE).as_environment(),
+                "DEAD_LETTER_QUEUE_URL": parking.url,
+            }
+        )
+        return cls(table, parking, StepFunctions(cloud.monkeypatch))
+
+    def hear(self, *told: Event | CloudEvent) -> None:
+        """Delivers events of orders and shipping, one by one."""
+        for each in told:
+            envelope = each if isinstance(each, CloudEvent) else enveloped(each)
+            assert failed(keep_order.handler(batch(envelope), CONTEXT)) == []
+
+    def delivered(
+        self, order_id: str = ORDER, *, customer: str = "customer-1", at: datetime | None = None
+    ) -> str:
+        """Has an order be delivered, now or at another time, and says which."""
+        delivery = enveloped(OrderDelivered(order_id=order_id))
+        if at:
+            delivery = msgspec.structs.replace(delivery, time=at)
+        self.hear(confirmed(order_id, customer), delivery)
+        return order_id
+
+    def request(
+        self,
+        order_id: str = ORDER,
+        *,
+        reason: Any = "too small",
+        caller: str = "customer-1",
+        body: Any = None,
+    ) -> Answer:
+        """Asks for a return."""
+        return Call(
+            route="POST /orders/{order_id}/returns",
+            path={"order_id": order_id},
+            body={"reason": reason} if body is None else body,
+            caller=caller,
+        ).send(request_return.handler)
+
+    def requested(self, order_id: str = ORDER) -> str:
+        """Has a customer ask for the return of a delivered order, and says of which."""
+        self.delivered(order_id)
+        assert self.request(order_id).status == 202
+        return order_id
+
+    def event(self, order_id: str = ORDER) -> CloudEvent:
+        """The event that a return begins with: the same whenever it is delivered."""
+        (event,) = [e for e in self.table.envelopes(ReturnRequested) if e.subject == order_id]
+        return event
+
+    def start(self, order_id: str = ORDER) -> list[str]:
+        """Delivers that event; the messages that come again."""
+        return failed(start_return.handler(batch(self.event(order_id)), CONTEXT))
+
+    def ask(self, order_id: str = ORDER) -> str:
+        """Has the workflow wait for a decision; the token that it waits with."""
+        token = self.service.wait()
+        await_decision.handler({**task_input(self.event(order_id)), "token": token}, CONTEXT)
+        return token
+
+    def awaiting(self, order_id: str = ORDER) -> str:
+        """Has a return wait for a decision, and says of which order."""
+        self.requested(order_id)
+        self.ask(order_id)
+        return order_id
+
+    def escalate(self, order_id: str = ORDER) -> None:
+        """Runs the workflow's task."""
+        escalate_return.handler(task_input(self.event(order_id)), CONTEXT)
+
+    def complete(self, order_id: str = ORDER) -> None:
+        """Runs the workflow's task."""
+        complete_return.handler(task_input(self.event(order_id)), CONTEXT)
+
+    def refuse(self, order_id: str = ORDER) -> None:
+        """Runs the workflow's task."""
+        refuse_return.handler(task_input(self.event(order_id)), CONTEXT)
+
+    def resume(self, order_id: str = ORDER) -> list[str]:
+        """Delivers the event of the decision; the messages that come again."""
+        decided = [e for e in self.table.envelopes(ReturnDecided) if e.subject == order_id]
+        return failed(resume_return.handler(batch(*decided), CONTEXT))
+
+    def waiting(self, *, groups: str = "[staff]") -> Answer:
+        """Asks for what waits for a decision."""
+        return self._staff("GET /returns", list_returns.handler, "", groups=groups)
+
+    def review(
+        self, order_id: str = ORDER, *, caller: str = "staff-1", groups: str = "[staff]"
+    ) -> Answer:
+        """Takes a case."""
+        route = "POST /returns/{order_id}/review"
+        return self._staff(route, review_return.handler, order_id, caller=caller, groups=groups)
+
+    def decide(
+        self,
+        order_id: str = ORDER,
+        *,
+        approved: Any = True,
+        note: Any = "as agreed",
+        groups: str = "[staff]",
+        **changes: Any,
+    ) -> Answer:
+        """Decides about a return."""
+        body = {"approved": approved, "note": note, **changes}
+        route = "POST /returns/{order_id}/decision"
+        return self._staff(route, decide_return.handler, order_id, body=body, groups=groups)
+
+    def state(self) -> Any:
+        """The state of the only return."""
+        return self.table.one("return")["state"]
+
+    def events(self, event_type: type[ReturnEvent]) -> list[ReturnEvent]:
+        """What was published of one type."""
+        return [
+            msgspec.json.decode(envelope.data, type=event_type)
+            for envelope in self.table.envelopes(event_type)
+        ]
+
+    def _staff(
+        self, route: str, handler: Any, order_id: str, *, caller: str = "staff-1", **options: Any
+    ) -> Answer:
+        path = {"order_id": order_id} if order_id else {}
+        return Call(route=route, path=path, caller=caller, **options).send(handler)
+
+
+def confirmed(order_id: str = ORDER, customer: str = "customer-1") -> OrderConfirmed:
+    """The event of a confirmed order."""
+    return OrderConfirmed(
+        order_id=order_id,
+        customer_id=customer,
+        currency="EUR",
+        total_minor=1250,
+        lines=(line(),),
+        shipping_address=ADDRESS,
+    )

@@ -1,0 +1,356 @@
+"""Deciding about a return: staff alone, once, and the workflow hears of it whatever happens."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import time_machine
+
+from lambdas.eventing import aws
+from lambdas.returns.events import OrderReturned, ReturnDecided, ReturnRefused
+from lambdas.returns.return_store import ApprovalStands
+from tests.returns.context import ORDER, Returns
+from tests.support.cloud import Cloud, Commits, Crash, crash
+
+START = datetime(2026, 1, 5, 8, tzinfo=UTC)
+
+
+def answer(returns: Returns) -> dict[str, Any]:
+    """What the workflow was told; there was one answer."""
+    (told,) = returns.service.answers.values()
+    assert isinstance(told, dict)
+    return told
+
+
+class TestAwaiting:
+    def test_a_return_waits_with_the_token_of_its_workflow(self, returns: Returns) -> None:
+        returns.requested()
+        token = returns.ask()
+        stored = returns.table.one("return")
+        assert (stored["state"], stored["task_token"]) == ("awaiting", token)
+        assert returns.service.waiting == [token]
+
+    def test_the_last_token_counts(self, returns: Returns) -> None:
+        """The task is retried, or asks again after the alarm."""
+        returns.requested()
+        first, second = returns.ask(), returns.ask()
+        returns.decide()
+        returns.resume()
+        assert list(returns.service.answers) == [second]
+        assert first != second
+
+    def test_staff_see_what_waits_the_oldest_first(self, returns: Returns) -> None:
+        for number in (2, 1, 3):
+            with time_machine.travel(START + timedelta(hours=number), tick=False):
+                returns.awaiting(f"order-{number}")
+        found = returns.waiting().json["returns"]
+        assert [each["order_id"] for each in found] == ["order-1", "order-2", "order-3"]
+        assert found[0] == {
+            "order_id": "order-1",
+            "state": "awaiting",
+            "reason": "too small",
+            "requested_at": "2026-01-05T09:00:00Z",
+            "reviewer": None,
+            "escalated_at": None,
+            "decision": None,
+        }
+
+    def test_what_is_not_asked_yet_or_was_decided_is_not_in_the_list(
+        self, returns: Returns
+    ) -> None:
+        returns.requested("order-1")
+        returns.awaiting("order-2")
+        returns.awaiting("order-3")
+        returns.decide("order-2")
+        assert [each["order_id"] for each in returns.waiting().json["returns"]] == ["order-3"]
+
+    def test_the_list_is_bounded(self, returns: Returns, cloud: Cloud) -> None:
+        cloud.monkeypatch.setattr("lambdas.returns.list_returns.MOST", 2)
+        for number in range(3):
+            returns.awaiting(f"order-{number}")
+        assert len(returns.waiting().json["returns"]) == 2
+
+    @pytest.mark.parametrize("groups", ["", "[customers]", "[stafff]", "[not staffed]"])
+    def test_customers_see_none_take_none_and_decide_none(
+        self, returns: Returns, groups: str
+    ) -> None:
+        returns.awaiting()
+        answers = [
+            returns.waiting(groups=groups),
+            returns.review(groups=groups),
+            returns.decide(groups=groups),
+            returns.decide("unknown", groups=groups),
+        ]
+        assert [answer.status for answer in answers] == [403] * 4
+        assert returns.state() == "awaiting"
+        assert returns.service.heartbeats == []
+
+
+class TestReview:
+    def test_whoever_takes_a_case_shows_the_workflow_that_somebody_is_at_it(
+        self, returns: Returns
+    ) -> None:
+        returns.requested()
+        token = returns.ask()
+        found = returns.review(caller="staff-7")
+        assert (found.status, found.json["reviewer"]) == (200, "staff-7")
+        assert returns.service.heartbeats == [token]
+        assert returns.waiting().json["returns"][0]["reviewer"] == "staff-7"
+
+    def test_a_return_that_nobody_is_asked_about_cannot_be_taken(self, returns: Returns) -> None:
+        returns.requested()
+        assert returns.review().json["code"] == "not_awaiting"
+        returns.ask()
+        returns.decide()
+        assert returns.review().status == 409
+
+    def test_a_case_cannot_be_taken_while_the_workflow_changes_over(self, returns: Returns) -> None:
+        returns.requested()
+        returns.service.give_up(returns.ask())
+        assert returns.review().status == 409
+
+    def test_a_return_that_is_not_there_cannot_be_taken_or_decided(self, returns: Returns) -> None:
+        for found in (returns.review("order-9"), returns.decide("order-9"), returns.decide("#")):
+            assert (found.status, found.json["code"]) == (404, "unknown_return")
+
+
+class TestDecide:
+    @pytest.mark.parametrize("approved", [True, False])
+    def test_the_workflow_hears_what_was_decided(self, returns: Returns, approved: bool) -> None:
+        returns.awaiting()
+        found = returns.decide(approved=approved, note="as agreed")
+        assert found.status == 200
+        assert found.json["decision"] == {"approved": approved, "note": "as agreed"}
+        assert returns.resume() == []
+        assert answer(returns) == {"approved": approved}
+        assert returns.events(ReturnDecided) == [
+            ReturnDecided(
+                order_id=ORDER, customer_id="customer-1", approved=approved, note="as agreed"
+            )
+        ]
+
+    def test_the_decision_and_its_event_are_committed_together(
+        self, returns: Returns, commits: Commits
+    ) -> None:
+        returns.awaiting()
+        before = commits.count
+        returns.decide()
+        assert commits.count == before + 1
+
+    def test_who_decided_is_kept_and_not_published(self, returns: Returns) -> None:
+        returns.awaiting()
+        returns.decide()
+        assert returns.table.one("return")["decider"] == "staff-1"
+        (envelope,) = returns.table.envelopes(ReturnDecided)
+        assert "staff-1" not in envelope.to_json()
+
+    def test_the_same_decision_again_is_the_same_as_once(self, returns: Returns) -> None:
+        returns.awaiting()
+        first, second = returns.decide(), returns.decide()
+        assert first == second
+        assert len(returns.events(ReturnDecided)) == 1
+
+    @pytest.mark.parametrize("change", [{"approved": False}, {"note": "after all"}], ids=str)
+    def test_the_first_decision_stands(self, returns: Returns, change: dict[str, Any]) -> None:
+        returns.awaiting()
+        returns.decide()
+        found = returns.decide(**change)
+        assert (found.status, found.json["code"]) == (409, "not_awaiting")
+        assert len(returns.events(ReturnDecided)) == 1
+
+    def test_of_two_decisions_at_the_same_time_the_first_stands(
+        self, returns: Returns, commits: Commits
+    ) -> None:
+        returns.awaiting()
+        commits.before(1, lambda: returns.decide(approved=False))
+        assert returns.decide(approved=True).status == 409
+        returns.resume()
+        assert answer(returns) == {"approved": False}
+
+    def test_nobody_decides_before_it_is_asked(self, returns: Returns) -> None:
+        returns.requested()
+        assert returns.decide().status == 409
+        assert returns.state() == "requested"
+
+    @pytest.mark.parametrize(
+        "body",
+        [{"approved": "yes"}, {"approved": 1}, {"note": ""}, {"note": "x" * 501}, {"more": 1}],
+        ids=str,
+    )
+    def test_a_body_that_is_no_decision_is_refused(
+        self, returns: Returns, body: dict[str, Any]
+    ) -> None:
+        returns.awaiting()
+        assert returns.decide(**body).status == 400
+        assert returns.state() == "awaiting"
+
+
+class TestHearing:
+    """The workflow's wait and the decision may come together in any way."""
+
+    def test_an_event_delivered_again_answers_once(
+        self, returns: Returns, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        returns.awaiting()
+        returns.decide()
+        assert returns.resume() == returns.resume() == []
+        assert answer(returns) == {"approved": True}
+        assert '"UnheardDecisions":[1.0]' in capsys.readouterr().out
+
+    def test_a_call_that_fails_is_made_again(self, returns: Returns, cloud: Cloud) -> None:
+        def fail(**_: object) -> None:
+            raise TimeoutError
+
+        returns.awaiting()
+        returns.decide()
+        with cloud.monkeypatch.context() as patch:
+            patch.setattr(aws.stepfunctions(), "send_task_success", fail)
+            assert returns.resume() == ["m1"]
+        assert returns.resume() == []
+        assert answer(returns) == {"approved": True}
+
+    def test_a_decision_between_two_waits_is_heard_by_the_second(self, returns: Returns) -> None:
+        returns.requested()
+        returns.service.give_up(returns.ask())
+        returns.decide()
+        assert returns.resume() == []
+        assert returns.service.answers == {}
+        second = returns.ask()
+        assert returns.service.answers == {second: {"approved": True}}
+
+    @pytest.mark.parametrize("when", ["before", "after"])
+    def test_a_decision_while_the_second_wait_begins_is_heard(
+        self, returns: Returns, commits: Commits, when: str
+    ) -> None:
+        returns.requested()
+        returns.service.give_up(returns.ask())
+        getattr(commits, when)(1, returns.decide)
+        second = returns.ask()
+        returns.resume()
+        assert returns.service.answers == {second: {"approved": True}}
+
+    def test_a_wait_that_crashes_as_it_begins_begins_again(
+        self, returns: Returns, commits: Commits
+    ) -> None:
+        returns.requested()
+        commits.after(1, crash)
+        with pytest.raises(Crash):
+            returns.ask()
+        token = returns.ask()
+        returns.decide()
+        returns.resume()
+        assert returns.service.answers == {token: {"approved": True}}
+
+    def test_an_answer_that_crashed_after_the_commit_is_given_by_the_event(
+        self, returns: Returns, commits: Commits
+    ) -> None:
+        returns.awaiting()
+        commits.after(1, crash)
+        with pytest.raises(Crash):
+            returns.decide()
+        assert returns.resume() == []
+        assert answer(returns) == {"approved": True}
+
+
+class TestEscalate:
+    def test_it_is_counted_once_and_staff_see_it(
+        self, returns: Returns, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        returns.awaiting()
+        returns.escalate()
+        returns.escalate()
+        assert capsys.readouterr().out.count('"EscalatedReturns":[1.0]') == 1
+        (found,) = returns.waiting().json["returns"]
+        assert found["escalated_at"]
+
+    def test_a_decision_that_was_just_taken_is_no_case_for_an_alarm(
+        self, returns: Returns, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        returns.awaiting()
+        returns.decide()
+        returns.escalate()
+        assert "EscalatedReturns" not in capsys.readouterr().out
+
+    def test_a_decision_in_between_is_no_case_for_an_alarm(
+        self, returns: Returns, commits: Commits, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        returns.awaiting()
+        commits.before(1, returns.decide)
+        returns.escalate()
+        assert "EscalatedReturns" not in capsys.readouterr().out
+
+
+class TestEnd:
+    def test_a_return_that_is_complete_says_so_once(self, returns: Returns) -> None:
+        returns.awaiting()
+        returns.decide()
+        returns.complete()
+        returns.complete()
+        assert returns.state() == "returned"
+        assert returns.events(OrderReturned) == [
+            OrderReturned(order_id=ORDER, customer_id="customer-1")
+        ]
+
+    def test_a_return_that_is_refused_says_why_once(self, returns: Returns) -> None:
+        returns.awaiting()
+        returns.decide(approved=False, note="worn out")
+        returns.refuse()
+        returns.refuse()
+        assert returns.state() == "refused"
+        assert returns.events(ReturnRefused) == [
+            ReturnRefused(order_id=ORDER, customer_id="customer-1", reason="worn out")
+        ]
+
+    def test_a_return_that_nobody_decides_about_is_refused_for_that(self, returns: Returns) -> None:
+        returns.awaiting()
+        returns.refuse()
+        assert returns.events(ReturnRefused) == [
+            ReturnRefused(order_id=ORDER, customer_id="customer-1", reason="not_reviewed")
+        ]
+        assert returns.waiting().json["returns"] == []
+
+    def test_whoever_decides_after_that_is_told_that_it_is_too_late(self, returns: Returns) -> None:
+        returns.awaiting()
+        returns.refuse()
+        assert returns.decide().status == 409
+        assert returns.state() == "refused"
+
+    @pytest.mark.parametrize("approved", [True, False])
+    def test_a_decision_at_the_last_moment_stands(
+        self, returns: Returns, commits: Commits, approved: bool
+    ) -> None:
+        returns.awaiting()
+        commits.before(1, lambda: returns.decide(approved=approved, note="late"))
+        if approved:
+            with pytest.raises(ApprovalStands):
+                returns.refuse()
+            assert returns.events(ReturnRefused) == []
+        else:
+            returns.refuse()
+            assert returns.table.one("return")["decision"]["note"] == "late"
+
+    @pytest.mark.parametrize("step", ["complete", "refuse"])
+    @pytest.mark.parametrize("when", ["before", "after"])
+    def test_a_step_that_crashed_is_done_by_the_next_attempt(
+        self, returns: Returns, commits: Commits, step: str, when: str
+    ) -> None:
+        returns.awaiting()
+        returns.decide(approved=step == "complete")
+        getattr(commits, when)(1, crash)
+        with pytest.raises(Crash):
+            getattr(returns, step)()
+        getattr(returns, step)()
+        assert len(returns.events(OrderReturned)) + len(returns.events(ReturnRefused)) == 1
+
+    def test_a_return_that_ended_leaves_nothing_for_a_second_execution(
+        self, returns: Returns
+    ) -> None:
+        """An event that comes back after 90 days may start one."""
+        returns.awaiting()
+        returns.decide()
+        returns.complete()
+        token = returns.ask()
+        assert returns.service.answers[token] == {"approved": True}
+        returns.complete()
+        assert returns.state() == "returned"
+        assert len(returns.events(OrderReturned)) == 1

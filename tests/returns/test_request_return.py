@@ -1,0 +1,195 @@
+"""Asking for a return: of one's own order, in time, once, and it begins."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import time_machine
+
+from lambdas.returns import start_return
+from lambdas.returns.events import ReturnDecided, ReturnRequested
+from lambdas.shipping.events import OrderDelivered, OrderShipped
+from tests.returns.context import ORDER, Returns, confirmed
+from tests.support.cloud import Commits, Crash, crash
+from tests.support.messages import CONTEXT, batch, enveloped, failed
+
+NOW = datetime(2026, 1, 5, 8, tzinfo=UTC)
+
+
+class TestRequest:
+    def test_a_delivered_order_can_be_given_back(self, returns: Returns) -> None:
+        returns.delivered()
+        answer = returns.request(reason="too small")
+        assert answer.status == 202
+        assert answer.headers["location"] == f"/orders/{ORDER}"
+        assert (answer.json["order_id"], answer.json["reason"]) == (ORDER, "too small")
+        assert returns.state() == "requested"
+        assert returns.events(ReturnRequested) == [
+            ReturnRequested(order_id=ORDER, customer_id="customer-1", reason="too small")
+        ]
+
+    def test_the_return_and_its_event_are_committed_together(
+        self, returns: Returns, commits: Commits
+    ) -> None:
+        returns.delivered()
+        before = commits.count
+        returns.request()
+        assert commits.count == before + 1
+
+    def test_what_is_known_of_an_order_does_not_depend_on_which_event_came_first(
+        self, returns: Returns
+    ) -> None:
+        returns.hear(OrderDelivered(order_id=ORDER), confirmed())
+        assert returns.request().status == 202
+
+    def test_events_that_come_again_change_nothing(self, returns: Returns) -> None:
+        told = [enveloped(confirmed()), enveloped(OrderDelivered(order_id=ORDER))]
+        returns.hear(*told, *told)
+        (order,) = returns.table.items("order")
+        assert order["customer_id"] == "customer-1"
+        assert datetime.fromisoformat(order["delivered_at"]) == told[1].time
+
+    def test_an_order_that_was_not_delivered_cannot_be_given_back(self, returns: Returns) -> None:
+        returns.hear(confirmed())
+        answer = returns.request()
+        assert (answer.status, answer.json["code"]) == (409, "not_delivered")
+        assert returns.table.items("return") == returns.table.items("outbox") == []
+
+    @pytest.mark.parametrize(
+        ("age", "status"),
+        [(timedelta(days=30), 202), (timedelta(days=30, seconds=1), 409)],
+        ids=["last moment", "too late"],
+    )
+    def test_there_are_thirty_days_for_it(
+        self, returns: Returns, age: timedelta, status: int
+    ) -> None:
+        returns.delivered(at=NOW)
+        with time_machine.travel(NOW + age, tick=False):
+            answer = returns.request()
+        assert answer.status == status
+        if status == 409:
+            assert answer.json["code"] == "too_late"
+            assert returns.table.items("return") == []
+
+    def test_an_order_of_somebody_else_looks_like_none_at_all(self, returns: Returns) -> None:
+        returns.delivered()
+        foreign = returns.request(caller="customer-2")
+        unknown = returns.request("order-2", caller="customer-2")
+        assert foreign.status == unknown.status == 404
+        assert foreign.json["code"] == unknown.json["code"] == "unknown_order"
+        assert set(foreign.json) == set(unknown.json)
+        assert returns.table.items("return") == []
+
+    def test_an_order_whose_customer_is_not_known_yet_is_nobodys(self, returns: Returns) -> None:
+        returns.hear(OrderDelivered(order_id=ORDER))
+        assert returns.request().status == 404
+
+    @pytest.mark.parametrize("path", ["", "%20", "../order-1", "order-1#x", "o" * 3000, "é"])
+    def test_a_path_that_is_no_order_is_one_of_nobody(self, returns: Returns, path: str) -> None:
+        returns.delivered()
+        assert returns.request(path).status == 404
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            "{",
+            {},
+            {"reason": ""},
+            {"reason": "x" * 501},
+            {"reason": 1},
+            {"reason": "x", "customer_id": "customer-2"},
+        ],
+        ids=str,
+    )
+    def test_a_body_that_is_no_request_is_refused(self, returns: Returns, body: Any) -> None:
+        returns.delivered()
+        assert returns.request(body=body).status == 400
+        assert returns.table.items("return") == []
+
+    def test_a_request_sent_twice_is_one_return(self, returns: Returns) -> None:
+        returns.delivered()
+        assert returns.request() == returns.request()
+        assert len(returns.events(ReturnRequested)) == 1
+
+    def test_a_request_repeated_after_the_thirty_days_is_answered_as_before(
+        self, returns: Returns
+    ) -> None:
+        returns.delivered(at=NOW)
+        with time_machine.travel(NOW, tick=False):
+            first = returns.request()
+        with time_machine.travel(NOW + timedelta(days=90), tick=False):
+            assert returns.request() == first
+
+    def test_another_reason_is_another_request(self, returns: Returns) -> None:
+        returns.delivered()
+        returns.request(reason="too small")
+        answer = returns.request(reason="too large")
+        assert (answer.status, answer.json["code"]) == (409, "already_requested")
+        assert returns.table.one("return")["reason"] == "too small"
+
+    def test_two_requests_at_the_same_time_are_one_return(
+        self, returns: Returns, commits: Commits
+    ) -> None:
+        returns.delivered()
+        answers = []
+        commits.before(1, lambda: answers.append(returns.request()))
+        answers.append(returns.request())
+        assert answers[0] == answers[1]
+        assert len(returns.events(ReturnRequested)) == 1
+
+    def test_of_two_reasons_at_the_same_time_one_is_refused(
+        self, returns: Returns, commits: Commits
+    ) -> None:
+        returns.delivered()
+        commits.before(1, lambda: returns.request(reason="too small"))
+        assert returns.request(reason="too large").status == 409
+        assert len(returns.events(ReturnRequested)) == 1
+
+    def test_a_request_whose_answer_was_lost_finds_its_return(
+        self, returns: Returns, commits: Commits
+    ) -> None:
+        returns.delivered()
+        commits.after(1, crash)
+        with pytest.raises(Crash):
+            returns.request()
+        assert returns.request().status == 202
+        assert len(returns.events(ReturnRequested)) == 1
+
+    def test_other_events_of_shipping_are_none_for_returns(self, returns: Returns) -> None:
+        returns.hear(OrderShipped(order_id=ORDER))
+        assert len(returns.parking.messages()) == 1
+
+
+class TestStart:
+    def test_it_starts_the_workflow_with_the_event(self, returns: Returns) -> None:
+        returns.requested()
+        assert returns.start() == []
+        ((name, text),) = returns.service.executions.items()
+        assert name == ORDER
+        assert json.loads(text)["detail"] == json.loads(returns.event().to_json())
+
+    def test_an_event_delivered_again_starts_nothing(self, returns: Returns) -> None:
+        returns.requested()
+        for _ in range(2):
+            assert returns.start() == []
+        assert len(returns.service.executions) == 1
+
+    def test_a_second_event_for_the_same_return_starts_nothing(self, returns: Returns) -> None:
+        returns.requested()
+        returns.start()
+        again = ReturnRequested(order_id=ORDER, customer_id="customer-1", reason="too small")
+        assert failed(start_return.handler(batch(enveloped(again)), CONTEXT)) == []
+        assert list(returns.service.executions) == [ORDER]
+
+    def test_each_order_has_an_execution_of_its_own(self, returns: Returns) -> None:
+        for order_id in ("order-1", "order-2"):
+            returns.requested(order_id)
+            returns.start(order_id)
+        assert list(returns.service.executions) == ["order-1", "order-2"]
+
+    def test_what_is_no_request_starts_nothing(self, returns: Returns) -> None:
+        event = ReturnDecided(order_id=ORDER, customer_id="customer-1", approved=True, note="x")
+        assert failed(start_return.handler(batch(enveloped(event)), CONTEXT)) == []
+        assert returns.service.executions == {}
+        assert len(returns.parking.messages()) == 1

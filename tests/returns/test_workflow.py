@@ -1,0 +1,269 @@
+"""The workflow of a return: the synthesized definition over the real tasks of all contexts."""
+
+from collections.abc import Generator, Mapping
+from itertools import islice
+from typing import Any
+
+import pytest
+
+from lambdas.inventory import reserve_stock
+from lambdas.inventory import settings as inventory_settings
+from lambdas.payments import authorize_payment
+from lambdas.payments import settings as payments_settings
+from lambdas.payments.provider import Unavailable
+from lambdas.payments.sandbox_provider import SandboxProvider
+from lambdas.returns import settings as returns_settings
+from lambdas.returns.events import OrderReturned, ReturnRefused
+from tests.inventory import context as inventory_context
+from tests.payments import context as payments_context
+from tests.returns.context import ORDER, Returns
+from tests.support.assemblies import Assembly
+from tests.support.cloud import Cloud, Table
+from tests.support.messages import CONTEXT, enveloped, task_input
+from tests.support.orders import line, placed
+from tests.support.workflow import Workflow
+
+DAY_S = 24 * 3600
+HEARTBEAT = "States.HeartbeatTimeout"
+TIMEOUT = "States.Timeout"
+GIVEN_BACK = ["RefundPayment", "RestockItems", "CompleteReturn"]
+
+Execution = Generator[str, str | None, str]
+
+
+@pytest.fixture(scope="module")
+def dev(templates: Mapping[str, Assembly]) -> Assembly:
+    return templates["dev"]
+
+
+class Shop:
+    """A delivered order whose money and units are the shop's, and its return."""
+
+    def __init__(self, assembly: Assembly, cloud: Cloud) -> None:
+        self.returns = Returns.in_cloud(cloud)
+        returns_settings.settings()  # each context reads what is its own, and keeps it
+        for settings, read in (
+            (inventory_context.SETTINGS, inventory_settings.settings),
+            (payments_context.SETTINGS, payments_settings.settings),
+        ):
+            for name, value in settings.as_environment().items():
+                cloud.monkeypatch.setenv(name, value)
+            read()
+        self.stock = cloud.table(inventory_context.SETTINGS.table_name)
+        cloud.table(payments_context.SETTINGS.table_name)
+        book = payments_context.SETTINGS.provider_table_name
+        self.book: Table = cloud.table(book, sort_key=False)
+        key = {"pk": "STOCK#MUG", "sk": "STOCK", "kind": "stock", "price_revision": 1}
+        self.stock.put({**key, "received": 1, "available": 1, "reserved": 0})
+        order = task_input(enveloped(placed(line(), order_id=ORDER)))
+        reserve_stock.handler(order, CONTEXT)
+        authorize_payment.handler(order, CONTEXT)
+        self.returns.requested()
+        machine = assembly.at("Returns/Workflow")
+        self.workflow = Workflow(assembly, machine, self.returns.service)
+
+    def execution(self) -> Execution:
+        """An execution that was started."""
+        return self.workflow.run(task_input(self.returns.event()))
+
+    @property
+    def whole(self) -> tuple[int, str]:
+        """Units that are for sale, and what the provider says of the money."""
+        return self.stock.one("stock")["available"], self.book.one("authorization")["status"]
+
+    def assert_ended(self, *, returned: bool) -> None:
+        """Money and units are with the customer or with the shop, and somebody says so."""
+        published = self.returns.table.published()
+        assert published.count("OrderReturned.v1") == returned
+        assert published.count("ReturnRefused.v1") == (not returned)
+        assert self.whole == ((1, "cancelled") if returned else (0, "authorized"))
+
+
+@pytest.fixture
+def shop(dev: Assembly, cloud: Cloud) -> Shop:
+    return Shop(dev, cloud)
+
+
+def until(execution: Execution, stop: str) -> list[str]:
+    """Goes on until the workflow stops there; the stops on the way."""
+    stops = []
+    for name in execution:
+        stops.append(name)
+        if name == stop:
+            return stops
+    raise AssertionError(f"it never stops at {stop}: {stops}")
+
+
+class TestWays:
+    def test_a_return_that_is_approved_gives_back_money_and_units(self, shop: Shop) -> None:
+        execution = shop.execution()
+        until(execution, "AskForApproval waits")
+        shop.returns.decide()
+        shop.returns.resume()
+        assert list(execution) == GIVEN_BACK
+        shop.assert_ended(returned=True)
+
+    def test_a_return_that_is_refused_changes_nothing(self, shop: Shop) -> None:
+        execution = shop.execution()
+        until(execution, "AskForApproval waits")
+        shop.returns.decide(approved=False, note="worn out")
+        shop.returns.resume()
+        assert list(execution) == ["RefuseReturn"]
+        shop.assert_ended(returned=False)
+
+    @pytest.mark.parametrize("approved", [True, False])
+    def test_a_return_that_nobody_looks_at_raises_an_alarm_and_goes_on_waiting(
+        self, shop: Shop, approved: bool, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        execution = shop.execution()
+        until(execution, "AskForApproval waits")
+        assert execution.send(HEARTBEAT) == "EscalateReturn"
+        assert until(execution, "AskAgain waits") == ["AskAgain", "AskAgain waits"]
+        assert '"EscalatedReturns":[1.0]' in capsys.readouterr().out
+        shop.returns.decide(approved=approved)
+        shop.returns.resume()
+        assert list(execution) == (GIVEN_BACK if approved else ["RefuseReturn"])
+        shop.assert_ended(returned=approved)
+
+    @pytest.mark.parametrize("waits", [[TIMEOUT], [HEARTBEAT, TIMEOUT]], ids=str)
+    def test_a_return_that_nobody_decides_about_is_refused(
+        self, shop: Shop, waits: list[str]
+    ) -> None:
+        execution = shop.execution()
+        until(execution, "AskForApproval waits")
+        for number, error in enumerate(waits):
+            stop = execution.send(error)
+            if number < len(waits) - 1:
+                assert stop == "EscalateReturn"
+                until(execution, "AskAgain waits")
+        assert list(execution) == []
+        shop.assert_ended(returned=False)
+        (refused,) = shop.returns.events(ReturnRefused)
+        assert isinstance(refused, ReturnRefused)
+        assert refused.reason == "not_reviewed"
+
+    def test_an_approval_at_the_last_moment_is_carried_out(self, shop: Shop) -> None:
+        """Staff have been told that it counts: the workflow does not know better."""
+        execution = shop.execution()
+        until(execution, "AskForApproval waits")
+        shop.returns.decide()
+        assert execution.send(TIMEOUT) == "RefuseReturn"
+        assert list(execution) == GIVEN_BACK
+        assert shop.returns.resume() == []
+        shop.assert_ended(returned=True)
+
+    def test_an_approval_while_the_alarm_is_raised_is_carried_out(self, shop: Shop) -> None:
+        execution = shop.execution()
+        until(execution, "AskForApproval waits")
+        assert execution.send(HEARTBEAT) == "EscalateReturn"
+        shop.returns.decide()
+        assert shop.returns.resume() == []
+        assert list(execution) == ["AskAgain", *GIVEN_BACK]
+        shop.assert_ended(returned=True)
+
+    def test_a_provider_that_cannot_refund_now_is_asked_again(
+        self, shop: Shop, cloud: Cloud
+    ) -> None:
+        cancel = SandboxProvider.cancel
+        calls: list[str] = []
+
+        def flaky(provider: SandboxProvider, key: str) -> bool:
+            calls.append(key)
+            if len(calls) < 4:
+                raise Unavailable("try again later")
+            return cancel(provider, key)
+
+        cloud.monkeypatch.setattr(SandboxProvider, "cancel", flaky)
+        execution = shop.execution()
+        until(execution, "AskForApproval waits")
+        shop.returns.decide()
+        shop.returns.resume()
+        assert list(execution) == ["RefundPayment"] * 4 + GIVEN_BACK[1:]
+        shop.assert_ended(returned=True)
+
+    @pytest.mark.parametrize("stop", range(1, 6))
+    def test_a_second_execution_does_nothing_twice(self, shop: Shop, stop: int) -> None:
+        """A redrive repeats a step; an event that comes back after 90 days starts all again."""
+        first = shop.execution()
+        until(first, "AskForApproval waits")
+        shop.returns.decide()
+        shop.returns.resume()
+        list(islice(first, stop))
+        assert list(shop.execution())[-1] == "CompleteReturn"
+        list(first)
+        shop.assert_ended(returned=True)
+        assert len(shop.returns.events(OrderReturned)) == 1
+
+
+class TestDefinition:
+    @pytest.fixture
+    def states(self, dev: Assembly) -> dict[str, Any]:
+        found: dict[str, Any] = dev.definition(dev.at("Returns/Workflow"))["States"]
+        return found
+
+    @pytest.fixture
+    def waits(self, states: dict[str, Any]) -> dict[str, Any]:
+        return {
+            name: state
+            for name, state in states.items()
+            if state.get("Resource", "").endswith(".waitForTaskToken")
+        }
+
+    def test_it_is_a_standard_workflow_logged_without_its_data(self, dev: Assembly) -> None:
+        properties = dev.at("Returns/Workflow").properties
+        assert properties["StateMachineType"] == "STANDARD"
+        assert properties["LoggingConfiguration"]["IncludeExecutionData"] is False
+        assert properties["TracingConfiguration"] == {"Enabled": True}
+
+    def test_nothing_waits_for_ever(self, dev: Assembly, states: dict[str, Any]) -> None:
+        longest = dev.definition(dev.at("Returns/Workflow"))["TimeoutSeconds"]
+        bounds = [state["TimeoutSeconds"] for state in states.values() if state["Type"] == "Task"]
+        assert sum(bounds) < longest <= 365 * DAY_S
+
+    def test_each_wait_ends_in_a_decision_or_somewhere_else(self, waits: dict[str, Any]) -> None:
+        assert waits.keys() == {"AskForApproval", "AskAgain"}
+        assert waits["AskForApproval"]["HeartbeatSeconds"] == 2 * DAY_S
+        assert "HeartbeatSeconds" not in waits["AskAgain"]
+        for state in waits.values():
+            assert state["ResultPath"] == "$.decision"
+            caught = [catcher["ErrorEquals"] for catcher in state["Catch"]]
+            expected = [[HEARTBEAT], [TIMEOUT]] if "HeartbeatSeconds" in state else [[TIMEOUT]]
+            assert caught == expected  # in this order: a lacking heartbeat is a time-out, too
+
+    def test_a_wait_that_is_over_is_never_retried(self, states: dict[str, Any]) -> None:
+        for name, state in states.items():
+            for retrier in state.get("Retry", []):
+                assert not {"States.ALL", "States.TaskFailed", TIMEOUT, HEARTBEAT} & set(
+                    retrier["ErrorEquals"]
+                ), name
+                assert retrier["JitterStrategy"] == "FULL", name
+                assert 1 <= retrier["MaxAttempts"] <= 10, name
+                assert retrier["MaxDelaySeconds"] <= 1800, name
+
+    def test_who_may_answer_may_do_no_more(self, dev: Assembly) -> None:
+        granted: dict[str, set[str]] = {}
+        for policy in dev.of_type("AWS::IAM::Policy"):
+            for statement in policy.properties["PolicyDocument"]["Statement"]:
+                actions = statement["Action"]
+                for action in [actions] if isinstance(actions, str) else actions:
+                    if action.startswith("states:SendTask"):
+                        machine = dev.referred(policy.stack, statement["Resource"])
+                        assert machine.path == "Returns/Workflow"
+                        roles = policy.properties["Roles"]
+                        held = {dev.referred(policy.stack, role).path for role in roles}
+                        granted.setdefault(action, set()).update(held)
+        assert granted == {
+            "states:SendTaskSuccess": {
+                "Returns/AwaitDecisionRole",
+                "Returns/ResumeReturn/FunctionRole",
+            },
+            "states:SendTaskHeartbeat": {"Returns/ReviewReturnRole"},
+        }
+
+    def test_an_execution_that_ends_badly_is_an_alarm(self, dev: Assembly) -> None:
+        metrics = {
+            alarm.properties["MetricName"]
+            for alarm in dev.of_type("AWS::CloudWatch::Alarm")
+            if alarm.stack == "Returns" and alarm.properties["Namespace"] == "AWS/States"
+        }
+        assert metrics >= {"ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsAborted"}

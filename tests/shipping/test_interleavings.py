@@ -1,0 +1,128 @@
+"""Whatever comes in whatever order, and wherever it crashes: shop and carrier say the same."""
+
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from lambdas.shipping.carrier import Recalled
+from tests.shipping.context import Shipping, later
+from tests.support.cloud import Commits, Crash, cloud, crash
+
+ORDERS = ("order-1", "order-2")
+Step = Callable[[Shipping, str], object]
+
+order_ids = st.sampled_from(ORDERS)
+steps = st.sampled_from([Shipping.confirm, Shipping.cancel])
+kinds = st.sampled_from(["picked_up", "delivered"])
+crashes = st.none() | st.tuples(st.sampled_from(["before", "after"]), st.integers(1, 2))
+
+
+class Interleavings(RuleBasedStateMachine):
+    """Confirmations, cancellations, reports and reminders of two orders, again and again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stack = ExitStack()
+        account = self.stack.enter_context(cloud())
+        self.shipping = Shipping.in_cloud(account)
+        self.commits = Commits(account.monkeypatch)
+        self.cancelled: set[str] = set()
+
+    @initialize(flaky=st.integers(0, 2))
+    def confirm_an_order(self, flaky: int) -> None:
+        self._run(Shipping.confirm, ORDERS[0], ("after", 1))
+        self.shipping.confirm(ORDERS[1], postal_code=f"FLAKY-{flaky}")
+
+    @rule(order_id=order_ids, step=steps, crashes=crashes)
+    def take(self, step: Step, order_id: str, crashes: tuple[str, int] | None) -> None:
+        self._run(step, order_id, crashes)
+
+    @rule(order_id=order_ids, kind=kinds, again=st.booleans())
+    def report(self, order_id: str, kind: str, again: bool) -> None:
+        self._report(order_id, kind, f"{order_id}-{kind}" if again else None)
+
+    @rule(order_id=order_ids)
+    def remind(self, order_id: str) -> None:
+        if f"shipment-{order_id}" in self.shipping.schedules():
+            with later():
+                assert self.shipping.remind(order_id)
+
+    @rule(order_id=order_ids, step=steps, other=steps, number=st.integers(1, 2))
+    def two_steps_meet_and_one_dies(
+        self, order_id: str, step: Step, other: Step, number: int
+    ) -> None:
+        self._note(other, order_id)
+        dying = self.commits.part_of(lambda: other(self.shipping, order_id), 1)
+        self.commits.before(number, dying)
+        self._run(step, order_id, None)
+
+    @rule(order_id=order_ids, step=steps, kind=kinds, number=st.integers(1, 2))
+    def a_report_meets_a_step(self, order_id: str, step: Step, kind: str, number: int) -> None:
+        self.commits.before(number, lambda: self._report(order_id, kind, None))
+        self._run(step, order_id, None)
+
+    @invariant()
+    def nothing_is_told_twice_or_out_of_turn(self) -> None:
+        for order_id in ORDERS:
+            told = self.shipping.told(order_id)
+            assert len(told) == len(set(told)), told
+            assert not {"OrderDelivered", "ShipmentRecalled"} <= set(told), told
+            if "OrderDelivered" in told:
+                assert told.index("OrderShipped") < told.index("OrderDelivered")
+
+    @invariant()
+    def the_shop_says_nothing_that_the_carrier_does_not(self) -> None:
+        for order_id in ORDERS:
+            state, parcel = self.shipping.state(order_id), self.shipping.parcel(order_id)
+            if state in {"requested", "shipped", "delivered"}:
+                assert self.shipping.shipment(order_id)["tracking_id"] == parcel["tracking_id"]
+                assert f"shipment-{order_id}" in self.shipping.schedules()
+            if state in {"delivered", "recalled"}:
+                assert parcel.get("status", "recalled") == state
+
+    def teardown(self) -> None:
+        """Everything ends well: what was begun is delivered again, and so is every parcel."""
+        with self.stack:
+            for order_id in ORDERS:
+                for _ in range(3):
+                    self.shipping.confirm(order_id)
+                if order_id in self.cancelled:
+                    self.shipping.cancel(order_id)
+                self._report(order_id, "delivered", None)
+                assert self.shipping.state(order_id) in {"delivered", "recalled"}
+            self.nothing_is_told_twice_or_out_of_turn()
+            self.the_shop_says_nothing_that_the_carrier_does_not()
+
+    def _note(self, step: Step, order_id: str) -> None:
+        if step is Shipping.cancel:
+            self.cancelled.add(order_id)
+
+    def _report(self, order_id: str, kind: str, event_id: str | None) -> None:
+        """The carrier does not tell what is not true."""
+        if "tracking_id" not in self.shipping.parcel(order_id):
+            return
+        if kind == "delivered":
+            try:
+                self.shipping.hand_over(order_id)
+            except Recalled:
+                return
+        answer = self.shipping.report(kind, order_id, event_id=event_id)
+        assert answer.status in {200, 409}
+
+    def _run(self, step: Step, order_id: str, crashes: tuple[str, int] | None) -> None:
+        self._note(step, order_id)
+        if crashes:
+            when, number = crashes
+            (self.commits.before if when == "before" else self.commits.after)(number, crash)
+        try:
+            with suppress(Crash):
+                step(self.shipping, order_id)
+        finally:
+            self.commits.forget()
+
+
+TestInterleavings = Interleavings.TestCase
+TestInterleavings.settings = settings(max_examples=10, stateful_step_count=12)

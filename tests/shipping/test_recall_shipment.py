@@ -1,0 +1,161 @@
+"""Recalls: a cancelled order is not delivered, or it was, and everybody says the same."""
+
+from collections.abc import Callable
+
+import pytest
+
+from lambdas.shipping.carrier import Unavailable
+from lambdas.shipping.sandbox_carrier import SandboxCarrier
+from tests.shipping.context import Shipping, later
+from tests.support.cloud import Cloud, Commits, Crash, crash
+
+
+@pytest.mark.parametrize("reports", [[], ["picked_up"]])
+def test_a_cancelled_order_is_recalled(shipping: Shipping, reports: list[str]) -> None:
+    shipping.confirm()
+    for kind in reports:
+        shipping.report(kind)
+    assert shipping.cancel()
+    assert shipping.state() == shipping.parcel()["status"] == "recalled"
+    assert shipping.told()[-1] == "ShipmentRecalled"
+
+
+def test_recalling_twice_is_the_same_as_once(shipping: Shipping) -> None:
+    shipping.confirm()
+    assert shipping.cancel()
+    assert shipping.cancel()
+    assert shipping.told() == ["ShipmentRequested", "ShipmentRecalled"]
+
+
+def test_an_order_that_was_cancelled_before_it_is_confirmed_is_never_requested(
+    shipping: Shipping,
+) -> None:
+    assert shipping.cancel()
+    assert shipping.confirm()
+    assert shipping.state() == "recalled"
+    assert shipping.book.items() == []
+    assert shipping.schedules() == []
+    assert shipping.told() == []
+
+
+def test_a_delivered_parcel_stays_where_it_is(
+    shipping: Shipping, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shipping.confirm()
+    shipping.report("delivered")
+    before = shipping.table.items()
+    assert shipping.cancel()
+    assert shipping.table.items() == before
+    assert '"RecallsTooLate":[1.0]' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("reports", [[], ["picked_up"]])
+def test_a_recall_that_meets_a_delivery_learns_of_it(
+    shipping: Shipping, reports: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    shipping.confirm()
+    for kind in reports:
+        shipping.report(kind)
+    shipping.hand_over()
+    assert shipping.cancel()
+    assert shipping.state() == "delivered"
+    assert '"RecallsTooLate":[1.0]' in capsys.readouterr().out
+    assert shipping.report("delivered").status == 200
+    assert shipping.told() == ["ShipmentRequested", "OrderShipped", "OrderDelivered"]
+
+
+@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_crash_around_a_commit_is_made_good_by_the_next_delivery(
+    shipping: Shipping, commits: Commits, moment: str, number: int
+) -> None:
+    shipping.confirm()
+    getattr(commits, moment)(number, crash)
+    with pytest.raises(Crash):
+        shipping.cancel()
+    assert shipping.cancel()
+    assert shipping.state() == shipping.parcel()["status"] == "recalled"
+    assert shipping.told() == ["ShipmentRequested", "ShipmentRecalled"]
+
+
+def test_the_intention_is_stored_before_the_carrier_is_asked(
+    shipping: Shipping, commits: Commits
+) -> None:
+    shipping.confirm()
+    commits.after(1, crash)
+    with pytest.raises(Crash):
+        shipping.cancel()
+    assert shipping.state() == "recalling"
+    assert shipping.parcel()["status"] == "accepted"
+
+
+def test_a_carrier_that_is_not_available_is_asked_again(shipping: Shipping, cloud: Cloud) -> None:
+    def refuse(*_: object) -> bool:
+        raise Unavailable
+
+    shipping.confirm()
+    with cloud.monkeypatch.context() as patch:
+        patch.setattr(SandboxCarrier, "recall", refuse)
+        assert not shipping.cancel()
+    assert shipping.state() == "recalling"
+    assert shipping.cancel()
+    assert shipping.told() == ["ShipmentRequested", "ShipmentRecalled"]
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_request_in_the_middle_is_recalled(
+    shipping: Shipping, commits: Commits, number: int
+) -> None:
+    commits.before(number, shipping.cancel)
+    assert shipping.confirm()
+    assert shipping.state() == "recalled"
+    assert shipping.parcel().get("status", "recalled") == "recalled"
+    # The carrier had agreed already, if it was asked; the shop had not told so yet.
+    assert shipping.told() == ["ShipmentRecalled"][: number - 1]
+
+
+@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize("meets", [Shipping.cancel, Shipping.confirm])
+def test_a_recall_that_meets_another_step_ends_in_a_recall(
+    shipping: Shipping, commits: Commits, meets: Callable[[Shipping], bool], number: int
+) -> None:
+    shipping.confirm()
+    commits.before(number, lambda: meets(shipping))
+    assert shipping.cancel()
+    assert shipping.state() == shipping.parcel()["status"] == "recalled"
+    assert shipping.told() == ["ShipmentRequested", "ShipmentRecalled"]
+
+
+def test_a_pick_up_in_the_middle_of_a_recall_does_not_stop_it(
+    shipping: Shipping, commits: Commits
+) -> None:
+    shipping.confirm()
+    commits.before(1, lambda: shipping.report("picked_up"))
+    assert shipping.cancel()
+    assert shipping.state() == "recalled"
+    assert shipping.told() == ["ShipmentRequested", "OrderShipped", "ShipmentRecalled"]
+
+
+def test_a_delivery_in_the_middle_of_a_recall_wins(shipping: Shipping, commits: Commits) -> None:
+    shipping.confirm()
+    commits.before(1, lambda: shipping.report("delivered"))
+    assert shipping.cancel()
+    assert shipping.state() == "delivered"
+    assert "ShipmentRecalled" not in shipping.told()
+
+
+def test_an_overdue_parcel_can_be_recalled(shipping: Shipping) -> None:
+    shipping.confirm()
+    with later():
+        shipping.remind()
+        assert shipping.cancel()
+    assert shipping.told() == ["ShipmentRequested", "ShipmentOverdue", "ShipmentRecalled"]
+
+
+def test_a_call_back_about_an_order_that_was_never_requested_changes_nothing(
+    shipping: Shipping,
+) -> None:
+    shipping.cancel()
+    before = shipping.table.items()
+    assert shipping.report("delivered").status == 200
+    assert shipping.table.items() == before

@@ -1,0 +1,93 @@
+"""The sandbox carrier's own promises: calls with one key have the effect of one."""
+
+import msgspec
+import pytest
+
+from lambdas.shipping.carrier import Carrier, Delivered, Recalled, Unavailable
+from lambdas.shipping.sandbox_carrier import SandboxCarrier
+from tests.shipping.context import Shipping
+from tests.support.cloud import Cloud
+from tests.support.orders import ADDRESS
+
+
+@pytest.fixture
+def carrier(shipping: Shipping) -> SandboxCarrier:
+    return SandboxCarrier(shipping.book.name)
+
+
+def request(carrier: Carrier, postal_code: str = "SW1Y") -> str:
+    address = msgspec.structs.replace(ADDRESS, postal_code=postal_code)
+    return carrier.request("key", address=address, units=2)
+
+
+def test_the_first_answer_to_a_key_stays(carrier: SandboxCarrier, shipping: Shipping) -> None:
+    assert request(carrier) == request(carrier, "FLAKY-9")
+    assert shipping.book.one("parcel")["attempts"] == 2
+
+
+@pytest.mark.parametrize(
+    ("postal_code", "reports"),
+    [
+        ("SW1Y", ["picked_up", "delivered"]),
+        ("LOST", []),
+        ("HASTY", ["delivered", "picked_up"]),
+        ("STUTTER", ["picked_up", "picked_up", "delivered", "delivered"]),
+        ("FLAKY-0", ["picked_up", "delivered"]),
+        ("FLAKY-x", ["picked_up", "delivered"]),
+    ],
+)
+def test_the_postal_code_decides_what_is_reported(
+    carrier: SandboxCarrier, shipping: Shipping, postal_code: str, reports: list[str]
+) -> None:
+    request(carrier, postal_code)
+    assert shipping.book.one("parcel")["reports"] == reports
+
+
+def test_a_flaky_carrier_agrees_in_the_end(carrier: SandboxCarrier) -> None:
+    for _ in range(2):
+        with pytest.raises(Unavailable):
+            request(carrier, "FLAKY-2")
+    assert request(carrier, "FLAKY-2").startswith("SANDBOX-")
+
+
+def test_recalling_says_whether_there_was_a_parcel_also_when_asked_again(
+    carrier: SandboxCarrier,
+) -> None:
+    request(carrier)
+    assert carrier.recall("key") is True
+    assert carrier.recall("key") is True
+    assert carrier.recall("unknown") is False
+    assert carrier.recall("unknown") is False
+
+
+def test_a_recalled_parcel_is_neither_taken_nor_delivered(carrier: SandboxCarrier) -> None:
+    request(carrier)
+    carrier.recall("key")
+    with pytest.raises(Recalled):
+        request(carrier)
+    with pytest.raises(Recalled):
+        carrier.hand_over("key")
+
+
+def test_a_delivered_parcel_is_not_recalled(carrier: SandboxCarrier, shipping: Shipping) -> None:
+    request(carrier)
+    carrier.hand_over("key")
+    carrier.hand_over("key")
+    with pytest.raises(Delivered):
+        carrier.recall("key")
+    assert shipping.book.one("parcel")["status"] == "delivered"
+
+
+def test_two_calls_at_the_same_time_are_one(carrier: SandboxCarrier, cloud: Cloud) -> None:
+    accept = SandboxCarrier._accept
+    tracking_ids: list[str] = []
+
+    def interrupted(self: SandboxCarrier, *args: object) -> object:
+        cloud.monkeypatch.setattr(SandboxCarrier, "_accept", accept)
+        tracking_ids.append(request(carrier))
+        return accept(self, *args)  # type: ignore[arg-type]
+
+    cloud.monkeypatch.setattr(SandboxCarrier, "_accept", interrupted)
+    with pytest.raises(Unavailable, match="under way"):
+        request(carrier)
+    assert [request(carrier)] == tracking_ids

@@ -1,0 +1,284 @@
+"""Call-backs: only the carrier is believed, and each of its reports counts once."""
+
+import json
+from base64 import b64encode
+from datetime import UTC, datetime, timedelta
+from itertools import permutations
+from typing import Any
+
+import pytest
+
+from lambdas.eventing import aws
+from lambdas.eventing.signature import HEADER, sign
+from lambdas.shipping import take_carrier_event
+from lambdas.shipping.events import OrderShipped
+from tests.shipping.context import SECRET, Shipping, later
+from tests.support.cloud import Cloud, Commits, Crash, crash
+from tests.support.messages import Call
+
+WAY = ["ShipmentRequested", "OrderShipped", "OrderDelivered"]
+
+
+class TestReports:
+    def test_a_parcel_is_picked_up_and_delivered(self, shipping: Shipping) -> None:
+        shipping.confirm()
+        answer = shipping.report("picked_up", event_id="e-1")
+        assert (answer.status, answer.json) == (200, {"event_id": "e-1"})
+        assert shipping.state() == "shipped"
+        assert shipping.told() == WAY[:2]
+        assert shipping.report("delivered").status == 200
+        assert shipping.state() == "delivered"
+        assert shipping.told() == WAY
+
+    def test_an_event_belongs_to_the_story_of_its_order(self, shipping: Shipping) -> None:
+        shipping.confirm()
+        shipping.report("picked_up", event_id="e-1")
+        (envelope,) = shipping.table.envelopes(OrderShipped)
+        assert envelope.correlationid == "correlation-of-order-1"
+        assert envelope.causationid == "e-1"
+
+    def test_a_delivery_before_its_pick_up_tells_both_in_order_and_in_one_transaction(
+        self, shipping: Shipping, commits: Commits
+    ) -> None:
+        shipping.confirm()
+        before = commits.count
+        assert shipping.report("delivered").status == 200
+        assert commits.count == before + 1
+        assert shipping.told() == WAY
+        assert shipping.report("picked_up").status == 200
+        assert shipping.state() == "delivered"
+        assert shipping.told() == WAY
+
+    def test_the_same_report_again_is_taken_and_changes_nothing(self, shipping: Shipping) -> None:
+        shipping.confirm()
+        for _ in range(2):
+            assert shipping.report("picked_up", event_id="e-1").status == 200
+        before = shipping.table.items()
+        assert shipping.report("picked_up", event_id="e-1").status == 200
+        assert shipping.report("picked_up", event_id="e-2").status == 200
+        assert shipping.table.items() == before
+        assert shipping.told() == WAY[:2]
+
+    def test_an_id_that_was_used_is_a_repetition_whatever_it_says(self, shipping: Shipping) -> None:
+        shipping.confirm()
+        shipping.report("picked_up", event_id="e-1")
+        assert shipping.report("delivered", event_id="e-1").status == 200
+        assert shipping.state() == "shipped"
+
+    def test_a_request_that_is_repeated_as_it_is_changes_nothing(self, shipping: Shipping) -> None:
+        shipping.confirm()
+        shipping.report("picked_up")
+        shipping.report("delivered")
+        before = shipping.table.items()
+        for call in shipping.calls:
+            assert call.send(take_carrier_event.handler).status == 200
+        assert shipping.table.items() == before
+
+    def test_every_order_of_reports_ends_in_the_same(self, shipping: Shipping) -> None:
+        reports = [("picked_up", "p"), ("picked_up", "p"), ("delivered", "d"), ("delivered", "x")]
+        for number, sequence in enumerate(sorted(set(permutations(reports)))):
+            order_id = f"order-{number:02}"
+            shipping.confirm(order_id)
+            for kind, event in sequence:
+                answer = shipping.report(kind, order_id, event_id=f"{order_id}-{event}")
+                assert answer.status == 200
+            assert shipping.state(order_id) == "delivered"
+            assert shipping.told(order_id) == WAY, sequence
+
+    def test_two_deliveries_of_a_report_at_the_same_time_count_once(
+        self, shipping: Shipping, commits: Commits
+    ) -> None:
+        shipping.confirm()
+        commits.before(1, lambda: shipping.report("picked_up", event_id="e-1"))
+        assert shipping.report("picked_up", event_id="e-1").status == 200
+        assert shipping.told() == WAY[:2]
+
+    @pytest.mark.parametrize(
+        ("first", "second"), [("picked_up", "delivered"), ("delivered", "picked_up")]
+    )
+    def test_two_reports_at_the_same_time_both_count(
+        self, shipping: Shipping, commits: Commits, first: str, second: str
+    ) -> None:
+        shipping.confirm()
+        commits.before(1, lambda: shipping.report(first))
+        assert shipping.report(second).status == 200
+        assert shipping.state() == "delivered"
+        assert shipping.told() == WAY
+
+    @pytest.mark.parametrize("moment", ["before", "after"])
+    def test_a_crash_around_the_commit_is_made_good_by_the_next_call(
+        self, shipping: Shipping, commits: Commits, moment: str
+    ) -> None:
+        shipping.confirm()
+        getattr(commits, moment)(1, crash)
+        with pytest.raises(Crash):
+            shipping.report("delivered", event_id="e-1")
+        assert shipping.report("delivered", event_id="e-1").status == 200
+        assert shipping.told() == WAY
+
+    def test_a_carrier_that_is_quicker_than_the_shop_is_asked_to_come_again(
+        self, shipping: Shipping, commits: Commits
+    ) -> None:
+        commits.before(2, crash)
+        with pytest.raises(Crash):
+            shipping.confirm()
+        answer = shipping.report("picked_up", event_id="e-1")
+        assert answer.status == 409
+        assert answer.json["code"] == "try_later"
+        assert int(answer.headers["retry-after"]) > 0
+        assert shipping.state() == "requesting"
+        shipping.confirm()
+        assert shipping.report("picked_up", event_id="e-1").status == 200
+        assert shipping.told() == WAY[:2]
+
+    def test_a_report_while_the_parcel_is_recalled_waits_for_the_outcome(
+        self, shipping: Shipping, commits: Commits
+    ) -> None:
+        shipping.confirm()
+        commits.before(2, crash)
+        with pytest.raises(Crash):
+            shipping.cancel()
+        assert shipping.report("delivered").status == 409
+        assert shipping.told() == WAY[:1]
+
+    def test_a_report_after_the_recall_changes_nothing_and_is_counted(
+        self, shipping: Shipping, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        shipping.confirm()
+        shipping.cancel()
+        before = shipping.table.items()
+        assert shipping.report("delivered").status == 200
+        assert shipping.table.items() == before
+        assert '"CallbacksAfterRecall":[1.0]' in capsys.readouterr().out
+
+    def test_a_report_is_counted_as_news_once(
+        self, shipping: Shipping, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        shipping.confirm()
+        for _ in range(3):
+            shipping.report("picked_up", event_id="e-1")
+        out = capsys.readouterr().out
+        assert out.count('"CarrierReports":[1.0]') == 1
+        assert out.count('"DuplicateCallbacks":[1.0]') == 2
+
+
+class TestRefusals:
+    @pytest.mark.parametrize("changed", [{"order_id": "order-9"}, {"tracking_id": "SANDBOX-9"}])
+    def test_a_shipment_that_nobody_knows_is_not_found(
+        self, shipping: Shipping, changed: dict[str, str]
+    ) -> None:
+        shipping.confirm()
+        answer = shipping.report("delivered", **changed)
+        assert answer.status == 404
+        assert answer.json["code"] == "unknown_shipment"
+        assert shipping.state() == "requested"
+
+    def test_the_parcel_of_another_order_is_not_found(self, shipping: Shipping) -> None:
+        shipping.confirm("order-1")
+        shipping.confirm("order-2")
+        other = shipping.parcel("order-2")["tracking_id"]
+        assert shipping.report("delivered", "order-1", tracking_id=other).status == 404
+
+    @pytest.mark.parametrize(
+        ("changed", "field"),
+        [
+            ({"kind": "lost"}, "kind"),
+            ({"kind": None}, "kind"),
+            ({"event_id": ""}, "event_id"),
+            ({"event_id": "x" * 101}, "event_id"),
+            ({"order_id": 7}, "order_id"),
+            ({"tracking_id": None}, "tracking_id"),
+            ({"occurred_at": "2026-01-08T09:30:00"}, "occurred_at"),
+            ({"occurred_at": "yesterday"}, "occurred_at"),
+        ],
+    )
+    def test_a_report_that_is_not_one_is_told_which_field_is_wrong(
+        self, shipping: Shipping, changed: dict[str, Any], field: str
+    ) -> None:
+        shipping.confirm()
+        told = {
+            "event_id": "e-1",
+            "order_id": "order-1",
+            "tracking_id": shipping.parcel()["tracking_id"],
+            "kind": "delivered",
+            "occurred_at": "2026-01-08T09:30:00Z",
+        }
+        answer = shipping.call(json.dumps({**told, **changed}))
+        assert answer.status == 400
+        assert answer.json["errors"][0]["field"] == field
+        assert shipping.state() == "requested"
+
+    @pytest.mark.parametrize("body", ["", "{", "[]", "null", '{"event_id": "e-1"}', "\x00"])
+    def test_a_body_that_is_no_report_is_refused(self, shipping: Shipping, body: str) -> None:
+        assert shipping.call(body).status == 400
+
+    def test_a_field_that_the_carrier_adds_is_ignored(self, shipping: Shipping) -> None:
+        shipping.confirm()
+        assert shipping.report("picked_up", weather="rain").status == 200
+
+
+class TestSignature:
+    """What is not signed by the carrier, just now, is refused before a table is read."""
+
+    @pytest.fixture(autouse=True)
+    def requested(self, shipping: Shipping, cloud: Cloud) -> None:
+        shipping.confirm()
+        shipping.report("picked_up")
+        cloud.monkeypatch.setattr(
+            aws.dynamodb(), "get_item", lambda **_: pytest.fail("a table was read")
+        )
+
+    @pytest.mark.parametrize(
+        "forge",
+        [
+            lambda body, now: sign("another key", body, at=now),
+            lambda body, now: sign(SECRET, body + b" ", at=now),
+            lambda body, now: sign(SECRET, body, at=now - timedelta(seconds=301)),
+            lambda body, now: sign(SECRET, body, at=now + timedelta(seconds=301)),
+            lambda body, now: "",
+            lambda body, now: None,
+        ],
+        ids=["wrong secret", "other body", "old", "future", "empty", "missing"],
+    )
+    def test_a_forged_call_is_refused(self, shipping: Shipping, forge: Any) -> None:
+        body = str(shipping.calls[0].body).replace("picked_up", "delivered")
+        signature = forge(body.encode(), datetime.now(UTC))
+        headers = {HEADER: signature} if signature is not None else {}
+        call = Call(route="POST /carrier/events", body=body, headers=headers)
+        answer = call.send(take_carrier_event.handler)
+        assert answer.status == 401
+        assert answer.json["code"] == "forged"
+        assert shipping.state() == "shipped"
+
+    def test_the_signature_of_another_body_is_refused(self, shipping: Shipping) -> None:
+        seen = shipping.calls[0]
+        body = str(seen.body).replace("picked_up", "delivered")
+        call = Call(route=seen.route, body=body, headers=seen.headers)
+        assert call.send(take_carrier_event.handler).status == 401
+
+    def test_a_request_that_was_overheard_is_of_no_use_later(self, shipping: Shipping) -> None:
+        with later(hours=0.1):
+            assert shipping.calls[0].send(take_carrier_event.handler).status == 401
+
+    def test_a_token_of_a_customer_does_not_help(self, shipping: Shipping) -> None:
+        call = Call(
+            route="POST /carrier/events",
+            body=shipping.calls[0].body,
+            headers={"authorization": "Bearer a.b.c"},
+        )
+        assert call.send(take_carrier_event.handler).status == 401
+
+
+def test_a_body_in_base64_is_believed_as_it_was_signed(shipping: Shipping) -> None:
+    shipping.confirm()
+    shipping.report("picked_up")
+    body = str(shipping.calls[0].body).replace("picked_up", "delivered")
+    signature = sign(SECRET, body.encode(), at=datetime.now(UTC))
+    call = Call(
+        route="POST /carrier/events",
+        body=b64encode(body.encode()).decode(),
+        headers={HEADER: signature},
+        encoded=True,
+    )
+    assert call.send(take_carrier_event.handler).status == 200
+    assert shipping.state() == "delivered"

@@ -1,0 +1,160 @@
+"""Deadlines: silence of the carrier is noticed, once, and never by mistake."""
+
+import pytest
+
+from lambdas.shipping import watch_deadline
+from lambdas.shipping.events import ShipmentDue, ShipmentOverdue, ShipmentRequested
+from tests.shipping.context import Shipping, later
+from tests.support.cloud import Commits, Crash, crash
+from tests.support.messages import CONTEXT, batch, enveloped, failed
+
+
+def test_a_parcel_that_is_not_delivered_in_time_is_overdue(shipping: Shipping) -> None:
+    shipping.confirm()
+    with later():
+        assert shipping.remind()
+    assert shipping.shipment()["overdue"] is True
+    assert shipping.state() == "requested"
+    due_at = shipping.event(ShipmentRequested).due_at
+    assert shipping.event(ShipmentOverdue) == ShipmentOverdue(order_id="order-1", due_at=due_at)
+
+
+def test_a_parcel_on_its_way_is_overdue_too(shipping: Shipping) -> None:
+    shipping.confirm()
+    shipping.report("picked_up")
+    with later():
+        assert shipping.remind()
+    assert shipping.told() == ["ShipmentRequested", "OrderShipped", "ShipmentOverdue"]
+
+
+def test_the_event_belongs_to_the_story_of_its_order(shipping: Shipping) -> None:
+    shipping.confirm()
+    with later():
+        shipping.remind()
+    (envelope,) = shipping.table.envelopes(ShipmentOverdue)
+    assert envelope.correlationid == "correlation-of-order-1"
+
+
+def test_a_reminder_that_comes_twice_tells_once(
+    shipping: Shipping, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shipping.confirm()
+    with later():
+        assert shipping.remind()
+        assert shipping.remind()
+    assert shipping.told() == ["ShipmentRequested", "ShipmentOverdue"]
+    assert capsys.readouterr().out.count('"OverdueShipments":[1.0]') == 1
+
+
+def test_a_reminder_that_comes_too_early_comes_again(shipping: Shipping) -> None:
+    shipping.confirm()
+    assert not shipping.remind()
+    assert shipping.told() == ["ShipmentRequested"]
+    with later():
+        assert shipping.remind()
+    assert shipping.told() == ["ShipmentRequested", "ShipmentOverdue"]
+
+
+def test_a_reminder_that_comes_very_late_does_no_harm(shipping: Shipping) -> None:
+    shipping.confirm()
+    with later():
+        shipping.report("delivered")
+    with later(hours=1000):
+        assert shipping.remind()
+    assert "ShipmentOverdue" not in shipping.told()
+
+
+def test_a_delivered_parcel_is_not_overdue(shipping: Shipping) -> None:
+    shipping.confirm()
+    shipping.report("delivered")
+    with later():
+        assert shipping.remind()
+    assert shipping.shipment()["overdue"] is False
+    assert "ShipmentOverdue" not in shipping.told()
+
+
+def test_an_overdue_parcel_can_be_delivered_still(shipping: Shipping) -> None:
+    shipping.confirm()
+    with later():
+        shipping.remind()
+        assert shipping.report("delivered").status == 200
+    assert shipping.state() == "delivered"
+    assert shipping.shipment()["overdue"] is True
+    assert shipping.told() == [
+        "ShipmentRequested",
+        "ShipmentOverdue",
+        "OrderShipped",
+        "OrderDelivered",
+    ]
+
+
+def test_a_recalled_parcel_is_not_overdue(shipping: Shipping) -> None:
+    shipping.confirm()
+    shipping.cancel()
+    with later():
+        assert shipping.remind()
+    assert shipping.told() == ["ShipmentRequested", "ShipmentRecalled"]
+
+
+def test_a_request_that_is_stuck_is_overdue_and_goes_on(
+    shipping: Shipping, commits: Commits
+) -> None:
+    commits.before(2, crash)
+    with pytest.raises(Crash):
+        shipping.confirm()
+    with later():
+        assert shipping.remind()
+        assert shipping.told() == ["ShipmentOverdue"]
+        assert shipping.confirm()
+    assert shipping.shipment()["overdue"] is True
+    assert shipping.told() == ["ShipmentOverdue", "ShipmentRequested"]
+
+
+def test_a_delivery_at_the_time_of_the_reminder_comes_first(
+    shipping: Shipping, commits: Commits
+) -> None:
+    shipping.confirm()
+    with later():
+        commits.before(1, lambda: shipping.report("delivered"))
+        assert shipping.remind()
+    assert shipping.state() == "delivered"
+    assert shipping.shipment()["overdue"] is False
+    assert shipping.told() == ["ShipmentRequested", "OrderShipped", "OrderDelivered"]
+
+
+def test_a_reminder_at_the_time_of_the_delivery_comes_first(
+    shipping: Shipping, commits: Commits
+) -> None:
+    shipping.confirm()
+    with later():
+        commits.before(1, shipping.remind)
+        assert shipping.report("delivered").status == 200
+    assert shipping.state() == "delivered"
+    assert shipping.shipment()["overdue"] is True
+    assert sorted(shipping.told()) == [
+        "OrderDelivered",
+        "OrderShipped",
+        "ShipmentOverdue",
+        "ShipmentRequested",
+    ]
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_crash_around_the_commit_is_made_good_by_the_next_delivery(
+    shipping: Shipping, commits: Commits, moment: str
+) -> None:
+    shipping.confirm()
+    getattr(commits, moment)(1, crash)
+    with later():
+        with pytest.raises(Crash):
+            shipping.remind()
+        assert shipping.remind()
+    assert shipping.told() == ["ShipmentRequested", "ShipmentOverdue"]
+
+
+def test_a_reminder_of_an_order_that_nobody_ships_is_not_swallowed(shipping: Shipping) -> None:
+    shipping.confirm()
+    due_at = shipping.event(ShipmentRequested).due_at
+    stray = enveloped(ShipmentDue(order_id="order-9", due_at=due_at))
+    with later():
+        assert failed(watch_deadline.handler(batch(stray), CONTEXT)) == ["m1"]

@@ -1,0 +1,121 @@
+"""Buckets where partners leave files: closed to all others, and heard of by their queue."""
+
+from typing import Any
+
+from lambdas.inventory.supplier_files import INCOMING, REPORTS, SUFFIX
+from stacks.constructs.file_drop import KEPT_DAYS
+from tests.support.assemblies import Assembly, Resource, nodes
+
+DAY = 24 * 3600
+
+
+def buckets(shop: Assembly) -> list[Resource]:
+    return shop.of_type("AWS::S3::Bucket")
+
+
+def notification(bucket: Resource) -> dict[str, Any]:
+    (found,) = bucket.properties["NotificationConfiguration"]["QueueConfigurations"]
+    assert isinstance(found, dict)
+    return found
+
+
+def texts(value: Any) -> str:
+    """All that is written in a value with references."""
+    return "".join(node for node in nodes(value) if isinstance(node, str))
+
+
+def statements(shop: Assembly, kind: str, target: str, resource: Resource) -> list[dict[str, Any]]:
+    """What the policies of this kind say about a resource."""
+    return [
+        statement
+        for policy in shop.of_type(kind)
+        for node in nodes(policy.properties[target])
+        if shop.refers(policy.stack, node) and shop.referred(policy.stack, node) == resource
+        for statement in policy.properties["PolicyDocument"]["Statement"]
+    ]
+
+
+def test_each_keeps_versions_encrypts_and_shuts_the_public_out(shop: Assembly) -> None:
+    for bucket in buckets(shop):
+        properties = bucket.properties
+        assert properties["VersioningConfiguration"] == {"Status": "Enabled"}
+        assert set(properties["PublicAccessBlockConfiguration"].values()) == {True}
+        assert len(properties["PublicAccessBlockConfiguration"]) == 4
+        (owner,) = properties["OwnershipControls"]["Rules"]
+        assert owner["ObjectOwnership"] == "BucketOwnerEnforced"
+        (encryption,) = properties["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+        assert encryption["ServerSideEncryptionByDefault"] == {"SSEAlgorithm": "AES256"}
+
+
+def test_each_refuses_what_comes_without_tls(shop: Assembly) -> None:
+    for bucket in buckets(shop):
+        (denied,) = statements(shop, "AWS::S3::BucketPolicy", "Bucket", bucket)
+        assert (denied["Effect"], denied["Action"]) == ("Deny", "s3:*")
+        assert denied["Principal"] == {"AWS": "*"}
+        assert denied["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+
+
+def test_files_can_be_read_as_long_as_their_messages_wait_and_then_go(shop: Assembly) -> None:
+    for bucket in buckets(shop):
+        (rule,) = bucket.properties["LifecycleConfiguration"]["Rules"]
+        queue = shop.referred(bucket.stack, notification(bucket)["Queue"])
+        parking = shop.referred(
+            queue.stack, queue.properties["RedrivePolicy"]["deadLetterTargetArn"]
+        )
+        waits = sum(q.properties["MessageRetentionPeriod"] for q in (queue, parking))
+        assert rule["Status"] == "Enabled"
+        assert rule["ExpirationInDays"] == rule["NoncurrentVersionExpiration"]["NoncurrentDays"]
+        assert KEPT_DAYS == rule["ExpirationInDays"] > waits / DAY
+        assert rule["AbortIncompleteMultipartUpload"]["DaysAfterInitiation"] <= 7
+
+
+def test_no_answer_can_notify_as_a_file_does(shop: Assembly) -> None:
+    for bucket in buckets(shop):
+        heard = notification(bucket)
+        assert heard["Event"] == "s3:ObjectCreated:*"
+        filters = {rule["Name"]: rule["Value"] for rule in heard["Filter"]["S3Key"]["Rules"]}
+        assert filters == {"prefix": INCOMING, "suffix": SUFFIX}
+        assert not REPORTS.startswith(INCOMING)
+        assert not INCOMING.startswith(REPORTS)
+
+
+def test_the_queue_admits_the_bucket_of_this_account_before_there_is_one(shop: Assembly) -> None:
+    for bucket in buckets(shop):
+        queue = shop.referred(bucket.stack, notification(bucket)["Queue"])
+        (admitted,) = [
+            statement
+            for statement in statements(shop, "AWS::SQS::QueuePolicy", "Queues", queue)
+            if statement["Effect"] == "Allow"
+        ]
+        assert admitted["Principal"] == {"Service": "s3.amazonaws.com"}
+        assert admitted["Action"] == "sqs:SendMessage"
+        assert admitted["Condition"]["StringEquals"] == {
+            "aws:SourceAccount": {"Ref": "AWS::AccountId"}
+        }
+        source = admitted["Condition"]["ArnEquals"]["aws:SourceArn"]
+        assert texts(source).endswith(f":s3:::{texts(bucket.properties['BucketName'])}")
+        policies = {
+            resource.logical_id
+            for resource in shop.of_type("AWS::SQS::QueuePolicy")
+            if queue
+            in [shop.referred(resource.stack, name) for name in resource.properties["Queues"]]
+        }
+        assert policies <= set(bucket.definition["DependsOn"])
+
+
+def test_its_files_are_read_and_answered_by_one_function_and_nothing_else(shop: Assembly) -> None:
+    for bucket in buckets(shop):
+        allowed = {
+            action: texts(statement["Resource"]).rpartition("Arn")[2]
+            for policy in shop.of_type("AWS::IAM::Policy")
+            for statement in policy.properties["PolicyDocument"]["Statement"]
+            for action in [*nodes(statement["Action"])]
+            if isinstance(action, str) and action.startswith("s3:")
+            if bucket.logical_id in texts(statement["Resource"])
+        }
+        assert allowed == {
+            "s3:GetObjectVersion": f"/{INCOMING}*",
+            "s3:ListBucket": "",
+            "s3:ListBucketVersions": "",
+            "s3:PutObject": f"/{REPORTS}*",
+        }
