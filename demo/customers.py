@@ -51,7 +51,7 @@ class Journal:
     preferences: dict[str, Mapping[Channel, str]] = field(default_factory=dict)
     """Where each customer wants to be told, by channel."""
     activity: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """What customers looked at and put into their carts: kind and SKU."""
+    """Views, and units put into carts, by kind and SKU."""
     returns: set[str] = field(default_factory=set)
     """Orders that their customers want to give back, and the shop took that down."""
 
@@ -133,7 +133,7 @@ class Customers:
 
     def browse(self, order: Order) -> None:
         """Looks at the first items of what will be an order, and puts them into the cart."""
-        acts = [
+        acts: list[dict[str, Any]] = [
             {
                 "activity_id": f"{key_of(order)}-{kind}-{number}",
                 "kind": kind,
@@ -146,10 +146,9 @@ class Customers:
             for kind in ("viewed", "added_to_cart")
         ]
         body = {"activities": acts}
-        answer = self._send("POST", "/activity", order.customer_id, body=body)
-        if answer.status != 202: print("ACT", answer.status, answer.body[:300])
-        if answer.status == 202:
-            self.journal.activity.update((str(act["kind"]), str(act["sku"])) for act in acts)
+        if self._send("POST", "/activity", order.customer_id, body=body).status == 202:
+            for act in acts:
+                self.journal.activity[str(act["kind"]), str(act["sku"])] += act.get("quantity", 1)
 
     def give_back(self, order: Order) -> None:
         """Asks to give a delivered order back."""

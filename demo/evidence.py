@@ -136,7 +136,7 @@ class Evidence:
     preferences: dict[str, Mapping[Channel, str]] = field(default_factory=dict)
     """Addresses at which each customer wants to be told."""
     activity: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """What customers looked at and put into carts, by kind and SKU."""
+    """Views, and units that customers put into carts, by kind and SKU."""
     orders: dict[str, OrderItem] = field(default_factory=dict)
     stock: dict[str, StockItem] = field(default_factory=dict)
     reservations: dict[str, ReservationItem] = field(default_factory=dict)
@@ -153,7 +153,7 @@ class Evidence:
     sold_for: Counter[tuple[str, str]] = field(default_factory=Counter)
     """Minor units that it says they were sold for, by SKU and currency."""
     counted_activity: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """What it says of views and carts, by kind and SKU."""
+    """What it says of views and units in carts, by kind and SKU."""
     reports: dict[str, dict[str, Any]] = field(default_factory=dict)
     """What the shop said of each file, by the report's key."""
     committed: dict[str, BusEvent] = field(default_factory=dict)

@@ -79,7 +79,7 @@ class Orders(Stack):
             platform=platform,
             consumer=sweep_orders.handler,
             event=events.SweepDue(),
-            every=Duration.minutes(15),
+            every=Duration.minutes(30),
             table=orders,
             operations=["UpdateItem", "PutItem"],
             settings=settings,

@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 # AWS promises a few days, and mostly takes minutes; nothing older than five years is deleted:
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/howitworks-ttl.html
-_INTERVAL_S = 3600.0
+_INTERVAL_S = 21_600.0
 _OLDEST_S = 5 * 365 * 86_400
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/time-to-live-ttl-streams.html
 _BY_DYNAMODB = {"type": "Service", "principalId": "dynamodb.amazonaws.com"}
 
 
 class Expiry:
-    """Sweeps one table every hour, which is no work for ``run_until_idle``."""
+    """Sweeps one table every six hours, which is no work for ``run_until_idle``."""
 
     def __init__(self, rehearsal: Rehearsal, table: str, attribute: str) -> None:
         """``attribute`` is the one with the time, in seconds since the epoch."""

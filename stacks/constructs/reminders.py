@@ -8,9 +8,7 @@ from constructs import Construct
 from stacks.constructs.acknowledge import SOLUTIONS, acknowledge
 from stacks.constructs.platform import Platform
 from stacks.constructs.queue_consumer import QueueConsumer
-from stacks.constructs.schedule_group import ScheduleGroup
-
-_SCHEDULER = "scheduler.amazonaws.com"
+from stacks.constructs.schedule_group import SCHEDULER, ScheduleGroup
 
 
 class Reminders(Construct):
@@ -25,28 +23,7 @@ class Reminders(Construct):
     ) -> None:
         super().__init__(scope, id_)
         self.group = ScheduleGroup(self, "Group", platform=platform)
-        self.role = iam.Role(
-            self,
-            "Role",
-            description="Puts reminders into a queue",
-            assumed_by=iam.ServicePrincipal(
-                _SCHEDULER,
-                # Of a group: the scheduler knows no single schedule when it assumes the role.
-                # https://docs.aws.amazon.com/scheduler/latest/UserGuide/cross-service-confused-deputy-prevention.html
-                conditions={
-                    "StringEquals": {
-                        "aws:SourceAccount": Stack.of(self).account,
-                        "aws:SourceArn": self.group.schedule_group_arn,
-                    }
-                },
-            ),
-        )
-        self.role.add_to_policy(
-            iam.PolicyStatement(
-                actions=["sqs:SendMessage"],
-                resources=[consumer.queue.queue_arn, consumer.queue.parking.queue_arn],
-            )
-        )
+        self.role = self.group.role_for(consumer)
 
     def allow(self, function: lambda_.Function) -> None:
         """Lets `function` make schedules of this group, with its role, and change none."""
@@ -64,7 +41,7 @@ class Reminders(Construct):
             iam.PolicyStatement(
                 actions=["iam:PassRole"],
                 resources=[self.role.role_arn],
-                conditions={"StringEquals": {"iam:PassedToService": _SCHEDULER}},
+                conditions={"StringEquals": {"iam:PassedToService": SCHEDULER}},
             )
         )
         arn = "arn:<AWS::Partition>:scheduler:<AWS::Region>:<AWS::AccountId>"

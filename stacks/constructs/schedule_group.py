@@ -1,12 +1,16 @@
-"""A group of schedules, and alarms for what it fails to deliver."""
+"""A group of schedules: what it may do, and alarms for what it fails to deliver."""
 
-from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import Duration, RemovalPolicy, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_scheduler as scheduler
 from constructs import Construct
 
 from stacks.constructs.alarm import Alarm
 from stacks.constructs.platform import Platform
+from stacks.constructs.queue_consumer import QueueConsumer
+
+SCHEDULER = "scheduler.amazonaws.com"
 
 _METRICS = {
     "InvocationDroppedCount": "The scheduler gave up delivering what was scheduled.",
@@ -17,7 +21,7 @@ _METRICS = {
 
 
 class ScheduleGroup(scheduler.ScheduleGroup):
-    """Schedules with the same target: their metrics are told apart by their group alone."""
+    """Schedules that wake one consumer: metrics of schedules are told apart by group alone."""
 
     def __init__(self, scope: Construct, id_: str, *, platform: Platform) -> None:
         # Without the stack's queues its schedules would have nowhere to go.
@@ -38,3 +42,31 @@ class ScheduleGroup(scheduler.ScheduleGroup):
                 meaning=meaning,
                 page="a-schedule-cannot-deliver",
             )
+
+    def role_for(self, consumer: QueueConsumer) -> iam.Role:
+        """What the scheduler acts as for schedules of this group: it may wake `consumer`.
+
+        The trust is in the group; the scheduler knows no single schedule when it takes the role.
+        https://docs.aws.amazon.com/scheduler/latest/UserGuide/cross-service-confused-deputy-prevention.html
+        """
+        role = iam.Role(
+            self,
+            "Role",
+            description="Puts messages of schedules into a queue",
+            assumed_by=iam.ServicePrincipal(
+                SCHEDULER,
+                conditions={
+                    "StringEquals": {
+                        "aws:SourceAccount": Stack.of(self).account,
+                        "aws:SourceArn": self.schedule_group_arn,
+                    }
+                },
+            ),
+        )
+        role.add_to_policy(
+            iam.PolicyStatement(
+                actions=["sqs:SendMessage"],
+                resources=[consumer.queue.queue_arn, consumer.queue.parking.queue_arn],
+            )
+        )
+        return role

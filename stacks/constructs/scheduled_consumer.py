@@ -4,25 +4,17 @@ import json
 from typing import Any
 
 import msgspec
-from aws_cdk import Duration, Names, RemovalPolicy, Stack
-from aws_cdk import aws_cloudwatch as cloudwatch
-from aws_cdk import aws_iam as iam
+from aws_cdk import Duration
 from aws_cdk import aws_scheduler as scheduler
 from constructs import Construct
 
 from lambdas.eventing.consumer import Consumer
 from lambdas.eventing.event import Cause, CloudEvent, Event
-from stacks.constructs.alarm import Alarm
 from stacks.constructs.platform import Platform
 from stacks.constructs.queue_consumer import QueueConsumer
+from stacks.constructs.schedule_group import ScheduleGroup
 
 _ATTEMPTS = 10
-
-_DROPPED = {
-    "InvocationDroppedCount": "The scheduler gave up waking a consumer.",
-    "InvocationsFailedToBeSentToDeadLetterCount": "The scheduler could not even park a message.",
-}
-"""https://docs.aws.amazon.com/scheduler/latest/UserGuide/monitoring-cloudwatch.html"""
 
 
 class ScheduledConsumer(QueueConsumer):
@@ -43,13 +35,7 @@ class ScheduledConsumer(QueueConsumer):
         **options: Any,
     ) -> None:
         super().__init__(scope, id_, platform=platform, consumer=consumer, **options)
-        # Metrics of schedules are told apart by their group alone.
-        group = scheduler.ScheduleGroup(
-            self,
-            "Group",
-            schedule_group_name=Names.unique_resource_name(self, max_length=64, separator="-"),
-            removal_policy=RemovalPolicy.DESTROY,
-        )
+        group = ScheduleGroup(self, "Group", platform=platform)
         scheduler.CfnSchedule(
             self,
             "Schedule",
@@ -59,7 +45,7 @@ class ScheduledConsumer(QueueConsumer):
             flexible_time_window=scheduler.CfnSchedule.FlexibleTimeWindowProperty(mode="OFF"),
             target=scheduler.CfnSchedule.TargetProperty(
                 arn=self.queue.queue_arn,
-                role_arn=self._role(group).role_arn,
+                role_arn=group.role_for(self).role_arn,
                 input=json.dumps(_message(event)),
                 dead_letter_config=scheduler.CfnSchedule.DeadLetterConfigProperty(
                     arn=self.queue.parking.queue_arn
@@ -70,48 +56,6 @@ class ScheduledConsumer(QueueConsumer):
                 ),
             ),
         )
-        for name, meaning in _DROPPED.items():
-            Alarm(
-                self,
-                name,
-                platform=platform,
-                metric=cloudwatch.Metric(
-                    namespace="AWS/Scheduler",
-                    metric_name=name,
-                    dimensions_map={"ScheduleGroup": group.schedule_group_name},
-                    statistic="Sum",
-                    period=Duration.minutes(5),
-                ),
-                threshold=1,
-                meaning=meaning,
-                page="a-schedule-cannot-deliver",
-            )
-
-    def _role(self, group: scheduler.ScheduleGroup) -> iam.Role:
-        """What the scheduler acts as, for schedules of this group and nothing else.
-
-        https://docs.aws.amazon.com/scheduler/latest/UserGuide/cross-service-confused-deputy-prevention.html
-        """
-        role = iam.Role(
-            self,
-            "SchedulerRole",
-            assumed_by=iam.ServicePrincipal(
-                "scheduler.amazonaws.com",
-                conditions={
-                    "StringEquals": {
-                        "aws:SourceAccount": Stack.of(self).account,
-                        "aws:SourceArn": group.schedule_group_arn,
-                    }
-                },
-            ),
-        )
-        role.add_to_policy(
-            iam.PolicyStatement(
-                actions=["sqs:SendMessage"],
-                resources=[self.queue.queue_arn, self.queue.parking.queue_arn],
-            )
-        )
-        return role
 
 
 def _message(event: Event) -> dict[str, Any]:

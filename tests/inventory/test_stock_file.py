@@ -150,6 +150,10 @@ def test_a_file_of_more_rows_than_allowed_is_refused_before_any_is_taken(ending:
         next(rows(io.BytesIO(content)))
 
 
+def test_a_file_of_as_many_rows_as_allowed_is_taken() -> None:
+    assert isinstance(next(rows(io.BytesIO(lines(stock_file.MAX_ROWS)))), GoodRow)
+
+
 def test_the_largest_file_would_be_read_in_little_memory() -> None:
     """What is kept are the SKUs, the longest here, to find those that come twice."""
     count = stock_file.MAX_ROWS // 10

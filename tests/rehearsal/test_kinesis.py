@@ -518,7 +518,8 @@ def test_an_answer_that_reports_its_first_record_leaves_the_state_as_it_was(
         def handler(event, context):
             print(len(event["Records"]), event["state"])
             numbers.extend(r["kinesis"]["sequenceNumber"] for r in event["Records"])
-            return {"state": {"tries": 1}, "batchItemFailures": [{"itemIdentifier": numbers[0]}]}
+            failed = numbers[1 if event["isFinalInvokeForWindow"] else 0]
+            return {"state": {"tries": 1}, "batchItemFailures": [{"itemIdentifier": failed}]}
         """,
         **windows(MaximumRetryAttempts=1, **REPORTS),
     )
@@ -526,6 +527,7 @@ def test_an_answer_that_reports_its_first_record_leaves_the_state_as_it_was(
     put(shop, "a", "b")
     shop.run_until_idle()
     assert shop.logs("Shop/Function").splitlines() == ["2 {}", "2 {}", "0 {}", "0 {}"]
+    assert [report["KinesisBatchInfo"]["batchSize"] for report in lost(shop)] == [2, 2]
 
 
 def test_a_batch_leaves_room_for_the_state(template: Cloud, rehearse: Rehearse) -> None:

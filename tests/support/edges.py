@@ -208,7 +208,7 @@ class _Walk:
         return tuple(self._alarms.get((path or "", metric), ()))
 
     def _watched(self) -> dict[tuple[str, str], list[str]]:
-        """The alarms that notify somebody, by what they watch: a resource's path and a metric."""
+        """The alarms that notify somebody, by the resource (path or name) and metric they watch."""
         found: dict[tuple[str, str], list[str]] = {}
         for alarm in self._all("AWS::CloudWatch::Alarm"):
             if not alarm.properties.get("AlarmActions"):

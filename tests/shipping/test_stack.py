@@ -1,0 +1,127 @@
+"""The shipping stack: reminders go one way only, and call-backs come in by one door."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from tests.support.assemblies import Assembly, Resource
+
+ROLE = "Shipping/Reminders/Group/Role"
+
+
+@pytest.fixture(params=["dev", "prod"])
+def shop(request: pytest.FixtureRequest, templates: Mapping[str, Assembly]) -> Assembly:
+    """The templates of each stage."""
+    return templates[request.param]
+
+
+def statements(shop: Assembly, role: str) -> list[dict[str, Any]]:
+    """What the role at a path may do."""
+    return [
+        statement
+        for policy in shop.of_type("AWS::IAM::Policy")
+        if policy.stack == "Shipping"
+        for reference in policy.properties["Roles"]
+        if shop.referred("Shipping", reference).path == role
+        for statement in policy.properties["PolicyDocument"]["Statement"]
+    ]
+
+
+def group(shop: Assembly) -> Resource:
+    return shop.at("Shipping/Reminders/Group")
+
+
+def test_only_the_scheduler_and_only_for_this_group_may_take_the_role(shop: Assembly) -> None:
+    role = shop.at(ROLE)
+    (statement,) = role.properties["AssumeRolePolicyDocument"]["Statement"]
+    assert statement["Principal"] == {"Service": "scheduler.amazonaws.com"}
+    condition = statement["Condition"]["StringEquals"]
+    assert condition["aws:SourceAccount"] == {"Ref": "AWS::AccountId"}
+    assert shop.referred("Shipping", condition["aws:SourceArn"]) == group(shop)
+
+
+def test_the_role_may_send_to_the_queue_and_its_parking_and_nothing_else(shop: Assembly) -> None:
+    (statement,) = statements(shop, ROLE)
+    assert statement["Action"] == "sqs:SendMessage"
+    assert {shop.referred("Shipping", arn).path for arn in statement["Resource"]} == {
+        "Shipping/WatchDeadline/Queue",
+        "Shipping/WatchDeadline/DeadLetters",
+    }
+
+
+def test_one_function_may_make_schedules_and_of_this_group_alone(shop: Assembly) -> None:
+    makers = [
+        (policy, statement)
+        for policy in shop.of_type("AWS::IAM::Policy")
+        if policy.stack == "Shipping"
+        for statement in policy.properties["PolicyDocument"]["Statement"]
+        if any(word in str(statement["Action"]) for word in ("scheduler:", "iam:"))
+    ]
+    for policy, _ in makers:
+        (role,) = policy.properties["Roles"]
+        assert shop.referred(policy.stack, role).path == "Shipping/RequestShipment/FunctionRole"
+    create, hand = (statement for _, statement in makers)
+    assert create["Action"] == "scheduler:CreateSchedule"
+    *_, end = create["Resource"]["Fn::Join"][1]
+    assert end == f":schedule/{group(shop).properties['Name']}/*"
+    assert hand["Action"] == "iam:PassRole"
+    assert shop.referred("Shipping", hand["Resource"]).path == ROLE
+    assert hand["Condition"] == {"StringEquals": {"iam:PassedToService": "scheduler.amazonaws.com"}}
+
+
+def test_a_schedule_is_made_with_the_group_role_and_queues_of_the_stack(shop: Assembly) -> None:
+    function = shop.at("Shipping/RequestShipment/Function")
+    variables = function.properties["Environment"]["Variables"]
+    assert variables["SCHEDULE_GROUP_NAME"] == group(shop).properties["Name"]
+    found = {
+        name: shop.referred("Shipping", variables[name]).path
+        for name in ("SCHEDULE_ROLE_ARN", "REMINDER_QUEUE_ARN", "REMINDER_PARKING_ARN")
+    }
+    assert found == {
+        "SCHEDULE_ROLE_ARN": ROLE,
+        "REMINDER_QUEUE_ARN": "Shipping/WatchDeadline/Queue",
+        "REMINDER_PARKING_ARN": "Shipping/WatchDeadline/DeadLetters",
+    }
+
+
+def test_what_the_scheduler_drops_raises_an_alarm(shop: Assembly) -> None:
+    watched = {
+        alarm.properties["MetricName"]
+        for alarm in shop.of_type("AWS::CloudWatch::Alarm")
+        if alarm.properties.get("Namespace") == "AWS/Scheduler"
+        and {"Name": "ScheduleGroup", "Value": group(shop).properties["Name"]}
+        in alarm.properties["Dimensions"]
+    }
+    assert watched == {"InvocationDroppedCount", "InvocationsFailedToBeSentToDeadLetterCount"}
+
+
+def test_overdue_parcels_and_forged_calls_raise_an_alarm(shop: Assembly) -> None:
+    for path, name in (
+        ("Shipping/Overdue", "OverdueShipments"),
+        ("Shipping/Forged", "ForgedCallbacks"),
+    ):
+        alarm = shop.at(path).properties
+        function = shop.at("Shipping/TakeCarrierEvent").properties["Environment"]["Variables"]
+        assert alarm["MetricName"] == name
+        assert alarm["Namespace"] == function["POWERTOOLS_METRICS_NAMESPACE"]
+        assert alarm["Dimensions"] == [
+            {"Name": "service", "Value": function["POWERTOOLS_SERVICE_NAME"]}
+        ]
+
+
+def test_one_function_may_read_the_carriers_secret(shop: Assembly) -> None:
+    readers = {
+        shop.referred(policy.stack, role).path
+        for policy in shop.of_type("AWS::IAM::Policy")
+        for statement in policy.properties["PolicyDocument"]["Statement"]
+        if "secretsmanager" in str(statement["Action"])
+        and shop.refers(policy.stack, statement["Resource"])
+        and shop.referred(policy.stack, statement["Resource"]).path == "Shipping/CarrierSecret"
+        for role in policy.properties["Roles"]
+    }
+    assert readers == {"Shipping/TakeCarrierEventRole"}
+    secret = shop.at("Shipping/CarrierSecret").properties
+    assert secret["GenerateSecretString"]["PasswordLength"] >= 32
+    # A blank would divide one key into two.
+    assert "IncludeSpace" not in secret["GenerateSecretString"]
