@@ -129,19 +129,17 @@ def table_of(shop: Rehearsal, tally: Tally) -> Table:
     table.add_column("what came of it", ratio=1, no_wrap=True)
     active = {function.path: function.active for function in shop.functions}
     depths = shop.queue_depths()
-    above = None
     for hop in HOPS:
         calls = tally.calls(hop)
         table.add_row(
-            hop.kind if hop.kind != above else "",
+            hop.kind,
             hop.name,
             _count(calls),
             _count(sum(active.get(function, 0) for function in hop.functions)),
-            _count(depths.get(hop.queue, 0)) if hop.queue else "",
-            _result(tally, hop, depths.get(hop.parking or "", 0)),
+            _count(sum(depths[queue] for queue in hop.queues)) if hop.queues else "",
+            _result(tally, hop, sum(depths[queue] for queue in hop.parkings)),
             style="" if calls else "dim",
         )
-        above = hop.kind
     return table
 
 
@@ -149,7 +147,8 @@ def outcome(stories: Stories, orders: int) -> Text:
     """How many orders have come to which end."""
     text = Text(f"{len(stories.by_order):,} of {orders:,}: ", no_wrap=True, overflow="crop")
     for status, colour in COLOURS.items():
-        text.append(f"{stories.statuses[status]:,} {status}", colour).append(", ")
+        if stories.statuses[status]:
+            text.append(f"{stories.statuses[status]:,} {status}", colour).append(", ")
     return text.append(f"{stories.statuses['placed']:,} under way")
 
 

@@ -10,18 +10,35 @@ from rehearsal import Record
 
 @dataclass(frozen=True)
 class Hop:
-    """A row of the account: functions, and what brings them their work."""
+    """A row of the account: functions, and the queues that bring them their work."""
 
     kind: str
     name: str
     functions: tuple[str, ...]
-    queue: str | None = None
-    parking: str | None = None
+    queues: tuple[str, ...] = ()
+    parkings: tuple[str, ...] = ()
     methods: tuple[str, ...] = ()
 
 
+def _consumers(kind: str, name: str, *paths: str) -> Hop:
+    """A row for consumers of queues."""
+    return Hop(
+        kind,
+        name,
+        tuple(f"{path}/Function" for path in paths),
+        tuple(f"{path}/Queue" for path in paths),
+        tuple(f"{path}/DeadLetters" for path in paths),
+    )
+
+
+_RELAYS = (
+    *("Orders/Orders", "Inventory/Stock", "Payments/Payments", "Shipping/Shipments"),
+    *("Returns/Returns", "Notifications/Customers"),
+)
+_RETURNS = ("AwaitDecision", "CompleteReturn", "RefuseReturn", "EscalateReturn")
+
 HOPS = (
-    Hop("call", "receive stock", ("Inventory/ReceiveStock",)),
+    _consumers("file", "bucket → import stock", "Inventory/ImportStockFile"),
     Hop("api", "POST /orders", ("Orders/PlaceOrder",), methods=("POST",)),
     Hop(
         "",
@@ -29,26 +46,38 @@ HOPS = (
         ("Orders/GetOrder", "Orders/CancelOrder"),
         methods=("GET", "DELETE"),
     ),
-    Hop("relay", "orders → bus", ("Orders/Orders/Relay",)),
-    Hop("relay", "inventory → bus", ("Inventory/Stock/Relay",)),
-    Hop("relay", "payments → bus", ("Payments/Payments/Relay",)),
-    *(
-        Hop("queue", name, (f"{path}/Function",), f"{path}/Queue", f"{path}/DeadLetters")
-        for name, path in (
-            ("bus → keep price list", "Orders/KeepPriceList"),
-            ("bus → run checkout", "Checkout/RunCheckout"),
-            ("bus → release stock", "Inventory/ReleaseCancelledOrder"),
-            ("bus → refund payment", "Payments/RefundCancelledOrder"),
-        )
+    Hop(
+        "",
+        "activity, call-backs",
+        ("Analytics/RecordActivity", "Shipping/TakeCarrierEvent"),
     ),
+    Hop("relay", "six outboxes → bus", tuple(f"{path}/Relay" for path in _RELAYS)),
+    _consumers("queue", "bus → price list", "Orders/KeepPriceList"),
+    _consumers("", "bus → checkout", "Checkout/RunCheckout"),
+    _consumers("", "bus → shipping", "Shipping/RequestShipment", "Shipping/RecallShipment"),
+    _consumers(
+        "",
+        "bus → let go of order",
+        "Inventory/ReleaseClosedOrder",
+        "Payments/RefundClosedOrder",
+    ),
+    _consumers("", "bus → order's history", "Orders/FollowShipment", "Orders/FollowReturn"),
+    _consumers("", "bus → customer's wishes", "Notifications/AddressCustomer"),
     Hop("step", "reserve stock", ("Inventory/ReserveStock",)),
-    Hop("step", "authorize payment", ("Payments/AuthorizePayment",)),
-    Hop("step", "confirm order", ("Orders/ConfirmOrder",)),
-    Hop("step", "reject order", ("Orders/RejectOrder",)),
-    Hop("step", "refund payment", ("Payments/RefundPayment",)),
-    Hop("step", "release stock", ("Inventory/ReleaseStock",)),
+    Hop("", "authorize payment", ("Payments/AuthorizePayment",)),
+    Hop("", "confirm, reject order", ("Orders/ConfirmOrder", "Orders/RejectOrder")),
+    Hop("", "refund, release", ("Payments/RefundPayment", "Inventory/ReleaseStock")),
+    Hop("", "steps of returns", tuple(f"Returns/{name}" for name in _RETURNS)),
+    _consumers("topic", "→ e-mail, SMS", "Notifications/SendEmail", "Notifications/SendSms"),
+    _consumers("", "→ webhook", "Notifications/CallWebhook"),
+    Hop(
+        "stream",
+        "→ sales per minute",
+        ("Analytics/AggregateSales/Function",),
+        parkings=("Analytics/AggregateSales/DeadLetters",),
+    ),
 )
-"""The way of an order, from the customer to its end."""
+"""The way of an order, from the supplier and the customer to its end, on one screen."""
 
 
 @dataclass
@@ -90,7 +119,7 @@ class Tally:
         if hop.methods:
             answers = sum((self.answers[method] for method in hop.methods), Counter[int]())
             return "  ".join(f"{status}: {count:,}" for status, count in sorted(answers.items()))
-        if hop.kind == "relay":
+        if hop.functions[0].endswith("/Relay"):
             return f"{sum(self.published[function] for function in hop.functions):,} events"
         failed = sum(self.errors[function].total() for function in hop.functions)
         return f"{self.calls(hop) - failed:,} done"

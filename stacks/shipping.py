@@ -80,7 +80,7 @@ class Shipping(Stack):
                 inbox_days=settings.inbox_days,
                 carrier_table_name=settings.carrier_table_name,
                 delivery_hours=_DELIVERY_HOURS,
-                schedule_group_name=reminders.group.schedule_group_name,
+                schedule_group_name=reminders.group.name,
                 schedule_role_arn=reminders.role.role_arn,
                 reminder_queue_arn=watch.queue.queue_arn,
                 reminder_parking_arn=watch.queue.parking.queue_arn,

@@ -1,5 +1,7 @@
 """A group of schedules: what it may do, and alarms for what it fails to deliver."""
 
+from typing import cast
+
 from aws_cdk import Duration, RemovalPolicy, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_iam as iam
@@ -26,6 +28,8 @@ class ScheduleGroup(scheduler.ScheduleGroup):
     def __init__(self, scope: Construct, id_: str, *, platform: Platform) -> None:
         # Without the stack's queues its schedules would have nowhere to go.
         super().__init__(scope, id_, removal_policy=RemovalPolicy.DESTROY)
+        self.name = cast(scheduler.CfnScheduleGroup, self.node.default_child).ref
+        """The name as a reference, so that whatever uses the group waits for it."""
         for name, meaning in _METRICS.items():
             Alarm(
                 self,
@@ -34,7 +38,7 @@ class ScheduleGroup(scheduler.ScheduleGroup):
                 metric=cloudwatch.Metric(
                     namespace="AWS/Scheduler",
                     metric_name=name,
-                    dimensions_map={"ScheduleGroup": self.schedule_group_name},
+                    dimensions_map={"ScheduleGroup": self.name},
                     statistic="Sum",
                     period=Duration.minutes(5),
                 ),

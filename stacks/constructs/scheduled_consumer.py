@@ -41,7 +41,7 @@ class ScheduledConsumer(QueueConsumer):
             "Schedule",
             description=f"Has {consumer.name} run",
             schedule_expression=f"rate({int(every.to_minutes())} minutes)",
-            group_name=group.schedule_group_name,
+            group_name=group.name,
             flexible_time_window=scheduler.CfnSchedule.FlexibleTimeWindowProperty(mode="OFF"),
             target=scheduler.CfnSchedule.TargetProperty(
                 arn=self.queue.queue_arn,

@@ -1,7 +1,9 @@
 """The audit: each way in which books can be wrong is found, and said where."""
 
+from collections import Counter
 from collections.abc import Callable
 from copy import deepcopy
+from dataclasses import replace
 
 import pytest
 
@@ -17,8 +19,16 @@ from demo.evidence import (
     StockItem,
     Units,
 )
+from lambdas.notifications.events import Channel
 
-ENDS = {"sold": "OrderConfirmed.v1", "left": "OrderCancelled.v1", "lost": "OrderRejected.v1"}
+ENDS = {
+    "sold": "OrderConfirmed.v1",
+    "left": "OrderCancelled.v1",
+    "lost": "OrderRejected.v1",
+    "back": "OrderConfirmed.v1",
+}
+ADDRESS = "c@example.com"
+TOLD_OF = {"OrderPlaced", "OrderConfirmed", "OrderShipped", "OrderDelivered"}
 
 
 def order(order_id: str, status: str) -> OrderItem:
@@ -26,42 +36,78 @@ def order(order_id: str, status: str) -> OrderItem:
 
 
 def event(type_: str, order_id: str) -> BusEvent:
-    data = {"order_id": order_id, "amount_minor": 500, "currency": "EUR"}
+    data = {
+        "order_id": order_id,
+        "customer_id": f"customer of {order_id}",
+        "amount_minor": 500,
+        "currency": "EUR",
+        "lines": [{"sku": "MUG", "quantity": 2, "unit_price_minor": 250}],
+    }
     return BusEvent(f"{type_} of {order_id}", type_, order_id, data)
 
 
 def right_books() -> Evidence:
-    """One order was sold, one cancelled after its payment, one rejected."""
+    """One order was sold, one cancelled after its payment, one rejected, one given back."""
     events = [
         *(event("OrderPlaced.v1", order_id) for order_id in ENDS),
         *(event(end, order_id) for order_id, end in ENDS.items()),
         event("OrderConfirmed.v1", "left"),
+        event("ShipmentRecalled.v1", "left"),
+        *(
+            event(f"{name}.v1", order_id)
+            for order_id in ("sold", "back")
+            for name in ("ShipmentRequested", "OrderShipped", "OrderDelivered")
+        ),
+        event("ReturnRequested.v1", "back"),
+        event("OrderReturned.v1", "back"),
+        event("PaymentRefunded.v1", "back"),
         event("PaymentRefunded.v1", "left"),
     ]
     return Evidence(
         accepted=set(ENDS),
         cancelled={"left"},
-        delivered={"MUG": 10},
+        handed_in={"MUG": 10},
+        files=1,
+        rows=3,
+        reports={"reports/a.csv/1.json": {"rows_taken": 1, "rows_wrong": 2}},
+        wanted_back={"back"},
+        decided={"back": True},
+        preferences={"customer of sold": {Channel.EMAIL: ADDRESS}},
+        sent={
+            Channel.EMAIL: Counter({ADDRESS: len(TOLD_OF)}),
+            Channel.SMS: Counter(),
+            Channel.WEBHOOK: Counter(),
+        },
+        activity=Counter({("viewed", "MUG"): 3}),
+        counted_activity=Counter({("viewed", "MUG"): 3}),
+        sold_units=Counter({"MUG": 6}),
+        sold_for=Counter({("MUG", "EUR"): 1500}),
         orders={
-            "sold": order("sold", "confirmed"),
+            "sold": order("sold", "delivered"),
             "left": order("left", "cancelled"),
             "lost": order("lost", "rejected"),
+            "back": order("back", "returned"),
         },
         stock={"MUG": StockItem("STOCK#MUG", 10, 8, 2)},
         reservations={
             "sold": ReservationItem("RESERVATION#sold", "reserved", (Units("MUG", 2),)),
             "left": ReservationItem("RESERVATION#left", "released", (Units("MUG", 2),)),
+            "back": ReservationItem("RESERVATION#back", "released", (Units("MUG", 2),)),
         },
         payments={
             "sold": Payment("PAYMENT#sold", "authorized", 500, "EUR"),
             "left": Payment("PAYMENT#left", "cancelled", 500, "EUR"),
             "lost": Payment("PAYMENT#lost", "declined", 500, "EUR"),
+            "back": Payment("PAYMENT#back", "cancelled", 500, "EUR"),
         },
         provider={
             "sold": ProviderEntry("sold", "authorized", 500, "EUR", 1),
             "left": ProviderEntry("left", "cancelled", 500, "EUR", 1),
             "lost": ProviderEntry("lost", None, None, None, 1),
+            "back": ProviderEntry("back", "cancelled", 500, "EUR", 1),
         },
+        shipments={"sold": "delivered", "left": "recalled", "back": "delivered"},
+        parcels={"sold": "requested", "left": "recalled", "back": "requested"},
         committed={each.id: each for each in events},
         published=events,
         waiting={"Checkout/RunCheckout/Queue": 0},
@@ -83,8 +129,8 @@ def test_money_is_added_up_by_currency_with_what_was_given_back() -> None:
 
     money = authorized(evidence)
 
-    assert money.gross == {"EUR": 1000, "GBP": 7}
-    assert money.refunded == {"EUR": 500}
+    assert money.gross == {"EUR": 1500, "GBP": 7}
+    assert money.refunded == {"EUR": 1000}
 
 
 REFUND = {"order_id": "left", "amount_minor": 500, "currency": "EUR"}
@@ -103,11 +149,11 @@ WRONGS: dict[str, tuple[Callable[[Evidence], object], str]] = {
     ),
     "an order that was cancelled is confirmed": (
         lambda books: books.cancelled.add("sold"),
-        "order sold is confirmed, but was cancelled by the API",
+        "order sold is delivered, but was cancelled by the API",
     ),
     "stock is gone": (
         lambda books: books.stock.update(MUG=StockItem("STOCK#MUG", 10, 7, 3)),
-        "MUG: 3 taken, 2 in confirmed orders",
+        "MUG: 3 taken, 2 in standing orders",
     ),
     "stock is taken but not reserved": (
         lambda books: books.stock.update(MUG=StockItem("STOCK#MUG", 10, 8, 1)),
@@ -129,11 +175,11 @@ WRONGS: dict[str, tuple[Callable[[Evidence], object], str]] = {
         lambda books: books.reservations.update(
             left=ReservationItem("RESERVATION#left", "reserved", ())
         ),
-        "stock is held for order left, which is not confirmed",
+        "stock is held for order left, which does not stand",
     ),
     "a confirmed order holds no stock": (
         lambda books: books.reservations.pop("sold"),
-        "order sold is confirmed, but no stock is held for it",
+        "order sold stands, but no stock is held for it",
     ),
     "a release stopped half-way": (
         lambda books: books.reservations.update(
@@ -143,11 +189,11 @@ WRONGS: dict[str, tuple[Callable[[Evidence], object], str]] = {
     ),
     "a confirmed order is not paid": (
         lambda books: books.payments.pop("sold"),
-        "order sold is confirmed, but no money is held for it",
+        "order sold stands, but no money is held for it",
     ),
     "a rejected order is paid": (
         lambda books: books.payments.update(lost=Payment("PAYMENT#lost", "authorized", 5, "EUR")),
-        "money is held for order lost, which is not confirmed",
+        "money is held for order lost, which does not stand",
     ),
     "too much is paid": (
         lambda books: books.payments.update(sold=Payment("PAYMENT#sold", "authorized", 501, "EUR")),
@@ -184,22 +230,102 @@ WRONGS: dict[str, tuple[Callable[[Evidence], object], str]] = {
         "OrderPlaced.v1 of ghost is on the bus, but in no outbox",
     ),
     "an order was confirmed twice": (
-        lambda books: publish(books, BusEvent("other", "OrderConfirmed.v1", "sold", {})),
-        "order sold is confirmed, with 2 times OrderConfirmed.v1",
+        lambda books: publish(books, twice("OrderConfirmed.v1", "sold")),
+        "order sold is delivered, with 2 times OrderConfirmed.v1",
     ),
     "a confirmed order was told to be rejected, too": (
         lambda books: publish(books, event("OrderRejected.v1", "sold")),
-        "order sold is confirmed, with 1 times OrderRejected.v1",
+        "order sold is delivered, with 1 times OrderRejected.v1",
     ),
     "a message is left in a queue": (
         lambda books: books.waiting.update({"Checkout/RunCheckout/Queue": 3}),
         "3 messages are left in Checkout/RunCheckout/Queue",
+    ),
+    "a file has no report": (
+        lambda books: books.reports.clear(),
+        "1 files were handed in, 0 reports came",
+    ),
+    "a row is in no report": (
+        lambda books: books.reports.update(a={"rows_taken": 0, "rows_wrong": 0}),
+        "1 files were handed in, 2 reports came",
+    ),
+    "a confirmed order has no shipment": (
+        lambda books: [
+            books.committed.pop(f"{name}.v1 of sold")
+            for name in ("ShipmentRequested", "OrderShipped", "OrderDelivered")
+        ],
+        "the parcel of order sold is delivered, with 0 ends",
+    ),
+    "a parcel was delivered that nobody shipped": (
+        lambda books: books.committed.pop("OrderShipped.v1 of sold"),
+        "order sold was delivered, but never shipped",
+    ),
+    "a parcel was delivered and is overdue": (
+        lambda books: publish(books, event("ShipmentOverdue.v1", "sold")),
+        "the parcel of order sold is delivered, with 2 ends",
+    ),
+    "a parcel was requested twice": (
+        lambda books: publish(books, twice("ShipmentRequested.v1", "sold")),
+        "ShipmentRequested of order sold was told 2 times",
+    ),
+    "the carrier knows of no parcel": (
+        lambda books: books.parcels.pop("sold"),
+        "order sold: the shop alone knows of a parcel under way",
+    ),
+    "the carrier did not stop a parcel": (
+        lambda books: books.parcels.update(left="requested"),
+        "order left: the carrier alone knows of a parcel under way",
+    ),
+    "a return was lost": (
+        lambda books: books.committed.pop("ReturnRequested.v1 of back"),
+        "order back: the customer and Returns/Returns/Table differ about its return",
+    ),
+    "a return was approved and nothing followed": (
+        lambda books: books.committed.pop("OrderReturned.v1 of back"),
+        "the return of order back was decided, but came to (0, 0)",
+    ),
+    "a return was refused and carried out": (
+        lambda books: books.decided.update(back=False),
+        "the return of order back was decided, but came to (1, 0)",
+    ),
+    "nobody decided about a return": (
+        lambda books: books.decided.clear(),
+        "nobody decided about the return of order back",
+    ),
+    "a message was not sent": (
+        lambda books: books.sent[Channel.EMAIL].subtract({ADDRESS: 1}),
+        f"{ADDRESS}: 3 messages were sent, 4 are owed",
+    ),
+    "a message was sent twice": (
+        lambda books: books.sent[Channel.EMAIL].update({ADDRESS: 1}),
+        f"{ADDRESS}: 5 messages were sent, 4 are owed",
+    ),
+    "a message went to somebody who wants none": (
+        lambda books: books.sent[Channel.SMS].update({"+491": 1}),
+        "+491: 1 messages were sent, 0 are owed",
+    ),
+    "a sale was counted twice": (
+        lambda books: books.sold_units.update({"MUG": 2}),
+        "MUG: 8 units in the sales, 6 in confirmed orders",
+    ),
+    "revenue is missing": (
+        lambda books: books.sold_for.subtract({("MUG", "EUR"): 500}),
+        "MUG: 10.00 EUR in the sales, 15.00 EUR in confirmed orders",
+    ),
+    "a view was not counted": (
+        lambda books: books.counted_activity.clear(),
+        "MUG: viewed 3 times, but counted 0 times",
     ),
     "an item cannot be read": (
         lambda books: books.unreadable.append("Orders/Orders/Table, ORDER#x: no status"),
         "ORDER#x: no status",
     ),
 }
+
+
+def twice(type_: str, order_id: str) -> BusEvent:
+    """The same again, as an event of its own."""
+    return replace(event(type_, order_id), id="another id")
 
 
 def publish(books: Evidence, told: BusEvent) -> None:

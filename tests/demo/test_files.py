@@ -1,13 +1,16 @@
 """CSV files of the user's own: what is wrong is said with its line, and the rest goes on."""
 
+import io
 from pathlib import Path
 
 import pytest
 
+from demo import sample
 from demo.csv_file import UnusableFile
 from demo.orders_file import read_orders
-from demo.stock_file import deliveries, plenty_for, read_stock
-from lambdas.inventory.receive_stock import StockDelivery
+from demo.stock_file import plenty_for, read_stock
+from demo.supplier import file_at, files_of
+from lambdas.inventory import stock_file
 from lambdas.orders.events import Line
 
 HEADER = "order_id,customer_id,sku,quantity,unit_price_minor,currency,payment_token"
@@ -158,12 +161,20 @@ def test_without_a_file_there_is_plenty_at_the_first_price(tmp_path: Path) -> No
     assert item.quantity >= 180_000
 
 
-def test_deliveries_are_what_inventory_takes(tmp_path: Path) -> None:
-    rows = [f"o{number},c,SKU-{number},1,5,EUR,t" for number in range(1001)]
+def test_suppliers_files_hold_each_item_once_in_files_of_a_bounded_size(tmp_path: Path) -> None:
+    rows = [f"o{number},c,SKU-{number},1,5,EUR,t" for number in range(2_500)]
     items = plenty_for(read_orders(write(tmp_path, HEADER, *rows)).orders)
 
-    sizes = [len(delivery["items"]) for delivery in deliveries(items)]
+    files = list(files_of(items))
 
-    assert sum(sizes) == 1001
-    assert max(sizes) <= 500
-    assert StockDelivery.__struct_fields__ == tuple(next(deliveries(items)))
+    assert [file.rows for file in files] == [1000, 1000, 500]
+    taken = [row for file in files for row in stock_file.rows(io.BytesIO(file.content))]
+    assert [row.item for row in taken if isinstance(row, stock_file.GoodRow)] == items
+
+
+def test_mistakes_of_the_sample_are_what_the_books_expect() -> None:
+    rows = list(stock_file.rows(io.BytesIO(sample.MISTAKES.read_bytes())))
+
+    good = [row.item for row in rows if isinstance(row, stock_file.GoodRow)]
+    assert {item.sku: item.quantity for item in good} == sample.RIGHT_AMONG_MISTAKES
+    assert len(rows) == file_at(sample.MISTAKES).rows

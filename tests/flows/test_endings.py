@@ -22,7 +22,7 @@ def test_order_without_payment_is_rejected_and_gives_its_stock_back(
 
     busy_shop.settle()
 
-    order = busy_shop.request("GET", f"/orders/{order_id}", "customer-1").json()
+    order = busy_shop.view(order_id)
     assert (order["status"], order["reason"]) == ("rejected", reason)
     assert busy_shop.stock()[token] == (10, 0)
     busy_shop.assert_books_balance()

@@ -86,9 +86,7 @@ def test_same_key_for_another_body_is_refused(shop: Shop) -> None:
 
 def test_price_that_changed_is_refused_with_the_current_one(shop: Shop) -> None:
     shop.receive({"MUG": 10})
-    dearer = {"sku": "MUG", "quantity": 0, "unit_price_minor": 1300, "currency": "EUR"}
-    shop.rehearsal.invoke("Inventory/ReceiveStock", {"delivery_id": "dearer", "items": [dearer]})
-    shop.settle()
+    shop.receive({"MUG": 0}, delivery="dearer", price=1300)
 
     answer = shop.order({"MUG": 1})
 

@@ -20,8 +20,8 @@ HANDLERS = [
     "Payments/RefundPayment",
 ]
 CANCELLATION = [
-    "Inventory/ReleaseCancelledOrder/Function",
-    "Payments/RefundCancelledOrder/Function",
+    "Inventory/ReleaseClosedOrder/Function",
+    "Payments/RefundClosedOrder/Function",
 ]
 
 

@@ -73,7 +73,7 @@ def test_one_function_may_make_schedules_and_of_this_group_alone(shop: Assembly)
 def test_a_schedule_is_made_with_the_group_role_and_queues_of_the_stack(shop: Assembly) -> None:
     function = shop.at("Shipping/RequestShipment/Function")
     variables = function.properties["Environment"]["Variables"]
-    assert variables["SCHEDULE_GROUP_NAME"] == group(shop).properties["Name"]
+    assert shop.referred("Shipping", variables["SCHEDULE_GROUP_NAME"]) == group(shop)
     found = {
         name: shop.referred("Shipping", variables[name]).path
         for name in ("SCHEDULE_ROLE_ARN", "REMINDER_QUEUE_ARN", "REMINDER_PARKING_ARN")
@@ -89,9 +89,10 @@ def test_what_the_scheduler_drops_raises_an_alarm(shop: Assembly) -> None:
     watched = {
         alarm.properties["MetricName"]
         for alarm in shop.of_type("AWS::CloudWatch::Alarm")
-        if alarm.properties.get("Namespace") == "AWS/Scheduler"
-        and {"Name": "ScheduleGroup", "Value": group(shop).properties["Name"]}
-        in alarm.properties["Dimensions"]
+        if alarm.stack == "Shipping" and alarm.properties.get("Namespace") == "AWS/Scheduler"
+        for dimension in alarm.properties["Dimensions"]
+        if dimension["Name"] == "ScheduleGroup"
+        and shop.referred("Shipping", dimension["Value"]) == group(shop)
     }
     assert watched == {"InvocationDroppedCount", "InvocationsFailedToBeSentToDeadLetterCount"}
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from lambdas.inventory.supplier_files import INCOMING, REPORTS, SUFFIX
 from stacks.constructs.file_drop import KEPT_DAYS
-from tests.support.assemblies import Assembly, Resource, nodes
+from tests.support.assemblies import Assembly, Resource, nodes, texts
 
 DAY = 24 * 3600
 
@@ -17,11 +17,6 @@ def notification(bucket: Resource) -> dict[str, Any]:
     (found,) = bucket.properties["NotificationConfiguration"]["QueueConfigurations"]
     assert isinstance(found, dict)
     return found
-
-
-def texts(value: Any) -> str:
-    """All that is written in a value with references."""
-    return "".join(node for node in nodes(value) if isinstance(node, str))
 
 
 def statements(shop: Assembly, kind: str, target: str, resource: Resource) -> list[dict[str, Any]]:

@@ -52,7 +52,7 @@ class Assembly:
 
     def of_type(self, *types: str) -> list[Resource]:
         """All resources of these types. There is at least one, or a test would assert nothing."""
-        found = [resource for resource in self.resources if resource.type in types]
+        found = [resource for type_ in types for resource in self._by_type.get(type_, ())]
         assert found, f"no {' or '.join(types)} in {self.directory}"
         return found
 
@@ -95,6 +95,13 @@ class Assembly:
         return self.referred(stack, reference).path
 
     @cached_property
+    def _by_type(self) -> dict[str, list[Resource]]:
+        found: dict[str, list[Resource]] = {}
+        for resource in self.resources:
+            found.setdefault(resource.type, []).append(resource)
+        return found
+
+    @cached_property
     def _by_id(self) -> dict[tuple[str, str], Resource]:
         return {(resource.stack, resource.logical_id): resource for resource in self.resources}
 
@@ -127,3 +134,8 @@ def nodes(value: Any) -> Iterator[Any]:
     elif isinstance(value, list):
         for inner in value:
             yield from nodes(inner)
+
+
+def texts(value: Any) -> str:
+    """All that is written in a value, as in an ARN; of each reference, what it says."""
+    return "".join(node for node in nodes(value) if isinstance(node, str))

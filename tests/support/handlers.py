@@ -1,10 +1,11 @@
-"""The handlers that the templates name."""
+"""The code that the templates name: handlers, and the events of contexts."""
 
 from importlib import import_module
 from typing import Any
 
 from lambdas.eventing.consumer import Consumer
 from lambdas.eventing.event import Event
+from stacks.constructs.packaging import PROJECT, contexts
 from tests.support.assemblies import Resource
 
 
@@ -19,3 +20,16 @@ def consumes(function: Resource) -> tuple[type[Event], ...]:
     handler = handler_of(function)
     assert isinstance(handler, Consumer), function
     return handler.consumes
+
+
+def published(context: str) -> tuple[type[Event], ...]:
+    """The events that a context puts on the bus."""
+    if not (PROJECT / "lambdas" / context / "events.py").is_file():
+        return ()
+    events: tuple[type[Event], ...] = import_module(f"lambdas.{context}.events").PUBLISHED
+    return events
+
+
+def publishers() -> dict[str, tuple[type[Event], ...]]:
+    """The stacks whose contexts publish, and what."""
+    return {context.title(): published(context) for context in contexts() if published(context)}
