@@ -16,7 +16,7 @@ MAX_SHARE = 0.40
 """Most CPU that a handler's import may take, as a share of the reference's."""
 MAX_MODULES = 385
 """The goal. No handler reaches it: docs/decisions/0009 says what stands between."""
-MODULES_REACHED = 545
+MODULES_REACHED = 556
 """What no handler may exceed, whatever the goal: the most today, with room for a module or two."""
 MAX_PEAK_BYTES = 45 * 2**20
 MAX_ZIPPED_BYTES = 6_000_000

@@ -10,7 +10,7 @@ from rehearsal import Rehearsal
 _STEP_S = 0.05
 _LONG_STEP_S = 1.0
 _HOUR_S = 3600.0
-_QUIET_S = 2.0
+_QUIET_S = 0.2
 """Virtual seconds without any event after which there is nothing to watch: the rest is skipped."""
 
 _monotonic = time.monotonic

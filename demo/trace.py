@@ -15,6 +15,8 @@ from rehearsal import Record
 
 _EVERYTHING = ("Backbone/EventLog", "Analytics/")
 """Every event goes there; that is no news."""
+_FILTERED = "nowhere"
+"""Where messages end that no channel is for."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ def trace(records: list[Record], answers: list[Answer], order_id: str) -> list[L
         if event and event["detail"]["data"].get("order_id") == order_id:
             if event["detail-type"] == "OrderPlaced.v1":
                 checkouts.add(event["detail"]["id"])
-            if not record.target.startswith(_EVERYTHING):
+            if not record.target.startswith((*_EVERYTHING, _FILTERED)):
                 lines.append(_event(record, event))
         elif execution_name(record.detail.get("execution") or "") in checkouts:
             lines.extend(_execution(record, attempts))

@@ -8,7 +8,6 @@ from constructs import Construct
 from lambdas.inventory import (
     events,
     import_stock_file,
-    receive_stock,
     release_closed_order,
     release_stock,
     reserve_stock,
@@ -33,17 +32,11 @@ class Inventory(Stack):
         super().__init__(scope, id_, **kwargs)
         stock = OutboxTable(self, "Stock", platform=platform, publishes=events.PUBLISHED)
 
-        def function(id_: str, handler: Handler, timeout: Duration | None = None) -> PythonFunction:
+        def function(id_: str, handler: Handler) -> PythonFunction:
             return PythonFunction(
-                self,
-                id_,
-                platform=platform,
-                handler=handler,
-                settings=stock.settings,
-                timeout=timeout,
+                self, id_, platform=platform, handler=handler, settings=stock.settings
             )
 
-        receive = function("ReceiveStock", receive_stock.handler, Duration.minutes(2))
         self.reserve_stock = function("ReserveStock", reserve_stock.handler)
         self.release_stock = function("ReleaseStock", release_stock.handler)
         self.restock_returned_order = function(
@@ -79,7 +72,6 @@ class Inventory(Stack):
         files.allow_reading(imports.function, under=INCOMING)
         files.allow_writing(imports.function, under=REPORTS)
 
-        tasks = (self.reserve_stock, self.release_stock, self.restock_returned_order)
-        for changes_stock in (receive, *tasks):
+        for changes_stock in (self.reserve_stock, self.release_stock, self.restock_returned_order):
             stock.allow(changes_stock, "GetItem", "UpdateItem", "PutItem")
         stock.allow(self.reserve_stock, "BatchGetItem")

@@ -69,13 +69,13 @@ def secrets() -> "SecretsManagerClient":
 
 
 def ses() -> "SESV2Client":
-    """The SES client."""
-    return client("sesv2")  # type: ignore[no-any-return]
+    """The SES client. It asks once: an e-mail has no idempotency key."""
+    return client("sesv2", read_timeout_s=5)  # type: ignore[no-any-return]
 
 
 def sns() -> "SNSClient":
-    """The SNS client."""
-    return client("sns")  # type: ignore[no-any-return]
+    """The SNS client. It asks once: a text message has no idempotency key."""
+    return client("sns", read_timeout_s=5)  # type: ignore[no-any-return]
 
 
 def sqs() -> "SQSClient":

@@ -57,23 +57,6 @@ class _Reservation(msgspec.Struct, frozen=True):
     announced: bool = False
 
 
-def receive(item: ReceivedItem, *, delivery_id: str, consumer: str, cause: Cause) -> None:
-    """Adds units to the stock and sets the price, once per delivery and SKU.
-
-    Raises AlreadyProcessed for a delivery that is known, Contention if others keep changing it.
-    """
-    for _ in range(_TRIES):
-        transaction = Transaction(settings(), cause)
-        transaction.once(consumer, f"{delivery_id}#{item.sku}")
-        _add(transaction, item, read(settings(), _stock_key(item.sku)) or {})
-        try:
-            transaction.commit()
-            return
-        except ConditionFailed:
-            continue  # somebody else changed the price in between
-    raise Contention(f"the price of {item.sku} changed {_TRIES} times while receiving it")
-
-
 def lines_taken(file: str) -> int:
     """The line up to which this version of a file is in stock, 0 at first."""
     progress = read(settings(), _file_key(file))

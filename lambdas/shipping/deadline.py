@@ -8,8 +8,8 @@ from lambdas.eventing.event import Cause, CloudEvent
 from lambdas.shipping.events import ShipmentDue
 from lambdas.shipping.settings import request_settings
 
-_ATTEMPTS = 185
-_AGE_S = 24 * 3600
+ATTEMPTS = 185
+AGE_S = 24 * 3600
 """What the scheduler tries at most, and for how long; both are also its own bounds.
 https://docs.aws.amazon.com/scheduler/latest/APIReference/API_RetryPolicy.html"""
 
@@ -40,8 +40,8 @@ def remind(order_id: str, due_at: datetime, cause: Cause) -> None:
                 "RoleArn": to.schedule_role_arn,
                 "Input": json.dumps({"detail": json.loads(reminder.to_json())}),
                 "RetryPolicy": {
-                    "MaximumRetryAttempts": _ATTEMPTS,
-                    "MaximumEventAgeInSeconds": _AGE_S,
+                    "MaximumRetryAttempts": ATTEMPTS,
+                    "MaximumEventAgeInSeconds": AGE_S,
                 },
                 "DeadLetterConfig": {"Arn": to.reminder_parking_arn},
             },

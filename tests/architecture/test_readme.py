@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).resolve().parents[2]
-COPIED = ("app.py", "cdk.json", "pyproject.toml", "lambdas", "stacks", "rehearsal", "tests")
+COPIED = (
+    *("app.py", "cdk.json", "pyproject.toml"),
+    *("demo", "lambdas", "rehearsal", "stacks", "tests"),
+)
 BLOCK = re.compile(r"^   ```(?P<language>\w+)\n(?P<text>.*?)^   ```$", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"`(?P<path>[\w/]+\.py)`:\n\n\Z")
 

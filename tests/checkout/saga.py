@@ -7,9 +7,10 @@ from typing import Any
 
 import time_machine
 
-from lambdas.eventing.event import CloudEvent
-from lambdas.inventory import receive_stock, release_closed_order
+from lambdas.eventing.event import Cause, CloudEvent
+from lambdas.inventory import release_closed_order, stock_store
 from lambdas.inventory import settings as inventory_settings
+from lambdas.inventory.domain import ReceivedItem
 from lambdas.orders import cancel_order, sweep_orders
 from lambdas.orders import settings as orders_settings
 from lambdas.orders.domain import Status, fingerprint
@@ -108,9 +109,11 @@ class Saga:
 
     def restock(self) -> Iterator[str]:
         """A unit comes in."""
-        yield "ReceiveStock"
-        item = {"sku": "MUG", "quantity": 1, "unit_price_minor": 1250, "currency": "EUR"}
-        receive_stock.handler({"delivery_id": "delivery-1", "items": [item]}, CONTEXT)
+        yield "ImportStockFile"
+        item = ReceivedItem(sku="MUG", quantity=1, unit_price_minor=1250, currency="EUR")
+        stock_store.receive_rows(
+            [item], file="file-1", after=0, up_to=1, cause=Cause(correlation_id="file-1")
+        )
 
     @property
     def status(self) -> Any:

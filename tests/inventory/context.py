@@ -4,15 +4,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from lambdas.eventing.event import CloudEvent
+from lambdas.eventing.event import Cause, CloudEvent
 from lambdas.eventing.settings import TableSettings
 from lambdas.inventory import (
-    receive_stock,
     release_closed_order,
     release_stock,
     reserve_stock,
     restock_returned_order,
+    stock_store,
 )
+from lambdas.inventory.domain import ReceivedItem
 from lambdas.orders.events import OrderPlaced
 from lambdas.returns.events import ReturnRequested
 from tests.support.cloud import Cloud, Queue, Table
@@ -39,15 +40,16 @@ class Inventory:
         cloud.configure({**SETTINGS.as_environment(), "DEAD_LETTER_QUEUE_URL": parking.url})
         return cls(table, parking)
 
-    def receive(
-        self, delivery_id: str = "delivery-1", *, price: int = 1250, **units: int
-    ) -> dict[str, int]:
-        """Takes in units of each SKU that is named."""
+    def receive(self, file: str = "file-1", *, price: int = 1250, **units: int) -> None:
+        """Takes in units of each SKU that is named, as a supplier's file does, once."""
         items = [
-            {"sku": sku, "quantity": quantity, "unit_price_minor": price, "currency": "EUR"}
+            ReceivedItem(sku=sku, quantity=quantity, unit_price_minor=price, currency="EUR")
             for sku, quantity in units.items()
         ]
-        return receive_stock.handler({"delivery_id": delivery_id, "items": items}, CONTEXT)
+        if not stock_store.lines_taken(file):
+            stock_store.receive_rows(
+                items, file=file, after=0, up_to=len(items), cause=Cause(correlation_id=file)
+            )
 
     def stock(self, sku: str = "MUG") -> tuple[int, int, int]:
         """Units of an item: received, available, reserved."""

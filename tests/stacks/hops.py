@@ -36,17 +36,19 @@ def senders(shop: Assembly) -> list[Sender]:
     ]
 
 
-def _deliveries(shop: Assembly) -> Iterator[tuple[Resource, str, Any, Any]]:
-    """Who delivers, and references to where: of work, and of what could not be delivered."""
+Delivery = tuple[Resource, str, Any, Any]
+"""Who delivers, in which stack; and references to where: of work, and of what is parked."""
+
+
+def _deliveries(shop: Assembly) -> Iterator[Delivery]:
     for rule in shop.of_type("AWS::Events::Rule"):
         for target in rule.properties["Targets"]:
             yield rule, rule.stack, target["Arn"], target["DeadLetterConfig"]["Arn"]
-    for subscription in shop.of_type("AWS::SNS::Subscription"):
+    for subscription in subscriptions(shop):
         properties = subscription.properties
-        if properties["Protocol"] == "sqs":
-            topic = shop.referred(subscription.stack, properties["TopicArn"])
-            parking = properties["RedrivePolicy"]["deadLetterTargetArn"]
-            yield topic, subscription.stack, properties["Endpoint"], parking
+        topic = shop.referred(subscription.stack, properties["TopicArn"])
+        parking = properties["RedrivePolicy"]["deadLetterTargetArn"]
+        yield topic, subscription.stack, properties["Endpoint"], parking
     for bucket in shop.of_type("AWS::S3::Bucket"):
         for heard in bucket.properties["NotificationConfiguration"]["QueueConfigurations"]:
             yield bucket, bucket.stack, heard["Queue"], None
@@ -54,16 +56,27 @@ def _deliveries(shop: Assembly) -> Iterator[tuple[Resource, str, Any, Any]]:
         target = schedule.properties["Target"]
         role = shop.referred(schedule.stack, target["RoleArn"])
         yield role, schedule.stack, target["Arn"], target["DeadLetterConfig"]["Arn"]
-    for function in shop.of_type("AWS::Lambda::Function"):
-        told = function.properties["Environment"]["Variables"]
-        if "SCHEDULE_ROLE_ARN" in told:
-            role = shop.referred(function.stack, told["SCHEDULE_ROLE_ARN"])
-            yield role, function.stack, told["REMINDER_QUEUE_ARN"], told["REMINDER_PARKING_ARN"]
-        if "DEAD_LETTER_QUEUE_URL" in told:
-            yield role_of(shop, function), function.stack, None, told["DEAD_LETTER_QUEUE_URL"]
     for mapping in stream_mappings(shop):
         parking = mapping.properties["DestinationConfig"]["OnFailure"]["Destination"]
         yield role_of(shop, function_of(shop, mapping)), mapping.stack, None, parking
+    yield from _by_functions(shop)
+
+
+def _by_functions(shop: Assembly) -> Iterator[Delivery]:
+    """What functions park themselves, and have scheduled while they run: they are told where."""
+    for function in shop.of_type("AWS::Lambda::Function"):
+        told = function.properties["Environment"]["Variables"]
+        if "DEAD_LETTER_QUEUE_URL" in told:
+            yield role_of(shop, function), function.stack, None, told["DEAD_LETTER_QUEUE_URL"]
+        if "SCHEDULE_ROLE_ARN" in told:
+            role = shop.referred(function.stack, told["SCHEDULE_ROLE_ARN"])
+            yield role, function.stack, told["REMINDER_QUEUE_ARN"], told["REMINDER_PARKING_ARN"]
+
+
+def subscriptions(shop: Assembly) -> list[Resource]:
+    """Subscriptions of queues: those of people are no part of the system."""
+    found = shop.of_type("AWS::SNS::Subscription")
+    return [each for each in found if each.properties["Protocol"] == "sqs"]
 
 
 def feeder_of(shop: Assembly, queue: Resource) -> Resource:

@@ -2,19 +2,50 @@
 
 import json
 
-from tests.support.assemblies import Assembly
+from lambdas.eventing.callback import Callback
+from tests.support.assemblies import Assembly, Resource
+from tests.support.handlers import handler_of
 
 
-def test_every_route_has_an_authorizer_that_checks_tokens(shop: Assembly) -> None:
+def function_of(shop: Assembly, route: Resource) -> Resource:
+    """The function that answers a route."""
+    _, (_, target) = route.properties["Target"]["Fn::Join"]
+    integration = shop.referred(route.stack, target)
+    return shop.referred(integration.stack, integration.properties["IntegrationUri"])
+
+
+def test_every_route_has_an_authorizer_that_checks_tokens_or_a_handler_that_checks_signatures(
+    shop: Assembly,
+) -> None:
     for route in shop.of_type("AWS::ApiGatewayV2::Route"):
+        if isinstance(handler_of(function_of(shop, route)), Callback):
+            assert route.properties["AuthorizationType"] == "NONE", route
+            continue
         assert route.properties["AuthorizationType"] == "JWT", route
         authorizer = shop.referred(route.stack, route.properties["AuthorizerId"])
         assert authorizer.properties["AuthorizerType"] == "JWT"
 
 
-def test_there_is_no_route_for_whatever_is_left(shop: Assembly) -> None:
-    keys = [route.properties["RouteKey"] for route in shop.of_type("AWS::ApiGatewayV2::Route")]
-    assert sorted(keys) == ["DELETE /orders/{order_id}", "GET /orders/{order_id}", "POST /orders"]
+def test_there_is_no_route_but_these(shop: Assembly) -> None:
+    routes = {
+        route.properties["RouteKey"]: function_of(shop, route).properties["Handler"]
+        for route in shop.of_type("AWS::ApiGatewayV2::Route")
+    }
+    assert routes == {
+        "DELETE /orders/{order_id}": "lambdas.orders.cancel_order.handler",
+        "GET /orders/{order_id}": "lambdas.orders.get_order.handler",
+        "GET /preferences": "lambdas.notifications.get_preferences.handler",
+        "GET /returns": "lambdas.returns.list_returns.handler",
+        "GET /sales": "lambdas.analytics.get_sales.handler",
+        "POST /activity": "lambdas.analytics.record_activity.handler",
+        "POST /carrier/events": "lambdas.shipping.take_carrier_event.handler",
+        "POST /orders": "lambdas.orders.place_order.handler",
+        "POST /orders/{order_id}/returns": "lambdas.returns.request_return.handler",
+        "POST /returns/{order_id}/decision": "lambdas.returns.decide_return.handler",
+        "POST /returns/{order_id}/review": "lambdas.returns.review_return.handler",
+        "PUT /preferences": "lambdas.notifications.set_preferences.handler",
+    }
+    assert len(routes) == len(shop.of_type("AWS::ApiGatewayV2::Route"))
 
 
 def test_tokens_are_those_of_the_shops_own_customers(shop: Assembly) -> None:

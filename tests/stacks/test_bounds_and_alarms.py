@@ -3,9 +3,11 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 from stacks.constructs.packaging import PROJECT
-from tests.support.assemblies import Assembly
+from tests.support.assemblies import Assembly, Resource
+from tests.support.handlers import refusals
 
 
 def test_the_api_is_throttled_and_logs_who_was_answered_what(shop: Assembly) -> None:
@@ -18,20 +20,30 @@ def test_the_api_is_throttled_and_logs_who_was_answered_what(shop: Assembly) -> 
     assert {"requestId", "route", "status"} <= log.keys()
 
 
-def test_each_step_is_bounded_and_retried_with_jitter_for_what_may_pass(shop: Assembly) -> None:
-    refusals = {"StockRefused", "PaymentRefused", "OrderClosed", "OrderStands"}
-    (machine,) = shop.of_type("AWS::StepFunctions::StateMachine")
-    for name, state in shop.definition(machine)["States"].items():
-        if state["Type"] != "Task":
-            continue
+def test_each_step_is_retried_with_jitter_for_what_may_pass(shop: Assembly) -> None:
+    for machine in shop.of_type("AWS::StepFunctions::StateMachine"):
+        for name, state in tasks(shop, machine):
+            assert state["Retry"], name
+            for retrier in state["Retry"]:
+                assert not refusals() & set(retrier["ErrorEquals"]), name
+                assert "States.ALL" not in retrier["ErrorEquals"], name
+                assert retrier["JitterStrategy"] == "FULL", name
+                assert 1 <= retrier["MaxAttempts"] <= 10, name
+
+
+def test_each_step_of_a_checkout_is_over_before_its_customer_is(shop: Assembly) -> None:
+    """A return may take its time: its steps are bounded in tests/returns/test_workflow.py."""
+    for name, state in tasks(shop, shop.at("Checkout/Workflow")):
         assert 0 < state["TimeoutSeconds"] <= 30, name
-        assert state["Retry"], name
         for retrier in state["Retry"]:
-            assert not refusals & set(retrier["ErrorEquals"]), name
-            assert "States.ALL" not in retrier["ErrorEquals"], name
-            assert retrier["JitterStrategy"] == "FULL", name
-            assert 1 <= retrier["MaxAttempts"] <= 6, name
+            assert retrier["MaxAttempts"] <= 6, name
             assert retrier["MaxDelaySeconds"] <= 10, name
+
+
+def tasks(shop: Assembly, machine: Resource) -> list[tuple[str, dict[str, Any]]]:
+    """The names and states of a workflow's tasks."""
+    states = shop.definition(machine)["States"].items()
+    return [(name, state) for name, state in states if state["Type"] == "Task"]
 
 
 def test_each_alarm_notifies_somebody_and_names_a_page_that_exists(shop: Assembly) -> None:

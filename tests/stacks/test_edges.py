@@ -62,7 +62,27 @@ SABOTAGE = [
     ("bucket", "AWS::SQS::Queue", _without("RedrivePolicy")),
     ("schedule", "AWS::Scheduler::Schedule", _without("Target", "RetryPolicy")),
     ("schedule", "AWS::Scheduler::Schedule", _without("Target", "DeadLetterConfig")),
+    (
+        "reminder",
+        "AWS::Lambda::Function",
+        _without("Environment", "Variables", "REMINDER_PARKING_ARN"),
+    ),
 ]
+
+
+def test_each_kind_of_edge_is_sabotaged_below(shop: Assembly) -> None:
+    assert {edge.kind for edge in edges(shop)} == {kind for kind, _, _ in SABOTAGE}
+
+
+def test_each_group_of_schedules_has_its_edge(shop: Assembly) -> None:
+    """Whether its schedules are in the template or are made by a function."""
+    groups = {group.path for group in shop.of_type("AWS::Scheduler::ScheduleGroup")}
+    named = {
+        shop.referred(schedule.stack, schedule.properties["GroupName"]).path
+        for schedule in shop.of_type("AWS::Scheduler::Schedule")
+    }
+    reminding = {edge.source for edge in edges(shop) if edge.kind == "reminder"}
+    assert groups == named | reminding
 
 
 @pytest.mark.parametrize(("kind", "resource_type", "sabotage"), SABOTAGE)

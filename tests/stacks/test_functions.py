@@ -3,21 +3,46 @@
 from collections.abc import Iterator
 from typing import Any
 
+from lambdas.analytics.settings import Settings as AnalyticsSettings
 from lambdas.checkout.settings import Settings as CheckoutSettings
 from lambdas.eventing import relay
-from lambdas.eventing.consumer import Consumer, ConsumerSettings
+from lambdas.eventing.callback import Callback, CallbackSettings
+from lambdas.eventing.consumer import ConsumerSettings, QueueHandler
 from lambdas.eventing.settings import Settings, TableSettings
+from lambdas.eventing.stream import WindowConsumer
+from lambdas.inventory.supplier_files import INCOMING, REPORTS
+from lambdas.notifications.settings import Settings as NotificationsSettings
+from lambdas.orders.settings import Settings as OrdersSettings
 from lambdas.payments.settings import Settings as PaymentsSettings
+from lambdas.returns.settings import WorkflowSettings
+from lambdas.shipping.settings import RequestSettings
+from lambdas.shipping.settings import Settings as ShippingSettings
 from stacks.constructs.packaging import PYTHON_VERSION
-from tests.support.assemblies import Assembly, Resource, nodes
+from tests.support.assemblies import Assembly, Resource, texts
 from tests.support.handlers import handler_of
 
 SETTINGS: dict[str, type[Settings]] = {
+    "Analytics": AnalyticsSettings,
     "Checkout": CheckoutSettings,
     "Inventory": TableSettings,
-    "Orders": TableSettings,
+    "Notifications": NotificationsSettings,
+    "Orders": OrdersSettings,
     "Payments": PaymentsSettings,
+    "Returns": TableSettings,
+    "Shipping": ShippingSettings,
 }
+"""What the functions of a context read."""
+OWN_SETTINGS: dict[str, type[Settings]] = {
+    "Returns/StartReturn/Function": WorkflowSettings,
+    "Shipping/RequestShipment/Function": RequestSettings,
+}
+"""What single functions read instead."""
+KERNEL_SETTINGS: dict[type, type[Settings]] = {
+    Callback: CallbackSettings,
+    QueueHandler: ConsumerSettings,
+    WindowConsumer: ConsumerSettings,
+}
+"""What the kernel reads too, by the kind of handler."""
 WITHOUT_RESOURCE = {
     "xray:PutTelemetryRecords",
     "xray:PutTraceSegments",
@@ -37,6 +62,8 @@ WITHOUT_RESOURCE = {
 https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsx-ray.html
 https://docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html
 """
+OBJECTS = {"s3:GetObjectVersion": INCOMING, "s3:PutObject": REPORTS}
+"""Actions on files, whose names are not known beforehand, and under which prefix."""
 
 
 def functions(shop: Assembly) -> list[Resource]:
@@ -48,16 +75,13 @@ def variables(function: Resource) -> dict[str, Any]:
     return found
 
 
-def settings_of(function: Resource) -> set[str]:
-    """The variables that the handler of a function reads."""
+def settings_of(function: Resource) -> list[type[Settings]]:
+    """What the handler of a function reads."""
     handler = handler_of(function)
     if handler is relay.handler:
-        classes: list[type[Settings]] = [relay.RelaySettings]
-    else:
-        classes = [SETTINGS[function.stack]]
-    if isinstance(handler, Consumer):
-        classes.append(ConsumerSettings)
-    return {field.upper() for cls in classes for field in cls.__struct_fields__}
+        return [relay.RelaySettings]
+    kernel = [read for kind, read in KERNEL_SETTINGS.items() if isinstance(handler, kind)]
+    return [OWN_SETTINGS.get(function.path, SETTINGS[function.stack]), *kernel]
 
 
 def allowed(shop: Assembly) -> Iterator[tuple[Resource, dict[str, Any]]]:
@@ -115,14 +139,47 @@ def test_no_role_may_use_an_action_with_a_wildcard(shop: Assembly) -> None:
 
 def test_a_role_may_use_all_resources_only_where_aws_leaves_no_choice(shop: Assembly) -> None:
     for policy, statement in allowed(shop):
-        wild = [
-            node
-            for resource in listed(statement["Resource"])
-            for node in nodes(resource)
-            if isinstance(node, str) and "*" in node
-        ]
-        if wild:
+        if "*" in listed(statement.get("Resource")):
             assert set(listed(statement["Action"])) <= WITHOUT_RESOURCE, policy
+
+
+def test_a_part_of_a_resource_has_a_wildcard_only_where_its_name_is_not_known(
+    shop: Assembly,
+) -> None:
+    """Files under a prefix of a bucket, and schedules of a group, each made when it is needed."""
+    groups = {
+        f":schedule/{group.properties['Name']}/*"
+        for group in shop.of_type("AWS::Scheduler::ScheduleGroup")
+    }
+    found = set()
+    for policy, statement in allowed(shop):
+        for resource in listed(statement.get("Resource")):
+            if "*" not in texts(resource) or resource == "*":
+                continue
+            (action,) = listed(statement["Action"])
+            found.add(action)
+            if action == "scheduler:CreateSchedule":
+                assert resource["Fn::Join"][1][-1] in groups, policy
+            else:
+                bucket, key = resource["Fn::Join"][1]
+                assert shop.referred(policy.stack, bucket).type == "AWS::S3::Bucket", policy
+                assert key == f"/{OBJECTS[action]}*", policy
+    assert found == {"scheduler:CreateSchedule", *OBJECTS}
+
+
+def test_one_role_may_do_something_with_all_but_some_resources(shop: Assembly) -> None:
+    """A phone number has no ARN: only a policy that excludes all topics leaves those alone."""
+    ((policy, statement),) = [
+        (policy, statement) for policy, statement in allowed(shop) if "Resource" not in statement
+    ]
+    (role,) = policy.properties["Roles"]
+    assert shop.referred(policy.stack, role).path == "Notifications/SendSms/FunctionRole"
+    assert statement["Action"] == "sns:Publish"
+    assert statement["NotResource"]["Fn::Join"][1] == [
+        "arn:",
+        {"Ref": "AWS::Partition"},
+        ":sns:*:*:*",
+    ]
 
 
 def test_no_role_may_touch_the_table_of_another_context(shop: Assembly) -> None:
@@ -130,23 +187,32 @@ def test_no_role_may_touch_the_table_of_another_context(shop: Assembly) -> None:
         if not any(action.startswith("dynamodb:") for action in listed(statement["Action"])):
             continue
         for resource in listed(statement["Resource"]):
-            assert shop.referred(policy.stack, resource).stack == policy.stack, policy
+            assert table_of(shop, policy.stack, resource).stack == policy.stack, policy
+
+
+def table_of(shop: Assembly, stack: str, resource: Any) -> Resource:
+    """The table that a resource of a statement is, or of which it is an index."""
+    match resource:
+        case {"Fn::Join": ["", [reference, index]]}:
+            table = shop.referred(stack, reference)
+            names = {each["IndexName"] for each in table.properties["GlobalSecondaryIndexes"]}
+            assert index.removeprefix("/index/") in names, table
+            return table
+    return shop.referred(stack, resource)
 
 
 def test_each_is_told_what_its_handler_reads_and_nothing_else(shop: Assembly) -> None:
     for function in functions(shop):
         told = {name for name in variables(function) if not name.startswith("POWERTOOLS_")}
-        assert told == settings_of(function), function
+        read = {field.upper() for cls in settings_of(function) for field in cls.__struct_fields__}
+        assert told == read, function
 
 
 def test_what_they_are_told_can_be_read(shop: Assembly) -> None:
     for function in functions(shop):
         environ = {name: str(value) for name, value in variables(function).items()}
-        handler = handler_of(function)
-        if handler is relay.handler:
-            relay.RelaySettings.from_environ(environ)
-        else:
-            SETTINGS[function.stack].from_environ(environ)
+        for cls in settings_of(function):
+            cls.from_environ(environ)
 
 
 def test_logs_and_metrics_carry_the_name_of_the_context(shop: Assembly, stage: str) -> None:
@@ -177,8 +243,8 @@ def test_errors_and_throttles_of_each_are_alarms(shop: Assembly) -> None:
         watched = {
             shop.referred(alarm.stack, dimension["Value"]).path
             for alarm in shop.of_type("AWS::CloudWatch::Alarm")
-            if (alarm.properties["Namespace"], alarm.properties["MetricName"])
-            == ("AWS/Lambda", metric)
+            if alarm.properties.get("Namespace") == "AWS/Lambda"
+            if alarm.properties["MetricName"] == metric
             for dimension in alarm.properties["Dimensions"]
         }
         assert watched == {function.path for function in functions(shop)}

@@ -7,9 +7,19 @@ import pytest
 
 from stacks.constructs.packaging import PROJECT
 from stacks.environment import DEV, PROD, Environment, environment_named
-from tests.support.assemblies import Assembly
+from tests.support.assemblies import Assembly, texts
 
 STAGES = {"dev": DEV, "prod": PROD}
+NAMES = {
+    "AWS::CloudWatch::Dashboard": "DashboardName",
+    "AWS::Events::EventBus": "Name",
+    "AWS::Logs::LogGroup": "LogGroupName",
+    "AWS::Logs::ResourcePolicy": "PolicyName",
+    "AWS::S3::Bucket": "BucketName",
+    "AWS::SQS::Queue": "QueueName",
+    "AWS::Scheduler::ScheduleGroup": "Name",
+}
+"""The properties that give a resource a name of its own, which an account has once."""
 _PAGE = re.compile(r"What to do: (?P<file>\S+)#(?P<anchor>\S+)$")
 
 
@@ -42,8 +52,12 @@ class TestAlarms:
             assert alarm.properties["TreatMissingData"] == "notBreaching", alarm
 
     def test_cloudwatch_may_use_the_topic_and_nobody_without_tls(self, shop: Assembly) -> None:
-        (policy,) = shop.of_type("AWS::SNS::TopicPolicy")
-        statements = policy.properties["PolicyDocument"]["Statement"]
+        (told,) = {
+            shop.referred(alarm.stack, action).path
+            for alarm in shop.of_type("AWS::CloudWatch::Alarm")
+            for action in alarm.properties["AlarmActions"]
+        }
+        statements = shop.at(f"{told}/Policy").properties["PolicyDocument"]["Statement"]
         (denied,) = [s for s in statements if s["Effect"] == "Deny"]
         assert denied["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
         (permitted,) = [s for s in statements if s["Effect"] == "Allow"]
@@ -62,10 +76,23 @@ class TestData:
             for replica in table.properties["Replicas"]:
                 assert replica["DeletionProtectionEnabled"] is keeps, table
 
-    def test_customers_outlive_their_stack_in_prod_alone(self, shop: Assembly, stage: str) -> None:
-        (pool,) = shop.of_type("AWS::Cognito::UserPool")
-        expected = "Retain" if STAGES[stage].keeps_data else "Delete"
-        assert pool.definition["DeletionPolicy"] == expected
+    @pytest.mark.parametrize(
+        "resource_type",
+        [
+            "AWS::Cognito::UserPool",
+            "AWS::KMS::Key",
+            "AWS::Kinesis::Stream",
+            "AWS::S3::Bucket",
+            "AWS::SecretsManager::Secret",
+        ],
+    )
+    def test_what_else_cannot_be_made_again_outlives_its_stack_in_prod_alone(
+        self, shop: Assembly, stage: str, resource_type: str
+    ) -> None:
+        for resource in shop.of_type(resource_type):
+            expected = "Retain" if STAGES[stage].keeps_data else "Delete"
+            assert resource.definition["DeletionPolicy"] == expected, resource
+            assert resource.definition["UpdateReplacePolicy"] == expected, resource
 
     def test_tables_can_be_restored_to_any_point_in_time(self, shop: Assembly) -> None:
         for table in shop.of_type("AWS::DynamoDB::GlobalTable"):
@@ -74,9 +101,13 @@ class TestData:
                 assert recovery["PointInTimeRecoveryEnabled"] is True, table
 
     def test_tables_have_the_keys_that_handlers_use(self, shop: Assembly) -> None:
-        for table in shop.of_type("AWS::DynamoDB::GlobalTable"):
-            if "StreamSpecification" not in table.properties:
-                continue
+        named = {
+            shop.referred(function.stack, variables["TABLE_NAME"]).path
+            for function in shop.of_type("AWS::Lambda::Function")
+            if "TABLE_NAME" in (variables := function.properties["Environment"]["Variables"])
+        }
+        assert named
+        for table in map(shop.at, named):
             keys = {key["AttributeName"]: key["KeyType"] for key in table.properties["KeySchema"]}
             assert keys == {"pk": "HASH", "sk": "RANGE"}, table
             ttl = table.properties["TimeToLiveSpecification"]
@@ -94,15 +125,13 @@ class TestData:
     ) -> None:
         names = {
             stage: {
-                value
+                (resource.type, texts(resource.properties[key]))
                 for resource in assembly.resources
-                for key, value in resource.properties.items()
-                if key in {"LogGroupName", "QueueName", "PolicyName"} and isinstance(value, str)
-                if resource.type != "AWS::IAM::Policy"
+                if (key := NAMES.get(resource.type)) in resource.properties
             }
             for stage, assembly in templates.items()
         }
-        assert names["dev"]
+        assert {type_ for type_, _ in names["dev"]} == NAMES.keys()
         assert not names["dev"] & names["prod"]
 
 

@@ -1,19 +1,16 @@
 """The checkout workflow: bounded, retried where that helps, and undone where it does not."""
 
 import builtins
-import importlib
-import pkgutil
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-import lambdas
 from lambdas.checkout import run_checkout
 from lambdas.eventing import transaction
 from lambdas.eventing.task import Refusal, Task
 from tests.support.assemblies import Assembly, Resource
-from tests.support.handlers import handler_of
+from tests.support.handlers import errors, handler_of, refusals
 
 PASSING = ("Lambda.", "Sandbox.Timedout")
 """Errors of Lambda itself that may pass.
@@ -29,8 +26,7 @@ REFUSALS = {
 
 @pytest.fixture
 def machine(shop: Assembly) -> Resource:
-    (machine,) = shop.of_type("AWS::StepFunctions::StateMachine")
-    return machine
+    return shop.at("Checkout/Workflow")
 
 
 @pytest.fixture
@@ -41,16 +37,6 @@ def definition(shop: Assembly, machine: Resource) -> dict[str, Any]:
 @pytest.fixture
 def tasks(definition: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {name: state for name, state in definition["States"].items() if state["Type"] == "Task"}
-
-
-def errors() -> dict[str, type[Exception]]:
-    """The exceptions that handlers and the kernel define, by the name that Lambda gives them."""
-    return {
-        name: value
-        for module in pkgutil.walk_packages(lambdas.__path__, "lambdas.")
-        for name, value in vars(importlib.import_module(module.name)).items()
-        if isinstance(value, type) and issubclass(value, Exception)
-    }
 
 
 def caught(state: dict[str, Any]) -> dict[str, str]:
@@ -178,15 +164,14 @@ def test_every_error_that_is_named_exists(tasks: dict[str, dict[str, Any]]) -> N
                 assert not hasattr(builtins, error), (name, error)
 
 
-def test_every_refusal_that_a_task_may_raise_is_caught(
-    tasks: dict[str, dict[str, Any]],
-) -> None:
-    refusals = {
-        name
-        for name, error in errors().items()
-        if issubclass(error, Refusal) and error is not Refusal
+def test_every_refusal_that_a_task_may_raise_is_caught(shop: Assembly) -> None:
+    """By the workflow of its task, whichever that is."""
+    assert refusals() <= {
+        error
+        for machine in shop.of_type("AWS::StepFunctions::StateMachine")
+        for state in shop.definition(machine)["States"].values()
+        for error in caught(state)
     }
-    assert refusals <= {error for state in tasks.values() for error in caught(state)}
 
 
 def test_the_workflow_may_invoke_the_functions_of_its_tasks_and_no_others(
@@ -238,9 +223,20 @@ def test_each_wait_is_longer_than_what_it_waits_for(
 
 
 def test_a_workflow_that_fails_is_an_alarm(shop: Assembly) -> None:
-    metrics = {
-        alarm.properties["MetricName"]
-        for alarm in shop.of_type("AWS::CloudWatch::Alarm")
-        if alarm.properties["Namespace"] == "AWS/States"
-    }
-    assert metrics == {"ExecutionsFailed", "ExecutionsTimedOut", "ExecutionThrottled"}
+    """https://docs.aws.amazon.com/step-functions/latest/dg/procedure-cw-metrics.html."""
+    for machine in shop.of_type("AWS::StepFunctions::StateMachine"):
+        metrics = {
+            alarm.properties["MetricName"]
+            for alarm in shop.of_type("AWS::CloudWatch::Alarm")
+            if alarm.properties.get("Namespace") == "AWS/States"
+            for dimension in alarm.properties["Dimensions"]
+            if shop.referred(alarm.stack, dimension["Value"]) == machine
+        }
+        # Nobody stops an Express execution.
+        stopped = machine.properties["StateMachineType"] == "STANDARD"
+        assert metrics == {
+            "ExecutionsFailed",
+            "ExecutionsTimedOut",
+            "ExecutionThrottled",
+            *(["ExecutionsAborted"] if stopped else []),
+        }

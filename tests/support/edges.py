@@ -1,9 +1,10 @@
-"""The asynchronous edges of an application, read out of its templates, and what secures each."""
+"""The asynchronous edges of the shop, read out of its templates, and what secures each."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from lambdas.shipping import deadline
 from tests.support.assemblies import Assembly, Properties, Resource
 
 _SNS_RETRIES = "23 days, by SNS"
@@ -164,6 +165,22 @@ class _Walk:
                 self._alarms_of(group, "InvocationDroppedCount"),
             )
 
+    def reminders(self) -> Iterator[Edge]:
+        """Schedules that a function makes while it runs: it is told what secures them."""
+        for function in self._all("AWS::Lambda::Function"):
+            told = function.properties["Environment"]["Variables"]
+            if "SCHEDULE_GROUP_NAME" not in told:
+                continue
+            group = self._path(function.stack, told["SCHEDULE_GROUP_NAME"])
+            yield Edge(
+                "reminder",
+                group,
+                self._path(function.stack, told["REMINDER_QUEUE_ARN"]),
+                f"{deadline.ATTEMPTS} times, {deadline.AGE_S} s",
+                self._parking(function.stack, told.get("REMINDER_PARKING_ARN")),
+                self._alarms_of(group, "InvocationDroppedCount"),
+            )
+
     def invocations(self) -> Iterator[Edge]:
         """Functions that are invoked asynchronously."""
         for config in self._all("AWS::Lambda::EventInvokeConfig"):
@@ -186,6 +203,7 @@ class _Walk:
         subscriptions,
         notifications,
         schedules,
+        reminders,
         invocations,
     )
 

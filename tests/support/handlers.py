@@ -1,10 +1,13 @@
-"""The code that the templates name: handlers, and the events of contexts."""
+"""The code that the templates name: handlers, their errors, and the events of contexts."""
 
+import pkgutil
 from importlib import import_module
 from typing import Any
 
+import lambdas
 from lambdas.eventing.consumer import Consumer
 from lambdas.eventing.event import Event
+from lambdas.eventing.task import Refusal
 from stacks.constructs.packaging import PROJECT, contexts
 from tests.support.assemblies import Resource
 
@@ -20,6 +23,25 @@ def consumes(function: Resource) -> tuple[type[Event], ...]:
     handler = handler_of(function)
     assert isinstance(handler, Consumer), function
     return handler.consumes
+
+
+def errors() -> dict[str, type[Exception]]:
+    """The exceptions that handlers and the kernel define, by the name that Lambda gives them."""
+    return {
+        name: value
+        for module in pkgutil.walk_packages(lambdas.__path__, "lambdas.")
+        for name, value in vars(import_module(module.name)).items()
+        if isinstance(value, type) and issubclass(value, Exception)
+    }
+
+
+def refusals() -> set[str]:
+    """Those of the errors with which a task says no, for a workflow to catch."""
+    return {
+        name
+        for name, error in errors().items()
+        if issubclass(error, Refusal) and error is not Refusal
+    }
 
 
 def published(context: str) -> tuple[type[Event], ...]:

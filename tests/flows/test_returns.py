@@ -1,0 +1,58 @@
+"""What becomes of orders that are to come back."""
+
+from tests.flows.shop import Shop, order_wanted_back
+
+
+def test_approved_return_gives_money_and_stock_back(busy_shop: Shop) -> None:
+    order_id = order_wanted_back(busy_shop, "APPROVED")
+
+    assert busy_shop.decide(order_id, approved=True).status == 200
+    busy_shop.settle()
+
+    assert busy_shop.status(order_id) == "returned"
+    assert busy_shop.stock()["APPROVED"] == (5, 0)
+    busy_shop.assert_books_balance()
+
+
+def test_refused_return_leaves_everything_with_the_customer(busy_shop: Shop) -> None:
+    order_id = order_wanted_back(busy_shop, "REFUSED")
+
+    assert busy_shop.decide(order_id, approved=False, note="it was worn").status == 200
+    busy_shop.settle()
+
+    assert busy_shop.status(order_id) == "delivered"
+    last = busy_shop.view(order_id)["history"][-1]
+    assert (last["what"], last["reason"]) == ("return_refused", "it was worn")
+    assert busy_shop.stock()["REFUSED"] == (4, 1)
+    busy_shop.assert_books_balance()
+
+
+def test_of_two_who_decide_the_first_counts(busy_shop: Shop) -> None:
+    order_id = order_wanted_back(busy_shop, "DISPUTED")
+
+    first = busy_shop.decide(order_id, approved=True)
+    again = busy_shop.decide(order_id, approved=True)
+    second = busy_shop.decide(order_id, approved=False)
+    busy_shop.settle()
+
+    assert (first.status, again.status, second.status) == (200, 200, 409)
+    assert busy_shop.status(order_id) == "returned"
+    busy_shop.assert_books_balance()
+
+
+def test_routes_of_the_staff_refuse_customers(busy_shop: Shop) -> None:
+    order_id = order_wanted_back(busy_shop, "NOT-YOURS")
+    hour = "from=2026-01-05T08:00:00Z&to=2026-01-05T09:00:00Z"
+    decision = {"approved": True, "note": "please"}
+
+    answers = [
+        busy_shop.request("GET", "/returns", "customer-1"),
+        busy_shop.request("POST", f"/returns/{order_id}/review", "customer-1"),
+        busy_shop.request("POST", f"/returns/{order_id}/decision", "customer-1", body=decision),
+        busy_shop.request("GET", f"/sales?{hour}", "customer-1"),
+    ]
+    busy_shop.settle()
+
+    assert [answer.status for answer in answers] == [403] * 4
+    assert busy_shop.returned(order_id) == "awaiting"
+    assert busy_shop.give_back(order_id, customer="somebody-else").status == 404

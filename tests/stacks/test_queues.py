@@ -1,0 +1,225 @@
+"""Queues: closed to all but who puts work into them, and to nobody's loss."""
+
+import json
+from typing import Any
+
+from tests.stacks.hops import (
+    DAYS,
+    alarms_of,
+    feeder_of,
+    function_of,
+    parking_queues,
+    queue_mappings,
+    senders,
+    source_named,
+    source_of,
+    statements,
+)
+from tests.support.assemblies import Assembly, Resource
+from tests.support.handlers import consumes, publishers
+
+SERVICES = {
+    "AWS::Events::Rule": "events.amazonaws.com",
+    "AWS::SNS::Topic": "sns.amazonaws.com",
+    "AWS::S3::Bucket": "s3.amazonaws.com",
+}
+"""As whom they come who are admitted by a queue's policy."""
+ADMITTED_ACTIONS = {"sqs:SendMessage", "sqs:GetQueueAttributes", "sqs:GetQueueUrl"}
+
+
+def listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def admitted(shop: Assembly, queue: Resource) -> list[str]:
+    """Whom the policy of a queue lets send, each by service, source and nothing wider."""
+    found = []
+    for statement in statements(shop, queue):
+        if statement["Effect"] == "Deny":
+            continue
+        arn = statement["Condition"]["ArnEquals"]["aws:SourceArn"]
+        source = source_named(shop, queue.stack, arn)
+        assert statement["Principal"] == {"Service": SERVICES[source.type]}, queue
+        assert "sqs:SendMessage" in listed(statement["Action"])
+        assert set(listed(statement["Action"])) <= ADMITTED_ACTIONS, queue
+        if source.type == "AWS::S3::Bucket":
+            # The name of a bucket does not say whose it is.
+            account = {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}
+            assert statement["Condition"]["StringEquals"] == account, queue
+        found.append(source.path)
+    return sorted(found)
+
+
+class TestAccess:
+    def test_each_queue_is_encrypted(self, shop: Assembly) -> None:
+        for queue in shop.of_type("AWS::SQS::Queue"):
+            assert queue.properties["SqsManagedSseEnabled"] is True, queue
+
+    def test_each_queue_refuses_what_comes_without_tls(self, shop: Assembly) -> None:
+        for queue in shop.of_type("AWS::SQS::Queue"):
+            denied = [
+                statement
+                for statement in statements(shop, queue)
+                if statement["Effect"] == "Deny"
+                and statement["Action"] == "sqs:*"
+                and statement["Principal"] == {"AWS": "*"}
+                and statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+            ]
+            assert denied, queue
+
+    def test_each_consumers_queue_gets_work_from_one_alone(self, shop: Assembly) -> None:
+        """A rule, a topic, a bucket, or the role of schedules."""
+        fed = [sender.queue.path for sender in senders(shop) if not sender.parks]
+        assert sorted(fed) == sorted(source_of(shop, m).path for m in queue_mappings(shop))
+
+    def test_no_queue_mixes_work_with_what_was_parked(self, shop: Assembly) -> None:
+        work = {sender.queue.path for sender in senders(shop) if not sender.parks}
+        parked = {queue.path for queue in parking_queues(shop)}
+        assert work | parked == {queue.path for queue in shop.of_type("AWS::SQS::Queue")}
+        assert not work & parked
+
+    def test_a_queue_admits_the_sources_that_send_to_it_and_nobody_else(
+        self, shop: Assembly
+    ) -> None:
+        sources = [sender for sender in senders(shop) if not sender.is_role]
+        for queue in shop.of_type("AWS::SQS::Queue"):
+            expected = {sender.resource.path for sender in sources if sender.queue == queue}
+            assert admitted(shop, queue) == sorted(expected), queue
+
+    def test_the_roles_that_send_to_a_queue_may_and_no_others(self, shop: Assembly) -> None:
+        granted = {
+            (shop.referred(policy.stack, role).path, shop.referred(policy.stack, queue).path)
+            for policy in shop.of_type("AWS::IAM::Policy")
+            for statement in policy.properties["PolicyDocument"]["Statement"]
+            if "sqs:SendMessage" in listed(statement["Action"])
+            for role in policy.properties["Roles"]
+            for queue in listed(statement["Resource"])
+        }
+        assert granted == {
+            (sender.resource.path, sender.queue.path) for sender in senders(shop) if sender.is_role
+        }
+
+
+class TestParking:
+    def test_a_queue_that_feeds_a_function_parks_after_at_least_five_tries(
+        self, shop: Assembly
+    ) -> None:
+        for mapping in queue_mappings(shop):
+            policy = source_of(shop, mapping).properties["RedrivePolicy"]
+            assert 5 <= policy["maxReceiveCount"] <= 20, mapping
+
+    def test_what_cannot_be_delivered_or_read_goes_where_the_queue_parks(
+        self, shop: Assembly
+    ) -> None:
+        """So that one redrive brings back all that was meant for a consumer."""
+        for mapping in queue_mappings(shop):
+            queue = source_of(shop, mapping)
+            parking = shop.referred(
+                queue.stack, queue.properties["RedrivePolicy"]["deadLetterTargetArn"]
+            )
+            told = function_of(shop, mapping).properties["Environment"]["Variables"]
+            assert shop.referred(queue.stack, told["DEAD_LETTER_QUEUE_URL"]) == parking
+            feeder = feeder_of(shop, queue)
+            if feeder.type != "AWS::S3::Bucket":  # S3 parks nothing
+                parks = [s.queue.path for s in senders(shop) if s.parks and s.resource == feeder]
+                assert parking.path in parks, queue
+
+    def test_parked_messages_wait_for_14_days_and_longer_than_in_the_source(
+        self, shop: Assembly
+    ) -> None:
+        for queue in parking_queues(shop):
+            assert queue.properties["MessageRetentionPeriod"] == 14 * DAYS, queue
+        for mapping in queue_mappings(shop):
+            assert source_of(shop, mapping).properties["MessageRetentionPeriod"] < 14 * DAYS
+
+    def test_a_dead_letter_queue_takes_from_its_own_source_alone(self, shop: Assembly) -> None:
+        """Where no queue is the source, none may name it as its dead-letter queue."""
+        without_source = {queue.path: queue for queue in parking_queues(shop)}
+        for mapping in queue_mappings(shop):
+            source = source_of(shop, mapping)
+            arn = source.properties["RedrivePolicy"]["deadLetterTargetArn"]
+            parking = without_source.pop(shop.referred(source.stack, arn).path)
+            allowed = parking.properties["RedriveAllowPolicy"]
+            assert allowed["redrivePermission"] == "byQueue"
+            (source_arn,) = allowed["sourceQueueArns"]
+            assert source_arn["Fn::Join"][1][-1] == f":{source.properties['QueueName']}"
+        assert without_source
+        for queue in without_source.values():
+            assert queue.properties["RedriveAllowPolicy"] == {"redrivePermission": "denyAll"}
+
+    def test_any_parked_message_is_an_alarm(self, shop: Assembly) -> None:
+        watched = alarms_of(shop, "ApproximateNumberOfMessagesVisible", "QueueName")
+        for queue in parking_queues(shop):
+            alarm = watched[queue.path]
+            assert alarm.properties["Threshold"] == 1
+            assert alarm.properties["ComparisonOperator"].startswith("GreaterThanOrEqual")
+
+
+class TestReading:
+    def test_each_mapping_takes_partial_failures(self, shop: Assembly) -> None:
+        for mapping in shop.of_type("AWS::Lambda::EventSourceMapping"):
+            responses = mapping.properties["FunctionResponseTypes"]
+            assert responses == ["ReportBatchItemFailures"], mapping
+
+    def test_the_concurrency_of_each_consumer_is_bounded(self, shop: Assembly) -> None:
+        """At least 2: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html."""
+        for mapping in queue_mappings(shop):
+            assert mapping.properties["ScalingConfig"]["MaximumConcurrency"] >= 2, mapping
+
+    def test_a_message_is_hidden_for_six_times_as_long_as_its_function_may_take(
+        self, shop: Assembly
+    ) -> None:
+        """https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html."""
+        for mapping in queue_mappings(shop):
+            timeout = function_of(shop, mapping).properties["Timeout"]
+            window = mapping.properties.get("MaximumBatchingWindowInSeconds", 0)
+            visibility = source_of(shop, mapping).properties["VisibilityTimeout"]
+            assert visibility >= 6 * timeout + window, mapping
+
+    def test_receiving_waits_instead_of_asking_all_the_time(self, shop: Assembly) -> None:
+        for mapping in queue_mappings(shop):
+            assert source_of(shop, mapping).properties["ReceiveMessageWaitTimeSeconds"] == 20
+
+    def test_a_queue_in_which_messages_grow_old_is_an_alarm(self, shop: Assembly) -> None:
+        watched = alarms_of(shop, "ApproximateAgeOfOldestMessage", "QueueName")
+        assert watched.keys() == {source_of(shop, m).path for m in queue_mappings(shop)}
+
+
+class TestSchedules:
+    def test_what_is_scheduled_is_the_contexts_word_to_itself(self, shop: Assembly) -> None:
+        """It reaches its consumer and, as nobody publishes it, nobody else."""
+        published = {event for events in publishers().values() for event in events}
+        scheduled = 0
+        for mapping in queue_mappings(shop):
+            if feeder_of(shop, source_of(shop, mapping)).type != "AWS::IAM::Role":
+                continue
+            (event,) = consumes(function_of(shop, mapping))
+            assert event.source == f"orderflow.{mapping.stack.lower()}", mapping
+            assert event not in published, mapping
+            scheduled += 1
+        assert scheduled
+
+    def test_a_schedule_sends_what_its_consumer_reads(self, shop: Assembly) -> None:
+        consumers = {source_of(shop, m).path: function_of(shop, m) for m in queue_mappings(shop)}
+        for schedule in shop.of_type("AWS::Scheduler::Schedule"):
+            target = schedule.properties["Target"]
+            function = consumers[shop.referred(schedule.stack, target["Arn"]).path]
+            detail = json.loads(target["Input"])["detail"]
+            (event,) = consumes(function)
+            assert (detail["source"], detail["type"]) == (event.source, event.detail_type())
+            # Else the inbox would take all but the first for repetitions.
+            assert detail["id"] == "<aws.scheduler.execution-id>"
+
+    def test_each_retries_within_bounds_and_before_the_next_is_due(self, shop: Assembly) -> None:
+        for schedule in shop.of_type("AWS::Scheduler::Schedule"):
+            retries = schedule.properties["Target"]["RetryPolicy"]
+            rate, unit = schedule.properties["ScheduleExpression"][len("rate(") : -1].split()
+            assert unit == "minutes"
+            assert 0 < retries["MaximumRetryAttempts"] <= 185, schedule
+            assert 60 <= retries["MaximumEventAgeInSeconds"] <= int(rate) * 60, schedule
+
+    def test_a_group_that_cannot_deliver_is_an_alarm(self, shop: Assembly) -> None:
+        """https://docs.aws.amazon.com/scheduler/latest/UserGuide/monitoring-cloudwatch.html."""
+        groups = {group.path for group in shop.of_type("AWS::Scheduler::ScheduleGroup")}
+        for metric in ("InvocationDroppedCount", "InvocationsFailedToBeSentToDeadLetterCount"):
+            assert alarms_of(shop, metric, "ScheduleGroup").keys() == groups

@@ -1,0 +1,189 @@
+"""Rules and topics: what is published reaches those who react to it, and is kept and logged."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from lambdas.eventing.event import Event
+from tests.stacks.hops import (
+    DAYS,
+    alarms_of,
+    feeder_of,
+    function_of,
+    queue_mappings,
+    source_of,
+    statements,
+    subscriptions,
+)
+from tests.support.assemblies import Assembly, Resource
+from tests.support.handlers import consumes, publishers
+
+REACT_TO_THEIR_OWN = {
+    "Notifications/CallWebhook/Function": "sends, and stores that it did: an event to nobody",
+    "Notifications/SendEmail/Function": "sends, and stores that it did: an event to nobody",
+    "Notifications/SendSms/Function": "sends, and stores that it did: an event to nobody",
+    "Returns/ResumeReturn/Function": "tells the workflow; may only read the table",
+    "Returns/StartReturn/Function": "starts the workflow; has no table to publish from",
+}
+"""Consumers of their own context's events, and why that does not go round for ever."""
+
+
+def consumers(shop: Assembly) -> Iterator[tuple[Resource, Resource]]:
+    """Functions that react to what is published, each with what feeds its queue."""
+    for mapping in queue_mappings(shop):
+        feeder = feeder_of(shop, source_of(shop, mapping))
+        if feeder.type in {"AWS::Events::Rule", "AWS::SNS::Topic"}:
+            yield function_of(shop, mapping), feeder
+
+
+def pattern_of(events: tuple[type[Event], ...]) -> dict[str, Any]:
+    return {
+        "source": sorted({event.source for event in events}),
+        "detail-type": sorted(event.detail_type() for event in events),
+    }
+
+
+def published() -> set[type[Event]]:
+    return {event for events in publishers().values() for event in events}
+
+
+class TestRouting:
+    def test_a_consumers_rule_matches_source_and_type_of_what_it_consumes(
+        self, shop: Assembly
+    ) -> None:
+        for function, feeder in consumers(shop):
+            if feeder.type == "AWS::Events::Rule":
+                assert feeder.properties["EventPattern"] == pattern_of(consumes(function)), function
+
+    def test_a_subscribed_consumer_gets_source_and_type_of_what_it_consumes(
+        self, shop: Assembly
+    ) -> None:
+        unseen = {
+            shop.referred(each.stack, each.properties["Endpoint"]).path: each
+            for each in subscriptions(shop)
+        }
+        for mapping in queue_mappings(shop):
+            queue = source_of(shop, mapping)
+            topic = feeder_of(shop, queue)
+            if topic.type != "AWS::SNS::Topic":
+                continue
+            wanted = pattern_of(consumes(function_of(shop, mapping)))
+            subscription = unseen.pop(queue.path).properties
+            assert subscription["FilterPolicyScope"] == "MessageBody"
+            assert wanted.items() <= subscription["FilterPolicy"].items(), mapping
+            # Raw, so that a message is as one that comes from the bus itself.
+            assert subscription["RawMessageDelivery"] is True
+            (rule,) = [
+                rule
+                for rule in shop.of_type("AWS::Events::Rule")
+                for target in rule.properties["Targets"]
+                if shop.referred(rule.stack, target["Arn"]) == topic
+            ]
+            assert rule.properties["EventPattern"] == wanted
+        assert not unseen
+
+    def test_what_is_consumed_is_published_by_somebody(self, shop: Assembly) -> None:
+        for function, _ in consumers(shop):
+            assert set(consumes(function)) <= published(), function
+
+    def test_no_context_reacts_to_its_own_events_but_where_that_ends(self, shop: Assembly) -> None:
+        """A rule that matched what its own consumer publishes could go round for ever."""
+        reacting = {
+            function.path
+            for function, _ in consumers(shop)
+            if set(publishers().get(function.stack, ())) & set(consumes(function))
+        }
+        assert reacting == REACT_TO_THEIR_OWN.keys()
+
+    def test_rules_are_on_the_shops_own_bus(self, shop: Assembly) -> None:
+        for rule in shop.of_type("AWS::Events::Rule"):
+            bus = shop.referred(rule.stack, rule.properties["EventBusName"])
+            assert bus.type == "AWS::Events::EventBus", rule
+
+
+class TestDelivery:
+    def test_each_target_has_bounded_retries_and_a_dead_letter_queue(self, shop: Assembly) -> None:
+        for rule in shop.of_type("AWS::Events::Rule"):
+            for target in rule.properties["Targets"]:
+                retries = target["RetryPolicy"]
+                assert 0 < retries["MaximumRetryAttempts"] <= 185, rule
+                assert 60 <= retries["MaximumEventAgeInSeconds"] <= DAYS, rule
+                parking = shop.referred(rule.stack, target["DeadLetterConfig"]["Arn"])
+                sends = [s for s in statements(shop, parking) if s["Effect"] == "Allow"]
+                assert rule in [
+                    shop.referred(rule.stack, s["Condition"]["ArnEquals"]["aws:SourceArn"])
+                    for s in sends
+                ]
+
+    @pytest.mark.parametrize(
+        "metric",
+        ["FailedInvocations", "InvocationsSentToDlq", "InvocationsFailedToBeSentToDlq"],
+    )
+    def test_a_rule_that_cannot_deliver_is_an_alarm(self, shop: Assembly, metric: str) -> None:
+        """Rules on a bus of one's own have metrics by bus and rule.
+
+        https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-monitoring.html
+        """
+        watched = []
+        for alarm in shop.of_type("AWS::CloudWatch::Alarm"):
+            if alarm.properties.get("MetricName") != metric:
+                continue
+            dimensions = {d["Name"]: d["Value"] for d in alarm.properties["Dimensions"]}
+            assert dimensions.keys() == {"EventBusName", "RuleName"}
+            bus = shop.referred(alarm.stack, dimensions["EventBusName"])
+            assert bus.type == "AWS::Events::EventBus"
+            index, split = dimensions["RuleName"]["Fn::Select"]
+            separator, arn = split["Fn::Split"]
+            # arn:aws:events:region:account:rule/bus/rule
+            assert (index, separator, arn["Fn::GetAtt"][1]) == (2, "/", "Arn")
+            watched.append(shop.referred(alarm.stack, arn).path)
+        assert sorted(watched) == sorted(rule.path for rule in shop.of_type("AWS::Events::Rule"))
+
+    @pytest.mark.parametrize(
+        "metric",
+        [
+            "NumberOfNotificationsFailed",
+            "NumberOfNotificationsRedrivenToDlq",
+            "NumberOfNotificationsFailedToRedriveToDlq",
+        ],
+    )
+    def test_a_topic_that_cannot_deliver_is_an_alarm(self, shop: Assembly, metric: str) -> None:
+        """https://docs.aws.amazon.com/sns/latest/dg/sns-monitoring-using-cloudwatch.html."""
+        topics = {feeder.path for _, feeder in consumers(shop) if feeder.type == "AWS::SNS::Topic"}
+        assert topics
+        assert alarms_of(shop, metric, "TopicName").keys() == topics
+
+
+class TestRecord:
+    def test_the_archive_keeps_every_event_of_the_shop(self, shop: Assembly) -> None:
+        (archive,) = shop.of_type("AWS::Events::Archive")
+        ((pattern,),) = (archive.properties["EventPattern"]["source"],)
+        assert all(event.source.startswith(pattern["prefix"]) for event in published())
+
+    def test_every_event_is_logged_without_its_data(self, shop: Assembly) -> None:
+        (rule,) = [
+            rule
+            for rule in shop.of_type("AWS::Events::Rule")
+            if shop.referred(rule.stack, rule.properties["Targets"][0]["Arn"]).type
+            == "AWS::Logs::LogGroup"
+        ]
+        ((pattern,),) = (rule.properties["EventPattern"]["source"],)
+        assert all(event.source.startswith(pattern["prefix"]) for event in published())
+        paths = rule.properties["Targets"][0]["InputTransformer"]["InputPathsMap"].values()
+        assert paths
+        assert not [
+            path for path in paths if path.startswith("$.detail.data") or path == "$.detail"
+        ]
+
+    def test_consumers_remember_events_longer_than_they_can_come_back(self, shop: Assembly) -> None:
+        """Out of the archive, and then through a dead-letter queue."""
+        (archive,) = shop.of_type("AWS::Events::Archive")
+        back = archive.properties["RetentionDays"] + 14
+        days = [
+            int(function.properties["Environment"]["Variables"]["INBOX_DAYS"])
+            for function in shop.of_type("AWS::Lambda::Function")
+            if "INBOX_DAYS" in function.properties["Environment"]["Variables"]
+        ]
+        assert days
+        assert min(days) > back
