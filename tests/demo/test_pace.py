@@ -40,6 +40,10 @@ class Wall:
         self.now += seconds
 
 
+BUSY = [number / 10 for number in range(1, 101)]
+"""Something happens ten times a second, for ten seconds."""
+
+
 @pytest.fixture
 def wall(monkeypatch: pytest.MonkeyPatch) -> Wall:
     return Wall(monkeypatch)
@@ -50,7 +54,7 @@ def run(shop: Any) -> None:
 
 
 def test_busy_time_takes_as_long_as_on_the_wall(wall: Wall) -> None:
-    run(Shop(*range(1, 11)))
+    run(Shop(*BUSY))
 
     assert wall.now - 100 == pytest.approx(10, abs=0.1)
 
@@ -67,7 +71,7 @@ def test_long_wait_is_skipped(wall: Wall) -> None:
 def test_time_that_work_has_cost_is_made_up_for(
     wall: Wall, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shop = Shop(*range(1, 11))
+    shop = Shop(*BUSY)
     slow = shop.run_for
 
     def run_for(seconds: float) -> None:

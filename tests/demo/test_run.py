@@ -35,7 +35,7 @@ TOKENS = ["tok_approve", "tok_approve", "tok_decline", "tok_flaky_1", "tok_appro
 ROWS = [
     *(
         f"o{number},c{number % 7},SKU-{line},{line + 1},{100 * line + 50},EUR,{TOKENS[number % 5]}"
-        for number in range(50)
+        for number in range(20)
         for line in range(number % 4 + 1)
     ),
     "late,c1,SKU-0,1,51,EUR,tok_approve",
@@ -126,29 +126,29 @@ def test_books_of_a_plain_run_balance(witness: Witness) -> None:
     assert told["faults"] == []
     assert told["balanced"] is True
     assert told["orders"] == {
-        "placed": 50,
+        "placed": 20,
         "refused": 1,
-        "confirmed": 40,
-        "rejected": 10,
+        "confirmed": 16,
+        "rejected": 4,
         "cancelled": 0,
         "expired": 0,
         "pending": 0,
     }
-    assert told["statuses"] == {"delivered": 40, "rejected": 10}
-    assert told["parcels"] == {"delivered": 40}
+    assert told["statuses"] == {"delivered": 16, "rejected": 4}
+    assert told["parcels"] == {"delivered": 16}
     assert told["messages"] == dict.fromkeys(("email", "sms", "webhook"), ANY)
     assert told["messages"]["email"] > 0
     assert told["sales"]["units"] == sum(item["reserved"] for item in told["stock"].values())
     assert told["refusals"] == {"price_changed": 1}
-    assert told["rejections"] == {"payment_declined": 10}
-    assert told["events"]["OrderConfirmed.v1"] == 40
-    assert told["stock"]["SKU-0"]["reserved"] == 40
+    assert told["rejections"] == {"payment_declined": 4}
+    assert told["events"]["OrderConfirmed.v1"] == 16
+    assert told["stock"]["SKU-0"]["reserved"] == 16
     assert told["money"]["refunded_minor"] == 0
     assert told["money"]["by_currency"] == {
         "EUR": {"authorized_minor": told["money"]["authorized_minor"], "refunded_minor": 0}
     }
     assert set(told["dead_letters"].values()) == {0}
-    assert told["invocations"]["Orders/PlaceOrder"] == 51
+    assert told["invocations"]["Orders/PlaceOrder"] == 21
     assert told["rows"] == {"read": len(ROWS), "skipped": 1}
 
 
@@ -164,7 +164,7 @@ def test_live_account_fits_the_screen_and_shows_each_hop(witness: Witness) -> No
 
     assert len(last) <= HEIGHT  # the cursor waits on the last line
     text = "\n".join(last)
-    assert "51 of 51" in text
+    assert "21 of 21" in text
     for hop in ("POST /orders", "outboxes → bus", "bus → checkout", "→ webhook", "→ sales"):
         assert hop in text
 

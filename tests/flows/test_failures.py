@@ -48,4 +48,5 @@ def test_poison_is_parked_at_once_and_holds_up_nobody(shop: Shop) -> None:
     assert min(message["body"] for message in parked) == "not JSON"
     assert len(parked) == 2
     assert all("checkout.run_checkout cannot read it" in str(message) for message in parked)
-    assert shop.rehearsal.clock.now() - started < 60
+    # Nothing comes back after a visibility time-out: the last to end is the window of the sales.
+    assert shop.rehearsal.clock.now() - started < 150
