@@ -2,7 +2,6 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from random import Random
@@ -32,7 +31,6 @@ class Carrier:
     """Answers of the shop, by status."""
     forgeries: list[str] = field(default_factory=list)
     """Call-backs with a wrong signature that the shop took all the same."""
-    on_call: Callable[[int], None] | None = None
 
     def __post_init__(self) -> None:
         """Prepares to be repeatable."""
@@ -60,13 +58,12 @@ class Carrier:
             )[0]
         if self.careless and self._random.random() < 0.02:
             self._forge(order_id, tracking_id)
-        for number, kind in enumerate(kinds):
+        for kind in kinds:
             self.shop.scheduler.sleep(self._random.uniform(0.5, 3.0))
             # A call-back that is told twice has the same id.
-            self._call(order_id, tracking_id, kind, f"{tracking_id}-{kind}", number)
+            self._call(order_id, tracking_id, kind, f"{tracking_id}-{kind}")
 
-    def _call(self, order_id: str, tracking_id: str, kind: str, event_id: str, number: int) -> None:
-        del number
+    def _call(self, order_id: str, tracking_id: str, kind: str, event_id: str) -> None:
         body = self._body(order_id, tracking_id, kind, event_id)
         for attempt in range(_TRIES):
             status = self._send(body, sign(self._shared(), body, at=datetime.now(UTC)))

@@ -19,8 +19,6 @@ class Staff:
     shop: Rehearsal
     decided: dict[str, bool] = field(default_factory=dict)
     """By order: whether the return was approved."""
-    breaches: list[str] = field(default_factory=list)
-    """What customers could do that only staff may."""
 
     def seen(self, record: Record) -> None:
         """Attends to a return that somebody wants."""

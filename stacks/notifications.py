@@ -4,7 +4,6 @@ from typing import Any
 
 from aws_cdk import ArnFormat, Stack
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_secretsmanager as secretsmanager
 from aws_cdk import aws_ses as ses
 from aws_cdk.aws_apigatewayv2 import HttpMethod
 from constructs import Construct
@@ -21,12 +20,12 @@ from lambdas.notifications import (
 )
 from lambdas.notifications.events import Channel, NotificationRequested
 from lambdas.notifications.settings import Settings
-from stacks.constructs.acknowledge import SOLUTIONS, acknowledge
 from stacks.constructs.api import Api
 from stacks.constructs.event_consumer import EventConsumer
 from stacks.constructs.outbox_table import OutboxTable
 from stacks.constructs.platform import Platform
 from stacks.constructs.python_function import Handler, PythonFunction
+from stacks.constructs.signing_secret import SigningSecret
 from stacks.constructs.topic_consumer import EventTopic, TopicConsumer
 
 
@@ -41,7 +40,14 @@ class Notifications(Stack):
         sender = ses.EmailIdentity(
             self, "Sender", identity=ses.Identity.email(platform.environment.email_sender)
         )
-        webhook_secret = _webhook_secret(self, platform=platform)
+        webhook_secret = SigningSecret(
+            self,
+            "WebhookSecret",
+            platform=platform,
+            description="What the webhook secrets of customers are made from",
+            why_it_stays="Customers check signatures with what is made from it: a new value means "
+            "that each of them has to fetch a new secret, so it changes by decision only.",
+        )
         settings = Settings(
             table_name=customers.settings.table_name,
             inbox_days=customers.settings.inbox_days,
@@ -88,34 +94,12 @@ class Notifications(Stack):
 
         customers.allow(get, "GetItem")
         customers.allow(put, "PutItem")
-        _allow(email, "ses:SendEmail", sender.email_identity_arn)
+        email.add_to_role_policy(
+            iam.PolicyStatement(actions=["ses:SendEmail"], resources=[sender.email_identity_arn])
+        )
         _allow_sms(sms)
         for signs in (get, put, webhook):
-            _allow(signs, "secretsmanager:GetSecretValue", webhook_secret.secret_arn)
-
-
-def _webhook_secret(scope: Construct, *, platform: Platform) -> secretsmanager.Secret:
-    secret = secretsmanager.Secret(
-        scope,
-        "WebhookSecret",
-        description="What the webhook secrets of customers are made from",
-        generate_secret_string=secretsmanager.SecretStringGenerator(
-            password_length=64, exclude_punctuation=True
-        ),
-        removal_policy=platform.environment.removal_policy,
-    )
-    acknowledge(
-        secret,
-        {
-            f"{SOLUTIONS}SMG4": "Customers check signatures with what is made from it: a new value "
-            "means that each of them has to fetch a new secret, so it changes by decision only."
-        },
-    )
-    return secret
-
-
-def _allow(function: PythonFunction, action: str, arn: str) -> None:
-    function.add_to_role_policy(iam.PolicyStatement(actions=[action], resources=[arn]))
+            webhook_secret.allow(signs)
 
 
 def _allow_sms(function: PythonFunction) -> None:

@@ -3,7 +3,6 @@
 from typing import Any
 
 from aws_cdk import Stack
-from aws_cdk import aws_dynamodb as dynamodb
 from constructs import Construct
 
 from lambdas.payments import (
@@ -18,6 +17,7 @@ from stacks.constructs.event_consumer import EventConsumer
 from stacks.constructs.outbox_table import OutboxTable
 from stacks.constructs.platform import Platform
 from stacks.constructs.python_function import Handler, PythonFunction
+from stacks.constructs.sandbox_table import SandboxTable
 
 
 class Payments(Stack):
@@ -26,17 +26,7 @@ class Payments(Stack):
     def __init__(self, scope: Construct, id_: str, *, platform: Platform, **kwargs: Any) -> None:
         super().__init__(scope, id_, **kwargs)
         payments = OutboxTable(self, "Payments", platform=platform, publishes=events.PUBLISHED)
-        sandbox = dynamodb.TableV2(
-            self,
-            "SandboxProvider",
-            partition_key=dynamodb.Attribute(name="pk", type=dynamodb.AttributeType.STRING),
-            billing=dynamodb.Billing.on_demand(),
-            point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
-                point_in_time_recovery_enabled=True
-            ),
-            deletion_protection=platform.environment.keeps_data,
-            removal_policy=platform.environment.removal_policy,
-        )
+        sandbox = SandboxTable(self, "SandboxProvider", platform=platform)
         settings = Settings(
             table_name=payments.settings.table_name,
             inbox_days=payments.settings.inbox_days,

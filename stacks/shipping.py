@@ -3,9 +3,6 @@
 from typing import Any
 
 from aws_cdk import CfnOutput, Stack
-from aws_cdk import aws_dynamodb as dynamodb
-from aws_cdk import aws_iam as iam
-from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
 from lambdas.eventing.callback import CallbackSettings
@@ -17,7 +14,6 @@ from lambdas.shipping import (
     watch_deadline,
 )
 from lambdas.shipping.settings import RequestSettings, Settings
-from stacks.constructs.acknowledge import SOLUTIONS, acknowledge
 from stacks.constructs.alarm import Alarm
 from stacks.constructs.api import Api
 from stacks.constructs.event_consumer import EventConsumer
@@ -27,6 +23,8 @@ from stacks.constructs.platform import Platform
 from stacks.constructs.python_function import PythonFunction
 from stacks.constructs.queue_consumer import QueueConsumer
 from stacks.constructs.reminders import Reminders
+from stacks.constructs.sandbox_table import SandboxTable
+from stacks.constructs.signing_secret import SigningSecret
 
 _DELIVERY_HOURS = 5 * 24
 """What the shop promises its customers, from the confirmation of an order to its delivery."""
@@ -40,18 +38,15 @@ class Shipping(Stack):
     ) -> None:
         super().__init__(scope, id_, **kwargs)
         shipments = OutboxTable(self, "Shipments", platform=platform, publishes=events.PUBLISHED)
-        sandbox = dynamodb.TableV2(
+        sandbox = SandboxTable(self, "SandboxCarrier", platform=platform)
+        secret = SigningSecret(
             self,
-            "SandboxCarrier",
-            partition_key=dynamodb.Attribute(name="pk", type=dynamodb.AttributeType.STRING),
-            billing=dynamodb.Billing.on_demand(),
-            point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
-                point_in_time_recovery_enabled=True
-            ),
-            deletion_protection=platform.environment.keeps_data,
-            removal_policy=platform.environment.removal_policy,
+            "CarrierSecret",
+            platform=platform,
+            description="What the carrier signs its call-backs with",
+            why_it_stays="The carrier holds it, too: it changes by agreement, and the old key is "
+            "believed beside the new one for as long as that takes.",
         )
-        secret = _carrier_secret(self, platform=platform)
         settings = Settings(
             table_name=shipments.settings.table_name,
             inbox_days=shipments.settings.inbox_days,
@@ -107,11 +102,7 @@ class Shipping(Stack):
 
         reminders.allow(request.function)
         shipments.allow(take, "GetItem", "PutItem")
-        take.add_to_role_policy(
-            iam.PolicyStatement(
-                actions=["secretsmanager:GetSecretValue"], resources=[secret.secret_arn]
-            )
-        )
+        secret.allow(take)
         for asks_the_carrier in (request.function, recall.function):
             sandbox.grant(asks_the_carrier, "dynamodb:UpdateItem")
 
@@ -139,23 +130,3 @@ class Shipping(Stack):
             value=secret.secret_arn,
             description="What the carrier signs its call-backs with",
         )
-
-
-def _carrier_secret(scope: Construct, *, platform: Platform) -> secretsmanager.Secret:
-    secret = secretsmanager.Secret(
-        scope,
-        "CarrierSecret",
-        description="What the carrier signs its call-backs with",
-        generate_secret_string=secretsmanager.SecretStringGenerator(
-            password_length=64, exclude_punctuation=True
-        ),
-        removal_policy=platform.environment.removal_policy,
-    )
-    acknowledge(
-        secret,
-        {
-            f"{SOLUTIONS}SMG4": "The carrier holds it, too: it changes by agreement, and the old "
-            "key is believed beside the new one for as long as that takes."
-        },
-    )
-    return secret
