@@ -10,7 +10,7 @@ import pytest
 
 from bench.measure import MODULES_REACHED, Subject, cold_start, handler_modules
 from stacks.constructs.packaging import PROJECT
-from tests.support.assemblies import Assembly
+from topology.assembly import Assembly
 
 WATCH = Path(__file__).with_name("watch_imports.py")
 HANDLERS = list(handler_modules())

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from tests.support.assemblies import Assembly, Resource, texts
+from topology.assembly import Assembly, Resource, texts
 
 HOURS = 3600
 DAYS = 24 * HOURS

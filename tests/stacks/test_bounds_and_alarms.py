@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from stacks.constructs.packaging import PROJECT
-from tests.support.assemblies import Assembly, Resource
 from tests.support.handlers import refusals
+from topology.assembly import Assembly, Resource
 
 
 def test_the_api_is_throttled_and_logs_who_was_answered_what(shop: Assembly) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.assemblies import Assembly
-from tests.support.edges import Edge, edges
+from topology.assembly import Assembly
+from topology.edges import Edge, edges
 
 AT_LEAST = 40
 
@@ -62,10 +62,9 @@ SABOTAGE = [
     ("bucket", "AWS::SQS::Queue", _without("RedrivePolicy")),
     ("schedule", "AWS::Scheduler::Schedule", _without("Target", "RetryPolicy")),
     ("schedule", "AWS::Scheduler::Schedule", _without("Target", "DeadLetterConfig")),
-    (
-        "reminder",
-        "AWS::Lambda::Function",
-        _without("Environment", "Variables", "REMINDER_PARKING_ARN"),
+    *(
+        ("reminder", "AWS::Lambda::Function", _without("Environment", "Variables", name))
+        for name in ("REMINDER_ATTEMPTS", "REMINDER_AGE_S", "REMINDER_PARKING_ARN")
     ),
 ]
 

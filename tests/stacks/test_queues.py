@@ -15,8 +15,8 @@ from tests.stacks.hops import (
     source_of,
     statements,
 )
-from tests.support.assemblies import Assembly, Resource
 from tests.support.handlers import consumes, publishers
+from topology.assembly import Assembly, Resource
 
 SERVICES = {
     "AWS::Events::Rule": "events.amazonaws.com",

@@ -16,8 +16,8 @@ from tests.stacks.hops import (
     statements,
     subscriptions,
 )
-from tests.support.assemblies import Assembly, Resource
 from tests.support.handlers import consumes, publishers
+from topology.assembly import Assembly, Resource
 
 REACT_TO_THEIR_OWN = {
     "Notifications/CallWebhook/Function": "sends, and stores that it did: an event to nobody",

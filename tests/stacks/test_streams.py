@@ -13,8 +13,8 @@ from tests.stacks.hops import (
     source_of,
     stream_mappings,
 )
-from tests.support.assemblies import Assembly, Resource
 from tests.support.handlers import handler_of, publishers
+from topology.assembly import Assembly, Resource
 
 
 def kept_hours(stream: Resource) -> int:

@@ -1,11 +1,10 @@
-"""The asynchronous edges of the shop, read out of its templates, and what secures each."""
+"""The asynchronous edges of an application, and what secures each of them."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from lambdas.shipping import deadline
-from tests.support.assemblies import Assembly, Properties, Resource
+from topology.assembly import Assembly, Properties, Resource
 
 _SNS_RETRIES = "23 days, by SNS"
 """What SNS does for queues and functions, whatever a subscription says.
@@ -143,7 +142,8 @@ class _Walk:
         for bucket in self._all("AWS::S3::Bucket"):
             configuration = bucket.properties.get("NotificationConfiguration", {})
             unknown = configuration.keys() - {"QueueConfigurations"}
-            assert not unknown, f"{bucket}: {unknown} is a kind of edge that is not known here"
+            if unknown:
+                raise NotImplementedError(f"{bucket}: {unknown} is a kind of edge not known here")
             for notification in configuration.get("QueueConfigurations", []):
                 queue = self._assembly.referred(bucket.stack, notification["Queue"])
                 beyond = self._from_queue(queue, "")
@@ -166,9 +166,13 @@ class _Walk:
             )
 
     def reminders(self) -> Iterator[Edge]:
-        """Schedules that a function makes while it runs: it is told what secures them."""
+        """Schedules that a function makes while it runs: its variables say what secures them.
+
+        By convention they are `SCHEDULE_GROUP_NAME`, `REMINDER_QUEUE_ARN`, `REMINDER_ATTEMPTS`,
+        `REMINDER_AGE_S` and `REMINDER_PARKING_ARN`.
+        """
         for function in self._all("AWS::Lambda::Function"):
-            told = function.properties["Environment"]["Variables"]
+            told = function.properties.get("Environment", {}).get("Variables", {})
             if "SCHEDULE_GROUP_NAME" not in told:
                 continue
             group = self._path(function.stack, told["SCHEDULE_GROUP_NAME"])
@@ -176,7 +180,7 @@ class _Walk:
                 "reminder",
                 group,
                 self._path(function.stack, told["REMINDER_QUEUE_ARN"]),
-                f"{deadline.ATTEMPTS} times, {deadline.AGE_S} s",
+                _bound(told.get("REMINDER_ATTEMPTS"), told.get("REMINDER_AGE_S")),
                 self._parking(function.stack, told.get("REMINDER_PARKING_ARN")),
                 self._alarms_of(group, "InvocationDroppedCount"),
             )
@@ -250,6 +254,8 @@ class _Walk:
 
 def _attempts(policy: Properties | None) -> str | None:
     policy = policy or {}
-    if {"MaximumRetryAttempts", "MaximumEventAgeInSeconds"} <= policy.keys():
-        return f"{policy['MaximumRetryAttempts']} times, {policy['MaximumEventAgeInSeconds']} s"
-    return None
+    return _bound(policy.get("MaximumRetryAttempts"), policy.get("MaximumEventAgeInSeconds"))
+
+
+def _bound(attempts: int | str | None, age_s: int | str | None) -> str | None:
+    return None if attempts is None or age_s is None else f"{attempts} times, {age_s} s"
