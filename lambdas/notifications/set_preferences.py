@@ -1,14 +1,13 @@
 """Set one's preferences: PUT /preferences."""
 
-from http import HTTPStatus
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
-from lambdas.eventing.http import Request, Response, endpoint
+from lambdas.eventing.http import Request, endpoint
 from lambdas.notifications import domain, notification_store
-from lambdas.notifications.representation import represent
+from lambdas.notifications.representation import PreferencesView, represent
 
 Address = Annotated[
     str,
@@ -69,13 +68,15 @@ class SetPreferences(domain.Preferences, frozen=True, kw_only=True, forbid_unkno
     webhook: SetWebhook | None = None
 
 
-@endpoint
-def handler(request: Request) -> Response:
-    """200 with the preferences as they are now, or a Problem 400. What is left out is off."""
-    decoded = request.decode(SetPreferences)
-    wishes = msgspec.convert(decoded, domain.Preferences, from_attributes=True)
+@endpoint(body=SetPreferences, answers=PreferencesView)
+def handler(request: Request, wanted: SetPreferences) -> PreferencesView:
+    """Set one's preferences.
+
+    They replace all that the customer said before: a channel that is left out is off.
+    """
+    wishes = msgspec.convert(wanted, domain.Preferences, from_attributes=True)
     notification_store.replace_preferences(request.caller, wishes, request)
-    return Response(status=HTTPStatus.OK, body=represent(request.caller, wishes))
+    return represent(request.caller, wishes)
 
 
 def _check_occasions(wish: domain.Wish) -> None:

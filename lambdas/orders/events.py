@@ -8,6 +8,9 @@ from lambdas.eventing.event import Event
 from lambdas.inventory.events import Currency, Minor, Sku
 
 Quantity = Annotated[int, Meta(ge=1, le=100_000, description="Units", examples=[2])]
+OrderId = Annotated[
+    str, Meta(description="The order", examples=["7d1f0c52-5a6b-5c3d-9e21-0b9a4f6c8e13"])
+]
 Text = Annotated[str, Meta(min_length=1, max_length=120)]
 CustomerId = Annotated[
     str,
@@ -47,10 +50,7 @@ class OrderEvent(Event, frozen=True, kw_only=True):
 
     source: ClassVar[str] = "orderflow.orders"
 
-    order_id: Annotated[
-        str,
-        Meta(description="The order", examples=["7d1f0c52-5a6b-5c3d-9e21-0b9a4f6c8e13"]),
-    ]
+    order_id: OrderId
 
     @property
     def subject(self) -> str:
