@@ -29,12 +29,24 @@ class SalesQuery(
 ):
     """Which minutes, and of which item if not of all; `after` is the `next` of another answer."""
 
-    start: Moment
-    end: Moment
-    sku: Sku | None = None
-    after: Annotated[str, Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\dZ,", max_length=100)] | None = (
-        None
-    )
+    start: Annotated[
+        Moment, Meta(description="The first moment", examples=["2026-01-05T08:00:00Z"])
+    ]
+    end: Annotated[
+        Moment,
+        Meta(
+            description="The moment before which minutes begin: up to 24 hours later",
+            examples=["2026-01-05T20:00:00Z"],
+        ),
+    ]
+    sku: Annotated[Sku | None, Meta(description="The item, if not all of them")] = None
+    after: Annotated[
+        Annotated[str, Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\dZ,", max_length=100)] | None,
+        Meta(
+            description="`next` of the answer before; not together with `sku`",
+            examples=["2026-01-05T08:15Z,MUG-BLUE"],
+        ),
+    ] = None
 
     def __post_init__(self) -> None:
         """Keeps the range within what one answer may cover."""

@@ -18,7 +18,15 @@ from lambdas.orders.events import Quantity
 class Activity(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind"):
     """What a customer did. The price is the one that they say they saw: it is never charged."""
 
-    activity_id: Annotated[str, Meta(min_length=1, max_length=128)]
+    activity_id: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            max_length=128,
+            description="Given by the device: the same whenever it reports this activity",
+            examples=["9f1c2b7a-0d43-4e0f-8a55-6b1f0e2d3c4a"],
+        ),
+    ]
     sku: Sku
     unit_price_minor: Minor
     currency: Currency
@@ -56,7 +64,10 @@ class AddedToCart(Activity, frozen=True, kw_only=True, tag="added_to_cart"):
 class RecordActivity(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a customer's device collected since it last reported."""
 
-    activities: Annotated[tuple[Viewed | AddedToCart, ...], Meta(min_length=1, max_length=50)]
+    activities: Annotated[
+        tuple[Viewed | AddedToCart, ...],
+        Meta(min_length=1, max_length=50, description="Each `activity_id` once"),
+    ]
 
     def __post_init__(self) -> None:
         """Each id may stand here once: what comes second would look like a repetition."""

@@ -13,7 +13,9 @@ from lambdas.notifications.settings import settings
 class WebhookView(Webhook, frozen=True, kw_only=True):
     """Messages to a system of the customer's own, and what it checks their signatures with."""
 
-    signing_secret: Annotated[str, Meta(description="Key of the HMAC in each message's header")]
+    signing_secret: Annotated[
+        str, Meta(description="Key of the HMAC that each message has in a header")
+    ]
 
 
 class PreferencesView(Struct, frozen=True, kw_only=True):

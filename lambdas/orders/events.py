@@ -32,6 +32,20 @@ class Line(Struct, frozen=True, kw_only=True):
     unit_price_minor: Minor
 
 
+Lines = Annotated[
+    tuple[Line, ...], Meta(min_length=1, max_length=200, description="What is ordered")
+]
+PaymentToken = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=128,
+        description="What the payment provider knows the card by",
+        examples=["tok_approve"],
+    ),
+]
+
+
 class Address(Struct, frozen=True, kw_only=True):
     """Where the order goes."""
 
@@ -64,19 +78,9 @@ class OrderPlaced(OrderEvent, frozen=True, kw_only=True):
     customer_id: CustomerId
     currency: Currency
     total_minor: TotalMinor
-    lines: Annotated[
-        tuple[Line, ...], Meta(min_length=1, max_length=200, description="What is ordered")
-    ]
+    lines: Lines
     shipping_address: Address
-    payment_token: Annotated[
-        str,
-        Meta(
-            min_length=1,
-            max_length=128,
-            description="What the payment provider knows the card by",
-            examples=["tok_approve"],
-        ),
-    ]
+    payment_token: PaymentToken
 
 
 class OrderConfirmed(OrderEvent, frozen=True, kw_only=True):

@@ -4,17 +4,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Annotated
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Struct
 
 from lambdas.eventing import telemetry
 from lambdas.eventing.http import Problem, Request, endpoint
 from lambdas.inventory.events import MAX_MINOR, Currency
 from lambdas.orders import domain, order_store
 from lambdas.orders.domain import Price
-from lambdas.orders.events import Address, Line, OrderPlaced
+from lambdas.orders.events import Address, Lines, OrderPlaced, PaymentToken
 from lambdas.orders.order_store import Entry, Order
 from lambdas.orders.representation import OrderView, represent
 
@@ -23,9 +22,9 @@ class PlaceOrder(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a customer sends: lines at the prices that they saw, and how they pay."""
 
     currency: Currency
-    lines: Annotated[tuple[Line, ...], Meta(min_length=1, max_length=200)]
+    lines: Lines
     shipping_address: Address
-    payment_token: Annotated[str, Meta(min_length=1, max_length=128)]
+    payment_token: PaymentToken
 
     def __post_init__(self) -> None:
         """Keeps the total within what an event may carry."""

@@ -1,8 +1,9 @@
 """Take a carrier's event: POST /carrier/events."""
 
 from http import HTTPStatus
+from typing import Annotated
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from lambdas.eventing import telemetry
 from lambdas.eventing.callback import callback
@@ -14,7 +15,7 @@ from lambdas.shipping.shipment_store import CarrierEvent, Name, Undecided
 class TakenEvent(Struct, frozen=True, kw_only=True):
     """The event was taken, now or before."""
 
-    event_id: Name
+    event_id: Annotated[Name, Meta(description="The event's", examples=["e-1"])]
 
 
 class UnknownShipment(Problem, status=HTTPStatus.NOT_FOUND):
