@@ -62,6 +62,11 @@ PUBLISHED: Mapping[str, type[Event]] = by_name(
 )
 """What contexts put on the bus, by detail-type."""
 
+OUTSIDE: frozenset[type[Event]] = frozenset(
+    event for _, module in _modules() for event in getattr(module, "FOR_OUTSIDERS", ())
+)
+"""What is published for systems that are no part of the shop, whether or not it reacts itself."""
+
 INTERNAL: Mapping[str, type[Event]] = {
     name: event for name, event in DEFINED.items() if name not in PUBLISHED
 }

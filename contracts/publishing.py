@@ -23,7 +23,7 @@ from lambdas.eventing.transaction import Transaction
 
 EventType = type[Event]
 
-_ROOT = "lambdas"
+_KERNEL = Transaction.__module__.rpartition(".")[0]
 _SINK = Transaction.publish.__name__
 _RESULT = "the result"
 
@@ -38,8 +38,9 @@ def published_by(handler: str) -> frozenset[EventType]:
     Raises Untraceable, with file and line, when an event takes a way that is not understood here.
     """
     module, _, name = handler.rpartition(".")
-    trace = _Trace()
-    for function in _functions(getattr(import_module(module), name)):
+    root = module.partition(".")[0]
+    trace = _Trace(root)
+    for function in _functions(getattr(import_module(module), name), root):
         trace.enter(function)
     return trace.published()
 
@@ -111,7 +112,9 @@ _UNKNOWN = _Value()
 class _Trace:
     """All that is reached from one handler."""
 
-    def __init__(self) -> None:
+    def __init__(self, root: str) -> None:
+        self.root = root
+        """The package beyond which nothing is read."""
         self._entered: set[str] = set()
         self._flows: list[tuple[_Value, Place, str]] = []
         self._sinks: set[Place] = set()
@@ -332,7 +335,7 @@ class _Reader(ast.NodeVisitor):
         return self._global(found)
 
     def _global(self, value: Any) -> _Value:
-        for function in _functions(value):
+        for function in _functions(value, self._trace.root):
             self._trace.enter(function)
         return _Value(frozenset(_classes_in(value)))
 
@@ -354,7 +357,7 @@ class _Reader(ast.NodeVisitor):
             return self._call_of_value(node, given)
         if isinstance(called, type) and issubclass(called, Event):
             return _Value(frozenset([called]))
-        functions = _functions(called)
+        functions = _functions(called, self._trace.root)
         found = self._run(node, functions, bound=isinstance(called, type | MethodType))
         # What a library's function or a constructor is given, it may give back.
         return found | given if isinstance(called, type) or not functions else found
@@ -362,7 +365,7 @@ class _Reader(ast.NodeVisitor):
     def _call_of_value(self, node: ast.Call, given: _Value) -> _Value:
         if isinstance(node.func, ast.Attribute):
             found = self.visit(node.func.value) | given
-            return found | self._run(node, _methods(node.func.attr), bound=True)
+            return found | self._run(node, _methods(node.func.attr, self._trace.root), bound=True)
         return self.visit(node.func)  # a class in a variable: an instance of it
 
     def _run(self, call: ast.Call, functions: Iterable[_Function], *, bound: bool) -> _Value:
@@ -441,12 +444,12 @@ def _classes_in(value: Any) -> Set[EventType]:
     return {event for part in get_args(value) for event in _classes_in(part)}
 
 
-def _functions(value: Any) -> list[_Function]:
+def _functions(value: Any, root: str) -> list[_Function]:
     """The functions of the contexts that run when a value is called."""
     if isinstance(value, type):
         value = vars(value).get("__init__")
     value = inspect.unwrap(getattr(value, "__func__", value)) if callable(value) else value
-    if not isinstance(value, FunctionType) or not value.__module__.startswith(f"{_ROOT}."):
+    if not isinstance(value, FunctionType) or not value.__module__.startswith(f"{root}."):
         return []
     # One that a decorator wrote, as of a dataclass, has no source, and publishes nothing.
     found = _source(value.__module__).get(value.__qualname__)
@@ -472,12 +475,12 @@ def _source(module_name: str) -> dict[str, _Function]:
     return found
 
 
-def _methods(name: str) -> list[_Function]:
+def _methods(name: str, root: str) -> list[_Function]:
     """The methods of this name of all classes of the contexts: which one is called is open."""
     return [
         function
         for module in sorted(sys.modules)
-        if module.startswith(f"{_ROOT}.") and not module.startswith(f"{_ROOT}.eventing.")
+        if module.startswith(f"{root}.") and not module.startswith(f"{_KERNEL}.")
         for qualified, function in _source(module).items()
         if "." in qualified and qualified.rpartition(".")[2] == name
     ]
