@@ -54,6 +54,10 @@ class Assembly:
             raise LookupError(f"no {' or '.join(types)} in {self.directory}")
         return found
 
+    def having(self, *types: str) -> list[Resource]:
+        """All resources of these types, if there are any."""
+        return [resource for type_ in types for resource in self._by_type.get(type_, ())]
+
     def at(self, path: str) -> Resource:
         """The one resource at a path of the construct tree. Raises LookupError if it is not one."""
         found = [resource for resource in self.resources if resource.path == path]
