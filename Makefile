@@ -14,7 +14,7 @@ NODE := PATH="$(CURDIR)/.venv/bin:$$PATH" NODE_USE_SYSTEM_CA=1
 CDK := $(NODE) CDK_DISABLE_CLI_TELEMETRY=true node_modules/.bin/cdk --app cdk.out/$(STAGE)
 PIP := .venv/bin/python -m pip --disable-pip-version-check
 PACKAGING := $(addprefix stacks/constructs/,packaging.py bytecode.py bytecode.mjs)
-CODE := app.py stacks lambdas topology rehearsal demo bench tests
+CODE := app.py stacks lambdas contracts topology rehearsal demo bench tests
 
 .PHONY: help setup demo test check lint types imports templates synth diff deploy destroy \
 	bootstrap bench format lock clean

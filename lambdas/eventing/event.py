@@ -74,14 +74,35 @@ class CloudEvent(Struct, frozen=True, kw_only=True):
     """
 
     specversion: Literal["1.0"] = "1.0"
-    id: str
-    source: str
-    type: str
-    time: Annotated[datetime, Meta(tz=True)]
-    subject: str
+    id: Annotated[
+        str,
+        Meta(
+            description="Tells events of one source apart: a second one with it is a duplicate",
+            examples=["0f8b3f5e-6c0e-4b7e-9d8a-2f1c5a7e9b10"],
+        ),
+    ]
+    source: Annotated[str, Meta(description="The context that publishes it")]
+    type: Annotated[str, Meta(description="The event and its major version")]
+    time: Annotated[
+        datetime,
+        Meta(tz=True, description="When it happened", examples=["2026-01-05T08:00:00Z"]),
+    ]
+    subject: Annotated[str, Meta(description="Id of what it happened to", examples=["subject-1"])]
     datacontenttype: Literal["application/json"] = "application/json"
-    correlationid: str
-    causationid: str | None = None
+    correlationid: Annotated[
+        str,
+        Meta(
+            description="The request that all of it began with",
+            examples=["b7a6c5d4-1e2f-4a3b-8c9d-0e1f2a3b4c5d"],
+        ),
+    ]
+    causationid: Annotated[
+        str | None,
+        Meta(
+            description="Id of the event that it follows from, if any",
+            examples=["4c5d6e7f-8a9b-4c0d-9e1f-2a3b4c5d6e7f"],
+        ),
+    ] = None
     data: msgspec.Raw
 
     @classmethod

@@ -9,6 +9,16 @@ from lambdas.inventory.events import Currency, Minor, Sku
 
 Quantity = Annotated[int, Meta(ge=1, le=100_000, description="Units", examples=[2])]
 Text = Annotated[str, Meta(min_length=1, max_length=120)]
+CustomerId = Annotated[
+    str,
+    Meta(
+        description="The customer, as the user pool calls them",
+        examples=["c0a8f2de-3b71-4d5e-9f06-1e2d3c4b5a69"],
+    ),
+]
+TotalMinor = Annotated[
+    Minor, Meta(description="What all lines cost together, in minor units", examples=[2500])
+]
 
 
 class Line(Struct, frozen=True, kw_only=True):
@@ -22,11 +32,14 @@ class Line(Struct, frozen=True, kw_only=True):
 class Address(Struct, frozen=True, kw_only=True):
     """Where the order goes."""
 
-    name: Text
-    street: Text
-    postal_code: Text
-    city: Text
-    country: Annotated[str, Meta(pattern=r"^[A-Z]{2}$(?!\n)", description="ISO 3166-1 alpha-2")]
+    name: Annotated[Text, Meta(description="Who gets the parcel", examples=["A. Customer"])]
+    street: Annotated[Text, Meta(description="With the number", examples=["Main Street 1"])]
+    postal_code: Annotated[Text, Meta(examples=["10115"])]
+    city: Annotated[Text, Meta(examples=["Berlin"])]
+    country: Annotated[
+        str,
+        Meta(pattern=r"^[A-Z]{2}$(?!\n)", description="ISO 3166-1 alpha-2 code", examples=["DE"]),
+    ]
 
 
 class OrderEvent(Event, frozen=True, kw_only=True):
@@ -34,7 +47,10 @@ class OrderEvent(Event, frozen=True, kw_only=True):
 
     source: ClassVar[str] = "orderflow.orders"
 
-    order_id: str
+    order_id: Annotated[
+        str,
+        Meta(description="The order", examples=["7d1f0c52-5a6b-5c3d-9e21-0b9a4f6c8e13"]),
+    ]
 
     @property
     def subject(self) -> str:
@@ -45,41 +61,51 @@ class OrderEvent(Event, frozen=True, kw_only=True):
 class OrderPlaced(OrderEvent, frozen=True, kw_only=True):
     """A customer ordered at prices that the shop agreed to. Carries all that checkout needs."""
 
-    customer_id: str
+    customer_id: CustomerId
     currency: Currency
-    total_minor: Minor
-    lines: Annotated[tuple[Line, ...], Meta(min_length=1, max_length=200)]
+    total_minor: TotalMinor
+    lines: Annotated[
+        tuple[Line, ...], Meta(min_length=1, max_length=200, description="What is ordered")
+    ]
     shipping_address: Address
-    payment_token: Annotated[str, Meta(min_length=1, max_length=128)]
+    payment_token: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            max_length=128,
+            description="What the payment provider knows the card by",
+            examples=["tok_approve"],
+        ),
+    ]
 
 
 class OrderConfirmed(OrderEvent, frozen=True, kw_only=True):
     """Stock is reserved and payment authorized: the order can be shipped."""
 
-    customer_id: str
+    customer_id: CustomerId
     currency: Currency
-    total_minor: Minor
-    lines: tuple[Line, ...]
+    total_minor: TotalMinor
+    lines: Annotated[tuple[Line, ...], Meta(description="What is ordered")]
     shipping_address: Address
 
 
 class OrderRejected(OrderEvent, frozen=True, kw_only=True):
     """The order could not be fulfilled. What was held for it is let go of, if it is not yet."""
 
-    customer_id: str
-    reason: str
+    customer_id: CustomerId
+    reason: Annotated[str, Meta(description="Code of the reason", examples=["out_of_stock"])]
 
 
 class OrderCancelled(OrderEvent, frozen=True, kw_only=True):
     """The customer withdrew. Whoever holds something for the order lets go of it."""
 
-    customer_id: str
+    customer_id: CustomerId
 
 
 class OrderExpired(OrderEvent, frozen=True, kw_only=True):
     """Checkout did not come to an end in time. Whoever holds something for it lets go of it."""
 
-    customer_id: str
+    customer_id: CustomerId
 
 
 class SweepDue(Event, frozen=True, kw_only=True):
