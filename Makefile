@@ -14,10 +14,10 @@ NODE := PATH="$(CURDIR)/.venv/bin:$$PATH" NODE_USE_SYSTEM_CA=1
 CDK := $(NODE) CDK_DISABLE_CLI_TELEMETRY=true node_modules/.bin/cdk --app cdk.out/$(STAGE)
 PIP := .venv/bin/python -m pip --disable-pip-version-check
 PACKAGING := $(addprefix stacks/constructs/,packaging.py bytecode.py bytecode.mjs)
-CODE := app.py stacks lambdas contracts topology rehearsal demo bench tests
+CODE := app.py stacks lambdas contracts topology rehearsal catalogue demo bench tests
 
 .PHONY: help setup demo test check lint types imports templates synth documents diff deploy destroy \
-	bootstrap bench format lock clean
+	bootstrap bench catalogue format lock clean
 .DELETE_ON_ERROR:
 
 help: ## what there is to make (this)
@@ -69,6 +69,9 @@ bootstrap: setup ## make an AWS account ready for CDK, once
 
 bench: setup ## what a cold start costs, beside a typical handler's
 	@.venv/bin/python -m bench $(ARGS)
+
+catalogue: setup ## the site in docs/catalogue: events, contexts, queues, workflows, failures
+	@.venv/bin/python -m catalogue
 
 format: setup ## the code, as `make lint` wants it
 	@.venv/bin/ruff check --fix --quiet $(CODE); .venv/bin/ruff format --quiet $(CODE)

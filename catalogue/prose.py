@@ -1,0 +1,54 @@
+"""What people wrote: the pages of contexts and of the runbook, and the decisions."""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from catalogue.model import Document
+
+_NOT_IN_ANCHORS = re.compile(r"[^\w\- ]")
+
+
+def anchor(heading: str) -> str:
+    """The fragment that GitHub gives a heading: the one that alarms and pages refer to."""
+    return _NOT_IN_ANCHORS.sub("", heading.strip().lower()).replace(" ", "-")
+
+
+def of_contexts(project: Path, contexts: Sequence[str]) -> Mapping[str, Document]:
+    """The page of each context: of its name, or one whose title names it among others."""
+    pages = [_document(project, path) for path in sorted((project / "docs/contexts").glob("*.md"))]
+    return {
+        context: page
+        for context in contexts
+        for page in pages
+        if context == page.slug or context in re.findall(r"\w+", page.title.lower())
+    }
+
+
+def failures(project: Path) -> Mapping[str, Document]:
+    """The failure modes of the runbook, by the fragments that alarms refer to, in its order."""
+    file = "docs/runbook.md"
+    text = (project / file).read_text(encoding="utf-8")
+    _, *sections = re.split(r"^## ", text, flags=re.MULTILINE)
+    found = {}
+    for section in sections:
+        title, _, rest = section.partition("\n")
+        found[anchor(title)] = Document(slug=anchor(title), title=title, text=rest, file=file)
+    return found
+
+
+def decisions(project: Path) -> tuple[Document, ...]:
+    """The decisions, in the order of their numbers."""
+    return tuple(
+        _document(project, path) for path in sorted((project / "docs/decisions").glob("*.md"))
+    )
+
+
+def _document(project: Path, path: Path) -> Document:
+    title, _, text = path.read_text(encoding="utf-8").partition("\n")
+    return Document(
+        slug=path.stem,
+        title=title.removeprefix("# "),
+        text=text,
+        file=path.relative_to(project).as_posix(),
+    )
