@@ -60,7 +60,7 @@ class Assembly:
 
     def at(self, path: str) -> Resource:
         """The one resource at a path of the construct tree. Raises LookupError if it is not one."""
-        found = [resource for resource in self.resources if resource.path == path]
+        found = self._by_path.get(path, [])
         if len(found) != 1:
             raise LookupError(f"{len(found)} resources at {path} in {self.directory}")
         return found[0]
@@ -99,6 +99,13 @@ class Assembly:
         if reference == {"Ref": "AWS::Partition"}:
             return "aws"
         return self.referred(stack, reference).path
+
+    @cached_property
+    def _by_path(self) -> dict[str, list[Resource]]:
+        found: dict[str, list[Resource]] = {}
+        for resource in self.resources:
+            found.setdefault(resource.path, []).append(resource)
+        return found
 
     @cached_property
     def _by_type(self) -> dict[str, list[Resource]]:

@@ -77,15 +77,19 @@ def variants(
     combinations = list(islice(product(*choices.values()), _MOST_VARIANTS))
     for sample in samples:
         for values in combinations:
-            made = copy.deepcopy(sample)
-            for path, value in zip(choices, values, strict=True):
-                if value is not _ASIS:
-                    _put(made, path, value)
+            changes = [
+                (path, value)
+                for path, value in zip(choices, values, strict=True)
+                if value is not _ASIS
+            ]
+            made = copy.deepcopy(sample) if changes else sample
+            for path, value in changes:
+                _put(made, path, value)
             yield made
 
 
 def _choices(schema: Schema, path: Path, rules: Sequence[Any]) -> list[Any]:
-    here = sub_schemas(schema, path)
+    here = [each for each in sub_schemas(schema, path) if "const" not in each]
     definitions = {"$defs": schema.get("$defs", {})}
     validators = [Draft202012Validator({**each, **definitions}) for each in here]
     found: list[Any] = [_ASIS]
