@@ -1,6 +1,7 @@
 """What orders publishes: the life of an order."""
 
-from typing import Annotated, ClassVar
+from enum import StrEnum
+from typing import Annotated, ClassVar, Self
 
 from msgspec import Meta, Struct
 
@@ -89,11 +90,46 @@ class OrderConfirmed(OrderEvent, frozen=True, kw_only=True):
     shipping_address: Address
 
 
+class RejectionReason(StrEnum):
+    """Why an order could not be fulfilled, as far as that concerns anybody outside."""
+
+    OUT_OF_STOCK = "out_of_stock"
+    PAYMENT_DECLINED = "payment_declined"
+    PAYMENT_UNAVAILABLE = "payment_unavailable"
+    CHECKOUT_FAILED = "checkout_failed"
+
+    @classmethod
+    def of(cls, told: str) -> Self:
+        """The reason of this code; of any other, such as an error's name, that checkout failed."""
+        return cls(told) if told in {reason.value for reason in cls} else cls("checkout_failed")
+
+
+class OrderRejectedV1(OrderEvent, frozen=True, kw_only=True):
+    """The order could not be fulfilled, for a reason in words that nobody has agreed on."""
+
+    customer_id: CustomerId
+    reason: Annotated[
+        str,
+        Meta(description="A code, or the name of an error", examples=["out_of_stock"]),
+    ]
+
+    def upcast(self) -> "OrderRejected":
+        """The same with a reason that is known."""
+        return OrderRejected(
+            order_id=self.order_id,
+            customer_id=self.customer_id,
+            reason=RejectionReason.of(self.reason),
+        )
+
+
 class OrderRejected(OrderEvent, frozen=True, kw_only=True):
     """The order could not be fulfilled. What was held for it is let go of, if it is not yet."""
 
+    version: ClassVar[int] = 2
+    supersedes: ClassVar[type[Event] | None] = OrderRejectedV1
+
     customer_id: CustomerId
-    reason: Annotated[str, Meta(description="Code of the reason", examples=["out_of_stock"])]
+    reason: RejectionReason
 
 
 class OrderCancelled(OrderEvent, frozen=True, kw_only=True):
@@ -119,4 +155,11 @@ class SweepDue(Event, frozen=True, kw_only=True):
         return "orders"
 
 
-PUBLISHED = (OrderPlaced, OrderConfirmed, OrderRejected, OrderCancelled, OrderExpired)
+PUBLISHED = (
+    OrderPlaced,
+    OrderConfirmed,
+    OrderRejectedV1,
+    OrderRejected,
+    OrderCancelled,
+    OrderExpired,
+)
