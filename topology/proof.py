@@ -431,7 +431,7 @@ class _Autopsy:
         alone: list[Finding] = []
         together: list[Finding] = []
         for path, value, reduced in _singles(self._pattern):
-            if self._possible(reduced):
+            if self._possible(reduced) or self._guards(path, value):
                 continue
             single = _nested(path, [value])
             if self._proof.inside(self._sieve, path) not in {_TYPE, _SOURCE}:
@@ -454,6 +454,17 @@ class _Autopsy:
                 "no event that gets here matches all of its pattern: each value of it comes, but "
                 f"never together: {json.dumps(self._pattern)}",
             )
+
+    def _guards(self, path: Path, value: Any) -> bool:
+        """Whether it is there for what shall not pass, beside others for what shall."""
+        inside = self._proof.inside(self._sieve, path)
+        return (
+            isinstance(value, Mapping)
+            and "anything-but" in value
+            and inside is not None
+            and any(sub_schemas(event.schema, inside) for event, _ in self._arriving)
+            and self._possible(self._pattern)
+        )
 
     @cached_property
     def _meaning(self) -> Pattern:

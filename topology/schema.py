@@ -128,6 +128,16 @@ def _texts(operand: Any) -> list[Any]:
     return [text, text.lower(), text.upper(), f"{text}a", f"a{text}"]
 
 
+def _others(operand: Any) -> list[Any]:
+    listed = operand if isinstance(operand, list) else [operand]
+    numbers = [each for each in listed if isinstance(each, int | float)]
+    return (
+        [max(numbers) + 1, min(numbers) - 1]
+        if numbers
+        else ["another", *(f"{each}x" for each in listed)]
+    )
+
+
 _EXAMPLES: Mapping[str, Callable[[Any], list[Any]]] = {
     "prefix": _texts,
     "suffix": _texts,
@@ -135,6 +145,7 @@ _EXAMPLES: Mapping[str, Callable[[Any], list[Any]]] = {
     "wildcard": lambda operand: [operand.replace("*", ""), operand.replace("*", "a")],
     "numeric": _numbers,
     "cidr": lambda operand: [operand.partition("/")[0]],
+    "anything-but": _others,
     "exists": lambda operand: [] if operand else [_ABSENT],
 }
 
