@@ -16,7 +16,7 @@ PIP := .venv/bin/python -m pip --disable-pip-version-check
 PACKAGING := $(addprefix stacks/constructs/,packaging.py bytecode.py bytecode.mjs)
 CODE := app.py stacks lambdas contracts topology rehearsal catalogue demo bench tests
 
-.PHONY: help setup demo test check lint types imports templates synth diff deploy destroy \
+.PHONY: help setup demo test check lint types imports templates synth documents diff deploy destroy \
 	bootstrap bench catalogue format lock clean
 .DELETE_ON_ERROR:
 
@@ -47,6 +47,10 @@ templates: synth
 
 synth: setup ## the templates of both stages, validated, into cdk.out/dev and cdk.out/prod
 	@.venv/bin/python -m stacks.synthesis --stage dev --stage prod
+
+documents: setup ## docs/openapi.json and docs/asyncapi.json, as classes and templates want them
+	@.venv/bin/python -m stacks.synthesis --stage dev --no-validation --out .build/documents
+	@.venv/bin/python -m contracts.documents .build/documents/dev
 
 diff: setup ## what a deployment would change: STAGE=dev
 	@.venv/bin/python -m stacks.synthesis --stage $(STAGE)

@@ -62,10 +62,27 @@ PUBLISHED: Mapping[str, type[Event]] = by_name(
 )
 """What contexts put on the bus, by detail-type."""
 
+RETIRED: Mapping[str, type[Event]] = {
+    name: event
+    for name, event in DEFINED.items()
+    if name not in PUBLISHED and any(other.supersedes is event for other in DEFINED.values())
+}
+"""Older versions that nobody publishes any more; a replay may still bring them."""
+
+OUTSIDE: frozenset[type[Event]] = frozenset(
+    event for _, module in _modules() for event in getattr(module, "FOR_OUTSIDERS", ())
+)
+"""What is published for systems that are no part of the shop, whether or not it reacts itself."""
+
 INTERNAL: Mapping[str, type[Event]] = {
-    name: event for name, event in DEFINED.items() if name not in PUBLISHED
+    name: event for name, event in DEFINED.items() if name not in PUBLISHED and name not in RETIRED
 }
 """What never is on the bus: a context schedules it for itself, or puts it on its own stream."""
+
+
+def successor_of(event: type[Event]) -> type[Event] | None:
+    """The next version of the class, if there is one."""
+    return next((other for other in DEFINED.values() if other.supersedes is event), None)
 
 
 def context_of(event: type[Event]) -> str:

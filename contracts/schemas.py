@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from contracts.events import successor_of
 from lambdas.eventing.event import CloudEvent, Event
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -41,11 +42,17 @@ def envelope_schema(event: type[Event]) -> Schema:
     envelope = schemas.pop(CloudEvent.__name__)
     schemas |= _components(event)
     envelope["title"] = f"{event.detail_type()} in its envelope"
+    envelope["description"] = schemas[event.__name__].get("description", "")
     envelope["properties"] |= {
         "source": {**envelope["properties"]["source"], "const": event.source},
         "type": {**envelope["properties"]["type"], "const": event.detail_type()},
         "data": {"$ref": f"{_REF}{event.__name__}"},
     }
+    newer = successor_of(event)
+    if newer:
+        envelope["properties"]["supersededby"]["const"] = newer.detail_type()
+    else:
+        del envelope["properties"]["supersededby"]
     return {
         "$schema": DIALECT,
         "$id": f"urn:{event.source.replace('.', ':')}:{event.detail_type()}:envelope",

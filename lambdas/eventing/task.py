@@ -75,7 +75,7 @@ class Task(Generic[E]):
         # Over JSON once more: data that are to stay as they are can be cut out of a text only.
         request = msgspec.json.decode(msgspec.json.encode(event), type=self._reads)
         delivery = request.detail.deliver_to(self.name, (self._about,))
-        with telemetry.tracing(delivery, event_type=self._about.detail_type()):
+        with telemetry.tracing(delivery, event_type=delivery.envelope.type):
             try:
                 self._run(delivery, request)
             finally:

@@ -1,6 +1,7 @@
 """What orders publishes: the life of an order."""
 
-from typing import Annotated, ClassVar
+from enum import StrEnum
+from typing import Annotated, ClassVar, Self
 
 from msgspec import Meta, Struct
 
@@ -8,6 +9,9 @@ from lambdas.eventing.event import Event
 from lambdas.inventory.events import Currency, Minor, Sku
 
 Quantity = Annotated[int, Meta(ge=1, le=100_000, description="Units", examples=[2])]
+OrderId = Annotated[
+    str, Meta(description="The order", examples=["7d1f0c52-5a6b-5c3d-9e21-0b9a4f6c8e13"])
+]
 Text = Annotated[str, Meta(min_length=1, max_length=120)]
 CustomerId = Annotated[
     str,
@@ -29,6 +33,20 @@ class Line(Struct, frozen=True, kw_only=True):
     unit_price_minor: Minor
 
 
+Lines = Annotated[
+    tuple[Line, ...], Meta(min_length=1, max_length=200, description="What is ordered")
+]
+PaymentToken = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=128,
+        description="What the payment provider knows the card by",
+        examples=["tok_approve"],
+    ),
+]
+
+
 class Address(Struct, frozen=True, kw_only=True):
     """Where the order goes."""
 
@@ -47,10 +65,7 @@ class OrderEvent(Event, frozen=True, kw_only=True):
 
     source: ClassVar[str] = "orderflow.orders"
 
-    order_id: Annotated[
-        str,
-        Meta(description="The order", examples=["7d1f0c52-5a6b-5c3d-9e21-0b9a4f6c8e13"]),
-    ]
+    order_id: OrderId
 
     @property
     def subject(self) -> str:
@@ -64,19 +79,9 @@ class OrderPlaced(OrderEvent, frozen=True, kw_only=True):
     customer_id: CustomerId
     currency: Currency
     total_minor: TotalMinor
-    lines: Annotated[
-        tuple[Line, ...], Meta(min_length=1, max_length=200, description="What is ordered")
-    ]
+    lines: Lines
     shipping_address: Address
-    payment_token: Annotated[
-        str,
-        Meta(
-            min_length=1,
-            max_length=128,
-            description="What the payment provider knows the card by",
-            examples=["tok_approve"],
-        ),
-    ]
+    payment_token: PaymentToken
 
 
 class OrderConfirmed(OrderEvent, frozen=True, kw_only=True):
@@ -89,11 +94,46 @@ class OrderConfirmed(OrderEvent, frozen=True, kw_only=True):
     shipping_address: Address
 
 
+class RejectionReason(StrEnum):
+    """Why an order could not be fulfilled, as far as that concerns anybody outside."""
+
+    OUT_OF_STOCK = "out_of_stock"
+    PAYMENT_DECLINED = "payment_declined"
+    PAYMENT_UNAVAILABLE = "payment_unavailable"
+    CHECKOUT_FAILED = "checkout_failed"
+
+    @classmethod
+    def of(cls, told: str) -> Self:
+        """The reason of this code; of any other, such as an error's name, that checkout failed."""
+        return cls(told) if told in {reason.value for reason in cls} else cls("checkout_failed")
+
+
+class OrderRejectedV1(OrderEvent, frozen=True, kw_only=True):
+    """The order could not be fulfilled, for a reason in words that nobody has agreed on."""
+
+    customer_id: CustomerId
+    reason: Annotated[
+        str,
+        Meta(description="A code, or the name of an error", examples=["out_of_stock"]),
+    ]
+
+    def upcast(self) -> "OrderRejected":
+        """The same with a reason that is known."""
+        return OrderRejected(
+            order_id=self.order_id,
+            customer_id=self.customer_id,
+            reason=RejectionReason.of(self.reason),
+        )
+
+
 class OrderRejected(OrderEvent, frozen=True, kw_only=True):
     """The order could not be fulfilled. What was held for it is let go of, if it is not yet."""
 
+    version: ClassVar[int] = 2
+    supersedes: ClassVar[type[Event] | None] = OrderRejectedV1
+
     customer_id: CustomerId
-    reason: Annotated[str, Meta(description="Code of the reason", examples=["out_of_stock"])]
+    reason: RejectionReason
 
 
 class OrderCancelled(OrderEvent, frozen=True, kw_only=True):
@@ -119,4 +159,11 @@ class SweepDue(Event, frozen=True, kw_only=True):
         return "orders"
 
 
-PUBLISHED = (OrderPlaced, OrderConfirmed, OrderRejected, OrderCancelled, OrderExpired)
+PUBLISHED = (
+    OrderPlaced,
+    OrderConfirmed,
+    OrderRejectedV1,
+    OrderRejected,
+    OrderCancelled,
+    OrderExpired,
+)
