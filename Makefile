@@ -16,7 +16,7 @@ PIP := .venv/bin/python -m pip --disable-pip-version-check
 PACKAGING := $(addprefix stacks/constructs/,packaging.py bytecode.py bytecode.mjs)
 CODE := app.py stacks lambdas contracts topology rehearsal catalogue demo bench tests
 
-.PHONY: help setup demo test check lint types imports templates synth documents diff deploy destroy \
+.PHONY: help setup demo test check lint types imports templates schemas synth documents diff deploy destroy \
 	bootstrap bench catalogue format lock clean
 .DELETE_ON_ERROR:
 
@@ -66,6 +66,9 @@ destroy: setup ## take a stage down again: STAGE=dev
 
 bootstrap: setup ## make an AWS account ready for CDK, once
 	@$(NODE) CDK_DISABLE_CLI_TELEMETRY=true node_modules/.bin/cdk bootstrap $(ARGS)
+
+schemas: setup ## renew what is kept of the events' schemas in docs/events, unless a change breaks others
+	@.venv/bin/python -m contracts $(ARGS)
 
 bench: setup ## what a cold start costs, beside a typical handler's
 	@.venv/bin/python -m bench $(ARGS)

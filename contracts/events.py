@@ -10,6 +10,8 @@ from typing import Any
 import lambdas
 from lambdas.eventing.consumer import Consumer
 from lambdas.eventing.event import Event
+from lambdas.eventing.stream import WindowConsumer
+from lambdas.eventing.task import Task
 
 
 class AmbiguousEvent(ValueError):
@@ -23,6 +25,11 @@ def _modules() -> Iterator[tuple[str, ModuleType]]:
             path = import_module(f"lambdas.{package.name}").__path__
             if any(module.name == "events" for module in pkgutil.iter_modules(path)):
                 yield package.name, import_module(f"lambdas.{package.name}.events")
+
+
+def _all_modules() -> Iterator[ModuleType]:
+    for module in pkgutil.walk_packages(lambdas.__path__, f"{lambdas.__name__}."):
+        yield import_module(module.name)
 
 
 def _defined(module: ModuleType) -> Iterator[type[Event]]:
@@ -97,9 +104,9 @@ def consumers() -> Mapping[str, Consumer[Any]]:
     Imports each module of the contexts: importing a handler does nothing.
     """
     found: dict[str, Consumer[Any]] = {}
-    for module in pkgutil.walk_packages(lambdas.__path__, f"{lambdas.__name__}."):
-        for value in vars(import_module(module.name)).values():
-            if isinstance(value, Consumer) and value.__module__ == module.name:
+    for module in _all_modules():
+        for value in vars(module).values():
+            if isinstance(value, Consumer) and value.__module__ == module.__name__:
                 found[value.name] = value
     return dict(sorted(found.items()))
 
@@ -107,3 +114,20 @@ def consumers() -> Mapping[str, Consumer[Any]]:
 def consumers_of(event: type[Event]) -> tuple[str, ...]:
     """The names of those who consume `event`."""
     return tuple(name for name, consumer in consumers().items() if event in consumer.consumes)
+
+
+@cache
+def readers() -> Mapping[str, tuple[type[Event], ...]]:
+    """Whoever decodes events, by name: consumers of queues and streams, and tasks of workflows."""
+    found: dict[str, tuple[type[Event], ...]] = {}
+    for module in _all_modules():
+        for value in vars(module).values():
+            reads = isinstance(value, Consumer | Task | WindowConsumer)
+            if reads and value.__module__ == module.__name__:
+                found[value.name] = value.consumes
+    return dict(sorted(found.items()))
+
+
+def readers_of(event: type[Event]) -> tuple[str, ...]:
+    """The names of those who decode `event`."""
+    return tuple(name for name, events in readers().items() if event in events)

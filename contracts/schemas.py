@@ -38,8 +38,7 @@ def data_schema(event: type[Event]) -> Schema:
 
 def envelope_schema(event: type[Event]) -> Schema:
     """JSON Schema (2020-12) of an event in its envelope: what consumers read."""
-    schemas = _components(CloudEvent)
-    envelope = schemas.pop(CloudEvent.__name__)
+    envelope, schemas = _envelope()
     schemas |= _components(event)
     envelope["title"] = f"{event.detail_type()} in its envelope"
     envelope["description"] = schemas[event.__name__].get("description", "")
@@ -58,6 +57,17 @@ def envelope_schema(event: type[Event]) -> Schema:
         "$id": f"urn:{event.source.replace('.', ':')}:{event.detail_type()}:envelope",
         **envelope,
         "$defs": schemas,
+    }
+
+
+def any_envelope_schema() -> Schema:
+    """JSON Schema (2020-12) of the envelope alone, whatever is in it."""
+    envelope, schemas = _envelope()
+    return {
+        "$schema": DIALECT,
+        "$id": "urn:orderflow:envelope",
+        **envelope,
+        **({"$defs": schemas} if schemas else {}),
     }
 
 
@@ -168,6 +178,15 @@ class _Examples:
                 'Annotated[str, Meta(description="…", examples=["…"])]'
             )
         return made
+
+
+def _envelope() -> tuple[Schema, dict[str, Schema]]:
+    """The schema of the envelope, and those that it refers to."""
+    schemas = _components(CloudEvent)
+    envelope = schemas.pop(CloudEvent.__name__)
+    # Read leniently, but never left out by whoever publishes.
+    envelope["required"] = ["specversion", *envelope["required"]]
+    return envelope, schemas
 
 
 def _components(class_: type[msgspec.Struct]) -> dict[str, Schema]:

@@ -60,7 +60,7 @@ class _WaitingInput(TaskInput, frozen=True, kw_only=True):
 
 
 class Task(Generic[E]):
-    """The Lambda entry of a workflow task."""
+    """The Lambda entry of a workflow task; `consumes` says in which versions it takes its event."""
 
     _reads: ClassVar[type[TaskInput]] = TaskInput
 
@@ -69,6 +69,7 @@ class Task(Generic[E]):
         self.name = perform.__module__.removeprefix("lambdas.")
         self._perform = perform
         self._about = about
+        self.consumes = about.versions()
 
     def __call__(self, event: dict[str, Any], context: LambdaContext) -> None:
         """Runs the task. Raises what it raises: the workflow decides by the error's name."""

@@ -109,7 +109,7 @@ class RejectionReason(StrEnum):
 
 
 class OrderRejectedV1(OrderEvent, frozen=True, kw_only=True):
-    """The order could not be fulfilled, for a reason in words that nobody has agreed on."""
+    """The order could not be fulfilled. Superseded: nobody has agreed on the reasons in here."""
 
     customer_id: CustomerId
     reason: Annotated[
