@@ -33,12 +33,12 @@ def html(text: str, *, file: str, link: Resolve, name: Resolve) -> str:
     )
 
 
-def line(text: str, *, name: Resolve) -> str:
-    """A docstring as one line of HTML: its first paragraph."""
+def line(text: str, *, file: str = "", link: Resolve = str, name: Resolve) -> str:
+    """A docstring, or a line of a page, as one line of HTML: its first paragraph."""
     paragraph = " ".join(text.partition("\n\n")[0].split())
     tokens = _MARKDOWN.parseInline(paragraph)
     for token in tokens:
-        token.children = [*_linked(token.children or [], "", lambda target: target, name)]
+        token.children = [*_linked(token.children or [], file, link, name)]
     rendered: str = _MARKDOWN.renderer.render(tokens, _MARKDOWN.options, {})
     return rendered
 

@@ -135,6 +135,8 @@ class Event:
     source: str
     summary: str
     file: str
+    when: str
+    """When it is published, as its context's page has it in Markdown; empty if it says nothing."""
     published: bool
     """Whether it is on the bus; otherwise its context keeps it to itself."""
     carrier: tuple[str, ...]
@@ -159,7 +161,8 @@ class State:
     function: str | None
     waits: bool
     """Whether somebody outside has to answer before it goes on."""
-    facts: tuple[tuple[str, str], ...]
+    facts: tuple[tuple[str, str, tuple[str, ...]], ...]
+    """What each is called, what it says, and the errors to which it applies."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,7 +218,8 @@ class System:
     """All of it, each collection by name or path, in a stable order."""
 
     stage: str
-    contexts: tuple[str, ...]
+    contexts: Mapping[str, str]
+    """What each says of itself."""
     events: Mapping[str, Event]
     functions: Mapping[str, Function]
     queues: Mapping[str, Queue]

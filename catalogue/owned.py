@@ -91,6 +91,10 @@ def _throttle(properties: Properties, word: Callable[[Any], str]) -> Facts:
         )
 
 
+def _log(properties: Properties, word: Callable[[Any], str]) -> Facts:
+    yield "retention", f"{properties['RetentionInDays']} d"
+
+
 def _plain(properties: Properties, word: Callable[[Any], str]) -> Facts:
     yield from ()
 
@@ -106,6 +110,7 @@ KINDS: Mapping[str, tuple[str, Callable[[Properties, Callable[[Any], str]], Fact
     "AWS::Events::Rule": ("rule", _rule),
     "AWS::KMS::Key": ("key", _plain),
     "AWS::Kinesis::Stream": ("stream", _stream),
+    "AWS::Logs::LogGroup": ("log", _log),
     "AWS::S3::Bucket": ("bucket", _bucket),
     "AWS::SES::EmailIdentity": ("e-mail identity", _plain),
     "AWS::SNS::Subscription": ("subscription", _subscription),
@@ -114,4 +119,4 @@ KINDS: Mapping[str, tuple[str, Callable[[Properties, Callable[[Any], str]], Fact
     "AWS::Scheduler::ScheduleGroup": ("schedule group", _plain),
     "AWS::SecretsManager::Secret": ("secret", _plain),
 }
-"""The kinds that are shown: what they are called, and how they are told."""
+"""The kinds that are shown, of logs those that events go to: their names, and how to tell them."""

@@ -1,5 +1,6 @@
 """What people wrote: the pages of contexts and of the runbook, and the decisions."""
 
+import ast
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +13,23 @@ _NOT_IN_ANCHORS = re.compile(r"[^\w\- ]")
 def anchor(heading: str) -> str:
     """The fragment that GitHub gives a heading: the one that alarms and pages refer to."""
     return _NOT_IN_ANCHORS.sub("", heading.strip().lower()).replace(" ", "-")
+
+
+def purpose(project: Path, context: str) -> str:
+    """What a context's stack says of itself: the docstring of its module."""
+    code = (project / "stacks" / f"{context}.py").read_text(encoding="utf-8")
+    said = (ast.get_docstring(ast.parse(code)) or "").partition("\n")[0]
+    return said.partition(": ")[2] or said
+
+
+def occasions(page: Document) -> Mapping[str, str]:
+    """When each event is published: the table of a context's page that says so, by its names."""
+    _, _, table = page.text.partition("| publishes | when |\n")
+    found: dict[str, str] = {}
+    for row in table.partition("\n\n")[0].splitlines()[1:]:
+        events, _, when = row.strip("| ").partition(" | ")
+        found.update(dict.fromkeys(re.findall(r"`(\w+)`", events), when))
+    return found
 
 
 def of_contexts(project: Path, contexts: Sequence[str]) -> Mapping[str, Document]:

@@ -21,7 +21,7 @@ from catalogue.model import (
     Way,
     Workflow,
 )
-from catalogue.prose import decisions, failures, of_contexts
+from catalogue.prose import decisions, failures, occasions, of_contexts, purpose
 from catalogue.references import grants, path_of
 from contracts.events import DEFINED, PUBLISHED, context_of
 from contracts.schemas import bus_example, data_schema, envelope_example
@@ -34,6 +34,7 @@ PROJECT = Path(__file__).resolve().parents[1]
 
 _STATISTICS = {"Sum": "sum", "Maximum": "maximum", "Average": "average"}
 _BUS = "AWS::Events::EventBus"
+_LOG = "AWS::Logs::LogGroup"
 _KINDS = {
     "AWS::Events::Rule": "rule",
     "AWS::Kinesis::Stream": "stream",
@@ -71,26 +72,30 @@ class _Reader:
                 key=lambda function: function.path,
             )
         }
+        self._contexts = sorted({_context(resource) for resource in assembly.resources})
+        self._prose = of_contexts(PROJECT, self._contexts)
         self._everything: dict[str, Way] = {}
 
     def system(self, stage: str) -> System:
         """All of it."""
         events = {name: self._event(event) for name, event in DEFINED.items()}
-        contexts = sorted({_context(resource) for resource in self._assembly.resources})
+        targets = {edge.target for edge in self._edges}
         return System(
             stage=stage,
-            contexts=tuple(contexts),
+            contexts={context: purpose(PROJECT, context) for context in self._contexts},
             events=events,
             functions=self._functions,
-            queues=_by_path(self._queue(each) for each in self._all("AWS::SQS::Queue")),
+            queues=self._queues(),
             workflows=_by_path(
                 self._workflow(each) for each in self._all("AWS::StepFunctions::StateMachine")
             ),
             owned=_by_path(
-                self._owned(each) for each in self._assembly.resources if each.type in owned.KINDS
+                self._owned(each)
+                for each in self._assembly.resources
+                if each.type in owned.KINDS and (each.type != _LOG or each.path in targets)
             ),
             alarms=tuple(self._alarms),
-            prose=of_contexts(PROJECT, contexts),
+            prose=self._prose,
             failures=failures(PROJECT),
             decisions=decisions(PROJECT),
             everything=tuple(way for _, way in sorted(self._everything.items())),
@@ -174,6 +179,12 @@ class _Reader:
             if log.path == self._path(function, properties["LoggingConfig"]["LogGroup"]):
                 yield "logs are kept", f"{log.properties['RetentionInDays']} d"
 
+    def _queues(self) -> Mapping[str, Queue]:
+        """All queues, each before the one that takes what it gives up."""
+        found = [self._queue(each) for each in self._all("AWS::SQS::Queue")]
+        found.sort(key=lambda queue: (_parent(queue.path), queue.dead_letter, queue.path))
+        return {queue.path: queue for queue in found}
+
     def _queue(self, queue: Resource) -> Queue:
         readers = [edge for edge in self._edges if edge.source == queue.path]
         parks = tuple(edge for edge in self._edges if edge.parking == queue.path)
@@ -224,12 +235,14 @@ class _Reader:
     def _event(self, event: type[EventClass]) -> Event:
         name = event.detail_type()
         published = name in PUBLISHED
+        page = self._prose.get(context_of(event))
         return Event(
             name=name,
             context=context_of(event),
             source=event.source,
             summary=inspect.getdoc(event) or "",
             file=f"{event.__module__.replace('.', '/')}.py",
+            when=occasions(page).get(event.__name__, "") if page else "",
             published=published,
             carrier=tuple(self._carrier(event) if published else self._keeper(event)),
             ways=tuple(self._routed(event) if published else self._kept(event)),
@@ -317,6 +330,10 @@ class _Reader:
 
 def _by_path(things: Iterator[Any]) -> Mapping[str, Any]:
     return {thing.path: thing for thing in sorted(things, key=lambda thing: thing.path)}
+
+
+def _parent(path: str) -> str:
+    return path.rpartition("/")[0]
 
 
 def _context(resource: Resource) -> str:

@@ -6,6 +6,8 @@ from typing import Any
 from catalogue.model import Grant
 from topology.assembly import Assembly, Resource
 
+_NAMES = {"AWS::SQS::Queue": "QueueName", "AWS::Scheduler::ScheduleGroup": "Name"}
+"""Names that CDK makes and that stand in other resources' ARNs: they end in a hash."""
 _PSEUDO = {"AWS::Partition": "aws", "AWS::Region": "REGION", "AWS::AccountId": "ACCOUNT"}
 
 
@@ -18,15 +20,23 @@ def path_of(assembly: Assembly, stack: str, value: Any) -> str | None:
 
 
 def worded(assembly: Assembly, stack: str, value: Any) -> str:
-    """A value with each reference replaced by the path of its resource."""
+    """A value with each reference, and each name of a resource, replaced by the resource's path."""
     match value:
         case str() | int():
-            return str(value)
+            return _unnamed(assembly, str(value))
         case {"Fn::Join": [separator, parts]}:
             return str(separator).join(worded(assembly, stack, part) for part in parts)
         case {"Ref": str(name)} if name in _PSEUDO:
             return _PSEUDO[name]
     return path_of(assembly, stack, value) or "…"
+
+
+def _unnamed(assembly: Assembly, text: str) -> str:
+    for resource in assembly.resources:
+        name = resource.properties.get(_NAMES.get(resource.type, ""))
+        if isinstance(name, str):
+            text = text.replace(name, resource.path)
+    return text
 
 
 def grants(assembly: Assembly, role: Resource) -> tuple[Grant, ...]:

@@ -1,6 +1,7 @@
 """The pages of the catalogue, from the system to HTML."""
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,8 +13,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from catalogue import drawing, markdown
+from catalogue.durations import spoken
 from catalogue.graphviz import lay_out
-from catalogue.model import Alarm, Document, Function, State, System
+from catalogue.model import Alarm, Document, Function, Queue, State, System
 
 _HERE = Path(__file__).parent
 _TO_PROJECT = "../../"
@@ -226,9 +228,12 @@ class _Helpers:
             "html": self.html,
             "line": self.line,
             "grouped": grouped,
+            "text": self.text,
+            "timed": timed,
+            "within": _within,
             "allowed": self.allowed,
             "callers": self.callers,
-            "consumed": self.consumed,
+            "parked": self.parked,
         }
 
     def href(self, key: str) -> str:
@@ -243,6 +248,12 @@ class _Helpers:
         """A document's text."""
         return Markup(  # noqa: S704 - the renderer has escaped it
             markdown.html(document.text, file=document.file, link=self._link, name=self._name)
+        )
+
+    def text(self, text: str, file: str) -> Markup:
+        """A line of a document."""
+        return Markup(  # noqa: S704 - as above
+            markdown.line(text, file=file, link=self._link, name=self._name)
         )
 
     def line(self, text: str) -> Markup:
@@ -284,14 +295,16 @@ class _Helpers:
             if state.function == path
         ]
 
-    def consumed(self, context: str) -> list[tuple[str, str]]:
-        """The events that functions of a context consume, each with the function's path."""
-        return [
-            (event.name, end)
-            for event in self.system.events.values()
-            for end in event.consumers
-            if self.system.functions[end].context == context
-        ]
+    def parked(self, queue: Queue) -> list[str]:
+        """The events that may wait in a dead-letter queue: those of the consumers before it."""
+        return sorted(
+            {
+                name
+                for edge in queue.parks
+                if edge.target in self.system.functions
+                for name in self.system.functions[edge.target].consumes
+            }
+        )
 
 
 def grouped(alarms: list[Alarm]) -> list[tuple[Alarm, list[Alarm]]]:
@@ -302,6 +315,11 @@ def grouped(alarms: list[Alarm]) -> list[tuple[Alarm, list[Alarm]]]:
         for _, group in groupby(ordered, key=lambda alarm: alarm.condition)
         if (members := [*group])
     ]
+
+
+def timed(text: str) -> str:
+    """A text with its seconds as people say them: the topology tells bounds in seconds."""
+    return re.sub(r"\b(\d+) s\b", lambda match: spoken(match[1]), text)
 
 
 def _within(path: str) -> str:

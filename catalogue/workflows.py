@@ -43,20 +43,21 @@ def _state(name: str, state: dict[str, Any]) -> State:
     )
 
 
-def _facts(state: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def _facts(state: dict[str, Any]) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     if "TimeoutSeconds" in state:
-        yield "times out", f"after {spoken(state['TimeoutSeconds'])}"
+        yield "times out", f"after {spoken(state['TimeoutSeconds'])}", ()
     if "HeartbeatSeconds" in state:
-        yield "wants a sign of life", f"within {spoken(state['HeartbeatSeconds'])}"
+        yield "wants a sign of life", f"within {spoken(state['HeartbeatSeconds'])}", ()
     for retry in state.get("Retry", []):
         yield (
             "tries again",
             f"up to {retry['MaxAttempts']} times, after {spoken(retry['IntervalSeconds'])}, "
             f"each time {retry['BackoffRate']} times as long, "
-            f"{spoken(retry['MaxDelaySeconds'])} at most, on {', '.join(retry['ErrorEquals'])}",
+            f"{spoken(retry['MaxDelaySeconds'])} at most",
+            tuple(retry["ErrorEquals"]),
         )
     for catch in state.get("Catch", []):
-        yield "goes on", f"to {catch['Next']} on {', '.join(catch['ErrorEquals'])}"
+        yield "goes on", f"to {catch['Next']}", tuple(catch["ErrorEquals"])
 
 
 def _leaving(state: dict[str, Any]) -> Iterator[tuple[str, str, bool]]:

@@ -11,7 +11,7 @@ from catalogue.site import render
 from contracts.events import DEFINED, consumers_of
 
 EXTERNAL = re.compile(r"""(?:src|href|url|action)\s*[=(]\s*["']?(?:https?:)?//[^"')\s]+""")
-PASSING = re.compile(r"[0-9a-f]{32,}|\b\d{12}\b|ExportsOutput|Ref[0-9A-F]{8}")
+PASSING = re.compile(r"[0-9a-f]{32,}|\b\d{12}\b|ExportsOutput|Ref[0-9A-F]{8}|-[0-9A-F]{8}\b")
 """Hashes of assets, account ids and what CDK appends to names: all that may change by itself."""
 
 
