@@ -14,10 +14,10 @@ NODE := PATH="$(CURDIR)/.venv/bin:$$PATH" NODE_USE_SYSTEM_CA=1
 CDK := $(NODE) CDK_DISABLE_CLI_TELEMETRY=true node_modules/.bin/cdk --app cdk.out/$(STAGE)
 PIP := .venv/bin/python -m pip --disable-pip-version-check
 PACKAGING := $(addprefix stacks/constructs/,packaging.py bytecode.py bytecode.mjs)
-CODE := app.py stacks lambdas topology rehearsal demo bench tests
+CODE := app.py stacks lambdas topology rehearsal demo faults bench tests
 
 .PHONY: help setup demo test check lint types imports templates synth diff deploy destroy \
-	bootstrap bench format lock clean
+	bootstrap faults bench format lock clean
 .DELETE_ON_ERROR:
 
 help: ## what there is to make (this)
@@ -62,6 +62,9 @@ destroy: setup ## take a stage down again: STAGE=dev
 
 bootstrap: setup ## make an AWS account ready for CDK, once
 	@$(NODE) CDK_DISABLE_CLI_TELEMETRY=true node_modules/.bin/cdk bootstrap $(ARGS)
+
+faults: .build/host.stamp ## every fault on every edge: nothing is lost or doubled; ARGS="--help" tells more
+	@.venv/bin/python -m faults $(ARGS)
 
 bench: setup ## what a cold start costs, beside a typical handler's
 	@.venv/bin/python -m bench $(ARGS)
