@@ -27,6 +27,7 @@ from moto.moto_api._internal import mock_random
 from moto.sqs.models import Queue
 
 from rehearsal import moto_patches, stepfunctions
+from rehearsal.direct import DirectCalls
 from rehearsal.environment import ExecutionEnvironment
 from rehearsal.executions import ExecutionEvent
 from rehearsal.faults import Call
@@ -112,7 +113,9 @@ class Hooks:
         self._undo.append(moto_patches.install(rehearsal.scheduler))
         self._undo.append(stepfunctions.install(rehearsal, on_execution=self._executed))
         self._patch_moto()
-        patches.set(BaseClient, "_make_api_call", self._api_call())
+        direct = DirectCalls(rehearsal.account)
+        direct.install(patches)
+        patches.set(BaseClient, "_make_api_call", self._api_call(direct.before(self._calls_api)))
 
     def remove(self) -> None:
         """Put everything back, the last first."""
@@ -249,11 +252,10 @@ class Hooks:
 
         return invoke
 
-    def _api_call(self) -> Callable[..., Any]:
+    def _api_call(self, original: Callable[..., Any]) -> Callable[..., Any]:
         """Return what stands for each API call of each client: it takes time and is recorded."""
         rehearsal = self._rehearsal
         scheduler = rehearsal.scheduler
-        original = self._calls_api
         thread = threading.get_ident()
 
         def make_api_call(client: Any, operation: str, parameters: dict[str, Any]) -> Any:
