@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from functools import cache
 from importlib import import_module
+from itertools import repeat
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any, ClassVar, TextIO, cast
@@ -187,10 +188,13 @@ class ExecutionEnvironment:
         environ._data, sys.stdout, sys.stderr, logging.root, logger.manager = self._outside
         logger.root = logging.root
         modules = sys.modules
-        for name in self.names:
-            module = modules.pop(name, None)
-            if module is not None:
-                self._modules[name] = module
+        if len(self._modules) == len(self.names):
+            deque(map(modules.pop, self._modules, repeat(None)), maxlen=0)
+        else:
+            for name in self.names:
+                module = modules.pop(name, None)
+                if module is not None:
+                    self._modules[name] = module
         self._finder.active = None
 
     def load(self, handler: str) -> Callable[[Any, Any], Any]:
