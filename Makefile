@@ -16,7 +16,7 @@ PIP := .venv/bin/python -m pip --disable-pip-version-check
 PACKAGING := $(addprefix stacks/constructs/,packaging.py bytecode.py bytecode.mjs)
 CODE := app.py stacks lambdas contracts topology rehearsal demo bench tests
 
-.PHONY: help setup demo test check lint types imports templates schemas documents synth diff deploy \
+.PHONY: help setup demo test fuzz check lint types imports templates schemas documents synth diff deploy \
 	destroy bootstrap bench format lock clean
 .DELETE_ON_ERROR:
 
@@ -30,6 +30,9 @@ demo: .build/host.stamp ## watch orders flow through the synthesized templates: 
 
 test: setup ## all tests, offline: ARGS="tests/orders -k twice" runs some
 	@.venv/bin/python -m pytest -n auto --maxprocesses=8 --dist=worksteal $(ARGS)
+
+fuzz: setup ## ask the API thousands of things, other ones each time: none may fail, or be answered oddly
+	@.venv/bin/python -m pytest tests/flows/test_api.py --hypothesis-profile=thorough $(ARGS)
 
 check: lint types imports templates test ## all that continuous integration asks for
 
