@@ -14,10 +14,9 @@ NODE := PATH="$(CURDIR)/.venv/bin:$$PATH" NODE_USE_SYSTEM_CA=1
 CDK := $(NODE) CDK_DISABLE_CLI_TELEMETRY=true node_modules/.bin/cdk --app cdk.out/$(STAGE)
 PIP := .venv/bin/python -m pip --disable-pip-version-check
 PACKAGING := $(addprefix stacks/constructs/,packaging.py bytecode.py bytecode.mjs)
-CODE := app.py stacks lambdas contracts topology rehearsal demo bench tests
+CODE := app.py stacks lambdas contracts topology rehearsal catalogue demo bench tests
 
-.PHONY: help setup demo test fuzz check lint types imports templates schemas documents synth diff deploy \
-	destroy bootstrap bench format lock clean
+.PHONY: $(shell awk -F: '/^[a-z]+:/ { print $$1 }' Makefile)
 .DELETE_ON_ERROR:
 
 help: ## what there is to make (this)
@@ -75,6 +74,9 @@ schemas: setup ## renew what is kept of the events' schemas in docs/events, unle
 
 bench: setup ## what a cold start costs, beside a typical handler's
 	@.venv/bin/python -m bench $(ARGS)
+
+catalogue: setup ## the site in docs/catalogue: events, contexts, queues, workflows, failures
+	@.venv/bin/python -m catalogue
 
 format: setup ## the code, as `make lint` wants it
 	@.venv/bin/ruff check --fix --quiet $(CODE); .venv/bin/ruff format --quiet $(CODE)

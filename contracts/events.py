@@ -76,6 +76,11 @@ RETIRED: Mapping[str, type[Event]] = {
 }
 """Older versions that nobody publishes any more; a replay may still bring them."""
 
+OUTSIDE: frozenset[type[Event]] = frozenset(
+    event for _, module in _modules() for event in getattr(module, "FOR_OUTSIDERS", ())
+)
+"""What is published for systems that are no part of the shop, whether or not it reacts itself."""
+
 INTERNAL: Mapping[str, type[Event]] = {
     name: event for name, event in DEFINED.items() if name not in PUBLISHED and name not in RETIRED
 }

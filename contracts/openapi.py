@@ -26,7 +26,7 @@ from lambdas.eventing.http import (
     Problem,
 )
 from topology.assembly import Assembly
-from topology.routes import Route, routes
+from topology.http_routes import Route, routes
 
 _DEFINITIONS = "#/$defs/"
 _COMPONENTS = "#/components/schemas/"

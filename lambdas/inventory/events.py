@@ -92,3 +92,6 @@ class StockReleased(ReservationEvent, frozen=True, kw_only=True):
 
 
 PUBLISHED = (ItemPriced, StockReplenished, StockDepleted, StockReserved, StockReleased)
+
+FOR_OUTSIDERS = (StockReplenished, StockDepleted, StockReserved, StockReleased)
+"""For those who buy and plan: no context reacts to them."""

@@ -41,3 +41,6 @@ class PaymentRefunded(PaymentEvent, frozen=True, kw_only=True):
 
 
 PUBLISHED = (PaymentAuthorized, PaymentDeclined, PaymentRefunded)
+
+FOR_OUTSIDERS = PUBLISHED
+"""For those who keep the accounts: no context reacts to them."""

@@ -20,7 +20,7 @@ from lambdas.eventing.callback import Callback
 from lambdas.eventing.http import Endpoint, Problem, Request, endpoint
 from tests.support.handlers import handler_of
 from topology.assembly import Assembly
-from topology.routes import Route, routes
+from topology.http_routes import Route, routes
 
 Document = dict[str, Any]
 
