@@ -78,6 +78,8 @@ def _context(stage: str, target: Target) -> dict[str, object]:
         **settings["context"],
         "stage": stage,
         "orderflow:target": target.value,
+        # Nobody uploads what runs here: the packages in .build serve as they are.
+        "aws:cdk:disable-asset-staging": target is Target.HOST,
         "aws:cdk:enable-asset-metadata": True,
         "aws:cdk:enable-path-metadata": True,
         "aws:cdk:version-reporting": settings["versionReporting"],

@@ -246,26 +246,30 @@ def _events_of_others(files: Iterable[Path], shipped: set[str], project: Path) -
 
 def _imports(file: Path, project: Path) -> Iterator[tuple[str, int]]:
     """Modules under `lambdas` that a file imports, with the line."""
-    if file.suffix != ".py":
-        return
-    package = list(file.relative_to(project).parent.parts)
+    if file.suffix == ".py":
+        yield from _imported(file, file.relative_to(project).parent.parts, file.read_bytes())
+
+
+@cache
+def _imported(file: Path, package: Sequence[str], source: bytes) -> list[tuple[str, int]]:
+    """The same for a source. Each function asks for its package, and most files are in many."""
     try:
-        tree = ast.parse(file.read_bytes(), filename=str(file))
+        tree = ast.parse(source, filename=str(file))
     except SyntaxError as error:
         raise PackagingError(f"{file}:{error.lineno}: {error.msg}") from error
+    found = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            base = package[: len(package) - node.level + 1] if node.level else []
+            base = package[: len(package) - node.level + 1] if node.level else ()
             module = [*base, *(node.module.split(".") if node.module else [])]
             # Of `from lambdas.orders import events`, each name is a module.
             names = [".".join([*module, alias.name][:3]) for alias in node.names]
         else:
             continue
-        for name in names:
-            if name.startswith("lambdas."):
-                yield name, node.lineno
+        found += [(name, node.lineno) for name in names if name.startswith("lambdas.")]
+    return found
 
 
 def _build(packages: Sequence[_Package], target: Target) -> None:

@@ -3,63 +3,65 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import pytest
-
-from bench.measure import MODULES_REACHED, Subject, cold_start, handler_modules
+from bench.measure import MODULES_REACHED, handler_modules
 from stacks.constructs.packaging import PROJECT
 from topology.assembly import Assembly
 
-WATCH = Path(__file__).with_name("watch_imports.py")
+HERE = Path(__file__).parent
 HANDLERS = list(handler_modules())
 
 
-def deployed(assembly: Assembly, module: str) -> Iterator[Subject]:
-    """The functions of the templates whose handler is in `module`, with their own assets."""
+def deployed(assembly: Assembly) -> Iterator[tuple[str, Path, Path]]:
+    """Each function's handler module, its package, and what its layer brings."""
     for function in assembly.of_type("AWS::Lambda::Function"):
-        if function.properties["Handler"] != f"{module}.handler":
-            continue
-        resources = [
-            function,
-            *(assembly.referred(function.stack, layer) for layer in function.properties["Layers"]),
-        ]
-        code, *layers = (
+        (layer,) = function.properties["Layers"]
+        code, dependencies = (
             assembly.directory / resource.definition["Metadata"]["aws:asset:path"]
-            for resource in resources
+            for resource in (function, assembly.referred(function.stack, layer))
         )
-        paths = (code, *(layer / "python" for layer in layers))
-        yield Subject(name=f"{function}", module=module, paths=paths)
+        module, _, attribute = function.properties["Handler"].rpartition(".")
+        assert attribute == "handler", function
+        yield module, code, dependencies / "python"
 
 
 def test_each_handler_is_deployed_and_each_function_has_a_handler(assembly: Path) -> None:
-    functions = Assembly(assembly).of_type("AWS::Lambda::Function")
-
-    assert {function.properties["Handler"] for function in functions} == {
-        f"{module}.handler" for module in HANDLERS
-    }
+    assert {module for module, _, _ in deployed(Assembly(assembly))} == set(HANDLERS)
 
 
-@pytest.mark.parametrize("module", HANDLERS)
-def test_handler_starts_from_its_package_and_layer_alone_with_no_more_modules_than_now(
-    assembly: Path, module: str
+def test_handlers_start_from_package_and_layer_alone_with_no_more_modules_than_now(
+    assembly: Path,
 ) -> None:
-    subjects = list(deployed(Assembly(assembly), module))
+    by_layer = defaultdict[Path, set[str]](set)
+    for module, package, layer in deployed(Assembly(assembly)):
+        by_layer[layer].add(f"{module}={package}")
 
-    assert subjects
-    for subject in subjects:
-        assert cold_start(subject).modules <= MODULES_REACHED, subject.name
+    modules = dict[str, int]()
+    for layer, handlers in by_layer.items():
+        lines = run("start_handlers.py", str(layer), *sorted(handlers), options=["-I", "-S", "-B"])
+        modules |= {name: int(count) for name, count in map(str.split, lines.splitlines())}
+
+    assert modules.keys() == set(HANDLERS)
+    assert {name: n for name, n in modules.items() if n > MODULES_REACHED} == {}
+
+
+def run(script: str, *arguments: str, options: Sequence[str] = ()) -> str:
+    """What a script beside this file prints in an interpreter of its own."""
+    done = subprocess.run(
+        [sys.executable, *options, str(HERE / script), *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def watch(root: Path, *modules: str) -> list[str]:
-    done = subprocess.run(
-        [sys.executable, str(WATCH), str(root), *modules],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    found: list[str] = json.loads(done.stdout)
+    found: list[str] = json.loads(run("watch_imports.py", str(root), *modules))
     return found
 
 

@@ -15,7 +15,7 @@ from unittest.mock import ANY
 import pytest
 from rich.console import Console
 
-from demo import scenario
+from demo import pace, scenario
 from demo.books import Check, audit
 from demo.display import LiveDisplay
 from demo.ending import show_end
@@ -35,7 +35,7 @@ TOKENS = ["tok_approve", "tok_approve", "tok_decline", "tok_flaky_1", "tok_appro
 ROWS = [
     *(
         f"o{number},c{number % 7},SKU-{line},{line + 1},{100 * line + 50},EUR,{TOKENS[number % 5]}"
-        for number in range(20)
+        for number in range(10)
         for line in range(number % 4 + 1)
     ),
     "late,c1,SKU-0,1,51,EUR,tok_approve",
@@ -103,20 +103,23 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def witness(assembly: Path, file: Path) -> Witness:
     wanted = read_orders(file)
     screen = io.StringIO()
-    console = Console(file=screen, width=WIDTH, height=HEIGHT, force_terminal=True)
+    display = LiveDisplay(Console(file=screen, width=WIDTH, height=HEIGHT, force_terminal=True))
+    display.pause_s = 5.0  # a frame costs as much as an order
     witness = Witness(wanted, screen)
     items = plenty_for(wanted.orders)
-    rehearse(
-        assembly,
-        World(
-            files=[*files_of(items)],
-            right={item.sku: item.quantity for item in items},
-            visits=scenario.plain(wanted.orders),
-        ),
-        seed=SEED,
-        display=LiveDisplay(console),
-        conclude=witness.conclude,
-    )
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(pace, "_pause", lambda _: None)  # nobody watches
+        rehearse(
+            assembly,
+            World(
+                files=[*files_of(items)],
+                right={item.sku: item.quantity for item in items},
+                visits=scenario.plain(wanted.orders),
+            ),
+            seed=SEED,
+            display=display,
+            conclude=witness.conclude,
+        )
     return witness
 
 
@@ -126,29 +129,29 @@ def test_books_of_a_plain_run_balance(witness: Witness) -> None:
     assert told["faults"] == []
     assert told["balanced"] is True
     assert told["orders"] == {
-        "placed": 20,
+        "placed": 10,
         "refused": 1,
-        "confirmed": 16,
-        "rejected": 4,
+        "confirmed": 8,
+        "rejected": 2,
         "cancelled": 0,
         "expired": 0,
         "pending": 0,
     }
-    assert told["statuses"] == {"delivered": 16, "rejected": 4}
-    assert told["parcels"] == {"delivered": 16}
+    assert told["statuses"] == {"delivered": 8, "rejected": 2}
+    assert told["parcels"] == {"delivered": 8}
     assert told["messages"] == dict.fromkeys(("email", "sms", "webhook"), ANY)
     assert told["messages"]["email"] > 0
     assert told["sales"]["units"] == sum(item["reserved"] for item in told["stock"].values())
     assert told["refusals"] == {"price_changed": 1}
-    assert told["rejections"] == {"payment_declined": 4}
-    assert told["events"]["OrderConfirmed.v1"] == 16
-    assert told["stock"]["SKU-0"]["reserved"] == 16
+    assert told["rejections"] == {"payment_declined": 2}
+    assert told["events"]["OrderConfirmed.v1"] == 8
+    assert told["stock"]["SKU-0"]["reserved"] == 8
     assert told["money"]["refunded_minor"] == 0
     assert told["money"]["by_currency"] == {
         "EUR": {"authorized_minor": told["money"]["authorized_minor"], "refunded_minor": 0}
     }
     assert set(told["dead_letters"].values()) == {0}
-    assert told["invocations"]["Orders/PlaceOrder"] == 21
+    assert told["invocations"]["Orders/PlaceOrder"] == 11
     assert told["rows"] == {"read": len(ROWS), "skipped": 1}
 
 
@@ -164,7 +167,7 @@ def test_live_account_fits_the_screen_and_shows_each_hop(witness: Witness) -> No
 
     assert len(last) <= HEIGHT  # the cursor waits on the last line
     text = "\n".join(last)
-    assert "21 of 21" in text
+    assert "11 of 11" in text
     for hop in ("POST /orders", "outboxes → bus", "bus → checkout", "→ webhook", "→ sales"):
         assert hop in text
 
@@ -189,7 +192,7 @@ def test_command_gives_the_same_report_in_another_process(
 ) -> None:
     """Another hash seed included, and with nobody at a terminal."""
     program = (
-        "from pathlib import Path; from demo import cli; "
+        "from pathlib import Path; from demo import cli, pace; pace._pause = lambda _: None; "
         f"cli.synthesize = lambda *_, **__: Path({str(assembly)!r}); cli.main()"
     )
     output = tmp_path / "report.json"
