@@ -36,6 +36,11 @@ def dev(templates: Mapping[str, Assembly]) -> Assembly:
     return templates["dev"]
 
 
+@pytest.fixture(scope="module")
+def prod(templates: Mapping[str, Assembly]) -> Assembly:
+    return templates["prod"]
+
+
 class Shop:
     """A delivered order whose money and units are the shop's, and its return."""
 
@@ -197,8 +202,8 @@ class TestWays:
 
 class TestDefinition:
     @pytest.fixture
-    def states(self, dev: Assembly) -> dict[str, Any]:
-        found: dict[str, Any] = dev.definition(dev.at("Returns/Workflow"))["States"]
+    def states(self, prod: Assembly) -> dict[str, Any]:
+        found: dict[str, Any] = prod.definition(prod.at("Returns/Workflow"))["States"]
         return found
 
     @pytest.fixture
@@ -209,14 +214,14 @@ class TestDefinition:
             if state.get("Resource", "").endswith(".waitForTaskToken")
         }
 
-    def test_it_is_a_standard_workflow_logged_without_its_data(self, dev: Assembly) -> None:
-        properties = dev.at("Returns/Workflow").properties
+    def test_it_is_a_standard_workflow_logged_without_its_data(self, prod: Assembly) -> None:
+        properties = prod.at("Returns/Workflow").properties
         assert properties["StateMachineType"] == "STANDARD"
         assert properties["LoggingConfiguration"]["IncludeExecutionData"] is False
         assert properties["TracingConfiguration"] == {"Enabled": True}
 
-    def test_nothing_waits_for_ever(self, dev: Assembly, states: dict[str, Any]) -> None:
-        longest = dev.definition(dev.at("Returns/Workflow"))["TimeoutSeconds"]
+    def test_nothing_waits_for_ever(self, prod: Assembly, states: dict[str, Any]) -> None:
+        longest = prod.definition(prod.at("Returns/Workflow"))["TimeoutSeconds"]
         bounds = [state["TimeoutSeconds"] for state in states.values() if state["Type"] == "Task"]
         assert sum(bounds) < longest <= 365 * DAY_S
 
@@ -240,17 +245,17 @@ class TestDefinition:
                 assert 1 <= retrier["MaxAttempts"] <= 10, name
                 assert retrier["MaxDelaySeconds"] <= 1800, name
 
-    def test_who_may_answer_may_do_no_more(self, dev: Assembly) -> None:
+    def test_who_may_answer_may_do_no_more(self, prod: Assembly) -> None:
         granted: dict[str, set[str]] = {}
-        for policy in dev.of_type("AWS::IAM::Policy"):
+        for policy in prod.of_type("AWS::IAM::Policy"):
             for statement in policy.properties["PolicyDocument"]["Statement"]:
                 actions = statement["Action"]
                 for action in [actions] if isinstance(actions, str) else actions:
                     if action.startswith("states:SendTask"):
-                        machine = dev.referred(policy.stack, statement["Resource"])
+                        machine = prod.referred(policy.stack, statement["Resource"])
                         assert machine.path == "Returns/Workflow"
                         roles = policy.properties["Roles"]
-                        held = {dev.referred(policy.stack, role).path for role in roles}
+                        held = {prod.referred(policy.stack, role).path for role in roles}
                         granted.setdefault(action, set()).update(held)
         assert granted == {
             "states:SendTaskSuccess": {
@@ -260,10 +265,10 @@ class TestDefinition:
             "states:SendTaskHeartbeat": {"Returns/ReviewReturnRole"},
         }
 
-    def test_an_execution_that_ends_badly_is_an_alarm(self, dev: Assembly) -> None:
+    def test_an_execution_that_ends_badly_is_an_alarm(self, prod: Assembly) -> None:
         metrics = {
             alarm.properties["MetricName"]
-            for alarm in dev.of_type("AWS::CloudWatch::Alarm")
+            for alarm in prod.of_type("AWS::CloudWatch::Alarm")
             if alarm.stack == "Returns" and alarm.properties["Namespace"] == "AWS/States"
         }
         assert metrics >= {"ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsAborted"}
