@@ -14,10 +14,9 @@ NODE := PATH="$(CURDIR)/.venv/bin:$$PATH" NODE_USE_SYSTEM_CA=1
 CDK := $(NODE) CDK_DISABLE_CLI_TELEMETRY=true node_modules/.bin/cdk --app cdk.out/$(STAGE)
 PIP := .venv/bin/python -m pip --disable-pip-version-check
 PACKAGING := $(addprefix stacks/constructs/,packaging.py bytecode.py bytecode.mjs)
-CODE := app.py stacks lambdas rehearsal demo bench tests
+CODE := app.py stacks lambdas contracts topology rehearsal catalogue demo bench tests
 
-.PHONY: help setup demo test check lint types imports templates synth diff deploy destroy \
-	bootstrap bench format lock clean
+.PHONY: $(shell awk -F: '/^[a-z]+:/ { print $$1 }' Makefile)
 .DELETE_ON_ERROR:
 
 help: ## what there is to make (this)
@@ -48,6 +47,10 @@ templates: synth
 synth: setup ## the templates of both stages, validated, into cdk.out/dev and cdk.out/prod
 	@.venv/bin/python -m stacks.synthesis --stage dev --stage prod
 
+documents: setup ## docs/openapi.json and docs/asyncapi.json, as classes and templates want them
+	@.venv/bin/python -m stacks.synthesis --stage dev --no-validation --out .build/documents
+	@.venv/bin/python -m contracts.documents .build/documents/dev
+
 diff: setup ## what a deployment would change: STAGE=dev
 	@.venv/bin/python -m stacks.synthesis --stage $(STAGE)
 	@$(CDK) diff --all
@@ -63,8 +66,14 @@ destroy: setup ## take a stage down again: STAGE=dev
 bootstrap: setup ## make an AWS account ready for CDK, once
 	@$(NODE) CDK_DISABLE_CLI_TELEMETRY=true node_modules/.bin/cdk bootstrap $(ARGS)
 
+schemas: setup ## renew what is kept of the events' schemas in docs/events, unless a change breaks others
+	@.venv/bin/python -m contracts $(ARGS)
+
 bench: setup ## what a cold start costs, beside a typical handler's
 	@.venv/bin/python -m bench $(ARGS)
+
+catalogue: setup ## the site in docs/catalogue: events, contexts, queues, workflows, failures
+	@.venv/bin/python -m catalogue
 
 format: setup ## the code, as `make lint` wants it
 	@.venv/bin/ruff check --fix --quiet $(CODE); .venv/bin/ruff format --quiet $(CODE)

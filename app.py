@@ -4,6 +4,7 @@ from typing import Any
 
 import aws_cdk as cdk
 
+from contracts.events import PUBLISHED
 from stacks.analytics import Analytics
 from stacks.backbone import Backbone
 from stacks.checkout import Checkout
@@ -32,7 +33,14 @@ def identity(context: str) -> dict[str, Any]:
     }
 
 
-backbone = Backbone(app, "Backbone", environment=environment, target=target, **identity("backbone"))
+backbone = Backbone(
+    app,
+    "Backbone",
+    environment=environment,
+    target=target,
+    published=PUBLISHED.values(),
+    **identity("backbone"),
+)
 platform = backbone.platform
 inventory = Inventory(app, "Inventory", platform=platform, **identity("inventory"))
 payments = Payments(app, "Payments", platform=platform, **identity("payments"))

@@ -112,6 +112,8 @@ class BusEvent:
     type: str
     subject: str
     data: dict[str, Any]
+    copy: bool = False
+    """Whether it says in an older version what another event says in a newer one."""
 
 
 @dataclass(kw_only=True)
@@ -248,7 +250,9 @@ def _scan(shop: Rehearsal, table: str) -> Iterator[dict[str, Any]]:
 
 def bus_event(detail_type: str, envelope: dict[str, Any]) -> BusEvent:
     """What the books need of an event's envelope."""
-    return BusEvent(envelope["id"], detail_type, envelope["subject"], envelope["data"])
+    copy = "supersededby" in envelope
+    event_id = f"{envelope['id']} as {detail_type}" if copy else envelope["id"]
+    return BusEvent(event_id, detail_type, envelope["subject"], envelope["data"], copy)
 
 
 def _id(key: str) -> str:

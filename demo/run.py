@@ -79,10 +79,11 @@ def rehearse(
     *,
     seed: int,
     display: Display,
+    hurried: bool = False,
     announce: Callable[[Rehearsal], None] = lambda _: None,
     conclude: Callable[[Rehearsal, Run], None] = lambda _, __: None,
 ) -> Run:
-    """Runs the synthesized application for this world.
+    """Runs the synthesized application for this world; if `hurried`, for nobody to watch.
 
     `announce` is called when it stands, `conclude` at the end, before it is taken down.
     """
@@ -112,7 +113,7 @@ def rehearse(
         partner.open()
         opened = datetime.now(UTC)
         with display.watching(shop, tally, stories, len(visits)):
-            pace = Pace(shop)
+            pace = Pace(shop, hurried=hurried)
             _take_in(shop, world.files, pace, display)
             _serve(customers, visits, seed, pace, display)
             if world.lost_parcels:

@@ -13,7 +13,7 @@ from rehearsal import Record
 
 ENDS = {
     "OrderConfirmed.v1": "confirmed",
-    "OrderRejected.v1": "rejected",
+    "OrderRejected.v2": "rejected",
     "OrderCancelled.v1": "cancelled",
     "OrderExpired.v1": "expired",
     "OrderDelivered.v1": "delivered",
@@ -101,7 +101,7 @@ class Stories:
         envelope = event["detail"]
         data = envelope["data"]
         type_ = event["detail-type"]
-        if "order_id" not in data or type_ in _UNTOLD:
+        if "order_id" not in data or type_ in _UNTOLD or "supersededby" in envelope:
             return
         time = datetime.fromisoformat(envelope["time"]).timestamp()
         story = self._story(data["order_id"])

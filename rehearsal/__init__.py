@@ -2,7 +2,7 @@
 
 from rehearsal.clock import Event, Process, Scheduler
 from rehearsal.errors import RehearsalError, UnsupportedTemplateError
-from rehearsal.faults import InjectedFault
+from rehearsal.faults import FAULTS, Fault, InjectedFault
 from rehearsal.invoke import InvocationResult
 from rehearsal.latency import Latency
 from rehearsal.meter import Meter, Record
@@ -10,8 +10,10 @@ from rehearsal.rehearsal import OUTSIDE, Rehearsal
 from rehearsal.resources import Resource
 
 __all__ = [
+    "FAULTS",
     "OUTSIDE",
     "Event",
+    "Fault",
     "InjectedFault",
     "InvocationResult",
     "Latency",

@@ -76,8 +76,12 @@ class Clock:
     def move_to(self, moment: float) -> None:
         """Set the virtual time, in seconds since the epoch."""
         self._now = moment
+        self.show()
+
+    def show(self, ahead_s: float = 0.0) -> None:
+        """Let the interpreter see the virtual time, or one that is ``ahead_s`` seconds ahead."""
         if self._traveller is not None:
-            self._traveller.move_to(moment)
+            self._traveller.move_to(self._now + ahead_s)
 
 
 class Timer:

@@ -7,12 +7,15 @@ import logging
 import os
 import sys
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any, ClassVar, TextIO, cast
+
+from rehearsal.clock import Clock
 
 _LOG_LINES = 20_000
 
@@ -140,14 +143,17 @@ class ExecutionEnvironment:
         variables: dict[str, str],
         log: FunctionLog,
         finder: AssetFinder,
+        clock: Clock,
     ) -> None:
         self.function = function
+        self.ahead_s = 0.0
         self.directory = directory
         self.roots = asset_roots(directory) | _STATEFUL
         # An ordered set: sys.modules gets them back in the order of their import.
         self.names: dict[str, None] = {}
         self.handler: Callable[[Any, Any], Any] | None = None
         self._finder = finder
+        self._clock = clock
         self._modules: dict[str, ModuleType] = {}
         self._variables: Any = {os.fsencode(k): os.fsencode(v) for k, v in variables.items()}
         self._output = cast(TextIO, log)
@@ -169,6 +175,8 @@ class ExecutionEnvironment:
         logger.root = logging.root
         sys.modules.update(self._modules)
         self._finder.active = self
+        if self.ahead_s:
+            self._clock.show(self.ahead_s)
 
     def exit(self) -> None:
         """Remove what ``enter`` installed."""
@@ -182,6 +190,19 @@ class ExecutionEnvironment:
             if module is not None:
                 self._modules[name] = module
         self._finder.active = None
+        if self.ahead_s:
+            self._clock.show()
+
+    @contextmanager
+    def true_time(self) -> Iterator[None]:
+        """Let the clock of this environment be right: for what it asks of AWS."""
+        if self.ahead_s:
+            self._clock.show()
+        try:
+            yield
+        finally:
+            if self.ahead_s:
+                self._clock.show(self.ahead_s)
 
     def load(self, handler: str) -> Callable[[Any, Any], Any]:
         """Import ``module.function`` from the asset; to be called while installed.

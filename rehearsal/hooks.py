@@ -9,14 +9,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import botocore.loaders
 import botocore.session
 from botocore.client import BaseClient, ClientCreator
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 from moto import mock_aws
 from moto.awslambda.exceptions import LambdaClientError
 from moto.awslambda.models import LambdaBackend
@@ -29,6 +29,7 @@ from moto.sqs.models import Queue
 from rehearsal import moto_patches, stepfunctions
 from rehearsal.environment import ExecutionEnvironment
 from rehearsal.executions import ExecutionEvent
+from rehearsal.faults import Call
 from rehearsal.invoke import InvocationResult, PayloadTooLarge, Throttled
 from rehearsal.patching import Patches
 
@@ -264,17 +265,24 @@ class Hooks:
                 return original(client, operation, parameters)
             scheduler.sleep(rehearsal.latency.api_call(scheduler.random))
             service = client.meta.service_model.service_name
+            target = rehearsal.path_of(_resource(service, parameters))
+            perform = partial(original, client, operation)
+            call = Call(service, operation, parameters, perform, scheduler.sleep)
             error: str | None = None
             try:
-                return original(client, operation, parameters)
+                with environment.true_time():
+                    return rehearsal.faults.call(call, environment.function, target)
             except ClientError as failure:
                 error = failure.response["Error"]["Code"]
+                raise
+            except BotoCoreError as failure:
+                error = type(failure).__name__
                 raise
             finally:
                 rehearsal.meter.add(
                     "call",
                     environment.function,
-                    rehearsal.path_of(_resource(service, parameters)),
+                    target,
                     service=service,
                     operation=operation,
                     error=error,

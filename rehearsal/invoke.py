@@ -188,10 +188,14 @@ class LambdaService:
         limit = function.reserved_concurrency
         if limit is not None and function.active >= limit:
             raise Throttled("Rate Exceeded.")
+        faults = self._rehearsal.faults
+        if faults.strike("invoke", source, function.path):
+            raise Throttled("Rate Exceeded.")
         scheduler = self._rehearsal.scheduler
         started = scheduler.now()
         cold = not function.warm
         environment = self._new_environment(function) if cold else function.warm.popleft()
+        environment.ahead_s = faults.ahead(function.path)
         function.active += 1
         # The deadline runs from the end of the initialization.
         if cold:
@@ -241,9 +245,9 @@ class LambdaService:
         except (Exception, SystemExit) as error:
             raise _InitError(error) from error
         faults = self._rehearsal.faults
-        faults.check(function.path, "before")
+        faults.check("before", "", function.path)
         answer = handler(json.loads(payload), context)
-        faults.check(function.path, "after")
+        faults.check("after", "", function.path)
         try:
             return json.dumps(answer)
         except (TypeError, ValueError) as error:
@@ -293,7 +297,12 @@ class LambdaService:
     def _new_environment(self, function: Function) -> ExecutionEnvironment:
         function.environments += 1
         return ExecutionEnvironment(
-            function.path, function.directory, function.variables, function.log, self._finder
+            function.path,
+            function.directory,
+            function.variables,
+            function.log,
+            self._finder,
+            self._rehearsal.clock,
         )
 
     def _new_id(self) -> str:

@@ -26,6 +26,7 @@ class Record:
       or ``ended``, as detail's ``what`` says, with ``execution``, ``status``, ``error``, ``cause``;
     - ``delivery``: ``target`` took something from ``source``; detail has ``outcome``;
     - ``dead_letter``: something of ``source`` ended in the dead-letter queue ``target``;
+    - ``fault``: a fault, detail's ``name``, acts on what goes from ``source`` to ``target``;
     - ``discarded``: something of ``source`` was given up with no dead-letter queue to take it.
 
     Sources and targets are construct paths, or ``outside``.

@@ -82,7 +82,11 @@ class Rehearsal:
         self.clock = Clock(start)
         self.scheduler = Scheduler(self.clock, seed=seed, pace=pace)
         self.meter = Meter(self.clock.now, on_record)
-        self.faults = Faults(lambda path: any(r.path == path for r in self.resources))
+        self.faults = Faults(
+            lambda path: any(r.path == path for r in self.resources),
+            lambda fault, source, target: self.meter.add("fault", source, target, name=fault.name),
+            self.scheduler.random,
+        )
         self.finder = AssetFinder()
         self.outside = OutsideEnvironment()
         self.lambdas = LambdaService(self, self.finder)

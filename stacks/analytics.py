@@ -15,6 +15,7 @@ from stacks.constructs.context_table import ContextTable
 from stacks.constructs.event_stream import EventStream
 from stacks.constructs.platform import Platform
 from stacks.constructs.python_function import Handler, PythonFunction
+from stacks.constructs.rule import ONCE
 from stacks.constructs.stream_consumer import StreamConsumer
 
 
@@ -48,7 +49,7 @@ class Analytics(Stack):
         )
         activity.take_from_bus(
             platform=platform,
-            pattern=events.EventPattern(source=events.Match.prefix(SOURCES)),
+            pattern=events.EventPattern(source=events.Match.prefix(SOURCES), detail=ONCE),
             parking=aggregate.parking,
         )
         record = function("RecordActivity", record_activity.handler)

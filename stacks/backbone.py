@@ -1,5 +1,6 @@
-"""The backbone: the event bus, its archive, its log, the API, and whom alarms notify."""
+"""The backbone: the event bus, its archive, log and schemas, the API, and whom alarms notify."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from aws_cdk import ArnFormat, Duration, Stack
@@ -9,10 +10,12 @@ from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
 from constructs import Construct
 
+from lambdas.eventing.event import Event
 from stacks.constructs.api import Api
 from stacks.constructs.event_log import EventLog
 from stacks.constructs.packaging import Target
 from stacks.constructs.platform import Platform
+from stacks.constructs.schema_registry import SchemaRegistry
 from stacks.environment import Environment
 
 SOURCES = "orderflow."
@@ -29,6 +32,7 @@ class Backbone(Stack):
         *,
         environment: Environment,
         target: Target,
+        published: Iterable[type[Event]],
         **kwargs: Any,
     ) -> None:
         super().__init__(scope, id_, **kwargs)
@@ -54,6 +58,7 @@ class Backbone(Stack):
             environment=environment, bus=bus, alarm_topic=alarm_topic, target=target
         )
         EventLog(self, "EventLog", platform=self.platform, prefix=SOURCES)
+        SchemaRegistry(self, "Schemas", platform=self.platform, events=published)
         self.api = Api(self, "Api", platform=self.platform)
 
 

@@ -23,6 +23,7 @@ from stacks.constructs.platform import Platform
 from stacks.constructs.python_function import PythonFunction
 from stacks.constructs.queue_consumer import QueueConsumer
 from stacks.constructs.reminders import Reminders
+from stacks.constructs.rule import DELIVERY_AGE, DELIVERY_ATTEMPTS
 from stacks.constructs.sandbox_table import SandboxTable
 from stacks.constructs.signing_secret import SigningSecret
 
@@ -79,6 +80,10 @@ class Shipping(Stack):
                 schedule_role_arn=reminders.role.role_arn,
                 reminder_queue_arn=watch.queue.queue_arn,
                 reminder_parking_arn=watch.queue.parking.queue_arn,
+                # Both are also the scheduler's own bounds:
+                # https://docs.aws.amazon.com/scheduler/latest/APIReference/API_RetryPolicy.html
+                reminder_attempts=DELIVERY_ATTEMPTS,
+                reminder_age_s=int(DELIVERY_AGE.to_seconds()),
             ),
         )
         recall = EventConsumer(

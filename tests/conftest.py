@@ -7,12 +7,14 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests.support.assemblies import Assembly, assembly_directory
+from tests.support.assemblies import assembly_directory
 from tests.support.cloud import Cloud, Commits
 from tests.support.cloud import cloud as account
+from topology.assembly import Assembly
 
 # The same examples in every run, and no stop-watch: machines differ.
 settings.register_profile("orderflow", derandomize=True, deadline=None, max_examples=50)
+settings.register_profile("thorough", settings.get_profile("orderflow"), max_examples=1_000)
 settings.load_profile("orderflow")
 
 STAGES = ("dev", "prod")

@@ -18,7 +18,7 @@ CLOSED = ("rejected", "cancelled", "expired", "returned")
 
 _TELLS = {
     "OrderConfirmed.v1": "confirmed",
-    "OrderRejected.v1": "rejected",
+    "OrderRejected.v2": "rejected",
     "OrderCancelled.v1": "cancelled",
     "OrderExpired.v1": "expired",
 }
@@ -223,7 +223,8 @@ def _published(evidence: Evidence) -> Check:
 def _told(evidence: Evidence) -> Check:
     told: dict[str, set[tuple[str, str]]] = defaultdict(set)
     for event in evidence.published:
-        told[event.subject].add((event.id, event.type))
+        if not event.copy:
+            told[event.subject].add((event.id, event.type))
     of_orders = {"OrderPlaced.v1", *_TELLS}
 
     def faults() -> Iterator[str]:

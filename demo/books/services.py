@@ -111,7 +111,8 @@ def _messages(evidence: Evidence, channel: Channel) -> Check:
     owed: Counter[str] = Counter()
     for event in evidence.committed.values():
         wishes = evidence.preferences.get(customer_of.get(event.subject, ""), {})
-        if event.type.partition(".")[0] in OCCASIONS and channel in wishes:
+        told = event.type.partition(".")[0] in OCCASIONS and not event.copy
+        if told and channel in wishes:
             owed[wishes[channel]] += 1
     sent = evidence.sent[channel]
     faults = (

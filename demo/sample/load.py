@@ -3,6 +3,7 @@
 import csv
 import sys
 from random import Random
+from typing import TextIO
 
 from demo.orders_file import OrderRow
 
@@ -19,20 +20,21 @@ _PAYMENTS = {
 """What customers pay with: the weight of each."""
 
 
-def main(orders: int, most_lines: int) -> None:
+def write(file: TextIO, orders: int, most_lines: int) -> None:
     """Writes so many orders of 1 to `most_lines` lines, the same ones each time."""
     random = Random(_SEED)
     prices = {f"SKU-{number:04}": random.randrange(100, 9_000) for number in range(_ITEMS)}
+    skus = sorted(prices)
     tokens, weights = list(_PAYMENTS), list(_PAYMENTS.values())
-    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer = csv.writer(file, lineterminator="\n")
     writer.writerow(OrderRow.__struct_fields__)
     for number in range(1, orders + 1):
         (token,) = random.choices(tokens, weights)
-        for sku in random.sample(sorted(prices), random.randint(1, most_lines)):
+        for sku in random.sample(skus, random.randint(1, most_lines)):
             customer = f"customer-{number % _CUSTOMERS}"
             units = random.randint(1, 3)
             writer.writerow((f"L-{number:05}", customer, sku, units, prices[sku], "EUR", token))
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]))
+    write(sys.stdout, int(sys.argv[1]), int(sys.argv[2]))

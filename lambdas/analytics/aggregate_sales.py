@@ -25,7 +25,9 @@ def _report(summary: Summary) -> None:
         telemetry.count(metric, summary.amounts.get(name, 0))
 
 
-@window_consumer(read=domain.additions_of, summary=Summary, close=_report)
+@window_consumer(
+    read=domain.additions_of, consumes=domain.LOOKED_INTO, summary=Summary, close=_report
+)
 def handler(
     events: Sequence[Sequence[Addition]], summary: Summary
 ) -> Iterator[tuple[int, Summary]]:

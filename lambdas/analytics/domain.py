@@ -31,7 +31,8 @@ EVENTS = "events#"
 """Followed by a detail-type."""
 
 _ACTIVITIES = UUID("5b0b1a0e-5a5f-5c3c-9a52-6f0c2f5b7d11")
-_LOOKED_INTO: tuple[type[Event], ...] = (OrderConfirmed, ItemViewed, ItemAddedToCart)
+LOOKED_INTO: tuple[type[Event], ...] = (OrderConfirmed, ItemViewed, ItemAddedToCart)
+"""Events of which more matters than their type and time."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ def additions_of(envelope: CloudEvent) -> tuple[Addition, ...]:
 
 def _event_in(envelope: CloudEvent) -> Event | None:
     """The event, if more than its type matters here."""
-    for event_type in _LOOKED_INTO:
+    for event_type in LOOKED_INTO:
         if (envelope.source, envelope.type) == (event_type.source, event_type.detail_type()):
             return msgspec.json.decode(envelope.data, type=event_type)
     return None

@@ -2,15 +2,14 @@
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta
-from http import HTTPStatus
 from typing import Annotated, Any
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from lambdas.analytics import domain, sales_store
 from lambdas.analytics.domain import Amounts, Row
-from lambdas.eventing.http import Request, Response, endpoint
-from lambdas.inventory.events import Sku
+from lambdas.eventing.http import Request, endpoint
+from lambdas.inventory.events import Currency, Sku
 from lambdas.orders.events import OrderConfirmed
 from lambdas.returns.events import OrderReturned
 
@@ -30,12 +29,24 @@ class SalesQuery(
 ):
     """Which minutes, and of which item if not of all; `after` is the `next` of another answer."""
 
-    start: Moment
-    end: Moment
-    sku: Sku | None = None
-    after: Annotated[str, Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\dZ,", max_length=100)] | None = (
-        None
-    )
+    start: Annotated[
+        Moment, Meta(description="The first moment", examples=["2026-01-05T08:00:00Z"])
+    ]
+    end: Annotated[
+        Moment,
+        Meta(
+            description="The moment before which minutes begin: up to 24 hours later",
+            examples=["2026-01-05T20:00:00Z"],
+        ),
+    ]
+    sku: Annotated[Sku | None, Meta(description="The item, if not all of them")] = None
+    after: Annotated[
+        Annotated[str, Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\dZ,", max_length=100)] | None,
+        Meta(
+            description="`next` of the answer before; not together with `sku`",
+            examples=["2026-01-05T08:15Z,MUG-BLUE"],
+        ),
+    ] = None
 
     def __post_init__(self) -> None:
         """Keeps the range within what one answer may cover."""
@@ -56,27 +67,64 @@ class SalesQuery(
         return Row(datetime.fromisoformat(minute).astimezone(UTC), sku)
 
 
-@endpoint
-def handler(request: Request) -> Response:
-    """200 with sales and activity per minute and SKU, or a Problem 400, or 403 for customers."""
-    request.require_staff()
-    query = request.arguments(SalesQuery)
+class Sold(Struct, frozen=True, kw_only=True):
+    """What was sold and looked at."""
+
+    units: Annotated[int, Meta(description="Units in confirmed orders")]
+    revenue_minor: Annotated[
+        dict[Currency, int], Meta(description="What they cost, in minor units of each currency")
+    ]
+    views: Annotated[int, Meta(description="How often customers looked at it")]
+    added_to_cart: Annotated[int, Meta(description="Units that customers put into carts")]
+
+
+class ItemMinute(Sold, frozen=True, kw_only=True):
+    """What was sold and looked at of one item in one minute."""
+
+    minute: Annotated[str, Meta(description="When it began", examples=["2026-01-05T08:15Z"])]
+    sku: Sku
+
+
+class Totals(Sold, frozen=True, kw_only=True):
+    """The sums of all minutes. Only of all items: orders and events."""
+
+    orders_confirmed: int | UnsetType = UNSET
+    orders_returned: int | UnsetType = UNSET
+    events: (
+        Annotated[dict[str, int], Meta(description="How many there were, by type")] | UnsetType
+    ) = UNSET
+
+
+class SalesView(Struct, frozen=True, kw_only=True):
+    """Sales and activity: the minutes of items, by time, and the sums."""
+
+    sales: tuple[ItemMinute, ...]
+    totals: Totals
+    next: Annotated[str | None, Meta(description="Send it as `after` for what follows, if any")]
+
+
+@endpoint(query=SalesQuery, answers=SalesView, staff_only=True)
+def handler(request: Request, query: SalesQuery) -> SalesView:
+    """Get sales.
+
+    Sales and activity of up to 24 hours, per minute and item. Minutes in which nothing happened are
+    left out. Each event counts once. A minute's figures are there soon after it has ended.
+    """
     if query.sku:
         rows, more = sales_store.item(query.sku, query.start, query.end), False
-        totals = _of_item(_sum(rows))
+        totals = Totals(**_of_item(_sum(rows)))
     else:
         page = sales_store.page(query.start, query.end, after=query.position, limit=PAGE)
         rows, more = page.rows, page.more
         totals = _of_shop(sales_store.shop(query.start, query.end))
-    body = {
-        "sales": [
-            {"minute": _text(row.minute), "sku": row.sku, **_of_item(amounts)}
+    return SalesView(
+        sales=tuple(
+            ItemMinute(minute=_text(row.minute), sku=row.sku or "", **_of_item(amounts))
             for row, amounts in rows.items()
-        ],
-        "totals": totals,
-        "next": _position_after(rows) if more else None,
-    }
-    return Response(status=HTTPStatus.OK, body=body)
+        ),
+        totals=totals,
+        next=_position_after(rows) if more else None,
+    )
 
 
 def _sum(rows: dict[Row, Amounts]) -> Amounts:
@@ -95,14 +143,14 @@ def _of_item(amounts: Amounts) -> dict[str, Any]:
     }
 
 
-def _of_shop(amounts: Amounts) -> dict[str, Any]:
+def _of_shop(amounts: Amounts) -> Totals:
     events = domain.named(amounts, domain.EVENTS)
-    return {
+    return Totals(
         **_of_item(amounts),
-        "orders_confirmed": events.get(OrderConfirmed.detail_type(), 0),
-        "orders_returned": events.get(OrderReturned.detail_type(), 0),
-        "events": events,
-    }
+        orders_confirmed=events.get(OrderConfirmed.detail_type(), 0),
+        orders_returned=events.get(OrderReturned.detail_type(), 0),
+        events=events,
+    )
 
 
 def _position_after(rows: dict[Row, Amounts]) -> str:

@@ -10,17 +10,23 @@ from lambdas.analytics import activity_stream, domain
 from lambdas.analytics.events import ActivityEvent, ItemAddedToCart, ItemViewed
 from lambdas.eventing import telemetry
 from lambdas.eventing.event import CloudEvent
-from lambdas.eventing.http import Problem, Request, Response, endpoint
+from lambdas.eventing.http import Problem, Request, endpoint
 from lambdas.inventory.events import Currency, Minor, Sku
 from lambdas.orders.events import Quantity
-
-RETRY_AFTER_S = 2
 
 
 class Activity(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind"):
     """What a customer did. The price is the one that they say they saw: it is never charged."""
 
-    activity_id: Annotated[str, Meta(min_length=1, max_length=128)]
+    activity_id: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            max_length=128,
+            description="Given by the device: the same whenever it reports this activity",
+            examples=["9f1c2b7a-0d43-4e0f-8a55-6b1f0e2d3c4a"],
+        ),
+    ]
     sku: Sku
     unit_price_minor: Minor
     currency: Currency
@@ -58,7 +64,10 @@ class AddedToCart(Activity, frozen=True, kw_only=True, tag="added_to_cart"):
 class RecordActivity(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a customer's device collected since it last reported."""
 
-    activities: Annotated[tuple[Viewed | AddedToCart, ...], Meta(min_length=1, max_length=50)]
+    activities: Annotated[
+        tuple[Viewed | AddedToCart, ...],
+        Meta(min_length=1, max_length=50, description="Each `activity_id` once"),
+    ]
 
     def __post_init__(self) -> None:
         """Each id may stand here once: what comes second would look like a repetition."""
@@ -67,25 +76,35 @@ class RecordActivity(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             raise ValueError(f"activities: {', '.join(repeated)} is there more than once")
 
 
-@endpoint
-def handler(request: Request) -> Response:
-    """202 with the number of activities, also when repeated; a Problem 400, or 503 to try again."""
-    activities = request.decode(RecordActivity).activities
+class Recorded(Struct, frozen=True, kw_only=True):
+    """What was taken."""
+
+    accepted: Annotated[int, Meta(ge=1, description="Activities of the request")]
+
+
+class StreamBusy(Problem, status=HTTPStatus.SERVICE_UNAVAILABLE, retry_after_s=2):
+    """Not all activities could be taken: the same request has to be sent again."""
+
+
+@endpoint(body=RecordActivity, answers=Recorded, status=HTTPStatus.ACCEPTED, problems=(StreamBusy,))
+def handler(request: Request, report: RecordActivity) -> Recorded:
+    """Record activity.
+
+    What a customer looks at and puts into the cart, for the shop's figures. Each counts once,
+    however often it is sent.
+    """
     envelopes = [
         structs.replace(
             CloudEvent.wrap(activity.event(), request),
             id=domain.activity_event_id(request.caller, activity.activity_id),
         )
-        for activity in activities
+        for activity in report.activities
     ]
     try:
         activity_stream.put(envelopes)
     except activity_stream.Refused as refused:
-        raise Problem(
-            HTTPStatus.SERVICE_UNAVAILABLE,
-            "stream_busy",
-            "send the same activities again: what was taken already counts once",
-            headers={"retry-after": str(RETRY_AFTER_S)},
+        raise StreamBusy(
+            "send the same activities again: what was taken already counts once"
         ) from refused
     telemetry.count("RecordedActivities", len(envelopes))
-    return Response(status=HTTPStatus.ACCEPTED, body={"accepted": len(envelopes)})
+    return Recorded(accepted=len(envelopes))

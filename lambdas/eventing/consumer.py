@@ -91,25 +91,35 @@ class QueueHandler(Generic[D]):
 
 
 class Consumer(QueueHandler[Delivery[E]]):
-    """The Lambda entry of a consumer; also tells its stack what it `consumes`."""
+    """The Lambda entry of a consumer; also tells its stack what it `consumes`.
 
-    def __init__(self, react: Callable[[Delivery[E]], None], consumes: tuple[type[E], ...]) -> None:
+    That includes older versions of the events that it is written for: it sees them upcast.
+    """
+
+    def __init__(self, react: Callable[[Delivery[E]], None], events: tuple[type[E], ...]) -> None:
         super().__init__(react)
-        self.consumes = consumes
+        self.events = events
+        self.consumes = tuple(version for event in events for version in event.versions())
+        for version in self.consumes:
+            if self.consumes.count(version) > 1:
+                raise TypeError(f"{self.name} consumes {version.__name__} twice: once is enough")
 
     def _decode(self, body: str, context: LambdaContext) -> Sequence[Delivery[E]]:
         message = msgspec.json.decode(body, type=_BusMessage)
-        return [message.detail.deliver_to(self.name, self.consumes)]
+        return [message.detail.deliver_to(self.name, self.events)]
 
     def _log_keys(self, delivery: Delivery[E]) -> dict[str, str]:
-        return {"event_type": delivery.event.detail_type()}
+        return {"event_type": delivery.envelope.type}
 
 
 def consumer(
-    *consumes: type[E],
+    *events: type[E],
 ) -> Callable[[Callable[[Delivery[E]], None]], Consumer[E]]:
-    """Makes a function of one delivery the handler of a queue with events of these types."""
-    return lambda react: Consumer(react, consumes)
+    """Makes a function of one delivery the handler of a queue with events of these types.
+
+    Events in a version that one of them supersedes are taken, too, and upcast.
+    """
+    return lambda react: Consumer(react, events)
 
 
 @cache

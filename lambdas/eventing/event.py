@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Generic, Literal, Self, TypeVar
 from uuid import uuid4
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 MAX_EVENT_BYTES = 256 * 1024
 """The size every hop takes: SNS and its subscribers accept 256 KiB, the bus and SQS more.
@@ -20,17 +20,28 @@ class EventTooLarge(ValueError):
 class Event(Struct, frozen=True, kw_only=True):
     """A fact that one context publishes, named in the past tense.
 
-    A subclass names its context in `source` and its aggregate in `subject`. A breaking change is a
-    new class with the next `version`, published beside the old one.
+    A subclass names its context in `source` and its aggregate in `subject`. After a breaking change
+    the newest version has the plain name and the next `version`, and `supersedes` the class as it
+    was, whose name now ends in its own version, as in `OrderRejectedV1`.
     """
 
     source: ClassVar[str]
     version: ClassVar[int] = 1
+    supersedes: ClassVar["type[Event] | None"] = None
 
     @classmethod
     def detail_type(cls) -> str:
         """The name on the bus: the class and its major version, such as `OrderPlaced.v1`."""
-        return f"{cls.__name__}.v{cls.version}"
+        return f"{cls.__name__.removesuffix(f'V{cls.version}')}.v{cls.version}"
+
+    @classmethod
+    def versions(cls) -> "tuple[type[Event], ...]":
+        """This class and those that it supersedes, the newest first: all that it can be made of."""
+        return (cls, *(cls.supersedes.versions() if cls.supersedes else ()))
+
+    def upcast(self) -> "Event":
+        """The same fact in the version that supersedes this one."""
+        raise NotImplementedError(f"{type(self).__name__} has no upcast to the version after it")
 
     @property
     def subject(self) -> str:
@@ -74,14 +85,42 @@ class CloudEvent(Struct, frozen=True, kw_only=True):
     """
 
     specversion: Literal["1.0"] = "1.0"
-    id: str
-    source: str
-    type: str
-    time: Annotated[datetime, Meta(tz=True)]
-    subject: str
+    id: Annotated[
+        str,
+        Meta(
+            description="Tells events of one source apart: a second one with it is a duplicate",
+            examples=["0f8b3f5e-6c0e-4b7e-9d8a-2f1c5a7e9b10"],
+        ),
+    ]
+    source: Annotated[str, Meta(description="The context that publishes it")]
+    type: Annotated[str, Meta(description="The event and its major version")]
+    time: Annotated[
+        datetime,
+        Meta(tz=True, description="When it happened", examples=["2026-01-05T08:00:00Z"]),
+    ]
+    subject: Annotated[str, Meta(description="Id of what it happened to", examples=["subject-1"])]
     datacontenttype: Literal["application/json"] = "application/json"
-    correlationid: str
-    causationid: str | None = None
+    correlationid: Annotated[
+        str,
+        Meta(
+            description="The request that all of it began with",
+            examples=["b7a6c5d4-1e2f-4a3b-8c9d-0e1f2a3b4c5d"],
+        ),
+    ]
+    causationid: Annotated[
+        str | None,
+        Meta(
+            description="Id of the event that it follows from, if any",
+            examples=["4c5d6e7f-8a9b-4c0d-9e1f-2a3b4c5d6e7f"],
+        ),
+    ] = None
+    supersededby: Annotated[
+        str | UnsetType,
+        Meta(
+            description="The type of a newer version in which the same fact, with the same id, is "
+            "published, too, if it is"
+        ),
+    ] = UNSET
     data: msgspec.Raw
 
     @classmethod
@@ -98,6 +137,15 @@ class CloudEvent(Struct, frozen=True, kw_only=True):
             data=msgspec.Raw(msgspec.json.encode(event)),
         )
 
+    def also_as(self, older: Event) -> Self:
+        """The same fact, with the same id, in a version for those who do not read the newest."""
+        return msgspec.structs.replace(
+            self,
+            type=older.detail_type(),
+            supersededby=self.type,
+            data=msgspec.Raw(msgspec.json.encode(older)),
+        )
+
     def to_json(self) -> str:
         """The envelope as JSON. Raises EventTooLarge over MAX_EVENT_BYTES."""
         encoded = msgspec.json.encode(self)
@@ -109,18 +157,16 @@ class CloudEvent(Struct, frozen=True, kw_only=True):
         return encoded.decode()
 
     def deliver_to(self, consumer: str, event_types: EventTypes[E]) -> Delivery[E]:
-        """The typed event for `consumer`.
+        """The typed event for `consumer`, upcast if it came in an older version.
 
         Raises msgspec.ValidationError when the type is none of `event_types` or the data do not
         fit it. Unknown fields are ignored, so a publisher may add some at any time.
         """
         for event_type in event_types:
-            if (self.source, self.type) == (
-                event_type.source,
-                event_type.detail_type(),
-            ):
+            event = _decoded(self, event_type)
+            if event is not None:
                 return Delivery(
-                    event=msgspec.json.decode(self.data, type=event_type),
+                    event=event,
                     consumer=consumer,
                     correlation_id=self.correlationid,
                     causation_id=self.id,
@@ -130,3 +176,19 @@ class CloudEvent(Struct, frozen=True, kw_only=True):
         raise msgspec.ValidationError(
             f"{consumer} consumes {expected}, not {self.type} of {self.source}"
         )
+
+
+def _decoded(envelope: CloudEvent, event_type: type[E]) -> E | None:
+    """The event, if it came as `event_type` or in a version that this one supersedes."""
+    for age, version in enumerate(event_type.versions()):
+        if (envelope.source, envelope.type) == (version.source, version.detail_type()):
+            event: Event = msgspec.json.decode(envelope.data, type=version)
+            for _ in range(age):
+                event = event.upcast()
+            if not isinstance(event, event_type):
+                raise TypeError(
+                    f"{version.__name__} is upcast to {type(event).__name__}, "
+                    f"not to {event_type.__name__}"
+                )
+            return event
+    return None

@@ -1,11 +1,12 @@
-"""The HTTP side: API Gateway's requests to typed bodies, and problems as RFC 9457 tells them."""
+"""The HTTP side: what a route takes and answers, and problems as RFC 9457 tells them."""
 
+import re
 from base64 import b64decode
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from functools import update_wrapper
+from dataclasses import dataclass, field, fields
+from functools import partial, update_wrapper
 from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import Annotated, Any, ClassVar, TypedDict, TypeVar, Unpack, overload
 
 import msgspec
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -13,44 +14,96 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from lambdas.eventing import telemetry
 from lambdas.eventing.event import Cause
 
+A = TypeVar("A")
 B = TypeVar("B")
 
 STAFF = "staff"
 """The group of the user pool whose members work for the shop."""
 
+IDEMPOTENCY_KEY = "idempotency-key"
+MAX_KEY_LENGTH = 128
 
+JSON = "application/json"
+PROBLEM_JSON = "application/problem+json"
+
+
+@dataclass(eq=False)
 class Problem(Exception):
-    """An answer of 4xx: what is wrong, where, and what to do about it."""
+    """An answer of 4xx or 5xx: each kind is a subclass, whose docstring says what is wrong.
 
-    def __init__(
-        self,
-        status: HTTPStatus,
-        code: str,
-        detail: str,
-        *,
-        headers: Mapping[str, str] | None = None,
-        **extra: Any,
-    ) -> None:
-        super().__init__(f"{status.value} {code}: {detail}")
-        self.status = status
-        self.code = code
-        self.detail = detail
-        self.headers = headers or {}
-        self.extra = extra
+    `detail` says where, and what to do about it. What else a subclass has stands in the answer too.
+    https://www.rfc-editor.org/rfc/rfc9457
+    """
 
-    def body(self) -> dict[str, Any]:
-        """The problem document.
+    status: ClassVar[HTTPStatus]
+    code: ClassVar[str]
+    """The name of the class in snake case: what programs tell problems apart by."""
+    retry_after_s: ClassVar[int | None] = None
 
-        https://www.rfc-editor.org/rfc/rfc9457
-        """
+    detail: str
+
+    def __init_subclass__(cls, *, status: HTTPStatus, retry_after_s: int | None = None) -> None:
+        super().__init_subclass__()
+        cls.status = status
+        cls.code = re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__).lower()
+        cls.retry_after_s = retry_after_s
+
+    def __str__(self) -> str:
+        """What a log or a failed test shows."""
+        return f"{self.status.value} {self.code}: {self.detail}"
+
+    def document(self) -> dict[str, Any]:
+        """The body of the answer."""
         return {
             "type": f"urn:problem:{self.code}",
             "title": self.status.phrase,
             "status": self.status.value,
             "code": self.code,
-            "detail": self.detail,
-            **self.extra,
+            **{field.name: getattr(self, field.name) for field in fields(self)},
         }
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Headers of the answer besides its type."""
+        return {} if self.retry_after_s is None else {"retry-after": str(self.retry_after_s)}
+
+
+class Fault(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that is wrong with a request."""
+
+    field: Annotated[
+        str,
+        msgspec.Meta(
+            description="Where it is; (body) or (query) as a whole",
+            examples=["lines[0].quantity"],
+        ),
+    ]
+    reason: Annotated[
+        str,
+        msgspec.Meta(description="What is wrong with it", examples=["Expected `int` >= 1"]),
+    ]
+
+
+@dataclass(eq=False)
+class InvalidJson(Problem, status=HTTPStatus.BAD_REQUEST):
+    """The body is not JSON."""
+
+    errors: list[Fault]
+
+
+@dataclass(eq=False)
+class InvalidRequest(Problem, status=HTTPStatus.BAD_REQUEST):
+    """A field of the body, or an argument of the query, is missing or wrong."""
+
+    errors: list[Fault]
+
+
+class IdempotencyKeyMissing(Problem, status=HTTPStatus.BAD_REQUEST):
+    """The header Idempotency-Key is missing, or too long."""
+
+
+class StaffOnly(Problem, status=HTTPStatus.FORBIDDEN):
+    """Only those who work for the shop may."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,12 +117,21 @@ class Request(Cause):
     query: Mapping[str, str] = field(default_factory=dict)
     body: bytes | str
 
+    @property
+    def idempotency_key(self) -> str:
+        """The header of that name. Raises Problem 400 if it is missing or too long."""
+        key = self.headers.get(IDEMPOTENCY_KEY, "")
+        if not 1 <= len(key) <= MAX_KEY_LENGTH:
+            raise IdempotencyKeyMissing(
+                f"Idempotency-Key: send this header with 1 to {MAX_KEY_LENGTH} characters, new for "
+                "each order and the same for each repetition of a request"
+            )
+        return key
+
     def require_staff(self) -> None:
         """Raises Problem 403 unless the caller works for the shop."""
         if STAFF not in self.groups:
-            raise Problem(
-                HTTPStatus.FORBIDDEN, "staff_only", f"only members of the group {STAFF!r} may"
-            )
+            raise StaffOnly(f"only members of the group {STAFF!r} may")
 
     def decode(self, body_type: type[B]) -> B:
         """The body as `body_type`. Raises Problem 400 that says which field is wrong and why."""
@@ -78,12 +140,8 @@ class Request(Cause):
         except msgspec.ValidationError as error:
             raise _invalid(error, whole="(body)") from error
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise Problem(
-                HTTPStatus.BAD_REQUEST,
-                "invalid_json",
-                f"the body is not JSON: {error}",
-                errors=[{"field": "(body)", "reason": str(error)}],
-            ) from error
+            fault = Fault(field="(body)", reason=str(error))
+            raise InvalidJson(f"the body is not JSON: {error}", [fault]) from error
 
     def arguments(self, query_type: type[B]) -> B:
         """The query string as `query_type`. Raises Problem 400 as `decode` does."""
@@ -93,13 +151,55 @@ class Request(Cause):
             raise _invalid(error, whole="(query)") from error
 
 
-@dataclass(frozen=True, kw_only=True)
-class Response:
-    """What the caller gets: a status, a JSON body, headers."""
+class Terms(TypedDict, total=False):
+    """What a route may say of itself besides the types that it takes and answers."""
 
     status: HTTPStatus
-    body: object
-    headers: Mapping[str, str] = field(default_factory=dict)
+    location: str
+    staff_only: bool
+    idempotent: bool
+    problems: tuple[type[Problem], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contract:
+    """What a route takes and answers: requests are read by it, and the API is documented by it."""
+
+    answers: type[Any]
+    body: type[Any] | None = None
+    query: type[Any] | None = None
+    status: HTTPStatus = HTTPStatus.OK
+    location: str | None = None
+    """Where to look afterwards: a path with names of the answer's fields in braces."""
+    staff_only: bool = False
+    idempotent: bool = False
+    """Whether requests need an Idempotency-Key."""
+    problems: tuple[type[Problem], ...] = ()
+    """What the handler itself raises."""
+
+    def read(self, request: Request) -> tuple[Any, ...]:
+        """What the handler gets besides the request. Raises Problem 400 or 403."""
+        if self.staff_only:
+            request.require_staff()
+        if self.idempotent:
+            _ = request.idempotency_key
+        if self.query:
+            return (request.arguments(self.query),)
+        return (request.decode(self.body),) if self.body else ()
+
+    @property
+    def refusals(self) -> tuple[type[Problem], ...]:
+        """What `read` and the handler raise."""
+        found: list[type[Problem]] = []
+        if self.staff_only:
+            found.append(StaffOnly)
+        if self.idempotent:
+            found.append(IdempotencyKeyMissing)
+        if self.body:
+            found.append(InvalidJson)
+        if self.body or self.query:
+            found.append(InvalidRequest)
+        return (*found, *self.problems)
 
 
 class Endpoint:
@@ -108,8 +208,9 @@ class Endpoint:
     https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
     """
 
-    def __init__(self, answer: Callable[[Request], Response]) -> None:
+    def __init__(self, answer: Callable[..., Any], *, contract: Contract) -> None:
         update_wrapper(self, answer)
+        self.contract = contract
         self._answer = answer
 
     def __call__(self, event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
@@ -117,16 +218,21 @@ class Endpoint:
         cause = Cause(correlation_id=event["requestContext"]["requestId"])
         with telemetry.tracing(cause, route=event["routeKey"]) as logger:
             try:
-                response = self._answer(self._admit(event, cause))
+                request = self._admit(event, cause)
+                view = self._answer(request, *self.contract.read(request))
             except Problem as problem:
                 logger.info("refused", status=problem.status.value, code=problem.code)
                 telemetry.count("RefusedRequests")
-                return _encode(
-                    problem.status, problem.body(), "application/problem+json", problem.headers
-                )
+                document = problem.document()
+                return _encode(problem.status, document, PROBLEM_JSON, problem.headers)
             finally:
                 telemetry.flush()
-            return _encode(response.status, response.body, "application/json", response.headers)
+            return _encode(self.contract.status, view, JSON, self._headers(view))
+
+    @property
+    def refusals(self) -> tuple[type[Problem], ...]:
+        """All problems that a caller may meet."""
+        return self.contract.refusals
 
     def _admit(self, event: dict[str, Any], cause: Cause) -> Request:
         """The request of whom the gateway's authorizer let pass."""
@@ -135,10 +241,29 @@ class Endpoint:
             event, cause, caller=claims["sub"], groups=_groups(claims.get("cognito:groups", ""))
         )
 
+    def _headers(self, view: Any) -> dict[str, str]:
+        location = self.contract.location
+        return {"location": location.format_map(msgspec.structs.asdict(view))} if location else {}
 
-def endpoint(answer: Callable[[Request], Response]) -> Endpoint:
-    """Makes a function of a request the handler of a route."""
-    return Endpoint(answer)
+
+@overload
+def endpoint(
+    *, answers: type[A], **terms: Unpack[Terms]
+) -> Callable[[Callable[[Request], A]], Endpoint]: ...
+@overload
+def endpoint(
+    *, body: type[B], answers: type[A], **terms: Unpack[Terms]
+) -> Callable[[Callable[[Request, B], A]], Endpoint]: ...
+@overload
+def endpoint(
+    *, query: type[B], answers: type[A], **terms: Unpack[Terms]
+) -> Callable[[Callable[[Request, B], A]], Endpoint]: ...
+def endpoint(**contract: Any) -> Callable[..., Endpoint]:
+    """Makes a function of a request, and of its body or query, the handler of a route.
+
+    The function's docstring documents the route: its first line says what it does.
+    """
+    return partial(Endpoint, contract=Contract(**contract))
 
 
 def request_of(
@@ -162,12 +287,7 @@ def request_of(
 def _invalid(error: msgspec.ValidationError, *, whole: str) -> Problem:
     reason, _, path = str(error).partition(" - at `$")
     where = path.rstrip("`").lstrip(".") or whole
-    return Problem(
-        HTTPStatus.BAD_REQUEST,
-        "invalid_request",
-        f"{where}: {reason}",
-        errors=[{"field": where, "reason": reason}],
-    )
+    return InvalidRequest(f"{where}: {reason}", [Fault(field=where, reason=reason)])
 
 
 def _groups(claim: str) -> frozenset[str]:

@@ -15,7 +15,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from lambdas.eventing import aws, telemetry
 from lambdas.eventing.consumer import ConsumerSettings
-from lambdas.eventing.event import CloudEvent
+from lambdas.eventing.event import CloudEvent, Event
 
 C = TypeVar("C")
 """What a record comes to: its content, as the consumer reads it."""
@@ -60,10 +60,12 @@ class WindowConsumer(Generic[C, S]):
         commit: Callable[[Sequence[C], S], Iterator[tuple[int, S]]],
         *,
         read: Callable[[CloudEvent], C],
+        consumes: tuple[type[Event], ...],
         summary: type[S],
         close: Callable[[S], None],
     ) -> None:
         update_wrapper(self, commit)
+        self.consumes = consumes
         self.name = commit.__module__.removeprefix("lambdas.")
         self._commit = commit
         self._read = read
@@ -132,15 +134,19 @@ class WindowConsumer(Generic[C, S]):
 def window_consumer(
     *,
     read: Callable[[CloudEvent], C],
+    consumes: tuple[type[Event], ...],
     summary: type[S],
     close: Callable[[S], None],
 ) -> Callable[[Callable[[Sequence[C], S], Iterator[tuple[int, S]]]], WindowConsumer[C, S]]:
     """Makes a function that commits contents the handler of a stream with a tumbling window.
 
     `read` makes a content of an event and raises msgspec.ValidationError for one that is wrong,
-    which is parked then. `close` gets the summary of a window that is over.
+    which is parked then; `consumes` are those of which it reads more than the envelope. `close`
+    gets the summary of a window that is over.
     """
-    return lambda commit: WindowConsumer(commit, read=read, summary=summary, close=close)
+    return lambda commit: WindowConsumer(
+        commit, read=read, consumes=consumes, summary=summary, close=close
+    )
 
 
 @cache

@@ -60,7 +60,7 @@ class _WaitingInput(TaskInput, frozen=True, kw_only=True):
 
 
 class Task(Generic[E]):
-    """The Lambda entry of a workflow task."""
+    """The Lambda entry of a workflow task; `consumes` says in which versions it takes its event."""
 
     _reads: ClassVar[type[TaskInput]] = TaskInput
 
@@ -69,13 +69,14 @@ class Task(Generic[E]):
         self.name = perform.__module__.removeprefix("lambdas.")
         self._perform = perform
         self._about = about
+        self.consumes = about.versions()
 
     def __call__(self, event: dict[str, Any], context: LambdaContext) -> None:
         """Runs the task. Raises what it raises: the workflow decides by the error's name."""
         # Over JSON once more: data that are to stay as they are can be cut out of a text only.
         request = msgspec.json.decode(msgspec.json.encode(event), type=self._reads)
         delivery = request.detail.deliver_to(self.name, (self._about,))
-        with telemetry.tracing(delivery, event_type=self._about.detail_type()):
+        with telemetry.tracing(delivery, event_type=delivery.envelope.type):
             try:
                 self._run(delivery, request)
             finally:

@@ -111,13 +111,25 @@ class Transaction:
         }
         self._add("Update", update, condition, values, names, label)
 
-    def publish(self, key: Key, event: Event) -> None:
+    def publish(self, key: Key, event: Event, *, also_as: Sequence[Event] = ()) -> None:
         """Adds `event` to the outbox, beside the item of its aggregate under `key`.
 
         It shares the aggregate's partition key, so the stream hands an aggregate's events to the
-        relay in the order of their commits.
+        relay in the order of their commits. `also_as` says the same in versions that the event's
+        class supersedes, for those who still read them.
         """
         envelope = CloudEvent.wrap(event, self._cause)
+        self._send(key, f"OUTBOX#{envelope.id}", envelope)
+        for older in also_as:
+            if type(older) not in type(event).versions()[1:] or older.subject != event.subject:
+                raise ValueError(
+                    f"{older} is no older version of {event}: its class has to be superseded, and "
+                    "both have to be about the same subject"
+                )
+            copy = envelope.also_as(older)
+            self._send(key, f"OUTBOX#{envelope.id}#{copy.type}", copy)
+
+    def _send(self, key: Key, sort_key: str, envelope: CloudEvent) -> None:
         item = {
             "kind": "outbox",
             "source": envelope.source,
@@ -125,7 +137,7 @@ class Transaction:
             "detail": envelope.to_json(),
             "expires_at": expiry(OUTBOX_DAYS),
         }
-        self.put((key[0], f"OUTBOX#{envelope.id}"), item, label="outbox")
+        self.put((key[0], sort_key), item, label="outbox")
 
     def commit(self) -> None:
         """Writes everything, or nothing.

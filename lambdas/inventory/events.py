@@ -43,13 +43,13 @@ class ItemPriced(ItemEvent, frozen=True, kw_only=True):
 
     unit_price_minor: Minor
     currency: Currency
-    revision: Annotated[int, Meta(ge=1, description="Counts the item's prices")]
+    revision: Annotated[int, Meta(ge=1, description="Counts the item's prices", examples=[3])]
 
 
 class StockReplenished(ItemEvent, frozen=True, kw_only=True):
     """Units of an item arrived."""
 
-    quantity: Annotated[int, Meta(ge=1, description="Units that arrived")]
+    quantity: Annotated[int, Meta(ge=1, description="Units that arrived", examples=[100])]
 
 
 class StockDepleted(ItemEvent, frozen=True, kw_only=True):
@@ -60,7 +60,7 @@ class Reserved(Struct, frozen=True, kw_only=True):
     """Units of one item, held for an order."""
 
     sku: Sku
-    quantity: Annotated[int, Meta(ge=1)]
+    quantity: Annotated[int, Meta(ge=1, description="Units", examples=[2])]
 
 
 class ReservationEvent(Event, frozen=True, kw_only=True):
@@ -68,8 +68,14 @@ class ReservationEvent(Event, frozen=True, kw_only=True):
 
     source: ClassVar[str] = "orderflow.inventory"
 
-    order_id: str
-    items: tuple[Reserved, ...]
+    order_id: Annotated[
+        str,
+        Meta(
+            description="Order for which the units are held",
+            examples=["7d1f0c52-5a6b-5c3d-9e21-0b9a4f6c8e13"],
+        ),
+    ]
+    items: Annotated[tuple[Reserved, ...], Meta(description="Each item once")]
 
     @property
     def subject(self) -> str:
@@ -86,3 +92,6 @@ class StockReleased(ReservationEvent, frozen=True, kw_only=True):
 
 
 PUBLISHED = (ItemPriced, StockReplenished, StockDepleted, StockReserved, StockReleased)
+
+FOR_OUTSIDERS = (StockReplenished, StockDepleted, StockReserved, StockReleased)
+"""For those who buy and plan: no context reacts to them."""

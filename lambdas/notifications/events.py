@@ -24,11 +24,27 @@ class NotificationRequested(Event, frozen=True, kw_only=True):
 
     source: ClassVar[str] = "orderflow.notifications"
 
-    order_id: str
-    customer_id: str
-    occasion: Annotated[str, Meta(description="Name of the event to tell of, as in OrderShipped")]
-    facts: Annotated[dict[str, str], Meta(description="What the message's template needs")]
-    channels: Annotated[tuple[Channel, ...], Meta(min_length=1)]
+    order_id: Annotated[
+        str,
+        Meta(
+            description="Order that the message is about",
+            examples=["7d1f0c52-5a6b-5c3d-9e21-0b9a4f6c8e13"],
+        ),
+    ]
+    customer_id: Annotated[
+        str,
+        Meta(description="Who is to be told", examples=["c0a8f2de-3b71-4d5e-9f06-1e2d3c4b5a69"]),
+    ]
+    occasion: Annotated[
+        str, Meta(description="Name of the event to tell of", examples=["OrderConfirmed"])
+    ]
+    facts: Annotated[
+        dict[str, str],
+        Meta(description="What the message's template needs", examples=[{"total": "25.00 EUR"}]),
+    ]
+    channels: Annotated[
+        tuple[Channel, ...], Meta(min_length=1, description="Each way that the customer chose")
+    ]
 
     @property
     def subject(self) -> str:

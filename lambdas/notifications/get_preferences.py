@@ -1,14 +1,14 @@
 """Get one's preferences: GET /preferences."""
 
-from http import HTTPStatus
-
-from lambdas.eventing.http import Request, Response, endpoint
+from lambdas.eventing.http import Request, endpoint
 from lambdas.notifications import notification_store
-from lambdas.notifications.representation import represent
+from lambdas.notifications.representation import PreferencesView, represent
 
 
-@endpoint
-def handler(request: Request) -> Response:
-    """200 with the caller's own preferences; all channels are off until they say otherwise."""
-    wishes = notification_store.preferences(request.caller)
-    return Response(status=HTTPStatus.OK, body=represent(request.caller, wishes))
+@endpoint(answers=PreferencesView)
+def handler(request: Request) -> PreferencesView:
+    """Get one's preferences.
+
+    All channels are off until the customer says otherwise.
+    """
+    return represent(request.caller, notification_store.preferences(request.caller))

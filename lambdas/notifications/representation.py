@@ -1,18 +1,38 @@
 """Preferences as their customer sees them."""
 
-from typing import Any
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta, Struct
 
 from lambdas.eventing.secret import secret
-from lambdas.notifications.domain import Preferences, signing_secret
+from lambdas.notifications.domain import Email, Preferences, Sms, Webhook, signing_secret
 from lambdas.notifications.settings import settings
 
 
-def represent(customer_id: str, wishes: Preferences) -> dict[str, Any]:
+class WebhookView(Webhook, frozen=True, kw_only=True):
+    """Messages to a system of the customer's own, and what it checks their signatures with."""
+
+    signing_secret: Annotated[
+        str, Meta(description="Key of the HMAC that each message has in a header")
+    ]
+
+
+class PreferencesView(Struct, frozen=True, kw_only=True):
+    """How the customer wants to be told; a channel that is null is off."""
+
+    email: Email | None
+    sms: Sms | None
+    webhook: WebhookView | None
+
+
+def represent(customer_id: str, wishes: Preferences) -> PreferencesView:
     """The preferences, and beside a webhook's URL what its customer checks signatures with."""
-    view: dict[str, Any] = msgspec.to_builtins(wishes)
-    if view["webhook"]:
+    webhook = None
+    if wishes.webhook:
         master = secret(settings().webhook_secret_arn)
-        view["webhook"]["signing_secret"] = signing_secret(master, customer_id)
-    return view
+        webhook = WebhookView(
+            **msgspec.structs.asdict(wishes.webhook),
+            signing_secret=signing_secret(master, customer_id),
+        )
+    return PreferencesView(email=wishes.email, sms=wishes.sms, webhook=webhook)

@@ -1,14 +1,13 @@
 """Set one's preferences: PUT /preferences."""
 
-from http import HTTPStatus
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
-from lambdas.eventing.http import Request, Response, endpoint
+from lambdas.eventing.http import Request, endpoint
 from lambdas.notifications import domain, notification_store
-from lambdas.notifications.representation import represent
+from lambdas.notifications.representation import PreferencesView, represent
 
 Address = Annotated[
     str,
@@ -17,10 +16,35 @@ Address = Annotated[
         # Narrower than RFC 5322, and ASCII only: https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_Destination.html
         pattern=r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}"
         r"@([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z][A-Za-z0-9-]*[A-Za-z0-9]$(?!\n)",
+        description="Address in ASCII",
+        examples=["customer@example.com"],
     ),
 ]
-Phone = Annotated[str, Meta(pattern=r"^\+[1-9][0-9]{6,14}$(?!\n)", examples=["+4930123456"])]
-Occasions = Annotated[tuple[str, ...], Meta(max_length=len(domain.OCCASIONS))]
+Phone = Annotated[
+    str,
+    Meta(
+        pattern=r"^\+[1-9][0-9]{6,14}$(?!\n)",
+        description="Number in E.164 form",
+        examples=["+4930123456"],
+    ),
+]
+Url = Annotated[
+    str,
+    Meta(
+        description="Where to post messages: https on port 443, with a host's full name",
+        examples=["https://shop-hooks.example.com/orders"],
+        # What the domain checks, and says in more words.
+        extra_json_schema={
+            "format": "uri",
+            "pattern": "^[Hh][Tt][Tt][Pp][Ss]://",
+            "maxLength": domain.MAX_URL,
+        },
+    ),
+]
+Occasions = Annotated[
+    tuple[Annotated[str, Meta(extra_json_schema={"enum": [*domain.OCCASIONS]})], ...],
+    Meta(max_length=len(domain.OCCASIONS), description="Of which events to tell; null is all"),
+]
 
 
 class SetEmail(domain.Email, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -48,9 +72,15 @@ class SetSms(domain.Sms, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class SetWebhook(domain.Webhook, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The webhook switched on."""
 
+    url: Url
     occasions: Occasions | None = None
-    signing_secret: str | None = None
-    """What GET shows: taken, so that its answer can be sent back, and ignored."""
+    signing_secret: Annotated[
+        str | None,
+        Meta(
+            description="As GET shows it, whose answer can be sent back; ignored",
+            examples=["5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef"],
+        ),
+    ] = None
 
     def __post_init__(self) -> None:
         """Refuses occasions that there are not, and URLs that the shop will not call."""
@@ -69,13 +99,15 @@ class SetPreferences(domain.Preferences, frozen=True, kw_only=True, forbid_unkno
     webhook: SetWebhook | None = None
 
 
-@endpoint
-def handler(request: Request) -> Response:
-    """200 with the preferences as they are now, or a Problem 400. What is left out is off."""
-    decoded = request.decode(SetPreferences)
-    wishes = msgspec.convert(decoded, domain.Preferences, from_attributes=True)
+@endpoint(body=SetPreferences, answers=PreferencesView)
+def handler(request: Request, wanted: SetPreferences) -> PreferencesView:
+    """Set one's preferences.
+
+    They replace all that the customer said before: a channel that is left out is off.
+    """
+    wishes = msgspec.convert(wanted, domain.Preferences, from_attributes=True)
     notification_store.replace_preferences(request.caller, wishes, request)
-    return Response(status=HTTPStatus.OK, body=represent(request.caller, wishes))
+    return represent(request.caller, wishes)
 
 
 def _check_occasions(wish: domain.Wish) -> None:

@@ -1,6 +1,7 @@
 """What orders publishes: the life of an order."""
 
-from typing import Annotated, ClassVar
+from enum import StrEnum
+from typing import Annotated, ClassVar, Self
 
 from msgspec import Meta, Struct
 
@@ -8,7 +9,20 @@ from lambdas.eventing.event import Event
 from lambdas.inventory.events import Currency, Minor, Sku
 
 Quantity = Annotated[int, Meta(ge=1, le=100_000, description="Units", examples=[2])]
+OrderId = Annotated[
+    str, Meta(description="The order", examples=["7d1f0c52-5a6b-5c3d-9e21-0b9a4f6c8e13"])
+]
 Text = Annotated[str, Meta(min_length=1, max_length=120)]
+CustomerId = Annotated[
+    str,
+    Meta(
+        description="The customer, as the user pool calls them",
+        examples=["c0a8f2de-3b71-4d5e-9f06-1e2d3c4b5a69"],
+    ),
+]
+TotalMinor = Annotated[
+    Minor, Meta(description="What all lines cost together, in minor units", examples=[2500])
+]
 
 
 class Line(Struct, frozen=True, kw_only=True):
@@ -19,14 +33,31 @@ class Line(Struct, frozen=True, kw_only=True):
     unit_price_minor: Minor
 
 
+Lines = Annotated[
+    tuple[Line, ...], Meta(min_length=1, max_length=200, description="What is ordered")
+]
+PaymentToken = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=128,
+        description="What the payment provider knows the card by",
+        examples=["tok_approve"],
+    ),
+]
+
+
 class Address(Struct, frozen=True, kw_only=True):
     """Where the order goes."""
 
-    name: Text
-    street: Text
-    postal_code: Text
-    city: Text
-    country: Annotated[str, Meta(pattern=r"^[A-Z]{2}$(?!\n)", description="ISO 3166-1 alpha-2")]
+    name: Annotated[Text, Meta(description="Who gets the parcel", examples=["A. Customer"])]
+    street: Annotated[Text, Meta(description="With the number", examples=["Main Street 1"])]
+    postal_code: Annotated[Text, Meta(examples=["10115"])]
+    city: Annotated[Text, Meta(examples=["Berlin"])]
+    country: Annotated[
+        str,
+        Meta(pattern=r"^[A-Z]{2}$(?!\n)", description="ISO 3166-1 alpha-2 code", examples=["DE"]),
+    ]
 
 
 class OrderEvent(Event, frozen=True, kw_only=True):
@@ -34,7 +65,7 @@ class OrderEvent(Event, frozen=True, kw_only=True):
 
     source: ClassVar[str] = "orderflow.orders"
 
-    order_id: str
+    order_id: OrderId
 
     @property
     def subject(self) -> str:
@@ -45,41 +76,76 @@ class OrderEvent(Event, frozen=True, kw_only=True):
 class OrderPlaced(OrderEvent, frozen=True, kw_only=True):
     """A customer ordered at prices that the shop agreed to. Carries all that checkout needs."""
 
-    customer_id: str
+    customer_id: CustomerId
     currency: Currency
-    total_minor: Minor
-    lines: Annotated[tuple[Line, ...], Meta(min_length=1, max_length=200)]
+    total_minor: TotalMinor
+    lines: Lines
     shipping_address: Address
-    payment_token: Annotated[str, Meta(min_length=1, max_length=128)]
+    payment_token: PaymentToken
 
 
 class OrderConfirmed(OrderEvent, frozen=True, kw_only=True):
     """Stock is reserved and payment authorized: the order can be shipped."""
 
-    customer_id: str
+    customer_id: CustomerId
     currency: Currency
-    total_minor: Minor
-    lines: tuple[Line, ...]
+    total_minor: TotalMinor
+    lines: Annotated[tuple[Line, ...], Meta(description="What is ordered")]
     shipping_address: Address
+
+
+class RejectionReason(StrEnum):
+    """Why an order could not be fulfilled, as far as that concerns anybody outside."""
+
+    OUT_OF_STOCK = "out_of_stock"
+    PAYMENT_DECLINED = "payment_declined"
+    PAYMENT_UNAVAILABLE = "payment_unavailable"
+    CHECKOUT_FAILED = "checkout_failed"
+
+    @classmethod
+    def of(cls, told: str) -> Self:
+        """The reason of this code; of any other, such as an error's name, that checkout failed."""
+        return cls(told) if told in {reason.value for reason in cls} else cls("checkout_failed")
+
+
+class OrderRejectedV1(OrderEvent, frozen=True, kw_only=True):
+    """The order could not be fulfilled. Superseded: nobody has agreed on the reasons in here."""
+
+    customer_id: CustomerId
+    reason: Annotated[
+        str,
+        Meta(description="A code, or the name of an error", examples=["out_of_stock"]),
+    ]
+
+    def upcast(self) -> "OrderRejected":
+        """The same with a reason that is known."""
+        return OrderRejected(
+            order_id=self.order_id,
+            customer_id=self.customer_id,
+            reason=RejectionReason.of(self.reason),
+        )
 
 
 class OrderRejected(OrderEvent, frozen=True, kw_only=True):
     """The order could not be fulfilled. What was held for it is let go of, if it is not yet."""
 
-    customer_id: str
-    reason: str
+    version: ClassVar[int] = 2
+    supersedes: ClassVar[type[Event] | None] = OrderRejectedV1
+
+    customer_id: CustomerId
+    reason: RejectionReason
 
 
 class OrderCancelled(OrderEvent, frozen=True, kw_only=True):
     """The customer withdrew. Whoever holds something for the order lets go of it."""
 
-    customer_id: str
+    customer_id: CustomerId
 
 
 class OrderExpired(OrderEvent, frozen=True, kw_only=True):
     """Checkout did not come to an end in time. Whoever holds something for it lets go of it."""
 
-    customer_id: str
+    customer_id: CustomerId
 
 
 class SweepDue(Event, frozen=True, kw_only=True):
@@ -93,4 +159,11 @@ class SweepDue(Event, frozen=True, kw_only=True):
         return "orders"
 
 
-PUBLISHED = (OrderPlaced, OrderConfirmed, OrderRejected, OrderCancelled, OrderExpired)
+PUBLISHED = (
+    OrderPlaced,
+    OrderConfirmed,
+    OrderRejectedV1,
+    OrderRejected,
+    OrderCancelled,
+    OrderExpired,
+)

@@ -1,12 +1,13 @@
 """Get an order: GET /orders/{order_id}."""
 
-from http import HTTPStatus
-
-from lambdas.eventing.http import Request, Response, endpoint
-from lambdas.orders.representation import own_order, represent
+from lambdas.eventing.http import Request, endpoint
+from lambdas.orders.representation import OrderView, UnknownOrder, own_order, represent
 
 
-@endpoint
-def handler(request: Request) -> Response:
-    """200 with the order, or a Problem 404."""
-    return Response(status=HTTPStatus.OK, body=represent(own_order(request)))
+@endpoint(answers=OrderView, problems=(UnknownOrder,))
+def handler(request: Request) -> OrderView:
+    """Get an order.
+
+    Its status says where it stands, its history what happened to it. Customers see their own.
+    """
+    return represent(own_order(request))

@@ -3,7 +3,7 @@
 The history is a map with an entry for each kind of step: the item cannot grow without bounds.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
@@ -96,9 +96,13 @@ def change_status(
     event: OrderEvent,
     cause: Cause,
     *,
+    also_as: Sequence[OrderEvent] = (),
     reason: str | None = None,
 ) -> Order | None:
-    """Moves the order on and publishes `event`. None if its status changed in the meantime."""
+    """Moves the order on and publishes `event`. None if its status changed in the meantime.
+
+    The event is published in the older versions `also_as`, too.
+    """
     entry = Entry(at=datetime.now(UTC), details={"reason": reason} if reason else {})
     key = _order_key(order.order_id)
     transaction = Transaction(settings(), cause)
@@ -114,7 +118,7 @@ def change_status(
             ":entry": msgspec.to_builtins(entry),
         },
     )
-    transaction.publish(key, event)
+    transaction.publish(key, event, also_as=also_as)
     try:
         transaction.commit()
     except ConditionFailed:

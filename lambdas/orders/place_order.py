@@ -1,30 +1,30 @@
 """Place an order: POST /orders."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Annotated
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Struct
 
 from lambdas.eventing import telemetry
-from lambdas.eventing.http import Problem, Request, Response, endpoint
+from lambdas.eventing.http import Problem, Request, endpoint
 from lambdas.inventory.events import MAX_MINOR, Currency
 from lambdas.orders import domain, order_store
-from lambdas.orders.events import Address, Line, OrderPlaced
+from lambdas.orders.domain import Price
+from lambdas.orders.events import Address, Lines, OrderPlaced, PaymentToken
 from lambdas.orders.order_store import Entry, Order
-from lambdas.orders.representation import represent
-
-_KEY_LENGTH = 128
+from lambdas.orders.representation import OrderView, represent
 
 
 class PlaceOrder(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a customer sends: lines at the prices that they saw, and how they pay."""
 
     currency: Currency
-    lines: Annotated[tuple[Line, ...], Meta(min_length=1, max_length=200)]
+    lines: Lines
     shipping_address: Address
-    payment_token: Annotated[str, Meta(min_length=1, max_length=128)]
+    payment_token: PaymentToken
 
     def __post_init__(self) -> None:
         """Keeps the total within what an event may carry."""
@@ -32,21 +32,47 @@ class PlaceOrder(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             raise ValueError(f"the lines add up to more than {MAX_MINOR} minor units")
 
 
-@endpoint
-def handler(request: Request) -> Response:
-    """202 with the order's address, or a Problem: 400, 409 for outdated prices, 422."""
-    order_id = domain.order_id_for(request.caller, _idempotency_key(request))
-    wish = request.decode(PlaceOrder)
+class IdempotencyKeyReused(Problem, status=HTTPStatus.UNPROCESSABLE_ENTITY):
+    """The Idempotency-Key was used before, with another body."""
+
+
+@dataclass(eq=False)
+class UnknownItem(Problem, status=HTTPStatus.UNPROCESSABLE_ENTITY):
+    """The shop does not sell some of the items."""
+
+    skus: list[str]
+
+
+@dataclass(eq=False)
+class PriceChanged(Problem, status=HTTPStatus.CONFLICT):
+    """Items have other prices now than those that the customer saw: those of today are told."""
+
+    current_prices: Mapping[str, Price]
+
+
+@endpoint(
+    body=PlaceOrder,
+    answers=OrderView,
+    status=HTTPStatus.ACCEPTED,
+    location="/orders/{order_id}",
+    idempotent=True,
+    problems=(UnknownItem, PriceChanged, IdempotencyKeyReused),
+)
+def handler(request: Request, wish: PlaceOrder) -> OrderView:
+    """Place an order.
+
+    The answer comes before checkout has begun: the order's address tells what becomes of it. A
+    repetition of the request, with the same Idempotency-Key, places nothing and gets the order that
+    stands.
+    """
+    order_id = domain.order_id_for(request.caller, request.idempotency_key)
     fingerprint = domain.fingerprint(msgspec.json.encode(wish))
     order = order_store.find(order_id) or _place(order_id, wish, fingerprint, request)
     if order.fingerprint != fingerprint:
-        raise Problem(
-            HTTPStatus.UNPROCESSABLE_ENTITY,
-            "idempotency_key_reused",
-            "Idempotency-Key: was used for another body; take a new key for a new order",
+        raise IdempotencyKeyReused(
+            "Idempotency-Key: was used for another body; take a new key for a new order"
         )
-    location = {"location": f"/orders/{order_id}"}
-    return Response(status=HTTPStatus.ACCEPTED, body=represent(order), headers=location)
+    return represent(order)
 
 
 def _place(order_id: str, wish: PlaceOrder, fingerprint: str, request: Request) -> Order:
@@ -82,28 +108,8 @@ def _place(order_id: str, wish: PlaceOrder, fingerprint: str, request: Request) 
 def _check_prices(wish: PlaceOrder) -> None:
     prices = order_store.prices_of(line.sku for line in wish.lines)
     if unknown := domain.unknown_skus(wish.lines, prices):
-        raise Problem(
-            HTTPStatus.UNPROCESSABLE_ENTITY,
-            "unknown_item",
-            f"lines: the shop does not sell {', '.join(unknown)}",
-            skus=unknown,
-        )
+        raise UnknownItem(f"lines: the shop does not sell {', '.join(unknown)}", unknown)
     if outdated := domain.outdated_lines(wish.lines, wish.currency, prices):
-        raise Problem(
-            HTTPStatus.CONFLICT,
-            "price_changed",
-            f"lines: the price of {', '.join(sorted(outdated))} is another one now",
-            current_prices={sku: msgspec.to_builtins(price) for sku, price in outdated.items()},
+        raise PriceChanged(
+            f"lines: the price of {', '.join(sorted(outdated))} is another one now", outdated
         )
-
-
-def _idempotency_key(request: Request) -> str:
-    key = request.headers.get("idempotency-key", "")
-    if not 1 <= len(key) <= _KEY_LENGTH:
-        raise Problem(
-            HTTPStatus.BAD_REQUEST,
-            "idempotency_key_missing",
-            f"Idempotency-Key: send this header with 1 to {_KEY_LENGTH} characters, new for each "
-            "order and the same for each repetition of a request",
-        )
-    return key

@@ -5,7 +5,7 @@ from lambdas.eventing.event import Delivery
 from lambdas.eventing.task import Failure, Refusal, task
 from lambdas.orders import order_store
 from lambdas.orders.domain import CLOSED, Status
-from lambdas.orders.events import OrderPlaced, OrderRejected
+from lambdas.orders.events import OrderPlaced, OrderRejected, OrderRejectedV1, RejectionReason
 
 
 class OrderStands(Refusal):
@@ -18,10 +18,16 @@ def handler(delivery: Delivery[OrderPlaced], failure: Failure | None) -> None:
     reason = failure.reason if failure else "unknown"
     order = order_store.require(delivery.event.order_id)
     if order.status is Status.PLACED:
-        rejected = OrderRejected(
-            order_id=order.order_id, customer_id=order.customer_id, reason=reason
+        ids = {"order_id": order.order_id, "customer_id": order.customer_id}
+        changed = order_store.change_status(
+            order,
+            Status.REJECTED,
+            OrderRejected(**ids, reason=RejectionReason.of(reason)),
+            delivery,
+            also_as=[OrderRejectedV1(**ids, reason=reason)],
+            reason=reason,
         )
-        if order_store.change_status(order, Status.REJECTED, rejected, delivery, reason=reason):
+        if changed:
             telemetry.count("OrdersRejected")
             return
         order = order_store.require(delivery.event.order_id)

@@ -1,29 +1,74 @@
 """An order as its customer sees it, and how a request finds it."""
 
+from datetime import datetime
 from http import HTTPStatus
-from typing import Any
+from typing import Annotated
 
 import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from lambdas.eventing.http import Problem, Request
+from lambdas.inventory.events import Currency, Minor
 from lambdas.orders import order_store
-from lambdas.orders.domain import is_order_id
-from lambdas.orders.order_store import Order
+from lambdas.orders.domain import Status, is_order_id
+from lambdas.orders.events import Address, Line, OrderId
+from lambdas.orders.order_store import Moment, Order
 
 
-def represent(order: Order) -> dict[str, Any]:
-    """The public view of an order; its history in the order of time."""
-    view: dict[str, Any] = msgspec.to_builtins(order)
-    del view["customer_id"], view["fingerprint"]
+class StepView(Struct, frozen=True, kw_only=True):
+    """A step on the way of an order, and what is known of it."""
+
+    what: Annotated[str, Meta(description="What happened", examples=["shipment_requested"])]
+    at: Annotated[datetime, Meta(tz=True, description="When it happened")]
+    reason: Annotated[str, Meta(description="Why", examples=["declined"])] | UnsetType = UNSET
+    tracking_id: (
+        Annotated[str, Meta(description="What the carrier calls the parcel")] | UnsetType
+    ) = UNSET
+    due_at: (
+        Annotated[datetime, Meta(tz=True, description="By when the parcel is to be delivered")]
+        | UnsetType
+    ) = UNSET
+
+
+class OrderView(Struct, frozen=True, kw_only=True):
+    """An order as its customer sees it."""
+
+    order_id: OrderId
+    status: Status
+    currency: Currency
+    total_minor: Minor
+    lines: tuple[Line, ...]
+    shipping_address: Address
+    placed_at: Moment
+    history: Annotated[tuple[StepView, ...], Meta(description="In the order of time")]
+    reason: Annotated[str | None, Meta(description="Why the order was rejected, if it was")]
+
+
+class UnknownOrder(Problem, status=HTTPStatus.NOT_FOUND):
+    """The caller has no such order."""
+
+
+def represent(order: Order) -> OrderView:
+    """The public view of an order."""
     steps = sorted(order.history.items(), key=lambda step: step[1].at)
-    view["history"] = [{"what": what, "at": entry.at, **entry.details} for what, entry in steps]
-    return view
+    history = [{**entry.details, "what": what, "at": entry.at} for what, entry in steps]
+    return OrderView(
+        order_id=order.order_id,
+        status=order.status,
+        currency=order.currency,
+        total_minor=order.total_minor,
+        lines=order.lines,
+        shipping_address=order.shipping_address,
+        placed_at=order.placed_at,
+        history=msgspec.convert(history, tuple[StepView, ...]),
+        reason=order.reason,
+    )
 
 
 def own_order(request: Request) -> Order:
-    """The order that the path names. Raises Problem 404 if it is not the caller's."""
+    """The order that the path names. Raises UnknownOrder if it is not the caller's."""
     order_id = request.path["order_id"]
     order = order_store.find(order_id) if is_order_id(order_id) else None
     if order is None or order.customer_id != request.caller:
-        raise Problem(HTTPStatus.NOT_FOUND, "unknown_order", f"you have no order {order_id!r}")
+        raise UnknownOrder(f"you have no order {order_id!r}")
     return order

@@ -1,6 +1,8 @@
 """What payments publishes: the life of a payment."""
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
+
+from msgspec import Meta
 
 from lambdas.eventing.event import Event
 from lambdas.inventory.events import Currency, Minor
@@ -11,8 +13,13 @@ class PaymentEvent(Event, frozen=True, kw_only=True):
 
     source: ClassVar[str] = "orderflow.payments"
 
-    order_id: str
-    amount_minor: Minor
+    order_id: Annotated[
+        str,
+        Meta(description="Order that is paid", examples=["7d1f0c52-5a6b-5c3d-9e21-0b9a4f6c8e13"]),
+    ]
+    amount_minor: Annotated[
+        Minor, Meta(description="The whole amount, in minor units", examples=[2500])
+    ]
     currency: Currency
 
     @property
@@ -34,3 +41,6 @@ class PaymentRefunded(PaymentEvent, frozen=True, kw_only=True):
 
 
 PUBLISHED = (PaymentAuthorized, PaymentDeclined, PaymentRefunded)
+
+FOR_OUTSIDERS = PUBLISHED
+"""For those who keep the accounts: no context reacts to them."""

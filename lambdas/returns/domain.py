@@ -30,7 +30,7 @@ class State(StrEnum):
 class Decision(Struct, frozen=True, kw_only=True):
     """What somebody of the shop says about a return, and why."""
 
-    approved: bool
+    approved: Annotated[bool, Meta(description="Whether the shop takes the order back")]
     note: Words
 
 

@@ -6,7 +6,14 @@ from msgspec import Meta
 
 from lambdas.eventing.event import Event
 
-Words = Annotated[str, Meta(min_length=1, max_length=500)]
+OrderId = Annotated[
+    str,
+    Meta(description="Order that comes back", examples=["7d1f0c52-5a6b-5c3d-9e21-0b9a4f6c8e13"]),
+]
+Words = Annotated[
+    str,
+    Meta(min_length=1, max_length=500, description="In words", examples=["It has a crack."]),
+]
 
 
 class ReturnEvent(Event, frozen=True, kw_only=True):
@@ -14,8 +21,11 @@ class ReturnEvent(Event, frozen=True, kw_only=True):
 
     source: ClassVar[str] = "orderflow.returns"
 
-    order_id: str
-    customer_id: str
+    order_id: OrderId
+    customer_id: Annotated[
+        str,
+        Meta(description="Who returns it", examples=["c0a8f2de-3b71-4d5e-9f06-1e2d3c4b5a69"]),
+    ]
 
     @property
     def subject(self) -> str:
@@ -32,7 +42,7 @@ class ReturnRequested(ReturnEvent, frozen=True, kw_only=True):
 class ReturnDecided(ReturnEvent, frozen=True, kw_only=True):
     """A person has decided about a return."""
 
-    approved: bool
+    approved: Annotated[bool, Meta(description="Whether the shop takes the order back")]
     note: Words
 
 

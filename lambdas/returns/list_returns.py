@@ -1,18 +1,30 @@
 """List returns: GET /returns, for staff."""
 
-from http import HTTPStatus
+from typing import Annotated
 
-from lambdas.eventing.http import Request, Response, endpoint
+from msgspec import Meta, Struct
+
+from lambdas.eventing.http import Request, endpoint
 from lambdas.returns import return_store
-from lambdas.returns.representation import represent
+from lambdas.returns.representation import ReturnView, represent
 
 MOST = 50
 """Returns in one answer. Those that were decided about make room for the next."""
 
 
-@endpoint
-def handler(request: Request) -> Response:
-    """200 with the returns that wait for a decision, the oldest first, or a Problem 403."""
-    request.require_staff()
-    waiting = [represent(found) for found in return_store.awaiting(limit=MOST)]
-    return Response(status=HTTPStatus.OK, body={"returns": waiting})
+class WaitingReturns(Struct, frozen=True, kw_only=True):
+    """Returns that wait for a decision."""
+
+    returns: Annotated[
+        tuple[ReturnView, ...], Meta(max_length=MOST, description="The oldest first")
+    ]
+
+
+@endpoint(answers=WaitingReturns, staff_only=True)
+def handler(request: Request) -> WaitingReturns:
+    """List returns.
+
+    Those that wait for a decision. Each that is decided about makes room for the next.
+    """
+    waiting = return_store.awaiting(limit=MOST)
+    return WaitingReturns(returns=tuple(represent(found) for found in waiting))

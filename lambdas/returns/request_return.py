@@ -6,10 +6,15 @@ from http import HTTPStatus
 from msgspec import Struct
 
 from lambdas.eventing import telemetry
-from lambdas.eventing.http import Problem, Request, Response, endpoint
+from lambdas.eventing.http import Problem, Request, endpoint
 from lambdas.returns import domain, return_store
-from lambdas.returns.events import ReturnRequested, Words
+from lambdas.returns.domain import Moment
+from lambdas.returns.events import OrderId, ReturnRequested, Words
 from lambdas.returns.return_store import Order
+
+
+class UnknownOrder(Problem, status=HTTPStatus.NOT_FOUND):
+    """The caller has no such order."""
 
 
 class RequestReturn(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -18,14 +23,42 @@ class RequestReturn(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     reason: Words
 
 
-@endpoint
-def handler(request: Request) -> Response:
-    """202 with the order's address, also when repeated; a Problem 400, 404, or 409."""
+class RequestedReturn(Struct, frozen=True, kw_only=True):
+    """A return as the customer sees it: the order's history tells what becomes of it."""
+
+    order_id: OrderId
+    reason: Words
+    requested_at: Moment
+
+
+class AlreadyRequested(Problem, status=HTTPStatus.CONFLICT):
+    """The return was requested before, for another reason."""
+
+
+class NotDelivered(Problem, status=HTTPStatus.CONFLICT):
+    """The customer does not have the order yet."""
+
+
+class TooLate(Problem, status=HTTPStatus.CONFLICT):
+    """The order was delivered too long ago."""
+
+
+@endpoint(
+    body=RequestReturn,
+    answers=RequestedReturn,
+    status=HTTPStatus.ACCEPTED,
+    location="/orders/{order_id}",
+    problems=(UnknownOrder, NotDelivered, TooLate, AlreadyRequested),
+)
+def handler(request: Request, wish: RequestReturn) -> RequestedReturn:
+    """Request a return.
+
+    Somebody of the shop decides about it. A repetition gets the same answer.
+    """
     order_id = request.path["order_id"]
     order = return_store.order(order_id) if domain.could_be_order(order_id) else Order()
     if order.customer_id != request.caller:
-        raise Problem(HTTPStatus.NOT_FOUND, "unknown_order", f"you have no order {order_id!r}")
-    wish = request.decode(RequestReturn)
+        raise UnknownOrder(f"you have no order {order_id!r}")
     found = return_store.find(order_id)
     if found is None:
         _check_time(order)
@@ -33,24 +66,16 @@ def handler(request: Request) -> Response:
         found = return_store.request(event, request)
         telemetry.count("ReturnsRequested")
     if found.reason != wish.reason:
-        raise Problem(
-            HTTPStatus.CONFLICT, "already_requested", "the return was requested for another reason"
-        )
-    body = {"order_id": order_id, "reason": found.reason, "requested_at": found.requested_at}
-    location = {"location": f"/orders/{order_id}"}  # its history tells what becomes of the return
-    return Response(status=HTTPStatus.ACCEPTED, body=body, headers=location)
+        raise AlreadyRequested("the return was requested for another reason")
+    return RequestedReturn(order_id=order_id, reason=found.reason, requested_at=found.requested_at)
 
 
 def _check_time(order: Order) -> None:
     if order.delivered_at is None:
-        raise Problem(
-            HTTPStatus.CONFLICT,
-            "not_delivered",
-            "the order was not delivered yet; one that is not shipped can be cancelled",
+        raise NotDelivered(
+            "the order was not delivered yet; one that is not shipped can be cancelled"
         )
     if not domain.in_time(order.delivered_at, datetime.now(UTC)):
-        raise Problem(
-            HTTPStatus.CONFLICT,
-            "too_late",
-            f"an order can be given back for {domain.RETURN_DAYS} days after its delivery",
+        raise TooLate(
+            f"an order can be given back for {domain.RETURN_DAYS} days after its delivery"
         )

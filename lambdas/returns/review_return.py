@@ -1,28 +1,32 @@
 """Review a return: POST /returns/{order_id}/review, for staff."""
 
-from http import HTTPStatus
-
 import msgspec
 
-from lambdas.eventing.http import Problem, Request, Response, endpoint
+from lambdas.eventing.http import Request, endpoint
 from lambdas.returns import return_store, workflow
 from lambdas.returns.domain import State
-from lambdas.returns.representation import represent, return_of
+from lambdas.returns.representation import (
+    NotAwaiting,
+    ReturnView,
+    UnknownReturn,
+    represent,
+    return_of,
+)
 
 
-@endpoint
-def handler(request: Request) -> Response:
-    """200: the case is the caller's, and not escalated for now; a Problem 403, 404, or 409."""
+@endpoint(answers=ReturnView, staff_only=True, problems=(UnknownReturn, NotAwaiting))
+def handler(request: Request) -> ReturnView:
+    """Review a return.
+
+    From then on the case is the caller's, and is not escalated for now. No body is needed.
+    """
     found = return_of(request)
     if (
         found.state is not State.AWAITING
         or not return_store.review(found, request.caller, request)
         or not workflow.show_activity(found)
     ):
-        raise Problem(
-            HTTPStatus.CONFLICT,
-            "not_awaiting",
-            "nothing waits for a decision about this return now; look again in a moment",
+        raise NotAwaiting(
+            "nothing waits for a decision about this return now; look again in a moment"
         )
-    mine = msgspec.structs.replace(found, reviewer=request.caller)
-    return Response(status=HTTPStatus.OK, body=represent(mine))
+    return represent(msgspec.structs.replace(found, reviewer=request.caller))

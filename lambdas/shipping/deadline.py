@@ -8,11 +8,6 @@ from lambdas.eventing.event import Cause, CloudEvent
 from lambdas.shipping.events import ShipmentDue
 from lambdas.shipping.settings import request_settings
 
-ATTEMPTS = 185
-AGE_S = 24 * 3600
-"""What the scheduler tries at most, and for how long; both are also its own bounds.
-https://docs.aws.amazon.com/scheduler/latest/APIReference/API_RetryPolicy.html"""
-
 _SOONEST = timedelta(minutes=1)
 """A one-time schedule has to be in the future, also by the scheduler's clock."""
 
@@ -40,8 +35,8 @@ def remind(order_id: str, due_at: datetime, cause: Cause) -> None:
                 "RoleArn": to.schedule_role_arn,
                 "Input": json.dumps({"detail": json.loads(reminder.to_json())}),
                 "RetryPolicy": {
-                    "MaximumRetryAttempts": ATTEMPTS,
-                    "MaximumEventAgeInSeconds": AGE_S,
+                    "MaximumRetryAttempts": to.reminder_attempts,
+                    "MaximumEventAgeInSeconds": to.reminder_age_s,
                 },
                 "DeadLetterConfig": {"Arn": to.reminder_parking_arn},
             },

@@ -8,6 +8,9 @@ from msgspec import Meta
 from lambdas.eventing.event import Event
 
 Moment = Annotated[datetime, Meta(tz=True)]
+Deadline = Annotated[
+    Moment, Meta(description="Until when it is to be delivered", examples=["2026-01-10T08:00:00Z"])
+]
 
 
 class ShipmentEvent(Event, frozen=True, kw_only=True):
@@ -15,7 +18,12 @@ class ShipmentEvent(Event, frozen=True, kw_only=True):
 
     source: ClassVar[str] = "orderflow.shipping"
 
-    order_id: str
+    order_id: Annotated[
+        str,
+        Meta(
+            description="Order that is shipped", examples=["7d1f0c52-5a6b-5c3d-9e21-0b9a4f6c8e13"]
+        ),
+    ]
 
     @property
     def subject(self) -> str:
@@ -26,8 +34,10 @@ class ShipmentEvent(Event, frozen=True, kw_only=True):
 class ShipmentRequested(ShipmentEvent, frozen=True, kw_only=True):
     """The carrier agreed to take the parcel and to deliver it in time."""
 
-    tracking_id: str
-    due_at: Moment
+    tracking_id: Annotated[
+        str, Meta(description="What the carrier knows the parcel by", examples=["TRACK-42"])
+    ]
+    due_at: Deadline
 
 
 class OrderShipped(ShipmentEvent, frozen=True, kw_only=True):
@@ -41,7 +51,7 @@ class OrderDelivered(ShipmentEvent, frozen=True, kw_only=True):
 class ShipmentOverdue(ShipmentEvent, frozen=True, kw_only=True):
     """The parcel should have been delivered by now, and was not."""
 
-    due_at: Moment
+    due_at: Deadline
 
 
 class ShipmentRecalled(ShipmentEvent, frozen=True, kw_only=True):
@@ -51,7 +61,7 @@ class ShipmentRecalled(ShipmentEvent, frozen=True, kw_only=True):
 class ShipmentDue(ShipmentEvent, frozen=True, kw_only=True):
     """The time to deliver is over. Shipping's own reminder: it is scheduled, not published."""
 
-    due_at: Moment
+    due_at: Deadline
 
 
 PUBLISHED = (ShipmentRequested, OrderShipped, OrderDelivered, ShipmentOverdue, ShipmentRecalled)

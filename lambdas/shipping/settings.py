@@ -22,6 +22,10 @@ class RequestSettings(Settings, frozen=True, kw_only=True):
     reminder_queue_arn: str
     reminder_parking_arn: str
     """Where a reminder waits that did not get into the queue."""
+    reminder_attempts: int
+    """How often the scheduler tries again to deliver a reminder, at most."""
+    reminder_age_s: int
+    """For how many seconds it tries, at most."""
 
 
 @cache

@@ -58,11 +58,18 @@ class CarrierEvent(msgspec.Struct, frozen=True, kw_only=True):
     The same report has the same `event_id` whenever it is sent.
     """
 
-    event_id: Name
-    order_id: Name
-    tracking_id: Name
+    event_id: Annotated[Name, Meta(description="The same whenever it is sent", examples=["e-1"])]
+    order_id: Annotated[
+        Name,
+        Meta(description="What is carried", examples=["7d1f0c52-5a6b-5c3d-9e21-0b9a4f6c8e13"]),
+    ]
+    tracking_id: Annotated[
+        Name, Meta(description="What the carrier knows the parcel by", examples=["TRACK-42"])
+    ]
     kind: Report
-    occurred_at: Moment
+    occurred_at: Annotated[
+        Moment, Meta(description="When it happened", examples=["2026-01-07T11:30:00Z"])
+    ]
 
 
 class Taken(StrEnum):

@@ -1,37 +1,45 @@
 """Take a carrier's event: POST /carrier/events."""
 
 from http import HTTPStatus
+from typing import Annotated
+
+from msgspec import Meta, Struct
 
 from lambdas.eventing import telemetry
 from lambdas.eventing.callback import callback
-from lambdas.eventing.http import Problem, Request, Response
+from lambdas.eventing.http import Problem, Request
 from lambdas.shipping import shipment_store
-from lambdas.shipping.shipment_store import CarrierEvent, Undecided, UnknownShipment
-
-_RETRY_AFTER_S = 60
+from lambdas.shipping.shipment_store import CarrierEvent, Name, Undecided
 
 
-@callback
-def handler(request: Request) -> Response:
-    """200, also when repeated or of no consequence any more; a Problem 400, 401, 404 or 409.
+class TakenEvent(Struct, frozen=True, kw_only=True):
+    """The event was taken, now or before."""
 
-    After a 409 or a 5xx the carrier has to send the same event again.
+    event_id: Annotated[Name, Meta(description="The event's", examples=["e-1"])]
+
+
+class UnknownShipment(Problem, status=HTTPStatus.NOT_FOUND):
+    """There is no shipment with this order_id and tracking_id."""
+
+
+class TryLater(Problem, status=HTTPStatus.CONFLICT, retry_after_s=60):
+    """The carrier is being asked about this shipment: the event has to be sent again later."""
+
+
+@callback(body=CarrierEvent, answers=TakenEvent, problems=(UnknownShipment, TryLater))
+def handler(request: Request, report: CarrierEvent) -> TakenEvent:
+    """Take a carrier's event.
+
+    The same answer comes when an event is repeated, or is of no consequence any more. After a 409
+    or a 5xx the carrier has to send the same event again.
     """
-    report = request.decode(CarrierEvent)
     try:
         taken = shipment_store.take(report)
-    except UnknownShipment as error:
-        raise Problem(
-            HTTPStatus.NOT_FOUND,
-            "unknown_shipment",
-            "there is no shipment with this order_id and tracking_id",
-        ) from error
+    except shipment_store.UnknownShipment as error:
+        raise UnknownShipment("there is no shipment with this order_id and tracking_id") from error
     except Undecided as error:
-        raise Problem(
-            HTTPStatus.CONFLICT,
-            "try_later",
-            "a request about this shipment is under way: send the event again",
-            headers={"retry-after": str(_RETRY_AFTER_S)},
+        raise TryLater(
+            "a request about this shipment is under way: send the event again"
         ) from error
     telemetry.count(taken)
-    return Response(status=HTTPStatus.OK, body={"event_id": report.event_id})
+    return TakenEvent(event_id=report.event_id)

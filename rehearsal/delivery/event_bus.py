@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from moto.logs.models import logs_backends
 from moto.sns.exceptions import InvalidParameterValue
 
 from rehearsal.errors import RehearsalError
+from rehearsal.faults import TargetGone
 from rehearsal.patterns import EventPattern, InputTransformer, JsonPath, PatternError, target_input
 from rehearsal.policies import allows
 from rehearsal.roles import role_allows
@@ -155,9 +156,14 @@ class EventBus:
             ):
                 path = self._rehearsal.path_of(rule.arn)
                 for target in rule.targets:
-                    delivery = _Delivery(rule, path, target, event, text, self._scheduler.now())
-                    delay = self._rehearsal.latency.event_bus(self._scheduler.random)
-                    self._scheduler.call_later(delay, self._attempt, delivery)
+                    self._send_off(_Delivery(rule, path, target, event, text, 0.0))
+
+    def _send_off(self, delivery: _Delivery) -> None:
+        target = self._rehearsal.path_of(delivery.target["Arn"])
+        for late in self._rehearsal.faults.way(delivery.rule_path, target):
+            copy = replace(delivery, started=self._scheduler.now())
+            delay = late + self._rehearsal.latency.event_bus(self._scheduler.random)
+            self._scheduler.call_later(delay, self._attempt, copy)
 
     def replay(self, replay: Replay, archive: Archive) -> None:
         """Send archived events of a span of time through their bus once more.
@@ -264,10 +270,7 @@ class EventBus:
 
     def _deliver(self, delivery: _Delivery, arn: str) -> None:
         """Hand the event, as the target wants it, to what ``arn`` names."""
-        try:
-            self._rehearsal.faults.check(self._rehearsal.path_of(arn), "delivery")
-        except Exception as error:
-            raise DeliveryFailed("SDK_CLIENT_ERROR", str(error), retriable=True) from error
+        self._check(delivery.rule_path, self._rehearsal.path_of(arn))
         service = arn.split(":")[2]
         text = self._text(delivery)
         if service == "sqs":
@@ -296,6 +299,14 @@ class EventBus:
             self.route(bus.rules.values(), delivery.event)
         else:
             raise RehearsalError(f"rule {delivery.rule_path}: unknown target {arn}")
+
+    def _check(self, rule: str, target: str) -> None:
+        try:
+            self._rehearsal.faults.check("delivery", rule, target)
+        except TargetGone as error:
+            raise DeliveryFailed("NO_RESOURCE", str(error), retriable=False) from error
+        except Exception as error:
+            raise DeliveryFailed("SDK_CLIENT_ERROR", str(error), retriable=True) from error
 
     def _send(self, delivery: _Delivery, arn: str, text: str) -> None:
         queue = self._rehearsal.queues.by_arn(arn)

@@ -148,7 +148,10 @@ class Queue:
         oldest_ms = now_ms - model.message_retention_period * 1000
         received: list[Message] = []
         size = 0
-        for message in list(_visible(model._messages, now_ms)):
+        visible = list(_visible(model._messages, now_ms))
+        if visible and (fault := self._rehearsal.faults.strike("receive", self.path, "")):
+            fault.effect(self._rehearsal.scheduler.random, visible)
+        for message in visible:
             if message.sent_timestamp <= oldest_ms:
                 model._messages.remove(message)
                 self._rehearsal.meter.add(
@@ -231,7 +234,9 @@ class Queue:
         if not message.approximate_first_receive_timestamp:
             message.approximate_first_receive_timestamp = int(now_ms)
         message.approximate_receive_count += 1
-        message.visible_at = now_ms + model.visibility_timeout * 1000
+        fault = self._rehearsal.faults.strike("hide", self.path, "")
+        hidden_s = fault.effect if fault else model.visibility_timeout
+        message.visible_at = now_ms + hidden_s * 1000
         if message.receipt_handle is not None:
             message._old_receipt_handles.append(message.receipt_handle)
         message.receipt_handle = f"{message.id}#{message.approximate_receive_count}"

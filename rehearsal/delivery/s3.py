@@ -12,6 +12,7 @@ from moto.s3.notifications import S3NotificationEvent
 from moto.sqs.exceptions import QueueDoesNotExist
 
 from rehearsal.errors import RehearsalError
+from rehearsal.faults import TargetGone
 from rehearsal.invoke import iso_milliseconds
 from rehearsal.patching import Patches
 
@@ -160,16 +161,19 @@ class Buckets:
         return self._scheduler.random.randbytes(size).hex().upper()
 
     def _start(self, bucket: FakeBucket, arn: str, body: str, detail: dict[str, Any]) -> None:
-        self._scheduler.spawn(
-            self._deliver,
-            bucket,
-            arn,
-            body,
-            detail,
-            name=f"notification by {bucket.name} of {arn}",
-            at=self._scheduler.now() + self._rehearsal.latency.bucket(self._scheduler.random),
-            critical=True,
-        )
+        rehearsal = self._rehearsal
+        for late in rehearsal.faults.way(rehearsal.path_of(bucket.name), rehearsal.path_of(arn)):
+            delay = late + rehearsal.latency.bucket(self._scheduler.random)
+            self._scheduler.spawn(
+                self._deliver,
+                bucket,
+                arn,
+                body,
+                detail,
+                name=f"notification by {bucket.name} of {arn}",
+                at=self._scheduler.now() + delay,
+                critical=True,
+            )
 
     def _deliver(self, bucket: FakeBucket, arn: str, body: str, detail: dict[str, Any]) -> None:
         """Try until the destination takes the notification; one that shuts S3 out loses it."""
@@ -198,7 +202,10 @@ class Buckets:
     def _hand_over(self, bucket: FakeBucket, arn: str, body: str) -> None:
         rehearsal = self._rehearsal
         try:
-            rehearsal.faults.check(rehearsal.path_of(arn), "delivery")
+            source, target = rehearsal.path_of(bucket.name), rehearsal.path_of(arn)
+            rehearsal.faults.check("delivery", source, target)
+        except TargetGone as error:
+            raise _Failed("NonExistentQueue", retriable=False) from error
         except Exception as error:
             raise _Failed(str(error), retriable=True) from error
         try:

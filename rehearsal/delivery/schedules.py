@@ -16,6 +16,7 @@ from rehearsal.clock import Timer
 from rehearsal.delivery.event_bus import DeliveryFailed
 from rehearsal.delivery.recurrence import InvalidExpression, Once, parse
 from rehearsal.errors import RehearsalError
+from rehearsal.faults import TargetGone
 from rehearsal.patching import Patches
 from rehearsal.roles import is_assumable, role_allows
 
@@ -177,7 +178,10 @@ class Schedules:
             execution_id=self._rehearsal.new_id().replace("-", "")[:20],
             started=self._scheduler.now(),
         )
-        self._scheduler.spawn(self._run, firing, name=f"schedule {path}", critical=True)
+        target = self._rehearsal.path_of(schedule.target["Arn"])
+        for delay in self._rehearsal.faults.way(path, target):
+            at = self._scheduler.now() + delay
+            self._scheduler.spawn(self._run, firing, name=f"schedule {path}", at=at, critical=True)
         self._next(schedule, times, end)
 
     def _path(self, schedule: Schedule) -> str:
@@ -268,7 +272,9 @@ class Schedules:
         rehearsal = self._rehearsal
         arn = firing.target["Arn"]
         try:
-            rehearsal.faults.check(rehearsal.path_of(arn), "delivery")
+            rehearsal.faults.check("delivery", firing.path, rehearsal.path_of(arn))
+        except TargetGone as error:
+            raise DeliveryFailed("NonExistentQueue", str(error), retriable=False) from error
         except Exception as error:
             raise DeliveryFailed("SdkClientException", str(error), retriable=True) from error
         service = arn.split(":")[2]

@@ -14,6 +14,7 @@ from moto.sqs.exceptions import QueueDoesNotExist
 
 from rehearsal.delivery.queues import Queue
 from rehearsal.errors import RehearsalError
+from rehearsal.faults import TargetGone
 from rehearsal.invoke import iso_milliseconds
 from rehearsal.patching import Patches
 from rehearsal.patterns import PatternError, SubscriptionFilter
@@ -213,13 +214,15 @@ class Topics:
             return
         target = rehearsal.path_of(subscription.endpoint)
         delivery = _Delivery(subscription, notification, source, target, detail)
-        self._scheduler.spawn(
-            self._deliver,
-            delivery,
-            name=f"notification by {source} of {target}",
-            at=self._scheduler.now() + rehearsal.latency.topic(self._scheduler.random),
-            critical=True,
-        )
+        for late in rehearsal.faults.way(source, target):
+            delay = late + rehearsal.latency.topic(self._scheduler.random)
+            self._scheduler.spawn(
+                self._deliver,
+                delivery,
+                name=f"notification by {source} of {target}",
+                at=self._scheduler.now() + delay,
+                critical=True,
+            )
 
     def _wanted(self, subscription: Subscription, notification: Notification) -> bool:
         policy = subscription.attributes.get("FilterPolicy")
@@ -253,7 +256,9 @@ class Topics:
     def _hand_over(self, delivery: _Delivery) -> None:
         rehearsal = self._rehearsal
         try:
-            rehearsal.faults.check(delivery.target, "delivery")
+            rehearsal.faults.check("delivery", delivery.source, delivery.target)
+        except TargetGone as error:
+            raise _Failed("AWS.SimpleQueueService.NonExistentQueue", str(error)) from error
         except Exception as error:
             raise _Failed("InternalError", str(error), retriable=True) from error
         subscription = delivery.subscription

@@ -149,10 +149,15 @@ class QueueMapping:
         failed = failed_items(result, identifiers, reports_failures=self._reports_failures)
         # What failed stays hidden until its visibility timeout is over.
         for message in messages:
-            if message.id not in failed:
+            if message.id not in failed and not self._stays(message):
                 self._queue.delete(message)
         outcome = "failed" if len(failed) == len(messages) else "partial" if failed else "delivered"
         self._report(outcome, identifiers, failed)
+
+    def _stays(self, message: Message) -> bool:
+        """Say whether a fault keeps a message from being deleted, though it was handled."""
+        faults = self._rehearsal.faults
+        return faults.strike("delete", self._queue.path, self._function.path) is not None
 
     def _report(self, outcome: str, messages: list[str], failed: list[str]) -> None:
         self._rehearsal.meter.add(

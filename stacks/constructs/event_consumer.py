@@ -2,14 +2,13 @@
 
 from typing import Any
 
-from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from constructs import Construct
 
 from lambdas.eventing.consumer import Consumer
 from stacks.constructs.platform import Platform
 from stacks.constructs.queue_consumer import QueueConsumer
-from stacks.constructs.rule import DELIVERY_AGE, DELIVERY_ATTEMPTS, Rule
+from stacks.constructs.rule import DELIVERY_AGE, DELIVERY_ATTEMPTS, Rule, pattern_of
 
 
 class EventConsumer(QueueConsumer):
@@ -33,10 +32,7 @@ class EventConsumer(QueueConsumer):
             self,
             "Rule",
             platform=platform,
-            pattern=events.EventPattern(
-                source=sorted({event.source for event in consumer.consumes}),
-                detail_type=sorted(event.detail_type() for event in consumer.consumes),
-            ),
+            pattern=pattern_of(consumer.consumes),
             target=targets.SqsQueue(
                 self.queue,
                 dead_letter_queue=self.queue.parking,

@@ -1,10 +1,13 @@
 """A rule of the bus: one pattern, one target, and alarms for what it fails to deliver."""
 
+from collections.abc import Sequence
+
 from aws_cdk import Duration, Fn
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_events as events
 from constructs import Construct
 
+from lambdas.eventing.event import Event
 from stacks.constructs.alarm import Alarm
 from stacks.constructs.platform import Platform
 
@@ -18,6 +21,25 @@ _METRICS = {
     "InvocationsSentToDlq": "The bus parked an event that it could not deliver.",
     "InvocationsFailedToBeSentToDlq": "The bus could not even park an event: it is lost.",
 }
+
+
+ONCE = {"supersededby": [{"exists": False}]}
+"""What matches each fact once, in the newest version in which it is published."""
+
+
+def pattern_of(consumed: Sequence[type[Event]]) -> events.EventPattern:
+    """What matches the events of these classes.
+
+    While a fact is published in several versions of which two are among them, the newer is enough:
+    the older says in its envelope what supersedes it.
+    """
+    newer = sorted(event.detail_type() for event in consumed if event.supersedes in consumed)
+    once = [{"exists": False}, {"anything-but": newer}]
+    return events.EventPattern(
+        source=sorted({event.source for event in consumed}),
+        detail_type=sorted(event.detail_type() for event in consumed),
+        detail={"supersededby": once} if newer else None,
+    )
 
 
 class Rule(events.Rule):

@@ -5,7 +5,6 @@ from typing import Any
 
 from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
-from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sns as sns
@@ -18,7 +17,7 @@ from stacks.constructs.alarm import Alarm
 from stacks.constructs.platform import Platform
 from stacks.constructs.queue_consumer import QueueConsumer
 from stacks.constructs.queues import DeadLetterQueue
-from stacks.constructs.rule import DELIVERY_AGE, DELIVERY_ATTEMPTS, Rule
+from stacks.constructs.rule import DELIVERY_AGE, DELIVERY_ATTEMPTS, Rule, pattern_of
 
 _METRICS = {
     "NumberOfNotificationsFailed": "The topic could not deliver a message to a queue.",
@@ -29,7 +28,7 @@ _METRICS = {
 
 
 class EventTopic(Construct):
-    """A topic with the events of one type, as the bus has them, and how they get there.
+    """A topic with the events of one class, as the bus has them, and how they get there.
 
     Whatever the bus cannot deliver to the topic waits in a dead-letter queue of its own: a redrive
     leads into a queue, not into a topic.
@@ -52,9 +51,7 @@ class EventTopic(Construct):
             self,
             "Rule",
             platform=platform,
-            pattern=events.EventPattern(
-                source=[carries.source], detail_type=[carries.detail_type()]
-            ),
+            pattern=pattern_of(carries.versions()),
             # The library admits the bus to the topic and to its key, without naming the rule:
             # EventBridge supports conditions in neither policy.
             # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-resource-based.html#eb-sns-permissions
@@ -122,13 +119,14 @@ def _filter(
 
     https://docs.aws.amazon.com/sns/latest/dg/sns-subscription-filter-policies.html
     """
-    if consumer.consumes != (event,):
+    if consumer.consumes != event.versions():
         raise TypeError(f"{consumer.name} does not consume what the topic carries: {event}")
-    if unknown := set(matching).difference(event.__struct_fields__):
-        raise TypeError(f"{event.__name__} has no {', '.join(sorted(unknown))} to match")
+    for version in event.versions():
+        if unknown := set(matching).difference(version.__struct_fields__):
+            raise TypeError(f"{version.__name__} has no {', '.join(sorted(unknown))} to match")
     return {
         "source": _one_of([event.source]),
-        "detail-type": _one_of([event.detail_type()]),
+        "detail-type": _one_of(sorted(version.detail_type() for version in event.versions())),
         "detail": sns.FilterOrPolicy.policy(
             {
                 "data": sns.FilterOrPolicy.policy(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bench.measure import MODULES_REACHED, handler_modules
 from stacks.constructs.packaging import PROJECT
-from tests.support.assemblies import Assembly
+from topology.assembly import Assembly
 
 HERE = Path(__file__).parent
 HANDLERS = list(handler_modules())

@@ -9,7 +9,7 @@ import pytest
 
 from stacks.constructs.packaging import PROJECT
 
-PACKAGES = ("demo", "lambdas", "rehearsal", "stacks")
+PACKAGES = ("contracts", "demo", "lambdas", "rehearsal", "stacks")
 
 
 def broken_contracts(project: Path) -> list[str]:
@@ -64,6 +64,11 @@ def test_contracts_are_kept() -> None:
             "lambdas/orders/settings.py",
             "import stacks",
             "What runs in Lambda knows nothing of how it is deployed or rehearsed",
+        ),
+        (
+            "contracts/__init__.py",
+            "from stacks.environment import Environment",
+            "What follows from the events knows no stacks and no rehearsal",
         ),
         (
             "rehearsal/__init__.py",

@@ -21,11 +21,11 @@ from lambdas.payments import settings as payments_settings
 from tests.inventory import context as inventory_context
 from tests.orders import context as orders_context
 from tests.payments import context as payments_context
-from tests.support.assemblies import Assembly
 from tests.support.cloud import Cloud, Table
 from tests.support.messages import CONTEXT, Call, batch, enveloped, failed, task_input
 from tests.support.orders import line, placed
 from tests.support.workflow import Workflow
+from topology.assembly import Assembly
 
 ORDER = "00000000-0000-4000-8000-000000000001"
 

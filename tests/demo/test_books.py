@@ -24,7 +24,7 @@ from lambdas.notifications.events import Channel
 ENDS = {
     "sold": "OrderConfirmed.v1",
     "left": "OrderCancelled.v1",
-    "lost": "OrderRejected.v1",
+    "lost": "OrderRejected.v2",
     "back": "OrderConfirmed.v1",
 }
 ADDRESS = "c@example.com"
@@ -51,6 +51,7 @@ def right_books() -> Evidence:
     events = [
         *(event("OrderPlaced.v1", order_id) for order_id in ENDS),
         *(event(end, order_id) for order_id, end in ENDS.items()),
+        replace(event("OrderRejected.v1", "lost"), copy=True),
         event("OrderConfirmed.v1", "left"),
         event("ShipmentRecalled.v1", "left"),
         *(
@@ -72,9 +73,12 @@ def right_books() -> Evidence:
         reports={"reports/a.csv/1.json": {"rows_taken": 1, "rows_wrong": 2}},
         wanted_back={"back"},
         decided={"back": True},
-        preferences={"customer of sold": {Channel.EMAIL: ADDRESS}},
+        preferences={
+            "customer of sold": {Channel.EMAIL: ADDRESS},
+            "customer of lost": {Channel.EMAIL: "lost@example.com"},
+        },
         sent={
-            Channel.EMAIL: Counter({ADDRESS: len(TOLD_OF)}),
+            Channel.EMAIL: Counter({ADDRESS: len(TOLD_OF), "lost@example.com": 2}),
             Channel.SMS: Counter(),
             Channel.WEBHOOK: Counter(),
         },
@@ -234,8 +238,8 @@ WRONGS: dict[str, tuple[Callable[[Evidence], object], str]] = {
         "order sold is delivered, with 2 times OrderConfirmed.v1",
     ),
     "a confirmed order was told to be rejected, too": (
-        lambda books: publish(books, event("OrderRejected.v1", "sold")),
-        "order sold is delivered, with 1 times OrderRejected.v1",
+        lambda books: publish(books, event("OrderRejected.v2", "sold")),
+        "order sold is delivered, with 1 times OrderRejected.v2",
     ),
     "a message is left in a queue": (
         lambda books: books.waiting.update({"Checkout/RunCheckout/Queue": 3}),

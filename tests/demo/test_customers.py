@@ -116,7 +116,7 @@ def test_story_is_told_in_the_order_of_time_however_it_was_heard() -> None:
     execution = f"a:b:c:d:e:f:g:{'OrderPlaced.v1 01.000000'}:h"
     for _ in range(2):
         stories.seen(failed("PaymentUnavailable", 1767600003.0, execution))
-    stories.seen(published("OrderRejected.v1", "05.500000", reason="payment_unavailable"))
+    stories.seen(published("OrderRejected.v2", "05.500000", reason="payment_unavailable"))
     stories.seen(published("StockReserved.v1", "02.000000"))
 
     story = stories.by_order["order"]

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from lambdas.eventing import aws
-from tests.support.assemblies import Assembly
+from topology.assembly import Assembly
 
 
 @pytest.mark.usefixtures("cloud")

@@ -5,14 +5,14 @@ from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from http import HTTPStatus
 from typing import Any
 
 import pytest
+from msgspec import Raw
 
 from lambdas.eventing import aws
-from lambdas.eventing.callback import Callback, CallbackSettings, callback
-from lambdas.eventing.http import Problem, Request, Response
+from lambdas.eventing.callback import Callback, CallbackSettings, Forged, callback
+from lambdas.eventing.http import Request
 from lambdas.eventing.signature import HEADER, sign
 from tests.support.cloud import Cloud
 from tests.support.messages import CONTEXT, Answer, Call
@@ -27,12 +27,12 @@ class Partner:
     taken: list[Request] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.handler = callback(self._take)
+        self.handler = callback(body=Raw, answers=dict)(self._take)
 
-    def _take(self, request: Request) -> Response:
+    def _take(self, request: Request, _: Raw) -> dict[str, str]:
         """Takes a request."""
         self.taken.append(request)
-        return Response(status=HTTPStatus.OK, body={})
+        return {}
 
     def call(
         self,
@@ -69,6 +69,7 @@ def test_a_signed_request_is_taken(partner: Partner) -> None:
     assert request.groups == frozenset()
     assert request.correlation_id == "request-1"
     assert request.decode(dict[str, str]) == {"coin": "¢"}
+    assert Forged in partner.handler.refusals
 
 
 @pytest.mark.parametrize(
@@ -122,15 +123,16 @@ def test_a_body_in_base64_is_that_which_was_signed(partner: Partner) -> None:
     assert request.body == BODY.encode()
 
 
-def test_bytes_that_are_no_text_can_be_signed(partner: Partner) -> None:
+def test_bytes_that_are_no_text_can_be_signed_and_are_not_understood(partner: Partner) -> None:
     body = bytes(range(256))
     headers = {HEADER: sign("key", body, at=datetime.now(UTC))}
-    assert partner.call(headers, b64encode(body).decode(), encoded=True).status == 200
+    answer = partner.call(headers, b64encode(body).decode(), encoded=True)
+    assert answer.json["code"] == "invalid_json"
 
 
 @pytest.mark.parametrize("body", [None, ""])
 def test_no_body_is_signed_as_an_empty_one(partner: Partner, body: str | None) -> None:
-    assert partner.call(signed(""), body).status == 200
+    assert partner.call(signed(""), body).json["code"] == "invalid_json"
     assert partner.call(signed(), body).status == 401
 
 
@@ -160,22 +162,12 @@ def test_without_its_secret_nothing_is_taken(partner: Partner, cloud: Cloud) -> 
     assert partner.taken == []
 
 
-def test_a_problem_may_say_when_to_come_again(arn: str) -> None:
-    def refuse(_: Request) -> Response:
-        raise Problem(HTTPStatus.CONFLICT, "later", "not now", headers={"retry-after": "60"})
-
-    answer = Call(route="POST /coins", body=BODY, headers=signed()).send(callback(refuse))
-    assert answer.status == 409
-    assert answer.headers["retry-after"] == "60"
-    assert "headers" not in answer.json
-
-
 def test_a_handler_keeps_its_name_and_words() -> None:
-    def take(request: Request) -> Response:
+    def take(request: Request, body: Raw) -> str:
         """Takes it."""
         raise NotImplementedError
 
-    made: Any = callback(take)
+    made: Any = callback(body=Raw, answers=str)(take)
     assert isinstance(made, Callback)
     assert made.__doc__ == "Takes it."
     assert made.__module__ == __name__

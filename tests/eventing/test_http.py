@@ -2,14 +2,14 @@
 
 import json
 from base64 import b64encode
-from collections.abc import Callable
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Annotated, Any
 
 import pytest
 from msgspec import Meta, Struct
 
-from lambdas.eventing.http import Problem, Request, Response, endpoint
+from lambdas.eventing.http import MAX_KEY_LENGTH, Contract, Problem, Request, endpoint
 from tests.support.messages import CONTEXT, Call
 
 pytestmark = pytest.mark.usefixtures("cloud")
@@ -26,18 +26,35 @@ class Purse(Struct, forbid_unknown_fields=True):
     """A body."""
 
     coins: list[Coin]
+    owner: str = "me"
 
 
-@endpoint
-def echo(request: Request) -> Response:
+class Count(Struct, forbid_unknown_fields=True):
+    """What a query asks for, and an answer says."""
+
+    most: int = 3
+
+
+@dataclass(eq=False)
+class PurseClosed(Problem, status=HTTPStatus.CONFLICT):
+    """It is closed."""
+
+    purse: str
+
+
+class ComeBack(Problem, status=HTTPStatus.SERVICE_UNAVAILABLE, retry_after_s=7):
+    """It is closed for now."""
+
+
+@endpoint(body=Purse, answers=Purse, status=HTTPStatus.CREATED, location="/of/{owner}/purse")
+def echo(request: Request, purse: Purse) -> Purse:
     """Answers with what it understood."""
-    return Response(
-        status=HTTPStatus.CREATED, body=request.decode(Purse), headers={"location": "/p"}
-    )
+    return purse
 
 
-def answering(answer: Callable[[Request], Response]) -> Any:
-    return endpoint(answer)
+def answering(answer: Any, **terms: Any) -> Any:
+    decorate: Any = endpoint
+    return decorate(**{"answers": object, **terms})(answer)
 
 
 GOOD = {"coins": [{"cents": 2, "metal": "gold"}]}
@@ -46,13 +63,13 @@ GOOD = {"coins": [{"cents": 2, "metal": "gold"}]}
 def test_an_answer_has_a_status_a_json_body_and_headers() -> None:
     answer = Call(body=GOOD).send(echo)
     assert answer.status == 201
-    assert answer.json == GOOD
-    assert answer.headers == {"content-type": "application/json", "location": "/p"}
+    assert answer.json == {**GOOD, "owner": "me"}
+    assert answer.headers == {"content-type": "application/json", "location": "/of/me/purse"}
 
 
 def test_a_base64_body_is_read_like_any_other() -> None:
     body = b64encode(json.dumps(GOOD).encode()).decode()
-    assert Call(body=body, encoded=True).send(echo).json == GOOD
+    assert Call(body=body, encoded=True).send(echo).json == {**GOOD, "owner": "me"}
 
 
 @pytest.mark.parametrize(
@@ -111,11 +128,10 @@ def test_a_body_nested_without_end_is_a_400() -> None:
 def test_a_problem_is_a_problem_document() -> None:
     """https://www.rfc-editor.org/rfc/rfc9457."""
 
-    @answering
-    def refuse(request: Request) -> Response:
-        raise Problem(HTTPStatus.CONFLICT, "purse_closed", "purse: open it first", purse="p")
+    def refuse(request: Request) -> None:
+        raise PurseClosed("purse: open it first", "p")
 
-    answer = Call(body={}).send(refuse)
+    answer = Call(body={}).send(answering(refuse))
     assert answer.status == 409
     assert answer.headers == {"content-type": "application/problem+json"}
     assert answer.json == {
@@ -130,7 +146,7 @@ def test_a_problem_is_a_problem_document() -> None:
 
 def test_an_error_that_is_no_problem_passes_so_that_the_caller_gets_a_500() -> None:
     @answering
-    def break_down(request: Request) -> Response:
+    def break_down(request: Request) -> None:
         raise RuntimeError("broken")
 
     with pytest.raises(RuntimeError, match="broken"):
@@ -141,9 +157,8 @@ def test_a_request_knows_who_calls_and_what_for() -> None:
     seen: list[Request] = []
 
     @answering
-    def remember(request: Request) -> Response:
+    def remember(request: Request) -> None:
         seen.append(request)
-        return Response(status=HTTPStatus.OK, body=None)
 
     Call(route="GET /purses/{purse}", path={"purse": "p"}, headers={"x": "y"}, caller="me").send(
         remember
@@ -162,3 +177,91 @@ def test_a_request_that_nobody_authorized_is_not_answered() -> None:
     del event["requestContext"]["authorizer"]
     with pytest.raises(KeyError, match="authorizer"):
         echo(event, CONTEXT)
+
+
+def test_a_problem_may_say_when_to_come_again() -> None:
+    def refuse(request: Request) -> None:
+        raise ComeBack("not now")
+
+    answer = Call(body={}).send(answering(refuse))
+    assert (answer.status, answer.headers["retry-after"]) == (503, "7")
+
+
+def refused(call: Call, **terms: Any) -> str | None:
+    """The code of the problem with which a route of these terms refuses a request, if it does."""
+
+    def answer(request: Request, *asked: Any) -> list[Any]:
+        return [request.caller, *asked]
+
+    said = call.send(answering(answer, **terms)).json
+    return said["code"] if isinstance(said, dict) else None
+
+
+def test_staff_are_told_from_customers_before_anything_else_is_looked_at() -> None:
+    wrong = Call(body={"coins": 1})
+    staff = Call(body={"coins": 1}, groups="[staff]")
+    assert refused(wrong, body=Purse, staff_only=True, idempotent=True) == "staff_only"
+    assert refused(staff, body=Purse, staff_only=True, idempotent=True) == (
+        "idempotency_key_missing"
+    )
+    assert refused(staff, body=Purse, staff_only=True) == "invalid_request"
+    assert refused(Call(body=GOOD, groups="[staff]"), body=Purse, staff_only=True) is None
+    assert refused(Call(body=GOOD, groups="[staffing]"), body=Purse, staff_only=True) == (
+        "staff_only"
+    )
+
+
+@pytest.mark.parametrize(
+    ("key", "taken"),
+    [("", False), ("k", True), ("k" * MAX_KEY_LENGTH, True), ("k" * (MAX_KEY_LENGTH + 1), False)],
+)
+def test_an_idempotency_key_has_one_to_so_many_characters(key: str, taken: bool) -> None:
+    call = Call(body=GOOD, headers={"idempotency-key": key})
+    expected = None if taken else "idempotency_key_missing"
+    assert refused(call, body=Purse, idempotent=True) == expected
+
+
+def test_a_handler_gets_what_its_route_says_it_takes() -> None:
+    got: list[Any] = []
+
+    def take(request: Request, *asked: Any) -> None:
+        got.extend(asked)
+
+    Call(body=GOOD).send(answering(take, body=Purse))
+    Call(query={"most": "5"}).send(answering(take, query=Count))
+    Call(body=GOOD, query={"most": "x"}).send(answering(take))
+    assert got == [Purse([Coin(2, "gold")]), Count(5)]
+
+
+@pytest.mark.parametrize(
+    ("query", "field", "reason"),
+    [
+        ({"most": "many"}, "most", "Expected `int`"),
+        ({"least": "1"}, "(query)", "unknown field `least`"),
+    ],
+)
+def test_a_wrong_argument_is_a_400_that_names_it(
+    query: dict[str, str], field: str, reason: str
+) -> None:
+    answer = Call(query=query).send(answering(lambda request, count: count, query=Count))
+    assert answer.status == 400
+    ((error),) = answer.json["errors"]
+    assert error["field"] == field
+    assert reason in error["reason"]
+
+
+def test_a_route_knows_all_problems_that_its_callers_may_meet() -> None:
+    contract = Contract(
+        answers=Purse, body=Purse, staff_only=True, idempotent=True, problems=(PurseClosed,)
+    )
+    assert [problem.code for problem in contract.refusals] == [
+        "staff_only",
+        "idempotency_key_missing",
+        "invalid_json",
+        "invalid_request",
+        "purse_closed",
+    ]
+    assert [problem.code for problem in Contract(answers=Purse, query=Count).refusals] == [
+        "invalid_request"
+    ]
+    assert Contract(answers=Purse).refusals == ()

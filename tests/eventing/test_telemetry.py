@@ -11,7 +11,7 @@ import pytest
 from lambdas.eventing import telemetry
 from lambdas.eventing.consumer import Consumer, consumer
 from lambdas.eventing.event import Delivery
-from lambdas.eventing.http import Problem, Request, Response, endpoint
+from lambdas.eventing.http import Problem, Request, endpoint
 from lambdas.eventing.task import Failure, task
 from tests.eventing.sample import CAUSE, COUNT, CoinAdded, coin
 from tests.support.cloud import Cloud, Queue, Table
@@ -130,9 +130,12 @@ def test_tasks_log_with_the_ids_of_their_event(log: Log) -> None:
 
 
 def test_requests_log_with_the_id_that_the_access_log_has(log: Log) -> None:
-    @endpoint
-    def handler(request: Request) -> Response:
-        raise Problem(HTTPStatus.NOT_FOUND, "no_purse", "there is none")
+    class NoPurse(Problem, status=HTTPStatus.NOT_FOUND):
+        """There is none."""
+
+    @endpoint(answers=CoinAdded)
+    def handler(request: Request) -> CoinAdded:
+        raise NoPurse("there is none")
 
     Call(route="GET /purses/{purse}").send(handler)
     (line,) = log.lines
@@ -151,9 +154,9 @@ def test_no_data_of_an_event_reach_the_log(log: Log, ledger: Table, parking: Que
 
 
 def test_no_body_of_a_request_reaches_the_log(log: Log) -> None:
-    @endpoint
-    def handler(request: Request) -> Response:
-        return Response(status=HTTPStatus.OK, body=request.decode(CoinAdded))
+    @endpoint(body=CoinAdded, answers=CoinAdded)
+    def handler(request: Request, added: CoinAdded) -> CoinAdded:
+        return added
 
     answer = Call(body={"purse": SECRET, "cents": -1}, caller=SECRET).send(handler)
     assert answer.status == 400

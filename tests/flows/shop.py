@@ -229,10 +229,16 @@ class Shop:
             "occurred_at": datetime.now(UTC).isoformat(),
         }
         body = json.dumps(told)
-        signature = sign(secret or self._carrier_secret(), body.encode(), at=datetime.now(UTC))
+        signature = sign(secret or self.carrier_secret(), body.encode(), at=datetime.now(UTC))
         return self.rehearsal.http.request(
             "POST", "/carrier/events", headers={HEADER: signature}, body=body
         )
+
+    def carrier_secret(self) -> str:
+        """What the carrier signs with."""
+        secrets = self.rehearsal.client("secretsmanager")
+        answer = secrets.get_secret_value(SecretId=self.rehearsal.physical_id(SECRET))
+        return str(answer["SecretString"])
 
     def tracking_id(self, order_id: str) -> str | None:
         """What the carrier calls the parcel; None if it does not know of one."""
@@ -413,11 +419,6 @@ class Shop:
         ]
         assert not faults, "\n".join(faults)
         assert not self.parked(), self.parked()
-
-    def _carrier_secret(self) -> str:
-        secrets = self.rehearsal.client("secretsmanager")
-        answer = secrets.get_secret_value(SecretId=self.rehearsal.physical_id(SECRET))
-        return str(answer["SecretString"])
 
 
 class Broken(Exception):

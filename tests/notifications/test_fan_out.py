@@ -7,7 +7,7 @@ import pytest
 
 from lambdas.notifications.events import Channel
 from tests.conftest import STAGES
-from tests.support.assemblies import Assembly, Resource
+from topology.assembly import Assembly, Resource
 
 SENDERS = {
     Channel.EMAIL: "Notifications/SendEmail",

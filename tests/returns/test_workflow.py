@@ -17,11 +17,11 @@ from lambdas.returns.events import OrderReturned, ReturnRefused
 from tests.inventory import context as inventory_context
 from tests.payments import context as payments_context
 from tests.returns.context import ORDER, Returns
-from tests.support.assemblies import Assembly
 from tests.support.cloud import Cloud, Table
 from tests.support.messages import CONTEXT, enveloped, task_input
 from tests.support.orders import line, placed
 from tests.support.workflow import Workflow
+from topology.assembly import Assembly
 
 DAY_S = 24 * 3600
 HEARTBEAT = "States.HeartbeatTimeout"

@@ -37,6 +37,8 @@ SETTINGS = RequestSettings(
     schedule_role_arn="arn:aws:iam::123456789012:role/reminders",
     reminder_queue_arn="arn:aws:sqs:eu-central-1:123456789012:reminders",
     reminder_parking_arn="arn:aws:sqs:eu-central-1:123456789012:reminders-parking",
+    reminder_attempts=185,
+    reminder_age_s=86_400,
 )
 
 

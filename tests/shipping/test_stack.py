@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.assemblies import Assembly, Resource
+from topology.assembly import Assembly, Resource
 
 ROLE = "Shipping/Reminders/Group/Role"
 

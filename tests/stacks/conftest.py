@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pytest
 
 from tests.conftest import STAGES
-from tests.support.assemblies import Assembly
+from topology.assembly import Assembly
 
 
 @pytest.fixture(params=STAGES)

@@ -3,8 +3,8 @@
 import json
 
 from lambdas.eventing.callback import Callback
-from tests.support.assemblies import Assembly, Resource
 from tests.support.handlers import handler_of
+from topology.assembly import Assembly, Resource
 
 
 def function_of(shop: Assembly, route: Resource) -> Resource:

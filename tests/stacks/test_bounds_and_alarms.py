@@ -1,13 +1,10 @@
-"""Bounds of what is done, and alarms on what fails: nothing goes on for ever or unseen."""
+"""Bounds of what is done: nothing goes on for ever."""
 
 import json
-import re
-from pathlib import Path
 from typing import Any
 
-from stacks.constructs.packaging import PROJECT
-from tests.support.assemblies import Assembly, Resource
 from tests.support.handlers import refusals
+from topology.assembly import Assembly, Resource
 
 
 def test_the_api_is_throttled_and_logs_who_was_answered_what(shop: Assembly) -> None:
@@ -44,39 +41,3 @@ def tasks(shop: Assembly, machine: Resource) -> list[tuple[str, dict[str, Any]]]
     """The names and states of a workflow's tasks."""
     states = shop.definition(machine)["States"].items()
     return [(name, state) for name, state in states if state["Type"] == "Task"]
-
-
-def test_each_alarm_notifies_somebody_and_names_a_page_that_exists(shop: Assembly) -> None:
-    pages = pages_of(PROJECT / "docs" / "runbook.md")
-    for alarm in shop.of_type("AWS::CloudWatch::Alarm"):
-        (action,) = alarm.properties["AlarmActions"]
-        assert shop.referred(alarm.stack, action).type == "AWS::SNS::Topic", alarm
-        page = re.search(r"docs/runbook\.md#([\w-]+)$", alarm.properties["AlarmDescription"])
-        assert page, alarm
-        assert page[1] in pages, f"{alarm} names a page that is not there: {page[1]}"
-        assert alarm.properties["TreatMissingData"] == "notBreaching", alarm
-
-
-def pages_of(runbook: Path) -> set[str]:
-    """The anchors that GitHub gives to the headings."""
-    headings = re.findall(r"^## (.+)$", runbook.read_text(), re.MULTILINE)
-    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
-
-
-def test_each_dead_letter_queue_and_each_function_has_an_alarm(shop: Assembly) -> None:
-    alarms = shop.of_type("AWS::CloudWatch::Alarm")
-    watched = {
-        shop.referred(alarm.stack, dimension["Value"]).path
-        for alarm in alarms
-        for dimension in alarm.properties.get("Dimensions", [])
-        if shop.refers(alarm.stack, dimension["Value"])
-    }
-    unwatched = [
-        resource.path
-        for resource in shop.of_type(
-            "AWS::SQS::Queue", "AWS::Lambda::Function", "AWS::StepFunctions::StateMachine"
-        )
-        if resource.path not in watched
-    ]
-
-    assert unwatched == []

@@ -4,7 +4,7 @@ from typing import Any
 
 from lambdas.inventory.supplier_files import INCOMING, REPORTS, SUFFIX
 from stacks.constructs.file_drop import KEPT_DAYS
-from tests.support.assemblies import Assembly, Resource, nodes, texts
+from topology.assembly import Assembly, Resource, nodes, texts
 
 DAY = 24 * 3600
 

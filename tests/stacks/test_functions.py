@@ -18,8 +18,8 @@ from lambdas.returns.settings import WorkflowSettings
 from lambdas.shipping.settings import RequestSettings
 from lambdas.shipping.settings import Settings as ShippingSettings
 from stacks.constructs.packaging import PYTHON_VERSION
-from tests.support.assemblies import Assembly, Resource, texts
 from tests.support.handlers import handler_of
+from topology.assembly import Assembly, Resource, texts
 
 SETTINGS: dict[str, type[Settings]] = {
     "Analytics": AnalyticsSettings,

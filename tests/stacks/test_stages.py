@@ -7,7 +7,7 @@ import pytest
 
 from stacks.constructs.packaging import PROJECT
 from stacks.environment import DEV, PROD, Environment, environment_named
-from tests.support.assemblies import Assembly, texts
+from topology.assembly import Assembly, texts
 
 STAGES = {"dev": DEV, "prod": PROD}
 NAMES = {

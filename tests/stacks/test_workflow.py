@@ -9,8 +9,8 @@ import pytest
 from lambdas.checkout import run_checkout
 from lambdas.eventing import transaction
 from lambdas.eventing.task import Refusal, Task
-from tests.support.assemblies import Assembly, Resource
 from tests.support.handlers import errors, handler_of, refusals
+from topology.assembly import Assembly, Resource
 
 PASSING = ("Lambda.", "Sandbox.Timedout")
 """Errors of Lambda itself that may pass.

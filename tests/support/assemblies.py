@@ -1,118 +1,10 @@
 """Cloud assemblies for tests: synthesized once per session, whoever asks first."""
 
-import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock
 
 from stacks.synthesis import synthesize
-
-Properties = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Resource:
-    """A resource of a synthesized template."""
-
-    stack: str
-    logical_id: str
-    type: str
-    properties: Properties
-    definition: Mapping[str, Any]
-
-    @property
-    def path(self) -> str:
-        """Where the resource stands in the construct tree, as in `Orders/PlaceOrder`."""
-        path: str = self.definition.get("Metadata", {}).get("aws:cdk:path", self.logical_id)
-        return path.removesuffix("/Resource")
-
-    def __str__(self) -> str:
-        """The path: what a failed assertion shows."""
-        return self.path
-
-
-class Assembly:
-    """The templates of one stage, read in one pass."""
-
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        self.templates: dict[str, dict[str, Any]] = {
-            path.name.partition(".")[0]: json.loads(path.read_bytes())
-            for path in sorted(directory.glob("*.template.json"))
-        }
-        self.resources = [
-            Resource(stack, logical_id, resource["Type"], resource.get("Properties", {}), resource)
-            for stack, template in self.templates.items()
-            for logical_id, resource in template["Resources"].items()
-        ]
-
-    def of_type(self, *types: str) -> list[Resource]:
-        """All resources of these types. There is at least one, or a test would assert nothing."""
-        found = [resource for type_ in types for resource in self._by_type.get(type_, ())]
-        assert found, f"no {' or '.join(types)} in {self.directory}"
-        return found
-
-    def at(self, path: str) -> Resource:
-        """The one resource at a path of the construct tree."""
-        found = [resource for resource in self.resources if resource.path == path]
-        assert len(found) == 1, f"{len(found)} resources at {path}"
-        return found[0]
-
-    def referred(self, stack: str, value: Any) -> Resource:
-        """The resource that a reference (Ref, Fn::GetAtt or an import of one) is about."""
-        match value:
-            case {"Ref": logical_id} | {"Fn::GetAtt": [logical_id, _]}:
-                return self._by_id[stack, logical_id]
-            case {"Fn::ImportValue": name}:
-                exporter, exported = self._exports[name]
-                return self.referred(exporter, exported)
-        raise AssertionError(f"{value} in {stack} is no reference")
-
-    def refers(self, stack: str, value: Any) -> bool:
-        """Whether `value` is a reference to a resource of the assembly."""
-        try:
-            self.referred(stack, value)
-        except (AssertionError, KeyError):
-            return False
-        return True
-
-    def definition(self, machine: Resource) -> dict[str, Any]:
-        """What a state machine does; each reference is the path of its resource."""
-        parts = machine.properties["DefinitionString"]["Fn::Join"][1]
-        text = "".join(
-            part if isinstance(part, str) else self._named(machine.stack, part) for part in parts
-        )
-        definition: dict[str, Any] = json.loads(text)
-        return definition
-
-    def _named(self, stack: str, reference: Any) -> str:
-        if reference == {"Ref": "AWS::Partition"}:
-            return "aws"
-        return self.referred(stack, reference).path
-
-    @cached_property
-    def _by_type(self) -> dict[str, list[Resource]]:
-        found: dict[str, list[Resource]] = {}
-        for resource in self.resources:
-            found.setdefault(resource.type, []).append(resource)
-        return found
-
-    @cached_property
-    def _by_id(self) -> dict[tuple[str, str], Resource]:
-        return {(resource.stack, resource.logical_id): resource for resource in self.resources}
-
-    @cached_property
-    def _exports(self) -> dict[str, tuple[str, Any]]:
-        return {
-            output["Export"]["Name"]: (stack, output["Value"])
-            for stack, template in self.templates.items()
-            for output in template.get("Outputs", {}).values()
-            if "Export" in output
-        }
 
 
 def assembly_directory(stage: str, shared: Path) -> Path:
@@ -123,19 +15,3 @@ def assembly_directory(stage: str, shared: Path) -> Path:
         if not (directory / "manifest.json").exists():
             synthesize(stage, directory, target="host", validation=False)
     return directory
-
-
-def nodes(value: Any) -> Iterator[Any]:
-    """`value` and everything in it."""
-    yield value
-    if isinstance(value, Mapping):
-        for inner in value.values():
-            yield from nodes(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from nodes(inner)
-
-
-def texts(value: Any) -> str:
-    """All that is written in a value, as in an ARN; of each reference, what it says."""
-    return "".join(node for node in nodes(value) if isinstance(node, str))

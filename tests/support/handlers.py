@@ -9,7 +9,7 @@ from lambdas.eventing.consumer import Consumer
 from lambdas.eventing.event import Event
 from lambdas.eventing.task import Refusal
 from stacks.constructs.packaging import PROJECT, contexts
-from tests.support.assemblies import Resource
+from topology.assembly import Resource
 
 
 def handler_of(function: Resource) -> Any:

@@ -108,6 +108,7 @@ class Call:
     body: Any = None
     headers: Mapping[str, str] = field(default_factory=dict)
     path: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = field(default_factory=dict)
     caller: str = "customer-1"
     groups: str = ""
     """As the gateway writes them, such as `[staff]`."""
@@ -129,6 +130,8 @@ class Call:
         }
         if self.path:
             event["pathParameters"] = dict(self.path)
+        if self.query:
+            event["queryStringParameters"] = dict(self.query)
         if self.body is not None:
             event["body"] = self.body if isinstance(self.body, str) else json.dumps(self.body)
         return event

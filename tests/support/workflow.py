@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from lambdas.eventing import aws
-from tests.support.assemblies import Assembly, Resource
 from tests.support.messages import CONTEXT
+from topology.assembly import Assembly, Resource
 
 State = dict[str, Any]
 

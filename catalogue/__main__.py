@@ -1,0 +1,39 @@
+"""`make catalogue`: writes the site anew and says where to open it."""
+
+import sys
+import tempfile
+from pathlib import Path
+
+from catalogue.files import write
+from catalogue.graphviz import LayoutError
+from catalogue.links import dead_links
+from catalogue.reading import PROJECT, read
+from catalogue.site import render
+from stacks.constructs.packaging import PackagingError
+from stacks.synthesis import SynthesisError, synthesize
+from topology.assembly import Assembly
+
+STAGE = "prod"
+"""Whose bounds and retention are shown."""
+
+ROOT = "docs/catalogue"
+
+
+def main() -> None:
+    """Read the templates of the stage that the catalogue shows, and write its pages."""
+    print(f"Synthesizing stage {STAGE}")
+    try:
+        with tempfile.TemporaryDirectory() as directory:
+            assembly = synthesize(STAGE, Path(directory), target="host", validation=False)
+            files = render(read(Assembly(assembly), stage=STAGE))
+    except (LayoutError, PackagingError, SynthesisError) as error:
+        sys.exit(f"error: {error}")
+    dead = [*dead_links(files, project=PROJECT, root=ROOT)]
+    if dead:
+        sys.exit("error: " + "\n".join(dead))
+    write(files, PROJECT / ROOT)
+    print(f"{len(files)} files. Open {(PROJECT / ROOT / 'index.html').as_uri()}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,7 @@
+// Lays out graphs with Graphviz, compiled to WebAssembly: DOT sources in, their layouts out.
+import { text } from "node:stream/consumers";
+import { instance } from "@viz-js/viz";
+
+const viz = await instance();
+const graphs = JSON.parse(await text(process.stdin));
+process.stdout.write(JSON.stringify(graphs.map((graph) => viz.renderJSON(graph))));

@@ -1,0 +1,133 @@
+"""The events of the shop and who consumes them, found by walking the packages of the contexts."""
+
+import pkgutil
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+import lambdas
+from lambdas.eventing.consumer import Consumer
+from lambdas.eventing.event import Event
+from lambdas.eventing.stream import WindowConsumer
+from lambdas.eventing.task import Task
+
+
+class AmbiguousEvent(ValueError):
+    """Two classes claim the same name on the bus."""
+
+
+def _modules() -> Iterator[tuple[str, ModuleType]]:
+    """The `events` module of each context that has one, by the context's name."""
+    for package in pkgutil.iter_modules(lambdas.__path__):
+        if package.ispkg:
+            path = import_module(f"lambdas.{package.name}").__path__
+            if any(module.name == "events" for module in pkgutil.iter_modules(path)):
+                yield package.name, import_module(f"lambdas.{package.name}.events")
+
+
+def _all_modules() -> Iterator[ModuleType]:
+    for module in pkgutil.walk_packages(lambdas.__path__, f"{lambdas.__name__}."):
+        yield import_module(module.name)
+
+
+def _defined(module: ModuleType) -> Iterator[type[Event]]:
+    """The event classes of a module, without those that are only there to be inherited from."""
+    found = [
+        value
+        for value in vars(module).values()
+        if isinstance(value, type)
+        and issubclass(value, Event)
+        and value.__module__ == module.__name__
+    ]
+    for event in found:
+        if not any(other is not event and issubclass(other, event) for other in found):
+            yield event
+
+
+def by_name(events: Iterable[type[Event]]) -> dict[str, type[Event]]:
+    """The classes by detail-type, in alphabetical order. Raises AmbiguousEvent."""
+    found: dict[str, type[Event]] = {}
+    for event in sorted(events, key=lambda event: event.detail_type()):
+        other = found.setdefault(event.detail_type(), event)
+        if other is not event:
+            raise AmbiguousEvent(
+                f"{event.__module__} and {other.__module__} both call an event "
+                f"{event.detail_type()}: give one of them another name"
+            )
+    return found
+
+
+DEFINED: Mapping[str, type[Event]] = by_name(
+    event for _, module in _modules() for event in _defined(module)
+)
+"""All event classes by detail-type."""
+
+PUBLISHED: Mapping[str, type[Event]] = by_name(
+    event for _, module in _modules() for event in module.PUBLISHED
+)
+"""What contexts put on the bus, by detail-type."""
+
+RETIRED: Mapping[str, type[Event]] = {
+    name: event
+    for name, event in DEFINED.items()
+    if name not in PUBLISHED and any(other.supersedes is event for other in DEFINED.values())
+}
+"""Older versions that nobody publishes any more; a replay may still bring them."""
+
+OUTSIDE: frozenset[type[Event]] = frozenset(
+    event for _, module in _modules() for event in getattr(module, "FOR_OUTSIDERS", ())
+)
+"""What is published for systems that are no part of the shop, whether or not it reacts itself."""
+
+INTERNAL: Mapping[str, type[Event]] = {
+    name: event for name, event in DEFINED.items() if name not in PUBLISHED and name not in RETIRED
+}
+"""What never is on the bus: a context schedules it for itself, or puts it on its own stream."""
+
+
+def successor_of(event: type[Event]) -> type[Event] | None:
+    """The next version of the class, if there is one."""
+    return next((other for other in DEFINED.values() if other.supersedes is event), None)
+
+
+def context_of(event: type[Event]) -> str:
+    """The context that owns the class, such as `orders`."""
+    return event.__module__.split(".")[1]
+
+
+@cache
+def consumers() -> Mapping[str, Consumer[Any]]:
+    """All consumers of queues by name, such as `orders.keep_price_list`.
+
+    Imports each module of the contexts: importing a handler does nothing.
+    """
+    found: dict[str, Consumer[Any]] = {}
+    for module in _all_modules():
+        for value in vars(module).values():
+            if isinstance(value, Consumer) and value.__module__ == module.__name__:
+                found[value.name] = value
+    return dict(sorted(found.items()))
+
+
+def consumers_of(event: type[Event]) -> tuple[str, ...]:
+    """The names of those who consume `event`."""
+    return tuple(name for name, consumer in consumers().items() if event in consumer.consumes)
+
+
+@cache
+def readers() -> Mapping[str, tuple[type[Event], ...]]:
+    """Whoever decodes events, by name: consumers of queues and streams, and tasks of workflows."""
+    found: dict[str, tuple[type[Event], ...]] = {}
+    for module in _all_modules():
+        for value in vars(module).values():
+            reads = isinstance(value, Consumer | Task | WindowConsumer)
+            if reads and value.__module__ == module.__name__:
+                found[value.name] = value.consumes
+    return dict(sorted(found.items()))
+
+
+def readers_of(event: type[Event]) -> tuple[str, ...]:
+    """The names of those who decode `event`."""
+    return tuple(name for name, events in readers().items() if event in events)

@@ -1,0 +1,519 @@
+// What the shop publishes, generated from its event classes by `make schemas`: do not edit.
+// The times are RFC 3339 with an offset. Fields that are not declared here may come at any time.
+
+/**
+ * ISO 4217 code
+ * @pattern ^[A-Z]{3}$(?!\n)
+ */
+export type Currency = string;
+
+/** The customer, as the user pool calls them */
+export type CustomerId = string;
+
+/**
+ * Until when it is to be delivered
+ * @format date-time
+ */
+export type Deadline = string;
+
+/**
+ * Money in minor units (cents)
+ * @minimum 0
+ * @maximum 1000000000000
+ */
+export type Minor = number;
+
+/**
+ * Units
+ * @minimum 1
+ * @maximum 100000
+ */
+export type Quantity = number;
+
+/**
+ * Stock keeping unit: 1 to 64 letters, digits and . _ / + : -
+ * @pattern ^[A-Za-z0-9][A-Za-z0-9._/+:-]{0,63}$(?!\n)
+ */
+export type Sku = string;
+
+/**
+ * What all lines cost together, in minor units
+ * @minimum 0
+ * @maximum 1000000000000
+ */
+export type TotalMinor = number;
+
+/**
+ * In words
+ * @minLength 1
+ * @maxLength 500
+ */
+export type Words = string;
+
+/** Where the order goes. */
+export interface Address {
+  /**
+   * Who gets the parcel
+   * @minLength 1
+   * @maxLength 120
+   */
+  readonly name: string;
+  /**
+   * With the number
+   * @minLength 1
+   * @maxLength 120
+   */
+  readonly street: string;
+  /**
+   * @minLength 1
+   * @maxLength 120
+   */
+  readonly postal_code: string;
+  /**
+   * @minLength 1
+   * @maxLength 120
+   */
+  readonly city: string;
+  /**
+   * ISO 3166-1 alpha-2 code
+   * @pattern ^[A-Z]{2}$(?!\n)
+   */
+  readonly country: string;
+}
+
+/** A way to reach a customer. */
+export type Channel = "email" | "sms" | "webhook";
+
+/** Some units of one item at the price that the customer saw. */
+export interface Line {
+  readonly sku: Sku;
+  readonly quantity: Quantity;
+  readonly unit_price_minor: Minor;
+}
+
+/** Why an order could not be fulfilled, as far as that concerns anybody outside. */
+export type RejectionReason = "checkout_failed" | "out_of_stock" | "payment_declined" | "payment_unavailable";
+
+/** Units of one item, held for an order. */
+export interface Reserved {
+  readonly sku: Sku;
+  /**
+   * Units
+   * @minimum 1
+   */
+  readonly quantity: number;
+}
+
+/**
+ * The envelope, in the JSON format of CloudEvents 1.0 (structured mode).
+ *
+ * https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md
+ */
+export interface Envelope<Source extends string, Type extends string, Data> {
+  readonly specversion: "1.0";
+  /** Tells events of one source apart: a second one with it is a duplicate */
+  readonly id: string;
+  /** The context that publishes it */
+  readonly source: Source;
+  /** The event and its major version */
+  readonly type: Type;
+  /**
+   * When it happened
+   * @format date-time
+   */
+  readonly time: string;
+  /** Id of what it happened to */
+  readonly subject: string;
+  readonly datacontenttype?: "application/json";
+  /** The request that all of it began with */
+  readonly correlationid: string;
+  /** Id of the event that it follows from, if any */
+  readonly causationid?: string | null;
+  /** The type of a newer version in which the same fact, with the same id, is published, too, if it is */
+  readonly supersededby?: string;
+  readonly data: Data;
+}
+
+/** An item has a new price. Of two, the one with the higher revision is the later. */
+export interface ItemPricedV1 {
+  readonly sku: Sku;
+  readonly unit_price_minor: Minor;
+  readonly currency: Currency;
+  /**
+   * Counts the item's prices
+   * @minimum 1
+   */
+  readonly revision: number;
+}
+
+/** ItemPriced.v1 in its envelope. */
+export type ItemPricedV1Event =
+  Envelope<"orderflow.inventory", "ItemPriced.v1", ItemPricedV1>;
+
+/**
+ * A customer is to be told about an order, on each of these channels.
+ *
+ * It names the customer and no address: those stay in this context.
+ */
+export interface NotificationRequestedV1 {
+  /** Order that the message is about */
+  readonly order_id: string;
+  /** Who is to be told */
+  readonly customer_id: string;
+  /** Name of the event to tell of */
+  readonly occasion: string;
+  /** What the message's template needs */
+  readonly facts: { readonly [key: string]: string };
+  /**
+   * Each way that the customer chose
+   * @minItems 1
+   */
+  readonly channels: readonly Channel[];
+}
+
+/** NotificationRequested.v1 in its envelope. */
+export type NotificationRequestedV1Event =
+  Envelope<"orderflow.notifications", "NotificationRequested.v1", NotificationRequestedV1>;
+
+/** The customer withdrew. Whoever holds something for the order lets go of it. */
+export interface OrderCancelledV1 {
+  /** The order */
+  readonly order_id: string;
+  readonly customer_id: CustomerId;
+}
+
+/** OrderCancelled.v1 in its envelope. */
+export type OrderCancelledV1Event =
+  Envelope<"orderflow.orders", "OrderCancelled.v1", OrderCancelledV1>;
+
+/** Stock is reserved and payment authorized: the order can be shipped. */
+export interface OrderConfirmedV1 {
+  /** The order */
+  readonly order_id: string;
+  readonly customer_id: CustomerId;
+  readonly currency: Currency;
+  readonly total_minor: TotalMinor;
+  /** What is ordered */
+  readonly lines: readonly Line[];
+  readonly shipping_address: Address;
+}
+
+/** OrderConfirmed.v1 in its envelope. */
+export type OrderConfirmedV1Event =
+  Envelope<"orderflow.orders", "OrderConfirmed.v1", OrderConfirmedV1>;
+
+/** The customer has the parcel. */
+export interface OrderDeliveredV1 {
+  /** Order that is shipped */
+  readonly order_id: string;
+}
+
+/** OrderDelivered.v1 in its envelope. */
+export type OrderDeliveredV1Event =
+  Envelope<"orderflow.shipping", "OrderDelivered.v1", OrderDeliveredV1>;
+
+/** Checkout did not come to an end in time. Whoever holds something for it lets go of it. */
+export interface OrderExpiredV1 {
+  /** The order */
+  readonly order_id: string;
+  readonly customer_id: CustomerId;
+}
+
+/** OrderExpired.v1 in its envelope. */
+export type OrderExpiredV1Event =
+  Envelope<"orderflow.orders", "OrderExpired.v1", OrderExpiredV1>;
+
+/** A customer ordered at prices that the shop agreed to. Carries all that checkout needs. */
+export interface OrderPlacedV1 {
+  /** The order */
+  readonly order_id: string;
+  readonly customer_id: CustomerId;
+  readonly currency: Currency;
+  readonly total_minor: TotalMinor;
+  /**
+   * What is ordered
+   * @minItems 1
+   * @maxItems 200
+   */
+  readonly lines: readonly Line[];
+  readonly shipping_address: Address;
+  /**
+   * What the payment provider knows the card by
+   * @minLength 1
+   * @maxLength 128
+   */
+  readonly payment_token: string;
+}
+
+/** OrderPlaced.v1 in its envelope. */
+export type OrderPlacedV1Event =
+  Envelope<"orderflow.orders", "OrderPlaced.v1", OrderPlacedV1>;
+
+/**
+ * The order could not be fulfilled. Superseded: nobody has agreed on the reasons in here.
+ * @deprecated in favour of OrderRejected.v2
+ */
+export interface OrderRejectedV1 {
+  /** The order */
+  readonly order_id: string;
+  readonly customer_id: CustomerId;
+  /** A code, or the name of an error */
+  readonly reason: string;
+}
+
+/** OrderRejected.v1 in its envelope. */
+export type OrderRejectedV1Event =
+  Envelope<"orderflow.orders", "OrderRejected.v1", OrderRejectedV1>;
+
+/** The order could not be fulfilled. What was held for it is let go of, if it is not yet. */
+export interface OrderRejectedV2 {
+  /** The order */
+  readonly order_id: string;
+  readonly customer_id: CustomerId;
+  readonly reason: RejectionReason;
+}
+
+/** OrderRejected.v2 in its envelope. */
+export type OrderRejectedV2Event =
+  Envelope<"orderflow.orders", "OrderRejected.v2", OrderRejectedV2>;
+
+/** The customer has the money back, and the units are for sale again. */
+export interface OrderReturnedV1 {
+  /** Order that comes back */
+  readonly order_id: string;
+  /** Who returns it */
+  readonly customer_id: string;
+}
+
+/** OrderReturned.v1 in its envelope. */
+export type OrderReturnedV1Event =
+  Envelope<"orderflow.returns", "OrderReturned.v1", OrderReturnedV1>;
+
+/** The carrier has the parcel. Whoever needs more than the order's id knows it already. */
+export interface OrderShippedV1 {
+  /** Order that is shipped */
+  readonly order_id: string;
+}
+
+/** OrderShipped.v1 in its envelope. */
+export type OrderShippedV1Event =
+  Envelope<"orderflow.shipping", "OrderShipped.v1", OrderShippedV1>;
+
+/** The provider holds the amount for the shop. */
+export interface PaymentAuthorizedV1 {
+  /** Order that is paid */
+  readonly order_id: string;
+  /**
+   * The whole amount, in minor units
+   * @minimum 0
+   * @maximum 1000000000000
+   */
+  readonly amount_minor: number;
+  readonly currency: Currency;
+}
+
+/** PaymentAuthorized.v1 in its envelope. */
+export type PaymentAuthorizedV1Event =
+  Envelope<"orderflow.payments", "PaymentAuthorized.v1", PaymentAuthorizedV1>;
+
+/** The provider said no. */
+export interface PaymentDeclinedV1 {
+  /** Order that is paid */
+  readonly order_id: string;
+  /**
+   * The whole amount, in minor units
+   * @minimum 0
+   * @maximum 1000000000000
+   */
+  readonly amount_minor: number;
+  readonly currency: Currency;
+}
+
+/** PaymentDeclined.v1 in its envelope. */
+export type PaymentDeclinedV1Event =
+  Envelope<"orderflow.payments", "PaymentDeclined.v1", PaymentDeclinedV1>;
+
+/** The customer has the whole amount back. */
+export interface PaymentRefundedV1 {
+  /** Order that is paid */
+  readonly order_id: string;
+  /**
+   * The whole amount, in minor units
+   * @minimum 0
+   * @maximum 1000000000000
+   */
+  readonly amount_minor: number;
+  readonly currency: Currency;
+}
+
+/** PaymentRefunded.v1 in its envelope. */
+export type PaymentRefundedV1Event =
+  Envelope<"orderflow.payments", "PaymentRefunded.v1", PaymentRefundedV1>;
+
+/** A person has decided about a return. */
+export interface ReturnDecidedV1 {
+  /** Order that comes back */
+  readonly order_id: string;
+  /** Who returns it */
+  readonly customer_id: string;
+  /** Whether the shop takes the order back */
+  readonly approved: boolean;
+  readonly note: Words;
+}
+
+/** ReturnDecided.v1 in its envelope. */
+export type ReturnDecidedV1Event =
+  Envelope<"orderflow.returns", "ReturnDecided.v1", ReturnDecidedV1>;
+
+/** The shop does not take the order back. */
+export interface ReturnRefusedV1 {
+  /** Order that comes back */
+  readonly order_id: string;
+  /** Who returns it */
+  readonly customer_id: string;
+  readonly reason: Words;
+}
+
+/** ReturnRefused.v1 in its envelope. */
+export type ReturnRefusedV1Event =
+  Envelope<"orderflow.returns", "ReturnRefused.v1", ReturnRefusedV1>;
+
+/** A customer wants to give back an order that was delivered. */
+export interface ReturnRequestedV1 {
+  /** Order that comes back */
+  readonly order_id: string;
+  /** Who returns it */
+  readonly customer_id: string;
+  readonly reason: Words;
+}
+
+/** ReturnRequested.v1 in its envelope. */
+export type ReturnRequestedV1Event =
+  Envelope<"orderflow.returns", "ReturnRequested.v1", ReturnRequestedV1>;
+
+/** The parcel should have been delivered by now, and was not. */
+export interface ShipmentOverdueV1 {
+  /** Order that is shipped */
+  readonly order_id: string;
+  readonly due_at: Deadline;
+}
+
+/** ShipmentOverdue.v1 in its envelope. */
+export type ShipmentOverdueV1Event =
+  Envelope<"orderflow.shipping", "ShipmentOverdue.v1", ShipmentOverdueV1>;
+
+/** The order was cancelled: the carrier does not deliver the parcel, or brings it back. */
+export interface ShipmentRecalledV1 {
+  /** Order that is shipped */
+  readonly order_id: string;
+}
+
+/** ShipmentRecalled.v1 in its envelope. */
+export type ShipmentRecalledV1Event =
+  Envelope<"orderflow.shipping", "ShipmentRecalled.v1", ShipmentRecalledV1>;
+
+/** The carrier agreed to take the parcel and to deliver it in time. */
+export interface ShipmentRequestedV1 {
+  /** Order that is shipped */
+  readonly order_id: string;
+  /** What the carrier knows the parcel by */
+  readonly tracking_id: string;
+  readonly due_at: Deadline;
+}
+
+/** ShipmentRequested.v1 in its envelope. */
+export type ShipmentRequestedV1Event =
+  Envelope<"orderflow.shipping", "ShipmentRequested.v1", ShipmentRequestedV1>;
+
+/** The last unit of an item that was for sale is held for an order. */
+export interface StockDepletedV1 {
+  readonly sku: Sku;
+}
+
+/** StockDepleted.v1 in its envelope. */
+export type StockDepletedV1Event =
+  Envelope<"orderflow.inventory", "StockDepleted.v1", StockDepletedV1>;
+
+/** The units that were held for an order are for sale again. */
+export interface StockReleasedV1 {
+  /** Order for which the units are held */
+  readonly order_id: string;
+  /** Each item once */
+  readonly items: readonly Reserved[];
+}
+
+/** StockReleased.v1 in its envelope. */
+export type StockReleasedV1Event =
+  Envelope<"orderflow.inventory", "StockReleased.v1", StockReleasedV1>;
+
+/** Units of an item arrived. */
+export interface StockReplenishedV1 {
+  readonly sku: Sku;
+  /**
+   * Units that arrived
+   * @minimum 1
+   */
+  readonly quantity: number;
+}
+
+/** StockReplenished.v1 in its envelope. */
+export type StockReplenishedV1Event =
+  Envelope<"orderflow.inventory", "StockReplenished.v1", StockReplenishedV1>;
+
+/** All units of an order are held for it. */
+export interface StockReservedV1 {
+  /** Order for which the units are held */
+  readonly order_id: string;
+  /** Each item once */
+  readonly items: readonly Reserved[];
+}
+
+/** StockReserved.v1 in its envelope. */
+export type StockReservedV1Event =
+  Envelope<"orderflow.inventory", "StockReserved.v1", StockReservedV1>;
+
+/** Any event that the shop publishes. Its `type` tells them apart. */
+export type ShopEvent =
+  | ItemPricedV1Event
+  | NotificationRequestedV1Event
+  | OrderCancelledV1Event
+  | OrderConfirmedV1Event
+  | OrderDeliveredV1Event
+  | OrderExpiredV1Event
+  | OrderPlacedV1Event
+  | OrderRejectedV1Event
+  | OrderRejectedV2Event
+  | OrderReturnedV1Event
+  | OrderShippedV1Event
+  | PaymentAuthorizedV1Event
+  | PaymentDeclinedV1Event
+  | PaymentRefundedV1Event
+  | ReturnDecidedV1Event
+  | ReturnRefusedV1Event
+  | ReturnRequestedV1Event
+  | ShipmentOverdueV1Event
+  | ShipmentRecalledV1Event
+  | ShipmentRequestedV1Event
+  | StockDepletedV1Event
+  | StockReleasedV1Event
+  | StockReplenishedV1Event
+  | StockReservedV1Event;
+
+/** The types of all events. */
+export type EventType = ShopEvent["type"];
+
+/** The event of a type, as in `EventOf<"ItemPriced.v1">`. */
+export type EventOf<Type extends EventType> = Extract<ShopEvent, { type: Type }>;
+
+/** What a target of a rule on the bus receives. */
+export interface BusMessage<E extends ShopEvent = ShopEvent> {
+  readonly version: "0";
+  readonly id: string;
+  readonly "detail-type": E["type"];
+  readonly source: E["source"];
+  readonly account: string;
+  readonly time: string;
+  readonly region: string;
+  readonly resources: readonly string[];
+  readonly detail: E;
+}

@@ -1,0 +1,1 @@
+"""The catalogue: what its pages say, where their links lead, and how they behave in a browser."""

@@ -1,0 +1,229 @@
+"""The document of the HTTP API: valid, complete, and as the handlers are."""
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Iterator
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+from types import FunctionType, ModuleType
+from typing import Any
+
+import msgspec
+import pytest
+from jsonschema import Draft202012Validator, FormatChecker
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from contracts.openapi import Undocumented, openapi
+from lambdas.eventing.callback import Callback
+from lambdas.eventing.http import Endpoint, Problem, Request, endpoint
+from tests.support.handlers import handler_of
+from topology.assembly import Assembly
+from topology.http_routes import Route, routes
+
+Document = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def shop(templates: dict[str, Assembly]) -> Assembly:
+    return templates["dev"]
+
+
+@pytest.fixture(scope="module")
+def document(shop: Assembly) -> Document:
+    return openapi(shop, "1.2.3")
+
+
+def operations(document: Document) -> Iterator[tuple[str, Any]]:
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            yield f"{method.upper()} {path}", operation
+
+
+def faults(document: Document) -> list[str]:
+    """What a validator that is not ours has to say."""
+    return [error.message for error in OpenAPIV31SpecValidator(document).iter_errors()]
+
+
+def test_the_document_is_valid(document: Document) -> None:
+    assert faults(document) == []
+
+
+def test_the_validator_would_say_if_it_were_not(document: Document) -> None:
+    broken = deepcopy(document)
+    broken["paths"]["/orders/{order_id}"]["get"]["parameters"] = []
+    assert faults(broken) == [
+        "Path parameter 'order_id' for 'get' operation in '/orders/{order_id}' was not resolved"
+    ]
+
+
+def test_every_route_of_the_templates_is_documented_and_no_other(
+    shop: Assembly, document: Document
+) -> None:
+    expected = {f"{route.method} {route.path}" for route in routes(shop)}
+    assert {name for name, _ in operations(document)} == expected
+
+
+def test_every_operation_can_be_found_and_says_what_it_does(document: Document) -> None:
+    tags = {tag["name"] for tag in document["tags"]}
+    for name, operation in operations(document):
+        assert operation["summary"], name
+        assert operation["operationId"].isidentifier(), name
+        assert set(operation["tags"]) < tags, name
+        for status, answer in operation["responses"].items():
+            assert answer.get("description") or answer["$ref"], (name, status)
+
+
+def test_every_operation_says_who_may_call_it(shop: Assembly, document: Document) -> None:
+    documented = dict(operations(document))
+    for route in routes(shop):
+        operation = documented[f"{route.method} {route.path}"]
+        entry = handler_of(route.function)
+        if isinstance(entry, Callback):
+            assert operation["security"] == [{"signature": []}]
+        elif entry.contract.staff_only:
+            assert operation["security"] == [{"token": ["staff"]}]
+            assert "403" in operation["responses"]
+        else:
+            assert operation["security"] == [{"token": []}]
+        assert "401" in operation["responses"]
+
+
+def validator(document: Document, schema: Any) -> Draft202012Validator:
+    return Draft202012Validator(
+        {**schema, "components": document["components"]}, format_checker=FormatChecker()
+    )
+
+
+def test_examples_of_bodies_fit_their_schemas_and_are_understood_by_their_handlers(
+    shop: Assembly, document: Document
+) -> None:
+    seen = 0
+    documented = dict(operations(document))
+    for route in routes(shop):
+        body = documented[f"{route.method} {route.path}"].get("requestBody")
+        contract = handler_of(route.function).contract
+        assert (body is None) == (contract.body is None), route
+        if body:
+            content = body["content"]["application/json"]
+            validator(document, content["schema"]).validate(content["example"])
+            request = Request(
+                correlation_id="r",
+                caller="me",
+                headers={},
+                path={},
+                body=msgspec.json.encode(content["example"]),
+            )
+            assert isinstance(request.decode(contract.body), contract.body)
+            seen += 1
+    assert seen > 3
+
+
+# -- problems -----------------------------------------------------------------------------
+
+
+def reached(function: FunctionType, seen: set[FunctionType]) -> Iterator[type[Problem]]:
+    """The problems that a function names, or one of its context that it names in turn."""
+    seen.add(function)
+    tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    (definition,) = tree.body
+    assert isinstance(definition, ast.FunctionDef)
+    for node in ast.walk(ast.Module(definition.body, [])):
+        match node:
+            case ast.Name(id=name):
+                named = function.__globals__.get(name)
+            case ast.Attribute(value=ast.Name(id=name), attr=attribute):
+                owner = function.__globals__.get(name)
+                named = getattr(owner, attribute, None) if isinstance(owner, ModuleType) else None
+            case _:
+                continue
+        if isinstance(named, type) and issubclass(named, Problem):
+            yield named
+        elif isinstance(named, FunctionType) and named not in seen and here(named, function):
+            yield from reached(named, seen)
+
+
+def here(one: FunctionType, other: FunctionType) -> bool:
+    """Whether two functions are of the same context."""
+    return one.__module__.split(".")[:2] == other.__module__.split(".")[:2]
+
+
+def raised(entry: Endpoint) -> set[type[Problem]]:
+    function: Any = entry.__wrapped__  # type: ignore[attr-defined]
+    return set(reached(function, set()))
+
+
+def test_handlers_declare_just_the_problems_that_they_may_raise(shop: Assembly) -> None:
+    for route in routes(shop):
+        entry = handler_of(route.function)
+        assert raised(entry) == set(entry.contract.problems), route
+
+
+class Undeclared(Problem, status=HTTPStatus.CONFLICT):
+    """Something that the decorator does not tell of."""
+
+
+def refuse() -> None:
+    """Refuses."""
+    raise Undeclared("always")
+
+
+@endpoint(answers=str)
+def forgetful(request: Request) -> str:
+    """Answers, or not."""
+    refuse()
+    return request.caller
+
+
+def test_a_problem_that_a_handler_does_not_declare_is_found_out() -> None:
+    assert raised(forgetful) == {Undeclared}
+
+
+@dataclass(eq=False)
+class Other(Problem, status=HTTPStatus.CONFLICT):
+    """Something else under the same code."""
+
+    more: int
+
+
+Other.code = Undeclared.code
+
+
+def test_two_problems_that_differ_cannot_have_one_code(
+    shop: Assembly, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second, *_ = (handler_of(route.function) for route in routes(shop))
+    for entry, problem in ((first, Undeclared), (second, Other)):
+        monkeypatch.setattr(entry, "contract", replace(entry.contract, problems=(problem,)))
+    with pytest.raises(Undocumented, match="two problems that differ are called undeclared"):
+        openapi(shop, "1")
+
+
+# -- what cannot be documented ------------------------------------------------------------
+
+
+def routed(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> None:
+    """Makes the first route of the templates another one."""
+
+    def changed(assembly: Assembly) -> list[Route]:
+        first, *others = routes(assembly)
+        return [replace(first, **changes), *others]
+
+    monkeypatch.setattr("contracts.openapi.routes", changed)
+
+
+def test_a_route_that_lets_everybody_through_is_not_documented(
+    shop: Assembly, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    routed(monkeypatch, authorizer=None)
+    with pytest.raises(Undocumented, match="POST /activity: a route has an authorizer, or"):
+        openapi(shop, "1")
+
+
+def test_a_variable_of_the_path_that_nothing_explains_is_not_documented(
+    shop: Assembly, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    routed(monkeypatch, path="/activity/{device}")
+    with pytest.raises(Undocumented, match="Recorded has no device"):
+        openapi(shop, "1")

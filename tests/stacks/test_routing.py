@@ -1,0 +1,418 @@
+"""What is published gets where it should, by the real patterns; and nothing else is let through."""
+
+import copy
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.support.routing import proof, published, publishers
+from topology.assembly import Assembly, Resource
+from topology.proof import Finding, Published
+
+PLACED = "OrderPlaced.v1"
+CHECKOUT = "Checkout/RunCheckout"
+EMAIL = "Notifications/SendEmail/Queue/NotificationsRequestsTopicABDDC4BC"
+
+
+@pytest.fixture
+def scratch(templates: Mapping[str, Assembly]) -> Assembly:
+    """A copy of the templates, to break."""
+    return copy.deepcopy(templates["dev"])
+
+
+def said(findings: Iterable[Finding]) -> str:
+    return "\n".join(map(str, findings))
+
+
+def pattern_of(shop: Assembly, path: str) -> dict[str, Any]:
+    """The pattern of a rule or the policy of a subscription, to change."""
+    properties = shop.at(path).properties
+    pattern: dict[str, Any] = properties.get("FilterPolicy") or properties["EventPattern"]
+    return pattern
+
+
+def put_events(shop: Assembly, relay: str) -> dict[str, Any]:
+    """The statement that lets a relay put events on the bus, to change."""
+    policy = shop.at(f"{relay}Role/DefaultPolicy").properties["PolicyDocument"]
+    (statement,) = [s for s in policy["Statement"] if s["Action"] == "events:PutEvents"]
+    found: dict[str, Any] = statement
+    return found
+
+
+def event(name: str) -> Published:
+    (found,) = [each for each in published() if each.name == name]
+    return found
+
+
+def others(name: str) -> list[Published]:
+    return [each for each in published() if each.name != name]
+
+
+def test_every_event_gets_where_it_should_and_nothing_else_is_let_through(shop: Assembly) -> None:
+    examination = proof(shop)
+
+    assert said(examination.findings()) == ""
+    assert examination.consumers("OrderConfirmed.v1") == [
+        "Notifications/AddressCustomer/Function",
+        "Returns/KeepOrder/Function",
+        "Shipping/RequestShipment/Function",
+    ]
+    # Through relay, stream, bus, topic and queue.
+    assert "Notifications/SendSms/Function" in examination.consumers("NotificationRequested.v1")
+
+
+def test_who_takes_everything_consumes_nothing_in_particular(scratch: Assembly) -> None:
+    examination = proof(scratch)
+    counted = examination.consumers("StockDepleted.v1", by_name=False)
+
+    assert counted == ["Analytics/AggregateSales/Function"]
+    assert examination.consumers("StockDepleted.v1") == []
+
+
+class TestDeadPatterns:
+    @pytest.mark.parametrize(
+        ("path", "field", "value", "complaint"),
+        [
+            pytest.param(
+                f"{CHECKOUT}/Rule",
+                "detail-type",
+                ["OrderPlacd.v1"],
+                "detail-type 'OrderPlacd.v1' is that of no event that gets here; "
+                "did you mean OrderPlaced.v1?",
+                id="a misspelt type",
+            ),
+            pytest.param(
+                "Notifications/AddressCustomer/Rule",
+                "detail-type",
+                ["OrderPlaced.v1", "OrderCanceled.v1"],
+                "'OrderCanceled.v1' is that of no event that gets here; "
+                "did you mean OrderCancelled.v1?",
+                id="a misspelt type beside good ones",
+            ),
+            pytest.param(
+                f"{CHECKOUT}/Rule",
+                "source",
+                ["orderflow.order"],
+                "source 'orderflow.order' is that of no event that gets here; "
+                "did you mean orderflow.orders?",
+                id="a misspelt source",
+            ),
+            pytest.param(
+                f"{CHECKOUT}/Rule",
+                "source",
+                ["orderflow.payments"],
+                "no event that gets here matches all of its pattern",
+                id="the source of another event",
+            ),
+            pytest.param(
+                f"{CHECKOUT}/Rule",
+                "source",
+                ["orderflow.orders", "orderflow.payments"],
+                "source 'orderflow.payments' never comes together with the rest of the pattern",
+                id="the source of another event beside the right one",
+            ),
+            pytest.param(
+                f"{CHECKOUT}/Rule",
+                "detail",
+                {"data": {"total": [{"numeric": [">", 0]}]}},
+                "there is no detail.data.total in OrderPlaced.v1; "
+                "did you mean detail.data.total_minor?",
+                id="a misspelt field",
+            ),
+            pytest.param(
+                f"{CHECKOUT}/Rule",
+                "detail",
+                {"data": {"total_minor": [{"numeric": ["<", 0]}]}},
+                "detail.data.total_minor of OrderPlaced.v1 is never {'numeric': ['<', 0]}",
+                id="a number out of the field's range",
+            ),
+            pytest.param(
+                f"{CHECKOUT}/Rule",
+                "detail",
+                {"data": {"lines": {"sku": ["a blank is in no SKU"]}}},
+                "detail.data.lines.sku of OrderPlaced.v1 is never 'a blank is in no SKU'",
+                id="a text that the field's pattern excludes",
+            ),
+            pytest.param(
+                f"{CHECKOUT}/Rule",
+                "detail",
+                {"data": {"customer_id": [{"exists": False}]}},
+                "detail.data.customer_id of OrderPlaced.v1 is never {'exists': False}",
+                id="the absence of what is always there",
+            ),
+            pytest.param(
+                EMAIL,
+                "detail",
+                {"data": {"chanels": ["email"]}},
+                "there is no detail.data.chanels in NotificationRequested.v1; "
+                "did you mean detail.data.channels?",
+                id="a misspelt field in a filter policy",
+            ),
+            pytest.param(
+                EMAIL,
+                "detail",
+                {"data": {"channels": ["fax"]}},
+                "detail.data.channels of NotificationRequested.v1 is never 'fax': "
+                "it is one of 'email', 'sms', 'webhook'",
+                id="a value that the field cannot have in a filter policy",
+            ),
+            pytest.param(
+                "Backbone/Bus/Archive/Archive",
+                "source",
+                [{"prefix": "orderflows."}],
+                "source {'prefix': 'orderflows.'} is that of no event that gets here",
+                id="an archive of nothing",
+            ),
+        ],
+    )
+    def test_one_is_named_with_its_cure(
+        self, scratch: Assembly, path: str, field: str, value: Any, complaint: str
+    ) -> None:
+        pattern_of(scratch, path)[field] = value
+
+        found = [finding for finding in proof(scratch).dead_patterns() if finding.culprit == path]
+
+        assert complaint in said(found)
+        assert len(found) == 1
+
+    @pytest.mark.parametrize(
+        "detail",
+        [
+            {"total_minor": [{"numeric": [">", 999_999, "<=", 1_000_001]}]},
+            {"lines": {"sku": ["MUG-BLUE", {"prefix": "CUP-"}]}},
+            {"currency": [{"anything-but": ["EUR"]}], "payment_token": [{"suffix": "_decline"}]},
+            {"$or": [{"currency": ["EUR"]}, {"total_minor": [0]}]},
+        ],
+    )
+    def test_narrow_ones_that_some_order_matches_are_alive(
+        self, scratch: Assembly, detail: dict[str, Any]
+    ) -> None:
+        """Values drawn at random would never show it."""
+        pattern_of(scratch, f"{CHECKOUT}/Rule")["detail"] = {"data": detail}
+
+        assert said(proof(scratch).dead_patterns()) == ""
+
+    def test_a_relay_that_filters_all_out_leaves_its_context_silent(
+        self, scratch: Assembly
+    ) -> None:
+        (mapping,) = [
+            mapping
+            for mapping in scratch.of_type("AWS::Lambda::EventSourceMapping")
+            if mapping.path.startswith("Orders/Orders/Relay")
+        ]
+        criteria = mapping.properties["FilterCriteria"]["Filters"][0]
+        criteria["Pattern"] = criteria["Pattern"].replace("outbox", "outbx")
+
+        found = list(proof(scratch).findings())
+
+        assert f"{mapping.path}: dynamodb.NewImage.kind.S 'outbx' is in no message" in said(found)
+        assert f"{PLACED}: of orderflow.orders is consumed by nobody" in said(found)
+
+    def test_a_field_that_is_renamed_leaves_a_filter_dead(self, scratch: Assembly) -> None:
+        name = "NotificationRequested.v1"
+        renamed = copy.deepcopy(event(name))
+        data = renamed.schema["$defs"]["NotificationRequested"]["properties"]
+        data["media"] = data.pop("channels")
+        for sample in renamed.samples:
+            sample["detail"]["data"]["media"] = sample["detail"]["data"].pop("channels")
+
+        # What the relay sees is made of the class, so it is left out here.
+        for mapping in scratch.of_type("AWS::Lambda::EventSourceMapping"):
+            mapping.properties.pop("FilterCriteria", None)
+        found = said(proof(scratch, events=[*others(name), renamed]).dead_patterns())
+
+        assert f"{EMAIL}: there is no detail.data.channels in {name}" in found
+
+    def test_a_filter_on_what_nobody_sends_is_named(self, scratch: Assembly) -> None:
+        """A topic that no rule feeds any more."""
+        rule = scratch.at("Notifications/Requests/Rule")
+        rule.properties["Targets"] = []
+
+        found = said(proof(scratch).dead_patterns())
+
+        assert f"{EMAIL}: no event gets to Notifications/Requests/Topic" in found
+
+    def test_attributes_are_looked_for_in_vain(self, scratch: Assembly) -> None:
+        subscription = scratch.at(EMAIL)
+        subscription.properties["FilterPolicyScope"] = "MessageAttributes"
+        subscription.properties["FilterPolicy"] = {"source": ["orderflow.notifications"]}
+
+        found = said(proof(scratch).dead_patterns())
+
+        assert f"{EMAIL}: source 'orderflow.notifications' is in no message that gets here" in found
+
+
+class TestOrphans:
+    def test_an_event_that_lost_its_consumer_is_named(self, scratch: Assembly) -> None:
+        scratch.at("Orders/KeepPriceList/Rule").properties["Targets"] = []
+
+        found = said(proof(scratch).orphans())
+
+        assert found.startswith("ItemPriced.v1: of orderflow.inventory is consumed by nobody")
+
+    def test_one_for_outsiders_needs_to_be_named_so(self, scratch: Assembly) -> None:
+        unnamed = replace(event("StockDepleted.v1"), for_outsiders=False)
+
+        found = said(proof(scratch, events=[*others(unnamed.name), unnamed]).orphans())
+
+        assert found.startswith("StockDepleted.v1: of orderflow.inventory is consumed by nobody")
+
+    def test_an_event_that_no_code_publishes_is_named(self, scratch: Assembly) -> None:
+        silent = {path: names - {"OrderExpired.v1"} for path, names in publishers(scratch).items()}
+
+        found = said(proof(scratch, publishers=silent).findings())
+
+        assert "OrderExpired.v1: is said to be published, but no function publishes it" in found
+        assert "Inventory/ReleaseClosedOrder/Rule: detail-type 'OrderExpired.v1'" in found
+
+    def test_what_is_published_but_not_said_to_be_is_named(self, scratch: Assembly) -> None:
+        found = said(proof(scratch, events=others("OrderRejected.v1")).unwritten())
+
+        assert found.startswith("Orders/RejectOrder: publishes OrderRejected.v1, which is no")
+
+    def test_who_publishes_needs_a_table_with_a_relay(self, scratch: Assembly) -> None:
+        more = {**publishers(scratch), "Analytics/GetSales": frozenset([PLACED])}
+
+        found = said(proof(scratch, publishers=more).unwritten())
+
+        assert found == (
+            f"Analytics/GetSales: publishes {PLACED}, but may write to no table with a relay to "
+            "the bus"
+        )
+
+
+class TestGrants:
+    RELAY = "Orders/Orders/Relay"
+
+    def limits(self, scratch: Assembly) -> Any:
+        return put_events(scratch, self.RELAY)["Condition"]["ForAllValues:StringEquals"]
+
+    def test_one_wider_than_what_is_published_is_named(self, scratch: Assembly) -> None:
+        self.limits(scratch)["events:detail-type"].append("OrderPostponed.v1")
+
+        assert said(proof(scratch).findings()) == (
+            f"{self.RELAY}: may put events of detail-type OrderPostponed.v1 on the bus, but "
+            "nothing that is published through it is of that detail-type"
+        )
+
+    def test_one_that_names_a_type_wrong_is_both_too_wide_and_too_narrow(
+        self, scratch: Assembly
+    ) -> None:
+        types = self.limits(scratch)["events:detail-type"]
+        types[types.index(PLACED)] = "OrderPlacd.v1"
+
+        found = said(proof(scratch).wrong_grants())
+
+        assert "of detail-type OrderPlacd.v1 on the bus" in found
+        assert f"did you mean {PLACED}?" in found
+        assert f"{self.RELAY}: may not put {PLACED} on the bus" in found
+
+    def test_one_narrower_than_what_is_published_is_named(self, scratch: Assembly) -> None:
+        self.limits(scratch)["events:detail-type"].remove(PLACED)
+
+        assert said(proof(scratch).wrong_grants()) == (
+            f"{self.RELAY}: may not put {PLACED} on the bus, though it is published through it"
+        )
+
+    def test_one_of_another_source_is_named(self, scratch: Assembly) -> None:
+        self.limits(scratch)["events:source"].append("orderflow.payments")
+
+        assert "may put events of source orderflow.payments on the bus" in said(
+            proof(scratch).wrong_grants()
+        )
+
+    @pytest.mark.parametrize("key", ["source", "detail-type"])
+    def test_one_without_limits_is_named(self, scratch: Assembly, key: str) -> None:
+        del self.limits(scratch)[f"events:{key}"]
+
+        assert f"{self.RELAY}: may put events of any {key} on the bus" in said(
+            proof(scratch).wrong_grants()
+        )
+
+    def test_one_for_any_bus_is_named(self, scratch: Assembly) -> None:
+        put_events(scratch, self.RELAY)["Resource"] = "*"
+
+        assert f"{self.RELAY}: may put events on any bus" in said(proof(scratch).wrong_grants())
+
+    def test_one_of_a_function_that_is_no_relay_is_named(self, scratch: Assembly) -> None:
+        statement = put_events(scratch, self.RELAY)
+        policy = scratch.at("Orders/PlaceOrderRole/DefaultPolicy").properties["PolicyDocument"]
+        policy["Statement"].append(statement)
+
+        assert f"Orders/PlaceOrder: may put events of detail-type {PLACED} on the bus" in said(
+            proof(scratch).wrong_grants()
+        )
+
+    def test_one_for_all_of_a_service_counts(self, scratch: Assembly) -> None:
+        statement = put_events(scratch, self.RELAY)
+        statement["Action"] = "events:*"
+        del statement["Condition"]
+
+        assert "may put events of any source" in said(proof(scratch).wrong_grants())
+
+
+class TestLoops:
+    def let(self, shop: Assembly, consumer: str, *names: str) -> None:
+        """Has a consumer get these events, too."""
+        pattern = pattern_of(shop, f"{consumer}/Rule")
+        pattern["detail-type"] += names
+        pattern["source"] += {event(name).source for name in names} - {*pattern["source"]}
+
+    def test_a_consumer_of_what_it_publishes_is_named(self, scratch: Assembly) -> None:
+        name = "NotificationRequested.v1"
+        self.let(scratch, "Notifications/AddressCustomer", name)
+        step = (name, "Notifications/AddressCustomer/Function")
+
+        found = said(proof(scratch, loops_end={step: "no reason is good enough"}).loops())
+
+        assert f"{step[1]}: consumes {name} and publishes {name}: an endless loop" in found
+
+    def test_a_loop_through_a_workflow_is_found(self, scratch: Assembly) -> None:
+        self.let(scratch, CHECKOUT, "OrderConfirmed.v1")
+
+        assert said(proof(scratch).loops()) == (
+            f"{CHECKOUT}/Function: a loop: OrderConfirmed.v1 has {CHECKOUT}/Function run, which "
+            "leads to OrderConfirmed.v1 again: break it, or say why it ends"
+        )
+
+    def test_a_loop_through_a_schedule_is_found(self, scratch: Assembly) -> None:
+        """The consumer passes a role on, which puts the reminder into the queue of another."""
+        self.let(scratch, "Shipping/RequestShipment", "ShipmentOverdue.v1")
+
+        assert "ShipmentOverdue.v1 has Shipping/RequestShipment/Function run" in said(
+            proof(scratch).loops()
+        )
+
+    def test_a_loop_of_several_steps_is_told_step_by_step(self, scratch: Assembly) -> None:
+        self.let(scratch, CHECKOUT, "ShipmentOverdue.v1")
+
+        found = said(proof(scratch).loops())
+
+        assert "OrderConfirmed.v1 has Shipping/RequestShipment/Function run" in found
+        assert f"ShipmentOverdue.v1 has {CHECKOUT}/Function run" in found
+        assert len(found.splitlines()) == 1
+
+    def test_a_loop_that_is_said_to_end_is_none(self, scratch: Assembly) -> None:
+        self.let(scratch, CHECKOUT, "OrderConfirmed.v1")
+        ends = {("OrderConfirmed.v1", f"{CHECKOUT}/Function"): "an order is confirmed once"}
+
+        assert said(proof(scratch, loops_end=ends).loops()) == ""
+
+    def test_an_excuse_for_no_loop_is_named(self, scratch: Assembly) -> None:
+        ends = {(PLACED, f"{CHECKOUT}/Function"): "an order is placed once"}
+
+        assert said(proof(scratch, loops_end=ends).loops()) == (
+            f"{CHECKOUT}/Function: no loop goes through it and {PLACED}, though one is excused: "
+            "an order is placed once"
+        )
+
+    def test_a_rule_that_puts_events_back_onto_its_bus_is_named(self, scratch: Assembly) -> None:
+        rule = scratch.at("Backbone/EventLog/Rule")
+        bus: Resource = scratch.at("Backbone/Bus")
+        rule.properties["Targets"].append({"Id": "Bus", "Arn": {"Ref": bus.logical_id}})
+
+        assert said(proof(scratch).loops()) == (
+            "Backbone/EventLog/Rule: puts what it matches back onto Backbone/Bus"
+        )

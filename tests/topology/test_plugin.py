@@ -1,0 +1,67 @@
+"""The plug-in, in the synthesis of another application: what a person gets to read."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from stacks.constructs.packaging import PROJECT, node
+
+APP = """
+from aws_cdk import Acknowledgment, App, Stack, Validations
+from aws_cdk import aws_events as events
+from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_sqs as sqs
+from topology.plugin import Durability
+
+app = App()
+post = Stack(app, "Post")
+letters = sqs.Queue(post, "Letters")
+for name in ("Posted", "Returned"):
+    events.Rule(
+        post,
+        name,
+        event_pattern=events.EventPattern(source=[name]),
+        targets=[targets.SqsQueue(letters, retry_attempts=9)],
+    )
+Validations.of(post).acknowledge(
+    Acknowledgment(id="Durability::AlarmWithAction", reason="Somebody looks every day.")
+)
+Validations.of(post.node.find_child("Returned")).acknowledge(
+    Acknowledgment(id="Durability::DeadLetterQueue", reason="Nobody wants these."),
+    Acknowledgment(id="Durability::BoundedRetry", reason="Nobody wants these."),
+)
+Validations.of(app).add_plugins(Durability())
+app.synth()
+"""
+
+
+def test_synthesis_fails_and_says_where_what_and_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text(APP)
+    foreign = ("CDK_", "JSII_", "NODE_", "PYTEST_")
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+    done = subprocess.run(
+        [sys.executable, "app.py"],
+        cwd=tmp_path,
+        env={
+            **environ,
+            "CDK_OUTDIR": str(tmp_path / "cdk.out"),
+            # The library's own check is left out; plug-ins run all the same.
+            "CDK_VALIDATION": "false",
+            "JSII_NODE": node(),
+            "PYTHONPATH": str(PROJECT),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode != 0
+    said = done.stderr.split("jsii.errors.JavaScriptError")[0]
+    assert said.count("ERROR") == 2, said
+    assert "Post/Posted/Resource" in said
+    assert "lacks a dead-letter queue or on-failure destination" in said
+    assert "Suggested fix: Set DeadLetterConfig of the target to an SQS queue" in said
+    assert "Suggested fix: Set RetryPolicy of the target, both of its bounds" in said
+    assert "Acknowledge with 'Durability::DeadLetterQueue'" in said
+    assert "Returned" not in said
+    assert "AlarmWithAction" not in said

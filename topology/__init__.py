@@ -1,0 +1,1 @@
+"""What is connected to what in an application, read out of its synthesized templates."""

@@ -1,0 +1,171 @@
+"""The templates of a cloud assembly, and what in them refers to what."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+Properties = dict[str, Any]
+Template = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Resource:
+    """A resource of a synthesized template."""
+
+    stack: str
+    logical_id: str
+    type: str
+    properties: Properties
+    definition: Mapping[str, Any]
+
+    @property
+    def path(self) -> str:
+        """Where the resource stands in the construct tree, as in `Orders/PlaceOrder`."""
+        path: str = self.definition.get("Metadata", {}).get("aws:cdk:path", self.logical_id)
+        return path.removesuffix("/Resource")
+
+    def __str__(self) -> str:
+        """The path: what a failed assertion shows."""
+        return self.path
+
+
+class Assembly:
+    """The templates of one stage, read in one pass."""
+
+    def __init__(self, source: Path | Mapping[str, Template]) -> None:
+        """Read what `cdk synth` wrote to a directory, or take templates by the names of stacks."""
+        self.templates = read(source.glob("*")) if isinstance(source, Path) else dict(source)
+        self.directory = source if isinstance(source, Path) else Path()
+        self.resources = [
+            Resource(stack, logical_id, resource["Type"], resource.get("Properties", {}), resource)
+            for stack, template in self.templates.items()
+            for logical_id, resource in template.get("Resources", {}).items()
+        ]
+
+    def of_type(self, *types: str) -> list[Resource]:
+        """All resources of these types. Raises LookupError if there is none: a slip, or no shop."""
+        found = self.all_of(*types)
+        if not found:
+            raise LookupError(f"no {' or '.join(types)} in {', '.join(self.templates)}")
+        return found
+
+    def all_of(self, *types: str) -> list[Resource]:
+        """All resources of these types, if there are any."""
+        return [resource for type_ in types for resource in self._by_type.get(type_, ())]
+
+    def at(self, path: str) -> Resource:
+        """The one resource at a path of the construct tree. Raises LookupError if it is not one."""
+        found = self._by_path.get(path, [])
+        if len(found) != 1:
+            raise LookupError(f"{len(found)} resources at {path} in {', '.join(self.templates)}")
+        return found[0]
+
+    def queue_at(self, path: str | None) -> Resource | None:
+        """The queue at a path, or None if there is something else, or nothing."""
+        found = self._by_path.get(path or "", [])
+        return next((each for each in found if each.type == "AWS::SQS::Queue"), None)
+
+    def referred(self, stack: str, value: Any) -> Resource:
+        """The resource that a reference (Ref, Fn::GetAtt or an import of one) is about.
+
+        Raises LookupError if `value` is no reference, or one to nothing that is here.
+        """
+        match value:
+            case {"Ref": logical_id} | {"Fn::GetAtt": [logical_id, _]}:
+                return self._by_id[stack, logical_id]
+            case {"Fn::ImportValue": str(name)}:
+                exporter, exported = self._exports[name]
+                return self.referred(exporter, exported)
+        raise LookupError(f"{value} in {stack} is no reference")
+
+    def find(self, stack: str, value: Any) -> Resource | None:
+        """The resource that `value` refers to, or None if that is none of the assembly."""
+        try:
+            return self.referred(stack, value)
+        except LookupError:
+            return None
+
+    def refers(self, stack: str, value: Any) -> bool:
+        """Whether `value` is a reference to a resource of the assembly."""
+        return self.find(stack, value) is not None
+
+    def definition(self, machine: Resource) -> dict[str, Any]:
+        """What a state machine does; each reference is the path of its resource."""
+        parts = machine.properties["DefinitionString"]["Fn::Join"][1]
+        text = "".join(
+            part if isinstance(part, str) else self._named(machine.stack, part) for part in parts
+        )
+        definition: dict[str, Any] = json.loads(text)
+        return definition
+
+    def _named(self, stack: str, reference: Any) -> str:
+        if reference == {"Ref": "AWS::Partition"}:
+            return "aws"
+        return self.referred(stack, reference).path
+
+    @cached_property
+    def _by_path(self) -> dict[str, list[Resource]]:
+        found: dict[str, list[Resource]] = {}
+        for resource in self.resources:
+            found.setdefault(resource.path, []).append(resource)
+        return found
+
+    @cached_property
+    def _by_type(self) -> dict[str, list[Resource]]:
+        found: dict[str, list[Resource]] = {}
+        for resource in self.resources:
+            found.setdefault(resource.type, []).append(resource)
+        return found
+
+    @cached_property
+    def _by_path(self) -> dict[str, list[Resource]]:
+        found: dict[str, list[Resource]] = {}
+        for resource in self.resources:
+            found.setdefault(resource.path, []).append(resource)
+        return found
+
+    @cached_property
+    def _by_id(self) -> dict[tuple[str, str], Resource]:
+        return {(resource.stack, resource.logical_id): resource for resource in self.resources}
+
+    @cached_property
+    def _exports(self) -> dict[str, tuple[str, Any]]:
+        return {
+            output["Export"]["Name"]: (stack, output["Value"])
+            for stack, template in self.templates.items()
+            for output in template.get("Outputs", {}).values()
+            if "Export" in output
+        }
+
+
+def read(paths: Iterable[Path]) -> dict[str, Template]:
+    """The templates among these files, by the names of their stacks."""
+    return {
+        path.name.partition(".")[0]: json.loads(path.read_bytes())
+        for path in sorted(paths)
+        if path.name.endswith(".template.json")
+    }
+
+
+def nodes(value: Any) -> Iterator[Any]:
+    """`value` and everything in it."""
+    yield value
+    if isinstance(value, Mapping):
+        for inner in value.values():
+            yield from nodes(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from nodes(inner)
+
+
+def listed(value: Any) -> list[Any]:
+    """`value` as a list, as policies mean it: one alone may stand without brackets."""
+    return value if isinstance(value, list) else [value]
+
+
+def texts(value: Any) -> str:
+    """All that is written in a value, as in an ARN; of each reference, what it says."""
+    return "".join(node for node in nodes(value) if isinstance(node, str))

@@ -1,0 +1,168 @@
+"""What a JSON Schema says of a path in a message, and messages with values that it allows there."""
+
+import copy
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice, product
+from typing import Any
+
+from jsonschema import Draft202012Validator
+
+Schema = Mapping[str, Any]
+Path = tuple[str, ...]
+
+_MOST_VARIANTS = 500
+_ABSENT = object()
+_ASIS = object()
+
+
+def sub_schemas(schema: Schema, path: Path) -> list[Schema]:
+    """What may stand at a path of names; arrays on the way stand for their elements."""
+    return list(_sub_schemas(schema, schema, path))
+
+
+def _sub_schemas(root: Schema, schema: Schema, path: Path) -> Iterator[Schema]:
+    for each in _resolved(root, schema):
+        if "items" in each:
+            yield from _sub_schemas(root, each["items"], path)
+        elif not path:
+            yield each
+        else:
+            properties = each.get("properties", {})
+            others = each.get("additionalProperties")
+            if path[0] in properties:
+                yield from _sub_schemas(root, properties[path[0]], path[1:])
+            elif isinstance(others, Mapping):
+                yield from _sub_schemas(root, others, path[1:])
+
+
+def declared_paths(schema: Schema) -> list[Path]:
+    """The paths of all values that are no objects."""
+    return list(_declared(schema, schema, ()))
+
+
+def _declared(root: Schema, schema: Schema, path: Path) -> Iterator[Path]:
+    for each in _resolved(root, schema):
+        if "items" in each:
+            yield from _declared(root, each["items"], path)
+        elif "properties" in each:
+            for name, inner in each["properties"].items():
+                yield from _declared(root, inner, (*path, name))
+        else:
+            yield path
+
+
+def _resolved(root: Schema, schema: Schema) -> Iterator[Schema]:
+    """A schema without references and alternatives at its top."""
+    if "$ref" in schema:
+        node: Any = root
+        for part in schema["$ref"].removeprefix("#/").split("/"):
+            node = node[part]
+        yield from _resolved(root, node)
+    elif "anyOf" in schema:
+        for each in schema["anyOf"]:
+            yield from _resolved(root, each)
+    else:
+        yield schema
+
+
+def variants(
+    schema: Schema, samples: Iterable[Any], wanted: Mapping[Path, Sequence[Any]]
+) -> Iterator[Any]:
+    """Samples, and samples with values that rules of event patterns ask for, where they may be.
+
+    `wanted` has the rules by path. A value is taken only where the schema declares the path, and
+    allows it there.
+    """
+    choices = {path: _choices(schema, path, rules) for path, rules in wanted.items()}
+    combinations = list(islice(product(*choices.values()), _MOST_VARIANTS))
+    for sample in samples:
+        for values in combinations:
+            changes = [
+                (path, value)
+                for path, value in zip(choices, values, strict=True)
+                if value is not _ASIS
+            ]
+            made = copy.deepcopy(sample) if changes else sample
+            for path, value in changes:
+                _put(made, path, value)
+            yield made
+
+
+def _choices(schema: Schema, path: Path, rules: Sequence[Any]) -> list[Any]:
+    here = [each for each in sub_schemas(schema, path) if "const" not in each]
+    definitions = {"$defs": schema.get("$defs", {})}
+    validators = [Draft202012Validator({**each, **definitions}) for each in here]
+    found: list[Any] = [_ASIS]
+    for rule in rules:
+        for value in _asked_for(rule):
+            if value is _ABSENT:
+                if path[-1] not in _required(schema, path[:-1]):
+                    found.append(value)
+            elif any(validator.is_valid(value) for validator in validators):
+                found.append(value)
+    return found
+
+
+def _required(schema: Schema, path: Path) -> set[str]:
+    return {name for each in sub_schemas(schema, path) for name in each.get("required", ())}
+
+
+def _asked_for(rule: Any) -> list[Any]:
+    """Values that a rule of an event pattern would match, if the schema has no objection.
+
+    https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-create-pattern-operators.html
+    """
+    if not isinstance(rule, Mapping):
+        return [rule]
+    operator, operand = next(iter(rule.items()))
+    return _EXAMPLES.get(operator, lambda _: [])(operand)
+
+
+def _numbers(operand: Sequence[Any]) -> list[Any]:
+    bounds = operand[1::2]
+    return [number for bound in bounds for number in (bound - 1, bound, bound + 1)]
+
+
+def _texts(operand: Any) -> list[Any]:
+    text = operand["equals-ignore-case"] if isinstance(operand, Mapping) else operand
+    return [text, text.lower(), text.upper(), f"{text}a", f"a{text}"]
+
+
+def _others(operand: Any) -> list[Any]:
+    listed = operand if isinstance(operand, list) else [operand]
+    numbers = [each for each in listed if isinstance(each, int | float)]
+    return (
+        [max(numbers) + 1, min(numbers) - 1]
+        if numbers
+        else ["another", *(f"{each}x" for each in listed)]
+    )
+
+
+_EXAMPLES: Mapping[str, Callable[[Any], list[Any]]] = {
+    "prefix": _texts,
+    "suffix": _texts,
+    "equals-ignore-case": _texts,
+    "wildcard": lambda operand: [operand.replace("*", ""), operand.replace("*", "a")],
+    "numeric": _numbers,
+    "cidr": lambda operand: [operand.partition("/")[0]],
+    "anything-but": _others,
+    "exists": lambda operand: [] if operand else [_ABSENT],
+}
+
+
+def _put(node: Any, path: Path, value: Any) -> None:
+    """Sets a value, in the first element of arrays; leaves a message without such a place alone."""
+    for name in path[:-1]:
+        node = node[0] if isinstance(node, list) and node else node
+        if not isinstance(node, dict) or name not in node:
+            return
+        node = node[name]
+    node = node[0] if isinstance(node, list) and node else node
+    if not isinstance(node, dict):
+        return
+    if value is _ABSENT:
+        node.pop(path[-1], None)
+    elif isinstance(node.get(path[-1]), list):
+        node[path[-1]] = [value]
+    else:
+        node[path[-1]] = value
