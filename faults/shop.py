@@ -292,6 +292,19 @@ class Shop:
         """Lets virtual time pass: `days=2`, as for `timedelta`."""
         self.rehearsal.run_for(timedelta(**duration).total_seconds())
 
+    def pass_days(self, days: float) -> None:
+        """Lets days pass in which nobody looks for stuck orders, as otherwise each half hour."""
+        scheduler = self.rehearsal.client("scheduler")
+        schedule = scheduler.get_schedule(
+            Name=self.rehearsal.physical_id("Orders/SweepOrders/Schedule"),
+            GroupName=self.rehearsal.physical_id("Orders/SweepOrders/Group"),
+        )
+        kept = ("Name", "GroupName", "ScheduleExpression", "FlexibleTimeWindow", "Target")
+        request = {name: schedule[name] for name in kept}
+        scheduler.update_schedule(**request, State="DISABLED")
+        self.pass_time(days=days)
+        scheduler.update_schedule(**request, State="ENABLED")
+
     def parked(self) -> dict[str, int]:
         """Messages in each dead-letter queue that has any."""
         depths = self.rehearsal.queue_depths()

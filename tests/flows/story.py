@@ -75,7 +75,7 @@ def lose_a_parcel(story: Story) -> None:
     """A parcel that the carrier never delivers is missed after days."""
     story.order("lost")
     story.wait()
-    story.shop.pass_time(days=5.5)
+    story.shop.pass_days(5.5)
 
 
 def break_a_checkout(story: Story) -> None:
