@@ -9,6 +9,7 @@ window.catalogue = [
 ["OrderExpired.v1", "event", "orders", "events/OrderExpired.v1.html"],
 ["OrderPlaced.v1", "event", "orders", "events/OrderPlaced.v1.html"],
 ["OrderRejected.v1", "event", "orders", "events/OrderRejected.v1.html"],
+["OrderRejected.v2", "event", "orders", "events/OrderRejected.v2.html"],
 ["OrderReturned.v1", "event", "returns", "events/OrderReturned.v1.html"],
 ["OrderShipped.v1", "event", "shipping", "events/OrderShipped.v1.html"],
 ["PaymentAuthorized.v1", "event", "payments", "events/PaymentAuthorized.v1.html"],
