@@ -16,8 +16,7 @@ PIP := .venv/bin/python -m pip --disable-pip-version-check
 PACKAGING := $(addprefix stacks/constructs/,packaging.py bytecode.py bytecode.mjs)
 CODE := app.py stacks lambdas contracts topology rehearsal catalogue demo bench tests
 
-.PHONY: help setup demo test check lint types imports templates schemas synth documents diff deploy destroy \
-	bootstrap bench catalogue format lock clean
+.PHONY: $(shell awk -F: '/^[a-z]+:/ { print $$1 }' Makefile)
 .DELETE_ON_ERROR:
 
 help: ## what there is to make (this)

@@ -410,12 +410,17 @@ class _Reader(ast.NodeVisitor):
         return getattr(maker, "__module__", None) != aws.__name__
 
     def _publish(self, call: ast.Call) -> _Value:
-        keywords = {keyword.arg: keyword.value for keyword in call.keywords}
-        event = call.args[1] if len(call.args) > 1 else keywords.get("event")
-        self._trace.publish(
-            self.visit(event) if event else _UNKNOWN, self._function.where(call.lineno)
-        )
+        event = _argument(call, 1, "event")
+        where = self._function.where(call.lineno)
+        self._trace.publish(self.visit(event) if event else _UNKNOWN, where)
+        if older := _argument(call, 2, "also_as"):
+            self._trace.publish(self.visit(older), where)
         return _UNKNOWN
+
+
+def _argument(call: ast.Call, position: int, name: str) -> ast.expr | None:
+    named = [keyword.value for keyword in call.keywords if keyword.arg == name]
+    return (*call.args[position : position + 1], *named, None)[0]
 
 
 _NOT_FOUND = object()

@@ -6,6 +6,7 @@ through it, and no event brings itself about. It knows neither how an applicatio
 (`forms`) nor how AWS matches patterns (`matches`): both are handed in.
 """
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -150,10 +151,7 @@ class Proof:
 
     def wrong_grants(self) -> Iterator[Finding]:
         """Grants to put events on a bus that cover more, or less, than what is put there."""
-        granted: dict[str, list[Grant]] = {}
-        for grant in self._actors.grants():
-            granted.setdefault(grant.function.path, []).append(grant)
-        for path, grants in granted.items():
+        for path, grants in self._granted.items():
             put = self._put_by.get(path, frozenset())
             names: set[str] = set()
             for grant in grants:
@@ -197,13 +195,11 @@ class Proof:
 
     def _relays_of(self, table: Resource) -> list[str]:
         """The functions that read a table's stream and may put events on a bus."""
-        putting = {grant.function.path for grant in self._actors.grants()}
         return [
             target.path
-            for sieve in self._sieves
-            if sieve.source.path == table.path
+            for sieve in self._from.get(table.path, ())
             for target in sieve.targets
-            if target.path in putting
+            if target.path in self._granted
         ]
 
     @cached_property
@@ -265,16 +261,19 @@ class Proof:
         """A message of an event that passes all of a trail; None if there is none."""
         key = (name, trail)
         if key not in self._witnesses:
-            patterns = [(sieve, pattern) for sieve in trail for pattern in sieve.patterns]
-            self._witnesses[key] = next(
-                (
-                    message
-                    for message in self._made_for(self._events[name], patterns)
-                    if all(self._passes(sieve, message) for sieve in trail)
-                ),
-                None,
-            )
+            self._witnesses[key] = self._find_witness(self._events[name], trail)
         return self._witnesses[key]
+
+    def _find_witness(self, event: Published, trail: Trail) -> Message | None:
+        before = self._witness(event.name, trail[:-1]) if trail else event.samples[0]
+        if before is None or all(self._passes(sieve, before) for sieve in trail[-1:]):
+            return before
+        patterns = [(sieve, pattern) for sieve in trail for pattern in sieve.patterns]
+        for message in self._made_for(event, patterns):
+            # The last one first: it is the one in question.
+            if all(self._passes(sieve, message) for sieve in reversed(trail)):
+                return message
+        return None
 
     def _made_for(
         self, event: Published, patterns: Iterable[tuple[Sieve, Pattern]]
@@ -302,14 +301,7 @@ class Proof:
         return any(self._matches(sieve, pattern, wrapped) for pattern in sieve.patterns)
 
     def _runs(self, path: str) -> bool:
-        return any(resource.type in _RUNS for resource in self._by_path.get(path, ()))
-
-    @cached_property
-    def _by_path(self) -> dict[str, list[Resource]]:
-        found: dict[str, list[Resource]] = {}
-        for resource in self._assembly.resources:
-            found.setdefault(resource.path, []).append(resource)
-        return found
+        return self._assembly.at(path).type in _RUNS
 
     def _from_bus(self, trail: Trail) -> bool:
         return any(sieve.kind == "rule" for sieve in trail)
@@ -401,13 +393,16 @@ class Proof:
 
     def _steps(self) -> dict[tuple[str, str], set[str]]:
         """What may be published because a consumer gets an event."""
+        brought_about: dict[str, set[str]] = {}
         found: dict[tuple[str, str], set[str]] = {}
         for event in self._events:
             for consumer in self.consumers(event, by_name=False):
-                running = {consumer, *self._actors.started_by(self._assembly.at(consumer))}
-                found[event, consumer] = {
-                    name for path in running for name in self._publishers.get(path, ())
-                }
+                if consumer not in brought_about:
+                    running = {consumer, *self._actors.started_by(self._assembly.at(consumer))}
+                    brought_about[consumer] = {
+                        name for path in running for name in self._publishers.get(path, ())
+                    }
+                found[event, consumer] = {*brought_about[consumer]}
         return found
 
 
@@ -436,19 +431,49 @@ class _Autopsy:
         alone: list[Finding] = []
         together: list[Finding] = []
         for path, value, reduced in _singles(self._pattern):
-            if self._possible(reduced):
+            if self._possible(reduced) or self._guards(path, value):
                 continue
-            where = ".".join(path)
-            if not self._possible(_nested(path, [value])):
+            single = _nested(path, [value])
+            if self._proof.inside(self._sieve, path) not in {_TYPE, _SOURCE}:
+                single = _merged(self._meaning, single)
+            if not self._possible(single):
                 alone.append(Finding(self._sieve.path, self._impossible(path, value)))
             else:
                 together.append(
                     Finding(
                         self._sieve.path,
-                        f"{where} {value!r} never comes together with the rest of the pattern",
+                        f"{'.'.join(path)} {value!r} never comes together with the rest of the "
+                        "pattern",
                     )
                 )
-        yield from alone or together
+        if alone or self._possible(self._pattern):
+            yield from alone or together
+        else:
+            yield Finding(
+                self._sieve.path,
+                "no event that gets here matches all of its pattern: each value of it comes, but "
+                f"never together: {json.dumps(self._pattern)}",
+            )
+
+    def _guards(self, path: Path, value: Any) -> bool:
+        """Whether it is there for what shall not pass, beside others for what shall."""
+        inside = self._proof.inside(self._sieve, path)
+        return (
+            isinstance(value, Mapping)
+            and "anything-but" in value
+            and inside is not None
+            and any(sub_schemas(event.schema, inside) for event, _ in self._arriving)
+            and self._possible(self._pattern)
+        )
+
+    @cached_property
+    def _meaning(self) -> Pattern:
+        """The part of the pattern that says which events are meant."""
+        found: Pattern = {}
+        for path, rules in _leaves(self._pattern):
+            if self._proof.inside(self._sieve, path) in {_TYPE, _SOURCE}:
+                found = _merged(found, _nested(path, rules))
+        return found
 
     def _possible(self, pattern: Pattern) -> bool:
         return self._proof.satisfiable(self._sieve, pattern, self._arriving)
@@ -479,20 +504,11 @@ class _Autopsy:
         return f"{where} of {names} is never {value!r}: it is {_described(found[0])}"
 
     def _meant(self) -> list[Published]:
-        """The events whose type and source the pattern asks for."""
-        named = dict(_leaves(self._pattern))
-        meant = [
-            (path, rules)
-            for path, rules in named.items()
-            if self._proof.inside(self._sieve, path) in {_TYPE, _SOURCE}
-        ]
         return [
             event
             for event, trail in self._arriving
-            if all(
-                self._proof.satisfiable(self._sieve, _nested(path, rules), [(event, trail)])
-                for path, rules in meant
-            )
+            if self._meaning
+            and self._proof.satisfiable(self._sieve, self._meaning, [(event, trail)])
         ]
 
 

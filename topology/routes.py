@@ -32,6 +32,9 @@ _STARTS: Mapping[str, frozenset[str]] = {
 """What one has to be allowed to do with a resource to have something run that stands behind it."""
 
 
+_ANY_START = frozenset().union(*_STARTS.values())
+
+
 @dataclass(frozen=True, eq=False)
 class Sieve:
     """What decides which messages go on: a rule, an archive, a subscription or a mapping."""
@@ -187,6 +190,8 @@ class Actors:
     def _next(self, actor: Resource) -> list[Resource]:
         onward = list(self._onward.get(actor.path, ()))
         for statement in self._statements(actor):
+            if not _allows(statement, _ANY_START):
+                continue
             for resource in self._named(actor.stack, statement):
                 if resource.type == "AWS::S3::Bucket":
                     onward += self._told(resource, actor.stack, statement)

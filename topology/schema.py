@@ -77,15 +77,19 @@ def variants(
     combinations = list(islice(product(*choices.values()), _MOST_VARIANTS))
     for sample in samples:
         for values in combinations:
-            made = copy.deepcopy(sample)
-            for path, value in zip(choices, values, strict=True):
-                if value is not _ASIS:
-                    _put(made, path, value)
+            changes = [
+                (path, value)
+                for path, value in zip(choices, values, strict=True)
+                if value is not _ASIS
+            ]
+            made = copy.deepcopy(sample) if changes else sample
+            for path, value in changes:
+                _put(made, path, value)
             yield made
 
 
 def _choices(schema: Schema, path: Path, rules: Sequence[Any]) -> list[Any]:
-    here = sub_schemas(schema, path)
+    here = [each for each in sub_schemas(schema, path) if "const" not in each]
     definitions = {"$defs": schema.get("$defs", {})}
     validators = [Draft202012Validator({**each, **definitions}) for each in here]
     found: list[Any] = [_ASIS]
@@ -124,6 +128,16 @@ def _texts(operand: Any) -> list[Any]:
     return [text, text.lower(), text.upper(), f"{text}a", f"a{text}"]
 
 
+def _others(operand: Any) -> list[Any]:
+    listed = operand if isinstance(operand, list) else [operand]
+    numbers = [each for each in listed if isinstance(each, int | float)]
+    return (
+        [max(numbers) + 1, min(numbers) - 1]
+        if numbers
+        else ["another", *(f"{each}x" for each in listed)]
+    )
+
+
 _EXAMPLES: Mapping[str, Callable[[Any], list[Any]]] = {
     "prefix": _texts,
     "suffix": _texts,
@@ -131,6 +145,7 @@ _EXAMPLES: Mapping[str, Callable[[Any], list[Any]]] = {
     "wildcard": lambda operand: [operand.replace("*", ""), operand.replace("*", "a")],
     "numeric": _numbers,
     "cidr": lambda operand: [operand.partition("/")[0]],
+    "anything-but": _others,
     "exists": lambda operand: [] if operand else [_ABSENT],
 }
 

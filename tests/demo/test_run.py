@@ -103,7 +103,8 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def witness(assembly: Path, file: Path) -> Witness:
     wanted = read_orders(file)
     screen = io.StringIO()
-    console = Console(file=screen, width=WIDTH, height=HEIGHT, force_terminal=True)
+    display = LiveDisplay(Console(file=screen, width=WIDTH, height=HEIGHT, force_terminal=True))
+    display.pause_s = 5.0  # a frame costs as much as an order
     witness = Witness(wanted, screen)
     items = plenty_for(wanted.orders)
     with pytest.MonkeyPatch.context() as monkeypatch:
@@ -116,7 +117,7 @@ def witness(assembly: Path, file: Path) -> Witness:
                 visits=scenario.plain(wanted.orders),
             ),
             seed=SEED,
-            display=LiveDisplay(console),
+            display=display,
             conclude=witness.conclude,
         )
     return witness

@@ -53,7 +53,8 @@ def echo(request: Request, purse: Purse) -> Purse:
 
 
 def answering(answer: Any, **terms: Any) -> Any:
-    return endpoint(**{"answers": object, **terms})(answer)
+    decorate: Any = endpoint
+    return decorate(**{"answers": object, **terms})(answer)
 
 
 GOOD = {"coins": [{"cents": 2, "metal": "gold"}]}

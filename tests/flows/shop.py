@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import chain
 from typing import Any
+from zlib import crc32
 
 from demo.books import audit
 from demo.carrier import SECRET
@@ -66,6 +67,8 @@ class Shop:
         self.partner.open()
         self.known = Evidence()
         """What those outside know: what they sent, and what they were told."""
+        self._choosy = set[str]()
+        """Addresses of those who want to hear of some occasions: the books know nothing of that."""
         self._opened = datetime.now(UTC)
 
     # -- suppliers ------------------------------------------------------------------------
@@ -156,7 +159,7 @@ class Shop:
         """Has a customer told on these channels, of all occasions or some."""
         addresses = {
             Channel.EMAIL: f"{customer}@example.com",
-            Channel.SMS: "+4930123456",
+            Channel.SMS: f"+4930{crc32(customer.encode()):010}",
             Channel.WEBHOOK: f"https://{PARTNER}/{customer}",
         }
         body = {
@@ -168,7 +171,11 @@ class Shop:
         }
         answer = self.request("PUT", "/preferences", customer, body=body)
         assert answer.status == 200, answer.body
-        self.known.preferences[customer] = {channel: addresses[channel] for channel in channels}
+        wanted = {channel: addresses[channel] for channel in channels}
+        if occasions:
+            self._choosy.update(wanted.values())
+        else:
+            self.known.preferences[customer] = wanted
 
     def browse(self, sku: str, *, visit: str = "visit-1", customer: str = "customer-1") -> None:
         """Looks at an item and puts two units of it into the cart."""
@@ -222,10 +229,16 @@ class Shop:
             "occurred_at": datetime.now(UTC).isoformat(),
         }
         body = json.dumps(told)
-        signature = sign(secret or self._carrier_secret(), body.encode(), at=datetime.now(UTC))
+        signature = sign(secret or self.carrier_secret(), body.encode(), at=datetime.now(UTC))
         return self.rehearsal.http.request(
             "POST", "/carrier/events", headers={HEADER: signature}, body=body
         )
+
+    def carrier_secret(self) -> str:
+        """What the carrier signs with."""
+        secrets = self.rehearsal.client("secretsmanager")
+        answer = secrets.get_secret_value(SecretId=self.rehearsal.physical_id(SECRET))
+        return str(answer["SecretString"])
 
     def tracking_id(self, order_id: str) -> str | None:
         """What the carrier calls the parcel; None if it does not know of one."""
@@ -371,7 +384,9 @@ class Shop:
         evidence = deepcopy(self.known)
         evidence.reports = reports(self.rehearsal)
         for channel, messages in self.sent().items():
-            evidence.sent[channel] = messages
+            evidence.sent[channel] = Counter(
+                {to: count for to, count in messages.items() if to not in self._choosy}
+            )
         for row in self.sales():
             sku = row["sku"]
             evidence.sold_units[sku] += row["units"]
@@ -391,11 +406,6 @@ class Shop:
         ]
         assert not faults, "\n".join(faults)
         assert not self.parked(), self.parked()
-
-    def _carrier_secret(self) -> str:
-        secrets = self.rehearsal.client("secretsmanager")
-        answer = secrets.get_secret_value(SecretId=self.rehearsal.physical_id(SECRET))
-        return str(answer["SecretString"])
 
 
 class Broken(Exception):

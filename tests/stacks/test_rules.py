@@ -19,15 +19,6 @@ from tests.stacks.hops import (
 from tests.support.handlers import consumes, publishers
 from topology.assembly import Assembly, Resource
 
-REACT_TO_THEIR_OWN = {
-    "Notifications/CallWebhook/Function": "sends, and stores that it did: an event to nobody",
-    "Notifications/SendEmail/Function": "sends, and stores that it did: an event to nobody",
-    "Notifications/SendSms/Function": "sends, and stores that it did: an event to nobody",
-    "Returns/ResumeReturn/Function": "tells the workflow; may only read the table",
-    "Returns/StartReturn/Function": "starts the workflow; has no table to publish from",
-}
-"""Consumers of their own context's events, and why that does not go round for ever."""
-
 
 def consumers(shop: Assembly) -> Iterator[tuple[Resource, Resource]]:
     """Functions that react to what is published, each with what feeds its queue."""
@@ -90,15 +81,6 @@ class TestRouting:
     def test_what_is_consumed_is_published_by_somebody(self, shop: Assembly) -> None:
         for function, _ in consumers(shop):
             assert set(consumes(function)) <= published() | {*RETIRED.values()}, function
-
-    def test_no_context_reacts_to_its_own_events_but_where_that_ends(self, shop: Assembly) -> None:
-        """A rule that matched what its own consumer publishes could go round for ever."""
-        reacting = {
-            function.path
-            for function, _ in consumers(shop)
-            if set(publishers().get(function.stack, ())) & set(consumes(function))
-        }
-        assert reacting == REACT_TO_THEIR_OWN.keys()
 
     def test_rules_are_on_the_shops_own_bus(self, shop: Assembly) -> None:
         for rule in shop.of_type("AWS::Events::Rule"):

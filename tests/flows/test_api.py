@@ -1,0 +1,207 @@
+"""The API answers as its document says, whatever it is sent and by whom.
+
+More requests, in search of what these do not find: `--hypothesis-profile=thorough`.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import requests
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from schemathesis import Case, GenerationMode
+from schemathesis.checks import CheckFunction
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    negative_data_rejection,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from contracts.documents import DIRECTORY
+from lambdas.eventing.signature import HEADER, sign
+from tests.flows.shop import PRICE, Shop, order_wanted_back
+from tests.support.transport import URL, session
+
+DOCUMENT = json.loads((DIRECTORY / "openapi.json").read_bytes())
+SCHEMA = schemathesis.openapi.from_dict(DOCUMENT)
+SCHEMA.config.generation.update(with_security_parameters=False)  # callers prove who they are here
+OPERATIONS = {found.ok().label: found.ok() for found in SCHEMA.get_all_operations()}
+
+CONFORMANCE: list[CheckFunction] = [
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
+CALLERS = ("customer", "staff", "carrier", "forger", "nobody")
+SHARE = 3
+"""Of as many examples as other tests have, one in so many is tried: each of them is a request."""
+
+
+def definition(operation: str) -> Any:
+    """What the document says of an operation."""
+    method, _, path = operation.partition(" ")
+    return DOCUMENT["paths"][path][method.lower()]
+
+
+def intended(operation: str) -> str:
+    """Who may call it, by the document."""
+    ((scheme, groups),) = definition(operation)["security"][0].items()
+    return "carrier" if scheme == "signature" else "staff" if groups else "customer"
+
+
+@dataclass
+class World:
+    """A shop with orders in several states, and what different people send to it."""
+
+    shop: Shop
+    orders: Mapping[str, str]
+    """An order by the operation that can be done with it; any other operation with any of them."""
+
+    def send(self, case: Case, caller: str) -> requests.Response:
+        """The answer to a request of somebody who proves, or does not, who they are."""
+
+        def prove(request: requests.PreparedRequest) -> None:
+            body: Any = request.body or b""
+            request.headers.update(self._proofs(caller, body))
+
+        with session(self.shop.rehearsal.http, prove) as client:
+            return client.request(**case.as_transport_kwargs(base_url=URL))
+
+    def _proofs(self, caller: str, body: str | bytes) -> dict[str, str]:
+        sent = body.encode() if isinstance(body, str) else body
+        now = datetime.now(UTC)
+        token = self.shop.rehearsal.token
+        match caller:
+            case "customer":
+                return {"authorization": f"Bearer {token('customer-1')}"}
+            case "staff":
+                groups = {"cognito:groups": ["staff"]}
+                return {"authorization": f"Bearer {token('clerk-1', **groups)}"}
+            case "carrier":
+                return {HEADER: sign(self.shop.carrier_secret(), sent, at=now)}
+            case "forger":
+                forged = token("customer-1", iss="https://example.com")
+                return {
+                    "authorization": f"Bearer {forged}",
+                    HEADER: sign("guessed", sent, at=now),
+                }
+        return {}
+
+    def example(self, operation: str) -> Case:
+        """The request that the document gives as an example, about things that there are."""
+        described = definition(operation)
+        given: dict[str, dict[str, str]] = {"header": {}, "query": {}, "path": {}}
+        for parameter in described.get("parameters", []):
+            examples = parameter["schema"].get("examples", [])
+            if parameter["required"]:
+                given[parameter["in"]][parameter["name"]] = parameter.get("example") or examples[0]
+        terms: dict[str, Any] = {}
+        if "requestBody" in described:
+            body = described["requestBody"]["content"]["application/json"]["example"]
+            terms = {"body": json.loads(json.dumps(body)), "media_type": "application/json"}
+        case = OPERATIONS[operation].Case(
+            path_parameters=given["path"], query=given["query"], headers=given["header"], **terms
+        )
+        return self.about_things_that_there_are(case)
+
+    def about_things_that_there_are(self, case: Case) -> Case:
+        """The same request about an order, an item or a parcel of this shop."""
+        operation = case.operation.label
+        order_id = self.orders.get(operation, self.orders["any"])
+        if "order_id" in case.path_parameters:
+            case.path_parameters["order_id"] = order_id
+        match operation, case.body:
+            case "POST /orders", {"lines": lines}:
+                case.body["currency"] = "EUR"
+                for line in lines:
+                    line |= {"sku": "MUG", "quantity": 1, "unit_price_minor": PRICE}
+            case "POST /carrier/events", {"kind": _}:
+                tracking_id = self.shop.tracking_id(order_id)
+                case.body |= {"order_id": order_id, "tracking_id": tracking_id}
+        return case
+
+
+@pytest.fixture
+def world(shop: Shop) -> World:
+    """One order for each thing that can be done with orders."""
+    wanted_back = order_wanted_back(shop, "WANTED-BACK")
+    shop.receive({"MUG": 100_000}, delivery="mugs")
+    delivered, carried, cancelled = (shop.place({"MUG": 1}, key=f"{n}") for n in range(3))
+    shop.settle()
+    shop.deliver(delivered)
+    shop.settle()
+    orders = {
+        "DELETE /orders/{order_id}": cancelled,
+        "POST /carrier/events": carried,
+        "POST /orders/{order_id}/returns": delivered,
+        "POST /returns/{order_id}/decision": wanted_back,
+        "POST /returns/{order_id}/review": wanted_back,
+        "any": carried,
+    }
+    return World(shop, orders)
+
+
+def conforms(case: Case, answer: requests.Response, *checks: CheckFunction) -> None:
+    assert answer.status_code < 500, answer.text
+    case.validate_response(answer, checks=[*CONFORMANCE, *checks])
+
+
+@st.composite
+def sent(draw: st.DrawFn, operation: str) -> tuple[Case, str, bool]:
+    """A request, right or wrong, who sends it, and whether it is about things that there are."""
+    mode = draw(st.sampled_from(list(GenerationMode)))
+    case = draw(OPERATIONS[operation].as_strategy(generation_mode=mode))
+    caller = draw(st.sampled_from([*CALLERS, *[intended(operation)] * len(CALLERS)]))
+    return case, caller, mode is GenerationMode.POSITIVE and draw(st.booleans())
+
+
+def try_many(world: World, operation: str) -> set[int]:
+    """Sends many requests for an operation; the statuses of the answers."""
+    statuses: set[int] = set()
+    examples = settings().max_examples // SHARE
+
+    @settings(max_examples=examples, suppress_health_check=list(HealthCheck))
+    @given(sent(operation))
+    def run(request: tuple[Case, str, bool]) -> None:
+        case, caller, known = request
+        answer = world.send(world.about_things_that_there_are(case) if known else case, caller)
+        statuses.add(answer.status_code)
+        if caller == intended(operation) or caller in {"customer", "staff"}:
+            conforms(case, answer, negative_data_rejection)
+        else:
+            conforms(case, answer)
+            assert answer.status_code == 401, answer.text
+
+    run()
+    return statuses
+
+
+def test_every_answer_is_as_documented_whatever_is_sent_by_whomever(
+    world: World, subtests: pytest.Subtests
+) -> None:
+    order = sorted(OPERATIONS, key=lambda operation: operation.endswith("/decision"))
+    for operation in order:  # a decision is the end of a case
+        with subtests.test(f"example of {operation}"):
+            case = world.example(operation)
+            answer = world.send(case, intended(operation))
+            assert str(answer.status_code) == min(definition(operation)["responses"])
+            conforms(case, answer)
+    for operation in order:
+        with subtests.test(operation):
+            statuses = try_many(world, operation)
+            assert 401 in statuses
+            assert len(statuses) > 1, "nobody got any further"
+
+    with subtests.test("what was taken is not stuck further on"):
+        world.shop.settle()
+        parked = world.shop.parked()
+        # The partners that made-up preferences name do not exist.
+        assert not [queue for queue in parked if not queue.startswith("Notifications/CallWebhook")]

@@ -1,0 +1,56 @@
+"""A rehearsed API for clients that speak `requests`: nothing leaves the process."""
+
+from collections.abc import Callable
+from io import BytesIO
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3 import HTTPResponse
+
+from rehearsal.http_api import HttpFront
+
+URL = "https://api.example.com"
+
+
+class Gateway(HTTPAdapter):
+    """Hands prepared requests to the front of a rehearsed API."""
+
+    def __init__(self, front: HttpFront) -> None:
+        super().__init__()
+        self._front = front
+
+    def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:
+        """The answer of the API."""
+        answer = self._front.request(
+            request.method or "GET",
+            request.path_url,
+            headers={name: _text(value) for name, value in request.headers.items()},
+            body=request.body,
+        )
+        raw = HTTPResponse(
+            body=BytesIO(answer.body.encode()),
+            headers=answer.headers,
+            status=answer.status,
+            preload_content=False,
+        )
+        return self.build_response(request, raw)  # type: ignore[no-untyped-call,no-any-return]
+
+
+def session(
+    front: HttpFront, prove: Callable[[requests.PreparedRequest], None]
+) -> requests.Session:
+    """A session with a rehearsed API; `prove` lets each request say who sends it."""
+
+    def proven(request: requests.PreparedRequest) -> requests.PreparedRequest:
+        prove(request)
+        return request
+
+    made = requests.Session()
+    made.mount(URL, Gateway(front))
+    made.auth = proven
+    return made
+
+
+def _text(value: str | bytes) -> str:
+    return value.decode("latin-1") if isinstance(value, bytes) else value
