@@ -145,6 +145,8 @@ class Event:
     """Whether it is on the bus; otherwise its context keeps it to itself."""
     retired: bool
     """Whether a later version took its place, and nobody publishes it any more."""
+    successor: str | None
+    """The next version, if there is one."""
     outside: bool
     """Whether it is meant for systems that are no part of this one."""
     readers: tuple[str, ...]

@@ -24,7 +24,15 @@ from catalogue.model import (
 from catalogue.prose import decisions, failures, occasions, of_contexts, purpose
 from catalogue.references import grants, path_of
 from contracts.compatibility import breaking_changes
-from contracts.events import DEFINED, OUTSIDE, PUBLISHED, RETIRED, context_of, readers_of
+from contracts.events import (
+    DEFINED,
+    OUTSIDE,
+    PUBLISHED,
+    RETIRED,
+    context_of,
+    readers_of,
+    successor_of,
+)
 from contracts.frozen import contract_of
 from contracts.schemas import bus_example, data_schema, envelope_example
 from lambdas.eventing.event import Event as EventClass
@@ -249,6 +257,7 @@ class _Reader:
             published=published,
             retired=name in RETIRED,
             outside=event in OUTSIDE,
+            successor=successor.detail_type() if (successor := successor_of(event)) else None,
             readers=tuple(self._readers(event)),
             carrier=tuple(self._carrier(event) if published else self._keeper(event)),
             ways=tuple(self._routed(event) if published else self._kept(event)),
@@ -270,9 +279,12 @@ class _Reader:
     def _routed(self, event: type[EventClass]) -> Iterator[Way]:
         """The ways over the rules that match; of rules for everything note is taken once."""
         example = bus_example(event)
+        # An older version as it came before there was a later one beside it: a replay brings it.
+        alone = {key: value for key, value in example["detail"].items() if key != "supersededby"}
+        examples = (example, {**example, "detail": alone})
         for rule in self._all("AWS::Events::Rule"):
             pattern = rule.properties.get("EventPattern", {})
-            if not EventPattern(pattern).matches(example):
+            if not any(EventPattern(pattern).matches(each) for each in examples):
                 continue
             for edge in self._edges:
                 if edge.source != rule.path:

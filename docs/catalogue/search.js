@@ -175,6 +175,7 @@ window.catalogue = [
 ["17. Bucket notifications without a custom resource", "decision", "", "decisions/0017-bucket-notifications-without-a-custom-resource.html"],
 ["18. Who is told what is decided before the topic", "decision", "", "decisions/0018-who-is-told-is-decided-before-the-topic.html"],
 ["19. An order that waits too long expires", "decision", "", "decisions/0019-what-waits-too-long-expires.html"],
+["28. The catalogue is made of classes and templates, and committed", "decision", "", "decisions/0028-a-catalogue-made-of-classes-and-templates.html"],
 ["Activity", "stream", "analytics", "contexts/analytics.html#Analytics/Activity"],
 ["Activity/Rule", "rule", "analytics", "contexts/analytics.html#Analytics/Activity/Rule"],
 ["Sales/Table", "table", "analytics", "contexts/analytics.html#Analytics/Sales/Table"],
