@@ -2,16 +2,17 @@
 
 import subprocess
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import pytest
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from contracts import typescript
 from contracts.__main__ import TYPES
 from contracts.events import PUBLISHED
 from lambdas.eventing.event import Event
 from lambdas.orders.events import OrderPlaced
+from lambdas.payments import events as payments
 from stacks.constructs.packaging import PROJECT, node
 
 COMPILER = PROJECT / "node_modules" / "typescript" / "lib" / "tsc.js"
@@ -88,6 +89,16 @@ def test_what_has_no_type_is_named() -> None:
 
     with pytest.raises(typescript.NotTypeable, match=r"OrderSeenV1\.anything: no type is known"):
         typescript.declarations([OrderSeen])
+
+
+def test_a_name_that_means_different_things_in_two_modules_is_no_types_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    both = [PUBLISHED["OrderPlaced.v1"], PUBLISHED["PaymentRefunded.v1"]]
+    assert "export type Currency = string;" in typescript.declarations(both)
+    another = Annotated[str, Meta(description="A coin")]
+    monkeypatch.setattr(payments, "Currency", another)
+    assert "export type Currency" not in typescript.declarations(both)
 
 
 def test_two_classes_of_one_name_are_refused() -> None:
