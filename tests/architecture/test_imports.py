@@ -9,7 +9,7 @@ import pytest
 
 from stacks.constructs.packaging import PROJECT
 
-PACKAGES = ("contracts", "demo", "lambdas", "rehearsal", "stacks")
+PACKAGES = ("catalogue", "contracts", "demo", "lambdas", "rehearsal", "stacks", "topology")
 
 
 def broken_contracts(project: Path) -> list[str]:
