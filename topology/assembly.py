@@ -65,6 +65,21 @@ class Assembly:
             raise LookupError(f"{len(found)} resources at {path} in {self.directory}")
         return found[0]
 
+    def identified(self, stack: str, logical_id: str) -> Resource | None:
+        """The resource of a stack with a logical id, or None."""
+        return self._by_id.get((stack, logical_id))
+
+    @cached_property
+    def stack_names(self) -> dict[str, str]:
+        """The names that stacks get in the account, by what they are called in the code."""
+        manifest = self.directory / "manifest.json"
+        artifacts = json.loads(manifest.read_bytes())["artifacts"] if manifest.is_file() else {}
+        return {
+            name: artifact["properties"].get("stackName", name)
+            for name, artifact in artifacts.items()
+            if artifact["type"] == "aws:cloudformation:stack"
+        }
+
     def referred(self, stack: str, value: Any) -> Resource:
         """The resource that a reference (Ref, Fn::GetAtt or an import of one) is about.
 
