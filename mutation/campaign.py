@@ -53,6 +53,16 @@ class Verdict:
     killers: list[str]
     """The rules that found it, and the first test that failed; none if it survived."""
 
+    @property
+    def by_durability(self) -> bool:
+        """Whether a rule found it."""
+        return any(killer.startswith(DURABILITY) for killer in self.killers)
+
+    @property
+    def by_tests(self) -> str | None:
+        """The test that noticed it, if one did."""
+        return next((k for k in self.killers if not k.startswith(DURABILITY)), None)
+
 
 class CampaignError(Exception):
     """The tests fail, or there are none, before anything is weakened."""

@@ -3,13 +3,16 @@
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from stacks.constructs.packaging import PROJECT
 
-PACKAGES = ("catalogue", "contracts", "demo", "lambdas", "rehearsal", "stacks", "topology")
+PACKAGES: list[str] = tomllib.loads((PROJECT / "pyproject.toml").read_text())["tool"][
+    "importlinter"
+]["root_packages"]
 
 
 def broken_contracts(project: Path) -> list[str]:

@@ -2,7 +2,6 @@
 
 import io
 import json
-from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any
 
@@ -36,13 +35,11 @@ class Log:
 
 
 @pytest.fixture
-def log(cloud: Cloud) -> Iterator[Log]:
+def log(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Log:
     stream = io.StringIO()
-    handler = telemetry.logger().registered_handler
-    before = handler.stream  # type: ignore[attr-defined]
-    handler.setStream(stream)  # type: ignore[attr-defined]
-    yield Log(stream)
-    handler.setStream(before)  # type: ignore[attr-defined]
+    # Set, not exchanged, which would flush the one before: that may be closed by now.
+    monkeypatch.setattr(telemetry.logger().registered_handler, "stream", stream)
+    return Log(stream)
 
 
 def metrics(capsys: pytest.CaptureFixture[str]) -> dict[str, float]:
