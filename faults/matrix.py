@@ -110,7 +110,7 @@ def _edges(shop: Shop) -> list[Edge]:
 def plan(shop: Shop, tales: Sequence[Usual], wanted: Callable[[Trouble, Place], bool]) -> Plan:
     """What is to be run: for each place the story that was made for it, or else the cheapest."""
     by_place: dict[Place, Usual] = {}
-    for tale in sorted(tales, key=lambda tale: tale.cpu_s, reverse=True):
+    for tale in sorted(tales, key=lambda tale: (tale.story.special, tale.cpu_s), reverse=True):
         by_place.update(dict.fromkeys(tale.places, tale))
     for tale in tales:
         meant = [

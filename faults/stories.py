@@ -102,6 +102,8 @@ class Story:
 
     tell: Callable[[Shop], None]
     about: tuple[str, ...] = ()
+    special: bool = False
+    """Whether it goes another way than usual: for the parts that no other story passes."""
 
     @property
     def name(self) -> str:
@@ -119,8 +121,8 @@ _ALL = (
     Story(cancelled),
     Story(bought),
     Story(given_back),
-    Story(expired, ("Orders/SweepOrders",)),
-    Story(overdue, ("Shipping/Reminders", "Shipping/WatchDeadline")),
+    Story(expired, ("Orders/SweepOrders",), special=True),
+    Story(overdue, ("Shipping/Reminders", "Shipping/WatchDeadline"), special=True),
 )
 STORIES = {story.name: story for story in _ALL}
 """All stories by name, in the order of what they cost."""
