@@ -122,6 +122,13 @@ class Assembly:
         return self.referred(stack, reference).path
 
     @cached_property
+    def _by_path(self) -> dict[str, list[Resource]]:
+        found: dict[str, list[Resource]] = {}
+        for resource in self.resources:
+            found.setdefault(resource.path, []).append(resource)
+        return found
+
+    @cached_property
     def _by_type(self) -> dict[str, list[Resource]]:
         found: dict[str, list[Resource]] = {}
         for resource in self.resources:

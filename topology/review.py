@@ -121,7 +121,8 @@ def _edges(sides: Sides) -> Iterator[str]:
     for ends in sorted(after.keys() - before.keys()):
         edge = after[ends]
         on = passing.get(edge.source)
-        lacks = f" **It lacks {', '.join(edge.lacks)}.**" if edge.lacks else ""
+        missing = ", ".join(_missing(edge))
+        lacks = f" **It lacks {missing}.**" if missing else ""
         yield (
             f"new {edge.kind}: `{edge.source}` → `{edge.target}`{_wanted(on)} "
             f"(retries: {edge.retries}; parks in `{edge.parking}`).{lacks}"
@@ -139,6 +140,16 @@ def _edges(sides: Sides) -> Iterator[str]:
                     f"{now.kind} `{now.source}` → `{now.target}`: {what} {_bound(old)} → "
                     f"{_bound(new)}"
                 )
+
+
+def _missing(edge: Edge) -> Iterator[str]:
+    """What everybody will ask for first; synthesis asks for more."""
+    if not edge.retries:
+        yield "a bound of its retries"
+    if not edge.parking:
+        yield "a dead-letter queue"
+    if not edge.alarms:
+        yield "an alarm with an action"
 
 
 def _bound(value: str | None) -> str:

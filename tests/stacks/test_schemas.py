@@ -7,9 +7,9 @@ from jsonschema import Draft4Validator
 from contracts.events import PUBLISHED
 from contracts.schemas import bus_example
 from stacks.constructs.schema_registry import MAX_CONTENT
-from tests.support.assemblies import Assembly
 from tests.support.messages import body, enveloped
 from tests.support.orders import placed
+from topology.assembly import Assembly
 
 
 def contents(shop: Assembly) -> dict[str, str]:
