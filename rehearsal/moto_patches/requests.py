@@ -42,10 +42,18 @@ def patch(patches: Patches) -> None:
 
 
 def _account(original: Any) -> Any:
+    # moto looks through all backends each time, for what is there already. The first time it has
+    # to: it empties those alone that it has on a list, and one that another brings back while they
+    # are emptied is not on it.
+    listed: set[tuple[str, str]] = set()
+
     def account(backends: Any, account_id: str) -> Any:
-        # moto looks through all backends each time, for what is there already.
+        key = (backends._id, account_id)
         found = dict.get(backends, account_id)
-        return original(backends, account_id) if found is None else found
+        if found is not None and key in listed:
+            return found
+        listed.add(key)
+        return original(backends, account_id)
 
     return account
 
