@@ -1,6 +1,7 @@
 # Every command a person runs. A machine with Python 3.11 or newer, git and make is enough.
 
 STAGE ?= dev
+BASE ?= main
 ARGS ?=
 UV := uv==0.13.9
 
@@ -57,6 +58,9 @@ documents: setup ## docs/openapi.json and docs/asyncapi.json, as classes and tem
 diff: setup ## what a deployment would change: STAGE=dev
 	@.venv/bin/python -m stacks.synthesis --stage $(STAGE)
 	@$(CDK) diff --all
+
+review: setup ## in words, what this tree changes since it left BASE=main, in production or STAGE=dev
+	@.venv/bin/python -m contracts.review $(BASE) $(if $(filter-out file,$(origin STAGE)),--stage $(STAGE)) $(ARGS)
 
 deploy: setup ## into the AWS account that the shell is logged in to: STAGE=dev
 	@.venv/bin/python -m stacks.synthesis --stage $(STAGE)
