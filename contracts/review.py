@@ -8,15 +8,18 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Annotated
+
+import msgspec
 
 from contracts.compatibility import breaking_changes
 from contracts.schemas import Schema
 from topology.assembly import Assembly
 from topology.changes import differences
+from topology.losses import Loss
 from topology.review import review
 from topology.routes import sieves
 
@@ -29,11 +32,18 @@ _LOCKS = ("requirements.txt", "requirements-dev.txt", "package-lock.json")
 _SHARED = (".build", "node_modules")
 """Made by `make setup` and named by what they are made of, so that both sides can use them."""
 _FOREIGN = ("PYTHON", "PYTEST_", "GIT_")
-_HOW = (
-    f"If that is meant, add to `{ACKNOWLEDGED}`:\n\n"
-    '```toml\n[[replacement]]\npath = "…"\nreason = "…"\n```\n\n'
-    "An entry counts for the change that adds it, and for no later one."
-)
+
+
+class Replacement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """That somebody knows that something would be replaced or deleted, and why that is meant."""
+
+    path: str
+    """Of the resource in the construct tree, as the comment names it."""
+    reason: Annotated[str, msgspec.Meta(pattern=r"\S")]
+
+
+class _Acknowledged(msgspec.Struct, forbid_unknown_fields=True):
+    replacement: list[Replacement] = []
 
 
 class ReviewError(Exception):
@@ -81,24 +91,32 @@ def _taken(assembly: Assembly, name: str) -> str:
 
 def acknowledged(base: Path, head: Path) -> dict[str, str]:
     """The reasons, by path, that `head` gives and `base` did not. Raises ReviewError."""
-    earlier = _entries(base)
-    return {path: reason for path, reason in _entries(head) if (path, reason) not in earlier}
+    try:
+        earlier = _entries(base)
+    except ReviewError:
+        earlier = []  # else nobody could mend it
+    return {each.path: each.reason for each in _entries(head) if each not in earlier}
 
 
-def _entries(tree: Path) -> list[tuple[str, str]]:
+def _entries(tree: Path) -> list[Replacement]:
     file = tree / ACKNOWLEDGED
     if not file.is_file():
         return []
     try:
-        entries = tomllib.loads(file.read_text(encoding="utf-8")).get("replacement", [])
-        found = [(entry["path"], entry["reason"].strip()) for entry in entries]
-    except (tomllib.TOMLDecodeError, KeyError, TypeError, AttributeError) as error:
+        return msgspec.toml.decode(file.read_bytes(), type=_Acknowledged).replacement
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ReviewError(
-            f"{ACKNOWLEDGED}: {error}: write [[replacement]] with a path and a reason"
+            f"{ACKNOWLEDGED}: {error}. An entry is [[replacement]] with a path and a reason, each "
+            "a text in quotes"
         ) from error
-    if unexplained := [path for path, reason in found if not reason]:
-        raise ReviewError(f"{ACKNOWLEDGED}: {unexplained[0]} has no reason")
-    return found
+
+
+def _how(losses: Iterable[Loss]) -> str:
+    entries = "\n\n".join(f'[[replacement]]\npath = "{loss.path}"\nreason = "…"' for loss in losses)
+    return (
+        f"If that is meant, say why in `{ACKNOWLEDGED}`:\n\n```toml\n{entries}\n```\n\n"
+        "An entry counts for the change that adds it, and for no later one."
+    )
 
 
 def compare(revision: str, stage: str) -> tuple[str, bool]:
@@ -117,7 +135,7 @@ def compare(revision: str, stage: str) -> tuple[str, bool]:
         found = review(before, after, events=events(base, PROJECT, before, after))
         reasons = acknowledged(base, PROJECT)
         title = f"What changes in {stage} since {commit[:9]}"
-        comment = found.markdown(title, reasons, _HOW) + _remarks(
+        comment = found.markdown(title, reasons, _how(found.unexcused(reasons))) + _remarks(
             base, reasons.keys() - {loss.path for loss in found.losses}
         )
         return comment, not found.unexcused(reasons)
