@@ -57,8 +57,8 @@ def losses(sides: Sides) -> list[Loss]:
 
 def _fate(sides: Sides, resource: Resource) -> str | None:
     head = sides.head
-    renamed = _stack_name(sides.base, resource) != _stack_name(head, resource)
-    if renamed and resource.stack in head.assembly.templates:
+    names = {_stack_name(side, resource) for side in (sides.base, head)} - {None}
+    if len(names) > 1:
         return "would be replaced, because its stack gets another name"
     same = head.assembly.identified(resource.stack, resource.logical_id)
     if same is None:

@@ -61,7 +61,8 @@ def _rights_in(side: Side, resource: Resource) -> Iterator[Right]:
             yield from _stated(who, policy["PolicyDocument"])
         for arn in properties.get("ManagedPolicyArns", []):
             yield Right(who, "Allow", "all that is in a managed policy", str(arn), "")
-        yield from _stated(None, properties["AssumeRolePolicyDocument"], f"the role of {who}")
+        trust = properties.get("AssumeRolePolicyDocument", {})
+        yield from _stated(None, trust, f"the role of {who}")
     elif resource.type in _POLICIES:
         document, about = _POLICIES[resource.type]
         what = ", ".join(_listed(properties[about])) if about else resource.path
