@@ -124,26 +124,35 @@ def compare(revision: str, stage: str) -> tuple[str, bool]:
 
     Raises ReviewError.
     """
-    commit = _base(revision)
+    commit = left(revision)
     with tempfile.TemporaryDirectory(prefix="review-") as scratch:
         base = Path(scratch, "base")
-        _unpack(commit, base)
+        unpack(commit, base)
         outs = [Path(scratch, "assemblies", side) for side in ("base", "head")]
         with ThreadPoolExecutor(2) as pool:
             list(pool.map(_synthesize, (base, PROJECT), outs, (stage, stage)))
         before, after = (Assembly(out / stage) for out in outs)
-        found = review(before, after, events=events(base, PROJECT, before, after))
-        reasons = acknowledged(base, PROJECT)
         title = f"What changes in {stage} since {commit[:9]}"
-        comment = found.markdown(title, reasons, _how(found.unexcused(reasons))) + _remarks(
-            base, reasons.keys() - {loss.path for loss in found.losses}
-        )
-        return comment, not found.unexcused(reasons)
+        return comment(before, after, base, PROJECT, title)
 
 
-def _remarks(base: Path, idle: set[str]) -> str:
+def comment(
+    before: Assembly, after: Assembly, base: Path, head: Path, title: str
+) -> tuple[str, bool]:
+    """The comment on two assemblies and the trees that they come from, and whether it may pass.
+
+    Raises ReviewError.
+    """
+    found = review(before, after, events=events(base, head, before, after))
+    reasons = acknowledged(base, head)
+    idle = reasons.keys() - {loss.path for loss in found.losses}
+    open_ = found.unexcused(reasons)
+    return found.markdown(title, reasons, _how(open_)) + _remarks(base, head, idle), not open_
+
+
+def _remarks(base: Path, head: Path, idle: set[str]) -> str:
     remarks = [f"`{ACKNOWLEDGED}` names `{path}`, which is not lost." for path in sorted(idle)]
-    if any(_content(base / name) != _content(PROJECT / name) for name in _LOCKS):
+    if any(_content(base / name) != _content(head / name) for name in _LOCKS):
         remarks.append(
             "Lock files differ. Both sides were synthesized with the libraries of this one, so "
             "what newer libraries change by themselves is not in here."
@@ -155,7 +164,7 @@ def _content(path: Path) -> bytes | None:
     return path.read_bytes() if path.is_file() else None
 
 
-def _base(revision: str) -> str:
+def left(revision: str) -> str:
     """The commit at which the working tree left a revision."""
     try:
         _git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
@@ -170,7 +179,7 @@ def _base(revision: str) -> str:
         return _git("rev-parse", f"{revision}^{{commit}}")
 
 
-def _unpack(commit: str, base: Path) -> None:
+def unpack(commit: str, base: Path) -> None:
     """Lay down the files of a commit, with what `make setup` has made here.
 
     As an archive: a worktree would be left behind in the repository by whoever is interrupted.
@@ -223,13 +232,13 @@ def main() -> None:
     options = parser.parse_args()
     print(f"Synthesizing {options.base} and this tree", file=sys.stderr)
     try:
-        comment, fine = compare(options.base, options.stage)
+        said, fine = compare(options.base, options.stage)
     except ReviewError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
-    print(comment)
+    print(said)
     if options.out:
-        options.out.write_text(comment, encoding="utf-8")
+        options.out.write_text(said, encoding="utf-8")
     sys.exit(0 if fine else 1)
 
 

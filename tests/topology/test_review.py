@@ -58,6 +58,11 @@ def renamed(logical_id: str, to: str) -> Change:
     return rename
 
 
+def without_parcels(templates: Templates) -> None:
+    for name in ("Parcels", "TrackParcels"):
+        del resources(templates)[name]
+
+
 def with_keyed_table() -> Templates:
     templates = post()
     having("Parcels", KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}])(templates)
@@ -86,7 +91,7 @@ def test_a_table_that_leaves_is_a_loss_whether_or_not_it_stays_in_the_account(ke
     base = post()
     if kept:
         resources(base)["Parcels"]["DeletionPolicy"] = "Retain"
-    [loss] = reviewed(lambda after: resources(after).pop("Parcels"), base).losses
+    [loss] = reviewed(without_parcels, base).losses
     assert ("abandoned" if kept else "deleted") in loss.why
 
 
@@ -106,7 +111,7 @@ def test_a_logical_id_taken_by_another_type_deletes_what_had_it() -> None:
 
 
 def test_an_acknowledged_replacement_says_why_and_no_longer_how() -> None:
-    found = reviewed(lambda after: resources(after).pop("Parcels"))
+    found = reviewed(without_parcels)
     assert found.unexcused({"Post/Letters": "another one"}) == found.losses
     refused = found.markdown("Title", {}, "HOW")
     assert "not acknowledged" in refused
