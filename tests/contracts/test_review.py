@@ -1,4 +1,4 @@
-"""The comment on a change: what becomes of events, what is acknowledged, and what cannot be read."""
+"""The comment on a change: what becomes of events, what is acknowledged, what it cannot read."""
 
 import copy
 import json

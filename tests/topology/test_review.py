@@ -73,7 +73,7 @@ def test_a_table_with_another_key_would_be_replaced() -> None:
     change = having("Parcels", KeySchema=[{"AttributeName": "code", "KeyType": "HASH"}])
     [loss] = reviewed(change, with_keyed_table()).losses
     assert str(loss) == (
-        "`Post/Parcels` (AWS::DynamoDB::Table) would be replaced: KeySchema changes from id HASH "
+        "`Post/Parcels` (AWS::DynamoDB::Table) may be replaced: KeySchema changes from id HASH "
         "to code HASH, its items with it"
     )
 
