@@ -57,6 +57,34 @@ def test_tokens_are_those_of_the_shops_own_customers(shop: Assembly) -> None:
     pool = shop.referred(authorizer.stack, token["Issuer"]["Fn::Join"][1][-1])
     assert pool.type == "AWS::Cognito::UserPool"
     assert shop.referred(client.stack, client.properties["UserPoolId"]) == pool
+    assert authorizer.properties["IdentitySource"] == ["$request.header.Authorization"]
+
+
+def test_accounts_are_hard_to_take_over(shop: Assembly) -> None:
+    """https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-security-best-practices.html."""
+    (pool,) = shop.of_type("AWS::Cognito::UserPool")
+    password = dict(pool.properties["Policies"]["PasswordPolicy"])
+    assert password.pop("MinimumLength") >= 12
+    assert password == {
+        f"Require{what}": True for what in ("Lowercase", "Numbers", "Symbols", "Uppercase")
+    }
+    assert pool.properties["MfaConfiguration"] in {"OPTIONAL", "ON"}
+    assert pool.properties["EnabledMfas"] == ["SOFTWARE_TOKEN_MFA"]
+    assert pool.properties["AutoVerifiedAttributes"] == ["email"]
+    (recovery,) = pool.properties["AccountRecoverySetting"]["RecoveryMechanisms"]
+    assert recovery["Name"] == "verified_email"
+
+
+def test_a_client_hands_over_no_password_and_learns_nothing_of_others(shop: Assembly) -> None:
+    (client,) = shop.of_type("AWS::Cognito::UserPoolClient")
+    properties = client.properties
+    assert set(properties["ExplicitAuthFlows"]) == {
+        "ALLOW_USER_SRP_AUTH",
+        "ALLOW_REFRESH_TOKEN_AUTH",
+    }
+    assert properties["PreventUserExistenceErrors"] == "ENABLED"
+    assert properties["TokenValidityUnits"]["AccessToken"] == "minutes"
+    assert properties["AccessTokenValidity"] <= 60
 
 
 def test_requests_are_throttled(shop: Assembly) -> None:
@@ -71,9 +99,15 @@ def test_each_request_is_logged_without_who_sent_it(shop: Assembly) -> None:
         log = stage.properties["AccessLogSettings"]
         assert shop.referred(stage.stack, log["DestinationArn"]).type == "AWS::Logs::LogGroup"
         fields = json.loads(log["Format"])
-        assert {"$context.requestId", "$context.routeKey", "$context.status"} <= set(
-            fields.values()
-        )
+        assert set(fields.values()) == {
+            "$context.requestId",
+            "$context.requestTime",
+            "$context.routeKey",
+            "$context.status",
+            "$context.responseLatency",
+            "$context.integrationErrorMessage",
+            "$context.authorizer.error",
+        }
         assert "claims" not in log["Format"]
         assert "sourceIp" not in log["Format"]
 

@@ -62,6 +62,8 @@ WITHOUT_RESOURCE = {
 https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsx-ray.html
 https://docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html
 """
+ASSUMED_BY = ("events", "lambda", "scheduler", "states")
+"""The services that act as roles of the shop."""
 OBJECTS = {"s3:GetObjectVersion": INCOMING, "s3:PutObject": REPORTS}
 """Actions on files, whose names are not known beforehand, and under which prefix."""
 
@@ -101,6 +103,34 @@ def test_they_run_on_the_current_runtime_and_on_arm(shop: Assembly) -> None:
         assert function.properties["Architectures"] == ["arm64"], function
 
 
+def test_each_has_time_for_its_work_and_no_more_than_its_caller_waits(shop: Assembly) -> None:
+    """API Gateway waits for 30 seconds, and Lambda lets nothing run longer than 15 minutes.
+
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html
+    https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+    """
+    answering = {
+        shop.referred(integration.stack, integration.properties["IntegrationUri"]).path
+        for integration in shop.of_type("AWS::ApiGatewayV2::Integration")
+    }
+    assert answering
+    for function in functions(shop):
+        longest = 29 if function.path in answering else 900
+        assert 10 <= function.properties["Timeout"] <= longest, function
+
+
+def test_each_has_a_third_of_a_processor_and_its_share_of_the_accounts_concurrency(
+    shop: Assembly,
+) -> None:
+    """A function has a processor of its own from 1,769 MB on.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
+    """
+    for function in functions(shop):
+        assert 512 <= function.properties["MemorySize"] <= 1769, function
+        assert "ReservedConcurrentExecutions" not in function.properties, function
+
+
 def test_they_are_traced(shop: Assembly) -> None:
     for function in functions(shop):
         assert function.properties["TracingConfig"] == {"Mode": "Active"}, function
@@ -119,12 +149,26 @@ def test_each_logs_json_to_a_group_of_its_own_that_forgets(shop: Assembly) -> No
 
 def test_every_log_group_forgets(shop: Assembly) -> None:
     for group in shop.of_type("AWS::Logs::LogGroup"):
-        assert group.properties.get("RetentionInDays", 0) > 0, group
+        assert group.properties.get("RetentionInDays", 0) >= 7, f"{group}: a week, to look into it"
 
 
 def test_each_has_a_role_of_its_own(shop: Assembly) -> None:
     roles = [shop.referred(f.stack, f.properties["Role"]).path for f in functions(shop)]
     assert len(set(roles)) == len(roles)
+
+
+def test_each_role_is_for_one_service_and_the_schedulers_for_one_group(shop: Assembly) -> None:
+    """https://docs.aws.amazon.com/IAM/latest/UserGuide/confused-deputy.html."""
+    for role in shop.of_type("AWS::IAM::Role"):
+        (statement,) = role.properties["AssumeRolePolicyDocument"]["Statement"]
+        (service,) = statement["Principal"].values()
+        assert statement["Principal"].keys() == {"Service"}, role
+        assert service in {f"{name}.amazonaws.com" for name in ASSUMED_BY}, role
+        if service == "scheduler.amazonaws.com":
+            condition = statement["Condition"]["StringEquals"]
+            assert condition["aws:SourceAccount"] == {"Ref": "AWS::AccountId"}, role
+            group = shop.referred(role.stack, condition["aws:SourceArn"])
+            assert group.type == "AWS::Scheduler::ScheduleGroup", role
 
 
 def test_no_role_has_a_policy_that_aws_manages(shop: Assembly) -> None:

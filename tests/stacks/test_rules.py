@@ -9,6 +9,7 @@ from contracts.events import RETIRED
 from lambdas.eventing.event import Event
 from tests.stacks.hops import (
     DAYS,
+    HOURS,
     alarms_of,
     feeder_of,
     function_of,
@@ -82,8 +83,9 @@ class TestRouting:
         for function, _ in consumers(shop):
             assert set(consumes(function)) <= published() | {*RETIRED.values()}, function
 
-    def test_rules_are_on_the_shops_own_bus(self, shop: Assembly) -> None:
+    def test_rules_are_on_the_shops_own_bus_and_on(self, shop: Assembly) -> None:
         for rule in shop.of_type("AWS::Events::Rule"):
+            assert rule.properties.get("State", "ENABLED") == "ENABLED", rule
             bus = shop.referred(rule.stack, rule.properties["EventBusName"])
             assert bus.type == "AWS::Events::EventBus", rule
 
@@ -94,7 +96,7 @@ class TestDelivery:
             for target in rule.properties["Targets"]:
                 retries = target["RetryPolicy"]
                 assert 0 < retries["MaximumRetryAttempts"] <= 185, rule
-                assert 60 <= retries["MaximumEventAgeInSeconds"] <= DAYS, rule
+                assert HOURS <= retries["MaximumEventAgeInSeconds"] <= DAYS, rule
 
     @pytest.mark.parametrize(
         "metric",

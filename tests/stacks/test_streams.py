@@ -31,6 +31,13 @@ class TestMappings:
         for mapping in stream_mappings(shop):
             assert mapping.properties["StartingPosition"] == "TRIM_HORIZON"
             assert mapping.properties.get("ParallelizationFactor", 1) == 1
+            assert mapping.properties.get("Enabled", True) is True
+
+    def test_a_batch_fits_into_what_one_invocation_can_do(self, shop: Assembly) -> None:
+        """A relay publishes in tens; a window's consumer commits a row for each minute and item."""
+        for mapping in stream_mappings(shop):
+            table = mapping in relay_mappings(shop)
+            assert mapping.properties["BatchSize"] <= (100 if table else 500), mapping
 
     def test_each_tries_for_an_hour_at_least_and_gives_up_before_its_records_go(
         self, shop: Assembly
