@@ -14,7 +14,7 @@ NODE := PATH="$(CURDIR)/.venv/bin:$$PATH" NODE_USE_SYSTEM_CA=1
 CDK := $(NODE) CDK_DISABLE_CLI_TELEMETRY=true node_modules/.bin/cdk --app cdk.out/$(STAGE)
 PIP := .venv/bin/python -m pip --disable-pip-version-check
 PACKAGING := $(addprefix stacks/constructs/,packaging.py bytecode.py bytecode.mjs)
-CODE := app.py stacks lambdas contracts topology rehearsal catalogue demo bench tests
+CODE := app.py stacks lambdas contracts topology rehearsal catalogue demo faults bench tests
 
 .PHONY: $(shell awk -F: '/^[a-z]+:/ { print $$1 }' Makefile)
 .DELETE_ON_ERROR:
@@ -29,6 +29,9 @@ demo: .build/host.stamp ## watch orders flow through the synthesized templates: 
 
 test: setup ## all tests, offline: ARGS="tests/orders -k twice" runs some
 	@.venv/bin/python -m pytest -n auto --maxprocesses=8 --dist=worksteal $(ARGS)
+
+fuzz: setup ## ask the API thousands of things, other ones each time: none may fail, or be answered oddly
+	@.venv/bin/python -m pytest tests/flows/test_api.py --hypothesis-profile=thorough $(ARGS)
 
 check: lint types imports templates test ## all that continuous integration asks for
 
@@ -68,6 +71,8 @@ bootstrap: setup ## make an AWS account ready for CDK, once
 
 schemas: setup ## renew what is kept of the events' schemas in docs/events, unless a change breaks others
 	@.venv/bin/python -m contracts $(ARGS)
+faults: .build/host.stamp ## every fault on every edge: nothing is lost or doubled; ARGS="--help" tells more
+	@.venv/bin/python -m faults $(ARGS)
 
 bench: setup ## what a cold start costs, beside a typical handler's
 	@.venv/bin/python -m bench $(ARGS)

@@ -102,7 +102,7 @@ class Measured:
             "cpu_ms_per_order": round(cpu * 1000 / orders, 3),
             "peak_mib": round(self.peak_bytes / 2**20, 1),
             "stages": {stage.name: round(stage.cpu_s, 3) for stage in self.stages},
-            "profile": {name: count for name, count in self.profile.parts.most_common()},
+            "profile": dict(self.profile.parts.most_common()),
         }
 
 

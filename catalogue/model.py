@@ -123,6 +123,8 @@ class Version:
     event: str
     previous: str | None
     changes: tuple[Change, ...]
+    breaking: tuple[str, ...]
+    """What of it would have broken a consumer: why it is a version of its own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,8 +139,18 @@ class Event:
     file: str
     when: str
     """When it is published, as its context's page has it in Markdown; empty if it says nothing."""
+    schema: str
+    """The file of its JSON Schema, relative to the project."""
     published: bool
     """Whether it is on the bus; otherwise its context keeps it to itself."""
+    retired: bool
+    """Whether a later version took its place, and nobody publishes it any more."""
+    successor: str | None
+    """The next version, if there is one."""
+    outside: bool
+    """Whether it is meant for systems that are no part of this one."""
+    readers: tuple[str, ...]
+    """Paths of the functions that read it, but get it from a workflow or a stream."""
     carrier: tuple[str, ...]
     """The resources that it leaves its context by: table and relay, or what else there is."""
     ways: tuple[Way, ...]

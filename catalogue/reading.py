@@ -23,7 +23,17 @@ from catalogue.model import (
 )
 from catalogue.prose import decisions, failures, occasions, of_contexts, purpose
 from catalogue.references import grants, path_of
-from contracts.events import DEFINED, PUBLISHED, context_of
+from contracts.compatibility import breaking_changes
+from contracts.events import (
+    DEFINED,
+    OUTSIDE,
+    PUBLISHED,
+    RETIRED,
+    context_of,
+    readers_of,
+    successor_of,
+)
+from contracts.frozen import contract_of
 from contracts.schemas import bus_example, data_schema, envelope_example
 from lambdas.eventing.event import Event as EventClass
 from rehearsal.patterns import EventPattern
@@ -243,7 +253,12 @@ class _Reader:
             summary=inspect.getdoc(event) or "",
             file=f"{event.__module__.replace('.', '/')}.py",
             when=occasions(page).get(event.__name__, "") if page else "",
+            schema=f"docs/events/{contract_of(event).file}",
             published=published,
+            retired=name in RETIRED,
+            outside=event in OUTSIDE,
+            successor=successor.detail_type() if (successor := successor_of(event)) else None,
+            readers=tuple(self._readers(event)),
             carrier=tuple(self._carrier(event) if published else self._keeper(event)),
             ways=tuple(self._routed(event) if published else self._kept(event)),
             fields=fields(data_schema(event)),
@@ -251,12 +266,25 @@ class _Reader:
             versions=tuple(_versions(event)),
         )
 
+    def _readers(self, event: type[EventClass]) -> Iterator[str]:
+        """Who decodes it without consuming it from a queue or a stream of its own."""
+        names = readers_of(event)
+        for function in self._functions.values():
+            if (
+                f"{function.context}.{function.name}" in names
+                and event.detail_type() not in function.consumes
+            ):
+                yield function.path
+
     def _routed(self, event: type[EventClass]) -> Iterator[Way]:
         """The ways over the rules that match; of rules for everything note is taken once."""
         example = bus_example(event)
+        # An older version as it came before there was a later one beside it: a replay brings it.
+        alone = {key: value for key, value in example["detail"].items() if key != "supersededby"}
+        examples = (example, {**example, "detail": alone})
         for rule in self._all("AWS::Events::Rule"):
             pattern = rule.properties.get("EventPattern", {})
-            if not EventPattern(pattern).matches(example):
+            if not any(EventPattern(pattern).matches(each) for each in examples):
                 continue
             for edge in self._edges:
                 if edge.source != rule.path:
@@ -398,7 +426,12 @@ def _versions(event: type[EventClass]) -> Iterator[Version]:
             event=each.detail_type(),
             previous=previous.detail_type() if previous else None,
             changes=changes(data_schema(previous), data_schema(each)) if previous else (),
+            breaking=tuple(_breaking(previous, each)) if previous else (),
         )
+
+
+def _breaking(before: type[EventClass], after: type[EventClass]) -> Iterator[str]:
+    return (str(each) for each in breaking_changes(data_schema(before), data_schema(after)))
 
 
 def _stem(event: type[EventClass]) -> tuple[str, str]:

@@ -91,7 +91,7 @@ class _Comparison:
     def _one(self, old: Schema, new: Schema, path: str) -> Iterator[Breaking]:
         was, now = _kind(old), _kind(new)
         if was != now:
-            wider, narrower = (was, now) == _WIDER, (now, was) == _WIDER
+            wider, narrower = _takes_all(now, was), _takes_all(was, now)
             about = f" ({old['description']})" if "description" in old else ""
             yield Breaking(
                 path=f"{path}{about}",
@@ -160,9 +160,6 @@ class _Comparison:
             )
 
 
-_WIDER = ("integer", "number")
-
-
 def _kind(schema: Schema) -> str:
     """The type, as far as a reader has to know it before anything else."""
     kind: str | None = schema.get("type")
@@ -170,6 +167,11 @@ def _kind(schema: Schema) -> str:
         values = [schema["const"]] if "const" in schema else schema.get("enum", [])
         kind = _JSON.get(type(values[0]), "anything") if values else "anything"
     return f"{schema['format']} {kind}" if "format" in schema else kind
+
+
+def _takes_all(wide: str, narrow: str) -> bool:
+    """Whether whoever reads one type can read the other, too."""
+    return (wide, narrow) == ("number", "integer") or narrow.endswith(f" {wide}")
 
 
 _JSON: Mapping[type, str] = {

@@ -8,13 +8,17 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from contracts.asyncapi import asyncapi
 from contracts.openapi import openapi
 from topology.assembly import Assembly
 
 PROJECT = Path(__file__).parent.parent
 DIRECTORY = PROJECT / "docs"
 
-DOCUMENTS: Mapping[str, Callable[[Assembly, str], dict[str, Any]]] = {"openapi.json": openapi}
+DOCUMENTS: Mapping[str, Callable[[Assembly, str], dict[str, Any]]] = {
+    "openapi.json": openapi,
+    "asyncapi.json": asyncapi,
+}
 """What makes each document, by the name of its file, out of the templates and the version."""
 
 

@@ -20,6 +20,10 @@ class NoExample(ValueError):
     """A schema says too little for an example to be made of it."""
 
 
+class WrongExample(ValueError):
+    """An example in a class breaks the rules that stand beside it."""
+
+
 def data_schema(event: type[Event]) -> Schema:
     """JSON Schema (2020-12) of an event's data, complete in itself.
 
@@ -105,21 +109,29 @@ def bus_schema(event: type[Event]) -> Schema:
 def example(event: type[Event]) -> dict[str, Any]:
     """Data of an event, the same each time, made of the examples in its class.
 
-    Raises NoExample, with the path of the field whose class says too little.
+    Raises NoExample or WrongExample, with the path of the field whose class says too little, or
+    contradicts itself.
     """
     made: dict[str, Any] = example_of(data_schema(event))
+    try:
+        msgspec.convert(made, event)
+    except msgspec.ValidationError as error:
+        raise WrongExample(
+            f"{event.detail_type()} has an example that is none: {error}; mend its class in "
+            f"{event.__module__.replace('.', '/')}.py"
+        ) from error
     return made
 
 
 def envelope_example(event: type[Event]) -> dict[str, Any]:
-    """An event in its envelope, the same each time. Raises NoExample."""
+    """An event in its envelope, the same each time. Raises NoExample or WrongExample."""
     made: dict[str, Any] = example_of(envelope_schema(event))
-    data = msgspec.convert(made["data"], event)
-    return {**made, "subject": data.subject}
+    data = example(event)
+    return {**made, "subject": msgspec.convert(data, event).subject, "data": data}
 
 
 def bus_example(event: type[Event]) -> dict[str, Any]:
-    """What the bus delivers, the same each time. Raises NoExample."""
+    """What the bus delivers, the same each time. Raises NoExample or WrongExample."""
     made: dict[str, Any] = example_of(bus_schema(event))
     return {**made, "detail": envelope_example(event)}
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from importlib import import_module
 from typing import Any, get_origin
@@ -74,13 +75,16 @@ def _type_name(event: type[Event]) -> str:
 
 
 def _aliases(events: Iterable[type[Event]]) -> dict[str, str]:
-    """Names that the events' modules give to annotated types, by the schema of each."""
-    found: dict[str, str] = {}
+    """Names that the events' modules give to annotated types, by the schema of each.
+
+    A name that stands for different types in different modules is none here.
+    """
+    meanings: defaultdict[str, set[str]] = defaultdict(set)
     for module in sorted({event.__module__ for event in events}):
         for name, value in vars(import_module(module)).items():
             if hasattr(value, "__metadata__") and get_origin(value) is not None:
-                found.setdefault(_key(msgspec.json.schema(value)), name)
-    return found
+                meanings[name].add(_key(msgspec.json.schema(value)))
+    return {key: name for name, (key, *others) in sorted(meanings.items()) if not others}
 
 
 def _key(schema: Schema) -> str:

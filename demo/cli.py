@@ -1,6 +1,5 @@
 """The command: reads what the user wants, runs it, and shows what came of it."""
 
-import gc
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -70,8 +69,6 @@ def demo(
 
     Ends with 1 if the books do not balance, and with 2 if nothing could be run.
     """
-    # With all that moto and botocore keep, looking for cycles often takes a quarter of the time.
-    gc.set_threshold(50_000, 20, 100)
     sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
     console, errors = Console(), Console(stderr=True)
     display = _display(console)

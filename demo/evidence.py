@@ -166,6 +166,9 @@ class Evidence:
     """Messages in each queue that is not a dead-letter queue."""
     dead_letters: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     """Messages in each dead-letter queue."""
+    may_repeat: frozenset[Channel] = frozenset()
+    """Channels on which a message may have come twice: they take no idempotency key, and somebody
+    died between sending it and noting that."""
     unreadable: list[str] = field(default_factory=list)
     """Items that are not what they should be: table, key and why."""
 

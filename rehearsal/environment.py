@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
+from itertools import repeat
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any, ClassVar, TextIO, cast
@@ -23,7 +24,17 @@ _LOG_LINES = 20_000
 # metrics. Each environment has its own copy of them. All others are the process's, above all the
 # AWS clients that moto has patched; and so are the parts that keep none, and take time to import.
 _STATEFUL = frozenset({"aws_lambda_powertools"})
-_STATELESS_PARTS = ("aws_lambda_powertools.utilities",)
+_STATELESS_PARTS = tuple(
+    f"aws_lambda_powertools.{part}"
+    for part in (
+        *("shared.constants", "shared.types", "shared.version"),
+        *("logging.buffer", "logging.constants", "logging.exceptions", "logging.filters"),
+        *("logging.lambda_context", "metrics.exceptions", "metrics.functions"),
+        *("metrics.provider.cloudwatch_emf.constants", "tracing.extensions", "warnings"),
+        *("metrics.provider.cloudwatch_emf.exceptions", "utilities"),
+        *("metrics.provider.cloudwatch_emf.metric_properties",),
+    )
+)
 
 
 class FunctionLog:
@@ -73,7 +84,7 @@ class _CachedLoader(importlib.machinery.SourceFileLoader):
 
     def get_code(self, fullname: str) -> CodeType | None:
         path = self.get_filename(fullname)
-        key = (path, Path(path).stat().st_mtime_ns)
+        key = (path, os.stat(path).st_mtime_ns)  # noqa: PTH116, a Path takes longer than all else
         if key not in self._code:
             self._code[key] = self.source_to_code(self.get_data(path), path)
         return self._code[key]
@@ -185,10 +196,13 @@ class ExecutionEnvironment:
         environ._data, sys.stdout, sys.stderr, logging.root, logger.manager = self._outside
         logger.root = logging.root
         modules = sys.modules
-        for name in self.names:
-            module = modules.pop(name, None)
-            if module is not None:
-                self._modules[name] = module
+        if len(self._modules) == len(self.names):
+            deque(map(modules.pop, self._modules, repeat(None)), maxlen=0)
+        else:
+            for name in self.names:
+                module = modules.pop(name, None)
+                if module is not None:
+                    self._modules[name] = module
         self._finder.active = None
         if self.ahead_s:
             self._clock.show()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import random
@@ -9,13 +10,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from functools import cache, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import boto3
-import botocore.loaders
-import botocore.session
-from botocore.client import BaseClient, ClientCreator
+from botocore.client import BaseClient
 from botocore.exceptions import BotoCoreError, ClientError
 from moto import mock_aws
 from moto.awslambda.exceptions import LambdaClientError
@@ -26,7 +24,8 @@ from moto.kinesis.models import Stream
 from moto.moto_api._internal import mock_random
 from moto.sqs.models import Queue
 
-from rehearsal import moto_patches, stepfunctions
+from rehearsal import clients, moto_patches, stepfunctions
+from rehearsal.direct import DirectCalls
 from rehearsal.environment import ExecutionEnvironment
 from rehearsal.executions import ExecutionEvent
 from rehearsal.faults import Call
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
     from rehearsal.rehearsal import Rehearsal
 
 _CREDENTIALS = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"}
+_GC_THRESHOLDS = (50_000, 20, 100)
 # What would lead clients elsewhere.
 _FOREIGN = ("AWS_ENDPOINT_URL", "AWS_PROFILE")
 
@@ -54,24 +54,6 @@ _RESOURCE_PARAMETERS = {
 }
 
 
-@cache
-def _loader() -> botocore.loaders.Loader:
-    return botocore.loaders.Loader()
-
-
-_make_client_class: Callable[..., type] = ClientCreator._create_client_class  # type: ignore[attr-defined]
-_client_classes: dict[str, type] = {}
-
-
-def _client_class(creator: ClientCreator, service_name: str, service_model: Any) -> type:
-    # To the one of S3 boto3 adds methods, which plain botocore does not.
-    if service_name == "s3":
-        return _make_client_class(creator, service_name, service_model)
-    if service_name not in _client_classes:
-        _client_classes[service_name] = _make_client_class(creator, service_name, service_model)
-    return _client_classes[service_name]
-
-
 class Hooks:
     """All that is replaced while a rehearsal runs."""
 
@@ -85,6 +67,9 @@ class Hooks:
         """Start moto and replace what has to be replaced."""
         rehearsal = self._rehearsal
         patches = self._patches
+        thresholds = gc.get_threshold()
+        gc.set_threshold(*_GC_THRESHOLDS)
+        self._undo.append(lambda: gc.set_threshold(*thresholds))
         variables = {
             **dict.fromkeys(_CREDENTIALS, "rehearsal"),
             "AWS_CONFIG_FILE": os.devnull,
@@ -102,17 +87,24 @@ class Hooks:
         self._undo.append(rehearsal.clock.stop)
         self._make_repeatable()
         patches.set(time, "sleep", rehearsal.scheduler.sleep)
-        patches.set(boto3, "DEFAULT_SESSION", None)
-        # botocore's service descriptions are read once, not once a session, and client classes
-        # made once, not once an execution environment.
-        patches.set(botocore.session, "create_loader", lambda search_path_string=None: _loader())
-        patches.set(ClientCreator, "_create_client_class", _client_class)
+        clients.patch(patches)
         sys.meta_path.insert(0, rehearsal.finder)
         self._undo.append(lambda: sys.meta_path.remove(rehearsal.finder))
         self._undo.append(moto_patches.install(rehearsal.scheduler))
         self._undo.append(stepfunctions.install(rehearsal, on_execution=self._executed))
         self._patch_moto()
-        patches.set(BaseClient, "_make_api_call", self._api_call())
+        direct = DirectCalls(rehearsal.account)
+        direct.install(patches)
+        patches.set(BaseClient, "_make_api_call", self._api_call(direct.before(self._calls_api)))
+
+    def settle(self) -> None:
+        """Leave what is there by now to itself, and look for garbage only now and then.
+
+        moto, botocore and a loaded assembly are some hundred thousand objects. Looking through them
+        for cycles after each 700 new ones, as Python does, would take most of the time.
+        """
+        gc.freeze()
+        self._undo.append(gc.unfreeze)
 
     def remove(self) -> None:
         """Put everything back, the last first."""
@@ -249,11 +241,10 @@ class Hooks:
 
         return invoke
 
-    def _api_call(self) -> Callable[..., Any]:
+    def _api_call(self, original: Callable[..., Any]) -> Callable[..., Any]:
         """Return what stands for each API call of each client: it takes time and is recorded."""
         rehearsal = self._rehearsal
         scheduler = rehearsal.scheduler
-        original = self._calls_api
         thread = threading.get_ident()
 
         def make_api_call(client: Any, operation: str, parameters: dict[str, Any]) -> Any:

@@ -120,6 +120,7 @@ class Rehearsal:
             for function in self.functions:
                 self.outside.roots |= asset_roots(function.directory)
             self.scheduler.outside = self.outside
+            self._hooks.settle()
         except BaseException:
             self._close()
             raise

@@ -68,6 +68,21 @@ class Assembly:
         found = self._by_path.get(path or "", [])
         return next((each for each in found if each.type == "AWS::SQS::Queue"), None)
 
+    def identified(self, stack: str, logical_id: str) -> Resource | None:
+        """The resource of a stack with a logical id, or None."""
+        return self._by_id.get((stack, logical_id))
+
+    @cached_property
+    def stack_names(self) -> dict[str, str]:
+        """The names that stacks get in the account, by what they are called in the code."""
+        manifest = self.directory / "manifest.json"
+        artifacts = json.loads(manifest.read_bytes())["artifacts"] if manifest.is_file() else {}
+        return {
+            name: artifact["properties"].get("stackName", name)
+            for name, artifact in artifacts.items()
+            if artifact["type"] == "aws:cloudformation:stack"
+        }
+
     def referred(self, stack: str, value: Any) -> Resource:
         """The resource that a reference (Ref, Fn::GetAtt or an import of one) is about.
 
@@ -107,17 +122,17 @@ class Assembly:
         return self.referred(stack, reference).path
 
     @cached_property
-    def _by_type(self) -> dict[str, list[Resource]]:
-        found: dict[str, list[Resource]] = {}
-        for resource in self.resources:
-            found.setdefault(resource.type, []).append(resource)
-        return found
-
-    @cached_property
     def _by_path(self) -> dict[str, list[Resource]]:
         found: dict[str, list[Resource]] = {}
         for resource in self.resources:
             found.setdefault(resource.path, []).append(resource)
+        return found
+
+    @cached_property
+    def _by_type(self) -> dict[str, list[Resource]]:
+        found: dict[str, list[Resource]] = {}
+        for resource in self.resources:
+            found.setdefault(resource.type, []).append(resource)
         return found
 
     @cached_property

@@ -47,6 +47,7 @@ def checks(evidence: Evidence) -> list[Check]:
         _provider(evidence),
         _refunds(evidence),
         _published(evidence),
+        _changes(evidence),
         _told(evidence),
         _consumed(evidence),
     ]
@@ -218,6 +219,41 @@ def _published(evidence: Evidence) -> Check:
 
     left = f"{len(committed):,} in outboxes"
     return check("Events committed", left, f"{len(published):,} on the bus", faults())
+
+
+def _changes(evidence: Evidence) -> Check:
+    """What payments and reservations have come to is what was told of them, each step once."""
+    told = Counter((event.type, event.subject) for event in evidence.committed.values())
+    due = Counter(_due(evidence, told))
+
+    def faults() -> Iterator[str]:
+        for type_ in _CHANGES:
+            for order_id in sorted({subject for kind, subject in (*told, *due) if kind == type_}):
+                here, there = told[type_, order_id], due[type_, order_id]
+                if here != there:
+                    yield f"{type_} of order {order_id} was told {here} times, {there} are due"
+
+    told_of = sum(count for (type_, _), count in told.items() if type_ in _CHANGES)
+    return check("Changes told", f"{told_of:,} events", f"{due.total():,} are due", faults())
+
+
+def _due(evidence: Evidence, told: Mapping[tuple[str, str], int]) -> Iterator[tuple[str, str]]:
+    for order_id, payment in evidence.payments.items():
+        if payment.state in _PAYMENT_TELLS:
+            yield (_PAYMENT_TELLS[payment.state], order_id)
+        elif ("PaymentAuthorized.v1", order_id) in told:
+            # Money that was given back may have been held without anybody having heard of it.
+            yield ("PaymentAuthorized.v1", order_id)
+    for order_id, reservation in evidence.reservations.items():
+        steps = ("StockReserved.v1", "StockReleased.v1")
+        if reservation.state == "reserved":
+            yield (steps[0], order_id)
+        elif any((step, order_id) in told for step in steps):
+            yield from ((step, order_id) for step in steps)
+
+
+_PAYMENT_TELLS = {"authorized": "PaymentAuthorized.v1", "declined": "PaymentDeclined.v1"}
+_CHANGES = (*_PAYMENT_TELLS.values(), "StockReserved.v1", "StockReleased.v1")
 
 
 def _told(evidence: Evidence) -> Check:

@@ -24,6 +24,13 @@ export type Deadline = string;
 export type Minor = number;
 
 /**
+ * What the payment provider knows the card by
+ * @minLength 1
+ * @maxLength 128
+ */
+export type PaymentToken = string;
+
+/**
  * Units
  * @minimum 1
  * @maximum 100000
@@ -237,12 +244,7 @@ export interface OrderPlacedV1 {
    */
   readonly lines: readonly Line[];
   readonly shipping_address: Address;
-  /**
-   * What the payment provider knows the card by
-   * @minLength 1
-   * @maxLength 128
-   */
-  readonly payment_token: string;
+  readonly payment_token: PaymentToken;
 }
 
 /** OrderPlaced.v1 in its envelope. */

@@ -86,7 +86,7 @@ def additions_of(envelope: CloudEvent) -> tuple[Addition, ...]:
     minute = envelope.time.astimezone(UTC).replace(second=0, microsecond=0)
     shop = Counter({f"{EVENTS}{envelope.type}": 1})
     items: dict[str, Counter[str]] = {}
-    match _event_in(envelope):
+    match envelope.read(LOOKED_INTO):
         case OrderConfirmed() as order:
             shop[f"{REVENUE}{order.currency}"] = order.total_minor
             shop[UNITS] = sum(line.quantity for line in order.lines)
@@ -103,14 +103,6 @@ def additions_of(envelope: CloudEvent) -> tuple[Addition, ...]:
     rows = [(Row(minute), shop), *((Row(minute, sku), items[sku]) for sku in sorted(items))]
     parts = (dict(rows[start : start + MAX_ROWS]) for start in range(0, len(rows), MAX_ROWS))
     return tuple(Addition(f"{envelope.id}#{number}", part) for number, part in enumerate(parts))
-
-
-def _event_in(envelope: CloudEvent) -> Event | None:
-    """The event, if more than its type matters here."""
-    for event_type in LOOKED_INTO:
-        if (envelope.source, envelope.type) == (event_type.source, event_type.detail_type()):
-            return msgspec.json.decode(envelope.data, type=event_type)
-    return None
 
 
 def transactions(

@@ -162,24 +162,33 @@ class CloudEvent(Struct, frozen=True, kw_only=True):
         Raises msgspec.ValidationError when the type is none of `event_types` or the data do not
         fit it. Unknown fields are ignored, so a publisher may add some at any time.
         """
-        for event_type in event_types:
-            event = _decoded(self, event_type)
-            if event is not None:
-                return Delivery(
-                    event=event,
-                    consumer=consumer,
-                    correlation_id=self.correlationid,
-                    causation_id=self.id,
-                    envelope=self,
-                )
-        expected = ", ".join(event_type.detail_type() for event_type in event_types)
-        raise msgspec.ValidationError(
-            f"{consumer} consumes {expected}, not {self.type} of {self.source}"
+        event = self.read(event_types)
+        if event is None:
+            expected = ", ".join(event_type.detail_type() for event_type in event_types)
+            raise msgspec.ValidationError(
+                f"{consumer} consumes {expected}, not {self.type} of {self.source}"
+            )
+        return Delivery(
+            event=event,
+            consumer=consumer,
+            correlation_id=self.correlationid,
+            causation_id=self.id,
+            envelope=self,
         )
 
+    def read(self, event_types: EventTypes[E]) -> E | None:
+        """The event as one of these classes, upcast if need be; None if it is none of them.
 
-def _decoded(envelope: CloudEvent, event_type: type[E]) -> E | None:
-    """The event, if it came as `event_type` or in a version that this one supersedes."""
+        Raises msgspec.ValidationError for data that do not fit the version that they came in.
+        """
+        for event_type in event_types:
+            event = _read_as(event_type, self)
+            if event is not None:
+                return event
+        return None
+
+
+def _read_as(event_type: type[E], envelope: CloudEvent) -> E | None:
     for age, version in enumerate(event_type.versions()):
         if (envelope.source, envelope.type) == (version.source, version.detail_type()):
             event: Event = msgspec.json.decode(envelope.data, type=version)

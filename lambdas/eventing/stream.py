@@ -65,7 +65,7 @@ class WindowConsumer(Generic[C, S]):
         close: Callable[[S], None],
     ) -> None:
         update_wrapper(self, commit)
-        self.consumes = consumes
+        self.consumes = tuple(version for event in consumes for version in event.versions())
         self.name = commit.__module__.removeprefix("lambdas.")
         self._commit = commit
         self._read = read

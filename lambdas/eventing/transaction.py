@@ -120,14 +120,14 @@ class Transaction:
         """
         envelope = CloudEvent.wrap(event, self._cause)
         self._send(key, f"OUTBOX#{envelope.id}", envelope)
-        for older in also_as:
+        for older in sorted(also_as, key=lambda older: older.version, reverse=True):
             if type(older) not in type(event).versions()[1:] or older.subject != event.subject:
                 raise ValueError(
                     f"{older} is no older version of {event}: its class has to be superseded, and "
                     "both have to be about the same subject"
                 )
-            copy = envelope.also_as(older)
-            self._send(key, f"OUTBOX#{envelope.id}#{copy.type}", copy)
+            envelope = envelope.also_as(older)
+            self._send(key, f"OUTBOX#{envelope.id}#{envelope.type}", envelope)
 
     def _send(self, key: Key, sort_key: str, envelope: CloudEvent) -> None:
         item = {

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 from moto.core import responses as core_responses
-from moto.core.utils import method_names_from_class
+from moto.core.utils import method_names_from_class, utcnow
 from moto.dynamodb.comparisons import ConditionExpressionParser, get_filter_expression
 from moto.dynamodb.exceptions import (
     ConditionalCheckFailed,
@@ -22,11 +22,13 @@ from moto.dynamodb.exceptions import (
 )
 from moto.dynamodb.models import DynamoDBBackend
 from moto.dynamodb.models.dynamo_type import DynamoType, Item, LimitedSizeDict
-from moto.dynamodb.models.table import StreamShard, Table
+from moto.dynamodb.models.table import StreamRecord, StreamShard, Table
 from moto.dynamodb.models.utilities import bytesize
+from moto.dynamodb.parsing.ast_nodes import UpdateExpression  # type: ignore[attr-defined]
 from moto.dynamodb.parsing.expressions import (  # type: ignore[attr-defined]
     UpdateExpressionParser,
 )
+from moto.moto_api._internal import mock_random
 
 from rehearsal.moto_patches.updates import Entry, update_plan, updated
 from rehearsal.patching import Patches
@@ -41,6 +43,7 @@ def patch(patches: Patches) -> None:
     """Replace what costs most, and what leaves wrong records in a stream."""
     _patch_values(patches)
     _patch_expressions(patches)
+    patches.set(StreamRecord, "__init__", _initialize_record)
     patches.set(StreamShard, "add", _record_changes(StreamShard.add))
     patches.set(Table, "query", _query(Table.query))
     patches.set(DynamoDBBackend, "update_item", _update_item(DynamoDBBackend.update_item))
@@ -59,6 +62,9 @@ def _patch_values(patches: Patches) -> None:
     patches.set(DynamoType, "__deepcopy__", lambda value, _: _copied(value))
     patches.set(DynamoType, "to_regular_json", _regular_json)
     patches.set(DynamoType, "size", _size)
+    patches.set(DynamoType, "__eq__", _equal)
+    patches.set(DynamoType, "__ne__", lambda value, other: not _equal(value, other))
+    patches.set(DynamoType, "__hash__", _hash)
     patches.set(Item, "__init__", _initialize_item)
 
 
@@ -114,6 +120,18 @@ def _size(value: DynamoType) -> int:
     return 1 if isinstance(content, bool) else bytesize(content)
 
 
+def _equal(value: DynamoType, other: DynamoType) -> bool:
+    if value.type != other.type:
+        return False
+    if value.type == "S":
+        return bool(value.value == other.value)
+    return bool(value.cast_value == other.cast_value)
+
+
+def _hash(value: DynamoType) -> int:
+    return hash((value.type, value.value if value.type == "S" else value.cast_value))
+
+
 def _initialize_item(
     self: Item, hash_key: DynamoType, range_key: DynamoType | None, attrs: dict[str, Any]
 ) -> None:
@@ -159,9 +177,66 @@ def _patch_expressions(patches: Patches) -> None:
     patches.set(ConditionExpressionParser, "parse", parse_condition)
     make = lru_cache(_EXPRESSIONS)(UpdateExpressionParser.make)
     patches.set(UpdateExpressionParser, "make", staticmethod(make))
+    patches.set(UpdateExpression, "find_clauses", _find_clauses(UpdateExpression.find_clauses))
+
+
+def _find_clauses(original: Any) -> Any:
+    """A search of the tree of an expression, done once for each tree that is kept."""
+
+    def find_clauses(tree: Any, kinds: list[type]) -> list[Any]:
+        key = tuple(kinds)
+        known = vars(tree).get("found")
+        # A copy, which may be changed, has its own.
+        if known is None or known[0] is not tree:
+            known = tree.found = (tree, {})
+        if key not in known[1]:
+            known[1][key] = original(tree, kinds)
+        return list(known[1][key])
+
+    return find_clauses
 
 
 # -- streams ----------------------------------------------------------------------------------
+
+
+def _initialize_record(
+    self: StreamRecord,
+    table: Table,
+    stream_type: str,
+    event_name: str,
+    old: Item | None,
+    new: Item | None,
+    seq: int,
+) -> None:
+    # moto writes each record out as JSON, to measure it by the length of that.
+    image: Any = old if old is not None else new
+    keys = {table.hash_key_attr: image.hash_key.to_json()}
+    if table.range_key_attr is not None:
+        keys[table.range_key_attr] = image.range_key.to_json()
+    size = sum(bytesize(name) + image.attrs[name].size() for name in keys)
+    change: dict[str, Any] = {
+        "StreamViewType": stream_type,
+        "ApproximateCreationDateTime": utcnow(),
+        "SequenceNumber": str(seq),
+        "SizeBytes": 0,
+        "Keys": keys,
+    }
+    for name, item, kinds in (
+        ("NewImage", new, {"NEW_IMAGE", "NEW_AND_OLD_IMAGES"}),
+        ("OldImage", old, {"OLD_IMAGE", "NEW_AND_OLD_IMAGES"}),
+    ):
+        if item is not None and stream_type in kinds:
+            change[name] = item.to_json()["Attributes"]
+            size += item.size()
+    change["SizeBytes"] = size
+    self.record = {
+        "eventID": mock_random.uuid4().hex,
+        "eventName": event_name,
+        "eventSource": "aws:dynamodb",
+        "eventVersion": "1.0",
+        "awsRegion": table.region_name,
+        "dynamodb": change,
+    }
 
 
 def _record_changes(original: Any) -> Any:
@@ -171,8 +246,6 @@ def _record_changes(original: Any) -> Any:
         if old is not None and new is not None and old.attrs == new.attrs:
             return
         original(shard, old, new)
-        if shard.items:
-            shard.items[-1].record["awsRegion"] = shard.table.region_name
 
     return add
 

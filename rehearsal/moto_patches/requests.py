@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import string
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
@@ -19,6 +20,7 @@ from moto.core.request import normalize_request
 from moto.core.serialize import AttributePicker
 from moto.core.utils import get_equivalent_url_in_aws_domain
 from moto.moto_api import recorder
+from moto.moto_api._internal.moto_random import MotoRandom
 from werkzeug.exceptions import HTTPException
 
 from rehearsal.patching import Patches
@@ -35,6 +37,34 @@ def patch(patches: Patches) -> None:
     sanitize = lru_cache(_ROUTES)(useragent.sanitize_user_agent_string_component)
     patches.set(useragent, "sanitize_user_agent_string_component", sanitize)
     patches.set(SigV4Auth, "add_auth", _sign(SigV4Auth.add_auth))
+    patches.set(BackendDict, "__getitem__", _account(BackendDict.__getitem__))
+    patches.set(MotoRandom, "get_random_string", _random_string)
+
+
+def _account(original: Any) -> Any:
+    # moto looks through all backends each time, for what is there already. The first time it has
+    # to: it empties those alone that it has on a list, and one that another brings back while they
+    # are emptied is not on it.
+    listed: set[tuple[str, str]] = set()
+
+    def account(backends: Any, account_id: str) -> Any:
+        key = (backends._id, account_id)
+        found = dict.get(backends, account_id)
+        if found is not None and key in listed:
+            return found
+        listed.add(key)
+        return original(backends, account_id)
+
+    return account
+
+
+def _random_string(
+    self: MotoRandom, length: int = 20, include_digits: bool = True, lower_case: bool = False
+) -> str:
+    # moto draws each character by itself, 52 of them for the id of each request.
+    pool = string.ascii_letters + (string.digits if include_digits else "")
+    text = "".join(self.choices(pool, k=length))
+    return text.lower() if lower_case else text
 
 
 def _sign(original: Any) -> Any:

@@ -35,9 +35,9 @@ def rule_target(shop: Assembly) -> tuple[Resource, dict[str, Any]]:
 
 def test_all_events_of_the_shop_go_on_the_stream_by_their_own_id(shop: Assembly) -> None:
     rule, target = rule_target(shop)
+    # A fact that is published in several versions is counted in the newest of them.
     assert rule.properties["EventPattern"] == {
         "source": [{"prefix": "orderflow."}],
-        # Of an event that is published in two versions, the newer one.
         "detail": {"supersededby": [{"exists": False}]},
     }
     assert shop.referred(rule.stack, target["Arn"]) == shop.at("Analytics/Activity")

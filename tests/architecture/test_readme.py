@@ -12,7 +12,7 @@ import pytest
 PROJECT = Path(__file__).resolve().parents[2]
 COPIED = (
     *("app.py", "cdk.json", "pyproject.toml"),
-    *("contracts", "demo", "lambdas", "rehearsal", "stacks", "tests"),
+    *("contracts", "demo", "faults", "lambdas", "rehearsal", "stacks", "tests", "topology"),
 )
 BLOCK = re.compile(r"^   ```(?P<language>\w+)\n(?P<text>.*?)^   ```$", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"`(?P<path>[\w/]+\.py)`:\n\n\Z")

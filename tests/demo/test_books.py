@@ -61,6 +61,14 @@ def right_books() -> Evidence:
         ),
         event("ReturnRequested.v1", "back"),
         event("OrderReturned.v1", "back"),
+        event("PaymentDeclined.v1", "lost"),
+        *(
+            event(type_, order_id)
+            for order_id in ("sold", "left", "back")
+            for type_ in ("PaymentAuthorized.v1", "StockReserved.v1")
+        ),
+        event("StockReleased.v1", "left"),
+        event("StockReleased.v1", "back"),
         event("PaymentRefunded.v1", "back"),
         event("PaymentRefunded.v1", "left"),
     ]

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from demo.evidence import ORDERS, RETURNS, SHIPMENTS
+from demo.evidence import ORDERS, RETURNS, SHIPMENTS, Evidence
 from lambdas.notifications.events import Channel
 from tests.flows.shop import FOREVER, Broken, Shop
 
@@ -75,7 +75,7 @@ def lose_a_parcel(story: Story) -> None:
     """A parcel that the carrier never delivers is missed after days."""
     story.order("lost")
     story.wait()
-    story.shop.pass_time(days=5.5)
+    story.shop.pass_days(5.5)
 
 
 def break_a_checkout(story: Story) -> None:
@@ -85,9 +85,9 @@ def break_a_checkout(story: Story) -> None:
     story.shop.pass_time(hours=2)
 
 
-def results(shop: Shop) -> Results:
+def results(shop: Shop, evidence: Evidence | None = None) -> Results:
     """What the application has brought about so far, context by context."""
-    evidence = shop.evidence()
+    evidence = evidence or shop.evidence()
     orders = shop.items(ORDERS)
     shipments = shop.items(SHIPMENTS, "shipment")
     stock = Counter[str]()

@@ -120,8 +120,7 @@ def test_consumer_that_is_down_leaves_the_others_alone_and_catches_up(
     _mend(shop, first=dead_letters if has_queue else None)
     story.visit()
 
-    shop.assert_books_balance()
-    end = since(before, results(shop))
+    end = since(before, results(shop, shop.assert_books_balance()))
     assert _differences(end, expected) == ENDS_OTHERWISE.get(consumer, set())
 
 

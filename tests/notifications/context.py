@@ -29,6 +29,7 @@ from lambdas.orders.events import (
     OrderConfirmed,
     OrderExpired,
     OrderRejected,
+    RejectionReason,
 )
 from lambdas.returns.events import OrderReturned, ReturnRefused
 from lambdas.shipping.events import OrderDelivered, OrderShipped, ShipmentOverdue
@@ -65,7 +66,7 @@ def told() -> list[Told]:
             lines=(line(),),
             shipping_address=ADDRESS,
         ),
-        OrderRejected(**order, reason="out_of_stock"),
+        OrderRejected(**order, reason=RejectionReason.OUT_OF_STOCK),
         OrderCancelled(**order),
         OrderExpired(**order),
         OrderShipped(order_id=ORDER),

@@ -10,7 +10,7 @@ from lambdas.eventing import aws
 from lambdas.eventing.signature import HEADER, Forged, verify
 from lambdas.notifications.events import Channel
 from lambdas.notifications.webhook import Forbidden, Unreachable
-from lambdas.orders.events import OrderRejected
+from lambdas.orders.events import OrderRejected, RejectionReason
 from tests.notifications.context import ALL_ON, ORDER, SENDER, SENDERS, Notifications
 from tests.support.cloud import Commits, Crash, crash
 
@@ -68,7 +68,9 @@ class TestEachChannel:
         notifications.prefer(**ALL_ON)
         first = notifications.request()
         second = notifications.request(
-            OrderRejected(order_id=ORDER, customer_id="customer-1", reason="out_of_stock")
+            OrderRejected(
+                order_id=ORDER, customer_id="customer-1", reason=RejectionReason.OUT_OF_STOCK
+            )
         )
         assert notifications.send(channel, second, first) == []
         assert notifications.sent(channel) == 2

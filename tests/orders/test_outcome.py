@@ -4,7 +4,13 @@ import msgspec
 import pytest
 
 from lambdas.orders.confirm_order import OrderClosed
-from lambdas.orders.events import OrderConfirmed, OrderPlaced, OrderRejected
+from lambdas.orders.events import (
+    OrderConfirmed,
+    OrderPlaced,
+    OrderRejected,
+    OrderRejectedV1,
+    RejectionReason,
+)
 from lambdas.orders.reject_order import OrderStands
 from tests.orders.context import Orders
 from tests.support.cloud import Commits, Crash, crash
@@ -103,6 +109,18 @@ class TestReject:
         assert event.reason == "payment_declined"
         assert event.order_id == order["order_id"]
         assert event.customer_id == "customer-1"
+
+    def test_it_says_so_in_the_older_version_too(self, orders: Orders) -> None:
+        orders.an_order()
+        orders.reject("States.Timeout")
+        (new,) = orders.table.envelopes(OrderRejected)
+        (old,) = orders.table.envelopes(OrderRejectedV1)
+        assert (old.id, old.supersededby) == (new.id, "OrderRejected.v2")
+        told = msgspec.json.decode(new.data, type=OrderRejected)
+        assert told.reason is RejectionReason.CHECKOUT_FAILED
+        as_before = msgspec.json.decode(old.data, type=OrderRejectedV1)
+        assert as_before.reason == "States.Timeout"
+        assert as_before.upcast() == told
 
     def test_rejecting_twice_is_the_same_as_once(self, orders: Orders) -> None:
         orders.an_order()

@@ -34,7 +34,7 @@ class Gateway(HTTPAdapter):
             status=answer.status,
             preload_content=False,
         )
-        return self.build_response(request, raw)  # type: ignore[no-untyped-call,no-any-return]
+        return self.build_response(request, raw)
 
 
 def session(

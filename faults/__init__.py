@@ -1,0 +1,1 @@
+"""The machine that tries to refute that nothing is lost or doubled, whatever fails."""

@@ -1,0 +1,209 @@
+"""A cell of the matrix: one kind of trouble at one place, and what becomes of a story in it."""
+
+import json
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from demo.books import audit
+from demo.evidence import Evidence
+from faults.catalogue import Trouble
+from faults.on_call import OnCall
+from faults.places import Place
+from faults.shop import Shop
+from faults.stories import Story
+from rehearsal import Record
+
+_ENDS = {"confirmed", "shipped", "delivered", "rejected", "cancelled", "expired", "returned"}
+_ROUNDS = 3
+"""How often whoever is on call comes back, at most."""
+_TRACE = 40
+
+
+class Verdict(StrEnum):
+    """What came of a cell."""
+
+    HELD = "held"
+    """Nothing was lost, and nobody had to do anything."""
+    MENDED = "mended"
+    """Something was parked, and all was well once it was brought back."""
+    VIOLATED = "violated"
+    UNTOUCHED = "untouched"
+    """The trouble never came: the cell says nothing, so it counts as a violation."""
+    IMPOSSIBLE = "n/a"
+
+
+@dataclass
+class Outcome:
+    """How a story ended: what is compared with its end without any trouble."""
+
+    orders: dict[str, str]
+    returns: dict[str, str]
+
+    @classmethod
+    def of(cls, shop: Shop) -> "Outcome":
+        """What the shop shows now."""
+        return cls(shop.ends(), shop.return_ends())
+
+    def differs_from(self, usual: "Outcome") -> list[str]:
+        """What is not as usual. Whether an order expires is a matter of time alone."""
+        told = []
+        for order_id in sorted({*self.orders, *usual.orders}):
+            here, there = self.orders.get(order_id), usual.orders.get(order_id)
+            if here != there and "expired" not in (here, there):
+                told.append(f"order {order_id} is {here} in the end, without the trouble {there}")
+        for order_id in sorted({*self.returns, *usual.returns}):
+            here, there = self.returns.get(order_id), usual.returns.get(order_id)
+            if here != there and self.orders.get(order_id) != "expired":
+                told.append(f"the return of {order_id} is {here}, without the trouble {there}")
+        return told
+
+
+@dataclass
+class Result:
+    """What came of a cell, with the evidence."""
+
+    trouble: str
+    place: Place
+    story: str
+    seed: int
+    verdict: Verdict
+    parked: dict[str, int] = field(default_factory=dict)
+    """Messages in dead-letter queues before anything was brought back."""
+    problems: list[str] = field(default_factory=list)
+    trace: list[str] = field(default_factory=list)
+    cpu_s: float = 0.0
+
+
+def run(
+    shop: Shop, trouble: Trouble, place: Place, story: Story, usual: Outcome, seed: int
+) -> Result:
+    """Tells a story in trouble, mends what is to be mended, and looks at what is left."""
+    started = time.process_time()
+    rehearsal = shop.rehearsal
+    rehearsal.scheduler.random.seed(seed)
+    begun = len(rehearsal.meter.records)
+    result = Result(trouble.name, place, story.name, seed, Verdict.HELD)
+    try:
+        _tell(shop, trouble, place, story)
+        result.parked = shop.parked()
+        _look_before(shop, trouble, result)
+        _mend(shop, trouble, place, story, result)
+        _look_after(shop, trouble, usual, result)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is what came of this cell
+        result.problems.append(f"{type(error).__name__}: {error}")
+    if result.problems:
+        result.verdict = Verdict.VIOLATED
+        result.trace = trace(rehearsal.meter.records[begun:], result.problems)
+    elif not _happened(trouble, rehearsal.meter.records[begun:]):
+        result.verdict = Verdict.UNTOUCHED
+        result.problems.append("the trouble never came")
+    elif result.parked:
+        result.verdict = Verdict.MENDED
+    result.cpu_s = time.process_time() - started
+    return result
+
+
+def _tell(shop: Shop, trouble: Trouble, place: Place, story: Story) -> None:
+    if trouble.later:
+        story.tell(shop)
+    trouble.begin(shop, place)
+    if not trouble.later:
+        story.tell(shop)
+    shop.settle()
+
+
+def _mend(shop: Shop, trouble: Trouble, place: Place, story: Story, result: Result) -> None:
+    shop.rehearsal.faults.clear()
+    trouble.end(shop, place)
+    on_call = OnCall(shop)
+    for _ in range(_ROUNDS):
+        on_call.bring_back()
+        shop.settle()
+        on_call.look_after_files()
+        story.tell(shop)
+        shop.settle()
+        if not shop.parked():
+            break
+
+
+def _happened(trouble: Trouble, records: list[Record]) -> bool:
+    return not trouble.planned or any(record.kind == "fault" for record in records)
+
+
+def _look_before(shop: Shop, trouble: Trouble, result: Result) -> None:
+    """Each order is at one end, or a parked message tells of it; nothing is parked twice."""
+    evidence = _evidence(shop, trouble)
+    if not result.parked:
+        result.problems += violations(evidence)
+        return
+    texts = [m["body"] for messages in evidence.dead_letters.values() for m in messages]
+    reports = any("BatchInfo" in text for text in texts)
+    for order_id, order in evidence.orders.items():
+        if order.status not in _ENDS and not reports and not any(order_id in t for t in texts):
+            result.problems.append(
+                f"order {order_id} is {order.status}, and no parked message tells of it"
+            )
+    for queue, messages in evidence.dead_letters.items():
+        twice = Counter(event_id for m in messages if (event_id := _event_id(m["body"])))
+        for event_id, count in twice.items():
+            if count > 1:
+                result.problems.append(f"event {event_id} is parked {count} times in {queue}")
+    for queue, depth in evidence.waiting.items():
+        if depth:
+            result.problems.append(f"{depth} messages are left in {queue}")
+
+
+def _look_after(shop: Shop, trouble: Trouble, usual: Outcome, result: Result) -> None:
+    """Everything is as it would have been."""
+    result.problems += violations(_evidence(shop, trouble))
+    result.problems += [f"{n} messages stay in {path}" for path, n in shop.parked().items()]
+    result.problems += Outcome.of(shop).differs_from(usual)
+    result.problems += [
+        f"something of {record.source} was discarded: {record.detail}"
+        for record in shop.rehearsal.meter.of("discarded")
+    ]
+
+
+def _evidence(shop: Shop, trouble: Trouble) -> Evidence:
+    evidence = shop.evidence()
+    evidence.may_repeat = trouble.repeats
+    return evidence
+
+
+def violations(evidence: Evidence) -> list[str]:
+    """All that the books find wrong."""
+    return [fault for check in audit(evidence) for fault in check.faults]
+
+
+def _event_id(body: str) -> str | None:
+    try:
+        return str(json.loads(body)["detail"]["id"])
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def trace(records: list[Record], problems: list[str]) -> list[str]:
+    """What happened, as far as it concerns the orders that the problems name, and all faults."""
+    words = {word.strip(",.:;") for problem in problems for word in problem.split()}
+    names = {word for word in words if len(word) > 20 and "/" not in word}
+    lines = []
+    for record in records:
+        text = f"{record.target} {record.detail}"
+        if record.kind in {"fault", "dead_letter", "discarded"} or any(n in text for n in names):
+            lines.append(_line(record))
+    return lines[-_TRACE:]
+
+
+def _line(record: Record) -> str:
+    moment = time.strftime("%H:%M:%S", time.gmtime(record.time))
+    detail = {
+        key: value
+        for key, value in record.detail.items()
+        if key in {"name", "outcome", "error", "operation", "condition", "what", "status"} and value
+    }
+    if (event := record.detail.get("event")) is not None:
+        detail["event"] = f"{event['detail-type']} {event['detail'].get('subject', '')}"
+    told = " ".join(f"{key}={value}" for key, value in detail.items())
+    return f"{moment} {record.kind} {record.source} -> {record.target} {told}"

@@ -1,0 +1,125 @@
+"""The command: runs the matrix, or one cell of it, and shows what came of it."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from faults import report
+from faults.catalogue import CATALOGUE, Trouble
+from faults.cell import Result, Verdict
+from faults.matrix import Plan, Unsound, opened, plan, processors, run_cells, usual
+from faults.places import Place
+from rehearsal import RehearsalError
+from stacks.constructs.packaging import PackagingError
+from stacks.synthesis import SynthesisError, synthesize
+
+VIOLATED, UNUSABLE, INTERRUPTED = 1, 2, 130
+"""Exit codes: something was lost or doubled; nothing could be run as it was asked for; Ctrl-C."""
+
+_ERRORS = (PackagingError, RehearsalError, SynthesisError, Unsound)
+_monotonic = time.monotonic
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
+
+
+@app.command()
+def faults(
+    fault: Annotated[
+        list[str] | None,
+        typer.Option(help="This kind of trouble alone; may be given again.", metavar="NAME"),
+    ] = None,
+    edge: Annotated[
+        str | None, typer.Option(help="Places alone whose line holds this text.", metavar="TEXT")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same run.")] = 1,
+    stage: Annotated[str, typer.Option(help="The stage whose templates are rehearsed.")] = "dev",
+    assembly: Annotated[
+        Path | None, typer.Option(help="A cloud assembly, instead of synthesizing one.")
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="Where to write the matrix as a page.", metavar="FILE")
+    ] = None,
+    jobs: Annotated[int, typer.Option(help="Runs side by side; 0: one per processor.")] = 0,
+) -> None:
+    """Lets every kind of trouble happen at every place, and looks for what is lost or doubled.
+
+    Ends with 1 if something is, and with 2 if nothing could be run.
+    """
+    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
+    console, errors = Console(), Console(stderr=True)
+    try:
+        _check(fault)
+        with _assembly(console, assembly, stage) as directory, opened(directory) as shop:
+            at_once = jobs or processors()
+            tales = usual(shop, at_once=at_once)
+            todo = plan(shop, tales, lambda t, p: _wanted(t, p, fault, edge))
+            results = _run(console, todo, run_cells(shop, todo.cells, seed=seed, at_once=at_once))
+    except _ERRORS as error:
+        errors.print(Text(f"error: {error}", "bold red"), soft_wrap=True)
+        raise typer.Exit(UNUSABLE) from None
+    except KeyboardInterrupt:
+        errors.print("Interrupted: nothing is said.")
+        raise typer.Exit(INTERRUPTED) from None
+    report.show(console, results, todo.unreached if not (fault or edge) else [])
+    if html:
+        html.write_text(report.page(results), encoding="utf-8")
+        console.print(f"The matrix is in {html}", highlight=False, soft_wrap=True)
+    whole = fault is None and edge is None
+    if any(r.verdict in report.BAD for r in results) or (whole and todo.unreached):
+        raise typer.Exit(VIOLATED)
+
+
+def main() -> None:
+    """Entry of `python -m faults`."""
+    app(prog_name="python -m faults")
+
+
+def _check(names: list[str] | None) -> None:
+    for name in names or ():
+        if name not in CATALOGUE:
+            known = ", ".join(CATALOGUE)
+            raise Unsound(f"there is no fault {name}: choose one of {known}")
+
+
+def _wanted(trouble: Trouble, place: Place, names: list[str] | None, edge: str | None) -> bool:
+    return (not names or trouble.name in names) and (edge is None or edge in str(place))
+
+
+@contextmanager
+def _assembly(console: Console, given: Path | None, stage: str) -> Iterator[Path]:
+    if given is not None:
+        yield given
+        return
+    with TemporaryDirectory(prefix="orderflow-") as scratch:
+        console.print(f"Synthesizing the templates of stage {stage} …", highlight=False)
+        yield synthesize(stage, Path(scratch), target="host", validation=False)
+
+
+def _run(console: Console, todo: Plan, running: Iterator[Result]) -> list[Result]:
+    """Shows how far it is, and each violation when it is found."""
+    started = shown = _monotonic()
+    results = list(todo.impossible)
+    bad = 0
+    for done, result in enumerate(running, 1):
+        results.append(result)
+        if result.verdict in report.BAD:
+            bad += 1
+            report.show_violation(console, result)
+        if (now := _monotonic()) - shown > 5 or done == len(todo.cells):
+            shown = now
+            console.print(
+                f"{done:,} of {len(todo.cells):,} cells, {bad:,} violated, {now - started:.0f} s",
+                highlight=False,
+            )
+    return results
+
+
+__all__ = ["Verdict", "app", "main"]

@@ -1,0 +1,112 @@
+"""Whoever is on call: brings back what was parked, by what the runbook says and nothing else."""
+
+import base64
+import json
+from typing import Any
+
+from demo.supplier import BUCKET
+from faults.shop import Shop
+from faults.trouble import POISON
+from lambdas.inventory.supplier_files import INCOMING
+from rehearsal import Resource
+
+
+class OnCall:
+    """Works through the dead-letter queues once the cause of the trouble is gone."""
+
+    def __init__(self, shop: Shop) -> None:
+        self._shop = shop
+        self._rehearsal = shop.rehearsal
+        self.thrown_away: list[str] = []
+        """Bodies of messages that nobody could make sense of."""
+
+    def bring_back(self) -> None:
+        """Empties every dead-letter queue, into where its messages belong."""
+        for path in self._shop.parked():
+            for message in self._receive(path):
+                if POISON in message["body"] or POISON in _decoded(message["body"]):
+                    self.thrown_away.append(message["body"])
+                else:
+                    self._return(path, message)
+
+    def look_after_files(self) -> None:
+        """Copies a supplier's file onto itself if no report came for it.
+
+        Not as long as its own notification may come still: the copy is another version, and its
+        rows count again.
+        """
+        s3, bucket = self._rehearsal.client("s3"), self._rehearsal.physical_id(BUCKET)
+        listed = s3.list_objects_v2(Bucket=bucket).get("Contents", [])
+        keys = {entry["Key"] for entry in listed}
+        for key in sorted(key for key in keys if key.startswith(INCOMING)):
+            name = key.removeprefix(INCOMING)
+            if not any(f"/{name}/" in other for other in keys):
+                body = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+                s3.put_object(Bucket=bucket, Key=key, Body=body)
+
+    def _receive(self, path: str) -> list[dict[str, Any]]:
+        """Takes all messages out of a queue."""
+        messages = self._shop.rehearsal.messages(path)
+        queue = self._rehearsal.physical_id(path)
+        self._rehearsal.client("sqs").purge_queue(QueueUrl=queue)
+        return messages
+
+    def _return(self, path: str, message: dict[str, Any]) -> None:
+        body, attributes = message["body"], message["attributes"]
+        if source := self._source_of(path):
+            # As a redrive into the consumer's queue by name.
+            self._rehearsal.queues.by_path(source.path).send(body)
+        elif "RULE_ARN" in attributes:
+            self._shop.replay(self._rehearsal.path_of(attributes["RULE_ARN"]))
+        elif "DDBStreamBatchInfo" in (report := json.loads(body)):
+            self._publish_again(report["DDBStreamBatchInfo"])
+        elif "KinesisBatchInfo" in report:
+            self._put_again(report["KinesisBatchInfo"])
+        else:
+            raise AssertionError(f"the runbook does not know of {message} in {path}")
+
+    def _source_of(self, path: str) -> Resource | None:
+        """The queue whose dead-letter queue this is, if it is one's."""
+        arn = self._rehearsal.resource(path, "AWS::SQS::Queue").attributes["Arn"]
+        for resource in self._rehearsal.resources:
+            if resource.type == "AWS::SQS::Queue":
+                policy = resource.properties.get("RedrivePolicy", {})
+                if policy.get("deadLetterTargetArn") == arn:
+                    return resource
+        return None
+
+    def _publish_again(self, batch: dict[str, Any]) -> None:
+        """Writes anew the events of the time in question: the stream carries the insertion."""
+        dynamodb = self._rehearsal.client("dynamodb")
+        table = batch["streamArn"].split("/")[1]
+        pages = dynamodb.get_paginator("scan").paginate(TableName=table)
+        for item in [item for page in pages for item in page["Items"]]:
+            if item.get("kind") == {"S": "outbox"}:
+                key = {"pk": item["pk"], "sk": item["sk"]}
+                dynamodb.delete_item(TableName=table, Key=key)
+                dynamodb.put_item(TableName=table, Item=item)
+
+    def _put_again(self, batch: dict[str, Any]) -> None:
+        """Puts the records that the report tells of on the stream again."""
+        kinesis = self._rehearsal.client("kinesis")
+        stream = batch["streamArn"].split("/")[1]
+        iterator = kinesis.get_shard_iterator(
+            StreamName=stream,
+            ShardId=batch["shardId"],
+            ShardIteratorType="AT_SEQUENCE_NUMBER",
+            StartingSequenceNumber=batch["startSequenceNumber"],
+        )["ShardIterator"]
+        answer = kinesis.get_records(ShardIterator=iterator, Limit=batch["batchSize"])
+        for record in answer["Records"]:
+            if POISON.encode() not in record["Data"]:
+                kinesis.put_record(
+                    StreamName=stream, Data=record["Data"], PartitionKey=record["PartitionKey"]
+                )
+
+
+def _decoded(body: str) -> str:
+    """What a body says that is in base64, since no message may hold it as it is."""
+    try:
+        return base64.b64decode(body, validate=True).decode(errors="replace")
+    except ValueError:
+        return ""

@@ -1,0 +1,153 @@
+"""The matrix as a person reads it: in the terminal, and as one page."""
+
+from collections.abc import Sequence
+from html import escape
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from faults.catalogue import CATALOGUE
+from faults.cell import Result, Verdict
+from faults.places import EDGES, SYNC, Place
+
+BAD = frozenset({Verdict.VIOLATED, Verdict.UNTOUCHED})
+
+_MARKS = {
+    Verdict.HELD: ("●", "green"),
+    Verdict.MENDED: ("◐", "cyan"),
+    Verdict.VIOLATED: ("✗", "bold red"),
+    Verdict.UNTOUCHED: ("?", "bold yellow"),
+    Verdict.IMPOSSIBLE: ("·", "dim"),
+}
+_GROUPS = (("Edges", EDGES), ("Requests and steps", SYNC[:2]), ("Calls of AWS APIs", SYNC[2:]))
+
+
+def show(console: Console, results: Sequence[Result], unreached: Sequence[Place]) -> None:
+    """Prints the matrix, what its marks mean, and what it comes to."""
+    for title, kinds in _GROUPS:
+        if part := [result for result in results if result.place.kind in kinds]:
+            console.print(_table(title, part))
+    names = {result.trouble for result in results}
+    for number, trouble in enumerate(CATALOGUE.values(), 1):
+        if trouble.name in names:
+            console.print(f"  {number:2} {trouble.name}: {trouble.says}", highlight=False)
+    for reason in sorted({r.problems[0] for r in results if r.verdict is Verdict.IMPOSSIBLE}):
+        console.print(f"   · {reason}", highlight=False)
+    for place in unreached:
+        console.print(Text(f"no story passes {place}", "bold red"))
+    counts = {verdict: sum(r.verdict is verdict for r in results) for verdict in Verdict}
+    told = ", ".join(
+        f"{mark} {counts[verdict]:,} {verdict.value}" for verdict, (mark, _) in _MARKS.items()
+    )
+    cpu = sum(result.cpu_s for result in results)
+    console.print(f"{told}; {cpu:.0f} s of CPU", highlight=False)
+
+
+def _table(title: str, results: Sequence[Result]) -> Table:
+    cells = {(result.place, result.trouble): result for result in results}
+    used = [
+        (number, trouble.name)
+        for number, trouble in enumerate(CATALOGUE.values(), 1)
+        if any(r.trouble == trouble.name and r.verdict is not Verdict.IMPOSSIBLE for r in results)
+    ]
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 0, 0, 1))
+    table.add_column("", no_wrap=True, overflow="ellipsis")
+    for number, _ in used:
+        table.add_column(str(number), justify="right", min_width=2)
+    for place in dict.fromkeys(result.place for result in sorted(results, key=_by_place)):
+        marks = [_mark(cells.get((place, name))) for _, name in used]
+        table.add_row(_short(place), *marks)
+    return table
+
+
+def _by_place(result: Result) -> tuple[int, Place]:
+    return ((*EDGES, *SYNC).index(result.place.kind), result.place)
+
+
+def _short(place: Place) -> str:
+    if place.kind == "call":
+        return f"{place.source.removesuffix('/Function')}: {place.operation} {place.target}"
+    if place.kind in ("queue", "stream", "rule"):
+        return f"{place.kind} {place.target if place.kind == 'rule' else place.source}"
+    return f"{place.kind} {place.source} → {place.target}"
+
+
+def _mark(result: Result | None) -> Text:
+    if result is None:
+        return Text(" ")
+    return Text(*_MARKS[result.verdict])
+
+
+def show_violation(console: Console, result: Result) -> None:
+    """Prints what is wrong in a cell, how it came to it, and how to see it again."""
+    console.print(Text(f"✗ {result.trouble} at {result.place}", "bold red"), soft_wrap=True)
+    for problem in result.problems:
+        console.print(Text(f"  {problem}", "red"), soft_wrap=True)
+    for line in result.trace:
+        console.print(Text(f"    {line}", "dim"), soft_wrap=True)
+    console.print(f"  again: {command(result)}", highlight=False, soft_wrap=True, markup=False)
+
+
+def command(result: Result) -> str:
+    """The command that runs a cell again."""
+    return (
+        f"make faults ARGS=\"--fault {result.trouble} --edge '{result.place}' "
+        f'--seed {result.seed}"'
+    )
+
+
+def page(results: Sequence[Result]) -> str:
+    """The matrix as one page that needs nothing else."""
+    parts = [
+        _section(title, [result for result in results if result.place.kind in kinds])
+        for title, kinds in _GROUPS
+    ]
+    return _PAGE.replace("<!-- matrix -->", "\n".join(parts))
+
+
+def _section(title: str, results: Sequence[Result]) -> str:
+    if not results:
+        return ""
+    cells = {(result.place, result.trouble): result for result in results}
+    used = [name for name in CATALOGUE if any(r.trouble == name for r in results)]
+    head = "".join(
+        f'<th title="{escape(CATALOGUE[name].says)}"><span>{escape(name)}</span></th>'
+        for name in used
+    )
+    rows = []
+    for place in dict.fromkeys(result.place for result in sorted(results, key=_by_place)):
+        row = "".join(_cell(cells.get((place, name))) for name in used)
+        rows.append(f"<tr><th>{escape(str(place))}</th>{row}</tr>")
+    return f"<h2>{escape(title)}</h2><table><tr><td></td>{head}</tr>{''.join(rows)}</table>"
+
+
+def _cell(result: Result | None) -> str:
+    if result is None:
+        return "<td></td>"
+    told = [result.verdict.value, *result.problems]
+    told += [f"{count} parked in {path}" for path, count in result.parked.items()]
+    name = "na" if result.verdict is Verdict.IMPOSSIBLE else result.verdict.value
+    title = escape("\n".join(told), quote=True)
+    return f'<td class="{name}" title="{title}">{_MARKS[result.verdict][0]}</td>'
+
+
+_PAGE = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>Nothing is lost</title>
+<style>
+body{font:14px system-ui,sans-serif;margin:2rem;color:#222}
+table{border-collapse:collapse;font-size:12px}
+tr>th:first-child{text-align:left;font-weight:normal;white-space:nowrap;padding-right:1em}
+th span{writing-mode:vertical-rl;transform:rotate(180deg);font-weight:normal}
+td{text-align:center;width:1.6em;border:1px solid #eee}
+.held{color:#12803c}.mended{color:#0b7285}.na{color:#bbb}
+.violated,.untouched{color:#fff;background:#c92a2a}
+tr:hover{background:#f4f4f4}
+</style>
+<h1>Nothing is lost: every fault on every edge</h1>
+<p><span class="held">●</span> held &nbsp; <span class="mended">◐</span> parked, and mended by
+bringing it back &nbsp; <span class="na">·</span> cannot happen here &nbsp;
+<span class="violated">✗</span> violated. Point at a mark for what was parked, or why not.</p>
+<!-- matrix -->
+</html>
+"""

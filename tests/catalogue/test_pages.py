@@ -1,0 +1,158 @@
+"""What pages are made of: tables of schemas, prose, pictures, grants in words."""
+
+from typing import Any
+
+from catalogue import workflows
+from catalogue.drawing import dot, graph_of, map_of
+from catalogue.durations import spoken
+from catalogue.fields import changes, fields
+from catalogue.graphviz import lay_out
+from catalogue.markdown import html
+from catalogue.model import System, Workflow
+from catalogue.reading import PROJECT
+from catalogue.site import timed
+
+ADDRESS = {
+    "title": "Address",
+    "type": "object",
+    "properties": {"city": {"type": "string", "maxLength": 9}},
+    "required": ["city"],
+}
+
+
+def schema(**properties: Any) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": ["id"],
+        "$defs": {"Address": ADDRESS},
+    }
+
+
+def test_fields_of_parts_stand_beneath_the_field_that_has_them() -> None:
+    to = {"type": "array", "items": {"$ref": "#/$defs/Address"}, "minItems": 1}
+    table = fields(schema(id={"type": "string", "examples": ["a"]}, to=to))
+    assert [(field.name, field.depth, field.type, field.required) for field in table] == [
+        ("id", 0, "string", True),
+        ("to", 0, "list of Address", False),
+        ("city", 1, "string", True),
+    ]
+    assert [field.limits for field in table] == [
+        (),
+        ("at least 1 items",),
+        ("at most 9 characters",),
+    ]
+    assert table[0].example == '"a"'
+
+
+def test_changes_are_told_field_by_field_also_in_parts() -> None:
+    before = schema(id={"type": "string"}, to={"$ref": "#/$defs/Address"}, old={"type": "integer"})
+    after = schema(id={"type": "string"}, to={"$ref": "#/$defs/Address"}, new={"type": "integer"})
+    after["$defs"] = {"Address": ADDRESS | {"properties": {"city": {"type": "string"}}}}
+    assert [(change.kind, change.field, change.after) for change in changes(before, after)] == [
+        ("changed", "to.city", "string, required"),
+        ("removed", "old", ""),
+        ("added", "new", "integer, optional"),
+    ]
+    assert changes(before, before) == ()
+
+
+def test_prose_links_to_pages_and_names_in_code_become_links() -> None:
+    known = {"OrderPlaced": "events/OrderPlaced.v1.html"}
+    seen: list[str] = []
+
+    def link(target: str) -> str:
+        seen.append(target)
+        return "there"
+
+    made = html(
+        "## What can *fail*\n\n`OrderPlaced` `placed` [`OrderPlaced`](../decisions/1.md#a) "
+        "[out](https://example.com) [here](#what) <b>",
+        file="docs/contexts/orders.md",
+        link=link,
+        name=known.get,
+    )
+    assert '<h2 id="what-can-fail">' in made
+    assert '<a href="events/OrderPlaced.v1.html"><code>OrderPlaced</code></a>' in made
+    assert " <code>placed</code> " in made
+    assert '<a href="there"><code>OrderPlaced</code></a>' in made
+    assert '<a href="https://example.com">out</a>' in made
+    assert seen == ["docs/decisions/1.md#a", "docs/contexts/orders.md#what"]
+
+
+def test_arrows_of_a_workflow_end_where_its_definition_says() -> None:
+    # Graphviz gives edges in an order of its own: here B's come before A's second one.
+    definition = {
+        "StartAt": "A",
+        "States": {
+            "A": {
+                "Type": "Choice",
+                "Choices": [{"Variable": "$.x.sunny", "BooleanEquals": True, "Next": "C"}],
+                "Default": "B",
+            },
+            "B": {"Type": "Task", "Next": "C", "Catch": [{"ErrorEquals": ["Storm"], "Next": "D"}]},
+            "C": {"Type": "Succeed"},
+            "D": {"Type": "Fail"},
+        },
+    }
+    workflow = Workflow(
+        path="Picnic/Workflow",
+        context="picnic",
+        kind="Express",
+        start="A",
+        states=workflows.states(definition),
+        transitions=workflows.transitions(definition),
+        facts=(),
+        starters=(),
+        alarms=(),
+    )
+    (layout,) = lay_out([dot(workflow, lambda state: "")])
+    graph = graph_of(workflow, layout, lambda state: "")
+
+    assert [
+        (arrow.transition.source, arrow.transition.target, arrow.transition.label)
+        for arrow in graph.arrows
+    ] == [("A", "C", "sunny"), ("A", "B", "otherwise"), ("B", "C", ""), ("B", "D", "Storm")]
+    nodes = {node.state.name: node for node in graph.nodes}
+    for arrow in graph.arrows:
+        x, y = (float(number) for number in arrow.path.rpartition("L")[2].split())
+        end = nodes[arrow.transition.target]
+        assert abs(x - end.x) <= end.width / 2 + 2, arrow
+        assert abs(y - end.y) <= end.height / 2 + 2, arrow
+
+
+def test_the_map_of_a_context_shows_what_it_publishes_and_consumes_alone(system: System) -> None:
+    events = {line.event for line in map_of(system, "checkout").lines}
+    assert events == {
+        event.name
+        for event in system.events.values()
+        if any(system.functions[end].context == "checkout" for end in event.consumers)
+    }
+    whole = map_of(system)
+    assert {row.key for card in whole.publishers for row in card.rows} == {*system.events}
+
+
+def test_grants_name_resources_by_their_paths(system: System) -> None:
+    grants = system.functions["Shipping/RequestShipment/Function"].grants
+    (schedule,) = [grant for grant in grants if "scheduler:CreateSchedule" in grant.actions]
+    assert schedule.resource == (
+        "arn:aws:scheduler:REGION:ACCOUNT:schedule/Shipping/Reminders/Group/*"
+    )
+
+
+def test_seconds_are_told_as_people_say_them() -> None:
+    assert [spoken(seconds) for seconds in (0, 45, 90, 3_600, 1_209_600)] == [
+        "0 s",
+        "45 s",
+        "1 min 30 s",
+        "1 h",
+        "14 d",
+    ]
+    assert timed("185 times, 86400 s") == "185 times, 1 d"
+
+
+def test_what_an_event_page_says_of_its_occasion_stands_in_its_contexts_page(
+    system: System,
+) -> None:
+    page = (PROJECT / system.prose["orders"].file).read_text(encoding="utf-8")
+    assert f"| `OrderExpired` | {system.events['OrderExpired.v1'].when} |" in page

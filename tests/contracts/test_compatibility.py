@@ -1,0 +1,364 @@
+"""What breaks between two versions of a class, and for whom: the verdicts are tried on data."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import Enum
+from typing import Annotated, Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec import Meta, Struct, defstruct, inspect
+
+from contracts.compatibility import Breaking, breaking_changes
+from contracts.schemas import data_schema
+from lambdas.eventing.event import Event
+
+Minor = Annotated[int, Meta(ge=0, le=10**12, description="Money in minor units")]
+Time = Annotated[datetime, Meta(tz=True)]
+
+
+class Kind(Enum):
+    """How it moves."""
+
+    AIR = "air"
+    SEA = "sea"
+
+
+class MoreKinds(Enum):
+    """How it moves, or may move."""
+
+    AIR = "air"
+    SEA = "sea"
+    RAIL = "rail"
+
+
+class FewerKinds(Enum):
+    """How it moves, by air."""
+
+    AIR = "air"
+
+
+class Line(Struct, frozen=True, kw_only=True):
+    """Some units."""
+
+    sku: Annotated[str, Meta(min_length=1, max_length=9)]
+    quantity: Annotated[int, Meta(ge=1, le=100)]
+
+
+class Row(Line, frozen=True, kw_only=True):
+    """The same."""
+
+
+class SmallLine(Line, frozen=True, kw_only=True):
+    """Few units."""
+
+    quantity: Annotated[int, Meta(ge=1, le=3)]
+
+
+class LineWithNote(Line, frozen=True, kw_only=True):
+    """Some units, and more about them."""
+
+    note: str = ""
+
+
+BEFORE: dict[str, Any] = {
+    "order_id": str,
+    "amount_minor": Minor,
+    "currency": Annotated[str, Meta(pattern="^[A-Z]{3}$")],
+    "at": Time,
+    "kind": Kind,
+    "lines": Annotated[list[Line], Meta(min_length=1, max_length=4)],
+    "tags": dict[str, int],
+}
+OPTIONAL: dict[str, tuple[Any, Any]] = {"note": (str | None, None), "size": (int, 7)}
+
+
+def event(changes: dict[str, Any]) -> type[Event]:
+    """A class as it is after changes: `...` takes a field away, a tuple has a default."""
+    fields = {**BEFORE, **OPTIONAL, **changes}
+    listed: list[Any] = [
+        (name, *made) if isinstance(made, tuple) else (name, made)
+        for name, made in fields.items()
+        if made is not ...
+    ]
+    namespace = {"source": "orderflow.test", "__doc__": "An order went from here to there."}
+    made: Any = defstruct(
+        "OrderMoved", listed, bases=(Event,), namespace=namespace, frozen=True, kw_only=True
+    )
+    return made  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True)
+class Change:
+    """A change of the class, and what is to be said of it."""
+
+    changes: dict[str, Any]
+    says: str
+    consumers: bool = False
+    history: bool = False
+    silent: bool = False
+    """Whether everything can still be read, but not with what it said."""
+
+
+BREAKING = {
+    "field removed": Change({"currency": ...}, "$.currency is gone", consumers=True),
+    "optional field removed": Change({"size": ...}, "$.size is gone", consumers=True, silent=True),
+    "field renamed": Change(
+        {"order_id": ..., "order": str},
+        "$.order_id is renamed to order",
+        consumers=True,
+        history=True,
+    ),
+    "optional field renamed": Change(
+        {"size": ..., "length": (int, 7)},
+        "$.size is renamed to length",
+        consumers=True,
+        history=True,
+        silent=True,
+    ),
+    "required field added": Change({"carrier": str}, "$.carrier is new and required", history=True),
+    "field may be left out": Change(
+        {"currency": (BEFORE["currency"], "EUR")},
+        "$.currency may be left out now",
+        consumers=True,
+    ),
+    "field must be there": Change(
+        {"size": int}, "$.size must not be left out any more", history=True
+    ),
+    "enum value removed": Change(
+        {"kind": FewerKinds}, "$.kind can no longer be 'sea'", history=True
+    ),
+    "enum value added": Change(
+        {"kind": MoreKinds}, "$.kind can now be 'rail', too", consumers=True
+    ),
+    "enum in place of a text": Change(
+        {"order_id": Kind}, "$.order_id can only be 'air', 'sea' now", history=True
+    ),
+    "text in place of an enum": Change(
+        {"kind": str}, "$.kind can be anything now, not only 'air', 'sea'", consumers=True
+    ),
+    "least value raised": Change(
+        {"amount_minor": Annotated[int, Meta(ge=10**11, le=10**12)]},
+        "$.amount_minor is changed: the least value is 100000000000, was 0",
+        history=True,
+    ),
+    "greatest value lowered deep inside": Change(
+        {"lines": Annotated[list[SmallLine], Meta(min_length=1, max_length=4)]},
+        "$.lines[].quantity is changed: the greatest value is 3, was 100",
+        history=True,
+    ),
+    "greatest value gone": Change(
+        {"amount_minor": Annotated[int, Meta(ge=0)]},
+        "$.amount_minor is no longer limited: the greatest value was 1000000000000",
+        consumers=True,
+    ),
+    "length limited": Change(
+        {"order_id": Annotated[str, Meta(max_length=1)]},
+        "$.order_id is limited: the greatest length is 1 now",
+        history=True,
+    ),
+    "more elements": Change(
+        {"lines": Annotated[list[Line], Meta(min_length=1, max_length=9)]},
+        "$.lines is changed: the greatest number of elements is 9, was 4",
+        consumers=True,
+    ),
+    "fewer elements may do": Change(
+        {"lines": Annotated[list[Line], Meta(max_length=4)]},
+        "$.lines is no longer limited: the least number of elements was 1",
+        consumers=True,
+    ),
+    "pattern changed": Change(
+        {"currency": Annotated[str, Meta(pattern="^[a-z]{3}$")]},
+        "$.currency is changed: pattern is ^[a-z]{3}$, was ^[A-Z]{3}$",
+        consumers=True,
+        history=True,
+    ),
+    "pattern added": Change(
+        {"order_id": Annotated[str, Meta(pattern="^[0-9]+$")]},
+        "$.order_id is limited: pattern is ^[0-9]+$ now",
+        history=True,
+    ),
+    "money as a fraction": Change(
+        {"amount_minor": Annotated[float, Meta(ge=0, le=10**12)]},
+        "$.amount_minor (Money in minor units) is of type number, was integer",
+        consumers=True,
+    ),
+    "money as a text": Change(
+        {"amount_minor": str},
+        "$.amount_minor (Money in minor units) is of type string, was integer",
+        consumers=True,
+        history=True,
+    ),
+    "time as a number": Change(
+        {"at": int},
+        "$.at is of type integer, was date-time string",
+        consumers=True,
+        history=True,
+    ),
+    "time as any text": Change(
+        {"at": str},
+        "$.at is of type string, was date-time string",
+        consumers=True,
+    ),
+    "nothing in place of a value": Change(
+        {"currency": BEFORE["currency"] | None},
+        "$.currency can now be null, too",
+        consumers=True,
+    ),
+    "a value in place of nothing": Change(
+        {"note": (str, None)}, "$.note can no longer be null", history=True
+    ),
+    "values of a map": Change(
+        {"tags": dict[str, bool]},
+        "$.tags.* is of type boolean, was integer",
+        consumers=True,
+        history=True,
+    ),
+    "another meaning of silence": Change(
+        {"size": (int, 8)},
+        "$.size means 8 where it is left out, meant 7",
+        consumers=True,
+        history=True,
+        silent=True,
+    ),
+}
+HARMLESS: dict[str, dict[str, Any]] = {
+    "nothing changed": {},
+    "optional field added": {"carrier": (str | None, None)},
+    "optional field added deep inside": {
+        "lines": Annotated[list[LineWithNote], Meta(min_length=1, max_length=4)]
+    },
+    "a class has another name": {
+        "lines": Annotated[list[Row], Meta(min_length=1, max_length=4)]
+    },
+    "described in other words": {
+        "amount_minor": Annotated[
+            int, Meta(ge=0, le=10**12, description="What it costs", examples=[7])
+        ]
+    },
+}  # fmt: skip
+OLD = event({})
+
+
+LETTERS = st.characters(codec="utf-8")
+
+
+def made_up(kind: Any) -> st.SearchStrategy[Any]:
+    """JSON of a type as msgspec sees it: schemas, which are on trial here, are not asked."""
+    return MAKERS[type(kind)](kind)
+
+
+def text(kind: inspect.StrType) -> st.SearchStrategy[str]:
+    if kind.pattern:
+        return st.from_regex(kind.pattern, fullmatch=True).map(str.strip)
+    return st.text(LETTERS, min_size=kind.min_length or 0, max_size=kind.max_length)
+
+
+def fields(kind: inspect.StructType) -> st.SearchStrategy[dict[str, Any]]:
+    return st.fixed_dictionaries(
+        {each.name: made_up(each.type) for each in kind.fields if each.required},
+        optional={each.name: made_up(each.type) for each in kind.fields if not each.required},
+    )
+
+
+MAKERS: dict[type, Callable[[Any], st.SearchStrategy[Any]]] = {
+    inspect.Metadata: lambda kind: made_up(kind.type),
+    inspect.IntType: lambda kind: st.integers(kind.ge, kind.le),
+    inspect.FloatType: lambda kind: st.floats(kind.ge, kind.le),
+    inspect.BoolType: lambda kind: st.booleans(),
+    inspect.NoneType: lambda kind: st.none(),
+    inspect.DateTimeType: lambda kind: st.datetimes(timezones=st.just(UTC)).map(datetime.isoformat),
+    inspect.EnumType: lambda kind: st.sampled_from([each.value for each in kind.cls]),
+    inspect.UnionType: lambda kind: st.one_of(*map(made_up, kind.types)),
+    inspect.ListType: lambda kind: st.lists(
+        made_up(kind.item_type), min_size=kind.min_length or 0, max_size=kind.max_length
+    ),
+    inspect.DictType: lambda kind: st.dictionaries(st.text(LETTERS), made_up(kind.value_type)),
+    inspect.StrType: text,
+    inspect.StructType: fields,
+}
+
+
+def changes(new: type[Event]) -> list[Breaking]:
+    return breaking_changes(data_schema(OLD), data_schema(new))
+
+
+def readable(data_of: type[Event], by: type[Event]) -> Iterator[bool]:
+    """Whether made-up data of one class can be read as another's, one by one."""
+    found: list[bool] = []
+
+    @settings(max_examples=12)
+    @given(made_up(inspect.type_info(data_of)))
+    def attempt(data: Any) -> None:
+        wire = json.dumps(data)
+        msgspec.json.decode(wire, type=data_of)
+        try:
+            msgspec.json.decode(wire, type=by)
+        except msgspec.ValidationError:
+            found.append(False)
+        else:
+            found.append(True)
+
+    attempt()
+    assert found
+    return iter(found)
+
+
+@pytest.mark.parametrize("change", BREAKING.values(), ids=BREAKING)
+def test_a_change_that_breaks_is_named_with_its_place_and_its_victims(change: Change) -> None:
+    found = changes(event(change.changes))
+    assert [str(each) for each in found] == [change.says]
+    assert [(each.consumers, each.history) for each in found] == [
+        (change.consumers, change.history)
+    ]
+
+
+@pytest.mark.parametrize("change", BREAKING.values(), ids=BREAKING)
+def test_a_change_breaks_those_who_are_said_to_suffer_and_nobody_else(change: Change) -> None:
+    new = event(change.changes)
+    new_data_for_old_consumers = all(readable(new, by=OLD))
+    old_data_for_the_new_class = all(readable(OLD, by=new))
+    assert new_data_for_old_consumers == (change.silent or not change.consumers)
+    assert old_data_for_the_new_class == (change.silent or not change.history)
+
+
+@pytest.mark.parametrize("change", HARMLESS.values(), ids=HARMLESS)
+def test_a_change_that_breaks_nobody_passes(change: dict[str, Any]) -> None:
+    new = event(change)
+    assert changes(new) == []
+    assert all(readable(new, by=OLD))
+    assert all(readable(OLD, by=new))
+
+
+def test_all_that_breaks_is_told_at_once() -> None:
+    found = changes(event({"currency": ..., "kind": FewerKinds, "carrier": str}))
+    assert [each.path for each in found] == ["$.currency", "$.kind", "$.carrier"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ({"prefixItems": [{"type": "string"}]}, {"prefixItems": [{"type": "integer"}]}),
+        ({"multipleOf": 2}, {"multipleOf": 3}),
+        ({}, {"uniqueItems": True}),
+        ({"prefixItems": [{"$ref": "#/$defs/A"}], "$defs": {"A": {"minimum": 1}}},
+         {"prefixItems": [{"$ref": "#/$defs/A"}], "$defs": {"A": {"minimum": 2}}}),
+        ({"anyOf": [{"type": "object", "title": "A"}, {"type": "null"}]}, {"type": "object",
+         "required": ["a"], "properties": {"a": {}}}),
+    ],
+)  # fmt: skip
+def test_what_is_said_in_rare_words_is_compared_all_the_same(old: Any, new: Any) -> None:
+    assert breaking_changes(old, old) == []
+    assert breaking_changes(old, new)
+    assert breaking_changes(new, old)
+
+
+def test_where_nothing_may_be_added_a_new_field_breaks() -> None:
+    closed = {"type": "object", "properties": {}, "additionalProperties": False}
+    more = {**closed, "properties": {"a": {"type": "string"}}}
+    (found,) = breaking_changes(closed, more)
+    assert (str(found), found.consumers) == ("$.a is new where nothing may be", True)

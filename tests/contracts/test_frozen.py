@@ -1,0 +1,157 @@
+"""Frozen copies: a change that breaks others fails, and says whom it breaks and what to do."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from contracts import frozen
+from contracts.events import DEFINED
+from contracts.frozen import COPIES, Contract, contract_of, contracts, renew, review, text
+from lambdas.eventing.event import Event
+from lambdas.orders.events import OrderConfirmed, OrderPlaced, OrderRejected, OrderRejectedV1
+
+FILE = "orders/OrderPlaced.v1.schema.json"
+Edit = Callable[[dict[str, Any]], object]
+
+
+def edited(event: type[Event], edit: Edit) -> Contract:
+    """The contract as it would be after a change of the class."""
+    contract = contract_of(event)
+    schema = json.loads(json.dumps(contract.schema))
+    edit(schema)
+    return replace(contract, schema=schema)
+
+
+def rename(schema: dict[str, Any]) -> None:
+    schema["properties"]["customer"] = schema["properties"].pop("customer_id")
+    schema["required"] = ["customer" if n == "customer_id" else n for n in schema["required"]]
+
+
+def narrow(schema: dict[str, Any]) -> None:
+    schema["$defs"]["Line"]["properties"]["quantity"]["maximum"] = 99
+
+
+def money_as_text(schema: dict[str, Any]) -> None:
+    schema["properties"]["total_minor"] = {"type": "string"}
+
+
+def test_the_copies_are_those_of_the_classes() -> None:
+    found = review(contracts())
+    assert not found.broken, str(found)
+    assert not found.stale, str(found)
+
+
+def test_each_event_and_the_envelope_have_a_copy_that_is_a_json_schema() -> None:
+    files = {path.relative_to(COPIES).as_posix() for path in COPIES.rglob("*.schema.json")}
+    assert files == set(contracts())
+    assert len(files) == len(DEFINED) + 1
+    for file in files:
+        Draft202012Validator.check_schema(json.loads((COPIES / file).read_bytes()))
+
+
+@pytest.mark.parametrize(
+    ("edit", "says"),
+    [
+        (rename, "$.customer_id is renamed to customer"),
+        (narrow, "$.lines[].quantity is changed: the greatest value is 99, was 100000"),
+        (
+            money_as_text,
+            "$.total_minor (What all lines cost together, in minor units) is of type string, "
+            "was integer",
+        ),
+        (lambda schema: schema["properties"].pop("currency"), "$.currency is gone"),
+    ],
+)
+def test_a_change_that_breaks_others_names_field_and_victims_and_shows_the_way(
+    edit: Edit, says: str
+) -> None:
+    contract = edited(OrderPlaced, edit)
+    found = review({**contracts(), FILE: contract})
+    assert list(found.broken) == [FILE]
+    complaint = found.broken[FILE]
+    assert complaint.startswith("OrderPlaced.v1 has changed in a way that breaks others:\n")
+    assert f"  {says}\n" in complaint
+    for reader in ("checkout.run_checkout", "notifications.address_customer"):
+        assert reader in complaint
+    assert "payments.authorize_payment" in complaint  # a task of the workflow reads it, too
+    assert "Publish OrderPlaced.v2 beside OrderPlaced.v1: in lambdas/orders/events.py" in complaint
+    assert "`supersedes = OrderPlacedV1`" in complaint
+
+
+def test_it_is_told_which_direction_breaks() -> None:
+    narrower = review({**contracts(), FILE: edited(OrderPlaced, narrow)}).broken[FILE]
+    assert "breaks what was published before" in narrower
+    assert "breaks those who read it with the class as it was" not in narrower
+
+
+def test_the_page_that_a_complaint_points_to_is_there() -> None:
+    complaint = review({**contracts(), FILE: edited(OrderPlaced, narrow)}).broken[FILE]
+    page = complaint.rpartition("See ")[2].rstrip(".\n")
+    assert (frozen.PROJECT / page).is_file(), page
+
+
+def test_the_next_version_of_a_second_is_a_third() -> None:
+    assert "Publish OrderRejected.v3 beside OrderRejected.v2" in contract_of(OrderRejected).advice
+    assert "call the class as it was OrderRejectedV2" in contract_of(OrderRejected).advice
+
+
+def test_a_superseded_version_is_to_be_left_alone() -> None:
+    assert contract_of(OrderRejectedV1).advice.startswith("OrderRejectedV1 is superseded: leave it")
+
+
+def test_a_change_of_the_envelope_breaks_everybody() -> None:
+    contract = contracts()["envelope.schema.json"]
+    schema = json.loads(text(contract.schema))
+    del schema["properties"]["subject"]
+    changed = replace(contract, schema=schema)
+    complaint = review({**contracts(), contract.file: changed}).broken[contract.file]
+    assert "$.subject is gone" in complaint
+    assert "shipping.request_shipment" in complaint
+
+
+def test_a_class_that_has_gone_breaks_those_who_still_get_it() -> None:
+    current = contracts()
+    del current[FILE]
+    complaint = review(current).broken[FILE]
+    assert "OrderPlaced.v1 has a copy in docs/events/orders/OrderPlaced.v1.schema.json" in complaint
+    assert "lambdas/orders/events.py has no such class any more" in complaint
+
+
+def test_an_additive_change_asks_for_the_copy_to_be_renewed() -> None:
+    contract = edited(
+        OrderPlaced,
+        lambda schema: schema["properties"].update(gift={"type": "boolean", "default": False}),
+    )
+    found = review({**contracts(), FILE: contract})
+    assert not found.broken
+    assert found.stale == {
+        FILE: "OrderPlaced.v1 has changed in a way that breaks nobody: renew its copy "
+        "docs/events/orders/OrderPlaced.v1.schema.json with `make schemas`"
+    }
+
+
+def test_a_new_event_asks_for_a_copy(tmp_path: Path) -> None:
+    contract = contract_of(OrderPlaced)
+    found = review({FILE: contract}, tmp_path)
+    assert not found.broken
+    assert "OrderPlaced.v1 has no copy" in found.stale[FILE]
+
+
+def test_one_command_renews_what_breaks_nobody_and_leaves_the_rest(tmp_path: Path) -> None:
+    placed, confirmed = contract_of(OrderPlaced), contract_of(OrderConfirmed)
+    renew({placed.file: placed, confirmed.file: confirmed}, tmp_path)
+    assert str(review({placed.file: placed, confirmed.file: confirmed}, tmp_path)) == ""
+
+    broken = edited(OrderPlaced, narrow)
+    more = edited(
+        OrderConfirmed, lambda schema: schema["properties"].update(gift={"type": "boolean"})
+    )
+    found = renew({broken.file: broken, more.file: more}, tmp_path)
+    assert (list(found.broken), list(found.stale)) == ([FILE], [confirmed.file])
+    assert (tmp_path / placed.file).read_text() == text(placed.schema)
+    assert (tmp_path / more.file).read_text() == text(more.schema)

@@ -1,0 +1,46 @@
+"""The schema registry: each event that is published is registered as it is."""
+
+import json
+
+from jsonschema import Draft4Validator
+
+from contracts.events import PUBLISHED
+from contracts.schemas import bus_example
+from stacks.constructs.schema_registry import MAX_CONTENT
+from tests.support.messages import body, enveloped
+from tests.support.orders import placed
+from topology.assembly import Assembly
+
+
+def contents(shop: Assembly) -> dict[str, str]:
+    """What is registered, by the schema's name."""
+    found = {}
+    for schema in shop.of_type("AWS::EventSchemas::Schema"):
+        registry = shop.referred(schema.stack, schema.properties["RegistryName"])
+        assert registry.type == "AWS::EventSchemas::Registry"
+        assert schema.properties["Type"] == "JSONSchemaDraft4"
+        found[schema.properties["SchemaName"]] = schema.properties["Content"]
+    return found
+
+
+def test_every_published_event_is_registered_and_nothing_else(shop: Assembly) -> None:
+    names = {f"{event.source}@{name}" for name, event in PUBLISHED.items()}
+    assert contents(shop).keys() == names
+
+
+def test_what_is_registered_is_draft_4_of_a_size_that_is_taken(shop: Assembly) -> None:
+    for name, content in contents(shop).items():
+        assert len(content) <= MAX_CONTENT, name
+        Draft4Validator.check_schema(json.loads(content))
+
+
+def test_a_message_of_the_bus_fits_what_is_registered_for_it(shop: Assembly) -> None:
+    registered = contents(shop)
+    for name, event in PUBLISHED.items():
+        schema = json.loads(registered[f"{event.source}@{name}"])
+        Draft4Validator(schema).validate(bus_example(event))
+    schema = json.loads(registered["orderflow.orders@OrderPlaced.v1"])
+    message = json.loads(body(enveloped(placed(order_id="order-1"))))
+    Draft4Validator(schema).validate(message)
+    message["detail"]["data"]["total_minor"] = "12.50"
+    assert not Draft4Validator(schema).is_valid(message)
