@@ -83,10 +83,10 @@ def _templates(directory: Path | None, console: Console) -> dict[str, Assembly]:
 
 def _show(console: Console, verdicts: Sequence[Verdict]) -> None:
     table = Table(box=SIMPLE_HEAD)
-    table.add_column("operator", no_wrap=True)
+    table.add_column("operator", no_wrap=True, min_width=31)
     for column in ("mutants", "noticed", "by rules"):
-        table.add_column(column, justify="right", no_wrap=True)
-    table.add_column("the test that notices most", no_wrap=True)
+        table.add_column(column, justify="right", min_width=len(column))
+    table.add_column("the test that notices most", no_wrap=True, max_width=60)
     for name in dict.fromkeys(verdict.mutant.operator.name for verdict in verdicts):
         alike = [verdict for verdict in verdicts if verdict.mutant.operator.name == name]
         by_tests = [verdict for verdict in alike if verdict.by_tests]

@@ -4,7 +4,7 @@ import json
 
 from lambdas.eventing.callback import Callback
 from tests.support.handlers import handler_of
-from topology.assembly import Assembly, Resource
+from topology.assembly import Assembly, Resource, texts
 
 
 def function_of(shop: Assembly, route: Resource) -> Resource:
@@ -116,3 +116,17 @@ def test_requests_reach_functions_in_the_format_that_handlers_read(shop: Assembl
     for integration in shop.of_type("AWS::ApiGatewayV2::Integration"):
         assert integration.properties["PayloadFormatVersion"] == "2.0", integration
         assert integration.properties["IntegrationType"] == "AWS_PROXY", integration
+
+
+def test_the_api_may_invoke_the_function_of_each_route_for_that_route(shop: Assembly) -> None:
+    """Without its permission the route answers 500, whatever the function does."""
+    admitted = {
+        (
+            shop.referred(permission.stack, permission.properties["FunctionName"]).path,
+            texts(permission.properties["SourceArn"]).rpartition("/*/*")[2],
+        )
+        for permission in shop.of_type("AWS::Lambda::Permission")
+    }
+    for route in shop.of_type("AWS::ApiGatewayV2::Route"):
+        _, path = route.properties["RouteKey"].split()
+        assert (function_of(shop, route).path, path) in admitted, route

@@ -1,5 +1,6 @@
 """Rules and topics: what is published reaches those who react to it, and is kept and logged."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -157,6 +158,21 @@ class TestRecord:
         assert not [
             path for path in paths if path.startswith("$.detail.data") or path == "$.detail"
         ]
+
+    def test_the_bus_may_write_its_log_and_nothing_else(self, shop: Assembly) -> None:
+        """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-resource-based.html."""
+        (policy,) = shop.of_type("AWS::Logs::ResourcePolicy")
+        text = "".join(
+            part if isinstance(part, str) else shop.referred(policy.stack, part).path
+            for part in policy.properties["PolicyDocument"]["Fn::Join"][1]
+        )
+        statements = {each["Action"]: each for each in json.loads(text)["Statement"]}
+        assert statements.keys() == {"logs:CreateLogStream", "logs:PutLogEvents"}
+        for statement in statements.values():
+            assert statement["Resource"] == "Backbone/EventLog/Group", statement
+            assert "events.amazonaws.com" in statement["Principal"]["Service"], statement
+        source = statements["logs:PutLogEvents"]["Condition"]["ArnEquals"]["aws:SourceArn"]
+        assert source == "Backbone/EventLog/Rule"
 
     def test_consumers_remember_events_longer_than_they_can_come_back(self, shop: Assembly) -> None:
         """Out of the archive, and then through a dead-letter queue."""
