@@ -18,6 +18,7 @@ from lambdas.returns.settings import WorkflowSettings
 from lambdas.shipping.settings import RequestSettings
 from lambdas.shipping.settings import Settings as ShippingSettings
 from stacks.constructs.packaging import PYTHON_VERSION
+from tests.stacks.hops import role_of
 from tests.support.handlers import handler_of
 from topology.assembly import Assembly, Resource, texts
 
@@ -93,6 +94,28 @@ def allowed(shop: Assembly) -> Iterator[tuple[Resource, dict[str, Any]]]:
                 yield policy, statement
 
 
+def steps_of(shop: Assembly) -> dict[tuple[str, str], str]:
+    """The functions that workflows invoke, by workflow and state."""
+    return {
+        (machine.path, name): state["Parameters"]["FunctionName"]
+        for machine in shop.of_type("AWS::StepFunctions::StateMachine")
+        for name, state in shop.definition(machine)["States"].items()
+        if state["Type"] == "Task"
+    }
+
+
+def granted(shop: Assembly, role: Resource, service: str) -> set[str]:
+    """The resources with which a role may do something of a service."""
+    return {
+        resource.path
+        for policy, statement in allowed(shop)
+        if role in [shop.referred(policy.stack, each) for each in policy.properties["Roles"]]
+        if any(action.startswith(f"{service}:") for action in listed(statement["Action"]))
+        for named in listed(statement.get("Resource", []))
+        if (resource := shop.find(policy.stack, named))
+    }
+
+
 def listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
@@ -113,9 +136,11 @@ def test_each_has_time_for_its_work_and_no_more_than_its_caller_waits(shop: Asse
         shop.referred(integration.stack, integration.properties["IntegrationUri"]).path
         for integration in shop.of_type("AWS::ApiGatewayV2::Integration")
     }
+    steps = set(steps_of(shop).values())
     assert answering
+    assert steps
     for function in functions(shop):
-        longest = 29 if function.path in answering else 900
+        longest = 29 if function.path in answering | steps else 900
         assert 10 <= function.properties["Timeout"] <= longest, function
 
 
@@ -280,6 +305,26 @@ def test_only_who_is_named_may_invoke(shop: Assembly) -> None:
     for permission in shop.of_type("AWS::Lambda::Permission"):
         assert permission.properties["Principal"] == "apigateway.amazonaws.com", permission
         assert "SourceArn" in permission.properties, permission
+
+
+def test_each_may_use_the_table_that_it_is_told_of(shop: Assembly) -> None:
+    without = set()
+    for function in functions(shop):
+        if name := variables(function).get("TABLE_NAME"):
+            table = shop.referred(function.stack, name).path
+            if table not in granted(shop, role_of(shop, function), "dynamodb"):
+                without.add(function.path)
+    # It reads the settings of its context, and puts what it gets on a stream.
+    assert without == {"Analytics/RecordActivity"}
+
+
+def test_a_workflow_may_invoke_its_steps_and_nothing_else(shop: Assembly) -> None:
+    for machine in shop.of_type("AWS::StepFunctions::StateMachine"):
+        role = shop.referred(machine.stack, machine.properties["RoleArn"])
+        wanted = {
+            function for (path, _), function in steps_of(shop).items() if path == machine.path
+        }
+        assert granted(shop, role, "lambda") == wanted, machine
 
 
 def test_errors_and_throttles_of_each_are_alarms(shop: Assembly) -> None:

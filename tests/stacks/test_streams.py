@@ -39,6 +39,12 @@ class TestMappings:
             table = mapping in relay_mappings(shop)
             assert mapping.properties["BatchSize"] <= (100 if table else 500), mapping
 
+    def test_a_relay_that_hangs_holds_its_shard_up_for_a_minute_at_most(
+        self, shop: Assembly
+    ) -> None:
+        for mapping in relay_mappings(shop):
+            assert function_of(shop, mapping).properties["Timeout"] <= 60, mapping
+
     def test_each_tries_for_an_hour_at_least_and_gives_up_before_its_records_go(
         self, shop: Assembly
     ) -> None:
