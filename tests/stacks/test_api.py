@@ -70,6 +70,7 @@ def test_accounts_are_hard_to_take_over(shop: Assembly) -> None:
     }
     assert pool.properties["MfaConfiguration"] in {"OPTIONAL", "ON"}
     assert pool.properties["EnabledMfas"] == ["SOFTWARE_TOKEN_MFA"]
+    assert pool.properties["UsernameAttributes"] == ["email"]
     assert pool.properties["AutoVerifiedAttributes"] == ["email"]
     (recovery,) = pool.properties["AccountRecoverySetting"]["RecoveryMechanisms"]
     assert recovery["Name"] == "verified_email"
@@ -85,6 +86,11 @@ def test_a_client_hands_over_no_password_and_learns_nothing_of_others(shop: Asse
     assert properties["PreventUserExistenceErrors"] == "ENABLED"
     assert properties["TokenValidityUnits"]["AccessToken"] == "minutes"
     assert properties["AccessTokenValidity"] <= 60
+
+
+def test_a_route_is_there_as_soon_as_it_is_deployed(shop: Assembly) -> None:
+    for stage in shop.of_type("AWS::ApiGatewayV2::Stage"):
+        assert stage.properties["AutoDeploy"] is True, stage
 
 
 def test_requests_are_throttled(shop: Assembly) -> None:

@@ -126,6 +126,12 @@ def test_they_run_on_the_current_runtime_and_on_arm(shop: Assembly) -> None:
         assert function.properties["Architectures"] == ["arm64"], function
 
 
+def test_each_finds_its_libraries_in_the_layer_of_its_stack(shop: Assembly) -> None:
+    for function in functions(shop):
+        (layer,) = function.properties["Layers"]
+        assert shop.find(function.stack, layer) in shop.of_type("AWS::Lambda::LayerVersion")
+
+
 def test_each_has_time_for_its_work_and_no_more_than_its_caller_waits(shop: Assembly) -> None:
     """API Gateway waits for 30 seconds, and Lambda lets nothing run longer than 15 minutes.
 
