@@ -3,6 +3,7 @@
 import json
 
 from lambdas.eventing.callback import Callback
+from lambdas.eventing.http import STAFF
 from tests.support.handlers import handler_of
 from topology.assembly import Assembly, Resource, texts
 
@@ -74,6 +75,11 @@ def test_accounts_are_hard_to_take_over(shop: Assembly) -> None:
     assert pool.properties["AutoVerifiedAttributes"] == ["email"]
     (recovery,) = pool.properties["AccountRecoverySetting"]["RecoveryMechanisms"]
     assert recovery["Name"] == "verified_email"
+
+
+def test_staff_are_the_group_that_handlers_ask_for(shop: Assembly) -> None:
+    (group,) = shop.of_type("AWS::Cognito::UserPoolGroup")
+    assert group.properties["GroupName"] == STAFF
 
 
 def test_a_client_hands_over_no_password_and_learns_nothing_of_others(shop: Assembly) -> None:
