@@ -78,6 +78,9 @@ faults: .build/host.stamp ## every fault on every edge: nothing is lost or doubl
 mutate: setup ## weaken the templates, one property at a time: which checks notice? ARGS="--help" tells more
 	@.venv/bin/python -m mutation $(ARGS)
 
+kernel: setup ## change the code of lambdas/eventing, one spot at a time: which changes do its tests notice?
+	@.venv/bin/mutmut run $(ARGS) && .venv/bin/python -m mutation.kernel
+
 bench: setup ## what a cold start costs, beside a typical handler's
 	@.venv/bin/python -m bench $(ARGS)
 
