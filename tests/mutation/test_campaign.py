@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mutation.campaign import CampaignError, run
+from mutation.campaign import CampaignError, Verdict, run
 from mutation.mutants import Mutant, mutants
 from mutation.operators import OPERATORS, Operator, gone, to
 from mutation.survivors import Explanation, explanations, stale, unexplained
@@ -27,7 +27,7 @@ def sample(shop: Assembly) -> list[Mutant]:
 def test_weakened_templates_are_noticed_and_harmless_ones_are_not(
     templates: Mapping[str, Assembly],
 ) -> None:
-    seen = []
+    seen: list[Verdict] = []
     verdicts = run(templates, sample(templates["prod"]), seen.append, TESTS)
     assert verdicts == seen
     found = {verdict.mutant.operator.name: verdict for verdict in verdicts}
