@@ -15,7 +15,7 @@ NODE := PATH="$(CURDIR)/.venv/bin:$$PATH" NODE_USE_SYSTEM_CA=1
 CDK := $(NODE) CDK_DISABLE_CLI_TELEMETRY=true node_modules/.bin/cdk --app cdk.out/$(STAGE)
 PIP := .venv/bin/python -m pip --disable-pip-version-check
 PACKAGING := $(addprefix stacks/constructs/,packaging.py bytecode.py bytecode.mjs)
-CODE := app.py stacks lambdas contracts topology rehearsal catalogue demo faults bench tests
+CODE := app.py stacks lambdas contracts topology rehearsal catalogue demo faults mutation bench tests
 
 .PHONY: $(shell awk -F: '/^[a-z]+:/ { print $$1 }' Makefile)
 .DELETE_ON_ERROR:
@@ -75,8 +75,15 @@ bootstrap: setup ## make an AWS account ready for CDK, once
 
 schemas: setup ## renew what is kept of the events' schemas in docs/events, unless a change breaks others
 	@.venv/bin/python -m contracts $(ARGS)
+
 faults: .build/host.stamp ## every fault on every edge: nothing is lost or doubled; ARGS="--help" tells more
 	@.venv/bin/python -m faults $(ARGS)
+
+mutate: setup ## weaken the templates, one property at a time: which checks notice? ARGS="--help" tells more
+	@.venv/bin/python -m mutation $(ARGS)
+
+kernel: setup ## change the code of lambdas/eventing, one spot at a time: which changes do its tests notice?
+	@.venv/bin/mutmut run $(ARGS) && .venv/bin/python -m mutation.kernel
 
 bench: setup ## what a cold start costs, beside a typical handler's
 	@.venv/bin/python -m bench $(ARGS)

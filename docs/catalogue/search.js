@@ -179,6 +179,8 @@ window.catalogue = [
 ["23. Schemas are registered by the backbone, in draft 4", "decision", "", "decisions/0023-schemas-in-the-backbones-registry.html"],
 ["25. Routes say what they take and answer", "decision", "", "decisions/0025-routes-say-what-they-take-and-answer.html"],
 ["28. The catalogue is made of classes and templates, and committed", "decision", "", "decisions/0028-a-catalogue-made-of-classes-and-templates.html"],
+["29. Durability is checked in synthesis", "decision", "", "decisions/0029-durability-is-checked-in-synthesis.html"],
+["30. Checks are tested by mutation", "decision", "", "decisions/0030-checks-are-tested-by-mutation.html"],
 ["Activity", "stream", "analytics", "contexts/analytics.html#Analytics/Activity"],
 ["Activity/Rule", "rule", "analytics", "contexts/analytics.html#Analytics/Activity/Rule"],
 ["Sales/Table", "table", "analytics", "contexts/analytics.html#Analytics/Sales/Table"],
