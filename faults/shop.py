@@ -47,6 +47,8 @@ ADDRESS = {
 BUS = "Backbone/Bus"
 PRICE = 1250
 REASON = "it is not what I thought"
+_PATIENCE_S = 20 * 86_400.0
+"""Longer than anything is kept: in queues 14 days at most."""
 _TRIES, _PAUSE_S = 12, 20.0
 """How often somebody patient asks the same, and the virtual seconds before they ask again."""
 
@@ -286,8 +288,8 @@ class Shop:
     # -- time and failures ----------------------------------------------------------------
 
     def settle(self) -> None:
-        """Lets everything happen that is under way."""
-        self.rehearsal.run_until_idle()
+        """Lets everything happen that is under way, until it succeeds or is given up."""
+        self.rehearsal.run_until_idle(limit_s=_PATIENCE_S)
 
     def pass_time(self, **duration: float) -> None:
         """Lets virtual time pass: `days=2`, as for `timedelta`."""
