@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from demo.books import audit
 from demo.evidence import Evidence
+from demo.supplier import BUCKET
 from faults.catalogue import Trouble
 from faults.on_call import OnCall
 from faults.places import Place
@@ -70,7 +71,7 @@ class Result:
     seed: int
     verdict: Verdict
     parked: dict[str, int] = field(default_factory=dict)
-    """Messages in dead-letter queues before anything was brought back."""
+    """What waits, and where, before anything was brought back: messages and suppliers' files."""
     problems: list[str] = field(default_factory=list)
     trace: list[str] = field(default_factory=list)
     cpu_s: float = 0.0
@@ -87,7 +88,7 @@ def run(
     result = Result(trouble.name, place, story.name, seed, Verdict.HELD)
     try:
         _tell(shop, trouble, place, story)
-        result.parked = shop.parked()
+        result.parked = _waiting(shop)
         _look_before(shop, trouble, result)
         _mend(shop, trouble, place, story, result)
         _look_after(shop, trouble, usual, result)
@@ -112,6 +113,16 @@ def _tell(shop: Shop, trouble: Trouble, place: Place, story: Story) -> None:
     if not trouble.later:
         story.tell(shop)
     shop.settle()
+
+
+def _waiting(shop: Shop) -> dict[str, int]:
+    """What waits for somebody who brings it back, and is seen to wait.
+
+    Of a notification that S3 gave up on, nothing is parked. The file itself waits, in its bucket,
+    and whoever handed it in sees that no report comes.
+    """
+    files = len(shop.unreported())
+    return shop.parked() | ({BUCKET: files} if files else {})
 
 
 def _mend(shop: Shop, trouble: Trouble, place: Place, story: Story, result: Result) -> None:
@@ -163,6 +174,7 @@ def _look_after(shop: Shop, trouble: Trouble, usual: Outcome, result: Result) ->
     result.problems += [
         f"something of {record.source} was discarded: {record.detail}"
         for record in shop.rehearsal.meter.of("discarded")
+        if not record.source.startswith(BUCKET)
     ]
 
 

@@ -17,6 +17,7 @@ from faults.catalogue import CATALOGUE, Trouble
 from faults.cell import Result, Verdict
 from faults.matrix import Plan, Unsound, opened, plan, processors, run_cells, usual
 from faults.places import Place
+from faults.sabotage import SABOTAGES
 from rehearsal import RehearsalError
 from stacks.constructs.packaging import PackagingError
 from stacks.synthesis import SynthesisError, synthesize
@@ -44,6 +45,12 @@ def faults(
     assembly: Annotated[
         Path | None, typer.Option(help="A cloud assembly, instead of synthesizing one.")
     ] = None,
+    sabotage: Annotated[
+        str | None,
+        typer.Option(
+            help="Something to take away first: the matrix has to see it.", metavar="NAME"
+        ),
+    ] = None,
     html: Annotated[
         Path | None, typer.Option(help="Where to write the matrix as a page.", metavar="FILE")
     ] = None,
@@ -56,8 +63,8 @@ def faults(
     sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
     console, errors = Console(), Console(stderr=True)
     try:
-        _check(fault)
-        with _assembly(console, assembly, stage) as directory, opened(directory) as shop:
+        _check(fault, sabotage)
+        with _assembly(console, assembly, stage, sabotage) as directory, opened(directory) as shop:
             at_once = jobs or processors()
             tales = usual(shop, at_once=at_once)
             todo = plan(shop, tales, lambda t, p: _wanted(t, p, fault, edge))
@@ -82,11 +89,14 @@ def main() -> None:
     app(prog_name="python -m faults")
 
 
-def _check(names: list[str] | None) -> None:
+def _check(names: list[str] | None, sabotage: str | None) -> None:
     for name in names or ():
         if name not in CATALOGUE:
             known = ", ".join(CATALOGUE)
             raise Unsound(f"there is no fault {name}: choose one of {known}")
+    if sabotage is not None and sabotage not in SABOTAGES:
+        known = "\n".join(f"  {each.name}: {each.says}" for each in SABOTAGES.values())
+        raise Unsound(f"there is no sabotage {sabotage}: choose one of\n{known}")
 
 
 def _wanted(trouble: Trouble, place: Place, names: list[str] | None, edge: str | None) -> bool:
@@ -94,13 +104,17 @@ def _wanted(trouble: Trouble, place: Place, names: list[str] | None, edge: str |
 
 
 @contextmanager
-def _assembly(console: Console, given: Path | None, stage: str) -> Iterator[Path]:
-    if given is not None:
-        yield given
-        return
+def _assembly(
+    console: Console, given: Path | None, stage: str, sabotage: str | None
+) -> Iterator[Path]:
     with TemporaryDirectory(prefix="orderflow-") as scratch:
-        console.print(f"Synthesizing the templates of stage {stage} …", highlight=False)
-        yield synthesize(stage, Path(scratch), target="host", validation=False)
+        directory = given
+        if directory is None:
+            console.print(f"Synthesizing the templates of stage {stage} …", highlight=False)
+            directory = synthesize(stage, Path(scratch), target="host", validation=False)
+        if sabotage is not None:
+            directory = SABOTAGES[sabotage].apply(directory, Path(scratch, "sabotaged"))
+        yield directory
 
 
 def _run(console: Console, todo: Plan, running: Iterator[Result]) -> list[Result]:

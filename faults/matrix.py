@@ -15,12 +15,17 @@ from faults.forks import forked
 from faults.places import Place, of_edges, passed
 from faults.shop import Shop
 from faults.stories import STORIES, Story, open_shop
-from rehearsal import Rehearsal
+from rehearsal import Latency, Rehearsal
 from topology.assembly import Assembly
 from topology.edges import Edge, edges
 
 _WARM = ("supplied", "cancelled", "bought", "given_back")
 """Stories that are told before any trouble: afterwards all functions are loaded."""
+
+
+_LATENCY = Latency(stream_retry_s=(1.0, 3_600.0))
+"""A record that never succeeds is tried some 35 times in a day instead of a thousand times: it ends
+in the same place, by its age."""
 
 
 class Unsound(Exception):
@@ -61,7 +66,7 @@ def opened(assembly: Path) -> Iterator[Shop]:
     """A shop that is open, has had some orders, and of which runs are forked."""
     # With all that moto and botocore keep, looking for cycles often takes a quarter of the time.
     gc.set_threshold(50_000, 20, 100)
-    with Rehearsal(assembly, seed=1) as rehearsal:
+    with Rehearsal(assembly, seed=1, latency=_LATENCY) as rehearsal:
         shop = Shop(rehearsal, patient=True)
         open_shop(shop)
         for name in _WARM:

@@ -7,7 +7,6 @@ from typing import Any
 from demo.supplier import BUCKET
 from faults.shop import Shop
 from faults.trouble import POISON
-from lambdas.inventory.supplier_files import INCOMING
 from rehearsal import Resource
 
 
@@ -36,13 +35,9 @@ class OnCall:
         rows count again.
         """
         s3, bucket = self._rehearsal.client("s3"), self._rehearsal.physical_id(BUCKET)
-        listed = s3.list_objects_v2(Bucket=bucket).get("Contents", [])
-        keys = {entry["Key"] for entry in listed}
-        for key in sorted(key for key in keys if key.startswith(INCOMING)):
-            name = key.removeprefix(INCOMING)
-            if not any(f"/{name}/" in other for other in keys):
-                body = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
-                s3.put_object(Bucket=bucket, Key=key, Body=body)
+        for key in self._shop.unreported():
+            body = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+            s3.put_object(Bucket=bucket, Key=key, Body=body)
 
     def _receive(self, path: str) -> list[dict[str, Any]]:
         """Takes all messages out of a queue."""

@@ -27,10 +27,11 @@ from demo.evidence import (
 )
 from demo.partner import PARTNER, Partner
 from demo.staff import Staff
-from demo.supplier import File, files_of, hand_in, reports
+from demo.supplier import BUCKET, File, files_of, hand_in, reports
 from lambdas.eventing.attributes import Item, from_attributes
 from lambdas.eventing.signature import HEADER, sign
 from lambdas.inventory.domain import ReceivedItem
+from lambdas.inventory.supplier_files import INCOMING
 from lambdas.notifications.events import Channel
 from lambdas.orders.domain import order_id_for
 from rehearsal import Rehearsal
@@ -46,6 +47,8 @@ ADDRESS = {
 BUS = "Backbone/Bus"
 PRICE = 1250
 REASON = "it is not what I thought"
+_PATIENCE_S = 20 * 86_400.0
+"""Longer than anything is kept: in queues 14 days at most."""
 _TRIES, _PAUSE_S = 12, 20.0
 """How often somebody patient asks the same, and the virtual seconds before they ask again."""
 
@@ -285,8 +288,8 @@ class Shop:
     # -- time and failures ----------------------------------------------------------------
 
     def settle(self) -> None:
-        """Lets everything happen that is under way."""
-        self.rehearsal.run_until_idle()
+        """Lets everything happen that is under way, until it succeeds or is given up."""
+        self.rehearsal.run_until_idle(limit_s=_PATIENCE_S)
 
     def pass_time(self, **duration: float) -> None:
         """Lets virtual time pass: `days=2`, as for `timedelta`."""
@@ -311,6 +314,17 @@ class Shop:
         return {
             path: depths[path] for path in self.rehearsal.dead_letter_queues() if depths.get(path)
         }
+
+    def unreported(self) -> list[str]:
+        """Keys of suppliers' files on which there is no report."""
+        s3, bucket = self.rehearsal.client("s3"), self.rehearsal.physical_id(BUCKET)
+        keys = {entry["Key"] for entry in s3.list_objects_v2(Bucket=bucket).get("Contents", [])}
+        incoming = sorted(key for key in keys if key.startswith(INCOMING))
+        return [
+            key
+            for key in incoming
+            if not any(f"/{key.removeprefix(INCOMING)}/" in other for other in keys)
+        ]
 
     def pause(self, function: str) -> None:
         """Switches off what feeds a function, by its path, from queues and streams."""

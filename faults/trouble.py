@@ -3,10 +3,15 @@
 import json
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from demo.supplier import BUCKET
 from faults.places import Place
 from faults.shop import Shop
+from lambdas.eventing.event import Cause, CloudEvent
+from lambdas.inventory.supplier_files import INCOMING
+from lambdas.shipping.events import ShipmentDue
 from rehearsal.faults import Fault
 
 Begin = Callable[[Shop, Place], None]
@@ -19,7 +24,9 @@ _LARGEST = 1024 * 1024
 """Bytes, of a message as of a record.
 https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html"""
 
-EXCEPTIONS: dict[tuple[str, str], str] = {}
+EXCEPTIONS: dict[tuple[str, str], str] = {
+    ("impossible", "Orders/SweepOrders/Queue"): "its message says nothing that could be impossible",
+}
 """Where trouble cannot be told from what is right, by its name and the place's source, and why."""
 
 
@@ -101,8 +108,32 @@ def too_large(shop: Shop, place: Place) -> str:
 
 
 def impossible(shop: Shop, place: Place) -> str:
-    """The last event that came here, but of an order, an item and a customer that never were."""
+    """What comes here, but of an order, an item, a customer or a file that never was."""
+    make = _NEVER_WAS.get(place.source)
+    if make is not None:
+        return json.dumps(make(shop))
     text = json.dumps({"detail": shop.last_event_for(place.source)})
     for name in ("id", "order_id", "subject", "sku", "customer_id"):
         text = re.sub(rf'("{name}"): "[^"]*"', rf'\1: "{POISON}-{name}"', text)
     return text.replace(f"{POISON}-subject", f"{POISON}-order_id")
+
+
+def _missing_file(shop: Shop) -> Any:
+    """A notification of a version that there is not, as when it was deleted in the meantime."""
+    stored = {"key": f"{INCOMING}{POISON}.csv", "size": 1, "eTag": POISON, "versionId": POISON}
+    named = {"bucket": {"name": shop.rehearsal.physical_id(BUCKET)}, "object": stored}
+    return {"Records": [{"eventName": "ObjectCreated:Put", "s3": named}]}
+
+
+def _missing_shipment(shop: Shop) -> Any:
+    """A reminder of a shipment that nobody requested."""
+    due = ShipmentDue(order_id=f"{POISON}-order_id", due_at=datetime.now(UTC) - timedelta(days=1))
+    envelope = CloudEvent.wrap(due, Cause(correlation_id=POISON, causation_id=POISON))
+    return {"detail": json.loads(envelope.to_json())}
+
+
+_NEVER_WAS: dict[str, Callable[[Shop], Any]] = {
+    "Inventory/ImportStockFile/Queue": _missing_file,
+    "Shipping/WatchDeadline/Queue": _missing_shipment,
+}
+"""What comes into queues that neither a rule nor a topic fills."""

@@ -29,6 +29,9 @@ class Latency:
     schedule_s: Span = (0.0, 60.0)
     shard_poll_s: Span = (0.0, 1.0)
     stream_poll_s: Span = (0.0, 0.25)
+    stream_retry_s: Span = (1.0, 60.0)
+    """Not drawn: a failed batch of a stream waits as long as the first at first, then twice as
+    long each time, up to the second. How long Lambda waits is not documented."""
     topic_s: Span = (0.01, 0.08)
 
     def api_call(self, random: Random) -> float:

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 _PAYLOAD_BYTES = 6 * 1024 * 1024
 _ENVELOPE_BYTES = 1024
-# How fast Lambda tries a stream's batch again is not documented.
-_BACKOFF_S = (1.0, 60.0)
 
 
 @dataclass(frozen=True)
@@ -247,7 +245,8 @@ class _ShardReader:
         and for tables https://docs.aws.amazon.com/lambda/latest/dg/services-dynamodb-errors.html
         """
         todo = deque([batch])
-        backoff, longest = _BACKOFF_S
+        shortest, longest = self._rehearsal.latency.stream_retry_s
+        backoff = shortest
         while todo:
             batch = todo.popleft()
             self._drop_expired(batch)
@@ -267,7 +266,7 @@ class _ShardReader:
             if done == len(batch.items):
                 self._report("delivered", batch, done)
                 todo.extendleft(overflow)
-                backoff = _BACKOFF_S[0]
+                backoff = shortest
                 continue
             # All from the lowest failed sequence number on is tried again.
             self._report("partial" if done else "failed", batch, done)
