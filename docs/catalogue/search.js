@@ -177,6 +177,7 @@ window.catalogue = [
 ["19. An order that waits too long expires", "decision", "", "decisions/0019-what-waits-too-long-expires.html"],
 ["22. A new version is published beside the old, with one id", "decision", "", "decisions/0022-a-new-version-beside-the-old.html"],
 ["23. Schemas are registered by the backbone, in draft 4", "decision", "", "decisions/0023-schemas-in-the-backbones-registry.html"],
+["24. A change is reviewed by what it makes of the templates", "decision", "", "decisions/0024-a-change-is-reviewed-by-its-templates.html"],
 ["25. Routes say what they take and answer", "decision", "", "decisions/0025-routes-say-what-they-take-and-answer.html"],
 ["28. The catalogue is made of classes and templates, and committed", "decision", "", "decisions/0028-a-catalogue-made-of-classes-and-templates.html"],
 ["29. Durability is checked in synthesis", "decision", "", "decisions/0029-durability-is-checked-in-synthesis.html"],

@@ -78,6 +78,11 @@ def test_a_table_with_another_key_would_be_replaced() -> None:
     )
 
 
+def test_a_queue_that_becomes_fifo_would_be_replaced() -> None:
+    [loss] = reviewed(having("Unread", FifoQueue=True)).losses
+    assert loss.why == "would be replaced: FifoQueue changes from nothing to true"
+
+
 def test_a_table_with_another_logical_id_would_be_replaced_and_nothing_else_is_told() -> None:
     found = reviewed(renamed("Parcels", "Packages"))
     [loss] = found.losses
