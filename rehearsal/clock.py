@@ -45,6 +45,7 @@ class Clock:
                 f"the start of the clock, {start!r}, has no time zone: give an aware datetime"
             )
         self._now = start.timestamp()
+        self._ahead_s = 0.0
         self._travel: time_machine.travel | None = None
         self._traveller: time_machine.Traveller | None = None
         self._time_zone: str | None = None
@@ -76,10 +77,11 @@ class Clock:
     def move_to(self, moment: float) -> None:
         """Set the virtual time, in seconds since the epoch."""
         self._now = moment
-        self.show()
+        self.show(self._ahead_s)
 
     def show(self, ahead_s: float = 0.0) -> None:
         """Let the interpreter see the virtual time, or one that is ``ahead_s`` seconds ahead."""
+        self._ahead_s = ahead_s
         if self._traveller is not None:
             self._traveller.move_to(self._now + ahead_s)
 
@@ -245,6 +247,8 @@ class Scheduler:
         self._processes: dict[Process, None] = {}
         self._failure: BaseException | None = None
         self._running = False
+        # Up to when time may pass with nobody asking between two steps.
+        self._horizon = float("-inf")
         self._thread = threading.get_ident()
         self._hub: greenlet.greenlet = greenlet.getcurrent()
         self._pin: tuple[float, float] | None = None
@@ -327,7 +331,7 @@ class Scheduler:
     def run_until_idle(self, limit_s: float = 86_400.0) -> None:
         """Run until no work is due; RehearsalError if some is left after ``limit_s`` seconds."""
         limit = self.now() + limit_s
-        with self._run():
+        with self._run(limit):
             while self._work:
                 if not self._step(limit):
                     raise RehearsalError(
@@ -349,7 +353,7 @@ class Scheduler:
     def run_to(self, moment: float) -> None:
         """Run what is due up to a virtual time (epoch seconds), and move the clock there."""
         moment = round(moment, 6)
-        with self._run():
+        with self._run(moment):
             while self._advance(moment):
                 pass
 
@@ -413,7 +417,7 @@ class Scheduler:
             self._lock.release()
 
     @contextmanager
-    def _run(self) -> Iterator[None]:
+    def _run(self, horizon: float = float("-inf")) -> Iterator[None]:
         if self.is_foreign_thread():
             raise RehearsalError("a rehearsal can be run only by the thread that made it")
         if self._running:
@@ -421,6 +425,7 @@ class Scheduler:
                 "the rehearsal runs already: use sleep, join or wait inside of a process"
             )
         self._running = True
+        self._horizon = horizon if self._pace == "virtual" else float("-inf")
         self._hub = greenlet.getcurrent()
         if self._pin is None:
             self._pin = (_monotonic(), self.now())
@@ -432,6 +437,7 @@ class Scheduler:
             if self.outside is not None:
                 self.outside.enter()
             self._running = False
+            self._horizon = float("-inf")
 
     def _step(self, limit: float) -> bool:
         """Run the next thing that is due up to ``limit``; return whether there was one."""
@@ -482,6 +488,8 @@ class Scheduler:
             raise RehearsalError("only a process can be suspended")
         if process._killed is not None:
             raise process._killed
+        if timeout is not None and not daemon and self._sleeps_alone(timeout):
+            return False
         process._waiting = True
         if timeout is not None:
             process._timer = self.call_later(timeout, self._resume, process, False, daemon=daemon)
@@ -489,6 +497,17 @@ class Scheduler:
         if process._killed is not None:
             raise process._killed
         return process._woken
+
+    def _sleeps_alone(self, seconds: float) -> bool:
+        """Move the clock on if nothing is due meanwhile, which saves two switches of processes."""
+        now, heap = self.clock.now(), self._heap
+        moment = max(round(now + seconds, 6), now)
+        while heap and not heap[0][2].live:
+            heapq.heappop(heap)
+        if moment > self._horizon or (heap and heap[0][0] <= moment):
+            return False
+        self.clock.move_to(moment)
+        return True
 
     def _ready(self, process: Process, *, woken: bool) -> None:
         """Let a waiting process run on, at the present virtual time."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from typing import Any
 
 from moto.iam.models import iam_backends
@@ -38,8 +39,9 @@ def is_assumable(account: str, arn: str, *, service: str, source_arn: str = "") 
 
 
 def _role(account: str, arn: str) -> Any:
+    name = arn.rpartition("/")[2]
     roles = iam_backends[account]["aws"].roles.values()
-    return next((role for role in roles if role.arn == arn), None)
+    return next((role for role in roles if role.name == name and role.arn == arn), None)
 
 
 def _context(account: str) -> dict[str, str]:
@@ -47,5 +49,10 @@ def _context(account: str) -> dict[str, str]:
 
 
 def _document(text: str | dict[str, Any]) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads(text) if isinstance(text, str) else text
+    return _read(text) if isinstance(text, str) else text
+
+
+@lru_cache(1024)
+def _read(text: str) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(text)
     return document

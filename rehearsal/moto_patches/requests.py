@@ -27,6 +27,12 @@ from rehearsal.patching import Patches
 
 _ROUTES = 4096
 _Handler = Callable[..., Any]
+_LETTERS = string.ascii_letters
+# What each byte stands for, with digits and without.
+_CHARACTERS = {
+    digits: bytes(ord(pool[byte % len(pool)]) for byte in range(256))
+    for digits, pool in ((True, _LETTERS + string.digits), (False, _LETTERS))
+}
 
 
 def patch(patches: Patches) -> None:
@@ -62,8 +68,7 @@ def _random_string(
     self: MotoRandom, length: int = 20, include_digits: bool = True, lower_case: bool = False
 ) -> str:
     # moto draws each character by itself, 52 of them for the id of each request.
-    pool = string.ascii_letters + (string.digits if include_digits else "")
-    text = "".join(self.choices(pool, k=length))
+    text = self.randbytes(length).translate(_CHARACTERS[include_digits]).decode()
     return text.lower() if lower_case else text
 
 

@@ -1,4 +1,4 @@
-"""Update expressions of the common kind, on whole attributes, evaluated directly."""
+"""Update expressions of the common kind, on attributes and members of maps, done directly."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from moto.dynamodb.models.dynamo_type import DynamoType, Item, LimitedSizeDict
 from moto.dynamodb.models.table import Table
 from moto.dynamodb.parsing.reserved_keywords import ReservedKeywords
 
-_TOKEN = re.compile(r"\s*([#:]?\w+|[=+\-(),])", re.ASCII)
+_TOKEN = re.compile(r"\s*([#:]?\w+|[=+\-(),.])", re.ASCII)
 _CLAUSES = frozenset({"SET", "REMOVE", "ADD"})
 
 
@@ -46,18 +46,21 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class _Operand:
-    """A value, or an attribute with a value for when it is not there."""
+    """A value, or a path to an attribute with a value for when it is not there."""
 
-    name: str
+    path: tuple[str, ...]
     default: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class _Action:
-    """Set an attribute to one operand, or to the sum or difference of two; or remove it."""
+    """Set what a path leads to, to one operand, or to the sum or difference of two; or remove it.
+
+    A path is the name of an attribute, and those of members of the maps within it.
+    """
 
     clause: str
-    target: str
+    target: tuple[str, ...]
     first: _Operand | None = None
     operator: str | None = None
     second: _Operand | None = None
@@ -103,7 +106,9 @@ class _Reader:
         return found
 
     def _action(self, clause: str) -> _Action:
-        target = self._attribute()
+        target = self._path()
+        if clause != "SET" and len(target) > 1:
+            raise _Unknown
         if clause == "REMOVE":
             return _Action(clause, target)
         if clause == "ADD":
@@ -121,14 +126,20 @@ class _Reader:
         if self._peek() == "if_not_exists":
             self._tokens.pop()
             self._expect("(")
-            name = self._attribute()
+            path = self._path()
             self._expect(",")
-            default = self._value().name
+            default = self._value().path[0]
             self._expect(")")
-            return _Operand(name, default)
-        return _Operand(self._attribute())
+            return _Operand(path, default)
+        return _Operand(self._path())
 
-    def _attribute(self) -> str:
+    def _path(self) -> tuple[str, ...]:
+        names = [self._name()]
+        while self._next_is("."):
+            names.append(self._name())
+        return tuple(names)
+
+    def _name(self) -> str:
         token = self._pop()
         plain = token.isidentifier() and token.upper() not in _reserved()
         if not plain and not (token.startswith("#") and len(token) > 1):
@@ -139,7 +150,7 @@ class _Reader:
         token = self._pop()
         if not token.startswith(":"):
             raise _Unknown
-        return _Operand(token)
+        return _Operand((token,))
 
     def _peek(self) -> str:
         return self._tokens[-1] if self._tokens else ""
@@ -179,10 +190,11 @@ def updated(
     changes = dict[str, DynamoType | None]()
     try:
         for action in plan:
-            target = _named(action.target, names)
+            target, *inner = (_named(name, names) for name in action.target)
             if target in changes or target in indexed:
                 return None
-            changes[target] = _result(action, attributes, names, values)
+            result = _result(action, attributes, names, values)
+            changes[target] = _within(attributes.get(target), inner, result) if inner else result
     except _Unknown:
         return None
     if entry.item is None and not _is_key_of(table, key):
@@ -203,6 +215,21 @@ def _is_key_of(table: Table, key: dict[str, Any]) -> bool:
         next(iter(value)) == types[name] and next(iter(value.values())) != ""
         for name, value in key.items()
     )
+
+
+def _within(
+    value: DynamoType | None, path: list[str], result: DynamoType | None
+) -> DynamoType | None:
+    """The map `value` as it is once `result` is in it under a path, as a new one."""
+    if value is None or value.type != "M" or result is None:
+        raise _Unknown
+    name, *inner = path
+    members: dict[str, DynamoType] = value.value
+    changed: Any = object.__new__(DynamoType)
+    changed.type = "M"
+    within = _within(members.get(name), inner, result) if inner else result
+    changed.value = {**members, name: within}
+    return cast(DynamoType, changed)
 
 
 def _named(token: str, names: dict[str, str]) -> str:
@@ -241,9 +268,9 @@ def _evaluated(
     values: dict[str, Any],
 ) -> DynamoType | None:
     """The operand's value; None only for an attribute that ADD is to create."""
-    token: str | None = operand.name
-    if not operand.name.startswith(":"):
-        value = attributes.get(_named(operand.name, names))
+    token: str | None = operand.path[0]
+    if not operand.path[0].startswith(":"):
+        value = _found(attributes, [_named(name, names) for name in operand.path])
         if value is not None:
             return value
         token = operand.default
@@ -252,3 +279,13 @@ def _evaluated(
     if token not in values:
         raise _Unknown
     return DynamoType(values[token])
+
+
+def _found(attributes: dict[str, DynamoType], path: list[str]) -> DynamoType | None:
+    name, *inner = path
+    value = attributes.get(name)
+    if not inner or value is None:
+        return value
+    if value.type != "M":
+        raise _Unknown
+    return _found(value.value, inner)
