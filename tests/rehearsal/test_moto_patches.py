@@ -92,6 +92,14 @@ def table(stream: bool = True) -> Any:
         AttributeDefinitions=[
             {"AttributeName": "pk", "AttributeType": "S"},
             {"AttributeName": "sk", "AttributeType": "S"},
+            {"AttributeName": "listed", "AttributeType": "S"},
+        ],
+        GlobalSecondaryIndexes=[
+            {
+                "IndexName": "listed",
+                "KeySchema": [{"AttributeName": "listed", "KeyType": "HASH"}],
+                "Projection": {"ProjectionType": "ALL"},
+            }
         ],
         BillingMode="PAY_PER_REQUEST",
         StreamSpecification={"StreamEnabled": stream, "StreamViewType": "NEW_AND_OLD_IMAGES"}
@@ -305,6 +313,11 @@ UPDATES = [
     "SET doc. = :one",
     "SET doc.:one = :one",
     "REMOVE doc.inner",
+    "REMOVE listed",
+    "SET n = :one REMOVE listed, s",
+    "SET listed = :text",
+    "SET listed = :one",
+    "REMOVE sk",
     "ADD doc.inner :one",
     "SET n = missing + :one",
     "SET n = s + :one",
@@ -330,6 +343,7 @@ class TestExpressions:
     ITEM: Item = {  # noqa: RUF012
         "n": {"N": "5"},
         "s": {"S": "text"},
+        "listed": {"S": "yes"},
         "tags": {"SS": ["text", "b"]},
         "doc": {"M": {"inner": {"N": "1"}, "deep": {"M": {"inner": {"N": "2"}}}}},
     }
