@@ -10,6 +10,7 @@ from hypothesis import settings
 from tests.support.assemblies import assembly_directory
 from tests.support.cloud import Cloud, Commits
 from tests.support.cloud import cloud as account
+from tests.support.cloud import region as simulated_region
 from topology.assembly import Assembly
 
 # The same examples in every run, and no stop-watch: machines differ.
@@ -46,8 +47,15 @@ def templates(shared_directory: Path) -> Mapping[str, Assembly]:
     return {stage: Assembly(assembly_directory(stage, shared_directory)) for stage in STAGES}
 
 
+@pytest.fixture(scope="module")
+def region() -> Iterator[None]:
+    """A region in moto, for one account after the other."""
+    with simulated_region():
+        yield
+
+
 @pytest.fixture
-def cloud() -> Iterator[Cloud]:
+def cloud(region: None) -> Iterator[Cloud]:
     """An empty AWS account in moto, in which nothing sleeps."""
     with account() as cloud:
         yield cloud

@@ -43,14 +43,16 @@ def patch(patches: Patches) -> None:
     sanitize = lru_cache(_ROUTES)(useragent.sanitize_user_agent_string_component)
     patches.set(useragent, "sanitize_user_agent_string_component", sanitize)
     patches.set(SigV4Auth, "add_auth", _sign(SigV4Auth.add_auth))
-    patches.set(BackendDict, "__getitem__", _account(BackendDict.__getitem__))
+    _patch_accounts(patches)
     patches.set(MotoRandom, "get_random_string", _random_string)
 
 
-def _account(original: Any) -> Any:
+def _patch_accounts(patches: Patches) -> None:
     # moto looks through all backends each time, for what is there already. The first time it has
     # to: it empties those alone that it has on a list, and one that another brings back while they
     # are emptied is not on it.
+    find: Any = BackendDict.__getitem__
+    empty = BackendDict.reset
     listed: set[tuple[str, str]] = set()
 
     def account(backends: Any, account_id: str) -> Any:
@@ -59,9 +61,14 @@ def _account(original: Any) -> Any:
         if found is not None and key in listed:
             return found
         listed.add(key)
-        return original(backends, account_id)
+        return find(backends, account_id)
 
-    return account
+    def reset(_: type[BackendDict[Any]]) -> None:
+        empty()
+        listed.clear()
+
+    patches.set(BackendDict, "__getitem__", account)
+    patches.set(BackendDict, "reset", classmethod(reset))
 
 
 def _random_string(

@@ -444,6 +444,7 @@ FAULTS = st.lists(
 )
 
 
+@pytest.mark.usefixtures("region")
 @given(histories(), FAULTS, st.sets(st.integers(0, 10)), st.booleans())
 def test_whatever_is_put_twice_or_tried_again_the_table_is_the_plain_sum(
     batches: list[list[CloudEvent]],

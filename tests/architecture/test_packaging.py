@@ -30,8 +30,7 @@ MAGIC_OF_3_14 = (3627).to_bytes(2, "little") + b"\r\n"
 UNCHECKED_HASH = (1).to_bytes(4, "little")
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Path:
+def lay_out(root: Path) -> Path:
     """A project with two contexts; `sales` imports the events of `stock`, and `audit` nothing."""
     files = {
         "__init__.py": "",
@@ -47,10 +46,23 @@ def project(tmp_path: Path) -> Path:
         "audit/note.py": "def handler(event, context): return 'noted'\n",
     }
     for name, text in files.items():
-        file = tmp_path / "lambdas" / name
+        file = root / "lambdas" / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
-    return tmp_path
+    return root
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A project for one test, to change as it likes."""
+    return lay_out(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def shipped(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A project as it is, and its package of `sales` for Lambda: the compiler starts slowly."""
+    project = lay_out(tmp_path_factory.mktemp("project"))
+    return project, function_directory("sales", Target.LAMBDA, project=project)
 
 
 def sources(directory: Path) -> set[str]:
@@ -169,8 +181,10 @@ def test_packaged_bytecode_is_used_whatever_becomes_of_the_times_of_its_sources(
     assert said.stdout == "noted\n"
 
 
-def test_bytecode_for_lambda_is_of_its_python_and_names_the_paths_there(project: Path) -> None:
-    package = function_directory("sales", Target.LAMBDA, project=project)
+def test_bytecode_for_lambda_is_of_its_python_and_names_the_paths_there(
+    shipped: tuple[Path, Path],
+) -> None:
+    _, package = shipped
 
     compiled = {path.parent.parent / path.name: path for path in package.rglob("*.pyc")}
     assert {path.relative_to(package).as_posix() for path in compiled} == {
@@ -184,7 +198,10 @@ def test_bytecode_for_lambda_is_of_its_python_and_names_the_paths_there(project:
     assert b"/var/task/lambdas/sales/sell.py" in sell.read_bytes()
 
 
-def test_same_sources_give_the_same_bytes_in_another_place(project: Path, tmp_path: Path) -> None:
+def test_same_sources_give_the_same_bytes_in_another_place(
+    shipped: tuple[Path, Path], tmp_path: Path
+) -> None:
+    project, first = shipped
     elsewhere = tmp_path / "elsewhere"
     (elsewhere / "lambdas").parent.mkdir()
     for path in sorted((project / "lambdas").rglob("*.py"), reverse=True):
@@ -193,7 +210,6 @@ def test_same_sources_give_the_same_bytes_in_another_place(project: Path, tmp_pa
         copy.write_bytes(path.read_bytes())
     # There, only one package is compiled; here, all in one go.
     (elsewhere / "lambdas/audit/__init__.py").unlink()
-    first = function_directory("sales", Target.LAMBDA, project=project)
     second = function_directory("sales", Target.LAMBDA, project=elsewhere)
 
     assert first.name == second.name

@@ -113,6 +113,7 @@ def test_a_run_that_is_abandoned_half_way_is_finished_by_the_next(
     saga.assert_settled()
 
 
+@pytest.mark.usefixtures("region")
 @pytest.mark.parametrize("other", OTHERS, ids=lambda other: other.__name__)
 @pytest.mark.parametrize("units", [0, 1])
 @pytest.mark.parametrize("token", TOKENS)
@@ -132,6 +133,7 @@ def test_what_happens_while_a_run_stands_still_leaves_the_order_whole(
             saga.assert_settled()
 
 
+@pytest.mark.usefixtures("region")
 @examples(max_examples=10, phases=[Phase.generate])
 @given(
     token=st.sampled_from(TOKENS),

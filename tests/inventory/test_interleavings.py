@@ -5,6 +5,7 @@ from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -151,5 +152,5 @@ class Interleavings(RuleBasedStateMachine):
             self.commits.forget()
 
 
-TestInterleavings = Interleavings.TestCase
+TestInterleavings = pytest.mark.usefixtures("region")(Interleavings.TestCase)
 TestInterleavings.settings = settings(max_examples=6, stateful_step_count=12)

@@ -1,23 +1,30 @@
 """AWS for tests of handlers: moto in this process, tables and queues as the stacks make them."""
 
 import os
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
+from types import ModuleType
 from typing import Any
 
 import msgspec
 import pytest
+from botocore.client import BaseClient
 from moto import mock_aws
+from moto.core.base_backend import BackendDict
 from moto.core.models import DEFAULT_ACCOUNT_ID as ACCOUNT_ID
+from moto.core.models import botocore_stubber
 from moto.dynamodb.models import dynamodb_backends
 
+import lambdas
 from lambdas.eventing import aws, pending
 from lambdas.eventing.attributes import Item, from_attributes, to_attributes
 from lambdas.eventing.event import CloudEvent, Event
-from rehearsal import moto_patches
+from rehearsal import clients, moto_patches
+from rehearsal.direct import DirectCalls
+from rehearsal.patching import Patches
 
 REGION = "eu-central-1"
 _OWN = ("AWS_", "POWERTOOLS_")
@@ -198,31 +205,70 @@ def crash() -> None:
 
 def forget() -> None:
     """Forgets what handlers keep for the life of their environment; clients alone may stay."""
-    for name, module in list(sys.modules.items()):
-        if name.startswith("lambdas."):
-            for value in vars(module).values():
-                if hasattr(value, "cache_clear") and value is not aws.client:
-                    value.cache_clear()
+    for module in _modules_of(lambdas):
+        for kept in _kept_by(module):
+            kept.cache_clear()
+
+
+def _modules_of(package: ModuleType) -> Iterator[ModuleType]:
+    """The modules below a package that are imported by now."""
+    for name, value in vars(package).items():
+        if isinstance(value, ModuleType) and value.__name__ == f"{package.__name__}.{name}":
+            yield value
+            if hasattr(value, "__path__"):
+                yield from _modules_of(value)
+
+
+@cache
+def _kept_by(module: ModuleType) -> list[Any]:
+    return [
+        value
+        for value in vars(module).values()
+        if hasattr(value, "cache_clear") and value is not aws.client
+    ]
+
+
+@contextmanager
+def region() -> Iterator[None]:
+    """moto as the rehearsal has it: right in the same ways, and as fast.
+
+    Starting it takes longer than most tests do, so that accounts share it.
+    """
+    patches = Patches()
+    with mock_aws(config={"core": {"mock_credentials": False}}):
+        undo = moto_patches.install()
+        clients.patch(patches)
+        direct = DirectCalls(ACCOUNT_ID)
+        direct.install(patches)
+        calls_api: Callable[..., Any] = BaseClient._make_api_call  # type: ignore[attr-defined]
+        patches.set(BaseClient, "_make_api_call", direct.before(calls_api))
+        # Those there are were made before.
+        aws.client.cache_clear()
+        try:
+            yield
+        finally:
+            patches.undo()
+            undo()
 
 
 @contextmanager
 def cloud() -> Iterator[Cloud]:
-    """An account in moto, for as long as the block runs. Nothing in it sleeps."""
+    """An empty account in a region that runs, for as long as the block. Nothing in it sleeps."""
+    assert botocore_stubber.enabled, "No region runs: the fixture `region` starts one"
     with pytest.MonkeyPatch.context() as monkeypatch:
         for name in [name for name in os.environ if name.startswith(_OWN)]:
             monkeypatch.delenv(name)
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
         monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
         monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
         monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "test")
         monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "Orderflow/test")
         account = Cloud(monkeypatch)
         monkeypatch.setattr(time, "sleep", account.pauses.append)
-        # moto as the rehearsal has it: right in the same ways, and faster in large transactions.
-        restore = moto_patches.install()
+        forget()
         try:
-            with mock_aws():
-                forget()
-                yield account
+            yield account
         finally:
-            restore()
             forget()
+            BackendDict.reset()
