@@ -1,9 +1,13 @@
 """Fixtures of the kernel's tests."""
 
+import io
+
 import pytest
 
+from lambdas.eventing import telemetry
 from tests.eventing.sample import SETTINGS
 from tests.support.cloud import Cloud, Queue, Table
+from tests.support.telemetry import Log
 
 
 @pytest.fixture
@@ -18,3 +22,12 @@ def parking(cloud: Cloud) -> Queue:
     queue = cloud.queue("parking")
     cloud.configure({"DEAD_LETTER_QUEUE_URL": queue.url})
     return queue
+
+
+@pytest.fixture
+def log(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Log:
+    """What functions log from now on."""
+    stream = io.StringIO()
+    # Set, not exchanged, which would flush the one before: that may be closed by now.
+    monkeypatch.setattr(telemetry.logger().registered_handler, "stream", stream)
+    return Log(stream)

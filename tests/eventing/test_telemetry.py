@@ -1,9 +1,7 @@
 """Logs and metrics: which event led where, and not a word of what was in it."""
 
-import io
 import json
 from http import HTTPStatus
-from typing import Any
 
 import pytest
 
@@ -16,47 +14,9 @@ from tests.eventing.sample import CAUSE, COUNT, CoinAdded, coin
 from tests.eventing.test_relay import Bus, publish, record
 from tests.support.cloud import Cloud, Queue, Table
 from tests.support.messages import CONTEXT, Call, batch, enveloped, task_input
+from tests.support.telemetry import Log, metrics
 
 SECRET = "purse-of-somebody"
-
-
-class Log:
-    """The lines that functions wrote to their log."""
-
-    def __init__(self, stream: io.StringIO) -> None:
-        self._stream = stream
-
-    @property
-    def text(self) -> str:
-        return self._stream.getvalue()
-
-    @property
-    def lines(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.text.splitlines()]
-
-
-@pytest.fixture
-def log(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Log:
-    stream = io.StringIO()
-    # Set, not exchanged, which would flush the one before: that may be closed by now.
-    monkeypatch.setattr(telemetry.logger().registered_handler, "stream", stream)
-    return Log(stream)
-
-
-def metrics(capsys: pytest.CaptureFixture[str]) -> dict[str, float]:
-    """The metrics that were sent, in CloudWatch's embedded metric format.
-
-    https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
-    """
-    sums: dict[str, float] = {}
-    for line in capsys.readouterr().out.splitlines():
-        record = json.loads(line)
-        (directive,) = record["_aws"]["CloudWatchMetrics"]
-        assert directive["Namespace"] == "Orderflow/test"
-        assert record["service"] == "test"
-        for metric in directive["Metrics"]:
-            sums[metric["Name"]] = sums.get(metric["Name"], 0) + sum(record[metric["Name"]])
-    return sums
 
 
 def failing() -> Consumer[CoinAdded]:
@@ -192,3 +152,15 @@ def test_the_relay_counts_what_the_bus_took_and_what_it_refused_and_logs_why(
 def test_without_anything_to_count_nothing_is_sent(capsys: pytest.CaptureFixture[str]) -> None:
     telemetry.flush()
     assert capsys.readouterr().out == ""
+
+
+def test_a_time_is_measured_in_milliseconds(
+    cloud: Cloud, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    telemetry.measure("Waited", 12.5)
+    telemetry.flush()
+    written = json.loads(capsys.readouterr().out)
+    (directive,) = written["_aws"]["CloudWatchMetrics"]
+    assert directive["Metrics"] == [{"Name": "Waited", "Unit": "Milliseconds"}]
+    assert written["Waited"] == [12.5]

@@ -1,0 +1,38 @@
+"""What functions write while they run: their log, and metrics in it."""
+
+import io
+import json
+from typing import Any
+
+import pytest
+
+
+class Log:
+    """The lines that functions wrote to their log."""
+
+    def __init__(self, stream: io.StringIO) -> None:
+        self._stream = stream
+
+    @property
+    def text(self) -> str:
+        return self._stream.getvalue()
+
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.text.splitlines()]
+
+
+def metrics(capsys: pytest.CaptureFixture[str]) -> dict[str, float]:
+    """The metrics that were sent, in CloudWatch's embedded metric format.
+
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
+    """
+    sums: dict[str, float] = {}
+    for line in capsys.readouterr().out.splitlines():
+        record = json.loads(line)
+        (directive,) = record["_aws"]["CloudWatchMetrics"]
+        assert directive["Namespace"] == "Orderflow/test"
+        assert record["service"] == "test"
+        for metric in directive["Metrics"]:
+            sums[metric["Name"]] = sums.get(metric["Name"], 0) + sum(record[metric["Name"]])
+    return sums
