@@ -4,19 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from inspect import CO_VARKEYWORDS
+from types import FunctionType
 from typing import Any
 
 import boto3
 import botocore
+import botocore.hooks
 import botocore.loaders
 import botocore.regions
 import botocore.session
 from botocore.client import ClientCreator
 from botocore.endpoint_provider import EndpointProvider
+from botocore.hooks import EventAliaser, HierarchicalEmitter
 from botocore.model import ServiceModel
 
 from rehearsal.patching import Patches
 
+_alias: Callable[[EventAliaser, str], str] = EventAliaser._alias_event_name  # type: ignore[attr-defined]
+_aliaser = EventAliaser(HierarchicalEmitter())
+_accepts_kwargs: Any = botocore.hooks.accepts_kwargs
 _make_class: Callable[..., type] = ClientCreator._create_client_class  # type: ignore[attr-defined]
 _classes: dict[str, type] = {}
 _providers: dict[int, tuple[Any, EndpointProvider]] = {}
@@ -32,6 +39,9 @@ def patch(patches: Patches) -> None:
     patches.set(ClientCreator, "_create_client_class", _class)
     patches.set(ClientCreator, "_load_service_model", _load_model)
     patches.set(botocore.regions, "EndpointProvider", _provider)
+    # Nobody renames events but botocore itself, whose list is the same for all clients.
+    patches.set(EventAliaser, "_alias_event_name", lambda _, name: _alias(_aliaser, name))
+    patches.set(botocore.hooks, "accepts_kwargs", _accepts)
 
 
 @cache
@@ -47,6 +57,14 @@ def _model(service_name: str, api_version: str | None) -> ServiceModel:
 
 def _load_model(_: Any, service_name: str, api_version: str | None = None) -> ServiceModel:
     return _model(service_name, api_version)
+
+
+def _accepts(handler: Any) -> bool:
+    # The signature of each handler of each client's events is worked out, to find only this.
+    function = getattr(handler, "__func__", handler)
+    if isinstance(function, FunctionType):
+        return bool(function.__code__.co_flags & CO_VARKEYWORDS)
+    return bool(_accepts_kwargs(handler))
 
 
 def _class(creator: ClientCreator, service_name: str, service_model: Any) -> type:

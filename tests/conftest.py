@@ -28,11 +28,33 @@ STAGES = ("dev", "prod")
 gc.set_threshold(50_000, 20, 100)
 
 
+# Each process begins with its share in this order, and those that are done take from the end of
+# what others have left: what takes long, or shares an application that was loaded, is not there.
+FIRST = ("tests/flows/", "tests/demo/", "tests/architecture/")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the tests that take longest before all others."""
+    items.sort(key=lambda item: not item.nodeid.startswith(FIRST))
+
+
 @pytest.fixture(scope="session")
 def shared_directory(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
     """A directory that all processes of this test session have in common."""
     base = tmp_path_factory.getbasetemp()
     return base if worker_id == "master" else base.parent
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_stage(request: pytest.FixtureRequest, worker_id: str) -> None:
+    """Has the first workers begin with a stage each, if any test of all of them needs one.
+
+    They would come to it one after the other, and one would wait for the other.
+    """
+    stage = dict(zip(("gw0", "gw1"), STAGES, strict=True)).get(worker_id)
+    asked = (getattr(item, "fixturenames", ()) for item in request.session.items)
+    if stage and any("templates" in names for names in asked):
+        assembly_directory(stage, request.getfixturevalue("shared_directory"))
 
 
 @pytest.fixture(scope="session")
