@@ -41,6 +41,8 @@ class Trouble:
     """Whether it is a fault of the rehearsal, which tells when it acts."""
     later: bool = False
     """Whether it begins only after everything went well."""
+    foreign: bool = False
+    """Whether it is something that others put among what is delivered."""
     elsewhere: str = ""
     """Why it cannot happen at places of other kinds."""
 
@@ -48,6 +50,8 @@ class Trouble:
         """Why it cannot happen at a place; None if it can."""
         if place.kind not in self.kinds:
             return self._elsewhere(place)
+        if self.foreign and place.kind == "stream" and place.source.endswith("/Table"):
+            return _OWN_RECORDS
         operation = place.operation.partition(".")[2]
         if place.kind == "call" and self.operations is not None:
             return None if operation in self.operations else "it is no call of this kind"
@@ -95,6 +99,7 @@ _ALL = (
         "a message that is no JSON",
         _POLLED,
         trouble.poison(trouble.no_json),
+        foreign=True,
         elsewhere=_MATCHED,
     ),
     Trouble(
@@ -102,6 +107,7 @@ _ALL = (
         "JSON of another schema",
         _POLLED,
         trouble.poison(trouble.another_schema),
+        foreign=True,
         elsewhere=_MATCHED,
     ),
     Trouble(
@@ -110,6 +116,7 @@ _ALL = (
         _POLLED,
         trouble.poison(trouble.impossible),
         later=True,
+        foreign=True,
         elsewhere=_MATCHED,
     ),
     Trouble(
@@ -117,6 +124,7 @@ _ALL = (
         "as large as the service admits",
         _POLLED,
         trouble.poison(trouble.too_large),
+        foreign=True,
         elsewhere=_MATCHED,
     ),
     _of(FAULTS["throttled"], *_POLLED, "route", "task", elsewhere=_NO_HANDLER),

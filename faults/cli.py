@@ -15,9 +15,12 @@ from rich.text import Text
 from faults import report
 from faults.catalogue import CATALOGUE, Trouble
 from faults.cell import Result, Verdict
+from faults.happenings import Possible, at_random, plenty, possible, run
+from faults.machine import Wrong, explore, in_fork
 from faults.matrix import Plan, Unsound, opened, plan, processors, run_cells, usual
 from faults.places import Place
 from faults.sabotage import SABOTAGES
+from faults.shop import Shop
 from rehearsal import RehearsalError
 from stacks.constructs.packaging import PackagingError
 from stacks.synthesis import SynthesisError, synthesize
@@ -54,6 +57,12 @@ def faults(
     html: Annotated[
         Path | None, typer.Option(help="Where to write the matrix as a page.", metavar="FILE")
     ] = None,
+    mixed: Annotated[
+        int, typer.Option(help="Instead of the matrix: so many orders, with all faults at random.")
+    ] = 0,
+    steps: Annotated[
+        int, typer.Option(help="Instead of the matrix: so many steps that hypothesis thinks out.")
+    ] = 0,
     jobs: Annotated[int, typer.Option(help="Runs side by side; 0: one per processor.")] = 0,
 ) -> None:
     """Lets every kind of trouble happen at every place, and looks for what is lost or doubled.
@@ -67,6 +76,9 @@ def faults(
         with _assembly(console, assembly, stage, sabotage) as directory, opened(directory) as shop:
             at_once = jobs or processors()
             tales = usual(shop, at_once=at_once)
+            if mixed or steps:
+                _at_random(console, shop, possible(tales), mixed=mixed, steps=steps, seed=seed)
+                return
             todo = plan(shop, tales, lambda t, p: _wanted(t, p, fault, edge))
             results = _run(console, todo, run_cells(shop, todo.cells, seed=seed, at_once=at_once))
     except _ERRORS as error:
@@ -82,6 +94,37 @@ def faults(
     whole = fault is None and edge is None
     if any(r.verdict in report.BAD for r in results) or (whole and todo.unreached):
         raise typer.Exit(VIOLATED)
+
+
+def _at_random(
+    console: Console, shop: Shop, troubles: list[Possible], *, mixed: int, steps: int, seed: int
+) -> None:
+    """Says what came of things that happened in any order. Raises Exit if something is wrong."""
+    started = time.process_time()
+    if steps:
+        try:
+            taken = explore(in_fork(shop, troubles), steps=steps, seed=seed)
+        except Wrong as wrong:
+            console.print(Text(str(wrong), "red"), soft_wrap=True)
+            raise typer.Exit(VIOLATED) from None
+        console.print(f"{taken:,} steps: nothing lost, nothing doubled", highlight=False)
+        return
+    plenty(shop, mixed)
+    shop.rehearsal.scheduler.random.seed(seed)
+    tally = run(shop, troubles, at_random(mixed, seed))
+    statuses = ", ".join(f"{count:,} {status}" for status, count in sorted(tally.statuses.items()))
+    console.print(
+        f"{tally.orders:,} orders, {tally.happenings:,} happenings, {tally.faults:,} faults that "
+        f"acted: {statuses}; {time.process_time() - started:.0f} s of CPU",
+        highlight=False,
+    )
+    for problem in tally.problems:
+        console.print(Text(f"✗ {problem}", "red"), soft_wrap=True)
+    if tally.problems:
+        again = f'make faults ARGS="--mixed {mixed} --seed {seed}"'
+        console.print(f"again: {again}", highlight=False, soft_wrap=True, markup=False)
+        raise typer.Exit(VIOLATED)
+    console.print("0 lost, 0 doubled, the books balance", highlight=False)
 
 
 def main() -> None:

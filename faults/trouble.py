@@ -38,12 +38,13 @@ def planning(fault: Fault) -> Begin:
     """Has the rehearsal let a fault act at a place."""
 
     def begin(shop: Shop, place: Place) -> None:
-        shop.rehearsal.faults.plan(fault, **_between(fault, place))
+        shop.rehearsal.faults.plan(fault, **between(fault, place))
 
     return begin
 
 
-def _between(fault: Fault, place: Place) -> dict[str, Any]:
+def between(fault: Fault, place: Place) -> dict[str, Any]:
+    """Where the rehearsal has to plan a fault for it to act at a place."""
     if place.kind == "call":
         operation = place.operation.partition(".")[2]
         known: dict[str, Any] = {"source": place.source, "operation": operation}
