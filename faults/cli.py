@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
@@ -15,8 +16,9 @@ from rich.text import Text
 from faults import report
 from faults.catalogue import CATALOGUE, Trouble
 from faults.cell import Result, Verdict
+from faults.forks import forked
 from faults.happenings import Possible, at_random, plenty, possible, run
-from faults.machine import Wrong, explore, in_fork
+from faults.machine import attempt, in_fork
 from faults.matrix import Plan, Unsound, opened, plan, processors, run_cells, usual
 from faults.places import Place
 from faults.sabotage import SABOTAGES
@@ -77,7 +79,15 @@ def faults(
             at_once = jobs or processors()
             tales = usual(shop, at_once=at_once)
             if mixed or steps:
-                _at_random(console, shop, possible(tales), mixed=mixed, steps=steps, seed=seed)
+                _at_random(
+                    console,
+                    shop,
+                    possible(tales),
+                    mixed=mixed,
+                    steps=steps,
+                    seed=seed,
+                    jobs=at_once,
+                )
                 return
             todo = plan(shop, tales, lambda t, p: _wanted(t, p, fault, edge))
             results = _run(console, todo, run_cells(shop, todo.cells, seed=seed, at_once=at_once))
@@ -97,16 +107,31 @@ def faults(
 
 
 def _at_random(
-    console: Console, shop: Shop, troubles: list[Possible], *, mixed: int, steps: int, seed: int
+    console: Console,
+    shop: Shop,
+    troubles: list[Possible],
+    *,
+    mixed: int,
+    steps: int,
+    seed: int,
+    jobs: int,
 ) -> None:
     """Says what came of things that happened in any order. Raises Exit if something is wrong."""
     started = time.process_time()
     if steps:
-        try:
-            taken = explore(in_fork(shop, troubles), steps=steps, seed=seed)
-        except Wrong as wrong:
-            console.print(Text(str(wrong), "red"), soft_wrap=True)
-            raise typer.Exit(VIOLATED) from None
+        execute = in_fork(shop, troubles)
+        # Each explorer begins with a seed of its own, far from those of the others.
+        explorers = [
+            partial(attempt, execute, steps=-(-steps // jobs), seed=seed + 1_000_000 * number)
+            for number in range(jobs)
+        ]
+        taken = 0
+        for fork in forked(explorers, at_once=jobs):
+            more, wrong = fork.value or (0, fork.error)
+            taken += more
+            if wrong:
+                console.print(Text(wrong, "red"), soft_wrap=True)
+                raise typer.Exit(VIOLATED)
         console.print(f"{taken:,} steps: nothing lost, nothing doubled", highlight=False)
         return
     plenty(shop, mixed)
