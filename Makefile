@@ -1,6 +1,7 @@
 # Every command a person runs. A machine with Python 3.11 or newer, git and make is enough.
 
 STAGE ?= dev
+BASE ?= main
 ARGS ?=
 UV := uv==0.13.9
 
@@ -14,7 +15,7 @@ NODE := PATH="$(CURDIR)/.venv/bin:$$PATH" NODE_USE_SYSTEM_CA=1
 CDK := $(NODE) CDK_DISABLE_CLI_TELEMETRY=true node_modules/.bin/cdk --app cdk.out/$(STAGE)
 PIP := .venv/bin/python -m pip --disable-pip-version-check
 PACKAGING := $(addprefix stacks/constructs/,packaging.py bytecode.py bytecode.mjs)
-CODE := app.py stacks lambdas contracts topology rehearsal catalogue demo faults bench tests
+CODE := app.py stacks lambdas contracts topology rehearsal catalogue demo faults mutation bench tests
 
 .PHONY: $(shell awk -F: '/^[a-z]+:/ { print $$1 }' Makefile)
 .DELETE_ON_ERROR:
@@ -58,6 +59,9 @@ diff: setup ## what a deployment would change: STAGE=dev
 	@.venv/bin/python -m stacks.synthesis --stage $(STAGE)
 	@$(CDK) diff --all
 
+review: setup ## in words, what this tree changes since it left BASE=main, in production or STAGE=dev
+	@.venv/bin/python -m contracts.review $(BASE) $(if $(filter-out file,$(origin STAGE)),--stage $(STAGE)) $(ARGS)
+
 deploy: setup ## into the AWS account that the shell is logged in to: STAGE=dev
 	@.venv/bin/python -m stacks.synthesis --stage $(STAGE)
 	@$(CDK) deploy --all $(ARGS)
@@ -71,8 +75,15 @@ bootstrap: setup ## make an AWS account ready for CDK, once
 
 schemas: setup ## renew what is kept of the events' schemas in docs/events, unless a change breaks others
 	@.venv/bin/python -m contracts $(ARGS)
+
 faults: .build/host.stamp ## every fault on every edge: nothing is lost or doubled; ARGS="--help" tells more
 	@.venv/bin/python -m faults $(ARGS)
+
+mutate: setup ## weaken the templates, one property at a time: which checks notice? ARGS="--help" tells more
+	@.venv/bin/python -m mutation $(ARGS)
+
+kernel: setup ## change the code of lambdas/eventing, one spot at a time: which changes do its tests notice?
+	@.venv/bin/mutmut run $(ARGS) && .venv/bin/python -m mutation.kernel
 
 bench: setup ## what a cold start costs, beside a typical handler's
 	@.venv/bin/python -m bench $(ARGS)

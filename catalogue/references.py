@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from catalogue.model import Grant
-from topology.assembly import Assembly, Resource
+from topology.access import Statement, granted
+from topology.assembly import Assembly, Resource, listed
 
 _NAMES = {"AWS::SQS::Queue": "QueueName", "AWS::Scheduler::ScheduleGroup": "Name"}
 """Names that CDK makes and that stand in other resources' ARNs: they end in a hash."""
@@ -43,27 +44,21 @@ def grants(assembly: Assembly, role: Resource) -> tuple[Grant, ...]:
     """What the policies of a role allow, in the order of the resources."""
     found = [
         Grant(
-            actions=tuple(_listed(statement["Action"])),
+            actions=tuple(listed(statement["Action"])),
             resource=resource,
             conditions=tuple(_conditions(statement.get("Condition", {}))),
         )
-        for policy in assembly.resources
-        if policy.type == "AWS::IAM::Policy"
-        and any(
-            path_of(assembly, policy.stack, each) == role.path
-            for each in policy.properties.get("Roles", [])
-        )
-        for statement in policy.properties["PolicyDocument"]["Statement"]
-        for resource in _resources(assembly, policy.stack, statement)
+        for stack, statement in granted(assembly, role)
+        for resource in _resources(assembly, stack, statement)
     ]
     return tuple(sorted(found, key=lambda grant: (grant.resource, grant.actions)))
 
 
-def _resources(assembly: Assembly, stack: str, statement: dict[str, Any]) -> list[str]:
+def _resources(assembly: Assembly, stack: str, statement: Statement) -> list[str]:
     if "NotResource" in statement:
-        excluded = _listed(statement["NotResource"])
+        excluded = listed(statement["NotResource"])
         return [f"all but {worded(assembly, stack, each)}" for each in excluded]
-    return [worded(assembly, stack, each) for each in _listed(statement["Resource"])]
+    return [worded(assembly, stack, each) for each in listed(statement["Resource"])]
 
 
 def _conditions(
@@ -73,8 +68,4 @@ def _conditions(
     for operator, keys in conditions.items():
         if operator != "Null":
             for key, values in keys.items():
-                yield key, tuple(_listed(values))
-
-
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
+                yield key, tuple(listed(values))

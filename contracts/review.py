@@ -1,21 +1,25 @@
 """What a change does, in words, as a comment on its pull request: `make review BASE=main`."""
 
 import argparse
+import io
 import json
 import os
 import subprocess
 import sys
+import tarfile
 import tempfile
-import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
+from typing import Annotated
+
+import msgspec
 
 from contracts.compatibility import breaking_changes
 from contracts.schemas import Schema
 from topology.assembly import Assembly
 from topology.changes import differences
+from topology.losses import Loss
 from topology.review import review
 from topology.routes import sieves
 
@@ -28,11 +32,18 @@ _LOCKS = ("requirements.txt", "requirements-dev.txt", "package-lock.json")
 _SHARED = (".build", "node_modules")
 """Made by `make setup` and named by what they are made of, so that both sides can use them."""
 _FOREIGN = ("PYTHON", "PYTEST_", "GIT_")
-_HOW = (
-    f"If that is meant, add to `{ACKNOWLEDGED}`:\n\n"
-    '```toml\n[[replacement]]\npath = "…"\nreason = "…"\n```\n\n'
-    "An entry counts for the change that adds it, and for no later one."
-)
+
+
+class Replacement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """That somebody knows that something would be replaced or deleted, and why that is meant."""
+
+    path: str
+    """Of the resource in the construct tree, as the comment names it."""
+    reason: Annotated[str, msgspec.Meta(pattern=r"\S")]
+
+
+class _Acknowledged(msgspec.Struct, forbid_unknown_fields=True):
+    replacement: list[Replacement] = []
 
 
 class ReviewError(Exception):
@@ -80,24 +91,32 @@ def _taken(assembly: Assembly, name: str) -> str:
 
 def acknowledged(base: Path, head: Path) -> dict[str, str]:
     """The reasons, by path, that `head` gives and `base` did not. Raises ReviewError."""
-    earlier = _entries(base)
-    return {path: reason for path, reason in _entries(head) if (path, reason) not in earlier}
+    try:
+        earlier = _entries(base)
+    except ReviewError:
+        earlier = []  # else nobody could mend it
+    return {each.path: each.reason for each in _entries(head) if each not in earlier}
 
 
-def _entries(tree: Path) -> list[tuple[str, str]]:
+def _entries(tree: Path) -> list[Replacement]:
     file = tree / ACKNOWLEDGED
     if not file.is_file():
         return []
     try:
-        entries = tomllib.loads(file.read_text(encoding="utf-8")).get("replacement", [])
-        found = [(entry["path"], entry["reason"].strip()) for entry in entries]
-    except (tomllib.TOMLDecodeError, KeyError, TypeError, AttributeError) as error:
+        return msgspec.toml.decode(file.read_bytes(), type=_Acknowledged).replacement
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ReviewError(
-            f"{ACKNOWLEDGED}: {error}: write [[replacement]] with a path and a reason"
+            f"{ACKNOWLEDGED}: {error}. An entry is [[replacement]] with a path and a reason, each "
+            "a text in quotes"
         ) from error
-    if unexplained := [path for path, reason in found if not reason]:
-        raise ReviewError(f"{ACKNOWLEDGED}: {unexplained[0]} has no reason")
-    return found
+
+
+def _how(losses: Iterable[Loss]) -> str:
+    entries = "\n\n".join(f'[[replacement]]\npath = "{loss.path}"\nreason = "…"' for loss in losses)
+    return (
+        f"If that is meant, say why in `{ACKNOWLEDGED}`:\n\n```toml\n{entries}\n```\n\n"
+        "An entry counts for the change that adds it, and for no later one."
+    )
 
 
 def compare(revision: str, stage: str) -> tuple[str, bool]:
@@ -105,24 +124,35 @@ def compare(revision: str, stage: str) -> tuple[str, bool]:
 
     Raises ReviewError.
     """
-    commit = _base(revision)
-    with tempfile.TemporaryDirectory(prefix="review-") as scratch, _tree(commit, scratch) as base:
+    commit = left(revision)
+    with tempfile.TemporaryDirectory(prefix="review-") as scratch:
+        base = Path(scratch, "base")
+        unpack(commit, base)
         outs = [Path(scratch, "assemblies", side) for side in ("base", "head")]
         with ThreadPoolExecutor(2) as pool:
             list(pool.map(_synthesize, (base, PROJECT), outs, (stage, stage)))
         before, after = (Assembly(out / stage) for out in outs)
-        found = review(before, after, events=events(base, PROJECT, before, after))
-        reasons = acknowledged(base, PROJECT)
         title = f"What changes in {stage} since {commit[:9]}"
-        comment = found.markdown(title, reasons, _HOW) + _remarks(
-            base, reasons.keys() - {loss.path for loss in found.losses}
-        )
-        return comment, not found.unexcused(reasons)
+        return comment(before, after, base, PROJECT, title)
 
 
-def _remarks(base: Path, idle: set[str]) -> str:
+def comment(
+    before: Assembly, after: Assembly, base: Path, head: Path, title: str
+) -> tuple[str, bool]:
+    """The comment on two assemblies and the trees that they come from, and whether it may pass.
+
+    Raises ReviewError.
+    """
+    found = review(before, after, events=events(base, head, before, after))
+    reasons = acknowledged(base, head)
+    idle = reasons.keys() - {loss.path for loss in found.losses}
+    open_ = found.unexcused(reasons)
+    return found.markdown(title, reasons, _how(open_)) + _remarks(base, head, idle), not open_
+
+
+def _remarks(base: Path, head: Path, idle: set[str]) -> str:
     remarks = [f"`{ACKNOWLEDGED}` names `{path}`, which is not lost." for path in sorted(idle)]
-    if any(_content(base / name) != _content(PROJECT / name) for name in _LOCKS):
+    if any(_content(base / name) != _content(head / name) for name in _LOCKS):
         remarks.append(
             "Lock files differ. Both sides were synthesized with the libraries of this one, so "
             "what newer libraries change by themselves is not in here."
@@ -134,7 +164,7 @@ def _content(path: Path) -> bytes | None:
     return path.read_bytes() if path.is_file() else None
 
 
-def _base(revision: str) -> str:
+def left(revision: str) -> str:
     """The commit at which the working tree left a revision."""
     try:
         _git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
@@ -149,18 +179,19 @@ def _base(revision: str) -> str:
         return _git("rev-parse", f"{revision}^{{commit}}")
 
 
-@contextmanager
-def _tree(commit: str, scratch: str) -> Iterator[Path]:
-    """The files of a commit, with what `make setup` has made here."""
-    base = Path(scratch, "base")
-    _git("worktree", "add", "--quiet", "--detach", str(base), commit)
-    try:
-        for name in _SHARED:
-            if (PROJECT / name).exists() and not (base / name).exists():
-                (base / name).symlink_to(PROJECT / name)
-        yield base
-    finally:
-        _git("worktree", "remove", "--force", str(base))
+def unpack(commit: str, base: Path) -> None:
+    """Lay down the files of a commit, with what `make setup` has made here.
+
+    As an archive: a worktree would be left behind in the repository by whoever is interrupted.
+    """
+    packed = subprocess.run(
+        ["git", "archive", "--format=tar", commit], cwd=PROJECT, capture_output=True, check=True
+    )
+    with tarfile.open(fileobj=io.BytesIO(packed.stdout)) as archive:
+        archive.extractall(base, filter="data")
+    for name in _SHARED:
+        if (PROJECT / name).exists() and not (base / name).exists():
+            (base / name).symlink_to(PROJECT / name)
 
 
 def _git(*arguments: str) -> str:
@@ -178,7 +209,9 @@ def _synthesize(tree: Path, out: Path, stage: str) -> None:
     done = subprocess.run(
         command, cwd=tree, env=_environment(os.environ), capture_output=True, text=True, check=False
     )
-    if done.returncode != 0:
+    # Templates are written before they are validated. Whether they pass is for `make check` to say:
+    # a rule that the base breaks is no reason to be silent about the change that mends it.
+    if done.returncode != 0 and not Path(out, stage, "manifest.json").is_file():
         whose = "this tree" if tree == PROJECT else "the base"
         raise ReviewError(
             f"{whose} cannot be synthesized with the libraries that are installed here:\n"
@@ -199,13 +232,13 @@ def main() -> None:
     options = parser.parse_args()
     print(f"Synthesizing {options.base} and this tree", file=sys.stderr)
     try:
-        comment, fine = compare(options.base, options.stage)
+        said, fine = compare(options.base, options.stage)
     except ReviewError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
-    print(comment)
+    print(said)
     if options.out:
-        options.out.write_text(comment, encoding="utf-8")
+        options.out.write_text(said, encoding="utf-8")
     sys.exit(0 if fine else 1)
 
 

@@ -33,7 +33,7 @@ STAGES = ("dev", "prod")
 def main() -> None:
     """Run the campaign and exit with 1 if it is not as it should be."""
     options = _options()
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 120)
     try:
         verdicts = _campaign(options, console)
     except (CampaignError, PackagingError, SynthesisError, ValueError) as error:
@@ -82,10 +82,11 @@ def _templates(directory: Path | None, console: Console) -> dict[str, Assembly]:
 
 
 def _show(console: Console, verdicts: Sequence[Verdict]) -> None:
-    table = Table("operator", box=SIMPLE_HEAD)
-    for column in ("mutants", "noticed", "by durability", "by tests"):
-        table.add_column(column, justify="right")
-    table.add_column("the test that notices most")
+    table = Table(box=SIMPLE_HEAD)
+    table.add_column("operator", no_wrap=True, min_width=31)
+    for column in ("mutants", "noticed", "by rules"):
+        table.add_column(column, justify="right", min_width=len(column))
+    table.add_column("the test that notices most", no_wrap=True, max_width=60)
     for name in dict.fromkeys(verdict.mutant.operator.name for verdict in verdicts):
         alike = [verdict for verdict in verdicts if verdict.mutant.operator.name == name]
         by_tests = [verdict for verdict in alike if verdict.by_tests]
@@ -95,7 +96,6 @@ def _show(console: Console, verdicts: Sequence[Verdict]) -> None:
             str(len(alike)),
             str(sum(bool(verdict.killers) for verdict in alike)),
             str(sum(verdict.by_durability for verdict in alike)),
-            str(len(by_tests)),
             (tests.most_common(1)[0][0] or "").rpartition("::")[2] if tests else "",
         )
     console.print(table)
@@ -118,8 +118,7 @@ def _faults(verdicts: Sequence[Verdict], *, complete: bool) -> list[str]:
     faults = [f"survived, and is not explained: {each}" for each in unexplained(survivors, known)]
     if complete:
         faults += [
-            f"explained, but nothing of it survives: {each.operator} on {each.where}"
-            for each in stale(survivors, known)
+            f"explained, but nothing of it survives: {each}" for each in stale(survivors, known)
         ]
         if killed < KILLED_AT_LEAST:
             faults.append(f"{killed:.1%} are noticed: at least {KILLED_AT_LEAST:.0%} have to be")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
-from mutation.operators import DELETED, OPERATORS, Change, Operator
+from mutation.operators import ANY, DELETED, OPERATORS, Change, Operator
 from topology.assembly import Assembly, Resource, Template
 
 _MARK = "\N{SYMBOL FOR ESCAPE}"
@@ -48,7 +48,8 @@ def mutants(
     """
     for operator in operators:
         shapes: dict[str, list[Mutant]] = {}
-        for resource in assembly.all_of(operator.type):
+        everything = operator.type == ANY
+        for resource in assembly.resources if everything else assembly.all_of(operator.type):
             for mutant in _of_resource(operator, resource):
                 shapes.setdefault(_shape(mutant), []).append(mutant)
         for alike in shapes.values():

@@ -83,7 +83,12 @@ def _without_tls(statements: Any) -> Any:
     return left if len(left) < len(statements) else statements
 
 
+ANY = "*"
+"""Resources of all types."""
+
+
 def _rows() -> Iterator[tuple[str, str, str, Change]]:
+    yield "any property: gone", ANY, "*", gone
     yield from _delivery()
     yield from _queues()
     yield from _streams_and_tables()

@@ -19,24 +19,40 @@ class Explanation:
     """A pattern of the operator's name."""
     where: str
     """A pattern of the resource's path."""
+    place: str
+    """A pattern of the place in the resource."""
     why: str
 
     def is_of(self, mutant: Mutant) -> bool:
         """Whether this is about a mutant."""
-        return fnmatchcase(mutant.operator.name, self.operator) and fnmatchcase(
-            mutant.resource.path, self.where
+        return (
+            fnmatchcase(mutant.operator.name, self.operator)
+            and fnmatchcase(mutant.resource.path, self.where)
+            and fnmatchcase(mutant.place, self.place)
         )
+
+    def __str__(self) -> str:
+        """What it is about."""
+        return f"{self.operator} | {self.where} | {self.place}"
 
 
 def explanations(path: Path = EXPLANATIONS) -> list[Explanation]:
-    """What is written. Raises ValueError for an entry that lacks something, or has more."""
+    """What is written, of each entry for each of its places.
+
+    Raises ValueError for an entry that lacks something, or has more.
+    """
     entries = tomllib.loads(path.read_text(encoding="utf-8")).get("survivor", [])
     for entry in entries:
-        if entry.keys() - {"where"} != {"operator", "why"} or not entry["why"].strip():
+        if entry.keys() - {"where", "places"} != {"operator", "why"} or not entry["why"].strip():
             raise ValueError(
-                f"{path.name}: an entry has an operator, a why and maybe a where: {entry}"
+                f"{path.name}: an entry has an operator, a why, and maybe a where and places: "
+                f"{entry}"
             )
-    return [Explanation(e["operator"], e.get("where", "*"), e["why"]) for e in entries]
+    return [
+        Explanation(entry["operator"], entry.get("where", "*"), place, entry["why"])
+        for entry in entries
+        for place in entry.get("places", ["*"])
+    ]
 
 
 def unexplained(survivors: Sequence[Mutant], known: Sequence[Explanation]) -> list[Mutant]:

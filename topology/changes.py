@@ -1,5 +1,6 @@
 """Two versions of an application's templates, side by side."""
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -30,7 +31,8 @@ class Side:
     def properties(self, resource: Resource) -> dict[str, Any]:
         """The properties, each reference as the path of what it is about."""
         if id(resource) not in self._plain:
-            self._plain[id(resource)] = self.plain(resource.stack, resource.properties)
+            plain = self.plain(resource.stack, resource.properties)
+            self._plain[id(resource)] = _parsed(plain, resource.type)
         found: dict[str, Any] = self._plain[id(resource)]
         return found
 
@@ -147,6 +149,14 @@ def told(value: Any) -> str:
         value = ", ".join(told(inner) for inner in value) or MISSING
     text = str(value).replace("\n", " ").replace("`", "'")
     return text if len(text) <= 80 else f"{text[:60]}… ({len(text)} characters)"
+
+
+def _parsed(properties: dict[str, Any], type_: str) -> dict[str, Any]:
+    """A workflow as what it says, so that a state can be told from another."""
+    name = "DefinitionString"
+    if type_ == "AWS::StepFunctions::StateMachine" and isinstance(properties.get(name), str):
+        return {**properties, name: json.loads(properties[name])}
+    return properties
 
 
 def _attributes(resource: Resource) -> dict[str, Any]:

@@ -41,7 +41,7 @@ class Loss:
 
     def __str__(self) -> str:
         """In words."""
-        return f"`{self.path}` ({self.type}) {self.why}: {STATEFUL[self.type]} would be lost"
+        return f"`{self.path}` ({self.type}) {self.why}, {STATEFUL[self.type]} with it"
 
 
 def losses(sides: Sides) -> list[Loss]:
@@ -57,8 +57,8 @@ def losses(sides: Sides) -> list[Loss]:
 
 def _fate(sides: Sides, resource: Resource) -> str | None:
     head = sides.head
-    renamed = _stack_name(sides.base, resource) != _stack_name(head, resource)
-    if renamed and resource.stack in head.assembly.templates:
+    names = {_stack_name(side, resource) for side in (sides.base, head)} - {None}
+    if len(names) > 1:
         return "would be replaced, because its stack gets another name"
     same = head.assembly.identified(resource.stack, resource.logical_id)
     if same is None:
@@ -68,7 +68,7 @@ def _fate(sides: Sides, resource: Resource) -> str | None:
     return next(_replacements(sides, resource, same), None)
 
 
-def _disappearance(head: Side, resource: Resource) -> str:
+def _disappearance(head: Side, resource: Resource) -> str | None:
     successor = head.resources.get((resource.path, resource.type))
     if successor:
         return (
@@ -76,7 +76,9 @@ def _disappearance(head: Side, resource: Resource) -> str:
             f"{successor.logical_id}"
         )
     if str(resource.definition.get("DeletionPolicy", "")).startswith("Retain"):
-        return "would be abandoned: it leaves the templates, and stays behind in the account unused"
+        if resource.type == "AWS::Logs::LogGroup":
+            return None  # only people read it, and they still can
+        return "would be abandoned: it leaves the templates, and stays in the account unused"
     return "would be deleted: it leaves the templates"
 
 

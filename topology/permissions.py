@@ -20,6 +20,14 @@ _POLICIES: Mapping[str, tuple[str, str]] = {
 """Policies of resources: where the document is, and what it is about."""
 
 
+_OWN_TELEMETRY = {
+    "logs:CreateLogStream",
+    "logs:PutLogEvents",
+    "xray:PutTelemetryRecords",
+    "xray:PutTraceSegments",
+}
+
+
 @dataclass(frozen=True)
 class Right:
     """One action that somebody may, or must not, do with something."""
@@ -53,7 +61,8 @@ def _rights_in(side: Side, resource: Resource) -> Iterator[Right]:
             yield from _stated(who, policy["PolicyDocument"])
         for arn in properties.get("ManagedPolicyArns", []):
             yield Right(who, "Allow", "all that is in a managed policy", str(arn), "")
-        yield from _stated(None, properties["AssumeRolePolicyDocument"], f"the role of {who}")
+        trust = properties.get("AssumeRolePolicyDocument", {})
+        yield from _stated(None, trust, f"the role of {who}")
     elif resource.type in _POLICIES:
         document, about = _POLICIES[resource.type]
         what = ", ".join(_listed(properties[about])) if about else resource.path
@@ -107,30 +116,28 @@ def changes(sides: Sides) -> list[str]:
     gained, lost = after - before, before - after
     changed = {right.subject for right in gained} & {right.subject for right in lost}
     new = {resource.path for resource in sides.added}
+    gone = {resource.path for resource in sides.removed}
     lines = [
         *_conditions(
             [right for right in lost if right.subject in changed],
             [right for right in gained if right.subject in changed],
         ),
         *_told((r for r in gained if r.subject not in changed and not _usual(r, new)), gained=True),
-        *_told(
-            (
-                r
-                for r in lost
-                if r.subject not in changed
-                and not _usual(r, {resource.path for resource in sides.removed})
-            ),
-            gained=False,
-        ),
+        *_told((r for r in lost if r.subject not in changed and not _idle(r, gone)), gained=False),
     ]
     return sorted(lines, key=lambda line: not line.startswith("widened"))
 
 
+def _idle(right: Right, gone: set[str]) -> bool:
+    """Whether it is lost because who had it, or what it was about, is there no more."""
+    return right.who in gone or right.what.removeprefix("the role of ") in gone
+
+
 def _usual(right: Right, fresh: set[str]) -> bool:
-    """Whether it comes, or goes, with a resource as it does everywhere."""
+    """Whether it comes with a resource as it does everywhere."""
     if right.effect == "Deny":
         return right.what in fresh
-    own_log = right.action in {"logs:CreateLogStream", "logs:PutLogEvents"}
+    own_log = right.action in _OWN_TELEMETRY
     own_role = right.action == "sts:AssumeRole" and right.who.endswith(".amazonaws.com")
     return (right.who in fresh and own_log) or (
         own_role and right.what.removeprefix("the role of ") in fresh

@@ -1,5 +1,6 @@
 """What a change does to an application, in words: a comment for whoever has to agree to it."""
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -125,7 +126,7 @@ def _edges(sides: Sides) -> Iterator[str]:
         lacks = f" **It lacks {missing}.**" if missing else ""
         yield (
             f"new {edge.kind}: `{edge.source}` → `{edge.target}`{_wanted(on)} "
-            f"(retries: {edge.retries}; parks in `{edge.parking}`).{lacks}"
+            f"(retries: {_bound(edge.retries)}; parks in {_bound(edge.parking)}).{lacks}"
         )
     for ends in sorted(before.keys() - after.keys()):
         yield f"gone {ends[0]}: `{ends[1]}` → `{ends[2]}`"
@@ -178,7 +179,7 @@ def _patterns(sides: Sides) -> Iterator[str]:
                 continue
             said = [
                 f"no longer asks for {name}" if now is None else "",
-                f"asks for {name} {told(now)} now" if was is None and now else "",
+                f"asks for {name} {_values(now, set())} now" if was is None and now else "",
                 f"also takes {name} {_values(now, was)}" if was and now and now - was else "",
                 f"no longer takes {name} {_values(was, now)}" if was and now and was - now else "",
             ]
@@ -203,20 +204,32 @@ def _flat(name: str, value: Any) -> Iterator[tuple[str, set[str]]]:
         for key, inner in value.items():
             yield from _flat(f"{name}.{key}", inner)
     else:
-        yield name, set(map(str, value if isinstance(value, list) else [value]))
+        matchers = value if isinstance(value, list) else [value]
+        yield name, {each if isinstance(each, str) else json.dumps(each) for each in matchers}
 
 
 def _alarms(sides: Sides) -> Iterator[str]:
-    for alarm in sides.removed:
-        if alarm.type == _ALARM:
-            yield f"lost: `{alarm.path}` ({_metric(alarm)})"
-    gained = Counter(alarm.path.rpartition("/")[0] for alarm in sides.added if alarm.type == _ALARM)
-    for parent, number in sorted(gained.items()):
+    gone = {resource.path for resource in sides.removed if resource.type != _ALARM}
+    lost = [alarm for alarm in sides.removed if alarm.type == _ALARM]
+    for alarm in lost:
+        if _parent(alarm) not in gone:
+            yield f"**lost**: `{alarm.path}` ({_metric(alarm)})"
+    for parent, number in _counted(_parent(alarm) for alarm in lost if _parent(alarm) in gone):
+        yield f"gone, with what they watched: {number} of `{parent}`"
+    for parent, number in _counted(_parent(alarm) for alarm in sides.added if alarm.type == _ALARM):
         yield f"gained: {number} of `{parent}`"
     for difference in sides.differences:
-        if difference.resource.type == _ALARM and not difference.name.startswith("AlarmDesc"):
+        if difference.resource.type == _ALARM and not _is_prose(difference):
             silent = difference.name == "AlarmActions" and difference.after in (MISSING, [])
             yield f"{difference}" + (" — **nobody hears of it**" if silent else "")
+
+
+def _parent(resource: Resource) -> str:
+    return resource.path.rpartition("/")[0]
+
+
+def _counted(names: Iterable[str]) -> list[tuple[str, int]]:
+    return sorted(Counter(names).items())
 
 
 def _metric(alarm: Resource) -> str:
@@ -248,17 +261,16 @@ def _is_less(name: str, before: Any, after: Any) -> bool:
 def _besides(sides: Sides, lost: set[str]) -> Iterator[str]:
     for verb, resources in (("new", sides.added), ("gone", sides.removed)):
         for resource in resources:
-            if resource.type in _NAMED and not (verb == "gone" and resource.type in STATEFUL):
+            if resource.type in _NAMED and not (verb == "gone" and resource.path in lost):
                 kind = _NAMED[resource.type] or resource.type
                 yield f"{verb} {kind}: `{resource.path}`"
-        others = Counter(
+        others = _counted(
             resource.type.rpartition("::")[2]
             for resource in resources
             if resource.type not in _NAMED and resource.type not in {_ALARM, "AWS::CDK::Metadata"}
         )
         if others:
-            counted = ", ".join(f"{number} {kind}" for kind, number in sorted(others.items()))
-            yield f"{verb}, with the above: {counted}"
+            yield f"{verb} besides: {', '.join(f'{number} {kind}' for kind, number in others)}"
     for difference in sides.differences:
         if difference.resource.path not in lost and not _told_elsewhere(difference):
             yield str(difference)
@@ -268,8 +280,15 @@ def _told_elsewhere(difference: Difference) -> bool:
     resource = difference.resource
     if resource.type in _SILENT or difference.name.rpartition(".")[2] in _KEPT:
         return True
+    if _is_prose(difference):
+        return True
     elsewhere = _ELSEWHERE.get(resource.type)
     return bool(elsewhere and re.match(elsewhere, difference.name))
+
+
+def _is_prose(difference: Difference) -> bool:
+    """Whether it is a text for people alone, as derived from a docstring."""
+    return difference.name in {"Description", "AlarmDescription"}
 
 
 def _bullets(lines: Iterable[str]) -> str:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
-from topology.assembly import Assembly, Properties, Resource, nodes, texts
+from topology.access import Statement, granted
+from topology.assembly import Assembly, Resource, nodes, texts
 
 Kind = Literal["rule", "archive", "subscription", "mapping"]
 Pattern = Mapping[str, Any]
@@ -199,7 +200,7 @@ class Actors:
                     onward.append(resource)
         return onward
 
-    def _told(self, bucket: Resource, stack: str, statement: Properties) -> Iterator[Resource]:
+    def _told(self, bucket: Resource, stack: str, statement: Statement) -> Iterator[Resource]:
         """The queues that a bucket tells of the objects that the statement lets somebody put."""
         if not _allows(statement, _STARTS["AWS::S3::Bucket"]):
             return
@@ -213,7 +214,7 @@ class Actors:
                 if allowed.startswith(prefix) or prefix.startswith(allowed):
                     yield self._assembly.referred(bucket.stack, told["Queue"])
 
-    def _named(self, stack: str, statement: Properties) -> list[Resource]:
+    def _named(self, stack: str, statement: Statement) -> list[Resource]:
         """The resources that a statement is about; all of them where it says `*`."""
         listed = _listed(statement.get("Resource"))
         if "*" in listed:
@@ -228,11 +229,11 @@ class Actors:
             found += [bucket for name, bucket in self._buckets.items() if name in texts(value)]
         return found
 
-    def _buses(self, stack: str, statement: Properties) -> list[Resource | None]:
+    def _buses(self, stack: str, statement: Statement) -> list[Resource | None]:
         found = [r for r in self._named(stack, statement) if r.type == "AWS::Events::EventBus"]
         return [None] if "*" in _listed(statement.get("Resource")) else [*found]
 
-    def _statements(self, actor: Resource) -> list[Properties]:
+    def _statements(self, actor: Resource) -> list[Statement]:
         """What the role of a function or workflow, or a role itself, is allowed."""
         role = actor.properties.get("Role", actor.properties.get("RoleArn"))
         if actor.type == "AWS::IAM::Role":
@@ -242,18 +243,11 @@ class Actors:
         return self._by_role.get(self._assembly.referred(actor.stack, role).path, [])
 
     @cached_property
-    def _by_role(self) -> dict[str, list[Properties]]:
-        found: dict[str, list[Properties]] = {}
-        for role in self._assembly.all_of("AWS::IAM::Role"):
-            for policy in role.properties.get("Policies", []):
-                statements = _listed(policy["PolicyDocument"]["Statement"])
-                found.setdefault(role.path, []).extend(statements)
-        for policy in self._assembly.all_of("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy"):
-            statements = _listed(policy.properties["PolicyDocument"]["Statement"])
-            for name in policy.properties.get("Roles", []):
-                role = self._assembly.referred(policy.stack, name)
-                found.setdefault(role.path, []).extend(statements)
-        return found
+    def _by_role(self) -> dict[str, list[Statement]]:
+        return {
+            role.path: [statement for _, statement in granted(self._assembly, role)]
+            for role in self._assembly.all_of("AWS::IAM::Role")
+        }
 
     @cached_property
     def _buckets(self) -> dict[str, Resource]:
@@ -265,7 +259,7 @@ class Actors:
         }
 
 
-def _allows(statement: Properties, actions: Iterable[str]) -> bool:
+def _allows(statement: Statement, actions: Iterable[str]) -> bool:
     if statement["Effect"] != "Allow":
         return False
     allowed = _listed(statement.get("Action"))
@@ -273,7 +267,7 @@ def _allows(statement: Properties, actions: Iterable[str]) -> bool:
     return not {"*", *actions, *services}.isdisjoint(allowed)
 
 
-def _limit(condition: Properties, key: str) -> frozenset[str] | None:
+def _limit(condition: Statement, key: str) -> frozenset[str] | None:
     """The values that a condition limits a key to; None if it does not.
 
     https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-conditions.html

@@ -1,12 +1,12 @@
 """Notifications' table: customers' preferences, whose order is whose, and what was sent."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import msgspec
 
 from lambdas.eventing import telemetry
 from lambdas.eventing.event import Cause, Delivery
-from lambdas.eventing.transaction import AlreadyProcessed, Key, Transaction, read
+from lambdas.eventing.transaction import AlreadyProcessed, Key, Transaction, expiry, read
 from lambdas.notifications.domain import Preferences, Told
 from lambdas.notifications.events import Channel, NotificationRequested
 from lambdas.notifications.settings import settings
@@ -56,7 +56,7 @@ def request(delivery: Delivery[Told], notification: NotificationRequested | None
         order = {
             "kind": "order",
             "customer_id": delivery.event.customer_id,
-            "expires_at": _expiry(),
+            "expires_at": expiry(KEPT_DAYS),
         }
         transaction.put(key, order)
     if notification:
@@ -90,7 +90,7 @@ def record_sent(delivery: Delivery[NotificationRequested], channel: Channel) -> 
         "occasion": request.occasion,
         "customer_id": request.customer_id,
         "at": datetime.now(UTC).isoformat(),
-        "expires_at": _expiry(),
+        "expires_at": expiry(KEPT_DAYS),
     }
     transaction.put(_sent_key(delivery, channel), sent)
     transaction.commit()
@@ -107,7 +107,3 @@ def _order_key(order_id: str) -> Key:
 
 def _sent_key(delivery: Delivery[NotificationRequested], channel: Channel) -> Key:
     return (f"ORDER#{delivery.event.order_id}", f"SENT#{delivery.event_id}#{channel.value}")
-
-
-def _expiry() -> int:
-    return int((datetime.now(UTC) + timedelta(days=KEPT_DAYS)).timestamp())

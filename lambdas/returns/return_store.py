@@ -8,7 +8,14 @@ import msgspec
 from lambdas.eventing import pending
 from lambdas.eventing.event import Cause
 from lambdas.eventing.task import Refusal
-from lambdas.eventing.transaction import ConditionFailed, Contention, Key, Transaction, read
+from lambdas.eventing.transaction import (
+    ConditionFailed,
+    Contention,
+    Key,
+    Transaction,
+    expiry,
+    read,
+)
 from lambdas.returns.domain import NOT_REVIEWED, Decision, Moment, State
 from lambdas.returns.events import (
     OrderReturned,
@@ -18,6 +25,10 @@ from lambdas.returns.events import (
     ReturnRequested,
 )
 from lambdas.returns.settings import settings
+
+KEPT_DAYS = 365
+"""How long an order is known after the last news of it: longer than a parcel may be on its way, and
+than a return may be asked for after that."""
 
 _TRIES = 5
 
@@ -175,8 +186,8 @@ def _keep(order_id: str, name: str, value: str, cause: Cause) -> None:
     transaction = Transaction(settings(), cause)
     transaction.update(
         _order_key(order_id),
-        f"SET kind = :kind, {name} = :value",
-        values={":kind": "order", ":value": value},
+        f"SET kind = :kind, expires_at = :expires_at, {name} = :value",
+        values={":kind": "order", ":expires_at": expiry(KEPT_DAYS), ":value": value},
     )
     transaction.commit()
 

@@ -81,7 +81,14 @@ class OutboxTable(ContextTable):
                 bisect_batch_on_error=True,
                 retry_attempts=1000,
                 max_record_age=Duration.hours(RETRY_HOURS),
-                on_failure=sources.SqsDlq(DeadLetterQueue(self, "Unpublished", platform=platform)),
+                on_failure=sources.SqsDlq(
+                    DeadLetterQueue(
+                        self,
+                        "Unpublished",
+                        platform=platform,
+                        page="events-that-the-relay-gave-up-on",
+                    )
+                ),
             )
         )
         self.relay.add_to_role_policy(_may_publish(platform, publishes))

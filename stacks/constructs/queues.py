@@ -17,7 +17,10 @@ MAX_RECEIVE_COUNT = 5
 
 
 class DeadLetterQueue(sqs.Queue):
-    """Where messages wait that could not be processed or delivered. Any message is an alarm."""
+    """Where messages wait that could not be processed or delivered. Any message is an alarm.
+
+    `page` of the runbook says what to do.
+    """
 
     def __init__(
         self,
@@ -26,6 +29,7 @@ class DeadLetterQueue(sqs.Queue):
         *,
         platform: Platform,
         source_queue_names: Sequence[str] = (),
+        page: str = "messages-in-a-dead-letter-queue",
     ) -> None:
         arns = [
             Stack.of(scope).format_arn(service="sqs", resource=name) for name in source_queue_names
@@ -63,7 +67,7 @@ class DeadLetterQueue(sqs.Queue):
             ),
             threshold=1,
             meaning="A message could not be processed and waits for somebody.",
-            page="messages-in-a-dead-letter-queue",
+            page=page,
         )
 
 

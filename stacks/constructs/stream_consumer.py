@@ -22,6 +22,8 @@ WINDOW = Duration.seconds(60)
 GATHERING = Duration.seconds(10)
 """How long records are collected for a batch: what one transaction writes is fewer rows."""
 
+PAGE = "a-record-of-the-stream-was-parked"
+
 RETRY_HOURS = 24
 """How long one batch is tried. The records can then be read for the rest of the retention."""
 
@@ -46,7 +48,7 @@ class StreamConsumer(Construct):
         settings: Settings,
     ) -> None:
         super().__init__(scope, id_)
-        self.parking = DeadLetterQueue(self, "DeadLetters", platform=platform)
+        self.parking = DeadLetterQueue(self, "DeadLetters", platform=platform, page=PAGE)
         kernel_settings = ConsumerSettings(dead_letter_queue_url=self.parking.queue_url)
         self.function = PythonFunction(
             self,
@@ -72,7 +74,7 @@ class StreamConsumer(Construct):
                 retry_attempts=1000,
                 max_record_age=Duration.hours(RETRY_HOURS),
                 on_failure=sources.SqsDlq(
-                    DeadLetterQueue(self, "ParkedBatches", platform=platform)
+                    DeadLetterQueue(self, "ParkedBatches", platform=platform, page=PAGE)
                 ),
             )
         )

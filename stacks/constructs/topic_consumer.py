@@ -19,6 +19,8 @@ from stacks.constructs.queue_consumer import QueueConsumer
 from stacks.constructs.queues import DeadLetterQueue
 from stacks.constructs.rule import DELIVERY_AGE, DELIVERY_ATTEMPTS, Rule, pattern_of
 
+PAGE = "a-topic-cannot-deliver"
+
 _METRICS = {
     "NumberOfNotificationsFailed": "The topic could not deliver a message to a queue.",
     "NumberOfNotificationsRedrivenToDlq": "The topic parked a message that it could not deliver.",
@@ -58,7 +60,9 @@ class EventTopic(Construct):
             # https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html
             target=targets.SnsTopic(
                 self.topic,
-                dead_letter_queue=DeadLetterQueue(self, "DeadLetters", platform=platform),
+                dead_letter_queue=DeadLetterQueue(
+                    self, "DeadLetters", platform=platform, page=PAGE
+                ),
                 max_event_age=DELIVERY_AGE,
                 retry_attempts=DELIVERY_ATTEMPTS,
             ),
@@ -78,7 +82,7 @@ class EventTopic(Construct):
                 ),
                 threshold=1,
                 meaning=meaning,
-                page="a-topic-cannot-deliver",
+                page=PAGE,
             )
 
 

@@ -1,6 +1,6 @@
 """Clients: made when they are needed, brisk enough that a function can still report a failure."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -8,11 +8,30 @@ import pytest
 from lambdas.eventing import aws
 from topology.assembly import Assembly
 
+USUAL_S = 2
+CLIENTS = [
+    (aws.dynamodb, "dynamodb", USUAL_S),
+    (aws.events, "events", USUAL_S),
+    (aws.kinesis, "kinesis", USUAL_S),
+    (aws.s3, "s3", USUAL_S),
+    (aws.scheduler, "scheduler", USUAL_S),
+    (aws.secrets, "secretsmanager", USUAL_S),
+    (aws.ses, "sesv2", 5),
+    (aws.sns, "sns", 5),
+    (aws.sqs, "sqs", USUAL_S),
+    (aws.stepfunctions, "stepfunctions", USUAL_S),
+]
+
 
 @pytest.mark.usefixtures("cloud")
 class TestClients:
-    def test_each_service_has_one_client_for_the_life_of_the_environment(self) -> None:
-        assert aws.dynamodb() is aws.dynamodb()
+    @pytest.mark.parametrize(("get", "name", "longest_s"), CLIENTS)
+    def test_each_service_has_one_client_for_the_life_of_the_environment(
+        self, get: Callable[[], Any], name: str, longest_s: int
+    ) -> None:
+        assert get() is get()
+        assert get().meta.service_model.service_name == name
+        assert get().meta.config.read_timeout == longest_s
 
     def test_a_call_that_hangs_fails_before_any_function_times_out(
         self, templates: Mapping[str, Assembly]

@@ -206,6 +206,9 @@ def test_staff_are_told_from_customers_before_anything_else_is_looked_at() -> No
     )
     assert refused(staff, body=Purse, staff_only=True) == "invalid_request"
     assert refused(Call(body=GOOD, groups="[staff]"), body=Purse, staff_only=True) is None
+    assert refused(Call(body=GOOD, groups="[buyers, staff]"), body=Purse, staff_only=True) is None
+    assert refused(Call(body=GOOD, groups="[buyers staff]"), body=Purse, staff_only=True) is None
+    assert refused(Call(body=GOOD, groups="staff,buyers"), body=Purse, staff_only=True) is None
     assert refused(Call(body=GOOD, groups="[staffing]"), body=Purse, staff_only=True) == (
         "staff_only"
     )

@@ -22,6 +22,14 @@ class Bus:
         self.refusals: list[set[str]] = []
         self.errors: list[Exception] = []
 
+    @classmethod
+    def in_place_of_the_bus(cls, cloud: Cloud) -> "Bus":
+        """A bus to which the relay publishes."""
+        cloud.configure(relay.RelaySettings(event_bus_name="shop").as_environment())
+        bus = cls()
+        cloud.monkeypatch.setattr(aws.events(), "put_events", bus.put_events)
+        return bus
+
     def put_events(self, Entries: Sequence[dict[str, str]]) -> dict[str, Any]:  # noqa: N803
         """https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html."""
         assert 1 <= len(Entries) <= 10
@@ -51,10 +59,7 @@ class Bus:
 
 @pytest.fixture
 def bus(cloud: Cloud) -> Bus:
-    cloud.configure(relay.RelaySettings(event_bus_name="shop").as_environment())
-    bus = Bus()
-    cloud.monkeypatch.setattr(aws.events(), "put_events", bus.put_events)
-    return bus
+    return Bus.in_place_of_the_bus(cloud)
 
 
 def record(number: int, detail: str | None = None) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from lambdas.eventing.event import Delivery
-from lambdas.eventing.task import Failure, Refusal, task
+from lambdas.eventing.task import Failure, Refusal, task, waiting_task
 from tests.eventing.sample import CoinAdded, CoinCounted, coin
 from tests.support.messages import CONTEXT, enveloped, task_input
 
@@ -41,6 +41,33 @@ class TestTask:
         assert delivery.correlation_id == "correlation-9"
         assert delivery.event_id == delivery.causation_id == envelope.id
         assert failure is None
+
+    def test_it_says_what_it_is_called_and_what_it_takes(self, seen: Seen) -> None:
+        def close_purse(delivery: Delivery[CoinAdded], _: Failure | None) -> None:
+            """Closes."""
+            seen.append((delivery, None))
+
+        close_purse.__module__ = "lambdas.purses.close_purse"
+        handler = task(CoinAdded)(close_purse)
+        assert handler.__doc__ == "Closes."
+        assert handler.name == "purses.close_purse"
+        assert handler.consumes == (CoinAdded,)
+        invoke(handler, task_input(enveloped(coin())))
+        assert seen[0][0].consumer == "purses.close_purse"
+
+    def test_a_task_whose_answer_is_waited_for_gets_its_token(self) -> None:
+        found = []
+
+        @waiting_task(CoinAdded)
+        def handler(delivery: Delivery[CoinAdded], token: str) -> None:
+            """Waits."""
+            found.append((delivery.event, token))
+
+        event = {**task_input(enveloped(coin(3))), "token": "token-1"}
+        assert invoke(handler, event) is None
+        assert found == [(coin(3), "token-1")]
+        with pytest.raises(msgspec.ValidationError, match="token"):
+            invoke(handler, task_input(enveloped(coin(3))))
 
     def test_it_answers_nothing_for_the_workflow_to_carry_along(self, seen: Seen) -> None:
         assert invoke(remembering(seen), task_input(enveloped(coin()))) is None

@@ -13,6 +13,7 @@ from lambdas.eventing.event import Delivery
 from lambdas.eventing.http import Problem, Request, endpoint
 from lambdas.eventing.task import Failure, task
 from tests.eventing.sample import CAUSE, COUNT, CoinAdded, coin
+from tests.eventing.test_relay import Bus, publish, record
 from tests.support.cloud import Cloud, Queue, Table
 from tests.support.messages import CONTEXT, Call, batch, enveloped, task_input
 
@@ -173,6 +174,19 @@ def test_metrics_tell_what_became_of_each_message(
         "ParkedMessages": 1,
         "FailedEvents": 1,
     }
+
+
+def test_the_relay_counts_what_the_bus_took_and_what_it_refused_and_logs_why(
+    log: Log, cloud: Cloud, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bus = Bus.in_place_of_the_bus(cloud)
+    bus.refused = {'"detail 11"', '"detail 12"'}
+    publish(*(record(number) for number in range(13)))
+    assert metrics(capsys) == {"PublishedEvents": 11, "RefusedEvents": 2}
+    (line,) = log.lines
+    assert line["level"] == "WARNING"
+    assert line["message"] == "bus refused events"
+    assert (line["count"], line["error"]) == (2, "ThrottlingException")
 
 
 def test_without_anything_to_count_nothing_is_sent(capsys: pytest.CaptureFixture[str]) -> None:

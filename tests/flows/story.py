@@ -108,13 +108,3 @@ def results(shop: Shop, evidence: Evidence | None = None) -> Results:
         "activity": Counter(acts=evidence.counted_activity.total()),
         "events": Counter({event.id: event.type for event in evidence.published}.values()),
     }
-
-
-def since(before: Results, after: Results) -> Results:
-    """What has changed."""
-    return {name: _difference(before[name], counter) for name, counter in after.items()}
-
-
-def _difference(before: Counter[str], after: Counter[str]) -> Counter[str]:
-    changed = {kind: after[kind] - before[kind] for kind in {*before, *after}}
-    return Counter({kind: amount for kind, amount in changed.items() if amount})

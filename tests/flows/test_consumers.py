@@ -1,14 +1,16 @@
 """Whichever consumer is down, the others do their work, and everything is made up for later."""
 
 from collections.abc import Callable, Mapping, Set
-from functools import partial
+from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 
 import pytest
 
 from rehearsal.assembly import Assembly
 from tests.flows.shop import FOREVER, Broken, Shop
-from tests.flows.story import Results, Story, break_a_checkout, lose_a_parcel, results, since
+from tests.flows.story import Results, Story, break_a_checkout, lose_a_parcel, results
+from tests.support.forks import in_a_fork
 
 MESSAGES = {"email", "sms", "webhook"}
 RETURN = {"events", "history", "money", "orders", "returns", "stock", *MESSAGES}
@@ -62,22 +64,29 @@ def _nothing(_: Story) -> None:
     """The usual story."""
 
 
-@pytest.fixture(scope="module")
-def fault_free(busy_shop: Shop) -> Callable[[Callable[[Story], None]], Results]:
-    """The results of the story when nothing is down."""
-    known: dict[str, Results] = {}
+@dataclass(frozen=True)
+class Outcome:
+    """What there was while a consumer was down, and after it was mended."""
 
+    during: Results
+    parked: frozenset[str]
+    end: Results
+
+
+@pytest.fixture(scope="module")
+def warm_shop(busy_shop: Shop) -> Shop:
+    """A shop whose functions are warm: each fork would have to start all of them otherwise."""
+    _undisturbed(busy_shop, "first", lose_a_parcel)
+    return busy_shop
+
+
+@pytest.fixture(scope="module")
+def fault_free(warm_shop: Shop) -> Callable[[Callable[[Story], None]], Results]:
+    """The results of the story when nothing is down."""
+
+    @cache
     def of(more: Callable[[Story], None]) -> Results:
-        if more.__name__ not in known:
-            before = results(busy_shop)
-            story = Story(busy_shop, more.__name__.strip("_"), wait=busy_shop.settle)
-            story.open()
-            story.visit()
-            more(story)
-            known[more.__name__] = since(before, results(busy_shop))
-            _mend(busy_shop)
-            busy_shop.assert_books_balance()
-        return known[more.__name__]
+        return in_a_fork(lambda: _undisturbed(warm_shop, "told", more))
 
     return of
 
@@ -95,33 +104,52 @@ def test_every_consumer_of_the_application_is_tried(assembly: Path) -> None:
 
 @pytest.mark.parametrize("consumer", TAKES_WITH_IT)
 def test_consumer_that_is_down_leaves_the_others_alone_and_catches_up(
-    busy_shop: Shop, fault_free: Callable[[Callable[[Story], None]], Results], consumer: str
+    warm_shop: Shop, fault_free: Callable[[Callable[[Story], None]], Results], consumer: str
 ) -> None:
-    shop = busy_shop
     more = TAKES_LONGER.get(consumer, _nothing)
     expected = fault_free(more)
-    before = results(shop)
-    path = consumer.removesuffix("/Function")
-    dead_letters = f"{path}/DeadLetters"
-    has_queue = f"{path}/Queue" in shop.rehearsal.queue_depths()
 
+    outcome = in_a_fork(lambda: _disturbed(warm_shop, consumer, more))
+
+    assert _differences(outcome.during, expected) == TAKES_WITH_IT[consumer]
+    has_queue = _queue_of(consumer) in warm_shop.rehearsal.queue_depths()
+    assert (_dead_letters_of(consumer) in outcome.parked) == has_queue
+    assert _differences(outcome.end, expected) == ENDS_OTHERWISE.get(consumer, set())
+
+
+def _undisturbed(shop: Shop, name: str, more: Callable[[Story], None]) -> Results:
+    story = Story(shop, name, wait=shop.settle)
+    story.open()
+    story.visit()
+    more(story)
+    found = results(shop)
+    _mend(shop)
+    shop.assert_books_balance()
+    return found
+
+
+def _disturbed(shop: Shop, consumer: str, more: Callable[[Story], None]) -> Outcome:
+    has_queue = _queue_of(consumer) in shop.rehearsal.queue_depths()
     # What a stream's consumer cannot process is tried for a day: nobody waits for that.
     wait = shop.settle if has_queue else partial(shop.pass_time, minutes=5)
-    story = Story(shop, consumer.replace("/", "-"), wait=wait)
+    story = Story(shop, "told", wait=wait)
     shop.rehearsal.faults.fail(consumer, times=FOREVER, error=Broken("down"))
     story.open()
     story.visit()
     more(story)
-    during = since(before, results(shop))
+    during, parked = results(shop), frozenset(shop.parked())
 
-    assert _differences(during, expected) == TAKES_WITH_IT[consumer]
-    assert (dead_letters in shop.parked()) == has_queue
-
-    _mend(shop, first=dead_letters if has_queue else None)
+    _mend(shop, first=_dead_letters_of(consumer) if has_queue else None)
     story.visit()
+    return Outcome(during, parked, results(shop, shop.assert_books_balance()))
 
-    end = since(before, results(shop, shop.assert_books_balance()))
-    assert _differences(end, expected) == ENDS_OTHERWISE.get(consumer, set())
+
+def _queue_of(consumer: str) -> str:
+    return f"{consumer.removesuffix('/Function')}/Queue"
+
+
+def _dead_letters_of(consumer: str) -> str:
+    return f"{consumer.removesuffix('/Function')}/DeadLetters"
 
 
 def _differences(some: Results, others: Results) -> set[str]:

@@ -217,6 +217,7 @@ class TestDefinition:
     def test_it_is_a_standard_workflow_logged_without_its_data(self, prod: Assembly) -> None:
         properties = prod.at("Returns/Workflow").properties
         assert properties["StateMachineType"] == "STANDARD"
+        assert properties["LoggingConfiguration"]["Level"] == "ALL"
         assert properties["LoggingConfiguration"]["IncludeExecutionData"] is False
         assert properties["TracingConfiguration"] == {"Enabled": True}
 

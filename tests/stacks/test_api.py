@@ -3,8 +3,9 @@
 import json
 
 from lambdas.eventing.callback import Callback
+from lambdas.eventing.http import STAFF
 from tests.support.handlers import handler_of
-from topology.assembly import Assembly, Resource
+from topology.assembly import Assembly, Resource, texts
 
 
 def function_of(shop: Assembly, route: Resource) -> Resource:
@@ -57,6 +58,45 @@ def test_tokens_are_those_of_the_shops_own_customers(shop: Assembly) -> None:
     pool = shop.referred(authorizer.stack, token["Issuer"]["Fn::Join"][1][-1])
     assert pool.type == "AWS::Cognito::UserPool"
     assert shop.referred(client.stack, client.properties["UserPoolId"]) == pool
+    assert authorizer.properties["IdentitySource"] == ["$request.header.Authorization"]
+
+
+def test_accounts_are_hard_to_take_over(shop: Assembly) -> None:
+    """https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-security-best-practices.html."""
+    (pool,) = shop.of_type("AWS::Cognito::UserPool")
+    password = dict(pool.properties["Policies"]["PasswordPolicy"])
+    assert password.pop("MinimumLength") >= 12
+    assert password == {
+        f"Require{what}": True for what in ("Lowercase", "Numbers", "Symbols", "Uppercase")
+    }
+    assert pool.properties["MfaConfiguration"] in {"OPTIONAL", "ON"}
+    assert pool.properties["EnabledMfas"] == ["SOFTWARE_TOKEN_MFA"]
+    assert pool.properties["UsernameAttributes"] == ["email"]
+    assert pool.properties["AutoVerifiedAttributes"] == ["email"]
+    (recovery,) = pool.properties["AccountRecoverySetting"]["RecoveryMechanisms"]
+    assert recovery["Name"] == "verified_email"
+
+
+def test_staff_are_the_group_that_handlers_ask_for(shop: Assembly) -> None:
+    (group,) = shop.of_type("AWS::Cognito::UserPoolGroup")
+    assert group.properties["GroupName"] == STAFF
+
+
+def test_a_client_hands_over_no_password_and_learns_nothing_of_others(shop: Assembly) -> None:
+    (client,) = shop.of_type("AWS::Cognito::UserPoolClient")
+    properties = client.properties
+    assert set(properties["ExplicitAuthFlows"]) == {
+        "ALLOW_USER_SRP_AUTH",
+        "ALLOW_REFRESH_TOKEN_AUTH",
+    }
+    assert properties["PreventUserExistenceErrors"] == "ENABLED"
+    assert properties["TokenValidityUnits"]["AccessToken"] == "minutes"
+    assert properties["AccessTokenValidity"] <= 60
+
+
+def test_a_route_is_there_as_soon_as_it_is_deployed(shop: Assembly) -> None:
+    for stage in shop.of_type("AWS::ApiGatewayV2::Stage"):
+        assert stage.properties["AutoDeploy"] is True, stage
 
 
 def test_requests_are_throttled(shop: Assembly) -> None:
@@ -71,9 +111,15 @@ def test_each_request_is_logged_without_who_sent_it(shop: Assembly) -> None:
         log = stage.properties["AccessLogSettings"]
         assert shop.referred(stage.stack, log["DestinationArn"]).type == "AWS::Logs::LogGroup"
         fields = json.loads(log["Format"])
-        assert {"$context.requestId", "$context.routeKey", "$context.status"} <= set(
-            fields.values()
-        )
+        assert set(fields.values()) == {
+            "$context.requestId",
+            "$context.requestTime",
+            "$context.routeKey",
+            "$context.status",
+            "$context.responseLatency",
+            "$context.integrationErrorMessage",
+            "$context.authorizer.error",
+        }
         assert "claims" not in log["Format"]
         assert "sourceIp" not in log["Format"]
 
@@ -82,3 +128,17 @@ def test_requests_reach_functions_in_the_format_that_handlers_read(shop: Assembl
     for integration in shop.of_type("AWS::ApiGatewayV2::Integration"):
         assert integration.properties["PayloadFormatVersion"] == "2.0", integration
         assert integration.properties["IntegrationType"] == "AWS_PROXY", integration
+
+
+def test_the_api_may_invoke_the_function_of_each_route_for_that_route(shop: Assembly) -> None:
+    """Without its permission the route answers 500, whatever the function does."""
+    admitted = {
+        (
+            shop.referred(permission.stack, permission.properties["FunctionName"]).path,
+            texts(permission.properties["SourceArn"]).rpartition("/*/*")[2],
+        )
+        for permission in shop.of_type("AWS::Lambda::Permission")
+    }
+    for route in shop.of_type("AWS::ApiGatewayV2::Route"):
+        _, path = route.properties["RouteKey"].split()
+        assert (function_of(shop, route).path, path) in admitted, route

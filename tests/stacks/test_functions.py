@@ -18,6 +18,7 @@ from lambdas.returns.settings import WorkflowSettings
 from lambdas.shipping.settings import RequestSettings
 from lambdas.shipping.settings import Settings as ShippingSettings
 from stacks.constructs.packaging import PYTHON_VERSION
+from tests.stacks.hops import role_of
 from tests.support.handlers import handler_of
 from topology.assembly import Assembly, Resource, texts
 
@@ -62,6 +63,8 @@ WITHOUT_RESOURCE = {
 https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsx-ray.html
 https://docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html
 """
+ASSUMED_BY = ("events", "lambda", "scheduler", "states")
+"""The services that act as roles of the shop."""
 OBJECTS = {"s3:GetObjectVersion": INCOMING, "s3:PutObject": REPORTS}
 """Actions on files, whose names are not known beforehand, and under which prefix."""
 
@@ -91,6 +94,28 @@ def allowed(shop: Assembly) -> Iterator[tuple[Resource, dict[str, Any]]]:
                 yield policy, statement
 
 
+def steps_of(shop: Assembly) -> dict[tuple[str, str], str]:
+    """The functions that workflows invoke, by workflow and state."""
+    return {
+        (machine.path, name): state["Parameters"]["FunctionName"]
+        for machine in shop.of_type("AWS::StepFunctions::StateMachine")
+        for name, state in shop.definition(machine)["States"].items()
+        if state["Type"] == "Task"
+    }
+
+
+def granted(shop: Assembly, role: Resource, service: str) -> set[str]:
+    """The resources with which a role may do something of a service."""
+    return {
+        resource.path
+        for policy, statement in allowed(shop)
+        if role in [shop.referred(policy.stack, each) for each in policy.properties["Roles"]]
+        if any(action.startswith(f"{service}:") for action in listed(statement["Action"]))
+        for named in listed(statement.get("Resource", []))
+        if (resource := shop.find(policy.stack, named))
+    }
+
+
 def listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
@@ -99,6 +124,42 @@ def test_they_run_on_the_current_runtime_and_on_arm(shop: Assembly) -> None:
     for function in functions(shop):
         assert function.properties["Runtime"] == f"python{PYTHON_VERSION}", function
         assert function.properties["Architectures"] == ["arm64"], function
+
+
+def test_each_finds_its_libraries_in_the_layer_of_its_stack(shop: Assembly) -> None:
+    for function in functions(shop):
+        (layer,) = function.properties["Layers"]
+        assert shop.find(function.stack, layer) in shop.of_type("AWS::Lambda::LayerVersion")
+
+
+def test_each_has_time_for_its_work_and_no_more_than_its_caller_waits(shop: Assembly) -> None:
+    """API Gateway waits for 30 seconds, and Lambda lets nothing run longer than 15 minutes.
+
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html
+    https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+    """
+    answering = {
+        shop.referred(integration.stack, integration.properties["IntegrationUri"]).path
+        for integration in shop.of_type("AWS::ApiGatewayV2::Integration")
+    }
+    steps = set(steps_of(shop).values())
+    assert answering
+    assert steps
+    for function in functions(shop):
+        longest = 29 if function.path in answering | steps else 900
+        assert 10 <= function.properties["Timeout"] <= longest, function
+
+
+def test_each_has_a_third_of_a_processor_and_its_share_of_the_accounts_concurrency(
+    shop: Assembly,
+) -> None:
+    """A function has a processor of its own from 1,769 MB on.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
+    """
+    for function in functions(shop):
+        assert 512 <= function.properties["MemorySize"] <= 1769, function
+        assert "ReservedConcurrentExecutions" not in function.properties, function
 
 
 def test_they_are_traced(shop: Assembly) -> None:
@@ -119,12 +180,26 @@ def test_each_logs_json_to_a_group_of_its_own_that_forgets(shop: Assembly) -> No
 
 def test_every_log_group_forgets(shop: Assembly) -> None:
     for group in shop.of_type("AWS::Logs::LogGroup"):
-        assert group.properties.get("RetentionInDays", 0) > 0, group
+        assert group.properties.get("RetentionInDays", 0) >= 7, f"{group}: a week, to look into it"
 
 
 def test_each_has_a_role_of_its_own(shop: Assembly) -> None:
     roles = [shop.referred(f.stack, f.properties["Role"]).path for f in functions(shop)]
     assert len(set(roles)) == len(roles)
+
+
+def test_each_role_is_for_one_service_and_the_schedulers_for_one_group(shop: Assembly) -> None:
+    """https://docs.aws.amazon.com/IAM/latest/UserGuide/confused-deputy.html."""
+    for role in shop.of_type("AWS::IAM::Role"):
+        (statement,) = role.properties["AssumeRolePolicyDocument"]["Statement"]
+        (service,) = statement["Principal"].values()
+        assert statement["Principal"].keys() == {"Service"}, role
+        assert service in {f"{name}.amazonaws.com" for name in ASSUMED_BY}, role
+        if service == "scheduler.amazonaws.com":
+            condition = statement["Condition"]["StringEquals"]
+            assert condition["aws:SourceAccount"] == {"Ref": "AWS::AccountId"}, role
+            group = shop.referred(role.stack, condition["aws:SourceArn"])
+            assert group.type == "AWS::Scheduler::ScheduleGroup", role
 
 
 def test_no_role_has_a_policy_that_aws_manages(shop: Assembly) -> None:
@@ -236,6 +311,26 @@ def test_only_who_is_named_may_invoke(shop: Assembly) -> None:
     for permission in shop.of_type("AWS::Lambda::Permission"):
         assert permission.properties["Principal"] == "apigateway.amazonaws.com", permission
         assert "SourceArn" in permission.properties, permission
+
+
+def test_each_may_use_the_table_that_it_is_told_of(shop: Assembly) -> None:
+    without = set()
+    for function in functions(shop):
+        if name := variables(function).get("TABLE_NAME"):
+            table = shop.referred(function.stack, name).path
+            if table not in granted(shop, role_of(shop, function), "dynamodb"):
+                without.add(function.path)
+    # It reads the settings of its context, and puts what it gets on a stream.
+    assert without == {"Analytics/RecordActivity"}
+
+
+def test_a_workflow_may_invoke_its_steps_and_nothing_else(shop: Assembly) -> None:
+    for machine in shop.of_type("AWS::StepFunctions::StateMachine"):
+        role = shop.referred(machine.stack, machine.properties["RoleArn"])
+        wanted = {
+            function for (path, _), function in steps_of(shop).items() if path == machine.path
+        }
+        assert granted(shop, role, "lambda") == wanted, machine
 
 
 def test_errors_and_throttles_of_each_are_alarms(shop: Assembly) -> None:

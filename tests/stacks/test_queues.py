@@ -134,6 +134,21 @@ class TestParking:
 
 
 class TestReading:
+    def test_work_can_wait_for_a_consumer_that_is_down_over_a_long_weekend(
+        self, shop: Assembly
+    ) -> None:
+        for mapping in queue_mappings(shop):
+            assert source_of(shop, mapping).properties["MessageRetentionPeriod"] >= 4 * DAYS
+
+    def test_a_batch_is_as_small_as_one_receive(self, shop: Assembly) -> None:
+        """Larger ones wait for their window, and take all of the function's time for one message.
+
+        https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ReceiveMessage.html
+        """
+        for mapping in queue_mappings(shop):
+            assert 1 <= mapping.properties["BatchSize"] <= 10, mapping
+            assert mapping.properties.get("Enabled", True) is True, mapping
+
     def test_the_concurrency_of_each_consumer_is_bounded(self, shop: Assembly) -> None:
         """At least 2: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html."""
         for mapping in queue_mappings(shop):
@@ -174,6 +189,7 @@ class TestSchedules:
             retries = schedule.properties["Target"]["RetryPolicy"]
             rate, unit = schedule.properties["ScheduleExpression"][len("rate(") : -1].split()
             assert unit == "minutes"
+            assert int(rate) <= 60, "what is forgotten is found within the hour"
             assert 0 < retries["MaximumRetryAttempts"] <= 185, schedule
             assert 60 <= retries["MaximumEventAgeInSeconds"] <= int(rate) * 60, schedule
 

@@ -1,5 +1,6 @@
 """Rules and topics: what is published reaches those who react to it, and is kept and logged."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,6 +10,7 @@ from contracts.events import RETIRED
 from lambdas.eventing.event import Event
 from tests.stacks.hops import (
     DAYS,
+    HOURS,
     alarms_of,
     feeder_of,
     function_of,
@@ -82,8 +84,9 @@ class TestRouting:
         for function, _ in consumers(shop):
             assert set(consumes(function)) <= published() | {*RETIRED.values()}, function
 
-    def test_rules_are_on_the_shops_own_bus(self, shop: Assembly) -> None:
+    def test_rules_are_on_the_shops_own_bus_and_on(self, shop: Assembly) -> None:
         for rule in shop.of_type("AWS::Events::Rule"):
+            assert rule.properties.get("State", "ENABLED") == "ENABLED", rule
             bus = shop.referred(rule.stack, rule.properties["EventBusName"])
             assert bus.type == "AWS::Events::EventBus", rule
 
@@ -94,7 +97,7 @@ class TestDelivery:
             for target in rule.properties["Targets"]:
                 retries = target["RetryPolicy"]
                 assert 0 < retries["MaximumRetryAttempts"] <= 185, rule
-                assert 60 <= retries["MaximumEventAgeInSeconds"] <= DAYS, rule
+                assert HOURS <= retries["MaximumEventAgeInSeconds"] <= DAYS, rule
 
     @pytest.mark.parametrize(
         "metric",
@@ -155,6 +158,21 @@ class TestRecord:
         assert not [
             path for path in paths if path.startswith("$.detail.data") or path == "$.detail"
         ]
+
+    def test_the_bus_may_write_its_log_and_nothing_else(self, shop: Assembly) -> None:
+        """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-resource-based.html."""
+        (policy,) = shop.of_type("AWS::Logs::ResourcePolicy")
+        text = "".join(
+            part if isinstance(part, str) else shop.referred(policy.stack, part).path
+            for part in policy.properties["PolicyDocument"]["Fn::Join"][1]
+        )
+        statements = {each["Action"]: each for each in json.loads(text)["Statement"]}
+        assert statements.keys() == {"logs:CreateLogStream", "logs:PutLogEvents"}
+        for statement in statements.values():
+            assert statement["Resource"] == "Backbone/EventLog/Group", statement
+            assert "events.amazonaws.com" in statement["Principal"]["Service"], statement
+        source = statements["logs:PutLogEvents"]["Condition"]["ArnEquals"]["aws:SourceArn"]
+        assert source == "Backbone/EventLog/Rule"
 
     def test_consumers_remember_events_longer_than_they_can_come_back(self, shop: Assembly) -> None:
         """Out of the archive, and then through a dead-letter queue."""

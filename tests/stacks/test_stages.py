@@ -94,6 +94,31 @@ class TestData:
             assert resource.definition["DeletionPolicy"] == expected, resource
             assert resource.definition["UpdateReplacePolicy"] == expected, resource
 
+    def test_users_cannot_be_deleted_in_prod_alone(self, shop: Assembly, stage: str) -> None:
+        for pool in shop.of_type("AWS::Cognito::UserPool"):
+            expected = "ACTIVE" if STAGES[stage].keeps_data else "INACTIVE"
+            assert pool.properties["DeletionProtection"] == expected, pool
+
+    def test_what_holds_data_costs_nothing_while_it_is_idle(self, shop: Assembly) -> None:
+        for table in shop.of_type("AWS::DynamoDB::GlobalTable"):
+            assert table.properties["BillingMode"] == "PAY_PER_REQUEST", table
+        for stream in shop.of_type("AWS::Kinesis::Stream"):
+            assert stream.properties["StreamModeDetails"] == {"StreamMode": "ON_DEMAND"}, stream
+
+    def test_keys_are_for_the_account_and_for_the_bus(self, shop: Assembly) -> None:
+        for key in shop.of_type("AWS::KMS::Key"):
+            for statement in key.properties["KeyPolicy"]["Statement"]:
+                (principal,) = statement["Principal"].values()
+                is_root = statement["Principal"].keys() == {"AWS"} and texts(principal).endswith(
+                    ":root"
+                )
+                assert is_root or principal == "events.amazonaws.com", key
+
+    def test_secrets_are_made_in_the_account_and_long(self, shop: Assembly) -> None:
+        for secret in shop.of_type("AWS::SecretsManager::Secret"):
+            assert "SecretString" not in secret.properties, secret
+            assert secret.properties["GenerateSecretString"]["PasswordLength"] >= 32, secret
+
     def test_tables_can_be_restored_to_any_point_in_time(self, shop: Assembly) -> None:
         for table in shop.of_type("AWS::DynamoDB::GlobalTable"):
             for replica in table.properties["Replicas"]:

@@ -31,6 +31,19 @@ class TestMappings:
         for mapping in stream_mappings(shop):
             assert mapping.properties["StartingPosition"] == "TRIM_HORIZON"
             assert mapping.properties.get("ParallelizationFactor", 1) == 1
+            assert mapping.properties.get("Enabled", True) is True
+
+    def test_a_batch_fits_into_what_one_invocation_can_do(self, shop: Assembly) -> None:
+        """A relay publishes in tens; a window's consumer commits a row for each minute and item."""
+        for mapping in stream_mappings(shop):
+            table = mapping in relay_mappings(shop)
+            assert mapping.properties["BatchSize"] <= (100 if table else 500), mapping
+
+    def test_a_relay_that_hangs_holds_its_shard_up_for_a_minute_at_most(
+        self, shop: Assembly
+    ) -> None:
+        for mapping in relay_mappings(shop):
+            assert function_of(shop, mapping).properties["Timeout"] <= 60, mapping
 
     def test_each_tries_for_an_hour_at_least_and_gives_up_before_its_records_go(
         self, shop: Assembly

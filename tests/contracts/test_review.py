@@ -1,0 +1,203 @@
+"""The comment on a change: what becomes of events, what is acknowledged, what it cannot read."""
+
+import copy
+import json
+import re
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from contracts import review
+from contracts.review import ACKNOWLEDGED, PROJECT, ReviewError, acknowledged, events
+from contracts.schemas import Schema
+from topology.assembly import Assembly
+
+PLACED: Schema = {
+    "type": "object",
+    "properties": {"order_id": {"type": "string"}, "note": {"type": "string"}},
+    "required": ["order_id", "note"],
+}
+SHOP = Assembly(
+    {
+        "Shop": {
+            "Resources": {
+                "Bus": {"Type": "AWS::Events::EventBus"},
+                "Queue": {
+                    "Type": "AWS::SQS::Queue",
+                    "Metadata": {"aws:cdk:path": "Shop/Pack/Queue/Resource"},
+                },
+                "Rule": {
+                    "Type": "AWS::Events::Rule",
+                    "Properties": {
+                        "EventBusName": {"Ref": "Bus"},
+                        "EventPattern": {"detail-type": ["OrderPlaced.v1"]},
+                        "Targets": [{"Arn": {"Fn::GetAtt": ["Queue", "Arn"]}}],
+                    },
+                },
+            }
+        }
+    }
+)
+
+
+def tree(parent: Path, name: str, **schemas: Schema) -> Path:
+    directory = parent / name / "docs" / "events" / "orders"
+    directory.mkdir(parents=True)
+    for event, schema in schemas.items():
+        (directory / f"{event}.v1.schema.json").write_text(json.dumps(schema))
+    return parent / name
+
+
+def told(base: Path, head: Path) -> list[str]:
+    return events(base, head, SHOP, SHOP)
+
+
+def test_a_removed_field_is_breaking_and_says_whom_it_touches(tmp_path: Path) -> None:
+    after = copy.deepcopy(PLACED)
+    del after["properties"]["note"]
+    after["required"] = ["order_id"]
+    [line] = told(
+        tree(tmp_path, "base", OrderPlaced=PLACED), tree(tmp_path, "head", OrderPlaced=after)
+    )
+    assert line.startswith("**breaking**: OrderPlaced.v1")
+    assert "note" in line
+    assert line.endswith("taken by `Shop/Pack`")
+
+
+def test_an_added_field_breaks_nobody(tmp_path: Path) -> None:
+    after = copy.deepcopy(PLACED)
+    after["properties"]["gift"] = {"type": "boolean"}
+    assert told(
+        tree(tmp_path, "base", OrderPlaced=PLACED), tree(tmp_path, "head", OrderPlaced=after)
+    ) == ["changed: OrderPlaced.v1 (gift) breaks nobody; taken by `Shop/Pack`"]
+
+
+def test_events_that_come_and_go_are_named_with_who_takes_them(tmp_path: Path) -> None:
+    both = tree(tmp_path, "both", OrderPlaced=PLACED, OrderLost=PLACED)
+    one = tree(tmp_path, "one", OrderLost=PLACED)
+    none = tree(tmp_path, "none")
+    assert told(one, both) == ["new: OrderPlaced.v1, taken by `Shop/Pack`"]
+    assert told(both, one) == ["gone: OrderPlaced.v1, taken by `Shop/Pack`"]
+    assert told(both, both) == []
+    assert told(none, one) == ["the base keeps no schemas in `docs/events`: they are not compared"]
+
+
+def acknowledging(parent: Path, name: str, text: str) -> Path:
+    file = parent / name / ACKNOWLEDGED
+    file.parent.mkdir(parents=True)
+    file.write_text(text)
+    return parent / name
+
+
+ENTRY = '[[replacement]]\npath = "Orders/Orders/Table"\nreason = "It is empty."\n'
+
+
+def test_an_entry_counts_for_the_change_that_adds_it_alone(tmp_path: Path) -> None:
+    without, having = acknowledging(tmp_path, "a", ""), acknowledging(tmp_path, "b", ENTRY)
+    assert acknowledged(without, having) == {"Orders/Orders/Table": "It is empty."}
+    assert acknowledged(having, having) == {}
+    assert acknowledged(having, tmp_path / "no file") == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[[replacement]\n", "line 1"),
+        ('[[replacement]]\npath = "A"\n', "`reason` - at `$.replacement[0]`"),
+        ('[[replacement]]\npath = "A"\nreason = " "\n', "at `$.replacement[0].reason`"),
+        ('[replacement]\npath = "A"\nreason = "B"\n', "`array`, got `object` - at `$.replacement`"),
+        ('[[replacment]]\npath = "A"\nreason = "B"\n', "unknown field `replacment`"),
+    ],
+)
+def test_a_wrong_acknowledgement_names_the_file_the_place_and_the_remedy(
+    tmp_path: Path, text: str, said: str
+) -> None:
+    wrong, right = acknowledging(tmp_path, "wrong", text), acknowledging(tmp_path, "right", ENTRY)
+    with pytest.raises(ReviewError, match=re.escape(said)) as raised:
+        acknowledged(right, wrong)
+    assert str(raised.value).startswith("docs/acknowledged-replacements.toml: ")
+    assert "[[replacement]] with a path and a reason" in str(raised.value)
+    # A later change can mend it.
+    assert acknowledged(wrong, right) == {"Orders/Orders/Table": "It is empty."}
+
+
+def test_what_the_project_acknowledges_can_be_read(tmp_path: Path) -> None:
+    assert isinstance(acknowledged(tmp_path, PROJECT), dict)
+    assert (PROJECT / ACKNOWLEDGED).is_file()
+
+
+def test_the_remedy_can_be_pasted(tmp_path: Path, templates: Mapping[str, Assembly]) -> None:
+    before = templates["prod"]
+    after = Assembly(copy.deepcopy(dict(before.templates)))
+    [table] = [
+        each
+        for each in after.of_type("AWS::DynamoDB::GlobalTable")
+        if each.path == "Orders/Orders/Table"
+    ]
+    table.properties["KeySchema"][0]["AttributeName"] = "other"
+    refused, fine = review.comment(before, after, tmp_path, tmp_path, "Title")
+    assert not fine
+    [entry] = re.findall(r"```toml\n(.*?)\n```", refused, re.DOTALL)
+    head = acknowledging(tmp_path, "head", entry.replace("…", "It is empty."))
+    accepted, fine = review.comment(before, after, tmp_path, head, "Title")
+    assert fine
+    assert "(acknowledged: It is empty.)" in accepted
+
+
+def test_an_entry_for_what_is_not_lost_is_remarked(tmp_path: Path) -> None:
+    head = acknowledging(tmp_path, "head", ENTRY)
+    said, fine = review.comment(SHOP, SHOP, tmp_path, head, "Title")
+    assert fine
+    assert "names `Orders/Orders/Table`, which is not lost" in said
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository of two commits on `main` and one on a branch that left at the first."""
+    project = tmp_path / "project"
+    project.mkdir()
+    monkeypatch.setattr(review, "PROJECT", project)
+    for name in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{name}_NAME", "Nobody")
+        monkeypatch.setenv(f"GIT_{name}_EMAIL", "nobody@example.com")
+    git = ["git", "-C", str(project)]
+    for command in (
+        ["init", "-q", "-b", "main"],
+        ["commit", "-q", "--allow-empty", "-m", "first"],
+        ["tag", "left"],
+        ["commit", "-q", "--allow-empty", "-m", "second"],
+        ["checkout", "-q", "-b", "branch", "left"],
+    ):
+        subprocess.run([*git, *command], check=True)
+    (project / "file").write_text("committed")
+    subprocess.run([*git, "add", "file"], check=True)
+    subprocess.run([*git, "commit", "-q", "-m", "third"], check=True)
+    return project
+
+
+def test_the_base_is_where_the_branch_was_left(repository: Path) -> None:
+    assert review.left("main") == review.left("left")
+
+
+def test_a_base_that_does_not_exist_is_named(repository: Path) -> None:
+    with pytest.raises(ReviewError, match="no revision 'mian' here: name a branch, tag or commit"):
+        review.left("mian")
+
+
+def test_unpacking_the_base_leaves_nothing_in_the_repository(
+    repository: Path, tmp_path: Path
+) -> None:
+    (repository / "file").write_text("changed")
+    (repository / ".build").mkdir()
+    review.unpack("HEAD", tmp_path / "base")
+    assert (tmp_path / "base" / "file").read_text() == "committed"
+    assert (tmp_path / "base" / ".build").resolve() == repository / ".build"
+    listed = subprocess.run(
+        ["git", "-C", str(repository), "worktree", "list"],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert len(listed.stdout.splitlines()) == 1

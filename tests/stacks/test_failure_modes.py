@@ -1,0 +1,89 @@
+"""Failure modes: for each an alarm, a page of the runbook and a proof; and no alarm without one."""
+
+import ast
+import re
+import tomllib
+from fnmatch import fnmatchcase
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from faults.catalogue import CATALOGUE
+from stacks.constructs.packaging import PROJECT
+from tests.stacks.test_stages import anchors
+from topology.assembly import Assembly
+
+MODES: list[dict[str, Any]] = tomllib.loads(
+    (PROJECT / "docs" / "failure-modes.toml").read_text(encoding="utf-8")
+)["mode"]
+EACH = pytest.mark.parametrize("mode", MODES, ids=[mode.get("name") for mode in MODES])
+FIELDS = {"name", "happens", "alarms", "page", "proofs"}
+
+
+def page_of(description: str) -> str:
+    return description.rpartition("#")[2]
+
+
+def alarms(shop: Assembly) -> dict[str, str]:
+    """The page of each alarm by its path."""
+    return {
+        alarm.path: page_of(alarm.properties["AlarmDescription"])
+        for alarm in shop.of_type("AWS::CloudWatch::Alarm")
+    }
+
+
+@cache
+def proofs_in(path: Path) -> frozenset[str]:
+    """The tests of a module, as pytest names them."""
+    found = set()
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.FunctionDef):
+            found.add(node.name)
+        elif isinstance(node, ast.ClassDef):
+            found |= {f"{node.name}::{e.name}" for e in node.body if isinstance(e, ast.FunctionDef)}
+    return frozenset(name for name in found if re.search(r"(^|::)test_", name))
+
+
+@EACH
+def test_each_says_all_there_is_to_say(mode: dict[str, Any]) -> None:
+    assert mode.keys() - {"faults"} == FIELDS
+    assert all(mode.values()), mode
+
+
+@EACH
+def test_each_is_seen_by_alarms_that_lead_to_its_page(shop: Assembly, mode: dict[str, Any]) -> None:
+    pages = {
+        pattern: {page for path, page in alarms(shop).items() if fnmatchcase(path, pattern)}
+        for pattern in mode["alarms"]
+    }
+    assert all(pages.values()), pages
+    assert mode["page"] in set.union(*pages.values()), pages
+
+
+@EACH
+def test_each_has_its_page_in_the_runbook(mode: dict[str, Any]) -> None:
+    assert mode["page"] in anchors((PROJECT / "docs" / "runbook.md").read_text(encoding="utf-8"))
+
+
+@EACH
+def test_each_is_proved_by_tests_and_faults_that_there_are(mode: dict[str, Any]) -> None:
+    for proof in mode["proofs"]:
+        path, _, name = proof.partition("::")
+        assert name in proofs_in(PROJECT / path), proof
+    assert set(mode.get("faults", [])) <= CATALOGUE.keys()
+
+
+def test_each_alarm_leads_to_the_page_of_a_mode_that_it_tells_of(shop: Assembly) -> None:
+    told = [(pattern, mode["page"]) for mode in MODES for pattern in mode["alarms"]]
+    astray = [
+        path
+        for path, page in alarms(shop).items()
+        if not any(page == other and fnmatchcase(path, pattern) for pattern, other in told)
+    ]
+    assert astray == []
+
+
+def test_no_page_of_an_alarm_belongs_to_no_mode(shop: Assembly) -> None:
+    assert set(alarms(shop).values()) == {mode["page"] for mode in MODES}

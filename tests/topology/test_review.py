@@ -1,0 +1,358 @@
+"""What a change does, in words: each seeded change is told, once, and noise is not."""
+
+import copy
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+from tests.topology.post import DAY_S, arn, post, properties, ref
+from topology.assembly import Assembly, Template
+from topology.review import Review, review
+
+Templates = dict[str, Template]
+Change = Callable[[Templates], object]
+
+
+def reviewed(change: Change, base: Templates | None = None) -> Review:
+    before = base or post()
+    after = copy.deepcopy(before)
+    change(after)
+    return review(Assembly(before), Assembly(after))
+
+
+def told(found: Review) -> list[str]:
+    """All lines, with their headings."""
+    return [f"{name}: {line}" for name, lines in found.sections.items() for line in lines]
+
+
+def resources(templates: Templates) -> dict[str, Any]:
+    found: dict[str, Any] = templates["Post"]["Resources"]
+    return found
+
+
+def having(logical_id: str, **changed: Any) -> Change:
+    return lambda templates: properties(templates, logical_id).update(changed)
+
+
+def renamed(logical_id: str, to: str) -> Change:
+    """Gives a resource another logical id; all that refers to it follows, as in synthesis."""
+
+    def follow(value: Any) -> Any:
+        match value:
+            case {"Ref": name} if name == logical_id:
+                return ref(to)
+            case {"Fn::GetAtt": [name, attribute]} if name == logical_id:
+                return {"Fn::GetAtt": [to, attribute]}
+            case dict():
+                return {key: follow(inner) for key, inner in value.items()}
+            case list():
+                return [follow(inner) for inner in value]
+        return value
+
+    def rename(templates: Templates) -> None:
+        found = follow(resources(templates))
+        found[to] = found.pop(logical_id)
+        templates["Post"]["Resources"] = found
+
+    return rename
+
+
+def without_parcels(templates: Templates) -> None:
+    for name in ("Parcels", "TrackParcels"):
+        del resources(templates)[name]
+
+
+def with_keyed_table() -> Templates:
+    templates = post()
+    having("Parcels", KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}])(templates)
+    return templates
+
+
+def test_a_table_with_another_key_would_be_replaced() -> None:
+    change = having("Parcels", KeySchema=[{"AttributeName": "code", "KeyType": "HASH"}])
+    [loss] = reviewed(change, with_keyed_table()).losses
+    assert str(loss) == (
+        "`Post/Parcels` (AWS::DynamoDB::Table) may be replaced: KeySchema changes from id HASH "
+        "to code HASH, its items with it"
+    )
+
+
+def test_a_queue_that_becomes_fifo_would_be_replaced() -> None:
+    [loss] = reviewed(having("Unread", FifoQueue=True)).losses
+    assert loss.why == "would be replaced: FifoQueue changes from nothing to true"
+
+
+def test_a_table_with_another_logical_id_would_be_replaced_and_nothing_else_is_told() -> None:
+    found = reviewed(renamed("Parcels", "Packages"))
+    [loss] = found.losses
+    assert loss.path == "Post/Parcels"
+    assert "its logical id changes from Parcels to Packages" in loss.why
+    assert told(found) == []
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_table_that_leaves_is_a_loss_whether_or_not_it_stays_in_the_account(kept: bool) -> None:
+    base = post()
+    if kept:
+        resources(base)["Parcels"]["DeletionPolicy"] = "Retain"
+    [loss] = reviewed(without_parcels, base).losses
+    assert ("abandoned" if kept else "deleted") in loss.why
+
+
+def test_a_log_that_stays_in_the_account_is_no_loss() -> None:
+    base = post()
+    log = {"Type": "AWS::Logs::LogGroup", "DeletionPolicy": "Retain"}
+    resources(base)["SortLog"] = {**log, "Metadata": {"aws:cdk:path": "Post/Sort/Log/Resource"}}
+    found = reviewed(lambda after: resources(after).pop("SortLog"), base)
+    assert not found.losses
+    assert told(found) == ["Besides: gone AWS::Logs::LogGroup: `Post/Sort/Log`"]
+
+
+def test_a_logical_id_taken_by_another_type_deletes_what_had_it() -> None:
+    found = reviewed(lambda after: resources(after)["Parcels"].update(Type="AWS::S3::Bucket"))
+    [loss] = found.losses
+    assert "its logical id Parcels is taken by a AWS::S3::Bucket" in loss.why
+
+
+def test_an_acknowledged_replacement_says_why_and_no_longer_how() -> None:
+    found = reviewed(without_parcels)
+    assert found.unexcused({"Post/Letters": "another one"}) == found.losses
+    refused = found.markdown("Title", {}, "HOW")
+    assert "not acknowledged" in refused
+    assert "HOW" in refused
+    reasons = {"Post/Parcels": "they are in the archive"}
+    assert found.unexcused(reasons) == []
+    taken = found.markdown("Title", reasons, "HOW")
+    assert "(acknowledged: they are in the archive)" in taken
+    assert "HOW" not in taken
+    assert "❌" not in taken
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        (
+            lambda after: resources(after).pop("LettersWait"),
+            "Alarms: **lost**: `Post/Alarms/ApproximateAgeOfOldestMessage` "
+            "(ApproximateAgeOfOldestMessage)",
+        ),
+        (
+            having("LettersWait", AlarmActions=[]),
+            "Alarms: `Post/Alarms/ApproximateAgeOfOldestMessage` AlarmActions: Post/Bell → nothing "
+            "— **nobody hears of it**",
+        ),
+        (
+            having("LettersWait", Threshold=60),
+            "Alarms: `Post/Alarms/ApproximateAgeOfOldestMessage` Threshold: 1 → 60",
+        ),
+        (
+            having("Undelivered", MessageRetentionPeriod=DAY_S),
+            "Retention: shortened: `Post/Undelivered` MessageRetentionPeriod 1209600 → 86400 s",
+        ),
+        (
+            # Four days by default.
+            having("Letters", MessageRetentionPeriod=5 * DAY_S),
+            "Retention: extended: `Post/Letters` MessageRetentionPeriod nothing → 432000 s",
+        ),
+        (
+            lambda after: resources(after)["Parcels"].update(DeletionPolicy="Delete"),
+            "Retention: loosened: `Post/Parcels` DeletionPolicy nothing → Delete",
+        ),
+        (
+            having("NewsForLetters", RedrivePolicy={"deadLetterTargetArn": arn("Unread")}),
+            "Edges: topic `Post/News` → `Post/Letters`: parks in Post/Undelivered → Post/Unread",
+        ),
+        (
+            having("TrackParcels", MaximumRetryAttempts=3),
+            "Edges: stream `Post/Parcels` → `Post/Track`: retries 10 times, 3600 s → 3 times, "
+            "3600 s",
+        ),
+        (
+            having("Sort", Timeout=20),
+            "Besides: `Post/Sort` Timeout: 30 → 20",
+        ),
+        (
+            lambda after: properties(after, "ReadPolicy")["PolicyDocument"]["Statement"][0].update(
+                Action=["sqs:SendMessage", "sqs:*"]
+            ),
+            "Permissions: widened: `Post/Read` may `sqs:*` on `Post/Unread` — a wildcard",
+        ),
+        (
+            lambda after: properties(after, "LettersPolicy")["PolicyDocument"]["Statement"][0].pop(
+                "Condition"
+            ),
+            "Permissions: widened: `events.amazonaws.com` may `sqs:SendMessage` on `Post/Letters` "
+            "whatever aws:SourceArn ArnEquals is",
+        ),
+        (
+            lambda after: resources(after).pop("ReadPolicy"),
+            "Permissions: narrowed: `Post/Read` may no longer `sqs:SendMessage` on `Post/Unread`",
+        ),
+    ],
+)
+def test_a_change_is_told_in_one_line(change: Change, line: str) -> None:
+    found = told(reviewed(change))
+    assert line in found
+    # What secures an edge may be told of the edge, too; a policy that goes is counted as well.
+    assert [other for other in found if other != line and not _follows(other)] == []
+
+
+def _follows(line: str) -> bool:
+    return line == "Besides: gone besides: 1 Policy"
+
+
+def test_a_new_edge_says_what_it_takes_and_what_it_lacks() -> None:
+    def subscribe(after: Templates) -> None:
+        subscription = copy.deepcopy(resources(after)["NewsForLetters"])
+        subscription["Metadata"] = {"aws:cdk:path": "Post/NewsForUnread/Resource"}
+        subscription["Properties"]["Endpoint"] = arn("Unread")
+        del subscription["Properties"]["RedrivePolicy"]
+        resources(after)["NewsForUnread"] = subscription
+
+    found = told(reviewed(subscribe))
+    [line] = [line for line in found if line.startswith("Edges")]
+    assert line.startswith("Edges: new topic: `Post/News` → `Post/Unread`")
+    assert "parks in **nothing**" in line
+    assert "**It lacks a dead-letter queue.**" in line
+
+
+def test_a_lost_edge_is_told() -> None:
+    found = told(reviewed(lambda after: resources(after).pop("NewsForLetters")))
+    assert "Edges: gone topic: `Post/News` → `Post/Letters`" in found
+
+
+def test_what_goes_with_a_function_is_not_told_at_length() -> None:
+    def drop(after: Templates) -> None:
+        for name in ("Read", "ReadRole", "ReadPolicy", "ReadInvoked", "ScansHeard"):
+            del resources(after)[name]
+
+    found = told(reviewed(drop))
+    assert "Besides: gone function: `Post/Read`" in found
+    assert not [line for line in found if line.startswith("Permissions")]
+
+
+def test_no_change_is_one_line() -> None:
+    comment = reviewed(lambda after: None).markdown("Title", {}, "HOW")
+    assert comment == "**Title**: no change to events, templates or permissions.\n"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        having("Sort", Code={"S3Bucket": "assets", "S3Key": "after.zip"}),
+        having("Sort", Description="Another sentence."),
+        having("LettersWait", AlarmDescription="Another runbook."),
+        renamed("Sort", "Sorter"),
+        renamed("SortRole", "SortersRole"),
+        renamed("Posted", "Sent"),
+    ],
+)
+def test_hashes_prose_and_logical_ids_are_noise(change: Change) -> None:
+    base = post()
+    having("Sort", Code={"S3Bucket": "assets", "S3Key": "before.zip"}, Description="One.")(base)
+    found = reviewed(change, base)
+    assert (found.losses, told(found)) == ([], [])
+
+
+def test_a_long_section_is_cut_and_says_so() -> None:
+    found = Review(sections={"Besides": [f"line {number}" for number in range(40)]})
+    comment = found.markdown("Title", {}, "HOW")
+    assert "- line 24\n" in comment
+    assert comment.endswith("- and 15 more\n")
+
+
+# The shop's own templates, in which everything occurs.
+
+
+def shop(templates: Mapping[str, Assembly], change: Callable[[Assembly], object]) -> Review:
+    """What is said of the shop in production when this is changed in memory."""
+    base = templates["prod"]
+    head = Assembly(copy.deepcopy(dict(base.templates)))
+    change(head)
+    return review(base, head)
+
+
+def of(assembly: Assembly, path: str, type_: str) -> dict[str, Any]:
+    [found] = [each for each in assembly.of_type(type_) if each.path == path]
+    return found.properties
+
+
+def test_the_same_shop_has_not_changed(templates: Mapping[str, Assembly]) -> None:
+    found = shop(templates, lambda head: None)
+    assert (found.losses, told(found)) == ([], [])
+
+
+def test_a_rules_pattern_is_told_by_the_events_it_gains_and_loses(
+    templates: Mapping[str, Assembly],
+) -> None:
+    def change(head: Assembly) -> None:
+        rule = of(head, "Checkout/RunCheckout/Rule", "AWS::Events::Rule")
+        rule["EventPattern"]["detail-type"] = ["OrderPlased.v1"]
+
+    assert told(shop(templates, change)) == [
+        "Edges: rule `Checkout/RunCheckout/Rule` also takes detail-type OrderPlased.v1, "
+        "no longer takes detail-type OrderPlaced.v1"
+    ]
+
+
+def test_a_pattern_that_asks_for_less_is_told(templates: Mapping[str, Assembly]) -> None:
+    def change(head: Assembly) -> None:
+        rule = of(head, "Notifications/AddressCustomer/Rule", "AWS::Events::Rule")
+        del rule["EventPattern"]["detail"]
+
+    assert told(shop(templates, change)) == [
+        "Edges: rule `Notifications/AddressCustomer/Rule` no longer asks for detail.supersededby"
+    ]
+
+
+def test_a_publishers_wider_grant_is_told(templates: Mapping[str, Assembly]) -> None:
+    def change(head: Assembly) -> None:
+        for policy in head.of_type("AWS::IAM::Policy"):
+            for statement in policy.properties["PolicyDocument"]["Statement"]:
+                limits = statement.get("Condition", {}).get("ForAllValues:StringEquals", {})
+                if "ItemPriced.v1" in limits.get("events:detail-type", ()):
+                    limits["events:detail-type"].append("OrderPlaced.v1")
+
+    assert told(shop(templates, change)) == [
+        "Permissions: widened: `Inventory/Stock/Relay` may `events:PutEvents` on `Backbone/Bus` "
+        "also if events:detail-type ForAllValues:StringEquals OrderPlaced.v1"
+    ]
+
+
+def test_a_workflow_is_told_state_by_state(templates: Mapping[str, Assembly]) -> None:
+    def change(head: Assembly) -> None:
+        machine = head.of_type("AWS::StepFunctions::StateMachine")[0]
+        parts = machine.properties["DefinitionString"]["Fn::Join"][1]
+        at = next(i for i, part in enumerate(parts) if '"MaxAttempts":' in str(part))
+        parts[at] = parts[at].replace('"MaxAttempts":', '"MaxAttempts":9', 1)
+
+    found = told(shop(templates, change))
+    assert len(found) == 1
+    assert "DefinitionString.States." in found[0]
+    assert "→" in found[0]
+
+
+def test_a_route_without_its_authorizer_is_open_to_anybody(
+    templates: Mapping[str, Assembly],
+) -> None:
+    def change(head: Assembly) -> None:
+        for route in head.of_type("AWS::ApiGatewayV2::Route"):
+            if route.properties["RouteKey"] == "POST /orders":
+                route.properties["AuthorizationType"] = "NONE"
+                del route.properties["AuthorizerId"]
+
+    found = told(shop(templates, change))
+    assert "Permissions: widened: `anybody` may `call` on `POST /orders`" in found
+
+
+def test_a_table_whose_key_changes_in_the_shop_is_a_loss(
+    templates: Mapping[str, Assembly],
+) -> None:
+    def change(head: Assembly) -> None:
+        table = of(head, "Orders/Orders/Table", "AWS::DynamoDB::GlobalTable")
+        table["KeySchema"][0]["AttributeName"] = "other"
+
+    [loss] = shop(templates, change).losses
+    assert loss.path == "Orders/Orders/Table"
+    assert "KeySchema changes from" in loss.why
