@@ -2,53 +2,65 @@
 
 import ast
 import json
-import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from faults.sabotage import SABOTAGES, Sabotage
+from faults.sabotage import SABOTAGES, Edit, Sabotage
 from rehearsal import RehearsalError
 
 
-@pytest.fixture
-def parts(assembly: Path, tmp_path: Path) -> Path:
-    """What sabotage changes of an assembly, alone."""
-    directory = tmp_path / "assembly"
-    for module in {edit.module for each in SABOTAGES.values() for edit in each.edits}:
-        (found, *_) = assembly.glob(f"asset.*/{module}")
-        copy = directory / found.relative_to(assembly)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(found, copy)
-    for template in assembly.glob("*.template.json"):
-        shutil.copyfile(template, directory / template.name)
-    return directory
-
-
-def _content(directory: Path) -> dict[Path, str]:
-    return {
-        path.relative_to(directory): path.read_text(encoding="utf-8")
-        for path in directory.rglob("*.*")
-        if path.is_file()
-    }
-
-
 @pytest.mark.parametrize("sabotage", SABOTAGES.values(), ids=lambda each: each.name)
-def test_sabotage_changes_a_copy_alone(sabotage: Sabotage, parts: Path, tmp_path: Path) -> None:
-    before = _content(parts)
-    after = _content(sabotage.apply(parts, tmp_path / "copy"))
-    assert _content(parts) == before
-    changed = {path for path in before if _read(path, before) != _read(path, after)}
-    assert {path.suffix for path in changed} == ({".py"} if sabotage.edits else {".json"})
+def test_sabotage_changes_a_copy_alone(sabotage: Sabotage, assembly: Path, tmp_path: Path) -> None:
+    before = _content(assembly, sabotage)
+    after = _content(sabotage.apply(assembly, tmp_path), sabotage)
+    assert _content(assembly, sabotage) == before
+    assert after.keys() == before.keys()
+    changed = {name for name in before if after[name] != before[name]}
+    assert {Path(name).suffix for name in changed} == ({".py"} if sabotage.edits else {".json"})
+    # Each package that holds a module holds the changed one.
+    assert changed >= {name for name in before if name.endswith(".py")}
+    for text in {after[name] for name in changed if name.endswith(".py")}:
+        ast.parse(text)
 
 
-def _read(path: Path, content: dict[Path, str]) -> object:
-    text = content[path]
-    return ast.dump(ast.parse(text)) if path.suffix == ".py" else json.loads(text)
+def _content(assembly: Path, sabotage: Sabotage) -> dict[str, str]:
+    """What the sabotage may change: templates, and modules of each package."""
+    templates = {
+        path.name: json.dumps(json.loads(path.read_bytes()))
+        for path in assembly.glob("*.template.json")
+    }
+    modules = {
+        f"{name} {edit.module}": (package / edit.module).read_text(encoding="utf-8")
+        for name, package in _packages(assembly)
+        for edit in sabotage.edits
+        if (package / edit.module).exists()
+    }
+    return templates | modules
 
 
-def test_sabotage_that_finds_nothing_to_take_away_says_so(parts: Path, tmp_path: Path) -> None:
-    relay = SABOTAGES["relay"]
-    once = relay.apply(parts, tmp_path / "once")
-    with pytest.raises(RehearsalError, match="adapt the sabotage"):
-        relay.apply(once, tmp_path / "twice")
+def _packages(assembly: Path) -> Iterator[tuple[str, Path]]:
+    for manifest in assembly.glob("*.assets.json"):
+        for name, asset in json.loads(manifest.read_bytes())["files"].items():
+            yield f"{manifest.stem} {name}", assembly / asset["source"]["path"]
+
+
+@pytest.mark.parametrize(
+    ("module", "message"),
+    [("lambdas/eventing/relay.py", "adapt the sabotage"), ("lambdas/other.py", "no package")],
+)
+def test_sabotage_that_finds_nothing_to_take_away_says_so(
+    module: str, message: str, assembly: Path, tmp_path: Path
+) -> None:
+    outdated = Sabotage("outdated", "of code that is not there", (Edit(module, "never = 1", ""),))
+    with pytest.raises(RehearsalError, match=message):
+        outdated.apply(assembly, tmp_path)
+
+
+def test_changed_packages_bring_no_bytecode_that_would_run_instead(
+    assembly: Path, tmp_path: Path
+) -> None:
+    copy = SABOTAGES["relay"].apply(assembly, tmp_path)
+    assert list(copy.glob("sabotaged.*/lambdas/eventing/relay.py"))
+    assert not list(copy.rglob("*.pyc"))
