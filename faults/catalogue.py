@@ -43,6 +43,8 @@ class Trouble:
     """Whether it begins only after everything went well."""
     foreign: bool = False
     """Whether it is something that others put among what is delivered."""
+    control: bool = False
+    """Whether nothing can make good for it: then the books have to show that something is lost."""
     elsewhere: str = ""
     """Why it cannot happen at places of other kinds."""
 
@@ -64,6 +66,8 @@ class Trouble:
             return _ASKED
         return _PULLED if place.kind in _POLLED else _PUSHED
 
+
+_LOST = Fault("lost", "nothing arrives: this has to be noticed", "way", lambda random: (), None)
 
 # E-mail and SMS take no idempotency key: who dies between sending and noting it sends again.
 _SENDERS = frozenset({Channel.EMAIL, Channel.SMS})
@@ -142,6 +146,9 @@ _ALL = (
         FAULTS["conflict"], "call", elsewhere=_NO_CALL, operations=frozenset({"TransactWriteItems"})
     ),
     _of(FAULTS["partial"], "call", elsewhere=_NO_CALL, operations=PARTIAL),
+    _of(
+        _LOST, *_HOPS, control=True, elsewhere="what is handed over here is kept until it is taken"
+    ),
 )
 CATALOGUE = {each.name: each for each in _ALL}
 """Every kind of trouble by its name."""

@@ -12,7 +12,7 @@ from demo.supplier import BUCKET
 from faults.catalogue import Trouble
 from faults.on_call import OnCall
 from faults.places import Place
-from faults.shop import Shop
+from faults.shop import Shop, UnexpectedAnswer
 from faults.stories import Story
 from rehearsal import Record
 
@@ -32,6 +32,8 @@ class Verdict(StrEnum):
     VIOLATED = "violated"
     UNTOUCHED = "untouched"
     """The trouble never came: the cell says nothing, so it counts as a violation."""
+    NOTICED = "noticed"
+    """Something was lost on purpose, and the books or whoever waits for it show that."""
     IMPOSSIBLE = "n/a"
 
 
@@ -92,18 +94,30 @@ def run(
         _look_before(shop, trouble, result)
         _mend(shop, trouble, place, story, result)
         _look_after(shop, trouble, usual, result)
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is what came of this cell
+    except Exception as error:
+        if trouble.control and not isinstance(error, UnexpectedAnswer):
+            raise  # Nobody has noticed a loss by that.
         result.problems.append(f"{type(error).__name__}: {error}")
-    if result.problems:
-        result.verdict = Verdict.VIOLATED
-        result.trace = trace(rehearsal.meter.records[begun:], result.problems)
-    elif not _happened(trouble, rehearsal.meter.records[begun:]):
-        result.verdict = Verdict.UNTOUCHED
-        result.problems.append("the trouble never came")
-    elif result.parked:
-        result.verdict = Verdict.MENDED
+    records = rehearsal.meter.records[begun:]
+    result.verdict = _verdict(trouble, result, records)
+    if result.verdict is Verdict.VIOLATED:
+        result.trace = trace(records, result.problems)
     result.cpu_s = time.process_time() - started
     return result
+
+
+def _verdict(trouble: Trouble, result: Result, records: list[Record]) -> Verdict:
+    if trouble.planned and not any(record.kind == "fault" for record in records):
+        result.problems.append("the trouble never came")
+        return Verdict.UNTOUCHED
+    if trouble.control:
+        if result.problems or result.parked:
+            return Verdict.NOTICED
+        result.problems.append("what is lost here is not noticed: the story does not need it")
+        return Verdict.VIOLATED
+    if result.problems:
+        return Verdict.VIOLATED
+    return Verdict.MENDED if result.parked else Verdict.HELD
 
 
 def _tell(shop: Shop, trouble: Trouble, place: Place, story: Story) -> None:
@@ -139,10 +153,6 @@ def _mend(shop: Shop, trouble: Trouble, place: Place, story: Story, result: Resu
             break
 
 
-def _happened(trouble: Trouble, records: list[Record]) -> bool:
-    return not trouble.planned or any(record.kind == "fault" for record in records)
-
-
 def _look_before(shop: Shop, trouble: Trouble, result: Result) -> None:
     """Each order is at one end, or a parked message tells of it; nothing is parked twice."""
     evidence = _evidence(shop, trouble)
@@ -170,6 +180,7 @@ def _look_after(shop: Shop, trouble: Trouble, usual: Outcome, result: Result) ->
     """Everything is as it would have been."""
     result.problems += violations(_evidence(shop, trouble))
     result.problems += [f"{n} messages stay in {path}" for path, n in shop.parked().items()]
+    result.problems += [f"event {event} is not in the event log" for event in shop.unlogged()]
     result.problems += Outcome.of(shop).differs_from(usual)
     result.problems += [
         f"something of {record.source} was discarded: {record.detail}"

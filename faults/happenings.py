@@ -47,7 +47,7 @@ def possible(tales: Iterable[Usual]) -> list[Possible]:
         Possible(trouble, place)
         for place in places
         for trouble in CATALOGUE.values()
-        if trouble.reason_against(place) is None
+        if not trouble.control and trouble.reason_against(place) is None
     ]
 
 

@@ -2,7 +2,6 @@
 
 import gc
 import os
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -34,12 +33,11 @@ class Unsound(Exception):
 
 @dataclass(frozen=True)
 class Usual:
-    """A story without any trouble: the places that it passes, its end and what it costs."""
+    """A story without any trouble: the places that it passes, and its end."""
 
     story: Story
     places: frozenset[Place]
     outcome: Outcome
-    cpu_s: float
 
 
 @dataclass(frozen=True)
@@ -90,25 +88,22 @@ def usual(shop: Shop, *, at_once: int, names: Sequence[str] = tuple(STORIES)) ->
     for fork in forked(runs, at_once=at_once):
         if fork.value is None:
             raise Unsound(str(fork.error))
-        places, outcome, wrong, cpu_s = fork.value
+        places, outcome, wrong = fork.value
         story = STORIES[names[fork.index]]
         if wrong:
             told = "\n".join(wrong)
             raise Unsound(f"the story {story.name} goes wrong without any trouble:\n{told}")
-        found[fork.index] = Usual(story, frozenset(places), outcome, cpu_s)
+        found[fork.index] = Usual(story, frozenset(places), outcome)
     return [found[index] for index in sorted(found)]
 
 
-def _tell(
-    shop: Shop, name: str, edges: Sequence[Place]
-) -> tuple[set[Place], Outcome, list[str], float]:
-    started = time.process_time()
+def _tell(shop: Shop, name: str, edges: Sequence[Place]) -> tuple[set[Place], Outcome, list[str]]:
     begun = len(shop.rehearsal.meter.records)
     STORIES[name].tell(shop)
     shop.settle()
     wrong = violations(shop.evidence())
     places = passed(shop.rehearsal.meter.records[begun:], edges)
-    return places, Outcome.of(shop), wrong, time.process_time() - started
+    return places, Outcome.of(shop), wrong
 
 
 def _edges(shop: Shop) -> list[Edge]:
@@ -116,9 +111,9 @@ def _edges(shop: Shop) -> list[Edge]:
 
 
 def plan(shop: Shop, tales: Sequence[Usual], wanted: Callable[[Trouble, Place], bool]) -> Plan:
-    """What is to be run: for each place the story that was made for it, or else the cheapest."""
+    """What is to be run: for each place the story that needs it, or else the first that passes."""
     by_place: dict[Place, Usual] = {}
-    for tale in sorted(tales, key=lambda tale: (tale.story.special, tale.cpu_s), reverse=True):
+    for tale in reversed(tales):
         by_place.update(dict.fromkeys(tale.places, tale))
     for tale in tales:
         meant = [

@@ -18,6 +18,7 @@ _MARKS = {
     Verdict.MENDED: ("◐", "cyan"),
     Verdict.VIOLATED: ("✗", "bold red"),
     Verdict.UNTOUCHED: ("?", "bold yellow"),
+    Verdict.NOTICED: ("!", "blue"),
     Verdict.IMPOSSIBLE: ("·", "dim"),
 }
 _GROUPS = (("Edges", EDGES), ("Requests and steps", SYNC[:2]), ("Calls of AWS APIs", SYNC[2:]))
@@ -25,8 +26,10 @@ _GROUPS = (("Edges", EDGES), ("Requests and steps", SYNC[:2]), ("Calls of AWS AP
 
 def show(console: Console, results: Sequence[Result], unreached: Sequence[Place]) -> None:
     """Prints the matrix, what its marks mean, and what it comes to."""
+    run = {result.place for result in results if result.verdict is not Verdict.IMPOSSIBLE}
     for title, kinds in _GROUPS:
-        if part := [result for result in results if result.place.kind in kinds]:
+        places = {place for place in run if place.kind in kinds}
+        if part := [result for result in results if result.place in places]:
             console.print(_table(title, part))
     names = {result.trouble for result in results}
     for number, trouble in enumerate(CATALOGUE.values(), 1):
@@ -140,13 +143,14 @@ table{border-collapse:collapse;font-size:12px}
 tr>th:first-child{text-align:left;font-weight:normal;white-space:nowrap;padding-right:1em}
 th span{writing-mode:vertical-rl;transform:rotate(180deg);font-weight:normal}
 td{text-align:center;width:1.6em;border:1px solid #eee}
-.held{color:#12803c}.mended{color:#0b7285}.na{color:#bbb}
+.held{color:#12803c}.mended{color:#0b7285}.na{color:#bbb}.noticed{color:#1c4fa0}
 .violated,.untouched{color:#fff;background:#c92a2a}
 tr:hover{background:#f4f4f4}
 </style>
 <h1>Nothing is lost: every fault on every edge</h1>
 <p><span class="held">●</span> held &nbsp; <span class="mended">◐</span> parked, and mended by
 bringing it back &nbsp; <span class="na">·</span> cannot happen here &nbsp;
+<span class="noticed">!</span> lost on purpose, and noticed &nbsp;
 <span class="violated">✗</span> violated. Point at a mark for what was parked, or why not.</p>
 <!-- matrix -->
 </html>

@@ -45,6 +45,7 @@ ADDRESS = {
     "country": "DE",
 }
 BUS = "Backbone/Bus"
+EVENT_LOG = "Backbone/EventLog/Group"
 PRICE = 1250
 REASON = "it is not what I thought"
 _PATIENCE_S = 20 * 86_400.0
@@ -443,6 +444,18 @@ class Shop:
             for event in events
             if not types or event["detail-type"] in types
         ]
+
+    def unlogged(self) -> list[str]:
+        """Ids of events that have reached the bus, but not its log."""
+        pages = self.rehearsal.client("logs").get_paginator("filter_log_events")
+        group = self.rehearsal.physical_id(EVENT_LOG)
+        logged = {
+            json.loads(entry["message"])["id"]
+            for page in pages.paginate(logGroupName=group)
+            for entry in page["events"]
+        }
+        records = self.rehearsal.meter.of("published")
+        return sorted({record.detail["event"]["detail"]["id"] for record in records} - logged)
 
     def last_event_for(self, queue: str) -> dict[str, Any]:
         """The last event that a rule or topic has put into a queue, by its path."""

@@ -26,6 +26,7 @@ https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quota
 
 EXCEPTIONS: dict[tuple[str, str], str] = {
     ("impossible", "Orders/SweepOrders/Queue"): "its message says nothing that could be impossible",
+    ("lost", "Orders/SweepOrders/Schedule"): "what one sweep misses, the next one finds",
 }
 """Where trouble cannot be told from what is right, by its name and the place's source, and why."""
 

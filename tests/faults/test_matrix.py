@@ -17,7 +17,9 @@ from rehearsal.faults import Fault
 RULE = Place("rule", "Checkout/RunCheckout/Rule", "Checkout/RunCheckout/Queue")
 QUEUE = Place("queue", "Checkout/RunCheckout/Queue", "Checkout/RunCheckout/Function")
 RELAY = Place("call", "Orders/Orders/Relay", "Backbone/Bus", "events.PutEvents")
-RELEASE = Place("task", "Checkout/Workflow", "Inventory/ReleaseStock/Function")
+ADDRESSING = Place(
+    "rule", "Notifications/AddressCustomer/Rule", "Notifications/AddressCustomer/Queue"
+)
 
 
 def _run(shop: Shop, tale: Usual, trouble: Trouble, place: Place) -> Result:
@@ -45,10 +47,20 @@ def test_trouble_loses_and_doubles_nothing(
 def test_an_event_that_vanishes_on_its_way_is_found(open_shop: Shop, tale: Usual) -> None:
     vanishes = Fault("vanishes", "nothing arrives", "way", lambda random: ())
     trouble = Trouble("vanishes", "nothing arrives", ("rule",), planning(vanishes), planned=True)
-    result = _run(open_shop, tale, trouble, RULE)
+    result = _run(open_shop, tale, trouble, ADDRESSING)
     assert result.verdict is Verdict.VIOLATED
-    assert any("is placed" in problem for problem in result.problems), result.problems
+    assert any("are owed" in problem for problem in result.problems), result.problems
     assert any("name=vanishes" in line for line in result.trace), result.trace
+
+
+@pytest.mark.parametrize(
+    ("place", "verdict"), [(ADDRESSING, Verdict.NOTICED), (RULE, Verdict.VIOLATED)], ids=str
+)
+def test_a_story_proves_nothing_of_an_edge_that_it_does_not_need(
+    open_shop: Shop, tale: Usual, place: Place, verdict: Verdict
+) -> None:
+    # An order that checkout never hears of is cancelled all the same.
+    assert _run(open_shop, tale, CATALOGUE["lost"], place).verdict is verdict
 
 
 def test_trouble_that_never_comes_proves_nothing(open_shop: Shop, tale: Usual) -> None:
