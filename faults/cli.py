@@ -17,7 +17,7 @@ from faults import report
 from faults.catalogue import CATALOGUE, Trouble
 from faults.cell import Result, Verdict
 from faults.forks import forked
-from faults.happenings import Possible, at_random, plenty, possible, run
+from faults.happenings import Possible, Tally, mix, possible
 from faults.machine import attempt, in_fork
 from faults.matrix import Plan, Unsound, opened, plan, processors, run_cells, usual
 from faults.places import Place
@@ -30,6 +30,10 @@ from stacks.synthesis import SynthesisError, synthesize
 VIOLATED, UNUSABLE, INTERRUPTED = 1, 2, 130
 """Exit codes: something was lost or doubled; nothing could be run as it was asked for; Ctrl-C."""
 
+_BATCH = 500
+"""Orders that one shop takes while everything goes wrong; more are taken by shops of their own."""
+_APART = 1_000_000
+"""Between the seeds of runs side by side."""
 _ERRORS = (PackagingError, RehearsalError, SynthesisError, Unsound)
 _monotonic = time.monotonic
 
@@ -79,15 +83,8 @@ def faults(
             at_once = jobs or processors()
             tales = usual(shop, at_once=at_once)
             if mixed or steps:
-                _at_random(
-                    console,
-                    shop,
-                    possible(tales),
-                    mixed=mixed,
-                    steps=steps,
-                    seed=seed,
-                    jobs=at_once,
-                )
+                at_random = _mix if mixed else _explore
+                at_random(console, shop, possible(tales), mixed or steps, seed, at_once)
                 return
             todo = plan(shop, tales, lambda t, p: _wanted(t, p, fault, edge))
             results = _run(console, todo, run_cells(shop, todo.cells, seed=seed, at_once=at_once))
@@ -106,50 +103,44 @@ def faults(
         raise typer.Exit(VIOLATED)
 
 
-def _at_random(
-    console: Console,
-    shop: Shop,
-    troubles: list[Possible],
-    *,
-    mixed: int,
-    steps: int,
-    seed: int,
-    jobs: int,
+def _explore(
+    console: Console, shop: Shop, troubles: list[Possible], steps: int, seed: int, jobs: int
 ) -> None:
-    """Says what came of things that happened in any order. Raises Exit if something is wrong."""
-    started = time.process_time()
-    if steps:
-        execute = in_fork(shop, troubles)
-        # Each explorer begins with a seed of its own, far from those of the others.
-        explorers = [
-            partial(attempt, execute, steps=-(-steps // jobs), seed=seed + 1_000_000 * number)
-            for number in range(jobs)
-        ]
-        taken = 0
-        for fork in forked(explorers, at_once=jobs):
-            more, wrong = fork.value or (0, fork.error)
-            taken += more
-            if wrong:
-                console.print(Text(wrong, "red"), soft_wrap=True)
-                raise typer.Exit(VIOLATED)
-        console.print(f"{taken:,} steps: nothing lost, nothing doubled", highlight=False)
-        return
-    plenty(shop, mixed)
-    shop.rehearsal.scheduler.random.seed(seed)
-    tally = run(shop, troubles, at_random(mixed, seed))
-    statuses = ", ".join(f"{count:,} {status}" for status, count in sorted(tally.statuses.items()))
-    console.print(
-        f"{tally.orders:,} orders, {tally.happenings:,} happenings, {tally.faults:,} faults that "
-        f"acted: {statuses}; {time.process_time() - started:.0f} s of CPU",
-        highlight=False,
-    )
-    for problem in tally.problems:
-        console.print(Text(f"✗ {problem}", "red"), soft_wrap=True)
-    if tally.problems:
-        again = f'make faults ARGS="--mixed {mixed} --seed {seed}"'
-        console.print(f"again: {again}", highlight=False, soft_wrap=True, markup=False)
+    """Says what came of steps that hypothesis thought out. Raises Exit if something is wrong."""
+    execute = in_fork(shop, troubles)
+    explorers = [
+        partial(attempt, execute, steps=-(-steps // jobs), seed=seed + _APART * number)
+        for number in range(jobs)
+    ]
+    taken = 0
+    for fork in forked(explorers, at_once=jobs):
+        more, wrong = fork.value or (0, fork.error)
+        taken += more
+        if wrong:
+            console.print(Text(wrong, "red"), soft_wrap=True)
+            raise typer.Exit(VIOLATED)
+    console.print(f"{taken:,} steps: nothing lost, nothing doubled", highlight=False)
+
+
+def _mix(
+    console: Console, shop: Shop, troubles: list[Possible], orders: int, seed: int, jobs: int
+) -> None:
+    """Says what came of orders among faults, batch by batch. Raises Exit if something is wrong."""
+    batches = [
+        (min(_BATCH, orders - start), seed + _APART * number)
+        for number, start in enumerate(range(0, orders, _BATCH))
+    ]
+    runs = [partial(mix, shop, troubles, *batch) for batch in batches]
+    started, total = _monotonic(), Tally()
+    for fork in forked(runs, at_once=jobs):
+        tally = fork.value or Tally(problems=[fork.error or ""])
+        total += tally
+        report.show_wrong(console, tally, *batches[fork.index])
+        done = f"{total.statuses.total():,} of {orders:,} orders"
+        console.print(f"{done}, {_monotonic() - started:.0f} s", highlight=False)
+    report.show_tally(console, total)
+    if total.problems:
         raise typer.Exit(VIOLATED)
-    console.print("0 lost, 0 doubled, the books balance", highlight=False)
 
 
 def main() -> None:

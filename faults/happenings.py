@@ -1,11 +1,13 @@
 """Happenings: what customers, carriers, staff, faults and whoever is on call do, in any order."""
 
+import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from random import Random
 
 from faults.catalogue import CATALOGUE, Trouble
-from faults.cell import violations
+from faults.cell import trace, violations
 from faults.matrix import Usual
 from faults.on_call import OnCall
 from faults.places import Place
@@ -72,7 +74,11 @@ class Run:
     troubles: Sequence[Possible]
     orders: list[str] = field(default_factory=list)
     told: list[str] = field(default_factory=list)
+    """Which faults were to come, and who got no answer."""
     _over: list[Callable[[], None]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.on_call = OnCall(self.shop)
 
     def perform(self, happening: Happening) -> None:
         """Lets one thing happen; that somebody gets no answer is nothing to stop for."""
@@ -88,12 +94,11 @@ class Run:
         self.shop.rehearsal.faults.clear()
         for over in self._over:
             over()
-        on_call = OnCall(self.shop)
         self.shop.settle()
         for _ in range(_ROUNDS):
-            on_call.bring_back()
+            self.on_call.bring_back()
             self.shop.settle()
-            on_call.look_after_files()
+            self.on_call.look_after_files()
             self.shop.settle()
             self._finish()
             if not self.shop.parked():
@@ -152,7 +157,7 @@ class Run:
         self.shop.settle()
 
     def _redrive(self, number: int, option: int) -> None:
-        OnCall(self.shop).bring_back()
+        self.on_call.bring_back()
 
     def _fail(self, number: int, option: int) -> None:
         """Lets something go wrong somewhere, some times, after some that go well."""
@@ -204,36 +209,55 @@ def at_random(orders: int, seed: int) -> Iterator[Happening]:
         placed += what == "order"
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Tally:
     """What came of a run: how much happened, and what is wrong in the end."""
 
-    happenings: int
-    orders: int
-    statuses: dict[str, int]
-    faults: int
-    problems: list[str]
-    told: list[str]
+    happenings: int = 0
+    statuses: Counter[str] = field(default_factory=Counter)
+    """In the end, of all who wanted to order."""
+    faults: Counter[str] = field(default_factory=Counter)
+    """Those that acted, by name."""
+    brought_back: int = 0
+    thrown_away: int = 0
+    """Messages that were parked."""
+    problems: list[str] = field(default_factory=list)
+    told: list[str] = field(default_factory=list)
+    trace: list[str] = field(default_factory=list)
+    cpu_s: float = 0.0
 
-
-def plenty(shop: Shop, orders: int) -> None:
-    """Has a supplier hand in as much as so many orders take at most."""
-    shop.receive({MUG: 2 * orders, CUP: orders}, delivery="plenty")
+    def __iadd__(self, other: "Tally") -> "Tally":
+        """Takes in what came of another run."""
+        for each in fields(self):
+            setattr(self, each.name, getattr(self, each.name) + getattr(other, each.name))
+        return self
 
 
 def run(shop: Shop, troubles: Sequence[Possible], happenings: Iterable[Happening]) -> Tally:
     """Lets things happen to a shop, brings everything to its end, and looks at the books."""
+    started, begun = time.process_time(), len(shop.rehearsal.meter.records)
     running = Run(shop, troubles)
     done = 0
     for happening in happenings:
         running.perform(happening)
         done += 1
     problems = running.end()
+    ends, records = shop.ends(), shop.rehearsal.meter.records[begun:]
     return Tally(
         happenings=done,
-        orders=len(shop.known.accepted),
-        statuses=dict(shop.statuses()),
-        faults=len(shop.rehearsal.meter.of("fault")),
+        statuses=Counter(ends.get(order_id, "not taken") for order_id in running.orders),
+        faults=Counter(record.detail["name"] for record in records if record.kind == "fault"),
+        brought_back=running.on_call.brought_back,
+        thrown_away=running.on_call.thrown_away,
         problems=problems,
         told=running.told,
+        trace=trace(records, problems) if problems else [],
+        cpu_s=time.process_time() - started,
     )
+
+
+def mix(shop: Shop, troubles: Sequence[Possible], orders: int, seed: int) -> Tally:
+    """Has so many orders placed, with all faults at random among them; the same for a seed."""
+    shop.receive({MUG: 2 * orders, CUP: orders}, delivery="plenty")
+    shop.rehearsal.scheduler.random.seed(seed)
+    return run(shop, troubles, at_random(orders, seed))

@@ -89,7 +89,8 @@ class Shopping(RuleBasedStateMachine):
         """Lets it all happen. Raises Wrong if anything is wrong afterwards."""
         tally = type(self).execute(self.happenings)
         if tally.problems:
-            raise Wrong("\n".join([*tally.problems, *map(str, self.happenings), *tally.told]))
+            told = [*tally.problems, *map(str, self.happenings), *tally.told, *tally.trace]
+            raise Wrong("\n".join(told))
 
 
 def machine(execute: Execute) -> type[Shopping]:

@@ -1,5 +1,6 @@
 """The matrix as a person reads it: in the terminal, and as one page."""
 
+from collections import Counter
 from collections.abc import Sequence
 from html import escape
 
@@ -9,6 +10,7 @@ from rich.text import Text
 
 from faults.catalogue import CATALOGUE
 from faults.cell import Result, Verdict
+from faults.happenings import Tally
 from faults.places import EDGES, SYNC, Place
 
 BAD = frozenset({Verdict.VIOLATED, Verdict.UNTOUCHED})
@@ -90,6 +92,38 @@ def show_violation(console: Console, result: Result) -> None:
     for line in result.trace:
         console.print(Text(f"    {line}", "dim"), soft_wrap=True)
     console.print(f"  again: {command(result)}", highlight=False, soft_wrap=True, markup=False)
+
+
+def show_wrong(console: Console, tally: Tally, orders: int, seed: int) -> None:
+    """Prints what is wrong after a run at random, if anything is, and how to see it again."""
+    for problem in tally.problems:
+        console.print(Text(f"✗ {problem}", "red"), soft_wrap=True)
+    for line in tally.trace:
+        console.print(Text(f"    {line}", "dim"), soft_wrap=True)
+    if tally.problems:
+        again = f'make faults ARGS="--mixed {orders} --seed {seed}"'
+        console.print(f"  again: {again}", highlight=False, soft_wrap=True, markup=False)
+
+
+def show_tally(console: Console, tally: Tally) -> None:
+    """Prints the figures of runs at random."""
+    orders, faults = tally.statuses.total(), tally.faults
+    parked = tally.brought_back + tally.thrown_away
+    for line in (
+        f"{orders:,} orders, {tally.happenings:,} happenings: {_counts(tally.statuses)}",
+        f"{faults.total():,} faults acted: {_counts(faults)}",
+        f"{parked:,} messages were parked: {tally.brought_back:,} of them brought back, "
+        f"{tally.thrown_away:,} poisoned ones thrown away",
+        f"{tally.cpu_s:.0f} s of CPU, {1000 * tally.cpu_s / max(1, orders):.0f} ms an order",
+        f"{len(tally.problems):,} violations"
+        if tally.problems
+        else "0 lost, 0 doubled, the books balance",
+    ):
+        console.print(line, highlight=False)
+
+
+def _counts(counter: Counter[str]) -> str:
+    return ", ".join(f"{count:,} {name}" for name, count in counter.most_common()) or "none"
 
 
 def command(result: Result) -> str:

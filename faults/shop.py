@@ -12,26 +12,13 @@ from zlib import crc32
 
 from demo.carrier import SECRET
 from demo.customers import no_answer
-from demo.evidence import (
-    ORDERS,
-    PAYMENTS,
-    PROVIDER,
-    RETURNS,
-    SHIPMENTS,
-    STOCK,
-    TABLES,
-    BusEvent,
-    Evidence,
-    bus_event,
-    gather,
-)
+from demo.evidence import TABLES, Evidence, gather
 from demo.partner import PARTNER, Partner
 from demo.staff import Staff
-from demo.supplier import BUCKET, File, files_of, hand_in, reports
-from lambdas.eventing.attributes import Item, from_attributes
+from demo.supplier import File, files_of, hand_in, reports
+from faults.ledger import Ledger
 from lambdas.eventing.signature import HEADER, sign
 from lambdas.inventory.domain import ReceivedItem
-from lambdas.inventory.supplier_files import INCOMING
 from lambdas.notifications.events import Channel
 from lambdas.orders.domain import order_id_for
 from rehearsal import Rehearsal
@@ -45,7 +32,6 @@ ADDRESS = {
     "country": "DE",
 }
 BUS = "Backbone/Bus"
-EVENT_LOG = "Backbone/EventLog/Group"
 PRICE = 1250
 REASON = "it is not what I thought"
 _PATIENCE_S = 20 * 86_400.0
@@ -60,7 +46,7 @@ class UnexpectedAnswer(AssertionError):
     """The API answered something else than a caller can go on with."""
 
 
-class Shop:
+class Shop(Ledger):
     """A rehearsal of the application, with the words of the shop.
 
     No carrier calls back by itself, and nobody decides about returns: whoever uses it says who does
@@ -69,7 +55,7 @@ class Shop:
     """
 
     def __init__(self, rehearsal: Rehearsal, *, patient: bool = False) -> None:
-        self.rehearsal = rehearsal
+        super().__init__(rehearsal)
         self.round = "first"
         """Which telling of the stories this is: those of another one are of other orders."""
         self._tries = _TRIES if patient else 1
@@ -309,24 +295,6 @@ class Shop:
         self.pass_time(days=days)
         scheduler.update_schedule(**request, State="ENABLED")
 
-    def parked(self) -> dict[str, int]:
-        """Messages in each dead-letter queue that has any."""
-        depths = self.rehearsal.queue_depths()
-        return {
-            path: depths[path] for path in self.rehearsal.dead_letter_queues() if depths.get(path)
-        }
-
-    def unreported(self) -> list[str]:
-        """Keys of suppliers' files on which there is no report."""
-        s3, bucket = self.rehearsal.client("s3"), self.rehearsal.physical_id(BUCKET)
-        keys = {entry["Key"] for entry in s3.list_objects_v2(Bucket=bucket).get("Contents", [])}
-        incoming = sorted(key for key in keys if key.startswith(INCOMING))
-        return [
-            key
-            for key in incoming
-            if not any(f"/{key.removeprefix(INCOMING)}/" in other for other in keys)
-        ]
-
     def pause(self, function: str) -> None:
         """Switches off what feeds a function, by its path, from queues and streams."""
         self._switch(function, on=False)
@@ -376,93 +344,6 @@ class Shop:
         self.settle()
 
     # -- books ----------------------------------------------------------------------------
-
-    def items(self, table: str, kind: str | None = None) -> list[Item]:
-        """Items of a table, by the table's path."""
-        client = self.rehearsal.client("dynamodb")
-        pages = client.get_paginator("scan").paginate(TableName=self.rehearsal.physical_id(table))
-        items = [from_attributes(item) for page in pages for item in page["Items"]]
-        return [item for item in items if kind in (None, item.get("kind"))]
-
-    def stock(self) -> dict[str, tuple[int, int]]:
-        """Units available and reserved, per SKU."""
-        return {
-            item["pk"].removeprefix("STOCK#"): (item["available"], item["reserved"])
-            for item in self.items(STOCK, "stock")
-        }
-
-    def held(self) -> int:
-        """Minor units that the shop's books say the provider holds."""
-        payments = self.items(PAYMENTS, "payment")
-        return sum(item["amount_minor"] for item in payments if item["state"] == "authorized")
-
-    def held_by_provider(self) -> int:
-        """Minor units that the provider's own book says it holds."""
-        entries = self.items(PROVIDER)
-        return sum(item["amount_minor"] for item in entries if item["status"] == "authorized")
-
-    def ends(self) -> dict[str, str]:
-        """The status of each order."""
-        return {item["order_id"]: item["status"] for item in self.items(ORDERS, "order")}
-
-    def return_ends(self) -> dict[str, str]:
-        """The state of each return."""
-        return {item["order_id"]: item["state"] for item in self.items(RETURNS, "return")}
-
-    def statuses(self) -> Counter[str]:
-        """How many orders have which status."""
-        return Counter(item["status"] for item in self.items(ORDERS, "order"))
-
-    def prices(self) -> dict[str, int]:
-        """Orders' price list: minor units, per SKU."""
-        return {item["sku"]: item["unit_price_minor"] for item in self.items(ORDERS, "price")}
-
-    def shipment(self, order_id: str) -> str | None:
-        """The state of an order's shipment."""
-        states = {
-            item["pk"].removeprefix("SHIPMENT#"): item["state"]
-            for item in self.items(SHIPMENTS, "shipment")
-        }
-        return states.get(order_id)
-
-    def returned(self, order_id: str) -> str | None:
-        """The state of an order's return."""
-        states = {item["order_id"]: item["state"] for item in self.items(RETURNS, "return")}
-        return states.get(order_id)
-
-    def published(self) -> Counter[str]:
-        """Events in the outboxes, by detail-type."""
-        return Counter(
-            item["detail_type"] for table in TABLES for item in self.items(table, "outbox")
-        )
-
-    def on_bus(self, *types: str) -> list[BusEvent]:
-        """Events of these types, or all, that have reached the bus."""
-        events = (record.detail["event"] for record in self.rehearsal.meter.of("published"))
-        return [
-            bus_event(event["detail-type"], event["detail"])
-            for event in events
-            if not types or event["detail-type"] in types
-        ]
-
-    def unlogged(self) -> list[str]:
-        """Ids of events that have reached the bus, but not its log."""
-        pages = self.rehearsal.client("logs").get_paginator("filter_log_events")
-        group = self.rehearsal.physical_id(EVENT_LOG)
-        logged = {
-            json.loads(entry["message"])["id"]
-            for page in pages.paginate(logGroupName=group)
-            for entry in page["events"]
-        }
-        records = self.rehearsal.meter.of("published")
-        return sorted({record.detail["event"]["detail"]["id"] for record in records} - logged)
-
-    def last_event_for(self, queue: str) -> dict[str, Any]:
-        """The last event that a rule or topic has put into a queue, by its path."""
-        deliveries = self.rehearsal.meter.of("delivery", target=queue)
-        events = [record.detail["event"] for record in deliveries if "event" in record.detail]
-        event: dict[str, Any] = events[-1]["detail"]
-        return event
 
     def sent(self) -> dict[Channel, Counter[str]]:
         """Messages that arrived outside, by channel and address."""
