@@ -69,7 +69,7 @@ class Trouble:
 
 _LOST = Fault("lost", "nothing arrives: this has to be noticed", "way", lambda random: (), None)
 
-# E-mail and SMS take no idempotency key: who dies between sending and noting it sends again.
+# E-mail and SMS take no idempotency key: who fails between sending and noting it sends again.
 _SENDERS = frozenset({Channel.EMAIL, Channel.SMS})
 
 
@@ -139,11 +139,15 @@ _ALL = (
     _of(FAULTS["hangs"], *_POLLED, "route", "task", elsewhere=_NO_HANDLER, repeats=_SENDERS),
     _of(FAULTS["fast"], *_POLLED, "route", "task", elsewhere=_NO_HANDLER),
     _of(FAULTS["slow"], *_POLLED, "route", "task", elsewhere=_NO_HANDLER),
-    _of(FAULTS["call-throttled"], "call", elsewhere=_NO_CALL),
+    _of(FAULTS["call-throttled"], "call", elsewhere=_NO_CALL, repeats=_SENDERS),
     _of(FAULTS["call-lost"], "call", elsewhere=_NO_CALL, repeats=_SENDERS),
     _of(FAULTS["call-fails"], "call", elsewhere=_NO_CALL, repeats=_SENDERS),
     _of(
-        FAULTS["conflict"], "call", elsewhere=_NO_CALL, operations=frozenset({"TransactWriteItems"})
+        FAULTS["conflict"],
+        "call",
+        elsewhere=_NO_CALL,
+        operations=frozenset({"TransactWriteItems"}),
+        repeats=_SENDERS,
     ),
     _of(FAULTS["partial"], "call", elsewhere=_NO_CALL, operations=PARTIAL),
     _of(

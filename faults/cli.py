@@ -30,11 +30,16 @@ from stacks.synthesis import SynthesisError, synthesize
 VIOLATED, UNUSABLE, INTERRUPTED = 1, 2, 130
 """Exit codes: something was lost or doubled; nothing could be run as it was asked for; Ctrl-C."""
 
+
+class Unknown(Exception):
+    """Something is asked for that there is not; the message says what there is."""
+
+
 _BATCH = 500
 """Orders that one shop takes while everything goes wrong; more are taken by shops of their own."""
 _APART = 1_000_000
 """Between the seeds of runs side by side."""
-_ERRORS = (PackagingError, RehearsalError, SynthesisError, Unsound)
+_ERRORS = (PackagingError, RehearsalError, SynthesisError, Unknown)
 _monotonic = time.monotonic
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
@@ -91,6 +96,9 @@ def faults(
     except _ERRORS as error:
         errors.print(Text(f"error: {error}", "bold red"), soft_wrap=True)
         raise typer.Exit(UNUSABLE) from None
+    except Unsound as unsound:
+        errors.print(Text(f"✗ {unsound}", "bold red"), soft_wrap=True)
+        raise typer.Exit(VIOLATED) from None
     except KeyboardInterrupt:
         errors.print("Interrupted: nothing is said.")
         raise typer.Exit(INTERRUPTED) from None
@@ -152,10 +160,10 @@ def _check(names: list[str] | None, sabotage: str | None) -> None:
     for name in names or ():
         if name not in CATALOGUE:
             known = ", ".join(CATALOGUE)
-            raise Unsound(f"there is no fault {name}: choose one of {known}")
+            raise Unknown(f"there is no fault {name}: choose one of {known}")
     if sabotage is not None and sabotage not in SABOTAGES:
         known = "\n".join(f"  {each.name}: {each.says}" for each in SABOTAGES.values())
-        raise Unsound(f"there is no sabotage {sabotage}: choose one of\n{known}")
+        raise Unknown(f"there is no sabotage {sabotage}: choose one of\n{known}")
 
 
 def _wanted(trouble: Trouble, place: Place, names: list[str] | None, edge: str | None) -> bool:

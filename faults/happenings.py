@@ -1,5 +1,6 @@
 """Happenings: what customers, carriers, staff, faults and whoever is on call do, in any order."""
 
+import itertools
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -79,6 +80,8 @@ class Run:
 
     def __post_init__(self) -> None:
         self.on_call = OnCall(self.shop)
+        kinds = itertools.groupby(sorted(self.troubles, key=str), lambda each: each.trouble.name)
+        self._kinds = [tuple(kind) for _, kind in kinds]
 
     def perform(self, happening: Happening) -> None:
         """Lets one thing happen; that somebody gets no answer is nothing to stop for."""
@@ -101,12 +104,13 @@ class Run:
             self.on_call.look_after_files()
             self.shop.settle()
             self._finish()
-            if not self.shop.parked():
+            if not self.shop.parked() and not self.shop.failed():
                 break
         evidence = self.shop.evidence()
         evidence.may_repeat = _REPEATS
         parked = [f"{count} messages stay in {path}" for path, count in self.shop.parked().items()]
-        return [*violations(evidence), *parked]
+        failed = [f"execution {each['name']} {each['status']}" for each in self.shop.failed()]
+        return [*violations(evidence), *parked, *failed]
 
     def _finish(self) -> None:
         for number, order_id in enumerate(self.orders):
@@ -161,7 +165,10 @@ class Run:
 
     def _fail(self, number: int, option: int) -> None:
         """Lets something go wrong somewhere, some times, after some that go well."""
-        chosen = self.troubles[number % len(self.troubles)]
+        # First the kind, so that those that few places know happen as often as others.
+        which, kind = divmod(number, len(self._kinds))
+        places = self._kinds[kind]
+        chosen = places[which % len(places)]
         self.told.append(str(chosen))
         if chosen.trouble.planned:
             fault = FAULTS[chosen.trouble.name]
@@ -178,13 +185,13 @@ class Run:
 
 _SHARES = {
     "order": 30,
-    "cancel": 5,
-    "deliver": 12,
-    "give_back": 5,
-    "decide": 4,
+    "cancel": 4,
+    "deliver": 20,
+    "give_back": 12,
+    "decide": 12,
     "supply": 1,
     "browse": 3,
-    "wait": 12,
+    "wait": 25,
     "settle": 2,
     "redrive": 1,
     "fail": 20,
@@ -203,7 +210,7 @@ def at_random(orders: int, seed: int) -> Iterator[Happening]:
     while placed < orders:
         (what,) = random.choices(tuple(_SHARES), tuple(_SHARES.values()))
         # Most that happens, happens to orders of the last minutes.
-        recent = max(0, placed - random.randrange(1, 12))
+        recent = max(0, placed - random.randrange(1, 6))
         number = random.randrange(1 << 20) if what in ("fail", "order", "browse") else recent
         yield Happening(what, number, random.randrange(1 << 10))
         placed += what == "order"

@@ -21,6 +21,9 @@ from lambdas.inventory.supplier_files import INCOMING
 from rehearsal import Rehearsal
 
 EVENT_LOG = "Backbone/EventLog/Group"
+AGAIN = "-again"
+"""How the name of an execution ends that does what another one should have done."""
+_BAD_ENDS = {"FAILED", "TIMED_OUT", "ABORTED"}
 
 
 class Ledger:
@@ -119,7 +122,7 @@ class Ledger:
         event: dict[str, Any] = events[-1]["detail"]
         return event
 
-    # -- queues and files -----------------------------------------------------------------
+    # -- queues, executions and files -----------------------------------------------------
 
     def parked(self) -> dict[str, int]:
         """Messages in each dead-letter queue that has any."""
@@ -127,6 +130,26 @@ class Ledger:
         return {
             path: depths[path] for path in self.rehearsal.dead_letter_queues() if depths.get(path)
         }
+
+    def failed(self) -> list[dict[str, Any]]:
+        """Executions of Standard workflows that ended badly, and were not started again."""
+        client = self.rehearsal.client("stepfunctions")
+        executions = [
+            execution
+            for resource in self.rehearsal.resources
+            if resource.type == "AWS::StepFunctions::StateMachine"
+            and resource.properties.get("StateMachineType") == "STANDARD"
+            for page in client.get_paginator("list_executions").paginate(
+                stateMachineArn=resource.physical_id
+            )
+            for execution in page["executions"]
+        ]
+        names = {execution["name"] for execution in executions}
+        return [
+            client.describe_execution(executionArn=execution["executionArn"])
+            for execution in executions
+            if execution["status"] in _BAD_ENDS and execution["name"] + AGAIN not in names
+        ]
 
     def unreported(self) -> list[str]:
         """Keys of suppliers' files on which there is no report."""

@@ -28,7 +28,7 @@ in the same place, by its age."""
 
 
 class Unsound(Exception):
-    """Something is wrong without any trouble: the matrix would say nothing."""
+    """Something is lost or doubled without any trouble: the matrix has no more to say."""
 
 
 @dataclass(frozen=True)
@@ -101,8 +101,8 @@ def _tell(shop: Shop, name: str, edges: Sequence[Place]) -> tuple[set[Place], Ou
     begun = len(shop.rehearsal.meter.records)
     STORIES[name].tell(shop)
     shop.settle()
-    wrong = violations(shop.evidence())
     places = passed(shop.rehearsal.meter.records[begun:], edges)
+    wrong = violations(shop.evidence())
     return places, Outcome.of(shop), wrong
 
 

@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 from demo.supplier import BUCKET
+from faults.ledger import AGAIN
 from faults.shop import Shop
 from faults.trouble import POISON
 from rehearsal import Resource
@@ -17,14 +18,14 @@ class OnCall:
         self._shop = shop
         self._rehearsal = shop.rehearsal
         self.brought_back = 0
-        """Messages."""
+        """Messages, and executions."""
         self.thrown_away = 0
         """Messages that nobody could make sense of."""
         self._to_replay: set[str] = set()
         self._to_publish: set[str] = set()
 
     def bring_back(self) -> None:
-        """Empties every dead-letter queue, into where its messages belong."""
+        """Empties dead-letter queues into where messages belong, and repeats failed executions."""
         for path in self._shop.parked():
             for message in self._receive(path):
                 if POISON in message["body"] or POISON in _decoded(message["body"]):
@@ -32,11 +33,22 @@ class OnCall:
                 else:
                     self.brought_back += 1
                     self._return(path, message)
+        for execution in self._shop.failed():
+            self._start_again(execution)
         # Once each, however many messages ask for it.
         while self._to_replay:
             self._shop.replay(self._to_replay.pop())
         while self._to_publish:
             self._publish_again(self._to_publish.pop())
+
+    def _start_again(self, execution: dict[str, Any]) -> None:
+        """Has a workflow begin anew: what is done already is found done."""
+        self.brought_back += 1
+        self._rehearsal.client("stepfunctions").start_execution(
+            stateMachineArn=execution["stateMachineArn"],
+            name=execution["name"] + AGAIN,
+            input=execution["input"],
+        )
 
     def look_after_files(self) -> None:
         """Copies a supplier's file onto itself if no report came for it.

@@ -14,7 +14,7 @@ from demo.carrier import SECRET
 from demo.customers import no_answer
 from demo.evidence import TABLES, Evidence, gather
 from demo.partner import PARTNER, Partner
-from demo.staff import Staff
+from demo.staff import Staff, UnexpectedAnswer
 from demo.supplier import File, files_of, hand_in, reports
 from faults.ledger import Ledger
 from lambdas.eventing.signature import HEADER, sign
@@ -31,19 +31,31 @@ ADDRESS = {
     "city": "Berlin",
     "country": "DE",
 }
+__all__ = ["BUS", "PRICE", "REASON", "Shop", "UnexpectedAnswer"]
+
 BUS = "Backbone/Bus"
 PRICE = 1250
 REASON = "it is not what I thought"
-_PATIENCE_S = 20 * 86_400.0
-"""Longer than anything is kept: in queues 14 days at most."""
+_PATIENCE_S = 25 * 86_400.0
+"""Longer than anything is kept or tried: a topic tries for 23 days.
+https://docs.aws.amazon.com/sns/latest/dg/sns-message-delivery-retries.html"""
 _TRIES, _PAUSE_S = 12, 20.0
 """How often somebody patient asks the same, and the virtual seconds before they ask again."""
 
 _ADDRESS_FIELDS = {Channel.EMAIL: "address", Channel.SMS: "phone", Channel.WEBHOOK: "url"}
 
 
-class UnexpectedAnswer(AssertionError):
-    """The API answered something else than a caller can go on with."""
+class _Staff(Staff):
+    """The staff, who ask again like the shop's other visitors."""
+
+    def __init__(self, shop: "Shop") -> None:
+        super().__init__(shop.rehearsal)
+        self._ask_on = shop.ask_on
+
+    def ask(self, method: str, path: str, body: dict[str, object] | None = None) -> HttpResponse:
+        """A request with the clerk's token."""
+        ask = super().ask
+        return self._ask_on(lambda: ask(method, path, body))
 
 
 class Shop(Ledger):
@@ -59,7 +71,7 @@ class Shop(Ledger):
         self.round = "first"
         """Which telling of the stories this is: those of another one are of other orders."""
         self._tries = _TRIES if patient else 1
-        self.staff = Staff(rehearsal)
+        self.staff = _Staff(self)
         self.partner = Partner(rehearsal)
         self.partner.open()
         self.known = Evidence()
@@ -218,7 +230,7 @@ class Shop(Ledger):
             signed_in = {"authorization": f"Bearer {token}", **(headers or {})}
             return self.rehearsal.http.request(method, path, headers=signed_in, body=body)
 
-        return self._ask(send)
+        return self.ask_on(send)
 
     # -- carrier and staff ----------------------------------------------------------------
 
@@ -248,7 +260,7 @@ class Shop(Ledger):
             )
 
         # 409: a request about the parcel is under way.
-        return self._ask(send, again=lambda status: no_answer(status) or status == 409)
+        return self.ask_on(send, again=lambda status: no_answer(status) or status == 409)
 
     def tracking_id(self, order_id: str) -> str | None:
         """What the carrier calls the parcel; None if it does not know of one."""
@@ -267,7 +279,7 @@ class Shop(Ledger):
     def decide(self, order_id: str, *, approved: bool, note: str = "looked at") -> HttpResponse:
         """Has the clerk decide about a return."""
         wish = {"approved": approved, "note": note}
-        answer = self._ask(lambda: self.staff.ask("POST", f"/returns/{order_id}/decision", wish))
+        answer = self.staff.ask("POST", f"/returns/{order_id}/decision", wish)
         if answer.status == 200:
             self.known.decided[order_id] = approved
         return answer
@@ -383,7 +395,7 @@ class Shop(Ledger):
             evidence.counted_activity["added_to_cart", sku] += row["added_to_cart"]
         return gather(self.rehearsal, evidence)
 
-    def _ask(
+    def ask_on(
         self, send: Callable[[], HttpResponse], *, again: Callable[[int], bool] = no_answer
     ) -> HttpResponse:
         """Asks, and with patience asks again until the answer is one."""
