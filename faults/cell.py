@@ -22,7 +22,7 @@ _ENDS = {"confirmed", "shipped", "delivered", "rejected", "cancelled", "expired"
 _ROUNDS = 3
 """How often whoever is on call comes back, at most."""
 _TRACE = 40
-_UNDER_WAY = re.compile(r"parcel of order .* is (requested|shipped), with 0 ends")
+_UNDER_WAY = re.compile(r"parcel .* is (requested|shipped), with 0 ends|^nobody decided about")
 
 
 class Verdict(StrEnum):
@@ -155,7 +155,7 @@ def _mend(shop: Shop, trouble: Trouble, place: Place, story: Story, result: Resu
         on_call.look_after_files()
         story.tell(shop)
         shop.settle()
-        if not shop.parked() and not shop.failed():
+        if not shop.parked() and not on_call.to_start_again():
             break
 
 
@@ -163,7 +163,7 @@ def _look_before(shop: Shop, trouble: Trouble, result: Result) -> None:
     """Each order is at one end, or a parked message tells of it; nothing is parked twice."""
     evidence = _evidence(shop, trouble)
     if not result.parked:
-        # Who was refused for long has not asked again yet: parcels may be under way.
+        # Who was refused for long has not asked again yet: things may be under way.
         result.problems += [each for each in violations(evidence) if not _UNDER_WAY.search(each)]
         return
     texts = [m["body"] for messages in evidence.dead_letters.values() for m in messages]
@@ -186,7 +186,8 @@ def _look_before(shop: Shop, trouble: Trouble, result: Result) -> None:
 def _look_after(shop: Shop, trouble: Trouble, usual: Outcome, result: Result) -> None:
     """Everything is as it would have been."""
     result.problems += violations(_evidence(shop, trouble))
-    result.problems += [f"{n} are left in {place}" for place, n in _waiting(shop).items()]
+    result.problems += [f"{n} messages stay in {path}" for path, n in shop.parked().items()]
+    result.problems += [f"execution {e['name']} failed" for e in OnCall(shop).to_start_again()]
     result.problems += [f"event {event} is not in the event log" for event in shop.unlogged()]
     result.problems += Outcome.of(shop).differs_from(usual)
     result.problems += [

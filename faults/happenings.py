@@ -104,12 +104,12 @@ class Run:
             self.on_call.look_after_files()
             self.shop.settle()
             self._finish()
-            if not self.shop.parked() and not self.shop.failed():
+            if not self.shop.parked() and not self.on_call.to_start_again():
                 break
         evidence = self.shop.evidence()
         evidence.may_repeat = _REPEATS
         parked = [f"{count} messages stay in {path}" for path, count in self.shop.parked().items()]
-        failed = [f"execution {each['name']} {each['status']}" for each in self.shop.failed()]
+        failed = [f"execution {each['name']} failed" for each in self.on_call.to_start_again()]
         return [*violations(evidence), *parked, *failed]
 
     def _finish(self) -> None:

@@ -33,13 +33,17 @@ class OnCall:
                 else:
                     self.brought_back += 1
                     self._return(path, message)
-        for execution in self._shop.failed():
+        for execution in self.to_start_again():
             self._start_again(execution)
         # Once each, however many messages ask for it.
         while self._to_replay:
             self._shop.replay(self._to_replay.pop())
         while self._to_publish:
             self._publish_again(self._to_publish.pop())
+
+    def to_start_again(self) -> list[dict[str, Any]]:
+        """Executions that failed, but for those of poison, which would fail again."""
+        return [each for each in self._shop.failed() if POISON not in each["input"]]
 
     def _start_again(self, execution: dict[str, Any]) -> None:
         """Has a workflow begin anew: what is done already is found done."""
