@@ -12,6 +12,10 @@ _LOOKS, _LOOK_AGAIN_S = 30, 1.0
 _THINKS_S = 2.0
 
 
+class UnexpectedAnswer(AssertionError):
+    """The API answered something else than a caller can go on with."""
+
+
 @dataclass
 class Staff:
     """One clerk, who approves two returns and refuses the third, and so on."""
@@ -48,7 +52,10 @@ class Staff:
         """What was sold and looked at in that time, per minute and item."""
         query = {"from": _instant(start), "to": _instant(end)}
         while True:
-            answer = self.ask("GET", f"/sales?{urlencode(query)}").json()
+            response = self.ask("GET", f"/sales?{urlencode(query)}")
+            if response.status != 200:
+                raise UnexpectedAnswer(f"{response.status} instead of 200: {response.body}")
+            answer = response.json()
             yield from answer["sales"]
             if not answer.get("next"):
                 return

@@ -41,6 +41,10 @@ class Trouble:
     """Whether it is a fault of the rehearsal, which tells when it acts."""
     later: bool = False
     """Whether it begins only after everything went well."""
+    foreign: bool = False
+    """Whether it is something that others put among what is delivered."""
+    control: bool = False
+    """Whether nothing can make good for it: then the books have to show that something is lost."""
     elsewhere: str = ""
     """Why it cannot happen at places of other kinds."""
 
@@ -48,6 +52,8 @@ class Trouble:
         """Why it cannot happen at a place; None if it can."""
         if place.kind not in self.kinds:
             return self._elsewhere(place)
+        if self.foreign and place.kind == "stream" and place.source.endswith("/Table"):
+            return _OWN_RECORDS
         operation = place.operation.partition(".")[2]
         if place.kind == "call" and self.operations is not None:
             return None if operation in self.operations else "it is no call of this kind"
@@ -61,7 +67,9 @@ class Trouble:
         return _PULLED if place.kind in _POLLED else _PUSHED
 
 
-# E-mail and SMS take no idempotency key: who dies between sending and noting it sends again.
+_LOST = Fault("lost", "nothing arrives: this has to be noticed", "way", lambda random: (), None)
+
+# E-mail and SMS take no idempotency key: who fails between sending and noting it sends again.
 _SENDERS = frozenset({Channel.EMAIL, Channel.SMS})
 
 
@@ -95,6 +103,7 @@ _ALL = (
         "a message that is no JSON",
         _POLLED,
         trouble.poison(trouble.no_json),
+        foreign=True,
         elsewhere=_MATCHED,
     ),
     Trouble(
@@ -102,6 +111,7 @@ _ALL = (
         "JSON of another schema",
         _POLLED,
         trouble.poison(trouble.another_schema),
+        foreign=True,
         elsewhere=_MATCHED,
     ),
     Trouble(
@@ -110,6 +120,7 @@ _ALL = (
         _POLLED,
         trouble.poison(trouble.impossible),
         later=True,
+        foreign=True,
         elsewhere=_MATCHED,
     ),
     Trouble(
@@ -117,6 +128,7 @@ _ALL = (
         "as large as the service admits",
         _POLLED,
         trouble.poison(trouble.too_large),
+        foreign=True,
         elsewhere=_MATCHED,
     ),
     _of(FAULTS["throttled"], *_POLLED, "route", "task", elsewhere=_NO_HANDLER),
@@ -127,13 +139,20 @@ _ALL = (
     _of(FAULTS["hangs"], *_POLLED, "route", "task", elsewhere=_NO_HANDLER, repeats=_SENDERS),
     _of(FAULTS["fast"], *_POLLED, "route", "task", elsewhere=_NO_HANDLER),
     _of(FAULTS["slow"], *_POLLED, "route", "task", elsewhere=_NO_HANDLER),
-    _of(FAULTS["call-throttled"], "call", elsewhere=_NO_CALL),
+    _of(FAULTS["call-throttled"], "call", elsewhere=_NO_CALL, repeats=_SENDERS),
     _of(FAULTS["call-lost"], "call", elsewhere=_NO_CALL, repeats=_SENDERS),
     _of(FAULTS["call-fails"], "call", elsewhere=_NO_CALL, repeats=_SENDERS),
     _of(
-        FAULTS["conflict"], "call", elsewhere=_NO_CALL, operations=frozenset({"TransactWriteItems"})
+        FAULTS["conflict"],
+        "call",
+        elsewhere=_NO_CALL,
+        operations=frozenset({"TransactWriteItems"}),
+        repeats=_SENDERS,
     ),
     _of(FAULTS["partial"], "call", elsewhere=_NO_CALL, operations=PARTIAL),
+    _of(
+        _LOST, *_HOPS, control=True, elsewhere="what is handed over here is kept until it is taken"
+    ),
 )
 CATALOGUE = {each.name: each for each in _ALL}
 """Every kind of trouble by its name."""

@@ -1,8 +1,10 @@
 """A cell of the matrix: one kind of trouble at one place, and what becomes of a story in it."""
 
 import json
+import re
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -12,7 +14,7 @@ from demo.supplier import BUCKET
 from faults.catalogue import Trouble
 from faults.on_call import OnCall
 from faults.places import Place
-from faults.shop import Shop
+from faults.shop import Shop, UnexpectedAnswer
 from faults.stories import Story
 from rehearsal import Record
 
@@ -20,6 +22,7 @@ _ENDS = {"confirmed", "shipped", "delivered", "rejected", "cancelled", "expired"
 _ROUNDS = 3
 """How often whoever is on call comes back, at most."""
 _TRACE = 40
+_UNDER_WAY = re.compile(r"parcel .* is (requested|shipped), with 0 ends|^nobody decided about")
 
 
 class Verdict(StrEnum):
@@ -32,6 +35,8 @@ class Verdict(StrEnum):
     VIOLATED = "violated"
     UNTOUCHED = "untouched"
     """The trouble never came: the cell says nothing, so it counts as a violation."""
+    NOTICED = "noticed"
+    """Something was lost on purpose, and the books or whoever waits for it show that."""
     IMPOSSIBLE = "n/a"
 
 
@@ -88,22 +93,35 @@ def run(
     result = Result(trouble.name, place, story.name, seed, Verdict.HELD)
     try:
         _tell(shop, trouble, place, story)
+        rehearsal.faults.clear()
         result.parked = _waiting(shop)
         _look_before(shop, trouble, result)
         _mend(shop, trouble, place, story, result)
         _look_after(shop, trouble, usual, result)
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is what came of this cell
+    except Exception as error:
+        if trouble.control and not isinstance(error, UnexpectedAnswer):
+            raise  # Nobody has noticed a loss by that.
         result.problems.append(f"{type(error).__name__}: {error}")
-    if result.problems:
-        result.verdict = Verdict.VIOLATED
-        result.trace = trace(rehearsal.meter.records[begun:], result.problems)
-    elif not _happened(trouble, rehearsal.meter.records[begun:]):
-        result.verdict = Verdict.UNTOUCHED
-        result.problems.append("the trouble never came")
-    elif result.parked:
-        result.verdict = Verdict.MENDED
+    records = rehearsal.meter.records[begun:]
+    result.verdict = _verdict(trouble, result, records)
+    if result.verdict is Verdict.VIOLATED:
+        result.trace = trace(records, result.problems)
     result.cpu_s = time.process_time() - started
     return result
+
+
+def _verdict(trouble: Trouble, result: Result, records: list[Record]) -> Verdict:
+    if trouble.planned and not any(record.kind == "fault" for record in records):
+        result.problems.append("the trouble never came")
+        return Verdict.UNTOUCHED
+    if trouble.control:
+        if result.problems or result.parked:
+            return Verdict.NOTICED
+        result.problems.append("what is lost here is not noticed: the story does not need it")
+        return Verdict.VIOLATED
+    if result.problems:
+        return Verdict.VIOLATED
+    return Verdict.MENDED if result.parked else Verdict.HELD
 
 
 def _tell(shop: Shop, trouble: Trouble, place: Place, story: Story) -> None:
@@ -111,7 +129,9 @@ def _tell(shop: Shop, trouble: Trouble, place: Place, story: Story) -> None:
         story.tell(shop)
     trouble.begin(shop, place)
     if not trouble.later:
-        story.tell(shop)
+        # Whoever gets no answer for long gives up for now.
+        with suppress(UnexpectedAnswer):
+            story.tell(shop)
     shop.settle()
 
 
@@ -121,12 +141,12 @@ def _waiting(shop: Shop) -> dict[str, int]:
     Of a notification that S3 gave up on, nothing is parked. The file itself waits, in its bucket,
     and whoever handed it in sees that no report comes.
     """
-    files = len(shop.unreported())
-    return shop.parked() | ({BUCKET: files} if files else {})
+    files, executions = len(shop.unreported()), len(shop.failed())
+    others = {BUCKET: files, "failed executions": executions}
+    return shop.parked() | {what: count for what, count in others.items() if count}
 
 
 def _mend(shop: Shop, trouble: Trouble, place: Place, story: Story, result: Result) -> None:
-    shop.rehearsal.faults.clear()
     trouble.end(shop, place)
     on_call = OnCall(shop)
     for _ in range(_ROUNDS):
@@ -135,19 +155,16 @@ def _mend(shop: Shop, trouble: Trouble, place: Place, story: Story, result: Resu
         on_call.look_after_files()
         story.tell(shop)
         shop.settle()
-        if not shop.parked():
+        if not shop.parked() and not on_call.to_start_again():
             break
-
-
-def _happened(trouble: Trouble, records: list[Record]) -> bool:
-    return not trouble.planned or any(record.kind == "fault" for record in records)
 
 
 def _look_before(shop: Shop, trouble: Trouble, result: Result) -> None:
     """Each order is at one end, or a parked message tells of it; nothing is parked twice."""
     evidence = _evidence(shop, trouble)
     if not result.parked:
-        result.problems += violations(evidence)
+        # Who was refused for long has not asked again yet: things may be under way.
+        result.problems += [each for each in violations(evidence) if not _UNDER_WAY.search(each)]
         return
     texts = [m["body"] for messages in evidence.dead_letters.values() for m in messages]
     reports = any("BatchInfo" in text for text in texts)
@@ -170,6 +187,8 @@ def _look_after(shop: Shop, trouble: Trouble, usual: Outcome, result: Result) ->
     """Everything is as it would have been."""
     result.problems += violations(_evidence(shop, trouble))
     result.problems += [f"{n} messages stay in {path}" for path, n in shop.parked().items()]
+    result.problems += [f"execution {e['name']} failed" for e in OnCall(shop).to_start_again()]
+    result.problems += [f"event {event} is not in the event log" for event in shop.unlogged()]
     result.problems += Outcome.of(shop).differs_from(usual)
     result.problems += [
         f"something of {record.source} was discarded: {record.detail}"
@@ -217,5 +236,7 @@ def _line(record: Record) -> str:
     }
     if (event := record.detail.get("event")) is not None:
         detail["event"] = f"{event['detail-type']} {event['detail'].get('subject', '')}"
+    if isinstance(error := detail.get("error"), dict):
+        detail["error"] = error.get("errorType", error)
     told = " ".join(f"{key}={value}" for key, value in detail.items())
     return f"{moment} {record.kind} {record.source} -> {record.target} {told}"

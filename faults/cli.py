@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
@@ -15,9 +16,13 @@ from rich.text import Text
 from faults import report
 from faults.catalogue import CATALOGUE, Trouble
 from faults.cell import Result, Verdict
+from faults.forks import forked
+from faults.happenings import Possible, Tally, mix, possible
+from faults.machine import attempt, in_fork
 from faults.matrix import Plan, Unsound, opened, plan, processors, run_cells, usual
 from faults.places import Place
 from faults.sabotage import SABOTAGES
+from faults.shop import Shop
 from rehearsal import RehearsalError
 from stacks.constructs.packaging import PackagingError
 from stacks.synthesis import SynthesisError, synthesize
@@ -25,7 +30,16 @@ from stacks.synthesis import SynthesisError, synthesize
 VIOLATED, UNUSABLE, INTERRUPTED = 1, 2, 130
 """Exit codes: something was lost or doubled; nothing could be run as it was asked for; Ctrl-C."""
 
-_ERRORS = (PackagingError, RehearsalError, SynthesisError, Unsound)
+
+class Unknown(Exception):
+    """Something is asked for that there is not; the message says what there is."""
+
+
+_BATCH = 500
+"""Orders that one shop takes while everything goes wrong; more are taken by shops of their own."""
+_APART = 1_000_000
+"""Between the seeds of runs side by side."""
+_ERRORS = (PackagingError, RehearsalError, SynthesisError, Unknown)
 _monotonic = time.monotonic
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
@@ -54,6 +68,12 @@ def faults(
     html: Annotated[
         Path | None, typer.Option(help="Where to write the matrix as a page.", metavar="FILE")
     ] = None,
+    mixed: Annotated[
+        int, typer.Option(help="Instead of the matrix: so many orders, with all faults at random.")
+    ] = 0,
+    steps: Annotated[
+        int, typer.Option(help="Instead of the matrix: so many steps that hypothesis thinks out.")
+    ] = 0,
     jobs: Annotated[int, typer.Option(help="Runs side by side; 0: one per processor.")] = 0,
 ) -> None:
     """Lets every kind of trouble happen at every place, and looks for what is lost or doubled.
@@ -67,11 +87,18 @@ def faults(
         with _assembly(console, assembly, stage, sabotage) as directory, opened(directory) as shop:
             at_once = jobs or processors()
             tales = usual(shop, at_once=at_once)
+            if mixed or steps:
+                at_random = _mix if mixed else _explore
+                at_random(console, shop, possible(tales), mixed or steps, seed, at_once)
+                return
             todo = plan(shop, tales, lambda t, p: _wanted(t, p, fault, edge))
             results = _run(console, todo, run_cells(shop, todo.cells, seed=seed, at_once=at_once))
     except _ERRORS as error:
         errors.print(Text(f"error: {error}", "bold red"), soft_wrap=True)
         raise typer.Exit(UNUSABLE) from None
+    except Unsound as unsound:
+        errors.print(Text(f"✗ {unsound}", "bold red"), soft_wrap=True)
+        raise typer.Exit(VIOLATED) from None
     except KeyboardInterrupt:
         errors.print("Interrupted: nothing is said.")
         raise typer.Exit(INTERRUPTED) from None
@@ -84,6 +111,46 @@ def faults(
         raise typer.Exit(VIOLATED)
 
 
+def _explore(
+    console: Console, shop: Shop, troubles: list[Possible], steps: int, seed: int, jobs: int
+) -> None:
+    """Says what came of steps that hypothesis thought out. Raises Exit if something is wrong."""
+    execute = in_fork(shop, troubles)
+    explorers = [
+        partial(attempt, execute, steps=-(-steps // jobs), seed=seed + _APART * number)
+        for number in range(jobs)
+    ]
+    taken = 0
+    for fork in forked(explorers, at_once=jobs):
+        more, wrong = fork.value or (0, fork.error)
+        taken += more
+        if wrong:
+            console.print(Text(wrong, "red"), soft_wrap=True)
+            raise typer.Exit(VIOLATED)
+    console.print(f"{taken:,} steps: nothing lost, nothing doubled", highlight=False)
+
+
+def _mix(
+    console: Console, shop: Shop, troubles: list[Possible], orders: int, seed: int, jobs: int
+) -> None:
+    """Says what came of orders among faults, batch by batch. Raises Exit if something is wrong."""
+    batches = [
+        (min(_BATCH, orders - start), seed + _APART * number)
+        for number, start in enumerate(range(0, orders, _BATCH))
+    ]
+    runs = [partial(mix, shop, troubles, *batch) for batch in batches]
+    started, total = _monotonic(), Tally()
+    for fork in forked(runs, at_once=jobs):
+        tally = fork.value or Tally(problems=[fork.error or ""])
+        total += tally
+        report.show_wrong(console, tally, *batches[fork.index])
+        done = f"{total.statuses.total():,} of {orders:,} orders"
+        console.print(f"{done}, {_monotonic() - started:.0f} s", highlight=False)
+    report.show_tally(console, total)
+    if total.problems:
+        raise typer.Exit(VIOLATED)
+
+
 def main() -> None:
     """Entry of `python -m faults`."""
     app(prog_name="python -m faults")
@@ -93,10 +160,10 @@ def _check(names: list[str] | None, sabotage: str | None) -> None:
     for name in names or ():
         if name not in CATALOGUE:
             known = ", ".join(CATALOGUE)
-            raise Unsound(f"there is no fault {name}: choose one of {known}")
+            raise Unknown(f"there is no fault {name}: choose one of {known}")
     if sabotage is not None and sabotage not in SABOTAGES:
         known = "\n".join(f"  {each.name}: {each.says}" for each in SABOTAGES.values())
-        raise Unsound(f"there is no sabotage {sabotage}: choose one of\n{known}")
+        raise Unknown(f"there is no sabotage {sabotage}: choose one of\n{known}")
 
 
 def _wanted(trouble: Trouble, place: Place, names: list[str] | None, edge: str | None) -> bool:

@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 from demo.supplier import BUCKET
+from faults.ledger import AGAIN
 from faults.shop import Shop
 from faults.trouble import POISON
 from rehearsal import Resource
@@ -16,17 +17,42 @@ class OnCall:
     def __init__(self, shop: Shop) -> None:
         self._shop = shop
         self._rehearsal = shop.rehearsal
-        self.thrown_away: list[str] = []
-        """Bodies of messages that nobody could make sense of."""
+        self.brought_back = 0
+        """Messages, and executions."""
+        self.thrown_away = 0
+        """Messages that nobody could make sense of."""
+        self._to_replay: set[str] = set()
+        self._to_publish: set[str] = set()
 
     def bring_back(self) -> None:
-        """Empties every dead-letter queue, into where its messages belong."""
+        """Empties dead-letter queues into where messages belong, and repeats failed executions."""
         for path in self._shop.parked():
             for message in self._receive(path):
                 if POISON in message["body"] or POISON in _decoded(message["body"]):
-                    self.thrown_away.append(message["body"])
+                    self.thrown_away += 1
                 else:
+                    self.brought_back += 1
                     self._return(path, message)
+        for execution in self.to_start_again():
+            self._start_again(execution)
+        # Once each, however many messages ask for it.
+        while self._to_replay:
+            self._shop.replay(self._to_replay.pop())
+        while self._to_publish:
+            self._publish_again(self._to_publish.pop())
+
+    def to_start_again(self) -> list[dict[str, Any]]:
+        """Executions that failed, but for those of poison, which would fail again."""
+        return [each for each in self._shop.failed() if POISON not in each["input"]]
+
+    def _start_again(self, execution: dict[str, Any]) -> None:
+        """Has a workflow begin anew: what is done already is found done."""
+        self.brought_back += 1
+        self._rehearsal.client("stepfunctions").start_execution(
+            stateMachineArn=execution["stateMachineArn"],
+            name=execution["name"] + AGAIN,
+            input=execution["input"],
+        )
 
     def look_after_files(self) -> None:
         """Copies a supplier's file onto itself if no report came for it.
@@ -52,9 +78,9 @@ class OnCall:
             # As a redrive into the consumer's queue by name.
             self._rehearsal.queues.by_path(source.path).send(body)
         elif "RULE_ARN" in attributes:
-            self._shop.replay(self._rehearsal.path_of(attributes["RULE_ARN"]))
+            self._to_replay.add(self._rehearsal.path_of(attributes["RULE_ARN"]))
         elif "DDBStreamBatchInfo" in (report := json.loads(body)):
-            self._publish_again(report["DDBStreamBatchInfo"])
+            self._to_publish.add(report["DDBStreamBatchInfo"]["streamArn"].split("/")[1])
         elif "KinesisBatchInfo" in report:
             self._put_again(report["KinesisBatchInfo"])
         else:
@@ -70,10 +96,9 @@ class OnCall:
                     return resource
         return None
 
-    def _publish_again(self, batch: dict[str, Any]) -> None:
-        """Writes anew the events of the time in question: the stream carries the insertion."""
+    def _publish_again(self, table: str) -> None:
+        """Writes the events of an outbox anew: the stream carries the insertion."""
         dynamodb = self._rehearsal.client("dynamodb")
-        table = batch["streamArn"].split("/")[1]
         pages = dynamodb.get_paginator("scan").paginate(TableName=table)
         for item in [item for page in pages for item in page["Items"]]:
             if item.get("kind") == {"S": "outbox"}:

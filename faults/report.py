@@ -1,5 +1,6 @@
 """The matrix as a person reads it: in the terminal, and as one page."""
 
+from collections import Counter
 from collections.abc import Sequence
 from html import escape
 
@@ -9,6 +10,7 @@ from rich.text import Text
 
 from faults.catalogue import CATALOGUE
 from faults.cell import Result, Verdict
+from faults.happenings import Tally
 from faults.places import EDGES, SYNC, Place
 
 BAD = frozenset({Verdict.VIOLATED, Verdict.UNTOUCHED})
@@ -18,6 +20,7 @@ _MARKS = {
     Verdict.MENDED: ("◐", "cyan"),
     Verdict.VIOLATED: ("✗", "bold red"),
     Verdict.UNTOUCHED: ("?", "bold yellow"),
+    Verdict.NOTICED: ("!", "blue"),
     Verdict.IMPOSSIBLE: ("·", "dim"),
 }
 _GROUPS = (("Edges", EDGES), ("Requests and steps", SYNC[:2]), ("Calls of AWS APIs", SYNC[2:]))
@@ -25,8 +28,10 @@ _GROUPS = (("Edges", EDGES), ("Requests and steps", SYNC[:2]), ("Calls of AWS AP
 
 def show(console: Console, results: Sequence[Result], unreached: Sequence[Place]) -> None:
     """Prints the matrix, what its marks mean, and what it comes to."""
+    run = {result.place for result in results if result.verdict is not Verdict.IMPOSSIBLE}
     for title, kinds in _GROUPS:
-        if part := [result for result in results if result.place.kind in kinds]:
+        places = {place for place in run if place.kind in kinds}
+        if part := [result for result in results if result.place in places]:
             console.print(_table(title, part))
     names = {result.trouble for result in results}
     for number, trouble in enumerate(CATALOGUE.values(), 1):
@@ -89,6 +94,38 @@ def show_violation(console: Console, result: Result) -> None:
     console.print(f"  again: {command(result)}", highlight=False, soft_wrap=True, markup=False)
 
 
+def show_wrong(console: Console, tally: Tally, orders: int, seed: int) -> None:
+    """Prints what is wrong after a run at random, if anything is, and how to see it again."""
+    for problem in tally.problems:
+        console.print(Text(f"✗ {problem}", "red"), soft_wrap=True)
+    for line in tally.trace:
+        console.print(Text(f"    {line}", "dim"), soft_wrap=True)
+    if tally.problems:
+        again = f'make faults ARGS="--mixed {orders} --seed {seed}"'
+        console.print(f"  again: {again}", highlight=False, soft_wrap=True, markup=False)
+
+
+def show_tally(console: Console, tally: Tally) -> None:
+    """Prints the figures of runs at random."""
+    orders, faults = tally.statuses.total(), tally.faults
+    parked = tally.brought_back + tally.thrown_away
+    for line in (
+        f"{orders:,} orders, {tally.happenings:,} happenings: {_counts(tally.statuses)}",
+        f"{faults.total():,} faults acted: {_counts(faults)}",
+        f"{parked:,} messages were parked: {tally.brought_back:,} of them brought back, "
+        f"{tally.thrown_away:,} poisoned ones thrown away",
+        f"{tally.cpu_s:.0f} s of CPU, {1000 * tally.cpu_s / max(1, orders):.0f} ms an order",
+        f"{len(tally.problems):,} violations"
+        if tally.problems
+        else "0 lost, 0 doubled, the books balance",
+    ):
+        console.print(line, highlight=False)
+
+
+def _counts(counter: Counter[str]) -> str:
+    return ", ".join(f"{count:,} {name}" for name, count in counter.most_common()) or "none"
+
+
 def command(result: Result) -> str:
     """The command that runs a cell again."""
     return (
@@ -140,13 +177,14 @@ table{border-collapse:collapse;font-size:12px}
 tr>th:first-child{text-align:left;font-weight:normal;white-space:nowrap;padding-right:1em}
 th span{writing-mode:vertical-rl;transform:rotate(180deg);font-weight:normal}
 td{text-align:center;width:1.6em;border:1px solid #eee}
-.held{color:#12803c}.mended{color:#0b7285}.na{color:#bbb}
+.held{color:#12803c}.mended{color:#0b7285}.na{color:#bbb}.noticed{color:#1c4fa0}
 .violated,.untouched{color:#fff;background:#c92a2a}
 tr:hover{background:#f4f4f4}
 </style>
 <h1>Nothing is lost: every fault on every edge</h1>
 <p><span class="held">●</span> held &nbsp; <span class="mended">◐</span> parked, and mended by
 bringing it back &nbsp; <span class="na">·</span> cannot happen here &nbsp;
+<span class="noticed">!</span> lost on purpose, and noticed &nbsp;
 <span class="violated">✗</span> violated. Point at a mark for what was parked, or why not.</p>
 <!-- matrix -->
 </html>

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,25 +32,45 @@ class Sabotage:
     def apply(self, assembly: Path, copy: Path) -> Path:
         """Writes a copy of an assembly that lacks it. Raises RehearsalError if it had it not."""
         shutil.copytree(assembly, copy, dirs_exist_ok=True)
-        for edit in self.edits:
-            _edit(copy, edit)
+        if self.edits:
+            _edit(copy, self.edits)
         if self.weaken is not None and not sum(_weaken(copy, self.weaken)):
             raise RehearsalError(f"{self.name}: the templates have nothing to take away")
         return copy
 
 
-def _edit(assembly: Path, edit: Edit) -> None:
-    found = list(assembly.glob(f"asset.*/{edit.module}"))
-    if not found:
-        raise RehearsalError(f"no asset of {assembly} holds {edit.module}")
-    for path in found:
-        text = path.read_text(encoding="utf-8")
+def _edit(assembly: Path, edits: Sequence[Edit]) -> None:
+    """Gives an assembly changed packages of its own, in place of those that hold the modules."""
+    left = set(edits)
+    for path in assembly.glob("*.assets.json"):
+        manifest = json.loads(path.read_bytes())
+        for name, asset in manifest["files"].items():
+            package = assembly / asset["source"].get("path", "")
+            meant = [edit for edit in edits if (package / edit.module).is_file()]
+            if meant:
+                asset["source"]["path"] = _changed(package, assembly / f"sabotaged.{name}", meant)
+                left -= {*meant}
+        path.write_text(json.dumps(manifest), encoding="utf-8")
+    for edit in left:
+        raise RehearsalError(f"no package of {assembly} holds {edit.module}")
+
+
+def _changed(package: Path, copy: Path, edits: Sequence[Edit]) -> str:
+    """Copies a package, changes its modules, and returns the name of the copy."""
+    if copy.exists():  # Stacks have packages in common.
+        return copy.name
+    # Bytecode would run in place of what is changed.
+    shutil.copytree(package, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    for edit in edits:
+        module = copy / edit.module
+        text = module.read_text(encoding="utf-8")
         if text.count(edit.old) != 1:
             raise RehearsalError(
                 f"{edit.module} has {text.count(edit.old)} times the text that is to be changed: "
                 f"adapt the sabotage to\n{edit.old}"
             )
-        path.write_text(text.replace(edit.old, edit.new), encoding="utf-8")
+        module.write_text(text.replace(edit.old, edit.new), encoding="utf-8")
+    return copy.name
 
 
 def _weaken(assembly: Path, weaken: Callable[[str, dict[str, Any]], bool]) -> Iterator[int]:

@@ -12,26 +12,13 @@ from zlib import crc32
 
 from demo.carrier import SECRET
 from demo.customers import no_answer
-from demo.evidence import (
-    ORDERS,
-    PAYMENTS,
-    PROVIDER,
-    RETURNS,
-    SHIPMENTS,
-    STOCK,
-    TABLES,
-    BusEvent,
-    Evidence,
-    bus_event,
-    gather,
-)
+from demo.evidence import TABLES, Evidence, gather
 from demo.partner import PARTNER, Partner
-from demo.staff import Staff
-from demo.supplier import BUCKET, File, files_of, hand_in, reports
-from lambdas.eventing.attributes import Item, from_attributes
+from demo.staff import Staff, UnexpectedAnswer
+from demo.supplier import File, files_of, hand_in, reports
+from faults.ledger import Ledger
 from lambdas.eventing.signature import HEADER, sign
 from lambdas.inventory.domain import ReceivedItem
-from lambdas.inventory.supplier_files import INCOMING
 from lambdas.notifications.events import Channel
 from lambdas.orders.domain import order_id_for
 from rehearsal import Rehearsal
@@ -44,22 +31,35 @@ ADDRESS = {
     "city": "Berlin",
     "country": "DE",
 }
+__all__ = ["BUS", "PRICE", "REASON", "Shop", "UnexpectedAnswer"]
+
 BUS = "Backbone/Bus"
 PRICE = 1250
 REASON = "it is not what I thought"
-_PATIENCE_S = 20 * 86_400.0
-"""Longer than anything is kept: in queues 14 days at most."""
+_PATIENCE_S = 35 * 86_400.0
+"""Longer than anything is kept or tried: a topic tries for 23 days, the last time to tell of a
+deadline that was some days off.
+https://docs.aws.amazon.com/sns/latest/dg/sns-message-delivery-retries.html"""
 _TRIES, _PAUSE_S = 12, 20.0
 """How often somebody patient asks the same, and the virtual seconds before they ask again."""
 
 _ADDRESS_FIELDS = {Channel.EMAIL: "address", Channel.SMS: "phone", Channel.WEBHOOK: "url"}
 
 
-class UnexpectedAnswer(AssertionError):
-    """The API answered something else than a caller can go on with."""
+class _Staff(Staff):
+    """The staff, who ask again like the shop's other visitors."""
+
+    def __init__(self, shop: "Shop") -> None:
+        super().__init__(shop.rehearsal)
+        self._ask_on = shop.ask_on
+
+    def ask(self, method: str, path: str, body: dict[str, object] | None = None) -> HttpResponse:
+        """A request with the clerk's token."""
+        ask = super().ask
+        return self._ask_on(lambda: ask(method, path, body))
 
 
-class Shop:
+class Shop(Ledger):
     """A rehearsal of the application, with the words of the shop.
 
     No carrier calls back by itself, and nobody decides about returns: whoever uses it says who does
@@ -68,11 +68,11 @@ class Shop:
     """
 
     def __init__(self, rehearsal: Rehearsal, *, patient: bool = False) -> None:
-        self.rehearsal = rehearsal
+        super().__init__(rehearsal)
         self.round = "first"
         """Which telling of the stories this is: those of another one are of other orders."""
         self._tries = _TRIES if patient else 1
-        self.staff = Staff(rehearsal)
+        self.staff = _Staff(self)
         self.partner = Partner(rehearsal)
         self.partner.open()
         self.known = Evidence()
@@ -231,7 +231,7 @@ class Shop:
             signed_in = {"authorization": f"Bearer {token}", **(headers or {})}
             return self.rehearsal.http.request(method, path, headers=signed_in, body=body)
 
-        return self._ask(send)
+        return self.ask_on(send)
 
     # -- carrier and staff ----------------------------------------------------------------
 
@@ -261,7 +261,7 @@ class Shop:
             )
 
         # 409: a request about the parcel is under way.
-        return self._ask(send, again=lambda status: no_answer(status) or status == 409)
+        return self.ask_on(send, again=lambda status: no_answer(status) or status == 409)
 
     def tracking_id(self, order_id: str) -> str | None:
         """What the carrier calls the parcel; None if it does not know of one."""
@@ -280,7 +280,7 @@ class Shop:
     def decide(self, order_id: str, *, approved: bool, note: str = "looked at") -> HttpResponse:
         """Has the clerk decide about a return."""
         wish = {"approved": approved, "note": note}
-        answer = self._ask(lambda: self.staff.ask("POST", f"/returns/{order_id}/decision", wish))
+        answer = self.staff.ask("POST", f"/returns/{order_id}/decision", wish)
         if answer.status == 200:
             self.known.decided[order_id] = approved
         return answer
@@ -307,24 +307,6 @@ class Shop:
         scheduler.update_schedule(**request, State="DISABLED")
         self.pass_time(days=days)
         scheduler.update_schedule(**request, State="ENABLED")
-
-    def parked(self) -> dict[str, int]:
-        """Messages in each dead-letter queue that has any."""
-        depths = self.rehearsal.queue_depths()
-        return {
-            path: depths[path] for path in self.rehearsal.dead_letter_queues() if depths.get(path)
-        }
-
-    def unreported(self) -> list[str]:
-        """Keys of suppliers' files on which there is no report."""
-        s3, bucket = self.rehearsal.client("s3"), self.rehearsal.physical_id(BUCKET)
-        keys = {entry["Key"] for entry in s3.list_objects_v2(Bucket=bucket).get("Contents", [])}
-        incoming = sorted(key for key in keys if key.startswith(INCOMING))
-        return [
-            key
-            for key in incoming
-            if not any(f"/{key.removeprefix(INCOMING)}/" in other for other in keys)
-        ]
 
     def pause(self, function: str) -> None:
         """Switches off what feeds a function, by its path, from queues and streams."""
@@ -376,81 +358,6 @@ class Shop:
 
     # -- books ----------------------------------------------------------------------------
 
-    def items(self, table: str, kind: str | None = None) -> list[Item]:
-        """Items of a table, by the table's path."""
-        client = self.rehearsal.client("dynamodb")
-        pages = client.get_paginator("scan").paginate(TableName=self.rehearsal.physical_id(table))
-        items = [from_attributes(item) for page in pages for item in page["Items"]]
-        return [item for item in items if kind in (None, item.get("kind"))]
-
-    def stock(self) -> dict[str, tuple[int, int]]:
-        """Units available and reserved, per SKU."""
-        return {
-            item["pk"].removeprefix("STOCK#"): (item["available"], item["reserved"])
-            for item in self.items(STOCK, "stock")
-        }
-
-    def held(self) -> int:
-        """Minor units that the shop's books say the provider holds."""
-        payments = self.items(PAYMENTS, "payment")
-        return sum(item["amount_minor"] for item in payments if item["state"] == "authorized")
-
-    def held_by_provider(self) -> int:
-        """Minor units that the provider's own book says it holds."""
-        entries = self.items(PROVIDER)
-        return sum(item["amount_minor"] for item in entries if item["status"] == "authorized")
-
-    def ends(self) -> dict[str, str]:
-        """The status of each order."""
-        return {item["order_id"]: item["status"] for item in self.items(ORDERS, "order")}
-
-    def return_ends(self) -> dict[str, str]:
-        """The state of each return."""
-        return {item["order_id"]: item["state"] for item in self.items(RETURNS, "return")}
-
-    def statuses(self) -> Counter[str]:
-        """How many orders have which status."""
-        return Counter(item["status"] for item in self.items(ORDERS, "order"))
-
-    def prices(self) -> dict[str, int]:
-        """Orders' price list: minor units, per SKU."""
-        return {item["sku"]: item["unit_price_minor"] for item in self.items(ORDERS, "price")}
-
-    def shipment(self, order_id: str) -> str | None:
-        """The state of an order's shipment."""
-        states = {
-            item["pk"].removeprefix("SHIPMENT#"): item["state"]
-            for item in self.items(SHIPMENTS, "shipment")
-        }
-        return states.get(order_id)
-
-    def returned(self, order_id: str) -> str | None:
-        """The state of an order's return."""
-        states = {item["order_id"]: item["state"] for item in self.items(RETURNS, "return")}
-        return states.get(order_id)
-
-    def published(self) -> Counter[str]:
-        """Events in the outboxes, by detail-type."""
-        return Counter(
-            item["detail_type"] for table in TABLES for item in self.items(table, "outbox")
-        )
-
-    def on_bus(self, *types: str) -> list[BusEvent]:
-        """Events of these types, or all, that have reached the bus."""
-        events = (record.detail["event"] for record in self.rehearsal.meter.of("published"))
-        return [
-            bus_event(event["detail-type"], event["detail"])
-            for event in events
-            if not types or event["detail-type"] in types
-        ]
-
-    def last_event_for(self, queue: str) -> dict[str, Any]:
-        """The last event that a rule or topic has put into a queue, by its path."""
-        deliveries = self.rehearsal.meter.of("delivery", target=queue)
-        events = [record.detail["event"] for record in deliveries if "event" in record.detail]
-        event: dict[str, Any] = events[-1]["detail"]
-        return event
-
     def sent(self) -> dict[Channel, Counter[str]]:
         """Messages that arrived outside, by channel and address."""
         emails = chain.from_iterable(mail.to_addresses for mail in self.rehearsal.sent_email)
@@ -489,7 +396,7 @@ class Shop:
             evidence.counted_activity["added_to_cart", sku] += row["added_to_cart"]
         return gather(self.rehearsal, evidence)
 
-    def _ask(
+    def ask_on(
         self, send: Callable[[], HttpResponse], *, again: Callable[[int], bool] = no_answer
     ) -> HttpResponse:
         """Asks, and with patience asks again until the answer is one."""

@@ -26,6 +26,7 @@ https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quota
 
 EXCEPTIONS: dict[tuple[str, str], str] = {
     ("impossible", "Orders/SweepOrders/Queue"): "its message says nothing that could be impossible",
+    ("lost", "Orders/SweepOrders/Schedule"): "what one sweep misses, the next one finds",
 }
 """Where trouble cannot be told from what is right, by its name and the place's source, and why."""
 
@@ -38,12 +39,13 @@ def planning(fault: Fault) -> Begin:
     """Has the rehearsal let a fault act at a place."""
 
     def begin(shop: Shop, place: Place) -> None:
-        shop.rehearsal.faults.plan(fault, **_between(fault, place))
+        shop.rehearsal.faults.plan(fault, **between(fault, place))
 
     return begin
 
 
-def _between(fault: Fault, place: Place) -> dict[str, Any]:
+def between(fault: Fault, place: Place) -> dict[str, Any]:
+    """Where the rehearsal has to plan a fault for it to act at a place."""
     if place.kind == "call":
         operation = place.operation.partition(".")[2]
         known: dict[str, Any] = {"source": place.source, "operation": operation}

@@ -42,6 +42,8 @@ _OPTIONS = (
     # Nobody reads how a test failed, so nothing is spent on telling.
     *("--assert=plain", "--tb=no", "-q"),
     *("-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:hypothesispytest", "-p", "no:logging"),
+    # In the end it would go through all garbage, many times.
+    *("-p", "no:unraisableexception"),
 )
 _WEAKENED = {"shop", "prod"}
 """Fixtures that are the weakened stage. What compares stages would notice that they differ."""

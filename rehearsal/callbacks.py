@@ -68,7 +68,16 @@ class TaskTokens:
                 self._issue(env)
             execute(state, env=env)
 
+        wait = StateTaskServiceCallback._wait_for_task_token_heartbeat
+
+        def wait_for_heartbeat(
+            state: StateTaskServiceCallback, env: Any, callback: Any, heartbeat: Any
+        ) -> Any:
+            # moto would wait for a heartbeat, though the answer came while the task was invoked.
+            return callback.get_outcome() or wait(state, env, callback, heartbeat)
+
         patches.set(StateTaskServiceCallback, "_eval_execution", eval_execution)
+        patches.set(StateTaskServiceCallback, "_wait_for_task_token_heartbeat", wait_for_heartbeat)
         patches.set(
             StateTaskServiceCallback,
             "_from_error",

@@ -3,15 +3,16 @@
 import gc
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
 
 from tests.support.assemblies import assembly_directory
-from tests.support.cloud import Cloud, Commits
-from tests.support.cloud import cloud as account
-from tests.support.cloud import region as simulated_region
 from topology.assembly import Assembly
+
+if TYPE_CHECKING:
+    from tests.support.cloud import Cloud, Commits
 
 # The same examples in every run, and no stop-watch: machines differ.
 settings.register_profile("orderflow", derandomize=True, deadline=None, max_examples=50)
@@ -72,18 +73,25 @@ def templates(shared_directory: Path) -> Mapping[str, Assembly]:
 @pytest.fixture(scope="module")
 def region() -> Iterator[None]:
     """A region in moto, for one account after the other."""
-    with simulated_region():
+    # Imported here: the process that hands out the tests would wait for moto, and does not need it.
+    from tests.support import cloud
+
+    with cloud.region():
         yield
 
 
 @pytest.fixture
-def cloud(region: None) -> Iterator[Cloud]:
+def cloud(region: None) -> Iterator["Cloud"]:
     """An empty AWS account in moto, in which nothing sleeps."""
-    with account() as cloud:
-        yield cloud
+    from tests.support import cloud
+
+    with cloud.cloud() as account:
+        yield account
 
 
 @pytest.fixture
-def commits(cloud: Cloud) -> Commits:
+def commits(cloud: "Cloud") -> "Commits":
     """Lets a test happen something between the commits of the code under test."""
+    from tests.support.cloud import Commits
+
     return Commits(cloud.monkeypatch)

@@ -14,9 +14,11 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 from moto import backend_index, mock_aws
+from moto.core.base_backend import BackendDict
 from moto.core.model import ShapeResolver
 from moto.core.serialize import AttributePickerContext, XFormedAttributePicker
 from moto.dynamodb.models import dynamodb_backends
+from moto.ses.models import ses_backends
 from moto.sqs.models import Queue, sqs_backends
 
 from rehearsal import moto_patches
@@ -33,24 +35,31 @@ def client(service: str) -> Any:
     return make(service, REGION, aws_access_key_id="key", aws_secret_access_key="secret")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def moto() -> Iterator[None]:
+    """Started once: that takes longer than most of these tests. Each of them empties it."""
+    with mock_aws():
+        yield
+
+
 @pytest.fixture
 def patched() -> Iterator[None]:
-    with mock_aws():
-        undo = moto_patches.install()
-        yield
-        undo()
+    BackendDict.reset()
+    undo = moto_patches.install()
+    yield
+    undo()
 
 
 def both(scenario: Callable[[], Any]) -> tuple[Any, Any]:
     """What a scenario gives on the original and on the patched moto."""
-    with mock_aws():
-        original = scenario()
-    with mock_aws():
-        undo = moto_patches.install()
-        try:
-            return original, scenario()
-        finally:
-            undo()
+    BackendDict.reset()
+    original = scenario()
+    BackendDict.reset()
+    undo = moto_patches.install()
+    try:
+        return original, scenario()
+    finally:
+        undo()
 
 
 def outcome(call: Callable[..., Any], **kwargs: Any) -> Any:
@@ -894,25 +903,25 @@ class TestQueues:
         clock = Clock(datetime(2026, 1, 5, 8, tzinfo=UTC))
         scheduler = Scheduler(clock)
         clock.start()
-        with mock_aws():
-            undo = moto_patches.install(scheduler)
-            sqs, url = queue()
-            began = scheduler.now()
+        BackendDict.reset()
+        undo = moto_patches.install(scheduler)
+        sqs, url = queue()
+        began = scheduler.now()
 
-            def poll() -> tuple[float, int]:
-                answer = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=20)
-                return scheduler.now() - began, len(answer.get("Messages", []))
+        def poll() -> tuple[float, int]:
+            answer = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=20)
+            return scheduler.now() - began, len(answer.get("Messages", []))
 
-            poller = scheduler.spawn(poll)
-            scheduler.run_for(7)
-            sqs.send_message(QueueUrl=url, MessageBody="a")
-            took, received = poller.result()
-            assert received == 1
-            assert 7 <= took < 7.2
-            took, received = scheduler.spawn(poll).result()
-            assert received == 0
-            assert took == pytest.approx(27, abs=0.3)
-            undo()
+        poller = scheduler.spawn(poll)
+        scheduler.run_for(7)
+        sqs.send_message(QueueUrl=url, MessageBody="a")
+        took, received = poller.result()
+        assert received == 1
+        assert 7 <= took < 7.2
+        took, received = scheduler.spawn(poll).result()
+        assert received == 0
+        assert took == pytest.approx(27, abs=0.3)
+        undo()
         clock.stop()
 
 
@@ -934,14 +943,27 @@ class TestRequests:
     ) -> None:
         """moto tries the patterns of all services for each request."""
         patterns = _CountingPatterns(backend_index.backend_url_patterns)
-        with mock_aws():
-            monkeypatch.setattr(backend_index, "backend_url_patterns", patterns)
-            undo = moto_patches.install()
-            ddb = table()
-            for _ in range(5):
-                ddb.get_item(TableName="t", Key=key("a"))
-            undo()
+        BackendDict.reset()
+        monkeypatch.setattr(backend_index, "backend_url_patterns", patterns)
+        undo = moto_patches.install()
+        ddb = table()
+        for _ in range(5):
+            ddb.get_item(TableName="t", Key=key("a"))
+        undo()
         assert patterns.searches == 1
+
+    def test_accounts_are_emptied_as_often_as_one_likes(self, patched: None) -> None:
+        """One service brings another's account back while both are emptied."""
+        ses = client("sesv2")
+        for _ in range(3):
+            ses.create_email_identity(EmailIdentity="a@example.com")
+            ses.send_email(
+                FromEmailAddress="a@example.com",
+                Destination={"ToAddresses": ["b@example.com"]},
+                Content={"Simple": {"Subject": {"Data": "a"}, "Body": {"Text": {"Data": "b"}}}},
+            )
+            assert len(ses_backends[ACCOUNT][REGION].sent_messages) == 1
+            BackendDict.reset()
 
     def test_each_service_still_gets_its_requests(self, patched: None) -> None:
         """By host, and by path where services share a host; errors keep their form."""

@@ -761,14 +761,15 @@ class TestTaskTokens:
         stage.scheduler.run_until_idle()
         assert [described(stage, arn)["status"] for arn in arns] == ["SUCCEEDED"] * 3
 
-    def test_the_function_itself_may_answer(self, stage: Stage) -> None:
+    @pytest.mark.parametrize("bounds", [{}, {"TimeoutSeconds": 86_400, "HeartbeatSeconds": 3600}])
+    def test_the_function_itself_may_answer(self, bounds: dict[str, int], stage: Stage) -> None:
         """Even before its own, empty, answer has arrived."""
 
         def answer(event: Any) -> None:
             stage.sfn.send_task_success(taskToken=event["token"], output='"at once"')
 
         stage.lambdas.add("ask", answer)
-        started = self.ask(stage)
+        started = self.ask(stage, **bounds)
         stage.scheduler.run_until_idle()
         assert json.loads(described(stage, started)["output"]) == "at once"
 

@@ -1,0 +1,101 @@
+"""The matrix: what holds is said to hold, what is lost or doubled is found."""
+
+from io import StringIO
+
+import pytest
+from rich.console import Console
+
+from faults import report
+from faults.catalogue import CATALOGUE, Trouble
+from faults.cell import Result, Verdict
+from faults.matrix import Cell, Usual, plan, run_cells
+from faults.places import EDGES, Place
+from faults.shop import Shop
+from faults.trouble import planning
+from rehearsal.faults import Fault
+
+RULE = Place("rule", "Checkout/RunCheckout/Rule", "Checkout/RunCheckout/Queue")
+QUEUE = Place("queue", "Checkout/RunCheckout/Queue", "Checkout/RunCheckout/Function")
+RELAY = Place("call", "Orders/Orders/Relay", "Backbone/Bus", "events.PutEvents")
+ADDRESSING = Place(
+    "rule", "Notifications/AddressCustomer/Rule", "Notifications/AddressCustomer/Queue"
+)
+
+
+def _run(shop: Shop, tale: Usual, trouble: Trouble, place: Place) -> Result:
+    (result,) = run_cells(shop, [Cell(trouble, place, tale)], seed=1, at_once=1)
+    return result
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "verdict"),
+    [
+        ("duplicate", RULE, Verdict.HELD),
+        ("partial", RELAY, Verdict.HELD),
+        ("raises-on", QUEUE, Verdict.MENDED),
+    ],
+    ids=str,
+)
+def test_trouble_loses_and_doubles_nothing(
+    open_shop: Shop, tale: Usual, name: str, place: Place, verdict: Verdict
+) -> None:
+    result = _run(open_shop, tale, CATALOGUE[name], place)
+    assert (result.verdict, result.problems) == (verdict, [])
+    assert bool(result.parked) == (verdict is Verdict.MENDED)
+
+
+def test_an_event_that_vanishes_on_its_way_is_found(open_shop: Shop, tale: Usual) -> None:
+    vanishes = Fault("vanishes", "nothing arrives", "way", lambda random: ())
+    trouble = Trouble("vanishes", "nothing arrives", ("rule",), planning(vanishes), planned=True)
+    result = _run(open_shop, tale, trouble, ADDRESSING)
+    assert result.verdict is Verdict.VIOLATED
+    assert any("are owed" in problem for problem in result.problems), result.problems
+    assert any("name=vanishes" in line for line in result.trace), result.trace
+
+
+@pytest.mark.parametrize(
+    ("place", "verdict"), [(ADDRESSING, Verdict.NOTICED), (RULE, Verdict.VIOLATED)], ids=str
+)
+def test_a_story_proves_nothing_of_an_edge_that_it_does_not_need(
+    open_shop: Shop, tale: Usual, place: Place, verdict: Verdict
+) -> None:
+    # An order that checkout never hears of is cancelled all the same.
+    assert _run(open_shop, tale, CATALOGUE["lost"], place).verdict is verdict
+
+
+def test_trouble_that_never_comes_proves_nothing(open_shop: Shop, tale: Usual) -> None:
+    # Nobody asks for an order's deadline in this story, so nothing is delivered there.
+    elsewhere = Place("queue", "Shipping/WatchDeadline/Queue", "Shipping/WatchDeadline/Function")
+    assert elsewhere not in tale.places
+    result = _run(open_shop, tale, CATALOGUE["raises"], elsewhere)
+    assert result.verdict is Verdict.UNTOUCHED
+
+
+def test_each_place_has_its_trouble_or_a_reason_why_not(open_shop: Shop, tale: Usual) -> None:
+    todo = plan(open_shop, [tale], lambda trouble, place: True)
+    places = {cell.place for cell in todo.cells}
+    told = {(each.place, each.trouble) for each in todo.impossible}
+    told |= {(cell.place, cell.trouble.name) for cell in todo.cells}
+    assert told == {(place, name) for place in places for name in CATALOGUE}
+    assert all(result.problems[0] for result in todo.impossible)
+    assert len({cell.trouble.name for cell in todo.cells if cell.place.kind in EDGES}) >= 15
+    assert todo.unreached  # one story alone does not reach every edge, and the plan says so
+
+
+def test_the_report_shows_each_cell_and_how_to_see_it_again() -> None:
+    results = [
+        Result("duplicate", RULE, "cancelled", 7, Verdict.HELD),
+        Result("partial", RELAY, "cancelled", 7, Verdict.VIOLATED, problems=["lost <it>"]),
+        Result("raises", RULE, "", 0, Verdict.IMPOSSIBLE, problems=["no handler runs here"]),
+    ]
+    console = Console(file=StringIO(), width=200)
+    report.show(console, results, unreached=[QUEUE])
+    report.show_violation(console, results[1])
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "1 held" in shown
+    assert "1 violated" in shown
+    assert "· no handler runs here" in shown
+    assert f"no story passes {QUEUE}" in shown
+    assert f"--fault partial --edge '{RELAY}' --seed 7" in shown
+    page = report.page(results)
+    assert 'class="violated" title="violated\nlost &lt;it&gt;"' in page
