@@ -22,9 +22,9 @@ _WARM = ("supplied", "cancelled", "bought", "given_back")
 """Stories that are told before any trouble: afterwards all functions are loaded."""
 
 
-_LATENCY = Latency(stream_retry_s=(1.0, 3_600.0))
-"""A record that never succeeds is tried some 35 times in a day instead of a thousand times: it ends
-in the same place, by its age."""
+_LATENCY = Latency(stream_retry_s=(1.0, 3_600.0), topic_patience_s=21_600.0)
+"""A record that never succeeds is tried some 35 times in a day instead of a thousand times, and a
+topic tries for 6 hours instead of 23 days: each gives up in the same way, by age or number."""
 
 
 class Unsound(Exception):

@@ -36,10 +36,8 @@ __all__ = ["BUS", "PRICE", "REASON", "Shop", "UnexpectedAnswer"]
 BUS = "Backbone/Bus"
 PRICE = 1250
 REASON = "it is not what I thought"
-_PATIENCE_S = 35 * 86_400.0
-"""Longer than anything is kept or tried: a topic tries for 23 days, the last time to tell of a
-deadline that was some days off.
-https://docs.aws.amazon.com/sns/latest/dg/sns-message-delivery-retries.html"""
+_PATIENCE_S = 20 * 86_400.0
+"""Longer than anything is tried here."""
 _TRIES, _PAUSE_S = 12, 20.0
 """How often somebody patient asks the same, and the virtual seconds before they ask again."""
 

@@ -33,6 +33,10 @@ class Latency:
     """Not drawn: a failed batch of a stream waits as long as the first at first, then twice as
     long each time, up to the second. How long Lambda waits is not documented."""
     topic_s: Span = (0.01, 0.08)
+    topic_patience_s: float = 100_000 * 20.0
+    """Not drawn: how long a topic goes on trying in its last phase, in which AWS makes 100,000
+    tries 20 seconds apart, https://docs.aws.amazon.com/sns/latest/dg/sns-message-delivery-retries.html
+    """
 
     def api_call(self, random: Random) -> float:
         """Return the seconds that an AWS API call takes."""

@@ -34,8 +34,7 @@ _MAX_RAW_ATTRIBUTES = 10
 # 100,000 every 20 seconds: https://docs.aws.amazon.com/sns/latest/dg/sns-message-delivery-retries.html
 _BACKOFF_S = (1.0, 20.0)
 _BACKOFF_RETRIES = 10
-_LAST_PHASE_RETRIES = 100_000
-# So many of the last phase are made one by one; of the 23 days after that, one retry an hour.
+# So many of the last phase are made one by one; of the days after that, one retry an hour.
 _CLOSE_RETRIES = 180
 _SPARSE_PAUSE_S = 3600.0
 
@@ -238,7 +237,7 @@ class Topics:
 
     def _deliver(self, delivery: _Delivery) -> None:
         """Try until the endpoint takes the message or the retries are used up."""
-        pauses = _pauses()
+        pauses = _pauses(self._rehearsal.latency.topic_patience_s)
         while True:
             try:
                 self._hand_over(delivery)
@@ -339,14 +338,14 @@ class Topics:
         )
 
 
-def _pauses() -> Iterator[float]:
-    """Return the seconds before each retry."""
+def _pauses(patience_s: float) -> Iterator[float]:
+    """Return the seconds before each retry; the last phase of them takes `patience_s`."""
     yield from (0.0, 0.0, 0.0, 1.0, 1.0)
     shortest, longest = _BACKOFF_S
     for index in range(_BACKOFF_RETRIES):
         yield shortest * (longest / shortest) ** (index / (_BACKOFF_RETRIES - 1))
     yield from (longest,) * _CLOSE_RETRIES
-    left = (_LAST_PHASE_RETRIES - _CLOSE_RETRIES) * longest
+    left = patience_s - _CLOSE_RETRIES * longest
     yield from (_SPARSE_PAUSE_S,) * int(left / _SPARSE_PAUSE_S)
 
 
