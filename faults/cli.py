@@ -35,6 +35,8 @@ class Unknown(Exception):
     """Something is asked for that there is not; the message says what there is."""
 
 
+PAGE = ".build/faults.html"
+"""Where the whole matrix is written to."""
 _BATCH = 500
 """Orders that one shop takes while everything goes wrong; more are taken by shops of their own."""
 _APART = 1_000_000
@@ -66,7 +68,10 @@ def faults(
         ),
     ] = None,
     html: Annotated[
-        Path | None, typer.Option(help="Where to write the matrix as a page.", metavar="FILE")
+        Path | None,
+        typer.Option(
+            help=f"Where to write the matrix as a page; the whole one: {PAGE}.", metavar="FILE"
+        ),
     ] = None,
     mixed: Annotated[
         int, typer.Option(help="Instead of the matrix: so many orders, with all faults at random.")
@@ -103,10 +108,11 @@ def faults(
         errors.print("Interrupted: nothing is said.")
         raise typer.Exit(INTERRUPTED) from None
     report.show(console, results, todo.unreached if not (fault or edge) else [])
-    if html:
-        html.write_text(report.page(results), encoding="utf-8")
-        console.print(f"The matrix is in {html}", highlight=False, soft_wrap=True)
     whole = fault is None and edge is None
+    if file := html or (Path(PAGE) if whole else None):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(report.page(results), encoding="utf-8")
+        console.print(f"The matrix is in {file}", highlight=False, soft_wrap=True)
     if any(r.verdict in report.BAD for r in results) or (whole and todo.unreached):
         raise typer.Exit(VIOLATED)
 

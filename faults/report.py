@@ -140,7 +140,9 @@ def page(results: Sequence[Result]) -> str:
         _section(title, [result for result in results if result.place.kind in kinds])
         for title, kinds in _GROUPS
     ]
-    return _PAGE.replace("<!-- matrix -->", "\n".join(parts))
+    counts = Counter(result.verdict for result in results)
+    told = ", ".join(f"{counts[verdict]:,} {escape(verdict)}" for verdict in Verdict)
+    return _PAGE.replace("<!-- matrix -->", "\n".join([f"<p>{told}</p>", *parts]))
 
 
 def _section(title: str, results: Sequence[Result]) -> str:

@@ -98,4 +98,6 @@ def test_the_report_shows_each_cell_and_how_to_see_it_again() -> None:
     assert f"no story passes {QUEUE}" in shown
     assert f"--fault partial --edge '{RELAY}' --seed 7" in shown
     page = report.page(results)
+    assert "1 held" in page
+    assert "1 violated" in page
     assert 'class="violated" title="violated\nlost &lt;it&gt;"' in page
