@@ -19,9 +19,6 @@ from faults.shop import Shop
 
 Execute = Callable[[Sequence[Happening]], Tally]
 
-_NUMBERS = st.integers(0, 1 << 16)
-_OPTIONS = st.integers(0, 63)
-
 
 def in_fork(shop: Shop, troubles: Sequence[Possible]) -> Execute:
     """What lets things happen to a fork of a shop, each time to the same one."""

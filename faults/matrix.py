@@ -62,8 +62,6 @@ class Plan:
 @contextmanager
 def opened(assembly: Path, *, warm: Sequence[str] = _WARM) -> Iterator[Shop]:
     """A shop that is open, to which the stories of `warm` have happened; of it runs are forked."""
-    # With all that moto and botocore keep, looking for cycles often takes a quarter of the time.
-    gc.set_threshold(50_000, 20, 100)
     with Rehearsal(assembly, seed=1, latency=_LATENCY) as rehearsal:
         shop = Shop(rehearsal, patient=True)
         open_shop(shop)

@@ -21,8 +21,9 @@ class OnCall:
         """Messages, and executions."""
         self.thrown_away = 0
         """Messages that nobody could make sense of."""
-        self._to_replay: set[str] = set()
-        self._to_publish: set[str] = set()
+        # Ordered sets: one seed gives one run, in whatever process.
+        self._to_replay: dict[str, None] = {}
+        self._to_publish: dict[str, None] = {}
 
     def bring_back(self) -> None:
         """Empties dead-letter queues into where messages belong, and repeats failed executions."""
@@ -37,9 +38,9 @@ class OnCall:
             self._start_again(execution)
         # Once each, however many messages ask for it.
         while self._to_replay:
-            self._shop.replay(self._to_replay.pop())
+            self._shop.replay(self._to_replay.popitem()[0])
         while self._to_publish:
-            self._publish_again(self._to_publish.pop())
+            self._publish_again(self._to_publish.popitem()[0])
 
     def to_start_again(self) -> list[dict[str, Any]]:
         """Executions that failed, but for those of poison, which would fail again."""
@@ -78,9 +79,9 @@ class OnCall:
             # As a redrive into the consumer's queue by name.
             self._rehearsal.queues.by_path(source.path).send(body)
         elif "RULE_ARN" in attributes:
-            self._to_replay.add(self._rehearsal.path_of(attributes["RULE_ARN"]))
+            self._to_replay[self._rehearsal.path_of(attributes["RULE_ARN"])] = None
         elif "DDBStreamBatchInfo" in (report := json.loads(body)):
-            self._to_publish.add(report["DDBStreamBatchInfo"]["streamArn"].split("/")[1])
+            self._to_publish[report["DDBStreamBatchInfo"]["streamArn"].split("/")[1]] = None
         elif "KinesisBatchInfo" in report:
             self._put_again(report["KinesisBatchInfo"])
         else:
