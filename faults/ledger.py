@@ -76,15 +76,17 @@ class Ledger:
 
     def shipment(self, order_id: str) -> str | None:
         """The state of an order's shipment."""
-        states = {
-            item["pk"].removeprefix("SHIPMENT#"): item["state"]
-            for item in self.items(SHIPMENTS, "shipment")
-        }
-        return states.get(order_id)
+        return self._item(SHIPMENTS, f"SHIPMENT#{order_id}", "SHIPMENT").get("state")
 
     def returned(self, order_id: str) -> str | None:
         """The state of an order's return."""
-        return self.return_ends().get(order_id)
+        return self._item(RETURNS, f"ORDER#{order_id}", "RETURN").get("state")
+
+    def _item(self, table: str, pk: str, sk: str) -> Item:
+        found = self.rehearsal.client("dynamodb").get_item(
+            TableName=self.rehearsal.physical_id(table), Key={"pk": {"S": pk}, "sk": {"S": sk}}
+        )
+        return from_attributes(found.get("Item", {}))
 
     # -- bus ------------------------------------------------------------------------------
 
@@ -94,13 +96,14 @@ class Ledger:
             item["detail_type"] for table in TABLES for item in self.items(table, "outbox")
         )
 
-    def on_bus(self, *types: str) -> list[BusEvent]:
-        """Events of these types, or all, that have reached the bus."""
+    def on_bus(self, *types: str, subject: str | None = None) -> list[BusEvent]:
+        """Events that have reached the bus: all, or of these types, or about this subject."""
         events = (record.detail["event"] for record in self.rehearsal.meter.of("published"))
         return [
             bus_event(event["detail-type"], event["detail"])
             for event in events
-            if not types or event["detail-type"] in types
+            if (not types or event["detail-type"] in types)
+            and subject in (None, event["detail"]["subject"])
         ]
 
     def unlogged(self) -> list[str]:

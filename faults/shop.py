@@ -79,6 +79,7 @@ class Shop(Ledger):
         """Addresses of those who want to hear of some occasions: the books know nothing of that."""
         self._opened = datetime.now(UTC)
         self._visits: set[str] = set()
+        self._parcels: dict[str, str] = {}
 
     def key(self, name: str) -> str:
         """The name, in this round, of an order or of whatever else a story is about."""
@@ -263,10 +264,10 @@ class Shop(Ledger):
 
     def tracking_id(self, order_id: str) -> str | None:
         """What the carrier calls the parcel; None if it does not know of one."""
-        for event in self.on_bus("ShipmentRequested.v1"):
-            if event.subject == order_id:
-                return str(event.data["tracking_id"])
-        return None
+        if order_id not in self._parcels:
+            for event in self.on_bus("ShipmentRequested.v1", subject=order_id):
+                self._parcels.setdefault(order_id, str(event.data["tracking_id"]))
+        return self._parcels.get(order_id)
 
     def deliver(self, order_id: str) -> None:
         """Has the carrier pick a parcel up and deliver it, if it knows of one."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -47,6 +48,7 @@ class Meter:
     ) -> None:
         """``now`` gives the virtual time; ``on_record`` is called with each record."""
         self.records: list[Record] = []
+        self._by_kind: defaultdict[str, list[Record]] = defaultdict(list)
         self._now = now
         self._on_record = on_record
 
@@ -54,6 +56,7 @@ class Meter:
         """Make a record of what happened now."""
         record = Record(kind, self._now(), source, target, detail)
         self.records.append(record)
+        self._by_kind[kind].append(record)
         if self._on_record is not None:
             self._on_record(record)
         return record
@@ -64,8 +67,7 @@ class Meter:
         """Return the records of one kind, if given only those with this source or target."""
         return [
             record
-            for record in self.records
-            if record.kind == kind
-            and (source is None or record.source == source)
+            for record in self._by_kind[kind]
+            if (source is None or record.source == source)
             and (target is None or record.target == target)
         ]

@@ -46,6 +46,7 @@ def patch(patches: Patches) -> None:
     patches.set(StreamRecord, "__init__", _initialize_record)
     patches.set(StreamShard, "add", _record_changes(StreamShard.add))
     patches.set(Table, "query", _query(Table.query))
+    patches.set(Table, "scan", _scan(Table.scan))
     patches.set(DynamoDBBackend, "update_item", _update_item(DynamoDBBackend.update_item))
     patches.set(DynamoDBBackend, "transact_write_items", _transact_write_items)
     # moto looks up the methods of the class for each request.
@@ -250,7 +251,7 @@ def _record_changes(original: Any) -> Any:
     return add
 
 
-# -- writing ----------------------------------------------------------------------------------
+# -- reading ----------------------------------------------------------------------------------
 
 
 def _query(original: Any) -> Any:
@@ -278,6 +279,83 @@ def _having(table: Table, attribute: str, key: DynamoType) -> Iterator[Item]:
             value = item.attrs.get(attribute)
             if value is not None and value.value == key.value and value.type == key.type:
                 yield item
+
+
+def _scan(original: Any) -> Any:
+    """A scan that goes on where its last page ended.
+
+    moto puts the whole table in order again for each page, and looks for the place in it. Items
+    that are written between two pages may be missed, as in DynamoDB.
+    """
+
+    def scan(
+        table: Table,
+        filters: dict[str, Any],
+        limit: int,
+        exclusive_start_key: dict[str, Any] | None,
+        filter_expression: Any = None,
+        index_name: str | None = None,
+        *arguments: Any,
+        **options: Any,
+    ) -> Any:
+        known = vars(table)
+        start, pages = known.pop("pages", (None, None))
+        if pages is None or not exclusive_start_key or start != _start(exclusive_start_key):
+            pages = _Pages(table)
+        if not index_name:
+            # In the place of the method, as long as the page is read.
+            known["all_items"] = lambda: pages
+        try:
+            results, count, last = original(
+                table,
+                filters,
+                limit,
+                exclusive_start_key,
+                filter_expression,
+                index_name,
+                *arguments,
+                **options,
+            )
+        finally:
+            known.pop("all_items", None)
+        if last is not None and not index_name:
+            known["pages"] = (_start(last), pages)
+        return results, count, last
+
+    return scan
+
+
+class _Pages:
+    """The items of a table in their order, which each iteration goes on with.
+
+    The last item of an iteration comes again in the next: it is the one that did not fit.
+    """
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        stored: Any
+        keys = [
+            (item.hash_key, item.range_key)
+            for stored in table.items.values()
+            for item in (stored.values() if table.range_key_attr else (stored,))
+        ]
+        keys.sort(key=lambda key: [part.cast_value for part in key if part is not None])
+        self._keys = keys
+        self._next = 0
+
+    def __iter__(self) -> Iterator[Item]:
+        for index in range(self._next, len(self._keys)):
+            self._next = index
+            item = self._table.get_item(*self._keys[index])
+            if item is not None:
+                yield item
+
+
+def _start(key: dict[str, Any]) -> list[tuple[str, DynamoType]]:
+    return sorted((name, DynamoType(value)) for name, value in key.items())
+
+
+# -- writing ----------------------------------------------------------------------------------
 
 
 def _update_item(original: Any) -> Any:

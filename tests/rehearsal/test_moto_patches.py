@@ -118,8 +118,8 @@ def table(stream: bool = True) -> Any:
     return ddb
 
 
-def key(name: str) -> Item:
-    return {"pk": {"S": name}, "sk": {"S": "s"}}
+def key(name: str, sort: str = "s") -> Item:
+    return {"pk": {"S": name}, "sk": {"S": sort}}
 
 
 def put(name: str, **attributes: Any) -> dict[str, Any]:
@@ -707,6 +707,64 @@ class TestTransactions:
         few = calls_of(transact("x"))
         fill(range(25, 400))
         assert calls_of(transact("y")) == few
+
+
+class TestScans:
+    """https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Scan.html."""
+
+    def test_pages_are_those_of_the_original(self) -> None:
+        """By number, by size, by segment, filtered, and of a table that changes meanwhile."""
+
+        def scenario() -> list[Any]:
+            ddb = table()
+            for number in range(23):
+                item = {**key(f"n{number % 5}", f"{number:02}"), "v": {"N": str(number)}}
+                ddb.put_item(TableName="t", Item={**item, "text": {"S": "x" * 90_000}})
+            found = [
+                pages(ddb, Limit=4),
+                pages(ddb),
+                pages(ddb, TotalSegments=2, Segment=1, Limit=2),
+                pages(
+                    ddb,
+                    Limit=5,
+                    FilterExpression="v > :v",
+                    ExpressionAttributeValues={":v": {"N": "9"}},
+                    ProjectionExpression="v",
+                ),
+            ]
+            first = ddb.scan(TableName="t", Limit=3)
+            ddb.delete_item(TableName="t", Key=first["LastEvaluatedKey"])
+            ddb.delete_item(TableName="t", Key=key("n0", "15"))
+            start = {"ExclusiveStartKey": first["LastEvaluatedKey"]}
+            return [*found, pages(ddb, Limit=3, **start), pages(ddb, Limit=3, **start)]
+
+        original, patched = both(scenario)
+        assert [len(page["Items"]) for page in original[0]] == [4] * 5 + [3]
+        assert patched == original
+
+    def test_the_cost_of_a_page_depends_on_its_items_alone(self, patched: None) -> None:
+        """Which is so for all pages after the first, in which the items are put in order."""
+        ddb = table()
+
+        def page_of(names: range) -> int:
+            for number in names:
+                ddb.put_item(TableName="t", Item=key(f"x{number:03}"))
+            first = ddb.scan(TableName="t", Limit=2)
+            start = first["LastEvaluatedKey"]
+            return calls_of(lambda: ddb.scan(TableName="t", Limit=2, ExclusiveStartKey=start))
+
+        page_of(range(5))
+        assert page_of(range(5, 10)) == page_of(range(10, 200))
+
+
+def pages(ddb: Any, **wanted: Any) -> list[Any]:
+    """The pages of a scan, without their metadata."""
+    found = list[Any]()
+    while not found or "LastEvaluatedKey" in found[-1]:
+        if found:
+            wanted["ExclusiveStartKey"] = found[-1]["LastEvaluatedKey"]
+        found.append(outcome(ddb.scan, TableName="t", **wanted))
+    return found
 
 
 def queue(**attributes: str) -> tuple[Any, str]:
