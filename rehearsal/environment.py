@@ -80,14 +80,17 @@ class _CachedLoader(importlib.machinery.SourceFileLoader):
     It leaves no ``__pycache__`` in an asset, whose content is hashed.
     """
 
-    _code: ClassVar[dict[tuple[str, int], CodeType]] = {}
+    _compiled: ClassVar[dict[tuple[str, int], CodeType]] = {}
+    _code: CodeType | None = None
 
     def get_code(self, fullname: str) -> CodeType | None:
-        path = self.get_filename(fullname)
-        key = (path, os.stat(path).st_mtime_ns)  # noqa: PTH116, a Path takes longer than all else
-        if key not in self._code:
-            self._code[key] = self.source_to_code(self.get_data(path), path)
-        return self._code[key]
+        if self._code is None:
+            path = self.get_filename(fullname)
+            key = (path, Path(path).stat().st_mtime_ns)
+            if key not in self._compiled:
+                self._compiled[key] = self.source_to_code(self.get_data(path), path)
+            self._code = self._compiled[key]
+        return self._code
 
 
 class AssetFinder:
@@ -96,6 +99,7 @@ class AssetFinder:
     def __init__(self) -> None:
         self.active: ExecutionEnvironment | None = None
         self._finders: dict[str, importlib.machinery.FileFinder] = {}
+        self._known: dict[tuple[str, str], importlib.machinery.ModuleSpec] = {}
 
     def find_spec(
         self,
@@ -109,14 +113,31 @@ class AssetFinder:
             return None
         environment.names[fullname] = None
         for directory in path if path is not None else _directories(environment, fullname):
-            finder = self._finders.get(directory)
-            if finder is None:
-                finder = importlib.machinery.FileFinder(directory, (_CachedLoader, [".py"]))
-                self._finders[directory] = finder
-            spec = finder.find_spec(fullname)
+            # An asset does not change while it is rehearsed.
+            spec = self._known.get((directory, fullname)) or self._find(directory, fullname)
             if spec is not None:
-                return spec
+                return _for_another(spec)
         return None
+
+    def _find(self, directory: str, fullname: str) -> importlib.machinery.ModuleSpec | None:
+        finder = self._finders.get(directory)
+        if finder is None:
+            finder = importlib.machinery.FileFinder(directory, (_CachedLoader, [".py"]))
+            self._finders[directory] = finder
+        spec = finder.find_spec(fullname)
+        if spec is not None:
+            self._known[directory, fullname] = spec
+        return spec
+
+
+def _for_another(known: importlib.machinery.ModuleSpec) -> importlib.machinery.ModuleSpec:
+    """A module's specification, for another environment that imports it."""
+    spec = importlib.machinery.ModuleSpec(known.name, known.loader, origin=known.origin)
+    places = known.submodule_search_locations
+    spec.submodule_search_locations = None if places is None else list(places)
+    spec.has_location = known.has_location
+    spec.cached = known.cached
+    return spec
 
 
 class OutsideEnvironment:

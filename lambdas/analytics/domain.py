@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid5
 
@@ -35,8 +34,7 @@ LOOKED_INTO: tuple[type[Event], ...] = (OrderConfirmed, ItemViewed, ItemAddedToC
 """Events of which more matters than their type and time."""
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(msgspec.Struct, frozen=True):
     """A minute of one item, or of the whole shop if `sku` is None."""
 
     minute: datetime
@@ -47,8 +45,7 @@ Amounts = Mapping[str, int]
 """Numbers by the name of what they count."""
 
 
-@dataclass(frozen=True)
-class Addition:
+class Addition(msgspec.Struct, frozen=True):
     """What an event adds, or a part of it if it adds to many rows; counts once under its `key`."""
 
     key: str

@@ -7,10 +7,11 @@ per event. https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-p
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 from typing import Any
+
+from msgspec import Struct
 
 from lambdas.analytics import domain
 from lambdas.analytics.domain import Addition, Amounts, Row
@@ -28,8 +29,7 @@ _MOST_KEYS = 100
 _NO_AMOUNTS = {"pk", "sk", "kind", "expires_at"}
 
 
-@dataclass(frozen=True)
-class Page:
+class Page(Struct, frozen=True):
     """Rows of items in the order of minute and SKU, and whether there may be more of them."""
 
     rows: dict[Row, Amounts]

@@ -1,6 +1,5 @@
 """Events: facts as frozen classes, and as CloudEvents 1.0 on the wire."""
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, ClassVar, Generic, Literal, Self, TypeVar
 from uuid import uuid4
@@ -53,16 +52,14 @@ E = TypeVar("E", bound=Event)
 EventTypes = tuple[type[E], ...]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Cause:
+class Cause(Struct, frozen=True, kw_only=True):
     """Why something happens: ties what it publishes to the request and the event behind it."""
 
     correlation_id: str
     causation_id: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Delivery(Cause, Generic[E]):
+class Delivery(Cause, Generic[E], frozen=True, kw_only=True):
     """One delivery of an event to one consumer. The same event may be delivered again.
 
     `causation_id` is the id of the delivered event: it causes whatever is published in reaction.

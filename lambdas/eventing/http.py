@@ -3,13 +3,14 @@
 import re
 from base64 import b64decode
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from functools import partial, update_wrapper
 from http import HTTPStatus
 from typing import Annotated, Any, ClassVar, TypedDict, TypeVar, Unpack, overload
 
 import msgspec
 from aws_lambda_powertools.utilities.typing import LambdaContext
+from msgspec import Struct
 
 from lambdas.eventing import telemetry
 from lambdas.eventing.event import Cause
@@ -68,7 +69,7 @@ class Problem(Exception):
         return {} if self.retry_after_s is None else {"retry-after": str(self.retry_after_s)}
 
 
-class Fault(msgspec.Struct, frozen=True, kw_only=True):
+class Fault(Struct, frozen=True, kw_only=True):
     """One thing that is wrong with a request."""
 
     field: Annotated[
@@ -106,15 +107,14 @@ class StaffOnly(Problem, status=HTTPStatus.FORBIDDEN):
     """Only those who work for the shop may."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Request(Cause):
+class Request(Cause, frozen=True, kw_only=True):
     """An authorized request. `caller` is the token's subject, proven by the authorizer."""
 
     caller: str
     groups: frozenset[str] = frozenset()
     headers: Mapping[str, str]
     path: Mapping[str, str]
-    query: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = {}
     body: bytes | str
 
     @property
@@ -161,8 +161,7 @@ class Terms(TypedDict, total=False):
     problems: tuple[type[Problem], ...]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Contract:
+class Contract(Struct, frozen=True, kw_only=True):
     """What a route takes and answers: requests are read by it, and the API is documented by it."""
 
     answers: type[Any]

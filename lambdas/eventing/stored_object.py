@@ -1,7 +1,6 @@
 """Stored objects: S3's notifications in a queue to typed deliveries, handled as events are."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import unquote_plus
 
@@ -15,8 +14,7 @@ from lambdas.eventing.event import Cause
 _TEST = "s3:TestEvent"
 
 
-@dataclass(frozen=True, kw_only=True)
-class StoredObject(Cause):
+class StoredObject(Cause, frozen=True, kw_only=True):
     """One delivery of the news that a version of an object was stored. It may come again."""
 
     bucket: str

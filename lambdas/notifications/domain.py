@@ -2,7 +2,6 @@
 
 import hmac
 import re
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import get_args
 from urllib.parse import urlsplit
@@ -124,8 +123,7 @@ def money(minor: int, currency: str) -> str:
     return f"{whole}.{rest:0{digits}} {currency}" if digits else f"{whole} {currency}"
 
 
-@dataclass(frozen=True)
-class Destination:
+class Destination(Struct, frozen=True):
     """Where a webhook is: a host by name, on port 443, and what to ask it for."""
 
     host: str

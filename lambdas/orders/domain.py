@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha256
 from uuid import UUID, uuid5
+
+from msgspec import Struct
 
 from lambdas.eventing.event import Event
 from lambdas.orders.events import Line
@@ -45,8 +46,7 @@ _WAY = (Status.CONFIRMED, Status.SHIPPED, Status.DELIVERED, Status.RETURNED)
 """The way of an order once it is confirmed. It only goes on, and may leave out a station."""
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(Struct, frozen=True):
     """What others tell of an order: how its history calls it, and the status that it leads to."""
 
     what: str
@@ -76,8 +76,7 @@ def status_after(status: Status, step: Step) -> Status:
     return status
 
 
-@dataclass(frozen=True)
-class Price:
+class Price(Struct, frozen=True):
     """What an item costs, in minor units."""
 
     unit_price_minor: int

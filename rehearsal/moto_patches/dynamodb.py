@@ -333,11 +333,11 @@ class _Pages:
 
     def __init__(self, table: Table) -> None:
         self._table = table
-        stored: Any
+        rows: list[Any] = list(table.items.values())
         keys = [
             (item.hash_key, item.range_key)
-            for stored in table.items.values()
-            for item in (stored.values() if table.range_key_attr else (stored,))
+            for row in rows
+            for item in (row.values() if table.range_key_attr else (row,))
         ]
         keys.sort(key=lambda key: [part.cast_value for part in key if part is not None])
         self._keys = keys

@@ -195,7 +195,9 @@ def test_two_problems_that_differ_cannot_have_one_code(
 ) -> None:
     first, second, *_ = (handler_of(route.function) for route in routes(shop))
     for entry, problem in ((first, Undeclared), (second, Other)):
-        monkeypatch.setattr(entry, "contract", replace(entry.contract, problems=(problem,)))
+        monkeypatch.setattr(
+            entry, "contract", msgspec.structs.replace(entry.contract, problems=(problem,))
+        )
     with pytest.raises(Undocumented, match="two problems that differ are called undeclared"):
         openapi(shop, "1")
 
