@@ -16,13 +16,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from botocore.client import BaseClient, ClientCreator
 from botocore.hooks import HierarchicalEmitter
 from botocore.parsers import JSONParser
 from moto.core.exceptions import ServiceException
-from moto.core.responses import ActionResult, BaseResponse
+from moto.core.responses import BaseResponse
 from moto.core.utils import camelcase_to_underscores
 from moto.dynamodb.responses import DynamoHandler
 from moto.events.responses import EventsHandler
@@ -41,6 +40,7 @@ from rehearsal.shapes import Copy, Unusual, answer_copy, parameters_copy
 
 _Call = Callable[[Any, str, dict[str, Any]], Any]
 
+_AS_MADE = "_rehearsal_as_made"
 _JSON = "application/x-amz-json-1.1"
 _FORM = "application/x-www-form-urlencoded; charset=utf-8"
 
@@ -124,10 +124,6 @@ class DirectCalls:
 
     def __init__(self, account: str) -> None:
         self._account = account
-        # By client: how many handlers of events it had when it was made, and its operations.
-        self._clients: WeakKeyDictionary[Any, tuple[int, dict[str, _Operation | None]]] = (
-            WeakKeyDictionary()
-        )
 
     def install(self, patches: Patches) -> None:
         """Notice which clients are as they were made."""
@@ -137,7 +133,8 @@ class DirectCalls:
 
         def create_client(creator: ClientCreator, *args: Any, **options: Any) -> BaseClient:
             client = create(creator, *args, **options)
-            self._clients[client] = (_changes(client), {})
+            # How many handlers of events it has, and which operations.
+            client.__dict__[_AS_MADE] = (_changes(client), {})
             return client
 
         def changed(original: Callable[..., None]) -> Callable[..., None]:
@@ -166,7 +163,8 @@ class DirectCalls:
         return call
 
     def _operation(self, client: Any, name: str) -> _Operation | None:
-        changes, operations = self._clients.get(client, (-1, {}))
+        operations: dict[str, _Operation | None]
+        changes, operations = client.__dict__.get(_AS_MADE, (-1, {}))
         if changes != _changes(client):
             return None
         if name not in operations:
@@ -175,19 +173,17 @@ class DirectCalls:
 
     def _call(self, client: Any, operation: _Operation, given: dict[str, Any]) -> Any:
         handler = self._handler(client.meta.region_name, operation, operation.parameters(given))
-        result: ActionResult | str = getattr(handler, operation.method)()
-        if isinstance(result, str):
-            answer = _read(operation, result.encode())
-        else:
-            try:
-                answer = operation.copy_answer(result.result)
-            except Unusual:
-                _, _, body = handler.serialized(result)
-                answer = _read(operation, body.encode())
+        result: Any = getattr(handler, operation.method)()
+        written = isinstance(result, str)
+        try:
+            answer = operation.copy_answer(json.loads(result) if written else result.result)
+        except Unusual:
+            text = result if written else handler.serialized(result)[2]
+            answer = _read(operation, text.encode())
         headers = handler.response_headers
         answer["ResponseMetadata"] = {
             "RequestId": gen_amzn_requestid_long(headers),
-            "HTTPStatusCode": HTTPStatus.OK.value,
+            "HTTPStatusCode": _OK,
             "HTTPHeaders": headers,
             "RetryAttempts": 0,
         }
@@ -219,9 +215,10 @@ def _changes(client: Any) -> int:
 
 def _read(operation: _Operation, text: bytes) -> dict[str, Any]:
     """Read an answer as botocore does."""
-    response = {"status_code": HTTPStatus.OK.value, "headers": {}, "body": text, "context": {}}
+    response = {"status_code": _OK, "headers": {}, "body": text, "context": {}}
     answer: dict[str, Any] = _PARSER.parse(response, operation.model.output_shape)
     return answer
 
 
+_OK = HTTPStatus.OK.value
 _PARSER = JSONParser()

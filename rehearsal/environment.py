@@ -7,8 +7,7 @@ import logging
 import os
 import sys
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Sequence
 from functools import cache
 from importlib import import_module
 from itertools import repeat
@@ -228,16 +227,15 @@ class ExecutionEnvironment:
         if self.ahead_s:
             self._clock.show()
 
-    @contextmanager
-    def true_time(self) -> Iterator[None]:
+    def see_true_time(self) -> None:
         """Let the clock of this environment be right: for what it asks of AWS."""
         if self.ahead_s:
             self._clock.show()
-        try:
-            yield
-        finally:
-            if self.ahead_s:
-                self._clock.show(self.ahead_s)
+
+    def see_own_time(self) -> None:
+        """Let it be as wrong again as it is."""
+        if self.ahead_s:
+            self._clock.show(self.ahead_s)
 
     def load(self, handler: str) -> Callable[[Any, Any], Any]:
         """Import ``module.function`` from the asset; to be called while installed.

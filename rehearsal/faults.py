@@ -8,6 +8,7 @@ from random import Random
 from typing import Any, Literal
 
 from botocore.exceptions import ClientError, ReadTimeoutError
+from msgspec import Struct
 
 from rehearsal.errors import RehearsalError
 
@@ -40,8 +41,7 @@ class TargetGone(InjectedFault):
     """What a delivery meets if its target is not there any more: no retry mends it."""
 
 
-@dataclass(frozen=True)
-class Call:
+class Call(Struct, frozen=True):
     """A call of an AWS API that is about to be made; ``perform`` makes it."""
 
     service: str

@@ -262,8 +262,8 @@ class Hooks:
             call = Call(service, operation, parameters, perform, scheduler.sleep)
             error: str | None = None
             try:
-                with environment.true_time():
-                    return rehearsal.faults.call(call, environment.function, target)
+                environment.see_true_time()
+                return rehearsal.faults.call(call, environment.function, target)
             except ClientError as failure:
                 error = failure.response["Error"]["Code"]
                 raise
@@ -271,6 +271,7 @@ class Hooks:
                 error = type(failure).__name__
                 raise
             finally:
+                environment.see_own_time()
                 rehearsal.meter.add(
                     "call",
                     environment.function,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from rehearsal.errors import UnsupportedTemplateError
@@ -90,6 +90,7 @@ def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
+@lru_cache(1 << 16)
 def _like(value: str, pattern: str) -> bool:
     return _wildcards(pattern).fullmatch(value) is not None
 

@@ -41,7 +41,10 @@ def is_assumable(account: str, arn: str, *, service: str, source_arn: str = "") 
 def _role(account: str, arn: str) -> Any:
     name = arn.rpartition("/")[2]
     roles = iam_backends[account]["aws"].roles.values()
-    return next((role for role in roles if role.name == name and role.arn == arn), None)
+    for role in roles:
+        if role.name == name and role.arn == arn:
+            return role
+    return None
 
 
 def _context(account: str) -> dict[str, str]:

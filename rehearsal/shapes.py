@@ -107,6 +107,9 @@ class _Compiler:
 
     _long = _integer
 
+    def _double(self, _: Any) -> Copy:
+        return _number if self._answers else _refuse
+
     def _boolean(self, _: Any) -> Copy:
         return _flag
 
@@ -172,6 +175,12 @@ _SCALARS = {"S": str, "N": str, "BOOL": bool, "NULL": bool}
 
 def _text(value: Any) -> Any:
     if type(value) is not str:
+        raise Unusual
+    return value
+
+
+def _number(value: Any) -> Any:
+    if type(value) is not int and type(value) is not float:
         raise Unusual
     return value
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from moto.core import responses as core_responses
 from moto.core.utils import method_names_from_class, utcnow
+from moto.dynamodb import responses as dynamodb_responses
 from moto.dynamodb.comparisons import ConditionExpressionParser, get_filter_expression
 from moto.dynamodb.exceptions import (
     ConditionalCheckFailed,
@@ -23,7 +24,7 @@ from moto.dynamodb.exceptions import (
 from moto.dynamodb.models import DynamoDBBackend
 from moto.dynamodb.models.dynamo_type import DynamoType, Item, LimitedSizeDict
 from moto.dynamodb.models.table import StreamRecord, StreamShard, Table
-from moto.dynamodb.models.utilities import bytesize
+from moto.dynamodb.models.utilities import bytesize, dynamo_to_dict
 from moto.dynamodb.parsing.ast_nodes import UpdateExpression  # type: ignore[attr-defined]
 from moto.dynamodb.parsing.expressions import (  # type: ignore[attr-defined]
     UpdateExpressionParser,
@@ -67,6 +68,7 @@ def _patch_values(patches: Patches) -> None:
     patches.set(DynamoType, "__ne__", lambda value, other: not _equal(value, other))
     patches.set(DynamoType, "__hash__", _hash)
     patches.set(Item, "__init__", _initialize_item)
+    patches.set(dynamodb_responses, "dynamo_to_dict", _plain)
 
 
 def _initialize(self: DynamoType, value: Any) -> None:
@@ -79,6 +81,34 @@ def _initialize(self: DynamoType, value: Any) -> None:
     elif self.type == "M":
         content = {name: DynamoType(part) for name, part in content.items()}
     self.value = content
+
+
+def _plain(value: Any) -> Any:
+    """An answer with the values of items as they are in Python."""
+    kind = type(value)
+    if kind is DynamoType:
+        return _plain_value(value)
+    if kind is dict or kind is LimitedSizeDict:
+        return {name: _plain(part) for name, part in value.items()}
+    if kind is list:
+        return [_plain(part) for part in value]
+    return value if kind in _PLAIN else dynamo_to_dict(value)
+
+
+_PLAIN = frozenset({str, int, float, bool, type(None)})
+
+
+def _plain_value(value: DynamoType) -> dict[str, Any]:
+    content = value.value
+    if value.type == "M":
+        return {"M": {name: _plain_value(part) for name, part in content.items()}}
+    if value.type == "L":
+        return {"L": [_plain_value(part) for part in content]}
+    return (
+        {value.type: content}
+        if value.type != "B" and type(content) in _PLAIN
+        else dynamo_to_dict(value)
+    )
 
 
 def _copied(value: DynamoType) -> DynamoType:
