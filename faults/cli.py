@@ -37,6 +37,8 @@ class Unknown(Exception):
 
 PAGE = ".build/faults.html"
 """Where the whole matrix is written to."""
+STEPS = 10_000
+"""Of what happens in any order, after the whole matrix."""
 _BATCH = 500
 """Orders that one shop takes while everything goes wrong; more are taken by shops of their own."""
 _APART = 1_000_000
@@ -83,7 +85,8 @@ def faults(
 ) -> None:
     """Lets every kind of trouble happen at every place, and looks for what is lost or doubled.
 
-    Ends with 1 if something is, and with 2 if nothing could be run.
+    The whole matrix is followed by 10,000 steps, in which all of it happens in any order. Ends with
+    1 if something is lost or doubled, and with 2 if nothing could be run.
     """
     sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
     console, errors = Console(), Console(stderr=True)
@@ -98,6 +101,11 @@ def faults(
                 return
             todo = plan(shop, tales, lambda t, p: _wanted(t, p, fault, edge))
             results = _run(console, todo, run_cells(shop, todo.cells, seed=seed, at_once=at_once))
+            if fault or edge:
+                _tell(console, results, [], html)
+                return
+            _tell(console, results, todo.unreached, html or Path(PAGE))
+            _explore(console, shop, possible(tales), STEPS, seed, at_once)
     except _ERRORS as error:
         errors.print(Text(f"error: {error}", "bold red"), soft_wrap=True)
         raise typer.Exit(UNUSABLE) from None
@@ -107,20 +115,13 @@ def faults(
     except KeyboardInterrupt:
         errors.print("Interrupted: nothing is said.")
         raise typer.Exit(INTERRUPTED) from None
-    report.show(console, results, todo.unreached if not (fault or edge) else [])
-    whole = fault is None and edge is None
-    if file := html or (Path(PAGE) if whole else None):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(report.page(results), encoding="utf-8")
-        console.print(f"The matrix is in {file}", highlight=False, soft_wrap=True)
-    if any(r.verdict in report.BAD for r in results) or (whole and todo.unreached):
-        raise typer.Exit(VIOLATED)
 
 
 def _explore(
     console: Console, shop: Shop, troubles: list[Possible], steps: int, seed: int, jobs: int
 ) -> None:
     """Says what came of steps that hypothesis thought out. Raises Exit if something is wrong."""
+    console.print(f"{steps:,} steps of whatever may happen …", highlight=False)
     execute = in_fork(shop, troubles)
     explorers = [
         partial(attempt, execute, steps=-(-steps // jobs), seed=seed + _APART * number)
@@ -207,6 +208,19 @@ def _run(console: Console, todo: Plan, running: Iterator[Result]) -> list[Result
                 highlight=False,
             )
     return results
+
+
+def _tell(
+    console: Console, results: list[Result], unreached: list[Place], file: Path | None
+) -> None:
+    """Shows the matrix, and writes it down. Raises Exit if something is wrong."""
+    report.show(console, results, unreached)
+    if file:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(report.page(results), encoding="utf-8")
+        console.print(f"The matrix is in {file}", highlight=False, soft_wrap=True)
+    if unreached or any(result.verdict in report.BAD for result in results):
+        raise typer.Exit(VIOLATED)
 
 
 __all__ = ["Verdict", "app", "main"]
