@@ -23,7 +23,7 @@ def handler(request: Request) -> OrderView:
     """
     for _ in range(_TRIES):
         order = own_order(request)
-        if order.status is Status.CANCELLED:
+        if Status.CANCELLED in order.history:
             return represent(order)
         if order.status not in CANCELLABLE:
             break

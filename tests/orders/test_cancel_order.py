@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from lambdas.orders.events import OrderCancelled, OrderConfirmed, OrderRejected
+from lambdas.returns.events import OrderReturned
 from tests.orders.context import Orders
 from tests.support.cloud import Commits
 
@@ -48,6 +49,28 @@ def test_cancelling_twice_is_the_same_as_once(orders: Orders) -> None:
     first, second = orders.cancel(order_id), orders.cancel(order_id)
     assert first == second
     assert len(cancellations(orders)) == 1
+
+
+def test_a_cancellation_that_is_repeated_when_the_order_has_come_back_is_none_anew(
+    orders: Orders,
+) -> None:
+    order_id = orders.an_order()
+    orders.confirm()
+    orders.cancel(order_id)
+    orders.hear(OrderReturned(order_id=order_id, customer_id="customer-1"))
+    answer = orders.cancel(order_id)
+    assert (answer.status, answer.json["status"]) == (200, "returned")
+    assert len(cancellations(orders)) == 1
+
+
+def test_an_order_that_came_back_without_a_cancellation_cannot_be_cancelled(
+    orders: Orders,
+) -> None:
+    order_id = orders.an_order()
+    orders.confirm()
+    orders.hear(OrderReturned(order_id=order_id, customer_id="customer-1"))
+    assert orders.cancel(order_id).status == 409
+    assert cancellations(orders) == []
 
 
 def test_nobody_cancels_somebody_elses_order(orders: Orders) -> None:
