@@ -1,4 +1,4 @@
-"""Release the stock of an order that ended before it was confirmed, or before its parcel arrived."""
+"""Release the stock of an order that ended before its customer got the parcel."""
 
 from lambdas.eventing.consumer import consumer
 from lambdas.eventing.event import Delivery, Event

@@ -161,9 +161,7 @@ class TestReject:
             orders.reject()
         assert status(orders) == "confirmed"
 
-    def test_of_a_confirmed_and_cancelled_order_nothing_is_undone_here(
-        self, orders: Orders
-    ) -> None:
+    def test_of_a_confirmed_and_cancelled_order_nothing_is_undone(self, orders: Orders) -> None:
         """Those who hold something for it hear of the cancellation, and of the parcel."""
         order_id = orders.an_order()
         orders.confirm()

@@ -78,8 +78,8 @@ class Interleavings(RuleBasedStateMachine):
     def the_shop_says_nothing_that_the_carrier_does_not(self) -> None:
         for order_id in ORDERS:
             state, parcel = self.shipping.state(order_id), self.shipping.parcel(order_id)
-            # A carrier may have delivered what it took before it was recalled, though its answer got
-            # lost: of such a parcel the shop knows the end alone.
+            # A carrier may have delivered a parcel before it was recalled, though its answer to the
+            # request got lost: of such a parcel the shop knows the end alone.
             known = state != "delivered" or self.shipping.shipment(order_id).get("tracking_id")
             if known and state in {"requested", "shipped", "delivered"}:
                 assert self.shipping.shipment(order_id)["tracking_id"] == parcel["tracking_id"]
