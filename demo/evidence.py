@@ -47,6 +47,8 @@ class OrderItem(msgspec.Struct, frozen=True):
     currency: str
     total_minor: int
     lines: tuple[OrderLine, ...]
+    history: Mapping[str, Any] = {}
+    """What happened to it, by the name of the step."""
     reason: str | None = None
 
     @property

@@ -76,6 +76,8 @@ class Run:
     orders: list[str] = field(default_factory=list)
     told: list[str] = field(default_factory=list)
     """Which faults were to come, and who got no answer."""
+    late: int = 0
+    """In the end, orders that were cancelled though their customers had got the parcel."""
     _over: list[Callable[[], None]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -108,6 +110,10 @@ class Run:
                 break
         evidence = self.shop.evidence()
         evidence.may_repeat = _REPEATS
+        self.late = sum(
+            "cancelled" in order.history and evidence.shipments.get(order_id) == "delivered"
+            for order_id, order in evidence.orders.items()
+        )
         parked = [f"{count} messages stay in {path}" for path, count in self.shop.parked().items()]
         failed = [f"execution {each['name']} failed" for each in self.on_call.to_start_again()]
         return [*violations(evidence), *parked, *failed]
@@ -132,6 +138,12 @@ class Run:
 
     def _cancel(self, number: int, option: int) -> None:
         if order_id := self._id(number):
+            self.shop.cancel(order_id)
+
+    def _regret(self, number: int, option: int) -> None:
+        """Cancels what the carrier has just delivered, before it tells the shop."""
+        if order_id := self._id(number):
+            self.shop.hand_over(order_id)
             self.shop.cancel(order_id)
 
     def _deliver(self, number: int, option: int) -> None:
@@ -186,6 +198,7 @@ class Run:
 _SHARES = {
     "order": 30,
     "cancel": 4,
+    "regret": 4,
     "deliver": 20,
     "give_back": 12,
     "decide": 12,
@@ -223,6 +236,8 @@ class Tally:
     happenings: int = 0
     statuses: Counter[str] = field(default_factory=Counter)
     """In the end, of all who wanted to order."""
+    late: int = 0
+    """Orders that were cancelled though their customers had got the parcel."""
     faults: Counter[str] = field(default_factory=Counter)
     """Those that acted, by name."""
     brought_back: int = 0
@@ -253,6 +268,7 @@ def run(shop: Shop, troubles: Sequence[Possible], happenings: Iterable[Happening
     return Tally(
         happenings=done,
         statuses=Counter(ends.get(order_id, "not taken") for order_id in running.orders),
+        late=running.late,
         faults=Counter(record.detail["name"] for record in records if record.kind == "fault"),
         brought_back=running.on_call.brought_back,
         thrown_away=running.on_call.thrown_away,

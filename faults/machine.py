@@ -56,7 +56,9 @@ class Shopping(RuleBasedStateMachine):
         self._happens("order", token, lines)
 
     @precondition(lambda self: self.orders)
-    @rule(what=st.sampled_from(("cancel", "deliver", "give_back")), number=st.integers(0, 9))
+    @rule(
+        what=st.sampled_from(("cancel", "deliver", "regret", "give_back")), number=st.integers(0, 9)
+    )
     def follow_up(self, what: str, number: int) -> None:
         """Somebody does something about an order."""
         self._happens(what, number)

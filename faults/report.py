@@ -111,6 +111,7 @@ def show_tally(console: Console, tally: Tally) -> None:
     parked = tally.brought_back + tally.thrown_away
     for line in (
         f"{orders:,} orders, {tally.happenings:,} happenings: {_counts(tally.statuses)}",
+        f"{tally.late:,} of them were cancelled when they had been delivered already",
         f"{faults.total():,} faults acted: {_counts(faults)}",
         f"{parked:,} messages were parked: {tally.brought_back:,} of them brought back, "
         f"{tally.thrown_away:,} poisoned ones thrown away",

@@ -122,6 +122,15 @@ class Shipping(Stack):
         )
         Alarm(
             self,
+            "TooLate",
+            platform=platform,
+            metric=service_metric(platform, context="shipping", name="RecallsTooLate"),
+            threshold=5,
+            meaning="Several orders were cancelled when their customers had them already.",
+            page="recalls-come-too-late",
+        )
+        Alarm(
+            self,
             "Forged",
             platform=platform,
             metric=service_metric(platform, context="shipping", name="ForgedCallbacks"),

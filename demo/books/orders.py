@@ -14,7 +14,10 @@ STANDING = ("confirmed", "shipped", "delivered")
 """Where stock and money are the customer's and the shop's."""
 
 CLOSED = ("rejected", "cancelled", "expired", "returned")
-"""Where nothing is held any more."""
+"""Where no money is held any more, and no stock, unless the customer has it."""
+
+_AFTER_CANCELLATION = ("cancelled", "returned")
+"""Where an order may be that was cancelled: its parcel may have been delivered, and come back."""
 
 _TELLS = {
     "OrderConfirmed.v1": "confirmed",
@@ -85,7 +88,9 @@ def _settled(evidence: Evidence) -> Check:
             where = f"{ORDERS}, ORDER#{order_id}"
             if order.status not in (*STANDING, *CLOSED):
                 yield f"order {order_id} is still {order.status}: {where}"
-            elif order_id in evidence.cancelled and order.status != "cancelled":
+            if "cancelled" in order.history and order.status not in _AFTER_CANCELLATION:
+                yield f"order {order_id} is {order.status}, but was cancelled before: {where}"
+            if order_id in evidence.cancelled and "cancelled" not in order.history:
                 yield f"order {order_id} is {order.status}, but was cancelled by the API: {where}"
 
     return check("Orders placed", f"{len(evidence.orders):,}", settled, faults())
@@ -93,7 +98,8 @@ def _settled(evidence: Evidence) -> Check:
 
 def _stock(evidence: Evidence) -> Check:
     sold: Counter[str] = Counter()
-    for order in _standing(evidence).values():
+    taking = _standing(evidence) | _kept(evidence)
+    for order in taking.values():
         for line in order.lines:
             sold[line.sku] += line.quantity
     taken = Counter({sku: item.received - item.available for sku, item in evidence.stock.items()})
@@ -107,7 +113,7 @@ def _stock(evidence: Evidence) -> Check:
                 yield f"{sku}: {handed_in} handed in, {sold[sku]} sold, but no stock: {where}"
                 continue
             if taken[sku] != sold[sku]:
-                yield f"{sku}: {taken[sku]} taken, {sold[sku]} in standing orders: {where}"
+                yield f"{sku}: {taken[sku]} taken, {sold[sku]} for customers: {where}"
             if item.reserved != taken[sku]:
                 yield f"{sku}: {item.reserved} reserved, {taken[sku]} taken: {where}"
             if item.available < 0 or item.reserved < 0:
@@ -116,25 +122,28 @@ def _stock(evidence: Evidence) -> Check:
                 yield f"{sku}: {item.received} received, {handed_in} handed in: {where}"
 
     units = f"{taken.total():,} units"
-    return check("Stock taken", units, f"{sold.total():,} in standing orders", faults())
+    return check("Stock taken", units, f"{sold.total():,} for customers", faults())
 
 
 def _reservations(evidence: Evidence) -> Check:
     held = {key for key, each in evidence.reservations.items() if each.state == "reserved"}
-    standing = set(_standing(evidence))
+    standing, kept = set(_standing(evidence)), set(_kept(evidence))
 
     def faults() -> Iterator[str]:
         for order_id, reservation in evidence.reservations.items():
             if reservation.state not in {"reserved", "released"}:
                 yield f"the reservation of order {order_id} is {reservation.state}: {STOCK}"
-        for order_id in sorted(held - standing):
+        for order_id in sorted(held - standing - kept):
             yield f"stock is held for order {order_id}, which does not stand: {STOCK}"
         for order_id in sorted(standing - held):
             yield f"order {order_id} stands, but no stock is held for it: {STOCK}"
+        for order_id in sorted(kept - held):
+            yield f"order {order_id} was delivered, but its units are for sale again: {STOCK}"
 
-    return check(
-        "Reservations", f"{len(held):,} held", f"{len(standing):,} standing orders", faults()
-    )
+    due = f"{len(standing):,} standing orders"
+    if kept:
+        due += f" + {len(kept):,} cancelled too late"
+    return check("Reservations", f"{len(held):,} held", due, faults())
 
 
 def _money(evidence: Evidence) -> Check:
@@ -266,12 +275,11 @@ def _told(evidence: Evidence) -> Check:
     def faults() -> Iterator[str]:
         for order_id, order in evidence.orders.items():
             types = Counter(type_ for _, type_ in told[order_id])
-            expected = {"OrderPlaced.v1": 1, _end_of(order): 1}
+            # One that is cancelled, or came back after that, may have been confirmed before.
+            happened = {type_ for type_, what in _TELLS.items() if what in order.history}
+            expected = {"OrderPlaced.v1", _end_of(order), *happened}
             for type_ in sorted(of_orders):
-                # An order that is cancelled may have been confirmed before.
-                before = type_ == "OrderConfirmed.v1" and order.status == "cancelled"
-                allowed = {0, 1} if before else {expected.get(type_, 0)}
-                if types[type_] not in allowed:
+                if types[type_] != (type_ in expected):
                     yield f"order {order_id} is {order.status}, with {types[type_]} times {type_}"
         for event in evidence.published:
             if event.type in of_orders and event.subject not in evidence.orders:
@@ -294,6 +302,18 @@ def _consumed(evidence: Evidence) -> Check:
 
 def _standing(evidence: Evidence) -> dict[str, OrderItem]:
     return {key: order for key, order in evidence.orders.items() if order.status in STANDING}
+
+
+def _kept(evidence: Evidence) -> dict[str, OrderItem]:
+    """Orders that were cancelled when the customer had the parcel already, and did not come back.
+
+    The money is given back, as was promised; the units are not for sale.
+    """
+    return {
+        key: order
+        for key, order in evidence.orders.items()
+        if order.status == "cancelled" and evidence.shipments.get(key) == "delivered"
+    }
 
 
 def _end_of(order: OrderItem) -> str:

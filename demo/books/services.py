@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 
 from demo.books.check import Check, check
-from demo.evidence import CARRIER, RETURNS, SALES, SHIPMENTS, BusEvent, Evidence
+from demo.evidence import CARRIER, ORDERS, RETURNS, SALES, SHIPMENTS, BusEvent, Evidence
 from demo.money import show
 from lambdas.notifications.domain import OCCASIONS
 from lambdas.notifications.events import Channel
@@ -45,9 +45,7 @@ def _parcels(evidence: Evidence) -> Check:
         for order_id in sorted(told["OrderConfirmed"]):
             state = evidence.shipments.get(order_id)
             ends = sum(told[end][order_id] for end in _PARCEL_ENDS)
-            # One that was cancelled before anything was asked of the carrier needs no end.
-            never = state == "recalled" and not told["ShipmentRequested"][order_id]
-            if ends != 1 and not never:
+            if ends != 1:
                 yield f"the parcel of order {order_id} is {state}, with {ends} ends: {SHIPMENTS}"
             if told["OrderDelivered"][order_id] > told["OrderShipped"][order_id]:
                 yield f"order {order_id} was delivered, but never shipped: {SHIPMENTS}"
@@ -83,7 +81,7 @@ _UNDER_WAY = {"requested", "shipped", "delivered"}
 
 
 def _returns(evidence: Evidence) -> Check:
-    told = _told(evidence, "ReturnRequested", "OrderReturned", "ReturnRefused")
+    told = _told(evidence, "ReturnRequested", "OrderReturned", "ReturnRefused", "OrderDelivered")
 
     def faults() -> Iterator[str]:
         for order_id in sorted(told["ReturnRequested"].keys() ^ evidence.wanted_back):
@@ -92,8 +90,12 @@ def _returns(evidence: Evidence) -> Check:
             ends = (told["OrderReturned"][order_id], told["ReturnRefused"][order_id])
             if ends != (int(approved), int(not approved)):
                 yield f"the return of order {order_id} was decided, but came to {ends}: {RETURNS}"
-            if (evidence.orders[order_id].status == "returned") != approved:
-                yield f"order {order_id} is {evidence.orders[order_id].status} after its return"
+        for order_id in sorted(told["ReturnRequested"].keys() - told["OrderDelivered"].keys()):
+            yield f"order {order_id} is to come back, but was not delivered: {RETURNS}"
+        for order_id, order in evidence.orders.items():
+            if (order.status == "returned") != (order_id in told["OrderReturned"]):
+                back = "after" if order_id in told["OrderReturned"] else "without"
+                yield f"order {order_id} is {order.status} {back} its return: {ORDERS}"
         for order_id in sorted(evidence.wanted_back - evidence.decided.keys()):
             yield f"nobody decided about the return of order {order_id}: {RETURNS}"
 

@@ -182,11 +182,17 @@ export interface NotificationRequestedV1 {
 export type NotificationRequestedV1Event =
   Envelope<"orderflow.notifications", "NotificationRequested.v1", NotificationRequestedV1>;
 
-/** The customer withdrew. Whoever holds something for the order lets go of it. */
+/**
+ * The customer withdrew. Whoever holds something for the order lets go of it.
+ *
+ * The units of an order that was confirmed are not let go of before shipping has its parcel.
+ */
 export interface OrderCancelledV1 {
   /** The order */
   readonly order_id: string;
   readonly customer_id: CustomerId;
+  /** Whether it was confirmed before: a parcel may be on its way */
+  readonly confirmed?: boolean;
 }
 
 /** OrderCancelled.v1 in its envelope. */
@@ -404,7 +410,7 @@ export interface ShipmentOverdueV1 {
 export type ShipmentOverdueV1Event =
   Envelope<"orderflow.shipping", "ShipmentOverdue.v1", ShipmentOverdueV1>;
 
-/** The order was cancelled: the carrier does not deliver the parcel, or brings it back. */
+/** A confirmed order was cancelled: the carrier takes no parcel, or brings it back. */
 export interface ShipmentRecalledV1 {
   /** Order that is shipped */
   readonly order_id: string;

@@ -1,13 +1,19 @@
-"""Release the stock of an order that ended before it was confirmed or shipped."""
+"""Release the stock of an order that ended before its customer got the parcel."""
 
 from lambdas.eventing.consumer import consumer
-from lambdas.eventing.event import Delivery
+from lambdas.eventing.event import Delivery, Event
 from lambdas.inventory import stock_store
-from lambdas.orders.events import OrderCancelled, OrderEvent, OrderExpired
+from lambdas.orders.events import OrderCancelled, OrderExpired
+from lambdas.shipping.events import ShipmentRecalled
 
 
-@consumer(OrderCancelled, OrderExpired)
-def handler(delivery: Delivery[OrderEvent]) -> None:
+@consumer(OrderCancelled, OrderExpired, ShipmentRecalled)
+def handler(delivery: Delivery[Event]) -> None:
     """Needs no inbox: releasing a reservation again changes nothing."""
-    reason = "expired" if isinstance(delivery.event, OrderExpired) else "cancelled"
-    stock_store.release(delivery.event.order_id, reason, delivery)
+    match delivery.event:
+        case OrderCancelled(confirmed=True):
+            return  # the customer may have the units by now: shipping is going to tell
+        case OrderCancelled(order_id=order_id) | ShipmentRecalled(order_id=order_id):
+            stock_store.release(order_id, "cancelled", delivery)
+        case OrderExpired(order_id=order_id):
+            stock_store.release(order_id, "expired", delivery)

@@ -23,11 +23,15 @@ def handler(request: Request) -> OrderView:
     """
     for _ in range(_TRIES):
         order = own_order(request)
-        if order.status is Status.CANCELLED:
+        if Status.CANCELLED in order.history:
             return represent(order)
         if order.status not in CANCELLABLE:
             break
-        event = OrderCancelled(order_id=order.order_id, customer_id=order.customer_id)
+        event = OrderCancelled(
+            order_id=order.order_id,
+            customer_id=order.customer_id,
+            confirmed=order.status is Status.CONFIRMED,
+        )
         if cancelled := order_store.change_status(order, Status.CANCELLED, event, request):
             return represent(cancelled)
     raise NotCancellable(

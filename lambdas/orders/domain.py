@@ -45,6 +45,9 @@ CLOSED = frozenset({Status.REJECTED, Status.CANCELLED, Status.EXPIRED})
 _WAY = (Status.CONFIRMED, Status.SHIPPED, Status.DELIVERED, Status.RETURNED)
 """The way of an order once it is confirmed. It only goes on, and may leave out a station."""
 
+_AFTER_ALL = (Status.CANCELLED, Status.RETURNED)
+"""An order that was cancelled too late: its parcel was delivered all the same, and came back."""
+
 
 class Step(Struct, frozen=True):
     """What others tell of an order: how its history calls it, and the status that it leads to."""
@@ -71,8 +74,9 @@ bounded by their number."""
 
 def status_after(status: Status, step: Step) -> Status:
     """The status of an order in `status` after a step, in whatever order steps become known."""
-    if step.status in _WAY and status in _WAY and _WAY.index(step.status) > _WAY.index(status):
-        return step.status
+    for way in (_WAY, _AFTER_ALL):
+        if step.status in way and status in way and way.index(step.status) > way.index(status):
+            return step.status
     return status
 
 

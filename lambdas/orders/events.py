@@ -137,9 +137,15 @@ class OrderRejected(OrderEvent, frozen=True, kw_only=True):
 
 
 class OrderCancelled(OrderEvent, frozen=True, kw_only=True):
-    """The customer withdrew. Whoever holds something for the order lets go of it."""
+    """The customer withdrew. Whoever holds something for the order lets go of it.
+
+    The units of an order that was confirmed are not let go of before shipping has its parcel.
+    """
 
     customer_id: CustomerId
+    confirmed: Annotated[
+        bool, Meta(description="Whether it was confirmed before: a parcel may be on its way")
+    ] = False
 
 
 class OrderExpired(OrderEvent, frozen=True, kw_only=True):

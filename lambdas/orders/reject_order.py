@@ -9,7 +9,10 @@ from lambdas.orders.events import OrderPlaced, OrderRejected, OrderRejectedV1, R
 
 
 class OrderStands(Refusal):
-    """Another run of the same checkout has confirmed the order: nothing may be undone."""
+    """Another run of the same checkout has confirmed the order: nothing may be undone by this one.
+
+    Nor if the order was cancelled after that: its customer may have the units by now.
+    """
 
 
 @task(OrderPlaced)
@@ -31,5 +34,5 @@ def handler(delivery: Delivery[OrderPlaced], failure: Failure | None) -> None:
             telemetry.count("OrdersRejected")
             return
         order = order_store.require(delivery.event.order_id)
-    if order.status not in CLOSED:
+    if Status.CONFIRMED in order.history or order.status not in CLOSED:
         raise OrderStands(order.status.value)

@@ -26,8 +26,8 @@ class Carrier(Protocol):
         Raises Recalled or Unavailable.
         """
 
-    def recall(self, idempotency_key: str) -> bool:
+    def recall(self, idempotency_key: str) -> None:
         """Has the parcel brought back, or not picked up at all, and takes none from now on.
 
-        True if there was a request, also when asked again. Raises Delivered or Unavailable.
+        Raises Delivered or Unavailable.
         """

@@ -55,7 +55,7 @@ class ShipmentOverdue(ShipmentEvent, frozen=True, kw_only=True):
 
 
 class ShipmentRecalled(ShipmentEvent, frozen=True, kw_only=True):
-    """The order was cancelled: the carrier does not deliver the parcel, or brings it back."""
+    """A confirmed order was cancelled: the carrier takes no parcel, or brings it back."""
 
 
 class ShipmentDue(ShipmentEvent, frozen=True, kw_only=True):

@@ -13,5 +13,5 @@ from lambdas.shipping.settings import settings
 def handler(delivery: Delivery[OrderCancelled]) -> None:
     """Needs no inbox: recalling a parcel again changes nothing. Raises Unavailable."""
     carrier = SandboxCarrier(settings().carrier_table_name)
-    if not shipment_store.recall(delivery.event.order_id, carrier, delivery):
+    if not shipment_store.recall(delivery.event, carrier, delivery):
         telemetry.count("RecallsTooLate")

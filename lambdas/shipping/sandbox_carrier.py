@@ -52,16 +52,15 @@ class SandboxCarrier:
             entry = self._accept(idempotency_key, address.postal_code, units)
         return str(entry["tracking_id"])
 
-    def recall(self, idempotency_key: str) -> bool:
+    def recall(self, idempotency_key: str) -> None:
         """See `Carrier`."""
-        entry = self._change(
+        self._change(
             idempotency_key,
             "SET #status = :recalled, kind = if_not_exists(kind, :kind)",
             {":recalled": "recalled", ":kind": "parcel", ":delivered": "delivered"},
             condition="attribute_not_exists(#status) OR #status <> :delivered",
             otherwise=Delivered(f"parcel {idempotency_key} was delivered"),
         )
-        return "tracking_id" in entry
 
     def hand_over(self, idempotency_key: str) -> None:
         """The customer gets the parcel. Raises Recalled if the carrier is not to deliver it."""

@@ -21,7 +21,7 @@ from lambdas.eventing.transaction import (
     Transaction,
     read,
 )
-from lambdas.orders.events import OrderConfirmed
+from lambdas.orders.events import OrderCancelled, OrderConfirmed
 from lambdas.shipping import deadline
 from lambdas.shipping.carrier import Carrier, Delivered, Recalled
 from lambdas.shipping.domain import OPEN, UNDECIDED, Report, State, onward
@@ -159,17 +159,20 @@ def check(order_id: str, now: datetime, cause: Cause) -> bool:
     raise Contention(f"the shipment of order {order_id} kept changing while it was checked")
 
 
-def recall(order_id: str, carrier: Carrier, cause: Cause) -> bool:
+def recall(order: OrderCancelled, carrier: Carrier, cause: Cause) -> bool:
     """Has the order's parcel brought back, and none requested from now on.
 
     False if the customer has it already: then it stays delivered. Safe to repeat, to run before the
     request, and to resume after a crash. Raises carrier.Unavailable.
     """
+    order_id = order.order_id
     for _ in range(_TRIES):
         shipment = _find(order_id)
         if shipment is None:
             tombstone = _Shipment(state=State.RECALLED, correlation_id=cause.correlation_id)
-            _write(order_id, None, tombstone, cause)
+            # Nobody waits for the parcel of an order that was not confirmed.
+            news = (ShipmentRecalled(order_id=order_id),) if order.confirmed else ()
+            _write(order_id, None, tombstone, cause, *news)
         elif shipment.state in OPEN:
             recalling = msgspec.structs.replace(
                 shipment, state=State.RECALLING, recalled_from=shipment.state
@@ -199,12 +202,12 @@ def _ask(
 def _ask_back(order_id: str, shipment: _Shipment, carrier: Carrier, cause: Cause) -> None:
     news: tuple[type[ShipmentEvent], ...]
     try:
-        requested = carrier.recall(order_id)
+        carrier.recall(order_id)
     except Delivered:
         # The carrier knows best; its call-back is on the way, or lost.
         state, news = onward(shipment.recalled_from or State.REQUESTING, Report.DELIVERED)
     else:
-        state, news = State.RECALLED, (ShipmentRecalled,) if requested else ()
+        state, news = State.RECALLED, (ShipmentRecalled,)
     settled = msgspec.structs.replace(shipment, state=state, recalled_from=None)
     _write(order_id, shipment, settled, cause, *[event(order_id=order_id) for event in news])
 

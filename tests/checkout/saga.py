@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import time_machine
 
 from lambdas.eventing.event import Cause, CloudEvent
@@ -18,6 +19,7 @@ from lambdas.orders.events import OrderCancelled, OrderExpired, OrderPlaced, Swe
 from lambdas.orders.order_store import Entry, Order, place
 from lambdas.payments import refund_closed_order
 from lambdas.payments import settings as payments_settings
+from lambdas.shipping.events import ShipmentRecalled
 from tests.inventory import context as inventory_context
 from tests.orders import context as orders_context
 from tests.payments import context as payments_context
@@ -44,6 +46,8 @@ class Saga:
     payments: Table = field(init=False)
     book: Table = field(init=False)
     event: CloudEvent = field(init=False)
+    delivered: bool = False
+    """Whether the customer has got the parcel of an order that is cancelled."""
 
     def __post_init__(self) -> None:
         parking = self.cloud.queue("parking").url
@@ -92,6 +96,15 @@ class Saga:
         yield "CancelOrder"
         Call(route="DELETE", path={"order_id": ORDER}).send(cancel_order.handler)
         yield from self._let_go()
+        yield from self._recall()
+
+    def late_cancellation(self) -> Iterator[str]:
+        """A customer cancels who has the parcel already, if the order was confirmed."""
+        yield "CancelOrder"
+        Call(route="DELETE", path={"order_id": ORDER}).send(cancel_order.handler)
+        yield from self._let_go()
+        if self._cancelled_late:
+            self.delivered = True
 
     def expiry(self) -> Iterator[str]:
         """The sweeper comes by, long after the order was placed, and its event is heard of."""
@@ -106,6 +119,21 @@ class Saga:
             for envelope in self.orders.envelopes(OrderCancelled, OrderExpired):
                 yield envelope.type
                 assert failed(consumer(batch(envelope), CONTEXT)) == []
+
+    @property
+    def _cancelled_late(self) -> bool:
+        """Whether the order was confirmed when it was cancelled, so that there was a parcel."""
+        return any(
+            msgspec.json.decode(envelope.data, type=OrderCancelled).confirmed
+            for envelope in self.orders.envelopes(OrderCancelled)
+        )
+
+    def _recall(self) -> Iterator[str]:
+        """Shipping stops the parcel of an order that was cancelled, if there was one."""
+        if self._cancelled_late:
+            yield "RecallShipment"
+            recalled = batch(enveloped(ShipmentRecalled(order_id=ORDER)))
+            assert failed(release_closed_order.handler(recalled, CONTEXT)) == []
 
     def restock(self) -> Iterator[str]:
         """A unit comes in."""
@@ -135,8 +163,13 @@ class Saga:
         )
 
     def assert_settled(self) -> None:
-        """A confirmed order has its stock and its money; no other order holds anything."""
-        if self.status == "confirmed":
+        """A confirmed order has its stock and its money; no other order holds anything.
+
+        Unless its customer has the units, though it is cancelled, and the money too.
+        """
+        if self.delivered:
+            assert (self.status, self.reserved, self.held) == ("cancelled", 1, 0)
+        elif self.status == "confirmed":
             assert (self.reserved, self.held) == (1, 1250)
         else:
             assert self.status in {"rejected", "cancelled", "expired"}

@@ -14,7 +14,12 @@ from topology.assembly import Assembly
 
 FORWARD = ["ReserveStock", "AuthorizePayment", "ConfirmOrder"]
 TOKENS = ["tok_approve", "tok_decline", "tok_flaky_9"]
-OTHERS: list[Callable[[Saga], Iterator[str]]] = [Saga.checkout, Saga.cancellation, Saga.expiry]
+OTHERS: list[Callable[[Saga], Iterator[str]]] = [
+    Saga.checkout,
+    Saga.cancellation,
+    Saga.late_cancellation,
+    Saga.expiry,
+]
 
 
 @pytest.fixture(scope="module")

@@ -31,8 +31,9 @@ ADDRESS = "c@example.com"
 TOLD_OF = {"OrderPlaced", "OrderConfirmed", "OrderShipped", "OrderDelivered"}
 
 
-def order(order_id: str, status: str) -> OrderItem:
-    return OrderItem(order_id, status, "EUR", 500, (OrderLine("MUG", 2, 250),))
+def order(order_id: str, status: str, *before: str) -> OrderItem:
+    history = dict.fromkeys(("placed", *before, status))
+    return OrderItem(order_id, status, "EUR", 500, (OrderLine("MUG", 2, 250),), history)
 
 
 def event(type_: str, order_id: str) -> BusEvent:
@@ -95,10 +96,10 @@ def right_books() -> Evidence:
         sold_units=Counter({"MUG": 6}),
         sold_for=Counter({("MUG", "EUR"): 1500}),
         orders={
-            "sold": order("sold", "delivered"),
-            "left": order("left", "cancelled"),
+            "sold": order("sold", "delivered", "confirmed"),
+            "left": order("left", "cancelled", "confirmed"),
             "lost": order("lost", "rejected"),
-            "back": order("back", "returned"),
+            "back": order("back", "returned", "confirmed"),
         },
         stock={"MUG": StockItem("STOCK#MUG", 10, 8, 2)},
         reservations={
@@ -163,9 +164,33 @@ WRONGS: dict[str, tuple[Callable[[Evidence], object], str]] = {
         lambda books: books.cancelled.add("sold"),
         "order sold is delivered, but was cancelled by the API",
     ),
+    "an order that was cancelled is delivered, as if it had not been": (
+        lambda books: books.orders.update(left=order("left", "delivered", "cancelled")),
+        "order left is delivered, but was cancelled before",
+    ),
+    "a cancelled order was confirmed, but nobody was told": (
+        lambda books: books.published.remove(event("OrderConfirmed.v1", "left")),
+        "order left is cancelled, with 0 times OrderConfirmed.v1",
+    ),
+    "an order came back that nobody took back": (
+        lambda books: books.orders.update(sold=order("sold", "returned", "confirmed")),
+        "order sold is returned without its return",
+    ),
+    "an order was taken back, and does not say so": (
+        lambda books: books.orders.update(back=order("back", "delivered", "confirmed")),
+        "order back is delivered after its return",
+    ),
+    "an order was given back that was not delivered": (
+        lambda books: books.committed.pop("OrderDelivered.v1 of back"),
+        "order back is to come back, but was not delivered",
+    ),
+    "a cancelled order has a parcel of which nobody knows": (
+        lambda books: books.committed.pop("ShipmentRecalled.v1 of left"),
+        "the parcel of order left is recalled, with 0 ends",
+    ),
     "stock is gone": (
         lambda books: books.stock.update(MUG=StockItem("STOCK#MUG", 10, 7, 3)),
-        "MUG: 3 taken, 2 in standing orders",
+        "MUG: 3 taken, 2 for customers",
     ),
     "stock is taken but not reserved": (
         lambda books: books.stock.update(MUG=StockItem("STOCK#MUG", 10, 8, 1)),
@@ -335,6 +360,72 @@ WRONGS: dict[str, tuple[Callable[[Evidence], object], str]] = {
 }
 
 
+def late_books() -> Evidence:
+    """Two more orders were cancelled when they had been delivered; one of them came back."""
+    books = right_books()
+    for order_id, status in (("kept", "cancelled"), ("late", "returned")):
+        back = status == "returned"
+        books.accepted.add(order_id)
+        books.cancelled.add(order_id)
+        books.orders[order_id] = order(order_id, status, "confirmed", "cancelled")
+        books.shipments[order_id] = books.parcels[order_id] = "delivered"
+        books.payments[order_id] = Payment(f"PAYMENT#{order_id}", "cancelled", 500, "EUR")
+        books.provider[order_id] = ProviderEntry(order_id, "cancelled", 500, "EUR", 1)
+        books.reservations[order_id] = ReservationItem(
+            f"RESERVATION#{order_id}", "released" if back else "reserved", (Units("MUG", 2),)
+        )
+        happened = ["OrderPlaced", "StockReserved", "PaymentAuthorized", "OrderConfirmed"]
+        happened += ["ShipmentRequested", "OrderShipped", "OrderDelivered"]
+        happened += ["OrderCancelled", "PaymentRefunded"]
+        happened += ["ReturnRequested", "OrderReturned", "StockReleased"] if back else []
+        for name in happened:
+            publish(books, event(f"{name}.v1", order_id))
+    books.stock["MUG"] = StockItem("STOCK#MUG", 10, 6, 4)
+    books.wanted_back.add("late")
+    books.decided["late"] = True
+    books.sold_units["MUG"] += 4
+    books.sold_for["MUG", "EUR"] += 1000
+    return books
+
+
+LATE_WRONGS: dict[str, tuple[Callable[[Evidence], object], str]] = {
+    "an order that was cancelled too late and came back is not told so": (
+        lambda books: books.orders.update(late=order("late", "cancelled", "confirmed")),
+        "order late is cancelled after its return",
+    ),
+    "units that a customer has are for sale": (
+        lambda books: books.reservations.update(
+            kept=ReservationItem("RESERVATION#kept", "released", (Units("MUG", 2),))
+        ),
+        "order kept was delivered, but its units are for sale again",
+    ),
+    "units are counted that a customer has": (
+        lambda books: books.stock.update(MUG=StockItem("STOCK#MUG", 10, 8, 2)),
+        "MUG: 2 taken, 4 for customers",
+    ),
+    "a cancelled order is charged": (
+        lambda books: books.payments.update(kept=Payment("PAYMENT#kept", "authorized", 5, "EUR")),
+        "money is held for order kept, which does not stand",
+    ),
+    "what came back is refunded a second time": (
+        lambda books: publish(books, twice("PaymentRefunded.v1", "late")),
+        "order late: refunds of 5.00 EUR, 5.00 EUR were told",
+    ),
+    "what came back is put back a second time": (
+        lambda books: publish(books, twice("StockReleased.v1", "late")),
+        "StockReleased.v1 of order late was told 2 times, 1 are due",
+    ),
+    "an order that the API cancelled came back as if it had not been": (
+        lambda books: books.orders.update(late=order("late", "returned", "confirmed")),
+        "order late is returned, but was cancelled by the API",
+    ),
+    "nobody was told of the cancellation": (
+        lambda books: books.published.remove(event("OrderCancelled.v1", "late")),
+        "order late is returned, with 0 times OrderCancelled.v1",
+    ),
+}
+
+
 def twice(type_: str, order_id: str) -> BusEvent:
     """The same again, as an event of its own."""
     return replace(event(type_, order_id), id="another id")
@@ -349,6 +440,20 @@ def publish(books: Evidence, told: BusEvent) -> None:
 def test_books_that_are_wrong_are_found_out(wrong: str) -> None:
     cook, said = WRONGS[wrong]
     evidence = deepcopy(right_books())
+
+    cook(evidence)
+
+    assert said in faults(evidence)
+
+
+def test_books_with_orders_that_were_cancelled_too_late_balance() -> None:
+    assert faults(late_books()) == ""
+
+
+@pytest.mark.parametrize("wrong", LATE_WRONGS)
+def test_what_is_wrong_about_an_order_that_was_cancelled_too_late_is_found_out(wrong: str) -> None:
+    cook, said = LATE_WRONGS[wrong]
+    evidence = late_books()
 
     cook(evidence)
 

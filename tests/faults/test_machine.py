@@ -9,6 +9,8 @@ from faults.machine import Wrong, explore, in_fork
 from faults.matrix import Usual
 from faults.shop import Shop
 
+SETTLED, GIVEN_BACK = Happening("settle"), Happening("give_back")
+
 
 def test_nothing_that_happens_in_any_order_loses_or_doubles(open_shop: Shop, tale: Usual) -> None:
     execute = in_fork(open_shop, possible([tale]))
@@ -20,6 +22,26 @@ def test_all_faults_at_random_leave_the_books_balanced(open_shop: Shop, tale: Us
     assert tally.problems == []
     assert tally.statuses.total() == 6
     assert tally.faults
+
+
+WAYS: dict[str, tuple[list[Happening], str]] = {
+    "kept": ([], "cancelled"),
+    "taken back": ([GIVEN_BACK, SETTLED, Happening("decide", 0, 1)], "returned"),
+    "not taken back": ([GIVEN_BACK, SETTLED, Happening("decide", 0, 0)], "cancelled"),
+    "cancelled again": ([GIVEN_BACK, Happening("cancel"), SETTLED], "returned"),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_an_order_can_be_cancelled_when_it_has_been_delivered_already(
+    open_shop: Shop, tale: Usual, way: str
+) -> None:
+    """Of one that nobody has decided about, the end says that it is taken back."""
+    more, end = WAYS[way]
+    happenings = [Happening("order"), SETTLED, Happening("regret"), SETTLED, *more]
+    tally = in_fork(open_shop, possible([tale]))(happenings)
+    assert tally.problems == []
+    assert (tally.late, tally.statuses) == (1, {end: 1})
 
 
 def test_what_is_wrong_is_told_as_short_as_it_can_be() -> None:

@@ -40,7 +40,7 @@ TAKES_WITH_IT: Mapping[str, Set[str]] = {
     "Returns/ResumeReturn/Function": RETURN,
     "Returns/Returns/Relay": RETURN,
     "Returns/StartReturn/Function": RETURN,
-    "Shipping/RecallShipment/Function": {"events", "history", "parcels"},
+    "Shipping/RecallShipment/Function": {"events", "history", "parcels", "stock"},
     "Shipping/RequestShipment/Function": PARCEL,
     "Shipping/Shipments/Relay": PARCEL,
     "Shipping/WatchDeadline/Function": {"events", "history", "overdue", *MESSAGES},

@@ -1,6 +1,23 @@
 """What becomes of orders that are to come back."""
 
-from tests.flows.shop import Shop, order_wanted_back
+from tests.flows.shop import Shop, confirmed_order, order_wanted_back
+
+FOLLOWER = "Orders/FollowShipment/Function"
+
+
+def order_cancelled_too_late(shop: Shop, sku: str) -> str:
+    """An order that was delivered and then cancelled, before orders heard of the delivery."""
+    order_id = confirmed_order(shop, sku)
+    shop.pause(FOLLOWER)
+    shop.deliver(order_id)
+    shop.settle()
+    assert shop.cancel(order_id).status == 200
+    shop.settle()
+    shop.resume(FOLLOWER)
+    shop.settle()
+    assert shop.status(order_id) == "cancelled"
+    assert shop.shipment(order_id) == "delivered"
+    return order_id
 
 
 def test_approved_return_gives_money_and_stock_back(busy_shop: Shop) -> None:
@@ -37,6 +54,53 @@ def test_of_two_who_decide_the_first_counts(busy_shop: Shop) -> None:
 
     assert (first.status, again.status, second.status) == (200, 200, 409)
     assert busy_shop.status(order_id) == "returned"
+    busy_shop.assert_books_balance()
+
+
+def test_order_cancelled_too_late_gives_money_back_and_keeps_its_units_from_others(
+    busy_shop: Shop,
+) -> None:
+    held = busy_shop.held()
+    order_id = order_cancelled_too_late(busy_shop, "AT-THE-DOOR")
+
+    assert (busy_shop.held(), busy_shop.stock()["AT-THE-DOOR"]) == (held, (4, 1))
+    steps = ["placed", "confirmed", "shipment_requested", "shipped", "delivered", "cancelled"]
+    assert busy_shop.history(order_id) == steps
+    busy_shop.assert_books_balance()
+
+
+def test_order_cancelled_too_late_that_comes_back_is_refunded_and_restocked_once(
+    busy_shop: Shop,
+) -> None:
+    order_id = order_cancelled_too_late(busy_shop, "CAME-BACK")
+
+    assert busy_shop.give_back(order_id).status == 202
+    busy_shop.settle()
+    assert busy_shop.decide(order_id, approved=True).status == 200
+    busy_shop.settle()
+
+    assert busy_shop.status(order_id) == "returned"
+    assert busy_shop.stock()["CAME-BACK"] == (5, 0)
+    told = [event.type for event in busy_shop.on_bus() if event.subject == order_id]
+    assert told.count("PaymentRefunded.v1") == told.count("StockReleased.v1") == 1
+    again = busy_shop.cancel(order_id)
+    assert (again.status, again.json()["status"]) == (200, "returned")
+    busy_shop.assert_books_balance()
+
+
+def test_order_cancelled_too_late_that_is_not_taken_back_stays_cancelled(
+    busy_shop: Shop,
+) -> None:
+    order_id = order_cancelled_too_late(busy_shop, "WORN")
+
+    assert busy_shop.give_back(order_id).status == 202
+    busy_shop.settle()
+    assert busy_shop.decide(order_id, approved=False).status == 200
+    busy_shop.settle()
+
+    assert busy_shop.status(order_id) == "cancelled"
+    assert busy_shop.history(order_id)[-1] == "return_refused"
+    assert busy_shop.stock()["WORN"] == (4, 1)
     busy_shop.assert_books_balance()
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from lambdas.eventing.event import Cause, CloudEvent
+from lambdas.eventing.event import Cause, CloudEvent, Event
 from lambdas.eventing.settings import TableSettings
 from lambdas.inventory import (
     release_closed_order,
@@ -16,6 +16,7 @@ from lambdas.inventory import (
 from lambdas.inventory.domain import ReceivedItem
 from lambdas.orders.events import OrderPlaced
 from lambdas.returns.events import ReturnRequested
+from lambdas.shipping.events import ShipmentRecalled
 from tests.support.cloud import Cloud, Queue, Table
 from tests.support.messages import CONTEXT, batch, enveloped, failed, task_input
 from tests.support.orders import cancelled, expired, line, placed
@@ -87,15 +88,20 @@ class Inventory:
         event = task_input(self.placed[order_id], error="PaymentRefused", reason=reason)
         release_stock.handler(event, CONTEXT)
 
-    def cancel(self, order_id: str = "order-1") -> None:
+    def cancel(self, order_id: str = "order-1", *, confirmed: bool = False) -> None:
         """Delivers the event of a cancelled order."""
-        message = enveloped(cancelled(order_id))
-        assert failed(release_closed_order.handler(batch(message), CONTEXT)) == []
+        self._hear(cancelled(order_id, confirmed=confirmed))
 
     def expire(self, order_id: str = "order-1") -> None:
         """Delivers the event of an order that waited too long."""
-        message = enveloped(expired(order_id))
-        assert failed(release_closed_order.handler(batch(message), CONTEXT)) == []
+        self._hear(expired(order_id))
+
+    def recall(self, order_id: str = "order-1") -> None:
+        """Delivers shipping's event of a parcel that the customer does not get."""
+        self._hear(ShipmentRecalled(order_id=order_id))
+
+    def _hear(self, event: Event) -> None:
+        assert failed(release_closed_order.handler(batch(enveloped(event)), CONTEXT)) == []
 
     def restock(self, order_id: str = "order-1") -> None:
         """Runs the task of the workflow of a return."""

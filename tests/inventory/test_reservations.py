@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from itertools import permutations
 from typing import Any
 
 import msgspec
@@ -386,6 +387,38 @@ class TestCancellation:
         with pytest.raises(StockRefused, match=r"^cancelled$"):
             inventory.reserve()
         assert inventory.stock() == (10, 10, 0)
+
+    def test_the_units_of_a_confirmed_order_are_for_sale_when_its_customer_cannot_get_them(
+        self, inventory: Inventory
+    ) -> None:
+        inventory.receive(MUG=10)
+        inventory.order(MUG=3)
+        inventory.reserve()
+        inventory.cancel(confirmed=True)
+        assert inventory.stock() == (10, 7, 3)
+        inventory.recall()
+        inventory.recall()
+        assert inventory.stock() == (10, 10, 0)
+        assert inventory.reservation()["reason"] == "cancelled"
+        assert len(inventory.table.envelopes(StockReleased)) == 1
+
+    @pytest.mark.parametrize("turns", list(permutations(("cancel", "recall", "restock"))))
+    def test_in_whatever_order_they_come_what_was_cancelled_is_put_back_once(
+        self, inventory: Inventory, turns: tuple[str, ...]
+    ) -> None:
+        """No parcel is both recalled and given back; if it were, nothing would be doubled."""
+        inventory.receive(MUG=10)
+        inventory.order(MUG=3)
+        inventory.reserve()
+        steps = {
+            "cancel": lambda: inventory.cancel(confirmed=True),
+            "recall": inventory.recall,
+            "restock": inventory.restock,
+        }
+        for turn in turns:
+            steps[turn]()
+        assert inventory.stock() == (10, 10, 0)
+        assert inventory.balanced()
 
     def test_a_cancellation_delivered_twice_releases_once(self, inventory: Inventory) -> None:
         from lambdas.inventory import release_closed_order

@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from lambdas.orders.events import OrderCancelled, OrderConfirmed, OrderRejected
+from lambdas.returns.events import OrderReturned
 from tests.orders.context import Orders
 from tests.support.cloud import Commits
 
@@ -21,7 +22,9 @@ def test_a_placed_order_can_be_cancelled(orders: Orders) -> None:
     assert answer.status == 200
     assert answer.json["status"] == "cancelled"
     assert orders.get(order_id).json["status"] == "cancelled"
-    assert cancellations(orders) == [OrderCancelled(order_id=order_id, customer_id="customer-1")]
+    assert cancellations(orders) == [
+        OrderCancelled(order_id=order_id, customer_id="customer-1", confirmed=False)
+    ]
 
 
 def test_a_confirmed_order_can_be_cancelled(orders: Orders) -> None:
@@ -29,7 +32,7 @@ def test_a_confirmed_order_can_be_cancelled(orders: Orders) -> None:
     orders.confirm()
     assert orders.cancel(order_id).status == 200
     assert orders.get(order_id).json["status"] == "cancelled"
-    assert len(cancellations(orders)) == 1
+    assert [event.confirmed for event in cancellations(orders)] == [True]
 
 
 def test_a_rejected_order_cannot_be_cancelled(orders: Orders) -> None:
@@ -50,6 +53,28 @@ def test_cancelling_twice_is_the_same_as_once(orders: Orders) -> None:
     assert len(cancellations(orders)) == 1
 
 
+def test_a_cancellation_that_is_repeated_when_the_order_has_come_back_is_none_anew(
+    orders: Orders,
+) -> None:
+    order_id = orders.an_order()
+    orders.confirm()
+    orders.cancel(order_id)
+    orders.hear(OrderReturned(order_id=order_id, customer_id="customer-1"))
+    answer = orders.cancel(order_id)
+    assert (answer.status, answer.json["status"]) == (200, "returned")
+    assert len(cancellations(orders)) == 1
+
+
+def test_an_order_that_came_back_without_a_cancellation_cannot_be_cancelled(
+    orders: Orders,
+) -> None:
+    order_id = orders.an_order()
+    orders.confirm()
+    orders.hear(OrderReturned(order_id=order_id, customer_id="customer-1"))
+    assert orders.cancel(order_id).status == 409
+    assert cancellations(orders) == []
+
+
 def test_nobody_cancels_somebody_elses_order(orders: Orders) -> None:
     order_id = orders.an_order()
     assert orders.cancel(order_id, caller="customer-2").status == 404
@@ -68,7 +93,8 @@ def test_an_order_that_is_confirmed_in_between_is_cancelled_all_the_same(
     commits.before(1, orders.confirm)
     assert orders.cancel(order_id).status == 200
     assert orders.get(order_id).json["status"] == "cancelled"
-    assert len(orders.table.envelopes(OrderConfirmed)) == len(cancellations(orders)) == 1
+    assert len(orders.table.envelopes(OrderConfirmed)) == 1
+    assert [event.confirmed for event in cancellations(orders)] == [True]
 
 
 def test_an_order_that_is_rejected_in_between_is_not_cancelled(

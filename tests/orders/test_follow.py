@@ -155,6 +155,51 @@ class TestStatus:
         status, history = told(orders, order_id)
         assert (status, history[-2:]) == ("cancelled", ["shipped", "recalled"])
 
+    def test_an_order_that_is_cancelled_too_late_and_comes_back_ends_returned(
+        self, orders: Orders
+    ) -> None:
+        """Whenever orders hears of the parcel and of its return, if only after the cancellation."""
+        orders.priced()
+        for number, turns in enumerate(permutations(range(5))):
+            if number % 7:
+                continue
+            order_id = orders.place(key=f"key-{number}").json["order_id"]
+            stored = next(
+                item for item in orders.table.items("order") if item["order_id"] == order_id
+            )
+            orders.table.put({**stored, "status": "confirmed"})
+            assert orders.cancel(order_id).status == 200
+            way = way_of(order_id)
+            statuses = []
+            for turn in turns:
+                orders.hear(way[turn])
+                statuses.append(told(orders, order_id)[0])
+            back = turns.index(4)
+            assert statuses == ["cancelled"] * back + ["returned"] * (5 - back)
+            whole = ["shipment_requested", "shipped", "delivered", "return_requested", "returned"]
+            assert told(orders, order_id)[1] == ["placed", "cancelled", *whole]
+
+    def test_an_order_that_is_cancelled_too_late_and_not_taken_back_stays_cancelled(
+        self, orders: Orders
+    ) -> None:
+        order_id = a_confirmed_order(orders)
+        orders.cancel(order_id)
+        orders.hear(
+            *way_of(order_id)[:4],
+            at(5, ReturnRefused(order_id=order_id, customer_id="customer-1", reason="worn out")),
+        )
+        status, history = told(orders, order_id)
+        assert (status, history[-1]) == ("cancelled", "return_refused")
+
+    @pytest.mark.parametrize("status", ["rejected", "expired", "placed"])
+    def test_what_was_never_confirmed_cannot_have_come_back(
+        self, orders: Orders, status: str
+    ) -> None:
+        order_id = orders.an_order()
+        orders.table.put({**orders.table.one("order"), "status": status})
+        orders.hear(*way_of(order_id))
+        assert told(orders, order_id)[0] == status
+
     @pytest.mark.parametrize("number", range(5))
     def test_an_order_can_be_cancelled_until_the_carrier_has_it(
         self, orders: Orders, number: int
@@ -172,6 +217,16 @@ class TestStatus:
         status, history = told(orders, order_id)
         assert (status, history[-2:]) == ("cancelled", ["cancelled", "shipped"])
 
+    def test_a_return_in_between_is_not_taken_back_by_the_parcel(
+        self, orders: Orders, commits: Commits
+    ) -> None:
+        order_id = a_confirmed_order(orders)
+        orders.cancel(order_id)
+        *_, delivered, requested, returned = way_of(order_id)
+        commits.before(1, lambda: orders.hear(requested, returned))
+        orders.hear(delivered)
+        assert told(orders, order_id)[0] == "returned"
+
     def test_a_parcel_in_between_wins_over_the_cancellation(
         self, orders: Orders, commits: Commits
     ) -> None:
@@ -179,6 +234,18 @@ class TestStatus:
         commits.before(1, lambda: orders.hear(OrderShipped(order_id=order_id)))
         assert orders.cancel(order_id).status == 409
         assert told(orders, order_id)[0] == "shipped"
+
+    def test_a_checkout_that_runs_again_leaves_an_order_alone_that_came_back(
+        self, orders: Orders
+    ) -> None:
+        order_id = a_confirmed_order(orders)
+        orders.cancel(order_id)
+        orders.hear(*way_of(order_id))
+        before = orders.table.items()
+        orders.confirm()
+        with pytest.raises(OrderStands):
+            orders.reject()
+        assert orders.table.items() == before
 
     @pytest.mark.parametrize("event_type", [OrderShipped, OrderDelivered])
     def test_a_checkout_that_runs_again_finds_the_order_confirmed(

@@ -161,11 +161,13 @@ class TestReject:
             orders.reject()
         assert status(orders) == "confirmed"
 
-    def test_of_a_confirmed_and_cancelled_order_all_may_be_undone(self, orders: Orders) -> None:
+    def test_of_a_confirmed_and_cancelled_order_nothing_is_undone(self, orders: Orders) -> None:
+        """Those who hold something for it hear of the cancellation, and of the parcel."""
         order_id = orders.an_order()
         orders.confirm()
         orders.cancel(order_id)
-        orders.reject("cancelled")
+        with pytest.raises(OrderStands):
+            orders.reject("cancelled")
         assert status(orders) == "cancelled"
 
     def test_two_runs_at_the_same_time_reject_once(self, orders: Orders, commits: Commits) -> None:

@@ -93,9 +93,9 @@ class Shipping:
         )
         return failed(request_shipment.handler(batch(message), CONTEXT)) == []
 
-    def cancel(self, order_id: str = "order-1") -> bool:
+    def cancel(self, order_id: str = "order-1", *, confirmed: bool = True) -> bool:
         """Delivers the event of a cancelled order. False if it failed."""
-        message = enveloped(cancelled(order_id))
+        message = enveloped(cancelled(order_id, confirmed=confirmed))
         return failed(recall_shipment.handler(batch(message), CONTEXT)) == []
 
     def remind(self, order_id: str = "order-1") -> bool:

@@ -213,7 +213,7 @@ def test_a_recall_that_reaches_the_carrier_first_leaves_no_parcel(
     assert shipping.state() == "recalled"
     assert shipping.parcel()["status"] == "recalled"
     assert "tracking_id" not in shipping.parcel()
-    assert shipping.told() == []
+    assert shipping.told() == ["ShipmentRecalled"]
 
 
 def test_a_shipment_that_keeps_changing_is_left_to_the_next_delivery(

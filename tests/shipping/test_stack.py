@@ -97,9 +97,10 @@ def test_what_the_scheduler_drops_raises_an_alarm(shop: Assembly) -> None:
     assert watched == {"InvocationDroppedCount", "InvocationsFailedToBeSentToDeadLetterCount"}
 
 
-def test_overdue_parcels_and_forged_calls_raise_an_alarm(shop: Assembly) -> None:
+def test_overdue_parcels_late_recalls_and_forged_calls_raise_an_alarm(shop: Assembly) -> None:
     for path, name in (
         ("Shipping/Overdue", "OverdueShipments"),
+        ("Shipping/TooLate", "RecallsTooLate"),
         ("Shipping/Forged", "ForgedCallbacks"),
     ):
         alarm = shop.at(path).properties

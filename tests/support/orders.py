@@ -34,9 +34,9 @@ def placed(
     )
 
 
-def cancelled(order_id: str = "order-1") -> OrderCancelled:
-    """The event of a cancelled order."""
-    return OrderCancelled(order_id=order_id, customer_id="customer-1")
+def cancelled(order_id: str = "order-1", *, confirmed: bool = False) -> OrderCancelled:
+    """The event of an order that was cancelled, before it was confirmed or after that."""
+    return OrderCancelled(order_id=order_id, customer_id="customer-1", confirmed=confirmed)
 
 
 def expired(order_id: str = "order-1") -> OrderExpired:
