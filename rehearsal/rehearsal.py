@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import tempfile
 import threading
-import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -46,6 +45,9 @@ OUTSIDE = "outside"
 
 _START = datetime(2026, 1, 5, 8, tzinfo=UTC)
 _active = threading.Lock()
+# Version 4, variant 1: https://www.rfc-editor.org/rfc/rfc9562
+_UUID_MASK = (0xF << 76) | (0x3 << 62)
+_UUID_4 = (0x4 << 76) | (0x2 << 62)
 
 
 class Rehearsal:
@@ -315,7 +317,10 @@ class Rehearsal:
 
     def new_id(self) -> str:
         """Return a new UUID, drawn from the seed."""
-        return str(uuid.UUID(int=self.scheduler.random.getrandbits(128), version=4))
+        # As uuid.UUID(int=…, version=4) writes it, in a third of the time.
+        bits = self.scheduler.random.getrandbits(128) & ~_UUID_MASK | _UUID_4
+        text = f"{bits:032x}"
+        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
     def attach(self, mapping: QueueMapping | StreamMapping, uuid: str) -> None:
         """Tie a mapping to moto's record of it; moto itself delivers nothing to it."""

@@ -24,7 +24,7 @@ from moto.dynamodb.exceptions import (
 from moto.dynamodb.models import DynamoDBBackend
 from moto.dynamodb.models.dynamo_type import DynamoType, Item, LimitedSizeDict
 from moto.dynamodb.models.table import StreamRecord, StreamShard, Table
-from moto.dynamodb.models.utilities import bytesize, dynamo_to_dict
+from moto.dynamodb.models.utilities import dynamo_to_dict
 from moto.dynamodb.parsing.ast_nodes import UpdateExpression  # type: ignore[attr-defined]
 from moto.dynamodb.parsing.expressions import (  # type: ignore[attr-defined]
     UpdateExpressionParser,
@@ -68,6 +68,7 @@ def _patch_values(patches: Patches) -> None:
     patches.set(DynamoType, "__ne__", lambda value, other: not _equal(value, other))
     patches.set(DynamoType, "__hash__", _hash)
     patches.set(Item, "__init__", _initialize_item)
+    patches.set(Item, "size", lambda item: _size_of_all(item.attrs))
     patches.set(dynamodb_responses, "dynamo_to_dict", _plain)
 
 
@@ -138,17 +139,30 @@ def _regular_json(value: DynamoType) -> dict[str, Any]:
     return {value.type: content}
 
 
+def _bytes_in(text: str | bytes) -> int:
+    return len(text) if text.isascii() or isinstance(text, bytes) else len(text.encode())
+
+
+def _size_of_all(parts: dict[str, DynamoType]) -> int:
+    size = 0
+    for name, part in parts.items():
+        content = part.value
+        size += _bytes_in(name)
+        size += _bytes_in(content) if part.type == "S" else _size(part)
+    return size
+
+
 def _size(value: DynamoType) -> int:
     content = value.value
     if value.type == "M":
-        return sum(bytesize(name) + part.size() for name, part in content.items())
+        return _size_of_all(content)
     if value.type == "L":
-        return sum(part.size() for part in content)
+        return sum(_size(part) for part in content)
     if value.type in {"SS", "NS", "BS"}:
-        return sum(len(part) if value.type == "NS" else bytesize(part) for part in content)
+        return sum(len(part) if value.type == "NS" else _bytes_in(part) for part in content)
     if value.type == "N":
         return len(str(content))
-    return 1 if isinstance(content, bool) else bytesize(content)
+    return 1 if isinstance(content, bool) else _bytes_in(content)
 
 
 def _equal(value: DynamoType, other: DynamoType) -> bool:
@@ -244,7 +258,7 @@ def _initialize_record(
     keys = {table.hash_key_attr: image.hash_key.to_json()}
     if table.range_key_attr is not None:
         keys[table.range_key_attr] = image.range_key.to_json()
-    size = sum(bytesize(name) + image.attrs[name].size() for name in keys)
+    size = sum(_bytes_in(name) + _size(image.attrs[name]) for name in keys)
     change: dict[str, Any] = {
         "StreamViewType": stream_type,
         "ApproximateCreationDateTime": utcnow(),
