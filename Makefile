@@ -5,6 +5,9 @@ BASE ?= main
 ARGS ?=
 UV := uv==0.13.9
 
+# Where a shell forbids bytecode, each process would compile all of this again, and pytest the tests.
+unexport PYTHONDONTWRITEBYTECODE
+
 # The first Python here that is new enough, unless one is named: make PYTHON=/usr/bin/python3.13 …
 SUITABLE := import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \

@@ -482,10 +482,12 @@ def _source(module_name: str) -> dict[str, _Function]:
 
 def _methods(name: str, root: str) -> list[_Function]:
     """The methods of this name of all classes of the contexts: which one is called is open."""
+    inside, kernel = f"{root}.", f"{_KERNEL}."
+    modules = (module for module in sys.modules if module.startswith(inside))
     return [
         function
-        for module in sorted(sys.modules)
-        if module.startswith(f"{root}.") and not module.startswith(f"{_KERNEL}.")
+        for module in sorted(modules)
+        if not module.startswith(kernel)
         for qualified, function in _source(module).items()
         if "." in qualified and qualified.rpartition(".")[2] == name
     ]

@@ -1,6 +1,6 @@
 """What a JSON Schema says of a path in a message, and messages with values that it allows there."""
 
-import copy
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice, product
 from typing import Any
@@ -76,13 +76,14 @@ def variants(
     choices = {path: _choices(schema, path, rules) for path, rules in wanted.items()}
     combinations = list(islice(product(*choices.values()), _MOST_VARIANTS))
     for sample in samples:
+        text = json.dumps(sample)
         for values in combinations:
             changes = [
                 (path, value)
                 for path, value in zip(choices, values, strict=True)
                 if value is not _ASIS
             ]
-            made = copy.deepcopy(sample) if changes else sample
+            made = json.loads(text) if changes else sample
             for path, value in changes:
                 _put(made, path, value)
             yield made

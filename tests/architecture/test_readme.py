@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from rehearsal import Rehearsal
+from tests.flows.shop import Shop
+
 PROJECT = Path(__file__).resolve().parents[2]
 COPIED = (
     *("app.py", "cdk.json", "pyproject.toml"),
@@ -17,26 +20,6 @@ COPIED = (
 BLOCK = re.compile(r"^   ```(?P<language>\w+)\n(?P<text>.*?)^   ```$", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"`(?P<path>[\w/]+\.py)`:\n\n\Z")
 
-REHEARSE = """
-    import sys
-    from pathlib import Path
-
-    from rehearsal import Rehearsal
-    from stacks.synthesis import synthesize
-    from tests.flows.shop import Shop
-
-    assembly = synthesize("dev", Path(sys.argv[1]), target="host", validation=False)
-    with Rehearsal(assembly) as rehearsal:
-        shop = Shop(rehearsal)
-        shop.receive({"MUG": 10})
-        order_id = shop.place({"MUG": 2})
-        shop.settle()
-        shop.assert_books_balance()
-        (sale,) = shop.items("Inventory/Stock/Table", "sale")
-        assert sale["pk"] == f"SALE#{order_id}", sale
-        assert sale["lines"] == [{"sku": "MUG", "quantity": 2, "unit_price_minor": 1250}], sale
-"""
-
 
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -44,9 +27,8 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     copy = tmp_path_factory.mktemp("scratch")
     for name in COPIED:
         if (PROJECT / name).is_dir():
-            shutil.copytree(
-                PROJECT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__")
-            )
+            # With the bytecode, which holds as long as a source and its time are the same.
+            shutil.copytree(PROJECT / name, copy / name)
         else:
             shutil.copy(PROJECT / name, copy / name)
     (copy / ".build").mkdir()
@@ -81,7 +63,19 @@ def test_new_consumer_is_formatted_as_the_rest(copy: Path) -> None:
 
 
 def test_new_consumer_writes_its_row_when_an_order_is_confirmed(copy: Path) -> None:
-    _run(sys.executable, "-c", textwrap.dedent(REHEARSE), str(copy / "cdk.out"), cwd=copy)
+    synthesis = ["-m", "stacks.synthesis", "--stage=dev", "--target=host", "--no-validation"]
+    _run(sys.executable, *synthesis, cwd=copy)
+
+    with Rehearsal(copy / "cdk.out/dev") as rehearsal:
+        shop = Shop(rehearsal)
+        shop.receive({"MUG": 10})
+        order_id = shop.place({"MUG": 2})
+        shop.settle()
+        shop.assert_books_balance()
+        (sale,) = shop.items("Inventory/Stock/Table", "sale")
+
+    assert sale["pk"] == f"SALE#{order_id}"
+    assert sale["lines"] == [{"sku": "MUG", "quantity": 2, "unit_price_minor": 1250}]
 
 
 def _run(*command: str, cwd: Path, stdin: str | None = None) -> None:

@@ -3,7 +3,6 @@
 from typing import Any
 
 from lambdas.inventory.supplier_files import INCOMING, REPORTS, SUFFIX
-from stacks.constructs.file_drop import KEPT_DAYS
 from topology.assembly import Assembly, Resource, nodes, texts
 
 DAY = 24 * 3600
@@ -51,6 +50,9 @@ def test_each_refuses_what_comes_without_tls(shop: Assembly) -> None:
 
 
 def test_files_can_be_read_as_long_as_their_messages_wait_and_then_go(shop: Assembly) -> None:
+    # Imported here: with it the CDK library starts, in each process that collects tests.
+    from stacks.constructs.file_drop import KEPT_DAYS
+
     for bucket in buckets(shop):
         (rule,) = bucket.properties["LifecycleConfiguration"]["Rules"]
         queue = shop.referred(bucket.stack, notification(bucket)["Queue"])

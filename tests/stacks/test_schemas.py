@@ -6,7 +6,6 @@ from jsonschema import Draft4Validator
 
 from contracts.events import PUBLISHED
 from contracts.schemas import bus_example
-from stacks.constructs.schema_registry import MAX_CONTENT
 from tests.support.messages import body, enveloped
 from tests.support.orders import placed
 from topology.assembly import Assembly
@@ -29,6 +28,9 @@ def test_every_published_event_is_registered_and_nothing_else(shop: Assembly) ->
 
 
 def test_what_is_registered_is_draft_4_of_a_size_that_is_taken(shop: Assembly) -> None:
+    # Imported here: with it the CDK library starts, in each process that collects tests.
+    from stacks.constructs.schema_registry import MAX_CONTENT
+
     for name, content in contents(shop).items():
         assert len(content) <= MAX_CONTENT, name
         Draft4Validator.check_schema(json.loads(content))
