@@ -39,7 +39,8 @@ class Status(StrEnum):
 CANCELLABLE = frozenset({Status.PLACED, Status.CONFIRMED})
 
 CLOSED = frozenset({Status.REJECTED, Status.CANCELLED, Status.EXPIRED})
-"""Ends without a parcel: nothing is held for the order any more, or is about to be let go of."""
+"""Ends at which nobody pays: what is held for the order is let go of, or is about to be. But for
+the units that a customer has who cancelled too late: those come back by a return, or never."""
 
 _WAYS = (
     (Status.CONFIRMED, Status.SHIPPED, Status.DELIVERED, Status.RETURNED),
