@@ -40,13 +40,15 @@ class Status(StrEnum):
 CANCELLABLE = frozenset({Status.PLACED, Status.CONFIRMED})
 
 CLOSED = frozenset({Status.REJECTED, Status.CANCELLED, Status.EXPIRED})
-"""Ends without a parcel: nothing is held for the order any more, or is about to be let go of."""
+"""Ends at which nobody pays: what is held for the order is let go of, or is about to be. But for
+the units that a customer has who cancelled too late: those come back by a return, or never."""
 
-_WAY = (Status.CONFIRMED, Status.SHIPPED, Status.DELIVERED, Status.RETURNED)
-"""The way of an order once it is confirmed. It only goes on, and may leave out a station."""
-
-_AFTER_ALL = (Status.CANCELLED, Status.RETURNED)
-"""An order that was cancelled too late: its parcel was delivered all the same, and came back."""
+_WAYS = (
+    (Status.CONFIRMED, Status.SHIPPED, Status.DELIVERED, Status.RETURNED),
+    (Status.CANCELLED, Status.RETURNED),
+)
+"""The way of an order once it is confirmed, and of one that was cancelled when its customer had the
+parcel already. It only goes on, and may leave out a station."""
 
 
 class Step(Struct, frozen=True):
@@ -74,9 +76,9 @@ bounded by their number."""
 
 def status_after(status: Status, step: Step) -> Status:
     """The status of an order in `status` after a step, in whatever order steps become known."""
-    for way in (_WAY, _AFTER_ALL):
-        if step.status in way and status in way and way.index(step.status) > way.index(status):
-            return step.status
+    after = step.status
+    if after and any(status in way and after in way[way.index(status) :] for way in _WAYS):
+        return after
     return status
 
 

@@ -83,6 +83,19 @@ class TestOneRun:
         assert saga.status == "cancelled"
         saga.assert_settled()
 
+    @pytest.mark.parametrize("stop", range(len(FORWARD)))
+    def test_another_run_leaves_the_units_alone_of_an_order_that_was_cancelled_too_late(
+        self, dev: Assembly, cloud: Cloud, stop: int
+    ) -> None:
+        saga = Saga(dev, cloud)
+        another = saga.checkout()
+        list(islice(another, stop))
+        through(saga.checkout())
+        through(saga.late_cancellation())
+        assert "ReleaseStock" not in through(another)
+        assert saga.delivered
+        saga.assert_settled()
+
     def test_an_order_that_has_expired_is_not_confirmed_by_a_checkout_that_comes_late(
         self, dev: Assembly, cloud: Cloud
     ) -> None:
