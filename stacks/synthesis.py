@@ -17,6 +17,8 @@ from stacks.constructs.packaging import PROJECT, PackagingError, Target, node, p
 # What a shell or a test runner sets must not change what is synthesized.
 _FOREIGN = ("CDK_", "JSII_", "NODE_", "PYTEST_", "PYTHON")
 _QUIET = {"JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION": "1"}
+# What is not validated is not explained either: where each construct was created costs an eighth.
+_UNTRACED = {"CDK_DISABLE_STACK_TRACE": "1"}
 
 # An error that crosses from JavaScript is told twice: the second time, by Python, says all of it.
 _JAVASCRIPT_ERROR = re.compile(
@@ -42,7 +44,8 @@ def synthesize(
 
     An older assembly there is replaced. `target` says where the handlers are to run: AWS Lambda,
     or this machine. Without `validation` CDK's own check of the templates is left out, which takes
-    most of the time; cdk-nag runs all the same.
+    most of the time, and so are the places where constructs were created; cdk-nag runs all the
+    same.
 
     Raises SynthesisError, or PackagingError if a deployment package cannot be built.
     """
@@ -52,6 +55,7 @@ def synthesize(
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)},
         **_QUIET,
+        **({} if validation else _UNTRACED),
         "CDK_CONTEXT_JSON": json.dumps(_context(stage, target)),
         "CDK_OUTDIR": str(outdir.resolve()),
         "CDK_VALIDATION": str(validation).lower(),

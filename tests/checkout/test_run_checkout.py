@@ -145,6 +145,7 @@ def test_another_event_is_parked_without_an_execution(workflow: Workflow) -> Non
     assert len(Queue(queue_url).messages()) == 1
 
 
+@pytest.mark.usefixtures("cloud")
 def test_the_function_waits_longer_than_the_workflow_may_take() -> None:
     config = aws.client("stepfunctions", read_timeout_s=run_checkout.PATIENCE_S).meta.config
     assert config.read_timeout == run_checkout.PATIENCE_S
