@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from functools import cache
 from types import SimpleNamespace
 from typing import Any
@@ -21,4 +22,9 @@ def patch(patches: Patches) -> None:
 
 @cache
 def _key(document: str) -> Any:
-    return RSAKey.import_key(json.loads(document))
+    # The primes are found by trial, which must not use up what the seed gives to others.
+    state = random.getstate()
+    try:
+        return RSAKey.import_key(json.loads(document))
+    finally:
+        random.setstate(state)

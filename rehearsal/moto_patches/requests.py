@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 import string
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
+from itertools import count
 from typing import Any
 
 from botocore import useragent
 from botocore.auth import S3SigV4Auth, SigV4Auth
 from botocore.awsrequest import AWSPreparedRequest
 from moto import backend_index, backends
+from moto.core import base_backend
 from moto.core.base_backend import BackendDict
 from moto.core.botocore_stubber import BotocoreStubber
 from moto.core.config import passthrough_service, passthrough_url, service_whitelisted
@@ -26,6 +28,7 @@ from werkzeug.exceptions import HTTPException
 from rehearsal.patching import Patches
 
 _ROUTES = 4096
+_NAMES = count()
 _Handler = Callable[..., Any]
 _LETTERS = string.ascii_letters
 # What each byte stands for, with digits and without.
@@ -67,6 +70,9 @@ def _patch_accounts(patches: Patches) -> None:
         empty()
         listed.clear()
 
+    # They are made when they are first needed, so in the first rehearsal of a process: their names
+    # must not use up what the seed gives to others.
+    patches.set(base_backend, "uuid4", partial(next, _NAMES))
     patches.set(BackendDict, "__getitem__", account)
     patches.set(BackendDict, "reset", classmethod(reset))
 

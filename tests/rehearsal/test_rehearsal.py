@@ -115,6 +115,26 @@ def test_the_same_seed_gives_the_same_run_and_another_seed_another(chain: Cloud)
     assert [r.time for r in other_records] != [r.time for r in first[1]]
 
 
+TWICE = """
+from pathlib import Path
+from rehearsal import Rehearsal
+
+def run():
+    with Rehearsal(Path({assembly!r}), seed=7) as shop:
+        table, item = shop.physical_id("Shop/Table"), {{"pk": {{"S": "a"}}}}
+        shop.client("dynamodb").put_item(TableName=table, Item=item)
+        shop.run_until_idle()
+        found = shop.client("dynamodb").scan(TableName=shop.physical_id("Shop/Kept"))["Items"]
+        return found, shop.meter.records
+
+print(run() == run())
+"""
+
+
+def test_the_first_rehearsal_of_a_process_is_as_all_others(chain: Cloud) -> None:
+    assert _in_a_subprocess(TWICE.format(assembly=str(chain.write()))) == "True\n"
+
+
 def test_records_are_handed_on_as_they_are_made(chain: Cloud, rehearse: Rehearse) -> None:
     seen: list[Record] = []
     shop = rehearse(on_record=seen.append)
