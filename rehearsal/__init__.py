@@ -1,5 +1,6 @@
 """Runs a synthesized application in one process: real handlers behind the templates' own wiring."""
 
+from rehearsal import lean as _lean  # noqa: F401, before all that imports moto's workflows
 from rehearsal.clock import Event, Process, Scheduler
 from rehearsal.errors import RehearsalError, UnsupportedTemplateError
 from rehearsal.faults import FAULTS, Fault, InjectedFault

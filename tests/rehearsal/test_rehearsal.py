@@ -135,6 +135,18 @@ def test_the_first_rehearsal_of_a_process_is_as_all_others(chain: Cloud) -> None
     assert _in_a_subprocess(TWICE.format(assembly=str(chain.write()))) == "True\n"
 
 
+def test_a_rehearsal_does_not_load_ec2_and_leaves_batch_as_it_is() -> None:
+    code = """
+import rehearsal, sys
+print([name for name in sys.modules if name.startswith("moto.ec2") or name == "moto.batch"])
+import boto3, moto
+with moto.mock_aws():
+    batch = boto3.client("batch", region_name="eu-central-1")
+    print(batch.describe_job_queues()["jobQueues"], "moto.ec2" in sys.modules)
+"""
+    assert _in_a_subprocess(code).splitlines() == ["[]", "[] True"]
+
+
 def test_records_are_handed_on_as_they_are_made(chain: Cloud, rehearse: Rehearse) -> None:
     seen: list[Record] = []
     shop = rehearse(on_record=seen.append)
