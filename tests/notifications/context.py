@@ -67,7 +67,7 @@ def told() -> list[Told]:
             shipping_address=ADDRESS,
         ),
         OrderRejected(**order, reason=RejectionReason.OUT_OF_STOCK),
-        OrderCancelled(**order),
+        OrderCancelled(**order, confirmed=True),
         OrderExpired(**order),
         OrderShipped(order_id=ORDER),
         OrderDelivered(order_id=ORDER),
