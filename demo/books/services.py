@@ -38,14 +38,17 @@ def _files(evidence: Evidence) -> Check:
 
 
 def _parcels(evidence: Evidence) -> Check:
-    """Each confirmed order has a shipment; each parcel arrives, is missed, or is called back."""
+    """Each confirmed order has a shipment; each parcel arrives, is called back, or is missed."""
     told = _told(evidence, "OrderConfirmed", "ShipmentRequested", "OrderShipped", *_PARCEL_ENDS)
+    # One that was missed may arrive after all.
+    ended = {*told["OrderDelivered"], *told["ShipmentRecalled"]}
+    missed = set(told["ShipmentOverdue"]) - ended
 
     def faults() -> Iterator[str]:
         for order_id in sorted(told["OrderConfirmed"]):
             state = evidence.shipments.get(order_id)
-            ends = sum(told[end][order_id] for end in _PARCEL_ENDS)
-            if ends != 1:
+            ends = told["OrderDelivered"][order_id] + told["ShipmentRecalled"][order_id]
+            if ends + (order_id in missed) != 1:
                 yield f"the parcel of order {order_id} is {state}, with {ends} ends: {SHIPMENTS}"
             if told["OrderDelivered"][order_id] > told["OrderShipped"][order_id]:
                 yield f"order {order_id} was delivered, but never shipped: {SHIPMENTS}"
@@ -54,7 +57,8 @@ def _parcels(evidence: Evidence) -> Check:
                 if count != 1:
                     yield f"{name} of order {order_id} was told {count} times"
 
-    ends = " + ".join(f"{len(told[end]):,} {word}" for end, word in _PARCEL_ENDS.items())
+    last = {**told, "ShipmentOverdue": missed}
+    ends = " + ".join(f"{len(last[end]):,} {word}" for end, word in _PARCEL_ENDS.items())
     left = f"{len(told['ShipmentRequested']):,} requested"
     return check("Parcels", left, ends, faults())
 

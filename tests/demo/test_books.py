@@ -297,9 +297,15 @@ WRONGS: dict[str, tuple[Callable[[Evidence], object], str]] = {
         lambda books: books.committed.pop("OrderShipped.v1 of sold"),
         "order sold was delivered, but never shipped",
     ),
-    "a parcel was delivered and is overdue": (
-        lambda books: publish(books, event("ShipmentOverdue.v1", "sold")),
+    "a parcel was delivered and called back": (
+        lambda books: publish(books, event("ShipmentRecalled.v1", "sold")),
         "the parcel of order sold is delivered, with 2 ends",
+    ),
+    "a parcel was missed twice": (
+        lambda books: books.committed.update(
+            once=event("ShipmentOverdue.v1", "sold"), again=twice("ShipmentOverdue.v1", "sold")
+        ),
+        "ShipmentOverdue of order sold was told 2 times",
     ),
     "a parcel was requested twice": (
         lambda books: publish(books, twice("ShipmentRequested.v1", "sold")),
@@ -458,6 +464,15 @@ def test_what_is_wrong_about_an_order_that_was_cancelled_too_late_is_found_out(w
     cook(evidence)
 
     assert said in faults(evidence)
+
+
+def test_parcel_may_arrive_that_was_missed_before() -> None:
+    evidence = right_books()
+    publish(evidence, event("ShipmentOverdue.v1", "sold"))
+
+    (parcels,) = (each for each in audit(evidence) if each.what == "Parcels")
+    assert parcels.holds
+    assert "0 overdue" in parcels.right
 
 
 def test_event_that_was_delivered_to_the_bus_twice_is_one_event() -> None:
