@@ -24,7 +24,8 @@ def handler(delivery: Delivery[NotificationRequested]) -> None:
     """Posts the event as it is: a CloudEvent that names the customer by id alone.
 
     A repetition, also after a crash, has the same Idempotency-Key. Raises Unprocessable for a URL
-    that the shop does not call or an answer that is final, Unreachable, WebhookUnavailable.
+    that the shop does not call or an answer that is final, Unreachable, WebhookUnavailable,
+    BeingSent.
     """
     url = notification_store.owed(delivery, Channel.WEBHOOK)
     if url is None:

@@ -1,12 +1,19 @@
 """Notifications' table: customers' preferences, whose order is whose, and what was sent."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 
 from lambdas.eventing import telemetry
 from lambdas.eventing.event import Cause, Delivery
-from lambdas.eventing.transaction import AlreadyProcessed, Key, Transaction, expiry, read
+from lambdas.eventing.transaction import (
+    AlreadyProcessed,
+    ConditionFailed,
+    Key,
+    Transaction,
+    expiry,
+    read,
+)
 from lambdas.notifications.domain import Preferences, Told
 from lambdas.notifications.events import Channel, NotificationRequested
 from lambdas.notifications.settings import settings
@@ -15,6 +22,15 @@ from lambdas.shipping.events import ShipmentEvent
 
 KEPT_DAYS = 365
 """How long the owner of an order, and what was sent, are remembered. Longer than the inbox."""
+
+
+LEASE_S = 60
+"""For so long nobody else sends what one is sending: longer than a sender may run, and shorter than
+its queue hides the message, so that whoever gets it next may send it."""
+
+
+class BeingSent(Exception):
+    """Another delivery of the same request is sending the message. Trying later tells if it did."""
 
 
 class OwnerUnknown(LookupError):
@@ -67,16 +83,44 @@ def request(delivery: Delivery[Told], notification: NotificationRequested | None
 def owed(delivery: Delivery[NotificationRequested], channel: Channel) -> str | None:
     """Where to send the message now; None if the customer does not want it there any more.
 
-    Raises AlreadyProcessed if it was sent.
+    Nobody else gets to send it meanwhile. Raises AlreadyProcessed if it was sent, BeingSent.
     """
-    if read(settings(), _sent_key(delivery, channel)):
-        raise AlreadyProcessed
     request = delivery.event
     address = preferences(request.customer_id).address(channel, request.occasion)
     if address is None:
         telemetry.logger().info("no longer wanted", channel=channel.value)
         telemetry.count("UnwantedNotifications")
+        return None
+    _claim(delivery, channel)
     return address
+
+
+def _claim(delivery: Delivery[NotificationRequested], channel: Channel) -> None:
+    now = datetime.now(UTC)
+    key = _sent_key(delivery, channel)
+    transaction = Transaction(settings(), delivery)
+    transaction.put(
+        key,
+        {
+            "kind": "sending",
+            "held_until": _seconds(now + timedelta(seconds=LEASE_S)),
+            "expires_at": expiry(KEPT_DAYS),
+        },
+        # What is sent is not held by anybody.
+        condition="attribute_not_exists(pk) OR held_until < :now",
+        values={":now": _seconds(now)},
+    )
+    try:
+        transaction.commit()
+    except ConditionFailed:
+        found = read(settings(), key) or {}
+        if found.get("kind") == "sent":
+            raise AlreadyProcessed from None
+        raise BeingSent(f"{channel.value} of {delivery.event_id}") from None
+
+
+def _seconds(moment: datetime) -> int:
+    return int(moment.timestamp())
 
 
 def record_sent(delivery: Delivery[NotificationRequested], channel: Channel) -> None:

@@ -23,7 +23,7 @@ class EmailUnavailable(Exception):
 def handler(delivery: Delivery[NotificationRequested]) -> None:
     """Sends once, unless it crashes before that is recorded: SES knows no idempotency key.
 
-    Raises Unprocessable if SES refuses the message, EmailUnavailable.
+    Raises Unprocessable if SES refuses the message, EmailUnavailable, BeingSent.
     """
     address = notification_store.owed(delivery, Channel.EMAIL)
     if address is None:

@@ -22,7 +22,7 @@ class SmsUnavailable(Exception):
 def handler(delivery: Delivery[NotificationRequested]) -> None:
     """Sends once, unless it crashes before that is recorded: SMS know no idempotency key.
 
-    Raises Unprocessable if SNS refuses the message, SmsUnavailable.
+    Raises Unprocessable if SNS refuses the message, SmsUnavailable, BeingSent.
     """
     phone = notification_store.owed(delivery, Channel.SMS)
     if phone is None:

@@ -1,14 +1,16 @@
 """Senders: each channel sends once, forgets nothing, and fails for itself alone."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
+import time_machine
 from botocore.exceptions import ClientError
 
 from lambdas.eventing import aws
 from lambdas.eventing.signature import HEADER, Forged, verify
 from lambdas.notifications.events import Channel
+from lambdas.notifications.notification_store import LEASE_S
 from lambdas.notifications.webhook import Forbidden, Unreachable
 from lambdas.orders.events import OrderRejected, RejectionReason
 from tests.notifications.context import ALL_ON, ORDER, SENDER, SENDERS, Notifications
@@ -20,6 +22,10 @@ each_channel = pytest.mark.parametrize("channel", list(Channel))
 def error(code: str) -> ClientError:
     message = "of ada@example.com and +4930123456"
     return ClientError({"Error": {"Code": code, "Message": message}}, "Send")
+
+
+def when_it_is_visible_again() -> time_machine.travel:
+    return time_machine.travel(datetime.now(UTC) + timedelta(seconds=LEASE_S + 1))
 
 
 def break_channel(notifications: Notifications, channel: Channel) -> None:
@@ -113,10 +119,11 @@ class TestEachChannel:
     ) -> None:
         notifications.prefer(**ALL_ON)
         request = notifications.request()
-        commits.before(1, crash)
+        commits.before(2, crash)
         with pytest.raises(Crash):
             notifications.send(channel, request)
-        assert notifications.send(channel, request, request) == []
+        with when_it_is_visible_again():
+            assert notifications.send(channel, request, request) == []
         assert notifications.sent(channel) == 2
         assert len(notifications.records()) == 1
 
@@ -125,20 +132,46 @@ class TestEachChannel:
     ) -> None:
         notifications.prefer(**ALL_ON)
         request = notifications.request()
-        commits.after(1, crash)
+        commits.after(2, crash)
         with pytest.raises(Crash):
             notifications.send(channel, request)
         assert notifications.send(channel, request) == []
         assert notifications.sent(channel) == 1
 
-    def test_two_at_the_same_time_are_remembered_once(
-        self, notifications: Notifications, commits: Commits, channel: Channel
+    @pytest.mark.parametrize(("commit", "left"), [(1, []), (2, ["m1"])])
+    def test_of_two_at_the_same_time_one_sends(
+        self,
+        notifications: Notifications,
+        commits: Commits,
+        channel: Channel,
+        commit: int,
+        left: list[str],
     ) -> None:
-        """Neither can know of the other: this one is sent twice."""
+        """The other does all of it right before the one begins, or waits until that is done."""
         notifications.prefer(**ALL_ON)
         request = notifications.request()
-        commits.before(1, lambda: notifications.send(channel, request))
+        again: list[list[str]] = []
+        commits.before(commit, lambda: again.append(notifications.send(channel, request)))
         assert notifications.send(channel, request) == []
+        assert again == [left]
+        assert notifications.send(channel, request) == []
+        assert notifications.sent(channel) == 1
+        assert len(notifications.records()) == 1
+
+    def test_one_that_takes_too_long_is_remembered_once(
+        self, notifications: Notifications, commits: Commits, channel: Channel
+    ) -> None:
+        """Nobody can know that it is going to tell so after all: this one is sent twice."""
+        notifications.prefer(**ALL_ON)
+        request = notifications.request()
+
+        def send_again() -> None:
+            with when_it_is_visible_again():
+                notifications.send(channel, request)
+
+        commits.before(2, send_again)
+        assert notifications.send(channel, request) == []
+        assert notifications.sent(channel) == 2
         assert len(notifications.records()) == 1
         name = SENDERS[channel].name
         inbox = [item["pk"] for item in notifications.table.items("inbox")]
@@ -286,10 +319,11 @@ class TestWebhook:
     ) -> None:
         notifications.prefer(**ALL_ON)
         request = notifications.request()
-        commits.before(1, crash)
+        commits.before(2, crash)
         with pytest.raises(Crash):
             notifications.send(Channel.WEBHOOK, request)
-        notifications.send(Channel.WEBHOOK, request)
+        with when_it_is_visible_again():
+            notifications.send(Channel.WEBHOOK, request)
         assert [call.headers["idempotency-key"] for call in notifications.calls] == [request.id] * 2
 
     @pytest.mark.parametrize("status", [200, 201, 202, 204])
