@@ -95,7 +95,7 @@ _ALL = (
         elsewhere="replays go to rules",
     ),
     _of(FAULTS["shuffled"], "queue", elsewhere=_ORDERED),
-    _of(FAULTS["early"], "queue", repeats=_SENDERS),
+    _of(FAULTS["early"], "queue"),
     _of(FAULTS["undeleted"], "queue"),
     Trouble("down", "nobody reads for three hours", _POLLED, trouble.pause),
     Trouble(
