@@ -187,6 +187,7 @@ window.catalogue = [
 ["28. The catalogue is made of classes and templates, and committed", "decision", "", "decisions/0028-a-catalogue-made-of-classes-and-templates.html"],
 ["29. Durability is checked in synthesis", "decision", "", "decisions/0029-durability-is-checked-in-synthesis.html"],
 ["30. A cancellation gives money back by the shop's word, and stock by the parcel", "decision", "", "decisions/0030-money-by-word-stock-by-fact.html"],
+["31. Who sends a message holds it for a minute", "decision", "", "decisions/0031-who-sends-a-message-holds-it.html"],
 ["Activity", "stream", "analytics", "contexts/analytics.html#Analytics/Activity"],
 ["Activity/Rule", "rule", "analytics", "contexts/analytics.html#Analytics/Activity/Rule"],
 ["Sales/Table", "table", "analytics", "contexts/analytics.html#Analytics/Sales/Table"],
