@@ -13,7 +13,7 @@ try {
   const context = await browser.newContext({ colorScheme: "light" });
   await context.setOffline(true);
   const page = await context.newPage();
-  page.setDefaultTimeout(10_000);
+  page.setDefaultTimeout(30_000);
   page.on("console", (message) => {
     if (["error", "warning"].includes(message.type())) seen.errors.push(message.text());
   });
@@ -38,7 +38,8 @@ try {
   await page.locator("main a.event", { hasText: "OrderConfirmed.v1" }).click();
   seen.back = await page.locator("h1").textContent();
 
-  // Search, by the keyboard alone.
+  // Search, by the keyboard alone, as soon as the page listens: its script is run last.
+  await page.waitForLoadState("load");
   await page.keyboard.press("/");
   await page.keyboard.type("release closed");
   await page.keyboard.press("Enter");
