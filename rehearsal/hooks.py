@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import json
 import os
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 _CREDENTIALS = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"}
 # Of what a rehearsal makes, nearly all stays: looking at it a second time finds hardly anything.
 _GC_THRESHOLDS = (50_000, 100, 100)
+# At its end Python would search all of it once more, for seconds, to free what goes anyway.
+atexit.register(gc.freeze)
 # What would lead clients elsewhere.
 _FOREIGN = ("AWS_ENDPOINT_URL", "AWS_PROFILE")
 
