@@ -28,13 +28,8 @@ def browser() -> str | None:
     return next((path for path in found if path), None)
 
 
-@pytest.fixture(scope="module")
-def seen(files: Files, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What one walk through the pages saw."""
-    executable = browser()
-    if executable is None:
-        pytest.skip(ADVICE)
-    site = tmp_path_factory.mktemp("catalogue")
+def walk(executable: str, files: Files, site: Path) -> dict[str, Any]:
+    """Say what a walk through the pages saw."""
     write(files, site)
     # The walk stands beside node_modules, where it finds its driver.
     done = subprocess.run(
@@ -68,29 +63,27 @@ def narrow(files: Files) -> list[str]:
     return ["index.html", *(f"{section}/index.html" for section in SECTIONS), *longest]
 
 
-def test_pages_work_without_network_and_without_an_error(seen: dict[str, Any]) -> None:
-    assert seen["errors"] == []
-    assert seen["requests"] == []
-
-
-def test_an_event_leads_to_its_consumer_and_back(seen: dict[str, Any]) -> None:
-    walked = [seen["event"], seen["consumer"], seen["back"]]
-    assert walked == ["OrderConfirmed.v1", "request_shipment", "OrderConfirmed.v1"]
-
-
-def test_the_map_shows_where_an_event_goes(seen: dict[str, Any], system: System) -> None:
-    event = system.events["OrderConfirmed.v1"]
-    ends = [*event.consumers, *(way.end.path for way in system.everything)]
-    assert sorted(seen["highlighted"]) == sorted([event.name, end] for end in ends)
-
-
-def test_the_search_finds_a_function_by_words(seen: dict[str, Any]) -> None:
-    assert seen["found"] == "release_closed_order"
-
-
-def test_the_choice_of_dark_stays(seen: dict[str, Any]) -> None:
-    assert seen["dark"]
-
-
-def test_nothing_sticks_out_of_a_narrow_window(seen: dict[str, Any]) -> None:
-    assert seen["overflowing"] == []
+# One test, since one walk serves all of it: processes that share the tests would take one each.
+def test_the_pages_are_as_they_should_be_in_a_browser(
+    files: Files, system: System, tmp_path: Path, subtests: pytest.Subtests
+) -> None:
+    executable = browser()
+    if executable is None:
+        pytest.skip(ADVICE)
+    seen = walk(executable, files, tmp_path)
+    with subtests.test("they work without network and without an error"):
+        assert seen["errors"] == []
+        assert seen["requests"] == []
+    with subtests.test("an event leads to its consumer and back"):
+        walked = [seen["event"], seen["consumer"], seen["back"]]
+        assert walked == ["OrderConfirmed.v1", "request_shipment", "OrderConfirmed.v1"]
+    with subtests.test("the map shows where an event goes"):
+        event = system.events["OrderConfirmed.v1"]
+        ends = [*event.consumers, *(way.end.path for way in system.everything)]
+        assert sorted(seen["highlighted"]) == sorted([event.name, end] for end in ends)
+    with subtests.test("the search finds a function by words"):
+        assert seen["found"] == "release_closed_order"
+    with subtests.test("the choice of dark stays"):
+        assert seen["dark"]
+    with subtests.test("nothing sticks out of a narrow window"):
+        assert seen["overflowing"] == []
