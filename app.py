@@ -72,7 +72,7 @@ Notifications(
     app, "Notifications", platform=platform, api=backbone.api, **identity("notifications")
 )
 Analytics(app, "Analytics", platform=platform, api=backbone.api, **identity("analytics"))
-Operations(app, "Operations", platform=platform, **identity("operations"))
+Operations(app, "Operations", platform=platform, api=backbone.api, **identity("operations"))
 
 review(app)
 app.synth()

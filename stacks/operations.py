@@ -13,7 +13,8 @@ from cdk_monitoring_constructs import (
 from constructs import Construct
 
 from stacks.constructs.alarm import Alarm
-from stacks.constructs.metric import service_metric
+from stacks.constructs.api import Api
+from stacks.constructs.metric import service_metric, share
 from stacks.constructs.platform import Platform
 
 _PERIOD = Duration.minutes(5)
@@ -53,6 +54,19 @@ _HOPS: Mapping[str, Mapping[str, Sequence[tuple[str, str, str]]]] = {
         ],
         "Schedules dropped": [("AWS/Scheduler,ScheduleGroup", "InvocationDroppedCount", "Sum")],
     },
+    "Workflows": {
+        "Executions": [
+            ("AWS/States,StateMachineArn", name, "Sum")
+            for name in ("ExecutionsStarted", "ExecutionsSucceeded")
+        ],
+        "Ended badly": [
+            ("AWS/States,StateMachineArn", name, "Sum")
+            for name in ("ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsAborted")
+        ],
+        "State transitions throttled": [
+            ("AWS/States,StateMachineArn", "ExecutionThrottled", "Sum")
+        ],
+    },
     "Streams": {
         "Age of the oldest record (ms)": [("AWS/Lambda,FunctionName", "IteratorAge", "Maximum")],
         "Records in": [("AWS/Kinesis,StreamName", "IncomingRecords", "Sum")],
@@ -75,10 +89,12 @@ class Operations(Stack):
 
     The graphs of the hops search for metrics by the stage's name, with which the names of all its
     resources begin. So a new consumer is on the dashboard as soon as it is deployed, and no stack
-    has to export anything to this one.
+    has to export anything to this one. The API alone is named: the backbone stays as long as it.
     """
 
-    def __init__(self, scope: Construct, id_: str, *, platform: Platform, **kwargs: Any) -> None:
+    def __init__(
+        self, scope: Construct, id_: str, *, platform: Platform, api: Api, **kwargs: Any
+    ) -> None:
         super().__init__(scope, id_, **kwargs)
         stage = platform.environment.name
         dashboard = MonitoringFacade(
@@ -90,6 +106,7 @@ class Operations(Stack):
         )
         dashboard.add_large_header(f"Orderflow, {stage}")
         self._show(dashboard, "Business", _business(platform))
+        self._show(dashboard, "API", _api(api))
         for headline, graphs in _HOPS.items():
             found = {
                 title: [_search(stage, *search) for search in searches]
@@ -100,14 +117,10 @@ class Operations(Stack):
             self,
             "RejectedOrders",
             platform=platform,
-            metric=cloudwatch.MathExpression(
-                expression="IF(placed >= 20, 100 * rejected / placed, 0)",
-                using_metrics={
-                    "placed": _orders(platform, "OrdersPlaced"),
-                    "rejected": _orders(platform, "OrdersRejected"),
-                },
+            metric=share(
+                _orders(platform, "OrdersRejected"),
+                _orders(platform, "OrdersPlaced"),
                 label="Orders rejected (%)",
-                period=_PERIOD,
             ),
             threshold=50,
             periods=3,
@@ -150,6 +163,14 @@ def _business(platform: Platform) -> dict[str, list[cloudwatch.Metric]]:
         "From placed to confirmed (ms)": [
             _orders(platform, "PlacedToConfirmed", statistic) for statistic in ("p50", "p99")
         ],
+    }
+
+
+def _api(api: Api) -> dict[str, list[cloudwatch.Metric]]:
+    return {
+        "Requests": [api.metric("Count", "Sum")],
+        "Refused and failed": [api.metric(name, "Sum") for name in ("4xx", "5xx")],
+        "Latency (ms)": [api.metric("Latency", statistic) for statistic in ("p50", "p99")],
     }
 
 

@@ -143,6 +143,7 @@ window.catalogue = [
 ["Function throttles", "failure", "", "failures/function-throttles.html"],
 ["A workflow fails", "failure", "", "failures/a-workflow-fails.html"],
 ["The API answers with 5xx", "failure", "", "failures/the-api-answers-with-5xx.html"],
+["The API refuses most requests", "failure", "", "failures/the-api-refuses-most-requests.html"],
 ["The API is slow", "failure", "", "failures/the-api-is-slow.html"],
 ["A record of the stream was parked", "failure", "", "failures/a-record-of-the-stream-was-parked.html"],
 ["A stream is read late", "failure", "", "failures/a-stream-is-read-late.html"],

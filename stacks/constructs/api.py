@@ -7,6 +7,7 @@ from aws_cdk import CfnOutput, Duration
 from aws_cdk import aws_apigatewayv2 as apigateway
 from aws_cdk import aws_apigatewayv2_authorizers as authorizers
 from aws_cdk import aws_apigatewayv2_integrations as integrations
+from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cognito as cognito
 from aws_cdk import aws_logs as logs
 from aws_cdk.aws_apigatewayv2 import HttpMethod
@@ -16,6 +17,7 @@ from lambdas.eventing.callback import Callback
 from lambdas.eventing.http import STAFF, Endpoint
 from stacks.constructs.acknowledge import SOLUTIONS, acknowledge
 from stacks.constructs.alarm import Alarm
+from stacks.constructs.metric import share
 from stacks.constructs.platform import Platform
 from stacks.constructs.python_function import PythonFunction
 
@@ -98,7 +100,7 @@ class Api(Construct):
             retention=environment.log_retention,
             removal_policy=environment.removal_policy,
         )
-        stage = apigateway.HttpStage(
+        self._stage = stage = apigateway.HttpStage(
             self,
             "Stage",
             http_api=self._api,
@@ -117,7 +119,7 @@ class Api(Construct):
             self,
             "ServerErrors",
             platform=platform,
-            metric=stage.metric_server_error(period=Duration.minutes(5), statistic="Sum"),
+            metric=self.metric("5xx", "Sum"),
             threshold=5,
             meaning="Customers get errors of the 500 kind.",
             page="the-api-answers-with-5xx",
@@ -126,11 +128,26 @@ class Api(Construct):
             self,
             "Slow",
             platform=platform,
-            metric=stage.metric_latency(period=Duration.minutes(5), statistic="p99"),
+            metric=self.metric("Latency", "p99"),
             threshold=3_000,
             periods=3,
             meaning="One request in a hundred takes longer than three seconds.",
             page="the-api-is-slow",
+        )
+        # A single client that errs is its own affair; when all of them are refused, the shop is.
+        Alarm(
+            self,
+            "Refused",
+            platform=platform,
+            metric=share(
+                self.metric("4xx", "Sum"),
+                self.metric("Count", "Sum"),
+                label="Requests refused (%)",
+            ),
+            threshold=50,
+            periods=3,
+            meaning="More than half of the requests are refused with a 4xx.",
+            page="the-api-refuses-most-requests",
         )
         CfnOutput(self, "Url", value=self._api.api_endpoint, description="Where the API answers")
         CfnOutput(self, "UserPoolId", value=customers.user_pool_id)
@@ -154,6 +171,13 @@ class Api(Construct):
             function,
             {f"{SOLUTIONS}APIG4": "The handler checks the partner's signature before all else."},
         )
+
+    def metric(self, name: str, statistic: str) -> cloudwatch.Metric:
+        """A metric of all routes together, over five minutes.
+
+        https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-metrics.html
+        """
+        return self._stage.metric(name, statistic=statistic, period=Duration.minutes(5))
 
     def _add(
         self,

@@ -1,4 +1,4 @@
-"""Metrics that handlers write to their logs, as alarms and dashboards read them."""
+"""Metrics as alarms and dashboards read them: those of handlers' logs, and shares."""
 
 from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
@@ -20,5 +20,17 @@ def service_metric(
         metric_name=name,
         dimensions_map={"service": context},
         statistic=statistic,
+        period=Duration.minutes(5),
+    )
+
+
+def share(
+    part: cloudwatch.IMetric, whole: cloudwatch.IMetric, *, label: str
+) -> cloudwatch.MathExpression:
+    """How many per cent of `whole` are `part` within five minutes; 0 where there is hardly any."""
+    return cloudwatch.MathExpression(
+        expression="IF(whole >= 20, 100 * part / whole, 0)",
+        using_metrics={"part": part, "whole": whole},
+        label=label,
         period=Duration.minutes(5),
     )

@@ -56,7 +56,7 @@ Kind = sfn.StateMachineType
 
 @dataclass(frozen=True)
 class _Failing:
-    """What it means that executions of a kind fail, and from how many in five minutes on."""
+    """How executions of a kind end badly, what it means, and from how many in five minutes on."""
 
     metrics: tuple[str, ...]
     threshold: int
@@ -64,21 +64,20 @@ class _Failing:
     page: str
 
 
+_THROTTLED = "ExecutionThrottled"
+_WAITING = "State transitions of the workflow are throttled: executions wait, and may time out."
+
+
 _FAILING: Mapping[Kind, _Failing] = {
     Kind.EXPRESS: _Failing(
-        metrics=("ExecutionsFailed", "ExecutionsTimedOut", "ExecutionThrottled"),
+        metrics=("ExecutionsFailed", "ExecutionsTimedOut"),
         threshold=5,
         meaning="Executions of the workflow fail; their messages are delivered again.",
         page="a-workflow-fails",
     ),
     # Nobody starts these again: each that ends badly waits for somebody.
     Kind.STANDARD: _Failing(
-        metrics=(
-            "ExecutionsFailed",
-            "ExecutionsTimedOut",
-            "ExecutionsAborted",
-            "ExecutionThrottled",
-        ),
+        metrics=("ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsAborted"),
         threshold=1,
         meaning="An execution of the workflow ended badly and waits to be redriven.",
         page="an-execution-waits-to-be-redriven",
@@ -103,12 +102,13 @@ class Workflow(sfn.StateMachine):
         start: sfn.State,
         timeout: Duration,
     ) -> None:
-        stage = platform.environment.name
+        # The dashboard finds it by this name: of itself a state machine's does not tell its stage.
+        name = f"orderflow-{platform.environment.name}-{Stack.of(scope).node.id}"
         log_group = logs.LogGroup(
             scope,
             f"{id_}Log",
             # Step Functions delivers to groups under this name without a policy for each.
-            log_group_name=f"/aws/vendedlogs/states/orderflow-{stage}-{Stack.of(scope).node.id}",
+            log_group_name=f"/aws/vendedlogs/states/{name}",
             retention=platform.environment.log_retention,
             removal_policy=platform.environment.removal_policy,
         )
@@ -129,6 +129,8 @@ class Workflow(sfn.StateMachine):
             id_,
             # The library would add each function's versions and aliases as a wildcard.
             role=role.without_policy_updates(),
+            # With its kind: one of another kind replaces it, which it could not under its name.
+            state_machine_name=f"{name}-{kind.value.title()}",
             state_machine_type=kind,
             definition_body=sfn.DefinitionBody.from_chainable(start),
             timeout=timeout,
@@ -139,20 +141,20 @@ class Workflow(sfn.StateMachine):
         )
         permit_double_dependency(self)
         failing = _FAILING[kind]
-        for name in failing.metrics:
+        for metric in (*failing.metrics, _THROTTLED):
             Alarm(
                 self,
-                name,
+                metric,
                 platform=platform,
                 metric=cloudwatch.Metric(
                     namespace="AWS/States",
-                    metric_name=name,
+                    metric_name=metric,
                     dimensions_map={"StateMachineArn": self.state_machine_arn},
                     statistic="Sum",
                     period=Duration.minutes(5),
                 ),
                 threshold=failing.threshold,
-                meaning=failing.meaning,
+                meaning=_WAITING if metric == _THROTTLED else failing.meaning,
                 page=failing.page,
             )
 

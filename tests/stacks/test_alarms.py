@@ -25,7 +25,9 @@ class Watch:
 _BUS = "EventBusName RuleName"
 _LATER = 15 * MINUTE_S
 WATCHED: dict[tuple[str, str], Watch] = {
+    ("AWS/ApiGateway", "4xx"): Watch("ApiId Stage", "Sum", 50, _LATER),
     ("AWS/ApiGateway", "5xx"): Watch("ApiId Stage", "Sum", 5),
+    ("AWS/ApiGateway", "Count"): Watch("ApiId Stage", "Sum", 50, _LATER),
     ("AWS/ApiGateway", "Latency"): Watch("ApiId Stage", "p99", 3_000, _LATER),
     ("AWS/Events", "FailedInvocations"): Watch(_BUS, "Sum", 1),
     ("AWS/Events", "InvocationsSentToDlq"): Watch(_BUS, "Sum", 1),
@@ -131,4 +133,4 @@ def test_an_expression_watches_a_share_and_not_a_number(shop: Assembly) -> None:
     ]
     assert expressions
     for part in expressions:
-        assert part["Expression"] == "IF(placed >= 20, 100 * rejected / placed, 0)"
+        assert part["Expression"] == "IF(whole >= 20, 100 * part / whole, 0)"
