@@ -23,6 +23,8 @@ Pace = Literal["virtual", "real"]
 # The functions of the real world, kept before anything is patched.
 _real_sleep = time.sleep
 _monotonic = time.monotonic
+# Cancelled timers that are not worth looking for.
+_MANY = 1_000
 
 
 class Environment(Protocol):
@@ -110,6 +112,8 @@ class Timer:
         """Take the call back; without effect once it has run."""
         if self.live:
             self.live = False
+            # Nobody has to keep what it would have needed until its time.
+            self.fn, self.args = _nothing, ()
             self._scheduler._forget(self)
 
     def __str__(self) -> str:
@@ -118,6 +122,10 @@ class Timer:
         return (
             f"{what} at {datetime.fromtimestamp(self.time, UTC).isoformat(timespec='milliseconds')}"
         )
+
+
+def _nothing() -> None:
+    """What a cancelled timer calls."""
 
 
 class Process:
@@ -244,6 +252,7 @@ class Scheduler:
         self._heap: list[tuple[float, int, Timer]] = []
         self._sequence = 0
         self._work = 0
+        self._cancelled = 0
         self._processes: dict[Process, None] = {}
         self._failure: BaseException | None = None
         self._running = False
@@ -379,7 +388,7 @@ class Scheduler:
             self._switch(process)
         self._heap.clear()
         self._processes.clear()
-        self._work = 0
+        self._work = self._cancelled = 0
         self._failure = None
 
     def is_foreign_thread(self) -> bool:
@@ -447,8 +456,7 @@ class Scheduler:
         try:
             heap = self._heap
             while True:
-                while heap and not heap[0][2].live:
-                    heapq.heappop(heap)
+                self._drop_cancelled()
                 if not heap or heap[0][0] > limit:
                     return False
                 if heap[0][0] <= self.clock.now() or self._reach(heap[0][0]):
@@ -507,8 +515,7 @@ class Scheduler:
         """Move the clock on if nothing is due meanwhile, which saves two switches of processes."""
         now, heap = self.clock.now(), self._heap
         moment = max(round(now + seconds, 6), now)
-        while heap and not heap[0][2].live:
-            heapq.heappop(heap)
+        self._drop_cancelled()
         if moment > self._horizon or (heap and heap[0][0] <= moment):
             return False
         self.clock.move_to(moment)
@@ -551,6 +558,19 @@ class Scheduler:
     def _forget(self, timer: Timer) -> None:
         if not timer.daemon:
             self._work -= 1
+        self._cancelled += 1
+        # Most timers are cancelled long before their time: deadlines of what does not hang.
+        if self._cancelled > _MANY and self._cancelled > len(self._heap) // 2:
+            self._heap[:] = [entry for entry in self._heap if entry[2].live]
+            heapq.heapify(self._heap)
+            self._cancelled = 0
+
+    def _drop_cancelled(self) -> None:
+        """Let the next thing that is due be one that is to happen."""
+        heap = self._heap
+        while heap and not heap[0][2].live:
+            heapq.heappop(heap)
+            self._cancelled -= 1
 
     def _due(self) -> list[Timer]:
         return [entry[2] for entry in sorted(self._heap) if entry[2].live and not entry[2].daemon]
