@@ -2,6 +2,7 @@
 
 import base64
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from demo.supplier import BUCKET
@@ -66,12 +67,24 @@ class OnCall:
             body = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
             s3.put_object(Bucket=bucket, Key=key, Body=body)
 
-    def _receive(self, path: str) -> list[dict[str, Any]]:
-        """Takes all messages out of a queue."""
-        messages = self._shop.rehearsal.messages(path)
-        queue = self._rehearsal.physical_id(path)
-        self._rehearsal.client("sqs").purge_queue(QueueUrl=queue)
-        return messages
+    def _receive(self, path: str) -> Iterator[dict[str, Any]]:
+        """Takes the messages out of a queue, each when it was seen: a purge takes others, too.
+
+        It can be had once a minute, and some are on call more often:
+        https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_PurgeQueue.html
+        """
+        sqs, queue = self._rehearsal.client("sqs"), self._rehearsal.physical_id(path)
+        asked = {"QueueUrl": queue, "MaxNumberOfMessages": 10, "WaitTimeSeconds": 0}
+        while messages := sqs.receive_message(MessageAttributeNames=["All"], **asked).get(
+            "Messages"
+        ):
+            for message in messages:
+                attributes = message.get("MessageAttributes", {})
+                yield {
+                    "body": message["Body"],
+                    "attributes": {name: each["StringValue"] for name, each in attributes.items()},
+                }
+                sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
 
     def _return(self, path: str, message: dict[str, Any]) -> None:
         body, attributes = message["body"], message["attributes"]
