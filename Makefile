@@ -49,7 +49,8 @@ imports: setup
 	@echo "import-linter" && .venv/bin/lint-imports --no-logo
 
 templates: synth
-	@echo "cfn-lint" && .venv/bin/cfn-lint 'cdk.out/dev/*.template.json' 'cdk.out/prod/*.template.json'
+	@echo "cfn-lint" && printf '%s\n' dev prod | \
+		xargs -P 2 -I {} .venv/bin/cfn-lint 'cdk.out/{}/*.template.json'
 
 synth: setup ## the templates of both stages, validated, into cdk.out/dev and cdk.out/prod
 	@.venv/bin/python -m stacks.synthesis --stage dev --stage prod
