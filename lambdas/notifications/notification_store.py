@@ -22,8 +22,6 @@ from lambdas.shipping.events import ShipmentEvent
 
 KEPT_DAYS = 365
 """How long the owner of an order, and what was sent, are remembered. Longer than the inbox."""
-
-
 LEASE_S = 60
 """For so long nobody else sends what one is sending: longer than a sender may run, and shorter than
 its queue hides the message, so that whoever gets it next may send it."""
