@@ -97,7 +97,7 @@ def machine(execute: Execute) -> type[Shopping]:
     return type("Shopping", (Shopping,), {"execute": staticmethod(execute)})
 
 
-def explore(execute: Execute, *, steps: int, length: int = 25, seed: int = 1) -> int:
+def explore(execute: Execute, *, steps: int, length: int = 60, seed: int = 1) -> int:
     """Runs the state machine for at least so many steps, and returns how many it were.
 
     Raises Wrong with the shortest way to what is wrong.
