@@ -100,6 +100,7 @@ def faults(
                 at_random(console, shop, possible(tales), mixed or steps, seed, at_once)
                 return
             todo = plan(shop, tales, lambda t, p: _wanted(t, p, fault, edge))
+            check_plan(todo, edge)
             results = _run(console, todo, run_cells(shop, todo.cells, seed=seed, at_once=at_once))
             if fault or edge:
                 _tell(console, results, [], html)
@@ -171,6 +172,16 @@ def _check(names: list[str] | None, sabotage: str | None) -> None:
     if sabotage is not None and sabotage not in SABOTAGES:
         known = "\n".join(f"  {each.name}: {each.says}" for each in SABOTAGES.values())
         raise Unknown(f"there is no sabotage {sabotage}: choose one of\n{known}")
+
+
+def check_plan(todo: Plan, edge: str | None) -> None:
+    """Raises Unknown if no place was meant: a matrix without a line would look as if all held."""
+    if not todo.cells and not todo.impossible:
+        raise Unknown(
+            f"no place has a line that holds {edge!r}: a line is such as "
+            "'queue Checkout/RunCheckout/Queue -> Checkout/RunCheckout/Function', and "
+            "a part of it is enough"
+        )
 
 
 def _wanted(trouble: Trouble, place: Place, names: list[str] | None, edge: str | None) -> bool:
