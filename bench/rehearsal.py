@@ -28,7 +28,7 @@ from demo.supplier import files_of
 from demo.tally import Tally
 from rehearsal import Rehearsal, RehearsalError
 from stacks.constructs.packaging import PackagingError
-from stacks.synthesis import SynthesisError, synthesize
+from stacks.synthesis import SynthesisError, host_assembly
 
 _SHOWN = 15
 
@@ -174,11 +174,9 @@ def main() -> None:
             file = Path(scratch, "orders.csv")
             with file.open("w") as text:
                 load.write(text, options.orders, options.lines)
-            assembly = synthesize(
-                options.stage, Path(scratch, "cdk.out"), target="host", validation=False
-            )
             orders = read_orders(file).orders
-            measured = measure(assembly, orders, seed=options.seed, console=console)
+        assembly = host_assembly(options.stage)
+        measured = measure(assembly, orders, seed=options.seed, console=console)
     except (PackagingError, RehearsalError, SynthesisError) as error:
         sys.exit(f"error: {error}")
     for table in tables(measured, options.orders):

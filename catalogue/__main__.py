@@ -1,8 +1,6 @@
 """`make catalogue`: writes the site anew and says where to open it."""
 
 import sys
-import tempfile
-from pathlib import Path
 
 from catalogue.files import write
 from catalogue.graphviz import LayoutError
@@ -10,7 +8,7 @@ from catalogue.links import dead_links
 from catalogue.reading import PROJECT, read
 from catalogue.site import render
 from stacks.constructs.packaging import PackagingError
-from stacks.synthesis import SynthesisError, synthesize
+from stacks.synthesis import SynthesisError, host_assembly
 from topology.assembly import Assembly
 
 STAGE = "prod"
@@ -23,9 +21,7 @@ def main() -> None:
     """Read the templates of the stage that the catalogue shows, and write its pages."""
     print(f"Synthesizing stage {STAGE}")
     try:
-        with tempfile.TemporaryDirectory() as directory:
-            assembly = synthesize(STAGE, Path(directory), target="host", validation=False)
-            files = render(read(Assembly(assembly), stage=STAGE))
+        files = render(read(Assembly(host_assembly(STAGE)), stage=STAGE))
     except (LayoutError, PackagingError, SynthesisError) as error:
         sys.exit(f"error: {error}")
     dead = [*dead_links(files, project=PROJECT, root=ROOT)]

@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
@@ -23,7 +22,7 @@ from demo.stock_file import StockFile, plenty_for, read_stock
 from demo.supplier import file_at, files_of
 from rehearsal import Rehearsal, RehearsalError
 from stacks.constructs.packaging import PackagingError
-from stacks.synthesis import SynthesisError, synthesize
+from stacks.synthesis import SynthesisError, host_assembly
 
 UNBALANCED, UNUSABLE, INTERRUPTED = 1, 2, 130
 """Exit codes: the books do not balance; nothing could be run as it was asked for; Ctrl-C."""
@@ -91,18 +90,16 @@ def demo(
                 console.print("The endpoint stays open until Ctrl-C.")
                 Pace(shop).hold()
 
-        # A directory of its own: another run at the same time must not replace the assembly.
-        with TemporaryDirectory(prefix="orderflow-") as scratch:
-            with display.working(f"Synthesizing the templates of stage {stage}"):
-                assembly = synthesize(stage, Path(scratch), target="host", validation=False)
-            run = rehearse(
-                assembly,
-                _world(supplies, visits, is_sample=orders is None),
-                seed=seed,
-                display=display,
-                announce=lambda shop: show_way_in(console, shop),
-                conclude=conclude,
-            )
+        with display.working(f"Synthesizing the templates of stage {stage}"):
+            assembly = host_assembly(stage)
+        run = rehearse(
+            assembly,
+            _world(supplies, visits, is_sample=orders is None),
+            seed=seed,
+            display=display,
+            announce=lambda shop: show_way_in(console, shop),
+            conclude=conclude,
+        )
     except _ERRORS as error:
         errors.print(Text(f"error: {error}", "bold red"), soft_wrap=True)
         raise typer.Exit(UNUSABLE) from None

@@ -25,7 +25,7 @@ from faults.sabotage import SABOTAGES
 from faults.shop import Shop
 from rehearsal import RehearsalError
 from stacks.constructs.packaging import PackagingError
-from stacks.synthesis import SynthesisError, synthesize
+from stacks.synthesis import SynthesisError, host_assembly
 
 VIOLATED, UNUSABLE, INTERRUPTED = 1, 2, 130
 """Exit codes: something was lost or doubled; nothing could be run as it was asked for; Ctrl-C."""
@@ -196,7 +196,7 @@ def _assembly(
         directory = given
         if directory is None:
             console.print(f"Synthesizing the templates of stage {stage} …", highlight=False)
-            directory = synthesize(stage, Path(scratch), target="host", validation=False)
+            directory = host_assembly(stage)
         if sabotage is not None:
             directory = SABOTAGES[sabotage].apply(directory, Path(scratch, "sabotaged"))
         yield directory

@@ -8,7 +8,6 @@ explanation without a survivor.
 
 import argparse
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,7 +22,7 @@ from mutation.mutants import Mutant, mutants
 from mutation.operators import OPERATORS
 from mutation.survivors import explanations, stale, unexplained
 from stacks.constructs.packaging import PackagingError
-from stacks.synthesis import SynthesisError, synthesize
+from stacks.synthesis import SynthesisError, host_assembly
 from topology.assembly import Assembly
 
 KILLED_AT_LEAST = 0.95
@@ -69,16 +68,10 @@ def _campaign(options: argparse.Namespace, console: Console) -> list[Verdict]:
 
 
 def _templates(directory: Path | None, console: Console) -> dict[str, Assembly]:
-    if directory:
-        return {stage: Assembly(directory / stage) for stage in STAGES}
-    console.print("Synthesizing both stages")
-    with tempfile.TemporaryDirectory() as scratch:
-        return {
-            stage: Assembly(
-                synthesize(stage, Path(scratch) / stage, target="host", validation=False)
-            )
-            for stage in STAGES
-        }
+    if directory is None:
+        console.print("Synthesizing both stages")
+        return {stage: Assembly(host_assembly(stage)) for stage in STAGES}
+    return {stage: Assembly(directory / stage) for stage in STAGES}
 
 
 def _show(console: Console, verdicts: Sequence[Verdict]) -> None:

@@ -148,7 +148,7 @@ def _layer(target: Target, project: Path) -> _Package:
     requirements = project / "lambdas" / "requirements.txt"
     if not requirements.is_file():
         raise PackagingError(f"{requirements} is missing: write it with `make lock`")
-    digest = _digest(
+    digest = digest_of(
         ("requirements", requirements.read_bytes()),
         *_recipe(),
         ("target", f"{target.platform} {target.compiler}".encode()),
@@ -170,7 +170,7 @@ def _functions(target: Target, project: Path) -> list[_Package]:
 def _function(context: str, target: Target, project: Path) -> _Package:
     files = list(_function_files(context, project))
     contents = [(file.relative_to(project).as_posix(), file.read_bytes()) for file in files]
-    digest = _digest(
+    digest = digest_of(
         *contents,
         *_recipe(),
         ("compiler", target.compiler.encode()),
@@ -192,7 +192,8 @@ def _recipe() -> list[tuple[str, bytes]]:
     return [(file.name, file.read_bytes()) for file in files]
 
 
-def _digest(*parts: tuple[str, bytes]) -> str:
+def digest_of(*parts: tuple[str, bytes]) -> str:
+    """A name for what is made of these parts, each with a name of its own."""
     digest = hashlib.sha256()
     for name, content in parts:
         digest.update(f"{name}\0{len(content)}\0".encode() + content)
@@ -205,13 +206,15 @@ def _function_files(context: str, project: Path) -> Iterator[Path]:
         known = ", ".join(contexts(project=project)) or "none"
         raise PackagingError(f"no context {context!r} in {root}: there are {known}")
     yield root / "__init__.py"
-    own = [*_files(root / _KERNEL), *(_files(root / context) if context != _KERNEL else ())]
+    own = [*files_in(root / _KERNEL), *(files_in(root / context) if context != _KERNEL else ())]
     yield from own
     yield from _events_of_others(own, {_KERNEL, context}, project)
 
 
-def _files(package: Path) -> list[Path]:
-    """Files of a package, without bytecode, hidden files and editors' copies."""
+def files_in(package: Path) -> list[Path]:
+    """Files of a package, without bytecode, hidden files and editors' copies; or the one file."""
+    if package.is_file():
+        return [package]
     return sorted(
         path
         for path in package.rglob("*")
@@ -288,11 +291,16 @@ def _build(packages: Sequence[_Package], target: Target) -> None:
         _compile(trees, target)
         for path, directory in made.items():
             _set_modes(directory)
-            try:
-                directory.rename(path)
-            except OSError:
-                if not path.is_dir():
-                    raise
+            put_in_place(directory, path)
+
+
+def put_in_place(made: Path, path: Path) -> None:
+    """Give a directory that is complete its name, unless another process was faster."""
+    try:
+        made.rename(path)
+    except OSError:
+        if not path.is_dir():
+            raise
 
 
 def install(requirements: Path, site: Path, target: Target) -> None:

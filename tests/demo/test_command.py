@@ -30,7 +30,7 @@ def ended(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         return run_that_ends_with(Check("Money", "1", "1", ()))
 
     monkeypatch.setattr(cli, "rehearse", rehearse)
-    monkeypatch.setattr(cli, "synthesize", lambda *_, **__: Path("assembly"))
+    monkeypatch.setattr(cli, "host_assembly", lambda *_, **__: Path("assembly"))
     return asked
 
 

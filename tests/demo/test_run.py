@@ -193,7 +193,7 @@ def test_command_gives_the_same_report_in_another_process(
     """Another hash seed included, and with nobody at a terminal."""
     program = (
         "from pathlib import Path; from demo import cli, pace; pace._pause = lambda _: None; "
-        f"cli.synthesize = lambda *_, **__: Path({str(assembly)!r}); cli.main()"
+        f"cli.host_assembly = lambda *_, **__: Path({str(assembly)!r}); cli.main()"
     )
     output = tmp_path / "report.json"
     arguments = ["--orders", str(file), "--report", str(output), "--seed", str(SEED)]

@@ -1,0 +1,124 @@
+"""The assembly for this machine: synthesized once for as long as its sources are the same."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stacks import synthesis
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A small project with one file of each of the sources."""
+    for name in synthesis.SOURCES:
+        file = tmp_path / name if Path(name).suffix else tmp_path / name / "__init__.py"
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("some text")
+    (tmp_path / ".build").mkdir()
+    monkeypatch.setattr(synthesis, "PROJECT", tmp_path)
+    monkeypatch.setattr(synthesis, "prepare", lambda _: None)
+    return tmp_path
+
+
+@pytest.fixture
+def synthesized(monkeypatch: pytest.MonkeyPatch) -> list[Callable[[], object]]:
+    """Stands for ten seconds of CDK. Holds what happens during each synthesis to come."""
+    during: list[Callable[[], object]] = []
+
+    def synthesize(stage: str, outdir: Path, **_: Any) -> Path:
+        if not during:
+            pytest.fail("synthesized without need")
+        outdir.mkdir()
+        (outdir / "manifest.json").write_text((outdir.parents[2] / "app.py").read_text())
+        during.pop(0)()
+        return outdir
+
+    monkeypatch.setattr(synthesis, "synthesize", synthesize)
+    return during
+
+
+def nothing() -> None:
+    """What usually happens meanwhile."""
+
+
+def test_assembly_of_the_same_sources_is_found_at_once(
+    project: Path, synthesized: list[Callable[[], object]]
+) -> None:
+    synthesized.append(nothing)
+
+    made = synthesis.host_assembly("dev")
+
+    assert (made / "manifest.json").is_file()
+    (project / "lambdas" / "__pycache__").mkdir()
+    (project / "lambdas" / "__pycache__" / "orders.cpython-311.pyc").write_bytes(b"compiled")
+    assert synthesis.host_assembly("dev") == made
+    assert [path.name for path in (project / ".build").iterdir()] == [made.name]
+
+
+@pytest.mark.parametrize("source", synthesis.SOURCES)
+def test_assembly_of_a_source_that_changed_is_made_anew(
+    project: Path, synthesized: list[Callable[[], object]], source: str
+) -> None:
+    synthesized += [nothing, nothing]
+    before = synthesis.host_assembly("dev")
+    file = project / source
+    if file.is_dir():
+        file = file / "deeper" / "new.txt"
+        file.parent.mkdir()
+    file.write_text("another text")
+
+    assert synthesis.host_assembly("dev") != before
+    assert not synthesized
+
+
+def test_each_stage_and_each_place_of_the_project_has_its_own(
+    project: Path,
+    synthesized: list[Callable[[], object]],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    """An assembly names packages by their absolute paths."""
+    synthesized += [nothing, nothing, nothing]
+    moved = tmp_path_factory.mktemp("elsewhere") / "project"
+    made = {synthesis.host_assembly("dev").name, synthesis.host_assembly("prod").name}
+    project.rename(moved)
+    monkeypatch.setattr(synthesis, "PROJECT", moved)
+    made.add(synthesis.host_assembly("dev").name)
+
+    assert len(made) == 3
+
+
+def test_source_that_is_saved_meanwhile_is_in_what_is_returned(
+    project: Path, synthesized: list[Callable[[], object]]
+) -> None:
+    synthesized += [lambda: (project / "app.py").write_text("saved"), nothing]
+
+    made = synthesis.host_assembly("dev")
+
+    assert (made / "manifest.json").read_text() == "saved"
+    assert [path.name for path in (project / ".build").iterdir()] == [made.name]
+
+
+def test_whoever_comes_second_takes_what_another_process_made(
+    project: Path, synthesized: list[Callable[[], object]]
+) -> None:
+    others: list[Path] = []
+    synthesized += [lambda: others.append(synthesis.host_assembly("dev")), nothing]
+
+    assert [synthesis.host_assembly("dev")] == others
+
+
+def test_synthesis_that_fails_leaves_nothing(
+    project: Path, synthesized: list[Callable[[], object]]
+) -> None:
+    def fail() -> None:
+        raise synthesis.SynthesisError("no such stage")
+
+    synthesized += [fail, nothing]
+    with pytest.raises(synthesis.SynthesisError):
+        synthesis.host_assembly("dev")
+    assert list((project / ".build").iterdir()) == []
+
+    assert synthesis.host_assembly("dev").is_dir()
