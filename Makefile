@@ -35,7 +35,7 @@ test: setup ## all tests, offline: ARGS="tests/orders -k twice" runs some
 	@.venv/bin/python -m pytest -n auto --maxprocesses=8 --dist=worksteal $(ARGS)
 
 fuzz: setup ## ask the API thousands of things, other ones each time: none may fail, or be answered oddly
-	@.venv/bin/python -m pytest tests/flows/test_api.py --hypothesis-profile=thorough $(ARGS)
+	@.venv/bin/python -m pytest tests/api/test_api.py --hypothesis-profile=thorough $(ARGS)
 
 check: lint types imports templates test ## all that continuous integration asks for
 

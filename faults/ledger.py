@@ -56,7 +56,7 @@ class Ledger:
     def held_by_provider(self) -> int:
         """Minor units that the provider's own book says it holds."""
         entries = self.items(PROVIDER)
-        return sum(item["amount_minor"] for item in entries if item["status"] == "authorized")
+        return sum(item["amount_minor"] for item in entries if item.get("status") == "authorized")
 
     def ends(self) -> dict[str, str]:
         """The status of each order."""

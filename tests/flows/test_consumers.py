@@ -74,24 +74,20 @@ class Outcome:
 
 
 @pytest.fixture(scope="module")
-def warm_shop(busy_shop: Shop) -> Shop:
-    """A shop whose functions are warm: each fork would have to start all of them otherwise.
-
-    It has not been open for long: what the staff is shown of each hour since then takes its time.
-    """
-    _undisturbed(busy_shop, "first", _nothing)
-    return busy_shop
-
-
-@pytest.fixture(scope="module")
-def fault_free(warm_shop: Shop) -> Callable[[Callable[[Story], None]], Results]:
+def fault_free(shop: Shop) -> Callable[[Callable[[Story], None]], Results]:
     """The results of the story when nothing is down."""
 
     @cache
     def of(more: Callable[[Story], None]) -> Results:
-        return in_a_fork(lambda: _undisturbed(warm_shop, "told", more))
+        return in_a_fork(lambda: _undisturbed(shop, more))
 
     return of
+
+
+@pytest.fixture
+def expected(fault_free: Callable[[Callable[[Story], None]], Results], consumer: str) -> Results:
+    """What there would be if the consumer were not down."""
+    return fault_free(TAKES_LONGER.get(consumer, _nothing))
 
 
 def test_every_consumer_of_the_application_is_tried(assembly: Path) -> None:
@@ -107,21 +103,18 @@ def test_every_consumer_of_the_application_is_tried(assembly: Path) -> None:
 
 @pytest.mark.parametrize("consumer", TAKES_WITH_IT)
 def test_consumer_that_is_down_leaves_the_others_alone_and_catches_up(
-    warm_shop: Shop, fault_free: Callable[[Callable[[Story], None]], Results], consumer: str
+    shop: Shop, expected: Results, consumer: str
 ) -> None:
-    more = TAKES_LONGER.get(consumer, _nothing)
-    expected = fault_free(more)
-
-    outcome = in_a_fork(lambda: _disturbed(warm_shop, consumer, more))
+    outcome = _disturbed(shop, consumer, TAKES_LONGER.get(consumer, _nothing))
 
     assert _differences(outcome.during, expected) == TAKES_WITH_IT[consumer]
-    has_queue = _queue_of(consumer) in warm_shop.rehearsal.queue_depths()
+    has_queue = _queue_of(consumer) in shop.rehearsal.queue_depths()
     assert (_dead_letters_of(consumer) in outcome.parked) == has_queue
     assert _differences(outcome.end, expected) == ENDS_OTHERWISE.get(consumer, set())
 
 
-def _undisturbed(shop: Shop, name: str, more: Callable[[Story], None]) -> Results:
-    story = Story(shop, name, wait=shop.settle)
+def _undisturbed(shop: Shop, more: Callable[[Story], None]) -> Results:
+    story = Story(shop, "told", wait=shop.settle)
     story.open()
     story.visit()
     more(story)

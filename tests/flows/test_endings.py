@@ -15,31 +15,29 @@ from tests.flows.shop import Shop
     ],
 )
 def test_order_without_payment_is_rejected_and_gives_its_stock_back(
-    busy_shop: Shop, token: str, reason: str
+    shop: Shop, token: str, reason: str
 ) -> None:
-    busy_shop.receive({token: 10}, delivery=token)
-    order_id = busy_shop.place({token: 2}, key=token, token=token)
+    shop.receive({token: 10}, delivery=token)
+    order_id = shop.place({token: 2}, key=token, token=token)
 
-    busy_shop.settle()
+    shop.settle()
 
-    order = busy_shop.view(order_id)
+    order = shop.view(order_id)
     assert (order["status"], order["reason"]) == ("rejected", reason)
-    assert busy_shop.stock()[token] == (10, 0)
-    busy_shop.assert_books_balance()
+    assert shop.stock()[token] == (10, 0)
+    shop.assert_books_balance()
 
 
 @pytest.mark.parametrize("moment", [0.0, 0.4, 0.8, 1.2, 1.6, 2.0, 2.5, 3.0, 4.0])
-def test_order_cancelled_while_it_is_checked_out_keeps_nothing(
-    busy_shop: Shop, moment: float
-) -> None:
+def test_order_cancelled_while_it_is_checked_out_keeps_nothing(shop: Shop, moment: float) -> None:
     name = f"MUG-{moment}"
-    busy_shop.receive({name: 10}, delivery=name)
-    order_id = busy_shop.place({name: 2}, key=name, token="tok_flaky_1")
-    busy_shop.rehearsal.run_for(moment)
+    shop.receive({name: 10}, delivery=name)
+    order_id = shop.place({name: 2}, key=name, token="tok_flaky_1")
+    shop.rehearsal.run_for(moment)
 
-    assert busy_shop.cancel(order_id).status == 200
-    busy_shop.settle()
+    assert shop.cancel(order_id).status == 200
+    shop.settle()
 
-    assert busy_shop.status(order_id) == "cancelled"
-    assert busy_shop.stock()[name] == (10, 0)
-    busy_shop.assert_books_balance()
+    assert shop.status(order_id) == "cancelled"
+    assert shop.stock()[name] == (10, 0)
+    shop.assert_books_balance()

@@ -20,103 +20,103 @@ def order_cancelled_too_late(shop: Shop, sku: str) -> str:
     return order_id
 
 
-def test_approved_return_gives_money_and_stock_back(busy_shop: Shop) -> None:
-    order_id = order_wanted_back(busy_shop, "APPROVED")
+def test_approved_return_gives_money_and_stock_back(shop: Shop) -> None:
+    order_id = order_wanted_back(shop, "APPROVED")
 
-    assert busy_shop.decide(order_id, approved=True).status == 200
-    busy_shop.settle()
+    assert shop.decide(order_id, approved=True).status == 200
+    shop.settle()
 
-    assert busy_shop.status(order_id) == "returned"
-    assert busy_shop.stock()["APPROVED"] == (5, 0)
-    busy_shop.assert_books_balance()
+    assert shop.status(order_id) == "returned"
+    assert shop.stock()["APPROVED"] == (5, 0)
+    shop.assert_books_balance()
 
 
-def test_refused_return_leaves_everything_with_the_customer(busy_shop: Shop) -> None:
-    order_id = order_wanted_back(busy_shop, "REFUSED")
+def test_refused_return_leaves_everything_with_the_customer(shop: Shop) -> None:
+    order_id = order_wanted_back(shop, "REFUSED")
 
-    assert busy_shop.decide(order_id, approved=False, note="it was worn").status == 200
-    busy_shop.settle()
+    assert shop.decide(order_id, approved=False, note="it was worn").status == 200
+    shop.settle()
 
-    assert busy_shop.status(order_id) == "delivered"
-    last = busy_shop.view(order_id)["history"][-1]
+    assert shop.status(order_id) == "delivered"
+    last = shop.view(order_id)["history"][-1]
     assert (last["what"], last["reason"]) == ("return_refused", "it was worn")
-    assert busy_shop.stock()["REFUSED"] == (4, 1)
-    busy_shop.assert_books_balance()
+    assert shop.stock()["REFUSED"] == (4, 1)
+    shop.assert_books_balance()
 
 
-def test_of_two_who_decide_the_first_counts(busy_shop: Shop) -> None:
-    order_id = order_wanted_back(busy_shop, "DISPUTED")
+def test_of_two_who_decide_the_first_counts(shop: Shop) -> None:
+    order_id = order_wanted_back(shop, "DISPUTED")
 
-    first = busy_shop.decide(order_id, approved=True)
-    again = busy_shop.decide(order_id, approved=True)
-    second = busy_shop.decide(order_id, approved=False)
-    busy_shop.settle()
+    first = shop.decide(order_id, approved=True)
+    again = shop.decide(order_id, approved=True)
+    second = shop.decide(order_id, approved=False)
+    shop.settle()
 
     assert (first.status, again.status, second.status) == (200, 200, 409)
-    assert busy_shop.status(order_id) == "returned"
-    busy_shop.assert_books_balance()
+    assert shop.status(order_id) == "returned"
+    shop.assert_books_balance()
 
 
 def test_order_cancelled_too_late_gives_money_back_and_keeps_its_units_from_others(
-    busy_shop: Shop,
+    shop: Shop,
 ) -> None:
-    held = busy_shop.held()
-    order_id = order_cancelled_too_late(busy_shop, "AT-THE-DOOR")
+    held = shop.held()
+    order_id = order_cancelled_too_late(shop, "AT-THE-DOOR")
 
-    assert (busy_shop.held(), busy_shop.stock()["AT-THE-DOOR"]) == (held, (4, 1))
+    assert (shop.held(), shop.stock()["AT-THE-DOOR"]) == (held, (4, 1))
     steps = ["placed", "confirmed", "shipment_requested", "shipped", "delivered", "cancelled"]
-    assert busy_shop.history(order_id) == steps
-    busy_shop.assert_books_balance()
+    assert shop.history(order_id) == steps
+    shop.assert_books_balance()
 
 
 def test_order_cancelled_too_late_that_comes_back_is_refunded_and_restocked_once(
-    busy_shop: Shop,
+    shop: Shop,
 ) -> None:
-    order_id = order_cancelled_too_late(busy_shop, "CAME-BACK")
+    order_id = order_cancelled_too_late(shop, "CAME-BACK")
 
-    assert busy_shop.give_back(order_id).status == 202
-    busy_shop.settle()
-    assert busy_shop.decide(order_id, approved=True).status == 200
-    busy_shop.settle()
+    assert shop.give_back(order_id).status == 202
+    shop.settle()
+    assert shop.decide(order_id, approved=True).status == 200
+    shop.settle()
 
-    assert busy_shop.status(order_id) == "returned"
-    assert busy_shop.stock()["CAME-BACK"] == (5, 0)
-    told = [event.type for event in busy_shop.on_bus() if event.subject == order_id]
+    assert shop.status(order_id) == "returned"
+    assert shop.stock()["CAME-BACK"] == (5, 0)
+    told = [event.type for event in shop.on_bus() if event.subject == order_id]
     assert told.count("PaymentRefunded.v1") == told.count("StockReleased.v1") == 1
-    again = busy_shop.cancel(order_id)
+    again = shop.cancel(order_id)
     assert (again.status, again.json()["status"]) == (200, "returned")
-    busy_shop.assert_books_balance()
+    shop.assert_books_balance()
 
 
 def test_order_cancelled_too_late_that_is_not_taken_back_stays_cancelled(
-    busy_shop: Shop,
+    shop: Shop,
 ) -> None:
-    order_id = order_cancelled_too_late(busy_shop, "WORN")
+    order_id = order_cancelled_too_late(shop, "WORN")
 
-    assert busy_shop.give_back(order_id).status == 202
-    busy_shop.settle()
-    assert busy_shop.decide(order_id, approved=False).status == 200
-    busy_shop.settle()
+    assert shop.give_back(order_id).status == 202
+    shop.settle()
+    assert shop.decide(order_id, approved=False).status == 200
+    shop.settle()
 
-    assert busy_shop.status(order_id) == "cancelled"
-    assert busy_shop.history(order_id)[-1] == "return_refused"
-    assert busy_shop.stock()["WORN"] == (4, 1)
-    busy_shop.assert_books_balance()
+    assert shop.status(order_id) == "cancelled"
+    assert shop.history(order_id)[-1] == "return_refused"
+    assert shop.stock()["WORN"] == (4, 1)
+    shop.assert_books_balance()
 
 
-def test_routes_of_the_staff_refuse_customers(busy_shop: Shop) -> None:
-    order_id = order_wanted_back(busy_shop, "NOT-YOURS")
+def test_routes_of_the_staff_refuse_customers(shop: Shop) -> None:
+    order_id = order_wanted_back(shop, "NOT-YOURS")
     hour = "from=2026-01-05T08:00:00Z&to=2026-01-05T09:00:00Z"
     decision = {"approved": True, "note": "please"}
 
     answers = [
-        busy_shop.request("GET", "/returns", "customer-1"),
-        busy_shop.request("POST", f"/returns/{order_id}/review", "customer-1"),
-        busy_shop.request("POST", f"/returns/{order_id}/decision", "customer-1", body=decision),
-        busy_shop.request("GET", f"/sales?{hour}", "customer-1"),
+        shop.request("GET", "/returns", "customer-1"),
+        shop.request("POST", f"/returns/{order_id}/review", "customer-1"),
+        shop.request("POST", f"/returns/{order_id}/decision", "customer-1", body=decision),
+        shop.request("GET", f"/sales?{hour}", "customer-1"),
     ]
-    busy_shop.settle()
+    shop.settle()
 
     assert [answer.status for answer in answers] == [403] * 4
-    assert busy_shop.returned(order_id) == "awaiting"
-    assert busy_shop.give_back(order_id, customer="somebody-else").status == 404
+    assert shop.returned(order_id) == "awaiting"
+    assert shop.give_back(order_id, customer="somebody-else").status == 404

@@ -12,89 +12,89 @@ _WRONG = File(
 )
 
 
-def test_file_with_wrong_rows_is_taken_in_part_and_answered_once(busy_shop: Shop) -> None:
-    busy_shop.settle()
-    imports, told = _imports(busy_shop), reports(busy_shop.rehearsal).keys()
-    busy_shop.hand_in(_WRONG, {"MUG": 7})
-    busy_shop.settle()
+def test_file_with_wrong_rows_is_taken_in_part_and_answered_once(shop: Shop) -> None:
+    shop.settle()
+    imports, told = _imports(shop), reports(shop.rehearsal).keys()
+    shop.hand_in(_WRONG, {"MUG": 7})
+    shop.settle()
 
-    (report,) = (report for key, report in reports(busy_shop.rehearsal).items() if key not in told)
+    (report,) = (report for key, report in reports(shop.rehearsal).items() if key not in told)
     assert report["result"] == "accepted in part"
     assert [wrong["line"] for wrong in report["wrong"]] == [3, 4]
-    stock = busy_shop.stock()
+    stock = shop.stock()
     assert stock["MUG"] == (7, 0)
     assert stock.keys().isdisjoint({"CUP", "POT"})
-    assert _imports(busy_shop) - imports == 1  # the report is no file to import
-    busy_shop.assert_books_balance()
+    assert _imports(shop) - imports == 1  # the report is no file to import
+    shop.assert_books_balance()
 
 
-def test_file_that_is_announced_twice_counts_once(busy_shop: Shop) -> None:
+def test_file_that_is_announced_twice_counts_once(shop: Shop) -> None:
     # The handler does everything, and then its answer is lost: the announcement comes again.
-    told = len(reports(busy_shop.rehearsal))
-    busy_shop.rehearsal.faults.fail(
+    told = len(reports(shop.rehearsal))
+    shop.rehearsal.faults.fail(
         "Inventory/ImportStockFile/Function", error=Broken("lost"), when="after"
     )
-    busy_shop.receive({"ANNOUNCED": 7}, delivery="announced")
+    shop.receive({"ANNOUNCED": 7}, delivery="announced")
 
-    assert busy_shop.stock()["ANNOUNCED"] == (7, 0)
-    assert len(reports(busy_shop.rehearsal)) - told == 1
-    busy_shop.assert_books_balance()
+    assert shop.stock()["ANNOUNCED"] == (7, 0)
+    assert len(reports(shop.rehearsal)) - told == 1
+    shop.assert_books_balance()
 
 
-def test_customers_are_told_on_the_channels_and_occasions_that_they_chose(busy_shop: Shop) -> None:
-    before = busy_shop.sent()
-    busy_shop.receive({"TOLD": 10}, delivery="told")
-    busy_shop.prefer(Channel.EMAIL, Channel.SMS, customer="ann")
-    busy_shop.prefer(Channel.WEBHOOK, customer="ben", occasions=["OrderShipped"])
+def test_customers_are_told_on_the_channels_and_occasions_that_they_chose(shop: Shop) -> None:
+    before = shop.sent()
+    shop.receive({"TOLD": 10}, delivery="told")
+    shop.prefer(Channel.EMAIL, Channel.SMS, customer="ann")
+    shop.prefer(Channel.WEBHOOK, customer="ben", occasions=["OrderShipped"])
     orders = [
-        busy_shop.place({"TOLD": 1}, key=customer, customer=customer)
+        shop.place({"TOLD": 1}, key=customer, customer=customer)
         for customer in ("ann", "ben", "cy")
     ]
-    busy_shop.settle()
+    shop.settle()
     for order_id in orders:
-        assert busy_shop.report(order_id, "picked_up").status == 200
-    busy_shop.settle()
+        assert shop.report(order_id, "picked_up").status == 200
+    shop.settle()
 
-    sent = busy_shop.sent()
+    sent = shop.sent()
     assert sent[Channel.EMAIL] - before[Channel.EMAIL] == {"ann@example.com": 3}
     assert sent[Channel.SMS].total() - before[Channel.SMS].total() == 3
     assert sent[Channel.WEBHOOK] - before[Channel.WEBHOOK] == {f"https://{PARTNER}/ben": 1}
 
 
-def test_webhook_that_is_down_holds_up_no_other_channel(busy_shop: Shop) -> None:
-    before = busy_shop.sent()
-    busy_shop.rehearsal.internet.host(PARTNER, lambda _: (503, {}, b""), addresses=["192.52.193.7"])
-    busy_shop.receive({"UNHEARD": 10}, delivery="unheard")
-    busy_shop.prefer(*Channel, customer="dora")
-    busy_shop.place({"UNHEARD": 1}, key="unheard", customer="dora")
-    busy_shop.settle()
+def test_webhook_that_is_down_holds_up_no_other_channel(shop: Shop) -> None:
+    before = shop.sent()
+    shop.rehearsal.internet.host(PARTNER, lambda _: (503, {}, b""), addresses=["192.52.193.7"])
+    shop.receive({"UNHEARD": 10}, delivery="unheard")
+    shop.prefer(*Channel, customer="dora")
+    shop.place({"UNHEARD": 1}, key="unheard", customer="dora")
+    shop.settle()
 
-    sent = busy_shop.sent()
+    sent = shop.sent()
     assert [(sent[channel] - before[channel]).total() for channel in Channel] == [2, 2, 0]
-    assert busy_shop.parked() == {"Notifications/CallWebhook/DeadLetters": 2}
+    assert shop.parked() == {"Notifications/CallWebhook/DeadLetters": 2}
 
-    busy_shop.partner.open()
-    busy_shop.redrive()
+    shop.partner.open()
+    shop.redrive()
 
-    sent = busy_shop.sent()
+    sent = shop.sent()
     assert [(sent[channel] - before[channel]).total() for channel in Channel] == [2, 2, 2]
-    busy_shop.assert_books_balance()
+    shop.assert_books_balance()
 
 
 def test_sales_are_those_of_confirmed_orders_though_everything_is_told_twice(
-    busy_shop: Shop,
+    shop: Shop,
 ) -> None:
-    busy_shop.receive({"SOLD-MUG": 10, "SOLD-CUP": 10}, delivery="sold")
-    busy_shop.browse("SOLD-MUG")
-    busy_shop.place({"SOLD-MUG": 2, "SOLD-CUP": 1}, key="sold")
-    busy_shop.place({"SOLD-MUG": 1}, key="unsold", token="tok_decline")
-    busy_shop.settle()
-    busy_shop.tell_again()
+    shop.receive({"SOLD-MUG": 10, "SOLD-CUP": 10}, delivery="sold")
+    shop.browse("SOLD-MUG")
+    shop.place({"SOLD-MUG": 2, "SOLD-CUP": 1}, key="sold")
+    shop.place({"SOLD-MUG": 1}, key="unsold", token="tok_decline")
+    shop.settle()
+    shop.tell_again()
 
-    figures = {row["sku"]: (row["units"], row["revenue_minor"]) for row in busy_shop.sales()}
+    figures = {row["sku"]: (row["units"], row["revenue_minor"]) for row in shop.sales()}
     assert figures["SOLD-MUG"] == (2, {"EUR": 2 * PRICE})
     assert figures["SOLD-CUP"] == (1, {"EUR": PRICE})
-    busy_shop.assert_books_balance()
+    shop.assert_books_balance()
 
 
 def _imports(shop: Shop) -> int:

@@ -1,5 +1,6 @@
 """An event in two versions at once, through the whole application: each fact has one effect."""
 
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 from lambdas.eventing.event import Event
@@ -50,28 +51,33 @@ def refusals(shop: Shop) -> list[str]:
     )
 
 
+def counted(shop: Shop) -> Counter[str]:
+    """Rejections in the figures of the sales, by the version that was counted."""
+    figures = Counter[str]()
+    for row in shop.items("Analytics/Sales/Table", "shop"):
+        figures.update({name: row[name] for name in row if "OrderRejected" in name})
+    return figures
+
+
 def test_rejection_in_two_versions_is_told_and_counted_once(shop: Shop) -> None:
+    told, rejections = refusals(shop), counted(shop)
     shop.receive({"MUG": 5})
     shop.prefer(Channel.EMAIL)
-    shop.place({"MUG": 1}, token="tok_decline")
+    order_id = shop.place({"MUG": 1}, token="tok_decline")
     shop.settle()
 
-    old, new = sorted(shop.on_bus(*BOTH), key=lambda event: event.type)
+    old, new = sorted(shop.on_bus(*BOTH, subject=order_id), key=lambda event: event.type)
     assert (old.type, new.type) == BOTH
     assert old.id == f"{new.id} as OrderRejected.v1"
     assert old.data == new.data  # by chance: this reason has the same code as ever
-    assert refusals(shop) == ["payment declined"]
-    (counted,) = [
-        {name: amount for name, amount in row.items() if "OrderRejected" in name}
-        for row in shop.items("Analytics/Sales/Table", "shop")
-        if any("OrderRejected" in name for name in row)
-    ]
-    assert counted == {"events#OrderRejected.v2": 1}
+    assert refusals(shop) == sorted([*told, "payment declined"])
+    assert counted(shop) - rejections == {"events#OrderRejected.v2": 1}
     shop.assert_books_balance()
 
 
 def test_events_of_before_and_after_a_new_version_are_handled_together(shop: Shop) -> None:
     """Some wait in a dead-letter queue, some come out of the archive."""
+    told = refusals(shop)
     shop.prefer(Channel.EMAIL)
     ids = {"customer_id": "customer-1"}
     before = OrderRejectedV1(order_id="order-1", reason="out_of_stock", **ids)
@@ -85,7 +91,7 @@ def test_events_of_before_and_after_a_new_version_are_handled_together(shop: Sho
     shop.rehearsal.faults.clear()
     put_on_bus(shop, unknown)
     shop.redrive()
-    once = ["checkout failed", "out of stock", "payment declined"]
+    once = sorted([*told, "checkout failed", "out of stock", "payment declined"])
     assert refusals(shop) == once
     assert shop.parked() == {}
 

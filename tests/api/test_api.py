@@ -4,9 +4,10 @@
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,6 +28,7 @@ from schemathesis.specs.openapi.checks import (
 
 from contracts.documents import DIRECTORY
 from lambdas.eventing.signature import HEADER, sign
+from rehearsal import Rehearsal
 from tests.flows.shop import PRICE, Shop, order_wanted_back
 from tests.support.transport import URL, session
 
@@ -139,15 +141,22 @@ class World:
 
 
 @pytest.fixture
-def world(shop: Shop) -> World:
-    """One order for each thing that can be done with orders."""
+def world(assembly: Path) -> Iterator[World]:
+    """A shop of its own, with one order for each thing that can be done with orders."""
+    with Rehearsal(assembly, seed=1) as rehearsal:
+        shop = Shop(rehearsal)
+        yield World(shop, some_orders(shop))
+
+
+def some_orders(shop: Shop) -> Mapping[str, str]:
+    """Orders by what can be done with them."""
     wanted_back = order_wanted_back(shop, "WANTED-BACK")
     shop.receive({"MUG": 100_000}, delivery="mugs")
     delivered, carried, cancelled = (shop.place({"MUG": 1}, key=f"{n}") for n in range(3))
     shop.settle()
     shop.deliver(delivered)
     shop.settle()
-    orders = {
+    return {
         "DELETE /orders/{order_id}": cancelled,
         "POST /carrier/events": carried,
         "POST /orders/{order_id}/returns": delivered,
@@ -155,7 +164,6 @@ def world(shop: Shop) -> World:
         "POST /returns/{order_id}/review": wanted_back,
         "any": carried,
     }
-    return World(shop, orders)
 
 
 def conforms(case: Case[Any], answer: requests.Response, *checks: CheckFunction) -> None:

@@ -1,0 +1,1 @@
+"""The HTTP API, and the document that says what it takes and answers."""
