@@ -1,6 +1,7 @@
 """Import a stock file: its good rows become stock and prices, a report tells of the others."""
 
 from collections.abc import Iterator
+from datetime import datetime
 from itertools import islice
 
 from lambdas.eventing import telemetry
@@ -25,8 +26,8 @@ def handler(file: StoredObject) -> None:
     key = supplier_files.report_key(file)
     report = Report(file=file.key, version=file.version_id)
     try:
-        with supplier_files.opened(file) as content:
-            _take(report.good(content), file)
+        with supplier_files.opened(file) as upload:
+            _take(report.good(upload.content), file, upload.at)
     except Refused as refused:
         report.refused = str(refused)
         telemetry.count("StockFilesRefused")
@@ -34,7 +35,7 @@ def handler(file: StoredObject) -> None:
     telemetry.count("StockRowsWrong", report.rows_wrong)
 
 
-def _take(rows: Iterator[GoodRow], file: StoredObject) -> None:
+def _take(rows: Iterator[GoodRow], file: StoredObject, uploaded_at: datetime) -> None:
     taken = stock_store.lines_taken(file.name)
     remaining = (row for row in rows if row.line > taken)
     while part := list(islice(remaining, stock_store.ROWS)):
@@ -42,6 +43,9 @@ def _take(rows: Iterator[GoodRow], file: StoredObject) -> None:
             raise OutOfTime(f"{file.name} is taken up to line {taken}")
         last = part[-1].line
         items = [row.item for row in part]
-        stock_store.receive_rows(items, file=file.name, after=taken, up_to=last, cause=file)
+        outdated = stock_store.receive_rows(
+            items, file=file.name, uploaded_at=uploaded_at, after=taken, up_to=last, cause=file
+        )
         telemetry.count("StockRowsTaken", len(part))
+        telemetry.count("StockPricesOutdated", outdated)
         taken = last

@@ -6,6 +6,7 @@ rows of a file are taken in the same way: an item keeps the line up to which the
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 
 import msgspec
 
@@ -64,12 +65,21 @@ def lines_taken(file: str) -> int:
 
 
 def receive_rows(
-    items: Sequence[ReceivedItem], *, file: str, after: int, up_to: int, cause: Cause
-) -> None:
+    items: Sequence[ReceivedItem],
+    *,
+    file: str,
+    uploaded_at: datetime,
+    after: int,
+    up_to: int,
+    cause: Cause,
+) -> int:
     """Adds up to ROWS different items: a file's good rows `after` one line and `up_to` another.
 
-    Raises Contention if the file is taken further already, or others keep changing the prices.
+    Files come in any order, and may be interrupted. Units add up all the same; of prices that one
+    counts which was uploaded last. Returns how many prices were outdated. Raises Contention if the
+    file is taken further already, or others keep changing the prices.
     """
+    moment = int(uploaded_at.timestamp())
     for _ in range(_TRIES):
         transaction = Transaction(settings(), cause)
         transaction.put(
@@ -80,11 +90,12 @@ def receive_rows(
             label="file",
         )
         stocks = read_all(settings(), [_stock_key(item.sku) for item in items])
-        for item in items:
-            _add(transaction, item, stocks.get(_stock_key(item.sku), {}))
+        outdated = sum(
+            _add(transaction, item, moment, stocks.get(_stock_key(item.sku), {})) for item in items
+        )
         try:
             transaction.commit()
-            return
+            return outdated
         except ConditionFailed as failure:
             if "file" in failure.labels:
                 raise Contention(f"another run takes {file}") from failure
@@ -196,21 +207,32 @@ def _hold(transaction: Transaction, item: Reserved, stock: Item) -> None:
         transaction.publish(key, StockDepleted(sku=item.sku))
 
 
-def _add(transaction: Transaction, item: ReceivedItem, stock: Item) -> None:
-    """Adds units to the stock as it was read, and sets the price, unless that has changed since."""
+def _add(transaction: Transaction, item: ReceivedItem, uploaded_at: int, stock: Item) -> bool:
+    """Adds units to the stock as it was read, and sets the price, unless that has changed since.
+
+    Returns whether the price was left as it is, since it was uploaded after this one.
+    """
     key = _stock_key(item.sku)
+    wanted = (item.unit_price_minor, item.currency)
     price = (stock.get("unit_price_minor"), stock.get("currency"))
-    repriced = price != (item.unit_price_minor, item.currency)
+    priced_at = stock.get("priced_at", 0)
+    outdated = bool(uploaded_at < priced_at)
+    repriced = not outdated and price != wanted
     revision = stock.get("price_revision", 0)
+    amount, currency = price if outdated else wanted
+    as_read = "priced_at = :priced_at" if priced_at else "attribute_not_exists(priced_at)"
     transaction.update(
         key,
         "SET kind = :kind, unit_price_minor = :price, currency = :currency,"
-        " price_revision = :next ADD available :quantity, received :quantity, reserved :none",
-        condition="attribute_not_exists(pk) OR price_revision = :revision",
+        " priced_at = :at, price_revision = :next"
+        " ADD available :quantity, received :quantity, reserved :none",
+        condition=f"attribute_not_exists(pk) OR (price_revision = :revision AND {as_read})",
         values={
             ":kind": "stock",
-            ":price": item.unit_price_minor,
-            ":currency": item.currency,
+            ":price": amount,
+            ":currency": currency,
+            ":at": max(uploaded_at, priced_at),
+            **({":priced_at": priced_at} if priced_at else {}),
             ":revision": revision,
             ":next": revision + repriced,
             ":quantity": item.quantity,
@@ -227,6 +249,7 @@ def _add(transaction: Transaction, item: ReceivedItem, stock: Item) -> None:
             revision=revision + 1,
         )
         transaction.publish(key, priced)
+    return outdated
 
 
 def _close(order_id: str, reason: str, cause: Cause) -> _Reservation:

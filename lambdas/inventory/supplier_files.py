@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
 from shutil import copyfileobj
 from tempfile import TemporaryFile
 from typing import BinaryIO
@@ -23,9 +25,17 @@ _MAX_KEY_BYTES = 1024
 """https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html"""
 
 
+@dataclass(frozen=True)
+class Upload:
+    """What a supplier left, and when, to the second."""
+
+    content: BinaryIO
+    at: datetime
+
+
 @contextmanager
-def opened(file: StoredObject) -> Iterator[BinaryIO]:
-    """The content of this version of the file.
+def opened(file: StoredObject) -> Iterator[Upload]:
+    """This version of the file.
 
     It is copied to the function's disk first: S3 would not wait while rows are committed. Raises
     Refused over MAX_BYTES, and Unprocessable if the version is gone.
@@ -40,7 +50,7 @@ def opened(file: StoredObject) -> Iterator[BinaryIO]:
         if found["ContentLength"] > MAX_BYTES:
             raise Refused(f"the file has more than {MAX_BYTES} bytes: split it")
         copyfileobj(body, content)
-        yield content
+        yield Upload(content, found["LastModified"])
 
 
 def report_key(file: StoredObject) -> str:

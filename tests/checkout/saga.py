@@ -140,7 +140,12 @@ class Saga:
         yield "ImportStockFile"
         item = ReceivedItem(sku="MUG", quantity=1, unit_price_minor=1250, currency="EUR")
         stock_store.receive_rows(
-            [item], file="file-1", after=0, up_to=1, cause=Cause(correlation_id="file-1")
+            [item],
+            file="file-1",
+            uploaded_at=datetime.now(UTC),
+            after=0,
+            up_to=1,
+            cause=Cause(correlation_id="file-1"),
         )
 
     @property

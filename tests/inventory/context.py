@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from lambdas.eventing.event import Cause, CloudEvent, Event
@@ -22,6 +23,8 @@ from tests.support.messages import CONTEXT, batch, enveloped, failed, task_input
 from tests.support.orders import cancelled, expired, line, placed
 
 SETTINGS = TableSettings(table_name="inventory", inbox_days=22)
+MORNING = datetime(2026, 1, 5, 9, tzinfo=UTC)
+"""When files are uploaded that nobody says more of."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,12 @@ class Inventory:
         ]
         if not stock_store.lines_taken(file):
             stock_store.receive_rows(
-                items, file=file, after=0, up_to=len(items), cause=Cause(correlation_id=file)
+                items,
+                file=file,
+                uploaded_at=MORNING,
+                after=0,
+                up_to=len(items),
+                cause=Cause(correlation_id=file),
             )
 
     def stock(self, sku: str = "MUG") -> tuple[int, int, int]:

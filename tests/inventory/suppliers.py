@@ -3,11 +3,14 @@
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
+
+import time_machine
 
 from lambdas.inventory import import_stock_file
 from lambdas.inventory.stock_file import COLUMNS
-from tests.inventory.context import Inventory
+from tests.inventory.context import MORNING, Inventory
 from tests.support.messages import batch, failed
 from tests.support.objects import Bucket, context, notification
 
@@ -32,9 +35,10 @@ class Suppliers:
     inventory: Inventory
     bucket: Bucket
 
-    def drop(self, content: bytes, key: str = KEY) -> str:
-        """Stores a file; returns the body of the message to be delivered."""
-        return notification(self.bucket.put(key, content))
+    def drop(self, content: bytes, key: str = KEY, *, at: datetime = MORNING) -> str:
+        """Stores a file at a certain time; returns the body of the message to be delivered."""
+        with time_machine.travel(at, tick=False):
+            return notification(self.bucket.put(key, content))
 
     def deliver(self, *bodies: str, seconds: Iterable[float] = (900,)) -> list[str]:
         """Delivers messages; returns the ids of those that are to be delivered again."""

@@ -15,7 +15,7 @@ from lambdas.eventing import aws
 from lambdas.eventing.transaction import MAX_OPERATIONS
 from lambdas.inventory import stock_store
 from lambdas.inventory.events import ItemPriced, StockReplenished
-from tests.inventory.context import SETTINGS, Inventory
+from tests.inventory.context import MORNING, SETTINGS, Inventory
 from tests.inventory.suppliers import KEY, Suppliers, csv, rows
 from tests.support.cloud import Cloud, Commits, Crash, crash
 from tests.support.objects import TEST_EVENT, Bucket, notification, record
@@ -134,6 +134,113 @@ class TestTaking:
         inventory.reserve()
         suppliers.send(rows([("MUG", 5)]))
         assert inventory.stock() == (15, 11, 4)
+
+
+class TestOrder:
+    """S3 and SQS keep no order, imports run side by side, and one may be resumed days later."""
+
+    NOON = MORNING + timedelta(hours=3)
+    LIST = csv("A,1,100,EUR", "B,1,100,EUR", "MUG,10,1,EUR")
+    """With a slip in it: the mug is not for a cent."""
+    CORRECTION = csv("MUG,5,1250,EUR")
+
+    @staticmethod
+    def prices(inventory: Inventory) -> list[tuple[int, int]]:
+        """The mug's prices as they were told, by revision; its own has to be the last of them."""
+        told = sorted(
+            (event.revision, event.unit_price_minor)
+            for event in (
+                msgspec.json.decode(envelope.data, type=ItemPriced)
+                for envelope in inventory.table.envelopes(ItemPriced)
+            )
+            if event.sku == "MUG"
+        )
+        (stored,) = [item for item in inventory.table.items("stock") if item["pk"] == "STOCK#MUG"]
+        assert (stored["price_revision"], stored["unit_price_minor"]) == told[-1]
+        return told
+
+    def test_a_price_counts_that_was_uploaded_last_whichever_comes_last(
+        self, suppliers: Suppliers, inventory: Inventory
+    ) -> None:
+        early = suppliers.drop(self.LIST)
+        late = suppliers.drop(self.CORRECTION, at=self.NOON)
+        assert suppliers.deliver(late, early) == []
+        assert self.prices(inventory) == [(1, 1250)]
+        assert inventory.available()["MUG"] == 15
+
+    @pytest.mark.usefixtures("parts_of_two")
+    def test_a_file_that_is_overtaken_by_its_correction_sets_no_price_back(
+        self, suppliers: Suppliers, inventory: Inventory, commits: Commits
+    ) -> None:
+        early = suppliers.drop(self.LIST)
+        late = suppliers.drop(self.CORRECTION, at=self.NOON)
+        commits.before(2, partial(suppliers.deliver, late))
+        assert suppliers.deliver(early) == []
+        assert self.prices(inventory) == [(1, 1250)]
+        assert inventory.available()["MUG"] == 15
+
+    @pytest.mark.usefixtures("parts_of_two")
+    def test_a_file_that_is_resumed_after_its_correction_sets_no_price_back(
+        self, suppliers: Suppliers, inventory: Inventory
+    ) -> None:
+        early = suppliers.drop(self.LIST)
+        assert suppliers.deliver(early, seconds=[900, 59]) == ["m1"]
+        assert suppliers.deliver(suppliers.drop(self.CORRECTION, at=self.NOON)) == []
+        assert suppliers.deliver(early) == []
+        assert self.prices(inventory) == [(1, 1250)]
+        assert inventory.available()["MUG"] == 15
+
+    def test_a_price_that_was_confirmed_since_is_not_set_back_either(
+        self, suppliers: Suppliers, inventory: Inventory
+    ) -> None:
+        suppliers.deliver(suppliers.drop(self.CORRECTION))
+        early = suppliers.drop(self.LIST, at=self.NOON)
+        suppliers.deliver(suppliers.drop(self.CORRECTION, at=self.NOON + timedelta(hours=1)))
+        suppliers.deliver(early)
+        assert self.prices(inventory) == [(1, 1250)]
+
+    def test_a_confirmation_that_comes_while_a_price_is_set_back_stops_that(
+        self, suppliers: Suppliers, inventory: Inventory, commits: Commits
+    ) -> None:
+        """Between the look at the item and the commit: the price is the same, and still news."""
+        suppliers.deliver(suppliers.drop(self.CORRECTION))
+        early = suppliers.drop(self.LIST, at=self.NOON)
+        late = suppliers.drop(self.CORRECTION, at=self.NOON + timedelta(hours=1))
+        commits.before(1, partial(suppliers.deliver, late))
+        assert suppliers.deliver(early) == []
+        assert self.prices(inventory) == [(1, 1250)]
+
+    def test_an_outdated_file_makes_no_other_one_the_latest(
+        self, suppliers: Suppliers, inventory: Inventory
+    ) -> None:
+        early, less_early = (
+            suppliers.drop(self.LIST, at=MORNING + timedelta(hours=hour)) for hour in (0, 1)
+        )
+        suppliers.deliver(suppliers.drop(self.CORRECTION, at=self.NOON))
+        assert suppliers.deliver(early, less_early) == []
+        assert self.prices(inventory) == [(1, 1250)]
+
+    def test_how_many_prices_were_outdated_is_counted(
+        self, suppliers: Suppliers, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        early = suppliers.drop(self.LIST)
+        suppliers.deliver(suppliers.drop(self.CORRECTION, at=self.NOON))
+        capsys.readouterr()
+        suppliers.deliver(early)
+        (metrics,) = [
+            json.loads(line) for line in capsys.readouterr().out.splitlines() if "_aws" in line
+        ]
+        assert metrics["StockPricesOutdated"] == [1.0]
+
+    def test_an_item_of_before_this_was_kept_takes_its_next_price(
+        self, suppliers: Suppliers, inventory: Inventory
+    ) -> None:
+        suppliers.deliver(suppliers.drop(self.LIST))
+        for item in inventory.table.items("stock"):
+            del item["priced_at"]
+            inventory.table.put(item)
+        suppliers.deliver(suppliers.drop(self.CORRECTION, at=self.NOON))
+        assert self.prices(inventory) == [(1, 1), (2, 1250)]
 
 
 class TestReports:
