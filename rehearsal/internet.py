@@ -277,6 +277,13 @@ class _Connection:
         lines += [f"Content-Length: {len(content)}", "Connection: close", "", ""]
         return BytesIO("\r\n".join(lines).encode("latin-1") + content)
 
+    def dup(self) -> _Connection:
+        """Return another handle of the connection."""
+        return self
+
+    def shutdown(self, _: int) -> None:
+        """End the connection, as ``close`` does."""
+
     def close(self) -> None:
         """End the connection; the host may go on with what it was asked for."""
 

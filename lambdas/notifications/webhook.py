@@ -2,9 +2,13 @@
 
 import socket
 from collections.abc import Mapping
+from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from threading import Timer
+from typing import Any
 
 import urllib3
+from urllib3.connection import HTTPSConnection
 from urllib3.exceptions import HTTPError
 
 from lambdas.notifications.domain import destination
@@ -13,6 +17,10 @@ PORT = 443
 CONNECT_S = 1.0
 READ_S = 3.0
 """Patience with a host, in seconds: to connect, and for each part of its answer."""
+TOTAL_S = 8.0
+"""And for all of it: a host that says a little now and then would hold the sender for ever."""
+
+_TOO_SLOW = "the host did not answer in time"
 
 # Addresses in which a network may see an IPv4 address: https://www.rfc-editor.org/rfc/rfc6052
 _TRANSLATED = ip_network("64:ff9b::/96")
@@ -39,13 +47,17 @@ def post(url: str, body: bytes, headers: Mapping[str, str]) -> int:
         raise Forbidden(f"the URL {error}") from error
     address = _address_of(place.host)
     try:
-        with urllib3.HTTPSConnectionPool(
-            str(address),
-            PORT,
-            server_hostname=place.host,
-            assert_hostname=place.host,
-            cert_reqs="CERT_REQUIRED",
-        ) as pool:
+        with (
+            _Deadline(TOTAL_S) as deadline,
+            _Pool(
+                str(address),
+                PORT,
+                deadline=deadline,
+                server_hostname=place.host,
+                assert_hostname=place.host,
+                cert_reqs="CERT_REQUIRED",
+            ) as pool,
+        ):
             response = pool.urlopen(
                 "POST",
                 place.target,
@@ -57,9 +69,58 @@ def post(url: str, body: bytes, headers: Mapping[str, str]) -> int:
                 preload_content=False,
             )
             response.close()
+            if deadline.is_over:
+                raise Unreachable(_TOO_SLOW)
     except HTTPError as error:
         raise Unreachable(type(error).__name__) from None  # its text has the URL
     return response.status
+
+
+class _Deadline:
+    """Cuts a connection when the time is up, whatever its other end is at."""
+
+    def __init__(self, seconds: float) -> None:
+        self._timer = Timer(seconds, self._cut)
+        self._timer.daemon = True
+        self._socket: socket.socket | None = None
+        self.is_over = False
+
+    def __enter__(self) -> "_Deadline":
+        self._timer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+        if self._socket is not None:
+            self._socket.close()
+
+    def watch(self, connected: socket.socket) -> None:
+        """Will cut this one. TLS is going to take it over, so another handle of it is kept."""
+        self._socket = connected.dup()
+
+    def _cut(self) -> None:
+        self.is_over = True
+        if self._socket is not None:
+            with suppress(OSError):  # it has ended by itself
+                self._socket.shutdown(socket.SHUT_RDWR)
+
+
+class _Connection(HTTPSConnection):
+    def __init__(self, *args: Any, deadline: _Deadline, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._deadline = deadline
+
+    def _new_conn(self) -> socket.socket:
+        connected = super()._new_conn()
+        self._deadline.watch(connected)
+        if self._deadline.is_over:
+            connected.close()
+            raise Unreachable(_TOO_SLOW)
+        return connected
+
+
+class _Pool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _Connection
 
 
 def _address_of(host: str) -> IPv4Address | IPv6Address:

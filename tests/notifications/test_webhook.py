@@ -96,7 +96,7 @@ class TestForbidden:
         def connect(*_: Any, **__: Any) -> None:
             pytest.fail("it connects")
 
-        monkeypatch.setattr("urllib3.HTTPSConnectionPool", connect)
+        monkeypatch.setattr(webhook, "_Pool", connect)
 
     @pytest.mark.parametrize("address", PRIVATE)
     @pytest.mark.parametrize("others", [[], ["93.184.216.34"]], ids=["alone", "among-public"])
@@ -275,6 +275,52 @@ class TestConnection:
         with pytest.raises(Unreachable, match=r"^ReadTimeoutError$"):
             post(URL, b"{}", {})
         hung_up.set()
+
+    def test_an_answer_in_drips_has_an_end(
+        self, server: Server, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Each drip is in time, and there is always one more."""
+        hung_up = threading.Event()
+        monkeypatch.setattr(webhook, "TOTAL_S", 0.3)
+
+        def drip(handler: BaseHTTPRequestHandler) -> None:
+            with suppress(OSError):
+                handler.wfile.write(b"HTTP/1.1 200 O")
+                while not hung_up.wait(0.02):
+                    handler.wfile.write(b"K")
+
+        server.answer = drip
+        with pytest.raises(Unreachable):
+            post(URL, b"{}", {})
+        hung_up.set()
+
+    def test_a_handshake_in_drips_has_an_end(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        hung_up = threading.Event()
+        monkeypatch.setattr(webhook, "TOTAL_S", 0.3)
+
+        def drip(listener: socket.socket) -> None:
+            connection, _ = listener.accept()
+            with connection, suppress(OSError):
+                connection.sendall(b"\x16\x03\x03\x40\x00")  # a long record, to be continued
+                while not hung_up.wait(0.02):
+                    connection.sendall(b"\x02")
+
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            monkeypatch.setattr(webhook, "PORT", listener.getsockname()[1])
+            thread = threading.Thread(target=drip, args=(listener,))
+            thread.start()
+            with pytest.raises(Unreachable):
+                post(URL, b"{}", {})
+            hung_up.set()
+            thread.join()
+
+    def test_a_lookup_that_took_all_the_time_leaves_none_to_the_host(
+        self, server: Server, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(webhook, "TOTAL_S", 0.0)
+        with pytest.raises(Unreachable):
+            post(URL, b"{}", {})
+        assert server.requests == []
 
     @pytest.mark.parametrize("name", ["evil.example.com"])
     def test_a_certificate_of_another_host_is_none(self, server: Server) -> None:
