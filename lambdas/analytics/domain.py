@@ -19,7 +19,7 @@ MAX_ROWS = 99
 be counted wrong: leave it."""
 
 MAX_NAME = 256
-"""Characters of an event's id or type; longer ones would not fit into a key."""
+"""Bytes of an event's id or type; longer ones would not fit into a key."""
 
 UNITS = "units"
 VIEWS = "views"
@@ -78,8 +78,8 @@ def additions_of(envelope: CloudEvent) -> tuple[Addition, ...]:
 
     Raises msgspec.ValidationError if the event is wrong, OverflowError if its time is out of range.
     """
-    if len(envelope.id) > MAX_NAME or len(envelope.type) > MAX_NAME:
-        raise msgspec.ValidationError(f"id or type of more than {MAX_NAME} characters")
+    if any(len(name.encode()) > MAX_NAME for name in (envelope.id, envelope.type)):
+        raise msgspec.ValidationError(f"id or type of more than {MAX_NAME} bytes")
     minute = envelope.time.astimezone(UTC).replace(second=0, microsecond=0)
     shop = Counter({f"{EVENTS}{envelope.type}": 1})
     items: dict[str, Counter[str]] = {}

@@ -23,6 +23,8 @@ STAFF = "staff"
 
 IDEMPOTENCY_KEY = "idempotency-key"
 MAX_KEY_LENGTH = 128
+_SHOWN = 300
+"""Characters of what is wrong in a request that an answer repeats."""
 
 JSON = "application/json"
 PROBLEM_JSON = "application/problem+json"
@@ -285,8 +287,13 @@ def request_of(
 
 def _invalid(error: msgspec.ValidationError, *, whole: str) -> Problem:
     reason, _, path = str(error).partition(" - at `$")
-    where = path.rstrip("`").lstrip(".") or whole
+    # Both repeat what was sent, as long as it was; an answer has at most 6 MB.
+    reason, where = _cut(reason), _cut(path.rstrip("`").lstrip(".")) or whole
     return InvalidRequest(f"{where}: {reason}", [Fault(field=where, reason=reason)])
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
 def _groups(claim: str) -> frozenset[str]:

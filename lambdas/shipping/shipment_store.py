@@ -130,7 +130,8 @@ def take(report: CarrierEvent) -> Taken:
         events = [event_type(order_id=report.order_id) for event_type in news]
         why = Cause(correlation_id=shipment.correlation_id, causation_id=report.event_id)
         try:
-            if _write(report.order_id, shipment, moved, why, *events, once=report.event_id):
+            once = f"{report.order_id}#{report.event_id}"  # some carriers count parcel by parcel
+            if _write(report.order_id, shipment, moved, why, *events, once=once):
                 return Taken.NEWS
         except AlreadyProcessed:
             return Taken.KNOWN

@@ -318,7 +318,7 @@ class TestPoison:
 
     @pytest.mark.parametrize(
         "change",
-        [{"id": "x" * 3_000}, {"type": "x" * 3_000}],
+        [{"id": "x" * 3_000}, {"id": "𝄞" * 256}, {"type": "x" * 3_000}],
     )
     def test_an_event_that_no_key_can_hold_is_parked(
         self, analytics: Analytics, change: dict[str, str]

@@ -224,6 +224,17 @@ def test_an_idempotency_key_has_one_to_so_many_characters(key: str, taken: bool)
     assert refused(call, body=Purse, idempotent=True) == expected
 
 
+@pytest.mark.parametrize("body", [{"x" * 3_000_000: 1}, {"coins": [{"x" * 3_000_000: 1}]}])
+def test_an_answer_repeats_no_more_of_a_request_than_one_needs_to_see(body: Any) -> None:
+    """Lambda refuses an answer of more than 6 MB, which is a 5xx for whoever sent half of it.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+    """
+    answer = Call(body=body).send(answering(lambda *_: None, body=Purse))
+    assert answer.status == 400
+    assert len(json.dumps(answer.json)) < 3_000
+
+
 def test_a_handler_gets_what_its_route_says_it_takes() -> None:
     got: list[Any] = []
 

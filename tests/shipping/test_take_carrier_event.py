@@ -49,6 +49,13 @@ class TestReports:
         assert shipping.state() == "delivered"
         assert shipping.told() == WAY
 
+    def test_a_carrier_may_count_its_reports_parcel_by_parcel(self, shipping: Shipping) -> None:
+        for order_id in ("order-1", "order-2"):
+            shipping.confirm(order_id)
+            assert shipping.report("picked_up", order_id, event_id="e-1").status == 200
+        assert [item["state"] for item in shipping.table.items("shipment")] == ["shipped"] * 2
+        assert shipping.table.published().count("OrderShipped.v1") == 2
+
     def test_the_same_report_again_is_taken_and_changes_nothing(self, shipping: Shipping) -> None:
         shipping.confirm()
         for _ in range(2):
