@@ -1,10 +1,12 @@
-"""The stages, and all in which they differ."""
+"""The stages, and everything in which they differ."""
 
 from dataclasses import dataclass
 
 from aws_cdk import RemovalPolicy
 from aws_cdk.aws_logs import RetentionDays
 
+QUEUE_DAYS = 4
+"""How long a message waits for its consumer."""
 DEAD_LETTER_DAYS = 14
 """How long a parked message waits for somebody: the longest that SQS offers.
 https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-dead-letter-queues.html"""
@@ -19,13 +21,20 @@ class Environment:
     """How far back events can be replayed, in days."""
     log_retention: RetentionDays
     keeps_data: bool
-    """Whether tables and the archive survive the deletion of their stack."""
+    """Whether tables, files, the archive and the like survive the deletion of their stack."""
     consumer_concurrency: int
-    """How many batches of one queue are handled at the same time (at least 2)."""
+    """How many batches of one queue are handled at the same time (at least 2).
+
+    All queues together take at most as many times that as there are queues, out of the 1,000
+    executions that an account has by default for everything:
+    https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+    """
     requests_per_second: int
     """What the API admits in the long run; bursts may be twice as large."""
     email_sender: str
     """The address that customers' e-mail is from; its owner confirms it to SES once."""
+    sms_usd_per_month: float = 1.0
+    """What the account may spend on SMS a month, in US dollars: SNS's quota for new accounts."""
     alarm_email: str | None = None
     """Who hears of alarms, besides what subscribes to the topic by itself."""
 
@@ -33,14 +42,22 @@ class Environment:
     def inbox_days(self) -> int:
         """How long consumers remember an event, in days.
 
-        Longer than an event can come back: out of the archive, then through a dead-letter queue.
+        Longer than an event can come back: out of the archive, for a day on the bus, through the
+        queue and its dead-letter queue, and through both of them again after a redrive. Whoever
+        redrives the same message a second time has still done nothing about its cause.
         """
-        return self.archive_days + DEAD_LETTER_DAYS + 1
+        return self.archive_days + 1 + 2 * (QUEUE_DAYS + DEAD_LETTER_DAYS)
 
     @property
     def removal_policy(self) -> RemovalPolicy:
-        """What becomes of data when their stack is deleted."""
-        return RemovalPolicy.RETAIN if self.keeps_data else RemovalPolicy.DESTROY
+        """What becomes of data when their stack is deleted.
+
+        Not when the creation of a stack fails and is undone: what was kept of it would stand in
+        the way of the next attempt. https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-attribute-deletionpolicy.html
+        """
+        if self.keeps_data:
+            return RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE
+        return RemovalPolicy.DESTROY
 
 
 DEV = Environment(
@@ -58,7 +75,7 @@ PROD = Environment(
     archive_days=90,
     log_retention=RetentionDays.THREE_MONTHS,
     keeps_data=True,
-    consumer_concurrency=50,
+    consumer_concurrency=20,
     requests_per_second=500,
     email_sender="orders@orderflow.example",
 )

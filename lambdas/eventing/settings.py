@@ -44,4 +44,4 @@ class TableSettings(Settings, frozen=True, kw_only=True):
 
     table_name: str
     inbox_days: int
-    """How long a processed event is remembered: longer than any replay or redrive can reach."""
+    """How long a processed event is remembered: longer than it can come back, see `Environment`."""

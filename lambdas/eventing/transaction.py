@@ -17,8 +17,9 @@ MAX_OPERATIONS = 100
 """Operations in one transaction.
 https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html"""
 
-OUTBOX_DAYS = 14
-"""How long a published event stays readable in its table, for whoever has to publish it again."""
+OUTBOX_DAYS = 16
+"""How long a published event stays readable in its table, for whoever has to publish it again. The
+relay tries for most of a day, and what it reports then waits in a queue for two weeks."""
 
 _ATTEMPTS = 8
 _FIRST_PAUSE_S = 0.025

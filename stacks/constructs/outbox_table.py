@@ -15,7 +15,7 @@ from stacks.constructs.alarm import Alarm
 from stacks.constructs.context_table import ContextTable, grant
 from stacks.constructs.platform import Platform
 from stacks.constructs.python_function import PythonFunction
-from stacks.constructs.queues import DeadLetterQueue
+from stacks.constructs.queues import MAX_STREAM_RETRIES, DeadLetterQueue
 
 RETRY_HOURS = 20
 """How long the relay tries one batch: less than the 24 hours that a stream keeps its records.
@@ -79,7 +79,7 @@ class OutboxTable(ContextTable):
                 parallelization_factor=1,
                 report_batch_item_failures=True,
                 bisect_batch_on_error=True,
-                retry_attempts=1000,
+                retry_attempts=MAX_STREAM_RETRIES,
                 max_record_age=Duration.hours(RETRY_HOURS),
                 on_failure=sources.SqsDlq(
                     DeadLetterQueue(

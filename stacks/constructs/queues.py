@@ -3,17 +3,23 @@
 from collections.abc import Sequence
 from typing import cast
 
-from aws_cdk import Duration, Names, Stack
+from aws_cdk import Duration, Stack
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from stacks.constructs.acknowledge import SERVERLESS, SOLUTIONS, acknowledge
 from stacks.constructs.alarm import Alarm
+from stacks.constructs.naming import name_of
 from stacks.constructs.platform import Platform
-from stacks.environment import DEAD_LETTER_DAYS
+from stacks.environment import DEAD_LETTER_DAYS, QUEUE_DAYS
 
 MAX_RECEIVE_COUNT = 5
 """Deliveries before a message is parked: enough to outlive a throttled or restarting service."""
+
+MAX_STREAM_RETRIES = 10_000
+"""The most that a stream's mapping takes, so that the age of a record is what ends its retries. How
+long Lambda waits between two of them is said nowhere: a smaller number could end them any time.
+https://docs.aws.amazon.com/lambda/latest/api/API_CreateEventSourceMapping.html"""
 
 
 class DeadLetterQueue(sqs.Queue):
@@ -82,7 +88,7 @@ class BufferQueue(sqs.Queue):
     ) -> None:
         # The name is fixed so that the dead-letter queue can name its only source; otherwise the
         # two would refer to each other.
-        name = Names.unique_resource_name(scope, max_length=80, separator="-")
+        name = name_of(scope, max_length=80)
         self.parking = DeadLetterQueue(
             scope, "DeadLetters", platform=platform, source_queue_names=[name]
         )
@@ -93,7 +99,7 @@ class BufferQueue(sqs.Queue):
             encryption=sqs.QueueEncryption.SQS_MANAGED,
             enforce_ssl=True,
             visibility_timeout=visibility_timeout,
-            retention_period=Duration.days(4),
+            retention_period=Duration.days(QUEUE_DAYS),
             receive_message_wait_time=Duration.seconds(20),
             dead_letter_queue=sqs.DeadLetterQueue(
                 queue=self.parking, max_receive_count=MAX_RECEIVE_COUNT

@@ -16,7 +16,7 @@ from stacks.constructs.alarm import Alarm
 from stacks.constructs.context_table import ContextTable
 from stacks.constructs.platform import Platform
 from stacks.constructs.python_function import PythonFunction
-from stacks.constructs.queues import DeadLetterQueue
+from stacks.constructs.queues import MAX_STREAM_RETRIES, DeadLetterQueue
 
 WINDOW = Duration.seconds(60)
 GATHERING = Duration.seconds(10)
@@ -71,7 +71,7 @@ class StreamConsumer(Construct):
                 parallelization_factor=1,
                 report_batch_item_failures=True,
                 bisect_batch_on_error=True,
-                retry_attempts=1000,
+                retry_attempts=MAX_STREAM_RETRIES,
                 max_record_age=Duration.hours(RETRY_HOURS),
                 on_failure=sources.SqsDlq(
                     DeadLetterQueue(self, "ParkedBatches", platform=platform, page=PAGE)

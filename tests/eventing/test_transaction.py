@@ -185,10 +185,10 @@ class TestExpiry:
             counting(delivery()).commit()
         assert self.days(ledger, "inbox") == SETTINGS.inbox_days
 
-    def test_the_outbox_keeps_an_event_for_two_weeks(self, ledger: Table) -> None:
+    def test_the_outbox_keeps_an_event_for_more_than_two_weeks(self, ledger: Table) -> None:
         with time_machine.travel(self.NOW, tick=False):
             counting(delivery()).commit()
-        assert self.days(ledger, "outbox") == transaction.OUTBOX_DAYS == 14
+        assert self.days(ledger, "outbox") == transaction.OUTBOX_DAYS == 16
 
     def test_the_effect_does_not_expire(self, ledger: Table) -> None:
         counting(delivery()).commit()

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from lambdas.eventing import relay
+from lambdas.eventing.transaction import OUTBOX_DAYS
 from tests.stacks.hops import (
     HOURS,
     alarms_of,
@@ -51,9 +52,19 @@ class TestMappings:
         for mapping in stream_mappings(shop):
             properties = mapping.properties
             assert properties["BisectBatchOnFunctionError"] is True
-            assert 0 < properties["MaximumRetryAttempts"] <= 10_000
+            # The most that there are: what ends the retries is time, as the runbook promises.
+            assert properties["MaximumRetryAttempts"] == 10_000
             kept = kept_hours(source_of(shop, mapping)) * HOURS
             assert 1 * HOURS <= properties["MaximumRecordAgeInSeconds"] < kept, mapping
+
+    def test_what_a_relay_gave_up_on_is_in_its_table_as_long_as_its_report_waits(
+        self, shop: Assembly
+    ) -> None:
+        for mapping in relay_mappings(shop):
+            report = mapping.properties["DestinationConfig"]["OnFailure"]["Destination"]
+            waits_s = shop.referred(mapping.stack, report).properties["MessageRetentionPeriod"]
+            tries_s = mapping.properties["MaximumRecordAgeInSeconds"]
+            assert waits_s + tries_s < OUTBOX_DAYS * 24 * HOURS, mapping
 
     def test_a_relay_gets_new_outbox_items_and_nothing_else(self, shop: Assembly) -> None:
         for mapping in relay_mappings(shop):
