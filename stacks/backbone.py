@@ -1,7 +1,7 @@
 """The backbone: the event bus, its archive, log and schemas, the API, and whom alarms notify."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
 from aws_cdk import ArnFormat, Duration, Stack
 from aws_cdk import aws_events as events
@@ -47,11 +47,14 @@ class Backbone(Stack):
             event_bus_name=f"orderflow-{environment.name}",
             description="The shop's bus",
         )
-        bus.archive(
+        archive = bus.archive(
             "Archive",
             description="What can be replayed",
             event_pattern=events.EventPattern(source=events.Match.prefix(SOURCES)),
             retention=Duration.days(environment.archive_days),
+        )
+        cast(events.CfnArchive, archive.node.default_child).apply_removal_policy(
+            environment.removal_policy
         )
 
         self.platform = Platform(

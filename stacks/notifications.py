@@ -20,13 +20,24 @@ from lambdas.notifications import (
 )
 from lambdas.notifications.events import Channel, NotificationRequested
 from lambdas.notifications.settings import Settings
+from stacks.constructs.alarm import Alarm
 from stacks.constructs.api import Api
 from stacks.constructs.event_consumer import EventConsumer
+from stacks.constructs.metric import sms_spending
 from stacks.constructs.outbox_table import OutboxTable
 from stacks.constructs.platform import Platform
 from stacks.constructs.python_function import Handler, PythonFunction
 from stacks.constructs.signing_secret import SigningSecret
 from stacks.constructs.topic_consumer import EventTopic, TopicConsumer
+
+_SENDERS = 2
+"""How many e-mails, and how many SMS, are sent at the same time: the fewest that a queue's mapping
+can have. Both services limit messages per second (SES to 1 in its sandbox), and who is refused too
+often is parked. Raise it together with the account's quotas.
+https://docs.aws.amazon.com/ses/latest/dg/quotas.html
+"""
+_WARN_AT = 0.8
+"""At which part of the month's money for SMS somebody is told."""
 
 
 class Notifications(Stack):
@@ -71,7 +82,9 @@ class Notifications(Stack):
         )
         topic = EventTopic(self, "Requests", platform=platform, carries=NotificationRequested)
 
-        def channel(id_: str, channel: Channel, consumer: Consumer[Any]) -> PythonFunction:
+        def channel(
+            id_: str, channel: Channel, consumer: Consumer[Any], **options: Any
+        ) -> PythonFunction:
             return TopicConsumer(
                 self,
                 id_,
@@ -83,10 +96,11 @@ class Notifications(Stack):
                 operations=["GetItem", "PutItem"],
                 settings=settings,
                 batch_size=1,  # one that is slow to send must not hold up, or repeat, others
+                **options,
             ).function
 
-        email = channel("SendEmail", Channel.EMAIL, send_email.handler)
-        sms = channel("SendSms", Channel.SMS, send_sms.handler)
+        email = channel("SendEmail", Channel.EMAIL, send_email.handler, max_concurrency=_SENDERS)
+        sms = channel("SendSms", Channel.SMS, send_sms.handler, max_concurrency=_SENDERS)
         webhook = channel("CallWebhook", Channel.WEBHOOK, call_webhook.handler)
 
         api.route(HttpMethod.GET, "/preferences", get)
@@ -100,6 +114,23 @@ class Notifications(Stack):
         _allow_sms(sms)
         for signs in (get, put, webhook):
             webhook_secret.allow(signs)
+        _watch_sms_spending(self, platform)
+
+
+def _watch_sms_spending(scope: Construct, platform: Platform) -> None:
+    """Tells before the account's monthly quota is used up: SNS then drops SMS without an error.
+
+    https://docs.aws.amazon.com/sns/latest/dg/channels-sms-awssupport-spend-threshold.html
+    """
+    Alarm(
+        scope,
+        "SmsSpending",
+        platform=platform,
+        metric=sms_spending(),
+        threshold=_WARN_AT * platform.environment.sms_usd_per_month,
+        meaning="Most of what SMS may cost this month is spent; then none is sent any more.",
+        page="sms-cost-too-much",
+    )
 
 
 def _allow_sms(function: PythonFunction) -> None:

@@ -14,7 +14,7 @@ from constructs import Construct
 
 from stacks.constructs.alarm import Alarm
 from stacks.constructs.api import Api
-from stacks.constructs.metric import service_metric, share
+from stacks.constructs.metric import service_metric, share, sms_spending
 from stacks.constructs.platform import Platform
 
 _PERIOD = Duration.minutes(5)
@@ -163,6 +163,7 @@ def _business(platform: Platform) -> dict[str, list[cloudwatch.Metric]]:
         "From placed to confirmed (ms)": [
             _orders(platform, "PlacedToConfirmed", statistic) for statistic in ("p50", "p99")
         ],
+        "Spent on SMS this month (USD)": [sms_spending()],
     }
 
 

@@ -86,7 +86,8 @@ class Assembly:
     def referred(self, stack: str, value: Any) -> Resource:
         """The resource that a reference (Ref, Fn::GetAtt or an import of one) is about.
 
-        Raises LookupError if `value` is no reference, or one to nothing that is here.
+        An ARN that ends in a reference is one, too. Raises LookupError if `value` is no reference,
+        or one to nothing that is here.
         """
         match value:
             case {"Ref": logical_id} | {"Fn::GetAtt": [logical_id, _]}:
@@ -94,6 +95,8 @@ class Assembly:
             case {"Fn::ImportValue": str(name)}:
                 exporter, exported = self._exports[name]
                 return self.referred(exporter, exported)
+            case {"Fn::Join": ["", ["arn:", *_, {"Ref": _} as name]]}:
+                return self.referred(stack, name)
         raise LookupError(f"{value} in {stack} is no reference")
 
     def find(self, stack: str, value: Any) -> Resource | None:

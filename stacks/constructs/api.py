@@ -72,7 +72,11 @@ class Api(Construct):
         )
         client = customers.add_client(
             "Shop",
-            auth_flows=cognito.AuthFlow(user_srp=True),
+            auth_flows=cognito.AuthFlow(
+                user_srp=True,
+                # For whoever tries the stage: with the account's rights, a password is enough.
+                admin_user_password=not environment.keeps_data,
+            ),
             disable_o_auth=True,
             prevent_user_existence_errors=True,
             access_token_validity=Duration.hours(1),

@@ -1,6 +1,6 @@
 """The log of a bus: which event passed when, about what, caused by what; without its data."""
 
-from aws_cdk import Fn
+from aws_cdk import ArnFormat, Fn, Stack
 from aws_cdk import aws_events as events
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
@@ -49,7 +49,13 @@ class EventLog(Construct):
             targets=[
                 events.CfnRule.TargetProperty(
                     id="Log",
-                    arn=self.log_group.log_group_arn,
+                    # Of the group itself: in its own ARN its streams are meant, too (`:*`).
+                    arn=Stack.of(self).format_arn(
+                        service="logs",
+                        resource="log-group",
+                        resource_name=self.log_group.log_group_name,
+                        arn_format=ArnFormat.COLON_RESOURCE_NAME,
+                    ),
                     dead_letter_config=events.CfnRule.DeadLetterConfigProperty(
                         arn=parking.queue_arn
                     ),

@@ -13,8 +13,9 @@ from stacks.constructs.platform import Platform
 from stacks.constructs.queues import BufferQueue
 
 KEPT_DAYS = 30
-"""How long a file can be read: longer than its notification can wait, 4 days in the queue and 14 in
-its dead-letter queue. As long again a file that was replaced or has expired can be brought back."""
+"""How long a file can be read: longer than its notification can wait, 14 days from its sending and
+as many from a redrive. As long again a file that was replaced or has expired can be brought back.
+https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/setting-up-dead-letter-queue-retention.html"""
 
 
 class FileDrop(Construct):

@@ -24,6 +24,19 @@ def service_metric(
     )
 
 
+def sms_spending() -> cloudwatch.Metric:
+    """What the account has spent on SMS since the month began, in US dollars.
+
+    https://docs.aws.amazon.com/sns/latest/dg/sns-monitoring-using-cloudwatch.html
+    """
+    return cloudwatch.Metric(
+        namespace="AWS/SNS",
+        metric_name="SMSMonthToDateSpentUSD",
+        statistic="Maximum",
+        period=Duration.minutes(5),
+    )
+
+
 def share(
     part: cloudwatch.IMetric, whole: cloudwatch.IMetric, *, label: str
 ) -> cloudwatch.MathExpression:

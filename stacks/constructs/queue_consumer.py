@@ -21,7 +21,8 @@ class QueueConsumer(Construct):
 
     The consumer may use its context's `table` by these `operations` of DynamoDB, and gets
     `settings`, or by default those of the table. `timeout` is for one batch of at most `batch_size`
-    messages, by default 30 seconds.
+    messages, by default 30 seconds; `max_concurrency` bounds the batches that are handled at the
+    same time (at least 2), by default as the stage says.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class QueueConsumer(Construct):
         settings: Settings | None = None,
         timeout: Duration | None = None,
         batch_size: int = 10,
+        max_concurrency: int | None = None,
     ) -> None:
         super().__init__(scope, id_)
         timeout = timeout or Duration.seconds(30)
@@ -64,7 +66,7 @@ class QueueConsumer(Construct):
                 self.queue,
                 batch_size=batch_size,
                 report_batch_item_failures=True,
-                max_concurrency=platform.environment.consumer_concurrency,
+                max_concurrency=max_concurrency or platform.environment.consumer_concurrency,
             )
         )
         acknowledge(

@@ -9,6 +9,7 @@ from aws_cdk import aws_scheduler as scheduler
 from constructs import Construct
 
 from stacks.constructs.alarm import Alarm
+from stacks.constructs.naming import name_of
 from stacks.constructs.platform import Platform
 from stacks.constructs.queue_consumer import QueueConsumer
 
@@ -27,7 +28,12 @@ class ScheduleGroup(scheduler.ScheduleGroup):
 
     def __init__(self, scope: Construct, id_: str, *, platform: Platform) -> None:
         # Without the stack's queues its schedules would have nowhere to go.
-        super().__init__(scope, id_, removal_policy=RemovalPolicy.DESTROY)
+        super().__init__(
+            scope,
+            id_,
+            schedule_group_name=name_of(scope, max_length=64),
+            removal_policy=RemovalPolicy.DESTROY,
+        )
         self.name = cast(scheduler.CfnScheduleGroup, self.node.default_child).ref
         """The name as a reference, so that whatever uses the group waits for it."""
         for name, meaning in _METRICS.items():

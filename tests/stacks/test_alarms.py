@@ -40,6 +40,7 @@ WATCHED: dict[tuple[str, str], Watch] = {
     ("AWS/SNS", "NumberOfNotificationsFailed"): Watch("TopicName", "Sum", 1),
     ("AWS/SNS", "NumberOfNotificationsRedrivenToDlq"): Watch("TopicName", "Sum", 1),
     ("AWS/SNS", "NumberOfNotificationsFailedToRedriveToDlq"): Watch("TopicName", "Sum", 1),
+    ("AWS/SNS", "SMSMonthToDateSpentUSD"): Watch("", "Maximum", 1),
     ("AWS/SQS", "ApproximateAgeOfOldestMessage"): Watch("QueueName", "Maximum", 900),
     ("AWS/SQS", "ApproximateNumberOfMessagesVisible"): Watch("QueueName", "Maximum", 1, MINUTE_S),
     ("AWS/Scheduler", "InvocationDroppedCount"): Watch("ScheduleGroup", "Sum", 1),
@@ -98,7 +99,7 @@ def test_each_watches_the_stage_and_by_the_dimensions_that_its_metric_has(
 ) -> None:
     """With other dimensions there is no such metric, and the alarm never fires."""
     for alarm, metric, watch in watches(shop):
-        names = [dimension["Name"] for dimension in metric["Dimensions"]]
+        names = [dimension["Name"] for dimension in metric.get("Dimensions", [])]
         assert names == watch.dimensions.split(), alarm
         if watch.dimensions == "service":
             assert metric["Namespace"] == f"Orderflow/{stage}", alarm

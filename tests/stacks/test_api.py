@@ -82,12 +82,16 @@ def test_staff_are_the_group_that_handlers_ask_for(shop: Assembly) -> None:
     assert group.properties["GroupName"] == STAFF
 
 
-def test_a_client_hands_over_no_password_and_learns_nothing_of_others(shop: Assembly) -> None:
+def test_a_client_hands_over_no_password_and_learns_nothing_of_others(
+    shop: Assembly, stage: str
+) -> None:
+    """Where nothing is kept, whoever has the account's rights may try the API with a password."""
     (client,) = shop.of_type("AWS::Cognito::UserPoolClient")
     properties = client.properties
     assert set(properties["ExplicitAuthFlows"]) == {
         "ALLOW_USER_SRP_AUTH",
         "ALLOW_REFRESH_TOKEN_AUTH",
+        *(["ALLOW_ADMIN_USER_PASSWORD_AUTH"] if stage == "dev" else []),
     }
     assert properties["PreventUserExistenceErrors"] == "ENABLED"
     assert properties["TokenValidityUnits"]["AccessToken"] == "minutes"

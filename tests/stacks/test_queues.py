@@ -154,6 +154,13 @@ class TestReading:
         for mapping in queue_mappings(shop):
             assert mapping.properties["ScalingConfig"]["MaximumConcurrency"] >= 2, mapping
 
+    def test_all_consumers_together_leave_most_of_the_account_to_others(
+        self, shop: Assembly
+    ) -> None:
+        """Of 1,000 executions: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html."""
+        bounds = [m.properties["ScalingConfig"]["MaximumConcurrency"] for m in queue_mappings(shop)]
+        assert sum(bounds) <= 500
+
     def test_receiving_waits_instead_of_asking_all_the_time(self, shop: Assembly) -> None:
         for mapping in queue_mappings(shop):
             assert source_of(shop, mapping).properties["ReceiveMessageWaitTimeSeconds"] == 20
