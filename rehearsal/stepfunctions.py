@@ -19,7 +19,7 @@ import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cache
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any, cast
 
 import moto.backend_index
@@ -75,6 +75,19 @@ from rehearsal.invoke import PayloadTooLarge, Throttled
 from rehearsal.patching import Patches
 from rehearsal.statemachine import InvalidDefinition, check_definition
 
+_REPLACED: dict[str, object] = {
+    "threading": threading,
+    "Thread": threading.Thread,
+    "Event": threading.Event,
+    "Lock": threading.Lock,
+    "time": time,
+    "copy": copy,
+    "random": random,
+    "boto_client_for": boto_client.boto_client_for,
+    "extract_json": json_path.extract_json,
+    "TMP_THREADS": parser_utils.TMP_THREADS,
+}
+"""What a rehearsal replaces in the interpreter, by the names that it has there."""
 _SYNC_URL = r"https?://sync-states\.(.+)\.amazonaws.com"
 
 
@@ -83,6 +96,18 @@ def install(
 ) -> Callable[[], None]:
     """Let state machines of moto run on the rehearsal's scheduler; return what undoes it."""
     return _Interpreter(rehearsal, on_execution or (lambda _: None)).install()
+
+
+@cache
+def _uses() -> list[tuple[ModuleType, str]]:
+    """Where in the interpreter's modules these are: looked for once, before any is replaced."""
+    return [
+        (module, name)
+        for path, module in sys.modules.items()
+        if path.startswith(_PARSER)
+        for name, original in _REPLACED.items()
+        if getattr(module, name, None) is original
+    ]
 
 
 class _Interpreter:
@@ -120,29 +145,21 @@ class _Interpreter:
         def generator(seed: Any = None) -> random.Random:
             return scheduler.random if seed is None else random.Random(seed)
 
-        substitutes: dict[str, tuple[object, object]] = {
-            "threading": (
-                threading,
-                SimpleNamespace(Thread=thread, Event=event, Lock=_NoLock, RLock=_NoLock),
-            ),
-            "Thread": (threading.Thread, thread),
-            "Event": (threading.Event, event),
-            "Lock": (threading.Lock, _NoLock),
-            "time": (time, SimpleNamespace(time=time.time, sleep=scheduler.sleep)),
-            "copy": (copy, SimpleNamespace(copy=copy.copy, deepcopy=_copied)),
-            "random": (
-                random,
-                SimpleNamespace(uniform=scheduler.random.uniform, Random=generator),
-            ),
-            "boto_client_for": (boto_client.boto_client_for, client_for),
-            "extract_json": (json_path.extract_json, _extract),
+        substitutes: dict[str, object] = {
+            "threading": SimpleNamespace(Thread=thread, Event=event, Lock=_NoLock, RLock=_NoLock),
+            "Thread": thread,
+            "Event": event,
+            "Lock": _NoLock,
+            "time": SimpleNamespace(time=time.time, sleep=scheduler.sleep),
+            "copy": SimpleNamespace(copy=copy.copy, deepcopy=_copied),
+            "random": SimpleNamespace(uniform=scheduler.random.uniform, Random=generator),
+            "boto_client_for": client_for,
+            "extract_json": _extract,
             # moto keeps every thread that it ever made in a list.
-            "TMP_THREADS": (parser_utils.TMP_THREADS, _Nothing()),
+            "TMP_THREADS": _Nothing(),
         }
-        for module in [m for name, m in sys.modules.items() if name.startswith(_PARSER)]:
-            for name, (original, substitute) in substitutes.items():
-                if getattr(module, name, None) is original:
-                    patches.set(module, name, substitute)
+        for module, name in _uses():
+            patches.set(module, name, substitutes[name])
         patches.set(parser_utils, "uuid4", lambda: uuid.UUID(self._rehearsal.new_id()))
 
     def _client(self, region: str, service: str) -> Any:
