@@ -53,7 +53,10 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
 def faults(
     fault: Annotated[
         list[str] | None,
-        typer.Option(help="This kind of trouble alone; may be given again.", metavar="NAME"),
+        typer.Option(
+            help="This kind of trouble alone; may be given again. An unknown name lists them.",
+            metavar="NAME",
+        ),
     ] = None,
     edge: Annotated[
         str | None, typer.Option(help="Places alone whose line holds this text.", metavar="TEXT")
@@ -66,7 +69,9 @@ def faults(
     sabotage: Annotated[
         str | None,
         typer.Option(
-            help="Something to take away first: the matrix has to see it.", metavar="NAME"
+            help="A safeguard to take away first: the matrix has to see it. "
+            "An unknown name lists them.",
+            metavar="NAME",
         ),
     ] = None,
     html: Annotated[
@@ -79,7 +84,7 @@ def faults(
         int, typer.Option(help="Instead of the matrix: so many orders, with all faults at random.")
     ] = 0,
     steps: Annotated[
-        int, typer.Option(help="Instead of the matrix: so many steps that hypothesis thinks out.")
+        int, typer.Option(help="Instead of the matrix: so many steps that hypothesis chooses.")
     ] = 0,
     jobs: Annotated[int, typer.Option(help="Runs side by side; 0: one per processor.")] = 0,
 ) -> None:

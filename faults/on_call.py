@@ -1,4 +1,4 @@
-"""Whoever is on call: brings back what was parked, by what the runbook says and nothing else."""
+"""Whoever is on call: brings back what was parked, as the runbook says."""
 
 import base64
 import json

@@ -1,8 +1,8 @@
 """make mutate: weakens the templates one property at a time, and says which checks notice.
 
-Two of three hundred alarms that one construct makes are noticed in the same way, so of resources
-that are alike one is weakened for each operator; `--each` takes more, `--all` takes all. The run
-fails below 95 % noticed, at a survivor that `survivors.toml` does not explain, and at an
+Many alarms are made by one construct, and whatever they lack is noticed in the same way: so of
+resources that are alike one is weakened for each operator; `--each` takes more, `--all` takes all.
+The run fails below 95 % noticed, at a survivor that `survivors.toml` does not explain, and at an
 explanation without a survivor.
 """
 
@@ -47,8 +47,16 @@ def main() -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make mutate", description=__doc__)
     size = parser.add_mutually_exclusive_group()
-    size.add_argument("--each", type=int, default=1, metavar="N", help="mutants of like resources")
-    size.add_argument("--all", dest="each", action="store_const", const=None)
+    size.add_argument(
+        "--each",
+        type=int,
+        default=1,
+        metavar="N",
+        help="how many of the resources that are alike are weakened (1)",
+    )
+    size.add_argument(
+        "--all", dest="each", action="store_const", const=None, help="weaken each of them"
+    )
     parser.add_argument("--only", metavar="TEXT", help="operators with TEXT in their name")
     parser.add_argument(
         "--assemblies", type=Path, metavar="DIR", help="with dev/ and prod/, as `make synth` writes"

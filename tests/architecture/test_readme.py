@@ -20,6 +20,7 @@ COPIED = (
     *("contracts", "demo", "faults", "lambdas", "rehearsal", "stacks", "tests", "topology"),
 )
 BLOCK = re.compile(r"^   ```(?P<language>\w+)\n(?P<text>.*?)^   ```$", re.MULTILINE | re.DOTALL)
+CONCERNS_IT = "record_sale or growth or every_consumer or RecordSale"
 FILE = re.compile(r"`(?P<path>[\w/]+\.py)`:\n\n\Z")
 
 
@@ -54,8 +55,13 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copy
 
 
-def test_new_consumers_test_passes(copy: Path) -> None:
-    _run(sys.executable, "-m", "pytest", "-q", "tests/inventory/test_record_sale.py", cwd=copy)
+def test_new_consumers_test_passes_and_those_of_all_consumers(copy: Path) -> None:
+    tests = [
+        "tests/inventory/test_record_sale.py",
+        "tests/architecture/test_growth.py",
+        "tests/flows/test_consumers.py",
+    ]
+    _run(sys.executable, "-m", "pytest", "-q", *tests, "-k", CONCERNS_IT, cwd=copy)
 
 
 def test_new_consumer_is_formatted_as_the_rest(copy: Path) -> None:
@@ -65,11 +71,16 @@ def test_new_consumer_is_formatted_as_the_rest(copy: Path) -> None:
 
 
 def test_new_consumer_writes_its_row_when_an_order_is_confirmed(copy: Path) -> None:
-    synthesis = ["-m", "stacks.synthesis", "--stage=dev", "--target=host", "--no-validation"]
-    _run(sys.executable, *synthesis, cwd=copy)
+    _run(
+        sys.executable,
+        "-c",
+        "from stacks import synthesis; synthesis.host_assembly('dev')",
+        cwd=copy,
+    )
+    (assembly,) = (copy / ".build").glob("assembly-dev-host-*")
 
     def order() -> tuple[str, dict[str, Any]]:
-        with Rehearsal(copy / "cdk.out/dev") as rehearsal:
+        with Rehearsal(assembly) as rehearsal:
             shop = Shop(rehearsal)
             shop.receive({"MUG": 10})
             order_id = shop.place({"MUG": 2})
