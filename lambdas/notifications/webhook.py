@@ -11,7 +11,7 @@ import urllib3
 from urllib3.connection import HTTPSConnection
 from urllib3.exceptions import HTTPError
 
-from lambdas.notifications.domain import destination
+from lambdas.notifications.domain import Destination, destination
 
 PORT = 443
 CONNECT_S = 1.0
@@ -45,19 +45,30 @@ def post(url: str, body: bytes, headers: Mapping[str, str]) -> int:
         place = destination(url)
     except ValueError as error:
         raise Forbidden(f"the URL {error}") from error
-    address = _address_of(place.host)
+    with _Deadline(TOTAL_S) as deadline:
+        address = _address_of(place.host)
+        status = _post(address, place, body, headers, deadline)
+        if deadline.is_over:
+            raise Unreachable(_TOO_SLOW)
+    return status
+
+
+def _post(
+    address: IPv4Address | IPv6Address,
+    place: Destination,
+    body: bytes,
+    headers: Mapping[str, str],
+    deadline: "_Deadline",
+) -> int:
     try:
-        with (
-            _Deadline(TOTAL_S) as deadline,
-            _Pool(
-                str(address),
-                PORT,
-                deadline=deadline,
-                server_hostname=place.host,
-                assert_hostname=place.host,
-                cert_reqs="CERT_REQUIRED",
-            ) as pool,
-        ):
+        with _Pool(
+            str(address),
+            PORT,
+            deadline=deadline,
+            server_hostname=place.host,
+            assert_hostname=place.host,
+            cert_reqs="CERT_REQUIRED",
+        ) as pool:
             response = pool.urlopen(
                 "POST",
                 place.target,
@@ -69,8 +80,6 @@ def post(url: str, body: bytes, headers: Mapping[str, str]) -> int:
                 preload_content=False,
             )
             response.close()
-            if deadline.is_over:
-                raise Unreachable(_TOO_SLOW)
     except HTTPError as error:
         raise Unreachable(type(error).__name__) from None  # its text has the URL
     return response.status

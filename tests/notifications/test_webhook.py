@@ -317,8 +317,12 @@ class TestConnection:
     def test_a_lookup_that_took_all_the_time_leaves_none_to_the_host(
         self, server: Server, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(webhook, "TOTAL_S", 0.0)
-        with pytest.raises(Unreachable):
+        lookup, nothing = socket.getaddrinfo, threading.Event()
+        monkeypatch.setattr(webhook, "TOTAL_S", 0.02)
+        monkeypatch.setattr(
+            socket, "getaddrinfo", lambda *where, **how: nothing.wait(0.1) or lookup(*where, **how)
+        )
+        with pytest.raises(Unreachable, match="in time"):
             post(URL, b"{}", {})
         assert server.requests == []
 
