@@ -301,7 +301,9 @@ class Rehearsal:
     def register(self, resource: Resource) -> None:
         """Take in a resource that was just created."""
         self.resources.append(resource)
-        for key in (resource.physical_id, resource.attributes.get("Arn")):
+        arn = str(resource.attributes.get("Arn", ""))
+        # That of a log group is written with and without its streams.
+        for key in (resource.physical_id, arn, arn.removesuffix(":*")):
             if key:
                 self._paths.setdefault(str(key), resource.path)
 

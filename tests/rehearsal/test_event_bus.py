@@ -325,6 +325,7 @@ def test_events_are_logged(bus: Cloud, rehearse: Rehearse) -> None:
     shop = rehearse()
     publish(shop, event(), event())
     assert [json.loads(text)["source"] for text in read(shop)] == ["shop.orders"] * 2
+    assert {record.target for record in shop.meter.of("delivery")} == {"Shop/Group"}
 
 
 def test_a_transformed_log_entry_is_its_message(bus: Cloud, rehearse: Rehearse) -> None:
