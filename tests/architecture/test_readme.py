@@ -71,13 +71,8 @@ def test_new_consumer_is_formatted_as_the_rest(copy: Path) -> None:
 
 
 def test_new_consumer_writes_its_row_when_an_order_is_confirmed(copy: Path) -> None:
-    _run(
-        sys.executable,
-        "-c",
-        "from stacks import synthesis; synthesis.host_assembly('dev')",
-        cwd=copy,
-    )
-    (assembly,) = (copy / ".build").glob("assembly-dev-host-*")
+    program = "from stacks.synthesis import host_assembly; print(host_assembly('dev'))"
+    assembly = Path(_run(sys.executable, "-c", program, cwd=copy).strip())
 
     def order() -> tuple[str, dict[str, Any]]:
         with Rehearsal(assembly) as rehearsal:
@@ -95,8 +90,9 @@ def test_new_consumer_writes_its_row_when_an_order_is_confirmed(copy: Path) -> N
     assert sale["lines"] == [{"sku": "MUG", "quantity": 2, "unit_price_minor": 1250}]
 
 
-def _run(*command: str, cwd: Path, stdin: str | None = None) -> None:
+def _run(*command: str, cwd: Path, stdin: str | None = None) -> str:
     done = subprocess.run(
         command, cwd=cwd, input=stdin, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, f"{command[:4]} failed:\n{done.stdout}\n{done.stderr}"
+    return done.stdout

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import msgspec
 import time_machine
 
 from lambdas.eventing.event import Cause, CloudEvent
@@ -123,10 +122,7 @@ class Saga:
     @property
     def _cancelled_late(self) -> bool:
         """Whether the order was confirmed when it was cancelled, so that there was a parcel."""
-        return any(
-            msgspec.json.decode(envelope.data, type=OrderCancelled).confirmed
-            for envelope in self.orders.envelopes(OrderCancelled)
-        )
+        return any(event.confirmed for event in self.orders.events(OrderCancelled))
 
     def _recall(self) -> Iterator[str]:
         """Shipping stops the parcel of an order that was cancelled, if there was one."""

@@ -61,10 +61,7 @@ class TestTaking:
         assert replenished.correlationid == f"supplier-files/{KEY}@{version}"
         prices = {
             event.sku: (event.unit_price_minor, event.currency, event.revision)
-            for event in (
-                msgspec.json.decode(envelope.data, type=ItemPriced)
-                for envelope in inventory.table.envelopes(ItemPriced)
-            )
+            for event in inventory.table.events(ItemPriced)
         }
         assert prices == {"MUG": (1250, "EUR", 1), "PEN": (200, "USD", 1)}
 
@@ -81,10 +78,7 @@ class TestTaking:
     ) -> None:
         for price in (1250, 1250, 1300, 1250):
             suppliers.send(rows([("MUG", 1)], price=price))
-        events = [
-            msgspec.json.decode(envelope.data, type=ItemPriced)
-            for envelope in inventory.table.envelopes(ItemPriced)
-        ]
+        events = inventory.table.events(ItemPriced)
         prices = {event.revision: event.unit_price_minor for event in events}
         assert prices == {1: 1250, 2: 1300, 3: 1250}
         assert len(events) == 3
@@ -149,10 +143,7 @@ class TestOrder:
         """The mug's prices as they were told, by revision; its own has to be the last of them."""
         told = sorted(
             (event.revision, event.unit_price_minor)
-            for event in (
-                msgspec.json.decode(envelope.data, type=ItemPriced)
-                for envelope in inventory.table.envelopes(ItemPriced)
-            )
+            for event in inventory.table.events(ItemPriced)
             if event.sku == "MUG"
         )
         (stored,) = [item for item in inventory.table.items("stock") if item["pk"] == "STOCK#MUG"]
@@ -434,13 +425,7 @@ class TestSeveralTransactions:
         commits.before(number, partial(suppliers.deliver, other))
         assert suppliers.deliver(body) == []
         assert inventory.available() == {**self.STOCK, **dict.fromkeys("ACEG", 3)}
-        revisions = [
-            (event.sku, event.revision)
-            for event in (
-                msgspec.json.decode(envelope.data, type=ItemPriced)
-                for envelope in inventory.table.envelopes(ItemPriced)
-            )
-        ]
+        revisions = [(event.sku, event.revision) for event in inventory.table.events(ItemPriced)]
         assert sorted(revisions) == sorted(
             [(sku, 1) for sku in "ABCDEFG"] + [(sku, 2) for sku in "ACEG"]
         )

@@ -1,6 +1,5 @@
 """Addressing: each event becomes one request for the channels that its customer wants."""
 
-import msgspec
 import pytest
 
 from lambdas.notifications.domain import OCCASIONS, TOLD, Told, money
@@ -13,10 +12,7 @@ from tests.support.orders import placed
 
 
 def decoded(notifications: Notifications) -> list[NotificationRequested]:
-    return [
-        msgspec.json.decode(envelope.data, type=NotificationRequested)
-        for envelope in notifications.requests()
-    ]
+    return notifications.table.events(NotificationRequested)
 
 
 def test_an_order_is_told_of_on_every_channel_that_is_on(notifications: Notifications) -> None:

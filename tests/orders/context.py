@@ -80,8 +80,8 @@ class Orders:
 
     def placed_event(self) -> OrderPlaced:
         """The event of the only order that was placed."""
-        (envelope,) = self.table.envelopes(OrderPlaced)
-        return msgspec.json.decode(envelope.data, type=OrderPlaced)
+        (event,) = self.table.events(OrderPlaced)
+        return event
 
     def confirm(self) -> None:
         """Runs the workflow's task for the only order that was placed."""

@@ -1,6 +1,5 @@
 """Cancelling an order: while it may be cancelled, once, and by its customer."""
 
-import msgspec
 import pytest
 
 from lambdas.orders.events import OrderCancelled, OrderConfirmed, OrderRejected
@@ -10,10 +9,7 @@ from tests.support.cloud import Commits
 
 
 def cancellations(orders: Orders) -> list[OrderCancelled]:
-    return [
-        msgspec.json.decode(envelope.data, type=OrderCancelled)
-        for envelope in orders.table.envelopes(OrderCancelled)
-    ]
+    return orders.table.events(OrderCancelled)
 
 
 def test_a_placed_order_can_be_cancelled(orders: Orders) -> None:

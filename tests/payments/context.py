@@ -3,8 +3,6 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
-
 from lambdas.eventing.attributes import Item
 from lambdas.eventing.event import CloudEvent
 from lambdas.payments import (
@@ -82,7 +80,4 @@ class Payments:
 
     def events(self, event_type: type[PaymentEvent]) -> list[PaymentEvent]:
         """What was published of one type."""
-        return [
-            msgspec.json.decode(envelope.data, type=event_type)
-            for envelope in self.table.envelopes(event_type)
-        ]
+        return self.table.events(event_type)

@@ -164,10 +164,7 @@ class Returns:
 
     def events(self, event_type: type[ReturnEvent]) -> list[ReturnEvent]:
         """What was published of one type."""
-        return [
-            msgspec.json.decode(envelope.data, type=event_type)
-            for envelope in self.table.envelopes(event_type)
-        ]
+        return self.table.events(event_type)
 
     def _staff(
         self, route: str, handler: Any, order_id: str, *, caller: str = "staff-1", **options: Any

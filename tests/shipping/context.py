@@ -169,8 +169,8 @@ class Shipping:
 
     def event(self, event_type: type[E]) -> E:
         """The only event of its type."""
-        (envelope,) = self.table.envelopes(event_type)
-        return msgspec.json.decode(envelope.data, type=event_type)
+        (event,) = self.table.events(event_type)
+        return event
 
 
 def later(hours: float = HOURS + 1) -> time_machine.travel:

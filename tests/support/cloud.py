@@ -21,7 +21,7 @@ from moto.dynamodb.models import dynamodb_backends
 import lambdas
 from lambdas.eventing import aws, pending
 from lambdas.eventing.attributes import Item, from_attributes, to_attributes
-from lambdas.eventing.event import CloudEvent, Event
+from lambdas.eventing.event import CloudEvent, E, Event
 from rehearsal import clients, moto_patches
 from rehearsal.direct import DirectCalls
 from rehearsal.patching import Patches
@@ -105,6 +105,13 @@ class Table:
         ]
         wanted = {event_type.detail_type() for event_type in event_types}
         return [envelope for envelope in envelopes if not wanted or envelope.type in wanted]
+
+    def events(self, event_type: type[E]) -> list[E]:
+        """The events of one type in the outbox."""
+        return [
+            msgspec.json.decode(envelope.data, type=event_type)
+            for envelope in self.envelopes(event_type)
+        ]
 
     def published(self) -> list[str]:
         """The detail-types in the outbox, sorted."""
