@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from contracts import review
-from contracts.review import ACKNOWLEDGED, PROJECT, ReviewError, acknowledged, events
+from contracts.acknowledgements import FILE, AcknowledgementError, reasons
+from contracts.review import PROJECT, ReviewError, events, kept
 from contracts.schemas import Schema
 from topology.assembly import Assembly
 
@@ -51,7 +52,7 @@ def tree(parent: Path, name: str, **schemas: Schema) -> Path:
 
 
 def told(base: Path, head: Path) -> list[str]:
-    return events(base, head, SHOP, SHOP)
+    return events(kept(base).events, kept(head).events, SHOP, SHOP)
 
 
 def test_a_removed_field_is_breaking_and_says_whom_it_touches(tmp_path: Path) -> None:
@@ -85,10 +86,14 @@ def test_events_that_come_and_go_are_named_with_who_takes_them(tmp_path: Path) -
 
 
 def acknowledging(parent: Path, name: str, text: str) -> Path:
-    file = parent / name / ACKNOWLEDGED
+    file = parent / name / FILE
     file.parent.mkdir(parents=True)
     file.write_text(text)
     return parent / name
+
+
+def acknowledged(base: Path, head: Path) -> Mapping[str, str]:
+    return reasons(head, base)["replacement"]
 
 
 ENTRY = '[[replacement]]\npath = "Orders/Orders/Table"\nreason = "It is empty."\n'
@@ -99,6 +104,13 @@ def test_an_entry_counts_for_the_change_that_adds_it_alone(tmp_path: Path) -> No
     assert acknowledged(without, having) == {"Orders/Orders/Table": "It is empty."}
     assert acknowledged(having, having) == {}
     assert acknowledged(having, tmp_path / "no file") == {}
+    assert reasons(having)["replacement"] == {"Orders/Orders/Table": "It is empty."}
+
+
+@pytest.mark.parametrize("kind", ["replacement", "refused", "breaking"])
+def test_an_entry_counts_for_its_own_kind_alone(tmp_path: Path, kind: str) -> None:
+    head = acknowledging(tmp_path, "head", ENTRY.replace("replacement", kind))
+    assert {name for name, found in reasons(head).items() if found} == {kind}
 
 
 @pytest.mark.parametrize(
@@ -115,17 +127,17 @@ def test_a_wrong_acknowledgement_names_the_file_the_place_and_the_remedy(
     tmp_path: Path, text: str, said: str
 ) -> None:
     wrong, right = acknowledging(tmp_path, "wrong", text), acknowledging(tmp_path, "right", ENTRY)
-    with pytest.raises(ReviewError, match=re.escape(said)) as raised:
+    with pytest.raises(AcknowledgementError, match=re.escape(said)) as raised:
         acknowledged(right, wrong)
-    assert str(raised.value).startswith("docs/acknowledged-replacements.toml: ")
-    assert "[[replacement]] with a path and a reason" in str(raised.value)
+    assert str(raised.value).startswith("docs/acknowledged-changes.toml: ")
+    assert "[[breaking]] with a path and a reason" in str(raised.value)
     # A later change can mend it.
     assert acknowledged(wrong, right) == {"Orders/Orders/Table": "It is empty."}
 
 
 def test_what_the_project_acknowledges_can_be_read(tmp_path: Path) -> None:
     assert isinstance(acknowledged(tmp_path, PROJECT), dict)
-    assert (PROJECT / ACKNOWLEDGED).is_file()
+    assert (PROJECT / FILE).is_file()
 
 
 def test_the_remedy_can_be_pasted(tmp_path: Path, templates: Mapping[str, Assembly]) -> None:
@@ -150,7 +162,7 @@ def test_an_entry_for_what_is_not_lost_is_remarked(tmp_path: Path) -> None:
     head = acknowledging(tmp_path, "head", ENTRY)
     said, fine = review.comment(SHOP, SHOP, tmp_path, head, "Title")
     assert fine
-    assert "names `Orders/Orders/Table`, which is not lost" in said
+    assert "names `Orders/Orders/Table` as replacement, which it is not" in said
 
 
 @pytest.fixture

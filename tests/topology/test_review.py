@@ -117,12 +117,15 @@ def test_a_logical_id_taken_by_another_type_deletes_what_had_it() -> None:
 
 def test_an_acknowledged_replacement_says_why_and_no_longer_how() -> None:
     found = reviewed(without_parcels)
-    assert found.unexcused({"Post/Letters": "another one"}) == found.losses
+    assert found.unexcused({"replacement": {"Post/Letters": "another one"}}) == {
+        "replacement": found.losses
+    }
+    assert found.unexcused({"refused": {"Post/Parcels": "another kind"}})
     refused = found.markdown("Title", {}, "HOW")
     assert "not acknowledged" in refused
     assert "HOW" in refused
-    reasons = {"Post/Parcels": "they are in the archive"}
-    assert found.unexcused(reasons) == []
+    reasons = {"replacement": {"Post/Parcels": "they are in the archive"}}
+    assert found.unexcused(reasons) == {}
     taken = found.markdown("Title", reasons, "HOW")
     assert "(acknowledged: they are in the archive)" in taken
     assert "HOW" not in taken
@@ -234,7 +237,7 @@ def test_what_goes_with_a_function_is_not_told_at_length() -> None:
 
 def test_no_change_is_one_line() -> None:
     comment = reviewed(lambda after: None).markdown("Title", {}, "HOW")
-    assert comment == "**Title**: no change to events, templates or permissions.\n"
+    assert comment == "**Title**: no change to events, API, templates or permissions.\n"
 
 
 @pytest.mark.parametrize(
