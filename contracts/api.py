@@ -199,7 +199,7 @@ class _Route:
         needed, contents = self.body
         return {
             "address": self.servers,
-            "credentials": [sorted(each) for each in _told(self.credentials)],
+            "credentials": _told(self.credentials),
             **{
                 name: {"required": required, "schema": plain(schema)}
                 for name, (required, schema) in self.parameters.items()

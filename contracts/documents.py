@@ -85,7 +85,7 @@ def main() -> None:
         sys.exit(f"error: {directory} holds no cloud assembly: run `make synth`")
     made = documents(Assembly(directory))
     try:
-        broken = complaints(made)
+        broken = complaints(made, DIRECTORY)
     except acknowledgements.AcknowledgementError as error:
         sys.exit(f"error: {error}")
     for name, text in made.items():
