@@ -308,11 +308,9 @@ def _invalid(error: msgspec.ValidationError, *, whole: str) -> Problem:
 def _number(text: str) -> float:
     """A number that has a fraction or an exponent, in one notation for each value."""
     number = float(text)
-    return int(number) if number.is_integer() and abs(number) < _EXACT else number
+    return int(number) if number.is_integer() else number
 
 
-_EXACT = 2**53
-"""Below it a float is the integer that was written."""
 _PLAIN = msgspec.json.Decoder(float_hook=_number)
 
 

@@ -543,6 +543,21 @@ def test_a_default_for_all_routes_counts_like_one_of_each() -> None:
     assert "credentials must be token of staff now" in str(change)
 
 
+@pytest.mark.parametrize("none", [[], [{}], None])
+def test_a_route_that_was_open_to_anybody_breaks_when_it_asks_for_proof(none: Any) -> None:
+    def edit(api: Document) -> None:
+        operation(api)["security"] = none
+        if none is None:
+            del operation(api)["security"]
+
+    opened = edited(edit)
+    [change] = changes(opened, API)
+    assert [str(each) for each in change.breaks] == [
+        "credentials must be token now, was none: breaks clients that send as before"
+    ]
+    assert not [each for each in changes(API, opened) if each.breaks]
+
+
 def test_a_status_that_a_range_covers_still_comes() -> None:
     def edit(api: Document) -> None:
         found = operation(api)["responses"]

@@ -227,9 +227,19 @@ def test_interfaces_are_those_of_the_code_whether_or_not_documents_are_renewed(
 
     contract = msgspec.structs.replace(place_order.handler.contract, body=WithGift)
     monkeypatch.setattr(place_order.handler, "contract", contract)
-    said, fine = review.comment(shop, shop, PROJECT, PROJECT, "Title", now=review.current(shop))
+    monkeypatch.setattr(review, "left", lambda revision: "0123456789")
+    monkeypatch.setattr(review, "unpack", lambda commit, base: base.symlink_to(PROJECT))
+    monkeypatch.setattr(review, "_synthesize", lambda tree, out, stage: put(shop, out / stage))
+    said, fine = review.compare("main", "prod")
     assert not fine
     assert "❌ `POST /orders` body $.gift is new and required" in said
+    # What the tree has to say of the API is not what it keeps.
+    assert kept(PROJECT) != review.current(shop)
+
+
+def put(assembly: Assembly, directory: Path) -> None:
+    directory.parent.mkdir(parents=True)
+    directory.symlink_to(assembly.directory)
 
 
 def test_an_api_that_cannot_be_documented_is_an_error_with_its_reason(

@@ -201,6 +201,15 @@ def test_the_order_of_deployment_decides(tmp_path: Path) -> None:
     assert len(found(before, written(tmp_path / "d", after))) == 1
 
 
+def test_who_still_imports_what_goes_is_refused_in_any_order(tmp_path: Path) -> None:
+    after = two()
+    after["Depot"]["Outputs"] = {}
+    for number, order in enumerate(({"Depot": "Van"}, {"Van": "Depot"})):
+        stacks = {stack: {"dependencies": [other]} for stack, other in order.items()}
+        head = written(tmp_path / str(number), after, **stacks)
+        assert len(found(Assembly(two()), head)) == 1
+
+
 def test_a_stack_that_leaves_the_application_still_imports() -> None:
     """`cdk deploy --all` does not delete it."""
 
@@ -368,6 +377,14 @@ def test_a_named_resource_cannot_be_replaced_under_its_name() -> None:
     assert refusal.what == (
         "would be replaced: FifoQueue changes from nothing to true, and keeps the QueueName inbox"
     )
+
+
+def test_a_name_in_a_place_that_is_new_itself_is_free() -> None:
+    def change(after: Templates) -> None:
+        after["Depot"]["Resources"]["Bus"]["Properties"]["Name"] = "another"
+        with_other_id("Rule")(after)
+
+    assert refused(change, named()) == []
 
 
 def test_a_named_resource_that_takes_another_name_may_be_replaced() -> None:
