@@ -1,4 +1,4 @@
-"""What somebody knows that a change does, and why it is meant: docs/acknowledged-changes.toml."""
+"""Findings of a review that are meant, each with its reason: docs/acknowledged-changes.toml."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -9,7 +9,7 @@ import msgspec
 FILE = Path("docs", "acknowledged-changes.toml")
 
 Reasons = Mapping[str, Mapping[str, str]]
-"""By kind, as the file names it, and by path."""
+"""Reasons by the kind of finding, as the file names it, and by path."""
 
 
 class AcknowledgementError(Exception):
@@ -17,7 +17,7 @@ class AcknowledgementError(Exception):
 
 
 class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """That something happens, and why that is meant."""
+    """One finding, and why it is meant."""
 
     path: str
     """As the comment of `make review` names it: a resource in the construct tree, or a route."""

@@ -24,7 +24,7 @@ _PROSE = frozenset({"description", "bearerFormat"})
 
 
 class Victim(Enum):
-    """Whom a change breaks, and how to support both for a while."""
+    """The clients that a change breaks, and how to support them for a while."""
 
     SENDS = (
         "clients that send as before",
@@ -49,7 +49,7 @@ class Victim(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Break:
-    """One difference that clients suffer from."""
+    """One difference that breaks clients."""
 
     where: str
     """Such as `body $.lines[].quantity`, `header idempotency-key` or `answer 202 $.status`."""
@@ -88,7 +88,7 @@ class Change:
 
 
 def changes(old: Document, new: Document) -> list[Change]:
-    """What becomes of each route that the versions do not have in common, or that differs."""
+    """All routes that are new, gone or changed."""
     before, after = _Version(old), _Version(new)
     found = [_gone(route) for key, route in before.routes.items() if key not in after.routes]
     for key, route in after.routes.items():
@@ -103,7 +103,7 @@ def changes(old: Document, new: Document) -> list[Change]:
 
 
 class _Version:
-    """A document, in which everything can be found."""
+    """A document whose references can be resolved."""
 
     def __init__(self, document: Document) -> None:
         text = json.dumps(document).replace("#/components/schemas/", "#/$defs/")

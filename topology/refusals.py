@@ -1,7 +1,7 @@
-"""What CloudFormation refuses on the way from one version of an application to the next.
+"""What CloudFormation refuses while one version of an application replaces another.
 
-Two versions may both be deployable, and the step between them not: stacks are deployed one after
-the other, and within a stack the new is created before the old is deleted.
+Both versions may be valid, and the deployment between them is still refused: stacks are deployed
+one after the other, and within a stack new resources are created before old ones are deleted.
 """
 
 import re
@@ -58,16 +58,16 @@ _TABLES = ("AWS::DynamoDB::Table", "AWS::DynamoDB::GlobalTable")
 
 @dataclass(frozen=True)
 class Refusal:
-    """A step that CloudFormation does not take."""
+    """A change that CloudFormation refuses in one deployment."""
 
     path: str
-    """Of the resource that it is about, or the name of an export."""
+    """The path of the resource, or the name of the export."""
     what: str
     how: str
 
     @property
     def advice(self) -> tuple[str, ...]:
-        """How to do it all the same."""
+        """How to do it in several deployments."""
         return (self.how,)
 
     def __str__(self) -> str:
@@ -76,7 +76,7 @@ class Refusal:
 
 
 def refusals(sides: Sides) -> list[Refusal]:
-    """All that would be refused if the head were deployed over the base, stack by stack."""
+    """Everything that is refused when the head is deployed over the base, stack by stack."""
     return [*_in_use(sides), *_unavailable(sides), *_names(sides), *_indexes(sides)]
 
 
@@ -96,7 +96,7 @@ def _in_use(sides: Sides) -> Iterator[Refusal]:
                 f"`{each}`"
                 for each in base.templates
                 if name in imports(base.templates[each])
-                and not _lets_go(sides, each, name, successor)
+                and not _stops_importing(sides, each, name, successor)
             ]
             if bound:
                 path = _exported(base, stack, value) or name
@@ -107,7 +107,7 @@ def _in_use(sides: Sides) -> Iterator[Refusal]:
                 yield Refusal(path, what, _EXPORTS)
 
 
-def _lets_go(sides: Sides, importer: str, name: str, exporter: str) -> bool:
+def _stops_importing(sides: Sides, importer: str, name: str, exporter: str) -> bool:
     """Whether a stack of the base stops importing before the exporting stack is deployed."""
     head = sides.head.assembly
     now = _at(head, _name(sides.base.assembly, importer))

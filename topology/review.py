@@ -66,19 +66,19 @@ _NAMED = {
 
 
 class Blocking(Protocol):
-    """Something that a change must not do unless somebody has acknowledged it."""
+    """A finding that fails the review unless it is acknowledged."""
 
     @property
     def path(self) -> str:
-        """What it is acknowledged by."""
+        """The path that an acknowledgement names."""
 
     @property
     def advice(self) -> Sequence[str]:
-        """How to do without it."""
+        """How to avoid it."""
 
 
 Reasons = Mapping[str, Mapping[str, str]]
-"""Why something that blocks is meant, by its kind and its path."""
+"""The reasons of acknowledged findings, by kind and path."""
 
 _HEADINGS = {
     "replacement": "Replaced or deleted",
@@ -101,11 +101,11 @@ class Review:
 
     @property
     def blocking(self) -> dict[str, Sequence[Blocking]]:
-        """All that somebody has to acknowledge, by kind."""
+        """All findings that have to be acknowledged, by kind."""
         return {"replacement": self.losses, "refused": self.refusals, "breaking": self.breaks}
 
     def unexcused(self, acknowledged: Reasons) -> dict[str, list[Blocking]]:
-        """What blocks and is not acknowledged, by kind."""
+        """The findings that are not acknowledged, by kind."""
         found = {
             kind: [each for each in blocking if each.path not in acknowledged.get(kind, {})]
             for kind, blocking in self.blocking.items()
@@ -113,7 +113,7 @@ class Review:
         return {kind: open_ for kind, open_ in found.items() if open_}
 
     def markdown(self, title: str, acknowledged: Reasons, how: str) -> str:
-        """A comment. `how` says how to acknowledge what is not."""
+        """A comment. `how` says how to acknowledge the findings that are not."""
         blocking, open_ = self.blocking, self.unexcused(acknowledged)
         if not any(blocking.values()) and not any(self.sections.values()):
             return f"**{title}**: no change to events, API, templates or permissions.\n"
