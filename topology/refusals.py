@@ -30,8 +30,10 @@ _IMPORTS = (
 _NAMES = (
     "CloudFormation creates the new before it deletes the old, and the two cannot have the same "
     "name (https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/"
-    "aws-properties-name.html). Give the new one another name; or remove the old one in a first "
-    "deployment and add the new one in a second, if nobody needs it in between."
+    "aws-properties-name.html). After a renaming, keep the logical id: "
+    "`construct.node.default_child.override_logical_id(old)`. Else give the new one another name; "
+    "or remove the old one in a first deployment and add the new one in a second, if nobody needs "
+    "it in between."
 )
 _INDEXES = (
     "One update of a table creates or deletes one index, and cannot change one "
