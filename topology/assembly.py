@@ -93,7 +93,7 @@ class Assembly:
             case {"Ref": logical_id} | {"Fn::GetAtt": [logical_id, _]}:
                 return self._by_id[stack, logical_id]
             case {"Fn::ImportValue": str(name)}:
-                exporter, exported = self._exports[name]
+                exporter, exported = self.exports[name]
                 return self.referred(exporter, exported)
             case {"Fn::Join": ["", ["arn:", *_, {"Ref": _} as name]]}:
                 return self.referred(stack, name)
@@ -143,7 +143,8 @@ class Assembly:
         return {(resource.stack, resource.logical_id): resource for resource in self.resources}
 
     @cached_property
-    def _exports(self) -> dict[str, tuple[str, Any]]:
+    def exports(self) -> dict[str, tuple[str, Any]]:
+        """The stack and the value of each export by its name."""
         return {
             output["Export"]["Name"]: (stack, output["Value"])
             for stack, template in self.templates.items()
