@@ -78,7 +78,7 @@ def is_name(type_: str, name: str) -> bool:
     if name in {"Name", "Identifier", "Id", kind}:
         return True
     match = re.fullmatch(r"(?P<of>.+?)(Name|Identifier|Id)", name)
-    return bool(match) and (kind.endswith(match["of"]) or match["of"].endswith(kind))
+    return match is not None and (kind.endswith(match["of"]) or match["of"].endswith(kind))
 
 
 def fixed_names(assembly: Assembly, resource: Resource) -> Iterator[tuple[str, Any]]:

@@ -1,4 +1,4 @@
-"""Configuration errors: every service says them in its own way, and none is mistaken for another."""
+"""Configuration errors: each service has its own codes, and no other error is taken for one."""
 
 import re
 
@@ -122,23 +122,21 @@ def test_it_says_what_was_refused_how_and_why() -> None:
 
 def test_it_is_found_behind_the_error_of_a_library() -> None:
     """Powertools hides what Secrets Manager said, and says no cause."""
-    try:
+    with pytest.raises(LookupError) as wrapped:  # noqa: PT012
         try:
             raise DENIED
         except ClientError as error:
             raise LookupError(str(error))  # noqa: B904
-    except LookupError as wrapped:
-        assert misconfiguration(wrapped)
+    assert misconfiguration(wrapped.value)
 
 
 def test_what_a_handler_keeps_to_itself_is_not_told() -> None:
-    try:
+    with pytest.raises(LookupError) as wrapped:  # noqa: PT012
         try:
             raise DENIED
         except ClientError:
             raise LookupError("hidden") from None
-    except LookupError as wrapped:
-        assert misconfiguration(wrapped) is None
+    assert misconfiguration(wrapped.value) is None
 
 
 def test_missing_credentials_are_one_and_a_time_out_is_none() -> None:

@@ -255,9 +255,7 @@ class TestEmail:
             "ServiceUnavailable",
         ],
     )
-    def test_what_may_pass_is_tried_again(
-        self, notifications: Notifications, code: str
-    ) -> None:
+    def test_what_may_pass_is_tried_again(self, notifications: Notifications, code: str) -> None:
         notifications.prefer(**ALL_ON)
         request = notifications.request()
         notifications.fail(aws.ses(), "send_email", error(code))
@@ -350,9 +348,7 @@ class TestSms:
         assert "4930123456" not in reason + caplog.text
 
     @pytest.mark.parametrize("code", ["Throttling", "Throttled", "InternalError"])
-    def test_what_may_pass_is_tried_again(
-        self, notifications: Notifications, code: str
-    ) -> None:
+    def test_what_may_pass_is_tried_again(self, notifications: Notifications, code: str) -> None:
         notifications.prefer(**ALL_ON)
         request = notifications.request()
         notifications.fail(aws.sns(), "publish", error(code))
