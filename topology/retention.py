@@ -18,6 +18,16 @@ from topology.assembly import Assembly, Resource, listed, nodes
 
 _GENERATION = "AWS::StackId"
 """Another one each time a stack is created."""
+MAY_REPEAT = {
+    "AWS::ApiGateway::RestApi",
+    "AWS::ApiGatewayV2::Api",
+    "AWS::AppSync::GraphQLApi",
+    "AWS::Cognito::IdentityPool",
+    "AWS::Cognito::UserPool",
+    "AWS::Cognito::UserPoolClient",
+    "AWS::FSx::Volume",
+}
+"""Types whose name is a label: several resources may have the same, and it can be changed."""
 _PLACEHOLDER = re.compile(r"\$\{([^!}][^}]*)\}")
 
 
@@ -75,9 +85,11 @@ def is_name(type_: str, name: str) -> bool:
     Types agree on how they name it: BucketName of a Bucket, TableName of a GlobalTable, or Name.
     """
     kind = type_.rpartition("::")[2]
+    if type_ in MAY_REPEAT:
+        return False
     if name in {"Name", "Identifier", "Id", kind}:
         return True
-    match = re.fullmatch(r"(?P<of>.+?)(Name|Identifier|Id)", name)
+    match = re.fullmatch(r"(?!Source)(?P<of>.+?)(Name|Identifier|Id)", name)
     return match is not None and (kind.endswith(match["of"]) or match["of"].endswith(kind))
 
 

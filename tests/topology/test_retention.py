@@ -7,7 +7,7 @@ import pytest
 from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 
 from topology.assembly import Assembly
-from topology.retention import Rule, dependencies, findings, is_name
+from topology.retention import MAY_REPEAT, Rule, dependencies, findings, is_name
 
 Template = dict[str, Any]
 
@@ -164,6 +164,30 @@ def test_a_finding_says_where_what_and_what_to_do() -> None:
     (finding,) = findings(shop)
     assert str(finding).startswith("Mine: stays when its stack is deleted, and its BucketName")
     assert "put a part of AWS::StackId into it" in str(finding)
+
+
+@pytest.mark.parametrize(
+    ("type_", "name"),
+    [
+        ("AWS::Cognito::UserPool", "UserPoolName"),
+        ("AWS::EC2::Volume", "SourceVolumeId"),
+        ("AWS::Lambda::LayerVersion", "LayerName"),
+        ("AWS::RDS::DBInstance", "SourceDBInstanceIdentifier"),
+        ("AWS::S3::Bucket", "BucketEncryption"),
+    ],
+)
+def test_what_others_may_be_called_too_or_what_is_no_name_is_none(type_: str, name: str) -> None:
+    assert found(Shop=stack(Mine=kept(type_, **{name: "mine"}))) == set()
+
+
+def test_a_name_that_may_repeat_can_be_changed() -> None:
+    """What identifies a resource cannot: CloudFormation replaces it."""
+    for type_ in MAY_REPEAT:
+        schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", type_).schema
+        fixed = {*schema.get("createOnlyProperties", []), *schema["primaryIdentifier"]}
+        names = [f"/properties/{name}" for name in schema["properties"] if name.endswith("Name")]
+        assert names
+        assert not fixed.intersection(names), type_
 
 
 def test_the_convention_of_names_holds_for_all_types_of_cloudformation() -> None:
