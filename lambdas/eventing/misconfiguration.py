@@ -44,7 +44,7 @@ class Misconfigured(RuntimeError):
     """The stage's configuration is wrong, not the message; says what was refused, and by whom.
 
     Every retry fails until somebody corrects the configuration. So a consumer parks the message at
-    once: see docs/decisions/0033-configuration-errors-are-parked-at-once.md.
+    once: see docs/decisions/0034-configuration-errors-are-parked-at-once.md.
     """
 
 
