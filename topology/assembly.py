@@ -96,8 +96,8 @@ class Assembly:
         """The stacks that each is deployed after: those it depends on, directly or by others."""
         direct = {stack: set[str]() for stack in self.templates}
         for stack, template in self.templates.items():
-            imported = imports(template) & self._exports.keys()
-            direct[stack] |= {self._exports[name][0] for name in imported}
+            imported = imports(template) & self.exports.keys()
+            direct[stack] |= {self.exports[name][0] for name in imported}
             named = self._artifacts.get(stack, {}).get("dependencies", ())
             direct[stack] |= self.templates.keys() & named
         found: dict[str, set[str]] = {}
@@ -110,9 +110,9 @@ class Assembly:
                 waiting += further
         return found
 
-    def exports(self, stack: str) -> dict[str, Any]:
+    def exports_of(self, stack: str) -> dict[str, Any]:
         """The values that a stack exports, by the names of the exports."""
-        return {name: value for name, (by, value) in self._exports.items() if by == stack}
+        return {name: value for name, (by, value) in self.exports.items() if by == stack}
 
     def referred(self, stack: str, value: Any) -> Resource:
         """The resource that a reference (Ref, Fn::GetAtt or an import of one) is about.
@@ -124,7 +124,7 @@ class Assembly:
             case {"Ref": logical_id} | {"Fn::GetAtt": [logical_id, _]}:
                 return self._by_id[stack, logical_id]
             case {"Fn::ImportValue": str(name)}:
-                exporter, exported = self._exports[name]
+                exporter, exported = self.exports[name]
                 return self.referred(exporter, exported)
             case {"Fn::Join": ["", ["arn:", *_, {"Ref": _} as name]]}:
                 return self.referred(stack, name)
@@ -174,7 +174,8 @@ class Assembly:
         return {(resource.stack, resource.logical_id): resource for resource in self.resources}
 
     @cached_property
-    def _exports(self) -> dict[str, tuple[str, Any]]:
+    def exports(self) -> dict[str, tuple[str, Any]]:
+        """The stack and the value of each export by its name."""
         return {
             output["Export"]["Name"]: (stack, output["Value"])
             for stack, template in self.templates.items()

@@ -89,8 +89,8 @@ def _in_use(sides: Sides) -> Iterator[Refusal]:
         successor = _at(head, _name(base, stack))
         if successor is None:
             continue  # it stays as it is, until somebody deletes it
-        exports = head.exports(successor)
-        for name, value in base.exports(stack).items():
+        exports = head.exports_of(successor)
+        for name, value in base.exports_of(stack).items():
             why = _change(sides, stack, value, exports.get(name, MISSING))
             if why is None:
                 continue
@@ -133,9 +133,9 @@ def _change(sides: Sides, stack: str, before: Any, after: Any) -> str | None:
 def _unavailable(sides: Sides) -> Iterator[Refusal]:
     """Exports that are not there yet when a stack imports them, or still belong to another."""
     base, head = sides.base.assembly, sides.head.assembly
-    owners = {name: stack for stack in base.templates for name in base.exports(stack)}
+    owners = {name: stack for stack in base.templates for name in base.exports_of(stack)}
     for stack in head.templates:
-        for name, value in head.exports(stack).items():
+        for name, value in head.exports_of(stack).items():
             path = _exported(head, stack, value) or name
             owner = owners.get(name)
             if owner is None:
