@@ -15,10 +15,11 @@ from typing import Any, Literal, get_type_hints
 import msgspec
 
 from contracts.schemas import Schema, example_of
-from lambdas.eventing import signature
+from lambdas.eventing import signature, text
 from lambdas.eventing.callback import Callback
 from lambdas.eventing.http import (
     JSON,
+    KEY_PATTERN,
     MAX_KEY_LENGTH,
     PROBLEM_JSON,
     STAFF,
@@ -125,7 +126,12 @@ class _Api:
     @cached_property
     def _schemas(self) -> dict[str, Schema]:
         types = dict.fromkeys(type_ for operation in self._operations for type_ in operation.types)
-        return components([*types, *self._problems.values()])
+        found = components([*types, *self._problems.values()])
+        bodies = [operation.contract.body for operation in self._operations]
+        sent = components(body for body in bodies if body)
+        return {
+            name: _readable(schema) if name in sent else schema for name, schema in found.items()
+        }
 
     def _operation(self, operation: _Operation) -> dict[str, Any]:
         contract = operation.contract
@@ -274,9 +280,14 @@ def _in_headers(operation: _Operation) -> Iterator[dict[str, Any]]:
             "name": "Idempotency-Key",
             "in": "header",
             "required": True,
-            "description": "New for each wish, and the same for each repetition of a request: then "
-            "a request has its effect once, however often it is sent",
-            "schema": {"type": "string", "minLength": 1, "maxLength": MAX_KEY_LENGTH},
+            "description": "Printable ASCII; new for each wish, and the same for each repetition "
+            "of a request: then a request has its effect once, however often it is sent",
+            "schema": {
+                "type": "string",
+                "minLength": 1,
+                "maxLength": MAX_KEY_LENGTH,
+                "pattern": KEY_PATTERN,
+            },
             "example": "my-first-order",
         }
 
@@ -287,7 +298,7 @@ def _in_query(operation: _Operation) -> Iterator[dict[str, Any]]:
     schema = components([operation.contract.query])[operation.contract.query.__name__]
     for name, argument in schema["properties"].items():
         required = name in schema["required"]
-        yield _parameter(name, "query", _given(argument), required=required)
+        yield _parameter(name, "query", _readable(_given(argument)), required=required)
 
 
 def _given(argument: Schema) -> Schema:
@@ -329,6 +340,17 @@ def _clean(schema: Any) -> Any:
     return [_clean(part) for part in schema] if isinstance(schema, list) else schema
 
 
+def _readable(schema: Any) -> Any:
+    """A schema of what is sent: texts without characters that `text.fault` names."""
+    if isinstance(schema, list):
+        return [_readable(part) for part in schema]
+    if not isinstance(schema, Mapping):
+        return schema
+    found = {name: _readable(part) for name, part in schema.items()}
+    free = schema.get("type") == "string" and not schema.keys() & {"enum", "format", "pattern"}
+    return {**found, "pattern": text.PATTERN} if free else found
+
+
 def _referring(schema: Any) -> Any:
     """A schema that refers to the document's components."""
     if isinstance(schema, Mapping):
@@ -348,7 +370,11 @@ of its group `{STAFF}`. A partner signs each request instead.
 
 A request that cannot be served gets a problem document
 ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)): `code` tells programs what is wrong, `detail`
-tells people where and what to do about it. Answers may gain fields at any time."""
+tells people where and what to do about it. Answers may gain fields at any time.
+
+Text may be in any script and comes back as it was sent. It has no control characters, line and
+paragraph separators or overrides of direction. Lengths of texts count characters (Unicode code
+points)."""
 
 _SERVER = {
     "url": "https://{api}.execute-api.{region}.amazonaws.com",

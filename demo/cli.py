@@ -11,7 +11,7 @@ from rich.text import Text
 
 from demo import report as reports
 from demo import sample, scenario
-from demo.csv_file import Skipped, UnusableFile
+from demo.csv_file import UnusableFile
 from demo.display import Display, LiveDisplay
 from demo.ending import show_end, show_way_in
 from demo.orders_file import OrdersFile, read_orders
@@ -20,6 +20,7 @@ from demo.run import Run, World, rehearse
 from demo.scenario import Visit
 from demo.stock_file import StockFile, plenty_for, read_stock
 from demo.supplier import file_at, files_of
+from lambdas.inventory.csv_table import WrongRow
 from rehearsal import Rehearsal, RehearsalError
 from stacks.constructs.packaging import PackagingError
 from stacks.synthesis import SynthesisError, host_assembly
@@ -73,7 +74,8 @@ def demo(
     display = _display(console)
     try:
         if report:
-            reports.require_writable(report)
+            inputs = [*filter(None, (orders, stock)), *sample.FILES]
+            reports.require_writable(report, inputs=inputs)
         wanted, supplies = _read(orders, stock, display)
         _show_skipped(errors, orders or sample.ORDERS, wanted.skipped)
         _show_skipped(errors, stock or sample.STOCK, supplies.skipped)
@@ -145,7 +147,7 @@ def _display(console: Console) -> Display:
     return LiveDisplay(console) if able else Display(console)
 
 
-def _show_skipped(errors: Console, path: Path, skipped: Sequence[Skipped]) -> None:
+def _show_skipped(errors: Console, path: Path, skipped: Sequence[WrongRow]) -> None:
     for each in skipped[:_SKIPPED_SHOWN]:
         errors.print(Text(f"{path.name}, {each}", "yellow"), soft_wrap=True)
     if skipped:

@@ -5,11 +5,13 @@ import string
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 from random import Random
 from typing import Any
 from urllib.parse import quote
 
 from demo.orders_file import Order, body_of
+from lambdas.eventing.http import MAX_KEY_LENGTH
 from lambdas.notifications.events import Channel
 from lambdas.orders.domain import order_id_for
 from rehearsal import Rehearsal
@@ -135,7 +137,7 @@ class Customers:
         """Looks at the first items of what will be an order, and puts them into the cart."""
         acts: list[dict[str, Any]] = [
             {
-                "activity_id": f"{key_of(order)}-{kind}-{number}",
+                "activity_id": f"{shop_id_of(order)}-{kind}-{number}",
                 "kind": kind,
                 "sku": line.sku,
                 "unit_price_minor": line.unit_price_minor,
@@ -212,8 +214,13 @@ class Customers:
 
 
 def key_of(order: Order) -> str:
-    """The Idempotency-Key of a customer's order: its own name for it."""
-    return quote(order.order_id, safe=_PLAIN)
+    """The Idempotency-Key of a customer's order: its own name for it, as far as there is room.
+
+    A header takes ASCII only, so that a name of few characters can make a long key: then a hash
+    of it is the key.
+    """
+    key = quote(order.order_id, safe=_PLAIN)
+    return key if len(key) <= MAX_KEY_LENGTH else sha256(key.encode()).hexdigest()
 
 
 def shop_id_of(order: Order) -> str:

@@ -5,47 +5,48 @@ from pathlib import Path
 from typing import Annotated
 
 import msgspec
-from msgspec import Meta
+from msgspec import Meta, Struct
 
-from demo.csv_file import Row, Rows, Skipped, nothing_usable, read_rows
+from demo.csv_file import Rows, nothing_usable, read_rows
+from lambdas.inventory import csv_table
+from lambdas.inventory.csv_table import Format, GoodRow, WrongRow, quoted
 from lambdas.inventory.events import Currency, Minor, Sku
-from lambdas.orders.events import Line, Quantity
+from lambdas.inventory.stock_file import ANY_CURRENCY, ANY_PRICE, ANY_SKU
+from lambdas.orders.events import Line, PaymentToken, Quantity
 
-KEY_LENGTH = 128
-"""Characters of an `order_id`, which is the order's Idempotency-Key."""
+ID_LENGTH = 128
+"""Characters (Unicode code points) of an `order_id`, in any script."""
 
 CUSTOMER_LENGTH = 255
 """Characters of a customer's id, which is the subject of their token.
 https://openid.net/specs/openid-connect-core-1_0.html#IDToken"""
 
-ANY_CURRENCY = "three capital letters, such as EUR"
-ANY_PRICE = "a whole number of minor units (cents), from 0 to 1,000,000,000,000"
-ANY_SKU = "1 to 64 letters, digits and . _ / + : - that begin with a letter or digit"
 
-
-class OrderRow(Row, frozen=True):
+class OrderRow(Struct, frozen=True):
     """One line of an order."""
 
-    order_id: Annotated[str, Meta(max_length=KEY_LENGTH)]
+    order_id: Annotated[str, Meta(max_length=ID_LENGTH)]
     customer_id: Annotated[str, Meta(max_length=CUSTOMER_LENGTH)]
     sku: Sku
     quantity: Quantity
     unit_price_minor: Minor
     currency: Currency
-    payment_token: Annotated[str, Meta(max_length=128)]
+    payment_token: PaymentToken
 
-    @classmethod
-    def expected(cls) -> dict[str, str]:
-        """See `Row`."""
-        return {
-            "order_id": f"1 to {KEY_LENGTH} characters",
-            "customer_id": f"1 to {CUSTOMER_LENGTH} characters",
-            "sku": ANY_SKU,
-            "quantity": "a whole number from 1 to 100,000",
-            "unit_price_minor": ANY_PRICE,
-            "currency": ANY_CURRENCY,
-            "payment_token": "1 to 128 characters",
-        }
+
+ORDERS = Format(
+    row=OrderRow,
+    wanted={
+        "order_id": f"1 to {ID_LENGTH} characters",
+        "customer_id": f"1 to {CUSTOMER_LENGTH} characters",
+        "sku": ANY_SKU,
+        "quantity": "a whole number from 1 to 100,000",
+        "unit_price_minor": ANY_PRICE,
+        "currency": ANY_CURRENCY,
+        "payment_token": "1 to 128 characters",
+    },
+    max_rows=1_000_000,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,12 +66,12 @@ class OrdersFile:
 
     orders: list[Order]
     rows_read: int
-    skipped: list[Skipped]
+    skipped: list[WrongRow]
 
 
 def read_orders(path: Path) -> OrdersFile:
     """The orders of a file in the order in which they begin. Raises UnusableFile."""
-    rows = read_rows(path, OrderRow)
+    rows = read_rows(path, lambda content: csv_table.rows(content, ORDERS))
     orders, contradictions = _grouped(rows)
     skipped = sorted([*rows.skipped, *contradictions], key=lambda skipped: skipped.line)
     if not orders:
@@ -78,38 +79,40 @@ def read_orders(path: Path) -> OrdersFile:
     return OrdersFile(orders, rows.read, skipped)
 
 
-def _grouped(rows: Rows[OrderRow]) -> tuple[list[Order], list[Skipped]]:
-    heads: dict[str, tuple[int, OrderRow]] = {}
+def _grouped(rows: Rows[OrderRow]) -> tuple[list[Order], list[WrongRow]]:
+    heads: dict[str, GoodRow[OrderRow]] = {}
     lines: dict[str, list[Line]] = {}
     contradictions = []
-    for number, row in rows.good:
-        first, head = heads.setdefault(row.order_id, (number, row))
-        contradiction = _contradiction(row, head)
-        if contradiction:
-            said = f"{getattr(row, contradiction)!r} contradicts {getattr(head, contradiction)!r}"
-            reason = f"{said} of the same order on line {first}"
-            contradictions.append(Skipped(number, contradiction, reason))
+    for row in rows.good:
+        item = row.item
+        head = heads.setdefault(item.order_id, row)
+        if contradiction := _contradiction(item, head):
+            contradictions.append(WrongRow(row.line, contradiction))
             continue
-        line = Line(sku=row.sku, quantity=row.quantity, unit_price_minor=row.unit_price_minor)
-        lines.setdefault(row.order_id, []).append(line)
+        line = Line(sku=item.sku, quantity=item.quantity, unit_price_minor=item.unit_price_minor)
+        lines.setdefault(item.order_id, []).append(line)
     orders = [
         Order(
             order_id=order_id,
-            customer_id=head.customer_id,
-            currency=head.currency,
-            payment_token=head.payment_token,
+            customer_id=head.item.customer_id,
+            currency=head.item.currency,
+            payment_token=head.item.payment_token,
             lines=tuple(lines[order_id]),
         )
-        for order_id, (_, head) in heads.items()
+        for order_id, head in heads.items()
     ]
     return orders, contradictions
 
 
-def _contradiction(row: OrderRow, head: OrderRow) -> str | None:
-    """The column in which two rows of one order may not differ, but do."""
+def _contradiction(row: OrderRow, head: GoodRow[OrderRow]) -> str | None:
+    """What is wrong with a row that differs from the first of its order where it may not."""
     for column in ("customer_id", "currency", "payment_token"):
-        if getattr(row, column) != getattr(head, column):
-            return column
+        value, known = getattr(row, column), getattr(head.item, column)
+        if value != known:
+            return (
+                f"{column} {quoted(value)} contradicts {quoted(known)} of the same order "
+                f"on line {head.line}"
+            )
     return None
 
 

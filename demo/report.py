@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +16,20 @@ class UnwritableReport(Exception):
     """The report cannot be written where it is wanted."""
 
 
-def require_writable(path: Path) -> None:
-    """Raises UnwritableReport unless a file can be written at `path`."""
-    existed = path.exists()
+def require_writable(path: Path, *, inputs: Iterable[Path]) -> None:
+    """Raises UnwritableReport unless a file can be written at `path` that is none of the inputs."""
     try:
+        existed = path.exists()
+        for read in inputs:
+            if existed and read.exists() and path.samefile(read):
+                raise UnwritableReport(
+                    f"the report would overwrite {read}, which is read: name another file"
+                )
         path.open("a").close()
     except OSError as error:
         raise UnwritableReport(f"no report can be written to {path}: {error.strerror}") from error
     if not existed:
-        path.unlink()
+        path.resolve().unlink()
 
 
 def report(run: Run, wanted: OrdersFile, *, seed: int) -> dict[str, Any]:

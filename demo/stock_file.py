@@ -4,39 +4,16 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 import msgspec
-from msgspec import Meta
 
-from demo.csv_file import Row, Skipped, nothing_usable, read_rows
-from demo.orders_file import ANY_CURRENCY, ANY_PRICE, ANY_SKU, Order
-from lambdas.inventory.domain import ReceivedItem
-from lambdas.inventory.events import Currency, Minor, Sku
-
-MAX_UNITS = 10**9
-"""Units of one item that inventory takes at once."""
+from demo.csv_file import read_rows
+from demo.orders_file import Order
+from lambdas.inventory import stock_file
+from lambdas.inventory.csv_table import WrongRow
+from lambdas.inventory.domain import MAX_UNITS, ReceivedItem
 
 _PLENTY = 10_000
-
-
-class StockRow(Row, frozen=True):
-    """Units of one item, and its price."""
-
-    sku: Sku
-    quantity: Annotated[int, Meta(ge=0, le=MAX_UNITS)]
-    unit_price_minor: Minor
-    currency: Currency
-
-    @classmethod
-    def expected(cls) -> dict[str, str]:
-        """See `Row`."""
-        return {
-            "sku": ANY_SKU,
-            "quantity": f"a whole number from 0 to {MAX_UNITS:,}",
-            "unit_price_minor": ANY_PRICE,
-            "currency": ANY_CURRENCY,
-        }
 
 
 @dataclass(frozen=True)
@@ -45,30 +22,13 @@ class StockFile:
 
     items: list[ReceivedItem]
     rows_read: int
-    skipped: list[Skipped]
+    skipped: list[WrongRow]
 
 
 def read_stock(path: Path) -> StockFile:
-    """The items of a file; rows of the same item are added up. Raises UnusableFile."""
-    rows = read_rows(path, StockRow)
-    heads: dict[str, tuple[int, StockRow]] = {}
-    units: Counter[str] = Counter()
-    skipped = list(rows.skipped)
-    for number, row in rows.good:
-        first, head = heads.setdefault(row.sku, (number, row))
-        price, known = (f"{each.unit_price_minor} {each.currency}" for each in (row, head))
-        if price != known:
-            reason = f"{price} contradicts {known} of the same item on line {first}"
-            skipped.append(Skipped(number, "unit_price_minor", reason))
-        elif units[row.sku] + row.quantity > MAX_UNITS:
-            reason = f"makes more than {MAX_UNITS:,} units of {row.sku}"
-            skipped.append(Skipped(number, "quantity", reason))
-        else:
-            units[row.sku] += row.quantity
-    if not heads:
-        raise nothing_usable(path, skipped)
-    items = [_item(head, units[sku]) for sku, (_, head) in heads.items()]
-    return StockFile(items, rows.read, sorted(skipped, key=lambda skipped: skipped.line))
+    """The items of a file, which is read as a supplier's. Raises UnusableFile."""
+    rows = read_rows(path, stock_file.rows)
+    return StockFile([row.item for row in rows.good], rows.read, rows.skipped)
 
 
 def plenty_for(orders: Iterable[Order]) -> list[ReceivedItem]:
@@ -89,12 +49,3 @@ def plenty_for(orders: Iterable[Order]) -> list[ReceivedItem]:
         msgspec.structs.replace(item, quantity=min(MAX_UNITS, max(_PLENTY, 2 * wanted[sku])))
         for sku, item in items.items()
     ]
-
-
-def _item(row: StockRow, quantity: int) -> ReceivedItem:
-    return ReceivedItem(
-        sku=row.sku,
-        quantity=quantity,
-        unit_price_minor=row.unit_price_minor,
-        currency=row.currency,
-    )

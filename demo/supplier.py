@@ -9,7 +9,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from demo.stock_file import StockRow
+import msgspec
+
 from lambdas.inventory.domain import ReceivedItem
 from rehearsal import Rehearsal
 
@@ -40,10 +41,8 @@ def files_of(items: Sequence[ReceivedItem]) -> Iterator[File]:
         number += 1
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(StockRow.__struct_fields__)
-        writer.writerows(
-            [getattr(item, column) for column in StockRow.__struct_fields__] for item in part
-        )
+        writer.writerow(ReceivedItem.__struct_fields__)
+        writer.writerows(map(msgspec.structs.astuple, part))
         yield File(f"stock-{number}.csv", text.getvalue().encode())
 
 

@@ -13,9 +13,11 @@ from lambdas.inventory import (
     reserve_stock,
     restock_returned_order,
 )
-from lambdas.inventory.supplier_files import INCOMING, REPORTS, SUFFIX
+from lambdas.inventory.supplier_files import INCOMING, REPORTS
+from stacks.constructs.alarm import Alarm
 from stacks.constructs.event_consumer import EventConsumer
 from stacks.constructs.file_drop import FileDrop
+from stacks.constructs.metric import service_metric
 from stacks.constructs.outbox_table import OutboxTable
 from stacks.constructs.platform import Platform
 from stacks.constructs.python_function import Handler, PythonFunction
@@ -65,12 +67,19 @@ class Inventory(Stack):
             "SupplierFiles",
             platform=platform,
             name="files",
-            prefix=INCOMING,
-            suffix=SUFFIX,
             queue=imports.queue,
         )
         files.allow_reading(imports.function, under=INCOMING)
         files.allow_writing(imports.function, under=REPORTS)
+        Alarm(
+            self,
+            "StrayObjects",
+            platform=platform,
+            metric=service_metric(platform, context="inventory", name="StrayObjects"),
+            threshold=1,
+            meaning="Somebody stored an object in the suppliers' bucket where nobody imports it.",
+            page="objects-lie-where-nobody-looks",
+        )
 
         for changes_stock in (self.reserve_stock, self.release_stock, self.restock_returned_order):
             stock.allow(changes_stock, "GetItem", "UpdateItem", "PutItem")

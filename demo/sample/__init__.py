@@ -8,3 +8,4 @@ MISTAKES = Path(__file__).with_name("mistakes.csv")
 """A supplier's file with wrong rows."""
 RIGHT_AMONG_MISTAKES = {"GLOBE-ANTIQUE": 4, "ATLAS-ROAD": 12, "TELESCOPE-SMALL": 6}
 """Units of the items whose rows in it are right."""
+FILES = (ORDERS, STOCK, MISTAKES)

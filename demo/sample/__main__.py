@@ -1,15 +1,17 @@
 """Writes the sample anew: `python -m demo.sample`. It comes out the same each time."""
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-from demo.csv_file import Row
+from msgspec import Struct
+from msgspec.structs import astuple
+
 from demo.orders_file import OrderRow
 from demo.sample import ORDERS, STOCK
-from demo.stock_file import StockRow
+from lambdas.inventory.domain import ReceivedItem
 
 _SEED = 2026
 
@@ -57,34 +59,42 @@ def main() -> None:
     stock = list(_stock(random))
     wishes = list(_wishes(stock, random))
     random.shuffle(wishes)
-    _write(STOCK, StockRow, stock)
+    _write(STOCK, ReceivedItem, stock)
     _write(ORDERS, OrderRow, _rows(wishes))
 
 
-def _stock(random: Random) -> Iterator[StockRow]:
+def _stock(random: Random) -> Iterator[ReceivedItem]:
     for product in _PRODUCTS.split():
         price = random.randrange(350, 8_000, 50)
         for colour in _COLOURS.split():
             units = random.randint(30, 120)
-            yield StockRow(f"{product}-{colour}", units, price + random.choice((0, 0, 150)), "EUR")
+            yield _item(f"{product}-{colour}", units, price + random.choice((0, 0, 150)), "EUR")
     for tea in _TEAS.split():
-        yield StockRow(f"TEA-{tea}", 60, random.randrange(400, 1_600, 25), "GBP")
+        yield _item(f"TEA-{tea}", 60, random.randrange(400, 1_600, 25), "GBP")
     for sku, (units, _) in _FEW.items():
-        yield StockRow(sku, units, random.randrange(9_000, 40_000, 500), "EUR")
+        yield _item(sku, units, random.randrange(9_000, 40_000, 500), "EUR")
 
 
-def _wishes(stock: Sequence[StockRow], random: Random) -> Iterator[_Wish]:
+def _item(sku: str, quantity: int, unit_price_minor: int, currency: str) -> ReceivedItem:
+    return ReceivedItem(
+        sku=sku, quantity=quantity, unit_price_minor=unit_price_minor, currency=currency
+    )
+
+
+def _wishes(stock: Sequence[ReceivedItem], random: Random) -> Iterator[_Wish]:
     sold = [item for item in stock if item.currency == "EUR" and item.sku not in _FEW]
     yield from _usual(stock, sold, random)
     yield from _unusual(sold, random)
 
 
-def _some(items: Sequence[StockRow], random: Random) -> tuple[tuple[str, int, int], ...]:
+def _some(items: Sequence[ReceivedItem], random: Random) -> tuple[tuple[str, int, int], ...]:
     chosen = random.sample(items, min(len(items), random.choice(_LINES)))
     return tuple((each.sku, random.choice(_UNITS), each.unit_price_minor) for each in chosen)
 
 
-def _usual(stock: Sequence[StockRow], sold: Sequence[StockRow], random: Random) -> Iterator[_Wish]:
+def _usual(
+    stock: Sequence[ReceivedItem], sold: Sequence[ReceivedItem], random: Random
+) -> Iterator[_Wish]:
     abroad = [item for item in stock if item.currency == "GBP"]
     for token, count in _PAYMENTS.items():
         for _ in range(count):
@@ -97,7 +107,7 @@ def _usual(stock: Sequence[StockRow], sold: Sequence[StockRow], random: Random) 
                 yield _Wish(((item.sku, 1, item.unit_price_minor),))
 
 
-def _unusual(sold: Sequence[StockRow], random: Random) -> Iterator[_Wish]:
+def _unusual(sold: Sequence[ReceivedItem], random: Random) -> Iterator[_Wish]:
     for lines in _LARGE:
         large = random.sample(sold, lines)
         yield _Wish(tuple((each.sku, 1, each.unit_price_minor) for each in large))
@@ -124,13 +134,11 @@ def _rows(wishes: Sequence[_Wish]) -> Iterator[OrderRow]:
             )
 
 
-def _write(path: Path, row_type: type[Row], rows: Sequence[Row] | Iterator[Row]) -> None:
+def _write(path: Path, row_type: type[Struct], rows: Iterable[Struct]) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(row_type.__struct_fields__)
-        writer.writerows(
-            [getattr(row, name) for name in row_type.__struct_fields__] for row in rows
-        )
+        writer.writerows(map(astuple, rows))
 
 
 if __name__ == "__main__":

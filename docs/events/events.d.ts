@@ -38,7 +38,7 @@ export type PaymentToken = string;
 export type Quantity = number;
 
 /**
- * Stock keeping unit: 1 to 64 letters, digits and . _ / + : -
+ * Stock keeping unit: 1 to 64 of A-Z a-z 0-9 . _ / + : -
  * @pattern ^[A-Za-z0-9][A-Za-z0-9._/+:-]{0,63}$(?!\n)
  */
 export type Sku = string;

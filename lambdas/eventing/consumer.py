@@ -14,7 +14,7 @@ from aws_lambda_powertools.utilities.batch.types import PartialItemFailureRespon
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from lambdas.eventing import aws, telemetry
+from lambdas.eventing import aws, telemetry, text
 from lambdas.eventing.event import Cause, CloudEvent, Delivery, E
 from lambdas.eventing.misconfiguration import misconfiguration
 from lambdas.eventing.settings import Settings
@@ -135,7 +135,12 @@ def _settings() -> ConsumerSettings:
 
 
 def _park(record: SQSRecord, reason: str) -> None:
-    """Moves a message straight to the dead-letter queue, with the reason as an attribute."""
+    """Moves a message straight to the dead-letter queue, with the reason as an attribute.
+
+    An attribute takes no control characters, and a reason may repeat some of the message:
+    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_MessageAttributeValue.html
+    """
+    reason = text.visible(reason)
     aws.sqs().send_message(
         QueueUrl=_settings().dead_letter_queue_url,
         MessageBody=record.body,

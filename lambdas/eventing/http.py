@@ -2,7 +2,7 @@
 
 import re
 from base64 import b64decode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from functools import partial, update_wrapper
 from hashlib import sha256
@@ -13,7 +13,7 @@ import msgspec
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from msgspec import Struct
 
-from lambdas.eventing import telemetry
+from lambdas.eventing import telemetry, text
 from lambdas.eventing.event import Cause
 
 A = TypeVar("A")
@@ -24,6 +24,8 @@ STAFF = "staff"
 
 IDEMPOTENCY_KEY = "idempotency-key"
 MAX_KEY_LENGTH = 128
+KEY_PATTERN = r"^[ -~]+$"
+"""Headers hold ASCII: https://www.rfc-editor.org/rfc/rfc9110#section-5.5"""
 _SHOWN = 300
 """Characters of what is wrong in a request that an answer repeats."""
 
@@ -103,7 +105,11 @@ class InvalidRequest(Problem, status=HTTPStatus.BAD_REQUEST):
 
 
 class IdempotencyKeyMissing(Problem, status=HTTPStatus.BAD_REQUEST):
-    """The header Idempotency-Key is missing, or too long."""
+    """The header Idempotency-Key is missing."""
+
+
+class InvalidIdempotencyKey(Problem, status=HTTPStatus.BAD_REQUEST):
+    """The header Idempotency-Key is too long, or holds more than printable ASCII characters."""
 
 
 class StaffOnly(Problem, status=HTTPStatus.FORBIDDEN):
@@ -122,12 +128,20 @@ class Request(Cause, frozen=True, kw_only=True):
 
     @property
     def idempotency_key(self) -> str:
-        """The header of that name. Raises Problem 400 if it is missing or too long."""
+        """The header of that name. Raises Problem 400 if it is missing or wrong."""
         key = self.headers.get(IDEMPOTENCY_KEY, "")
-        if not 1 <= len(key) <= MAX_KEY_LENGTH:
+        if not key:
             raise IdempotencyKeyMissing(
-                f"Idempotency-Key: send this header with 1 to {MAX_KEY_LENGTH} characters, new for "
-                "each order and the same for each repetition of a request"
+                f"Idempotency-Key: send this header with 1 to {MAX_KEY_LENGTH} printable ASCII "
+                "characters, new for each order and the same for each repetition of a request"
+            )
+        if not re.fullmatch(KEY_PATTERN, key):
+            odd = re.sub(r"[ -~]", "", key)[0]
+            fault = text.fault(odd) or f"contains U+{ord(odd):04X}, which is not ASCII"
+            raise InvalidIdempotencyKey(f"Idempotency-Key: {fault}: percent-encode the key")
+        if len(key) > MAX_KEY_LENGTH:
+            raise InvalidIdempotencyKey(
+                f"Idempotency-Key: has {len(key)} characters, and may have {MAX_KEY_LENGTH}"
             )
         return key
 
@@ -151,9 +165,9 @@ class Request(Cause, frozen=True, kw_only=True):
     def decode(self, body_type: type[B]) -> B:
         """The body as `body_type`. Raises Problem 400 that says which field is wrong and why."""
         try:
-            return msgspec.json.decode(self.body, type=body_type)
+            return _checked(msgspec.json.decode(self.body, type=body_type))
         except msgspec.ValidationError as error:
-            raise _invalid(error, whole="(body)") from error
+            raise _invalid(error, whole="(body)", sent=_plain(self.body)) from error
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             fault = Fault(field="(body)", reason=str(error))
             raise InvalidJson(f"the body is not JSON: {error}", [fault]) from error
@@ -161,9 +175,9 @@ class Request(Cause, frozen=True, kw_only=True):
     def arguments(self, query_type: type[B]) -> B:
         """The query string as `query_type`. Raises Problem 400 as `decode` does."""
         try:
-            return msgspec.convert(dict(self.query), query_type, strict=False)
+            return _checked(msgspec.convert(dict(self.query), query_type, strict=False))
         except msgspec.ValidationError as error:
-            raise _invalid(error, whole="(query)") from error
+            raise _invalid(error, whole="(query)", sent=dict(self.query)) from error
 
 
 class Terms(TypedDict, total=False):
@@ -208,7 +222,7 @@ class Contract(Struct, frozen=True, kw_only=True):
         if self.staff_only:
             found.append(StaffOnly)
         if self.idempotent:
-            found.append(IdempotencyKeyMissing)
+            found += [IdempotencyKeyMissing, InvalidIdempotencyKey]
         if self.body:
             found.append(InvalidJson)
         if self.body or self.query:
@@ -298,10 +312,54 @@ def request_of(
     )
 
 
-def _invalid(error: msgspec.ValidationError, *, whole: str) -> Problem:
+def _checked(decoded: B) -> B:
+    """What was decoded. Raises msgspec.ValidationError if a text in it has a forbidden character.
+
+    Events are not checked again when they are read: earlier releases checked less.
+    """
+    for reason, where in _faults(decoded):
+        raise msgspec.ValidationError(f"{reason} - at `${where}`")
+    return decoded
+
+
+def _plain(body: bytes | str) -> Any:
+    """What JSON holds, whatever it should hold; None if it is broken behind its first error."""
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def _faults(value: Any) -> Iterator[tuple[str, str]]:
+    """Each text with a forbidden character: what is wrong, and its path as msgspec writes it."""
+    waiting = [("", value)]
+    while waiting:
+        path, part = waiting.pop()
+        parts: list[tuple[str, Any]] = []
+        if isinstance(part, str):
+            if fault := text.fault(part):
+                yield fault, path
+        elif isinstance(part, Struct):
+            names = zip(part.__struct_encode_fields__, part.__struct_fields__, strict=True)
+            parts = [(f"{path}.{name}", getattr(part, field)) for name, field in names]
+        elif isinstance(part, dict):
+            parts = [(f"{path}.{name}", each) for name, each in part.items()]
+        elif isinstance(part, list | tuple):
+            parts = [(f"{path}[{place}]", each) for place, each in enumerate(part)]
+        waiting += reversed(parts)
+
+
+def _invalid(error: msgspec.ValidationError, *, whole: str, sent: Any) -> Problem:
     reason, _, path = str(error).partition(" - at `$")
+    path = path.rstrip("`")
+    # A pattern that a text does not match says less than the character that is the reason.
+    for fault, where in _faults(sent):
+        if where.startswith(path):
+            reason, path = fault, where
+            break
+    reason = re.sub(r"(?<=`str` of length )(..) (\d+)", r"\1 \2 characters", reason)
     # Both repeat what was sent, as long as it was; an answer has at most 6 MB.
-    reason, where = _cut(reason), _cut(path.rstrip("`").lstrip(".")) or whole
+    reason, where = _cut(reason), _cut(path.lstrip(".")) or whole
     return InvalidRequest(f"{where}: {reason}", [Fault(field=where, reason=reason)])
 
 

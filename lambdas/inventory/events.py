@@ -10,7 +10,7 @@ Sku = Annotated[
     str,
     Meta(
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._/+:-]{0,63}$(?!\n)",
-        description="Stock keeping unit: 1 to 64 letters, digits and . _ / + : -",
+        description="Stock keeping unit: 1 to 64 of A-Z a-z 0-9 . _ / + : -",
         examples=["MUG-BLUE"],
     ),
 ]

@@ -7,7 +7,10 @@ from itertools import islice
 from lambdas.eventing import telemetry
 from lambdas.eventing.stored_object import StoredObject, object_consumer
 from lambdas.inventory import stock_store, supplier_files
-from lambdas.inventory.stock_file import GoodRow, Refused, Report
+from lambdas.inventory.csv_table import GoodRow, Refused
+from lambdas.inventory.domain import ReceivedItem
+from lambdas.inventory.stock_file import Report
+from lambdas.inventory.supplier_files import INCOMING, REPORTS
 
 _MARGIN_S = 60
 """Time enough to commit rows that others keep changing, and to write the report."""
@@ -21,9 +24,12 @@ class OutOfTime(Exception):
 def handler(file: StoredObject) -> None:
     """Reads the whole file each time, and takes the rows that are not yet taken.
 
-    So the report is complete whoever writes it, and to repeat it all changes nothing.
+    So the report is complete whoever writes it, and to repeat it all changes nothing. Objects that
+    are not under `incoming/` are never answered: an answer to a report would be answered, too.
     """
-    key = supplier_files.report_key(file)
+    if not file.key.startswith(INCOMING):
+        _notice(file)
+        return
     report = Report(file=file.key, version=file.version_id)
     try:
         with supplier_files.opened(file) as upload:
@@ -31,11 +37,18 @@ def handler(file: StoredObject) -> None:
     except Refused as refused:
         report.refused = str(refused)
         telemetry.count("StockFilesRefused")
-    supplier_files.answer(file, key, report)
+    supplier_files.answer(file, report)
     telemetry.count("StockRowsWrong", report.rows_wrong)
 
 
-def _take(rows: Iterator[GoodRow], file: StoredObject, uploaded_at: datetime) -> None:
+def _notice(file: StoredObject) -> None:
+    """Counts what lies where nobody looks for it. Reports belong where they are."""
+    if not file.key.startswith(REPORTS):
+        telemetry.logger().warning("an object is neither a file nor a report")
+        telemetry.count("StrayObjects")
+
+
+def _take(rows: Iterator[GoodRow[ReceivedItem]], file: StoredObject, uploaded_at: datetime) -> None:
     taken = stock_store.lines_taken(file.name)
     remaining = (row for row in rows if row.line > taken)
     while part := list(islice(remaining, stock_store.ROWS)):

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import sha256
 from shutil import copyfileobj
 from tempfile import TemporaryFile
 from typing import BinaryIO
@@ -13,14 +14,19 @@ from botocore.exceptions import ClientError
 from lambdas.eventing import aws
 from lambdas.eventing.consumer import Unprocessable
 from lambdas.eventing.stored_object import StoredObject
-from lambdas.inventory.stock_file import Refused, Report
+from lambdas.inventory.csv_table import Refused, check_size
+from lambdas.inventory.stock_file import Report
 
 INCOMING = "incoming/"
 REPORTS = "reports/"
-SUFFIX = ".csv"
-MAX_BYTES = 50 * 1024 * 1024
 
 _GONE = {"NoSuchKey", "NoSuchVersion"}
+_UNREADABLE = {
+    "InvalidObjectState": "the file is in archive storage: upload it in the class STANDARD",
+    "InvalidRequest": "the file is encrypted with a key of yours: upload it without (SSE-C)",
+}
+"""What S3 says of files that nobody but their supplier can read.
+https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html"""
 _MAX_KEY_BYTES = 1024
 """https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html"""
 
@@ -37,18 +43,25 @@ class Upload:
 def opened(file: StoredObject) -> Iterator[Upload]:
     """This version of the file.
 
-    It is copied to the function's disk first: S3 would not wait while rows are committed. Raises
-    Refused over MAX_BYTES, and Unprocessable if the version is gone.
+    It is copied to the function's disk first: S3 would not wait while rows are committed.
+
+    Raises Refused for a folder and for a file that nobody can read, and Unprocessable if the
+    version is gone.
     """
+    if file.key.endswith("/") and not file.size:
+        # https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-folders.html
+        raise Refused("this is a folder, not a file: files in it are imported one by one")
     try:
         found = aws.s3().get_object(Bucket=file.bucket, Key=file.key, VersionId=file.version_id)
     except ClientError as error:
-        if error.response["Error"]["Code"] in _GONE:
+        code = error.response["Error"]["Code"]
+        if code in _GONE:
             raise Unprocessable(f"it was deleted before it was read: {file.name}") from error
+        if code in _UNREADABLE:
+            raise Refused(_UNREADABLE[code]) from error
         raise
     with closing(found["Body"]) as body, TemporaryFile() as content:
-        if found["ContentLength"] > MAX_BYTES:
-            raise Refused(f"the file has more than {MAX_BYTES} bytes: split it")
+        check_size(found["ContentLength"])
         copyfileobj(body, content)
         yield Upload(content, found["LastModified"])
 
@@ -56,16 +69,25 @@ def opened(file: StoredObject) -> Iterator[Upload]:
 def report_key(file: StoredObject) -> str:
     """Where the report on this version of a file is put, and nothing else.
 
-    Raises Unprocessable if the key would be too long.
+    A hash stands for a name that leaves no room for the rest of the key.
     """
-    key = f"{REPORTS}{file.key.removeprefix(INCOMING)}/{file.version_id}.json"
+    name = file.key.removeprefix(INCOMING).rstrip("/")
+    key = _report_key(name, file)
     if len(key.encode()) > _MAX_KEY_BYTES:
-        raise Unprocessable(f"its name is too long for that of its report, {key}")
+        return _report_key(sha256(file.key.encode()).hexdigest(), file)
     return key
 
 
-def answer(file: StoredObject, key: str, report: Report) -> None:
+def answer(file: StoredObject, report: Report) -> None:
     """Puts the report where the supplier looks for it, in place of an earlier one."""
     aws.s3().put_object(
-        Bucket=file.bucket, Key=key, Body=report.to_json(), ContentType="application/json"
+        Bucket=file.bucket,
+        Key=report_key(file),
+        Body=report.to_json(),
+        ContentType="application/json",
     )
+
+
+def _report_key(name: str, file: StoredObject) -> str:
+    folder = f"{REPORTS}{name}/" if name else REPORTS
+    return f"{folder}{file.version_id}.json"

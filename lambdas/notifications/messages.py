@@ -6,22 +6,19 @@ from pathlib import Path
 
 import msgspec
 
+from lambdas.eventing import text
 from lambdas.eventing.consumer import Unprocessable
 from lambdas.notifications.events import NotificationRequested
 
 MAX_SMS = 160
-"""Characters of the GSM alphabet in one SMS; a longer text is sent, and billed, in parts.
+"""Characters of the GSM alphabet in one SMS. A text with any other character goes out in UCS-2, in
+parts of 67; a longer text, too, is sent, and billed, in parts.
 https://docs.aws.amazon.com/sns/latest/dg/sms_publish-to-phone.html"""
 
 MAX_FACT = 500
 MAX_FACT_IN_SMS = 40
-"""Characters of one fact. What is longer is cut: an order's id and an amount are not."""
-
-# The alphabet of GSM 03.38 without line breaks and the characters that count twice.
-_GSM = frozenset(
-    "@£$¥èéùìòÇØøÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"
-    "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
-)
+"""Characters (Unicode code points) of one fact. What is longer is cut: an order's id and an amount
+are not."""
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -35,23 +32,23 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 @cache
 def templates() -> dict[str, Message]:
     """The templates by occasion, with the names of facts in braces."""
-    text = Path(__file__).with_name("messages.toml").read_text(encoding="utf-8")
-    return msgspec.convert(tomllib.loads(text), dict[str, Message])
+    content = Path(__file__).with_name("messages.toml").read_text(encoding="utf-8")
+    return msgspec.convert(tomllib.loads(content), dict[str, Message])
 
 
 def message(notification: NotificationRequested) -> Message:
     """The message, plain text throughout.
 
-    Facts come from outside: each is cut to size and has no line breaks and no control characters,
-    so that none can add a header or a line; in an SMS, none beyond the GSM alphabet either.
+    Facts come from outside, in any script. They are told as they are, but each is cut to size, and
+    none can add a header or a line: events of earlier releases may have line breaks in them.
 
     Raises Unprocessable if there is no template for the occasion, or a fact is missing.
     """
     facts = {
-        name: _one_line(value, MAX_FACT)
+        name: text.harmless(value)[:MAX_FACT]
         for name, value in {**notification.facts, "order_id": notification.order_id}.items()
     }
-    short = {name: _gsm(_one_line(value, MAX_FACT_IN_SMS)) for name, value in facts.items()}
+    short = {name: value[:MAX_FACT_IN_SMS] for name, value in facts.items()}
     try:
         template = templates()[notification.occasion]
         return Message(
@@ -61,12 +58,3 @@ def message(notification: NotificationRequested) -> Message:
         )
     except KeyError as error:
         raise Unprocessable(f"no template or no fact {error} on {notification.occasion}") from error
-
-
-def _one_line(value: str, longest: int) -> str:
-    printable = "".join(letter if letter.isprintable() else " " for letter in value)
-    return " ".join(printable.split())[:longest]
-
-
-def _gsm(value: str) -> str:
-    return "".join(letter if letter in _GSM else "?" for letter in value)

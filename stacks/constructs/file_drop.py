@@ -23,9 +23,12 @@ LONGEST_REGION = "us-isof-south-1"
 
 
 class FileDrop(Construct):
-    """A versioned bucket; each new object under `prefix` that ends in `suffix` goes to `queue`.
+    """A versioned bucket; `queue` is notified of each new object, wherever it lies.
 
-    What is written elsewhere in the bucket, such as answers, notifies nobody.
+    That includes what the queue's own consumer writes. It has to leave that alone, or each answer
+    would be answered: https://docs.aws.amazon.com/AmazonS3/latest/userguide/EventNotifications.html
+    S3 has no filter for "all others": two configurations for one event may not overlap.
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-how-to-filtering.html
     """
 
     def __init__(
@@ -35,8 +38,6 @@ class FileDrop(Construct):
         *,
         platform: Platform,
         name: str,
-        prefix: str,
-        suffix: str,
         queue: BufferQueue,
     ) -> None:
         super().__init__(scope, id_)
@@ -72,14 +73,6 @@ class FileDrop(Construct):
                 s3.CfnBucket.QueueConfigurationProperty(
                     event="s3:ObjectCreated:*",
                     queue=queue.queue_arn,
-                    filter=s3.CfnBucket.NotificationFilterProperty(
-                        s3_key=s3.CfnBucket.S3KeyFilterProperty(
-                            rules=[
-                                s3.CfnBucket.FilterRuleProperty(name="prefix", value=prefix),
-                                s3.CfnBucket.FilterRuleProperty(name="suffix", value=suffix),
-                            ]
-                        )
-                    ),
                 )
             ]
         )

@@ -1,18 +1,22 @@
 """The command: what cannot be run is said at once, and what does not balance by the exit code."""
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
-from demo import cli
+from demo import cli, sample
+from demo import report as reports
 from demo.books import Check
 from demo.customers import Journal
 from demo.evidence import Evidence
 from demo.run import Run
 from demo.story import Stories
 from demo.tally import Tally
+from lambdas.inventory.stock_file import STOCK
 from tests.demo.test_files import GOOD, HEADER, write
 
 
@@ -54,6 +58,83 @@ def test_what_cannot_be_run_is_said_before_anything_begins(
     assert ended == []
 
 
+@pytest.fixture
+def inputs(tmp_path: Path) -> dict[str, Path]:
+    """Files of the user's own, by their options."""
+    orders = write(tmp_path, HEADER, GOOD).rename(tmp_path / "orders.csv")
+    stock = write(tmp_path, STOCK.header, "MUG,9,1250,EUR").rename(tmp_path / "stock.csv")
+    return {"--orders": orders, "--stock": stock}
+
+
+def other_ways_to(file: Path) -> Iterator[Path]:
+    """Paths that lead to a file."""
+    yield file
+    yield file.parent / ".." / file.parent.name / file.name
+    (link := file.with_suffix(".link")).symlink_to(file)
+    yield link
+    (link := file.with_suffix(".second")).symlink_to(file.with_suffix(".link"))
+    yield link
+    (link := file.with_suffix(".hard")).hardlink_to(file)
+    yield link
+    (folder := file.with_suffix(".folder")).symlink_to(file.parent)
+    yield folder / file.name
+    yield Path(os.path.relpath(file))
+
+
+@pytest.mark.parametrize("option", ["--orders", "--stock"])
+def test_a_report_overwrites_none_of_the_files_that_are_read(
+    ended: list[dict[str, Any]], inputs: dict[str, Path], option: str
+) -> None:
+    before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in inputs.values()}
+    given = [str(part) for pair in inputs.items() for part in pair]
+    for way in other_ways_to(inputs[option]):
+        result = CliRunner().invoke(cli.app, [*given, "--report", str(way)])
+
+        assert result.exit_code == cli.UNUSABLE, way
+        assert f"the report would overwrite {inputs[option]}" in result.stderr
+    assert ended == []
+    assert before == {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in before}
+
+
+def test_a_report_overwrites_no_file_of_another_spelling_where_those_are_the_same(
+    ended: list[dict[str, Any]], inputs: dict[str, Path]
+) -> None:
+    """As on macOS and Windows; here, both spellings are made to lead to one file."""
+    other = inputs["--stock"].with_name("Stock.CSV")
+    if not other.exists():
+        other.hardlink_to(inputs["--stock"])
+
+    result = CliRunner().invoke(
+        cli.app, ["--stock", str(inputs["--stock"]), "--report", str(other)]
+    )
+
+    assert "the report would overwrite" in result.stderr
+
+
+@pytest.mark.parametrize("file", sample.FILES)
+def test_a_report_overwrites_no_file_of_the_sample(
+    ended: list[dict[str, Any]], inputs: dict[str, Path], file: Path
+) -> None:
+    before = file.read_bytes()
+    for arguments in ([], ["--orders", str(inputs["--orders"])]):
+        result = CliRunner().invoke(cli.app, [*arguments, "--report", str(file)])
+        assert result.exit_code == cli.UNUSABLE
+    assert (file.read_bytes(), ended) == (before, [])
+
+
+def test_a_report_is_no_directory_and_trying_leaves_nothing_behind(
+    ended: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    result = CliRunner().invoke(cli.app, ["--report", str(tmp_path)])
+    assert (result.exit_code, ended) == (cli.UNUSABLE, [])
+    assert "Is a directory" in result.stderr
+
+    (link := tmp_path / "dangling").symlink_to(tmp_path / "report.json")
+    for way in (tmp_path / "report.json", link):
+        reports.require_writable(way, inputs=sample.FILES)
+        assert [*tmp_path.iterdir()] == [link]
+
+
 def test_books_that_do_not_balance_are_the_exit_code(
     ended: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -75,7 +156,9 @@ def test_of_many_wrong_rows_the_first_are_shown_and_all_are_counted(
     assert result.exit_code == 0
     lines = result.stderr.splitlines()
     assert len(lines) == 21
-    assert lines[0] == "file.csv, line 2, quantity: 'two' is not a whole number from 1 to 100,000"
+    assert lines[0] == (
+        'file.csv, line 2: quantity must be a whole number from 1 to 100,000, not "two"'
+    )
     assert lines[20] == "file.csv: 30 rows skipped, 10 of them not shown"
 
 

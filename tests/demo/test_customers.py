@@ -1,16 +1,20 @@
 """What customers do, what they note of it, and the stories that come of it."""
 
+import re
 from collections import Counter
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from demo import sample, scenario
 from demo.customers import Answer, Journal, key_of, shop_id_of
 from demo.money import show, show_all
-from demo.orders_file import Order, read_orders
+from demo.orders_file import ID_LENGTH, Order, read_orders
 from demo.stock_file import read_stock
 from demo.story import Stories
+from lambdas.eventing.http import KEY_PATTERN, MAX_KEY_LENGTH
 from rehearsal import Record
 
 
@@ -61,6 +65,22 @@ def test_idempotency_key_is_the_order_id_as_far_as_a_header_can_hold_it() -> Non
     assert key_of(order("A-1/b c:_.~")) == "A-1/b c:_.~"
     assert key_of(order("Größe")) == "Gr%C3%B6%C3%9Fe"
     assert key_of(order("100%")) != key_of(order("100%25"))
+
+
+@given(st.lists(st.text(min_size=1, max_size=ID_LENGTH), min_size=2, max_size=2, unique=True))
+def test_every_id_that_a_file_may_hold_makes_a_key_of_its_own_that_the_shop_takes(
+    ids: list[str],
+) -> None:
+    one, other = (key_of(order(each)) for each in ids)
+    assert one != other
+    for key in (one, other):
+        assert len(key) <= MAX_KEY_LENGTH
+        assert re.fullmatch(KEY_PATTERN, key)
+
+
+def test_the_longest_ids_of_any_script_make_different_keys() -> None:
+    ids = [f"{(ID_LENGTH - 1) * letter}{end}" for letter in "a件👩" for end in "bü"]
+    assert len({key_of(order(each)) for each in ids}) == len(ids)
 
 
 def test_sample_has_every_kind_of_order_and_enough_to_sell() -> None:

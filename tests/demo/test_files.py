@@ -1,9 +1,12 @@
 """CSV files of the user's own: what is wrong is said with its line, and the rest goes on."""
 
 import io
+import re
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from demo import sample
 from demo.csv_file import UnusableFile
@@ -11,6 +14,7 @@ from demo.orders_file import read_orders
 from demo.stock_file import plenty_for, read_stock
 from demo.supplier import file_at, files_of
 from lambdas.inventory import stock_file
+from lambdas.inventory.csv_table import GoodRow, Refused
 from lambdas.orders.events import Line
 
 HEADER = "order_id,customer_id,sku,quantity,unit_price_minor,currency,payment_token"
@@ -70,8 +74,7 @@ def test_wrong_row_is_skipped_with_its_line_and_column(
 
     assert [order.order_id for order in found.orders] == ["o0", "o1"]
     (skipped,) = found.skipped
-    assert (skipped.line, skipped.column) == (3, column)
-    assert str(skipped).startswith("line 3")
+    assert str(skipped).startswith(f"line 3: {column or 'it '}")
 
 
 @pytest.mark.parametrize(
@@ -86,8 +89,9 @@ def test_row_that_contradicts_its_order_is_skipped(tmp_path: Path, row: str, col
     found = read_orders(write(tmp_path, HEADER, GOOD, row))
 
     assert len(found.orders[0].lines) == 1
-    assert [(skipped.line, skipped.column) for skipped in found.skipped] == [(3, column)]
-    assert "line 2" in found.skipped[0].reason
+    (skipped,) = found.skipped
+    assert str(skipped).startswith(f"line 3: {column}")
+    assert "line 2" in skipped.reason
 
 
 @pytest.mark.parametrize(
@@ -98,7 +102,6 @@ def test_row_that_contradicts_its_order_is_skipped(tmp_path: Path, row: str, col
         HEADER.encode(),
         b"not,the,header\n1,2,3\n",
         HEADER.replace(",", ";").encode() + b"\n",
-        f"{HEADER}\n{GOOD}\n".encode("utf-16"),
         f"{HEADER}\n".encode() + b"o1,c1,\xff,1,1,EUR,t\n",
         f"{HEADER}\nwrong\n".encode(),
         bytes(range(256)),
@@ -132,7 +135,76 @@ def test_what_spreadsheets_write_is_read(tmp_path: Path) -> None:
     assert (order.order_id, order.lines[0].sku) == ("o1", "MUG")
 
 
-def test_stock_of_the_same_item_is_added_up_unless_its_price_differs(tmp_path: Path) -> None:
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_orders_of_a_spreadsheet_are_read_with_its_padding(
+    tmp_path: Path, encoding: str, separator: str
+) -> None:
+    lines = ["", ",,,", f"{HEADER},,", f"{GOOD},,", *3_000 * [8 * ","]]
+    written = [line.replace(",", separator) for line in lines]
+
+    found = read_orders(write(tmp_path, *written, encoding=encoding, end="\r\n"))
+
+    assert [order.order_id for order in found.orders] == ["o1"]
+    assert (found.rows_read, found.skipped) == (1, [])
+
+
+@pytest.mark.parametrize(
+    ("order_id", "reason"),
+    [
+        (128 * "件", None),
+        (128 * "👩", None),
+        ("a\u200db\u00a0c\u0301 \u200fש", None),
+        ("\u00a0a\u3000", None),
+        (129 * "件", "order_id must be 1 to 128 characters"),
+        ("a\x00", "order_id contains U+0000 (null)"),
+        ("a\u0085b", "order_id contains U+0085 (next line)"),
+        ("a\tb", "order_id contains U+0009 (tab)"),
+        ("a\u2029b", "order_id contains U+2029 (paragraph separator)"),
+    ],
+)
+def test_an_id_of_any_script_is_taken_as_it_is_and_its_length_counts_characters(
+    tmp_path: Path, order_id: str, reason: str | None
+) -> None:
+    row = GOOD.replace("o1", order_id).replace("c1", order_id)
+
+    found = read_orders(write(tmp_path, HEADER, "o0,c0,MUG,1,1250,EUR,tok_approve", row))
+
+    if reason is None:
+        assert (found.orders[1].order_id, found.orders[1].customer_id) == (order_id, order_id)
+    else:
+        assert reason in found.skipped[0].reason
+
+
+PIECES = [*'MUG;,"\n\r\t 1é\u00a0\x00\u2028', "MUG,1,1250,EUR", "MUG;2;1;USD\n", "\n,,,\n"]
+FILES = st.lists(st.sampled_from(PIECES), max_size=40).map("".join)
+
+
+@given(FILES, st.sampled_from([",", ";"]), st.sampled_from(["utf-8", "utf-16", "latin-1"]))
+def test_stock_is_taken_and_refused_as_from_a_supplier_in_the_same_words(
+    tmp_path_factory: pytest.TempPathFactory, text: str, separator: str, encoding: str
+) -> None:
+    header = stock_file.STOCK.header.replace(",", separator)
+    content = f"{header}\n{text}".encode(encoding, errors="replace")
+    file = tmp_path_factory.mktemp("stock") / "stock.csv"
+    file.write_bytes(content)
+    report = stock_file.Report(file="stock.csv", version="v1")
+    try:
+        taken = [row.item for row in report.good(io.BytesIO(content))]
+    except Refused as refused:
+        with pytest.raises(UnusableFile, match=re.escape(str(refused))):
+            read_stock(file)
+        return
+    if not taken:
+        with pytest.raises(UnusableFile, match=re.escape(str(report.wrong[0]))):
+            read_stock(file)
+        return
+    found = read_stock(file)
+    assert found.items == taken
+    assert found.skipped == report.wrong
+
+
+def test_stock_of_the_same_item_counts_once(tmp_path: Path) -> None:
     file = write(
         tmp_path,
         "sku,quantity,unit_price_minor,currency",
@@ -143,8 +215,8 @@ def test_stock_of_the_same_item_is_added_up_unless_its_price_differs(tmp_path: P
 
     stock = read_stock(file)
 
-    assert [(item.sku, item.quantity) for item in stock.items] == [("MUG", 5)]
-    assert [skipped.line for skipped in stock.skipped] == [4]
+    assert [(item.sku, item.quantity) for item in stock.items] == [("MUG", 2)]
+    assert [skipped.line for skipped in stock.skipped] == [3, 4]
 
 
 def test_without_a_file_there_is_plenty_at_the_first_price(tmp_path: Path) -> None:
@@ -169,12 +241,12 @@ def test_suppliers_files_hold_each_item_once_in_files_of_a_bounded_size(tmp_path
 
     assert [file.rows for file in files] == [1000, 1000, 500]
     taken = [row for file in files for row in stock_file.rows(io.BytesIO(file.content))]
-    assert [row.item for row in taken if isinstance(row, stock_file.GoodRow)] == items
+    assert [row.item for row in taken if isinstance(row, GoodRow)] == items
 
 
 def test_mistakes_of_the_sample_are_what_the_books_expect() -> None:
     rows = list(stock_file.rows(io.BytesIO(sample.MISTAKES.read_bytes())))
 
-    good = [row.item for row in rows if isinstance(row, stock_file.GoodRow)]
+    good = [row.item for row in rows if isinstance(row, GoodRow)]
     assert {item.sku: item.quantity for item in good} == sample.RIGHT_AMONG_MISTAKES
     assert len(rows) == file_at(sample.MISTAKES).rows

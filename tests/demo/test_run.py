@@ -209,7 +209,7 @@ def test_command_gives_the_same_report_in_another_process(
     assert done.returncode == 0, done.stdout + done.stderr
     assert "The books balance" in done.stdout
     assert "\x1b" not in done.stdout + done.stderr
-    assert f"file.csv, line {len(ROWS) + 1}, quantity: 'none' is not a whole number" in done.stderr
+    assert f"file.csv, line {len(ROWS) + 1}: quantity must be a whole number" in done.stderr
     told = json.loads(output.read_text())
     assert told.pop("seconds") > 0
     expected = witness.report()

@@ -215,13 +215,117 @@ def test_staff_are_told_from_customers_before_anything_else_is_looked_at() -> No
 
 
 @pytest.mark.parametrize(
-    ("key", "taken"),
-    [("", False), ("k", True), ("k" * MAX_KEY_LENGTH, True), ("k" * (MAX_KEY_LENGTH + 1), False)],
+    ("key", "code", "said"),
+    [
+        ("", "idempotency_key_missing", "1 to 128 printable ASCII characters"),
+        ("k", None, ""),
+        (' !"%k~', None, ""),
+        ("k" * MAX_KEY_LENGTH, None, ""),
+        (
+            "k" * (MAX_KEY_LENGTH + 1),
+            "invalid_idempotency_key",
+            "has 129 characters, and may have 128",
+        ),
+        (
+            "件",
+            "invalid_idempotency_key",
+            "contains U+4EF6, which is not ASCII: percent-encode the key",
+        ),
+        (
+            "k" * 200 + "件",
+            "invalid_idempotency_key",
+            "contains U+4EF6, which is not ASCII: percent-encode the key",
+        ),
+        ("k\u00a0", "invalid_idempotency_key", "U+00A0, which is not ASCII"),
+        ("k\tk", "invalid_idempotency_key", "contains U+0009 (tab)"),
+        ("k\x85", "invalid_idempotency_key", "contains U+0085 (next line)"),
+        ("k\n", "invalid_idempotency_key", "contains U+000A (line feed)"),
+    ],
 )
-def test_an_idempotency_key_has_one_to_so_many_characters(key: str, taken: bool) -> None:
-    call = Call(body=GOOD, headers={"idempotency-key": key})
-    expected = None if taken else "idempotency_key_missing"
-    assert refused(call, body=Purse, idempotent=True) == expected
+def test_an_idempotency_key_has_so_many_characters_that_a_header_can_hold(
+    key: str, code: str | None, said: str
+) -> None:
+    route = answering(lambda *_: None, body=Purse, idempotent=True)
+    answer = Call(body=GOOD, headers={"idempotency-key": key}).send(route)
+    assert answer.json.get("code") == code if code else answer.status == 200
+    assert said in str(answer.json)
+
+
+class Named(Struct, frozen=True, kw_only=True):
+    """A body with texts in several places, and a length that is counted in characters."""
+
+    name: Annotated[str, Meta(max_length=3)]
+    others: tuple["Named", ...] = ()
+
+
+@pytest.mark.parametrize("name", ["件件件", "👩\u200d👧", "\u00a0\u200f\u0301", "\u2066a\u2069"])
+def test_text_of_any_script_reaches_the_handler_as_it_was_sent(name: str) -> None:
+    got: list[Any] = []
+    for ascii_only in (True, False):
+        body = json.dumps({"name": name, "others": [{"name": name}]}, ensure_ascii=ascii_only)
+        assert (
+            Call(body=body).send(answering(lambda _, body: got.append(body), body=Named)).status
+            == 200
+        )
+    assert got == [Named(name=name, others=(Named(name=name),))] * 2
+
+
+@pytest.mark.parametrize(
+    ("sent", "field", "reason"),
+    [
+        ({"name": "a\n"}, "name", "contains U+000A (line feed)"),
+        ({"name": "\x00"}, "name", "contains U+0000 (null)"),
+        ({"name": "a", "others": [{"name": "b"}, {"name": "\x85"}]}, "others[1].name", "U+0085"),
+        ({"name": "a", "others": [{"name": "\u2028"}]}, "others[0].name", "(line separator)"),
+        ({"name": "\u202eab"}, "name", "(right-to-left override)"),
+        ({"name": "件件件件"}, "name", "Expected `str` of length <= 3 characters"),
+    ],
+)
+def test_text_that_cannot_be_taken_is_named_with_its_place(
+    sent: dict[str, Any], field: str, reason: str
+) -> None:
+    answer = Call(body=json.dumps(sent)).send(answering(lambda *_: None, body=Named))
+    assert (answer.status, answer.json["code"]) == (400, "invalid_request")
+    (fault,) = answer.json["errors"]
+    assert fault["field"] == field
+    assert reason in fault["reason"]
+
+
+class Patterned(Struct, frozen=True, kw_only=True):
+    """Bodies whose checks fail for more than one reason."""
+
+    code: Annotated[str, Meta(pattern="^[a-z]+$(?!\\n)")]
+    count: int = 0
+
+
+@pytest.mark.parametrize(
+    ("sent", "field", "reason"),
+    [
+        ('{"code": "a\\n"}', "code", "contains U+000A (line feed)"),
+        ('{"code": "A"}', "code", "Expected `str` matching regex '^[a-z]+$(?!\\\\n)'"),
+        ('{"count": "x", "code": "\\u0000"}', "count", "Expected `int`, got `str`"),
+        ('{"code": "A", "count": ', "code", "Expected `str` matching regex"),
+        (f'{{"code": "A", "more": {900 * "["}{900 * "]"}}}', "code", "Expected `str` matching"),
+        (
+            '{"code": "A", "more": ' + 5000 * "[" + '"\\u0000"',
+            "code",
+            "Expected `str` matching regex",
+        ),
+    ],
+)
+def test_a_character_that_a_pattern_does_not_match_is_named(
+    sent: str, field: str, reason: str
+) -> None:
+    answer = Call(body=sent).send(answering(lambda *_: None, body=Patterned))
+    assert (answer.status, answer.json["code"]) == (400, "invalid_request")
+    (fault,) = answer.json["errors"]
+    assert fault["field"] == field
+    assert fault["reason"].startswith(reason)
+
+
+def test_a_control_character_in_a_query_is_named() -> None:
+    answer = Call(query={"name": "a\tb"}).send(answering(lambda *_: None, query=Named))
+    assert answer.json["detail"] == "name: contains U+0009 (tab)"
 
 
 @pytest.mark.parametrize("body", [{"x" * 3_000_000: 1}, {"coins": [{"x" * 3_000_000: 1}]}])
@@ -271,6 +375,7 @@ def test_a_route_knows_all_problems_that_its_callers_may_meet() -> None:
     assert [problem.code for problem in contract.refusals] == [
         "staff_only",
         "idempotency_key_missing",
+        "invalid_idempotency_key",
         "invalid_json",
         "invalid_request",
         "purse_closed",

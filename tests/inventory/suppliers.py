@@ -9,12 +9,12 @@ from typing import Any
 import time_machine
 
 from lambdas.inventory import import_stock_file
-from lambdas.inventory.stock_file import COLUMNS
+from lambdas.inventory.stock_file import STOCK
 from tests.inventory.context import MORNING, Inventory
 from tests.support.messages import batch, failed
 from tests.support.objects import Bucket, context, notification
 
-HEADER = ",".join(COLUMNS)
+HEADER = STOCK.header
 KEY = "incoming/monday.csv"
 
 

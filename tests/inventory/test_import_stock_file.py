@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
+from hashlib import sha256
 from typing import Any
 
 import msgspec
@@ -97,7 +98,7 @@ class TestTaking:
     ) -> None:
         told = suppliers.send(b"\x89PNG\r\n\x1a\n")
         assert told["result"] == "refused"
-        assert "not UTF-8" in told["refused"]
+        assert "neither UTF-8 nor UTF-16" in told["refused"]
         assert inventory.table.items() == []
         assert inventory.parking.messages() == []
 
@@ -105,10 +106,10 @@ class TestTaking:
         self, suppliers: Suppliers, inventory: Inventory, cloud: Cloud
     ) -> None:
         content = rows([("MUG", 10)])
-        limit = "lambdas.inventory.supplier_files.MAX_BYTES"
+        limit = "lambdas.inventory.csv_table.MAX_BYTES"
         cloud.monkeypatch.setattr(limit, len(content) - 1)
         told = suppliers.send(content)
-        assert told["refused"] == f"the file has more than {len(content) - 1} bytes: split it"
+        assert told["refused"] == f"the file has more than {len(content) - 1:,} bytes: split it"
         assert inventory.table.items() == []
         cloud.monkeypatch.setattr(limit, len(content))
         assert suppliers.send(content)["result"] == "accepted"
@@ -257,13 +258,27 @@ class TestReports:
         versions = [suppliers.report(body)["version"] for body in bodies]
         assert len(set(versions)) == 2
 
-    def test_a_name_that_leaves_no_room_for_a_report_is_parked(
-        self, suppliers: Suppliers, inventory: Inventory
+    @pytest.mark.parametrize("letter", ["x", "ж", "件", "🛒"])
+    def test_a_name_that_leaves_no_room_for_a_report_is_answered_under_its_hash(
+        self, suppliers: Suppliers, inventory: Inventory, letter: str
     ) -> None:
-        body = suppliers.drop(rows([("MUG", 1)]), key=f"incoming/{1010 * 'x'}.csv")
-        assert suppliers.deliver(body) == []
-        assert "name is too long" in parked(inventory)
-        assert inventory.table.items() == []
+        """S3 counts a key's bytes in UTF-8, 1,024 at most."""
+        room = 1024 - len(b"incoming/")
+        key = f"incoming/{room // len(letter.encode()) * letter}"
+        told = suppliers.send(rows([("MUG", 1)]), key=key)
+        assert (told["result"], told["file"]) == ("accepted", key)
+        assert inventory.available() == {"MUG": 1}
+        (report,) = suppliers.bucket.keys("reports/")
+        assert report.split("/")[1] == sha256(key.encode()).hexdigest()
+
+    def test_the_longest_name_that_leaves_room_stays_as_it_is(self, suppliers: Suppliers) -> None:
+        body = suppliers.drop(rows([("MUG", 1)]))
+        version = json.loads(body)["Records"][0]["s3"]["object"]["versionId"]
+        room = 1024 - len(f"reports//{version}.json")
+        for length, stays in ((room, True), (room + 1, False)):
+            name = length * "x"
+            suppliers.send(rows([("MUG", 1)]), key=f"incoming/{name}")
+            assert bool(suppliers.bucket.keys(f"reports/{name}/")) is stays
 
     def test_a_report_that_cannot_be_written_is_tried_again(
         self, suppliers: Suppliers, inventory: Inventory
@@ -279,6 +294,113 @@ class TestReports:
         assert suppliers.deliver(body) == []
         assert inventory.stock() == (10, 10, 0)
         assert suppliers.report(body)["rows_taken"] == 1
+
+
+class TestEveryObject:
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "STOCK.CSV",
+            "stock.csv.txt",
+            "stock",
+            ".csv",
+            "acme/2026/01/stock.Csv",
+            "a b.csv",
+            " .csv",
+            "1+1=2 & more?.csv",
+            "50%25.csv",
+            "Bestände.csv",
+            "库存 📦.csv",
+            "x\u00a0\u200d\u202e.csv",
+            "tab\there.csv",
+            "a//b.csv",
+            "incoming/stock.csv",
+            "reports/stock.csv",
+            "ends in a slash/",
+        ],
+    )
+    def test_a_stock_file_is_imported_whatever_it_is_called(
+        self, suppliers: Suppliers, inventory: Inventory, name: str
+    ) -> None:
+        told = suppliers.send(rows([("MUG", 10)]), key=f"incoming/{name}")
+        assert (told["result"], told["file"]) == ("accepted", f"incoming/{name}")
+        assert inventory.available() == {"MUG": 10}
+        assert len(suppliers.bucket.keys("reports/")) == 1
+
+    @pytest.mark.parametrize(
+        ("name", "content", "reason"),
+        [
+            ("stock.xlsx", b"PK\x03\x04\x14\x00", "Excel workbook"),
+            ("stock.csv", b"", "the file is empty"),
+            ("readme.txt", b"Dear shop,\n", "line 1 must be"),
+            ("", b"", "a folder, not a file"),
+            ("acme/", b"", "a folder, not a file"),
+            ("acme/2026/", b"", "a folder, not a file"),
+        ],
+    )
+    def test_anything_else_is_told_why_it_is_not(
+        self, suppliers: Suppliers, inventory: Inventory, name: str, content: bytes, reason: str
+    ) -> None:
+        told = suppliers.send(content, key=f"incoming/{name}")
+        assert told["result"] == "refused"
+        assert reason in told["refused"]
+        assert inventory.table.items() == []
+        assert inventory.parking.messages() == []
+
+    def test_the_report_on_a_folder_lies_in_its_own(self, suppliers: Suppliers) -> None:
+        for key, folder in {"incoming/": "reports", "incoming/acme/": "reports/acme"}.items():
+            version = suppliers.send(b"", key=key)["version"]
+            assert suppliers.bucket.keys(f"{folder}/{version}") == [f"{folder}/{version}.json"]
+
+    def test_a_file_in_archive_storage_is_told_so(self, suppliers: Suppliers) -> None:
+        stored = aws.s3().put_object(
+            Bucket=suppliers.bucket.name, Key=KEY, Body=b"x", StorageClass="GLACIER"
+        )
+        body = notification(record(suppliers.bucket.name, KEY, stored["VersionId"], size=1))
+        assert suppliers.deliver(body) == []
+        assert "archive storage" in suppliers.report(body)["refused"]
+
+    def test_a_reason_to_park_a_file_may_repeat_any_name(
+        self, suppliers: Suppliers, inventory: Inventory
+    ) -> None:
+        """SQS takes no control characters in a message's attributes, and moto does not mind."""
+        name = "incoming/bell\x07\x00\ufffe.csv"
+        body = notification(record(suppliers.bucket.name, name, "gone"))
+        assert suppliers.deliver(body) == []
+        reason = parked(inventory)
+        assert reason.isprintable()
+        assert r"bell\x07\x00\ufffe.csv" in reason
+
+
+class TestStrays:
+    @pytest.mark.parametrize(
+        "key", ["stock.csv", "Incoming/stock.csv", "incoming", "incoming.csv", "/incoming/a.csv"]
+    )
+    def test_an_object_elsewhere_is_noticed_and_left_alone(
+        self,
+        suppliers: Suppliers,
+        inventory: Inventory,
+        capsys: pytest.CaptureFixture[str],
+        caplog: pytest.LogCaptureFixture,
+        key: str,
+    ) -> None:
+        assert suppliers.deliver(suppliers.drop(rows([("MUG", 10)]), key=key)) == []
+        assert suppliers.bucket.keys("") == [key]
+        assert inventory.table.items() == []
+        (metrics,) = [line for line in capsys.readouterr().out.splitlines() if "_aws" in line]
+        assert json.loads(metrics)["StrayObjects"] == [1.0]
+        assert [line.levelname for line in caplog.records] == ["WARNING"]
+
+    def test_a_report_is_neither_noticed_nor_answered(
+        self, suppliers: Suppliers, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        suppliers.send(rows([("MUG", 10)]))
+        capsys.readouterr()
+        (key,) = suppliers.bucket.keys("reports/")
+        body = suppliers.drop(suppliers.bucket.get(key), key=key)
+        assert suppliers.deliver(body) == []
+        assert suppliers.bucket.keys("reports/") == [key]
+        assert "StrayObjects" not in capsys.readouterr().out
 
 
 class TestOnce:

@@ -11,6 +11,12 @@ from lambdas.notifications.events import Channel, NotificationRequested
 from lambdas.notifications.messages import MAX_FACT, MAX_FACT_IN_SMS, MAX_SMS, message
 from tests.notifications.context import ORDER, told
 
+# The alphabet of GSM 03.38 without line breaks and the characters that count twice.
+GSM = frozenset(
+    "@£$¥èéùìòÇØøÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"
+    "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
+)
+
 PARTS = ("subject", "email", "sms")
 
 
@@ -41,11 +47,38 @@ class TestEachEvent:
         text = message(about(event)).email
         assert all(fact in text for fact in facts(event).values())
 
-    def test_an_sms_is_one_sms_however_long_the_facts(self, event: Told) -> None:
-        long = dict.fromkeys(facts(event), "ж" * 1000)
-        text = message(about(event, order_id="x" * 1000, **long)).sms
+    @pytest.mark.parametrize("letter", ["x", "ж", "件"])
+    def test_an_sms_is_as_long_as_one_sms_however_long_the_facts(
+        self, event: Told, letter: str
+    ) -> None:
+        """One of the GSM alphabet; of others, three parts of UCS-2."""
+        long = dict.fromkeys(facts(event), letter * 1000)
+        text = message(about(event, order_id=letter * 1000, **long)).sms
         assert len(text) <= MAX_SMS
-        assert set(text) <= messages._GSM
+
+    def test_the_texts_around_the_facts_are_of_the_gsm_alphabet(self, event: Told) -> None:
+        assert set(message(about(event)).sms) <= GSM
+
+    @pytest.mark.parametrize(
+        "fact",
+        [
+            "Zoë\u00a0van  der\u202fBerg",
+            "والله\u200c\u200f ש\u05b8לם",
+            "👩\u200d👩\u200d👧🏽 ❤\ufe0f",
+            "e\u0301 \ufeff ",
+            "𠮷野家\u3000",
+        ],
+    )
+    def test_text_of_any_script_is_told_as_it_is_on_every_channel(
+        self, event: Told, fact: str
+    ) -> None:
+        told = dict.fromkeys(facts(event), fact)
+        content = message(about(event, order_id=fact, **told))
+        template = messages.templates()[type(event).__name__]
+        for part in PARTS:
+            expected = getattr(template, part).format(order_id=fact, **told)
+            assert getattr(content, part) == expected
+            assert fact in expected
 
     def test_an_order_id_is_never_cut(self, event: Told) -> None:
         content = message(about(event))
@@ -54,7 +87,7 @@ class TestEachEvent:
 
     @pytest.mark.parametrize("part", PARTS)
     def test_no_value_adds_a_line_a_header_or_a_placeholder(self, event: Told, part: str) -> None:
-        evil = "x\r\nBcc: eve@example.com\n\n\x00\u2028\u202e{customer_id}{0}%s"
+        evil = "x\r\nBcc: e@x.io\n\x00\u2028\u202e{customer_id}{0}%s"
         kind = message(about(event, order_id="x", **dict.fromkeys(facts(event), "x")))
         content = message(about(event, order_id=evil, **dict.fromkeys(facts(event), evil)))
         text = getattr(content, part)

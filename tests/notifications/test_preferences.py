@@ -136,6 +136,25 @@ def test_what_cannot_work_is_refused_with_its_field_and_changes_nothing(
     assert notifications.table.items("preferences") == before
 
 
+@pytest.mark.parametrize(
+    ("wishes", "field"),
+    [
+        ({"email": {"address": "ada\r\n@example.com"}}, "email.address"),
+        ({"email": {"address": "ada@example.com\r"}}, "email.address"),
+        ({"sms": {"phone": "+4930123456\r"}}, "sms.phone"),
+        ({"webhook": {"url": "https://hooks.example.com/\r"}}, "webhook.url"),
+    ],
+)
+def test_a_character_that_could_break_a_header_is_named(
+    notifications: Notifications, wishes: dict[str, Any], field: str
+) -> None:
+    answer = notifications.put(wishes)
+    assert answer.status == 400
+    assert answer.json["errors"] == [
+        {"field": field, "reason": "contains U+000D (carriage return)"}
+    ]
+
+
 def test_a_refusal_names_the_occasions_there_are(notifications: Notifications) -> None:
     answer = notifications.put(email(occasions=["OrderPaid"]))
     assert "there is no OrderPaid" in answer.json["detail"]

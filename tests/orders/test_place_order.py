@@ -181,17 +181,32 @@ class TestPrices:
 
 
 class TestIdempotency:
-    @pytest.mark.parametrize("key", [None, "", "k" * 129])
-    def test_without_a_proper_key_nothing_is_ordered(self, orders: Orders, key: str | None) -> None:
+    @pytest.mark.parametrize(
+        ("key", "code"),
+        [
+            (None, "idempotency_key_missing"),
+            ("", "idempotency_key_missing"),
+            ("k" * 129, "invalid_idempotency_key"),
+            ("ü#/", "invalid_idempotency_key"),
+            ("k\n", "invalid_idempotency_key"),
+        ],
+    )
+    def test_without_a_proper_key_nothing_is_ordered(
+        self, orders: Orders, key: str | None, code: str
+    ) -> None:
         orders.priced()
         answer = orders.place(key=key)
         assert answer.status == 400
-        assert answer.json["code"] == "idempotency_key_missing"
+        assert answer.json["code"] == code
         assert answer.json["detail"].startswith("Idempotency-Key: ")
         assert orders.table.items("order") == []
 
-    @pytest.mark.parametrize("key", ["k", "k" * 128, "8e03978e-40d5-43e8-bc93-6894a57f9324", "ü#/"])
-    def test_any_key_of_1_to_128_letters_will_do(self, orders: Orders, key: str) -> None:
+    @pytest.mark.parametrize(
+        "key", ["k", "k" * 128, "8e03978e-40d5-43e8-bc93-6894a57f9324", "%C3%BC #/"]
+    )
+    def test_any_key_of_1_to_128_characters_of_ascii_will_do(
+        self, orders: Orders, key: str
+    ) -> None:
         orders.priced()
         assert orders.place(key=key).status == 202
 

@@ -1,0 +1,142 @@
+"""Objects in the suppliers' bucket, and text from outside, on their whole way through the shop."""
+
+import json
+
+from demo.customers import key_of
+from demo.orders_file import Order
+from demo.supplier import BUCKET, File, reports
+from lambdas.notifications.events import Channel
+from tests.flows.shop import PRICE, Shop, order_wanted_back
+
+_HEADER = "sku,quantity,unit_price_minor,currency"
+_IMPORTER = "Inventory/ImportStockFile/Function"
+
+
+def put(shop: Shop, key: str, content: bytes) -> None:
+    """Stores an object in the suppliers' bucket, wherever it belongs."""
+    bucket = shop.rehearsal.physical_id(BUCKET)
+    shop.rehearsal.client("s3").put_object(Bucket=bucket, Key=key, Body=content)
+
+
+def answers(shop: Shop) -> dict[str, str]:
+    """What came of each object, by its key."""
+    return {report["file"]: report["result"] for report in reports(shop.rehearsal).values()}
+
+
+def strays(shop: Shop) -> int:
+    """Objects that the importer has counted as strays."""
+    lines = shop.rehearsal.logs(_IMPORTER).splitlines()
+    return sum('"StrayObjects":[1.0]' in line for line in lines)
+
+
+def test_every_object_under_incoming_is_answered_whatever_it_is_called(shop: Shop) -> None:
+    names = ["STOCK.CSV", "stock.csv.txt", "no suffix", "a+b %41 ü 件.Csv", f"{1_000 * 'x'}.csv"]
+    good = {
+        f"incoming/{name}": f"{_HEADER}\nNAMED-{number},1,{PRICE},EUR\n".encode()
+        for number, name in enumerate(names)
+    }
+    wrong = {
+        "incoming/": b"",
+        "incoming/acme/": b"",
+        "incoming/empty.csv": b"",
+        "incoming/book.xlsx": b"PK\x03\x04",
+    }
+    for key, content in {**good, **wrong}.items():
+        put(shop, key, content)
+    shop.settle()
+
+    told = answers(shop)
+    assert {key: told.get(key) for key in good} == dict.fromkeys(good, "accepted")
+    assert {key: told.get(key) for key in wrong} == dict.fromkeys(wrong, "refused")
+    assert [shop.stock()[f"NAMED-{number}"] for number in range(len(names))] == [(1, 0)] * 5
+    assert (shop.parked(), strays(shop)) == ({}, 0)
+
+
+def test_padding_of_a_spreadsheet_is_no_row_and_no_fault(shop: Shop) -> None:
+    rows = f"{_HEADER},,\r\nPADDED,5,{PRICE},EUR,,\r\n" + 20_000 * ",,,,,\r\n"
+    shop.hand_in(File("padded.csv", b"\xef\xbb\xbf\r\n" + rows.encode()), {"PADDED": 5})
+    shop.settle()
+
+    (report,) = [r for r in reports(shop.rehearsal).values() if r["file"].endswith("padded.csv")]
+    assert (report["result"], report["rows_taken"], report["rows_wrong"]) == ("accepted", 1, 0)
+    assert shop.stock()["PADDED"] == (5, 0)
+
+
+def test_an_object_elsewhere_is_noticed_and_left_alone(shop: Shop) -> None:
+    stock, told = shop.stock(), answers(shop)
+    content = f"{_HEADER}\nASTRAY,5,{PRICE},EUR\n".encode()
+    for key in ("stock.csv", "Incoming/stock.csv", "outgoing/"):
+        put(shop, key, content)
+    shop.settle()
+
+    assert strays(shop) == 3
+    assert (shop.stock(), answers(shop), shop.parked()) == (stock, told, {})
+
+
+def test_an_answer_is_not_answered(shop: Shop) -> None:
+    shop.settle()
+    before = len(shop.rehearsal.meter.of("invocation", target=_IMPORTER))
+    shop.receive({"ANSWERED": 1}, delivery="answered")
+    put(shop, "reports/answered.csv/forged.json", b"{}")
+    shop.settle()
+
+    # One invocation for the file, one for its report, one for what somebody put beside it.
+    assert len(shop.rehearsal.meter.of("invocation", target=_IMPORTER)) - before == 3
+    assert strays(shop) == 0
+
+
+_NAME = "क्\u200dष \u200fש\u05dc\u05dd\u00a0Zoë\u202fe\u0301 👩\u200d👩\u200d👧🏽 𠮷\u3000"
+
+
+def test_text_of_any_script_comes_through_as_it_was_sent(shop: Shop) -> None:
+    order_id = order_wanted_back(shop, "TEXT")
+    shop.prefer(Channel.EMAIL, Channel.SMS, customer="customer-1")
+    assert shop.decide(order_id, approved=False, note=_NAME).status == 200
+    shop.settle()
+
+    email, sms = shop.rehearsal.people.email[-1], shop.rehearsal.people.sms[-1]
+    assert f"The reason: {_NAME}\n" in email.text
+    assert order_id in email.subject
+    assert order_id in sms.text
+    (refusal,) = [s for s in shop.view(order_id)["history"] if s["what"] == "return_refused"]
+    assert refusal["reason"] == _NAME
+
+
+def test_an_order_of_any_script_is_kept_as_it_was_sent_by_whoever_sent_it(shop: Shop) -> None:
+    shop.receive({"SCRIPT": 5}, delivery="script")
+    customer = _NAME.strip()
+    address = {
+        "name": _NAME,
+        "street": 120 * "件",
+        "postal_code": "\u00a0",
+        "city": _NAME,
+        "country": "DE",
+    }
+    line = {"sku": "SCRIPT", "quantity": 1, "unit_price_minor": PRICE}
+    body = {
+        "currency": "EUR",
+        "lines": [line],
+        "shipping_address": address,
+        "payment_token": "tok_approve",
+    }
+    wish = Order(
+        order_id=128 * "件", customer_id=customer, currency="EUR", payment_token="", lines=()
+    )
+    answer = shop.request("POST", "/orders", customer, {"idempotency-key": key_of(wish)}, body)
+    assert answer.status == 202, answer.body
+    shop.settle()
+
+    view = shop.view(answer.json()["order_id"], customer=customer)
+    assert view["shipping_address"] == address
+    assert view["status"] == "confirmed"
+    assert shop.parked() == {}
+
+
+def test_a_control_character_is_refused_by_its_name_before_anything_is_kept(shop: Shop) -> None:
+    order_id = order_wanted_back(shop, "CONTROL")
+    answer = shop.decide(order_id, approved=False, note="worn\r\nBcc: eve@example.com")
+    assert answer.status == 400
+    assert json.loads(str(answer.body))["errors"] == [
+        {"field": "note", "reason": "contains U+000D (carriage return)"}
+    ]
+    assert shop.returned(order_id) == "awaiting"
