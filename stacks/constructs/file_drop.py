@@ -100,7 +100,7 @@ class FileDrop(Construct):
             self,
             "BucketName",
             value=self.bucket.bucket_name,
-            description=f"Where partners leave files, under {prefix}",
+            description="Where partners leave files",
         )
         acknowledge(
             self.bucket,
