@@ -1,6 +1,7 @@
 """Fixtures of all tests: the cloud assemblies of a session, and an account in moto for each."""
 
 import gc
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
+from tests.support import parsing
 from tests.support.assemblies import assembly_directory
 from topology.assembly import Assembly
 
@@ -21,6 +23,9 @@ settings.register_profile(
     "thorough", settings.get_profile("orderflow"), derandomize=False, max_examples=1_000
 )
 settings.load_profile("orderflow")
+
+if sys.version_info < parsing.FIXED_IN:
+    parsing.protect()
 
 STAGES = ("dev", "prod")
 
