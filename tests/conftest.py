@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+from hypothesis.internal.entropy import deterministic_PRNG
 
 from tests.support import parsing
 from tests.support.assemblies import assembly_directory
@@ -23,6 +24,11 @@ settings.register_profile(
     "thorough", settings.get_profile("orderflow"), derandomize=False, max_examples=1_000
 )
 settings.load_profile("orderflow")
+
+# At its first test hypothesis looks for what refers to its random numbers, and warns if that is
+# nothing. On Python 3.14 a rehearsal that runs by then would hide them: it freezes what there is.
+with deterministic_PRNG():
+    pass
 
 if sys.version_info < parsing.FIXED_IN:
     parsing.protect()
