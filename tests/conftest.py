@@ -1,6 +1,7 @@
 """Fixtures of all tests: the cloud assemblies of a session, and an account in moto for each."""
 
 import gc
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -10,9 +11,14 @@ import pytest
 from hypothesis import settings
 from hypothesis.internal.entropy import deterministic_PRNG
 
-from tests.support import parsing
-from tests.support.assemblies import assembly_directory
-from topology.assembly import Assembly
+from workspace.isolation import isolate
+
+# Before anything is imported that reads the environment as it is imported.
+isolate(os.environ)
+
+from tests.support import parsing  # noqa: E402
+from tests.support.assemblies import assembly_directory  # noqa: E402
+from topology.assembly import Assembly  # noqa: E402
 
 if TYPE_CHECKING:
     from tests.support.cloud import Cloud, Commits

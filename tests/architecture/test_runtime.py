@@ -12,7 +12,7 @@ import pytest
 from stacks.constructs.packaging import PROJECT, contexts
 
 # What the scripts call before they look for a Python. No apt and no Python are among it.
-TOOLS = ("basename", "bash", "cat", "cmp", "dirname", "env", "sh")
+TOOLS = ("basename", "bash", "dirname", "env", "sh")
 
 
 @dataclass
@@ -55,14 +55,15 @@ def machine(tmp_path: Path) -> Machine:
         package = tmp_path / "lambdas" / context / "__init__.py"
         package.parent.mkdir(parents=True)
         package.touch()
-    (tmp_path / "requirements-dev.txt").write_text("pytest==1\n")
     return Machine(tmp_path)
 
 
-def set_up(machine: Machine, python: str) -> None:
-    """Sets the project up with a version of Python; Lambda has 9.9."""
-    script = f'case "$2" in *PYTHON_VERSION*) echo 9.9 ;; *) echo {python} ;; esac'
-    machine.has(".venv/bin/python", script)
+def set_up(machine: Machine, python: str, *, lambdas: bool = False) -> None:
+    """Sets the project up with a version of Python, and with Lambda's, 9.9, as well."""
+    answers = f"*install.py*check) exit {int(not lambdas)} ;; *PYTHON_VERSION*) echo 9.9"
+    machine.has(".venv/bin/python", f'case "$*" in {answers} ;; *) echo {python} ;; esac')
+    if lambdas:
+        machine.has(".build/runtime/bin/python", 'if [ "$1" = -m ]; then echo "$@"; fi')
 
 
 def test_a_python_on_the_path_is_taken(machine: Machine) -> None:
@@ -100,9 +101,7 @@ def test_where_all_tests_run_on_the_runtimes_python_none_runs_twice(machine: Mac
 
 
 def test_what_is_deployed_is_tested_on_the_runtimes_python(machine: Machine) -> None:
-    set_up(machine, "3.11")
-    machine.has(".build/runtime/bin/python", 'if [ "$1" = -m ]; then echo "$@"; fi')
-    shutil.copy(machine.folder / "requirements-dev.txt", machine.folder / ".build/runtime/.stamp")
+    set_up(machine, "3.11", lambdas=True)
     done = machine.run(".ci/runtime", "-k", "twice")
     assert done.returncode == 0, done.stderr
     command = done.stdout.splitlines()[-1].split()
