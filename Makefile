@@ -50,7 +50,7 @@ templates: synth
 synth: setup ## the templates of both stages, validated, into cdk.out/dev and cdk.out/prod
 	@$(RUN) python -m stacks.synthesis --stage dev --stage prod
 
-documents: setup ## docs/openapi.json and docs/asyncapi.json, as classes and templates want them
+documents: setup ## docs/openapi.json and docs/asyncapi.json, unless a change breaks clients of the API
 	@$(RUN) python -m stacks.synthesis --stage dev --no-validation --out .build/documents
 	@$(RUN) python -m contracts.documents .build/documents/dev
 
