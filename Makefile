@@ -26,6 +26,9 @@ demo: .build/host.stamp ## watch orders flow through the synthesized templates: 
 test: setup ## all tests, offline: ARGS="tests/orders -k twice" runs some
 	@$(RUN) python -m pytest -n auto --maxprocesses=8 --dist=worksteal $(ARGS)
 
+runtime: setup ## handlers, API and flows once more, on the Python that Lambda has, where that can be had
+	@$(RUN) .ci/runtime $(ARGS)
+
 fuzz: setup ## ask the API thousands of things, other ones each time: none may fail, or be answered oddly
 	@$(RUN) python -m pytest tests/api/test_api.py --hypothesis-profile=thorough $(ARGS)
 

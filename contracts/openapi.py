@@ -250,7 +250,7 @@ def _document(problem: type[Problem]) -> type[msgspec.Struct]:
     literal: Any = Literal
     fixed = {
         "type": f"urn:problem:{problem.code}",
-        "title": problem.status.phrase,
+        "title": problem.title,
         "status": problem.status.value,
         "code": problem.code,
     }

@@ -11,6 +11,7 @@ from typing import ClassVar
 from hypothesis import HealthCheck, settings
 from hypothesis import seed as seeded
 from hypothesis import strategies as st
+from hypothesis.internal.entropy import deterministic_PRNG
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
 from faults.forks import forked
@@ -18,6 +19,11 @@ from faults.happenings import TOKENS, Happening, Possible, Tally, run
 from faults.shop import Shop
 
 Execute = Callable[[Sequence[Happening]], Tally]
+
+# As in tests/conftest.py: hypothesis looks for what refers to its random numbers, before an open
+# shop hides it.
+with deterministic_PRNG():
+    pass
 
 
 def in_fork(shop: Shop, troubles: Sequence[Possible]) -> Execute:

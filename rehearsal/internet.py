@@ -8,9 +8,8 @@ import ssl
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from http import HTTPStatus
 from http.client import parse_headers
-from io import BytesIO
+from io import BufferedReader, BytesIO, RawIOBase
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import urllib3.connection
@@ -246,8 +245,12 @@ class _Connection:
         """Take a part of the request."""
         self._sent += data
 
-    def makefile(self, mode: str, *_: Any, **__: Any) -> BytesIO:
-        """Return the answer, when it is there; TimeoutError if that takes too long."""
+    def makefile(self, mode: str, *_: Any, **__: Any) -> BufferedReader:
+        """Return the answer, which whoever begins to read it waits for."""
+        return BufferedReader(_Answer(self._ask))
+
+    def _ask(self) -> bytes:
+        """The answer, when it is there; TimeoutError if that takes too long."""
         request = self._request()
         host = self._host
         host.requests.append(request)
@@ -272,10 +275,11 @@ class _Connection:
         if status is None:
             raise TimeoutError("The read operation timed out")
         content = body.encode() if isinstance(body, str) else body
-        lines = [f"HTTP/1.1 {status} {_reason(status)}"]
+        # Without a phrase: what Python calls a status depends on its version.
+        lines = [f"HTTP/1.1 {status} "]
         lines += [f"{name}: {value}" for name, value in headers.items()]
         lines += [f"Content-Length: {len(content)}", "Connection: close", "", ""]
-        return BytesIO("\r\n".join(lines).encode("latin-1") + content)
+        return "\r\n".join(lines).encode("latin-1") + content
 
     def dup(self) -> _Connection:
         """Return another handle of the connection."""
@@ -297,11 +301,26 @@ class _Connection:
         )
 
 
-def _reason(status: int) -> str:
-    try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        return "Unknown"
+class _Answer(RawIOBase):
+    """What a host answers, asked for by the first who reads.
+
+    A socket makes its file without waiting. If that failed, `http.client` would leave an unfinished
+    response behind, which raises once more when it is collected, in the middle of something else.
+    """
+
+    def __init__(self, ask: Callable[[], bytes]) -> None:
+        self._ask = ask
+        self._content: BytesIO | None = None
+
+    def readable(self) -> bool:
+        """Say that it can be read."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Read some of it; TimeoutError if it takes too long to come."""
+        if self._content is None:
+            self._content = BytesIO(self._ask())
+        return self._content.readinto(buffer)
 
 
 def _is_address(name: str) -> bool:

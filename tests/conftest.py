@@ -2,18 +2,21 @@
 
 import gc
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+from hypothesis.internal.entropy import deterministic_PRNG
 
 from workspace.isolation import isolate
 
 # Before anything is imported that reads the environment as it is imported.
 isolate(os.environ)
 
+from tests.support import parsing  # noqa: E402
 from tests.support.assemblies import assembly_directory  # noqa: E402
 from topology.assembly import Assembly  # noqa: E402
 
@@ -27,6 +30,14 @@ settings.register_profile(
     "thorough", settings.get_profile("orderflow"), derandomize=False, max_examples=1_000
 )
 settings.load_profile("orderflow")
+
+# At its first test hypothesis looks for what refers to its random numbers, and warns if that is
+# nothing. On Python 3.14 a rehearsal that runs by then would hide them: it freezes what there is.
+with deterministic_PRNG():
+    pass
+
+if sys.version_info < parsing.FIXED_IN:
+    parsing.protect()
 
 STAGES = ("dev", "prod")
 

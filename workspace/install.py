@@ -2,6 +2,7 @@
 
 `python -I workspace/install.py python` is run by the Python that .venv is to be made of; this file
 needs nothing else. pip and npm read the user's settings for one purpose: where packages come from.
+With `--in FOLDER` before `check` or `python` that folder takes the place of .venv.
 """
 
 import ast
@@ -22,9 +23,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from workspace.isolation import PROJECT, USER_HOME, command_environment, node_directory
 
-_VENV = PROJECT / ".venv"
-_PYTHON = _VENV / "bin" / "python"
-_STAMP = _VENV / ".stamp"
 _REQUIREMENTS = PROJECT / "requirements-dev.txt"
 _PATIENCE_S = 15
 _REPORTED_EVERY = 20
@@ -97,24 +95,26 @@ def npm_settings(environ: Mapping[str, str]) -> tuple[list[str], dict[str, str]]
     return lines, {name: environ[name] for name in names if name in environ}
 
 
-def is_installed(*, version: str | None = None) -> bool:
-    """Say whether .venv holds what is locked, in its own folder and for this version of Python."""
-    if not (_PYTHON.exists() and _STAMP.is_file()):
+def is_installed(venv: Path, *, version: str | None = None) -> bool:
+    """Say whether `venv` holds what is locked, in its own folder and for this version of Python."""
+    stamp = venv / ".stamp"
+    if not (_python(venv).exists() and stamp.is_file()):
         return False
-    if version is not None and f"version = {version}\n" not in (_VENV / "pyvenv.cfg").read_text():
+    if version is not None and f"version = {version}\n" not in (venv / "pyvenv.cfg").read_text():
         return False
-    return _STAMP.read_text() == _stamp()
+    return stamp.read_text() == _stamp(venv)
 
 
-def install_python() -> None:
-    """Make .venv anew, of the Python that runs this, with all locked packages.
+def install_python(venv: Path) -> None:
+    """Make `venv` anew, of the Python that runs this, with all locked packages.
 
     Raises InstallError.
     """
-    print(f"Installing tools and libraries into .venv (Python {platform.python_version()})")
+    place = os.path.relpath(venv, PROJECT)
+    print(f"Installing tools and libraries into {place} (Python {platform.python_version()})")
     clean = command_environment(os.environ)
     made = subprocess.run(
-        [sys.executable, "-I", "-m", "venv", "--clear", str(_VENV)],
+        [sys.executable, "-I", "-m", "venv", "--clear", str(venv)],
         env=clean,
         capture_output=True,
         text=True,
@@ -124,17 +124,18 @@ def install_python() -> None:
         said = (made.stdout + made.stderr).strip()
         raise InstallError(f"{sys.executable} cannot make a virtual environment:\n{said}")
     total = len(re.findall(r"^[\w.-]+(\[[^]]*\])?==", _REQUIREMENTS.read_text(), re.MULTILINE))
-    command = [str(_PYTHON), "-I", "-m", "pip", "--no-input", "install", "--require-hashes"]
+    python = _python(venv)
+    command = [str(python), "-I", "-m", "pip", "--no-input", "install", "--require-hashes"]
     command += ["--requirement", str(_REQUIREMENTS)]
     found = 0
-    for line in _running(command, pip_environment(_PYTHON, os.environ), settings="pip's"):
+    for line in _running(command, pip_environment(python, os.environ), settings="pip's"):
         if line.startswith(("Collecting ", "Processing ")):
             found += 1
             if found % _REPORTED_EVERY == 0:
                 print(f"  {found} of {total}", flush=True)
         elif line.startswith("Installing "):
             print(f"  {found} of {total}, now unpacking them", flush=True)
-    _STAMP.write_text(_stamp())
+    (venv / ".stamp").write_text(_stamp(venv))
 
 
 def install_node() -> None:
@@ -161,9 +162,13 @@ def install_node() -> None:
     (PROJECT / "node_modules" / ".stamp").touch()
 
 
-def _stamp() -> str:
-    """What .venv is made of. Its scripts name the folder that they are in."""
-    return f"# {_VENV}\n{_REQUIREMENTS.read_text()}"
+def _python(venv: Path) -> Path:
+    return venv / "bin" / "python"
+
+
+def _stamp(venv: Path) -> str:
+    """What `venv` is made of. Its scripts name the folder that they are in."""
+    return f"# {venv}\n{_REQUIREMENTS.read_text()}"
 
 
 def _running(command: list[str], environ: Mapping[str, str], *, settings: str) -> Iterator[str]:
@@ -210,12 +215,15 @@ def _running(command: list[str], environ: Mapping[str, str], *, settings: str) -
 
 def main() -> None:
     """Install `python` or `node`; with `check`, say whether the former has nothing left to do."""
+    venv, arguments = PROJECT / ".venv", sys.argv[1:]
+    if arguments[:1] == ["--in"]:
+        venv, arguments = PROJECT / arguments[1], arguments[2:]
     try:
-        match sys.argv[1:]:
+        match arguments:
             case ["check", *version]:
-                sys.exit(0 if is_installed(version=version[0] if version else None) else 1)
+                sys.exit(0 if is_installed(venv, version=version[0] if version else None) else 1)
             case ["python"]:
-                install_python()
+                install_python(venv)
             case ["node"]:
                 install_node()
     except InstallError as error:

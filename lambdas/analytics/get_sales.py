@@ -64,7 +64,12 @@ class SalesQuery(
         if self.after is None:
             return None
         minute, _, sku = self.after.partition(",")
-        return Row(datetime.fromisoformat(minute).astimezone(UTC), sku)
+        try:
+            # `fromisoformat` takes 24:00 on some versions of Python.
+            moment = datetime.strptime(minute, "%Y-%m-%dT%H:%M%z")
+        except ValueError:
+            raise ValueError(f"`after` begins with {minute}: there is no such minute") from None
+        return Row(moment.astimezone(UTC), sku)
 
 
 class Sold(Struct, frozen=True, kw_only=True):

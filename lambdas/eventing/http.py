@@ -32,6 +32,17 @@ _SHOWN = 300
 JSON = "application/json"
 PROBLEM_JSON = "application/problem+json"
 
+_RENAMED: Mapping[int, str] = {
+    413: "Content Too Large",
+    414: "URI Too Long",
+    416: "Range Not Satisfiable",
+    422: "Unprocessable Content",
+}
+"""Phrases that HTTPStatus has as of Python 3.13: older ones have those of RFC 9110's predecessors.
+
+https://www.rfc-editor.org/rfc/rfc9110#name-status-codes
+"""
+
 
 @dataclass(eq=False)
 class Problem(Exception):
@@ -42,6 +53,8 @@ class Problem(Exception):
     """
 
     status: ClassVar[HTTPStatus]
+    title: ClassVar[str]
+    """The status in words, the same on every version of Python."""
     code: ClassVar[str]
     """The name of the class in snake case: what programs tell problems apart by."""
     retry_after_s: ClassVar[int | None] = None
@@ -51,6 +64,7 @@ class Problem(Exception):
     def __init_subclass__(cls, *, status: HTTPStatus, retry_after_s: int | None = None) -> None:
         super().__init_subclass__()
         cls.status = status
+        cls.title = _RENAMED.get(status, status.phrase)
         cls.code = re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__).lower()
         cls.retry_after_s = retry_after_s
 
@@ -62,7 +76,7 @@ class Problem(Exception):
         """The body of the answer."""
         return {
             "type": f"urn:problem:{self.code}",
-            "title": self.status.phrase,
+            "title": self.title,
             "status": self.status.value,
             "code": self.code,
             **{field.name: getattr(self, field.name) for field in fields(self)},

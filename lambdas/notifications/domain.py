@@ -123,6 +123,9 @@ def money(minor: int, currency: str) -> str:
     return f"{whole}.{rest:0{digits}} {currency}" if digits else f"{whole} {currency}"
 
 
+_WANTED = "must name a host by its full name in the DNS, not by an address, and no port but 443"
+
+
 class Destination(Struct, frozen=True):
     """Where a webhook is: a host by name, on port 443, and what to ask it for."""
 
@@ -142,15 +145,16 @@ def destination(url: str) -> Destination:
     try:
         parts = urlsplit(url)
         port = parts.port
-    except ValueError as error:
-        raise ValueError(f"is not a URL: {error}") from error
+    except ValueError:
+        # Which brackets are wrong, and how that is said, depends on the version of Python.
+        raise ValueError(_WANTED) from None
     if parts.scheme != "https" or port not in (None, 443):
         raise ValueError("must begin with https:// and may name no port but 443")
     if "@" in parts.netloc:
         raise ValueError("must not hold a user name or password")
     host = parts.hostname or ""
     if not _HOST.fullmatch(host) or host.endswith(".localhost"):
-        raise ValueError("must name a host by its full name in the DNS, not by an address")
+        raise ValueError(_WANTED)
     query = f"?{parts.query}" if parts.query else ""
     return Destination(host, (parts.path or "/") + query)
 

@@ -22,8 +22,16 @@ TOTAL_S = 8.0
 
 _TOO_SLOW = "the host did not answer in time"
 
-# Addresses in which a network may see an IPv4 address: https://www.rfc-editor.org/rfc/rfc6052
-_TRANSLATED = ip_network("64:ff9b::/96")
+# All addresses that single hosts of the internet have in IPv6, and what is special among them and
+# in IPv4: of these, `is_global` says different things on different versions of Python.
+# https://www.iana.org/assignments/ipv6-address-space
+# https://www.iana.org/assignments/iana-ipv6-special-registry
+# https://www.iana.org/assignments/iana-ipv4-special-registry
+_UNICAST = ip_network("2000::/3")
+_SPECIAL = tuple(
+    ip_network(network)
+    for network in ("2001::/23", "2002::/16", "3fff::/20", "192.0.0.0/24", "192.88.99.0/24")
+)
 
 
 class Forbidden(Exception):
@@ -149,6 +157,8 @@ def is_public(address: IPv4Address | IPv6Address) -> bool:
     if isinstance(address, IPv6Address):
         if address.ipv4_mapped:
             return is_public(address.ipv4_mapped)
-        if address.sixtofour or address.teredo or address in _TRANSLATED:
+        if address not in _UNICAST:
             return False
+    if any(address in network for network in _SPECIAL):
+        return False
     return address.is_global and not address.is_multicast

@@ -155,7 +155,8 @@ class TestRange:
             ({**HOUR, "limit": "5"}, "unknown field `limit`"),
             ({**HOUR, "after": "MUG"}, "after: "),
             ({**HOUR, "after": f"2026-01-05T12:00Z,{'M' * 2_000}"}, "after: "),
-            ({**HOUR, "after": "2026-99-05T12:00Z,MUG"}, "month must be in 1..12"),
+            ({**HOUR, "after": "2026-99-05T12:00Z,MUG"}, "there is no such minute"),
+            ({**HOUR, "after": "2026-01-04T24:00Z,MUG"}, "there is no such minute"),
             ({**HOUR, "after": "2026-01-05T12:00Z,MUG", "sku": "MUG"}, "`after` goes without"),
         ],
     )

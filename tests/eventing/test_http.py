@@ -1,9 +1,11 @@
 """The HTTP side: typed bodies in, JSON and problem documents out."""
 
 import json
+import sys
 from base64 import b64encode
 from dataclasses import dataclass
 from http import HTTPStatus
+from types import new_class
 from typing import Annotated, Any
 
 import pytest
@@ -118,6 +120,33 @@ def test_what_is_no_json_is_a_400(call: Call) -> None:
     assert answer.json["code"] == "invalid_json"
     assert answer.json["detail"].startswith("the body is not JSON: ")
     assert answer.json["errors"][0]["field"] == "(body)"
+
+
+def title(status: HTTPStatus) -> object:
+    problem = new_class("Made", (Problem,), {"status": status})
+    return problem("what is wrong").document()["title"]
+
+
+@pytest.mark.parametrize(
+    ("status", "phrase"),
+    [
+        (409, "Conflict"),
+        (413, "Content Too Large"),
+        (414, "URI Too Long"),
+        (416, "Range Not Satisfiable"),
+        (422, "Unprocessable Content"),
+    ],
+)
+def test_titles_are_the_same_on_every_python(status: int, phrase: str) -> None:
+    assert title(HTTPStatus(status)) == phrase
+
+
+@pytest.mark.skipif(sys.version_info < (3, 13), reason="older phrases are not the runtime's")
+@pytest.mark.skipif(sys.version_info < (3, 13), reason="older phrases are not the runtime's")
+def test_titles_are_those_of_the_runtime() -> None:
+    assert {int(status): title(status) for status in HTTPStatus} == {
+        int(status): status.phrase for status in HTTPStatus
+    }
 
 
 def test_a_body_nested_without_end_is_a_400() -> None:

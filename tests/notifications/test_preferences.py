@@ -155,6 +155,16 @@ def test_a_character_that_could_break_a_header_is_named(
     ]
 
 
+@pytest.mark.parametrize(
+    "host", ["[::1]", "[abc]", "[::1]x.example", "x[::1]", "x.example:port", "x.example:99999"]
+)
+def test_a_wrong_host_is_refused_with_the_same_words_on_every_python(
+    notifications: Notifications, host: str
+) -> None:
+    detail = notifications.put(webhook(f"https://{host}/")).json["detail"]
+    assert "must name a host by its full name in the DNS, not by an address, and no port" in detail
+
+
 def test_a_refusal_names_the_occasions_there_are(notifications: Notifications) -> None:
     answer = notifications.put(email(occasions=["OrderPaid"]))
     assert "there is no OrderPaid" in answer.json["detail"]

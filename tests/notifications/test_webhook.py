@@ -51,6 +51,19 @@ PRIVATE = [
     "64:ff9b::a00:1",
     "2002:a00:1::",
     "2001:0:4136:e378:8000:63bf:f5ff:fffe",
+    # Of these, versions of Python say different things.
+    "192.0.0.9",
+    "192.88.99.1",
+    "64:ff9b:1::1",
+    "2001:1::1",
+    "2001:3::1",
+    "2001:20::1",
+    "2002:808:808::1",
+    "3fff::1",
+    # And of these, something else than the registry.
+    "::2",
+    "fec0::1",
+    "4000::1",
 ]
 PUBLIC = ["93.184.216.34", "2606:4700::1111", "::ffff:93.184.216.34"]
 

@@ -94,40 +94,33 @@ def test_what_fails_says_why_and_what_to_do() -> None:
 
 
 @pytest.fixture
-def environment_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def environment_made(tmp_path: Path) -> Path:
     """A .venv that was made completely, of Python 3.11.2."""
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "python").touch()
     (tmp_path / "pyvenv.cfg").write_text("home = /usr/bin\nversion = 3.11.2\n")
-    for name, path in {"_VENV": "", "_PYTHON": "bin/python", "_STAMP": ".stamp"}.items():
-        monkeypatch.setattr(install, name, tmp_path / path)
-    (tmp_path / ".stamp").write_text(install._stamp())
+    (tmp_path / ".stamp").write_text(install._stamp(tmp_path))
     return tmp_path
 
 
 class TestInstalled:
     def test_what_is_complete_is_not_made_again(self, environment_made: Path) -> None:
-        assert install.is_installed()
-        assert install.is_installed(version="3.11.2")
+        assert install.is_installed(environment_made)
+        assert install.is_installed(environment_made, version="3.11.2")
 
     def test_another_python_needs_another(self, environment_made: Path) -> None:
-        assert not install.is_installed(version="3.13.0")
+        assert not install.is_installed(environment_made, version="3.13.0")
 
     def test_one_whose_python_is_gone_is_made_again(self, environment_made: Path) -> None:
         python = environment_made / "bin" / "python"
         python.unlink()
         python.symlink_to("/nonexistent")
-        assert not install.is_installed()
+        assert not install.is_installed(environment_made)
 
-    def test_one_in_a_folder_that_was_moved_is_made_again(
-        self, environment_made: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        moved = environment_made.with_name("moved")
-        environment_made.rename(moved)
-        for name, path in {"_VENV": "", "_PYTHON": "bin/python", "_STAMP": ".stamp"}.items():
-            monkeypatch.setattr(install, name, moved / path)
-        assert not install.is_installed()
+    def test_one_in_a_folder_that_was_moved_is_made_again(self, environment_made: Path) -> None:
+        moved = environment_made.rename(environment_made.with_name("moved"))
+        assert not install.is_installed(moved)
 
     def test_one_that_was_interrupted_is_made_again(self, environment_made: Path) -> None:
         (environment_made / ".stamp").unlink()
-        assert not install.is_installed()
+        assert not install.is_installed(environment_made)

@@ -1,0 +1,62 @@
+"""A test that fails is named with its message, whatever happens while its traceback is written."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+# A finalizer that parses, as that of a jsii process does which never started: what it raises is
+# formatted, and `traceback` parses the line. Each one leaves the next, so that every collection
+# has one to run, and a collection comes after few objects.
+FAILING = """
+import ast
+import gc
+
+import pytest
+
+
+class Garbage:
+    def __init__(self):
+        self.itself = self
+
+    def __del__(self):
+        ast.parse("parsed in a finalizer = 1".replace(" ", "_"))
+        Garbage()
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_that_fails(number):
+    def the_stock_is_counted():
+        gc.set_threshold(100, 1_000, 1_000)
+        Garbage()
+        assert number == "missing", f"the message of {number}"
+
+    the_stock_is_counted()
+"""
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_failures_are_named_though_finalizers_parse_while_tracebacks_are_written(
+    tmp_path: Path, workers: int
+) -> None:
+    (tmp_path / "test_failing.py").write_text(FAILING)
+
+    said = _pytest(tmp_path, f"--numprocesses={workers}")
+
+    for number in range(4):
+        assert f"test_failing.py::test_that_fails[{number}]" in said
+        assert f"AssertionError: the message of {number}" in said
+    assert "4 failed" in said
+    assert "INTERNALERROR" not in said
+
+
+def _pytest(directory: Path, *options: str) -> str:
+    """What pytest says of the tests in a directory, with the settings and hooks of this project."""
+    command = [sys.executable, "-m", "pytest", "-c", "pyproject.toml", "-p", "tests.conftest"]
+    command += ["-p", "no:cacheprovider", *options, str(directory)]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stdout + done.stderr
+    return done.stdout

@@ -1,0 +1,113 @@
+"""The Python of the Lambda runtime is looked for everywhere, and what is not had is said."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from stacks.constructs.packaging import PROJECT, contexts
+
+# What the scripts call before they look for a Python. No apt and no Python are among it.
+TOOLS = ("basename", "bash", "dirname", "env", "sh")
+
+
+@dataclass
+class Machine:
+    """A machine with few tools, and a folder with the scripts on it."""
+
+    folder: Path
+
+    def has(self, command: str, script: str) -> Path:
+        """Puts a command on the machine's PATH, or elsewhere in the folder."""
+        path = self.folder / (command if "/" in command else f"bin/{command}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
+        return path
+
+    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
+        """Runs a script there."""
+        name, *arguments = command
+        environment: Mapping[str, str] = {"PATH": str(self.folder / "bin")}
+        return subprocess.run(
+            [str(self.folder / name), *arguments],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    """A machine on which nothing of a Python is."""
+    (tmp_path / "bin").mkdir()
+    for tool in TOOLS:
+        found = shutil.which(tool)
+        assert found, tool
+        (tmp_path / "bin" / tool).symlink_to(found)
+    shutil.copytree(PROJECT / ".ci", tmp_path / ".ci")
+    for context in [*contexts(), "eventing"]:
+        package = tmp_path / "lambdas" / context / "__init__.py"
+        package.parent.mkdir(parents=True)
+        package.touch()
+    return Machine(tmp_path)
+
+
+def set_up(machine: Machine, python: str, *, lambdas: bool = False) -> None:
+    """Sets the project up with a version of Python, and with Lambda's, 9.9, as well."""
+    answers = f"*install.py*check) exit {int(not lambdas)} ;; *PYTHON_VERSION*) echo 9.9"
+    machine.has(".venv/bin/python", f'case "$*" in {answers} ;; *) echo {python} ;; esac')
+    if lambdas:
+        machine.has(".build/runtime/bin/python", 'if [ "$1" = -m ]; then echo "$@"; fi')
+
+
+def test_a_python_on_the_path_is_taken(machine: Machine) -> None:
+    python = machine.has("python9.9", f'exec "{sys.executable}" "$@"')
+    done = machine.run(".ci/python", "9.9")
+    assert (done.returncode, done.stdout) == (0, f"{python}\n"), done.stderr
+
+
+@pytest.mark.parametrize("there", ["none", "one without venv"])
+def test_no_python_is_an_error_that_says_what_was_looked_for(machine: Machine, there: str) -> None:
+    if there == "one without venv":
+        machine.has("python9.9", "exit 1")
+    done = machine.run(".ci/python", "9.9")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "no Python 9.9: none on the PATH has venv, and this is not Debian\n"
+
+
+def test_tests_that_the_runtimes_python_would_run_are_not_skipped_in_silence(
+    machine: Machine,
+) -> None:
+    set_up(machine, "3.11")
+    done = machine.run(".ci/runtime")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "SKIPPED: the tests on Lambda's Python 9.9\n"
+    assert "no Python 9.9" in done.stderr
+
+
+def test_where_all_tests_run_on_the_runtimes_python_none_runs_twice(machine: Machine) -> None:
+    set_up(machine, "9.9")
+    done = machine.run(".ci/runtime")
+    assert (done.returncode, done.stdout) == (
+        0,
+        "Python 9.9, which Lambda has, runs all tests here\n",
+    )
+
+
+def test_what_is_deployed_is_tested_on_the_runtimes_python(machine: Machine) -> None:
+    set_up(machine, "3.11", lambdas=True)
+    done = machine.run(".ci/runtime", "-k", "twice")
+    assert done.returncode == 0, done.stderr
+    command = done.stdout.splitlines()[-1].split()
+    assert command[:2] == ["-m", "pytest"]
+    assert command[-2:] == ["-k", "twice"]
+    tests = {argument for argument in command if argument.startswith("tests/")}
+    assert tests >= {"tests/api", "tests/flows", "tests/eventing"}
+    assert tests >= {f"tests/{context}" for context in contexts()}
+    assert all((PROJECT / test).exists() for test in tests), tests

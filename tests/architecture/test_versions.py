@@ -1,0 +1,67 @@
+"""What is deployed, and what is generated, does not depend on the version of Python."""
+
+import ast
+from collections.abc import Iterator
+
+import pytest
+
+from stacks.constructs.packaging import PROJECT
+
+VARIES = {
+    "phrase": "http renamed four of them in 3.13",
+    "is_global": "ipaddress follows IANA's registries, a little later each time",
+    "is_private": "as is_global",
+    "is_reserved": "as is_global",
+    "fromisoformat": "datetime takes 24:00 since 3.14",
+    "guess_type": "mimetypes learns types in each version",
+    "isprintable": "each version has a newer Unicode",
+    "isidentifier": "as isprintable",
+    "isalpha": "as isprintable",
+    "isalnum": "as isprintable",
+    "isnumeric": "as isprintable",
+    "casefold": "as isprintable",
+    "normalize": "as isprintable",
+}
+"""Functions and attributes of the standard library that say something else on another version."""
+
+ALLOWED = {
+    ("lambdas/analytics/sales_store.py", "fromisoformat"): "reads what the module itself wrote",
+    ("lambdas/eventing/http.py", "phrase"): "the four that differ are in a table there",
+    ("lambdas/notifications/messages.py", "isprintable"): "a letter too new becomes a blank",
+    ("lambdas/notifications/webhook.py", "is_global"): "where versions differ is excluded before",
+}
+"""Uses of them, each with why it does no harm."""
+
+
+def uses(source: str) -> Iterator[str]:
+    """What a module uses of what varies."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Attribute) and node.attr in VARIES:
+            yield node.attr
+        elif isinstance(node, ast.ImportFrom):
+            yield from (alias.name for alias in node.names if alias.name in VARIES)
+
+
+def test_what_varies_between_versions_is_not_used_or_does_no_harm() -> None:
+    found = {
+        (path.relative_to(PROJECT).as_posix(), name)
+        for folder in ("lambdas", "contracts", "catalogue")
+        for path in (PROJECT / folder).rglob("*.py")
+        for name in uses(path.read_text())
+    }
+    reasons = [f"{path}: {name}: {VARIES[name]}" for path, name in sorted(found - ALLOWED.keys())]
+    assert reasons == []
+    assert ALLOWED.keys() - found == set(), "these are not used any more"
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("title = HTTPStatus(422).phrase", ["phrase"]),
+        ("from mimetypes import guess_type", ["guess_type"]),
+        ("kept = filter(str.isprintable, name)", ["isprintable"]),
+        ("phrase = status.value", []),
+    ],
+)
+def test_what_a_module_uses_is_found(source: str, found: list[str]) -> None:
+    assert list(uses(source)) == found
