@@ -27,7 +27,7 @@ def ended(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 
     def rehearse(*_: object, **options: Any) -> Run:
         asked.append(options)
-        return run_that_ends_with(Check("Money", "1", "1", ()))
+        return run_that_ends_with(Check("Money", {"": 1}, {"": 1}, ()))
 
     monkeypatch.setattr(cli, "rehearse", rehearse)
     monkeypatch.setattr(cli, "host_assembly", lambda *_, **__: Path("assembly"))
@@ -57,7 +57,7 @@ def test_what_cannot_be_run_is_said_before_anything_begins(
 def test_books_that_do_not_balance_are_the_exit_code(
     ended: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wrong = run_that_ends_with(Check("Money", "1", "2", ("one is missing",)))
+    wrong = run_that_ends_with(Check("Money", {"": 1}, {"": 2}, ("one is missing",)))
 
     assert CliRunner().invoke(cli.app, []).exit_code == 0
     monkeypatch.setattr(cli, "rehearse", lambda *_, **__: wrong)
