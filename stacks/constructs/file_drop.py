@@ -2,7 +2,7 @@
 
 from typing import cast
 
-from aws_cdk import Duration, Stack
+from aws_cdk import CfnOutput, Duration, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_s3 as s3
@@ -95,6 +95,12 @@ class FileDrop(Construct):
             )
         )
         self.bucket.node.add_dependency(queue.node.find_child("Policy"))
+        CfnOutput(
+            self,
+            "BucketName",
+            value=self.bucket.bucket_name,
+            description=f"Where partners leave files, under {prefix}",
+        )
         acknowledge(
             self.bucket,
             {

@@ -60,7 +60,7 @@ def test_end_says_all_that_there_is_to_say() -> None:
         assert words(row) >= words(f"{check.what} {shown(check.left)}")
         assert f"  {shown(check.right)}" in text
     assert text.count("✗ Wrong: one [bold]fault[/]") == 3
-    assert words(text) >= words(LETTER["body"])
+    assert words(text) >= words(str(LETTER["body"]))
     assert "The way of order [i]my (an-order)" in text
     for said in ("price_changed", "1,234", "AddressCustomer queue", "NotificationRequested.v1"):
         assert said in text
