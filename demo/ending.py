@@ -30,14 +30,16 @@ def show_way_in(console: Console, shop: Rehearsal, *, hold: bool) -> None:
     """
     url = shop.serve()
     aws = f"aws --endpoint-url {url} --region {shop.region}"
-    until = "until Ctrl-C" if hold else "until the demo ends (with make demo ARGS=--hold: Ctrl-C)"
+    until = "" if hold else "until the demo ends, or with make demo ARGS=--hold\n"
     lines = (
         f"{len(shop.resources)} resources and {len(shop.functions)} functions of the templates "
         "are at work.",
-        f"Any AWS client can look in {until}. From another terminal, in this folder:",
+        f"Any AWS client can look in {until}until Ctrl-C. In another terminal, in this folder:",
         "  export AWS_ACCESS_KEY_ID=demo AWS_SECRET_ACCESS_KEY=demo NO_PROXY=127.0.0.1",
-        f"  {aws} sqs list-queues",
-        f"  {aws} dynamodb scan \\",
+        f"  {aws} \\",
+        "    sqs list-queues",
+        f"  {aws} \\",
+        "    dynamodb scan \\",
         f"    --table-name {shop.physical_id(ORDERS)}",
         "  .venv/bin/python -c 'import boto3; print(boto3.client(",
         f'    "dynamodb", "{shop.region}", endpoint_url="{url}"',

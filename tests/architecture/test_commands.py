@@ -18,7 +18,7 @@ from rehearsal.resources import Resource
 from stacks.constructs.packaging import PROJECT
 from stacks.environment import Environment
 from tests.support.aws_cli import parse
-from tests.support.desk import SHELLS, blocks, inline, lay_out, run, started
+from tests.support.desk import SHELLS, beside, blocks, inline, lay_out, run, started
 from topology.assembly import Assembly
 
 MAKEFILE = (PROJECT / "Makefile").read_text()
@@ -122,15 +122,7 @@ def test_deploy_section_works_from_its_first_command_to_its_last(
     with Rehearsal(assembly, seed=1) as shop, front_door(shop) as url:
         stand_up(shop, Assembly(assembly), url)
         environment = {**LOGGED_IN, "AWS_ENDPOINT_URL": shop.serve()}
-        with started(desk, shell, script, environment) as process:
-            said = threading.Thread(target=lambda: desk_says.extend(process.communicate()))
-            desk_says: list[str] = []
-            said.start()
-            while said.is_alive():
-                shop.run_for(0.5)
-                said.join(0.02)
-        out, errors = desk_says
-        assert process.returncode == 0, f"{out}\n{errors}"
+        out = beside(shop, started(desk, shell, script, environment))
         shop.run_for(60)
         (order,) = (
             item

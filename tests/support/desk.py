@@ -5,16 +5,19 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 
+from rehearsal import Rehearsal
 from stacks.constructs.packaging import PROJECT
 
 SHELLS = [shell for shell in ("sh", "bash", "zsh") if shutil.which(shell)]
 _BLOCK = re.compile(
-    r"^(?P<indent> *)```(sh|bash|zsh|shell|console)?\n(?P<text>.*?)^(?P=indent)```$",
+    r"^(?P<indent> *)```(?P<language>\w*)\n(?P<text>.*?)^(?P=indent)```$",
     re.MULTILINE | re.DOTALL,
 )
+_LANGUAGES = {"", "sh", "bash", "zsh", "shell", "console"}
 
 
 def blocks(text: str) -> list[str]:
@@ -22,12 +25,13 @@ def blocks(text: str) -> list[str]:
     return [
         "\n".join(line.removeprefix(block["indent"]) for line in block["text"].splitlines())
         for block in _BLOCK.finditer(text)
+        if block["language"] in _LANGUAGES
     ]
 
 
 def inline(text: str) -> list[str]:
     """What stands between backticks on one line."""
-    return re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
+    return re.findall(r"`([^`\n]+)`", _BLOCK.sub("", text))
 
 
 # What takes the place of programs: none of them leaves this machine, none changes the project.
@@ -89,4 +93,17 @@ def run(desk: Path, shell: str, script: str, **environment: str) -> str:
     with started(desk, shell, script, environment) as process:
         out, errors = process.communicate(timeout=120)
     assert process.returncode == 0, f"{script}\n{out}\n{errors}"
+    return out
+
+
+def beside(shop: Rehearsal, process: subprocess.Popen[str]) -> str:
+    """Runs a rehearsal until a shell is done with it, and returns what that has printed."""
+    printed: list[str] = []
+    reader = threading.Thread(target=lambda: printed.extend(process.communicate()))
+    reader.start()
+    while reader.is_alive():
+        shop.run_for(0.5)
+        reader.join(0.02)
+    out, errors = printed
+    assert process.returncode == 0, f"{out}\n{errors}"
     return out
