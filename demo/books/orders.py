@@ -292,8 +292,8 @@ def _told(evidence: Evidence) -> Check:
     )
     expected = Counter(chain.from_iterable(due.values()))
     return check(
-        "Ends on the bus",
-        {"of orders": ends.total()},
+        "Ends told",
+        {"on the bus": ends.total()},
         {status: expected[type_] for type_, status in _TELLS.items()},
         faults(),
     )
