@@ -59,6 +59,11 @@ def breaking_changes(old: Schema, new: Schema) -> list[Breaking]:
     return [*_Comparison(old.get("$defs", {}), new.get("$defs", {})).of(old, new, "$")]
 
 
+def plain(schema: Schema) -> Any:
+    """A schema without references and without what only people read."""
+    return _plain(schema, schema.get("$defs", {}))
+
+
 class _Comparison:
     def __init__(self, old: Mapping[str, Schema], new: Mapping[str, Schema]) -> None:
         self._old = old
@@ -76,17 +81,18 @@ class _Comparison:
         plain_theirs = [_plain(each, self._new) for each in theirs]
         gone = [ours[at] for at, plain in enumerate(plain_ours) if plain not in plain_theirs]
         come = [theirs[at] for at, plain in enumerate(plain_theirs) if plain not in plain_ours]
-        for before in [*gone]:
-            after = next((each for each in come if _kind(each) == _kind(before)), None)
-            if after:
-                gone.remove(before)
-                come.remove(after)
-                yield from self._one(before, after, path)
+        for alike in (_named, _kind):
+            for before in [*gone]:
+                after = next((each for each in come if alike(each) == alike(before)), None)
+                if after:
+                    gone.remove(before)
+                    come.remove(after)
+                    yield from self._one(before, after, path)
         for before in gone:
-            what = f"can no longer be {_kind(before)}"
+            what = f"can no longer be {_named(before)}"
             yield Breaking(path=path, what=what, history=True)
         for after in come:
-            yield Breaking(path=path, what=f"can now be {_kind(after)}, too", consumers=True)
+            yield Breaking(path=path, what=f"can now be {_named(after)}, too", consumers=True)
 
     def _one(self, old: Schema, new: Schema, path: str) -> Iterator[Breaking]:
         was, now = _kind(old), _kind(new)
@@ -167,6 +173,11 @@ def _kind(schema: Schema) -> str:
         values = [schema["const"]] if "const" in schema else schema.get("enum", [])
         kind = _JSON.get(type(values[0]), "anything") if values else "anything"
     return f"{schema['format']} {kind}" if "format" in schema else kind
+
+
+def _named(schema: Schema) -> str:
+    """The type, and which of several objects."""
+    return " ".join(filter(None, [_kind(schema), schema.get("title")]))
 
 
 def _takes_all(wide: str, narrow: str) -> bool:

@@ -10,23 +10,22 @@ import tarfile
 import tempfile
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
-import msgspec
-
+from contracts import acknowledgements, api, documents, frozen
 from contracts.compatibility import breaking_changes
+from contracts.openapi import openapi
 from contracts.schemas import Schema
 from topology.assembly import Assembly
 from topology.changes import differences
-from topology.losses import Loss
-from topology.review import review
+from topology.review import Blocking, review
 from topology.routes import sieves
 
 PROJECT = Path(__file__).resolve().parents[1]
-ACKNOWLEDGED = Path("docs", "acknowledged-replacements.toml")
 
 _EVENTS = Path("docs", "events")
+_API = Path("docs", "openapi.json")
 _SUFFIX = ".schema.json"
 _LOCKS = ("requirements.txt", "requirements-dev.txt", "package-lock.json")
 _SHARED = (".build", "node_modules")
@@ -34,25 +33,49 @@ _SHARED = (".build", "node_modules")
 _FOREIGN = ("PYTHON", "PYTEST_", "GIT_")
 
 
-class Replacement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """That somebody knows that something would be replaced or deleted, and why that is meant."""
-
-    path: str
-    """Of the resource in the construct tree, as the comment names it."""
-    reason: Annotated[str, msgspec.Meta(pattern=r"\S")]
-
-
-class _Acknowledged(msgspec.Struct, forbid_unknown_fields=True):
-    replacement: list[Replacement] = []
-
-
 class ReviewError(Exception):
     """There is nothing to compare; the message says why, and what to do."""
 
 
-def events(base: Path, head: Path, before: Assembly, after: Assembly) -> list[str]:
-    """What becomes of the events that two trees define, in words, and whom it touches."""
-    old, new = _schemas(base), _schemas(head)
+@dataclass(frozen=True, kw_only=True)
+class Interfaces:
+    """What others rely on in one version: schemas of events by name, and the API's document."""
+
+    events: Mapping[str, Schema]
+    api: api.Document | None
+
+
+def kept(tree: Path) -> Interfaces:
+    """The interfaces as the documents of a tree have them. Raises ReviewError."""
+    try:
+        events = {_named(path): json.loads(path.read_bytes()) for path in _copies(tree)}
+        document = tree / _API
+        routes = json.loads(document.read_bytes()) if document.is_file() else None
+    except ValueError as error:
+        raise ReviewError(f"a document in {tree / 'docs'} is no JSON: {error}") from error
+    return Interfaces(events=events, api=routes)
+
+
+def current(assembly: Assembly) -> Interfaces:
+    """The interfaces as the classes and handlers of this tree have them, whatever is in docs/.
+
+    Raises ReviewError.
+    """
+    try:
+        routes = openapi(assembly, documents.version())
+    except ValueError as error:
+        raise ReviewError(f"the API of this tree cannot be documented: {error}") from error
+    contracts = frozen.contracts()
+    return Interfaces(
+        events={_named(Path(file)): contract.schema for file, contract in contracts.items()},
+        api=routes,
+    )
+
+
+def events(
+    old: Mapping[str, Schema], new: Mapping[str, Schema], before: Assembly, after: Assembly
+) -> list[str]:
+    """What becomes of the events of two versions, in words, and whom it touches."""
     if not old:
         return [f"the base keeps no schemas in `{_EVENTS}`: they are not compared"] if new else []
     lines = [f"new: {name}, {_taken(after, name)}" for name in sorted(new.keys() - old.keys())]
@@ -71,11 +94,12 @@ def events(base: Path, head: Path, before: Assembly, after: Assembly) -> list[st
     return lines
 
 
-def _schemas(tree: Path) -> dict[str, Schema]:
-    return {
-        path.name.removesuffix(_SUFFIX): json.loads(path.read_bytes())
-        for path in (tree / _EVENTS).rglob(f"*{_SUFFIX}")
-    }
+def _copies(tree: Path) -> Iterable[Path]:
+    return (tree / _EVENTS).rglob(f"*{_SUFFIX}")
+
+
+def _named(path: Path) -> str:
+    return path.name.removesuffix(_SUFFIX)
 
 
 def _taken(assembly: Assembly, name: str) -> str:
@@ -89,32 +113,13 @@ def _taken(assembly: Assembly, name: str) -> str:
     return f"taken by {', '.join(f'`{path}`' for path in sorted(found)) or 'nobody by its name'}"
 
 
-def acknowledged(base: Path, head: Path) -> dict[str, str]:
-    """The reasons, by path, that `head` gives and `base` did not. Raises ReviewError."""
-    try:
-        earlier = _entries(base)
-    except ReviewError:
-        earlier = []  # else nobody could mend it
-    return {each.path: each.reason for each in _entries(head) if each not in earlier}
-
-
-def _entries(tree: Path) -> list[Replacement]:
-    file = tree / ACKNOWLEDGED
-    if not file.is_file():
-        return []
-    try:
-        return msgspec.toml.decode(file.read_bytes(), type=_Acknowledged).replacement
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ReviewError(
-            f"{ACKNOWLEDGED}: {error}. An entry is [[replacement]] with a path and a reason, each "
-            "a text in quotes"
-        ) from error
-
-
-def _how(losses: Iterable[Loss]) -> str:
-    entries = "\n\n".join(f'[[replacement]]\npath = "{loss.path}"\nreason = "…"' for loss in losses)
+def _how(open_: Mapping[str, Iterable[Blocking]]) -> str:
+    paths = {
+        kind: dict.fromkeys(each.path for each in blocking) for kind, blocking in open_.items()
+    }
     return (
-        f"If that is meant, say why in `{ACKNOWLEDGED}`:\n\n```toml\n{entries}\n```\n\n"
+        f"If that is meant, say why in `{acknowledgements.FILE}`:\n\n"
+        f"```toml\n{acknowledgements.how_to(paths)}\n```\n\n"
         "An entry counts for the change that adds it, and for no later one."
     )
 
@@ -133,25 +138,46 @@ def compare(revision: str, stage: str) -> tuple[str, bool]:
             list(pool.map(_synthesize, (base, PROJECT), outs, (stage, stage)))
         before, after = (Assembly(out / stage) for out in outs)
         title = f"What changes in {stage} since {commit[:9]}"
-        return comment(before, after, base, PROJECT, title)
+        return comment(before, after, base, PROJECT, title, now=current(after))
 
 
 def comment(
-    before: Assembly, after: Assembly, base: Path, head: Path, title: str
+    before: Assembly,
+    after: Assembly,
+    base: Path,
+    head: Path,
+    title: str,
+    *,
+    now: Interfaces | None = None,
 ) -> tuple[str, bool]:
     """The comment on two assemblies and the trees that they come from, and whether it may pass.
 
-    Raises ReviewError.
+    `now` are the interfaces of `head`, if they are not those of its documents. Raises ReviewError
+    or AcknowledgementError.
     """
-    found = review(before, after, events=events(base, head, before, after))
-    reasons = acknowledged(base, head)
-    idle = reasons.keys() - {loss.path for loss in found.losses}
+    was, now = kept(base), now or kept(head)
+    routes = api.changes(was.api, now.api) if was.api and now.api else []
+    said = [str(each) for each in routes if not each.breaks]
+    if now.api and not was.api:
+        said = [f"the base keeps no `{_API}`: routes are not compared"]
+    found = review(
+        before,
+        after,
+        interfaces={"Events": events(was.events, now.events, before, after), "API": said},
+        breaks=[each for each in routes if each.breaks],
+    )
+    reasons = acknowledgements.reasons(head, base)
     open_ = found.unexcused(reasons)
+    idle = [
+        f"`{path}` as {kind}"
+        for kind, blocking in found.blocking.items()
+        for path in sorted(reasons[kind].keys() - {each.path for each in blocking})
+    ]
     return found.markdown(title, reasons, _how(open_)) + _remarks(base, head, idle), not open_
 
 
-def _remarks(base: Path, head: Path, idle: set[str]) -> str:
-    remarks = [f"`{ACKNOWLEDGED}` names `{path}`, which is not lost." for path in sorted(idle)]
+def _remarks(base: Path, head: Path, idle: list[str]) -> str:
+    remarks = [f"`{acknowledgements.FILE}` names {each}, which it is not." for each in idle]
     if any(_content(base / name) != _content(head / name) for name in _LOCKS):
         remarks.append(
             "Lock files differ. Both sides were synthesized with the libraries of this one, so "
@@ -233,7 +259,7 @@ def main() -> None:
     print(f"Synthesizing {options.base} and this tree", file=sys.stderr)
     try:
         said, fine = compare(options.base, options.stage)
-    except ReviewError as error:
+    except (ReviewError, acknowledgements.AcknowledgementError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     print(said)

@@ -142,6 +142,7 @@ _ALL = (
     _of(FAULTS["call-throttled"], "call", elsewhere=_NO_CALL, repeats=_SENDERS),
     _of(FAULTS["call-lost"], "call", elsewhere=_NO_CALL, repeats=_SENDERS),
     _of(FAULTS["call-fails"], "call", elsewhere=_NO_CALL, repeats=_SENDERS),
+    _of(FAULTS["call-denied"], "call", elsewhere=_NO_CALL, repeats=_SENDERS),
     _of(
         FAULTS["conflict"],
         "call",

@@ -261,7 +261,10 @@ def _streams_and_tables() -> Iterator[tuple[str, str, str, Change]]:
         table,
         stream,
         "AWS::S3::Bucket",
+        "AWS::S3::BucketPolicy",
         "AWS::Cognito::UserPool",
+        "AWS::Events::Archive",
+        "AWS::Events::EventBus",
         "AWS::KMS::Key",
         "AWS::SecretsManager::Secret",
     ):

@@ -78,6 +78,10 @@ def _fail(call: Call) -> Any:
     raise call.refuse("InternalServerError")
 
 
+def _deny(call: Call) -> Any:
+    raise call.refuse("AccessDeniedException")
+
+
 def _lose(call: Call) -> Any:
     call.perform(call.parameters)
     raise ReadTimeoutError(endpoint_url=f"https://{call.service}.amazonaws.com")
@@ -164,6 +168,7 @@ _ALL = (
     Fault("call-throttled", "the call is throttled", "call", _throttle),
     Fault("call-lost", "the call happens, its answer is lost", "call", _lose),
     Fault("call-fails", "the call fails, always", "call", _fail, None),
+    Fault("call-denied", "the call is denied, always", "call", _deny, None),
     Fault("conflict", "the transaction meets others", "call", _conflict, 3),
     Fault("partial", "a part of the batch is refused", "call", _take_every_other, 2),
 )

@@ -27,6 +27,7 @@ from moto.sqs.models import Queue
 
 from rehearsal import clients, moto_patches, stepfunctions
 from rehearsal.direct import DirectCalls
+from rehearsal.egress import Egress, environment, set_environment
 from rehearsal.environment import ExecutionEnvironment
 from rehearsal.executions import ExecutionEvent
 from rehearsal.faults import Call
@@ -36,13 +37,10 @@ from rehearsal.patching import Patches
 if TYPE_CHECKING:
     from rehearsal.rehearsal import Rehearsal
 
-_CREDENTIALS = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"}
 # Of what a rehearsal makes, nearly all stays: looking at it a second time finds hardly anything.
 _GC_THRESHOLDS = (50_000, 100, 100)
 # At its end Python would search all of it once more, for seconds, to free what goes anyway.
 atexit.register(gc.freeze)
-# What would lead clients elsewhere.
-_FOREIGN = ("AWS_ENDPOINT_URL", "AWS_PROFILE")
 
 # Which parameter of an API call names the resource, by service.
 _RESOURCE_PARAMETERS = {
@@ -74,16 +72,8 @@ class Hooks:
         thresholds = gc.get_threshold()
         gc.set_threshold(*_GC_THRESHOLDS)
         self._undo.append(lambda: gc.set_threshold(*thresholds))
-        variables = {
-            **dict.fromkeys(_CREDENTIALS, "rehearsal"),
-            "AWS_CONFIG_FILE": os.devnull,
-            "AWS_DEFAULT_REGION": rehearsal.region,
-            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-        }
-        for name, value in variables.items():
-            patches.item(os.environ, name, value)
-        foreign = {name: os.environ.pop(name) for name in _FOREIGN if name in os.environ}
-        self._undo.append(lambda: os.environ.update(foreign))
+        self._undo.append(set_environment(environment(rehearsal.region)))
+        Egress().install(patches)
         moto = mock_aws(config={"core": {"mock_credentials": False}})
         moto.start()
         self._undo.append(moto.stop)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any, cast
 
-from aws_cdk import ArnFormat, Duration, Stack
+from aws_cdk import ArnFormat, CfnResource, Duration, Stack
 from aws_cdk import aws_events as events
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sns as sns
@@ -13,6 +13,7 @@ from constructs import Construct
 from lambdas.eventing.event import Event
 from stacks.constructs.api import Api
 from stacks.constructs.event_log import EventLog
+from stacks.constructs.naming import generation_of
 from stacks.constructs.packaging import Target
 from stacks.constructs.platform import Platform
 from stacks.constructs.schema_registry import SchemaRegistry
@@ -44,7 +45,8 @@ class Backbone(Stack):
         bus = events.EventBus(
             self,
             "Bus",
-            event_bus_name=f"orderflow-{environment.name}",
+            # A bus has to have a name. This one outlives its stack in some stages, see below.
+            event_bus_name=f"orderflow-{environment.name}-{generation_of(self)}",
             description="The shop's bus",
         )
         archive = bus.archive(
@@ -53,9 +55,12 @@ class Backbone(Stack):
             event_pattern=events.EventPattern(source=events.Match.prefix(SOURCES)),
             retention=Duration.days(environment.archive_days),
         )
-        cast(events.CfnArchive, archive.node.default_child).apply_removal_policy(
-            environment.removal_policy
-        )
+        # An archive is replayed to its own bus and to no other: without the one the other is lost.
+        # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-replay-archived-event.html
+        for kept in (archive, bus):
+            cast(CfnResource, kept.node.default_child).apply_removal_policy(
+                environment.removal_policy
+            )
 
         self.platform = Platform(
             environment=environment, bus=bus, alarm_topic=alarm_topic, target=target

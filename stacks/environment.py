@@ -1,5 +1,6 @@
 """The stages, and everything in which they differ."""
 
+import re
 from dataclasses import dataclass
 
 from aws_cdk import RemovalPolicy
@@ -32,11 +33,37 @@ class Environment:
     requests_per_second: int
     """What the API admits in the long run; bursts may be twice as large."""
     email_sender: str
-    """The address that customers' e-mail is from; its owner confirms it to SES once."""
+    """The address that customers' e-mail is from, without a display name."""
+    email_identity: str | None = None
+    """An identity of SES that exists already and covers `email_sender`: the address or its domain.
+
+    SES has an identity once per account and region. So set it if the address is verified there
+    already, by hand or by another stage. Without it the stage makes an identity of the address,
+    which its owner confirms once, and deletes it with its stack.
+    https://docs.aws.amazon.com/ses/latest/dg/creating-identities.html
+    """
     sms_usd_per_month: float = 1.0
     """What the account may spend on SMS a month, in US dollars: SNS's quota for new accounts."""
     alarm_email: str | None = None
     """Who hears of alarms, besides what subscribes to the topic by itself."""
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for an address or identity that SES would refuse later."""
+        _, at, domain = self.email_sender.rpartition("@")
+        if not at or not re.fullmatch(r"[^\s<>@]+@[^\s<>@]+", self.email_sender):
+            raise ValueError(
+                f"email_sender of stage {self.name} is {self.email_sender!r}: give the address "
+                "alone, such as orders@shop.example"
+            )
+        identity = self.email_identity
+        covers = identity in (None, self.email_sender, domain) or f".{domain}".endswith(
+            f".{identity}"
+        )
+        if not covers:
+            raise ValueError(
+                f"email_identity of stage {self.name} is {identity!r}, which does not cover "
+                f"{self.email_sender}: name that address, its domain, or leave it out"
+            )
 
     @property
     def inbox_days(self) -> int:

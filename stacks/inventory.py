@@ -64,7 +64,7 @@ class Inventory(Stack):
             self,
             "SupplierFiles",
             platform=platform,
-            name="supplier-files",
+            name="files",
             prefix=INCOMING,
             suffix=SUFFIX,
             queue=imports.queue,

@@ -1,6 +1,6 @@
 """Notifications: customers are told what happens to their orders, on the channels they chose."""
 
-from typing import Any
+from typing import Any, cast
 
 from aws_cdk import ArnFormat, Stack
 from aws_cdk import aws_iam as iam
@@ -20,6 +20,7 @@ from lambdas.notifications import (
 )
 from lambdas.notifications.events import Channel, NotificationRequested
 from lambdas.notifications.settings import Settings
+from stacks.constructs.acknowledge import SOLUTIONS, acknowledge
 from stacks.constructs.alarm import Alarm
 from stacks.constructs.api import Api
 from stacks.constructs.event_consumer import EventConsumer
@@ -48,9 +49,9 @@ class Notifications(Stack):
     ) -> None:
         super().__init__(scope, id_, **kwargs)
         customers = OutboxTable(self, "Customers", platform=platform, publishes=events.PUBLISHED)
-        sender = ses.EmailIdentity(
-            self, "Sender", identity=ses.Identity.email(platform.environment.email_sender)
-        )
+        if platform.environment.email_identity is None:
+            sender = ses.Identity.email(platform.environment.email_sender)
+            ses.EmailIdentity(self, "Sender", identity=sender)
         webhook_secret = SigningSecret(
             self,
             "WebhookSecret",
@@ -108,9 +109,7 @@ class Notifications(Stack):
 
         customers.allow(get, "GetItem")
         customers.allow(put, "PutItem")
-        email.add_to_role_policy(
-            iam.PolicyStatement(actions=["ses:SendEmail"], resources=[sender.email_identity_arn])
-        )
+        _allow_email(email, sender=platform.environment.email_sender)
         _allow_sms(sms)
         for signs in (get, put, webhook):
             webhook_secret.allow(signs)
@@ -130,6 +129,36 @@ def _watch_sms_spending(scope: Construct, platform: Platform) -> None:
         threshold=_WARN_AT * platform.environment.sms_usd_per_month,
         meaning="Most of what SMS may cost this month is spent; then none is sent any more.",
         page="sms-cost-too-much",
+    )
+
+
+def _allow_email(function: PythonFunction, *, sender: str) -> None:
+    """Permits e-mail from the address of the shop, and from no other.
+
+    SES asks for a permission on each identity and configuration set that a message concerns: those
+    of the sender, which may be its domain's, and the recipient's if it is verified in the account.
+    https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonsimpleemailservicev2.html
+    https://docs.aws.amazon.com/ses/latest/dg/control-user-access.html
+    """
+    kinds = ("identity", "configuration-set")
+    function.add_to_role_policy(
+        iam.PolicyStatement(
+            actions=["ses:SendEmail"],
+            resources=[
+                Stack.of(function).format_arn(service="ses", resource=kind, resource_name="*")
+                for kind in kinds
+            ],
+            conditions={"StringEquals": {"ses:FromAddress": sender}},
+        )
+    )
+    arn = "arn:<AWS::Partition>:ses:<AWS::Region>:<AWS::AccountId>"
+    acknowledge(
+        cast(iam.Role, function.role),
+        {
+            f"{SOLUTIONS}IAM5[Resource::{arn}:{kind}/*]": "Whose addresses are verified in the "
+            "account is not known beforehand; the condition admits the shop's sender alone."
+            for kind in kinds
+        },
     )
 
 

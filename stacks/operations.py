@@ -101,7 +101,11 @@ class Operations(Stack):
             self,
             "Monitoring",
             dashboard_factory=DefaultDashboardFactory(
-                self, "Dashboards", dashboard_name_prefix=f"orderflow-{stage}"
+                self,
+                "Dashboards",
+                # The regions of an account share the names of dashboards.
+                # https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Dashboards.html
+                dashboard_name_prefix=f"orderflow-{stage}-{self.region}",
             ),
         )
         dashboard.add_large_header(f"Orderflow, {stage}")

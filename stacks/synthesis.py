@@ -23,12 +23,14 @@ from stacks.constructs.packaging import (
     prepare,
     put_in_place,
 )
+from workspace.isolation import allowed
 
-SOURCES = ("app.py", "cdk.json", "requirements.txt", "contracts", "lambdas", "stacks", "topology")
+SOURCES = (
+    *("app.py", "cdk.json", "requirements.txt"),
+    *("contracts", "lambdas", "stacks", "topology", "workspace"),
+)
 """Files and packages that decide what is synthesized."""
 
-# What a shell or a test runner sets must not change what is synthesized.
-_FOREIGN = ("CDK_", "JSII_", "NODE_", "PYTEST_", "PYTHON")
 _QUIET = {"JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION": "1"}
 # What is not validated is not explained either: where each construct was created costs an eighth.
 _UNTRACED = {"CDK_DISABLE_STACK_TRACE": "1"}
@@ -66,7 +68,7 @@ def synthesize(
     prepare(target)
     _clear(outdir)
     environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)},
+        **allowed(os.environ),
         **_QUIET,
         **({} if validation else _UNTRACED),
         "CDK_CONTEXT_JSON": json.dumps(_context(stage, target)),

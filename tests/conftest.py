@@ -1,6 +1,7 @@
 """Fixtures of all tests: the cloud assemblies of a session, and an account in moto for each."""
 
 import gc
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,8 +9,13 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
-from tests.support.assemblies import assembly_directory
-from topology.assembly import Assembly
+from workspace.isolation import isolate
+
+# Before anything is imported that reads the environment as it is imported.
+isolate(os.environ)
+
+from tests.support.assemblies import assembly_directory  # noqa: E402
+from topology.assembly import Assembly  # noqa: E402
 
 if TYPE_CHECKING:
     from tests.support.cloud import Cloud, Commits

@@ -75,13 +75,44 @@ class Assembly:
     @cached_property
     def stack_names(self) -> dict[str, str]:
         """The names that stacks get in the account, by what they are called in the code."""
+        return {
+            name: artifact["properties"].get("stackName", name)
+            for name, artifact in self._artifacts.items()
+        }
+
+    @cached_property
+    def _artifacts(self) -> dict[str, Any]:
+        """The stacks of the manifest, if there is one."""
         manifest = self.directory / "manifest.json"
         artifacts = json.loads(manifest.read_bytes())["artifacts"] if manifest.is_file() else {}
         return {
-            name: artifact["properties"].get("stackName", name)
+            name: artifact
             for name, artifact in artifacts.items()
             if artifact["type"] == "aws:cloudformation:stack"
         }
+
+    @cached_property
+    def dependencies(self) -> dict[str, set[str]]:
+        """The stacks that each is deployed after: those it depends on, directly or by others."""
+        direct = {stack: set[str]() for stack in self.templates}
+        for stack, template in self.templates.items():
+            imported = imports(template) & self.exports.keys()
+            direct[stack] |= {self.exports[name][0] for name in imported}
+            named = self._artifacts.get(stack, {}).get("dependencies", ())
+            direct[stack] |= self.templates.keys() & named
+        found: dict[str, set[str]] = {}
+        for stack in self.templates:
+            found[stack] = set()
+            waiting = [stack]
+            while waiting:
+                further = direct[waiting.pop()] - found[stack]
+                found[stack] |= further
+                waiting += further
+        return found
+
+    def exports_of(self, stack: str) -> dict[str, Any]:
+        """The values that a stack exports, by the names of the exports."""
+        return {name: value for name, (by, value) in self.exports.items() if by == stack}
 
     def referred(self, stack: str, value: Any) -> Resource:
         """The resource that a reference (Ref, Fn::GetAtt or an import of one) is about.
@@ -93,7 +124,7 @@ class Assembly:
             case {"Ref": logical_id} | {"Fn::GetAtt": [logical_id, _]}:
                 return self._by_id[stack, logical_id]
             case {"Fn::ImportValue": str(name)}:
-                exporter, exported = self._exports[name]
+                exporter, exported = self.exports[name]
                 return self.referred(exporter, exported)
             case {"Fn::Join": ["", ["arn:", *_, {"Ref": _} as name]]}:
                 return self.referred(stack, name)
@@ -143,7 +174,8 @@ class Assembly:
         return {(resource.stack, resource.logical_id): resource for resource in self.resources}
 
     @cached_property
-    def _exports(self) -> dict[str, tuple[str, Any]]:
+    def exports(self) -> dict[str, tuple[str, Any]]:
+        """The stack and the value of each export by its name."""
         return {
             output["Export"]["Name"]: (stack, output["Value"])
             for stack, template in self.templates.items()
@@ -158,6 +190,15 @@ def read(paths: Iterable[Path]) -> dict[str, Template]:
         path.name.partition(".")[0]: json.loads(path.read_bytes())
         for path in sorted(paths)
         if path.name.endswith(".template.json")
+    }
+
+
+def imports(template: Template) -> set[str]:
+    """The names of the exports that a template imports."""
+    return {
+        node["Fn::ImportValue"]
+        for node in nodes(template)
+        if isinstance(node, Mapping) and isinstance(node.get("Fn::ImportValue"), str)
     }
 
 

@@ -37,6 +37,11 @@ class Loss:
     type: str
     why: str
 
+    @property
+    def advice(self) -> tuple[str, ...]:
+        """None: what is lost is lost."""
+        return ()
+
     def __str__(self) -> str:
         """In words."""
         return f"`{self.path}` ({self.type}) {self.why}, {STATEFUL[self.type]} with it"
@@ -47,13 +52,14 @@ def losses(sides: Sides) -> list[Loss]:
     found = []
     for resource in sides.base.assembly.resources:
         if resource.type in STATEFUL:
-            why = _fate(sides, resource)
+            why = fate(sides, resource)
             if why:
                 found.append(Loss(resource.path, resource.type, why))
     return found
 
 
-def _fate(sides: Sides, resource: Resource) -> str | None:
+def fate(sides: Sides, resource: Resource) -> str | None:
+    """Why a resource of the base would not be there any more, of whatever type it is, or None."""
     head = sides.head
     names = {_stack_name(side, resource) for side in (sides.base, head)} - {None}
     if len(names) > 1:
@@ -82,12 +88,11 @@ def _disappearance(head: Side, resource: Resource) -> str | None:
 
 def _replacements(sides: Sides, before: Resource, after: Resource) -> Iterator[str]:
     old, new = sides.base.properties(before), sides.head.properties(after)
-    schema = _schema(before.type)
     for keyword, verb in (
         ("createOnlyProperties", "would"),
         ("conditionalCreateOnlyProperties", "may"),
     ):
-        for pointer in schema.get(keyword, []):
+        for pointer in schema(before.type).get(keyword, []):
             path = pointer.removeprefix("/properties/").split("/")
             was, now = _at(old, path), _at(new, path)
             if was != now:
@@ -106,14 +111,19 @@ def _at(value: Any, path: list[str]) -> Any:
 
 
 @cache
-def _schema(type_: str) -> Mapping[str, Any]:
+def schema(type_: str) -> Mapping[str, Any]:
     """CloudFormation's own description of a type, as cfn-lint ships it.
 
     https://docs.aws.amazon.com/cloudformation-cli/latest/userguide/resource-type-schema.html
     """
-    from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER  # takes a second
+    from cfnlint.schema import PROVIDER_SCHEMA_MANAGER, ResourceNotFoundError  # takes a second
 
-    found: Mapping[str, Any] = PROVIDER_SCHEMA_MANAGER.get_resource_schema(_REGION, type_).schema
+    try:
+        found: Mapping[str, Any] = PROVIDER_SCHEMA_MANAGER.get_resource_schema(
+            _REGION, type_
+        ).schema
+    except ResourceNotFoundError:
+        return {}  # a type of somebody else, or newer than the descriptions
     return found
 
 

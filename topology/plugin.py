@@ -1,25 +1,30 @@
-"""The durability rules as a plug-in of synthesis, for any CDK application.
+"""The rules of durability and retention as plug-ins of synthesis, for any CDK application.
 
 Copy the package `topology`, which needs nothing else, and add two lines before `app.synth()`:
 
-    from topology.plugin import Durability
+    from topology.plugin import Durability, Retention
 
-    Validations.of(app).add_plugins(Durability())
+    Validations.of(app).add_plugins(Durability(), Retention())
 
-From then on `cdk synth` fails as long as a message can get lost unseen, and says for each finding
-where it is, what is lacking, and what to do. Where a rule does not apply, say why, on the construct
-or on any that it is in:
+From then on `cdk synth` fails as long as a message can get lost unseen, or something that outlives
+its stack blocks the next one or depends on what is deleted. It says for each finding where it is,
+what is lacking, and what to do. Where a rule does not apply, say why, on the construct or on any
+that it is in:
 
     Validations.of(queue).acknowledge(
         Acknowledgment(id="Durability::VisibilityTimeout", reason="The function is idempotent …")
     )
 
-The rules are in `topology.durability.Rule`. The plug-in reads the templates and nothing else, so it
-knows the edges that templates state: not what a function's code sends to where.
+The rules are in `topology.durability.Rule` and `topology.retention.Rule`. The plug-ins read the
+templates and nothing else, so they know the edges that templates state: not what a function's code
+sends to where.
 https://docs.aws.amazon.com/cdk/v2/guide/policy-validation-synthesis.html
 """
 
+from collections.abc import Sequence
+from enum import Enum
 from pathlib import Path
+from typing import ClassVar
 
 import jsii
 from aws_cdk import (
@@ -30,18 +35,19 @@ from aws_cdk import (
     PolicyViolation,
 )
 
+from topology import durability, retention
 from topology.assembly import Assembly, read
-from topology.durability import Rule, findings
 
 
-@jsii.implements(IPolicyValidationPlugin)
-class Durability:
-    """Fails the synthesis of an application, or of a stage, in which a message can get lost."""
+class _Rules:
+    """A plug-in that finds what breaks its rules in the templates."""
+
+    _rules: ClassVar[type[Enum]]
 
     @property
     def name(self) -> str:
         """What acknowledgements begin with."""
-        return "Durability"
+        return type(self).__name__
 
     @property
     def version(self) -> str:
@@ -51,7 +57,7 @@ class Durability:
     @property
     def rule_ids(self) -> list[str]:
         """All rules."""
-        return [rule.name for rule in Rule]
+        return [rule.name for rule in self._rules]
 
     def validate(self, context: IPolicyValidationContext) -> PolicyValidationPluginReport:
         """All findings, each under its rule; called back by the library when it synthesizes."""
@@ -70,6 +76,31 @@ class Durability:
                     )
                 ],
             )
-            for finding in findings(Assembly(read(templates.values())))
+            for finding in self._findings(Assembly(read(templates.values())))
         ]
         return PolicyValidationPluginReport(success=not violations, violations=violations)
+
+    def _findings(
+        self, assembly: Assembly
+    ) -> Sequence[durability.Finding] | Sequence[retention.Finding]:
+        raise NotImplementedError
+
+
+@jsii.implements(IPolicyValidationPlugin)
+class Durability(_Rules):
+    """Fails the synthesis of an application, or of a stage, in which a message can get lost."""
+
+    _rules = durability.Rule
+
+    def _findings(self, assembly: Assembly) -> Sequence[durability.Finding]:
+        return durability.findings(assembly)
+
+
+@jsii.implements(IPolicyValidationPlugin)
+class Retention(_Rules):
+    """Fails the synthesis of an application of which a part outlives its stack, and is no use."""
+
+    _rules = retention.Rule
+
+    def _findings(self, assembly: Assembly) -> Sequence[retention.Finding]:
+        return retention.findings(assembly)

@@ -5,13 +5,14 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from topology import permissions
 from topology.assembly import Assembly, Resource
 from topology.changes import MISSING, Difference, Side, Sides, differences, told
 from topology.edges import Edge, edges
 from topology.losses import STATEFUL, Loss, losses
+from topology.refusals import Refusal, refusals
 from topology.routes import Sieve, sieves
 
 _MOST_LINES = 25
@@ -64,6 +65,29 @@ _NAMED = {
 """Types that are named when they come or go; the others come and go with them, and are counted."""
 
 
+class Blocking(Protocol):
+    """A finding that fails the review unless it is acknowledged."""
+
+    @property
+    def path(self) -> str:
+        """The path that an acknowledgement names."""
+
+    @property
+    def advice(self) -> Sequence[str]:
+        """How to avoid it."""
+
+
+Reasons = Mapping[str, Mapping[str, str]]
+"""The reasons of acknowledged findings, by kind and path."""
+
+_HEADINGS = {
+    "replacement": "Replaced or deleted",
+    "refused": "Refused by CloudFormation",
+    "breaking": "Breaks clients of the API",
+}
+"""By kind."""
+
+
 @dataclass(frozen=True)
 class Review:
     """What there is to say of a change."""
@@ -71,49 +95,80 @@ class Review:
     losses: Sequence[Loss] = ()
     sections: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Lines by the heading of their section."""
+    refusals: Sequence[Refusal] = ()
+    breaks: Sequence[Blocking] = ()
+    """Changes of the interfaces that break somebody."""
 
-    def unexcused(self, acknowledged: Mapping[str, str]) -> list[Loss]:
-        """The losses whose paths nobody has acknowledged."""
-        return [loss for loss in self.losses if loss.path not in acknowledged]
+    @property
+    def blocking(self) -> dict[str, Sequence[Blocking]]:
+        """All findings that have to be acknowledged, by kind."""
+        return {"replacement": self.losses, "refused": self.refusals, "breaking": self.breaks}
 
-    def markdown(self, title: str, acknowledged: Mapping[str, str], how: str) -> str:
-        """A comment. `acknowledged` gives reasons by path, `how` says how to give one."""
-        if not self.losses and not any(self.sections.values()):
-            return f"**{title}**: no change to events, templates or permissions.\n"
+    def unexcused(self, acknowledged: Reasons) -> dict[str, list[Blocking]]:
+        """The findings that are not acknowledged, by kind."""
+        found = {
+            kind: [each for each in blocking if each.path not in acknowledged.get(kind, {})]
+            for kind, blocking in self.blocking.items()
+        }
+        return {kind: open_ for kind, open_ in found.items() if open_}
+
+    def markdown(self, title: str, acknowledged: Reasons, how: str) -> str:
+        """A comment. `how` says how to acknowledge the findings that are not."""
+        blocking, open_ = self.blocking, self.unexcused(acknowledged)
+        if not any(blocking.values()) and not any(self.sections.values()):
+            return f"**{title}**: no change to events, API, templates or permissions.\n"
         parts = [f"### {title}"]
-        if self.losses:
-            open_ = self.unexcused(acknowledged)
-            parts.append("#### Replaced or deleted" + (" — not acknowledged" if open_ else ""))
-            parts.append(
-                _bullets(
-                    f"{'❌' if loss in open_ else '☑️'} {loss}"
-                    + ("" if loss in open_ else f" (acknowledged: {acknowledged[loss.path]})")
-                    for loss in self.losses
-                )
-            )
-            if open_:
-                parts.append(how)
+        for kind, heading in _HEADINGS.items():
+            if blocking[kind]:
+                here = open_.get(kind, [])
+                parts.append(f"#### {heading}" + (" — not acknowledged" if here else ""))
+                parts.append(_bullets(_marked(blocking[kind], here, acknowledged.get(kind, {}))))
+                parts += dict.fromkeys(line for each in here for line in each.advice)
+        if open_:
+            parts.append(how)
         for heading, lines in self.sections.items():
             if lines:
                 parts += [f"#### {heading}", _bullets(lines)]
         return "\n\n".join(parts) + "\n"
 
 
-def review(base: Assembly, head: Assembly, *, events: Sequence[str] = ()) -> Review:
-    """The review of a change from `base` to `head`; `events` are lines on what they carry."""
+def review(
+    base: Assembly,
+    head: Assembly,
+    *,
+    interfaces: Mapping[str, Sequence[str]] | None = None,
+    breaks: Sequence[Blocking] = (),
+) -> Review:
+    """The review of a change from `base` to `head`.
+
+    What templates do not say comes from others: lines on `interfaces` by heading, and what `breaks`
+    somebody in them.
+    """
     sides = Sides(Side(base), Side(head))
     lost = losses(sides)
     return Review(
         lost,
         {
-            "Events": events,
+            **(interfaces or {}),
             "Edges": [*_edges(sides), *_patterns(sides)],
             "Permissions": permissions.changes(sides),
             "Alarms": list(_alarms(sides)),
             "Retention": list(_retention(sides)),
             "Besides": list(_besides(sides, {loss.path for loss in lost})),
         },
+        refusals(sides),
+        breaks,
     )
+
+
+def _marked(
+    blocking: Sequence[Blocking], open_: Sequence[Blocking], reasons: Mapping[str, str]
+) -> Iterator[str]:
+    for each in blocking:
+        if each in open_:
+            yield f"❌ {each}"
+        else:
+            yield f"☑️ {each} (acknowledged: {reasons[each.path]})"
 
 
 def _edges(sides: Sides) -> Iterator[str]:

@@ -6,11 +6,16 @@ from lambdas.checkout.settings import settings
 from lambdas.eventing import aws
 from lambdas.eventing.consumer import consumer
 from lambdas.eventing.event import Delivery
+from lambdas.eventing.misconfiguration import Misconfigured, blames_configuration
 from lambdas.eventing.task import TaskInput
 from lambdas.orders.events import OrderPlaced
 
 PATIENCE_S = 100
 """How long to wait for an execution, in seconds: longer than the workflow's own time-out."""
+
+_MISCONFIGURED = {Misconfigured.__name__, "States.Permissions"}
+"""How an execution names a configuration error of a step, and of the workflow.
+https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html"""
 
 
 class CheckoutFailed(Exception):
@@ -19,14 +24,18 @@ class CheckoutFailed(Exception):
 
 @consumer(OrderPlaced)
 def handler(delivery: Delivery[OrderPlaced]) -> None:
-    """Needs no inbox: each step of the workflow may be repeated."""
+    """Needs no inbox: each step of the workflow may be repeated.
+
+    Raises CheckoutFailed, or Misconfigured if a step, or the workflow itself, lacks a permission.
+    """
     execution = aws.client("stepfunctions", read_timeout_s=PATIENCE_S).start_sync_execution(
         stateMachineArn=settings().state_machine_arn,
         input=msgspec.json.encode(TaskInput(detail=delivery.envelope)).decode(),
         name=delivery.event_id,
     )
     if execution["status"] != "SUCCEEDED":
-        raise CheckoutFailed(
-            f"{execution['executionArn']} {execution['status']}: {execution.get('error')} "
-            f"{execution.get('cause')}"
+        error, cause = execution.get("error", ""), execution.get("cause", "")
+        wrong = error in _MISCONFIGURED or blames_configuration(error)
+        raise (Misconfigured if wrong else CheckoutFailed)(
+            f"{execution['executionArn']} {execution['status']}: {error} {cause}"
         )

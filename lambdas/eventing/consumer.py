@@ -16,10 +16,13 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from lambdas.eventing import aws, telemetry
 from lambdas.eventing.event import Cause, CloudEvent, Delivery, E
+from lambdas.eventing.misconfiguration import misconfiguration
 from lambdas.eventing.settings import Settings
 from lambdas.eventing.transaction import AlreadyProcessed
 
 D = TypeVar("D", bound=Cause)
+
+_REMEDY = "correct that and redrive (docs/runbook.md#messages-in-a-dead-letter-queue)"
 
 
 class Unprocessable(Exception):
@@ -81,7 +84,11 @@ class QueueHandler(Generic[D]):
                 telemetry.count("DuplicateEvents")
             except Unprocessable as error:
                 _park(record, f"{self.name} cannot process it: {error}")
-            except Exception:
+            except Exception as error:
+                if refused := misconfiguration(error):
+                    telemetry.count("ConfigurationErrors")
+                    _park(record, f"{self.name} is configured wrongly, {_REMEDY}: {refused}")
+                    return
                 # The partial batch response hides the error from Lambda's own log.
                 logger.exception("event failed and will be delivered again")
                 telemetry.count("FailedEvents")

@@ -6,6 +6,8 @@ from typing import Self
 
 import msgspec
 
+from lambdas.eventing.misconfiguration import Misconfigured
+
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Base of each context's settings. A field `table_name` is the variable `TABLE_NAME`."""
@@ -14,7 +16,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def from_environ(cls, environ: Mapping[str, str] | None = None) -> Self:
         """Reads the fields from `environ` (the process's by default).
 
-        Raises RuntimeError naming the variable that is missing or malformed.
+        Raises Misconfigured naming the variable that is missing or malformed.
         """
         environ = os.environ if environ is None else environ
         found = {
@@ -25,7 +27,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         try:
             return msgspec.convert(found, cls, strict=False)
         except msgspec.ValidationError as error:
-            raise RuntimeError(
+            raise Misconfigured(
                 f"environment of {cls.__module__}.{cls.__qualname__}: {error} "
                 "(variables are the field names in capitals, set by the stack)"
             ) from error

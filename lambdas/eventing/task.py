@@ -9,6 +9,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from lambdas.eventing import telemetry
 from lambdas.eventing.event import CloudEvent, Delivery, E
+from lambdas.eventing.misconfiguration import Misconfigured, misconfiguration
 
 
 class Refusal(Exception):
@@ -72,13 +73,20 @@ class Task(Generic[E]):
         self.consumes = about.versions()
 
     def __call__(self, event: dict[str, Any], context: LambdaContext) -> None:
-        """Runs the task. Raises what it raises: the workflow decides by the error's name."""
+        """Runs the task. Raises what it raises: the workflow decides by the error's name.
+
+        A configuration error is raised as Misconfigured, whatever its name was.
+        """
         # Over JSON once more: data that are to stay as they are can be cut out of a text only.
         request = msgspec.json.decode(msgspec.json.encode(event), type=self._reads)
         delivery = request.detail.deliver_to(self.name, (self._about,))
         with telemetry.tracing(delivery, event_type=delivery.envelope.type):
             try:
                 self._run(delivery, request)
+            except Exception as error:
+                if refused := misconfiguration(error):
+                    raise Misconfigured(refused) from error
+                raise
             finally:
                 telemetry.flush()
 

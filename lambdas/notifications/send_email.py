@@ -5,25 +5,27 @@ from botocore.exceptions import ClientError
 from lambdas.eventing import aws
 from lambdas.eventing.consumer import Unprocessable, consumer
 from lambdas.eventing.event import Delivery
+from lambdas.eventing.misconfiguration import Misconfigured, blames_configuration
 from lambdas.notifications import notification_store
 from lambdas.notifications.events import Channel, NotificationRequested
 from lambdas.notifications.messages import Message, message
 from lambdas.notifications.settings import settings
 
-_REFUSALS = {"MessageRejected", "BadRequestException"}
+_REJECTED = "MessageRejected"
+_REFUSALS = {_REJECTED, "BadRequestException"}
 """What a repetition does not mend.
 https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendEmail.html"""
 
 
 class EmailUnavailable(Exception):
-    """SES does not take e-mail now: it throttles, fails, or has stopped the account."""
+    """SES does not take e-mail now: it throttles or fails."""
 
 
 @consumer(NotificationRequested)
 def handler(delivery: Delivery[NotificationRequested]) -> None:
     """Sends once, unless it crashes before that is recorded: SES knows no idempotency key.
 
-    Raises Unprocessable if SES refuses the message, EmailUnavailable, BeingSent.
+    Raises Unprocessable if SES refuses the message, Misconfigured, EmailUnavailable, BeingSent.
     """
     address = notification_store.owed(delivery, Channel.EMAIL)
     if address is None:
@@ -46,7 +48,20 @@ def _send(address: str, content: Message) -> None:
         )
     except ClientError as error:
         # Its text may hold the address, which belongs in no log.
-        code = error.response["Error"]["Code"]
+        code, text = error.response["Error"]["Code"], error.response["Error"]["Message"]
+        if blames_configuration(code, text):
+            why = f", {_unverified(text)}" if code == _REJECTED else ""
+            raise Misconfigured(f"SES refused SendEmail with {code}{why}") from None
         if code in _REFUSALS:
             raise Unprocessable(f"SES: {code}") from None
         raise EmailUnavailable(code) from None
+
+
+def _unverified(text: str) -> str:
+    """Whose address SES does not know.
+
+    https://docs.aws.amazon.com/ses/latest/dg/troubleshoot-error-messages.html
+    """
+    if settings().email_sender in text:
+        return "since the sender's address is not verified"
+    return "since the recipient's address is not verified, and the account is in the sandbox"

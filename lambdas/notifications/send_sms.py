@@ -5,6 +5,7 @@ from botocore.exceptions import ClientError
 from lambdas.eventing import aws
 from lambdas.eventing.consumer import Unprocessable, consumer
 from lambdas.eventing.event import Delivery
+from lambdas.eventing.misconfiguration import Misconfigured, blames_configuration
 from lambdas.notifications import notification_store
 from lambdas.notifications.events import Channel, NotificationRequested
 from lambdas.notifications.messages import message
@@ -15,14 +16,14 @@ https://docs.aws.amazon.com/sns/latest/api/API_Publish.html"""
 
 
 class SmsUnavailable(Exception):
-    """SNS does not take messages now: it throttles, fails, or has stopped the account."""
+    """SNS does not take messages now: it throttles or fails."""
 
 
 @consumer(NotificationRequested)
 def handler(delivery: Delivery[NotificationRequested]) -> None:
     """Sends once, unless it crashes before that is recorded: SMS know no idempotency key.
 
-    Raises Unprocessable if SNS refuses the message, SmsUnavailable, BeingSent.
+    Raises Unprocessable if SNS refuses the message, Misconfigured, SmsUnavailable, BeingSent.
     """
     phone = notification_store.owed(delivery, Channel.SMS)
     if phone is None:
@@ -43,6 +44,8 @@ def _send(phone: str, text: str) -> None:
     except ClientError as error:
         # Its text may hold the number, which belongs in no log.
         code = error.response["Error"]["Code"]
+        if blames_configuration(code):
+            raise Misconfigured(f"SNS refused Publish with {code}") from None
         if code in _REFUSALS:
             raise Unprocessable(f"SNS: {code}") from None
         raise SmsUnavailable(code) from None

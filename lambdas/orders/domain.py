@@ -2,8 +2,8 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from enum import StrEnum
-from hashlib import sha256
 from uuid import UUID, uuid5
 
 from msgspec import Struct
@@ -63,15 +63,40 @@ class Step(Struct, frozen=True):
 STEPS: Mapping[type[Event], Step] = {
     ShipmentRequested: Step("shipment_requested", details=("tracking_id", "due_at")),
     OrderShipped: Step("shipped", Status.SHIPPED),
-    OrderDelivered: Step("delivered", Status.DELIVERED),
     ShipmentOverdue: Step("overdue", details=("due_at",)),
+    OrderDelivered: Step("delivered", Status.DELIVERED),
     ShipmentRecalled: Step("recalled"),
     ReturnRequested: Step("return_requested", details=("reason",)),
-    OrderReturned: Step("returned", Status.RETURNED),
     ReturnRefused: Step("return_refused", details=("reason",)),
+    OrderReturned: Step("returned", Status.RETURNED),
 }
 """The events that an order follows. Each happens to an order once at most, so that its history is
 bounded by their number."""
+
+
+LIFECYCLE: tuple[str, ...] = (
+    Status.PLACED,
+    Status.REJECTED,
+    Status.EXPIRED,
+    Status.CONFIRMED,
+    STEPS[ShipmentRequested].what,
+    Status.CANCELLED,
+    Status.SHIPPED,
+    STEPS[ShipmentOverdue].what,
+    Status.DELIVERED,
+    STEPS[ShipmentRecalled].what,
+    STEPS[ReturnRequested].what,
+    STEPS[ReturnRefused].what,
+    Status.RETURNED,
+)
+"""Everything that can happen to an order, each after what has to happen before."""
+
+_RANKS = {what: rank for rank, what in enumerate(LIFECYCLE)}
+
+
+def chronological(times: Mapping[str, datetime]) -> list[str]:
+    """The steps of a history by time; steps of the same time in the order of the lifecycle."""
+    return sorted(times, key=lambda what: (times[what], _RANKS.get(what, len(_RANKS))))
 
 
 def status_after(status: Status, step: Step) -> Status:
@@ -100,11 +125,6 @@ def order_id_for(customer_id: str, idempotency_key: str) -> str:
 def is_order_id(text: str) -> bool:
     """Whether `text` could be the id of an order at all."""
     return bool(_ORDER_ID.fullmatch(text))
-
-
-def fingerprint(body: bytes | str) -> str:
-    """Tells two request bodies apart."""
-    return sha256(body.encode() if isinstance(body, str) else body).hexdigest()
 
 
 def total_minor(lines: Iterable[Line]) -> int:

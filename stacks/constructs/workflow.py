@@ -15,6 +15,7 @@ from constructs import Construct
 
 from stacks.constructs.acknowledge import SOLUTIONS, acknowledge, permit_double_dependency
 from stacks.constructs.alarm import Alarm
+from stacks.constructs.naming import generation_of
 from stacks.constructs.platform import Platform
 
 _PASSING = [
@@ -108,7 +109,7 @@ class Workflow(sfn.StateMachine):
             scope,
             f"{id_}Log",
             # Step Functions delivers to groups under this name without a policy for each.
-            log_group_name=f"/aws/vendedlogs/states/{name}",
+            log_group_name=f"/aws/vendedlogs/states/{name}-{generation_of(scope)}",
             retention=platform.environment.log_retention,
             removal_policy=platform.environment.removal_policy,
         )

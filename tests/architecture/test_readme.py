@@ -18,6 +18,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 COPIED = (
     *("app.py", "cdk.json", "pyproject.toml"),
     *("contracts", "demo", "faults", "lambdas", "rehearsal", "stacks", "tests", "topology"),
+    "workspace",
 )
 BLOCK = re.compile(r"^   ```(?P<language>\w+)\n(?P<text>.*?)^   ```$", re.MULTILINE | re.DOTALL)
 CONCERNS_IT = "record_sale or growth or every_consumer or RecordSale"

@@ -13,7 +13,7 @@ from lambdas.inventory import settings as inventory_settings
 from lambdas.inventory.domain import ReceivedItem
 from lambdas.orders import cancel_order, sweep_orders
 from lambdas.orders import settings as orders_settings
-from lambdas.orders.domain import Status, fingerprint
+from lambdas.orders.domain import Status
 from lambdas.orders.events import OrderCancelled, OrderExpired, OrderPlaced, SweepDue
 from lambdas.orders.order_store import Entry, Order, place
 from lambdas.payments import refund_closed_order
@@ -80,7 +80,7 @@ class Saga:
             lines=event.lines,
             shipping_address=event.shipping_address,
             placed_at=self.event.time,
-            fingerprint=fingerprint(""),
+            fingerprint="of the request",
             history={Status.PLACED: Entry(at=self.event.time)},
         )
         place(order, event, self.event.deliver_to("test", (OrderPlaced,)))

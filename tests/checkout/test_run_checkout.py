@@ -124,6 +124,30 @@ def test_the_message_of_an_execution_without_an_answer_is_delivered_again(
     assert run(placed()) == ["m1"]
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        ClientError(
+            {"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "StartSyncExecution"
+        ),
+        {"status": "FAILED", "error": "Misconfigured", "cause": "PutItem was refused"},
+        {"status": "FAILED", "error": "States.Permissions", "cause": "may not invoke"},
+        {"status": "FAILED", "error": "Lambda.AccessDeniedException", "cause": "may not invoke"},
+    ],
+    ids=["the call", "a step", "the workflow", "an invocation"],
+)
+def test_a_checkout_that_lacks_a_permission_is_parked_at_once(
+    workflow: Workflow, answer: Any
+) -> None:
+    workflow.answers = [answer]
+    assert run(placed()) == []
+    assert len(workflow.executions) == 1
+    (queue_url,) = aws.sqs().list_queues()["QueueUrls"]
+    (parked,) = Queue(queue_url).messages()
+    reason = parked["MessageAttributes"]["Reason"]["StringValue"]
+    assert reason.startswith("checkout.run_checkout is configured wrongly")
+
+
 def test_a_failed_checkout_does_not_hold_up_others(workflow: Workflow) -> None:
     workflow.answers = [{"status": "SUCCEEDED"}, {"status": "FAILED"}, {"status": "SUCCEEDED"}]
     assert run(*[placed(order_id=str(number)) for number in range(3)]) == ["m2"]

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from msgspec import Meta, Struct, defstruct, inspect
 
 from contracts.compatibility import Breaking, breaking_changes
-from contracts.schemas import data_schema
+from contracts.schemas import Schema, data_schema
 from lambdas.eventing.event import Event
 
 Minor = Annotated[int, Meta(ge=0, le=10**12, description="Money in minor units")]
@@ -370,3 +370,27 @@ def test_where_nothing_may_be_added_a_new_field_breaks() -> None:
     more = {**closed, "properties": {"a": {"type": "string"}}}
     (found,) = breaking_changes(closed, more)
     assert (str(found), found.consumers) == ("$.a is new where nothing may be", True)
+
+
+def test_of_several_objects_each_is_compared_with_its_own() -> None:
+    def either(*names: str, required: str = "") -> Schema:
+        return {
+            "anyOf": [
+                {
+                    "type": "object",
+                    "title": name,
+                    "properties": {name: {"type": "string"}, "a": {"type": "string"}},
+                    "required": [required] if required else [],
+                }
+                for name in names
+            ]
+        }
+
+    assert breaking_changes(either("One", "Two"), either("Two", "One")) == []
+    (gone,) = breaking_changes(either("One", "Two"), either("Two"))
+    assert str(gone) == "$ can no longer be object One"
+    found = breaking_changes(either("One", "Two"), either("Two", required="a"))
+    assert [str(each) for each in found] == [
+        "$.a must not be left out any more",
+        "$ can no longer be object One",
+    ]

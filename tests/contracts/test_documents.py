@@ -1,11 +1,13 @@
 """The committed documents are as classes and templates want them."""
 
+import json
 from pathlib import Path
 
 import pytest
 
-from contracts import documents
-from contracts.documents import DIRECTORY, DOCUMENTS, outdated
+from contracts import acknowledgements, documents
+from contracts.acknowledgements import FILE
+from contracts.documents import DIRECTORY, DOCUMENTS, complaints, outdated
 from topology.assembly import Assembly
 
 
@@ -13,6 +15,8 @@ from topology.assembly import Assembly
 def test_documents_are_up_to_date_and_the_same_for_all_stages(
     templates: dict[str, Assembly], stage: str
 ) -> None:
+    broken = complaints(documents.documents(templates[stage]))
+    assert not broken, "\n".join(broken)
     assert outdated(templates[stage]) == [], "run `make documents`"
 
 
@@ -22,6 +26,91 @@ def test_a_document_that_is_out_of_date_or_missing_is_named(
     first, *others = DOCUMENTS
     (tmp_path / first).write_text((DIRECTORY / first).read_text().replace("Orderflow", "Other"))
     assert outdated(templates["dev"], tmp_path) == [first, *others]
+
+
+class Command:
+    """`make documents` in a directory of its own, whose API once knew a field more."""
+
+    def __init__(self, assembly: Path, docs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.docs = docs / "docs"
+        self.docs.mkdir()
+        self.kept = (DIRECTORY / "openapi.json").read_text().replace('"tracking_id"', '"parcel"')
+        (self.docs / "openapi.json").write_text(self.kept)
+        (self.docs / "asyncapi.json").write_text("{}")
+        monkeypatch.setattr("sys.argv", ["documents", str(assembly)])
+        monkeypatch.setattr(documents, "PROJECT", docs)
+        monkeypatch.setattr(documents, "DIRECTORY", self.docs)
+        monkeypatch.setattr(documents, "version", lambda: "0.1.0")
+        spec = type("Spec", (), {"name": "documents"})
+        monkeypatch.setattr(documents, "__spec__", spec, raising=False)
+
+    def acknowledge(self, *routes: str) -> None:
+        text = acknowledgements.how_to({"breaking": routes}).replace("…", "Nobody reads it.")
+        (self.docs.parent / FILE).write_text(text)
+
+    def written(self, name: str = "openapi.json") -> bool:
+        return (self.docs / name).read_text() == (DIRECTORY / name).read_text()
+
+
+ROUTES = (
+    "DELETE /orders/{order_id}",
+    "GET /orders/{order_id}",
+    "POST /carrier/events",
+    "POST /orders",
+)
+
+
+@pytest.fixture
+def command(assembly: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
+    return Command(assembly, tmp_path, monkeypatch)
+
+
+def test_the_api_is_not_written_over_what_it_breaks(command: Command) -> None:
+    with pytest.raises(SystemExit) as refused:
+        documents.main()
+    said = str(refused.value)
+    assert (command.docs / "openapi.json").read_text() == command.kept
+    assert command.written("asyncapi.json")
+    assert "GET /orders/{order_id} has changed in a way that breaks its clients:" in said
+    renamed = "parcel is renamed to tracking_id: breaks clients that"
+    assert f"answer 200 $.history[].{renamed} read as before" in said
+    assert f"body $.{renamed} send as before" in said
+    assert 'path = "POST /carrier/events"' in said
+    page = said.partition("See ")[2].partition(". If")[0]
+    assert (DIRECTORY.parent / page).is_file()
+
+
+def test_the_api_is_written_once_each_route_that_breaks_is_acknowledged(command: Command) -> None:
+    command.acknowledge(*ROUTES[1:])
+    with pytest.raises(SystemExit) as refused:
+        documents.main()
+    assert str(refused.value).count("in a way that breaks its clients") == 1
+    assert str(refused.value).startswith(ROUTES[0])
+    command.acknowledge(*ROUTES)
+    documents.main()
+    assert command.written()
+
+
+def test_an_api_that_has_grown_is_written_without_a_word(command: Command) -> None:
+    less = json.loads((DIRECTORY / "openapi.json").read_bytes())
+    del less["paths"]["/sales"]
+    del less["components"]["schemas"]["StepView"]["properties"]["tracking_id"]
+    (command.docs / "openapi.json").write_text(json.dumps(less))
+    documents.main()
+    assert command.written()
+
+
+def test_an_api_that_was_never_kept_is_written(command: Command) -> None:
+    (command.docs / "openapi.json").unlink()
+    documents.main()
+    assert command.written()
+
+
+def test_a_wrong_acknowledgement_stops_the_command(command: Command) -> None:
+    (command.docs.parent / FILE).write_text("[[breaking]]\n")
+    with pytest.raises(SystemExit, match=r"acknowledged-changes\.toml: "):
+        documents.main()
+    assert (command.docs / "openapi.json").read_text() == command.kept
 
 
 def test_the_command_says_where_there_is_no_assembly(

@@ -6,12 +6,17 @@ import re
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated
 
+import msgspec
 import pytest
 
 from contracts import review
-from contracts.review import ACKNOWLEDGED, PROJECT, ReviewError, acknowledged, events
+from contracts.acknowledgements import FILE, AcknowledgementError, reasons
+from contracts.review import PROJECT, ReviewError, events, kept
 from contracts.schemas import Schema
+from lambdas.orders import place_order
+from lambdas.orders.place_order import PlaceOrder
 from topology.assembly import Assembly
 
 PLACED: Schema = {
@@ -51,7 +56,7 @@ def tree(parent: Path, name: str, **schemas: Schema) -> Path:
 
 
 def told(base: Path, head: Path) -> list[str]:
-    return events(base, head, SHOP, SHOP)
+    return events(kept(base).events, kept(head).events, SHOP, SHOP)
 
 
 def test_a_removed_field_is_breaking_and_says_whom_it_touches(tmp_path: Path) -> None:
@@ -85,10 +90,14 @@ def test_events_that_come_and_go_are_named_with_who_takes_them(tmp_path: Path) -
 
 
 def acknowledging(parent: Path, name: str, text: str) -> Path:
-    file = parent / name / ACKNOWLEDGED
+    file = parent / name / FILE
     file.parent.mkdir(parents=True)
     file.write_text(text)
     return parent / name
+
+
+def acknowledged(base: Path, head: Path) -> Mapping[str, str]:
+    return reasons(head, base)["replacement"]
 
 
 ENTRY = '[[replacement]]\npath = "Orders/Orders/Table"\nreason = "It is empty."\n'
@@ -99,6 +108,13 @@ def test_an_entry_counts_for_the_change_that_adds_it_alone(tmp_path: Path) -> No
     assert acknowledged(without, having) == {"Orders/Orders/Table": "It is empty."}
     assert acknowledged(having, having) == {}
     assert acknowledged(having, tmp_path / "no file") == {}
+    assert reasons(having)["replacement"] == {"Orders/Orders/Table": "It is empty."}
+
+
+@pytest.mark.parametrize("kind", ["replacement", "refused", "breaking"])
+def test_an_entry_counts_for_its_own_kind_alone(tmp_path: Path, kind: str) -> None:
+    head = acknowledging(tmp_path, "head", ENTRY.replace("replacement", kind))
+    assert {name for name, found in reasons(head).items() if found} == {kind}
 
 
 @pytest.mark.parametrize(
@@ -115,21 +131,21 @@ def test_a_wrong_acknowledgement_names_the_file_the_place_and_the_remedy(
     tmp_path: Path, text: str, said: str
 ) -> None:
     wrong, right = acknowledging(tmp_path, "wrong", text), acknowledging(tmp_path, "right", ENTRY)
-    with pytest.raises(ReviewError, match=re.escape(said)) as raised:
+    with pytest.raises(AcknowledgementError, match=re.escape(said)) as raised:
         acknowledged(right, wrong)
-    assert str(raised.value).startswith("docs/acknowledged-replacements.toml: ")
-    assert "[[replacement]] with a path and a reason" in str(raised.value)
+    assert str(raised.value).startswith("docs/acknowledged-changes.toml: ")
+    assert "[[breaking]] with a path and a reason" in str(raised.value)
     # A later change can mend it.
     assert acknowledged(wrong, right) == {"Orders/Orders/Table": "It is empty."}
 
 
 def test_what_the_project_acknowledges_can_be_read(tmp_path: Path) -> None:
     assert isinstance(acknowledged(tmp_path, PROJECT), dict)
-    assert (PROJECT / ACKNOWLEDGED).is_file()
+    assert (PROJECT / FILE).is_file()
 
 
 def test_the_remedy_can_be_pasted(tmp_path: Path, templates: Mapping[str, Assembly]) -> None:
-    before = templates["prod"]
+    before = Assembly(templates["prod"].templates)
     after = Assembly(copy.deepcopy(dict(before.templates)))
     [table] = [
         each
@@ -139,6 +155,7 @@ def test_the_remedy_can_be_pasted(tmp_path: Path, templates: Mapping[str, Assemb
     table.properties["KeySchema"][0]["AttributeName"] = "other"
     refused, fine = review.comment(before, after, tmp_path, tmp_path, "Title")
     assert not fine
+    assert "[[refused]]" not in refused
     [entry] = re.findall(r"```toml\n(.*?)\n```", refused, re.DOTALL)
     head = acknowledging(tmp_path, "head", entry.replace("…", "It is empty."))
     accepted, fine = review.comment(before, after, tmp_path, head, "Title")
@@ -150,7 +167,91 @@ def test_an_entry_for_what_is_not_lost_is_remarked(tmp_path: Path) -> None:
     head = acknowledging(tmp_path, "head", ENTRY)
     said, fine = review.comment(SHOP, SHOP, tmp_path, head, "Title")
     assert fine
-    assert "names `Orders/Orders/Table`, which is not lost" in said
+    assert "names `Orders/Orders/Table` as replacement, which it is not" in said
+
+
+def with_api(parent: Path, name: str, document: object) -> Path:
+    file = parent / name / "docs" / "openapi.json"
+    file.parent.mkdir(parents=True)
+    file.write_text(json.dumps(document))
+    return parent / name
+
+
+def test_changes_of_the_api_are_told_and_what_breaks_needs_a_reason(tmp_path: Path) -> None:
+    api = json.loads((PROJECT / "docs" / "openapi.json").read_bytes())
+    base = with_api(tmp_path, "base", api)
+    schemas = api["components"]["schemas"]
+    schemas["RecordActivity"]["properties"]["device"] = {"type": "string"}
+    more = with_api(tmp_path, "more", api)
+    said, fine = review.comment(SHOP, SHOP, base, more, "Title")
+    assert fine
+    assert "#### API\n\n- changed: `POST /activity` (body.device) breaks nobody\n" in said
+
+    schemas["RecordActivity"]["required"].append("device")
+    head = with_api(tmp_path, "head", api)
+    said, fine = review.comment(SHOP, SHOP, base, head, "Title")
+    assert not fine
+    assert "- ❌ `POST /activity` body $.device is new and required" in said
+    assert "Take the old form as well" in said
+    [entry] = re.findall(r"```toml\n(.*?)\n```", said, re.DOTALL)
+    (head / FILE).write_text(entry.replace("…", "One client, and it sends the field."))
+    said, fine = review.comment(SHOP, SHOP, base, head, "Title")
+    assert fine
+    assert "(acknowledged: One client, and it sends the field.)" in said
+
+
+def test_a_base_without_a_document_is_remarked(tmp_path: Path) -> None:
+    head = with_api(tmp_path, "head", {"paths": {}})
+    said, fine = review.comment(SHOP, SHOP, tmp_path / "base", head, "Title")
+    assert fine
+    assert "the base keeps no `docs/openapi.json`: routes are not compared" in said
+
+
+def test_a_document_that_is_none_is_named(tmp_path: Path) -> None:
+    head = with_api(tmp_path, "head", {})
+    (head / "docs" / "openapi.json").write_text("<<<<<<< HEAD")
+    with pytest.raises(ReviewError, match="is no JSON"):
+        review.comment(SHOP, SHOP, tmp_path, head, "Title")
+
+
+def test_interfaces_are_those_of_the_code_whether_or_not_documents_are_renewed(
+    templates: Mapping[str, Assembly], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = templates["prod"]
+    assert review.current(shop) == kept(PROJECT)
+
+    class WithGift(PlaceOrder, frozen=True, kw_only=True, forbid_unknown_fields=True):
+        """An order with a gift."""
+
+        gift: Annotated[str, msgspec.Meta(examples=["ribbon"])]
+
+    contract = msgspec.structs.replace(place_order.handler.contract, body=WithGift)
+    monkeypatch.setattr(place_order.handler, "contract", contract)
+    monkeypatch.setattr(review, "left", lambda revision: "0123456789")
+    monkeypatch.setattr(review, "unpack", lambda commit, base: base.symlink_to(PROJECT))
+    monkeypatch.setattr(review, "_synthesize", lambda tree, out, stage: put(shop, out / stage))
+    said, fine = review.compare("main", "prod")
+    assert not fine
+    assert "❌ `POST /orders` body $.gift is new and required" in said
+    # What the tree has to say of the API is not what it keeps.
+    assert kept(PROJECT) != review.current(shop)
+
+
+def put(assembly: Assembly, directory: Path) -> None:
+    directory.parent.mkdir(parents=True)
+    directory.symlink_to(assembly.directory)
+
+
+def test_an_api_that_cannot_be_documented_is_an_error_with_its_reason(
+    templates: Mapping[str, Assembly], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Wordless(msgspec.Struct):
+        gift: str
+
+    contract = msgspec.structs.replace(place_order.handler.contract, body=Wordless)
+    monkeypatch.setattr(place_order.handler, "contract", contract)
+    with pytest.raises(ReviewError, match="the API of this tree cannot be documented: "):
+        review.current(templates["prod"])
 
 
 @pytest.fixture

@@ -5,13 +5,16 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from lambdas.eventing import aws
 from lambdas.eventing.consumer import Consumer, ConsumerSettings, Unprocessable, consumer
 from lambdas.eventing.event import CloudEvent, Delivery, Event
+from lambdas.eventing.misconfiguration import Misconfigured
 from tests.eventing.sample import COUNT, CoinAdded, CoinCounted, coin, counting
 from tests.support.cloud import Cloud, Commits, Crash, Queue, Table, crash
 from tests.support.messages import CONTEXT, batch, body, enveloped, failed
+from tests.support.telemetry import metrics
 
 
 def run(handler: Consumer[Any], *messages: CloudEvent | str) -> list[str]:
@@ -142,6 +145,46 @@ def test_what_a_consumer_calls_unprocessable_is_parked_with_its_reason(parking: 
     assert json.loads(parked["Body"])["detail"]["data"] == {"purse": "p", "cents": 2}
     reason = parked["MessageAttributes"]["Reason"]["StringValue"]
     assert reason.endswith("cannot process it: the event does not suit")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ClientError(
+            {"Error": {"Code": "AccessDeniedException", "Message": "no policy allows it"}},
+            "TransactWriteItems",
+        ),
+        Misconfigured("variable TABLE_NAME is missing"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_configuration_error_parks_the_message_at_once_and_says_what_to_do(
+    parking: Queue, error: Exception, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tries: list[Delivery[CoinAdded]] = []
+
+    @consumer(CoinAdded)
+    def handler(delivery: Delivery[CoinAdded]) -> None:
+        tries.append(delivery)
+        raise error
+
+    assert run(handler, enveloped(coin(1)), enveloped(coin(2))) == []
+    assert len(tries) == 2
+    reasons = [each["MessageAttributes"]["Reason"]["StringValue"] for each in parking.messages()]
+    assert len(reasons) == 2
+    for reason in reasons:
+        assert reason.startswith(handler.name)
+        assert "correct that and redrive" in reason
+        assert reason.endswith(str(error).rpartition(": ")[2])
+    counted = metrics(capsys)
+    assert counted == {"ConfigurationErrors": 2, "ParkedMessages": 2}
+
+
+def test_a_configuration_error_that_forbids_parking_too_leaves_the_message(cloud: Cloud) -> None:
+    """SQS parks it by itself in the end: without a reason, but not lost."""
+    cloud.configure({"DEAD_LETTER_QUEUE_URL": "https://sqs.eu-central-1.amazonaws.com/1/gone"})
+    handler, _ = failing_on(coin(2), Misconfigured)
+    assert run(handler, enveloped(coin(2))) == ["m1"]
 
 
 def test_a_reason_of_any_length_and_script_fits_the_attribute(parking: Queue) -> None:

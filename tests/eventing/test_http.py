@@ -279,3 +279,51 @@ def test_a_route_knows_all_problems_that_its_callers_may_meet() -> None:
         "invalid_request"
     ]
     assert Contract(answers=Purse).refusals == ()
+
+
+def fingerprint(body: str | bytes) -> str:
+    return Request(correlation_id="1", caller="me", headers={}, path={}, body=body).fingerprint
+
+
+@pytest.mark.parametrize(
+    "otherwise",
+    [
+        '{"metal": "gold", "cents": 2}',
+        ' {\n\t"cents" : 2,"metal":"gold" }\n',
+        b'{"cents":2,"metal":"gold"}',
+        '{"cents":2,"metal":"g\\u006fld"}',
+        '{"cents":2.0,"metal":"gold"}',
+        '{"cents":20e-1,"metal":"gold"}',
+        '{"cents":1,"metal":"tin","cents":2,"metal":"gold"}',
+    ],
+    ids=str,
+)
+def test_a_body_written_otherwise_has_the_same_fingerprint(otherwise: str | bytes) -> None:
+    assert fingerprint(otherwise) == fingerprint('{"cents":2,"metal":"gold"}')
+
+
+@pytest.mark.parametrize(
+    ("one", "another"),
+    [
+        ('{"a":1}', '{"a":1,"b":null}'),
+        ('{"a":1}', '{"a":"1"}'),
+        ('{"a":1}', '{"a":true}'),
+        ('{"a":0}', '{"a":null}'),
+        ('{"a":1.5}', '{"a":1.25}'),
+        ('{"a":9007199254740993}', '{"a":9007199254740992}'),
+        ('{"a":[1,2]}', '{"a":[2,1]}'),
+        ('{"a":{"b":1},"c":2}', '{"a":{"b":1,"c":2}}'),
+        ('{"a":"gold"}', '{"a":"Gold"}'),
+        ('{"a":"gold"}', '{"a":" gold"}'),
+        # An é, and an e with an accent: what a customer sends is never changed, so these differ.
+        ('{"a":"\\u00e9"}', '{"a":"e\\u0301"}'),
+    ],
+)
+def test_bodies_that_say_something_else_have_other_fingerprints(one: str, another: str) -> None:
+    assert fingerprint(one) != fingerprint(another)
+
+
+def test_numbers_of_any_size_have_fingerprints() -> None:
+    numbers = ["1e300", "2e300", "9007199254740992.0", "9007199254740994.0", "1" + "0" * 300]
+    assert len({fingerprint(f'{{"a":{number}}}') for number in numbers}) == len(numbers)
+    assert fingerprint('{"a":-0.0}') == fingerprint('{"a":0}')

@@ -4,8 +4,10 @@ import json
 
 import msgspec
 import pytest
+from botocore.exceptions import ClientError
 
 from lambdas.eventing.event import Delivery
+from lambdas.eventing.misconfiguration import Misconfigured
 from lambdas.eventing.task import Failure, Refusal, task, waiting_task
 from tests.eventing.sample import CoinAdded, CoinCounted, coin
 from tests.support.messages import CONTEXT, enveloped, task_input
@@ -54,6 +56,16 @@ class TestTask:
         assert handler.consumes == (CoinAdded,)
         invoke(handler, task_input(enveloped(coin())))
         assert seen[0][0].consumer == "purses.close_purse"
+
+    def test_a_configuration_error_has_one_name_for_the_workflow(self) -> None:
+        denied = ClientError({"Error": {"Code": "AccessDeniedException"}}, "PutItem")
+
+        @task(CoinAdded)
+        def handler(delivery: Delivery[CoinAdded], failure: Failure | None) -> None:
+            raise denied
+
+        with pytest.raises(Misconfigured, match="PutItem was refused with AccessDenied"):
+            invoke(handler, task_input(enveloped(coin())))
 
     def test_a_task_whose_answer_is_waited_for_gets_its_token(self) -> None:
         found = []

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
 
 from lambdas.eventing import aws
 from lambdas.eventing.transaction import MAX_OPERATIONS
@@ -486,8 +487,31 @@ class TestMessages:
     def test_a_bucket_that_cannot_be_reached_is_tried_again(
         self, suppliers: Suppliers, inventory: Inventory
     ) -> None:
-        assert suppliers.deliver(notification(record("another-bucket", KEY, "v1"))) == ["m1"]
+        body = suppliers.drop(rows([("MUG", 10)]))
+
+        def unreachable(**_: Any) -> None:
+            raise EndpointConnectionError(endpoint_url="https://s3")
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(aws.s3(), "get_object", unreachable)
+            assert suppliers.deliver(body) == ["m1"]
         assert inventory.parking.messages() == []
+
+    @pytest.mark.parametrize("code", ["AccessDenied", "NoSuchBucket", "KMS.DisabledException"])
+    def test_a_bucket_that_is_closed_to_the_function_is_a_configuration_error(
+        self, suppliers: Suppliers, inventory: Inventory, code: str
+    ) -> None:
+        body = suppliers.drop(rows([("MUG", 10)]))
+
+        def refuse(**_: Any) -> None:
+            raise ClientError({"Error": {"Code": code, "Message": "no"}}, "GetObject")
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(aws.s3(), "get_object", refuse)
+            assert suppliers.deliver(body) == []
+        assert f"GetObject was refused with {code}" in parked(inventory)
+        assert suppliers.deliver(body) == []
+        assert inventory.available() == {"MUG": 10}
 
     def test_a_file_that_breaks_off_in_transit_takes_nothing(
         self, suppliers: Suppliers, inventory: Inventory

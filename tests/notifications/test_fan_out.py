@@ -133,19 +133,6 @@ def test_deliveries_that_fail_raise_alarms(shop: Assembly) -> None:
     }
 
 
-def test_only_the_email_sender_may_send_email_and_as_the_shop_alone(shop: Assembly) -> None:
-    senders = [
-        (policy.path, statement["Resource"])
-        for policy in shop.of_type("AWS::IAM::Policy")
-        for statement in policy.properties["PolicyDocument"]["Statement"]
-        if "ses:" in str(statement["Action"])
-    ]
-    ((path, resource),) = senders
-    assert path.startswith("Notifications/SendEmail/")
-    identity = shop.referred("Notifications", resource["Fn::Join"][1][-1])
-    assert identity.type == "AWS::SES::EmailIdentity"
-
-
 def test_sms_reach_phones_and_no_topic(shop: Assembly) -> None:
     (statement,) = [
         statement

@@ -1,13 +1,14 @@
 """Senders: each channel sends once, forgets nothing, and fails for itself alone."""
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
 import time_machine
 from botocore.exceptions import ClientError
 
-from lambdas.eventing import aws
+from lambdas.eventing import aws, secret
 from lambdas.eventing.signature import HEADER, Forged, verify
 from lambdas.notifications.events import Channel
 from lambdas.notifications.notification_store import LEASE_S
@@ -19,9 +20,15 @@ from tests.support.cloud import Commits, Crash, crash
 each_channel = pytest.mark.parametrize("channel", list(Channel))
 
 
-def error(code: str) -> ClientError:
-    message = "of ada@example.com and +4930123456"
+def error(code: str, message: str = "of ada@example.com and +4930123456") -> ClientError:
     return ClientError({"Error": {"Code": code, "Message": message}}, "Send")
+
+
+def refusing(code: str) -> Callable[..., None]:
+    def refuse(**_: object) -> None:
+        raise error(code)
+
+    return refuse
 
 
 def when_it_is_visible_again() -> time_machine.travel:
@@ -245,20 +252,64 @@ class TestEmail:
         [
             "TooManyRequestsException",
             "InternalFailure",
-            "SendingPausedException",
-            "AccountSuspendedException",
-            "MailFromDomainNotVerifiedException",
-            "AccessDeniedException",
+            "ServiceUnavailable",
         ],
     )
-    def test_what_others_can_mend_is_tried_again(
-        self, notifications: Notifications, code: str
-    ) -> None:
+    def test_what_may_pass_is_tried_again(self, notifications: Notifications, code: str) -> None:
         notifications.prefer(**ALL_ON)
         request = notifications.request()
         notifications.fail(aws.ses(), "send_email", error(code))
         assert notifications.send(Channel.EMAIL, request) == ["m1"]
         assert notifications.parked() == []
+
+    @pytest.mark.parametrize(
+        ("code", "text", "advice"),
+        [
+            ("AccessDeniedException", "on resource identity/ada@example.com", ""),
+            ("AccountSuspendedException", "", ""),
+            ("ExpiredTokenException", "", ""),
+            ("MailFromDomainNotVerifiedException", "", ""),
+            ("NotFoundException", "no configuration set of ada@example.com", ""),
+            ("SendingPausedException", "", ""),
+            ("UnrecognizedClientException", "", ""),
+            ("MessageRejected", f"Email address is not verified: {SENDER}", "the sender's address"),
+            (
+                "MessageRejected",
+                "Email address is not verified: ada@example.com",
+                "the recipient's address is not verified, and the account is in the sandbox",
+            ),
+        ],
+    )
+    def test_a_configuration_error_is_parked_at_once_without_the_address(
+        self,
+        notifications: Notifications,
+        code: str,
+        text: str,
+        advice: str,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        notifications.prefer(**ALL_ON)
+        request = notifications.request()
+        notifications.fail(aws.ses(), "send_email", error(code, text))
+        assert notifications.send(Channel.EMAIL, request) == []
+        (reason,) = notifications.parked()
+        assert f"SES refused SendEmail with {code}" in reason
+        assert advice in reason
+        assert "redrive" in reason
+        assert "ada@" not in reason + caplog.text
+        assert notifications.records() == []
+
+    def test_once_the_configuration_is_corrected_a_redrive_sends_it(
+        self, notifications: Notifications
+    ) -> None:
+        notifications.prefer(**ALL_ON)
+        request = notifications.request()
+        with pytest.MonkeyPatch.context() as denying:
+            denying.setattr(aws.ses(), "send_email", refusing("AccessDeniedException"))
+            assert notifications.send(Channel.EMAIL, request) == []
+        with when_it_is_visible_again():
+            assert notifications.send(Channel.EMAIL, request) == []
+        assert notifications.sent(Channel.EMAIL) == 1
 
 
 class TestSms:
@@ -281,10 +332,23 @@ class TestSms:
         assert code in reason
         assert "4930123456" not in reason + caplog.text
 
-    @pytest.mark.parametrize("code", ["Throttling", "InternalError", "AuthorizationError"])
-    def test_what_others_can_mend_is_tried_again(
-        self, notifications: Notifications, code: str
+    @pytest.mark.parametrize(
+        "code", ["AccessDenied", "AuthorizationError", "InvalidClientTokenId", "KMSAccessDenied"]
+    )
+    def test_a_configuration_error_is_parked_at_once_without_the_number(
+        self, notifications: Notifications, code: str, caplog: pytest.LogCaptureFixture
     ) -> None:
+        notifications.prefer(**ALL_ON)
+        request = notifications.request()
+        notifications.fail(aws.sns(), "publish", error(code))
+        assert notifications.send(Channel.SMS, request) == []
+        (reason,) = notifications.parked()
+        assert f"SNS refused Publish with {code}" in reason
+        assert "redrive" in reason
+        assert "4930123456" not in reason + caplog.text
+
+    @pytest.mark.parametrize("code", ["Throttling", "Throttled", "InternalError"])
+    def test_what_may_pass_is_tried_again(self, notifications: Notifications, code: str) -> None:
         notifications.prefer(**ALL_ON)
         request = notifications.request()
         notifications.fail(aws.sns(), "publish", error(code))
@@ -325,6 +389,18 @@ class TestWebhook:
         with when_it_is_visible_again():
             notifications.send(Channel.WEBHOOK, request)
         assert [call.headers["idempotency-key"] for call in notifications.calls] == [request.id] * 2
+
+    def test_without_a_permission_for_the_secret_it_is_parked_at_once(
+        self, notifications: Notifications
+    ) -> None:
+        notifications.prefer(**ALL_ON)
+        request = notifications.request()
+        secret._provider.cache_clear()
+        notifications.fail(aws.secrets(), "get_secret_value", error("AccessDeniedException"))
+        assert notifications.send(Channel.WEBHOOK, request) == []
+        (reason,) = notifications.parked()
+        assert "AccessDeniedException" in reason
+        assert notifications.calls == []
 
     @pytest.mark.parametrize("status", [200, 201, 202, 204])
     def test_an_answer_of_2xx_is_enough(self, notifications: Notifications, status: int) -> None:

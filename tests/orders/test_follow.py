@@ -6,10 +6,11 @@ from typing import Any
 
 import msgspec
 import pytest
+import time_machine
 
 from lambdas.eventing.event import CloudEvent, Event
 from lambdas.orders import follow_shipment
-from lambdas.orders.domain import STEPS
+from lambdas.orders.domain import LIFECYCLE, STEPS, Status, chronological
 from lambdas.orders.reject_order import OrderStands
 from lambdas.returns.events import OrderReturned, ReturnEvent, ReturnRefused, ReturnRequested
 from lambdas.shipping.events import (
@@ -107,6 +108,42 @@ class TestHistory:
         orders.hear(*[at(minutes, OrderShipped(order_id=order_id)) for minutes in range(1, 9)])
         (shipped,) = orders.get(order_id).json["history"][2:]
         assert datetime.fromisoformat(shipped["at"]) == START + timedelta(minutes=1)
+
+    @pytest.mark.parametrize("turns", [*permutations(range(5))][::7])
+    def test_steps_of_the_same_time_are_told_in_the_order_of_the_lifecycle(
+        self, orders: Orders, turns: tuple[int, ...]
+    ) -> None:
+        """The table keeps a history as a map, which has no order."""
+        with time_machine.travel(START, tick=False):
+            order_id = a_confirmed_order(orders)
+            way = [msgspec.structs.replace(each, time=START) for each in way_of(order_id)]
+            orders.hear(*[way[turn] for turn in turns])
+        steps = [
+            *("placed", "confirmed", "shipment_requested", "shipped", "delivered"),
+            *("return_requested", "returned"),
+        ]
+        assert told(orders, order_id) == ("returned", steps)
+
+    def test_time_counts_before_the_lifecycle(self) -> None:
+        late, early = START + timedelta(microseconds=1), START
+        assert chronological({"shipped": late, "delivered": early}) == ["delivered", "shipped"]
+
+    def test_a_step_of_a_later_release_does_not_hide_the_others(self) -> None:
+        assert chronological({"new": START, "placed": START}) == ["placed", "new"]
+
+    def test_the_lifecycle_has_each_step_once_after_what_leads_to_it(self) -> None:
+        known = {*Status, *(step.what for step in STEPS.values())}
+        assert sorted(LIFECYCLE) == sorted(known)
+        for way in (
+            ("placed", "confirmed", "shipment_requested", "shipped", "overdue", "delivered"),
+            ("delivered", "return_requested", "return_refused"),
+            ("return_requested", "returned"),
+            ("confirmed", "cancelled", "recalled"),
+            ("shipped", "recalled"),
+            ("placed", "rejected"),
+            ("placed", "expired"),
+        ):
+            assert [what for what in LIFECYCLE if what in way] == list(way)
 
     def test_each_kind_of_step_has_a_name_of_its_own(self) -> None:
         assert len({step.what for step in STEPS.values()}) == len(STEPS) < 20

@@ -84,4 +84,4 @@ def test_a_name_that_the_stacks_give_begins_with_the_words_that_are_searched_for
     assert found
     for each in found:
         if type_ != "AWS::SQS::Queue" or name in each.properties:
-            assert str(each.properties[name]).split("-")[:2] == ["orderflow", stage], each
+            assert texts(each.properties[name]).split("-")[:2] == ["orderflow", stage], each

@@ -2,6 +2,9 @@
 
 from typing import Any
 
+import boto3
+import pytest
+
 from lambdas.inventory.supplier_files import INCOMING, REPORTS, SUFFIX
 from topology.assembly import Assembly, Resource, nodes, texts
 
@@ -116,3 +119,32 @@ def test_its_files_are_read_and_answered_by_one_function_and_nothing_else(shop: 
             "s3:ListBucketVersions": "",
             "s3:PutObject": f"/{REPORTS}*",
         }
+
+
+def test_a_name_that_some_region_would_make_too_long_is_an_error() -> None:
+    # Imported here: with it the CDK library starts, in each process that collects tests.
+    from aws_cdk import App, Stack
+
+    from stacks.constructs.file_drop import bucket_name
+
+    stack = Stack(App(), "Shop")
+    assert bucket_name(stack, "s" * 25)
+    with pytest.raises(ValueError, match=r"up to 64 characters, over 63: shorten the name"):
+        bucket_name(stack, "s" * 26)
+
+
+def test_the_longest_region_is_the_longest_that_there_is() -> None:
+    from stacks.constructs.file_drop import LONGEST_REGION
+
+    session = boto3.Session()
+    partitions = session.get_available_partitions()
+    regions = [name for each in partitions for name in session.get_available_regions("ec2", each)]
+    assert max(map(len, regions)) <= len(LONGEST_REGION)
+
+
+def test_its_name_is_an_output_of_its_stack(shop: Assembly) -> None:
+    for bucket in buckets(shop):
+        outputs = shop.templates[bucket.stack]["Outputs"]
+        ((name, output),) = [each for each in outputs.items() if "BucketName" in each[0]]
+        assert name.startswith("SupplierFilesBucketName")
+        assert shop.referred(bucket.stack, output["Value"]) == bucket

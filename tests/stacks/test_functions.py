@@ -221,7 +221,7 @@ def test_a_role_may_use_all_resources_only_where_aws_leaves_no_choice(shop: Asse
 def test_a_part_of_a_resource_has_a_wildcard_only_where_its_name_is_not_known(
     shop: Assembly,
 ) -> None:
-    """Files under a prefix of a bucket, and schedules of a group, each made when it is needed."""
+    """Files under a prefix, schedules of a group, and the identities that an e-mail concerns."""
     groups = {
         f":schedule/{group.properties['Name']}/*"
         for group in shop.of_type("AWS::Scheduler::ScheduleGroup")
@@ -233,13 +233,39 @@ def test_a_part_of_a_resource_has_a_wildcard_only_where_its_name_is_not_known(
                 continue
             (action,) = listed(statement["Action"])
             found.add(action)
-            if action == "scheduler:CreateSchedule":
+            if action == "ses:SendEmail":
+                assert texts(resource).endswith((":identity/*", ":configuration-set/*")), policy
+                assert statement["Condition"]["StringEquals"].keys() == {"ses:FromAddress"}
+            elif action == "scheduler:CreateSchedule":
                 assert resource["Fn::Join"][1][-1] in groups, policy
             else:
                 bucket, key = resource["Fn::Join"][1]
                 assert shop.referred(policy.stack, bucket).type == "AWS::S3::Bucket", policy
                 assert key == f"/{OBJECTS[action]}*", policy
-    assert found == {"scheduler:CreateSchedule", *OBJECTS}
+    assert found == {"scheduler:CreateSchedule", "ses:SendEmail", *OBJECTS}
+
+
+def test_one_function_sends_e_mail_to_whomever_but_from_the_shop_alone(shop: Assembly) -> None:
+    """SES asks for a permission on the recipient's identity too, if the account has verified it.
+
+    https://docs.aws.amazon.com/ses/latest/dg/control-user-access.html
+    """
+    ((policy, statement),) = [
+        (policy, statement)
+        for policy, statement in allowed(shop)
+        if any(action.startswith("ses:") for action in listed(statement["Action"]))
+    ]
+    (role,) = policy.properties["Roles"]
+    sender = shop.at("Notifications/SendEmail/Function")
+    assert shop.referred(policy.stack, role) == role_of(shop, sender)
+    assert statement["Action"] == "ses:SendEmail"
+    account = "arn:AWS::Partition:ses:AWS::Region:AWS::AccountId"
+    assert {texts(resource) for resource in statement["Resource"]} == {
+        f"{account}:identity/*",
+        f"{account}:configuration-set/*",
+    }
+    address = variables(sender)["EMAIL_SENDER"]
+    assert statement["Condition"] == {"StringEquals": {"ses:FromAddress": address}}
 
 
 def test_one_role_may_do_something_with_all_but_some_resources(shop: Assembly) -> None:

@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -12,16 +14,6 @@ from topology.assembly import Assembly, Resource, texts
 if TYPE_CHECKING:
     from stacks.environment import Environment
 
-NAMES = {
-    "AWS::CloudWatch::Dashboard": "DashboardName",
-    "AWS::Events::EventBus": "Name",
-    "AWS::Logs::LogGroup": "LogGroupName",
-    "AWS::Logs::ResourcePolicy": "PolicyName",
-    "AWS::S3::Bucket": "BucketName",
-    "AWS::SQS::Queue": "QueueName",
-    "AWS::Scheduler::ScheduleGroup": "Name",
-}
-"""The properties that give a resource a name of its own, which an account has once."""
 _PAGE = re.compile(r"What to do: (?P<file>\S+)#(?P<anchor>\S+)$")
 
 
@@ -98,9 +90,11 @@ class TestData:
         [
             "AWS::Cognito::UserPool",
             "AWS::Events::Archive",
+            "AWS::Events::EventBus",
             "AWS::KMS::Key",
             "AWS::Kinesis::Stream",
             "AWS::S3::Bucket",
+            "AWS::S3::BucketPolicy",
             "AWS::SecretsManager::Secret",
         ],
     )
@@ -162,20 +156,6 @@ class TestData:
         )
         assert dev == prod
 
-    def test_names_that_belong_to_the_account_differ_between_stages(
-        self, templates: Mapping[str, Assembly]
-    ) -> None:
-        names = {
-            stage: {
-                (resource.type, texts(resource.properties[key]))
-                for resource in assembly.resources
-                if (key := NAMES.get(resource.type)) in resource.properties
-            }
-            for stage, assembly in templates.items()
-        }
-        assert {type_ for type_, _ in names["dev"]} == NAMES.keys()
-        assert not names["dev"] & names["prod"]
-
 
 class TestEnvironment:
     def test_the_inbox_remembers_longer_than_archive_and_dead_letters_together(
@@ -191,3 +171,62 @@ class TestEnvironment:
     def test_an_unknown_stage_is_an_error_that_lists_the_stages(self) -> None:
         with pytest.raises(ValueError, match=r"no stage 'qa': choose one of dev, prod"):
             environment("qa")
+
+
+class TestEmail:
+    """https://docs.aws.amazon.com/ses/latest/dg/creating-identities.html."""
+
+    @pytest.mark.parametrize(
+        "identity", ["orders@mail.shop.example", "mail.shop.example", "shop.example"]
+    )
+    def test_a_stage_may_use_an_identity_that_covers_its_sender(self, identity: str) -> None:
+        decided = replace(
+            environment("dev"), email_sender="orders@mail.shop.example", email_identity=identity
+        )
+        assert decided.email_identity == identity
+
+    @pytest.mark.parametrize(
+        "identity", ["", "other@shop.example", "hop.example", "mail.shop.example", "example.org"]
+    )
+    def test_an_identity_that_does_not_cover_the_sender_is_an_error(self, identity: str) -> None:
+        with pytest.raises(ValueError, match=r"stage dev .* does not cover orders@shop\.example"):
+            replace(environment("dev"), email_sender="orders@shop.example", email_identity=identity)
+
+    @pytest.mark.parametrize(
+        "sender", ["", "shop.example", "@shop.example", "Shop <orders@shop.example>", "a b@c.d"]
+    )
+    def test_a_sender_that_is_no_plain_address_is_an_error(self, sender: str) -> None:
+        with pytest.raises(ValueError, match="give the address alone"):
+            replace(environment("dev"), email_sender=sender)
+
+    def test_a_stage_makes_an_identity_unless_one_exists(self, shop: Assembly, stage: str) -> None:
+        decided = environment(stage)
+        found = [each.properties for each in shop.all_of("AWS::SES::EmailIdentity")]
+        made = decided.email_identity is None
+        assert found == ([{"EmailIdentity": decided.email_sender}] if made else [])
+
+    def test_two_stages_of_one_account_may_send_from_the_same_address(self, tmp_path: Path) -> None:
+        """The template of the one that names the identity has none, and the same permissions."""
+        # Imported here: with it the CDK library starts, in each process that collects tests.
+        from aws_cdk import App
+
+        from stacks.backbone import Backbone
+        from stacks.constructs.packaging import Target
+        from stacks.notifications import Notifications
+
+        def template(identity: str | None) -> dict[str, Any]:
+            decided = replace(environment("dev"), email_identity=identity)
+            outdir = tmp_path / str(identity)
+            app = App(outdir=str(outdir), context={"aws:cdk:disable-asset-staging": True})
+            backbone = Backbone(
+                app, "Backbone", environment=decided, target=Target.HOST, published=[]
+            )
+            Notifications(app, "Notifications", platform=backbone.platform, api=backbone.api)
+            app.synth()
+            found: dict[str, Any] = Assembly(outdir).templates["Notifications"]["Resources"]
+            return found
+
+        making, reusing = template(None), template(environment("dev").email_sender)
+        (own,) = making.keys() - reusing.keys()
+        assert making[own]["Type"] == "AWS::SES::EmailIdentity"
+        assert {name: making[name] for name in reusing} == reusing

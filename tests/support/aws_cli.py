@@ -17,7 +17,7 @@ from typing import Any
 
 import boto3
 import botocore.session
-import jmespath  # type: ignore[import-untyped]
+import jmespath
 from botocore import xform_name
 from botocore.exceptions import UnknownServiceError
 from botocore.model import ListShape, OperationModel, Shape

@@ -1,9 +1,8 @@
 """AWS for tests of handlers: moto in this process, tables and queues as the stacks make them."""
 
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from types import ModuleType
@@ -22,12 +21,11 @@ import lambdas
 from lambdas.eventing import aws, pending
 from lambdas.eventing.attributes import Item, from_attributes, to_attributes
 from lambdas.eventing.event import CloudEvent, E, Event
-from rehearsal import clients, moto_patches
+from rehearsal import clients, egress, moto_patches
 from rehearsal.direct import DirectCalls
 from rehearsal.patching import Patches
 
 REGION = "eu-central-1"
-_OWN = ("AWS_", "POWERTOOLS_")
 
 
 class Crash(BaseException):
@@ -242,6 +240,7 @@ def region() -> Iterator[None]:
     Starting it takes longer than most tests do, so that accounts share it.
     """
     patches = Patches()
+    egress.Egress().install(patches)
     with mock_aws(config={"core": {"mock_credentials": False}}):
         undo = moto_patches.install()
         clients.patch(patches)
@@ -262,13 +261,9 @@ def region() -> Iterator[None]:
 def cloud() -> Iterator[Cloud]:
     """An empty account in a region that runs, for as long as the block. Nothing in it sleeps."""
     assert botocore_stubber.enabled, "No region runs: the fixture `region` starts one"
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        for name in [name for name in os.environ if name.startswith(_OWN)]:
-            monkeypatch.delenv(name)
-        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-        monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
-        monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    with ExitStack() as stack:
+        stack.callback(egress.set_environment(egress.environment(REGION)))
+        monkeypatch = stack.enter_context(pytest.MonkeyPatch.context())
         monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "test")
         monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "Orderflow/test")
         account = Cloud(monkeypatch)

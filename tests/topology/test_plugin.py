@@ -8,11 +8,11 @@ from pathlib import Path
 from stacks.constructs.packaging import PROJECT, node
 
 APP = """
-from aws_cdk import Acknowledgment, App, Stack, Validations
+from aws_cdk import Acknowledgment, App, RemovalPolicy, Stack, Validations
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_sqs as sqs
-from topology.plugin import Durability
+from topology.plugin import Durability, Retention
 
 app = App()
 post = Stack(app, "Post")
@@ -31,7 +31,12 @@ Validations.of(post.node.find_child("Returned")).acknowledge(
     Acknowledgment(id="Durability::DeadLetterQueue", reason="Nobody wants these."),
     Acknowledgment(id="Durability::BoundedRetry", reason="Nobody wants these."),
 )
-Validations.of(app).add_plugins(Durability())
+for name in ("stamps", "cards"):
+    sqs.Queue(post, name, queue_name=name, removal_policy=RemovalPolicy.RETAIN)
+Validations.of(post.node.find_child("cards")).acknowledge(
+    Acknowledgment(id="Retention::FixedName", reason="It is imported into the next stack.")
+)
+Validations.of(app).add_plugins(Durability(), Retention())
 app.synth()
 """
 
@@ -57,11 +62,16 @@ def test_synthesis_fails_and_says_where_what_and_what_to_do(tmp_path: Path) -> N
     )
     assert done.returncode != 0
     said = done.stderr.split("jsii.errors.JavaScriptError")[0]
-    assert said.count("ERROR") == 2, said
+    assert said.count("ERROR") == 3, said
     assert "Post/Posted/Resource" in said
     assert "lacks a dead-letter queue or on-failure destination" in said
     assert "Suggested fix: Set DeadLetterConfig of the target to an SQS queue" in said
     assert "Suggested fix: Set RetryPolicy of the target, both of its bounds" in said
     assert "Acknowledge with 'Durability::DeadLetterQueue'" in said
+    assert "Post/stamps/Resource" in said
+    assert "its QueueName is then taken" in said
+    assert "Suggested fix: Leave the name to CloudFormation, put a part of AWS::StackId" in said
+    assert "Acknowledge with 'Retention::FixedName'" in said
+    assert "Post/cards" not in said
     assert "Returned" not in said
     assert "AlarmWithAction" not in said

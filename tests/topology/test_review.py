@@ -117,12 +117,15 @@ def test_a_logical_id_taken_by_another_type_deletes_what_had_it() -> None:
 
 def test_an_acknowledged_replacement_says_why_and_no_longer_how() -> None:
     found = reviewed(without_parcels)
-    assert found.unexcused({"Post/Letters": "another one"}) == found.losses
+    assert found.unexcused({"replacement": {"Post/Letters": "another one"}}) == {
+        "replacement": found.losses
+    }
+    assert found.unexcused({"refused": {"Post/Parcels": "another kind"}})
     refused = found.markdown("Title", {}, "HOW")
     assert "not acknowledged" in refused
     assert "HOW" in refused
-    reasons = {"Post/Parcels": "they are in the archive"}
-    assert found.unexcused(reasons) == []
+    reasons = {"replacement": {"Post/Parcels": "they are in the archive"}}
+    assert found.unexcused(reasons) == {}
     taken = found.markdown("Title", reasons, "HOW")
     assert "(acknowledged: they are in the archive)" in taken
     assert "HOW" not in taken
@@ -234,7 +237,7 @@ def test_what_goes_with_a_function_is_not_told_at_length() -> None:
 
 def test_no_change_is_one_line() -> None:
     comment = reviewed(lambda after: None).markdown("Title", {}, "HOW")
-    assert comment == "**Title**: no change to events, templates or permissions.\n"
+    assert comment == "**Title**: no change to events, API, templates or permissions.\n"
 
 
 @pytest.mark.parametrize(
@@ -252,7 +255,7 @@ def test_hashes_prose_and_logical_ids_are_noise(change: Change) -> None:
     base = post()
     having("Sort", Code={"S3Bucket": "assets", "S3Key": "before.zip"}, Description="One.")(base)
     found = reviewed(change, base)
-    assert (found.losses, told(found)) == ([], [])
+    assert (found.losses, found.refusals, told(found)) == ([], [], [])
 
 
 def test_a_long_section_is_cut_and_says_so() -> None:
@@ -267,7 +270,7 @@ def test_a_long_section_is_cut_and_says_so() -> None:
 
 def shop(templates: Mapping[str, Assembly], change: Callable[[Assembly], object]) -> Review:
     """What is said of the shop in production when this is changed in memory."""
-    base = templates["prod"]
+    base = Assembly(templates["prod"].templates)
     head = Assembly(copy.deepcopy(dict(base.templates)))
     change(head)
     return review(base, head)
@@ -280,7 +283,7 @@ def of(assembly: Assembly, path: str, type_: str) -> dict[str, Any]:
 
 def test_the_same_shop_has_not_changed(templates: Mapping[str, Assembly]) -> None:
     found = shop(templates, lambda head: None)
-    assert (found.losses, told(found)) == ([], [])
+    assert (found.losses, found.refusals, told(found)) == ([], [], [])
 
 
 def test_a_rules_pattern_is_told_by_the_events_it_gains_and_loses(

@@ -1,0 +1,146 @@
+"""Configuration errors: each service has its own codes, and no other error is taken for one."""
+
+import re
+
+import botocore.session
+import pytest
+from botocore.exceptions import ClientError, NoCredentialsError, ReadTimeoutError
+
+from lambdas.eventing.misconfiguration import (
+    Misconfigured,
+    blames_configuration,
+    misconfiguration,
+)
+from stacks.constructs.packaging import AWS_SERVICES
+
+DENIED = ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "GetItem")
+
+WORDS = re.compile(
+    "denied|authori|opt.?in|security|kms|decrypt|suspend|paused|notverified"
+    "|(resource|queue|machine|bucket).*(notfound|notexist|nosuch)|nosuchbucket",
+    re.IGNORECASE,
+)
+"""What the names of configuration errors have in them, and hardly any others."""
+OTHERS = {
+    "KMSThrottlingException",
+    "KMSThrottling",
+    "KmsThrottled",
+    "KmsThrottlingException",
+}
+"""Errors with such words that pass by themselves."""
+PASSING = re.compile("thrott|internal|unavailable|toomany|slowdown|conflict|limit", re.IGNORECASE)
+
+
+def error_codes(service: str) -> set[str]:
+    """The codes of all errors that botocore's model of a service knows."""
+    model = botocore.session.get_session().get_service_model(service)
+    shapes = map(model.shape_for, model.shape_names)
+    return {
+        (shape.metadata.get("error") or {}).get("code") or shape.name
+        for shape in shapes
+        if shape.metadata.get("exception")
+    }
+
+
+@pytest.mark.parametrize("service", AWS_SERVICES)
+def test_each_configuration_error_that_a_service_models_is_one(service: str) -> None:
+    codes = error_codes(service)
+    assert codes
+    for code in codes:
+        if WORDS.search(code) and code not in OTHERS:
+            assert blames_configuration(code), code
+        if PASSING.search(code):
+            assert not blames_configuration(code), code
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        # https://docs.aws.amazon.com/IAM/latest/UserGuide/common-errors.html
+        "AccessDenied",
+        "AccessDeniedException",
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "IncompleteSignature",
+        "InvalidClientTokenId",
+        "MissingAuthenticationToken",
+        "NotAuthorized",
+        "OptInRequired",
+        "UnauthorizedOperation",
+        "UnrecognizedClientException",
+        # https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
+        "AccountProblem",
+        "AllAccessDisabled",
+        "InvalidAccessKeyId",
+        "NoSuchBucket",
+        "SignatureDoesNotMatch",
+        # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html
+        "AWS.SimpleQueueService.NonExistentQueue",
+        "KMS.AccessDeniedException",
+        "KMS.DisabledException",
+        "KMS.NotFoundException",
+        # The first version of SES's API
+        "AccountSendingPausedException",
+        "ConfigurationSetDoesNotExist",
+        "ConfigurationSetSendingPausedException",
+    ],
+)
+def test_codes_that_no_model_has_are_known_too(code: str) -> None:
+    assert blames_configuration(code)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "",
+        "BadRequestException",
+        "ConditionalCheckFailedException",
+        "InvalidParameter",
+        "KMS.ThrottlingException",
+        "NoSuchKey",
+        "RequestThrottled",
+        "TransactionCanceledException",
+        "ValidationException",
+    ],
+)
+def test_what_the_content_or_the_moment_causes_is_none(code: str) -> None:
+    assert not blames_configuration(code)
+
+
+def test_an_ambiguous_code_is_decided_by_its_text() -> None:
+    unverified = "Email address is not verified. The following identities failed the check in …"
+    deleted = "You can't perform this operation on the secret because it was marked for deletion."
+    assert blames_configuration("MessageRejected", unverified)
+    assert not blames_configuration("MessageRejected", "Illegal content")
+    assert blames_configuration("InvalidRequestException", deleted)
+    assert not blames_configuration("InvalidRequestException", "wrong")
+
+
+def test_it_says_what_was_refused_how_and_why() -> None:
+    assert misconfiguration(DENIED) == "GetItem was refused with AccessDeniedException: no"
+
+
+def test_it_is_found_behind_the_error_of_a_library() -> None:
+    """Powertools hides what Secrets Manager said, and says no cause."""
+    with pytest.raises(LookupError) as wrapped:  # noqa: PT012
+        try:
+            raise DENIED
+        except ClientError as error:
+            raise LookupError(str(error))  # noqa: B904
+    assert misconfiguration(wrapped.value)
+
+
+def test_what_a_handler_keeps_to_itself_is_not_told() -> None:
+    with pytest.raises(LookupError) as wrapped:  # noqa: PT012
+        try:
+            raise DENIED
+        except ClientError:
+            raise LookupError("hidden") from None
+    assert misconfiguration(wrapped.value) is None
+
+
+def test_missing_credentials_are_one_and_a_time_out_is_none() -> None:
+    assert misconfiguration(NoCredentialsError())
+    assert misconfiguration(Misconfigured("no table")) == "no table"
+    assert misconfiguration(ReadTimeoutError(endpoint_url="https://dynamodb")) is None
+    assert misconfiguration(ClientError({"Error": {}}, "GetItem")) is None

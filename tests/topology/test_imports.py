@@ -1,0 +1,109 @@
+"""What stays of a deleted stack is told to `cdk import` by the identifier of its type."""
+
+import io
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from topology import imports
+from topology.assembly import Assembly
+from topology.imports import mapping
+
+GENERATION = {"Fn::Select": [2, {"Fn::Split": ["/", {"Ref": "AWS::StackId"}]}]}
+RESOURCES: dict[str, dict[str, Any]] = {
+    "Orders": {"Type": "AWS::DynamoDB::GlobalTable"},
+    "Customers": {"Type": "AWS::Cognito::UserPool"},
+    "Stream": {"Type": "AWS::Kinesis::Stream"},
+    "Secret": {"Type": "AWS::SecretsManager::Secret"},
+    "Key": {"Type": "AWS::KMS::Key"},
+    "Log": {"Type": "AWS::Logs::LogGroup"},
+    "Bus": {"Type": "AWS::Events::EventBus", "Properties": {"Name": GENERATION}},
+    "Archive": {"Type": "AWS::Events::Archive", "Properties": {"SourceArn": {"Ref": "Bus"}}},
+    "Staff": {"Type": "AWS::Cognito::UserPoolGroup", "Properties": {"UserPoolId": "pool"}},
+    "Queue": {"Type": "AWS::SQS::Queue"},
+}
+SHOP = Assembly({"Shop": {"Resources": RESOURCES}})
+
+
+def summary(logical_id: str, status: str = "DELETE_SKIPPED") -> dict[str, str]:
+    """https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_StackResourceSummary.html."""
+    return {
+        "LogicalResourceId": logical_id,
+        "PhysicalResourceId": f"the-{logical_id}",
+        "ResourceStatus": status,
+    }
+
+
+def test_what_stays_alone_is_identified_as_its_type_wants_it() -> None:
+    kept = ["Orders", "Customers", "Stream", "Secret", "Key", "Log"]
+    mapped, left = mapping(SHOP, "Shop", map(summary, kept))
+    assert mapped == {
+        "Orders": {"TableName": "the-Orders"},
+        "Customers": {"UserPoolId": "the-Customers"},
+        "Stream": {"Name": "the-Stream"},
+        "Secret": {"Id": "the-Secret"},
+        "Key": {"KeyId": "the-Key"},
+        "Log": {"LogGroupName": "the-Log"},
+    }
+    assert left == []
+
+
+def test_what_is_deleted_is_not_imported() -> None:
+    assert mapping(SHOP, "Shop", [summary("Queue", "DELETE_COMPLETE")]) == ({}, [])
+
+
+@pytest.mark.parametrize(
+    ("logical_id", "why"),
+    [
+        ("Archive", "it needs Bus"),
+        ("Bus", "its name is another one in the next stack"),
+        ("Staff", "it is a part of another resource"),
+        ("Gone", "the template has no such resource any more"),
+    ],
+)
+def test_what_cannot_be_imported_is_named_with_the_reason(logical_id: str, why: str) -> None:
+    mapped, left = mapping(SHOP, "Shop", [summary(logical_id)])
+    assert mapped == {}
+    assert left == [f"{logical_id} (the-{logical_id}): {why}"]
+
+
+def test_an_unknown_stack_is_an_error_that_lists_the_stacks() -> None:
+    with pytest.raises(LookupError, match="no stack Orders: choose one of Shop"):
+        mapping(SHOP, "Orders", [])
+
+
+def test_the_tables_users_and_secrets_of_prod_can_be_imported(
+    templates: Mapping[str, Assembly],
+) -> None:
+    prod = templates["prod"]
+    for type_ in (
+        "AWS::Cognito::UserPool",
+        "AWS::DynamoDB::GlobalTable",
+        "AWS::Kinesis::Stream",
+        "AWS::SecretsManager::Secret",
+    ):
+        for resource in prod.of_type(type_):
+            mapped, left = mapping(prod, resource.stack, [summary(resource.logical_id)])
+            assert list(mapped) == [resource.logical_id], left
+
+
+def test_as_a_command_it_reads_the_list_and_writes_the_mapping(
+    assembly: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (table,) = [
+        each
+        for each in Assembly(assembly).of_type("AWS::DynamoDB::GlobalTable")
+        if each.stack == "Orders"
+    ]
+    listed = {"StackResourceSummaries": [summary(table.logical_id), summary("Gone")]}
+    monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(listed)))
+    monkeypatch.setattr(sys, "argv", ["imports", str(assembly), "Orders"])
+    monkeypatch.setattr(imports, "__spec__", type("Spec", (), {"name": "topology.imports"}))
+    imports.main()
+    said = capsys.readouterr()
+    assert json.loads(said.out) == {table.logical_id: {"TableName": f"the-{table.logical_id}"}}
+    assert said.err.startswith("not imported: Gone (the-Gone)")

@@ -1,0 +1,124 @@
+"""Whatever `make` starts sees what workspace/isolation.py lets through, and no more."""
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from workspace.isolation import PROJECT
+
+MAKEFILE = (PROJECT / "Makefile").read_text()
+# What has to know the machine as it is, and why.
+AS_THE_USER_HAS_IT = {
+    "workspace/install.py": "it reads where packages come from, and keeps the rest out itself",
+    "workspace.strangers": "it looks for the Pythons of this machine",
+    "-m venv .build/uv": "it compiles lock files from the user's index",
+    "-m pip install -qq $(UV)": "so does this",
+    ".build/uv/bin/uv": "and this",
+}
+
+
+def recipes() -> Iterator[str]:
+    """The lines of all recipes, each with what continues it."""
+    for line in re.sub(r"\\\n\s*", " ", MAKEFILE).splitlines():
+        if line.startswith("\t"):
+            yield line.strip()
+
+
+def starts_of_tools() -> list[str]:
+    """The lines that start Python or a tool."""
+    return [line for line in recipes() if re.search(r"\$\(RUN\)|\$\(CDK\)|\.venv/bin|python", line)]
+
+
+@pytest.mark.parametrize("line", starts_of_tools())
+def test_each_tool_is_started_by_way_of_the_isolation(line: str) -> None:
+    if not any(known in line for known in AS_THE_USER_HAS_IT):
+        rest = re.sub(r"\$\((RUN|CDK)\) (\S+)", "", line)
+        assert not re.search(r"\.venv/bin|\bpython|\b(ruff|mypy|node|npm) ", rest), line
+
+
+def test_recipes_were_found() -> None:
+    assert len(starts_of_tools()) > 20
+    assert "RUN := .venv/bin/python -I workspace/isolation.py\n" in MAKEFILE
+    assert "CDK := $(RUN) --account node " in MAKEFILE
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """As much of the project as set-up reads; it would go on to install 1 GB."""
+    for name in ("Makefile", "requirements-dev.txt"):
+        shutil.copy(PROJECT / name, tmp_path / name)
+    return tmp_path
+
+
+def made(clone: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """What set-up says where its Python's part is replaced by one that names its interpreter."""
+    (clone / "workspace").mkdir()
+    (clone / "workspace" / "install.py").write_text("import sys; print(sys.argv[1:], sys.version)")
+    return subprocess.run(
+        ["make", ".venv/.stamp", *arguments],
+        cwd=clone,
+        env={"PATH": "/usr/bin:/bin", **environ},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def python(directory: Path, name: str, version: tuple[int, int]) -> Path:
+    """A program that passes for a Python of a version."""
+    directory.mkdir(exist_ok=True)
+    program = directory / name
+    too_old = int(version < (3, 11))
+    program.write_text(
+        f'#!/bin/sh\nif [ "$2" = -c ]; then echo {version[0]}.{version[1]}.0; exit {too_old}; fi\n'
+        f'echo "{name} runs $*"\n'
+    )
+    program.chmod(0o755)
+    return program
+
+
+class TestPython:
+    def test_the_first_that_is_new_enough_is_taken(self, clone: Path) -> None:
+        programs = clone / "programs"
+        python(programs, "python3", (3, 9))
+        python(programs, "python3.12", (3, 12))
+        done = made(clone, PATH=f"{programs}:/usr/bin:/bin")
+        assert done.stdout == "python3.12 runs -I workspace/install.py python\n", done.stderr
+
+    def test_the_one_that_is_named_is_taken(self, clone: Path) -> None:
+        named = python(clone / "my programs", "python3.13", (3, 13))
+        done = made(clone, f"PYTHON={named}")
+        assert done.stdout == "python3.13 runs -I workspace/install.py python\n", done.stderr
+
+    def test_one_that_is_named_and_too_old_is_an_error(self, clone: Path) -> None:
+        named = python(clone / "programs", "python3.9", (3, 9))
+        done = made(clone, f"PYTHON={named}")
+        assert done.returncode != 0
+        assert f"error: {named} is no Python 3.11 or newer" in done.stderr
+
+    def test_a_variable_of_the_shell_that_names_no_python_is_passed_over(self, clone: Path) -> None:
+        done = made(clone, PYTHON="/nonexistent/python2")
+        assert done.returncode == 0
+        assert "python" in done.stdout
+
+    def test_none_at_all_is_an_error_that_says_what_to_do(self, clone: Path) -> None:
+        programs = clone / "programs"
+        python(programs, "python3", (3, 9))
+        for tool in ("sh", "awk"):
+            (programs / tool).symlink_to(shutil.which(tool) or "")
+        make = shutil.which("make") or ""
+        done = subprocess.run(
+            [make, ".venv/.stamp"],
+            cwd=clone,
+            env={"PATH": str(programs)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode != 0
+        assert "Python 3.11 or newer" in done.stderr
+        assert "make PYTHON=" in done.stderr

