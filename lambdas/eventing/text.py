@@ -10,6 +10,13 @@ PATTERN = r"^[^\u0000-\u001f\u007f-\u009f\u2028\u2029\u202d\u202e]*$"
 # embeddings and isolates stay allowed: https://www.unicode.org/reports/tr36/#Bidirectional_Text_Spoofing
 # Halves of surrogate pairs cannot be encoded at all.
 _FORBIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202d\u202e\ud800-\udfff]")
+# What has no shape of its own: the above, spaces but the usual one, joiners, marks of direction and
+# tags. Listed, because each version of Python knows another version of Unicode.
+_INVISIBLE = re.compile(
+    r"[\x00-\x1f\x7f-\xa0\xad\u034f\u061c\u115f\u1160\u1680\u17b4\u17b5\u180b-\u180f"
+    r"\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\u3164\ud800-\udfff\ufe00-\ufe0f\ufeff\uffa0"
+    r"\ufff0-\uffff\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
 _NAMES = {
     "\x00": "null",
     "\x07": "bell",
@@ -45,7 +52,4 @@ def harmless(text: str) -> str:
 
 def visible(text: str) -> str:
     """The text with an escape such as `\\u200d` for each character that cannot be seen."""
-    return "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
-        for letter in text
-    )
+    return _INVISIBLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)

@@ -182,7 +182,7 @@ BREAKING: dict[str, tuple[Edit, str, Victim]] = {
     ),
     "new pattern": (
         field("PlaceOrder", "payment_token", pattern="^tok_"),
-        "body $.payment_token is limited: pattern is ^tok_ now",
+        "body $.payment_token is changed: pattern is ^tok_, was ^",
         SENDS,
     ),
     "fewer values": (

@@ -36,10 +36,10 @@ SERVICES = ("dynamodb", "sqs", "sns", "s3", "events", "kinesis", "stepfunctions"
 @pytest.mark.parametrize("service", [None, *SERVICES])
 def test_endpoints_of_the_shell_are_not_used(
     service: str | None,
+    monkeypatch: pytest.MonkeyPatch,
     template: Cloud,
     rehearse: Rehearse,
     outside: socket.socket,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     suffix = "" if service is None else f"_{'SFN' if service == 'stepfunctions' else service}"
     monkeypatch.setenv(f"AWS_ENDPOINT_URL{suffix.upper()}", url(outside))
@@ -74,9 +74,9 @@ def test_endpoints_of_the_shell_are_not_used(
 def test_settings_of_the_shell_are_not_seen(
     name: str,
     value: str,
+    monkeypatch: pytest.MonkeyPatch,
     template: Cloud,
     rehearse: Rehearse,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv(name, value)
     template.add("Queue", "AWS::SQS::Queue")
@@ -88,11 +88,11 @@ def test_settings_of_the_shell_are_not_seen(
 
 
 def test_settings_files_of_the_developer_are_not_read(
+    monkeypatch: pytest.MonkeyPatch,
     template: Cloud,
     rehearse: Rehearse,
     outside: socket.socket,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     config = tmp_path / "config"
     config.write_text(f"[default]\nregion = sa-east-1\nendpoint_url = {url(outside)}\n")
