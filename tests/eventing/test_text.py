@@ -1,7 +1,6 @@
 """Text: any script passes unchanged, and what could break a line or a header is named."""
 
 import re
-import unicodedata
 import sys
 import unicodedata
 
