@@ -27,7 +27,7 @@ VARIES = {
 ALLOWED = {
     ("lambdas/analytics/sales_store.py", "fromisoformat"): "reads what the module itself wrote",
     ("lambdas/eventing/http.py", "phrase"): "the four that differ are in a table there",
-    ("lambdas/notifications/messages.py", "isprintable"): "a letter too new becomes a blank",
+    ("lambdas/eventing/text.py", "isprintable"): "shows a letter that is too new as its number",
     ("lambdas/notifications/webhook.py", "is_global"): "where versions differ is excluded before",
 }
 """Uses of them, each with why it does no harm."""
