@@ -62,12 +62,21 @@ review: setup ## in words, what this tree changes since it left BASE=main, in pr
 	@$(RUN) python -m contracts.review $(BASE) $(if $(filter-out file,$(origin STAGE)),--stage $(STAGE)) $(ARGS)
 
 deploy: setup ## into the AWS account that the shell is logged in to: STAGE=dev
+	$(call asks,--require-approval --require-approval=%,widens permissions,Read what 'make diff STAGE=$(STAGE)' says and agree beforehand,--require-approval never)
 	@$(RUN) python -m stacks.synthesis --stage $(STAGE)
 	@$(CDK) --app cdk.out/$(STAGE) deploy --all $(ARGS)
 
 destroy: setup ## take a stage down again: STAGE=dev
+	$(call asks,--force -f,deletes anything,Agree beforehand,--force)
 	@$(RUN) python -m stacks.synthesis --stage $(STAGE)
 	@$(CDK) --app cdk.out/$(STAGE) destroy --all $(ARGS)
+
+# The CDK asks at a terminal. Without one it would fail at the first stack that has a question.
+define asks
+	@$(if $(filter --yes -y $(1),$(ARGS)),:,[ -t 0 ] && [ -t 1 ]) || { printf '%s\n' \
+		"error: the CDK asks before it $(2), and there is no terminal to answer at." \
+		"$(3): make $@ STAGE=$(STAGE) ARGS=\"$(4)\"" >&2; exit 2; }
+endef
 
 bootstrap: setup ## make an AWS account ready for CDK, once
 	@$(CDK) bootstrap $(ARGS)

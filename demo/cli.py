@@ -11,6 +11,7 @@ from rich.text import Text
 
 from demo import report as reports
 from demo import sample, scenario
+from demo.console import open_console
 from demo.csv_file import UnusableFile
 from demo.display import Display, LiveDisplay
 from demo.ending import show_end, show_way_in
@@ -69,8 +70,7 @@ def demo(
 
     Ends with 1 if the books do not balance, and with 2 if nothing could be run.
     """
-    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
-    console, errors = Console(), Console(stderr=True)
+    console, errors = open_console(sys.stdout), open_console(sys.stderr)
     display = _display(console)
     try:
         if report:
@@ -87,9 +87,10 @@ def demo(
             show_end(console, run)
             if report:
                 reports.write(report, reports.report(run, wanted, seed=seed))
-                console.print(f"The report is in {report}", highlight=False, soft_wrap=True)
+                console.print(f"The report is in {report}", soft_wrap=True)
             if hold:
-                console.print("The endpoint stays open until Ctrl-C.")
+                console.print()
+                show_way_in(console, shop, hold=True)
                 Pace(shop).hold()
 
         with display.working(f"Synthesizing the templates of stage {stage}"):
@@ -99,7 +100,7 @@ def demo(
             _world(supplies, visits, is_sample=orders is None),
             seed=seed,
             display=display,
-            announce=lambda shop: show_way_in(console, shop),
+            announce=lambda shop: show_way_in(console, shop, hold=hold),
             conclude=conclude,
         )
     except _ERRORS as error:
@@ -143,8 +144,9 @@ def _world(supplies: StockFile, visits: Sequence[Visit], *, is_sample: bool) -> 
 
 
 def _display(console: Console) -> Display:
-    able = sys.stdout.isatty() and console.is_terminal and not console.is_dumb_terminal
-    return LiveDisplay(console) if able else Display(console)
+    able = console.file.isatty() and console.is_terminal and not console.is_dumb_terminal
+    large = console.width >= LiveDisplay.WIDTH and console.height >= LiveDisplay.HEIGHT
+    return LiveDisplay(console) if able and large else Display(console)
 
 
 def _show_skipped(errors: Console, path: Path, skipped: Sequence[WrongRow]) -> None:

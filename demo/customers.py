@@ -48,8 +48,10 @@ class Journal:
     """Those among them that it may have taken all the same, since it gave no proper answer."""
     repeated: Counter[str] = field(default_factory=Counter)
     """Further requests with the key of an order that is known, by what came of them."""
+    looks: int = 0
+    """Requests of others than the order's customer, which have to be refused."""
     breaches: list[str] = field(default_factory=list)
-    """Requests that should have been refused, and were not."""
+    """Those among them that were not."""
     preferences: dict[str, Mapping[Channel, str]] = field(default_factory=dict)
     """Where each customer wants to be told, by channel."""
     activity: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -167,6 +169,7 @@ class Customers:
         order_id = shop_id_of(order)
         for method in ("GET", "DELETE"):
             answer = self._ask(method, f"/orders/{order_id}", caller, order_id)
+            self.journal.looks += 1
             if answer.status != (401 if caller is None else 404):
                 self.journal.breaches.append(
                     f"{method} of order {order_id} by {caller or 'nobody'}: {answer.status}"

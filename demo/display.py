@@ -4,9 +4,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from itertools import islice
 
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -47,7 +46,7 @@ class Display:
     @contextmanager
     def working(self, what: str) -> Iterator[None]:
         """Says what is being done, as long as it takes."""
-        self.console.print(f"{what} …", highlight=False)
+        self.console.print(Text(f"{what} …"))
         yield
 
     @contextmanager
@@ -73,12 +72,17 @@ class Display:
         line = f"{_clock(self._shop)} {self._phase}"
         if self._stories.by_order:
             line += f": {outcome(self._stories, self._orders).plain}"
-        self.console.print(line, highlight=False, soft_wrap=True)
+        self.console.print(Text(line), soft_wrap=True)
 
 
 class LiveDisplay(Display):
-    """Shows a table of all hops, a bar, and stories of orders, in place."""
+    """Shows a table of all hops, a bar, and stories of orders, in place.
 
+    A frame that is too high for the terminal says so in its last line; the last one stays, whole.
+    """
+
+    WIDTH, HEIGHT = 60, 24
+    """The smallest terminal in which a frame can be read."""
     pause_s = _FRAME_S
 
     def __init__(self, console: Console) -> None:
@@ -88,13 +92,13 @@ class LiveDisplay(Display):
             auto_refresh=False,
             redirect_stdout=False,
             redirect_stderr=False,
-            vertical_overflow="crop",
+            vertical_overflow="ellipsis",
         )
 
     @contextmanager
     def working(self, what: str) -> Iterator[None]:
         """See `Display`."""
-        with self.console.status(f"{what} …"):
+        with self.console.status(Text(f"{what} …"), spinner="line"):
             yield
 
     @contextmanager
@@ -109,24 +113,38 @@ class LiveDisplay(Display):
     def _show(self) -> None:
         self._shown = _monotonic()
         width, height = self.console.size
-        hops = table_of(self._shop, self._tally)
-        top = (
+        frame: list[RenderableType] = [
             _title(self._shop, self._phase, width),
-            _bar(self._stories, self._orders, width),
             outcome(self._stories, self._orders),
-        )
-        room = height - len(top) - hops.row_count - 2
-        self._live.update(Group(*top, hops, *_tail(self._stories, room)), refresh=True)
+            table_of(self._shop, self._tally),
+        ]
+        room = height - self._lines(*frame)
+        if room > 0:
+            frame.insert(1, _bar(self._stories, self._orders, width))
+        frame += self._tail(room - 2)
+        self._live.update(Group(*frame), refresh=True)
+
+    def _tail(self, room: int) -> list[Text]:
+        """The stories of the last orders that ended, as many as there is room for."""
+        stories: list[Text] = []
+        for story in _worth_telling(self._stories):
+            stories.insert(0, told(story))
+            if self._lines(*stories) > room:
+                return stories[1:]
+        return stories
+
+    def _lines(self, *parts: RenderableType) -> int:
+        return len(self.console.render_lines(Group(*parts), pad=False))
 
 
 def table_of(shop: Rehearsal, tally: Tally) -> Table:
     """What went over each hop: calls, how many are under way or wait, and what came of them."""
-    table = Table(box=None, header_style="dim", pad_edge=False, expand=True)
-    table.add_column("", style="cyan")
+    table = Table(box=None, header_style="dim", padding=(0, 1, 0, 0), pad_edge=False, expand=True)
+    table.add_column("", style="cyan", no_wrap=True)
     table.add_column("hop", no_wrap=True)
-    for title in ("calls", "now", "queued"):
-        table.add_column(title, justify="right")
-    table.add_column("what came of it", ratio=1, no_wrap=True)
+    for title in ("calls", "now", "queue"):
+        table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("what came of it", ratio=1, overflow="fold")
     active = {function.path: function.active for function in shop.functions}
     depths = shop.queue_depths()
     for hop in HOPS:
@@ -145,7 +163,7 @@ def table_of(shop: Rehearsal, tally: Tally) -> Table:
 
 def outcome(stories: Stories, orders: int) -> Text:
     """How many orders have come to which end."""
-    text = Text(f"{len(stories.by_order):,} of {orders:,}: ", no_wrap=True, overflow="crop")
+    text = Text(f"{len(stories.by_order):,} of {orders:,}: ")
     for status, colour in COLOURS.items():
         if stories.statuses[status]:
             text.append(f"{stories.statuses[status]:,} {status}", colour).append(", ")
@@ -153,10 +171,11 @@ def outcome(stories: Stories, orders: int) -> Text:
 
 
 def told(story: Story) -> Text:
-    """The story of an order on one line."""
-    line = Text(no_wrap=True, overflow="ellipsis")
-    return line.append(f"{story.name} ", "bold").append(
-        story.text(), COLOURS.get(story.status or "", "")
+    """The story of an order."""
+    return (
+        Text()
+        .append(f"{story.name} ", "bold")
+        .append(story.text(), COLOURS.get(story.status or "", ""))
     )
 
 
@@ -172,7 +191,7 @@ def _result(tally: Tally, hop: Hop, parked: int) -> Text:
 
 
 def _title(shop: Rehearsal, phase: str, width: int) -> Text:
-    text = Text("Orderflow", "bold", no_wrap=True, overflow="crop").append(f"  {phase}", "not bold")
+    text = Text("Orderflow", "bold").append(f"  {phase}", "not bold")
     clock = f"{_clock(shop)} virtual time"
     return text.append(clock.rjust(width - len(text)), "dim")
 
@@ -193,17 +212,12 @@ def _bar(stories: Stories, orders: int, width: int) -> Text:
     return bar.append("━" * (width - drawn), "bright_black")
 
 
-def _tail(stories: Stories, room: int) -> list[Text]:
-    """The stories of the last orders that ended, as many as there is room for."""
-
-    def worth_telling() -> Iterator[Story]:
-        for number in range(len(stories.turns) - 1, -1, -1):
-            story = stories.turns[number]
-            if story.unusual or number % _EVERY == 0:
-                yield story
-
-    latest = list(islice(worth_telling(), max(0, room)))
-    return [told(story) for story in reversed(latest)]
+def _worth_telling(stories: Stories) -> Iterator[Story]:
+    """Orders that ended, the last one first."""
+    for number in range(len(stories.turns) - 1, -1, -1):
+        story = stories.turns[number]
+        if story.unusual or number % _EVERY == 0:
+            yield story
 
 
 def _count(number: int) -> Text:

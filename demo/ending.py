@@ -5,10 +5,12 @@ from typing import Any
 
 from rich.columns import Columns
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from demo.books import Check
+from demo.books import Check, shown
+from demo.console import grid, show_table
 from demo.evidence import ORDERS, Evidence
 from demo.run import Run
 from demo.trace import most_interesting, table_of, trace
@@ -16,20 +18,32 @@ from rehearsal import Rehearsal
 
 _FAULTS_SHOWN = 10
 _LETTERS_SHOWN = 5
+_LETTER_SHOWN = 2_000
+"""Characters of a parked message."""
 
 
-def show_way_in(console: Console, shop: Rehearsal) -> None:
-    """How to look into the tables and queues while they change."""
+def show_way_in(console: Console, shop: Rehearsal, *, hold: bool) -> None:
+    """How to look into the tables and queues while they change.
+
+    Version 1 of the AWS CLI ignores AWS_ENDPOINT_URL for SQS, so each command names the endpoint:
+    https://github.com/aws/aws-cli/issues/8737
+    """
     url = shop.serve()
+    aws = f"aws --endpoint-url {url} --region {shop.region}"
+    until = "" if hold else "until the demo ends, or with make demo ARGS=--hold\n"
     lines = (
         f"{len(shop.resources)} resources and {len(shop.functions)} functions of the templates "
         "are at work.",
-        "Any AWS client can look in while they are:",
-        f"  export AWS_ENDPOINT_URL={url} AWS_DEFAULT_REGION={shop.region}",
-        "  export AWS_ACCESS_KEY_ID=demo AWS_SECRET_ACCESS_KEY=demo",
-        "  aws sqs list-queues",
-        f"  aws dynamodb scan --table-name {shop.physical_id(ORDERS)}",
-        '  python -c \'import boto3; print(boto3.client("dynamodb").list_tables()["TableNames"])\'',
+        f"Any AWS client can look in {until}until Ctrl-C. In another terminal, in this folder:",
+        "  export AWS_ACCESS_KEY_ID=demo AWS_SECRET_ACCESS_KEY=demo NO_PROXY=127.0.0.1",
+        f"  {aws} \\",
+        "    sqs list-queues",
+        f"  {aws} \\",
+        "    dynamodb scan \\",
+        f"    --table-name {shop.physical_id(ORDERS)}",
+        "  .venv/bin/python -c 'import boto3; print(boto3.client(",
+        f'    "dynamodb", "{shop.region}", endpoint_url="{url}"',
+        """  ).list_tables()["TableNames"])'""",
         "",
     )
     for line in lines:
@@ -66,16 +80,16 @@ def _show_trace(console: Console, run: Run) -> None:
     if story:
         lines = trace(run.records, run.journal.answers, story.order_id)
         console.print()
-        console.print(table_of(story, lines))
+        show_table(console, table_of(story, lines))
 
 
 def _show_books(console: Console, checks: Sequence[Check]) -> None:
     """Each check with its two figures; below, what does not balance and where to look."""
-    table = _table("Books", "", "what", "here", "must be equal to")
+    table = grid("Books", "", "", "here", "must be equal to")
     for check in checks:
         mark = Text("✓", "green") if check.holds else Text("✗", "bold red")
-        table.add_row(mark, Text(check.what, "bold"), check.left, check.right)
-    console.print(table)
+        table.add_row(mark, Text(check.what, "bold"), shown(check.left), shown(check.right))
+    show_table(console, table)
     for check in checks:
         for fault in check.faults[:_FAULTS_SHOWN]:
             console.print(Text(f"✗ {check.what}: {fault}", "red"), soft_wrap=True)
@@ -91,13 +105,13 @@ def _show_dead_letters(console: Console, evidence: Evidence) -> None:
     for queue, messages in letters.items():
         console.print(Text(f"{queue} holds {len(messages):,}:", "bold red"))
         for message in messages[:_LETTERS_SHOWN]:
-            console.print(Text(f"  {_shown(message)}"), no_wrap=True, overflow="ellipsis")
+            console.print(Padding(Text(_letter(message)), (0, 0, 0, 2), expand=False))
         if len(messages) > _LETTERS_SHOWN:
             console.print(f"  … and {len(messages) - _LETTERS_SHOWN:,} more")
 
 
 def _counts(title: str, counts: Mapping[str, int]) -> Table:
-    table = _table(title, "", "")
+    table = grid(title, "", "")
     table.show_header = False
     table.columns[1].justify = "right"
     for what, times in sorted(counts.items()):
@@ -105,15 +119,10 @@ def _counts(title: str, counts: Mapping[str, int]) -> Table:
     return table
 
 
-def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
-    for column in columns:
-        table.add_column(column, header_style="dim")
-    return table
-
-
-def _shown(message: Mapping[str, Any]) -> str:
+def _letter(message: Mapping[str, Any]) -> str:
     """A parked message: why it is there, if it says so, and what it is."""
     attributes = message["attributes"]
     reason = attributes.get("Reason") or attributes.get("ERROR_MESSAGE") or "received too often"
-    return f"{reason}: {message['body']}"
+    text = f"{reason}: {message['body']}"
+    more = len(text) - _LETTER_SHOWN
+    return f"{text[:_LETTER_SHOWN]} … and {more:,} more characters" if more > 0 else text

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from demo.books import Check, audit
+from demo.books import Check, audit, check
 from demo.carrier import Carrier
 from demo.customers import Answer, Customers, Journal, shop_id_of
 from demo.display import Display
@@ -180,8 +180,9 @@ def _sent(visits: Sequence[Visit], journal: Journal) -> Check:
         for order_id, name in sent.items()
         if order_id not in answered
     )
-    figures = f"{len(journal.accepted):,} accepted + {len(journal.refused):,} refused"
-    return Check("Orders sent", f"{len(sent):,}", figures, tuple(faults))
+    refused = journal.refused.keys() - journal.accepted
+    right = {"accepted": len(journal.accepted), "refused": len(refused)}
+    return check("Orders sent", {"": len(sent)}, right, faults)
 
 
 def _prefer(customers: Customers, visits: Sequence[Visit]) -> None:
@@ -219,7 +220,7 @@ def _ask_for_sales(evidence: Evidence, staff: Staff, opened: datetime) -> None:
 
 
 def _private(journal: Journal, carrier: Carrier) -> Check:
-    asked = sum(answer.status in {401, 404} for answer in journal.answers)
     breaches = (*journal.breaches, *carrier.forgeries)
-    looks = f"{asked:,} looks and {carrier.answers[401]:,} forged call-backs refused"
-    return Check("Others' orders", looks, "all of them", breaches)
+    tried = {"looks": journal.looks, "forged call-backs": carrier.forged}
+    refused = journal.looks + carrier.forged - len(breaches)
+    return check("Others' orders", tried, {"refused": refused}, breaches)

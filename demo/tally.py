@@ -62,7 +62,7 @@ HOPS = (
         "Payments/RefundClosedOrder",
     ),
     _consumers("", "bus → order's history", "Orders/FollowShipment", "Orders/FollowReturn"),
-    _consumers("", "bus → customer's wishes", "Notifications/AddressCustomer"),
+    _consumers("", "bus → preferences", "Notifications/AddressCustomer"),
     Hop("step", "reserve stock", ("Inventory/ReserveStock",)),
     Hop("", "authorize payment", ("Payments/AuthorizePayment",)),
     Hop("", "confirm, reject order", ("Orders/ConfirmOrder", "Orders/RejectOrder")),

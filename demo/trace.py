@@ -9,6 +9,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from demo.console import grid
 from demo.customers import Answer
 from demo.story import Story, execution_name, words
 from rehearsal import Record
@@ -55,19 +56,11 @@ def most_interesting(stories: list[Story]) -> Story | None:
 
 def table_of(story: Story, lines: list[Line]) -> Table:
     """The trace for people, with virtual times."""
-    table = Table(
-        title=f"The way of order {story.name} ({story.order_id})",
-        title_justify="left",
-        title_style="bold",
-        box=None,
-        pad_edge=False,
-    )
-    table.add_column("time", style="dim", header_style="dim", no_wrap=True)
-    for column in ("from", "to", "what came of it"):
-        table.add_column(column, header_style="dim", overflow="fold")
+    title = f"The way of order {story.name} ({story.order_id})"
+    table = grid(title, "time", "from", "to", "what came of it")
     for line in lines:
         table.add_row(
-            datetime.fromtimestamp(line.time, UTC).strftime("%H:%M:%S.%f")[:-3],
+            Text(datetime.fromtimestamp(line.time, UTC).strftime("%H:%M:%S.%f")[:-3], "dim"),
             _short(line.source),
             _short(line.target),
             Text(line.what, "" if line.good else "yellow"),

@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from demo.console import open_console
 from faults import report
 from faults.catalogue import CATALOGUE, Trouble
 from faults.cell import Result, Verdict
@@ -93,8 +94,7 @@ def faults(
     The whole matrix is followed by 10,000 steps, in which all of it happens in any order. Ends with
     1 if something is lost or doubled, and with 2 if nothing could be run.
     """
-    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
-    console, errors = Console(), Console(stderr=True)
+    console, errors = open_console(sys.stdout), open_console(sys.stderr)
     try:
         _check(fault, sabotage)
         with _assembly(console, assembly, stage, sabotage) as directory, opened(directory) as shop:

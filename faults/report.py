@@ -1,13 +1,15 @@
 """The matrix as a person reads it: in the terminal, and as one page."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from demo.console import fits
 from faults.catalogue import CATALOGUE
 from faults.cell import Result, Verdict
 from faults.happenings import Tally
@@ -15,7 +17,7 @@ from faults.places import EDGES, SYNC, Place
 
 BAD = frozenset({Verdict.VIOLATED, Verdict.UNTOUCHED})
 
-_MARKS = {
+MARKS = {
     Verdict.HELD: ("●", "green"),
     Verdict.MENDED: ("◐", "cyan"),
     Verdict.VIOLATED: ("✗", "bold red"),
@@ -32,38 +34,61 @@ def show(console: Console, results: Sequence[Result], unreached: Sequence[Place]
     for title, kinds in _GROUPS:
         places = {place for place in run if place.kind in kinds}
         if part := [result for result in results if result.place in places]:
-            console.print(_table(title, part))
+            _show_part(console, title, part)
     names = {result.trouble for result in results}
     for number, trouble in enumerate(CATALOGUE.values(), 1):
         if trouble.name in names:
-            console.print(f"  {number:2} {trouble.name}: {trouble.says}", highlight=False)
+            console.print(Text(f"  {number:2} {trouble.name}: {trouble.says}"))
     for reason in sorted({r.problems[0] for r in results if r.verdict is Verdict.IMPOSSIBLE}):
-        console.print(f"   · {reason}", highlight=False)
+        console.print(Text(f"   · {reason}"))
     for place in unreached:
         console.print(Text(f"no story passes {place}", "bold red"))
     counts = {verdict: sum(r.verdict is verdict for r in results) for verdict in Verdict}
     told = ", ".join(
-        f"{mark} {counts[verdict]:,} {verdict.value}" for verdict, (mark, _) in _MARKS.items()
+        f"{mark} {counts[verdict]:,} {verdict.value}" for verdict, (mark, _) in MARKS.items()
     )
     cpu = sum(result.cpu_s for result in results)
-    console.print(f"{told}; {cpu:.0f} s of CPU", highlight=False)
+    console.print(Text(f"{told}; {cpu:.0f} s of CPU"))
 
 
-def _table(title: str, results: Sequence[Result]) -> Table:
-    cells = {(result.place, result.trouble): result for result in results}
-    used = [
-        (number, trouble.name)
-        for number, trouble in enumerate(CATALOGUE.values(), 1)
-        if any(r.trouble == trouble.name and r.verdict is not Verdict.IMPOSSIBLE for r in results)
-    ]
-    table = Table(title=title, title_justify="left", box=None, padding=(0, 0, 0, 1))
-    table.add_column("", no_wrap=True, overflow="ellipsis")
-    for number, _ in used:
+def _show_part(console: Console, title: str, results: Sequence[Result]) -> None:
+    """Prints a part of the matrix, or, where that is too wide, a paragraph for each place."""
+    table, paragraphs = _table(results), _paragraphs(results)
+    console.print(Text(title, "italic"))
+    for part in [table] if fits(console, table) else paragraphs:
+        console.print(part)
+
+
+def _table(results: Sequence[Result]) -> Table:
+    rows = _rows(results)
+    table = Table(box=None, padding=(0, 0, 0, 1))
+    table.add_column("", no_wrap=True)
+    numbers = sorted({number for row in rows.values() for number in row})
+    for number in numbers:
         table.add_column(str(number), justify="right", min_width=2)
-    for place in dict.fromkeys(result.place for result in sorted(results, key=_by_place)):
-        marks = [_mark(cells.get((place, name))) for _, name in used]
-        table.add_row(_short(place), *marks)
+    for place, row in rows.items():
+        table.add_row(Text(_short(place)), *(row.get(number, "") for number in numbers))
     return table
+
+
+def _paragraphs(results: Sequence[Result]) -> Iterator[Text | Padding]:
+    """The name of each place, and below it its marks, each behind the number of its fault."""
+    for place, row in _rows(results).items():
+        marks = (Text.assemble(str(number), mark) for number, mark in row.items())
+        yield Text(_short(place))
+        yield Padding(Text(" ").join(marks), (0, 0, 0, 4), expand=False)
+
+
+def _rows(results: Sequence[Result]) -> Mapping[Place, Mapping[int, Text]]:
+    """The marks of each place by the number of the fault; what can happen nowhere is left out."""
+    possible = {r.trouble for r in results if r.verdict is not Verdict.IMPOSSIBLE}
+    numbers = {name: number for number, name in enumerate(CATALOGUE, 1) if name in possible}
+    rows: dict[Place, dict[int, Text]] = {}
+    for result in sorted(results, key=_by_place):
+        row = rows.setdefault(result.place, {})
+        if result.trouble in numbers:
+            row[numbers[result.trouble]] = Text(*MARKS[result.verdict])
+    return {place: dict(sorted(row.items())) for place, row in rows.items()}
 
 
 def _by_place(result: Result) -> tuple[int, Place]:
@@ -76,12 +101,6 @@ def _short(place: Place) -> str:
     if place.kind in ("queue", "stream", "rule"):
         return f"{place.kind} {place.target if place.kind == 'rule' else place.source}"
     return f"{place.kind} {place.source} → {place.target}"
-
-
-def _mark(result: Result | None) -> Text:
-    if result is None:
-        return Text(" ")
-    return Text(*_MARKS[result.verdict])
 
 
 def show_violation(console: Console, result: Result) -> None:
@@ -169,7 +188,7 @@ def _cell(result: Result | None) -> str:
     told += [f"{count} parked in {path}" for path, count in result.parked.items()]
     name = "na" if result.verdict is Verdict.IMPOSSIBLE else result.verdict.value
     title = escape("\n".join(told), quote=True)
-    return f'<td class="{name}" title="{title}">{_MARKS[result.verdict][0]}</td>'
+    return f'<td class="{name}" title="{title}">{MARKS[result.verdict][0]}</td>'
 
 
 _PAGE = """<!doctype html>

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from demo.books import audit, authorized
+from demo.books import audit, authorized, check
+from demo.customers import Journal
 from demo.evidence import (
     BusEvent,
     Evidence,
@@ -19,7 +20,11 @@ from demo.evidence import (
     StockItem,
     Units,
 )
+from demo.run import Run
+from demo.story import Stories
+from demo.tally import Tally
 from lambdas.notifications.events import Channel
+from tests.demo.printed import assert_each_line_adds_up, printed
 
 ENDS = {
     "sold": "OrderConfirmed.v1",
@@ -472,7 +477,7 @@ def test_parcel_may_arrive_that_was_missed_before() -> None:
 
     (parcels,) = (each for each in audit(evidence) if each.what == "Parcels")
     assert parcels.holds
-    assert "0 overdue" in parcels.right
+    assert parcels.right["overdue"] == 0
 
 
 def test_event_that_was_delivered_to_the_bus_twice_is_one_event() -> None:
@@ -487,3 +492,52 @@ def test_dead_letters_alone_do_not_unbalance_the_books() -> None:
     evidence.dead_letters["Checkout/RunCheckout/DeadLetters"] = [{"body": "{}", "attributes": {}}]
 
     assert faults(evidence) == ""
+
+
+ALL_BOOKS: dict[str, tuple[Callable[[], Evidence], Callable[[Evidence], object]]] = {
+    "right": (right_books, lambda books: None),
+    "late": (late_books, lambda books: None),
+    **{wrong: (right_books, cook) for wrong, (cook, _) in WRONGS.items()},
+    **{wrong: (late_books, cook) for wrong, (cook, _) in LATE_WRONGS.items()},
+}
+
+
+@pytest.mark.parametrize("books", ALL_BOOKS)
+def test_printed_figures_of_each_line_add_up_unless_its_fault_is_told(books: str) -> None:
+    make, cook = ALL_BOOKS[books]
+    evidence = make()
+    cook(evidence)
+    checks = audit(evidence)
+
+    assert_each_line_adds_up(printed(Run(evidence, checks, Journal(), Tally(), Stories({}), 1, [])))
+
+
+def test_messages_that_may_come_twice_add_up_when_they_do() -> None:
+    evidence = right_books()
+    evidence.sent[Channel.EMAIL][ADDRESS] += 2
+    evidence.may_repeat = frozenset({Channel.EMAIL})
+    (mails,) = (each for each in audit(evidence) if each.what == "Messages by email")
+
+    assert mails.holds
+    assert mails.right == {"owed": 6, "sent again": 2}
+
+
+def test_order_without_an_answer_that_was_taken_adds_up() -> None:
+    evidence = right_books()
+    evidence.accepted.remove("sold")
+    evidence.unanswered.add("sold")
+    (accepted,) = (each for each in audit(evidence) if each.what == "Orders accepted")
+
+    assert accepted.holds
+    assert accepted.left == {"by the API": 3, "without an answer": 1}
+
+
+def test_sides_that_differ_are_a_fault_though_no_item_is_wrong() -> None:
+    money = Counter({"EUR": 7_815_950, "GBP": 53_775})
+
+    differs = check("Money held", {"": money}, {"due": money, "given back": Counter(EUR=-1)}, ())
+
+    assert differs.faults == (
+        "78,159.50 EUR + 537.75 GBP against 78,159.50 EUR + 537.75 GBP due - 0.01 EUR given back, "
+        "and no item explains the difference",
+    )

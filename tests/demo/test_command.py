@@ -31,7 +31,7 @@ def ended(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 
     def rehearse(*_: object, **options: Any) -> Run:
         asked.append(options)
-        return run_that_ends_with(Check("Money", "1", "1", ()))
+        return run_that_ends_with(Check("Money", {"": 1}, {"": 1}, ()))
 
     monkeypatch.setattr(cli, "rehearse", rehearse)
     monkeypatch.setattr(cli, "host_assembly", lambda *_, **__: Path("assembly"))
@@ -138,7 +138,7 @@ def test_a_report_is_no_directory_and_trying_leaves_nothing_behind(
 def test_books_that_do_not_balance_are_the_exit_code(
     ended: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wrong = run_that_ends_with(Check("Money", "1", "2", ("one is missing",)))
+    wrong = run_that_ends_with(Check("Money", {"": 1}, {"": 2}, ("one is missing",)))
 
     assert CliRunner().invoke(cli.app, []).exit_code == 0
     monkeypatch.setattr(cli, "rehearse", lambda *_, **__: wrong)

@@ -1,30 +1,25 @@
 """The end: what does not balance and what was parked is shown, with where to look."""
 
-import io
-
-from rich.console import Console
-
 from demo.books import Check
 from demo.customers import Journal
-from demo.ending import show_end
 from demo.evidence import Evidence
 from demo.run import Run
 from demo.story import Stories
 from demo.tally import Tally
+from tests.demo.printed import printed
 
 
 def shown(evidence: Evidence, *checks: Check) -> str:
-    file = io.StringIO()
-    run = Run(evidence, list(checks), Journal(), Tally(), Stories({}), 1.0, [])
-    show_end(Console(file=file, width=80), run)
-    return file.getvalue()
+    return printed(Run(evidence, list(checks), Journal(), Tally(), Stories({}), 1.0, []), 80)
 
 
 def test_each_fault_is_shown_under_the_books_until_there_are_many() -> None:
     faults = tuple(f"MUG-{number}: 3 taken, 2 in confirmed orders" for number in range(15))
 
     text = shown(
-        Evidence(), Check("Money held", "1", "1", ()), Check("Stock taken", "3", "2", faults)
+        Evidence(),
+        Check("Money held", {"": 1}, {"": 1}, ()),
+        Check("Stock taken", {"": 3}, {"": 2}, faults),
     )
 
     assert "✓  Money held" in text

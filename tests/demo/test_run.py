@@ -27,6 +27,7 @@ from demo.stock_file import plenty_for
 from demo.supplier import files_of
 from rehearsal import Rehearsal
 from stacks.constructs.packaging import PROJECT
+from tests.demo.printed import assert_each_line_adds_up
 from tests.demo.test_files import HEADER, write
 
 SEED = 7
@@ -196,11 +197,12 @@ def test_command_gives_the_same_report_in_another_process(
         f"cli.host_assembly = lambda *_, **__: Path({str(assembly)!r}); cli.main()"
     )
     output = tmp_path / "report.json"
+    environment = {name: os.environ[name] for name in os.environ if name != "COLUMNS"}
     arguments = ["--orders", str(file), "--report", str(output), "--seed", str(SEED)]
     done = subprocess.run(
         [sys.executable, "-c", program, *arguments],
         cwd=PROJECT,
-        env={**os.environ, "PYTHONHASHSEED": "7", "PYTHONPATH": str(PROJECT)},
+        env={**environment, "PYTHONHASHSEED": "7", "PYTHONPATH": str(PROJECT)},
         capture_output=True,
         text=True,
         check=False,
@@ -208,6 +210,7 @@ def test_command_gives_the_same_report_in_another_process(
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "The books balance" in done.stdout
+    assert_each_line_adds_up(done.stdout)
     assert "\x1b" not in done.stdout + done.stderr
     assert f"file.csv, line {len(ROWS) + 1}: quantity must be a whole number" in done.stderr
     told = json.loads(output.read_text())

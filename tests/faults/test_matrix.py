@@ -1,5 +1,7 @@
 """The matrix: what holds is said to hold, what is lost or doubled is found."""
 
+import re
+from collections import Counter
 from io import StringIO
 
 import pytest
@@ -101,3 +103,37 @@ def test_the_report_shows_each_cell_and_how_to_see_it_again() -> None:
     assert "1 held" in page
     assert "1 violated" in page
     assert 'class="violated" title="violated\nlost &lt;it&gt;"' in page
+
+
+@pytest.mark.parametrize("width", [24, 40, 60, 80, 100, 132, 1_000])
+def test_matrix_shows_each_mark_in_every_width(width: int) -> None:
+    """In columns where there is room for all of them, else behind the number of its fault."""
+    verdicts = list(Verdict)
+    results = [
+        Result(
+            *(name, place, "story", 1, verdicts[(number + shift) % len(verdicts)]),
+            problems=[f"[b]why not {number}[/x]"],
+        )
+        for shift, place in enumerate((RULE, QUEUE, ADDRESSING))
+        for number, name in enumerate(CATALOGUE, 1)
+    ]
+    results += [Result(name, RELAY, "story", 1, Verdict.HELD) for name in CATALOGUE]
+    console = Console(file=StringIO(), width=width, markup=False, emoji=False)
+    report.show(console, results, unreached=[])
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    flat = " ".join(shown.split())
+
+    assert max(len(line.rstrip()) for line in shown.splitlines()) <= width
+    for number, trouble in enumerate(CATALOGUE.values(), 1):
+        assert f" {number} {trouble.name}: {trouble.says}" in flat
+    impossible = [each for each in results if each.verdict is Verdict.IMPOSSIBLE]
+    assert all(each.problems[0] in flat for each in impossible)
+    matrix = flat.partition(" 1 duplicate:")[0]
+    marks = [report.MARKS[result.verdict][0] for result in results]
+    assert Counter(char for char in matrix if char in marks) == Counter(marks)
+    if width <= 100:
+        pairs = re.findall(r"\b(\d+)([^\w\s])", matrix)
+        numbers = {name: str(number) for number, name in enumerate(CATALOGUE, 1)}
+        assert Counter(pairs) == Counter(
+            (numbers[result.trouble], mark) for result, mark in zip(results, marks, strict=True)
+        )

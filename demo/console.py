@@ -1,0 +1,111 @@
+"""Consoles that drop nothing: complete in a pipe, readable in narrow terminals and any locale."""
+
+import codecs
+import os
+from collections.abc import Iterator
+from io import TextIOWrapper
+from typing import TextIO
+
+from rich.console import Console
+from rich.measure import measure_renderables
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+_UNLIMITED = 1_000
+"""Columns of what is no terminal: more than any table needs."""
+_NARROWEST = 20
+_DUMB = {"dumb", "unknown"}
+_GAP = 2
+_ASCII = {"→": ">", "✓": "+", "✗": "x", "●": "o", "◐": "%", "·": ".", "━": "=", "…": "..."}
+_ESCAPED = "orderflow.escaped"
+
+
+def open_console(stream: TextIO) -> Console:
+    """A console on a standard stream, on which text is printed as it is: no markup, no emoji.
+
+    It is as wide as the terminal. What is piped is as wide as it needs to be, unless COLUMNS is
+    set. Characters that the stream's encoding does not have are replaced by their ASCII likes, or
+    by their codes.
+    """
+    if isinstance(stream, TextIOWrapper):
+        stream.reconfigure(errors=_ESCAPED)
+    columns = os.environ.get("COLUMNS", "")
+    width = max(int(columns), _NARROWEST) if columns.isdecimal() and int(columns) else None
+    if not stream.isatty():
+        return _console(stream, width or _UNLIMITED, 25)
+    if os.environ.get("TERM", "").lower() in _DUMB:
+        # rich would take such a terminal to have 80 columns, whatever COLUMNS says.
+        return _console(stream, width or 80, 25)
+    return _console(stream, width or (80 if columns else None), None)
+
+
+def _console(stream: TextIO, width: int | None, height: int | None) -> Console:
+    return Console(
+        file=stream, width=width, height=height, markup=False, emoji=False, highlight=False
+    )
+
+
+def _escape(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    text = error.object[error.start : error.end]
+    escaped = (_ASCII.get(char) or ascii(char)[1:-1] for char in text)
+    return "".join(escaped), error.end
+
+
+codecs.register_error(_ESCAPED, _escape)
+
+
+def grid(title: str, *columns: str) -> Table:
+    """A table without lines, for `show_table`."""
+    table = Table(
+        title=Text(title, "bold"),
+        title_justify="left",
+        box=None,
+        padding=(0, _GAP, 0, 0),
+        pad_edge=False,
+    )
+    for column in columns:
+        table.add_column(column, header_style="dim", overflow="fold")
+    return table
+
+
+def fits(console: Console, table: Table) -> bool:
+    """Whether a table fits the console as it is, with nothing wrapped."""
+    options = console.options.update(width=_UNLIMITED)
+    return measure_renderables(console, options, [table]).maximum <= console.width
+
+
+def show_table(console: Console, table: Table) -> None:
+    """Prints a table, or, where its words do not fit beside each other, each row as a block."""
+    options = console.options.update(width=_UNLIMITED)
+    sizes = [
+        measure_renderables(console, options, [column.header, *column.cells])
+        for column in table.columns
+    ]
+    room = console.width - sum(size.minimum for size in sizes) - _GAP * (len(sizes) - 1)
+    if room < 0:
+        for line in _blocks(table):
+            console.print(line)
+        return
+    for column, size in zip(table.columns, sizes, strict=True):
+        more = min(room, size.maximum - size.minimum)
+        column.width = size.minimum + more
+        room -= more
+    console.print(table)
+
+
+def _blocks(table: Table) -> Iterator[Text | Padding]:
+    """Each row as lines: the first names it, each further one holds a cell with its header."""
+    if table.title:
+        yield Text.assemble(table.title)
+    heads = [str(column.header) for column in table.columns]
+    named = [not head for head in heads] if "" in heads else [True, *[False] * (len(heads) - 1)]
+    for row in zip(*(column.cells for column in table.columns), strict=True):
+        cells = [cell if isinstance(cell, Text) else Text(str(cell)) for cell in row]
+        name = [cell for cell, first in zip(cells, named, strict=True) if first and cell]
+        yield Text(" ").join(name)
+        for head, cell, first in zip(heads, cells, named, strict=True):
+            if cell and not first:
+                yield Padding(Text.assemble(f"{head}: ", cell), (0, 0, 0, _GAP), expand=False)

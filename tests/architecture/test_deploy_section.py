@@ -1,0 +1,213 @@
+"""The commands of the README's deploy section and of the runbook work as they are written."""
+
+import json
+import re
+import shlex
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import fields
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rehearsal import Rehearsal
+from rehearsal.resources import Resource
+from stacks.constructs.packaging import PROJECT
+from stacks.environment import Environment
+from tests.support.aws_cli import parse
+from tests.support.desk import SHELLS, beside, blocks, inline, lay_out, run, started
+from topology.assembly import Assembly
+
+MAKEFILE = (PROJECT / "Makefile").read_text()
+README = (PROJECT / "README.md").read_text()
+RUNBOOK = (PROJECT / "docs" / "runbook.md").read_text()
+DOCUMENTS = {
+    "README.md": README,
+    "docs/runbook.md": RUNBOOK,
+    "CONTRIBUTING.md": (PROJECT / "CONTRIBUTING.md").read_text(),
+}
+DEPLOY = README.partition("\n## Deploy\n")[2].partition("\n## ")[0]
+SOMETHING = {"Type": "AWS::SNS::Topic"}
+"""A stack has to hold a resource."""
+LOGGED_IN = {"AWS_ACCESS_KEY_ID": "someone", "AWS_SECRET_ACCESS_KEY": "secret"}
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Path:
+    """Where the commands are run."""
+    return lay_out(tmp_path)
+
+
+@contextmanager
+def front_door(shop: Rehearsal) -> Iterator[str]:
+    """The address of the rehearsed API."""
+
+    class Visitor(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            size = int(self.headers.get("content-length", 0))
+            body = self.rfile.read(size).decode() if size else None
+            with shop.scheduler.guest():
+                asking = shop.spawn(
+                    lambda: shop.http.request(
+                        self.command, self.path, headers=dict(self.headers), body=body
+                    ),
+                    name="visitor",
+                )
+                shop.scheduler.wait_as_guest(asking)
+            answer = asking.result()
+            self.send_response(answer.status)
+            self.end_headers()
+            self.wfile.write(answer.body.encode())
+
+        do_POST = do_GET  # noqa: N815
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Visitor)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def value_of(output: Any, resources: Mapping[str, Resource]) -> str:
+    """What CloudFormation makes of an output; `resources` are those of its stack."""
+    ((function, argument),) = output["Value"].items()
+    if function == "Ref":
+        return resources[argument].physical_id
+    assert function == "Fn::GetAtt", output
+    return str(resources[argument[0]].attributes[argument[1]])
+
+
+def stand_up(shop: Rehearsal, assembly: Assembly, url: str) -> None:
+    """Lets CloudFormation know the stacks, with the outputs that the templates give them."""
+    manifest = json.loads((assembly.directory / "manifest.json").read_bytes())
+    for artifact in manifest["artifacts"].values():
+        if artifact["type"] != "aws:cloudformation:stack":
+            continue
+        name = artifact["properties"]["stackName"]
+        template = json.loads(
+            (assembly.directory / artifact["properties"]["templateFile"]).read_bytes()
+        )
+        own = {r.logical_id: r for r in shop.resources if r.stack == name}
+        values = {
+            key: url if key.startswith("ApiUrl") else value_of(output, own)
+            for key, output in template.get("Outputs", {}).items()
+        }
+        shop.client("cloudformation").create_stack(
+            StackName=name,
+            TemplateBody=json.dumps(
+                {
+                    "Resources": {"Any": SOMETHING},
+                    "Outputs": {key: {"Value": value} for key, value in values.items()},
+                }
+            ),
+        )
+
+
+@pytest.mark.parametrize("shell", [shell for shell in SHELLS if shell != "bash"])
+def test_deploy_section_works_from_its_first_command_to_its_last(
+    shell: str, desk: Path, assembly: Path
+) -> None:
+    """Each command in one shell, with nothing set but credentials, against a rehearsal."""
+    script = "\n".join(blocks(DEPLOY))
+    with Rehearsal(assembly, seed=1) as shop, front_door(shop) as url:
+        stand_up(shop, Assembly(assembly), url)
+        environment = {**LOGGED_IN, "AWS_ENDPOINT_URL": shop.serve()}
+        out = beside(shop, started(desk, shell, script, environment))
+        shop.run_for(60)
+        (order,) = (
+            item
+            for item in shop.client("dynamodb").scan(
+                TableName=shop.physical_id("Orders/Orders/Table")
+            )["Items"]
+            if item.get("kind") == {"S": "order"}
+        )
+        bucket = shop.physical_id("Inventory/SupplierFiles/Bucket")
+        left = shop.client("s3").list_object_versions(Bucket=bucket)
+
+    placed = json.loads((desk / "order.json").read_text())
+    assert order["order_id"] == {"S": placed["order_id"]}
+    assert order["status"] == {"S": "confirmed"}
+    assert placed["order_id"] in out.partition(placed["order_id"])[2], "the order is looked at"
+    (report,) = (desk / "reports").rglob("*.json")
+    assert json.loads(report.read_text())["rows_taken"] == 1
+    assert "Versions" not in left
+    assert "--app cdk.out/dev destroy --all" in out
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize("text", [DEPLOY, RUNBOOK], ids=["deploy", "runbook"])
+def test_blocks_can_be_pasted_into_any_shell(text: str, shell: str, desk: Path) -> None:
+    """zsh takes no comments and no `!` from a keyboard, so that there are none."""
+    assert len(blocks(text)) > 5
+    for block in blocks(text):
+        assert not re.search(r"(^|\s)#|!", block, re.MULTILINE), block
+        run(desk, shell, f"set -n\n{block}")
+
+
+@pytest.mark.parametrize("block", blocks(RUNBOOK))
+def test_block_of_the_runbook_holds_commands_that_there_are(block: str, desk: Path) -> None:
+    """Words in capitals are the reader's to replace; variables are not."""
+    run(desk, "sh", block)
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/runbook.md"])
+def test_command_in_a_sentence_is_one_that_there_is(document: str, desk: Path) -> None:
+    commands = [words for words in inline(DOCUMENTS[document]) if words.startswith("aws ")]
+    assert commands
+    for command in commands:
+        words = shlex.split(command)[1:]
+        if words[:2] != ["sso", "login"]:  # version 2 has it; no model tells of it
+            parse([*words, "…"] if len(words) == 2 else words)
+
+
+def test_target_of_make_in_a_document_is_one_that_there_is() -> None:
+    targets = set(re.findall(r"^([a-z]+):", MAKEFILE, re.MULTILINE))
+    for name, text in DOCUMENTS.items():
+        code = [*inline(text), *blocks(text)]
+        named = {target for each in code for target in re.findall(r"\bmake ([a-z]+)", each)}
+        assert named <= targets, f"{name} names {named - targets}"
+
+
+def test_make_in_a_sentence_about_deployment_is_taken_as_it_is(desk: Path) -> None:
+    for command in inline(DEPLOY):
+        if command.startswith("make "):
+            run(desk, "sh", command)
+
+
+def test_outputs_that_are_asked_for_are_those_of_one_stack(
+    templates: Mapping[str, Assembly],
+) -> None:
+    asked = re.findall(r"\$\(output (\w+) (\w+)\)", DEPLOY)
+    assert len(asked) >= 4
+    for context, prefix in asked:
+        outputs = templates["dev"].templates[context.capitalize()]["Outputs"]
+        assert len([key for key in outputs if key.startswith(prefix)]) == 1, (context, prefix)
+
+
+def test_figures_settings_routes_and_files_of_the_deploy_section_are_real(
+    templates: Mapping[str, Assembly],
+) -> None:
+    alarms = len(templates["dev"].of_type("AWS::CloudWatch::Alarm"))
+    assert f"({alarms} alarms" in DEPLOY
+    known = {field.name for field in fields(Environment)}
+    api = (PROJECT / "docs" / "openapi.json").read_text()
+    paths = json.loads(api)["paths"]
+    links = re.findall(r"\]\((?!https:)([^)#]+)[^)]*\)", DEPLOY)
+    named = [word for word in inline(DEPLOY) if " " not in word]
+    files = [word for word in named if re.search(r"/|\.\w+$", word)]
+    for file in (*links, *files):
+        assert (PROJECT / file).exists() or file == "cdk.out/", file
+    for word in (word for word in named if re.fullmatch(r"[a-z]+(_[a-z]+)+", word)):
+        assert word in known or f'"{word}"' in api, word
+    for method, path in re.findall(r"`([A-Z]+) (/[^`]*)`", DEPLOY):
+        assert method.lower() in paths[path], f"{method} {path}"

@@ -1,0 +1,115 @@
+"""What deploys and destroys asks before it does, and says so where nobody can answer."""
+
+import os
+import pty
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from stacks.constructs.packaging import PROJECT
+
+STAGE = "nosuch"
+"""No stage: whatever gets as far as synthesis ends there."""
+STOPPED = "there is no terminal to answer at"
+WENT_ON = f"no stage '{STAGE}'"
+
+
+def make(*words: str, stdin: int = subprocess.DEVNULL, stdout: int = subprocess.PIPE) -> str:
+    """What a recipe says when it fails; it has to."""
+    # As from a shell: a make that runs these tests hands on nothing.
+    environment = {name: value for name, value in os.environ.items() if "MAKE" not in name}
+    command = ["make", "--no-print-directory", "-o", "setup", *words, f"STAGE={STAGE}"]
+    done = subprocess.run(
+        command,
+        cwd=PROJECT,
+        env=environment,
+        stdin=stdin,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    assert done.returncode != 0
+    return done.stderr
+
+
+@pytest.mark.parametrize("target", ["deploy", "destroy"])
+@pytest.mark.parametrize("terminals", [(), (0,), (1,)], ids=["neither", "input", "output"])
+@pytest.mark.parametrize("arguments", ["", "--concurrency 4", '--tags "a=b c"'])
+def test_without_a_terminal_it_says_how_to_answer_and_does_nothing(
+    target: str, terminals: tuple[int, ...], arguments: str
+) -> None:
+    reader, writer = pty.openpty()
+    try:
+        said = make(
+            *(target, f"ARGS={arguments}"),
+            stdin=writer if 0 in terminals else subprocess.DEVNULL,
+            stdout=writer if 1 in terminals else subprocess.PIPE,
+        )
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+    assert STOPPED in said
+    assert WENT_ON not in said
+
+
+@pytest.mark.parametrize("target", ["deploy", "destroy"])
+def test_answer_that_is_suggested_is_taken(target: str) -> None:
+    said = make(target)
+
+    suggested = re.search(r": (make .*)$", said, re.MULTILINE)
+    assert suggested
+    words = shlex.split(suggested[1])
+    assert words[1:3] == [target, f"STAGE={STAGE}"]
+    assert WENT_ON in make(target, words[3])
+
+
+@pytest.mark.parametrize(
+    ("target", "arguments"),
+    [
+        ("deploy", "--require-approval=broadening"),
+        ("deploy", "--concurrency 4 --yes"),
+        ("destroy", "-f --concurrency 4"),
+    ],
+)
+def test_answer_that_was_given_beforehand_is_taken(target: str, arguments: str) -> None:
+    assert WENT_ON in make(target, f"ARGS={arguments}")
+
+
+@pytest.mark.parametrize("arguments", ["--force", "-f"])
+def test_deployment_that_is_forced_is_asked_for_all_the_same(arguments: str) -> None:
+    """To the CDK that means: even if the template is as it was."""
+    assert STOPPED in make("deploy", f"ARGS={arguments}")
+
+
+def test_at_a_terminal_the_cdk_asks_by_itself() -> None:
+    reader, writer = pty.openpty()
+    try:
+        assert WENT_ON in make("deploy", stdin=writer, stdout=writer)
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
+@pytest.mark.parametrize(
+    ("command", "options"),
+    [("deploy", ("--require-approval", "--yes")), ("destroy", ("--force", "--yes"))],
+)
+def test_answers_are_options_of_the_cdk(command: str, options: tuple[str, ...]) -> None:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    said = subprocess.run(
+        [PROJECT / "node_modules" / ".bin" / "cdk", command, "--help"],
+        env={**os.environ, "PATH": path, "CDK_DISABLE_CLI_TELEMETRY": "true"},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+
+    for option in options:
+        assert f"  {option}" in said
+    assert command != "deploy" or '"never"' in said

@@ -1,0 +1,90 @@
+"""What the demo suggests to look into it works as it is printed."""
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from demo import cli
+from demo.ending import show_way_in
+from demo.pace import Pace
+from rehearsal import Rehearsal
+from tests.support.aws_cli import parse
+from tests.support.desk import SHELLS, beside, lay_out, started
+
+
+@pytest.fixture(scope="module")
+def shop(assembly: Path) -> Iterator[Rehearsal]:
+    with Rehearsal(assembly, seed=1) as rehearsal:
+        yield rehearsal
+
+
+def said(shop: Rehearsal, *, hold: bool = False) -> str:
+    file = io.StringIO()
+    show_way_in(Console(file=file, width=80), shop, hold=hold)
+    return file.getvalue()
+
+
+def test_commands_work_as_they_are_printed(shop: Rehearsal, tmp_path: Path) -> None:
+    """With nothing set before: no credentials, no region, no address."""
+    desk = lay_out(tmp_path)
+    lines = said(shop).splitlines()
+    script = "\n".join(line[2:] for line in lines if line.startswith("  "))
+    printed = [beside(shop, started(desk, shell, script, {})) for shell in SHELLS]
+
+    for text in printed:
+        for url in shop.client("sqs").list_queues()["QueueUrls"]:
+            assert url.rpartition("/")[2] in text
+        assert all(name in text for name in shop.client("dynamodb").list_tables()["TableNames"])
+        assert '"Items"' in text
+
+
+def test_each_command_names_the_endpoint_and_the_region(shop: Rehearsal) -> None:
+    """Version 1 of the AWS CLI takes neither from the environment for every service."""
+    text = said(shop).replace("\\\n", "")
+
+    commands = [line.split()[1:] for line in text.splitlines() if line.startswith("  aws ")]
+    assert len(commands) == 2
+    for command in commands:
+        options = {"--endpoint-url": shop.serve(), "--region": shop.region}
+        assert parse(command).options == options
+    assert "import boto3" in text.partition(".venv/bin/python -c '")[2]
+
+
+@pytest.mark.parametrize("hold", [False, True])
+def test_way_in_fits_an_ordinary_terminal(shop: Rehearsal, hold: bool) -> None:
+    assert max(len(line) for line in said(shop, hold=hold).splitlines()) <= 80
+
+
+def test_way_to_keep_the_endpoint_open_is_told_and_there_is_one(shop: Rehearsal) -> None:
+    assert "make demo ARGS=--hold" in said(shop)
+    assert "until Ctrl-C" in said(shop, hold=True)
+    assert "--hold" not in said(shop, hold=True)
+    assert "--hold" in CliRunner().invoke(cli.app, ["--help"]).output
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_way_in_is_told_again_at_the_end_if_the_endpoint_stays(
+    held: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[bool] = []
+    monkeypatch.setattr(cli, "show_way_in", lambda *_, hold: told.append(hold))
+    monkeypatch.setattr(cli, "show_end", lambda *_: None)
+    monkeypatch.setattr(cli, "host_assembly", lambda *_: Path("assembly"))
+    monkeypatch.setattr(Pace, "__init__", lambda *_: None)
+    monkeypatch.setattr(Pace, "hold", lambda _: None)
+
+    def rehearse(*_: object, announce: object, conclude: object, **__: object) -> object:
+        announce(None)  # type: ignore[operator]
+        run = type("Run", (), {"balanced": True})()
+        conclude(None, run)  # type: ignore[operator]
+        return run
+
+    monkeypatch.setattr(cli, "rehearse", rehearse)
+    result = CliRunner().invoke(cli.app, ["--hold"] if held else [])
+
+    assert result.exit_code == 0, result.output
+    assert told == [held] * (1 + held)

@@ -1,0 +1,164 @@
+"""Nothing that is printed depends on the width: what does not fit is wrapped, or told in lines."""
+
+import io
+from collections import Counter, defaultdict
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from rich.console import Console, RenderableType
+
+from demo.books import Check, audit, shown
+from demo.console import grid, show_table
+from demo.customers import Answer, Journal
+from demo.display import LiveDisplay, outcome, table_of, told
+from demo.run import Run
+from demo.story import Stories, Story
+from demo.tally import HOPS, Tally
+from rehearsal import Record
+from tests.demo.printed import WIDE, printed
+from tests.demo.test_books import right_books
+
+WIDTHS = (36, 40, 60, 79, 80, 100, 132)
+FAULT = Check("Wrong", {"": Counter(EUR=1_234_567)}, {"due": 0}, ("one [bold]fault[/]",) * 3)
+LETTER = {"body": '{"detail": "[bold]:warning:[/x]"} ' * 9, "attributes": {}}
+PUBLISHED = {
+    "detail-type": "NotificationRequested.v1",
+    "detail": {"id": "1", "time": "2026-01-05T08:00:00Z", "data": {"order_id": "an-order"}},
+}
+
+
+def words(text: str) -> Counter[str]:
+    return Counter(text.split())
+
+
+def run() -> Run:
+    """Faults, parked messages, refusals, and an order that went a long way."""
+    evidence = right_books()
+    evidence.dead_letters["Checkout/RunCheckout/DeadLetters"] = [LETTER]
+    journal, stories = Journal(), Stories({"an-order": "[i]my"})
+    journal.refused["refused"] = "price_changed"
+    journal.repeated["idempotency_key_reused"] = 1_234
+    answer = Answer(1.0, "a-customer", "POST", "an-order", 202, None)
+    journal.answers.append(answer)
+    stories.heard(answer)
+    records = [
+        Record("published", 2.0, "Notifications/Customers/Relay", "Bus", {"event": PUBLISHED}),
+        Record(
+            *("delivery", 3.0, "Notifications/AddressCustomer/Rule"),
+            *("Notifications/AddressCustomer/Queue", {"event": PUBLISHED, "outcome": "delivered"}),
+        ),
+    ]
+    return Run(evidence, [*audit(evidence), FAULT], journal, Tally(), stories, 1.0, records)
+
+
+def test_end_says_all_that_there_is_to_say() -> None:
+    text = printed(run())
+
+    for check in run().checks:
+        row = next(row for row in text.splitlines() if row[3:].startswith(f"{check.what}  "))
+        assert words(row) >= words(f"{check.what} {shown(check.left)}")
+        assert f"  {shown(check.right)}" in text
+    assert text.count("✗ Wrong: one [bold]fault[/]") == 3
+    assert words(text) >= words(str(LETTER["body"]))
+    assert "The way of order [i]my (an-order)" in text
+    for said in ("price_changed", "1,234", "AddressCustomer queue", "NotificationRequested.v1"):
+        assert said in text
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_end_says_the_same_in_every_width(width: int) -> None:
+    narrow, wide = printed(run(), width), printed(run())
+
+    assert words(narrow) >= words(wide) - words(
+        "time from to what came of it here must be equal to"
+    )
+    tables = narrow.partition("✗ Wrong: one")[0]
+    assert max(len(line.rstrip()) for line in tables.splitlines()) <= width
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_row_that_does_not_fit_is_told_with_its_headers(width: int) -> None:
+    table = grid("Title", "name", "first", "second")
+    table.add_row("a-name-of-23-characters", "one two three four", "five")
+    table.add_row("b", "", "six")
+    file = io.StringIO()
+
+    show_table(Console(file=file, width=width), table)
+
+    lines = [line.rstrip() for line in file.getvalue().splitlines()]
+    if width == 36:
+        assert lines[:2] == ["Title", "a-name-of-23-characters"]
+        assert lines[2:4] == ["  first: one two three four", "  second: five"]
+        assert lines[4:] == ["b", "  second: six"]
+    else:
+        assert "first" in lines[1]
+        assert lines[-1].split() == ["b", "six"]
+
+
+def tally() -> Tally:
+    """Each hop with more of everything than a run of the sample has."""
+    counts = Tally()
+    for hop in HOPS:
+        for function in hop.functions:
+            counts.invocations[function] = 123_456
+            counts.errors[function]["PaymentUnavailable"] = 1_234
+            counts.failed[function] = 5_678
+        for method in hop.methods:
+            counts.answers[method].update(dict.fromkeys((200, 202, 400, 401, 404), 1000))
+    return counts
+
+
+def shop() -> Any:
+    return SimpleNamespace(
+        functions=[SimpleNamespace(path=path, active=3) for hop in HOPS for path in hop.functions],
+        queue_depths=lambda: defaultdict(lambda: 4_321),
+        clock=SimpleNamespace(now=lambda: 1.0),
+    )
+
+
+def stories() -> Stories:
+    all_stories = Stories({})
+    for number in range(9):
+        story = Story(f"order-{number}", f"S-{number}", unusual=True)
+        story.steps = [(step, f"step {number} {step}") for step in range(12)]
+        all_stories.turns.append(story)
+        all_stories.by_order[story.order_id] = story
+    for status in ("delivered", "confirmed", "returned", "expired", "rejected", "refused"):
+        all_stories.statuses[status] = 12_345
+    return all_stories
+
+
+def rendered(width: int, *parts: RenderableType) -> str:
+    file = io.StringIO()
+    console = Console(file=file, width=width)
+    for part in parts:
+        console.print(part)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("width", [LiveDisplay.WIDTH, 80, 100])
+def test_live_account_says_the_same_in_every_width(width: int) -> None:
+    parts = (table_of(shop(), tally()), outcome(stories(), 99_999), told(stories().turns[0]))
+
+    narrow = rendered(width, *parts)
+
+    assert words(narrow) == words(rendered(WIDE, *parts))
+    assert max(len(line.rstrip()) for line in narrow.splitlines()) <= width
+    assert all(hop.name in narrow for hop in HOPS)
+    assert narrow.count("123,456") == sum(len(hop.functions) == 1 for hop in HOPS)
+
+
+@pytest.mark.parametrize("height", [LiveDisplay.HEIGHT, 30, 40, 60])
+def test_frame_is_whole_at_the_end_and_says_before_when_it_is_cut(height: int) -> None:
+    file = io.StringIO()
+    console = Console(file=file, width=80, height=height, force_terminal=True, color_system=None)
+    display = LiveDisplay(console)
+    with display.watching(shop(), tally(), stories(), 99_999):
+        display.phase("customers come")
+        frame = console.render_lines(display._live.get_renderable(), pad=False)
+        if len(frame) > height:
+            assert "\n" + " " * 38 + "..." in file.getvalue()
+
+    last = file.getvalue().rpartition("Orderflow")[2]
+    assert words(last) >= words(rendered(80, table_of(shop(), tally()), outcome(stories(), 99_999)))

@@ -1,0 +1,247 @@
+"""The AWS CLI as far as documents use it: held against botocore's models, and carried out by boto3.
+
+`python -m tests.support.aws_cli sqs list-queues` fails on whatever version 1 and 2 of the real one
+would not take. It sends the request to `--endpoint-url`, or else to AWS_ENDPOINT_URL; with neither,
+it only looks. The names of options follow from the models:
+https://docs.aws.amazon.com/cli/latest/userguide/cli-usage-parameters.html
+"""
+
+import json
+import os
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import boto3
+import botocore.session
+import jmespath
+from botocore import xform_name
+from botocore.exceptions import UnknownServiceError
+from botocore.model import ListShape, OperationModel, Shape
+from botocore.validate import ParamValidator
+
+_GLOBAL = {"--endpoint-url", "--region", "--output", "--query", "--profile"}
+_PAGING = {"--max-items", "--page-size", "--starting-token"}
+# https://docs.aws.amazon.com/cli/latest/reference/s3/
+_S3: Mapping[str, Mapping[str, Set[str]]] = {
+    "cp": {"--recursive": set(), "--metadata-directive": {"COPY", "REPLACE"}},
+    "ls": {"--recursive": set()},
+}
+_PLACEHOLDER = re.compile(r"[A-Z]+(_[A-Z]+)*|…")
+"""What a reader has to replace."""
+
+
+class Wrong(Exception):
+    """Something that the AWS CLI does not take."""
+
+
+@dataclass
+class Command:
+    """A command that the AWS CLI takes."""
+
+    service: str
+    operation: str
+    options: dict[str, str] = field(default_factory=dict)
+    """Those that every command has."""
+    parameters: dict[str, Any] = field(default_factory=dict)
+    """Of the operation, or for `s3` its paths and options."""
+
+
+def parse(words: Sequence[str]) -> Command:
+    """What is to be done; `…` at the end stands for further options. Raises Wrong."""
+    open_end = words[-1:] == ["…"] and not words[-2].startswith("--")
+    options, rest = _global_options(words[:-1] if open_end else words)
+    if len(rest) < 2:
+        raise Wrong(f"no service and operation in: aws {' '.join(words)}")
+    service, operation, *rest = rest
+    if service == "s3":
+        return Command(service, operation, options, _of_s3(operation, rest))
+    model = _model(service, operation)
+    return Command(service, operation, options, _parameters(model, rest, open_end=open_end))
+
+
+def _global_options(words: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    options: dict[str, str] = {}
+    rest: list[str] = []
+    queue = iter(words)
+    for word in queue:
+        if word in _GLOBAL:
+            options[word] = next(queue, "")
+            if not options[word]:
+                raise Wrong(f"{word} has no value")
+        else:
+            rest.append(word)
+    if options.get("--output", "json") not in {"json", "text", "table"}:
+        raise Wrong(f"there is no output {options['--output']}")
+    if "--query" in options:
+        jmespath.compile(options["--query"])
+    return options, rest
+
+
+def _of_s3(operation: str, words: list[str]) -> dict[str, Any]:
+    known = _S3.get(operation)
+    if known is None:
+        raise Wrong(f"aws s3 {operation} is none of {', '.join(_S3)}")
+    found: dict[str, Any] = {"paths": []}
+    queue = iter(words)
+    for word in queue:
+        if not word.startswith("--"):
+            found["paths"].append(word)
+        elif word not in known:
+            raise Wrong(f"aws s3 {operation} has no option {word}")
+        elif not (values := known[word]):
+            found[word] = True
+        elif (value := next(queue, "")) not in values:
+            raise Wrong(f"{word} is none of {values}: {value}")
+        else:
+            found[word] = value
+    buckets = [path for path in found["paths"] if path.startswith("s3://")]
+    if len(found["paths"]) != (2 if operation == "cp" else 1) or not buckets:
+        raise Wrong(f"aws s3 {operation} with the paths {found['paths']}")
+    if any(not re.match(r"s3://[\w.-]+(/|$)", path) for path in buckets):
+        raise Wrong(f"no bucket is named in {buckets}")
+    return found
+
+
+def _model(service: str, operation: str) -> OperationModel:
+    try:
+        model = botocore.session.get_session().get_service_model(service)
+    except UnknownServiceError as error:
+        raise Wrong(f"there is no service {service}") from error
+    names = {xform_name(name, "-"): name for name in model.operation_names}
+    if operation not in names:
+        raise Wrong(f"{service} has no operation {operation}")
+    return model.operation_model(names[operation])
+
+
+def _parameters(model: OperationModel, words: list[str], *, open_end: bool) -> dict[str, Any]:
+    shape = model.input_shape
+    members = shape.members if shape else {}
+    names = {f"--{xform_name(name, '-')}": name for name in members}
+    found: dict[str, Any] = {}
+    placeholders: set[str] = set()
+    for option, values in _groups(words):
+        if option == "--cli-input-json":
+            placeholders |= set(members)
+        elif option in _PAGING:
+            continue
+        elif (name := names.get(option)) is None:
+            raise Wrong(f"{model.name} has no option {option}, but {', '.join(names)}")
+        elif members[name].type_name == "boolean" and not values:
+            found[name] = True
+        elif _left_open(members[name], values):
+            placeholders.add(name)
+        else:
+            found[name] = _value(members[name], values, option)
+            report = ParamValidator().validate(found[name], members[name])
+            if report.has_errors():
+                raise Wrong(f"{option}: {report.generate_report()}")
+    required = set(shape.required_members) if shape and not open_end else set()
+    if missing := required - set(found) - placeholders:
+        raise Wrong(f"{model.name} needs {', '.join(sorted(missing))}")
+    return found
+
+
+def _groups(words: list[str]) -> Iterator[tuple[str, list[str]]]:
+    """Each option with the words that follow it."""
+    groups: list[tuple[str, list[str]]] = []
+    for word in words:
+        if word.startswith("--"):
+            groups.append((word, []))
+        elif not groups:
+            raise Wrong(f"{word} belongs to no option")
+        else:
+            groups[-1][1].append(word)
+    yield from groups
+
+
+def _left_open(shape: Shape, words: list[str]) -> bool:
+    """Whether the reader has to say what the value is, here or in a file."""
+    if words and words[0].startswith(("file://", "fileb://")):
+        return not Path(words[0].partition("://")[2]).exists()
+    return shape.type_name != "string" and bool(words) and bool(_PLACEHOLDER.fullmatch(words[0]))
+
+
+def _value(shape: Shape, words: list[str], option: str) -> Any:
+    """A value as boto3 takes it."""
+    if not words or (len(words) > 1 and shape.type_name != "list"):
+        raise Wrong(f"{option} has {len(words)} values")
+    if words[0].startswith(("file://", "fileb://")):
+        words = [Path(words[0].partition("://")[2]).read_text()]
+    if isinstance(shape, ListShape) and not words[0].startswith("["):
+        return [_from_text(shape.member, word, option) for word in words]
+    return _from_text(shape, words[0], option)
+
+
+def _from_text(shape: Shape, text: str, option: str) -> Any:
+    kind = shape.type_name
+    if kind in {"integer", "long"}:
+        return int(text)
+    if kind in {"structure", "map", "list"}:
+        if text.startswith(("{", "[")):
+            return json.loads(text)
+        pairs = [pair.partition("=") for pair in text.split(",")]
+        if not all(separator for _, separator, _ in pairs):
+            raise Wrong(f"{option} is neither JSON nor KEY=VALUE: {text}")
+        return {key: value for key, _, value in pairs}
+    if kind == "string" and (enum := getattr(shape, "enum", None)) and text not in enum:
+        raise Wrong(f"{option} is none of {', '.join(enum)}: {text}")
+    return text
+
+
+def run(command: Command, endpoint: str) -> object:
+    """Does what a command says, and returns the answer, queried."""
+    client: Any = boto3.client(
+        command.service, command.options.get("--region"), endpoint_url=endpoint
+    )  # type: ignore[call-overload]
+    if command.service == "s3":
+        return _run_s3(client, command)
+    answer = getattr(client, command.operation.replace("-", "_"))(**command.parameters)
+    answer.pop("ResponseMetadata")
+    query = command.options.get("--query")
+    return jmespath.search(query, answer) if query else answer
+
+
+def _run_s3(client: Any, command: Command) -> str:
+    source, *rest = command.parameters["paths"]
+    if not source.startswith("s3://"):
+        bucket, _, key = rest[0].removeprefix("s3://").partition("/")
+        client.upload_file(source, bucket, key)
+        return ""
+    bucket, _, prefix = source.removeprefix("s3://").partition("/")
+    found = client.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", ())
+    if command.operation == "ls" and not found:
+        sys.exit(1)
+    for each in found if rest else ():
+        file = Path(rest[0], each["Key"].removeprefix(prefix))
+        file.parent.mkdir(parents=True, exist_ok=True)
+        client.download_file(bucket, each["Key"], str(file))
+    return "\n".join(each["Key"] for each in found)
+
+
+def text(answer: object) -> str:
+    """An answer as `--output text` has it."""
+    if isinstance(answer, list):
+        return "\t".join(map(text, answer))
+    return str(answer)
+
+
+def main(words: Sequence[str]) -> None:
+    """Does what the command line says; says on standard error what is wrong with it."""
+    try:
+        command = parse(words)
+    except (Wrong, ValueError, jmespath.exceptions.JMESPathError) as error:
+        sys.exit(f"aws {' '.join(words)}\n{error}")
+    endpoint = command.options.get("--endpoint-url") or os.environ.get("AWS_ENDPOINT_URL")
+    if not endpoint:
+        return
+    answer = run(command, endpoint)
+    as_text = command.options.get("--output") == "text" or isinstance(answer, str)
+    print(text(answer) if as_text else json.dumps(answer, default=str, indent=4))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

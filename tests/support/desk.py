@@ -1,0 +1,109 @@
+"""A shell in which commands of documents are tried: nothing leaves this machine."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+from rehearsal import Rehearsal
+from stacks.constructs.packaging import PROJECT
+
+SHELLS = [shell for shell in ("sh", "bash", "zsh") if shutil.which(shell)]
+_BLOCK = re.compile(
+    r"^(?P<indent> *)```(?P<language>\w*)\n(?P<text>.*?)^(?P=indent)```$",
+    re.MULTILINE | re.DOTALL,
+)
+_LANGUAGES = {"", "sh", "bash", "zsh", "shell", "console"}
+
+
+def blocks(text: str) -> list[str]:
+    """The shell blocks of a document, without the indentation of a list."""
+    return [
+        "\n".join(line.removeprefix(block["indent"]) for line in block["text"].splitlines())
+        for block in _BLOCK.finditer(text)
+        if block["language"] in _LANGUAGES
+    ]
+
+
+def inline(text: str) -> list[str]:
+    """What stands between backticks on one line."""
+    return re.findall(r"`([^`\n]+)`", _BLOCK.sub("", text))
+
+
+# What takes the place of programs: none of them leaves this machine, none changes the project.
+CURL = """
+import argparse, sys, urllib.error, urllib.request
+parser = argparse.ArgumentParser(prog="curl", allow_abbrev=False)
+parser.add_argument("url")
+parser.add_argument("-s", "-S", "-sS", action="store_true")
+parser.add_argument("-X", default="GET")
+parser.add_argument("-H", action="append", default=[])
+parser.add_argument("-d")
+options = parser.parse_args()
+headers = dict(header.split(": ", 1) for header in options.H)
+body = options.d.encode() if options.d else None
+request = urllib.request.Request(options.url, body, headers, method=options.X)
+try:
+    print(urllib.request.urlopen(request, timeout=60).read().decode())
+except urllib.error.HTTPError as error:
+    print(error.read().decode())
+"""
+
+
+def lay_out(tmp_path: Path) -> Path:
+    """A clone after `make setup`, as far as commands see it."""
+    programs = {
+        "bin/aws": f'exec "{sys.executable}" -m tests.support.aws_cli "$@"',
+        "bin/curl": f'exec "{sys.executable}" "{tmp_path}/curl.py" "$@"',
+        # Each recipe is read, and none is run.
+        "bin/make": f'exec "{shutil.which("make")}" -n -C "{PROJECT}" -o setup "$@"',
+        "bin/sleep": f'exec "{shutil.which("sleep")}" 0.1',
+        ".venv/bin/python": f'exec "{sys.executable}" "$@"',
+    }
+    for name, text in programs.items():
+        file = tmp_path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"#!/bin/sh\n{text}\n")
+        file.chmod(0o755)
+    (tmp_path / "curl.py").write_text(CURL)
+    return tmp_path
+
+
+def started(
+    desk: Path, shell: str, script: str, environment: Mapping[str, str]
+) -> subprocess.Popen[str]:
+    """A shell that ends at the first command that fails, or variable that nothing has set."""
+    path = os.pathsep.join([str(desk / "bin"), "/usr/bin", "/bin"])
+    return subprocess.Popen(
+        [str(shutil.which(shell)), "-euc", script],
+        cwd=desk,
+        env={"PATH": path, "HOME": str(desk), "PYTHONPATH": str(PROJECT), **environment},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def run(desk: Path, shell: str, script: str, **environment: str) -> str:
+    with started(desk, shell, script, environment) as process:
+        out, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, f"{script}\n{out}\n{errors}"
+    return out
+
+
+def beside(shop: Rehearsal, process: subprocess.Popen[str]) -> str:
+    """Runs a rehearsal until a shell is done with it, and returns what that has printed."""
+    printed: list[str] = []
+    reader = threading.Thread(target=lambda: printed.extend(process.communicate()))
+    reader.start()
+    while reader.is_alive():
+        shop.run_for(0.5)
+        reader.join(0.02)
+    out, errors = printed
+    assert process.returncode == 0, f"{out}\n{errors}"
+    return out
