@@ -23,8 +23,11 @@ def template(tmp_path: Path) -> Cloud:
 
 
 @pytest.fixture
-def rehearse(template: Cloud) -> Iterator[Rehearse]:
-    """Writes the template and begins to rehearse it, by default with no delays at all."""
+def rehearse(template: Cloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rehearse]:
+    """Writes the template and begins to rehearse it, by default with no delays at all.
+
+    It asks for `monkeypatch` so as to end before it: else it would put back what a test has set.
+    """
     with ExitStack() as stack:
 
         def begin(**options: Any) -> Rehearsal:
