@@ -10,7 +10,7 @@ RUN := .venv/bin/python -I workspace/isolation.py
 # Those that work in an AWS account see all, and still use no other Node.js than the installed one.
 CDK := $(RUN) --account node node_modules/aws-cdk/bin/cdk
 PACKAGING := $(addprefix stacks/constructs/,packaging.py bytecode.py bytecode.mjs)
-CODE := app.py workspace stacks lambdas contracts topology rehearsal catalogue demo faults mutation bench tests
+CODE := app.py stacks lambdas tests tools packages workspace
 
 .PHONY: $(shell awk -F: '/^[a-z]+:/ { print $$1 }' Makefile)
 .DELETE_ON_ERROR:
@@ -21,7 +21,7 @@ help: ## what there is to make (this)
 setup: .build/host.stamp .build/lambda.stamp ## install all that is needed, into this folder alone
 
 demo: .build/host.stamp ## watch orders flow through the synthesized templates: ARGS="--help" tells more
-	@$(RUN) python -m demo $(ARGS)
+	@$(RUN) python -m tools.demo $(ARGS)
 
 test: setup ## all tests, offline: ARGS="tests/orders -k twice" runs some
 	@$(RUN) python -m pytest -n auto --maxprocesses=8 --dist=worksteal $(ARGS)
@@ -52,14 +52,14 @@ synth: setup ## the templates of both stages, validated, into cdk.out/dev and cd
 
 documents: setup ## docs/openapi.json and docs/asyncapi.json, unless a change breaks clients of the API
 	@$(RUN) python -m stacks.synthesis --stage dev --no-validation --out .build/documents
-	@$(RUN) python -m contracts.documents .build/documents/dev
+	@$(RUN) python -m tools.contracts.documents .build/documents/dev
 
 diff: setup ## what a deployment would change: STAGE=dev
 	@$(RUN) python -m stacks.synthesis --stage $(STAGE)
 	@$(CDK) --app cdk.out/$(STAGE) diff --all
 
 review: setup ## in words, what this tree changes since it left BASE=main, in production or STAGE=dev
-	@$(RUN) python -m contracts.review $(BASE) $(if $(filter-out file,$(origin STAGE)),--stage $(STAGE)) $(ARGS)
+	@$(RUN) python -m tools.contracts.review $(BASE) $(if $(filter-out file,$(origin STAGE)),--stage $(STAGE)) $(ARGS)
 
 deploy: setup ## into the AWS account that the shell is logged in to: STAGE=dev
 	$(call asks,--require-approval --require-approval=%,widens permissions,Read what 'make diff STAGE=$(STAGE)' says and agree beforehand,--require-approval never)
@@ -82,22 +82,22 @@ bootstrap: setup ## make an AWS account ready for CDK, once
 	@$(CDK) bootstrap $(ARGS)
 
 schemas: setup ## renew what is kept of the events' schemas in docs/events, unless a change breaks others
-	@$(RUN) python -m contracts $(ARGS)
+	@$(RUN) python -m tools.contracts $(ARGS)
 
 faults: .build/host.stamp ## every fault on every edge: nothing is lost or doubled; ARGS="--help" tells more
-	@$(RUN) python -m faults $(ARGS)
+	@$(RUN) python -m tools.faults $(ARGS)
 
 mutate: setup ## weaken the templates, one property at a time: which checks notice? ARGS="--help" tells more
-	@$(RUN) python -m mutation $(ARGS)
+	@$(RUN) python -m tools.mutation $(ARGS)
 
 kernel: setup ## change the code of lambdas/eventing, one spot at a time: which changes do its tests notice?
-	@$(RUN) mutmut run $(ARGS) && $(RUN) python -m mutation.kernel
+	@$(RUN) mutmut run $(ARGS) && $(RUN) python -m tools.mutation.kernel
 
 bench: setup ## what a cold start costs, beside a typical handler's
-	@$(RUN) python -m bench $(ARGS)
+	@$(RUN) python -m tools.bench $(ARGS)
 
 catalogue: setup ## the site in docs/catalogue: events, contexts, queues, workflows, failures
-	@$(RUN) python -m catalogue
+	@$(RUN) python -m tools.catalogue
 
 strangers: .venv/.stamp ## try make demo and make test on other people's machines, an hour: ARGS="--list" names them
 	@.venv/bin/python -m workspace.strangers $(ARGS)
@@ -110,7 +110,7 @@ lock: .venv/.stamp ## pin anew what pyproject.toml and package.json ask for, wit
 	$(call locked,pyproject.toml --group lambda,requirements.txt)
 	$(call locked,--group lambda --constraints requirements.txt,lambdas/requirements.txt)
 	$(call locked,pyproject.toml --group dev --constraints requirements.txt,requirements-dev.txt)
-	$(call locked,--group bench --constraints requirements-dev.txt,bench/requirements.txt)
+	$(call locked,--group bench --constraints requirements-dev.txt,tools/bench/requirements.txt)
 	@$(RUN) .venv/bin/npm install --package-lock-only
 
 clean: ## back to a fresh clone

@@ -4,7 +4,6 @@ from typing import Any
 
 import aws_cdk as cdk
 
-from contracts.events import PUBLISHED
 from stacks.analytics import Analytics
 from stacks.backbone import Backbone
 from stacks.checkout import Checkout
@@ -17,6 +16,7 @@ from stacks.orders import Orders
 from stacks.payments import Payments
 from stacks.returns import Returns
 from stacks.review import review
+from stacks.schemas.events import PUBLISHED
 from stacks.shipping import Shipping
 
 app = cdk.App()

@@ -1,9 +1,15 @@
 """The review that each synthesis runs: cdk-nag, durability of edges, retention of resources."""
 
+import sys
+from pathlib import Path
+
 from aws_cdk import App, Validations
 from cdk_nag import AwsSolutionsChecks, ServerlessChecks
 
-from topology.plugin import Durability, Retention
+# Hash-locked requirements cannot name a folder, so the package is used from its sources.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "packages" / "cdk-rehearsal" / "src"))
+
+from cdk_rehearsal.topology.plugin import Durability, Retention
 
 
 def review(app: App) -> None:

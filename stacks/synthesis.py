@@ -27,7 +27,7 @@ from workspace.isolation import allowed
 
 SOURCES = (
     *("app.py", "cdk.json", "requirements.txt"),
-    *("contracts", "lambdas", "stacks", "topology", "workspace"),
+    *("lambdas", "packages/cdk-rehearsal/src/cdk_rehearsal/topology", "stacks", "workspace"),
 )
 """Files and packages that decide what is synthesized."""
 

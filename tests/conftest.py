@@ -16,9 +16,9 @@ from workspace.isolation import isolate
 # Before anything is imported that reads the environment as it is imported.
 isolate(os.environ)
 
+from cdk_rehearsal.topology.assembly import Assembly  # noqa: E402
 from tests.support import parsing  # noqa: E402
 from tests.support.assemblies import assembly_directory  # noqa: E402
-from topology.assembly import Assembly  # noqa: E402
 
 if TYPE_CHECKING:
     from tests.support.cloud import Cloud, Commits

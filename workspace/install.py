@@ -23,6 +23,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from workspace.isolation import PROJECT, USER_HOME, command_environment, node_directory
 
+PACKAGE = PROJECT / "packages" / "cdk-rehearsal" / "src"
+"""The sources of the package that the project brings with it; a .pth file puts them on the path."""
 _REQUIREMENTS = PROJECT / "requirements-dev.txt"
 _PATIENCE_S = 15
 _REPORTED_EVERY = 20
@@ -135,6 +137,8 @@ def install_python(venv: Path) -> None:
                 print(f"  {found} of {total}", flush=True)
         elif line.startswith("Installing "):
             print(f"  {found} of {total}, now unpacking them", flush=True)
+    (site,) = venv.glob("lib/python3.*/site-packages")
+    (site / "orderflow.pth").write_text(f"{PACKAGE}\n")
     (venv / ".stamp").write_text(_stamp(venv))
 
 
@@ -168,7 +172,7 @@ def _python(venv: Path) -> Path:
 
 def _stamp(venv: Path) -> str:
     """What `venv` is made of. Its scripts name the folder that they are in."""
-    return f"# {venv}\n{_REQUIREMENTS.read_text()}"
+    return f"# {venv}\n# {PACKAGE}\n{_REQUIREMENTS.read_text()}"
 
 
 def _running(command: list[str], environ: Mapping[str, str], *, settings: str) -> Iterator[str]:

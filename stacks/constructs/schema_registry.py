@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from aws_cdk import aws_eventschemas as eventschemas
 from constructs import Construct
 
-from contracts.draft4 import to_draft4
-from contracts.schemas import bus_schema
 from lambdas.eventing.event import Event
 from stacks.constructs.platform import Platform
+from stacks.schemas.draft4 import to_draft4
+from stacks.schemas.json_schema import bus_schema
 
 MAX_CONTENT = 100_000
 """Characters of a schema.

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from topology.assembly import Assembly, Resource
+from cdk_rehearsal.topology.assembly import Assembly, Resource
 
 
 @pytest.fixture(params=["dev", "prod"])

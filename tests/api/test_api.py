@@ -26,11 +26,11 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from contracts.documents import DIRECTORY
+from cdk_rehearsal import Rehearsal
 from lambdas.eventing.signature import HEADER, sign
-from rehearsal import Rehearsal
 from tests.flows.shop import PRICE, Shop, order_wanted_back
 from tests.support.transport import URL, session
+from tools.contracts.documents import DIRECTORY
 
 DOCUMENT = json.loads((DIRECTORY / "openapi.json").read_bytes())
 SCHEMA = schemathesis.openapi.from_dict(DOCUMENT)

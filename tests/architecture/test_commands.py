@@ -14,9 +14,9 @@ import jmespath
 import pytest
 from botocore import xform_name
 
+from cdk_rehearsal.topology.assembly import Assembly
+from cdk_rehearsal.topology.retention import outlives
 from stacks.constructs.packaging import PROJECT
-from topology.assembly import Assembly
-from topology.retention import outlives
 
 PAGES = sorted((PROJECT / "docs").glob("*.md")) + sorted((PROJECT / "docs/contexts").glob("*.md"))
 DOWN_AND_UP = PROJECT / "docs" / "stage-down-and-up.md"

@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
-from rehearsal import Rehearsal
-from rehearsal.resources import Resource
+from cdk_rehearsal import Rehearsal
+from cdk_rehearsal.resources import Resource
+from cdk_rehearsal.topology.assembly import Assembly
 from stacks.constructs.packaging import PROJECT
 from stacks.environment import Environment
 from tests.support.aws_cli import parse
 from tests.support.desk import SHELLS, beside, blocks, inline, lay_out, run, started
-from topology.assembly import Assembly
 
 MAKEFILE = (PROJECT / "Makefile").read_text()
 README = (PROJECT / "README.md").read_text()

@@ -7,9 +7,9 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from bench.measure import MODULES_REACHED, handler_modules
+from cdk_rehearsal.topology.assembly import Assembly
 from stacks.constructs.packaging import PROJECT
-from topology.assembly import Assembly
+from tools.bench.measure import MODULES_REACHED, handler_modules
 
 HERE = Path(__file__).parent
 HANDLERS = list(handler_modules())

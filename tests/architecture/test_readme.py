@@ -10,15 +10,14 @@ from typing import Any
 
 import pytest
 
-from rehearsal import Rehearsal
+from cdk_rehearsal import Rehearsal
 from tests.flows.shop import Shop
 from tests.support.forks import in_a_fork
 
 PROJECT = Path(__file__).resolve().parents[2]
 COPIED = (
     *("app.py", "cdk.json", "pyproject.toml"),
-    *("contracts", "demo", "faults", "lambdas", "rehearsal", "stacks", "tests", "topology"),
-    "workspace",
+    *("lambdas", "packages", "stacks", "tests", "tools", "workspace"),
 )
 BLOCK = re.compile(r"^   ```(?P<language>\w+)\n(?P<text>.*?)^   ```$", re.MULTILINE | re.DOTALL)
 CONCERNS_IT = "record_sale or growth or every_consumer or RecordSale"

@@ -44,7 +44,7 @@ def uses(source: str) -> Iterator[str]:
 def test_what_varies_between_versions_is_not_used_or_does_no_harm() -> None:
     found = {
         (path.relative_to(PROJECT).as_posix(), name)
-        for folder in ("lambdas", "contracts", "catalogue")
+        for folder in ("lambdas", "stacks/schemas", "tools/contracts", "tools/catalogue")
         for path in (PROJECT / folder).rglob("*.py")
         for name in uses(path.read_text())
     }

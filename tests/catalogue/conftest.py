@@ -4,12 +4,12 @@ from collections.abc import Mapping
 
 import pytest
 
-from catalogue.__main__ import STAGE
-from catalogue.files import Files
-from catalogue.model import System
-from catalogue.reading import read
-from catalogue.site import render
-from topology.assembly import Assembly
+from cdk_rehearsal.topology.assembly import Assembly
+from tools.catalogue.__main__ import STAGE
+from tools.catalogue.files import Files
+from tools.catalogue.model import System
+from tools.catalogue.reading import read
+from tools.catalogue.site import render
 
 
 @pytest.fixture(scope="session")

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from catalogue.files import Files, write
-from catalogue.model import System
-from catalogue.site import SECTIONS
 from stacks.constructs.packaging import PROJECT, node
+from tools.catalogue.files import Files, write
+from tools.catalogue.model import System
+from tools.catalogue.site import SECTIONS
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 MAC = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from catalogue.files import differences, write
+from tools.catalogue.files import differences, write
 
 FILES = {"index.html": "one\ntwo\n", "events/A.html": "a\n"}
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from catalogue.links import dead_links
+from tools.catalogue.links import dead_links
 
 GOOD = {
     "index.html": '<a href="events/A.html#data">A</a><a href="../../code.py">code</a>',

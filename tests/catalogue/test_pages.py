@@ -2,15 +2,15 @@
 
 from typing import Any
 
-from catalogue import workflows
-from catalogue.drawing import dot, graph_of, map_of
-from catalogue.durations import spoken
-from catalogue.fields import changes, fields
-from catalogue.graphviz import lay_out
-from catalogue.markdown import html
-from catalogue.model import System, Workflow
-from catalogue.reading import PROJECT
-from catalogue.site import timed
+from tools.catalogue import workflows
+from tools.catalogue.drawing import dot, graph_of, map_of
+from tools.catalogue.durations import spoken
+from tools.catalogue.fields import changes, fields
+from tools.catalogue.graphviz import lay_out
+from tools.catalogue.markdown import html
+from tools.catalogue.model import System, Workflow
+from tools.catalogue.reading import PROJECT
+from tools.catalogue.site import timed
 
 ADDRESS = {
     "title": "Address",

@@ -2,13 +2,13 @@
 
 import re
 
-from catalogue.__main__ import ROOT
-from catalogue.files import Files, differences
-from catalogue.links import dead_links
-from catalogue.model import System
-from catalogue.reading import PROJECT
-from catalogue.site import render
-from contracts.events import DEFINED, consumers_of
+from stacks.schemas.events import DEFINED, consumers_of
+from tools.catalogue.__main__ import ROOT
+from tools.catalogue.files import Files, differences
+from tools.catalogue.links import dead_links
+from tools.catalogue.model import System
+from tools.catalogue.reading import PROJECT
+from tools.catalogue.site import render
 
 EXTERNAL = re.compile(r"""(?:src|href|url|action)\s*[=(]\s*["']?(?:https?:)?//[^"')\s]+""")
 PASSING = re.compile(r"[0-9a-f]{32,}|\b\d{12}\b|ExportsOutput|Ref[0-9A-F]{8}|-[0-9A-F]{8}\b")

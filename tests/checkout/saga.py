@@ -7,6 +7,7 @@ from typing import Any
 
 import time_machine
 
+from cdk_rehearsal.topology.assembly import Assembly
 from lambdas.eventing.event import Cause, CloudEvent
 from lambdas.inventory import release_closed_order, stock_store
 from lambdas.inventory import settings as inventory_settings
@@ -26,7 +27,6 @@ from tests.support.cloud import Cloud, Table
 from tests.support.messages import CONTEXT, Call, batch, enveloped, failed, task_input
 from tests.support.orders import line, placed
 from tests.support.workflow import Workflow
-from topology.assembly import Assembly
 
 ORDER = "00000000-0000-4000-8000-000000000001"
 

@@ -8,9 +8,9 @@ from hypothesis import Phase, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
+from cdk_rehearsal.topology.assembly import Assembly
 from tests.checkout.saga import Saga
 from tests.support.cloud import Cloud, cloud
-from topology.assembly import Assembly
 
 FORWARD = ["ReserveStock", "AuthorizePayment", "ConfirmOrder"]
 TOKENS = ["tok_approve", "tok_decline", "tok_flaky_9"]

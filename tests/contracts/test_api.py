@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from contracts.api import Victim, changes
-from contracts.documents import DIRECTORY
 from lambdas.eventing.http import JSON, PROBLEM_JSON
+from tools.contracts.api import Victim, changes
+from tools.contracts.documents import DIRECTORY
 
 Document = dict[str, Any]
 Edit = Callable[[Document], object]

@@ -9,14 +9,14 @@ import pytest
 from jsonschema import Draft7Validator, Draft202012Validator, FormatChecker
 from jsonschema.exceptions import best_match
 
-from contracts.asyncapi import Undescribed, asyncapi
-from contracts.events import DEFINED, INTERNAL, PUBLISHED, consumers, context_of
-from contracts.schemas import envelope_example
+from cdk_rehearsal.topology.assembly import Assembly, nodes
 from lambdas.eventing.event import Event
 from lambdas.orders.events import OrderPlaced
 from lambdas.returns.events import ReturnEvent
 from stacks.constructs.packaging import PROJECT
-from topology.assembly import Assembly, nodes
+from stacks.schemas.events import DEFINED, INTERNAL, PUBLISHED, consumers, context_of
+from stacks.schemas.json_schema import envelope_example
+from tools.contracts.asyncapi import Undescribed, asyncapi
 
 Document = dict[str, Any]
 
@@ -120,7 +120,7 @@ def test_an_example_that_does_not_fit_is_named(
             made["data"]["lines"][0]["quantity"] = 0
         return made
 
-    monkeypatch.setattr("contracts.asyncapi.envelope_example", careless)
+    monkeypatch.setattr("tools.contracts.asyncapi.envelope_example", careless)
     (first, second) = wrong_examples(asyncapi(shop, "1"))
     assert first == second
     assert first == (
@@ -206,6 +206,6 @@ class ReturnLost(ReturnEvent, frozen=True, kw_only=True):
 def test_an_event_that_goes_nowhere_is_not_described(
     shop: Assembly, monkeypatch: pytest.MonkeyPatch, where: str, complaint: str
 ) -> None:
-    monkeypatch.setattr(f"contracts.asyncapi.{where}", {"ReturnLost.v1": ReturnLost})
+    monkeypatch.setattr(f"tools.contracts.asyncapi.{where}", {"ReturnLost.v1": ReturnLost})
     with pytest.raises(Undescribed, match=complaint):
         asyncapi(shop, "1")

@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Meta, Struct, defstruct, inspect
 
-from contracts.compatibility import Breaking, breaking_changes
-from contracts.schemas import Schema, data_schema
 from lambdas.eventing.event import Event
+from stacks.schemas.json_schema import Schema, data_schema
+from tools.contracts.compatibility import Breaking, breaking_changes
 
 Minor = Annotated[int, Meta(ge=0, le=10**12, description="Money in minor units")]
 Time = Annotated[datetime, Meta(tz=True)]

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from contracts import acknowledgements, documents
-from contracts.acknowledgements import FILE
-from contracts.documents import DIRECTORY, DOCUMENTS, complaints, outdated
-from topology.assembly import Assembly
+from cdk_rehearsal.topology.assembly import Assembly
+from tools.contracts import acknowledgements, documents
+from tools.contracts.acknowledgements import FILE
+from tools.contracts.documents import DIRECTORY, DOCUMENTS, complaints, outdated
 
 
 @pytest.mark.parametrize("stage", ["dev", "prod"])

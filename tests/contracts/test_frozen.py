@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from contracts import frozen
-from contracts.events import DEFINED
-from contracts.frozen import COPIES, Contract, contract_of, contracts, renew, review, text
 from lambdas.eventing.event import Event
 from lambdas.orders.events import OrderConfirmed, OrderPlaced, OrderRejected, OrderRejectedV1
+from stacks.schemas.events import DEFINED
+from tools.contracts import frozen
+from tools.contracts.frozen import COPIES, Contract, contract_of, contracts, renew, review, text
 
 FILE = "orders/OrderPlaced.v1.schema.json"
 Edit = Callable[[dict[str, Any]], object]

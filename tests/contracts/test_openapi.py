@@ -15,12 +15,12 @@ import pytest
 from jsonschema import Draft202012Validator, FormatChecker
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from contracts.openapi import Undocumented, openapi
+from cdk_rehearsal.topology.assembly import Assembly
+from cdk_rehearsal.topology.http_routes import Route, routes
 from lambdas.eventing.callback import Callback
 from lambdas.eventing.http import Endpoint, Problem, Request, endpoint
 from tests.support.handlers import handler_of
-from topology.assembly import Assembly
-from topology.http_routes import Route, routes
+from tools.contracts.openapi import Undocumented, openapi
 
 Document = dict[str, Any]
 
@@ -212,7 +212,7 @@ def routed(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> None:
         first, *others = routes(assembly)
         return [replace(first, **changes), *others]
 
-    monkeypatch.setattr("contracts.openapi.routes", changed)
+    monkeypatch.setattr("tools.contracts.openapi.routes", changed)
 
 
 def test_a_route_that_lets_everybody_through_is_not_documented(

@@ -11,13 +11,13 @@ from typing import Annotated
 import msgspec
 import pytest
 
-from contracts import review
-from contracts.acknowledgements import FILE, AcknowledgementError, reasons
-from contracts.review import PROJECT, ReviewError, events, kept
-from contracts.schemas import Schema
+from cdk_rehearsal.topology.assembly import Assembly
 from lambdas.orders import place_order
 from lambdas.orders.place_order import PlaceOrder
-from topology.assembly import Assembly
+from stacks.schemas.json_schema import Schema
+from tools.contracts import review
+from tools.contracts.acknowledgements import FILE, AcknowledgementError, reasons
+from tools.contracts.review import PROJECT, ReviewError, events, kept
 
 PLACED: Schema = {
     "type": "object",

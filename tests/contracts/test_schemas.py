@@ -8,8 +8,11 @@ import pytest
 from jsonschema import Draft4Validator, Draft202012Validator, ValidationError
 from msgspec import Meta
 
-from contracts import draft4, schemas
-from contracts.events import (
+from lambdas.eventing.event import CloudEvent, Event
+from lambdas.orders.events import OrderConfirmed, OrderPlaced, OrderRejected, OrderRejectedV1
+from stacks.schemas import draft4
+from stacks.schemas import json_schema as schemas
+from stacks.schemas.events import (
     DEFINED,
     INTERNAL,
     PUBLISHED,
@@ -19,8 +22,6 @@ from contracts.events import (
     consumers_of,
     readers_of,
 )
-from lambdas.eventing.event import CloudEvent, Event
-from lambdas.orders.events import OrderConfirmed, OrderPlaced, OrderRejected, OrderRejectedV1
 from tests.support.messages import body, enveloped
 from tests.support.orders import placed
 

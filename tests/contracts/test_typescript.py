@@ -7,13 +7,13 @@ from typing import Annotated, Any, ClassVar
 import pytest
 from msgspec import Meta, Struct
 
-from contracts import typescript
-from contracts.__main__ import TYPES
-from contracts.events import PUBLISHED
 from lambdas.eventing.event import Event
 from lambdas.orders.events import OrderPlaced
 from lambdas.payments import events as payments
 from stacks.constructs.packaging import PROJECT, node
+from stacks.schemas.events import PUBLISHED
+from tools.contracts import typescript
+from tools.contracts.__main__ import TYPES
 
 COMPILER = PROJECT / "node_modules" / "typescript" / "lib" / "tsc.js"
 CONSUMER = PROJECT / "docs" / "events" / "consumer.example.ts"

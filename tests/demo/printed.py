@@ -7,8 +7,8 @@ from decimal import Decimal
 
 from rich.console import Console
 
-from demo.ending import show_end
-from demo.run import Run
+from tools.demo.ending import show_end
+from tools.demo.run import Run
 
 WIDE = 200
 

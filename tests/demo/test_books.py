@@ -7,9 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from demo.books import audit, authorized, check
-from demo.customers import Journal
-from demo.evidence import (
+from lambdas.notifications.events import Channel
+from tests.demo.printed import assert_each_line_adds_up, printed
+from tools.demo.books import audit, authorized, check
+from tools.demo.customers import Journal
+from tools.demo.evidence import (
     BusEvent,
     Evidence,
     OrderItem,
@@ -20,11 +22,9 @@ from demo.evidence import (
     StockItem,
     Units,
 )
-from demo.run import Run
-from demo.story import Stories
-from demo.tally import Tally
-from lambdas.notifications.events import Channel
-from tests.demo.printed import assert_each_line_adds_up, printed
+from tools.demo.run import Run
+from tools.demo.story import Stories
+from tools.demo.tally import Tally
 
 ENDS = {
     "sold": "OrderConfirmed.v1",

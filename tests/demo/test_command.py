@@ -8,16 +8,16 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from demo import cli, sample
-from demo import report as reports
-from demo.books import Check
-from demo.customers import Journal
-from demo.evidence import Evidence
-from demo.run import Run
-from demo.story import Stories
-from demo.tally import Tally
 from lambdas.inventory.stock_file import STOCK
 from tests.demo.test_files import GOOD, HEADER, write
+from tools.demo import cli, sample
+from tools.demo import report as reports
+from tools.demo.books import Check
+from tools.demo.customers import Journal
+from tools.demo.evidence import Evidence
+from tools.demo.run import Run
+from tools.demo.story import Stories
+from tools.demo.tally import Tally
 
 
 def run_that_ends_with(*checks: Check) -> Run:

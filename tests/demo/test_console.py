@@ -13,10 +13,10 @@ from typing import TextIO
 import pytest
 from rich.console import Console
 
-from demo.cli import _display
-from demo.console import grid, open_console, show_table
-from demo.display import Display, LiveDisplay
-from faults.report import MARKS
+from tools.demo.cli import _display
+from tools.demo.console import grid, open_console, show_table
+from tools.demo.display import Display, LiveDisplay
+from tools.faults.report import MARKS
 
 SETTINGS = ("COLUMNS", "LINES", "TERM", "NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE")
 CELL = "a-word " * 60

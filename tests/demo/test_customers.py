@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from demo import sample, scenario
-from demo.customers import Answer, Journal, key_of, shop_id_of
-from demo.money import show, show_all
-from demo.orders_file import ID_LENGTH, Order, read_orders
-from demo.stock_file import read_stock
-from demo.story import Stories
+from cdk_rehearsal import Record
 from lambdas.eventing.http import KEY_PATTERN, MAX_KEY_LENGTH
-from rehearsal import Record
+from tools.demo import sample, scenario
+from tools.demo.customers import Answer, Journal, key_of, shop_id_of
+from tools.demo.money import show, show_all
+from tools.demo.orders_file import ID_LENGTH, Order, read_orders
+from tools.demo.stock_file import read_stock
+from tools.demo.story import Stories
 
 
 def answer(status: int, code: str | None = None, request: str = "POST") -> Answer:

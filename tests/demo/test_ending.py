@@ -1,12 +1,12 @@
 """The end: what does not balance and what was parked is shown, with where to look."""
 
-from demo.books import Check
-from demo.customers import Journal
-from demo.evidence import Evidence
-from demo.run import Run
-from demo.story import Stories
-from demo.tally import Tally
 from tests.demo.printed import printed
+from tools.demo.books import Check
+from tools.demo.customers import Journal
+from tools.demo.evidence import Evidence
+from tools.demo.run import Run
+from tools.demo.story import Stories
+from tools.demo.tally import Tally
 
 
 def shown(evidence: Evidence, *checks: Check) -> str:

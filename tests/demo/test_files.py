@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from demo import sample
-from demo.csv_file import UnusableFile
-from demo.orders_file import read_orders
-from demo.stock_file import plenty_for, read_stock
-from demo.supplier import file_at, files_of
 from lambdas.inventory import stock_file
 from lambdas.inventory.csv_table import GoodRow, Refused
 from lambdas.orders.events import Line
+from tools.demo import sample
+from tools.demo.csv_file import UnusableFile
+from tools.demo.orders_file import read_orders
+from tools.demo.stock_file import plenty_for, read_stock
+from tools.demo.supplier import file_at, files_of
 
 HEADER = "order_id,customer_id,sku,quantity,unit_price_minor,currency,payment_token"
 GOOD = "o1,c1,MUG,2,1250,EUR,tok_approve"

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from demo import pace
-from demo.pace import Pace
+from tools.demo import pace
+from tools.demo.pace import Pace
 
 
 class Shop:

@@ -15,20 +15,20 @@ from unittest.mock import ANY
 import pytest
 from rich.console import Console
 
-from demo import pace, scenario
-from demo.books import Check, audit
-from demo.display import LiveDisplay
-from demo.ending import show_end
-from demo.evidence import ORDERS, PAYMENTS, PROVIDER, STOCK, Evidence, gather
-from demo.orders_file import OrdersFile, read_orders
-from demo.report import report
-from demo.run import Run, World, rehearse
-from demo.stock_file import plenty_for
-from demo.supplier import files_of
-from rehearsal import Rehearsal
+from cdk_rehearsal import Rehearsal
 from stacks.constructs.packaging import PROJECT
 from tests.demo.printed import assert_each_line_adds_up
 from tests.demo.test_files import HEADER, write
+from tools.demo import pace, scenario
+from tools.demo.books import Check, audit
+from tools.demo.display import LiveDisplay
+from tools.demo.ending import show_end
+from tools.demo.evidence import ORDERS, PAYMENTS, PROVIDER, STOCK, Evidence, gather
+from tools.demo.orders_file import OrdersFile, read_orders
+from tools.demo.report import report
+from tools.demo.run import Run, World, rehearse
+from tools.demo.stock_file import plenty_for
+from tools.demo.supplier import files_of
 
 SEED = 7
 WIDTH, HEIGHT = 80, 24

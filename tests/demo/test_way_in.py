@@ -8,12 +8,12 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from demo import cli
-from demo.ending import show_way_in
-from demo.pace import Pace
-from rehearsal import Rehearsal
+from cdk_rehearsal import Rehearsal
 from tests.support.aws_cli import parse
 from tests.support.desk import SHELLS, beside, lay_out, started
+from tools.demo import cli
+from tools.demo.ending import show_way_in
+from tools.demo.pace import Pace
 
 
 @pytest.fixture(scope="module")

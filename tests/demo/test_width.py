@@ -8,16 +8,16 @@ from typing import Any
 import pytest
 from rich.console import Console, RenderableType
 
-from demo.books import Check, audit, shown
-from demo.console import grid, show_table
-from demo.customers import Answer, Journal
-from demo.display import LiveDisplay, outcome, table_of, told
-from demo.run import Run
-from demo.story import Stories, Story
-from demo.tally import HOPS, Tally
-from rehearsal import Record
+from cdk_rehearsal import Record
 from tests.demo.printed import WIDE, printed
 from tests.demo.test_books import right_books
+from tools.demo.books import Check, audit, shown
+from tools.demo.console import grid, show_table
+from tools.demo.customers import Answer, Journal
+from tools.demo.display import LiveDisplay, outcome, table_of, told
+from tools.demo.run import Run
+from tools.demo.story import Stories, Story
+from tools.demo.tally import HOPS, Tally
 
 WIDTHS = (36, 40, 60, 79, 80, 100, 132)
 FAULT = Check("Wrong", {"": Counter(EUR=1_234_567)}, {"due": 0}, ("one [bold]fault[/]",) * 3)

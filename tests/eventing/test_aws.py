@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from cdk_rehearsal.topology.assembly import Assembly
 from lambdas.eventing import aws
-from topology.assembly import Assembly
 
 USUAL_S = 2
 CLIENTS = [

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from faults.matrix import Usual, opened, usual
-from faults.shop import Shop
+from tools.faults.matrix import Usual, opened, usual
+from tools.faults.shop import Shop
 
 STORY = "cancelled"
 

@@ -2,11 +2,11 @@
 
 import pytest
 
-from faults.catalogue import CATALOGUE
-from faults.cell import Result, Verdict
-from faults.cli import Unknown, check_plan
-from faults.matrix import Plan
-from faults.places import Place
+from tools.faults.catalogue import CATALOGUE
+from tools.faults.cell import Result, Verdict
+from tools.faults.cli import Unknown, check_plan
+from tools.faults.matrix import Plan
+from tools.faults.places import Place
 
 
 def test_an_edge_that_is_none_is_an_error_and_not_a_matrix_in_which_all_is_well() -> None:

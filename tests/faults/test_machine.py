@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import pytest
 
-from faults.happenings import Happening, Tally, at_random, possible
-from faults.machine import Wrong, explore, in_fork
-from faults.matrix import Usual
-from faults.shop import Shop
+from tools.faults.happenings import Happening, Tally, at_random, possible
+from tools.faults.machine import Wrong, explore, in_fork
+from tools.faults.matrix import Usual
+from tools.faults.shop import Shop
 
 SETTLED, GIVEN_BACK = Happening("settle"), Happening("give_back")
 

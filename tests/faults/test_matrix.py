@@ -7,14 +7,14 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from faults import report
-from faults.catalogue import CATALOGUE, Trouble
-from faults.cell import Result, Verdict
-from faults.matrix import Cell, Usual, plan, run_cells
-from faults.places import EDGES, Place
-from faults.shop import Shop
-from faults.trouble import planning
-from rehearsal.faults import Fault
+from cdk_rehearsal.faults import Fault
+from tools.faults import report
+from tools.faults.catalogue import CATALOGUE, Trouble
+from tools.faults.cell import Result, Verdict
+from tools.faults.matrix import Cell, Usual, plan, run_cells
+from tools.faults.places import EDGES, Place
+from tools.faults.shop import Shop
+from tools.faults.trouble import planning
 
 RULE = Place("rule", "Checkout/RunCheckout/Rule", "Checkout/RunCheckout/Queue")
 QUEUE = Place("queue", "Checkout/RunCheckout/Queue", "Checkout/RunCheckout/Function")

@@ -1,9 +1,9 @@
 """Whoever is on call: leaves no message behind, however often they look."""
 
-from faults.forks import forked
-from faults.on_call import OnCall
-from faults.shop import Shop
-from faults.trouble import POISON
+from tools.faults.forks import forked
+from tools.faults.on_call import OnCall
+from tools.faults.shop import Shop
+from tools.faults.trouble import POISON
 
 
 def test_who_looks_twice_within_a_minute_takes_all_of_it_both_times(open_shop: Shop) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from faults.sabotage import SABOTAGES, Edit, Sabotage
-from rehearsal import RehearsalError
+from cdk_rehearsal import RehearsalError
+from tools.faults.sabotage import SABOTAGES, Edit, Sabotage
 
 
 @pytest.mark.parametrize("sabotage", SABOTAGES.values(), ids=lambda each: each.name)

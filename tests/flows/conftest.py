@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rehearsal import Rehearsal
+from cdk_rehearsal import Rehearsal
 from tests.flows.shop import Shop
 from tests.flows.story import Story
 from tests.support.forks import in_a_fork

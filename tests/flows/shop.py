@@ -2,10 +2,10 @@
 
 import re
 
-from demo.books import audit
-from demo.evidence import Evidence
-from faults import shop
-from faults.shop import PRICE, REASON
+from tools.demo.books import audit
+from tools.demo.evidence import Evidence
+from tools.faults import shop
+from tools.faults.shop import PRICE, REASON
 
 __all__ = ["FOREVER", "PRICE", "REASON", "Broken", "Shop"]
 

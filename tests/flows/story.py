@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from demo.evidence import ORDERS, RETURNS, SHIPMENTS, Evidence
 from lambdas.notifications.events import Channel
 from tests.flows.shop import FOREVER, Broken, Shop
+from tools.demo.evidence import ORDERS, RETURNS, SHIPMENTS, Evidence
 
 Results = Mapping[str, Counter[str]]
 """What there is, by the name of a result and then by kind."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rehearsal.assembly import Assembly
+from cdk_rehearsal.assembly import Assembly
 from tests.flows.shop import FOREVER, Broken, Shop
 from tests.flows.story import Results, Story, break_a_checkout, lose_a_parcel, results
 from tests.support.forks import in_a_fork

@@ -2,11 +2,11 @@
 
 import json
 
-from demo.customers import key_of
-from demo.orders_file import Order
-from demo.supplier import BUCKET, File, reports
 from lambdas.notifications.events import Channel
 from tests.flows.shop import PRICE, Shop, order_wanted_back
+from tools.demo.customers import key_of
+from tools.demo.orders_file import Order
+from tools.demo.supplier import BUCKET, File, reports
 
 _HEADER = "sku,quantity,unit_price_minor,currency"
 _IMPORTER = "Inventory/ImportStockFile/Function"

@@ -1,9 +1,9 @@
 """Suppliers' files, messages to customers, and figures of the sales."""
 
-from demo.partner import PARTNER
-from demo.supplier import File, reports
 from lambdas.notifications.events import Channel
 from tests.flows.shop import PRICE, Broken, Shop
+from tools.demo.partner import PARTNER
+from tools.demo.supplier import File, reports
 
 _HEADER = "sku,quantity,unit_price_minor,currency"
 _WRONG = File(

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from msgspec import Meta, Struct
 from msgspec.structs import astuple
 
-from demo.orders_file import ORDERS
 from lambdas.eventing import text
 from lambdas.inventory import csv_table
 from lambdas.inventory.csv_table import MAX_LINE, Format, GoodRow, Refused, WrongRow, rows
 from lambdas.inventory.stock_file import STOCK
+from tools.demo.orders_file import ORDERS
 
 
 class Pair(Struct, frozen=True):

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from mutation.campaign import CampaignError, Verdict, run
-from mutation.mutants import Mutant, mutants
-from mutation.operators import OPERATORS, Operator, gone, to
-from mutation.survivors import Explanation, explanations, stale, unexplained
-from topology.assembly import Assembly
+from cdk_rehearsal.topology.assembly import Assembly
+from tools.mutation.campaign import CampaignError, Verdict, run
+from tools.mutation.mutants import Mutant, mutants
+from tools.mutation.operators import OPERATORS, Operator, gone, to
+from tools.mutation.survivors import Explanation, explanations, stale, unexplained
 
 QUEUE = "AWS::SQS::Queue"
 BY_RULES = "queue: no dead-letter queue"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mutation.kernel import outcomes, verdict
+from tools.mutation.kernel import outcomes, verdict
 
 
 def became(directory: Path, **codes: int | None) -> dict[str, str]:

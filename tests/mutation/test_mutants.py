@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from mutation.mutants import mutants, weaken
-from mutation.operators import ANY, DELETED, OPERATORS, Operator, also, gone, times, to
-from mutation.operators import without_first as first_gone
-from topology.assembly import Assembly, Resource
+from cdk_rehearsal.topology.assembly import Assembly, Resource
+from tools.mutation.mutants import mutants, weaken
+from tools.mutation.operators import ANY, DELETED, OPERATORS, Operator, also, gone, times, to
+from tools.mutation.operators import without_first as first_gone
 
 QUEUE = "AWS::SQS::Queue"
 AT_LEAST = 200

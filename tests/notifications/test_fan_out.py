@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from cdk_rehearsal.topology.assembly import Assembly, Resource
 from lambdas.notifications.events import Channel
 from tests.conftest import STAGES
-from topology.assembly import Assembly, Resource
 
 SENDERS = {
     Channel.EMAIL: "Notifications/SendEmail",

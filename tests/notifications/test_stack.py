@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 import pytest
 
+from cdk_rehearsal.topology.assembly import Assembly
 from lambdas.notifications.notification_store import LEASE_S
-from topology.assembly import Assembly
 
 
 @pytest.mark.parametrize("stage", ["dev", "prod"])

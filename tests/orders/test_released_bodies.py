@@ -9,12 +9,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from contracts.openapi import components
 from lambdas.orders import place_order
 from lambdas.orders.place_order import PlaceOrder
 from tests.orders.context import Orders
 from tests.support.cloud import Cloud
 from tests.support.messages import Answer, Call
+from tools.contracts.openapi import components
 
 RELEASED = json.loads(Path(__file__).with_name("released_bodies.json").read_text("utf-8"))
 """By release: a body as text, and the fingerprint that its order got. Only ever add to them."""

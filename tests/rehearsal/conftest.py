@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from rehearsal import Rehearsal
-from rehearsal.latency import NONE
+from cdk_rehearsal import Rehearsal
+from cdk_rehearsal.latency import NONE
 from tests.rehearsal.cloud import Cloud
 
 Rehearse = Callable[..., Rehearsal]

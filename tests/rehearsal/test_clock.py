@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from rehearsal.clock import Clock, Event, Pace, Scheduler
-from rehearsal.errors import ProcessKilled, RehearsalError
+from cdk_rehearsal.clock import Clock, Event, Pace, Scheduler
+from cdk_rehearsal.errors import ProcessKilled, RehearsalError
 
 START = datetime(2026, 1, 5, 8, tzinfo=UTC)
 

@@ -13,9 +13,9 @@ from botocore.endpoint import Endpoint
 from botocore.exceptions import BotoCoreError, ClientError
 from moto.dynamodb.models import dynamodb_backends
 
-from rehearsal import Rehearsal
-from rehearsal.direct import SERVICES
-from rehearsal.latency import NONE
+from cdk_rehearsal import Rehearsal
+from cdk_rehearsal.direct import SERVICES
+from cdk_rehearsal.latency import NONE
 from tests.rehearsal.cloud import Cloud, arn
 
 Parameters = dict[str, Any]

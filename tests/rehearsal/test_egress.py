@@ -11,7 +11,7 @@ import botocore.session
 import pytest
 import requests
 
-from rehearsal import Rehearsal, RehearsalError
+from cdk_rehearsal import Rehearsal, RehearsalError
 from tests.rehearsal.cloud import Cloud
 from tests.rehearsal.conftest import Rehearse
 

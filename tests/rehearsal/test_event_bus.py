@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from rehearsal import Rehearsal, UnsupportedTemplateError
+from cdk_rehearsal import Rehearsal, UnsupportedTemplateError
 from tests.rehearsal.cloud import Cloud, arn, ref
 from tests.rehearsal.conftest import Rehearse
 

@@ -11,8 +11,8 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 
-from rehearsal import Rehearsal, RehearsalError, UnsupportedTemplateError
-from rehearsal.latency import NONE
+from cdk_rehearsal import Rehearsal, RehearsalError, UnsupportedTemplateError
+from cdk_rehearsal.latency import NONE
 from tests.rehearsal.cloud import Cloud, arn, ref, write_assembly
 from tests.rehearsal.conftest import Rehearse
 

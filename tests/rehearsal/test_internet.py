@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import urllib3
 
-from rehearsal import Rehearsal, RehearsalError
-from rehearsal.internet import Host, Request, Response
-from rehearsal.latency import Latency
+from cdk_rehearsal import Rehearsal, RehearsalError
+from cdk_rehearsal.internet import Host, Request, Response
+from cdk_rehearsal.latency import Latency
 from tests.rehearsal.cloud import Cloud
 from tests.rehearsal.conftest import Rehearse
 

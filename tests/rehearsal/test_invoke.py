@@ -12,8 +12,8 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from rehearsal import Rehearsal, RehearsalError
-from rehearsal.latency import Latency
+from cdk_rehearsal import Rehearsal, RehearsalError
+from cdk_rehearsal.latency import Latency
 from tests.rehearsal.cloud import Cloud, arn, ref
 from tests.rehearsal.conftest import Rehearse
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from rehearsal import Rehearsal, RehearsalError, UnsupportedTemplateError
+from cdk_rehearsal import Rehearsal, RehearsalError, UnsupportedTemplateError
 from tests.rehearsal.cloud import Cloud, arn, ref, write_assembly
 from tests.rehearsal.conftest import Rehearse
 

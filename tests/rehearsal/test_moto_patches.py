@@ -22,8 +22,8 @@ from moto.dynamodb.models import dynamodb_backends
 from moto.ses.models import ses_backends
 from moto.sqs.models import Queue, sqs_backends
 
-from rehearsal import moto_patches
-from rehearsal.clock import Clock, Scheduler
+from cdk_rehearsal import moto_patches
+from cdk_rehearsal.clock import Clock, Scheduler
 
 REGION = "eu-central-1"
 ACCOUNT = "123456789012"

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from rehearsal.patterns import (
+from cdk_rehearsal.patterns import (
     EventPattern,
     FilterCriteria,
     InputTransformer,

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from rehearsal.errors import UnsupportedTemplateError
-from rehearsal.policies import allows
+from cdk_rehearsal.errors import UnsupportedTemplateError
+from cdk_rehearsal.policies import allows
 
 QUEUE = "arn:aws:sqs:eu-central-1:123456789012:queue"
 RULE = "arn:aws:events:eu-central-1:123456789012:rule/bus/one"

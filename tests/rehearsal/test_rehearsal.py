@@ -18,7 +18,7 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from rehearsal import Latency, Record, Rehearsal, RehearsalError
+from cdk_rehearsal import Latency, Record, Rehearsal, RehearsalError
 from tests.rehearsal.cloud import Cloud, arn, ref
 from tests.rehearsal.conftest import Rehearse
 
@@ -118,7 +118,7 @@ def test_the_same_seed_gives_the_same_run_and_another_seed_another(chain: Cloud)
 TWICE = """
 import sys
 from pathlib import Path
-from rehearsal import Rehearsal
+from cdk_rehearsal import Rehearsal
 
 def run():
     with Rehearsal(Path({assembly!r}), seed=7) as shop:

@@ -9,7 +9,7 @@ from urllib.parse import unquote_plus
 
 import pytest
 
-from rehearsal import Rehearsal, RehearsalError, UnsupportedTemplateError
+from cdk_rehearsal import Rehearsal, RehearsalError, UnsupportedTemplateError
 from tests.rehearsal.cloud import Cloud, arn, ref
 from tests.rehearsal.conftest import Rehearse
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from rehearsal import Event, Rehearsal, RehearsalError, UnsupportedTemplateError
-from rehearsal.delivery.recurrence import InvalidExpression, parse
-from rehearsal.latency import Latency
+from cdk_rehearsal import Event, Rehearsal, RehearsalError, UnsupportedTemplateError
+from cdk_rehearsal.delivery.recurrence import InvalidExpression, parse
+from cdk_rehearsal.latency import Latency
 from tests.rehearsal.cloud import Cloud, arn, ref
 from tests.rehearsal.conftest import Rehearse
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rehearsal import Rehearsal, RehearsalError, UnsupportedTemplateError
+from cdk_rehearsal import Rehearsal, RehearsalError, UnsupportedTemplateError
 from tests.rehearsal.cloud import Cloud, ref
 from tests.rehearsal.conftest import Rehearse
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from rehearsal import Rehearsal, RehearsalError
-from rehearsal.latency import Latency
-from rehearsal.patterns import PatternError, SubscriptionFilter
+from cdk_rehearsal import Rehearsal, RehearsalError
+from cdk_rehearsal.latency import Latency
+from cdk_rehearsal.patterns import PatternError, SubscriptionFilter
 from tests.rehearsal.cloud import Cloud, arn, ref
 from tests.rehearsal.conftest import Rehearse
 

@@ -16,10 +16,10 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from rehearsal import Rehearsal, stepfunctions
-from rehearsal.clock import Clock, Scheduler
-from rehearsal.executions import ExecutionEvent
-from rehearsal.invoke import InvocationResult, Throttled
+from cdk_rehearsal import Rehearsal, stepfunctions
+from cdk_rehearsal.clock import Clock, Scheduler
+from cdk_rehearsal.executions import ExecutionEvent
+from cdk_rehearsal.invoke import InvocationResult, Throttled
 from tests.rehearsal.cloud import Cloud, arn, ref
 from tests.rehearsal.conftest import Rehearse
 

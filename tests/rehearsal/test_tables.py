@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rehearsal import Rehearsal
+from cdk_rehearsal import Rehearsal
 from tests.rehearsal.cloud import Cloud, arn
 from tests.rehearsal.conftest import Rehearse
 

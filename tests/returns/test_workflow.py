@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from cdk_rehearsal.topology.assembly import Assembly
 from lambdas.inventory import reserve_stock
 from lambdas.inventory import settings as inventory_settings
 from lambdas.payments import authorize_payment
@@ -21,7 +22,6 @@ from tests.support.cloud import Cloud, Table
 from tests.support.messages import CONTEXT, enveloped, task_input
 from tests.support.orders import line, placed
 from tests.support.workflow import Workflow
-from topology.assembly import Assembly
 
 DAY_S = 24 * 3600
 HEARTBEAT = "States.HeartbeatTimeout"

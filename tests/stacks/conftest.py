@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 import pytest
 
+from cdk_rehearsal.topology.assembly import Assembly
 from tests.conftest import STAGES
-from topology.assembly import Assembly
 
 
 @pytest.fixture(params=STAGES)

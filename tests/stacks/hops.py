@@ -2,9 +2,9 @@
 
 from functools import lru_cache
 
-from topology import access
-from topology.access import Sender
-from topology.assembly import Assembly, Resource
+from cdk_rehearsal.topology import access
+from cdk_rehearsal.topology.access import Sender
+from cdk_rehearsal.topology.assembly import Assembly, Resource
 
 HOURS = 3600
 DAYS = 24 * HOURS

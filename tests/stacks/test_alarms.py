@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from cdk_rehearsal.topology.assembly import Assembly, Properties, Resource
 from stacks.constructs.packaging import PROJECT
-from topology.assembly import Assembly, Properties, Resource
 
 MINUTE_S = 60
 

@@ -2,10 +2,10 @@
 
 import json
 
+from cdk_rehearsal.topology.assembly import Assembly, Resource, texts
 from lambdas.eventing.callback import Callback
 from lambdas.eventing.http import STAFF
 from tests.support.handlers import handler_of
-from topology.assembly import Assembly, Resource, texts
 
 
 def function_of(shop: Assembly, route: Resource) -> Resource:

@@ -3,8 +3,8 @@
 import json
 from typing import Any
 
+from cdk_rehearsal.topology.assembly import Assembly, Resource
 from tests.support.handlers import refusals
-from topology.assembly import Assembly, Resource
 
 PASSING = {
     "Contention",

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from cdk_rehearsal.topology.assembly import Assembly, texts
 from tests.stacks.test_alarms import WATCHED
-from topology.assembly import Assembly, texts
 
 RARE = {
     "InvocationsFailedToBeSentToDeadLetterCount",

@@ -2,9 +2,9 @@
 
 from collections import Counter
 
-from topology.assembly import Assembly
-from topology.durability import findings
-from topology.edges import edges
+from cdk_rehearsal.topology.assembly import Assembly
+from cdk_rehearsal.topology.durability import findings
+from cdk_rehearsal.topology.edges import edges
 
 AT_LEAST = 40
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from faults.catalogue import CATALOGUE
+from cdk_rehearsal.topology.assembly import Assembly
 from stacks.constructs.packaging import PROJECT
 from tests.stacks.test_stages import anchors
-from topology.assembly import Assembly
+from tools.faults.catalogue import CATALOGUE
 
 MODES: list[dict[str, Any]] = tomllib.loads(
     (PROJECT / "docs" / "failure-modes.toml").read_text(encoding="utf-8")

@@ -5,8 +5,8 @@ from typing import Any
 import boto3
 import pytest
 
+from cdk_rehearsal.topology.assembly import Assembly, Resource, nodes, texts
 from lambdas.inventory.supplier_files import INCOMING, REPORTS
-from topology.assembly import Assembly, Resource, nodes, texts
 
 DAY = 24 * 3600
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from cdk_rehearsal.topology.assembly import Assembly, Resource, texts
 from lambdas.analytics.settings import Settings as AnalyticsSettings
 from lambdas.checkout.settings import Settings as CheckoutSettings
 from lambdas.eventing import relay
@@ -20,7 +21,6 @@ from lambdas.shipping.settings import Settings as ShippingSettings
 from stacks.constructs.packaging import PYTHON_VERSION
 from tests.stacks.hops import role_of
 from tests.support.handlers import handler_of
-from topology.assembly import Assembly, Resource, texts
 
 SETTINGS: dict[str, type[Settings]] = {
     "Analytics": AnalyticsSettings,

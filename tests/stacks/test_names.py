@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 
-from rehearsal.assembly import Assembly as Deployable
-from rehearsal.intrinsics import Resolver
+from cdk_rehearsal.assembly import Assembly as Deployable
+from cdk_rehearsal.intrinsics import Resolver
+from cdk_rehearsal.topology.assembly import Assembly, Resource
+from cdk_rehearsal.topology.retention import is_name
 from tests.conftest import STAGES
-from topology.assembly import Assembly, Resource
-from topology.retention import is_name
 
 ACCOUNTS = ("111111111111", "222222222222")
 REGIONS = ("us-gov-west-1", "ap-southeast-7")

@@ -2,6 +2,8 @@
 
 import json
 
+from cdk_rehearsal.topology.access import SERVICES, source_named, statements
+from cdk_rehearsal.topology.assembly import Assembly, Resource, listed
 from tests.stacks.hops import (
     DAYS,
     alarms_of,
@@ -13,8 +15,6 @@ from tests.stacks.hops import (
     source_of,
 )
 from tests.support.handlers import consumes, publishers
-from topology.access import SERVICES, source_named, statements
-from topology.assembly import Assembly, Resource, listed
 
 ADMITTED_ACTIONS = {"sqs:SendMessage", "sqs:GetQueueAttributes", "sqs:GetQueueUrl"}
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from cdk_rehearsal.topology.assembly import Assembly, Resource
+from cdk_rehearsal.topology.proof import Finding, Published
 from tests.support.routing import proof, published, publishers
-from topology.assembly import Assembly, Resource
-from topology.proof import Finding, Published
 
 PLACED = "OrderPlaced.v1"
 CHECKOUT = "Checkout/RunCheckout"

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from contracts.events import RETIRED
+from cdk_rehearsal.topology.assembly import Assembly, Resource
 from lambdas.eventing.event import Event
+from stacks.schemas.events import RETIRED
 from tests.stacks.hops import (
     DAYS,
     HOURS,
@@ -20,7 +21,6 @@ from tests.stacks.hops import (
     subscriptions,
 )
 from tests.support.handlers import consumes, publishers
-from topology.assembly import Assembly, Resource
 
 
 def consumers(shop: Assembly) -> Iterator[tuple[Resource, Resource]]:

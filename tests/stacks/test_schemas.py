@@ -4,11 +4,11 @@ import json
 
 from jsonschema import Draft4Validator
 
-from contracts.events import PUBLISHED
-from contracts.schemas import bus_example
+from cdk_rehearsal.topology.assembly import Assembly
+from stacks.schemas.events import PUBLISHED
+from stacks.schemas.json_schema import bus_example
 from tests.support.messages import body, enveloped
 from tests.support.orders import placed
-from topology.assembly import Assembly
 
 
 def contents(shop: Assembly) -> dict[str, str]:

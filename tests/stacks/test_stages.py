@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from cdk_rehearsal.topology.assembly import Assembly, Resource, texts
 from stacks.constructs.packaging import PROJECT
-from topology.assembly import Assembly, Resource, texts
 
 if TYPE_CHECKING:
     from stacks.environment import Environment

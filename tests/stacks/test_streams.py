@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from cdk_rehearsal.topology.assembly import Assembly, Resource
 from lambdas.eventing import relay
 from lambdas.eventing.transaction import OUTBOX_DAYS
 from tests.stacks.hops import (
@@ -15,7 +16,6 @@ from tests.stacks.hops import (
     stream_mappings,
 )
 from tests.support.handlers import handler_of, publishers
-from topology.assembly import Assembly, Resource
 
 
 def kept_hours(stream: Resource) -> int:

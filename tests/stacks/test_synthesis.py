@@ -14,7 +14,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A small project with one file of each of the sources."""
     for name in synthesis.SOURCES:
         file = tmp_path / name if Path(name).suffix else tmp_path / name / "__init__.py"
-        file.parent.mkdir(exist_ok=True)
+        file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text("some text")
     (tmp_path / ".build").mkdir()
     monkeypatch.setattr(synthesis, "PROJECT", tmp_path)

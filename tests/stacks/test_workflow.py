@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from cdk_rehearsal.topology.assembly import Assembly, Resource
 from lambdas.checkout import run_checkout
 from lambdas.eventing import transaction
 from lambdas.eventing.task import Refusal, Task
 from tests.support.handlers import errors, handler_of, refusals
-from topology.assembly import Assembly, Resource
 
 PASSING = ("Lambda.", "Sandbox.Timedout")
 """Errors of Lambda itself that may pass.

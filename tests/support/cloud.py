@@ -18,12 +18,12 @@ from moto.core.models import botocore_stubber
 from moto.dynamodb.models import dynamodb_backends
 
 import lambdas
+from cdk_rehearsal import clients, egress, moto_patches
+from cdk_rehearsal.direct import DirectCalls
+from cdk_rehearsal.patching import Patches
 from lambdas.eventing import aws, pending
 from lambdas.eventing.attributes import Item, from_attributes, to_attributes
 from lambdas.eventing.event import CloudEvent, E, Event
-from rehearsal import clients, egress, moto_patches
-from rehearsal.direct import DirectCalls
-from rehearsal.patching import Patches
 
 REGION = "eu-central-1"
 

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 
-from rehearsal import Rehearsal
+from cdk_rehearsal import Rehearsal
 from stacks.constructs.packaging import PROJECT
 
 SHELLS = [shell for shell in ("sh", "bash", "zsh") if shutil.which(shell)]

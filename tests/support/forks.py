@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TypeVar
 
-from faults.forks import forked
+from tools.faults.forks import forked
 
 T = TypeVar("T")
 

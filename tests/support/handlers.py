@@ -5,11 +5,11 @@ from importlib import import_module
 from typing import Any
 
 import lambdas
+from cdk_rehearsal.topology.assembly import Resource
 from lambdas.eventing.consumer import Consumer
 from lambdas.eventing.event import Event
 from lambdas.eventing.task import Refusal
 from stacks.constructs.packaging import PROJECT, contexts
-from topology.assembly import Resource
 
 
 def handler_of(function: Resource) -> Any:

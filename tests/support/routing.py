@@ -11,18 +11,18 @@ import msgspec
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from contracts.events import OUTSIDE, PUBLISHED
-from contracts.publishing import published_by
-from contracts.schemas import Schema, bus_example, bus_schema
-from contracts.values import values_of
+from cdk_rehearsal.patterns import EventPattern, FilterCriteria, SubscriptionFilter
+from cdk_rehearsal.topology.assembly import Assembly
+from cdk_rehearsal.topology.proof import Form, Message, Proof, Published
+from cdk_rehearsal.topology.routes import Pattern, Sieve
 from lambdas.eventing import aws
 from lambdas.eventing.event import Cause
 from lambdas.eventing.settings import TableSettings
 from lambdas.eventing.transaction import Transaction
-from rehearsal.patterns import EventPattern, FilterCriteria, SubscriptionFilter
-from topology.assembly import Assembly
-from topology.proof import Form, Message, Proof, Published
-from topology.routes import Pattern, Sieve
+from stacks.schemas.events import OUTSIDE, PUBLISHED
+from stacks.schemas.json_schema import Schema, bus_example, bus_schema
+from tools.contracts.publishing import published_by
+from tools.contracts.values import values_of
 
 SAMPLES = 4
 """Made-up messages of each event, besides its example. What a pattern asks for is put into them, so

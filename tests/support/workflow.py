@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from cdk_rehearsal.topology.assembly import Assembly, Resource
 from lambdas.eventing import aws
 from tests.support.messages import CONTEXT
-from topology.assembly import Assembly, Resource
 
 State = dict[str, Any]
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from cdk_rehearsal.topology.assembly import Assembly
+from cdk_rehearsal.topology.durability import Rule, findings
 from tests.topology.post import DAY_S, arn, post, properties, ref
-from topology.assembly import Assembly
-from topology.durability import Rule, findings
 
 Templates = Mapping[str, dict[str, Any]]
 Spoil = Callable[[Templates], object]

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from topology import imports
-from topology.assembly import Assembly
-from topology.imports import mapping
+from cdk_rehearsal.topology import imports
+from cdk_rehearsal.topology.assembly import Assembly
+from cdk_rehearsal.topology.imports import mapping
 
 GENERATION = {"Fn::Select": [2, {"Fn::Split": ["/", {"Ref": "AWS::StackId"}]}]}
 RESOURCES: dict[str, dict[str, Any]] = {
@@ -102,7 +102,9 @@ def test_as_a_command_it_reads_the_list_and_writes_the_mapping(
     listed = {"StackResourceSummaries": [summary(table.logical_id), summary("Gone")]}
     monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(listed)))
     monkeypatch.setattr(sys, "argv", ["imports", str(assembly), "Orders"])
-    monkeypatch.setattr(imports, "__spec__", type("Spec", (), {"name": "topology.imports"}))
+    monkeypatch.setattr(
+        imports, "__spec__", type("Spec", (), {"name": "cdk_rehearsal.topology.imports"})
+    )
     imports.main()
     said = capsys.readouterr()
     assert json.loads(said.out) == {table.logical_id: {"TableName": f"the-{table.logical_id}"}}

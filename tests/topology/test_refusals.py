@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from cdk_rehearsal.topology.assembly import Assembly, Template
+from cdk_rehearsal.topology.changes import Side, Sides
+from cdk_rehearsal.topology.refusals import Refusal, refusals
+from cdk_rehearsal.topology.review import review
 from tests.topology.post import arn, ref
-from topology.assembly import Assembly, Template
-from topology.changes import Side, Sides
-from topology.refusals import Refusal, refusals
-from topology.review import review
 
 Templates = dict[str, Template]
 Change = Callable[[Templates], object]

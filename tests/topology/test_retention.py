@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 
-from topology.assembly import Assembly
-from topology.retention import MAY_REPEAT, Rule, dependencies, findings, is_name
+from cdk_rehearsal.topology.assembly import Assembly
+from cdk_rehearsal.topology.retention import MAY_REPEAT, Rule, dependencies, findings, is_name
 
 Template = dict[str, Any]
 

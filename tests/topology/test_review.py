@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from cdk_rehearsal.topology.assembly import Assembly, Template
+from cdk_rehearsal.topology.review import Review, review
 from tests.topology.post import DAY_S, arn, post, properties, ref
-from topology.assembly import Assembly, Template
-from topology.review import Review, review
 
 Templates = dict[str, Template]
 Change = Callable[[Templates], object]

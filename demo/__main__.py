@@ -1,5 +1,0 @@
-"""`python -m demo`: see `demo.cli`."""
-
-from demo.cli import main
-
-main()

@@ -1,5 +1,0 @@
-"""`python -m faults`: see `faults.cli`."""
-
-from faults.cli import main
-
-main()

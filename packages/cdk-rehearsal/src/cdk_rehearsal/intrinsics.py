@@ -1,0 +1,212 @@
+"""Resolves CloudFormation's intrinsic functions, conditions and pseudo parameters.
+
+Reference: https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/intrinsic-function-reference.html
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Callable
+from typing import Any
+
+from cdk_rehearsal.assembly import Stack
+from cdk_rehearsal.errors import UnsupportedTemplateError
+
+NO_VALUE = object()
+_PLACEHOLDER = re.compile(r"\$\{(!?[^{}]*)\}")
+_SECTIONS = {
+    "AWSTemplateFormatVersion",
+    "Conditions",
+    "Description",
+    "Mappings",
+    "Metadata",
+    "Outputs",
+    "Parameters",
+    "Resources",
+    "Rules",
+}
+
+
+class Resolver:
+    """Resolves the values of one stack's template.
+
+    ``ref`` and ``get_att`` answer for resources by logical id, ``import_value`` for other stacks'
+    exports.
+    """
+
+    def __init__(
+        self,
+        stack: Stack,
+        *,
+        account: str,
+        region: str,
+        ref: Callable[[str], str],
+        get_att: Callable[[str, str], Any],
+        import_value: Callable[[str], Any],
+    ) -> None:
+        self._stack = stack
+        self._ref_resource = ref
+        self._get_att_resource = get_att
+        self._import_value = import_value
+        template = stack.template
+        unknown = set(template) - _SECTIONS
+        if unknown:
+            raise UnsupportedTemplateError(
+                f"stack {stack.name}: unknown section of the template: {', '.join(sorted(unknown))}"
+            )
+        self._pseudo = {
+            "AWS::AccountId": account,
+            "AWS::NotificationARNs": [],
+            "AWS::NoValue": NO_VALUE,
+            "AWS::Partition": "aws",
+            "AWS::Region": region,
+            "AWS::StackId": f"arn:aws:cloudformation:{region}:{account}:stack/{stack.name}/0",
+            "AWS::StackName": stack.name,
+            "AWS::URLSuffix": "amazonaws.com",
+        }
+        self._conditions: dict[str, bool] = {}
+        self._functions: dict[str, Callable[[Any, str], Any]] = {
+            "Ref": self._ref,
+            "Condition": lambda name, where: self.condition(str(name)),
+            "Fn::And": self._and,
+            "Fn::Base64": self._base64,
+            "Fn::Equals": self._equals,
+            "Fn::FindInMap": self._find_in_map,
+            "Fn::GetAtt": self._get_att,
+            "Fn::If": self._if,
+            "Fn::ImportValue": self._import,
+            "Fn::Join": self._join,
+            "Fn::Not": self._not,
+            "Fn::Or": self._or,
+            "Fn::Select": self._select,
+            "Fn::Split": self._split,
+            "Fn::Sub": self._sub,
+        }
+
+    def resolve(self, value: Any, where: str) -> Any:
+        """Return ``value`` with all functions in it resolved; ``where`` is used in errors."""
+        if isinstance(value, dict):
+            if len(value) == 1:
+                name, argument = next(iter(value.items()))
+                function = self._functions.get(name)
+                if function is not None and not (
+                    name == "Condition" and not isinstance(argument, str)
+                ):
+                    return function(argument, where)
+                if name.startswith("Fn::"):
+                    raise UnsupportedTemplateError(
+                        f"stack {self._stack.name}, {where}: the function {name} is unknown"
+                    )
+            resolved = {key: self.resolve(item, where) for key, item in value.items()}
+            return {key: item for key, item in resolved.items() if item is not NO_VALUE}
+        if isinstance(value, list):
+            items = [self.resolve(item, where) for item in value]
+            return [item for item in items if item is not NO_VALUE]
+        if isinstance(value, str) and "{{resolve:" in value:
+            raise UnsupportedTemplateError(
+                f"stack {self._stack.name}, {where}: dynamic references are unknown: {value}"
+            )
+        return value
+
+    def condition(self, name: str) -> bool:
+        """Return whether the template's condition ``name`` holds."""
+        if name not in self._conditions:
+            definition = self._stack.template.get("Conditions", {}).get(name)
+            if definition is None:
+                raise UnsupportedTemplateError(
+                    f"stack {self._stack.name}: there is no condition {name}"
+                )
+            self._conditions[name] = bool(self.resolve(definition, f"condition {name}"))
+        return self._conditions[name]
+
+    def _name(self, name: str, where: str) -> Any:
+        if name in self._pseudo:
+            return self._pseudo[name]
+        parameter = self._stack.template.get("Parameters", {}).get(name)
+        if parameter is not None:
+            value = self._stack.parameters.get(name, parameter.get("Default"))
+            if value is None:
+                raise UnsupportedTemplateError(
+                    f"stack {self._stack.name}, {where}: parameter {name} has no default"
+                )
+            is_list = parameter["Type"].startswith(("CommaDelimitedList", "List<"))
+            return value.split(",") if is_list and isinstance(value, str) else value
+        return self._ref_resource(name)
+
+    def _ref(self, argument: Any, where: str) -> Any:
+        return self._name(str(argument), where)
+
+    def _get_att(self, argument: Any, where: str) -> Any:
+        logical_id, attribute = (
+            argument.split(".", 1) if isinstance(argument, str) else (argument[0], argument[1])
+        )
+        return self._get_att_resource(logical_id, str(self.resolve(attribute, where)))
+
+    def _import(self, argument: Any, where: str) -> Any:
+        return self._import_value(str(self.resolve(argument, where)))
+
+    def _join(self, argument: Any, where: str) -> str:
+        delimiter, items = argument
+        return str(delimiter).join(_text(item) for item in self.resolve(items, where))
+
+    def _split(self, argument: Any, where: str) -> list[str]:
+        delimiter, text = argument
+        return str(self.resolve(text, where)).split(delimiter)
+
+    def _select(self, argument: Any, where: str) -> Any:
+        index, items = self.resolve(argument, where)
+        return items[int(index)]
+
+    def _sub(self, argument: Any, where: str) -> str:
+        text, variables = (argument, {}) if isinstance(argument, str) else argument
+
+        def replace(match: re.Match[str]) -> str:
+            name = match[1]
+            if name.startswith("!"):
+                return "${" + name[1:] + "}"
+            if name in variables:
+                return _text(self.resolve(variables[name], where))
+            if "." in name:
+                return _text(self._get_att(name, where))
+            return _text(self._name(name, where))
+
+        return _PLACEHOLDER.sub(replace, text)
+
+    def _if(self, argument: Any, where: str) -> Any:
+        name, when_true, when_false = argument
+        return self.resolve(when_true if self.condition(name) else when_false, where)
+
+    def _find_in_map(self, argument: Any, where: str) -> Any:
+        mapping, first, second = (self.resolve(item, where) for item in argument[:3])
+        try:
+            return self._stack.template["Mappings"][mapping][first][second]
+        except KeyError:
+            if len(argument) > 3:
+                return self.resolve(argument[3]["DefaultValue"], where)
+            raise UnsupportedTemplateError(
+                f"stack {self._stack.name}, {where}: nothing in mapping {mapping} at "
+                f"{first}.{second}"
+            ) from None
+
+    def _equals(self, argument: Any, where: str) -> bool:
+        left, right = self.resolve(argument, where)
+        return _text(left) == _text(right)
+
+    def _and(self, argument: Any, where: str) -> bool:
+        return all(self.resolve(item, where) for item in argument)
+
+    def _or(self, argument: Any, where: str) -> bool:
+        return any(self.resolve(item, where) for item in argument)
+
+    def _not(self, argument: Any, where: str) -> bool:
+        return not self.resolve(argument[0], where)
+
+    def _base64(self, argument: Any, where: str) -> str:
+        return base64.b64encode(str(self.resolve(argument, where)).encode()).decode()
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)

@@ -1,0 +1,138 @@
+"""AWS::Cognito: the user pools that authorizers trust."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cdk_rehearsal.properties import Properties
+from cdk_rehearsal.resources.registry import Resource, creates
+
+if TYPE_CHECKING:
+    from cdk_rehearsal.rehearsal import Rehearsal
+
+
+@creates("AWS::Cognito::UserPool")
+def create_user_pool(rehearsal: Rehearsal, resource: Resource, properties: Properties) -> None:
+    """Create a user pool.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-cognito-userpool.html
+    """
+    # How people sign up and recover is Cognito's own affair; triggers would be ours.
+    properties.only("LambdaConfig", {})
+    properties.ignore(
+        "AccountRecoverySetting",
+        "AdminCreateUserConfig",
+        "AutoVerifiedAttributes",
+        "DeletionProtection",
+        "DeviceConfiguration",
+        "EmailConfiguration",
+        "EmailVerificationMessage",
+        "EmailVerificationSubject",
+        "EnabledMfas",
+        "MfaConfiguration",
+        "SmsConfiguration",
+        "SmsVerificationMessage",
+        "UserAttributeUpdateSettings",
+        "UserPoolAddOns",
+        "UserPoolTags",
+        "UserPoolTier",
+        "VerificationMessageTemplate",
+    )
+    pool = rehearsal.client("cognito-idp").create_user_pool(
+        PoolName=properties.take("UserPoolName") or resource.generated_name(128),
+        **properties.pick(
+            "AliasAttributes", "Policies", "Schema", "UsernameAttributes", "UsernameConfiguration"
+        ),
+    )["UserPool"]
+    issuer = f"cognito-idp.{rehearsal.region}.amazonaws.com/{pool['Id']}"
+    resource.physical_id = pool["Id"]
+    resource.attributes = {
+        "Arn": pool["Arn"],
+        "ProviderName": issuer,
+        "ProviderURL": f"https://{issuer}",
+        "UserPoolId": pool["Id"],
+    }
+
+
+@creates("AWS::Cognito::UserPoolClient")
+def create_user_pool_client(
+    rehearsal: Rehearsal, resource: Resource, properties: Properties
+) -> None:
+    """Create a client of a user pool.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-cognito-userpoolclient.html
+    """
+    client = rehearsal.client("cognito-idp").create_user_pool_client(
+        ClientName=properties.take("ClientName") or resource.generated_name(128),
+        **properties.pick(
+            "AccessTokenValidity",
+            "AllowedOAuthFlows",
+            "AllowedOAuthFlowsUserPoolClient",
+            "AllowedOAuthScopes",
+            "AuthSessionValidity",
+            "CallbackURLs",
+            "DefaultRedirectURI",
+            "EnableTokenRevocation",
+            "ExplicitAuthFlows",
+            "GenerateSecret",
+            "IdTokenValidity",
+            "LogoutURLs",
+            "PreventUserExistenceErrors",
+            "ReadAttributes",
+            "RefreshTokenValidity",
+            "SupportedIdentityProviders",
+            "TokenValidityUnits",
+            "UserPoolId",
+            "WriteAttributes",
+        ),
+    )["UserPoolClient"]
+    resource.physical_id = client["ClientId"]
+    resource.attributes = {"ClientId": client["ClientId"], "Name": client["ClientName"]}
+
+
+@creates("AWS::Cognito::UserPoolResourceServer")
+def create_resource_server(
+    rehearsal: Rehearsal, resource: Resource, properties: Properties
+) -> None:
+    """Create a resource server, which names scopes.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-cognito-userpoolresourceserver.html
+    """
+    server = rehearsal.client("cognito-idp").create_resource_server(
+        **properties.pick("Identifier", "Name", "Scopes", "UserPoolId")
+    )["ResourceServer"]
+    resource.physical_id = server["Identifier"]
+
+
+@creates("AWS::Cognito::UserPoolDomain")
+def create_user_pool_domain(
+    rehearsal: Rehearsal, resource: Resource, properties: Properties
+) -> None:
+    """Create the domain of a user pool.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-cognito-userpooldomain.html
+    """
+    properties.ignore("CustomDomainConfig", "ManagedLoginVersion")
+    domain = properties.require("Domain")
+    rehearsal.client("cognito-idp").create_user_pool_domain(
+        Domain=domain, UserPoolId=properties.require("UserPoolId")
+    )
+    resource.physical_id = domain
+
+
+@creates("AWS::Cognito::UserPoolGroup")
+def create_user_pool_group(
+    rehearsal: Rehearsal, resource: Resource, properties: Properties
+) -> None:
+    """Create a group of users, whose tokens name it as one of their ``cognito:groups``.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-cognito-userpoolgroup.html
+    """
+    name = properties.take("GroupName") or resource.generated_name(128)
+    precedence = properties.optional_integer("Precedence")
+    rehearsal.client("cognito-idp").create_group(
+        GroupName=name,
+        **({} if precedence is None else {"Precedence": precedence}),
+        **properties.pick("Description", "RoleArn", "UserPoolId"),
+    )
+    resource.physical_id = name

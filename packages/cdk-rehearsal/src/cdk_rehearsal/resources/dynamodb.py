@@ -1,0 +1,108 @@
+"""AWS::DynamoDB: tables with their streams and indexes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from cdk_rehearsal.delivery.expiry import Expiry
+from cdk_rehearsal.properties import Properties
+from cdk_rehearsal.resources.registry import Resource, creates
+
+if TYPE_CHECKING:
+    from cdk_rehearsal.rehearsal import Rehearsal
+
+# Capacity, backups and protection change nothing of what is delivered.
+_IGNORED = (
+    "ContributorInsightsSpecification",
+    "DeletionProtectionEnabled",
+    "OnDemandThroughput",
+    "PointInTimeRecoverySpecification",
+    "TableClass",
+    "Tags",
+    "WarmThroughput",
+)
+
+
+@creates("AWS::DynamoDB::Table")
+def create_table(rehearsal: Rehearsal, resource: Resource, properties: Properties) -> None:
+    """Create a table.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-dynamodb-table.html
+    """
+    properties.ignore(*_IGNORED, "ProvisionedThroughput", "SSESpecification", "ResourcePolicy")
+    _create(rehearsal, resource, properties)
+
+
+@creates("AWS::DynamoDB::GlobalTable")
+def create_global_table(rehearsal: Rehearsal, resource: Resource, properties: Properties) -> None:
+    """Create a table with its one replica, in the rehearsal's region.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-dynamodb-globaltable.html
+    """
+    properties.ignore(
+        "SSESpecification",
+        "WarmThroughput",
+        "WriteOnDemandThroughputSettings",
+        "WriteProvisionedThroughputSettings",
+    )
+    replicas = properties.sections("Replicas")
+    if len(replicas) != 1:
+        raise properties.error("the rehearsal knows tables with one replica only")
+    replicas[0].only("Region", rehearsal.region)
+    replicas[0].ignore(
+        *_IGNORED,
+        "GlobalSecondaryIndexes",
+        "ReadOnDemandThroughputSettings",
+        "ReadProvisionedThroughputSettings",
+        "ResourcePolicy",
+        "SSESpecification",
+    )
+    _create(rehearsal, resource, properties)
+
+
+def _create(rehearsal: Rehearsal, resource: Resource, properties: Properties) -> None:
+    client = rehearsal.client("dynamodb")
+    name = properties.take("TableName") or resource.generated_name(255)
+    properties.ignore("BillingMode")
+    stream = properties.section("StreamSpecification")
+    specification = {}
+    if stream.values:
+        specification["StreamSpecification"] = {
+            "StreamEnabled": True,
+            "StreamViewType": stream.require("StreamViewType"),
+        }
+    indexes: dict[str, Any] = {}
+    for kind in ("GlobalSecondaryIndexes", "LocalSecondaryIndexes"):
+        parts = properties.sections(kind)
+        for part in parts:
+            part.ignore(
+                "ContributorInsightsSpecification",
+                "OnDemandThroughput",
+                "ProvisionedThroughput",
+                "WarmThroughput",
+                "WriteOnDemandThroughputSettings",
+                "WriteProvisionedThroughputSettings",
+            )
+        if parts:
+            indexes[kind] = [part.pick("IndexName", "KeySchema", "Projection") for part in parts]
+    description = client.create_table(
+        TableName=name,
+        KeySchema=properties.require("KeySchema"),
+        AttributeDefinitions=properties.require("AttributeDefinitions"),
+        BillingMode="PAY_PER_REQUEST",
+        **specification,
+        **indexes,
+    )["TableDescription"]
+    expiry = properties.section("TimeToLiveSpecification")
+    if expiry.values:
+        attribute, enabled = expiry.require("AttributeName"), expiry.boolean("Enabled", True)
+        client.update_time_to_live(
+            TableName=name,
+            TimeToLiveSpecification={"AttributeName": attribute, "Enabled": enabled},
+        )
+        if enabled:
+            Expiry(rehearsal, name, attribute)
+    resource.physical_id = name
+    resource.attributes = {"Arn": description["TableArn"], "TableId": rehearsal.new_id()}
+    if stream.values:
+        resource.attributes["StreamArn"] = description["LatestStreamArn"]

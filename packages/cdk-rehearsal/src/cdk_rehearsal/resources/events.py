@@ -1,0 +1,127 @@
+"""AWS::Events: buses, rules and archives."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from cdk_rehearsal.patterns import EventPattern, InputTransformer, JsonPath
+from cdk_rehearsal.properties import Properties
+from cdk_rehearsal.resources.registry import Resource, creates
+
+if TYPE_CHECKING:
+    from cdk_rehearsal.rehearsal import Rehearsal
+
+# What can be a target, by the service in its ARN.
+TARGET_SERVICES = frozenset({"events", "kinesis", "lambda", "logs", "sns", "sqs", "states"})
+
+
+@creates("AWS::Events::EventBus")
+def create_event_bus(rehearsal: Rehearsal, resource: Resource, properties: Properties) -> None:
+    """Create an event bus.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-events-eventbus.html
+    """
+    properties.ignore("DeadLetterConfig", "Description", "KmsKeyIdentifier", "LogConfig", "Tags")
+    name = properties.require("Name")
+    arn = rehearsal.client("events").create_event_bus(Name=name)["EventBusArn"]
+    policy = properties.take("Policy")
+    if policy is not None:
+        rehearsal.client("events").put_permission(EventBusName=name, Policy=json.dumps(policy))
+    resource.physical_id = name
+    resource.attributes = {"Arn": arn, "Name": name}
+
+
+@creates("AWS::Events::EventBusPolicy")
+def create_event_bus_policy(
+    rehearsal: Rehearsal, resource: Resource, properties: Properties
+) -> None:
+    """Say who may put events on a bus.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-events-eventbuspolicy.html
+    """
+    statement = {"Sid": properties.require("StatementId"), **properties.require("Statement")}
+    rehearsal.client("events").put_permission(
+        EventBusName=properties.take("EventBusName", "default"),
+        Policy=json.dumps({"Version": "2012-10-17", "Statement": [statement]}),
+    )
+    resource.physical_id = properties.require("StatementId")
+
+
+@creates("AWS::Events::Rule")
+def create_rule(rehearsal: Rehearsal, resource: Resource, properties: Properties) -> None:
+    """Create a rule with its targets.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-events-rule.html
+    """
+    client = rehearsal.client("events")
+    properties.ignore("Description", "RoleArn", "Tags")
+    bus = properties.take("EventBusName", "default").rsplit("/", 1)[-1]
+    name = properties.take("Name") or resource.generated_name(64)
+    pattern = properties.require("EventPattern")
+    EventPattern(pattern)
+    state = properties.take("State", "ENABLED")
+    targets = [_target(part) for part in properties.sections("Targets")]
+    arn = client.put_rule(
+        Name=name, EventBusName=bus, EventPattern=json.dumps(pattern), State=state
+    )["RuleArn"]
+    for start in range(0, len(targets), 10):
+        client.put_targets(Rule=name, EventBusName=bus, Targets=targets[start : start + 10])
+    for target in targets:
+        if "DeadLetterConfig" in target:
+            rehearsal.dead_letter_arns.append(target["DeadLetterConfig"]["Arn"])
+    # On a bus of one's own the physical id names the bus, too.
+    resource.physical_id = name if bus == "default" else f"{bus}|{name}"
+    resource.attributes = {"Arn": arn}
+
+
+def _target(part: Properties) -> dict[str, Any]:
+    arn = part.require("Arn")
+    if arn.split(":")[2] not in TARGET_SERVICES:
+        raise part.error(f"the rehearsal does not know targets such as {arn}")
+    target = part.pick("Arn", "Id", "Input", "InputPath", "RoleArn")
+    transformer = part.section("InputTransformer")
+    if transformer.values:
+        template = transformer.require("InputTemplate")
+        InputTransformer(transformer.take("InputPathsMap"), template)
+        target["InputTransformer"] = transformer.values
+    if arn.split(":")[2] == "kinesis" and "RoleArn" not in target:
+        # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-events-iam-roles.html
+        raise part.error("a data stream as a target needs a role that may put records: RoleArn")
+    kinesis = part.section("KinesisParameters")
+    if kinesis.values:
+        JsonPath(kinesis.require("PartitionKeyPath"))
+        target["KinesisParameters"] = kinesis.values
+    dead_letters = part.section("DeadLetterConfig")
+    if dead_letters.values:
+        target["DeadLetterConfig"] = {"Arn": dead_letters.require("Arn")}
+    retry = part.section("RetryPolicy")
+    if retry.values:
+        target["RetryPolicy"] = {
+            name: int(value)
+            for name, value in retry.pick(
+                "MaximumEventAgeInSeconds", "MaximumRetryAttempts"
+            ).items()
+        }
+    return target
+
+
+@creates("AWS::Events::Archive")
+def create_archive(rehearsal: Rehearsal, resource: Resource, properties: Properties) -> None:
+    """Create an archive of a bus.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-events-archive.html
+    """
+    properties.ignore("Description", "KmsKeyIdentifier")
+    name = properties.take("ArchiveName") or resource.generated_name(48)
+    pattern = properties.take("EventPattern")
+    options = {} if pattern is None else {"EventPattern": json.dumps(pattern)}
+    EventPattern(pattern or {"source": [{"exists": True}]})
+    arn = rehearsal.client("events").create_archive(
+        ArchiveName=name,
+        EventSourceArn=properties.require("SourceArn"),
+        RetentionDays=properties.integer("RetentionDays", 0),
+        **options,
+    )["ArchiveArn"]
+    resource.physical_id = name
+    resource.attributes = {"Arn": arn, "ArchiveName": name}

@@ -1,0 +1,52 @@
+"""AWS::IAM: the roles of functions and what they may do."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from cdk_rehearsal.properties import Properties
+from cdk_rehearsal.resources.registry import Resource, creates
+
+if TYPE_CHECKING:
+    from cdk_rehearsal.rehearsal import Rehearsal
+
+
+@creates("AWS::IAM::Role")
+def create_role(rehearsal: Rehearsal, resource: Resource, properties: Properties) -> None:
+    """Create a role with its inline policies.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-iam-role.html
+    """
+    client = rehearsal.client("iam")
+    properties.ignore("Description", "ManagedPolicyArns", "MaxSessionDuration", "Tags")
+    name = properties.take("RoleName") or resource.generated_name(64)
+    role = client.create_role(
+        RoleName=name,
+        Path=properties.take("Path", "/"),
+        AssumeRolePolicyDocument=json.dumps(properties.require("AssumeRolePolicyDocument")),
+    )["Role"]
+    for policy in properties.sections("Policies"):
+        client.put_role_policy(
+            RoleName=name,
+            PolicyName=policy.require("PolicyName"),
+            PolicyDocument=json.dumps(policy.require("PolicyDocument")),
+        )
+    resource.physical_id = name
+    resource.attributes = {"Arn": role["Arn"], "RoleId": role["RoleId"]}
+
+
+@creates("AWS::IAM::Policy")
+def create_policy(rehearsal: Rehearsal, resource: Resource, properties: Properties) -> None:
+    """Put an inline policy on roles.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-iam-policy.html
+    """
+    document = json.dumps(properties.require("PolicyDocument"))
+    name = properties.require("PolicyName")
+    for role in properties.require("Roles"):
+        rehearsal.client("iam").put_role_policy(
+            RoleName=role, PolicyName=name, PolicyDocument=document
+        )
+    resource.physical_id = resource.generated_name(128)
+    resource.attributes = {"Id": resource.physical_id}

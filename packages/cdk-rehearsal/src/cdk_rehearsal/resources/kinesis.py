@@ -1,0 +1,44 @@
+"""AWS::Kinesis: data streams."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from cdk_rehearsal.properties import Properties
+from cdk_rehearsal.resources.registry import Resource, creates
+
+if TYPE_CHECKING:
+    from cdk_rehearsal.rehearsal import Rehearsal
+
+# https://docs.aws.amazon.com/kinesis/latest/APIReference/API_IncreaseStreamRetentionPeriod.html
+_RETENTION_HOURS = (24, 8760)
+
+
+@creates("AWS::Kinesis::Stream")
+def create_stream(rehearsal: Rehearsal, resource: Resource, properties: Properties) -> None:
+    """Create a data stream; one on demand has four shards, as a new one has.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-kinesis-stream.html
+    https://docs.aws.amazon.com/streams/latest/dev/how-do-i-size-a-stream.html
+    """
+    properties.ignore("DesiredShardLevelMetrics", "StreamEncryption", "Tags")
+    name = properties.take("Name") or resource.generated_name(128)
+    mode = properties.section("StreamModeDetails").take("StreamMode", "PROVISIONED")
+    options: dict[str, Any] = {"StreamModeDetails": {"StreamMode": mode}}
+    if mode == "PROVISIONED":
+        options["ShardCount"] = int(properties.require("ShardCount"))
+    elif mode != "ON_DEMAND":
+        raise properties.error(f"there is no StreamMode {mode}")
+    elif "ShardCount" in properties:
+        raise properties.error("a stream on demand takes no ShardCount")
+    client = rehearsal.client("kinesis")
+    client.create_stream(StreamName=name, **options)
+    shortest, longest = _RETENTION_HOURS
+    retention = properties.integer("RetentionPeriodHours", shortest)
+    if not shortest <= retention <= longest:
+        raise properties.error(f"RetentionPeriodHours is from {shortest} to {longest}")
+    if retention > shortest:
+        client.increase_stream_retention_period(StreamName=name, RetentionPeriodHours=retention)
+    summary = client.describe_stream_summary(StreamName=name)["StreamDescriptionSummary"]
+    resource.physical_id = name
+    resource.attributes = {"Arn": summary["StreamARN"]}

@@ -1,0 +1,321 @@
+"""AWS::Lambda: functions, layers, permissions and event source mappings."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cdk_rehearsal.delivery.shards import MappingOptions, StreamMapping
+from cdk_rehearsal.delivery.sqs import QueueMapping
+from cdk_rehearsal.environment import FunctionLog
+from cdk_rehearsal.invoke import AsyncConfig, Function
+from cdk_rehearsal.patterns import FilterCriteria
+from cdk_rehearsal.properties import Properties
+from cdk_rehearsal.resources.registry import Resource, creates
+
+if TYPE_CHECKING:
+    from cdk_rehearsal.rehearsal import Rehearsal
+
+# The runtime sets these itself:
+# https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
+_RESERVED = frozenset(
+    {
+        "_HANDLER",
+        "_X_AMZN_TRACE_ID",
+        "AWS_ACCESS_KEY_ID",
+        "AWS_DEFAULT_REGION",
+        "AWS_EXECUTION_ENV",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+        "AWS_LAMBDA_FUNCTION_NAME",
+        "AWS_LAMBDA_FUNCTION_VERSION",
+        "AWS_LAMBDA_INITIALIZATION_TYPE",
+        "AWS_LAMBDA_LOG_GROUP_NAME",
+        "AWS_LAMBDA_LOG_STREAM_NAME",
+        "AWS_LAMBDA_RUNTIME_API",
+        "AWS_REGION",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SESSION_TOKEN",
+        "LAMBDA_RUNTIME_DIR",
+        "LAMBDA_TASK_ROOT",
+    }
+)
+
+# https://docs.aws.amazon.com/lambda/latest/api/API_CreateEventSourceMapping.html
+_LONGEST_WINDOW_S = 900
+
+
+@creates("AWS::Lambda::Function")
+def create_function(rehearsal: Rehearsal, resource: Resource, properties: Properties) -> None:
+    """Create a function in Python, from an asset or from code in the template.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-lambda-function.html
+    """
+    properties.ignore(
+        "Architectures",
+        "Description",
+        "EphemeralStorage",
+        "KmsKeyArn",
+        "RecursiveLoop",
+        "RuntimeManagementConfig",
+        "Tags",
+        "TracingConfig",
+    )
+    properties.only("PackageType", "Zip")
+    name = properties.take("FunctionName") or resource.generated_name(64)
+    runtime = properties.require("Runtime")
+    if not runtime.startswith("python"):
+        raise properties.error(f"the rehearsal runs Python, not the runtime {runtime}")
+    logging = properties.section("LoggingConfig")
+    logging.ignore("ApplicationLogLevel", "LogFormat", "SystemLogLevel")
+    variables = properties.section("Environment").take("Variables", {})
+    reserved = _RESERVED & set(variables)
+    if reserved:
+        raise properties.error(f"Lambda reserves the variable {', '.join(sorted(reserved))}")
+    handler = properties.require("Handler")
+    memory = properties.integer("MemorySize", 128)
+    concurrency = properties.optional_integer("ReservedConcurrentExecutions")
+    role = properties.require("Role")
+    log_group = logging.take("LogGroup", f"/aws/lambda/{name}")
+    timeout = properties.integer("Timeout", 3)
+    client = rehearsal.client("lambda")
+    arn = client.create_function(
+        FunctionName=name,
+        Runtime=runtime,
+        Role=role,
+        Handler=handler,
+        Code={"ZipFile": b"the code is run from the cloud assembly"},
+        Timeout=timeout,
+        MemorySize=memory,
+        Environment={"Variables": {key: str(value) for key, value in variables.items()}},
+        Layers=properties.take("Layers", []),
+    )["FunctionArn"]
+    if concurrency is not None:
+        client.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=concurrency)
+    dead_letter_target = properties.section("DeadLetterConfig").take("TargetArn")
+    if dead_letter_target is not None:
+        rehearsal.dead_letter_arns.append(dead_letter_target)
+    directory = _code(rehearsal, resource, properties)
+    rehearsal.lambdas.add(
+        Function(
+            path=resource.path,
+            name=name,
+            arn=arn,
+            handler=handler,
+            directory=directory,
+            variables={
+                **{key: str(value) for key, value in variables.items()},
+                **_runtime_variables(rehearsal, name, runtime, handler, memory, log_group),
+            },
+            timeout_s=timeout,
+            memory_mb=memory,
+            reserved_concurrency=concurrency,
+            log_group=log_group,
+            log=FunctionLog(rehearsal.log_file(resource.path)),
+            dead_letter_target=dead_letter_target,
+        )
+    )
+    resource.physical_id = name
+    resource.attributes = {"Arn": arn}
+
+
+def _code(rehearsal: Rehearsal, resource: Resource, properties: Properties) -> Path:
+    code = properties.section("Code")
+    if "ZipFile" in code:
+        directory = rehearsal.scratch / f"{resource.stack}.{resource.logical_id}"
+        directory.mkdir()
+        (directory / "index.py").write_text(code.require("ZipFile"), encoding="utf-8")
+        return directory
+    code.ignore("S3Bucket")
+    return rehearsal.assembly.asset_directory(code.require("S3Key"))
+
+
+def _runtime_variables(
+    rehearsal: Rehearsal, name: str, runtime: str, handler: str, memory: int, log_group: str
+) -> dict[str, str]:
+    return {
+        "_HANDLER": handler,
+        "AWS_ACCESS_KEY_ID": "rehearsal",
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_DEFAULT_REGION": rehearsal.region,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_EXECUTION_ENV": f"AWS_Lambda_{runtime}",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(memory),
+        "AWS_LAMBDA_FUNCTION_NAME": name,
+        "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
+        "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+        "AWS_LAMBDA_LOG_GROUP_NAME": log_group,
+        "AWS_LAMBDA_LOG_STREAM_NAME": f"2026/01/01/[$LATEST]{name}",
+        "AWS_REGION": rehearsal.region,
+        "AWS_SECRET_ACCESS_KEY": "rehearsal",
+        "AWS_SESSION_TOKEN": "rehearsal",
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "LAMBDA_TASK_ROOT": "/var/task",
+        "LANG": "en_US.UTF-8",
+        "PATH": "/usr/local/bin:/usr/bin:/bin",
+        "TZ": ":UTC",
+    }
+
+
+@creates("AWS::Lambda::LayerVersion")
+def create_layer_version(rehearsal: Rehearsal, resource: Resource, properties: Properties) -> None:
+    """Create a layer's record; libraries come from the process that rehearses.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-lambda-layerversion.html
+    """
+    properties.ignore("CompatibleArchitectures", "CompatibleRuntimes", "Description", "LicenseInfo")
+    properties.section("Content").ignore("S3Bucket", "S3Key", "S3ObjectVersion")
+    arn = rehearsal.client("lambda").publish_layer_version(
+        LayerName=properties.take("LayerName") or resource.generated_name(140),
+        Content={"ZipFile": b"libraries are those of the rehearsing process"},
+    )["LayerVersionArn"]
+    resource.physical_id = arn
+    resource.attributes = {"LayerVersionArn": arn}
+
+
+@creates("AWS::Lambda::Permission")
+def create_permission(rehearsal: Rehearsal, resource: Resource, properties: Properties) -> None:
+    """Let a service invoke a function.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-lambda-permission.html
+    """
+    function = rehearsal.lambdas.functions[properties.require("FunctionName")]
+    condition: dict[str, Any] = {}
+    source_arn = properties.take("SourceArn")
+    if source_arn is not None:
+        condition["ArnLike"] = {"aws:SourceArn": source_arn}
+    source_account = properties.take("SourceAccount")
+    if source_account is not None:
+        condition["StringEquals"] = {"aws:SourceAccount": source_account}
+    function.policy["Statement"].append(
+        {
+            "Sid": resource.logical_id,
+            "Effect": "Allow",
+            "Principal": {"Service": properties.require("Principal")},
+            "Action": properties.require("Action"),
+            "Resource": function.arn,
+            "Condition": condition,
+        }
+    )
+    resource.physical_id = resource.generated_name(100)
+
+
+@creates("AWS::Lambda::EventInvokeConfig")
+def create_event_invoke_config(
+    rehearsal: Rehearsal, resource: Resource, properties: Properties
+) -> None:
+    """Configure asynchronous invocation of a function.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-lambda-eventinvokeconfig.html
+    """
+    function = rehearsal.lambdas.functions[properties.require("FunctionName")]
+    properties.only("Qualifier", "$LATEST")
+    destinations = properties.section("DestinationConfig")
+    config = AsyncConfig(
+        retries=properties.integer("MaximumRetryAttempts", AsyncConfig.retries),
+        max_age_s=properties.integer("MaximumEventAgeInSeconds", int(AsyncConfig.max_age_s)),
+        on_failure=destinations.section("OnFailure").take("Destination"),
+        on_success=destinations.section("OnSuccess").take("Destination"),
+    )
+    if config.on_failure is not None:
+        rehearsal.dead_letter_arns.append(config.on_failure)
+    function.asynchronous = config
+    resource.physical_id = resource.generated_name(100)
+
+
+@creates("AWS::Lambda::EventSourceMapping")
+def create_event_source_mapping(
+    rehearsal: Rehearsal, resource: Resource, properties: Properties
+) -> None:
+    """Let a function consume a queue, a table's stream or a data stream.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-lambda-eventsourcemapping.html
+    """
+    properties.ignore("MetricsConfig", "Tags")
+    name = str(properties.require("FunctionName"))
+    function = rehearsal.lambdas.functions[name]
+    source = properties.require("EventSourceArn")
+    service = source.split(":")[2]
+    filters = FilterCriteria(properties.take("FilterCriteria"))
+    responses = properties.take("FunctionResponseTypes", [])
+    enabled = properties.boolean("Enabled", True)
+    window = properties.integer("MaximumBatchingWindowInSeconds", 0)
+    options: dict[str, Any] = {}
+    mapping: QueueMapping | StreamMapping
+    if service == "sqs":
+        batch_size = properties.integer("BatchSize", 10)
+        if batch_size > 10 and window < 1:
+            # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-parameters.html
+            raise properties.error("a BatchSize over 10 needs a batching window of a second")
+        concurrency = properties.section("ScalingConfig").optional_integer("MaximumConcurrency")
+        if concurrency is not None and concurrency < 2:
+            raise properties.error("MaximumConcurrency is at least 2")
+        queue = rehearsal.queues.by_arn(source)
+        if queue.visibility_timeout_s < function.timeout_s:
+            # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
+            raise properties.error(
+                f"the queue's visibility timeout, {queue.visibility_timeout_s:g} s, is less than "
+                f"the function's timeout, {function.timeout_s:g} s"
+            )
+        mapping = QueueMapping(
+            rehearsal,
+            queue,
+            function,
+            batch_size=batch_size,
+            window_s=window,
+            maximum_concurrency=concurrency,
+            filters=filters,
+            reports_failures="ReportBatchItemFailures" in responses,
+        )
+        queue.mappings.append(mapping)
+    elif service in ("dynamodb", "kinesis"):
+        options["StartingPosition"] = properties.require("StartingPosition")
+        role = rehearsal.client("lambda").get_function_configuration(FunctionName=name)["Role"]
+        mapping = StreamMapping(
+            rehearsal,
+            rehearsal.streams.read_by(source, role),
+            function,
+            MappingOptions(
+                batching_window_s=window,
+                filters=filters,
+                reports_failures="ReportBatchItemFailures" in responses,
+                **_stream_options(rehearsal, properties),
+            ),
+        )
+        rehearsal.streams.add(mapping)
+    else:
+        raise properties.error(f"the rehearsal does not know event sources such as {source}")
+    record = rehearsal.client("lambda").create_event_source_mapping(
+        EventSourceArn=source, FunctionName=function.name, Enabled=enabled, **options
+    )
+    rehearsal.attach(mapping, record["UUID"])
+    resource.physical_id = record["UUID"]
+    resource.attributes = {
+        "Id": record["UUID"],
+        "EventSourceMappingArn": record.get("EventSourceMappingArn", ""),
+    }
+
+
+def _stream_options(rehearsal: Rehearsal, properties: Properties) -> dict[str, Any]:
+    """Return what only mappings of streams have.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-parameters.html
+    https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-params.html
+    """
+    properties.only("ParallelizationFactor", 1, "1")
+    properties.only("StartingPosition", "LATEST", "TRIM_HORIZON")
+    tumbling_window = properties.integer("TumblingWindowInSeconds", 0)
+    if not 0 <= tumbling_window <= _LONGEST_WINDOW_S:
+        raise properties.error(f"TumblingWindowInSeconds is from 0 to {_LONGEST_WINDOW_S}")
+    destination = properties.section("DestinationConfig").section("OnFailure").take("Destination")
+    if destination is not None:
+        rehearsal.dead_letter_arns.append(destination)
+    return {
+        "from_start": properties.take("StartingPosition") == "TRIM_HORIZON",
+        "batch_size": properties.integer("BatchSize", 100),
+        "tumbling_window_s": tumbling_window,
+        "bisects": properties.boolean("BisectBatchOnFunctionError", False),
+        "maximum_retries": properties.integer("MaximumRetryAttempts", -1),
+        "maximum_age_s": properties.integer("MaximumRecordAgeInSeconds", -1),
+        "on_failure": destination,
+    }

@@ -1,0 +1,130 @@
+"""AWS::S3: buckets, and whom they notify of their objects."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from cdk_rehearsal.properties import Properties
+from cdk_rehearsal.resources.registry import Resource, creates
+
+if TYPE_CHECKING:
+    from cdk_rehearsal.rehearsal import Rehearsal
+
+# Of what S3 can notify, what the rehearsal does:
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-how-to-event-types-and-destinations.html
+_EVENTS = (
+    "s3:ObjectCreated:*",
+    "s3:ObjectCreated:CompleteMultipartUpload",
+    "s3:ObjectCreated:Copy",
+    "s3:ObjectCreated:Post",
+    "s3:ObjectCreated:Put",
+    "s3:ObjectRemoved:*",
+    "s3:ObjectRemoved:Delete",
+    "s3:ObjectRemoved:DeleteMarkerCreated",
+)
+# Configurations and their destination, as templates and as the API call them.
+_KINDS = (
+    ("QueueConfigurations", "Queue", "QueueConfigurations", "QueueArn"),
+    ("LambdaConfigurations", "Function", "LambdaFunctionConfigurations", "LambdaFunctionArn"),
+)
+
+
+@creates("AWS::S3::Bucket")
+def create_bucket(rehearsal: Rehearsal, resource: Resource, properties: Properties) -> None:
+    """Create a bucket with its notifications.
+
+    As S3 does, it asks at once whether each destination lets the bucket in. What guards and what
+    ages objects (encryption, public access, ownership, logging, lifecycle) is left out.
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-s3-bucket.html
+    """
+    properties.ignore(
+        "BucketEncryption",
+        "LifecycleConfiguration",
+        "LoggingConfiguration",
+        "OwnershipControls",
+        "PublicAccessBlockConfiguration",
+        "Tags",
+    )
+    client = rehearsal.client("s3")
+    name = properties.take("BucketName") or resource.generated_name(63).lower()
+    options: dict[str, Any] = {}
+    if rehearsal.region != "us-east-1":
+        options["CreateBucketConfiguration"] = {"LocationConstraint": rehearsal.region}
+    client.create_bucket(Bucket=name, **options)
+    arn = f"arn:aws:s3:::{name}"
+    resource.physical_id = name
+    resource.attributes = {
+        "Arn": arn,
+        "DomainName": f"{name}.s3.amazonaws.com",
+        "RegionalDomainName": f"{name}.s3.{rehearsal.region}.amazonaws.com",
+    }
+    status = properties.section("VersioningConfiguration").take("Status")
+    if status is not None:
+        client.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": status})
+    notifications = _notifications(properties.section("NotificationConfiguration"))
+    for _, _, kind, destination in _KINDS:
+        for entry in notifications.get(kind, []):
+            if not rehearsal.buckets.is_admitted(entry[destination], arn):
+                raise properties.error(
+                    "Unable to validate the following destination configurations: "
+                    f"{rehearsal.path_of(entry[destination])} does not admit s3.amazonaws.com for "
+                    f"{arn}. If its policy or permission does, name that in the bucket's DependsOn"
+                )
+    if notifications:
+        client.put_bucket_notification_configuration(
+            Bucket=name, NotificationConfiguration=notifications
+        )
+
+
+@creates("AWS::S3::BucketPolicy")
+def create_bucket_policy(rehearsal: Rehearsal, resource: Resource, properties: Properties) -> None:
+    """Take a bucket's policy as read.
+
+    moto would apply it, but without its conditions: a policy that refuses plain HTTP would refuse
+    everything. https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-s3-bucketpolicy.html
+    """
+    properties.require("PolicyDocument")
+    properties.require("Bucket")
+    resource.physical_id = resource.generated_name(128)
+
+
+def _notifications(properties: Properties) -> dict[str, list[dict[str, Any]]]:
+    """Return a notification configuration as S3's API has it."""
+    result: dict[str, list[dict[str, Any]]] = {}
+    seen: list[tuple[str, str, str]] = []
+    for section, destination, kind, arn in _KINDS:
+        for part in properties.sections(section):
+            part.only("Event", *_EVENTS)
+            event = part.require("Event")
+            rules = part.section("Filter").section("S3Key").sections("Rules")
+            names = {rule.require("Name").lower(): rule.require("Value") for rule in rules}
+            unknown = names.keys() - {"prefix", "suffix"}
+            if unknown:
+                raise part.error(f"a key is filtered by prefix and suffix, not {unknown}")
+            wanted = (event, names.get("prefix", ""), names.get("suffix", ""))
+            if any(_overlap(wanted, other) for other in seen):
+                raise part.error(
+                    "Configurations overlap. Configurations on the same bucket cannot share a "
+                    "common event type"
+                )
+            seen.append(wanted)
+            entry: dict[str, Any] = {arn: part.require(destination), "Events": [event]}
+            if names:
+                filters = [{"Name": name, "Value": value} for name, value in names.items()]
+                entry["Filter"] = {"Key": {"FilterRules": filters}}
+            result.setdefault(kind, []).append(entry)
+    return result
+
+
+def _overlap(one: tuple[str, str, str], other: tuple[str, str, str]) -> bool:
+    """Say whether two configurations could both want one change, which S3 refuses.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-how-to-filtering.html
+    """
+    (event, prefix, suffix), (event2, prefix2, suffix2) = one, other
+    family, family2 = event.removesuffix("*"), event2.removesuffix("*")
+    return (
+        (family.startswith(family2) or family2.startswith(family))
+        and (prefix.startswith(prefix2) or prefix2.startswith(prefix))
+        and (suffix.endswith(suffix2) or suffix2.endswith(suffix))
+    )

@@ -1,0 +1,73 @@
+"""AWS::Scheduler: schedules and their groups."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from cdk_rehearsal.properties import Properties
+from cdk_rehearsal.resources.registry import Resource, creates
+
+if TYPE_CHECKING:
+    from cdk_rehearsal.rehearsal import Rehearsal
+
+
+@creates("AWS::Scheduler::ScheduleGroup")
+def create_schedule_group(rehearsal: Rehearsal, resource: Resource, properties: Properties) -> None:
+    """Create a group of schedules.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-scheduler-schedulegroup.html
+    """
+    properties.ignore("Tags")
+    name = properties.take("Name") or resource.generated_name(64)
+    arn = rehearsal.client("scheduler").create_schedule_group(Name=name)["ScheduleGroupArn"]
+    resource.physical_id = name
+    resource.attributes = {"Arn": arn, "State": "ACTIVE"}
+
+
+@creates("AWS::Scheduler::Schedule")
+def create_schedule(rehearsal: Rehearsal, resource: Resource, properties: Properties) -> None:
+    """Create a schedule.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-scheduler-schedule.html
+    """
+    properties.ignore("KmsKeyArn")
+    name = properties.take("Name") or resource.generated_name(64)
+    window = properties.section("FlexibleTimeWindow")
+    arn = rehearsal.client("scheduler").create_schedule(
+        Name=name,
+        FlexibleTimeWindow={
+            "Mode": window.require("Mode"),
+            **_numbers(window, "MaximumWindowInMinutes"),
+        },
+        Target=_target(properties.section("Target")),
+        **properties.pick(
+            "Description",
+            "EndDate",
+            "GroupName",
+            "ScheduleExpression",
+            "ScheduleExpressionTimezone",
+            "StartDate",
+            "State",
+        ),
+    )["ScheduleArn"]
+    resource.physical_id = name
+    resource.attributes = {"Arn": arn}
+
+
+def _target(part: Properties) -> dict[str, Any]:
+    target = {
+        "Arn": part.require("Arn"),
+        "RoleArn": part.require("RoleArn"),
+        **part.pick("Input"),
+    }
+    dead_letters = part.section("DeadLetterConfig")
+    if dead_letters.values:
+        target["DeadLetterConfig"] = {"Arn": dead_letters.require("Arn")}
+    retry = part.section("RetryPolicy")
+    if retry.values:
+        target["RetryPolicy"] = _numbers(retry, "MaximumEventAgeInSeconds", "MaximumRetryAttempts")
+    return target
+
+
+def _numbers(part: Properties, *names: str) -> dict[str, int]:
+    return {name: int(value) for name, value in part.pick(*names).items()}

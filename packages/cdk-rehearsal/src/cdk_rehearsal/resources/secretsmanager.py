@@ -1,0 +1,59 @@
+"""AWS::SecretsManager: secrets, given or generated."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from cdk_rehearsal.properties import Properties
+from cdk_rehearsal.resources.registry import Resource, creates
+
+if TYPE_CHECKING:
+    from cdk_rehearsal.rehearsal import Rehearsal
+
+
+@creates("AWS::SecretsManager::Secret")
+def create_secret(rehearsal: Rehearsal, resource: Resource, properties: Properties) -> None:
+    """Create a secret; what is generated comes from the seed.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-secretsmanager-secret.html
+    """
+    properties.ignore("Description", "KmsKeyId", "Tags")
+    generate = properties.section("GenerateSecretString")
+    value = properties.take("SecretString")
+    if (value is None) == ("GenerateSecretString" not in properties):
+        raise properties.error("a secret has a SecretString or a GenerateSecretString")
+    if value is None:
+        value = _generated(rehearsal, generate)
+    arn = rehearsal.client("secretsmanager").create_secret(
+        Name=properties.take("Name") or resource.generated_name(256), SecretString=value
+    )["ARN"]
+    resource.physical_id = arn
+    resource.attributes = {"Id": arn}
+
+
+def _generated(rehearsal: Rehearsal, properties: Properties) -> str:
+    """Return a random password, in its template if there is one.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-secretsmanager-secret-generatesecretstring.html
+    """
+    options = {
+        name: properties.boolean(name, False)
+        for name in (
+            "ExcludeLowercase",
+            "ExcludeNumbers",
+            "ExcludePunctuation",
+            "ExcludeUppercase",
+            "IncludeSpace",
+        )
+    }
+    password: str = rehearsal.client("secretsmanager").get_random_password(
+        PasswordLength=properties.integer("PasswordLength", 32),
+        ExcludeCharacters=properties.take("ExcludeCharacters", ""),
+        RequireEachIncludedType=properties.boolean("RequireEachIncludedType", True),
+        **options,
+    )["RandomPassword"]
+    template = properties.take("SecretStringTemplate")
+    if template is None:
+        return password
+    return json.dumps({**json.loads(template), properties.require("GenerateStringKey"): password})

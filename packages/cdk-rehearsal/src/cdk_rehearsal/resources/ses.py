@@ -1,0 +1,66 @@
+"""AWS::SES: identities that send e-mail, and configuration sets."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cdk_rehearsal.properties import Properties
+from cdk_rehearsal.resources.registry import Resource, creates
+
+if TYPE_CHECKING:
+    from cdk_rehearsal.rehearsal import Rehearsal
+
+
+@creates("AWS::SES::EmailIdentity")
+def create_email_identity(rehearsal: Rehearsal, resource: Resource, properties: Properties) -> None:
+    """Create an address or domain that may send; here it is verified at once.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-ses-emailidentity.html
+    """
+    properties.ignore(
+        "ConfigurationSetAttributes",
+        "DkimAttributes",
+        "DkimSigningAttributes",
+        "FeedbackAttributes",
+        "MailFromAttributes",
+        "Tags",
+    )
+    name = properties.require("EmailIdentity")
+    rehearsal.client("sesv2").create_email_identity(EmailIdentity=name)
+    resource.physical_id = name
+    arn = f"arn:aws:ses:{rehearsal.region}:{rehearsal.account}:identity/{name}"
+    resource.attributes = {"Arn": arn, "EmailIdentity": name}
+
+
+@creates("AWS::SES::ConfigurationSet")
+def create_configuration_set(
+    rehearsal: Rehearsal, resource: Resource, properties: Properties
+) -> None:
+    """Create a configuration set.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-ses-configurationset.html
+    """
+    properties.ignore(
+        "DeliveryOptions",
+        "ReputationOptions",
+        "SendingOptions",
+        "SuppressionOptions",
+        "Tags",
+        "TrackingOptions",
+        "VdmOptions",
+    )
+    name = properties.take("Name") or resource.generated_name(64)
+    rehearsal.client("sesv2").create_configuration_set(ConfigurationSetName=name)
+    resource.physical_id = name
+
+
+@creates("AWS::SES::ConfigurationSetEventDestination")
+def create_event_destination(
+    rehearsal: Rehearsal, resource: Resource, properties: Properties
+) -> None:
+    """Leave out where SES reports deliveries and bounces: there are none in a rehearsal.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-ses-configurationseteventdestination.html
+    """
+    properties.ignore("ConfigurationSetName", "EventDestination")
+    resource.physical_id = resource.generated_name(64)

@@ -1,0 +1,41 @@
+"""The routes of an application's HTTP APIs: what answers them, and who is let through."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from cdk_rehearsal.topology.assembly import Assembly, Resource
+
+
+@dataclass(frozen=True)
+class Route:
+    """One method on one path."""
+
+    method: str
+    path: str
+    function: Resource
+    authorizer: Resource | None
+    """None: the gateway lets everybody through."""
+
+
+def routes(assembly: Assembly) -> list[Route]:
+    """All routes, by path and method. Raises LookupError if there is none."""
+    found = [_route(assembly, route) for route in assembly.of_type("AWS::ApiGatewayV2::Route")]
+    return sorted(found, key=lambda route: (route.path, route.method))
+
+
+def _route(assembly: Assembly, route: Resource) -> Route:
+    method, _, path = route.properties["RouteKey"].partition(" ")
+    integration = assembly.referred(route.stack, _integration(route))
+    authorizer: Resource | None = None
+    if route.properties.get("AuthorizationType", "NONE") != "NONE":
+        authorizer = assembly.referred(route.stack, route.properties["AuthorizerId"])
+    uri = integration.properties["IntegrationUri"]
+    return Route(method, path, assembly.referred(integration.stack, uri), authorizer)
+
+
+def _integration(route: Resource) -> Any:
+    """The reference in `integrations/…`."""
+    match route.properties["Target"]:
+        case {"Fn::Join": ["", ["integrations/", reference]]}:
+            return reference
+    raise LookupError(f"{route} has the target {route.properties['Target']}, not an integration")

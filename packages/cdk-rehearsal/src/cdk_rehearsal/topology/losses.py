@@ -1,0 +1,131 @@
+"""What holds data or is known by its name, and would be replaced or deleted by a change."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from cdk_rehearsal.topology.assembly import Resource
+from cdk_rehearsal.topology.changes import MISSING, Side, Sides, told
+
+STATEFUL: Mapping[str, str] = {
+    "AWS::Cognito::UserPool": "its users",
+    "AWS::DynamoDB::GlobalTable": "its items",
+    "AWS::DynamoDB::Table": "its items",
+    "AWS::Events::Archive": "the events in it",
+    "AWS::Events::EventBus": "the rules that others have on it",
+    "AWS::KMS::Key": "what is encrypted with it",
+    "AWS::Kinesis::Stream": "its records",
+    "AWS::Logs::LogGroup": "its logs",
+    "AWS::S3::Bucket": "its objects",
+    "AWS::SNS::Topic": "the subscriptions that others have",
+    "AWS::SQS::Queue": "its messages",
+    "AWS::SecretsManager::Secret": "its value",
+    "AWS::StepFunctions::StateMachine": "its executions",
+}
+"""Types of resources, and what would be lost with one."""
+
+# Which properties cannot be changed is the same in all regions that have a type.
+_REGION = "us-east-1"
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A resource that would not be there any more, whatever takes its place."""
+
+    path: str
+    type: str
+    why: str
+
+    @property
+    def advice(self) -> tuple[str, ...]:
+        """None: what is lost is lost."""
+        return ()
+
+    def __str__(self) -> str:
+        """In words."""
+        return f"`{self.path}` ({self.type}) {self.why}, {STATEFUL[self.type]} with it"
+
+
+def losses(sides: Sides) -> list[Loss]:
+    """All stateful resources of the base that CloudFormation would replace or delete."""
+    found = []
+    for resource in sides.base.assembly.resources:
+        if resource.type in STATEFUL:
+            why = fate(sides, resource)
+            if why:
+                found.append(Loss(resource.path, resource.type, why))
+    return found
+
+
+def fate(sides: Sides, resource: Resource) -> str | None:
+    """Why a resource of the base would not be there any more, of whatever type it is, or None."""
+    head = sides.head
+    names = {_stack_name(side, resource) for side in (sides.base, head)} - {None}
+    if len(names) > 1:
+        return "would be replaced, because its stack gets another name"
+    same = head.assembly.identified(resource.stack, resource.logical_id)
+    if same is None:
+        return _disappearance(head, resource)
+    if same.type != resource.type:
+        return f"would be deleted: its logical id {resource.logical_id} is taken by a {same.type}"
+    return next(_replacements(sides, resource, same), None)
+
+
+def _disappearance(head: Side, resource: Resource) -> str | None:
+    successor = head.resources.get((resource.path, resource.type))
+    if successor:
+        return (
+            f"would be replaced: its logical id changes from {resource.logical_id} to "
+            f"{successor.logical_id}"
+        )
+    if str(resource.definition.get("DeletionPolicy", "")).startswith("Retain"):
+        if resource.type == "AWS::Logs::LogGroup":
+            return None  # only people read it, and they still can
+        return "would be abandoned: it leaves the templates, and stays in the account unused"
+    return "would be deleted: it leaves the templates"
+
+
+def _replacements(sides: Sides, before: Resource, after: Resource) -> Iterator[str]:
+    old, new = sides.base.properties(before), sides.head.properties(after)
+    for keyword, verb in (
+        ("createOnlyProperties", "would"),
+        ("conditionalCreateOnlyProperties", "may"),
+    ):
+        for pointer in schema(before.type).get(keyword, []):
+            path = pointer.removeprefix("/properties/").split("/")
+            was, now = _at(old, path), _at(new, path)
+            if was != now:
+                name = ".".join(path)
+                yield f"{verb} be replaced: {name} changes from {told(was)} to {told(now)}"
+
+
+def _at(value: Any, path: list[str]) -> Any:
+    for position, name in enumerate(path):
+        if name == "*" and isinstance(value, list):
+            return [_at(inner, path[position + 1 :]) for inner in value]
+        if not isinstance(value, Mapping):
+            return MISSING
+        value = value.get(name, MISSING)
+    return value
+
+
+@cache
+def schema(type_: str) -> Mapping[str, Any]:
+    """CloudFormation's own description of a type, as cfn-lint ships it.
+
+    https://docs.aws.amazon.com/cloudformation-cli/latest/userguide/resource-type-schema.html
+    """
+    from cfnlint.schema import PROVIDER_SCHEMA_MANAGER, ResourceNotFoundError  # takes a second
+
+    try:
+        found: Mapping[str, Any] = PROVIDER_SCHEMA_MANAGER.get_resource_schema(
+            _REGION, type_
+        ).schema
+    except ResourceNotFoundError:
+        return {}  # a type of somebody else, or newer than the descriptions
+    return found
+
+
+def _stack_name(side: Side, resource: Resource) -> str | None:
+    return side.assembly.stack_names.get(resource.stack)

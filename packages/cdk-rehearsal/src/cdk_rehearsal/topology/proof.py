@@ -1,0 +1,609 @@
+"""The proof that what is published gets where it should, and that nothing else is let through.
+
+From the templates of an application and the schemas of its events: each value in each pattern is
+matched by some event that can get there, each event is consumed, each grant covers what is put
+through it, and no event brings itself about. It knows neither how an application makes messages
+(`forms`) nor how AWS matches patterns (`matches`): both are handed in.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from functools import cached_property
+from graphlib import CycleError, TopologicalSorter
+from itertools import pairwise
+from typing import Any
+
+from cdk_rehearsal.topology.assembly import Assembly, Resource
+from cdk_rehearsal.topology.routes import Actors, Grant, Pattern, Sieve, sieves
+from cdk_rehearsal.topology.schema import Schema, declared_paths, sub_schemas, variants
+
+Message = dict[str, Any]
+Path = tuple[str, ...]
+
+UNKNOWN = "Unknown.v0"
+"""The detail-type of no event: what takes it takes everything."""
+
+_TABLES = {"AWS::DynamoDB::GlobalTable", "AWS::DynamoDB::Table"}
+_RUNS = {"AWS::Lambda::Function", "AWS::StepFunctions::StateMachine"}
+_TYPE: Path = ("detail-type",)
+_SOURCE: Path = ("source",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """An event, as the bus delivers it."""
+
+    name: str
+    """Its detail-type."""
+    source: str
+    schema: Schema = field(hash=False, compare=False)
+    """JSON Schema of the whole message on the bus."""
+    samples: Sequence[Message] = field(hash=False, compare=False)
+    """Some messages that fit the schema."""
+    for_outsiders: bool = False
+    """Whether it is published though nobody in the application needs to react."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """How a message looks at a sieve that messages of an event get to."""
+
+    root: Path | None
+    """Under which path a pattern finds the bus's message; None if it does not look into it."""
+    wrap: Callable[[Message], Any] = field(hash=False, compare=False)
+
+
+Matches = Callable[[Sieve, Pattern, Any], bool]
+"""Whether a message, in its form, matches one pattern of a sieve."""
+Forms = Callable[[Sieve], Form]
+"""Raises NotImplementedError for a sieve that sees something which is not known."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What is wrong, and where."""
+
+    culprit: str
+    """The path of a construct, or the name of an event."""
+    what: str
+
+    def __str__(self) -> str:
+        """A line for a person."""
+        return f"{self.culprit}: {self.what}"
+
+
+Trail = tuple[Sieve, ...]
+"""What a message has passed, in this order."""
+
+
+class Proof:
+    """An application under examination. Each examination gives what is wrong, if anything."""
+
+    def __init__(
+        self,
+        assembly: Assembly,
+        events: Iterable[Published],
+        *,
+        publishers: Mapping[str, frozenset[str]],
+        forms: Forms,
+        matches: Matches,
+        loops_end: Mapping[tuple[str, str], str] | None = None,
+    ) -> None:
+        """Examine the templates of `assembly`.
+
+        `publishers` says which events each function publishes: detail-types by path. `loops_end`
+        gives the reason why a step (an event and the path of who consumes it) leads to no endless
+        loop though its events lead back to it.
+        """
+        self._assembly = assembly
+        self._events = {event.name: event for event in events}
+        self._publishers = publishers
+        self._forms = forms
+        self._matches = matches
+        self._loops_end = loops_end or {}
+        self._sieves = sieves(assembly)
+        self._actors = Actors(assembly, self._sieves)
+        self._witnesses: dict[tuple[str, Trail], Message | None] = {}
+
+    def findings(self) -> list[Finding]:
+        """All that is wrong."""
+        return [
+            *self.unwritten(),
+            *self.wrong_grants(),
+            *self.dead_patterns(),
+            *self.orphans(),
+            *self.loops(),
+        ]
+
+    def consumers(self, event: str, *, by_name: bool = True) -> list[str]:
+        """The paths of the functions and workflows that get an event.
+
+        With `by_name`, without those that take whatever is on the bus, as for a log.
+        """
+        return sorted(
+            {
+                node
+                for node, trail in self._arrivals[event]
+                if self._runs(node) and self._from_bus(trail)
+                if not (by_name and self._takes_anything(event, trail))
+            }
+        )
+
+    # What is published, and what is let onto the bus
+
+    def unwritten(self) -> Iterator[Finding]:
+        """Events that a function publishes but cannot write, or that nobody publishes."""
+        for path, names in sorted(self._publishers.items()):
+            tables = self._actors.writes_to(self._assembly.at(path))
+            for name in sorted(names):
+                if name not in self._events:
+                    near = _near(name, self._events)
+                    yield Finding(path, f"publishes {name}, which is no published event{near}")
+                elif not any(self._relays_of(table) for table in tables):
+                    yield Finding(
+                        path, f"publishes {name}, but may write to no table with a relay to the bus"
+                    )
+        written = frozenset().union(*self._publishers.values())
+        for name in sorted(self._events.keys() - written):
+            yield Finding(name, "is said to be published, but no function publishes it")
+
+    def wrong_grants(self) -> Iterator[Finding]:
+        """Grants to put events on a bus that cover more, or less, than what is put there."""
+        for path, grants in self._granted.items():
+            put = self._put_by.get(path, frozenset())
+            names: set[str] = set()
+            for grant in grants:
+                yield from self._too_wide(grant, put)
+                if grant.sources is None or grant.detail_types is None:
+                    names |= put
+                else:
+                    names |= {
+                        name
+                        for name in put & grant.detail_types
+                        if name in self._events and self._events[name].source in grant.sources
+                    }
+            for name in sorted(put - names):
+                yield Finding(
+                    path, f"may not put {name} on the bus, though it is published through it"
+                )
+
+    def _too_wide(self, grant: Grant, put: frozenset[str]) -> Iterator[Finding]:
+        path = grant.function.path
+        if grant.bus is None:
+            yield Finding(path, "may put events on any bus: name the one")
+        known = [self._events[name] for name in put if name in self._events]
+        for key, allowed, needed in (
+            ("detail-type", grant.detail_types, put),
+            ("source", grant.sources, frozenset(event.source for event in known)),
+        ):
+            if allowed is None:
+                yield Finding(
+                    path,
+                    f"may put events of any {key} on the bus: limit events:{key} to what "
+                    f"is published through it, {_listed(needed)}",
+                )
+                continue
+            for name in sorted(allowed - needed):
+                near = _near(name, needed - allowed)
+                yield Finding(
+                    path,
+                    f"may put events of {key} {name} on the bus, but nothing that is published "
+                    f"through it is of that {key}{near}",
+                )
+
+    def _relays_of(self, table: Resource) -> list[str]:
+        """The functions that read a table's stream and may put events on a bus."""
+        return [
+            target.path
+            for sieve in self._from.get(table.path, ())
+            for target in sieve.targets
+            if target.path in self._granted
+        ]
+
+    @cached_property
+    def _put_by(self) -> dict[str, frozenset[str]]:
+        """The events that functions put on a bus for those who write to a table."""
+        found: dict[str, frozenset[str]] = {}
+        for path, names in self._publishers.items():
+            for table in self._actors.writes_to(self._assembly.at(path)):
+                for relay in self._relays_of(table):
+                    found[relay] = found.get(relay, frozenset()) | names
+        return found
+
+    # Where it gets
+
+    @cached_property
+    def _arrivals(self) -> dict[str, list[tuple[str, Trail]]]:
+        """Where each event gets, and on which ways; no way leads through a place twice."""
+        found: dict[str, list[tuple[str, Trail]]] = {name: [] for name in self._events}
+        for path, names in sorted(self._publishers.items()):
+            for name in sorted(names & self._events.keys()):
+                for table in self._actors.writes_to(self._assembly.at(path)):
+                    if (table.path, ()) not in found[name]:
+                        found[name].append((table.path, ()))
+        for name, reached in found.items():
+            for node, trail in reached:  # grows meanwhile
+                reached += [
+                    there for there in self._onward(name, node, trail) if there not in reached
+                ]
+        return found
+
+    def _onward(self, name: str, node: str, trail: Trail) -> Iterator[tuple[str, Trail]]:
+        for grant in self._granted.get(node, ()) if trail else ():
+            if trail[-1].source.type in _TABLES:
+                yield (grant.bus or self._any_bus).path, trail
+        for sieve in self._from.get(node, ()):
+            if sieve not in trail and self._witness(name, (*trail, sieve)):
+                for target in sieve.targets:
+                    yield target.path, (*trail, sieve)
+
+    @cached_property
+    def _granted(self) -> dict[str, list[Grant]]:
+        found: dict[str, list[Grant]] = {}
+        for grant in self._actors.grants():
+            found.setdefault(grant.function.path, []).append(grant)
+        return found
+
+    @property
+    def _any_bus(self) -> Resource:
+        return self._assembly.of_type("AWS::Events::EventBus")[0]
+
+    @cached_property
+    def _from(self) -> dict[str, list[Sieve]]:
+        found: dict[str, list[Sieve]] = {}
+        for sieve in self._sieves:
+            found.setdefault(sieve.source.path, []).append(sieve)
+        return found
+
+    def _witness(self, name: str, trail: Trail) -> Message | None:
+        """A message of an event that passes all of a trail; None if there is none."""
+        key = (name, trail)
+        if key not in self._witnesses:
+            self._witnesses[key] = self._find_witness(self._events[name], trail)
+        return self._witnesses[key]
+
+    def _find_witness(self, event: Published, trail: Trail) -> Message | None:
+        before = self._witness(event.name, trail[:-1]) if trail else event.samples[0]
+        if before is None or all(self._passes(sieve, before) for sieve in trail[-1:]):
+            return before
+        patterns = [(sieve, pattern) for sieve in trail for pattern in sieve.patterns]
+        for message in self._made_for(event, patterns):
+            # The last one first: it is the one in question.
+            if all(self._passes(sieve, message) for sieve in reversed(trail)):
+                return message
+        return None
+
+    def _made_for(
+        self, event: Published, patterns: Iterable[tuple[Sieve, Pattern]]
+    ) -> Iterator[Message]:
+        """Samples of an event, and with the values that patterns ask for where they may be."""
+        wanted: dict[Path, list[Any]] = {}
+        for sieve, pattern in patterns:
+            for path, rules in _leaves(pattern):
+                inside = self._inside(sieve, path)
+                if inside is not None:
+                    wanted.setdefault(inside, []).extend(rules)
+        yield from variants(event.schema, event.samples, wanted)
+
+    def _inside(self, sieve: Sieve, path: Path) -> Path | None:
+        """The path in the bus's message of a path in a pattern."""
+        root = self._forms(sieve).root
+        if root is None or path[: len(root)] != root:
+            return None
+        return path[len(root) :]
+
+    def _passes(self, sieve: Sieve, message: Message) -> bool:
+        if not sieve.patterns:
+            return True
+        wrapped = self._forms(sieve).wrap(message)
+        return any(self._matches(sieve, pattern, wrapped) for pattern in sieve.patterns)
+
+    def _runs(self, path: str) -> bool:
+        return self._assembly.at(path).type in _RUNS
+
+    def _from_bus(self, trail: Trail) -> bool:
+        return any(sieve.kind == "rule" for sieve in trail)
+
+    def _takes_anything(self, event: str, trail: Trail) -> bool:
+        """Whether all that lies beyond the bus would let an event of another type pass, too."""
+        message = self._witness(event, trail)
+        if message is None:
+            return False
+        detail = {**message["detail"], "type": UNKNOWN}
+        other = {**message, "detail-type": UNKNOWN, "detail": detail}
+        beyond = [sieve for sieve in trail if sieve.source.type not in _TABLES]
+        return all(self._passes(sieve, other) for sieve in beyond)
+
+    # Dead rules and orphaned events
+
+    def dead_patterns(self) -> Iterator[Finding]:
+        """Values in patterns that no event which gets there can have."""
+        for sieve in self._sieves:
+            arriving = [
+                (self._events[name], trail)
+                for name, reached in self._arrivals.items()
+                for node, trail in reached
+                if node == sieve.source.path
+            ]
+            for pattern in sieve.patterns:
+                if any(earlier.changes for _, trail in arriving for earlier in trail):
+                    raise NotImplementedError(
+                        f"{sieve.path}: what its pattern sees has been transformed on the way"
+                    )
+                yield from _Autopsy(self, sieve, pattern, arriving).findings()
+
+    def satisfiable(
+        self, sieve: Sieve, pattern: Pattern, arriving: Iterable[tuple[Published, Trail]]
+    ) -> bool:
+        """Whether some event that gets to a sieve can match a pattern there."""
+        wrap = self._forms(sieve).wrap
+        for event, trail in arriving:
+            earlier = [(before, each) for before in trail for each in before.patterns]
+            for message in self._made_for(event, [*earlier, (sieve, pattern)]):
+                if self._matches(sieve, pattern, wrap(message)) and all(
+                    self._passes(before, message) for before in trail
+                ):
+                    return True
+        return False
+
+    def inside(self, sieve: Sieve, path: Path) -> Path | None:
+        """The path in the bus's message of a path in a pattern; None if it is beside it."""
+        return self._inside(sieve, path)
+
+    def orphans(self) -> Iterator[Finding]:
+        """Events that nobody consumes, and that are not said to be for outsiders."""
+        for name, event in sorted(self._events.items()):
+            if not event.for_outsiders and not self.consumers(name):
+                yield Finding(
+                    name,
+                    f"of {event.source} is consumed by nobody: consume it, or name it as "
+                    "one for outsiders, or do not publish it",
+                )
+
+    # Loops
+
+    def loops(self) -> Iterator[Finding]:
+        """Events that bring themselves about."""
+        for sieve in self._sieves:
+            for target in sieve.targets:
+                if target.path == sieve.source.path:
+                    yield Finding(sieve.path, f"puts what it matches back onto {target.path}")
+        steps = self._steps()
+        for (event, consumer), events in sorted(steps.items()):
+            if event in self._publishers.get(consumer, ()):
+                yield Finding(consumer, f"consumes {event} and publishes {event}: an endless loop")
+                events.discard(event)
+        excused = {step: steps.pop(step, set()) for step in self._loops_end}
+        for step, reason in self._loops_end.items():
+            if not _leads_back(step[0], {**steps, step: excused[step]}):
+                yield Finding(
+                    step[1],
+                    f"no loop goes through it and {step[0]}, though one is excused: {reason}",
+                )
+        while loop := _loop(steps):
+            yield Finding(
+                loop[0][1],
+                "a loop: "
+                + ", ".join(f"{event} has {consumer} run" for event, consumer in loop)
+                + f", which leads to {loop[0][0]} again: break it, or say why it ends",
+            )
+            del steps[loop[0]]
+
+    def _steps(self) -> dict[tuple[str, str], set[str]]:
+        """What may be published because a consumer gets an event."""
+        brought_about: dict[str, set[str]] = {}
+        found: dict[tuple[str, str], set[str]] = {}
+        for event in self._events:
+            for consumer in self.consumers(event, by_name=False):
+                if consumer not in brought_about:
+                    running = {consumer, *self._actors.started_by(self._assembly.at(consumer))}
+                    brought_about[consumer] = {
+                        name for path in running for name in self._publishers.get(path, ())
+                    }
+                found[event, consumer] = {*brought_about[consumer]}
+        return found
+
+
+class _Autopsy:
+    """Why nothing can match a value in a pattern."""
+
+    def __init__(
+        self,
+        proof: Proof,
+        sieve: Sieve,
+        pattern: Pattern,
+        arriving: Sequence[tuple[Published, Trail]],
+    ) -> None:
+        self._proof = proof
+        self._sieve = sieve
+        self._pattern = pattern
+        self._arriving = arriving
+
+    def findings(self) -> Iterator[Finding]:
+        """One for each dead value; of those that are dead by themselves alone, if there are any."""
+        if not self._arriving:
+            yield Finding(
+                self._sieve.path, f"no event gets to {self._sieve.source.path}, where it listens"
+            )
+            return
+        alone: list[Finding] = []
+        together: list[Finding] = []
+        for path, value, reduced in _singles(self._pattern):
+            if self._possible(reduced) or self._guards(path, value):
+                continue
+            single = _nested(path, [value])
+            if self._proof.inside(self._sieve, path) not in {_TYPE, _SOURCE}:
+                single = _merged(self._meaning, single)
+            if not self._possible(single):
+                alone.append(Finding(self._sieve.path, self._impossible(path, value)))
+            else:
+                together.append(
+                    Finding(
+                        self._sieve.path,
+                        f"{'.'.join(path)} {value!r} never comes together with the rest of the "
+                        "pattern",
+                    )
+                )
+        if alone or self._possible(self._pattern):
+            yield from alone or together
+        else:
+            yield Finding(
+                self._sieve.path,
+                "no event that gets here matches all of its pattern: each value of it comes, but "
+                f"never together: {json.dumps(self._pattern)}",
+            )
+
+    def _guards(self, path: Path, value: Any) -> bool:
+        """Whether it is there for what shall not pass, beside others for what shall."""
+        inside = self._proof.inside(self._sieve, path)
+        return (
+            isinstance(value, Mapping)
+            and "anything-but" in value
+            and inside is not None
+            and any(sub_schemas(event.schema, inside) for event, _ in self._arriving)
+            and self._possible(self._pattern)
+        )
+
+    @cached_property
+    def _meaning(self) -> Pattern:
+        """The part of the pattern that says which events are meant."""
+        found: Pattern = {}
+        for path, rules in _leaves(self._pattern):
+            if self._proof.inside(self._sieve, path) in {_TYPE, _SOURCE}:
+                found = _merged(found, _nested(path, rules))
+        return found
+
+    def _possible(self, pattern: Pattern) -> bool:
+        return self._proof.satisfiable(self._sieve, pattern, self._arriving)
+
+    def _impossible(self, path: Path, value: Any) -> str:
+        where = ".".join(path)
+        inside = self._proof.inside(self._sieve, path)
+        events = [event for event, _ in self._arriving]
+        if inside == _TYPE:
+            near = _near(value, {event.name for event in events})
+            return f"{where} {value!r} is that of no event that gets here{near}"
+        if inside == _SOURCE:
+            near = _near(value, {event.source for event in events})
+            return f"{where} {value!r} is that of no event that gets here{near}"
+        if inside is None:
+            return f"{where} {value!r} is in no message that gets here"
+        events = self._meant() or events
+        names = _listed(event.name for event in events)
+        found = [each for event in events for each in sub_schemas(event.schema, inside)]
+        if not found:
+            root = path[: len(path) - len(inside)]
+            known = {
+                ".".join((*root, *declared))
+                for event in events
+                for declared in declared_paths(event.schema)
+            }
+            return f"there is no {where} in {names}{_near(where, known)}"
+        return f"{where} of {names} is never {value!r}: it is {_described(found[0])}"
+
+    def _meant(self) -> list[Published]:
+        return [
+            event
+            for event, trail in self._arriving
+            if self._meaning
+            and self._proof.satisfiable(self._sieve, self._meaning, [(event, trail)])
+        ]
+
+
+def _leaves(pattern: Pattern) -> Iterator[tuple[Path, list[Any]]]:
+    """The paths in a pattern, each with what is asked for there."""
+    for key, rule in pattern.items():
+        if key == "$or":
+            for branch in rule:
+                yield from _leaves(branch)
+        elif isinstance(rule, Mapping):
+            for path, rules in _leaves(rule):
+                yield (key, *path), rules
+        else:
+            yield (key,), rule
+
+
+def _singles(pattern: Pattern) -> Iterator[tuple[Path, Any, Pattern]]:
+    """A pattern with a single value at one path, for each of its values; the rest as it is."""
+    for key, rule in pattern.items():
+        if key == "$or":
+            rest = {other: rules for other, rules in pattern.items() if other != "$or"}
+            for branch in rule:
+                for path, value, reduced in _singles(branch):
+                    yield path, value, _merged(rest, reduced)
+        elif isinstance(rule, Mapping):
+            for path, value, reduced in _singles(rule):
+                yield (key, *path), value, {**pattern, key: reduced}
+        else:
+            for value in rule:
+                yield (key,), value, {**pattern, key: [value]}
+
+
+def _merged(one: Pattern, other: Pattern) -> Pattern:
+    found = dict(one)
+    for key, rule in other.items():
+        there = found.get(key)
+        both = isinstance(there, Mapping) and isinstance(rule, Mapping)
+        found[key] = _merged(there, rule) if both else rule  # type: ignore[arg-type]
+    return found
+
+
+def _nested(path: Path, rules: list[Any]) -> Pattern:
+    pattern: Any = rules
+    for key in reversed(path):
+        pattern = {key: pattern}
+    found: Pattern = pattern
+    return found
+
+
+def _near(name: Any, known: Iterable[str]) -> str:
+    close = get_close_matches(name, known, n=1, cutoff=0.6) if isinstance(name, str) else []
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def _listed(names: Iterable[str]) -> str:
+    found = sorted(set(names))
+    more = len(found) - 6
+    return ", ".join(found[:6]) + (f" and {more} more" if more > 0 else "") or "nothing"
+
+
+def _described(schema: Schema) -> str:
+    for keyword in ("const", "enum"):
+        if keyword in schema:
+            values = schema[keyword] if keyword == "enum" else [schema[keyword]]
+            return "one of " + ", ".join(map(repr, values)) if len(values) > 1 else repr(values[0])
+    said = {key: value for key, value in schema.items() if key not in {"description", "examples"}}
+    return ", ".join(f"{key} {value}" for key, value in said.items())
+
+
+def _loop(steps: Mapping[tuple[str, str], set[str]]) -> list[tuple[str, str]]:
+    """A loop, as its steps in their order; empty if there is none."""
+    graph: dict[str, set[str]] = {}
+    for (event, _), events in steps.items():
+        graph.setdefault(event, set()).update(events)
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        # The library's graph points from a node to what must come before it.
+        cycle: list[str] = error.args[1][::-1]
+        return [
+            next(
+                step for step, events in sorted(steps.items()) if step[0] == here and then in events
+            )
+            for here, then in pairwise(cycle)
+        ]
+    return []
+
+
+def _leads_back(event: str, steps: Mapping[tuple[str, str], set[str]]) -> bool:
+    reached: set[str] = set()
+    waiting = [event]
+    while waiting:
+        here = waiting.pop()
+        for (trigger, _), events in steps.items():
+            if trigger == here:
+                waiting += events - reached
+                reached |= events
+    return event in reached

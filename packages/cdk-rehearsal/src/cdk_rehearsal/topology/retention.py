@@ -1,0 +1,165 @@
+"""What outlives its stack must not block the next one, or depend on what is deleted.
+
+    for finding in findings(Assembly(Path("cdk.out"))):
+        print(finding)
+
+In synthesis the same runs as a plug-in: see `topology.plugin`. A resource outlives its stack if its
+DeletionPolicy is Retain or RetainExceptOnCreate:
+https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-attribute-deletionpolicy.html
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from cdk_rehearsal.topology.assembly import Assembly, Resource, listed, nodes
+
+_GENERATION = "AWS::StackId"
+"""Another one each time a stack is created."""
+MAY_REPEAT = {
+    "AWS::ApiGateway::RestApi",
+    "AWS::ApiGatewayV2::Api",
+    "AWS::AppSync::GraphQLApi",
+    "AWS::Cognito::IdentityPool",
+    "AWS::Cognito::UserPool",
+    "AWS::Cognito::UserPoolClient",
+    "AWS::FSx::Volume",
+}
+"""Types whose name is a label: several resources may have the same, and it can be changed."""
+_PLACEHOLDER = re.compile(r"\$\{([^!}][^}]*)\}")
+
+
+class Rule(Enum):
+    """What is asked for. The names are what acknowledgements refer to."""
+
+    FixedName = "The name of a resource that outlives its stack is free when the stack comes back"
+    DeletedDependency = "A resource that outlives its stack needs nothing that is deleted with one"
+
+
+_FIXES = {
+    Rule.FixedName: "Leave the name to CloudFormation, put a part of AWS::StackId into it, or say "
+    "why the resource is imported into the next stack",
+    Rule.DeletedDependency: "Retain both or neither, or say what becomes of the one without the "
+    "other",
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A resource that outlives its stack and will not do as it is."""
+
+    rule: Rule
+    resource: Resource
+    says: str
+
+    @property
+    def fix(self) -> str:
+        """What to do."""
+        return _FIXES[self.rule]
+
+    def __str__(self) -> str:
+        """One line: where, what, and what to do."""
+        return f"{self.resource.path}: {self.says}. {self.fix}."
+
+
+def findings(assembly: Assembly) -> list[Finding]:
+    """All that will be in the way, or missing, when a stack is gone."""
+    return [
+        finding
+        for resource in assembly.resources
+        if outlives(resource)
+        for finding in (*_fixed(assembly, resource), *_dependent(assembly, resource))
+    ]
+
+
+def outlives(resource: Resource) -> bool:
+    """Whether a resource stays when its stack is deleted."""
+    return str(resource.definition.get("DeletionPolicy", "")).startswith("Retain")
+
+
+def is_name(type_: str, name: str) -> bool:
+    """Whether a property of a type of resource is what the resource is called.
+
+    Types agree on how they name it: BucketName of a Bucket, TableName of a GlobalTable, or Name.
+    """
+    kind = type_.rpartition("::")[2]
+    if type_ in MAY_REPEAT:
+        return False
+    if name in {"Name", "Identifier", "Id", kind}:
+        return True
+    match = re.fullmatch(r"(?!Source)(?P<of>.+?)(Name|Identifier|Id)", name)
+    return match is not None and (kind.endswith(match["of"]) or match["of"].endswith(kind))
+
+
+def fixed_names(assembly: Assembly, resource: Resource) -> Iterator[tuple[str, Any]]:
+    """The properties that give a resource a name which another creation would give it again."""
+    for name, value in resource.properties.items():
+        if is_name(resource.type, name) and not _is_fresh(assembly, resource.stack, value):
+            yield name, value
+
+
+def dependencies(assembly: Assembly, resource: Resource) -> list[Resource]:
+    """The resources that one refers to or waits for, in its own stack and in others."""
+    waited = (
+        assembly.identified(resource.stack, name)
+        for name in listed(resource.definition.get("DependsOn", []))
+    )
+    found = {
+        (target.stack, target.logical_id): target
+        for target in (*_references(assembly, resource.stack, resource.properties), *waited)
+        if target and target != resource
+    }
+    return list(found.values())
+
+
+def _fixed(assembly: Assembly, resource: Resource) -> Iterator[Finding]:
+    for name, _ in fixed_names(assembly, resource):
+        yield Finding(
+            Rule.FixedName,
+            resource,
+            f"stays when its stack is deleted, and its {name} is then taken: the stack cannot be "
+            "created again",
+        )
+
+
+def _dependent(assembly: Assembly, resource: Resource) -> Iterator[Finding]:
+    for target in dependencies(assembly, resource):
+        if not outlives(target):
+            yield Finding(
+                Rule.DeletedDependency,
+                resource,
+                f"stays when its stack is deleted, and {target.path}, which it needs, does not",
+            )
+
+
+def _is_fresh(assembly: Assembly, stack: str, value: Any) -> bool:
+    """Whether a value differs from one creation of a stack to the next."""
+    if _GENERATION in set(_named(value)):
+        return True
+    return any(
+        not any(fixed_names(assembly, target)) for target in _references(assembly, stack, value)
+    )
+
+
+def _references(assembly: Assembly, stack: str, value: Any) -> Iterator[Resource]:
+    for name in _named(value):
+        if target := assembly.identified(stack, name):
+            yield target
+    for node in nodes(value):
+        match node:
+            case {"Fn::ImportValue": str(name)} if name in assembly.exports:
+                yield from _references(assembly, *assembly.exports[name])
+
+
+def _named(value: Any) -> Iterator[str]:
+    """The logical ids and pseudo parameters that a value refers to."""
+    for node in nodes(value):
+        match node:
+            case {"Ref": str(name)} | {"Fn::GetAtt": [str(name), *_]}:
+                yield name
+            case {"Fn::GetAtt": str(dotted)}:
+                yield dotted.partition(".")[0]
+            case {"Fn::Sub": str(text)} | {"Fn::Sub": [str(text), *_]}:
+                yield from (name.partition(".")[0] for name in _PLACEHOLDER.findall(text))

@@ -1,0 +1,205 @@
+"""make bench: each handler's cold start beside a typical handler's, measured in one run."""
+
+import argparse
+import dataclasses
+import hashlib
+import json
+import shutil
+import sys
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from stacks.constructs.bytecode import compile_trees
+from stacks.constructs.packaging import (
+    PROJECT,
+    PYTHON_VERSION,
+    PackagingError,
+    Target,
+    contexts,
+    function_directory,
+    install,
+    layer_directory,
+    prepare,
+)
+from tools.bench.measure import (
+    MAX_MODULES,
+    MAX_PEAK_BYTES,
+    MAX_SHARE,
+    MAX_ZIPPED_BYTES,
+    ColdStart,
+    Subject,
+    cold_start,
+    handler_modules,
+    packaged,
+    zipped_bytes,
+)
+
+BARE = Subject(name="bare interpreter")
+REFERENCE = "A: reference"
+PRECOMPILED = "B: reference, precompiled"
+
+
+def references() -> tuple[Subject, Subject]:
+    """The reference handler with all it typically brings: as deployed, and precompiled."""
+    here = Path(__file__).parent
+    requirements = here / "requirements.txt"
+    handler = here / "reference_handler.py"
+    key = f"{sys.version}{requirements.read_text()}{handler.read_text()}"
+    digest = hashlib.sha256(key.encode()).hexdigest()[:16]
+    plain = PROJECT / ".build" / f"reference-{digest}"
+    compiled = PROJECT / ".build" / f"reference-compiled-{digest}"
+    if not compiled.is_dir():
+        shutil.rmtree(plain, ignore_errors=True)
+        install(requirements, plain, Target.HOST)
+        shutil.copy(handler, plain)
+        unfinished = compiled.with_name("reference-unfinished")
+        shutil.rmtree(unfinished, ignore_errors=True)
+        shutil.copytree(plain, unfinished)
+        compile_trees("{}.{}".format(*sys.version_info), [(str(unfinished), "/var/task")])
+        unfinished.rename(compiled)
+    return (
+        Subject(name=REFERENCE, module=handler.stem, paths=(plain,)),
+        Subject(name=PRECOMPILED, module=handler.stem, paths=(compiled,)),
+    )
+
+
+def measure(subjects: list[Subject], rounds: int, console: Console) -> dict[str, ColdStart]:
+    """Medians by name. Rounds are interleaved, so what else the machine does hits all alike."""
+    samples: dict[str, list[ColdStart]] = {subject.name: [] for subject in subjects}
+    with Progress(console=console, transient=True) as progress:
+        task = progress.add_task("Starting cold", total=(rounds + 1) * len(subjects))
+        for number in range(rounds + 1):
+            for subject in subjects:
+                sample = cold_start(subject)
+                # The first round brings the files into memory.
+                if number:
+                    samples[subject.name].append(sample)
+                progress.advance(task)
+    return {
+        name: ColdStart(
+            cpu_s=median(sample.cpu_s for sample in taken),
+            cpu_with_client_s=median(sample.cpu_with_client_s for sample in taken),
+            modules=taken[0].modules,
+            peak_bytes=int(median(sample.peak_bytes for sample in taken)),
+        )
+        for name, taken in samples.items()
+    }
+
+
+def zipped_sizes() -> dict[str, int]:
+    """Bytes of each context's deployment package with its layer, zipped for AWS Lambda."""
+    layer = zipped_bytes(layer_directory(Target.LAMBDA))
+    return {
+        context: layer + zipped_bytes(function_directory(context, Target.LAMBDA))
+        for context in contexts()
+    }
+
+
+def table(figures: dict[str, ColdStart], handlers: list[str]) -> Table:
+    """The measures, with those that miss their goal in red."""
+    title = f"Cold starts on Python {sys.version.split()[0]}, medians"
+    shown = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    shown.add_column("import of", no_wrap=True)
+    for heading in ("CPU ms", "of A", "of B", "+client", "modules", "MiB"):
+        shown.add_column(heading, justify="right", no_wrap=True)
+    cpu, peak = f"≤{MAX_SHARE:.2f}", f"≤{MAX_PEAK_BYTES / 2**20:.0f}"
+    shown.add_row("goal", "", cpu, "", "", f"≤{MAX_MODULES}", peak, style="bold")
+    shown.add_section()
+    for name, found in figures.items():
+        goal = name in handlers
+        share = found.cpu_s / figures[REFERENCE].cpu_s
+        shown.add_row(
+            name,
+            f"{found.cpu_s * 1e3:.0f}",
+            _mark(f"{share:.2f}", goal and share > MAX_SHARE),
+            f"{found.cpu_s / figures[PRECOMPILED].cpu_s:.2f}",
+            f"{found.cpu_with_client_s * 1e3:.0f}" if name != BARE.name else "",
+            _mark(f"{found.modules}", goal and found.modules > MAX_MODULES),
+            _mark(f"{found.peak_bytes / 2**20:.1f}", goal and found.peak_bytes > MAX_PEAK_BYTES),
+        )
+        if name == PRECOMPILED:
+            shown.add_section()
+    shown.caption = (
+        "CPU ms: of the whole process, the interpreter's start included. Handlers: package and "
+        "layer as deployed, pruned and precompiled. A: a typical handler with all its "
+        "dependencies and no bytecode, as most ways to deploy leave it; it makes its clients as "
+        "it is imported. B: the same, precompiled. +client: CPU ms when a DynamoDB client has "
+        "been made too. MiB: the most memory at once."
+    )
+    shown.caption_justify = "left"
+    return shown
+
+
+def sizes_table(sizes: dict[str, int]) -> Table:
+    """Sizes of the deployment packages."""
+    shown = Table(
+        box=SIMPLE_HEAD,
+        title=f"Deployment packages with their layer, zipped, Python {PYTHON_VERSION}",
+    )
+    shown.add_column("context")
+    shown.add_column("MB", justify="right")
+    shown.add_row("goal", f"≤ {MAX_ZIPPED_BYTES / 1e6:.0f}", style="bold", end_section=True)
+    for context, size in sizes.items():
+        shown.add_row(context, _mark(f"{size / 1e6:.2f}", size > MAX_ZIPPED_BYTES))
+    return shown
+
+
+def _mark(text: str, missed: bool) -> str:
+    return f"[red]{text}[/red]" if missed else text
+
+
+def report(
+    figures: dict[str, ColdStart], sizes: dict[str, int], names: list[str]
+) -> dict[str, Any]:
+    """All figures, and whether each goal is met by every handler."""
+    handlers = [figures[name] for name in names]
+    base = figures[REFERENCE].cpu_s
+    return {
+        "python": sys.version.split()[0],
+        "cold_starts": {name: dataclasses.asdict(found) for name, found in figures.items()},
+        "zipped_bytes": sizes,
+        "goals_met": {
+            "cpu": all(found.cpu_s <= MAX_SHARE * base for found in handlers),
+            "modules": all(found.modules <= MAX_MODULES for found in handlers),
+            "peak": all(found.peak_bytes <= MAX_PEAK_BYTES for found in handlers),
+            "zipped": all(size <= MAX_ZIPPED_BYTES for size in sizes.values()),
+        },
+    }
+
+
+def main() -> None:
+    """Measure what a cold start of each handler costs, beside a typical handler's."""
+    parser = argparse.ArgumentParser(prog="make bench", description=main.__doc__)
+    parser.add_argument("--rounds", type=int, default=10, help="samples of each (10)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there too")
+    options = parser.parse_args()
+    console = Console()
+    try:
+        with console.status("Building what is to be measured"):
+            prepare(Target.HOST)
+            prepare(Target.LAMBDA)
+            typical = references()
+            handlers = [packaged(module) for module in handler_modules()]
+            sizes = zipped_sizes()
+    except PackagingError as error:
+        sys.exit(f"error: {error}")
+    names = [handler.name for handler in handlers]
+    subjects = [BARE, *typical, *handlers]
+    figures = measure(subjects, options.rounds, console)
+    console.print(table(figures, names))
+    console.print(sizes_table(sizes))
+    found = report(figures, sizes, names)
+    for goal, met in found["goals_met"].items():
+        console.print(f"goal {goal}: {'met' if met else '[red]missed[/red]'}")
+    if options.json:
+        options.json.write_text(json.dumps(found, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,259 @@
+"""The pictures: the map of events and their consumers, and workflows as graphs."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from tools.catalogue.graphviz import Box, Curve, Layout
+from tools.catalogue.model import Event, State, System, Transition, Workflow
+
+_WIDTH = 1080
+_CARD = 290
+_HEAD = 36
+_ROW = 28
+_FOOT = 8
+_GAP = 18
+
+_NAME_WIDTH = 7.6
+"""Points that a letter takes at most, roughly, at the size of a state's name."""
+_NOTE_WIDTH = 6.6
+_POINTS_PER_INCH = 72
+
+EVERYTHING = "everything"
+"""The card of those who take each event, whoever publishes it."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of a card: an event, or who consumes some."""
+
+    key: str
+    y: int
+    """Of its middle."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """A context on one side of the map."""
+
+    context: str
+    x: int
+    y: int
+    height: int
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True)
+class Line:
+    """From an event to one of its consumers."""
+
+    event: str
+    consumer: str
+    path: str
+    faint: bool
+    """Whether the consumer takes everything, so that the line says little."""
+
+
+@dataclass(frozen=True)
+class Map:
+    """Events on the left with their publishers, consumers on the right, lines between."""
+
+    width: int
+    height: int
+    card: int
+    publishers: tuple[Card, ...]
+    consumers: tuple[Card, ...]
+    lines: tuple[Line, ...]
+
+
+Column = dict[str, list[str]]
+"""The rows of each card of a side."""
+
+
+def map_of(system: System, context: str | None = None) -> Map:
+    """The map of all, or of what a context publishes and consumes."""
+    events = [event for event in system.events.values() if _shown(system, event, context)]
+    pairs = [
+        (event.name, consumer)
+        for event in events
+        for consumer in event.consumers
+        if context in {None, event.context, system.functions[consumer].context}
+    ]
+    left = _column((event.context, event.name) for event in events)
+    right = _column((system.functions[end].context, end) for _, end in pairs)
+    for _ in range(4):
+        right = _untangled(right, left, [(end, name) for name, end in pairs])
+        left = _untangled(left, right, pairs)
+    public = [event.name for event in events if event.published] if context is None else []
+    faint = [(name, way.end.path) for name in public for way in system.everything]
+    if faint:
+        right[EVERYTHING] = [*dict.fromkeys(end for _, end in faint)]
+    height = max(_height(left), _height(right))
+    publishers = _cards(left, 0, height)
+    consumers = _cards(right, _WIDTH - _CARD, height)
+    starts = {row.key: row.y for card in publishers for row in card.rows}
+    named = [card for card in consumers if card.context != EVERYTHING]
+    every = [card for card in consumers if card.context == EVERYTHING]
+    return Map(
+        width=_WIDTH,
+        height=height,
+        card=_CARD,
+        publishers=publishers,
+        consumers=consumers,
+        lines=(
+            *_lines(pairs, starts, named, faint=False),
+            *_lines(faint, starts, every, faint=True),
+        ),
+    )
+
+
+def _shown(system: System, event: Event, context: str | None) -> bool:
+    around = {event.context} | {system.functions[end].context for end in event.consumers}
+    return context is None or context in around
+
+
+def _column(rows: Iterable[tuple[str, str]]) -> Column:
+    found: Column = {}
+    for context, key in sorted(set(rows)):
+        found.setdefault(context, []).append(key)
+    return found
+
+
+def _untangled(column: Column, other: Column, pairs: Sequence[tuple[str, str]]) -> Column:
+    """The column with cards and rows near to what they are tied to, so that few lines cross."""
+    rows = [key for keys in other.values() for key in keys]
+    places = {key: place for place, key in enumerate(rows)}
+
+    def pull(keys: Iterable[str]) -> float:
+        wanted = {*keys}
+        ties = [places[there] for here, there in pairs if here in wanted]
+        return fmean(ties) if ties else len(rows)
+
+    ordered = {
+        context: sorted(keys, key=lambda key: (pull([key]), key))
+        for context, keys in column.items()
+    }
+    return dict(sorted(ordered.items(), key=lambda item: (pull(item[1]), item[0])))
+
+
+def _height(column: Column) -> int:
+    return sum(_card_height(keys) for keys in column.values()) + _GAP * (len(column) - 1)
+
+
+def _card_height(keys: Sequence[str]) -> int:
+    return _HEAD + _ROW * len(keys) + _FOOT
+
+
+def _cards(column: Column, x: int, height: int) -> tuple[Card, ...]:
+    # The shorter side is spread over the height of the other.
+    spare = (height - _height(column)) // max(1, len(column) - 1) if len(column) > 1 else 0
+    gap = _GAP + min(spare, 3 * _GAP)
+    used = _height(column) + (gap - _GAP) * (len(column) - 1)
+    y = (height - used) // 2
+    cards = []
+    for context, keys in column.items():
+        rows = tuple(
+            Row(key, y + _HEAD + _ROW * place + _ROW // 2) for place, key in enumerate(keys)
+        )
+        cards.append(Card(context, x, y, _card_height(keys), rows))
+        y += _card_height(keys) + gap
+    return tuple(cards)
+
+
+def _lines(
+    pairs: Sequence[tuple[str, str]],
+    starts: Mapping[str, int],
+    consumers: Sequence[Card],
+    *,
+    faint: bool,
+) -> Iterator[Line]:
+    ends = {row.key: row.y for card in consumers for row in card.rows}
+    for event, consumer in pairs:
+        yield Line(event, consumer, _curve(starts[event], ends[consumer]), faint)
+
+
+def _curve(start: int, end: int) -> str:
+    left, right = _CARD, _WIDTH - _CARD
+    bend = (right - left) // 2
+    return f"M{left} {start}C{left + bend} {start} {right - bend} {end} {right} {end}"
+
+
+@dataclass(frozen=True)
+class Node:
+    """A state as it is drawn."""
+
+    state: State
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+@dataclass(frozen=True)
+class Arrow:
+    """A transition as it is drawn."""
+
+    transition: Transition
+    path: str
+    label: Box | None
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A workflow as it is drawn."""
+
+    width: float
+    height: float
+    nodes: tuple[Node, ...]
+    arrows: tuple[Arrow, ...]
+
+
+def dot(workflow: Workflow, notes: Callable[[State], str]) -> str:
+    """The graph of a workflow in the DOT language; `notes` is the second line of a state."""
+    lines = [
+        "digraph {",
+        "graph [ranksep=0.45 nodesep=0.5 margin=0 pad=0.2]",
+        'node [shape=box fixedsize=true label=""]',
+        "edge [fontname=Helvetica fontsize=14]",
+    ]
+    for state in workflow.states:
+        width, height = (length / _POINTS_PER_INCH for length in _size(state, notes(state)))
+        lines.append(f"{json.dumps(state.name)} [width={width:.3f} height={height:.3f}]")
+    for place, each in enumerate(workflow.transitions):
+        label = f" label={json.dumps(_wrapped(each.label))}" if each.label else ""
+        lines.append(f"{json.dumps(each.source)} -> {json.dumps(each.target)} [id={place}{label}]")
+    return "\n".join([*lines, "}"])
+
+
+def _wrapped(label: str) -> str:
+    return label.replace(", ", ",\n")
+
+
+def _size(state: State, note: str) -> tuple[float, float]:
+    letters = max(len(state.name) * _NAME_WIDTH, len(note) * _NOTE_WIDTH)
+    return round(letters + 36), 52 if note else 36
+
+
+def graph_of(workflow: Workflow, layout: Layout, notes: Callable[[State], str]) -> Graph:
+    """A workflow where Graphviz laid it."""
+    nodes = []
+    for state in workflow.states:
+        width, height = _size(state, notes(state))
+        place = layout.nodes[state.name]
+        nodes.append(Node(state, place.x, place.y, width, height))
+    return Graph(
+        width=layout.width,
+        height=layout.height,
+        nodes=tuple(nodes),
+        arrows=tuple(
+            Arrow(transition, _path(curve), curve.label)
+            for transition, curve in zip(workflow.transitions, layout.edges, strict=True)
+        ),
+    )
+
+
+def _path(curve: Curve) -> str:
+    (x, y), *rest = curve.points
+    bends = " ".join(f"{x:g} {y:g}" for x, y in rest)
+    return f"M{x:g} {y:g}C{bends}L{curve.tip[0]:g} {curve.tip[1]:g}"

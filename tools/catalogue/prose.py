@@ -1,0 +1,72 @@
+"""What people wrote: the pages of contexts and of the runbook, and the decisions."""
+
+import ast
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tools.catalogue.model import Document
+
+_NOT_IN_ANCHORS = re.compile(r"[^\w\- ]")
+
+
+def anchor(heading: str) -> str:
+    """The fragment that GitHub gives a heading: the one that alarms and pages refer to."""
+    return _NOT_IN_ANCHORS.sub("", heading.strip().lower()).replace(" ", "-")
+
+
+def purpose(project: Path, context: str) -> str:
+    """What a context's stack says of itself: the docstring of its module."""
+    code = (project / "stacks" / f"{context}.py").read_text(encoding="utf-8")
+    said = (ast.get_docstring(ast.parse(code)) or "").partition("\n")[0]
+    return said.partition(": ")[2] or said
+
+
+def occasions(page: Document) -> Mapping[str, str]:
+    """When each event is published: the table of a context's page that says so, by its names."""
+    _, _, table = page.text.partition("| publishes | when |\n")
+    found: dict[str, str] = {}
+    for row in table.partition("\n\n")[0].splitlines()[1:]:
+        events, _, when = row.strip("| ").partition(" | ")
+        found.update(dict.fromkeys(re.findall(r"`(\w+)`", events), when))
+    return found
+
+
+def of_contexts(project: Path, contexts: Sequence[str]) -> Mapping[str, Document]:
+    """The page of each context: of its name, or one whose title names it among others."""
+    pages = [_document(project, path) for path in sorted((project / "docs/contexts").glob("*.md"))]
+    return {
+        context: page
+        for context in contexts
+        for page in pages
+        if context == page.slug or context in re.findall(r"\w+", page.title.lower())
+    }
+
+
+def failures(project: Path) -> Mapping[str, Document]:
+    """The failure modes of the runbook, by the fragments that alarms refer to, in its order."""
+    file = "docs/runbook.md"
+    text = (project / file).read_text(encoding="utf-8")
+    _, *sections = re.split(r"^## ", text, flags=re.MULTILINE)
+    found = {}
+    for section in sections:
+        title, _, rest = section.partition("\n")
+        found[anchor(title)] = Document(slug=anchor(title), title=title, text=rest, file=file)
+    return found
+
+
+def decisions(project: Path) -> tuple[Document, ...]:
+    """The decisions, in the order of their numbers."""
+    return tuple(
+        _document(project, path) for path in sorted((project / "docs/decisions").glob("*.md"))
+    )
+
+
+def _document(project: Path, path: Path) -> Document:
+    title, _, text = path.read_text(encoding="utf-8").partition("\n")
+    return Document(
+        slug=path.stem,
+        title=title.removeprefix("# "),
+        text=text,
+        file=path.relative_to(project).as_posix(),
+    )

@@ -1,0 +1,331 @@
+"""The pages of the catalogue, from the system to HTML."""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from tools.catalogue import drawing, markdown
+from tools.catalogue.durations import spoken
+from tools.catalogue.graphviz import lay_out
+from tools.catalogue.model import Alarm, Document, Function, Queue, State, System
+
+_HERE = Path(__file__).parent
+_TO_PROJECT = "../../"
+"""From the catalogue's root, `docs/catalogue`, to that of the project."""
+
+SECTIONS = ("events", "contexts", "functions", "queues", "workflows", "failures", "decisions")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Something with a page or a place on one: what it is called, and where it is."""
+
+    name: str
+    kind: str
+    context: str
+    address: str
+    """Relative to the catalogue's root."""
+
+
+def render(system: System) -> Mapping[str, str]:
+    """The files of the site by their paths, the same each time for the same system."""
+    return dict(sorted(_Site(system).files()))
+
+
+class _Site:
+    def __init__(self, system: System) -> None:
+        self._system = system
+        self._templates = Environment(
+            loader=FileSystemLoader(_HERE / "templates"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            keep_trailing_newline=True,
+        )
+
+    def files(self) -> Iterator[tuple[str, str]]:
+        """All files, in no order."""
+        system = self._system
+        yield "index.html", self._page("index.html", "index.html", map=drawing.map_of(system))
+        for section in SECTIONS:
+            path = f"{section}/index.html"
+            yield path, self._page(path, f"{section}.html")
+        for event in system.events.values():
+            yield self._own_page(event.name, "event.html", event=event)
+        for context in system.contexts:
+            yield self._own_page(
+                f"context {context}",
+                "context.html",
+                context=context,
+                map=drawing.map_of(system, context),
+                document=system.prose.get(context),
+            )
+        for function in system.functions.values():
+            yield self._own_page(function.path, "function.html", function=function)
+        for queue in system.queues.values():
+            yield self._own_page(queue.path, "queue.html", queue=queue)
+        yield from self._workflows()
+        for failure in system.failures.values():
+            yield self._own_page(f"failure {failure.slug}", "failure.html", failure=failure)
+        for decision in system.decisions:
+            yield self._own_page(f"decision {decision.slug}", "decision.html", decision=decision)
+        yield from self._assets()
+
+    def _workflows(self) -> Iterator[tuple[str, str]]:
+        workflows = [*self._system.workflows.values()]
+        layouts = lay_out([drawing.dot(workflow, self._note) for workflow in workflows])
+        for workflow, layout in zip(workflows, layouts, strict=True):
+            graph = drawing.graph_of(workflow, layout, self._note)
+            yield self._own_page(workflow.path, "workflow.html", workflow=workflow, graph=graph)
+
+    def _note(self, state: State) -> str:
+        """Whose function a state calls."""
+        if state.function is None:
+            return ""
+        function = self._system.functions[state.function]
+        return f"{function.context} · {function.name}"
+
+    def _assets(self) -> Iterator[tuple[str, str]]:
+        hues = {
+            context: 360 * place // len(self._system.contexts)
+            for place, context in enumerate(self._system.contexts)
+        }
+        yield "catalogue.css", self._templates.get_template("catalogue.css").render(hues=hues)
+        yield "catalogue.js", (_HERE / "static" / "catalogue.js").read_text(encoding="utf-8")
+        index = [[entry.name, entry.kind, entry.context, entry.address] for entry in self._found]
+        lines = ",\n".join(json.dumps(entry, ensure_ascii=False) for entry in index)
+        yield "search.js", f"window.catalogue = [\n{lines}\n];\n"
+
+    # Addresses
+
+    @cached_property
+    def _entries(self) -> Mapping[str, Entry]:
+        """All that can be linked to, by event name, path, or what it is and its name."""
+        system = self._system
+        found: dict[str, Entry] = {}
+        for event in system.events.values():
+            found[event.name] = Entry(
+                event.name, "event", event.context, f"events/{event.name}.html"
+            )
+        for context in system.contexts:
+            found[f"context {context}"] = Entry(
+                context, "context", context, f"contexts/{context}.html"
+            )
+        for function in system.functions.values():
+            found[function.path] = Entry(
+                function.name, "function", function.context, _address("functions", function.path)
+            )
+        for queue in system.queues.values():
+            kind = "dead-letter queue" if queue.dead_letter else "queue"
+            found[queue.path] = Entry(
+                _within(queue.path), kind, queue.context, _address("queues", queue.path)
+            )
+        for workflow in system.workflows.values():
+            found[workflow.path] = Entry(
+                _within(workflow.path),
+                "workflow",
+                workflow.context,
+                _address("workflows", workflow.path),
+            )
+        for failure in system.failures.values():
+            found[f"failure {failure.slug}"] = Entry(
+                failure.title, "failure", "", f"failures/{failure.slug}.html"
+            )
+        for decision in system.decisions:
+            found[f"decision {decision.slug}"] = Entry(
+                decision.title, "decision", "", f"decisions/{decision.slug}.html"
+            )
+        for resource in system.owned.values():
+            found[resource.path] = Entry(
+                _within(resource.path),
+                resource.kind,
+                resource.context,
+                f"contexts/{resource.context}.html#{resource.path}",
+            )
+        return found
+
+    @property
+    def _found(self) -> list[Entry]:
+        """What the search finds; subscriptions have long and telling nothing names."""
+        return [entry for entry in self._entries.values() if entry.kind != "subscription"]
+
+    @cached_property
+    def _named(self) -> Mapping[str, str]:
+        """Addresses of what prose calls by its bare name; names of two things are left out."""
+        known: dict[str, set[str]] = {}
+        for entry in self._entries.values():
+            if entry.kind in {"event", "function"}:
+                known.setdefault(entry.name, set()).add(entry.address)
+        latest = sorted(self._system.events.values(), key=lambda event: event.name)
+        for event in latest:
+            known[event.name.partition(".")[0]] = {self._entries[event.name].address}
+        return {name: min(where) for name, where in known.items() if len(where) == 1}
+
+    def _documents(self) -> Mapping[str, str]:
+        """Addresses of the pages that show documents, by the documents' files."""
+        system = self._system
+        return {
+            **{
+                page.file: self._entries[f"context {context}"].address
+                for context, page in system.prose.items()
+                if context == page.slug
+            },
+            **{
+                page.file: self._entries[f"decision {page.slug}"].address
+                for page in system.decisions
+            },
+            **{
+                f"{page.file}#{page.slug}": self._entries[f"failure {page.slug}"].address
+                for page in system.failures.values()
+            },
+            "docs/runbook.md": "failures/index.html",
+        }
+
+    # Pages
+
+    def _own_page(self, key: str, template: str, **given: Any) -> tuple[str, str]:
+        path = self._entries[key].address
+        return path, self._page(path, template, **given)
+
+    def _page(self, path: str, template: str, **given: Any) -> str:
+        root = "../" * path.count("/")
+        helpers = _Helpers(self._system, self._entries, self._named, self._documents(), root)
+        return self._templates.get_template(template).render(
+            system=self._system,
+            sections=SECTIONS,
+            section=path.partition("/")[0],
+            root=root,
+            **helpers.all(),
+            **given,
+        )
+
+
+@dataclass(frozen=True)
+class _Helpers:
+    """What templates call, for a page that is so far from the root."""
+
+    system: System
+    entries: Mapping[str, Entry]
+    named: Mapping[str, str]
+    documents: Mapping[str, str]
+    root: str
+
+    def all(self) -> Mapping[str, Callable[..., Any]]:
+        """By the names under which templates know them."""
+        return {
+            "entry": self.entries.get,
+            "href": self.href,
+            "file": self.file,
+            "html": self.html,
+            "line": self.line,
+            "grouped": grouped,
+            "text": self.text,
+            "timed": timed,
+            "within": _within,
+            "allowed": self.allowed,
+            "callers": self.callers,
+            "parked": self.parked,
+        }
+
+    def href(self, key: str) -> str:
+        """The address of an entry. Raises KeyError: a template asks for what there is."""
+        return self.root + self.entries[key].address
+
+    def file(self, path: str) -> str:
+        """The address of a file of the project."""
+        return f"{self.root}{_TO_PROJECT}{path}"
+
+    def html(self, document: Document) -> Markup:
+        """A document's text."""
+        return Markup(  # noqa: S704 - the renderer has escaped it
+            markdown.html(document.text, file=document.file, link=self._link, name=self._name)
+        )
+
+    def text(self, text: str, file: str) -> Markup:
+        """A line of a document."""
+        return Markup(  # noqa: S704 - as above
+            markdown.line(text, file=file, link=self._link, name=self._name)
+        )
+
+    def line(self, text: str) -> Markup:
+        """What a docstring says, in a line."""
+        return Markup(markdown.line(text, name=self._name))  # noqa: S704 - as above
+
+    def _link(self, target: str) -> str:
+        if target in self.documents:
+            return self.root + self.documents[target]
+        path, hash_, fragment = target.partition("#")
+        if path in self.documents:
+            return self.root + self.documents[path] + hash_ + fragment
+        return self.file(target)
+
+    def _name(self, name: str) -> str | None:
+        return self.root + self.named[name] if name in self.named else None
+
+    def allowed(self, path: str) -> list[tuple[Function, tuple[str, ...]]]:
+        """The functions that may do something with a resource, and what."""
+        return [
+            (function, actions)
+            for function in self.system.functions.values()
+            if (
+                actions := tuple(
+                    action.partition(":")[2]
+                    for grant in function.grants
+                    if grant.resource == path or grant.resource.startswith(f"{path}/")
+                    for action in grant.actions
+                )
+            )
+        ]
+
+    def callers(self, path: str) -> list[tuple[str, str]]:
+        """The workflows that call a function, each with the state that does."""
+        return [
+            (workflow.path, state.name)
+            for workflow in self.system.workflows.values()
+            for state in workflow.states
+            if state.function == path
+        ]
+
+    def parked(self, queue: Queue) -> list[str]:
+        """The events that may wait in a dead-letter queue: those of the consumers before it."""
+        return sorted(
+            {
+                name
+                for edge in queue.parks
+                if edge.target in self.system.functions
+                for name in self.system.functions[edge.target].consumes
+            }
+        )
+
+
+def grouped(alarms: list[Alarm]) -> list[tuple[Alarm, list[Alarm]]]:
+    """Alarms that fire under the same condition, together: the first one, and all of them."""
+    ordered = sorted(alarms, key=lambda alarm: (alarm.condition, alarm.path))
+    return [
+        (members[0], members)
+        for _, group in groupby(ordered, key=lambda alarm: alarm.condition)
+        if (members := [*group])
+    ]
+
+
+def timed(text: str) -> str:
+    """A text with its seconds as people say them: the topology tells bounds in seconds."""
+    return re.sub(r"\b(\d+) s\b", lambda match: spoken(match[1]), text)
+
+
+def _within(path: str) -> str:
+    """A path without its stack."""
+    return path.partition("/")[2]
+
+
+def _address(section: str, path: str) -> str:
+    return f"{section}/{path.replace('/', '.')}.html"

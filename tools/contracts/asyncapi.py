@@ -1,0 +1,445 @@
+"""AsyncAPI 3.0 of the whole system: events of the classes, and the ways that templates give them.
+
+https://www.asyncapi.com/docs/reference/specification/v3.0.0
+"""
+
+import inspect
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from cdk_rehearsal.topology.assembly import Assembly, Resource
+from cdk_rehearsal.topology.edges import Edge, edges
+from lambdas.eventing.consumer import Consumer
+from lambdas.eventing.event import Event
+from lambdas.eventing.stream import WindowConsumer
+from stacks.schemas.events import DEFINED, INTERNAL, PUBLISHED, context_of, successor_of
+from stacks.schemas.json_schema import Schema, envelope_example, envelope_schema
+
+_RELAY = "lambdas.eventing.relay.handler"
+_DEFINITIONS = "#/$defs/"
+_SCHEMAS = "#/components/schemas/"
+_NOTIFICATION = "S3EventNotification"
+
+
+class Undescribed(ValueError):
+    """Something sends or receives, and the document could not say what."""
+
+
+def asyncapi(assembly: Assembly, version: str) -> dict[str, Any]:
+    """The document of all events and all ways on which they go. Raises Undescribed, NoExample."""
+    return _System(assembly).document(version)
+
+
+@dataclass(frozen=True)
+class _Receiver:
+    """A function that takes messages from a queue or a stream."""
+
+    function: Resource
+    source: Resource
+
+    @property
+    def handler(self) -> Any:
+        module, _, attribute = self.function.properties["Handler"].rpartition(".")
+        return getattr(import_module(module), attribute)
+
+    @property
+    def context(self) -> str:
+        return self.function.stack.lower()
+
+    @property
+    def name(self) -> str:
+        """Such as `orders.follow_shipment`."""
+        module: str = self.function.properties["Handler"].rpartition(".")[0]
+        return module.removeprefix("lambdas.")
+
+    @property
+    def events(self) -> Mapping[str, type[Event]]:
+        """What it takes, by detail-type; nothing if it takes no events of the shop."""
+        match self.handler:
+            case Consumer() as consumer:
+                return {event.detail_type(): event for event in consumer.consumes}
+            case WindowConsumer() as consumer:
+                standing = {name: event for name, event in PUBLISHED.items() if _stands(event)}
+                return standing | {event.detail_type(): event for event in consumer.consumes}
+        return {}
+
+
+class _System:
+    def __init__(self, assembly: Assembly) -> None:
+        self._assembly = assembly
+        self._edges = edges(assembly)
+        self._receivers = [
+            receiver
+            for mapping in assembly.of_type("AWS::Lambda::EventSourceMapping")
+            if (receiver := self._receiver(mapping)).function.properties["Handler"] != _RELAY
+        ]
+        self._topics = assembly.of_type("AWS::SNS::Topic")
+
+    def document(self, version: str) -> dict[str, Any]:
+        contexts = sorted({context_of(event) for event in DEFINED.values()} | self._contexts())
+        return {
+            "asyncapi": "3.0.0",
+            "id": "urn:orderflow",
+            "info": {
+                "title": "Orderflow",
+                "version": version,
+                "description": _INTRODUCTION,
+                "license": {"name": "Apache 2.0", "url": _LICENSE},
+                "tags": [
+                    {"name": name, "description": _sentence(import_module(f"lambdas.{name}"))}
+                    for name in contexts
+                ],
+            },
+            "defaultContentType": "application/json",
+            "servers": _SERVERS,
+            "channels": dict(self._channels()),
+            "operations": dict(self._operations()),
+            "components": {
+                "schemas": _schemas(DEFINED.values()),
+                "messages": {
+                    **{name: _message(event) for name, event in DEFINED.items()},
+                    _NOTIFICATION: _S3_MESSAGE,
+                },
+                "messageTraits": {"cloudEvent": _CLOUD_EVENT},
+            },
+        }
+
+    def _contexts(self) -> set[str]:
+        return {receiver.context for receiver in self._receivers}
+
+    def _receiver(self, mapping: Resource) -> _Receiver:
+        properties = mapping.properties
+        return _Receiver(
+            self._assembly.referred(mapping.stack, properties["FunctionName"]),
+            self._assembly.referred(mapping.stack, properties["EventSourceArn"]),
+        )
+
+    # -- channels -------------------------------------------------------------------------
+
+    def _channels(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        for name, event in PUBLISHED.items():
+            yield name, self._event_channel(name, event)
+        for topic in self._topics:
+            if events := self._carried(topic):
+                yield _key(topic), self._topic_channel(topic, events)
+        for receiver in self._receivers:
+            yield _key(receiver.source), self._source_channel(receiver)
+
+    def _event_channel(self, name: str, event: type[Event]) -> dict[str, Any]:
+        return {
+            "address": name,
+            "title": f"{name} on the bus",
+            "description": f"Entries of the bus whose source is `{event.source}` and whose "
+            f"detail-type is `{name}`.",
+            "servers": [_ref("servers", "bus")],
+            "messages": _messages([name]),
+            "tags": [{"name": context_of(event)}],
+            "x-eventbridge": {"source": event.source, "detail-type": name},
+        }
+
+    def _topic_channel(self, topic: Resource, events: Iterable[str]) -> dict[str, Any]:
+        binding = {
+            "name": topic.path,
+            "ordering": {"type": "standard"},
+            "bindingVersion": "0.1.0",
+        }
+        return {
+            "address": topic.path,
+            "title": f"Topic {topic.path}",
+            "description": "The bus fills it; each subscription takes a part of it.",
+            "servers": [_ref("servers", "topic")],
+            "messages": _messages(events),
+            "tags": [{"name": topic.stack.lower()}],
+            "bindings": {"sns": binding},
+            "x-fed-by": self._feeders(topic),
+        }
+
+    def _source_channel(self, receiver: _Receiver) -> dict[str, Any]:
+        source = receiver.source
+        is_queue = source.type == "AWS::SQS::Queue"
+        channel = {
+            "address": source.path,
+            "title": f"{'Queue' if is_queue else 'Stream'} {source.path}",
+            "servers": [_ref("servers", "queues" if is_queue else "stream")],
+            "messages": _messages(receiver.events or [_NOTIFICATION]),
+            "tags": [{"name": receiver.context}],
+            "x-fed-by": self._feeders(source),
+        }
+        if is_queue:
+            return {**channel, "bindings": {"sqs": self._sqs(source)}}
+        (edge,) = (edge for edge in self._edges if edge.source == source.path)
+        return {**channel, "x-kinesis": {"retries": edge.retries, "parksIn": edge.parking}}
+
+    def _sqs(self, queue: Resource) -> dict[str, Any]:
+        redrive = queue.properties["RedrivePolicy"]
+        parking = self._assembly.referred(queue.stack, redrive["deadLetterTargetArn"])
+        policy = {
+            "deadLetterQueue": {"name": parking.path},
+            "maxReceiveCount": redrive["maxReceiveCount"],
+        }
+        return {
+            "queue": {**_queue(queue), "redrivePolicy": policy},
+            "deadLetterQueue": _queue(parking),
+            "bindingVersion": "0.2.0",
+        }
+
+    def _feeders(self, target: Resource) -> list[dict[str, Any]]:
+        """What fills a queue, topic or stream, and what becomes of what cannot be delivered."""
+        return [
+            {"kind": edge.kind, "path": edge.source, "retries": edge.retries, "parks": edge.parking}
+            for edge in self._edges
+            if edge.target == target.path
+        ]
+
+    def _carried(self, topic: Resource) -> list[str]:
+        """The events that a topic carries: what the consumers behind it take. None for alarms."""
+        targets = {edge.target for edge in self._fan_out(topic)}
+        found = (r.events for r in self._receivers if r.source.path in targets)
+        return sorted({name for events in found for name in events})
+
+    def _fan_out(self, topic: Resource) -> list[Edge]:
+        return [edge for edge in self._edges if (edge.kind, edge.source) == ("topic", topic.path)]
+
+    # -- operations -----------------------------------------------------------------------
+
+    def _operations(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        for name, event in PUBLISHED.items():
+            context = context_of(event)
+            relay = self._relay(context)
+            summary = f"{context.title()} publishes {name}, through its outbox"
+            operation = _operation("send", context, name, [name], summary)
+            yield f"{context}.publish.{name}", {**operation, "x-relay": relay.path}
+        for name, event in INTERNAL.items():
+            yield self._internal(name, event)
+        for topic in self._topics:
+            if events := self._carried(topic):
+                yield (
+                    f"{topic.stack.lower()}.fan_out.{_key(topic)}",
+                    self._subscribed(topic, events),
+                )
+        for receiver in self._receivers:
+            events = list(receiver.events) or [_NOTIFICATION]
+            key, summary = _key(receiver.source), _sentence(receiver.handler)
+            operation = _operation("receive", receiver.context, key, events, summary)
+            yield receiver.name, {**operation, "x-function": receiver.function.path}
+
+    def _relay(self, context: str) -> Resource:
+        for function in self._assembly.of_type("AWS::Lambda::Function"):
+            if (function.properties["Handler"], function.stack.lower()) == (_RELAY, context):
+                return function
+        raise Undescribed(f"{context} publishes events, and has no relay")
+
+    def _internal(self, name: str, event: type[Event]) -> tuple[str, dict[str, Any]]:
+        """What a context sends to itself: scheduled, or put on its own stream."""
+        context = context_of(event)
+        for receiver in self._receivers:
+            if receiver.context == context and event in receiver.events.values():
+                key = _key(receiver.source)
+                summary = f"{context.title()} sends {name} to itself"
+                return f"{context}.send.{name}", _operation("send", context, key, [name], summary)
+        raise Undescribed(f"{name} is not published, and nothing in {context} takes it")
+
+    def _subscribed(self, topic: Resource, events: Iterable[str]) -> dict[str, Any]:
+        consumers = [
+            self._subscription(subscription)
+            for subscription in self._assembly.of_type("AWS::SNS::Subscription")
+            if self._assembly.referred(subscription.stack, subscription.properties["TopicArn"])
+            == topic
+        ]
+        summary = "The bus fills the topic, which hands each queue what its filter takes"
+        operation = _operation("send", topic.stack.lower(), _key(topic), events, summary)
+        binding = {"topic": {"name": topic.path}, "consumers": consumers, "bindingVersion": "0.1.0"}
+        return {**operation, "bindings": {"sns": binding}}
+
+    def _subscription(self, subscription: Resource) -> dict[str, Any]:
+        properties, stack = subscription.properties, subscription.stack
+        parking = properties["RedrivePolicy"]["deadLetterTargetArn"]
+        return {
+            "protocol": properties["Protocol"],
+            "endpoint": {"name": self._assembly.referred(stack, properties["Endpoint"]).path},
+            "filterPolicy": properties["FilterPolicy"],
+            "filterPolicyScope": properties["FilterPolicyScope"],
+            "rawMessageDelivery": properties["RawMessageDelivery"],
+            "redrivePolicy": {
+                "deadLetterQueue": {"name": self._assembly.referred(stack, parking).path}
+            },
+        }
+
+
+def _message(event: type[Event]) -> dict[str, Any]:
+    name = event.detail_type()
+    newer = successor_of(event)
+    message = {
+        "name": name,
+        "title": name,
+        "summary": _sentence(event),
+        "tags": [{"name": context_of(event)}],
+        "traits": [_ref("components", "messageTraits", "cloudEvent")],
+        "payload": {
+            "title": f"{name} as it is delivered",
+            "description": "The event stands in `detail`; the bus adds fields of its own beside.",
+            "type": "object",
+            "properties": {
+                **({} if name in INTERNAL else _bus_fields(event)),
+                "detail": {"$ref": f"{_SCHEMAS}{name}"},
+            },
+            "required": ["detail"],
+        },
+        "examples": [{"name": name, "payload": {"detail": envelope_example(event)}}],
+    }
+    return {**message, "x-superseded-by": newer.detail_type()} if newer else message
+
+
+def _bus_fields(event: type[Event]) -> dict[str, Schema]:
+    return {
+        "source": {"type": "string", "const": event.source},
+        "detail-type": {"type": "string", "const": event.detail_type()},
+    }
+
+
+def _schemas(events: Iterable[type[Event]]) -> dict[str, Schema]:
+    """The schema of each event in its envelope, and of all that events are made of.
+
+    Raises Undescribed if two classes of one name differ.
+    """
+    found: dict[str, Schema] = {}
+    for event in events:
+        envelope = envelope_schema(event)
+        parts = {**envelope.pop("$defs"), event.detail_type(): envelope}
+        for foreign in ("$schema", "$id"):
+            del envelope[foreign]
+        for name, part in parts.items():
+            if found.setdefault(name, schema := _referring(part)) != schema:
+                raise Undescribed(f"two classes that differ are called {name}: rename one of them")
+    return dict(sorted(found.items()))
+
+
+def _referring(schema: Any) -> Any:
+    """A schema that refers to the document's components."""
+    if isinstance(schema, Mapping):
+        return {name: _referring(part) for name, part in schema.items()}
+    if isinstance(schema, list):
+        return [_referring(part) for part in schema]
+    if isinstance(schema, str) and schema.startswith(_DEFINITIONS):
+        return _SCHEMAS + schema.removeprefix(_DEFINITIONS)
+    return schema
+
+
+def _operation(
+    action: str, context: str, channel: str, events: Iterable[str], summary: str
+) -> dict[str, Any]:
+    return {
+        "action": action,
+        "channel": _ref("channels", channel),
+        "summary": summary,
+        "tags": [{"name": context}],
+        "messages": [_ref("channels", channel, "messages", name) for name in events],
+    }
+
+
+def _queue(queue: Resource) -> dict[str, Any]:
+    properties = queue.properties
+    settings = {
+        "visibilityTimeout": properties.get("VisibilityTimeout"),
+        "receiveMessageWaitTime": properties.get("ReceiveMessageWaitTimeSeconds"),
+        "messageRetentionPeriod": properties.get("MessageRetentionPeriod"),
+    }
+    given = {name: value for name, value in settings.items() if value is not None}
+    return {"name": queue.path, "fifoQueue": properties.get("FifoQueue", False), **given}
+
+
+def _messages(events: Iterable[str]) -> dict[str, dict[str, str]]:
+    return {name: _ref("components", "messages", name) for name in events}
+
+
+def _key(resource: Resource) -> str:
+    return resource.path.replace("/", ".")
+
+
+def _ref(*path: str) -> dict[str, str]:
+    return {"$ref": f"#/{'/'.join(path)}"}
+
+
+def _stands(event: type[Event]) -> bool:
+    """Whether an event is told on its own, and not beside a newer version of itself."""
+    newer = successor_of(event)
+    return newer is None or newer.detail_type() not in PUBLISHED
+
+
+def _sentence(documented: Any) -> str:
+    """The first line of a docstring, without its full stop."""
+    first = (inspect.getdoc(documented) or "").partition("\n")[0]
+    if not first:
+        raise Undescribed(f"{documented} has no docstring")
+    return first.removesuffix(".")
+
+
+_LICENSE = "https://www.apache.org/licenses/LICENSE-2.0"
+
+_INTRODUCTION = """What happens in an online shop, and who tells and hears of it.
+
+An event is a fact, told by the context that owns it: it is committed together with what it tells
+of, and a relay brings it to the bus. Whoever wants to know has a queue of their own, which a rule
+fills. Deliveries may come twice and in any order: `id` tells events apart.
+
+Each event is a [CloudEvent](https://cloudevents.io) in JSON. Fields may be added at any time; a
+breaking change is a new event with the next version, told beside the old one for a while.
+
+Queues, topics and functions go by their paths in the construct tree."""
+
+_REGION = {"region": {"default": "eu-central-1"}}
+_SERVERS = {
+    "bus": {
+        "host": "events.{region}.amazonaws.com",
+        "protocol": "eventbridge",
+        "description": "The event bus (Amazon EventBridge)",
+        "variables": _REGION,
+    },
+    "topic": {
+        "host": "sns.{region}.amazonaws.com",
+        "protocol": "sns",
+        "description": "Fan-out to channels (Amazon SNS)",
+        "variables": _REGION,
+    },
+    "queues": {
+        "host": "sqs.{region}.amazonaws.com",
+        "protocol": "sqs",
+        "description": "A queue for each consumer, and a dead-letter queue for each (Amazon SQS)",
+        "variables": _REGION,
+    },
+    "stream": {
+        "host": "kinesis.{region}.amazonaws.com",
+        "protocol": "kinesis",
+        "description": "All that happens, to be counted (Amazon Kinesis Data Streams)",
+        "variables": _REGION,
+    },
+}
+
+_CLOUD_EVENT = {
+    "contentType": "application/json",
+    "correlationId": {
+        "description": "The request that all of it began with",
+        "location": "$message.payload#/detail/correlationid",
+    },
+    "externalDocs": {
+        "description": "CloudEvents 1.0 in JSON",
+        "url": "https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md",
+    },
+}
+
+_S3_MESSAGE = {
+    "name": _NOTIFICATION,
+    "title": "News of a stored file",
+    "summary": "A file was stored in a bucket",
+    "contentType": "application/json",
+    "payload": {
+        "type": "object",
+        "properties": {"Records": {"type": "array", "items": {"type": "object"}}},
+    },
+    "examples": [{"payload": {"Records": [{"eventName": "ObjectCreated:Put"}]}}],
+    "externalDocs": {
+        "url": "https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html"
+    },
+}

@@ -1,0 +1,274 @@
+"""What a change does, in words, as a comment on its pull request: `make review BASE=main`."""
+
+import argparse
+import io
+import json
+import os
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from cdk_rehearsal.topology.assembly import Assembly
+from cdk_rehearsal.topology.changes import differences
+from cdk_rehearsal.topology.review import Blocking, review
+from cdk_rehearsal.topology.routes import sieves
+from stacks.schemas.json_schema import Schema
+from tools.contracts import acknowledgements, api, documents, frozen
+from tools.contracts.compatibility import breaking_changes
+from tools.contracts.openapi import openapi
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+_EVENTS = Path("docs", "events")
+_API = Path("docs", "openapi.json")
+_SUFFIX = ".schema.json"
+_LOCKS = ("requirements.txt", "requirements-dev.txt", "package-lock.json")
+_SHARED = (".build", "node_modules")
+"""Made by `make setup` and named by what they are made of, so that both sides can use them."""
+_FOREIGN = ("PYTHON", "PYTEST_", "GIT_")
+
+
+class ReviewError(Exception):
+    """There is nothing to compare; the message says why, and what to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interfaces:
+    """What others rely on in one version: schemas of events by name, and the API's document."""
+
+    events: Mapping[str, Schema]
+    api: api.Document | None
+
+
+def kept(tree: Path) -> Interfaces:
+    """The interfaces as the documents of a tree have them. Raises ReviewError."""
+    try:
+        events = {_named(path): json.loads(path.read_bytes()) for path in _copies(tree)}
+        document = tree / _API
+        routes = json.loads(document.read_bytes()) if document.is_file() else None
+    except ValueError as error:
+        raise ReviewError(f"a document in {tree / 'docs'} is no JSON: {error}") from error
+    return Interfaces(events=events, api=routes)
+
+
+def current(assembly: Assembly) -> Interfaces:
+    """The interfaces as the classes and handlers of this tree have them, whatever is in docs/.
+
+    Raises ReviewError.
+    """
+    try:
+        routes = openapi(assembly, documents.version())
+    except ValueError as error:
+        raise ReviewError(f"the API of this tree cannot be documented: {error}") from error
+    contracts = frozen.contracts()
+    return Interfaces(
+        events={_named(Path(file)): contract.schema for file, contract in contracts.items()},
+        api=routes,
+    )
+
+
+def events(
+    old: Mapping[str, Schema], new: Mapping[str, Schema], before: Assembly, after: Assembly
+) -> list[str]:
+    """What becomes of the events of two versions, in words, and whom it touches."""
+    if not old:
+        return [f"the base keeps no schemas in `{_EVENTS}`: they are not compared"] if new else []
+    lines = [f"new: {name}, {_taken(after, name)}" for name in sorted(new.keys() - old.keys())]
+    lines += [f"gone: {name}, {_taken(before, name)}" for name in sorted(old.keys() - new.keys())]
+    for name in sorted(old.keys() & new.keys()):
+        if old[name] == new[name]:
+            continue
+        breaks = breaking_changes(old[name], new[name])
+        if breaks:
+            said = "; ".join(map(str, breaks))
+            lines.append(f"**breaking**: {name} {said}; {_taken(after, name)}")
+        else:
+            places = [place for place, *_ in differences(old[name], new[name])]
+            added = ", ".join(place.replace("properties.", "") for place in places)
+            lines.append(f"changed: {name} ({added}) breaks nobody; {_taken(after, name)}")
+    return lines
+
+
+def _copies(tree: Path) -> Iterable[Path]:
+    return (tree / _EVENTS).rglob(f"*{_SUFFIX}")
+
+
+def _named(path: Path) -> str:
+    return path.name.removesuffix(_SUFFIX)
+
+
+def _taken(assembly: Assembly, name: str) -> str:
+    """Who asks for an event by its name."""
+    found = {
+        target.path.rpartition("/")[0]
+        for sieve in sieves(assembly)
+        if any(name in pattern.get("detail-type", ()) for pattern in sieve.patterns)
+        for target in sieve.targets
+    }
+    return f"taken by {', '.join(f'`{path}`' for path in sorted(found)) or 'nobody by its name'}"
+
+
+def _how(open_: Mapping[str, Iterable[Blocking]]) -> str:
+    paths = {
+        kind: dict.fromkeys(each.path for each in blocking) for kind, blocking in open_.items()
+    }
+    return (
+        f"If that is meant, say why in `{acknowledgements.FILE}`:\n\n"
+        f"```toml\n{acknowledgements.how_to(paths)}\n```\n\n"
+        "An entry counts for the change that adds it, and for no later one."
+    )
+
+
+def compare(revision: str, stage: str) -> tuple[str, bool]:
+    """The comment on what the working tree makes of a revision, and whether all is acknowledged.
+
+    Raises ReviewError.
+    """
+    commit = left(revision)
+    with tempfile.TemporaryDirectory(prefix="review-") as scratch:
+        base = Path(scratch, "base")
+        unpack(commit, base)
+        outs = [Path(scratch, "assemblies", side) for side in ("base", "head")]
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(_synthesize, (base, PROJECT), outs, (stage, stage)))
+        before, after = (Assembly(out / stage) for out in outs)
+        title = f"What changes in {stage} since {commit[:9]}"
+        return comment(before, after, base, PROJECT, title, now=current(after))
+
+
+def comment(
+    before: Assembly,
+    after: Assembly,
+    base: Path,
+    head: Path,
+    title: str,
+    *,
+    now: Interfaces | None = None,
+) -> tuple[str, bool]:
+    """The comment on two assemblies and the trees that they come from, and whether it may pass.
+
+    `now` are the interfaces of `head`, if they are not those of its documents. Raises ReviewError
+    or AcknowledgementError.
+    """
+    was, now = kept(base), now or kept(head)
+    routes = api.changes(was.api, now.api) if was.api and now.api else []
+    said = [str(each) for each in routes if not each.breaks]
+    if now.api and not was.api:
+        said = [f"the base keeps no `{_API}`: routes are not compared"]
+    found = review(
+        before,
+        after,
+        interfaces={"Events": events(was.events, now.events, before, after), "API": said},
+        breaks=[each for each in routes if each.breaks],
+    )
+    reasons = acknowledgements.reasons(head, base)
+    open_ = found.unexcused(reasons)
+    idle = [
+        f"`{path}` as {kind}"
+        for kind, blocking in found.blocking.items()
+        for path in sorted(reasons[kind].keys() - {each.path for each in blocking})
+    ]
+    return found.markdown(title, reasons, _how(open_)) + _remarks(base, head, idle), not open_
+
+
+def _remarks(base: Path, head: Path, idle: list[str]) -> str:
+    remarks = [f"`{acknowledgements.FILE}` names {each}, which it is not." for each in idle]
+    if any(_content(base / name) != _content(head / name) for name in _LOCKS):
+        remarks.append(
+            "Lock files differ. Both sides were synthesized with the libraries of this one, so "
+            "what newer libraries change by themselves is not in here."
+        )
+    return "".join(f"\n{remark}\n" for remark in remarks)
+
+
+def _content(path: Path) -> bytes | None:
+    return path.read_bytes() if path.is_file() else None
+
+
+def left(revision: str) -> str:
+    """The commit at which the working tree left a revision."""
+    try:
+        _git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
+    except subprocess.CalledProcessError:
+        raise ReviewError(
+            f"there is no revision {revision!r} here: name a branch, tag or commit, as in "
+            "BASE=main; a shallow clone needs `git fetch --unshallow` first"
+        ) from None
+    try:
+        return _git("merge-base", revision, "HEAD")
+    except subprocess.CalledProcessError:
+        return _git("rev-parse", f"{revision}^{{commit}}")
+
+
+def unpack(commit: str, base: Path) -> None:
+    """Lay down the files of a commit, with what `make setup` has made here.
+
+    As an archive: a worktree would be left behind in the repository by whoever is interrupted.
+    """
+    packed = subprocess.run(
+        ["git", "archive", "--format=tar", commit], cwd=PROJECT, capture_output=True, check=True
+    )
+    with tarfile.open(fileobj=io.BytesIO(packed.stdout)) as archive:
+        # Python before 3.11.4, which Debian 12 has, does not know filters.
+        archive.extraction_filter = getattr(tarfile, "data_filter", None)
+        archive.extractall(base)  # noqa: S202 - git's own
+    for name in _SHARED:
+        if (PROJECT / name).exists() and not (base / name).exists():
+            (base / name).symlink_to(PROJECT / name)
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(
+        ["git", *arguments], cwd=PROJECT, capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()
+
+
+def _synthesize(tree: Path, out: Path, stage: str) -> None:
+    """Runs a tree's own code: it is another version of what is imported here."""
+    command = [sys.executable, "-m", "stacks.synthesis", "--stage", stage, "--out", str(out)]
+    # Code is not compared, so it need not be packed for Lambda.
+    command += ["--target", "host", "--no-validation"]
+    done = subprocess.run(
+        command, cwd=tree, env=_environment(os.environ), capture_output=True, text=True, check=False
+    )
+    # Templates are written before they are validated. Whether they pass is for `make check` to say:
+    # a rule that the base breaks is no reason to be silent about the change that mends it.
+    if done.returncode != 0 and not Path(out, stage, "manifest.json").is_file():
+        whose = "this tree" if tree == PROJECT else "the base"
+        raise ReviewError(
+            f"{whose} cannot be synthesized with the libraries that are installed here:\n"
+            f"{(done.stderr or done.stdout).strip()}"
+        )
+
+
+def _environment(shell: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in shell.items() if not name.startswith(_FOREIGN)}
+
+
+def main() -> None:
+    """Say what the working tree changes since it left BASE. 1 if data would be lost unseen."""
+    parser = argparse.ArgumentParser(prog=__spec__.name, description=main.__doc__)
+    parser.add_argument("base", help="a branch, tag or commit")
+    parser.add_argument("--stage", default="prod")
+    parser.add_argument("--out", type=Path, help="a file for the comment, besides the terminal")
+    options = parser.parse_args()
+    print(f"Synthesizing {options.base} and this tree", file=sys.stderr)
+    try:
+        said, fine = compare(options.base, options.stage)
+    except (ReviewError, acknowledgements.AcknowledgementError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    print(said)
+    if options.out:
+        options.out.write_text(said, encoding="utf-8")
+    sys.exit(0 if fine else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,159 @@
+"""The command: reads what the user wants, runs it, and shows what came of it."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from cdk_rehearsal import Rehearsal, RehearsalError
+from lambdas.inventory.csv_table import WrongRow
+from stacks.constructs.packaging import PackagingError
+from stacks.synthesis import SynthesisError, host_assembly
+from tools.demo import report as reports
+from tools.demo import sample, scenario
+from tools.demo.console import open_console
+from tools.demo.csv_file import UnusableFile
+from tools.demo.display import Display, LiveDisplay
+from tools.demo.ending import show_end, show_way_in
+from tools.demo.orders_file import OrdersFile, read_orders
+from tools.demo.pace import Pace
+from tools.demo.run import Run, World, rehearse
+from tools.demo.scenario import Visit
+from tools.demo.stock_file import StockFile, plenty_for, read_stock
+from tools.demo.supplier import file_at, files_of
+
+UNBALANCED, UNUSABLE, INTERRUPTED = 1, 2, 130
+"""Exit codes: the books do not balance; nothing could be run as it was asked for; Ctrl-C."""
+
+_SKIPPED_SHOWN = 20
+_ERRORS = (
+    *(PackagingError, RehearsalError, SynthesisError, UnusableFile),
+    reports.UnwritableReport,
+)
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
+
+
+@app.command()
+def demo(
+    orders: Annotated[
+        Path | None,
+        typer.Option(
+            help="Orders of your own, in a CSV file. Without it: a sample.", metavar="CSV"
+        ),
+    ] = None,
+    stock: Annotated[
+        Path | None,
+        typer.Option(help="Stock and prices. Without it: plenty of what is wanted.", metavar="CSV"),
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="Where to write what came of it.", metavar="JSON")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same run.")] = 1,
+    stage: Annotated[str, typer.Option(help="The stage whose templates are rehearsed.")] = "prod",
+    hold: Annotated[
+        bool, typer.Option("--hold", help="Keep the endpoint open at the end, until Ctrl-C.")
+    ] = False,
+) -> None:
+    """Runs orders through the synthesized templates and the real handlers, and audits the books.
+
+    --orders has the columns order_id, customer_id, sku, quantity, unit_price_minor, currency and
+    payment_token, one line of an order a row. --stock has sku, quantity, unit_price_minor and
+    currency.
+
+    What becomes of a payment depends on its token: tok_approve, tok_decline, tok_timeout, or
+    tok_flaky_2 for one that fails twice and is approved then.
+
+    Ends with 1 if the books do not balance, and with 2 if nothing could be run.
+    """
+    console, errors = open_console(sys.stdout), open_console(sys.stderr)
+    display = _display(console)
+    try:
+        if report:
+            inputs = [*filter(None, (orders, stock)), *sample.FILES]
+            reports.require_writable(report, inputs=inputs)
+        wanted, supplies = _read(orders, stock, display)
+        _show_skipped(errors, orders or sample.ORDERS, wanted.skipped)
+        _show_skipped(errors, stock or sample.STOCK, supplies.skipped)
+        visits = (
+            scenario.plain(wanted.orders) if orders else scenario.lively(wanted.orders, seed=seed)
+        )
+
+        def conclude(shop: Rehearsal, run: Run) -> None:
+            show_end(console, run)
+            if report:
+                reports.write(report, reports.report(run, wanted, seed=seed))
+                console.print(f"The report is in {report}", soft_wrap=True)
+            if hold:
+                console.print()
+                show_way_in(console, shop, hold=True)
+                Pace(shop).hold()
+
+        with display.working(f"Synthesizing the templates of stage {stage}"):
+            assembly = host_assembly(stage)
+        run = rehearse(
+            assembly,
+            _world(supplies, visits, is_sample=orders is None),
+            seed=seed,
+            display=display,
+            announce=lambda shop: show_way_in(console, shop, hold=hold),
+            conclude=conclude,
+        )
+    except _ERRORS as error:
+        errors.print(Text(f"error: {error}", "bold red"), soft_wrap=True)
+        raise typer.Exit(UNUSABLE) from None
+    except KeyboardInterrupt:
+        errors.print("Interrupted: nothing was audited.")
+        raise typer.Exit(INTERRUPTED) from None
+    if not run.balanced:
+        raise typer.Exit(UNBALANCED)
+
+
+def main() -> None:
+    """Entry of `python -m tools.demo`."""
+    app(prog_name="python -m tools.demo")
+
+
+def _read(
+    orders: Path | None, stock: Path | None, display: Display
+) -> tuple[OrdersFile, StockFile]:
+    with display.working(f"Reading {orders or 'the sample'}"):
+        wanted = read_orders(orders or sample.ORDERS)
+        if orders and not stock:
+            return wanted, StockFile(plenty_for(wanted.orders), 0, [])
+        return wanted, read_stock(stock or sample.STOCK)
+
+
+def _world(supplies: StockFile, visits: Sequence[Visit], *, is_sample: bool) -> World:
+    """Everything goes well with orders of one's own; the sample is more like life."""
+    files = [*files_of(supplies.items)]
+    right = {item.sku: item.quantity for item in supplies.items}
+    if not is_sample:
+        return World(files=files, right=right, visits=visits)
+    return World(
+        files=[file_at(sample.MISTAKES), *files],
+        right={**right, **sample.RIGHT_AMONG_MISTAKES},
+        visits=visits,
+        lost_parcels=3,
+        careless_carrier=True,
+    )
+
+
+def _display(console: Console) -> Display:
+    able = console.file.isatty() and console.is_terminal and not console.is_dumb_terminal
+    large = console.width >= LiveDisplay.WIDTH and console.height >= LiveDisplay.HEIGHT
+    return LiveDisplay(console) if able and large else Display(console)
+
+
+def _show_skipped(errors: Console, path: Path, skipped: Sequence[WrongRow]) -> None:
+    for each in skipped[:_SKIPPED_SHOWN]:
+        errors.print(Text(f"{path.name}, {each}", "yellow"), soft_wrap=True)
+    if skipped:
+        hidden = len(skipped) - _SKIPPED_SHOWN
+        more = f", {hidden:,} of them not shown" if hidden > 0 else ""
+        rows = "1 row" if len(skipped) == 1 else f"{len(skipped):,} rows"
+        errors.print(Text(f"{path.name}: {rows} skipped{more}", "bold yellow"))

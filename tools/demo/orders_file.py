@@ -1,0 +1,132 @@
+"""Orders from a CSV file: one line a row, rows with the same `order_id` make one order."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Struct
+
+from lambdas.inventory import csv_table
+from lambdas.inventory.csv_table import Format, GoodRow, WrongRow, quoted
+from lambdas.inventory.events import Currency, Minor, Sku
+from lambdas.inventory.stock_file import ANY_CURRENCY, ANY_PRICE, ANY_SKU
+from lambdas.orders.events import Line, PaymentToken, Quantity
+from tools.demo.csv_file import Rows, nothing_usable, read_rows
+
+ID_LENGTH = 128
+"""Characters (Unicode code points) of an `order_id`, in any script."""
+
+CUSTOMER_LENGTH = 255
+"""Characters of a customer's id, which is the subject of their token.
+https://openid.net/specs/openid-connect-core-1_0.html#IDToken"""
+
+
+class OrderRow(Struct, frozen=True):
+    """One line of an order."""
+
+    order_id: Annotated[str, Meta(max_length=ID_LENGTH)]
+    customer_id: Annotated[str, Meta(max_length=CUSTOMER_LENGTH)]
+    sku: Sku
+    quantity: Quantity
+    unit_price_minor: Minor
+    currency: Currency
+    payment_token: PaymentToken
+
+
+ORDERS = Format(
+    row=OrderRow,
+    wanted={
+        "order_id": f"1 to {ID_LENGTH} characters",
+        "customer_id": f"1 to {CUSTOMER_LENGTH} characters",
+        "sku": ANY_SKU,
+        "quantity": "a whole number from 1 to 100,000",
+        "unit_price_minor": ANY_PRICE,
+        "currency": ANY_CURRENCY,
+        "payment_token": "1 to 128 characters",
+    },
+    max_rows=1_000_000,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """An order as a customer wants to place it; `order_id` is the customer's name for it."""
+
+    order_id: str
+    customer_id: str
+    currency: str
+    payment_token: str
+    lines: tuple[Line, ...]
+
+
+@dataclass(frozen=True)
+class OrdersFile:
+    """What a file of orders holds."""
+
+    orders: list[Order]
+    rows_read: int
+    skipped: list[WrongRow]
+
+
+def read_orders(path: Path) -> OrdersFile:
+    """The orders of a file in the order in which they begin. Raises UnusableFile."""
+    rows = read_rows(path, lambda content: csv_table.rows(content, ORDERS))
+    orders, contradictions = _grouped(rows)
+    skipped = sorted([*rows.skipped, *contradictions], key=lambda skipped: skipped.line)
+    if not orders:
+        raise nothing_usable(path, skipped)
+    return OrdersFile(orders, rows.read, skipped)
+
+
+def _grouped(rows: Rows[OrderRow]) -> tuple[list[Order], list[WrongRow]]:
+    heads: dict[str, GoodRow[OrderRow]] = {}
+    lines: dict[str, list[Line]] = {}
+    contradictions = []
+    for row in rows.good:
+        item = row.item
+        head = heads.setdefault(item.order_id, row)
+        if contradiction := _contradiction(item, head):
+            contradictions.append(WrongRow(row.line, contradiction))
+            continue
+        line = Line(sku=item.sku, quantity=item.quantity, unit_price_minor=item.unit_price_minor)
+        lines.setdefault(item.order_id, []).append(line)
+    orders = [
+        Order(
+            order_id=order_id,
+            customer_id=head.item.customer_id,
+            currency=head.item.currency,
+            payment_token=head.item.payment_token,
+            lines=tuple(lines[order_id]),
+        )
+        for order_id, head in heads.items()
+    ]
+    return orders, contradictions
+
+
+def _contradiction(row: OrderRow, head: GoodRow[OrderRow]) -> str | None:
+    """What is wrong with a row that differs from the first of its order where it may not."""
+    for column in ("customer_id", "currency", "payment_token"):
+        value, known = getattr(row, column), getattr(head.item, column)
+        if value != known:
+            return (
+                f"{column} {quoted(value)} contradicts {quoted(known)} of the same order "
+                f"on line {head.line}"
+            )
+    return None
+
+
+def body_of(order: Order) -> dict[str, object]:
+    """The body of the request that places the order. The address is made up, and nobody's."""
+    return {
+        "currency": order.currency,
+        "lines": msgspec.to_builtins(order.lines),
+        "shipping_address": {
+            "name": "A Customer",
+            "street": "1 Example Street",
+            "postal_code": "00000",
+            "city": "Sampleton",
+            "country": "ZZ",
+        },
+        "payment_token": order.payment_token,
+    }

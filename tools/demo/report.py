@@ -1,0 +1,98 @@
+"""The report: what a run came to, as JSON for machines."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from tools.demo.books import authorized
+from tools.demo.books.orders import STANDING
+from tools.demo.orders_file import OrdersFile
+from tools.demo.run import Run
+
+
+class UnwritableReport(Exception):
+    """The report cannot be written where it is wanted."""
+
+
+def require_writable(path: Path, *, inputs: Iterable[Path]) -> None:
+    """Raises UnwritableReport unless a file can be written at `path` that is none of the inputs."""
+    try:
+        existed = path.exists()
+        for read in inputs:
+            if existed and read.exists() and path.samefile(read):
+                raise UnwritableReport(
+                    f"the report would overwrite {read}, which is read: name another file"
+                )
+        path.open("a").close()
+    except OSError as error:
+        raise UnwritableReport(f"no report can be written to {path}: {error.strerror}") from error
+    if not existed:
+        path.resolve().unlink()
+
+
+def report(run: Run, wanted: OrdersFile, *, seed: int) -> dict[str, Any]:
+    """The report. Amounts are in minor units, `seconds` are those of a clock on the wall.
+
+    The same input and seed give the same report but for `seconds`.
+    """
+    evidence = run.evidence
+    orders = evidence.orders.values()
+    statuses = Counter(order.status for order in orders)
+    money = authorized(evidence)
+    return {
+        "orders": {
+            "placed": len(orders),
+            "refused": run.refusals.total(),
+            "confirmed": sum(statuses[status] for status in (*STANDING, "returned")),
+            "rejected": statuses["rejected"],
+            "cancelled": statuses["cancelled"],
+            "expired": statuses["expired"],
+            "pending": statuses["placed"],
+        },
+        "statuses": dict(statuses),
+        "parcels": dict(Counter(evidence.shipments.values())),
+        "returns": {
+            "approved": sum(evidence.decided.values()),
+            "refused": len(evidence.decided) - sum(evidence.decided.values()),
+        },
+        "messages": {channel.value: sent.total() for channel, sent in evidence.sent.items()},
+        "sales": {
+            "units": evidence.sold_units.total(),
+            "revenue_minor": evidence.sold_for.total(),
+            "activity": evidence.counted_activity.total(),
+        },
+        "refusals": dict(run.refusals),
+        "rejections": dict(evidence.rejections()),
+        "repeated_requests": dict(run.journal.repeated),
+        "stock": {
+            sku: {"initial": item.received, "reserved": item.reserved}
+            for sku, item in evidence.stock.items()
+        },
+        "money": {
+            "authorized_minor": money.gross.total(),
+            "refunded_minor": money.refunded.total(),
+            "by_currency": {
+                currency: {
+                    "authorized_minor": money.gross[currency],
+                    "refunded_minor": money.refunded[currency],
+                }
+                for currency in money.gross
+            },
+        },
+        "events": dict(evidence.published_types()),
+        "dead_letters": {queue: len(each) for queue, each in evidence.dead_letters.items()},
+        "invocations": dict(run.tally.invocations),
+        "rows": {"read": wanted.rows_read, "skipped": len(wanted.skipped)},
+        "balanced": run.balanced,
+        "faults": [fault for check in run.checks for fault in check.faults],
+        "seconds": round(run.seconds, 1),
+        "seed": seed,
+    }
+
+
+def write(path: Path, content: dict[str, Any]) -> None:
+    """Writes the report with its keys sorted."""
+    text = json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False)
+    path.write_text(f"{text}\n", encoding="utf-8")

@@ -1,0 +1,51 @@
+"""Stock and prices: from a CSV file, or plenty of whatever the orders want."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from lambdas.inventory import stock_file
+from lambdas.inventory.csv_table import WrongRow
+from lambdas.inventory.domain import MAX_UNITS, ReceivedItem
+from tools.demo.csv_file import read_rows
+from tools.demo.orders_file import Order
+
+_PLENTY = 10_000
+
+
+@dataclass(frozen=True)
+class StockFile:
+    """What a file of stock holds: each item once."""
+
+    items: list[ReceivedItem]
+    rows_read: int
+    skipped: list[WrongRow]
+
+
+def read_stock(path: Path) -> StockFile:
+    """The items of a file, which is read as a supplier's. Raises UnusableFile."""
+    rows = read_rows(path, stock_file.rows)
+    return StockFile([row.item for row in rows.good], rows.read, rows.skipped)
+
+
+def plenty_for(orders: Iterable[Order]) -> list[ReceivedItem]:
+    """Twice what the orders want of each item, at the first price that one of them names."""
+    items: dict[str, ReceivedItem] = {}
+    wanted: Counter[str] = Counter()
+    for order in orders:
+        for line in order.lines:
+            wanted[line.sku] += line.quantity
+            if line.sku not in items:
+                items[line.sku] = ReceivedItem(
+                    sku=line.sku,
+                    quantity=0,
+                    unit_price_minor=line.unit_price_minor,
+                    currency=order.currency,
+                )
+    return [
+        msgspec.structs.replace(item, quantity=min(MAX_UNITS, max(_PLENTY, 2 * wanted[sku])))
+        for sku, item in items.items()
+    ]
