@@ -17,8 +17,8 @@ from rich.console import Console
 
 from cdk_rehearsal import Rehearsal
 from stacks.constructs.packaging import PROJECT
-from tests.demo.printed import assert_each_line_adds_up
-from tests.demo.test_files import HEADER, write
+from tests.tools.demo.printed import assert_each_line_adds_up
+from tests.tools.demo.test_files import HEADER, write
 from tools.demo import pace, scenario
 from tools.demo.books import Check, audit
 from tools.demo.display import LiveDisplay
@@ -193,7 +193,7 @@ def test_command_gives_the_same_report_in_another_process(
 ) -> None:
     """Another hash seed included, and with nobody at a terminal."""
     program = (
-        "from pathlib import Path; from demo import cli, pace; pace._pause = lambda _: None; "
+        "from pathlib import Path; from tools.demo import cli, pace; pace._pause = lambda _: None; "
         f"cli.host_assembly = lambda *_, **__: Path({str(assembly)!r}); cli.main()"
     )
     output = tmp_path / "report.json"

@@ -1,6 +1,6 @@
 """The end: what does not balance and what was parked is shown, with where to look."""
 
-from tests.demo.printed import printed
+from tests.tools.demo.printed import printed
 from tools.demo.books import Check
 from tools.demo.customers import Journal
 from tools.demo.evidence import Evidence

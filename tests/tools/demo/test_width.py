@@ -9,8 +9,8 @@ import pytest
 from rich.console import Console, RenderableType
 
 from cdk_rehearsal import Record
-from tests.demo.printed import WIDE, printed
-from tests.demo.test_books import right_books
+from tests.tools.demo.printed import WIDE, printed
+from tests.tools.demo.test_books import right_books
 from tools.demo.books import Check, audit, shown
 from tools.demo.console import grid, show_table
 from tools.demo.customers import Answer, Journal

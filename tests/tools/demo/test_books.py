@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from lambdas.notifications.events import Channel
-from tests.demo.printed import assert_each_line_adds_up, printed
+from tests.tools.demo.printed import assert_each_line_adds_up, printed
 from tools.demo.books import audit, authorized, check
 from tools.demo.customers import Journal
 from tools.demo.evidence import (

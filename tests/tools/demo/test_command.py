@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from lambdas.inventory.stock_file import STOCK
-from tests.demo.test_files import GOOD, HEADER, write
+from tests.tools.demo.test_files import GOOD, HEADER, write
 from tools.demo import cli, sample
 from tools.demo import report as reports
 from tools.demo.books import Check

@@ -1,6 +1,6 @@
 // What must not compile: each line under a directive is an error, or the directive is one.
 
-import type { BusMessage, EventOf, Line, ShopEvent } from "../../docs/events/events";
+import type { BusMessage, EventOf, Line, ShopEvent } from "../../../docs/events/events";
 
 declare const event: ShopEvent;
 declare const placed: EventOf<"OrderPlaced.v1">;
