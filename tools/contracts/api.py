@@ -1,8 +1,8 @@
 """What breaks between two versions of the HTTP API, for clients that send and that read.
 
-The versions are OpenAPI documents as `contracts.openapi` makes them. A request breaks if the new
-version refuses one that the old one took, an answer if a client of the old version cannot read one
-of the new. Schemas are compared by `contracts.compatibility`, which tells both directions.
+The versions are OpenAPI documents as `tools.contracts.openapi` makes them. A request breaks if the
+new version refuses one that the old one took, an answer if a client of the old version cannot read
+one of the new. `tools.contracts.compatibility` compares schemas, in both directions.
 """
 
 import json

@@ -3,7 +3,7 @@
     for finding in findings(Assembly(Path("cdk.out"))):
         print(finding)
 
-In synthesis the same runs as a plug-in: see `topology.plugin`.
+In synthesis the same runs as a plug-in: see `cdk_rehearsal.topology.plugin`.
 """
 
 from collections.abc import Iterator
