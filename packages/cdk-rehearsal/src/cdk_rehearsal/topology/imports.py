@@ -1,7 +1,7 @@
 """What a deleted stack left behind, as `cdk import` wants to be told of it.
 
     aws cloudformation list-stack-resources --stack-name ID_OF_THE_DELETED_STACK --output json |
-        python -m topology.imports cdk.out/prod Orders > import-Orders.json
+        python -m cdk_rehearsal.topology.imports cdk.out/prod Orders > import-Orders.json
     cdk import --app cdk.out/prod Orders --resource-mapping import-Orders.json
 
 A new stack can begin with what needs nothing that does not exist yet. What refers to another
