@@ -5,9 +5,9 @@ BASE ?= main
 ARGS ?=
 UV := uv==0.13.9
 
-# Commands see few of the machine's variables and none of its settings: workspace/isolation.py.
+# Commands see an allow-list of environment variables and no settings files: workspace/isolation.py.
 RUN := .venv/bin/python -I workspace/isolation.py
-# Those that work in an AWS account see all, and still use no other Node.js than the installed one.
+# Commands that work in an AWS account see all variables, but still use only the wheel's Node.js.
 CDK := $(RUN) --account node node_modules/aws-cdk/bin/cdk
 PACKAGING := $(addprefix stacks/constructs/,packaging.py bytecode.py bytecode.mjs)
 CODE := app.py workspace stacks lambdas contracts topology rehearsal catalogue demo faults mutation bench tests
@@ -26,7 +26,7 @@ demo: .build/host.stamp ## watch orders flow through the synthesized templates: 
 test: setup ## all tests, offline: ARGS="tests/orders -k twice" runs some
 	@$(RUN) python -m pytest -n auto --maxprocesses=8 --dist=worksteal $(ARGS)
 
-runtime: setup ## handlers, API and flows once more, on the Python that Lambda has, where that can be had
+runtime: setup ## the tests of handlers, API and flows again on Lambda's version of Python, if it is available
 	@$(RUN) .ci/runtime $(ARGS)
 
 fuzz: setup ## ask the API thousands of things, other ones each time: none may fail, or be answered oddly
@@ -50,7 +50,7 @@ templates: synth
 synth: setup ## the templates of both stages, validated, into cdk.out/dev and cdk.out/prod
 	@$(RUN) python -m stacks.synthesis --stage dev --stage prod
 
-documents: setup ## docs/openapi.json and docs/asyncapi.json, unless a change breaks clients of the API
+documents: setup ## update docs/openapi.json and docs/asyncapi.json, unless the change breaks clients of the API
 	@$(RUN) python -m stacks.synthesis --stage dev --no-validation --out .build/documents
 	@$(RUN) python -m contracts.documents .build/documents/dev
 
@@ -62,19 +62,19 @@ review: setup ## in words, what this tree changes since it left BASE=main, in pr
 	@$(RUN) python -m contracts.review $(BASE) $(if $(filter-out file,$(origin STAGE)),--stage $(STAGE)) $(ARGS)
 
 deploy: setup ## into the AWS account that the shell is logged in to: STAGE=dev
-	$(call asks,--require-approval --require-approval=%,widens permissions,Read what 'make diff STAGE=$(STAGE)' says and agree beforehand,--require-approval never)
+	$(call asks,--require-approval --require-approval=%,widens permissions,Read the output of 'make diff STAGE=$(STAGE)' and then approve in advance,--require-approval never)
 	@$(RUN) python -m stacks.synthesis --stage $(STAGE)
 	@$(CDK) --app cdk.out/$(STAGE) deploy --all $(ARGS)
 
 destroy: setup ## take a stage down again: STAGE=dev
-	$(call asks,--force -f,deletes anything,Agree beforehand,--force)
+	$(call asks,--force -f,deletes anything,Approve in advance,--force)
 	@$(RUN) python -m stacks.synthesis --stage $(STAGE)
 	@$(CDK) --app cdk.out/$(STAGE) destroy --all $(ARGS)
 
-# The CDK asks at a terminal. Without one it would fail at the first stack that has a question.
+# The CDK asks questions on a terminal. Without one it would fail at the first question.
 define asks
 	@$(if $(filter --yes -y $(1),$(ARGS)),:,[ -t 0 ] && [ -t 1 ]) || { printf '%s\n' \
-		"error: the CDK asks before it $(2), and there is no terminal to answer at." \
+		"error: the CDK asks before it $(2), but there is no terminal to answer at." \
 		"$(3): make $@ STAGE=$(STAGE) ARGS=\"$(4)\"" >&2; exit 2; }
 endef
 
@@ -99,7 +99,7 @@ bench: setup ## what a cold start costs, beside a typical handler's
 catalogue: setup ## the site in docs/catalogue: events, contexts, queues, workflows, failures
 	@$(RUN) python -m catalogue
 
-strangers: .venv/.stamp ## try make demo and make test on other people's machines, an hour: ARGS="--list" names them
+strangers: .venv/.stamp ## run make demo and make test on simulated machines of other people (1 h): ARGS="--list" lists them
 	@.venv/bin/python -m workspace.strangers $(ARGS)
 
 format: setup ## the code, as `make lint` wants it
@@ -130,7 +130,7 @@ endef
 NAMED := $(if $(filter command,$(origin PYTHON)),$(PYTHON))
 VERSION := import sys; print("%d.%d.%d" % sys.version_info[:3]); sys.exit(sys.version_info < (3, 11))
 
-# It runs each time: a folder that was moved, or another Python, needs another .venv.
+# This runs each time: if the folder was moved or another Python is named, .venv has to be rebuilt.
 .venv/.stamp: FORCE
 	@named="$(NAMED)"; \
 	for python in "$${named:-$${PYTHON:-python3}}" \

@@ -19,14 +19,14 @@ from rehearsal import Rehearsal
 _FAULTS_SHOWN = 10
 _LETTERS_SHOWN = 5
 _LETTER_SHOWN = 2_000
-"""Characters of a parked message."""
+"""The characters of a parked message that are printed."""
 
 
 def show_way_in(console: Console, shop: Rehearsal, *, hold: bool) -> None:
-    """How to look into the tables and queues while they change.
+    """Print commands that read the tables and queues while the demo runs.
 
-    Version 1 of the AWS CLI ignores AWS_ENDPOINT_URL for SQS, so each command names the endpoint:
-    https://github.com/aws/aws-cli/issues/8737
+    Each command names the endpoint, because version 1 of the AWS CLI ignores AWS_ENDPOINT_URL for
+    SQS: https://github.com/aws/aws-cli/issues/8737
     """
     url = shop.serve()
     aws = f"aws --endpoint-url {url} --region {shop.region}"
@@ -120,7 +120,7 @@ def _counts(title: str, counts: Mapping[str, int]) -> Table:
 
 
 def _letter(message: Mapping[str, Any]) -> str:
-    """A parked message: why it is there, if it says so, and what it is."""
+    """Return a parked message as text: its reason, then its body."""
     attributes = message["attributes"]
     reason = attributes.get("Reason") or attributes.get("ERROR_MESSAGE") or "received too often"
     text = f"{reason}: {message['body']}"

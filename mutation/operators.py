@@ -88,7 +88,7 @@ ANY = "*"
 
 
 def _filtered(notification: Any) -> Any:
-    """Has a bucket tell of keys with a suffix alone."""
+    """Limit a bucket's notification to keys with a suffix."""
     rules = [{"Name": "suffix", "Value": ".csv"}]
     return {**notification, "Filter": {"S3Key": {"Rules": rules}}}
 

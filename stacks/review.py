@@ -1,4 +1,4 @@
-"""The review that each synthesis runs: cdk-nag, durability of edges, retention of resources."""
+"""The checks that each synthesis runs: cdk-nag, durability of edges, retention of resources."""
 
 from aws_cdk import App, Validations
 from cdk_nag import AwsSolutionsChecks, ServerlessChecks

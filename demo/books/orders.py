@@ -270,7 +270,7 @@ def _told(evidence: Evidence) -> Check:
         if not event.copy:
             told[event.subject].add((event.id, event.type))
     of_orders = {"OrderPlaced.v1", *_TELLS}
-    # One that is cancelled, or came back after that, may have been confirmed before.
+    # A cancelled order, or one that was returned after that, may have been confirmed before.
     due = {
         order_id: {type_ for type_, what in _TELLS.items() if what in order.history}
         | {_end_of(order)}

@@ -1,4 +1,4 @@
-"""Stock files: what suppliers may write, and the report that answers them."""
+"""Stock files from suppliers: their format, and the report on each file."""
 
 import json
 from collections.abc import Iterator
@@ -65,9 +65,9 @@ class Report(Struct, kw_only=True):
 
 
 def rows(content: BinaryIO) -> Iterator[GoodRow[ReceivedItem] | WrongRow]:
-    """Each row of a stock file, good or wrong; see `csv_table.rows`. Raises Refused.
+    """Yield each row of a stock file, good or wrong; see `csv_table.rows`. Raises Refused.
 
-    A SKU counts in its first good row.
+    If several rows have the same SKU, the first good one counts and the others are wrong.
     """
     first_lines: dict[str, int] = {}
     for row in csv_table.rows(content, STOCK):

@@ -240,9 +240,9 @@ BREAKING: dict[str, tuple[Edit, str, Victim]] = {
         "header idempotency-key $ is changed: the greatest length is 64, was 128",
         SENDS,
     ),
-    "header no longer looked at": (
+    "header no longer read": (
         parameters(PLACE, lambda found: found.clear()),
-        "header idempotency-key is no longer looked at",
+        "header idempotency-key is no longer read",
         SENDS,
     ),
     "argument made mandatory": (
@@ -252,7 +252,7 @@ BREAKING: dict[str, tuple[Edit, str, Victim]] = {
     ),
     "argument renamed": (
         parameters("GET /sales", lambda found: found[0].update(name="since")),
-        "is no longer looked at",
+        "is no longer read",
         SENDS,
     ),
     "narrower variable of the path": (
@@ -517,7 +517,7 @@ def test_a_route_that_breaks_says_how_to_support_both() -> None:
 
     [change] = [each for each in changes(API, edited(edit)) if each.path == PLACE]
     assert len(change.advice) == 2
-    assert "Take the old form as well" in change.advice[0]
+    assert "Accept the old form as well" in change.advice[0]
     assert "Answer in the old form as well" in change.advice[1]
     [gone] = changes(API, edited(lambda api: api["paths"].pop("/orders")))
     assert "until the access log shows no more calls" in gone.advice[0]

@@ -192,7 +192,7 @@ def test_changes_of_the_api_are_told_and_what_breaks_needs_a_reason(tmp_path: Pa
     said, fine = review.comment(SHOP, SHOP, base, head, "Title")
     assert not fine
     assert "- ❌ `POST /activity` body $.device is new and required" in said
-    assert "Take the old form as well" in said
+    assert "Accept the old form as well" in said
     [entry] = re.findall(r"```toml\n(.*?)\n```", said, re.DOTALL)
     (head / FILE).write_text(entry.replace("…", "One client, and it sends the field."))
     said, fine = review.comment(SHOP, SHOP, base, head, "Title")

@@ -253,7 +253,7 @@ def test_staff_are_told_from_customers_before_anything_else_is_looked_at() -> No
         (
             "k" * (MAX_KEY_LENGTH + 1),
             "invalid_idempotency_key",
-            "has 129 characters, and may have 128",
+            "has 129 characters, but may have at most 128",
         ),
         (
             "件",

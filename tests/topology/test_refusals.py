@@ -242,7 +242,7 @@ def test_an_export_keeps_its_name_in_a_renamed_stack_only_if_the_old_one_is_gone
     before = written(tmp_path / "a", two(), Depot={"name": "shop-depot"})
     after = written(tmp_path / "b", two(), Depot={"name": "shop-store"})
     [refusal] = found(before, after)
-    assert "as it still is by `Depot` then" in refusal.what
+    assert "while `Depot` still exports it" in refusal.what
 
 
 def test_an_export_that_moves_to_a_stack_deployed_before_its_owner_has_two_owners() -> None:
@@ -254,7 +254,7 @@ def test_an_export_that_moves_to_a_stack_deployed_before_its_owner_has_two_owner
         after["Attic"]["Outputs"]["Inbox"]["Value"] = "queue"
 
     [refusal] = refused(move, base)
-    assert refusal.what.startswith("is exported by `Attic` as `depot:Inbox`")
+    assert refusal.what.startswith("is exported as `depot:Inbox` by `Attic`")
 
 
 def test_a_new_import_needs_its_export_to_be_deployed_before() -> None:
@@ -485,7 +485,7 @@ def test_the_comment_tells_what_is_refused_and_how_to_do_it_once() -> None:
     text = reviewed.markdown("Title", {}, "HOW")
     assert "#### Refused by CloudFormation — not acknowledged" in text
     assert text.count("❌ `Depot/Inbox` is no longer exported") == 2
-    assert text.count("It takes two deployments") == 1
+    assert text.count("Use two deployments") == 1
     reasons = {"refused": {"Depot/Inbox": "it is not deployed"}}
     assert "refused" not in reviewed.unexcused(reasons)
     assert "(acknowledged: it is not deployed)" in reviewed.markdown("Title", reasons, "HOW")
