@@ -76,7 +76,7 @@ def input_of(command: Command) -> Any:
 
 
 @EACH_PAGE
-def test_each_command_is_one_of_the_aws_cli(page: Path) -> None:
+def test_each_command_exists_in_the_aws_cli(page: Path) -> None:
     for command in commands(page):
         if command.service == "s3":
             assert command.operation in S3_COMMANDS, command
@@ -126,7 +126,7 @@ def test_each_query_can_be_read(page: Path) -> None:
 
 
 @EACH_PAGE
-def test_each_block_of_commands_is_one_that_a_shell_reads(page: Path) -> None:
+def test_a_shell_can_parse_each_block_of_commands(page: Path) -> None:
     for _, block in _BLOCK.findall(page.read_text(encoding="utf-8")):
         if "aws " in block:
             done = subprocess.run(
@@ -135,12 +135,12 @@ def test_each_block_of_commands_is_one_that_a_shell_reads(page: Path) -> None:
             assert done.returncode == 0, f"{done.stderr}\n{block}"
 
 
-def test_there_are_commands_on_the_pages_that_people_need_in_trouble() -> None:
+def test_the_operational_pages_contain_commands() -> None:
     for name in ("runbook.md", "stage-down-and-up.md"):
         assert sum(1 for _ in commands(PROJECT / "docs" / name)) > 5, name
 
 
-def test_all_that_stays_of_a_stage_is_on_the_page_that_brings_it_back(
+def test_the_page_lists_each_retained_type(
     templates: Mapping[str, Assembly],
 ) -> None:
     page = DOWN_AND_UP.read_text(encoding="utf-8")
@@ -150,7 +150,7 @@ def test_all_that_stays_of_a_stage_is_on_the_page_that_brings_it_back(
         assert f"`{type_}`" in page, type_
 
 
-def test_the_page_names_all_stacks_and_outputs_as_they_are(
+def test_the_page_names_stacks_and_outputs_that_exist(
     templates: Mapping[str, Assembly],
 ) -> None:
     page = DOWN_AND_UP.read_text(encoding="utf-8")

@@ -155,13 +155,13 @@ def test_blocks_can_be_pasted_into_any_shell(text: str, shell: str, desk: Path) 
 
 
 @pytest.mark.parametrize("block", blocks(RUNBOOK))
-def test_block_of_the_runbook_holds_commands_that_there_are(block: str, desk: Path) -> None:
+def test_each_command_in_a_block_of_the_runbook_exists(block: str, desk: Path) -> None:
     """Words in capitals are the reader's to replace; variables are not."""
     run(desk, "sh", block)
 
 
 @pytest.mark.parametrize("document", ["README.md", "docs/runbook.md"])
-def test_command_in_a_sentence_is_one_that_there_is(document: str, desk: Path) -> None:
+def test_each_command_in_a_sentence_exists(document: str, desk: Path) -> None:
     commands = [words for words in inline(DOCUMENTS[document]) if words.startswith("aws ")]
     assert commands
     for command in commands:
@@ -170,7 +170,7 @@ def test_command_in_a_sentence_is_one_that_there_is(document: str, desk: Path) -
             parse([*words, "…"] if len(words) == 2 else words)
 
 
-def test_target_of_make_in_a_document_is_one_that_there_is() -> None:
+def test_each_make_target_in_a_document_exists() -> None:
     targets = set(re.findall(r"^([a-z]+):", MAKEFILE, re.MULTILINE))
     for name, text in DOCUMENTS.items():
         code = [*inline(text), *blocks(text)]
@@ -178,13 +178,13 @@ def test_target_of_make_in_a_document_is_one_that_there_is() -> None:
         assert named <= targets, f"{name} names {named - targets}"
 
 
-def test_make_in_a_sentence_about_deployment_is_taken_as_it_is(desk: Path) -> None:
+def test_each_make_command_in_a_sentence_about_deployment_works(desk: Path) -> None:
     for command in inline(DEPLOY):
         if command.startswith("make "):
             run(desk, "sh", command)
 
 
-def test_outputs_that_are_asked_for_are_those_of_one_stack(
+def test_each_output_that_a_command_reads_belongs_to_one_stack(
     templates: Mapping[str, Assembly],
 ) -> None:
     asked = re.findall(r"\$\(output (\w+) (\w+)\)", DEPLOY)

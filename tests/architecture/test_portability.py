@@ -170,7 +170,7 @@ def _newer(language: str, statement: str) -> Iterator[str]:
                 yield f"macOS has not this `{command[0].strip()}`"
 
 
-def test_what_people_run_is_understood_on_macos() -> None:
+def test_all_scripts_work_on_macos() -> None:
     found = list(sources())
     assert {"Makefile", ".ci/run", ".ci/python", ".ci/runtime"} <= {each.name for each in found}
     assert [what for source in found for what in foreign(source)] == []
@@ -199,7 +199,7 @@ NEWER_MAKE = [
 
 
 @pytest.mark.parametrize("text", NEWER_MAKE)
-def test_newer_make_is_found_out(text: str) -> None:
+def test_syntax_of_newer_make_is_found(text: str) -> None:
     assert list(foreign(Source("Makefile", text, "make")))
 
 
@@ -235,7 +235,7 @@ NEWER_BASH = [
 
 
 @pytest.mark.parametrize("text", NEWER_BASH)
-def test_newer_bash_is_found_out(text: str) -> None:
+def test_syntax_of_newer_bash_is_found(text: str) -> None:
     assert list(foreign(Source("script", text, "bash")))
 
 
@@ -277,14 +277,14 @@ TOOLS_OF_GNU = [
 
 
 @pytest.mark.parametrize("text", TOOLS_OF_GNU)
-def test_tools_of_gnu_are_found_out(text: str) -> None:
+def test_gnu_tools_and_options_are_found(text: str) -> None:
     assert list(foreign(Source("script", text, "bash")))
 
 
 @pytest.mark.parametrize(
     ("rules", "texts"), [(MAKE, NEWER_MAKE), (BASH, NEWER_BASH)], ids=["make", "bash"]
 )
-def test_each_rule_finds_something_out(rules: dict[str, str], texts: list[str]) -> None:
+def test_each_rule_finds_an_example(rules: dict[str, str], texts: list[str]) -> None:
     lines = [line for text in texts for line in text.splitlines()]
     assert [
         what for what, rule in rules.items() if not any(re.search(rule, x) for x in lines)
@@ -314,11 +314,11 @@ def test_each_rule_finds_something_out(rules: dict[str, str], texts: list[str]) 
         'echo "${name%,}" "${name#^}" "${name:-,}" "${name//,/ }" "${#list[@]}"',
     ],
 )
-def test_what_macos_has_is_not_objected_to(text: str) -> None:
+def test_syntax_that_macos_supports_is_accepted(text: str) -> None:
     assert list(foreign(Source("script", text, "bash"))) == []
 
 
-def test_the_workflow_checks_each_python_and_each_kind_of_machine_that_is_promised() -> None:
+def test_the_workflow_covers_each_supported_python_and_machine() -> None:
     workflow: Any = yaml.safe_load((PROJECT / ".github/workflows/check.yml").read_text())
     matrix = workflow["jobs"]["check"]["strategy"]["matrix"]
     runs = [(machine, python) for machine in matrix["machine"] for python in matrix["python"]]

@@ -73,7 +73,9 @@ def test_a_python_on_the_path_is_taken(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize("there", ["none", "one without venv"])
-def test_no_python_is_an_error_that_says_what_was_looked_for(machine: Machine, there: str) -> None:
+def test_a_missing_python_is_an_error_that_says_where_the_script_looked(
+    machine: Machine, there: str
+) -> None:
     if there == "one without venv":
         machine.has("python9.9", "exit 1")
     done = machine.run(".ci/python", "9.9")
@@ -81,7 +83,7 @@ def test_no_python_is_an_error_that_says_what_was_looked_for(machine: Machine, t
     assert done.stderr == "no Python 9.9: none on the PATH has venv, and this is not Debian\n"
 
 
-def test_tests_that_the_runtimes_python_would_run_are_not_skipped_in_silence(
+def test_skipping_the_tests_on_the_runtimes_python_is_reported(
     machine: Machine,
 ) -> None:
     set_up(machine, "3.11")
@@ -91,7 +93,7 @@ def test_tests_that_the_runtimes_python_would_run_are_not_skipped_in_silence(
     assert "no Python 9.9" in done.stderr
 
 
-def test_where_all_tests_run_on_the_runtimes_python_none_runs_twice(machine: Machine) -> None:
+def test_tests_do_not_run_twice_if_the_runtimes_python_is_installed(machine: Machine) -> None:
     set_up(machine, "9.9")
     done = machine.run(".ci/runtime")
     assert (done.returncode, done.stdout) == (
@@ -100,7 +102,7 @@ def test_where_all_tests_run_on_the_runtimes_python_none_runs_twice(machine: Mac
     )
 
 
-def test_what_is_deployed_is_tested_on_the_runtimes_python(machine: Machine) -> None:
+def test_deployed_code_is_tested_on_the_runtimes_python(machine: Machine) -> None:
     set_up(machine, "3.11", lambdas=True)
     done = machine.run(".ci/runtime", "-k", "twice")
     assert done.returncode == 0, done.stderr

@@ -41,7 +41,7 @@ def uses(source: str) -> Iterator[str]:
             yield from (alias.name for alias in node.names if alias.name in VARIES)
 
 
-def test_what_varies_between_versions_is_not_used_or_does_no_harm() -> None:
+def test_functions_that_vary_between_versions_need_a_reason() -> None:
     found = {
         (path.relative_to(PROJECT).as_posix(), name)
         for folder in ("lambdas", "contracts", "catalogue")
@@ -62,5 +62,5 @@ def test_what_varies_between_versions_is_not_used_or_does_no_harm() -> None:
         ("phrase = status.value", []),
     ],
 )
-def test_what_a_module_uses_is_found(source: str, found: list[str]) -> None:
+def test_uses_of_varying_functions_are_found(source: str, found: list[str]) -> None:
     assert list(uses(source)) == found

@@ -481,7 +481,7 @@ def test_the_same_api_has_not_changed() -> None:
 
 
 @pytest.mark.parametrize(("edit", "what", "victim"), BREAKING.values(), ids=BREAKING)
-def test_what_breaks_is_named_with_its_place_and_its_victims(
+def test_a_breaking_change_names_its_place_and_the_clients(
     edit: Edit, what: str, victim: Victim
 ) -> None:
     breaks = [each for change in changes(API, edited(edit)) for each in change.breaks]
@@ -489,7 +489,7 @@ def test_what_breaks_is_named_with_its_place_and_its_victims(
 
 
 @pytest.mark.parametrize(("edit", "told"), HARMLESS.values(), ids=HARMLESS)
-def test_what_breaks_nobody_is_told_as_such(edit: Edit, told: list[str] | None) -> None:
+def test_a_change_that_breaks_nobody_is_listed_as_such(edit: Edit, told: list[str] | None) -> None:
     found = changes(API, edited(edit))
     assert [each for each in found if each.breaks] == []
     if told is not None:
@@ -505,7 +505,7 @@ def test_what_breaks_nobody_is_told_as_such(edit: Edit, told: list[str] | None) 
         (without("RequestedReturn", "reason"), READS),
     ],
 )
-def test_a_change_of_one_side_breaks_that_side_alone(edit: Edit, victim: Victim) -> None:
+def test_a_change_of_one_side_breaks_only_that_side(edit: Edit, victim: Victim) -> None:
     breaks = [each for change in changes(API, edited(edit)) for each in change.breaks]
     assert {each.victim for each in breaks} == {victim}
 
@@ -523,7 +523,7 @@ def test_a_route_that_breaks_says_how_to_support_both() -> None:
     assert "until the access log shows no more calls" in gone.advice[0]
 
 
-def test_all_routes_that_share_a_class_are_told() -> None:
+def test_all_routes_that_share_a_class_are_listed() -> None:
     found = changes(API, edited(without("OrderView", "history")))
     assert [each.path for each in found] == [
         "DELETE /orders/{order_id}",
@@ -532,7 +532,7 @@ def test_all_routes_that_share_a_class_are_told() -> None:
     ]
 
 
-def test_a_default_for_all_routes_counts_like_one_of_each() -> None:
+def test_default_credentials_count_for_each_route() -> None:
     def shared(api: Document, scope: str) -> None:
         api["security"] = [{"token": [scope] if scope else []}]
         del operation(api)["security"]
@@ -544,7 +544,7 @@ def test_a_default_for_all_routes_counts_like_one_of_each() -> None:
 
 
 @pytest.mark.parametrize("none", [[], [{}], None])
-def test_a_route_that_was_open_to_anybody_breaks_when_it_asks_for_proof(none: Any) -> None:
+def test_a_public_route_breaks_when_it_requires_credentials(none: Any) -> None:
     def edit(api: Document) -> None:
         operation(api)["security"] = none
         if none is None:
@@ -558,7 +558,7 @@ def test_a_route_that_was_open_to_anybody_breaks_when_it_asks_for_proof(none: An
     assert not [each for each in changes(API, opened) if each.breaks]
 
 
-def test_a_status_that_a_range_covers_still_comes() -> None:
+def test_a_status_range_covers_its_statuses() -> None:
     def edit(api: Document) -> None:
         found = operation(api)["responses"]
         found["503"] = found["5XX"]

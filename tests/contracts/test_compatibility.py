@@ -372,7 +372,7 @@ def test_where_nothing_may_be_added_a_new_field_breaks() -> None:
     assert (str(found), found.consumers) == ("$.a is new where nothing may be", True)
 
 
-def test_of_several_objects_each_is_compared_with_its_own() -> None:
+def test_alternative_objects_are_compared_by_title() -> None:
     def either(*names: str, required: str = "") -> Schema:
         return {
             "anyOf": [

@@ -112,7 +112,7 @@ def test_an_entry_counts_for_the_change_that_adds_it_alone(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("kind", ["replacement", "refused", "breaking"])
-def test_an_entry_counts_for_its_own_kind_alone(tmp_path: Path, kind: str) -> None:
+def test_an_entry_counts_only_for_its_own_kind(tmp_path: Path, kind: str) -> None:
     head = acknowledging(tmp_path, "head", ENTRY.replace("replacement", kind))
     assert {name for name, found in reasons(head).items() if found} == {kind}
 
@@ -177,7 +177,7 @@ def with_api(parent: Path, name: str, document: object) -> Path:
     return parent / name
 
 
-def test_changes_of_the_api_are_told_and_what_breaks_needs_a_reason(tmp_path: Path) -> None:
+def test_changes_of_the_api_are_listed_and_breaking_ones_need_a_reason(tmp_path: Path) -> None:
     api = json.loads((PROJECT / "docs" / "openapi.json").read_bytes())
     base = with_api(tmp_path, "base", api)
     schemas = api["components"]["schemas"]
@@ -207,14 +207,14 @@ def test_a_base_without_a_document_is_remarked(tmp_path: Path) -> None:
     assert "the base keeps no `docs/openapi.json`: routes are not compared" in said
 
 
-def test_a_document_that_is_none_is_named(tmp_path: Path) -> None:
+def test_an_invalid_document_is_named(tmp_path: Path) -> None:
     head = with_api(tmp_path, "head", {})
     (head / "docs" / "openapi.json").write_text("<<<<<<< HEAD")
     with pytest.raises(ReviewError, match="is no JSON"):
         review.comment(SHOP, SHOP, tmp_path, head, "Title")
 
 
-def test_interfaces_are_those_of_the_code_whether_or_not_documents_are_renewed(
+def test_interfaces_come_from_the_code_even_if_documents_are_outdated(
     templates: Mapping[str, Assembly], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop = templates["prod"]

@@ -82,7 +82,7 @@ def other_ways_to(file: Path) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("option", ["--orders", "--stock"])
-def test_a_report_overwrites_none_of_the_files_that_are_read(
+def test_a_report_does_not_overwrite_an_input_file(
     ended: list[dict[str, Any]], inputs: dict[str, Path], option: str
 ) -> None:
     before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in inputs.values()}
@@ -96,7 +96,7 @@ def test_a_report_overwrites_none_of_the_files_that_are_read(
     assert before == {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in before}
 
 
-def test_a_report_overwrites_no_file_of_another_spelling_where_those_are_the_same(
+def test_a_report_does_not_overwrite_an_input_file_in_another_spelling(
     ended: list[dict[str, Any]], inputs: dict[str, Path]
 ) -> None:
     """As on macOS and Windows; here, both spellings are made to lead to one file."""
@@ -112,7 +112,7 @@ def test_a_report_overwrites_no_file_of_another_spelling_where_those_are_the_sam
 
 
 @pytest.mark.parametrize("file", sample.FILES)
-def test_a_report_overwrites_no_file_of_the_sample(
+def test_a_report_does_not_overwrite_a_sample_file(
     ended: list[dict[str, Any]], inputs: dict[str, Path], file: Path
 ) -> None:
     before = file.read_bytes()
@@ -122,7 +122,7 @@ def test_a_report_overwrites_no_file_of_the_sample(
     assert (file.read_bytes(), ended) == (before, [])
 
 
-def test_a_report_is_no_directory_and_trying_leaves_nothing_behind(
+def test_a_report_cannot_replace_a_directory_and_leaves_no_file(
     ended: list[dict[str, Any]], tmp_path: Path
 ) -> None:
     result = CliRunner().invoke(cli.app, ["--report", str(tmp_path)])

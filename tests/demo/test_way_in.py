@@ -55,11 +55,11 @@ def test_each_command_names_the_endpoint_and_the_region(shop: Rehearsal) -> None
 
 
 @pytest.mark.parametrize("hold", [False, True])
-def test_way_in_fits_an_ordinary_terminal(shop: Rehearsal, hold: bool) -> None:
+def test_printed_commands_fit_into_80_columns(shop: Rehearsal, hold: bool) -> None:
     assert max(len(line) for line in said(shop, hold=hold).splitlines()) <= 80
 
 
-def test_way_to_keep_the_endpoint_open_is_told_and_there_is_one(shop: Rehearsal) -> None:
+def test_printed_hold_option_exists(shop: Rehearsal) -> None:
     assert "make demo ARGS=--hold" in said(shop)
     assert "until Ctrl-C" in said(shop, hold=True)
     assert "--hold" not in said(shop, hold=True)
@@ -67,7 +67,7 @@ def test_way_to_keep_the_endpoint_open_is_told_and_there_is_one(shop: Rehearsal)
 
 
 @pytest.mark.parametrize("held", [False, True])
-def test_way_in_is_told_again_at_the_end_if_the_endpoint_stays(
+def test_commands_are_printed_again_at_the_end_if_the_endpoint_stays(
     held: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[bool] = []

@@ -271,7 +271,7 @@ def test_staff_are_told_from_customers_before_anything_else_is_looked_at() -> No
         ("k\n", "invalid_idempotency_key", "contains U+000A (line feed)"),
     ],
 )
-def test_an_idempotency_key_has_so_many_characters_that_a_header_can_hold(
+def test_an_idempotency_key_has_at_most_128_printable_ascii_characters(
     key: str, code: str | None, said: str
 ) -> None:
     route = answering(lambda *_: None, body=Purse, idempotent=True)
@@ -310,7 +310,7 @@ def test_text_of_any_script_reaches_the_handler_as_it_was_sent(name: str) -> Non
         ({"name": "件件件件"}, "name", "Expected `str` of length <= 3 characters"),
     ],
 )
-def test_text_that_cannot_be_taken_is_named_with_its_place(
+def test_a_forbidden_character_is_named_with_its_path(
     sent: dict[str, Any], field: str, reason: str
 ) -> None:
     answer = Call(body=json.dumps(sent)).send(answering(lambda *_: None, body=Named))
@@ -432,7 +432,7 @@ def fingerprint(body: str | bytes) -> str:
     ],
     ids=str,
 )
-def test_a_body_written_otherwise_has_the_same_fingerprint(otherwise: str | bytes) -> None:
+def test_equivalent_json_has_the_same_fingerprint(otherwise: str | bytes) -> None:
     assert fingerprint(otherwise) == fingerprint('{"cents":2,"metal":"gold"}')
 
 
@@ -453,7 +453,7 @@ def test_a_body_written_otherwise_has_the_same_fingerprint(otherwise: str | byte
         ('{"a":"\\u00e9"}', '{"a":"e\\u0301"}'),
     ],
 )
-def test_bodies_that_say_something_else_have_other_fingerprints(one: str, another: str) -> None:
+def test_different_bodies_have_different_fingerprints(one: str, another: str) -> None:
     assert fingerprint(one) != fingerprint(another)
 
 

@@ -107,7 +107,7 @@ def test_settings_files_of_the_developer_are_not_read(
     assert botocore.session.get_session().get_scoped_config() == {}
 
 
-def test_the_developer_has_all_variables_back_at_the_end(
+def test_all_variables_are_restored_at_the_end(
     template: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_PROFILE", "work")

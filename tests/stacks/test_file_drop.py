@@ -69,7 +69,7 @@ def test_files_can_be_read_as_long_as_their_messages_wait_and_then_go(shop: Asse
         assert rule["AbortIncompleteMultipartUpload"]["DaysAfterInitiation"] <= 7
 
 
-def test_whoever_reads_files_hears_of_every_object_and_tells_answers_from_files(
+def test_the_importer_is_notified_of_every_object(
     shop: Assembly,
 ) -> None:
     """That an answer is not answered: tests/inventory and tests/flows."""
@@ -123,7 +123,7 @@ def test_its_files_are_read_and_answered_by_one_function_and_nothing_else(shop: 
         }
 
 
-def test_a_name_that_some_region_would_make_too_long_is_an_error() -> None:
+def test_a_bucket_name_that_is_too_long_in_some_region_is_an_error() -> None:
     # Imported here: with it the CDK library starts, in each process that collects tests.
     from aws_cdk import App, Stack
 
@@ -135,7 +135,7 @@ def test_a_name_that_some_region_would_make_too_long_is_an_error() -> None:
         bucket_name(stack, "s" * 26)
 
 
-def test_the_longest_region_is_the_longest_that_there_is() -> None:
+def test_the_longest_region_is_the_longest_of_botocore() -> None:
     from stacks.constructs.file_drop import LONGEST_REGION
 
     session = boto3.Session()

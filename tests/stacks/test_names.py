@@ -157,7 +157,7 @@ def test_the_scope_of_each_type_that_is_named_is_known(named: Named) -> None:
     assert {resource.type for _, resource, name in named if not refers(name)} == SCOPES.keys()
 
 
-def test_no_two_resources_anywhere_are_called_the_same(named: Named) -> None:
+def test_names_are_unique_within_their_scope(named: Named) -> None:
     taken: dict[Any, str] = {}
     for place, resource, name in named:
         scope, source = SCOPES.get(resource.type, (GLOBAL, "it is called after another resource"))

@@ -34,7 +34,7 @@ def starts_of_tools() -> list[str]:
 
 
 @pytest.mark.parametrize("line", starts_of_tools())
-def test_each_tool_is_started_by_way_of_the_isolation(line: str) -> None:
+def test_each_recipe_starts_its_tools_through_the_isolation(line: str) -> None:
     if not any(known in line for known in AS_THE_USER_HAS_IT):
         rest = re.sub(r"\$\((RUN|CDK)\) (\S+)", "", line)
         assert not re.search(r"\.venv/bin|\bpython|\b(ruff|mypy|node|npm) ", rest), line
@@ -82,30 +82,30 @@ def python(directory: Path, name: str, version: tuple[int, int]) -> Path:
 
 
 class TestPython:
-    def test_the_first_that_is_new_enough_is_taken(self, clone: Path) -> None:
+    def test_the_first_new_enough_python_is_used(self, clone: Path) -> None:
         programs = clone / "programs"
         python(programs, "python3", (3, 9))
         python(programs, "python3.12", (3, 12))
         done = made(clone, PATH=f"{programs}:/usr/bin:/bin")
         assert done.stdout == "python3.12 runs -I workspace/install.py python\n", done.stderr
 
-    def test_the_one_that_is_named_is_taken(self, clone: Path) -> None:
+    def test_the_named_python_is_used(self, clone: Path) -> None:
         named = python(clone / "my programs", "python3.13", (3, 13))
         done = made(clone, f"PYTHON={named}")
         assert done.stdout == "python3.13 runs -I workspace/install.py python\n", done.stderr
 
-    def test_one_that_is_named_and_too_old_is_an_error(self, clone: Path) -> None:
+    def test_a_named_python_that_is_too_old_is_an_error(self, clone: Path) -> None:
         named = python(clone / "programs", "python3.9", (3, 9))
         done = made(clone, f"PYTHON={named}")
         assert done.returncode != 0
         assert f"error: {named} is no Python 3.11 or newer" in done.stderr
 
-    def test_a_variable_of_the_shell_that_names_no_python_is_passed_over(self, clone: Path) -> None:
+    def test_an_invalid_python_variable_of_the_shell_is_ignored(self, clone: Path) -> None:
         done = made(clone, PYTHON="/nonexistent/python2")
         assert done.returncode == 0
         assert "python" in done.stdout
 
-    def test_none_at_all_is_an_error_that_says_what_to_do(self, clone: Path) -> None:
+    def test_a_missing_python_is_an_error_that_says_what_to_do(self, clone: Path) -> None:
         programs = clone / "programs"
         python(programs, "python3", (3, 9))
         for tool in ("sh", "awk"):
