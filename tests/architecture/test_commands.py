@@ -1,4 +1,4 @@
-"""AWS commands in the docs: each exists, with all the options it needs and no unknown ones."""
+"""AWS commands in the docs exist, have all required options, and have no unknown ones."""
 
 import re
 import subprocess
@@ -36,7 +36,7 @@ _BLOCK = re.compile(r"^( *)```\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
 
 @dataclass(frozen=True)
 class Command:
-    """A command as a page has it."""
+    """A command on a page."""
 
     service: str
     operation: str
@@ -57,7 +57,7 @@ class Command:
 def commands(page: Path) -> Iterator[Command]:
     text = page.read_text(encoding="utf-8").replace("\\\n", " ")
     for line in text.splitlines():
-        # One line may have several: each ends where the next begins.
+        # A line may contain several commands: each ends where the next begins.
         for part in re.split(r"(?=\baws [a-z])", line):
             if found := _COMMAND.match(part):
                 yield Command(**found.groupdict())
@@ -69,7 +69,7 @@ def model(service: str) -> Any:
 
 
 def input_of(command: Command) -> Any:
-    """The shape of what the operation takes; None if it takes nothing."""
+    """The operation's input shape, or None if it has no input."""
     operations = {xform_name(name, "-"): name for name in model(command.service).operation_names}
     assert command.operation in operations, f"no such operation: {command}"
     return model(command.service).operation_model(operations[command.operation]).input_shape

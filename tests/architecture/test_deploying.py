@@ -1,4 +1,4 @@
-"""What deploys and destroys asks before it does, and says so where nobody can answer."""
+"""`make deploy` and `make destroy` ask for approval, and stop if there is no terminal."""
 
 import os
 import pty
@@ -13,14 +13,14 @@ import pytest
 from stacks.constructs.packaging import PROJECT
 
 STAGE = "nosuch"
-"""No stage: whatever gets as far as synthesis ends there."""
+"""A stage that does not exist: a command that reaches synthesis fails there."""
 STOPPED = "there is no terminal to answer at"
 WENT_ON = f"no stage '{STAGE}'"
 
 
 def make(*words: str, stdin: int = subprocess.DEVNULL, stdout: int = subprocess.PIPE) -> str:
-    """What a recipe says when it fails; it has to."""
-    # As from a shell: a make that runs these tests hands on nothing.
+    """Run a recipe that has to fail; return its error message."""
+    # As from a shell: without the variables of a make that runs these tests.
     environment = {name: value for name, value in os.environ.items() if "MAKE" not in name}
     command = ["make", "--no-print-directory", "-o", "setup", *words, f"STAGE={STAGE}"]
     done = subprocess.run(
@@ -83,7 +83,7 @@ def test_an_option_given_in_advance_is_accepted(target: str, arguments: str) -> 
 
 @pytest.mark.parametrize("arguments", ["--force", "-f"])
 def test_force_does_not_approve_a_deployment(arguments: str) -> None:
-    """To the CDK that means: even if the template is as it was."""
+    """For the CDK, it means: deploy even if the template is unchanged."""
     assert STOPPED in make("deploy", f"ARGS={arguments}")
 
 

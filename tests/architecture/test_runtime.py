@@ -1,4 +1,4 @@
-"""The Python of the Lambda runtime is looked for everywhere, and what is not had is said."""
+"""The scripts find the Lambda runtime's Python, or report that it is not available."""
 
 import shutil
 import subprocess
@@ -11,18 +11,18 @@ import pytest
 
 from stacks.constructs.packaging import PROJECT, contexts
 
-# What the scripts call before they look for a Python. No apt and no Python are among it.
+# The programs that the scripts need before they look for a Python: neither apt nor Python.
 TOOLS = ("basename", "bash", "dirname", "env", "sh")
 
 
 @dataclass
 class Machine:
-    """A machine with few tools, and a folder with the scripts on it."""
+    """A simulated machine with few tools, and a folder with the scripts."""
 
     folder: Path
 
     def has(self, command: str, script: str) -> Path:
-        """Puts a command on the machine's PATH, or elsewhere in the folder."""
+        """Create a command on the machine's PATH, or elsewhere in the folder."""
         path = self.folder / (command if "/" in command else f"bin/{command}")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"#!/bin/sh\n{script}\n")
@@ -44,7 +44,7 @@ class Machine:
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Machine:
-    """A machine on which nothing of a Python is."""
+    """A machine without any Python."""
     (tmp_path / "bin").mkdir()
     for tool in TOOLS:
         found = shutil.which(tool)
@@ -59,7 +59,7 @@ def machine(tmp_path: Path) -> Machine:
 
 
 def set_up(machine: Machine, python: str, *, lambdas: bool = False) -> None:
-    """Sets the project up with a version of Python, and with Lambda's, 9.9, as well."""
+    """Set the project up with a version of Python; Lambda's version is 9.9."""
     answers = f"*install.py*check) exit {int(not lambdas)} ;; *PYTHON_VERSION*) echo 9.9"
     machine.has(".venv/bin/python", f'case "$*" in {answers} ;; *) echo {python} ;; esac')
     if lambdas:

@@ -1,4 +1,4 @@
-"""What breaks between two versions of the API: each kind, for whom, and what does not."""
+"""Every kind of change between two versions of the API: which clients it breaks, if any."""
 
 import copy
 import json
@@ -43,7 +43,7 @@ def in_operation(edit: Callable[[Any], object], route: str = PLACE) -> Edit:
 
 
 def field(name: str, field: str, **changed: Any) -> Edit:
-    """Changes rules of a field; None takes one away."""
+    """Change rules of a field; None removes a rule."""
 
     def edit(found: Any) -> None:
         rules = found["properties"].setdefault(field, {})
@@ -107,7 +107,7 @@ def signed_by(header: str) -> Edit:
 
 
 def problems(document: Document, code: str, status: str = "409") -> None:
-    """Gives a status one more kind of problem."""
+    """Add a kind of problem to a status."""
     new = copy.deepcopy(schema(document, "PriceChanged"))
     new["title"], new["properties"]["code"] = code, {"enum": [code]}
     document["components"]["schemas"][code] = new
@@ -119,14 +119,14 @@ def problems(document: Document, code: str, status: str = "409") -> None:
 
 
 def rewritten(pattern: str, by: str) -> Edit:
-    """Changes a document as text."""
+    """Change a document by replacing text."""
     return lambda document: document.update(json.loads(re.sub(pattern, by, json.dumps(document))))
 
 
 SENDS, READS, CALLS = Victim
 
 BREAKING: dict[str, tuple[Edit, str, Victim]] = {
-    # What clients call.
+    # Routes.
     "route gone": (lambda api: api["paths"].pop("/orders"), "is gone", CALLS),
     "method gone": (lambda api: api["paths"]["/orders/{order_id}"].pop("get"), "is gone", CALLS),
     "route renamed": (
@@ -139,7 +139,7 @@ BREAKING: dict[str, tuple[Edit, str, Victim]] = {
         "address is https://example.com/v2 now",
         CALLS,
     ),
-    # What clients send.
+    # Requests.
     "new mandatory field": (
         requiring("PlaceOrder", "gift"),
         "body $.gift is new and required",
@@ -260,7 +260,7 @@ BREAKING: dict[str, tuple[Edit, str, Victim]] = {
         "path 1 $ is limited: the greatest length is 10 now",
         SENDS,
     ),
-    # How clients prove who they are.
+    # Credentials.
     "for staff alone": (
         in_operation(lambda found: found.update(security=[{"token": ["staff"]}])),
         "credentials must be token of staff now, was token",
@@ -281,7 +281,7 @@ BREAKING: dict[str, tuple[Edit, str, Victim]] = {
         "credentials must be signature, in another form",
         SENDS,
     ),
-    # What clients read.
+    # Answers.
     "field gone": (without("OrderView", "history"), "answer 202 $.history is gone", READS),
     "field gone deep inside": (
         without("StepView", "what"),

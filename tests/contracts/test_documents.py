@@ -29,7 +29,7 @@ def test_a_document_that_is_out_of_date_or_missing_is_named(
 
 
 class Command:
-    """`make documents` in a directory of its own, whose API once knew a field more."""
+    """`make documents` in a temporary directory, whose API document has one more field."""
 
     def __init__(self, assembly: Path, docs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.docs = docs / "docs"

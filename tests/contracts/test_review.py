@@ -233,7 +233,7 @@ def test_interfaces_come_from_the_code_even_if_documents_are_outdated(
     said, fine = review.compare("main", "prod")
     assert not fine
     assert "❌ `POST /orders` body $.gift is new and required" in said
-    # What the tree has to say of the API is not what it keeps.
+    # The API of the code differs from the tree's document.
     assert kept(PROJECT) != review.current(shop)
 
 

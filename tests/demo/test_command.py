@@ -60,14 +60,14 @@ def test_what_cannot_be_run_is_said_before_anything_begins(
 
 @pytest.fixture
 def inputs(tmp_path: Path) -> dict[str, Path]:
-    """Files of the user's own, by their options."""
+    """The user's files, by option."""
     orders = write(tmp_path, HEADER, GOOD).rename(tmp_path / "orders.csv")
     stock = write(tmp_path, STOCK.header, "MUG,9,1250,EUR").rename(tmp_path / "stock.csv")
     return {"--orders": orders, "--stock": stock}
 
 
 def other_ways_to(file: Path) -> Iterator[Path]:
-    """Paths that lead to a file."""
+    """Different paths to the same file."""
     yield file
     yield file.parent / ".." / file.parent.name / file.name
     (link := file.with_suffix(".link")).symlink_to(file)
@@ -99,7 +99,7 @@ def test_a_report_does_not_overwrite_an_input_file(
 def test_a_report_does_not_overwrite_an_input_file_in_another_spelling(
     ended: list[dict[str, Any]], inputs: dict[str, Path]
 ) -> None:
-    """As on macOS and Windows; here, both spellings are made to lead to one file."""
+    """File systems of macOS and Windows ignore case. Here, a link simulates that."""
     other = inputs["--stock"].with_name("Stock.CSV")
     if not other.exists():
         other.hardlink_to(inputs["--stock"])

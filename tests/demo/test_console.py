@@ -1,4 +1,4 @@
-"""Consoles in pipes, terminals and locales of all kinds: nothing is cut, nothing is lost."""
+"""Consoles cut no text in pipes, terminals and locales of all kinds."""
 
 import fcntl
 import io
@@ -42,7 +42,7 @@ def text_in(stream: io.TextIOWrapper) -> str:
 
 @contextmanager
 def terminal(width: int, height: int) -> Iterator[TextIO]:
-    """A terminal of this size, in which the command runs."""
+    """Run the command in a terminal of this size."""
     reader, writer = pty.openpty()
     fcntl.ioctl(writer, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
     try:

@@ -1,4 +1,4 @@
-"""What the demo suggests to look into it works as it is printed."""
+"""The commands that the demo prints work as printed."""
 
 import io
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ def said(shop: Rehearsal, *, hold: bool = False) -> str:
 
 
 def test_commands_work_as_they_are_printed(shop: Rehearsal, tmp_path: Path) -> None:
-    """With nothing set before: no credentials, no region, no address."""
+    """Without any variables before: no credentials, no region, no endpoint."""
     desk = lay_out(tmp_path)
     lines = said(shop).splitlines()
     script = "\n".join(line[2:] for line in lines if line.startswith("  "))
@@ -43,7 +43,7 @@ def test_commands_work_as_they_are_printed(shop: Rehearsal, tmp_path: Path) -> N
 
 
 def test_each_command_names_the_endpoint_and_the_region(shop: Rehearsal) -> None:
-    """Version 1 of the AWS CLI takes neither from the environment for every service."""
+    """For some services, version 1 of the AWS CLI ignores variables for the endpoint."""
     text = said(shop).replace("\\\n", "")
 
     commands = [line.split()[1:] for line in text.splitlines() if line.startswith("  aws ")]

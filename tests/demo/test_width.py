@@ -1,4 +1,4 @@
-"""Nothing that is printed depends on the width: what does not fit is wrapped, or told in lines."""
+"""Printed text is complete in every width: long text is wrapped or split into lines."""
 
 import io
 from collections import Counter, defaultdict
@@ -33,7 +33,7 @@ def words(text: str) -> Counter[str]:
 
 
 def run() -> Run:
-    """Faults, parked messages, refusals, and an order that went a long way."""
+    """A run with faults, parked messages, refusals, and an order with a long trace."""
     evidence = right_books()
     evidence.dead_letters["Checkout/RunCheckout/DeadLetters"] = [LETTER]
     journal, stories = Journal(), Stories({"an-order": "[i]my"})
@@ -97,7 +97,7 @@ def test_row_that_does_not_fit_is_printed_with_its_headers(width: int) -> None:
 
 
 def tally() -> Tally:
-    """Each hop with more of everything than a run of the sample has."""
+    """A display whose hops have higher counts than any run of the sample."""
     counts = Tally()
     for hop in HOPS:
         for function in hop.functions:

@@ -281,7 +281,7 @@ def test_an_idempotency_key_has_at_most_128_printable_ascii_characters(
 
 
 class Named(Struct, frozen=True, kw_only=True):
-    """A body with texts in several places, and a length that is counted in characters."""
+    """A body with strings at several paths, and a maximum length in characters."""
 
     name: Annotated[str, Meta(max_length=3)]
     others: tuple["Named", ...] = ()
@@ -321,7 +321,7 @@ def test_a_forbidden_character_is_named_with_its_path(
 
 
 class Patterned(Struct, frozen=True, kw_only=True):
-    """Bodies whose checks fail for more than one reason."""
+    """A body whose fields can be invalid for several reasons."""
 
     code: Annotated[str, Meta(pattern="^[a-z]+$(?!\\n)")]
     count: int = 0
@@ -449,7 +449,7 @@ def test_equivalent_json_has_the_same_fingerprint(otherwise: str | bytes) -> Non
         ('{"a":{"b":1},"c":2}', '{"a":{"b":1,"c":2}}'),
         ('{"a":"gold"}', '{"a":"Gold"}'),
         ('{"a":"gold"}', '{"a":" gold"}'),
-        # An é, and an e with an accent: what a customer sends is never changed, so these differ.
+        # An é as one code point and as two: text is not normalized, so these differ.
         ('{"a":"\\u00e9"}', '{"a":"e\\u0301"}'),
     ],
 )

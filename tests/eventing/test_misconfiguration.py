@@ -1,4 +1,4 @@
-"""Configuration errors: each service has its own codes, and no other error is taken for one."""
+"""Configuration errors of all services are recognized, and other errors are not."""
 
 import re
 
@@ -20,19 +20,19 @@ WORDS = re.compile(
     "|(resource|queue|machine|bucket).*(notfound|notexist|nosuch)|nosuchbucket",
     re.IGNORECASE,
 )
-"""What the names of configuration errors have in them, and hardly any others."""
+"""Words that occur in names of configuration errors, and rarely in other names."""
 OTHERS = {
     "KMSThrottlingException",
     "KMSThrottling",
     "KmsThrottled",
     "KmsThrottlingException",
 }
-"""Errors with such words that pass by themselves."""
+"""Errors with such words that are transient or caused by the content."""
 PASSING = re.compile("thrott|internal|unavailable|toomany|slowdown|conflict|limit", re.IGNORECASE)
 
 
 def error_codes(service: str) -> set[str]:
-    """The codes of all errors that botocore's model of a service knows."""
+    """The codes of all errors in botocore's model of a service."""
     model = botocore.session.get_session().get_service_model(service)
     shapes = map(model.shape_for, model.shape_names)
     return {
@@ -121,7 +121,7 @@ def test_the_reason_names_the_call_the_code_and_the_message() -> None:
 
 
 def test_a_configuration_error_is_found_among_the_causes() -> None:
-    """Powertools hides what Secrets Manager said, and says no cause."""
+    """Powertools replaces the error of Secrets Manager without naming a cause."""
     with pytest.raises(LookupError) as wrapped:  # noqa: PT012
         try:
             raise DENIED

@@ -1,4 +1,4 @@
-"""Text: any script passes unchanged, and what could break a line or a header is named."""
+"""Text in any script is unchanged; characters that could break lines or headers are named."""
 
 import re
 import sys
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from lambdas.eventing import text
 
 BREAKS = ("Cc", "Zl", "Zp", "Cs")
-"""Categories of characters that break lines, or that nothing can encode."""
+"""Unicode categories of characters that break lines or cannot be encoded."""
 OVERRIDES = "\u202d\u202e"
 
 

@@ -1,4 +1,4 @@
-"""Objects in the suppliers' bucket, and text from outside, on their whole way through the shop."""
+"""Objects in the suppliers' bucket and text from outside, from end to end."""
 
 import json
 
@@ -13,18 +13,18 @@ _IMPORTER = "Inventory/ImportStockFile/Function"
 
 
 def put(shop: Shop, key: str, content: bytes) -> None:
-    """Stores an object in the suppliers' bucket, wherever it belongs."""
+    """Store an object in the suppliers' bucket under any key."""
     bucket = shop.rehearsal.physical_id(BUCKET)
     shop.rehearsal.client("s3").put_object(Bucket=bucket, Key=key, Body=content)
 
 
 def answers(shop: Shop) -> dict[str, str]:
-    """What came of each object, by its key."""
+    """The results in the reports, by the object's key."""
     return {report["file"]: report["result"] for report in reports(shop.rehearsal).values()}
 
 
 def strays(shop: Shop) -> int:
-    """Objects that the importer has counted as strays."""
+    """The number of stray objects that the importer has counted."""
     lines = shop.rehearsal.logs(_IMPORTER).splitlines()
     return sum('"StrayObjects":[1.0]' in line for line in lines)
 
@@ -80,7 +80,7 @@ def test_a_report_does_not_get_a_report(shop: Shop) -> None:
     put(shop, "reports/answered.csv/forged.json", b"{}")
     shop.settle()
 
-    # One invocation for the file, one for its report, one for what somebody put beside it.
+    # One invocation each for the file, its report, and another object under reports/.
     assert len(shop.rehearsal.meter.of("invocation", target=_IMPORTER)) - before == 3
     assert strays(shop) == 0
 

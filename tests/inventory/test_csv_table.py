@@ -1,4 +1,4 @@
-"""CSV of spreadsheets: what stands in a file comes out of it, however the file is written."""
+"""CSV from spreadsheets is read correctly in every layout, encoding and size."""
 
 import codecs
 import csv
@@ -21,7 +21,7 @@ from lambdas.inventory.stock_file import STOCK
 
 
 class Pair(Struct, frozen=True):
-    """Something with a name, so many times."""
+    """A name and a quantity."""
 
     name: Annotated[str, Meta(max_length=20)]
     count: int
@@ -51,7 +51,7 @@ def good(content: bytes) -> list[Pair]:
 
 
 def written(pairs: list[Pair], separator: str = ",", end: str = "\n", columns: int = 0) -> str:
-    """A file with so many empty columns."""
+    """A file with this many empty columns."""
     file = io.StringIO()
     writer = csv.writer(file, delimiter=separator, lineterminator=end)
     writer.writerow(["name", "count", *columns * [""]])
@@ -85,7 +85,7 @@ def test_padding_changes_no_row_and_no_line_number(pairs: list[Pair], data: st.D
         numbers.append(len(padded) + 1)
         padded.append(line + data.draw(st.sampled_from(["", ",", ",,", ', "",  ']), label="empty"))
     padded += data.draw(st.lists(PADDING, max_size=3), label="padding")
-    # A row has at least the cells of the header, or its padding would be other columns.
+    # A row has at least as many cells as the header.
     found = read("\n".join(padded).encode())
     assert [(row.line, getattr(row, "item", row)) for row in found] == [
         *zip(numbers[1:], pairs, strict=True)
@@ -199,7 +199,7 @@ def test_the_largest_file_of_padding_is_read_in_little_memory() -> None:
 
 @pytest.mark.parametrize("line", ['x","y', '"', '"a', '""', ',"', '"""'])
 def test_reading_time_grows_linearly_with_the_size(line: str) -> None:
-    """Each line opens a quotation mark, and could be the beginning of all that follow."""
+    """Each line opens a quotation mark, so it could span all following lines."""
     form = Format(row=Pair, wanted=PAIRS.wanted, max_rows=10**9)
 
     def seconds(lines: int) -> float:

@@ -262,7 +262,7 @@ class TestReports:
     def test_the_report_on_a_file_with_too_long_a_name_is_stored_under_a_hash(
         self, suppliers: Suppliers, inventory: Inventory, letter: str
     ) -> None:
-        """S3 counts a key's bytes in UTF-8, 1,024 at most."""
+        """A key of S3 has at most 1,024 bytes in UTF-8."""
         room = 1024 - len(b"incoming/")
         key = f"incoming/{room // len(letter.encode()) * letter}"
         told = suppliers.send(rows([("MUG", 1)]), key=key)
@@ -365,7 +365,7 @@ class TestEveryObject:
     def test_the_reason_for_parking_a_file_escapes_control_characters(
         self, suppliers: Suppliers, inventory: Inventory
     ) -> None:
-        """SQS takes no control characters in a message's attributes, and moto does not mind."""
+        """SQS refuses control characters in message attributes, although moto does not."""
         name = "incoming/bell\x07\x00\ufffe.csv"
         body = notification(record(suppliers.bucket.name, name, "gone"))
         assert suppliers.deliver(body) == []

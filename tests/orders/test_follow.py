@@ -113,7 +113,7 @@ class TestHistory:
     def test_steps_at_the_same_time_are_in_the_order_of_the_lifecycle(
         self, orders: Orders, turns: tuple[int, ...]
     ) -> None:
-        """The table keeps a history as a map, which has no order."""
+        """The table stores a history as a map, which is unordered."""
         with time_machine.travel(START, tick=False):
             order_id = a_confirmed_order(orders)
             way = [msgspec.structs.replace(each, time=START) for each in way_of(order_id)]

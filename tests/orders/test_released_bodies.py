@@ -1,4 +1,4 @@
-"""What clients of each release send: it stays an order, and a repetition of the same request."""
+"""Bodies of earlier releases still place orders, and their repetitions are still recognized."""
 
 import json
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from tests.support.cloud import Cloud
 from tests.support.messages import Answer, Call
 
 RELEASED = json.loads(Path(__file__).with_name("released_bodies.json").read_text("utf-8"))
-"""By release: a body as text, and the fingerprint that its order got. Only ever add to them."""
+"""By release: a body as text, and the fingerprint of its order. Only add entries, change none."""
 
 
 def send(body: str) -> Answer:
@@ -49,7 +49,7 @@ def test_a_request_repeated_across_a_deployment_gets_its_order(
 
 
 def test_a_request_from_before_fingerprints_were_canonical_gets_its_order(orders: Orders) -> None:
-    """If this fails because `PlaceOrder` has changed, take out what is former there, and this."""
+    """If this fails after a change of `PlaceOrder`, remove `_former_fingerprint` and this test."""
     orders.priced()
     first = orders.place()
     wish = b'{"currency":"EUR","lines":[{"sku":"MUG","quantity":1,"unit_price_minor":1250}],'

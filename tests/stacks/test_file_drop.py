@@ -53,7 +53,7 @@ def test_each_refuses_what_comes_without_tls(shop: Assembly) -> None:
 
 
 def test_files_can_be_read_as_long_as_their_messages_wait_and_then_go(shop: Assembly) -> None:
-    # Imported here: with it the CDK library starts, in each process that collects tests.
+    # Imported here, because it starts the CDK library in each process that collects tests.
     from stacks.constructs.file_drop import KEPT_DAYS
 
     for bucket in buckets(shop):
@@ -72,7 +72,7 @@ def test_files_can_be_read_as_long_as_their_messages_wait_and_then_go(shop: Asse
 def test_the_importer_is_notified_of_every_object(
     shop: Assembly,
 ) -> None:
-    """That an answer is not answered: tests/inventory and tests/flows."""
+    """tests/inventory and tests/flows check that a report does not get a report."""
     for bucket in buckets(shop):
         heard = notification(bucket)
         assert heard.keys() == {"Event", "Queue"}
@@ -124,7 +124,7 @@ def test_its_files_are_read_and_answered_by_one_function_and_nothing_else(shop: 
 
 
 def test_a_bucket_name_that_is_too_long_in_some_region_is_an_error() -> None:
-    # Imported here: with it the CDK library starts, in each process that collects tests.
+    # Imported here, because it starts the CDK library in each process that collects tests.
     from aws_cdk import App, Stack
 
     from stacks.constructs.file_drop import bucket_name

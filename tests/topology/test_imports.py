@@ -1,4 +1,4 @@
-"""What stays of a deleted stack is told to `cdk import` by the identifier of its type."""
+"""Retained resources of a deleted stack are mapped for `cdk import` by their identifiers."""
 
 import io
 import json

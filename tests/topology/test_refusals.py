@@ -1,4 +1,4 @@
-"""What CloudFormation refuses between two versions: each kind, and what it takes all the same."""
+"""Every kind of change that CloudFormation refuses, and similar changes that it accepts."""
 
 import copy
 import json
@@ -62,7 +62,7 @@ def found(before: Assembly, after: Assembly) -> list[Refusal]:
 
 
 def written(directory: Path, templates: Templates, **stacks: Mapping[str, Any]) -> Assembly:
-    """An assembly with a manifest, which says on what a stack depends and what it is called."""
+    """An assembly with a manifest, which contains the dependencies and names of stacks."""
     directory.mkdir()
     artifacts: dict[str, Any] = {"Tree": {"type": "cdk:tree"}}
     for stack, template in templates.items():
@@ -183,7 +183,7 @@ def test_an_export_without_importers_may_be_removed() -> None:
 
 
 def test_the_order_of_deployment_decides(tmp_path: Path) -> None:
-    """Who stops importing is deployed first if the manifest says so."""
+    """With this manifest, the stack that stops importing is deployed first."""
     after = two()
     stop_importing(after)
     before = Assembly(two())
@@ -197,7 +197,7 @@ def test_the_order_of_deployment_decides(tmp_path: Path) -> None:
     )
     assert found(before, first) == found(before, far) == []
     assert len(found(before, last)) == 1
-    # Nothing says which is first: it is luck.
+    # Without a dependency, the order is undefined.
     assert len(found(before, written(tmp_path / "d", after))) == 1
 
 
@@ -301,7 +301,7 @@ def test_a_reversed_dependency_is_accepted_without_other_conflicts() -> None:
 
 
 def named() -> Templates:
-    """Resources with names, of each way in which a type says what its name is."""
+    """Resources of types that define their names in different ways."""
     return {
         "Depot": {
             "Resources": {
@@ -414,7 +414,7 @@ def test_a_named_resource_can_only_move_to_a_stack_deployed_after_its_own(
     assert found(before, late) == []
     assert [each.path for each in found(before, early)] == [f"Depot/{name}"]
     assert [each.path for each in found(before, Assembly(after))] == [f"Depot/{name}"]
-    # One that stays in the account keeps its name.
+    # A retained resource keeps its name.
     base["Depot"]["Resources"][name]["DeletionPolicy"] = "Retain"
     assert len(found(Assembly(base), late)) == 1
 
@@ -471,7 +471,7 @@ def test_a_new_table_may_have_several_indexes() -> None:
     assert between({"Depot": {"Resources": {}}}, indexed("one", "other")) == []
 
 
-# In the comment, and in the shop.
+# The comment of the review, and the shop itself.
 
 
 def test_the_comment_lists_refusals_and_each_advice_once() -> None:

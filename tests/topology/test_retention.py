@@ -1,4 +1,4 @@
-"""The retention rules: what outlives its stack blocks nothing and needs nothing deleted."""
+"""The retention rules: no fixed names and no deleted dependencies of retained resources."""
 
 import copy
 from typing import Any
@@ -22,7 +22,7 @@ UNLIKE_OTHERS = {
     "AWS::S3Vectors::VectorBucketPolicy.VectorBucketName",
     "AWS::StorageGateway::Tape.TapeBarcode",
 }
-"""Properties that name a resource, and do not follow the convention. None holds a shop's data."""
+"""Names that do not follow the convention. No such resource holds an application's data."""
 
 
 def kept(type_: str, policy: str = "Retain", **properties: Any) -> dict[str, Any]:
@@ -143,7 +143,7 @@ def test_a_deleted_resource_of_another_stack_is_found_through_its_export() -> No
     use = {"KMSMasterKeyId": {"Fn::ImportValue": "same"}}
     orders = stack(Orders=kept("AWS::DynamoDB::Table", SSESpecification=use))
     assert found(Keys=keys, Middle=middle, Orders=orders) == {(DEPENDENT, "Orders")}
-    # Somebody else's export is for somebody else to keep.
+    # Exports of other applications are not checked.
     assert found(Orders=orders) == set()
 
 
@@ -181,7 +181,7 @@ def test_labels_and_other_properties_are_no_names(type_: str, name: str) -> None
 
 
 def test_a_name_that_may_repeat_can_be_changed() -> None:
-    """What identifies a resource cannot: CloudFormation replaces it."""
+    """If a property identifies the resource, CloudFormation replaces it instead."""
     for type_ in MAY_REPEAT:
         schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", type_).schema
         fixed = {*schema.get("createOnlyProperties", []), *schema["primaryIdentifier"]}
@@ -191,7 +191,7 @@ def test_a_name_that_may_repeat_can_be_changed() -> None:
 
 
 def test_the_convention_of_names_holds_for_all_types_of_cloudformation() -> None:
-    """Synthesis has no schemas at hand. Here the convention is compared with all of them."""
+    """Synthesis has no access to schemas. This compares the convention with all of them."""
     unlike = set()
     for type_ in PROVIDER_SCHEMA_MANAGER.get_resource_types("us-east-1"):
         schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", type_).schema
@@ -205,7 +205,7 @@ def test_the_convention_of_names_holds_for_all_types_of_cloudformation() -> None
         for identifier in filter(None, identifiers):
             (pointer, *others) = identifier
             name = pointer.removeprefix("/properties/")
-            # What is required, or ends like this, is mostly what another resource is called.
+            # A required property, or one with this ending, mostly names another resource.
             if others or pointer in given or name.endswith(("Arn", "Identifier", "DomainId")):
                 continue
             if not is_name(type_, name):

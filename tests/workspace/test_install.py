@@ -1,4 +1,4 @@
-"""Set-up takes from the user's settings where packages come from, and nothing else."""
+"""Set-up uses only those of the user's settings that say where packages come from."""
 
 import sys
 from pathlib import Path
@@ -12,12 +12,12 @@ HERE = Path(sys.executable)
 
 
 def pip_variables(home: Path, **environ: str) -> dict[str, str]:
-    """pip's own variables, for a user with this home folder."""
+    """The variables for pip, for a user with this home folder."""
     made = pip_environment(HERE, {"HOME": str(home), "XDG_CONFIG_DIRS": str(home), **environ})
     own = {name: value for name, value in made.items() if name.startswith("PIP_")}
     assert own.pop("PIP_CONFIG_FILE") == "/dev/null"
     assert own.pop("PIP_DISABLE_PIP_VERSION_CHECK") == "1"
-    # The machine's own file, which this test does not write.
+    # Settings of the machine, which this test does not control.
     machine = pip_environment(HERE, {"HOME": "/nonexistent", "XDG_CONFIG_DIRS": "/nonexistent"})
     return {name: value for name, value in own.items() if machine.get(name) != value}
 
@@ -95,7 +95,7 @@ def test_a_failure_says_why_and_what_to_do() -> None:
 
 @pytest.fixture
 def environment_made(tmp_path: Path) -> Path:
-    """A .venv that was made completely, of Python 3.11.2."""
+    """A complete .venv of Python 3.11.2."""
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "python").touch()
     (tmp_path / "pyvenv.cfg").write_text("home = /usr/bin\nversion = 3.11.2\n")

@@ -1,4 +1,4 @@
-"""What a machine has set for AWS, Python, Node and their tools reaches no command and no test."""
+"""Settings of the machine for AWS, Python, Node and their tools reach no command and no test."""
 
 import json
 import os
@@ -24,7 +24,7 @@ TOOLS = "MOTO_|BOTO|POWERTOOLS_|CDK_|JSII_|PIP_|npm_config_|PYTHON|NODE_|AWS_|_X
 
 
 def read_by_libraries() -> set[str]:
-    """Names of variables that the sources of these libraries contain."""
+    """The variable names in the sources of these libraries."""
     named = {
         name for _, name, *_ in BOTOCORE_DEFAUT_SESSION_VARIABLES.values() if isinstance(name, str)
     }
@@ -104,7 +104,7 @@ def test_test_processes_lose_their_inherited_variables() -> None:
         "import json, os, sys; import tests.conftest\n"
         "print(json.dumps([dict(os.environ), 'boto3' in sys.modules]))"
     )
-    # What would keep this very process from starting is for the Makefile to leave out.
+    # The Makefile removes the variables that would keep this very process from starting.
     hostile = {name: value for name, value in VARIABLES.items() if not name.startswith("PYTHON")}
     done = subprocess.run(
         [sys.executable, "-c", program],

@@ -1,4 +1,4 @@
-"""Whatever `make` starts sees what workspace/isolation.py lets through, and no more."""
+"""Commands of `make` see only the variables that workspace/isolation.py allows."""
 
 import re
 import shutil
@@ -11,7 +11,7 @@ import pytest
 from workspace.isolation import PROJECT
 
 MAKEFILE = (PROJECT / "Makefile").read_text()
-# What has to know the machine as it is, and why.
+# Recipes that need the machine's environment, and why.
 AS_THE_USER_HAS_IT = {
     "workspace/install.py": "it reads where packages come from, and keeps the rest out itself",
     "workspace.strangers": "it looks for the Pythons of this machine",
@@ -22,14 +22,14 @@ AS_THE_USER_HAS_IT = {
 
 
 def recipes() -> Iterator[str]:
-    """The lines of all recipes, each with what continues it."""
+    """The lines of all recipes, joined with their continuations."""
     for line in re.sub(r"\\\n\s*", " ", MAKEFILE).splitlines():
         if line.startswith("\t"):
             yield line.strip()
 
 
 def starts_of_tools() -> list[str]:
-    """The lines that start Python or a tool."""
+    """The lines of recipes that start Python or a tool."""
     return [line for line in recipes() if re.search(r"\$\(RUN\)|\$\(CDK\)|\.venv/bin|python", line)]
 
 
@@ -48,14 +48,14 @@ def test_recipes_were_found() -> None:
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
-    """As much of the project as set-up reads; it would go on to install 1 GB."""
+    """The files that set-up reads, without workspace/install.py, which would install 1 GB."""
     for name in ("Makefile", "requirements-dev.txt"):
         shutil.copy(PROJECT / name, tmp_path / name)
     return tmp_path
 
 
 def made(clone: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    """What set-up says where its Python's part is replaced by one that names its interpreter."""
+    """Return set-up's output; the stand-in for the installation prints its interpreter."""
     (clone / "workspace").mkdir()
     (clone / "workspace" / "install.py").write_text("import sys; print(sys.argv[1:], sys.version)")
     return subprocess.run(
@@ -69,7 +69,7 @@ def made(clone: Path, *arguments: str, **environ: str) -> subprocess.CompletedPr
 
 
 def python(directory: Path, name: str, version: tuple[int, int]) -> Path:
-    """A program that passes for a Python of a version."""
+    """Create a program that pretends to be a version of Python."""
     directory.mkdir(exist_ok=True)
     program = directory / name
     too_old = int(version < (3, 11))
