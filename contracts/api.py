@@ -318,7 +318,7 @@ def _parameters(old: _Route, new: _Route) -> Iterator[Break]:
             continue
         needs, now = after[name]
         if needs and not required:
-            yield Break(where=name, what="must not be left out any more", victim=Victim.SENDS)
+            yield Break(where=name, what="may no longer be left out", victim=Victim.SENDS)
         yield from _refused(breaking_changes(schema, now), name)
     for name, (required, _) in after.items():
         if required and name not in before:
@@ -331,7 +331,7 @@ def _body(old: _Route, new: _Route) -> Iterator[Break]:
         yield Break(where="body", what="is no longer read", victim=Victim.SENDS)
         return
     if needs and not required:
-        what = "must not be left out any more" if before else "is new and required"
+        what = "may no longer be left out" if before else "is new and required"
         yield Break(where="body", what=what, victim=Victim.SENDS)
     for type_, schema in before.items():
         if type_ not in after:
@@ -347,7 +347,7 @@ def _answers(before: Mapping[str, _Answer], after: Mapping[str, _Answer]) -> Ite
         where = f"answer {status}"
         if now is None:
             instead = ", ".join(each for each in after if each[0] == status[0]) or "none"
-            what = f"does not come any more; of its kind: {instead}"
+            what = f"is no longer returned; others of its class: {instead}"
             yield Break(where=where, what=what, victim=Victim.READS)
             continue
         for type_, schemas in was.contents.items():

@@ -152,7 +152,7 @@ class _Comparison:
         if was and not now:
             yield Breaking(path=path, what="may be left out now", consumers=True)
         if now and not was:
-            yield Breaking(path=path, what="must not be left out any more", history=True)
+            yield Breaking(path=path, what="may no longer be left out", history=True)
 
     def _default(self, old: Schema, new: Schema, path: str) -> Iterator[Breaking]:
         nothing = object()

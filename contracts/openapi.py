@@ -362,15 +362,16 @@ def _referring(schema: Any) -> Any:
     return schema
 
 
-_INTRODUCTION = f"""The API of an online shop. What takes time is answered with 202 at once, and
-with the address that tells what becomes of it.
+_INTRODUCTION = f"""The API of an online shop. Operations that take time answer immediately with 202
+and the address of their status.
 
-Customers and staff prove who they are with a token of the shop's user pool; staff are the members
+Customers and staff authenticate with an access token of the shop's user pool; staff are the members
 of its group `{STAFF}`. A partner signs each request instead.
 
 A request that cannot be served gets a problem document
-([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)): `code` tells programs what is wrong, `detail`
-tells people where and what to do about it. Answers may gain fields at any time.
+([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)): `code` identifies the problem for programs;
+`detail` explains to people where the problem is and what to do. Answers may gain fields at any
+time.
 
 Text may be in any script and is returned as it was sent. Control characters, line separators,
 paragraph separators and directional overrides are refused. The length of a text is its number of

@@ -144,7 +144,7 @@ def table_of(shop: Rehearsal, tally: Tally) -> Table:
     table.add_column("hop", no_wrap=True)
     for title in ("calls", "now", "queue"):
         table.add_column(title, justify="right", no_wrap=True)
-    table.add_column("what came of it", ratio=1, overflow="fold")
+    table.add_column("result", ratio=1, overflow="fold")
     active = {function.path: function.active for function in shop.functions}
     depths = shop.queue_depths()
     for hop in HOPS:

@@ -52,9 +52,9 @@ def _why_not(assembly: Assembly, resource: Resource | None) -> str:
     if resource is None:
         return "the template has no such resource any more"
     if needed := dependencies(assembly, resource):
-        return f"it needs {', '.join(each.path for each in needed)}"
+        return f"it depends on {', '.join(each.path for each in needed)}"
     if any(is_name(resource.type, name) for name in resource.properties):
-        return "its name is another one in the next stack"
+        return "its name changes with each creation of the stack"
     if len(_identifier(resource.type)) != 1:
         return "it is a part of another resource"
     return ""

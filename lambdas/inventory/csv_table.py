@@ -135,7 +135,7 @@ def _check(content: BinaryIO, form: Format[R]) -> None:
     if count > form.max_rows:
         raise Refused(f"more than {form.max_rows:,} rows follow the header: split the file")
     if not count:
-        raise Refused("no row stands under the header")
+        raise Refused("there is no row below the header")
 
 
 class _Table(Generic[R]):
@@ -187,7 +187,7 @@ class _Table(Generic[R]):
     def _value(self, name: str, value: str) -> Any:
         if not name:
             if _says_something(value):
-                raise _Wrong(f"{quoted(value)} stands in a column without a name")
+                raise _Wrong(f"{quoted(value)} is in a column without a name")
             return None
         if not _says_something(value):
             raise _Wrong(f"{name} is empty")

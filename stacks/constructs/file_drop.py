@@ -106,7 +106,7 @@ class FileDrop(Construct):
             self.bucket,
             {
                 f"{SOLUTIONS}S1": "Server access logs need a second bucket with the same question. "
-                "Each notification names who uploaded; CloudTrail's data events tell the rest.",
+                "Each notification names the uploader; CloudTrail's data events show the rest.",
                 "Retention::DeletedDependency": "Its files can be read without the queue. Files "
                 "uploaded while the stage is down cause no notification: "
                 "docs/stage-down-and-up.md says how to import them.",

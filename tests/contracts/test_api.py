@@ -157,7 +157,7 @@ BREAKING: dict[str, tuple[Edit, str, Victim]] = {
     ),
     "optional field made mandatory": (
         requiring("AddedToCart", "quantity"),
-        "body $.activities[].quantity must not be left out any more",
+        "body $.activities[].quantity may no longer be left out",
         SENDS,
     ),
     "field no longer taken": (
@@ -247,7 +247,7 @@ BREAKING: dict[str, tuple[Edit, str, Victim]] = {
     ),
     "argument made mandatory": (
         parameters("GET /sales", lambda found: found[-1].update(required=True)),
-        "must not be left out any more",
+        "may no longer be left out",
         SENDS,
     ),
     "argument renamed": (
@@ -313,10 +313,14 @@ BREAKING: dict[str, tuple[Edit, str, Victim]] = {
         "answer 202 $.total_minor is no longer limited: the greatest value was 1000000000000",
         READS,
     ),
-    "other status": (status("200"), "answer 202 does not come any more; of its kind: 200", READS),
+    "other status": (
+        status("200"),
+        "answer 202 is no longer returned; others of its class: 200",
+        READS,
+    ),
     "refusal gone": (
         in_operation(lambda found: found["responses"].pop("409")),
-        "answer 409 does not come any more; of its kind: 400, 401, 413, 422, 429",
+        "answer 409 is no longer returned; others of its class: 400, 401, 413, 422, 429",
         READS,
     ),
     "kind of problem gone": (
@@ -367,7 +371,7 @@ BREAKING: dict[str, tuple[Edit, str, Victim]] = {
                 for found in methods.values()
             ]
         ),
-        "answer 429 does not come any more",
+        "answer 429 is no longer returned",
         READS,
     ),
 }

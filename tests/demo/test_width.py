@@ -70,9 +70,7 @@ def test_final_report_contains_every_text() -> None:
 def test_final_report_is_complete_in_every_width(width: int) -> None:
     narrow, wide = printed(run(), width), printed(run())
 
-    assert words(narrow) >= words(wide) - words(
-        "time from to what came of it here must be equal to"
-    )
+    assert words(narrow) >= words(wide) - words("time from to result here must be equal to")
     tables = narrow.partition("✗ Wrong: one")[0]
     assert max(len(line.rstrip()) for line in tables.splitlines()) <= width
 

@@ -148,7 +148,7 @@ def test_a_wrong_row_is_reported_with_its_reason(row: str, reason: str) -> None:
 
 def test_a_value_in_a_column_without_a_name_is_reported() -> None:
     (wrong,) = read(b"name,,count\nMUG,blue,1\n")
-    assert wrong == WrongRow(2, '"blue" stands in a column without a name')
+    assert wrong == WrongRow(2, '"blue" is in a column without a name')
 
 
 @pytest.mark.parametrize("opened", ['"MUG,1', 'MUG,"1', '"', 'x","y', 'MUG,1,"note'])

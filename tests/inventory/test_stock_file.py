@@ -119,8 +119,8 @@ def test_a_price_without_units_is_a_row() -> None:
 REFUSED = {
     "empty": (b"", "the file is empty"),
     "BOM alone": (b"\xef\xbb\xbf", "the file is empty"),
-    "header alone": (csv(), "no row stands under the header"),
-    "blank lines": (csv("", "  "), "no row stands under the header"),
+    "header alone": (csv(), "there is no row below the header"),
+    "blank lines": (csv("", "  "), "there is no row below the header"),
     "no header": (b"MUG,10,1250,EUR\n", 'line 1 must be sku,.*missing: currency.*; unknown: "10"'),
     "other columns": (
         b"sku,units\nMUG,1\n",

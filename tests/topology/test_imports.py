@@ -59,8 +59,8 @@ def test_a_deleted_resource_is_not_imported() -> None:
 @pytest.mark.parametrize(
     ("logical_id", "why"),
     [
-        ("Archive", "it needs Bus"),
-        ("Bus", "its name is another one in the next stack"),
+        ("Archive", "it depends on Bus"),
+        ("Bus", "its name changes with each creation of the stack"),
         ("Staff", "it is a part of another resource"),
         ("Gone", "the template has no such resource any more"),
     ],
