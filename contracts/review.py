@@ -52,7 +52,7 @@ def kept(tree: Path) -> Interfaces:
         document = tree / _API
         routes = json.loads(document.read_bytes()) if document.is_file() else None
     except ValueError as error:
-        raise ReviewError(f"a document in {tree / 'docs'} is no JSON: {error}") from error
+        raise ReviewError(f"a document in {tree / 'docs'} is not JSON: {error}") from error
     return Interfaces(events=events, api=routes)
 
 
@@ -77,7 +77,7 @@ def events(
 ) -> list[str]:
     """Describe the changes of events between two versions, and the consumers they affect."""
     if not old:
-        return [f"the base keeps no schemas in `{_EVENTS}`: they are not compared"] if new else []
+        return [f"the base has no schemas in `{_EVENTS}`: they are not compared"] if new else []
     lines = [f"new: {name}, {_taken(after, name)}" for name in sorted(new.keys() - old.keys())]
     lines += [f"gone: {name}, {_taken(before, name)}" for name in sorted(old.keys() - new.keys())]
     for name in sorted(old.keys() & new.keys()):
@@ -159,7 +159,7 @@ def comment(
     routes = api.changes(was.api, now.api) if was.api and now.api else []
     said = [str(each) for each in routes if not each.breaks]
     if now.api and not was.api:
-        said = [f"the base keeps no `{_API}`: routes are not compared"]
+        said = [f"the base has no `{_API}`: routes are not compared"]
     found = review(
         before,
         after,
@@ -177,7 +177,9 @@ def comment(
 
 
 def _remarks(base: Path, head: Path, idle: list[str]) -> str:
-    remarks = [f"`{acknowledgements.FILE}` names {each}, which it is not." for each in idle]
+    remarks = [
+        f"`{acknowledgements.FILE}` lists {each}, but there is no such finding." for each in idle
+    ]
     if any(_content(base / name) != _content(head / name) for name in _LOCKS):
         remarks.append(
             "Lock files differ. Both sides were synthesized with the libraries of this one, so "

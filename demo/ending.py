@@ -30,11 +30,11 @@ def show_way_in(console: Console, shop: Rehearsal, *, hold: bool) -> None:
     """
     url = shop.serve()
     aws = f"aws --endpoint-url {url} --region {shop.region}"
-    until = "" if hold else "until the demo ends, or with make demo ARGS=--hold\n"
+    until = "" if hold else "until the demo ends;\nwith make demo ARGS=--hold, "
     lines = (
         f"{len(shop.resources)} resources and {len(shop.functions)} functions of the templates "
         "are at work.",
-        f"Any AWS client can look in {until}until Ctrl-C. In another terminal, in this folder:",
+        f"Any AWS client can read them {until}until Ctrl-C. In another terminal, in this folder:",
         "  export AWS_ACCESS_KEY_ID=demo AWS_SECRET_ACCESS_KEY=demo NO_PROXY=127.0.0.1",
         f"  {aws} \\",
         "    sqs list-queues",

@@ -62,7 +62,7 @@ class Environment:
         if not covers:
             raise ValueError(
                 f"email_identity of stage {self.name} is {identity!r}, which does not cover "
-                f"{self.email_sender}: name that address, its domain, or leave it out"
+                f"{self.email_sender}: set it to that address or its domain, or leave it out"
             )
 
     @property

@@ -72,7 +72,7 @@ def main() -> None:
     """Read the list of a deleted stack's resources, and write the mapping for `cdk import`."""
     parser = argparse.ArgumentParser(prog=__spec__.name, description=main.__doc__)
     parser.add_argument("assembly", type=Path, help="what `cdk synth` wrote, such as cdk.out/prod")
-    parser.add_argument("stack", help="the stack as the application calls it, such as Orders")
+    parser.add_argument("stack", help="the stack's name in the application, such as Orders")
     options = parser.parse_args()
     try:
         summaries = json.load(sys.stdin)["StackResourceSummaries"]

@@ -24,9 +24,9 @@ _EXPORTS = (
 _IMPORTS = (
     "An export has to exist before another stack imports it, and its name is unique in an "
     "account and region (https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/"
-    "intrinsic-function-reference-importvalue.html). Deploy the exporting stacks first, and the "
-    "importing stacks in a second deployment. With `importer.add_dependency(exporter)`, one "
-    "deployment is enough."
+    "intrinsic-function-reference-importvalue.html). Use two deployments: in the first, add the "
+    "export, or remove it from its old stack; in the second, add its imports, or its new export. "
+    "With `importer.add_dependency(exporter)`, one deployment is enough for a new export."
 )
 _NAMES = (
     "CloudFormation creates the new resource before it deletes the old one, and the two cannot "

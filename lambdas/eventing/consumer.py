@@ -22,7 +22,7 @@ from lambdas.eventing.transaction import AlreadyProcessed
 
 D = TypeVar("D", bound=Cause)
 
-_REMEDY = "correct that and redrive (docs/runbook.md#messages-in-a-dead-letter-queue)"
+_REMEDY = "correct the configuration and redrive (docs/runbook.md#messages-in-a-dead-letter-queue)"
 
 
 class Unprocessable(Exception):

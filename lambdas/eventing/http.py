@@ -147,7 +147,7 @@ class Request(Cause, frozen=True, kw_only=True):
         if not key:
             raise IdempotencyKeyMissing(
                 f"Idempotency-Key: send this header with 1 to {MAX_KEY_LENGTH} printable ASCII "
-                "characters, new for each order and the same for each repetition of a request"
+                "characters. Use a new key for each order, and the same key to repeat a request"
             )
         if not re.fullmatch(KEY_PATTERN, key):
             odd = re.sub(r"[ -~]", "", key)[0]
@@ -338,7 +338,7 @@ def _checked(decoded: B) -> B:
 
 
 def _plain(body: bytes | str) -> Any:
-    """Return the body as plain data, whatever its type should be, or None if it is no JSON."""
+    """Return the body as plain data, whatever its type should be, or None if it is not JSON."""
     try:
         return msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

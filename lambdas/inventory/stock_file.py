@@ -15,7 +15,7 @@ from lambdas.inventory.events import MAX_MINOR
 MAX_REASONS = 100
 """Wrong rows that a report lists; the rest are counted."""
 
-ANY_SKU = "1 to 64 of A-Z a-z 0-9 . _ / + : - that begin with a letter or digit"
+ANY_SKU = "1 to 64 characters (A-Z a-z 0-9 . _ / + : -), the first a letter or digit"
 ANY_PRICE = f"the price in cents, a whole number from 0 to {MAX_MINOR:,}"
 ANY_CURRENCY = "three capital letters, such as EUR"
 

@@ -23,7 +23,7 @@ REPORTS = "reports/"
 _GONE = {"NoSuchKey", "NoSuchVersion"}
 _UNREADABLE = {
     "InvalidObjectState": "the file is in archive storage: upload it in the class STANDARD",
-    "InvalidRequest": "the file is encrypted with a key of yours: upload it without (SSE-C)",
+    "InvalidRequest": "the file is encrypted with your own key: upload it without SSE-C",
 }
 """S3's error codes for files that the function cannot read, with the reason for the report.
 https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html"""

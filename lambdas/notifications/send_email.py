@@ -64,5 +64,5 @@ def _unverified(text: str) -> str:
     https://docs.aws.amazon.com/ses/latest/dg/troubleshoot-error-messages.html
     """
     if settings().email_sender in text:
-        return "since the sender's address is not verified"
-    return "since the recipient's address is not verified, and the account is in the sandbox"
+        return "because the sender's address is not verified"
+    return "because the recipient's address is not verified, and the account is in the sandbox"

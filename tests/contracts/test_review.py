@@ -86,7 +86,7 @@ def test_events_that_come_and_go_are_named_with_who_takes_them(tmp_path: Path) -
     assert told(one, both) == ["new: OrderPlaced.v1, taken by `Shop/Pack`"]
     assert told(both, one) == ["gone: OrderPlaced.v1, taken by `Shop/Pack`"]
     assert told(both, both) == []
-    assert told(none, one) == ["the base keeps no schemas in `docs/events`: they are not compared"]
+    assert told(none, one) == ["the base has no schemas in `docs/events`: they are not compared"]
 
 
 def acknowledging(parent: Path, name: str, text: str) -> Path:
@@ -167,7 +167,7 @@ def test_an_entry_for_what_is_not_lost_is_remarked(tmp_path: Path) -> None:
     head = acknowledging(tmp_path, "head", ENTRY)
     said, fine = review.comment(SHOP, SHOP, tmp_path, head, "Title")
     assert fine
-    assert "names `Orders/Orders/Table` as replacement, which it is not" in said
+    assert "lists `Orders/Orders/Table` as replacement, but there is no such finding" in said
 
 
 def with_api(parent: Path, name: str, document: object) -> Path:
@@ -204,13 +204,13 @@ def test_a_base_without_a_document_is_remarked(tmp_path: Path) -> None:
     head = with_api(tmp_path, "head", {"paths": {}})
     said, fine = review.comment(SHOP, SHOP, tmp_path / "base", head, "Title")
     assert fine
-    assert "the base keeps no `docs/openapi.json`: routes are not compared" in said
+    assert "the base has no `docs/openapi.json`: routes are not compared" in said
 
 
 def test_an_invalid_document_is_named(tmp_path: Path) -> None:
     head = with_api(tmp_path, "head", {})
     (head / "docs" / "openapi.json").write_text("<<<<<<< HEAD")
-    with pytest.raises(ReviewError, match="is no JSON"):
+    with pytest.raises(ReviewError, match="is not JSON"):
         review.comment(SHOP, SHOP, tmp_path, head, "Title")
 
 

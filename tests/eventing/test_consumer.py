@@ -174,7 +174,7 @@ def test_a_configuration_error_parks_the_message_at_once_and_says_what_to_do(
     assert len(reasons) == 2
     for reason in reasons:
         assert reason.startswith(handler.name)
-        assert "correct that and redrive" in reason
+        assert "correct the configuration and redrive" in reason
         assert reason.endswith(str(error).rpartition(": ")[2])
     counted = metrics(capsys)
     assert counted == {"ConfigurationErrors": 2, "ParkedMessages": 2}
