@@ -91,7 +91,7 @@ def test_a_report_does_not_overwrite_an_input_file(
         result = CliRunner().invoke(cli.app, [*given, "--report", str(way)])
 
         assert result.exit_code == cli.UNUSABLE, way
-        assert f"the report would overwrite {inputs[option]}" in result.stderr
+        assert f"the report would overwrite the input file {inputs[option]}" in result.stderr
     assert ended == []
     assert before == {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in before}
 
@@ -108,7 +108,7 @@ def test_a_report_does_not_overwrite_an_input_file_in_another_spelling(
         cli.app, ["--stock", str(inputs["--stock"]), "--report", str(other)]
     )
 
-    assert "the report would overwrite" in result.stderr
+    assert "the report would overwrite the input file" in result.stderr
 
 
 @pytest.mark.parametrize("file", sample.FILES)
