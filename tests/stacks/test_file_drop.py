@@ -131,7 +131,9 @@ def test_a_bucket_name_that_is_too_long_in_some_region_is_an_error() -> None:
 
     stack = Stack(App(), "Shop")
     assert bucket_name(stack, "s" * 25)
-    with pytest.raises(ValueError, match=r"64 characters, more than the 63 that S3 allows: shorten the name"):
+    with pytest.raises(
+        ValueError, match=r"64 characters, more than the 63 that S3 allows: shorten the name"
+    ):
         bucket_name(stack, "s" * 26)
 
 
