@@ -5,9 +5,9 @@ BASE ?= main
 ARGS ?=
 UV := uv==0.13.9
 
-# Commands see few of the machine's variables and none of its settings: workspace/isolation.py.
+# Commands see an allow-list of environment variables and no settings files: workspace/isolation.py.
 RUN := .venv/bin/python -I workspace/isolation.py
-# Those that work in an AWS account see all, and still use no other Node.js than the installed one.
+# Commands that work in an AWS account see all variables, but still use only the wheel's Node.js.
 CDK := $(RUN) --account node node_modules/aws-cdk/bin/cdk
 PACKAGING := $(addprefix stacks/constructs/,packaging.py bytecode.py bytecode.mjs)
 CODE := app.py stacks lambdas tests tools packages workspace
@@ -15,24 +15,24 @@ CODE := app.py stacks lambdas tests tools packages workspace
 .PHONY: $(shell awk -F: '/^[a-z]+:/ { print $$1 }' Makefile)
 .DELETE_ON_ERROR:
 
-help: ## what there is to make (this)
+help: ## list the commands (this)
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
-setup: .build/host.stamp .build/lambda.stamp ## install all that is needed, into this folder alone
+setup: .build/host.stamp .build/lambda.stamp ## install all dependencies, into this folder only
 
-demo: .build/host.stamp ## watch orders flow through the synthesized templates: ARGS="--help" tells more
+demo: .build/host.stamp ## watch orders flow through the synthesized templates; options: ARGS="--help"
 	@$(RUN) python -m tools.demo $(ARGS)
 
-test: setup ## all tests, offline: ARGS="tests/orders -k twice" runs some
+test: setup ## run all tests, offline; some of them: ARGS="tests/orders -k twice"
 	@$(RUN) python -m pytest -n auto --maxprocesses=8 --dist=worksteal $(ARGS)
 
-runtime: setup ## handlers, API and flows once more, on the Python that Lambda has, where that can be had
+runtime: setup ## run the tests of handlers, API and flows on Lambda's version of Python, if it is available
 	@$(RUN) .ci/runtime $(ARGS)
 
-fuzz: setup ## ask the API thousands of things, other ones each time: none may fail, or be answered oddly
+fuzz: setup ## send thousands of random requests to the API: none may fail or get an undocumented answer
 	@$(RUN) python -m pytest tests/api/test_api.py --hypothesis-profile=thorough $(ARGS)
 
-check: lint types imports templates test ## all that continuous integration asks for
+check: lint types imports templates test ## run all checks of continuous integration
 
 lint: setup
 	@echo "ruff" && $(RUN) ruff check --quiet $(CODE) && $(RUN) ruff format --check --quiet $(CODE)
@@ -47,65 +47,65 @@ templates: synth
 	@echo "cfn-lint" && printf '%s\n' dev prod | \
 		xargs -P 2 -I {} $(RUN) cfn-lint 'cdk.out/{}/*.template.json'
 
-synth: setup ## the templates of both stages, validated, into cdk.out/dev and cdk.out/prod
+synth: setup ## write the templates of both stages, validated, to cdk.out/dev and cdk.out/prod
 	@$(RUN) python -m stacks.synthesis --stage dev --stage prod
 
-documents: setup ## docs/openapi.json and docs/asyncapi.json, unless a change breaks clients of the API
+documents: setup ## update docs/openapi.json and docs/asyncapi.json, unless the change breaks clients of the API
 	@$(RUN) python -m stacks.synthesis --stage dev --no-validation --out .build/documents
 	@$(RUN) python -m tools.contracts.documents .build/documents/dev
 
-diff: setup ## what a deployment would change: STAGE=dev
+diff: setup ## show what a deployment would change: STAGE=dev
 	@$(RUN) python -m stacks.synthesis --stage $(STAGE)
 	@$(CDK) --app cdk.out/$(STAGE) diff --all
 
-review: setup ## in words, what this tree changes since it left BASE=main, in production or STAGE=dev
+review: setup ## summarize the changes of this tree since it left BASE=main, in prod or in STAGE=dev
 	@$(RUN) python -m tools.contracts.review $(BASE) $(if $(filter-out file,$(origin STAGE)),--stage $(STAGE)) $(ARGS)
 
-deploy: setup ## into the AWS account that the shell is logged in to: STAGE=dev
-	$(call asks,--require-approval --require-approval=%,widens permissions,Read what 'make diff STAGE=$(STAGE)' says and agree beforehand,--require-approval never)
+deploy: setup ## deploy to the AWS account that the shell is logged in to: STAGE=dev
+	$(call asks,--require-approval --require-approval=%,widens permissions,Read the output of 'make diff STAGE=$(STAGE)' and then approve in advance,--require-approval never)
 	@$(RUN) python -m stacks.synthesis --stage $(STAGE)
 	@$(CDK) --app cdk.out/$(STAGE) deploy --all $(ARGS)
 
-destroy: setup ## take a stage down again: STAGE=dev
-	$(call asks,--force -f,deletes anything,Agree beforehand,--force)
+destroy: setup ## remove a stage from the AWS account: STAGE=dev
+	$(call asks,--force -f,deletes anything,Approve in advance,--force)
 	@$(RUN) python -m stacks.synthesis --stage $(STAGE)
 	@$(CDK) --app cdk.out/$(STAGE) destroy --all $(ARGS)
 
-# The CDK asks at a terminal. Without one it would fail at the first stack that has a question.
+# The CDK asks questions on a terminal. Without one it would fail at the first question.
 define asks
 	@$(if $(filter --yes -y $(1),$(ARGS)),:,[ -t 0 ] && [ -t 1 ]) || { printf '%s\n' \
-		"error: the CDK asks before it $(2), and there is no terminal to answer at." \
+		"error: the CDK asks before it $(2), but there is no terminal to answer at." \
 		"$(3): make $@ STAGE=$(STAGE) ARGS=\"$(4)\"" >&2; exit 2; }
 endef
 
-bootstrap: setup ## make an AWS account ready for CDK, once
+bootstrap: setup ## prepare an AWS account for the CDK, once per region
 	@$(CDK) bootstrap $(ARGS)
 
-schemas: setup ## renew what is kept of the events' schemas in docs/events, unless a change breaks others
+schemas: setup ## update the frozen event schemas in docs/events, unless the change breaks consumers
 	@$(RUN) python -m tools.contracts $(ARGS)
 
-faults: .build/host.stamp ## every fault on every edge: nothing is lost or doubled; ARGS="--help" tells more
+faults: .build/host.stamp ## inject every fault on every edge: nothing may be lost or doubled; options: ARGS="--help"
 	@$(RUN) python -m tools.faults $(ARGS)
 
-mutate: setup ## weaken the templates, one property at a time: which checks notice? ARGS="--help" tells more
+mutate: setup ## mutation tests: weaken the templates, one property at a time; options: ARGS="--help"
 	@$(RUN) python -m tools.mutation $(ARGS)
 
-kernel: setup ## change the code of lambdas/eventing, one spot at a time: which changes do its tests notice?
+kernel: setup ## mutation tests: change the code of lambdas/eventing, one spot at a time
 	@$(RUN) mutmut run $(ARGS) && $(RUN) python -m tools.mutation.kernel
 
-bench: setup ## what a cold start costs, beside a typical handler's
+bench: setup ## measure the cost of a cold start, compared with a typical handler's
 	@$(RUN) python -m tools.bench $(ARGS)
 
-catalogue: setup ## the site in docs/catalogue: events, contexts, queues, workflows, failures
+catalogue: setup ## generate the site in docs/catalogue: events, contexts, queues, workflows, failures
 	@$(RUN) python -m tools.catalogue
 
-strangers: .venv/.stamp ## try make demo and make test on other people's machines, an hour: ARGS="--list" names them
+strangers: .venv/.stamp ## run make demo and make test on simulated machines of other people (1 h); ARGS="--list" lists them
 	@.venv/bin/python -m workspace.strangers $(ARGS)
 
-format: setup ## the code, as `make lint` wants it
+format: setup ## format the code as `make lint` requires
 	@$(RUN) ruff check --fix --quiet $(CODE); $(RUN) ruff format --quiet $(CODE)
 
-lock: .venv/.stamp ## pin anew what pyproject.toml and package.json ask for, with hashes
+lock: .venv/.stamp ## update the lock files from pyproject.toml and package.json, with hashes
 	@.venv/bin/python -m venv .build/uv && .build/uv/bin/python -m pip install -qq $(UV)
 	$(call locked,pyproject.toml --group lambda,requirements.txt)
 	$(call locked,--group lambda --constraints requirements.txt,lambdas/requirements.txt)
@@ -113,7 +113,7 @@ lock: .venv/.stamp ## pin anew what pyproject.toml and package.json ask for, wit
 	$(call locked,--group bench --constraints requirements-dev.txt,tools/bench/requirements.txt)
 	@$(RUN) .venv/bin/npm install --package-lock-only
 
-clean: ## back to a fresh clone
+clean: ## remove all installed files and caches
 	@rm -rf .venv .build node_modules cdk.out
 	@rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	@find . -name __pycache__ -prune -exec rm -rf {} +
@@ -130,7 +130,7 @@ endef
 NAMED := $(if $(filter command,$(origin PYTHON)),$(PYTHON))
 VERSION := import sys; print("%d.%d.%d" % sys.version_info[:3]); sys.exit(sys.version_info < (3, 11))
 
-# It runs each time: a folder that was moved, or another Python, needs another .venv.
+# This runs each time: if the folder was moved or another Python is named, .venv has to be rebuilt.
 .venv/.stamp: FORCE
 	@named="$(NAMED)"; \
 	for python in "$${named:-$${PYTHON:-python3}}" \

@@ -45,7 +45,7 @@ class Backbone(Stack):
         bus = events.EventBus(
             self,
             "Bus",
-            # A bus has to have a name. This one outlives its stack in some stages, see below.
+            # A bus must have a name. In some stages this one outlives its stack, see below.
             event_bus_name=f"orderflow-{environment.name}-{generation_of(self)}",
             description="The shop's bus",
         )
@@ -55,7 +55,7 @@ class Backbone(Stack):
             event_pattern=events.EventPattern(source=events.Match.prefix(SOURCES)),
             retention=Duration.days(environment.archive_days),
         )
-        # An archive is replayed to its own bus and to no other: without the one the other is lost.
+        # An archive can be replayed only to its own bus, so both are retained or neither.
         # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-replay-archived-event.html
         for kept in (archive, bus):
             cast(CfnResource, kept.node.default_child).apply_removal_policy(

@@ -33,13 +33,13 @@ class Environment:
     requests_per_second: int
     """What the API admits in the long run; bursts may be twice as large."""
     email_sender: str
-    """The address that customers' e-mail is from, without a display name."""
+    """The sender of e-mail to customers: an address without a display name."""
     email_identity: str | None = None
-    """An identity of SES that exists already and covers `email_sender`: the address or its domain.
+    """An existing SES identity that covers `email_sender`: the address or its domain.
 
-    SES has an identity once per account and region. So set it if the address is verified there
-    already, by hand or by another stage. Without it the stage makes an identity of the address,
-    which its owner confirms once, and deletes it with its stack.
+    An SES identity is unique per account and region. Set this if the address is already verified
+    there, by hand or by another stage. Otherwise the stage creates an identity for the address and
+    deletes it with its stack. SES asks the owner of the address to confirm it once.
     https://docs.aws.amazon.com/ses/latest/dg/creating-identities.html
     """
     sms_usd_per_month: float = 1.0
@@ -48,7 +48,7 @@ class Environment:
     """Who hears of alarms, besides what subscribes to the topic by itself."""
 
     def __post_init__(self) -> None:
-        """Raises ValueError for an address or identity that SES would refuse later."""
+        """Raises ValueError for an address or identity that SES would refuse."""
         _, at, domain = self.email_sender.rpartition("@")
         if not at or not re.fullmatch(r"[^\s<>@]+@[^\s<>@]+", self.email_sender):
             raise ValueError(
@@ -62,7 +62,7 @@ class Environment:
         if not covers:
             raise ValueError(
                 f"email_identity of stage {self.name} is {identity!r}, which does not cover "
-                f"{self.email_sender}: name that address, its domain, or leave it out"
+                f"{self.email_sender}: set it to that address or its domain, or leave it out"
             )
 
     @property

@@ -77,8 +77,8 @@ class Inventory(Stack):
             platform=platform,
             metric=service_metric(platform, context="inventory", name="StrayObjects"),
             threshold=1,
-            meaning="Somebody stored an object in the suppliers' bucket where nobody imports it.",
-            page="objects-lie-where-nobody-looks",
+            meaning="An object in the suppliers' bucket is outside incoming/ and reports/.",
+            page="stray-objects-in-the-suppliers-bucket",
         )
 
         for changes_stock in (self.reserve_stock, self.release_stock, self.restock_returned_order):

@@ -133,10 +133,10 @@ def _watch_sms_spending(scope: Construct, platform: Platform) -> None:
 
 
 def _allow_email(function: PythonFunction, *, sender: str) -> None:
-    """Permits e-mail from the address of the shop, and from no other.
+    """Permits e-mail from the shop's address only.
 
-    SES asks for a permission on each identity and configuration set that a message concerns: those
-    of the sender, which may be its domain's, and the recipient's if it is verified in the account.
+    SES checks the permission on each identity and configuration set of a message: the sender's
+    address or domain, and the recipient's address if the account has verified it.
     https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonsimpleemailservicev2.html
     https://docs.aws.amazon.com/ses/latest/dg/control-user-access.html
     """
@@ -155,8 +155,8 @@ def _allow_email(function: PythonFunction, *, sender: str) -> None:
     acknowledge(
         cast(iam.Role, function.role),
         {
-            f"{SOLUTIONS}IAM5[Resource::{arn}:{kind}/*]": "Whose addresses are verified in the "
-            "account is not known beforehand; the condition admits the shop's sender alone."
+            f"{SOLUTIONS}IAM5[Resource::{arn}:{kind}/*]": "The stack cannot know which recipients "
+            "the account has verified. The condition admits only the shop's sender."
             for kind in kinds
         },
     )

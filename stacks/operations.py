@@ -103,7 +103,7 @@ class Operations(Stack):
             dashboard_factory=DefaultDashboardFactory(
                 self,
                 "Dashboards",
-                # The regions of an account share the names of dashboards.
+                # A dashboard's name is unique across all regions of an account.
                 # https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Dashboards.html
                 dashboard_name_prefix=f"orderflow-{stage}-{self.region}",
             ),

@@ -1,4 +1,4 @@
-"""The review that each synthesis runs: cdk-nag, durability of edges, retention of resources."""
+"""The checks that each synthesis runs: cdk-nag, durability of edges, retention of resources."""
 
 import sys
 from pathlib import Path

@@ -13,7 +13,7 @@ from hypothesis.internal.entropy import deterministic_PRNG
 
 from workspace.isolation import isolate
 
-# Before anything is imported that reads the environment as it is imported.
+# Before any import that reads the environment.
 isolate(os.environ)
 
 from cdk_rehearsal.topology.assembly import Assembly  # noqa: E402
@@ -31,8 +31,9 @@ settings.register_profile(
 )
 settings.load_profile("orderflow")
 
-# At its first test hypothesis looks for what refers to its random numbers, and warns if that is
-# nothing. On Python 3.14 a rehearsal that runs by then would hide them: it freezes what there is.
+# Hypothesis registers its random number generator at its first test, and warns if the garbage
+# collector finds no referrers to it. On Python 3.14, a rehearsal that is open by then would hide
+# them, because it freezes all objects. So register the generator here.
 with deterministic_PRNG():
     pass
 

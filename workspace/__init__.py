@@ -1,1 +1,1 @@
-"""This checkout on its machine: what is installed into it, and the environment its commands see."""
+"""Installs this checkout's dependencies, and isolates its commands from the machine's settings."""

@@ -1,8 +1,8 @@
 """Sets the project up: Python packages into .venv, Node packages into node_modules.
 
-`python -I workspace/install.py python` is run by the Python that .venv is to be made of; this file
-needs nothing else. pip and npm read the user's settings for one purpose: where packages come from.
-With `--in FOLDER` before `check` or `python` that folder takes the place of .venv.
+Run `python -I workspace/install.py python` with the Python that .venv is to have. This file needs
+only the standard library. Of the user's settings for pip and npm, it keeps only those that say
+where packages come from. `--in FOLDER` before `check` or `python` replaces .venv by that folder.
 """
 
 import ast
@@ -45,14 +45,15 @@ _REFERENCE = re.compile(r"\$\{([^}?]+)\??\}")
 
 
 class InstallError(Exception):
-    """Something cannot be installed; the message says why and what to do."""
+    """An installation failed; the message says why and what to do."""
 
 
 def pip_environment(python: Path, environ: Mapping[str, str]) -> dict[str, str]:
-    """Return variables with which `python -m pip` reads no settings file.
+    """Return environment variables with which `python -m pip` reads no settings file.
 
-    Of the user's settings it keeps those that say where packages come from: an option such as
-    `user` or `prefix` would install them elsewhere. Raises InstallError if pip cannot read them.
+    They contain the user's settings that say where packages come from. Options such as `user` and
+    `prefix` are left out, because they would install packages elsewhere. Raises InstallError if pip
+    cannot read the user's settings.
     """
     kept = command_environment(environ)
     home = kept.pop(USER_HOME)
@@ -76,9 +77,10 @@ def pip_environment(python: Path, environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def npm_settings(environ: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
-    """Return those lines of the user's npmrc files that say where packages come from.
+    """Return the lines of the user's npmrc files that say where packages come from.
 
-    With them come the variables that the lines refer to, such as `${NPM_TOKEN}`.
+    The second value has the environment variables that these lines refer to, such as
+    `${NPM_TOKEN}`.
     """
     variables = {name.lower(): value for name, value in environ.items()}
     home = environ.get(USER_HOME) or environ.get("HOME", "")
@@ -98,7 +100,7 @@ def npm_settings(environ: Mapping[str, str]) -> tuple[list[str], dict[str, str]]
 
 
 def is_installed(venv: Path, *, version: str | None = None) -> bool:
-    """Say whether `venv` holds what is locked, in its own folder and for this version of Python."""
+    """Whether `venv` has the locked packages, was not moved, and has this version of Python."""
     stamp = venv / ".stamp"
     if not (_python(venv).exists() and stamp.is_file()):
         return False
@@ -108,9 +110,9 @@ def is_installed(venv: Path, *, version: str | None = None) -> bool:
 
 
 def install_python(venv: Path) -> None:
-    """Make `venv` anew, of the Python that runs this, with all locked packages.
+    """Create `venv` again, with the Python that runs this and all locked packages.
 
-    Raises InstallError.
+    Raises InstallError if a step fails.
     """
     place = os.path.relpath(venv, PROJECT)
     print(f"Installing tools and libraries into {place} (Python {platform.python_version()})")
@@ -171,14 +173,17 @@ def _python(venv: Path) -> Path:
 
 
 def _stamp(venv: Path) -> str:
-    """What `venv` is made of. Its scripts name the folder that they are in."""
-    return f"# {venv}\n# {PACKAGE}\n{_REQUIREMENTS.read_text()}"
+    """Return the content of a complete installation's stamp.
+
+    It includes the folder, because the scripts in `venv` contain its path.
+    """
+    return f"# {venv}\n{_REQUIREMENTS.read_text()}"
 
 
 def _running(command: list[str], environ: Mapping[str, str], *, settings: str) -> Iterator[str]:
-    """Yield what a command prints, and say so when it is silent for long.
+    """Yield the lines that a command prints, and report every 15 s of silence.
 
-    Raises InstallError with what it printed as errors if it fails.
+    Raises InstallError with the command's standard error if it fails.
     """
     lines: Queue[str | None] = Queue()
     started = time.monotonic()
@@ -218,7 +223,7 @@ def _running(command: list[str], environ: Mapping[str, str], *, settings: str) -
 
 
 def main() -> None:
-    """Install `python` or `node`; with `check`, say whether the former has nothing left to do."""
+    """Install the packages of `python` or `node`; `check` exits with 0 if Python's are complete."""
     venv, arguments = PROJECT / ".venv", sys.argv[1:]
     if arguments[:1] == ["--in"]:
         venv, arguments = PROJECT / arguments[1], arguments[2:]

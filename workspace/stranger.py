@@ -1,8 +1,8 @@
-"""Runs a command as on a machine that has Python, git and make, and no other tool of the trade.
+"""Runs a command as on a bare machine, which has Python, git and make but no other developer tools.
 
-`python -I workspace/stranger.py COMMAND …` does so in this folder: with hardly any variable, a home
-folder that is empty and has to stay so, and a PATH on which Node.js, Docker, the AWS CLI and the
-like cannot be found, whatever this machine has.
+`python -I workspace/stranger.py COMMAND …` runs the command in this folder, with few environment
+variables and an empty home folder, which has to stay empty. Its PATH hides Node.js, Docker, the AWS
+CLI and similar tools of this machine.
 """
 
 import os
@@ -29,7 +29,7 @@ _HIDDEN = re.compile(
 
 @dataclass(frozen=True)
 class Machine:
-    """The variables of a bare machine, and its home folder."""
+    """The environment variables and the home folder of a bare machine."""
 
     environ: dict[str, str]
     home: Path
@@ -37,7 +37,7 @@ class Machine:
 
 @contextmanager
 def bare_machine(python: str = sys.executable) -> Iterator[Machine]:
-    """A machine with the programs of this one but the hidden ones, and with this Python."""
+    """Simulate a machine with this one's programs, except the hidden ones, and with `python`."""
     with tempfile.TemporaryDirectory(prefix="machine-") as directory:
         Path(directory).chmod(0o755)
         home, programs = Path(directory, "home"), Path(directory, "bin")
@@ -48,7 +48,7 @@ def bare_machine(python: str = sys.executable) -> Iterator[Machine]:
                 link = programs / program.name
                 if not link.is_symlink() and not _HIDDEN.fullmatch(program.name):
                     link.symlink_to(program)
-        # A link would give .venv a Python in this folder, which is not there for long.
+        # A script, because with a link .venv would refer to this temporary folder.
         (programs / "python3").write_text(f'#!/bin/sh\nexec "{python}" "$@"\n')
         (programs / "python3").chmod(0o755)
         kept = {name: value for name, value in os.environ.items() if is_about_downloads(name)}
@@ -58,7 +58,7 @@ def bare_machine(python: str = sys.executable) -> Iterator[Machine]:
 
 
 def left_in(home: Path) -> list[str]:
-    """Paths of what was written into a home folder that was empty."""
+    """Return the paths of all files in a home folder that was empty before."""
     return sorted(path.relative_to(home).as_posix() for path in home.rglob("*"))
 
 

@@ -1,7 +1,7 @@
-"""Tries the README's two commands on other people's machines, each in a fresh clone.
+"""Runs the README's two commands on simulated machines of other people, each in a fresh clone.
 
-A scenario is a bare machine (see `workspace.stranger`) with something that people have on theirs:
-variables, settings files, a home folder that cannot be written to, another Python.
+A scenario is a bare machine (see `workspace.stranger`) with one addition: environment variables,
+settings files, a read-only home folder, or another Python.
 """
 
 import argparse
@@ -77,7 +77,7 @@ VARIABLES: Mapping[str, str] = {
     "npm_config_omit": "dev",
     "npm_config_prefix": "/nonexistent/prefix",
 }
-"""Variables that break, or lead astray, what is not kept from them."""
+"""Variables that break or mislead commands that are not isolated from them."""
 
 FILES: Mapping[str, str] = {
     ".aws/config": f"[default]\nregion = sa-east-1\nendpoint_url = {_NOWHERE}\n"
@@ -95,12 +95,12 @@ FILES: Mapping[str, str] = {
     "package-lock=false\ndry-run=true\n",
     ".pydistutils.cfg": "[install]\nprefix=/nonexistent/prefix\n",
 }
-"""Settings files in somebody's home folder."""
+"""Settings files in the home folder, which would break commands as well."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scenario:
-    """A machine, and the commands that a stranger types there, one after the other."""
+    """A machine, and the commands to run there, one after the other."""
 
     name: str
     commands: tuple[str, ...] = ("make demo", "make test")
@@ -109,11 +109,11 @@ class Scenario:
     folder: str = "orderflow"
     python: str = sys.executable
     read_only: bool = False
-    """Whether the home folder cannot be written to: as nobody, since root may write anywhere."""
+    """Whether the home folder is read-only. Commands then run as nobody if the user is root."""
 
 
 def scenarios() -> list[Scenario]:
-    """All scenarios, those of other Pythons as far as this machine has these."""
+    """Return all scenarios, including one for each other Python on this machine."""
     return [
         Scenario(name="bare machine, demo first", commands=("make demo",)),
         Scenario(name="bare machine, test first", commands=("make test",)),
@@ -136,7 +136,7 @@ def scenarios() -> list[Scenario]:
 
 
 def other_pythons() -> dict[str, str]:
-    """The supported Pythons on this machine but the one that runs this, by version."""
+    """Return the supported Pythons on this machine by version, except the one that runs this."""
     folders = [Path(folder) for folder in os.environ.get("PATH", os.defpath).split(os.pathsep)]
     folders += Path(os.environ.get("PYENV_ROOT", "/nonexistent")).glob("versions/*/bin")
     tell = "import sys, ensurepip; print('%d.%d.%d' % sys.version_info[:3], sys.executable)"
@@ -155,7 +155,7 @@ def other_pythons() -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one command of a scenario."""
+    """The result of one command of a scenario; `failure` is empty if it succeeded."""
 
     scenario: str
     command: str
@@ -193,7 +193,7 @@ def tried(scenario: Scenario, logs: Path) -> Iterator[Outcome]:
 
 def _clone(clone: Path) -> None:
     clone.parent.mkdir(parents=True, exist_ok=True)
-    # The copies are files of their own: another user may have to own them.
+    # No hard links: the files may get another owner.
     subprocess.run(
         ["git", "clone", "--quiet", "--no-hardlinks", str(PROJECT), str(clone)], check=True
     )
@@ -232,13 +232,13 @@ def _run(
 
 
 def _last_words(lines: list[str]) -> str:
-    """The line that tells how it ended: the summary of pytest, or that the books balance."""
+    """Return the line with the result: pytest's summary, or whether the books balance."""
     told = [line for line in lines if re.search(r"passed|failed|balance", line, re.IGNORECASE)]
     return re.sub(r"\x1b\[[0-9;]*m", "", (told or lines or [""])[-1]).strip(" =")
 
 
 def main() -> None:
-    """Try all scenarios, or those whose name contains one of some texts; fail if any fails."""
+    """Run all scenarios, or those whose names contain one of the texts; fail if any fails."""
     parser = argparse.ArgumentParser(prog="make strangers", description=main.__doc__)
     parser.add_argument("--only", nargs="+", metavar="TEXT", default=[""])
     parser.add_argument("--list", action="store_true", help="show the scenarios, run none")

@@ -65,7 +65,7 @@ class SalesQuery(
             return None
         minute, _, sku = self.after.partition(",")
         try:
-            # `fromisoformat` takes 24:00 on some versions of Python.
+            # `fromisoformat` accepts 24:00 on some versions of Python.
             moment = datetime.strptime(minute, "%Y-%m-%dT%H:%M%z")
         except ValueError:
             raise ValueError(f"`after` begins with {minute}: there is no such minute") from None

@@ -14,7 +14,7 @@ PATIENCE_S = 100
 """How long to wait for an execution, in seconds: longer than the workflow's own time-out."""
 
 _MISCONFIGURED = {Misconfigured.__name__, "States.Permissions"}
-"""How an execution names a configuration error of a step, and of the workflow.
+"""The error names of an execution that mean a configuration error of a step or of the workflow.
 https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html"""
 
 
@@ -24,9 +24,10 @@ class CheckoutFailed(Exception):
 
 @consumer(OrderPlaced)
 def handler(delivery: Delivery[OrderPlaced]) -> None:
-    """Needs no inbox: each step of the workflow may be repeated.
+    """Run the checkout workflow. It needs no inbox, because each step may be repeated.
 
-    Raises CheckoutFailed, or Misconfigured if a step, or the workflow itself, lacks a permission.
+    Raises CheckoutFailed if the execution fails, and Misconfigured if a step or the workflow lacks
+    a permission.
     """
     execution = aws.client("stepfunctions", read_timeout_s=PATIENCE_S).start_sync_execution(
         stateMachineArn=settings().state_machine_arn,

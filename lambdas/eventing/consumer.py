@@ -22,7 +22,7 @@ from lambdas.eventing.transaction import AlreadyProcessed
 
 D = TypeVar("D", bound=Cause)
 
-_REMEDY = "correct that and redrive (docs/runbook.md#messages-in-a-dead-letter-queue)"
+_REMEDY = "correct the configuration and redrive (docs/runbook.md#messages-in-a-dead-letter-queue)"
 
 
 class Unprocessable(Exception):
@@ -137,7 +137,8 @@ def _settings() -> ConsumerSettings:
 def _park(record: SQSRecord, reason: str) -> None:
     """Moves a message straight to the dead-letter queue, with the reason as an attribute.
 
-    An attribute takes no control characters, and a reason may repeat some of the message:
+    The reason may quote the message. Control characters are escaped, because an attribute cannot
+    contain them:
     https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_MessageAttributeValue.html
     """
     reason = text.visible(reason)

@@ -25,7 +25,7 @@ STAFF = "staff"
 IDEMPOTENCY_KEY = "idempotency-key"
 MAX_KEY_LENGTH = 128
 KEY_PATTERN = r"^[ -~]+$"
-"""Headers hold ASCII: https://www.rfc-editor.org/rfc/rfc9110#section-5.5"""
+"""Printable ASCII, as header values are: https://www.rfc-editor.org/rfc/rfc9110#section-5.5"""
 _SHOWN = 300
 """Characters of what is wrong in a request that an answer repeats."""
 
@@ -38,7 +38,7 @@ _RENAMED: Mapping[int, str] = {
     416: "Range Not Satisfiable",
     422: "Unprocessable Content",
 }
-"""Phrases that HTTPStatus has as of Python 3.13: older ones have those of RFC 9110's predecessors.
+"""Status phrases of RFC 9110. Before Python 3.13, HTTPStatus has those of earlier RFCs.
 
 https://www.rfc-editor.org/rfc/rfc9110#name-status-codes
 """
@@ -54,7 +54,7 @@ class Problem(Exception):
 
     status: ClassVar[HTTPStatus]
     title: ClassVar[str]
-    """The status in words, the same on every version of Python."""
+    """The phrase of the status, the same on every version of Python."""
     code: ClassVar[str]
     """The name of the class in snake case: what programs tell problems apart by."""
     retry_after_s: ClassVar[int | None] = None
@@ -123,7 +123,7 @@ class IdempotencyKeyMissing(Problem, status=HTTPStatus.BAD_REQUEST):
 
 
 class InvalidIdempotencyKey(Problem, status=HTTPStatus.BAD_REQUEST):
-    """The header Idempotency-Key is too long, or holds more than printable ASCII characters."""
+    """The header Idempotency-Key is too long, or contains other characters than printable ASCII."""
 
 
 class StaffOnly(Problem, status=HTTPStatus.FORBIDDEN):
@@ -142,12 +142,12 @@ class Request(Cause, frozen=True, kw_only=True):
 
     @property
     def idempotency_key(self) -> str:
-        """The header of that name. Raises Problem 400 if it is missing or wrong."""
+        """The header Idempotency-Key. Raises Problem 400 if it is missing or invalid."""
         key = self.headers.get(IDEMPOTENCY_KEY, "")
         if not key:
             raise IdempotencyKeyMissing(
                 f"Idempotency-Key: send this header with 1 to {MAX_KEY_LENGTH} printable ASCII "
-                "characters, new for each order and the same for each repetition of a request"
+                "characters. Use a new key for each order, and the same key to repeat a request"
             )
         if not re.fullmatch(KEY_PATTERN, key):
             odd = re.sub(r"[ -~]", "", key)[0]
@@ -155,18 +155,19 @@ class Request(Cause, frozen=True, kw_only=True):
             raise InvalidIdempotencyKey(f"Idempotency-Key: {fault}: percent-encode the key")
         if len(key) > MAX_KEY_LENGTH:
             raise InvalidIdempotencyKey(
-                f"Idempotency-Key: has {len(key)} characters, and may have {MAX_KEY_LENGTH}"
+                f"Idempotency-Key: has {len(key)} characters, but may have at most {MAX_KEY_LENGTH}"
             )
         return key
 
     @property
     def fingerprint(self) -> str:
-        """Tells JSON bodies apart by what the client says in them, not by how it is written.
+        """The SHA-256 of the JSON body in a canonical form, in hexadecimal.
 
-        The order of keys, whitespace, escapes and the notation of a number (`1`, `1.0`, `1e0`) make
-        no difference; of a key that occurs twice the last one counts, as it does for `decode`. All
-        else does: `null` differs from a field that is left out, and text is not normalized. So a
-        class that gains a field changes no fingerprint. Call it for a body that `decode` accepts.
+        The order of keys, whitespace, escapes and the notation of numbers (`1`, `1.0`, `1e0`) make
+        no difference. If a key occurs twice, the last value counts, as it does for `decode`. `null`
+        differs from an absent field, and text is not normalized. The fingerprint does not depend on
+        the class of the body, so a new field in that class does not change it. Use it only for a
+        body that `decode` accepts.
         """
         canonical = msgspec.json.encode(_PLAIN.decode(self.body), order="sorted")
         return sha256(canonical).hexdigest()
@@ -327,9 +328,9 @@ def request_of(
 
 
 def _checked(decoded: B) -> B:
-    """What was decoded. Raises msgspec.ValidationError if a text in it has a forbidden character.
+    """Return `decoded`. Raises msgspec.ValidationError if a string has a forbidden character.
 
-    Events are not checked again when they are read: earlier releases checked less.
+    Only requests are checked. Events may still contain such characters from earlier releases.
     """
     for reason, where in _faults(decoded):
         raise msgspec.ValidationError(f"{reason} - at `${where}`")
@@ -337,7 +338,7 @@ def _checked(decoded: B) -> B:
 
 
 def _plain(body: bytes | str) -> Any:
-    """What JSON holds, whatever it should hold; None if it is broken behind its first error."""
+    """Return the body as plain data, whatever its type should be, or None if it is not JSON."""
     try:
         return msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -345,7 +346,7 @@ def _plain(body: bytes | str) -> Any:
 
 
 def _faults(value: Any) -> Iterator[tuple[str, str]]:
-    """Each text with a forbidden character: what is wrong, and its path as msgspec writes it."""
+    """Yield the fault and the path, as msgspec writes it, of each string with a bad character."""
     waiting = [("", value)]
     while waiting:
         path, part = waiting.pop()
@@ -366,7 +367,7 @@ def _faults(value: Any) -> Iterator[tuple[str, str]]:
 def _invalid(error: msgspec.ValidationError, *, whole: str, sent: Any) -> Problem:
     reason, _, path = str(error).partition(" - at `$")
     path = path.rstrip("`")
-    # A pattern that a text does not match says less than the character that is the reason.
+    # "Does not match the pattern" helps less than the name of the character.
     for fault, where in _faults(sent):
         if where.startswith(path):
             reason, path = fault, where
@@ -378,7 +379,7 @@ def _invalid(error: msgspec.ValidationError, *, whole: str, sent: Any) -> Proble
 
 
 def _number(text: str) -> float:
-    """A number that has a fraction or an exponent, in one notation for each value."""
+    """Return a number with a fraction or an exponent; as an int if it is a whole number."""
     number = float(text)
     return int(number) if number.is_integer() else number
 

@@ -1,4 +1,4 @@
-"""Configuration errors: a call fails for every message until somebody corrects the stage."""
+"""Configuration errors: calls that fail for every message until the configuration is corrected."""
 
 import re
 
@@ -23,16 +23,16 @@ _REFUSED = re.compile(
     """,
     re.VERBOSE,
 )
-"""Error codes that blame the account, its permissions, credentials, keys or resources.
+"""Error codes that point to the account, its permissions, credentials, keys or resources.
 
-In lower case, and without the suffix that some services add. The codes that all services share:
-https://docs.aws.amazon.com/IAM/latest/UserGuide/common-errors.html
+The codes are in lower case, without the suffixes Exception, Error and Fault. For the codes that all
+services share, see https://docs.aws.amazon.com/IAM/latest/UserGuide/common-errors.html
 """
 _REFUSED_IF = {
     "messagerejected": "is not verified",
     "invalidrequest": "marked for deletion",
 }
-"""Codes that mean several things, and the words that make them a configuration error.
+"""Ambiguous codes, with the words in the message that make each a configuration error.
 
 https://docs.aws.amazon.com/ses/latest/dg/troubleshoot-error-messages.html
 https://docs.aws.amazon.com/secretsmanager/latest/userguide/manage_delete-secret.html
@@ -41,7 +41,7 @@ _INCOMPLETE = (NoCredentialsError, PartialCredentialsError, NoRegionError)
 
 
 class Misconfigured(RuntimeError):
-    """The stage's configuration is wrong, not the message; says what was refused, and by whom.
+    """The stage's configuration is wrong. The text names the refused call and the error code.
 
     Every retry fails until somebody corrects the configuration. So a consumer parks the message at
     once: see docs/decisions/0034-configuration-errors-are-parked-at-once.md.
@@ -49,7 +49,7 @@ class Misconfigured(RuntimeError):
 
 
 def misconfiguration(error: BaseException) -> str | None:
-    """What `error`, or what caused it, says about the configuration; None if it blames none."""
+    """Return the text of the configuration error among `error` and its causes, or None."""
     cause: BaseException | None = error
     while cause is not None:
         match cause:
@@ -67,8 +67,8 @@ def misconfiguration(error: BaseException) -> str | None:
 
 
 def blames_configuration(code: str, text: str = "") -> bool:
-    """Whether an error code of AWS, with its text, is a configuration error."""
-    # Some services put a namespace in front: AWS.SimpleQueueService.NonExistentQueue.
+    """Whether an AWS error with this code and text is a configuration error."""
+    # Some codes have a namespace: AWS.SimpleQueueService.NonExistentQueue.
     name = re.split(r"[.#]", code.lower().replace("kms.", "kms"))[-1]
     name = re.sub(r"(exception|error|fault)$", "", name)
     words = _REFUSED_IF.get(name)

@@ -73,9 +73,10 @@ class Task(Generic[E]):
         self.consumes = about.versions()
 
     def __call__(self, event: dict[str, Any], context: LambdaContext) -> None:
-        """Runs the task. Raises what it raises: the workflow decides by the error's name.
+        """Runs the task.
 
-        A configuration error is raised as Misconfigured, whatever its name was.
+        Its exceptions reach the workflow, which selects retriers and catchers by their names.
+        Configuration errors are raised as Misconfigured.
         """
         # Over JSON once more: data that are to stay as they are can be cut out of a text only.
         request = msgspec.json.decode(msgspec.json.encode(event), type=self._reads)

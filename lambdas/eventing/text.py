@@ -1,17 +1,18 @@
-"""Text from outside: every script passes unchanged, characters that steer something do not."""
+"""Text from outside: all scripts are allowed; control characters and overrides are not."""
 
 import re
 
 PATTERN = r"^[^\u0000-\u001f\u007f-\u009f\u2028\u2029\u202d\u202e]*$"
-"""What `fault` accepts, as a regular expression of JSON Schema."""
+"""The strings without a `fault`, as a regular expression for JSON Schema."""
 
-# Control characters (category Cc) and the two separators break lines and headers. The two overrides
-# of direction reorder what stands around the text as well; no script needs them, and marks,
-# embeddings and isolates stay allowed: https://www.unicode.org/reports/tr36/#Bidirectional_Text_Spoofing
-# Halves of surrogate pairs cannot be encoded at all.
+# Control characters (category Cc) and the two separators break lines and headers. The two
+# directional overrides also reorder the text around them, and no script needs them. Directional
+# marks, embeddings and isolates are allowed:
+# https://www.unicode.org/reports/tr36/#Bidirectional_Text_Spoofing
+# Lone surrogates cannot be encoded in UTF-8.
 _FORBIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202d\u202e\ud800-\udfff]")
-# What has no shape of its own: the above, spaces but the usual one, joiners, marks of direction and
-# tags. Listed, because each version of Python knows another version of Unicode.
+# Invisible characters: the above, all spaces except U+0020, joiners, directional marks and tags.
+# They are listed here because each version of Python has its own version of Unicode.
 _INVISIBLE = re.compile(
     r"[\x00-\x1f\x7f-\xa0\xad\u034f\u061c\u115f\u1160\u1680\u17b4\u17b5\u180b-\u180f"
     r"\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\u3164\ud800-\udfff\ufe00-\ufe0f\ufeff\uffa0"
@@ -37,7 +38,7 @@ _NAMES = {
 
 
 def fault(text: str) -> str | None:
-    """The first character that text may not have, such as `contains U+000A (line feed)`."""
+    """Name the first forbidden character, as in `contains U+000A (line feed)`, or return None."""
     found = _FORBIDDEN.search(text)
     if found is None:
         return None
@@ -46,10 +47,10 @@ def fault(text: str) -> str | None:
 
 
 def harmless(text: str) -> str:
-    """The text with a space in place of each character that it may not have."""
+    """Return the text with each forbidden character replaced by a space."""
     return _FORBIDDEN.sub(" ", text)
 
 
 def visible(text: str) -> str:
-    """The text with an escape such as `\\u200d` for each character that cannot be seen."""
+    """Return the text with each invisible character replaced by an escape such as `\\u200d`."""
     return _INVISIBLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)

@@ -1,4 +1,4 @@
-"""CSV as spreadsheets write it, row by row, each checked before it is believed."""
+"""Reads CSV as spreadsheets write it, and validates each row."""
 
 import codecs
 import csv
@@ -18,7 +18,7 @@ from lambdas.eventing import text
 
 MAX_BYTES = 50 * 1024 * 1024
 MAX_LINE = 64 * 1024
-"""Characters of a row. A spreadsheet's widest row of empty cells has 16,383 separators."""
+"""Maximum characters of a row. A spreadsheet's widest empty row has 16,383 separators."""
 
 _MAX_LINES_OF_A_ROW = 50
 _CHUNK = 64 * 1024
@@ -26,7 +26,7 @@ _ECHO = 40
 _INTEGER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 _SEPARATORS = ",;\t|"
 _NAMED_SEPARATOR = re.compile(r'"?sep=([,;\t|])"?[,;\t|]*', re.IGNORECASE)
-"""The line with which Excel names the separator."""
+"""Excel's line that names the separator, such as `sep=;`."""
 _SURROGATES = re.compile(r"[\ud800-\udfff]")
 _SAVE_AS = "save it as CSV UTF-8"
 _NO_TEXT = {
@@ -45,39 +45,39 @@ R = TypeVar("R", bound=Struct)
 
 
 class Refused(Exception):
-    """Nothing is taken from the file; the message says why."""
+    """The file is refused as a whole; the message says why."""
 
 
 class GoodRow(Struct, Generic[R], frozen=True):
-    """A row to take, and the line on which it begins."""
+    """A valid row, and the line on which it begins."""
 
     line: int
     item: R
 
 
 class WrongRow(Struct, frozen=True):
-    """A row that is not taken, the line on which it begins, and why."""
+    """An invalid row: the line on which it begins, and the reason."""
 
     line: int
     reason: str
 
     def __str__(self) -> str:
-        """What a person is shown."""
+        """The text for people, such as `line 3: quantity is empty`."""
         return f"line {self.line}: {self.reason}"
 
 
 @dataclass(frozen=True)
 class Format(Generic[R]):
-    """What a file holds: a row has a column for each field of `row`, in any order."""
+    """The format of a file: a column for each field of `row`, in any order."""
 
     row: type[R]
     wanted: Mapping[str, str]
-    """What a value of each column must be, in words."""
+    """A description of the valid values, by column."""
     max_rows: int
 
     @cached_property
     def header(self) -> str:
-        """The header in the usual order."""
+        """The header, with the columns in the order of the fields."""
         return ",".join(self.row.__struct_fields__)
 
     @cached_property
@@ -92,15 +92,15 @@ class Format(Generic[R]):
 
 
 class _Wrong(Exception):
-    """A line is no row."""
+    """A line is no valid row; the message says why."""
 
 
 def rows(content: BinaryIO, form: Format[R]) -> Iterator[GoodRow[R] | WrongRow]:
-    """Each row of a file, good or wrong, in memory that does not grow with the file.
+    """Yield each row of a file, good or wrong, in constant memory.
 
-    The file is UTF-8 or UTF-16; commas, semicolons, tabs or bars separate its columns, and it may
-    have any line breaks. Rows and columns without a value are no rows and columns. Raises Refused
-    before the first row if the file as a whole is wrong.
+    The file is UTF-8 or UTF-16. Its separators are commas, semicolons, tabs or vertical bars, and
+    its line breaks LF, CRLF or CR. Empty rows and columns are ignored. Raises Refused before the
+    first row if the file as a whole is invalid.
     """
     check_size(content.seek(0, io.SEEK_END))
     _check(content, form)
@@ -115,19 +115,19 @@ def rows(content: BinaryIO, form: Format[R]) -> Iterator[GoodRow[R] | WrongRow]:
 
 
 def check_size(size: int) -> None:
-    """Raises Refused for a file of more bytes than are read."""
+    """Raises Refused if a file has more than MAX_BYTES bytes."""
     if size > MAX_BYTES:
         raise Refused(f"the file has more than {MAX_BYTES:,} bytes: split it")
 
 
 def quoted(value: str) -> str:
-    """What a file says, cut short and without a character that means more than itself."""
+    """Return a value from a file in quotes, shortened, with invisible characters escaped."""
     cut = value if len(value) <= _ECHO else f"{value[:_ECHO]}..."
     return f'"{text.visible(cut)}"'
 
 
 def _check(content: BinaryIO, form: Format[R]) -> None:
-    """Looks at the file as a whole. Raises Refused."""
+    """Checks the encoding and the number of rows. Raises Refused."""
     try:
         count = sum(1 for _ in islice(_Table(content, form).records(), form.max_rows + 1))
     except UnicodeDecodeError as error:
@@ -135,11 +135,11 @@ def _check(content: BinaryIO, form: Format[R]) -> None:
     if count > form.max_rows:
         raise Refused(f"more than {form.max_rows:,} rows follow the header: split the file")
     if not count:
-        raise Refused("no row stands under the header")
+        raise Refused("there is no row below the header")
 
 
 class _Table(Generic[R]):
-    """One reading of a file, from its beginning. Raises Refused if it has not the right header."""
+    """Reads a file once, from its beginning. Raises Refused if its header is wrong."""
 
     def __init__(self, content: BinaryIO, form: Format[R]) -> None:
         self._form = form
@@ -150,7 +150,7 @@ class _Table(Generic[R]):
         self._names = self._header()
 
     def records(self) -> Iterator[tuple[int, list[str] | _Wrong]]:
-        """The cells of each row that has any, with the number of its first line."""
+        """Yield the first line's number and the cells of each row that is not empty."""
         nothing = f" {self._separator}"
         for number, line in iter(self._next, None):
             if not line.strip(nothing):
@@ -164,7 +164,7 @@ class _Table(Generic[R]):
                     yield number, cells
 
     def item(self, cells: list[str]) -> R:
-        """The row. Raises _Wrong."""
+        """Return the cells as a row. Raises _Wrong if they are invalid."""
         names = self._names
         found = _without_padding(cells)
         if len(cells) < len(names) or len(found) > len(names):
@@ -187,7 +187,7 @@ class _Table(Generic[R]):
     def _value(self, name: str, value: str) -> Any:
         if not name:
             if _says_something(value):
-                raise _Wrong(f"{quoted(value)} stands in a column without a name")
+                raise _Wrong(f"{quoted(value)} is in a column without a name")
             return None
         if not _says_something(value):
             raise _Wrong(f"{name} is empty")
@@ -200,7 +200,7 @@ class _Table(Generic[R]):
             raise _Wrong(f"{name} must be {self._form.wanted[name]}, not {quoted(value)}") from None
 
     def _header(self) -> list[str]:
-        """The name of each column, in lower case; "" for one without. Raises Refused."""
+        """Return the columns' names in lower case, "" if a column has none. Raises Refused."""
         separators = _SEPARATORS
         for number, line in iter(self._next, None):
             if not _says_something(line.strip(f' "{_SEPARATORS}')):
@@ -230,10 +230,10 @@ class _Table(Generic[R]):
         return names
 
     def _cells(self, line: str) -> list[str]:
-        """The cells of the row that begins with `line`. Raises _Wrong.
+        """Return the cells of the row that begins with `line`. Raises _Wrong.
 
-        A quoted cell may have line breaks. A quotation mark that is never closed, or makes a row of
-        too many columns, spoils one line and not the rest of the file.
+        A quoted cell may contain line breaks. If a quotation mark is never closed, or the resulting
+        row has too many columns, only this line is wrong, not the rest of the file.
         """
         if len(line) > MAX_LINE:
             raise _Wrong(f"it is longer than {MAX_LINE:,} characters")
@@ -251,7 +251,10 @@ class _Table(Generic[R]):
             return cells
 
     def _peeked(self, line: str) -> Iterator[str]:
-        """The lines that may belong to the row that begins with `line`."""
+        """Yield the following lines, as far as they may belong to the row that begins with `line`.
+
+        The lines stay in the look-ahead buffer.
+        """
         room = MAX_LINE - len(line)
         for place in range(_MAX_LINES_OF_A_ROW - 1):
             if place == len(self._ahead):
@@ -270,11 +273,11 @@ class _Table(Generic[R]):
 
 
 def _lines(content: BinaryIO) -> Iterator[str]:
-    """The lines without their breaks; of one that is too long, as much as shows that it is."""
+    """Yield the lines without their breaks; one over MAX_LINE may be cut to MAX_LINE + 1."""
     content.seek(0)
     encoding = _encoding(content.read(8))
     content.seek(0)
-    # Bytes that are no text become surrogates, so that they spoil one row and not the file.
+    # Undecodable bytes become surrogates. So only their row is wrong, not the whole file.
     errors = "surrogatepass" if encoding.startswith("utf-16") else "surrogateescape"
     decoder = io.IncrementalNewlineDecoder(
         codecs.getincrementaldecoder(encoding)(errors), translate=True
@@ -291,7 +294,7 @@ def _lines(content: BinaryIO) -> Iterator[str]:
 
 
 def _encoding(head: bytes) -> str:
-    """The encoding of a file that begins with these bytes. Raises Refused if it is no text."""
+    """Detect the encoding from the first bytes. Raises Refused for a known binary format."""
     for magic, kind in _NO_TEXT.items():
         if head.startswith(magic):
             raise Refused(f"the file is {kind}, not CSV: {_SAVE_AS}")
@@ -305,7 +308,7 @@ def _encoding(head: bytes) -> str:
 
 
 def _parsed(lines: list[str], separator: str) -> tuple[list[str], int]:
-    """The cells of a row, and how many of the lines it has. Raises csv.Error."""
+    """Return the cells of a row, and the number of lines that it spans. Raises csv.Error."""
     reader = csv.reader(
         (f"{line}\n" for line in lines), delimiter=separator, strict=True, skipinitialspace=True
     )

@@ -22,10 +22,10 @@ class OutOfTime(Exception):
 
 @object_consumer
 def handler(file: StoredObject) -> None:
-    """Reads the whole file each time, and takes the rows that are not yet taken.
+    """Read the whole file in each run, and import the rows that no earlier run has imported.
 
-    So the report is complete whoever writes it, and to repeat it all changes nothing. Objects that
-    are not under `incoming/` are never answered: an answer to a report would be answered, too.
+    So every run writes a complete report, and repeating a run changes nothing. Only objects under
+    `incoming/` get a report: a report on a report would never end.
     """
     if not file.key.startswith(INCOMING):
         _notice(file)
@@ -42,7 +42,7 @@ def handler(file: StoredObject) -> None:
 
 
 def _notice(file: StoredObject) -> None:
-    """Counts what lies where nobody looks for it. Reports belong where they are."""
+    """Log and count an object that is neither a supplier's file nor a report."""
     if not file.key.startswith(REPORTS):
         telemetry.logger().warning("an object is neither a file nor a report")
         telemetry.count("StrayObjects")

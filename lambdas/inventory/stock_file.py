@@ -1,4 +1,4 @@
-"""Stock files: what suppliers may write, and the report that answers them."""
+"""Stock files from suppliers: their format, and the report on each file."""
 
 import json
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from lambdas.inventory.events import MAX_MINOR
 MAX_REASONS = 100
 """Wrong rows that a report lists; the rest are counted."""
 
-ANY_SKU = "1 to 64 of A-Z a-z 0-9 . _ / + : - that begin with a letter or digit"
+ANY_SKU = "1 to 64 characters (A-Z a-z 0-9 . _ / + : -), the first a letter or digit"
 ANY_PRICE = f"the price in cents, a whole number from 0 to {MAX_MINOR:,}"
 ANY_CURRENCY = "three capital letters, such as EUR"
 
@@ -65,9 +65,9 @@ class Report(Struct, kw_only=True):
 
 
 def rows(content: BinaryIO) -> Iterator[GoodRow[ReceivedItem] | WrongRow]:
-    """Each row of a stock file, good or wrong; see `csv_table.rows`. Raises Refused.
+    """Yield each row of a stock file, good or wrong; see `csv_table.rows`. Raises Refused.
 
-    A SKU counts in its first good row.
+    If several rows have the same SKU, the first good one counts and the others are wrong.
     """
     first_lines: dict[str, int] = {}
     for row in csv_table.rows(content, STOCK):

@@ -23,9 +23,9 @@ REPORTS = "reports/"
 _GONE = {"NoSuchKey", "NoSuchVersion"}
 _UNREADABLE = {
     "InvalidObjectState": "the file is in archive storage: upload it in the class STANDARD",
-    "InvalidRequest": "the file is encrypted with a key of yours: upload it without (SSE-C)",
+    "InvalidRequest": "the file is encrypted with your own key: upload it without SSE-C",
 }
-"""What S3 says of files that nobody but their supplier can read.
+"""S3's error codes for files that the function cannot read, with the reason for the report.
 https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html"""
 _MAX_KEY_BYTES = 1024
 """https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html"""
@@ -41,12 +41,12 @@ class Upload:
 
 @contextmanager
 def opened(file: StoredObject) -> Iterator[Upload]:
-    """This version of the file.
+    """Open this version of the file.
 
-    It is copied to the function's disk first: S3 would not wait while rows are committed.
+    It is copied to the function's disk first, because S3 would not wait while rows are committed.
 
-    Raises Refused for a folder and for a file that nobody can read, and Unprocessable if the
-    version is gone.
+    Raises Refused for a folder, and for a file that is too large or cannot be read. Raises
+    Unprocessable if the version was deleted.
     """
     if file.key.endswith("/") and not file.size:
         # https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-folders.html
@@ -67,9 +67,9 @@ def opened(file: StoredObject) -> Iterator[Upload]:
 
 
 def report_key(file: StoredObject) -> str:
-    """Where the report on this version of a file is put, and nothing else.
+    """Return the key of the report on this version of a file.
 
-    A hash stands for a name that leaves no room for the rest of the key.
+    If the key would be too long for S3, a SHA-256 of the file's key replaces the file's name.
     """
     name = file.key.removeprefix(INCOMING).rstrip("/")
     key = _report_key(name, file)
@@ -79,7 +79,7 @@ def report_key(file: StoredObject) -> str:
 
 
 def answer(file: StoredObject, report: Report) -> None:
-    """Puts the report where the supplier looks for it, in place of an earlier one."""
+    """Stores the report under its key, and overwrites an earlier report."""
     aws.s3().put_object(
         Bucket=file.bucket,
         Key=report_key(file),

@@ -146,7 +146,7 @@ def destination(url: str) -> Destination:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        # Which brackets are wrong, and how that is said, depends on the version of Python.
+        # The errors of `urlsplit` depend on the version of Python.
         raise ValueError(_WANTED) from None
     if parts.scheme != "https" or port not in (None, 443):
         raise ValueError("must begin with https:// and may name no port but 443")

@@ -11,14 +11,14 @@ from lambdas.eventing.consumer import Unprocessable
 from lambdas.notifications.events import NotificationRequested
 
 MAX_SMS = 160
-"""Characters of the GSM alphabet in one SMS. A text with any other character goes out in UCS-2, in
-parts of 67; a longer text, too, is sent, and billed, in parts.
+"""Characters of the GSM alphabet in one SMS. A text with any other character is sent in UCS-2, in
+parts of 67 characters. Each part is billed.
 https://docs.aws.amazon.com/sns/latest/dg/sms_publish-to-phone.html"""
 
 MAX_FACT = 500
 MAX_FACT_IN_SMS = 40
-"""Characters (Unicode code points) of one fact. What is longer is cut: an order's id and an amount
-are not."""
+"""Maximum Unicode code points of one fact; the rest is cut. An order's id and an amount are
+shorter."""
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -39,8 +39,9 @@ def templates() -> dict[str, Message]:
 def message(notification: NotificationRequested) -> Message:
     """The message, plain text throughout.
 
-    Facts come from outside, in any script. They are told as they are, but each is cut to size, and
-    none can add a header or a line: events of earlier releases may have line breaks in them.
+    Facts come from outside and can be in any script. They stay unchanged, with two exceptions: long
+    ones are cut, and control characters become spaces, so that no fact can add a header or a line.
+    Events of earlier releases may contain line breaks.
 
     Raises Unprocessable if there is no template for the occasion, or a fact is missing.
     """

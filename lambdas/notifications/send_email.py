@@ -18,14 +18,15 @@ https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendEmail.html"""
 
 
 class EmailUnavailable(Exception):
-    """SES does not take e-mail now: it throttles or fails."""
+    """SES throttles or fails; a retry may succeed."""
 
 
 @consumer(NotificationRequested)
 def handler(delivery: Delivery[NotificationRequested]) -> None:
     """Sends once, unless it crashes before that is recorded: SES knows no idempotency key.
 
-    Raises Unprocessable if SES refuses the message, Misconfigured, EmailUnavailable, BeingSent.
+    Raises Unprocessable if SES refuses this message, Misconfigured if it refuses every message,
+    EmailUnavailable if it throttles or fails, and BeingSent.
     """
     address = notification_store.owed(delivery, Channel.EMAIL)
     if address is None:
@@ -58,10 +59,10 @@ def _send(address: str, content: Message) -> None:
 
 
 def _unverified(text: str) -> str:
-    """Whose address SES does not know.
+    """Say whose address is not verified: the sender's, or the recipient's in the sandbox.
 
     https://docs.aws.amazon.com/ses/latest/dg/troubleshoot-error-messages.html
     """
     if settings().email_sender in text:
-        return "since the sender's address is not verified"
-    return "since the recipient's address is not verified, and the account is in the sandbox"
+        return "because the sender's address is not verified"
+    return "because the recipient's address is not verified, and the account is in the sandbox"

@@ -16,14 +16,15 @@ https://docs.aws.amazon.com/sns/latest/api/API_Publish.html"""
 
 
 class SmsUnavailable(Exception):
-    """SNS does not take messages now: it throttles or fails."""
+    """SNS throttles or fails; a retry may succeed."""
 
 
 @consumer(NotificationRequested)
 def handler(delivery: Delivery[NotificationRequested]) -> None:
     """Sends once, unless it crashes before that is recorded: SMS know no idempotency key.
 
-    Raises Unprocessable if SNS refuses the message, Misconfigured, SmsUnavailable, BeingSent.
+    Raises Unprocessable if SNS refuses this message, Misconfigured if it refuses every message,
+    SmsUnavailable if it throttles or fails, and BeingSent.
     """
     phone = notification_store.owed(delivery, Channel.SMS)
     if phone is None:

@@ -22,8 +22,8 @@ TOTAL_S = 8.0
 
 _TOO_SLOW = "the host did not answer in time"
 
-# All addresses that single hosts of the internet have in IPv6, and what is special among them and
-# in IPv4: of these, `is_global` says different things on different versions of Python.
+# IPv6's global unicast addresses, and the special-purpose networks of IPv6 and IPv4 for which
+# `is_global` differs between versions of Python.
 # https://www.iana.org/assignments/ipv6-address-space
 # https://www.iana.org/assignments/iana-ipv6-special-registry
 # https://www.iana.org/assignments/iana-ipv4-special-registry

@@ -89,13 +89,13 @@ LIFECYCLE: tuple[str, ...] = (
     STEPS[ReturnRefused].what,
     Status.RETURNED,
 )
-"""Everything that can happen to an order, each after what has to happen before."""
+"""All steps of an order, each after the steps that have to precede it."""
 
 _RANKS = {what: rank for rank, what in enumerate(LIFECYCLE)}
 
 
 def chronological(times: Mapping[str, datetime]) -> list[str]:
-    """The steps of a history by time; steps of the same time in the order of the lifecycle."""
+    """Sort the steps of a history by time; steps at the same time, by the lifecycle."""
     return sorted(times, key=lambda what: (times[what], _RANKS.get(what, len(_RANKS))))
 
 

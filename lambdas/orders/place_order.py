@@ -76,7 +76,7 @@ def handler(request: Request, wish: PlaceOrder) -> OrderView:
 
 
 def _former_fingerprint(wish: PlaceOrder) -> str:
-    """What orders placed by earlier releases hold: good until `PlaceOrder` gains a field (0033)."""
+    """The fingerprint of earlier releases; computable until `PlaceOrder` gains a field (0033)."""
     return sha256(msgspec.json.encode(wish)).hexdigest()
 
 

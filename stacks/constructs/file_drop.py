@@ -23,11 +23,11 @@ LONGEST_REGION = "us-isof-south-1"
 
 
 class FileDrop(Construct):
-    """A versioned bucket; `queue` is notified of each new object, wherever it lies.
+    """A versioned bucket that notifies `queue` of each new object, under any key.
 
-    That includes what the queue's own consumer writes. It has to leave that alone, or each answer
-    would be answered: https://docs.aws.amazon.com/AmazonS3/latest/userguide/EventNotifications.html
-    S3 has no filter for "all others": two configurations for one event may not overlap.
+    This includes objects that the queue's consumer writes. The consumer has to ignore them, or it
+    would loop: https://docs.aws.amazon.com/AmazonS3/latest/userguide/EventNotifications.html
+    S3 has no filter for "all other objects": two configurations for the same event may not overlap.
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-how-to-filtering.html
     """
 
@@ -45,8 +45,8 @@ class FileDrop(Construct):
         self.bucket = s3.Bucket(
             self,
             "Bucket",
-            # Made here, because S3 tries the queue when it makes the bucket: the queue's policy has
-            # to name the bucket before it exists.
+            # The bucket needs a name here. When S3 creates it, S3 sends a test message to the
+            # queue, so the queue's policy has to name the bucket before it exists.
             bucket_name=bucket_name(self, f"orderflow-{platform.environment.name}-{name}"),
             versioned=True,
             encryption=s3.BucketEncryption.S3_MANAGED,
@@ -62,7 +62,7 @@ class FileDrop(Construct):
             ],
             removal_policy=platform.environment.removal_policy,
         )
-        # Without it the files that are kept could be asked for without TLS.
+        # The policy refuses requests without TLS, so it stays with the bucket.
         cast(s3.BucketPolicy, self.bucket.policy).apply_removal_policy(
             platform.environment.removal_policy
         )
@@ -100,16 +100,16 @@ class FileDrop(Construct):
             self,
             "BucketName",
             value=self.bucket.bucket_name,
-            description="Where partners leave files",
+            description="The bucket to which partners upload files",
         )
         acknowledge(
             self.bucket,
             {
                 f"{SOLUTIONS}S1": "Server access logs need a second bucket with the same question. "
-                "Each notification names who uploaded; CloudTrail's data events tell the rest.",
-                "Retention::DeletedDependency": "Its files can be read without the queue. What is "
-                "uploaded while the stage is down notifies nobody: docs/stage-down-and-up.md says "
-                "how to bring it in.",
+                "Each notification names the uploader; CloudTrail's data events show the rest.",
+                "Retention::DeletedDependency": "Its files can be read without the queue. Files "
+                "uploaded while the stage is down cause no notification: "
+                "docs/stage-down-and-up.md says how to import them.",
             },
         )
 
@@ -149,16 +149,16 @@ class FileDrop(Construct):
 
 
 def bucket_name(scope: Construct, beginning: str) -> str:
-    """All accounts and regions of a partition share the names of buckets.
+    """Return a bucket name that is unique among all accounts and regions of a partition.
 
-    Raises ValueError if the name would be too long in some region.
+    Raises ValueError if the name would exceed 63 characters in the region with the longest name.
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
     """
     longest = len(f"{beginning}-{'1' * 12}-{LONGEST_REGION}-{'0' * 8}")
     if longest > MAX_NAME:
         raise ValueError(
-            f"bucket {beginning}-… would have up to {longest} characters, over {MAX_NAME}: "
-            "shorten the name of the stage or of the drop"
+            f"the name of bucket {beginning}-… could have {longest} characters, more than the "
+            f"{MAX_NAME} that S3 allows: shorten the name of the stage or of the drop"
         )
     stack = Stack.of(scope)
     return f"{beginning}-{stack.account}-{stack.region}-{generation_of(scope)}"

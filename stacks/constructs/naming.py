@@ -15,9 +15,10 @@ def name_of(construct: Construct, *, max_length: int) -> str:
 
 
 def generation_of(construct: Construct) -> str:
-    """Eight characters that are others each time the construct's stack is created.
+    """Return eight characters that change each time the construct's stack is created.
 
-    In the name of what outlives its stack: there the next creation would find its name taken.
+    Use them in the name of a resource that outlives its stack. Without them, the name would be
+    taken when the stack is created again.
     https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/pseudo-parameter-reference.html
     """
     # arn:…:stack/orderflow-prod-inventory/51af3dc0-da77-11e4-872e-1234567b4b89

@@ -1,4 +1,4 @@
-"""AWS commands in the docs: each exists, with all the options it needs and no unknown ones."""
+"""AWS commands in the docs exist, have all required options, and have no unknown ones."""
 
 import re
 import subprocess
@@ -36,7 +36,7 @@ _BLOCK = re.compile(r"^( *)```\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
 
 @dataclass(frozen=True)
 class Command:
-    """A command as a page has it."""
+    """A command on a page."""
 
     service: str
     operation: str
@@ -57,7 +57,7 @@ class Command:
 def commands(page: Path) -> Iterator[Command]:
     text = page.read_text(encoding="utf-8").replace("\\\n", " ")
     for line in text.splitlines():
-        # One line may have several: each ends where the next begins.
+        # A line may contain several commands: each ends where the next begins.
         for part in re.split(r"(?=\baws [a-z])", line):
             if found := _COMMAND.match(part):
                 yield Command(**found.groupdict())
@@ -69,14 +69,14 @@ def model(service: str) -> Any:
 
 
 def input_of(command: Command) -> Any:
-    """The shape of what the operation takes; None if it takes nothing."""
+    """The operation's input shape, or None if it has no input."""
     operations = {xform_name(name, "-"): name for name in model(command.service).operation_names}
     assert command.operation in operations, f"no such operation: {command}"
     return model(command.service).operation_model(operations[command.operation]).input_shape
 
 
 @EACH_PAGE
-def test_each_command_is_one_of_the_aws_cli(page: Path) -> None:
+def test_each_command_exists_in_the_aws_cli(page: Path) -> None:
     for command in commands(page):
         if command.service == "s3":
             assert command.operation in S3_COMMANDS, command
@@ -126,7 +126,7 @@ def test_each_query_can_be_read(page: Path) -> None:
 
 
 @EACH_PAGE
-def test_each_block_of_commands_is_one_that_a_shell_reads(page: Path) -> None:
+def test_a_shell_can_parse_each_block_of_commands(page: Path) -> None:
     for _, block in _BLOCK.findall(page.read_text(encoding="utf-8")):
         if "aws " in block:
             done = subprocess.run(
@@ -135,12 +135,12 @@ def test_each_block_of_commands_is_one_that_a_shell_reads(page: Path) -> None:
             assert done.returncode == 0, f"{done.stderr}\n{block}"
 
 
-def test_there_are_commands_on_the_pages_that_people_need_in_trouble() -> None:
+def test_the_operational_pages_contain_commands() -> None:
     for name in ("runbook.md", "stage-down-and-up.md"):
         assert sum(1 for _ in commands(PROJECT / "docs" / name)) > 5, name
 
 
-def test_all_that_stays_of_a_stage_is_on_the_page_that_brings_it_back(
+def test_the_page_lists_each_retained_type(
     templates: Mapping[str, Assembly],
 ) -> None:
     page = DOWN_AND_UP.read_text(encoding="utf-8")
@@ -150,7 +150,7 @@ def test_all_that_stays_of_a_stage_is_on_the_page_that_brings_it_back(
         assert f"`{type_}`" in page, type_
 
 
-def test_the_page_names_all_stacks_and_outputs_as_they_are(
+def test_the_page_names_stacks_and_outputs_that_exist(
     templates: Mapping[str, Assembly],
 ) -> None:
     page = DOWN_AND_UP.read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The commands of the README's deploy section and of the runbook work as they are written."""
+"""The commands of the README's deploy section and of the runbook work as written."""
 
 import json
 import re
@@ -79,7 +79,7 @@ def front_door(shop: Rehearsal) -> Iterator[str]:
 
 
 def value_of(output: Any, resources: Mapping[str, Resource]) -> str:
-    """What CloudFormation makes of an output; `resources` are those of its stack."""
+    """Resolve the value of an output as CloudFormation does; `resources` are its stack's."""
     ((function, argument),) = output["Value"].items()
     if function == "Ref":
         return resources[argument].physical_id
@@ -88,7 +88,7 @@ def value_of(output: Any, resources: Mapping[str, Resource]) -> str:
 
 
 def stand_up(shop: Rehearsal, assembly: Assembly, url: str) -> None:
-    """Lets CloudFormation know the stacks, with the outputs that the templates give them."""
+    """Create the stacks in moto's CloudFormation, with the outputs of the templates."""
     manifest = json.loads((assembly.directory / "manifest.json").read_bytes())
     for artifact in manifest["artifacts"].values():
         if artifact["type"] != "aws:cloudformation:stack":
@@ -117,7 +117,7 @@ def stand_up(shop: Rehearsal, assembly: Assembly, url: str) -> None:
 def test_deploy_section_works_from_its_first_command_to_its_last(
     shell: str, desk: Path, assembly: Path
 ) -> None:
-    """Each command in one shell, with nothing set but credentials, against a rehearsal."""
+    """All commands run in one shell against a rehearsal; only credentials are set."""
     script = "\n".join(blocks(DEPLOY))
     with Rehearsal(assembly, seed=1) as shop, front_door(shop) as url:
         stand_up(shop, Assembly(assembly), url)
@@ -147,7 +147,7 @@ def test_deploy_section_works_from_its_first_command_to_its_last(
 @pytest.mark.parametrize("shell", SHELLS)
 @pytest.mark.parametrize("text", [DEPLOY, RUNBOOK], ids=["deploy", "runbook"])
 def test_blocks_can_be_pasted_into_any_shell(text: str, shell: str, desk: Path) -> None:
-    """zsh takes no comments and no `!` from a keyboard, so that there are none."""
+    """An interactive zsh accepts neither comments nor `!`, so blocks contain none."""
     assert len(blocks(text)) > 5
     for block in blocks(text):
         assert not re.search(r"(^|\s)#|!", block, re.MULTILINE), block
@@ -155,22 +155,22 @@ def test_blocks_can_be_pasted_into_any_shell(text: str, shell: str, desk: Path) 
 
 
 @pytest.mark.parametrize("block", blocks(RUNBOOK))
-def test_block_of_the_runbook_holds_commands_that_there_are(block: str, desk: Path) -> None:
-    """Words in capitals are the reader's to replace; variables are not."""
+def test_each_command_in_a_block_of_the_runbook_exists(block: str, desk: Path) -> None:
+    """Words in capitals are placeholders; variables are not."""
     run(desk, "sh", block)
 
 
 @pytest.mark.parametrize("document", ["README.md", "docs/runbook.md"])
-def test_command_in_a_sentence_is_one_that_there_is(document: str, desk: Path) -> None:
+def test_each_command_in_a_sentence_exists(document: str, desk: Path) -> None:
     commands = [words for words in inline(DOCUMENTS[document]) if words.startswith("aws ")]
     assert commands
     for command in commands:
         words = shlex.split(command)[1:]
-        if words[:2] != ["sso", "login"]:  # version 2 has it; no model tells of it
+        if words[:2] != ["sso", "login"]:  # in version 2 only, and in no model
             parse([*words, "…"] if len(words) == 2 else words)
 
 
-def test_target_of_make_in_a_document_is_one_that_there_is() -> None:
+def test_each_make_target_in_a_document_exists() -> None:
     targets = set(re.findall(r"^([a-z]+):", MAKEFILE, re.MULTILINE))
     for name, text in DOCUMENTS.items():
         code = [*inline(text), *blocks(text)]
@@ -178,13 +178,13 @@ def test_target_of_make_in_a_document_is_one_that_there_is() -> None:
         assert named <= targets, f"{name} names {named - targets}"
 
 
-def test_make_in_a_sentence_about_deployment_is_taken_as_it_is(desk: Path) -> None:
+def test_each_make_command_in_a_sentence_about_deployment_works(desk: Path) -> None:
     for command in inline(DEPLOY):
         if command.startswith("make "):
             run(desk, "sh", command)
 
 
-def test_outputs_that_are_asked_for_are_those_of_one_stack(
+def test_each_output_that_a_command_reads_belongs_to_one_stack(
     templates: Mapping[str, Assembly],
 ) -> None:
     asked = re.findall(r"\$\(output (\w+) (\w+)\)", DEPLOY)

@@ -1,4 +1,4 @@
-"""What deploys and destroys asks before it does, and says so where nobody can answer."""
+"""`make deploy` and `make destroy` ask for approval, and stop if there is no terminal."""
 
 import os
 import pty
@@ -13,14 +13,14 @@ import pytest
 from stacks.constructs.packaging import PROJECT
 
 STAGE = "nosuch"
-"""No stage: whatever gets as far as synthesis ends there."""
+"""A stage that does not exist: a command that reaches synthesis fails there."""
 STOPPED = "there is no terminal to answer at"
 WENT_ON = f"no stage '{STAGE}'"
 
 
 def make(*words: str, stdin: int = subprocess.DEVNULL, stdout: int = subprocess.PIPE) -> str:
-    """What a recipe says when it fails; it has to."""
-    # As from a shell: a make that runs these tests hands on nothing.
+    """Run a recipe that has to fail; return its error message."""
+    # As from a shell: without the variables of a make that runs these tests.
     environment = {name: value for name, value in os.environ.items() if "MAKE" not in name}
     command = ["make", "--no-print-directory", "-o", "setup", *words, f"STAGE={STAGE}"]
     done = subprocess.run(
@@ -40,7 +40,7 @@ def make(*words: str, stdin: int = subprocess.DEVNULL, stdout: int = subprocess.
 @pytest.mark.parametrize("target", ["deploy", "destroy"])
 @pytest.mark.parametrize("terminals", [(), (0,), (1,)], ids=["neither", "input", "output"])
 @pytest.mark.parametrize("arguments", ["", "--concurrency 4", '--tags "a=b c"'])
-def test_without_a_terminal_it_says_how_to_answer_and_does_nothing(
+def test_without_a_terminal_make_stops_and_suggests_an_option(
     target: str, terminals: tuple[int, ...], arguments: str
 ) -> None:
     reader, writer = pty.openpty()
@@ -59,7 +59,7 @@ def test_without_a_terminal_it_says_how_to_answer_and_does_nothing(
 
 
 @pytest.mark.parametrize("target", ["deploy", "destroy"])
-def test_answer_that_is_suggested_is_taken(target: str) -> None:
+def test_the_suggested_option_is_accepted(target: str) -> None:
     said = make(target)
 
     suggested = re.search(r": (make .*)$", said, re.MULTILINE)
@@ -77,13 +77,13 @@ def test_answer_that_is_suggested_is_taken(target: str) -> None:
         ("destroy", "-f --concurrency 4"),
     ],
 )
-def test_answer_that_was_given_beforehand_is_taken(target: str, arguments: str) -> None:
+def test_an_option_given_in_advance_is_accepted(target: str, arguments: str) -> None:
     assert WENT_ON in make(target, f"ARGS={arguments}")
 
 
 @pytest.mark.parametrize("arguments", ["--force", "-f"])
-def test_deployment_that_is_forced_is_asked_for_all_the_same(arguments: str) -> None:
-    """To the CDK that means: even if the template is as it was."""
+def test_force_does_not_approve_a_deployment(arguments: str) -> None:
+    """For the CDK, it means: deploy even if the template is unchanged."""
     assert STOPPED in make("deploy", f"ARGS={arguments}")
 
 

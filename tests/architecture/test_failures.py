@@ -1,4 +1,4 @@
-"""A test that fails is named with its message, whatever happens while its traceback is written."""
+"""A failed test is always named with its message, even if a finalizer parses meanwhile."""
 
 import subprocess
 import sys
@@ -8,9 +8,9 @@ import pytest
 
 PROJECT = Path(__file__).resolve().parents[2]
 
-# A finalizer that parses, as that of a jsii process does which never started: what it raises is
-# formatted, and `traceback` parses the line. Each one leaves the next, so that every collection
-# has one to run, and a collection comes after few objects.
+# A finalizer that parses, as that of a jsii process that never started: it raises, and `traceback`
+# parses the source line to format the error. Each finalizer creates the next one, and collections
+# are frequent, so that every collection runs one.
 FAILING = """
 import ast
 import gc
@@ -54,7 +54,7 @@ def test_failures_are_named_though_finalizers_parse_while_tracebacks_are_written
 
 
 def _pytest(directory: Path, *options: str) -> str:
-    """What pytest says of the tests in a directory, with the settings and hooks of this project."""
+    """Return pytest's output for the tests in a directory, with this project's settings."""
     command = [sys.executable, "-m", "pytest", "-c", "pyproject.toml", "-p", "tests.conftest"]
     command += ["-p", "no:cacheprovider", *options, str(directory)]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)

@@ -1,4 +1,4 @@
-"""What people run keeps to what macOS has: make 3.81, bash 3.2 and the tools of BSD."""
+"""The Makefile and scripts use only syntax and options of macOS: make 3.81, bash 3.2, BSD tools."""
 
 import re
 import subprocess
@@ -17,14 +17,14 @@ SHELLS = re.compile(r"#!.*\b(ba|da|k|z)?sh\b")
 
 
 class Source(NamedTuple):
-    """A text, and which rules it has to keep."""
+    """A source text, and the rules that it has to follow."""
 
     name: str
     text: str
     language: str
 
     def statements(self) -> Iterator[tuple[int, str]]:
-        """The statements with the lines where they begin, without comments."""
+        """Yield the statements without comments, each with the line where it begins."""
         statement, begun = "", 0
         for number, line in enumerate(self.text.splitlines(), start=1):
             if not statement and line.lstrip().startswith("#"):
@@ -40,7 +40,7 @@ class Source(NamedTuple):
             yield begun, statement
 
 
-# GNU make's NEWS says in which release each came: https://git.savannah.gnu.org/cgit/make.git
+# Features newer than make 3.81. Their releases: NEWS in https://git.savannah.gnu.org/cgit/make.git
 MAKE = {
     "!=": r"^\s*[\w.-]+\s*!=",
     "::= and :::=": r"^\s*[\w.-]+\s*:::?=",
@@ -81,7 +81,7 @@ BASH = {
     "a variable of bash itself": (
         r"\$\{?(BASHPID|BASH_XTRACEFD|BASH_ARGV0|EPOCHSECONDS|EPOCHREALTIME|SRANDOM|READLINE_)\b"
     ),
-    # Where nothing is in it, `set -u` takes it for unset before bash 4.4: ${a[@]+"${a[@]}"}.
+    # Before bash 4.4, `set -u` treats an empty array as unset. Use ${a[@]+"${a[@]}"}.
     "an array that may be empty": r"(?<!\+)\"\$\{\w+\[[@*]\]\}\"",
 }
 
@@ -91,7 +91,7 @@ _COMMAND = (
     r"(?:\w+=\S*\s+)*(?:{names})(?![\w./-])"
     r"(?P<arguments>(?:'[^']*'|\"[^\"]*\"|[^;&|)`'\"])*)"
 )
-# Names of commands, and what none of their arguments may be.
+# Names of commands, and a pattern for the arguments that macOS does not support.
 GNU = {
     "sed": r"-i(?!\S)|-[Enz]*[rsz]\b|--\w|.*\\[+?|<>bwsU]",
     "grep|egrep|fgrep": r"-\w*P|--\w",
@@ -113,7 +113,7 @@ GNU = {
         r"|.*\bmatch\([^,]*,.*,|-i\b|--\w"
     ),
 }
-# What macOS has not at all, and `find` without a path.
+# Commands that macOS lacks, and `find` without a path.
 ABSENT = (
     r"timeout|nproc|tac|shuf|realpath|md5sum|sha\d+sum|getent|flock|setsid|ldd|gawk|gsed|wget"
     r"|find(?=\s+-[a-z]{2})"
@@ -121,7 +121,7 @@ ABSENT = (
 
 
 def sources() -> Iterator[Source]:
-    """The Makefile, all scripts, and what workflows run."""
+    """Yield the Makefile, all scripts, and the commands of workflows."""
     listed = subprocess.run(
         ["git", "ls-files"], cwd=PROJECT, capture_output=True, text=True, check=True
     )
@@ -146,10 +146,10 @@ def workflows() -> list[Path]:
 
 
 def foreign(source: Source) -> Iterator[str]:
-    """What of a source macOS does not understand."""
+    """Return the statements of a source that macOS does not support."""
     for number, statement in source.statements():
         if re.search(r"\b(apt-get|dpkg)\b", statement):
-            continue  # Debian's alone
+            continue  # runs only on Debian
         for what in _newer(source.language, statement):
             yield f"{source.name}:{number}: {what}: {statement.strip()}"
 
@@ -170,7 +170,7 @@ def _newer(language: str, statement: str) -> Iterator[str]:
                 yield f"macOS has not this `{command[0].strip()}`"
 
 
-def test_what_people_run_is_understood_on_macos() -> None:
+def test_all_scripts_work_on_macos() -> None:
     found = list(sources())
     assert {"Makefile", ".ci/run", ".ci/python", ".ci/runtime"} <= {each.name for each in found}
     assert [what for source in found for what in foreign(source)] == []
@@ -199,7 +199,7 @@ NEWER_MAKE = [
 
 
 @pytest.mark.parametrize("text", NEWER_MAKE)
-def test_newer_make_is_found_out(text: str) -> None:
+def test_syntax_of_newer_make_is_found(text: str) -> None:
     assert list(foreign(Source("Makefile", text, "make")))
 
 
@@ -235,7 +235,7 @@ NEWER_BASH = [
 
 
 @pytest.mark.parametrize("text", NEWER_BASH)
-def test_newer_bash_is_found_out(text: str) -> None:
+def test_syntax_of_newer_bash_is_found(text: str) -> None:
     assert list(foreign(Source("script", text, "bash")))
 
 
@@ -277,14 +277,14 @@ TOOLS_OF_GNU = [
 
 
 @pytest.mark.parametrize("text", TOOLS_OF_GNU)
-def test_tools_of_gnu_are_found_out(text: str) -> None:
+def test_gnu_tools_and_options_are_found(text: str) -> None:
     assert list(foreign(Source("script", text, "bash")))
 
 
 @pytest.mark.parametrize(
     ("rules", "texts"), [(MAKE, NEWER_MAKE), (BASH, NEWER_BASH)], ids=["make", "bash"]
 )
-def test_each_rule_finds_something_out(rules: dict[str, str], texts: list[str]) -> None:
+def test_each_rule_finds_an_example(rules: dict[str, str], texts: list[str]) -> None:
     lines = [line for text in texts for line in text.splitlines()]
     assert [
         what for what, rule in rules.items() if not any(re.search(rule, x) for x in lines)
@@ -314,11 +314,11 @@ def test_each_rule_finds_something_out(rules: dict[str, str], texts: list[str]) 
         'echo "${name%,}" "${name#^}" "${name:-,}" "${name//,/ }" "${#list[@]}"',
     ],
 )
-def test_what_macos_has_is_not_objected_to(text: str) -> None:
+def test_syntax_that_macos_supports_is_accepted(text: str) -> None:
     assert list(foreign(Source("script", text, "bash"))) == []
 
 
-def test_the_workflow_checks_each_python_and_each_kind_of_machine_that_is_promised() -> None:
+def test_the_workflow_covers_each_supported_python_and_machine() -> None:
     workflow: Any = yaml.safe_load((PROJECT / ".github/workflows/check.yml").read_text())
     matrix = workflow["jobs"]["check"]["strategy"]["matrix"]
     runs = [(machine, python) for machine in matrix["machine"] for python in matrix["python"]]

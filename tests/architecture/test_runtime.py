@@ -1,4 +1,4 @@
-"""The Python of the Lambda runtime is looked for everywhere, and what is not had is said."""
+"""The scripts find the Lambda runtime's Python, or report that it is not available."""
 
 import shutil
 import subprocess
@@ -11,18 +11,18 @@ import pytest
 
 from stacks.constructs.packaging import PROJECT, contexts
 
-# What the scripts call before they look for a Python. No apt and no Python are among it.
+# The programs that the scripts need before they look for a Python: neither apt nor Python.
 TOOLS = ("basename", "bash", "dirname", "env", "sh")
 
 
 @dataclass
 class Machine:
-    """A machine with few tools, and a folder with the scripts on it."""
+    """A simulated machine with few tools, and a folder with the scripts."""
 
     folder: Path
 
     def has(self, command: str, script: str) -> Path:
-        """Puts a command on the machine's PATH, or elsewhere in the folder."""
+        """Create a command on the machine's PATH, or elsewhere in the folder."""
         path = self.folder / (command if "/" in command else f"bin/{command}")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"#!/bin/sh\n{script}\n")
@@ -44,7 +44,7 @@ class Machine:
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Machine:
-    """A machine on which nothing of a Python is."""
+    """A machine without any Python."""
     (tmp_path / "bin").mkdir()
     for tool in TOOLS:
         found = shutil.which(tool)
@@ -59,7 +59,7 @@ def machine(tmp_path: Path) -> Machine:
 
 
 def set_up(machine: Machine, python: str, *, lambdas: bool = False) -> None:
-    """Sets the project up with a version of Python, and with Lambda's, 9.9, as well."""
+    """Set the project up with a version of Python; Lambda's version is 9.9."""
     answers = f"*install.py*check) exit {int(not lambdas)} ;; *PYTHON_VERSION*) echo 9.9"
     machine.has(".venv/bin/python", f'case "$*" in {answers} ;; *) echo {python} ;; esac')
     if lambdas:
@@ -73,7 +73,9 @@ def test_a_python_on_the_path_is_taken(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize("there", ["none", "one without venv"])
-def test_no_python_is_an_error_that_says_what_was_looked_for(machine: Machine, there: str) -> None:
+def test_a_missing_python_is_an_error_that_says_where_the_script_looked(
+    machine: Machine, there: str
+) -> None:
     if there == "one without venv":
         machine.has("python9.9", "exit 1")
     done = machine.run(".ci/python", "9.9")
@@ -81,7 +83,7 @@ def test_no_python_is_an_error_that_says_what_was_looked_for(machine: Machine, t
     assert done.stderr == "no Python 9.9: none on the PATH has venv, and this is not Debian\n"
 
 
-def test_tests_that_the_runtimes_python_would_run_are_not_skipped_in_silence(
+def test_skipping_the_tests_on_the_runtimes_python_is_reported(
     machine: Machine,
 ) -> None:
     set_up(machine, "3.11")
@@ -91,7 +93,7 @@ def test_tests_that_the_runtimes_python_would_run_are_not_skipped_in_silence(
     assert "no Python 9.9" in done.stderr
 
 
-def test_where_all_tests_run_on_the_runtimes_python_none_runs_twice(machine: Machine) -> None:
+def test_tests_do_not_run_twice_if_the_runtimes_python_is_installed(machine: Machine) -> None:
     set_up(machine, "9.9")
     done = machine.run(".ci/runtime")
     assert (done.returncode, done.stdout) == (
@@ -100,7 +102,7 @@ def test_where_all_tests_run_on_the_runtimes_python_none_runs_twice(machine: Mac
     )
 
 
-def test_what_is_deployed_is_tested_on_the_runtimes_python(machine: Machine) -> None:
+def test_deployed_code_is_tested_on_the_runtimes_python(machine: Machine) -> None:
     set_up(machine, "3.11", lambdas=True)
     done = machine.run(".ci/runtime", "-k", "twice")
     assert done.returncode == 0, done.stderr

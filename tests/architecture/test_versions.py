@@ -1,4 +1,4 @@
-"""What is deployed, and what is generated, does not depend on the version of Python."""
+"""Deployed code and generated files do not depend on the version of Python."""
 
 import ast
 from collections.abc import Iterator
@@ -22,18 +22,18 @@ VARIES = {
     "casefold": "as isprintable",
     "normalize": "as isprintable",
 }
-"""Functions and attributes of the standard library that say something else on another version."""
+"""Functions and attributes of the standard library whose results vary between versions."""
 
 ALLOWED = {
     ("lambdas/analytics/sales_store.py", "fromisoformat"): "reads what the module itself wrote",
     ("lambdas/eventing/http.py", "phrase"): "the four that differ are in a table there",
     ("lambdas/notifications/webhook.py", "is_global"): "where versions differ is excluded before",
 }
-"""Uses of them, each with why it does no harm."""
+"""Harmless uses of them, each with the reason."""
 
 
 def uses(source: str) -> Iterator[str]:
-    """What a module uses of what varies."""
+    """Return the varying functions and attributes that a module uses."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Attribute) and node.attr in VARIES:
             yield node.attr
@@ -41,7 +41,7 @@ def uses(source: str) -> Iterator[str]:
             yield from (alias.name for alias in node.names if alias.name in VARIES)
 
 
-def test_what_varies_between_versions_is_not_used_or_does_no_harm() -> None:
+def test_functions_that_vary_between_versions_need_a_reason() -> None:
     found = {
         (path.relative_to(PROJECT).as_posix(), name)
         for folder in ("lambdas", "stacks/schemas", "tools/contracts", "tools/catalogue")
@@ -62,5 +62,5 @@ def test_what_varies_between_versions_is_not_used_or_does_no_harm() -> None:
         ("phrase = status.value", []),
     ],
 )
-def test_what_a_module_uses_is_found(source: str, found: list[str]) -> None:
+def test_uses_of_varying_functions_are_found(source: str, found: list[str]) -> None:
     assert list(uses(source)) == found

@@ -174,14 +174,14 @@ def test_a_configuration_error_parks_the_message_at_once_and_says_what_to_do(
     assert len(reasons) == 2
     for reason in reasons:
         assert reason.startswith(handler.name)
-        assert "correct that and redrive" in reason
+        assert "correct the configuration and redrive" in reason
         assert reason.endswith(str(error).rpartition(": ")[2])
     counted = metrics(capsys)
     assert counted == {"ConfigurationErrors": 2, "ParkedMessages": 2}
 
 
 def test_a_configuration_error_that_forbids_parking_too_leaves_the_message(cloud: Cloud) -> None:
-    """SQS parks it by itself in the end: without a reason, but not lost."""
+    """SQS moves it to the dead-letter queue in the end, without a reason."""
     cloud.configure({"DEAD_LETTER_QUEUE_URL": "https://sqs.eu-central-1.amazonaws.com/1/gone"})
     handler, _ = failing_on(coin(2), Misconfigured)
     assert run(handler, enveloped(coin(2))) == ["m1"]

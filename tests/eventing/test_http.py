@@ -253,7 +253,7 @@ def test_staff_are_told_from_customers_before_anything_else_is_looked_at() -> No
         (
             "k" * (MAX_KEY_LENGTH + 1),
             "invalid_idempotency_key",
-            "has 129 characters, and may have 128",
+            "has 129 characters, but may have at most 128",
         ),
         (
             "件",
@@ -271,7 +271,7 @@ def test_staff_are_told_from_customers_before_anything_else_is_looked_at() -> No
         ("k\n", "invalid_idempotency_key", "contains U+000A (line feed)"),
     ],
 )
-def test_an_idempotency_key_has_so_many_characters_that_a_header_can_hold(
+def test_an_idempotency_key_has_at_most_128_printable_ascii_characters(
     key: str, code: str | None, said: str
 ) -> None:
     route = answering(lambda *_: None, body=Purse, idempotent=True)
@@ -281,7 +281,7 @@ def test_an_idempotency_key_has_so_many_characters_that_a_header_can_hold(
 
 
 class Named(Struct, frozen=True, kw_only=True):
-    """A body with texts in several places, and a length that is counted in characters."""
+    """A body with strings at several paths, and a maximum length in characters."""
 
     name: Annotated[str, Meta(max_length=3)]
     others: tuple["Named", ...] = ()
@@ -310,7 +310,7 @@ def test_text_of_any_script_reaches_the_handler_as_it_was_sent(name: str) -> Non
         ({"name": "件件件件"}, "name", "Expected `str` of length <= 3 characters"),
     ],
 )
-def test_text_that_cannot_be_taken_is_named_with_its_place(
+def test_a_forbidden_character_is_named_with_its_path(
     sent: dict[str, Any], field: str, reason: str
 ) -> None:
     answer = Call(body=json.dumps(sent)).send(answering(lambda *_: None, body=Named))
@@ -321,7 +321,7 @@ def test_text_that_cannot_be_taken_is_named_with_its_place(
 
 
 class Patterned(Struct, frozen=True, kw_only=True):
-    """Bodies whose checks fail for more than one reason."""
+    """A body whose fields can be invalid for several reasons."""
 
     code: Annotated[str, Meta(pattern="^[a-z]+$(?!\\n)")]
     count: int = 0
@@ -432,7 +432,7 @@ def fingerprint(body: str | bytes) -> str:
     ],
     ids=str,
 )
-def test_a_body_written_otherwise_has_the_same_fingerprint(otherwise: str | bytes) -> None:
+def test_equivalent_json_has_the_same_fingerprint(otherwise: str | bytes) -> None:
     assert fingerprint(otherwise) == fingerprint('{"cents":2,"metal":"gold"}')
 
 
@@ -449,11 +449,11 @@ def test_a_body_written_otherwise_has_the_same_fingerprint(otherwise: str | byte
         ('{"a":{"b":1},"c":2}', '{"a":{"b":1,"c":2}}'),
         ('{"a":"gold"}', '{"a":"Gold"}'),
         ('{"a":"gold"}', '{"a":" gold"}'),
-        # An é, and an e with an accent: what a customer sends is never changed, so these differ.
+        # An é as one code point and as two: text is not normalized, so these differ.
         ('{"a":"\\u00e9"}', '{"a":"e\\u0301"}'),
     ],
 )
-def test_bodies_that_say_something_else_have_other_fingerprints(one: str, another: str) -> None:
+def test_different_bodies_have_different_fingerprints(one: str, another: str) -> None:
     assert fingerprint(one) != fingerprint(another)
 
 

@@ -1,4 +1,4 @@
-"""Configuration errors: each service has its own codes, and no other error is taken for one."""
+"""Configuration errors of all services are recognized, and other errors are not."""
 
 import re
 
@@ -20,19 +20,19 @@ WORDS = re.compile(
     "|(resource|queue|machine|bucket).*(notfound|notexist|nosuch)|nosuchbucket",
     re.IGNORECASE,
 )
-"""What the names of configuration errors have in them, and hardly any others."""
+"""Words that occur in names of configuration errors, and rarely in other names."""
 OTHERS = {
     "KMSThrottlingException",
     "KMSThrottling",
     "KmsThrottled",
     "KmsThrottlingException",
 }
-"""Errors with such words that pass by themselves."""
+"""Errors with such words that are transient or caused by the content."""
 PASSING = re.compile("thrott|internal|unavailable|toomany|slowdown|conflict|limit", re.IGNORECASE)
 
 
 def error_codes(service: str) -> set[str]:
-    """The codes of all errors that botocore's model of a service knows."""
+    """The codes of all errors in botocore's model of a service."""
     model = botocore.session.get_session().get_service_model(service)
     shapes = map(model.shape_for, model.shape_names)
     return {
@@ -43,7 +43,7 @@ def error_codes(service: str) -> set[str]:
 
 
 @pytest.mark.parametrize("service", AWS_SERVICES)
-def test_each_configuration_error_that_a_service_models_is_one(service: str) -> None:
+def test_each_modelled_configuration_error_is_recognized(service: str) -> None:
     codes = error_codes(service)
     assert codes
     for code in codes:
@@ -85,7 +85,7 @@ def test_each_configuration_error_that_a_service_models_is_one(service: str) -> 
         "ConfigurationSetSendingPausedException",
     ],
 )
-def test_codes_that_no_model_has_are_known_too(code: str) -> None:
+def test_configuration_errors_outside_the_models_are_recognized(code: str) -> None:
     assert blames_configuration(code)
 
 
@@ -103,7 +103,7 @@ def test_codes_that_no_model_has_are_known_too(code: str) -> None:
         "ValidationException",
     ],
 )
-def test_what_the_content_or_the_moment_causes_is_none(code: str) -> None:
+def test_errors_of_content_or_load_are_no_configuration_errors(code: str) -> None:
     assert not blames_configuration(code)
 
 
@@ -116,12 +116,12 @@ def test_an_ambiguous_code_is_decided_by_its_text() -> None:
     assert not blames_configuration("InvalidRequestException", "wrong")
 
 
-def test_it_says_what_was_refused_how_and_why() -> None:
+def test_the_reason_names_the_call_the_code_and_the_message() -> None:
     assert misconfiguration(DENIED) == "GetItem was refused with AccessDeniedException: no"
 
 
-def test_it_is_found_behind_the_error_of_a_library() -> None:
-    """Powertools hides what Secrets Manager said, and says no cause."""
+def test_a_configuration_error_is_found_among_the_causes() -> None:
+    """Powertools replaces the error of Secrets Manager without naming a cause."""
     with pytest.raises(LookupError) as wrapped:  # noqa: PT012
         try:
             raise DENIED
@@ -130,7 +130,7 @@ def test_it_is_found_behind_the_error_of_a_library() -> None:
     assert misconfiguration(wrapped.value)
 
 
-def test_what_a_handler_keeps_to_itself_is_not_told() -> None:
+def test_a_suppressed_cause_is_not_reported() -> None:
     with pytest.raises(LookupError) as wrapped:  # noqa: PT012
         try:
             raise DENIED
@@ -139,7 +139,7 @@ def test_what_a_handler_keeps_to_itself_is_not_told() -> None:
     assert misconfiguration(wrapped.value) is None
 
 
-def test_missing_credentials_are_one_and_a_time_out_is_none() -> None:
+def test_missing_credentials_are_a_configuration_error_and_a_timeout_is_not() -> None:
     assert misconfiguration(NoCredentialsError())
     assert misconfiguration(Misconfigured("no table")) == "no table"
     assert misconfiguration(ReadTimeoutError(endpoint_url="https://dynamodb")) is None

@@ -1,4 +1,4 @@
-"""Text: any script passes unchanged, and what could break a line or a header is named."""
+"""Text in any script is unchanged; characters that could break lines or headers are named."""
 
 import re
 import sys
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from lambdas.eventing import text
 
 BREAKS = ("Cc", "Zl", "Zp", "Cs")
-"""Categories of characters that break lines, or that nothing can encode."""
+"""Unicode categories of characters that break lines or cannot be encoded."""
 OVERRIDES = "\u202d\u202e"
 
 
@@ -19,7 +19,7 @@ def is_forbidden(letter: str) -> bool:
     return unicodedata.category(letter) in BREAKS or letter in OVERRIDES
 
 
-def test_every_character_is_allowed_but_those_that_steer_something() -> None:
+def test_only_control_characters_and_overrides_are_forbidden() -> None:
     for code in range(sys.maxunicode + 1):
         letter = chr(code)
         assert (text.fault(f"a{letter}b") is not None) is is_forbidden(letter), hex(code)
@@ -61,7 +61,7 @@ def test_names_of_any_script_are_no_fault(value: str) -> None:
 
 
 @given(st.text(st.characters()))
-def test_what_is_documented_is_what_is_checked(value: str) -> None:
+def test_the_documented_pattern_matches_the_check(value: str) -> None:
     if not re.search("[\ud800-\udfff]", value):
         assert bool(re.fullmatch(text.PATTERN, value)) is (text.fault(value) is None)
     assert text.fault(text.harmless(value)) is None
@@ -71,5 +71,5 @@ def test_what_is_documented_is_what_is_checked(value: str) -> None:
     assert not any(unicodedata.category(letter) in unseen for letter in shown)
 
 
-def test_what_cannot_be_seen_is_shown_as_an_escape() -> None:
+def test_invisible_characters_become_escapes() -> None:
     assert text.visible("é件\x07\u200d\ud800\U000e0067") == r"é件\x07\u200d\ud800\U000e0067"

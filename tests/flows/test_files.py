@@ -1,4 +1,4 @@
-"""Objects in the suppliers' bucket, and text from outside, on their whole way through the shop."""
+"""Objects in the suppliers' bucket and text from outside, from end to end."""
 
 import json
 
@@ -13,23 +13,23 @@ _IMPORTER = "Inventory/ImportStockFile/Function"
 
 
 def put(shop: Shop, key: str, content: bytes) -> None:
-    """Stores an object in the suppliers' bucket, wherever it belongs."""
+    """Store an object in the suppliers' bucket under any key."""
     bucket = shop.rehearsal.physical_id(BUCKET)
     shop.rehearsal.client("s3").put_object(Bucket=bucket, Key=key, Body=content)
 
 
 def answers(shop: Shop) -> dict[str, str]:
-    """What came of each object, by its key."""
+    """The results in the reports, by the object's key."""
     return {report["file"]: report["result"] for report in reports(shop.rehearsal).values()}
 
 
 def strays(shop: Shop) -> int:
-    """Objects that the importer has counted as strays."""
+    """The number of stray objects that the importer has counted."""
     lines = shop.rehearsal.logs(_IMPORTER).splitlines()
     return sum('"StrayObjects":[1.0]' in line for line in lines)
 
 
-def test_every_object_under_incoming_is_answered_whatever_it_is_called(shop: Shop) -> None:
+def test_every_object_under_incoming_gets_a_report(shop: Shop) -> None:
     names = ["STOCK.CSV", "stock.csv.txt", "no suffix", "a+b %41 ü 件.Csv", f"{1_000 * 'x'}.csv"]
     good = {
         f"incoming/{name}": f"{_HEADER}\nNAMED-{number},1,{PRICE},EUR\n".encode()
@@ -52,7 +52,7 @@ def test_every_object_under_incoming_is_answered_whatever_it_is_called(shop: Sho
     assert (shop.parked(), strays(shop)) == ({}, 0)
 
 
-def test_padding_of_a_spreadsheet_is_no_row_and_no_fault(shop: Shop) -> None:
+def test_padding_of_a_spreadsheet_is_ignored(shop: Shop) -> None:
     rows = f"{_HEADER},,\r\nPADDED,5,{PRICE},EUR,,\r\n" + 20_000 * ",,,,,\r\n"
     shop.hand_in(File("padded.csv", b"\xef\xbb\xbf\r\n" + rows.encode()), {"PADDED": 5})
     shop.settle()
@@ -62,7 +62,7 @@ def test_padding_of_a_spreadsheet_is_no_row_and_no_fault(shop: Shop) -> None:
     assert shop.stock()["PADDED"] == (5, 0)
 
 
-def test_an_object_elsewhere_is_noticed_and_left_alone(shop: Shop) -> None:
+def test_an_object_elsewhere_is_counted_and_ignored(shop: Shop) -> None:
     stock, told = shop.stock(), answers(shop)
     content = f"{_HEADER}\nASTRAY,5,{PRICE},EUR\n".encode()
     for key in ("stock.csv", "Incoming/stock.csv", "outgoing/"):
@@ -73,14 +73,14 @@ def test_an_object_elsewhere_is_noticed_and_left_alone(shop: Shop) -> None:
     assert (shop.stock(), answers(shop), shop.parked()) == (stock, told, {})
 
 
-def test_an_answer_is_not_answered(shop: Shop) -> None:
+def test_a_report_does_not_get_a_report(shop: Shop) -> None:
     shop.settle()
     before = len(shop.rehearsal.meter.of("invocation", target=_IMPORTER))
     shop.receive({"ANSWERED": 1}, delivery="answered")
     put(shop, "reports/answered.csv/forged.json", b"{}")
     shop.settle()
 
-    # One invocation for the file, one for its report, one for what somebody put beside it.
+    # One invocation each for the file, its report, and another object under reports/.
     assert len(shop.rehearsal.meter.of("invocation", target=_IMPORTER)) - before == 3
     assert strays(shop) == 0
 
@@ -88,7 +88,7 @@ def test_an_answer_is_not_answered(shop: Shop) -> None:
 _NAME = "क्\u200dष \u200fש\u05dc\u05dd\u00a0Zoë\u202fe\u0301 👩\u200d👩\u200d👧🏽 𠮷\u3000"
 
 
-def test_text_of_any_script_comes_through_as_it_was_sent(shop: Shop) -> None:
+def test_text_in_any_script_reaches_the_customer_unchanged(shop: Shop) -> None:
     order_id = order_wanted_back(shop, "TEXT")
     shop.prefer(Channel.EMAIL, Channel.SMS, customer="customer-1")
     assert shop.decide(order_id, approved=False, note=_NAME).status == 200
@@ -102,7 +102,7 @@ def test_text_of_any_script_comes_through_as_it_was_sent(shop: Shop) -> None:
     assert refusal["reason"] == _NAME
 
 
-def test_an_order_of_any_script_is_kept_as_it_was_sent_by_whoever_sent_it(shop: Shop) -> None:
+def test_an_order_in_any_script_is_stored_unchanged(shop: Shop) -> None:
     shop.receive({"SCRIPT": 5}, delivery="script")
     customer = _NAME.strip()
     address = {
@@ -132,7 +132,7 @@ def test_an_order_of_any_script_is_kept_as_it_was_sent_by_whoever_sent_it(shop: 
     assert shop.parked() == {}
 
 
-def test_a_control_character_is_refused_by_its_name_before_anything_is_kept(shop: Shop) -> None:
+def test_a_control_character_is_refused_before_anything_is_stored(shop: Shop) -> None:
     order_id = order_wanted_back(shop, "CONTROL")
     answer = shop.decide(order_id, approved=False, note="worn\r\nBcc: eve@example.com")
     assert answer.status == 400

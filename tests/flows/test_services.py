@@ -24,7 +24,7 @@ def test_file_with_wrong_rows_is_taken_in_part_and_answered_once(shop: Shop) -> 
     stock = shop.stock()
     assert stock["MUG"] == (7, 0)
     assert stock.keys().isdisjoint({"CUP", "POT"})
-    assert _imports(shop) - imports == 2  # of the file, and of its report, which is left alone
+    assert _imports(shop) - imports == 2  # for the file, and for its ignored report
     shop.assert_books_balance()
 
 

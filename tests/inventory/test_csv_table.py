@@ -1,4 +1,4 @@
-"""CSV of spreadsheets: what stands in a file comes out of it, however the file is written."""
+"""CSV from spreadsheets is read correctly in every layout, encoding and size."""
 
 import codecs
 import csv
@@ -21,7 +21,7 @@ from tools.demo.orders_file import ORDERS
 
 
 class Pair(Struct, frozen=True):
-    """Something with a name, so many times."""
+    """A name and a quantity."""
 
     name: Annotated[str, Meta(max_length=20)]
     count: int
@@ -51,7 +51,7 @@ def good(content: bytes) -> list[Pair]:
 
 
 def written(pairs: list[Pair], separator: str = ",", end: str = "\n", columns: int = 0) -> str:
-    """A file with so many empty columns."""
+    """A file with this many empty columns."""
     file = io.StringIO()
     writer = csv.writer(file, delimiter=separator, lineterminator=end)
     writer.writerow(["name", "count", *columns * [""]])
@@ -60,14 +60,14 @@ def written(pairs: list[Pair], separator: str = ",", end: str = "\n", columns: i
 
 
 @given(TABLES, st.sampled_from(",;\t|"), st.sampled_from(["\n", "\r\n", "\r"]), st.integers(0, 3))
-def test_text_of_any_script_comes_out_as_it_was_written(
+def test_text_in_any_script_is_read_unchanged(
     pairs: list[Pair], separator: str, end: str, columns: int
 ) -> None:
     assert good(written(pairs, separator, end, columns).encode()) == pairs
 
 
 @given(TABLES, st.sampled_from(ENCODINGS), st.integers(1, 50))
-def test_it_comes_out_whatever_encodes_it_and_wherever_it_is_cut(
+def test_text_survives_every_encoding_and_chunk_boundary(
     pairs: list[Pair], encoding: str, chunk: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
@@ -85,7 +85,7 @@ def test_padding_changes_no_row_and_no_line_number(pairs: list[Pair], data: st.D
         numbers.append(len(padded) + 1)
         padded.append(line + data.draw(st.sampled_from(["", ",", ",,", ', "",  ']), label="empty"))
     padded += data.draw(st.lists(PADDING, max_size=3), label="padding")
-    # A row has at least the cells of the header, or its padding would be other columns.
+    # A row has at least as many cells as the header.
     found = read("\n".join(padded).encode())
     assert [(row.line, getattr(row, "item", row)) for row in found] == [
         *zip(numbers[1:], pairs, strict=True)
@@ -108,11 +108,11 @@ def test_padding_changes_no_row_and_no_line_number(pairs: list[Pair], data: st.D
         "name,count\nMUG,1\n" + 5_000 * ",,,\n",
     ],
 )
-def test_a_spreadsheet_is_read_however_it_is_laid_out(content: str) -> None:
+def test_every_layout_of_a_spreadsheet_is_read(content: str) -> None:
     assert good(content.encode()) == [Pair("MUG", 1)]
 
 
-def test_padding_counts_as_no_rows_however_much_there_is() -> None:
+def test_padding_never_counts_as_rows() -> None:
     content = "name,count\n" + 5_000 * ",\n" + 100 * "MUG,1\n"
     assert len(read(content.encode())) == 100
     with pytest.raises(Refused, match="more than 100 rows follow the header"):
@@ -138,7 +138,7 @@ def test_padding_counts_as_no_rows_however_much_there_is() -> None:
         (f"MUG,{19 * '1'}", f'count must be a whole number, not "{19 * "1"}"'),
     ],
 )
-def test_a_wrong_row_is_told_with_its_reason(row: str, reason: str) -> None:
+def test_a_wrong_row_is_reported_with_its_reason(row: str, reason: str) -> None:
     before, found, after = read(f"name,count\nA,1\n{row}\nB,1\n".encode())
     assert (before.line, found.line) == (2, 3)
     assert isinstance(after, GoodRow)
@@ -146,9 +146,9 @@ def test_a_wrong_row_is_told_with_its_reason(row: str, reason: str) -> None:
     assert found.reason == reason
 
 
-def test_a_value_in_a_column_without_a_name_is_told() -> None:
+def test_a_value_in_a_column_without_a_name_is_reported() -> None:
     (wrong,) = read(b"name,,count\nMUG,blue,1\n")
-    assert wrong == WrongRow(2, '"blue" stands in a column without a name')
+    assert wrong == WrongRow(2, '"blue" is in a column without a name')
 
 
 @pytest.mark.parametrize("opened", ['"MUG,1', 'MUG,"1', '"', 'x","y', 'MUG,1,"note'])
@@ -158,7 +158,7 @@ def test_a_quotation_mark_that_is_never_closed_spoils_its_own_row(opened: str) -
     assert [row.item.name for row in found if isinstance(row, GoodRow)] == ["A", "B", "C"]
 
 
-def test_two_lone_quotation_marks_make_no_row_of_what_stands_between_them() -> None:
+def test_two_lone_quotation_marks_do_not_merge_the_rows_between_them() -> None:
     found = read(b'name,count\n"A,1\nB,1\nC",1,2,3\nD,1\n')
     assert [row.line for row in found if isinstance(row, WrongRow)] == [2, 4]
     assert [row.item.name for row in found if isinstance(row, GoodRow)] == ["B", "D"]
@@ -173,7 +173,7 @@ def test_a_broken_half_of_a_character_spoils_its_own_row() -> None:
 
 
 @given(st.binary(max_size=2000) | st.text(max_size=500).map(str.encode))
-def test_whatever_a_file_holds_is_read_or_refused_and_the_same_each_time(content: bytes) -> None:
+def test_any_content_is_read_or_refused_deterministically(content: bytes) -> None:
     def outcome(content: bytes) -> object:
         try:
             return read(content)
@@ -198,8 +198,8 @@ def test_the_largest_file_of_padding_is_read_in_little_memory() -> None:
 
 
 @pytest.mark.parametrize("line", ['x","y', '"', '"a', '""', ',"', '"""'])
-def test_no_file_takes_more_time_than_its_size_explains(line: str) -> None:
-    """Each line opens a quotation mark, and could be the beginning of all that follow."""
+def test_reading_time_grows_linearly_with_the_size(line: str) -> None:
+    """Each line opens a quotation mark, so it could span all following lines."""
     form = Format(row=Pair, wanted=PAIRS.wanted, max_rows=10**9)
 
     def seconds(lines: int) -> float:
@@ -221,6 +221,6 @@ def test_a_file_that_is_too_large_is_refused_unread(monkeypatch: pytest.MonkeyPa
         read(content + b" ")
 
 
-def test_every_column_says_what_it_wants() -> None:
+def test_every_column_describes_its_valid_values() -> None:
     assert STOCK.wanted.keys() == set(STOCK.row.__struct_fields__)
     assert ORDERS.wanted.keys() == set(ORDERS.row.__struct_fields__)

@@ -259,10 +259,10 @@ class TestReports:
         assert len(set(versions)) == 2
 
     @pytest.mark.parametrize("letter", ["x", "ж", "件", "🛒"])
-    def test_a_name_that_leaves_no_room_for_a_report_is_answered_under_its_hash(
+    def test_the_report_on_a_file_with_too_long_a_name_is_stored_under_a_hash(
         self, suppliers: Suppliers, inventory: Inventory, letter: str
     ) -> None:
-        """S3 counts a key's bytes in UTF-8, 1,024 at most."""
+        """A key of S3 has at most 1,024 bytes in UTF-8."""
         room = 1024 - len(b"incoming/")
         key = f"incoming/{room // len(letter.encode()) * letter}"
         told = suppliers.send(rows([("MUG", 1)]), key=key)
@@ -271,7 +271,7 @@ class TestReports:
         (report,) = suppliers.bucket.keys("reports/")
         assert report.split("/")[1] == sha256(key.encode()).hexdigest()
 
-    def test_the_longest_name_that_leaves_room_stays_as_it_is(self, suppliers: Suppliers) -> None:
+    def test_the_longest_possible_name_is_unchanged(self, suppliers: Suppliers) -> None:
         body = suppliers.drop(rows([("MUG", 1)]))
         version = json.loads(body)["Records"][0]["s3"]["object"]["versionId"]
         room = 1024 - len(f"reports//{version}.json")
@@ -319,7 +319,7 @@ class TestEveryObject:
             "ends in a slash/",
         ],
     )
-    def test_a_stock_file_is_imported_whatever_it_is_called(
+    def test_a_stock_file_is_imported_under_any_name(
         self, suppliers: Suppliers, inventory: Inventory, name: str
     ) -> None:
         told = suppliers.send(rows([("MUG", 10)]), key=f"incoming/{name}")
@@ -338,7 +338,7 @@ class TestEveryObject:
             ("acme/2026/", b"", "a folder, not a file"),
         ],
     )
-    def test_anything_else_is_told_why_it_is_not(
+    def test_the_report_says_why_another_object_is_not_imported(
         self, suppliers: Suppliers, inventory: Inventory, name: str, content: bytes, reason: str
     ) -> None:
         told = suppliers.send(content, key=f"incoming/{name}")
@@ -347,12 +347,14 @@ class TestEveryObject:
         assert inventory.table.items() == []
         assert inventory.parking.messages() == []
 
-    def test_the_report_on_a_folder_lies_in_its_own(self, suppliers: Suppliers) -> None:
+    def test_the_report_on_a_folder_is_in_the_folder_of_its_name(
+        self, suppliers: Suppliers
+    ) -> None:
         for key, folder in {"incoming/": "reports", "incoming/acme/": "reports/acme"}.items():
             version = suppliers.send(b"", key=key)["version"]
             assert suppliers.bucket.keys(f"{folder}/{version}") == [f"{folder}/{version}.json"]
 
-    def test_a_file_in_archive_storage_is_told_so(self, suppliers: Suppliers) -> None:
+    def test_the_report_on_a_file_in_archive_storage_says_so(self, suppliers: Suppliers) -> None:
         stored = aws.s3().put_object(
             Bucket=suppliers.bucket.name, Key=KEY, Body=b"x", StorageClass="GLACIER"
         )
@@ -360,10 +362,10 @@ class TestEveryObject:
         assert suppliers.deliver(body) == []
         assert "archive storage" in suppliers.report(body)["refused"]
 
-    def test_a_reason_to_park_a_file_may_repeat_any_name(
+    def test_the_reason_for_parking_a_file_escapes_control_characters(
         self, suppliers: Suppliers, inventory: Inventory
     ) -> None:
-        """SQS takes no control characters in a message's attributes, and moto does not mind."""
+        """SQS refuses control characters in message attributes, although moto does not."""
         name = "incoming/bell\x07\x00\ufffe.csv"
         body = notification(record(suppliers.bucket.name, name, "gone"))
         assert suppliers.deliver(body) == []
@@ -376,7 +378,7 @@ class TestStrays:
     @pytest.mark.parametrize(
         "key", ["stock.csv", "Incoming/stock.csv", "incoming", "incoming.csv", "/incoming/a.csv"]
     )
-    def test_an_object_elsewhere_is_noticed_and_left_alone(
+    def test_an_object_elsewhere_is_counted_and_ignored(
         self,
         suppliers: Suppliers,
         inventory: Inventory,
@@ -391,7 +393,7 @@ class TestStrays:
         assert json.loads(metrics)["StrayObjects"] == [1.0]
         assert [line.levelname for line in caplog.records] == ["WARNING"]
 
-    def test_a_report_is_neither_noticed_nor_answered(
+    def test_a_report_is_neither_counted_nor_reported_on(
         self, suppliers: Suppliers, capsys: pytest.CaptureFixture[str]
     ) -> None:
         suppliers.send(rows([("MUG", 10)]))

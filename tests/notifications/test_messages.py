@@ -69,7 +69,7 @@ class TestEachEvent:
             "𠮷野家\u3000",
         ],
     )
-    def test_text_of_any_script_is_told_as_it_is_on_every_channel(
+    def test_text_in_any_script_is_sent_unchanged_on_every_channel(
         self, event: Told, fact: str
     ) -> None:
         told = dict.fromkeys(facts(event), fact)

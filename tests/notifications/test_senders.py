@@ -255,7 +255,7 @@ class TestEmail:
             "ServiceUnavailable",
         ],
     )
-    def test_what_may_pass_is_tried_again(self, notifications: Notifications, code: str) -> None:
+    def test_a_transient_error_is_retried(self, notifications: Notifications, code: str) -> None:
         notifications.prefer(**ALL_ON)
         request = notifications.request()
         notifications.fail(aws.ses(), "send_email", error(code))
@@ -348,7 +348,7 @@ class TestSms:
         assert "4930123456" not in reason + caplog.text
 
     @pytest.mark.parametrize("code", ["Throttling", "Throttled", "InternalError"])
-    def test_what_may_pass_is_tried_again(self, notifications: Notifications, code: str) -> None:
+    def test_a_transient_error_is_retried(self, notifications: Notifications, code: str) -> None:
         notifications.prefer(**ALL_ON)
         request = notifications.request()
         notifications.fail(aws.sns(), "publish", error(code))
@@ -410,7 +410,7 @@ class TestWebhook:
         assert len(notifications.records()) == 1
 
     @pytest.mark.parametrize("answer", [408, 425, 429, 500, 502, 503, 599, Unreachable("late")])
-    def test_what_may_pass_is_tried_again(
+    def test_a_transient_error_is_retried(
         self, notifications: Notifications, answer: int | Exception
     ) -> None:
         notifications.prefer(**ALL_ON)

@@ -51,7 +51,7 @@ PRIVATE = [
     "64:ff9b::a00:1",
     "2002:a00:1::",
     "2001:0:4136:e378:8000:63bf:f5ff:fffe",
-    # Of these, versions of Python say different things.
+    # For these, `is_global` differs between versions of Python.
     "192.0.0.9",
     "192.88.99.1",
     "64:ff9b:1::1",
@@ -60,7 +60,7 @@ PRIVATE = [
     "2001:20::1",
     "2002:808:808::1",
     "3fff::1",
-    # And of these, something else than the registry.
+    # For these, `is_global` differs from the registry.
     "::2",
     "fec0::1",
     "4000::1",

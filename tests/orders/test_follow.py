@@ -110,10 +110,10 @@ class TestHistory:
         assert datetime.fromisoformat(shipped["at"]) == START + timedelta(minutes=1)
 
     @pytest.mark.parametrize("turns", [*permutations(range(5))][::7])
-    def test_steps_of_the_same_time_are_told_in_the_order_of_the_lifecycle(
+    def test_steps_at_the_same_time_are_in_the_order_of_the_lifecycle(
         self, orders: Orders, turns: tuple[int, ...]
     ) -> None:
-        """The table keeps a history as a map, which has no order."""
+        """The table stores a history as a map, which is unordered."""
         with time_machine.travel(START, tick=False):
             order_id = a_confirmed_order(orders)
             way = [msgspec.structs.replace(each, time=START) for each in way_of(order_id)]

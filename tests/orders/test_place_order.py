@@ -191,7 +191,7 @@ class TestIdempotency:
             ("k\n", "invalid_idempotency_key"),
         ],
     )
-    def test_without_a_proper_key_nothing_is_ordered(
+    def test_a_request_without_a_valid_key_places_no_order(
         self, orders: Orders, key: str | None, code: str
     ) -> None:
         orders.priced()
@@ -204,7 +204,7 @@ class TestIdempotency:
     @pytest.mark.parametrize(
         "key", ["k", "k" * 128, "8e03978e-40d5-43e8-bc93-6894a57f9324", "%C3%BC #/"]
     )
-    def test_any_key_of_1_to_128_characters_of_ascii_will_do(
+    def test_any_key_of_1_to_128_printable_ascii_characters_is_accepted(
         self, orders: Orders, key: str
     ) -> None:
         orders.priced()

@@ -1,4 +1,4 @@
-"""What clients of each release send: it stays an order, and a repetition of the same request."""
+"""Bodies of earlier releases still place orders, and their repetitions are still recognized."""
 
 import json
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from tests.support.messages import Answer, Call
 from tools.contracts.openapi import components
 
 RELEASED = json.loads(Path(__file__).with_name("released_bodies.json").read_text("utf-8"))
-"""By release: a body as text, and the fingerprint that its order got. Only ever add to them."""
+"""By release: a body as text, and the fingerprint of its order. Only add entries, change none."""
 
 
 def send(body: str) -> Answer:
@@ -49,7 +49,7 @@ def test_a_request_repeated_across_a_deployment_gets_its_order(
 
 
 def test_a_request_from_before_fingerprints_were_canonical_gets_its_order(orders: Orders) -> None:
-    """If this fails because `PlaceOrder` has changed, take out what is former there, and this."""
+    """If this fails after a change of `PlaceOrder`, remove `_former_fingerprint` and this test."""
     orders.priced()
     first = orders.place()
     wish = b'{"currency":"EUR","lines":[{"sku":"MUG","quantity":1,"unit_price_minor":1250}],'
@@ -61,7 +61,7 @@ def test_a_request_from_before_fingerprints_were_canonical_gets_its_order(orders
     assert orders.place(payment_token="tok_decline").status == 422
 
 
-def test_a_field_that_a_later_release_knows_changes_no_fingerprint(
+def test_a_new_field_does_not_change_fingerprints_of_old_bodies(
     cloud: Cloud, orders: Orders, released: dict[str, str]
 ) -> None:
     first = send(released["body"])
@@ -76,7 +76,7 @@ def test_a_field_that_a_later_release_knows_changes_no_fingerprint(
     assert send(with_gift).status == 422
 
 
-def test_the_newest_example_has_each_field_that_a_body_may_have() -> None:
+def test_the_newest_example_has_every_field() -> None:
     known = components([PlaceOrder])
     body = json.loads(RELEASED[-1]["body"])
     assert set(fields(known["PlaceOrder"], known)) == set(given(body)), (

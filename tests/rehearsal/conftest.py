@@ -26,7 +26,8 @@ def template(tmp_path: Path) -> Cloud:
 def rehearse(template: Cloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rehearse]:
     """Writes the template and begins to rehearse it, by default with no delays at all.
 
-    It asks for `monkeypatch` so as to end before it: else it would put back what a test has set.
+    It requests `monkeypatch` so that the rehearsal ends first. Otherwise the rehearsal would
+    restore variables that the test has set.
     """
     with ExitStack() as stack:
 

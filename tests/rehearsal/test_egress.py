@@ -1,4 +1,4 @@
-"""Nothing of the developer's machine reaches a rehearsal, and nothing of it leaves the process."""
+"""A rehearsal sees no settings of the developer's machine, and opens no outgoing connections."""
 
 import os
 import socket
@@ -18,7 +18,7 @@ from tests.rehearsal.conftest import Rehearse
 
 @pytest.fixture
 def outside() -> Iterator[socket.socket]:
-    """A server outside of the rehearsal: the developer's own database, say. Nobody may call."""
+    """A server outside the rehearsal, such as the developer's database: it must not be called."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.setblocking(False)
         yield server
@@ -107,7 +107,7 @@ def test_settings_files_of_the_developer_are_not_read(
     assert botocore.session.get_session().get_scoped_config() == {}
 
 
-def test_the_developer_has_all_variables_back_at_the_end(
+def test_all_variables_are_restored_at_the_end(
     template: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_PROFILE", "work")

@@ -112,7 +112,7 @@ def test_a_host_that_is_too_slow_is_not_waited_for(shop: Rehearsal) -> None:
     assert done == [START + 10]
 
 
-def test_what_is_not_waited_for_leaves_no_unfinished_response_behind(
+def test_a_timeout_leaves_no_unfinished_response(
     shop: Rehearsal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     finished: list[bool] = []

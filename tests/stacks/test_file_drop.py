@@ -53,7 +53,7 @@ def test_each_refuses_what_comes_without_tls(shop: Assembly) -> None:
 
 
 def test_files_can_be_read_as_long_as_their_messages_wait_and_then_go(shop: Assembly) -> None:
-    # Imported here: with it the CDK library starts, in each process that collects tests.
+    # Imported here, because it starts the CDK library in each process that collects tests.
     from stacks.constructs.file_drop import KEPT_DAYS
 
     for bucket in buckets(shop):
@@ -69,10 +69,10 @@ def test_files_can_be_read_as_long_as_their_messages_wait_and_then_go(shop: Asse
         assert rule["AbortIncompleteMultipartUpload"]["DaysAfterInitiation"] <= 7
 
 
-def test_whoever_reads_files_hears_of_every_object_and_tells_answers_from_files(
+def test_the_importer_is_notified_of_every_object(
     shop: Assembly,
 ) -> None:
-    """That an answer is not answered: tests/inventory and tests/flows."""
+    """tests/inventory and tests/flows check that a report does not get a report."""
     for bucket in buckets(shop):
         heard = notification(bucket)
         assert heard.keys() == {"Event", "Queue"}
@@ -123,19 +123,21 @@ def test_its_files_are_read_and_answered_by_one_function_and_nothing_else(shop: 
         }
 
 
-def test_a_name_that_some_region_would_make_too_long_is_an_error() -> None:
-    # Imported here: with it the CDK library starts, in each process that collects tests.
+def test_a_bucket_name_that_is_too_long_in_some_region_is_an_error() -> None:
+    # Imported here, because it starts the CDK library in each process that collects tests.
     from aws_cdk import App, Stack
 
     from stacks.constructs.file_drop import bucket_name
 
     stack = Stack(App(), "Shop")
     assert bucket_name(stack, "s" * 25)
-    with pytest.raises(ValueError, match=r"up to 64 characters, over 63: shorten the name"):
+    with pytest.raises(
+        ValueError, match=r"64 characters, more than the 63 that S3 allows: shorten the name"
+    ):
         bucket_name(stack, "s" * 26)
 
 
-def test_the_longest_region_is_the_longest_that_there_is() -> None:
+def test_the_longest_region_is_the_longest_of_botocore() -> None:
     from stacks.constructs.file_drop import LONGEST_REGION
 
     session = boto3.Session()

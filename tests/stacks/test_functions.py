@@ -245,8 +245,8 @@ def test_a_part_of_a_resource_has_a_wildcard_only_where_its_name_is_not_known(
     assert found == {"scheduler:CreateSchedule", "ses:SendEmail", *OBJECTS}
 
 
-def test_one_function_sends_e_mail_to_whomever_but_from_the_shop_alone(shop: Assembly) -> None:
-    """SES asks for a permission on the recipient's identity too, if the account has verified it.
+def test_only_one_function_sends_e_mail_and_only_from_the_shop(shop: Assembly) -> None:
+    """SES also checks the permission on the recipient's identity, if the account has verified it.
 
     https://docs.aws.amazon.com/ses/latest/dg/control-user-access.html
     """

@@ -1,7 +1,7 @@
-"""Physical names: no two stages, accounts or regions give a resource the same, of whatever type.
+"""Physical names differ between stages, accounts and regions, for every type of resource.
 
-Which properties make a name is read from CloudFormation's own description of each type, as cfn-lint
-ships it: https://docs.aws.amazon.com/cloudformation-cli/latest/userguide/resource-type-schema.html
+The properties that form a name come from CloudFormation's resource schemas, which cfn-lint ships:
+https://docs.aws.amazon.com/cloudformation-cli/latest/userguide/resource-type-schema.html
 """
 
 from collections.abc import Iterator, Mapping
@@ -65,22 +65,22 @@ SCOPES: Mapping[str, tuple[str, str]] = {
         "https://docs.aws.amazon.com/step-functions/latest/apireference/API_CreateStateMachine.html",
     ),
 }
-"""Within what a name of each type must be unique, and where AWS says so.
+"""The scope in which names of each type must be unique, with the AWS page that says so.
 
-The region is part of the ARN of whatever is unique in a region, so others may have the same name.
+If names are unique per region, the ARN contains the region, and other regions may reuse the name.
 """
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where the application is deployed, and as which stage."""
+    """A deployment of the application: its stage, account and region."""
 
     stage: str
     account: str
     region: str
 
     def within(self, scope: str) -> tuple[str, ...]:
-        """What has to be equal for two places to share the names of this scope."""
+        """A key that is equal for two deployments if names of this scope must differ in them."""
         return {GLOBAL: (), ACCOUNT: (self.account,), REGION: (self.account, self.region)}[scope]
 
 
@@ -89,10 +89,10 @@ PLACES = [Place(*place) for place in product(STAGES, ACCOUNTS, REGIONS)]
 
 @cache
 def naming(type_: str) -> tuple[str, ...]:
-    """The properties that identify a resource of a type, as far as its template says them.
+    """The properties in a template that identify a resource of a type.
 
-    What CloudFormation makes itself, such as an ARN, is made of those that cannot be changed and
-    are called a name.
+    If CloudFormation generates the identifier, such as an ARN, these are the immutable properties
+    that are called a name.
     """
     schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", type_).schema
     made = set(schema.get("readOnlyProperties", []))
@@ -107,10 +107,10 @@ def naming(type_: str) -> tuple[str, ...]:
 
 
 def names(shop: Assembly, place: Place) -> Iterator[tuple[Resource, str]]:
-    """What resources are called at a place; those without a name of their own are left out.
+    """The physical names of a deployment's resources, except those without a name of their own.
 
-    CloudFormation gives names to some, and others are a part of the resource that they refer to. A
-    reference in a name stands for what that other resource is called, which is looked at itself.
+    CloudFormation generates some names. Other resources are a part of the resource that they refer
+    to. A reference in a name stands for the other resource's name, which is checked itself.
     """
     for stack in Deployable.read(shop.directory).stacks:
 
@@ -136,13 +136,13 @@ def names(shop: Assembly, place: Place) -> Iterator[tuple[Resource, str]]:
 
 
 def refers(name: str) -> bool:
-    """Whether another resource's name is in a name."""
+    """Whether a name contains another resource's name."""
     return "<" in name
 
 
 @pytest.fixture(scope="module")
 def named(templates: Mapping[str, Assembly]) -> list[tuple[Place, Resource, str]]:
-    """What everything is called, everywhere."""
+    """The physical names of all resources in all deployments."""
     return [
         (place, resource, name)
         for place in PLACES
@@ -157,7 +157,7 @@ def test_the_scope_of_each_type_that_is_named_is_known(named: Named) -> None:
     assert {resource.type for _, resource, name in named if not refers(name)} == SCOPES.keys()
 
 
-def test_no_two_resources_anywhere_are_called_the_same(named: Named) -> None:
+def test_names_are_unique_within_their_scope(named: Named) -> None:
     taken: dict[Any, str] = {}
     for place, resource, name in named:
         scope, source = SCOPES.get(resource.type, (GLOBAL, "it is called after another resource"))

@@ -206,8 +206,8 @@ class TestEmail:
         assert found == ([{"EmailIdentity": decided.email_sender}] if made else [])
 
     def test_two_stages_of_one_account_may_send_from_the_same_address(self, tmp_path: Path) -> None:
-        """The template of the one that names the identity has none, and the same permissions."""
-        # Imported here: with it the CDK library starts, in each process that collects tests.
+        """The stage that names an identity creates none, and has the same permissions."""
+        # Imported here, because it starts the CDK library in each process that collects tests.
         from aws_cdk import App
 
         from stacks.backbone import Backbone

@@ -1,8 +1,8 @@
-"""The AWS CLI as far as documents use it: held against botocore's models, and carried out by boto3.
+"""A stand-in for the AWS CLI: checks commands against botocore's models, and runs them with boto3.
 
-`python -m tests.support.aws_cli sqs list-queues` fails on whatever version 1 and 2 of the real one
-would not take. It sends the request to `--endpoint-url`, or else to AWS_ENDPOINT_URL; with neither,
-it only looks. The names of options follow from the models:
+`python -m tests.support.aws_cli sqs list-queues` fails if versions 1 and 2 of the AWS CLI would
+refuse the command. It sends the request to `--endpoint-url`, or else to AWS_ENDPOINT_URL. Without
+either, it only checks the command. The models give the names of the options:
 https://docs.aws.amazon.com/cli/latest/userguide/cli-usage-parameters.html
 """
 
@@ -31,27 +31,27 @@ _S3: Mapping[str, Mapping[str, Set[str]]] = {
     "ls": {"--recursive": set()},
 }
 _PLACEHOLDER = re.compile(r"[A-Z]+(_[A-Z]+)*|…")
-"""What a reader has to replace."""
+"""Placeholders that a reader has to replace."""
 
 
 class Wrong(Exception):
-    """Something that the AWS CLI does not take."""
+    """The AWS CLI would refuse the command; the message says why."""
 
 
 @dataclass
 class Command:
-    """A command that the AWS CLI takes."""
+    """A valid command of the AWS CLI."""
 
     service: str
     operation: str
     options: dict[str, str] = field(default_factory=dict)
-    """Those that every command has."""
+    """The global options."""
     parameters: dict[str, Any] = field(default_factory=dict)
-    """Of the operation, or for `s3` its paths and options."""
+    """The parameters of the operation; for `s3`, its paths and options."""
 
 
 def parse(words: Sequence[str]) -> Command:
-    """What is to be done; `…` at the end stands for further options. Raises Wrong."""
+    """Parse a command; a final `…` stands for further options. Raises Wrong if it is invalid."""
     open_end = words[-1:] == ["…"] and not words[-2].startswith("--")
     options, rest = _global_options(words[:-1] if open_end else words)
     if len(rest) < 2:
@@ -159,14 +159,14 @@ def _groups(words: list[str]) -> Iterator[tuple[str, list[str]]]:
 
 
 def _left_open(shape: Shape, words: list[str]) -> bool:
-    """Whether the reader has to say what the value is, here or in a file."""
+    """Whether a value contains a placeholder, or comes from a file."""
     if words and words[0].startswith(("file://", "fileb://")):
         return not Path(words[0].partition("://")[2]).exists()
     return shape.type_name != "string" and bool(words) and bool(_PLACEHOLDER.fullmatch(words[0]))
 
 
 def _value(shape: Shape, words: list[str], option: str) -> Any:
-    """A value as boto3 takes it."""
+    """Convert a value to the type that boto3 expects."""
     if not words or (len(words) > 1 and shape.type_name != "list"):
         raise Wrong(f"{option} has {len(words)} values")
     if words[0].startswith(("file://", "fileb://")):
@@ -193,7 +193,7 @@ def _from_text(shape: Shape, text: str, option: str) -> Any:
 
 
 def run(command: Command, endpoint: str) -> object:
-    """Does what a command says, and returns the answer, queried."""
+    """Run a command with boto3; return the answer after its `--query`."""
     client: Any = boto3.client(
         command.service, command.options.get("--region"), endpoint_url=endpoint
     )  # type: ignore[call-overload]
@@ -223,14 +223,14 @@ def _run_s3(client: Any, command: Command) -> str:
 
 
 def text(answer: object) -> str:
-    """An answer as `--output text` has it."""
+    """Format an answer as `--output text` does."""
     if isinstance(answer, list):
         return "\t".join(map(text, answer))
     return str(answer)
 
 
 def main(words: Sequence[str]) -> None:
-    """Does what the command line says; says on standard error what is wrong with it."""
+    """Run the command on the command line; print an error if it is invalid."""
     try:
         command = parse(words)
     except (Wrong, ValueError, jmespath.exceptions.JMESPathError) as error:

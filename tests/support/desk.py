@@ -1,4 +1,4 @@
-"""A shell in which commands of documents are tried: nothing leaves this machine."""
+"""A shell to try the commands of documents in, without network access."""
 
 import os
 import re
@@ -30,11 +30,11 @@ def blocks(text: str) -> list[str]:
 
 
 def inline(text: str) -> list[str]:
-    """What stands between backticks on one line."""
+    """The inline code of a document: texts in backticks on one line."""
     return re.findall(r"`([^`\n]+)`", _BLOCK.sub("", text))
 
 
-# What takes the place of programs: none of them leaves this machine, none changes the project.
+# Stand-ins for programs. They use no network and do not change the project.
 CURL = """
 import argparse, sys, urllib.error, urllib.request
 parser = argparse.ArgumentParser(prog="curl", allow_abbrev=False)
@@ -55,11 +55,11 @@ except urllib.error.HTTPError as error:
 
 
 def lay_out(tmp_path: Path) -> Path:
-    """A clone after `make setup`, as far as commands see it."""
+    """A folder that looks to commands like a clone after `make setup`."""
     programs = {
         "bin/aws": f'exec "{sys.executable}" -m tests.support.aws_cli "$@"',
         "bin/curl": f'exec "{sys.executable}" "{tmp_path}/curl.py" "$@"',
-        # Each recipe is read, and none is run.
+        # `make` checks the target but runs no recipe.
         "bin/make": f'exec "{shutil.which("make")}" -n -C "{PROJECT}" -o setup "$@"',
         "bin/sleep": f'exec "{shutil.which("sleep")}" 0.1',
         ".venv/bin/python": f'exec "{sys.executable}" "$@"',
@@ -76,7 +76,7 @@ def lay_out(tmp_path: Path) -> Path:
 def started(
     desk: Path, shell: str, script: str, environment: Mapping[str, str]
 ) -> subprocess.Popen[str]:
-    """A shell that ends at the first command that fails, or variable that nothing has set."""
+    """Run a script in a shell that stops at the first failed command or unset variable."""
     path = os.pathsep.join([str(desk / "bin"), "/usr/bin", "/bin"])
     return subprocess.Popen(
         [str(shutil.which(shell)), "-euc", script],
@@ -97,7 +97,7 @@ def run(desk: Path, shell: str, script: str, **environment: str) -> str:
 
 
 def beside(shop: Rehearsal, process: subprocess.Popen[str]) -> str:
-    """Runs a rehearsal until a shell is done with it, and returns what that has printed."""
+    """Keep a rehearsal running until a shell ends; return the shell's output."""
     printed: list[str] = []
     reader = threading.Thread(target=lambda: printed.extend(process.communicate()))
     reader.start()

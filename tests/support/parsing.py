@@ -1,4 +1,4 @@
-"""Parsing of Python that a garbage collection cannot break, for those versions where one can."""
+"""Protects `ast.parse` from garbage collections, for versions of Python where one can break it."""
 
 import ast
 import functools
@@ -10,17 +10,17 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 FIXED_IN = (3, 11, 8)
-"""Before this version of Python, one call of `ast.parse` can break another one.
+"""Before this version of Python, a call of `ast.parse` can break another one.
 
-It counts its depth in a place that all calls share. If a collection starts meanwhile, and a
-finalizer or another thread parses too, the first call raises SystemError, "AST constructor
-recursion depth mismatch". pytest parses sources to show where a test failed: the error then ends
-the whole run, and no failure is named. https://github.com/python/cpython/issues/106905
+All calls share one counter of the recursion depth. If another thread parses meanwhile, or a
+finalizer does during a garbage collection, the first call raises SystemError, "AST constructor
+recursion depth mismatch". pytest parses sources to show where a test failed. The error would then
+end the whole run without naming the failure. https://github.com/python/cpython/issues/106905
 """
 
 
 def without_collection(function: Callable[P, R]) -> Callable[P, R]:
-    """The function, during which no garbage collection starts."""
+    """Wrap a function so that no garbage collection starts during its calls."""
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -36,5 +36,5 @@ def without_collection(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def protect() -> None:
-    """Lets nothing collect garbage while it parses: pytest, traceback and all others."""
+    """Prevent garbage collections during every `ast.parse`, including those of pytest."""
     vars(ast)["parse"] = without_collection(ast.parse)

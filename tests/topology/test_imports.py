@@ -1,4 +1,4 @@
-"""What stays of a deleted stack is told to `cdk import` by the identifier of its type."""
+"""Retained resources of a deleted stack are mapped for `cdk import` by their identifiers."""
 
 import io
 import json
@@ -38,7 +38,7 @@ def summary(logical_id: str, status: str = "DELETE_SKIPPED") -> dict[str, str]:
     }
 
 
-def test_what_stays_alone_is_identified_as_its_type_wants_it() -> None:
+def test_an_independent_resource_is_identified_by_its_types_identifier() -> None:
     kept = ["Orders", "Customers", "Stream", "Secret", "Key", "Log"]
     mapped, left = mapping(SHOP, "Shop", map(summary, kept))
     assert mapped == {
@@ -52,20 +52,22 @@ def test_what_stays_alone_is_identified_as_its_type_wants_it() -> None:
     assert left == []
 
 
-def test_what_is_deleted_is_not_imported() -> None:
+def test_a_deleted_resource_is_not_imported() -> None:
     assert mapping(SHOP, "Shop", [summary("Queue", "DELETE_COMPLETE")]) == ({}, [])
 
 
 @pytest.mark.parametrize(
     ("logical_id", "why"),
     [
-        ("Archive", "it needs Bus"),
-        ("Bus", "its name is another one in the next stack"),
+        ("Archive", "it depends on Bus"),
+        ("Bus", "its name changes with each creation of the stack"),
         ("Staff", "it is a part of another resource"),
         ("Gone", "the template has no such resource any more"),
     ],
 )
-def test_what_cannot_be_imported_is_named_with_the_reason(logical_id: str, why: str) -> None:
+def test_a_resource_that_cannot_be_imported_is_named_with_the_reason(
+    logical_id: str, why: str
+) -> None:
     mapped, left = mapping(SHOP, "Shop", [summary(logical_id)])
     assert mapped == {}
     assert left == [f"{logical_id} (the-{logical_id}): {why}"]

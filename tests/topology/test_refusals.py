@@ -1,4 +1,4 @@
-"""What CloudFormation refuses between two versions: each kind, and what it takes all the same."""
+"""Every kind of change that CloudFormation refuses, and similar changes that it accepts."""
 
 import copy
 import json
@@ -62,7 +62,7 @@ def found(before: Assembly, after: Assembly) -> list[Refusal]:
 
 
 def written(directory: Path, templates: Templates, **stacks: Mapping[str, Any]) -> Assembly:
-    """An assembly with a manifest, which says on what a stack depends and what it is called."""
+    """An assembly with a manifest, which contains the dependencies and names of stacks."""
     directory.mkdir()
     artifacts: dict[str, Any] = {"Tree": {"type": "cdk:tree"}}
     for stack, template in templates.items():
@@ -130,7 +130,7 @@ def test_an_export_in_use_can_neither_change_nor_go(change: Change, why: str) ->
     assert "self.export_value(" in refusal.how
 
 
-def test_a_value_that_is_written_out_or_made_of_several_parts_is_an_export_like_any_other() -> None:
+def test_an_export_may_be_a_literal_or_composed() -> None:
     for before, after in (
         ("queue-1", "queue-2"),
         ({"Fn::Join": ["/", ["a", ref("Inbox")]]}, {"Fn::Join": ["/", ["b", ref("Inbox")]]}),
@@ -145,14 +145,14 @@ def test_a_value_that_is_written_out_or_made_of_several_parts_is_an_export_like_
     assert refusal.path == "Depot/Inbox"
 
 
-def test_all_who_import_are_named() -> None:
+def test_all_importing_stacks_are_named() -> None:
     base = two()
     base["Bike"] = copy.deepcopy(base["Van"])
     [refusal] = refused(rename_inbox, base)
     assert refusal.what.endswith("while `Van` and `Bike` import it")
 
 
-def test_the_two_deployments_of_the_advice_are_taken() -> None:
+def test_both_deployments_of_the_advice_are_accepted() -> None:
     first, second = two(), two()
     rename_inbox(second)
     rename_inbox(first)
@@ -172,18 +172,18 @@ def test_the_two_deployments_of_the_advice_are_taken() -> None:
         lambda after: after["Van"]["Resources"].pop("Drive"),
     ],
 )
-def test_what_leaves_the_exports_alone_is_taken(change: Change) -> None:
+def test_a_change_that_keeps_the_exports_is_accepted(change: Change) -> None:
     assert refused(change) == []
 
 
-def test_an_export_that_nobody_imports_may_go() -> None:
+def test_an_export_without_importers_may_be_removed() -> None:
     base = two()
     base["Van"] = {"Resources": {}}
     assert refused(lambda after: after["Depot"].update(Outputs={}), base) == []
 
 
 def test_the_order_of_deployment_decides(tmp_path: Path) -> None:
-    """Who stops importing is deployed first if the manifest says so."""
+    """With this manifest, the stack that stops importing is deployed first."""
     after = two()
     stop_importing(after)
     before = Assembly(two())
@@ -197,11 +197,11 @@ def test_the_order_of_deployment_decides(tmp_path: Path) -> None:
     )
     assert found(before, first) == found(before, far) == []
     assert len(found(before, last)) == 1
-    # Nothing says which is first: it is luck.
+    # Without a dependency, the order is undefined.
     assert len(found(before, written(tmp_path / "d", after))) == 1
 
 
-def test_who_still_imports_what_goes_is_refused_in_any_order(tmp_path: Path) -> None:
+def test_removing_an_export_in_use_is_refused_in_any_order(tmp_path: Path) -> None:
     after = two()
     after["Depot"]["Outputs"] = {}
     for number, order in enumerate(({"Depot": "Van"}, {"Van": "Depot"})):
@@ -242,7 +242,7 @@ def test_an_export_keeps_its_name_in_a_renamed_stack_only_if_the_old_one_is_gone
     before = written(tmp_path / "a", two(), Depot={"name": "shop-depot"})
     after = written(tmp_path / "b", two(), Depot={"name": "shop-store"})
     [refusal] = found(before, after)
-    assert "as it still is by `Depot` then" in refusal.what
+    assert "while `Depot` still exports it" in refusal.what
 
 
 def test_an_export_that_moves_to_a_stack_deployed_before_its_owner_has_two_owners() -> None:
@@ -254,7 +254,7 @@ def test_an_export_that_moves_to_a_stack_deployed_before_its_owner_has_two_owner
         after["Attic"]["Outputs"]["Inbox"]["Value"] = "queue"
 
     [refusal] = refused(move, base)
-    assert refusal.what.startswith("is exported by `Attic` as `depot:Inbox`")
+    assert refusal.what.startswith("is exported as `depot:Inbox` by `Attic`")
 
 
 def test_a_new_import_needs_its_export_to_be_deployed_before() -> None:
@@ -276,7 +276,7 @@ def test_a_new_import_needs_its_export_to_be_deployed_before() -> None:
     assert refused(ask_one_way, base) == []
 
 
-def test_an_import_of_what_others_export_is_none_of_the_applications_business() -> None:
+def test_an_import_from_another_application_is_ignored() -> None:
     assert (
         refused(
             lambda after: after["Van"]["Resources"]["Drive"]["Properties"].update(
@@ -287,7 +287,7 @@ def test_an_import_of_what_others_export_is_none_of_the_applications_business() 
     )
 
 
-def test_a_dependency_that_turns_round_is_taken_if_nothing_else_holds_it() -> None:
+def test_a_reversed_dependency_is_accepted_without_other_conflicts() -> None:
     def turn(after: Templates) -> None:
         after["Depot"]["Outputs"] = {}
         after["Depot"]["Resources"]["Inbox"]["Properties"]["A"] = imported("van:Drive")
@@ -301,7 +301,7 @@ def test_a_dependency_that_turns_round_is_taken_if_nothing_else_holds_it() -> No
 
 
 def named() -> Templates:
-    """Resources with names, of each way in which a type says what its name is."""
+    """Resources of types that define their names in different ways."""
     return {
         "Depot": {
             "Resources": {
@@ -346,7 +346,7 @@ def with_other_id(name: str) -> Change:
 
 
 @pytest.mark.parametrize("name", ["Log", "Route", "Rule", "Mapping", "FilesPolicy"])
-def test_a_new_logical_id_meets_the_name_of_the_old(name: str) -> None:
+def test_a_new_logical_id_conflicts_with_the_name_of_the_old(name: str) -> None:
     [refusal] = refused(with_other_id(name), named())
     assert refusal.what.startswith("gets another logical id, and is created with the ")
     assert refusal.what.endswith("while the old one still has it")
@@ -379,7 +379,7 @@ def test_a_named_resource_cannot_be_replaced_under_its_name() -> None:
     )
 
 
-def test_a_name_in_a_place_that_is_new_itself_is_free() -> None:
+def test_a_name_within_a_new_parent_is_free() -> None:
     def change(after: Templates) -> None:
         after["Depot"]["Resources"]["Bus"]["Properties"]["Name"] = "another"
         with_other_id("Rule")(after)
@@ -414,7 +414,7 @@ def test_a_named_resource_can_only_move_to_a_stack_deployed_after_its_own(
     assert found(before, late) == []
     assert [each.path for each in found(before, early)] == [f"Depot/{name}"]
     assert [each.path for each in found(before, Assembly(after))] == [f"Depot/{name}"]
-    # One that stays in the account keeps its name.
+    # A retained resource keeps its name.
     base["Depot"]["Resources"][name]["DeletionPolicy"] = "Retain"
     assert len(found(Assembly(base), late)) == 1
 
@@ -467,14 +467,14 @@ def test_an_index_cannot_change() -> None:
     assert between(before, after) == ["changes the index one"]
 
 
-def test_a_table_that_is_new_has_as_many_indexes_as_it_likes() -> None:
+def test_a_new_table_may_have_several_indexes() -> None:
     assert between({"Depot": {"Resources": {}}}, indexed("one", "other")) == []
 
 
-# In the comment, and in the shop.
+# The comment of the review, and the shop itself.
 
 
-def test_the_comment_tells_what_is_refused_and_how_to_do_it_once() -> None:
+def test_the_comment_lists_refusals_and_each_advice_once() -> None:
     base = two()
     base["Depot"]["Outputs"]["Name"] = exported("depot:Name", ref("Inbox"))
     base["Van"]["Resources"]["Drive"]["Properties"]["Tags"] = imported("depot:Name")
@@ -485,13 +485,13 @@ def test_the_comment_tells_what_is_refused_and_how_to_do_it_once() -> None:
     text = reviewed.markdown("Title", {}, "HOW")
     assert "#### Refused by CloudFormation — not acknowledged" in text
     assert text.count("❌ `Depot/Inbox` is no longer exported") == 2
-    assert text.count("It takes two deployments") == 1
+    assert text.count("Use two deployments") == 1
     reasons = {"refused": {"Depot/Inbox": "it is not deployed"}}
     assert "refused" not in reviewed.unexcused(reasons)
     assert "(acknowledged: it is not deployed)" in reviewed.markdown("Title", reasons, "HOW")
 
 
-def test_the_shop_is_not_refused_as_it_is(templates: Mapping[str, Assembly]) -> None:
+def test_the_unchanged_shop_is_accepted(templates: Mapping[str, Assembly]) -> None:
     for assembly in templates.values():
         assert found(assembly, assembly) == []
 
@@ -509,7 +509,7 @@ def test_a_renamed_task_of_the_shops_workflow_is_refused_with_its_exports(
     assert refusal.what.endswith("while `Checkout` imports it")
 
 
-def test_each_route_and_mapping_of_the_shop_is_known_by_what_it_is_about(
+def test_routes_and_mappings_of_the_shop_are_identified(
     templates: Mapping[str, Assembly],
 ) -> None:
     base = Assembly(templates["prod"].templates)

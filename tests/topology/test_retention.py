@@ -1,4 +1,4 @@
-"""The retention rules: what outlives its stack blocks nothing and needs nothing deleted."""
+"""The retention rules: no fixed names and no deleted dependencies of retained resources."""
 
 import copy
 from typing import Any
@@ -22,7 +22,7 @@ UNLIKE_OTHERS = {
     "AWS::S3Vectors::VectorBucketPolicy.VectorBucketName",
     "AWS::StorageGateway::Tape.TapeBarcode",
 }
-"""Properties that name a resource, and do not follow the convention. None holds a shop's data."""
+"""Names that do not follow the convention. No such resource holds an application's data."""
 
 
 def kept(type_: str, policy: str = "Retain", **properties: Any) -> dict[str, Any]:
@@ -90,12 +90,12 @@ def test_a_name_that_would_be_taken_is_found(
         {"Fn::Sub": "mine-${Key.Arn}"},
     ],
 )
-def test_a_name_that_is_another_in_each_stack_is_none(value: object) -> None:
+def test_a_name_that_changes_with_each_creation_is_accepted(value: object) -> None:
     template = stack(Key=kept("AWS::KMS::Key"), Mine=kept("AWS::S3::Bucket", BucketName=value))
     assert found(Shop=template) == set()
 
 
-def test_a_name_made_of_one_that_is_taken_is_taken_too() -> None:
+def test_a_name_that_contains_a_fixed_name_is_fixed() -> None:
     template = stack(
         Files=kept("AWS::S3::Bucket", BucketName="mine"),
         Log=kept("AWS::Logs::LogGroup", LogGroupName={"Fn::Sub": "/of/${Files}"}),
@@ -104,7 +104,7 @@ def test_a_name_made_of_one_that_is_taken_is_taken_too() -> None:
 
 
 @pytest.mark.parametrize("policy", ["Delete", "Snapshot"])
-def test_what_goes_with_its_stack_may_have_any_name(policy: str) -> None:
+def test_a_resource_that_is_deleted_with_its_stack_may_have_any_name(policy: str) -> None:
     assert found(Shop=stack(Mine=kept("AWS::S3::Bucket", policy, BucketName="mine"))) == set()
 
 
@@ -121,20 +121,20 @@ def test_what_goes_with_its_stack_may_have_any_name(policy: str) -> None:
     ],
     ids=str,
 )
-def test_a_reference_to_what_is_deleted_is_found_in_each_form(value: object) -> None:
+def test_a_reference_to_a_deleted_resource_is_found_in_each_form(value: object) -> None:
     table = kept("AWS::DynamoDB::Table", SSESpecification={"KMSMasterKeyId": value})
     assert found(Shop=stack(Key=deleted("AWS::KMS::Key"), Orders=table)) == {(DEPENDENT, "Orders")}
     assert found(Shop=stack(Key=kept("AWS::KMS::Key"), Orders=table)) == set()
 
 
 @pytest.mark.parametrize("waits", ["Key", ["Key"]])
-def test_waiting_for_what_is_deleted_is_found(waits: object) -> None:
+def test_a_depends_on_of_a_deleted_resource_is_found(waits: object) -> None:
     orders = {**kept("AWS::DynamoDB::Table"), "DependsOn": waits}
     template = stack(Key=deleted("AWS::KMS::Key"), Orders=orders)
     assert found(Shop=template) == {(DEPENDENT, "Orders")}
 
 
-def test_what_another_stack_deletes_is_found_through_its_export() -> None:
+def test_a_deleted_resource_of_another_stack_is_found_through_its_export() -> None:
     def export(name: str, value: object) -> Template:
         return {"It": {"Export": {"Name": name}, "Value": value}}
 
@@ -143,11 +143,11 @@ def test_what_another_stack_deletes_is_found_through_its_export() -> None:
     use = {"KMSMasterKeyId": {"Fn::ImportValue": "same"}}
     orders = stack(Orders=kept("AWS::DynamoDB::Table", SSESpecification=use))
     assert found(Keys=keys, Middle=middle, Orders=orders) == {(DEPENDENT, "Orders")}
-    # Somebody else's export is for somebody else to keep.
+    # Exports of other applications are not checked.
     assert found(Orders=orders) == set()
 
 
-def test_what_is_deleted_may_depend_on_what_is_kept() -> None:
+def test_a_deleted_resource_may_depend_on_a_retained_one() -> None:
     policy = deleted("AWS::S3::BucketPolicy", Bucket={"Ref": "Files"})
     assert found(Shop=stack(Files=kept("AWS::S3::Bucket"), Policy=policy)) == set()
 
@@ -159,7 +159,7 @@ def test_a_resource_does_not_depend_on_itself_or_on_a_text() -> None:
     assert dependencies(shop, resource) == []
 
 
-def test_a_finding_says_where_what_and_what_to_do() -> None:
+def test_a_finding_names_the_resource_the_problem_and_the_fix() -> None:
     shop = Assembly({"Shop": stack(Mine=kept("AWS::S3::Bucket", BucketName="mine"))})
     (finding,) = findings(shop)
     assert str(finding).startswith("Mine: stays when its stack is deleted, and its BucketName")
@@ -176,12 +176,12 @@ def test_a_finding_says_where_what_and_what_to_do() -> None:
         ("AWS::S3::Bucket", "BucketEncryption"),
     ],
 )
-def test_what_others_may_be_called_too_or_what_is_no_name_is_none(type_: str, name: str) -> None:
+def test_labels_and_other_properties_are_no_names(type_: str, name: str) -> None:
     assert found(Shop=stack(Mine=kept(type_, **{name: "mine"}))) == set()
 
 
 def test_a_name_that_may_repeat_can_be_changed() -> None:
-    """What identifies a resource cannot: CloudFormation replaces it."""
+    """If a property identifies the resource, CloudFormation replaces it instead."""
     for type_ in MAY_REPEAT:
         schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", type_).schema
         fixed = {*schema.get("createOnlyProperties", []), *schema["primaryIdentifier"]}
@@ -191,7 +191,7 @@ def test_a_name_that_may_repeat_can_be_changed() -> None:
 
 
 def test_the_convention_of_names_holds_for_all_types_of_cloudformation() -> None:
-    """Synthesis has no schemas at hand. Here the convention is compared with all of them."""
+    """Synthesis has no access to schemas. This compares the convention with all of them."""
     unlike = set()
     for type_ in PROVIDER_SCHEMA_MANAGER.get_resource_types("us-east-1"):
         schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", type_).schema
@@ -205,7 +205,7 @@ def test_the_convention_of_names_holds_for_all_types_of_cloudformation() -> None
         for identifier in filter(None, identifiers):
             (pointer, *others) = identifier
             name = pointer.removeprefix("/properties/")
-            # What is required, or ends like this, is mostly what another resource is called.
+            # A required property, or one with this ending, mostly names another resource.
             if others or pointer in given or name.endswith(("Arn", "Identifier", "DomainId")):
                 continue
             if not is_name(type_, name):

@@ -1,4 +1,4 @@
-"""Set-up takes from the user's settings where packages come from, and nothing else."""
+"""Set-up uses only those of the user's settings that say where packages come from."""
 
 import sys
 from pathlib import Path
@@ -12,12 +12,12 @@ HERE = Path(sys.executable)
 
 
 def pip_variables(home: Path, **environ: str) -> dict[str, str]:
-    """pip's own variables, for a user with this home folder."""
+    """The variables for pip, for a user with this home folder."""
     made = pip_environment(HERE, {"HOME": str(home), "XDG_CONFIG_DIRS": str(home), **environ})
     own = {name: value for name, value in made.items() if name.startswith("PIP_")}
     assert own.pop("PIP_CONFIG_FILE") == "/dev/null"
     assert own.pop("PIP_DISABLE_PIP_VERSION_CHECK") == "1"
-    # The machine's own file, which this test does not write.
+    # Settings of the machine, which this test does not control.
     machine = pip_environment(HERE, {"HOME": "/nonexistent", "XDG_CONFIG_DIRS": "/nonexistent"})
     return {name: value for name, value in own.items() if machine.get(name) != value}
 
@@ -29,7 +29,7 @@ def settings_file(home: Path, text: str) -> None:
     file.write_text(text)
 
 
-def test_pip_is_told_the_index_of_the_users_file_and_no_place_to_install_to(tmp_path: Path) -> None:
+def test_pip_gets_the_users_index_but_no_install_location(tmp_path: Path) -> None:
     settings_file(
         tmp_path,
         "[global]\nindex-url = https://packages.example/simple\nuser = true\nno-binary = :all:\n"
@@ -43,7 +43,7 @@ def test_pip_is_told_the_index_of_the_users_file_and_no_place_to_install_to(tmp_
     }
 
 
-def test_a_variable_of_pip_counts_more_than_the_file(tmp_path: Path) -> None:
+def test_a_variable_overrides_pips_settings_file(tmp_path: Path) -> None:
     settings_file(tmp_path, "[global]\nindex-url = https://packages.example/simple\n")
     found = pip_variables(tmp_path, PIP_INDEX_URL="https://other.example/simple", PIP_USER="1")
     assert found == {"PIP_INDEX_URL": "https://other.example/simple"}
@@ -55,7 +55,7 @@ def test_a_settings_file_that_pip_cannot_read_is_an_error_that_says_so(tmp_path:
         pip_variables(tmp_path)
 
 
-def test_npm_is_told_registries_and_their_keys_and_nothing_else(tmp_path: Path) -> None:
+def test_npm_gets_only_registries_and_their_credentials(tmp_path: Path) -> None:
     (tmp_path / ".npmrc").write_text(
         "registry=https://packages.example/\n@shop:registry = https://shop.example/\n"
         "//packages.example/:_authToken=${PACKAGES_TOKEN}\ncafile=/etc/ca.pem\n"
@@ -77,7 +77,7 @@ def test_npm_reads_the_file_that_a_variable_names(tmp_path: Path) -> None:
     assert npm_settings(named) == (["registry=https://packages.example/"], {})
 
 
-def test_what_is_silent_for_long_is_said_to_be_at_work(
+def test_a_long_silence_is_reported(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(install, "_PATIENCE_S", 0.05)
@@ -87,7 +87,7 @@ def test_what_is_silent_for_long_is_said_to_be_at_work(
     assert "still working, 0 s" in capsys.readouterr().out
 
 
-def test_what_fails_says_why_and_what_to_do() -> None:
+def test_a_failure_says_why_and_what_to_do() -> None:
     program = "import sys; sys.exit('no such host')"
     with pytest.raises(InstallError, match=r"(?s)no such host.*Check the network and pip's settin"):
         list(install._running([sys.executable, "-c", program], {}, settings="pip's"))
@@ -95,7 +95,7 @@ def test_what_fails_says_why_and_what_to_do() -> None:
 
 @pytest.fixture
 def environment_made(tmp_path: Path) -> Path:
-    """A .venv that was made completely, of Python 3.11.2."""
+    """A complete .venv of Python 3.11.2."""
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "python").touch()
     (tmp_path / "pyvenv.cfg").write_text("home = /usr/bin\nversion = 3.11.2\n")
@@ -104,23 +104,23 @@ def environment_made(tmp_path: Path) -> Path:
 
 
 class TestInstalled:
-    def test_what_is_complete_is_not_made_again(self, environment_made: Path) -> None:
+    def test_a_complete_environment_is_kept(self, environment_made: Path) -> None:
         assert install.is_installed(environment_made)
         assert install.is_installed(environment_made, version="3.11.2")
 
-    def test_another_python_needs_another(self, environment_made: Path) -> None:
+    def test_another_python_needs_a_new_environment(self, environment_made: Path) -> None:
         assert not install.is_installed(environment_made, version="3.13.0")
 
-    def test_one_whose_python_is_gone_is_made_again(self, environment_made: Path) -> None:
+    def test_an_environment_without_its_python_is_rebuilt(self, environment_made: Path) -> None:
         python = environment_made / "bin" / "python"
         python.unlink()
         python.symlink_to("/nonexistent")
         assert not install.is_installed(environment_made)
 
-    def test_one_in_a_folder_that_was_moved_is_made_again(self, environment_made: Path) -> None:
+    def test_a_moved_environment_is_rebuilt(self, environment_made: Path) -> None:
         moved = environment_made.rename(environment_made.with_name("moved"))
         assert not install.is_installed(moved)
 
-    def test_one_that_was_interrupted_is_made_again(self, environment_made: Path) -> None:
+    def test_an_incomplete_environment_is_rebuilt(self, environment_made: Path) -> None:
         (environment_made / ".stamp").unlink()
         assert not install.is_installed(environment_made)

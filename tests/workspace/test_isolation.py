@@ -1,4 +1,4 @@
-"""What a machine has set for AWS, Python, Node and their tools reaches no command and no test."""
+"""Settings of the machine for AWS, Python, Node and their tools reach no command and no test."""
 
 import json
 import os
@@ -24,7 +24,7 @@ TOOLS = "MOTO_|BOTO|POWERTOOLS_|CDK_|JSII_|PIP_|npm_config_|PYTHON|NODE_|AWS_|_X
 
 
 def read_by_libraries() -> set[str]:
-    """Names of variables that the sources of these libraries contain."""
+    """The variable names in the sources of these libraries."""
     named = {
         name for _, name, *_ in BOTOCORE_DEFAUT_SESSION_VARIABLES.values() if isinstance(name, str)
     }
@@ -50,7 +50,7 @@ def test_no_variable_that_botocore_moto_or_powertools_read_is_allowed() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(VARIABLES))
-def test_no_variable_that_has_ever_led_somebody_astray_keeps_its_value(name: str) -> None:
+def test_no_known_harmful_variable_keeps_its_value(name: str) -> None:
     harmless = {"COLUMNS", "FORCE_COLOR", "LANG", "TZ"}
     assert (name in command_environment({name: VARIABLES[name]})) == (
         name in harmless or name == "JSII_NODE"
@@ -73,18 +73,18 @@ def test_caches_and_settings_of_all_tools_stay_in_the_project() -> None:
     assert environ["ORDERFLOW_USER_HOME"] == "/home/ada"
 
 
-def test_commands_that_follow_each_other_know_the_same_home() -> None:
+def test_nested_commands_see_the_same_user_home() -> None:
     first = command_environment({"HOME": "/home/ada"})
     assert command_environment(first) == first
 
 
-def test_packages_may_come_from_where_the_user_says() -> None:
+def test_variables_about_package_sources_are_kept() -> None:
     said = {"PIP_INDEX_URL": "here", "https_proxy": "there", "npm_config_registry": "elsewhere"}
     assert said.items() <= command_environment(said).items()
     assert allowed(said) == {}
 
 
-def test_what_jsii_advises_to_set_reaches_it() -> None:
+def test_jsii_sees_the_variable_that_it_advises_to_set() -> None:
     advice = {"JSII_RUNTIME_PACKAGE_CACHE": "disabled"}
     assert allowed(advice) == advice
 
@@ -99,12 +99,12 @@ def test_the_cdk_command_line_keeps_credentials_and_home_but_uses_the_wheels_nod
     assert Path(environ["CDK_HOME"]).is_relative_to(PROJECT)
 
 
-def test_a_process_of_the_tests_loses_what_it_was_started_with() -> None:
+def test_test_processes_lose_their_inherited_variables() -> None:
     program = (
         "import json, os, sys; import tests.conftest\n"
         "print(json.dumps([dict(os.environ), 'boto3' in sys.modules]))"
     )
-    # What would keep this very process from starting is for the Makefile to leave out.
+    # The Makefile removes the variables that would keep this very process from starting.
     hostile = {name: value for name, value in VARIABLES.items() if not name.startswith("PYTHON")}
     done = subprocess.run(
         [sys.executable, "-c", program],

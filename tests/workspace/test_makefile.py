@@ -1,4 +1,4 @@
-"""Whatever `make` starts sees what workspace/isolation.py lets through, and no more."""
+"""Commands of `make` see only the variables that workspace/isolation.py allows."""
 
 import re
 import shutil
@@ -11,7 +11,7 @@ import pytest
 from workspace.isolation import PROJECT
 
 MAKEFILE = (PROJECT / "Makefile").read_text()
-# What has to know the machine as it is, and why.
+# Recipes that need the machine's environment, and why.
 AS_THE_USER_HAS_IT = {
     "workspace/install.py": "it reads where packages come from, and keeps the rest out itself",
     "workspace.strangers": "it looks for the Pythons of this machine",
@@ -22,19 +22,19 @@ AS_THE_USER_HAS_IT = {
 
 
 def recipes() -> Iterator[str]:
-    """The lines of all recipes, each with what continues it."""
+    """The lines of all recipes, joined with their continuations."""
     for line in re.sub(r"\\\n\s*", " ", MAKEFILE).splitlines():
         if line.startswith("\t"):
             yield line.strip()
 
 
 def starts_of_tools() -> list[str]:
-    """The lines that start Python or a tool."""
+    """The lines of recipes that start Python or a tool."""
     return [line for line in recipes() if re.search(r"\$\(RUN\)|\$\(CDK\)|\.venv/bin|python", line)]
 
 
 @pytest.mark.parametrize("line", starts_of_tools())
-def test_each_tool_is_started_by_way_of_the_isolation(line: str) -> None:
+def test_each_recipe_starts_its_tools_through_the_isolation(line: str) -> None:
     if not any(known in line for known in AS_THE_USER_HAS_IT):
         rest = re.sub(r"\$\((RUN|CDK)\) (\S+)", "", line)
         assert not re.search(r"\.venv/bin|\bpython|\b(ruff|mypy|node|npm) ", rest), line
@@ -48,14 +48,14 @@ def test_recipes_were_found() -> None:
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
-    """As much of the project as set-up reads; it would go on to install 1 GB."""
+    """The files that set-up reads, without workspace/install.py, which would install 1 GB."""
     for name in ("Makefile", "requirements-dev.txt"):
         shutil.copy(PROJECT / name, tmp_path / name)
     return tmp_path
 
 
 def made(clone: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    """What set-up says where its Python's part is replaced by one that names its interpreter."""
+    """Return set-up's output; the stand-in for the installation prints its interpreter."""
     (clone / "workspace").mkdir()
     (clone / "workspace" / "install.py").write_text("import sys; print(sys.argv[1:], sys.version)")
     return subprocess.run(
@@ -69,7 +69,7 @@ def made(clone: Path, *arguments: str, **environ: str) -> subprocess.CompletedPr
 
 
 def python(directory: Path, name: str, version: tuple[int, int]) -> Path:
-    """A program that passes for a Python of a version."""
+    """Create a program that pretends to be a version of Python."""
     directory.mkdir(exist_ok=True)
     program = directory / name
     too_old = int(version < (3, 11))
@@ -82,30 +82,30 @@ def python(directory: Path, name: str, version: tuple[int, int]) -> Path:
 
 
 class TestPython:
-    def test_the_first_that_is_new_enough_is_taken(self, clone: Path) -> None:
+    def test_the_first_new_enough_python_is_used(self, clone: Path) -> None:
         programs = clone / "programs"
         python(programs, "python3", (3, 9))
         python(programs, "python3.12", (3, 12))
         done = made(clone, PATH=f"{programs}:/usr/bin:/bin")
         assert done.stdout == "python3.12 runs -I workspace/install.py python\n", done.stderr
 
-    def test_the_one_that_is_named_is_taken(self, clone: Path) -> None:
+    def test_the_named_python_is_used(self, clone: Path) -> None:
         named = python(clone / "my programs", "python3.13", (3, 13))
         done = made(clone, f"PYTHON={named}")
         assert done.stdout == "python3.13 runs -I workspace/install.py python\n", done.stderr
 
-    def test_one_that_is_named_and_too_old_is_an_error(self, clone: Path) -> None:
+    def test_a_named_python_that_is_too_old_is_an_error(self, clone: Path) -> None:
         named = python(clone / "programs", "python3.9", (3, 9))
         done = made(clone, f"PYTHON={named}")
         assert done.returncode != 0
         assert f"error: {named} is no Python 3.11 or newer" in done.stderr
 
-    def test_a_variable_of_the_shell_that_names_no_python_is_passed_over(self, clone: Path) -> None:
+    def test_an_invalid_python_variable_of_the_shell_is_ignored(self, clone: Path) -> None:
         done = made(clone, PYTHON="/nonexistent/python2")
         assert done.returncode == 0
         assert "python" in done.stdout
 
-    def test_none_at_all_is_an_error_that_says_what_to_do(self, clone: Path) -> None:
+    def test_a_missing_python_is_an_error_that_says_what_to_do(self, clone: Path) -> None:
         programs = clone / "programs"
         python(programs, "python3", (3, 9))
         for tool in ("sh", "awk"):

@@ -1,4 +1,4 @@
-"""Findings of a review that are meant, each with its reason: docs/acknowledged-changes.toml."""
+"""Reads docs/acknowledged-changes.toml: accepted findings of a review, each with a reason."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -9,18 +9,18 @@ import msgspec
 FILE = Path("docs", "acknowledged-changes.toml")
 
 Reasons = Mapping[str, Mapping[str, str]]
-"""Reasons by the kind of finding, as the file names it, and by path."""
+"""Reasons by kind of finding (see KINDS) and by path."""
 
 
 class AcknowledgementError(Exception):
-    """The file cannot be read; the message says where, and what an entry looks like."""
+    """The file is invalid. The message gives the position and the format of an entry."""
 
 
 class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One finding, and why it is meant."""
+    """One accepted finding."""
 
     path: str
-    """As the comment of `make review` names it: a resource in the construct tree, or a route."""
+    """A resource's path in the construct tree or a route, as `make review` prints it."""
     reason: Annotated[str, msgspec.Meta(pattern=r"\S")]
 
 
@@ -34,11 +34,14 @@ KINDS = _Entries.__struct_fields__
 
 
 def reasons(head: Path, base: Path | None = None) -> Reasons:
-    """The reasons that the tree `head` gives, and `base` did not. Raises AcknowledgementError."""
+    """Return the reasons in the tree `head` that `base` does not have.
+
+    Raises AcknowledgementError if the file of `head` is invalid.
+    """
     try:
         earlier = _read(base) if base else _Entries()
     except AcknowledgementError:
-        earlier = _Entries()  # else nobody could fix it
+        earlier = _Entries()  # otherwise, no change could fix the file
     entries = _read(head)
     return {
         kind: {
@@ -51,7 +54,7 @@ def reasons(head: Path, base: Path | None = None) -> Reasons:
 
 
 def how_to(paths: Mapping[str, Iterable[str]]) -> str:
-    """Entries to paste, by kind and path."""
+    """Return entries to paste into the file; `paths` has the paths by kind."""
     return "\n\n".join(
         f'[[{kind}]]\npath = "{path}"\nreason = "…"' for kind in paths for path in paths[kind]
     )
@@ -66,5 +69,5 @@ def _read(tree: Path) -> _Entries:
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise AcknowledgementError(
             f"{FILE}: {error}. An entry is {' or '.join(f'[[{kind}]]' for kind in KINDS)} with a "
-            "path and a reason, each a text in quotes"
+            "path and a reason, both strings in quotes"
         ) from error

@@ -1,8 +1,9 @@
-"""What breaks between two versions of the HTTP API, for clients that send and that read.
+"""Compares two versions of the HTTP API, and finds changes that break clients.
 
-The versions are OpenAPI documents as `tools.contracts.openapi` makes them. A request breaks if the
-new version refuses one that the old one took, an answer if a client of the old version cannot read
-one of the new. `tools.contracts.compatibility` compares schemas, in both directions.
+A version is an OpenAPI document as `tools.contracts.openapi` generates it. A change breaks clients that
+send if the new version refuses a request that the old one accepted. It breaks clients that read if
+a client of the old version cannot read an answer of the new one. `tools.contracts.compatibility` compares
+the schemas in both directions.
 """
 
 import json
@@ -28,18 +29,18 @@ class Victim(Enum):
 
     SENDS = (
         "clients that send as before",
-        "Take the old form as well: let a new field, header or argument be left out and do what "
-        "was done before; widen limits, do not narrow them; or add a route beside this one.",
+        "Accept the old form as well: make a new field, header or argument optional and keep the "
+        "old behaviour without it; do not narrow limits; or add a route beside this one.",
     )
     READS = (
         "clients that read as before",
-        "Answer in the old form as well: put a new field beside the old one and fill both; give a "
-        "new value or status to those only who ask for it; or add a route beside this one.",
+        "Answer in the old form as well: add a new field beside the old one and fill both; return "
+        "a new value or status only to clients that ask for it; or add a route beside this one.",
     )
     CALLS = (
         "clients that call it",
-        "Leave the route beside its successor, answered by the same rules, until the access log "
-        "shows no more calls of it.",
+        "Keep the route beside its successor, with the same rules, until the access log shows no "
+        "more calls of it.",
     )
 
     def __init__(self, who: str, advice: str) -> None:
@@ -57,13 +58,13 @@ class Break:
     victim: Victim
 
     def __str__(self) -> str:
-        """In words."""
+        """One sentence: where, what, and which clients break."""
         return f"{self.where} {self.what}: breaks {self.victim.who}".lstrip()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """What becomes of one route."""
+    """A route that was added, removed or changed."""
 
     path: str
     """The route, such as `POST /orders`."""
@@ -71,10 +72,10 @@ class Change:
     """`new`, `gone` or `changed`."""
     breaks: tuple[Break, ...] = ()
     places: tuple[str, ...] = ()
-    """Where it differs, whether or not that breaks anybody."""
+    """The parts of the route that differ, breaking or not."""
 
     def __str__(self) -> str:
-        """In words."""
+        """One line for the comment of `make review`."""
         if self.breaks:
             return f"`{self.path}` {'; '.join(map(str, self.breaks))}"
         if self.places:
@@ -83,12 +84,12 @@ class Change:
 
     @property
     def advice(self) -> list[str]:
-        """How to support both for a while."""
+        """How to support the old and the new form for a while."""
         return [*dict.fromkeys(each.victim.advice for each in self.breaks)]
 
 
 def changes(old: Document, new: Document) -> list[Change]:
-    """All routes that are new, gone or changed."""
+    """Return all added, removed and changed routes, sorted by path."""
     before, after = _Version(old), _Version(new)
     found = [_gone(route) for key, route in before.routes.items() if key not in after.routes]
     for key, route in after.routes.items():
@@ -112,14 +113,14 @@ class _Version:
         self.document["$defs"] = self.components.get("schemas", {})
         self.routes: dict[tuple[str, str], _Route] = {}
         for path, item in self.document["paths"].items():
-            # A variable of a path has no name for those who call it.
+            # Clients do not see the names of path variables.
             shape = re.sub(r"\{[^}+]+(\+?)\}", r"{\1}", path)
             for method in _METHODS:
                 if method in item:
                     self.routes[shape, method] = _Route(self, path, method, item)
 
     def resolved(self, part: Any) -> Any:
-        """What a reference to a component is for; anything else as it is."""
+        """Return the component that `part` refers to, or `part` itself if it is no reference."""
         if "$ref" not in part:
             return part
         found: Any = self.document
@@ -128,12 +129,12 @@ class _Version:
         return self.resolved(found)
 
     def schema(self, schema: Schema) -> Schema:
-        """A schema that is complete in itself."""
+        """Return the schema together with the definitions that it refers to."""
         return {**schema, "$defs": self.document["$defs"]}
 
 
 class _Route:
-    """A method on a path, without what only people read."""
+    """A method on a path, without descriptions."""
 
     def __init__(self, version: _Version, path: str, method: str, item: Mapping[str, Any]) -> None:
         self._version = version
@@ -144,7 +145,10 @@ class _Route:
 
     @property
     def parameters(self) -> dict[str, tuple[bool, Schema]]:
-        """Whether each is needed, and its schema. Those of the path are known by their place."""
+        """For each parameter, whether it is required, and its schema.
+
+        Path parameters are identified by their position, not by their name.
+        """
         given = map(self._version.resolved, (*self._shared, *self._operation.get("parameters", ())))
         by_place = {(each["in"], each["name"]): each for each in given}
         variables = re.findall(r"\{([^}+]+)\+?\}", self.name)
@@ -159,13 +163,13 @@ class _Route:
 
     @property
     def body(self) -> tuple[bool, dict[str, Schema]]:
-        """Whether one is needed, and schemas by the type of the content. No types: none is read."""
+        """Whether a body is required, and its schemas by content type; empty if none is read."""
         body = self._version.resolved(self._operation.get("requestBody", {}))
         return body.get("required", False), self._contents(body)
 
     @property
     def answers(self) -> dict[str, "_Answer"]:
-        """By status."""
+        """The answers by status."""
         return {
             status: _Answer(self._version, self._version.resolved(answer))
             for status, answer in self._operation.get("responses", {}).items()
@@ -173,7 +177,10 @@ class _Route:
 
     @property
     def credentials(self) -> list[dict[str, tuple[str, frozenset[str]]]]:
-        """Alternatives: what each needs, by what it is, with its name and its scopes."""
+        """The alternative sets of credentials, any of which is sufficient.
+
+        Each maps a security scheme, as JSON, to its name and its scopes.
+        """
         schemes = self._version.components.get("securitySchemes", {})
         needs = self._operation.get("security", self._version.document.get("security")) or [{}]
         return [
@@ -195,7 +202,7 @@ class _Route:
 
     @property
     def comparable(self) -> dict[str, Any]:
-        """All of it, for a list of what differs."""
+        """The whole route as plain data, to list its differences."""
         needed, contents = self.body
         return {
             "address": self.servers,
@@ -210,7 +217,7 @@ class _Route:
 
 
 class _Answer:
-    """What may come back with one status."""
+    """The answer with one status."""
 
     def __init__(self, version: _Version, answer: Mapping[str, Any]) -> None:
         self._version = version
@@ -218,7 +225,7 @@ class _Answer:
 
     @property
     def contents(self) -> dict[str, dict[str, Schema]]:
-        """By the type of the content: the alternatives, by the code of the problem or the title."""
+        """By content type, the alternative schemas by problem code or, without one, by title."""
         return {
             type_: dict(self._alternatives(content.get("schema", {}), type_))
             for type_, content in self._answer.get("content", {}).items()
@@ -229,14 +236,14 @@ class _Answer:
             found = self._version.resolved(each)
             properties = found.get("properties", {})
             if type_ == PROBLEM_JSON and "title" in properties:
-                # For people: https://www.rfc-editor.org/rfc/rfc9457#section-3.1.3
+                # Titles are for people: https://www.rfc-editor.org/rfc/rfc9457#section-3.1.3
                 found = {**found, "properties": {**properties, "title": {"type": "string"}}}
             code = properties.get("code", {}).get("enum", [found.get("title", "")])[0]
             yield str(code), self._version.schema(found)
 
     @property
     def headers(self) -> dict[str, tuple[bool, Schema]]:
-        """Whether each is always there, and its schema."""
+        """For each header, whether it is always present, and its schema."""
         found = {
             name.lower(): self._version.resolved(header)
             for name, header in self._answer.get("headers", {}).items()
@@ -281,7 +288,7 @@ def _breaks(old: _Route, new: _Route) -> Iterator[Break]:
 
 
 def _credentials(old: _Route, new: _Route) -> Iterator[Break]:
-    """Whoever was let through before has to be let through now."""
+    """Every set of credentials that was sufficient has to be sufficient still."""
     for had in old.credentials:
         if not any(
             need.keys() <= had.keys() and all(need[name][1] <= had[name][1] for name in need)
@@ -307,11 +314,11 @@ def _parameters(old: _Route, new: _Route) -> Iterator[Break]:
     before, after = old.parameters, new.parameters
     for name, (required, schema) in before.items():
         if name not in after:
-            yield Break(where=name, what="is no longer looked at", victim=Victim.SENDS)
+            yield Break(where=name, what="is no longer read", victim=Victim.SENDS)
             continue
         needs, now = after[name]
         if needs and not required:
-            yield Break(where=name, what="must not be left out any more", victim=Victim.SENDS)
+            yield Break(where=name, what="may no longer be left out", victim=Victim.SENDS)
         yield from _refused(breaking_changes(schema, now), name)
     for name, (required, _) in after.items():
         if required and name not in before:
@@ -324,7 +331,7 @@ def _body(old: _Route, new: _Route) -> Iterator[Break]:
         yield Break(where="body", what="is no longer read", victim=Victim.SENDS)
         return
     if needs and not required:
-        what = "must not be left out any more" if before else "is new and required"
+        what = "may no longer be left out" if before else "is new and required"
         yield Break(where="body", what=what, victim=Victim.SENDS)
     for type_, schema in before.items():
         if type_ not in after:
@@ -340,7 +347,7 @@ def _answers(before: Mapping[str, _Answer], after: Mapping[str, _Answer]) -> Ite
         where = f"answer {status}"
         if now is None:
             instead = ", ".join(each for each in after if each[0] == status[0]) or "none"
-            what = f"does not come any more; of its kind: {instead}"
+            what = f"is no longer returned; others of its class: {instead}"
             yield Break(where=where, what=what, victim=Victim.READS)
             continue
         for type_, schemas in was.contents.items():
@@ -355,7 +362,10 @@ def _answers(before: Mapping[str, _Answer], after: Mapping[str, _Answer]) -> Ite
 def _alternatives(
     before: Mapping[str, Schema], after: Mapping[str, Schema], where: str
 ) -> Iterator[Break]:
-    """New kinds of problems break nobody: a client goes by the status if it knows no code."""
+    """Compare alternative answers with one status.
+
+    New kinds of problems break nobody: a client treats an unknown code by its status.
+    """
     if len(before) == len(after) == 1:
         [old], [new] = before.values(), after.values()
         yield from _unreadable(breaking_changes(old, new), where)
@@ -382,14 +392,14 @@ def _headers(
 
 
 def _refused(found: list[Breaking], where: str) -> Iterator[Break]:
-    """What the new version does not take of what was sent to the old one."""
+    """The differences that make the new version refuse an old request."""
     for each in found:
         if each.history:
             yield Break(where=f"{where} {each.path}", what=each.what, victim=Victim.SENDS)
 
 
 def _unreadable(found: list[Breaking], where: str) -> Iterator[Break]:
-    """What clients of the old version cannot read, or miss, in answers of the new."""
+    """The differences that make a new answer unreadable or incomplete for an old client."""
     for each in found:
         if each.consumers:
             yield Break(where=f"{where} {each.path}", what=each.what, victim=Victim.READS)

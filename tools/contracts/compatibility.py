@@ -60,7 +60,7 @@ def breaking_changes(old: Schema, new: Schema) -> list[Breaking]:
 
 
 def plain(schema: Schema) -> Any:
-    """A schema without references and without what only people read."""
+    """Return a schema without references and without descriptions."""
     return _plain(schema, schema.get("$defs", {}))
 
 
@@ -152,7 +152,7 @@ class _Comparison:
         if was and not now:
             yield Breaking(path=path, what="may be left out now", consumers=True)
         if now and not was:
-            yield Breaking(path=path, what="must not be left out any more", history=True)
+            yield Breaking(path=path, what="may no longer be left out", history=True)
 
     def _default(self, old: Schema, new: Schema, path: str) -> Iterator[Breaking]:
         nothing = object()
@@ -176,7 +176,7 @@ def _kind(schema: Schema) -> str:
 
 
 def _named(schema: Schema) -> str:
-    """The type, and which of several objects."""
+    """The type, with the title if the schema has one, to tell several objects apart."""
     return " ".join(filter(None, [_kind(schema), schema.get("title")]))
 
 
@@ -256,7 +256,7 @@ def _resolved(schema: Schema, definitions: Mapping[str, Schema]) -> Schema:
 
 
 def _plain(schema: Any, definitions: Mapping[str, Schema]) -> Any:
-    """A schema without references and without what only people read."""
+    """Return a schema without references and without descriptions."""
     if isinstance(schema, list):
         return [_plain(each, definitions) for each in schema]
     if not isinstance(schema, dict):

@@ -35,15 +35,16 @@ def documents(assembly: Assembly) -> dict[str, str]:
 
 
 def version() -> str:
-    """The version that the documents are of."""
+    """Return the project's version, which the documents carry."""
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     return str(project["version"])
 
 
 def complaints(made: Mapping[str, str], directory: Path = DIRECTORY) -> list[str]:
-    """What breaks clients of the API as the document in `directory` has it, and what to do.
+    """Return a message for each route that breaks clients of the API document in `directory`.
 
-    Nothing is said of what is acknowledged. Raises AcknowledgementError.
+    Each message says what breaks and how to avoid it. Acknowledged routes are left out. Raises
+    AcknowledgementError.
     """
     kept = directory / _API
     if not kept.is_file():
@@ -62,7 +63,7 @@ def _complaint(change: api.Change) -> Iterator[str]:
         yield f"  {each}"
     yield from (f"  {advice}" for advice in change.advice)
     yield (
-        f"  See {_PAGE}. If it is meant, say why in {acknowledgements.FILE}:\n\n"
+        f"  See {_PAGE}. If the change is intended, give the reason in {acknowledgements.FILE}:\n\n"
         f"{acknowledgements.how_to({'breaking': [change.path]})}\n"
     )
 
@@ -93,7 +94,7 @@ def main() -> None:
             (DIRECTORY / name).write_text(text, encoding="utf-8")
             print(DIRECTORY / name)
     if broken:
-        sys.exit("\n".join([*broken, f"docs/{_API} is left as it is."]))
+        sys.exit("\n".join([*broken, f"docs/{_API} is unchanged."]))
 
 
 if __name__ == "__main__":

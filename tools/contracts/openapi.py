@@ -280,8 +280,8 @@ def _in_headers(operation: _Operation) -> Iterator[dict[str, Any]]:
             "name": "Idempotency-Key",
             "in": "header",
             "required": True,
-            "description": "Printable ASCII; new for each wish, and the same for each repetition "
-            "of a request: then a request has its effect once, however often it is sent",
+            "description": "Printable ASCII. Use a new key for each request, and the same key when "
+            "you repeat one: then the request has its effect once, however often it is sent",
             "schema": {
                 "type": "string",
                 "minLength": 1,
@@ -341,7 +341,7 @@ def _clean(schema: Any) -> Any:
 
 
 def _readable(schema: Any) -> Any:
-    """A schema of what is sent: texts without characters that `text.fault` names."""
+    """Return a schema for request data: strings exclude the characters that `text.fault` names."""
     if isinstance(schema, list):
         return [_readable(part) for part in schema]
     if not isinstance(schema, Mapping):
@@ -362,19 +362,20 @@ def _referring(schema: Any) -> Any:
     return schema
 
 
-_INTRODUCTION = f"""The API of an online shop. What takes time is answered with 202 at once, and
-with the address that tells what becomes of it.
+_INTRODUCTION = f"""The API of an online shop. Operations that take time answer immediately with 202
+and the address of their status.
 
-Customers and staff prove who they are with a token of the shop's user pool; staff are the members
+Customers and staff authenticate with an access token of the shop's user pool; staff are the members
 of its group `{STAFF}`. A partner signs each request instead.
 
 A request that cannot be served gets a problem document
-([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)): `code` tells programs what is wrong, `detail`
-tells people where and what to do about it. Answers may gain fields at any time.
+([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)): `code` identifies the problem for programs;
+`detail` explains to people where the problem is and what to do. Answers may gain fields at any
+time.
 
-Text may be in any script and comes back as it was sent. It has no control characters, line and
-paragraph separators or overrides of direction. Lengths of texts count characters (Unicode code
-points)."""
+Text may be in any script and is returned as it was sent. Control characters, line separators,
+paragraph separators and directional overrides are refused. The length of a text is its number of
+Unicode code points."""
 
 _SERVER = {
     "url": "https://{api}.execute-api.{region}.amazonaws.com",

@@ -39,27 +39,27 @@ class ReviewError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Interfaces:
-    """What others rely on in one version: schemas of events by name, and the API's document."""
+    """The interfaces of one version: schemas of events by name, and the OpenAPI document."""
 
     events: Mapping[str, Schema]
     api: api.Document | None
 
 
 def kept(tree: Path) -> Interfaces:
-    """The interfaces as the documents of a tree have them. Raises ReviewError."""
+    """Return the interfaces from the documents of a tree. Raises ReviewError."""
     try:
         events = {_named(path): json.loads(path.read_bytes()) for path in _copies(tree)}
         document = tree / _API
         routes = json.loads(document.read_bytes()) if document.is_file() else None
     except ValueError as error:
-        raise ReviewError(f"a document in {tree / 'docs'} is no JSON: {error}") from error
+        raise ReviewError(f"a document in {tree / 'docs'} is not JSON: {error}") from error
     return Interfaces(events=events, api=routes)
 
 
 def current(assembly: Assembly) -> Interfaces:
-    """The interfaces as the classes and handlers of this tree have them, whatever is in docs/.
+    """Return the interfaces from the classes and handlers of this tree, not from docs/.
 
-    Raises ReviewError.
+    Raises ReviewError if the API cannot be documented.
     """
     try:
         routes = openapi(assembly, documents.version())
@@ -75,9 +75,9 @@ def current(assembly: Assembly) -> Interfaces:
 def events(
     old: Mapping[str, Schema], new: Mapping[str, Schema], before: Assembly, after: Assembly
 ) -> list[str]:
-    """What becomes of the events of two versions, in words, and whom it touches."""
+    """Describe the changes of events between two versions, and the consumers they affect."""
     if not old:
-        return [f"the base keeps no schemas in `{_EVENTS}`: they are not compared"] if new else []
+        return [f"the base has no schemas in `{_EVENTS}`: they are not compared"] if new else []
     lines = [f"new: {name}, {_taken(after, name)}" for name in sorted(new.keys() - old.keys())]
     lines += [f"gone: {name}, {_taken(before, name)}" for name in sorted(old.keys() - new.keys())]
     for name in sorted(old.keys() & new.keys()):
@@ -118,7 +118,7 @@ def _how(open_: Mapping[str, Iterable[Blocking]]) -> str:
         kind: dict.fromkeys(each.path for each in blocking) for kind, blocking in open_.items()
     }
     return (
-        f"If that is meant, say why in `{acknowledgements.FILE}`:\n\n"
+        f"If this is intended, give the reason in `{acknowledgements.FILE}`:\n\n"
         f"```toml\n{acknowledgements.how_to(paths)}\n```\n\n"
         "An entry counts for the change that adds it, and for no later one."
     )
@@ -152,14 +152,14 @@ def comment(
 ) -> tuple[str, bool]:
     """The comment on two assemblies and the trees that they come from, and whether it may pass.
 
-    `now` are the interfaces of `head`, if they are not those of its documents. Raises ReviewError
-    or AcknowledgementError.
+    `now` are the interfaces of `head`; without it they are read from its documents. Raises
+    ReviewError or AcknowledgementError.
     """
     was, now = kept(base), now or kept(head)
     routes = api.changes(was.api, now.api) if was.api and now.api else []
     said = [str(each) for each in routes if not each.breaks]
     if now.api and not was.api:
-        said = [f"the base keeps no `{_API}`: routes are not compared"]
+        said = [f"the base has no `{_API}`: routes are not compared"]
     found = review(
         before,
         after,
@@ -177,7 +177,9 @@ def comment(
 
 
 def _remarks(base: Path, head: Path, idle: list[str]) -> str:
-    remarks = [f"`{acknowledgements.FILE}` names {each}, which it is not." for each in idle]
+    remarks = [
+        f"`{acknowledgements.FILE}` lists {each}, but there is no such finding." for each in idle
+    ]
     if any(_content(base / name) != _content(head / name) for name in _LOCKS):
         remarks.append(
             "Lock files differ. Both sides were synthesized with the libraries of this one, so "
@@ -214,7 +216,7 @@ def unpack(commit: str, base: Path) -> None:
         ["git", "archive", "--format=tar", commit], cwd=PROJECT, capture_output=True, check=True
     )
     with tarfile.open(fileobj=io.BytesIO(packed.stdout)) as archive:
-        # Python before 3.11.4, which Debian 12 has, does not know filters.
+        # Python before 3.11.4 has no extraction filters; Debian 12 has 3.11.2.
         archive.extraction_filter = getattr(tarfile, "data_filter", None)
         archive.extractall(base)  # noqa: S202 - git's own
     for name in _SHARED:

@@ -29,7 +29,7 @@ class Carrier:
     forged: int = 0
     """Call-backs with a wrong signature."""
     forgeries: list[str] = field(default_factory=list)
-    """Those among them that the shop took all the same."""
+    """The forged call-backs that the shop accepted nevertheless."""
 
     def __post_init__(self) -> None:
         """Prepares to be repeatable."""

@@ -1,4 +1,4 @@
-"""Consoles that drop nothing: complete in a pipe, readable in narrow terminals and any locale."""
+"""Consoles that never cut text: in pipes, in narrow terminals and in any locale."""
 
 import codecs
 import os
@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 _UNLIMITED = 1_000
-"""Columns of what is no terminal: more than any table needs."""
+"""The width of a pipe or file in columns: more than any table needs."""
 _NARROWEST = 20
 _DUMB = {"dumb", "unknown"}
 _GAP = 2
@@ -22,11 +22,11 @@ _ESCAPED = "orderflow.escaped"
 
 
 def open_console(stream: TextIO) -> Console:
-    """A console on a standard stream, on which text is printed as it is: no markup, no emoji.
+    """Return a console on a standard stream, without markup and emoji codes.
 
-    It is as wide as the terminal. What is piped is as wide as it needs to be, unless COLUMNS is
-    set. Characters that the stream's encoding does not have are replaced by their ASCII likes, or
-    by their codes.
+    It is as wide as the terminal. A pipe is as wide as its content needs, unless COLUMNS is set.
+    Characters that are missing from the stream's encoding are replaced by similar ASCII characters
+    or by escapes.
     """
     if isinstance(stream, TextIOWrapper):
         stream.reconfigure(errors=_ESCAPED)
@@ -35,7 +35,7 @@ def open_console(stream: TextIO) -> Console:
     if not stream.isatty():
         return _console(stream, width or _UNLIMITED, 25)
     if os.environ.get("TERM", "").lower() in _DUMB:
-        # rich would take such a terminal to have 80 columns, whatever COLUMNS says.
+        # rich would assume 80 columns for such a terminal and ignore COLUMNS.
         return _console(stream, width or 80, 25)
     return _console(stream, width or (80 if columns else None), None)
 
@@ -58,7 +58,7 @@ codecs.register_error(_ESCAPED, _escape)
 
 
 def grid(title: str, *columns: str) -> Table:
-    """A table without lines, for `show_table`."""
+    """Return a table without lines, for `show_table`."""
     table = Table(
         title=Text(title, "bold"),
         title_justify="left",
@@ -72,13 +72,13 @@ def grid(title: str, *columns: str) -> Table:
 
 
 def fits(console: Console, table: Table) -> bool:
-    """Whether a table fits the console as it is, with nothing wrapped."""
+    """Whether a table fits into the console without wrapping."""
     options = console.options.update(width=_UNLIMITED)
     return measure_renderables(console, options, [table]).maximum <= console.width
 
 
 def show_table(console: Console, table: Table) -> None:
-    """Prints a table, or, where its words do not fit beside each other, each row as a block."""
+    """Print a table, or each row as a block of lines if the table is too wide for the console."""
     options = console.options.update(width=_UNLIMITED)
     sizes = [
         measure_renderables(console, options, [column.header, *column.cells])
@@ -97,7 +97,7 @@ def show_table(console: Console, table: Table) -> None:
 
 
 def _blocks(table: Table) -> Iterator[Text | Padding]:
-    """Each row as lines: the first names it, each further one holds a cell with its header."""
+    """Yield each row as lines: its name, then each cell with its header."""
     if table.title:
         yield Text.assemble(table.title)
     heads = [str(column.header) for column in table.columns]

@@ -1,4 +1,4 @@
-"""CSV files of the user's own, read as a supplier's are: wrong rows are reported, the rest used."""
+"""Reads the user's CSV files in the same way as suppliers' files: wrong rows are skipped."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -19,21 +19,21 @@ class UnusableFile(Exception):
 
 @dataclass
 class Rows(Generic[R]):
-    """What a file holds: good rows, and those that were skipped."""
+    """The rows of a file: the good ones, and the skipped ones with their reasons."""
 
     good: list[GoodRow[R]] = field(default_factory=list)
     skipped: list[WrongRow] = field(default_factory=list)
 
     @property
     def read(self) -> int:
-        """All rows below the header, the skipped ones among them."""
+        """The number of rows below the header, including the skipped ones."""
         return len(self.good) + len(self.skipped)
 
 
 def read_rows(
     path: Path, rows_of: Callable[[BinaryIO], Iterator[GoodRow[R] | WrongRow]]
 ) -> Rows[R]:
-    """The rows that `rows_of` finds in a file. Raises UnusableFile if it has no good one."""
+    """Return the rows that `rows_of` finds in a file. Raises UnusableFile if none is good."""
     rows: Rows[R] = Rows()
     try:
         for row in rows_of(_content(path)):
@@ -51,12 +51,12 @@ def read_rows(
 
 
 def nothing_usable(path: Path, skipped: Sequence[WrongRow]) -> UnusableFile:
-    """The error for a file in which each row is wrong."""
+    """Return the error for a file without a good row."""
     return UnusableFile(f"{path} has no usable row; the first is wrong: {skipped[0]}")
 
 
 def _content(path: Path) -> BinaryIO:
-    """What is in a file, which may be a pipe. Raises OSError or Refused."""
+    """Read a file or a pipe. Raises OSError, or Refused if it is too large."""
     with path.open("rb") as file:
         check_size(path.stat().st_size)
         return BytesIO(file.read())

@@ -49,9 +49,9 @@ class Journal:
     repeated: Counter[str] = field(default_factory=Counter)
     """Further requests with the key of an order that is known, by what came of them."""
     looks: int = 0
-    """Requests of others than the order's customer, which have to be refused."""
+    """Requests for an order from somebody else than its customer: they have to be refused."""
     breaches: list[str] = field(default_factory=list)
-    """Those among them that were not."""
+    """Such requests that were not refused."""
     preferences: dict[str, Mapping[Channel, str]] = field(default_factory=dict)
     """Where each customer wants to be told, by channel."""
     activity: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -217,10 +217,9 @@ class Customers:
 
 
 def key_of(order: Order) -> str:
-    """The Idempotency-Key of a customer's order: its own name for it, as far as there is room.
+    """Return the Idempotency-Key of a customer's order: its id, percent-encoded.
 
-    A header takes ASCII only, so that a name of few characters can make a long key: then a hash
-    of it is the key.
+    Encoding can make a short id longer than MAX_KEY_LENGTH. Then the key is a SHA-256 of it.
     """
     key = quote(order.order_id, safe=_PLAIN)
     return key if len(key) <= MAX_KEY_LENGTH else sha256(key.encode()).hexdigest()

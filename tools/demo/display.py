@@ -76,9 +76,9 @@ class Display:
 
 
 class LiveDisplay(Display):
-    """Shows a table of all hops, a bar, and stories of orders, in place.
+    """Updates a table of all hops, a progress bar and the stories of orders in place.
 
-    A frame that is too high for the terminal says so in its last line; the last one stays, whole.
+    A frame that is higher than the terminal ends with an ellipsis. The final frame is complete.
     """
 
     WIDTH, HEIGHT = 60, 24
@@ -125,7 +125,7 @@ class LiveDisplay(Display):
         self._live.update(Group(*frame), refresh=True)
 
     def _tail(self, room: int) -> list[Text]:
-        """The stories of the last orders that ended, as many as there is room for."""
+        """Return the latest stories of ended orders, as many as fit into `room` lines."""
         stories: list[Text] = []
         for story in _worth_telling(self._stories):
             stories.insert(0, told(story))
@@ -138,13 +138,13 @@ class LiveDisplay(Display):
 
 
 def table_of(shop: Rehearsal, tally: Tally) -> Table:
-    """What went over each hop: calls, how many are under way or wait, and what came of them."""
+    """Return a table with the calls of each hop, active and queued ones, and their results."""
     table = Table(box=None, header_style="dim", padding=(0, 1, 0, 0), pad_edge=False, expand=True)
     table.add_column("", style="cyan", no_wrap=True)
     table.add_column("hop", no_wrap=True)
     for title in ("calls", "now", "queue"):
         table.add_column(title, justify="right", no_wrap=True)
-    table.add_column("what came of it", ratio=1, overflow="fold")
+    table.add_column("result", ratio=1, overflow="fold")
     active = {function.path: function.active for function in shop.functions}
     depths = shop.queue_depths()
     for hop in HOPS:
@@ -171,7 +171,7 @@ def outcome(stories: Stories, orders: int) -> Text:
 
 
 def told(story: Story) -> Text:
-    """The story of an order."""
+    """Return an order's name and story, in the colour of its status."""
     return (
         Text()
         .append(f"{story.name} ", "bold")
@@ -213,7 +213,7 @@ def _bar(stories: Stories, orders: int, width: int) -> Text:
 
 
 def _worth_telling(stories: Stories) -> Iterator[Story]:
-    """Orders that ended, the last one first."""
+    """Yield the stories of ended orders, latest first: unusual ones, and a sample of the others."""
     for number in range(len(stories.turns) - 1, -1, -1):
         story = stories.turns[number]
         if story.unusual or number % _EVERY == 0:

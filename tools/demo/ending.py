@@ -19,22 +19,22 @@ from tools.demo.trace import most_interesting, table_of, trace
 _FAULTS_SHOWN = 10
 _LETTERS_SHOWN = 5
 _LETTER_SHOWN = 2_000
-"""Characters of a parked message."""
+"""The characters of a parked message that are printed."""
 
 
 def show_way_in(console: Console, shop: Rehearsal, *, hold: bool) -> None:
-    """How to look into the tables and queues while they change.
+    """Print commands that read the tables and queues while the demo runs.
 
-    Version 1 of the AWS CLI ignores AWS_ENDPOINT_URL for SQS, so each command names the endpoint:
-    https://github.com/aws/aws-cli/issues/8737
+    Each command names the endpoint, because version 1 of the AWS CLI ignores AWS_ENDPOINT_URL for
+    SQS: https://github.com/aws/aws-cli/issues/8737
     """
     url = shop.serve()
     aws = f"aws --endpoint-url {url} --region {shop.region}"
-    until = "" if hold else "until the demo ends, or with make demo ARGS=--hold\n"
+    until = "" if hold else "until the demo ends;\nwith make demo ARGS=--hold, "
     lines = (
         f"{len(shop.resources)} resources and {len(shop.functions)} functions of the templates "
         "are at work.",
-        f"Any AWS client can look in {until}until Ctrl-C. In another terminal, in this folder:",
+        f"Any AWS client can read them {until}until Ctrl-C. In another terminal, in this folder:",
         "  export AWS_ACCESS_KEY_ID=demo AWS_SECRET_ACCESS_KEY=demo NO_PROXY=127.0.0.1",
         f"  {aws} \\",
         "    sqs list-queues",
@@ -120,7 +120,7 @@ def _counts(title: str, counts: Mapping[str, int]) -> Table:
 
 
 def _letter(message: Mapping[str, Any]) -> str:
-    """A parked message: why it is there, if it says so, and what it is."""
+    """Return a parked message as text: its reason, then its body."""
     attributes = message["attributes"]
     reason = attributes.get("Reason") or attributes.get("ERROR_MESSAGE") or "received too often"
     text = f"{reason}: {message['body']}"

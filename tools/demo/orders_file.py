@@ -15,7 +15,7 @@ from lambdas.orders.events import Line, PaymentToken, Quantity
 from tools.demo.csv_file import Rows, nothing_usable, read_rows
 
 ID_LENGTH = 128
-"""Characters (Unicode code points) of an `order_id`, in any script."""
+"""Maximum length of an `order_id`, in Unicode code points."""
 
 CUSTOMER_LENGTH = 255
 """Characters of a customer's id, which is the subject of their token.
@@ -105,7 +105,7 @@ def _grouped(rows: Rows[OrderRow]) -> tuple[list[Order], list[WrongRow]]:
 
 
 def _contradiction(row: OrderRow, head: GoodRow[OrderRow]) -> str | None:
-    """What is wrong with a row that differs from the first of its order where it may not."""
+    """Say in which column a row contradicts the first row of its order, or return None."""
     for column in ("customer_id", "currency", "payment_token"):
         value, known = getattr(row, column), getattr(head.item, column)
         if value != known:

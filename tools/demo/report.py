@@ -17,13 +17,13 @@ class UnwritableReport(Exception):
 
 
 def require_writable(path: Path, *, inputs: Iterable[Path]) -> None:
-    """Raises UnwritableReport unless a file can be written at `path` that is none of the inputs."""
+    """Raises UnwritableReport if `path` is not writable or is one of the inputs."""
     try:
         existed = path.exists()
         for read in inputs:
             if existed and read.exists() and path.samefile(read):
                 raise UnwritableReport(
-                    f"the report would overwrite {read}, which is read: name another file"
+                    f"the report would overwrite the input file {read}: name another file"
                 )
         path.open("a").close()
     except OSError as error:

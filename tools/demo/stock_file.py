@@ -26,7 +26,7 @@ class StockFile:
 
 
 def read_stock(path: Path) -> StockFile:
-    """The items of a file, which is read as a supplier's. Raises UnusableFile."""
+    """Read the items of a file with the reader for suppliers' files. Raises UnusableFile."""
     rows = read_rows(path, stock_file.rows)
     return StockFile([row.item for row in rows.good], rows.read, rows.skipped)
 

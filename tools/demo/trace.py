@@ -57,7 +57,7 @@ def most_interesting(stories: list[Story]) -> Story | None:
 def table_of(story: Story, lines: list[Line]) -> Table:
     """The trace for people, with virtual times."""
     title = f"The way of order {story.name} ({story.order_id})"
-    table = grid(title, "time", "from", "to", "what came of it")
+    table = grid(title, "time", "from", "to", "result")
     for line in lines:
         table.add_row(
             Text(datetime.fromtimestamp(line.time, UTC).strftime("%H:%M:%S.%f")[:-3], "dim"),

@@ -20,8 +20,8 @@ from tools.faults.shop import Shop
 
 Execute = Callable[[Sequence[Happening]], Tally]
 
-# As in tests/conftest.py: hypothesis looks for what refers to its random numbers, before an open
-# shop hides it.
+# Hypothesis registers its random number generators here, before a rehearsal freezes the garbage
+# collector's objects: see tests/conftest.py.
 with deterministic_PRNG():
     pass
 

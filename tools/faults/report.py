@@ -52,7 +52,7 @@ def show(console: Console, results: Sequence[Result], unreached: Sequence[Place]
 
 
 def _show_part(console: Console, title: str, results: Sequence[Result]) -> None:
-    """Prints a part of the matrix, or, where that is too wide, a paragraph for each place."""
+    """Print a part of the matrix, or a paragraph for each place if the matrix is too wide."""
     table, paragraphs = _table(results), _paragraphs(results)
     console.print(Text(title, "italic"))
     for part in [table] if fits(console, table) else paragraphs:
@@ -72,7 +72,7 @@ def _table(results: Sequence[Result]) -> Table:
 
 
 def _paragraphs(results: Sequence[Result]) -> Iterator[Text | Padding]:
-    """The name of each place, and below it its marks, each behind the number of its fault."""
+    """Yield each place's name, then its marks, each after the number of its fault."""
     for place, row in _rows(results).items():
         marks = (Text.assemble(str(number), mark) for number, mark in row.items())
         yield Text(_short(place))
@@ -80,7 +80,7 @@ def _paragraphs(results: Sequence[Result]) -> Iterator[Text | Padding]:
 
 
 def _rows(results: Sequence[Result]) -> Mapping[Place, Mapping[int, Text]]:
-    """The marks of each place by the number of the fault; what can happen nowhere is left out."""
+    """Return each place's marks by fault number, without faults that are impossible everywhere."""
     possible = {r.trouble for r in results if r.verdict is not Verdict.IMPOSSIBLE}
     numbers = {name: number for number, name in enumerate(CATALOGUE, 1) if name in possible}
     rows: dict[Place, dict[int, Text]] = {}

@@ -88,7 +88,7 @@ ANY = "*"
 
 
 def _filtered(notification: Any) -> Any:
-    """Has a bucket tell of keys with a suffix alone."""
+    """Limit a bucket's notification to keys with a suffix."""
     rules = [{"Name": "suffix", "Value": ".csv"}]
     return {**notification, "Filter": {"S3Key": {"Rules": rules}}}
 
@@ -464,9 +464,9 @@ def _storage() -> Iterator[tuple[str, str, str, Change]]:
     )
     yield "bucket: lifecycle off", bucket, "LifecycleConfiguration.Rules.*.Status", to("Disabled")
     heard = "NotificationConfiguration.QueueConfigurations.*"
-    yield "bucket: tells nobody", bucket, "NotificationConfiguration", gone
-    yield "bucket: tells of some keys alone", bucket, heard, _filtered
-    yield "bucket: tells of less", bucket, f"{heard}.Event", to("s3:ObjectCreated:Put")
+    yield "bucket: notifies nobody", bucket, "NotificationConfiguration", gone
+    yield "bucket: notifies of some keys only", bucket, heard, _filtered
+    yield "bucket: notifies of fewer events", bucket, f"{heard}.Event", to("s3:ObjectCreated:Put")
     yield "bucket: policy comes too late", bucket, "^DependsOn", gone
     policy = "AWS::S3::BucketPolicy"
     yield "bucket policy: gone", policy, "", gone

@@ -1,4 +1,4 @@
-"""What breaks between two versions of the API: each kind, for whom, and what does not."""
+"""Every kind of change between two versions of the API: which clients it breaks, if any."""
 
 import copy
 import json
@@ -43,7 +43,7 @@ def in_operation(edit: Callable[[Any], object], route: str = PLACE) -> Edit:
 
 
 def field(name: str, field: str, **changed: Any) -> Edit:
-    """Changes rules of a field; None takes one away."""
+    """Change rules of a field; None removes a rule."""
 
     def edit(found: Any) -> None:
         rules = found["properties"].setdefault(field, {})
@@ -107,7 +107,7 @@ def signed_by(header: str) -> Edit:
 
 
 def problems(document: Document, code: str, status: str = "409") -> None:
-    """Gives a status one more kind of problem."""
+    """Add a kind of problem to a status."""
     new = copy.deepcopy(schema(document, "PriceChanged"))
     new["title"], new["properties"]["code"] = code, {"enum": [code]}
     document["components"]["schemas"][code] = new
@@ -119,14 +119,14 @@ def problems(document: Document, code: str, status: str = "409") -> None:
 
 
 def rewritten(pattern: str, by: str) -> Edit:
-    """Changes a document as text."""
+    """Change a document by replacing text."""
     return lambda document: document.update(json.loads(re.sub(pattern, by, json.dumps(document))))
 
 
 SENDS, READS, CALLS = Victim
 
 BREAKING: dict[str, tuple[Edit, str, Victim]] = {
-    # What clients call.
+    # Routes.
     "route gone": (lambda api: api["paths"].pop("/orders"), "is gone", CALLS),
     "method gone": (lambda api: api["paths"]["/orders/{order_id}"].pop("get"), "is gone", CALLS),
     "route renamed": (
@@ -139,7 +139,7 @@ BREAKING: dict[str, tuple[Edit, str, Victim]] = {
         "address is https://example.com/v2 now",
         CALLS,
     ),
-    # What clients send.
+    # Requests.
     "new mandatory field": (
         requiring("PlaceOrder", "gift"),
         "body $.gift is new and required",
@@ -157,7 +157,7 @@ BREAKING: dict[str, tuple[Edit, str, Victim]] = {
     ),
     "optional field made mandatory": (
         requiring("AddedToCart", "quantity"),
-        "body $.activities[].quantity must not be left out any more",
+        "body $.activities[].quantity may no longer be left out",
         SENDS,
     ),
     "field no longer taken": (
@@ -240,19 +240,19 @@ BREAKING: dict[str, tuple[Edit, str, Victim]] = {
         "header idempotency-key $ is changed: the greatest length is 64, was 128",
         SENDS,
     ),
-    "header no longer looked at": (
+    "header no longer read": (
         parameters(PLACE, lambda found: found.clear()),
-        "header idempotency-key is no longer looked at",
+        "header idempotency-key is no longer read",
         SENDS,
     ),
     "argument made mandatory": (
         parameters("GET /sales", lambda found: found[-1].update(required=True)),
-        "must not be left out any more",
+        "may no longer be left out",
         SENDS,
     ),
     "argument renamed": (
         parameters("GET /sales", lambda found: found[0].update(name="since")),
-        "is no longer looked at",
+        "is no longer read",
         SENDS,
     ),
     "narrower variable of the path": (
@@ -260,7 +260,7 @@ BREAKING: dict[str, tuple[Edit, str, Victim]] = {
         "path 1 $ is limited: the greatest length is 10 now",
         SENDS,
     ),
-    # How clients prove who they are.
+    # Credentials.
     "for staff alone": (
         in_operation(lambda found: found.update(security=[{"token": ["staff"]}])),
         "credentials must be token of staff now, was token",
@@ -281,7 +281,7 @@ BREAKING: dict[str, tuple[Edit, str, Victim]] = {
         "credentials must be signature, in another form",
         SENDS,
     ),
-    # What clients read.
+    # Answers.
     "field gone": (without("OrderView", "history"), "answer 202 $.history is gone", READS),
     "field gone deep inside": (
         without("StepView", "what"),
@@ -313,10 +313,14 @@ BREAKING: dict[str, tuple[Edit, str, Victim]] = {
         "answer 202 $.total_minor is no longer limited: the greatest value was 1000000000000",
         READS,
     ),
-    "other status": (status("200"), "answer 202 does not come any more; of its kind: 200", READS),
+    "other status": (
+        status("200"),
+        "answer 202 is no longer returned; others of its class: 200",
+        READS,
+    ),
     "refusal gone": (
         in_operation(lambda found: found["responses"].pop("409")),
-        "answer 409 does not come any more; of its kind: 400, 401, 413, 422, 429",
+        "answer 409 is no longer returned; others of its class: 400, 401, 413, 422, 429",
         READS,
     ),
     "kind of problem gone": (
@@ -367,7 +371,7 @@ BREAKING: dict[str, tuple[Edit, str, Victim]] = {
                 for found in methods.values()
             ]
         ),
-        "answer 429 does not come any more",
+        "answer 429 is no longer returned",
         READS,
     ),
 }
@@ -481,7 +485,7 @@ def test_the_same_api_has_not_changed() -> None:
 
 
 @pytest.mark.parametrize(("edit", "what", "victim"), BREAKING.values(), ids=BREAKING)
-def test_what_breaks_is_named_with_its_place_and_its_victims(
+def test_a_breaking_change_names_its_place_and_the_clients(
     edit: Edit, what: str, victim: Victim
 ) -> None:
     breaks = [each for change in changes(API, edited(edit)) for each in change.breaks]
@@ -489,7 +493,7 @@ def test_what_breaks_is_named_with_its_place_and_its_victims(
 
 
 @pytest.mark.parametrize(("edit", "told"), HARMLESS.values(), ids=HARMLESS)
-def test_what_breaks_nobody_is_told_as_such(edit: Edit, told: list[str] | None) -> None:
+def test_a_change_that_breaks_nobody_is_listed_as_such(edit: Edit, told: list[str] | None) -> None:
     found = changes(API, edited(edit))
     assert [each for each in found if each.breaks] == []
     if told is not None:
@@ -505,7 +509,7 @@ def test_what_breaks_nobody_is_told_as_such(edit: Edit, told: list[str] | None) 
         (without("RequestedReturn", "reason"), READS),
     ],
 )
-def test_a_change_of_one_side_breaks_that_side_alone(edit: Edit, victim: Victim) -> None:
+def test_a_change_of_one_side_breaks_only_that_side(edit: Edit, victim: Victim) -> None:
     breaks = [each for change in changes(API, edited(edit)) for each in change.breaks]
     assert {each.victim for each in breaks} == {victim}
 
@@ -517,13 +521,13 @@ def test_a_route_that_breaks_says_how_to_support_both() -> None:
 
     [change] = [each for each in changes(API, edited(edit)) if each.path == PLACE]
     assert len(change.advice) == 2
-    assert "Take the old form as well" in change.advice[0]
+    assert "Accept the old form as well" in change.advice[0]
     assert "Answer in the old form as well" in change.advice[1]
     [gone] = changes(API, edited(lambda api: api["paths"].pop("/orders")))
     assert "until the access log shows no more calls" in gone.advice[0]
 
 
-def test_all_routes_that_share_a_class_are_told() -> None:
+def test_all_routes_that_share_a_class_are_listed() -> None:
     found = changes(API, edited(without("OrderView", "history")))
     assert [each.path for each in found] == [
         "DELETE /orders/{order_id}",
@@ -532,7 +536,7 @@ def test_all_routes_that_share_a_class_are_told() -> None:
     ]
 
 
-def test_a_default_for_all_routes_counts_like_one_of_each() -> None:
+def test_default_credentials_count_for_each_route() -> None:
     def shared(api: Document, scope: str) -> None:
         api["security"] = [{"token": [scope] if scope else []}]
         del operation(api)["security"]
@@ -544,7 +548,7 @@ def test_a_default_for_all_routes_counts_like_one_of_each() -> None:
 
 
 @pytest.mark.parametrize("none", [[], [{}], None])
-def test_a_route_that_was_open_to_anybody_breaks_when_it_asks_for_proof(none: Any) -> None:
+def test_a_public_route_breaks_when_it_requires_credentials(none: Any) -> None:
     def edit(api: Document) -> None:
         operation(api)["security"] = none
         if none is None:
@@ -558,7 +562,7 @@ def test_a_route_that_was_open_to_anybody_breaks_when_it_asks_for_proof(none: An
     assert not [each for each in changes(API, opened) if each.breaks]
 
 
-def test_a_status_that_a_range_covers_still_comes() -> None:
+def test_a_status_range_covers_its_statuses() -> None:
     def edit(api: Document) -> None:
         found = operation(api)["responses"]
         found["503"] = found["5XX"]

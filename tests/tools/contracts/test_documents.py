@@ -29,7 +29,7 @@ def test_a_document_that_is_out_of_date_or_missing_is_named(
 
 
 class Command:
-    """`make documents` in a directory of its own, whose API once knew a field more."""
+    """`make documents` in a temporary directory, whose API document has one more field."""
 
     def __init__(self, assembly: Path, docs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.docs = docs / "docs"
@@ -65,7 +65,7 @@ def command(assembly: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     return Command(assembly, tmp_path, monkeypatch)
 
 
-def test_the_api_is_not_written_over_what_it_breaks(command: Command) -> None:
+def test_a_breaking_api_does_not_overwrite_the_document(command: Command) -> None:
     with pytest.raises(SystemExit) as refused:
         documents.main()
     said = str(refused.value)
@@ -91,7 +91,7 @@ def test_the_api_is_written_once_each_route_that_breaks_is_acknowledged(command:
     assert command.written()
 
 
-def test_an_api_that_has_grown_is_written_without_a_word(command: Command) -> None:
+def test_an_api_with_additions_is_written_without_a_message(command: Command) -> None:
     less = json.loads((DIRECTORY / "openapi.json").read_bytes())
     del less["paths"]["/sales"]
     del less["components"]["schemas"]["StepView"]["properties"]["tracking_id"]
@@ -100,7 +100,7 @@ def test_an_api_that_has_grown_is_written_without_a_word(command: Command) -> No
     assert command.written()
 
 
-def test_an_api_that_was_never_kept_is_written(command: Command) -> None:
+def test_an_api_without_an_earlier_document_is_written(command: Command) -> None:
     (command.docs / "openapi.json").unlink()
     documents.main()
     assert command.written()

@@ -86,7 +86,7 @@ def test_events_that_come_and_go_are_named_with_who_takes_them(tmp_path: Path) -
     assert told(one, both) == ["new: OrderPlaced.v1, taken by `Shop/Pack`"]
     assert told(both, one) == ["gone: OrderPlaced.v1, taken by `Shop/Pack`"]
     assert told(both, both) == []
-    assert told(none, one) == ["the base keeps no schemas in `docs/events`: they are not compared"]
+    assert told(none, one) == ["the base has no schemas in `docs/events`: they are not compared"]
 
 
 def acknowledging(parent: Path, name: str, text: str) -> Path:
@@ -112,7 +112,7 @@ def test_an_entry_counts_for_the_change_that_adds_it_alone(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("kind", ["replacement", "refused", "breaking"])
-def test_an_entry_counts_for_its_own_kind_alone(tmp_path: Path, kind: str) -> None:
+def test_an_entry_counts_only_for_its_own_kind(tmp_path: Path, kind: str) -> None:
     head = acknowledging(tmp_path, "head", ENTRY.replace("replacement", kind))
     assert {name for name, found in reasons(head).items() if found} == {kind}
 
@@ -167,7 +167,7 @@ def test_an_entry_for_what_is_not_lost_is_remarked(tmp_path: Path) -> None:
     head = acknowledging(tmp_path, "head", ENTRY)
     said, fine = review.comment(SHOP, SHOP, tmp_path, head, "Title")
     assert fine
-    assert "names `Orders/Orders/Table` as replacement, which it is not" in said
+    assert "lists `Orders/Orders/Table` as replacement, but there is no such finding" in said
 
 
 def with_api(parent: Path, name: str, document: object) -> Path:
@@ -177,7 +177,7 @@ def with_api(parent: Path, name: str, document: object) -> Path:
     return parent / name
 
 
-def test_changes_of_the_api_are_told_and_what_breaks_needs_a_reason(tmp_path: Path) -> None:
+def test_changes_of_the_api_are_listed_and_breaking_ones_need_a_reason(tmp_path: Path) -> None:
     api = json.loads((PROJECT / "docs" / "openapi.json").read_bytes())
     base = with_api(tmp_path, "base", api)
     schemas = api["components"]["schemas"]
@@ -192,7 +192,7 @@ def test_changes_of_the_api_are_told_and_what_breaks_needs_a_reason(tmp_path: Pa
     said, fine = review.comment(SHOP, SHOP, base, head, "Title")
     assert not fine
     assert "- ❌ `POST /activity` body $.device is new and required" in said
-    assert "Take the old form as well" in said
+    assert "Accept the old form as well" in said
     [entry] = re.findall(r"```toml\n(.*?)\n```", said, re.DOTALL)
     (head / FILE).write_text(entry.replace("…", "One client, and it sends the field."))
     said, fine = review.comment(SHOP, SHOP, base, head, "Title")
@@ -204,17 +204,17 @@ def test_a_base_without_a_document_is_remarked(tmp_path: Path) -> None:
     head = with_api(tmp_path, "head", {"paths": {}})
     said, fine = review.comment(SHOP, SHOP, tmp_path / "base", head, "Title")
     assert fine
-    assert "the base keeps no `docs/openapi.json`: routes are not compared" in said
+    assert "the base has no `docs/openapi.json`: routes are not compared" in said
 
 
-def test_a_document_that_is_none_is_named(tmp_path: Path) -> None:
+def test_an_invalid_document_is_named(tmp_path: Path) -> None:
     head = with_api(tmp_path, "head", {})
     (head / "docs" / "openapi.json").write_text("<<<<<<< HEAD")
-    with pytest.raises(ReviewError, match="is no JSON"):
+    with pytest.raises(ReviewError, match="is not JSON"):
         review.comment(SHOP, SHOP, tmp_path, head, "Title")
 
 
-def test_interfaces_are_those_of_the_code_whether_or_not_documents_are_renewed(
+def test_interfaces_come_from_the_code_even_if_documents_are_outdated(
     templates: Mapping[str, Assembly], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop = templates["prod"]
@@ -233,7 +233,7 @@ def test_interfaces_are_those_of_the_code_whether_or_not_documents_are_renewed(
     said, fine = review.compare("main", "prod")
     assert not fine
     assert "❌ `POST /orders` body $.gift is new and required" in said
-    # What the tree has to say of the API is not what it keeps.
+    # The API of the code differs from the tree's document.
     assert kept(PROJECT) != review.current(shop)
 
 

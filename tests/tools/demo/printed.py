@@ -1,4 +1,4 @@
-"""What the demo has printed, read out of the text as a person reads it."""
+"""Parses the demo's printed output."""
 
 import io
 import re
@@ -18,14 +18,14 @@ _FIGURE = re.compile(
 
 
 def printed(run: Run, width: int = WIDE) -> str:
-    """The end of a run, as a console of this width has it."""
+    """Return the final report of a run on a console of this width."""
     file = io.StringIO()
     show_end(Console(file=file, width=width, markup=False, emoji=False), run)
     return file.getvalue()
 
 
 def books_in(text: str) -> list[tuple[str, str, str, str]]:
-    """The rows of the books in text that is wide enough: mark, what, and both sides."""
+    """Return the rows of the books from unwrapped text: mark, label and both sides."""
     table = text.partition("\nBooks")[2].partition("\n\n")[0].splitlines()[2:]
     rows = [re.split(r"\s{2,}", line.rstrip()) for line in table if line[1:3] == "  "]
     assert rows, f"no books are in this text:\n{text}"
@@ -33,7 +33,7 @@ def books_in(text: str) -> list[tuple[str, str, str, str]]:
 
 
 def added_up(side: str) -> Counter[str]:
-    """The sum of all figures in a text, by currency; counts have none."""
+    """Return the sum of all figures in a text by currency; counts have the currency ""."""
     total: Counter[str] = Counter()
     for figure in _FIGURE.finditer(side):
         number = Decimal(figure["number"].replace(",", "")) * (-1 if figure["sign"].strip() else 1)
@@ -42,7 +42,7 @@ def added_up(side: str) -> Counter[str]:
 
 
 def assert_each_line_adds_up(text: str) -> None:
-    """A line with a tick adds up; one that does not has a cross, and its fault is told below."""
+    """Assert that lines with a tick add up, and that lines with a cross have a printed fault."""
     for mark, what, left, right in books_in(text):
         assert any(char.isdigit() for char in left), f"{what} prints no figure: {left}"
         assert any(char.isdigit() for char in right), f"{what} prints no figure: {right}"

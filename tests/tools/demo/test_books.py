@@ -503,7 +503,7 @@ ALL_BOOKS: dict[str, tuple[Callable[[], Evidence], Callable[[Evidence], object]]
 
 
 @pytest.mark.parametrize("books", ALL_BOOKS)
-def test_printed_figures_of_each_line_add_up_unless_its_fault_is_told(books: str) -> None:
+def test_printed_figures_of_each_line_add_up_unless_a_fault_is_printed(books: str) -> None:
     make, cook = ALL_BOOKS[books]
     evidence = make()
     cook(evidence)
@@ -532,7 +532,7 @@ def test_order_without_an_answer_that_was_taken_adds_up() -> None:
     assert accepted.left == {"by the API": 3, "without an answer": 1}
 
 
-def test_sides_that_differ_are_a_fault_though_no_item_is_wrong() -> None:
+def test_different_sums_are_a_fault_even_if_no_item_is_wrong() -> None:
     money = Counter({"EUR": 7_815_950, "GBP": 53_775})
 
     differs = check("Money held", {"": money}, {"due": money, "given back": Counter(EUR=-1)}, ())

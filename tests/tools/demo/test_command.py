@@ -60,14 +60,14 @@ def test_what_cannot_be_run_is_said_before_anything_begins(
 
 @pytest.fixture
 def inputs(tmp_path: Path) -> dict[str, Path]:
-    """Files of the user's own, by their options."""
+    """The user's files, by option."""
     orders = write(tmp_path, HEADER, GOOD).rename(tmp_path / "orders.csv")
     stock = write(tmp_path, STOCK.header, "MUG,9,1250,EUR").rename(tmp_path / "stock.csv")
     return {"--orders": orders, "--stock": stock}
 
 
 def other_ways_to(file: Path) -> Iterator[Path]:
-    """Paths that lead to a file."""
+    """Different paths to the same file."""
     yield file
     yield file.parent / ".." / file.parent.name / file.name
     (link := file.with_suffix(".link")).symlink_to(file)
@@ -82,7 +82,7 @@ def other_ways_to(file: Path) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("option", ["--orders", "--stock"])
-def test_a_report_overwrites_none_of_the_files_that_are_read(
+def test_a_report_does_not_overwrite_an_input_file(
     ended: list[dict[str, Any]], inputs: dict[str, Path], option: str
 ) -> None:
     before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in inputs.values()}
@@ -91,15 +91,15 @@ def test_a_report_overwrites_none_of_the_files_that_are_read(
         result = CliRunner().invoke(cli.app, [*given, "--report", str(way)])
 
         assert result.exit_code == cli.UNUSABLE, way
-        assert f"the report would overwrite {inputs[option]}" in result.stderr
+        assert f"the report would overwrite the input file {inputs[option]}" in result.stderr
     assert ended == []
     assert before == {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in before}
 
 
-def test_a_report_overwrites_no_file_of_another_spelling_where_those_are_the_same(
+def test_a_report_does_not_overwrite_an_input_file_in_another_spelling(
     ended: list[dict[str, Any]], inputs: dict[str, Path]
 ) -> None:
-    """As on macOS and Windows; here, both spellings are made to lead to one file."""
+    """File systems of macOS and Windows ignore case. Here, a link simulates that."""
     other = inputs["--stock"].with_name("Stock.CSV")
     if not other.exists():
         other.hardlink_to(inputs["--stock"])
@@ -108,11 +108,11 @@ def test_a_report_overwrites_no_file_of_another_spelling_where_those_are_the_sam
         cli.app, ["--stock", str(inputs["--stock"]), "--report", str(other)]
     )
 
-    assert "the report would overwrite" in result.stderr
+    assert "the report would overwrite the input file" in result.stderr
 
 
 @pytest.mark.parametrize("file", sample.FILES)
-def test_a_report_overwrites_no_file_of_the_sample(
+def test_a_report_does_not_overwrite_a_sample_file(
     ended: list[dict[str, Any]], inputs: dict[str, Path], file: Path
 ) -> None:
     before = file.read_bytes()
@@ -122,7 +122,7 @@ def test_a_report_overwrites_no_file_of_the_sample(
     assert (file.read_bytes(), ended) == (before, [])
 
 
-def test_a_report_is_no_directory_and_trying_leaves_nothing_behind(
+def test_a_report_cannot_replace_a_directory_and_leaves_no_file(
     ended: list[dict[str, Any]], tmp_path: Path
 ) -> None:
     result = CliRunner().invoke(cli.app, ["--report", str(tmp_path)])

@@ -1,4 +1,4 @@
-"""Consoles in pipes, terminals and locales of all kinds: nothing is cut, nothing is lost."""
+"""Consoles cut no text in pipes, terminals and locales of all kinds."""
 
 import fcntl
 import io
@@ -42,7 +42,7 @@ def text_in(stream: io.TextIOWrapper) -> str:
 
 @contextmanager
 def terminal(width: int, height: int) -> Iterator[TextIO]:
-    """A terminal of this size, in which the command runs."""
+    """Run the command in a terminal of this size."""
     reader, writer = pty.openpty()
     fcntl.ioctl(writer, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
     try:
@@ -62,7 +62,7 @@ def show(console: Console) -> None:
     show_table(console, table)
 
 
-def test_pipe_is_as_wide_as_it_needs_to_be_though_a_terminal_is_near() -> None:
+def test_pipe_is_as_wide_as_its_content_even_next_to_a_terminal() -> None:
     stream = pipe()
     show(open_console(stream))
 
@@ -120,7 +120,7 @@ def test_terminal_is_as_wide_as_it_is(
     ],
     ids=str,
 )
-def test_account_is_live_where_there_is_room_for_it(
+def test_live_display_needs_a_large_enough_terminal(
     monkeypatch: pytest.MonkeyPatch,
     width: int,
     height: int,
@@ -133,7 +133,7 @@ def test_account_is_live_where_there_is_room_for_it(
         assert type(_display(open_console(stream))) is kind
 
 
-def test_account_is_not_live_in_a_pipe_even_with_colours_forced(
+def test_pipe_has_no_live_display_even_with_forced_colours(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")

@@ -68,7 +68,7 @@ def test_idempotency_key_is_the_order_id_as_far_as_a_header_can_hold_it() -> Non
 
 
 @given(st.lists(st.text(min_size=1, max_size=ID_LENGTH), min_size=2, max_size=2, unique=True))
-def test_every_id_that_a_file_may_hold_makes_a_key_of_its_own_that_the_shop_takes(
+def test_every_valid_id_gives_a_unique_key_that_the_shop_accepts(
     ids: list[str],
 ) -> None:
     one, other = (key_of(order(each)) for each in ids)

@@ -163,7 +163,7 @@ def test_orders_of_a_spreadsheet_are_read_with_its_padding(
         ("a\u2029b", "order_id contains U+2029 (paragraph separator)"),
     ],
 )
-def test_an_id_of_any_script_is_taken_as_it_is_and_its_length_counts_characters(
+def test_an_id_in_any_script_is_unchanged_and_its_length_counts_characters(
     tmp_path: Path, order_id: str, reason: str | None
 ) -> None:
     row = GOOD.replace("o1", order_id).replace("c1", order_id)
@@ -181,7 +181,7 @@ FILES = st.lists(st.sampled_from(PIECES), max_size=40).map("".join)
 
 
 @given(FILES, st.sampled_from([",", ";"]), st.sampled_from(["utf-8", "utf-16", "latin-1"]))
-def test_stock_is_taken_and_refused_as_from_a_supplier_in_the_same_words(
+def test_stock_rows_get_the_same_verdict_and_reason_as_a_suppliers(
     tmp_path_factory: pytest.TempPathFactory, text: str, separator: str, encoding: str
 ) -> None:
     header = stock_file.STOCK.header.replace(",", separator)

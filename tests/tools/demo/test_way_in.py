@@ -1,4 +1,4 @@
-"""What the demo suggests to look into it works as it is printed."""
+"""The commands that the demo prints work as printed."""
 
 import io
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ def said(shop: Rehearsal, *, hold: bool = False) -> str:
 
 
 def test_commands_work_as_they_are_printed(shop: Rehearsal, tmp_path: Path) -> None:
-    """With nothing set before: no credentials, no region, no address."""
+    """Without any variables before: no credentials, no region, no endpoint."""
     desk = lay_out(tmp_path)
     lines = said(shop).splitlines()
     script = "\n".join(line[2:] for line in lines if line.startswith("  "))
@@ -43,7 +43,7 @@ def test_commands_work_as_they_are_printed(shop: Rehearsal, tmp_path: Path) -> N
 
 
 def test_each_command_names_the_endpoint_and_the_region(shop: Rehearsal) -> None:
-    """Version 1 of the AWS CLI takes neither from the environment for every service."""
+    """For some services, version 1 of the AWS CLI ignores variables for the endpoint."""
     text = said(shop).replace("\\\n", "")
 
     commands = [line.split()[1:] for line in text.splitlines() if line.startswith("  aws ")]
@@ -55,11 +55,11 @@ def test_each_command_names_the_endpoint_and_the_region(shop: Rehearsal) -> None
 
 
 @pytest.mark.parametrize("hold", [False, True])
-def test_way_in_fits_an_ordinary_terminal(shop: Rehearsal, hold: bool) -> None:
+def test_printed_commands_fit_into_80_columns(shop: Rehearsal, hold: bool) -> None:
     assert max(len(line) for line in said(shop, hold=hold).splitlines()) <= 80
 
 
-def test_way_to_keep_the_endpoint_open_is_told_and_there_is_one(shop: Rehearsal) -> None:
+def test_printed_hold_option_exists(shop: Rehearsal) -> None:
     assert "make demo ARGS=--hold" in said(shop)
     assert "until Ctrl-C" in said(shop, hold=True)
     assert "--hold" not in said(shop, hold=True)
@@ -67,7 +67,7 @@ def test_way_to_keep_the_endpoint_open_is_told_and_there_is_one(shop: Rehearsal)
 
 
 @pytest.mark.parametrize("held", [False, True])
-def test_way_in_is_told_again_at_the_end_if_the_endpoint_stays(
+def test_commands_are_printed_again_at_the_end_if_the_endpoint_stays(
     held: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[bool] = []

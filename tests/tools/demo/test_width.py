@@ -1,4 +1,4 @@
-"""Nothing that is printed depends on the width: what does not fit is wrapped, or told in lines."""
+"""Printed text is complete in every width: long text is wrapped or split into lines."""
 
 import io
 from collections import Counter, defaultdict
@@ -33,7 +33,7 @@ def words(text: str) -> Counter[str]:
 
 
 def run() -> Run:
-    """Faults, parked messages, refusals, and an order that went a long way."""
+    """A run with faults, parked messages, refusals, and an order with a long trace."""
     evidence = right_books()
     evidence.dead_letters["Checkout/RunCheckout/DeadLetters"] = [LETTER]
     journal, stories = Journal(), Stories({"an-order": "[i]my"})
@@ -52,7 +52,7 @@ def run() -> Run:
     return Run(evidence, [*audit(evidence), FAULT], journal, Tally(), stories, 1.0, records)
 
 
-def test_end_says_all_that_there_is_to_say() -> None:
+def test_final_report_contains_every_text() -> None:
     text = printed(run())
 
     for check in run().checks:
@@ -67,18 +67,16 @@ def test_end_says_all_that_there_is_to_say() -> None:
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-def test_end_says_the_same_in_every_width(width: int) -> None:
+def test_final_report_is_complete_in_every_width(width: int) -> None:
     narrow, wide = printed(run(), width), printed(run())
 
-    assert words(narrow) >= words(wide) - words(
-        "time from to what came of it here must be equal to"
-    )
+    assert words(narrow) >= words(wide) - words("time from to result here must be equal to")
     tables = narrow.partition("✗ Wrong: one")[0]
     assert max(len(line.rstrip()) for line in tables.splitlines()) <= width
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-def test_row_that_does_not_fit_is_told_with_its_headers(width: int) -> None:
+def test_row_that_does_not_fit_is_printed_with_its_headers(width: int) -> None:
     table = grid("Title", "name", "first", "second")
     table.add_row("a-name-of-23-characters", "one two three four", "five")
     table.add_row("b", "", "six")
@@ -97,7 +95,7 @@ def test_row_that_does_not_fit_is_told_with_its_headers(width: int) -> None:
 
 
 def tally() -> Tally:
-    """Each hop with more of everything than a run of the sample has."""
+    """A display whose hops have higher counts than any run of the sample."""
     counts = Tally()
     for hop in HOPS:
         for function in hop.functions:
@@ -138,7 +136,7 @@ def rendered(width: int, *parts: RenderableType) -> str:
 
 
 @pytest.mark.parametrize("width", [LiveDisplay.WIDTH, 80, 100])
-def test_live_account_says_the_same_in_every_width(width: int) -> None:
+def test_live_display_is_complete_in_every_width(width: int) -> None:
     parts = (table_of(shop(), tally()), outcome(stories(), 99_999), told(stories().turns[0]))
 
     narrow = rendered(width, *parts)
@@ -150,7 +148,7 @@ def test_live_account_says_the_same_in_every_width(width: int) -> None:
 
 
 @pytest.mark.parametrize("height", [LiveDisplay.HEIGHT, 30, 40, 60])
-def test_frame_is_whole_at_the_end_and_says_before_when_it_is_cut(height: int) -> None:
+def test_cut_frame_shows_an_ellipsis_and_the_final_frame_is_complete(height: int) -> None:
     file = io.StringIO()
     console = Console(file=file, width=80, height=height, force_terminal=True, color_system=None)
     display = LiveDisplay(console)

@@ -107,7 +107,7 @@ def test_the_report_shows_each_cell_and_how_to_see_it_again() -> None:
 
 @pytest.mark.parametrize("width", [24, 40, 60, 80, 100, 132, 1_000])
 def test_matrix_shows_each_mark_in_every_width(width: int) -> None:
-    """In columns where there is room for all of them, else behind the number of its fault."""
+    """In columns if they fit; otherwise after the number of its fault."""
     verdicts = list(Verdict)
     results = [
         Result(

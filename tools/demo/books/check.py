@@ -1,4 +1,4 @@
-"""A check of the books: two sides that have to add up to the same."""
+"""A check of the books: two sides that must have equal sums."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from tools.demo.money import Purse, show_all
 
 Side = Mapping[str, int | Purse]
-"""What is added up, by what it is: counts, or money by currency."""
+"""Labelled amounts: counts, or money by currency."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """Two sides that have to add up to the same, and what is wrong: which item, where to look."""
+    """Two sides that must have equal sums, and the faults: which item is wrong, where to look."""
 
     what: str
     left: Side
@@ -25,9 +25,9 @@ class Check:
 
 
 def check(what: str, left: Side, right: Side, faults: Iterable[str]) -> Check:
-    """A check out of its sides and of whatever finds faults.
+    """Return a check with these sides and faults.
 
-    Sides that do not add up to the same are a fault, even if nothing else found one.
+    If the sums differ although no item is at fault, the difference itself is a fault.
     """
     found = tuple(faults)
     if not found and added(left) != added(right):
@@ -36,7 +36,7 @@ def check(what: str, left: Side, right: Side, faults: Iterable[str]) -> Check:
 
 
 def added(side: Side) -> Purse:
-    """The sum of a side: money by currency, and counts, which have none."""
+    """Return the sum of a side by currency; counts have the currency ""."""
     purse: Purse = Purse()
     for amount in side.values():
         purse.update({"": amount} if isinstance(amount, int) else amount)
@@ -44,7 +44,7 @@ def added(side: Side) -> Purse:
 
 
 def shown(side: Side) -> str:
-    """A side as it is printed, such as `288 delivered + 3 overdue - 1,887.00 EUR refunded`."""
+    """Return a side as text, such as `288 delivered + 3 overdue - 1,887.00 EUR refunded`."""
     figures = {
         what: f"{amount:,}" if isinstance(amount, int) else show_all(amount)
         for what, amount in side.items()

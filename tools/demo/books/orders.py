@@ -210,7 +210,7 @@ def _refunds(evidence: Evidence) -> Check:
         if told.get(order_id, []) != given.get(order_id, [])
     )
     left, right = (total(chain.from_iterable(amounts.values())) for amounts in (told, given))
-    return check("Refunds told", {"": left}, {"given back": right}, faults)
+    return check("Refunds published", {"": left}, {"given back": right}, faults)
 
 
 def _published(evidence: Evidence) -> Check:
@@ -242,7 +242,7 @@ def _changes(evidence: Evidence) -> Check:
                     yield f"{type_} of order {order_id} was told {here} times, {there} are due"
 
     told_of = sum(count for (type_, _), count in told.items() if type_ in _CHANGES)
-    return check("Changes told", {"events": told_of}, {"are due": due.total()}, faults())
+    return check("Changes published", {"events": told_of}, {"are due": due.total()}, faults())
 
 
 def _due(evidence: Evidence, told: Mapping[tuple[str, str], int]) -> Iterator[tuple[str, str]]:
@@ -270,7 +270,7 @@ def _told(evidence: Evidence) -> Check:
         if not event.copy:
             told[event.subject].add((event.id, event.type))
     of_orders = {"OrderPlaced.v1", *_TELLS}
-    # One that is cancelled, or came back after that, may have been confirmed before.
+    # A cancelled order, or one that was returned after that, may have been confirmed before.
     due = {
         order_id: {type_ for type_, what in _TELLS.items() if what in order.history}
         | {_end_of(order)}
@@ -292,7 +292,7 @@ def _told(evidence: Evidence) -> Check:
     )
     expected = Counter(chain.from_iterable(due.values()))
     return check(
-        "Ends told",
+        "Order ends published",
         {"on the bus": ends.total()},
         {status: expected[type_] for type_, status in _TELLS.items()},
         faults(),

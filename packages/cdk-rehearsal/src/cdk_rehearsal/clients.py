@@ -46,7 +46,7 @@ def patch(patches: Patches) -> None:
 
 @cache
 def _loader() -> botocore.loaders.Loader:
-    # Without the folder ~/.aws/models, in which a developer may keep other versions of services.
+    # Without ~/.aws/models, where developers may keep other versions of the service models.
     built_in = botocore.loaders.Loader.BUILTIN_DATA_PATH
     return botocore.loaders.Loader([built_in], include_default_search_paths=False)
 

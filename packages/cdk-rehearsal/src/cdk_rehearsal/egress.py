@@ -1,4 +1,4 @@
-"""Keeps a rehearsal to itself: no setting of the machine comes in, and no connection goes out."""
+"""Isolates a rehearsal: it sees no settings of the machine, and opens no outgoing connections."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ _LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
 
 def environment(region: str) -> dict[str, str]:
-    """Return the variables of a process whose AWS is moto: those allowed, and made-up credentials.
+    """Return the variables for a process that uses moto: the allow-list and dummy credentials.
 
-    Settings of AWS clients can come from variables and from files; neither of the machine's count.
+    AWS clients read settings from variables and from files. These variables hide both of the
+    machine's.
     """
     return {
         **allowed(os.environ),
@@ -35,7 +36,7 @@ def environment(region: str) -> dict[str, str]:
 
 
 def set_environment(variables: Mapping[str, str]) -> Callable[[], None]:
-    """Give this process exactly these variables; return what gives it back those it had."""
+    """Replace this process's variables; return a function that restores the former ones."""
     before = dict(os.environ)
 
     def replace(by: Mapping[str, str]) -> None:
@@ -47,9 +48,9 @@ def set_environment(variables: Mapping[str, str]) -> Callable[[], None]:
 
 
 class Egress:
-    """Refuses connections of this process to any address at which it does not listen itself.
+    """Refuses connections of this process, except to ports on which it listens itself.
 
-    The error, a RehearsalError, names the AWS call or the address.
+    Refused connections raise RehearsalError, which names the AWS call or the address.
     """
 
     def __init__(self) -> None:
@@ -57,7 +58,7 @@ class Egress:
         self._call = threading.local()
 
     def install(self, patches: Patches) -> None:
-        """Stand between this process and the network."""
+        """Patch botocore and the socket functions of this process."""
         respond: Callable[..., Any] = Endpoint._do_get_response  # type: ignore[attr-defined]
         patches.set(Endpoint, "_do_get_response", self._named(respond))
         patches.set(Endpoint, "_send", self._refuse_call)
@@ -76,7 +77,8 @@ class Egress:
     def _refuse_call(self, request: Any) -> Any:
         raise RehearsalError(
             f"{self._call.name} would leave the rehearsal for {request.url}: moto does not answer "
-            "there. Make the client without endpoint_url, for a service and region that moto knows"
+            "there. Create the client without endpoint_url, for a service and region that moto "
+            "supports"
         )
 
     def _listening(self, original: Callable[..., None]) -> Callable[..., None]:
@@ -111,7 +113,7 @@ class Egress:
 
 
 def _refused(what: str) -> RehearsalError:
-    return RehearsalError(f"{what} would leave the rehearsal; it may reach its own endpoint alone")
+    return RehearsalError(f"{what} would leave the rehearsal; it may reach only its own endpoint")
 
 
 def _is_numeric(host: str) -> bool:

@@ -246,11 +246,11 @@ class _Connection:
         self._sent += data
 
     def makefile(self, mode: str, *_: Any, **__: Any) -> BufferedReader:
-        """Return the answer, which whoever begins to read it waits for."""
+        """Return a file of the answer; the first read waits for it."""
         return BufferedReader(_Answer(self._ask))
 
     def _ask(self) -> bytes:
-        """The answer, when it is there; TimeoutError if that takes too long."""
+        """Wait for the answer and return it. Raises TimeoutError if it takes too long."""
         request = self._request()
         host = self._host
         host.requests.append(request)
@@ -275,7 +275,7 @@ class _Connection:
         if status is None:
             raise TimeoutError("The read operation timed out")
         content = body.encode() if isinstance(body, str) else body
-        # Without a phrase: what Python calls a status depends on its version.
+        # Without a phrase, because Python's phrases depend on its version.
         lines = [f"HTTP/1.1 {status} "]
         lines += [f"{name}: {value}" for name, value in headers.items()]
         lines += [f"Content-Length: {len(content)}", "Connection: close", "", ""]
@@ -302,10 +302,10 @@ class _Connection:
 
 
 class _Answer(RawIOBase):
-    """What a host answers, asked for by the first who reads.
+    """A host's answer, which is requested at the first read.
 
-    A socket makes its file without waiting. If that failed, `http.client` would leave an unfinished
-    response behind, which raises once more when it is collected, in the middle of something else.
+    `makefile` must not fail: `http.client` would leave an unfinished response, which raises again
+    when it is garbage-collected.
     """
 
     def __init__(self, ask: Callable[[], bytes]) -> None:
@@ -313,11 +313,11 @@ class _Answer(RawIOBase):
         self._content: BytesIO | None = None
 
     def readable(self) -> bool:
-        """Say that it can be read."""
+        """Return True: the answer can be read."""
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Read some of it; TimeoutError if it takes too long to come."""
+        """Read a part of the answer. Raises TimeoutError if it takes too long."""
         if self._content is None:
             self._content = BytesIO(self._ask())
         return self._content.readinto(buffer)

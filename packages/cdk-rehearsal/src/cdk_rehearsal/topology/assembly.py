@@ -82,7 +82,7 @@ class Assembly:
 
     @cached_property
     def _artifacts(self) -> dict[str, Any]:
-        """The stacks of the manifest, if there is one."""
+        """The stacks of the manifest; empty without a manifest."""
         manifest = self.directory / "manifest.json"
         artifacts = json.loads(manifest.read_bytes())["artifacts"] if manifest.is_file() else {}
         return {
@@ -93,7 +93,10 @@ class Assembly:
 
     @cached_property
     def dependencies(self) -> dict[str, set[str]]:
-        """The stacks that each is deployed after: those it depends on, directly or by others."""
+        """For each stack, the stacks on which it depends, directly or indirectly.
+
+        They are deployed before it.
+        """
         direct = {stack: set[str]() for stack in self.templates}
         for stack, template in self.templates.items():
             imported = imports(template) & self.exports.keys()
@@ -111,7 +114,7 @@ class Assembly:
         return found
 
     def exports_of(self, stack: str) -> dict[str, Any]:
-        """The values that a stack exports, by the names of the exports."""
+        """Return the values that a stack exports, by export name."""
         return {name: value for name, (by, value) in self.exports.items() if by == stack}
 
     def referred(self, stack: str, value: Any) -> Resource:
@@ -175,7 +178,7 @@ class Assembly:
 
     @cached_property
     def exports(self) -> dict[str, tuple[str, Any]]:
-        """The stack and the value of each export by its name."""
+        """The exporting stack and the value of each export, by export name."""
         return {
             output["Export"]["Name"]: (stack, output["Value"])
             for stack, template in self.templates.items()

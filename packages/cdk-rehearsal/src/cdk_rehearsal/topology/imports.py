@@ -1,11 +1,11 @@
-"""What a deleted stack left behind, as `cdk import` wants to be told of it.
+"""Converts the list of a deleted stack's retained resources to the format of `cdk import`.
 
     aws cloudformation list-stack-resources --stack-name ID_OF_THE_DELETED_STACK --output json |
         python -m cdk_rehearsal.topology.imports cdk.out/prod Orders > import-Orders.json
     cdk import --app cdk.out/prod Orders --resource-mapping import-Orders.json
 
-A new stack can begin with what needs nothing that does not exist yet. What refers to another
-resource, or has a part of the stack's id in its name, is left out and named on standard error.
+An import can create a stack only from existing resources. A resource that refers to another one, or
+has a part of the stack's id in its name, is left out and reported on standard error.
 https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/resource-import.html
 """
 
@@ -25,7 +25,7 @@ Mapped = dict[str, dict[str, str]]
 def mapping(
     assembly: Assembly, stack: str, summaries: Iterable[Mapping[str, Any]]
 ) -> tuple[Mapped, list[str]]:
-    """The identifiers of what can be imported by logical id, and why the rest cannot.
+    """Return the identifiers of the resources to import, by logical id, and why the rest is left.
 
     `summaries` are the StackResourceSummaries of ListStackResources. Raises LookupError if the
     assembly has no such stack.
@@ -52,16 +52,16 @@ def _why_not(assembly: Assembly, resource: Resource | None) -> str:
     if resource is None:
         return "the template has no such resource any more"
     if needed := dependencies(assembly, resource):
-        return f"it needs {', '.join(each.path for each in needed)}"
+        return f"it depends on {', '.join(each.path for each in needed)}"
     if any(is_name(resource.type, name) for name in resource.properties):
-        return "its name is another one in the next stack"
+        return "its name changes with each creation of the stack"
     if len(_identifier(resource.type)) != 1:
         return "it is a part of another resource"
     return ""
 
 
 def _identifier(type_: str) -> list[str]:
-    """The properties that identify a resource, in CloudFormation's own description of its type."""
+    """Return the identifying properties of a type, from CloudFormation's resource schema."""
     from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER  # takes a second
 
     schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", type_).schema
@@ -69,10 +69,10 @@ def _identifier(type_: str) -> list[str]:
 
 
 def main() -> None:
-    """Reads the list of a deleted stack's resources, and writes the mapping of its imports."""
+    """Read the list of a deleted stack's resources, and write the mapping for `cdk import`."""
     parser = argparse.ArgumentParser(prog=__spec__.name, description=main.__doc__)
     parser.add_argument("assembly", type=Path, help="what `cdk synth` wrote, such as cdk.out/prod")
-    parser.add_argument("stack", help="the stack as the application calls it, such as Orders")
+    parser.add_argument("stack", help="the stack's name in the application, such as Orders")
     options = parser.parse_args()
     try:
         summaries = json.load(sys.stdin)["StackResourceSummaries"]

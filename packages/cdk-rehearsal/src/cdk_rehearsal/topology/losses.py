@@ -39,7 +39,7 @@ class Loss:
 
     @property
     def advice(self) -> tuple[str, ...]:
-        """None: what is lost is lost."""
+        """Empty: there is no way to avoid a loss."""
         return ()
 
     def __str__(self) -> str:
@@ -59,7 +59,7 @@ def losses(sides: Sides) -> list[Loss]:
 
 
 def fate(sides: Sides, resource: Resource) -> str | None:
-    """Why a resource of the base would not be there any more, of whatever type it is, or None."""
+    """Return why a resource of the base would be deleted or replaced, or None if it would stay."""
     head = sides.head
     names = {_stack_name(side, resource) for side in (sides.base, head)} - {None}
     if len(names) > 1:
@@ -123,7 +123,7 @@ def schema(type_: str) -> Mapping[str, Any]:
             _REGION, type_
         ).schema
     except ResourceNotFoundError:
-        return {}  # a type of somebody else, or newer than the descriptions
+        return {}  # a third-party type, or one newer than the schemas
     return found
 
 

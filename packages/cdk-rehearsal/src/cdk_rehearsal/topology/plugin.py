@@ -1,4 +1,4 @@
-"""The rules of durability and retention as plug-ins of synthesis, for any CDK application.
+"""Validation plug-ins with the rules of durability and retention, for any CDK application.
 
 Copy the package `topology`, which needs nothing else, and add two lines before `app.synth()`:
 
@@ -6,18 +6,16 @@ Copy the package `topology`, which needs nothing else, and add two lines before 
 
     Validations.of(app).add_plugins(Durability(), Retention())
 
-From then on `cdk synth` fails as long as a message can get lost unseen, or something that outlives
-its stack blocks the next one or depends on what is deleted. It says for each finding where it is,
-what is lacking, and what to do. Where a rule does not apply, say why, on the construct or on any
-that it is in:
+From then on, `cdk synth` fails if a message can get lost unnoticed, or if a retained resource
+blocks the next stack or depends on a deleted one. Each finding says where it is, what is missing,
+and what to do. If a rule does not apply, give the reason on the construct or on one of its parents:
 
     Validations.of(queue).acknowledge(
         Acknowledgment(id="Durability::VisibilityTimeout", reason="The function is idempotent …")
     )
 
-The rules are in `topology.durability.Rule` and `topology.retention.Rule`. The plug-ins read the
-templates and nothing else, so they know the edges that templates state: not what a function's code
-sends to where.
+The rules are in `topology.durability.Rule` and `topology.retention.Rule`. The plug-ins read only
+the templates. So they know the edges in the templates, but not the calls in a function's code.
 https://docs.aws.amazon.com/cdk/v2/guide/policy-validation-synthesis.html
 """
 
@@ -40,7 +38,7 @@ from cdk_rehearsal.topology.assembly import Assembly, read
 
 
 class _Rules:
-    """A plug-in that finds what breaks its rules in the templates."""
+    """Base of a plug-in that checks templates against a set of rules."""
 
     _rules: ClassVar[type[Enum]]
 
@@ -98,7 +96,7 @@ class Durability(_Rules):
 
 @jsii.implements(IPolicyValidationPlugin)
 class Retention(_Rules):
-    """Fails the synthesis of an application of which a part outlives its stack, and is no use."""
+    """Fails the synthesis if a retained resource blocks the next stack or would be unusable."""
 
     _rules = retention.Rule
 

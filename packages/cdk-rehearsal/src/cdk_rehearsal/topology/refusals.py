@@ -1,7 +1,7 @@
-"""What CloudFormation refuses while one version of an application replaces another.
+"""Finds changes that CloudFormation refuses when one version of an application replaces another.
 
-Both versions may be valid, and the deployment between them is still refused: stacks are deployed
-one after the other, and within a stack new resources are created before old ones are deleted.
+CloudFormation may refuse the deployment even if both versions are valid: stacks are deployed one
+after the other, and within a stack new resources are created before old ones are deleted.
 """
 
 import re
@@ -16,30 +16,31 @@ from cdk_rehearsal.topology.losses import fate, schema
 _EXPORTS = (
     "An export that another stack imports can be neither changed nor removed "
     "(https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/"
-    "intrinsic-function-reference-importvalue.html). It takes two deployments. In the first, keep "
-    "the old construct and its export (`self.export_value(old.attribute)` in its stack), and let "
-    "the others use the new one, or none. In the second, remove the old construct and the call."
+    "intrinsic-function-reference-importvalue.html). Use two deployments. In the first, keep the "
+    "old construct and its export (`self.export_value(old.attribute)` in its stack), and make the "
+    "other stacks use the new construct, or none. In the second, remove the old construct and the "
+    "call."
 )
 _IMPORTS = (
-    "An export has to be there before another stack imports it, and its name is unique in an "
+    "An export has to exist before another stack imports it, and its name is unique in an "
     "account and region (https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/"
-    "intrinsic-function-reference-importvalue.html). Deploy first what exports it, or no longer "
-    "does, and in a second deployment what imports it; `importer.add_dependency(exporter)` lets "
-    "one deployment do."
+    "intrinsic-function-reference-importvalue.html). Use two deployments: in the first, add the "
+    "export, or remove it from its old stack; in the second, add its imports, or its new export. "
+    "With `importer.add_dependency(exporter)`, one deployment is enough for a new export."
 )
 _NAMES = (
-    "CloudFormation creates the new before it deletes the old, and the two cannot have the same "
-    "name (https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/"
-    "aws-properties-name.html). After a renaming, keep the logical id: "
-    "`construct.node.default_child.override_logical_id(old)`. Else give the new one another name; "
-    "or remove the old one in a first deployment and add the new one in a second, if nobody needs "
-    "it in between."
+    "CloudFormation creates the new resource before it deletes the old one, and the two cannot "
+    "have the same name (https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/"
+    "aws-properties-name.html). If you renamed a construct, keep its logical id: "
+    "`construct.node.default_child.override_logical_id(old)`. Otherwise give the new resource "
+    "another name. If nobody needs it in between, you can also remove the old one in a first "
+    "deployment and add the new one in a second."
 )
 _INDEXES = (
-    "One update of a table creates or deletes one index, and cannot change one "
-    "(https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_UpdateTable.html). Make "
-    "one deployment for each: first a new index under a new name, then its readers, then the end "
-    "of the old one."
+    "One update of a table can create or delete one index, and cannot change an index "
+    "(https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_UpdateTable.html). Use "
+    "one deployment for each step: add the index under a new name, move its readers, delete the "
+    "old index."
 )
 
 _UNIQUE: Mapping[str, tuple[str, ...]] = {
@@ -52,8 +53,7 @@ _UNIQUE: Mapping[str, tuple[str, ...]] = {
     # https://docs.aws.amazon.com/lambda/latest/api/API_CreateEventSourceMapping.html
     "AWS::Lambda::EventSourceMapping": ("EventSourceArn", "FunctionName"),
 }
-"""Properties of which no two resources of a type can have the same values, where its description
-does not say so."""
+"""Properties that are unique in combination, for types whose resource schema does not say so."""
 
 _TABLES = ("AWS::DynamoDB::Table", "AWS::DynamoDB::GlobalTable")
 
@@ -69,26 +69,26 @@ class Refusal:
 
     @property
     def advice(self) -> tuple[str, ...]:
-        """How to do it in several deployments."""
+        """How to make the change in several deployments."""
         return (self.how,)
 
     def __str__(self) -> str:
-        """In words."""
+        """One line: the path and the reason."""
         return f"`{self.path}` {self.what}"
 
 
 def refusals(sides: Sides) -> list[Refusal]:
-    """Everything that is refused when the head is deployed over the base, stack by stack."""
+    """Return all changes that CloudFormation refuses when the head is deployed over the base."""
     return [*_in_use(sides), *_unavailable(sides), *_names(sides), *_indexes(sides)]
 
 
 def _in_use(sides: Sides) -> Iterator[Refusal]:
-    """Exports that change or go while another stack imports them: it may be deployed later."""
+    """Exports that change or disappear while another stack still imports them."""
     base, head = sides.base.assembly, sides.head.assembly
     for stack in base.templates:
         successor = _at(head, _name(base, stack))
         if successor is None:
-            continue  # it stays as it is, until somebody deletes it
+            continue  # the stack stays unchanged until somebody deletes it
         exports = head.exports_of(successor)
         for name, value in base.exports_of(stack).items():
             why = _change(sides, stack, value, exports.get(name, MISSING))
@@ -110,7 +110,7 @@ def _in_use(sides: Sides) -> Iterator[Refusal]:
 
 
 def _stops_importing(sides: Sides, importer: str, name: str, exporter: str) -> bool:
-    """Whether a stack of the base stops importing before the exporting stack is deployed."""
+    """Whether a stack of the base stops importing a name before the exporter is deployed."""
     head = sides.head.assembly
     now = _at(head, _name(sides.base.assembly, importer))
     if now is None:
@@ -131,7 +131,7 @@ def _change(sides: Sides, stack: str, before: Any, after: Any) -> str | None:
 
 
 def _unavailable(sides: Sides) -> Iterator[Refusal]:
-    """Exports that are not there yet when a stack imports them, or still belong to another."""
+    """Exports that do not exist yet when a stack imports them, or still belong to another stack."""
     base, head = sides.base.assembly, sides.head.assembly
     owners = {name: stack for stack in base.templates for name in base.exports_of(stack)}
     for stack in head.templates:
@@ -144,19 +144,19 @@ def _unavailable(sides: Sides) -> Iterator[Refusal]:
                         head, stack, importer
                     ):
                         what = (
-                            f"is exported by `{stack}` as `{name}`, which is not deployed before "
-                            f"`{importer}`, which imports it"
+                            f"is exported as `{name}` by `{stack}`, which is not deployed before "
+                            f"its importer `{importer}`"
                         )
                         yield Refusal(path, what, _IMPORTS)
             elif _name(base, owner) != _name(head, stack):
                 left = _at(head, _name(base, owner))
                 if left is None or not _before(head, left, stack):
-                    what = f"is exported by `{stack}` as `{name}`, as it still is by `{owner}` then"
+                    what = f"is exported as `{name}` by `{stack}` while `{owner}` still exports it"
                     yield Refusal(path, what, _IMPORTS)
 
 
 def _names(sides: Sides) -> Iterator[Refusal]:
-    """Resources that are created while another one has their name."""
+    """Resources that are created while another one still has their name."""
     base, head = sides.base.assembly, sides.head.assembly
     taken = {
         identity: resource
@@ -189,7 +189,7 @@ def _names(sides: Sides) -> Iterator[Refusal]:
 class _Identity:
     type: str
     values: tuple[tuple[str, str], ...]
-    """What no other resource of the type may have; of each reference, what it is to."""
+    """Property values that are unique among resources of the type, with references by path."""
     references: frozenset[tuple[str, str]]
 
     def __str__(self) -> str:
@@ -214,9 +214,9 @@ def _identity(side: Side, resource: Resource) -> _Identity | None:
 
 
 def _identifying(type_: str) -> Sequence[str]:
-    """The properties by which there can be one resource only, if a template sets them.
+    """Return the properties whose values identify a resource, if a template sets them.
 
-    CloudFormation's own identifiers of a type, or the property that is its name.
+    These are the type's primary identifier in CloudFormation's schema, or its name property.
     """
     if type_ in _UNIQUE:
         return _UNIQUE[type_]
@@ -231,7 +231,7 @@ def _identifying(type_: str) -> Sequence[str]:
 
 
 def _is_renewed(sides: Sides, identity: _Identity) -> bool:
-    """Whether something that belongs to the identity is itself another one afterwards."""
+    """Whether a resource that the identity refers to is replaced or deleted."""
     found = (sides.base.assembly.identified(*each) for each in identity.references)
     return any(each is None or fate(sides, each) is not None for each in found)
 
@@ -250,7 +250,7 @@ def _is_gone_before(sides: Sides, holder: Resource, resource: Resource) -> bool:
 
 
 def _indexes(sides: Sides) -> Iterator[Refusal]:
-    """More than one index of a table that comes, goes or changes."""
+    """Tables of which several indexes are created or deleted, or one is changed."""
     base, head = sides.base.assembly, sides.head.assembly
     for before in base.all_of(*_TABLES):
         after = head.identified(before.stack, before.logical_id)
@@ -280,12 +280,12 @@ def _before(assembly: Assembly, first: str, second: str) -> bool:
 
 
 def _name(assembly: Assembly, stack: str) -> str:
-    """What a stack is called in the account."""
+    """Return the name of a stack in the account."""
     return assembly.stack_names.get(stack, stack)
 
 
 def _at(assembly: Assembly, name: str) -> str | None:
-    """The stack that is called so in the account."""
+    """Return the stack that has this name in the account, or None."""
     return next((stack for stack in assembly.templates if _name(assembly, stack) == name), None)
 
 
@@ -294,7 +294,7 @@ def _exported(assembly: Assembly, stack: str, value: Any) -> str | None:
 
 
 def _referred(assembly: Assembly, stack: str, value: Any) -> Iterator[Resource]:
-    """The resources that a value is made of."""
+    """Yield the resources that a value refers to."""
     for node in nodes(value):
         if not isinstance(node, Mapping):
             continue

@@ -1,10 +1,10 @@
-"""What outlives its stack must not block the next one, or depend on what is deleted.
+"""Retained resources must not block the next stack, or depend on deleted resources.
 
     for finding in findings(Assembly(Path("cdk.out"))):
         print(finding)
 
-In synthesis the same runs as a plug-in: see `cdk_rehearsal.topology.plugin`. A resource outlives
-its stack if its DeletionPolicy is Retain or RetainExceptOnCreate:
+In synthesis, the same check runs as a plug-in: see `cdk_rehearsal.topology.plugin`. A resource outlives its stack
+if its DeletionPolicy is Retain or RetainExceptOnCreate:
 https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-attribute-deletionpolicy.html
 """
 
@@ -17,7 +17,7 @@ from typing import Any
 from cdk_rehearsal.topology.assembly import Assembly, Resource, listed, nodes
 
 _GENERATION = "AWS::StackId"
-"""Another one each time a stack is created."""
+"""The pseudo parameter that changes each time a stack is created."""
 MAY_REPEAT = {
     "AWS::ApiGateway::RestApi",
     "AWS::ApiGatewayV2::Api",
@@ -27,28 +27,27 @@ MAY_REPEAT = {
     "AWS::Cognito::UserPoolClient",
     "AWS::FSx::Volume",
 }
-"""Types whose name is a label: several resources may have the same, and it can be changed."""
+"""Types whose name is only a label: several resources may have the same, and it can change."""
 _PLACEHOLDER = re.compile(r"\$\{([^!}][^}]*)\}")
 
 
 class Rule(Enum):
-    """What is asked for. The names are what acknowledgements refer to."""
+    """The rules. Acknowledgements refer to their names."""
 
     FixedName = "The name of a resource that outlives its stack is free when the stack comes back"
-    DeletedDependency = "A resource that outlives its stack needs nothing that is deleted with one"
+    DeletedDependency = "A resource that outlives its stack depends on no resource that is deleted"
 
 
 _FIXES = {
     Rule.FixedName: "Leave the name to CloudFormation, put a part of AWS::StackId into it, or say "
     "why the resource is imported into the next stack",
-    Rule.DeletedDependency: "Retain both or neither, or say what becomes of the one without the "
-    "other",
+    Rule.DeletedDependency: "Retain both or neither, or say why one can be used without the other",
 }
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A resource that outlives its stack and will not do as it is."""
+    """A resource that outlives its stack and breaks a rule."""
 
     rule: Rule
     resource: Resource
@@ -60,12 +59,12 @@ class Finding:
         return _FIXES[self.rule]
 
     def __str__(self) -> str:
-        """One line: where, what, and what to do."""
+        """One line: the path, the problem, and how to fix it."""
         return f"{self.resource.path}: {self.says}. {self.fix}."
 
 
 def findings(assembly: Assembly) -> list[Finding]:
-    """All that will be in the way, or missing, when a stack is gone."""
+    """Return all findings for an assembly."""
     return [
         finding
         for resource in assembly.resources
@@ -80,9 +79,10 @@ def outlives(resource: Resource) -> bool:
 
 
 def is_name(type_: str, name: str) -> bool:
-    """Whether a property of a type of resource is what the resource is called.
+    """Whether a property of a type is the name of the resource.
 
-    Types agree on how they name it: BucketName of a Bucket, TableName of a GlobalTable, or Name.
+    This follows the convention of CloudFormation's types: BucketName of a Bucket, TableName of a
+    GlobalTable, or Name.
     """
     kind = type_.rpartition("::")[2]
     if type_ in MAY_REPEAT:
@@ -94,14 +94,14 @@ def is_name(type_: str, name: str) -> bool:
 
 
 def fixed_names(assembly: Assembly, resource: Resource) -> Iterator[tuple[str, Any]]:
-    """The properties that give a resource a name which another creation would give it again."""
+    """Yield the name properties whose values stay the same when the stack is created again."""
     for name, value in resource.properties.items():
         if is_name(resource.type, name) and not _is_fresh(assembly, resource.stack, value):
             yield name, value
 
 
 def dependencies(assembly: Assembly, resource: Resource) -> list[Resource]:
-    """The resources that one refers to or waits for, in its own stack and in others."""
+    """Return the resources that one refers to or depends on, in its own stack and in others."""
     waited = (
         assembly.identified(resource.stack, name)
         for name in listed(resource.definition.get("DependsOn", []))
@@ -130,12 +130,12 @@ def _dependent(assembly: Assembly, resource: Resource) -> Iterator[Finding]:
             yield Finding(
                 Rule.DeletedDependency,
                 resource,
-                f"stays when its stack is deleted, and {target.path}, which it needs, does not",
+                f"stays when its stack is deleted, but depends on {target.path}, which does not",
             )
 
 
 def _is_fresh(assembly: Assembly, stack: str, value: Any) -> bool:
-    """Whether a value differs from one creation of a stack to the next."""
+    """Whether a value changes each time a stack is created."""
     if _GENERATION in set(_named(value)):
         return True
     return any(
@@ -154,7 +154,7 @@ def _references(assembly: Assembly, stack: str, value: Any) -> Iterator[Resource
 
 
 def _named(value: Any) -> Iterator[str]:
-    """The logical ids and pseudo parameters that a value refers to."""
+    """Yield the logical ids and pseudo parameters that a value refers to."""
     for node in nodes(value):
         match node:
             case {"Ref": str(name)} | {"Fn::GetAtt": [str(name), *_]}:

@@ -70,7 +70,7 @@ class Blocking(Protocol):
 
     @property
     def path(self) -> str:
-        """The path that an acknowledgement names."""
+        """The path to name in an acknowledgement."""
 
     @property
     def advice(self) -> Sequence[str]:
@@ -85,7 +85,7 @@ _HEADINGS = {
     "refused": "Refused by CloudFormation",
     "breaking": "Breaks clients of the API",
 }
-"""By kind."""
+"""Headings of the comment, by kind of finding."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class Review:
     """Lines by the heading of their section."""
     refusals: Sequence[Refusal] = ()
     breaks: Sequence[Blocking] = ()
-    """Changes of the interfaces that break somebody."""
+    """Changes of interfaces that break clients."""
 
     @property
     def blocking(self) -> dict[str, Sequence[Blocking]]:
@@ -113,7 +113,7 @@ class Review:
         return {kind: open_ for kind, open_ in found.items() if open_}
 
     def markdown(self, title: str, acknowledged: Reasons, how: str) -> str:
-        """A comment. `how` says how to acknowledge the findings that are not."""
+        """Return the comment on a pull request. `how` explains how to acknowledge findings."""
         blocking, open_ = self.blocking, self.unexcused(acknowledged)
         if not any(blocking.values()) and not any(self.sections.values()):
             return f"**{title}**: no change to events, API, templates or permissions.\n"
@@ -141,8 +141,8 @@ def review(
 ) -> Review:
     """The review of a change from `base` to `head`.
 
-    What templates do not say comes from others: lines on `interfaces` by heading, and what `breaks`
-    somebody in them.
+    Two inputs are not in the templates: lines about `interfaces`, by heading, and the changes in
+    them that `breaks` lists.
     """
     sides = Sides(Side(base), Side(head))
     lost = losses(sides)
