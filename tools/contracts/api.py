@@ -1,9 +1,9 @@
 """Compares two versions of the HTTP API, and finds changes that break clients.
 
-A version is an OpenAPI document as `tools.contracts.openapi` generates it. A change breaks clients that
-send if the new version refuses a request that the old one accepted. It breaks clients that read if
-a client of the old version cannot read an answer of the new one. `tools.contracts.compatibility` compares
-the schemas in both directions.
+A version is an OpenAPI document as `tools.contracts.openapi` generates it. A change breaks clients
+that send if the new version refuses a request that the old one accepted. It breaks clients that
+read if a client of the old version cannot read an answer of the new one.
+`tools.contracts.compatibility` compares the schemas in both directions.
 """
 
 import json

@@ -3,8 +3,8 @@
     for finding in findings(Assembly(Path("cdk.out"))):
         print(finding)
 
-In synthesis, the same check runs as a plug-in: see `cdk_rehearsal.topology.plugin`. A resource outlives its stack
-if its DeletionPolicy is Retain or RetainExceptOnCreate:
+In synthesis, the same check runs as a plug-in: see `cdk_rehearsal.topology.plugin`. A resource
+outlives its stack if its DeletionPolicy is Retain or RetainExceptOnCreate:
 https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-attribute-deletionpolicy.html
 """
 
