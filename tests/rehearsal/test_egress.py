@@ -1,9 +1,11 @@
 """Nothing of the developer's machine reaches a rehearsal, and nothing of it leaves the process."""
 
+import asyncio
+import http.client
 import os
 import socket
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import boto3
@@ -147,6 +149,45 @@ def test_any_other_connection_is_an_error_that_names_the_address(
         urllib.request.urlopen(url(outside), timeout=1)
     with pytest.raises(RehearsalError, match=r"look-up of the host shop\.example would leave"):
         requests.get("https://shop.example", timeout=1)
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda: socket.gethostbyname("shop.example"),
+        lambda: socket.gethostbyname_ex("shop.example"),
+        lambda: socket.gethostbyaddr("192.0.2.1"),
+        lambda: socket.getnameinfo(("192.0.2.1", 443), 0),
+        lambda: socket.getfqdn("shop.example"),
+        lambda: asyncio.run(asyncio.open_connection("shop.example", 443)),
+        lambda: http.client.HTTPConnection("shop.example").request("GET", "/"),
+    ],
+)
+def test_no_name_server_is_asked(ask: Callable[[], object], rehearse: Rehearse) -> None:
+    rehearse()
+    with pytest.raises(RehearsalError, match=r"look-up of the host (shop\.example|192\.0\.2\.1)"):
+        ask()
+
+
+def test_a_datagram_leaves_in_no_way_and_comes_to_a_socket_of_its_own(rehearse: Rehearse) -> None:
+    def udp() -> socket.socket:
+        return socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+
+    with udp() as elsewhere:
+        elsewhere.bind(("127.0.0.1", 0))
+        elsewhere.setblocking(False)
+        rehearse()
+        for name, before in (("sendto", ()), ("sendmsg", ([], 0))):
+            with udp() as sock, pytest.raises(RehearsalError, match="connection to 127"):
+                data: object = b"hello" if name == "sendto" else [b"hello"]
+                getattr(sock, name)(data, *before, elsewhere.getsockname())
+        with pytest.raises(BlockingIOError):
+            elsewhere.recv(5)
+        with udp() as own, udp() as sock:
+            own.bind(("127.0.0.1", 0))
+            sock.connect(own.getsockname())
+            sock.sendmsg([b"hello"])
+            assert own.recv(5) == b"hello"
 
 
 def test_the_rehearsals_own_endpoint_can_be_reached(template: Cloud, rehearse: Rehearse) -> None:
