@@ -113,10 +113,10 @@ class Egress:
 
         def connect(sock: socket.socket, *args: Any) -> Any:
             address = args[place] if len(args) > place else None
-            if address is not None and sock.family != socket.AF_UNIX:
-                if not self._is_inside(address):
-                    sock.close()
-                    raise _refused(f"a connection to {address[0]}, port {address[1]},")
+            is_local = address is None or sock.family == socket.AF_UNIX
+            if not (is_local or self._is_inside(address)):
+                sock.close()
+                raise _refused(f"a connection to {address[0]}, port {address[1]},")
             return original(sock, *args)
 
         return connect
