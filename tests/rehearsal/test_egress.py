@@ -4,6 +4,8 @@ import asyncio
 import http.client
 import os
 import socket
+import subprocess
+import sys
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -107,6 +109,28 @@ def test_settings_files_of_the_developer_are_not_read(
     shop = rehearse()
     shop.client("sqs").send_message(QueueUrl=shop.physical_id("Shop/Queue"), MessageBody="hello")
     assert botocore.session.get_session().get_scoped_config() == {}
+
+
+def test_settings_that_moto_reads_as_it_is_imported_are_not_seen() -> None:
+    program = """
+import os
+import rehearsal.rehearsal
+from moto import settings
+
+assert settings.TEST_DECORATOR_MODE
+assert settings.INITIAL_NO_AUTH_ACTION_COUNT == float("inf")
+assert settings.S3_UPLOAD_PART_MIN_SIZE == 5242880
+assert os.environ["TEST_SERVER_MODE"] == "true"
+"""
+    hostile = {
+        "TEST_SERVER_MODE": "true",
+        "INITIAL_NO_AUTH_ACTION_COUNT": "0",
+        "S3_UPLOAD_PART_MIN_SIZE": "1",
+    }
+    command = [sys.executable, "-c", program]
+    environ = {**os.environ, **hostile}
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_developer_has_all_variables_back_at_the_end(
