@@ -84,7 +84,7 @@ def misconfiguration(error: BaseException) -> str | None:
 def blames_configuration(code: str, text: str = "") -> bool:
     """Whether an error code of AWS, with its text, is a configuration error."""
     # Some services put a namespace in front: AWS.SimpleQueueService.NonExistentQueue.
-    name = re.split(r"[.#]", code.lower().replace("kms.", "kms"))[-1]
+    name = re.split(r"[.#]", re.sub(r"kms\.(kms)?", "kms", code.lower()))[-1]
     name = re.sub(r"(exception|error|fault)$", "", name)
     if name in _REFUSED_IF:
         return _REFUSED_IF[name] in text

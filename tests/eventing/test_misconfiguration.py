@@ -76,6 +76,7 @@ def test_each_configuration_error_that_a_service_models_is_one(service: str) -> 
         "AWS.SimpleQueueService.NonExistentQueue",
         "KMS.AccessDeniedException",
         "KMS.DisabledException",
+        "KMS.KMSInvalidStateException",
         "KMS.NotFoundException",
         # The first version of SES's API
         "AccountSendingPausedException",
