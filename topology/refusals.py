@@ -1,7 +1,8 @@
-"""What CloudFormation refuses while one version of an application replaces another.
+"""What CloudFormation refuses, or undoes, while one version of an application replaces another.
 
-Both versions may be valid, and the deployment between them is still refused: stacks are deployed
-one after the other, and within a stack new resources are created before old ones are deleted.
+Both versions may be valid, and the deployment between them still fails, or leaves less behind than
+the new one describes: stacks are deployed one after the other, and within a stack new resources are
+created before old ones are deleted.
 """
 
 import re
@@ -35,6 +36,12 @@ _NAMES = (
     "or remove the old one in a first deployment and add the new one in a second, if nobody needs "
     "it in between."
 )
+_OVERWRITES = (
+    "CloudFormation creates the new before it deletes the old. Both stand for one and the same "
+    "setting of the resource that they are about, and it goes with the old one "
+    "(https://github.com/aws-cloudformation/cloudformation-coverage-roadmap/issues/363). Keep the "
+    "logical id: `construct.node.default_child.override_logical_id(old)`."
+)
 _INDEXES = (
     "One update of a table creates or deletes one index, and cannot change one "
     "(https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_UpdateTable.html). Make "
@@ -54,6 +61,19 @@ _UNIQUE: Mapping[str, tuple[str, ...]] = {
 }
 """Properties of which no two resources of a type can have the same values, where its description
 does not say so."""
+
+_OVERWRITTEN: Mapping[str, tuple[str, ...]] = {
+    # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html
+    "AWS::SQS::QueuePolicy": ("Queues",),
+    # https://docs.aws.amazon.com/sns/latest/api/API_SetTopicAttributes.html
+    "AWS::SNS::TopicPolicy": ("Topics",),
+    # https://docs.aws.amazon.com/sns/latest/api/API_Subscribe.html
+    "AWS::SNS::Subscription": ("TopicArn", "Protocol", "Endpoint"),
+    # https://docs.aws.amazon.com/IAM/latest/APIReference/API_PutRolePolicy.html
+    "AWS::IAM::Policy": ("PolicyName", "Roles"),
+}
+"""The same of types of which a second one is not refused, but takes over what the first has set, so
+that it is lost when the first is deleted."""
 
 _TABLES = ("AWS::DynamoDB::Table", "AWS::DynamoDB::GlobalTable")
 
@@ -176,7 +196,8 @@ def _names(sides: Sides) -> Iterator[Refusal]:
             what = f"is created with {identity} while `{holder.path}`"
             if holder.path == resource.path:
                 what = f"gets another logical id, and is created with {identity} while the old one"
-            yield Refusal(resource.path, f"{what} still has it", _NAMES)
+            how = _OVERWRITES if resource.type in _OVERWRITTEN else _NAMES
+            yield Refusal(resource.path, f"{what} still has it", how)
         elif not _is_gone_before(sides, holder, resource):
             what = (
                 f"is created by `{_name(head, resource.stack)}` with {identity} while "
@@ -218,8 +239,9 @@ def _identifying(type_: str) -> Sequence[str]:
 
     CloudFormation's own identifiers of a type, or the property that is its name.
     """
-    if type_ in _UNIQUE:
-        return _UNIQUE[type_]
+    known = _UNIQUE.get(type_) or _OVERWRITTEN.get(type_)
+    if known:
+        return known
     names, unset, fixed = (
         [each.removeprefix("/properties/") for each in schema(type_).get(keyword, [])]
         for keyword in ("primaryIdentifier", "readOnlyProperties", "createOnlyProperties")
