@@ -112,17 +112,14 @@ class Egress:
         place = 3 if method == "sendmsg" else -1
 
         def connect(sock: socket.socket, *args: Any) -> Any:
-            address = args[place] if len(args) > place else None
-            is_local = address is None or sock.family == socket.AF_UNIX
-            if not (is_local or self._is_inside(address)):
-                sock.close()
-                raise _refused(f"a connection to {address[0]}, port {address[1]},")
+            if sock.family != socket.AF_UNIX and len(args) > place:
+                host, port, *_ = args[place]
+                if not (host in _LOOPBACK and port in self._ports):
+                    sock.close()
+                    raise _refused(f"a connection to {host}, port {port},")
             return original(sock, *args)
 
         return connect
-
-    def _is_inside(self, address: Any) -> bool:
-        return address[0] in _LOOPBACK and address[1] in self._ports
 
 
 def _refused(what: str) -> RehearsalError:

@@ -263,8 +263,7 @@ def main() -> None:
             case ["python"]:
                 require_fit(PROJECT)
                 with alone() as waited:
-                    version = platform.python_version()
-                    if not (waited and is_installed(venv, version=version)):
+                    if not (waited and is_installed(venv, version=platform.python_version())):
                         install_python(venv)
             case ["node"]:
                 with alone() as waited:
