@@ -6,6 +6,7 @@ where packages come from. `--in FOLDER` before `check` or `python` replaces .ven
 """
 
 import ast
+import fcntl
 import os
 import platform
 import re
@@ -15,6 +16,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from queue import Empty, Queue
 
@@ -41,11 +43,38 @@ _NPM_SETTINGS = re.compile(
     r"(//[^=]*|(@[^:=]+:)?registry|proxy|https-proxy|noproxy|cafile|ca(\[\])?|cert|key|strict-ssl"
     r"|fetch-[a-z-]+|maxsockets)\s*="
 )
+_UNFIT = re.compile(r"[$`\"\\:\n]")
+"""What a shell reads in the path of a script's Python, and what separates folders on a PATH."""
 _REFERENCE = re.compile(r"\$\{([^}?]+)\??\}")
 
 
 class InstallError(Exception):
     """An installation failed; the message says why and what to do."""
+
+
+def require_fit(folder: Path) -> None:
+    """Raises InstallError if what pip installs in this folder could not be started."""
+    if found := _UNFIT.search(str(folder)):
+        raise InstallError(
+            f"the path of this folder, {folder}, contains {found[0]!r}, and the programs that pip "
+            "installs do not start from such a folder: rename it or move the project"
+        )
+
+
+@contextmanager
+def alone(folder: Path = PROJECT) -> Iterator[bool]:
+    """Let one set-up after the other change the folder; say whether this one had to wait."""
+    build = folder / ".build"
+    build.mkdir(exist_ok=True)
+    with (build / "set-up.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("Waiting for another set-up in this folder", flush=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield True
+        else:
+            yield False
 
 
 def pip_environment(python: Path, environ: Mapping[str, str]) -> dict[str, str]:
@@ -107,6 +136,15 @@ def is_installed(venv: Path, *, version: str | None = None) -> bool:
     if version is not None and f"version = {version}\n" not in (venv / "pyvenv.cfg").read_text():
         return False
     return stamp.read_text() == _stamp(venv)
+
+
+def node_is_installed(project: Path = PROJECT) -> bool:
+    """Say whether node_modules holds what is locked, for the .venv that there is."""
+    stamp = project / "node_modules" / ".stamp"
+    sources = [project / name for name in ("package-lock.json", ".npmrc", ".venv/.stamp")]
+    return stamp.is_file() and all(
+        source.stat().st_mtime <= stamp.stat().st_mtime for source in sources
+    )
 
 
 def install_python(venv: Path) -> None:
@@ -232,11 +270,18 @@ def main() -> None:
             case ["check", *version]:
                 sys.exit(0 if is_installed(venv, version=version[0] if version else None) else 1)
             case ["python"]:
-                install_python(venv)
+                require_fit(PROJECT)
+                with alone() as waited:
+                    if not (waited and is_installed(venv, version=platform.python_version())):
+                        install_python(venv)
             case ["node"]:
-                install_node()
+                with alone() as waited:
+                    if not (waited and node_is_installed()):
+                        install_node()
     except InstallError as error:
         sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("Interrupted: the next command sets up anew what is missing")
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ _TERMINAL = frozenset(
 )
 _PROCESS = frozenset(
     {
-        *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "TMPDIR", "TMP", "TEMP", "CI"),
+        *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "CI"),
         # Library paths, for a Python or Node that was built on the machine.
         *("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "NIX_LD", "NIX_LD_LIBRARY_PATH"),
         # jsii's error messages advise to set this one if its cache fails.
@@ -30,6 +30,7 @@ _PROCESS = frozenset(
         "CHROMIUM",
     }
 )
+_TEMPORARY = frozenset({"TMPDIR", "TMP", "TEMP"})
 # pytest-xdist and mutmut pass these to their own processes.
 _PROCESS_PREFIXES = ("PYTEST_XDIST_", "MUTANT_")
 
@@ -54,14 +55,15 @@ def allowed(environ: Mapping[str, str]) -> dict[str, str]:
 
     None of them has a meaning for boto3, botocore, moto, Powertools, the CDK, pip or Node.
     """
-    return {name: environ[name] for name in environ if name in _TERMINAL or _is_basic(name)}
+    terminal = {name: environ[name] for name in environ if name in _TERMINAL}
+    return {**terminal, **_basic(environ)}
 
 
 def isolate(environ: MutableMapping[str, str]) -> None:
     """Remove all variables that a test may not see, including those of the terminal."""
-    kept = {name: value for name, value in environ.items() if _is_basic(name)}
+    kept = _at_home(_basic(environ))
     environ.clear()
-    environ.update(_at_home(kept))
+    environ.update(kept)
 
 
 def command_environment(environ: Mapping[str, str]) -> dict[str, str]:
@@ -78,7 +80,9 @@ def account_environment(environ: Mapping[str, str]) -> dict[str, str]:
     Credentials can come from any variable or file. So this keeps all variables except Node's
     options, and the real home folder.
     """
-    kept = {name: value for name, value in environ.items() if not name.startswith("NODE_OPT")}
+    kept = {name: environ[name] for name in environ if name not in _TEMPORARY}
+    kept = {name: kept[name] for name in kept if not name.startswith("NODE_OPT")}
+    kept |= _basic(environ)
     isolated = _at_home(kept)
     isolated |= {"HOME": environ.get("HOME", ""), "CDK_HOME": str(HOME / ".cdk")}
     return {**isolated, "CDK_DISABLE_CLI_TELEMETRY": "true", "NODE_USE_SYSTEM_CA": "1"}
@@ -95,8 +99,19 @@ def is_about_downloads(name: str) -> bool:
     return name.upper() in _DOWNLOADS
 
 
-def _is_basic(name: str) -> bool:
-    return name in _PROCESS or name.startswith(("LC_", *_PROCESS_PREFIXES))
+def _basic(environ: Mapping[str, str]) -> dict[str, str]:
+    """What every process may know. Node.js fails where the folder for temporary files is none."""
+    return {
+        name: value
+        for name, value in environ.items()
+        if name in _PROCESS
+        or name.startswith(("LC_", *_PROCESS_PREFIXES))
+        or (name in _TEMPORARY and _is_folder_to_write_to(Path(value)))
+    }
+
+
+def _is_folder_to_write_to(path: Path) -> bool:
+    return path.is_absolute() and path.is_dir() and os.access(path, os.W_OK | os.X_OK)
 
 
 def _at_home(kept: dict[str, str]) -> dict[str, str]:

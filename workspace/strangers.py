@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from subprocess import PIPE
 
 from workspace.isolation import PROJECT
 from workspace.stranger import Machine, bare_machine, left_in
@@ -121,7 +122,11 @@ def scenarios() -> list[Scenario]:
             name="NODE_ENV=production, no home",
             variables={"NODE_ENV": "production", "HOME": "/nonexistent"},
         ),
-        Scenario(name="read-only home", read_only=True),
+        Scenario(
+            name="read-only home",
+            read_only=True,
+            python=python_for_nobody() if os.geteuid() == 0 else sys.executable,
+        ),
         Scenario(name=f"{len(VARIABLES)} hostile variables", variables=VARIABLES),
         Scenario(
             name=f"{len(FILES)} hostile settings files, in a folder with spaces",
@@ -150,7 +155,24 @@ def other_pythons() -> dict[str, str]:
                 version, _, python = done.stdout.strip().partition(" ")
                 found.setdefault(version, python)
     found.pop("{}.{}.{}".format(*sys.version_info), None)
+    if not any(version.startswith("3.14.") for version in found):
+        done = subprocess.run(
+            [PROJECT / ".ci" / "python", "3.14"], stdout=PIPE, text=True, check=False
+        )
+        if done.returncode == 0:
+            found["3.14"] = done.stdout.strip()
     return found
+
+
+def python_for_nobody() -> str:
+    """Return a Python that other users may run, too: one in root's home folder is not."""
+    for python in (sys.executable, *other_pythons().values()):
+        try:
+            if subprocess.run([python, "-c", ""], user=_NOBODY, check=False).returncode == 0:
+                return python
+        except PermissionError:
+            continue
+    return sys.executable
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 import re
 
 from botocore.exceptions import (
+    BotoCoreError,
     ClientError,
     NoCredentialsError,
     NoRegionError,
@@ -13,7 +14,7 @@ _REFUSED = re.compile(
     r"""
       (kms)?accessdenied | (not|un)?authori[sz](ation|ed).* | forbidden
     | (kms)?optinrequired | notsignedup | pendingverification | accountproblem | allaccessdisabled
-    | unrecognizedclient | invalidclienttokenid | invalidaccesskeyid | expiredtoken
+    | unrecognizedclient | invalidclienttokenid | invalidaccesskeyid
     | missingauthenticationtoken | incompletesignature | invalidsignature | signaturedoesnotmatch
     | invalidsecurity
     | kms(disabled|invalidstate|invalidkeyusage) | (kms)?notfound | decryptionfailure
@@ -37,6 +38,16 @@ _REFUSED_IF = {
 https://docs.aws.amazon.com/ses/latest/dg/troubleshoot-error-messages.html
 https://docs.aws.amazon.com/secretsmanager/latest/userguide/manage_delete-secret.html
 """
+_PASSING_IF = {
+    "invalidsignature": "expired",
+    "signaturedoesnotmatch": "expired",
+}
+"""Codes of configuration errors, and the words that make them pass by themselves.
+
+A request that was signed before Lambda froze the function may be sent long after, with credentials
+that have expired meanwhile; the next delivery signs anew:
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html
+"""
 _INCOMPLETE = (NoCredentialsError, PartialCredentialsError, NoRegionError)
 
 
@@ -49,19 +60,23 @@ class Misconfigured(RuntimeError):
 
 
 def misconfiguration(error: BaseException) -> str | None:
-    """Return the text of the configuration error among `error` and its causes, or None."""
+    """Return the text of the configuration error among `error` and its causes, or None.
+
+    The last answer of AWS decides: an earlier refusal that the handler dealt with is no cause.
+    """
     cause: BaseException | None = error
     while cause is not None:
         match cause:
             case Misconfigured():
                 return str(cause)
-            case ClientError() if blames_configuration(
-                code := cause.response["Error"].get("Code", ""),
-                text := cause.response["Error"].get("Message", ""),
-            ):
-                return f"{cause.operation_name} was refused with {code}: {text}"
-        if isinstance(cause, _INCOMPLETE):
-            return str(cause)
+            case ClientError():
+                code = cause.response["Error"].get("Code", "")
+                said = cause.response["Error"].get("Message", "")
+                if not blames_configuration(code, said):
+                    return None
+                return f"{cause.operation_name} was refused with {code}: {said}"
+            case BotoCoreError():
+                return str(cause) if isinstance(cause, _INCOMPLETE) else None
         cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
     return None
 
@@ -69,7 +84,9 @@ def misconfiguration(error: BaseException) -> str | None:
 def blames_configuration(code: str, text: str = "") -> bool:
     """Whether an AWS error with this code and text is a configuration error."""
     # Some codes have a namespace: AWS.SimpleQueueService.NonExistentQueue.
-    name = re.split(r"[.#]", code.lower().replace("kms.", "kms"))[-1]
+    name = re.split(r"[.#]", re.sub(r"kms\.(kms)?", "kms", code.lower()))[-1]
     name = re.sub(r"(exception|error|fault)$", "", name)
-    words = _REFUSED_IF.get(name)
-    return bool(_REFUSED.fullmatch(name)) or (words is not None and words in text)
+    if name in _REFUSED_IF:
+        return _REFUSED_IF[name] in text
+    passes = name in _PASSING_IF and _PASSING_IF[name] in text
+    return bool(_REFUSED.fullmatch(name)) and not passes

@@ -1,5 +1,6 @@
 """The suppliers' bucket: files come in under one prefix, and are answered under another."""
 
+import re
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from botocore.exceptions import ClientError
 
 from lambdas.eventing import aws
 from lambdas.eventing.consumer import Unprocessable
+from lambdas.eventing.misconfiguration import blames_configuration
 from lambdas.eventing.stored_object import StoredObject
 from lambdas.inventory.csv_table import Refused, check_size
 from lambdas.inventory.stock_file import Report
@@ -27,6 +29,9 @@ _UNREADABLE = {
 }
 """S3's error codes for files that the function cannot read, with the reason for the report.
 https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html"""
+_KMS = re.compile(r"\bkms\b|ciphertext", re.IGNORECASE)
+"""What an answer speaks of that blames a key. The bucket has none: whoever uploads may name one.
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/specifying-kms-encryption.html"""
 _MAX_KEY_BYTES = 1024
 """https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html"""
 
@@ -54,11 +59,13 @@ def opened(file: StoredObject) -> Iterator[Upload]:
     try:
         found = aws.s3().get_object(Bucket=file.bucket, Key=file.key, VersionId=file.version_id)
     except ClientError as error:
-        code = error.response["Error"]["Code"]
+        code, said = error.response["Error"]["Code"], error.response["Error"]["Message"]
         if code in _GONE:
             raise Unprocessable(f"it was deleted before it was read: {file.name}") from error
         if code in _UNREADABLE:
             raise Refused(_UNREADABLE[code]) from error
+        if blames_configuration(code, said) and _KMS.search(f"{code} {said}"):
+            raise Refused("the file is encrypted with a key of KMS: upload it without") from error
         raise
     with closing(found["Body"]) as body, TemporaryFile() as content:
         check_size(found["ContentLength"])

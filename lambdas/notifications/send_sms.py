@@ -44,8 +44,8 @@ def _send(phone: str, text: str) -> None:
         )
     except ClientError as error:
         # Its text may hold the number, which belongs in no log.
-        code = error.response["Error"]["Code"]
-        if blames_configuration(code):
+        code, said = error.response["Error"]["Code"], error.response["Error"]["Message"]
+        if blames_configuration(code, said):
             raise Misconfigured(f"SNS refused Publish with {code}") from None
         if code in _REFUSALS:
             raise Unprocessable(f"SNS: {code}") from None

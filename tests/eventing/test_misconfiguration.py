@@ -59,8 +59,6 @@ def test_each_modelled_configuration_error_is_recognized(service: str) -> None:
         # https://docs.aws.amazon.com/IAM/latest/UserGuide/common-errors.html
         "AccessDenied",
         "AccessDeniedException",
-        "ExpiredToken",
-        "ExpiredTokenException",
         "IncompleteSignature",
         "InvalidClientTokenId",
         "MissingAuthenticationToken",
@@ -78,6 +76,7 @@ def test_each_modelled_configuration_error_is_recognized(service: str) -> None:
         "AWS.SimpleQueueService.NonExistentQueue",
         "KMS.AccessDeniedException",
         "KMS.DisabledException",
+        "KMS.KMSInvalidStateException",
         "KMS.NotFoundException",
         # The first version of SES's API
         "AccountSendingPausedException",
@@ -95,10 +94,14 @@ def test_configuration_errors_outside_the_models_are_recognized(code: str) -> No
         "",
         "BadRequestException",
         "ConditionalCheckFailedException",
+        "ExpiredToken",
+        "ExpiredTokenException",
         "InvalidParameter",
         "KMS.ThrottlingException",
         "NoSuchKey",
+        "RequestExpired",
         "RequestThrottled",
+        "RequestTimeTooSkewed",
         "TransactionCanceledException",
         "ValidationException",
     ],
@@ -114,6 +117,29 @@ def test_an_ambiguous_code_is_decided_by_its_text() -> None:
     assert not blames_configuration("MessageRejected", "Illegal content")
     assert blames_configuration("InvalidRequestException", deleted)
     assert not blames_configuration("InvalidRequestException", "wrong")
+
+
+@pytest.mark.parametrize("code", ["InvalidSignatureException", "SignatureDoesNotMatch"])
+def test_a_request_that_was_sent_too_late_is_signed_anew(code: str) -> None:
+    late = "Signature expired: 20261128T210213Z is now earlier than 20261128T210813Z"
+    assert not blames_configuration(code, late)
+    assert blames_configuration(code, "The request signature we calculated does not match")
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        ClientError({"Error": {"Code": "ThrottlingException", "Message": "slowly"}}, "PutItem"),
+        ReadTimeoutError(endpoint_url="https://dynamodb"),
+    ],
+)
+def test_what_fails_after_a_refusal_was_handled_is_judged_by_itself(last: Exception) -> None:
+    with pytest.raises(type(last)) as raised:  # noqa: PT012
+        try:
+            raise DENIED
+        except ClientError:
+            raise last  # noqa: B904
+    assert misconfiguration(raised.value) is None
 
 
 def test_the_reason_names_the_call_the_code_and_the_message() -> None:

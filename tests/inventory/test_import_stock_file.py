@@ -621,7 +621,44 @@ class TestMessages:
             assert suppliers.deliver(body) == ["m1"]
         assert inventory.parking.messages() == []
 
-    @pytest.mark.parametrize("code", ["AccessDenied", "NoSuchBucket", "KMS.DisabledException"])
+    @pytest.mark.parametrize(
+        ("code", "said"),
+        [
+            ("AccessDenied", "User: x is not authorized to perform: kms:Decrypt on resource: y"),
+            ("AccessDenied", "The ciphertext refers to a customer master key that does not exist"),
+            ("KMS.DisabledException", "y is disabled."),
+            ("KMS.KMSInvalidStateException", "y is pending deletion."),
+            ("KMS.NotFoundException", "Key 'y' does not exist"),
+        ],
+    )
+    def test_a_file_whose_key_is_closed_to_the_function_is_answered(
+        self, suppliers: Suppliers, inventory: Inventory, code: str, said: str
+    ) -> None:
+        body = suppliers.drop(rows([("MUG", 10)]))
+
+        def refuse(**_: Any) -> None:
+            raise ClientError({"Error": {"Code": code, "Message": said}}, "GetObject")
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(aws.s3(), "get_object", refuse)
+            assert suppliers.deliver(body) == []
+        assert "encrypted with a key of KMS" in suppliers.report(body)["refused"]
+        assert inventory.parking.messages() == []
+
+    @pytest.mark.parametrize("code", ["KMS.ThrottlingException", "SlowDown"])
+    def test_a_file_that_is_read_too_soon_is_tried_again(
+        self, suppliers: Suppliers, inventory: Inventory, code: str
+    ) -> None:
+        body = suppliers.drop(rows([("MUG", 10)]))
+
+        def refuse(**_: Any) -> None:
+            raise ClientError({"Error": {"Code": code, "Message": "slowly"}}, "GetObject")
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(aws.s3(), "get_object", refuse)
+            assert suppliers.deliver(body) == ["m1"]
+
+    @pytest.mark.parametrize("code", ["AccessDenied", "NoSuchBucket"])
     def test_a_bucket_that_is_closed_to_the_function_is_a_configuration_error(
         self, suppliers: Suppliers, inventory: Inventory, code: str
     ) -> None:

@@ -267,7 +267,7 @@ class TestEmail:
         [
             ("AccessDeniedException", "on resource identity/ada@example.com", ""),
             ("AccountSuspendedException", "", ""),
-            ("ExpiredTokenException", "", ""),
+            ("InvalidClientTokenId", "", ""),
             ("MailFromDomainNotVerifiedException", "", ""),
             ("NotFoundException", "no configuration set of ada@example.com", ""),
             ("SendingPausedException", "", ""),

@@ -1,9 +1,13 @@
 """A rehearsal sees no settings of the developer's machine, and opens no outgoing connections."""
 
+import asyncio
+import http.client
 import os
 import socket
+import subprocess
+import sys
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import boto3
@@ -107,6 +111,28 @@ def test_settings_files_of_the_developer_are_not_read(
     assert botocore.session.get_session().get_scoped_config() == {}
 
 
+def test_settings_that_moto_reads_as_it_is_imported_are_not_seen() -> None:
+    program = """
+import os
+from cdk_rehearsal import Rehearsal
+from moto import settings
+
+assert settings.TEST_DECORATOR_MODE
+assert settings.INITIAL_NO_AUTH_ACTION_COUNT == float("inf")
+assert settings.S3_UPLOAD_PART_MIN_SIZE == 5242880
+assert os.environ["TEST_SERVER_MODE"] == "true"
+"""
+    hostile = {
+        "TEST_SERVER_MODE": "true",
+        "INITIAL_NO_AUTH_ACTION_COUNT": "0",
+        "S3_UPLOAD_PART_MIN_SIZE": "1",
+    }
+    command = [sys.executable, "-c", program]
+    environ = {**os.environ, **hostile}
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_all_variables_are_restored_at_the_end(
     template: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -147,6 +173,46 @@ def test_any_other_connection_is_an_error_that_names_the_address(
         urllib.request.urlopen(url(outside), timeout=1)
     with pytest.raises(RehearsalError, match=r"look-up of the host shop\.example would leave"):
         requests.get("https://shop.example", timeout=1)
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda: socket.gethostbyname("shop.example"),
+        lambda: socket.gethostbyname_ex("shop.example"),
+        lambda: socket.gethostbyaddr("192.0.2.1"),
+        lambda: socket.getnameinfo(("192.0.2.1", 443), 0),
+        lambda: socket.getfqdn("shop.example"),
+        lambda: asyncio.run(asyncio.open_connection("shop.example", 443)),
+        lambda: http.client.HTTPConnection("shop.example").request("GET", "/"),
+    ],
+)
+def test_no_name_server_is_asked(ask: Callable[[], object], rehearse: Rehearse) -> None:
+    rehearse()
+    with pytest.raises(RehearsalError, match=r"look-up of the host (shop\.example|192\.0\.2\.1)"):
+        ask()
+
+
+def test_a_datagram_leaves_in_no_way_and_comes_to_a_socket_of_its_own(rehearse: Rehearse) -> None:
+    def udp() -> socket.socket:
+        return socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+
+    with udp() as elsewhere:
+        elsewhere.bind(("127.0.0.1", 0))
+        elsewhere.setblocking(False)
+        rehearse()
+        address = elsewhere.getsockname()
+        with udp() as sock, pytest.raises(RehearsalError, match="connection to 127"):
+            sock.sendto(b"hello", address)
+        with udp() as sock, pytest.raises(RehearsalError, match="connection to 127"):
+            sock.sendmsg([b"hello"], [], 0, address)
+        with pytest.raises(BlockingIOError):
+            elsewhere.recv(5)
+        with udp() as own, udp() as sock:
+            own.bind(("127.0.0.1", 0))
+            sock.connect(own.getsockname())
+            sock.sendmsg([b"hello"])
+            assert own.recv(5) == b"hello"
 
 
 def test_the_rehearsals_own_endpoint_can_be_reached(template: Cloud, rehearse: Rehearse) -> None:

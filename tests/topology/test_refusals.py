@@ -345,6 +345,52 @@ def with_other_id(name: str) -> Change:
     return change
 
 
+def settings() -> Templates:
+    """What is set on a queue, a topic and a role."""
+    return {
+        "Depot": {
+            "Resources": {
+                "Inbox": resource(QUEUE, "Depot/Inbox"),
+                "News": resource("AWS::SNS::Topic", "Depot/News"),
+                "Clerk": resource("AWS::IAM::Role", "Depot/Clerk"),
+                "InboxPolicy": resource(
+                    "AWS::SQS::QueuePolicy", "Depot/Inbox/Policy", Queues=[ref("Inbox")]
+                ),
+                "NewsPolicy": resource(
+                    "AWS::SNS::TopicPolicy", "Depot/News/Policy", Topics=[ref("News")]
+                ),
+                "Letters": resource(
+                    "AWS::SNS::Subscription",
+                    "Depot/Letters",
+                    TopicArn=ref("News"),
+                    Protocol="sqs",
+                    Endpoint=arn("Inbox"),
+                ),
+                "ClerkPolicy": resource(
+                    "AWS::IAM::Policy", "Depot/Clerk/Policy", PolicyName="p", Roles=[ref("Clerk")]
+                ),
+            }
+        }
+    }
+
+
+@pytest.mark.parametrize("name", ["InboxPolicy", "NewsPolicy", "Letters", "ClerkPolicy"])
+def test_a_new_logical_id_loses_what_the_old_one_has_set(name: str) -> None:
+    [refusal] = refused(with_other_id(name), settings())
+    assert refusal.what.startswith("gets another logical id, and is created with the ")
+    assert "it goes with the old one" in refusal.how
+
+
+def test_what_is_set_on_another_resource_is_set_anew() -> None:
+    def rename(after: Templates) -> None:
+        text = json.dumps(after)
+        for name in ("Inbox", "News", "Clerk"):
+            text = text.replace(f'"{name}', f'"{name}Two')
+        after.update(json.loads(text))
+
+    assert refused(rename, settings()) == []
+
+
 @pytest.mark.parametrize("name", ["Log", "Route", "Rule", "Mapping", "FilesPolicy"])
 def test_a_new_logical_id_conflicts_with_the_name_of_the_old(name: str) -> None:
     [refusal] = refused(with_other_id(name), named())

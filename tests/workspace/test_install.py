@@ -1,5 +1,7 @@
 """Set-up uses only those of the user's settings that say where packages come from."""
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -124,3 +126,67 @@ class TestInstalled:
     def test_an_incomplete_environment_is_rebuilt(self, environment_made: Path) -> None:
         (environment_made / ".stamp").unlink()
         assert not install.is_installed(environment_made)
+
+
+@pytest.mark.parametrize("name", ["$HOME", "a`b", 'a"b', "a\\b", "a:b", "a\nb"])
+def test_a_folder_from_which_no_program_starts_is_an_error_that_names_why(name: str) -> None:
+    with pytest.raises(InstallError, match="rename it or move"):
+        install.require_fit(Path("/home/ada", name))
+
+
+@pytest.mark.parametrize("name", ["it's", "a b", "50%", "#1", "Äß", "(a) & [b]; c|d", "~", "*?"])
+def test_any_other_folder_will_do(name: str, tmp_path: Path) -> None:
+    install.require_fit(tmp_path / name)
+    folder = tmp_path / name / "bin"
+    folder.mkdir(parents=True)
+    # As pip writes it where a path does not fit into the first line of a script.
+    script = folder / "tool"
+    (folder / "python").symlink_to(sys.executable)
+    script.write_text(f"#!/bin/sh\n'''exec' \"{folder}/python\" \"$0\" \"$@\"\n' '''\nprint(1)\n")
+    script.chmod(0o755)
+    done = subprocess.run([script], capture_output=True, text=True, check=False)
+    assert done.stdout == "1\n", done.stderr
+
+
+SETTING_UP = """
+import pathlib, sys, time
+from workspace import install
+with install.alone(pathlib.Path(sys.argv[1])) as waited:
+    file = pathlib.Path(sys.argv[1], "busy")
+    print(waited, file.exists(), flush=True)
+    file.touch()
+    sys.stdin.readline()
+    file.unlink()
+"""
+
+
+def test_two_set_ups_in_one_folder_come_one_after_the_other(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", SETTING_UP, str(tmp_path)]
+    pipe = subprocess.PIPE
+
+    def start() -> "subprocess.Popen[str]":
+        return subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)
+
+    with start() as first:
+        assert first.stdout
+        assert first.stdout.readline() == "False False\n"
+        with start() as second:
+            assert second.stdout
+            assert second.stdout.readline() == "Waiting for another set-up in this folder\n"
+            first.communicate("\n", timeout=20)
+            assert second.communicate("\n", timeout=20)[0] == "True False\n"
+
+
+def test_node_packages_of_another_lock_file_or_python_are_made_again(tmp_path: Path) -> None:
+    files = ["package-lock.json", ".npmrc", ".venv/.stamp", "node_modules/.stamp"]
+    for time, name in enumerate(files):
+        file = tmp_path / name
+        file.parent.mkdir(exist_ok=True)
+        assert not install.node_is_installed(tmp_path)
+        file.touch()
+        os.utime(file, (time, time))
+    assert install.node_is_installed(tmp_path)
+    for source in files[:-1]:
+        os.utime(tmp_path / source, (9, 9))
+        assert not install.node_is_installed(tmp_path)
+        os.utime(tmp_path / source, (0, 0))

@@ -49,6 +49,15 @@ def test_no_variable_that_botocore_moto_or_powertools_read_is_allowed() -> None:
     assert allowed(dict.fromkeys(names, "foreign")) == {}
 
 
+@pytest.mark.parametrize("name", ["TMPDIR", "TMP", "TEMP"])
+def test_a_folder_for_temporary_files_has_to_be_one(name: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for see in (allowed, command_environment, account_environment):
+        assert see({name: str(tmp_path)})[name] == str(tmp_path)
+        for wrong in ("", ".", "tmp", str(tmp_path / "none"), str(tmp_path / "file")):
+            assert name not in see({name: wrong})
+
+
 @pytest.mark.parametrize("name", sorted(VARIABLES))
 def test_no_known_harmful_variable_keeps_its_value(name: str) -> None:
     harmless = {"COLUMNS", "FORCE_COLOR", "LANG", "TZ"}

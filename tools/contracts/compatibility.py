@@ -13,7 +13,14 @@ from typing import Any
 from stacks.schemas.json_schema import Schema
 
 _REF = "#/$defs/"
-_NOTES = frozenset({"$schema", "$id", "$defs", "title", "description", "examples"})
+_NOTES = frozenset(
+    {
+        *("$schema", "$id", "$defs", "$comment", "title", "description", "example", "examples"),
+        *("deprecated", "readOnly", "writeOnly"),
+    }
+)
+"""What constrains no value.
+https://json-schema.org/draft/2020-12/json-schema-validation#name-a-vocabulary-for-basic-meta"""
 _HANDLED = frozenset({"type", "enum", "const", "properties", "required", "default"})
 _INNER = {"items": "[]", "additionalProperties": ".*"}
 _LOWER = {

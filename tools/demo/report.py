@@ -93,6 +93,9 @@ def report(run: Run, wanted: OrdersFile, *, seed: int) -> dict[str, Any]:
 
 
 def write(path: Path, content: dict[str, Any]) -> None:
-    """Writes the report with its keys sorted."""
+    """Writes the report with its keys sorted. Raises UnwritableReport, on a full disk for one."""
     text = json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False)
-    path.write_text(f"{text}\n", encoding="utf-8")
+    try:
+        path.write_text(f"{text}\n", encoding="utf-8")
+    except OSError as error:
+        raise UnwritableReport(f"no report can be written to {path}: {error.strerror}") from error

@@ -239,6 +239,11 @@ HARMLESS: dict[str, dict[str, Any]] = {
             int, Meta(ge=0, le=10**12, description="What it costs", examples=[7])
         ]
     },
+    "a field should no longer be used": {
+        "amount_minor": Annotated[
+            int, Meta(ge=0, le=10**12, extra_json_schema={"deprecated": True, "$comment": "see …"})
+        ]
+    },
 }  # fmt: skip
 OLD = event({})
 

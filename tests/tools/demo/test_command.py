@@ -135,6 +135,17 @@ def test_a_report_cannot_replace_a_directory_and_leaves_no_file(
         assert [*tmp_path.iterdir()] == [link]
 
 
+def test_a_report_that_cannot_be_written_at_the_end_is_an_error_that_says_so(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    reports.require_writable(folder / "report.json", inputs=sample.FILES)
+    folder.rmdir()
+    with pytest.raises(reports.UnwritableReport, match="No such file or directory"):
+        reports.write(folder / "report.json", {})
+
+
 def test_books_that_do_not_balance_are_the_exit_code(
     ended: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

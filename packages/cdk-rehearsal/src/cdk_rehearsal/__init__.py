@@ -51,6 +51,8 @@ def __getattr__(name: str) -> Any:
     """Import a public name from its module."""
     if name not in _WHERE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    # Before anything that imports moto.
+    import_module(f"{__name__}.lean")
     value = getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)
     globals()[name] = value
     return value

@@ -6,13 +6,18 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import Any
 
 from botocore.endpoint import Endpoint
 
 from cdk_rehearsal.errors import RehearsalError
 from cdk_rehearsal.patching import Patches
 from workspace.isolation import allowed
+
+LOOK_UPS = ("getaddrinfo", "gethostbyname", "gethostbyname_ex", "gethostbyaddr", "getnameinfo")
+"""Functions of the module `socket` that may ask a name server."""
+CONNECTIONS = ("connect", "connect_ex", "sendto", "sendmsg")
+"""Methods of a socket that take the address to reach."""
 
 _LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
@@ -48,7 +53,7 @@ def set_environment(variables: Mapping[str, str]) -> Callable[[], None]:
 
 
 class Egress:
-    """Refuses connections of this process, except to ports on which it listens itself.
+    """Refuses connections of this process, except to its own addresses.
 
     Refused connections raise RehearsalError, which names the AWS call or the address.
     """
@@ -62,10 +67,12 @@ class Egress:
         respond: Callable[..., Any] = Endpoint._do_get_response  # type: ignore[attr-defined]
         patches.set(Endpoint, "_do_get_response", self._named(respond))
         patches.set(Endpoint, "_send", self._refuse_call)
-        patches.set(socket.socket, "listen", self._listening(socket.socket.listen))
-        patches.set(socket, "getaddrinfo", self._resolving(socket.getaddrinfo))
-        for name in ("connect", "connect_ex", "sendto"):
-            patches.set(socket.socket, name, self._connecting(getattr(socket.socket, name)))
+        patches.set(socket.socket, "bind", self._binding(socket.socket.bind))
+        for name in LOOK_UPS:
+            patches.set(socket, name, self._resolving(name, getattr(socket, name)))
+        for name in CONNECTIONS:
+            method = getattr(socket.socket, name)
+            patches.set(socket.socket, name, self._connecting(name, method))
 
     def _named(self, original: Callable[..., Any]) -> Callable[..., Any]:
         def respond(endpoint: Any, request: Any, operation: Any, *context: Any) -> Any:
@@ -81,35 +88,40 @@ class Egress:
             "supports"
         )
 
-    def _listening(self, original: Callable[..., None]) -> Callable[..., None]:
-        def listen(sock: socket.socket, *backlog: int) -> None:
-            original(sock, *backlog)
+    def _binding(self, original: Callable[..., None]) -> Callable[..., None]:
+        def bind(sock: socket.socket, address: Any) -> None:
+            original(sock, address)
             if sock.family != socket.AF_UNIX:
                 self._ports.add(sock.getsockname()[1])
 
-        return listen
+        return bind
 
-    def _resolving(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        def getaddrinfo(host: Any, port: Any, *args: Any, **kwargs: Any) -> list[Any]:
-            name = host.decode() if isinstance(host, bytes) else host
-            if name is not None and not _is_numeric(name) and name.lower() not in _LOOPBACK:
+    def _resolving(self, function: str, original: Callable[..., Any]) -> Callable[..., Any]:
+        asks_by_address = function in {"gethostbyaddr", "getnameinfo"}
+
+        def resolve(host: Any, *args: Any, **kwargs: Any) -> Any:
+            name = host[0] if isinstance(host, tuple) else host
+            name = name.decode() if isinstance(name, bytes) else name
+            is_known = name is None or name.lower() in _LOOPBACK
+            if not is_known and (asks_by_address or not _is_numeric(name)):
                 raise _refused(f"a look-up of the host {name}")
-            return cast(list[Any], original(host, port, *args, **kwargs))
+            return original(host, *args, **kwargs)
 
-        return getaddrinfo
+        return resolve
 
-    def _connecting(self, original: Callable[..., Any]) -> Callable[..., Any]:
+    def _connecting(self, method: str, original: Callable[..., Any]) -> Callable[..., Any]:
+        # Without an address, `sendmsg` writes to where the socket is connected.
+        place = 3 if method == "sendmsg" else -1
+
         def connect(sock: socket.socket, *args: Any) -> Any:
-            address = args[-1]
-            if sock.family != socket.AF_UNIX and not self._is_inside(address):
-                sock.close()
-                raise _refused(f"a connection to {address[0]}, port {address[1]},")
+            if sock.family != socket.AF_UNIX and len(args) > place:
+                host, port, *_ = args[place]
+                if not (host in _LOOPBACK and port in self._ports):
+                    sock.close()
+                    raise _refused(f"a connection to {host}, port {port},")
             return original(sock, *args)
 
         return connect
-
-    def _is_inside(self, address: Any) -> bool:
-        return address[0] in _LOOPBACK and address[1] in self._ports
 
 
 def _refused(what: str) -> RehearsalError:

@@ -28,9 +28,12 @@ Response = tuple[int, Mapping[str, str], bytes | str]
 _OTHER_WAYS: tuple[tuple[Any, str], ...] = (
     (socket, "gethostbyname"),
     (socket, "gethostbyname_ex"),
+    (socket, "gethostbyaddr"),
+    (socket, "getnameinfo"),
     (socket.socket, "connect"),
     (socket.socket, "connect_ex"),
     (socket.socket, "sendto"),
+    (socket.socket, "sendmsg"),
 )
 _Function = Callable[..., Any]
 

@@ -1,7 +1,7 @@
-"""Finds changes that CloudFormation refuses when one version of an application replaces another.
+"""Finds changes that CloudFormation refuses or undoes when a new version replaces an old one.
 
-CloudFormation may refuse the deployment even if both versions are valid: stacks are deployed one
-after the other, and within a stack new resources are created before old ones are deleted.
+A deployment may fail, or leave something out, even if both versions are valid: stacks are deployed
+one after the other, and within a stack new resources are created before old ones are deleted.
 """
 
 import re
@@ -36,6 +36,12 @@ _NAMES = (
     "another name. If nobody needs it in between, you can also remove the old one in a first "
     "deployment and add the new one in a second."
 )
+_OVERWRITES = (
+    "CloudFormation creates the new before it deletes the old. Both stand for one and the same "
+    "setting of the resource that they are about, and it goes with the old one "
+    "(https://github.com/aws-cloudformation/cloudformation-coverage-roadmap/issues/363). Keep the "
+    "logical id: `construct.node.default_child.override_logical_id(old)`."
+)
 _INDEXES = (
     "One update of a table can create or delete one index, and cannot change an index "
     "(https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_UpdateTable.html). Use "
@@ -54,6 +60,19 @@ _UNIQUE: Mapping[str, tuple[str, ...]] = {
     "AWS::Lambda::EventSourceMapping": ("EventSourceArn", "FunctionName"),
 }
 """Properties that are unique in combination, for types whose resource schema does not say so."""
+
+_OVERWRITTEN: Mapping[str, tuple[str, ...]] = {
+    # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html
+    "AWS::SQS::QueuePolicy": ("Queues",),
+    # https://docs.aws.amazon.com/sns/latest/api/API_SetTopicAttributes.html
+    "AWS::SNS::TopicPolicy": ("Topics",),
+    # https://docs.aws.amazon.com/sns/latest/api/API_Subscribe.html
+    "AWS::SNS::Subscription": ("TopicArn", "Protocol", "Endpoint"),
+    # https://docs.aws.amazon.com/IAM/latest/APIReference/API_PutRolePolicy.html
+    "AWS::IAM::Policy": ("PolicyName", "Roles"),
+}
+"""The same of types of which a second one is not refused, but takes over what the first has set, so
+that it is lost when the first is deleted."""
 
 _TABLES = ("AWS::DynamoDB::Table", "AWS::DynamoDB::GlobalTable")
 
@@ -176,7 +195,8 @@ def _names(sides: Sides) -> Iterator[Refusal]:
             what = f"is created with {identity} while `{holder.path}`"
             if holder.path == resource.path:
                 what = f"gets another logical id, and is created with {identity} while the old one"
-            yield Refusal(resource.path, f"{what} still has it", _NAMES)
+            how = _OVERWRITES if resource.type in _OVERWRITTEN else _NAMES
+            yield Refusal(resource.path, f"{what} still has it", how)
         elif not _is_gone_before(sides, holder, resource):
             what = (
                 f"is created by `{_name(head, resource.stack)}` with {identity} while "
@@ -218,8 +238,9 @@ def _identifying(type_: str) -> Sequence[str]:
 
     These are the type's primary identifier in CloudFormation's schema, or its name property.
     """
-    if type_ in _UNIQUE:
-        return _UNIQUE[type_]
+    known = _UNIQUE.get(type_) or _OVERWRITTEN.get(type_)
+    if known:
+        return known
     names, unset, fixed = (
         [each.removeprefix("/properties/") for each in schema(type_).get(keyword, [])]
         for keyword in ("primaryIdentifier", "readOnlyProperties", "createOnlyProperties")
