@@ -153,7 +153,8 @@ def install_python(venv: Path) -> None:
     Raises InstallError if a step fails.
     """
     place = os.path.relpath(venv, PROJECT)
-    print(f"Installing tools and libraries into {place} (Python {platform.python_version()})")
+    version = platform.python_version()
+    print(f"Installing tools and libraries into {place} (Python {version})", flush=True)
     clean = command_environment(os.environ)
     made = subprocess.run(
         [sys.executable, "-I", "-m", "venv", "--clear", str(venv)],

@@ -70,6 +70,8 @@ VARIABLES: Mapping[str, str] = {
     "PYTHONPATH": "/nonexistent",
     "PYTHONSAFEPATH": "1",
     "PYTHONWARNINGS": "error",
+    "TEST_SERVER_MODE": "true",
+    "TMPDIR": "/nonexistent/tmp",
     "TZ": "Asia/Kathmandu",
     "VIRTUAL_ENV": "/nonexistent",
     "npm_config_dry_run": "true",

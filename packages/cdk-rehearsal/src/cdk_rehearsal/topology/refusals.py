@@ -177,16 +177,17 @@ def _unavailable(sides: Sides) -> Iterator[Refusal]:
 def _names(sides: Sides) -> Iterator[Refusal]:
     """Resources that are created while another one still has their name."""
     base, head = sides.base.assembly, sides.head.assembly
-    taken = {
-        identity: resource
-        for resource in base.resources
-        if (identity := _identity(sides.base, resource))
-    }
+    taken: dict[_Identity, list[Resource]] = {}
+    for resource in base.resources:
+        if known := _identity(sides.base, resource):
+            taken.setdefault(known, []).append(resource)
     for resource in head.resources:
         identity = _identity(sides.head, resource)
-        holder = taken.get(identity) if identity else None
-        if identity is None or holder is None or _is_renewed(sides, identity):
+        if identity is None or identity not in taken or _is_renewed(sides, identity):
             continue
+        holders = taken[identity]
+        own = (holder for holder in holders if _same_place(sides, holder, resource))
+        holder = next(own, holders[0])
         if _same_place(sides, holder, resource):
             why = fate(sides, holder)
             if why:
