@@ -29,6 +29,7 @@ DOCUMENTS = {
     "docs/runbook.md": RUNBOOK,
     "CONTRIBUTING.md": (PROJECT / "CONTRIBUTING.md").read_text(),
 }
+DOCS = sorted((PROJECT / "docs").glob("*.md"))
 DEPLOY = README.partition("\n## Deploy\n")[2].partition("\n## ")[0]
 SOMETHING = {"Type": "AWS::SNS::Topic"}
 """A stack has to hold a resource."""
@@ -152,6 +153,17 @@ def test_blocks_can_be_pasted_into_any_shell(text: str, shell: str, desk: Path) 
     for block in blocks(text):
         assert not re.search(r"(^|\s)#|!", block, re.MULTILINE), block
         run(desk, shell, f"set -n\n{block}")
+
+
+@pytest.mark.parametrize(
+    "document", ["README.md", "CONTRIBUTING.md", *(f"docs/{p.name}" for p in DOCS)]
+)
+def test_commands_have_no_comments_which_zsh_does_not_accept_from_a_keyboard(document: str) -> None:
+    text = (PROJECT / document).read_text()
+    commented = [
+        line for each in blocks(text) for line in each.splitlines() if re.search(r"(?<!\S)#", line)
+    ]
+    assert commented == []
 
 
 @pytest.mark.parametrize("block", blocks(RUNBOOK))
