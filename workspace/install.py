@@ -23,10 +23,8 @@ from queue import Empty, Queue
 # Run as a file, it finds its neighbours only like this.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from workspace.isolation import PROJECT, USER_HOME, command_environment, node_directory
+from workspace.isolation import PACKAGE, PROJECT, USER_HOME, command_environment, node_directory
 
-PACKAGE = PROJECT / "packages" / "cdk-rehearsal" / "src"
-"""The sources of the package that the project brings with it; a .pth file puts them on the path."""
 _REQUIREMENTS = PROJECT / "requirements-dev.txt"
 _PATIENCE_S = 15
 _REPORTED_EVERY = 20

@@ -1,7 +1,7 @@
 """Isolates the project's commands from environment variables and settings files of the machine.
 
 `python -I workspace/isolation.py COMMAND …` runs a command with an allow-list of variables. This
-file imports only the standard library, because it runs before anything is installed.
+file needs only the standard library, because it runs before anything is installed.
 """
 
 import importlib.util
@@ -11,28 +11,34 @@ from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent
+PACKAGE = PROJECT / "packages" / "cdk-rehearsal" / "src"
+"""The sources of the package that the project brings with it."""
+
+# Set-up uses the package before the package is on the path.
+sys.path.insert(0, str(PACKAGE))
+
+from cdk_rehearsal.isolation import TEMPORARY, allowed, process_variables  # noqa: E402
+
+__all__ = [
+    "HOME",
+    "PACKAGE",
+    "PROJECT",
+    "USER_HOME",
+    "account_environment",
+    "allowed",
+    "command_environment",
+    "is_about_downloads",
+    "isolate",
+    "node_directory",
+]
+
 HOME = PROJECT / ".build" / "home"
 """The home folder of all commands: their caches and settings stay within the project."""
 USER_HOME = "ORDERFLOW_USER_HOME"
 """The variable that names the user's own home folder, where the settings of pip and npm are."""
 
-_TERMINAL = frozenset(
-    {"TERM", "COLORTERM", "COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "LANG", "LANGUAGE", "TZ"}
-)
-_PROCESS = frozenset(
-    {
-        *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "CI"),
-        # Library paths, for a Python or Node that was built on the machine.
-        *("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "NIX_LD", "NIX_LD_LIBRARY_PATH"),
-        # jsii's error messages advise to set this one if its cache fails.
-        "JSII_RUNTIME_PACKAGE_CACHE",
-        # The path of the browser for the catalogue's test.
-        "CHROMIUM",
-    }
-)
-_TEMPORARY = frozenset({"TMPDIR", "TMP", "TEMP"})
-# pytest-xdist and mutmut pass these to their own processes.
-_PROCESS_PREFIXES = ("PYTEST_XDIST_", "MUTANT_")
+_OWN = frozenset({"CHROMIUM"})
+"""Variables of this project: the path of the browser for the catalogue's test."""
 
 _DOWNLOADS = frozenset(
     {
@@ -50,25 +56,16 @@ _DOWNLOADS = frozenset(
 """Variables that say where packages come from. Tools accept them in upper or lower case."""
 
 
-def allowed(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that may reach a synthesis, a rehearsal or a test.
-
-    None of them has a meaning for boto3, botocore, moto, Powertools, the CDK, pip or Node.
-    """
-    terminal = {name: environ[name] for name in environ if name in _TERMINAL}
-    return {**terminal, **_basic(environ)}
-
-
 def isolate(environ: MutableMapping[str, str]) -> None:
     """Remove all variables that a test may not see, including those of the terminal."""
-    kept = _at_home(_basic(environ))
+    kept = _at_home({**process_variables(environ), **_own(environ)})
     environ.clear()
     environ.update(kept)
 
 
 def command_environment(environ: Mapping[str, str]) -> dict[str, str]:
     """Return the variables for a command of this project, which may download packages."""
-    kept = allowed(environ)
+    kept = {**allowed(environ), **_own(environ)}
     kept |= {name: environ[name] for name in environ if is_about_downloads(name)}
     kept.setdefault(USER_HOME, environ.get("HOME", ""))
     return _at_home(kept)
@@ -80,9 +77,9 @@ def account_environment(environ: Mapping[str, str]) -> dict[str, str]:
     Credentials can come from any variable or file. So this keeps all variables except Node's
     options, and the real home folder.
     """
-    kept = {name: environ[name] for name in environ if name not in _TEMPORARY}
+    kept = {name: environ[name] for name in environ if name not in TEMPORARY}
     kept = {name: kept[name] for name in kept if not name.startswith("NODE_OPT")}
-    kept |= _basic(environ)
+    kept |= process_variables(environ)
     isolated = _at_home(kept)
     isolated |= {"HOME": environ.get("HOME", ""), "CDK_HOME": str(HOME / ".cdk")}
     return {**isolated, "CDK_DISABLE_CLI_TELEMETRY": "true", "NODE_USE_SYSTEM_CA": "1"}
@@ -99,19 +96,8 @@ def is_about_downloads(name: str) -> bool:
     return name.upper() in _DOWNLOADS
 
 
-def _basic(environ: Mapping[str, str]) -> dict[str, str]:
-    """What every process may know. Node.js fails where the folder for temporary files is none."""
-    return {
-        name: value
-        for name, value in environ.items()
-        if name in _PROCESS
-        or name.startswith(("LC_", *_PROCESS_PREFIXES))
-        or (name in _TEMPORARY and _is_folder_to_write_to(Path(value)))
-    }
-
-
-def _is_folder_to_write_to(path: Path) -> bool:
-    return path.is_absolute() and path.is_dir() and os.access(path, os.W_OK | os.X_OK)
+def _own(environ: Mapping[str, str]) -> dict[str, str]:
+    return {name: environ[name] for name in environ if name in _OWN}
 
 
 def _at_home(kept: dict[str, str]) -> dict[str, str]:

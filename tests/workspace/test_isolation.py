@@ -11,11 +11,11 @@ import pytest
 from aws_lambda_powertools.shared import constants
 from botocore.configprovider import BOTOCORE_DEFAUT_SESSION_VARIABLES
 
+from cdk_rehearsal.isolation import allowed
 from workspace.isolation import (
     HOME,
     PROJECT,
     account_environment,
-    allowed,
     command_environment,
 )
 from workspace.strangers import VARIABLES

@@ -11,8 +11,8 @@ from typing import Any
 from botocore.endpoint import Endpoint
 
 from cdk_rehearsal.errors import RehearsalError
+from cdk_rehearsal.isolation import allowed
 from cdk_rehearsal.patching import Patches
-from workspace.isolation import allowed
 
 LOOK_UPS = ("getaddrinfo", "gethostbyname", "gethostbyname_ex", "gethostbyaddr", "getnameinfo")
 """Functions of the module `socket` that may ask a name server."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 
 from cdk_rehearsal.egress import set_environment
-from workspace.isolation import allowed
+from cdk_rehearsal.isolation import allowed
 
 _PACKAGE = "moto.batch"
 
