@@ -196,6 +196,7 @@ window.catalogue = [
 ["34. Configuration errors are parked at once", "decision", "", "decisions/0034-configuration-errors-are-parked-at-once.html"],
 ["35. Retained resources have no fixed names and no deleted dependencies", "decision", "", "decisions/0035-what-outlives-a-stack-is-in-nobodys-way.html"],
 ["36. Commands see only an allow-list of environment variables", "decision", "", "decisions/0036-commands-see-an-allow-list.html"],
+["37. Three rooms, and a package on the path", "decision", "", "decisions/0037-three-rooms-and-a-package-on-the-path.html"],
 ["Activity", "stream", "analytics", "contexts/analytics.html#Analytics/Activity"],
 ["Activity/Rule", "rule", "analytics", "contexts/analytics.html#Analytics/Activity/Rule"],
 ["Sales/Table", "table", "analytics", "contexts/analytics.html#Analytics/Sales/Table"],
