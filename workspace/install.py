@@ -212,9 +212,10 @@ def _python(venv: Path) -> Path:
 def _stamp(venv: Path) -> str:
     """Return the content of a complete installation's stamp.
 
-    It includes the folder, because the scripts in `venv` contain its path.
+    It includes the folder, because the scripts in `venv` contain its path, and the package's
+    sources, which the .pth file names.
     """
-    return f"# {venv}\n{_REQUIREMENTS.read_text()}"
+    return f"# {venv}\n# {PACKAGE}\n{_REQUIREMENTS.read_text()}"
 
 
 def _running(command: list[str], environ: Mapping[str, str], *, settings: str) -> Iterator[str]:

@@ -123,6 +123,12 @@ class TestInstalled:
         moved = environment_made.rename(environment_made.with_name("moved"))
         assert not install.is_installed(moved)
 
+    def test_an_environment_that_finds_the_package_elsewhere_is_rebuilt(
+        self, environment_made: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(install, "PACKAGE", Path("moved"))
+        assert not install.is_installed(environment_made)
+
     def test_an_incomplete_environment_is_rebuilt(self, environment_made: Path) -> None:
         (environment_made / ".stamp").unlink()
         assert not install.is_installed(environment_made)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import urllib3.connection
 import urllib3.util.connection
 
+from cdk_rehearsal.egress import CONNECTIONS, LOOK_UPS
 from cdk_rehearsal.environment import ExecutionEnvironment
 from cdk_rehearsal.errors import RehearsalError
 from cdk_rehearsal.patching import Patches
@@ -26,14 +27,9 @@ Response = tuple[int, Mapping[str, str], bytes | str]
 """Status, headers and body."""
 
 _OTHER_WAYS: tuple[tuple[Any, str], ...] = (
-    (socket, "gethostbyname"),
-    (socket, "gethostbyname_ex"),
-    (socket, "gethostbyaddr"),
-    (socket, "getnameinfo"),
-    (socket.socket, "connect"),
-    (socket.socket, "connect_ex"),
-    (socket.socket, "sendto"),
-    (socket.socket, "sendmsg"),
+    # `getaddrinfo` has a stand-in of its own.
+    *((socket, name) for name in LOOK_UPS if name != "getaddrinfo"),
+    *((socket.socket, name) for name in CONNECTIONS),
 )
 _Function = Callable[..., Any]
 

@@ -1,6 +1,7 @@
 """The templates of a cloud assembly, and what in them refers to what."""
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,6 +10,9 @@ from typing import Any
 
 Properties = dict[str, Any]
 Template = dict[str, Any]
+
+_PLACEHOLDER = re.compile(r"\$\{([^!}][^}]*)\}")
+"""What Fn::Sub replaces: `${!Literal}` stays as it is."""
 
 
 @dataclass(frozen=True)
@@ -140,6 +144,16 @@ class Assembly:
         except LookupError:
             return None
 
+    def references(self, stack: str, value: Any) -> Iterator[Resource]:
+        """Yield the resources that a value refers to, anywhere in it, and through imports."""
+        for name in named(value):
+            if target := self.identified(stack, name):
+                yield target
+        for node in nodes(value):
+            match node:
+                case {"Fn::ImportValue": str(name)} if name in self.exports:
+                    yield from self.references(*self.exports[name])
+
     def refers(self, stack: str, value: Any) -> bool:
         """Whether `value` is a reference to a resource of the assembly."""
         return self.find(stack, value) is not None
@@ -224,3 +238,15 @@ def listed(value: Any) -> list[Any]:
 def texts(value: Any) -> str:
     """All that is written in a value, as in an ARN; of each reference, what it says."""
     return "".join(node for node in nodes(value) if isinstance(node, str))
+
+
+def named(value: Any) -> Iterator[str]:
+    """Yield the logical ids and pseudo parameters that a value refers to."""
+    for node in nodes(value):
+        match node:
+            case {"Ref": str(name)} | {"Fn::GetAtt": [str(name), *_]}:
+                yield name
+            case {"Fn::GetAtt": str(dotted)}:
+                yield dotted.partition(".")[0]
+            case {"Fn::Sub": str(text)} | {"Fn::Sub": [str(text), *_]}:
+                yield from (name.partition(".")[0] for name in _PLACEHOLDER.findall(text))

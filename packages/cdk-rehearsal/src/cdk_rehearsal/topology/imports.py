@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from cdk_rehearsal.topology.assembly import Assembly, Resource
+from cdk_rehearsal.topology.losses import schema
 from cdk_rehearsal.topology.retention import dependencies, is_name
 
 Mapped = dict[str, dict[str, str]]
@@ -62,10 +63,8 @@ def _why_not(assembly: Assembly, resource: Resource | None) -> str:
 
 def _identifier(type_: str) -> list[str]:
     """Return the identifying properties of a type, from CloudFormation's resource schema."""
-    from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER  # takes a second
-
-    schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", type_).schema
-    return [pointer.removeprefix("/properties/") for pointer in schema["primaryIdentifier"]]
+    pointers: list[str] = schema(type_)["primaryIdentifier"]
+    return [pointer.removeprefix("/properties/") for pointer in pointers]
 
 
 def main() -> None:

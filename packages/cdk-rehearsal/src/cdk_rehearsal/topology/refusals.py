@@ -4,12 +4,11 @@ A deployment may fail, or leave something out, even if both versions are valid: 
 one after the other, and within a stack new resources are created before old ones are deleted.
 """
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cdk_rehearsal.topology.assembly import Assembly, Resource, imports, nodes
+from cdk_rehearsal.topology.assembly import Assembly, Resource, imports
 from cdk_rehearsal.topology.changes import MISSING, Side, Sides
 from cdk_rehearsal.topology.losses import fate, schema
 
@@ -142,7 +141,7 @@ def _change(sides: Sides, stack: str, before: Any, after: Any) -> str | None:
         return "is no longer exported"
     if before != after:
         return "is exported with another value"
-    for resource in _referred(sides.base.assembly, stack, before):
+    for resource in sides.base.assembly.references(stack, before):
         why = fate(sides, resource)
         if why:
             return why
@@ -225,7 +224,7 @@ def _identity(side: Side, resource: Resource) -> _Identity | None:
     references = frozenset(
         (each.stack, each.logical_id)
         for value in given
-        for each in _referred(side.assembly, resource.stack, value)
+        for each in side.assembly.references(resource.stack, value)
     )
     values = tuple(
         (name, str(side.plain(resource.stack, value)))
@@ -312,20 +311,4 @@ def _at(assembly: Assembly, name: str) -> str | None:
 
 
 def _exported(assembly: Assembly, stack: str, value: Any) -> str | None:
-    return next((each.path for each in _referred(assembly, stack, value)), None)
-
-
-def _referred(assembly: Assembly, stack: str, value: Any) -> Iterator[Resource]:
-    """Yield the resources that a value refers to."""
-    for node in nodes(value):
-        if not isinstance(node, Mapping):
-            continue
-        found = assembly.find(stack, node)
-        if found:
-            yield found
-        match node.get("Fn::Sub"):
-            case str(text) | [str(text), *_]:
-                for name in re.findall(r"\$\{([A-Za-z0-9]+)(?:\.[^}]+)?\}", text):
-                    named = assembly.identified(stack, name)
-                    if named:
-                        yield named
+    return next((each.path for each in assembly.references(stack, value)), None)

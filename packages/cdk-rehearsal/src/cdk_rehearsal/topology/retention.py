@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from cdk_rehearsal.topology.assembly import Assembly, Resource, listed, nodes
+from cdk_rehearsal.topology.assembly import Assembly, Resource, listed, named
 
 _GENERATION = "AWS::StackId"
 """The pseudo parameter that changes each time a stack is created."""
@@ -28,7 +28,6 @@ MAY_REPEAT = {
     "AWS::FSx::Volume",
 }
 """Types whose name is only a label: several resources may have the same, and it can change."""
-_PLACEHOLDER = re.compile(r"\$\{([^!}][^}]*)\}")
 
 
 class Rule(Enum):
@@ -108,7 +107,7 @@ def dependencies(assembly: Assembly, resource: Resource) -> list[Resource]:
     )
     found = {
         (target.stack, target.logical_id): target
-        for target in (*_references(assembly, resource.stack, resource.properties), *waited)
+        for target in (*assembly.references(resource.stack, resource.properties), *waited)
         if target and target != resource
     }
     return list(found.values())
@@ -136,30 +135,8 @@ def _dependent(assembly: Assembly, resource: Resource) -> Iterator[Finding]:
 
 def _is_fresh(assembly: Assembly, stack: str, value: Any) -> bool:
     """Whether a value changes each time a stack is created."""
-    if _GENERATION in set(_named(value)):
+    if _GENERATION in set(named(value)):
         return True
     return any(
-        not any(fixed_names(assembly, target)) for target in _references(assembly, stack, value)
+        not any(fixed_names(assembly, target)) for target in assembly.references(stack, value)
     )
-
-
-def _references(assembly: Assembly, stack: str, value: Any) -> Iterator[Resource]:
-    for name in _named(value):
-        if target := assembly.identified(stack, name):
-            yield target
-    for node in nodes(value):
-        match node:
-            case {"Fn::ImportValue": str(name)} if name in assembly.exports:
-                yield from _references(assembly, *assembly.exports[name])
-
-
-def _named(value: Any) -> Iterator[str]:
-    """Yield the logical ids and pseudo parameters that a value refers to."""
-    for node in nodes(value):
-        match node:
-            case {"Ref": str(name)} | {"Fn::GetAtt": [str(name), *_]}:
-                yield name
-            case {"Fn::GetAtt": str(dotted)}:
-                yield dotted.partition(".")[0]
-            case {"Fn::Sub": str(text)} | {"Fn::Sub": [str(text), *_]}:
-                yield from (name.partition(".")[0] for name in _PLACEHOLDER.findall(text))
