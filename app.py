@@ -15,9 +15,9 @@ from stacks.operations import Operations
 from stacks.orders import Orders
 from stacks.payments import Payments
 from stacks.returns import Returns
-from stacks.review import review
 from stacks.schemas.events import PUBLISHED
 from stacks.shipping import Shipping
+from stacks.validation import validate
 
 app = cdk.App()
 environment = environment_named(app.node.try_get_context("stage"))
@@ -74,5 +74,5 @@ Notifications(
 Analytics(app, "Analytics", platform=platform, api=backbone.api, **identity("analytics"))
 Operations(app, "Operations", platform=platform, api=backbone.api, **identity("operations"))
 
-review(app)
+validate(app)
 app.synth()
