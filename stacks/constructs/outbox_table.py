@@ -52,7 +52,36 @@ class OutboxTable(ContextTable):
             indexes=[index] if pending_index else [],
             stream=dynamodb.StreamViewType.NEW_IMAGE,
         )
-        self.relay = PythonFunction(
+        self._published: set[type[Event]] = set()
+        self._may_publish = iam.PolicyStatement(
+            actions=["events:PutEvents"],
+            resources=[platform.bus.event_bus_arn],
+            conditions={"Null": {"events:source": "false", "events:detail-type": "false"}},
+        )
+        self._permit_published()
+        self.relay = self._relay(platform)
+
+    def admit(self, function: lambda_.IFunction, handler: Handler[Any]) -> None:
+        """Grants `function` the operations, and the relay the events, that the handler declares."""
+        self._grant(function, handler)
+        self._published |= handler.publishes
+        self._permit_published()
+
+    def _permit_published(self) -> None:
+        """Permits the relay to put the published events on the bus, and no others.
+
+        https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-conditions.html
+        """
+        self._may_publish.add_condition(
+            "ForAllValues:StringEquals",
+            {
+                "events:source": sorted({event.source for event in self._published}),
+                "events:detail-type": sorted(event.detail_type() for event in self._published),
+            },
+        )
+
+    def _relay(self, platform: Platform) -> PythonFunction:
+        function = PythonFunction(
             self,
             "Relay",
             platform=platform,
@@ -60,7 +89,7 @@ class OutboxTable(ContextTable):
             settings=relay.RelaySettings(event_bus_name=platform.bus.event_bus_name),
             timeout=Duration.seconds(30),
         )
-        self.relay.add_event_source(
+        function.add_event_source(
             sources.DynamoEventSource(
                 self.table,
                 starting_position=lambda_.StartingPosition.TRIM_HORIZON,
@@ -92,42 +121,15 @@ class OutboxTable(ContextTable):
                 ),
             )
         )
+        function.add_to_role_policy(self._may_publish)
         Alarm(
             self,
             "Lagging",
             platform=platform,
-            metric=self.relay.metric(
-                "IteratorAge", period=Duration.minutes(1), statistic="Maximum"
-            ),
+            metric=function.metric("IteratorAge", period=Duration.minutes(1), statistic="Maximum"),
             threshold=60_000,
             periods=3,
             meaning="Events are committed but reach the bus more than a minute late.",
             page="the-relay-lags",
         )
-        self._published: set[type[Event]] = set()
-        self._may_publish = iam.PolicyStatement(
-            actions=["events:PutEvents"],
-            resources=[platform.bus.event_bus_arn],
-            conditions={"Null": {"events:source": "false", "events:detail-type": "false"}},
-        )
-        self._permit_published()
-        self.relay.add_to_role_policy(self._may_publish)
-
-    def admit(self, function: lambda_.IFunction, handler: Handler[Any]) -> None:
-        """Grants `function` the operations, and the relay the events, that the handler declares."""
-        self._grant(function, handler)
-        self._published |= handler.publishes
-        self._permit_published()
-
-    def _permit_published(self) -> None:
-        """Permits the relay to put the published events on the bus, and no others.
-
-        https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-conditions.html
-        """
-        self._may_publish.add_condition(
-            "ForAllValues:StringEquals",
-            {
-                "events:source": sorted({event.source for event in self._published}),
-                "events:detail-type": sorted(event.detail_type() for event in self._published),
-            },
-        )
+        return function

@@ -50,11 +50,7 @@ class PythonFunction(lambda_.Function):
             retention=platform.environment.log_retention,
             removal_policy=platform.environment.removal_policy,
         )
-        role = iam.Role(
-            scope,
-            f"{id_}Role",
-            assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
-        )
+        role = _role(scope, f"{id_}Role")
         log_group.grant_write(role)
         super().__init__(
             scope,
@@ -80,13 +76,6 @@ class PythonFunction(lambda_.Function):
         )
         self.entry = handler
         permit_double_dependency(self)
-        acknowledge(
-            role,
-            {
-                f"{SOLUTIONS}IAM5[Resource::*]": "X-Ray's PutTraceSegments and "
-                "PutTelemetryRecords cannot be limited to a resource; nothing else has a wildcard."
-            },
-        )
         acknowledge(
             self,
             {
@@ -132,10 +121,22 @@ _RUNTIME = lambda_.Runtime(
 )
 
 
-def _layer(scope: Construct, platform: Platform) -> lambda_.ILayerVersion:
-    """The stack's layer of dependencies.
+def _role(scope: Construct, id_: str) -> iam.Role:
+    role = iam.Role(scope, id_, assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
+    acknowledge(
+        role,
+        {
+            f"{SOLUTIONS}IAM5[Resource::*]": "X-Ray's PutTraceSegments and "
+            "PutTelemetryRecords cannot be limited to a resource; nothing else has a wildcard."
+        },
+    )
+    return role
 
-    Each stack has its own: a layer version that another stack imports could never be replaced.
+
+def _layer(scope: Construct, platform: Platform) -> lambda_.ILayerVersion:
+    """Returns the stack's layer of dependencies.
+
+    Each stack has its own: a layer version that another stack imports could not be replaced.
     """
     stack = Stack.of(scope)
     existing = stack.node.try_find_child("Dependencies")
