@@ -1,7 +1,6 @@
-"""Declarations: what a handler publishes, and how it uses its context's table.
+"""Declarations: the events that a handler publishes, and how it uses its context's table.
 
-Grants, documents and the proof of routes derive from them. A handler that does something else
-fails: here, and on AWS for lack of a permission.
+Grants, documents and the proof of routes derive from them. The kernel rejects everything else.
 """
 
 from collections.abc import Callable, Iterable
@@ -68,11 +67,14 @@ class Handler(Generic[R]):
     ) -> None:
         update_wrapper(self, function)
         self.name = function.__module__.removeprefix("lambdas.")
-        self.publishes = frozenset(_checked("publishes", publishes, self._misdeclared_event))
-        """What it adds to the outbox."""
-        outbox = [PUT] if self.publishes else []
-        self.uses = frozenset([*_checked("uses", uses, self._misdeclared_use), *outbox])
-        """How it uses its context's table, the outbox included."""
+        for event in self._each("publishes", publishes):
+            self._require_own_event(event)
+        for use in self._each("uses", uses):
+            self._require_use(use)
+        self.publishes = frozenset(publishes)
+        """The events that it adds to the outbox."""
+        self.uses = frozenset([*uses, PUT] if self.publishes else uses)
+        """How it uses its context's table, including the outbox."""
         self._declared: frozenset[object] = self.publishes | self.uses
 
     def __call__(self, event: dict[str, Any], context: LambdaContext) -> R:
@@ -86,40 +88,39 @@ class Handler(Generic[R]):
 
     def check(self, action: type[Event] | Use) -> None:
         """Raises Undeclared if the handler does not declare this publication or use."""
-        if action not in self._declared:
-            raise Undeclared(self._undeclared(action))
+        if action in self._declared:
+            return
+        if isinstance(action, Use):
+            does = f"calls {action.operation} on {_place(action)}"
+            remedy = f"uses=({_NAMES.get(action, repr(action))},)"
+        else:
+            does, remedy = f"publishes {action.__name__}", f"publishes=({action.__name__},)"
+        raise Undeclared(
+            f"{self.name} {does}, which it does not declare: add @{self.decorator}(…, {remedy})"
+        )
 
     def _invoke(self, event: dict[str, Any], context: LambdaContext) -> R:
         """Handles an invocation."""
         raise NotImplementedError
 
-    def _undeclared(self, action: type[Event] | Use) -> str:
-        if isinstance(action, Use):
-            place = f"index {action.index} of its table" if action.index else "its table"
-            remedy = f"uses=({_NAMES.get(action, action)},)"
-            return (
-                f"{self.name} calls {action.operation} on {place}, which it does not declare: "
-                f"add it, @{self.decorator}(…, {remedy})"
-            )
-        return (
-            f"{self.name} publishes {action.__name__}, which it does not declare: "
-            f"add it, @{self.decorator}(…, publishes=({action.__name__},))"
-        )
+    def _each(self, option: str, declared: object) -> Iterable[object]:
+        if isinstance(declared, str) or not isinstance(declared, Iterable):
+            raise self._wrong(option, declared, f"write a tuple, {option}=(…,)")
+        return declared
 
-    def _misdeclared_event(self, event: object) -> str | None:
+    def _require_own_event(self, event: object) -> None:
         if not (isinstance(event, type) and issubclass(event, Event)):
-            return f"{self.name} publishes {event!r}, which is not an Event class"
+            raise self._wrong("publishes", event, "name subclasses of Event")
         if _package(event) != _package(self):
-            return (
-                f"{self.name} publishes {event.__name__} of {event.__module__}: "
-                "a context publishes its own events only"
-            )
-        return None
+            raise self._wrong("publishes", event, "name events of the handler's own context")
 
-    def _misdeclared_use(self, use: object) -> str | None:
-        if isinstance(use, Use) and use.operation in get_args(Operation):
-            return None
-        return f"{self.name} uses {use!r}, which is none of {', '.join(_NAMES.values())}, Use(…)"
+    def _require_use(self, use: object) -> None:
+        if not (isinstance(use, Use) and use.operation in get_args(Operation)):
+            names = ", ".join(_NAMES.values())
+            raise self._wrong("uses", use, f"choose among {names} of {__name__}, or a Use of these")
+
+    def _wrong(self, option: str, value: object, remedy: str) -> TypeError:
+        return TypeError(f"{self.name}: @{self.decorator}({option}=…) has {value!r}: {remedy}")
 
 
 _running: ContextVar[Handler[Any] | None] = ContextVar("running", default=None)
@@ -132,14 +133,8 @@ def check(action: type[Event] | Use) -> None:
         handler.check(action)
 
 
-def _checked(name: str, declared: Any, fault: Callable[[Any], str | None]) -> Iterable[Any]:
-    """Returns `declared`. Raises TypeError that says what is wrong, where, and what to do."""
-    if isinstance(declared, str) or not isinstance(declared, Iterable):
-        raise TypeError(f"{name}={declared!r} is not a tuple: write {name}=(…,)")
-    for each in declared:
-        if message := fault(each):
-            raise TypeError(message)
-    return declared
+def _place(use: Use) -> str:
+    return f"index {use.index} of its table" if use.index else "its table"
 
 
 def _package(owner: Any) -> str:

@@ -54,15 +54,17 @@ class ContextTable(Construct):
         Raises TypeError if the table lacks an index or an outbox that the handler declares to use.
         """
         if handler.publishes:
-            raise TypeError(f"{handler.name} publishes events: its table must be an OutboxTable")
+            raise TypeError(
+                f"{handler.name} publishes events: {self.node.path} must be an OutboxTable"
+            )
         self._grant(function, handler)
 
     def _grant(self, function: lambda_.IFunction, handler: Handler[Any]) -> None:
         by_index = defaultdict[str | None, list[Use]](list)
         for use in sorted(handler.uses, key=lambda use: use.index or ""):
             by_index[use.index].append(use)
-        if missing := by_index.keys() - self._indexes - {None}:
-            raise TypeError(f"{handler.name} uses index {missing}, which {self.node.path} lacks")
+        for index in by_index.keys() - self._indexes - {None}:
+            raise TypeError(f"{handler.name} uses index {index}, which {self.node.path} lacks")
         for index, uses in by_index.items():
             # The library's own grant would add all indexes as a wildcard.
             iam.Grant.add_to_principal(

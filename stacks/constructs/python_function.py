@@ -92,7 +92,7 @@ class PythonFunction(lambda_.Function):
         if table:
             table.admit(self, handler)
         elif handler.uses:
-            raise TypeError(f"{handler.name} declares that it uses a table: give {self} a table")
+            raise TypeError(f"{handler.name} uses a table: {self.node.path} needs table=…")
 
     def _alarms(self, platform: Platform, module: str) -> None:
         Alarm(
