@@ -1,4 +1,4 @@
-"""The diagram in code: which stacks there are, and what each is given."""
+"""The diagram in code: the stacks, and the arguments of each."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ target = Target(app.node.try_get_context("orderflow:target") or Target.LAMBDA)
 
 
 def identity(context: str) -> dict[str, Any]:
-    """What tells the stacks of one stage from those of another in the same account."""
+    """Names, describes and protects a stack of this stage."""
     return {
         "stack_name": f"orderflow-{environment.name}-{context}",
         "description": f"Orderflow, an event-driven shop: {context} ({environment.name})",

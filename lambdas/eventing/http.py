@@ -70,11 +70,11 @@ class Problem(Exception):
         cls.retry_after_s = retry_after_s
 
     def __str__(self) -> str:
-        """The problem in one line, for logs and tests."""
+        """Returns the problem in one line, for logs and tests."""
         return f"{self.status.value} {self.code}: {self.detail}"
 
     def document(self) -> dict[str, Any]:
-        """The body of the answer."""
+        """Returns the body of the answer."""
         return {
             "type": f"urn:problem:{self.code}",
             "title": self.title,
@@ -338,7 +338,7 @@ def request_of(
 
 
 def _checked(decoded: B) -> B:
-    """Return `decoded`. Raises msgspec.ValidationError if a string has a forbidden character.
+    """Returns `decoded`. Raises msgspec.ValidationError if a string has a forbidden character.
 
     Only requests are checked. Events may still contain such characters from earlier releases.
     """
@@ -348,7 +348,7 @@ def _checked(decoded: B) -> B:
 
 
 def _plain(body: bytes | str) -> Any:
-    """Return the body as plain data, whatever its type should be, or None if it is not JSON."""
+    """Returns the body as plain data, or None if it is not JSON."""
     try:
         return msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -356,7 +356,7 @@ def _plain(body: bytes | str) -> Any:
 
 
 def _faults(value: Any) -> Iterator[tuple[str, str]]:
-    """Yield the fault and the path, as msgspec writes it, of each string with a bad character."""
+    """Yields the fault and the path, as msgspec writes it, of each string with a bad character."""
     waiting = [("", value)]
     while waiting:
         path, part = waiting.pop()
@@ -383,13 +383,13 @@ def _invalid(error: msgspec.ValidationError, *, whole: str, sent: Any) -> Proble
             reason, path = fault, where
             break
     reason = re.sub(r"(?<=`str` of length )(..) (\d+)", r"\1 \2 characters", reason)
-    # Both repeat what was sent, as long as it was; an answer has at most 6 MB.
+    # Both may repeat the sent value, which may be long; an answer has at most 6 MB.
     reason, where = _cut(reason), _cut(path.lstrip(".")) or whole
     return InvalidRequest(f"{where}: {reason}", [Fault(field=where, reason=reason)])
 
 
 def _number(text: str) -> float:
-    """Return a number with a fraction or an exponent; as an int if it is a whole number."""
+    """Returns a number with a fraction or an exponent; as an int if it is a whole number."""
     number = float(text)
     return int(number) if number.is_integer() else number
 
@@ -402,7 +402,7 @@ def _cut(text: str) -> str:
 
 
 def _groups(claim: str) -> frozenset[str]:
-    """The groups in a token: the gateway writes the list as `[a b]`, and the names have no blanks.
+    """Returns the groups in a token, which the gateway writes as `[a b]`; names have no blanks.
 
     https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
     """

@@ -144,7 +144,7 @@ class FileDrop(Construct):
 
 
 def bucket_name(scope: Construct, beginning: str) -> str:
-    """Return a bucket name that is unique among all accounts and regions of a partition.
+    """Returns a bucket name that is unique among all accounts and regions of a partition.
 
     Raises ValueError if the name would exceed 63 characters in the region with the longest name.
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html

@@ -1,4 +1,4 @@
-"""A consumer of a queue: buffer, dead-letter queue and function."""
+"""A consumer of a queue: queue, dead-letter queue and function."""
 
 from typing import Any
 

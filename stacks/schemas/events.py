@@ -19,7 +19,7 @@ class AmbiguousEvent(ValueError):
 
 
 def _modules() -> Iterator[tuple[str, ModuleType]]:
-    """The `events` module of each context that has one, by the context's name."""
+    """Yields the `events` module of each context that has one, with the context's name."""
     for package in pkgutil.iter_modules(lambdas.__path__):
         if package.ispkg:
             path = import_module(f"lambdas.{package.name}").__path__
@@ -33,7 +33,7 @@ def _all_modules() -> Iterator[ModuleType]:
 
 
 def _defined(module: ModuleType) -> Iterator[type[Event]]:
-    """The event classes of a module, without those that are only there to be inherited from."""
+    """Yields the event classes of a module, without base classes."""
     found = [
         value
         for value in vars(module).values()
@@ -47,7 +47,7 @@ def _defined(module: ModuleType) -> Iterator[type[Event]]:
 
 
 def by_name(events: Iterable[type[Event]]) -> dict[str, type[Event]]:
-    """The classes by detail-type, in alphabetical order. Raises AmbiguousEvent."""
+    """Returns the classes by detail-type, in alphabetical order. Raises AmbiguousEvent."""
     found: dict[str, type[Event]] = {}
     for event in sorted(events, key=lambda event: event.detail_type()):
         other = found.setdefault(event.detail_type(), event)
@@ -96,32 +96,32 @@ INTERNAL: Mapping[str, type[Event]] = {
 
 
 def successor_of(event: type[Event]) -> type[Event] | None:
-    """The next version of the class, if there is one."""
+    """Returns the next version of the class, or None."""
     return next((other for other in DEFINED.values() if other.supersedes is event), None)
 
 
 def context_of(event: type[Event]) -> str:
-    """The context that owns the class, such as `orders`."""
+    """Returns the context that owns the class, such as `orders`."""
     return event.__module__.split(".")[1]
 
 
 def publishers_of(event: type[Event]) -> tuple[str, ...]:
-    """The names of the handlers that publish `event`."""
+    """Returns the names of the handlers that publish `event`."""
     return tuple(name for name, handler in HANDLERS.items() if event in handler.publishes)
 
 
 def consumers() -> Mapping[str, Consumer[Any]]:
-    """All consumers of queues by name, such as `orders.keep_price_list`."""
+    """Returns all consumers of queues by name, such as `orders.keep_price_list`."""
     return {name: each for name, each in HANDLERS.items() if isinstance(each, Consumer)}
 
 
 def consumers_of(event: type[Event]) -> tuple[str, ...]:
-    """The names of the consumers of `event`."""
+    """Returns the names of the consumers of `event`."""
     return tuple(name for name, consumer in consumers().items() if event in consumer.consumes)
 
 
 def readers() -> Mapping[str, tuple[type[Event], ...]]:
-    """The handlers that decode events: consumers of queues and streams, and workflow tasks."""
+    """Returns the events that consumers of queues and streams, and tasks, decode, by name."""
     return {
         name: handler.consumes
         for name, handler in HANDLERS.items()
@@ -130,5 +130,5 @@ def readers() -> Mapping[str, tuple[type[Event], ...]]:
 
 
 def readers_of(event: type[Event]) -> tuple[str, ...]:
-    """The names of the handlers that decode `event`."""
+    """Returns the names of the handlers that decode `event`."""
     return tuple(name for name, events in readers().items() if event in events)
