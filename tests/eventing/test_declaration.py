@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from botocore.client import BaseClient
 from msgspec import Struct
 
 from lambdas.eventing import aws, declaration, pending
@@ -99,17 +100,27 @@ def used(request: pytest.FixtureRequest, ledger: Table) -> tuple[Effect, tuple[U
 
 
 class TestWhatIsUndeclared:
-    def test_a_use_of_the_table_is_named_with_handler_and_remedy(
-        self, used: tuple[Effect, tuple[Use, ...]]
+    def test_a_use_of_the_table_is_named_before_the_table_is_called(
+        self, used: tuple[Effect, tuple[Use, ...]], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         effect, uses = used
         doing(effect, uses=uses)()
+        calls: list[str] = []
+        make_api_call: Callable[..., Any] = BaseClient._make_api_call  # type: ignore[attr-defined]
+
+        def api_called(client: Any, operation: str, parameters: Any) -> Any:
+            calls.append(operation)
+            return make_api_call(client, operation, parameters)
+
+        monkeypatch.setattr(BaseClient, "_make_api_call", api_called)
         for lacking in uses:
+            calls.clear()
             with pytest.raises(Undeclared) as raised:
                 doing(effect, uses={*declaration._NAMES, *uses} - {lacking})()
             assert str(raised.value).startswith(
                 f"tests.eventing.test_declaration calls {lacking.operation} on "
             )
+            assert not {lacking.operation, "TransactWriteItems"}.intersection(calls)
 
     @pytest.mark.parametrize(
         ("effect", "message"),
