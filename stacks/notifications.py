@@ -8,6 +8,7 @@ from aws_cdk import aws_ses as ses
 from aws_cdk.aws_apigatewayv2 import HttpMethod
 from constructs import Construct
 
+from lambdas.eventing.consumer import Consumer
 from lambdas.notifications import (
     address_customer,
     call_webhook,
@@ -59,22 +60,13 @@ class Notifications(ContextStack):
         put = self.function("SetPreferences", set_preferences.handler)
         self.consumer(EventConsumer, "AddressCustomer", address_customer.handler)
         topic = EventTopic(self, "Requests", platform=platform, carries=NotificationRequested)
-        email, sms, webhook = (
-            self.consumer(
-                TopicConsumer,
-                id_,
-                handler,
-                topic=topic,
-                matching={"channels": [channel]},
-                batch_size=1,  # a slow message must not delay, or repeat, others
-                max_concurrency=senders,
-            ).function
-            for id_, handler, channel, senders in (
-                ("SendEmail", send_email.handler, Channel.EMAIL, _SENDERS),
-                ("SendSms", send_sms.handler, Channel.SMS, _SENDERS),
-                ("CallWebhook", call_webhook.handler, Channel.WEBHOOK, None),
-            )
+        email = self._sender(
+            "SendEmail", send_email.handler, topic, Channel.EMAIL, max_concurrency=_SENDERS
         )
+        sms = self._sender(
+            "SendSms", send_sms.handler, topic, Channel.SMS, max_concurrency=_SENDERS
+        )
+        webhook = self._sender("CallWebhook", call_webhook.handler, topic, Channel.WEBHOOK)
         self._sender_identity()
         self._sms_alarm()
 
@@ -84,6 +76,24 @@ class Notifications(ContextStack):
         _allow_sms(sms)
         for signs in (get, put, webhook):
             secret.allow(signs)
+
+    def _sender(
+        self,
+        id_: str,
+        handler: Consumer[Any],
+        topic: EventTopic,
+        channel: Channel,
+        **options: Any,
+    ) -> PythonFunction:
+        return self.consumer(
+            TopicConsumer,
+            id_,
+            handler,
+            topic=topic,
+            matching={"channels": [channel]},
+            batch_size=1,  # a slow message must not delay, or repeat, others
+            **options,
+        ).function
 
     def _webhook_secret(self) -> SigningSecret:
         return SigningSecret(

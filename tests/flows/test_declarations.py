@@ -103,4 +103,11 @@ def test_each_declared_publication_and_use_is_seen_and_no_other(
 ) -> None:
     everything(shop)
 
-    assert seen == declared(templates["dev"])
+    wrong = []
+    for path, actions in declared(templates["dev"]).items():
+        wrong += [
+            f"{path} declares {action} but never does it: remove it, or extend `everything`"
+            for action in actions - seen[path]
+        ]
+        wrong += [f"{path} does {action}: declare it" for action in seen[path] - actions]
+    assert not wrong, "\n".join(wrong)
