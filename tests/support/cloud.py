@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from contextvars import Context
 from dataclasses import dataclass, field
 from functools import cache
 from types import ModuleType
@@ -24,6 +25,7 @@ from cdk_rehearsal.patching import Patches
 from lambdas.eventing import aws, pending
 from lambdas.eventing.attributes import Item, from_attributes, to_attributes
 from lambdas.eventing.event import CloudEvent, E, Event
+from tests.support import declarations
 
 REGION = "eu-central-1"
 
@@ -189,11 +191,12 @@ class Commits:
         return answer
 
     def _run(self, happening: Callable[[], object] | None) -> None:
-        """Commits of what happens in between count for nothing."""
+        """Commits in between count for nothing. No handler of this context runs meanwhile."""
         if happening:
             self._busy = True
             try:
-                happening()
+                # Another execution environment: the declaration of the handler here is not its own.
+                Context().run(happening)
             finally:
                 self._busy = False
 
@@ -259,10 +262,14 @@ def region() -> Iterator[None]:
 
 @contextmanager
 def cloud() -> Iterator[Cloud]:
-    """An empty account in a region that runs, for as long as the block. Nothing in it sleeps."""
+    """An empty account in a region that runs, for as long as the block. Nothing in it sleeps.
+
+    Handlers may do only what they declare.
+    """
     assert botocore_stubber.enabled, "No region runs: the fixture `region` starts one"
     with ExitStack() as stack:
         stack.callback(egress.set_environment(egress.environment(REGION)))
+        stack.enter_context(declarations.enforced())
         monkeypatch = stack.enter_context(pytest.MonkeyPatch.context())
         monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "test")
         monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "Orderflow/test")

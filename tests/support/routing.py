@@ -16,12 +16,13 @@ from cdk_rehearsal.topology.assembly import Assembly
 from cdk_rehearsal.topology.proof import Form, Message, Proof, Published
 from cdk_rehearsal.topology.routes import Pattern, Sieve
 from lambdas.eventing import aws
+from lambdas.eventing.declaration import Handler
 from lambdas.eventing.event import Cause
 from lambdas.eventing.settings import TableSettings
 from lambdas.eventing.transaction import Transaction
 from stacks.schemas.events import OUTSIDE, PUBLISHED
 from stacks.schemas.json_schema import Schema, bus_example, bus_schema
-from tools.contracts.publishing import published_by
+from tests.support.handlers import handler_of
 from tools.contracts.values import values_of
 
 SAMPLES = 4
@@ -61,17 +62,12 @@ def published() -> tuple[Published, ...]:
 
 
 def publishers(shop: Assembly) -> dict[str, frozenset[str]]:
-    """What each function publishes, as its code says."""
-    found = {
-        function.path: frozenset(
-            event.detail_type() for event in _published_by(function.properties["Handler"])
-        )
+    """The events that the handler of each function declares to publish."""
+    return {
+        function.path: frozenset(event.detail_type() for event in handler.publishes)
         for function in shop.of_type("AWS::Lambda::Function")
+        if isinstance(handler := handler_of(function), Handler) and handler.publishes
     }
-    return {path: events for path, events in found.items() if events}
-
-
-_published_by = cache(published_by)
 
 
 def _made_up(schemas: Mapping[str, Schema]) -> list[dict[str, Message]]:

@@ -159,6 +159,9 @@ class _Reader:
             description=inspect.getdoc(handler) or "",
             file=f"{module_name.replace('.', '/')}.py",
             consumes=tuple(event.detail_type() for event in getattr(handler, "consumes", ())),
+            publishes=tuple(
+                sorted(event.detail_type() for event in getattr(handler, "publishes", ()))
+            ),
             routes=tuple(self._routes(resource)),
             sources=tuple(edge for edge in self._edges if edge.target == resource.path),
             facts=tuple(self._function_facts(resource)),
@@ -258,6 +261,9 @@ class _Reader:
             retired=name in RETIRED,
             outside=event in OUTSIDE,
             successor=successor.detail_type() if (successor := successor_of(event)) else None,
+            publishers=tuple(
+                function.path for function in self._functions.values() if name in function.publishes
+            ),
             readers=tuple(self._readers(event)),
             carrier=tuple(self._carrier(event) if published else self._keeper(event)),
             ways=tuple(self._routed(event) if published else self._kept(event)),
