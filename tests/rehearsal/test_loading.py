@@ -84,9 +84,9 @@ def test_resources_are_found_by_construct_path_or_else_by_logical_id(tmp_path: P
     manifest["artifacts"]["Shop"]["displayName"] = "dev/Shop"
     (directory / "manifest.json").write_text(json.dumps(manifest))
     with Rehearsal(directory) as shop:
-        assert shop.physical_id("Shop/Consumer/Queue").endswith("/one")
-        assert shop.physical_id("Shop/Nameless").endswith("/two")
-        with pytest.raises(RehearsalError, match="there are Shop/Consumer/Queue"):
+        assert shop.physical_id("dev/Shop/Consumer/Queue").endswith("/one")
+        assert shop.physical_id("dev/Shop/Nameless").endswith("/two")
+        with pytest.raises(RehearsalError, match="there are dev/Shop/Consumer/Queue"):
             shop.physical_id("Queue")
 
 
@@ -236,7 +236,7 @@ def test_what_aws_refuses_is_an_error_with_its_logical_id(
     template: Cloud, rehearse: Rehearse
 ) -> None:
     template.queue("Queue", MaximumMessageSize=1)
-    with pytest.raises(RehearsalError, match=r"Queue \(AWS::SQS::Queue\) cannot be created"):
+    with pytest.raises(RehearsalError, match=r"Queue \(AWS::SQS::Queue\): cannot be created"):
         rehearse()
 
 

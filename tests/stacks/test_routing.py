@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from cdk_rehearsal.topology.assembly import Assembly, Resource
-from cdk_rehearsal.topology.proof import Finding, Published
+from cdk_rehearsal import Assembly, Resource
+from cdk_rehearsal.topology import PublishedEvent, RoutingFinding
 from tests.support.routing import proof, published, publishers
 
 PLACED = "OrderPlaced.v1"
@@ -29,7 +29,7 @@ def scratch(pickled: bytes) -> Assembly:
     return found
 
 
-def said(findings: Iterable[Finding]) -> str:
+def said(findings: Iterable[RoutingFinding]) -> str:
     return "\n".join(map(str, findings))
 
 
@@ -48,12 +48,12 @@ def put_events(shop: Assembly, relay: str) -> dict[str, Any]:
     return found
 
 
-def event(name: str) -> Published:
+def event(name: str) -> PublishedEvent:
     (found,) = [each for each in published() if each.name == name]
     return found
 
 
-def others(name: str) -> list[Published]:
+def others(name: str) -> list[PublishedEvent]:
     return [each for each in published() if each.name != name]
 
 

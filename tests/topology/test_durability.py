@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from cdk_rehearsal.topology.assembly import Assembly
-from cdk_rehearsal.topology.durability import Rule, findings
+from cdk_rehearsal import Assembly
+from cdk_rehearsal.topology import DurabilityRule as Rule
+from cdk_rehearsal.topology import losses
 from tests.topology.post import DAY_S, arn, post, properties, ref
 
 Templates = Mapping[str, dict[str, Any]]
@@ -14,7 +15,7 @@ Spoil = Callable[[Templates], object]
 
 
 def found(templates: Templates) -> set[tuple[Rule, str]]:
-    return {(finding.rule, finding.resource.path) for finding in findings(Assembly(templates))}
+    return {(finding.rule, finding.resource.path) for finding in losses(Assembly(templates))}
 
 
 def without(logical_id: str, *path: str) -> Spoil:
@@ -147,7 +148,7 @@ def test_what_is_lacking_is_found_where_it_is_to_be_mended(
     templates = post()
     spoil(templates)
     assert found(templates) == expected
-    assert all(finding.fix for finding in findings(Assembly(templates)))
+    assert all(finding.fix for finding in losses(Assembly(templates)))
 
 
 def test_each_rule_is_broken_by_something_above() -> None:
@@ -256,9 +257,9 @@ def test_a_kind_that_is_not_known_is_named_and_not_passed_over() -> None:
 def test_each_finding_says_where_what_and_what_to_do() -> None:
     templates = post()
     properties(templates, "Letters")["VisibilityTimeout"] = 60
-    (finding,) = findings(Assembly(templates))
+    (finding,) = losses(Assembly(templates))
     assert str(finding) == (
-        "Post/Letters: hides a message for 60 s, and Post/Sort needs 190 s (6 times 30 s, and a "
-        "window of 10 s). Set VisibilityTimeout to six times the function's timeout, and add the "
+        "Post/Letters: hides a message for 60 s, but Post/Sort needs 190 s (6 times 30 s, plus a "
+        "window of 10 s). Set VisibilityTimeout to six times the function's timeout, plus the "
         "batching window."
     )

@@ -6,9 +6,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from cdk_rehearsal.patterns import EventPattern
-from cdk_rehearsal.topology.assembly import Assembly, Resource
-from cdk_rehearsal.topology.edges import edges
+from cdk_rehearsal import Assembly, EventPattern, Resource
+from cdk_rehearsal.topology import edges
 from lambdas.eventing.event import Event as EventClass
 from stacks.schemas.events import (
     DEFINED,

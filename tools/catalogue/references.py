@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
-from cdk_rehearsal.topology.access import Statement, granted
-from cdk_rehearsal.topology.assembly import Assembly, Resource, listed
+from cdk_rehearsal import Assembly, Resource, listed
+from cdk_rehearsal.topology import Statement, role_statements
 from tools.catalogue.model import Grant
 
 _NAMES = {"AWS::SQS::Queue": "QueueName", "AWS::Scheduler::ScheduleGroup": "Name"}
@@ -48,7 +48,7 @@ def grants(assembly: Assembly, role: Resource) -> tuple[Grant, ...]:
             resource=resource,
             conditions=tuple(_conditions(statement.get("Condition", {}))),
         )
-        for stack, statement in granted(assembly, role)
+        for stack, statement in role_statements(assembly, role)
         for resource in _resources(assembly, stack, statement)
     ]
     return tuple(sorted(found, key=lambda grant: (grant.resource, grant.actions)))

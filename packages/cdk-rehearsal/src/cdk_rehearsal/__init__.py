@@ -1,58 +1,105 @@
-"""Runs a synthesized application in one process: real handlers behind the templates' own wiring.
+"""Checks the cloud assembly of a CDK application, and runs it in one process.
 
-Names are imported when they are first used, so that `cdk_rehearsal.topology` needs no moto.
+This module has everything to read an assembly and to rehearse it: real handlers behind the
+templates' own wiring. `cdk_rehearsal.topology` analyses templates, and `cdk_rehearsal.validation`
+brings its checks into `cdk synth`. All other modules are private.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from cdk_rehearsal.lazy import lazily
 
 if TYPE_CHECKING:
+    from cdk_rehearsal.assembly import (
+        Assembly,
+        Properties,
+        Resource,
+        Stack,
+        Template,
+        listed,
+        named,
+        nodes,
+        texts,
+    )
     from cdk_rehearsal.clock import Event, Process, Scheduler
     from cdk_rehearsal.errors import RehearsalError, UnsupportedTemplateError
-    from cdk_rehearsal.faults import FAULTS, Fault, InjectedFault
+    from cdk_rehearsal.faults import FAULTS, PARTIAL, Fault, InjectedFault
+    from cdk_rehearsal.http_api import HttpFront, HttpResponse
+    from cdk_rehearsal.internet import Request, Response
+    from cdk_rehearsal.intrinsics import Resolver
     from cdk_rehearsal.invoke import InvocationResult
+    from cdk_rehearsal.isolation import TEMPORARY, allowed, process_variables
     from cdk_rehearsal.latency import Latency
+    from cdk_rehearsal.loading import LoadingError, Unsupported, check
     from cdk_rehearsal.meter import Meter, Record
+    from cdk_rehearsal.moto_region import aws_variables, corrected_moto
+    from cdk_rehearsal.patterns import EventPattern, FilterCriteria, SubscriptionFilter
     from cdk_rehearsal.rehearsal import OUTSIDE, Rehearsal
-    from cdk_rehearsal.resources import Resource
 
 __all__ = [
     "FAULTS",
     "OUTSIDE",
+    "PARTIAL",
+    "TEMPORARY",
+    "Assembly",
     "Event",
+    "EventPattern",
     "Fault",
+    "FilterCriteria",
+    "HttpFront",
+    "HttpResponse",
     "InjectedFault",
     "InvocationResult",
     "Latency",
+    "LoadingError",
     "Meter",
     "Process",
+    "Properties",
     "Record",
     "Rehearsal",
     "RehearsalError",
+    "Request",
+    "Resolver",
     "Resource",
+    "Response",
     "Scheduler",
+    "Stack",
+    "SubscriptionFilter",
+    "Template",
+    "Unsupported",
     "UnsupportedTemplateError",
+    "allowed",
+    "aws_variables",
+    "check",
+    "corrected_moto",
+    "listed",
+    "named",
+    "nodes",
+    "process_variables",
+    "texts",
 ]
 
-_MODULES = {
-    "clock": ("Event", "Process", "Scheduler"),
-    "errors": ("RehearsalError", "UnsupportedTemplateError"),
-    "faults": ("FAULTS", "Fault", "InjectedFault"),
-    "invoke": ("InvocationResult",),
-    "latency": ("Latency",),
-    "meter": ("Meter", "Record"),
-    "rehearsal": ("OUTSIDE", "Rehearsal"),
-    "resources": ("Resource",),
-}
-_WHERE = {name: module for module, names in _MODULES.items() for name in names}
-
-
-def __getattr__(name: str) -> Any:
-    """Import a public name from its module."""
-    if name not in _WHERE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    # Before anything that imports moto.
-    import_module(f"{__name__}.lean")
-    value = getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = lazily(
+    __name__,
+    {
+        "assembly": (
+            *("Assembly", "Properties", "Resource", "Stack", "Template"),
+            *("listed", "named", "nodes", "texts"),
+        ),
+        "clock": ("Event", "Process", "Scheduler"),
+        "moto_region": ("aws_variables", "corrected_moto"),
+        "errors": ("RehearsalError", "UnsupportedTemplateError"),
+        "faults": ("FAULTS", "PARTIAL", "Fault", "InjectedFault"),
+        "http_api": ("HttpFront", "HttpResponse"),
+        "internet": ("Request", "Response"),
+        "intrinsics": ("Resolver",),
+        "invoke": ("InvocationResult",),
+        "isolation": ("TEMPORARY", "allowed", "process_variables"),
+        "latency": ("Latency",),
+        "loading": ("LoadingError", "Unsupported", "check"),
+        "meter": ("Meter", "Record"),
+        "patterns": ("EventPattern", "FilterCriteria", "SubscriptionFilter"),
+        "rehearsal": ("OUTSIDE", "Rehearsal"),
+    },
+    light=("assembly", "errors", "intrinsics", "isolation", "patterns"),
+)

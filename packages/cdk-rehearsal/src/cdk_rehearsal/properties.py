@@ -10,12 +10,16 @@ from cdk_rehearsal.errors import UnsupportedTemplateError
 class Properties:
     """The resolved properties of one resource, or of one object within them.
 
-    Whatever is neither taken nor ignored when ``finish`` is called is an error: the rehearsal
-    would not do what it says.
+    A property that is neither taken nor ignored is a problem: the rehearsal would not do what it
+    says.
     """
 
-    def __init__(self, values: dict[str, Any], where: str) -> None:
+    def __init__(
+        self, values: dict[str, Any], where: str, problems: list[str] | None = None
+    ) -> None:
         """``where`` names stack, logical id and type, for errors."""
+        self.problems: list[str] = [] if problems is None else problems
+        """Values that are not known, with those of the objects within."""
         self.values = values
         self.where = where
         self._left = set(values)
@@ -51,14 +55,14 @@ class Properties:
 
     def section(self, name: str) -> Properties:
         """Return an object within, empty if it is not there; its leftovers count as well."""
-        part = Properties(self.take(name) or {}, f"{self.where}: {name}")
+        part = Properties(self.take(name) or {}, f"{self.where}: {name}", self.problems)
         self._parts.append(part)
         return part
 
     def sections(self, name: str) -> list[Properties]:
         """Return the objects of a list within; their leftovers count as well."""
         parts = [
-            Properties(value, f"{self.where}: {name}[{index}]")
+            Properties(value, f"{self.where}: {name}[{index}]", self.problems)
             for index, value in enumerate(self.take(name) or [])
         ]
         self._parts.extend(parts)
@@ -74,21 +78,20 @@ class Properties:
         self._left.difference_update(names)
 
     def only(self, name: str, *values: Any) -> None:
-        """Accept a property with one of these values; with another it is an error."""
+        """Accept a property with one of these values; another one is a problem."""
         value = self.take(name)
         if value is not None and value not in values:
-            raise self.error(f"the rehearsal does not know {name} = {value!r}")
+            self.problems.append(f"{self.where}: the rehearsal does not know {name} = {value!r}")
 
     def error(self, message: str) -> UnsupportedTemplateError:
         """Return an error that says where it is."""
         return UnsupportedTemplateError(f"{self.where}: {message}")
 
-    def finish(self) -> None:
-        """Raise UnsupportedTemplateError if properties are left."""
-        if self._left:
-            names = ", ".join(sorted(self._left))
-            raise self.error(
-                f"unknown property {names}; teach the rehearsal what it means, or to ignore it"
-            )
-        for part in self._parts:
-            part.finish()
+    def unknown(self) -> list[str]:
+        """Return a problem for each property that was neither taken nor ignored."""
+        found = [
+            f"{self.where}: unknown property {name}; teach the rehearsal what it means, or to "
+            "ignore it"
+            for name in sorted(self._left)
+        ]
+        return [*found, *(problem for part in self._parts for problem in part.unknown())]

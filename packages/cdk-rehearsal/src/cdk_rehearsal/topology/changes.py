@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from cdk_rehearsal.topology.assembly import Assembly, Resource
+from cdk_rehearsal.assembly import Assembly, Resource
 
 Key = tuple[str, str]
 """A resource's path and type: what it is called in words. Its logical id may change."""

@@ -16,8 +16,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from cdk_rehearsal.topology.assembly import Assembly, Resource
-from cdk_rehearsal.topology.losses import schema
+from cdk_rehearsal.assembly import Assembly, Resource
+from cdk_rehearsal.topology.replacements import schema
 from cdk_rehearsal.topology.retention import dependencies, is_name
 
 Mapped = dict[str, dict[str, str]]

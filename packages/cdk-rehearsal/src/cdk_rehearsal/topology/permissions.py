@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cdk_rehearsal.topology.assembly import Resource
+from cdk_rehearsal.assembly import Resource
 from cdk_rehearsal.topology.changes import Side, Sides
 
 _POLICIES: Mapping[str, tuple[str, str]] = {

@@ -15,8 +15,8 @@ from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
 from typing import Any
 
-from cdk_rehearsal.topology.assembly import Assembly, Resource
-from cdk_rehearsal.topology.routes import Actors, Grant, Pattern, Sieve, sieves
+from cdk_rehearsal.assembly import Assembly, Resource
+from cdk_rehearsal.topology.routes import Actors, Filter, Grant, Pattern, filters
 from cdk_rehearsal.topology.schema import Schema, declared_paths, sub_schemas, variants
 
 Message = dict[str, Any]
@@ -32,7 +32,7 @@ _SOURCE: Path = ("source",)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Published:
+class PublishedEvent:
     """An event, as the bus delivers it."""
 
     name: str
@@ -48,21 +48,21 @@ class Published:
 
 @dataclass(frozen=True)
 class Form:
-    """How a message looks at a sieve that messages of an event get to."""
+    """How a message looks at a filter_ that messages of an event get to."""
 
     root: Path | None
     """Under which path a pattern finds the bus's message; None if it does not look into it."""
     wrap: Callable[[Message], Any] = field(hash=False, compare=False)
 
 
-Matches = Callable[[Sieve, Pattern, Any], bool]
-"""Whether a message, in its form, matches one pattern of a sieve."""
-Forms = Callable[[Sieve], Form]
-"""Raises NotImplementedError for a sieve that sees something which is not known."""
+Matches = Callable[[Filter, Pattern, Any], bool]
+"""Whether a message, in its form, matches one pattern of a filter_."""
+Forms = Callable[[Filter], Form]
+"""Raises NotImplementedError for a filter_ that sees something which is not known."""
 
 
 @dataclass(frozen=True)
-class Finding:
+class RoutingFinding:
     """What is wrong, and where."""
 
     culprit: str
@@ -74,17 +74,17 @@ class Finding:
         return f"{self.culprit}: {self.what}"
 
 
-Trail = tuple[Sieve, ...]
+FilterPath = tuple[Filter, ...]
 """What a message has passed, in this order."""
 
 
-class Proof:
+class RoutingProof:
     """An application under examination. Each examination gives what is wrong, if anything."""
 
     def __init__(
         self,
         assembly: Assembly,
-        events: Iterable[Published],
+        events: Iterable[PublishedEvent],
         *,
         publishers: Mapping[str, frozenset[str]],
         forms: Forms,
@@ -103,11 +103,11 @@ class Proof:
         self._forms = forms
         self._matches = matches
         self._loops_end = loops_end or {}
-        self._sieves = sieves(assembly)
-        self._actors = Actors(assembly, self._sieves)
-        self._witnesses: dict[tuple[str, Trail], Message | None] = {}
+        self._filters = filters(assembly)
+        self._actors = Actors(assembly, self._filters)
+        self._examples: dict[tuple[str, FilterPath], Message | None] = {}
 
-    def findings(self) -> list[Finding]:
+    def findings(self) -> list[RoutingFinding]:
         """All that is wrong."""
         return [
             *self.unwritten(),
@@ -125,31 +125,33 @@ class Proof:
         return sorted(
             {
                 node
-                for node, trail in self._arrivals[event]
-                if self._runs(node) and self._from_bus(trail)
-                if not (by_name and self._takes_anything(event, trail))
+                for node, passed in self._arrivals[event]
+                if self._runs(node) and self._from_bus(passed)
+                if not (by_name and self._takes_anything(event, passed))
             }
         )
 
     # What is published, and what is let onto the bus
 
-    def unwritten(self) -> Iterator[Finding]:
+    def unwritten(self) -> Iterator[RoutingFinding]:
         """Events that a function publishes but cannot write, or that nobody publishes."""
         for path, names in sorted(self._publishers.items()):
             tables = self._actors.writes_to(self._assembly.at(path))
             for name in sorted(names):
                 if name not in self._events:
                     near = _near(name, self._events)
-                    yield Finding(path, f"publishes {name}, which is no published event{near}")
+                    yield RoutingFinding(
+                        path, f"publishes {name}, which is no published event{near}"
+                    )
                 elif not any(self._relays_of(table) for table in tables):
-                    yield Finding(
+                    yield RoutingFinding(
                         path, f"publishes {name}, but may write to no table with a relay to the bus"
                     )
         written = frozenset().union(*self._publishers.values())
         for name in sorted(self._events.keys() - written):
-            yield Finding(name, "is said to be published, but no function publishes it")
+            yield RoutingFinding(name, "is said to be published, but no function publishes it")
 
-    def wrong_grants(self) -> Iterator[Finding]:
+    def wrong_grants(self) -> Iterator[RoutingFinding]:
         """Grants to put events on a bus that cover more, or less, than what is put there."""
         for path, grants in self._granted.items():
             put = self._put_by.get(path, frozenset())
@@ -165,21 +167,21 @@ class Proof:
                         if name in self._events and self._events[name].source in grant.sources
                     }
             for name in sorted(put - names):
-                yield Finding(
+                yield RoutingFinding(
                     path, f"may not put {name} on the bus, though it is published through it"
                 )
 
-    def _too_wide(self, grant: Grant, put: frozenset[str]) -> Iterator[Finding]:
+    def _too_wide(self, grant: Grant, put: frozenset[str]) -> Iterator[RoutingFinding]:
         path = grant.function.path
         if grant.bus is None:
-            yield Finding(path, "may put events on any bus: name the one")
+            yield RoutingFinding(path, "may put events on any bus: name the one")
         known = [self._events[name] for name in put if name in self._events]
         for key, allowed, needed in (
             ("detail-type", grant.detail_types, put),
             ("source", grant.sources, frozenset(event.source for event in known)),
         ):
             if allowed is None:
-                yield Finding(
+                yield RoutingFinding(
                     path,
                     f"may put events of any {key} on the bus: limit events:{key} to what "
                     f"is published through it, {_listed(needed)}",
@@ -187,7 +189,7 @@ class Proof:
                 continue
             for name in sorted(allowed - needed):
                 near = _near(name, needed - allowed)
-                yield Finding(
+                yield RoutingFinding(
                     path,
                     f"may put events of {key} {name} on the bus, but nothing that is published "
                     f"through it is of that {key}{near}",
@@ -197,8 +199,8 @@ class Proof:
         """The functions that read a table's stream and may put events on a bus."""
         return [
             target.path
-            for sieve in self._from.get(table.path, ())
-            for target in sieve.targets
+            for filter_ in self._from.get(table.path, ())
+            for target in filter_.targets
             if target.path in self._granted
         ]
 
@@ -215,29 +217,29 @@ class Proof:
     # Where it gets
 
     @cached_property
-    def _arrivals(self) -> dict[str, list[tuple[str, Trail]]]:
+    def _arrivals(self) -> dict[str, list[tuple[str, FilterPath]]]:
         """Where each event gets, and on which ways; no way leads through a place twice."""
-        found: dict[str, list[tuple[str, Trail]]] = {name: [] for name in self._events}
+        found: dict[str, list[tuple[str, FilterPath]]] = {name: [] for name in self._events}
         for path, names in sorted(self._publishers.items()):
             for name in sorted(names & self._events.keys()):
                 for table in self._actors.writes_to(self._assembly.at(path)):
                     if (table.path, ()) not in found[name]:
                         found[name].append((table.path, ()))
         for name, reached in found.items():
-            for node, trail in reached:  # grows meanwhile
+            for node, passed in reached:  # grows meanwhile
                 reached += [
-                    there for there in self._onward(name, node, trail) if there not in reached
+                    there for there in self._onward(name, node, passed) if there not in reached
                 ]
         return found
 
-    def _onward(self, name: str, node: str, trail: Trail) -> Iterator[tuple[str, Trail]]:
-        for grant in self._granted.get(node, ()) if trail else ():
-            if trail[-1].source.type in _TABLES:
-                yield (grant.bus or self._any_bus).path, trail
-        for sieve in self._from.get(node, ()):
-            if sieve not in trail and self._witness(name, (*trail, sieve)):
-                for target in sieve.targets:
-                    yield target.path, (*trail, sieve)
+    def _onward(self, name: str, node: str, passed: FilterPath) -> Iterator[tuple[str, FilterPath]]:
+        for grant in self._granted.get(node, ()) if passed else ():
+            if passed[-1].source.type in _TABLES:
+                yield (grant.bus or self._any_bus).path, passed
+        for filter_ in self._from.get(node, ()):
+            if filter_ not in passed and self._example(name, (*passed, filter_)):
+                for target in filter_.targets:
+                    yield target.path, (*passed, filter_)
 
     @cached_property
     def _granted(self) -> dict[str, list[Grant]]:
@@ -251,112 +253,115 @@ class Proof:
         return self._assembly.of_type("AWS::Events::EventBus")[0]
 
     @cached_property
-    def _from(self) -> dict[str, list[Sieve]]:
-        found: dict[str, list[Sieve]] = {}
-        for sieve in self._sieves:
-            found.setdefault(sieve.source.path, []).append(sieve)
+    def _from(self) -> dict[str, list[Filter]]:
+        found: dict[str, list[Filter]] = {}
+        for filter_ in self._filters:
+            found.setdefault(filter_.source.path, []).append(filter_)
         return found
 
-    def _witness(self, name: str, trail: Trail) -> Message | None:
-        """A message of an event that passes all of a trail; None if there is none."""
-        key = (name, trail)
-        if key not in self._witnesses:
-            self._witnesses[key] = self._find_witness(self._events[name], trail)
-        return self._witnesses[key]
+    def _example(self, name: str, passed: FilterPath) -> Message | None:
+        """A message of an event that passes all of a passed; None if there is none."""
+        key = (name, passed)
+        if key not in self._examples:
+            self._examples[key] = self._find_example(self._events[name], passed)
+        return self._examples[key]
 
-    def _find_witness(self, event: Published, trail: Trail) -> Message | None:
-        before = self._witness(event.name, trail[:-1]) if trail else event.samples[0]
-        if before is None or all(self._passes(sieve, before) for sieve in trail[-1:]):
+    def _find_example(self, event: PublishedEvent, passed: FilterPath) -> Message | None:
+        before = self._example(event.name, passed[:-1]) if passed else event.samples[0]
+        if before is None or all(self._passes(filter_, before) for filter_ in passed[-1:]):
             return before
-        patterns = [(sieve, pattern) for sieve in trail for pattern in sieve.patterns]
+        patterns = [(filter_, pattern) for filter_ in passed for pattern in filter_.patterns]
         for message in self._made_for(event, patterns):
             # The last one first: it is the one in question.
-            if all(self._passes(sieve, message) for sieve in reversed(trail)):
+            if all(self._passes(filter_, message) for filter_ in reversed(passed)):
                 return message
         return None
 
     def _made_for(
-        self, event: Published, patterns: Iterable[tuple[Sieve, Pattern]]
+        self, event: PublishedEvent, patterns: Iterable[tuple[Filter, Pattern]]
     ) -> Iterator[Message]:
         """Samples of an event, and with the values that patterns ask for where they may be."""
         wanted: dict[Path, list[Any]] = {}
-        for sieve, pattern in patterns:
+        for filter_, pattern in patterns:
             for path, rules in _leaves(pattern):
-                inside = self._inside(sieve, path)
+                inside = self._inside(filter_, path)
                 if inside is not None:
                     wanted.setdefault(inside, []).extend(rules)
         yield from variants(event.schema, event.samples, wanted)
 
-    def _inside(self, sieve: Sieve, path: Path) -> Path | None:
+    def _inside(self, filter_: Filter, path: Path) -> Path | None:
         """The path in the bus's message of a path in a pattern."""
-        root = self._forms(sieve).root
+        root = self._forms(filter_).root
         if root is None or path[: len(root)] != root:
             return None
         return path[len(root) :]
 
-    def _passes(self, sieve: Sieve, message: Message) -> bool:
-        if not sieve.patterns:
+    def _passes(self, filter_: Filter, message: Message) -> bool:
+        if not filter_.patterns:
             return True
-        wrapped = self._forms(sieve).wrap(message)
-        return any(self._matches(sieve, pattern, wrapped) for pattern in sieve.patterns)
+        wrapped = self._forms(filter_).wrap(message)
+        return any(self._matches(filter_, pattern, wrapped) for pattern in filter_.patterns)
 
     def _runs(self, path: str) -> bool:
         return self._assembly.at(path).type in _RUNS
 
-    def _from_bus(self, trail: Trail) -> bool:
-        return any(sieve.kind == "rule" for sieve in trail)
+    def _from_bus(self, passed: FilterPath) -> bool:
+        return any(filter_.kind == "rule" for filter_ in passed)
 
-    def _takes_anything(self, event: str, trail: Trail) -> bool:
+    def _takes_anything(self, event: str, passed: FilterPath) -> bool:
         """Whether all that lies beyond the bus would let an event of another type pass, too."""
-        message = self._witness(event, trail)
+        message = self._example(event, passed)
         if message is None:
             return False
         detail = {**message["detail"], "type": UNKNOWN}
         other = {**message, "detail-type": UNKNOWN, "detail": detail}
-        beyond = [sieve for sieve in trail if sieve.source.type not in _TABLES]
-        return all(self._passes(sieve, other) for sieve in beyond)
+        beyond = [filter_ for filter_ in passed if filter_.source.type not in _TABLES]
+        return all(self._passes(filter_, other) for filter_ in beyond)
 
     # Dead rules and orphaned events
 
-    def dead_patterns(self) -> Iterator[Finding]:
+    def dead_patterns(self) -> Iterator[RoutingFinding]:
         """Values in patterns that no event which gets there can have."""
-        for sieve in self._sieves:
+        for filter_ in self._filters:
             arriving = [
-                (self._events[name], trail)
+                (self._events[name], passed)
                 for name, reached in self._arrivals.items()
-                for node, trail in reached
-                if node == sieve.source.path
+                for node, passed in reached
+                if node == filter_.source.path
             ]
-            for pattern in sieve.patterns:
-                if any(earlier.changes for _, trail in arriving for earlier in trail):
+            for pattern in filter_.patterns:
+                if any(earlier.changes for _, passed in arriving for earlier in passed):
                     raise NotImplementedError(
-                        f"{sieve.path}: what its pattern sees has been transformed on the way"
+                        f"{filter_.path}: what its pattern sees has been transformed on the way"
                     )
-                yield from _Autopsy(self, sieve, pattern, arriving).findings()
+                yield from _Explanation(self, filter_, pattern, arriving).findings()
 
     def satisfiable(
-        self, sieve: Sieve, pattern: Pattern, arriving: Iterable[tuple[Published, Trail]]
+        self,
+        filter_: Filter,
+        pattern: Pattern,
+        arriving: Iterable[tuple[PublishedEvent, FilterPath]],
     ) -> bool:
-        """Whether some event that gets to a sieve can match a pattern there."""
-        wrap = self._forms(sieve).wrap
-        for event, trail in arriving:
-            earlier = [(before, each) for before in trail for each in before.patterns]
-            for message in self._made_for(event, [*earlier, (sieve, pattern)]):
-                if self._matches(sieve, pattern, wrap(message)) and all(
-                    self._passes(before, message) for before in trail
+        """Whether some event that gets to a filter_ can match a pattern there."""
+        wrap = self._forms(filter_).wrap
+        for event, passed in arriving:
+            earlier = [(before, each) for before in passed for each in before.patterns]
+            for message in self._made_for(event, [*earlier, (filter_, pattern)]):
+                if self._matches(filter_, pattern, wrap(message)) and all(
+                    self._passes(before, message) for before in passed
                 ):
                     return True
         return False
 
-    def inside(self, sieve: Sieve, path: Path) -> Path | None:
+    def inside(self, filter_: Filter, path: Path) -> Path | None:
         """The path in the bus's message of a path in a pattern; None if it is beside it."""
-        return self._inside(sieve, path)
+        return self._inside(filter_, path)
 
-    def orphans(self) -> Iterator[Finding]:
+    def orphans(self) -> Iterator[RoutingFinding]:
         """Events that nobody consumes, and that are not said to be for outsiders."""
         for name, event in sorted(self._events.items()):
             if not event.for_outsiders and not self.consumers(name):
-                yield Finding(
+                yield RoutingFinding(
                     name,
                     f"of {event.source} is consumed by nobody: consume it, or name it as "
                     "one for outsiders, or do not publish it",
@@ -364,26 +369,30 @@ class Proof:
 
     # Loops
 
-    def loops(self) -> Iterator[Finding]:
+    def loops(self) -> Iterator[RoutingFinding]:
         """Events that bring themselves about."""
-        for sieve in self._sieves:
-            for target in sieve.targets:
-                if target.path == sieve.source.path:
-                    yield Finding(sieve.path, f"puts what it matches back onto {target.path}")
+        for filter_ in self._filters:
+            for target in filter_.targets:
+                if target.path == filter_.source.path:
+                    yield RoutingFinding(
+                        filter_.path, f"puts what it matches back onto {target.path}"
+                    )
         steps = self._steps()
         for (event, consumer), events in sorted(steps.items()):
             if event in self._publishers.get(consumer, ()):
-                yield Finding(consumer, f"consumes {event} and publishes {event}: an endless loop")
+                yield RoutingFinding(
+                    consumer, f"consumes {event} and publishes {event}: an endless loop"
+                )
                 events.discard(event)
         excused = {step: steps.pop(step, set()) for step in self._loops_end}
         for step, reason in self._loops_end.items():
             if not _leads_back(step[0], {**steps, step: excused[step]}):
-                yield Finding(
+                yield RoutingFinding(
                     step[1],
                     f"no loop goes through it and {step[0]}, though one is excused: {reason}",
                 )
         while loop := _loop(steps):
-            yield Finding(
+            yield RoutingFinding(
                 loop[0][1],
                 "a loop: "
                 + ", ".join(f"{event} has {consumer} run" for event, consumer in loop)
@@ -406,30 +415,30 @@ class Proof:
         return found
 
 
-class _Autopsy:
+class _Explanation:
     """Why nothing can match a value in a pattern."""
 
     def __init__(
         self,
-        proof: Proof,
-        sieve: Sieve,
+        proof: RoutingProof,
+        filter_: Filter,
         pattern: Pattern,
-        arriving: Sequence[tuple[Published, Trail]],
+        arriving: Sequence[tuple[PublishedEvent, FilterPath]],
     ) -> None:
         self._proof = proof
-        self._sieve = sieve
+        self._sieve = filter_
         self._pattern = pattern
         self._arriving = arriving
 
-    def findings(self) -> Iterator[Finding]:
+    def findings(self) -> Iterator[RoutingFinding]:
         """One for each dead value; of those that are dead by themselves alone, if there are any."""
         if not self._arriving:
-            yield Finding(
+            yield RoutingFinding(
                 self._sieve.path, f"no event gets to {self._sieve.source.path}, where it listens"
             )
             return
-        alone: list[Finding] = []
-        together: list[Finding] = []
+        alone: list[RoutingFinding] = []
+        together: list[RoutingFinding] = []
         for path, value, reduced in _singles(self._pattern):
             if self._possible(reduced) or self._guards(path, value):
                 continue
@@ -437,10 +446,10 @@ class _Autopsy:
             if self._proof.inside(self._sieve, path) not in {_TYPE, _SOURCE}:
                 single = _merged(self._meaning, single)
             if not self._possible(single):
-                alone.append(Finding(self._sieve.path, self._impossible(path, value)))
+                alone.append(RoutingFinding(self._sieve.path, self._impossible(path, value)))
             else:
                 together.append(
-                    Finding(
+                    RoutingFinding(
                         self._sieve.path,
                         f"{'.'.join(path)} {value!r} never comes together with the rest of the "
                         "pattern",
@@ -449,7 +458,7 @@ class _Autopsy:
         if alone or self._possible(self._pattern):
             yield from alone or together
         else:
-            yield Finding(
+            yield RoutingFinding(
                 self._sieve.path,
                 "no event that gets here matches all of its pattern: each value of it comes, but "
                 f"never together: {json.dumps(self._pattern)}",
@@ -503,12 +512,12 @@ class _Autopsy:
             return f"there is no {where} in {names}{_near(where, known)}"
         return f"{where} of {names} is never {value!r}: it is {_described(found[0])}"
 
-    def _meant(self) -> list[Published]:
+    def _meant(self) -> list[PublishedEvent]:
         return [
             event
-            for event, trail in self._arriving
+            for event, passed in self._arriving
             if self._meaning
-            and self._proof.satisfiable(self._sieve, self._meaning, [(event, trail)])
+            and self._proof.satisfiable(self._sieve, self._meaning, [(event, passed)])
         ]
 
 

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cdk_rehearsal.topology.assembly import Assembly, Resource, imports
+from cdk_rehearsal.assembly import Assembly, Resource, imports
 from cdk_rehearsal.topology.changes import MISSING, Side, Sides
-from cdk_rehearsal.topology.losses import fate, schema
+from cdk_rehearsal.topology.replacements import fate, schema
 
 _EXPORTS = (
     "An export that another stack imports can be neither changed nor removed "

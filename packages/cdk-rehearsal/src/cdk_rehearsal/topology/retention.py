@@ -1,6 +1,6 @@
 """Retained resources must not block the next stack, or depend on deleted resources.
 
-    for finding in findings(Assembly(Path("cdk.out"))):
+    for finding in leftovers(Assembly(Path("cdk.out"))):
         print(finding)
 
 In synthesis, the same check runs as a plug-in: see `cdk_rehearsal.topology.plugin`. A resource
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from cdk_rehearsal.topology.assembly import Assembly, Resource, listed, named
+from cdk_rehearsal.assembly import Assembly, Resource, listed, named
 
 _GENERATION = "AWS::StackId"
 """The pseudo parameter that changes each time a stack is created."""
@@ -30,7 +30,7 @@ MAY_REPEAT = {
 """Types whose name is only a label: several resources may have the same, and it can change."""
 
 
-class Rule(Enum):
+class RetentionRule(Enum):
     """The rules. Acknowledgements refer to their names."""
 
     FixedName = "The name of a resource that outlives its stack is free when the stack comes back"
@@ -38,17 +38,18 @@ class Rule(Enum):
 
 
 _FIXES = {
-    Rule.FixedName: "Leave the name to CloudFormation, put a part of AWS::StackId into it, or say "
-    "why the resource is imported into the next stack",
-    Rule.DeletedDependency: "Retain both or neither, or say why one can be used without the other",
+    RetentionRule.FixedName: "Leave the name to CloudFormation, put a part of AWS::StackId into "
+    "it, or acknowledge that the resource is imported into the next stack",
+    RetentionRule.DeletedDependency: "Retain both or neither, or acknowledge that the resource is "
+    "usable without the other",
 }
 
 
 @dataclass(frozen=True)
-class Finding:
+class Leftover:
     """A resource that outlives its stack and breaks a rule."""
 
-    rule: Rule
+    rule: RetentionRule
     resource: Resource
     says: str
 
@@ -62,8 +63,8 @@ class Finding:
         return f"{self.resource.path}: {self.says}. {self.fix}."
 
 
-def findings(assembly: Assembly) -> list[Finding]:
-    """Return all findings for an assembly."""
+def leftovers(assembly: Assembly) -> list[Leftover]:
+    """Return all leftovers for an assembly."""
     return [
         finding
         for resource in assembly.resources
@@ -113,21 +114,21 @@ def dependencies(assembly: Assembly, resource: Resource) -> list[Resource]:
     return list(found.values())
 
 
-def _fixed(assembly: Assembly, resource: Resource) -> Iterator[Finding]:
+def _fixed(assembly: Assembly, resource: Resource) -> Iterator[Leftover]:
     for name, _ in fixed_names(assembly, resource):
-        yield Finding(
-            Rule.FixedName,
+        yield Leftover(
+            RetentionRule.FixedName,
             resource,
             f"stays when its stack is deleted, and its {name} is then taken: the stack cannot be "
             "created again",
         )
 
 
-def _dependent(assembly: Assembly, resource: Resource) -> Iterator[Finding]:
+def _dependent(assembly: Assembly, resource: Resource) -> Iterator[Leftover]:
     for target in dependencies(assembly, resource):
         if not outlives(target):
-            yield Finding(
-                Rule.DeletedDependency,
+            yield Leftover(
+                RetentionRule.DeletedDependency,
                 resource,
                 f"stays when its stack is deleted, but depends on {target.path}, which does not",
             )

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import Any
 
-from cdk_rehearsal.topology.assembly import Assembly, Resource
+from cdk_rehearsal.assembly import Assembly, Resource
 
 
 @dataclass(frozen=True)
-class Route:
+class HttpRoute:
     """One method on one path."""
 
     method: str
@@ -17,20 +17,20 @@ class Route:
     """None: the gateway lets everybody through."""
 
 
-def routes(assembly: Assembly) -> list[Route]:
+def http_routes(assembly: Assembly) -> list[HttpRoute]:
     """All routes, by path and method. Raises LookupError if there is none."""
     found = [_route(assembly, route) for route in assembly.of_type("AWS::ApiGatewayV2::Route")]
     return sorted(found, key=lambda route: (route.path, route.method))
 
 
-def _route(assembly: Assembly, route: Resource) -> Route:
+def _route(assembly: Assembly, route: Resource) -> HttpRoute:
     method, _, path = route.properties["RouteKey"].partition(" ")
     integration = assembly.referred(route.stack, _integration(route))
     authorizer: Resource | None = None
     if route.properties.get("AuthorizationType", "NONE") != "NONE":
         authorizer = assembly.referred(route.stack, route.properties["AuthorizerId"])
     uri = integration.properties["IntegrationUri"]
-    return Route(method, path, assembly.referred(integration.stack, uri), authorizer)
+    return HttpRoute(method, path, assembly.referred(integration.stack, uri), authorizer)
 
 
 def _integration(route: Resource) -> Any:

@@ -7,13 +7,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from cdk_rehearsal.assembly import Assembly, Resource
 from cdk_rehearsal.topology import permissions
-from cdk_rehearsal.topology.assembly import Assembly, Resource
 from cdk_rehearsal.topology.changes import MISSING, Difference, Side, Sides, differences, told
-from cdk_rehearsal.topology.edges import Edge, edges
-from cdk_rehearsal.topology.losses import STATEFUL, Loss, losses
+from cdk_rehearsal.topology.messaging import Edge, edges
 from cdk_rehearsal.topology.refusals import Refusal, refusals
-from cdk_rehearsal.topology.routes import Sieve, sieves
+from cdk_rehearsal.topology.replacements import STATEFUL, Replacement, replacements
+from cdk_rehearsal.topology.routes import Filter, filters
 
 _MOST_LINES = 25
 """In one section; the rest is counted."""
@@ -89,10 +89,10 @@ _HEADINGS = {
 
 
 @dataclass(frozen=True)
-class Review:
+class Comparison:
     """What there is to say of a change."""
 
-    losses: Sequence[Loss] = ()
+    replacements: Sequence[Replacement] = ()
     sections: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Lines by the heading of their section."""
     refusals: Sequence[Refusal] = ()
@@ -102,7 +102,7 @@ class Review:
     @property
     def blocking(self) -> dict[str, Sequence[Blocking]]:
         """All findings that have to be acknowledged, by kind."""
-        return {"replacement": self.losses, "refused": self.refusals, "breaking": self.breaks}
+        return {"replacement": self.replacements, "refused": self.refusals, "breaking": self.breaks}
 
     def unexcused(self, acknowledged: Reasons) -> dict[str, list[Blocking]]:
         """The findings that are not acknowledged, by kind."""
@@ -132,21 +132,21 @@ class Review:
         return "\n\n".join(parts) + "\n"
 
 
-def review(
+def compare_assemblies(
     base: Assembly,
     head: Assembly,
     *,
     interfaces: Mapping[str, Sequence[str]] | None = None,
     breaks: Sequence[Blocking] = (),
-) -> Review:
+) -> Comparison:
     """The review of a change from `base` to `head`.
 
     Two inputs are not in the templates: lines about `interfaces`, by heading, and the changes in
     them that `breaks` lists.
     """
     sides = Sides(Side(base), Side(head))
-    lost = losses(sides)
-    return Review(
+    lost = replacements(sides)
+    return Comparison(
         lost,
         {
             **(interfaces or {}),
@@ -173,7 +173,7 @@ def _marked(
 
 def _edges(sides: Sides) -> Iterator[str]:
     before, after = _by_ends(sides.base), _by_ends(sides.head)
-    passing = {sieve.path: sieve for sieve in sieves(sides.head.assembly)}
+    passing = {filter_.path: filter_ for filter_ in filters(sides.head.assembly)}
     for ends in sorted(after.keys() - before.keys()):
         edge = after[ends]
         on = passing.get(edge.source)
@@ -216,16 +216,16 @@ def _by_ends(side: Side) -> dict[tuple[str, str, str], Edge]:
     return {(edge.kind, edge.source, edge.target): edge for edge in edges(side.assembly)}
 
 
-def _wanted(sieve: Sieve | None) -> str:
-    if sieve is None:
+def _wanted(filter_: Filter | None) -> str:
+    if filter_ is None:
         return ""
-    names = [name for pattern in sieve.patterns for name in pattern.get("detail-type", [])]
+    names = [name for pattern in filter_.patterns for name in pattern.get("detail-type", [])]
     return f" for {', '.join(map(str, names))}" if names else " for all that its pattern matches"
 
 
 def _patterns(sides: Sides) -> Iterator[str]:
-    before = {sieve.path: sieve for sieve in sieves(sides.base.assembly)}
-    after = {sieve.path: sieve for sieve in sieves(sides.head.assembly)}
+    before = {filter_.path: filter_ for filter_ in filters(sides.base.assembly)}
+    after = {filter_.path: filter_ for filter_ in filters(sides.head.assembly)}
     for path in sorted(before.keys() & after.keys()):
         old, new = _leaves(before[path].patterns), _leaves(after[path].patterns)
         for name in sorted(old.keys() | new.keys()):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from cdk_rehearsal.topology.assembly import Resource
+from cdk_rehearsal.assembly import Resource
 from cdk_rehearsal.topology.changes import MISSING, Side, Sides, told
 
 STATEFUL: Mapping[str, str] = {
@@ -30,7 +30,7 @@ _REGION = "us-east-1"
 
 
 @dataclass(frozen=True)
-class Loss:
+class Replacement:
     """A resource that would not be there any more, whatever takes its place."""
 
     path: str
@@ -47,14 +47,14 @@ class Loss:
         return f"`{self.path}` ({self.type}) {self.why}, {STATEFUL[self.type]} with it"
 
 
-def losses(sides: Sides) -> list[Loss]:
+def replacements(sides: Sides) -> list[Replacement]:
     """All stateful resources of the base that CloudFormation would replace or delete."""
     found = []
     for resource in sides.base.assembly.resources:
         if resource.type in STATEFUL:
             why = fate(sides, resource)
             if why:
-                found.append(Loss(resource.path, resource.type, why))
+                found.append(Replacement(resource.path, resource.type, why))
     return found
 
 
