@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cdk_rehearsal import Rehearsal, RehearsalError, UnsupportedTemplateError
+from cdk_rehearsal import Rehearsal, RehearsalError, UnsupportedTemplateError, check
 from tests.rehearsal.cloud import Cloud, arn, ref, write_assembly
 from tests.rehearsal.conftest import Rehearse
 
@@ -37,6 +37,58 @@ def test_an_unknown_property_is_an_error_that_names_it(template: Cloud, rehearse
         match=r"stack Shop, Queue \(AWS::SQS::Queue\): unknown property Flavour",
     ):
         rehearse()
+
+
+def test_all_problems_of_an_assembly_are_reported_at_once(template: Cloud) -> None:
+    template.add("Machine", "AWS::EC2::Instance")
+    template.add("Queue", "AWS::SQS::Queue", Flavour="sweet", Colour="red", FifoQueue=True)
+    template.add("Other", "AWS::SQS::Queue", QueueName={"Fn::GetAZs": ""}, Tags={"Fn::Cidr": []})
+    template.add("Lost", "AWS::SQS::Queue", QueueName={"Fn::ImportValue": "nothing"})
+    template.add("Rude", "AWS::SQS::Queue", MaximumMessageSize=1)
+    template.function("Fine", ECHO)
+    # These problems are mere consequences of others.
+    template.function("Function", ECHO)
+    template.resources["Function"]["Properties"]["Runtime"] = "nodejs22.x"
+    template.mapping("Mapping", arn("Machine", "Stream"), "Function")
+    template.resources["Role"]["Creation"] = True
+    template.resources["Fine"]["Condition"] = "Never"
+    template.template["Transform"] = "AWS::Serverless"
+    directory = template.write()
+
+    found = [str(problem) for problem in check(directory)]
+
+    assert found == [
+        "stack Shop: unknown section of the template: Transform",
+        "stack Shop, Machine (AWS::EC2::Instance): unknown resource type; write a creator for it "
+        "in cdk_rehearsal/resources, or list it there as without part in delivery",
+        *(
+            f"stack Shop, Queue (AWS::SQS::Queue): {problem}"
+            for problem in (
+                "the rehearsal does not know FifoQueue = True",
+                "unknown property Colour; teach the rehearsal what it means, or to ignore it",
+                "unknown property Flavour; teach the rehearsal what it means, or to ignore it",
+            )
+        ),
+        "stack Shop, Other (AWS::SQS::Queue): the function Fn::GetAZs is unknown",
+        "stack Shop, Other (AWS::SQS::Queue): the function Fn::Cidr is unknown",
+        "stack Shop, Lost (AWS::SQS::Queue): no stack of the assembly exports nothing; synthesize "
+        "all of them",
+        "stack Shop, Rude (AWS::SQS::Queue): cannot be created: An error occurred "
+        "(InvalidAttributeValue) when calling the CreateQueue operation: Invalid value for the "
+        "parameter MaximumMessageSize.",
+        "stack Shop, Role (AWS::IAM::Role): unknown attribute Creation: remove it",
+        "stack Shop, Fine (AWS::Lambda::Function): there is no condition Never",
+        "stack Shop, Function (AWS::Lambda::Function): the rehearsal runs Python, not the runtime "
+        "nodejs22.x",
+    ]
+    with pytest.raises(UnsupportedTemplateError) as raised, Rehearsal(directory):
+        pass
+    assert str(raised.value) == "\n".join(found)
+
+
+def test_an_assembly_that_can_be_rehearsed_has_no_problems(template: Cloud) -> None:
+    template.queue("Queue")
+    assert check(template.write()) == []
 
 
 def test_an_unknown_property_within_a_property_is_an_error(

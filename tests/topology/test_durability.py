@@ -7,7 +7,7 @@ import pytest
 
 from cdk_rehearsal import Assembly
 from cdk_rehearsal.topology import DurabilityRule as Rule
-from cdk_rehearsal.topology import losses
+from cdk_rehearsal.topology import edges, losses
 from tests.topology.post import DAY_S, arn, post, properties, ref
 
 Templates = Mapping[str, dict[str, Any]]
@@ -113,6 +113,16 @@ SPOILT: list[tuple[Spoil, set[tuple[Rule, str]]]] = [
     (without("Hourly", "Target", "DeadLetterConfig"), {(DLQ, "Post/Hourly")}),
     (without_resource("ClocksDrop"), {(ALARM, "Post/Hourly")}),
     (without_resource("ClockPolicy"), {(Rule.PermissionToSend, "Post/Clocks/Role")}),
+    (
+        without("Collect", "Environment", "Variables", "MAXIMUM_RETRY_ATTEMPTS"),
+        {(RETRY, "Post/Collect")},
+    ),
+    (without("Collect", "Environment", "Variables", "OTHERWISE"), {(DLQ, "Post/Collect")}),
+    (without_resource("CollectionsDrop"), {(ALARM, "Post/Collect")}),
+    (
+        without_resource("CollectionsPolicy"),
+        {(DLQ, "Post/Collect"), (Rule.PermissionToSend, "Post/Collections/Role")},
+    ),
     (without_resource("LettersPolicy"), {(Rule.PermissionToSend, "Post/Letters")}),
     (without_resource("UndeliveredPolicy"), {(Rule.PermissionToSend, "Post/Undelivered")}),
     (without_resource("UndeliveredNews"), {(Rule.PermissionToSend, "Post/Undelivered")}),
@@ -231,6 +241,46 @@ def test_a_functions_own_dead_letter_queue_will_do() -> None:
     del properties(templates, "ReadInvoked")["DestinationConfig"]
     properties(templates, "Read")["DeadLetterConfig"] = {"TargetArn": arn("Unread")}
     assert found(templates) == set()
+
+
+def test_a_function_that_creates_schedules_has_an_edge_to_each_target_of_their_role() -> None:
+    templates = post()
+    variables = properties(templates, "Collect")["Environment"]["Variables"]
+    del variables["TO"], variables["GROUP"]
+    (edge,) = (edge for edge in edges(Assembly(templates)) if edge.kind == "scheduled")
+    assert (edge.source, edge.target) == ("Post/Collect", "Post/Letters")
+    assert (edge.retries, edge.parking) == ("9 times, 3600 s", "Post/Undelivered")
+    del templates["Post"]["Resources"]["CollectionsPolicy"]
+    (edge,) = (edge for edge in edges(Assembly(templates)) if edge.kind == "scheduled")
+    assert edge.target == "unknown target of Post/Collections/Role"
+
+
+def test_a_function_that_may_create_no_schedule_or_pass_no_role_has_no_such_edge() -> None:
+    for position in (0, 1):
+        templates = post()
+        policy = properties(templates, "CollectRole")["Policies"][0]["PolicyDocument"]
+        policy["Statement"][position]["Effect"] = "Deny"
+        assert "scheduled" not in {edge.kind for edge in edges(Assembly(templates))}
+
+
+@pytest.mark.parametrize(
+    ("action", "expected"),
+    [
+        ("sqs:SendMessage", set()),
+        ("sqs:GetQueueUrl", {(Rule.PermissionToSend, "Post/Sort/Role")}),
+        # It redrives the queue.
+        ("sqs:ReceiveMessage", set()),
+    ],
+)
+def test_a_function_that_knows_a_dead_letter_queue_may_send_to_it(
+    action: str, expected: set[tuple[Rule, str]]
+) -> None:
+    templates = post()
+    properties(templates, "Sort")["Environment"] = {"Variables": {"ANY": ref("Undelivered")}}
+    statement = {"Effect": "Allow", "Action": action, "Resource": arn("Undelivered")}
+    policy = {"PolicyDocument": {"Statement": statement}}
+    properties(templates, "SortRole")["Policies"] = [policy]
+    assert found(templates) == expected
 
 
 def test_a_rule_that_invokes_a_function_is_two_edges() -> None:

@@ -223,8 +223,7 @@ class Assembly:
 
         An ARN that ends in a reference is one, too. Raises LookupError for all other values.
         """
-        if found := self._defined(stack, value):
-            return self.referred(*found)
+        stack, value = self.origin(stack, value)
         match value:
             case {"Ref": str(name)} | {"Fn::GetAtt": [str(name), _]}:
                 return self._by_id[stack, name]
@@ -235,6 +234,12 @@ class Assembly:
             case {"Fn::Join": ["", ["arn:", *_, {"Ref": _} as name]]}:
                 return self.referred(stack, name)
         raise LookupError(f"{value} in {stack} is no reference")
+
+    def origin(self, stack: str, value: Any) -> tuple[str, Any]:
+        """Return the stack and the expression that a value comes from, through other stacks."""
+        while found := self._defined(stack, value):
+            stack, value = found
+        return stack, value
 
     def find(self, stack: str, value: Any) -> Resource | None:
         """Return the resource that a reference is about, or None."""

@@ -236,7 +236,9 @@ class Loader:
 
     def _report(self, path: str, where: str, problem: str) -> None:
         self._failed.add(where)
-        self._problems.append(Unsupported(path, where, problem.removeprefix(f"{where}: ")))
+        for said in (where, where.partition(",")[0]):
+            problem = problem.removeprefix(f"{said}: ")
+        self._problems.append(Unsupported(path, where, problem))
 
     def _attribute(self, stack: Stack, logical_id: str, attribute: str) -> Any:
         resource = self._create(stack, logical_id)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from cdk_rehearsal.assembly import Assembly, Resource, listed, texts
-from cdk_rehearsal.topology.messaging import edges, named_in_environment
+from cdk_rehearsal.topology.messaging import edges, variables_of
 from cdk_rehearsal.topology.statements import (
     allows,
     queue_statements,
@@ -62,19 +62,24 @@ def _by_edges(assembly: Assembly) -> Iterator[Sender]:
 
 
 def _by_functions(assembly: Assembly) -> Iterator[Sender]:
-    """Functions that park messages themselves: their environment names a dead-letter queue.
+    """Functions that park messages themselves: they have the URL of a dead-letter queue.
 
     A function that may receive from the queue redrives it instead.
     """
-    found = edges(assembly)
-    dead_letter_queues = {edge.parking for edge in found}
+    dead_letter_queues = {edge.parking for edge in edges(assembly)}
     for function in assembly.all_of("AWS::Lambda::Function"):
         role = role_of(assembly, function)
-        delegated = {edge.parking for edge in found if edge.stated_in == function}
-        for queue in named_in_environment(assembly, function):
+        for value in variables_of(function).values():
+            stack, expression = assembly.origin(function.stack, value)
+            match expression:
+                case {"Ref": str(name)}:
+                    queue = assembly.identified(stack, name)
+                case _:
+                    continue  # It is an ARN, to be given to a service.
             if (
                 role
-                and queue.path in dead_letter_queues - delegated
+                and queue
+                and queue.path in dead_letter_queues
                 and not _is_granted(assembly, role, queue, "sqs:ReceiveMessage")
             ):
                 yield Sender(role, queue, True, function)

@@ -93,13 +93,8 @@ def notifications(assembly: Assembly) -> Iterator[tuple[Resource, Resource | Non
         yield custom, bucket_or_none, custom.properties.get("NotificationConfiguration", {})
 
 
-def named_in_environment(assembly: Assembly, function: Resource) -> list[Resource]:
-    """Return the resources whose names, URLs or ARNs are environment variables of a function."""
-    found = (assembly.find(function.stack, value) for value in _variables(function).values())
-    return list(dict.fromkeys(each for each in found if each))
-
-
-def _variables(function: Resource) -> Properties:
+def variables_of(function: Resource) -> Properties:
+    """Return the environment variables of a function."""
     variables: Properties = function.properties.get("Environment", {}).get("Variables", {})
     return variables
 
@@ -288,8 +283,9 @@ class _Walk:
     def _created(
         self, function: Resource, role: Resource, dead_letter_queues: set[str | None]
     ) -> Iterator[Edge]:
-        variables = _variables(function)
-        named = named_in_environment(self._assembly, function)
+        variables = variables_of(function)
+        found = (self._assembly.find(function.stack, value) for value in variables.values())
+        named = list(dict.fromkeys(each for each in found if each))
         reached = list(self._reached(role))
         group = next((r for r in named if r.type == "AWS::Scheduler::ScheduleGroup"), None)
         possible = [
