@@ -11,8 +11,8 @@ import msgspec
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from cdk_rehearsal import Assembly, EventPattern, FilterCriteria, SubscriptionFilter
-from cdk_rehearsal.topology import Filter, Form, Message, Pattern, PublishedEvent, RoutingProof
+from cdk_rehearsal import Assembly
+from cdk_rehearsal.topology import Filter, Form, Message, PublishedEvent, RoutingProof
 from lambdas.eventing import aws
 from lambdas.eventing.event import Cause
 from lambdas.eventing.settings import TableSettings
@@ -38,7 +38,7 @@ def proof(shop: Assembly, **changed: Any) -> RoutingProof:
         "loops_end": LOOPS_END,
         **changed,
     }
-    return RoutingProof(shop, arguments.pop("events"), forms=form, matches=matches, **arguments)
+    return RoutingProof(shop, arguments.pop("events"), forms=form, **arguments)
 
 
 @cache
@@ -106,21 +106,6 @@ def form(filter_: Filter) -> Form:
             f"{filter_.path}: what comes from {filter_.source.type} is not known"
         )
     return forms[filter_.source.type]
-
-
-def matches(filter_: Filter, pattern: Pattern, message: Any) -> bool:
-    """What AWS says, as the rehearsal knows it."""
-    return bool(_matcher(filter_.kind, filter_.scope, json.dumps(pattern))(message))
-
-
-@cache
-def _matcher(kind: str, scope: str, pattern: str) -> Any:
-    if kind == "mapping":
-        return FilterCriteria({"Filters": [{"Pattern": pattern}]}).matches
-    if kind == "subscription":
-        policy = SubscriptionFilter(json.loads(pattern), scope)
-        return lambda body: policy.matches(body, {})
-    return EventPattern(json.loads(pattern)).matches
 
 
 class _Table:

@@ -379,7 +379,7 @@ def settings() -> Templates:
 def test_a_new_logical_id_loses_what_the_old_one_has_set(name: str) -> None:
     [refusal] = refused(with_other_id(name), settings())
     assert refusal.what.startswith("gets another logical id, and is created with the ")
-    assert "it goes with the old one" in refusal.how
+    assert "deleting the old one deletes the setting" in refusal.how
 
 
 def test_what_is_set_on_another_resource_is_set_anew() -> None:

@@ -143,7 +143,7 @@ def test_an_acknowledged_replacement_says_why_and_no_longer_how() -> None:
         (
             having("LettersWait", AlarmActions=[]),
             "Alarms: `Post/Alarms/ApproximateAgeOfOldestMessage` AlarmActions: Post/Bell → nothing "
-            "— **nobody hears of it**",
+            "— **it has no action any more**",
         ),
         (
             having("LettersWait", Threshold=60),

@@ -13,11 +13,9 @@ _PSEUDO = {"AWS::Partition": "aws", "AWS::Region": "REGION", "AWS::AccountId": "
 
 
 def path_of(assembly: Assembly, stack: str, value: Any) -> str | None:
-    """The path of the resource that `value` refers to, also if it is cut out of its ARN."""
-    match value:
-        case {"Fn::Select": [_, {"Fn::Split": [_, reference]}]}:
-            value = reference
-    return assembly.referred(stack, value).path if assembly.refers(stack, value) else None
+    """The path of the resource that `value` refers to, also if it is a part of its ARN."""
+    found = assembly.find(stack, value)
+    return found.path if found else None
 
 
 def worded(assembly: Assembly, stack: str, value: Any) -> str:

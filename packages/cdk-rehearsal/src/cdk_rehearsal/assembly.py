@@ -221,7 +221,8 @@ class Assembly:
     def referred(self, stack: str, value: Any) -> Resource:
         """Return the resource that a reference is about, be it in this stack or in another one.
 
-        An ARN that ends in a reference is one, too. Raises LookupError for all other values.
+        So is an ARN that ends in a reference, and a part of one. Raises LookupError for all other
+        values.
         """
         stack, value = self.origin(stack, value)
         match value:
@@ -233,6 +234,8 @@ class Assembly:
                 return self.referred(stack, {"Ref": match["name"]})
             case {"Fn::Join": ["", ["arn:", *_, {"Ref": _} as name]]}:
                 return self.referred(stack, name)
+            case {"Fn::Select": [_, {"Fn::Split": [_, reference]}]}:
+                return self.referred(stack, reference)
         raise LookupError(f"{value} in {stack} is no reference")
 
     def origin(self, stack: str, value: Any) -> tuple[str, Any]:

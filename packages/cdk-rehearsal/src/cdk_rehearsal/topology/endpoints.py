@@ -1,4 +1,4 @@
-"""The routes of an application's HTTP APIs: what answers them, and who is let through."""
+"""The routes of an application's HTTP APIs, with their functions and authorizers."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,11 +14,11 @@ class HttpRoute:
     path: str
     function: Resource
     authorizer: Resource | None
-    """None: the gateway lets everybody through."""
+    """None if the route is public."""
 
 
 def http_routes(assembly: Assembly) -> list[HttpRoute]:
-    """All routes, by path and method. Raises LookupError if there is none."""
+    """Return all routes, by path and method. Raises LookupError if there is none."""
     found = [_route(assembly, route) for route in assembly.of_type("AWS::ApiGatewayV2::Route")]
     return sorted(found, key=lambda route: (route.path, route.method))
 

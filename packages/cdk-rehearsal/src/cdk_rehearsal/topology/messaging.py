@@ -103,14 +103,13 @@ class Alarms:
     """The alarms that have an action, by metric and resource."""
 
     def __init__(self, assembly: Assembly) -> None:
-        self._assembly = assembly
         self._found: dict[tuple[str, str], list[Resource]] = {}
         for alarm in assembly.all_of("AWS::CloudWatch::Alarm"):
             properties = alarm.properties
             if not properties.get("AlarmActions") or properties.get("ActionsEnabled") is False:
                 continue
             for name, value in _dimensions(properties):
-                if watched := self._watched(alarm.stack, value):
+                if watched := assembly.find(alarm.stack, value):
                     self._found.setdefault((watched.path, name), []).append(alarm)
 
     def of(self, path: str | None, metric: str) -> list[Resource]:
@@ -120,13 +119,6 @@ class Alarms:
     def paths(self, path: str | None, metric: str) -> tuple[str, ...]:
         """Return the paths of the alarms on a metric of the resource at a path."""
         return tuple(alarm.path for alarm in self.of(path, metric))
-
-    def _watched(self, stack: str, value: Any) -> Resource | None:
-        """The resource of a dimension, whose value may be cut out of an ARN."""
-        match value:
-            case {"Fn::Select": [_, {"Fn::Split": [_, reference]}]}:
-                value = reference
-        return self._assembly.find(stack, value)
 
 
 def _dimensions(alarm: Properties) -> Iterator[tuple[str, Any]]:

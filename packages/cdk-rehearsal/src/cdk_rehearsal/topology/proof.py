@@ -1,29 +1,30 @@
-"""The proof that what is published gets where it should, and that nothing else is let through.
+"""Proves that each event reaches its consumers, and that no rule, grant or filter is wrong.
 
-From the templates of an application and the schemas of its events: each value in each pattern is
-matched by some event that can get there, each event is consumed, each grant covers what is put
-through it, and no event brings itself about. It knows neither how an application makes messages
-(`forms`) nor how AWS matches patterns (`matches`): both are handed in.
+It needs the templates of an application and the schemas of its events, and checks: some event that
+arrives at a pattern matches each of its values; each event has a consumer; each grant covers just
+the events that are published with it; and no event causes itself. The application says how its
+messages look at each filter (`forms`).
 """
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from functools import cached_property
+from functools import cache, cached_property
 from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
 from typing import Any
 
 from cdk_rehearsal.assembly import Assembly, Resource
-from cdk_rehearsal.topology.routes import Actors, Filter, Grant, Pattern, filters
+from cdk_rehearsal.patterns import EventPattern, FilterCriteria, SubscriptionFilter
+from cdk_rehearsal.topology.routes import Actors, Filter, Grant, Pattern, filters, leaves
 from cdk_rehearsal.topology.schema import Schema, declared_paths, sub_schemas, variants
 
 Message = dict[str, Any]
 Path = tuple[str, ...]
 
 UNKNOWN = "Unknown.v0"
-"""The detail-type of no event: what takes it takes everything."""
+"""The detail-type of no event: a filter that passes it passes all events."""
 
 _TABLES = {"AWS::DynamoDB::GlobalTable", "AWS::DynamoDB::Table"}
 _RUNS = {"AWS::Lambda::Function", "AWS::StepFunctions::StateMachine"}
@@ -33,7 +34,7 @@ _SOURCE: Path = ("source",)
 
 @dataclass(frozen=True, kw_only=True)
 class PublishedEvent:
-    """An event, as the bus delivers it."""
+    """An event type, as the bus delivers it."""
 
     name: str
     """Its detail-type."""
@@ -41,45 +42,58 @@ class PublishedEvent:
     schema: Schema = field(hash=False, compare=False)
     """JSON Schema of the whole message on the bus."""
     samples: Sequence[Message] = field(hash=False, compare=False)
-    """Some messages that fit the schema."""
+    """Some messages that are valid under the schema."""
     for_outsiders: bool = False
-    """Whether it is published though nobody in the application needs to react."""
+    """Whether it is published only for consumers outside of the application."""
 
 
 @dataclass(frozen=True)
 class Form:
-    """How a message looks at a filter_ that messages of an event get to."""
+    """The form in which a filter sees the messages of the bus."""
 
     root: Path | None
-    """Under which path a pattern finds the bus's message; None if it does not look into it."""
+    """The path of the bus's message in this form; None if patterns cannot look into it."""
     wrap: Callable[[Message], Any] = field(hash=False, compare=False)
 
 
-Matches = Callable[[Filter, Pattern, Any], bool]
-"""Whether a message, in its form, matches one pattern of a filter_."""
 Forms = Callable[[Filter], Form]
-"""Raises NotImplementedError for a filter_ that sees something which is not known."""
+"""Returns the form for a filter. Raises NotImplementedError if it is unknown."""
 
 
 @dataclass(frozen=True)
 class RoutingFinding:
-    """What is wrong, and where."""
+    """A mistake in the routing of events."""
 
     culprit: str
     """The path of a construct, or the name of an event."""
     what: str
 
     def __str__(self) -> str:
-        """A line for a person."""
+        """One line: where and what."""
         return f"{self.culprit}: {self.what}"
 
 
 FilterPath = tuple[Filter, ...]
-"""What a message has passed, in this order."""
+"""The filters that a message has passed, in this order."""
+
+
+def matches(filter_: Filter, pattern: Pattern, message: Any) -> bool:
+    """Whether a message, in its form, matches one pattern of a filter."""
+    return bool(_matcher(filter_.kind, filter_.scope, json.dumps(pattern))(message))
+
+
+@cache
+def _matcher(kind: str, scope: str, pattern: str) -> Callable[[Any], Any]:
+    if kind == "mapping":
+        return FilterCriteria({"Filters": [{"Pattern": pattern}]}).matches
+    if kind == "subscription":
+        policy = SubscriptionFilter(json.loads(pattern), scope)
+        return lambda body: policy.matches(body, {})
+    return EventPattern(json.loads(pattern)).matches
 
 
 class RoutingProof:
-    """An application under examination. Each examination gives what is wrong, if anything."""
+    """The routing of an application. Each method yields the mistakes of one kind."""
 
     def __init__(
         self,
@@ -88,27 +102,24 @@ class RoutingProof:
         *,
         publishers: Mapping[str, frozenset[str]],
         forms: Forms,
-        matches: Matches,
         loops_end: Mapping[tuple[str, str], str] | None = None,
     ) -> None:
-        """Examine the templates of `assembly`.
+        """Take the templates, the events and their publishers: detail-types by function path.
 
-        `publishers` says which events each function publishes: detail-types by path. `loops_end`
-        gives the reason why a step (an event and the path of who consumes it) leads to no endless
-        loop though its events lead back to it.
+        `loops_end` gives the reason why a step (an event and the path of its consumer) causes no
+        endless loop, though its events lead back to it.
         """
         self._assembly = assembly
         self._events = {event.name: event for event in events}
         self._publishers = publishers
         self._forms = forms
-        self._matches = matches
         self._loops_end = loops_end or {}
         self._filters = filters(assembly)
         self._actors = Actors(assembly, self._filters)
         self._examples: dict[tuple[str, FilterPath], Message | None] = {}
 
     def findings(self) -> list[RoutingFinding]:
-        """All that is wrong."""
+        """Return all mistakes."""
         return [
             *self.unwritten(),
             *self.wrong_grants(),
@@ -118,9 +129,9 @@ class RoutingProof:
         ]
 
     def consumers(self, event: str, *, by_name: bool = True) -> list[str]:
-        """The paths of the functions and workflows that get an event.
+        """Return the paths of the functions and workflows that receive an event.
 
-        With `by_name`, without those that take whatever is on the bus, as for a log.
+        With `by_name`, consumers of all events are left out, such as a log.
         """
         return sorted(
             {
@@ -131,10 +142,10 @@ class RoutingProof:
             }
         )
 
-    # What is published, and what is let onto the bus
+    # Publishers and their grants
 
     def unwritten(self) -> Iterator[RoutingFinding]:
-        """Events that a function publishes but cannot write, or that nobody publishes."""
+        """Yield events that a function cannot write, and events that no function publishes."""
         for path, names in sorted(self._publishers.items()):
             tables = self._actors.writes_to(self._assembly.at(path))
             for name in sorted(names):
@@ -152,7 +163,7 @@ class RoutingProof:
             yield RoutingFinding(name, "is said to be published, but no function publishes it")
 
     def wrong_grants(self) -> Iterator[RoutingFinding]:
-        """Grants to put events on a bus that cover more, or less, than what is put there."""
+        """Yield grants to put events on a bus that are wider or narrower than needed."""
         for path, grants in self._granted.items():
             put = self._put_by.get(path, frozenset())
             names: set[str] = set()
@@ -184,7 +195,7 @@ class RoutingProof:
                 yield RoutingFinding(
                     path,
                     f"may put events of any {key} on the bus: limit events:{key} to what "
-                    f"is published through it, {_listed(needed)}",
+                    f"is published through it, {_joined(needed)}",
                 )
                 continue
             for name in sorted(allowed - needed):
@@ -206,7 +217,7 @@ class RoutingProof:
 
     @cached_property
     def _put_by(self) -> dict[str, frozenset[str]]:
-        """The events that functions put on a bus for those who write to a table."""
+        """The events that functions put on a bus for the writers of a table, by path."""
         found: dict[str, frozenset[str]] = {}
         for path, names in self._publishers.items():
             for table in self._actors.writes_to(self._assembly.at(path)):
@@ -214,11 +225,11 @@ class RoutingProof:
                     found[relay] = found.get(relay, frozenset()) | names
         return found
 
-    # Where it gets
+    # Arrivals
 
     @cached_property
     def _arrivals(self) -> dict[str, list[tuple[str, FilterPath]]]:
-        """Where each event gets, and on which ways; no way leads through a place twice."""
+        """Where each event arrives, by which filters; it passes no filter twice."""
         found: dict[str, list[tuple[str, FilterPath]]] = {name: [] for name in self._events}
         for path, names in sorted(self._publishers.items()):
             for name in sorted(names & self._events.keys()):
@@ -260,7 +271,7 @@ class RoutingProof:
         return found
 
     def _example(self, name: str, passed: FilterPath) -> Message | None:
-        """A message of an event that passes all of a passed; None if there is none."""
+        """A message of an event that passes all these filters; None if there is none."""
         key = (name, passed)
         if key not in self._examples:
             self._examples[key] = self._find_example(self._events[name], passed)
@@ -272,7 +283,7 @@ class RoutingProof:
             return before
         patterns = [(filter_, pattern) for filter_ in passed for pattern in filter_.patterns]
         for message in self._made_for(event, patterns):
-            # The last one first: it is the one in question.
+            # The last filter first: it is the one in question.
             if all(self._passes(filter_, message) for filter_ in reversed(passed)):
                 return message
         return None
@@ -280,17 +291,17 @@ class RoutingProof:
     def _made_for(
         self, event: PublishedEvent, patterns: Iterable[tuple[Filter, Pattern]]
     ) -> Iterator[Message]:
-        """Samples of an event, and with the values that patterns ask for where they may be."""
+        """Samples of an event, also with values that patterns require where the schema allows."""
         wanted: dict[Path, list[Any]] = {}
         for filter_, pattern in patterns:
-            for path, rules in _leaves(pattern):
-                inside = self._inside(filter_, path)
+            for path, rules in leaves(pattern):
+                inside = self.inside(filter_, path)
                 if inside is not None:
                     wanted.setdefault(inside, []).extend(rules)
         yield from variants(event.schema, event.samples, wanted)
 
-    def _inside(self, filter_: Filter, path: Path) -> Path | None:
-        """The path in the bus's message of a path in a pattern."""
+    def inside(self, filter_: Filter, path: Path) -> Path | None:
+        """Return the path in the bus's message of a path in a pattern; None if it is outside."""
         root = self._forms(filter_).root
         if root is None or path[: len(root)] != root:
             return None
@@ -300,7 +311,7 @@ class RoutingProof:
         if not filter_.patterns:
             return True
         wrapped = self._forms(filter_).wrap(message)
-        return any(self._matches(filter_, pattern, wrapped) for pattern in filter_.patterns)
+        return any(matches(filter_, pattern, wrapped) for pattern in filter_.patterns)
 
     def _runs(self, path: str) -> bool:
         return self._assembly.at(path).type in _RUNS
@@ -309,7 +320,7 @@ class RoutingProof:
         return any(filter_.kind == "rule" for filter_ in passed)
 
     def _takes_anything(self, event: str, passed: FilterPath) -> bool:
-        """Whether all that lies beyond the bus would let an event of another type pass, too."""
+        """Whether all filters behind the table would pass an event of another type, too."""
         message = self._example(event, passed)
         if message is None:
             return False
@@ -318,10 +329,10 @@ class RoutingProof:
         beyond = [filter_ for filter_ in passed if filter_.source.type not in _TABLES]
         return all(self._passes(filter_, other) for filter_ in beyond)
 
-    # Dead rules and orphaned events
+    # Dead patterns and orphaned events
 
     def dead_patterns(self) -> Iterator[RoutingFinding]:
-        """Values in patterns that no event which gets there can have."""
+        """Yield values in patterns that no arriving event can have."""
         for filter_ in self._filters:
             arriving = [
                 (self._events[name], passed)
@@ -332,7 +343,7 @@ class RoutingProof:
             for pattern in filter_.patterns:
                 if any(earlier.changes for _, passed in arriving for earlier in passed):
                     raise NotImplementedError(
-                        f"{filter_.path}: what its pattern sees has been transformed on the way"
+                        f"{filter_.path}: its pattern sees messages that a target has transformed"
                     )
                 yield from _Explanation(self, filter_, pattern, arriving).findings()
 
@@ -342,35 +353,31 @@ class RoutingProof:
         pattern: Pattern,
         arriving: Iterable[tuple[PublishedEvent, FilterPath]],
     ) -> bool:
-        """Whether some event that gets to a filter_ can match a pattern there."""
+        """Whether some arriving event can match a pattern of a filter."""
         wrap = self._forms(filter_).wrap
         for event, passed in arriving:
             earlier = [(before, each) for before in passed for each in before.patterns]
             for message in self._made_for(event, [*earlier, (filter_, pattern)]):
-                if self._matches(filter_, pattern, wrap(message)) and all(
+                if matches(filter_, pattern, wrap(message)) and all(
                     self._passes(before, message) for before in passed
                 ):
                     return True
         return False
 
-    def inside(self, filter_: Filter, path: Path) -> Path | None:
-        """The path in the bus's message of a path in a pattern; None if it is beside it."""
-        return self._inside(filter_, path)
-
     def orphans(self) -> Iterator[RoutingFinding]:
-        """Events that nobody consumes, and that are not said to be for outsiders."""
+        """Yield events without a consumer, unless they are for outsiders."""
         for name, event in sorted(self._events.items()):
             if not event.for_outsiders and not self.consumers(name):
                 yield RoutingFinding(
                     name,
-                    f"of {event.source} is consumed by nobody: consume it, or name it as "
+                    f"of {event.source} is consumed by nobody: consume it, declare it as "
                     "one for outsiders, or do not publish it",
                 )
 
     # Loops
 
     def loops(self) -> Iterator[RoutingFinding]:
-        """Events that bring themselves about."""
+        """Yield events that cause themselves."""
         for filter_ in self._filters:
             for target in filter_.targets:
                 if target.path == filter_.source.path:
@@ -389,34 +396,34 @@ class RoutingProof:
             if not _leads_back(step[0], {**steps, step: excused[step]}):
                 yield RoutingFinding(
                     step[1],
-                    f"no loop goes through it and {step[0]}, though one is excused: {reason}",
+                    f"no loop goes through it and {step[0]}: remove the reason {reason!r}",
                 )
         while loop := _loop(steps):
             yield RoutingFinding(
                 loop[0][1],
                 "a loop: "
-                + ", ".join(f"{event} has {consumer} run" for event, consumer in loop)
-                + f", which leads to {loop[0][0]} again: break it, or say why it ends",
+                + ", ".join(f"{event} runs {consumer}" for event, consumer in loop)
+                + f", which leads to {loop[0][0]} again: break it, or give the reason why it ends",
             )
             del steps[loop[0]]
 
     def _steps(self) -> dict[tuple[str, str], set[str]]:
-        """What may be published because a consumer gets an event."""
-        brought_about: dict[str, set[str]] = {}
+        """The events that may be published because a consumer receives an event."""
+        caused: dict[str, set[str]] = {}
         found: dict[tuple[str, str], set[str]] = {}
         for event in self._events:
             for consumer in self.consumers(event, by_name=False):
-                if consumer not in brought_about:
+                if consumer not in caused:
                     running = {consumer, *self._actors.started_by(self._assembly.at(consumer))}
-                    brought_about[consumer] = {
+                    caused[consumer] = {
                         name for path in running for name in self._publishers.get(path, ())
                     }
-                found[event, consumer] = {*brought_about[consumer]}
+                found[event, consumer] = {*caused[consumer]}
         return found
 
 
 class _Explanation:
-    """Why nothing can match a value in a pattern."""
+    """Explains why no message matches a value in a pattern."""
 
     def __init__(
         self,
@@ -426,15 +433,15 @@ class _Explanation:
         arriving: Sequence[tuple[PublishedEvent, FilterPath]],
     ) -> None:
         self._proof = proof
-        self._sieve = filter_
+        self._filter = filter_
         self._pattern = pattern
         self._arriving = arriving
 
     def findings(self) -> Iterator[RoutingFinding]:
-        """One for each dead value; of those that are dead by themselves alone, if there are any."""
+        """Yield one finding per dead value; if some are dead by themselves, only these."""
         if not self._arriving:
             yield RoutingFinding(
-                self._sieve.path, f"no event gets to {self._sieve.source.path}, where it listens"
+                self._filter.path, f"no event gets to {self._filter.source.path}, its source"
             )
             return
         alone: list[RoutingFinding] = []
@@ -443,14 +450,14 @@ class _Explanation:
             if self._possible(reduced) or self._guards(path, value):
                 continue
             single = _nested(path, [value])
-            if self._proof.inside(self._sieve, path) not in {_TYPE, _SOURCE}:
-                single = _merged(self._meaning, single)
+            if self._proof.inside(self._filter, path) not in {_TYPE, _SOURCE}:
+                single = _merged(self._selection, single)
             if not self._possible(single):
-                alone.append(RoutingFinding(self._sieve.path, self._impossible(path, value)))
+                alone.append(RoutingFinding(self._filter.path, self._impossible(path, value)))
             else:
                 together.append(
                     RoutingFinding(
-                        self._sieve.path,
+                        self._filter.path,
                         f"{'.'.join(path)} {value!r} never comes together with the rest of the "
                         "pattern",
                     )
@@ -459,14 +466,14 @@ class _Explanation:
             yield from alone or together
         else:
             yield RoutingFinding(
-                self._sieve.path,
-                "no event that gets here matches all of its pattern: each value of it comes, but "
-                f"never together: {json.dumps(self._pattern)}",
+                self._filter.path,
+                "no event that gets here matches all of its pattern: each value occurs, but never "
+                f"together with the others: {json.dumps(self._pattern)}",
             )
 
     def _guards(self, path: Path, value: Any) -> bool:
-        """Whether it is there for what shall not pass, beside others for what shall."""
-        inside = self._proof.inside(self._sieve, path)
+        """Whether a value excludes messages while the whole pattern passes others."""
+        inside = self._proof.inside(self._filter, path)
         return (
             isinstance(value, Mapping)
             and "anything-but" in value
@@ -476,20 +483,20 @@ class _Explanation:
         )
 
     @cached_property
-    def _meaning(self) -> Pattern:
-        """The part of the pattern that says which events are meant."""
+    def _selection(self) -> Pattern:
+        """The part of the pattern that selects event types."""
         found: Pattern = {}
-        for path, rules in _leaves(self._pattern):
-            if self._proof.inside(self._sieve, path) in {_TYPE, _SOURCE}:
+        for path, rules in leaves(self._pattern):
+            if self._proof.inside(self._filter, path) in {_TYPE, _SOURCE}:
                 found = _merged(found, _nested(path, rules))
         return found
 
     def _possible(self, pattern: Pattern) -> bool:
-        return self._proof.satisfiable(self._sieve, pattern, self._arriving)
+        return self._proof.satisfiable(self._filter, pattern, self._arriving)
 
     def _impossible(self, path: Path, value: Any) -> str:
         where = ".".join(path)
-        inside = self._proof.inside(self._sieve, path)
+        inside = self._proof.inside(self._filter, path)
         events = [event for event, _ in self._arriving]
         if inside == _TYPE:
             near = _near(value, {event.name for event in events})
@@ -499,8 +506,8 @@ class _Explanation:
             return f"{where} {value!r} is that of no event that gets here{near}"
         if inside is None:
             return f"{where} {value!r} is in no message that gets here"
-        events = self._meant() or events
-        names = _listed(event.name for event in events)
+        events = self._selected() or events
+        names = _joined(event.name for event in events)
         found = [each for event in events for each in sub_schemas(event.schema, inside)]
         if not found:
             root = path[: len(path) - len(inside)]
@@ -512,30 +519,17 @@ class _Explanation:
             return f"there is no {where} in {names}{_near(where, known)}"
         return f"{where} of {names} is never {value!r}: it is {_described(found[0])}"
 
-    def _meant(self) -> list[PublishedEvent]:
+    def _selected(self) -> list[PublishedEvent]:
         return [
             event
             for event, passed in self._arriving
-            if self._meaning
-            and self._proof.satisfiable(self._sieve, self._meaning, [(event, passed)])
+            if self._selection
+            and self._proof.satisfiable(self._filter, self._selection, [(event, passed)])
         ]
 
 
-def _leaves(pattern: Pattern) -> Iterator[tuple[Path, list[Any]]]:
-    """The paths in a pattern, each with what is asked for there."""
-    for key, rule in pattern.items():
-        if key == "$or":
-            for branch in rule:
-                yield from _leaves(branch)
-        elif isinstance(rule, Mapping):
-            for path, rules in _leaves(rule):
-                yield (key, *path), rules
-        else:
-            yield (key,), rule
-
-
 def _singles(pattern: Pattern) -> Iterator[tuple[Path, Any, Pattern]]:
-    """A pattern with a single value at one path, for each of its values; the rest as it is."""
+    """For each value in a pattern, its path and the pattern with this value alone at the path."""
     for key, rule in pattern.items():
         if key == "$or":
             rest = {other: rules for other, rules in pattern.items() if other != "$or"}
@@ -572,7 +566,7 @@ def _near(name: Any, known: Iterable[str]) -> str:
     return f"; did you mean {close[0]}?" if close else ""
 
 
-def _listed(names: Iterable[str]) -> str:
+def _joined(names: Iterable[str]) -> str:
     found = sorted(set(names))
     more = len(found) - 6
     return ", ".join(found[:6]) + (f" and {more} more" if more > 0 else "") or "nothing"
@@ -588,14 +582,14 @@ def _described(schema: Schema) -> str:
 
 
 def _loop(steps: Mapping[tuple[str, str], set[str]]) -> list[tuple[str, str]]:
-    """A loop, as its steps in their order; empty if there is none."""
+    """A loop as its steps, in order; empty if there is none."""
     graph: dict[str, set[str]] = {}
     for (event, _), events in steps.items():
         graph.setdefault(event, set()).update(events)
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
-        # The library's graph points from a node to what must come before it.
+        # In the library's graph, a node points to its predecessors.
         cycle: list[str] = error.args[1][::-1]
         return [
             next(

@@ -1,9 +1,9 @@
 """Retained resources must not block the next stack, or depend on deleted resources.
 
-    for finding in leftovers(Assembly(Path("cdk.out"))):
-        print(finding)
+    for leftover in leftovers(Assembly(Path("cdk.out"))):
+        print(leftover)
 
-In synthesis, the same check runs as a plug-in: see `cdk_rehearsal.topology.plugin`. A resource
+In synthesis, the same check runs as a plug-in: see `cdk_rehearsal.validation`. A resource
 outlives its stack if its DeletionPolicy is Retain or RetainExceptOnCreate:
 https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-attribute-deletionpolicy.html
 """
@@ -27,7 +27,7 @@ MAY_REPEAT = {
     "AWS::Cognito::UserPoolClient",
     "AWS::FSx::Volume",
 }
-"""Types whose name is only a label: several resources may have the same, and it can change."""
+"""Types whose name is only a label, which may change and need not be unique."""
 
 
 class RetentionRule(Enum):
@@ -62,9 +62,14 @@ class Leftover:
         """One line: the path, the problem, and how to fix it."""
         return f"{self.resource.path}: {self.says}. {self.fix}."
 
+    def as_json(self) -> dict[str, str]:
+        """Return the finding as plain values, with the path of the resource."""
+        rule, path = self.rule.name, self.resource.path
+        return {"rule": rule, "path": path, "says": self.says, "fix": self.fix}
+
 
 def leftovers(assembly: Assembly) -> list[Leftover]:
-    """Return all leftovers for an assembly."""
+    """Return all retained resources that break a rule."""
     return [
         finding
         for resource in assembly.resources

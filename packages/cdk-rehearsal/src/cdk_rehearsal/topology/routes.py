@@ -65,6 +65,19 @@ def filters(assembly: Assembly) -> list[Filter]:
     return [*walk.rules(), *walk.archives(), *walk.subscriptions(), *walk.mappings()]
 
 
+def leaves(pattern: Pattern) -> Iterator[tuple[tuple[str, ...], list[Any]]]:
+    """Yield the paths in a pattern, each with the rules for its value."""
+    for key, rule in pattern.items():
+        if key == "$or":
+            for branch in rule:
+                yield from leaves(branch)
+        elif isinstance(rule, Mapping):
+            for path, rules in leaves(rule):
+                yield (key, *path), rules
+        else:
+            yield (key,), rule
+
+
 class _Filters:
     """One pass over the templates."""
 
