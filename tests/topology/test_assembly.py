@@ -157,13 +157,15 @@ def test_a_queue_is_referred_to_by_name_arn_substitution_parameter_or_export() -
             "Van": {"Resources": {"Letters": queue}},
         }
     )
-    for value in (
+    values: list[Any] = [
         ref("Letters"),
         arn("Letters"),
         {"Fn::GetAtt": "Letters.Arn"},
         {"Fn::Sub": "${Letters.Arn}"},
         {"Fn::Sub": "arn:${AWS::Partition}:sqs:here:1:${Letters.QueueName}"},
-    ):
+        {"Fn::Select": [5, {"Fn::Split": [":", arn("Letters")]}]},
+    ]
+    for value in values:
         assert assembly.referred("Post", value).path == "Post/Letters", value
     imported = {"Fn::ImportValue": export["Export"]["Name"]}
     assert assembly.referred("Van", imported).path == "Post/Letters"
@@ -171,7 +173,8 @@ def test_a_queue_is_referred_to_by_name_arn_substitution_parameter_or_export() -
         "Post/Letters"
     ]
     assert assembly.dependencies == {"Post": set(), "Van": set()}
-    for value in ("Letters", {"Fn::Sub": "x-${Letters}-y"}, ref("Nothing")):
+    values = ["Letters", {"Fn::Sub": "x-${Letters}-y"}, ref("Nothing")]
+    for value in values:
         assert assembly.find("Post", value) is None, value
 
 
