@@ -43,7 +43,8 @@ def test_all_problems_of_an_assembly_are_reported_at_once(template: Cloud) -> No
     template.add("Machine", "AWS::EC2::Instance")
     template.add("Queue", "AWS::SQS::Queue", Flavour="sweet", Colour="red", FifoQueue=True)
     template.add("Other", "AWS::SQS::Queue", QueueName={"Fn::GetAZs": ""}, Tags={"Fn::Cidr": []})
-    template.add("Lost", "AWS::SQS::Queue", QueueName={"Fn::ImportValue": "nothing"})
+    lost = {name: {"Fn::ImportValue": name} for name in ("DelaySeconds", "QueueName")}
+    template.add("Lost", "AWS::SQS::Queue", **lost)
     template.add("Rude", "AWS::SQS::Queue", MaximumMessageSize=1)
     template.function("Fine", ECHO)
     # These problems are mere consequences of others.
@@ -58,7 +59,7 @@ def test_all_problems_of_an_assembly_are_reported_at_once(template: Cloud) -> No
     found = [str(problem) for problem in check(directory)]
 
     assert found == [
-        "stack Shop: unknown section of the template: Transform",
+        "stack Shop: unknown section of the template: Transform: remove it",
         "stack Shop, Machine (AWS::EC2::Instance): unknown resource type; write a creator for it "
         "in cdk_rehearsal/resources, or list it there as without part in delivery",
         *(
@@ -71,8 +72,11 @@ def test_all_problems_of_an_assembly_are_reported_at_once(template: Cloud) -> No
         ),
         "stack Shop, Other (AWS::SQS::Queue): the function Fn::GetAZs is unknown",
         "stack Shop, Other (AWS::SQS::Queue): the function Fn::Cidr is unknown",
-        "stack Shop, Lost (AWS::SQS::Queue): no stack of the assembly exports nothing; synthesize "
-        "all of them",
+        *(
+            f"stack Shop, Lost (AWS::SQS::Queue): no stack of the assembly exports {name}; "
+            "synthesize all of them"
+            for name in lost
+        ),
         "stack Shop, Rude (AWS::SQS::Queue): cannot be created: An error occurred "
         "(InvalidAttributeValue) when calling the CreateQueue operation: Invalid value for the "
         "parameter MaximumMessageSize.",

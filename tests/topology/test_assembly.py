@@ -104,6 +104,8 @@ def test_stages_and_nested_stacks_are_read_and_known_by_their_construct_paths(
         for stage in ("dev", "prod")
         for queue in ("Undelivered", "Sorting/Letters")
     ]
+    files = [stack.file for stack in assembly.stacks if stack.path == "prod/Post"]
+    assert [*Assembly(directory, only=files).templates] == ["prod/Post", "prod/Post/Sorting"]
     stage = Assembly(directory / "assembly-dev")
     assert [*stage.templates] == ["dev/Post", "dev/Post/Sorting"]
 

@@ -37,7 +37,7 @@ _OTHER_ARTIFACTS = {
 """Artifacts that describe nothing that is deployed."""
 
 _PLACEHOLDER = re.compile(r"\$\{([^!}][^}]*)\}")
-"""What Fn::Sub replaces: `${!Literal}` stays as it is."""
+"""A reference in Fn::Sub: `${!Literal}` is none."""
 _ONLY_PLACEHOLDER = re.compile(r"(?:arn:.*)?\$\{(?P<name>[^!}.]+)(?:\.[^}]+)?\}")
 _NESTED_STACK_PATH = re.compile(r"\.NestedStack/[^/]+\.NestedStackResource$")
 
@@ -56,14 +56,14 @@ class Stack:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     """Values of parameters; for a nested stack, expressions of its parent."""
     dependencies: frozenset[str] = frozenset()
-    """Paths of the stacks that are deployed before it, as far as the manifest says."""
+    """Paths of the stacks that the manifest names as dependencies."""
     parent: str | None = None
     """The path of the stack in which it is nested."""
     file: Path = Path()
     """The file of its template."""
 
     def path_of(self, logical_id: str) -> str:
-        """Return the construct path of a resource."""
+        """Returns the construct path of a resource."""
         metadata = self.template["Resources"][logical_id].get("Metadata", {})
         path: str = metadata.get("aws:cdk:path", f"{self.path}/{logical_id}")
         return path.removesuffix("/Resource")
@@ -71,7 +71,7 @@ class Stack:
 
 @dataclass
 class Resource:
-    """A resource of a template and, in a rehearsal, what it has become."""
+    """A resource of a template; in a rehearsal, also the resource created from it."""
 
     stack: str
     """The path of its stack."""
@@ -81,7 +81,7 @@ class Resource:
     properties: Properties = field(repr=False)
     """As the template has them; in a rehearsal, with all functions resolved."""
     definition: Mapping[str, Any] = field(repr=False)
-    """All that the template says about it."""
+    """Its whole definition in the template."""
     stack_name: str = field(repr=False, compare=False)
     """The name of its stack in CloudFormation."""
     physical_id: str = ""
@@ -93,11 +93,11 @@ class Resource:
         return hash((self.stack, self.logical_id))
 
     def __str__(self) -> str:
-        """The path: what a failed assertion shows."""
+        """The path, which a failed assertion shows."""
         return self.path
 
     def generated_name(self, longest: int) -> str:
-        """Return a physical name as CloudFormation makes one: stack, logical id and a suffix.
+        """Returns a physical name as CloudFormation makes one: stack, logical id and a suffix.
 
         https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-name.html
         """
@@ -113,9 +113,9 @@ class Assembly:
     def __init__(
         self, source: Path | Mapping[str, Template], *, only: Collection[Path] | None = None
     ) -> None:
-        """Read the directory that `cdk synth` wrote, or take templates by the paths of stacks.
+        """Reads the directory that `cdk synth` wrote, or takes templates by the paths of stacks.
 
-        With `only`, read just these template files, with the stacks nested in them. Raises
+        With `only`, reads just these template files, with the stacks nested in them. Raises
         RehearsalError if there is no assembly, or if it has an artifact of an unknown
         kind. https://docs.aws.amazon.com/cdk/v2/guide/deploy.html
         """
@@ -154,7 +154,7 @@ class Assembly:
     # -- assets ---------------------------------------------------------------------------
 
     def asset_directory(self, object_key: str) -> Path:
-        """Return the directory with the files of the asset that is uploaded as `object_key`."""
+        """Returns the directory with the files of the asset that is uploaded as `object_key`."""
         source = self._assets.get(object_key)
         if source is None or not source.exists():
             raise RehearsalError(
@@ -175,51 +175,51 @@ class Assembly:
         return target
 
     def close(self) -> None:
-        """Remove what was extracted from zip files."""
+        """Removes what was extracted from zip files."""
         if self._extracted is not None:
             shutil.rmtree(self._extracted, ignore_errors=True)
 
     # -- resources ------------------------------------------------------------------------
 
     def of_type(self, *types: str) -> list[Resource]:
-        """Return all resources of these types. Raises LookupError if there is none."""
+        """Returns all resources of these types. Raises LookupError if there is none."""
         found = self.all_of(*types)
         if not found:
             raise LookupError(f"no {' or '.join(types)} in {', '.join(self.templates)}")
         return found
 
     def all_of(self, *types: str) -> list[Resource]:
-        """Return all resources of these types, if there are any."""
+        """Returns all resources of these types, if there are any."""
         return [resource for type_ in types for resource in self._by_type.get(type_, ())]
 
     def at(self, path: str) -> Resource:
-        """Return the one resource at a construct path. Raises LookupError if there is none."""
+        """Returns the one resource at a construct path. Raises LookupError if there is none."""
         found = self._by_path.get(path, [])
         if len(found) != 1:
             raise LookupError(f"{len(found)} resources at {path} in {', '.join(self.templates)}")
         return found[0]
 
     def queue_at(self, path: str | None) -> Resource | None:
-        """Return the queue at a path, or None."""
+        """Returns the queue at a path, or None."""
         found = self._by_path.get(path or "", [])
         return next((each for each in found if each.type == "AWS::SQS::Queue"), None)
 
     def identified(self, stack: str, logical_id: str) -> Resource | None:
-        """Return the resource of a stack with a logical id, or None."""
+        """Returns the resource of a stack with a logical id, or None."""
         return self._by_id.get((stack, logical_id))
 
     def stack_of(self, resource: Resource) -> Stack:
-        """Return the stack of a resource."""
+        """Returns the stack of a resource."""
         return self._by_stack[resource.stack]
 
     def nested(self, resource: Resource) -> Stack | None:
-        """Return the nested stack that a resource creates, if its template is in the assembly."""
+        """Returns the nested stack that a resource creates, if its template is in the assembly."""
         return self._nested.get((resource.stack, resource.logical_id))
 
     # -- references -----------------------------------------------------------------------
 
     def referred(self, stack: str, value: Any) -> Resource:
-        """Return the resource that a reference is about, be it in this stack or in another one.
+        """Returns the resource that a reference is about, be it in this stack or in another one.
 
         So is an ARN that ends in a reference, and a part of one. Raises LookupError for all other
         values.
@@ -239,13 +239,13 @@ class Assembly:
         raise LookupError(f"{value} in {stack} is no reference")
 
     def origin(self, stack: str, value: Any) -> tuple[str, Any]:
-        """Return the stack and the expression that a value comes from, through other stacks."""
+        """Returns the stack and the expression that a value comes from, through other stacks."""
         while found := self._defined(stack, value):
             stack, value = found
         return stack, value
 
     def find(self, stack: str, value: Any) -> Resource | None:
-        """Return the resource that a reference is about, or None."""
+        """Returns the resource that a reference is about, or None."""
         try:
             return self.referred(stack, value)
         except LookupError:
@@ -256,7 +256,7 @@ class Assembly:
         return self.find(stack, value) is not None
 
     def references(self, stack: str, value: Any) -> Iterator[Resource]:
-        """Yield the resources that a value refers to, anywhere in it and through other stacks."""
+        """Yields the resources that a value refers to, anywhere in it and through other stacks."""
         for name in named(value):
             if target := self.identified(stack, name):
                 yield target
@@ -265,7 +265,7 @@ class Assembly:
                 yield from self.references(*found)
 
     def _defined(self, stack: str, value: Any) -> tuple[str, Any] | None:
-        """Where a value from another stack is defined: an export, a parameter or an output."""
+        """The stack and expression of an export, parameter or output that a value refers to."""
         match value:
             case {"Fn::ImportValue": name}:
                 return self.exports.get(_export_name(name))
@@ -291,7 +291,7 @@ class Assembly:
         }
 
     def exports_of(self, stack: str) -> dict[str, Any]:
-        """Return the values that a stack exports, by export name."""
+        """Returns the values that a stack exports, by export name."""
         return {name: value for name, (by, value) in self.exports.items() if by == stack}
 
     @cached_property
@@ -318,7 +318,7 @@ class Assembly:
         return found
 
     def definition(self, machine: Resource) -> dict[str, Any]:
-        """Return the definition of a state machine, with the path of its resource per reference."""
+        """Returns the definition of a state machine, with paths in place of references."""
         properties = machine.properties
         definition = properties.get("Definition", properties.get("DefinitionString"))
         match definition:
@@ -432,7 +432,7 @@ class Assembly:
 
 
 def imports(template: Template) -> set[str]:
-    """Return the names of the exports that a template imports."""
+    """Returns the names of the exports that a template imports."""
     return {
         _export_name(node["Fn::ImportValue"])
         for node in nodes(template)
@@ -441,7 +441,7 @@ def imports(template: Template) -> set[str]:
 
 
 def nodes(value: Any) -> Iterator[Any]:
-    """Yield a value and everything in it."""
+    """Yields a value and everything in it."""
     yield value
     if isinstance(value, Mapping):
         for inner in value.values():
@@ -452,19 +452,19 @@ def nodes(value: Any) -> Iterator[Any]:
 
 
 def listed(value: Any) -> list[Any]:
-    """Return a value as a list: policies may write a single one without brackets."""
+    """Returns a value as a list: policies may write a single one without brackets."""
     if value is None:
         return []
     return value if isinstance(value, list) else [value]
 
 
 def texts(value: Any) -> str:
-    """Return all strings in a value as one, such as those of an ARN and its references."""
+    """Returns all strings in a value as one, such as those of an ARN and its references."""
     return "".join(node for node in nodes(value) if isinstance(node, str))
 
 
 def named(value: Any) -> Iterator[str]:
-    """Yield the logical ids and pseudo parameters that a value refers to."""
+    """Yields the logical ids and pseudo parameters that a value refers to."""
     for node in nodes(value):
         match node:
             case {"Ref": str(name)} | {"Fn::GetAtt": [str(name), *_]}:

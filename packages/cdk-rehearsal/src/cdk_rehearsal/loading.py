@@ -38,7 +38,7 @@ _ATTRIBUTES = {
     "UpdatePolicy",
     "UpdateReplacePolicy",
 }
-"""What a resource may have besides properties; a rehearsal neither updates nor deletes it."""
+"""The parts of a resource's definition; a rehearsal neither updates nor deletes resources."""
 
 
 @dataclass(frozen=True)
@@ -50,10 +50,10 @@ class Unsupported:
     where: str
     """The stack, and the logical id and type of the resource."""
     problem: str
-    """What is wrong, and what to do."""
+    """The problem, and what to do."""
 
     def __str__(self) -> str:
-        """One line: where and what."""
+        """One line: where, and the problem."""
         return f"{self.where}: {self.problem}"
 
 
@@ -61,13 +61,13 @@ class LoadingError(UnsupportedTemplateError):
     """An assembly that cannot be rehearsed; the message lists all of its problems."""
 
     def __init__(self, problems: list[Unsupported]) -> None:
-        """Take all problems, at least one."""
+        """Takes all problems, at least one."""
         super().__init__("\n".join(map(str, problems)))
         self.problems = problems
 
 
 def check(directory: Path) -> list[Unsupported]:
-    """Return everything in an assembly that cannot be rehearsed; empty if all of it can.
+    """Returns everything in an assembly that cannot be rehearsed; empty if all of it can.
 
     Raises RehearsalError if the directory is no cloud assembly.
     """
@@ -99,11 +99,11 @@ class Loader:
         self._in_progress: list[str] = []
         self._problems: list[Unsupported] = []
         self._failed: set[str] = set()
-        """What could not be created, or refers to something that could not."""
+        """Resources that could not be created, or refer to such resources."""
         self._resolvers = {stack.path: self._resolver(stack) for stack in assembly.stacks}
 
     def load(self) -> list[Resource]:
-        """Create everything; return the resources in the order of their creation.
+        """Creates everything, and returns the resources in the order of their creation.
 
         Raises LoadingError with all types, properties and functions that are not known.
         """
@@ -119,7 +119,9 @@ class Loader:
     def _check(self, stack: Stack) -> None:
         where = f"stack {stack.name}"
         for section in sorted(set(stack.template) - _SECTIONS):
-            self._report(stack.path, where, f"unknown section of the template: {section}")
+            self._report(
+                stack.path, where, f"unknown section of the template: {section}: remove it"
+            )
         for name, ours, theirs in (
             ("account", self._rehearsal.account, stack.account),
             ("region", self._rehearsal.region, stack.region),
@@ -226,7 +228,7 @@ class Loader:
 
     @contextmanager
     def _collecting(self, path: str, where: str, *, always: bool = False) -> Iterator[None]:
-        """Keep what goes wrong, unless it may be a mere consequence of another problem."""
+        """Keeps an error, unless it may be a mere consequence of another problem."""
         try:
             yield
         except Exception as error:  # noqa: BLE001  # moto and boto3 raise many kinds.

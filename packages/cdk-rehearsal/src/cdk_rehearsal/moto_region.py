@@ -15,7 +15,7 @@ from cdk_rehearsal.patching import Patches
 
 @contextmanager
 def corrected_moto() -> Iterator[None]:
-    """Start moto with its defects corrected and its frequent calls sped up.
+    """Starts moto with corrected defects and faster calls.
 
     Connections to anything else are errors. Create boto3 clients within the block.
     """
@@ -37,7 +37,7 @@ def corrected_moto() -> Iterator[None]:
 
 @contextmanager
 def aws_variables(region: str) -> Iterator[None]:
-    """Set the variables of an AWS account in moto, and hide the machine's own."""
+    """Sets the variables of an AWS account in moto, and hides the machine's own."""
     restore = egress.set_environment(egress.environment(region))
     try:
         yield

@@ -63,7 +63,7 @@ class _Rules:
         return [rule.name for rule in self._rules]
 
     def validate(self, context: IPolicyValidationContext) -> PolicyValidationPluginReport:
-        """Report all findings by rule; CDK calls it in synthesis."""
+        """Reports all findings by rule; CDK calls it in synthesis."""
         templates = [Path(path) for path in context.template_paths]
         directory = Path(os.path.commonpath([file.parent for file in templates]))
         assembly = Assembly(directory, only=templates)
@@ -91,7 +91,7 @@ class Durability(_Rules):
     """Fails the synthesis of an application, or of a stage, in which a message can get lost."""
 
     def __init__(self) -> None:
-        """Take the rules of `cdk_rehearsal.topology.DurabilityRule`."""
+        """Takes the rules of `cdk_rehearsal.topology.DurabilityRule`."""
         super().__init__(DurabilityRule, losses)
 
 
@@ -100,5 +100,5 @@ class Retention(_Rules):
     """Fails the synthesis if a retained resource blocks the next stack or would be unusable."""
 
     def __init__(self) -> None:
-        """Take the rules of `cdk_rehearsal.topology.RetentionRule`."""
+        """Takes the rules of `cdk_rehearsal.topology.RetentionRule`."""
         super().__init__(RetentionRule, leftovers)

@@ -34,7 +34,7 @@ class Sender:
     """A rule, topic or bucket, which the queue has to admit; or a role, which needs a grant."""
     queue: Resource
     parks: bool
-    """Whether it sends what could not be delivered or processed, instead of work."""
+    """Whether it parks messages that could not be delivered or processed."""
     stated_in: Resource
     """The resource that configures it."""
 
@@ -45,7 +45,7 @@ class Sender:
 
 
 def senders(assembly: Assembly) -> list[Sender]:
-    """Return all senders of messages to queues of the application."""
+    """Returns all senders of messages to queues of the application."""
     return [*_by_edges(assembly), *_by_functions(assembly)]
 
 

@@ -20,7 +20,7 @@ class Side:
     """One of the two versions, with paths in place of references."""
 
     def __init__(self, assembly: Assembly) -> None:
-        """Take the assembly of this version."""
+        """Takes the assembly of this version."""
         self.assembly = assembly
         self._plain: dict[int, Any] = {}
 
@@ -30,7 +30,7 @@ class Side:
         return {(resource.path, resource.type): resource for resource in self.assembly.resources}
 
     def properties(self, resource: Resource) -> dict[str, Any]:
-        """Return the properties, with the path of its resource in place of each reference."""
+        """Returns the properties, with the path of its resource in place of each reference."""
         if id(resource) not in self._plain:
             plain = self.plain(resource.stack, resource.properties)
             self._plain[id(resource)] = _parsed(plain, resource.type)
@@ -38,7 +38,7 @@ class Side:
         return found
 
     def plain(self, stack: str, value: Any) -> Any:
-        """Return a value without logical ids, which may change when nothing else does."""
+        """Returns a value without logical ids, which may change when nothing else does."""
         match value:
             case {"Ref": str(name)} if name.startswith("AWS::"):
                 return f"${{{name}}}"
@@ -56,7 +56,7 @@ class Side:
         return value
 
     def acts_as(self, path: str) -> str:
-        """Return the path of the only function or workflow with a role, else that of the role."""
+        """Returns the path of the only function or workflow with a role, else that of the role."""
         users = self._users.get(path, [])
         return users[0] if len(users) == 1 else path
 
@@ -126,7 +126,7 @@ class Sides:
 
 
 def differences(old: Any, new: Any, name: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """Yield changed values by their names with dots; lists are compared as a whole."""
+    """Yields changed values by their names with dots; lists are compared as a whole."""
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         for key in sorted({*old, *new}):
             inner = f"{name}.{key}" if name else key
@@ -139,7 +139,7 @@ def differences(old: Any, new: Any, name: str = "") -> Iterator[tuple[str, Any, 
 
 
 def brief(value: Any) -> str:
-    """Return a value as a short text."""
+    """Returns a value as a short text."""
     if isinstance(value, bool) or value == MISSING:
         return str(value).lower()
     if isinstance(value, Mapping):
@@ -151,7 +151,7 @@ def brief(value: Any) -> str:
 
 
 def _parsed(properties: dict[str, Any], type_: str) -> dict[str, Any]:
-    """Parse the definition of a workflow, so that its states are compared one by one."""
+    """Parses the definition of a workflow, so that its states are compared one by one."""
     name = "DefinitionString"
     if type_ == "AWS::StepFunctions::StateMachine" and isinstance(properties.get(name), str):
         return {**properties, name: json.loads(properties[name])}

@@ -106,7 +106,7 @@ class Comparison:
     """Changes of interfaces that break clients."""
 
     def as_json(self) -> dict[str, Any]:
-        """Return all findings and lines as plain values."""
+        """Returns all findings and lines as plain values."""
         findings = {
             kind: [{"path": each.path, "says": str(each), "fix": [*each.advice]} for each in found]
             for kind, found in self.blocking.items()
@@ -127,7 +127,7 @@ class Comparison:
         return {kind: open_ for kind, open_ in found.items() if open_}
 
     def markdown(self, title: str, acknowledged: Reasons, how: str) -> str:
-        """Return the comment on a pull request. `how` explains how to acknowledge findings."""
+        """Returns the comment on a pull request. `how` explains how to acknowledge findings."""
         blocking, open_ = self.blocking, self.unexcused(acknowledged)
         if not any(blocking.values()) and not any(self.sections.values()):
             return f"**{title}**: no change to events, API, templates or permissions.\n"
@@ -153,7 +153,7 @@ def compare_assemblies(
     interfaces: Mapping[str, Sequence[str]] | None = None,
     breaks: Sequence[Blocking] = (),
 ) -> Comparison:
-    """Compare the assemblies before and after a change.
+    """Compares the assemblies before and after a change.
 
     Two inputs are not in the templates: lines about `interfaces`, by heading, and changes of them
     that break clients.
@@ -213,7 +213,7 @@ def _edges(sides: Sides) -> Iterator[str]:
 
 
 def _missing(edge: Edge) -> Iterator[str]:
-    """What the edge lacks of the basics; synthesis checks more."""
+    """The basics that an edge lacks; synthesis checks more."""
     if not edge.retries:
         yield "a limit of its retries"
     if not edge.parking:

@@ -111,21 +111,21 @@ class Loss:
 
     @property
     def fix(self) -> str:
-        """What to do."""
+        """The remedy."""
         return _FIXES.get(self.rule) or _FIXES_BY_KIND[self.rule][self.kind]
 
     def __str__(self) -> str:
-        """One line: where, what, and what to do."""
+        """One line: the path, the problem, and the remedy."""
         return f"{self.resource.path}: {self.says}. {self.fix}."
 
     def as_json(self) -> dict[str, str]:
-        """Return the finding as plain values, with the path of the resource."""
+        """Returns the finding as plain values, with the path of the resource."""
         rule, path = self.rule.name, self.resource.path
         return {"rule": rule, "path": path, "says": self.says, "fix": self.fix}
 
 
 def losses(assembly: Assembly) -> list[Loss]:
-    """Return all ways to lose messages without notice; empty if every edge is safe."""
+    """Returns all ways to lose messages without notice; empty if every edge is safe."""
     found = edges(assembly)
     return [
         *_secured(found),

@@ -18,7 +18,7 @@ class HttpRoute:
 
 
 def http_routes(assembly: Assembly) -> list[HttpRoute]:
-    """Return all routes, by path and method. Raises LookupError if there is none."""
+    """Returns all routes, by path and method. Raises LookupError if there is none."""
     found = [_route(assembly, route) for route in assembly.of_type("AWS::ApiGatewayV2::Route")]
     return sorted(found, key=lambda route: (route.path, route.method))
 

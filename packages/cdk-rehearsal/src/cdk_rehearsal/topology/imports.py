@@ -26,7 +26,7 @@ Mapped = dict[str, dict[str, str]]
 def mapping(
     assembly: Assembly, stack: str, summaries: Iterable[Mapping[str, Any]]
 ) -> tuple[Mapped, list[str]]:
-    """Return identifiers of the resources to import, by logical id, and reasons for the others.
+    """Returns identifiers of the resources to import, by logical id, and reasons for the others.
 
     `summaries` are the StackResourceSummaries of ListStackResources. Raises LookupError if the
     assembly has no such stack.
@@ -62,13 +62,13 @@ def _why_not(assembly: Assembly, resource: Resource | None) -> str:
 
 
 def _identifier(type_: str) -> list[str]:
-    """Return the identifying properties of a type, from CloudFormation's resource schema."""
+    """Returns the identifying properties of a type, from CloudFormation's resource schema."""
     pointers: list[str] = schema(type_)["primaryIdentifier"]
     return [pointer.removeprefix("/properties/") for pointer in pointers]
 
 
 def main() -> None:
-    """Read the list of a deleted stack's resources, and write the mapping for `cdk import`."""
+    """Reads the list of a deleted stack's resources, and writes the mapping for `cdk import`."""
     parser = argparse.ArgumentParser(prog=__spec__.name, description=main.__doc__)
     parser.add_argument("assembly", type=Path, help="what `cdk synth` wrote, such as cdk.out")
     parser.add_argument("stack", help="the construct path of the stack, such as Storage")

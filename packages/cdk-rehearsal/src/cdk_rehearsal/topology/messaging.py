@@ -27,7 +27,7 @@ from cdk_rehearsal.topology.statements import (
 DAY_S = 24 * 3600
 
 _SNS_RETRIES = "23 days, by SNS"
-"""The retries of SNS for queues and functions, whatever a subscription says.
+"""The retries of SNS for queues and functions: no subscription changes them.
 https://docs.aws.amazon.com/sns/latest/dg/sns-message-delivery-retries.html"""
 
 _S3_RETRIES = "by S3"
@@ -69,12 +69,12 @@ class Edge:
         )
 
     def as_json(self) -> dict[str, Any]:
-        """Return the edge as plain values, with paths for resources."""
+        """Returns the edge as plain values, with paths for resources."""
         return {**vars(self), "stated_in": self.stated_in.path, "sender": _path_of(self.sender)}
 
 
 def edges(assembly: Assembly) -> list[Edge]:
-    """Return all asynchronous edges, sorted by kind, source and target."""
+    """Returns all asynchronous edges, sorted by kind, source and target."""
     walk = _Walk(assembly)
     found = [edge for kind in _Walk.KINDS for edge in kind(walk)]
     found += walk.scheduled({edge.parking for edge in found})
@@ -82,7 +82,7 @@ def edges(assembly: Assembly) -> list[Edge]:
 
 
 def notifications(assembly: Assembly) -> Iterator[tuple[Resource, Resource | None, Properties]]:
-    """Yield notifications of buckets: the resource that sets them, the bucket, the configuration.
+    """Yields notifications of buckets: the resource that sets them, the bucket, the configuration.
 
     The bucket itself sets them, or the custom resource of the CDK library.
     """
@@ -94,7 +94,7 @@ def notifications(assembly: Assembly) -> Iterator[tuple[Resource, Resource | Non
 
 
 def variables_of(function: Resource) -> Properties:
-    """Return the environment variables of a function."""
+    """Returns the environment variables of a function."""
     variables: Properties = function.properties.get("Environment", {}).get("Variables", {})
     return variables
 
@@ -113,11 +113,11 @@ class Alarms:
                     self._found.setdefault((watched.path, name), []).append(alarm)
 
     def of(self, path: str | None, metric: str) -> list[Resource]:
-        """Return the alarms on a metric of the resource at a path."""
+        """Returns the alarms on a metric of the resource at a path."""
         return self._found.get((path or "", metric), [])
 
     def paths(self, path: str | None, metric: str) -> tuple[str, ...]:
-        """Return the paths of the alarms on a metric of the resource at a path."""
+        """Returns the paths of the alarms on a metric of the resource at a path."""
         return tuple(alarm.path for alarm in self.of(path, metric))
 
 
@@ -419,7 +419,7 @@ class _Walk:
 
 
 def retention_s(queue: Resource) -> int:
-    """Return how long a queue keeps a message, in seconds; four days by default.
+    """Returns how long a queue keeps a message, in seconds; four days by default.
 
     https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html
     """

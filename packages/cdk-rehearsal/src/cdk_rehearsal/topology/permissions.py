@@ -46,7 +46,7 @@ class Right:
 
 
 def rights(side: Side) -> set[Right]:
-    """Return all permissions in the templates."""
+    """Returns all permissions in the templates."""
     return {right for resource in side.assembly.resources for right in _rights_in(side, resource)}
 
 
@@ -111,7 +111,7 @@ def _principals(statement: Mapping[str, Any]) -> list[str]:
 
 
 def changes(sides: Sides) -> list[str]:
-    """Return lines on permissions that change, except those that each new resource has."""
+    """Returns lines on permissions that change, except those that each new resource has."""
     before, after = rights(sides.base), rights(sides.head)
     gained, lost = after - before, before - after
     changed = {right.subject for right in gained} & {right.subject for right in lost}
@@ -206,7 +206,7 @@ def _limits(conditions: Iterable[str]) -> Limits:
 
 
 def _compared(before: Limits, after: Limits) -> tuple[list[str], list[str]]:
-    """What conditions admit now and did not before, and the reverse."""
+    """The values that conditions admit only now, and those that they admitted only before."""
     looser = [f"whatever {key} is" for key in sorted(before.keys() - after.keys())]
     tighter = [
         f"only if {key} {', '.join(sorted(after[key]))}"

@@ -69,7 +69,7 @@ class RoutingFinding:
     what: str
 
     def __str__(self) -> str:
-        """One line: where and what."""
+        """One line: where, and the mistake."""
         return f"{self.culprit}: {self.what}"
 
 
@@ -104,7 +104,7 @@ class RoutingProof:
         forms: Forms,
         loops_end: Mapping[tuple[str, str], str] | None = None,
     ) -> None:
-        """Take the templates, the events and their publishers: detail-types by function path.
+        """Takes the templates, the events and their publishers: detail-types by function path.
 
         `loops_end` gives the reason why a step (an event and the path of its consumer) causes no
         endless loop, though its events lead back to it.
@@ -119,7 +119,7 @@ class RoutingProof:
         self._examples: dict[tuple[str, FilterPath], Message | None] = {}
 
     def findings(self) -> list[RoutingFinding]:
-        """Return all mistakes."""
+        """Returns all mistakes."""
         return [
             *self.unwritten(),
             *self.wrong_grants(),
@@ -129,7 +129,7 @@ class RoutingProof:
         ]
 
     def consumers(self, event: str, *, by_name: bool = True) -> list[str]:
-        """Return the paths of the functions and workflows that receive an event.
+        """Returns the paths of the functions and workflows that receive an event.
 
         With `by_name`, consumers of all events are left out, such as a log.
         """
@@ -145,7 +145,7 @@ class RoutingProof:
     # Publishers and their grants
 
     def unwritten(self) -> Iterator[RoutingFinding]:
-        """Yield events that a function cannot write, and events that no function publishes."""
+        """Yields events that a function cannot write, and events that no function publishes."""
         for path, names in sorted(self._publishers.items()):
             tables = self._actors.writes_to(self._assembly.at(path))
             for name in sorted(names):
@@ -163,7 +163,7 @@ class RoutingProof:
             yield RoutingFinding(name, "is said to be published, but no function publishes it")
 
     def wrong_grants(self) -> Iterator[RoutingFinding]:
-        """Yield grants to put events on a bus that are wider or narrower than needed."""
+        """Yields grants to put events on a bus that are wider or narrower than needed."""
         for path, grants in self._granted.items():
             put = self._put_by.get(path, frozenset())
             names: set[str] = set()
@@ -301,7 +301,7 @@ class RoutingProof:
         yield from variants(event.schema, event.samples, wanted)
 
     def inside(self, filter_: Filter, path: Path) -> Path | None:
-        """Return the path in the bus's message of a path in a pattern; None if it is outside."""
+        """Returns the path in the bus's message of a path in a pattern; None if it is outside."""
         root = self._forms(filter_).root
         if root is None or path[: len(root)] != root:
             return None
@@ -332,7 +332,7 @@ class RoutingProof:
     # Dead patterns and orphaned events
 
     def dead_patterns(self) -> Iterator[RoutingFinding]:
-        """Yield values in patterns that no arriving event can have."""
+        """Yields values in patterns that no arriving event can have."""
         for filter_ in self._filters:
             arriving = [
                 (self._events[name], passed)
@@ -365,7 +365,7 @@ class RoutingProof:
         return False
 
     def orphans(self) -> Iterator[RoutingFinding]:
-        """Yield events without a consumer, unless they are for outsiders."""
+        """Yields events without a consumer, unless they are for outsiders."""
         for name, event in sorted(self._events.items()):
             if not event.for_outsiders and not self.consumers(name):
                 yield RoutingFinding(
@@ -377,7 +377,7 @@ class RoutingProof:
     # Loops
 
     def loops(self) -> Iterator[RoutingFinding]:
-        """Yield events that cause themselves."""
+        """Yields events that cause themselves."""
         for filter_ in self._filters:
             for target in filter_.targets:
                 if target.path == filter_.source.path:
@@ -438,7 +438,7 @@ class _Explanation:
         self._arriving = arriving
 
     def findings(self) -> Iterator[RoutingFinding]:
-        """Yield one finding per dead value; if some are dead by themselves, only these."""
+        """Yields one finding per dead value; if some are dead by themselves, only these."""
         if not self._arriving:
             yield RoutingFinding(
                 self._filter.path, f"no event gets to {self._filter.source.path}, its source"

@@ -96,7 +96,7 @@ class Refusal:
 
 
 def refusals(sides: Sides) -> list[Refusal]:
-    """Return all changes that CloudFormation refuses when the head is deployed over the base."""
+    """Returns all changes that CloudFormation refuses when the head is deployed over the base."""
     return [*_in_use(sides), *_unavailable(sides), *_names(sides), *_indexes(sides)]
 
 
@@ -234,7 +234,7 @@ def _identity(side: Side, resource: Resource) -> _Identity | None:
 
 
 def _identifying(type_: str) -> Sequence[str]:
-    """Return the properties whose values identify a resource, if a template sets them.
+    """Returns the properties whose values identify a resource, if a template sets them.
 
     These are the type's primary identifier in CloudFormation's schema, or its name property.
     """
@@ -301,12 +301,12 @@ def _before(assembly: Assembly, first: str, second: str) -> bool:
 
 
 def _name(assembly: Assembly, stack: str) -> str:
-    """Return the name of a stack in the account."""
+    """Returns the name of a stack in the account."""
     return assembly.stack_names.get(stack, stack)
 
 
 def _at(assembly: Assembly, name: str) -> str | None:
-    """Return the stack that has this name in the account, or None."""
+    """Returns the stack that has this name in the account, or None."""
     return next((stack for stack in assembly.templates if _name(assembly, stack) == name), None)
 
 

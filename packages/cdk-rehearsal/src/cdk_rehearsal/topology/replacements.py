@@ -23,7 +23,7 @@ STATEFUL: Mapping[str, str] = {
     "AWS::SecretsManager::Secret": "its value",
     "AWS::StepFunctions::StateMachine": "its executions",
 }
-"""Types of stateful resources, and what would be lost with one."""
+"""Types of stateful resources, and the data that would be lost with one."""
 
 # A type has the same create-only properties in all regions.
 _REGION = "us-east-1"
@@ -43,12 +43,12 @@ class Replacement:
         return ()
 
     def __str__(self) -> str:
-        """One line: the path, the reason, and what would be lost."""
+        """One line: the path, the reason, and the lost data."""
         return f"`{self.path}` ({self.type}) {self.why}, {STATEFUL[self.type]} with it"
 
 
 def replacements(sides: Sides) -> list[Replacement]:
-    """Return the stateful resources of the base that CloudFormation would replace or delete."""
+    """Returns the stateful resources of the base that CloudFormation would replace or delete."""
     found = []
     for resource in sides.base.assembly.resources:
         if resource.type in STATEFUL:
@@ -59,7 +59,7 @@ def replacements(sides: Sides) -> list[Replacement]:
 
 
 def fate(sides: Sides, resource: Resource) -> str | None:
-    """Return why a resource of the base would be deleted or replaced, or None if it would stay."""
+    """Returns why a resource of the base would be deleted or replaced, or None if it would stay."""
     head = sides.head
     names = {_stack_name(side, resource) for side in (sides.base, head)} - {None}
     if len(names) > 1:
@@ -112,7 +112,7 @@ def _at(value: Any, path: list[str]) -> Any:
 
 @cache
 def schema(type_: str) -> Mapping[str, Any]:
-    """Return CloudFormation's description of a type, as cfn-lint ships it.
+    """Returns CloudFormation's description of a type, as cfn-lint ships it.
 
     https://docs.aws.amazon.com/cloudformation-cli/latest/userguide/resource-type-schema.html
     """

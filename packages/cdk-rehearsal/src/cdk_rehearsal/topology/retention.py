@@ -55,21 +55,21 @@ class Leftover:
 
     @property
     def fix(self) -> str:
-        """What to do."""
+        """The remedy."""
         return _FIXES[self.rule]
 
     def __str__(self) -> str:
-        """One line: the path, the problem, and how to fix it."""
+        """One line: the path, the problem, and the remedy."""
         return f"{self.resource.path}: {self.says}. {self.fix}."
 
     def as_json(self) -> dict[str, str]:
-        """Return the finding as plain values, with the path of the resource."""
+        """Returns the finding as plain values, with the path of the resource."""
         rule, path = self.rule.name, self.resource.path
         return {"rule": rule, "path": path, "says": self.says, "fix": self.fix}
 
 
 def leftovers(assembly: Assembly) -> list[Leftover]:
-    """Return all retained resources that break a rule."""
+    """Returns all retained resources that break a rule."""
     return [
         finding
         for resource in assembly.resources
@@ -99,14 +99,14 @@ def is_name(type_: str, name: str) -> bool:
 
 
 def fixed_names(assembly: Assembly, resource: Resource) -> Iterator[tuple[str, Any]]:
-    """Yield the name properties whose values stay the same when the stack is created again."""
+    """Yields the name properties whose values stay the same when the stack is created again."""
     for name, value in resource.properties.items():
         if is_name(resource.type, name) and not _is_fresh(assembly, resource.stack, value):
             yield name, value
 
 
 def dependencies(assembly: Assembly, resource: Resource) -> list[Resource]:
-    """Return the resources that one refers to or depends on, in its own stack and in others."""
+    """Returns the resources that one refers to or depends on, in its own stack and in others."""
     waited = (
         assembly.identified(resource.stack, name)
         for name in listed(resource.definition.get("DependsOn", []))

@@ -20,13 +20,13 @@ from cdk_rehearsal.topology.statements import (
 Kind = Literal["rule", "archive", "subscription", "mapping"]
 Pattern = Mapping[str, Any]
 
-_STARTS: Mapping[str, frozenset[str]] = {
+_STARTS: Mapping[str, tuple[str, ...]] = {
     **DELIVERIES,
-    "AWS::IAM::Role": frozenset({"iam:PassRole"}),
-    "AWS::S3::Bucket": frozenset({"s3:PutObject"}),
+    "AWS::IAM::Role": ("iam:PassRole",),
+    "AWS::S3::Bucket": ("s3:PutObject",),
 }
-"""The actions on a resource that run what stands behind it, by the type of the resource."""
-_ANY_START = frozenset().union(*_STARTS.values())
+"""The actions on a resource that run it or its targets, by the type of the resource."""
+_ANY_START = [action for actions in _STARTS.values() for action in actions]
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,13 +60,13 @@ class Grant:
 
 
 def filters(assembly: Assembly) -> list[Filter]:
-    """Return all filters of messages, in the order of the templates."""
+    """Returns all filters of messages, in the order of the templates."""
     walk = _Filters(assembly)
     return [*walk.rules(), *walk.archives(), *walk.subscriptions(), *walk.mappings()]
 
 
 def leaves(pattern: Pattern) -> Iterator[tuple[tuple[str, ...], list[Any]]]:
-    """Yield the paths in a pattern, each with the rules for its value."""
+    """Yields the paths in a pattern, each with the rules for its value."""
     for key, rule in pattern.items():
         if key == "$or":
             for branch in rule:
@@ -146,14 +146,14 @@ class Actors:
     """The permissions of functions, workflows and the roles that they act as."""
 
     def __init__(self, assembly: Assembly, through: Iterable[Filter]) -> None:
-        """Read the roles; `through` are the connections from queues, topics and streams."""
+        """Reads the roles; `through` are the connections from queues, topics and streams."""
         self._assembly = assembly
         self._onward: dict[str, list[Resource]] = {}
         for each in through:
             self._onward.setdefault(each.source.path, []).extend(each.targets)
 
     def grants(self) -> Iterator[Grant]:
-        """Yield the grants of functions to put events on a bus."""
+        """Yields the grants of functions to put events on a bus."""
         for function in self._assembly.all_of("AWS::Lambda::Function"):
             for stack, statement in self._statements(function):
                 if allows(statement, "events:PutEvents"):
@@ -167,7 +167,7 @@ class Actors:
                         )
 
     def writes_to(self, function: Resource) -> list[Resource]:
-        """Return the tables in which a function may put items."""
+        """Returns the tables in which a function may put items."""
         return [
             table
             for stack, statement in self._statements(function)
@@ -177,7 +177,7 @@ class Actors:
         ]
 
     def started_by(self, function: Resource) -> set[str]:
-        """Return the paths of the functions that a function may run, directly or indirectly.
+        """Returns the paths of the functions that a function may run, directly or indirectly.
 
         Roles allow it: to invoke functions, to start workflows and complete their tasks, to send
         to queues, topics and streams, to pass a role to a schedule, and to put objects into a

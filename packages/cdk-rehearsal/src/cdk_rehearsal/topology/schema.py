@@ -14,7 +14,7 @@ _UNCHANGED = object()
 
 
 def sub_schemas(schema: Schema, path: Path) -> list[Schema]:
-    """Return the schemas at a path of names; arrays on the path stand for their elements."""
+    """Returns the schemas at a path of names; arrays on the path stand for their elements."""
     return list(_sub_schemas(schema, schema, path))
 
 
@@ -34,7 +34,7 @@ def _sub_schemas(root: Schema, schema: Schema, path: Path) -> Iterator[Schema]:
 
 
 def declared_paths(schema: Schema) -> list[Path]:
-    """Return the paths of all values that are not objects."""
+    """Returns the paths of all values that are not objects."""
     return list(_declared(schema, schema, ()))
 
 
@@ -66,7 +66,7 @@ def _resolved(root: Schema, schema: Schema) -> Iterator[Schema]:
 def variants(
     schema: Schema, samples: Iterable[Any], wanted: Mapping[Path, Sequence[Any]]
 ) -> Iterator[Any]:
-    """Yield samples, also with values that match rules of event patterns.
+    """Yields samples, also with values that match rules of event patterns.
 
     `wanted` are the rules by path. A value is used only if the schema allows it at its path.
     """

@@ -1,4 +1,4 @@
-"""The statements of policies: what roles may do, and whom queues admit."""
+"""The statements of policies: permissions of roles, and senders that queues admit."""
 
 import fnmatch
 from collections.abc import Iterator, Mapping
@@ -9,25 +9,21 @@ from cdk_rehearsal.assembly import Assembly, Resource, listed, nodes, texts
 
 Statement = Mapping[str, Any]
 
-DELIVERIES: Mapping[str, frozenset[str]] = {
-    "AWS::Lambda::Function": frozenset({"lambda:InvokeFunction"}),
-    "AWS::StepFunctions::StateMachine": frozenset(
-        {
-            "states:StartExecution",
-            "states:StartSyncExecution",
-            "states:SendTaskSuccess",
-            "states:SendTaskFailure",
-        }
+DELIVERIES: Mapping[str, tuple[str, ...]] = {
+    "AWS::Lambda::Function": ("lambda:InvokeFunction",),
+    "AWS::StepFunctions::StateMachine": (
+        *("states:StartExecution", "states:StartSyncExecution"),
+        *("states:SendTaskSuccess", "states:SendTaskFailure"),
     ),
-    "AWS::SQS::Queue": frozenset({"sqs:SendMessage"}),
-    "AWS::SNS::Topic": frozenset({"sns:Publish"}),
-    "AWS::Kinesis::Stream": frozenset({"kinesis:PutRecord", "kinesis:PutRecords"}),
+    "AWS::SQS::Queue": ("sqs:SendMessage",),
+    "AWS::SNS::Topic": ("sns:Publish",),
+    "AWS::Kinesis::Stream": ("kinesis:PutRecord", "kinesis:PutRecords"),
 }
-"""The actions that run something, or put a message where something runs for it."""
+"""The actions that run a resource, or send it a message."""
 
 
 def role_of(assembly: Assembly, actor: Resource) -> Resource | None:
-    """Return the role that a function or workflow acts as."""
+    """Returns the role that a function or workflow acts as."""
     if actor.type == "AWS::IAM::Role":
         return actor
     properties = actor.properties
@@ -35,7 +31,7 @@ def role_of(assembly: Assembly, actor: Resource) -> Resource | None:
 
 
 def role_statements(assembly: Assembly, role: Resource | None) -> list[tuple[str, Statement]]:
-    """Return the statements of a role's policies, each with the stack in which it is."""
+    """Returns the statements of a role's policies, each with the stack in which it is."""
     return _by_role(assembly).get(role.path, []) if role else []
 
 
@@ -55,7 +51,7 @@ def _by_role(assembly: Assembly) -> dict[str, list[tuple[str, Statement]]]:
 
 
 def queue_statements(assembly: Assembly, queue: Resource) -> list[Statement]:
-    """Return the statements of a queue's policies."""
+    """Returns the statements of a queue's policies."""
     return [
         statement
         for policy in assembly.all_of("AWS::SQS::QueuePolicy")
@@ -79,7 +75,7 @@ def is_general(statement: Statement) -> bool:
 
 
 def resources_of(assembly: Assembly, stack: str, statement: Statement) -> list[Resource]:
-    """Return the resources of the assembly that a statement is about; a bucket may go by name."""
+    """Returns the resources of the assembly that a statement is about; a bucket may go by name."""
     if is_general(statement):
         return assembly.resources
     found: list[Resource] = []
@@ -94,13 +90,13 @@ def resources_of(assembly: Assembly, stack: str, statement: Statement) -> list[R
 
 
 def services_of(statement: Statement) -> list[str]:
-    """Return the service principals of a statement; `*` stands for everybody."""
+    """Returns the service principals of a statement; `*` stands for everybody."""
     principal = statement.get("Principal", {})
     return listed(principal.get("Service", [])) if isinstance(principal, Mapping) else [principal]
 
 
 def source_named(assembly: Assembly, stack: str, arn: Any) -> Resource | None:
-    """Return the resource of a condition's `aws:SourceArn`; a bucket may go by its name."""
+    """Returns the resource of a condition's `aws:SourceArn`; a bucket may go by its name."""
     if found := assembly.find(stack, arn):
         return found
     for bucket in assembly.all_of("AWS::S3::Bucket"):
@@ -111,7 +107,7 @@ def source_named(assembly: Assembly, stack: str, arn: Any) -> Resource | None:
 
 
 def sources_of(statement: Statement) -> Iterator[Any]:
-    """Yield the values that conditions require of `aws:SourceArn`, with any operator."""
+    """Yields the values that conditions require of `aws:SourceArn`, with any operator."""
     for tests in statement.get("Condition", {}).values():
         for name, values in tests.items():
             if name.lower() == "aws:sourcearn":
