@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from cdk_rehearsal import Assembly, Rehearsal, RehearsalError, check
-from cdk_rehearsal.topology import edges, losses
+from cdk_rehearsal.topology import compare_assemblies, edges, filters, losses
 from stacks.constructs.packaging import node
 from tests.topology.post import arn, ref
 
@@ -138,6 +138,49 @@ def test_synthesis_checks_all_stages_and_nested_stacks(tmp_path: Path) -> None:
         assert f"{stage}/Post/Posted" in done.stderr
         assert f"{stage}/Post/Sorting/Letters" in done.stderr
     assert "PartialBatchResponse" in done.stderr
+
+
+def test_a_change_of_an_application_with_nested_stacks_is_reported(directory: Path) -> None:
+    assembly = Assembly(directory / "assembly-dev")
+    assert compare_assemblies(Assembly({}), assembly).sections["Edges"] == [
+        "new queue: `dev/Post/Sorting/Letters` → `dev/Post/Sorting/Sort` (retries: 2 receives; "
+        "parks in dev/Post/Undelivered). **It lacks an alarm with an action.**",
+        "new rule: `dev/Post/Posted` → `dev/Post/Sorting/Letters` for all that its pattern matches "
+        "(retries: 9 times, 3600 s; parks in **nothing**). **It lacks a dead-letter queue, an "
+        "alarm with an action.**",
+    ]
+    assert not any(compare_assemblies(assembly, assembly).sections.values())
+
+
+def test_buses_targets_and_sources_may_be_outside_of_the_application() -> None:
+    queue, topic = (f"arn:aws:{service}:eu-central-1:1:other" for service in ("sqs", "sns"))
+    target = {"Id": "Queue", "Arn": queue}
+    resources = {
+        "Rule": ("AWS::Events::Rule", {"EventPattern": {"source": ["post"]}, "Targets": [target]}),
+        "News": (
+            "AWS::SNS::Subscription",
+            {"Protocol": "sqs", "TopicArn": topic, "Endpoint": queue},
+        ),
+        "Mapping": (
+            "AWS::Lambda::EventSourceMapping",
+            {"EventSourceArn": queue, "FunctionName": "other"},
+        ),
+    }
+    template = {
+        "Resources": {
+            name: {"Type": type_, "Properties": properties}
+            for name, (type_, properties) in resources.items()
+        }
+    }
+    found = [
+        (each.path, each.source.path, *(target.path for target in each.targets))
+        for each in filters(Assembly({"Post": template}))
+    ]
+    assert found == [
+        ("Post/Rule", "default", queue),
+        ("Post/News", topic, queue),
+        ("Post/Mapping", queue, "other"),
+    ]
 
 
 def test_a_nested_stack_without_its_template_is_reported(directory: Path, tmp_path: Path) -> None:

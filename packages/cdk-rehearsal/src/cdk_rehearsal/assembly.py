@@ -65,8 +65,8 @@ class Stack:
     def path_of(self, logical_id: str) -> str:
         """Returns the construct path of a resource."""
         metadata = self.template["Resources"][logical_id].get("Metadata", {})
-        path: str = metadata.get("aws:cdk:path", f"{self.path}/{logical_id}")
-        return path.removesuffix("/Resource")
+        path: str = metadata.get("aws:cdk:path", "")
+        return path.removesuffix("/Resource") or f"{self.path}/{logical_id}"
 
 
 @dataclass

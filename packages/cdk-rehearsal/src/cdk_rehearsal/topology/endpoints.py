@@ -29,8 +29,11 @@ def _route(assembly: Assembly, route: Resource) -> HttpRoute:
     authorizer: Resource | None = None
     if route.properties.get("AuthorizationType", "NONE") != "NONE":
         authorizer = assembly.referred(route.stack, route.properties["AuthorizerId"])
-    uri = integration.properties["IntegrationUri"]
-    return HttpRoute(method, path, assembly.referred(integration.stack, uri), authorizer)
+    uri = integration.properties.get("IntegrationUri")
+    function = assembly.find(integration.stack, uri)
+    if function is None:
+        raise LookupError(f"{route} leads to {uri}, which is no function: remove the route")
+    return HttpRoute(method, path, function, authorizer)
 
 
 def _integration(route: Resource) -> Any:

@@ -278,7 +278,7 @@ class _Walk:
         variables = variables_of(function)
         found = (self._assembly.find(function.stack, value) for value in variables.values())
         named = list(dict.fromkeys(each for each in found if each))
-        reached = list(self._reached(role))
+        reached = list(dict.fromkeys(self._reached(role)))
         group = next((r for r in named if r.type == "AWS::Scheduler::ScheduleGroup"), None)
         possible = [
             [each for each in each_list if each.path not in dead_letter_queues]

@@ -27,7 +27,7 @@ UNKNOWN = "Unknown.v0"
 """The detail-type of no event: a filter that passes it passes all events."""
 
 _TABLES = {"AWS::DynamoDB::GlobalTable", "AWS::DynamoDB::Table"}
-_RUNS = {"AWS::Lambda::Function", "AWS::StepFunctions::StateMachine"}
+_RUNS = ("AWS::Lambda::Function", "AWS::StepFunctions::StateMachine")
 _TYPE: Path = ("detail-type",)
 _SOURCE: Path = ("source",)
 
@@ -314,7 +314,11 @@ class RoutingProof:
         return any(matches(filter_, pattern, wrapped) for pattern in filter_.patterns)
 
     def _runs(self, path: str) -> bool:
-        return self._assembly.at(path).type in _RUNS
+        return path in self._runnable
+
+    @cached_property
+    def _runnable(self) -> set[str]:
+        return {resource.path for resource in self._assembly.all_of(*_RUNS)}
 
     def _from_bus(self, passed: FilterPath) -> bool:
         return any(filter_.kind == "rule" for filter_ in passed)

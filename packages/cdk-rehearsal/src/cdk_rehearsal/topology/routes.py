@@ -89,13 +89,13 @@ class _Filters:
         for rule in self._assembly.all_of("AWS::Events::Rule"):
             if "EventPattern" not in rule.properties:
                 continue  # It is a schedule.
-            bus = self._assembly.referred(rule.stack, rule.properties["EventBusName"])
-            for target in rule.properties["Targets"]:
+            bus = self._resource(rule.stack, rule.properties.get("EventBusName", "default"))
+            for target in rule.properties.get("Targets", []):
                 yield Filter(
                     "rule",
                     rule.path,
                     bus,
-                    self._referred(rule.stack, target["Arn"]),
+                    (self._resource(rule.stack, target["Arn"]),),
                     (rule.properties["EventPattern"],),
                     changes=not {"Input", "InputPath", "InputTransformer"}.isdisjoint(target),
                 )
@@ -104,7 +104,7 @@ class _Filters:
         """Archives, which pass nothing on."""
         for archive in self._assembly.all_of("AWS::Events::Archive"):
             properties = archive.properties
-            bus = self._assembly.referred(archive.stack, properties["SourceArn"])
+            bus = self._resource(archive.stack, properties["SourceArn"])
             pattern = properties.get("EventPattern")
             yield Filter("archive", archive.path, bus, (), (pattern,) if pattern else ())
 
@@ -118,8 +118,8 @@ class _Filters:
             yield Filter(
                 "subscription",
                 subscription.path,
-                self._assembly.referred(subscription.stack, properties["TopicArn"]),
-                self._referred(subscription.stack, properties["Endpoint"]),
+                self._resource(subscription.stack, properties["TopicArn"]),
+                (self._resource(subscription.stack, properties["Endpoint"]),),
                 (policy,) if policy else (),
                 properties.get("FilterPolicyScope", "MessageAttributes"),
                 changes=not properties.get("RawMessageDelivery", False),
@@ -133,13 +133,15 @@ class _Filters:
             yield Filter(
                 "mapping",
                 mapping.path,
-                self._assembly.referred(mapping.stack, properties["EventSourceArn"]),
-                self._referred(mapping.stack, properties["FunctionName"]),
+                self._resource(mapping.stack, properties.get("EventSourceArn")),
+                (self._resource(mapping.stack, properties["FunctionName"]),),
                 tuple(_object(each["Pattern"]) for each in filters),
             )
 
-    def _referred(self, stack: str, reference: Any) -> tuple[Resource, ...]:
-        return (self._assembly.referred(stack, reference),)
+    def _resource(self, stack: str, reference: Any) -> Resource:
+        """The resource of a reference, or a stand-in without a type for one outside."""
+        found = self._assembly.find(stack, reference)
+        return found or Resource(stack, "", texts(reference) or "unknown", "", {}, {}, "")
 
 
 class Actors:
