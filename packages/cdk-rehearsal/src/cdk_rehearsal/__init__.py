@@ -27,13 +27,14 @@ from cdk_rehearsal.isolation import TEMPORARY, allowed, process_variables
 from cdk_rehearsal.patterns import EventPattern, FilterCriteria, SubscriptionFilter
 
 if TYPE_CHECKING:
+    from cdk_rehearsal.checking import check
     from cdk_rehearsal.clock import Event, Process, Scheduler
     from cdk_rehearsal.faults import FAULTS, PARTIAL, Fault, InjectedFault
     from cdk_rehearsal.http_api import HttpFront, HttpResponse
     from cdk_rehearsal.internet import Request, Response
     from cdk_rehearsal.invoke import InvocationResult
     from cdk_rehearsal.latency import Latency
-    from cdk_rehearsal.loading import LoadingError, Unsupported, check
+    from cdk_rehearsal.loading import LoadingError, Unsupported
     from cdk_rehearsal.meter import Meter, Record
     from cdk_rehearsal.moto_region import aws_variables, corrected_moto
     from cdk_rehearsal.rehearsal import OUTSIDE, Rehearsal
@@ -48,13 +49,14 @@ __all__ += ["FAULTS", "PARTIAL", "Fault", "InjectedFault"]
 __all__ += ["TEMPORARY", "allowed", "aws_variables", "corrected_moto", "process_variables"]
 
 _WITH_MOTO = {
+    "checking": ("check",),
     "clock": ("Event", "Process", "Scheduler"),
     "faults": ("FAULTS", "PARTIAL", "Fault", "InjectedFault"),
     "http_api": ("HttpFront", "HttpResponse"),
     "internet": ("Request", "Response"),
     "invoke": ("InvocationResult",),
     "latency": ("Latency",),
-    "loading": ("LoadingError", "Unsupported", "check"),
+    "loading": ("LoadingError", "Unsupported"),
     "meter": ("Meter", "Record"),
     "moto_region": ("aws_variables", "corrected_moto"),
     "rehearsal": ("OUTSIDE", "Rehearsal"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cdk_rehearsal.assembly import NESTED_STACK, Assembly, Resource, Stack, listed
@@ -66,33 +65,12 @@ class LoadingError(UnsupportedTemplateError):
         self.problems = problems
 
 
-def check(directory: Path) -> list[Unsupported]:
-    """Returns everything in an assembly that cannot be rehearsed; empty if all of it can.
-
-    Raises RehearsalError if the directory is no cloud assembly.
-    """
-    from cdk_rehearsal.rehearsal import Rehearsal  # a rehearsal imports this module
-
-    stacks = Assembly(directory).stacks
-    account = next((stack.account for stack in stacks if stack.account), "123456789012")
-    region = next((stack.region for stack in stacks if stack.region), "eu-central-1")
-    try:
-        with Rehearsal(directory, account=account, region=region) as rehearsal:
-            try:
-                _ = rehearsal.http  # It reads the HTTP APIs when it is first used.
-            except UnsupportedTemplateError as error:
-                where, _, problem = str(error).partition(": ")
-                return [Unsupported(where, where, problem)]
-    except LoadingError as error:
-        return error.problems
-    return []
-
-
 class Loader:
     """Creates the resources of all stacks of an assembly."""
 
     def __init__(self, rehearsal: Rehearsal, assembly: Assembly) -> None:
         self._rehearsal = rehearsal
+        self._account, self._region = rehearsal.account, rehearsal.region
         self._assembly = assembly
         self._stacks = {stack.path: stack for stack in assembly.stacks}
         self._resources: dict[tuple[str, str], Resource] = {}
@@ -123,8 +101,8 @@ class Loader:
                 stack.path, where, f"unknown section of the template: {section}: remove it"
             )
         for name, ours, theirs in (
-            ("account", self._rehearsal.account, stack.account),
-            ("region", self._rehearsal.region, stack.region),
+            ("account", self._account, stack.account),
+            ("region", self._region, stack.region),
         ):
             if theirs not in (None, ours):
                 problem = (
@@ -136,8 +114,8 @@ class Loader:
     def _resolver(self, stack: Stack) -> Resolver:
         return Resolver(
             stack,
-            account=self._rehearsal.account,
-            region=self._rehearsal.region,
+            account=self._account,
+            region=self._region,
             ref=lambda logical_id: self._create(stack, logical_id).physical_id,
             get_att=lambda logical_id, attribute: self._attribute(stack, logical_id, attribute),
             import_value=self._export,
@@ -193,8 +171,7 @@ class Loader:
             self._report(resource.path, where, f"unknown attribute {name}: remove it")
         if nested := self._assembly.nested(resource):
             resource.physical_id = (
-                f"arn:aws:cloudformation:{self._rehearsal.region}:{self._rehearsal.account}:"
-                f"stack/{nested.name}/0"
+                f"arn:aws:cloudformation:{self._region}:{self._account}:stack/{nested.name}/0"
             )
             return
         if resource.type in WITHOUT_PART:
@@ -255,10 +232,7 @@ class Loader:
         where = _where(stack, logical_id, resource.type)
         if where in self._failed or (resource.type in WITHOUT_PART and attribute == "Arn"):
             service = resource.type.split("::")[1].lower()
-            return (
-                f"arn:aws:{service}:{self._rehearsal.region}:{self._rehearsal.account}:"
-                f"{resource.physical_id}"
-            )
+            return f"arn:aws:{service}:{self._region}:{self._account}:{resource.physical_id}"
         raise UnsupportedTemplateError(f"{where}: unknown attribute {attribute} in Fn::GetAtt")
 
     def _export(self, name: str) -> Any:
