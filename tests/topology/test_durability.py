@@ -283,15 +283,19 @@ def test_a_function_that_knows_a_dead_letter_queue_may_send_to_it(
     assert found(templates) == expected
 
 
-def test_a_rule_that_invokes_a_function_is_two_edges() -> None:
-    templates = post()
-    target = properties(templates, "Posted")["Targets"][0]
-    target["Arn"] = arn("Sort")
-    assert found(templates) == {
-        (RETRY, "Post/Sort"),
-        (DLQ, "Post/Sort"),
-        (ALARM, "Post/Sort"),
-    }
+def test_a_rule_or_schedule_that_invokes_a_function_is_two_edges() -> None:
+    changes: tuple[Spoil, ...] = (
+        lambda templates: properties(templates, "Posted")["Targets"][0].update(Arn=arn("Sort")),
+        lambda templates: properties(templates, "Hourly")["Target"].update(Arn=arn("Sort")),
+    )
+    for change in changes:
+        templates = post()
+        change(templates)
+        assert found(templates) == {
+            (RETRY, "Post/Sort"),
+            (DLQ, "Post/Sort"),
+            (ALARM, "Post/Sort"),
+        }
 
 
 def test_a_kind_that_is_not_known_is_named_and_not_passed_over() -> None:

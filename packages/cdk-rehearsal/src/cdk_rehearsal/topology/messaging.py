@@ -365,6 +365,9 @@ class _Walk:
                 yield rule.stack, target["Arn"]
         for subscription in self._all("AWS::SNS::Subscription"):
             yield subscription.stack, subscription.properties.get("Endpoint")
+        # https://docs.aws.amazon.com/lambda/latest/dg/with-eventbridge-scheduler.html
+        for schedule in self._all("AWS::Scheduler::Schedule"):
+            yield schedule.stack, schedule.properties["Target"]["Arn"]
         for stated_in, _, configuration in notifications(self._assembly):
             # CloudFormation's name and the API's, which custom resources use.
             for kind, name in (
