@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from botocore.client import BaseClient
 
-from cdk_rehearsal.topology.assembly import Assembly, Resource
+from cdk_rehearsal import Assembly, Resource
 from lambdas.eventing.attributes import from_attributes
 from lambdas.eventing.declaration import Handler, Use
 from lambdas.orders.confirm_order import OrderClosed

@@ -8,7 +8,7 @@ from aws_cdk import App, Stack
 from aws_cdk import aws_events as events
 from aws_cdk import aws_sns as sns
 
-from cdk_rehearsal.topology.assembly import Assembly, Resource
+from cdk_rehearsal import Assembly, Resource
 from lambdas.eventing.declaration import Handler, Use
 from lambdas.orders import get_order, place_order
 from lambdas.returns import list_returns
