@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from cdk_rehearsal import Rehearsal, UnsupportedTemplateError
-from tests.rehearsal.cloud import Cloud, arn, ref
-from tests.rehearsal.conftest import Rehearse
+from rehearsal.cloud import Cloud, arn, ref
+from rehearsal.conftest import Rehearse
 
 ORDERS = {"source": ["shop.orders"]}
 ECHO = "import json\ndef handler(event, context): print(json.dumps(event))"

@@ -20,8 +20,8 @@ from cdk_rehearsal import Rehearsal, stepfunctions
 from cdk_rehearsal.clock import Clock, Scheduler
 from cdk_rehearsal.executions import ExecutionEvent
 from cdk_rehearsal.invoke import InvocationResult, Throttled
-from tests.rehearsal.cloud import Cloud, arn, ref
-from tests.rehearsal.conftest import Rehearse
+from rehearsal.cloud import Cloud, arn, ref
+from rehearsal.conftest import Rehearse
 
 REGION = "eu-central-1"
 ROLE = "arn:aws:iam::123456789012:role/machine"

@@ -16,7 +16,7 @@ from moto.dynamodb.models import dynamodb_backends
 from cdk_rehearsal import Rehearsal
 from cdk_rehearsal.direct import SERVICES
 from cdk_rehearsal.latency import NONE
-from tests.rehearsal.cloud import Cloud, arn
+from rehearsal.cloud import Cloud, arn
 
 Parameters = dict[str, Any]
 

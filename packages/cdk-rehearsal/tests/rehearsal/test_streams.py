@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from cdk_rehearsal import Rehearsal, UnsupportedTemplateError
-from tests.rehearsal.cloud import Cloud, arn
-from tests.rehearsal.conftest import Rehearse
+from rehearsal.cloud import Cloud, arn
+from rehearsal.conftest import Rehearse
 
 # Prints the keys of each batch; fails on keys that begin with "raise" or, one by one, with "bad".
 RELAY = """

@@ -19,8 +19,8 @@ import pytest
 from botocore.config import Config
 
 from cdk_rehearsal import Latency, Record, Rehearsal, RehearsalError
-from tests.rehearsal.cloud import Cloud, arn, ref
-from tests.rehearsal.conftest import Rehearse
+from rehearsal.cloud import Cloud, arn, ref
+from rehearsal.conftest import Rehearse
 
 PUBLISH = """
     import boto3, json, os

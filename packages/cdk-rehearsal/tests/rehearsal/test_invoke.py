@@ -14,8 +14,8 @@ from botocore.exceptions import ClientError
 
 from cdk_rehearsal import Rehearsal, RehearsalError
 from cdk_rehearsal.latency import Latency
-from tests.rehearsal.cloud import Cloud, arn, ref
-from tests.rehearsal.conftest import Rehearse
+from rehearsal.cloud import Cloud, arn, ref
+from rehearsal.conftest import Rehearse
 
 ECHO = "def handler(event, context): return event"
 SLEEP = """

@@ -16,8 +16,8 @@ import pytest
 import requests
 
 from cdk_rehearsal import Rehearsal, RehearsalError
-from tests.rehearsal.cloud import Cloud
-from tests.rehearsal.conftest import Rehearse
+from rehearsal.cloud import Cloud
+from rehearsal.conftest import Rehearse
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ import pytest
 from cdk_rehearsal import Event, Rehearsal, RehearsalError, UnsupportedTemplateError
 from cdk_rehearsal.delivery.recurrence import InvalidExpression, parse
 from cdk_rehearsal.latency import Latency
-from tests.rehearsal.cloud import Cloud, arn, ref
-from tests.rehearsal.conftest import Rehearse
+from rehearsal.cloud import Cloud, arn, ref
+from rehearsal.conftest import Rehearse
 
 ECHO = "import json\ndef handler(event, context): print(json.dumps(event))"
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from cdk_rehearsal import Rehearsal
-from tests.rehearsal.cloud import Cloud, arn
-from tests.rehearsal.conftest import Rehearse
+from rehearsal.cloud import Cloud, arn
+from rehearsal.conftest import Rehearse
 
 Item = dict[str, Any]
 

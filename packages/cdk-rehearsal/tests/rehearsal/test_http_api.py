@@ -13,8 +13,8 @@ from joserfc.jwk import RSAKey
 
 from cdk_rehearsal import Rehearsal, RehearsalError, UnsupportedTemplateError
 from cdk_rehearsal.latency import NONE
-from tests.rehearsal.cloud import Cloud, arn, ref, write_assembly
-from tests.rehearsal.conftest import Rehearse
+from rehearsal.cloud import Cloud, arn, ref, write_assembly
+from rehearsal.conftest import Rehearse
 
 ECHO = "def handler(event, context): return event"
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from cdk_rehearsal import Rehearsal, RehearsalError, UnsupportedTemplateError
-from tests.rehearsal.cloud import Cloud, arn, ref, write_assembly
-from tests.rehearsal.conftest import Rehearse
+from rehearsal.cloud import Cloud, arn, ref, write_assembly
+from rehearsal.conftest import Rehearse
 
 ECHO = "def handler(event, context): return event"
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from cdk_rehearsal import Rehearsal, RehearsalError, UnsupportedTemplateError
-from tests.rehearsal.cloud import Cloud, arn
-from tests.rehearsal.conftest import Rehearse
+from rehearsal.cloud import Cloud, arn
+from rehearsal.conftest import Rehearse
 
 START = 1767600000  # 2026-01-05T08:00:00Z, where a rehearsal begins
 

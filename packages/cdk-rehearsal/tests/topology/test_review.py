@@ -1,14 +1,14 @@
 """What a change does, in words: each seeded change is told, once, and noise is not."""
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from cdk_rehearsal.topology.assembly import Assembly, Template
 from cdk_rehearsal.topology.review import Review, review
-from tests.topology.post import DAY_S, arn, post, properties, ref
+from topology.post import DAY_S, arn, post, properties, ref
 
 Templates = dict[str, Template]
 Change = Callable[[Templates], object]
@@ -263,99 +263,3 @@ def test_a_long_section_is_cut_and_says_so() -> None:
     comment = found.markdown("Title", {}, "HOW")
     assert "- line 24\n" in comment
     assert comment.endswith("- and 15 more\n")
-
-
-# The shop's own templates, in which everything occurs.
-
-
-def shop(templates: Mapping[str, Assembly], change: Callable[[Assembly], object]) -> Review:
-    """What is said of the shop in production when this is changed in memory."""
-    base = Assembly(templates["prod"].templates)
-    head = Assembly(copy.deepcopy(dict(base.templates)))
-    change(head)
-    return review(base, head)
-
-
-def of(assembly: Assembly, path: str, type_: str) -> dict[str, Any]:
-    [found] = [each for each in assembly.of_type(type_) if each.path == path]
-    return found.properties
-
-
-def test_the_same_shop_has_not_changed(templates: Mapping[str, Assembly]) -> None:
-    found = shop(templates, lambda head: None)
-    assert (found.losses, found.refusals, told(found)) == ([], [], [])
-
-
-def test_a_rules_pattern_is_told_by_the_events_it_gains_and_loses(
-    templates: Mapping[str, Assembly],
-) -> None:
-    def change(head: Assembly) -> None:
-        rule = of(head, "Checkout/RunCheckout/Rule", "AWS::Events::Rule")
-        rule["EventPattern"]["detail-type"] = ["OrderPlased.v1"]
-
-    assert told(shop(templates, change)) == [
-        "Edges: rule `Checkout/RunCheckout/Rule` also takes detail-type OrderPlased.v1, "
-        "no longer takes detail-type OrderPlaced.v1"
-    ]
-
-
-def test_a_pattern_that_asks_for_less_is_told(templates: Mapping[str, Assembly]) -> None:
-    def change(head: Assembly) -> None:
-        rule = of(head, "Notifications/AddressCustomer/Rule", "AWS::Events::Rule")
-        del rule["EventPattern"]["detail"]
-
-    assert told(shop(templates, change)) == [
-        "Edges: rule `Notifications/AddressCustomer/Rule` no longer asks for detail.supersededby"
-    ]
-
-
-def test_a_publishers_wider_grant_is_told(templates: Mapping[str, Assembly]) -> None:
-    def change(head: Assembly) -> None:
-        for policy in head.of_type("AWS::IAM::Policy"):
-            for statement in policy.properties["PolicyDocument"]["Statement"]:
-                limits = statement.get("Condition", {}).get("ForAllValues:StringEquals", {})
-                if "ItemPriced.v1" in limits.get("events:detail-type", ()):
-                    limits["events:detail-type"].append("OrderPlaced.v1")
-
-    assert told(shop(templates, change)) == [
-        "Permissions: widened: `Inventory/Stock/Relay` may `events:PutEvents` on `Backbone/Bus` "
-        "also if events:detail-type ForAllValues:StringEquals OrderPlaced.v1"
-    ]
-
-
-def test_a_workflow_is_told_state_by_state(templates: Mapping[str, Assembly]) -> None:
-    def change(head: Assembly) -> None:
-        machine = head.of_type("AWS::StepFunctions::StateMachine")[0]
-        parts = machine.properties["DefinitionString"]["Fn::Join"][1]
-        at = next(i for i, part in enumerate(parts) if '"MaxAttempts":' in str(part))
-        parts[at] = parts[at].replace('"MaxAttempts":', '"MaxAttempts":9', 1)
-
-    found = told(shop(templates, change))
-    assert len(found) == 1
-    assert "DefinitionString.States." in found[0]
-    assert "→" in found[0]
-
-
-def test_a_route_without_its_authorizer_is_open_to_anybody(
-    templates: Mapping[str, Assembly],
-) -> None:
-    def change(head: Assembly) -> None:
-        for route in head.of_type("AWS::ApiGatewayV2::Route"):
-            if route.properties["RouteKey"] == "POST /orders":
-                route.properties["AuthorizationType"] = "NONE"
-                del route.properties["AuthorizerId"]
-
-    found = told(shop(templates, change))
-    assert "Permissions: widened: `anybody` may `call` on `POST /orders`" in found
-
-
-def test_a_table_whose_key_changes_in_the_shop_is_a_loss(
-    templates: Mapping[str, Assembly],
-) -> None:
-    def change(head: Assembly) -> None:
-        table = of(head, "Orders/Orders/Table", "AWS::DynamoDB::GlobalTable")
-        table["KeySchema"][0]["AttributeName"] = "other"
-
-    [loss] = shop(templates, change).losses
-    assert loss.path == "Orders/Orders/Table"
-    assert "KeySchema changes from" in loss.why

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from cdk_rehearsal import Rehearsal, UnsupportedTemplateError
-from tests.rehearsal.cloud import Cloud, arn, ref
-from tests.rehearsal.conftest import Rehearse
+from rehearsal.cloud import Cloud, arn, ref
+from rehearsal.conftest import Rehearse
 
 # Fails on bodies that begin with "bad", answers with what "answer" holds, sleeps as told.
 CONSUMER = """

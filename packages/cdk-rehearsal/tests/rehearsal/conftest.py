@@ -11,7 +11,7 @@ import pytest
 
 from cdk_rehearsal import Rehearsal
 from cdk_rehearsal.latency import NONE
-from tests.rehearsal.cloud import Cloud
+from rehearsal.cloud import Cloud
 
 Rehearse = Callable[..., Rehearsal]
 

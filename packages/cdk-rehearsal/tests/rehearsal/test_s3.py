@@ -10,8 +10,8 @@ from urllib.parse import unquote_plus
 import pytest
 
 from cdk_rehearsal import Rehearsal, RehearsalError, UnsupportedTemplateError
-from tests.rehearsal.cloud import Cloud, arn, ref
-from tests.rehearsal.conftest import Rehearse
+from rehearsal.cloud import Cloud, arn, ref
+from rehearsal.conftest import Rehearse
 
 BUCKET = "arn:aws:s3:::drop"
 

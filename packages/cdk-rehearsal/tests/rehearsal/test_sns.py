@@ -10,8 +10,8 @@ import pytest
 from cdk_rehearsal import Rehearsal, RehearsalError
 from cdk_rehearsal.latency import Latency
 from cdk_rehearsal.patterns import PatternError, SubscriptionFilter
-from tests.rehearsal.cloud import Cloud, arn, ref
-from tests.rehearsal.conftest import Rehearse
+from rehearsal.cloud import Cloud, arn, ref
+from rehearsal.conftest import Rehearse
 
 START = 1767600000.0
 DAY = 86_400.0

@@ -12,7 +12,7 @@ from cdk_rehearsal.topology.assembly import Assembly, Template
 from cdk_rehearsal.topology.changes import Side, Sides
 from cdk_rehearsal.topology.refusals import Refusal, refusals
 from cdk_rehearsal.topology.review import review
-from tests.topology.post import arn, ref
+from topology.post import arn, ref
 
 Templates = dict[str, Template]
 Change = Callable[[Templates], object]
@@ -535,34 +535,3 @@ def test_the_comment_lists_refusals_and_each_advice_once() -> None:
     reasons = {"refused": {"Depot/Inbox": "it is not deployed"}}
     assert "refused" not in reviewed.unexcused(reasons)
     assert "(acknowledged: it is not deployed)" in reviewed.markdown("Title", reasons, "HOW")
-
-
-def test_the_unchanged_shop_is_accepted(templates: Mapping[str, Assembly]) -> None:
-    for assembly in templates.values():
-        assert found(assembly, assembly) == []
-
-
-def test_a_renamed_task_of_the_shops_workflow_is_refused_with_its_exports(
-    templates: Mapping[str, Assembly],
-) -> None:
-    base = Assembly(templates["prod"].templates)
-    text = json.dumps(base.templates)
-    [task] = [each for each in base.resources if each.path == "Inventory/ReserveStock"]
-    after = Assembly(json.loads(text.replace(task.logical_id, "HoldStock00000000")))
-    [refusal] = [each for each in found(base, after) if "export" in each.what]
-    assert refusal.path == "Inventory/ReserveStock"
-    assert "`Inventory` cannot change or remove its export" in refusal.what
-    assert refusal.what.endswith("while `Checkout` imports it")
-
-
-def test_routes_and_mappings_of_the_shop_are_identified(
-    templates: Mapping[str, Assembly],
-) -> None:
-    base = Assembly(templates["prod"].templates)
-    for type_ in ("AWS::ApiGatewayV2::Route", "AWS::Lambda::EventSourceMapping"):
-        after = Assembly(copy.deepcopy(dict(base.templates)))
-        moved = [(each.stack, each.logical_id) for each in after.of_type(type_)]
-        for stack, logical_id in moved:
-            resources = after.templates[stack]["Resources"]
-            resources[f"{logical_id}Two"] = resources.pop(logical_id)
-        assert len(found(base, Assembly(after.templates))) == len(moved), type_

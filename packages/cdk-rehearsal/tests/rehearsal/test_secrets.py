@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from cdk_rehearsal import Rehearsal, RehearsalError, UnsupportedTemplateError
-from tests.rehearsal.cloud import Cloud, ref
-from tests.rehearsal.conftest import Rehearse
+from rehearsal.cloud import Cloud, ref
+from rehearsal.conftest import Rehearse
 
 START = 1767600000.0
 

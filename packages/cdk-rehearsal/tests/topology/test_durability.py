@@ -7,7 +7,7 @@ import pytest
 
 from cdk_rehearsal.topology.assembly import Assembly
 from cdk_rehearsal.topology.durability import Rule, findings
-from tests.topology.post import DAY_S, arn, post, properties, ref
+from topology.post import DAY_S, arn, post, properties, ref
 
 Templates = Mapping[str, dict[str, Any]]
 Spoil = Callable[[Templates], object]

@@ -15,8 +15,8 @@ import urllib3
 from cdk_rehearsal import Rehearsal, RehearsalError
 from cdk_rehearsal.internet import Host, Request, Response
 from cdk_rehearsal.latency import Latency
-from tests.rehearsal.cloud import Cloud
-from tests.rehearsal.conftest import Rehearse
+from rehearsal.cloud import Cloud
+from rehearsal.conftest import Rehearse
 
 START = 1767600000.0
 ADDRESS = "203.0.113.7"
