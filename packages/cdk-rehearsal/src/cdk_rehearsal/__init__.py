@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from cdk_rehearsal.rehearsal import OUTSIDE, Rehearsal
     from cdk_rehearsal.resources import Resource
 
+__version__ = "0.1.0"
+
 __all__ = [
     "FAULTS",
     "OUTSIDE",

@@ -131,6 +131,14 @@ class HttpFront:
             if resource.type == "AWS::ApiGatewayV2::Api"
         }
 
+    @property
+    def base_paths(self) -> dict[str, str]:
+        """How the path of each URL begins, by the construct path of the API: with its stage."""
+        return {
+            path: "" if api.stage == "$default" else f"/{api.stage}"
+            for path, api in self._apis.items()
+        }
+
     def request(
         self,
         method: str,
@@ -195,7 +203,7 @@ class _Api:
         stages = self._of("Stage")
         if len(stages) != 1:
             raise RehearsalError(f"{self.path} has {len(stages)} stages; one can be rehearsed")
-        self._stage: str = stages[0].properties["StageName"]
+        self.stage: str = stages[0].properties["StageName"]
         self._variables = stages[0].properties.get("StageVariables")
         self._authorizers = {
             other.physical_id: self._authorizer(other) for other in self._of("Authorizer")
@@ -290,7 +298,7 @@ class _Api:
             action="lambda:InvokeFunction",
             resource=route.function.arn,
             context={
-                "aws:SourceArn": f"{api}/{self._stage}/{key}",
+                "aws:SourceArn": f"{api}/{self.stage}/{key}",
                 "aws:SourceAccount": rehearsal.account,
             },
         )
@@ -308,8 +316,8 @@ class _Api:
         """
         now = self._rehearsal.clock.now()
         path = unquote(request.path)
-        if self._stage != "$default":
-            path = f"/{self._stage}{path}"
+        if self.stage != "$default":
+            path = f"/{self.stage}{path}"
         context = {
             "accountId": self._rehearsal.account,
             "apiId": self._id,
@@ -325,7 +333,7 @@ class _Api:
             },
             "requestId": self._rehearsal.new_id(),
             "routeKey": route.key,
-            "stage": self._stage,
+            "stage": self.stage,
             "time": datetime.fromtimestamp(now, UTC).strftime("%d/%b/%Y:%H:%M:%S +0000"),
             "timeEpoch": int(now * 1000),
         }

@@ -1,30 +1,73 @@
-"""An endpoint for AWS clients outside of the process, while a rehearsal runs."""
+"""Servers for clients outside of the process, while a rehearsal runs: AWS clients and browsers."""
 
 from __future__ import annotations
 
+import base64
 import threading
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
+from werkzeug.wrappers import Request, Response
 
 from cdk_rehearsal.clock import Scheduler
 
+if TYPE_CHECKING:
+    from cdk_rehearsal.http_api import HttpFront
+
+Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+"""A WSGI application: https://peps.python.org/pep-3333/."""
+
 
 class _Quiet(WSGIRequestHandler):
-    """Keeps requests out of the terminal: what is shown there is the rehearsal's business."""
+    """Writes no line for each request: the meter records them."""
 
     def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002
-        """Say nothing."""
+        """Write nothing."""
+
+
+def aws_endpoint() -> Application:
+    """The API of all AWS services: moto's server."""
+    application: Application = DomainDispatcherApplication(create_backend_app)
+    return application
+
+
+def http_api(front: HttpFront, path: str) -> Application:
+    """The HTTP API at a construct path."""
+    base = front.base_paths[path]
+
+    def answer(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+        request = Request(environ)
+        target = environ["REQUEST_URI"]
+        if not target.startswith(base):
+            return Response(f"the URLs of this API begin with {base}\n", 404)(environ, start)
+        headers = {name: value for name, value in request.headers.items() if name != "Host"}
+        answered = front.request(
+            request.method,
+            target.removeprefix(base) or "/",
+            headers=headers,
+            body=request.get_data() or None,
+            api=path,
+        )
+        body = answered.body.encode()
+        response = Response(
+            base64.b64decode(body) if answered.is_base64 else body,
+            answered.status,
+            answered.headers,
+        )
+        for cookie in answered.cookies:
+            response.headers.add("set-cookie", cookie)
+        return response(environ, start)
+
+    return answer
 
 
 class Server:
-    """moto's server in a thread; each request waits for its turn between two steps."""
+    """A server in a thread; each request waits for its turn between two steps."""
 
-    def __init__(self, scheduler: Scheduler, port: int) -> None:
+    def __init__(self, scheduler: Scheduler, port: int, application: Application) -> None:
         """Listen on 127.0.0.1 at ``port``; 0 takes a free one."""
-        application = DomainDispatcherApplication(create_backend_app)
 
         def between_steps(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
             with scheduler.guest():
