@@ -1,10 +1,11 @@
-"""Forks: many runs that begin in the very same state, without loading it anew for each."""
+"""Forks of this process: many runs that start in the same state, without loading it again."""
 
 import os
 import pickle
 import selectors
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -12,13 +13,9 @@ from typing import Any, Generic, TypeVar
 T = TypeVar("T")
 
 
-class Died(Exception):
-    """A fork ended without a result; the message is what it had to say."""
-
-
 @dataclass
 class Fork(Generic[T]):
-    """What came of one fork: a value or an error."""
+    """The result of one fork: a value or an error."""
 
     index: int
     value: T | None
@@ -26,9 +23,9 @@ class Fork(Generic[T]):
 
 
 def forked(runs: Iterable[Callable[[], T]], *, at_once: int) -> Iterator[Fork[T]]:
-    """Runs each function in a fork of this process, so many `at_once`, and yields what comes of it.
+    """Run each function in a fork of this process; yield results in the order of their ends.
 
-    They come in the order in which they end. Results have to be such that pickle takes them.
+    At most `at_once` forks run at the same time. Results have to be picklable.
     """
     waiting = enumerate(runs)
     open_pipes: dict[int, tuple[int, int, bytearray]] = {}
@@ -51,34 +48,40 @@ def forked(runs: Iterable[Callable[[], T]], *, at_once: int) -> Iterator[Fork[T]
                     continue
                 selector.unregister(pipe)
                 os.close(pipe)
-                os.waitpid(pid, 0)
+                _, status = os.waitpid(pid, 0)
                 del open_pipes[pipe]
-                yield _fork(index, bytes(received))
+                yield _fork(index, bytes(received), status)
 
 
 def _start(run: Callable[[], Any]) -> tuple[int, int]:
-    """Starts a fork; returns its id and the pipe through which it answers."""
+    """Start a fork; return its process id and the pipe with its result."""
     reading, writing = os.pipe()
     sys.stdout.flush()
     sys.stderr.flush()
-    pid = os.fork()
+    with warnings.catch_warnings():
+        # From version 3.12 on, Python warns of forks in a process with threads.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        pid = os.fork()
     if pid:
         os.close(writing)
         return pid, reading
     answer: tuple[Any, str | None]
     try:
         answer = (run(), None)
-    except BaseException:  # noqa: BLE001 - the parent hears of it
+    except BaseException:  # noqa: BLE001 - the parent reports it
         answer = (None, traceback.format_exc())
     try:
         with os.fdopen(writing, "wb") as pipe:
             pickle.dump(answer, pipe)
+        sys.stdout.flush()
+        sys.stderr.flush()
     finally:
         os._exit(0)
 
 
-def _fork(index: int, received: bytes) -> Fork[Any]:
+def _fork(index: int, received: bytes, status: int) -> Fork[Any]:
     if not received:
-        return Fork(index, None, "it ended without a word")
+        code = os.waitstatus_to_exitcode(status)
+        return Fork(index, None, f"the fork ended without a result (exit code {code})")
     value, error = pickle.loads(received)  # noqa: S301, from a fork of this process
     return Fork(index, value, error)
