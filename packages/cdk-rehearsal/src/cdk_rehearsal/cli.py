@@ -152,7 +152,7 @@ def losses(options: argparse.Namespace) -> int:
             ]
         )
     else:
-        print(*found or ["no message can get lost unnoticed"], sep="\n")
+        print(*map(str, found or ["no message can get lost unnoticed"]), sep="\n")
     return FINDINGS if found else 0
 
 

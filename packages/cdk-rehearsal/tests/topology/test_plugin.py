@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from stacks.constructs.packaging import PROJECT, node
+from distribution.synthesis import PACKAGE, node_variables
 
 APP = """
 from aws_cdk import Acknowledgment, App, RemovalPolicy, Stack, Validations
@@ -53,8 +53,8 @@ def test_synthesis_fails_and_says_where_what_and_what_to_do(tmp_path: Path) -> N
             "CDK_OUTDIR": str(tmp_path / "cdk.out"),
             # The library's own check is left out; plug-ins run all the same.
             "CDK_VALIDATION": "false",
-            "JSII_NODE": node(),
-            "PYTHONPATH": str(PROJECT),
+            **node_variables(),
+            "PYTHONPATH": str(PACKAGE / "src"),
         },
         capture_output=True,
         text=True,
