@@ -91,6 +91,7 @@ def check(options: argparse.Namespace) -> int:
     try:
         with Rehearsal(directory, **settings) as rehearsal:
             types.update(resource.type for resource in rehearsal.resources)
+            rehearsal.http.base_paths  # noqa: B018, its routes are read when they are first used
     except UnsupportedTemplateError as error:
         unsupported.append(str(error))
     runs = {name: number for name, number in sorted(types.items()) if name not in WITHOUT_PART}
@@ -152,7 +153,7 @@ def losses(options: argparse.Namespace) -> int:
             ]
         )
     else:
-        print(*map(str, found or ["no message can get lost unnoticed"]), sep="\n")
+        print("\n".join(map(str, found)) or "no message can get lost unnoticed")
     return FINDINGS if found else 0
 
 

@@ -40,12 +40,13 @@ def http_api(front: HttpFront, path: str) -> Application:
     def answer(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
         request = Request(environ)
         target = environ["REQUEST_URI"]
-        if not target.startswith(base):
+        rest = target.removeprefix(base)
+        if not target.startswith(base) or rest[:1] not in {"", "/", "?"}:
             return Response(f"the URLs of this API begin with {base}\n", 404)(environ, start)
         headers = {name: value for name, value in request.headers.items() if name != "Host"}
         answered = front.request(
             request.method,
-            target.removeprefix(base) or "/",
+            rest if rest.startswith("/") else f"/{rest}",
             headers=headers,
             body=request.get_data() or None,
             api=path,

@@ -20,6 +20,7 @@ import pytest
 
 from distribution.synthesis import PACKAGE
 from rehearsal.cloud import Cloud, write_assembly
+from rehearsal.test_http_api import ECHO, api, route
 
 ENVIRON = {**os.environ, "PYTHONPATH": str(PACKAGE / "src")}
 
@@ -67,6 +68,10 @@ class TestCheck:
         done = rehearse("check", template.write())
         assert done.returncode == 1
         assert "Machine (AWS::EC2::Instance)" in done.stdout
+
+    def test_an_unsupported_setting_of_an_api_is_named(self, template: Cloud) -> None:
+        template.add("Api", "AWS::ApiGatewayV2::Api", Name="api", ProtocolType="HTTP")
+        assert "Shop/Api has 0 stages" in rehearse("check", template.write()).stderr
 
     @pytest.mark.xfail(strict=True, reason="loading stops at the first problem")
     def test_everything_unsupported_is_listed_at_once(self, template: Cloud) -> None:
@@ -270,6 +275,20 @@ class TestRun:
             assert process.returncode == 0
             (request,) = [each for each in records if each["kind"] == "request"]
             assert request["detail"]["status"] == 400
+
+    def test_a_token_opens_a_route_with_an_authorizer(self, template: Cloud) -> None:
+        api(template)
+        template.function("Echo", ECHO)
+        route(template, "GET /things", "Echo")
+        with running(template.write(), "--token", "alice", "--json") as (_, said):
+            started = json.loads(said)
+            url = f"{started['apis']['Shop/Api']}/things"
+            with pytest.raises(HTTPError, match="401"):
+                urlopen(url, timeout=30)
+            headers = {"authorization": f"Bearer {started['token']}"}
+            with urlopen(Request(url, headers=headers), timeout=30) as response:
+                claims = json.load(response)["requestContext"]["authorizer"]["jwt"]["claims"]
+            assert claims["sub"] == "alice"
 
     def test_an_unsupported_application_does_not_run(self, template: Cloud) -> None:
         template.add("Machine", "AWS::EC2::Instance")

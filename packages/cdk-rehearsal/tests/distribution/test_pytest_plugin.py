@@ -115,8 +115,10 @@ def test_all_were_loaded_once():
     assert "6 passed" in done.stdout, done.stdout + done.stderr
 
 
-def test_what_a_fork_reports_is_reported(run: Run) -> None:
-    done = run("""
+@pytest.mark.parametrize("options", [(), ("-n1",)], ids=["alone", "in-a-worker"])
+def test_what_a_fork_reports_is_reported(run: Run, options: tuple[str, ...]) -> None:
+    done = run(
+        """
 def test_fails(rehearsal):
     print("printed")
     warnings.warn("look here")
@@ -141,7 +143,9 @@ def broken(rehearsal):
 
 def test_has_a_broken_fixture(broken):
     pass
-""")
+""",
+        *options,
+    )
     assert done.returncode == 1
     assert "assert [1, 2] == [1, 3]" in done.stdout
     assert "At index 1 diff: 2 != 3" in done.stdout

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import ProxyHandler, Request, build_opener
 
 import pytest
 from joserfc import jwt
@@ -16,6 +19,7 @@ from cdk_rehearsal.latency import NONE
 from rehearsal.cloud import Cloud, arn, ref, write_assembly
 from rehearsal.conftest import Rehearse
 
+OPENER = build_opener(ProxyHandler({}))
 ECHO = "def handler(event, context): return event"
 
 
@@ -779,3 +783,81 @@ class TestFront:
         template.resources[target]["Properties"][name] = value
         with pytest.raises(UnsupportedTemplateError, match=f"{target}.*{name}"):
             _ = rehearse().http
+
+
+class TestServed:
+    """The same API at a URL, for clients outside of the process."""
+
+    BINARY = """
+    def handler(event, context):
+        return {
+            "statusCode": 203,
+            "headers": {"content-type": "image/png", "x-many": "a,b"},
+            "cookies": ["one=1; Path=/", "two=2"],
+            "body": "AP8=",
+            "isBase64Encoded": True,
+        }
+    """
+
+    def sent(self, shop: Rehearsal, path: str, **options: Any) -> tuple[int, Any, bytes]:
+        """Send a request from another thread while the rehearsal runs."""
+        (url,) = shop.serve_apis().values()
+
+        def fetch() -> tuple[int, Any, bytes]:
+            with OPENER.open(Request(url + path, **options), timeout=30) as response:
+                return response.status, response.headers, response.read()
+
+        with ThreadPoolExecutor(1) as pool:
+            answer = pool.submit(fetch)
+            while not answer.done():
+                shop.run_for(0.01)
+        return answer.result()
+
+    def test_a_request_reaches_the_function_byte_for_byte(
+        self, template: Cloud, rehearse: Rehearse
+    ) -> None:
+        echo(template, "POST /things/{id}")
+        shop = rehearse()
+        headers = {"Content-Type": "application/json", "Cookie": "a=1", "X-Mine": "yes"}
+        status, _, body = self.sent(
+            shop, "/things/a%2Fb?x=1&x=%C3%BC", data='{"ü": 1}'.encode(), headers=headers
+        )
+        event = json.loads(body)
+        assert status == 200
+        assert event["pathParameters"] == {"id": "a/b"}
+        assert event["rawQueryString"] == "x=1&x=%C3%BC"
+        assert (event["body"], event["isBase64Encoded"]) == ('{"ü": 1}', False)
+        assert (event["cookies"], event["headers"]["x-mine"]) == (["a=1"], "yes")
+        assert event["headers"]["host"] == event["requestContext"]["domainName"]
+
+    def test_a_binary_answer_and_its_cookies_arrive(
+        self, template: Cloud, rehearse: Rehearse
+    ) -> None:
+        api(template)
+        template.function("Draw", self.BINARY)
+        route(template, "GET /picture", "Draw", open_=True)
+        status, headers, body = self.sent(rehearse(), "/picture")
+        assert (status, body) == (203, b"\x00\xff")
+        assert headers.get_all("set-cookie") == ["one=1; Path=/", "two=2"]
+        assert (headers["content-type"], headers["x-many"]) == ("image/png", "a,b")
+
+    def test_the_url_of_a_named_stage_begins_with_its_name(
+        self, template: Cloud, rehearse: Rehearse
+    ) -> None:
+        api(template, stage="beta")
+        template.function("Echo", ECHO)
+        route(template, "GET /things", "Echo", open_=True)
+        shop = rehearse()
+        (url,) = shop.serve_apis().values()
+        assert url.endswith("/beta")
+        assert json.loads(self.sent(shop, "/things")[2])["rawPath"] == "/beta/things"
+        assert shop.serve_apis() == {"Shop/Api": url}
+        for other in ("/things", "/betamax/things"):
+            with pytest.raises(HTTPError, match="404"):
+                OPENER.open(url.removesuffix("/beta") + other, timeout=30)
+
+    def test_an_application_without_an_api_serves_none(
+        self, template: Cloud, rehearse: Rehearse
+    ) -> None:
+        template.queue("Queue")
+        assert rehearse().serve_apis() == {}
