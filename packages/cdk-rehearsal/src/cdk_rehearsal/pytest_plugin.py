@@ -1,12 +1,11 @@
 """A pytest plug-in: the fixture `rehearsal` gives each test its own copy of a running application.
 
-Loading an application takes seconds, a fork of a process that has loaded it some milliseconds. So
-for each combination of assembly, seed and start there is one process that loads it once, and each
-test runs in a fork of that process, with all its fixtures. These processes are forked before the
-first test: none of them shares a fixture with another test.
+For each combination of assembly, stage, seed and start, one process loads the application once, and
+each test runs in a fork of it, with all its fixtures. These processes are forked before the first
+test, so no fixture is shared between forks.
 
 Tests run in pytest's own process, and load the application anew, with `--pdb`, with
-`--no-rehearsal-forks`, on Windows, and if the fixture is requested by `getfixturevalue`.
+`--no-rehearsal-forks`, on Windows, and if `getfixturevalue` requests the fixture.
 """
 
 from __future__ import annotations
