@@ -11,6 +11,7 @@ import pytest
 from cdk_rehearsal.topology import imports
 from cdk_rehearsal.topology.assembly import Assembly
 from cdk_rehearsal.topology.imports import mapping
+from rehearsal.cloud import write_assembly
 
 GENERATION = {"Fn::Select": [2, {"Fn::Split": ["/", {"Ref": "AWS::StackId"}]}]}
 RESOURCES: dict[str, dict[str, Any]] = {
@@ -80,7 +81,7 @@ def test_an_unknown_stack_is_an_error_that_lists_the_stacks() -> None:
 def test_as_a_command_it_reads_the_list_and_writes_the_mapping(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "Shop.template.json").write_text(json.dumps(SHOP.templates["Shop"]))
+    write_assembly(tmp_path, dict(SHOP.templates))
     listed = {"StackResourceSummaries": [summary("Orders"), summary("Gone")]}
     monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(listed)))
     monkeypatch.setattr(sys, "argv", ["imports", str(tmp_path), "Shop"])
