@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cdk_rehearsal import __version__
 from cdk_rehearsal.errors import RehearsalError, UnsupportedTemplateError
 from cdk_rehearsal.selection import environment, select
 
@@ -46,6 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="rehearse", description="Checks, describes and runs a synthesized CDK application."
     )
+    parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
     def command(function: Callable[..., int], *directories: str) -> argparse.ArgumentParser:
@@ -83,7 +85,7 @@ def check(options: argparse.Namespace) -> int:
     """List everything that the rehearsal does not support; exit 1 if there is anything."""
     directory = select(options.dir, options.stage)
     settings: dict[str, Any] = environment(directory)
-    from cdk_rehearsal.rehearsal import Rehearsal
+    from cdk_rehearsal import Rehearsal
     from cdk_rehearsal.resources import WITHOUT_PART
 
     unsupported: list[str] = []
@@ -176,7 +178,7 @@ def run(options: argparse.Namespace) -> int:
     """Run the application in real time until it is interrupted, and serve its APIs."""
     directory = select(options.dir, options.stage)
     settings: dict[str, Any] = environment(directory)
-    from cdk_rehearsal.rehearsal import Rehearsal
+    from cdk_rehearsal import Rehearsal
 
     interrupted = False
 

@@ -135,7 +135,7 @@ class HttpFront:
     def base_paths(self) -> dict[str, str]:
         """How the path of each URL begins, by the construct path of the API: with its stage."""
         return {
-            path: "" if api.stage == "$default" else f"/{api.stage}"
+            path: "" if api._stage == "$default" else f"/{api._stage}"
             for path, api in self._apis.items()
         }
 
@@ -203,7 +203,7 @@ class _Api:
         stages = self._of("Stage")
         if len(stages) != 1:
             raise RehearsalError(f"{self.path} has {len(stages)} stages; one can be rehearsed")
-        self.stage: str = stages[0].properties["StageName"]
+        self._stage: str = stages[0].properties["StageName"]
         self._variables = stages[0].properties.get("StageVariables")
         self._authorizers = {
             other.physical_id: self._authorizer(other) for other in self._of("Authorizer")
@@ -298,7 +298,7 @@ class _Api:
             action="lambda:InvokeFunction",
             resource=route.function.arn,
             context={
-                "aws:SourceArn": f"{api}/{self.stage}/{key}",
+                "aws:SourceArn": f"{api}/{self._stage}/{key}",
                 "aws:SourceAccount": rehearsal.account,
             },
         )
@@ -316,8 +316,8 @@ class _Api:
         """
         now = self._rehearsal.clock.now()
         path = unquote(request.path)
-        if self.stage != "$default":
-            path = f"/{self.stage}{path}"
+        if self._stage != "$default":
+            path = f"/{self._stage}{path}"
         context = {
             "accountId": self._rehearsal.account,
             "apiId": self._id,
@@ -333,7 +333,7 @@ class _Api:
             },
             "requestId": self._rehearsal.new_id(),
             "routeKey": route.key,
-            "stage": self.stage,
+            "stage": self._stage,
             "time": datetime.fromtimestamp(now, UTC).strftime("%d/%b/%Y:%H:%M:%S +0000"),
             "timeEpoch": int(now * 1000),
         }

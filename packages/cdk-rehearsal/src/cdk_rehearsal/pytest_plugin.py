@@ -33,7 +33,7 @@ from cdk_rehearsal.forks import Fork, forked
 from cdk_rehearsal.selection import environment, select
 
 if TYPE_CHECKING:
-    from cdk_rehearsal.rehearsal import Rehearsal
+    from cdk_rehearsal import Rehearsal
 
 _MARKER = """\
 rehearsal(*, assembly, stage, seed, start): the application that the fixture `rehearsal` runs: the \
@@ -52,7 +52,7 @@ class _Settings:
 
     def begin(self) -> Rehearsal:
         """Return the rehearsal, to be entered. Raises RehearsalError if there is no assembly."""
-        from cdk_rehearsal.rehearsal import Rehearsal
+        from cdk_rehearsal import Rehearsal
 
         directory = select(self.assembly, self.stage)
         options: dict[str, Any] = environment(directory)

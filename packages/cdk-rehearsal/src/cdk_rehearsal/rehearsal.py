@@ -197,13 +197,6 @@ class Rehearsal:
             self._server = Server(self.scheduler, port, aws_endpoint())
         return self._server.url
 
-    def serve_apis(self) -> dict[str, str]:
-        """Serve each HTTP API of the application at a free port; return URLs by construct path."""
-        bases = self.http.base_paths
-        for path in bases.keys() - self._api_servers.keys():
-            self._api_servers[path] = Server(self.scheduler, 0, http_api(self.http, path))
-        return {path: self._api_servers[path].url + base for path, base in bases.items()}
-
     @property
     def http(self) -> HttpFront:
         """The front door of the application's HTTP API."""
@@ -216,6 +209,13 @@ class Rehearsal:
     def token(self, subject: str, **claims: Any) -> str:
         """Return a JSON Web Token that the API's authorizer accepts as ``subject``'s."""
         return self.http.token(subject, **claims)
+
+    def serve_apis(self) -> dict[str, str]:
+        """Serve each HTTP API of the application at a free port; return URLs by construct path."""
+        bases = self.http.base_paths
+        for path in bases.keys() - self._api_servers.keys():
+            self._api_servers[path] = Server(self.scheduler, 0, http_api(self.http, path))
+        return {path: self._api_servers[path].url + base for path, base in bases.items()}
 
     # -- looking --------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import socket
 import threading
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 from werkzeug.wrappers import Request, Response
 
 from cdk_rehearsal.clock import Scheduler
+from cdk_rehearsal.errors import RehearsalError
 
 if TYPE_CHECKING:
     from cdk_rehearsal.http_api import HttpFront
@@ -68,16 +70,29 @@ class Server:
     """A server in a thread; each request waits for its turn between two steps."""
 
     def __init__(self, scheduler: Scheduler, port: int, application: Application) -> None:
-        """Listen on 127.0.0.1 at ``port``; 0 takes a free one."""
+        """Listen on 127.0.0.1 at ``port``; 0 takes a free one.
+
+        Raises RehearsalError if the port cannot be used.
+        """
 
         def between_steps(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
             with scheduler.guest():
                 return list(application(environ, start))
 
-        self._server = make_server(
-            "127.0.0.1", port, between_steps, threaded=True, request_handler=_Quiet
-        )
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        try:
+            listening = socket.create_server(("127.0.0.1", port))
+        except (OSError, OverflowError) as error:
+            raise RehearsalError(f"port {port} cannot be used: {error}: choose another") from error
+        with listening:
+            self.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+            self._server = make_server(
+                "127.0.0.1",
+                port,
+                between_steps,
+                threaded=True,
+                request_handler=_Quiet,
+                fd=listening.fileno(),
+            )
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()
 

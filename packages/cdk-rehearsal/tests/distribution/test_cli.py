@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -18,6 +19,7 @@ from urllib.request import Request, urlopen
 import boto3
 import pytest
 
+from cdk_rehearsal import __version__
 from distribution.synthesis import PACKAGE
 from rehearsal.cloud import Cloud, write_assembly
 from rehearsal.test_http_api import ECHO, api, route
@@ -207,6 +209,10 @@ class TestDirectories:
         assert read("check", outdir)["unsupported"] == []
 
 
+def test_the_version_is_that_of_the_package() -> None:
+    assert rehearse("--version").stdout == f"{__version__}\n"
+
+
 @contextmanager
 def running(*arguments: object) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """The command `run`, and the text with which it begins."""
@@ -289,6 +295,14 @@ class TestRun:
             with urlopen(Request(url, headers=headers), timeout=30) as response:
                 claims = json.load(response)["requestContext"]["authorizer"]["jwt"]["claims"]
             assert claims["sub"] == "alice"
+
+    def test_a_port_that_is_taken_is_an_error(self, template: Cloud) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+            done = rehearse("run", template.write(), "--port", port)
+        assert done.returncode == 2
+        assert f"port {port} cannot be used" in done.stderr
+        assert "Traceback" not in done.stderr
 
     def test_an_unsupported_application_does_not_run(self, template: Cloud) -> None:
         template.add("Machine", "AWS::EC2::Instance")
