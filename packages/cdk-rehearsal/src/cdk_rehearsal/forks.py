@@ -3,6 +3,7 @@
 import os
 import pickle
 import selectors
+import signal
 import sys
 import traceback
 import warnings
@@ -25,32 +26,40 @@ class Fork(Generic[T]):
 def forked(runs: Iterable[Callable[[], T]], *, at_once: int) -> Iterator[Fork[T]]:
     """Run each function in a fork of this process; yield results in the order of their ends.
 
-    At most `at_once` forks run at the same time. Results have to be picklable.
+    At most `at_once` forks run at the same time. Results have to be picklable. If the caller stops
+    early, the forks that still run are killed.
     """
     waiting = enumerate(runs)
-    open_pipes: dict[int, tuple[int, int, bytearray]] = {}
-    with selectors.DefaultSelector() as selector:
-        more = True
-        while more or open_pipes:
-            while more and len(open_pipes) < at_once:
-                entry = next(waiting, None)
-                if entry is None:
-                    more = False
-                    break
-                pid, pipe = _start(entry[1])
-                open_pipes[pipe] = (entry[0], pid, bytearray())
-                selector.register(pipe, selectors.EVENT_READ)
-            for key, _ in selector.select() if open_pipes else ():
-                pipe = key.fd
-                index, pid, received = open_pipes[pipe]
-                if part := os.read(pipe, 1 << 16):
-                    received.extend(part)
-                    continue
-                selector.unregister(pipe)
-                os.close(pipe)
-                _, status = os.waitpid(pid, 0)
-                del open_pipes[pipe]
-                yield _fork(index, bytes(received), status)
+    running: dict[int, tuple[int, int, bytearray]] = {}
+    """The index, the process id and the received part of a result, by pipe."""
+    try:
+        with selectors.DefaultSelector() as selector:
+            more = True
+            while more or running:
+                while more and len(running) < at_once:
+                    entry = next(waiting, None)
+                    if entry is None:
+                        more = False
+                        break
+                    pid, pipe = _start(entry[1])
+                    running[pipe] = (entry[0], pid, bytearray())
+                    selector.register(pipe, selectors.EVENT_READ)
+                for key, _ in selector.select() if running else ():
+                    pipe = key.fd
+                    index, pid, received = running[pipe]
+                    if part := os.read(pipe, 1 << 16):
+                        received.extend(part)
+                        continue
+                    selector.unregister(pipe)
+                    os.close(pipe)
+                    _, status = os.waitpid(pid, 0)
+                    del running[pipe]
+                    yield _fork(index, bytes(received), status)
+    finally:
+        for pipe, (_, pid, _) in running.items():
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            os.close(pipe)
 
 
 def _start(run: Callable[[], Any]) -> tuple[int, int]:

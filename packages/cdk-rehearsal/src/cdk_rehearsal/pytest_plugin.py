@@ -14,6 +14,7 @@ import multiprocessing
 import os
 import pickle
 import signal
+import sys
 import time
 import warnings
 from collections import Counter
@@ -260,6 +261,8 @@ def _report(item: pytest.Item, fork: Fork[bytes]) -> None:
 def _serve(connection: Connection, settings: _Settings, session: pytest.Session) -> None:
     """Load an application when the first test asks for it, and run each test in a fork."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # pytest's process ends this one when it is interrupted: a fork that still runs ends with it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     plugins = session.config.pluginmanager
     for plugin in list(plugins.get_plugins()):
         # A worker of pytest-xdist sends warnings to the controller: only the main process may.
@@ -284,6 +287,7 @@ def _serve(connection: Connection, settings: _Settings, session: pytest.Session)
 def _run(session: pytest.Session, index: int) -> bytes:
     """Run a test in this fork; return its reports."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     item = session.items[index]
     _forked[item.nodeid] = []
     item.ihook.pytest_runtest_protocol(item=item, nextitem=None)

@@ -1,6 +1,7 @@
 """The pytest plug-in: each test has its own copy of an application that is loaded once."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -155,6 +156,35 @@ def test_has_a_broken_fixture(broken):
     assert "ValueError: in the teardown" in done.stdout
     summary = "2 failed, 1 passed, 1 skipped, 1 xfailed, 1 warning, 1 error"
     assert summary in done.stdout, done.stdout
+
+
+def test_an_interrupted_session_leaves_no_process(tmp_path: Path, greenhouse: Path) -> None:
+    (tmp_path / "test_it.py").write_text(
+        "import os, threading\n"
+        "def test_waits(rehearsal):\n"
+        "    os.write(2, b'begun')\n"
+        "    threading.Event().wait(600)\n"
+    )
+    with subprocess.Popen(
+        [
+            *(sys.executable, "-m", "pytest", "-p", "cdk_rehearsal.pytest_plugin", "-s"),
+            *("--rootdir=.", "-c/dev/null", f"--rehearsal-assembly={greenhouse}"),
+        ],
+        cwd=tmp_path,
+        env={
+            **os.environ,
+            "PYTHONPATH": str(PACKAGE / "src"),
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stderr is not None
+        assert process.stderr.read(5) == b"begun"
+        process.send_signal(signal.SIGINT)
+        # All processes of the session have these pipes open.
+        process.communicate(timeout=30)
+    assert process.returncode == pytest.ExitCode.INTERRUPTED
 
 
 def test_fixtures_of_other_tests_end_when_they_should(run: Run) -> None:
