@@ -9,11 +9,11 @@ from functools import partial
 from pathlib import Path
 
 from cdk_rehearsal import Latency, Rehearsal
+from cdk_rehearsal.forks import forked
 from cdk_rehearsal.topology.assembly import Assembly
 from cdk_rehearsal.topology.edges import Edge, edges
 from tools.faults.catalogue import CATALOGUE, Trouble
 from tools.faults.cell import Outcome, Result, Verdict, run, violations
-from cdk_rehearsal.forks import forked
 from tools.faults.places import Place, of_edges, passed
 from tools.faults.shop import Shop
 from tools.faults.stories import STORIES, Story, open_shop
