@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from cdk_rehearsal.meter import Record
 
 FINDINGS, UNUSABLE = 1, 2
-"""Exit codes: something was found; the arguments or the assembly cannot be used."""
+"""Exit codes: there are findings; the arguments or the assembly cannot be used."""
 
 _STEP_S = 0.25
-"""How long `run` goes on before it looks whether it was interrupted."""
+"""The seconds after which `run` checks whether it was interrupted."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command and exit."""
+    """Runs the command, and exits."""
     options = _parser().parse_args(arguments)
     try:
         sys.exit(options.command(options))
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(UNUSABLE)
     except BrokenPipeError:
-        # The reader of the output, such as `head`, has enough.
+        # The program that reads the output, such as `head`, has ended.
         sys.stderr.close()
         sys.exit(FINDINGS)
 
@@ -82,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def check(options: argparse.Namespace) -> int:
-    """List everything that the rehearsal does not support; exit 1 if there is anything."""
+    """Lists everything that a rehearsal does not support; exits with 1 if there is anything."""
     directory = select(options.dir, options.stage)
     settings: dict[str, Any] = environment(directory)
     from cdk_rehearsal import Rehearsal
@@ -112,7 +112,7 @@ def check(options: argparse.Namespace) -> int:
 
 
 def edges(options: argparse.Namespace) -> int:
-    """List the asynchronous edges, with their retries, dead-letter queues and alarms."""
+    """Lists the asynchronous edges, with their retries, dead-letter queues and alarms."""
     from cdk_rehearsal.topology.assembly import Assembly
     from cdk_rehearsal.topology.edges import edges as edges_of
 
@@ -137,7 +137,7 @@ def edges(options: argparse.Namespace) -> int:
 
 
 def losses(options: argparse.Namespace) -> int:
-    """List where a message can get lost, and how to prevent it; exit 1 if there is anything."""
+    """Lists where messages can get lost, and the remedies; exits with 1 if they can."""
     from cdk_rehearsal.topology.assembly import Assembly
     from cdk_rehearsal.topology.durability import findings
 
@@ -160,7 +160,7 @@ def losses(options: argparse.Namespace) -> int:
 
 
 def review(options: argparse.Namespace) -> int:
-    """Describe a change; exit 1 if it deletes data or CloudFormation would refuse it."""
+    """Describes a change; exits with 1 if it deletes data or CloudFormation would refuse it."""
     from cdk_rehearsal.topology.assembly import Assembly
     from cdk_rehearsal.topology.review import review as review_of
 
@@ -175,7 +175,7 @@ def review(options: argparse.Namespace) -> int:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the application in real time until it is interrupted, and serve its APIs."""
+    """Runs the application in real time until it is interrupted, and serves its APIs."""
     directory = select(options.dir, options.stage)
     settings: dict[str, Any] = environment(directory)
     from cdk_rehearsal import Rehearsal

@@ -24,7 +24,7 @@ class Fork(Generic[T]):
 
 
 def forked(runs: Iterable[Callable[[], T]], *, at_once: int) -> Iterator[Fork[T]]:
-    """Run each function in a fork of this process; yield results in the order of their ends.
+    """Runs each function in a fork of this process, and yields results in the order of their ends.
 
     At most `at_once` forks run at the same time. Results have to be picklable. If the caller stops
     early, the forks that still run are killed.
@@ -63,7 +63,7 @@ def forked(runs: Iterable[Callable[[], T]], *, at_once: int) -> Iterator[Fork[T]
 
 
 def _start(run: Callable[[], Any]) -> tuple[int, int]:
-    """Start a fork; return its process id and the pipe with its result."""
+    """Starts a fork; returns its process id and the pipe with its result."""
     reading, writing = os.pipe()
     sys.stdout.flush()
     sys.stderr.flush()

@@ -133,7 +133,7 @@ class HttpFront:
 
     @property
     def base_paths(self) -> dict[str, str]:
-        """How the path of each URL begins, by the construct path of the API: with its stage."""
+        """The prefix of all paths of an API, which is its stage, by the API's construct path."""
         return {
             path: "" if api._stage == "$default" else f"/{api._stage}"
             for path, api in self._apis.items()

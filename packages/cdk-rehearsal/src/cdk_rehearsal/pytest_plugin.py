@@ -52,7 +52,7 @@ class _Settings:
     start: datetime | None
 
     def begin(self) -> Rehearsal:
-        """Return the rehearsal, to be entered. Raises RehearsalError if there is no assembly."""
+        """Returns the rehearsal, not yet begun. Raises RehearsalError if there is no assembly."""
         from cdk_rehearsal import Rehearsal
 
         directory = select(self.assembly, self.stage)
@@ -76,7 +76,7 @@ class _Loaded:
         theirs.close()
 
     def run(self, index: int) -> Fork[bytes]:
-        """Run the test at an index of the session; return its reports, or the error."""
+        """Runs the test at an index of the session; returns its reports, or the error."""
         try:
             self._connection.send(index)
             answer: Fork[bytes] = self._connection.recv()
@@ -85,7 +85,7 @@ class _Loaded:
         return answer
 
     def close(self) -> None:
-        """End the process."""
+        """Ends the process."""
         self._connection.close()
 
 
@@ -114,7 +114,7 @@ def rehearsal(request: pytest.FixtureRequest) -> Iterator[Rehearsal]:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options and settings."""
+    """Adds the options and settings."""
     group = parser.getgroup("rehearsal", "rehearsals of CDK applications")
     group.addoption("--rehearsal-assembly", metavar="DIR", help="the cloud assembly to rehearse")
     group.addoption("--rehearsal-stage", metavar="STAGE", help="the stage of it to rehearse")
@@ -128,12 +128,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Declare the marker."""
+    """Declares the marker."""
     config.addinivalue_line("markers", _MARKER)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Check all markers, and fork the processes that will load applications."""
+    """Checks all markers, and forks the processes that will load applications."""
     config = session.config
     waiting: Counter[_Settings] = Counter()
     for index, item in enumerate(session.items):
@@ -149,7 +149,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
-    """Run a test with the fixture `rehearsal` in a fork, and report what it reports."""
+    """Runs a test with the fixture `rehearsal` in a fork, and reports its results."""
     stash, hook = item.config.stash, item.ihook
     if item.nodeid in _forked:
         for report in runtestprotocol(item, nextitem=None, log=False):
@@ -181,7 +181,7 @@ def pytest_warning_recorded(
     nodeid: str,
     location: tuple[str, int, str] | None,
 ) -> None:
-    """Keep a warning in a fork for the main process."""
+    """Keeps a warning in a fork for the main process."""
     if nodeid in _forked:
         warning_message.source = None  # it may not be picklable, and pytest does not show it
         data = {"warning_message": warning_message, "when": when, "location": location}
@@ -189,13 +189,13 @@ def pytest_warning_recorded(
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """End all processes."""
+    """Ends all processes."""
     for process in config.stash.get(_PROCESSES, {}).values():
         process.close()
 
 
 def _settings(item: pytest.Item) -> _Settings:
-    """Return the application of a test. Raises pytest.UsageError for a wrong marker."""
+    """Returns the application of a test. Raises pytest.UsageError for a wrong marker."""
     marked: dict[str, Any] = {}
     for marker in reversed(list(item.iter_markers("rehearsal"))):
         unknown = [*map(repr, marker.args), *(marker.kwargs.keys() - _TYPES.keys())]
@@ -233,7 +233,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
 
 
 def _report(item: pytest.Item, fork: Fork[bytes]) -> None:
-    """Report what a test did in its fork."""
+    """Reports the results of a test in its fork."""
     hook = item.ihook
     if fork.value is None:
         report = pytest.TestReport(
@@ -259,7 +259,7 @@ def _report(item: pytest.Item, fork: Fork[bytes]) -> None:
 
 
 def _serve(connection: Connection, settings: _Settings, session: pytest.Session) -> None:
-    """Load an application when the first test asks for it, and run each test in a fork."""
+    """Loads an application when the first test asks for it, and runs each test in a fork."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # pytest's process ends this one when it is interrupted: a fork that still runs ends with it.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
@@ -285,7 +285,7 @@ def _serve(connection: Connection, settings: _Settings, session: pytest.Session)
 
 
 def _run(session: pytest.Session, index: int) -> bytes:
-    """Run a test in this fork; return its reports."""
+    """Runs a test in this fork; returns its reports."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     item = session.items[index]

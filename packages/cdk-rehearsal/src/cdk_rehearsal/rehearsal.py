@@ -211,7 +211,7 @@ class Rehearsal:
         return self.http.token(subject, **claims)
 
     def serve_apis(self) -> dict[str, str]:
-        """Serve each HTTP API of the application at a free port; return URLs by construct path."""
+        """Serves each HTTP API at a free port of 127.0.0.1; returns URLs by construct path."""
         bases = self.http.base_paths
         for path in bases.keys() - self._api_servers.keys():
             self._api_servers[path] = Server(self.scheduler, 0, http_api(self.http, path))

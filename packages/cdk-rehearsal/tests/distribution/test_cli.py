@@ -215,7 +215,7 @@ def test_the_version_is_that_of_the_package() -> None:
 
 @contextmanager
 def running(*arguments: object) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """The command `run`, and the text with which it begins."""
+    """Runs the command `run`; yields its process and the first lines of its output."""
     with subprocess.Popen(
         [sys.executable, "-m", "cdk_rehearsal", "run", *map(str, arguments)],
         env=ENVIRON,

@@ -35,7 +35,7 @@ class Reader:
         self.ports: dict[str, str] = {}
 
     def follow(self, language: str, text: str) -> None:
-        """Do what a code block says."""
+        """Does what a code block says."""
         if language == "python":
             self.write(text)
         elif text.startswith("$ rehearse run"):
@@ -46,7 +46,7 @@ class Reader:
             assert language == "", f"no such language: {language}"
 
     def write(self, text: str) -> None:
-        """Write a file: the comment in its first line names it, and perhaps where it belongs."""
+        """Writes a file: the comment in its first line names it, and perhaps where it belongs."""
         name, _, place = text.splitlines()[0].removeprefix("# ").partition(", before ")
         file = self.directory / name
         file.parent.mkdir(exist_ok=True)
@@ -57,7 +57,7 @@ class Reader:
         file.write_text(text)
 
     def run(self, text: str) -> None:
-        """Run commands, and compare what they print; `…` stands for anything."""
+        """Runs commands, and compares what they print; `…` stands for anything."""
         for was, now in self.ports.items():
             text = text.replace(was, now)
         status = 0
@@ -77,7 +77,7 @@ class Reader:
         assert status == 0, last
 
     def serve(self, text: str) -> None:
-        """Start a server, and map the URLs in the block to those that it prints."""
+        """Starts a server, and maps the URLs in the block to those that it prints."""
         command, *expected = text.removeprefix("$ ").splitlines()
         self.served = subprocess.Popen(
             command.split(),
@@ -94,7 +94,7 @@ class Reader:
             self.ports.update(zip(PORT.findall(line), PORT.findall(said), strict=True))
 
     def close(self) -> None:
-        """Interrupt the server."""
+        """Interrupts the server."""
         if self.served is not None:
             with self.served as process:
                 assert process.stdout is not None
@@ -129,7 +129,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def environ(wheels: Path) -> dict[str, str]:
-    """The variables for a reader without a network, to whom pip offers this wheel."""
+    """Returns the variables of a reader without a network, to whom pip offers this wheel."""
     return {
         **os.environ,
         **node_variables(),
@@ -144,7 +144,7 @@ def environ(wheels: Path) -> dict[str, str]:
 
 
 def cdk() -> Path:
-    """The CDK command line that is installed beside the package."""
+    """Returns the CDK command line that is installed beside the package."""
     for folder in PACKAGE.parents:
         command = folder / "node_modules" / "aws-cdk" / "bin" / "cdk"
         if command.exists():
@@ -224,7 +224,7 @@ def test_nothing_but_the_wheel_brings_the_package(built: Path, tmp_path: Path) -
 
 
 def imported(*folders: str) -> dict[str, set[str]]:
-    """All modules that the code in these folders imports, by the first part of their names."""
+    """Returns the files that import each top-level module, except the standard library's."""
     found: dict[str, set[str]] = {}
     for file in (each for folder in folders for each in (PACKAGE / folder).rglob("*.py")):
         for node in ast.walk(ast.parse(file.read_text())):

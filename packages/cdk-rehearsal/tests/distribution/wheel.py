@@ -17,7 +17,7 @@ _BUILD = "import sys; from flit_core.buildapi import build_wheel; print(build_wh
 
 
 def build(outdir: Path, package: Path = PACKAGE) -> Path:
-    """Build the wheel of a package, without a network."""
+    """Builds the wheel of a package, without a network."""
     done = subprocess.run(
         [sys.executable, "-c", _BUILD, outdir],
         cwd=package,
@@ -30,7 +30,7 @@ def build(outdir: Path, package: Path = PACKAGE) -> Path:
 
 
 def environment(directory: Path) -> Path:
-    """Make a virtual environment that sees the installed dependencies of the package, and pip.
+    """Makes a virtual environment that sees the installed dependencies of the package, and pip.
 
     Each distribution is linked file by file or folder by folder. So nothing else that is installed
     here can be imported there, least of all the sources of the package.
@@ -55,7 +55,7 @@ def environment(directory: Path) -> Path:
 
 
 def _closure() -> set[str]:
-    """Return the names of all distributions that the package needs, and of pip."""
+    """Returns the names of all distributions that the package needs, and of pip."""
     project = tomllib.loads((PACKAGE / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"].values()
     waiting = [Requirement(text) for text in ("pip", *project["dependencies"], *chain(*extras))]

@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 
 
 def handler(event, context):
-    """Start one execution per reading: its name makes a repeated start have no effect."""
+    """Starts one execution per reading: its name makes a repeated start have no effect."""
     states = boto3.client("stepfunctions")
     failures = []
     for message in event["Records"]:

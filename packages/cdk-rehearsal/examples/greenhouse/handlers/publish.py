@@ -7,7 +7,7 @@ import boto3
 
 
 def handler(event, context):
-    """Put one event for each new item of the table; raise if the bus rejects any of them."""
+    """Puts one event for each new item of the table; raises if the bus rejects any of them."""
     entries = [
         {
             "EventBusName": os.environ["BUS"],

@@ -7,7 +7,7 @@ import boto3
 
 
 def handler(request, context):
-    """Answer 201 with the reading's id, or 400."""
+    """Answers 201 with the reading's id, or 400."""
     try:
         reading = json.loads(request["body"])
         item = {"id": {"S": reading["id"]}, "celsius": {"N": str(float(reading["celsius"]))}}

@@ -6,7 +6,7 @@ import boto3
 
 
 def handler(reading, context):
-    """Mark the reading; return it for the next state."""
+    """Marks the reading; returns it for the next state."""
     boto3.client("dynamodb").update_item(
         TableName=os.environ["TABLE"],
         Key={"id": {"S": reading["id"]}},
