@@ -9,7 +9,7 @@ from cdk_nag import AwsSolutionsChecks, ServerlessChecks
 # Hash-locked requirements cannot name a folder, so the package is used from its sources.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "packages" / "cdk-rehearsal" / "src"))
 
-from cdk_rehearsal.topology.plugin import Durability, Retention
+from cdk_rehearsal.validation import Durability, Retention
 
 
 def review(app: App) -> None:

@@ -26,8 +26,11 @@ from stacks.constructs.packaging import (
 from workspace.isolation import allowed
 
 SOURCES = (
-    *("app.py", "cdk.json", "requirements.txt"),
-    *("lambdas", "packages/cdk-rehearsal/src/cdk_rehearsal/topology", "stacks", "workspace"),
+    *("app.py", "cdk.json", "requirements.txt", "lambdas", "stacks", "workspace"),
+    *(
+        f"packages/cdk-rehearsal/src/cdk_rehearsal/{name}"
+        for name in ("assembly.py", "topology", "validation.py")
+    ),
 )
 """Files and packages that decide what is synthesized."""
 

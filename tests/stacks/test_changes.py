@@ -5,14 +5,14 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from cdk_rehearsal.topology.assembly import Assembly
+from cdk_rehearsal import Assembly
+from cdk_rehearsal.topology import Comparison, compare_assemblies
 from cdk_rehearsal.topology.changes import Side, Sides
 from cdk_rehearsal.topology.imports import mapping
 from cdk_rehearsal.topology.refusals import Refusal, refusals
-from cdk_rehearsal.topology.review import Review, review
 
 
-def told(found: Review) -> list[str]:
+def told(found: Comparison) -> list[str]:
     """All lines, with their headings."""
     return [f"{name}: {line}" for name, lines in found.sections.items() for line in lines]
 
@@ -21,12 +21,12 @@ def refused(before: Assembly, after: Assembly) -> list[Refusal]:
     return refusals(Sides(Side(before), Side(after)))
 
 
-def shop(templates: Mapping[str, Assembly], change: Callable[[Assembly], object]) -> Review:
+def shop(templates: Mapping[str, Assembly], change: Callable[[Assembly], object]) -> Comparison:
     """What is said of the shop in production when this is changed in memory."""
     base = Assembly(templates["prod"].templates)
     head = Assembly(copy.deepcopy(dict(base.templates)))
     change(head)
-    return review(base, head)
+    return compare_assemblies(base, head)
 
 
 def of(assembly: Assembly, path: str, type_: str) -> dict[str, Any]:
@@ -36,7 +36,7 @@ def of(assembly: Assembly, path: str, type_: str) -> dict[str, Any]:
 
 def test_the_same_shop_has_not_changed(templates: Mapping[str, Assembly]) -> None:
     found = shop(templates, lambda head: None)
-    assert (found.losses, found.refusals, told(found)) == ([], [], [])
+    assert (found.replacements, found.refusals, told(found)) == ([], [], [])
 
 
 def test_a_rules_pattern_is_told_by_the_events_it_gains_and_loses(
@@ -109,7 +109,7 @@ def test_a_table_whose_key_changes_in_the_shop_is_a_loss(
         table = of(head, "Orders/Orders/Table", "AWS::DynamoDB::GlobalTable")
         table["KeySchema"][0]["AttributeName"] = "other"
 
-    [loss] = shop(templates, change).losses
+    [loss] = shop(templates, change).replacements
     assert loss.path == "Orders/Orders/Table"
     assert "KeySchema changes from" in loss.why
 

@@ -5,7 +5,7 @@ from importlib import import_module
 from typing import Any
 
 import lambdas
-from cdk_rehearsal.topology.assembly import Resource
+from cdk_rehearsal import Resource
 from lambdas.eventing.consumer import Consumer
 from lambdas.eventing.event import Event
 from lambdas.eventing.task import Refusal

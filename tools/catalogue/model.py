@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from cdk_rehearsal.topology.edges import Edge
+from cdk_rehearsal.topology import Edge
 
 
 @dataclass(frozen=True, kw_only=True)

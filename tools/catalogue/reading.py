@@ -6,9 +6,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from cdk_rehearsal.patterns import EventPattern
-from cdk_rehearsal.topology.assembly import Assembly, Resource
-from cdk_rehearsal.topology.edges import edges
+from cdk_rehearsal import Assembly, EventPattern, Resource
+from cdk_rehearsal.topology import edges, http_routes
 from lambdas.eventing.event import Event as EventClass
 from stacks.schemas.events import (
     DEFINED,
@@ -112,7 +111,7 @@ class _Reader:
         )
 
     def _all(self, type_: str) -> list[Resource]:
-        return [resource for resource in self._assembly.resources if resource.type == type_]
+        return self._assembly.all_of(type_)
 
     def _path(self, resource: Resource, value: Any) -> str | None:
         return path_of(self._assembly, resource.stack, value)
@@ -170,10 +169,9 @@ class _Reader:
         return self._assembly.referred(resource.stack, resource.properties["Role"])
 
     def _routes(self, function: Resource) -> Iterator[str]:
-        for integration in self._all("AWS::ApiGatewayV2::Integration"):
-            if self._path(integration, integration.properties["IntegrationUri"]) == function.path:
-                route = self._assembly.at(integration.path.removesuffix("/Integration"))
-                yield route.properties["RouteKey"]
+        for route in http_routes(self._assembly):
+            if route.function == function:
+                yield f"{route.method} {route.path}"
 
     def _function_facts(self, function: Resource) -> Iterator[tuple[str, str]]:
         properties = function.properties

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from cdk_rehearsal.topology.assembly import Assembly, Resource
-from cdk_rehearsal.topology.edges import Edge, edges
+from cdk_rehearsal import Assembly, Resource
+from cdk_rehearsal.topology import Edge, edges
 from lambdas.eventing.consumer import Consumer
 from lambdas.eventing.event import Event
 from lambdas.eventing.stream import WindowConsumer

@@ -9,7 +9,7 @@ import pytest
 from jsonschema import Draft7Validator, Draft202012Validator, FormatChecker
 from jsonschema.exceptions import best_match
 
-from cdk_rehearsal.topology.assembly import Assembly, nodes
+from cdk_rehearsal import Assembly, nodes
 from lambdas.eventing.event import Event
 from lambdas.orders.events import OrderPlaced
 from lambdas.returns.events import ReturnEvent

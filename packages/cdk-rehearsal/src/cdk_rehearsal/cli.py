@@ -12,12 +12,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cdk_rehearsal import __version__
+from cdk_rehearsal import Assembly, __version__, topology
 from cdk_rehearsal.errors import RehearsalError, UnsupportedTemplateError
 from cdk_rehearsal.selection import environment, select
 
 if TYPE_CHECKING:
     from cdk_rehearsal.meter import Record
+    from cdk_rehearsal.topology import Edge, Loss
 
 FINDINGS, UNUSABLE = 1, 2
 """Exit codes: there are findings; the arguments or the assembly cannot be used."""
@@ -84,91 +85,47 @@ def _parser() -> argparse.ArgumentParser:
 def check(options: argparse.Namespace) -> int:
     """Lists everything that a rehearsal does not support; exits with 1 if there is anything."""
     directory = select(options.dir, options.stage)
-    settings: dict[str, Any] = environment(directory)
-    from cdk_rehearsal import Rehearsal
+    environment(directory)
+    from cdk_rehearsal import check as problems_of
     from cdk_rehearsal.resources import WITHOUT_PART
 
-    unsupported: list[str] = []
-    types: Counter[str] = Counter()
-    try:
-        with Rehearsal(directory, **settings) as rehearsal:
-            types.update(resource.type for resource in rehearsal.resources)
-            rehearsal.http.base_paths  # noqa: B018, its routes are read when they are first used
-    except UnsupportedTemplateError as error:
-        unsupported.append(str(error))
+    problems = [str(each) for each in problems_of(directory)]
+    types = Counter(resource.type for resource in Assembly(directory).resources)
     runs = {name: number for name, number in sorted(types.items()) if name not in WITHOUT_PART}
     rest = {name: number for name, number in sorted(types.items()) if name in WITHOUT_PART}
     if options.json:
-        _write_json({"unsupported": unsupported, "rehearsed": runs, "not_rehearsed": rest})
-    elif unsupported:
-        print(*unsupported, sep="\n")
-        print(f"{len(unsupported)} not supported")
+        _write_json({"unsupported": problems, "rehearsed": runs, "not_rehearsed": rest})
+    elif problems:
+        print(*problems, sep="\n")
+        print(f"{len(problems)} not supported")
     else:
         print("everything is supported")
         for title, counted in (("rehearsed", runs), ("of no effect in a rehearsal", rest)):
             if counted:
                 print(f"{title}: {', '.join(f'{n} {name}' for name, n in counted.items())}")
-    return FINDINGS if unsupported else 0
+    return FINDINGS if problems else 0
 
 
 def edges(options: argparse.Namespace) -> int:
     """Lists the asynchronous edges, with their retries, dead-letter queues and alarms."""
-    from cdk_rehearsal.topology.assembly import Assembly
-    from cdk_rehearsal.topology.edges import edges as edges_of
-
-    found = edges_of(Assembly(select(options.dir, options.stage)))
-    if options.json:
-        _write_json(
-            [
-                {
-                    "kind": edge.kind,
-                    "source": edge.source,
-                    "target": edge.target,
-                    "retries": edge.retries,
-                    "dead_letter_queue": edge.parking,
-                    "alarms": list(edge.alarms),
-                }
-                for edge in found
-            ]
-        )
-    else:
-        print(*found, sep="\n")
+    found = topology.edges(Assembly(select(options.dir, options.stage)))
+    _write(options, found, "there are no asynchronous edges")
     return 0
 
 
 def losses(options: argparse.Namespace) -> int:
     """Lists where messages can get lost, and the remedies; exits with 1 if they can."""
-    from cdk_rehearsal.topology.assembly import Assembly
-    from cdk_rehearsal.topology.durability import findings
-
-    found = findings(Assembly(select(options.dir, options.stage)))
-    if options.json:
-        _write_json(
-            [
-                {
-                    "rule": each.rule.name,
-                    "path": each.resource.path,
-                    "says": each.says,
-                    "fix": each.fix,
-                }
-                for each in found
-            ]
-        )
-    else:
-        print("\n".join(map(str, found)) or "no message can get lost unnoticed")
+    found = topology.losses(Assembly(select(options.dir, options.stage)))
+    _write(options, found, "no message can get lost unnoticed")
     return FINDINGS if found else 0
 
 
 def review(options: argparse.Namespace) -> int:
     """Describes a change; exits with 1 if it deletes data or CloudFormation would refuse it."""
-    from cdk_rehearsal.topology.assembly import Assembly
-    from cdk_rehearsal.topology.review import review as review_of
-
     old, new = (Assembly(select(each, options.stage)) for each in (options.old, options.new))
-    found = review_of(old, new)
+    found = topology.compare_assemblies(old, new)
     if options.json:
-        blocking = {kind: [str(each) for each in all_] for kind, all_ in found.blocking.items()}
-        _write_json({"blocking": blocking, "changes": found.sections})
+        _write_json(found.as_json())
     else:
         print(found.markdown(f"{options.old} → {options.new}", {}, ""), end="")
     return FINDINGS if any(found.blocking.values()) else 0
@@ -227,6 +184,13 @@ def _write_record(record: Record) -> None:
     from msgspec.json import encode
 
     print(encode(record).decode(), flush=True)
+
+
+def _write(options: argparse.Namespace, found: Sequence[Edge | Loss], nothing: str) -> None:
+    if options.json:
+        _write_json([each.as_json() for each in found])
+    else:
+        print("\n".join(map(str, found)) or nothing)
 
 
 def _write_json(value: object) -> None:
