@@ -49,7 +49,10 @@ gc.set_threshold(50_000, 20, 100)
 
 # Each process begins with its share in this order, and those that are done take from the end of
 # what others have left: what takes long, or shares an application that was loaded, is not there.
-FIRST = ("tests/flows/", "tests/tools/demo/", "tests/api/", "tests/architecture/")
+FIRST = (
+    *("tests/flows/", "tests/tools/demo/", "tests/api/", "tests/architecture/"),
+    "packages/cdk-rehearsal/tests/distribution/",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from cdk_rehearsal.moto_region import aws_variables, corrected_moto
     from cdk_rehearsal.rehearsal import OUTSIDE, Rehearsal
 
+__version__ = "0.1.0"
+
 __all__ = ["Assembly", "Properties", "Resource", "Stack", "Template"]
 __all__ += ["Resolver", "listed", "named", "nodes", "texts"]
 __all__ += ["EventPattern", "FilterCriteria", "SubscriptionFilter"]

@@ -131,6 +131,14 @@ class HttpFront:
             if resource.type == "AWS::ApiGatewayV2::Api"
         }
 
+    @property
+    def base_paths(self) -> dict[str, str]:
+        """The prefix of all paths of an API, which is its stage, by the API's construct path."""
+        return {
+            path: "" if api._stage == "$default" else f"/{api._stage}"
+            for path, api in self._apis.items()
+        }
+
     def request(
         self,
         method: str,
