@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from cdk_rehearsal.meter import Meter, Record
     from cdk_rehearsal.rehearsal import OUTSIDE, Rehearsal
     from cdk_rehearsal.resources import Resource
+    from cdk_rehearsal.weakening import Mutant, MutationOperator, mutants, read_operators
 
 __all__ = [
     "FAULTS",
@@ -25,6 +26,8 @@ __all__ = [
     "InvocationResult",
     "Latency",
     "Meter",
+    "Mutant",
+    "MutationOperator",
     "Process",
     "Record",
     "Rehearsal",
@@ -32,6 +35,8 @@ __all__ = [
     "Resource",
     "Scheduler",
     "UnsupportedTemplateError",
+    "mutants",
+    "read_operators",
 ]
 
 _MODULES = {
@@ -43,6 +48,7 @@ _MODULES = {
     "meter": ("Meter", "Record"),
     "rehearsal": ("OUTSIDE", "Rehearsal"),
     "resources": ("Resource",),
+    "weakening": ("Mutant", "MutationOperator", "mutants", "read_operators"),
 }
 _WHERE = {name: module for module, names in _MODULES.items() for name in names}
 
