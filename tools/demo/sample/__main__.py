@@ -1,15 +1,14 @@
-"""Writes the sample anew: `python -m tools.demo.sample`. It comes out the same each time."""
+"""Writes the sample again: `python -m tools.demo.sample`. The result is always the same."""
 
-import csv
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
 from msgspec import Struct
-from msgspec.structs import astuple
 
 from lambdas.inventory.domain import ReceivedItem
+from tools.demo.csv_file import write_rows
 from tools.demo.orders_file import OrderRow
 from tools.demo.sample import ORDERS, STOCK
 
@@ -21,10 +20,10 @@ _PRODUCTS = (
 )
 _COLOURS = "BLACK BLUE GREEN GREY OCHRE PINK RED SAND TEAL WHITE"
 _TEAS = "ASSAM CEYLON DARJEELING SENCHA"
-"""Sold in another currency than the rest."""
+"""Items in another currency."""
 
 _FEW = {"PRINT-SIGNED": (1, 8), "CHAIR-REBUILT": (3, 6), "LAMP-LIMITED": (5, 14)}
-"""What more people want than there is: the units, and how many people want one."""
+"""Scarce items: the units, and the number of customers who order one."""
 
 _PAYMENTS = {
     "tok_approve": 252,
@@ -36,7 +35,7 @@ _PAYMENTS = {
     "tok_timeout": 3,
 }
 _LARGE = (90, 91, 137, 200, 201)
-"""Lines of large baskets; the shop takes 200."""
+"""Lines of large orders. The shop accepts 200."""
 
 _FROM_ABROAD, _OUTDATED, _UNKNOWN, _WRONG_CURRENCY = 12, 6, 4, 2
 
@@ -45,8 +44,8 @@ _UNITS = (1, 1, 1, 2, 3)
 
 
 @dataclass(frozen=True)
-class _Wish:
-    """What somebody wants, how they pay, and in which currency."""
+class _Wanted:
+    """Lines (SKU, units, price), payment token and currency of an order."""
 
     lines: tuple[tuple[str, int, int], ...]
     token: str = "tok_approve"
@@ -57,10 +56,10 @@ def main() -> None:
     """Writes both files."""
     random = Random(_SEED)
     stock = list(_stock(random))
-    wishes = list(_wishes(stock, random))
-    random.shuffle(wishes)
+    orders = list(_orders(stock, random))
+    random.shuffle(orders)
     _write(STOCK, ReceivedItem, stock)
-    _write(ORDERS, OrderRow, _rows(wishes))
+    _write(ORDERS, OrderRow, _rows(orders))
 
 
 def _stock(random: Random) -> Iterator[ReceivedItem]:
@@ -81,7 +80,7 @@ def _item(sku: str, quantity: int, unit_price_minor: int, currency: str) -> Rece
     )
 
 
-def _wishes(stock: Sequence[ReceivedItem], random: Random) -> Iterator[_Wish]:
+def _orders(stock: Sequence[ReceivedItem], random: Random) -> Iterator[_Wanted]:
     sold = [item for item in stock if item.currency == "EUR" and item.sku not in _FEW]
     yield from _usual(stock, sold, random)
     yield from _unusual(sold, random)
@@ -94,51 +93,49 @@ def _some(items: Sequence[ReceivedItem], random: Random) -> tuple[tuple[str, int
 
 def _usual(
     stock: Sequence[ReceivedItem], sold: Sequence[ReceivedItem], random: Random
-) -> Iterator[_Wish]:
+) -> Iterator[_Wanted]:
     abroad = [item for item in stock if item.currency == "GBP"]
     for token, count in _PAYMENTS.items():
         for _ in range(count):
-            yield _Wish(_some(sold, random), token)
+            yield _Wanted(_some(sold, random), token)
     for _ in range(_FROM_ABROAD):
-        yield _Wish(_some(abroad, random), currency="GBP")
+        yield _Wanted(_some(abroad, random), currency="GBP")
     for item in stock:
         if item.sku in _FEW:
             for _ in range(_FEW[item.sku][1]):
-                yield _Wish(((item.sku, 1, item.unit_price_minor),))
+                yield _Wanted(((item.sku, 1, item.unit_price_minor),))
 
 
-def _unusual(sold: Sequence[ReceivedItem], random: Random) -> Iterator[_Wish]:
+def _unusual(sold: Sequence[ReceivedItem], random: Random) -> Iterator[_Wanted]:
     for lines in _LARGE:
         large = random.sample(sold, lines)
-        yield _Wish(tuple((each.sku, 1, each.unit_price_minor) for each in large))
+        yield _Wanted(tuple((each.sku, 1, each.unit_price_minor) for each in large))
     for _ in range(_OUTDATED):
         first, *others = _some(sold, random)
-        yield _Wish(((first[0], first[1], first[2] - 50), *others))
+        yield _Wanted(((first[0], first[1], first[2] - 50), *others))
     for number in range(_UNKNOWN):
-        yield _Wish((*_some(sold, random), (f"FORGOTTEN-{number + 1}", 1, 999)))
+        yield _Wanted((*_some(sold, random), (f"FORGOTTEN-{number + 1}", 1, 999)))
     for _ in range(_WRONG_CURRENCY):
-        yield _Wish(_some(sold, random), currency="USD")
+        yield _Wanted(_some(sold, random), currency="USD")
 
 
-def _rows(wishes: Sequence[_Wish]) -> Iterator[OrderRow]:
-    for number, wish in enumerate(wishes, start=1):
-        for sku, units, price in wish.lines:
+def _rows(orders: Sequence[_Wanted]) -> Iterator[OrderRow]:
+    for number, order in enumerate(orders, start=1):
+        for sku, units, price in order.lines:
             yield OrderRow(
                 f"S-{number:04}",
                 f"customer-{number:04}",
                 sku,
                 units,
                 price,
-                wish.currency,
-                wish.token,
+                order.currency,
+                order.token,
             )
 
 
 def _write(path: Path, row_type: type[Struct], rows: Iterable[Struct]) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(row_type.__struct_fields__)
-        writer.writerows(map(astuple, rows))
+        write_rows(file, row_type, rows)
 
 
 if __name__ == "__main__":

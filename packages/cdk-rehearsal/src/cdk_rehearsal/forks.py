@@ -1,4 +1,4 @@
-"""Forks: many runs that begin in the very same state, without loading it anew for each."""
+"""Forks: runs that all start in the state of this process, and leave it as it is."""
 
 import os
 import pickle
@@ -12,23 +12,20 @@ from typing import Any, Generic, TypeVar
 T = TypeVar("T")
 
 
-class Died(Exception):
-    """A fork ended without a result; the message is what it had to say."""
-
-
 @dataclass
 class Fork(Generic[T]):
-    """What came of one fork: a value or an error."""
+    """The result of one fork: a value, or an error as text."""
 
     index: int
+    """The number of the run, in the order in which the runs were given."""
     value: T | None
     error: str | None
 
 
 def forked(runs: Iterable[Callable[[], T]], *, at_once: int) -> Iterator[Fork[T]]:
-    """Runs each function in a fork of this process, so many `at_once`, and yields what comes of it.
+    """Runs each function in a fork of this process, `at_once` of them in parallel.
 
-    They come in the order in which they end. Results have to be such that pickle takes them.
+    Yields the results as the forks end. pickle must support them. Needs a POSIX system.
     """
     waiting = enumerate(runs)
     open_pipes: dict[int, tuple[int, int, bytearray]] = {}
@@ -57,7 +54,7 @@ def forked(runs: Iterable[Callable[[], T]], *, at_once: int) -> Iterator[Fork[T]
 
 
 def _start(run: Callable[[], Any]) -> tuple[int, int]:
-    """Starts a fork; returns its id and the pipe through which it answers."""
+    """Starts a fork, and returns its process id and the pipe with its result."""
     reading, writing = os.pipe()
     sys.stdout.flush()
     sys.stderr.flush()
@@ -65,20 +62,20 @@ def _start(run: Callable[[], Any]) -> tuple[int, int]:
     if pid:
         os.close(writing)
         return pid, reading
-    answer: tuple[Any, str | None]
+    result: tuple[Any, str | None]
     try:
-        answer = (run(), None)
-    except BaseException:  # noqa: BLE001 - the parent hears of it
-        answer = (None, traceback.format_exc())
+        result = (run(), None)
+    except BaseException:  # noqa: BLE001 - the parent reports it
+        result = (None, traceback.format_exc())
     try:
         with os.fdopen(writing, "wb") as pipe:
-            pickle.dump(answer, pipe)
+            pickle.dump(result, pipe)
     finally:
         os._exit(0)
 
 
 def _fork(index: int, received: bytes) -> Fork[Any]:
     if not received:
-        return Fork(index, None, "it ended without a word")
+        return Fork(index, None, "the fork ended without a result")
     value, error = pickle.loads(received)  # noqa: S301, from a fork of this process
     return Fork(index, value, error)
