@@ -60,7 +60,7 @@ def test_a_problem_is_reported_with_the_shortest_sequence() -> None:
         return SequenceResult(problems=["money is lost"] if wrong else [])
 
     with pytest.raises(ProblemFound) as raised:
-        explore(execute, steps=500, length=8)
+        explore(execute, steps=5_000, length=8)
     lines = str(raised.value).splitlines()
     assert lines[0] == "money is lost"
     assert sorted(line.partition(" ")[0] for line in lines[1:]) == ["cancel", "inject", "order"]
