@@ -39,8 +39,8 @@ def send_callback(shop: Rehearsal, body: str, secret: str) -> HttpResponse:
 class SimulatedCarrier:
     """Sends a callback when it picks up a parcel and when it delivers it.
 
-    It loses the first `lost` parcels. If `careless`, it sometimes repeats or reorders callbacks,
-    and somebody sends forged ones.
+    It loses the first `lost` parcels. If `careless`, it sometimes repeats, reorders or forges
+    callbacks.
     """
 
     shop: Rehearsal

@@ -308,7 +308,7 @@ WRONGS: dict[str, tuple[Callable[[Evidence], object], str]] = {
         ],
         "the parcel of order sold is delivered, with 0 ends",
     ),
-    "a parcel was delivered that nobody shipped": (
+    "a parcel was delivered that was not shipped": (
         lambda evidence: evidence.committed.pop("OrderShipped.v1 of sold"),
         "order sold was delivered, but never shipped",
     ),
@@ -454,9 +454,9 @@ def twice(type_: str, order_id: str) -> BusEvent:
     return replace(event(type_, order_id), id="another id")
 
 
-def publish(evidence: Evidence, told: BusEvent) -> None:
-    evidence.published.append(told)
-    evidence.committed[told.id] = told
+def publish(evidence: Evidence, event: BusEvent) -> None:
+    evidence.published.append(event)
+    evidence.committed[event.id] = event
 
 
 @pytest.mark.parametrize("wrong", WRONGS)

@@ -45,8 +45,8 @@ ROWS = [
 ]
 FORGERIES: Mapping[str, tuple[str, str, str]] = {
     "stock that vanished": (STOCK, "STOCK#SKU-1", "available"),
-    "stock that nobody ordered": (STOCK, "STOCK#SKU-1", "reserved"),
-    "stock that nobody delivered": (STOCK, "STOCK#SKU-1", "received"),
+    "stock without an order": (STOCK, "STOCK#SKU-1", "reserved"),
+    "stock without a delivery": (STOCK, "STOCK#SKU-1", "received"),
     "an order whose total was changed": (ORDERS, "ORDER#", "total_minor"),
     "money that grew": (PAYMENTS, "PAYMENT#", "amount_minor"),
     "a provider whose book differs": (PROVIDER, "", "amount_minor"),
@@ -110,7 +110,7 @@ def observed(assembly: Path, file: Path) -> ObservedRun:
     observed = ObservedRun(wanted, screen)
     items = plenty_for(wanted.orders)
     with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setattr(pace, "_pause", lambda _: None)  # nobody watches
+        monkeypatch.setattr(pace, "_pause", lambda _: None)
         rehearse(
             assembly,
             DemoSetup(
@@ -194,7 +194,7 @@ def test_the_summary_traces_an_order_and_shows_the_result_of_the_audit(
 def test_command_gives_the_same_report_in_another_process(
     assembly: Path, file: Path, tmp_path: Path, observed: ObservedRun
 ) -> None:
-    """Another hash seed included, and with nobody at a terminal."""
+    """With another hash seed, and without a terminal."""
     program = (
         "from pathlib import Path; from tools.demo import cli, pace; pace._pause = lambda _: None; "
         f"cli.host_assembly = lambda *_, **__: Path({str(assembly)!r}); cli.main()"

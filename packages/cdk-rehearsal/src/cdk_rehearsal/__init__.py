@@ -10,11 +10,13 @@ if TYPE_CHECKING:
     from cdk_rehearsal.clock import Event, Process, Scheduler
     from cdk_rehearsal.errors import RehearsalError, UnsupportedTemplateError
     from cdk_rehearsal.faults import FAULTS, Fault, InjectedFault
+    from cdk_rehearsal.forks import Fork, forked
     from cdk_rehearsal.invoke import InvocationResult
     from cdk_rehearsal.latency import Latency
     from cdk_rehearsal.meter import Meter, Record
     from cdk_rehearsal.rehearsal import OUTSIDE, Rehearsal
     from cdk_rehearsal.resources import Resource
+    from cdk_rehearsal.sites import FaultSite, edge_sites, inject, misfit, sites_passed
     from cdk_rehearsal.weakening import Mutant, MutationOperator, mutants, read_operators
 
 __all__ = [
@@ -22,6 +24,8 @@ __all__ = [
     "OUTSIDE",
     "Event",
     "Fault",
+    "FaultSite",
+    "Fork",
     "InjectedFault",
     "InvocationResult",
     "Latency",
@@ -35,19 +39,26 @@ __all__ = [
     "Resource",
     "Scheduler",
     "UnsupportedTemplateError",
+    "edge_sites",
+    "forked",
+    "inject",
+    "misfit",
     "mutants",
     "read_operators",
+    "sites_passed",
 ]
 
 _MODULES = {
     "clock": ("Event", "Process", "Scheduler"),
     "errors": ("RehearsalError", "UnsupportedTemplateError"),
     "faults": ("FAULTS", "Fault", "InjectedFault"),
+    "forks": ("Fork", "forked"),
     "invoke": ("InvocationResult",),
     "latency": ("Latency",),
     "meter": ("Meter", "Record"),
     "rehearsal": ("OUTSIDE", "Rehearsal"),
     "resources": ("Resource",),
+    "sites": ("FaultSite", "edge_sites", "inject", "misfit", "sites_passed"),
     "weakening": ("Mutant", "MutationOperator", "mutants", "read_operators"),
 }
 _WHERE = {name: module for module, names in _MODULES.items() for name in names}
