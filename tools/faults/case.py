@@ -15,7 +15,7 @@ from tools.demo.evidence import Evidence
 from tools.demo.supplier import BUCKET
 from tools.faults.kinds import FaultKind
 from tools.faults.recovery import Recovery
-from tools.faults.scenarios import Scenario
+from tools.faults.scenarios import FaultScenario
 from tools.faults.shop import RehearsedShop, UnexpectedAnswer
 
 _FINAL = {"confirmed", "shipped", "delivered", "rejected", "cancelled", "expired", "returned"}
@@ -91,7 +91,7 @@ class Case:
 
     kind: FaultKind
     site: FaultSite
-    scenario: Scenario
+    scenario: FaultScenario
     expected: EndState
 
     def run(self, shop: RehearsedShop, seed: int) -> CaseResult:

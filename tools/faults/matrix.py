@@ -13,7 +13,7 @@ from cdk_rehearsal.sites import FaultSite, edge_sites, sites_passed
 from cdk_rehearsal.topology.assembly import Assembly
 from tools.faults.case import Case, CaseResult, EndState, Verdict, violations
 from tools.faults.kinds import KINDS, FaultKind
-from tools.faults.scenarios import SCENARIOS, Scenario, open_for_business
+from tools.faults.scenarios import SCENARIOS, FaultScenario, open_for_business
 from tools.faults.shop import RehearsedShop
 
 _WARM_UP = ("supplied", "cancelled", "bought", "given_back")
@@ -32,7 +32,7 @@ class BaselineError(Exception):
 class Baseline:
     """A scenario without a fault: the sites that it passes, and its end state."""
 
-    scenario: Scenario
+    scenario: FaultScenario
     sites: frozenset[FaultSite]
     end: EndState
 

@@ -98,7 +98,7 @@ def supplied(shop: RehearsedShop) -> None:
 
 
 @dataclass(frozen=True)
-class Scenario:
+class FaultScenario:
     """A scenario, and the parts of the shop that decide how it ends."""
 
     run: Callable[[RehearsedShop], None]
@@ -112,14 +112,14 @@ class Scenario:
 
 
 _ALL = (
-    Scenario(
+    FaultScenario(
         supplied, ("Inventory/SupplierFiles", "Inventory/ImportStockFile", "Orders/KeepPrice")
     ),
-    Scenario(cancelled, ("Inventory/ReleaseClosedOrder", "Payments/RefundClosedOrder")),
-    Scenario(bought, ("Checkout/", "Orders/FollowShipment", "Shipping/RequestShipment")),
-    Scenario(given_back, ("Orders/FollowReturn", "Returns/")),
-    Scenario(expired, ("Orders/SweepOrders",)),
-    Scenario(overdue, ("Shipping/Reminders", "Shipping/WatchDeadline")),
+    FaultScenario(cancelled, ("Inventory/ReleaseClosedOrder", "Payments/RefundClosedOrder")),
+    FaultScenario(bought, ("Checkout/", "Orders/FollowShipment", "Shipping/RequestShipment")),
+    FaultScenario(given_back, ("Orders/FollowReturn", "Returns/")),
+    FaultScenario(expired, ("Orders/SweepOrders",)),
+    FaultScenario(overdue, ("Shipping/Reminders", "Shipping/WatchDeadline")),
 )
 SCENARIOS = {scenario.name: scenario for scenario in _ALL}
 """All scenarios by name: the cheapest ones first, those with long waits last."""

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from cdk_rehearsal.weakening import OPERATORS as STANDARD
-from cdk_rehearsal.weakening import read_operators
+from cdk_rehearsal.weakening import read_operators, standard_operators
 
-OPERATORS = STANDARD + read_operators(Path(__file__).with_suffix(".toml"))
+OPERATORS = standard_operators() + read_operators(Path(__file__).with_suffix(".toml"))

@@ -17,7 +17,13 @@ if TYPE_CHECKING:
     from cdk_rehearsal.rehearsal import OUTSIDE, Rehearsal
     from cdk_rehearsal.resources import Resource
     from cdk_rehearsal.sites import FaultSite, edge_sites, inject, misfit, sites_passed
-    from cdk_rehearsal.weakening import Mutant, MutationOperator, mutants, read_operators
+    from cdk_rehearsal.weakening import (
+        Mutant,
+        MutationOperator,
+        mutants,
+        read_operators,
+        standard_operators,
+    )
 
 __all__ = [
     "FAULTS",
@@ -46,6 +52,7 @@ __all__ = [
     "mutants",
     "read_operators",
     "sites_passed",
+    "standard_operators",
 ]
 
 _MODULES = {
@@ -59,7 +66,9 @@ _MODULES = {
     "rehearsal": ("OUTSIDE", "Rehearsal"),
     "resources": ("Resource",),
     "sites": ("FaultSite", "edge_sites", "inject", "misfit", "sites_passed"),
-    "weakening": ("Mutant", "MutationOperator", "mutants", "read_operators"),
+    "weakening": (
+        *("Mutant", "MutationOperator", "mutants", "read_operators", "standard_operators"),
+    ),
 }
 _WHERE = {name: module for module, names in _MODULES.items() for name in names}
 

@@ -1,13 +1,14 @@
 """Mutation operators for templates: each weakens one property of one resource.
 
-The operators for AWS resource types are in `weakening.toml`; `read_operators` reads further ones.
+`standard_operators` returns those of `weakening.toml`, and `read_operators` reads further ones.
 """
 
 import json
 import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -142,18 +143,17 @@ def read_operators(path: Path) -> tuple[MutationOperator, ...]:
     return tuple(found)
 
 
-OPERATORS = read_operators(Path(__file__).with_suffix(".toml"))
-"""Operators for the properties that keep an AWS application reliable and secure."""
+@cache
+def standard_operators() -> tuple[MutationOperator, ...]:
+    """Returns operators for the properties that keep an AWS application reliable and secure."""
+    return read_operators(Path(__file__).with_suffix(".toml"))
 
 
 # -- mutants --------------------------------------------------------------------------------
 
 
 def mutants(
-    assembly: Assembly,
-    operators: Sequence[MutationOperator] = OPERATORS,
-    *,
-    each: int | None = None,
+    assembly: Assembly, operators: Iterable[MutationOperator], *, each: int | None = None
 ) -> Iterator[Mutant]:
     """Yields the mutants of an assembly, by operator and resource.
 
