@@ -30,7 +30,7 @@ def broken_contracts(project: Path) -> list[str]:
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     """A copy of all that the contracts are about."""
-    for folder in ("lambdas", "packages", "stacks", "tools", "workspace"):
+    for folder in ("lambdas", "packages", "stacks", "tests", "tools", "workspace"):
         shutil.copytree(
             PROJECT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__")
         )
@@ -74,6 +74,21 @@ def test_contracts_are_kept() -> None:
             "packages/cdk-rehearsal/src/cdk_rehearsal/__init__.py",
             "import lambdas.orders.events",
             "The package knows CloudFormation, not this shop",
+        ),
+        (
+            "tools/demo/money.py",
+            "import tests.support.forks",
+            "Tests use the tools, tools use the reference, and the reference uses neither",
+        ),
+        (
+            "tools/bench/profile.py",
+            "import tools.faults.kinds",
+            "Tools are independent, except that some build on the demo or the contracts",
+        ),
+        (
+            "tools/contracts/values.py",
+            "import tools.catalogue.model",
+            "Tools are independent, except that some build on the demo or the contracts",
         ),
         (
             "stacks/orders.py",
