@@ -16,7 +16,7 @@ from workspace.isolation import isolate
 # Before any import that reads the environment.
 isolate(os.environ)
 
-from cdk_rehearsal.topology.assembly import Assembly  # noqa: E402
+from cdk_rehearsal import Assembly  # noqa: E402
 from tests.support import parsing  # noqa: E402
 from tests.support.assemblies import assembly_directory  # noqa: E402
 

@@ -91,7 +91,5 @@ class StockReleased(ReservationEvent, frozen=True, kw_only=True):
     """The units that were held for an order are for sale again."""
 
 
-PUBLISHED = (ItemPriced, StockReplenished, StockDepleted, StockReserved, StockReleased)
-
 FOR_OUTSIDERS = (StockReplenished, StockDepleted, StockReserved, StockReleased)
-"""For those who buy and plan: no context reacts to them."""
+"""For purchasing and planning: no context reacts to them."""

@@ -1,13 +1,14 @@
 """Address the customer: from what happened to an order to a message owed on their channels."""
 
 from lambdas.eventing.consumer import consumer
+from lambdas.eventing.declaration import GET, PUT
 from lambdas.eventing.event import Delivery
 from lambdas.notifications import notification_store
 from lambdas.notifications.domain import TOLD, Told, facts
 from lambdas.notifications.events import NotificationRequested
 
 
-@consumer(*TOLD)
+@consumer(*TOLD, publishes=(NotificationRequested,), uses=(GET, PUT))
 def handler(delivery: Delivery[Told]) -> None:
     """Raises OwnerUnknown for an event that overtook its OrderPlaced: it is delivered again."""
     event = delivery.event

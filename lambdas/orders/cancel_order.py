@@ -2,6 +2,7 @@
 
 from http import HTTPStatus
 
+from lambdas.eventing.declaration import GET, UPDATE
 from lambdas.eventing.http import Problem, Request, endpoint
 from lambdas.orders import order_store
 from lambdas.orders.domain import CANCELLABLE, Status
@@ -15,7 +16,12 @@ class NotCancellable(Problem, status=HTTPStatus.CONFLICT):
     """It is too late to cancel the order, or it has come to an end already."""
 
 
-@endpoint(answers=OrderView, problems=(UnknownOrder, NotCancellable))
+@endpoint(
+    answers=OrderView,
+    problems=(UnknownOrder, NotCancellable),
+    publishes=(OrderCancelled,),
+    uses=(GET, UPDATE),
+)
 def handler(request: Request) -> OrderView:
     """Cancel an order.
 

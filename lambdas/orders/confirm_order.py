@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from lambdas.eventing import telemetry
+from lambdas.eventing.declaration import GET, UPDATE
 from lambdas.eventing.event import Delivery
 from lambdas.eventing.task import Failure, Refusal, task
 from lambdas.orders import order_store
@@ -14,7 +15,7 @@ class OrderClosed(Refusal):
     """The order was cancelled or rejected, or expired, before it could be confirmed."""
 
 
-@task(OrderPlaced)
+@task(OrderPlaced, publishes=(OrderConfirmed,), uses=(GET, UPDATE))
 def handler(delivery: Delivery[OrderPlaced], _: Failure | None) -> None:
     """Does nothing if the order is confirmed already. Raises OrderClosed."""
     order = order_store.require(delivery.event.order_id)

@@ -1,6 +1,7 @@
 """Reject an order: the point from which its checkout only goes back."""
 
 from lambdas.eventing import telemetry
+from lambdas.eventing.declaration import GET, UPDATE
 from lambdas.eventing.event import Delivery
 from lambdas.eventing.task import Failure, Refusal, task
 from lambdas.orders import order_store
@@ -15,7 +16,7 @@ class OrderStands(Refusal):
     """
 
 
-@task(OrderPlaced)
+@task(OrderPlaced, publishes=(OrderRejected, OrderRejectedV1), uses=(GET, UPDATE))
 def handler(delivery: Delivery[OrderPlaced], failure: Failure | None) -> None:
     """Leaves an order alone that is closed already. Raises OrderStands."""
     reason = failure.reason if failure else "unknown"

@@ -40,7 +40,5 @@ class PaymentRefunded(PaymentEvent, frozen=True, kw_only=True):
     """The customer has the whole amount back."""
 
 
-PUBLISHED = (PaymentAuthorized, PaymentDeclined, PaymentRefunded)
-
-FOR_OUTSIDERS = PUBLISHED
-"""For those who keep the accounts: no context reacts to them."""
+FOR_OUTSIDERS = (PaymentAuthorized, PaymentDeclined, PaymentRefunded)
+"""For accounting: no context reacts to them."""

@@ -62,6 +62,3 @@ class ShipmentDue(ShipmentEvent, frozen=True, kw_only=True):
     """The time to deliver is over. Shipping's own reminder: it is scheduled, not published."""
 
     due_at: Deadline
-
-
-PUBLISHED = (ShipmentRequested, OrderShipped, OrderDelivered, ShipmentOverdue, ShipmentRecalled)

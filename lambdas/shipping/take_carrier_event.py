@@ -7,8 +7,10 @@ from msgspec import Meta, Struct
 
 from lambdas.eventing import telemetry
 from lambdas.eventing.callback import callback
+from lambdas.eventing.declaration import GET, PUT
 from lambdas.eventing.http import Problem, Request
 from lambdas.shipping import shipment_store
+from lambdas.shipping.events import OrderDelivered, OrderShipped
 from lambdas.shipping.shipment_store import CarrierEvent, Name, Undecided
 
 
@@ -26,7 +28,13 @@ class TryLater(Problem, status=HTTPStatus.CONFLICT, retry_after_s=60):
     """The carrier is being asked about this shipment: the event has to be sent again later."""
 
 
-@callback(body=CarrierEvent, answers=TakenEvent, problems=(UnknownShipment, TryLater))
+@callback(
+    body=CarrierEvent,
+    answers=TakenEvent,
+    problems=(UnknownShipment, TryLater),
+    publishes=(OrderShipped, OrderDelivered),
+    uses=(GET, PUT),
+)
 def handler(request: Request, report: CarrierEvent) -> TakenEvent:
     """Take a carrier's event.
 

@@ -91,6 +91,16 @@ def test_contracts_are_kept() -> None:
             "Tools are independent, except that some build on the demo or the contracts",
         ),
         (
+            "tools/demo/run.py",
+            "from cdk_rehearsal.rehearsal import Rehearsal",
+            "The package is used by its public modules",
+        ),
+        (
+            "tests/stacks/hops.py",
+            "from cdk_rehearsal.topology import messaging",
+            "The package is used by its public modules",
+        ),
+        (
             "stacks/orders.py",
             "import boto3",
             "Synthesis is offline and knows nothing of the rehearsal",

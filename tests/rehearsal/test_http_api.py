@@ -11,7 +11,7 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 
-from cdk_rehearsal import Rehearsal, RehearsalError, UnsupportedTemplateError
+from cdk_rehearsal import Rehearsal, RehearsalError, UnsupportedTemplateError, check
 from cdk_rehearsal.latency import NONE
 from tests.rehearsal.cloud import Cloud, arn, ref, write_assembly
 from tests.rehearsal.conftest import Rehearse
@@ -757,6 +757,15 @@ class TestFront:
             http.request("GET", "/a")
         assert http.request("GET", "/a", api="Shop/Api").status == 200
         assert http.request("GET", "/a", api="Shop/Other").status == 404
+
+    def test_a_check_reports_what_the_front_does_not_know(self, template: Cloud) -> None:
+        api(template)
+        template.function("Echo", ECHO)
+        route(template, "GET /", "Echo", open_=True)
+        template.resources["Api"]["Properties"]["CorsConfiguration"] = {"AllowOrigins": ["*"]}
+        (problem,) = check(template.write())
+        assert "does not know CorsConfiguration" in problem.problem
+        assert "Api" in problem.where
 
     @pytest.mark.parametrize(
         ("logical_id", "name", "value"),

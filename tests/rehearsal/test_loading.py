@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cdk_rehearsal import Rehearsal, RehearsalError, UnsupportedTemplateError
+from cdk_rehearsal import Rehearsal, RehearsalError, UnsupportedTemplateError, check
 from tests.rehearsal.cloud import Cloud, arn, ref, write_assembly
 from tests.rehearsal.conftest import Rehearse
 
@@ -37,6 +37,62 @@ def test_an_unknown_property_is_an_error_that_names_it(template: Cloud, rehearse
         match=r"stack Shop, Queue \(AWS::SQS::Queue\): unknown property Flavour",
     ):
         rehearse()
+
+
+def test_all_problems_of_an_assembly_are_reported_at_once(template: Cloud) -> None:
+    template.add("Machine", "AWS::EC2::Instance")
+    template.add("Queue", "AWS::SQS::Queue", Flavour="sweet", Colour="red", FifoQueue=True)
+    template.add("Other", "AWS::SQS::Queue", QueueName={"Fn::GetAZs": ""}, Tags={"Fn::Cidr": []})
+    lost = {name: {"Fn::ImportValue": name} for name in ("DelaySeconds", "QueueName")}
+    template.add("Lost", "AWS::SQS::Queue", **lost)
+    template.add("Rude", "AWS::SQS::Queue", MaximumMessageSize=1)
+    template.function("Fine", ECHO)
+    # These problems are mere consequences of others.
+    template.function("Function", ECHO)
+    template.resources["Function"]["Properties"]["Runtime"] = "nodejs22.x"
+    template.mapping("Mapping", arn("Machine", "Stream"), "Function")
+    template.resources["Role"]["Creation"] = True
+    template.resources["Fine"]["Condition"] = "Never"
+    template.template["Transform"] = "AWS::Serverless"
+    directory = template.write()
+
+    found = [str(problem) for problem in check(directory)]
+
+    assert found == [
+        "stack Shop: unknown section of the template: Transform: remove it",
+        "stack Shop, Machine (AWS::EC2::Instance): unknown resource type; write a creator for it "
+        "in cdk_rehearsal/resources, or list it there as without part in delivery",
+        *(
+            f"stack Shop, Queue (AWS::SQS::Queue): {problem}"
+            for problem in (
+                "the rehearsal does not know FifoQueue = True",
+                "unknown property Colour; teach the rehearsal what it means, or to ignore it",
+                "unknown property Flavour; teach the rehearsal what it means, or to ignore it",
+            )
+        ),
+        "stack Shop, Other (AWS::SQS::Queue): the function Fn::GetAZs is unknown",
+        "stack Shop, Other (AWS::SQS::Queue): the function Fn::Cidr is unknown",
+        *(
+            f"stack Shop, Lost (AWS::SQS::Queue): no stack of the assembly exports {name}; "
+            "synthesize all of them"
+            for name in lost
+        ),
+        "stack Shop, Rude (AWS::SQS::Queue): cannot be created: An error occurred "
+        "(InvalidAttributeValue) when calling the CreateQueue operation: Invalid value for the "
+        "parameter MaximumMessageSize.",
+        "stack Shop, Role (AWS::IAM::Role): unknown attribute Creation: remove it",
+        "stack Shop, Fine (AWS::Lambda::Function): there is no condition Never",
+        "stack Shop, Function (AWS::Lambda::Function): the rehearsal runs Python, not the runtime "
+        "nodejs22.x",
+    ]
+    with pytest.raises(UnsupportedTemplateError) as raised, Rehearsal(directory):
+        pass
+    assert str(raised.value) == "\n".join(found)
+
+
+def test_an_assembly_that_can_be_rehearsed_has_no_problems(template: Cloud) -> None:
+    template.queue("Queue")
+    assert check(template.write()) == []
 
 
 def test_an_unknown_property_within_a_property_is_an_error(
@@ -84,9 +140,9 @@ def test_resources_are_found_by_construct_path_or_else_by_logical_id(tmp_path: P
     manifest["artifacts"]["Shop"]["displayName"] = "dev/Shop"
     (directory / "manifest.json").write_text(json.dumps(manifest))
     with Rehearsal(directory) as shop:
-        assert shop.physical_id("Shop/Consumer/Queue").endswith("/one")
-        assert shop.physical_id("Shop/Nameless").endswith("/two")
-        with pytest.raises(RehearsalError, match="there are Shop/Consumer/Queue"):
+        assert shop.physical_id("dev/Shop/Consumer/Queue").endswith("/one")
+        assert shop.physical_id("dev/Shop/Nameless").endswith("/two")
+        with pytest.raises(RehearsalError, match="there are dev/Shop/Consumer/Queue"):
             shop.physical_id("Queue")
 
 
@@ -236,7 +292,7 @@ def test_what_aws_refuses_is_an_error_with_its_logical_id(
     template: Cloud, rehearse: Rehearse
 ) -> None:
     template.queue("Queue", MaximumMessageSize=1)
-    with pytest.raises(RehearsalError, match=r"Queue \(AWS::SQS::Queue\) cannot be created"):
+    with pytest.raises(RehearsalError, match=r"Queue \(AWS::SQS::Queue\): cannot be created"):
         rehearse()
 
 

@@ -216,6 +216,66 @@ _POST: Template = {
                 "Statement": {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": "*"}
             },
         ),
+        # A function that creates schedules while it runs.
+        "Collect": _resource(
+            "AWS::Lambda::Function",
+            "Collect",
+            Role=arn("CollectRole"),
+            Environment={
+                "Variables": {
+                    "GROUP": ref("Collections"),
+                    "TO": arn("Letters"),
+                    "OTHERWISE": arn("Undelivered"),
+                    "MAXIMUM_RETRY_ATTEMPTS": "9",
+                    "MAXIMUM_EVENT_AGE_IN_SECONDS": "3600",
+                }
+            },
+        ),
+        "CollectRole": _resource(
+            "AWS::IAM::Role",
+            "Collect/Role",
+            Policies=[
+                {
+                    "PolicyDocument": {
+                        "Statement": [
+                            {
+                                "Effect": "Allow",
+                                "Action": "scheduler:CreateSchedule",
+                                "Resource": "*",
+                            },
+                            {
+                                "Effect": "Allow",
+                                "Action": "iam:PassRole",
+                                "Resource": arn("CollectionsRole"),
+                            },
+                        ]
+                    }
+                }
+            ],
+        ),
+        "Collections": _resource("AWS::Scheduler::ScheduleGroup", "Collections"),
+        "CollectionsDrop": _alarm("InvocationDroppedCount", ref("Collections")),
+        "CollectionsRole": _resource(
+            "AWS::IAM::Role",
+            "Collections/Role",
+            AssumeRolePolicyDocument={
+                "Statement": [
+                    {"Effect": "Allow", "Principal": {"Service": "scheduler.amazonaws.com"}}
+                ]
+            },
+        ),
+        "CollectionsPolicy": _resource(
+            "AWS::IAM::Policy",
+            "Collections/Policy",
+            Roles=[ref("CollectionsRole")],
+            PolicyDocument={
+                "Statement": {
+                    "Effect": "Allow",
+                    "Action": "sqs:SendMessage",
+                    "Resource": [arn("Letters"), arn("Undelivered")],
+                }
+            },
+        ),
     }
 }
 

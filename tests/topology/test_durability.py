@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from cdk_rehearsal.topology.assembly import Assembly
-from cdk_rehearsal.topology.durability import Rule, findings
+from cdk_rehearsal import Assembly
+from cdk_rehearsal.topology import DurabilityRule as Rule
+from cdk_rehearsal.topology import edges, losses
 from tests.topology.post import DAY_S, arn, post, properties, ref
 
 Templates = Mapping[str, dict[str, Any]]
@@ -14,7 +15,7 @@ Spoil = Callable[[Templates], object]
 
 
 def found(templates: Templates) -> set[tuple[Rule, str]]:
-    return {(finding.rule, finding.resource.path) for finding in findings(Assembly(templates))}
+    return {(finding.rule, finding.resource.path) for finding in losses(Assembly(templates))}
 
 
 def without(logical_id: str, *path: str) -> Spoil:
@@ -112,6 +113,16 @@ SPOILT: list[tuple[Spoil, set[tuple[Rule, str]]]] = [
     (without("Hourly", "Target", "DeadLetterConfig"), {(DLQ, "Post/Hourly")}),
     (without_resource("ClocksDrop"), {(ALARM, "Post/Hourly")}),
     (without_resource("ClockPolicy"), {(Rule.PermissionToSend, "Post/Clocks/Role")}),
+    (
+        without("Collect", "Environment", "Variables", "MAXIMUM_RETRY_ATTEMPTS"),
+        {(RETRY, "Post/Collect")},
+    ),
+    (without("Collect", "Environment", "Variables", "OTHERWISE"), {(DLQ, "Post/Collect")}),
+    (without_resource("CollectionsDrop"), {(ALARM, "Post/Collect")}),
+    (
+        without_resource("CollectionsPolicy"),
+        {(DLQ, "Post/Collect"), (Rule.PermissionToSend, "Post/Collections/Role")},
+    ),
     (without_resource("LettersPolicy"), {(Rule.PermissionToSend, "Post/Letters")}),
     (without_resource("UndeliveredPolicy"), {(Rule.PermissionToSend, "Post/Undelivered")}),
     (without_resource("UndeliveredNews"), {(Rule.PermissionToSend, "Post/Undelivered")}),
@@ -147,7 +158,7 @@ def test_what_is_lacking_is_found_where_it_is_to_be_mended(
     templates = post()
     spoil(templates)
     assert found(templates) == expected
-    assert all(finding.fix for finding in findings(Assembly(templates)))
+    assert all(finding.fix for finding in losses(Assembly(templates)))
 
 
 def test_each_rule_is_broken_by_something_above() -> None:
@@ -232,15 +243,59 @@ def test_a_functions_own_dead_letter_queue_will_do() -> None:
     assert found(templates) == set()
 
 
-def test_a_rule_that_invokes_a_function_is_two_edges() -> None:
+def test_a_function_that_creates_schedules_has_an_edge_to_each_target_of_their_role() -> None:
     templates = post()
-    target = properties(templates, "Posted")["Targets"][0]
-    target["Arn"] = arn("Sort")
-    assert found(templates) == {
-        (RETRY, "Post/Sort"),
-        (DLQ, "Post/Sort"),
-        (ALARM, "Post/Sort"),
-    }
+    variables = properties(templates, "Collect")["Environment"]["Variables"]
+    del variables["TO"], variables["GROUP"]
+    (edge,) = (edge for edge in edges(Assembly(templates)) if edge.kind == "scheduled")
+    assert (edge.source, edge.target) == ("Post/Collect", "Post/Letters")
+    assert (edge.retries, edge.parking) == ("9 times, 3600 s", "Post/Undelivered")
+    del templates["Post"]["Resources"]["CollectionsPolicy"]
+    (edge,) = (edge for edge in edges(Assembly(templates)) if edge.kind == "scheduled")
+    assert edge.target == "unknown target of Post/Collections/Role"
+
+
+def test_a_function_that_may_create_no_schedule_or_pass_no_role_has_no_such_edge() -> None:
+    for position in (0, 1):
+        templates = post()
+        policy = properties(templates, "CollectRole")["Policies"][0]["PolicyDocument"]
+        policy["Statement"][position]["Effect"] = "Deny"
+        assert "scheduled" not in {edge.kind for edge in edges(Assembly(templates))}
+
+
+@pytest.mark.parametrize(
+    ("action", "expected"),
+    [
+        ("sqs:SendMessage", set()),
+        ("sqs:GetQueueUrl", {(Rule.PermissionToSend, "Post/Sort/Role")}),
+        # It redrives the queue.
+        ("sqs:ReceiveMessage", set()),
+    ],
+)
+def test_a_function_that_knows_a_dead_letter_queue_may_send_to_it(
+    action: str, expected: set[tuple[Rule, str]]
+) -> None:
+    templates = post()
+    properties(templates, "Sort")["Environment"] = {"Variables": {"ANY": ref("Undelivered")}}
+    statement = {"Effect": "Allow", "Action": action, "Resource": arn("Undelivered")}
+    policy = {"PolicyDocument": {"Statement": statement}}
+    properties(templates, "SortRole")["Policies"] = [policy]
+    assert found(templates) == expected
+
+
+def test_a_rule_or_schedule_that_invokes_a_function_is_two_edges() -> None:
+    changes: tuple[Spoil, ...] = (
+        lambda templates: properties(templates, "Posted")["Targets"][0].update(Arn=arn("Sort")),
+        lambda templates: properties(templates, "Hourly")["Target"].update(Arn=arn("Sort")),
+    )
+    for change in changes:
+        templates = post()
+        change(templates)
+        assert found(templates) == {
+            (RETRY, "Post/Sort"),
+            (DLQ, "Post/Sort"),
+            (ALARM, "Post/Sort"),
+        }
 
 
 def test_a_kind_that_is_not_known_is_named_and_not_passed_over() -> None:
@@ -256,9 +311,9 @@ def test_a_kind_that_is_not_known_is_named_and_not_passed_over() -> None:
 def test_each_finding_says_where_what_and_what_to_do() -> None:
     templates = post()
     properties(templates, "Letters")["VisibilityTimeout"] = 60
-    (finding,) = findings(Assembly(templates))
+    (finding,) = losses(Assembly(templates))
     assert str(finding) == (
-        "Post/Letters: hides a message for 60 s, and Post/Sort needs 190 s (6 times 30 s, and a "
-        "window of 10 s). Set VisibilityTimeout to six times the function's timeout, and add the "
+        "Post/Letters: hides a message for 60 s, but Post/Sort needs 190 s (6 times 30 s, plus a "
+        "window of 10 s). Set VisibilityTimeout to six times the function's timeout, plus the "
         "batching window."
     )

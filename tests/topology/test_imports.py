@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from cdk_rehearsal import Assembly
 from cdk_rehearsal.topology import imports
-from cdk_rehearsal.topology.assembly import Assembly
 from cdk_rehearsal.topology.imports import mapping
 
 GENERATION = {"Fn::Select": [2, {"Fn::Split": ["/", {"Ref": "AWS::StackId"}]}]}
@@ -59,7 +59,7 @@ def test_a_deleted_resource_is_not_imported() -> None:
 @pytest.mark.parametrize(
     ("logical_id", "why"),
     [
-        ("Archive", "it depends on Bus"),
+        ("Archive", "it depends on Shop/Bus"),
         ("Bus", "its name changes with each creation of the stack"),
         ("Staff", "it is a part of another resource"),
         ("Gone", "the template has no such resource any more"),

@@ -12,7 +12,7 @@ from aws_cdk import Acknowledgment, App, RemovalPolicy, Stack, Validations
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_sqs as sqs
-from cdk_rehearsal.topology.plugin import Durability, Retention
+from cdk_rehearsal.validation import Durability, Retention
 
 app = App()
 post = Stack(app, "Post")

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from cdk_rehearsal.topology.assembly import Assembly, Template
+from cdk_rehearsal import Assembly, Template
+from cdk_rehearsal.topology import compare_assemblies
 from cdk_rehearsal.topology.changes import Side, Sides
 from cdk_rehearsal.topology.refusals import Refusal, refusals
-from cdk_rehearsal.topology.review import review
 from tests.topology.post import arn, ref
 
 Templates = dict[str, Template]
@@ -71,7 +71,8 @@ def written(directory: Path, templates: Templates, **stacks: Mapping[str, Any]) 
         artifacts[stack] = {
             "type": "aws:cloudformation:stack",
             "dependencies": [*said["dependencies"], f"{stack}.assets"],
-            "properties": {"stackName": said["name"]},
+            "environment": "aws://unknown-account/unknown-region",
+            "properties": {"stackName": said["name"], "templateFile": f"{stack}.template.json"},
         }
     (directory / "manifest.json").write_text(json.dumps({"artifacts": artifacts}))
     return Assembly(directory)
@@ -378,7 +379,7 @@ def settings() -> Templates:
 def test_a_new_logical_id_loses_what_the_old_one_has_set(name: str) -> None:
     [refusal] = refused(with_other_id(name), settings())
     assert refusal.what.startswith("gets another logical id, and is created with the ")
-    assert "it goes with the old one" in refusal.how
+    assert "deleting the old one deletes the setting" in refusal.how
 
 
 def test_what_is_set_on_another_resource_is_set_anew() -> None:
@@ -527,7 +528,7 @@ def test_the_comment_lists_refusals_and_each_advice_once() -> None:
     after = copy.deepcopy(base)
     rename_inbox(after)
     after["Van"]["Resources"]["Drive"]["Properties"].pop("Tags")
-    reviewed = review(Assembly(base), Assembly(after))
+    reviewed = compare_assemblies(Assembly(base), Assembly(after))
     text = reviewed.markdown("Title", {}, "HOW")
     assert "#### Refused by CloudFormation — not acknowledged" in text
     assert text.count("❌ `Depot/Inbox` is no longer exported") == 2

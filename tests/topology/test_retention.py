@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 
-from cdk_rehearsal.topology.assembly import Assembly
-from cdk_rehearsal.topology.retention import MAY_REPEAT, Rule, dependencies, findings, is_name
+from cdk_rehearsal import Assembly
+from cdk_rehearsal.topology import RetentionRule as Rule
+from cdk_rehearsal.topology import is_name, leftovers
+from cdk_rehearsal.topology.retention import MAY_REPEAT, dependencies
 
 Template = dict[str, Any]
 
@@ -40,7 +42,7 @@ def stack(**resources: Any) -> Template:
 def found(**templates: Template) -> set[tuple[Rule, str]]:
     return {
         (finding.rule, finding.resource.logical_id)
-        for finding in findings(Assembly(copy.deepcopy(templates)))
+        for finding in leftovers(Assembly(copy.deepcopy(templates)))
     }
 
 
@@ -161,8 +163,8 @@ def test_a_resource_does_not_depend_on_itself_or_on_a_text() -> None:
 
 def test_a_finding_names_the_resource_the_problem_and_the_fix() -> None:
     shop = Assembly({"Shop": stack(Mine=kept("AWS::S3::Bucket", BucketName="mine"))})
-    (finding,) = findings(shop)
-    assert str(finding).startswith("Mine: stays when its stack is deleted, and its BucketName")
+    (finding,) = leftovers(shop)
+    assert str(finding).startswith("Shop/Mine: stays when its stack is deleted, and its BucketName")
     assert "put a part of AWS::StackId into it" in str(finding)
 
 

@@ -6,22 +6,22 @@ from typing import Any
 
 import pytest
 
-from cdk_rehearsal.topology.assembly import Assembly, Template
-from cdk_rehearsal.topology.review import Review, review
+from cdk_rehearsal import Assembly, Template
+from cdk_rehearsal.topology import Comparison, compare_assemblies
 from tests.topology.post import DAY_S, arn, post, properties, ref
 
 Templates = dict[str, Template]
 Change = Callable[[Templates], object]
 
 
-def reviewed(change: Change, base: Templates | None = None) -> Review:
+def reviewed(change: Change, base: Templates | None = None) -> Comparison:
     before = base or post()
     after = copy.deepcopy(before)
     change(after)
-    return review(Assembly(before), Assembly(after))
+    return compare_assemblies(Assembly(before), Assembly(after))
 
 
-def told(found: Review) -> list[str]:
+def told(found: Comparison) -> list[str]:
     """All lines, with their headings."""
     return [f"{name}: {line}" for name, lines in found.sections.items() for line in lines]
 
@@ -71,7 +71,7 @@ def with_keyed_table() -> Templates:
 
 def test_a_table_with_another_key_would_be_replaced() -> None:
     change = having("Parcels", KeySchema=[{"AttributeName": "code", "KeyType": "HASH"}])
-    [loss] = reviewed(change, with_keyed_table()).losses
+    [loss] = reviewed(change, with_keyed_table()).replacements
     assert str(loss) == (
         "`Post/Parcels` (AWS::DynamoDB::Table) may be replaced: KeySchema changes from id HASH "
         "to code HASH, its items with it"
@@ -79,13 +79,13 @@ def test_a_table_with_another_key_would_be_replaced() -> None:
 
 
 def test_a_queue_that_becomes_fifo_would_be_replaced() -> None:
-    [loss] = reviewed(having("Unread", FifoQueue=True)).losses
+    [loss] = reviewed(having("Unread", FifoQueue=True)).replacements
     assert loss.why == "would be replaced: FifoQueue changes from nothing to true"
 
 
 def test_a_table_with_another_logical_id_would_be_replaced_and_nothing_else_is_told() -> None:
     found = reviewed(renamed("Parcels", "Packages"))
-    [loss] = found.losses
+    [loss] = found.replacements
     assert loss.path == "Post/Parcels"
     assert "its logical id changes from Parcels to Packages" in loss.why
     assert told(found) == []
@@ -96,7 +96,7 @@ def test_a_table_that_leaves_is_a_loss_whether_or_not_it_stays_in_the_account(ke
     base = post()
     if kept:
         resources(base)["Parcels"]["DeletionPolicy"] = "Retain"
-    [loss] = reviewed(without_parcels, base).losses
+    [loss] = reviewed(without_parcels, base).replacements
     assert ("abandoned" if kept else "deleted") in loss.why
 
 
@@ -105,20 +105,20 @@ def test_a_log_that_stays_in_the_account_is_no_loss() -> None:
     log = {"Type": "AWS::Logs::LogGroup", "DeletionPolicy": "Retain"}
     resources(base)["SortLog"] = {**log, "Metadata": {"aws:cdk:path": "Post/Sort/Log/Resource"}}
     found = reviewed(lambda after: resources(after).pop("SortLog"), base)
-    assert not found.losses
+    assert not found.replacements
     assert told(found) == ["Besides: gone AWS::Logs::LogGroup: `Post/Sort/Log`"]
 
 
 def test_a_logical_id_taken_by_another_type_deletes_what_had_it() -> None:
     found = reviewed(lambda after: resources(after)["Parcels"].update(Type="AWS::S3::Bucket"))
-    [loss] = found.losses
+    [loss] = found.replacements
     assert "its logical id Parcels is taken by a AWS::S3::Bucket" in loss.why
 
 
 def test_an_acknowledged_replacement_says_why_and_no_longer_how() -> None:
     found = reviewed(without_parcels)
     assert found.unexcused({"replacement": {"Post/Letters": "another one"}}) == {
-        "replacement": found.losses
+        "replacement": found.replacements
     }
     assert found.unexcused({"refused": {"Post/Parcels": "another kind"}})
     refused = found.markdown("Title", {}, "HOW")
@@ -143,7 +143,7 @@ def test_an_acknowledged_replacement_says_why_and_no_longer_how() -> None:
         (
             having("LettersWait", AlarmActions=[]),
             "Alarms: `Post/Alarms/ApproximateAgeOfOldestMessage` AlarmActions: Post/Bell → nothing "
-            "— **nobody hears of it**",
+            "— **it has no action any more**",
         ),
         (
             having("LettersWait", Threshold=60),
@@ -255,11 +255,11 @@ def test_hashes_prose_and_logical_ids_are_noise(change: Change) -> None:
     base = post()
     having("Sort", Code={"S3Bucket": "assets", "S3Key": "before.zip"}, Description="One.")(base)
     found = reviewed(change, base)
-    assert (found.losses, found.refusals, told(found)) == ([], [], [])
+    assert (found.replacements, found.refusals, told(found)) == ([], [], [])
 
 
 def test_a_long_section_is_cut_and_says_so() -> None:
-    found = Review(sections={"Besides": [f"line {number}" for number in range(40)]})
+    found = Comparison(sections={"Besides": [f"line {number}" for number in range(40)]})
     comment = found.markdown("Title", {}, "HOW")
     assert "- line 24\n" in comment
     assert comment.endswith("- and 15 more\n")
@@ -268,12 +268,12 @@ def test_a_long_section_is_cut_and_says_so() -> None:
 # The shop's own templates, in which everything occurs.
 
 
-def shop(templates: Mapping[str, Assembly], change: Callable[[Assembly], object]) -> Review:
+def shop(templates: Mapping[str, Assembly], change: Callable[[Assembly], object]) -> Comparison:
     """What is said of the shop in production when this is changed in memory."""
     base = Assembly(templates["prod"].templates)
     head = Assembly(copy.deepcopy(dict(base.templates)))
     change(head)
-    return review(base, head)
+    return compare_assemblies(base, head)
 
 
 def of(assembly: Assembly, path: str, type_: str) -> dict[str, Any]:
@@ -283,7 +283,7 @@ def of(assembly: Assembly, path: str, type_: str) -> dict[str, Any]:
 
 def test_the_same_shop_has_not_changed(templates: Mapping[str, Assembly]) -> None:
     found = shop(templates, lambda head: None)
-    assert (found.losses, found.refusals, told(found)) == ([], [], [])
+    assert (found.replacements, found.refusals, told(found)) == ([], [], [])
 
 
 def test_a_rules_pattern_is_told_by_the_events_it_gains_and_loses(
@@ -356,6 +356,6 @@ def test_a_table_whose_key_changes_in_the_shop_is_a_loss(
         table = of(head, "Orders/Orders/Table", "AWS::DynamoDB::GlobalTable")
         table["KeySchema"][0]["AttributeName"] = "other"
 
-    [loss] = shop(templates, change).losses
+    [loss] = shop(templates, change).replacements
     assert loss.path == "Orders/Orders/Table"
     assert "KeySchema changes from" in loss.why

@@ -6,8 +6,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from random import Random
 
-from cdk_rehearsal import Record, Rehearsal
-from cdk_rehearsal.http_api import HttpResponse
+from cdk_rehearsal import HttpResponse, Record, Rehearsal
 from lambdas.eventing.signature import HEADER, sign
 
 SECRET = "Shipping/CarrierSecret"

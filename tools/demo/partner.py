@@ -3,8 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
-from cdk_rehearsal import Rehearsal
-from cdk_rehearsal.internet import Request, Response
+from cdk_rehearsal import Rehearsal, Request, Response
 from lambdas.notifications.events import Channel
 
 PARTNER = "hooks.partner.example"

@@ -6,8 +6,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
-from cdk_rehearsal import Record, Rehearsal
-from cdk_rehearsal.http_api import HttpResponse
+from cdk_rehearsal import HttpResponse, Record, Rehearsal
 
 _LOOKS, _LOOK_AGAIN_S = 30, 1.0
 _THINKS_S = 2.0

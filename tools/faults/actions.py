@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from random import Random
 
-from cdk_rehearsal.sites import FaultSite, inject
+from cdk_rehearsal import FaultSite, inject
 from lambdas.notifications.events import Channel
 from lambdas.orders.domain import order_id_for
 from tools.faults.case import trace, unrecovered, violations

@@ -8,8 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from cdk_rehearsal import Record
-from cdk_rehearsal.sites import FaultSite
+from cdk_rehearsal import FaultSite, Record
 from tools.demo.audit import audit
 from tools.demo.evidence import Evidence
 from tools.demo.supplier import BUCKET

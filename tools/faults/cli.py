@@ -14,9 +14,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from cdk_rehearsal import RehearsalError
-from cdk_rehearsal.forks import forked
-from cdk_rehearsal.sites import FaultSite
+from cdk_rehearsal import FaultSite, RehearsalError, forked
 from stacks.constructs.packaging import PackagingError
 from stacks.synthesis import SynthesisError, host_assembly
 from tools.demo.console import open_console

@@ -5,9 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from cdk_rehearsal import FAULTS
-from cdk_rehearsal.faults import Fault
-from cdk_rehearsal.sites import FaultSite, inject, misfit
+from cdk_rehearsal import FAULTS, Fault, FaultSite, inject, misfit
 from lambdas.notifications.events import Channel
 from tools.faults import injection
 from tools.faults.shop import RehearsedShop

@@ -7,10 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from cdk_rehearsal import Latency, Rehearsal
-from cdk_rehearsal.forks import forked
-from cdk_rehearsal.sites import FaultSite, edge_sites, sites_passed
-from cdk_rehearsal.topology.assembly import Assembly
+from cdk_rehearsal import Assembly, FaultSite, Latency, Rehearsal, edge_sites, forked, sites_passed
 from tools.faults.case import Case, CaseResult, EndState, Verdict, violations
 from tools.faults.kinds import KINDS, FaultKind
 from tools.faults.scenarios import SCENARIOS, FaultScenario, open_for_business

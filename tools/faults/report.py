@@ -9,7 +9,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from cdk_rehearsal.sites import FaultSite
+from cdk_rehearsal import FaultSite
 from tools.demo.console import fits
 from tools.faults.actions import SequenceResult
 from tools.faults.case import CaseResult, Verdict

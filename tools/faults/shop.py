@@ -8,8 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from zlib import crc32
 
-from cdk_rehearsal import Rehearsal
-from cdk_rehearsal.http_api import HttpResponse
+from cdk_rehearsal import HttpResponse, Rehearsal
 from lambdas.inventory.domain import ReceivedItem
 from lambdas.notifications.events import Channel
 from lambdas.orders.domain import order_id_for

@@ -15,8 +15,8 @@ from types import ModuleType
 import pytest
 from _pytest.runner import runtestprotocol
 
-from cdk_rehearsal.topology.assembly import Assembly
-from cdk_rehearsal.topology.durability import findings
+from cdk_rehearsal import Assembly
+from cdk_rehearsal.topology import losses
 from cdk_rehearsal.weakening import Mutant
 
 STAGE = "prod"
@@ -170,7 +170,7 @@ def run(
 
 def _broken_rules(weakened: Assembly) -> list[str]:
     try:
-        return sorted({f"{DURABILITY}::{finding.rule.name}" for finding in findings(weakened)})
+        return sorted({f"{DURABILITY}::{finding.rule.name}" for finding in losses(weakened)})
     except (LookupError, TypeError, ValueError) as error:
         return [f"{DURABILITY}::{type(error).__name__}"]
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cdk_rehearsal.sites import FaultSite
+from cdk_rehearsal import FaultSite
 from tools.faults.case import CaseResult, Verdict
 from tools.faults.cli import UnknownName, check_plan
 from tools.faults.kinds import KINDS

@@ -7,8 +7,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from cdk_rehearsal.faults import Fault
-from cdk_rehearsal.sites import FaultSite
+from cdk_rehearsal import Fault, FaultSite
 from tools.faults import report
 from tools.faults.case import Case, CaseResult, Verdict
 from tools.faults.kinds import KINDS, FaultKind, injected

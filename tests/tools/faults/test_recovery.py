@@ -1,6 +1,6 @@
 """Recovery leaves no message in a dead-letter queue."""
 
-from cdk_rehearsal.forks import forked
+from cdk_rehearsal import forked
 from tools.faults.injection import POISON
 from tools.faults.recovery import Recovery
 from tools.faults.shop import RehearsedShop

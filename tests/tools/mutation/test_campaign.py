@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cdk_rehearsal.topology.assembly import Assembly
+from cdk_rehearsal import Assembly
 from cdk_rehearsal.weakening import Mutant, MutationOperator, mutants, remove, replace
 from tools.mutation.campaign import CampaignError, MutantResult, run
 from tools.mutation.operators import OPERATORS

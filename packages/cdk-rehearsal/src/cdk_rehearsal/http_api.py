@@ -385,8 +385,8 @@ class _Api:
 
 def _unsupported(resource: Resource, name: str) -> UnsupportedTemplateError:
     return UnsupportedTemplateError(
-        f"{resource.stack} {resource.logical_id} ({resource.type}): the rehearsal's front does not "
-        f"know {name} = {resource.properties.get(name)!r}"
+        f"{resource.stack_name} {resource.logical_id} ({resource.type}): the rehearsal's "
+        f"front does not know {name} = {resource.properties.get(name)!r}"
     )
 
 

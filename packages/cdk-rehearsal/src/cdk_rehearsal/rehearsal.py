@@ -85,7 +85,7 @@ class Rehearsal:
         self.region = region
         self.seed = seed
         self.latency = latency or Latency()
-        self.assembly = Assembly.read(assembly)
+        self.assembly = Assembly(assembly)
         self.clock = Clock(start)
         self.scheduler = Scheduler(self.clock, seed=seed, pace=pace)
         self.meter = Meter(self.clock.now, on_record)

@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from cdk_rehearsal.assembly import Assembly
 from cdk_rehearsal.faults import PARTIAL, Fault, Faults
 from cdk_rehearsal.meter import Record
-from cdk_rehearsal.topology.assembly import Assembly
-from cdk_rehearsal.topology.edges import edges
+from cdk_rehearsal.topology import edges
 
 _POLLED = ("queue", "stream")
 _SYNCHRONOUS = ("route", "task", "call")

@@ -12,7 +12,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from cdk_rehearsal.topology.assembly import Assembly, Resource, Template, listed
+from cdk_rehearsal.assembly import Assembly, Resource, Template, listed
+
+__all__ = ["ANY", "REMOVED", "Change", "Mutant", "MutationOperator", "mutants", "weaken"]
+__all__ += ["read_operators", "standard_operators"]
+__all__ += ["add", "drop", "drop_first", "merge", "multiply", "remove", "replace", "widen"]
 
 Change = Callable[[Any], Any]
 """Returns a weaker value, REMOVED, or the value itself if there is nothing to weaken."""

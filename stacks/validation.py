@@ -1,4 +1,4 @@
-"""The checks that each synthesis runs: cdk-nag, durability of edges, retention of resources."""
+"""Checks that run in each synthesis: cdk-nag, durability of edges, retention of resources."""
 
 import sys
 from pathlib import Path
@@ -9,11 +9,11 @@ from cdk_nag import AwsSolutionsChecks, ServerlessChecks
 # Hash-locked requirements cannot name a folder, so the package is used from its sources.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "packages" / "cdk-rehearsal" / "src"))
 
-from cdk_rehearsal.topology.plugin import Durability, Retention
+from cdk_rehearsal.validation import Durability, Retention
 
 
-def review(app: App) -> None:
-    """Fails the synthesis on each finding that its construct does not answer."""
+def validate(app: App) -> None:
+    """Makes the synthesis fail on each finding that is not acknowledged."""
     Validations.of(app).add_plugins(
         AwsSolutionsChecks(app), ServerlessChecks(app), Durability(), Retention()
     )

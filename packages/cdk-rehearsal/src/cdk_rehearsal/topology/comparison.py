@@ -1,4 +1,4 @@
-"""What a change does to an application, in words: a comment for whoever has to agree to it."""
+"""Compares two versions of an application: a comment for the reviewer of the change."""
 
 import json
 import re
@@ -7,16 +7,22 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from cdk_rehearsal.assembly import Assembly, Resource, listed
 from cdk_rehearsal.topology import permissions
-from cdk_rehearsal.topology.assembly import Assembly, Resource
-from cdk_rehearsal.topology.changes import MISSING, Difference, Side, Sides, differences, told
-from cdk_rehearsal.topology.edges import Edge, edges
-from cdk_rehearsal.topology.losses import STATEFUL, Loss, losses
+from cdk_rehearsal.topology.changes import (
+    MISSING,
+    Difference,
+    Side,
+    Sides,
+    brief,
+)
+from cdk_rehearsal.topology.messaging import Edge, edges
 from cdk_rehearsal.topology.refusals import Refusal, refusals
-from cdk_rehearsal.topology.routes import Sieve, sieves
+from cdk_rehearsal.topology.replacements import STATEFUL, Replacement, replacements
+from cdk_rehearsal.topology.routes import Filter, filters, leaves
 
 _MOST_LINES = 25
-"""In one section; the rest is counted."""
+"""The limit of lines in a section; the rest is counted."""
 
 _KEPT = {
     "RetentionInDays": "days",
@@ -29,7 +35,7 @@ _KEPT = {
     "DeletionPolicy": "",
     "UpdateReplacePolicy": "",
 }
-"""Properties that say how long, and how safely, something is kept; each with its unit."""
+"""Properties that say how long, and how safely, data is kept; each with its unit."""
 _DELETED = {"Delete", "false", "False", "0"}
 
 _ALARM = "AWS::CloudWatch::Alarm"
@@ -44,7 +50,7 @@ _ELSEWHERE = {
     "AWS::Lambda::LayerVersion": r"Content\.",
     "AWS::ApiGatewayV2::Route": r"Authoriz",
 }
-"""Properties that other sections tell of, and hashes of code: not to be told once more."""
+"""Properties that other sections report, and hashes of code."""
 _SILENT = {
     "AWS::IAM::Policy",
     "AWS::IAM::ManagedPolicy",
@@ -62,7 +68,7 @@ _NAMED = {
     "AWS::Scheduler::Schedule": "schedule",
     **dict.fromkeys(STATEFUL, ""),
 }
-"""Types that are named when they come or go; the others come and go with them, and are counted."""
+"""Types that are named when they are added or removed; the others are counted."""
 
 
 class Blocking(Protocol):
@@ -70,7 +76,7 @@ class Blocking(Protocol):
 
     @property
     def path(self) -> str:
-        """The path to name in an acknowledgement."""
+        """The path for an acknowledgement."""
 
     @property
     def advice(self) -> Sequence[str]:
@@ -89,20 +95,28 @@ _HEADINGS = {
 
 
 @dataclass(frozen=True)
-class Review:
-    """What there is to say of a change."""
+class Comparison:
+    """The findings and the lines of a comment on a change."""
 
-    losses: Sequence[Loss] = ()
+    replacements: Sequence[Replacement] = ()
     sections: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Lines by the heading of their section."""
     refusals: Sequence[Refusal] = ()
     breaks: Sequence[Blocking] = ()
     """Changes of interfaces that break clients."""
 
+    def as_json(self) -> dict[str, Any]:
+        """Returns all findings and lines as plain values."""
+        findings = {
+            kind: [{"path": each.path, "says": str(each), "fix": [*each.advice]} for each in found]
+            for kind, found in self.blocking.items()
+        }
+        return {"blocking": findings, "sections": {k: [*v] for k, v in self.sections.items()}}
+
     @property
     def blocking(self) -> dict[str, Sequence[Blocking]]:
         """All findings that have to be acknowledged, by kind."""
-        return {"replacement": self.losses, "refused": self.refusals, "breaking": self.breaks}
+        return {"replacement": self.replacements, "refused": self.refusals, "breaking": self.breaks}
 
     def unexcused(self, acknowledged: Reasons) -> dict[str, list[Blocking]]:
         """The findings that are not acknowledged, by kind."""
@@ -113,7 +127,7 @@ class Review:
         return {kind: open_ for kind, open_ in found.items() if open_}
 
     def markdown(self, title: str, acknowledged: Reasons, how: str) -> str:
-        """Return the comment on a pull request. `how` explains how to acknowledge findings."""
+        """Returns the comment on a pull request. `how` explains how to acknowledge findings."""
         blocking, open_ = self.blocking, self.unexcused(acknowledged)
         if not any(blocking.values()) and not any(self.sections.values()):
             return f"**{title}**: no change to events, API, templates or permissions.\n"
@@ -132,21 +146,21 @@ class Review:
         return "\n\n".join(parts) + "\n"
 
 
-def review(
+def compare_assemblies(
     base: Assembly,
     head: Assembly,
     *,
     interfaces: Mapping[str, Sequence[str]] | None = None,
     breaks: Sequence[Blocking] = (),
-) -> Review:
-    """The review of a change from `base` to `head`.
+) -> Comparison:
+    """Compares the assemblies before and after a change.
 
-    Two inputs are not in the templates: lines about `interfaces`, by heading, and the changes in
-    them that `breaks` lists.
+    Two inputs are not in the templates: lines about `interfaces`, by heading, and changes of them
+    that break clients.
     """
     sides = Sides(Side(base), Side(head))
-    lost = losses(sides)
-    return Review(
+    lost = replacements(sides)
+    return Comparison(
         lost,
         {
             **(interfaces or {}),
@@ -173,7 +187,7 @@ def _marked(
 
 def _edges(sides: Sides) -> Iterator[str]:
     before, after = _by_ends(sides.base), _by_ends(sides.head)
-    passing = {sieve.path: sieve for sieve in sieves(sides.head.assembly)}
+    passing = {filter_.path: filter_ for filter_ in filters(sides.head.assembly)}
     for ends in sorted(after.keys() - before.keys()):
         edge = after[ends]
         on = passing.get(edge.source)
@@ -199,9 +213,9 @@ def _edges(sides: Sides) -> Iterator[str]:
 
 
 def _missing(edge: Edge) -> Iterator[str]:
-    """What everybody will ask for first; synthesis asks for more."""
+    """The basics that an edge lacks; synthesis checks more."""
     if not edge.retries:
-        yield "a bound of its retries"
+        yield "a limit of its retries"
     if not edge.parking:
         yield "a dead-letter queue"
     if not edge.alarms:
@@ -216,29 +230,29 @@ def _by_ends(side: Side) -> dict[tuple[str, str, str], Edge]:
     return {(edge.kind, edge.source, edge.target): edge for edge in edges(side.assembly)}
 
 
-def _wanted(sieve: Sieve | None) -> str:
-    if sieve is None:
+def _wanted(filter_: Filter | None) -> str:
+    if filter_ is None:
         return ""
-    names = [name for pattern in sieve.patterns for name in pattern.get("detail-type", [])]
+    names = [name for pattern in filter_.patterns for name in pattern.get("detail-type", [])]
     return f" for {', '.join(map(str, names))}" if names else " for all that its pattern matches"
 
 
 def _patterns(sides: Sides) -> Iterator[str]:
-    before = {sieve.path: sieve for sieve in sieves(sides.base.assembly)}
-    after = {sieve.path: sieve for sieve in sieves(sides.head.assembly)}
+    before = {filter_.path: filter_ for filter_ in filters(sides.base.assembly)}
+    after = {filter_.path: filter_ for filter_ in filters(sides.head.assembly)}
     for path in sorted(before.keys() & after.keys()):
         old, new = _leaves(before[path].patterns), _leaves(after[path].patterns)
         for name in sorted(old.keys() | new.keys()):
             was, now = old.get(name), new.get(name)
             if was == now:
                 continue
-            said = [
+            lines = [
                 f"no longer asks for {name}" if now is None else "",
                 f"asks for {name} {_values(now, set())} now" if was is None and now else "",
                 f"also takes {name} {_values(now, was)}" if was and now and now - was else "",
                 f"no longer takes {name} {_values(was, now)}" if was and now and was - now else "",
             ]
-            yield f"{after[path].kind} `{path}` {', '.join(filter(None, said))}"
+            yield f"{after[path].kind} `{path}` {', '.join(filter(None, lines))}"
 
 
 def _values(more: set[str], less: set[str]) -> str:
@@ -248,19 +262,11 @@ def _values(more: set[str], less: set[str]) -> str:
 def _leaves(patterns: Iterable[Any]) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for pattern in patterns:
-        for name, _, value in differences({}, pattern) if pattern else ():
-            for path, values in _flat(name, value):
-                found.setdefault(path, set()).update(values)
+        for path, rules in leaves(pattern or {}):
+            found.setdefault(".".join(path), set()).update(
+                rule if isinstance(rule, str) else json.dumps(rule) for rule in listed(rules)
+            )
     return found
-
-
-def _flat(name: str, value: Any) -> Iterator[tuple[str, set[str]]]:
-    if isinstance(value, Mapping):
-        for key, inner in value.items():
-            yield from _flat(f"{name}.{key}", inner)
-    else:
-        matchers = value if isinstance(value, list) else [value]
-        yield name, {each if isinstance(each, str) else json.dumps(each) for each in matchers}
 
 
 def _alarms(sides: Sides) -> Iterator[str]:
@@ -270,13 +276,13 @@ def _alarms(sides: Sides) -> Iterator[str]:
         if _parent(alarm) not in gone:
             yield f"**lost**: `{alarm.path}` ({_metric(alarm)})"
     for parent, number in _counted(_parent(alarm) for alarm in lost if _parent(alarm) in gone):
-        yield f"gone, with what they watched: {number} of `{parent}`"
+        yield f"gone, with their resources: {number} of `{parent}`"
     for parent, number in _counted(_parent(alarm) for alarm in sides.added if alarm.type == _ALARM):
         yield f"gained: {number} of `{parent}`"
     for difference in sides.differences:
         if difference.resource.type == _ALARM and not _is_prose(difference):
             silent = difference.name == "AlarmActions" and difference.after in (MISSING, [])
-            yield f"{difference}" + (" — **nobody hears of it**" if silent else "")
+            yield f"{difference}" + (" — **it has no action any more**" if silent else "")
 
 
 def _parent(resource: Resource) -> str:
@@ -301,13 +307,12 @@ def _retention(sides: Sides) -> Iterator[str]:
                 verb = "shortened" if _is_less(name, before, after) else "extended"
             else:
                 verb = "loosened" if str(after) in {*_DELETED, MISSING} else "tightened"
-            yield (
-                f"{verb}: `{difference.resource.path}` {name} {told(before)} → {told(after)}{unit}"
-            )
+            change = f"{name} {brief(before)} → {brief(after)}{unit}"
+            yield f"{verb}: `{difference.resource.path}` {change}"
 
 
 def _is_less(name: str, before: Any, after: Any) -> bool:
-    # What has no such property is kept for ever, but for messages, which have a default.
+    # Without such a property, data is kept for ever; only messages have a default.
     endless = float("inf") if name != "MessageRetentionPeriod" else 4 * 24 * 3600
     was, now = (endless if value == MISSING else float(value) for value in (before, after))
     return now < was
@@ -327,11 +332,11 @@ def _besides(sides: Sides, lost: set[str]) -> Iterator[str]:
         if others:
             yield f"{verb} besides: {', '.join(f'{number} {kind}' for kind, number in others)}"
     for difference in sides.differences:
-        if difference.resource.path not in lost and not _told_elsewhere(difference):
+        if difference.resource.path not in lost and not _is_reported_elsewhere(difference):
             yield str(difference)
 
 
-def _told_elsewhere(difference: Difference) -> bool:
+def _is_reported_elsewhere(difference: Difference) -> bool:
     resource = difference.resource
     if resource.type in _SILENT or difference.name.rpartition(".")[2] in _KEPT:
         return True
@@ -342,12 +347,12 @@ def _told_elsewhere(difference: Difference) -> bool:
 
 
 def _is_prose(difference: Difference) -> bool:
-    """Whether it is a text for people alone, as derived from a docstring."""
+    """Whether it is a description, which changes nothing."""
     return difference.name in {"Description", "AlarmDescription"}
 
 
 def _bullets(lines: Iterable[str]) -> str:
-    listed = list(lines)
-    more = len(listed) - _MOST_LINES
-    shown = listed[:_MOST_LINES] + ([f"and {more} more"] if more > 0 else [])
+    all_lines = list(lines)
+    more = len(all_lines) - _MOST_LINES
+    shown = all_lines[:_MOST_LINES] + ([f"and {more} more"] if more > 0 else [])
     return "\n".join(f"- {line}" for line in shown)

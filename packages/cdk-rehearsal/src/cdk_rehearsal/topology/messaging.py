@@ -1,64 +1,90 @@
-"""The asynchronous edges of an application, and what secures each of them."""
+"""The asynchronous edges of an application, each with its retries, dead-letter queue and alarms.
 
+Schedules that a function creates while it runs are in no template. So an edge of the kind
+`scheduled` is derived from permissions: the function may create schedules and pass a role to
+EventBridge Scheduler. Environment variables of the function name the target and the dead-letter
+queue. By convention, a variable whose name ends in `ATTEMPTS` is the limit of retries, and one that
+ends in `AGE_S`, `AGE_SECONDS` or `AGE_IN_SECONDS` is the limit of their age.
+"""
+
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from cdk_rehearsal.topology.assembly import Assembly, Properties, Resource, texts
+from cdk_rehearsal.assembly import Assembly, Properties, Resource, listed, texts
+from cdk_rehearsal.topology.statements import (
+    DELIVERIES,
+    Statement,
+    allows,
+    is_general,
+    resources_of,
+    role_of,
+    role_statements,
+    services_of,
+)
 
 DAY_S = 24 * 3600
 
 _SNS_RETRIES = "23 days, by SNS"
-"""What SNS does for queues and functions, whatever a subscription says.
+"""The retries of SNS for queues and functions: no subscription changes them.
 https://docs.aws.amazon.com/sns/latest/dg/sns-message-delivery-retries.html"""
 
 _S3_RETRIES = "by S3"
-"""S3 has no setting for it and no dead-letter queue of its own; the queue that it fills has.
+"""S3 has no setting for retries and no dead-letter queue; the queue that it notifies has one.
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/EventNotifications.html"""
+
+_SCHEDULER = "scheduler.amazonaws.com"
+_ATTEMPTS = re.compile(r"(.*_)?ATTEMPTS")
+_AGE_S = re.compile(r"(.*_)?AGE_(IN_)?S(ECONDS)?")
 
 
 @dataclass(frozen=True)
 class Edge:
-    """One way on which messages go from a service to another without anybody waiting."""
+    """A connection on which messages go from one resource to another asynchronously."""
 
     kind: str
     source: str
     target: str
     retries: str | None
-    """The bound of its retries, in words; None if there is none."""
+    """The limit of its retries, in words; None if there is none."""
     parking: str | None
-    """What takes what cannot be delivered or processed: the path of a queue, or what is written of
-    one that is outside of the application; None if there is none."""
+    """The path of its dead-letter queue, or the ARN of one outside of the application."""
     alarms: tuple[str, ...]
-    """Paths of the alarms that tell of trouble on it and notify somebody."""
+    """Paths of the alarms on its failures that have an action."""
     stated_in: Resource
-    """The resource that says how the edge is secured."""
+    """The resource that configures it."""
     sender: Resource | None
-    """As whom messages are delivered and parked: a rule, topic or bucket, which a queue has to
-    admit; a role, which has to be granted; or a queue, which its parking has to allow. None if it
-    is outside of the application."""
+    """The resource that sends the messages and parks them. A queue has to admit a rule, topic or
+    bucket; a role needs a grant; the dead-letter queue of a queue has to allow it. None if it is
+    outside of the application."""
     keeps_s: int | None = None
-    """How long a message may wait before it is parked, in seconds; None where nobody can know."""
+    """How long a message may wait before it is parked, in seconds; None if unknown."""
 
     def __str__(self) -> str:
-        """A line of the list."""
+        """A line of a list."""
         return (
             f"{self.kind:9} {self.source} -> {self.target} | retries: {self.retries} "
             f"| parks in {self.parking} | {len(self.alarms)} alarms"
         )
 
+    def as_json(self) -> dict[str, Any]:
+        """Returns the edge as plain values, with paths for resources."""
+        return {**vars(self), "stated_in": self.stated_in.path, "sender": _path_of(self.sender)}
+
 
 def edges(assembly: Assembly) -> list[Edge]:
-    """All asynchronous edges, in the order of their kinds and sources."""
+    """Returns all asynchronous edges, sorted by kind, source and target."""
     walk = _Walk(assembly)
     found = [edge for kind in _Walk.KINDS for edge in kind(walk)]
+    found += walk.scheduled({edge.parking for edge in found})
     return sorted(found, key=lambda edge: (edge.kind, edge.source, edge.target))
 
 
 def notifications(assembly: Assembly) -> Iterator[tuple[Resource, Resource | None, Properties]]:
-    """What tells of buckets' objects: the resource that says so, the bucket, and what it says.
+    """Yields notifications of buckets: the resource that sets them, the bucket, the configuration.
 
-    The bucket itself says it, or the custom resource with which the CDK library sets it.
+    The bucket itself sets them, or the custom resource of the CDK library.
     """
     for bucket in assembly.all_of("AWS::S3::Bucket"):
         yield bucket, bucket, bucket.properties.get("NotificationConfiguration", {})
@@ -67,38 +93,36 @@ def notifications(assembly: Assembly) -> Iterator[tuple[Resource, Resource | Non
         yield custom, bucket_or_none, custom.properties.get("NotificationConfiguration", {})
 
 
+def variables_of(function: Resource) -> Properties:
+    """Returns the environment variables of a function."""
+    variables: Properties = function.properties.get("Environment", {}).get("Variables", {})
+    return variables
+
+
 class Alarms:
-    """The alarms that notify somebody, by what they watch."""
+    """The alarms that have an action, by metric and resource."""
 
     def __init__(self, assembly: Assembly) -> None:
-        self._assembly = assembly
         self._found: dict[tuple[str, str], list[Resource]] = {}
         for alarm in assembly.all_of("AWS::CloudWatch::Alarm"):
             properties = alarm.properties
             if not properties.get("AlarmActions") or properties.get("ActionsEnabled") is False:
                 continue
             for name, value in _dimensions(properties):
-                if watched := self._watched(alarm.stack, value):
+                if watched := assembly.find(alarm.stack, value):
                     self._found.setdefault((watched.path, name), []).append(alarm)
 
     def of(self, path: str | None, metric: str) -> list[Resource]:
-        """Those on a metric of the resource at a path."""
+        """Returns the alarms on a metric of the resource at a path."""
         return self._found.get((path or "", metric), [])
 
     def paths(self, path: str | None, metric: str) -> tuple[str, ...]:
-        """The paths of those on a metric of the resource at a path."""
+        """Returns the paths of the alarms on a metric of the resource at a path."""
         return tuple(alarm.path for alarm in self.of(path, metric))
-
-    def _watched(self, stack: str, value: Any) -> Resource | None:
-        """What a dimension's value names: a resource, or one whose name is cut out of its ARN."""
-        match value:
-            case {"Fn::Select": [_, {"Fn::Split": [_, reference]}]}:
-                value = reference
-        return self._assembly.find(stack, value)
 
 
 def _dimensions(alarm: Properties) -> Iterator[tuple[str, Any]]:
-    """Names of metrics and the values of their dimensions, those of a metric math included."""
+    """Names of metrics and the values of their dimensions, including those of metric math."""
     stated = [alarm, *(m.get("MetricStat", {}).get("Metric", {}) for m in alarm.get("Metrics", []))]
     for metric in stated:
         for dimension in metric.get("Dimensions", []):
@@ -106,7 +130,7 @@ def _dimensions(alarm: Properties) -> Iterator[tuple[str, Any]]:
 
 
 class _Walk:
-    """One pass over the templates of a stage."""
+    """One pass over the templates of an assembly."""
 
     def __init__(self, assembly: Assembly) -> None:
         self._assembly = assembly
@@ -139,7 +163,7 @@ class _Walk:
                 yield self._from_queue(source, function)
             elif source is not None or ":sqs:" not in texts(arn):
                 yield self._from_stream(mapping, source, function)
-            # A queue of somebody else is secured by them.
+            # The owner of an outside queue takes care of it.
 
     def _from_queue(self, queue: Resource, function: str) -> Edge:
         redrive = queue.properties.get("RedrivePolicy", {})
@@ -153,7 +177,7 @@ class _Walk:
             function,
             f"{receives} receives" if receives else None,
             parking,
-            # Both are needed: for what waits too long, and for what was given up.
+            # Both are needed: one for messages that wait too long, one for parked messages.
             (*stale, *parked) if stale and parked else (),
             stated_in=queue,
             sender=queue,
@@ -177,12 +201,12 @@ class _Walk:
             (*lagging, *parked) if lagging and parked else (),
             stated_in=mapping,
             sender=self._role_of(mapping.stack, properties["FunctionName"]),
-            # What was parked names records of the stream, and is worth as much as they last.
+            # Parked messages only name records, so they are useful as long as the records last.
             keeps_s=_kept_s(stream) if stream else None,
         )
 
     def subscriptions(self) -> Iterator[Edge]:
-        """Topics to queues and functions; people who are subscribed are no part of the system."""
+        """Topics to queues and functions; other subscribers are outside of the application."""
         for subscription in self._all("AWS::SNS::Subscription"):
             properties = subscription.properties
             if properties["Protocol"] not in {"sqs", "lambda"}:
@@ -202,7 +226,7 @@ class _Walk:
             )
 
     def notifications(self) -> Iterator[Edge]:
-        """Buckets to queues. What goes to functions is their asynchronous invocation."""
+        """Buckets to queues; buckets to functions are asynchronous invocations."""
         for stated_in, bucket, configuration in notifications(self._assembly):
             for notification in configuration.get("QueueConfigurations", []):
                 arn = notification.get("Queue", notification.get("QueueArn"))
@@ -220,7 +244,7 @@ class _Walk:
                 )
 
     def schedules(self) -> Iterator[Edge]:
-        """Schedules of the templates."""
+        """Schedules in the templates."""
         for schedule in self._all("AWS::Scheduler::Schedule"):
             target = schedule.properties["Target"]
             policy = target.get("RetryPolicy", {})
@@ -237,31 +261,70 @@ class _Walk:
                 keeps_s=policy.get("MaximumEventAgeInSeconds", DAY_S),
             )
 
-    def reminders(self) -> Iterator[Edge]:
-        """Schedules that a function makes while it runs: its variables say what secures them.
+    def scheduled(self, dead_letter_queues: set[str | None]) -> Iterator[Edge]:
+        """Schedules that functions create while they run.
 
-        By convention they are `SCHEDULE_GROUP_NAME`, `SCHEDULE_ROLE_ARN`, `REMINDER_QUEUE_ARN`,
-        `REMINDER_ATTEMPTS`, `REMINDER_AGE_S` and `REMINDER_PARKING_ARN`.
+        Some of these `dead_letter_queues` of other edges may be theirs, too.
         """
         for function in self._all("AWS::Lambda::Function"):
-            told = function.properties.get("Environment", {}).get("Variables", {})
-            if "SCHEDULE_GROUP_NAME" not in told:
-                continue
-            group = self._path(function.stack, told["SCHEDULE_GROUP_NAME"])
+            granted = role_statements(self._assembly, role_of(self._assembly, function))
+            if any(allows(statement, "scheduler:CreateSchedule") for _, statement in granted):
+                for role in self._passed(granted):
+                    yield from self._created(function, role, dead_letter_queues)
+
+    def _created(
+        self, function: Resource, role: Resource, dead_letter_queues: set[str | None]
+    ) -> Iterator[Edge]:
+        variables = variables_of(function)
+        found = (self._assembly.find(function.stack, value) for value in variables.values())
+        named = list(dict.fromkeys(each for each in found if each))
+        reached = list(dict.fromkeys(self._reached(role)))
+        group = next((r for r in named if r.type == "AWS::Scheduler::ScheduleGroup"), None)
+        possible = [
+            [each for each in each_list if each.path not in dead_letter_queues]
+            for each_list in (
+                [each for each in named if each in reached],
+                [each for each in named if each.type in DELIVERIES],
+                reached,
+            )
+        ]
+        source = group.path if group else function.path
+        age_s = _variable(variables, _AGE_S)
+        for target in next(filter(None, possible), [None]):
             yield Edge(
-                "reminder",
-                group,
-                self._path(function.stack, told.get("REMINDER_QUEUE_ARN")),
-                _bound(told.get("REMINDER_ATTEMPTS"), told.get("REMINDER_AGE_S")),
-                self._parking(function.stack, told.get("REMINDER_PARKING_ARN")),
-                self._alarms.paths(group, "InvocationDroppedCount"),
+                "scheduled",
+                source,
+                target.path if target else f"unknown target of {role.path}",
+                _bound(_variable(variables, _ATTEMPTS), age_s),
+                next(
+                    (r.path for r in named if r in reached and r.path in dead_letter_queues), None
+                ),
+                self._alarms.paths(source, "InvocationDroppedCount"),
                 stated_in=function,
-                sender=self._assembly.find(function.stack, told.get("SCHEDULE_ROLE_ARN")),
-                keeps_s=int(told.get("REMINDER_AGE_S", DAY_S)),
+                sender=role,
+                keeps_s=int(age_s or DAY_S),
             )
 
+    def _passed(self, granted: list[tuple[str, Statement]]) -> Iterator[Resource]:
+        """The roles that may be passed to EventBridge Scheduler."""
+        for stack, statement in granted:
+            if allows(statement, "iam:PassRole"):
+                for role in resources_of(self._assembly, stack, statement):
+                    trust = role.properties.get("AssumeRolePolicyDocument", {})
+                    for trusted in listed(trust.get("Statement")):
+                        if _SCHEDULER in services_of(trusted):
+                            yield role
+
+    def _reached(self, role: Resource) -> Iterator[Resource]:
+        """The resources to which a role may deliver."""
+        for stack, statement in role_statements(self._assembly, role):
+            if not is_general(statement):
+                for resource in resources_of(self._assembly, stack, statement):
+                    if allows(statement, *DELIVERIES.get(resource.type, ())):
+                        yield resource
+
     def invocations(self) -> Iterator[Edge]:
-        """Functions that are invoked asynchronously: by rules, topics and buckets, or as one says.
+        """Functions that are invoked asynchronously: by rules, topics, buckets, or as configured.
 
         https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
         """
@@ -280,12 +343,12 @@ class _Walk:
                 parking or self._parking(function.stack, letters),
                 self._alarms.paths(function.path, "Errors"),
                 stated_in=stated_in,
-                sender=self._assembly.find(function.stack, function.properties.get("Role")),
+                sender=role_of(self._assembly, function),
                 keeps_s=properties.get("MaximumEventAgeInSeconds", 6 * 3600),
             )
 
     def _invoked(self) -> dict[str, tuple[Resource, Resource | None]]:
-        """The functions that somebody invokes without waiting, with what says how that is done."""
+        """The functions that are invoked asynchronously, each with its configuration."""
         found: dict[str, tuple[Resource, Resource | None]] = {}
         for stack, arn in self._invoking():
             if function := self._function(stack, arn):
@@ -296,12 +359,15 @@ class _Walk:
         return found
 
     def _invoking(self) -> Iterator[tuple[str, Any]]:
-        """The targets of all that invokes functions without waiting, and in which stack each is."""
+        """The targets of all asynchronous invocations, each with the stack of its reference."""
         for rule in self._all("AWS::Events::Rule"):
             for target in rule.properties.get("Targets", []):
                 yield rule.stack, target["Arn"]
         for subscription in self._all("AWS::SNS::Subscription"):
             yield subscription.stack, subscription.properties.get("Endpoint")
+        # https://docs.aws.amazon.com/lambda/latest/dg/with-eventbridge-scheduler.html
+        for schedule in self._all("AWS::Scheduler::Schedule"):
+            yield schedule.stack, schedule.properties["Target"]["Arn"]
         for stated_in, _, configuration in notifications(self._assembly):
             # CloudFormation's name and the API's, which custom resources use.
             for kind, name in (
@@ -317,7 +383,6 @@ class _Walk:
         subscriptions,
         notifications,
         schedules,
-        reminders,
         invocations,
     )
 
@@ -325,7 +390,7 @@ class _Walk:
         return self._assembly.all_of(type_)
 
     def _function(self, stack: str, reference: Any) -> Resource | None:
-        """The function that is referred to, be it by a version or an alias."""
+        """The function of a reference, which may be to a version or an alias."""
         found = self._assembly.find(stack, reference)
         while found and found.type in {"AWS::Lambda::Alias", "AWS::Lambda::Version"}:
             found = self._assembly.find(found.stack, found.properties["FunctionName"])
@@ -339,15 +404,15 @@ class _Walk:
         function = self._function(stack, function_name)
         if function is None:
             return None
-        return self._assembly.find(function.stack, function.properties.get("Role"))
+        return role_of(self._assembly, function)
 
     def _path(self, stack: str, reference: Any) -> str:
-        """The path of what is referred to, or what is written of something outside."""
+        """The path of a reference's resource, or the text of an outside reference."""
         found = self._assembly.find(stack, reference)
         return found.path if found else texts(reference) or str(reference)
 
     def _parking(self, stack: str, reference: Any) -> str | None:
-        """The path of a queue that waits for messages, or what is written of one outside."""
+        """The path of a dead-letter queue, or the text of an outside reference."""
         if reference is None:
             return None
         queue = self._assembly.find(stack, reference)
@@ -357,7 +422,7 @@ class _Walk:
 
 
 def retention_s(queue: Resource) -> int:
-    """How long a queue keeps a message, in seconds; four days if it does not say.
+    """Returns how long a queue keeps a message, in seconds; four days by default.
 
     https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html
     """
@@ -365,11 +430,21 @@ def retention_s(queue: Resource) -> int:
 
 
 def _kept_s(stream: Resource) -> int:
-    """How long a stream keeps its records, in seconds; a table's, for a day.
+    """How long a stream keeps its records, in seconds; a table's stream, for a day.
 
     https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Streams.html
     """
     return int(stream.properties.get("RetentionPeriodHours", 24)) * 3600
+
+
+def _variable(variables: Properties, name: re.Pattern[str]) -> str | None:
+    """The number in the one variable with a name like this; None if there is not exactly one."""
+    found = [str(value) for key, value in variables.items() if name.fullmatch(key)]
+    return found[0] if len(found) == 1 and found[0].isdecimal() else None
+
+
+def _path_of(resource: Resource | None) -> str | None:
+    return resource.path if resource else None
 
 
 def _attempts(policy: Properties) -> str | None:

@@ -1,37 +1,37 @@
-"""What holds data or is known by its name, and would be replaced or deleted by a change."""
+"""Stateful resources that a change would replace or delete."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from cdk_rehearsal.topology.assembly import Resource
-from cdk_rehearsal.topology.changes import MISSING, Side, Sides, told
+from cdk_rehearsal.assembly import Resource
+from cdk_rehearsal.topology.changes import MISSING, Side, Sides, brief
 
 STATEFUL: Mapping[str, str] = {
     "AWS::Cognito::UserPool": "its users",
     "AWS::DynamoDB::GlobalTable": "its items",
     "AWS::DynamoDB::Table": "its items",
     "AWS::Events::Archive": "the events in it",
-    "AWS::Events::EventBus": "the rules that others have on it",
+    "AWS::Events::EventBus": "the rules of others on it",
     "AWS::KMS::Key": "what is encrypted with it",
     "AWS::Kinesis::Stream": "its records",
     "AWS::Logs::LogGroup": "its logs",
     "AWS::S3::Bucket": "its objects",
-    "AWS::SNS::Topic": "the subscriptions that others have",
+    "AWS::SNS::Topic": "the subscriptions of others",
     "AWS::SQS::Queue": "its messages",
     "AWS::SecretsManager::Secret": "its value",
     "AWS::StepFunctions::StateMachine": "its executions",
 }
-"""Types of resources, and what would be lost with one."""
+"""Types of stateful resources, and the data that would be lost with one."""
 
-# Which properties cannot be changed is the same in all regions that have a type.
+# A type has the same create-only properties in all regions.
 _REGION = "us-east-1"
 
 
 @dataclass(frozen=True)
-class Loss:
-    """A resource that would not be there any more, whatever takes its place."""
+class Replacement:
+    """A stateful resource that would be replaced or deleted."""
 
     path: str
     type: str
@@ -39,27 +39,27 @@ class Loss:
 
     @property
     def advice(self) -> tuple[str, ...]:
-        """Empty: there is no way to avoid a loss."""
+        """Empty: the loss cannot be avoided."""
         return ()
 
     def __str__(self) -> str:
-        """In words."""
+        """One line: the path, the reason, and the lost data."""
         return f"`{self.path}` ({self.type}) {self.why}, {STATEFUL[self.type]} with it"
 
 
-def losses(sides: Sides) -> list[Loss]:
-    """All stateful resources of the base that CloudFormation would replace or delete."""
+def replacements(sides: Sides) -> list[Replacement]:
+    """Returns the stateful resources of the base that CloudFormation would replace or delete."""
     found = []
     for resource in sides.base.assembly.resources:
         if resource.type in STATEFUL:
             why = fate(sides, resource)
             if why:
-                found.append(Loss(resource.path, resource.type, why))
+                found.append(Replacement(resource.path, resource.type, why))
     return found
 
 
 def fate(sides: Sides, resource: Resource) -> str | None:
-    """Return why a resource of the base would be deleted or replaced, or None if it would stay."""
+    """Returns why a resource of the base would be deleted or replaced, or None if it would stay."""
     head = sides.head
     names = {_stack_name(side, resource) for side in (sides.base, head)} - {None}
     if len(names) > 1:
@@ -81,7 +81,7 @@ def _disappearance(head: Side, resource: Resource) -> str | None:
         )
     if str(resource.definition.get("DeletionPolicy", "")).startswith("Retain"):
         if resource.type == "AWS::Logs::LogGroup":
-            return None  # only people read it, and they still can
+            return None  # It stays readable.
         return "would be abandoned: it leaves the templates, and stays in the account unused"
     return "would be deleted: it leaves the templates"
 
@@ -97,7 +97,7 @@ def _replacements(sides: Sides, before: Resource, after: Resource) -> Iterator[s
             was, now = _at(old, path), _at(new, path)
             if was != now:
                 name = ".".join(path)
-                yield f"{verb} be replaced: {name} changes from {told(was)} to {told(now)}"
+                yield f"{verb} be replaced: {name} changes from {brief(was)} to {brief(now)}"
 
 
 def _at(value: Any, path: list[str]) -> Any:
@@ -112,18 +112,18 @@ def _at(value: Any, path: list[str]) -> Any:
 
 @cache
 def schema(type_: str) -> Mapping[str, Any]:
-    """CloudFormation's own description of a type, as cfn-lint ships it.
+    """Returns CloudFormation's description of a type, as cfn-lint ships it.
 
     https://docs.aws.amazon.com/cloudformation-cli/latest/userguide/resource-type-schema.html
     """
-    from cfnlint.schema import PROVIDER_SCHEMA_MANAGER, ResourceNotFoundError  # takes a second
+    from cfnlint.schema import PROVIDER_SCHEMA_MANAGER, ResourceNotFoundError  # It takes a second.
 
     try:
         found: Mapping[str, Any] = PROVIDER_SCHEMA_MANAGER.get_resource_schema(
             _REGION, type_
         ).schema
     except ResourceNotFoundError:
-        return {}  # a third-party type, or one newer than the schemas
+        return {}  # It is a third-party type, or newer than the schemas.
     return found
 
 
