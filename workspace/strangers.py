@@ -266,8 +266,8 @@ def _run(
 
 
 def _last_words(lines: list[str]) -> str:
-    """Return the line with the result: pytest's summary, or whether the books balance."""
-    told = [line for line in lines if re.search(r"passed|failed|balance", line, re.IGNORECASE)]
+    """Return the line with the result: pytest's summary, or whether the audit passes."""
+    told = [line for line in lines if re.search(r"passed|failed|the audit", line, re.IGNORECASE)]
     return re.sub(r"\x1b\[[0-9;]*m", "", (told or lines or [""])[-1]).strip(" =")
 
 

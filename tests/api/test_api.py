@@ -31,6 +31,7 @@ from lambdas.eventing.signature import HEADER, sign
 from tests.flows.shop import PRICE, Shop, order_wanted_back
 from tests.support.transport import URL, session
 from tools.contracts.documents import DIRECTORY
+from tools.demo.carrier import carrier_secret
 
 DOCUMENT = json.loads((DIRECTORY / "openapi.json").read_bytes())
 SCHEMA = schemathesis.openapi.from_dict(DOCUMENT)
@@ -96,7 +97,7 @@ class World:
                 groups = {"cognito:groups": ["staff"]}
                 return {"authorization": f"Bearer {token('clerk-1', **groups)}"}
             case "carrier":
-                return {HEADER: sign(self.shop.carrier_secret(), sent, at=now)}
+                return {HEADER: sign(carrier_secret(self.shop.rehearsal), sent, at=now)}
             case "forger":
                 forged = token("customer-1", iss="https://example.com")
                 return {

@@ -76,6 +76,21 @@ def test_contracts_are_kept() -> None:
             "The package knows CloudFormation, not this shop",
         ),
         (
+            "tools/demo/money.py",
+            "import tests.support.forks",
+            "Tests use the tools, tools use the reference, and the reference uses neither",
+        ),
+        (
+            "tools/bench/profile.py",
+            "import tools.faults.kinds",
+            "Tools are independent, except that some build on the demo or the contracts",
+        ),
+        (
+            "tools/contracts/values.py",
+            "import tools.catalogue.model",
+            "Tools are independent, except that some build on the demo or the contracts",
+        ),
+        (
             "tools/demo/run.py",
             "from cdk_rehearsal.rehearsal import Rehearsal",
             "The package is used by its public modules",

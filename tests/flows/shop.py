@@ -1,39 +1,114 @@
-"""The shop as flows use it: what must hold in the end, and some orders to begin with."""
+"""The shop in tests of flows, and some orders to begin with."""
 
 import re
+from collections import Counter
 
-from tools.demo.books import audit
-from tools.demo.evidence import Evidence
-from tools.faults import shop
-from tools.faults.shop import PRICE, REASON
+from lambdas.eventing.attributes import Item
+from tools.demo.audit import audit
+from tools.demo.customers import RETURN_REASON as REASON
+from tools.demo.evidence import PAYMENTS, PROVIDER, SHIPMENTS, STOCK, TABLES, Evidence
+from tools.faults.shop import BUS, PRICE, RehearsedShop
 
 __all__ = ["FOREVER", "PRICE", "REASON", "Broken", "Shop"]
 
 FOREVER = 10_000
 """More times than anything is retried."""
 
-_UNDER_WAY = re.compile(r"parcel of order .* is (requested|shipped), with 0 ends")
-"""No fault here, though it is one in the demo, whose carrier brings each parcel to an end."""
+_IN_PROGRESS = re.compile(r"parcel of order .* is (requested|shipped), with 0 ends")
+"""No finding here. In the demo it is one, because its carrier delivers or loses each parcel."""
 
 
-class Shop(shop.Shop):
-    """A rehearsal of the application, with the words of the shop."""
+class Shop(RehearsedShop):
+    """A rehearsed shop with what tests of flows compare."""
 
     def assert_books_balance(self) -> Evidence:
-        """Nothing lost, nothing twice: the books of all contexts agree, and nothing is parked.
+        """Asserts that the audit has no findings and that nothing is parked.
 
-        Returns what they say.
+        Returns the evidence.
         """
         evidence = self.evidence()
-        faults = [
-            fault
+        findings = [
+            finding
             for check in audit(evidence)
-            for fault in check.faults
-            if not _UNDER_WAY.search(fault)
+            for finding in check.findings
+            if not _IN_PROGRESS.search(finding)
         ]
-        assert not faults, "\n".join(faults)
+        assert not findings, "\n".join(findings)
         assert not self.parked(), self.parked()
         return evidence
+
+    def stock(self) -> dict[str, tuple[int, int]]:
+        """Returns the available and reserved units by SKU."""
+        return {
+            item["pk"].removeprefix("STOCK#"): (item["available"], item["reserved"])
+            for item in self.items(STOCK, "stock")
+        }
+
+    def held(self) -> int:
+        """Returns the money on hold according to the shop, in minor units."""
+        payments = self.items(PAYMENTS, "payment")
+        return sum(item["amount_minor"] for item in payments if item["state"] == "authorized")
+
+    def held_by_provider(self) -> int:
+        """Returns the money on hold according to the provider, in minor units."""
+        entries = self.items(PROVIDER)
+        return sum(item["amount_minor"] for item in entries if item.get("status") == "authorized")
+
+    def statuses(self) -> Counter[str]:
+        """Counts the orders by status."""
+        return Counter(self.order_statuses().values())
+
+    def shipment(self, order_id: str) -> str | None:
+        """Returns the state of an order's shipment."""
+        return self.state_of(SHIPMENTS, f"SHIPMENT#{order_id}", "SHIPMENT")
+
+    def status(self, order_id: str, *, customer: str = "customer-1") -> str:
+        """Returns the status that the customer sees."""
+        return str(self.view(order_id, customer=customer)["status"])
+
+    def history(self, order_id: str) -> list[str]:
+        """Returns the steps that the customer sees."""
+        return [step["what"] for step in self.view(order_id)["history"]]
+
+    def outbox(self) -> list[Item]:
+        """Returns the events in the outboxes."""
+        return [item for table in TABLES for item in self.items(table, "outbox")]
+
+    def published(self) -> Counter[str]:
+        """Counts the events in the outboxes by type."""
+        return Counter(item["detail_type"] for item in self.outbox())
+
+    def pass_days(self, days: float) -> None:
+        """Lets days pass without the sweeps that otherwise run each half hour."""
+        scheduler = self.rehearsal.client("scheduler")
+        schedule = scheduler.get_schedule(
+            Name=self.rehearsal.physical_id("Orders/SweepOrders/Schedule"),
+            GroupName=self.rehearsal.physical_id("Orders/SweepOrders/Group"),
+        )
+        kept = ("Name", "GroupName", "ScheduleExpression", "FlexibleTimeWindow", "Target")
+        request = {name: schedule[name] for name in kept}
+        scheduler.update_schedule(**request, State="DISABLED")
+        self.pass_time(days=days)
+        scheduler.update_schedule(**request, State="ENABLED")
+
+    def redrive(self) -> None:
+        """Redrives all parked messages."""
+        for path in self.parked():
+            self.rehearsal.redrive(path)
+        self.settle()
+
+    def tell_again(self) -> None:
+        """Puts all events of the outboxes on the bus a second time."""
+        bus = self.rehearsal.client("events")
+        for item in self.outbox():
+            entry = {
+                "EventBusName": self.rehearsal.physical_id(BUS),
+                "Source": item["source"],
+                "DetailType": item["detail_type"],
+                "Detail": item["detail"],
+            }
+            bus.put_events(Entries=[entry])
+        self.settle()
 
 
 class Broken(Exception):

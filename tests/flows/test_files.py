@@ -5,8 +5,8 @@ import json
 from lambdas.notifications.events import Channel
 from tests.flows.shop import PRICE, Shop, order_wanted_back
 from tools.demo.customers import key_of
-from tools.demo.orders_file import Order
-from tools.demo.supplier import BUCKET, File, reports
+from tools.demo.orders_file import CustomerOrder
+from tools.demo.supplier import BUCKET, SupplierFile, reports
 
 _HEADER = "sku,quantity,unit_price_minor,currency"
 _IMPORTER = "Inventory/ImportStockFile/Function"
@@ -54,7 +54,7 @@ def test_every_object_under_incoming_gets_a_report(shop: Shop) -> None:
 
 def test_padding_of_a_spreadsheet_is_ignored(shop: Shop) -> None:
     rows = f"{_HEADER},,\r\nPADDED,5,{PRICE},EUR,,\r\n" + 20_000 * ",,,,,\r\n"
-    shop.hand_in(File("padded.csv", b"\xef\xbb\xbf\r\n" + rows.encode()), {"PADDED": 5})
+    shop.hand_in(SupplierFile("padded.csv", b"\xef\xbb\xbf\r\n" + rows.encode()), {"PADDED": 5})
     shop.settle()
 
     (report,) = [r for r in reports(shop.rehearsal).values() if r["file"].endswith("padded.csv")]
@@ -119,7 +119,7 @@ def test_an_order_in_any_script_is_stored_unchanged(shop: Shop) -> None:
         "shipping_address": address,
         "payment_token": "tok_approve",
     }
-    wish = Order(
+    wish = CustomerOrder(
         order_id=128 * "件", customer_id=customer, currency="EUR", payment_token="", lines=()
     )
     answer = shop.request("POST", "/orders", customer, {"idempotency-key": key_of(wish)}, body)

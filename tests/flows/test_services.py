@@ -3,10 +3,10 @@
 from lambdas.notifications.events import Channel
 from tests.flows.shop import PRICE, Broken, Shop
 from tools.demo.partner import PARTNER
-from tools.demo.supplier import File, reports
+from tools.demo.supplier import SupplierFile, reports
 
 _HEADER = "sku,quantity,unit_price_minor,currency"
-_WRONG = File(
+_WRONG = SupplierFile(
     "wrong.csv",
     f"{_HEADER}\nMUG,7,{PRICE},EUR\nCUP,-1,{PRICE},EUR\nPOT,many,{PRICE},EUR\n".encode(),
 )

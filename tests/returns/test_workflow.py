@@ -41,7 +41,7 @@ def prod(templates: Mapping[str, Assembly]) -> Assembly:
     return templates["prod"]
 
 
-class Shop:
+class ReturnCase:
     """A delivered order whose money and units are the shop's, and its return."""
 
     def __init__(self, assembly: Assembly, cloud: Cloud) -> None:
@@ -85,8 +85,8 @@ class Shop:
 
 
 @pytest.fixture
-def shop(dev: Assembly, cloud: Cloud) -> Shop:
-    return Shop(dev, cloud)
+def shop(dev: Assembly, cloud: Cloud) -> ReturnCase:
+    return ReturnCase(dev, cloud)
 
 
 def until(execution: Execution, stop: str) -> list[str]:
@@ -100,7 +100,7 @@ def until(execution: Execution, stop: str) -> list[str]:
 
 
 class TestWays:
-    def test_a_return_that_is_approved_gives_back_money_and_units(self, shop: Shop) -> None:
+    def test_a_return_that_is_approved_gives_back_money_and_units(self, shop: ReturnCase) -> None:
         execution = shop.execution()
         until(execution, "AskForApproval waits")
         shop.returns.decide()
@@ -108,7 +108,7 @@ class TestWays:
         assert list(execution) == GIVEN_BACK
         shop.assert_ended(returned=True)
 
-    def test_a_return_that_is_refused_changes_nothing(self, shop: Shop) -> None:
+    def test_a_return_that_is_refused_changes_nothing(self, shop: ReturnCase) -> None:
         execution = shop.execution()
         until(execution, "AskForApproval waits")
         shop.returns.decide(approved=False, note="worn out")
@@ -118,7 +118,7 @@ class TestWays:
 
     @pytest.mark.parametrize("approved", [True, False])
     def test_a_return_that_nobody_looks_at_raises_an_alarm_and_goes_on_waiting(
-        self, shop: Shop, approved: bool, capsys: pytest.CaptureFixture[str]
+        self, shop: ReturnCase, approved: bool, capsys: pytest.CaptureFixture[str]
     ) -> None:
         execution = shop.execution()
         until(execution, "AskForApproval waits")
@@ -132,7 +132,7 @@ class TestWays:
 
     @pytest.mark.parametrize("waits", [[TIMEOUT], [HEARTBEAT, TIMEOUT]], ids=str)
     def test_a_return_that_nobody_decides_about_is_refused(
-        self, shop: Shop, waits: list[str]
+        self, shop: ReturnCase, waits: list[str]
     ) -> None:
         execution = shop.execution()
         until(execution, "AskForApproval waits")
@@ -147,7 +147,7 @@ class TestWays:
         assert isinstance(refused, ReturnRefused)
         assert refused.reason == "not_reviewed"
 
-    def test_an_approval_at_the_last_moment_is_carried_out(self, shop: Shop) -> None:
+    def test_an_approval_at_the_last_moment_is_carried_out(self, shop: ReturnCase) -> None:
         """Staff have been told that it counts: the workflow does not know better."""
         execution = shop.execution()
         until(execution, "AskForApproval waits")
@@ -157,7 +157,7 @@ class TestWays:
         assert shop.returns.resume() == []
         shop.assert_ended(returned=True)
 
-    def test_an_approval_while_the_alarm_is_raised_is_carried_out(self, shop: Shop) -> None:
+    def test_an_approval_while_the_alarm_is_raised_is_carried_out(self, shop: ReturnCase) -> None:
         execution = shop.execution()
         until(execution, "AskForApproval waits")
         assert execution.send(HEARTBEAT) == "EscalateReturn"
@@ -167,7 +167,7 @@ class TestWays:
         shop.assert_ended(returned=True)
 
     def test_a_provider_that_cannot_refund_now_is_asked_again(
-        self, shop: Shop, cloud: Cloud
+        self, shop: ReturnCase, cloud: Cloud
     ) -> None:
         cancel = SandboxProvider.cancel
         calls: list[str] = []
@@ -187,7 +187,7 @@ class TestWays:
         shop.assert_ended(returned=True)
 
     @pytest.mark.parametrize("stop", range(1, 6))
-    def test_a_second_execution_does_nothing_twice(self, shop: Shop, stop: int) -> None:
+    def test_a_second_execution_does_nothing_twice(self, shop: ReturnCase, stop: int) -> None:
         """A redrive repeats a step; an event that comes back after 90 days starts all again."""
         first = shop.execution()
         until(first, "AskForApproval waits")

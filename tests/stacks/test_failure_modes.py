@@ -13,7 +13,7 @@ import pytest
 from cdk_rehearsal import Assembly
 from stacks.constructs.packaging import PROJECT
 from tests.stacks.test_stages import anchors
-from tools.faults.catalogue import CATALOGUE
+from tools.faults.kinds import KINDS
 
 MODES: list[dict[str, Any]] = tomllib.loads(
     (PROJECT / "docs" / "failure-modes.toml").read_text(encoding="utf-8")
@@ -72,7 +72,7 @@ def test_each_is_proved_by_tests_and_faults_that_there_are(mode: dict[str, Any])
     for proof in mode["proofs"]:
         path, _, name = proof.partition("::")
         assert name in proofs_in(PROJECT / path), proof
-    assert set(mode.get("faults", [])) <= CATALOGUE.keys()
+    assert set(mode.get("faults", [])) <= KINDS.keys()
 
 
 def test_each_alarm_leads_to_the_page_of_a_mode_that_it_tells_of(shop: Assembly) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TypeVar
 
-from cdk_rehearsal.forks import forked
+from cdk_rehearsal import forked
 
 T = TypeVar("T")
 

@@ -1,1 +1,1 @@
-"""What a cold start costs: each handler's import, beside that of a typical handler."""
+"""Benchmarks: the cost of cold starts and of rehearsals."""

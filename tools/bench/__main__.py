@@ -1,4 +1,4 @@
-"""make bench: each handler's cold start beside a typical handler's, measured in one run."""
+"""make bench: compares each handler's cold start with a typical handler's."""
 
 import argparse
 import dataclasses
@@ -46,7 +46,7 @@ PRECOMPILED = "B: reference, precompiled"
 
 
 def references() -> tuple[Subject, Subject]:
-    """The reference handler with all it typically brings: as deployed, and precompiled."""
+    """Returns the reference handler with its dependencies: as deployed, and precompiled."""
     here = Path(__file__).parent
     requirements = here / "requirements.txt"
     handler = here / "reference_handler.py"
@@ -70,7 +70,7 @@ def references() -> tuple[Subject, Subject]:
 
 
 def measure(subjects: list[Subject], rounds: int, console: Console) -> dict[str, ColdStart]:
-    """Medians by name. Rounds are interleaved, so what else the machine does hits all alike."""
+    """Returns medians by name. Interleaves the rounds, so that other load affects all alike."""
     samples: dict[str, list[ColdStart]] = {subject.name: [] for subject in subjects}
     with Progress(console=console, transient=True) as progress:
         task = progress.add_task("Starting cold", total=(rounds + 1) * len(subjects))
@@ -93,7 +93,7 @@ def measure(subjects: list[Subject], rounds: int, console: Console) -> dict[str,
 
 
 def zipped_sizes() -> dict[str, int]:
-    """Bytes of each context's deployment package with its layer, zipped for AWS Lambda."""
+    """Returns the bytes of each context's package with its layer, zipped for AWS Lambda."""
     layer = zipped_bytes(layer_directory(Target.LAMBDA))
     return {
         context: layer + zipped_bytes(function_directory(context, Target.LAMBDA))
@@ -102,7 +102,7 @@ def zipped_sizes() -> dict[str, int]:
 
 
 def table(figures: dict[str, ColdStart], handlers: list[str]) -> Table:
-    """The measures, with those that miss their goal in red."""
+    """Returns the figures as a table, with missed goals in red."""
     title = f"Cold starts on Python {sys.version.split()[0]}, medians"
     shown = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     shown.add_column("import of", no_wrap=True)
@@ -126,18 +126,18 @@ def table(figures: dict[str, ColdStart], handlers: list[str]) -> Table:
         if name == PRECOMPILED:
             shown.add_section()
     shown.caption = (
-        "CPU ms: of the whole process, the interpreter's start included. Handlers: package and "
-        "layer as deployed, pruned and precompiled. A: a typical handler with all its "
-        "dependencies and no bytecode, as most ways to deploy leave it; it makes its clients as "
-        "it is imported. B: the same, precompiled. +client: CPU ms when a DynamoDB client has "
-        "been made too. MiB: the most memory at once."
+        "CPU ms: the whole process, including the interpreter's start. Handlers: package and "
+        "layer as deployed, pruned and precompiled. A: a typical handler that creates its clients "
+        "at import, with all its dependencies and no bytecode, as most tools deploy it. B: the "
+        "same, precompiled. +client: CPU ms including the creation of a DynamoDB client. MiB: "
+        "peak memory."
     )
     shown.caption_justify = "left"
     return shown
 
 
 def sizes_table(sizes: dict[str, int]) -> Table:
-    """Sizes of the deployment packages."""
+    """Returns the sizes of the deployment packages as a table."""
     shown = Table(
         box=SIMPLE_HEAD,
         title=f"Deployment packages with their layer, zipped, Python {PYTHON_VERSION}",
@@ -157,7 +157,7 @@ def _mark(text: str, missed: bool) -> str:
 def report(
     figures: dict[str, ColdStart], sizes: dict[str, int], names: list[str]
 ) -> dict[str, Any]:
-    """All figures, and whether each goal is met by every handler."""
+    """Returns all figures, and whether every handler meets each goal."""
     handlers = [figures[name] for name in names]
     base = figures[REFERENCE].cpu_s
     return {
@@ -174,14 +174,14 @@ def report(
 
 
 def main() -> None:
-    """Measure what a cold start of each handler costs, beside a typical handler's."""
+    """Measures each handler's cold start, compared with a typical handler's."""
     parser = argparse.ArgumentParser(prog="make bench", description=main.__doc__)
     parser.add_argument("--rounds", type=int, default=10, help="samples of each (10)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there too")
     options = parser.parse_args()
     console = Console()
     try:
-        with console.status("Building what is to be measured"):
+        with console.status("Building the packages"):
             prepare(Target.HOST)
             prepare(Target.LAMBDA)
             typical = references()

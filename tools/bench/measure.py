@@ -1,4 +1,4 @@
-"""Measures of one cold start, each taken in a fresh interpreter."""
+"""Measurements of cold starts, each in a fresh interpreter."""
 
 import ast
 import io
@@ -13,11 +13,11 @@ from pathlib import Path
 from stacks.constructs.packaging import PROJECT, Target, function_directory, layer_directory
 
 MAX_SHARE = 0.40
-"""Most CPU that a handler's import may take, as a share of the reference's."""
+"""The most CPU time of a handler's import, as a share of the reference's."""
 MAX_MODULES = 385
-"""The goal. No handler reaches it: docs/decisions/0009 says what stands between."""
+"""The goal. No handler reaches it yet: see docs/decisions/0009."""
 MODULES_REACHED = 563
-"""The limit that tests enforce until the goal is reached: today's maximum, plus a module or two.
+"""The limit that tests enforce until then: the present maximum, plus a module or two.
 
 Counted on the runtime's Python 3.14. Older versions import about eight modules fewer.
 """
@@ -26,7 +26,7 @@ MAX_ZIPPED_BYTES = 6_000_000
 
 _PROBE = Path(__file__).with_name("probe.py")
 
-# As in a function: without LAMBDA_TASK_ROOT the Tracer of Powertools would leave the SDK out.
+# Without LAMBDA_TASK_ROOT, the Tracer of Powertools would not import the SDK.
 _ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "none",
     "AWS_SECRET_ACCESS_KEY": "none",
@@ -38,18 +38,18 @@ _ENVIRONMENT = {
 
 @dataclass(frozen=True, kw_only=True)
 class ColdStart:
-    """What one import took. Times are CPU seconds from the start of the interpreter."""
+    """The cost of one import. Times are CPU seconds from the start of the interpreter."""
 
     cpu_s: float
     cpu_with_client_s: float
-    """The same when a DynamoDB client has been made too, as the first invocation would."""
+    """The CPU seconds including a DynamoDB client, which the first invocation creates."""
     modules: int
     peak_bytes: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """A module to import (none: the bare interpreter), and where from."""
+    """A module to import from these paths; without a module, the bare interpreter."""
 
     name: str
     module: str = ""
@@ -57,11 +57,11 @@ class Subject:
 
 
 def cold_start(subject: Subject) -> ColdStart:
-    """Import the subject in a fresh, isolated interpreter that finds nothing but its paths.
+    """Imports the subject in a fresh interpreter that sees only its paths.
 
     Raises RuntimeError with the traceback if the import fails.
     """
-    # -I and -S: neither this environment nor site-packages. -B: a run leaves nothing to the next.
+    # -I and -S: neither this environment nor site-packages. -B: no bytecode for the next run.
     command = [sys.executable, "-I", "-S", "-B", str(_PROBE), subject.module]
     command += map(str, subject.paths)
     done = subprocess.run(command, env=_ENVIRONMENT, capture_output=True, text=True, check=False)
@@ -71,7 +71,7 @@ def cold_start(subject: Subject) -> ColdStart:
 
 
 def handler_modules() -> Iterator[str]:
-    """Each module in `lambdas/` that has a `handler`."""
+    """Yields each module in `lambdas/` with a `handler`."""
     for path in sorted(PROJECT.glob("lambdas/*/*.py")):
         tree = ast.parse(path.read_bytes())
         if any(isinstance(node, ast.FunctionDef) and node.name == "handler" for node in tree.body):
@@ -79,14 +79,14 @@ def handler_modules() -> Iterator[str]:
 
 
 def packaged(module: str) -> Subject:
-    """A handler as it is deployed, but for this machine: its function's package and the layer."""
+    """Returns a handler with its package and layer, built for this machine."""
     context = module.split(".")[1]
     paths = (function_directory(context, Target.HOST), layer_directory(Target.HOST) / "python")
     return Subject(name=module.removeprefix("lambdas."), module=module, paths=paths)
 
 
 def zipped_bytes(*directories: Path) -> int:
-    """The size of these directories' files as one zip archive, in bytes."""
+    """Returns the size of the directories as one zip archive, in bytes."""
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as zipped:
         for directory in directories:

@@ -1,4 +1,4 @@
-"""Runs in an interpreter of its own: imports a module, and prints what that cost as JSON.
+"""Imports a module in a fresh interpreter, and prints the cost as JSON.
 
 python -I -S -B probe.py MODULE [PATH]...
 """
@@ -8,7 +8,7 @@ import time
 
 
 def main() -> None:
-    """Import first, then look: nothing that the report itself needs may count."""
+    """Measures before it imports anything for the report."""
     module, *paths = sys.argv[1:]
     sys.path[:0] = paths
     if module:
@@ -27,13 +27,13 @@ def main() -> None:
 
 
 def peak_bytes() -> int:
-    """The most memory that was resident at once, in bytes.
+    """Returns the peak of the resident memory, in bytes.
 
-    Linux: VmHWM, since ru_maxrss of a child begins with what its parent had at the fork
+    Linux: VmHWM, because ru_maxrss of a child starts with its parent's value at the fork
     (https://man7.org/linux/man-pages/man2/getrusage.2.html). Elsewhere ru_maxrss.
     """
     try:
-        # pathlib would count as one of the modules that the handler brought.
+        # pathlib would count as a module of the handler.
         with open("/proc/self/status", encoding="ascii") as status:  # noqa: PTH123
             peak = next(line for line in status if line.startswith("VmHWM:"))
         return int(peak.split()[1]) * 1024

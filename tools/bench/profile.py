@@ -1,4 +1,4 @@
-"""A sampling profiler: which part of the program the CPU time goes to, at hardly any cost."""
+"""A sampling profiler with little overhead."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ _STANDARD = sysconfig.get_path("stdlib")
 
 
 class Profile:
-    """Where the interpreter was each time that another 10 ms of CPU time were used up."""
+    """Samples of the interpreter's position, one for each 10 ms of CPU time."""
 
     def __init__(self) -> None:
         self.parts: Counter[str] = Counter()
-        """Samples by package. Python's own library counts for whoever uses it."""
+        """Samples by package. Python's own library counts for its caller."""
         self.functions: Counter[str] = Counter()
-        """Samples by function, without those that it calls."""
+        """Samples by function, without callees."""
 
     @contextmanager
     def taken(self) -> Iterator[None]:
-        """Take samples meanwhile. Unix only, and in the main thread."""
+        """Takes samples within the block. Unix only, and in the main thread."""
         previous = signal.signal(signal.SIGPROF, self._sample)
         signal.setitimer(signal.ITIMER_PROF, _INTERVAL_S, _INTERVAL_S)
         try:
@@ -39,7 +39,7 @@ class Profile:
 
     @property
     def samples(self) -> int:
-        """How many there are."""
+        """The number of samples."""
         return self.functions.total()
 
     def _sample(self, _: int, frame: FrameType | None) -> None:
@@ -50,7 +50,7 @@ class Profile:
 
 
 def _part(frame: FrameType | None) -> str:
-    """The package, to its second level, of the innermost frame that is not Python's own."""
+    """Returns the package, to its second level, of the innermost frame outside the library."""
     while frame is not None:
         file = frame.f_code.co_filename
         if not file.startswith((_STANDARD, "<")) or file.startswith(_LIBRARY):
@@ -60,10 +60,10 @@ def _part(frame: FrameType | None) -> str:
 
 
 def _short(file: str) -> str:
-    """The path of a file within its library, or within the project."""
+    """Returns the path of a file within its library or the project."""
     for root in (_LIBRARY, str(PROJECT), _STANDARD):
         if file.startswith(root):
             short = file[len(root) + 1 :]
-            # A deployment package holds the project's own modules.
+            # A deployment package in .build holds modules of the project.
             return short.partition("/")[2].partition("/")[2] if short[0] == "." else short
     return file

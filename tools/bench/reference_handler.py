@@ -1,4 +1,4 @@
-"""A handler as they typically are: all that it may need, imported and made at module level."""
+"""A typical handler, which imports and creates everything at module level."""
 
 from typing import Any
 
@@ -31,26 +31,26 @@ once = DynamoDBPersistenceLayer(table_name="reference-idempotency")
 configuration = IdempotencyConfig(event_key_jmespath="order_id")
 
 
-class Line(BaseModel):
-    """What is bought, and at what price."""
+class ReferenceLine(BaseModel):
+    """An item, its quantity and price."""
 
     sku: str = Field(pattern=r"^[A-Z0-9-]{1,40}$")
     quantity: int = Field(ge=1, le=999)
     unit_price_minor: int = Field(ge=0)
 
 
-class Order(BaseModel):
-    """An order as its event carries it."""
+class ReferenceOrder(BaseModel):
+    """An order in an event."""
 
     order_id: str
     customer_id: str
     currency: str = Field(pattern=r"^[A-Z]{3}$")
-    lines: list[Line] = Field(min_length=1, max_length=200)
+    lines: list[ReferenceLine] = Field(min_length=1, max_length=200)
 
 
 def record(*, order: dict[str, Any]) -> None:
-    """Write one order."""
-    parsed = parse(order, model=Order)
+    """Writes an order."""
+    parsed = parse(order, model=ReferenceOrder)
     dynamodb.put_item(TableName="reference", Item={"pk": {"S": parsed.order_id}})
     metrics.add_metric(name="Orders", unit=MetricUnit.Count, value=1)
 
@@ -62,7 +62,7 @@ record_once = idempotent_function(
 
 @tracer.capture_method
 def react(message: SQSRecord) -> None:
-    """Handle one message of the queue."""
+    """Handles a message of the queue."""
     record_once(order=parse(message.json_body, model=EventBridgeModel).detail)
 
 
@@ -70,5 +70,5 @@ def react(message: SQSRecord) -> None:
 @metrics.log_metrics
 @tracer.capture_lambda_handler
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
-    """The entry."""
+    """Handles a batch of messages."""
     return process_partial_response(event, react, processor, context)

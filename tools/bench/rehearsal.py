@@ -1,4 +1,4 @@
-"""What a rehearsal of many orders costs: `python -m tools.bench.rehearsal --orders 1000`."""
+"""The cost of a rehearsal of many orders: `python -m tools.bench.rehearsal --orders 1000`."""
 
 import argparse
 import json
@@ -20,22 +20,22 @@ from cdk_rehearsal import Rehearsal, RehearsalError
 from stacks.constructs.packaging import PackagingError
 from stacks.synthesis import SynthesisError, host_assembly
 from tools.bench.profile import Profile
-from tools.demo import scenario
 from tools.demo.display import Display
-from tools.demo.orders_file import Order, read_orders
-from tools.demo.run import Run, World, rehearse
+from tools.demo.hops import HopCounts
+from tools.demo.orders_file import CustomerOrder, read_orders
+from tools.demo.run import DemoRun, DemoSetup, rehearse
 from tools.demo.sample import load
 from tools.demo.stock_file import plenty_for
-from tools.demo.story import Stories
 from tools.demo.supplier import files_of
-from tools.demo.tally import Tally
+from tools.demo.timeline import Timelines
+from tools.demo.visits import plain_visits
 
 _SHOWN = 15
 
 
 @dataclass
-class Stage:
-    """What a part of the run took, in seconds."""
+class Phase:
+    """A phase of the run, and its time in seconds."""
 
     name: str
     wall_s: float
@@ -43,129 +43,131 @@ class Stage:
 
 
 @dataclass
-class Stages:
-    """The parts of a run, each from the end of the one before."""
+class Phases:
+    """The phases of a run. Each starts at the end of the one before."""
 
-    taken: list[Stage] = field(default_factory=list)
+    ended: list[Phase] = field(default_factory=list)
     _since: tuple[float, float] = (0.0, 0.0)
 
     def start(self) -> None:
-        """Begin to measure."""
+        """Starts the first phase."""
         self._since = (_monotonic(), _process_time())
 
     def end(self, name: str) -> None:
-        """End a part."""
+        """Ends a phase."""
         wall, cpu = self._since
         self.start()
-        self.taken.append(Stage(name, self._since[0] - wall, self._since[1] - cpu))
+        self.ended.append(Phase(name, self._since[0] - wall, self._since[1] - cpu))
 
 
 _monotonic, _process_time = time.monotonic, time.process_time
 
 
-class StagedDisplay(Display):
-    """Says as little as a pipe's display, and notes when the shop closes."""
+class PhaseDisplay(Display):
+    """A display that measures the phases."""
 
-    def __init__(self, console: Console, stages: Stages) -> None:
+    def __init__(self, console: Console, phases: Phases) -> None:
         super().__init__(console)
-        self._stages = stages
+        self._phases = phases
 
     @contextmanager
     def watching(
-        self, shop: Rehearsal, tally: Tally, stories: Stories, orders: int
+        self, shop: Rehearsal, counts: HopCounts, timelines: Timelines, orders: int
     ) -> Iterator[None]:
         """See `Display`."""
-        self._stages.end("create the resources")
-        with super().watching(shop, tally, stories, orders):
+        self._phases.end("create the resources")
+        with super().watching(shop, counts, timelines, orders):
             yield
-        self._stages.end("rehearse the orders")
+        self._phases.end("rehearse the orders")
 
 
 @dataclass(frozen=True)
-class Measured:
-    """A run, and what it cost."""
+class MeasuredRun:
+    """A run and its cost."""
 
-    run: Run
-    stages: Sequence[Stage]
+    run: DemoRun
+    phases: Sequence[Phase]
     profile: Profile
     peak_bytes: int
 
     def report(self, orders: int) -> dict[str, Any]:
-        """All figures."""
-        cpu = sum(stage.cpu_s for stage in self.stages)
+        """Returns all figures."""
+        cpu = sum(phase.cpu_s for phase in self.phases)
         return {
             "orders": orders,
-            "balanced": self.run.balanced,
+            "balanced": self.run.passes,
             "records": len(self.run.records),
-            "wall_s": round(sum(stage.wall_s for stage in self.stages), 3),
+            "wall_s": round(sum(phase.wall_s for phase in self.phases), 3),
             "cpu_s": round(cpu, 3),
             "cpu_ms_per_order": round(cpu * 1000 / orders, 3),
             "peak_mib": round(self.peak_bytes / 2**20, 1),
-            "stages": {stage.name: round(stage.cpu_s, 3) for stage in self.stages},
+            "stages": {phase.name: round(phase.cpu_s, 3) for phase in self.phases},
             "profile": dict(self.profile.parts.most_common()),
         }
 
 
-def measure(assembly: Path, orders: Sequence[Order], *, seed: int, console: Console) -> Measured:
-    """Rehearse the orders with nothing going wrong, in virtual time, and audit the books."""
+def measure(
+    assembly: Path, orders: Sequence[CustomerOrder], *, seed: int, console: Console
+) -> MeasuredRun:
+    """Rehearses and audits orders without faults, in virtual time."""
     items = plenty_for(orders)
-    world = World(
+    setup = DemoSetup(
         files=[*files_of(items)],
         right={item.sku: item.quantity for item in items},
-        visits=scenario.plain(orders),
+        visits=plain_visits(orders),
     )
-    stages, profile = Stages(), Profile()
-    stages.start()
+    phases, profile = Phases(), Profile()
+    phases.start()
     with profile.taken():
         run = rehearse(
             assembly,
-            world,
+            setup,
             seed=seed,
-            display=StagedDisplay(console, stages),
+            display=PhaseDisplay(console, phases),
             hurried=True,
-            conclude=lambda _, __: stages.end("audit the books"),
+            conclude=lambda _, __: phases.end("audit"),
         )
-    # In KiB on Linux, in bytes on macOS: getrusage(2) of each.
+    # KiB on Linux, bytes on macOS: see getrusage(2).
     unit = 1 if sys.platform == "darwin" else 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-    return Measured(run, stages.taken, profile, peak)
+    return MeasuredRun(run, phases.ended, profile, peak)
 
 
-def tables(measured: Measured, orders: int) -> Iterator[Table]:
-    """The figures for people."""
+def tables(measured: MeasuredRun, orders: int) -> Iterator[Table]:
+    """Yields the figures as tables."""
     shown = Table(box=SIMPLE_HEAD, title=f"Rehearsal of {orders:,} orders", pad_edge=False)
     shown.add_column("", no_wrap=True)
-    for heading in ("wall s", "CPU s", "CPU ms an order"):
+    for heading in ("wall s", "CPU s", "CPU ms per order"):
         shown.add_column(heading, justify="right", no_wrap=True)
-    total = Stage("all", 0.0, 0.0)
-    for stage in (*measured.stages, total):
+    total = Phase("all", 0.0, 0.0)
+    for phase in (*measured.phases, total):
         shown.add_row(
-            stage.name,
-            f"{stage.wall_s:.1f}",
-            f"{stage.cpu_s:.1f}",
-            f"{stage.cpu_s * 1e3 / orders:.1f}",
-            style="bold" if stage is total else "",
+            phase.name,
+            f"{phase.wall_s:.1f}",
+            f"{phase.cpu_s:.1f}",
+            f"{phase.cpu_s * 1e3 / orders:.1f}",
+            style="bold" if phase is total else "",
         )
-        total.wall_s += stage.wall_s
-        total.cpu_s += stage.cpu_s
+        total.wall_s += phase.wall_s
+        total.cpu_s += phase.cpu_s
     yield shown
     profile = measured.profile
     for title, found in (("package", profile.parts), ("function", profile.functions)):
         slowest = Table(box=SIMPLE_HEAD, pad_edge=False)
         slowest.add_column("share of CPU", justify="right", no_wrap=True)
-        slowest.add_column(f"{title}, the slowest first", no_wrap=True)
+        slowest.add_column(f"{title}, slowest first", no_wrap=True)
         for name, count in found.most_common(_SHOWN):
             slowest.add_row(f"{count / profile.samples:.1%}", name)
         yield slowest
 
 
 def main() -> None:
-    """Measure what a rehearsal of many small orders costs, with nothing going wrong."""
+    """Measures the cost of a rehearsal of many small orders without faults."""
     parser = argparse.ArgumentParser(
         prog="python -m tools.bench.rehearsal", description=main.__doc__
     )
     parser.add_argument("--orders", type=_count, default=1_000, help="how many (1000)")
-    parser.add_argument("--lines", type=_count, default=3, help="most lines of an order (3)")
+    parser.add_argument("--lines", type=_count, default=3, help="the most lines of an order (3)")
     parser.add_argument("--seed", type=int, default=1, help="the same seed gives the same run (1)")
     parser.add_argument("--stage", default="prod", help="the stage that is rehearsed (prod)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there too")
@@ -185,19 +187,19 @@ def main() -> None:
         console.print(table)
     figures = measured.report(options.orders)
     console.print(
-        f"{figures['cpu_ms_per_order']:.1f} ms of CPU an order, {figures['peak_mib']:,.0f} MiB at "
-        f"most, {figures['records']:,} records; the books "
-        f"{'balance' if measured.run.balanced else '[red]do not balance[/red]'}"
+        f"{figures['cpu_ms_per_order']:.1f} ms of CPU per order, {figures['peak_mib']:,.0f} MiB at "
+        f"most, {figures['records']:,} records; the audit "
+        f"{'passes' if measured.run.passes else '[red]fails[/red]'}"
     )
     if options.json:
         options.json.write_text(json.dumps(figures, indent=2) + "\n")
-    sys.exit(0 if measured.run.balanced else 1)
+    sys.exit(0 if measured.run.passes else 1)
 
 
 def _count(text: str) -> int:
     number = int(text)
     if number < 1:
-        raise argparse.ArgumentTypeError("has to be 1 or more")
+        raise argparse.ArgumentTypeError("use a number of at least 1")
     return number
 
 

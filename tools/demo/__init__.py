@@ -1,1 +1,1 @@
-"""The demo: orders through the synthesized templates, and books that must balance."""
+"""The demo: runs orders through the synthesized templates, and audits the result."""

@@ -1,4 +1,4 @@
-"""`python -m tools.demo`: see `demo.cli`."""
+"""`python -m tools.demo`: see `tools.demo.cli`."""
 
 from tools.demo.cli import main
 

@@ -1,4 +1,4 @@
-"""The command: reads what the user wants, runs it, and shows what came of it."""
+"""The command line of `make demo`."""
 
 import sys
 from collections.abc import Sequence
@@ -13,26 +13,25 @@ from cdk_rehearsal import Rehearsal, RehearsalError
 from lambdas.inventory.csv_table import WrongRow
 from stacks.constructs.packaging import PackagingError
 from stacks.synthesis import SynthesisError, host_assembly
-from tools.demo import report as reports
-from tools.demo import sample, scenario
+from tools.demo import json_report, sample
 from tools.demo.console import open_console
 from tools.demo.csv_file import UnusableFile
 from tools.demo.display import Display, LiveDisplay
-from tools.demo.ending import show_end, show_way_in
 from tools.demo.orders_file import OrdersFile, read_orders
 from tools.demo.pace import Pace
-from tools.demo.run import Run, World, rehearse
-from tools.demo.scenario import Visit
+from tools.demo.run import DemoRun, DemoSetup, rehearse
 from tools.demo.stock_file import StockFile, plenty_for, read_stock
+from tools.demo.summary import show_endpoint, show_summary
 from tools.demo.supplier import file_at, files_of
+from tools.demo.visits import Visit, plain_visits, sample_visits
 
-UNBALANCED, UNUSABLE, INTERRUPTED = 1, 2, 130
-"""Exit codes: the books do not balance; nothing could be run as it was asked for; Ctrl-C."""
+AUDIT_FAILED, UNUSABLE, INTERRUPTED = 1, 2, 130
+"""Exit codes: the audit fails; nothing could run; Ctrl-C."""
 
 _SKIPPED_SHOWN = 20
 _ERRORS = (
     *(PackagingError, RehearsalError, SynthesisError, UnusableFile),
-    reports.UnwritableReport,
+    json_report.UnwritableReport,
 )
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
@@ -42,16 +41,14 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
 def demo(
     orders: Annotated[
         Path | None,
-        typer.Option(
-            help="Orders of your own, in a CSV file. Without it: a sample.", metavar="CSV"
-        ),
+        typer.Option(help="Your own orders in a CSV file. Default: a sample.", metavar="CSV"),
     ] = None,
     stock: Annotated[
         Path | None,
-        typer.Option(help="Stock and prices. Without it: plenty of what is wanted.", metavar="CSV"),
+        typer.Option(help="Stock and prices. Default: enough for the orders.", metavar="CSV"),
     ] = None,
     report: Annotated[
-        Path | None, typer.Option(help="Where to write what came of it.", metavar="JSON")
+        Path | None, typer.Option(help="Write the results to this file.", metavar="JSON")
     ] = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same run.")] = 1,
     stage: Annotated[str, typer.Option(help="The stage whose templates are rehearsed.")] = "prod",
@@ -59,62 +56,60 @@ def demo(
         bool, typer.Option("--hold", help="Keep the endpoint open at the end, until Ctrl-C.")
     ] = False,
 ) -> None:
-    """Runs orders through the synthesized templates and the real handlers, and audits the books.
+    """Runs orders through the synthesized templates and the real handlers, and audits the result.
 
     --orders has the columns order_id, customer_id, sku, quantity, unit_price_minor, currency and
     payment_token, one line of an order a row. --stock has sku, quantity, unit_price_minor and
     currency.
 
-    What becomes of a payment depends on its token: tok_approve, tok_decline, tok_timeout, or
-    tok_flaky_2 for one that fails twice and is approved then.
+    The token decides about a payment: tok_approve, tok_decline, tok_timeout, or tok_flaky_2 for a
+    payment that fails twice and then succeeds.
 
-    Ends with 1 if the books do not balance, and with 2 if nothing could be run.
+    Ends with 1 if the audit fails, and with 2 if nothing could run.
     """
     console, errors = open_console(sys.stdout), open_console(sys.stderr)
     display = _display(console)
     try:
         if report:
             inputs = [*filter(None, (orders, stock)), *sample.FILES]
-            reports.require_writable(report, inputs=inputs)
+            json_report.require_writable(report, inputs=inputs)
         wanted, supplies = _read(orders, stock, display)
         _show_skipped(errors, orders or sample.ORDERS, wanted.skipped)
         _show_skipped(errors, stock or sample.STOCK, supplies.skipped)
-        visits = (
-            scenario.plain(wanted.orders) if orders else scenario.lively(wanted.orders, seed=seed)
-        )
+        visits = plain_visits(wanted.orders) if orders else sample_visits(wanted.orders, seed=seed)
 
-        def conclude(shop: Rehearsal, run: Run) -> None:
-            show_end(console, run)
+        def conclude(shop: Rehearsal, run: DemoRun) -> None:
+            show_summary(console, run)
             if report:
-                reports.write(report, reports.report(run, wanted, seed=seed))
+                json_report.write(report, json_report.report(run, wanted, seed=seed))
                 console.print(f"The report is in {report}", soft_wrap=True)
             if hold:
                 console.print()
-                show_way_in(console, shop, hold=True)
+                show_endpoint(console, shop, hold=True)
                 Pace(shop).hold()
 
         with display.working(f"Synthesizing the templates of stage {stage}"):
             assembly = host_assembly(stage)
         run = rehearse(
             assembly,
-            _world(supplies, visits, is_sample=orders is None),
+            _setup(supplies, visits, is_sample=orders is None),
             seed=seed,
             display=display,
-            announce=lambda shop: show_way_in(console, shop, hold=hold),
+            announce=lambda shop: show_endpoint(console, shop, hold=hold),
             conclude=conclude,
         )
     except _ERRORS as error:
         errors.print(Text(f"error: {error}", "bold red"), soft_wrap=True)
         raise typer.Exit(UNUSABLE) from None
     except KeyboardInterrupt:
-        errors.print("Interrupted: nothing was audited.")
+        errors.print("Interrupted: no audit.")
         raise typer.Exit(INTERRUPTED) from None
-    if not run.balanced:
-        raise typer.Exit(UNBALANCED)
+    if not run.passes:
+        raise typer.Exit(AUDIT_FAILED)
 
 
 def main() -> None:
-    """Entry of `python -m tools.demo`."""
+    """Entry point of `python -m tools.demo`."""
     app(prog_name="python -m tools.demo")
 
 
@@ -128,13 +123,13 @@ def _read(
         return wanted, read_stock(stock or sample.STOCK)
 
 
-def _world(supplies: StockFile, visits: Sequence[Visit], *, is_sample: bool) -> World:
-    """Everything goes well with orders of one's own; the sample is more like life."""
+def _setup(supplies: StockFile, visits: Sequence[Visit], *, is_sample: bool) -> DemoSetup:
+    """Returns the setup. Only the sample has wrong files, lost parcels and a careless carrier."""
     files = [*files_of(supplies.items)]
     right = {item.sku: item.quantity for item in supplies.items}
     if not is_sample:
-        return World(files=files, right=right, visits=visits)
-    return World(
+        return DemoSetup(files=files, right=right, visits=visits)
+    return DemoSetup(
         files=[file_at(sample.MISTAKES), *files],
         right={**right, **sample.RIGHT_AMONG_MISTAKES},
         visits=visits,

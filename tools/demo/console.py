@@ -22,7 +22,7 @@ _ESCAPED = "orderflow.escaped"
 
 
 def open_console(stream: TextIO) -> Console:
-    """Return a console on a standard stream, without markup and emoji codes.
+    """Returns a console on a standard stream, without markup and emoji codes.
 
     It is as wide as the terminal. A pipe is as wide as its content needs, unless COLUMNS is set.
     Characters that are missing from the stream's encoding are replaced by similar ASCII characters
@@ -58,7 +58,7 @@ codecs.register_error(_ESCAPED, _escape)
 
 
 def grid(title: str, *columns: str) -> Table:
-    """Return a table without lines, for `show_table`."""
+    """Returns a table without lines, for `show_table`."""
     table = Table(
         title=Text(title, "bold"),
         title_justify="left",
@@ -78,7 +78,7 @@ def fits(console: Console, table: Table) -> bool:
 
 
 def show_table(console: Console, table: Table) -> None:
-    """Print a table, or each row as a block of lines if the table is too wide for the console."""
+    """Prints a table, or each row as a block of lines if the table is too wide."""
     options = console.options.update(width=_UNLIMITED)
     sizes = [
         measure_renderables(console, options, [column.header, *column.cells])
@@ -97,7 +97,7 @@ def show_table(console: Console, table: Table) -> None:
 
 
 def _blocks(table: Table) -> Iterator[Text | Padding]:
-    """Yield each row as lines: its name, then each cell with its header."""
+    """Yields each row as lines: its name, then each cell with its header."""
     if table.title:
         yield Text.assemble(table.title)
     heads = [str(column.header) for column in table.columns]

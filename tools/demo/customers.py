@@ -1,4 +1,4 @@
-"""The customers: they call the API as real ones would, and note what it answers."""
+"""The customers: they call the API like real clients, and record the answers."""
 
 import json
 import string
@@ -14,18 +14,22 @@ from cdk_rehearsal import Rehearsal
 from lambdas.eventing.http import MAX_KEY_LENGTH
 from lambdas.notifications.events import Channel
 from lambdas.orders.domain import order_id_for
-from tools.demo.orders_file import Order, body_of
+from tools.demo.evidence import Evidence
+from tools.demo.orders_file import CustomerOrder, body_of
 
+RETURN_REASON = "it is not what I expected"
 _TRIES = 5
 _FIRST_PAUSE_S = 0.2
-_LOOKED_AT = 5
-# What stands in a header as it is; the rest is percent-encoded, since headers take ASCII only.
+_VIEWED = 5
+"""The number of items that a customer views."""
+# Characters that a header can contain. All others are percent-encoded.
 _PLAIN = "".join(sorted(set(string.punctuation + " ") - {"%"}))
+_ADDRESS_FIELDS = {Channel.EMAIL: "address", Channel.SMS: "phone", Channel.WEBHOOK: "url"}
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What the API said at virtual `time` (epoch seconds); `code` names a problem."""
+class ApiAnswer:
+    """An answer of the API at virtual `time` (epoch seconds). `code` names a problem."""
 
     time: float
     customer_id: str
@@ -37,55 +41,55 @@ class Answer:
 
 @dataclass
 class Journal:
-    """All answers, and what they come to. Order ids are the shop's."""
+    """All answers and their results. Order ids are the shop's."""
 
-    answers: list[Answer] = field(default_factory=list)
-    accepted: set[str] = field(default_factory=set)
-    cancelled: set[str] = field(default_factory=set)
+    answers: list[ApiAnswer] = field(default_factory=list)
+    known: Evidence = field(default_factory=Evidence)
+    """The customers' knowledge about orders, returns, preferences and activity."""
     refused: dict[str, str] = field(default_factory=dict)
-    """Orders that the API did not take, and why."""
-    unanswered: set[str] = field(default_factory=set)
-    """Those among them that it may have taken all the same, since it gave no proper answer."""
+    """Orders that the API did not accept, with the reason."""
     repeated: Counter[str] = field(default_factory=Counter)
-    """Further requests with the key of an order that is known, by what came of them."""
-    looks: int = 0
-    """Requests for an order from somebody else than its customer: they have to be refused."""
+    """Repeated requests with the key of an order, by result."""
+    access_attempts: int = 0
+    """Requests of others for a customer's order. The API must refuse them."""
     breaches: list[str] = field(default_factory=list)
     """Such requests that were not refused."""
-    preferences: dict[str, Mapping[Channel, str]] = field(default_factory=dict)
-    """Where each customer wants to be told, by channel."""
-    activity: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """Views, and units put into carts, by kind and SKU."""
-    returns: set[str] = field(default_factory=set)
-    """Orders that their customers want to give back, and the shop took that down."""
 
-    def placed(self, answer: Answer) -> bool:
-        """Notes the answer to a request to place an order; True if the order stands then."""
+    def record_placement(self, answer: ApiAnswer) -> bool:
+        """Records the answer to an order. Returns whether the order is accepted now."""
         order_id, status = answer.order_id, answer.status
         reason = answer.code or f"http_{status}"
         if status < 400:
-            if order_id in self.accepted:
+            if order_id in self.known.accepted:
                 self.repeated["same_answer"] += 1
-            self.accepted.add(order_id)
+            self.known.accepted.add(order_id)
             self.refused.pop(order_id, None)
-            self.unanswered.discard(order_id)
+            self.known.unanswered.discard(order_id)
             return True
-        if order_id in self.accepted or order_id in self.refused:
+        if order_id in self.known.accepted or order_id in self.refused:
             self.repeated[reason] += 1
         else:
             self.refused[order_id] = reason
             if no_answer(status):
-                self.unanswered.add(order_id)
+                self.known.unanswered.add(order_id)
         return False
 
 
 def no_answer(status: int) -> bool:
-    """Whether an HTTP status says to try again, and nothing of what became of the request."""
+    """Whether an HTTP status leaves open what became of the request, so that clients repeat it."""
     return status >= 500 or status == 429
 
 
+def preferences_body(addresses: Mapping[Channel, str], **options: object) -> dict[str, object]:
+    """Returns the body of the request that sets a customer's addresses by channel."""
+    return {
+        channel.value: {_ADDRESS_FIELDS[channel]: address, **options}
+        for channel, address in addresses.items()
+    }
+
+
 class Customers:
-    """Makes requests with each customer's own token. To be used in processes of the rehearsal."""
+    """Sends requests with each customer's token, within processes of the rehearsal."""
 
     def __init__(
         self,
@@ -93,7 +97,7 @@ class Customers:
         journal: Journal,
         *,
         seed: int,
-        on_answer: Callable[[Answer], None] | None = None,
+        on_answer: Callable[[ApiAnswer], None] | None = None,
     ) -> None:
         self.shop = shop
         self.journal = journal
@@ -101,8 +105,8 @@ class Customers:
         self._on_answer = on_answer
         self._tokens: dict[str, str] = {}
 
-    def place(self, order: Order) -> bool:
-        """Sends an order; True if the shop took it, now or when it was sent before."""
+    def place(self, order: CustomerOrder) -> bool:
+        """Sends an order. Returns whether the shop accepted it, now or earlier."""
         order_id = shop_id_of(order)
         answer = self._ask(
             "POST",
@@ -112,32 +116,31 @@ class Customers:
             headers={"Idempotency-Key": key_of(order)},
             body=body_of(order),
         )
-        return self.journal.placed(answer)
+        return self.journal.record_placement(answer)
 
-    def status(self, order: Order) -> str | None:
-        """Where the customer's order stands; None if the API does not say."""
+    def status(self, order: CustomerOrder) -> str | None:
+        """Returns the status of an order, or None if the API does not return it."""
         order_id = shop_id_of(order)
         response = self._send("GET", f"/orders/{order_id}", order.customer_id)
         return str(response.json()["status"]) if response.status == 200 else None
 
-    def cancel(self, order: Order) -> bool:
-        """Asks to cancel the order; True if it is cancelled then."""
+    def cancel(self, order: CustomerOrder) -> bool:
+        """Requests a cancellation. Returns whether the order is cancelled now."""
         order_id = shop_id_of(order)
         answer = self._ask("DELETE", f"/orders/{order_id}", order.customer_id, order_id)
         if answer.status == 200:
-            self.journal.cancelled.add(order_id)
+            self.journal.known.cancelled.add(order_id)
         return answer.status == 200
 
-    def prefer(self, customer_id: str, wishes: Mapping[Channel, str]) -> None:
-        """Says how the customer wants to be told."""
-        fields = {Channel.EMAIL: "address", Channel.SMS: "phone", Channel.WEBHOOK: "url"}
-        body = {channel.value: {fields[channel]: wishes[channel]} for channel in wishes}
+    def prefer(self, customer_id: str, addresses: Mapping[Channel, str]) -> None:
+        """Sets a customer's addresses by channel."""
+        body = preferences_body(addresses)
         if self._send("PUT", "/preferences", customer_id, body=body).status == 200:
-            self.journal.preferences[customer_id] = wishes
+            self.journal.known.preferences[customer_id] = addresses
 
-    def browse(self, order: Order) -> None:
-        """Looks at the first items of what will be an order, and puts them into the cart."""
-        acts: list[dict[str, Any]] = [
+    def browse(self, order: CustomerOrder) -> None:
+        """Views the first items of an order, and puts them into the cart."""
+        activities: list[dict[str, Any]] = [
             {
                 "activity_id": f"{shop_id_of(order)}-{kind}-{number}",
                 "kind": kind,
@@ -146,30 +149,27 @@ class Customers:
                 "currency": order.currency,
                 **({"quantity": line.quantity} if kind == "added_to_cart" else {}),
             }
-            for number, line in enumerate(order.lines[:_LOOKED_AT])
+            for number, line in enumerate(order.lines[:_VIEWED])
             for kind in ("viewed", "added_to_cart")
         ]
-        body = {"activities": acts}
+        body = {"activities": activities}
         if self._send("POST", "/activity", order.customer_id, body=body).status == 202:
-            for act in acts:
-                self.journal.activity[str(act["kind"]), str(act["sku"])] += act.get("quantity", 1)
+            for each in activities:
+                self.journal.known.activity[each["kind"], each["sku"]] += each.get("quantity", 1)
 
-    def give_back(self, order: Order) -> None:
-        """Asks to give a delivered order back."""
-        order_id = shop_id_of(order)
-        body = {"reason": "it is not what I thought"}
-        answer = self._ask(
-            "POST", f"/orders/{order_id}/returns", order.customer_id, order_id, body=body
-        )
-        if answer.status == 202:
-            self.journal.returns.add(order_id)
+    def give_back(self, order: CustomerOrder) -> None:
+        """Requests the return of a delivered order."""
+        order_id, path = shop_id_of(order), f"/orders/{shop_id_of(order)}/returns"
+        body = {"reason": RETURN_REASON}
+        if self._ask("POST", path, order.customer_id, order_id, body=body).status == 202:
+            self.journal.known.return_requests.add(order_id)
 
-    def pry(self, order: Order, *, caller: str | None) -> None:
-        """Looks at an order and tries to cancel it, as somebody else or as nobody."""
+    def try_access(self, order: CustomerOrder, *, caller: str | None) -> None:
+        """Requests and cancels an order as another customer, or without a token."""
         order_id = shop_id_of(order)
         for method in ("GET", "DELETE"):
             answer = self._ask(method, f"/orders/{order_id}", caller, order_id)
-            self.journal.looks += 1
+            self.journal.access_attempts += 1
             if answer.status != (401 if caller is None else 404):
                 self.journal.breaches.append(
                     f"{method} of order {order_id} by {caller or 'nobody'}: {answer.status}"
@@ -177,13 +177,13 @@ class Customers:
 
     def _ask(
         self, method: str, path: str, caller: str | None, order_id: str, **request: Any
-    ) -> Answer:
+    ) -> ApiAnswer:
         response = self._send(method, path, caller, **request)
         code = None
         if response.status >= 400:
             code = _problem(response.body).get("code")
         asked = f"{method} return" if path.endswith("/returns") else method
-        answer = Answer(
+        answer = ApiAnswer(
             self.shop.clock.now(), caller or "nobody", asked, order_id, response.status, code
         )
         self.journal.answers.append(answer)
@@ -199,7 +199,7 @@ class Customers:
         headers: Mapping[str, str] | None = None,
         body: Mapping[str, object] | None = None,
     ) -> Any:
-        """Asks again, as a good client does, after growing pauses when the shop cannot answer."""
+        """Sends a request. Retries it with exponential backoff and jitter if there is no answer."""
         headers = dict(headers or {})
         if caller is not None:
             headers["Authorization"] = f"Bearer {self._token(caller)}"
@@ -216,22 +216,22 @@ class Customers:
         return self._tokens[customer_id]
 
 
-def key_of(order: Order) -> str:
-    """Return the Idempotency-Key of a customer's order: its id, percent-encoded.
+def key_of(order: CustomerOrder) -> str:
+    """Returns the Idempotency-Key of an order: its id, percent-encoded.
 
-    Encoding can make a short id longer than MAX_KEY_LENGTH. Then the key is a SHA-256 of it.
+    If that is longer than MAX_KEY_LENGTH, the key is its SHA-256.
     """
     key = quote(order.order_id, safe=_PLAIN)
     return key if len(key) <= MAX_KEY_LENGTH else sha256(key.encode()).hexdigest()
 
 
-def shop_id_of(order: Order) -> str:
-    """The id that the shop gives to a customer's order."""
+def shop_id_of(order: CustomerOrder) -> str:
+    """Returns the shop's id of an order."""
     return order_id_for(order.customer_id, key_of(order))
 
 
 def _problem(body: object) -> dict[str, Any]:
-    """The problem document in an answer, or nothing if it holds none."""
+    """Returns the problem document in an answer, or an empty one."""
     try:
         problem = json.loads(str(body))
     except ValueError:

@@ -1,4 +1,4 @@
-"""The live account: what happens on each hop, while it happens."""
+"""The live display: what happens on each hop while the demo runs."""
 
 import time
 from collections.abc import Iterator
@@ -11,8 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from cdk_rehearsal import Rehearsal
-from tools.demo.story import Stories, Story
-from tools.demo.tally import HOPS, Hop, Tally
+from tools.demo.hops import HOPS, Hop, HopCounts
+from tools.demo.timeline import OrderTimeline, Timelines
 
 COLOURS = {
     "delivered": "green",
@@ -23,18 +23,18 @@ COLOURS = {
     "cancelled": "magenta",
     "refused": "red",
 }
-"""The colour of each end that an order may come to."""
+"""The colour of each status of an order."""
 
 _FRAME_S = 0.12
 _SPARSE_S = 5.0
 _EVERY = 12
-"""Of the orders that go the usual way, one in so many has its story told."""
+"""The display shows one of so many usual orders."""
 
 _monotonic = time.monotonic
 
 
 class Display:
-    """Prints a line now and then: for pipes, logs and terminals that cannot do more."""
+    """Prints a line now and then: for pipes, logs and simple terminals."""
 
     pause_s = _SPARSE_S
 
@@ -45,44 +45,44 @@ class Display:
 
     @contextmanager
     def working(self, what: str) -> Iterator[None]:
-        """Says what is being done, as long as it takes."""
+        """Shows the present task while it runs."""
         self.console.print(Text(f"{what} …"))
         yield
 
     @contextmanager
     def watching(
-        self, shop: Rehearsal, tally: Tally, stories: Stories, orders: int
+        self, shop: Rehearsal, counts: HopCounts, timelines: Timelines, orders: int
     ) -> Iterator[None]:
-        """Shows the way of so many orders, whenever `tick` is called."""
-        self._shop, self._tally, self._stories, self._orders = shop, tally, stories, orders
+        """Shows the progress of so many orders at each `tick`."""
+        self._shop, self._counts, self._timelines, self._orders = shop, counts, timelines, orders
         yield
 
     def phase(self, name: str) -> None:
-        """Says what begins now."""
+        """Shows the name of a phase that begins."""
         self._phase = name
         self._show()
 
     def tick(self) -> None:
-        """Shows what is new, if it is time to; to be called often."""
+        """Shows the progress if it is time to. Call it often."""
         if _monotonic() - self._shown >= self.pause_s:
             self._show()
 
     def _show(self) -> None:
         self._shown = _monotonic()
         line = f"{_clock(self._shop)} {self._phase}"
-        if self._stories.by_order:
-            line += f": {outcome(self._stories, self._orders).plain}"
+        if self._timelines.by_order:
+            line += f": {status_counts(self._timelines, self._orders).plain}"
         self.console.print(Text(line), soft_wrap=True)
 
 
 class LiveDisplay(Display):
-    """Updates a table of all hops, a progress bar and the stories of orders in place.
+    """Updates a table of all hops, a progress bar and the timelines of orders in place.
 
     A frame that is higher than the terminal ends with an ellipsis. The final frame is complete.
     """
 
     WIDTH, HEIGHT = 60, 24
-    """The smallest terminal in which a frame can be read."""
+    """The size of the smallest terminal that can show a frame."""
     pause_s = _FRAME_S
 
     def __init__(self, console: Console) -> None:
@@ -103,10 +103,10 @@ class LiveDisplay(Display):
 
     @contextmanager
     def watching(
-        self, shop: Rehearsal, tally: Tally, stories: Stories, orders: int
+        self, shop: Rehearsal, counts: HopCounts, timelines: Timelines, orders: int
     ) -> Iterator[None]:
         """See `Display`."""
-        with self._live, super().watching(shop, tally, stories, orders):
+        with self._live, super().watching(shop, counts, timelines, orders):
             yield
             self._show()
 
@@ -115,30 +115,30 @@ class LiveDisplay(Display):
         width, height = self.console.size
         frame: list[RenderableType] = [
             _title(self._shop, self._phase, width),
-            outcome(self._stories, self._orders),
-            table_of(self._shop, self._tally),
+            status_counts(self._timelines, self._orders),
+            hop_table(self._shop, self._counts),
         ]
         room = height - self._lines(*frame)
         if room > 0:
-            frame.insert(1, _bar(self._stories, self._orders, width))
+            frame.insert(1, _bar(self._timelines, self._orders, width))
         frame += self._tail(room - 2)
         self._live.update(Group(*frame), refresh=True)
 
     def _tail(self, room: int) -> list[Text]:
-        """Return the latest stories of ended orders, as many as fit into `room` lines."""
-        stories: list[Text] = []
-        for story in _worth_telling(self._stories):
-            stories.insert(0, told(story))
-            if self._lines(*stories) > room:
-                return stories[1:]
-        return stories
+        """Returns the timelines of the latest ended orders, as many as fit into `room` lines."""
+        timelines: list[Text] = []
+        for timeline in _worth_showing(self._timelines):
+            timelines.insert(0, timeline_text(timeline))
+            if self._lines(*timelines) > room:
+                return timelines[1:]
+        return timelines
 
     def _lines(self, *parts: RenderableType) -> int:
         return len(self.console.render_lines(Group(*parts), pad=False))
 
 
-def table_of(shop: Rehearsal, tally: Tally) -> Table:
-    """Return a table with the calls of each hop, active and queued ones, and their results."""
+def hop_table(shop: Rehearsal, counts: HopCounts) -> Table:
+    """Returns a table with the calls of each hop, active and queued ones, and their results."""
     table = Table(box=None, header_style="dim", padding=(0, 1, 0, 0), pad_edge=False, expand=True)
     table.add_column("", style="cyan", no_wrap=True)
     table.add_column("hop", no_wrap=True)
@@ -148,43 +148,43 @@ def table_of(shop: Rehearsal, tally: Tally) -> Table:
     active = {function.path: function.active for function in shop.functions}
     depths = shop.queue_depths()
     for hop in HOPS:
-        calls = tally.calls(hop)
+        calls = counts.calls(hop)
         table.add_row(
             hop.kind,
             hop.name,
             _count(calls),
             _count(sum(active.get(function, 0) for function in hop.functions)),
             _count(sum(depths[queue] for queue in hop.queues)) if hop.queues else "",
-            _result(tally, hop, sum(depths[queue] for queue in hop.parkings)),
+            _result(counts, hop, sum(depths[queue] for queue in hop.dead_letter_queues)),
             style="" if calls else "dim",
         )
     return table
 
 
-def outcome(stories: Stories, orders: int) -> Text:
-    """How many orders have come to which end."""
-    text = Text(f"{len(stories.by_order):,} of {orders:,}: ")
+def status_counts(timelines: Timelines, orders: int) -> Text:
+    """Returns the number of orders in each status."""
+    text = Text(f"{len(timelines.by_order):,} of {orders:,}: ")
     for status, colour in COLOURS.items():
-        if stories.statuses[status]:
-            text.append(f"{stories.statuses[status]:,} {status}", colour).append(", ")
-    return text.append(f"{stories.statuses['placed']:,} under way")
+        if timelines.statuses[status]:
+            text.append(f"{timelines.statuses[status]:,} {status}", colour).append(", ")
+    return text.append(f"{timelines.statuses['placed']:,} in progress")
 
 
-def told(story: Story) -> Text:
-    """Return an order's name and story, in the colour of its status."""
+def timeline_text(timeline: OrderTimeline) -> Text:
+    """Returns an order's name and timeline in the colour of its status."""
     return (
         Text()
-        .append(f"{story.name} ", "bold")
-        .append(story.text(), COLOURS.get(story.status or "", ""))
+        .append(f"{timeline.name} ", "bold")
+        .append(timeline.text(), COLOURS.get(timeline.status or "", ""))
     )
 
 
-def _result(tally: Tally, hop: Hop, parked: int) -> Text:
-    if not tally.calls(hop):
+def _result(counts: HopCounts, hop: Hop, parked: int) -> Text:
+    if not counts.calls(hop):
         return Text()
-    text = Text(tally.good(hop))
-    for bad in tally.bad(hop):
-        text.append(", ").append(bad, "yellow")
+    text = Text(counts.successes(hop))
+    for failure in counts.failures(hop):
+        text.append(", ").append(failure, "yellow")
     if parked:
         text.append(", ").append(f"{parked:,} parked", "bold red")
     return text
@@ -200,24 +200,24 @@ def _clock(shop: Rehearsal) -> str:
     return datetime.fromtimestamp(shop.clock.now(), UTC).strftime("%H:%M:%S")
 
 
-def _bar(stories: Stories, orders: int, width: int) -> Text:
-    """All orders as a line: each stretch as long as its share of them."""
+def _bar(timelines: Timelines, orders: int, width: int) -> Text:
+    """Returns a bar of all orders, with the share of each status in its colour."""
     bar = Text(no_wrap=True, overflow="crop")
     done = drawn = 0
     for status, colour in {**COLOURS, "placed": "blue"}.items():
-        done += stories.statuses[status]
+        done += timelines.statuses[status]
         cells = done * width // max(orders, 1) - drawn
         bar.append("━" * cells, colour)
         drawn += cells
     return bar.append("━" * (width - drawn), "bright_black")
 
 
-def _worth_telling(stories: Stories) -> Iterator[Story]:
-    """Yield the stories of ended orders, latest first: unusual ones, and a sample of the others."""
-    for number in range(len(stories.turns) - 1, -1, -1):
-        story = stories.turns[number]
-        if story.unusual or number % _EVERY == 0:
-            yield story
+def _worth_showing(timelines: Timelines) -> Iterator[OrderTimeline]:
+    """Yields timelines of ended orders, latest first: unusual ones and a sample of the rest."""
+    for number in range(len(timelines.ended) - 1, -1, -1):
+        timeline = timelines.ended[number]
+        if timeline.unusual or number % _EVERY == 0:
+            yield timeline
 
 
 def _count(number: int) -> Text:

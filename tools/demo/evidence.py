@@ -1,7 +1,7 @@
-"""The evidence for the books: what each table, the bus, the queues and the customers tell."""
+"""The evidence for the audit: what the tables, the bus, the queues and the outside world say."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,25 +22,24 @@ NOTIFICATIONS = "Notifications/Customers/Table"
 SALES = "Analytics/Sales/Table"
 TABLES = (ORDERS, STOCK, PAYMENTS, PROVIDER, SHIPMENTS, CARRIER, RETURNS, NOTIFICATIONS)
 
-# The books have types of their own, with no rules in them: what is wrong in a table has to be read
-# before it can be found.
+# These types have no constraints: the audit must be able to read wrong items.
 
 
 class Units(msgspec.Struct, frozen=True):
-    """Some units of one item."""
+    """Units of one item."""
 
     sku: str
     quantity: int
 
 
 class OrderLine(Units, frozen=True):
-    """Some units of one item at a price."""
+    """Units of one item at a price."""
 
     unit_price_minor: int
 
 
 class OrderItem(msgspec.Struct, frozen=True):
-    """An order, as its context stores it."""
+    """An order in its table."""
 
     order_id: str
     status: str
@@ -48,7 +47,7 @@ class OrderItem(msgspec.Struct, frozen=True):
     total_minor: int
     lines: tuple[OrderLine, ...]
     history: Mapping[str, Any] = {}
-    """What happened to it, by the name of the step."""
+    """The steps of the order, by name."""
     reason: str | None = None
 
     @property
@@ -58,12 +57,12 @@ class OrderItem(msgspec.Struct, frozen=True):
 
     @property
     def sum_of_lines(self) -> int:
-        """What the lines cost together, in minor units."""
+        """The price of all lines, in minor units."""
         return sum(line.quantity * line.unit_price_minor for line in self.lines)
 
 
 class StockItem(msgspec.Struct, frozen=True):
-    """The units of an item that came in, are for sale, and are held for orders."""
+    """The received, available and reserved units of an item."""
 
     pk: str
     received: int
@@ -72,7 +71,7 @@ class StockItem(msgspec.Struct, frozen=True):
 
 
 class ReservationItem(msgspec.Struct, frozen=True):
-    """What is held for one order."""
+    """The reserved units of one order."""
 
     pk: str
     state: str
@@ -80,7 +79,7 @@ class ReservationItem(msgspec.Struct, frozen=True):
 
 
 class Payment(msgspec.Struct, frozen=True):
-    """Money of one order; the state `authorized` means that it is held."""
+    """The payment of one order. Its money is on hold in the state `authorized`."""
 
     pk: str
     state: str | None = None
@@ -94,13 +93,13 @@ class Payment(msgspec.Struct, frozen=True):
 
 
 class ProviderEntry(Payment, frozen=True):
-    """The same in the provider's own book; with an amount, it was held at some time."""
+    """A payment in the provider's table. One with an amount was authorized at some time."""
 
     attempts: int = 0
 
 
 class OutboxItem(msgspec.Struct, frozen=True):
-    """An event that was committed, with its envelope."""
+    """A committed event with its envelope."""
 
     detail_type: str
     detail: str
@@ -108,39 +107,39 @@ class OutboxItem(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class BusEvent:
-    """An event, as far as the books need it."""
+    """An event, with the fields that the audit needs."""
 
     id: str
     type: str
     subject: str
     data: dict[str, Any]
     copy: bool = False
-    """Whether it says in an older version what another event says in a newer one."""
+    """Whether another event says the same in a newer version."""
 
 
 @dataclass(kw_only=True)
 class Evidence:
-    """Everything that the audit compares. Keys are the shop's order ids, SKUs and event ids."""
+    """Everything that the audit compares. Keys are order ids, SKUs and event ids of the shop."""
 
     accepted: set[str] = field(default_factory=set)
-    """Orders that the API said it took."""
+    """Orders that the API accepted."""
     unanswered: set[str] = field(default_factory=set)
-    """Orders that it may have taken, since it gave no proper answer."""
+    """Orders without an answer, which the API may have accepted."""
     cancelled: set[str] = field(default_factory=set)
-    """Orders that it said are cancelled."""
-    handed_in: dict[str, int] = field(default_factory=dict)
-    """Units of each item in the suppliers' files, as far as their rows are right."""
+    """Orders that the API cancelled."""
+    supplied: dict[str, int] = field(default_factory=dict)
+    """Units of each item in the correct rows of the suppliers' files."""
     files: int = 0
     rows: int = 0
-    """Files that suppliers handed in, and their rows, headers left out."""
-    wanted_back: set[str] = field(default_factory=set)
-    """Orders whose return a customer asked for, and the API took down."""
+    """The suppliers' files, and their rows without headers."""
+    return_requests: set[str] = field(default_factory=set)
+    """Orders whose return a customer requested and the API accepted."""
     decided: dict[str, bool] = field(default_factory=dict)
-    """Returns that the staff decided about: whether it approved."""
+    """The staff's decisions about returns: whether each was approved."""
     preferences: dict[str, Mapping[Channel, str]] = field(default_factory=dict)
-    """Addresses at which each customer wants to be told."""
+    """The address of each customer by channel."""
     activity: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """Views, and units that customers put into carts, by kind and SKU."""
+    """Views, and units put into carts, by kind and SKU."""
     orders: dict[str, OrderItem] = field(default_factory=dict)
     stock: dict[str, StockItem] = field(default_factory=dict)
     reservations: dict[str, ReservationItem] = field(default_factory=dict)
@@ -149,33 +148,32 @@ class Evidence:
     shipments: dict[str, str] = field(default_factory=dict)
     """The state of each order's shipment."""
     parcels: dict[str, str] = field(default_factory=dict)
-    """The state of each parcel in the carrier's own book."""
+    """The state of each parcel in the carrier's table."""
     sent: dict[Channel, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
-    """Messages that arrived outside, by address."""
+    """Messages that customers received, by address."""
     sold_units: Counter[str] = field(default_factory=Counter)
-    """Units that `GET /sales` says were sold, by SKU."""
+    """Sold units in `GET /sales`, by SKU."""
     sold_for: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """Minor units that it says they were sold for, by SKU and currency."""
+    """Revenue in `GET /sales` in minor units, by SKU and currency."""
     counted_activity: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """What it says of views and units in carts, by kind and SKU."""
+    """Views and units in carts in `GET /sales`, by kind and SKU."""
     reports: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """What the shop said of each file, by the report's key."""
+    """The shop's reports on suppliers' files, by key."""
     committed: dict[str, BusEvent] = field(default_factory=dict)
     """Events in the outboxes."""
     published: list[BusEvent] = field(default_factory=list)
-    """Events that reached the bus, in their order, duplicates included."""
+    """Events that reached the bus in order, duplicates included."""
     waiting: dict[str, int] = field(default_factory=dict)
-    """Messages in each queue that is not a dead-letter queue."""
+    """The number of messages in each queue, without dead-letter queues."""
     dead_letters: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     """Messages in each dead-letter queue."""
     may_repeat: frozenset[Channel] = frozenset()
-    """Channels on which a message may have come twice: they take no idempotency key, and somebody
-    died between sending it and noting that."""
+    """Channels without an idempotency key, on which a crash after sending repeats a message."""
     unreadable: list[str] = field(default_factory=list)
-    """Items that are not what they should be: table, key and why."""
+    """Items with a wrong structure: table, key and reason."""
 
     def rejections(self) -> Counter[str]:
-        """How many orders checkout rejected, by reason."""
+        """Counts the orders that checkout rejected, by reason."""
         return Counter(
             order.reason or "unknown"
             for order in self.orders.values()
@@ -183,58 +181,43 @@ class Evidence:
         )
 
     def published_types(self) -> Counter[str]:
-        """How often each type of event reached the bus."""
+        """Counts the events that reached the bus, by type."""
         return Counter(event.type for event in self.published)
 
 
-class _Reader:
-    """Sorts the items of the tables into an Evidence."""
-
-    def __init__(self, evidence: Evidence) -> None:
-        self._evidence = evidence
-
-    def take(self, table: str, attributes: dict[str, Any]) -> None:
-        """Takes one item; what belongs to no book (inbox keys, prices) is left out."""
-        try:
-            self._take(table, from_attributes(attributes))
-        except (ValueError, KeyError, TypeError) as error:
-            key = attributes.get("pk", {}).get("S")
-            self._evidence.unreadable.append(f"{table}, {key}: {error}")
-
-    def _take(self, table: str, item: Item) -> None:
-        evidence = self._evidence
-        kind = item.get("kind")
-        if kind == "outbox":
-            outbox = msgspec.convert(item, OutboxItem)
-            event = bus_event(outbox.detail_type, msgspec.json.decode(outbox.detail))
-            evidence.committed[event.id] = event
-        elif (table, kind) == (ORDERS, "order"):
-            order = msgspec.convert(item, OrderItem)
-            evidence.orders[order.order_id] = order
-        elif (table, kind) == (STOCK, "stock"):
-            stock = msgspec.convert(item, StockItem)
-            evidence.stock[_id(stock.pk)] = stock
-        elif (table, kind) == (STOCK, "reservation"):
-            reservation = msgspec.convert(item, ReservationItem)
-            evidence.reservations[_id(reservation.pk)] = reservation
-        elif (table, kind) == (PAYMENTS, "payment"):
-            payment = msgspec.convert(item, Payment)
-            evidence.payments[_id(payment.pk)] = payment
-        elif (table, kind) == (SHIPMENTS, "shipment"):
-            evidence.shipments[_id(item["pk"])] = item["state"]
-        elif table == CARRIER:
-            evidence.parcels[item["pk"]] = item["status"]
-        elif table == PROVIDER:
-            entry = msgspec.convert({**item, "state": item.get("status")}, ProviderEntry)
-            evidence.provider[entry.pk] = entry
+def _add(evidence: Evidence, table: str, item: Item) -> None:
+    """Adds an item to the evidence, unless the audit does not need it (inbox keys, prices)."""
+    kind = item.get("kind")
+    if kind == "outbox":
+        outbox = msgspec.convert(item, OutboxItem)
+        event = bus_event(outbox.detail_type, msgspec.json.decode(outbox.detail))
+        evidence.committed[event.id] = event
+    elif (table, kind) == (ORDERS, "order"):
+        evidence.orders[item["order_id"]] = msgspec.convert(item, OrderItem)
+    elif (table, kind) == (STOCK, "stock"):
+        evidence.stock[_id(item["pk"])] = msgspec.convert(item, StockItem)
+    elif (table, kind) == (STOCK, "reservation"):
+        evidence.reservations[_id(item["pk"])] = msgspec.convert(item, ReservationItem)
+    elif (table, kind) == (PAYMENTS, "payment"):
+        evidence.payments[_id(item["pk"])] = msgspec.convert(item, Payment)
+    elif (table, kind) == (SHIPMENTS, "shipment"):
+        evidence.shipments[_id(item["pk"])] = item["state"]
+    elif table == CARRIER:
+        evidence.parcels[item["pk"]] = item["status"]
+    elif table == PROVIDER:
+        entry = {**item, "state": item.get("status")}
+        evidence.provider[item["pk"]] = msgspec.convert(entry, ProviderEntry)
 
 
 def gather(shop: Rehearsal, evidence: Evidence) -> Evidence:
-    """Adds to `evidence` what tables, bus and queues hold now."""
-    reader = _Reader(evidence)
+    """Adds the present content of tables, bus and queues to the evidence."""
     for table in TABLES:
-        for attributes in _scan(shop, table):
-            reader.take(table, attributes)
+        for attributes in scan(shop, table):
+            try:
+                _add(evidence, table, from_attributes(attributes))
+            except (ValueError, KeyError, TypeError) as error:
+                key = attributes.get("pk", {}).get("S")
+                evidence.unreadable.append(f"{table}, {key}: {error}")
     for record in shop.meter.of("published"):
         event = record.detail["event"]
         evidence.published.append(bus_event(event["detail-type"], event["detail"]))
@@ -247,14 +230,26 @@ def gather(shop: Rehearsal, evidence: Evidence) -> Evidence:
     return evidence
 
 
-def _scan(shop: Rehearsal, table: str) -> Iterator[dict[str, Any]]:
+def count_sales(evidence: Evidence, sales: Iterable[Mapping[str, Any]]) -> None:
+    """Adds rows of `GET /sales` to the evidence."""
+    for row in sales:
+        sku = row["sku"]
+        evidence.sold_units[sku] += row["units"]
+        for currency, amount in row["revenue_minor"].items():
+            evidence.sold_for[sku, currency] += amount
+        evidence.counted_activity["viewed", sku] += row["views"]
+        evidence.counted_activity["added_to_cart", sku] += row["added_to_cart"]
+
+
+def scan(shop: Rehearsal, table: str) -> Iterator[dict[str, Any]]:
+    """Yields the items of a table, by its path, with DynamoDB's attribute types."""
     pages = shop.client("dynamodb").get_paginator("scan")
     for page in pages.paginate(TableName=shop.physical_id(table), ConsistentRead=True):
         yield from page["Items"]
 
 
 def bus_event(detail_type: str, envelope: dict[str, Any]) -> BusEvent:
-    """What the books need of an event's envelope."""
+    """Returns the fields of an envelope that the audit needs."""
     copy = "supersededby" in envelope
     event_id = f"{envelope['id']} as {detail_type}" if copy else envelope["id"]
     return BusEvent(event_id, detail_type, envelope["subject"], envelope["data"], copy)

@@ -1,10 +1,10 @@
-"""Money for people: minor units and currencies as they are usually written."""
+"""Amounts of money as text."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-Purse = Counter[str]
-"""Minor units by currency: money of different currencies is never added up."""
+Amounts = Counter[str]
+"""Minor units by currency."""
 
 # Currencies whose minor unit is not a hundredth: https://www.iso.org/iso-4217-currency-codes.html
 _DIGITS = {
@@ -15,7 +15,7 @@ _DIGITS = {
 
 
 def show(minor: int, currency: str) -> str:
-    """An amount in minor units, such as `1,234.50 EUR`."""
+    """Returns an amount in minor units as text, such as `1,234.50 EUR`."""
     digits = next((digits for digits, those in _DIGITS.items() if currency in those), 2)
     whole, rest = divmod(abs(minor), 10**digits)
     fraction = f".{rest:0{digits}}" if digits else ""
@@ -23,14 +23,14 @@ def show(minor: int, currency: str) -> str:
 
 
 def show_all(amounts: Mapping[str, int]) -> str:
-    """Amounts by currency, such as `10.00 CHF + 1,234.50 EUR`."""
+    """Returns amounts by currency as text, such as `10.00 CHF + 1,234.50 EUR`."""
     shown = [show(minor, currency) for currency, minor in sorted(amounts.items()) if minor]
     return " + ".join(shown) or "0"
 
 
-def total(amounts: Iterable[tuple[int, str]]) -> Purse:
-    """Amounts added up, each currency for itself."""
-    purse: Purse = Counter()
+def total(amounts: Iterable[tuple[int, str]]) -> Amounts:
+    """Adds amounts by currency."""
+    added: Amounts = Counter()
     for minor, currency in amounts:
-        purse[currency] += minor
-    return purse
+        added[currency] += minor
+    return added

@@ -1,4 +1,4 @@
-"""Orders from a CSV file: one line a row, rows with the same `order_id` make one order."""
+"""Orders from a CSV file. A row is a line; rows with the same `order_id` make one order."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +14,20 @@ from lambdas.inventory.stock_file import ANY_CURRENCY, ANY_PRICE, ANY_SKU
 from lambdas.orders.events import Line, PaymentToken, Quantity
 from tools.demo.csv_file import Rows, nothing_usable, read_rows
 
+ADDRESS = {
+    "name": "A Customer",
+    "street": "1 Example Street",
+    "postal_code": "00000",
+    "city": "Sampleton",
+    "country": "ZZ",
+}
+"""The shipping address of all orders. It does not exist."""
+
 ID_LENGTH = 128
 """Maximum length of an `order_id`, in Unicode code points."""
 
 CUSTOMER_LENGTH = 255
-"""Characters of a customer's id, which is the subject of their token.
+"""Maximum length of a customer's id, which is the subject of their token.
 https://openid.net/specs/openid-connect-core-1_0.html#IDToken"""
 
 
@@ -50,8 +59,8 @@ ORDERS = Format(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Order:
-    """An order as a customer wants to place it; `order_id` is the customer's name for it."""
+class CustomerOrder:
+    """An order that a customer wants to place. `order_id` is the customer's own id for it."""
 
     order_id: str
     customer_id: str
@@ -62,15 +71,15 @@ class Order:
 
 @dataclass(frozen=True)
 class OrdersFile:
-    """What a file of orders holds."""
+    """The content of an orders file."""
 
-    orders: list[Order]
+    orders: list[CustomerOrder]
     rows_read: int
     skipped: list[WrongRow]
 
 
 def read_orders(path: Path) -> OrdersFile:
-    """The orders of a file in the order in which they begin. Raises UnusableFile."""
+    """Reads the orders of a file, in the order of their first rows. Raises UnusableFile."""
     rows = read_rows(path, lambda content: csv_table.rows(content, ORDERS))
     orders, contradictions = _grouped(rows)
     skipped = sorted([*rows.skipped, *contradictions], key=lambda skipped: skipped.line)
@@ -79,7 +88,7 @@ def read_orders(path: Path) -> OrdersFile:
     return OrdersFile(orders, rows.read, skipped)
 
 
-def _grouped(rows: Rows[OrderRow]) -> tuple[list[Order], list[WrongRow]]:
+def _grouped(rows: Rows[OrderRow]) -> tuple[list[CustomerOrder], list[WrongRow]]:
     heads: dict[str, GoodRow[OrderRow]] = {}
     lines: dict[str, list[Line]] = {}
     contradictions = []
@@ -92,7 +101,7 @@ def _grouped(rows: Rows[OrderRow]) -> tuple[list[Order], list[WrongRow]]:
         line = Line(sku=item.sku, quantity=item.quantity, unit_price_minor=item.unit_price_minor)
         lines.setdefault(item.order_id, []).append(line)
     orders = [
-        Order(
+        CustomerOrder(
             order_id=order_id,
             customer_id=head.item.customer_id,
             currency=head.item.currency,
@@ -105,7 +114,7 @@ def _grouped(rows: Rows[OrderRow]) -> tuple[list[Order], list[WrongRow]]:
 
 
 def _contradiction(row: OrderRow, head: GoodRow[OrderRow]) -> str | None:
-    """Say in which column a row contradicts the first row of its order, or return None."""
+    """Returns how a row contradicts the first row of its order, or None if it does not."""
     for column in ("customer_id", "currency", "payment_token"):
         value, known = getattr(row, column), getattr(head.item, column)
         if value != known:
@@ -116,17 +125,11 @@ def _contradiction(row: OrderRow, head: GoodRow[OrderRow]) -> str | None:
     return None
 
 
-def body_of(order: Order) -> dict[str, object]:
-    """The body of the request that places the order. The address is made up, and nobody's."""
+def body_of(order: CustomerOrder) -> dict[str, object]:
+    """Returns the body of the request that places the order."""
     return {
         "currency": order.currency,
         "lines": msgspec.to_builtins(order.lines),
-        "shipping_address": {
-            "name": "A Customer",
-            "street": "1 Example Street",
-            "postal_code": "00000",
-            "city": "Sampleton",
-            "country": "ZZ",
-        },
+        "shipping_address": ADDRESS,
         "payment_token": order.payment_token,
     }

@@ -1,4 +1,4 @@
-"""A run: the shop opens, customers come, everything settles, and the books are compared."""
+"""A run of the demo: suppliers and customers come, everything settles, and the audit follows."""
 
 import time
 from collections import Counter
@@ -9,63 +9,61 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cdk_rehearsal import Record, Rehearsal
-from lambdas.notifications.events import Channel
-from tools.demo.books import Check, audit, check
-from tools.demo.carrier import Carrier
-from tools.demo.customers import Answer, Customers, Journal, shop_id_of
+from tools.demo.audit import Check, audit, check
+from tools.demo.carrier import SimulatedCarrier
+from tools.demo.customers import ApiAnswer, Customers, Journal, shop_id_of
 from tools.demo.display import Display
-from tools.demo.evidence import Evidence, gather
+from tools.demo.evidence import Evidence, count_sales, gather
+from tools.demo.hops import HopCounts
 from tools.demo.pace import Pace
-from tools.demo.partner import PARTNER, Partner
-from tools.demo.scenario import Visit, open_doors, wishes_of
+from tools.demo.partner import WebhookPartner
 from tools.demo.staff import Staff
-from tools.demo.story import Stories
-from tools.demo.supplier import File, hand_in, reports
-from tools.demo.tally import Tally
+from tools.demo.supplier import SupplierFile, hand_in, reports
+from tools.demo.timeline import Timelines
+from tools.demo.visits import Visit, preferences_of, start_visits
 
 ARRIVALS_PER_SECOND = 50.0
 _LONGEST_S = 2 * 86_400
-"""Virtual seconds after which nothing more is waited for: longer than any retry goes on."""
+"""Virtual seconds after which every retry has ended."""
 
 _OVERDUE_AFTER = timedelta(days=6)
-"""Longer than the carrier has for a parcel."""
+"""Longer than the carrier's deadline for a parcel."""
 
 _monotonic = time.monotonic
 
 
 @dataclass(frozen=True, kw_only=True)
-class World:
-    """What suppliers hand in, who comes, and how reliable the carrier is."""
+class DemoSetup:
+    """The input of a run."""
 
-    files: Sequence[File]
-    """What suppliers hand in."""
+    files: Sequence[SupplierFile]
     right: Mapping[str, int]
-    """Units of each item in the right rows of those files."""
+    """Units of each item in the correct rows of the files."""
     visits: Sequence[Visit]
     lost_parcels: int = 0
     careless_carrier: bool = False
 
 
 @dataclass
-class Run:
-    """All that a run leaves behind."""
+class DemoRun:
+    """The results of a run."""
 
     evidence: Evidence
     checks: list[Check]
     journal: Journal
-    tally: Tally
-    stories: Stories
+    counts: HopCounts
+    timelines: Timelines
     seconds: float
     records: list[Record] = field(repr=False)
 
     @property
-    def balanced(self) -> bool:
-        """Whether every check of the books holds."""
+    def passes(self) -> bool:
+        """Whether no check of the audit has a finding."""
         return all(check.holds for check in self.checks)
 
     @property
     def refusals(self) -> Counter[str]:
-        """How many orders the API refused, by reason; those that it took all the same left out."""
+        """The number of orders that the API refused and that do not exist, by reason."""
         return Counter(
             reason
             for order_id, reason in self.journal.refused.items()
@@ -75,77 +73,72 @@ class Run:
 
 def rehearse(
     assembly: Path,
-    world: World,
+    setup: DemoSetup,
     *,
     seed: int,
     display: Display,
     hurried: bool = False,
     announce: Callable[[Rehearsal], None] = lambda _: None,
-    conclude: Callable[[Rehearsal, Run], None] = lambda _, __: None,
-) -> Run:
-    """Runs the synthesized application for this world; if `hurried`, for nobody to watch.
+    conclude: Callable[[Rehearsal, DemoRun], None] = lambda _, __: None,
+) -> DemoRun:
+    """Runs the synthesized application. If `hurried`, does not keep pace with real time.
 
-    `announce` is called when it stands, `conclude` at the end, before it is taken down.
+    Calls `announce` when the application is ready, and `conclude` before it is removed.
     """
     started = _monotonic()
-    visits = world.visits
-    stories = Stories({shop_id_of(visit.order): visit.order.order_id for visit in visits})
-    tally, journal = Tally(), Journal()
+    visits = setup.visits
+    timelines = Timelines({shop_id_of(visit.order): visit.order.order_id for visit in visits})
+    counts, journal = HopCounts(), Journal()
+    listeners: list[Callable[[Record], None]] = [counts.on_record, timelines.on_record]
 
-    def heard(answer: Answer) -> None:
-        tally.heard(answer)
-        stories.heard(answer)
+    def on_answer(answer: ApiAnswer) -> None:
+        counts.on_answer(answer)
+        timelines.on_answer(answer)
+
+    def on_record(record: Record) -> None:
+        for listener in listeners:
+            listener(record)
 
     with ExitStack() as stack:
-        listeners: list[Callable[[Record], None]] = [tally.seen, stories.seen]
-
-        def seen(record: Record) -> None:
-            for listener in listeners:
-                listener(record)
-
         with display.working("Creating the resources of the templates"):
-            shop = stack.enter_context(Rehearsal(assembly, seed=seed, on_record=seen))
+            shop = stack.enter_context(Rehearsal(assembly, seed=seed, on_record=on_record))
         announce(shop)
-        customers = Customers(shop, journal, seed=seed, on_answer=heard)
-        carrier = Carrier(shop, seed=seed, lost=world.lost_parcels, careless=world.careless_carrier)
-        staff, partner = Staff(shop), Partner(shop)
-        listeners += [carrier.seen, staff.seen]
+        customers = Customers(shop, journal, seed=seed, on_answer=on_answer)
+        carrier = SimulatedCarrier(
+            shop, seed=seed, lost=setup.lost_parcels, careless=setup.careless_carrier
+        )
+        staff, partner = Staff(shop), WebhookPartner(shop)
+        listeners += [carrier.on_record, staff.on_record]
         partner.open()
         opened = datetime.now(UTC)
-        with display.watching(shop, tally, stories, len(visits)):
+        with display.watching(shop, counts, timelines, len(visits)):
             pace = Pace(shop, hurried=hurried)
-            _take_in(shop, world.files, pace, display)
+            _supply(shop, setup.files, pace, display)
             _serve(customers, visits, seed, pace, display)
-            if world.lost_parcels:
-                _let_days_pass(pace, display)
-        evidence = Evidence(
-            accepted=journal.accepted,
-            unanswered=journal.unanswered,
-            cancelled=journal.cancelled,
-            handed_in=dict(world.right),
-            files=len(world.files),
-            rows=sum(file.rows for file in world.files),
-            reports=reports(shop),
-            wanted_back=journal.returns,
-            decided=staff.decided,
-            preferences=journal.preferences,
-            activity=journal.activity,
-        )
-        _ask_outside(evidence, shop, partner)
-        _ask_for_sales(evidence, staff, opened)
+            if setup.lost_parcels:
+                display.phase("days pass until lost parcels are overdue")
+                pace.skip(_OVERDUE_AFTER, display.tick)
+        evidence = journal.known
+        evidence.supplied = dict(setup.right)
+        evidence.files = len(setup.files)
+        evidence.rows = sum(file.rows for file in setup.files)
+        evidence.reports = reports(shop)
+        evidence.decided = staff.decided
+        evidence.sent.update(partner.sent_messages())
+        count_sales(evidence, staff.sales(opened, opened + timedelta(hours=23)))
         checks = [
-            _sent(visits, journal),
+            _orders_sent(visits, journal),
             *audit(gather(shop, evidence)),
-            _private(journal, carrier),
+            _access(journal, carrier),
         ]
         seconds = _monotonic() - started
-        run = Run(evidence, checks, journal, tally, stories, seconds, shop.meter.records)
+        run = DemoRun(evidence, checks, journal, counts, timelines, seconds, shop.meter.records)
         conclude(shop, run)
         return run
 
 
-def _take_in(shop: Rehearsal, files: Sequence[File], pace: Pace, display: Display) -> None:
-    """Has suppliers hand in their files, and waits until orders' price list has heard of it."""
+def _supply(shop: Rehearsal, files: Sequence[SupplierFile], pace: Pace, display: Display) -> None:
+    """Hands in the suppliers' files, and waits until orders knows the prices."""
     display.phase("suppliers' files come in")
     handing_in = shop.spawn(hand_in, shop, files, name="supplier")
     pace.run_until(lambda: shop.scheduler.idle, display.tick)
@@ -155,72 +148,44 @@ def _take_in(shop: Rehearsal, files: Sequence[File], pace: Pace, display: Displa
 def _serve(
     customers: Customers, visits: Sequence[Visit], seed: int, pace: Pace, display: Display
 ) -> None:
-    """Lets the customers in, and waits until everything has come to its end."""
+    """Starts the visits, and waits until everything has ended."""
     scheduler = customers.shop.scheduler
-    display.phase("customers say how to reach them")
-    asking = customers.shop.spawn(_prefer, customers, visits, name="preferences")
-    pace.run_until(lambda: asking.done, display.tick)
-    asking.result()
+    display.phase("customers choose channels")
+    choosing = customers.shop.spawn(_prefer, customers, visits, name="preferences")
+    pace.run_until(lambda: choosing.done, display.tick)
+    choosing.result()
     display.phase("customers come")
-    door, processes = open_doors(customers, visits, per_second=ARRIVALS_PER_SECOND, seed=seed)
+    door, processes = start_visits(customers, visits, per_second=ARRIVALS_PER_SECOND, seed=seed)
     pace.run_until(lambda: door.done, display.tick)
     display.phase("the last orders settle")
     deadline = scheduler.now() + _LONGEST_S
     pace.run_until(lambda: scheduler.idle or scheduler.now() > deadline, display.tick)
-    display.phase("all is settled")
+    display.phase("everything has settled")
     for process in processes:
         process.result()
 
 
-def _sent(visits: Sequence[Visit], journal: Journal) -> Check:
+def _prefer(customers: Customers, visits: Sequence[Visit]) -> None:
+    for customer_id in dict.fromkeys(visit.order.customer_id for visit in visits):
+        if addresses := preferences_of(customer_id):
+            customers.prefer(customer_id, addresses)
+
+
+def _orders_sent(visits: Sequence[Visit], journal: Journal) -> Check:
     sent = {shop_id_of(visit.order): visit.order.order_id for visit in visits}
-    answered = {*journal.accepted, *journal.refused}
-    faults = (
+    answered = {*journal.known.accepted, *journal.refused}
+    findings = (
         f"order {name} was sent, but got no answer"
         for order_id, name in sent.items()
         if order_id not in answered
     )
-    refused = journal.refused.keys() - journal.accepted
-    right = {"accepted": len(journal.accepted), "refused": len(refused)}
-    return check("Orders sent", {"": len(sent)}, right, faults)
+    refused = journal.refused.keys() - journal.known.accepted
+    right = {"accepted": len(journal.known.accepted), "refused": len(refused)}
+    return check("Orders sent", {"": len(sent)}, right, findings)
 
 
-def _prefer(customers: Customers, visits: Sequence[Visit]) -> None:
-    for customer_id in dict.fromkeys(visit.order.customer_id for visit in visits):
-        if wishes := wishes_of(customer_id):
-            customers.prefer(customer_id, wishes)
-
-
-def _let_days_pass(pace: Pace, display: Display) -> None:
-    """Skips the days until a parcel that did not come is missed."""
-    display.phase("days go by")
-    pace.skip(_OVERDUE_AFTER, display.tick)
-
-
-def _ask_outside(evidence: Evidence, shop: Rehearsal, partner: Partner) -> None:
-    """Counts the messages where they arrived."""
-    evidence.sent[Channel.EMAIL].update(
-        address for mail in shop.sent_email for address in mail.to_addresses
-    )
-    evidence.sent[Channel.SMS].update(sms.phone_number for sms in shop.sent_sms)
-    evidence.sent[Channel.WEBHOOK].update(
-        f"https://{PARTNER}{path}" for path in partner.received.values()
-    )
-
-
-def _ask_for_sales(evidence: Evidence, staff: Staff, opened: datetime) -> None:
-    """Reads the sales as the shop's staff sees them."""
-    for row in staff.sales(opened, opened + timedelta(hours=23)):
-        sku = row["sku"]
-        evidence.sold_units[sku] += row["units"]
-        for currency, amount in row["revenue_minor"].items():
-            evidence.sold_for[sku, currency] += amount
-        evidence.counted_activity["viewed", sku] += row["views"]
-        evidence.counted_activity["added_to_cart", sku] += row["added_to_cart"]
-
-
-def _private(journal: Journal, carrier: Carrier) -> Check:
-    breaches = (*journal.breaches, *carrier.forgeries)
-    tried = {"looks": journal.looks, "forged call-backs": carrier.forged}
-    refused = journal.looks + carrier.forged - len(breaches)
-    return check("Others' orders", tried, {"refused": refused}, breaches)
+def _access(journal: Journal, carrier: SimulatedCarrier) -> Check:
+    breaches = (*journal.breaches, *carrier.accepted_forgeries)
+    tried = {"by others": journal.access_attempts, "forged callbacks": carrier.forged}
+    refused = journal.access_attempts + carrier.forged - len(breaches)
+    return check("Access refused", tried, {"refused": refused}, breaches)

@@ -1,4 +1,4 @@
-"""The staff: decides about returns, and looks at the sales."""
+"""The staff: decides about returns, and reads the sales."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -6,33 +6,40 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
-from cdk_rehearsal import Record, Rehearsal
+from cdk_rehearsal import HttpResponse, Record, Rehearsal
 
 _LOOKS, _LOOK_AGAIN_S = 30, 1.0
 _THINKS_S = 2.0
 
 
 class UnexpectedAnswer(AssertionError):
-    """The API answered something else than a caller can go on with."""
+    """The API gave another answer than its caller needs."""
+
+
+def require(answer: HttpResponse, status: int) -> HttpResponse:
+    """Returns the answer. Raises UnexpectedAnswer if it has another status."""
+    if answer.status != status:
+        raise UnexpectedAnswer(f"{answer.status} instead of {status}: {answer.body}")
+    return answer
 
 
 @dataclass
 class Staff:
-    """One clerk, who approves two returns and refuses the third, and so on."""
+    """A clerk who approves two returns, refuses the third, and so on."""
 
     shop: Rehearsal
     decided: dict[str, bool] = field(default_factory=dict)
-    """By order: whether the return was approved."""
+    """Whether the return was approved, by order."""
 
-    def seen(self, record: Record) -> None:
-        """Attends to a return that somebody wants."""
+    def on_record(self, record: Record) -> None:
+        """Reviews a return once it was requested."""
         if record.kind == "published":
             event = record.detail["event"]
             if event["detail-type"] == "ReturnRequested.v1":
                 order_id = event["detail"]["data"]["order_id"]
-                self.shop.spawn(self._attend, order_id, name="staff")
+                self.shop.spawn(self._review, order_id, name="staff")
 
-    def _attend(self, order_id: str) -> None:
+    def _review(self, order_id: str) -> None:
         for _ in range(_LOOKS):
             self.shop.scheduler.sleep(_LOOK_AGAIN_S)
             waiting = self.ask("GET", "/returns").json()["returns"]
@@ -49,21 +56,18 @@ class Staff:
             self.decided[order_id] = approved
 
     def sales(self, start: datetime, end: datetime) -> Iterator[Mapping[str, Any]]:
-        """What was sold and looked at in that time, per minute and item."""
+        """Yields the sales of a period, by minute and item."""
         query = {"from": _instant(start), "to": _instant(end)}
         while True:
-            response = self.ask("GET", f"/sales?{urlencode(query)}")
-            if response.status != 200:
-                raise UnexpectedAnswer(f"{response.status} instead of 200: {response.body}")
-            answer = response.json()
+            answer = require(self.ask("GET", f"/sales?{urlencode(query)}"), 200).json()
             yield from answer["sales"]
             if not answer.get("next"):
                 return
             query["after"] = answer["next"]
 
     def ask(self, method: str, path: str, body: dict[str, object] | None = None) -> Any:
-        """A request with the clerk's token."""
-        # Tokens are valid for an hour: who comes back after days has to sign in again.
+        """Sends a request with the clerk's token."""
+        # Tokens expire after an hour.
         token = self.shop.token("clerk-1", **{"cognito:groups": ["staff"]})
         headers = {"authorization": f"Bearer {token}"}
         return self.shop.http.request(method, path, headers=headers, body=body)

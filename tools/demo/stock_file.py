@@ -1,4 +1,4 @@
-"""Stock and prices: from a CSV file, or plenty of whatever the orders want."""
+"""Stock and prices: from a CSV file, or as much as the orders need."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -11,14 +11,14 @@ from lambdas.inventory import stock_file
 from lambdas.inventory.csv_table import WrongRow
 from lambdas.inventory.domain import MAX_UNITS, ReceivedItem
 from tools.demo.csv_file import read_rows
-from tools.demo.orders_file import Order
+from tools.demo.orders_file import CustomerOrder
 
 _PLENTY = 10_000
 
 
 @dataclass(frozen=True)
 class StockFile:
-    """What a file of stock holds: each item once."""
+    """The content of a stock file: each item once."""
 
     items: list[ReceivedItem]
     rows_read: int
@@ -26,13 +26,13 @@ class StockFile:
 
 
 def read_stock(path: Path) -> StockFile:
-    """Read the items of a file with the reader for suppliers' files. Raises UnusableFile."""
+    """Reads a file with the reader for suppliers' files. Raises UnusableFile."""
     rows = read_rows(path, stock_file.rows)
     return StockFile([row.item for row in rows.good], rows.read, rows.skipped)
 
 
-def plenty_for(orders: Iterable[Order]) -> list[ReceivedItem]:
-    """Twice what the orders want of each item, at the first price that one of them names."""
+def plenty_for(orders: Iterable[CustomerOrder]) -> list[ReceivedItem]:
+    """Returns at least twice the ordered units of each item, at the price in the first order."""
     items: dict[str, ReceivedItem] = {}
     wanted: Counter[str] = Counter()
     for order in orders:

@@ -1,58 +1,50 @@
-"""The supplier: drops stock files into the shop's bucket, and gets a report for each."""
+"""The supplier: uploads stock files, and gets a report on each."""
 
-import csv
 import io
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from cdk_rehearsal import Rehearsal
 from lambdas.inventory.domain import ReceivedItem
+from tools.demo.csv_file import write_rows
 
 BUCKET = "Inventory/SupplierFiles/Bucket"
 _INCOMING, _REPORTS = "incoming/", "reports/"
 _ROWS = 1_000
-"""Items in one file."""
+"""The most items in one file."""
 
 
 @dataclass(frozen=True)
-class File:
-    """A file as the supplier sends it."""
+class SupplierFile:
+    """A supplier's file."""
 
     name: str
     content: bytes
 
     @property
     def rows(self) -> int:
-        """How many rows it has below its header."""
+        """The number of rows below the header."""
         return len(self.content.splitlines()) - 1
 
 
-def files_of(items: Sequence[ReceivedItem]) -> Iterator[File]:
-    """The items as files of a bounded size."""
-    rest = iter(items)
-    number = 0
-    while part := list(islice(rest, _ROWS)):
-        number += 1
+def files_of(items: Sequence[ReceivedItem]) -> Iterator[SupplierFile]:
+    """Yields the items as files of a bounded size."""
+    for number, start in enumerate(range(0, len(items), _ROWS), 1):
         text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(ReceivedItem.__struct_fields__)
-        writer.writerows(map(msgspec.structs.astuple, part))
-        yield File(f"stock-{number}.csv", text.getvalue().encode())
+        write_rows(text, ReceivedItem, items[start : start + _ROWS])
+        yield SupplierFile(f"stock-{number}.csv", text.getvalue().encode())
 
 
-def file_at(path: Path) -> File:
-    """A file as it is, mistakes included."""
-    return File(path.name, path.read_bytes())
+def file_at(path: Path) -> SupplierFile:
+    """Returns a file unchanged, mistakes included."""
+    return SupplierFile(path.name, path.read_bytes())
 
 
-def hand_in(shop: Rehearsal, files: Sequence[File]) -> None:
-    """Puts the files into the bucket."""
+def hand_in(shop: Rehearsal, files: Sequence[SupplierFile]) -> None:
+    """Uploads the files."""
     for file in files:
         shop.client("s3").put_object(
             Bucket=shop.physical_id(BUCKET), Key=f"{_INCOMING}{file.name}", Body=file.content
@@ -60,7 +52,7 @@ def hand_in(shop: Rehearsal, files: Sequence[File]) -> None:
 
 
 def reports(shop: Rehearsal) -> dict[str, dict[str, Any]]:
-    """What the shop says of each file, by the report's key."""
+    """Returns the shop's reports on files, by key."""
     client, bucket = shop.client("s3"), shop.physical_id(BUCKET)
     pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=_REPORTS)
     keys = [entry["Key"] for page in pages for entry in page.get("Contents", [])]

@@ -1,1 +1,1 @@
-"""The machine that tries to refute that nothing is lost or doubled, whatever fails."""
+"""Fault injection: every fault at every site must lose and double nothing."""

@@ -1,4 +1,4 @@
-"""`python -m tools.faults`: see `faults.cli`."""
+"""`python -m tools.faults`: see `tools.faults.cli`."""
 
 from tools.faults.cli import main
 

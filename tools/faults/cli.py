@@ -1,5 +1,6 @@
-"""The command: runs the matrix, or one cell of it, and shows what came of it."""
+"""The command line of `make faults`."""
 
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -13,38 +14,36 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from cdk_rehearsal import RehearsalError
-from cdk_rehearsal.forks import forked
+from cdk_rehearsal import FaultSite, RehearsalError, forked
 from stacks.constructs.packaging import PackagingError
 from stacks.synthesis import SynthesisError, host_assembly
 from tools.demo.console import open_console
 from tools.faults import report
-from tools.faults.catalogue import CATALOGUE, Trouble
-from tools.faults.cell import Result, Verdict
-from tools.faults.happenings import Possible, Tally, mix, possible
-from tools.faults.machine import attempt, in_fork
-from tools.faults.matrix import Plan, Unsound, opened, plan, processors, run_cells, usual
-from tools.faults.places import Place
-from tools.faults.sabotage import SABOTAGES
-from tools.faults.shop import Shop
+from tools.faults.actions import PossibleFault, SequenceResult, possible_faults, run_random
+from tools.faults.case import CaseResult
+from tools.faults.exploration import attempt, in_fork
+from tools.faults.kinds import KINDS
+from tools.faults.matrix import BaselineError, Plan, baselines, open_shop, plan, run_cases
+from tools.faults.safeguards import SAFEGUARDS
+from tools.faults.shop import RehearsedShop
 
 VIOLATED, UNUSABLE, INTERRUPTED = 1, 2, 130
-"""Exit codes: something was lost or doubled; nothing could be run as it was asked for; Ctrl-C."""
+"""Exit codes: something was lost or doubled; nothing could run; Ctrl-C."""
 
 
-class Unknown(Exception):
-    """Something is asked for that there is not; the message says what there is."""
+class UnknownName(Exception):
+    """An option names an unknown fault, safeguard or site."""
 
 
 PAGE = ".build/faults.html"
-"""Where the whole matrix is written to."""
+"""The page with the whole matrix."""
 STEPS = 10_000
-"""Of what happens in any order, after the whole matrix."""
+"""Random steps after the whole matrix."""
 _BATCH = 500
-"""Orders that one shop takes while everything goes wrong; more are taken by shops of their own."""
+"""Orders of one shop during `--mixed`."""
 _APART = 1_000_000
-"""Between the seeds of runs side by side."""
-_ERRORS = (PackagingError, RehearsalError, SynthesisError, Unknown)
+"""The distance between the seeds of parallel runs."""
+_ERRORS = (PackagingError, RehearsalError, SynthesisError, UnknownName)
 _monotonic = time.monotonic
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
@@ -55,12 +54,11 @@ def faults(
     fault: Annotated[
         list[str] | None,
         typer.Option(
-            help="This kind of trouble alone; may be given again. An unknown name lists them.",
-            metavar="NAME",
+            help="Only this fault. Can be repeated. An unknown name lists all.", metavar="NAME"
         ),
     ] = None,
     edge: Annotated[
-        str | None, typer.Option(help="Places alone whose line holds this text.", metavar="TEXT")
+        str | None, typer.Option(help="Only sites whose line contains this text.", metavar="TEXT")
     ] = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same run.")] = 1,
     stage: Annotated[str, typer.Option(help="The stage whose templates are rehearsed.")] = "dev",
@@ -70,166 +68,175 @@ def faults(
     sabotage: Annotated[
         str | None,
         typer.Option(
-            help="A safeguard to take away first: the matrix has to see it. "
-            "An unknown name lists them.",
+            help="Remove this safeguard first: the matrix must find violations. "
+            "An unknown name lists all.",
             metavar="NAME",
         ),
     ] = None,
     html: Annotated[
         Path | None,
         typer.Option(
-            help=f"Where to write the matrix as a page; the whole one: {PAGE}.", metavar="FILE"
+            help=f"Write the matrix to this page. The whole matrix is always in {PAGE}.",
+            metavar="FILE",
         ),
     ] = None,
     mixed: Annotated[
-        int, typer.Option(help="Instead of the matrix: so many orders, with all faults at random.")
+        int, typer.Option(help="Instead of the matrix: so many orders with random faults.")
     ] = 0,
     steps: Annotated[
         int, typer.Option(help="Instead of the matrix: so many steps that hypothesis chooses.")
     ] = 0,
-    jobs: Annotated[int, typer.Option(help="Runs side by side; 0: one per processor.")] = 0,
+    jobs: Annotated[int, typer.Option(help="Parallel runs; 0: one per processor.")] = 0,
 ) -> None:
-    """Lets every kind of trouble happen at every place, and looks for what is lost or doubled.
+    """Injects every fault at every site, and reports what is lost or doubled.
 
-    The whole matrix is followed by 10,000 steps, in which all of it happens in any order. Ends with
-    1 if something is lost or doubled, and with 2 if nothing could be run.
+    10,000 random steps follow the whole matrix. Ends with 1 if something is lost or doubled, and
+    with 2 if nothing could run.
     """
     console, errors = open_console(sys.stdout), open_console(sys.stderr)
     try:
-        _check(fault, sabotage)
-        with _assembly(console, assembly, stage, sabotage) as directory, opened(directory) as shop:
-            at_once = jobs or processors()
-            tales = usual(shop, at_once=at_once)
+        _check_names(fault, sabotage)
+        with _assembly(console, assembly, stage, sabotage) as directory, open_shop(directory) as s:
+            at_once = jobs or os.cpu_count() or 1
+            known = baselines(s, at_once=at_once)
             if mixed or steps:
                 at_random = _mix if mixed else _explore
-                at_random(console, shop, possible(tales), mixed or steps, seed, at_once)
+                at_random(console, s, possible_faults(known), mixed or steps, seed, at_once)
                 return
-            todo = plan(shop, tales, lambda t, p: _wanted(t, p, fault, edge))
-            check_plan(todo, edge)
-            results = _run(console, todo, run_cells(shop, todo.cells, seed=seed, at_once=at_once))
+            wanted = plan(
+                s,
+                known,
+                lambda kind, site: (not fault or kind.name in fault) and (edge or "") in str(site),
+            )
+            check_plan(wanted, edge)
+            results = _run(console, wanted, run_cases(s, wanted.cases, seed=seed, at_once=at_once))
             if fault or edge:
-                _tell(console, results, [], html)
+                _show(console, results, [], html)
                 return
-            _tell(console, results, todo.unreached, html or Path(PAGE))
-            _explore(console, shop, possible(tales), STEPS, seed, at_once)
+            _show(console, results, wanted.unreached, html or Path(PAGE))
+            _explore(console, s, possible_faults(known), STEPS, seed, at_once)
     except _ERRORS as error:
         errors.print(Text(f"error: {error}", "bold red"), soft_wrap=True)
         raise typer.Exit(UNUSABLE) from None
-    except Unsound as unsound:
-        errors.print(Text(f"✗ {unsound}", "bold red"), soft_wrap=True)
+    except BaselineError as error:
+        errors.print(Text(f"✗ {error}", "bold red"), soft_wrap=True)
         raise typer.Exit(VIOLATED) from None
     except KeyboardInterrupt:
-        errors.print("Interrupted: nothing is said.")
+        errors.print("Interrupted: no result.")
         raise typer.Exit(INTERRUPTED) from None
 
 
 def _explore(
-    console: Console, shop: Shop, troubles: list[Possible], steps: int, seed: int, jobs: int
+    console: Console,
+    shop: RehearsedShop,
+    possible: list[PossibleFault],
+    steps: int,
+    seed: int,
+    jobs: int,
 ) -> None:
-    """Says what came of steps that hypothesis thought out. Raises Exit if something is wrong."""
-    console.print(f"{steps:,} steps of whatever may happen …", highlight=False)
-    execute = in_fork(shop, troubles)
+    """Runs steps that hypothesis chooses. Raises Exit at a problem."""
+    console.print(f"{steps:,} random steps …", highlight=False)
+    execute = in_fork(shop, possible)
     explorers = [
         partial(attempt, execute, steps=-(-steps // jobs), seed=seed + _APART * number)
         for number in range(jobs)
     ]
     taken = 0
     for fork in forked(explorers, at_once=jobs):
-        more, wrong = fork.value or (0, fork.error)
+        more, problem = fork.value or (0, fork.error)
         taken += more
-        if wrong:
-            console.print(Text(wrong, "red"), soft_wrap=True)
+        if problem:
+            console.print(Text(problem, "red"), soft_wrap=True)
             raise typer.Exit(VIOLATED)
     console.print(f"{taken:,} steps: nothing lost, nothing doubled", highlight=False)
 
 
 def _mix(
-    console: Console, shop: Shop, troubles: list[Possible], orders: int, seed: int, jobs: int
+    console: Console,
+    shop: RehearsedShop,
+    possible: list[PossibleFault],
+    orders: int,
+    seed: int,
+    jobs: int,
 ) -> None:
-    """Says what came of orders among faults, batch by batch. Raises Exit if something is wrong."""
+    """Places orders among random faults, in batches. Raises Exit at a problem."""
     batches = [
         (min(_BATCH, orders - start), seed + _APART * number)
         for number, start in enumerate(range(0, orders, _BATCH))
     ]
-    runs = [partial(mix, shop, troubles, *batch) for batch in batches]
-    started, total = _monotonic(), Tally()
+    runs = [partial(run_random, shop, possible, *batch) for batch in batches]
+    started, total = _monotonic(), SequenceResult()
     for fork in forked(runs, at_once=jobs):
-        tally = fork.value or Tally(problems=[fork.error or ""])
-        total += tally
-        report.show_wrong(console, tally, *batches[fork.index])
+        result = fork.value or SequenceResult(problems=[fork.error or ""])
+        total += result
+        report.show_problems(console, result, *batches[fork.index])
         done = f"{total.statuses.total():,} of {orders:,} orders"
         console.print(f"{done}, {_monotonic() - started:.0f} s", highlight=False)
-    report.show_tally(console, total)
+    report.show_figures(console, total)
     if total.problems:
         raise typer.Exit(VIOLATED)
 
 
 def main() -> None:
-    """Entry of `python -m tools.faults`."""
+    """Entry point of `python -m tools.faults`."""
     app(prog_name="python -m tools.faults")
 
 
-def _check(names: list[str] | None, sabotage: str | None) -> None:
+def _check_names(names: list[str] | None, safeguard: str | None) -> None:
     for name in names or ():
-        if name not in CATALOGUE:
-            known = ", ".join(CATALOGUE)
-            raise Unknown(f"there is no fault {name}: choose one of {known}")
-    if sabotage is not None and sabotage not in SABOTAGES:
-        known = "\n".join(f"  {each.name}: {each.says}" for each in SABOTAGES.values())
-        raise Unknown(f"there is no sabotage {sabotage}: choose one of\n{known}")
+        if name not in KINDS:
+            raise UnknownName(f'unknown fault "{name}": use one of {", ".join(KINDS)}')
+    if safeguard is not None and safeguard not in SAFEGUARDS:
+        known = "\n".join(f"  {each.name}: {each.says}" for each in SAFEGUARDS.values())
+        raise UnknownName(f'unknown safeguard "{safeguard}": use one of\n{known}')
 
 
-def check_plan(todo: Plan, edge: str | None) -> None:
-    """Raises Unknown if no place was meant: a matrix without a line would look as if all held."""
-    if not todo.cells and not todo.impossible:
-        raise Unknown(
-            f"no place has a line that holds {edge!r}: a line is such as "
-            "'queue Checkout/RunCheckout/Queue -> Checkout/RunCheckout/Function', and "
-            "a part of it is enough"
+def check_plan(wanted: Plan, edge: str | None) -> None:
+    """Raises UnknownName if no site was selected: an empty matrix would look like success."""
+    if not wanted.cases and not wanted.impossible:
+        raise UnknownName(
+            f'no site contains "{edge}": use a part of a line such as '
+            "'queue Checkout/RunCheckout/Queue -> Checkout/RunCheckout/Function'"
         )
-
-
-def _wanted(trouble: Trouble, place: Place, names: list[str] | None, edge: str | None) -> bool:
-    return (not names or trouble.name in names) and (edge is None or edge in str(place))
 
 
 @contextmanager
 def _assembly(
-    console: Console, given: Path | None, stage: str, sabotage: str | None
+    console: Console, given: Path | None, stage: str, safeguard: str | None
 ) -> Iterator[Path]:
     with TemporaryDirectory(prefix="orderflow-") as scratch:
         directory = given
         if directory is None:
             console.print(f"Synthesizing the templates of stage {stage} …", highlight=False)
             directory = host_assembly(stage)
-        if sabotage is not None:
-            directory = SABOTAGES[sabotage].apply(directory, Path(scratch, "sabotaged"))
+        if safeguard is not None:
+            directory = SAFEGUARDS[safeguard].remove(directory, Path(scratch, "weakened"))
         yield directory
 
 
-def _run(console: Console, todo: Plan, running: Iterator[Result]) -> list[Result]:
-    """Shows how far it is, and each violation when it is found."""
+def _run(console: Console, wanted: Plan, running: Iterator[CaseResult]) -> list[CaseResult]:
+    """Prints the progress, and each violation at once."""
     started = shown = _monotonic()
-    results = list(todo.impossible)
+    results = list(wanted.impossible)
     bad = 0
     for done, result in enumerate(running, 1):
         results.append(result)
         if result.verdict in report.BAD:
             bad += 1
             report.show_violation(console, result)
-        if (now := _monotonic()) - shown > 5 or done == len(todo.cells):
+        if (now := _monotonic()) - shown > 5 or done == len(wanted.cases):
             shown = now
             console.print(
-                f"{done:,} of {len(todo.cells):,} cells, {bad:,} violated, {now - started:.0f} s",
+                f"{done:,} of {len(wanted.cases):,} cases, {bad:,} violated, {now - started:.0f} s",
                 highlight=False,
             )
     return results
 
 
-def _tell(
-    console: Console, results: list[Result], unreached: list[Place], file: Path | None
+def _show(
+    console: Console, results: list[CaseResult], unreached: list[FaultSite], file: Path | None
 ) -> None:
-    """Shows the matrix, and writes it down. Raises Exit if something is wrong."""
+    """Prints the matrix, and writes the page. Raises Exit at a violation."""
     report.show(console, results, unreached)
     if file:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -237,6 +244,3 @@ def _tell(
         console.print(f"The matrix is in {file}", highlight=False, soft_wrap=True)
     if unreached or any(result.verdict in report.BAD for result in results):
         raise typer.Exit(VIOLATED)
-
-
-__all__ = ["Verdict", "app", "main"]

@@ -1,100 +1,87 @@
-"""The shop as its customers, its partners and its accountant see it."""
+"""The rehearsed shop as its customers, partners and staff use it."""
 
-import json
 from collections import Counter
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from itertools import chain
 from typing import Any
 from zlib import crc32
 
 from cdk_rehearsal import HttpResponse, Rehearsal
-from lambdas.eventing.signature import HEADER, sign
 from lambdas.inventory.domain import ReceivedItem
 from lambdas.notifications.events import Channel
 from lambdas.orders.domain import order_id_for
-from tools.demo.carrier import SECRET
-from tools.demo.customers import no_answer
-from tools.demo.evidence import CARRIER, TABLES, Evidence, gather
-from tools.demo.partner import PARTNER, Partner
-from tools.demo.staff import Staff, UnexpectedAnswer
-from tools.demo.supplier import File, files_of, hand_in, reports
-from tools.faults.ledger import Ledger
+from tools.demo.carrier import callback, carrier_secret, send_callback
+from tools.demo.customers import RETURN_REASON, no_answer, preferences_body
+from tools.demo.evidence import CARRIER, Evidence, count_sales, gather
+from tools.demo.orders_file import ADDRESS
+from tools.demo.partner import PARTNER, WebhookPartner
+from tools.demo.staff import Staff, UnexpectedAnswer, require
+from tools.demo.supplier import SupplierFile, files_of, hand_in, reports
+from tools.faults.state import ShopState
 
-ADDRESS = {
-    "name": "A. Customer",
-    "street": "Main Street 1",
-    "postal_code": "10115",
-    "city": "Berlin",
-    "country": "DE",
-}
-__all__ = ["BUS", "PRICE", "REASON", "Shop", "UnexpectedAnswer"]
+__all__ = ["BUS", "PRICE", "RehearsedShop", "UnexpectedAnswer"]
 
 BUS = "Backbone/Bus"
 PRICE = 1250
-REASON = "it is not what I thought"
 _PATIENCE_S = 20 * 86_400.0
-"""Longer than anything is tried here."""
+"""Virtual seconds after which nothing is retried any more."""
 _TRIES, _PAUSE_S = 12, 20.0
-"""How often somebody patient asks the same, and the virtual seconds before they ask again."""
-
-_ADDRESS_FIELDS = {Channel.EMAIL: "address", Channel.SMS: "phone", Channel.WEBHOOK: "url"}
+"""The number of requests of a patient caller, and the virtual seconds between them."""
 
 
-class _Staff(Staff):
-    """The staff, who ask again like the shop's other visitors."""
+class _PatientStaff(Staff):
+    """Staff who repeat requests without an answer."""
 
-    def __init__(self, shop: "Shop") -> None:
+    def __init__(self, shop: "RehearsedShop") -> None:
         super().__init__(shop.rehearsal)
         self._ask_on = shop.ask_on
 
     def ask(self, method: str, path: str, body: dict[str, object] | None = None) -> HttpResponse:
-        """A request with the clerk's token."""
+        """See `Staff`."""
         ask = super().ask
         return self._ask_on(lambda: ask(method, path, body))
 
 
-class Shop(Ledger):
-    """A rehearsal of the application, with the words of the shop.
+class RehearsedShop(ShopState):
+    """A rehearsal of the application with the actions of customers, carrier, staff and suppliers.
 
-    No carrier calls back by itself, and nobody decides about returns: whoever uses it says who does
-    what. With `patient` all those outside ask again when they get no proper answer, as they have
-    to.
+    The carrier and the staff act only on request. If `patient`, callers repeat a request that gets
+    no answer, as clients must.
     """
 
     def __init__(self, rehearsal: Rehearsal, *, patient: bool = False) -> None:
         super().__init__(rehearsal)
         self.round = "first"
-        """Which telling of the stories this is: those of another one are of other orders."""
+        """The round of scenarios. Each round uses other orders."""
         self._tries = _TRIES if patient else 1
-        self.staff = _Staff(self)
-        self.partner = Partner(rehearsal)
+        self.staff = _PatientStaff(self)
+        self.partner = WebhookPartner(rehearsal)
         self.partner.open()
         self.known = Evidence()
-        """What those outside know: what they sent, and what they were told."""
-        self._choosy = set[str]()
-        """Addresses of those who want to hear of some occasions: the books know nothing of that."""
+        """What the outside world knows: its requests and the answers."""
+        self._selective = set[str]()
+        """Addresses that get only some notification types. The audit leaves them out."""
         self._opened = datetime.now(UTC)
         self._visits: set[str] = set()
         self._parcels: dict[str, str] = {}
 
     def key(self, name: str) -> str:
-        """The name, in this round, of an order or of whatever else a story is about."""
+        """Returns the name of an order, visit or item in this round."""
         return f"{name}-{self.round}"
 
     # -- suppliers ------------------------------------------------------------------------
 
     def receive(self, quantities: Mapping[str, int], **options: Any) -> None:
-        """Takes in a supplier's file, and waits until orders knows the prices. See `supply`."""
+        """Hands in a supplier's file, and waits until orders knows the prices. See `supply`."""
         self.supply(quantities, **options)
         self.settle()
 
     def supply(
         self, quantities: Mapping[str, int], *, delivery: str = "delivery-1", price: int = PRICE
     ) -> None:
-        """Has a supplier hand in a file that is right."""
+        """Hands in a supplier's file with these units."""
         items = [
             ReceivedItem(sku=sku, quantity=quantity, unit_price_minor=price, currency="EUR")
             for sku, quantity in quantities.items()
@@ -102,12 +89,12 @@ class Shop(Ledger):
         (file,) = files_of(items)
         self.hand_in(replace(file, name=f"{delivery}.csv"), quantities)
 
-    def hand_in(self, file: File, right: Mapping[str, int]) -> None:
-        """Has a supplier hand in a file, in which these units stand in right rows."""
+    def hand_in(self, file: SupplierFile, right: Mapping[str, int]) -> None:
+        """Hands in a supplier's file whose correct rows have these units."""
         hand_in(self.rehearsal, [file])
         self.known.files += 1
         self.known.rows += file.rows
-        self.known.handed_in = dict(Counter(self.known.handed_in) + Counter(right))
+        self.known.supplied = dict(Counter(self.known.supplied) + Counter(right))
 
     # -- customers ------------------------------------------------------------------------
 
@@ -119,7 +106,7 @@ class Shop(Ledger):
         token: str = "tok_approve",
         customer: str = "customer-1",
     ) -> HttpResponse:
-        """Posts an order and returns the answer at once."""
+        """Posts an order, and returns the answer."""
         body = {
             "currency": "EUR",
             "lines": [
@@ -137,33 +124,22 @@ class Shop(Ledger):
         return answer
 
     def place(self, lines: Mapping[str, int], **options: str) -> str:
-        """Posts an order that is accepted, and returns its id."""
-        answer = self.order(lines, **options)
-        _require(answer, 202)
-        order_id: str = answer.json()["order_id"]
+        """Posts an order, and returns its id. Raises UnexpectedAnswer if it is not accepted."""
+        order_id: str = require(self.order(lines, **options), 202).json()["order_id"]
         return order_id
 
     def cancel(self, order_id: str, *, customer: str = "customer-1") -> HttpResponse:
-        """Asks for a cancellation."""
+        """Requests a cancellation."""
         answer = self.request("DELETE", f"/orders/{order_id}", customer)
         if answer.status == 200:
             self.known.cancelled.add(order_id)
         return answer
 
     def view(self, order_id: str, *, customer: str = "customer-1") -> dict[str, Any]:
-        """The order as the customer sees it."""
-        answer = self.request("GET", f"/orders/{order_id}", customer)
-        _require(answer, 200)
+        """Returns an order as its customer sees it."""
+        answer = require(self.request("GET", f"/orders/{order_id}", customer), 200)
         view: dict[str, Any] = answer.json()
         return view
-
-    def status(self, order_id: str, *, customer: str = "customer-1") -> str:
-        """The status that the customer sees."""
-        return str(self.view(order_id, customer=customer)["status"])
-
-    def history(self, order_id: str) -> list[str]:
-        """The steps that the customer sees."""
-        return [step["what"] for step in self.view(order_id)["history"]]
 
     def prefer(
         self,
@@ -171,46 +147,40 @@ class Shop(Ledger):
         customer: str = "customer-1",
         occasions: list[str] | None = None,
     ) -> None:
-        """Has a customer told on these channels, of all occasions or some."""
+        """Sets a customer's channels, for all notification types or some (`occasions`)."""
         addresses = {
             Channel.EMAIL: f"{customer}@example.com",
             Channel.SMS: f"+4930{crc32(customer.encode()):010}",
             Channel.WEBHOOK: f"https://{PARTNER}/{customer}",
         }
-        body = {
-            channel.value: {
-                _ADDRESS_FIELDS[channel]: addresses[channel],
-                **({"occasions": occasions} if occasions else {}),
-            }
-            for channel in channels
-        }
-        answer = self.request("PUT", "/preferences", customer, body=body)
-        _require(answer, 200)
         wanted = {channel: addresses[channel] for channel in channels}
+        options = {"occasions": occasions} if occasions else {}
+        body = preferences_body(wanted, **options)
+        require(self.request("PUT", "/preferences", customer, body=body), 200)
         if occasions:
-            self._choosy.update(wanted.values())
+            self._selective.update(wanted.values())
         else:
             self.known.preferences[customer] = wanted
 
     def browse(self, sku: str, *, visit: str = "visit-1", customer: str = "customer-1") -> None:
-        """Looks at an item and puts two units of it into the cart."""
+        """Views an item, and puts two units of it into the cart."""
         seen = {"sku": sku, "unit_price_minor": PRICE, "currency": "EUR"}
-        acts = [
+        activities = [
             {"activity_id": f"{visit}-1", "kind": "viewed", **seen},
             {"activity_id": f"{visit}-2", "kind": "added_to_cart", "quantity": 2, **seen},
         ]
-        answer = self.request("POST", "/activity", customer, body={"activities": acts})
-        _require(answer, 202)
+        body = {"activities": activities}
+        require(self.request("POST", "/activity", customer, body=body), 202)
         if visit not in self._visits:
             self._visits.add(visit)
             self.known.activity.update({("viewed", sku): 1, ("added_to_cart", sku): 2})
 
     def give_back(self, order_id: str, *, customer: str = "customer-1") -> HttpResponse:
-        """Asks to give an order back."""
+        """Requests a return."""
         path = f"/orders/{order_id}/returns"
-        answer = self.request("POST", path, customer, body={"reason": REASON})
+        answer = self.request("POST", path, customer, body={"reason": RETURN_REASON})
         if answer.status == 202:
-            self.known.wanted_back.add(order_id)
+            self.known.return_requests.add(order_id)
         return answer
 
     def request(
@@ -221,10 +191,10 @@ class Shop(Ledger):
         headers: Mapping[str, str] | None = None,
         body: Any = None,
     ) -> HttpResponse:
-        """Any request of a customer who is signed in."""
+        """Sends a request of a customer who is signed in."""
 
         def send() -> HttpResponse:
-            # Tokens are valid for an hour: who asks for long has to sign in again.
+            # Tokens expire after an hour.
             token = self.rehearsal.token(customer)
             signed_in = {"authorization": f"Bearer {token}", **(headers or {})}
             return self.rehearsal.http.request(method, path, headers=signed_in, body=body)
@@ -242,41 +212,35 @@ class Shop(Ledger):
         event_id: str | None = None,
         secret: str | None = None,
     ) -> HttpResponse:
-        """Has the carrier call back about a parcel; the same event has the same id each time."""
-        told = {
-            "event_id": event_id or f"{order_id}-{kind}",
-            "order_id": order_id,
-            "tracking_id": tracking_id or self.tracking_id(order_id),
-            "kind": kind,
-            "occurred_at": datetime.now(UTC).isoformat(),
-        }
-        body = json.dumps(told)
+        """Sends a callback of the carrier. The same event has the same id each time."""
+        body = callback(
+            order_id,
+            tracking_id or self.tracking_id(order_id),
+            kind,
+            event_id or f"{order_id}-{kind}",
+        )
 
         def send() -> HttpResponse:
-            signature = sign(secret or self.carrier_secret(), body.encode(), at=datetime.now(UTC))
-            return self.rehearsal.http.request(
-                "POST", "/carrier/events", headers={HEADER: signature}, body=body
-            )
+            return send_callback(self.rehearsal, body, secret or carrier_secret(self.rehearsal))
 
-        # 409: a request about the parcel is under way.
+        # 409: another request about the parcel is in progress.
         return self.ask_on(send, again=lambda status: no_answer(status) or status == 409)
 
     def tracking_id(self, order_id: str) -> str | None:
-        """What the carrier calls the parcel; None if it does not know of one."""
+        """Returns the carrier's id of a parcel, or None if the carrier has no parcel."""
         if order_id not in self._parcels:
             for event in self.on_bus("ShipmentRequested.v1", subject=order_id):
                 self._parcels.setdefault(order_id, str(event.data["tracking_id"]))
         return self._parcels.get(order_id)
 
     def deliver(self, order_id: str) -> None:
-        """Has the carrier pick a parcel up and deliver it, if it knows of one."""
+        """Reports that the carrier picked up and delivered a parcel, if it has one."""
         if self.tracking_id(order_id):
             for kind in ("picked_up", "delivered"):
-                answer = self.report(order_id, kind)
-                _require(answer, 200)
+                require(self.report(order_id, kind), 200)
 
     def hand_over(self, order_id: str) -> None:
-        """Has the carrier deliver a parcel, if it has one, without telling the shop yet."""
+        """Delivers a parcel, if the carrier has one, without a callback yet."""
         client = self.rehearsal.client("dynamodb")
         try:
             client.update_item(
@@ -293,10 +257,10 @@ class Shop(Ledger):
         except client.exceptions.ConditionalCheckFailedException:
             return
 
-    def decide(self, order_id: str, *, approved: bool, note: str = "looked at") -> HttpResponse:
-        """Has the clerk decide about a return."""
-        wish = {"approved": approved, "note": note}
-        answer = self.staff.ask("POST", f"/returns/{order_id}/decision", wish)
+    def decide(self, order_id: str, *, approved: bool, note: str = "checked") -> HttpResponse:
+        """Decides about a return."""
+        decision = {"approved": approved, "note": note}
+        answer = self.staff.ask("POST", f"/returns/{order_id}/decision", decision)
         if answer.status == 200:
             self.known.decided[order_id] = approved
         return answer
@@ -304,32 +268,19 @@ class Shop(Ledger):
     # -- time and failures ----------------------------------------------------------------
 
     def settle(self) -> None:
-        """Lets everything happen that is under way, until it succeeds or is given up."""
+        """Runs until everything in progress has succeeded or was given up."""
         self.rehearsal.run_until_idle(limit_s=_PATIENCE_S)
 
     def pass_time(self, **duration: float) -> None:
-        """Lets virtual time pass: `days=2`, as for `timedelta`."""
+        """Lets virtual time pass. Takes the arguments of `timedelta`."""
         self.rehearsal.run_for(timedelta(**duration).total_seconds())
 
-    def pass_days(self, days: float) -> None:
-        """Lets days pass in which nobody looks for stuck orders, as otherwise each half hour."""
-        scheduler = self.rehearsal.client("scheduler")
-        schedule = scheduler.get_schedule(
-            Name=self.rehearsal.physical_id("Orders/SweepOrders/Schedule"),
-            GroupName=self.rehearsal.physical_id("Orders/SweepOrders/Group"),
-        )
-        kept = ("Name", "GroupName", "ScheduleExpression", "FlexibleTimeWindow", "Target")
-        request = {name: schedule[name] for name in kept}
-        scheduler.update_schedule(**request, State="DISABLED")
-        self.pass_time(days=days)
-        scheduler.update_schedule(**request, State="ENABLED")
-
     def pause(self, function: str) -> None:
-        """Switches off what feeds a function, by its path, from queues and streams."""
+        """Disables the event source mappings of a function, by its path."""
         self._switch(function, on=False)
 
     def resume(self, function: str) -> None:
-        """Switches it on again."""
+        """Enables the event source mappings of a function."""
         self._switch(function, on=True)
 
     def _switch(self, function: str, *, on: bool) -> None:
@@ -339,7 +290,7 @@ class Shop(Ledger):
             client.update_event_source_mapping(UUID=mapping["UUID"], Enabled=on)
 
     def replay(self, rule: str) -> None:
-        """Sends all that was archived so far to one rule, by its path, once more."""
+        """Replays all archived events to one rule, by its path."""
         events, now = self.rehearsal.client("events"), datetime.now(UTC)
         (archive,) = (r for r in self.rehearsal.resources if r.type == "AWS::Events::Archive")
         rule_arn = self.rehearsal.resource(rule, "AWS::Events::Rule").attributes["Arn"]
@@ -352,41 +303,14 @@ class Shop(Ledger):
             Destination={"Arn": bus, "FilterArns": [rule_arn]},
         )
 
-    def redrive(self) -> None:
-        """Brings back what was parked, and lets it happen."""
-        for path in self.parked():
-            self.rehearsal.redrive(path)
-        self.settle()
-
-    def tell_again(self) -> None:
-        """Has everything that the contexts ever told delivered a second time."""
-        bus = self.rehearsal.client("events")
-        outboxes = [item for table in TABLES for item in self.items(table, "outbox")]
-        for item in outboxes:
-            entry = {
-                "EventBusName": self.rehearsal.physical_id(BUS),
-                "Source": item["source"],
-                "DetailType": item["detail_type"],
-                "Detail": item["detail"],
-            }
-            bus.put_events(Entries=[entry])
-        self.settle()
-
-    # -- books ----------------------------------------------------------------------------
+    # -- evidence -------------------------------------------------------------------------
 
     def sent(self) -> dict[Channel, Counter[str]]:
-        """Messages that arrived outside, by channel and address."""
-        emails = chain.from_iterable(mail.to_addresses for mail in self.rehearsal.sent_email)
-        return {
-            Channel.EMAIL: Counter(emails),
-            Channel.SMS: Counter(sms.phone_number for sms in self.rehearsal.sent_sms),
-            Channel.WEBHOOK: Counter(
-                f"https://{PARTNER}{path}" for path in self.partner.received.values()
-            ),
-        }
+        """Returns the messages that customers received, by channel and address."""
+        return self.partner.sent_messages()
 
     def sales(self) -> list[Mapping[str, Any]]:
-        """What the staff is shown of all minutes since the beginning."""
+        """Returns the sales that the staff sees, since the beginning."""
         start, now = self._opened, datetime.now(UTC) + timedelta(minutes=1)
         rows: list[Mapping[str, Any]] = []
         while start < now:
@@ -396,26 +320,20 @@ class Shop(Ledger):
         return rows
 
     def evidence(self) -> Evidence:
-        """What those outside know, and what the shop's own tables say."""
+        """Returns the evidence for the audit: what the outside world and the tables say."""
         evidence = deepcopy(self.known)
         evidence.reports = reports(self.rehearsal)
         for channel, messages in self.sent().items():
             evidence.sent[channel] = Counter(
-                {to: count for to, count in messages.items() if to not in self._choosy}
+                {to: count for to, count in messages.items() if to not in self._selective}
             )
-        for row in self.sales():
-            sku = row["sku"]
-            evidence.sold_units[sku] += row["units"]
-            for currency, amount in row["revenue_minor"].items():
-                evidence.sold_for[sku, currency] += amount
-            evidence.counted_activity["viewed", sku] += row["views"]
-            evidence.counted_activity["added_to_cart", sku] += row["added_to_cart"]
+        count_sales(evidence, self.sales())
         return gather(self.rehearsal, evidence)
 
     def ask_on(
         self, send: Callable[[], HttpResponse], *, again: Callable[[int], bool] = no_answer
     ) -> HttpResponse:
-        """Asks, and with patience asks again until the answer is one."""
+        """Sends a request. If patient, repeats it until there is an answer."""
         answer = send()
         for _ in range(self._tries - 1):
             if not again(answer.status):
@@ -423,14 +341,3 @@ class Shop(Ledger):
             self.rehearsal.scheduler.sleep(_PAUSE_S)
             answer = send()
         return answer
-
-    def carrier_secret(self) -> str:
-        """What the carrier signs with."""
-        secrets = self.rehearsal.client("secretsmanager")
-        answer = secrets.get_secret_value(SecretId=self.rehearsal.physical_id(SECRET))
-        return str(answer["SecretString"])
-
-
-def _require(answer: HttpResponse, status: int) -> None:
-    if answer.status != status:
-        raise UnexpectedAnswer(f"{answer.status} instead of {status}: {answer.body}")

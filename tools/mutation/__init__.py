@@ -1,1 +1,1 @@
-"""Weakens the synthesized templates, one property at a time, and sees which checks notice."""
+"""Mutation tests: which checks notice a weakened template, or a changed kernel."""

@@ -1,9 +1,9 @@
-"""make mutate: weakens the templates one property at a time, and says which checks notice.
+"""make mutate: weakens the templates one property at a time, and reports which checks notice.
 
-Many alarms are made by one construct, and whatever they lack is noticed in the same way: so of
-resources that are alike one is weakened for each operator; `--each` takes more, `--all` takes all.
-The run fails below 95 % noticed, at a survivor that `survivors.toml` does not explain, and at an
-explanation without a survivor.
+One construct creates many alarms, and the same checks find a weakness in each. So every operator
+weakens one resource of each shape; `--each` takes more of them, and `--all` takes all. The run
+fails if checks kill less than 95 %, if `survivors.toml` does not explain a survivor, or if one of
+its explanations has no survivor.
 """
 
 import argparse
@@ -18,10 +18,10 @@ from rich.progress import Progress
 from rich.table import Table
 
 from cdk_rehearsal import Assembly
+from cdk_rehearsal.weakening import Mutant, mutants
 from stacks.constructs.packaging import PackagingError
 from stacks.synthesis import SynthesisError, host_assembly
-from tools.mutation.campaign import DURABILITY, STAGE, CampaignError, Verdict, run
-from tools.mutation.mutants import Mutant, mutants
+from tools.mutation.campaign import DURABILITY, STAGE, CampaignError, MutantResult, run
 from tools.mutation.operators import OPERATORS
 from tools.mutation.survivors import explanations, stale, unexplained
 
@@ -30,18 +30,18 @@ STAGES = ("dev", "prod")
 
 
 def main() -> None:
-    """Run the campaign and exit with 1 if it is not as it should be."""
+    """Runs the campaign, and exits with 1 if it reports a problem."""
     options = _options()
     console = Console(width=None if sys.stdout.isatty() else 120)
     try:
-        verdicts = _campaign(options, console)
+        results = _campaign(options, console)
     except (CampaignError, PackagingError, SynthesisError, ValueError) as error:
         sys.exit(f"error: {error}")
-    _show(console, verdicts)
-    faults = _faults(verdicts, complete=not options.only)
-    for fault in faults:
-        console.print(f"[red]{fault}[/red]", soft_wrap=True)
-    sys.exit(1 if faults else 0)
+    _show(console, results)
+    problems = _problems(results, complete=not options.only)
+    for problem in problems:
+        console.print(f"[red]{problem}[/red]", soft_wrap=True)
+    sys.exit(1 if problems else 0)
 
 
 def _options() -> argparse.Namespace:
@@ -52,78 +52,77 @@ def _options() -> argparse.Namespace:
         type=int,
         default=1,
         metavar="N",
-        help="how many of the resources that are alike are weakened (1)",
+        help="how many resources of one shape an operator weakens (1)",
     )
     size.add_argument(
-        "--all", dest="each", action="store_const", const=None, help="weaken each of them"
+        "--all", dest="each", action="store_const", const=None, help="weaken all of them"
     )
-    parser.add_argument("--only", metavar="TEXT", help="operators with TEXT in their name")
+    parser.add_argument("--only", metavar="TEXT", help="only operators with TEXT in their name")
     parser.add_argument(
         "--assemblies", type=Path, metavar="DIR", help="with dev/ and prod/, as `make synth` writes"
     )
     return parser.parse_args()
 
 
-def _campaign(options: argparse.Namespace, console: Console) -> list[Verdict]:
-    templates = _templates(options.assemblies, console)
+def _campaign(options: argparse.Namespace, console: Console) -> list[MutantResult]:
+    if options.assemblies is None:
+        console.print("Synthesizing both stages")
+        templates = {stage: Assembly(host_assembly(stage)) for stage in STAGES}
+    else:
+        templates = {stage: Assembly(options.assemblies / stage) for stage in STAGES}
     operators = [each for each in OPERATORS if not options.only or options.only in each.name]
     chosen = list(mutants(templates[STAGE], operators, each=options.each))
     if not chosen:
-        raise ValueError(f"no operator has {options.only!r} in its name")
+        raise ValueError(f'no operator has "{options.only}" in its name: see operators.toml')
     with Progress(console=console) as progress:
         task = progress.add_task(f"{len(chosen)} mutants", total=len(chosen))
         return run(templates, chosen, lambda _: progress.advance(task))
 
 
-def _templates(directory: Path | None, console: Console) -> dict[str, Assembly]:
-    if directory is None:
-        console.print("Synthesizing both stages")
-        return {stage: Assembly(host_assembly(stage)) for stage in STAGES}
-    return {stage: Assembly(directory / stage) for stage in STAGES}
-
-
-def _show(console: Console, verdicts: Sequence[Verdict]) -> None:
+def _show(console: Console, results: Sequence[MutantResult]) -> None:
     table = Table(box=SIMPLE_HEAD)
     table.add_column("operator", no_wrap=True, min_width=31)
-    for column in ("mutants", "noticed", "by rules"):
+    for column in ("mutants", "killed", "by rules"):
         table.add_column(column, justify="right", min_width=len(column))
-    table.add_column("the test that notices most", no_wrap=True, max_width=60)
-    for name in dict.fromkeys(verdict.mutant.operator.name for verdict in verdicts):
-        alike = [verdict for verdict in verdicts if verdict.mutant.operator.name == name]
-        by_tests = [verdict for verdict in alike if verdict.by_tests]
-        tests = Counter(verdict.by_tests for verdict in by_tests)
+    table.add_column("the test that kills most", no_wrap=True, max_width=60)
+    for name in dict.fromkeys(result.mutant.operator.name for result in results):
+        alike = [result for result in results if result.mutant.operator.name == name]
+        tests = Counter(result.by_tests for result in alike if result.by_tests)
         table.add_row(
             name,
             str(len(alike)),
-            str(sum(bool(verdict.killers) for verdict in alike)),
-            str(sum(verdict.by_durability for verdict in alike)),
-            (tests.most_common(1)[0][0] or "").rpartition("::")[2] if tests else "",
+            str(sum(bool(result.killers) for result in alike)),
+            str(sum(result.by_durability for result in alike)),
+            "".join(test.rpartition("::")[2] for test, _ in tests.most_common(1)),
         )
     console.print(table)
     console.print(
-        f"{len(verdicts)} mutants, {len(verdicts) - len(_survivors(verdicts))} noticed: "
-        f"{sum(v.by_durability for v in verdicts)} by the rules of {DURABILITY}, "
-        f"{sum(bool(v.by_tests) for v in verdicts)} by tests"
+        f"{len(results)} mutants, {len(results) - len(_survivors(results))} killed: "
+        f"{sum(each.by_durability for each in results)} by the rules of {DURABILITY}, "
+        f"{sum(bool(each.by_tests) for each in results)} by tests"
     )
 
 
-def _survivors(verdicts: Sequence[Verdict]) -> list[Mutant]:
-    return [verdict.mutant for verdict in verdicts if not verdict.killers]
+def _survivors(results: Sequence[MutantResult]) -> list[Mutant]:
+    return [result.mutant for result in results if not result.killers]
 
 
-def _faults(verdicts: Sequence[Verdict], *, complete: bool) -> list[str]:
-    """What is not as it should be."""
+def _problems(results: Sequence[MutantResult], *, complete: bool) -> list[str]:
     known = explanations()
-    survivors = _survivors(verdicts)
-    killed = 1 - len(survivors) / len(verdicts)
-    faults = [f"survived, and is not explained: {each}" for each in unexplained(survivors, known)]
+    survivors = _survivors(results)
+    problems = [
+        f"{each} survived: add a test that fails, or an explanation to survivors.toml"
+        for each in unexplained(survivors, known)
+    ]
     if complete:
-        faults += [
-            f"explained, but nothing of it survives: {each}" for each in stale(survivors, known)
+        problems += [
+            f"survivors.toml explains {each}, but no such mutant survives: remove the explanation"
+            for each in stale(survivors, known)
         ]
+        killed = 1 - len(survivors) / len(results)
         if killed < KILLED_AT_LEAST:
-            faults.append(f"{killed:.1%} are noticed: at least {KILLED_AT_LEAST:.0%} have to be")
-    return faults
+            problems.append(f"{killed:.1%} of the mutants are killed, not {KILLED_AT_LEAST:.0%}")
+    return problems
 
 
 if __name__ == "__main__":

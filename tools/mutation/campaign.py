@@ -1,7 +1,7 @@
-"""Which checks notice which mutants: the durability rules, and the tests of the templates.
+"""Runs the durability rules and the tests of the templates on each mutant.
 
-The tests are pytest's own, collected once. Then each mutant takes the place of the templates, and
-they run until one fails: those first that noticed the like of it before.
+pytest collects the tests once. Then the tests run on each mutant until one fails. Those that killed
+similar mutants before run first.
 """
 
 import contextlib
@@ -17,10 +17,10 @@ from _pytest.runner import runtestprotocol
 
 from cdk_rehearsal import Assembly
 from cdk_rehearsal.topology import losses
-from tools.mutation.mutants import Mutant
+from cdk_rehearsal.weakening import Mutant
 
 STAGE = "prod"
-"""The stage that is weakened: the strictest."""
+"""The weakened stage, which is the strictest."""
 
 TESTS = (
     "tests/stacks",
@@ -29,104 +29,99 @@ TESTS = (
     "tests/returns/test_workflow.py",
     "tests/shipping/test_stack.py",
 )
-"""Where tests of templates are."""
+"""The tests of the templates."""
 
 DURABILITY = "Durability"
 
 _OPTIONS = (
-    # Fixtures are those of this module: the templates are not synthesized, but handed in.
+    # This module provides the fixtures.
     "--noconftest",
     "--import-mode=importlib",
-    # The proof of routing takes seconds for each mutant, and has seeded weaknesses of its own.
+    # The proof of routing takes seconds for each mutant, and is tested with mutants of its own.
     "--ignore=tests/stacks/test_routing.py",
-    # Nobody reads how a test failed, so nothing is spent on telling.
     *("--assert=plain", "--tb=no", "-q"),
     *("-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:hypothesispytest", "-p", "no:logging"),
-    # In the end it would go through all garbage, many times.
+    # It would collect all garbage several times at the end.
     *("-p", "no:unraisableexception"),
 )
 _WEAKENED = {"shop", "prod"}
-"""Fixtures that are the weakened stage. What compares stages would notice that they differ."""
+"""Fixtures that return the weakened stage. A test that compares stages would kill any mutant."""
 _NEEDS_MORE = {"assembly", "cloud", "commits", "shared_directory"}
 
 
 @dataclass
-class Verdict:
-    """What became of a mutant."""
+class MutantResult:
+    """The checks that killed a mutant."""
 
     mutant: Mutant
     killers: list[str]
-    """The rules that found it, and the first test that failed; none if it survived."""
+    """The rules that the mutant breaks, and the first test that failed; empty if it survived."""
 
     @property
     def by_durability(self) -> bool:
-        """Whether a rule found it."""
+        """Whether the mutant breaks a durability rule."""
         return any(killer.startswith(DURABILITY) for killer in self.killers)
 
     @property
     def by_tests(self) -> str | None:
-        """The test that noticed it, if one did."""
+        """The test that failed, if one did."""
         return next((k for k in self.killers if not k.startswith(DURABILITY)), None)
 
 
 class CampaignError(Exception):
-    """The tests fail, or there are none, before anything is weakened."""
+    """The unchanged templates fail a test, or there are no tests."""
 
 
 @dataclass
 class _Campaign:
-    """A plug-in of pytest that runs the tests it collects again and again."""
+    """A pytest plug-in that runs the collected tests once for each mutant."""
 
     templates: Mapping[str, Assembly]
     mutants: Sequence[Mutant]
-    progress: Callable[[Verdict], object]
-    verdicts: list[Verdict] = field(default_factory=list)
+    progress: Callable[[MutantResult], object]
+    results: list[MutantResult] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
     weakened: Assembly | None = None
     _killed: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Keeps what looks at the templates of the stage, and at nothing else."""
+        """Keeps the tests that read only the templates of the stage."""
         items[:] = [item for item in items if _looks_at_templates(item)]
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
-        """In the place of one run: one as it is, and one for each mutant."""
+        """Runs the tests on the unchanged templates, then on each mutant."""
         items = session.items
         self.broken = [item.nodeid for item in items if _fails(item)]
         if items and not self.broken:
             for mutant in self.mutants:
-                self._judge(mutant, items)
+                self._try(mutant, items)
         return True
 
-    def _judge(self, mutant: Mutant, items: Sequence[pytest.Item]) -> None:
+    def _try(self, mutant: Mutant, items: Sequence[pytest.Item]) -> None:
         self.weakened = mutant.of(self.templates[STAGE])
-        killers = _found(self.weakened)
-        # Both are run: that the tests notice too what the rules find is worth knowing.
-        first = self._first_failing(mutant, items)
-        verdict = Verdict(mutant, [*killers, *([first] if first else [])])
-        self.verdicts.append(verdict)
-        self.progress(verdict)
+        killers = _broken_rules(self.weakened)
+        if first := self._first_failing(mutant, items):
+            killers.append(first)
+        result = MutantResult(mutant, killers)
+        self.results.append(result)
+        self.progress(result)
 
     def _first_failing(self, mutant: Mutant, items: Sequence[pytest.Item]) -> str | None:
-        seen, alike = self._killed[mutant.operator.name], self._killed[mutant.operator.type]
-
-        def promise(item: pytest.Item) -> tuple[int, int]:
-            return -seen[item.nodeid], -alike[item.nodeid]
-
-        for item in sorted(items, key=promise):
+        same, alike = self._killed[mutant.operator.name], self._killed[mutant.operator.type]
+        for item in sorted(items, key=lambda item: (-same[item.nodeid], -alike[item.nodeid])):
             if _fails(item):
-                seen[item.nodeid] += 1
+                same[item.nodeid] += 1
                 alike[item.nodeid] += 1
                 return item.nodeid
         return None
 
 
 def _fixtures(campaign: _Campaign) -> ModuleType:
-    """What the tests get in the place of the fixtures of their own conftest."""
+    """Returns a module with the fixtures that replace those of the tests' conftest."""
 
-    # Of the widest scope for whoever builds on it; it is made anew for each test all the same.
+    # Session-wide fixtures depend on it. It is still set up anew for each test.
     @pytest.fixture(scope="session")
     def templates() -> Mapping[str, Assembly]:
         weakened = {STAGE: campaign.weakened} if campaign.weakened else {}
@@ -140,7 +135,7 @@ def _fixtures(campaign: _Campaign) -> ModuleType:
     def shop(templates: Mapping[str, Assembly]) -> Assembly:
         return templates[STAGE]
 
-    module = ModuleType("weakened_templates")  # which is where pytest looks for functions
+    module = ModuleType("weakened_templates")
     vars(module).update(templates=templates, stage=stage, shop=shop)
     return module
 
@@ -148,33 +143,32 @@ def _fixtures(campaign: _Campaign) -> ModuleType:
 def run(
     templates: Mapping[str, Assembly],
     mutants: Sequence[Mutant],
-    progress: Callable[[Verdict], object] = lambda _: None,
+    progress: Callable[[MutantResult], object] = lambda _: None,
     tests: Sequence[str] = TESTS,
-) -> list[Verdict]:
-    """The verdict on each mutant of the stage that is weakened.
+) -> list[MutantResult]:
+    """Runs the checks on each mutant of the weakened stage.
 
-    Raises CampaignError if a test fails before anything is weakened, or there is none.
+    Raises CampaignError if a test fails on the unchanged templates, or if there are no tests.
     """
     campaign = _Campaign(templates, mutants, progress)
-    said = io.StringIO()
+    output = io.StringIO()
     inner = {name: os.environ.pop(name) for name in [*os.environ] if name.startswith("PYTEST_")}
     try:
-        with contextlib.redirect_stdout(said):
+        with contextlib.redirect_stdout(output):
             status = pytest.main([*_OPTIONS, *tests], plugins=[campaign, _fixtures(campaign)])
     finally:
         os.environ.update(inner)
     if campaign.broken:
         raise CampaignError(
-            f"{len(campaign.broken)} tests fail with nothing weakened, one of them is "
-            f"{campaign.broken[0]}: run them by themselves"
+            f"{len(campaign.broken)} tests fail on the unchanged templates, such as "
+            f"{campaign.broken[0]}: run pytest and fix them first"
         )
-    if len(campaign.verdicts) < len(mutants):
-        raise CampaignError(f"pytest ended with {status}:\n{said.getvalue()}")
-    return campaign.verdicts
+    if len(campaign.results) < len(mutants):
+        raise CampaignError(f"pytest ended with {status}:\n{output.getvalue()}")
+    return campaign.results
 
 
-def _found(weakened: Assembly) -> list[str]:
-    """The durability rules that a mutant breaks."""
+def _broken_rules(weakened: Assembly) -> list[str]:
     try:
         return sorted({f"{DURABILITY}::{finding.rule.name}" for finding in losses(weakened)})
     except (LookupError, TypeError, ValueError) as error:
@@ -189,5 +183,5 @@ def _looks_at_templates(item: pytest.Item) -> bool:
 
 
 def _fails(item: pytest.Item) -> bool:
-    """Whether a test fails. All fixtures go with it."""
+    """Whether a test fails. Tears down all fixtures."""
     return any(report.failed for report in runtestprotocol(item, log=False, nextitem=None))

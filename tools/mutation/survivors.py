@@ -1,4 +1,4 @@
-"""Survivors: each is explained in `survivors.toml`, and each explanation has its survivor."""
+"""Survivors: `survivors.toml` explains each, and each of its explanations has a survivor."""
 
 import tomllib
 from collections.abc import Sequence
@@ -6,60 +6,60 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from tools.mutation.mutants import Mutant
+from cdk_rehearsal.weakening import Mutant
 
 EXPLANATIONS = Path(__file__).with_name("survivors.toml")
 
 
 @dataclass(frozen=True)
-class Explanation:
-    """Why it does no harm that nothing notices mutants of these operators, on these resources."""
+class SurvivorExplanation:
+    """The reason why some mutants do no harm; the other fields are patterns that select them."""
 
     operator: str
-    """A pattern of the operator's name."""
-    where: str
-    """A pattern of the resource's path."""
-    place: str
-    """A pattern of the place in the resource."""
+    resource: str
+    property: str
     why: str
 
-    def is_of(self, mutant: Mutant) -> bool:
-        """Whether this is about a mutant."""
+    def matches(self, mutant: Mutant) -> bool:
+        """Whether the explanation is about this mutant."""
         return (
             fnmatchcase(mutant.operator.name, self.operator)
-            and fnmatchcase(mutant.resource.path, self.where)
-            and fnmatchcase(mutant.place, self.place)
+            and fnmatchcase(mutant.resource.path, self.resource)
+            and fnmatchcase(mutant.property, self.property)
         )
 
     def __str__(self) -> str:
-        """What it is about."""
-        return f"{self.operator} | {self.where} | {self.place}"
+        """The patterns."""
+        return f"{self.operator} | {self.resource} | {self.property}"
 
 
-def explanations(path: Path = EXPLANATIONS) -> list[Explanation]:
-    """What is written, of each entry for each of its places.
+def explanations(path: Path = EXPLANATIONS) -> list[SurvivorExplanation]:
+    """Reads a file of explanations, one for each property of each entry.
 
-    Raises ValueError for an entry that lacks something, or has more.
+    Raises ValueError if an entry lacks a key or has an unknown one.
     """
     entries = tomllib.loads(path.read_text(encoding="utf-8")).get("survivor", [])
     for entry in entries:
-        if entry.keys() - {"where", "places"} != {"operator", "why"} or not entry["why"].strip():
+        optional = {"resource", "properties"}
+        if entry.keys() - optional != {"operator", "why"} or not entry["why"].strip():
             raise ValueError(
-                f"{path.name}: an entry has an operator, a why, and maybe a where and places: "
-                f"{entry}"
+                f"{path.name}: wrong entry {entry}: give an operator and a why, and optionally a "
+                "resource and properties"
             )
     return [
-        Explanation(entry["operator"], entry.get("where", "*"), place, entry["why"])
+        SurvivorExplanation(entry["operator"], entry.get("resource", "*"), each, entry["why"])
         for entry in entries
-        for place in entry.get("places", ["*"])
+        for each in entry.get("properties", ["*"])
     ]
 
 
-def unexplained(survivors: Sequence[Mutant], known: Sequence[Explanation]) -> list[Mutant]:
-    """Survivors that nothing explains."""
-    return [mutant for mutant in survivors if not any(each.is_of(mutant) for each in known)]
+def unexplained(survivors: Sequence[Mutant], known: Sequence[SurvivorExplanation]) -> list[Mutant]:
+    """Returns the survivors without an explanation."""
+    return [mutant for mutant in survivors if not any(each.matches(mutant) for each in known)]
 
 
-def stale(survivors: Sequence[Mutant], known: Sequence[Explanation]) -> list[Explanation]:
-    """Explanations of what no longer survives."""
-    return [each for each in known if not any(each.is_of(mutant) for mutant in survivors)]
+def stale(
+    survivors: Sequence[Mutant], known: Sequence[SurvivorExplanation]
+) -> list[SurvivorExplanation]:
+    """Returns the explanations without a survivor."""
+    return [each for each in known if not any(each.matches(mutant) for mutant in survivors)]

@@ -1,1 +1,1 @@
-"""Tests of the demo: reading files, auditing books, reporting."""
+"""Tests of the demo."""

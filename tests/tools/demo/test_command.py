@@ -1,4 +1,4 @@
-"""The command: what cannot be run is said at once, and what does not balance by the exit code."""
+"""The command reports wrong input at once, and a failed audit by its exit code."""
 
 import os
 from collections.abc import Iterator
@@ -10,26 +10,25 @@ from typer.testing import CliRunner
 
 from lambdas.inventory.stock_file import STOCK
 from tests.tools.demo.test_files import GOOD, HEADER, write
-from tools.demo import cli, sample
-from tools.demo import report as reports
-from tools.demo.books import Check
+from tools.demo import cli, json_report, sample
+from tools.demo.audit import Check
 from tools.demo.customers import Journal
 from tools.demo.evidence import Evidence
-from tools.demo.run import Run
-from tools.demo.story import Stories
-from tools.demo.tally import Tally
+from tools.demo.hops import HopCounts
+from tools.demo.run import DemoRun
+from tools.demo.timeline import Timelines
 
 
-def run_that_ends_with(*checks: Check) -> Run:
-    return Run(Evidence(), list(checks), Journal(), Tally(), Stories({}), 0.0, [])
+def run_that_ends_with(*checks: Check) -> DemoRun:
+    return DemoRun(Evidence(), list(checks), Journal(), HopCounts(), Timelines({}), 0.0, [])
 
 
 @pytest.fixture
 def ended(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """Lets the command run nothing; holds what it wanted to run."""
+    """Replaces the run, and returns the options of each call."""
     asked: list[dict[str, Any]] = []
 
-    def rehearse(*_: object, **options: Any) -> Run:
+    def rehearse(*_: object, **options: Any) -> DemoRun:
         asked.append(options)
         return run_that_ends_with(Check("Money", {"": 1}, {"": 1}, ()))
 
@@ -47,7 +46,7 @@ def ended(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         (["--report", "/no/such/folder/report.json"], "no report can be written"),
     ],
 )
-def test_what_cannot_be_run_is_said_before_anything_begins(
+def test_wrong_input_is_reported_before_anything_starts(
     ended: list[dict[str, Any]], arguments: list[str], said: str
 ) -> None:
     result = CliRunner().invoke(cli.app, arguments)
@@ -131,32 +130,32 @@ def test_a_report_cannot_replace_a_directory_and_leaves_no_file(
 
     (link := tmp_path / "dangling").symlink_to(tmp_path / "report.json")
     for way in (tmp_path / "report.json", link):
-        reports.require_writable(way, inputs=sample.FILES)
+        json_report.require_writable(way, inputs=sample.FILES)
         assert [*tmp_path.iterdir()] == [link]
 
 
-def test_a_report_that_cannot_be_written_at_the_end_is_an_error_that_says_so(
+def test_a_report_that_cannot_be_written_at_the_end_is_an_error(
     tmp_path: Path,
 ) -> None:
     folder = tmp_path / "gone"
     folder.mkdir()
-    reports.require_writable(folder / "report.json", inputs=sample.FILES)
+    json_report.require_writable(folder / "report.json", inputs=sample.FILES)
     folder.rmdir()
-    with pytest.raises(reports.UnwritableReport, match="No such file or directory"):
-        reports.write(folder / "report.json", {})
+    with pytest.raises(json_report.UnwritableReport, match="No such file or directory"):
+        json_report.write(folder / "report.json", {})
 
 
-def test_books_that_do_not_balance_are_the_exit_code(
+def test_a_failed_audit_is_the_exit_code(
     ended: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wrong = run_that_ends_with(Check("Money", {"": 1}, {"": 2}, ("one is missing",)))
 
     assert CliRunner().invoke(cli.app, []).exit_code == 0
     monkeypatch.setattr(cli, "rehearse", lambda *_, **__: wrong)
-    assert CliRunner().invoke(cli.app, []).exit_code == cli.UNBALANCED
+    assert CliRunner().invoke(cli.app, []).exit_code == cli.AUDIT_FAILED
 
 
-def test_of_many_wrong_rows_the_first_are_shown_and_all_are_counted(
+def test_the_first_wrong_rows_are_shown_and_all_are_counted(
     ended: list[dict[str, Any]], tmp_path: Path
 ) -> None:
     wrong = GOOD.replace(",2,", ",two,")
@@ -173,7 +172,7 @@ def test_of_many_wrong_rows_the_first_are_shown_and_all_are_counted(
     assert lines[20] == "file.csv: 30 rows skipped, 10 of them not shown"
 
 
-def test_report_that_could_be_written_is_not_there_before_its_time(
+def test_a_report_is_not_created_before_the_end(
     ended: list[dict[str, Any]], tmp_path: Path
 ) -> None:
     kept = tmp_path / "kept.json"

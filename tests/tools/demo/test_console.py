@@ -42,7 +42,7 @@ def text_in(stream: io.TextIOWrapper) -> str:
 
 @contextmanager
 def terminal(width: int, height: int) -> Iterator[TextIO]:
-    """Run the command in a terminal of this size."""
+    """Opens a terminal of this size."""
     reader, writer = pty.openpty()
     fcntl.ioctl(writer, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
     try:

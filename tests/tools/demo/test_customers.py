@@ -1,4 +1,4 @@
-"""What customers do, what they note of it, and the stories that come of it."""
+"""The customers' requests, their journal, and the timelines of orders."""
 
 import re
 from collections import Counter
@@ -10,26 +10,27 @@ from hypothesis import strategies as st
 
 from cdk_rehearsal import Record
 from lambdas.eventing.http import KEY_PATTERN, MAX_KEY_LENGTH
-from tools.demo import sample, scenario
-from tools.demo.customers import Answer, Journal, key_of, shop_id_of
+from tools.demo import sample, visits
+from tools.demo.customers import ApiAnswer, Journal, key_of, shop_id_of
 from tools.demo.money import show, show_all
-from tools.demo.orders_file import ID_LENGTH, Order, read_orders
+from tools.demo.orders_file import ID_LENGTH, CustomerOrder, read_orders
 from tools.demo.stock_file import read_stock
-from tools.demo.story import Stories
+from tools.demo.timeline import Timelines
+from tools.demo.visits import sample_visits
 
 
-def answer(status: int, code: str | None = None, request: str = "POST") -> Answer:
-    return Answer(1.0, "c1", request, "order", status, code)
+def answer(status: int, code: str | None = None, request: str = "POST") -> ApiAnswer:
+    return ApiAnswer(1.0, "c1", request, "order", status, code)
 
 
-def test_repetition_of_an_accepted_order_is_no_further_order() -> None:
+def test_a_repetition_of_an_accepted_order_is_not_another_order() -> None:
     journal = Journal()
 
-    assert journal.placed(answer(202))
-    assert journal.placed(answer(202))
-    assert not journal.placed(answer(422, "idempotency_key_reused"))
+    assert journal.record_placement(answer(202))
+    assert journal.record_placement(answer(202))
+    assert not journal.record_placement(answer(422, "idempotency_key_reused"))
 
-    assert journal.accepted == {"order"}
+    assert journal.known.accepted == {"order"}
     assert journal.refused == {}
     assert journal.repeated == {"same_answer": 1, "idempotency_key_reused": 1}
 
@@ -37,11 +38,11 @@ def test_repetition_of_an_accepted_order_is_no_further_order() -> None:
 def test_refused_order_counts_once_until_it_is_accepted() -> None:
     journal = Journal()
 
-    journal.placed(answer(409, "price_changed"))
-    journal.placed(answer(409, "price_changed"))
+    journal.record_placement(answer(409, "price_changed"))
+    journal.record_placement(answer(409, "price_changed"))
     assert journal.refused == {"order": "price_changed"}
 
-    journal.placed(answer(202))
+    journal.record_placement(answer(202))
     assert journal.refused == {}
 
 
@@ -51,14 +52,16 @@ def test_only_an_order_without_a_proper_answer_may_have_been_taken(
 ) -> None:
     journal = Journal()
 
-    journal.placed(answer(status))
+    journal.record_placement(answer(status))
 
     assert journal.refused == {"order": f"http_{status}"}
-    assert (journal.unanswered == {"order"}) is unanswered
+    assert (journal.known.unanswered == {"order"}) is unanswered
 
 
-def order(order_id: str) -> Order:
-    return Order(order_id=order_id, customer_id="c", currency="EUR", payment_token="t", lines=())
+def order(order_id: str) -> CustomerOrder:
+    return CustomerOrder(
+        order_id=order_id, customer_id="c", currency="EUR", payment_token="t", lines=()
+    )
 
 
 def test_idempotency_key_is_the_order_id_as_far_as_a_header_can_hold_it() -> None:
@@ -100,17 +103,17 @@ def test_sample_has_every_kind_of_order_and_enough_to_sell() -> None:
     assert lacking == ["PRINT-SIGNED", "CHAIR-REBUILT", "LAMP-LIMITED"]
 
 
-def test_people_of_the_sample_behave_alike_for_the_same_seed() -> None:
+def test_customers_of_the_sample_behave_alike_for_the_same_seed() -> None:
     orders = read_orders(sample.ORDERS).orders
 
-    visits = scenario.lively(orders, seed=3)
+    planned = sample_visits(orders, seed=3)
 
-    assert visits == scenario.lively(orders, seed=3)
-    assert visits != scenario.lively(orders, seed=4)
-    behaviours = Counter(visit.behaviour for visit in visits)
-    assert behaviours[scenario.place_impatiently] == 10
-    assert behaviours[scenario.cancel_twice] == 2
-    assert behaviours[scenario.place] > 300
+    assert planned == sample_visits(orders, seed=3)
+    assert planned != sample_visits(orders, seed=4)
+    behaviours = Counter(visit.behaviour for visit in planned)
+    assert behaviours[visits.place_impatiently] == 10
+    assert behaviours[visits.cancel_twice] == 2
+    assert behaviours[visits.place] > 300
 
 
 def published(type_: str, time: str, **data: Any) -> Record:
@@ -129,47 +132,47 @@ def failed(error: str, time: float, execution: str) -> Record:
     return Record("invocation", time, "workflow", "function", detail)
 
 
-def test_story_is_told_in_the_order_of_time_however_it_was_heard() -> None:
-    stories = Stories({"order": "S-1"})
-    stories.heard(answer(202))
-    stories.seen(published("OrderPlaced.v1", "01.000000", lines=[{}]))
+def test_a_timeline_is_in_the_order_of_time() -> None:
+    timelines = Timelines({"order": "S-1"})
+    timelines.on_answer(answer(202))
+    timelines.on_record(published("OrderPlaced.v1", "01.000000", lines=[{}]))
     execution = f"a:b:c:d:e:f:g:{'OrderPlaced.v1 01.000000'}:h"
     for _ in range(2):
-        stories.seen(failed("PaymentUnavailable", 1767600003.0, execution))
-    stories.seen(published("OrderRejected.v2", "05.500000", reason="payment_unavailable"))
-    stories.seen(published("StockReserved.v1", "02.000000"))
+        timelines.on_record(failed("PaymentUnavailable", 1767600003.0, execution))
+    timelines.on_record(published("OrderRejected.v2", "05.500000", reason="payment_unavailable"))
+    timelines.on_record(published("StockReserved.v1", "02.000000"))
 
-    story = stories.by_order["order"]
+    timeline = timelines.by_order["order"]
 
-    assert story.text() == (
+    assert timeline.text() == (
         "rejected (payment unavailable) in 4.5 s: stock reserved → payment unavailable, 2 times"
     )
-    assert story.unusual
-    assert +stories.statuses == {"rejected": 1}
-    assert stories.turns == [story]
+    assert timeline.unusual
+    assert +timelines.statuses == {"rejected": 1}
+    assert timelines.ended == [timeline]
 
 
-def test_order_is_in_one_status_at_a_time() -> None:
-    stories = Stories({})
-    stories.seen(published("OrderPlaced.v1", "01.000000", lines=[{}]))
-    stories.heard(answer(202))
-    stories.heard(answer(422, "idempotency_key_reused"))
-    assert +stories.statuses == {"placed": 1}
+def test_an_order_has_one_status_at_a_time() -> None:
+    timelines = Timelines({})
+    timelines.on_record(published("OrderPlaced.v1", "01.000000", lines=[{}]))
+    timelines.on_answer(answer(202))
+    timelines.on_answer(answer(422, "idempotency_key_reused"))
+    assert +timelines.statuses == {"placed": 1}
 
-    stories.seen(published("OrderConfirmed.v1", "02.000000"))
-    stories.seen(published("OrderCancelled.v1", "03.000000"))
+    timelines.on_record(published("OrderConfirmed.v1", "02.000000"))
+    timelines.on_record(published("OrderCancelled.v1", "03.000000"))
 
-    assert +stories.statuses == {"cancelled": 1}
-    assert "refused (idempotency key reused)" in stories.by_order["order"].text()
+    assert +timelines.statuses == {"cancelled": 1}
+    assert "refused (idempotency key reused)" in timelines.by_order["order"].text()
 
 
-def test_refused_order_is_told_as_such() -> None:
-    stories = Stories({})
+def test_a_refused_order_has_a_timeline() -> None:
+    timelines = Timelines({})
 
-    stories.heard(answer(409, "price_changed"))
+    timelines.on_answer(answer(409, "price_changed"))
 
-    assert stories.by_order["order"].text() == "refused (price changed)"
-    assert +stories.statuses == {"refused": 1}
+    assert timelines.by_order["order"].text() == "refused (price changed)"
+    assert +timelines.statuses == {"refused": 1}
 
 
 @pytest.mark.parametrize(
@@ -182,11 +185,13 @@ def test_refused_order_is_told_as_such() -> None:
         (1234, "KWD", "1.234 KWD"),
     ],
 )
-def test_money_is_shown_as_its_currency_is_written(minor: int, currency: str, shown: str) -> None:
+def test_an_amount_is_written_in_the_way_of_its_currency(
+    minor: int, currency: str, shown: str
+) -> None:
     assert show(minor, currency) == shown
 
 
-def test_money_of_several_currencies_is_not_added_up() -> None:
+def test_amounts_of_different_currencies_are_not_added() -> None:
     assert show_all({"GBP": 100, "EUR": 250, "USD": 0}) == "2.50 EUR + 1.00 GBP"
     assert show_all({}) == "0"
 

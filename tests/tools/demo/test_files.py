@@ -1,4 +1,4 @@
-"""CSV files of the user's own: what is wrong is said with its line, and the rest goes on."""
+"""The user's CSV files: wrong rows are reported with their line, and the others are used."""
 
 import io
 import re

@@ -1,4 +1,4 @@
-"""The pace: as fast as the clock on the wall, and faster where nothing happens."""
+"""The pace is that of real time, and faster where nothing happens."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -9,7 +9,7 @@ from tools.demo import pace
 from tools.demo.pace import Pace
 
 
-class Shop:
+class FakeRehearsal:
     """A rehearsal in which something happens at each of some virtual times."""
 
     def __init__(self, *due: float) -> None:
@@ -28,8 +28,8 @@ class Shop:
         return not self.due
 
 
-class Wall:
-    """A clock on the wall that goes on only while somebody waits for it."""
+class FakeClock:
+    """A real-time clock that advances only during waits."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 100.0
@@ -45,22 +45,22 @@ BUSY = [number / 10 for number in range(1, 101)]
 
 
 @pytest.fixture
-def wall(monkeypatch: pytest.MonkeyPatch) -> Wall:
-    return Wall(monkeypatch)
+def wall(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
+    return FakeClock(monkeypatch)
 
 
 def run(shop: Any) -> None:
     Pace(shop).run_until(lambda: shop.idle, lambda: None)
 
 
-def test_busy_time_takes_as_long_as_on_the_wall(wall: Wall) -> None:
-    run(Shop(*BUSY))
+def test_busy_time_passes_in_real_time(wall: FakeClock) -> None:
+    run(FakeRehearsal(*BUSY))
 
     assert wall.now - 100 == pytest.approx(10, abs=0.1)
 
 
-def test_long_wait_is_skipped(wall: Wall) -> None:
-    shop = Shop(1, 900)
+def test_long_wait_is_skipped(wall: FakeClock) -> None:
+    shop = FakeRehearsal(1, 900)
 
     run(shop)
 
@@ -68,10 +68,10 @@ def test_long_wait_is_skipped(wall: Wall) -> None:
     assert wall.now - 100 < 5
 
 
-def test_time_that_work_has_cost_is_made_up_for(
-    wall: Wall, monkeypatch: pytest.MonkeyPatch
+def test_time_spent_on_work_is_made_up_for(
+    wall: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shop = Shop(*BUSY)
+    shop = FakeRehearsal(*BUSY)
     slow = shop.run_for
 
     def run_for(seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""A small run of the demo: its report repeats, and its audit finds what is wrong."""
+"""A small run of the demo: its report is reproducible, and its audit finds wrong items."""
 
 import io
 import json
@@ -19,16 +19,17 @@ from cdk_rehearsal import Rehearsal
 from stacks.constructs.packaging import PROJECT
 from tests.tools.demo.printed import assert_each_line_adds_up
 from tests.tools.demo.test_files import HEADER, write
-from tools.demo import pace, scenario
-from tools.demo.books import Check, audit
+from tools.demo import pace
+from tools.demo.audit import Check, audit
 from tools.demo.display import LiveDisplay
-from tools.demo.ending import show_end
 from tools.demo.evidence import ORDERS, PAYMENTS, PROVIDER, STOCK, Evidence, gather
+from tools.demo.json_report import report
 from tools.demo.orders_file import OrdersFile, read_orders
-from tools.demo.report import report
-from tools.demo.run import Run, World, rehearse
+from tools.demo.run import DemoRun, DemoSetup, rehearse
 from tools.demo.stock_file import plenty_for
+from tools.demo.summary import show_summary
 from tools.demo.supplier import files_of
+from tools.demo.visits import plain_visits
 
 SEED = 7
 WIDTH, HEIGHT = 80, 24
@@ -44,8 +45,8 @@ ROWS = [
 ]
 FORGERIES: Mapping[str, tuple[str, str, str]] = {
     "stock that vanished": (STOCK, "STOCK#SKU-1", "available"),
-    "stock that nobody ordered": (STOCK, "STOCK#SKU-1", "reserved"),
-    "stock that nobody delivered": (STOCK, "STOCK#SKU-1", "received"),
+    "stock without an order": (STOCK, "STOCK#SKU-1", "reserved"),
+    "stock without a delivery": (STOCK, "STOCK#SKU-1", "received"),
     "an order whose total was changed": (ORDERS, "ORDER#", "total_minor"),
     "money that grew": (PAYMENTS, "PAYMENT#", "amount_minor"),
     "a provider whose book differs": (PROVIDER, "", "amount_minor"),
@@ -53,34 +54,34 @@ FORGERIES: Mapping[str, tuple[str, str, str]] = {
 
 
 @dataclass
-class Witness:
-    """What is to be seen of one run, before it is taken down."""
+class ObservedRun:
+    """The output of one run, and the audits of forged tables."""
 
     wanted: OrdersFile
     screen: io.StringIO
-    run: Run | None = None
-    cooked: dict[str, list[Check]] = field(default_factory=dict)
+    run: DemoRun | None = None
+    forged: dict[str, list[Check]] = field(default_factory=dict)
 
-    def conclude(self, shop: Rehearsal, run: Run) -> None:
+    def conclude(self, shop: Rehearsal, run: DemoRun) -> None:
         self.run = run
         for forgery, where in FORGERIES.items():
-            with forged(shop, *where):
-                books = told_to(run.evidence)
-                self.cooked[forgery] = audit(gather(shop, books))
+            with altered(shop, *where):
+                known = outside_knowledge(run.evidence)
+                self.forged[forgery] = audit(gather(shop, known))
 
     def report(self) -> dict[str, Any]:
         assert self.run
         return report(self.run, self.wanted, seed=SEED)
 
 
-def told_to(evidence: Evidence) -> Evidence:
-    """What the customers and the suppliers know, without what the shop says."""
-    return Evidence(accepted=evidence.accepted, handed_in=evidence.handed_in)
+def outside_knowledge(evidence: Evidence) -> Evidence:
+    """Returns what customers and suppliers know."""
+    return Evidence(accepted=evidence.accepted, supplied=evidence.supplied)
 
 
 @contextmanager
-def forged(shop: Rehearsal, table: str, prefix: str, attribute: str) -> Iterator[None]:
-    """Adds one to a number in an item of a table, and takes it back afterwards."""
+def altered(shop: Rehearsal, table: str, prefix: str, attribute: str) -> Iterator[None]:
+    """Adds one to a number in an item of a table within the block."""
     client, name = shop.client("dynamodb"), shop.physical_id(table)
     item = next(
         item
@@ -89,8 +90,8 @@ def forged(shop: Rehearsal, table: str, prefix: str, attribute: str) -> Iterator
         and attribute in item
         and item.get("state", item.get("status", {})).get("S") in {None, "authorized", "delivered"}
     )
-    altered = {**item, attribute: {"N": str(int(item[attribute]["N"]) + 1)}}
-    client.put_item(TableName=name, Item=altered)
+    changed = {**item, attribute: {"N": str(int(item[attribute]["N"]) + 1)}}
+    client.put_item(TableName=name, Item=changed)
     yield
     client.put_item(TableName=name, Item=item)
 
@@ -101,35 +102,35 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def witness(assembly: Path, file: Path) -> Witness:
+def observed(assembly: Path, file: Path) -> ObservedRun:
     wanted = read_orders(file)
     screen = io.StringIO()
     display = LiveDisplay(Console(file=screen, width=WIDTH, height=HEIGHT, force_terminal=True))
     display.pause_s = 5.0  # a frame costs as much as an order
-    witness = Witness(wanted, screen)
+    observed = ObservedRun(wanted, screen)
     items = plenty_for(wanted.orders)
     with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setattr(pace, "_pause", lambda _: None)  # nobody watches
+        monkeypatch.setattr(pace, "_pause", lambda _: None)
         rehearse(
             assembly,
-            World(
+            DemoSetup(
                 files=[*files_of(items)],
                 right={item.sku: item.quantity for item in items},
-                visits=scenario.plain(wanted.orders),
+                visits=plain_visits(wanted.orders),
             ),
             seed=SEED,
             display=display,
-            conclude=witness.conclude,
+            conclude=observed.conclude,
         )
-    return witness
+    return observed
 
 
-def test_books_of_a_plain_run_balance(witness: Witness) -> None:
-    told = witness.report()
+def test_the_audit_of_a_plain_run_passes(observed: ObservedRun) -> None:
+    report = observed.report()
 
-    assert told["faults"] == []
-    assert told["balanced"] is True
-    assert told["orders"] == {
+    assert report["faults"] == []
+    assert report["balanced"] is True
+    assert report["orders"] == {
         "placed": 10,
         "refused": 1,
         "confirmed": 8,
@@ -138,33 +139,33 @@ def test_books_of_a_plain_run_balance(witness: Witness) -> None:
         "expired": 0,
         "pending": 0,
     }
-    assert told["statuses"] == {"delivered": 8, "rejected": 2}
-    assert told["parcels"] == {"delivered": 8}
-    assert told["messages"] == dict.fromkeys(("email", "sms", "webhook"), ANY)
-    assert told["messages"]["email"] > 0
-    assert told["sales"]["units"] == sum(item["reserved"] for item in told["stock"].values())
-    assert told["refusals"] == {"price_changed": 1}
-    assert told["rejections"] == {"payment_declined": 2}
-    assert told["events"]["OrderConfirmed.v1"] == 8
-    assert told["stock"]["SKU-0"]["reserved"] == 8
-    assert told["money"]["refunded_minor"] == 0
-    assert told["money"]["by_currency"] == {
-        "EUR": {"authorized_minor": told["money"]["authorized_minor"], "refunded_minor": 0}
+    assert report["statuses"] == {"delivered": 8, "rejected": 2}
+    assert report["parcels"] == {"delivered": 8}
+    assert report["messages"] == dict.fromkeys(("email", "sms", "webhook"), ANY)
+    assert report["messages"]["email"] > 0
+    assert report["sales"]["units"] == sum(item["reserved"] for item in report["stock"].values())
+    assert report["refusals"] == {"price_changed": 1}
+    assert report["rejections"] == {"payment_declined": 2}
+    assert report["events"]["OrderConfirmed.v1"] == 8
+    assert report["stock"]["SKU-0"]["reserved"] == 8
+    assert report["money"]["refunded_minor"] == 0
+    assert report["money"]["by_currency"] == {
+        "EUR": {"authorized_minor": report["money"]["authorized_minor"], "refunded_minor": 0}
     }
-    assert set(told["dead_letters"].values()) == {0}
-    assert told["invocations"]["Orders/PlaceOrder"] == 11
-    assert told["rows"] == {"read": len(ROWS), "skipped": 1}
+    assert set(report["dead_letters"].values()) == {0}
+    assert report["invocations"]["Orders/PlaceOrder"] == 11
+    assert report["rows"] == {"read": len(ROWS), "skipped": 1}
 
 
 @pytest.mark.parametrize("forgery", FORGERIES)
-def test_cooked_books_are_found_out(witness: Witness, forgery: str) -> None:
-    faults = [fault for check in witness.cooked[forgery] for fault in check.faults]
+def test_the_audit_finds_forged_items(observed: ObservedRun, forgery: str) -> None:
+    findings = [finding for check in observed.forged[forgery] for finding in check.findings]
 
-    assert any(FORGERIES[forgery][0] in fault for fault in faults)
+    assert any(FORGERIES[forgery][0] in finding for finding in findings)
 
 
-def test_live_account_fits_the_screen_and_shows_each_hop(witness: Witness) -> None:
-    last = witness.screen.getvalue().rpartition("Orderflow")[2].splitlines()
+def test_the_live_display_fits_the_screen_and_shows_each_hop(observed: ObservedRun) -> None:
+    last = observed.screen.getvalue().rpartition("Orderflow")[2].splitlines()
 
     assert len(last) <= HEIGHT  # the cursor waits on the last line
     text = "\n".join(last)
@@ -173,25 +174,27 @@ def test_live_account_fits_the_screen_and_shows_each_hop(witness: Witness) -> No
         assert hop in text
 
 
-def test_end_traces_an_order_and_shows_the_verdict(witness: Witness) -> None:
+def test_the_summary_traces_an_order_and_shows_the_result_of_the_audit(
+    observed: ObservedRun,
+) -> None:
     console = Console(file=io.StringIO(), width=WIDTH, force_terminal=False)
-    assert witness.run
+    assert observed.run
 
-    show_end(console, witness.run)
+    show_summary(console, observed.run)
 
     assert isinstance(console.file, io.StringIO)
     text = console.file.getvalue()
     assert max(len(line) for line in text.splitlines()) <= WIDTH
-    assert "The way of order" in text
+    assert "Trace of order" in text
     assert "OrderDelivered.v1" in text
     assert "payment_declined" in text
-    assert "The books balance" in text
+    assert "The audit passes" in text
 
 
 def test_command_gives_the_same_report_in_another_process(
-    assembly: Path, file: Path, tmp_path: Path, witness: Witness
+    assembly: Path, file: Path, tmp_path: Path, observed: ObservedRun
 ) -> None:
-    """Another hash seed included, and with nobody at a terminal."""
+    """With another hash seed, and without a terminal."""
     program = (
         "from pathlib import Path; from tools.demo import cli, pace; pace._pause = lambda _: None; "
         f"cli.host_assembly = lambda *_, **__: Path({str(assembly)!r}); cli.main()"
@@ -209,12 +212,12 @@ def test_command_gives_the_same_report_in_another_process(
     )
 
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "The books balance" in done.stdout
+    assert "The audit passes" in done.stdout
     assert_each_line_adds_up(done.stdout)
     assert "\x1b" not in done.stdout + done.stderr
     assert f"file.csv, line {len(ROWS) + 1}: quantity must be a whole number" in done.stderr
-    told = json.loads(output.read_text())
-    assert told.pop("seconds") > 0
-    expected = witness.report()
+    report = json.loads(output.read_text())
+    assert report.pop("seconds") > 0
+    expected = observed.report()
     del expected["seconds"]
-    assert told == expected
+    assert report == expected

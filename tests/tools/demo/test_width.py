@@ -10,17 +10,17 @@ from rich.console import Console, RenderableType
 
 from cdk_rehearsal import Record
 from tests.tools.demo.printed import WIDE, printed
-from tests.tools.demo.test_books import right_books
-from tools.demo.books import Check, audit, shown
+from tests.tools.demo.test_audit import correct_evidence
+from tools.demo.audit import Check, audit, side_text
 from tools.demo.console import grid, show_table
-from tools.demo.customers import Answer, Journal
-from tools.demo.display import LiveDisplay, outcome, table_of, told
-from tools.demo.run import Run
-from tools.demo.story import Stories, Story
-from tools.demo.tally import HOPS, Tally
+from tools.demo.customers import ApiAnswer, Journal
+from tools.demo.display import LiveDisplay, hop_table, status_counts, timeline_text
+from tools.demo.hops import HOPS, HopCounts
+from tools.demo.run import DemoRun
+from tools.demo.timeline import OrderTimeline, Timelines
 
 WIDTHS = (36, 40, 60, 79, 80, 100, 132)
-FAULT = Check("Wrong", {"": Counter(EUR=1_234_567)}, {"due": 0}, ("one [bold]fault[/]",) * 3)
+FINDING = Check("Wrong", {"": Counter(EUR=1_234_567)}, {"due": 0}, ("one [bold]fault[/]",) * 3)
 LETTER = {"body": '{"detail": "[bold]:warning:[/x]"} ' * 9, "attributes": {}}
 PUBLISHED = {
     "detail-type": "NotificationRequested.v1",
@@ -32,16 +32,16 @@ def words(text: str) -> Counter[str]:
     return Counter(text.split())
 
 
-def run() -> Run:
-    """A run with faults, parked messages, refusals, and an order with a long trace."""
-    evidence = right_books()
+def run() -> DemoRun:
+    """A run with findings, parked messages, refusals, and an order with a long trace."""
+    evidence = correct_evidence()
     evidence.dead_letters["Checkout/RunCheckout/DeadLetters"] = [LETTER]
-    journal, stories = Journal(), Stories({"an-order": "[i]my"})
+    journal, timelines = Journal(), Timelines({"an-order": "[i]my"})
     journal.refused["refused"] = "price_changed"
     journal.repeated["idempotency_key_reused"] = 1_234
-    answer = Answer(1.0, "a-customer", "POST", "an-order", 202, None)
+    answer = ApiAnswer(1.0, "a-customer", "POST", "an-order", 202, None)
     journal.answers.append(answer)
-    stories.heard(answer)
+    timelines.on_answer(answer)
     records = [
         Record("published", 2.0, "Notifications/Customers/Relay", "Bus", {"event": PUBLISHED}),
         Record(
@@ -49,7 +49,9 @@ def run() -> Run:
             *("Notifications/AddressCustomer/Queue", {"event": PUBLISHED, "outcome": "delivered"}),
         ),
     ]
-    return Run(evidence, [*audit(evidence), FAULT], journal, Tally(), stories, 1.0, records)
+    return DemoRun(
+        evidence, [*audit(evidence), FINDING], journal, HopCounts(), timelines, 1.0, records
+    )
 
 
 def test_final_report_contains_every_text() -> None:
@@ -57,11 +59,11 @@ def test_final_report_contains_every_text() -> None:
 
     for check in run().checks:
         row = next(row for row in text.splitlines() if row[3:].startswith(f"{check.what}  "))
-        assert words(row) >= words(f"{check.what} {shown(check.left)}")
-        assert f"  {shown(check.right)}" in text
+        assert words(row) >= words(f"{check.what} {side_text(check.left)}")
+        assert f"  {side_text(check.right)}" in text
     assert text.count("✗ Wrong: one [bold]fault[/]") == 3
     assert words(text) >= words(str(LETTER["body"]))
-    assert "The way of order [i]my (an-order)" in text
+    assert "Trace of order [i]my (an-order)" in text
     for said in ("price_changed", "1,234", "AddressCustomer queue", "NotificationRequested.v1"):
         assert said in text
 
@@ -94,9 +96,9 @@ def test_row_that_does_not_fit_is_printed_with_its_headers(width: int) -> None:
         assert lines[-1].split() == ["b", "six"]
 
 
-def tally() -> Tally:
+def hop_counts() -> HopCounts:
     """A display whose hops have higher counts than any run of the sample."""
-    counts = Tally()
+    counts = HopCounts()
     for hop in HOPS:
         for function in hop.functions:
             counts.invocations[function] = 123_456
@@ -115,16 +117,16 @@ def shop() -> Any:
     )
 
 
-def stories() -> Stories:
-    all_stories = Stories({})
+def timelines() -> Timelines:
+    all_timelines = Timelines({})
     for number in range(9):
-        story = Story(f"order-{number}", f"S-{number}", unusual=True)
-        story.steps = [(step, f"step {number} {step}") for step in range(12)]
-        all_stories.turns.append(story)
-        all_stories.by_order[story.order_id] = story
+        timeline = OrderTimeline(f"order-{number}", f"S-{number}", unusual=True)
+        timeline.steps = [(step, f"step {number} {step}") for step in range(12)]
+        all_timelines.ended.append(timeline)
+        all_timelines.by_order[timeline.order_id] = timeline
     for status in ("delivered", "confirmed", "returned", "expired", "rejected", "refused"):
-        all_stories.statuses[status] = 12_345
-    return all_stories
+        all_timelines.statuses[status] = 12_345
+    return all_timelines
 
 
 def rendered(width: int, *parts: RenderableType) -> str:
@@ -137,7 +139,11 @@ def rendered(width: int, *parts: RenderableType) -> str:
 
 @pytest.mark.parametrize("width", [LiveDisplay.WIDTH, 80, 100])
 def test_live_display_is_complete_in_every_width(width: int) -> None:
-    parts = (table_of(shop(), tally()), outcome(stories(), 99_999), told(stories().turns[0]))
+    parts = (
+        hop_table(shop(), hop_counts()),
+        status_counts(timelines(), 99_999),
+        timeline_text(timelines().ended[0]),
+    )
 
     narrow = rendered(width, *parts)
 
@@ -152,11 +158,13 @@ def test_cut_frame_shows_an_ellipsis_and_the_final_frame_is_complete(height: int
     file = io.StringIO()
     console = Console(file=file, width=80, height=height, force_terminal=True, color_system=None)
     display = LiveDisplay(console)
-    with display.watching(shop(), tally(), stories(), 99_999):
+    with display.watching(shop(), hop_counts(), timelines(), 99_999):
         display.phase("customers come")
         frame = console.render_lines(display._live.get_renderable(), pad=False)
         if len(frame) > height:
             assert "\n" + " " * 38 + "..." in file.getvalue()
 
     last = file.getvalue().rpartition("Orderflow")[2]
-    assert words(last) >= words(rendered(80, table_of(shop(), tally()), outcome(stories(), 99_999)))
+    assert words(last) >= words(
+        rendered(80, hop_table(shop(), hop_counts()), status_counts(timelines(), 99_999))
+    )

@@ -1,25 +1,26 @@
-"""An open shop, of which every test forks its own. It is closed before other tests begin."""
+"""An open shop, of which each test uses a fork. It closes before other tests begin."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tools.faults.matrix import Usual, opened, usual
-from tools.faults.shop import Shop
+from tools.faults import matrix
+from tools.faults.matrix import Baseline, baselines
+from tools.faults.shop import RehearsedShop
 
-STORY = "cancelled"
+SCENARIO = "cancelled"
 
 
 @pytest.fixture(scope="package")
-def open_shop(assembly: Path) -> Iterator[Shop]:
-    """A shop to which nothing has happened but that it was opened."""
-    with opened(assembly, warm=()) as shop:
+def open_shop(assembly: Path) -> Iterator[RehearsedShop]:
+    """A shop that is open for business."""
+    with matrix.open_shop(assembly, warm_up=()) as shop:
         yield shop
 
 
 @pytest.fixture(scope="package")
-def tale(open_shop: Shop) -> Usual:
-    """What happens usually if a customer cancels an order."""
-    (tale,) = usual(open_shop, at_once=1, names=[STORY])
-    return tale
+def baseline(open_shop: RehearsedShop) -> Baseline:
+    """A cancellation without a fault."""
+    (baseline,) = baselines(open_shop, at_once=1, names=[SCENARIO])
+    return baseline

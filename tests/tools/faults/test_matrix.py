@@ -1,4 +1,4 @@
-"""The matrix: what holds is said to hold, what is lost or doubled is found."""
+"""The matrix finds what is lost or doubled, and nothing else."""
 
 import re
 from collections import Counter
@@ -7,88 +7,89 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from cdk_rehearsal import Fault
+from cdk_rehearsal import Fault, FaultSite
 from tools.faults import report
-from tools.faults.catalogue import CATALOGUE, Trouble
-from tools.faults.cell import Result, Verdict
-from tools.faults.matrix import Cell, Usual, plan, run_cells
-from tools.faults.places import EDGES, Place
-from tools.faults.shop import Shop
-from tools.faults.trouble import planning
+from tools.faults.case import Case, CaseResult, Verdict
+from tools.faults.kinds import KINDS, FaultKind, injected
+from tools.faults.matrix import Baseline, plan, run_cases
+from tools.faults.shop import RehearsedShop
 
-RULE = Place("rule", "Checkout/RunCheckout/Rule", "Checkout/RunCheckout/Queue")
-QUEUE = Place("queue", "Checkout/RunCheckout/Queue", "Checkout/RunCheckout/Function")
-RELAY = Place("call", "Orders/Orders/Relay", "Backbone/Bus", "events.PutEvents")
-ADDRESSING = Place(
+RULE = FaultSite("rule", "Checkout/RunCheckout/Rule", "Checkout/RunCheckout/Queue")
+QUEUE = FaultSite("queue", "Checkout/RunCheckout/Queue", "Checkout/RunCheckout/Function")
+RELAY = FaultSite("call", "Orders/Orders/Relay", "Backbone/Bus", "events.PutEvents")
+ADDRESSING = FaultSite(
     "rule", "Notifications/AddressCustomer/Rule", "Notifications/AddressCustomer/Queue"
 )
 
 
-def _run(shop: Shop, tale: Usual, trouble: Trouble, place: Place) -> Result:
-    (result,) = run_cells(shop, [Cell(trouble, place, tale)], seed=1, at_once=1)
+def _run(shop: RehearsedShop, baseline: Baseline, kind: FaultKind, site: FaultSite) -> CaseResult:
+    case = Case(kind, site, baseline.scenario, baseline.end)
+    (result,) = run_cases(shop, [case], seed=1, at_once=1)
     return result
 
 
 @pytest.mark.parametrize(
-    ("name", "place", "verdict"),
+    ("name", "site", "verdict"),
     [
         ("duplicate", RULE, Verdict.HELD),
         ("partial", RELAY, Verdict.HELD),
-        ("raises-on", QUEUE, Verdict.MENDED),
+        ("raises-on", QUEUE, Verdict.RECOVERED),
     ],
     ids=str,
 )
-def test_trouble_loses_and_doubles_nothing(
-    open_shop: Shop, tale: Usual, name: str, place: Place, verdict: Verdict
+def test_a_fault_loses_and_doubles_nothing(
+    open_shop: RehearsedShop, baseline: Baseline, name: str, site: FaultSite, verdict: Verdict
 ) -> None:
-    result = _run(open_shop, tale, CATALOGUE[name], place)
+    result = _run(open_shop, baseline, KINDS[name], site)
     assert (result.verdict, result.problems) == (verdict, [])
-    assert bool(result.parked) == (verdict is Verdict.MENDED)
+    assert bool(result.parked) == (verdict is Verdict.RECOVERED)
 
 
-def test_an_event_that_vanishes_on_its_way_is_found(open_shop: Shop, tale: Usual) -> None:
-    vanishes = Fault("vanishes", "nothing arrives", "way", lambda random: ())
-    trouble = Trouble("vanishes", "nothing arrives", ("rule",), planning(vanishes), planned=True)
-    result = _run(open_shop, tale, trouble, ADDRESSING)
+def test_a_vanished_event_is_found(open_shop: RehearsedShop, baseline: Baseline) -> None:
+    vanishes = injected(Fault("vanishes", "nothing arrives", "way", lambda random: ()))
+    result = _run(open_shop, baseline, vanishes, ADDRESSING)
     assert result.verdict is Verdict.VIOLATED
-    assert any("are owed" in problem for problem in result.problems), result.problems
+    assert any("are due" in problem for problem in result.problems), result.problems
     assert any("name=vanishes" in line for line in result.trace), result.trace
 
 
 @pytest.mark.parametrize(
-    ("place", "verdict"), [(ADDRESSING, Verdict.NOTICED), (RULE, Verdict.VIOLATED)], ids=str
+    ("site", "verdict"), [(ADDRESSING, Verdict.DETECTED), (RULE, Verdict.VIOLATED)], ids=str
 )
-def test_a_story_proves_nothing_of_an_edge_that_it_does_not_need(
-    open_shop: Shop, tale: Usual, place: Place, verdict: Verdict
+def test_a_scenario_proves_nothing_about_an_edge_that_it_does_not_need(
+    open_shop: RehearsedShop, baseline: Baseline, site: FaultSite, verdict: Verdict
 ) -> None:
-    # An order that checkout never hears of is cancelled all the same.
-    assert _run(open_shop, tale, CATALOGUE["lost"], place).verdict is verdict
+    # An order is cancelled even if checkout never receives it.
+    assert _run(open_shop, baseline, KINDS["lost"], site).verdict is verdict
 
 
-def test_trouble_that_never_comes_proves_nothing(open_shop: Shop, tale: Usual) -> None:
-    # Nobody asks for an order's deadline in this story, so nothing is delivered there.
-    elsewhere = Place("queue", "Shipping/WatchDeadline/Queue", "Shipping/WatchDeadline/Function")
-    assert elsewhere not in tale.places
-    result = _run(open_shop, tale, CATALOGUE["raises"], elsewhere)
-    assert result.verdict is Verdict.UNTOUCHED
+def test_a_fault_that_never_acts_proves_nothing(
+    open_shop: RehearsedShop, baseline: Baseline
+) -> None:
+    # No deadline passes in this scenario, so nothing is delivered there.
+    site = FaultSite("queue", "Shipping/WatchDeadline/Queue", "Shipping/WatchDeadline/Function")
+    assert site not in baseline.sites
+    assert _run(open_shop, baseline, KINDS["raises"], site).verdict is Verdict.INACTIVE
 
 
-def test_each_place_has_its_trouble_or_a_reason_why_not(open_shop: Shop, tale: Usual) -> None:
-    todo = plan(open_shop, [tale], lambda trouble, place: True)
-    places = {cell.place for cell in todo.cells}
-    told = {(each.place, each.trouble) for each in todo.impossible}
-    told |= {(cell.place, cell.trouble.name) for cell in todo.cells}
-    assert told == {(place, name) for place in places for name in CATALOGUE}
+def test_each_site_has_each_fault_or_a_reason_against_it(
+    open_shop: RehearsedShop, baseline: Baseline
+) -> None:
+    todo = plan(open_shop, [baseline], lambda kind, site: True)
+    sites = {case.site for case in todo.cases}
+    planned = {(each.site, each.fault) for each in todo.impossible}
+    planned |= {(case.site, case.kind.name) for case in todo.cases}
+    assert planned == {(site, name) for site in sites for name in KINDS}
     assert all(result.problems[0] for result in todo.impossible)
-    assert len({cell.trouble.name for cell in todo.cells if cell.place.kind in EDGES}) >= 15
-    assert todo.unreached  # one story alone does not reach every edge, and the plan says so
+    assert len({case.kind.name for case in todo.cases if not case.site.synchronous}) >= 15
+    assert todo.unreached  # One scenario does not reach every edge, and the plan reports that.
 
 
-def test_the_report_shows_each_cell_and_how_to_see_it_again() -> None:
+def test_the_report_shows_each_case_and_how_to_repeat_it() -> None:
     results = [
-        Result("duplicate", RULE, "cancelled", 7, Verdict.HELD),
-        Result("partial", RELAY, "cancelled", 7, Verdict.VIOLATED, problems=["lost <it>"]),
-        Result("raises", RULE, "", 0, Verdict.IMPOSSIBLE, problems=["no handler runs here"]),
+        CaseResult("duplicate", RULE, "cancelled", 7, Verdict.HELD),
+        CaseResult("partial", RELAY, "cancelled", 7, Verdict.VIOLATED, problems=["lost <it>"]),
+        CaseResult("raises", RULE, "", 0, Verdict.IMPOSSIBLE, problems=["no handler runs here"]),
     ]
     console = Console(file=StringIO(), width=200)
     report.show(console, results, unreached=[QUEUE])
@@ -97,7 +98,7 @@ def test_the_report_shows_each_cell_and_how_to_see_it_again() -> None:
     assert "1 held" in shown
     assert "1 violated" in shown
     assert "· no handler runs here" in shown
-    assert f"no story passes {QUEUE}" in shown
+    assert f"no scenario passes {QUEUE}: add one" in shown
     assert f"--fault partial --edge '{RELAY}' --seed 7" in shown
     page = report.page(results)
     assert "1 held" in page
@@ -106,26 +107,26 @@ def test_the_report_shows_each_cell_and_how_to_see_it_again() -> None:
 
 
 @pytest.mark.parametrize("width", [24, 40, 60, 80, 100, 132, 1_000])
-def test_matrix_shows_each_mark_in_every_width(width: int) -> None:
+def test_the_matrix_shows_each_mark_in_every_width(width: int) -> None:
     """In columns if they fit; otherwise after the number of its fault."""
     verdicts = list(Verdict)
     results = [
-        Result(
-            *(name, place, "story", 1, verdicts[(number + shift) % len(verdicts)]),
+        CaseResult(
+            *(name, site, "scenario", 1, verdicts[(number + shift) % len(verdicts)]),
             problems=[f"[b]why not {number}[/x]"],
         )
-        for shift, place in enumerate((RULE, QUEUE, ADDRESSING))
-        for number, name in enumerate(CATALOGUE, 1)
+        for shift, site in enumerate((RULE, QUEUE, ADDRESSING))
+        for number, name in enumerate(KINDS, 1)
     ]
-    results += [Result(name, RELAY, "story", 1, Verdict.HELD) for name in CATALOGUE]
+    results += [CaseResult(name, RELAY, "scenario", 1, Verdict.HELD) for name in KINDS]
     console = Console(file=StringIO(), width=width, markup=False, emoji=False)
     report.show(console, results, unreached=[])
     shown = console.file.getvalue()  # type: ignore[attr-defined]
     flat = " ".join(shown.split())
 
     assert max(len(line.rstrip()) for line in shown.splitlines()) <= width
-    for number, trouble in enumerate(CATALOGUE.values(), 1):
-        assert f" {number} {trouble.name}: {trouble.says}" in flat
+    for number, kind in enumerate(KINDS.values(), 1):
+        assert f" {number} {kind.name}: {kind.says}" in flat
     impossible = [each for each in results if each.verdict is Verdict.IMPOSSIBLE]
     assert all(each.problems[0] in flat for each in impossible)
     matrix = flat.partition(" 1 duplicate:")[0]
@@ -133,7 +134,7 @@ def test_matrix_shows_each_mark_in_every_width(width: int) -> None:
     assert Counter(char for char in matrix if char in marks) == Counter(marks)
     if width <= 100:
         pairs = re.findall(r"\b(\d+)([^\w\s])", matrix)
-        numbers = {name: str(number) for number, name in enumerate(CATALOGUE, 1)}
+        numbers = {name: str(number) for number, name in enumerate(KINDS, 1)}
         assert Counter(pairs) == Counter(
-            (numbers[result.trouble], mark) for result, mark in zip(results, marks, strict=True)
+            (numbers[result.fault], mark) for result, mark in zip(results, marks, strict=True)
         )

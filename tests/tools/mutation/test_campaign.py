@@ -1,4 +1,4 @@
-"""The campaign: what is noticed, by whom, and what is said of the rest."""
+"""The campaign reports the checks that kill each mutant, and the survivors without explanation."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,15 +6,17 @@ from pathlib import Path
 import pytest
 
 from cdk_rehearsal import Assembly
-from tools.mutation.campaign import CampaignError, Verdict, run
-from tools.mutation.mutants import Mutant, mutants
-from tools.mutation.operators import OPERATORS, Operator, gone, to
-from tools.mutation.survivors import Explanation, explanations, stale, unexplained
+from cdk_rehearsal.weakening import Mutant, MutationOperator, mutants, remove, replace
+from tools.mutation.campaign import CampaignError, MutantResult, run
+from tools.mutation.operators import OPERATORS
+from tools.mutation.survivors import SurvivorExplanation, explanations, stale, unexplained
 
 QUEUE = "AWS::SQS::Queue"
 BY_RULES = "queue: no dead-letter queue"
-BY_TESTS = "queue: asks all the time"
-HARMLESS = Operator("queue: a tag", QUEUE, "Tags?", to([{"Key": "team", "Value": "shop"}]))
+BY_TESTS = "queue: short polling"
+HARMLESS = MutationOperator(
+    "queue: a tag", QUEUE, "Tags?", replace(to=[{"Key": "team", "Value": "shop"}])
+)
 TESTS = ["tests/stacks/test_queues.py"]
 
 
@@ -24,13 +26,13 @@ def sample(shop: Assembly) -> list[Mutant]:
     return [next(iter(mutants(shop, [operator], each=1))) for operator in [*named, HARMLESS]]
 
 
-def test_weakened_templates_are_noticed_and_harmless_ones_are_not(
+def test_weakened_templates_are_killed_and_harmless_ones_survive(
     templates: Mapping[str, Assembly],
 ) -> None:
-    seen: list[Verdict] = []
-    verdicts = run(templates, sample(templates["prod"]), seen.append, TESTS)
-    assert verdicts == seen
-    found = {verdict.mutant.operator.name: verdict for verdict in verdicts}
+    reported: list[MutantResult] = []
+    results = run(templates, sample(templates["prod"]), reported.append, TESTS)
+    assert results == reported
+    found = {result.mutant.operator.name: result for result in results}
     assert found[BY_RULES].by_durability
     assert "Durability::DeadLetterQueue" in found[BY_RULES].killers
     assert not found[BY_TESTS].by_durability
@@ -39,14 +41,14 @@ def test_weakened_templates_are_noticed_and_harmless_ones_are_not(
     assert found[HARMLESS.name].killers == []
 
 
-def test_templates_that_fail_as_they_are_prove_nothing(templates: Mapping[str, Assembly]) -> None:
+def test_templates_that_fail_unchanged_are_an_error(templates: Mapping[str, Assembly]) -> None:
     (mutant, *_) = sample(templates["prod"])
     broken = {**templates, "prod": mutant.of(templates["prod"])}
-    with pytest.raises(CampaignError, match="fail with nothing weakened, one of them is tests/"):
+    with pytest.raises(CampaignError, match="fail on the unchanged templates, such as tests/"):
         run(broken, [mutant], tests=TESTS)
 
 
-def test_tests_that_are_not_there_are_an_error(templates: Mapping[str, Assembly]) -> None:
+def test_missing_tests_are_an_error(templates: Mapping[str, Assembly]) -> None:
     with pytest.raises(CampaignError, match="pytest ended with"):
         run(templates, sample(templates["prod"]), tests=["tests/stacks/test_nothing.py"])
 
@@ -54,11 +56,11 @@ def test_tests_that_are_not_there_are_an_error(templates: Mapping[str, Assembly]
 class TestSurvivors:
     @pytest.fixture
     def survivor(self, templates: Mapping[str, Assembly]) -> Mutant:
-        operator = Operator("queue: forgets", QUEUE, "MessageRetentionPeriod", gone)
+        operator = MutationOperator("queue: forgets", QUEUE, "MessageRetentionPeriod", remove())
         return next(iter(mutants(templates["prod"], [operator])))
 
     @pytest.mark.parametrize(
-        ("known", "explained"),
+        ("patterns", "explained"),
         [
             (("queue: forgets", "*", "*"), True),
             (("queue: *", "*/DeadLetters", "Message*"), True),
@@ -67,14 +69,14 @@ class TestSurvivors:
             (("queue: forgets", "*", "Redrive*"), False),
         ],
     )
-    def test_each_has_to_be_explained_and_each_explanation_to_be_of_one(
-        self, survivor: Mutant, known: tuple[str, str, str], explained: bool
+    def test_each_survivor_needs_an_explanation_and_each_explanation_a_survivor(
+        self, survivor: Mutant, patterns: tuple[str, str, str], explained: bool
     ) -> None:
-        explanation = Explanation(*known, why="It is like that.")
+        explanation = SurvivorExplanation(*patterns, why="It is like that.")
         assert (unexplained([survivor], [explanation]) == []) is explained
         assert (stale([survivor], [explanation]) == []) is explained
 
-    def test_those_of_the_project_say_why(self) -> None:
+    def test_explanations_of_the_project_give_a_reason(self) -> None:
         for explanation in explanations():
             assert len(explanation.why.split()) >= 8, explanation
 
@@ -87,8 +89,8 @@ class TestSurvivors:
             'operator = "alarm: gone"\nwhy = "because"\nwhen = "always"',
         ],
     )
-    def test_an_entry_that_lacks_something_is_an_error(self, tmp_path: Path, entry: str) -> None:
+    def test_an_incomplete_or_unknown_entry_is_an_error(self, tmp_path: Path, entry: str) -> None:
         path = tmp_path / "survivors.toml"
         path.write_text(f"[[survivor]]\n{entry}\n")
-        with pytest.raises(ValueError, match=r"survivors\.toml: an entry has"):
+        with pytest.raises(ValueError, match=r"survivors\.toml: wrong entry"):
             explanations(path)

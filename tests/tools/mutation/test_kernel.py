@@ -5,17 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from tools.mutation.kernel import outcomes, verdict
+from tools.mutation.kernel import statuses, summary
 
 
-def became(directory: Path, **codes: int | None) -> dict[str, str]:
+def statuses_of(directory: Path, **codes: int | None) -> dict[str, str]:
     meta = directory / "relay.py.meta"
     meta.write_text(json.dumps({"exit_code_by_key": codes}))
-    return outcomes([meta])
+    return statuses([meta])
 
 
-def test_each_mutant_is_read_with_what_became_of_it(tmp_path: Path) -> None:
-    found = became(tmp_path, a=1, b=0, c=33, d=None, e=36, f=-24)
+def test_each_mutant_is_read_with_its_status(tmp_path: Path) -> None:
+    found = statuses_of(tmp_path, a=1, b=0, c=33, d=None, e=36, f=-24)
     assert found == {
         "a": "killed",
         "b": "survived",
@@ -30,9 +30,9 @@ def test_each_mutant_is_read_with_what_became_of_it(tmp_path: Path) -> None:
     ("killed", "survived", "unchecked", "enough"),
     [(9, 1, 0, True), (8, 2, 0, False), (19, 0, 1, False), (0, 0, 0, False)],
 )
-def test_nine_of_ten_have_to_be_noticed_and_all_looked_at(
+def test_nine_of_ten_mutants_must_be_killed_and_all_must_run(
     tmp_path: Path, killed: int, survived: int, unchecked: int, enough: bool
 ) -> None:
     codes: list[int | None] = [1] * killed + [0] * survived + [None] * unchecked
-    found = became(tmp_path, **{f"m{number}": code for number, code in enumerate(codes)})
-    assert verdict(found)[1] is enough
+    found = statuses_of(tmp_path, **{f"m{number}": code for number, code in enumerate(codes)})
+    assert summary(found)[1] is enough

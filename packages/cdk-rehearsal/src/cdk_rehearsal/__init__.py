@@ -1,8 +1,9 @@
 """Checks the cloud assembly of a CDK application, and runs it in one process.
 
 This module has everything to read an assembly and to rehearse it: real handlers behind the
-templates' own wiring. `cdk_rehearsal.topology` analyses templates, and `cdk_rehearsal.validation`
-brings its checks into `cdk synth`. All other modules are private.
+templates' own wiring. `cdk_rehearsal.topology` analyses templates, `cdk_rehearsal.validation`
+brings its checks into `cdk synth`, and `cdk_rehearsal.weakening` weakens templates to test checks.
+All other modules are private.
 
 Names that need moto are imported when they are first used, so that checks need no moto.
 """
@@ -22,6 +23,7 @@ from cdk_rehearsal.assembly import (
     texts,
 )
 from cdk_rehearsal.errors import RehearsalError, UnsupportedTemplateError
+from cdk_rehearsal.forks import Fork, forked
 from cdk_rehearsal.intrinsics import Resolver
 from cdk_rehearsal.isolation import TEMPORARY, allowed, process_variables
 from cdk_rehearsal.patterns import EventPattern, FilterCriteria, SubscriptionFilter
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from cdk_rehearsal.meter import Meter, Record
     from cdk_rehearsal.moto_region import aws_variables, corrected_moto
     from cdk_rehearsal.rehearsal import OUTSIDE, Rehearsal
+    from cdk_rehearsal.sites import FaultSite, edge_sites, inject, misfit, sites_passed
 
 __version__ = "0.1.0"
 
@@ -48,6 +51,7 @@ __all__ += ["LoadingError", "RehearsalError", "Unsupported", "UnsupportedTemplat
 __all__ += ["OUTSIDE", "Event", "InvocationResult", "Latency", "Process", "Rehearsal", "Scheduler"]
 __all__ += ["HttpFront", "HttpResponse", "Meter", "Record", "Request", "Response"]
 __all__ += ["FAULTS", "PARTIAL", "Fault", "InjectedFault"]
+__all__ += ["FaultSite", "Fork", "edge_sites", "forked", "inject", "misfit", "sites_passed"]
 __all__ += ["TEMPORARY", "allowed", "aws_variables", "corrected_moto", "process_variables"]
 
 _WITH_MOTO = {
@@ -62,6 +66,7 @@ _WITH_MOTO = {
     "meter": ("Meter", "Record"),
     "moto_region": ("aws_variables", "corrected_moto"),
     "rehearsal": ("OUTSIDE", "Rehearsal"),
+    "sites": ("FaultSite", "edge_sites", "inject", "misfit", "sites_passed"),
 }
 _MODULE_OF = {name: module for module, names in _WITH_MOTO.items() for name in names}
 

@@ -12,8 +12,8 @@ from cdk_rehearsal import Rehearsal
 from tests.support.aws_cli import parse
 from tests.support.desk import SHELLS, beside, lay_out, started
 from tools.demo import cli
-from tools.demo.ending import show_way_in
 from tools.demo.pace import Pace
+from tools.demo.summary import show_endpoint
 
 
 @pytest.fixture(scope="module")
@@ -22,20 +22,20 @@ def shop(assembly: Path) -> Iterator[Rehearsal]:
         yield rehearsal
 
 
-def said(shop: Rehearsal, *, hold: bool = False) -> str:
+def printed(shop: Rehearsal, *, hold: bool = False) -> str:
     file = io.StringIO()
-    show_way_in(Console(file=file, width=80), shop, hold=hold)
+    show_endpoint(Console(file=file, width=80), shop, hold=hold)
     return file.getvalue()
 
 
 def test_commands_work_as_they_are_printed(shop: Rehearsal, tmp_path: Path) -> None:
     """Without any variables before: no credentials, no region, no endpoint."""
     desk = lay_out(tmp_path)
-    lines = said(shop).splitlines()
+    lines = printed(shop).splitlines()
     script = "\n".join(line[2:] for line in lines if line.startswith("  "))
-    printed = [beside(shop, started(desk, shell, script, {})) for shell in SHELLS]
+    outputs = [beside(shop, started(desk, shell, script, {})) for shell in SHELLS]
 
-    for text in printed:
+    for text in outputs:
         for url in shop.client("sqs").list_queues()["QueueUrls"]:
             assert url.rpartition("/")[2] in text
         assert all(name in text for name in shop.client("dynamodb").list_tables()["TableNames"])
@@ -44,7 +44,7 @@ def test_commands_work_as_they_are_printed(shop: Rehearsal, tmp_path: Path) -> N
 
 def test_each_command_names_the_endpoint_and_the_region(shop: Rehearsal) -> None:
     """For some services, version 1 of the AWS CLI ignores variables for the endpoint."""
-    text = said(shop).replace("\\\n", "")
+    text = printed(shop).replace("\\\n", "")
 
     commands = [line.split()[1:] for line in text.splitlines() if line.startswith("  aws ")]
     assert len(commands) == 2
@@ -56,13 +56,13 @@ def test_each_command_names_the_endpoint_and_the_region(shop: Rehearsal) -> None
 
 @pytest.mark.parametrize("hold", [False, True])
 def test_printed_commands_fit_into_80_columns(shop: Rehearsal, hold: bool) -> None:
-    assert max(len(line) for line in said(shop, hold=hold).splitlines()) <= 80
+    assert max(len(line) for line in printed(shop, hold=hold).splitlines()) <= 80
 
 
 def test_printed_hold_option_exists(shop: Rehearsal) -> None:
-    assert "make demo ARGS=--hold" in said(shop)
-    assert "until Ctrl-C" in said(shop, hold=True)
-    assert "--hold" not in said(shop, hold=True)
+    assert "make demo ARGS=--hold" in printed(shop)
+    assert "until Ctrl-C" in printed(shop, hold=True)
+    assert "--hold" not in printed(shop, hold=True)
     assert "--hold" in CliRunner().invoke(cli.app, ["--help"]).output
 
 
@@ -70,16 +70,16 @@ def test_printed_hold_option_exists(shop: Rehearsal) -> None:
 def test_commands_are_printed_again_at_the_end_if_the_endpoint_stays(
     held: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told: list[bool] = []
-    monkeypatch.setattr(cli, "show_way_in", lambda *_, hold: told.append(hold))
-    monkeypatch.setattr(cli, "show_end", lambda *_: None)
+    held_each_time: list[bool] = []
+    monkeypatch.setattr(cli, "show_endpoint", lambda *_, hold: held_each_time.append(hold))
+    monkeypatch.setattr(cli, "show_summary", lambda *_: None)
     monkeypatch.setattr(cli, "host_assembly", lambda *_: Path("assembly"))
     monkeypatch.setattr(Pace, "__init__", lambda *_: None)
     monkeypatch.setattr(Pace, "hold", lambda _: None)
 
     def rehearse(*_: object, announce: object, conclude: object, **__: object) -> object:
         announce(None)  # type: ignore[operator]
-        run = type("Run", (), {"balanced": True})()
+        run = type("DemoRun", (), {"passes": True})()
         conclude(None, run)  # type: ignore[operator]
         return run
 
@@ -87,4 +87,4 @@ def test_commands_are_printed_again_at_the_end_if_the_endpoint_stays(
     result = CliRunner().invoke(cli.app, ["--hold"] if held else [])
 
     assert result.exit_code == 0, result.output
-    assert told == [held] * (1 + held)
+    assert held_each_time == [held] * (1 + held)

@@ -1,18 +1,18 @@
-"""Sabotage: an application without one of the things that keep it from losing or doubling."""
+"""Safeguards that the matrix needs: it must find violations if one is removed."""
 
 import json
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from cdk_rehearsal import RehearsalError
+from cdk_rehearsal.weakening import remove, weaken
 
 
 @dataclass(frozen=True)
-class Edit:
-    """A change of one module of the handlers: `old`, which stands there once, becomes `new`."""
+class SourceEdit:
+    """A change in a module of the handlers. `old` occurs once there."""
 
     module: str
     old: str
@@ -20,27 +20,28 @@ class Edit:
 
 
 @dataclass(frozen=True)
-class Sabotage:
-    """What is taken away, from the handlers' code or from the templates' resources."""
+class Safeguard:
+    """A safeguard in the handlers' code or in the templates."""
 
     name: str
     says: str
-    edits: tuple[Edit, ...] = ()
-    weaken: Callable[[str, dict[str, Any]], bool] | None = None
-    """Weakens a resource, by its type and properties; says whether there was something to do."""
+    """The application without the safeguard."""
+    edits: tuple[SourceEdit, ...] = ()
+    properties: tuple[tuple[str, str], ...] = ()
+    """The types and properties that hold the safeguard in the templates."""
 
-    def apply(self, assembly: Path, copy: Path) -> Path:
-        """Writes a copy of an assembly that lacks it. Raises RehearsalError if it had it not."""
+    def remove(self, assembly: Path, copy: Path) -> Path:
+        """Copies an assembly without the safeguard. Raises RehearsalError if it has none."""
         shutil.copytree(assembly, copy, dirs_exist_ok=True)
         if self.edits:
             _edit(copy, self.edits)
-        if self.weaken is not None and not sum(_weaken(copy, self.weaken)):
-            raise RehearsalError(f"{self.name}: the templates have nothing to take away")
+        if self.properties and not _strip(copy, self.properties):
+            raise RehearsalError(f"{self.name}: no template has it any more: adapt safeguards.py")
         return copy
 
 
-def _edit(assembly: Path, edits: Sequence[Edit]) -> None:
-    """Gives an assembly changed packages of its own, in place of those that hold the modules."""
+def _edit(assembly: Path, edits: Sequence[SourceEdit]) -> None:
+    """Replaces the packages that hold the modules by changed copies."""
     left = set(edits)
     for path in assembly.glob("*.assets.json"):
         manifest = json.loads(path.read_bytes())
@@ -48,57 +49,44 @@ def _edit(assembly: Path, edits: Sequence[Edit]) -> None:
             package = assembly / asset["source"].get("path", "")
             meant = [edit for edit in edits if (package / edit.module).is_file()]
             if meant:
-                asset["source"]["path"] = _changed(package, assembly / f"sabotaged.{name}", meant)
+                asset["source"]["path"] = _changed(package, assembly / f"changed.{name}", meant)
                 left -= {*meant}
         path.write_text(json.dumps(manifest), encoding="utf-8")
     for edit in left:
-        raise RehearsalError(f"no package of {assembly} holds {edit.module}")
+        raise RehearsalError(f"no package of {assembly} has {edit.module}")
 
 
-def _changed(package: Path, copy: Path, edits: Sequence[Edit]) -> str:
+def _changed(package: Path, copy: Path, edits: Sequence[SourceEdit]) -> str:
     """Copies a package, changes its modules, and returns the name of the copy."""
-    if copy.exists():  # Stacks have packages in common.
+    if copy.exists():  # Stacks share packages.
         return copy.name
-    # Bytecode would run in place of what is changed.
+    # Bytecode would run instead of the changed source.
     shutil.copytree(package, copy, ignore=shutil.ignore_patterns("__pycache__"))
     for edit in edits:
         module = copy / edit.module
         text = module.read_text(encoding="utf-8")
         if text.count(edit.old) != 1:
             raise RehearsalError(
-                f"{edit.module} has {text.count(edit.old)} times the text that is to be changed: "
-                f"adapt the sabotage to\n{edit.old}"
+                f"{edit.module} has the text of the safeguard {text.count(edit.old)} times, not "
+                f"once: adapt safeguards.py\n{edit.old}"
             )
         module.write_text(text.replace(edit.old, edit.new), encoding="utf-8")
     return copy.name
 
 
-def _weaken(assembly: Path, weaken: Callable[[str, dict[str, Any]], bool]) -> Iterator[int]:
+def _strip(assembly: Path, properties: Sequence[tuple[str, str]]) -> int:
+    """Removes properties from the templates, and returns how many."""
+    count = 0
     for path in assembly.glob("*.template.json"):
         template = json.loads(path.read_bytes())
-        resources = template.get("Resources", {}).values()
-        yield sum(weaken(each["Type"], each.get("Properties", {})) for each in resources)
+        for resource in template.get("Resources", {}).values():
+            for type_, name in properties:
+                value = resource.get("Properties", {}) if resource["Type"] == type_ else {}
+                while changed := next(weaken(value, name.split("."), remove()), None):
+                    resource["Properties"] = value = changed[1]
+                    count += 1
         path.write_text(json.dumps(template), encoding="utf-8")
-
-
-def _no_partial_response(type_: str, properties: dict[str, Any]) -> bool:
-    if type_ != "AWS::Lambda::EventSourceMapping":
-        return False
-    return properties.pop("FunctionResponseTypes", None) is not None
-
-
-def _no_parking(type_: str, properties: dict[str, Any]) -> bool:
-    match type_:
-        case "AWS::SQS::Queue" | "AWS::SNS::Subscription":
-            return properties.pop("RedrivePolicy", None) is not None
-        case "AWS::Events::Rule":
-            taken = [each.pop("DeadLetterConfig", None) for each in properties["Targets"]]
-            return any(taken)
-        case "AWS::Scheduler::Schedule":
-            return properties["Target"].pop("DeadLetterConfig", None) is not None
-        case "AWS::Lambda::EventSourceMapping":
-            return properties.pop("DestinationConfig", None) is not None
-    return False
+    return count
 
 
 _TRANSACTION = "lambdas/eventing/transaction.py"
@@ -106,27 +94,27 @@ _STOCK = "lambdas/inventory/stock_store.py"
 _PAYMENTS = "lambdas/payments/payment_store.py"
 
 _ALL = (
-    Sabotage(
+    Safeguard(
         "inbox",
         "the inbox key is written without its condition",
         (
-            Edit(
+            SourceEdit(
                 _TRANSACTION,
                 "self.create(\n            (inbox_key, inbox_key),",
                 "self.put(\n            (inbox_key, inbox_key),",
             ),
         ),
     ),
-    Sabotage(
+    Safeguard(
         "outbox",
         "events are written to the outbox after the transaction, not in it",
         (
-            Edit(
+            SourceEdit(
                 _TRANSACTION,
                 'self.put((key[0], sort_key), item, label="outbox")',
                 'vars(self).setdefault("later", []).append({"pk": key[0], "sk": sort_key, **item})',
             ),
-            Edit(
+            SourceEdit(
                 _TRANSACTION,
                 "aws.dynamodb().transact_write_items(TransactItems=self._operations)\n",
                 "aws.dynamodb().transact_write_items(TransactItems=self._operations)\n"
@@ -138,21 +126,21 @@ _ALL = (
             ),
         ),
     ),
-    Sabotage(
+    Safeguard(
         "relay",
-        "the relay does not look whether the bus took every entry",
-        (Edit("lambdas/eventing/relay.py", 'if response["FailedEntryCount"]:', "if False:"),),
+        "the relay does not check whether the bus accepted every entry",
+        (SourceEdit("lambdas/eventing/relay.py", 'if response["FailedEntryCount"]:', "if False:"),),
     ),
-    Sabotage(
+    Safeguard(
         "compensation",
-        "stock that was put back is put back again when asked again",
+        "a repeated request releases stock again",
         (
-            Edit(
+            SourceEdit(
                 _STOCK,
                 'condition="#state = :releasing AND taken = :taken",',
                 'condition="#state IN (:releasing, :state) AND taken = :taken",',
             ),
-            Edit(
+            SourceEdit(
                 _STOCK,
                 '"SET #state = :state, taken = :index",\n        condition="#state IN',
                 '"SET #state = :state, taken = if_not_exists(taken, :index)",\n'
@@ -160,36 +148,42 @@ _ALL = (
             ),
         ),
     ),
-    Sabotage(
+    Safeguard(
         "partial-response",
-        "no event source mapping reads which entries of a batch failed",
-        weaken=_no_partial_response,
+        "event source mappings ignore which entries of a batch failed",
+        properties=(("AWS::Lambda::EventSourceMapping", "FunctionResponseTypes"),),
     ),
-    Sabotage(
+    Safeguard(
         "dead-letters",
         "no edge has a dead-letter queue or on-failure destination",
-        weaken=_no_parking,
+        properties=(
+            ("AWS::SQS::Queue", "RedrivePolicy"),
+            ("AWS::SNS::Subscription", "RedrivePolicy"),
+            ("AWS::Events::Rule", "Targets.*.DeadLetterConfig"),
+            ("AWS::Scheduler::Schedule", "Target.DeadLetterConfig"),
+            ("AWS::Lambda::EventSourceMapping", "DestinationConfig"),
+        ),
     ),
-    Sabotage(
+    Safeguard(
         "idempotency-key",
-        "a payment that is resumed asks the provider with another key",
+        "a resumed payment uses another key at the provider",
         (
-            Edit(
+            SourceEdit(
                 _PAYMENTS,
                 "    for _ in range(_TRIES):\n        payment = _payment(order.order_id)",
                 "    for attempt in range(_TRIES):\n        payment = _payment(order.order_id)",
             ),
-            Edit(
+            SourceEdit(
                 _PAYMENTS,
                 "            _ask(order, provider, cause)",
                 '            _ask(order, provider, cause, "" if attempt else "-again")',
             ),
-            Edit(
+            SourceEdit(
                 _PAYMENTS,
                 "def _ask(order: OrderPlaced, provider: PaymentProvider, cause: Cause) -> None:",
                 "def _ask(order, provider, cause, suffix):",
             ),
-            Edit(
+            SourceEdit(
                 _PAYMENTS,
                 "provider.authorize(\n            order.order_id,",
                 "provider.authorize(\n            order.order_id + suffix,",
@@ -197,5 +191,5 @@ _ALL = (
         ),
     ),
 )
-SABOTAGES = {each.name: each for each in _ALL}
-"""Every sabotage by its name."""
+SAFEGUARDS = {each.name: each for each in _ALL}
+"""All safeguards by name."""

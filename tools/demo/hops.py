@@ -1,27 +1,26 @@
-"""The tally: what went over each hop, counted out of the records as they come."""
+"""The hops of an order, and the counts of what passes each."""
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
 from cdk_rehearsal import Record
-from tools.demo.customers import Answer
-from tools.demo.story import words
+from tools.demo.customers import ApiAnswer
+from tools.demo.timeline import words
 
 
 @dataclass(frozen=True)
 class Hop:
-    """A row of the account: functions, and the queues that bring them their work."""
+    """A row of the live table: functions, and the queues in front of them."""
 
     kind: str
     name: str
     functions: tuple[str, ...]
     queues: tuple[str, ...] = ()
-    parkings: tuple[str, ...] = ()
+    dead_letter_queues: tuple[str, ...] = ()
     methods: tuple[str, ...] = ()
 
 
 def _consumers(kind: str, name: str, *paths: str) -> Hop:
-    """A row for consumers of queues."""
     return Hop(
         kind,
         name,
@@ -48,7 +47,7 @@ HOPS = (
     ),
     Hop(
         "",
-        "activity, call-backs",
+        "activity, callbacks",
         ("Analytics/RecordActivity", "Shipping/TakeCarrierEvent"),
     ),
     Hop("relay", "six outboxes → bus", tuple(f"{path}/Relay" for path in _RELAYS)),
@@ -57,7 +56,7 @@ HOPS = (
     _consumers("", "bus → shipping", "Shipping/RequestShipment", "Shipping/RecallShipment"),
     _consumers(
         "",
-        "bus → let go of order",
+        "bus → release order",
         "Inventory/ReleaseClosedOrder",
         "Payments/RefundClosedOrder",
     ),
@@ -74,32 +73,31 @@ HOPS = (
         "stream",
         "→ sales per minute",
         ("Analytics/AggregateSales/Function",),
-        parkings=("Analytics/AggregateSales/DeadLetters",),
+        dead_letter_queues=("Analytics/AggregateSales/DeadLetters",),
     ),
 )
-"""The way of an order, from the supplier and the customer to its end, on one screen."""
+"""The hops in the order in which an order passes them. They fit on one screen."""
 
 
 @dataclass
-class Tally:
-    """Counts since the beginning."""
+class HopCounts:
+    """Counts of records and answers, by function unless stated otherwise."""
 
     invocations: Counter[str] = field(default_factory=Counter)
-    """By function."""
     errors: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
-    """By function and name of the error."""
+    """Errors by function and name."""
     answers: defaultdict[str, Counter[int]] = field(default_factory=lambda: defaultdict(Counter))
-    """By HTTP method and status; how others were turned away is in here, too."""
+    """Answers of the API by method and status."""
     published: Counter[str] = field(default_factory=Counter)
     """Events by relay."""
     failed: Counter[str] = field(default_factory=Counter)
-    """Messages that were not handled and come again, by function."""
+    """Messages that failed and will be received again."""
 
-    def heard(self, answer: Answer) -> None:
+    def on_answer(self, answer: ApiAnswer) -> None:
         """Counts an answer of the API."""
         self.answers[answer.request][answer.status] += 1
 
-    def seen(self, record: Record) -> None:
+    def on_record(self, record: Record) -> None:
         """Counts a record of the rehearsal."""
         if record.kind == "invocation":
             self.invocations[record.target] += 1
@@ -111,11 +109,11 @@ class Tally:
             self.failed[record.target] += len(record.detail["failed"])
 
     def calls(self, hop: Hop) -> int:
-        """How often the functions of a hop were called."""
+        """Returns how often the functions of a hop were called."""
         return sum(self.invocations[function] for function in hop.functions)
 
-    def good(self, hop: Hop) -> str:
-        """What came of the work of a hop as it should, in a few words."""
+    def successes(self, hop: Hop) -> str:
+        """Describes the successful calls of a hop."""
         if hop.methods:
             answers = sum((self.answers[method] for method in hop.methods), Counter[int]())
             return "  ".join(f"{status}: {count:,}" for status, count in sorted(answers.items()))
@@ -124,12 +122,12 @@ class Tally:
         failed = sum(self.errors[function].total() for function in hop.functions)
         return f"{self.calls(hop) - failed:,} done"
 
-    def bad(self, hop: Hop) -> list[str]:
-        """What else came of it: errors, without the words that the hop's name has already."""
+    def failures(self, hop: Hop) -> list[str]:
+        """Describes the failed calls of a hop. Leaves out words that are in the hop's name."""
         errors = sum((self.errors[function] for function in hop.functions), Counter[str]())
-        said = [f"{count:,} {_without(words(name), hop.name)}" for name, count in errors.items()]
+        texts = [f"{count:,} {_without(words(name), hop.name)}" for name, count in errors.items()]
         again = sum(self.failed[function] for function in hop.functions)
-        return [*sorted(said), *([f"{again:,} come again"] if again else [])]
+        return [*sorted(texts), *([f"{again:,} come again"] if again else [])]
 
 
 def _without(text: str, known: str) -> str:

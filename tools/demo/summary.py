@@ -1,4 +1,4 @@
-"""The way in while it runs, and the end: the books, what is counted, the dead letters."""
+"""What the demo prints: the endpoint while it runs, and the summary at the end."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,20 +10,20 @@ from rich.table import Table
 from rich.text import Text
 
 from cdk_rehearsal import Rehearsal
-from tools.demo.books import Check, shown
+from tools.demo.audit import Check, side_text
 from tools.demo.console import grid, show_table
 from tools.demo.evidence import ORDERS, Evidence
-from tools.demo.run import Run
-from tools.demo.trace import most_interesting, table_of, trace
+from tools.demo.run import DemoRun
+from tools.demo.trace import most_interesting, trace, trace_table
 
-_FAULTS_SHOWN = 10
+_FINDINGS_SHOWN = 10
 _LETTERS_SHOWN = 5
 _LETTER_SHOWN = 2_000
-"""The characters of a parked message that are printed."""
+"""The printed characters of a parked message."""
 
 
-def show_way_in(console: Console, shop: Rehearsal, *, hold: bool) -> None:
-    """Print commands that read the tables and queues while the demo runs.
+def show_endpoint(console: Console, shop: Rehearsal, *, hold: bool) -> None:
+    """Prints commands that read the tables and queues while the demo runs.
 
     Each command names the endpoint, because version 1 of the AWS CLI ignores AWS_ENDPOINT_URL for
     SQS: https://github.com/aws/aws-cli/issues/8737
@@ -33,7 +33,7 @@ def show_way_in(console: Console, shop: Rehearsal, *, hold: bool) -> None:
     until = "" if hold else "until the demo ends;\nwith make demo ARGS=--hold, "
     lines = (
         f"{len(shop.resources)} resources and {len(shop.functions)} functions of the templates "
-        "are at work.",
+        "are running.",
         f"Any AWS client can read them {until}until Ctrl-C. In another terminal, in this folder:",
         "  export AWS_ACCESS_KEY_ID=demo AWS_SECRET_ACCESS_KEY=demo NO_PROXY=127.0.0.1",
         f"  {aws} \\",
@@ -50,55 +50,55 @@ def show_way_in(console: Console, shop: Rehearsal, *, hold: bool) -> None:
         console.print(Text(line, "dim" if line.startswith(" ") else ""), soft_wrap=True)
 
 
-def show_end(console: Console, run: Run) -> None:
-    """All that came of a run, the verdict last."""
+def show_summary(console: Console, run: DemoRun) -> None:
+    """Prints the results of a run: a trace, counts, the audit and the dead-letter queues."""
     _show_trace(console, run)
     counts = {
         "Refused by the API": run.refusals,
         "Rejected by checkout": run.evidence.rejections(),
         "Events on the bus": run.evidence.published_types(),
-        "Sent again": run.journal.repeated,
+        "Repeated requests": run.journal.repeated,
     }
     tables = [_counts(title, each) for title, each in counts.items() if each]
     console.print()
     console.print(Columns(tables, padding=(0, 4)))
     console.print()
-    _show_books(console, run.checks)
+    _show_audit(console, run.checks)
     console.print()
     _show_dead_letters(console, run.evidence)
     console.print()
-    if run.balanced:
-        console.print(Text(f"The books balance, after {run.seconds:.1f} s.", "bold green"))
+    if run.passes:
+        console.print(Text(f"The audit passes, after {run.seconds:.1f} s.", "bold green"))
     else:
         wrong = sum(not check.holds for check in run.checks)
-        said = f"The books do not balance: {wrong} of {len(run.checks)} checks fail."
-        console.print(Text(said, "bold red"))
+        text = f"The audit fails: {wrong} of {len(run.checks)} checks have findings."
+        console.print(Text(text, "bold red"))
 
 
-def _show_trace(console: Console, run: Run) -> None:
-    story = most_interesting(list(run.stories.by_order.values()))
-    if story:
-        lines = trace(run.records, run.journal.answers, story.order_id)
+def _show_trace(console: Console, run: DemoRun) -> None:
+    timeline = most_interesting(list(run.timelines.by_order.values()))
+    if timeline:
+        lines = trace(run.records, run.journal.answers, timeline.order_id)
         console.print()
-        show_table(console, table_of(story, lines))
+        show_table(console, trace_table(timeline, lines))
 
 
-def _show_books(console: Console, checks: Sequence[Check]) -> None:
-    """Each check with its two figures; below, what does not balance and where to look."""
-    table = grid("Books", "", "", "here", "must be equal to")
+def _show_audit(console: Console, checks: Sequence[Check]) -> None:
+    """Prints each check with its two figures, and then the findings."""
+    table = grid("Audit", "", "", "here", "must be equal to")
     for check in checks:
         mark = Text("✓", "green") if check.holds else Text("✗", "bold red")
-        table.add_row(mark, Text(check.what, "bold"), shown(check.left), shown(check.right))
+        table.add_row(mark, Text(check.what, "bold"), side_text(check.left), side_text(check.right))
     show_table(console, table)
     for check in checks:
-        for fault in check.faults[:_FAULTS_SHOWN]:
-            console.print(Text(f"✗ {check.what}: {fault}", "red"), soft_wrap=True)
-        if len(check.faults) > _FAULTS_SHOWN:
-            console.print(Text(f"  … and {len(check.faults) - _FAULTS_SHOWN:,} more", "red"))
+        for finding in check.findings[:_FINDINGS_SHOWN]:
+            console.print(Text(f"✗ {check.what}: {finding}", "red"), soft_wrap=True)
+        if len(check.findings) > _FINDINGS_SHOWN:
+            console.print(Text(f"  … and {len(check.findings) - _FINDINGS_SHOWN:,} more", "red"))
 
 
 def _show_dead_letters(console: Console, evidence: Evidence) -> None:
-    """What each dead-letter queue holds, or that all are empty."""
+    """Prints the content of the dead-letter queues, or that all are empty."""
     letters = {queue: each for queue, each in evidence.dead_letters.items() if each}
     if not letters:
         console.print(f"All {len(evidence.dead_letters)} dead-letter queues are empty.")
@@ -120,7 +120,7 @@ def _counts(title: str, counts: Mapping[str, int]) -> Table:
 
 
 def _letter(message: Mapping[str, Any]) -> str:
-    """Return a parked message as text: its reason, then its body."""
+    """Returns a parked message as text: its reason, then its body."""
     attributes = message["attributes"]
     reason = attributes.get("Reason") or attributes.get("ERROR_MESSAGE") or "received too often"
     text = f"{reason}: {message['body']}"

@@ -1,4 +1,4 @@
-"""Whoever is on call: brings back what was parked, as the runbook says."""
+"""Recovery after a fault: redrives, replays and restarts, as the runbook describes."""
 
 import base64
 import json
@@ -6,71 +6,71 @@ from collections.abc import Iterator
 from typing import Any
 
 from cdk_rehearsal import Resource
+from tools.demo.evidence import scan
 from tools.demo.supplier import BUCKET
-from tools.faults.ledger import AGAIN
-from tools.faults.shop import Shop
-from tools.faults.trouble import POISON
+from tools.faults.injection import POISON
+from tools.faults.shop import RehearsedShop
+from tools.faults.state import RESTARTED
 
 
-class OnCall:
-    """Works through the dead-letter queues once the cause of the trouble is gone."""
+class Recovery:
+    """Empties the dead-letter queues once the cause of a fault is gone."""
 
-    def __init__(self, shop: Shop) -> None:
+    def __init__(self, shop: RehearsedShop) -> None:
         self._shop = shop
         self._rehearsal = shop.rehearsal
-        self.brought_back = 0
-        """Messages, and executions."""
-        self.thrown_away = 0
-        """Messages that nobody could make sense of."""
-        # Ordered sets: one seed gives one run, in whatever process.
+        self.redriven = 0
+        """Messages that were redriven, and executions that were restarted."""
+        self.discarded = 0
+        """Poison messages that were deleted."""
+        # Ordered sets: the same seed gives the same run in every process.
         self._to_replay: dict[str, None] = {}
         self._to_publish: dict[str, None] = {}
 
-    def bring_back(self) -> None:
-        """Empties dead-letter queues into where messages belong, and repeats failed executions."""
+    def redrive(self) -> None:
+        """Redrives parked messages, discards poison messages, and restarts failed executions."""
         for path in self._shop.parked():
             for message in self._receive(path):
                 if POISON in message["body"] or POISON in _decoded(message["body"]):
-                    self.thrown_away += 1
+                    self.discarded += 1
                 else:
-                    self.brought_back += 1
-                    self._return(path, message)
-        for execution in self.to_start_again():
-            self._start_again(execution)
-        # Once each, however many messages ask for it.
+                    self.redriven += 1
+                    self._redrive(path, message)
+        for execution in self.failed_executions():
+            self._restart(execution)
+        # Once each, for all messages that need it.
         while self._to_replay:
             self._shop.replay(self._to_replay.popitem()[0])
         while self._to_publish:
             self._publish_again(self._to_publish.popitem()[0])
 
-    def to_start_again(self) -> list[dict[str, Any]]:
-        """Executions that failed, but for those of poison, which would fail again."""
-        return [each for each in self._shop.failed() if POISON not in each["input"]]
+    def failed_executions(self) -> list[dict[str, Any]]:
+        """Returns the failed executions, except those of poison messages."""
+        return [each for each in self._shop.failed_executions() if POISON not in each["input"]]
 
-    def _start_again(self, execution: dict[str, Any]) -> None:
-        """Has a workflow begin anew: what is done already is found done."""
-        self.brought_back += 1
+    def _restart(self, execution: dict[str, Any]) -> None:
+        self.redriven += 1
         self._rehearsal.client("stepfunctions").start_execution(
             stateMachineArn=execution["stateMachineArn"],
-            name=execution["name"] + AGAIN,
+            name=execution["name"] + RESTARTED,
             input=execution["input"],
         )
 
-    def look_after_files(self) -> None:
-        """Copies a supplier's file onto itself if no report came for it.
+    def resubmit_files(self) -> None:
+        """Copies each supplier's file without a report onto itself.
 
-        Not as long as its own notification may come still: the copy is another version, and its
-        rows count again.
+        Call it only when no notification about the file is in progress: the copy is another
+        version, and its rows would count again.
         """
         s3, bucket = self._rehearsal.client("s3"), self._rehearsal.physical_id(BUCKET)
-        for key in self._shop.unreported():
+        for key in self._shop.unreported_files():
             body = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
             s3.put_object(Bucket=bucket, Key=key, Body=body)
 
     def _receive(self, path: str) -> Iterator[dict[str, Any]]:
-        """Takes the messages out of a queue, each when it was seen: a purge takes others, too.
+        """Receives and deletes all messages of a queue.
 
-        It can be had once a minute, and some are on call more often:
+        PurgeQueue would delete messages unread, and works only once a minute:
         https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_PurgeQueue.html
         """
         sqs, queue = self._rehearsal.client("sqs"), self._rehearsal.physical_id(path)
@@ -86,10 +86,9 @@ class OnCall:
                 }
                 sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
 
-    def _return(self, path: str, message: dict[str, Any]) -> None:
+    def _redrive(self, path: str, message: dict[str, Any]) -> None:
         body, attributes = message["body"], message["attributes"]
         if source := self._source_of(path):
-            # As a redrive into the consumer's queue by name.
             self._rehearsal.queues.by_path(source.path).send(body)
         elif "RULE_ARN" in attributes:
             self._to_replay[self._rehearsal.path_of(attributes["RULE_ARN"])] = None
@@ -98,10 +97,10 @@ class OnCall:
         elif "KinesisBatchInfo" in report:
             self._put_again(report["KinesisBatchInfo"])
         else:
-            raise AssertionError(f"the runbook does not know of {message} in {path}")
+            raise AssertionError(f"{path} has a message that the runbook does not name: {message}")
 
     def _source_of(self, path: str) -> Resource | None:
-        """The queue whose dead-letter queue this is, if it is one's."""
+        """Returns the queue that parks messages in a dead-letter queue, if one does."""
         arn = self._rehearsal.resource(path, "AWS::SQS::Queue").attributes["Arn"]
         for resource in self._rehearsal.resources:
             if resource.type == "AWS::SQS::Queue":
@@ -111,17 +110,16 @@ class OnCall:
         return None
 
     def _publish_again(self, table: str) -> None:
-        """Writes the events of an outbox anew: the stream carries the insertion."""
+        """Deletes and inserts the events of an outbox, so that the stream carries them again."""
         dynamodb = self._rehearsal.client("dynamodb")
-        pages = dynamodb.get_paginator("scan").paginate(TableName=table)
-        for item in [item for page in pages for item in page["Items"]]:
+        for item in list(scan(self._rehearsal, self._rehearsal.path_of(table))):
             if item.get("kind") == {"S": "outbox"}:
                 key = {"pk": item["pk"], "sk": item["sk"]}
                 dynamodb.delete_item(TableName=table, Key=key)
                 dynamodb.put_item(TableName=table, Item=item)
 
     def _put_again(self, batch: dict[str, Any]) -> None:
-        """Puts the records that the report tells of on the stream again."""
+        """Puts the records of a parked batch on their stream again."""
         kinesis = self._rehearsal.client("kinesis")
         stream = batch["streamArn"].split("/")[1]
         iterator = kinesis.get_shard_iterator(
@@ -139,7 +137,7 @@ class OnCall:
 
 
 def _decoded(body: str) -> str:
-    """What a body says that is in base64, since no message may hold it as it is."""
+    """Decodes a body in base64, as of messages with characters that SQS does not accept."""
     try:
         return base64.b64decode(body, validate=True).decode(errors="replace")
     except ValueError:

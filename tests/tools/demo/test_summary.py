@@ -1,33 +1,35 @@
-"""The end: what does not balance and what was parked is shown, with where to look."""
+"""The summary shows findings and parked messages."""
 
 from tests.tools.demo.printed import printed
-from tools.demo.books import Check
+from tools.demo.audit import Check
 from tools.demo.customers import Journal
 from tools.demo.evidence import Evidence
-from tools.demo.run import Run
-from tools.demo.story import Stories
-from tools.demo.tally import Tally
+from tools.demo.hops import HopCounts
+from tools.demo.run import DemoRun
+from tools.demo.timeline import Timelines
 
 
-def shown(evidence: Evidence, *checks: Check) -> str:
-    return printed(Run(evidence, list(checks), Journal(), Tally(), Stories({}), 1.0, []), 80)
+def summary_of(evidence: Evidence, *checks: Check) -> str:
+    return printed(
+        DemoRun(evidence, list(checks), Journal(), HopCounts(), Timelines({}), 1.0, []), 80
+    )
 
 
-def test_each_fault_is_shown_under_the_books_until_there_are_many() -> None:
-    faults = tuple(f"MUG-{number}: 3 taken, 2 in confirmed orders" for number in range(15))
+def test_the_first_findings_of_each_check_are_shown() -> None:
+    findings = tuple(f"MUG-{number}: 3 removed, 2 for customers" for number in range(15))
 
-    text = shown(
+    text = summary_of(
         Evidence(),
         Check("Money held", {"": 1}, {"": 1}, ()),
-        Check("Stock taken", {"": 3}, {"": 2}, faults),
+        Check("Stock removed", {"": 3}, {"": 2}, findings),
     )
 
     assert "✓  Money held" in text
-    assert "✗  Stock taken" in text
-    assert "MUG-0: 3 taken, 2 in confirmed orders" in text
+    assert "✗  Stock removed" in text
+    assert "MUG-0: 3 removed, 2 for customers" in text
     assert "MUG-10" not in text
     assert "and 5 more" in text
-    assert "The books do not balance: 1 of 2 checks fail." in text
+    assert "The audit fails: 1 of 2 checks have findings." in text
 
 
 def test_parked_messages_are_listed_with_their_reason() -> None:
@@ -35,7 +37,7 @@ def test_parked_messages_are_listed_with_their_reason() -> None:
     spent = {"body": "other", "attributes": {}}
     evidence = Evidence(dead_letters={"A/DeadLetters": [parked, spent], "B/DeadLetters": []})
 
-    text = shown(evidence)
+    text = summary_of(evidence)
 
     assert "A/DeadLetters holds 2:" in text
     assert 'cannot read it: {"detail": {}}' in text

@@ -1,4 +1,4 @@
-"""The report: what a run came to, as JSON for machines."""
+"""The results of a run as JSON."""
 
 import json
 from collections import Counter
@@ -6,14 +6,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from tools.demo.books import authorized
-from tools.demo.books.orders import STANDING
+from tools.demo.audit import authorized
+from tools.demo.audit.orders import ACTIVE
 from tools.demo.orders_file import OrdersFile
-from tools.demo.run import Run
+from tools.demo.run import DemoRun
 
 
 class UnwritableReport(Exception):
-    """The report cannot be written where it is wanted."""
+    """The report cannot be written to its path."""
 
 
 def require_writable(path: Path, *, inputs: Iterable[Path]) -> None:
@@ -32,10 +32,10 @@ def require_writable(path: Path, *, inputs: Iterable[Path]) -> None:
         path.resolve().unlink()
 
 
-def report(run: Run, wanted: OrdersFile, *, seed: int) -> dict[str, Any]:
-    """The report. Amounts are in minor units, `seconds` are those of a clock on the wall.
+def report(run: DemoRun, wanted: OrdersFile, *, seed: int) -> dict[str, Any]:
+    """Returns the report. Amounts are in minor units, `seconds` in real time.
 
-    The same input and seed give the same report but for `seconds`.
+    The same input and seed give the same report, except for `seconds`.
     """
     evidence = run.evidence
     orders = evidence.orders.values()
@@ -45,7 +45,7 @@ def report(run: Run, wanted: OrdersFile, *, seed: int) -> dict[str, Any]:
         "orders": {
             "placed": len(orders),
             "refused": run.refusals.total(),
-            "confirmed": sum(statuses[status] for status in (*STANDING, "returned")),
+            "confirmed": sum(statuses[status] for status in (*ACTIVE, "returned")),
             "rejected": statuses["rejected"],
             "cancelled": statuses["cancelled"],
             "expired": statuses["expired"],
@@ -83,17 +83,17 @@ def report(run: Run, wanted: OrdersFile, *, seed: int) -> dict[str, Any]:
         },
         "events": dict(evidence.published_types()),
         "dead_letters": {queue: len(each) for queue, each in evidence.dead_letters.items()},
-        "invocations": dict(run.tally.invocations),
+        "invocations": dict(run.counts.invocations),
         "rows": {"read": wanted.rows_read, "skipped": len(wanted.skipped)},
-        "balanced": run.balanced,
-        "faults": [fault for check in run.checks for fault in check.faults],
+        "balanced": run.passes,
+        "faults": [finding for check in run.checks for finding in check.findings],
         "seconds": round(run.seconds, 1),
         "seed": seed,
     }
 
 
 def write(path: Path, content: dict[str, Any]) -> None:
-    """Writes the report with its keys sorted. Raises UnwritableReport, on a full disk for one."""
+    """Writes the report with its keys sorted. Raises UnwritableReport, as on a full disk."""
     text = json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False)
     try:
         path.write_text(f"{text}\n", encoding="utf-8")

@@ -1,0 +1,343 @@
+"""The audit of orders, stock, money and events."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import TypeVar
+
+from tools.demo.audit.check import Check, check
+from tools.demo.evidence import ORDERS, PAYMENTS, PROVIDER, STOCK, Evidence, OrderItem, Payment
+from tools.demo.money import Amounts, show, total
+
+ACTIVE = ("confirmed", "shipped", "delivered")
+"""Statuses with reserved stock and held money."""
+
+CLOSED = ("rejected", "cancelled", "expired", "returned")
+"""Statuses without held money, and without reserved stock unless the customer has it."""
+
+_AFTER_CANCELLATION = ("cancelled", "returned")
+"""Statuses of a cancelled order: its parcel may have been delivered and returned."""
+
+_END_EVENTS = {
+    "OrderConfirmed.v1": "confirmed",
+    "OrderRejected.v2": "rejected",
+    "OrderCancelled.v1": "cancelled",
+    "OrderExpired.v1": "expired",
+}
+"""The end of an order's checkout, or of the order before its parcel exists."""
+
+
+P = TypeVar("P", bound=Payment)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Authorized:
+    """Money by currency: all that was ever authorized, and the refunded part."""
+
+    gross: Amounts
+    refunded: Amounts
+
+
+def checks(evidence: Evidence) -> list[Check]:
+    """Returns the checks of orders up to the end of checkout."""
+    return [
+        _accepted(evidence),
+        _settled(evidence),
+        _stock(evidence),
+        _reservations(evidence),
+        _money(evidence),
+        _provider(evidence),
+        _refunds(evidence),
+        _published(evidence),
+        _changes(evidence),
+        _order_ends(evidence),
+        _messages_left(evidence),
+    ]
+
+
+def authorized(evidence: Evidence) -> Authorized:
+    """Returns the amounts in the provider's table, including answers that the shop never got."""
+    held = [entry for entry in evidence.provider.values() if entry.amount_minor is not None]
+    return Authorized(
+        gross=total(entry.amount for entry in held),
+        refunded=total(entry.amount for entry in held if entry.state == "cancelled"),
+    )
+
+
+def _accepted(evidence: Evidence) -> Check:
+    stored = set(evidence.orders)
+
+    def findings() -> Iterator[str]:
+        for order_id in sorted(evidence.accepted - stored):
+            yield f"order {order_id} was accepted by the API but is not in {ORDERS}"
+        for order_id in sorted(stored - evidence.accepted - evidence.unanswered):
+            yield f"order {order_id} is in {ORDERS}, but the API accepted no such order"
+
+    left = {"by the API": len(evidence.accepted)}
+    if late := (evidence.unanswered - evidence.accepted) & stored:
+        left["without an answer"] = len(late)
+    return check("Orders accepted", left, {"in their table": len(stored)}, findings())
+
+
+def _settled(evidence: Evidence) -> Check:
+    statuses = Counter(order.status for order in evidence.orders.values())
+    settled = {status: statuses[status] for status in (*ACTIVE, *CLOSED) if statuses[status]}
+
+    def findings() -> Iterator[str]:
+        for order_id, order in evidence.orders.items():
+            where = f"{ORDERS}, ORDER#{order_id}"
+            if order.status not in (*ACTIVE, *CLOSED):
+                yield f"order {order_id} is still {order.status}: {where}"
+            if "cancelled" in order.history and order.status not in _AFTER_CANCELLATION:
+                yield f"order {order_id} is {order.status}, but was cancelled before: {where}"
+            if order_id in evidence.cancelled and "cancelled" not in order.history:
+                yield f"order {order_id} is {order.status}, but was cancelled by the API: {where}"
+
+    return check("Orders placed", {"": len(evidence.orders)}, settled, findings())
+
+
+def _stock(evidence: Evidence) -> Check:
+    sold: Counter[str] = Counter()
+    issued = _active(evidence) | _kept(evidence)
+    for order in issued.values():
+        for line in order.lines:
+            sold[line.sku] += line.quantity
+    removed = Counter({sku: item.received - item.available for sku, item in evidence.stock.items()})
+
+    def findings() -> Iterator[str]:
+        for sku in sorted({*sold, *removed, *evidence.supplied}):
+            where = f"{STOCK}, STOCK#{sku}"
+            item = evidence.stock.get(sku)
+            supplied = evidence.supplied.get(sku, 0)
+            if item is None:
+                yield f"{sku}: {supplied} supplied, {sold[sku]} sold, but no stock: {where}"
+                continue
+            if removed[sku] != sold[sku]:
+                yield f"{sku}: {removed[sku]} removed, {sold[sku]} for customers: {where}"
+            if item.reserved != removed[sku]:
+                yield f"{sku}: {item.reserved} reserved, {removed[sku]} removed: {where}"
+            if item.available < 0 or item.reserved < 0:
+                yield f"{sku}: {item.available} available, {item.reserved} reserved: {where}"
+            if item.received != supplied:
+                yield f"{sku}: {item.received} received, {supplied} supplied: {where}"
+
+    return check(
+        "Stock removed", {"units": removed.total()}, {"for customers": sold.total()}, findings()
+    )
+
+
+def _reservations(evidence: Evidence) -> Check:
+    held = {key for key, each in evidence.reservations.items() if each.state == "reserved"}
+    active, kept = set(_active(evidence)), set(_kept(evidence))
+
+    def findings() -> Iterator[str]:
+        for order_id, reservation in evidence.reservations.items():
+            if reservation.state not in {"reserved", "released"}:
+                yield f"the reservation of order {order_id} is {reservation.state}: {STOCK}"
+        for order_id in sorted(held - active - kept):
+            yield f"stock is reserved for order {order_id}, which is not active: {STOCK}"
+        for order_id in sorted(active - held):
+            yield f"order {order_id} is active, but no stock is reserved for it: {STOCK}"
+        for order_id in sorted(kept - held):
+            yield f"order {order_id} was delivered, but its units are for sale again: {STOCK}"
+
+    due = {"active orders": len(active)}
+    if kept:
+        due["cancelled too late"] = len(kept)
+    return check("Reservations", {"held": len(held)}, due, findings())
+
+
+def _money(evidence: Evidence) -> Check:
+    active = _active(evidence)
+    held = _held(evidence.payments)
+
+    def findings() -> Iterator[str]:
+        for order_id, payment in evidence.payments.items():
+            if payment.state not in {"authorized", "declined", "cancelled"}:
+                yield f"the payment of order {order_id} is {payment.state}: {PAYMENTS}"
+        for order_id in sorted(set(held) - set(active)):
+            yield f"money is held for order {order_id}, which is not active: {PAYMENTS}"
+        for order_id in sorted(set(active) - set(held)):
+            yield f"order {order_id} is active, but no money is held for it: {PAYMENTS}"
+        for order_id in sorted(set(active) & set(held)):
+            price, amount = active[order_id].total, held[order_id].amount
+            if price != amount:
+                finding = f"order {order_id} costs {show(*price)}, but {show(*amount)} are held"
+                yield f"{finding}: {PAYMENTS}"
+            if active[order_id].sum_of_lines != price[0]:
+                yield f"the lines of order {order_id} do not add up to {show(*price)}: {ORDERS}"
+
+    left = total(payment.amount for payment in held.values())
+    due = total(order.total for order in active.values())
+    return check("Money held", {"": left}, {"in active orders": due}, findings())
+
+
+def _provider(evidence: Evidence) -> Check:
+    ours = _held(evidence.payments)
+    theirs = _held(evidence.provider)
+
+    def findings() -> Iterator[str]:
+        for order_id in sorted(set(ours) - set(theirs)):
+            yield f"order {order_id}: the shop holds money, the provider does not: {PROVIDER}"
+        for order_id in sorted(set(theirs) - set(ours)):
+            yield f"order {order_id}: the provider holds money, the shop does not: {PROVIDER}"
+        for order_id in sorted(set(ours) & set(theirs)):
+            here, there = ours[order_id].amount, theirs[order_id].amount
+            if here != there:
+                finding = f"order {order_id}: {show(*here)} for the shop, {show(*there)}"
+                yield f"{finding} for the provider: {PROVIDER}"
+
+    money = authorized(evidence)
+    held = total(payment.amount for payment in ours.values())
+    refunded = Amounts({currency: -minor for currency, minor in money.refunded.items()})
+    book = {"at the provider": money.gross, "refunded": refunded}
+    return check("Money outside", {"held": held}, book, findings())
+
+
+def _refunds(evidence: Evidence) -> Check:
+    published: dict[str, list[tuple[int, str]]] = defaultdict(list)
+    for event in evidence.committed.values():
+        if event.type == "PaymentRefunded.v1":
+            published[event.subject].append((event.data["amount_minor"], event.data["currency"]))
+    refunded = {
+        order_id: [entry.amount]
+        for order_id, entry in evidence.provider.items()
+        if entry.state == "cancelled" and entry.amount_minor is not None
+    }
+    findings = (
+        f"order {order_id}: refunds of {_amounts(published.get(order_id, []))} were published, but "
+        f"the provider refunded {_amounts(refunded.get(order_id, []))}: {PROVIDER}"
+        for order_id in sorted({*published, *refunded})
+        if published.get(order_id, []) != refunded.get(order_id, [])
+    )
+    left, right = (
+        total(chain.from_iterable(amounts.values())) for amounts in (published, refunded)
+    )
+    return check("Refunds published", {"": left}, {"at the provider": right}, findings)
+
+
+def _published(evidence: Evidence) -> Check:
+    published = {event.id: event for event in evidence.published}
+    committed = evidence.committed
+
+    def findings() -> Iterator[str]:
+        for event_id in sorted(set(committed) - set(published)):
+            event = committed[event_id]
+            yield f"{event.type} of {event.subject} was committed, but is not on the bus: its relay"
+        for event_id in sorted(set(published) - set(committed)):
+            event = published[event_id]
+            yield f"{event.type} of {event.subject} is on the bus, but in no outbox: {event_id}"
+
+    left, right = {"in outboxes": len(committed)}, {"on the bus": len(published)}
+    return check("Events committed", left, right, findings())
+
+
+def _changes(evidence: Evidence) -> Check:
+    """Each step of payments and reservations has one event."""
+    published = Counter((event.type, event.subject) for event in evidence.committed.values())
+    due = Counter(_due(evidence, published))
+
+    def findings() -> Iterator[str]:
+        for type_ in _CHANGES:
+            for order_id in sorted(
+                {subject for kind, subject in (*published, *due) if kind == type_}
+            ):
+                here, there = published[type_, order_id], due[type_, order_id]
+                if here != there:
+                    yield f"{type_} of order {order_id} was published {here} times, not {there}"
+
+    count = sum(times for (type_, _), times in published.items() if type_ in _CHANGES)
+    return check("Changes published", {"events": count}, {"are due": due.total()}, findings())
+
+
+def _due(evidence: Evidence, published: Mapping[tuple[str, str], int]) -> Iterator[tuple[str, str]]:
+    for order_id, payment in evidence.payments.items():
+        if payment.state in _PAYMENT_EVENTS:
+            yield (_PAYMENT_EVENTS[payment.state], order_id)
+        elif ("PaymentAuthorized.v1", order_id) in published:
+            # The authorization of a refunded payment need not have been published.
+            yield ("PaymentAuthorized.v1", order_id)
+    for order_id, reservation in evidence.reservations.items():
+        steps = ("StockReserved.v1", "StockReleased.v1")
+        if reservation.state == "reserved":
+            yield (steps[0], order_id)
+        elif any((step, order_id) in published for step in steps):
+            yield from ((step, order_id) for step in steps)
+
+
+_PAYMENT_EVENTS = {"authorized": "PaymentAuthorized.v1", "declined": "PaymentDeclined.v1"}
+_CHANGES = (*_PAYMENT_EVENTS.values(), "StockReserved.v1", "StockReleased.v1")
+
+
+def _order_ends(evidence: Evidence) -> Check:
+    published: dict[str, set[tuple[str, str]]] = defaultdict(set)
+    for event in evidence.published:
+        if not event.copy:
+            published[event.subject].add((event.id, event.type))
+    of_orders = {"OrderPlaced.v1", *_END_EVENTS}
+    # A cancelled order may have been confirmed before.
+    due = {
+        order_id: {type_ for type_, what in _END_EVENTS.items() if what in order.history}
+        | {_end_of(order)}
+        for order_id, order in evidence.orders.items()
+    }
+
+    def findings() -> Iterator[str]:
+        for order_id, order in evidence.orders.items():
+            types = Counter(type_ for _, type_ in published[order_id])
+            for type_ in sorted(of_orders):
+                if types[type_] != (type_ in {"OrderPlaced.v1", *due[order_id]}):
+                    yield f"order {order_id} is {order.status}, with {types[type_]} times {type_}"
+        for event in evidence.published:
+            if event.type in of_orders and event.subject not in evidence.orders:
+                yield f"{event.type} is about order {event.subject}, which is not in {ORDERS}"
+
+    ends = Counter(
+        type_
+        for order_id in evidence.orders
+        for _, type_ in published[order_id]
+        if type_ in _END_EVENTS
+    )
+    expected = Counter(chain.from_iterable(due.values()))
+    return check(
+        "Order ends published",
+        {"on the bus": ends.total()},
+        {status: expected[type_] for type_, status in _END_EVENTS.items()},
+        findings(),
+    )
+
+
+def _messages_left(evidence: Evidence) -> Check:
+    waiting = {queue: depth for queue, depth in evidence.waiting.items() if depth}
+    findings = (f"{depth:,} messages are left in {queue}" for queue, depth in waiting.items())
+    return check("Messages left", {"in queues": sum(waiting.values())}, {"": 0}, findings)
+
+
+def _active(evidence: Evidence) -> dict[str, OrderItem]:
+    return {key: order for key, order in evidence.orders.items() if order.status in ACTIVE}
+
+
+def _kept(evidence: Evidence) -> dict[str, OrderItem]:
+    """Returns orders that were cancelled after their delivery and not returned.
+
+    Their money is refunded, and their units are not for sale.
+    """
+    return {
+        key: order
+        for key, order in evidence.orders.items()
+        if order.status == "cancelled" and evidence.shipments.get(key) == "delivered"
+    }
+
+
+def _end_of(order: OrderItem) -> str:
+    status = "confirmed" if order.status in {*ACTIVE, "returned"} else order.status
+    return next((type_ for type_, end in _END_EVENTS.items() if end == status), "")
+
+
+def _held(payments: Mapping[str, P]) -> dict[str, P]:
+    return {key: payment for key, payment in payments.items() if payment.state == "authorized"}
+
+
+def _amounts(amounts: Sequence[tuple[int, str]]) -> str:
+    return ", ".join(show(*amount) for amount in amounts) or "nothing"

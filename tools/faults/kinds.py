@@ -1,0 +1,108 @@
+"""The fault kinds by name, and the sites at which each can occur."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from cdk_rehearsal import FAULTS, Fault, FaultSite, inject, misfit
+from lambdas.notifications.events import Channel
+from tools.faults import injection
+from tools.faults.shop import RehearsedShop
+
+_EXCEPTIONS: dict[tuple[str, str], str] = {
+    ("impossible", "Orders/SweepOrders/Queue"): "the message names nothing that could be missing",
+    (
+        "lost",
+        "Orders/SweepOrders/Schedule",
+    ): "the next sweep finds what a lost sweep would find",
+}
+"""The reasons why a fault has no effect at a source."""
+
+# E-mail and SMS have no idempotency key: a crash between sending and recording sends again.
+_SENDERS = frozenset({Channel.EMAIL, Channel.SMS})
+
+
+@dataclass(frozen=True)
+class FaultKind:
+    """A kind of fault: how it begins at a site, and how it ends once its cause is gone."""
+
+    name: str
+    says: str
+    begin: Callable[[RehearsedShop, FaultSite], None]
+    misfit: Callable[[FaultSite], str | None]
+    """Returns why the fault cannot occur at a site, or None if it can."""
+    end: Callable[[RehearsedShop, FaultSite], None] = injection.nothing
+    repeats: frozenset[Channel] = frozenset()
+    """Channels on which the fault may repeat a message to a customer."""
+    injected: Fault | None = None
+    """The rehearsal's fault, which records when it acts."""
+    later: bool = False
+    """Whether the fault begins only after the scenario went well."""
+    control: bool = False
+    """Whether the fault loses something for good. The audit must detect the loss."""
+
+    def reason_against(self, site: FaultSite) -> str | None:
+        """Returns why the fault cannot occur at a site, or None if it can."""
+        return self.misfit(site) or _EXCEPTIONS.get((self.name, site.source))
+
+
+def injected(fault: Fault, **options: Any) -> FaultKind:
+    """Returns the kind for a fault of the rehearsal."""
+
+    def begin(shop: RehearsedShop, site: FaultSite) -> None:
+        inject(shop.rehearsal.faults, fault, site)
+
+    options = {"misfit": partial(misfit, fault), **options}
+    return FaultKind(fault.name, fault.says, begin, injected=fault, **options)
+
+
+def _injected(*names: str, **options: Any) -> list[FaultKind]:
+    return [injected(FAULTS[name], **options) for name in names]
+
+
+def _not_polled(site: FaultSite) -> str | None:
+    return None if site.polled else "no poller runs here"
+
+
+def _no_rule(site: FaultSite) -> str | None:
+    return None if site.kind == "rule" else "only rules receive replays"
+
+
+def _no_handler(site: FaultSite) -> str | None:
+    return None if site.invokes else "no function runs here"
+
+
+def _no_foreign_messages(site: FaultSite) -> str | None:
+    if not site.polled:
+        return "only messages that match the rule, filter or notification pass"
+    if site.kind == "stream" and site.source.endswith("/Table"):
+        return "only the kernel's transactions write what passes the stream's filter"
+    return None
+
+
+def _poison(name: str, says: str, make: Callable[..., str], *, later: bool = False) -> FaultKind:
+    return FaultKind(name, says, injection.poison(make), _no_foreign_messages, later=later)
+
+
+_LOST = Fault("lost", "never arrives: the audit must detect it", "way", lambda random: (), None)
+
+_ALL = (
+    *_injected("duplicate", "late", "overtaken", "refused", "unavailable", "gone"),
+    FaultKind("replayed", "the archive is replayed", injection.replay, _no_rule, later=True),
+    *_injected("shuffled", "early", "undeleted"),
+    FaultKind("down", "the poller is down for three hours", injection.pause, _not_polled),
+    _poison("not-json", "a message that is not JSON", injection.no_json),
+    _poison("wrong-schema", "JSON of another schema", injection.another_schema),
+    _poison("impossible", "an event about an unknown thing", injection.impossible, later=True),
+    _poison("too-large", "a message of the largest size", injection.too_large),
+    *_injected("throttled", "raises", "dies", "raises-on", "dies-on"),
+    *_injected("hangs", misfit=_no_handler, repeats=_SENDERS),
+    *_injected("fast", "slow"),
+    *_injected("call-throttled", "call-lost", "call-fails", "call-denied", repeats=_SENDERS),
+    *_injected("conflict", repeats=_SENDERS),
+    *_injected("partial"),
+    injected(_LOST, control=True),
+)
+KINDS = {kind.name: kind for kind in _ALL}
+"""The fault kinds by name."""

@@ -1,0 +1,125 @@
+"""Scenarios: the shortest sequences of actions that lead through every part of the shop.
+
+A scenario does what is possible at the moment, and can run again later: its requests are the same
+each time. So it continues after a fault where it had to stop.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from lambdas.notifications.events import Channel
+from lambdas.orders.domain import order_id_for
+from tools.faults.shop import RehearsedShop
+
+CUSTOMER = "customer-1"
+CHECKOUT = "Checkout/RunCheckout/Function"
+MUG, CUP = "MUG", "CUP"
+SUPPLIED = {MUG: 100, CUP: 100}
+
+_DEADLINE_DAYS = 6
+"""Longer than the carrier's deadline for a parcel."""
+
+_SWEPT_MINUTES = 95
+"""Longer than an order may wait for its checkout, plus the time between two sweeps."""
+
+
+def open_for_business(shop: RehearsedShop) -> None:
+    """Supplies stock and prices, and sets the channels of the customer."""
+    shop.receive(SUPPLIED, delivery="opening")
+    shop.prefer(*Channel, customer=CUSTOMER)
+    shop.settle()
+
+
+def bought(shop: RehearsedShop) -> None:
+    """One order is delivered and one is declined; the staff reads the sales."""
+    shop.browse(MUG, visit=shop.key("visit"))
+    order_id = shop.place({MUG: 2, CUP: 1}, key=shop.key("bought"))
+    shop.place({CUP: 1}, key=shop.key("declined"), token="tok_decline")
+    shop.settle()
+    shop.deliver(order_id)
+    shop.settle()
+    shop.sales()
+
+
+def cancelled(shop: RehearsedShop) -> None:
+    """A customer cancels a confirmed order: stock, money and parcel come back."""
+    order_id = shop.place({MUG: 1}, key=shop.key("cancelled"))
+    shop.settle()
+    shop.cancel(order_id)
+    shop.settle()
+
+
+def given_back(shop: RehearsedShop) -> None:
+    """Two orders are delivered and returned: one return is approved and one is refused."""
+    for key, approved in (("approved", True), ("refused", False)):
+        order_id = shop.place({MUG: 1}, key=shop.key(key))
+        shop.settle()
+        shop.deliver(order_id)
+        shop.settle()
+        if shop.give_back(order_id).status == 202:
+            shop.settle()
+            if shop.returned(order_id) == "awaiting":
+                shop.decide(order_id, approved=approved)
+        shop.settle()
+
+
+def overdue(shop: RehearsedShop) -> None:
+    """A parcel is lost: the customer is notified at its deadline."""
+    order_id = shop.place({MUG: 1}, key=shop.key("overdue"))
+    shop.settle()
+    if order_id not in {event.subject for event in shop.on_bus("ShipmentOverdue.v1")}:
+        shop.pass_time(days=_DEADLINE_DAYS)
+    shop.settle()
+
+
+def expired(shop: RehearsedShop) -> None:
+    """Checkout is down so long that a sweep closes the waiting order."""
+    if order_id_for(CUSTOMER, shop.key("expired")) not in shop.known.accepted:
+        shop.pause(CHECKOUT)
+        shop.place({MUG: 1}, key=shop.key("expired"))
+        shop.pass_time(minutes=_SWEPT_MINUTES)
+        shop.resume(CHECKOUT)
+    shop.settle()
+    shop.deliver(order_id_for(CUSTOMER, shop.key("expired")))
+    shop.settle()
+
+
+def supplied(shop: RehearsedShop) -> None:
+    """A supplier hands in a new item, and a customer orders it."""
+    jug = shop.key("JUG")
+    if jug not in shop.known.supplied:
+        shop.supply({jug: 5}, delivery=jug)
+    shop.settle()
+    if jug in shop.prices():
+        order_id = shop.place({jug: 1}, key=shop.key("supplied"))
+        shop.settle()
+        shop.deliver(order_id)
+    shop.settle()
+
+
+@dataclass(frozen=True)
+class FaultScenario:
+    """A scenario, and the parts of the shop that decide how it ends."""
+
+    run: Callable[[RehearsedShop], None]
+    about: tuple[str, ...]
+    """Prefixes of the paths of those parts."""
+
+    @property
+    def name(self) -> str:
+        """The name of the scenario."""
+        return self.run.__name__
+
+
+_ALL = (
+    FaultScenario(
+        supplied, ("Inventory/SupplierFiles", "Inventory/ImportStockFile", "Orders/KeepPrice")
+    ),
+    FaultScenario(cancelled, ("Inventory/ReleaseClosedOrder", "Payments/RefundClosedOrder")),
+    FaultScenario(bought, ("Checkout/", "Orders/FollowShipment", "Shipping/RequestShipment")),
+    FaultScenario(given_back, ("Orders/FollowReturn", "Returns/")),
+    FaultScenario(expired, ("Orders/SweepOrders",)),
+    FaultScenario(overdue, ("Shipping/Reminders", "Shipping/WatchDeadline")),
+)
+SCENARIOS = {scenario.name: scenario for scenario in _ALL}
+"""All scenarios by name: the cheapest ones first, those with long waits last."""
