@@ -13,7 +13,8 @@ from lambdas.checkout.settings import Settings
 from lambdas.inventory.stock_store import StockRefused
 from lambdas.orders.confirm_order import OrderClosed
 from lambdas.orders.reject_order import OrderStands
-from lambdas.payments.payment_store import PaymentRefused, PaymentUnavailable
+from lambdas.payments.domain import PaymentRefused
+from lambdas.payments.payment_store import PaymentUnavailable
 from stacks.constructs.event_consumer import EventConsumer
 from stacks.constructs.platform import Platform
 from stacks.constructs.workflow import Invoke, Kind, Workflow

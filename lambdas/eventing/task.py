@@ -12,14 +12,6 @@ from lambdas.eventing.event import CloudEvent, Delivery, E
 from lambdas.eventing.misconfiguration import Misconfigured, misconfiguration
 
 
-class Refusal(Exception):
-    """A business answer of "no", named by its class and given a reason code as its message.
-
-    The workflow catches it by the class's name; its compensation reads the reason. Retrying is
-    pointless, so no retrier names a refusal.
-    """
-
-
 class Failure(msgspec.Struct, frozen=True, rename="pascal"):
     """The error that a state caught, as Step Functions hands it to the next state.
 

@@ -13,4 +13,4 @@ def handler(delivery: Delivery[OrderEvent]) -> None:
     """Needs no inbox: letting go of a payment again changes nothing."""
     provider = SandboxProvider(settings().provider_table_name)
     reason = "expired" if isinstance(delivery.event, OrderExpired) else "cancelled"
-    payment_store.let_go(delivery.event.order_id, reason, provider, delivery)
+    payment_store.release(delivery.event.order_id, reason, provider, delivery)

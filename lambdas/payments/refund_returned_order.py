@@ -12,4 +12,4 @@ from lambdas.returns.events import ReturnRequested
 def handler(delivery: Delivery[ReturnRequested], _: Failure | None) -> None:
     """Raises PaymentUnavailable if the provider gives no answer."""
     provider = SandboxProvider(settings().provider_table_name)
-    payment_store.let_go(delivery.event.order_id, "returned", provider, delivery)
+    payment_store.release(delivery.event.order_id, "returned", provider, delivery)

@@ -8,8 +8,9 @@ from msgspec import Meta, Struct
 from lambdas.eventing import telemetry
 from lambdas.eventing.callback import callback
 from lambdas.eventing.http import Problem, Request
+from lambdas.eventing.store import NotStored
 from lambdas.shipping import shipment_store
-from lambdas.shipping.shipment_store import CarrierEvent, Name, Undecided
+from lambdas.shipping.domain import CarrierEvent, Name, OtherParcel, Undecided
 
 
 class TakenEvent(Struct, frozen=True, kw_only=True):
@@ -35,7 +36,7 @@ def handler(request: Request, report: CarrierEvent) -> TakenEvent:
     """
     try:
         taken = shipment_store.take(report)
-    except shipment_store.UnknownShipment as error:
+    except (NotStored, OtherParcel) as error:
         raise UnknownShipment("there is no shipment with this order_id and tracking_id") from error
     except Undecided as error:
         raise TryLater(

@@ -4,7 +4,8 @@ import pytest
 
 from lambdas.eventing.transaction import ConditionFailed, Contention, Transaction
 from lambdas.payments.events import PaymentAuthorized, PaymentDeclined, PaymentRefunded
-from lambdas.payments.payment_store import PaymentRefused, PaymentUnavailable
+from lambdas.payments.domain import PaymentRefused
+from lambdas.payments.payment_store import PaymentUnavailable
 from lambdas.payments.provider import Unavailable
 from lambdas.payments.sandbox_provider import SandboxProvider
 from tests.payments.context import Payments
@@ -304,7 +305,7 @@ class TestRefund:
         payments.order("tok_approve")
         cloud.monkeypatch.setattr(Transaction, "commit", refuse)
         for step in (payments.authorize, payments.refund):
-            with pytest.raises(Contention, match="payment of order order-1 kept changing"):
+            with pytest.raises(Contention, match="payment order-1 kept changing"):
                 step()
 
 

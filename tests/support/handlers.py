@@ -8,7 +8,7 @@ import lambdas
 from cdk_rehearsal.topology.assembly import Resource
 from lambdas.eventing.consumer import Consumer
 from lambdas.eventing.event import Event
-from lambdas.eventing.task import Refusal
+from lambdas.eventing.aggregate import Refusal
 from stacks.constructs.packaging import PROJECT, contexts
 
 
