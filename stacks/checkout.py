@@ -10,7 +10,7 @@ from constructs import Construct
 
 from lambdas.checkout import run_checkout
 from lambdas.checkout.settings import Settings
-from lambdas.inventory.stock_store import StockRefused
+from lambdas.inventory.domain import StockRefused
 from lambdas.orders.confirm_order import OrderClosed
 from lambdas.orders.reject_order import OrderStands
 from lambdas.payments.domain import PaymentRefused

@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from lambdas.eventing import aws
 from lambdas.inventory.events import StockDepleted
-from lambdas.inventory.stock_store import StockRefused
+from lambdas.inventory.domain import StockRefused
 from tests.inventory.context import Inventory
 from tests.support.cloud import Commits, Crash, cloud, crash
 

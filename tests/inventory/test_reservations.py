@@ -12,7 +12,7 @@ from lambdas.eventing import transaction
 from lambdas.eventing.transaction import MAX_OPERATIONS, Contention
 from lambdas.inventory import domain
 from lambdas.inventory.events import Reserved, StockDepleted, StockReleased, StockReserved
-from lambdas.inventory.stock_store import StockRefused
+from lambdas.inventory.domain import StockRefused
 from lambdas.orders.events import OrderPlaced
 from tests.inventory.context import Inventory
 from tests.support.cloud import Cloud, Commits, Crash, crash
@@ -274,7 +274,7 @@ class TestDepletion:
 
         for number in range(1, 7):
             commits.before(number, partial(one_more if number % 2 else one_less, number))
-        with pytest.raises(Contention, match="reservation of order order-1 kept changing"):
+        with pytest.raises(Contention, match="reservation order-1 kept changing"):
             inventory.reserve()
 
     def test_an_order_of_the_last_units_of_200_items_says_so_of_each(
@@ -680,9 +680,9 @@ class TestSeveralTransactions:
             raise ConditionFailed(["reservation"])
 
         cloud.monkeypatch.setattr(Transaction, "commit", refuse)
-        with pytest.raises(Contention, match="reservation of order order-1 kept changing"):
+        with pytest.raises(Contention, match="reservation order-1 kept changing"):
             inventory.reserve()
-        with pytest.raises(Contention, match="reservation of order order-1 kept changing"):
+        with pytest.raises(Contention, match="reservation order-1 kept changing"):
             inventory.release()
 
 
