@@ -25,7 +25,7 @@ from lambdas.returns import (
     review_return,
     start_return,
 )
-from lambdas.returns.return_store import ApprovalStands
+from lambdas.returns.domain import ApprovalStands
 from lambdas.returns.settings import WorkflowSettings
 from stacks.constructs.alarm import Alarm
 from stacks.constructs.api import Api

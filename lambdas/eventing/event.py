@@ -12,6 +12,10 @@ MAX_EVENT_BYTES = 256 * 1024
 https://docs.aws.amazon.com/sns/latest/dg/sns-large-payload-raw-message-delivery.html"""
 
 
+Moment = Annotated[datetime, Meta(tz=True)]
+"""A time with its time zone; in events, UTC."""
+
+
 class EventTooLarge(ValueError):
     """An event that some hop would refuse. Put the bulk in S3 and let the event refer to it."""
 

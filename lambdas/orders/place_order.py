@@ -13,9 +13,8 @@ from lambdas.eventing import telemetry
 from lambdas.eventing.http import Problem, Request, endpoint
 from lambdas.inventory.events import MAX_MINOR, Currency
 from lambdas.orders import domain, order_store
-from lambdas.orders.domain import Price
+from lambdas.orders.domain import Order, Price
 from lambdas.orders.events import Address, Lines, OrderPlaced, PaymentToken
-from lambdas.orders.order_store import Entry, Order
 from lambdas.orders.representation import OrderView, represent
 
 
@@ -82,32 +81,20 @@ def _former_fingerprint(wish: PlaceOrder) -> str:
 
 def _place(order_id: str, wish: PlaceOrder, request: Request) -> Order:
     _check_prices(wish)
-    now = datetime.now(UTC)
-    order = Order(
+    placed = OrderPlaced(
         order_id=order_id,
         customer_id=request.caller,
-        status=domain.Status.PLACED,
         currency=wish.currency,
         total_minor=domain.total_minor(wish.lines),
         lines=wish.lines,
         shipping_address=wish.shipping_address,
-        placed_at=now,
-        fingerprint=request.fingerprint,
-        history={domain.Status.PLACED: Entry(at=now)},
-    )
-    placed = OrderPlaced(
-        order_id=order_id,
-        customer_id=order.customer_id,
-        currency=order.currency,
-        total_minor=order.total_minor,
-        lines=order.lines,
-        shipping_address=order.shipping_address,
         payment_token=wish.payment_token,
     )
-    standing = order_store.place(order, placed, request)
-    if standing is order:
+    new = Order.place(placed, request.fingerprint, datetime.now(UTC))
+    order, is_new = order_store.place(new, request)
+    if is_new:
         telemetry.count("OrdersPlaced")
-    return standing
+    return order
 
 
 def _check_prices(wish: PlaceOrder) -> None:

@@ -7,12 +7,12 @@ from typing import Annotated
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from lambdas.eventing.event import Moment
 from lambdas.eventing.http import Problem, Request
 from lambdas.inventory.events import Currency, Minor
 from lambdas.orders import domain, order_store
-from lambdas.orders.domain import Status, is_order_id
+from lambdas.orders.domain import Order, Status, is_order_id
 from lambdas.orders.events import Address, Line, OrderId
-from lambdas.orders.order_store import Moment, Order
 
 
 class StepView(Struct, frozen=True, kw_only=True):

@@ -4,8 +4,7 @@ from lambdas.eventing import telemetry
 from lambdas.eventing.consumer import consumer
 from lambdas.eventing.event import Delivery
 from lambdas.orders import order_store
-from lambdas.orders.domain import Status
-from lambdas.orders.events import OrderExpired, SweepDue
+from lambdas.orders.events import SweepDue
 
 MOST = 100
 """Orders that one sweep lets expire; the next one goes on where it stopped."""
@@ -15,6 +14,5 @@ MOST = 100
 def handler(delivery: Delivery[SweepDue]) -> None:
     """Needs no inbox: an order leaves `placed` once, and whoever is second leaves it alone."""
     for order in order_store.overdue(limit=MOST):
-        expired = OrderExpired(order_id=order.order_id, customer_id=order.customer_id)
-        if order_store.change_status(order, Status.EXPIRED, expired, delivery):
+        if order_store.expire(order, delivery):
             telemetry.count("ExpiredOrders")

@@ -1,10 +1,10 @@
 """Decide about a return: POST /returns/{order_id}/decision, for staff."""
 
-import msgspec
+from functools import partial
 
 from lambdas.eventing.http import Request, endpoint
 from lambdas.returns import return_store
-from lambdas.returns.domain import Decision, State
+from lambdas.returns.domain import Decision, NoDecisionDue
 from lambdas.returns.representation import (
     NotAwaiting,
     ReturnView,
@@ -12,8 +12,6 @@ from lambdas.returns.representation import (
     represent,
     return_of,
 )
-
-_TRIES = 3
 
 
 class DecideReturn(Decision, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -33,13 +31,10 @@ def handler(request: Request, wish: DecideReturn) -> ReturnView:
     customer reads the note. A repetition of the same decision gets the same answer.
     """
     decision = Decision(approved=wish.approved, note=wish.note)
-    for _ in range(_TRIES):
-        found = return_of(request)
-        if found.decision == decision:
-            return represent(found)
-        if found.state is not State.AWAITING:
-            break
-        if return_store.decide(found, decision, request.caller, request):
-            decided = msgspec.structs.replace(found, state=State.DECIDED, decision=decision)
-            return represent(decided)
-    raise NotAwaiting(f"the return is {found.state.value}: no decision can be taken, or taken back")
+    order_id, load = request.path["order_id"], partial(return_of, request)
+    try:
+        return represent(return_store.decide(order_id, load, decision, request.caller, request))
+    except NoDecisionDue as error:
+        raise NotAwaiting(
+            f"the return is {error}: no decision can be taken, or taken back"
+        ) from error

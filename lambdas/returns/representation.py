@@ -5,11 +5,11 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from lambdas.eventing.event import Moment
 from lambdas.eventing.http import Problem, Request
 from lambdas.returns import return_store
-from lambdas.returns.domain import Decision, Moment, State, could_be_order
+from lambdas.returns.domain import Decision, Return, State, could_be_order
 from lambdas.returns.events import OrderId, Words
-from lambdas.returns.return_store import Return
 
 
 class ReturnView(Struct, frozen=True, kw_only=True):

@@ -6,11 +6,11 @@ from http import HTTPStatus
 from msgspec import Struct
 
 from lambdas.eventing import telemetry
+from lambdas.eventing.event import Moment
 from lambdas.eventing.http import Problem, Request, endpoint
 from lambdas.returns import domain, return_store
-from lambdas.returns.domain import Moment
+from lambdas.returns.domain import Order
 from lambdas.returns.events import OrderId, ReturnRequested, Words
-from lambdas.returns.return_store import Order
 
 
 class UnknownOrder(Problem, status=HTTPStatus.NOT_FOUND):

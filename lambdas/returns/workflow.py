@@ -3,7 +3,7 @@
 import msgspec
 
 from lambdas.eventing import aws, telemetry
-from lambdas.returns.return_store import Return
+from lambdas.returns.domain import Return
 
 
 def resume(found: Return) -> None:

@@ -119,9 +119,7 @@ class Shipment(Aggregate, frozen=True, kw_only=True):
 
         Of an order that was not confirmed, no consumer expects a parcel: nothing is published.
         """
-        blocked = cls(
-            order_id=order.order_id, state=State.RECALLED, correlation_id=correlation_id
-        )
+        blocked = cls(order_id=order.order_id, state=State.RECALLED, correlation_id=correlation_id)
         if not order.confirmed:
             return Change(blocked)
         return Change(blocked, (ShipmentRecalled(order_id=order.order_id),))

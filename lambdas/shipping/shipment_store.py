@@ -61,14 +61,12 @@ def request(order: OrderConfirmed, due_at: datetime, carrier: Carrier, cause: Ca
 
 
 def take(report: CarrierEvent) -> Taken:
-    """Moves a shipment on by what the carrier reports. Raises NotStored, OtherParcel or Undecided."""
+    """Moves a shipment on by a carrier's report. Raises NotStored, OtherParcel or Undecided."""
     try:
         shipment, moved = _shipments.change(
             report.order_id,
             lambda found: found.report(report),
-            lambda found: Cause(
-                correlation_id=found.correlation_id, causation_id=report.event_id
-            ),
+            lambda found: Cause(correlation_id=found.correlation_id, causation_id=report.event_id),
             # Some carriers number the reports of each parcel.
             inbox=(_CARRIER, f"{report.order_id}#{report.event_id}"),
         )

@@ -11,8 +11,8 @@ import pytest
 from lambdas.eventing import transaction
 from lambdas.eventing.transaction import MAX_OPERATIONS, Contention
 from lambdas.inventory import domain
-from lambdas.inventory.events import Reserved, StockDepleted, StockReleased, StockReserved
 from lambdas.inventory.domain import StockRefused
+from lambdas.inventory.events import Reserved, StockDepleted, StockReleased, StockReserved
 from lambdas.orders.events import OrderPlaced
 from tests.inventory.context import Inventory
 from tests.support.cloud import Cloud, Commits, Crash, crash

@@ -3,8 +3,8 @@
 import pytest
 
 from lambdas.eventing.transaction import ConditionFailed, Contention, Transaction
-from lambdas.payments.events import PaymentAuthorized, PaymentDeclined, PaymentRefunded
 from lambdas.payments.domain import PaymentRefused
+from lambdas.payments.events import PaymentAuthorized, PaymentDeclined, PaymentRefunded
 from lambdas.payments.payment_store import PaymentUnavailable
 from lambdas.payments.provider import Unavailable
 from lambdas.payments.sandbox_provider import SandboxProvider

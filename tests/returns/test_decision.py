@@ -7,8 +7,8 @@ import pytest
 import time_machine
 
 from lambdas.eventing import aws
+from lambdas.returns.domain import ApprovalStands
 from lambdas.returns.events import OrderReturned, ReturnDecided, ReturnRefused
-from lambdas.returns.return_store import ApprovalStands
 from tests.returns.context import ORDER, Returns
 from tests.support.cloud import Cloud, Commits, Crash, crash
 
