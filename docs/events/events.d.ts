@@ -23,6 +23,9 @@ export type Deadline = string;
  */
 export type Minor = number;
 
+/** The order */
+export type OrderId = string;
+
 /**
  * What the payment provider knows the card by
  * @minLength 1
@@ -36,6 +39,9 @@ export type PaymentToken = string;
  * @maximum 100000
  */
 export type Quantity = number;
+
+/** Order that comes back */
+export type ReturnedOrderId = string;
 
 /**
  * Stock keeping unit: 1 to 64 of A-Z a-z 0-9 . _ / + : -
@@ -188,8 +194,7 @@ export type NotificationRequestedV1Event =
  * The units of an order that was confirmed are not let go of before shipping has its parcel.
  */
 export interface OrderCancelledV1 {
-  /** The order */
-  readonly order_id: string;
+  readonly order_id: OrderId;
   readonly customer_id: CustomerId;
   /** Whether it was confirmed before: a parcel may be on its way */
   readonly confirmed?: boolean;
@@ -201,8 +206,7 @@ export type OrderCancelledV1Event =
 
 /** Stock is reserved and payment authorized: the order can be shipped. */
 export interface OrderConfirmedV1 {
-  /** The order */
-  readonly order_id: string;
+  readonly order_id: OrderId;
   readonly customer_id: CustomerId;
   readonly currency: Currency;
   readonly total_minor: TotalMinor;
@@ -227,8 +231,7 @@ export type OrderDeliveredV1Event =
 
 /** Checkout did not come to an end in time. Whoever holds something for it lets go of it. */
 export interface OrderExpiredV1 {
-  /** The order */
-  readonly order_id: string;
+  readonly order_id: OrderId;
   readonly customer_id: CustomerId;
 }
 
@@ -238,8 +241,7 @@ export type OrderExpiredV1Event =
 
 /** A customer ordered at prices that the shop agreed to. Carries all that checkout needs. */
 export interface OrderPlacedV1 {
-  /** The order */
-  readonly order_id: string;
+  readonly order_id: OrderId;
   readonly customer_id: CustomerId;
   readonly currency: Currency;
   readonly total_minor: TotalMinor;
@@ -262,8 +264,7 @@ export type OrderPlacedV1Event =
  * @deprecated in favour of OrderRejected.v2
  */
 export interface OrderRejectedV1 {
-  /** The order */
-  readonly order_id: string;
+  readonly order_id: OrderId;
   readonly customer_id: CustomerId;
   /** A code, or the name of an error */
   readonly reason: string;
@@ -275,8 +276,7 @@ export type OrderRejectedV1Event =
 
 /** The order could not be fulfilled. What was held for it is let go of, if it is not yet. */
 export interface OrderRejectedV2 {
-  /** The order */
-  readonly order_id: string;
+  readonly order_id: OrderId;
   readonly customer_id: CustomerId;
   readonly reason: RejectionReason;
 }
@@ -287,8 +287,7 @@ export type OrderRejectedV2Event =
 
 /** The customer has the money back, and the units are for sale again. */
 export interface OrderReturnedV1 {
-  /** Order that comes back */
-  readonly order_id: string;
+  readonly order_id: ReturnedOrderId;
   /** Who returns it */
   readonly customer_id: string;
 }
@@ -360,8 +359,7 @@ export type PaymentRefundedV1Event =
 
 /** A person has decided about a return. */
 export interface ReturnDecidedV1 {
-  /** Order that comes back */
-  readonly order_id: string;
+  readonly order_id: ReturnedOrderId;
   /** Who returns it */
   readonly customer_id: string;
   /** Whether the shop takes the order back */
@@ -375,8 +373,7 @@ export type ReturnDecidedV1Event =
 
 /** The shop does not take the order back. */
 export interface ReturnRefusedV1 {
-  /** Order that comes back */
-  readonly order_id: string;
+  readonly order_id: ReturnedOrderId;
   /** Who returns it */
   readonly customer_id: string;
   readonly reason: Words;
@@ -388,8 +385,7 @@ export type ReturnRefusedV1Event =
 
 /** A customer wants to give back an order that was delivered. */
 export interface ReturnRequestedV1 {
-  /** Order that comes back */
-  readonly order_id: string;
+  readonly order_id: ReturnedOrderId;
   /** Who returns it */
   readonly customer_id: string;
   readonly reason: Words;

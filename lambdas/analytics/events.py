@@ -5,7 +5,8 @@ from typing import Annotated, ClassVar
 from msgspec import Meta
 
 from lambdas.eventing.event import Event
-from lambdas.inventory.events import Currency, Minor, Sku
+from lambdas.inventory.events import Sku
+from lambdas.shared.vocabulary import Currency, Minor
 
 
 class ActivityEvent(Event, frozen=True, kw_only=True):

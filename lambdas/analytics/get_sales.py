@@ -8,16 +8,16 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from lambdas.analytics import domain, sales_store
 from lambdas.analytics.domain import Amounts, Row
+from lambdas.eventing.event import Moment
 from lambdas.eventing.http import Request, endpoint
-from lambdas.inventory.events import Currency, Sku
+from lambdas.inventory.events import Sku
 from lambdas.orders.events import OrderConfirmed
 from lambdas.returns.events import OrderReturned
+from lambdas.shared.vocabulary import Currency
 
 LONGEST = timedelta(hours=24)
 PAGE = 500
 """Rows in an answer about all items: some 100 KB."""
-
-Moment = Annotated[datetime, Meta(tz=True)]
 
 
 class SalesQuery(

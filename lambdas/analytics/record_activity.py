@@ -11,8 +11,9 @@ from lambdas.analytics.events import ActivityEvent, ItemAddedToCart, ItemViewed
 from lambdas.eventing import telemetry
 from lambdas.eventing.event import CloudEvent
 from lambdas.eventing.http import Problem, Request, endpoint
-from lambdas.inventory.events import Currency, Minor, Sku
+from lambdas.inventory.events import Sku
 from lambdas.orders.events import Quantity
+from lambdas.shared.vocabulary import Currency, Minor
 
 
 class Activity(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind"):

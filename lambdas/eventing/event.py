@@ -95,10 +95,7 @@ class CloudEvent(Struct, frozen=True, kw_only=True):
     ]
     source: Annotated[str, Meta(description="The context that publishes it")]
     type: Annotated[str, Meta(description="The event and its major version")]
-    time: Annotated[
-        datetime,
-        Meta(tz=True, description="When it happened", examples=["2026-01-05T08:00:00Z"]),
-    ]
+    time: Annotated[Moment, Meta(description="When it happened", examples=["2026-01-05T08:00:00Z"])]
     subject: Annotated[str, Meta(description="Id of what it happened to", examples=["subject-1"])]
     datacontenttype: Literal["application/json"] = "application/json"
     correlationid: Annotated[

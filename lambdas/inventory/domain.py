@@ -9,10 +9,8 @@ from msgspec import Meta, Struct
 
 from lambdas.eventing.aggregate import Aggregate, Change, Refusal
 from lambdas.inventory.events import (
-    Currency,
     ItemEvent,
     ItemPriced,
-    Minor,
     Reserved,
     Sku,
     StockDepleted,
@@ -20,6 +18,7 @@ from lambdas.inventory.events import (
     StockReplenished,
     StockReserved,
 )
+from lambdas.shared.vocabulary import Currency, Minor
 
 CHUNK = 49
 """Items reserved in one transaction: each may need a second operation, to report that it is sold

@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar
 from msgspec import Meta, Struct
 
 from lambdas.eventing.event import Event
+from lambdas.shared.vocabulary import Currency, Minor, OrderId
 
 Sku = Annotated[
     str,
@@ -13,15 +14,6 @@ Sku = Annotated[
         description="Stock keeping unit: 1 to 64 of A-Z a-z 0-9 . _ / + : -",
         examples=["MUG-BLUE"],
     ),
-]
-Currency = Annotated[
-    str,
-    Meta(pattern=r"^[A-Z]{3}$(?!\n)", description="ISO 4217 code", examples=["EUR"]),
-]
-MAX_MINOR = 10**12
-Minor = Annotated[
-    int,
-    Meta(ge=0, le=MAX_MINOR, description="Money in minor units (cents)", examples=[1250]),
 ]
 
 
@@ -68,13 +60,7 @@ class ReservationEvent(Event, frozen=True, kw_only=True):
 
     source: ClassVar[str] = "orderflow.inventory"
 
-    order_id: Annotated[
-        str,
-        Meta(
-            description="Order for which the units are held",
-            examples=["7d1f0c52-5a6b-5c3d-9e21-0b9a4f6c8e13"],
-        ),
-    ]
+    order_id: Annotated[OrderId, Meta(description="Order for which the units are held")]
     items: Annotated[tuple[Reserved, ...], Meta(description="Each item once")]
 
     @property

@@ -10,7 +10,7 @@ from msgspec import Struct
 from lambdas.inventory import csv_table
 from lambdas.inventory.csv_table import Format, GoodRow, WrongRow, quoted
 from lambdas.inventory.domain import MAX_UNITS, ReceivedItem
-from lambdas.inventory.events import MAX_MINOR
+from lambdas.shared.vocabulary import MAX_MINOR
 
 MAX_REASONS = 100
 """Wrong rows that a report lists; the rest are counted."""

@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar
 from msgspec import Meta
 
 from lambdas.eventing.event import Event
+from lambdas.shared.vocabulary import CustomerId, OrderId
 
 
 class Channel(StrEnum):
@@ -24,17 +25,8 @@ class NotificationRequested(Event, frozen=True, kw_only=True):
 
     source: ClassVar[str] = "orderflow.notifications"
 
-    order_id: Annotated[
-        str,
-        Meta(
-            description="Order that the message is about",
-            examples=["7d1f0c52-5a6b-5c3d-9e21-0b9a4f6c8e13"],
-        ),
-    ]
-    customer_id: Annotated[
-        str,
-        Meta(description="Who is to be told", examples=["c0a8f2de-3b71-4d5e-9f06-1e2d3c4b5a69"]),
-    ]
+    order_id: Annotated[OrderId, Meta(description="Order that the message is about")]
+    customer_id: Annotated[CustomerId, Meta(description="Who is to be told")]
     occasion: Annotated[
         str, Meta(description="Name of the event to tell of", examples=["OrderConfirmed"])
     ]

@@ -6,7 +6,8 @@ from http import HTTPStatus
 from lambdas.eventing.http import Problem, Request, endpoint
 from lambdas.orders import order_store
 from lambdas.orders.domain import TooLateToCancel
-from lambdas.orders.representation import OrderView, UnknownOrder, own_order, represent
+from lambdas.orders.representation import OrderView, own_order, represent
+from lambdas.shared.problems import UnknownOrder
 
 
 class NotCancellable(Problem, status=HTTPStatus.CONFLICT):

@@ -1,6 +1,5 @@
 """Rules of orders, without AWS."""
 
-import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
@@ -32,8 +31,6 @@ from lambdas.shipping.events import (
 )
 
 _ORDERS = UUID("9c0f2a1e-6f0b-5f0e-9d55-0d6a3b1c7f42")
-
-_ORDER_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class OrderClosed(Refusal):
@@ -262,11 +259,6 @@ def order_id_for(customer_id: str, idempotency_key: str) -> str:
     So a request cannot place two orders, whenever it is repeated.
     """
     return str(uuid5(_ORDERS, f"{len(customer_id)}:{customer_id}:{idempotency_key}"))
-
-
-def is_order_id(text: str) -> bool:
-    """Whether `text` could be the id of an order at all."""
-    return bool(_ORDER_ID.fullmatch(text))
 
 
 def total_minor(lines: Iterable[Line]) -> int:

@@ -6,20 +6,11 @@ from typing import Annotated, ClassVar, Self
 from msgspec import Meta, Struct
 
 from lambdas.eventing.event import Event
-from lambdas.inventory.events import Currency, Minor, Sku
+from lambdas.inventory.events import Sku
+from lambdas.shared.vocabulary import Currency, CustomerId, Minor, OrderId
 
 Quantity = Annotated[int, Meta(ge=1, le=100_000, description="Units", examples=[2])]
-OrderId = Annotated[
-    str, Meta(description="The order", examples=["7d1f0c52-5a6b-5c3d-9e21-0b9a4f6c8e13"])
-]
 Text = Annotated[str, Meta(min_length=1, max_length=120)]
-CustomerId = Annotated[
-    str,
-    Meta(
-        description="The customer, as the user pool calls them",
-        examples=["c0a8f2de-3b71-4d5e-9f06-1e2d3c4b5a69"],
-    ),
-]
 TotalMinor = Annotated[
     Minor, Meta(description="What all lines cost together, in minor units", examples=[2500])
 ]

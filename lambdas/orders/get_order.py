@@ -1,7 +1,8 @@
 """Get an order: GET /orders/{order_id}."""
 
 from lambdas.eventing.http import Request, endpoint
-from lambdas.orders.representation import OrderView, UnknownOrder, own_order, represent
+from lambdas.orders.representation import OrderView, own_order, represent
+from lambdas.shared.problems import UnknownOrder
 
 
 @endpoint(answers=OrderView, problems=(UnknownOrder,))

@@ -11,11 +11,11 @@ from msgspec import Struct
 
 from lambdas.eventing import telemetry
 from lambdas.eventing.http import Problem, Request, endpoint
-from lambdas.inventory.events import MAX_MINOR, Currency
 from lambdas.orders import domain, order_store
 from lambdas.orders.domain import Order, Price
 from lambdas.orders.events import Address, Lines, OrderPlaced, PaymentToken
 from lambdas.orders.representation import OrderView, represent
+from lambdas.shared.vocabulary import MAX_MINOR, Currency
 
 
 class PlaceOrder(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -1,32 +1,30 @@
 """An order as its customer sees it, and how a request finds it."""
 
-from datetime import datetime
-from http import HTTPStatus
 from typing import Annotated
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from lambdas.eventing.event import Moment
-from lambdas.eventing.http import Problem, Request
-from lambdas.inventory.events import Currency, Minor
+from lambdas.eventing.http import Request
 from lambdas.orders import domain, order_store
-from lambdas.orders.domain import Order, Status, is_order_id
-from lambdas.orders.events import Address, Line, OrderId
+from lambdas.orders.domain import Order, Status
+from lambdas.orders.events import Address, Line
+from lambdas.shared.problems import UnknownOrder
+from lambdas.shared.vocabulary import Currency, Minor, OrderId, is_order_id
 
 
 class StepView(Struct, frozen=True, kw_only=True):
     """A step on the way of an order, and what is known of it."""
 
     what: Annotated[str, Meta(description="What happened", examples=["shipment_requested"])]
-    at: Annotated[datetime, Meta(tz=True, description="When it happened")]
+    at: Annotated[Moment, Meta(description="When it happened")]
     reason: Annotated[str, Meta(description="Why", examples=["declined"])] | UnsetType = UNSET
     tracking_id: (
         Annotated[str, Meta(description="What the carrier calls the parcel")] | UnsetType
     ) = UNSET
     due_at: (
-        Annotated[datetime, Meta(tz=True, description="By when the parcel is to be delivered")]
-        | UnsetType
+        Annotated[Moment, Meta(description="By when the parcel is to be delivered")] | UnsetType
     ) = UNSET
 
 
@@ -42,10 +40,6 @@ class OrderView(Struct, frozen=True, kw_only=True):
     placed_at: Moment
     history: Annotated[tuple[StepView, ...], Meta(description="In the order of time")]
     reason: Annotated[str | None, Meta(description="Why the order was rejected, if it was")]
-
-
-class UnknownOrder(Problem, status=HTTPStatus.NOT_FOUND):
-    """The caller has no such order."""
 
 
 def represent(order: Order) -> OrderView:

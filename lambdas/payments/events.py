@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar
 from msgspec import Meta
 
 from lambdas.eventing.event import Event
-from lambdas.inventory.events import Currency, Minor
+from lambdas.shared.vocabulary import Currency, Minor, OrderId
 
 
 class PaymentEvent(Event, frozen=True, kw_only=True):
@@ -13,10 +13,7 @@ class PaymentEvent(Event, frozen=True, kw_only=True):
 
     source: ClassVar[str] = "orderflow.payments"
 
-    order_id: Annotated[
-        str,
-        Meta(description="Order that is paid", examples=["7d1f0c52-5a6b-5c3d-9e21-0b9a4f6c8e13"]),
-    ]
+    order_id: Annotated[OrderId, Meta(description="Order that is paid")]
     amount_minor: Annotated[
         Minor, Meta(description="The whole amount, in minor units", examples=[2500])
     ]

@@ -1,6 +1,5 @@
 """Rules of returns, without AWS."""
 
-import re
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Self
@@ -19,8 +18,6 @@ from lambdas.returns.events import (
 
 RETURN_DAYS = 30
 """How long after its delivery an order can be given back."""
-
-_ORDER_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
 
 
 class ApprovalStands(Refusal):
@@ -93,7 +90,10 @@ class Return(Aggregate, frozen=True, kw_only=True):
         return self.requested_at if self.state is State.AWAITING else None
 
     def await_decision(self, task_token: str) -> Change[Self]:
-        """Keeps the token with which the workflow waits now. After the first one, staff can decide."""
+        """Keeps the token with which the workflow waits now.
+
+        With the first token, it begins to wait for a decision.
+        """
         state = State.AWAITING if self.state is State.REQUESTED else self.state
         return self.becomes(state=state, task_token=task_token)
 
@@ -146,11 +146,6 @@ class Return(Aggregate, frozen=True, kw_only=True):
     def _check_awaiting(self) -> None:
         if self.state is not State.AWAITING:
             raise NoDecisionDue(self.state.value)
-
-
-def could_be_order(text: str) -> bool:
-    """Whether `text` could be the id of an order at all."""
-    return bool(_ORDER_ID.fullmatch(text))
 
 
 def in_time(delivered_at: datetime, now: datetime) -> bool:

@@ -5,11 +5,8 @@ from typing import Annotated, ClassVar
 from msgspec import Meta
 
 from lambdas.eventing.event import Event
+from lambdas.shared.vocabulary import CustomerId, OrderId
 
-OrderId = Annotated[
-    str,
-    Meta(description="Order that comes back", examples=["7d1f0c52-5a6b-5c3d-9e21-0b9a4f6c8e13"]),
-]
 Words = Annotated[
     str,
     Meta(min_length=1, max_length=500, description="In words", examples=["It has a crack."]),
@@ -21,11 +18,8 @@ class ReturnEvent(Event, frozen=True, kw_only=True):
 
     source: ClassVar[str] = "orderflow.returns"
 
-    order_id: OrderId
-    customer_id: Annotated[
-        str,
-        Meta(description="Who returns it", examples=["c0a8f2de-3b71-4d5e-9f06-1e2d3c4b5a69"]),
-    ]
+    order_id: Annotated[OrderId, Meta(description="Order that comes back")]
+    customer_id: Annotated[CustomerId, Meta(description="Who returns it")]
 
     @property
     def subject(self) -> str:

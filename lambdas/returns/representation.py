@@ -8,8 +8,9 @@ from msgspec import Meta, Struct
 from lambdas.eventing.event import Moment
 from lambdas.eventing.http import Problem, Request
 from lambdas.returns import return_store
-from lambdas.returns.domain import Decision, Return, State, could_be_order
-from lambdas.returns.events import OrderId, Words
+from lambdas.returns.domain import Decision, Return, State
+from lambdas.returns.events import Words
+from lambdas.shared.vocabulary import OrderId, is_order_id
 
 
 class ReturnView(Struct, frozen=True, kw_only=True):
@@ -37,7 +38,7 @@ class NotAwaiting(Problem, status=HTTPStatus.CONFLICT):
 def return_of(request: Request) -> Return:
     """The return that the path names. Raises UnknownReturn."""
     order_id = request.path["order_id"]
-    found = return_store.find(order_id) if could_be_order(order_id) else None
+    found = return_store.find(order_id) if is_order_id(order_id) else None
     if found is None:
         raise UnknownReturn(f"nobody wants to return order {order_id!r}")
     return found

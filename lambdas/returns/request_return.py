@@ -10,11 +10,9 @@ from lambdas.eventing.event import Moment
 from lambdas.eventing.http import Problem, Request, endpoint
 from lambdas.returns import domain, return_store
 from lambdas.returns.domain import Order
-from lambdas.returns.events import OrderId, ReturnRequested, Words
-
-
-class UnknownOrder(Problem, status=HTTPStatus.NOT_FOUND):
-    """The caller has no such order."""
+from lambdas.returns.events import ReturnRequested, Words
+from lambdas.shared.problems import UnknownOrder
+from lambdas.shared.vocabulary import OrderId, is_order_id
 
 
 class RequestReturn(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -56,7 +54,7 @@ def handler(request: Request, wish: RequestReturn) -> RequestedReturn:
     Somebody of the shop decides about it. A repetition gets the same answer.
     """
     order_id = request.path["order_id"]
-    order = return_store.order(order_id) if domain.could_be_order(order_id) else Order()
+    order = return_store.order(order_id) if is_order_id(order_id) else Order()
     if order.customer_id != request.caller:
         raise UnknownOrder(f"you have no order {order_id!r}")
     found = return_store.find(order_id)

@@ -7,9 +7,10 @@ from typing import Annotated, Self
 from msgspec import Meta, Struct
 
 from lambdas.eventing.aggregate import Aggregate, Change
+from lambdas.eventing.event import Moment
 from lambdas.orders.events import OrderCancelled
+from lambdas.shared.vocabulary import OrderId
 from lambdas.shipping.events import (
-    Moment,
     OrderDelivered,
     OrderShipped,
     ShipmentEvent,
@@ -59,10 +60,7 @@ class CarrierEvent(Struct, frozen=True, kw_only=True):
     """
 
     event_id: Annotated[Name, Meta(description="The same whenever it is sent", examples=["e-1"])]
-    order_id: Annotated[
-        Name,
-        Meta(description="What is carried", examples=["7d1f0c52-5a6b-5c3d-9e21-0b9a4f6c8e13"]),
-    ]
+    order_id: Annotated[OrderId, Meta(min_length=1, max_length=100, description="What is carried")]
     tracking_id: Annotated[
         Name, Meta(description="What the carrier knows the parcel by", examples=["TRACK-42"])
     ]

@@ -1,13 +1,12 @@
 """What shipping publishes: the way of a parcel."""
 
-from datetime import datetime
 from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
-from lambdas.eventing.event import Event
+from lambdas.eventing.event import Event, Moment
+from lambdas.shared.vocabulary import OrderId
 
-Moment = Annotated[datetime, Meta(tz=True)]
 Deadline = Annotated[
     Moment, Meta(description="Until when it is to be delivered", examples=["2026-01-10T08:00:00Z"])
 ]
@@ -18,12 +17,7 @@ class ShipmentEvent(Event, frozen=True, kw_only=True):
 
     source: ClassVar[str] = "orderflow.shipping"
 
-    order_id: Annotated[
-        str,
-        Meta(
-            description="Order that is shipped", examples=["7d1f0c52-5a6b-5c3d-9e21-0b9a4f6c8e13"]
-        ),
-    ]
+    order_id: Annotated[OrderId, Meta(description="Order that is shipped")]
 
     @property
     def subject(self) -> str:

@@ -50,6 +50,8 @@ AWS_SERVICES = (
 # Amazon Linux 2023, under the runtime, has glibc 2.34: both tags run on it.
 _PLATFORMS = ("manylinux2014_aarch64", "manylinux_2_28_aarch64")
 _KERNEL = "eventing"
+_SHARED = "shared"
+"""The words that all contexts share: each context's package holds them, as it holds the kernel."""
 _LAYER_MOUNT = "/opt/python"  # https://docs.aws.amazon.com/lambda/latest/dg/packaging-layers.html
 _FUNCTION_MOUNT = "/var/task"
 _MODELS = "*/*/service-2.json.gz"
@@ -125,8 +127,9 @@ def layer_directory(target: Target, *, project: Path = PROJECT) -> Path:
 def function_directory(context: str, target: Target, *, project: Path = PROJECT) -> Path:
     """The directory with the code of a context's functions, as it stands now in `lambdas/`.
 
-    It holds the context, the kernel, and the `events` module of each context whose events are
-    imported. The first call builds what any context is missing, with one start of the compiler.
+    It holds the context, the kernel, the shared words, and the `events` module of each context
+    whose events are imported. The first call builds what any context is missing, with one start of
+    the compiler.
 
     Raises PackagingError if the context is unknown, or imports what would not be shipped.
     """
@@ -142,9 +145,9 @@ def prepare(target: Target, *, project: Path = PROJECT) -> None:
 
 
 def contexts(*, project: Path = PROJECT) -> list[str]:
-    """Names of the contexts: the packages in `lambdas/` but the kernel."""
+    """Names of the contexts: the packages in `lambdas/` except those that all share."""
     found = (path.parent.name for path in (project / "lambdas").glob("*/__init__.py"))
-    return sorted(name for name in found if name != _KERNEL)
+    return sorted(name for name in found if name not in {_KERNEL, _SHARED})
 
 
 def _layer(target: Target, project: Path) -> _Package:
@@ -209,9 +212,10 @@ def _function_files(context: str, project: Path) -> Iterator[Path]:
         known = ", ".join(contexts(project=project)) or "none"
         raise PackagingError(f"no context {context!r} in {root}: there are {known}")
     yield root / "__init__.py"
-    own = [*files_in(root / _KERNEL), *(files_in(root / context) if context != _KERNEL else ())]
+    packages = {_KERNEL} if context == _KERNEL else {_KERNEL, _SHARED, context}
+    own = [file for package in sorted(packages) for file in files_in(root / package)]
     yield from own
-    yield from _events_of_others(own, {_KERNEL, context}, project)
+    yield from _events_of_others(own, packages, project)
 
 
 def files_in(package: Path) -> list[Path]:
