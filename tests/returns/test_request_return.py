@@ -93,7 +93,6 @@ class TestRequest:
             f"../{ORDER}",
             f"{ORDER}#x",
             ORDER.replace("0", "A"),
-            "order-1",
             "o" * 3000,
             "é",
         ],

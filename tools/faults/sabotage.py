@@ -103,6 +103,7 @@ def _no_parking(type_: str, properties: dict[str, Any]) -> bool:
 
 _TRANSACTION = "lambdas/eventing/transaction.py"
 _STOCK = "lambdas/inventory/stock_store.py"
+_RESERVATION = "lambdas/inventory/domain.py"
 _PAYMENTS = "lambdas/payments/payment_store.py"
 
 _ALL = (
@@ -148,15 +149,14 @@ _ALL = (
         "stock that was put back is put back again when asked again",
         (
             Edit(
-                _STOCK,
-                'condition="#state = :releasing AND taken = :taken",',
-                'condition="#state IN (:releasing, :state) AND taken = :taken",',
+                _RESERVATION,
+                "self.becomes(*events, taken=0, state=State.RELEASED)",
+                "self.becomes(*events, state=State.RELEASED)",
             ),
             Edit(
                 _STOCK,
-                '"SET #state = :state, taken = :index",\n        condition="#state IN',
-                '"SET #state = :state, taken = if_not_exists(taken, :index)",\n'
-                '        condition="#state IN',
+                "if not reservation.taken:",
+                'if not reservation.taken or (_ and reservation.state == "released"):',
             ),
         ),
     ),
@@ -176,18 +176,18 @@ _ALL = (
         (
             Edit(
                 _PAYMENTS,
-                "    for _ in range(_TRIES):\n        payment = _payment(order.order_id)",
-                "    for attempt in range(_TRIES):\n        payment = _payment(order.order_id)",
+                "payment, _ = _payments.change(\n        order.order_id, Payment.check,",
+                "payment, begun = _payments.change(\n        order.order_id, Payment.check,",
             ),
             Edit(
                 _PAYMENTS,
-                "            _ask(order, provider, cause)",
-                '            _ask(order, provider, cause, "" if attempt else "-again")',
+                "_ask(order, provider)\n",
+                '_ask(order, provider, "" if begun else "-again")\n',
             ),
             Edit(
                 _PAYMENTS,
-                "def _ask(order: OrderPlaced, provider: PaymentProvider, cause: Cause) -> None:",
-                "def _ask(order, provider, cause, suffix):",
+                "def _ask(order: OrderPlaced, provider: PaymentProvider) -> bool:",
+                "def _ask(order, provider, suffix):",
             ),
             Edit(
                 _PAYMENTS,
