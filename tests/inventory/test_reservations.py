@@ -579,6 +579,43 @@ class TestSeveralTransactions:
         with pytest.raises(StockRefused):
             inventory.reserve()
 
+    @pytest.mark.parametrize("number", [1, 2, 3])
+    def test_reservations_that_an_earlier_release_stored_go_on(
+        self, inventory: Inventory, commits: Commits, number: int
+    ) -> None:
+        commits.after(number, crash)
+        with pytest.raises(Crash):
+            inventory.reserve()
+        inventory.table.as_stored_earlier("reservation", "revision", "order_id")
+        inventory.reserve()
+        assert inventory.available() == self.LEFT
+        commits.after(number, crash)
+        with pytest.raises(Crash):
+            inventory.release()
+        inventory.table.as_stored_earlier("reservation", "revision", "order_id")
+        inventory.release()
+        assert inventory.available() == self.STOCK
+        assert inventory.balanced()
+        assert len(inventory.table.envelopes(StockReleased)) == 1
+
+    def test_a_chunk_that_an_earlier_release_takes_meanwhile_is_not_taken_twice(
+        self, inventory: Inventory, commits: Commits
+    ) -> None:
+        """Its functions count the chunks, but no revision."""
+        commits.after(2, crash)
+        with pytest.raises(Crash):
+            inventory.reserve()
+
+        def chunk_of_an_earlier_release() -> None:
+            revision = inventory.reservation()["revision"]
+            commits.part_of(inventory.reserve, 1)()
+            inventory.table.put({**inventory.reservation(), "revision": revision})
+
+        commits.before(1, chunk_of_an_earlier_release)
+        inventory.reserve()
+        assert inventory.available() == self.LEFT
+        assert inventory.balanced()
+
     @pytest.mark.parametrize("number", [1, 2, 3, 4, 5])
     @pytest.mark.parametrize("when", [Commits.before, Commits.after])
     def test_a_crashed_release_is_resumed(

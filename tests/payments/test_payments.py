@@ -308,6 +308,23 @@ class TestRefund:
             with pytest.raises(Contention, match="payment order-1 kept changing"):
                 step()
 
+    def test_payments_that_an_earlier_release_stored_go_on(
+        self, payments: Payments, commits: Commits
+    ) -> None:
+        payments.order("tok_approve", total=2500)
+        commits.after(1, crash)
+        with pytest.raises(Crash):
+            payments.authorize()
+        payments.table.as_stored_earlier("payment", "revision", "order_id")
+        payments.authorize()
+        assert payments.state() == "authorized"
+        payments.table.as_stored_earlier("payment", "revision", "order_id")
+        payments.refund()
+        assert payments.state() == payments.booked()["status"] == "cancelled"
+        assert payments.events(PaymentRefunded) == [
+            PaymentRefunded(order_id="order-1", amount_minor=2500, currency="EUR")
+        ]
+
 
 class TestSandboxProvider:
     """The provider's own promises: calls with one key have the effect of one."""

@@ -85,6 +85,21 @@ class TestAwaiting:
         assert returns.state() == "awaiting"
         assert returns.service.heartbeats == []
 
+    def test_returns_that_an_earlier_release_stored_go_on(self, returns: Returns) -> None:
+        returns.requested()
+        returns.table.as_stored_earlier("return", "revision", "decider")
+        returns.ask()
+        returns.table.as_stored_earlier("return", "revision", "decider")
+        assert len(returns.waiting().json["returns"]) == 1
+        assert returns.review().status == 200
+        returns.table.as_stored_earlier("return", "revision", "decider")
+        assert returns.decide().status == 200
+        assert returns.table.one("return")["decider"] == "staff-1"
+        assert returns.waiting().json["returns"] == []
+        returns.table.as_stored_earlier("return", "revision")
+        returns.complete()
+        assert returns.state() == "returned"
+
 
 class TestReview:
     def test_whoever_takes_a_case_shows_the_workflow_that_somebody_is_at_it(

@@ -6,9 +6,9 @@ from typing import Any
 
 import lambdas
 from cdk_rehearsal.topology.assembly import Resource
+from lambdas.eventing.aggregate import Refusal
 from lambdas.eventing.consumer import Consumer
 from lambdas.eventing.event import Event
-from lambdas.eventing.aggregate import Refusal
 from stacks.constructs.packaging import PROJECT, contexts
 
 
