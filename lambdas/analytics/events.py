@@ -1,4 +1,4 @@
-"""What analytics puts on its stream: what customers look at. None of it is on the bus."""
+"""Events of analytics: customers' activity. They go on its stream, not on the bus."""
 
 from typing import Annotated, ClassVar
 
@@ -10,7 +10,7 @@ from lambdas.shared.vocabulary import Currency, Minor
 
 
 class ActivityEvent(Event, frozen=True, kw_only=True):
-    """Base of what a customer does with an item, at the price that they see."""
+    """Base of the events about a customer's activity, with the price that the customer saw."""
 
     source: ClassVar[str] = "orderflow.analytics"
 
@@ -35,4 +35,4 @@ class ItemAddedToCart(ActivityEvent, frozen=True, kw_only=True):
 
 
 PUBLISHED: tuple[type[Event], ...] = ()
-"""None: both go on the stream."""
+"""None: both events go on the stream."""

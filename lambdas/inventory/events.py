@@ -1,4 +1,4 @@
-"""What inventory publishes: stock and prices."""
+"""Events of inventory: stock and prices."""
 
 from typing import Annotated, ClassVar
 
@@ -18,7 +18,7 @@ Sku = Annotated[
 
 
 class ItemEvent(Event, frozen=True, kw_only=True):
-    """Base of what happens to an item of the range."""
+    """Base of the events about an item."""
 
     source: ClassVar[str] = "orderflow.inventory"
 
@@ -31,7 +31,7 @@ class ItemEvent(Event, frozen=True, kw_only=True):
 
 
 class ItemPriced(ItemEvent, frozen=True, kw_only=True):
-    """An item has a new price. Of two, the one with the higher revision is the later."""
+    """An item has a new price. Of two prices, the one with the higher revision is newer."""
 
     unit_price_minor: Minor
     currency: Currency
@@ -45,22 +45,22 @@ class StockReplenished(ItemEvent, frozen=True, kw_only=True):
 
 
 class StockDepleted(ItemEvent, frozen=True, kw_only=True):
-    """The last unit of an item that was for sale is held for an order."""
+    """The last unit of an item that was for sale is reserved for an order."""
 
 
 class Reserved(Struct, frozen=True, kw_only=True):
-    """Units of one item, held for an order."""
+    """Units of one item, reserved for an order."""
 
     sku: Sku
     quantity: Annotated[int, Meta(ge=1, description="Units", examples=[2])]
 
 
 class ReservationEvent(Event, frozen=True, kw_only=True):
-    """Base of what happens to the stock that is held for an order."""
+    """Base of the events about the stock that is reserved for an order."""
 
     source: ClassVar[str] = "orderflow.inventory"
 
-    order_id: Annotated[OrderId, Meta(description="Order for which the units are held")]
+    order_id: Annotated[OrderId, Meta(description="Order for which the units are reserved")]
     items: Annotated[tuple[Reserved, ...], Meta(description="Each item once")]
 
     @property
@@ -70,14 +70,14 @@ class ReservationEvent(Event, frozen=True, kw_only=True):
 
 
 class StockReserved(ReservationEvent, frozen=True, kw_only=True):
-    """All units of an order are held for it."""
+    """All units of an order are reserved for it."""
 
 
 class StockReleased(ReservationEvent, frozen=True, kw_only=True):
-    """The units that were held for an order are for sale again."""
+    """The units that were reserved for an order are for sale again."""
 
 
 PUBLISHED = (ItemPriced, StockReplenished, StockDepleted, StockReserved, StockReleased)
 
 FOR_OUTSIDERS = (StockReplenished, StockDepleted, StockReserved, StockReleased)
-"""For those who buy and plan: no context reacts to them."""
+"""Events for purchasing and planning: no context reacts to them."""

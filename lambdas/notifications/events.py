@@ -1,4 +1,4 @@
-"""What notifications publishes: messages that are owed to customers."""
+"""Events of notifications: messages to send to customers."""
 
 from enum import StrEnum
 from typing import Annotated, ClassVar
@@ -18,17 +18,17 @@ class Channel(StrEnum):
 
 
 class NotificationRequested(Event, frozen=True, kw_only=True):
-    """A customer is to be told about an order, on each of these channels.
+    """A customer is to be notified about an order, on each of these channels.
 
-    It names the customer and no address: those stay in this context.
+    It names the customer but no address: addresses stay in this context.
     """
 
     source: ClassVar[str] = "orderflow.notifications"
 
     order_id: Annotated[OrderId, Meta(description="Order that the message is about")]
-    customer_id: Annotated[CustomerId, Meta(description="Who is to be told")]
+    customer_id: Annotated[CustomerId, Meta(description="The customer to notify")]
     occasion: Annotated[
-        str, Meta(description="Name of the event to tell of", examples=["OrderConfirmed"])
+        str, Meta(description="Name of the event to notify about", examples=["OrderConfirmed"])
     ]
     facts: Annotated[
         dict[str, str],

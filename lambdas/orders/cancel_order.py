@@ -11,14 +11,14 @@ from lambdas.shared.problems import UnknownOrder
 
 
 class NotCancellable(Problem, status=HTTPStatus.CONFLICT):
-    """It is too late to cancel the order, or it has come to an end already."""
+    """The order can no longer be cancelled, or has ended."""
 
 
 @endpoint(answers=OrderView, problems=(UnknownOrder, NotCancellable))
 def handler(request: Request) -> OrderView:
     """Cancel an order.
 
-    As long as it is placed or confirmed, whatever is under way. A repetition gets the same answer.
+    Possible while it is placed or confirmed. A repetition gets the same answer.
     """
     order_id = request.path["order_id"]
     try:

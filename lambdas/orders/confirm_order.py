@@ -1,4 +1,4 @@
-"""Confirm an order: the point from which its checkout only goes forward."""
+"""Confirm an order: after this step, its checkout only goes forward."""
 
 from datetime import timedelta
 

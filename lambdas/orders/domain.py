@@ -95,8 +95,8 @@ STEPS: Mapping[type[Event], Step] = {
     ReturnRefused: Step("return_refused", details=("reason",)),
     OrderReturned: Step("returned", Status.RETURNED),
 }
-"""The events that an order follows. Each happens to an order once at most, so that its history is
-bounded by their number."""
+"""The events that an order follows. Each happens to an order once at most, so their number bounds
+the history."""
 
 
 LIFECYCLE: tuple[str, ...] = (
@@ -114,7 +114,7 @@ LIFECYCLE: tuple[str, ...] = (
     STEPS[ReturnRefused].what,
     Status.RETURNED,
 )
-"""All steps of an order, each after the steps that have to precede it."""
+"""All steps of an order, each after the steps that precede it."""
 
 _RANKS = {what: rank for rank, what in enumerate(LIFECYCLE)}
 
@@ -234,12 +234,12 @@ class Order(Aggregate, frozen=True, kw_only=True):
 
 
 def chronological(times: Mapping[str, datetime]) -> list[str]:
-    """Sort the steps of a history by time; steps at the same time, by the lifecycle."""
+    """Sorts the steps of a history by time, and steps at the same time by the lifecycle."""
     return sorted(times, key=lambda what: (times[what], _RANKS.get(what, len(_RANKS))))
 
 
 def status_after(status: Status, step: Step) -> Status:
-    """The status of an order in `status` after a step, in whatever order steps become known."""
+    """Returns the status after a step; steps may become known in any order."""
     after = step.status
     if after and any(status in way and after in way[way.index(status) :] for way in _WAYS):
         return after
@@ -247,34 +247,34 @@ def status_after(status: Status, step: Step) -> Status:
 
 
 class Price(Struct, frozen=True):
-    """What an item costs, in minor units."""
+    """The price of an item, in minor units."""
 
     unit_price_minor: int
     currency: str
 
 
 def order_id_for(customer_id: str, idempotency_key: str) -> str:
-    """The id of the order that a request is about: the same for each repetition of the request.
+    """Returns the id of the order that a request is about.
 
-    So a request cannot place two orders, whenever it is repeated.
+    Each repetition of the request has the same id, so it cannot place two orders.
     """
     return str(uuid5(_ORDERS, f"{len(customer_id)}:{customer_id}:{idempotency_key}"))
 
 
 def total_minor(lines: Iterable[Line]) -> int:
-    """What the lines cost together, in minor units."""
+    """Returns the total of the lines, in minor units."""
     return sum(line.quantity * line.unit_price_minor for line in lines)
 
 
 def unknown_skus(lines: Iterable[Line], prices: Mapping[str, Price]) -> list[str]:
-    """SKUs that the price list does not have."""
+    """Returns the SKUs that are not in the price list, sorted."""
     return sorted({line.sku for line in lines if line.sku not in prices})
 
 
 def outdated_lines(
     lines: Iterable[Line], currency: str, prices: Mapping[str, Price]
 ) -> dict[str, Price]:
-    """The current price of each item that the customer saw at another one."""
+    """Returns the current price of each item that the customer saw at another price."""
     return {
         line.sku: prices[line.sku]
         for line in lines

@@ -1,4 +1,4 @@
-"""Follow the return: what returns tells of an order becomes part of its history."""
+"""Follow the return: adds the events of a return to the history of its order."""
 
 from lambdas.eventing.consumer import consumer
 from lambdas.eventing.event import Delivery
@@ -8,5 +8,5 @@ from lambdas.returns.events import OrderReturned, ReturnEvent, ReturnRefused, Re
 
 @consumer(ReturnRequested, OrderReturned, ReturnRefused)
 def handler(delivery: Delivery[ReturnEvent]) -> None:
-    """Events may overtake each other: the status only goes on, the history is told by time."""
+    """Events may overtake each other: the status moves forward only, the history is in order."""
     order_store.follow(delivery.event.order_id, delivery)

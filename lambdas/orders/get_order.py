@@ -9,6 +9,6 @@ from lambdas.shared.problems import UnknownOrder
 def handler(request: Request) -> OrderView:
     """Get an order.
 
-    Its status says where it stands, its history what happened to it. Customers see their own.
+    With its status and its history. Customers see their own orders.
     """
     return represent(own_order(request))

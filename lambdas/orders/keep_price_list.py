@@ -1,4 +1,4 @@
-"""Keep the price list: orders' own copy of what items cost."""
+"""Keep the price list: orders' own copy of the prices."""
 
 from lambdas.eventing.consumer import consumer
 from lambdas.eventing.event import Delivery
@@ -8,5 +8,5 @@ from lambdas.orders import order_store
 
 @consumer(ItemPriced)
 def handler(delivery: Delivery[ItemPriced]) -> None:
-    """Later prices win, in whatever order they arrive."""
+    """The newest price wins, in whatever order prices arrive."""
     order_store.keep_price(delivery)

@@ -63,24 +63,24 @@ def expire(order: Order, cause: Cause) -> bool:
     return change is not None and _orders.commit(order, change, cause) is not None
 
 
-def follow(order_id: str, told: Delivery[E]) -> None:
+def follow(order_id: str, delivery: Delivery[E]) -> None:
     """Takes an event of another context into the order's history, once. Raises NotStored."""
     _orders.change(
         order_id,
-        lambda order: order.follow(told.event, told.envelope.time),
-        told,
-        inbox=(told.consumer, told.event_id),
+        lambda order: order.follow(delivery.event, delivery.envelope.time),
+        delivery,
+        inbox=(delivery.consumer, delivery.event_id),
     )
 
 
 def overdue(*, limit: int) -> list[Order]:
-    """Up to `limit` orders that are `placed` for longer than a checkout may take, oldest first."""
+    """Returns up to `limit` orders that wait for their checkout for too long, oldest first."""
     bound = datetime.now(UTC) - timedelta(minutes=settings().checkout_minutes)
     return _orders.pending(limit=limit, before=bound)
 
 
 def keep_price(priced: Delivery[ItemPriced]) -> None:
-    """Takes a new price into the price list, unless a later one is there already."""
+    """Stores a new price in the price list, unless it has a later one."""
     item = priced.event
     transaction = Transaction.reacting_to(priced, settings())
     transaction.put(
@@ -97,7 +97,7 @@ def keep_price(priced: Delivery[ItemPriced]) -> None:
 
 
 def prices_of(skus: Iterable[str]) -> dict[str, Price]:
-    """The current prices of those items that the list has.
+    """Returns the current prices of the items that are in the list.
 
     Raises Contention if the table stays throttled.
     """

@@ -1,4 +1,4 @@
-"""Reject an order: the point from which its checkout only goes back."""
+"""Reject an order: after this step, its checkout only goes back."""
 
 from lambdas.eventing import telemetry
 from lambdas.eventing.event import Delivery
@@ -9,7 +9,7 @@ from lambdas.orders.events import OrderPlaced
 
 @task(OrderPlaced)
 def handler(delivery: Delivery[OrderPlaced], failure: Failure | None) -> None:
-    """Leaves an order alone that is closed already. Raises OrderStands."""
+    """Does nothing if the order is closed already. Raises OrderStands."""
     reason = failure.reason if failure else "unknown"
     if order_store.reject(delivery.event.order_id, reason, delivery):
         telemetry.count("OrdersRejected")

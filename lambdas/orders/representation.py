@@ -1,4 +1,4 @@
-"""An order as its customer sees it, and how a request finds it."""
+"""The representation of an order in answers, and the order that a request names."""
 
 from typing import Annotated
 
@@ -15,21 +15,19 @@ from lambdas.shared.vocabulary import Currency, Minor, OrderId, is_order_id
 
 
 class StepView(Struct, frozen=True, kw_only=True):
-    """A step on the way of an order, and what is known of it."""
+    """A step in the history of an order."""
 
     what: Annotated[str, Meta(description="What happened", examples=["shipment_requested"])]
     at: Annotated[Moment, Meta(description="When it happened")]
     reason: Annotated[str, Meta(description="Why", examples=["declined"])] | UnsetType = UNSET
-    tracking_id: (
-        Annotated[str, Meta(description="What the carrier calls the parcel")] | UnsetType
-    ) = UNSET
-    due_at: (
-        Annotated[Moment, Meta(description="By when the parcel is to be delivered")] | UnsetType
-    ) = UNSET
+    tracking_id: Annotated[str, Meta(description="The carrier's id of the parcel")] | UnsetType = (
+        UNSET
+    )
+    due_at: Annotated[Moment, Meta(description="Deadline of the delivery")] | UnsetType = UNSET
 
 
 class OrderView(Struct, frozen=True, kw_only=True):
-    """An order as its customer sees it."""
+    """An order, for its customer."""
 
     order_id: OrderId
     status: Status
@@ -38,12 +36,12 @@ class OrderView(Struct, frozen=True, kw_only=True):
     lines: tuple[Line, ...]
     shipping_address: Address
     placed_at: Moment
-    history: Annotated[tuple[StepView, ...], Meta(description="In the order of time")]
+    history: Annotated[tuple[StepView, ...], Meta(description="In chronological order")]
     reason: Annotated[str | None, Meta(description="Why the order was rejected, if it was")]
 
 
 def represent(order: Order) -> OrderView:
-    """The public view of an order."""
+    """Returns the representation of an order."""
     times = {what: entry.at for what, entry in order.history.items()}
     history = [
         {**order.history[what].details, "what": what, "at": times[what]}
@@ -63,7 +61,7 @@ def represent(order: Order) -> OrderView:
 
 
 def own_order(request: Request) -> Order:
-    """The order that the path names. Raises UnknownOrder if it is not the caller's."""
+    """Returns the order that the path names. Raises UnknownOrder if it is not the caller's."""
     order_id = request.path["order_id"]
     order = order_store.find(order_id) if is_order_id(order_id) else None
     if order is None or order.customer_id != request.caller:

@@ -1,4 +1,4 @@
-"""Sweep orders: those whose checkout does not come to an end expire."""
+"""Sweep orders: lets orders expire whose checkout does not end in time."""
 
 from lambdas.eventing import telemetry
 from lambdas.eventing.consumer import consumer
@@ -7,12 +7,12 @@ from lambdas.orders import order_store
 from lambdas.orders.events import SweepDue
 
 MOST = 100
-"""Orders that one sweep lets expire; the next one goes on where it stopped."""
+"""Maximum orders that expire in one sweep; the next sweep continues."""
 
 
 @consumer(SweepDue)
 def handler(delivery: Delivery[SweepDue]) -> None:
-    """Needs no inbox: an order leaves `placed` once, and whoever is second leaves it alone."""
+    """Needs no inbox: an order expires once, and not if it changed since it was read."""
     for order in order_store.overdue(limit=MOST):
         if order_store.expire(order, delivery):
             telemetry.count("ExpiredOrders")

@@ -1,4 +1,4 @@
-"""What payments publishes: the life of a payment."""
+"""Events of payments: the life of a payment."""
 
 from typing import Annotated, ClassVar
 
@@ -9,7 +9,7 @@ from lambdas.shared.vocabulary import Currency, Minor, OrderId
 
 
 class PaymentEvent(Event, frozen=True, kw_only=True):
-    """Base of what happens to the payment of an order."""
+    """Base of the events about the payment of an order."""
 
     source: ClassVar[str] = "orderflow.payments"
 
@@ -30,7 +30,7 @@ class PaymentAuthorized(PaymentEvent, frozen=True, kw_only=True):
 
 
 class PaymentDeclined(PaymentEvent, frozen=True, kw_only=True):
-    """The provider said no."""
+    """The provider declined the payment."""
 
 
 class PaymentRefunded(PaymentEvent, frozen=True, kw_only=True):
@@ -40,4 +40,4 @@ class PaymentRefunded(PaymentEvent, frozen=True, kw_only=True):
 PUBLISHED = (PaymentAuthorized, PaymentDeclined, PaymentRefunded)
 
 FOR_OUTSIDERS = PUBLISHED
-"""For those who keep the accounts: no context reacts to them."""
+"""Events for accounting: no context reacts to them."""

@@ -1,4 +1,4 @@
-"""Refund the payment of an order that comes back: a step of its return."""
+"""Refund the payment of a returned order: a step of its return."""
 
 from lambdas.eventing.event import Delivery
 from lambdas.eventing.task import Failure, task

@@ -1,4 +1,4 @@
-"""Await a decision: the return waits for somebody, and the workflow for the return."""
+"""Await a decision: the workflow waits until staff decide about the return."""
 
 from lambdas.eventing.event import Delivery
 from lambdas.eventing.task import waiting_task
@@ -8,5 +8,5 @@ from lambdas.returns.events import ReturnRequested
 
 @waiting_task(ReturnRequested)
 def handler(delivery: Delivery[ReturnRequested], token: str) -> None:
-    """Answers at once if somebody has decided, while no workflow waited."""
+    """Answers at once if staff decided while no workflow waited."""
     workflow.resume(return_store.await_decision(delivery.event.order_id, token, delivery))

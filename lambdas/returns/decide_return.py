@@ -15,7 +15,7 @@ from lambdas.returns.representation import (
 
 
 class DecideReturn(Decision, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What staff send: whether the order is taken back, and a note that the customer reads."""
+    """The request body: whether the order is taken back, and a note for the customer."""
 
 
 @endpoint(
@@ -24,13 +24,13 @@ class DecideReturn(Decision, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     staff_only=True,
     problems=(UnknownReturn, NotAwaiting),
 )
-def handler(request: Request, wish: DecideReturn) -> ReturnView:
+def handler(request: Request, command: DecideReturn) -> ReturnView:
     """Decide about a return.
 
-    Approved, the customer gets the money back and the units are for sale again; otherwise the
-    customer reads the note. A repetition of the same decision gets the same answer.
+    An approval refunds the customer and puts the units back for sale. Otherwise the customer gets
+    the note. A repetition of the same decision gets the same answer.
     """
-    decision = Decision(approved=wish.approved, note=wish.note)
+    decision = Decision(approved=command.approved, note=command.note)
     order_id, load = request.path["order_id"], partial(return_of, request)
     try:
         return represent(return_store.decide(order_id, load, decision, request.caller, request))

@@ -17,11 +17,11 @@ from lambdas.returns.events import (
 )
 
 RETURN_DAYS = 30
-"""How long after its delivery an order can be given back."""
+"""Days after its delivery in which an order can be returned."""
 
 
 class ApprovalStands(Refusal):
-    """A person approved the return before it was refused for lack of a decision."""
+    """Staff approved the return before it was refused for lack of a decision."""
 
 
 class NoDecisionDue(Exception):
@@ -29,7 +29,7 @@ class NoDecisionDue(Exception):
 
 
 class State(StrEnum):
-    """The state of a return. A person can decide only while it is `AWAITING`."""
+    """The state of a return. Staff can decide only while it is `AWAITING`."""
 
     REQUESTED = "requested"
     AWAITING = "awaiting"
@@ -39,19 +39,19 @@ class State(StrEnum):
 
 
 class Decision(Struct, frozen=True, kw_only=True):
-    """A decision of the staff about a return, and the reason."""
+    """A decision of staff about a return, and the reason."""
 
     approved: Annotated[bool, Meta(description="Whether the shop takes the order back")]
     note: Words
 
 
 NOT_REVIEWED = Decision(approved=False, note="not_reviewed")
-"""The decision about a return that nobody looked at, in spite of an alarm. Silence does not refund
-money: the customer is notified, and can complain; a refund could not be taken back."""
+"""The decision about a return that staff did not review in spite of an alarm. It does not refund
+money: a notified customer can complain, but a refund cannot be taken back."""
 
 
 class Order(Struct, frozen=True, kw_only=True):
-    """What is known of an order: its customer, and when they got it."""
+    """The facts about an order: its customer, and the time of its delivery."""
 
     customer_id: str | None = None
     delivered_at: Moment | None = None
@@ -98,12 +98,12 @@ class Return(Aggregate, frozen=True, kw_only=True):
         return self.becomes(state=state, task_token=task_token)
 
     def review(self, reviewer: str) -> Change[Self]:
-        """Notes who looks at it. Raises NoDecisionDue."""
+        """Sets the reviewer. Raises NoDecisionDue."""
         self._check_awaiting()
         return self.becomes(reviewer=reviewer)
 
     def escalate(self, now: datetime) -> Change[Self] | None:
-        """Notes, once, that nobody looks at it; does nothing if a person has decided."""
+        """Marks it, once, as not reviewed for too long; does nothing if staff have decided."""
         if self.state is not State.AWAITING or self.escalated_at:
             return None
         return self.becomes(escalated_at=now)
@@ -131,7 +131,7 @@ class Return(Aggregate, frozen=True, kw_only=True):
     def refuse(self) -> Change[Self] | None:
         """Ends it without a refund, for lack of a decision if there is none.
 
-        Raises ApprovalStands if a person approved it.
+        Raises ApprovalStands if staff approved it.
         """
         if self.state is State.REFUSED:
             return None
@@ -149,5 +149,5 @@ class Return(Aggregate, frozen=True, kw_only=True):
 
 
 def in_time(delivered_at: datetime, now: datetime) -> bool:
-    """Whether an order that was delivered then can still be given back."""
+    """Whether an order with this time of delivery can still be returned."""
     return now - delivered_at <= timedelta(days=RETURN_DAYS)

@@ -1,4 +1,4 @@
-"""What returns publishes: how an order comes back."""
+"""Events of returns: how an order comes back."""
 
 from typing import Annotated, ClassVar
 
@@ -9,17 +9,17 @@ from lambdas.shared.vocabulary import CustomerId, OrderId
 
 Words = Annotated[
     str,
-    Meta(min_length=1, max_length=500, description="In words", examples=["It has a crack."]),
+    Meta(min_length=1, max_length=500, description="Free text", examples=["It has a crack."]),
 ]
 
 
 class ReturnEvent(Event, frozen=True, kw_only=True):
-    """Base of what happens to the return of an order; each order has one at most."""
+    """Base of the events about the return of an order; each order has one at most."""
 
     source: ClassVar[str] = "orderflow.returns"
 
     order_id: Annotated[OrderId, Meta(description="Order that comes back")]
-    customer_id: Annotated[CustomerId, Meta(description="Who returns it")]
+    customer_id: Annotated[CustomerId, Meta(description="The customer who returns it")]
 
     @property
     def subject(self) -> str:
@@ -28,20 +28,20 @@ class ReturnEvent(Event, frozen=True, kw_only=True):
 
 
 class ReturnRequested(ReturnEvent, frozen=True, kw_only=True):
-    """A customer wants to give back an order that was delivered."""
+    """A customer wants to return a delivered order."""
 
     reason: Words
 
 
 class ReturnDecided(ReturnEvent, frozen=True, kw_only=True):
-    """A person has decided about a return."""
+    """A staff member decided about a return."""
 
     approved: Annotated[bool, Meta(description="Whether the shop takes the order back")]
     note: Words
 
 
 class OrderReturned(ReturnEvent, frozen=True, kw_only=True):
-    """The customer has the money back, and the units are for sale again."""
+    """The customer is refunded, and the units are for sale again."""
 
 
 class ReturnRefused(ReturnEvent, frozen=True, kw_only=True):

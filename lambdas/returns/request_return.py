@@ -16,13 +16,13 @@ from lambdas.shared.vocabulary import OrderId, is_order_id
 
 
 class RequestReturn(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a customer sends: why the order comes back."""
+    """The request body: why the order comes back."""
 
     reason: Words
 
 
 class RequestedReturn(Struct, frozen=True, kw_only=True):
-    """A return as the customer sees it: the order's history tells what becomes of it."""
+    """A return, for its customer. The order's history shows its outcome."""
 
     order_id: OrderId
     reason: Words
@@ -48,10 +48,10 @@ class TooLate(Problem, status=HTTPStatus.CONFLICT):
     location="/orders/{order_id}",
     problems=(UnknownOrder, NotDelivered, TooLate, AlreadyRequested),
 )
-def handler(request: Request, wish: RequestReturn) -> RequestedReturn:
+def handler(request: Request, command: RequestReturn) -> RequestedReturn:
     """Request a return.
 
-    Somebody of the shop decides about it. A repetition gets the same answer.
+    Staff decide about it. A repetition gets the same answer.
     """
     order_id = request.path["order_id"]
     order = return_store.order(order_id) if is_order_id(order_id) else Order()
@@ -60,10 +60,12 @@ def handler(request: Request, wish: RequestReturn) -> RequestedReturn:
     found = return_store.find(order_id)
     if found is None:
         _check_time(order)
-        event = ReturnRequested(order_id=order_id, customer_id=request.caller, reason=wish.reason)
+        event = ReturnRequested(
+            order_id=order_id, customer_id=request.caller, reason=command.reason
+        )
         found = return_store.request(event, request)
         telemetry.count("ReturnsRequested")
-    if found.reason != wish.reason:
+    if found.reason != command.reason:
         raise AlreadyRequested("the return was requested for another reason")
     return RequestedReturn(order_id=order_id, reason=found.reason, requested_at=found.requested_at)
 
@@ -71,9 +73,7 @@ def handler(request: Request, wish: RequestReturn) -> RequestedReturn:
 def _check_time(order: Order) -> None:
     if order.delivered_at is None:
         raise NotDelivered(
-            "the order was not delivered yet; one that is not shipped can be cancelled"
+            "the order was not delivered yet; before it is shipped, it can be cancelled"
         )
     if not domain.in_time(order.delivered_at, datetime.now(UTC)):
-        raise TooLate(
-            f"an order can be given back for {domain.RETURN_DAYS} days after its delivery"
-        )
+        raise TooLate(f"an order can be returned for {domain.RETURN_DAYS} days after its delivery")

@@ -1,4 +1,4 @@
-"""Returns' table: what a return must know of each order, and one return per order at most."""
+"""Returns' table: the facts about each order that a return needs, and one return per order."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -13,8 +13,8 @@ from lambdas.returns.events import ReturnRequested
 from lambdas.returns.settings import settings
 
 KEPT_DAYS = 365
-"""How long an order is known after the last event about it: longer than a parcel may be on its way,
-and than a return may be requested after that."""
+"""How long the facts about an order are kept after the last event: longer than a parcel may be on
+its way and a return may be requested after that."""
 
 _returns = Store(
     Return,
@@ -30,45 +30,45 @@ require = _returns.require
 
 
 def keep_customer(order_id: str, customer_id: str, cause: Cause) -> None:
-    """Stores whose an order is. What else is known of it stays."""
+    """Stores the customer of an order, and keeps its other facts."""
     _keep(order_id, "customer_id", customer_id, cause)
 
 
 def keep_delivery(order_id: str, delivered_at: datetime, cause: Cause) -> None:
-    """Stores when an order was delivered. What else is known of it stays."""
+    """Stores when an order was delivered, and keeps its other facts."""
     _keep(order_id, "delivered_at", delivered_at.isoformat(), cause)
 
 
 def order(order_id: str) -> Order:
-    """What is known of an order as of now."""
+    """Returns the facts about an order as of now."""
     return msgspec.convert(read(settings(), _order_key(order_id)) or {}, Order)
 
 
 def awaiting(*, limit: int) -> list[Return]:
-    """Up to `limit` returns that wait for a decision, the oldest first."""
+    """Returns up to `limit` returns that wait for a decision, the oldest first."""
     return _returns.pending(limit=limit)
 
 
 def request(requested: ReturnRequested, cause: Cause) -> Return:
-    """Stores a return, unless there is one. Returns the one that stands."""
+    """Stores a return unless there is one, and returns the stored one."""
     new = Return.request(requested, datetime.now(UTC))
     return _returns.commit(None, new, cause) or _returns.require(requested.order_id)
 
 
 def await_decision(order_id: str, task_token: str, cause: Cause) -> Return:
-    """Stores the token with which the workflow waits now, and returns the return as it then is."""
+    """Stores the token with which the workflow waits now, and returns the return."""
     found, _ = _returns.change(order_id, lambda found: found.await_decision(task_token), cause)
     return found
 
 
 def review(order_id: str, load: Callable[[], Return], reviewer: str, cause: Cause) -> Return:
-    """Stores who looks at a return. `load` reads it. Raises NoDecisionDue."""
+    """Stores the reviewer of a return. `load` reads it. Raises NoDecisionDue."""
     found, _ = _returns.change(order_id, lambda found: found.review(reviewer), cause, load=load)
     return found
 
 
 def escalate(order_id: str, cause: Cause) -> bool:
-    """Whether this call is the first to note that nobody looks at a return."""
+    """Marks a return as escalated, and returns whether this call did."""
     return _returns.change(order_id, lambda found: found.escalate(datetime.now(UTC)), cause)[1]
 
 

@@ -18,7 +18,7 @@ from lambdas.returns.representation import (
 def handler(request: Request) -> ReturnView:
     """Review a return.
 
-    From then on the case is the caller's, and is not escalated for now. No body is needed.
+    The caller becomes its reviewer, and the return is not escalated for now. No body is needed.
     """
     order_id, load = request.path["order_id"], partial(return_of, request)
     try:

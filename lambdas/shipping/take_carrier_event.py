@@ -14,7 +14,7 @@ from lambdas.shipping.domain import CarrierEvent, Name, OtherParcel, Undecided
 
 
 class TakenEvent(Struct, frozen=True, kw_only=True):
-    """The event was taken, now or before."""
+    """The event is taken, now or before."""
 
     event_id: Annotated[Name, Meta(description="The event's", examples=["e-1"])]
 
@@ -24,15 +24,15 @@ class UnknownShipment(Problem, status=HTTPStatus.NOT_FOUND):
 
 
 class TryLater(Problem, status=HTTPStatus.CONFLICT, retry_after_s=60):
-    """The carrier is being asked about this shipment: the event has to be sent again later."""
+    """A request to the carrier about this shipment is under way: send the event again later."""
 
 
 @callback(body=CarrierEvent, answers=TakenEvent, problems=(UnknownShipment, TryLater))
 def handler(request: Request, report: CarrierEvent) -> TakenEvent:
     """Take a carrier's event.
 
-    The same answer comes when an event is repeated, or is of no consequence any more. After a 409
-    or a 5xx the carrier has to send the same event again.
+    A repeated event, and one that no longer matters, get the same answer. After a 409 or a 5xx, the
+    carrier has to send the same event again.
     """
     try:
         taken = shipment_store.take(report)

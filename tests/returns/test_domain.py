@@ -142,6 +142,10 @@ def test_the_last_token_is_the_one_that_the_workflow_waits_with() -> None:
     )
 
 
+def test_a_review_names_the_reviewer() -> None:
+    assert a_return(State.AWAITING).review("staff-1").after.reviewer == "staff-1"
+
+
 def test_it_is_escalated_once() -> None:
     change = a_return(State.AWAITING).escalate(NOW)
     assert change

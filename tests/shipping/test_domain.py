@@ -178,6 +178,12 @@ def test_a_recall_that_comes_too_late_publishes_what_was_not_known_yet(
     assert change.after.recalled_from is None
 
 
+def test_a_recall_that_is_over_forgets_where_it_began() -> None:
+    change = shipment(State.RECALLING, recalled_from=State.SHIPPED).recalled(delivered=False)
+    assert change
+    assert change.after.recalled_from is None
+
+
 def test_a_recall_remembers_where_it_began() -> None:
     change = shipment(State.SHIPPED).recall()
     assert change
