@@ -18,8 +18,12 @@ from lambdas.orders.domain import (
     Order,
     OrderClosed,
     OrderStands,
+    Price,
     Status,
     TooLateToCancel,
+    order_id_for,
+    outdated_lines,
+    unknown_skus,
 )
 from lambdas.orders.events import (
     OrderCancelled,
@@ -237,3 +241,28 @@ def test_in_whatever_order_all_of_it_comes_an_order_is_settled_once(
     settled = {OrderConfirmed, OrderRejected, OrderExpired} & set(published)
     assert len(settled) <= 1
     assert order.status not in CLOSED or order.status.value in order.history
+
+
+PRICES = {"MUG": Price(1250, "EUR"), "PEN": Price(100, "EUR")}
+
+
+def test_an_item_without_a_price_is_not_sold() -> None:
+    lines = [line("PEN"), line("CUP"), line("BAG"), line("CUP")]
+    assert unknown_skus(lines, PRICES) == ["BAG", "CUP"]
+    assert unknown_skus(lines[:1], PRICES) == []
+
+
+@pytest.mark.parametrize(
+    ("price", "currency", "outdated"),
+    [(1250, "EUR", False), (1249, "EUR", True), (1250, "USD", True)],
+)
+def test_the_current_price_is_given_where_the_customer_saw_another(
+    price: int, currency: str, outdated: bool
+) -> None:
+    expected = {"MUG": PRICES["MUG"]} if outdated else {}
+    assert outdated_lines([line("MUG", price=price)], currency, PRICES) == expected
+
+
+def test_a_repeated_request_is_about_the_same_order_and_no_other_is() -> None:
+    ids = {order_id_for(*each) for each in [("a", "bc"), ("ab", "c"), ("a", "b"), ("a", "bc")]}
+    assert len(ids) == 3
