@@ -97,7 +97,13 @@ TABLE: dict[tuple[State, Decision | None], dict[str, Outcome]] = {
 
 def a_return(state: State, decision: Decision | None = None, **fields: Any) -> Return:
     return Return(
-        **IDS, reason="too small", state=state, requested_at=NOW, decision=decision, **fields
+        order_id="order-1",
+        customer_id="customer-1",
+        reason="too small",
+        state=state,
+        requested_at=NOW,
+        decision=decision,
+        **fields,
     )
 
 

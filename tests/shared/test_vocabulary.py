@@ -60,7 +60,7 @@ def test_a_currency_is_three_capital_letters(value: str) -> None:
 
 
 def test_a_moment_has_a_time_zone() -> None:
-    assert msgspec.convert("2026-01-05T08:00:00Z", Moment)
+    assert msgspec.convert("2026-01-05T08:00:00Z", Moment).tzinfo
     with pytest.raises(msgspec.ValidationError):
         msgspec.convert("2026-01-05T08:00:00", Moment)
 
