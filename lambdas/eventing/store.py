@@ -64,7 +64,7 @@ class Store(Generic[A]):
         """Returns the aggregate as of now. Raises NotStored."""
         found = self.find(id_)
         if found is None:
-            raise NotStored(f"{self.kind} {id_} has an event but is not in {self._table}")
+            raise self._missing(id_)
         return found
 
     def pending(self, *, limit: int, before: datetime | None = None) -> list[A]:
@@ -91,12 +91,14 @@ class Store(Generic[A]):
         """
         for _ in range(TRIES):
             found = load() if load else self.find(id_)
-            if found is None:
-                change: Change[A] | None = begin() if begin else None
-            else:
+            if found is not None:
                 change = decide(found)
-            if change is None:
-                return found or self.require(id_), False
+                if change is None:
+                    return found, False
+            elif begin:
+                change = begin()
+            else:
+                raise self._missing(id_)
             why = cause if isinstance(cause, Cause) else cause(change.after)
             if stored := self.commit(found, change, why, inbox=inbox):
                 return stored, True
@@ -148,6 +150,9 @@ class Store(Generic[A]):
     def contention(self, id_: str) -> Contention:
         """Returns the error to raise when other writers were faster too often."""
         return Contention(f"{self.kind} {id_} kept changing in {self._table}: try again later")
+
+    def _missing(self, id_: str) -> NotStored:
+        return NotStored(f"{self.kind} {id_} has an event but is not in {self._table}")
 
     @property
     def _table(self) -> str:

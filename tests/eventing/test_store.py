@@ -112,6 +112,16 @@ class TestChange:
             purses.require("p")
         assert purses.find("p") is None
 
+    def test_one_that_is_created_right_after_the_look_is_not_taken_for_an_unchanged_one(
+        self, purses: Store[Purse]
+    ) -> None:
+        def too_early() -> None:
+            purses.commit(None, Purse.begin(), CAUSE)
+
+        with pytest.raises(NotStored):
+            purses.change("p", Purse.shut, CAUSE, load=too_early)
+        assert purses.require("p").state is State.OPEN
+
     def test_what_a_decision_raises_passes_through(
         self, ledger: Table, purses: Store[Purse]
     ) -> None:
