@@ -1,8 +1,10 @@
 # Every command a person runs. A machine with Python 3.11 or newer, git and make is enough.
 
-STAGE ?= dev
-BASE ?= main
-ARGS ?=
+# From the command line only: a variable of the shell may be meant for another program.
+SHELL_STAGE := $(if $(filter environment,$(origin STAGE)),$(STAGE))
+STAGE := dev
+BASE := main
+ARGS :=
 UV := uv==0.13.9
 
 # Commands see an allow-list of environment variables and no settings files: workspace/isolation.py.
@@ -55,6 +57,7 @@ documents: setup ## update docs/openapi.json and docs/asyncapi.json, unless the 
 	@$(RUN) python -m tools.contracts.documents .build/documents/dev
 
 diff: setup ## show what a deployment would change: STAGE=dev
+	$(named)
 	@$(RUN) python -m stacks.synthesis --stage $(STAGE)
 	@$(CDK) --app cdk.out/$(STAGE) diff --all
 
@@ -62,14 +65,21 @@ review: setup ## summarize the changes of this tree since it left BASE=main, in 
 	@$(RUN) python -m tools.contracts.review $(BASE) $(if $(filter-out file,$(origin STAGE)),--stage $(STAGE)) $(ARGS)
 
 deploy: setup ## deploy to the AWS account that the shell is logged in to: STAGE=dev
+	$(named)
 	$(call asks,--require-approval --require-approval=%,widens permissions,Read the output of 'make diff STAGE=$(STAGE)' and then approve in advance,--require-approval never)
 	@$(RUN) python -m stacks.synthesis --stage $(STAGE)
 	@$(CDK) --app cdk.out/$(STAGE) deploy --all $(ARGS)
 
 destroy: setup ## remove a stage from the AWS account: STAGE=dev
+	$(named)
 	$(call asks,--force -f,deletes anything,Approve in advance,--force)
 	@$(RUN) python -m stacks.synthesis --stage $(STAGE)
 	@$(CDK) --app cdk.out/$(STAGE) destroy --all $(ARGS)
+
+define named
+	@$(if $(SHELL_STAGE),echo "error: the shell has a variable STAGE but only the command line counts:" \
+		"name the stage (make $@ STAGE=dev) or unset the variable" >&2; exit 2)
+endef
 
 # The CDK asks questions on a terminal. Without one it would fail at the first question.
 define asks

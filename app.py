@@ -1,4 +1,4 @@
-"""The diagram in code: which stacks there are, and what each is given."""
+"""The diagram in code: the stacks, and the arguments of each."""
 
 from typing import Any
 
@@ -15,9 +15,9 @@ from stacks.operations import Operations
 from stacks.orders import Orders
 from stacks.payments import Payments
 from stacks.returns import Returns
-from stacks.review import review
 from stacks.schemas.events import PUBLISHED
 from stacks.shipping import Shipping
+from stacks.validation import validate
 
 app = cdk.App()
 environment = environment_named(app.node.try_get_context("stage"))
@@ -25,7 +25,7 @@ target = Target(app.node.try_get_context("orderflow:target") or Target.LAMBDA)
 
 
 def identity(context: str) -> dict[str, Any]:
-    """What tells the stacks of one stage from those of another in the same account."""
+    """Names, describes and protects a stack of this stage."""
     return {
         "stack_name": f"orderflow-{environment.name}-{context}",
         "description": f"Orderflow, an event-driven shop: {context} ({environment.name})",
@@ -74,5 +74,5 @@ Notifications(
 Analytics(app, "Analytics", platform=platform, api=backbone.api, **identity("analytics"))
 Operations(app, "Operations", platform=platform, api=backbone.api, **identity("operations"))
 
-review(app)
+validate(app)
 app.synth()

@@ -1,4 +1,4 @@
-"""The backbone: the event bus, its archive, log and schemas, the API, and whom alarms notify."""
+"""The backbone: the event bus, its archive, log and schemas, the API, and the alarm topic."""
 
 from collections.abc import Iterable
 from typing import Any, cast
@@ -20,11 +20,11 @@ from stacks.constructs.schema_registry import SchemaRegistry
 from stacks.environment import Environment
 
 SOURCES = "orderflow."
-"""What the `source` of each event of the shop begins with."""
+"""The prefix of the `source` of each event."""
 
 
 class Backbone(Stack):
-    """What every context stands on, and nothing that belongs to one of them."""
+    """The resources that all contexts share."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class Backbone(Stack):
 
 
 def _admit_cloudwatch(topic: sns.Topic, stack: Stack) -> None:
-    """Lets the alarms of this account, and nobody else's, publish to the topic."""
+    """Permits only the alarms of this account to publish to the topic."""
     topic.add_to_resource_policy(
         iam.PolicyStatement(
             principals=[iam.ServicePrincipal("cloudwatch.amazonaws.com")],

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from aws_cdk import Duration, Stack
+from aws_cdk import Duration
 from aws_cdk import aws_stepfunctions as sfn
 from aws_cdk import aws_stepfunctions_tasks as tasks
 from aws_cdk.aws_lambda import IFunction
@@ -14,6 +14,7 @@ from lambdas.inventory.domain import StockRefused
 from lambdas.orders.domain import OrderClosed, OrderStands
 from lambdas.payments.domain import PaymentRefused
 from lambdas.payments.payment_store import PaymentUnavailable
+from stacks.constructs.context_stack import ContextStack
 from stacks.constructs.event_consumer import EventConsumer
 from stacks.constructs.platform import Platform
 from stacks.constructs.workflow import Invoke, Kind, Workflow
@@ -22,15 +23,16 @@ _WORKFLOW_TIMEOUT = Duration.seconds(90)
 _CONSUMER_TIMEOUT = Duration.seconds(run_checkout.PATIENCE_S + 5)
 
 
-class Checkout(Stack):
-    """Reserves, charges and confirms; or rejects and undoes what was done.
+class Checkout(ContextStack):
+    """Reserves stock, authorizes the payment and confirms the order, or rejects and compensates.
 
-    A refusal is a business answer: the order is rejected, and what was done for it undone. Any
-    other failure ends the execution; the message goes back to the queue and the checkout runs
-    again, each step finding what it has done already.
+    After a refusal, the order is rejected and its earlier steps are compensated. Any other failure
+    ends the execution: the message returns to the queue, the checkout runs again, and each step
+    finds what it has done before.
 
-    Two runs for one order may meet, since events are delivered at least once. So the status of the
-    order decides, before anything is undone: a run that finds it confirmed by another stops there.
+    Two executions for one order may overlap, because events are delivered at least once. So the
+    order's status decides before any compensation: an execution stops if another one has confirmed
+    the order.
     """
 
     def __init__(
@@ -47,14 +49,43 @@ class Checkout(Stack):
         reject_order: IFunction,
         **kwargs: Any,
     ) -> None:
-        super().__init__(scope, id_, **kwargs)
-        reserve = Invoke(self, "ReserveStock", reserve_stock)
-        authorize = Invoke(self, "AuthorizePayment", authorize_payment)
-        confirm = Invoke(self, "ConfirmOrder", confirm_order)
-        refund = Invoke(self, "RefundPayment", refund_payment)
-        release = Invoke(self, "ReleaseStock", release_stock)
-        reject = Invoke(self, "RejectOrder", reject_order)
+        super().__init__(scope, id_, platform=platform, **kwargs)
+        workflow = Workflow(
+            self,
+            "Workflow",
+            platform=platform,
+            kind=Kind.EXPRESS,
+            start=self._definition(
+                reserve=Invoke(self, "ReserveStock", reserve_stock),
+                authorize=Invoke(self, "AuthorizePayment", authorize_payment),
+                confirm=Invoke(self, "ConfirmOrder", confirm_order),
+                refund=Invoke(self, "RefundPayment", refund_payment),
+                release=Invoke(self, "ReleaseStock", release_stock),
+                reject=Invoke(self, "RejectOrder", reject_order),
+            ),
+            timeout=_WORKFLOW_TIMEOUT,
+        )
+        run = self.consumer(
+            EventConsumer,
+            "RunCheckout",
+            run_checkout.handler,
+            settings=Settings(state_machine_arn=workflow.state_machine_arn),
+            timeout=_CONSUMER_TIMEOUT,
+            batch_size=1,  # an order that waits for its payment must not delay others
+        )
 
+        workflow.grant_start_sync_execution(run.function)
+
+    def _definition(
+        self,
+        *,
+        reserve: Invoke,
+        authorize: Invoke,
+        confirm: Invoke,
+        refund: Invoke,
+        release: Invoke,
+        reject: Invoke,
+    ) -> sfn.State:
         authorize.add_retry(
             errors=[PaymentUnavailable.__name__],
             interval=Duration.seconds(1),
@@ -70,31 +101,13 @@ class Checkout(Stack):
         _on_refusal(reject, confirmed, OrderStands)
         reserve.next(authorize).next(confirm).next(confirmed)
         reject.next(refund).next(release).next(sfn.Succeed(self, "NotConfirmed"))
-
-        workflow = Workflow(
-            self,
-            "Workflow",
-            platform=platform,
-            kind=Kind.EXPRESS,
-            start=reserve,
-            timeout=_WORKFLOW_TIMEOUT,
-        )
-        run = EventConsumer(
-            self,
-            "RunCheckout",
-            platform=platform,
-            consumer=run_checkout.handler,
-            settings=Settings(state_machine_arn=workflow.state_machine_arn),
-            timeout=_CONSUMER_TIMEOUT,
-            batch_size=1,  # an order that waits for its payment must not hold up others
-        )
-        workflow.grant_start_sync_execution(run.function)
+        return reserve
 
 
 def _on_refusal(
     task: tasks.LambdaInvoke, following: sfn.IChainable, *refusals: type[Exception]
 ) -> None:
-    """Goes on with `following`, which finds the refusal in `failure`."""
+    """Continues with `following`, which finds the refusal in `failure`."""
     task.add_catch(
         following,
         errors=[refusal.__name__ for refusal in refusals],

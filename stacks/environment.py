@@ -1,4 +1,4 @@
-"""The stages, and everything in which they differ."""
+"""The stages, and all differences between them."""
 
 import re
 from dataclasses import dataclass
@@ -9,29 +9,29 @@ from aws_cdk.aws_logs import RetentionDays
 QUEUE_DAYS = 4
 """How long a message waits for its consumer."""
 DEAD_LETTER_DAYS = 14
-"""How long a parked message waits for somebody: the longest that SQS offers.
+"""How long a parked message is kept: the maximum of SQS.
 https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-dead-letter-queues.html"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Environment:
-    """What a stage decides. Everything else is the same in all of them."""
+    """The settings of a stage. Everything else is the same in all stages."""
 
     name: str
     archive_days: int
     """How far back events can be replayed, in days."""
     log_retention: RetentionDays
     keeps_data: bool
-    """Whether tables, files, the archive and the like survive the deletion of their stack."""
+    """Whether tables, files, the archive and other data survive the deletion of their stack."""
     consumer_concurrency: int
     """How many batches of one queue are handled at the same time (at least 2).
 
-    All queues together take at most as many times that as there are queues, out of the 1,000
-    executions that an account has by default for everything:
+    All queues together use at most this number times the number of queues. By default, an account
+    has 1,000 concurrent executions for all functions:
     https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
     """
     requests_per_second: int
-    """What the API admits in the long run; bursts may be twice as large."""
+    """The API's rate limit; bursts may be twice as large."""
     email_sender: str
     """The sender of e-mail to customers: an address without a display name."""
     email_identity: str | None = None
@@ -43,12 +43,12 @@ class Environment:
     https://docs.aws.amazon.com/ses/latest/dg/creating-identities.html
     """
     sms_usd_per_month: float = 1.0
-    """What the account may spend on SMS a month, in US dollars: SNS's quota for new accounts."""
+    """The account's monthly quota for SMS in US dollars (1 in new accounts)."""
     alarm_email: str | None = None
-    """Who hears of alarms, besides what subscribes to the topic by itself."""
+    """An address to which alarms are sent."""
 
     def __post_init__(self) -> None:
-        """Raises ValueError for an address or identity that SES would refuse."""
+        """Raises ValueError for an address or identity that SES would reject."""
         _, at, domain = self.email_sender.rpartition("@")
         if not at or not re.fullmatch(r"[^\s<>@]+@[^\s<>@]+", self.email_sender):
             raise ValueError(
@@ -67,20 +67,20 @@ class Environment:
 
     @property
     def inbox_days(self) -> int:
-        """How long consumers remember an event, in days.
+        """How long the inbox keeps an event, in days.
 
-        Longer than an event can come back: out of the archive, for a day on the bus, through the
-        queue and its dead-letter queue, and through both of them again after a redrive. Whoever
-        redrives the same message a second time has still done nothing about its cause.
+        This is longer than an event can be delivered again: from the archive, after a day on the
+        bus, through the queue and its dead-letter queue, and through both again after a redrive. A
+        second redrive of the same message is not covered: fix its cause first.
         """
         return self.archive_days + 1 + 2 * (QUEUE_DAYS + DEAD_LETTER_DAYS)
 
     @property
     def removal_policy(self) -> RemovalPolicy:
-        """What becomes of data when their stack is deleted.
+        """The removal policy of data when their stack is deleted.
 
-        Not when the creation of a stack fails and is undone: what was kept of it would stand in
-        the way of the next attempt. https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-attribute-deletionpolicy.html
+        If the creation of a stack fails, its resources are deleted: they would block the next
+        attempt. https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-attribute-deletionpolicy.html
         """
         if self.keeps_data:
             return RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE
@@ -111,7 +111,7 @@ _ENVIRONMENTS = {environment.name: environment for environment in (DEV, PROD)}
 
 
 def environment_named(name: str) -> Environment:
-    """The stage called `name`. Raises ValueError that lists the stages there are."""
+    """Returns the stage called `name`. Raises ValueError that lists the stages."""
     try:
         return _ENVIRONMENTS[name]
     except KeyError:

@@ -1,4 +1,4 @@
-"""Operations: one dashboard with every hop of a stage, and alarms on the shop's own figures."""
+"""Operations: a dashboard with all hops of a stage, and alarms on business metrics."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -81,15 +81,15 @@ _HOPS: Mapping[str, Mapping[str, Sequence[tuple[str, str, str]]]] = {
         "Duration (ms)": [("AWS/Lambda,FunctionName", "Duration", "p99")],
     },
 }
-"""Graphs by headline and title: where a metric is, its name and further terms, its statistic."""
+"""Graphs by headline and title: schema, metric name with further terms, and statistic."""
 
 
 class Operations(Stack):
-    """Shows a stage as a whole.
+    """Shows a whole stage on one dashboard.
 
     The graphs of the hops search for metrics by the stage's name, with which the names of all its
-    resources begin. So a new consumer is on the dashboard as soon as it is deployed, and no stack
-    has to export anything to this one. The API alone is named: the backbone stays as long as it.
+    resources begin. So a new consumer appears on the dashboard as soon as it is deployed, and no
+    stack has to export anything to this one. Only the API is referenced directly.
     """
 
     def __init__(
@@ -184,7 +184,7 @@ def _orders(platform: Platform, name: str, statistic: str = "Sum") -> cloudwatch
 
 
 def _search(stage: str, schema: str, terms: str, statistic: str) -> cloudwatch.MathExpression:
-    """All metrics of a stage's resources that match `terms`, whatever there will be.
+    """Returns an expression for all metrics of a stage's resources that match `terms`.
 
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/search-expression-syntax.html
     """

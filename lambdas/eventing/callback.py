@@ -1,15 +1,15 @@
-"""Call-backs: requests that a partner signs instead of bearing a token."""
+"""Callbacks: requests that a partner signs, instead of sending a token."""
 
 from base64 import b64decode
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cache, partial
 from http import HTTPStatus
-from typing import Any, TypeVar, Unpack
+from typing import Any, ClassVar, TypeVar, Unpack
 
 from lambdas.eventing import signature, telemetry
 from lambdas.eventing.event import Cause
-from lambdas.eventing.http import Contract, Endpoint, Problem, Request, Terms, request_of
+from lambdas.eventing.http import Endpoint, Problem, Request, Terms, request_of
 from lambdas.eventing.secret import secret
 from lambdas.eventing.settings import Settings
 
@@ -18,26 +18,28 @@ B = TypeVar("B")
 
 
 class CallbackSettings(Settings, frozen=True, kw_only=True):
-    """What the kernel itself needs in a call-back."""
+    """The settings that the kernel reads in a callback."""
 
     callback_secret_arn: str
-    """The secret holds one key, or two with a blank between them while keys are changed."""
+    """The secret contains one key, or two with a blank between them while the key is changed."""
 
 
 class Forged(Problem, status=HTTPStatus.UNAUTHORIZED):
-    """The request is not signed, or its signature does not hold."""
+    """The request is not signed, or its signature is not valid."""
 
 
 class Callback(Endpoint):
     """The Lambda entry of a route for one partner, who shares a secret with the shop."""
 
+    decorator: ClassVar[str] = "callback"
+
     @property
     def refusals(self) -> tuple[type[Problem], ...]:
-        """All problems that the partner may meet."""
+        """All problems that the partner may get."""
         return (Forged, *super().refusals)
 
     def _admit(self, event: dict[str, Any], cause: Cause) -> Request:
-        """The request, once its signature is checked. Raises Problem 401."""
+        """Returns the request after a check of its signature. Raises Problem 401."""
         sent = event.get("body") or ""
         body = b64decode(sent) if event.get("isBase64Encoded") else sent.encode()
         try:
@@ -57,7 +59,7 @@ def callback(
     *, body: type[B], answers: type[A], **terms: Unpack[Terms]
 ) -> Callable[[Callable[[Request, B], A]], Callback]:
     """Makes a function of a request and its body the handler of a route whose callers sign."""
-    return partial(Callback, contract=Contract(body=body, answers=answers, **terms))
+    return partial(Callback, body=body, answers=answers, **terms)
 
 
 @cache

@@ -1,8 +1,8 @@
-"""Consumers: a queue's messages to typed events, one by one, each acknowledged for itself."""
+"""Consumers: decode a queue's messages into events, and acknowledge each on its own."""
 
-from collections.abc import Callable, Sequence
-from functools import cache, partial, update_wrapper
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache, partial
+from typing import Any, ClassVar, Generic, TypeVar
 
 import msgspec
 from aws_lambda_powertools.utilities.batch import (
@@ -15,7 +15,8 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from lambdas.eventing import aws, telemetry, text
-from lambdas.eventing.event import Cause, CloudEvent, Delivery, E
+from lambdas.eventing.declaration import Handler, Use
+from lambdas.eventing.event import Cause, CloudEvent, Delivery, E, Event
 from lambdas.eventing.misconfiguration import misconfiguration
 from lambdas.eventing.settings import Settings
 from lambdas.eventing.transaction import AlreadyProcessed
@@ -26,44 +27,46 @@ _REMEDY = "correct the configuration and redrive (docs/runbook.md#messages-in-a-
 
 
 class Unprocessable(Exception):
-    """The content is wrong and no retry will mend it: the message is parked at once."""
+    """The content is wrong and no retry can succeed: the message is parked at once."""
 
 
 class ConsumerSettings(Settings, frozen=True, kw_only=True):
-    """What the kernel itself needs in a consumer."""
+    """The settings that the kernel reads in a consumer."""
 
     dead_letter_queue_url: str
 
 
 class _BusMessage(msgspec.Struct, frozen=True):
-    """The part of a message from the event bus that matters here."""
+    """The part of a message from the event bus that consumers read."""
 
     detail: CloudEvent
 
 
-class QueueHandler(Generic[D]):
-    """The Lambda entry of a queue; what its messages say, each kind decodes in its own way."""
+class QueueHandler(Handler[PartialItemFailureResponse], Generic[D]):
+    """The Lambda entry of a queue. Each subclass decodes one kind of message."""
 
-    def __init__(self, react: Callable[[D], None]) -> None:
-        update_wrapper(self, react)
-        self.name = react.__module__.removeprefix("lambdas.")
+    def __init__(
+        self,
+        react: Callable[[D], None],
+        *,
+        publishes: Iterable[type[Event]],
+        uses: Iterable[Use],
+    ) -> None:
+        super().__init__(react, publishes=publishes, uses=uses)
         self._react = react
 
-    def __call__(self, event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
-        """Handles a batch of SQS records and reports those that are to be delivered again."""
+    def _invoke(self, event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
+        """Handles a batch of SQS records, and returns those to deliver again."""
         processor = BatchProcessor(EventType.SQS, raise_on_entire_batch_failure=False)
         handle = partial(self._handle, context)
-        try:
-            return process_partial_response(event, handle, processor, context)
-        finally:
-            telemetry.flush()
+        return process_partial_response(event, handle, processor, context)
 
     def _decode(self, body: str, context: LambdaContext) -> Sequence[D]:
-        """What a message delivers. Raises msgspec.MsgspecError if nobody can read it."""
+        """Returns the deliveries in a message. Raises msgspec.MsgspecError."""
         raise NotImplementedError
 
     def _log_keys(self, delivery: D) -> dict[str, str]:
-        """What each log line says about a delivery, besides its ids."""
+        """Returns the keys of log lines about a delivery, besides its ids."""
         raise NotImplementedError
 
     def _handle(self, context: LambdaContext, record: SQSRecord) -> None:
@@ -98,13 +101,22 @@ class QueueHandler(Generic[D]):
 
 
 class Consumer(QueueHandler[Delivery[E]]):
-    """The Lambda entry of a consumer; also tells its stack what it `consumes`.
+    """The Lambda entry of a consumer of events.
 
-    That includes older versions of the events that it is written for: it sees them upcast.
+    It `consumes` the events that it names, and their older versions, which it gets upcast.
     """
 
-    def __init__(self, react: Callable[[Delivery[E]], None], events: tuple[type[E], ...]) -> None:
-        super().__init__(react)
+    decorator: ClassVar[str] = "consumer"
+
+    def __init__(
+        self,
+        react: Callable[[Delivery[E]], None],
+        events: tuple[type[E], ...],
+        *,
+        publishes: Iterable[type[Event]],
+        uses: Iterable[Use],
+    ) -> None:
+        super().__init__(react, publishes=publishes, uses=uses)
         self.events = events
         self.consumes = tuple(version for event in events for version in event.versions())
         for version in self.consumes:
@@ -120,13 +132,13 @@ class Consumer(QueueHandler[Delivery[E]]):
 
 
 def consumer(
-    *events: type[E],
+    *events: type[E], publishes: Iterable[type[Event]] = (), uses: Iterable[Use] = ()
 ) -> Callable[[Callable[[Delivery[E]], None]], Consumer[E]]:
     """Makes a function of one delivery the handler of a queue with events of these types.
 
-    Events in a version that one of them supersedes are taken, too, and upcast.
+    It also gets events in a version that one of them supersedes, upcast.
     """
-    return lambda react: Consumer(react, events)
+    return lambda react: Consumer(react, events, publishes=publishes, uses=uses)
 
 
 @cache

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 MAX_EVENT_BYTES = 256 * 1024
-"""The size every hop takes: SNS and its subscribers accept 256 KiB, the bus and SQS more.
+"""The maximum size on every hop: SNS and its subscribers accept 256 KiB, the bus and SQS more.
 https://docs.aws.amazon.com/sns/latest/dg/sns-large-payload-raw-message-delivery.html"""
 
 
@@ -17,15 +17,15 @@ Moment = Annotated[datetime, Meta(tz=True)]
 
 
 class EventTooLarge(ValueError):
-    """An event that some hop would refuse. Put the bulk in S3 and let the event refer to it."""
+    """An event exceeds the limit of a hop. Store large data in S3 and publish a reference."""
 
 
 class Event(Struct, frozen=True, kw_only=True):
     """A fact that one context publishes, named in the past tense.
 
-    A subclass names its context in `source` and its aggregate in `subject`. After a breaking change
-    the newest version has the plain name and the next `version`, and `supersedes` the class as it
-    was, whose name now ends in its own version, as in `OrderRejectedV1`.
+    A subclass names its context in `source` and its aggregate in `subject`. After a breaking
+    change, the newest version has the plain name and the next `version`. It `supersedes` the
+    former class, whose name now ends in its version, as in `OrderRejectedV1`.
     """
 
     source: ClassVar[str]
@@ -34,17 +34,17 @@ class Event(Struct, frozen=True, kw_only=True):
 
     @classmethod
     def detail_type(cls) -> str:
-        """The name on the bus: the class and its major version, such as `OrderPlaced.v1`."""
+        """Returns the name on the bus: class and major version, such as `OrderPlaced.v1`."""
         return f"{cls.__name__.removesuffix(f'V{cls.version}')}.v{cls.version}"
 
     @classmethod
     def versions(cls) -> "tuple[type[Event], ...]":
-        """This class and those that it supersedes, the newest first: all that it can be made of."""
+        """Returns this class and those that it supersedes, the newest first."""
         return (cls, *(cls.supersedes.versions() if cls.supersedes else ()))
 
     def upcast(self) -> "Event":
-        """The same fact in the version that supersedes this one."""
-        raise NotImplementedError(f"{type(self).__name__} has no upcast to the version after it")
+        """Returns the same fact in the version that supersedes this one."""
+        raise NotImplementedError(f"{type(self).__name__} has no upcast to the next version")
 
     @property
     def subject(self) -> str:
@@ -57,7 +57,7 @@ EventTypes = tuple[type[E], ...]
 
 
 class Cause(Struct, frozen=True, kw_only=True):
-    """Why something happens: ties what it publishes to the request and the event behind it."""
+    """The request and the event that cause something, with the ids for published events."""
 
     correlation_id: str
     causation_id: str | None = None
@@ -66,7 +66,7 @@ class Cause(Struct, frozen=True, kw_only=True):
 class Delivery(Cause, Generic[E], frozen=True, kw_only=True):
     """One delivery of an event to one consumer. The same event may be delivered again.
 
-    `causation_id` is the id of the delivered event: it causes whatever is published in reaction.
+    `causation_id` is the id of the delivered event, which causes the events published in reaction.
     """
 
     event: E
@@ -75,7 +75,7 @@ class Delivery(Cause, Generic[E], frozen=True, kw_only=True):
 
     @property
     def event_id(self) -> str:
-        """The id under which the inbox remembers this event."""
+        """The id under which the inbox stores this event."""
         return self.envelope.id
 
 
@@ -123,7 +123,7 @@ class CloudEvent(Struct, frozen=True, kw_only=True):
 
     @classmethod
     def wrap(cls, event: Event, cause: Cause) -> Self:
-        """Gives `event` an id and the present time, and ties it to its cause."""
+        """Wraps `event` with a new id, the current time and its cause."""
         return cls(
             id=str(uuid4()),
             source=event.source,
@@ -136,7 +136,7 @@ class CloudEvent(Struct, frozen=True, kw_only=True):
         )
 
     def also_as(self, older: Event) -> Self:
-        """The same fact, with the same id, in a version for those who do not read the newest."""
+        """Returns the same fact, with the same id, in an older version."""
         return msgspec.structs.replace(
             self,
             type=older.detail_type(),
@@ -145,7 +145,7 @@ class CloudEvent(Struct, frozen=True, kw_only=True):
         )
 
     def to_json(self) -> str:
-        """The envelope as JSON. Raises EventTooLarge over MAX_EVENT_BYTES."""
+        """Returns the envelope as JSON. Raises EventTooLarge over MAX_EVENT_BYTES."""
         encoded = msgspec.json.encode(self)
         if len(encoded) > MAX_EVENT_BYTES:
             raise EventTooLarge(
@@ -155,10 +155,10 @@ class CloudEvent(Struct, frozen=True, kw_only=True):
         return encoded.decode()
 
     def deliver_to(self, consumer: str, event_types: EventTypes[E]) -> Delivery[E]:
-        """The typed event for `consumer`, upcast if it came in an older version.
+        """Returns the typed event for `consumer`, upcast from an older version if necessary.
 
-        Raises msgspec.ValidationError when the type is none of `event_types` or the data do not
-        fit it. Unknown fields are ignored, so a publisher may add some at any time.
+        Raises msgspec.ValidationError if its type is not among `event_types`, or its data are not
+        valid. Unknown fields are ignored, so a publisher may add fields at any time.
         """
         event = self.read(event_types)
         if event is None:
@@ -175,9 +175,9 @@ class CloudEvent(Struct, frozen=True, kw_only=True):
         )
 
     def read(self, event_types: EventTypes[E]) -> E | None:
-        """The event as one of these classes, upcast if need be; None if it is none of them.
+        """Returns the event as one of these classes, upcast if necessary; None for other events.
 
-        Raises msgspec.ValidationError for data that do not fit the version that they came in.
+        Raises msgspec.ValidationError if its data are not valid in the version that was sent.
         """
         for event_type in event_types:
             event = _read_as(event_type, self)

@@ -1,10 +1,10 @@
-"""The HTTP side: what a route takes and answers, and problems as RFC 9457 tells them."""
+"""HTTP endpoints: requests, answers, and problems as in RFC 9457."""
 
 import re
 from base64 import b64decode
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
-from functools import partial, update_wrapper
+from functools import partial
 from hashlib import sha256
 from http import HTTPStatus
 from typing import Annotated, Any, ClassVar, TypedDict, TypeVar, Unpack, overload
@@ -14,20 +14,21 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from msgspec import Struct
 
 from lambdas.eventing import telemetry, text
-from lambdas.eventing.event import Cause
+from lambdas.eventing.declaration import Handler, Use
+from lambdas.eventing.event import Cause, Event
 
 A = TypeVar("A")
 B = TypeVar("B")
 
 STAFF = "staff"
-"""The group of the user pool whose members work for the shop."""
+"""The group of the user pool for staff."""
 
 IDEMPOTENCY_KEY = "idempotency-key"
 MAX_KEY_LENGTH = 128
 KEY_PATTERN = r"^[ -~]+$"
 """Printable ASCII, as header values are: https://www.rfc-editor.org/rfc/rfc9110#section-5.5"""
 _SHOWN = 300
-"""Characters of what is wrong in a request that an answer repeats."""
+"""How many characters of a faulty request an answer repeats."""
 
 JSON = "application/json"
 PROBLEM_JSON = "application/problem+json"
@@ -48,7 +49,7 @@ https://www.rfc-editor.org/rfc/rfc9110#name-status-codes
 class Problem(Exception):
     """An answer of 4xx or 5xx: each kind is a subclass, whose docstring says what is wrong.
 
-    `detail` says where, and what to do about it. What else a subclass has stands in the answer too.
+    `detail` says where, and what to do. The answer also contains the subclass's other fields.
     https://www.rfc-editor.org/rfc/rfc9457
     """
 
@@ -56,7 +57,7 @@ class Problem(Exception):
     title: ClassVar[str]
     """The phrase of the status, the same on every version of Python."""
     code: ClassVar[str]
-    """The name of the class in snake case: what programs tell problems apart by."""
+    """The name of the class in snake case, for programs."""
     retry_after_s: ClassVar[int | None] = None
 
     detail: str
@@ -69,11 +70,11 @@ class Problem(Exception):
         cls.retry_after_s = retry_after_s
 
     def __str__(self) -> str:
-        """What a log or a failed test shows."""
+        """Returns the problem in one line, for logs and tests."""
         return f"{self.status.value} {self.code}: {self.detail}"
 
     def document(self) -> dict[str, Any]:
-        """The body of the answer."""
+        """Returns the body of the answer."""
         return {
             "type": f"urn:problem:{self.code}",
             "title": self.title,
@@ -127,7 +128,7 @@ class InvalidIdempotencyKey(Problem, status=HTTPStatus.BAD_REQUEST):
 
 
 class StaffOnly(Problem, status=HTTPStatus.FORBIDDEN):
-    """Only those who work for the shop may."""
+    """Only staff may do this."""
 
 
 class Request(Cause, frozen=True, kw_only=True):
@@ -173,12 +174,12 @@ class Request(Cause, frozen=True, kw_only=True):
         return sha256(canonical).hexdigest()
 
     def require_staff(self) -> None:
-        """Raises Problem 403 unless the caller works for the shop."""
+        """Raises Problem 403 unless the caller belongs to the staff."""
         if STAFF not in self.groups:
             raise StaffOnly(f"only members of the group {STAFF!r} may")
 
     def decode(self, body_type: type[B]) -> B:
-        """The body as `body_type`. Raises Problem 400 that says which field is wrong and why."""
+        """Returns the body as `body_type`. Raises Problem 400 that names field and reason."""
         try:
             return _checked(msgspec.json.decode(self.body, type=body_type))
         except msgspec.ValidationError as error:
@@ -188,7 +189,7 @@ class Request(Cause, frozen=True, kw_only=True):
             raise InvalidJson(f"the body is not JSON: {error}", [fault]) from error
 
     def arguments(self, query_type: type[B]) -> B:
-        """The query string as `query_type`. Raises Problem 400 as `decode` does."""
+        """Returns the query string as `query_type`. Raises Problem 400 as `decode` does."""
         try:
             return _checked(msgspec.convert(dict(self.query), query_type, strict=False))
         except msgspec.ValidationError as error:
@@ -196,8 +197,10 @@ class Request(Cause, frozen=True, kw_only=True):
 
 
 class Terms(TypedDict, total=False):
-    """What a route may say of itself besides the types that it takes and answers."""
+    """The options of a route besides the types of its body, query and answer."""
 
+    publishes: Iterable[type[Event]]
+    uses: Iterable[Use]
     status: HTTPStatus
     location: str
     staff_only: bool
@@ -206,22 +209,22 @@ class Terms(TypedDict, total=False):
 
 
 class Contract(Struct, frozen=True, kw_only=True):
-    """What a route takes and answers: requests are read by it, and the API is documented by it."""
+    """The types and options of a route, from which requests are read and the API is documented."""
 
     answers: type[Any]
     body: type[Any] | None = None
     query: type[Any] | None = None
     status: HTTPStatus = HTTPStatus.OK
     location: str | None = None
-    """Where to look afterwards: a path with names of the answer's fields in braces."""
+    """The header Location: a path with names of the answer's fields in braces."""
     staff_only: bool = False
     idempotent: bool = False
     """Whether requests need an Idempotency-Key."""
     problems: tuple[type[Problem], ...] = ()
-    """What the handler itself raises."""
+    """The problems that the handler itself raises."""
 
     def read(self, request: Request) -> tuple[Any, ...]:
-        """What the handler gets besides the request. Raises Problem 400 or 403."""
+        """Returns the handler's arguments besides the request. Raises Problem 400 or 403."""
         if self.staff_only:
             request.require_staff()
         if self.idempotent:
@@ -232,7 +235,7 @@ class Contract(Struct, frozen=True, kw_only=True):
 
     @property
     def refusals(self) -> tuple[type[Problem], ...]:
-        """What `read` and the handler raise."""
+        """The problems that `read` and the handler raise."""
         found: list[type[Problem]] = []
         if self.staff_only:
             found.append(StaffOnly)
@@ -245,19 +248,28 @@ class Contract(Struct, frozen=True, kw_only=True):
         return (*found, *self.problems)
 
 
-class Endpoint:
+class Endpoint(Handler[dict[str, Any]]):
     """The Lambda entry of an API route (payload format 2.0).
 
     https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
     """
 
-    def __init__(self, answer: Callable[..., Any], *, contract: Contract) -> None:
-        update_wrapper(self, answer)
-        self.contract = contract
+    decorator: ClassVar[str] = "endpoint"
+
+    def __init__(
+        self,
+        answer: Callable[..., Any],
+        *,
+        publishes: Iterable[type[Event]] = (),
+        uses: Iterable[Use] = (),
+        **contract: Any,
+    ) -> None:
+        super().__init__(answer, publishes=publishes, uses=uses)
+        self.contract = Contract(**contract)
         self._answer = answer
 
-    def __call__(self, event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-        """Answers a request. An error that is no Problem passes through: the caller gets a 500."""
+    def _invoke(self, event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+        """Answers a request. An error other than a Problem passes through: the answer is a 500."""
         cause = Cause(correlation_id=event["requestContext"]["requestId"])
         with telemetry.tracing(cause, route=event["routeKey"]) as logger:
             try:
@@ -268,17 +280,15 @@ class Endpoint:
                 telemetry.count("RefusedRequests")
                 document = problem.document()
                 return _encode(problem.status, document, PROBLEM_JSON, problem.headers)
-            finally:
-                telemetry.flush()
             return _encode(self.contract.status, view, JSON, self._headers(view))
 
     @property
     def refusals(self) -> tuple[type[Problem], ...]:
-        """All problems that a caller may meet."""
+        """All problems that a caller may get."""
         return self.contract.refusals
 
     def _admit(self, event: dict[str, Any], cause: Cause) -> Request:
-        """The request of whom the gateway's authorizer let pass."""
+        """Returns the request of the caller whom the gateway has authorized."""
         claims = event["requestContext"]["authorizer"]["jwt"]["claims"]
         return request_of(
             event, cause, caller=claims["sub"], groups=_groups(claims.get("cognito:groups", ""))
@@ -301,18 +311,18 @@ def endpoint(
 def endpoint(
     *, query: type[B], answers: type[A], **terms: Unpack[Terms]
 ) -> Callable[[Callable[[Request, B], A]], Endpoint]: ...
-def endpoint(**contract: Any) -> Callable[..., Endpoint]:
+def endpoint(**terms: Any) -> Callable[..., Endpoint]:
     """Makes a function of a request, and of its body or query, the handler of a route.
 
     The function's docstring documents the route: its first line says what it does.
     """
-    return partial(Endpoint, contract=Contract(**contract))
+    return partial(Endpoint, **terms)
 
 
 def request_of(
     event: dict[str, Any], cause: Cause, *, caller: str, groups: frozenset[str] = frozenset()
 ) -> Request:
-    """What `caller` asks for."""
+    """Returns the request of `caller`."""
     body: bytes | str = event.get("body") or ""
     if event.get("isBase64Encoded"):
         body = b64decode(body)
@@ -328,7 +338,7 @@ def request_of(
 
 
 def _checked(decoded: B) -> B:
-    """Return `decoded`. Raises msgspec.ValidationError if a string has a forbidden character.
+    """Returns `decoded`. Raises msgspec.ValidationError if a string has a forbidden character.
 
     Only requests are checked. Events may still contain such characters from earlier releases.
     """
@@ -338,7 +348,7 @@ def _checked(decoded: B) -> B:
 
 
 def _plain(body: bytes | str) -> Any:
-    """Return the body as plain data, whatever its type should be, or None if it is not JSON."""
+    """Returns the body as plain data, or None if it is not JSON."""
     try:
         return msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -346,7 +356,7 @@ def _plain(body: bytes | str) -> Any:
 
 
 def _faults(value: Any) -> Iterator[tuple[str, str]]:
-    """Yield the fault and the path, as msgspec writes it, of each string with a bad character."""
+    """Yields the fault and the path, as msgspec writes it, of each string with a bad character."""
     waiting = [("", value)]
     while waiting:
         path, part = waiting.pop()
@@ -373,13 +383,13 @@ def _invalid(error: msgspec.ValidationError, *, whole: str, sent: Any) -> Proble
             reason, path = fault, where
             break
     reason = re.sub(r"(?<=`str` of length )(..) (\d+)", r"\1 \2 characters", reason)
-    # Both repeat what was sent, as long as it was; an answer has at most 6 MB.
+    # Both may repeat the sent value, which may be long; an answer has at most 6 MB.
     reason, where = _cut(reason), _cut(path.lstrip(".")) or whole
     return InvalidRequest(f"{where}: {reason}", [Fault(field=where, reason=reason)])
 
 
 def _number(text: str) -> float:
-    """Return a number with a fraction or an exponent; as an int if it is a whole number."""
+    """Returns a number with a fraction or an exponent; as an int if it is a whole number."""
     number = float(text)
     return int(number) if number.is_integer() else number
 
@@ -392,7 +402,7 @@ def _cut(text: str) -> str:
 
 
 def _groups(claim: str) -> frozenset[str]:
-    """The groups in a token: the gateway writes the list as `[a b]`, and the names have no blanks.
+    """Returns the groups in a token, which the gateway writes as `[a b]`; names have no blanks.
 
     https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
     """

@@ -1,4 +1,4 @@
-"""Configuration errors: calls that fail for every message until the configuration is corrected."""
+"""Configuration errors: calls that fail for every message until the configuration is fixed."""
 
 import re
 
@@ -42,10 +42,10 @@ _PASSING_IF = {
     "invalidsignature": "expired",
     "signaturedoesnotmatch": "expired",
 }
-"""Codes of configuration errors, and the words that make them pass by themselves.
+"""Codes of configuration errors, with the words in the message that make each transient.
 
-A request that was signed before Lambda froze the function may be sent long after, with credentials
-that have expired meanwhile; the next delivery signs anew:
+Lambda may freeze a function after it signed a request. The request is then sent with expired
+credentials, and the next delivery signs again:
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html
 """
 _INCOMPLETE = (NoCredentialsError, PartialCredentialsError, NoRegionError)
@@ -54,15 +54,15 @@ _INCOMPLETE = (NoCredentialsError, PartialCredentialsError, NoRegionError)
 class Misconfigured(RuntimeError):
     """The stage's configuration is wrong. The text names the refused call and the error code.
 
-    Every retry fails until somebody corrects the configuration. So a consumer parks the message at
-    once: see docs/decisions/0034-configuration-errors-are-parked-at-once.md.
+    Every retry fails until the configuration is fixed. So a consumer parks the message at once: see
+    docs/decisions/0034-configuration-errors-are-parked-at-once.md.
     """
 
 
 def misconfiguration(error: BaseException) -> str | None:
-    """Return the text of the configuration error among `error` and its causes, or None.
+    """Returns the text of the configuration error among `error` and its causes, or None.
 
-    The last answer of AWS decides: an earlier refusal that the handler dealt with is no cause.
+    The last answer of AWS decides: an earlier refusal that the handler dealt with does not count.
     """
     cause: BaseException | None = error
     while cause is not None:
@@ -82,7 +82,7 @@ def misconfiguration(error: BaseException) -> str | None:
 
 
 def blames_configuration(code: str, text: str = "") -> bool:
-    """Whether an AWS error with this code and text is a configuration error."""
+    """Returns whether an AWS error with this code and text is a configuration error."""
     # Some codes have a namespace: AWS.SimpleQueueService.NonExistentQueue.
     name = re.split(r"[.#]", re.sub(r"kms\.(kms)?", "kms", code.lower()))[-1]
     name = re.sub(r"(exception|error|fault)$", "", name)

@@ -1,7 +1,7 @@
-"""Pending items: a sparse index of those that wait, from which the oldest are found.
+"""Pending items: a sparse index of items that wait, to find the oldest.
 
 An item is in the index as long as it has both attributes. They are set and removed in the same
-transactions as the item's state, so nothing has to be scanned to find what was forgotten.
+transactions as the item's state, so finding overdue items needs no scan.
 """
 
 from datetime import datetime
@@ -9,8 +9,9 @@ from heapq import merge
 from itertools import islice
 from zlib import crc32
 
-from lambdas.eventing import aws
+from lambdas.eventing import aws, declaration
 from lambdas.eventing.attributes import Item, from_attributes, to_attributes
+from lambdas.eventing.declaration import BATCH_GET, Use
 from lambdas.eventing.settings import TableSettings
 from lambdas.eventing.transaction import Key, read_all
 
@@ -18,25 +19,29 @@ INDEX = "Pending"
 SHARD = "pending_shard"
 SINCE = "pending_since"
 
+QUERY_INDEX = Use("Query", INDEX)
+FIND = (QUERY_INDEX, BATCH_GET)
+"""How `oldest` uses the table."""
+
 SHARDS = 4
-"""Partitions of the index that new items are spread over: each takes 1,000 writes a second.
+"""Partitions over which the index spreads new items: each takes 1,000 writes a second.
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-partition-key-design.html"""
 
 REMOVED = f"REMOVE {SHARD}, {SINCE}"
-"""The part of an update expression by which an item leaves the index, if it is in it."""
+"""The part of an update expression that removes an item from the index."""
 
 
 def waiting(aggregate_id: str, since: datetime) -> Item:
-    """The attributes by which an item enters the index; `since` is an aware UTC time."""
+    """Returns the attributes that put an item into the index; `since` is an aware UTC time."""
     shard = crc32(aggregate_id.encode()) % SHARDS
     return {SHARD: f"PENDING#{shard}", SINCE: _sortable(since)}
 
 
 def oldest(settings: TableSettings, *, limit: int, before: datetime | None = None) -> list[Item]:
-    """Up to `limit` (at most 100) items that wait, and did so `before` a time; the oldest first.
+    """Returns up to `limit` (at most 100) items that wait since `before` a time, oldest first.
 
-    The index lags behind its table, so the items are read from the table: those that wait no longer
-    are left out. Raises Contention if the table stays throttled.
+    The index lags behind its table. So the items are read from the table, and those that no longer
+    wait are left out. Raises Contention if the table stays throttled.
     """
     shards = (_shard(settings, number, limit, before) for number in range(SHARDS))
     entries = islice(merge(*shards, key=lambda entry: str(entry[SINCE])), limit)
@@ -51,6 +56,7 @@ def _shard(settings: TableSettings, number: int, limit: int, before: datetime | 
     if before:
         condition += f" AND {SINCE} < :before"
         values[":before"] = _sortable(before)
+    declaration.check(QUERY_INDEX)
     found = aws.dynamodb().query(
         TableName=settings.table_name,
         IndexName=INDEX,
@@ -62,5 +68,5 @@ def _shard(settings: TableSettings, number: int, limit: int, before: datetime | 
 
 
 def _sortable(moment: datetime) -> str:
-    """Times of one length: their order as text is that in time."""
+    """Returns a time as text of fixed length, which sorts by time."""
     return moment.isoformat(timespec="microseconds")

@@ -1,4 +1,4 @@
-"""The relay: events from an outbox, through its table's stream, to the bus."""
+"""The relay: publishes events from an outbox, through its table's stream, on the bus."""
 
 from collections.abc import Iterator, Sequence
 from functools import cache
@@ -21,11 +21,11 @@ MAX_ENTRIES = 10
 https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html"""
 
 _ENVELOPE_BYTES = 1024
-"""Room for what PutEvents counts besides the detail."""
+"""Reserved bytes for the fields that PutEvents counts besides the detail."""
 
 
 class RelaySettings(Settings, frozen=True, kw_only=True):
-    """Which bus the outbox is for."""
+    """The bus on which the relay publishes."""
 
     event_bus_name: str
 
@@ -36,8 +36,8 @@ Record = dict[str, Any]
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, list[dict[str, str]]]:
     """Publishes the outbox items of a stream batch in their order.
 
-    It stops at the first request with a failed entry and reports the lowest failed sequence number,
-    so that the stream delivers from there again and no event overtakes an earlier one for good.
+    It stops at the first request with a failed entry, and reports the lowest failed sequence
+    number. The stream delivers again from there, so the order is kept.
     """
     try:
         for batch in _batches(event["Records"]):

@@ -1,4 +1,4 @@
-"""Secrets: read when they are first needed, and again after a while, so that they can rotate."""
+"""Secrets: read on first use, and again after some minutes, so that they can rotate."""
 
 from functools import cache
 
@@ -11,7 +11,7 @@ KEPT_S = 300
 
 
 def secret(arn: str) -> str:
-    """The present value of the secret `arn`."""
+    """Returns the current value of the secret `arn`."""
     return str(_provider().get(arn, max_age=KEPT_S))
 
 

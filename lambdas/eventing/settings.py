@@ -1,4 +1,4 @@
-"""Settings: what a stack tells a function, through environment variables and nothing else."""
+"""Settings: the environment variables by which a stack configures a function."""
 
 import os
 from collections.abc import Mapping
@@ -33,7 +33,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             ) from error
 
     def as_environment(self) -> dict[str, str]:
-        """The same settings as environment variables; values may be CDK tokens."""
+        """Returns the settings as environment variables; values may be CDK tokens."""
         return {
             field.upper(): str(getattr(self, field))
             for field in self.__struct_fields__
@@ -42,8 +42,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TableSettings(Settings, frozen=True, kw_only=True):
-    """What a function that commits to its context's table needs."""
+    """The settings of functions that use their context's table."""
 
     table_name: str
     inbox_days: int
-    """How long a processed event is remembered: longer than it can come back, see `Environment`."""
+    """How long the inbox keeps a processed event. See `Environment.inbox_days`."""

@@ -1,4 +1,4 @@
-"""Signatures of HTTP bodies: proof of who sent them, and when."""
+"""Signatures of HTTP bodies: prove who sent them, and when."""
 
 import hmac
 import re
@@ -10,7 +10,7 @@ HEADER = "orderflow-signature"
 """`t=<seconds since the epoch>,v1=<hexadecimal HMAC-SHA256 of "t.body">`."""
 
 TOLERANCE_S = 300
-"""How far the clocks of the two sides may be apart, and how long a signed body can be repeated."""
+"""The maximum age of a signature, and the maximum difference of the clocks."""
 
 _FORM = re.compile(r"t=([0-9]{1,12}),v1=([0-9a-f]{64})")
 
@@ -20,7 +20,7 @@ class Forged(Exception):
 
 
 def sign(secret: str, body: bytes, *, at: datetime) -> str:
-    """The value of HEADER for `body`, signed at the aware time `at`."""
+    """Returns the value of HEADER for `body`, signed at the aware time `at`."""
     seconds = str(int(at.timestamp()))
     return f"t={seconds},v1={_digest(secret, seconds, body)}"
 
@@ -28,13 +28,13 @@ def sign(secret: str, body: bytes, *, at: datetime) -> str:
 def verify(secrets: Iterable[str], body: bytes, signature: str, *, now: datetime) -> None:
     """Raises Forged unless `signature` is of `body`, by one of `secrets`, and of about `now`.
 
-    Two secrets are valid while one takes the other's place; without any, nobody is believed.
+    During a rotation, two secrets are valid. Without any, no signature is.
     """
     found = _FORM.fullmatch(signature)
     if not found:
         raise Forged(f"{HEADER}: sign each request, as t=<seconds>,v1=<hexadecimal HMAC>")
     seconds, digest = found.groups()
-    # In constant time, and before anything else of the signature is believed.
+    # Compared in constant time, before anything else in the header is used.
     expected = [_digest(secret, seconds, body) for secret in secrets]
     if not any(hmac.compare_digest(digest, candidate) for candidate in expected):
         raise Forged(f"{HEADER}: is not of this body and secret")

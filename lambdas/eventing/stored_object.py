@@ -1,7 +1,7 @@
-"""Stored objects: S3's notifications in a queue to typed deliveries, handled as events are."""
+"""Stored objects: decode S3's notifications in a queue into deliveries, as consumers do events."""
 
-from collections.abc import Callable, Sequence
-from typing import Annotated
+from collections.abc import Callable, Iterable, Sequence
+from typing import Annotated, ClassVar
 from urllib.parse import unquote_plus
 
 import msgspec
@@ -9,13 +9,14 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from msgspec import Meta, Struct, field
 
 from lambdas.eventing.consumer import QueueHandler
-from lambdas.eventing.event import Cause
+from lambdas.eventing.declaration import Use
+from lambdas.eventing.event import Cause, Event
 
 _TEST = "s3:TestEvent"
 
 
 class StoredObject(Cause, frozen=True, kw_only=True):
-    """One delivery of the news that a version of an object was stored. It may come again."""
+    """One delivery of the notification that a version of an object was stored. It may repeat."""
 
     bucket: str
     key: str
@@ -24,11 +25,11 @@ class StoredObject(Cause, frozen=True, kw_only=True):
     """In bytes."""
     e_tag: str
     seconds_left: Callable[[], float]
-    """How long the function may still run: long work has to stop in time and go on next time."""
+    """How long the function may still run. Long work has to stop in time, and resume later."""
 
     @property
     def name(self) -> str:
-        """What tells this version from all others; it is the correlation id too."""
+        """The unique name of this version, which is the correlation id, too."""
         return self.correlation_id
 
 
@@ -37,7 +38,7 @@ class _Bucket(Struct, frozen=True):
 
 
 class _Object(Struct, frozen=True):
-    """Buckets without versions send no `versionId`: what was read then could be anything."""
+    """A stored object. Buckets without versions send no `versionId`, and are not supported."""
 
     key: str
     size: int
@@ -59,20 +60,22 @@ class _Notification(Struct, frozen=True):
     records: Annotated[tuple[_Record, ...], Meta(min_length=1)] = field(name="Records")
 
 
-class _Trial(Struct, frozen=True):
-    """What S3 sends once when a bucket gets its notifications."""
+class _Test(Struct, frozen=True):
+    """The message that S3 sends once when notifications are set up."""
 
     event: str | None = field(name="Event", default=None)
 
 
 class ObjectConsumer(QueueHandler[StoredObject]):
-    """The Lambda entry of a queue that a versioned bucket notifies of objects that are stored.
+    """The Lambda entry of a queue that receives the notifications of a versioned bucket.
 
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
     """
 
+    decorator: ClassVar[str] = "object_consumer"
+
     def _decode(self, body: str, context: LambdaContext) -> Sequence[StoredObject]:
-        if msgspec.json.decode(body, type=_Trial).event == _TEST:
+        if msgspec.json.decode(body, type=_Test).event == _TEST:
             return []
         records = msgspec.json.decode(body, type=_Notification).records
         return [_stored(record.s3, context) for record in records]
@@ -81,20 +84,22 @@ class ObjectConsumer(QueueHandler[StoredObject]):
         return {"object_key": delivery.key}
 
 
-def object_consumer(react: Callable[[StoredObject], None]) -> ObjectConsumer:
+def object_consumer(
+    *, publishes: Iterable[type[Event]] = (), uses: Iterable[Use] = ()
+) -> Callable[[Callable[[StoredObject], None]], ObjectConsumer]:
     """Makes a function of one stored object the handler of a queue with S3's notifications."""
-    return ObjectConsumer(react)
+    return lambda react: ObjectConsumer(react, publishes=publishes, uses=uses)
 
 
-def _stored(news: _Entity, context: LambdaContext) -> StoredObject:
+def _stored(entity: _Entity, context: LambdaContext) -> StoredObject:
     # Keys are encoded as in the query of a URL, with + for a space.
-    key = unquote_plus(news.object.key)
+    key = unquote_plus(entity.object.key)
     return StoredObject(
-        correlation_id=f"{news.bucket.name}/{key}@{news.object.version_id}",
-        bucket=news.bucket.name,
+        correlation_id=f"{entity.bucket.name}/{key}@{entity.object.version_id}",
+        bucket=entity.bucket.name,
         key=key,
-        version_id=news.object.version_id,
-        size=news.object.size,
-        e_tag=news.object.e_tag,
+        version_id=entity.object.version_id,
+        size=entity.object.size,
+        e_tag=entity.object.e_tag,
         seconds_left=lambda: context.get_remaining_time_in_millis() / 1000,
     )

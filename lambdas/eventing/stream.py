@@ -1,10 +1,10 @@
-"""Stream consumers: a shard's records, committed batch by batch and summed up window by window."""
+"""Stream consumers: commit a shard's records batch by batch, and summarize each window."""
 
 import re
 from base64 import b64encode
-from collections.abc import Callable, Iterator, Sequence
-from functools import cache, update_wrapper
-from typing import Any, Generic, TypedDict, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache
+from typing import Any, ClassVar, Generic, TypedDict, TypeVar
 
 import msgspec
 from aws_lambda_powertools.utilities.data_classes.kinesis_stream_event import (
@@ -15,10 +15,11 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from lambdas.eventing import aws, telemetry
 from lambdas.eventing.consumer import ConsumerSettings
+from lambdas.eventing.declaration import Handler, Use
 from lambdas.eventing.event import CloudEvent, Event
 
 C = TypeVar("C")
-"""What a record comes to: its content, as the consumer reads it."""
+"""The content of a record, as the consumer reads it."""
 S = TypeVar("S", bound=msgspec.Struct)
 """The summary of a window; all its fields have defaults."""
 
@@ -32,7 +33,7 @@ class _Failure(TypedDict):
 
 
 class WindowAnswer(TypedDict):
-    """What Lambda is told after each batch of a window.
+    """The response to Lambda after each batch of a window.
 
     https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-windows.html
     """
@@ -42,18 +43,20 @@ class WindowAnswer(TypedDict):
 
 
 class _StreamMessage(msgspec.Struct, frozen=True):
-    """The part of a record that matters here: the same in those of the bus and our own."""
+    """The part of a record that is read: the same in records of the bus and in our own."""
 
     detail: CloudEvent
 
 
-class WindowConsumer(Generic[C, S]):
-    """The Lambda entry of a stream's consumer, which is told when a window of time is over.
+class WindowConsumer(Handler[WindowAnswer], Generic[C, S]):
+    """The Lambda entry of a stream's consumer with a tumbling window.
 
-    `commit` makes the effects of a batch lasting and tells, step by step, how many of the contents
-    are done. Nothing waits in the window's state to be committed later: a state that Lambda gives
-    up takes no effect with it. The state is the window's summary, for `close`.
+    `commit` commits the effects of a batch, and yields after each step how many contents are done
+    and the summary so far. The window's state is only this summary, for `close`: if Lambda drops
+    the state, no effect is lost.
     """
+
+    decorator: ClassVar[str] = "window_consumer"
 
     def __init__(
         self,
@@ -63,26 +66,22 @@ class WindowConsumer(Generic[C, S]):
         consumes: tuple[type[Event], ...],
         summary: type[S],
         close: Callable[[S], None],
+        publishes: Iterable[type[Event]],
+        uses: Iterable[Use],
     ) -> None:
-        update_wrapper(self, commit)
+        super().__init__(commit, publishes=publishes, uses=uses)
         self.consumes = tuple(version for event in consumes for version in event.versions())
-        self.name = commit.__module__.removeprefix("lambdas.")
         self._commit = commit
         self._read = read
         self._summary = summary
         self._close = close
 
-    def __call__(self, event: dict[str, Any], context: LambdaContext) -> WindowAnswer:
-        """Handles a batch of Kinesis records, and reports the first that is to come again.
+    def _invoke(self, event: dict[str, Any], context: LambdaContext) -> WindowAnswer:
+        """Handles a batch of Kinesis records, and reports the first that failed.
 
-        Raises what kept the very first record from being committed, so that Lambda counts an error.
+        Raises the error if it is the first record of the batch, so that Lambda counts it.
         """
-        try:
-            return self._handle(KinesisStreamEvent(event))
-        finally:
-            telemetry.flush()
-
-    def _handle(self, batch: KinesisStreamEvent) -> WindowAnswer:
+        batch = KinesisStreamEvent(event)
         records = list(batch.records)
         readable, unreadable = self._sort(records)
         summary = self._summary_so_far(batch)
@@ -97,7 +96,7 @@ class WindowConsumer(Generic[C, S]):
                 raise
             # The partial batch response hides the error from Lambda's own log.
             telemetry.logger().exception("records failed and will be delivered again")
-        # What is delivered again is parked then.
+        # Those after a failure come again, and are parked then.
         for position, reason in unreadable:
             if position < again:
                 _park(records[position], f"{self.name} cannot read it: {reason}")
@@ -112,7 +111,7 @@ class WindowConsumer(Generic[C, S]):
     def _sort(
         self, records: Sequence[KinesisStreamRecord]
     ) -> tuple[list[tuple[int, C]], list[tuple[int, str]]]:
-        """Positions and contents of the readable records; positions and reasons of the others."""
+        """Returns positions and contents of readable records, positions and reasons of others."""
         readable: list[tuple[int, C]] = []
         unreadable: list[tuple[int, str]] = []
         for position, record in enumerate(records):
@@ -127,7 +126,7 @@ class WindowConsumer(Generic[C, S]):
         try:
             return msgspec.convert(batch.state, self._summary)
         except msgspec.ValidationError:
-            # Left by a version with other fields: no reason to hold up a shard.
+            # Another release wrote it, with other fields. A summary is not worth a blocked shard.
             return self._summary()
 
 
@@ -137,15 +136,23 @@ def window_consumer(
     consumes: tuple[type[Event], ...],
     summary: type[S],
     close: Callable[[S], None],
+    publishes: Iterable[type[Event]] = (),
+    uses: Iterable[Use] = (),
 ) -> Callable[[Callable[[Sequence[C], S], Iterator[tuple[int, S]]]], WindowConsumer[C, S]]:
     """Makes a function that commits contents the handler of a stream with a tumbling window.
 
-    `read` makes a content of an event and raises msgspec.ValidationError for one that is wrong,
-    which is parked then; `consumes` are those of which it reads more than the envelope. `close`
-    gets the summary of a window that is over.
+    `read` returns the content of an event, or raises msgspec.ValidationError, and the record is
+    parked. `consumes` are the events of which it reads more than the envelope. `close` gets the
+    summary when a window ends.
     """
     return lambda commit: WindowConsumer(
-        commit, read=read, consumes=consumes, summary=summary, close=close
+        commit,
+        read=read,
+        consumes=consumes,
+        summary=summary,
+        close=close,
+        publishes=publishes,
+        uses=uses,
     )
 
 
@@ -155,7 +162,7 @@ def _settings() -> ConsumerSettings:
 
 
 def _park(record: KinesisStreamRecord, reason: str) -> None:
-    """Copies a record's data to the dead-letter queue, with reason and place as attributes."""
+    """Copies a record's data to the dead-letter queue, with reason and event id as attributes."""
     attributes = {"Reason": reason[:1024], "EventId": record.event_id}
     aws.sqs().send_message(
         QueueUrl=_settings().dead_letter_queue_url,
@@ -169,7 +176,7 @@ def _park(record: KinesisStreamRecord, reason: str) -> None:
 
 
 def _text(data: bytes) -> str:
-    """The data as they are, or in base64 where SQS would refuse them."""
+    """Returns the data as text, or in base64 if SQS would reject the text."""
     try:
         text = data.decode()
     except UnicodeDecodeError:

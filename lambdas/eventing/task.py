@@ -1,19 +1,19 @@
 """Workflow tasks: functions that a state machine calls with the event that started it."""
 
-from collections.abc import Callable
-from functools import update_wrapper
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, Generic
 
 import msgspec
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from lambdas.eventing import telemetry
-from lambdas.eventing.event import CloudEvent, Delivery, E
+from lambdas.eventing.declaration import Handler, Use
+from lambdas.eventing.event import CloudEvent, Delivery, E, Event
 from lambdas.eventing.misconfiguration import Misconfigured, misconfiguration
 
 
 class Failure(msgspec.Struct, frozen=True, rename="pascal"):
-    """The error that a state caught, as Step Functions hands it to the next state.
+    """The error that a state caught, as Step Functions passes it to the next state.
 
     https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
     """
@@ -31,7 +31,7 @@ class Failure(msgspec.Struct, frozen=True, rename="pascal"):
 
 
 class _LambdaError(msgspec.Struct, frozen=True):
-    """What Lambda makes of an exception.
+    """The error object that Lambda returns for an exception.
 
     https://docs.aws.amazon.com/lambda/latest/dg/python-exceptions.html
     """
@@ -40,37 +40,44 @@ class _LambdaError(msgspec.Struct, frozen=True):
 
 
 class TaskInput(msgspec.Struct, frozen=True, kw_only=True):
-    """What each task gets: the event that the workflow is about and, in compensation, why."""
+    """The input of each task: the event that started the workflow, and the failure, if any."""
 
     detail: CloudEvent
     failure: Failure | None = None
 
 
 class _WaitingInput(TaskInput, frozen=True, kw_only=True):
-    """What a task gets for whose answer the workflow waits: also the token to answer with."""
+    """The input of a task that waits: with the token for the answer."""
 
     token: str
 
 
-class Task(Generic[E]):
-    """The Lambda entry of a workflow task; `consumes` says in which versions it takes its event."""
+class Task(Handler[None], Generic[E]):
+    """The Lambda entry of a workflow task. It `consumes` its event in all versions."""
 
+    decorator: ClassVar[str] = "task"
     _reads: ClassVar[type[TaskInput]] = TaskInput
 
-    def __init__(self, perform: Callable[..., None], about: type[E]) -> None:
-        update_wrapper(self, perform)
-        self.name = perform.__module__.removeprefix("lambdas.")
+    def __init__(
+        self,
+        perform: Callable[..., None],
+        about: type[E],
+        *,
+        publishes: Iterable[type[Event]],
+        uses: Iterable[Use],
+    ) -> None:
+        super().__init__(perform, publishes=publishes, uses=uses)
         self._perform = perform
         self._about = about
         self.consumes = about.versions()
 
-    def __call__(self, event: dict[str, Any], context: LambdaContext) -> None:
+    def _invoke(self, event: dict[str, Any], context: LambdaContext) -> None:
         """Runs the task.
 
         Its exceptions reach the workflow, which selects retriers and catchers by their names.
         Configuration errors are raised as Misconfigured.
         """
-        # Over JSON once more: data that are to stay as they are can be cut out of a text only.
+        # `data` is a msgspec.Raw, which can be decoded only from JSON text.
         request = msgspec.json.decode(msgspec.json.encode(event), type=self._reads)
         delivery = request.detail.deliver_to(self.name, (self._about,))
         with telemetry.tracing(delivery, event_type=delivery.envelope.type):
@@ -80,16 +87,15 @@ class Task(Generic[E]):
                 if refused := misconfiguration(error):
                     raise Misconfigured(refused) from error
                 raise
-            finally:
-                telemetry.flush()
 
     def _run(self, delivery: Delivery[E], request: Any) -> None:
         self._perform(delivery, request.failure)
 
 
 class WaitingTask(Task[E]):
-    """The Lambda entry of a task for whose answer, given by somebody later, the workflow waits."""
+    """The Lambda entry of a task after which the workflow waits for an answer."""
 
+    decorator: ClassVar[str] = "waiting_task"
     _reads = _WaitingInput
 
     def _run(self, delivery: Delivery[E], request: Any) -> None:
@@ -97,14 +103,14 @@ class WaitingTask(Task[E]):
 
 
 def task(
-    about: type[E],
+    about: type[E], *, publishes: Iterable[type[Event]] = (), uses: Iterable[Use] = ()
 ) -> Callable[[Callable[[Delivery[E], Failure | None], None]], Task[E]]:
     """Makes a function of a delivery, and of the failure to compensate, a workflow's task."""
-    return lambda perform: Task(perform, about)
+    return lambda perform: Task(perform, about, publishes=publishes, uses=uses)
 
 
 def waiting_task(
-    about: type[E],
+    about: type[E], *, publishes: Iterable[type[Event]] = (), uses: Iterable[Use] = ()
 ) -> Callable[[Callable[[Delivery[E], str], None]], WaitingTask[E]]:
-    """Makes a function of a delivery and a task token a task for whose answer is waited."""
-    return lambda perform: WaitingTask(perform, about)
+    """Makes a function of a delivery and a task token a task that waits for an answer."""
+    return lambda perform: WaitingTask(perform, about, publishes=publishes, uses=uses)

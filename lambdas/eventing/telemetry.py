@@ -1,4 +1,4 @@
-"""Logs that tell which event led where, and metrics that cost no API call."""
+"""Logs with the ids of events, and metrics without API calls."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,19 +12,19 @@ from lambdas.eventing.event import Cause
 
 @cache
 def logger() -> Logger:
-    """The logger: JSON lines, service and level from the function's environment."""
+    """Returns the logger: JSON lines, with service and level from the function's environment."""
     return Logger()
 
 
 @cache
 def _metrics() -> Metrics:
-    """Namespace and service come from the function's environment, too."""
+    """Returns the metrics, with namespace and service from the function's environment."""
     return Metrics()
 
 
 @contextmanager
 def tracing(cause: Cause, **keys: str) -> Iterator[Logger]:
-    """Puts the ids of `cause` and `keys` into each log line of the block."""
+    """Adds the ids of `cause` and `keys` to each log line of the block."""
     ids = {
         "correlation_id": cause.correlation_id,
         "causation_id": cause.causation_id,
@@ -35,12 +35,12 @@ def tracing(cause: Cause, **keys: str) -> Iterator[Logger]:
 
 
 def count(name: str, amount: int = 1) -> None:
-    """Adds `amount` to the metric `name` of this service; sent with `flush`."""
+    """Adds `amount` to the metric `name` of this service, to be sent by `flush`."""
     _metrics().add_metric(name=name, unit=MetricUnit.Count, value=amount)
 
 
 def measure(name: str, milliseconds: float) -> None:
-    """Adds a duration to the metric `name` of this service; sent with `flush`."""
+    """Adds a duration to the metric `name` of this service, to be sent by `flush`."""
     _metrics().add_metric(name=name, unit=MetricUnit.Milliseconds, value=milliseconds)
 
 

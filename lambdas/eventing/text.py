@@ -38,7 +38,7 @@ _NAMES = {
 
 
 def fault(text: str) -> str | None:
-    """Name the first forbidden character, as in `contains U+000A (line feed)`, or return None."""
+    """Names the first forbidden character, as in `contains U+000A (line feed)`; otherwise None."""
     found = _FORBIDDEN.search(text)
     if found is None:
         return None
@@ -47,10 +47,10 @@ def fault(text: str) -> str | None:
 
 
 def harmless(text: str) -> str:
-    """Return the text with each forbidden character replaced by a space."""
+    """Returns the text with each forbidden character replaced by a space."""
     return _FORBIDDEN.sub(" ", text)
 
 
 def visible(text: str) -> str:
-    """Return the text with each invisible character replaced by an escape such as `\\u200d`."""
+    """Returns the text with each invisible character replaced by an escape such as `\\u200d`."""
     return _INVISIBLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)

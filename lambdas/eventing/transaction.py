@@ -8,8 +8,9 @@ from typing import Any, Literal, Self
 
 from botocore.exceptions import ClientError
 
-from lambdas.eventing import aws
+from lambdas.eventing import aws, declaration
 from lambdas.eventing.attributes import Item, from_attributes, to_attributes
+from lambdas.eventing.declaration import BATCH_GET, GET, PUT, UPDATE
 from lambdas.eventing.event import Cause, CloudEvent, Delivery, E, Event
 from lambdas.eventing.settings import TableSettings
 
@@ -18,8 +19,8 @@ MAX_OPERATIONS = 100
 https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html"""
 
 OUTBOX_DAYS = 16
-"""How long a published event stays readable in its table, for whoever has to publish it again. The
-relay tries for most of a day, and what it reports then waits in a queue for two weeks."""
+"""How long a published event stays in its table, so that it can be published again. The relay
+retries for most of a day, and a failed batch then waits in a queue for two weeks."""
 
 _ATTEMPTS = 8
 _FIRST_PAUSE_S = 0.025
@@ -32,11 +33,11 @@ Key = tuple[str, str]
 
 
 class AlreadyProcessed(Exception):
-    """The inbox holds this event already: a duplicate, to be acknowledged as done."""
+    """The inbox contains the event: it is a duplicate, to be acknowledged."""
 
 
 class ConditionFailed(Exception):
-    """Conditions of the effect did not hold, and nothing was written. `labels` says which ones."""
+    """Conditions of the effect failed, and nothing was written. `labels` names them."""
 
     def __init__(self, labels: Iterable[str]) -> None:
         self.labels = frozenset(labels)
@@ -44,7 +45,7 @@ class ConditionFailed(Exception):
 
 
 class Contention(Exception):
-    """Others kept changing the same items, or the table was throttled. Trying later may help."""
+    """Other writers kept changing the same items, or the table was throttled. Retry later."""
 
 
 class Transaction:
@@ -58,7 +59,7 @@ class Transaction:
 
     @classmethod
     def reacting_to(cls, delivery: Delivery[E], settings: TableSettings) -> Self:
-        """A transaction that commits once per event, however often the event is delivered."""
+        """Returns a transaction that commits once per event, however often it is delivered."""
         transaction = cls(settings, delivery)
         transaction.once(delivery.consumer, delivery.event_id)
         return transaction
@@ -66,8 +67,8 @@ class Transaction:
     def once(self, consumer: str, key: str, *, label: str = _INBOX) -> None:
         """Lets the commit succeed only the first time for (`consumer`, `key`).
 
-        With a `label` of its own, a repetition raises ConditionFailed with it: for transactions
-        about several events at once.
+        With another `label`, a repetition raises ConditionFailed with this label. Transactions
+        that handle several events need this.
         """
         inbox_key = f"INBOX#{consumer}#{key}"
         expires_at = expiry(self._settings.inbox_days)
@@ -78,7 +79,7 @@ class Transaction:
         )
 
     def create(self, key: Key, item: Mapping[str, Any], *, label: str = "create") -> None:
-        """Writes a new item; the commit fails if there is one under `key`."""
+        """Writes a new item; the commit fails if `key` exists."""
         self.put(key, item, condition="attribute_not_exists(pk)", label=label)
 
     def put(
@@ -91,7 +92,7 @@ class Transaction:
         names: Mapping[str, str] | None = None,
         label: str = "put",
     ) -> None:
-        """Writes an item, replacing one under the same key if `condition` holds."""
+        """Writes or replaces an item if `condition` holds."""
         put = {"Item": to_attributes({"pk": key[0], "sk": key[1], **item})}
         self._add("Put", put, condition, values, names, label)
 
@@ -115,17 +116,19 @@ class Transaction:
     def publish(self, key: Key, event: Event, *, also_as: Sequence[Event] = ()) -> None:
         """Adds `event` to the outbox, beside the item of its aggregate under `key`.
 
-        It shares the aggregate's partition key, so the stream hands an aggregate's events to the
-        relay in the order of their commits. `also_as` says the same in versions that the event's
-        class supersedes, for those who still read them.
+        Both have the same partition key, so the stream delivers an aggregate's events to the relay
+        in the order of their commits. `also_as` is the same fact in versions that the event's class
+        supersedes, for consumers that still read them. Raises Undeclared.
         """
+        for each in (event, *also_as):
+            declaration.check(type(each))
         envelope = CloudEvent.wrap(event, self._cause)
         self._send(key, f"OUTBOX#{envelope.id}", envelope)
         for older in sorted(also_as, key=lambda older: older.version, reverse=True):
             if type(older) not in type(event).versions()[1:] or older.subject != event.subject:
                 raise ValueError(
-                    f"{older} is no older version of {event}: its class has to be superseded, and "
-                    "both have to be about the same subject"
+                    f"{older} is not an older version of {event}: its class must be superseded, "
+                    "and both must have the same subject"
                 )
             envelope = envelope.also_as(older)
             self._send(key, f"OUTBOX#{envelope.id}#{envelope.type}", envelope)
@@ -141,10 +144,11 @@ class Transaction:
         self.put((key[0], sort_key), item, label="outbox")
 
     def commit(self) -> None:
-        """Writes everything, or nothing.
+        """Writes everything or nothing.
 
-        Raises AlreadyProcessed, ConditionFailed, or Contention after several tries with growing,
-        jittered pauses. Other errors of DynamoDB pass through.
+        Retries conflicts with exponential backoff and full jitter. Raises AlreadyProcessed,
+        ConditionFailed or, after the last attempt, Contention. Other errors of DynamoDB pass
+        through.
         """
         for attempt in range(_ATTEMPTS):
             try:
@@ -164,6 +168,7 @@ class Transaction:
         names: Mapping[str, str] | None,
         label: str,
     ) -> None:
+        declaration.check(PUT if operation == "Put" else UPDATE)
         request["TableName"] = self._settings.table_name
         if condition:
             request["ConditionExpression"] = condition
@@ -196,7 +201,8 @@ class Transaction:
 
 
 def read(settings: TableSettings, key: Key) -> Item | None:
-    """The item under `key` as of now (strongly consistent), or None."""
+    """Returns the item under `key` (strongly consistent), or None."""
+    declaration.check(GET)
     found = aws.dynamodb().get_item(
         TableName=settings.table_name,
         Key=to_attributes({"pk": key[0], "sk": key[1]}),
@@ -206,11 +212,13 @@ def read(settings: TableSettings, key: Key) -> Item | None:
 
 
 def read_all(settings: TableSettings, keys: Sequence[Key]) -> dict[Key, Item]:
-    """The items that there are under up to 100 different keys, each as of now.
+    """Returns the items that exist under up to 100 different keys (strongly consistent).
 
-    Raises Contention if the table stays throttled. Not a snapshot: one may change while the next
-    is read. https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html
+    This is not a snapshot: an item may change while another is read. Raises Contention if the
+    table stays throttled.
+    https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html
     """
+    declaration.check(BATCH_GET)
     found: dict[Key, Item] = {}
     wanted: Any = {
         settings.table_name: {
@@ -230,11 +238,11 @@ def read_all(settings: TableSettings, keys: Sequence[Key]) -> dict[Key, Item]:
 
 
 def _pause(attempt: int) -> None:
-    """Waits before the next attempt, longer each time, and never as long as others do."""
+    """Waits before the next attempt: exponential backoff with full jitter."""
     ceiling = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2**attempt)
     time.sleep(random.uniform(0, ceiling))
 
 
 def expiry(days: int) -> int:
-    """The time in `days` days, as DynamoDB's time to live wants it: in seconds since 1970."""
+    """Returns the time in `days` days for DynamoDB's time to live, in seconds since 1970."""
     return int((datetime.now(UTC) + timedelta(days=days)).timestamp())

@@ -77,7 +77,5 @@ class StockReleased(ReservationEvent, frozen=True, kw_only=True):
     """The units that were reserved for an order are for sale again."""
 
 
-PUBLISHED = (ItemPriced, StockReplenished, StockDepleted, StockReserved, StockReleased)
-
 FOR_OUTSIDERS = (StockReplenished, StockDepleted, StockReserved, StockReleased)
 """Events for purchasing and planning: no context reacts to them."""

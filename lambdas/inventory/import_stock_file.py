@@ -5,10 +5,12 @@ from datetime import datetime
 from itertools import islice
 
 from lambdas.eventing import telemetry
+from lambdas.eventing.declaration import BATCH_GET, GET, PUT, UPDATE
 from lambdas.eventing.stored_object import StoredObject, object_consumer
 from lambdas.inventory import stock_store, supplier_files
 from lambdas.inventory.csv_table import GoodRow, Refused
 from lambdas.inventory.domain import ReceivedItem
+from lambdas.inventory.events import ItemPriced, StockReplenished
 from lambdas.inventory.stock_file import Report
 from lambdas.inventory.supplier_files import INCOMING, REPORTS
 
@@ -20,7 +22,7 @@ class OutOfTime(Exception):
     """The function has no time left: the next delivery continues where this one stops."""
 
 
-@object_consumer
+@object_consumer(publishes=(ItemPriced, StockReplenished), uses=(GET, BATCH_GET, UPDATE, PUT))
 def handler(file: StoredObject) -> None:
     """Read the whole file in each run, and import the rows that no earlier run has imported.
 

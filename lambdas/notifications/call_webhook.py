@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 from lambdas.eventing.consumer import Unprocessable, consumer
+from lambdas.eventing.declaration import GET, PUT
 from lambdas.eventing.event import Delivery
 from lambdas.eventing.secret import secret
 from lambdas.eventing.signature import HEADER, sign
@@ -19,7 +20,7 @@ class WebhookUnavailable(Exception):
     """The customer's system cannot take the message now."""
 
 
-@consumer(NotificationRequested)
+@consumer(NotificationRequested, uses=(GET, PUT))
 def handler(delivery: Delivery[NotificationRequested]) -> None:
     """Posts the event as it is: a CloudEvent that names the customer by id alone.
 

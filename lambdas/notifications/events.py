@@ -42,6 +42,3 @@ class NotificationRequested(Event, frozen=True, kw_only=True):
     def subject(self) -> str:
         """The id of the order that the message is about."""
         return self.order_id
-
-
-PUBLISHED = (NotificationRequested,)

@@ -1,11 +1,12 @@
 """Get the caller's preferences: GET /preferences."""
 
+from lambdas.eventing.declaration import GET
 from lambdas.eventing.http import Request, endpoint
 from lambdas.notifications import notification_store
 from lambdas.notifications.representation import PreferencesView, represent
 
 
-@endpoint(answers=PreferencesView)
+@endpoint(answers=PreferencesView, uses=(GET,))
 def handler(request: Request) -> PreferencesView:
     """Get the caller's preferences.
 

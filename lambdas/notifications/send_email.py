@@ -4,6 +4,7 @@ from botocore.exceptions import ClientError
 
 from lambdas.eventing import aws
 from lambdas.eventing.consumer import Unprocessable, consumer
+from lambdas.eventing.declaration import GET, PUT
 from lambdas.eventing.event import Delivery
 from lambdas.eventing.misconfiguration import Misconfigured, blames_configuration
 from lambdas.notifications import notification_store
@@ -21,7 +22,7 @@ class EmailUnavailable(Exception):
     """SES throttles or fails; a retry may succeed."""
 
 
-@consumer(NotificationRequested)
+@consumer(NotificationRequested, uses=(GET, PUT))
 def handler(delivery: Delivery[NotificationRequested]) -> None:
     """Sends once, unless it crashes before that is recorded: SES knows no idempotency key.
 

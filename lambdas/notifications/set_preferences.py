@@ -5,6 +5,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from lambdas.eventing.declaration import PUT
 from lambdas.eventing.http import Request, endpoint
 from lambdas.notifications import domain, notification_store
 from lambdas.notifications.representation import PreferencesView, represent
@@ -99,7 +100,7 @@ class SetPreferences(domain.Preferences, frozen=True, kw_only=True, forbid_unkno
     webhook: SetWebhook | None = None
 
 
-@endpoint(body=SetPreferences, answers=PreferencesView)
+@endpoint(body=SetPreferences, answers=PreferencesView, uses=(PUT,))
 def handler(request: Request, wanted: SetPreferences) -> PreferencesView:
     """Set the caller's preferences.
 

@@ -3,9 +3,11 @@
 from functools import partial
 from http import HTTPStatus
 
+from lambdas.eventing.declaration import GET, UPDATE
 from lambdas.eventing.http import Problem, Request, endpoint
 from lambdas.orders import order_store
 from lambdas.orders.domain import TooLateToCancel
+from lambdas.orders.events import OrderCancelled
 from lambdas.orders.representation import OrderView, own_order, represent
 from lambdas.shared.problems import UnknownOrder
 
@@ -14,7 +16,12 @@ class NotCancellable(Problem, status=HTTPStatus.CONFLICT):
     """The order can no longer be cancelled, or has ended."""
 
 
-@endpoint(answers=OrderView, problems=(UnknownOrder, NotCancellable))
+@endpoint(
+    answers=OrderView,
+    problems=(UnknownOrder, NotCancellable),
+    publishes=(OrderCancelled,),
+    uses=(GET, UPDATE),
+)
 def handler(request: Request) -> OrderView:
     """Cancel an order.
 

@@ -154,13 +154,3 @@ class SweepDue(Event, frozen=True, kw_only=True):
     def subject(self) -> str:
         """All orders."""
         return "orders"
-
-
-PUBLISHED = (
-    OrderPlaced,
-    OrderConfirmed,
-    OrderRejectedV1,
-    OrderRejected,
-    OrderCancelled,
-    OrderExpired,
-)

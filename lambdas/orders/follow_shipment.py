@@ -1,6 +1,7 @@
 """Follow the shipment: adds the events of a shipment to the history of its order."""
 
 from lambdas.eventing.consumer import consumer
+from lambdas.eventing.declaration import GET, PUT, UPDATE
 from lambdas.eventing.event import Delivery
 from lambdas.orders import order_store
 from lambdas.shipping.events import (
@@ -13,7 +14,14 @@ from lambdas.shipping.events import (
 )
 
 
-@consumer(ShipmentRequested, OrderShipped, OrderDelivered, ShipmentOverdue, ShipmentRecalled)
+@consumer(
+    ShipmentRequested,
+    OrderShipped,
+    OrderDelivered,
+    ShipmentOverdue,
+    ShipmentRecalled,
+    uses=(GET, UPDATE, PUT),
+)
 def handler(delivery: Delivery[ShipmentEvent]) -> None:
     """Events may overtake each other: the status moves forward only, the history is in order."""
     order_store.follow(delivery.event.order_id, delivery)

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from lambdas.eventing import telemetry
+from lambdas.eventing.declaration import BATCH_GET, GET, PUT
 from lambdas.eventing.http import Problem, Request, endpoint
 from lambdas.orders import domain, order_store
 from lambdas.orders.domain import Order, Price
@@ -57,6 +58,8 @@ class PriceChanged(Problem, status=HTTPStatus.CONFLICT):
     location="/orders/{order_id}",
     idempotent=True,
     problems=(UnknownItem, PriceChanged, IdempotencyKeyReused),
+    publishes=(OrderPlaced,),
+    uses=(GET, BATCH_GET, PUT),
 )
 def handler(request: Request, command: PlaceOrder) -> OrderView:
     """Place an order.

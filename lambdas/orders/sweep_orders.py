@@ -1,16 +1,17 @@
 """Sweep orders: lets orders expire whose checkout does not end in time."""
 
-from lambdas.eventing import telemetry
+from lambdas.eventing import pending, telemetry
 from lambdas.eventing.consumer import consumer
+from lambdas.eventing.declaration import UPDATE
 from lambdas.eventing.event import Delivery
 from lambdas.orders import order_store
-from lambdas.orders.events import SweepDue
+from lambdas.orders.events import OrderExpired, SweepDue
 
 MOST = 100
 """Maximum orders that expire in one sweep; the next sweep continues."""
 
 
-@consumer(SweepDue)
+@consumer(SweepDue, publishes=(OrderExpired,), uses=(*pending.FIND, UPDATE))
 def handler(delivery: Delivery[SweepDue]) -> None:
     """Needs no inbox: an order expires once, and not if it changed since it was read."""
     for order in order_store.overdue(limit=MOST):

@@ -1,14 +1,16 @@
 """Authorize payment: have the provider hold the total of an order."""
 
+from lambdas.eventing.declaration import GET, PUT
 from lambdas.eventing.event import Delivery
 from lambdas.eventing.task import Failure, task
 from lambdas.orders.events import OrderPlaced
 from lambdas.payments import payment_store
+from lambdas.payments.events import PaymentAuthorized, PaymentDeclined
 from lambdas.payments.sandbox_provider import SandboxProvider
 from lambdas.payments.settings import settings
 
 
-@task(OrderPlaced)
+@task(OrderPlaced, publishes=(PaymentAuthorized, PaymentDeclined), uses=(GET, PUT))
 def handler(delivery: Delivery[OrderPlaced], _: Failure | None) -> None:
     """Raises PaymentRefused for a final answer, and PaymentUnavailable for a passing failure."""
     provider = SandboxProvider(settings().provider_table_name)

@@ -37,7 +37,5 @@ class PaymentRefunded(PaymentEvent, frozen=True, kw_only=True):
     """The customer has the whole amount back."""
 
 
-PUBLISHED = (PaymentAuthorized, PaymentDeclined, PaymentRefunded)
-
-FOR_OUTSIDERS = PUBLISHED
+FOR_OUTSIDERS = (PaymentAuthorized, PaymentDeclined, PaymentRefunded)
 """Events for accounting: no context reacts to them."""

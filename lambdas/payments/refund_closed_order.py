@@ -1,14 +1,16 @@
 """Refund the payment of an order that ended before it was confirmed or shipped."""
 
 from lambdas.eventing.consumer import consumer
+from lambdas.eventing.declaration import GET, PUT
 from lambdas.eventing.event import Delivery
 from lambdas.orders.events import OrderCancelled, OrderEvent, OrderExpired
 from lambdas.payments import payment_store
+from lambdas.payments.events import PaymentRefunded
 from lambdas.payments.sandbox_provider import SandboxProvider
 from lambdas.payments.settings import settings
 
 
-@consumer(OrderCancelled, OrderExpired)
+@consumer(OrderCancelled, OrderExpired, publishes=(PaymentRefunded,), uses=(GET, PUT))
 def handler(delivery: Delivery[OrderEvent]) -> None:
     """Needs no inbox: releasing a payment again changes nothing."""
     provider = SandboxProvider(settings().provider_table_name)

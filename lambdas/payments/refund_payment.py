@@ -1,14 +1,16 @@
 """Refund payment: compensation of `authorize_payment` in a checkout that failed."""
 
+from lambdas.eventing.declaration import GET, PUT
 from lambdas.eventing.event import Delivery
 from lambdas.eventing.task import Failure, task
 from lambdas.orders.events import OrderPlaced
 from lambdas.payments import payment_store
+from lambdas.payments.events import PaymentRefunded
 from lambdas.payments.sandbox_provider import SandboxProvider
 from lambdas.payments.settings import settings
 
 
-@task(OrderPlaced)
+@task(OrderPlaced, publishes=(PaymentRefunded,), uses=(GET, PUT))
 def handler(delivery: Delivery[OrderPlaced], failure: Failure | None) -> None:
     """Also covers an authorization whose answer was lost."""
     provider = SandboxProvider(settings().provider_table_name)

@@ -1,14 +1,16 @@
 """Refund the payment of a returned order: a step of its return."""
 
+from lambdas.eventing.declaration import GET, PUT
 from lambdas.eventing.event import Delivery
 from lambdas.eventing.task import Failure, task
 from lambdas.payments import payment_store
+from lambdas.payments.events import PaymentRefunded
 from lambdas.payments.sandbox_provider import SandboxProvider
 from lambdas.payments.settings import settings
 from lambdas.returns.events import ReturnRequested
 
 
-@task(ReturnRequested)
+@task(ReturnRequested, publishes=(PaymentRefunded,), uses=(GET, PUT))
 def handler(delivery: Delivery[ReturnRequested], _: Failure | None) -> None:
     """Raises PaymentUnavailable if the provider gives no answer."""
     provider = SandboxProvider(settings().provider_table_name)

@@ -2,9 +2,11 @@
 
 from functools import partial
 
+from lambdas.eventing.declaration import GET, UPDATE
 from lambdas.eventing.http import Request, endpoint
 from lambdas.returns import return_store
 from lambdas.returns.domain import Decision, NoDecisionDue
+from lambdas.returns.events import ReturnDecided
 from lambdas.returns.representation import (
     NotAwaiting,
     ReturnView,
@@ -23,6 +25,8 @@ class DecideReturn(Decision, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     answers=ReturnView,
     staff_only=True,
     problems=(UnknownReturn, NotAwaiting),
+    publishes=(ReturnDecided,),
+    uses=(GET, UPDATE),
 )
 def handler(request: Request, command: DecideReturn) -> ReturnView:
     """Decide about a return.

@@ -48,6 +48,3 @@ class ReturnRefused(ReturnEvent, frozen=True, kw_only=True):
     """The shop does not take the order back."""
 
     reason: Words
-
-
-PUBLISHED = (ReturnRequested, ReturnDecided, OrderReturned, ReturnRefused)

@@ -1,13 +1,14 @@
 """Keep an order: stores its customer and the time of its delivery, for a later return."""
 
 from lambdas.eventing.consumer import consumer
+from lambdas.eventing.declaration import UPDATE
 from lambdas.eventing.event import Delivery, Event
 from lambdas.orders.events import OrderConfirmed
 from lambdas.returns import return_store
 from lambdas.shipping.events import OrderDelivered
 
 
-@consumer(OrderConfirmed, OrderDelivered)
+@consumer(OrderConfirmed, OrderDelivered, uses=(UPDATE,))
 def handler(delivery: Delivery[Event]) -> None:
     """The events arrive in either order. Needs no inbox: a repetition writes the same fact."""
     match delivery.event:

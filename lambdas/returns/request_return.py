@@ -6,6 +6,7 @@ from http import HTTPStatus
 from msgspec import Struct
 
 from lambdas.eventing import telemetry
+from lambdas.eventing.declaration import GET, PUT
 from lambdas.eventing.event import Moment
 from lambdas.eventing.http import Problem, Request, endpoint
 from lambdas.returns import domain, return_store
@@ -47,6 +48,8 @@ class TooLate(Problem, status=HTTPStatus.CONFLICT):
     status=HTTPStatus.ACCEPTED,
     location="/orders/{order_id}",
     problems=(UnknownOrder, NotDelivered, TooLate, AlreadyRequested),
+    publishes=(ReturnRequested,),
+    uses=(GET, PUT),
 )
 def handler(request: Request, command: RequestReturn) -> RequestedReturn:
     """Request a return.

@@ -2,6 +2,7 @@
 
 from functools import partial
 
+from lambdas.eventing.declaration import GET, UPDATE
 from lambdas.eventing.http import Request, endpoint
 from lambdas.returns import return_store, workflow
 from lambdas.returns.domain import NoDecisionDue
@@ -14,7 +15,9 @@ from lambdas.returns.representation import (
 )
 
 
-@endpoint(answers=ReturnView, staff_only=True, problems=(UnknownReturn, NotAwaiting))
+@endpoint(
+    answers=ReturnView, staff_only=True, problems=(UnknownReturn, NotAwaiting), uses=(GET, UPDATE)
+)
 def handler(request: Request) -> ReturnView:
     """Review a return.
 

@@ -56,6 +56,3 @@ class ShipmentDue(ShipmentEvent, frozen=True, kw_only=True):
     """The deadline of a delivery has come. Shipping's own reminder: scheduled, not published."""
 
     due_at: Deadline
-
-
-PUBLISHED = (ShipmentRequested, OrderShipped, OrderDelivered, ShipmentOverdue, ShipmentRecalled)

@@ -2,14 +2,18 @@
 
 from lambdas.eventing import telemetry
 from lambdas.eventing.consumer import consumer
+from lambdas.eventing.declaration import GET, PUT
 from lambdas.eventing.event import Delivery
 from lambdas.orders.events import OrderCancelled
 from lambdas.shipping import shipment_store
+from lambdas.shipping.events import OrderDelivered, OrderShipped, ShipmentRecalled
 from lambdas.shipping.sandbox_carrier import SandboxCarrier
 from lambdas.shipping.settings import settings
 
 
-@consumer(OrderCancelled)
+@consumer(
+    OrderCancelled, publishes=(ShipmentRecalled, OrderShipped, OrderDelivered), uses=(GET, PUT)
+)
 def handler(delivery: Delivery[OrderCancelled]) -> None:
     """Needs no inbox: recalling a parcel again changes nothing. Raises Unavailable."""
     carrier = SandboxCarrier(settings().carrier_table_name)

@@ -7,10 +7,12 @@ from msgspec import Meta, Struct
 
 from lambdas.eventing import telemetry
 from lambdas.eventing.callback import callback
+from lambdas.eventing.declaration import GET, PUT
 from lambdas.eventing.http import Problem, Request
 from lambdas.eventing.store import NotStored
 from lambdas.shipping import shipment_store
 from lambdas.shipping.domain import CarrierEvent, Name, OtherParcel, Undecided
+from lambdas.shipping.events import OrderDelivered, OrderShipped
 
 
 class TakenEvent(Struct, frozen=True, kw_only=True):
@@ -27,7 +29,13 @@ class TryLater(Problem, status=HTTPStatus.CONFLICT, retry_after_s=60):
     """A request to the carrier about this shipment is under way: send the event again later."""
 
 
-@callback(body=CarrierEvent, answers=TakenEvent, problems=(UnknownShipment, TryLater))
+@callback(
+    body=CarrierEvent,
+    answers=TakenEvent,
+    problems=(UnknownShipment, TryLater),
+    publishes=(OrderShipped, OrderDelivered),
+    uses=(GET, PUT),
+)
 def handler(request: Request, report: CarrierEvent) -> TakenEvent:
     """Take a carrier's event.
 

@@ -1,1 +1,1 @@
-"""The few patterns that all contexts share."""
+"""The patterns that all contexts share."""

@@ -1,4 +1,4 @@
-"""Answers to findings of cdk-nag and cfn-lint: which rule does not apply here, and why."""
+"""Acknowledged findings of cdk-nag and cfn-lint: why a rule does not apply."""
 
 from typing import cast
 
@@ -10,13 +10,13 @@ SERVERLESS = "Serverless::Serverless-"
 
 
 def acknowledge(construct: IConstruct, reasons: dict[str, str]) -> None:
-    """Records for `construct`, and what is in it, why each rule in `reasons` does not apply."""
+    """Records why each rule in `reasons` does not apply to `construct` and its children."""
     Validations.of(construct).acknowledge(
         *(Acknowledgment(id=rule, reason=reason) for rule, reason in reasons.items())
     )
 
 
 def permit_double_dependency(construct: IConstruct) -> None:
-    """Silences cfn-lint where the library has a resource depend on its role in two ways (W3005)."""
+    """Silences cfn-lint W3005: the library makes a resource depend on its role in two ways."""
     resource = cast(CfnResource, construct.node.default_child)
     resource.add_metadata("cfn-lint", {"config": {"ignore_checks": ["W3005"]}})

@@ -10,7 +10,7 @@ RUNBOOK = "docs/runbook.md"
 
 
 class Alarm(cloudwatch.Alarm):
-    """Fires when `metric` reaches `threshold` for `periods` periods; missing data are no alarm."""
+    """Fires when `metric` reaches `threshold` for `periods` periods. Missing data count as good."""
 
     def __init__(
         self,

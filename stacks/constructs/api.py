@@ -1,4 +1,4 @@
-"""The HTTP API: no route without proof of who calls."""
+"""The HTTP API: each route requires a token or a signature."""
 
 import json
 from typing import cast
@@ -33,16 +33,83 @@ _ACCESS_LOG = {
 
 
 class Api(Construct):
-    """One API for all contexts; each adds its own routes, in its own stack.
+    """One API for all contexts. Each context adds its routes in its own stack.
 
-    Customers and staff prove who they are with a token of the shop's user pool. Staff are the
-    members of one of its groups.
+    Customers and staff authenticate with a token of the shop's user pool. Staff are the members of
+    one of its groups.
     """
 
     def __init__(self, scope: Construct, id_: str, *, platform: Platform) -> None:
         super().__init__(scope, id_)
-        environment = platform.environment
-        customers = cognito.UserPool(
+        self._platform = platform
+        customers = self._user_pool()
+        client = self._client(customers)
+        self._authorizer = authorizers.HttpUserPoolAuthorizer(
+            "Customer", customers, user_pool_clients=[client]
+        )
+        self._api = apigateway.HttpApi(
+            self,
+            "Http",
+            description="What customers, staff and the shop's partners call",
+            create_default_stage=False,
+            default_authorizer=self._authorizer,
+        )
+        self._stage = self._default_stage()
+        self._alarms()
+        CfnOutput(self, "Url", value=self._api.api_endpoint, description="Where the API answers")
+        CfnOutput(self, "UserPoolId", value=customers.user_pool_id)
+        CfnOutput(self, "UserPoolClientId", value=client.user_pool_client_id)
+
+    def route(self, method: HttpMethod, path: str, function: PythonFunction) -> None:
+        """Routes `method` on `path` to `function`. Requests need a token."""
+        if type(function.entry) is not Endpoint:
+            raise TypeError(
+                f"route {path}: its handler must be an @endpoint, not {function.entry!r}"
+            )
+        self._add(method, path, function, self._authorizer)
+
+    def callback(self, path: str, function: PythonFunction) -> None:
+        """Routes a partner's signed POST requests on `path` to `function`.
+
+        The gateway cannot check a signature of the body, so a `Callback` does it first.
+        """
+        if not isinstance(function.entry, Callback):
+            raise TypeError(
+                f"route {path}: its handler must be a @callback, not {function.entry!r}"
+            )
+        self._add(HttpMethod.POST, path, function, apigateway.HttpNoneAuthorizer())
+        acknowledge(
+            function,
+            {f"{SOLUTIONS}APIG4": "The handler checks the partner's signature before all else."},
+        )
+
+    def metric(self, name: str, statistic: str) -> cloudwatch.Metric:
+        """Returns a metric of all routes together, over five minutes.
+
+        https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-metrics.html
+        """
+        return self._stage.metric(name, statistic=statistic, period=Duration.minutes(5))
+
+    def _add(
+        self,
+        method: HttpMethod,
+        path: str,
+        function: PythonFunction,
+        authorizer: apigateway.IHttpRouteAuthorizer,
+    ) -> None:
+        apigateway.HttpRoute(
+            # In the function's stack, so that a new route does not change the API's stack.
+            function,
+            "Route",
+            http_api=self._api,
+            route_key=apigateway.HttpRouteKey.with_(path, method),
+            integration=integrations.HttpLambdaIntegration("Integration", function),
+            authorizer=authorizer,
+        )
+
+    def _user_pool(self) -> cognito.UserPool:
+        environment = self._platform.environment
+        pool = cognito.UserPool(
             self,
             "Customers",
             self_sign_up_enabled=True,
@@ -61,8 +128,15 @@ class Api(Construct):
             deletion_protection=environment.keeps_data,
             removal_policy=environment.removal_policy,
         )
+        cognito.CfnUserPoolGroup(
+            self,
+            "Staff",
+            user_pool_id=pool.user_pool_id,
+            group_name=STAFF,
+            description="Who works for the shop",
+        )
         acknowledge(
-            customers,
+            pool,
             {
                 f"{SOLUTIONS}COG2": "Customers choose: a second factor is offered, and requiring "
                 "it would turn buyers away.",
@@ -70,41 +144,30 @@ class Api(Construct):
                 "by its own risk. Passwords, tokens and sign-up are safe without it.",
             },
         )
-        client = customers.add_client(
+        return pool
+
+    def _client(self, pool: cognito.UserPool) -> cognito.UserPoolClient:
+        return pool.add_client(
             "Shop",
             auth_flows=cognito.AuthFlow(
                 user_srp=True,
-                # For whoever tries the stage: with the account's rights, a password is enough.
-                admin_user_password=not environment.keeps_data,
+                # For a first try of a stage: with AWS credentials, a password is enough.
+                admin_user_password=not self._platform.environment.keeps_data,
             ),
             disable_o_auth=True,
             prevent_user_existence_errors=True,
             access_token_validity=Duration.hours(1),
         )
-        cognito.CfnUserPoolGroup(
-            self,
-            "Staff",
-            user_pool_id=customers.user_pool_id,
-            group_name=STAFF,
-            description="Who works for the shop",
-        )
-        self._authorizer = authorizers.HttpUserPoolAuthorizer(
-            "Customer", customers, user_pool_clients=[client]
-        )
-        self._api = apigateway.HttpApi(
-            self,
-            "Http",
-            description="What customers, staff and the shop's partners call",
-            create_default_stage=False,
-            default_authorizer=self._authorizer,
-        )
+
+    def _default_stage(self) -> apigateway.HttpStage:
+        environment = self._platform.environment
         access_log = logs.LogGroup(
             self,
             "AccessLog",
             retention=environment.log_retention,
             removal_policy=environment.removal_policy,
         )
-        self._stage = stage = apigateway.HttpStage(
+        stage = apigateway.HttpStage(
             self,
             "Stage",
             http_api=self._api,
@@ -119,10 +182,13 @@ class Api(Construct):
         resource.access_log_settings = apigateway.CfnStage.AccessLogSettingsProperty(
             destination_arn=access_log.log_group_arn, format=json.dumps(_ACCESS_LOG)
         )
+        return stage
+
+    def _alarms(self) -> None:
         Alarm(
             self,
             "ServerErrors",
-            platform=platform,
+            platform=self._platform,
             metric=self.metric("5xx", "Sum"),
             threshold=5,
             meaning="Customers get errors of the 500 kind.",
@@ -131,18 +197,18 @@ class Api(Construct):
         Alarm(
             self,
             "Slow",
-            platform=platform,
+            platform=self._platform,
             metric=self.metric("Latency", "p99"),
             threshold=3_000,
             periods=3,
             meaning="One request in a hundred takes longer than three seconds.",
             page="the-api-is-slow",
         )
-        # A single client that errs is its own affair; when all of them are refused, the shop is.
+        # One faulty client is no reason for an alarm; an API that rejects most requests is.
         Alarm(
             self,
             "Refused",
-            platform=platform,
+            platform=self._platform,
             metric=share(
                 self.metric("4xx", "Sum"),
                 self.metric("Count", "Sum"),
@@ -152,50 +218,4 @@ class Api(Construct):
             periods=3,
             meaning="More than half of the requests are refused with a 4xx.",
             page="the-api-refuses-most-requests",
-        )
-        CfnOutput(self, "Url", value=self._api.api_endpoint, description="Where the API answers")
-        CfnOutput(self, "UserPoolId", value=customers.user_pool_id)
-        CfnOutput(self, "UserPoolClientId", value=client.user_pool_client_id)
-
-    def route(self, method: HttpMethod, path: str, function: PythonFunction) -> None:
-        """Has `function` answer `method` on `path`, for bearers of a token only."""
-        if type(function.entry) is not Endpoint:
-            raise TypeError(f"{path} needs an @endpoint, not {function.entry!r}")
-        self._add(method, path, function, self._authorizer)
-
-    def callback(self, path: str, function: PythonFunction) -> None:
-        """Has `function` take the POST requests of a partner, who signs each of them.
-
-        The gateway cannot check a signature over the body, so a `Callback` does, before all else.
-        """
-        if not isinstance(function.entry, Callback):
-            raise TypeError(f"{path} needs a @callback, not {function.entry!r}")
-        self._add(HttpMethod.POST, path, function, apigateway.HttpNoneAuthorizer())
-        acknowledge(
-            function,
-            {f"{SOLUTIONS}APIG4": "The handler checks the partner's signature before all else."},
-        )
-
-    def metric(self, name: str, statistic: str) -> cloudwatch.Metric:
-        """A metric of all routes together, over five minutes.
-
-        https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-metrics.html
-        """
-        return self._stage.metric(name, statistic=statistic, period=Duration.minutes(5))
-
-    def _add(
-        self,
-        method: HttpMethod,
-        path: str,
-        function: PythonFunction,
-        authorizer: apigateway.IHttpRouteAuthorizer,
-    ) -> None:
-        apigateway.HttpRoute(
-            # In the function's stack: a context adds routes without a change to the API's own.
-            function,
-            "Route",
-            http_api=self._api,
-            route_key=apigateway.HttpRouteKey.with_(path, method),
-            integration=integrations.HttpLambdaIntegration("Integration", function),
-            authorizer=authorizer,
         )

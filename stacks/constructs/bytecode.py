@@ -1,10 +1,10 @@
-"""Compiles trees of Python sources; run by the interpreter whose bytecode is wanted.
+"""Compiles trees of Python sources, in the interpreter that is to run them.
 
 python bytecode.py VERSION TREE MOUNT [TREE MOUNT]...
 
-The bytecode names its sources as if each tree stood at its mount point, so it is the same wherever
-it was made, and tracebacks show the paths of the place where it runs. Unchecked hashes keep it
-valid whatever times the files get (https://peps.python.org/pep-0552/).
+The bytecode names its sources as if each tree were at its mount point. So it is the same on every
+machine, and tracebacks show the paths at run time. Unchecked hashes keep it valid when the times of
+files change (https://peps.python.org/pep-0552/).
 """
 
 import compileall
@@ -13,7 +13,7 @@ from py_compile import PycInvalidationMode
 
 
 def compile_trees(version: str, trees: list[tuple[str, str]]) -> None:
-    """Write `__pycache__` in each (tree, mount). Exits with a message if one cannot be compiled."""
+    """Writes `__pycache__` in each (tree, mount). Exits with a message if one does not compile."""
     running = "{}.{}".format(*sys.version_info)
     if running != version:
         sys.exit(f"this interpreter is Python {running}, but bytecode of {version} is wanted")

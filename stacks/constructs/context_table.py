@@ -1,18 +1,21 @@
 """The table of a context."""
 
+from collections import defaultdict
 from collections.abc import Sequence
+from typing import Any
 
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
+from lambdas.eventing.declaration import Handler, Use
 from lambdas.eventing.settings import TableSettings
 from stacks.constructs.platform import Platform
 
 
 class ContextTable(Construct):
-    """One table for all that a context keeps: its own items and its inbox."""
+    """One table for a context's items and its inbox."""
 
     def __init__(
         self,
@@ -24,6 +27,7 @@ class ContextTable(Construct):
         stream: dynamodb.StreamViewType | None = None,
     ) -> None:
         super().__init__(scope, id_)
+        self._indexes = {index.index_name for index in indexes}
         environment = platform.environment
         self.table = dynamodb.TableV2(
             self,
@@ -44,15 +48,27 @@ class ContextTable(Construct):
             table_name=self.table.table_name, inbox_days=environment.inbox_days
         )
 
-    def allow(self, function: lambda_.IFunction, *operations: str) -> None:
-        """Lets `function` use the table by these operations of DynamoDB, and no other."""
-        grant(function, operations, self.table.table_arn)
+    def admit(self, function: lambda_.IFunction, handler: Handler[Any]) -> None:
+        """Grants `function` the operations that its handler declares.
 
+        Raises TypeError if the table lacks an index or an outbox that the handler declares to use.
+        """
+        if handler.publishes:
+            raise TypeError(
+                f"{handler.name} publishes events: {self.node.path} must be an OutboxTable"
+            )
+        self._grant(function, handler)
 
-def grant(function: lambda_.IFunction, operations: Sequence[str], arn: str) -> None:
-    """Grants on one resource: the library's own grant adds each index of a table as a wildcard."""
-    iam.Grant.add_to_principal(
-        grantee=function,
-        actions=[f"dynamodb:{operation}" for operation in operations],
-        resource_arns=[arn],
-    )
+    def _grant(self, function: lambda_.IFunction, handler: Handler[Any]) -> None:
+        by_index = defaultdict[str | None, list[Use]](list)
+        for use in sorted(handler.uses, key=lambda use: use.index or ""):
+            by_index[use.index].append(use)
+        for index in by_index.keys() - self._indexes - {None}:
+            raise TypeError(f"{handler.name} uses index {index}, which {self.node.path} lacks")
+        for index, uses in by_index.items():
+            # The library's own grant would add all indexes as a wildcard.
+            iam.Grant.add_to_principal(
+                grantee=function,
+                actions=[f"dynamodb:{use.operation}" for use in uses],
+                resource_arns=[self.table.table_arn + (f"/index/{index}" if index else "")],
+            )

@@ -12,10 +12,10 @@ from stacks.constructs.rule import DELIVERY_AGE, DELIVERY_ATTEMPTS, Rule, patter
 
 
 class EventConsumer(QueueConsumer):
-    """Everything between the bus and `consumer`; the options are those of `QueueConsumer`.
+    """A rule, a queue and the function of `consumer`; the options are those of `QueueConsumer`.
 
-    One dead-letter queue takes both what the bus could not deliver and what the consumer could not
-    process. The messages have the same shape, so one redrive brings both back.
+    One dead-letter queue receives the events that the bus could not deliver and those that the
+    consumer could not process. The messages have the same shape, so one redrive repeats both.
     """
 
     def __init__(

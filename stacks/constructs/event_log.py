@@ -1,4 +1,4 @@
-"""The log of a bus: which event passed when, about what, caused by what; without its data."""
+"""The log of a bus: the envelope of each event, without its data."""
 
 from aws_cdk import ArnFormat, Fn, Stack
 from aws_cdk import aws_events as events
@@ -23,9 +23,9 @@ _LOGGED = {
 
 
 class EventLog(Construct):
-    """Logs the envelope of each event under `prefix`; customers' data never reach the log.
+    """Logs the envelope of each event whose source has `prefix`. Customers' data are not logged.
 
-    Written without the library's own log target, which would bring a custom resource along.
+    The library's own log target would add a custom resource, so this construct does without it.
     """
 
     def __init__(self, scope: Construct, id_: str, *, platform: Platform, prefix: str) -> None:
@@ -34,55 +34,58 @@ class EventLog(Construct):
         self.log_group = logs.LogGroup(
             self,
             "Group",
-            # EventBridge delivers to groups under this name only.
+            # EventBridge delivers only to groups with this prefix.
             log_group_name=f"/aws/events/orderflow-{environment.name}-{generation_of(self)}",
             retention=environment.log_retention,
             removal_policy=environment.removal_policy,
         )
         parking = DeadLetterQueue(self, "DeadLetters", platform=platform)
-        message = ", ".join(f'\\"{field}\\": \\"<{field}>\\"' for field in _LOGGED)
         rule = events.CfnRule(
             self,
             "Rule",
             description="Every event, for the log",
             event_bus_name=platform.bus.event_bus_name,
             event_pattern={"source": [{"prefix": prefix}]},
-            targets=[
-                events.CfnRule.TargetProperty(
-                    id="Log",
-                    # Of the group itself: in its own ARN its streams are meant, too (`:*`).
-                    arn=Stack.of(self).format_arn(
-                        service="logs",
-                        resource="log-group",
-                        resource_name=self.log_group.log_group_name,
-                        arn_format=ArnFormat.COLON_RESOURCE_NAME,
-                    ),
-                    dead_letter_config=events.CfnRule.DeadLetterConfigProperty(
-                        arn=parking.queue_arn
-                    ),
-                    retry_policy=events.CfnRule.RetryPolicyProperty(
-                        maximum_event_age_in_seconds=DELIVERY_AGE.to_seconds(),
-                        maximum_retry_attempts=DELIVERY_ATTEMPTS,
-                    ),
-                    input_transformer=events.CfnRule.InputTransformerProperty(
-                        input_paths_map={**_LOGGED, "received": "$.time"},
-                        input_template=(
-                            f'{{"timestamp": "<received>", "message": "{{{message}}}"}}'
-                        ),
-                    ),
-                )
-            ],
+            targets=[self._target(parking)],
         )
         watch(rule, platform=platform, rule_name=Fn.select(2, Fn.split("/", rule.attr_arn)))
+        self._admit(rule, parking, policy_name=f"orderflow-{environment.name}-event-log")
+
+    def _target(self, parking: DeadLetterQueue) -> events.CfnRule.TargetProperty:
+        message = ", ".join(f'\\"{field}\\": \\"<{field}>\\"' for field in _LOGGED)
+        return events.CfnRule.TargetProperty(
+            id="Log",
+            # The group's own ARN attribute includes its streams (`:*`).
+            arn=Stack.of(self).format_arn(
+                service="logs",
+                resource="log-group",
+                resource_name=self.log_group.log_group_name,
+                arn_format=ArnFormat.COLON_RESOURCE_NAME,
+            ),
+            dead_letter_config=events.CfnRule.DeadLetterConfigProperty(arn=parking.queue_arn),
+            retry_policy=events.CfnRule.RetryPolicyProperty(
+                maximum_event_age_in_seconds=DELIVERY_AGE.to_seconds(),
+                maximum_retry_attempts=DELIVERY_ATTEMPTS,
+            ),
+            input_transformer=events.CfnRule.InputTransformerProperty(
+                input_paths_map={**_LOGGED, "received": "$.time"},
+                input_template=f'{{"timestamp": "<received>", "message": "{{{message}}}"}}',
+            ),
+        )
+
+    def _admit(self, rule: events.CfnRule, parking: DeadLetterQueue, *, policy_name: str) -> None:
+        """Permits the rule to write to the group and to the dead-letter queue.
+
+        https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-resource-based.html
+        """
         eventbridge = iam.ServicePrincipal("events.amazonaws.com")
         from_the_rule = {"ArnEquals": {"aws:SourceArn": rule.attr_arn}}
         writers = [eventbridge, iam.ServicePrincipal("delivery.logs.amazonaws.com")]
-        # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-resource-based.html
         logs.ResourcePolicy(
             self,
             "Policy",
-            # Such policies belong to the account: each stage needs one of its own.
-            resource_policy_name=f"orderflow-{environment.name}-event-log",
+            # These policies belong to the account, so each stage needs its own.
+            resource_policy_name=policy_name,
             policy_statements=[
                 iam.PolicyStatement(
                     principals=writers,

@@ -1,4 +1,4 @@
-"""A data stream of events, with alarms for what it refuses."""
+"""A data stream of events, with alarms on rejected records."""
 
 import jsii
 from aws_cdk import Duration
@@ -14,7 +14,7 @@ from stacks.constructs.platform import Platform
 from stacks.constructs.rule import DELIVERY_AGE, DELIVERY_ATTEMPTS, Rule
 
 RETENTION_DAYS = 7
-"""How long a record can be read: time enough to fetch what a consumer gave up after a day."""
+"""How long a record can be read: long enough to fetch records of a parked batch."""
 
 _REFUSALS = {
     "WriteProvisionedThroughputExceeded": "The stream throttles those who write to it.",
@@ -24,9 +24,9 @@ _REFUSALS = {
 
 
 class EventStream(kinesis.Stream):
-    """An encrypted stream whose number of shards follows the traffic.
+    """An encrypted on-demand stream.
 
-    The key is that of the service, which asks no permission of writers and readers.
+    It uses the service's key, for which writers and readers need no permission.
     https://docs.aws.amazon.com/streams/latest/dev/permissions-user-key-KMS.html
     https://docs.aws.amazon.com/streams/latest/dev/how-do-i-size-a-stream.html
     """
@@ -55,10 +55,10 @@ class EventStream(kinesis.Stream):
     def take_from_bus(
         self, *, platform: Platform, pattern: events.EventPattern, parking: sqs.IQueue
     ) -> None:
-        """Has the bus put all events of a pattern on the stream, and park what it cannot put.
+        """Routes all events of a pattern from the bus to the stream, or else to `parking`.
 
-        The event's own id is the partition key: events spread over all shards, and what is
-        delivered twice meets in one.
+        The partition key is the event's id: events spread over all shards, and duplicates are in
+        the same shard.
         """
         Rule(
             self,
@@ -69,7 +69,7 @@ class EventStream(kinesis.Stream):
         )
 
     def allow_putting(self, grantee: iam.IGrantable) -> None:
-        """Lets `grantee` put records on the stream, and do nothing else with it."""
+        """Grants `grantee` putting records on the stream."""
         iam.Grant.add_to_principal(
             grantee=grantee, actions=["kinesis:PutRecords"], resource_arns=[self.stream_arn]
         )
@@ -79,7 +79,8 @@ class EventStream(kinesis.Stream):
 class _StreamTarget:
     """A stream as a rule's target.
 
-    The library's own lets the bus list shards, and does not admit it to the dead-letter queue.
+    The library's own target lets the bus list shards, and does not admit it to the dead-letter
+    queue.
     """
 
     def __init__(
@@ -94,7 +95,7 @@ class _StreamTarget:
         rule: IRuleRef,
         id: str | None = None,  # noqa: A002 - the interface's name
     ) -> events.RuleTargetConfig:
-        """What the rule needs to know, and the permissions that it needs."""
+        """Returns the target's properties, and grants the rule its permissions."""
         eventbridge = iam.ServicePrincipal("events.amazonaws.com")
         role = iam.Role(self._stream, "RuleRole", assumed_by=eventbridge)
         # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-events-iam-roles.html

@@ -1,4 +1,4 @@
-"""A file drop: a bucket where partners leave files, of which a queue is told."""
+"""A file drop: a bucket for partners' files, and notifications in a queue."""
 
 from typing import cast
 
@@ -15,7 +15,7 @@ from stacks.constructs.queues import BufferQueue
 
 KEPT_DAYS = 30
 """How long a file can be read: longer than its notification can wait, 14 days from its sending and
-as many from a redrive. As long again a file that was replaced or has expired can be brought back.
+as many from a redrive. A replaced or expired file can be restored for the same time.
 https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/setting-up-dead-letter-queue-retention.html"""
 
 MAX_NAME = 63
@@ -32,16 +32,9 @@ class FileDrop(Construct):
     """
 
     def __init__(
-        self,
-        scope: Construct,
-        id_: str,
-        *,
-        platform: Platform,
-        name: str,
-        queue: BufferQueue,
+        self, scope: Construct, id_: str, *, platform: Platform, name: str, queue: BufferQueue
     ) -> None:
         super().__init__(scope, id_)
-        stack = Stack.of(self)
         self.bucket = s3.Bucket(
             self,
             "Bucket",
@@ -62,40 +55,11 @@ class FileDrop(Construct):
             ],
             removal_policy=platform.environment.removal_policy,
         )
-        # The policy refuses requests without TLS, so it stays with the bucket.
+        # The policy denies requests without TLS, so it stays with the bucket.
         cast(s3.BucketPolicy, self.bucket.policy).apply_removal_policy(
             platform.environment.removal_policy
         )
-        resource = cast(s3.CfnBucket, self.bucket.node.default_child)
-        # The library would have a function of its own set the notification afterwards.
-        resource.notification_configuration = s3.CfnBucket.NotificationConfigurationProperty(
-            queue_configurations=[
-                s3.CfnBucket.QueueConfigurationProperty(
-                    event="s3:ObjectCreated:*",
-                    queue=queue.queue_arn,
-                )
-            ]
-        )
-        # https://docs.aws.amazon.com/AmazonS3/latest/userguide/grant-destinations-permissions-to-s3.html
-        queue.add_to_resource_policy(
-            iam.PolicyStatement(
-                principals=[iam.ServicePrincipal("s3.amazonaws.com")],
-                actions=["sqs:SendMessage"],
-                resources=[queue.queue_arn],
-                conditions={
-                    "ArnEquals": {
-                        "aws:SourceArn": stack.format_arn(
-                            service="s3",
-                            region="",
-                            account="",
-                            resource=resource.bucket_name or "",
-                        )
-                    },
-                    "StringEquals": {"aws:SourceAccount": stack.account},
-                },
-            )
-        )
-        self.bucket.node.add_dependency(queue.node.find_child("Policy"))
+        self._notify(queue)
         CfnOutput(
             self,
             "BucketName",
@@ -113,10 +77,41 @@ class FileDrop(Construct):
             },
         )
 
-    def allow_reading(self, function: lambda_.Function, *, under: str) -> None:
-        """Lets `function` read versions of objects under a prefix.
+    def _notify(self, queue: BufferQueue) -> None:
+        """Sets up the notifications. The library would do it with a function of its own.
 
-        It may list the bucket too: else S3 would say "denied" where it means "gone".
+        https://docs.aws.amazon.com/AmazonS3/latest/userguide/grant-destinations-permissions-to-s3.html
+        """
+        stack = Stack.of(self)
+        resource = cast(s3.CfnBucket, self.bucket.node.default_child)
+        resource.notification_configuration = s3.CfnBucket.NotificationConfigurationProperty(
+            queue_configurations=[
+                s3.CfnBucket.QueueConfigurationProperty(
+                    event="s3:ObjectCreated:*",
+                    queue=queue.queue_arn,
+                )
+            ]
+        )
+        bucket_arn = stack.format_arn(
+            service="s3", region="", account="", resource=resource.bucket_name or ""
+        )
+        queue.add_to_resource_policy(
+            iam.PolicyStatement(
+                principals=[iam.ServicePrincipal("s3.amazonaws.com")],
+                actions=["sqs:SendMessage"],
+                resources=[queue.queue_arn],
+                conditions={
+                    "ArnEquals": {"aws:SourceArn": bucket_arn},
+                    "StringEquals": {"aws:SourceAccount": stack.account},
+                },
+            )
+        )
+        self.bucket.node.add_dependency(queue.node.find_child("Policy"))
+
+    def allow_reading(self, function: lambda_.Function, *, under: str) -> None:
+        """Grants `function` reading versions of objects under a prefix.
+
+        It may also list the bucket. Otherwise S3 would answer 403 for a missing object, not 404.
         https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
         """
         self._allow(function, "s3:GetObjectVersion", under)
@@ -128,7 +123,7 @@ class FileDrop(Construct):
         )
 
     def allow_writing(self, function: lambda_.Function, *, under: str) -> None:
-        """Lets `function` write objects under a prefix."""
+        """Grants `function` writing objects under a prefix."""
         self._allow(function, "s3:PutObject", under)
 
     def _allow(self, function: lambda_.Function, action: str, under: str) -> None:
@@ -149,7 +144,7 @@ class FileDrop(Construct):
 
 
 def bucket_name(scope: Construct, beginning: str) -> str:
-    """Return a bucket name that is unique among all accounts and regions of a partition.
+    """Returns a bucket name that is unique among all accounts and regions of a partition.
 
     Raises ValueError if the name would exceed 63 characters in the region with the longest name.
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html

@@ -1,4 +1,4 @@
-"""Metrics as alarms and dashboards read them: those of handlers' logs, and shares."""
+"""Metrics for alarms and dashboards: those that handlers log, and ratios."""
 
 from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
@@ -7,14 +7,14 @@ from stacks.constructs.platform import Platform
 
 
 def namespace(platform: Platform) -> str:
-    """Where the stage's own metrics are: stages in one account do not mix."""
+    """Returns the namespace of the stage's own metrics."""
     return f"Orderflow/{platform.environment.name}"
 
 
 def service_metric(
     platform: Platform, *, context: str, name: str, statistic: str = "Sum"
 ) -> cloudwatch.Metric:
-    """What the handlers of a context count under `name`, over five minutes."""
+    """Returns the metric that the handlers of a context count as `name`, over five minutes."""
     return cloudwatch.Metric(
         namespace=namespace(platform),
         metric_name=name,
@@ -25,7 +25,7 @@ def service_metric(
 
 
 def sms_spending() -> cloudwatch.Metric:
-    """What the account has spent on SMS since the month began, in US dollars.
+    """Returns the account's spending on SMS in this month, in US dollars.
 
     https://docs.aws.amazon.com/sns/latest/dg/sns-monitoring-using-cloudwatch.html
     """
@@ -40,7 +40,7 @@ def sms_spending() -> cloudwatch.Metric:
 def share(
     part: cloudwatch.IMetric, whole: cloudwatch.IMetric, *, label: str
 ) -> cloudwatch.MathExpression:
-    """How many per cent of `whole` are `part` within five minutes; 0 where there is hardly any."""
+    """Returns `part` as a percentage of `whole` within five minutes; 0 if `whole` is under 20."""
     return cloudwatch.MathExpression(
         expression="IF(whole >= 20, 100 * part / whole, 0)",
         using_metrics={"part": part, "whole": whole},

@@ -1,13 +1,13 @@
-"""Names of resources that need one before CloudFormation makes them."""
+"""Names of resources that need one before CloudFormation creates them."""
 
 from aws_cdk import Fn, Names, Stack
 from constructs import Construct
 
 
 def name_of(construct: Construct, *, max_length: int) -> str:
-    """A physical name like those that CloudFormation gives: that of the stack, then the rest.
+    """Returns a physical name like those that CloudFormation generates.
 
-    The stack's name is in it word for word, hyphens included: the dashboard searches for its words.
+    It contains the stack's name, including hyphens, because the dashboard searches for its words.
     """
     return Names.unique_resource_name(
         construct, max_length=max_length, separator="-", allowed_special_characters="-"
@@ -15,7 +15,7 @@ def name_of(construct: Construct, *, max_length: int) -> str:
 
 
 def generation_of(construct: Construct) -> str:
-    """Return eight characters that change each time the construct's stack is created.
+    """Returns eight characters that change each time the construct's stack is created.
 
     Use them in the name of a resource that outlives its stack. Without them, the name would be
     taken when the stack is created again.

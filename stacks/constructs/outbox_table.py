@@ -1,6 +1,6 @@
 """A context's table whose outbox items reach the bus through its stream."""
 
-from collections.abc import Sequence
+from typing import Any
 
 from aws_cdk import Duration
 from aws_cdk import aws_dynamodb as dynamodb
@@ -10,22 +10,24 @@ from aws_cdk import aws_lambda_event_sources as sources
 from constructs import Construct
 
 from lambdas.eventing import pending, relay
+from lambdas.eventing.declaration import Handler
 from lambdas.eventing.event import Event
 from stacks.constructs.alarm import Alarm
-from stacks.constructs.context_table import ContextTable, grant
+from stacks.constructs.context_table import ContextTable
 from stacks.constructs.platform import Platform
 from stacks.constructs.python_function import PythonFunction
 from stacks.constructs.queues import MAX_STREAM_RETRIES, DeadLetterQueue
 
 RETRY_HOURS = 20
-"""How long the relay tries one batch: less than the 24 hours that a stream keeps its records.
+"""How long the relay retries a batch: less than the 24 hours that a stream keeps its records.
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Streams.html"""
 
 
 class OutboxTable(ContextTable):
     """One table for a context's aggregates, inbox and outbox, and the relay to the bus.
 
-    With `pending_index`, those of its items that wait can be found: see `lambdas.eventing.pending`.
+    The relay may publish the events that the handlers of the table's functions declare. With
+    `pending_index`, `lambdas.eventing.pending` can find the items that wait.
     """
 
     def __init__(
@@ -34,7 +36,6 @@ class OutboxTable(ContextTable):
         id_: str,
         *,
         platform: Platform,
-        publishes: Sequence[type[Event]],
         pending_index: bool = False,
     ) -> None:
         string = dynamodb.AttributeType.STRING
@@ -51,7 +52,36 @@ class OutboxTable(ContextTable):
             indexes=[index] if pending_index else [],
             stream=dynamodb.StreamViewType.NEW_IMAGE,
         )
-        self.relay = PythonFunction(
+        self._published: set[type[Event]] = set()
+        self._may_publish = iam.PolicyStatement(
+            actions=["events:PutEvents"],
+            resources=[platform.bus.event_bus_arn],
+            conditions={"Null": {"events:source": "false", "events:detail-type": "false"}},
+        )
+        self._permit_published()
+        self.relay = self._relay(platform)
+
+    def admit(self, function: lambda_.IFunction, handler: Handler[Any]) -> None:
+        """Grants `function` the operations, and the relay the events, that the handler declares."""
+        self._grant(function, handler)
+        self._published |= handler.publishes
+        self._permit_published()
+
+    def _permit_published(self) -> None:
+        """Permits the relay to put the published events on the bus, and no others.
+
+        https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-conditions.html
+        """
+        self._may_publish.add_condition(
+            "ForAllValues:StringEquals",
+            {
+                "events:source": sorted({event.source for event in self._published}),
+                "events:detail-type": sorted(event.detail_type() for event in self._published),
+            },
+        )
+
+    def _relay(self, platform: Platform) -> PythonFunction:
+        function = PythonFunction(
             self,
             "Relay",
             platform=platform,
@@ -59,7 +89,7 @@ class OutboxTable(ContextTable):
             settings=relay.RelaySettings(event_bus_name=platform.bus.event_bus_name),
             timeout=Duration.seconds(30),
         )
-        self.relay.add_event_source(
+        function.add_event_source(
             sources.DynamoEventSource(
                 self.table,
                 starting_position=lambda_.StartingPosition.TRIM_HORIZON,
@@ -74,8 +104,8 @@ class OutboxTable(ContextTable):
                     )
                 ],
                 batch_size=100,
-                # More would be faster, but order within a partition key would be lost: in parallel
-                # batches Lambda keeps the order of single items only.
+                # Parallel batches keep only the order of single items, and an aggregate's events
+                # have the same partition key, but are different items.
                 parallelization_factor=1,
                 report_batch_item_failures=True,
                 bisect_batch_on_error=True,
@@ -91,39 +121,15 @@ class OutboxTable(ContextTable):
                 ),
             )
         )
-        self.relay.add_to_role_policy(_may_publish(platform, publishes))
+        function.add_to_role_policy(self._may_publish)
         Alarm(
             self,
             "Lagging",
             platform=platform,
-            metric=self.relay.metric(
-                "IteratorAge", period=Duration.minutes(1), statistic="Maximum"
-            ),
+            metric=function.metric("IteratorAge", period=Duration.minutes(1), statistic="Maximum"),
             threshold=60_000,
             periods=3,
             meaning="Events are committed but reach the bus more than a minute late.",
             page="the-relay-lags",
         )
-
-    def allow_finding_pending(self, function: lambda_.IFunction) -> None:
-        """Lets `function` find items that wait, and read them."""
-        self.allow(function, "BatchGetItem")
-        grant(function, ["Query"], f"{self.table.table_arn}/index/{pending.INDEX}")
-
-
-def _may_publish(platform: Platform, publishes: Sequence[type[Event]]) -> iam.PolicyStatement:
-    """Permits events of these types to be put on the bus, and no others.
-
-    https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-conditions.html
-    """
-    return iam.PolicyStatement(
-        actions=["events:PutEvents"],
-        resources=[platform.bus.event_bus_arn],
-        conditions={
-            "ForAllValues:StringEquals": {
-                "events:source": sorted({event.source for event in publishes}),
-                "events:detail-type": sorted(event.detail_type() for event in publishes),
-            },
-            "Null": {"events:source": "false", "events:detail-type": "false"},
-        },
-    )
+        return function

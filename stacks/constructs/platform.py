@@ -1,4 +1,4 @@
-"""What every context stands on, handed from the backbone to the other stacks."""
+"""The shared resources that the backbone passes to the other stacks."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from stacks.environment import Environment
 
 @dataclass(frozen=True, kw_only=True)
 class Platform:
-    """The stage, the event bus, whom alarms notify, and where the code is going to run."""
+    """The stage, the event bus, the alarm topic, and the target of deployment packages."""
 
     environment: Environment
     bus: IEventBus

@@ -1,4 +1,4 @@
-"""A Lambda function, made from its handler object: path, package and settings cannot drift."""
+"""A Lambda function made from its handler object: path, package and grants cannot drift."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -9,6 +9,7 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
+from lambdas.eventing.declaration import Handler
 from lambdas.eventing.settings import Settings
 from stacks.constructs.acknowledge import (
     SERVERLESS,
@@ -17,15 +18,17 @@ from stacks.constructs.acknowledge import (
     permit_double_dependency,
 )
 from stacks.constructs.alarm import Alarm
+from stacks.constructs.context_table import ContextTable
 from stacks.constructs.metric import namespace
 from stacks.constructs.packaging import PYTHON_VERSION, function_directory, layer_directory
 from stacks.constructs.platform import Platform
 
-Handler = Callable[..., Any]
-
 
 class PythonFunction(lambda_.Function):
-    """The function of one handler module, with a role, a log group and an alarm of its own."""
+    """The function of one handler module, with its own role, log group and alarms.
+
+    It may use `table` as its handler declares. Raises TypeError if there is no table to use.
+    """
 
     def __init__(
         self,
@@ -33,7 +36,8 @@ class PythonFunction(lambda_.Function):
         id_: str,
         *,
         platform: Platform,
-        handler: Handler,
+        handler: Callable[..., Any],
+        table: ContextTable | None = None,
         settings: Settings | None = None,
         environment: Mapping[str, str] | None = None,
         timeout: Duration | None = None,
@@ -46,11 +50,7 @@ class PythonFunction(lambda_.Function):
             retention=platform.environment.log_retention,
             removal_policy=platform.environment.removal_policy,
         )
-        role = iam.Role(
-            scope,
-            f"{id_}Role",
-            assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
-        )
+        role = _role(scope, f"{id_}Role")
         log_group.grant_write(role)
         super().__init__(
             scope,
@@ -77,13 +77,6 @@ class PythonFunction(lambda_.Function):
         self.entry = handler
         permit_double_dependency(self)
         acknowledge(
-            role,
-            {
-                f"{SOLUTIONS}IAM5[Resource::*]": "X-Ray's PutTraceSegments and "
-                "PutTelemetryRecords cannot be limited to a resource; nothing else has a wildcard."
-            },
-        )
-        acknowledge(
             self,
             {
                 f"{SERVERLESS}LambdaDLQ": "Takes effect for asynchronous invocations only. This "
@@ -91,6 +84,17 @@ class PythonFunction(lambda_.Function):
                 "for its answer and have their own way of handling failures."
             },
         )
+        if isinstance(handler, Handler):
+            self._admit(handler, table)
+        self._alarms(platform, module)
+
+    def _admit(self, handler: Handler[Any], table: ContextTable | None) -> None:
+        if table:
+            table.admit(self, handler)
+        elif handler.uses:
+            raise TypeError(f"{handler.name} uses a table: {self.node.path} needs table=…")
+
+    def _alarms(self, platform: Platform, module: str) -> None:
         Alarm(
             self,
             "Errors",
@@ -117,10 +121,22 @@ _RUNTIME = lambda_.Runtime(
 )
 
 
-def _layer(scope: Construct, platform: Platform) -> lambda_.ILayerVersion:
-    """The stack's layer of dependencies.
+def _role(scope: Construct, id_: str) -> iam.Role:
+    role = iam.Role(scope, id_, assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
+    acknowledge(
+        role,
+        {
+            f"{SOLUTIONS}IAM5[Resource::*]": "X-Ray's PutTraceSegments and "
+            "PutTelemetryRecords cannot be limited to a resource; nothing else has a wildcard."
+        },
+    )
+    return role
 
-    Each stack has its own: a layer version that another stack imports could never be replaced.
+
+def _layer(scope: Construct, platform: Platform) -> lambda_.ILayerVersion:
+    """Returns the stack's layer of dependencies.
+
+    Each stack has its own: a layer version that another stack imports could not be replaced.
     """
     stack = Stack.of(scope)
     existing = stack.node.try_find_child("Dependencies")

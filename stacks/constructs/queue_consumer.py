@@ -1,6 +1,5 @@
-"""A consumer of a queue: buffer, dead-letter queue and function."""
+"""A consumer of a queue: queue, dead-letter queue and function."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from aws_cdk import Duration
@@ -10,19 +9,18 @@ from constructs import Construct
 from lambdas.eventing.consumer import ConsumerSettings, QueueHandler
 from lambdas.eventing.settings import Settings
 from stacks.constructs.acknowledge import SERVERLESS, acknowledge
-from stacks.constructs.outbox_table import OutboxTable
+from stacks.constructs.context_table import ContextTable
 from stacks.constructs.platform import Platform
 from stacks.constructs.python_function import PythonFunction
 from stacks.constructs.queues import BufferQueue
 
 
 class QueueConsumer(Construct):
-    """A queue whose messages `consumer` handles; who writes to the queue is for others to say.
+    """A queue, and the function that handles its messages. Subclasses add what fills the queue.
 
-    The consumer may use its context's `table` by these `operations` of DynamoDB, and gets
-    `settings`, or by default those of the table. `timeout` is for one batch of at most `batch_size`
-    messages, by default 30 seconds; `max_concurrency` bounds the batches that are handled at the
-    same time (at least 2), by default as the stage says.
+    The function may use `table` as its handler declares. `timeout` applies to one batch of at most
+    `batch_size` messages (default: 30 seconds). `max_concurrency` limits the batches that are
+    handled at the same time (at least 2, default: the stage's).
     """
 
     def __init__(
@@ -32,8 +30,7 @@ class QueueConsumer(Construct):
         *,
         platform: Platform,
         consumer: QueueHandler[Any],
-        table: OutboxTable | None = None,
-        operations: Sequence[str] = (),
+        table: ContextTable | None = None,
         settings: Settings | None = None,
         timeout: Duration | None = None,
         batch_size: int = 10,
@@ -54,12 +51,11 @@ class QueueConsumer(Construct):
             "Function",
             platform=platform,
             handler=consumer,
-            settings=settings or (table.settings if table else None),
+            table=table,
+            settings=settings,
             environment=kernel_settings.as_environment(),
             timeout=timeout,
         )
-        if table:
-            table.allow(self.function, *operations)
         self.queue.parking.grant_send_messages(self.function)
         self.function.add_event_source(
             sources.SqsEventSource(

@@ -1,4 +1,4 @@
-"""Queues: a buffer that loses nothing, and where it parks what cannot be processed."""
+"""Queues, and their dead-letter queues."""
 
 from collections.abc import Sequence
 from typing import cast
@@ -14,16 +14,16 @@ from stacks.constructs.platform import Platform
 from stacks.environment import DEAD_LETTER_DAYS, QUEUE_DAYS
 
 MAX_RECEIVE_COUNT = 5
-"""Deliveries before a message is parked: enough to outlive a throttled or restarting service."""
+"""Deliveries before a message is parked: enough for a throttled or restarting service."""
 
 MAX_STREAM_RETRIES = 10_000
-"""The most that a stream's mapping takes, so that the age of a record is what ends its retries. How
-long Lambda waits between two of them is said nowhere: a smaller number could end them any time.
+"""The maximum of a stream's mapping, so that the age of a record ends its retries. Lambda's pauses
+between retries are not documented: with a smaller number, the retries could end at any time.
 https://docs.aws.amazon.com/lambda/latest/api/API_CreateEventSourceMapping.html"""
 
 
 class DeadLetterQueue(sqs.Queue):
-    """Where messages wait that could not be processed or delivered. Any message is an alarm.
+    """A queue for messages that could not be processed or delivered. Any message is an alarm.
 
     `page` of the runbook says what to do.
     """

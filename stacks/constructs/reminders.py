@@ -1,4 +1,4 @@
-"""Reminders: one-time schedules that a function makes, and the consumer to which they lead."""
+"""Reminders: one-time schedules that a function creates for a consumer."""
 
 from aws_cdk import ArnFormat, Stack
 from aws_cdk import aws_iam as iam
@@ -12,10 +12,9 @@ from stacks.constructs.schedule_group import SCHEDULER, ScheduleGroup
 
 
 class Reminders(Construct):
-    """A group of schedules that may do one thing: put messages into the queue of `consumer`.
+    """A group of schedules that may only send messages to the queue of `consumer`.
 
-    What makes a schedule has to name the `group`, the `role`, and the queue's parking for what
-    could not be delivered.
+    Each schedule has to name the `group`, the `role`, and the queue's dead-letter queue.
     """
 
     def __init__(
@@ -26,7 +25,7 @@ class Reminders(Construct):
         self.role = self.group.role_for(consumer)
 
     def allow(self, function: lambda_.Function) -> None:
-        """Lets `function` make schedules of this group, with its role, and change none."""
+        """Grants `function` creating schedules in this group with its role."""
         group = self.group.schedule_group_name
         schedules = Stack.of(self).format_arn(
             service="scheduler",

@@ -1,4 +1,4 @@
-"""A rule of the bus: one pattern, one target, and alarms for what it fails to deliver."""
+"""A rule of the bus: one pattern, one target, and alarms on failed deliveries."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ from stacks.constructs.platform import Platform
 
 DELIVERY_AGE = Duration.hours(24)
 DELIVERY_ATTEMPTS = 185
-"""What the bus tries at most for one target; both are also EventBridge's own bounds.
+"""The limits of retries for one target; both are also EventBridge's maximum.
 https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-retry-policy.html"""
 
 _METRICS = {
@@ -24,14 +24,14 @@ _METRICS = {
 
 
 ONCE = {"supersededby": [{"exists": False}]}
-"""What matches each fact once, in the newest version in which it is published."""
+"""Matches each fact once, in the newest version in which it is published."""
 
 
 def pattern_of(consumed: Sequence[type[Event]]) -> events.EventPattern:
-    """What matches the events of these classes.
+    """Returns a pattern that matches the events of these classes.
 
-    While a fact is published in several versions of which two are among them, the newer is enough:
-    the older says in its envelope what supersedes it.
+    If a fact is published in several of these versions, only the newest matches: the envelope of an
+    older version names the version that supersedes it.
     """
     newer = sorted(event.detail_type() for event in consumed if event.supersedes in consumed)
     once = [{"exists": False}, {"anything-but": newer}]
@@ -43,7 +43,7 @@ def pattern_of(consumed: Sequence[type[Event]]) -> events.EventPattern:
 
 
 class Rule(events.Rule):
-    """A rule of the platform's bus. Its target has to bring its bounds and a dead-letter queue."""
+    """A rule of the platform's bus. Its target needs retry limits and a dead-letter queue."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class Rule(events.Rule):
 
 
 def watch(rule: Construct, *, platform: Platform, rule_name: str) -> None:
-    """Raises alarms when the rule of this name fails to deliver.
+    """Adds alarms on failed deliveries of the rule with this name.
 
     https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-monitoring.html
     """

@@ -1,4 +1,4 @@
-"""The book of a sandbox: a table that stands for the system of somebody outside."""
+"""The table of a sandbox, in place of a partner's system."""
 
 from aws_cdk import aws_dynamodb as dynamodb
 from constructs import Construct
@@ -7,7 +7,7 @@ from stacks.constructs.platform import Platform
 
 
 class SandboxTable(dynamodb.TableV2):
-    """What a sandbox remembers, by idempotency key; no part of the context that asks it."""
+    """The requests that a sandbox received, by idempotency key; not a table of the context."""
 
     def __init__(self, scope: Construct, id_: str, *, platform: Platform) -> None:
         super().__init__(

@@ -1,4 +1,4 @@
-"""A group of schedules: what it may do, and alarms for what it fails to deliver."""
+"""A group of schedules, its role, and alarms on failed deliveries."""
 
 from typing import cast
 
@@ -24,10 +24,10 @@ _METRICS = {
 
 
 class ScheduleGroup(scheduler.ScheduleGroup):
-    """Schedules that wake one consumer: metrics of schedules are told apart by group alone."""
+    """The schedules of one consumer, because schedules have metrics only by group."""
 
     def __init__(self, scope: Construct, id_: str, *, platform: Platform) -> None:
-        # Without the stack's queues its schedules would have nowhere to go.
+        # Its schedules are useless without the stack's queues.
         super().__init__(
             scope,
             id_,
@@ -35,7 +35,7 @@ class ScheduleGroup(scheduler.ScheduleGroup):
             removal_policy=RemovalPolicy.DESTROY,
         )
         self.name = cast(scheduler.CfnScheduleGroup, self.node.default_child).ref
-        """The name as a reference, so that whatever uses the group waits for it."""
+        """The name as a reference, so that users of the group depend on it."""
         for name, meaning in _METRICS.items():
             Alarm(
                 self,
@@ -54,9 +54,9 @@ class ScheduleGroup(scheduler.ScheduleGroup):
             )
 
     def role_for(self, consumer: QueueConsumer) -> iam.Role:
-        """What the scheduler acts as for schedules of this group: it may wake `consumer`.
+        """Returns the role of this group's schedules: it may send messages to `consumer`.
 
-        The trust is in the group; the scheduler knows no single schedule when it takes the role.
+        The trust policy names the group, because the scheduler assumes the role for a group.
         https://docs.aws.amazon.com/scheduler/latest/UserGuide/cross-service-confused-deputy-prevention.html
         """
         role = iam.Role(

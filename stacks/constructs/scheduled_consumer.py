@@ -1,4 +1,4 @@
-"""A consumer that the clock wakes: schedule, buffer, dead-letter queue and function."""
+"""A consumer on a schedule: schedule, queue, dead-letter queue and function."""
 
 import json
 from typing import Any
@@ -18,9 +18,9 @@ _ATTEMPTS = 10
 
 
 class ScheduledConsumer(QueueConsumer):
-    """Has `consumer` handle `event` again and again; the options are those of `QueueConsumer`.
+    """Sends `event` to `consumer` regularly; the options are those of `QueueConsumer`.
 
-    What could not be delivered before the next time is parked with what could not be processed.
+    The dead-letter queue also receives events that could not be delivered before the next one.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class ScheduledConsumer(QueueConsumer):
 
 
 def _message(event: Event) -> dict[str, Any]:
-    """What the consumer reads: the event, with the id and time of the schedule's each execution.
+    """Returns the message: the event, with the id and time of each execution of the schedule.
 
     https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-schedule-context-attributes.html
     """

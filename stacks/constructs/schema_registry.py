@@ -1,4 +1,4 @@
-"""The schema registry: what each event looks like, for whoever wants to consume it."""
+"""The schema registry: the schemas of all events, for authors of consumers."""
 
 import json
 from collections.abc import Iterable
@@ -17,10 +17,10 @@ https://docs.aws.amazon.com/eventbridge/latest/schema-reference/v1-registries-na
 
 
 class SchemaRegistry(Construct):
-    """A registry with a schema for each event, by the names that EventBridge itself gives them.
+    """A registry with a schema for each event, under the names that EventBridge uses.
 
-    A major version is a schema of its own, `source@detail-type`. An additive change is a new
-    version of that schema, which the registry counts and keeps.
+    A major version is a separate schema, `source@detail-type`. An additive change is a new version
+    of that schema, and the registry keeps all versions.
     https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-schema-registry.html
     """
 
@@ -52,6 +52,6 @@ def _content(event: type[Event]) -> str:
     if len(content) > MAX_CONTENT:
         raise ValueError(
             f"the schema of {event.detail_type()} has {len(content)} characters, over "
-            f"{MAX_CONTENT}: nobody can read such an event; carry a reference instead"
+            f"{MAX_CONTENT}: make the event smaller, for example with a reference"
         )
     return content

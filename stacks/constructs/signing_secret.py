@@ -1,4 +1,4 @@
-"""A secret that requests are signed with."""
+"""A secret for signing requests."""
 
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
@@ -10,7 +10,7 @@ from stacks.constructs.platform import Platform
 
 
 class SigningSecret(secretsmanager.Secret):
-    """A generated key. It does not rotate by itself, and `why_it_stays` says why."""
+    """A generated key. It does not rotate automatically, for the reason `why_it_stays`."""
 
     def __init__(
         self, scope: Construct, id_: str, *, platform: Platform, description: str, why_it_stays: str
@@ -27,7 +27,7 @@ class SigningSecret(secretsmanager.Secret):
         acknowledge(self, {f"{SOLUTIONS}SMG4": why_it_stays})
 
     def allow(self, function: lambda_.Function) -> None:
-        """Lets `function` read the key."""
+        """Grants `function` reading the key."""
         function.add_to_role_policy(
             iam.PolicyStatement(
                 actions=["secretsmanager:GetSecretValue"], resources=[self.secret_arn]

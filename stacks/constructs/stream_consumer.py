@@ -1,6 +1,5 @@
-"""A consumer of a data stream: function, mapping with its window, and where failures go."""
+"""A consumer of a data stream: function, mapping with a window, and dead-letter queues."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from aws_cdk import Duration
@@ -20,19 +19,19 @@ from stacks.constructs.queues import MAX_STREAM_RETRIES, DeadLetterQueue
 
 WINDOW = Duration.seconds(60)
 GATHERING = Duration.seconds(10)
-"""How long records are collected for a batch: what one transaction writes is fewer rows."""
+"""How long records are collected for a batch, so that one transaction writes fewer rows."""
 
 PAGE = "a-record-of-the-stream-was-parked"
 
 RETRY_HOURS = 24
-"""How long one batch is tried. The records can then be read for the rest of the retention."""
+"""How long a batch is retried. After that, its records stay readable until they expire."""
 
 
 class StreamConsumer(Construct):
-    """Everything between a stream and `consumer`, which may use `table` by these `operations`.
+    """The mapping, function and dead-letter queues between a stream and `table`.
 
-    `parking` takes single records that cannot be read, with their data. What fails for a day is
-    told to a queue of its own: such a message has no data, but says where on the stream they are.
+    `parking` receives the data of single records that cannot be read. Batches that fail for a day
+    are reported to another queue: a message names the batch's position on the stream.
     """
 
     def __init__(
@@ -44,7 +43,6 @@ class StreamConsumer(Construct):
         consumer: WindowConsumer[Any, Any],
         stream: kinesis.IStream,
         table: ContextTable,
-        operations: Sequence[str],
         settings: Settings,
     ) -> None:
         super().__init__(scope, id_)
@@ -55,11 +53,11 @@ class StreamConsumer(Construct):
             "Function",
             platform=platform,
             handler=consumer,
+            table=table,
             settings=settings,
             environment=kernel_settings.as_environment(),
             timeout=Duration.minutes(2),
         )
-        table.allow(self.function, *operations)
         self.parking.grant_send_messages(self.function)
         self.function.add_event_source(
             sources.KinesisEventSource(

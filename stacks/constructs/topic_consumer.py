@@ -1,4 +1,4 @@
-"""Fan-out: a topic that a rule of the bus feeds, and consumers that each take a part of it."""
+"""Fan-out: a topic that a rule of the bus feeds, and consumers with filters."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -30,10 +30,10 @@ _METRICS = {
 
 
 class EventTopic(Construct):
-    """A topic with the events of one class, as the bus has them, and how they get there.
+    """A topic, and the rule that sends it the events of one class.
 
-    Whatever the bus cannot deliver to the topic waits in a dead-letter queue of its own: a redrive
-    leads into a queue, not into a topic.
+    Events that the bus cannot deliver to the topic have their own dead-letter queue, because SQS
+    cannot redrive into a topic.
     """
 
     def __init__(
@@ -87,11 +87,11 @@ class EventTopic(Construct):
 
 
 class TopicConsumer(QueueConsumer):
-    """Everything between a topic and `consumer`; the options are those of `QueueConsumer`.
+    """A subscription, a queue and the function of `consumer`, with options of `QueueConsumer`.
 
-    The consumer gets those events of which each field in `matching` is, or contains, one of the
-    values. As with the bus, one dead-letter queue takes both what the topic could not deliver and
-    what the consumer could not process: deliveries are raw, so that both have the same shape.
+    The consumer gets the events in which each field in `matching` is, or contains, one of the
+    values. One dead-letter queue receives the messages that the topic could not deliver and those
+    that the consumer could not process. Deliveries are raw, so that both have the same shape.
     """
 
     def __init__(
@@ -119,15 +119,17 @@ class TopicConsumer(QueueConsumer):
 def _filter(
     event: type[Event], consumer: Consumer[Any], matching: Mapping[str, Sequence[str]]
 ) -> dict[str, sns.FilterOrPolicy]:
-    """A filter over the body of the bus's messages, checked against the event's class.
+    """Returns a filter on the body of the bus's messages, checked against the event's class.
 
     https://docs.aws.amazon.com/sns/latest/dg/sns-subscription-filter-policies.html
     """
     if consumer.consumes != event.versions():
-        raise TypeError(f"{consumer.name} does not consume what the topic carries: {event}")
+        raise TypeError(f"{consumer.name} must consume {event.__name__}, which the topic carries")
     for version in event.versions():
         if unknown := set(matching).difference(version.__struct_fields__):
-            raise TypeError(f"{version.__name__} has no {', '.join(sorted(unknown))} to match")
+            raise TypeError(
+                f"{version.__name__} has no field {', '.join(sorted(unknown))} to match"
+            )
     return {
         "source": _one_of([event.source]),
         "detail-type": _one_of(sorted(version.detail_type() for version in event.versions())),

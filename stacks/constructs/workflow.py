@@ -27,8 +27,8 @@ _PASSING = [
     "Sandbox.Timedout",
     "Contention",
 ]
-"""What may pass by itself: https://docs.aws.amazon.com/step-functions/latest/dg/bp-lambda-serviceexception.html
-and the kernel's error for items that others keep changing."""
+"""Transient errors: those of Lambda, and the kernel's error for contended items.
+https://docs.aws.amazon.com/step-functions/latest/dg/bp-lambda-serviceexception.html"""
 
 
 _XRAY = [
@@ -57,7 +57,7 @@ Kind = sfn.StateMachineType
 
 @dataclass(frozen=True)
 class _Failing:
-    """How executions of a kind end badly, what it means, and from how many in five minutes on."""
+    """The metrics of failed executions of a kind, and the alarms on them."""
 
     metrics: tuple[str, ...]
     threshold: int
@@ -76,7 +76,7 @@ _FAILING: Mapping[Kind, _Failing] = {
         meaning="Executions of the workflow fail; their messages are delivered again.",
         page="a-workflow-fails",
     ),
-    # Nobody starts these again: each that ends badly waits for somebody.
+    # Nothing starts these again: each failed execution needs a person.
     Kind.STANDARD: _Failing(
         metrics=("ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsAborted"),
         threshold=1,
@@ -103,34 +103,23 @@ class Workflow(sfn.StateMachine):
         start: sfn.State,
         timeout: Duration,
     ) -> None:
-        # The dashboard finds it by this name: of itself a state machine's does not tell its stage.
+        # The dashboard finds it by this name. A generated name would not contain the stage.
         name = f"orderflow-{platform.environment.name}-{Stack.of(scope).node.id}"
         log_group = logs.LogGroup(
             scope,
             f"{id_}Log",
-            # Step Functions delivers to groups under this name without a policy for each.
+            # Groups with this prefix need no resource policy of their own.
             log_group_name=f"/aws/vendedlogs/states/{name}-{generation_of(scope)}",
             retention=platform.environment.log_retention,
             removal_policy=platform.environment.removal_policy,
         )
-        role = iam.Role(
-            scope, f"{id_}Role", assumed_by=iam.ServicePrincipal("states.amazonaws.com")
-        )
-        for statement in _permissions(_functions(start)):
-            role.add_to_policy(statement)
-        acknowledge(
-            role,
-            {
-                f"{SOLUTIONS}IAM5[Resource::*]": "X-Ray's and the log delivery's actions cannot be "
-                "limited to a resource; nothing else has a wildcard."
-            },
-        )
+        role = _role(scope, f"{id_}Role", start)
         super().__init__(
             scope,
             id_,
             # The library would add each function's versions and aliases as a wildcard.
             role=role.without_policy_updates(),
-            # With its kind: one of another kind replaces it, which it could not under its name.
+            # The name contains the kind, because a change of the kind replaces the state machine.
             state_machine_name=f"{name}-{kind.value.title()}",
             state_machine_type=kind,
             definition_body=sfn.DefinitionBody.from_chainable(start),
@@ -141,6 +130,9 @@ class Workflow(sfn.StateMachine):
             ),
         )
         permit_double_dependency(self)
+        self._alarms(platform, kind)
+
+    def _alarms(self, platform: Platform, kind: Kind) -> None:
         failing = _FAILING[kind]
         for metric in (*failing.metrics, _THROTTLED):
             Alarm(
@@ -161,9 +153,9 @@ class Workflow(sfn.StateMachine):
 
 
 class Invoke(tasks.LambdaInvoke):
-    """A task that hands the workflow's whole state to `function` and goes on with that state.
+    """A task that passes the workflow's state to `function`, and leaves the state unchanged.
 
-    Tasks keep what they did in their own tables, so nothing but the event travels along.
+    Tasks store results in their own tables, so the state contains only the event.
     """
 
     def __init__(self, scope: Construct, id_: str, function: IFunction, **options: Any) -> None:
@@ -184,11 +176,11 @@ class Invoke(tasks.LambdaInvoke):
 
 
 class InvokeAndWait(Invoke):
-    """A task that hands the event and a task token to `function`, and waits for the answer.
+    """A task that passes the event and a task token to `function`, and waits for the answer.
 
-    Whoever has the token answers, with `SendTaskSuccess`; the answer is put at `result_path`. The
-    task ends with States.HeartbeatTimeout if nobody shows that they are at it for as long as
-    `heartbeat`, and with States.Timeout after `patience`.
+    The answer comes by `SendTaskSuccess` with the token, and is stored at `result_path`. The task
+    fails with States.HeartbeatTimeout if no heartbeat comes for `heartbeat`, and with
+    States.Timeout after `patience`.
     https://docs.aws.amazon.com/step-functions/latest/dg/connect-to-resource.html#connect-wait-token
     """
 
@@ -217,14 +209,28 @@ class InvokeAndWait(Invoke):
 
 
 def _functions(start: sfn.State) -> list[IFunction]:
-    """The functions of all tasks that can be reached from `start`, each once."""
+    """Returns the functions of all tasks that are reachable from `start`, each once."""
     functions: dict[str, IFunction] = {}
     for state in sfn.State.find_reachable_states(start, include_error_handlers=True):
         if isinstance(state, Invoke):
             functions[state.function.node.path] = state.function
         elif isinstance(state, sfn.TaskStateBase):
-            raise TypeError(f"{state.node.path} has to be an Invoke: its function is not known")
+            raise TypeError(f"{state.node.path} must be an Invoke: its function is not known")
     return list(functions.values())
+
+
+def _role(scope: Construct, id_: str, start: sfn.State) -> iam.Role:
+    role = iam.Role(scope, id_, assumed_by=iam.ServicePrincipal("states.amazonaws.com"))
+    for statement in _permissions(_functions(start)):
+        role.add_to_policy(statement)
+    acknowledge(
+        role,
+        {
+            f"{SOLUTIONS}IAM5[Resource::*]": "X-Ray's and the log delivery's actions cannot be "
+            "limited to a resource; nothing else has a wildcard."
+        },
+    )
+    return role
 
 
 def _permissions(functions: Sequence[IFunction]) -> list[iam.PolicyStatement]:

@@ -1,4 +1,4 @@
-"""From JSON Schema 2020-12 to draft 4, which is what EventBridge's schema registry takes."""
+"""Conversion from JSON Schema 2020-12 to draft 4, the dialect of EventBridge's schema registry."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -9,11 +9,11 @@ Schema = dict[str, Any]
 
 
 class NotConvertible(ValueError):
-    """A schema says something that draft 4 has no words for."""
+    """A schema uses a keyword that cannot be converted to draft 4."""
 
 
 def to_draft4(schema: Schema) -> Schema:
-    """The schema in draft 4, with the same verdict on every value. Examples are left out.
+    """Returns the schema in draft 4: it accepts the same values. Examples are left out.
 
     Raises NotConvertible for a keyword that this converter does not know, with its path.
     https://json-schema.org/draft-04/draft-fge-json-schema-validation-00
@@ -25,7 +25,7 @@ def _converted(schema: Schema | bool, path: str) -> Schema:
     if isinstance(schema, bool):
         return {} if schema else {"not": {}}
     if "$ref" in schema and len(schema) > 1:
-        # Draft 4 does not look at what stands beside a reference.
+        # Draft 4 ignores keywords beside a reference.
         reference = {"$ref": schema["$ref"]}
         beside = {name: value for name, value in schema.items() if name != "$ref"}
         schema = {**beside, "allOf": [*beside.get("allOf", []), reference]}
@@ -65,7 +65,7 @@ def _additional(name: str, value: Schema | bool, path: str) -> Schema:
 
 
 def _required(name: str, value: list[str], path: str) -> Schema:
-    # Draft 4 wants at least one.
+    # Draft 4 requires at least one name.
     return {name: value} if value else {}
 
 

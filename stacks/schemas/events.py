@@ -1,25 +1,25 @@
-"""The events of the shop and who consumes them, found by walking the packages of the contexts."""
+"""The shop's events, and the handlers that publish and consume them."""
 
 import pkgutil
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cache
 from importlib import import_module
 from types import ModuleType
 from typing import Any
 
 import lambdas
 from lambdas.eventing.consumer import Consumer
+from lambdas.eventing.declaration import Handler
 from lambdas.eventing.event import Event
 from lambdas.eventing.stream import WindowConsumer
 from lambdas.eventing.task import Task
 
 
 class AmbiguousEvent(ValueError):
-    """Two classes claim the same name on the bus."""
+    """Two classes have the same name on the bus."""
 
 
 def _modules() -> Iterator[tuple[str, ModuleType]]:
-    """The `events` module of each context that has one, by the context's name."""
+    """Yields the `events` module of each context that has one, with the context's name."""
     for package in pkgutil.iter_modules(lambdas.__path__):
         if package.ispkg:
             path = import_module(f"lambdas.{package.name}").__path__
@@ -33,7 +33,7 @@ def _all_modules() -> Iterator[ModuleType]:
 
 
 def _defined(module: ModuleType) -> Iterator[type[Event]]:
-    """The event classes of a module, without those that are only there to be inherited from."""
+    """Yields the event classes of a module, without base classes."""
     found = [
         value
         for value in vars(module).values()
@@ -47,7 +47,7 @@ def _defined(module: ModuleType) -> Iterator[type[Event]]:
 
 
 def by_name(events: Iterable[type[Event]]) -> dict[str, type[Event]]:
-    """The classes by detail-type, in alphabetical order. Raises AmbiguousEvent."""
+    """Returns the classes by detail-type, in alphabetical order. Raises AmbiguousEvent."""
     found: dict[str, type[Event]] = {}
     for event in sorted(events, key=lambda event: event.detail_type()):
         other = found.setdefault(event.detail_type(), event)
@@ -64,70 +64,71 @@ DEFINED: Mapping[str, type[Event]] = by_name(
 )
 """All event classes by detail-type."""
 
+HANDLERS: Mapping[str, Handler[Any]] = {
+    value.name: value
+    for module in _all_modules()
+    for value in vars(module).values()
+    if isinstance(value, Handler) and value.__module__ == module.__name__
+}
+"""All handlers by name, such as `orders.place_order`, in alphabetical order."""
+
 PUBLISHED: Mapping[str, type[Event]] = by_name(
-    event for _, module in _modules() for event in module.PUBLISHED
+    {event for handler in HANDLERS.values() for event in handler.publishes}
 )
-"""What contexts put on the bus, by detail-type."""
+"""The events that handlers declare to publish on the bus, by detail-type."""
 
 RETIRED: Mapping[str, type[Event]] = {
     name: event
     for name, event in DEFINED.items()
     if name not in PUBLISHED and any(other.supersedes is event for other in DEFINED.values())
 }
-"""Older versions that nobody publishes any more; a replay may still bring them."""
+"""Older versions that no handler publishes any more. A replay may still deliver them."""
 
 OUTSIDE: frozenset[type[Event]] = frozenset(
     event for _, module in _modules() for event in getattr(module, "FOR_OUTSIDERS", ())
 )
-"""What is published for systems that are no part of the shop, whether or not it reacts itself."""
+"""The events that are published for systems outside the shop."""
 
 INTERNAL: Mapping[str, type[Event]] = {
     name: event for name, event in DEFINED.items() if name not in PUBLISHED and name not in RETIRED
 }
-"""What never is on the bus: a context schedules it for itself, or puts it on its own stream."""
+"""Events that are never on the bus: a context schedules them, or puts them on its stream."""
 
 
 def successor_of(event: type[Event]) -> type[Event] | None:
-    """The next version of the class, if there is one."""
+    """Returns the next version of the class, or None."""
     return next((other for other in DEFINED.values() if other.supersedes is event), None)
 
 
 def context_of(event: type[Event]) -> str:
-    """The context that owns the class, such as `orders`."""
+    """Returns the context that owns the class, such as `orders`."""
     return event.__module__.split(".")[1]
 
 
-@cache
-def consumers() -> Mapping[str, Consumer[Any]]:
-    """All consumers of queues by name, such as `orders.keep_price_list`.
+def publishers_of(event: type[Event]) -> tuple[str, ...]:
+    """Returns the names of the handlers that publish `event`."""
+    return tuple(name for name, handler in HANDLERS.items() if event in handler.publishes)
 
-    Imports each module of the contexts: importing a handler does nothing.
-    """
-    found: dict[str, Consumer[Any]] = {}
-    for module in _all_modules():
-        for value in vars(module).values():
-            if isinstance(value, Consumer) and value.__module__ == module.__name__:
-                found[value.name] = value
-    return dict(sorted(found.items()))
+
+def consumers() -> Mapping[str, Consumer[Any]]:
+    """Returns all consumers of queues by name, such as `orders.keep_price_list`."""
+    return {name: each for name, each in HANDLERS.items() if isinstance(each, Consumer)}
 
 
 def consumers_of(event: type[Event]) -> tuple[str, ...]:
-    """The names of those who consume `event`."""
+    """Returns the names of the consumers of `event`."""
     return tuple(name for name, consumer in consumers().items() if event in consumer.consumes)
 
 
-@cache
 def readers() -> Mapping[str, tuple[type[Event], ...]]:
-    """Whoever decodes events, by name: consumers of queues and streams, and tasks of workflows."""
-    found: dict[str, tuple[type[Event], ...]] = {}
-    for module in _all_modules():
-        for value in vars(module).values():
-            reads = isinstance(value, Consumer | Task | WindowConsumer)
-            if reads and value.__module__ == module.__name__:
-                found[value.name] = value.consumes
-    return dict(sorted(found.items()))
+    """Returns the events that consumers of queues and streams, and tasks, decode, by name."""
+    return {
+        name: handler.consumes
+        for name, handler in HANDLERS.items()
+        if isinstance(handler, Consumer | Task | WindowConsumer)
+    }
 
 
 def readers_of(event: type[Event]) -> tuple[str, ...]:
-    """The names of those who decode `event`."""
+    """Returns the names of the handlers that decode `event`."""
     return tuple(name for name, events in readers().items() if event in events)

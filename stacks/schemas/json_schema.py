@@ -1,4 +1,4 @@
-"""JSON Schema of events: of the data, of the envelope, of what the bus delivers, and examples."""
+"""JSON Schemas of events: the data, the envelope, the message on the bus; and examples."""
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
@@ -17,15 +17,15 @@ _REF = "#/$defs/"
 
 
 class NoExample(ValueError):
-    """A schema says too little for an example to be made of it."""
+    """A schema has no example, and is too general to make one."""
 
 
 class WrongExample(ValueError):
-    """An example in a class breaks the rules that stand beside it."""
+    """An example in a class violates the constraints of the class."""
 
 
 def data_schema(event: type[Event]) -> Schema:
-    """JSON Schema (2020-12) of an event's data, complete in itself.
+    """Returns the JSON Schema (2020-12) of an event's data, without external references.
 
     Unknown fields are allowed: a publisher may add some at any time.
     """
@@ -41,7 +41,7 @@ def data_schema(event: type[Event]) -> Schema:
 
 
 def envelope_schema(event: type[Event]) -> Schema:
-    """JSON Schema (2020-12) of an event in its envelope: what consumers read."""
+    """Returns the JSON Schema (2020-12) of an event in its envelope."""
     envelope, schemas = _envelope()
     schemas |= _components(event)
     envelope["title"] = f"{event.detail_type()} in its envelope"
@@ -65,7 +65,7 @@ def envelope_schema(event: type[Event]) -> Schema:
 
 
 def any_envelope_schema() -> Schema:
-    """JSON Schema (2020-12) of the envelope alone, whatever is in it."""
+    """Returns the JSON Schema (2020-12) of the envelope with any data."""
     envelope, schemas = _envelope()
     return {
         "$schema": DIALECT,
@@ -76,7 +76,7 @@ def any_envelope_schema() -> Schema:
 
 
 def bus_schema(event: type[Event]) -> Schema:
-    """JSON Schema (2020-12) of what the bus delivers: its own fields around the envelope.
+    """Returns the JSON Schema (2020-12) of a message on the bus: its fields and the envelope.
 
     https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-events-structure.html
     """
@@ -107,37 +107,36 @@ def bus_schema(event: type[Event]) -> Schema:
 
 
 def example(event: type[Event]) -> dict[str, Any]:
-    """Data of an event, the same each time, made of the examples in its class.
+    """Returns data of an event, always the same, from the examples in its class.
 
-    Raises NoExample or WrongExample, with the path of the field whose class says too little, or
-    contradicts itself.
+    Raises NoExample or WrongExample, with the path of the field whose class needs a change.
     """
     made: dict[str, Any] = example_of(data_schema(event))
     try:
         msgspec.convert(made, event)
     except msgspec.ValidationError as error:
         raise WrongExample(
-            f"{event.detail_type()} has an example that is none: {error}; mend its class in "
+            f"{event.detail_type()} has a wrong example: {error}; correct its class in "
             f"{event.__module__.replace('.', '/')}.py"
         ) from error
     return made
 
 
 def envelope_example(event: type[Event]) -> dict[str, Any]:
-    """An event in its envelope, the same each time. Raises NoExample or WrongExample."""
+    """Returns an event in its envelope, always the same. Raises NoExample or WrongExample."""
     made: dict[str, Any] = example_of(envelope_schema(event))
     data = example(event)
     return {**made, "subject": msgspec.convert(data, event).subject, "data": data}
 
 
 def bus_example(event: type[Event]) -> dict[str, Any]:
-    """What the bus delivers, the same each time. Raises NoExample or WrongExample."""
+    """Returns a message of the bus, always the same. Raises NoExample or WrongExample."""
     made: dict[str, Any] = example_of(bus_schema(event))
     return {**made, "detail": envelope_example(event)}
 
 
 def example_of(schema: Schema) -> Any:
-    """A value that a schema made by this module describes. Raises NoExample."""
+    """Returns a value that is valid by a schema of this module. Raises NoExample."""
     return _Examples(schema.get("$defs", {}), schema.get("title", "schema")).of(schema, "$")
 
 
@@ -186,23 +185,23 @@ class _Examples:
         }.get(schema.get("format", ""))
         if made is None:
             raise NoExample(
-                f"{self._title} {path}: nothing to make an example of; give its type one: "
+                f"{self._title} {path}: there is no example; add one to its type: "
                 'Annotated[str, Meta(description="…", examples=["…"])]'
             )
         return made
 
 
 def _envelope() -> tuple[Schema, dict[str, Schema]]:
-    """The schema of the envelope, and those that it refers to."""
+    """Returns the schema of the envelope, and the schemas to which it refers."""
     schemas = _components(CloudEvent)
     envelope = schemas.pop(CloudEvent.__name__)
-    # Read leniently, but never left out by whoever publishes.
+    # Consumers accept an event without it, but publishers always send it.
     envelope["required"] = ["specversion", *envelope["required"]]
     return envelope, schemas
 
 
 def _components(class_: type[msgspec.Struct]) -> dict[str, Schema]:
-    """The schemas of a class and of all that it is made of, by name."""
+    """Returns the schemas of a class and of its parts, by name."""
     _, components = msgspec.json.schema_components([class_], ref_template=_REF + "{name}")
     for schema in components.values():
         for part in _parts(schema):
@@ -212,7 +211,7 @@ def _components(class_: type[msgspec.Struct]) -> dict[str, Schema]:
 
 
 def _parts(schema: Any) -> Iterator[Schema]:
-    """A schema and all schemas in it."""
+    """Yields a schema and all schemas in it."""
     if isinstance(schema, dict):
         yield schema
         for part in schema.values():

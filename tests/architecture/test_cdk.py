@@ -2,12 +2,14 @@
 
 import json
 import os
+import shutil
 import subprocess
 import tarfile
 from importlib.util import find_spec
 from pathlib import Path
 
-from stacks.constructs.packaging import PROJECT, node
+from stacks.constructs.packaging import PROJECT, Target, node, prepare
+from tests.support.environments import environment_of, locked_in
 
 # Where cdk.json differs from what the library recommends, and why.
 OWN_CHOICES = {
@@ -47,3 +49,43 @@ def test_pinned_command_line_reads_the_assembly_of_the_pinned_library(assembly: 
     assert done.returncode == 0, done.stderr
     stacks = {line.partition(" ")[0] for line in done.stdout.splitlines()}
     assert stacks == {path.name.partition(".")[0] for path in assembly.glob("*.template.json")}
+
+
+def test_cdk_synth_needs_only_an_activated_environment_with_the_requirements(
+    tmp_path: Path, assembly: Path
+) -> None:
+    prepare(Target.LAMBDA)
+    clone = tmp_path / "clone"
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=PROJECT, capture_output=True, text=True, check=True
+    ).stdout
+    for name in filter(None, listed.split("\0")):
+        if (PROJECT / name).is_file():
+            (clone / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(PROJECT / name, clone / name)
+    # Downloaded by the first synthesis; this test is offline.
+    (clone / ".build").mkdir()
+    for package in (PROJECT / ".build").glob("*-lambda-*"):
+        (clone / ".build" / package.name).symlink_to(package)
+    (clone / "node_modules").mkdir()
+    (clone / "node_modules" / "pyodide").symlink_to(PROJECT / "node_modules" / "pyodide")
+    environment = environment_of(locked_in(clone / "requirements.txt"), tmp_path / "environment")
+
+    done = subprocess.run(
+        [str(PROJECT / "node_modules/.bin/cdk"), "synth", "--quiet", "--no-version-reporting"],
+        cwd=clone,
+        env={
+            "PATH": f"{environment / 'bin'}:{Path(node()).parent}:/usr/bin:/bin",
+            "VIRTUAL_ENV": str(environment),
+            "HOME": str(tmp_path),
+            "CDK_DISABLE_CLI_TELEMETRY": "true",
+            "CDK_VALIDATION": "false",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    made = {path.name for path in (clone / "cdk.out").glob("*.template.json")}
+    assert made == {path.name for path in assembly.glob("*.template.json")}

@@ -14,8 +14,8 @@ import jmespath
 import pytest
 from botocore import xform_name
 
-from cdk_rehearsal.topology.assembly import Assembly
-from cdk_rehearsal.topology.retention import outlives
+from cdk_rehearsal import Assembly
+from cdk_rehearsal.topology import outlives
 from stacks.constructs.packaging import PROJECT
 
 PAGES = sorted((PROJECT / "docs").glob("*.md")) + sorted((PROJECT / "docs/contexts").glob("*.md"))

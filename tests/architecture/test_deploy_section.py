@@ -13,9 +13,7 @@ from typing import Any
 
 import pytest
 
-from cdk_rehearsal import Rehearsal
-from cdk_rehearsal.resources import Resource
-from cdk_rehearsal.topology.assembly import Assembly
+from cdk_rehearsal import Assembly, Rehearsal, Resource
 from stacks.constructs.packaging import PROJECT
 from stacks.environment import Environment
 from tests.support.aws_cli import parse

@@ -87,6 +87,22 @@ def test_force_does_not_approve_a_deployment(arguments: str) -> None:
     assert STOPPED in make("deploy", f"ARGS={arguments}")
 
 
+@pytest.mark.parametrize("target", ["diff", "deploy", "destroy"])
+def test_a_stage_comes_from_the_command_line_and_never_from_the_shells_variables(
+    target: str,
+) -> None:
+    done = subprocess.run(
+        ["make", "--no-print-directory", "-o", "setup", target, "ARGS=--yes"],
+        cwd=PROJECT,
+        env={"PATH": os.environ["PATH"], "STAGE": STAGE},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert f"make {target} STAGE=" in done.stderr
+
+
 def test_at_a_terminal_the_cdk_asks_by_itself() -> None:
     reader, writer = pty.openpty()
     try:

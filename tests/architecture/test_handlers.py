@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from cdk_rehearsal.topology.assembly import Assembly
+from cdk_rehearsal import Assembly
 from stacks.constructs.packaging import PROJECT
 from tools.bench.measure import MODULES_REACHED, handler_modules
 

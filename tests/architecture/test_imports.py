@@ -30,7 +30,7 @@ def broken_contracts(project: Path) -> list[str]:
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     """A copy of all that the contracts are about."""
-    for folder in ("lambdas", "packages", "stacks", "tools", "workspace"):
+    for folder in ("lambdas", "packages", "stacks", "tests", "tools", "workspace"):
         shutil.copytree(
             PROJECT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__")
         )
@@ -89,6 +89,16 @@ def test_contracts_are_kept() -> None:
             "packages/cdk-rehearsal/src/cdk_rehearsal/__init__.py",
             "import lambdas.orders.events",
             "The package knows CloudFormation, not this shop",
+        ),
+        (
+            "tools/demo/run.py",
+            "from cdk_rehearsal.rehearsal import Rehearsal",
+            "The package is used by its public modules",
+        ),
+        (
+            "tests/stacks/hops.py",
+            "from cdk_rehearsal.topology import messaging",
+            "The package is used by its public modules",
         ),
         (
             "stacks/orders.py",

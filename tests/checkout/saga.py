@@ -7,7 +7,7 @@ from typing import Any
 
 import time_machine
 
-from cdk_rehearsal.topology.assembly import Assembly
+from cdk_rehearsal import Assembly
 from lambdas.eventing.event import Cause, CloudEvent
 from lambdas.inventory import release_closed_order, stock_store
 from lambdas.inventory import settings as inventory_settings

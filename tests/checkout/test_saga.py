@@ -8,7 +8,7 @@ from hypothesis import Phase, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from cdk_rehearsal.topology.assembly import Assembly
+from cdk_rehearsal import Assembly
 from tests.checkout.saga import Saga
 from tests.support.cloud import Cloud, cloud
 

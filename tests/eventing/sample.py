@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar
 from msgspec import Meta
 
 from lambdas.eventing.consumer import Consumer, consumer
+from lambdas.eventing.declaration import PUT, UPDATE
 from lambdas.eventing.event import Cause, Delivery, Event
 from lambdas.eventing.settings import TableSettings
 from lambdas.eventing.transaction import Transaction
@@ -67,7 +68,7 @@ def counting(delivered: Delivery[CoinAdded]) -> Transaction:
     return transaction
 
 
-@consumer(CoinAdded)
+@consumer(CoinAdded, publishes=(CoinCounted,), uses=(UPDATE, PUT))
 def count(delivered: Delivery[CoinAdded]) -> None:
     """Counts coins."""
     counting(delivered).commit()

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from cdk_rehearsal.topology.assembly import Assembly
+from cdk_rehearsal import Assembly
 from lambdas.eventing import aws
 
 USUAL_S = 2

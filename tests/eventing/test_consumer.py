@@ -9,6 +9,7 @@ from botocore.exceptions import ClientError
 
 from lambdas.eventing import aws
 from lambdas.eventing.consumer import Consumer, ConsumerSettings, Unprocessable, consumer
+from lambdas.eventing.declaration import PUT, UPDATE
 from lambdas.eventing.event import CloudEvent, Delivery, Event
 from lambdas.eventing.misconfiguration import Misconfigured
 from tests.eventing.sample import COUNT, CoinAdded, CoinCounted, coin, counting
@@ -240,7 +241,7 @@ def test_the_name_of_a_consumer_is_its_module() -> None:
 def test_a_delivery_names_its_consumer(ledger: Table, parking: Queue) -> None:
     seen: list[Delivery[CoinAdded]] = []
 
-    @consumer(CoinAdded)
+    @consumer(CoinAdded, publishes=(CoinCounted,), uses=(UPDATE, PUT))
     def handler(delivery: Delivery[CoinAdded]) -> None:
         seen.append(delivery)
         counting(delivery).commit()

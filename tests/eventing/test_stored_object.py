@@ -19,7 +19,7 @@ def reading(
     """A consumer that fails on one key, and the list of what it has handled."""
     handled: list[StoredObject] = []
 
-    @object_consumer
+    @object_consumer()
     def handler(file: StoredObject) -> None:
         if file.key == wrong:
             raise error("the object does not suit")
@@ -142,7 +142,7 @@ def test_a_message_that_nobody_can_read_is_parked_at_once(parking: Queue, kind: 
 def test_the_time_that_is_left_is_asked_for_anew_each_time(parking: Queue) -> None:
     seen: list[float] = []
 
-    @object_consumer
+    @object_consumer()
     def handler(file: StoredObject) -> None:
         seen.extend([file.seconds_left(), file.seconds_left()])
 

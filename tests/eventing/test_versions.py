@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from lambdas.eventing.consumer import Consumer, consumer
+from lambdas.eventing.declaration import PUT
 from lambdas.eventing.event import CloudEvent, Delivery, Event
 from lambdas.eventing.transaction import Transaction
 from tests.eventing.sample import CAUSE, SETTINGS, CoinAdded, CoinEvent
@@ -59,7 +60,7 @@ def spending() -> tuple[Consumer[CoinSpent], list[CoinSpent]]:
     """A consumer that reacts once per fact, and what it has reacted to."""
     seen: list[CoinSpent] = []
 
-    @consumer(CoinSpent)
+    @consumer(CoinSpent, uses=(PUT,))
     def handler(delivery: Delivery[CoinSpent]) -> None:
         transaction = Transaction.reacting_to(delivery, SETTINGS)
         transaction.put(KEY, {"kind": "purse"})
@@ -172,13 +173,13 @@ def test_a_consumer_that_gets_several_versions_of_a_fact_reacts_once(
 )
 def test_what_is_no_older_version_of_a_fact_is_not_published_as_one(other: Event) -> None:
     transaction = Transaction(SETTINGS, CAUSE)
-    with pytest.raises(ValueError, match="is no older version of CoinSpent"):
+    with pytest.raises(ValueError, match="is not an older version of CoinSpent"):
         transaction.publish(KEY, NEWEST, also_as=[other])
 
 
 def test_a_newer_version_is_no_copy_of_an_older_one() -> None:
     transaction = Transaction(SETTINGS, CAUSE)
-    with pytest.raises(ValueError, match="is no older version of CoinSpentV1"):
+    with pytest.raises(ValueError, match="is not an older version of CoinSpentV1"):
         transaction.publish(KEY, FIRST, also_as=[NEWEST])
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cdk_rehearsal.assembly import Assembly
+from cdk_rehearsal import Assembly
 from tests.flows.shop import FOREVER, Broken, Shop
 from tests.flows.story import Results, Story, break_a_checkout, lose_a_parcel, results
 from tests.support.forks import in_a_fork
@@ -93,7 +93,7 @@ def expected(fault_free: Callable[[Callable[[Story], None]], Results], consumer:
 def test_every_consumer_of_the_application_is_tried(assembly: Path) -> None:
     functions = {
         stack.path_of(mapping["Properties"]["FunctionName"]["Ref"])
-        for stack in Assembly.read(assembly).stacks
+        for stack in Assembly(assembly).stacks
         for mapping in stack.template["Resources"].values()
         if mapping["Type"] == "AWS::Lambda::EventSourceMapping"
     }

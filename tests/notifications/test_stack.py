@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from cdk_rehearsal.topology.assembly import Assembly
+from cdk_rehearsal import Assembly
 from lambdas.notifications.notification_store import LEASE_S
 
 

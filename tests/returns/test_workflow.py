@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cdk_rehearsal.topology.assembly import Assembly
+from cdk_rehearsal import Assembly
 from lambdas.inventory import reserve_stock
 from lambdas.inventory import settings as inventory_settings
 from lambdas.payments import authorize_payment

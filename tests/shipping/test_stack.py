@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from cdk_rehearsal.topology.assembly import Assembly, Resource
+from cdk_rehearsal import Assembly, Resource
 
 ROLE = "Shipping/Reminders/Group/Role"
 

@@ -2,9 +2,8 @@
 
 from functools import lru_cache
 
-from cdk_rehearsal.topology import access
-from cdk_rehearsal.topology.access import Sender
-from cdk_rehearsal.topology.assembly import Assembly, Resource
+from cdk_rehearsal import Assembly, Resource, topology
+from cdk_rehearsal.topology import Sender
 
 HOURS = 3600
 DAYS = 24 * HOURS
@@ -13,7 +12,7 @@ DAYS = 24 * HOURS
 @lru_cache(maxsize=2)
 def senders(shop: Assembly) -> tuple[Sender, ...]:
     """All who put messages into queues."""
-    return tuple(access.senders(shop))
+    return tuple(topology.senders(shop))
 
 
 def subscriptions(shop: Assembly) -> list[Resource]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from cdk_rehearsal.topology.assembly import Assembly, Properties, Resource
+from cdk_rehearsal import Assembly, Properties, Resource
 from stacks.constructs.packaging import PROJECT
 
 MINUTE_S = 60

@@ -2,7 +2,7 @@
 
 import json
 
-from cdk_rehearsal.topology.assembly import Assembly, Resource, texts
+from cdk_rehearsal import Assembly, Resource, texts
 from lambdas.eventing.callback import Callback
 from lambdas.eventing.http import STAFF
 from tests.support.handlers import handler_of

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from cdk_rehearsal.topology.assembly import Assembly, Resource
+from cdk_rehearsal import Assembly, Resource
 from tests.support.handlers import refusals
 
 PASSING = {

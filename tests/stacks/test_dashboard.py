@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cdk_rehearsal.topology.assembly import Assembly, texts
+from cdk_rehearsal import Assembly, texts
 from tests.stacks.test_alarms import WATCHED
 
 RARE = {

@@ -2,9 +2,8 @@
 
 from collections import Counter
 
-from cdk_rehearsal.topology.assembly import Assembly
-from cdk_rehearsal.topology.durability import findings
-from cdk_rehearsal.topology.edges import edges
+from cdk_rehearsal import Assembly
+from cdk_rehearsal.topology import edges, losses
 
 AT_LEAST = 40
 
@@ -14,7 +13,7 @@ def test_no_edge_loses_anything_unseen(shop: Assembly) -> None:
     print(f"\n{len(found)} edges: {dict(Counter(edge.kind for edge in found))}")
     print("\n".join(map(str, found)))
 
-    assert [str(finding) for finding in findings(shop)] == []
+    assert [str(finding) for finding in losses(shop)] == []
     assert len(found) >= AT_LEAST
 
 
@@ -41,5 +40,5 @@ def test_each_group_of_schedules_has_its_edge(shop: Assembly) -> None:
         shop.referred(schedule.stack, schedule.properties["GroupName"]).path
         for schedule in shop.of_type("AWS::Scheduler::Schedule")
     }
-    reminding = {edge.source for edge in edges(shop) if edge.kind == "reminder"}
-    assert groups == named | reminding
+    created = {edge.source for edge in edges(shop) if edge.kind == "scheduled"}
+    assert groups == named | created

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from cdk_rehearsal.topology.assembly import Assembly
+from cdk_rehearsal import Assembly
 from stacks.constructs.packaging import PROJECT
 from tests.stacks.test_stages import anchors
 from tools.faults.catalogue import CATALOGUE

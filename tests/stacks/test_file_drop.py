@@ -5,7 +5,7 @@ from typing import Any
 import boto3
 import pytest
 
-from cdk_rehearsal.topology.assembly import Assembly, Resource, nodes, texts
+from cdk_rehearsal import Assembly, Resource, nodes, texts
 from lambdas.inventory.supplier_files import INCOMING, REPORTS
 
 DAY = 24 * 3600

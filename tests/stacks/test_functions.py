@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from cdk_rehearsal.topology.assembly import Assembly, Resource, texts
+from cdk_rehearsal import Assembly, Resource, texts
 from lambdas.analytics.settings import Settings as AnalyticsSettings
 from lambdas.checkout.settings import Settings as CheckoutSettings
 from lambdas.eventing import relay

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from cdk_rehearsal.topology.assembly import Assembly, Properties, Resource
+from cdk_rehearsal import Assembly, Properties, Resource
 
 YEAR_D = 366
 

@@ -13,10 +13,8 @@ from typing import Any
 import pytest
 from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 
-from cdk_rehearsal.assembly import Assembly as Deployable
-from cdk_rehearsal.intrinsics import Resolver
-from cdk_rehearsal.topology.assembly import Assembly, Resource
-from cdk_rehearsal.topology.retention import is_name
+from cdk_rehearsal import Assembly, Resolver, Resource
+from cdk_rehearsal.topology import is_name
 from tests.conftest import STAGES
 
 ACCOUNTS = ("111111111111", "222222222222")
@@ -112,7 +110,7 @@ def names(shop: Assembly, place: Place) -> Iterator[tuple[Resource, str]]:
     CloudFormation generates some names. Other resources are a part of the resource that they refer
     to. A reference in a name stands for the other resource's name, which is checked itself.
     """
-    for stack in Deployable.read(shop.directory).stacks:
+    for stack in shop.stacks:
 
         def unique(*of: str, stack: str = stack.name) -> str:
             return f"<{'/'.join((*map(str, vars(place).values()), stack, *of))}>"
@@ -126,7 +124,7 @@ def names(shop: Assembly, place: Place) -> Iterator[tuple[Resource, str]]:
             import_value=unique,
         )
         for resource in shop.resources:
-            if resource.stack != stack.id:
+            if resource.stack != stack.path:
                 continue
             values = [resource.properties.get(name) for name in naming(resource.type)]
             if None not in values:

@@ -2,8 +2,8 @@
 
 import json
 
-from cdk_rehearsal.topology.access import SERVICES, source_named, statements
-from cdk_rehearsal.topology.assembly import Assembly, Resource, listed
+from cdk_rehearsal import Assembly, Resource, listed
+from cdk_rehearsal.topology import SERVICE_PRINCIPALS, queue_statements, source_named
 from tests.stacks.hops import (
     DAYS,
     alarms_of,
@@ -22,13 +22,13 @@ ADMITTED_ACTIONS = {"sqs:SendMessage", "sqs:GetQueueAttributes", "sqs:GetQueueUr
 def admitted(shop: Assembly, queue: Resource) -> list[str]:
     """Whom the policy of a queue lets send, each by service, source and nothing wider."""
     found = []
-    for statement in statements(shop, queue):
+    for statement in queue_statements(shop, queue):
         if statement["Effect"] == "Deny":
             continue
         arn = statement["Condition"]["ArnEquals"]["aws:SourceArn"]
         source = source_named(shop, queue.stack, arn)
         assert source
-        assert statement["Principal"] == {"Service": SERVICES[source.type]}, queue
+        assert statement["Principal"] == {"Service": SERVICE_PRINCIPALS[source.type]}, queue
         assert "sqs:SendMessage" in listed(statement["Action"])
         assert set(listed(statement["Action"])) <= ADMITTED_ACTIONS, queue
         if source.type == "AWS::S3::Bucket":
@@ -48,7 +48,7 @@ class TestAccess:
         for queue in shop.of_type("AWS::SQS::Queue"):
             denied = [
                 statement
-                for statement in statements(shop, queue)
+                for statement in queue_statements(shop, queue)
                 if statement["Effect"] == "Deny"
                 and statement["Action"] == "sqs:*"
                 and statement["Principal"] == {"AWS": "*"}

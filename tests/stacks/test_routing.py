@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from cdk_rehearsal.topology.assembly import Assembly, Resource
-from cdk_rehearsal.topology.proof import Finding, Published
+from cdk_rehearsal import Assembly, Resource
+from cdk_rehearsal.topology import PublishedEvent, RoutingFinding
 from tests.support.routing import proof, published, publishers
 
 PLACED = "OrderPlaced.v1"
@@ -29,7 +29,7 @@ def scratch(pickled: bytes) -> Assembly:
     return found
 
 
-def said(findings: Iterable[Finding]) -> str:
+def said(findings: Iterable[RoutingFinding]) -> str:
     return "\n".join(map(str, findings))
 
 
@@ -48,12 +48,12 @@ def put_events(shop: Assembly, relay: str) -> dict[str, Any]:
     return found
 
 
-def event(name: str) -> Published:
+def event(name: str) -> PublishedEvent:
     (found,) = [each for each in published() if each.name == name]
     return found
 
 
-def others(name: str) -> list[Published]:
+def others(name: str) -> list[PublishedEvent]:
     return [each for each in published() if each.name != name]
 
 
@@ -380,15 +380,15 @@ class TestLoops:
         self.let(scratch, CHECKOUT, "OrderConfirmed.v1")
 
         assert said(proof(scratch).loops()) == (
-            f"{CHECKOUT}/Function: a loop: OrderConfirmed.v1 has {CHECKOUT}/Function run, which "
-            "leads to OrderConfirmed.v1 again: break it, or say why it ends"
+            f"{CHECKOUT}/Function: a loop: OrderConfirmed.v1 runs {CHECKOUT}/Function, which "
+            "leads to OrderConfirmed.v1 again: break it, or give the reason why it ends"
         )
 
     def test_a_loop_through_a_schedule_is_found(self, scratch: Assembly) -> None:
         """The consumer passes a role on, which puts the reminder into the queue of another."""
         self.let(scratch, "Shipping/RequestShipment", "ShipmentOverdue.v1")
 
-        assert "ShipmentOverdue.v1 has Shipping/RequestShipment/Function run" in said(
+        assert "ShipmentOverdue.v1 runs Shipping/RequestShipment/Function" in said(
             proof(scratch).loops()
         )
 
@@ -397,8 +397,8 @@ class TestLoops:
 
         found = said(proof(scratch).loops())
 
-        assert "OrderConfirmed.v1 has Shipping/RequestShipment/Function run" in found
-        assert f"ShipmentOverdue.v1 has {CHECKOUT}/Function run" in found
+        assert "OrderConfirmed.v1 runs Shipping/RequestShipment/Function" in found
+        assert f"ShipmentOverdue.v1 runs {CHECKOUT}/Function" in found
         assert len(found.splitlines()) == 1
 
     def test_a_loop_that_is_said_to_end_is_none(self, scratch: Assembly) -> None:
@@ -411,8 +411,8 @@ class TestLoops:
         ends = {(PLACED, f"{CHECKOUT}/Function"): "an order is placed once"}
 
         assert said(proof(scratch, loops_end=ends).loops()) == (
-            f"{CHECKOUT}/Function: no loop goes through it and {PLACED}, though one is excused: "
-            "an order is placed once"
+            f"{CHECKOUT}/Function: no loop goes through it and {PLACED}: remove the reason "
+            "'an order is placed once'"
         )
 
     def test_a_rule_that_puts_events_back_onto_its_bus_is_named(self, scratch: Assembly) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cdk_rehearsal.topology.assembly import Assembly, Resource
+from cdk_rehearsal import Assembly, Resource
 from lambdas.eventing.event import Event
 from stacks.schemas.events import RETIRED
 from tests.stacks.hops import (

@@ -4,7 +4,7 @@ import json
 
 from jsonschema import Draft4Validator
 
-from cdk_rehearsal.topology.assembly import Assembly
+from cdk_rehearsal import Assembly
 from stacks.schemas.events import PUBLISHED
 from stacks.schemas.json_schema import bus_example
 from tests.support.messages import body, enveloped

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cdk_rehearsal.topology.assembly import Assembly, Resource, texts
+from cdk_rehearsal import Assembly, Resource, texts
 from stacks.constructs.packaging import PROJECT
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cdk_rehearsal.topology.assembly import Assembly, Resource
+from cdk_rehearsal import Assembly, Resource
 from lambdas.checkout import run_checkout
 from lambdas.eventing import transaction
 from lambdas.eventing.aggregate import Refusal

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from contextvars import Context
 from dataclasses import dataclass, field
 from functools import cache
 from types import ModuleType
@@ -10,20 +11,17 @@ from typing import Any
 
 import msgspec
 import pytest
-from botocore.client import BaseClient
-from moto import mock_aws
 from moto.core.base_backend import BackendDict
 from moto.core.models import DEFAULT_ACCOUNT_ID as ACCOUNT_ID
 from moto.core.models import botocore_stubber
 from moto.dynamodb.models import dynamodb_backends
 
 import lambdas
-from cdk_rehearsal import clients, egress, moto_patches
-from cdk_rehearsal.direct import DirectCalls
-from cdk_rehearsal.patching import Patches
+from cdk_rehearsal import aws_variables, corrected_moto
 from lambdas.eventing import aws, pending
 from lambdas.eventing.attributes import Item, from_attributes, to_attributes
 from lambdas.eventing.event import CloudEvent, E, Event
+from tests.support import declarations
 
 REGION = "eu-central-1"
 
@@ -194,11 +192,12 @@ class Commits:
         return answer
 
     def _run(self, happening: Callable[[], object] | None) -> None:
-        """Commits of what happens in between count for nothing."""
+        """Commits in between count for nothing. No handler of this context runs meanwhile."""
         if happening:
             self._busy = True
             try:
-                happening()
+                # Another execution environment: the declaration of the handler here is not its own.
+                Context().run(happening)
             finally:
                 self._busy = False
 
@@ -240,34 +239,26 @@ def _kept_by(module: ModuleType) -> list[Any]:
 
 @contextmanager
 def region() -> Iterator[None]:
-    """moto as the rehearsal has it: right in the same ways, and as fast.
+    """moto as the rehearsal uses it.
 
     Starting it takes longer than most tests do, so that accounts share it.
     """
-    patches = Patches()
-    egress.Egress().install(patches)
-    with mock_aws(config={"core": {"mock_credentials": False}}):
-        undo = moto_patches.install()
-        clients.patch(patches)
-        direct = DirectCalls(ACCOUNT_ID)
-        direct.install(patches)
-        calls_api: Callable[..., Any] = BaseClient._make_api_call  # type: ignore[attr-defined]
-        patches.set(BaseClient, "_make_api_call", direct.before(calls_api))
+    with corrected_moto():
         # Those there are were made before.
         aws.client.cache_clear()
-        try:
-            yield
-        finally:
-            patches.undo()
-            undo()
+        yield
 
 
 @contextmanager
 def cloud() -> Iterator[Cloud]:
-    """An empty account in a region that runs, for as long as the block. Nothing in it sleeps."""
+    """An empty account in a region that runs, for as long as the block. Nothing in it sleeps.
+
+    Handlers may do only what they declare.
+    """
     assert botocore_stubber.enabled, "No region runs: the fixture `region` starts one"
     with ExitStack() as stack:
-        stack.callback(egress.set_environment(egress.environment(REGION)))
+        stack.enter_context(aws_variables(REGION))
+        stack.enter_context(declarations.enforced())
         monkeypatch = stack.enter_context(pytest.MonkeyPatch.context())
         monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "test")
         monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "Orderflow/test")

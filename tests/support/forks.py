@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TypeVar
 
-from tools.faults.forks import forked
+from cdk_rehearsal.forks import forked
 
 T = TypeVar("T")
 

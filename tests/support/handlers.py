@@ -5,11 +5,12 @@ from importlib import import_module
 from typing import Any
 
 import lambdas
-from cdk_rehearsal.topology.assembly import Resource
+from cdk_rehearsal import Resource
 from lambdas.eventing.aggregate import Refusal
 from lambdas.eventing.consumer import Consumer
 from lambdas.eventing.event import Event
-from stacks.constructs.packaging import PROJECT, contexts
+from stacks.constructs.packaging import contexts
+from stacks.schemas.events import PUBLISHED, context_of
 
 
 def handler_of(function: Resource) -> Any:
@@ -44,14 +45,11 @@ def refusals() -> set[str]:
     }
 
 
-def published(context: str) -> tuple[type[Event], ...]:
-    """The events that a context puts on the bus."""
-    if not (PROJECT / "lambdas" / context / "events.py").is_file():
-        return ()
-    events: tuple[type[Event], ...] = import_module(f"lambdas.{context}.events").PUBLISHED
-    return events
+def published(context: str) -> set[type[Event]]:
+    """The events that the handlers of a context publish."""
+    return {event for event in PUBLISHED.values() if context_of(event) == context}
 
 
-def publishers() -> dict[str, tuple[type[Event], ...]]:
-    """The stacks whose contexts publish, and what."""
+def publishers() -> dict[str, set[type[Event]]]:
+    """The stacks whose contexts publish, and their events."""
     return {context.title(): published(context) for context in contexts() if published(context)}

@@ -11,17 +11,16 @@ import msgspec
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from cdk_rehearsal.patterns import EventPattern, FilterCriteria, SubscriptionFilter
-from cdk_rehearsal.topology.assembly import Assembly
-from cdk_rehearsal.topology.proof import Form, Message, Proof, Published
-from cdk_rehearsal.topology.routes import Pattern, Sieve
+from cdk_rehearsal import Assembly
+from cdk_rehearsal.topology import Filter, Form, Message, PublishedEvent, RoutingProof
 from lambdas.eventing import aws
+from lambdas.eventing.declaration import Handler
 from lambdas.eventing.event import Cause
 from lambdas.eventing.settings import TableSettings
 from lambdas.eventing.transaction import Transaction
 from stacks.schemas.events import OUTSIDE, PUBLISHED
 from stacks.schemas.json_schema import Schema, bus_example, bus_schema
-from tools.contracts.publishing import published_by
+from tests.support.handlers import handler_of
 from tools.contracts.values import values_of
 
 SAMPLES = 4
@@ -32,7 +31,7 @@ LOOPS_END: Mapping[tuple[str, str], str] = {}
 """Why a consumer of an event brings about no endless loop, though its events lead back to it."""
 
 
-def proof(shop: Assembly, **changed: Any) -> Proof:
+def proof(shop: Assembly, **changed: Any) -> RoutingProof:
     """The proof for the shop's templates and code; with `changed` arguments, for another one."""
     arguments = {
         "events": published(),
@@ -40,16 +39,16 @@ def proof(shop: Assembly, **changed: Any) -> Proof:
         "loops_end": LOOPS_END,
         **changed,
     }
-    return Proof(shop, arguments.pop("events"), forms=form, matches=matches, **arguments)
+    return RoutingProof(shop, arguments.pop("events"), forms=form, **arguments)
 
 
 @cache
-def published() -> tuple[Published, ...]:
+def published() -> tuple[PublishedEvent, ...]:
     """All events of the shop, with made-up messages."""
     schemas = {name: bus_schema(event) for name, event in PUBLISHED.items()}
     made_up = _made_up(schemas)
     return tuple(
-        Published(
+        PublishedEvent(
             name=name,
             source=event.source,
             schema=schemas[name],
@@ -61,17 +60,12 @@ def published() -> tuple[Published, ...]:
 
 
 def publishers(shop: Assembly) -> dict[str, frozenset[str]]:
-    """What each function publishes, as its code says."""
-    found = {
-        function.path: frozenset(
-            event.detail_type() for event in _published_by(function.properties["Handler"])
-        )
+    """The events that the handler of each function declares to publish."""
+    return {
+        function.path: frozenset(event.detail_type() for event in handler.publishes)
         for function in shop.of_type("AWS::Lambda::Function")
+        if isinstance(handler := handler_of(function), Handler) and handler.publishes
     }
-    return {path: events for path, events in found.items() if events}
-
-
-_published_by = cache(published_by)
 
 
 def _made_up(schemas: Mapping[str, Schema]) -> list[dict[str, Message]]:
@@ -91,36 +85,23 @@ def _made_up(schemas: Mapping[str, Schema]) -> list[dict[str, Message]]:
     return made
 
 
-def form(sieve: Sieve) -> Form:
-    """How messages look at a sieve."""
-    if sieve.kind in {"rule", "archive"}:
+def form(filter_: Filter) -> Form:
+    """How messages look at a filter."""
+    if filter_.kind in {"rule", "archive"}:
         return Form((), dict)
-    if sieve.kind == "subscription":
+    if filter_.kind == "subscription":
         # The bus gives no attributes to what it hands to a topic.
-        return Form(() if sieve.scope == "MessageBody" else None, json.dumps)
+        return Form(() if filter_.scope == "MessageBody" else None, json.dumps)
     forms = {
         "AWS::DynamoDB::GlobalTable": Form(None, _in_outbox),
         "AWS::SQS::Queue": Form(("body",), lambda message: {"body": json.dumps(message)}),
         "AWS::Kinesis::Stream": Form(("data",), _in_stream),
     }
-    if sieve.source.type not in forms:
-        raise NotImplementedError(f"{sieve.path}: what comes from {sieve.source.type} is not known")
-    return forms[sieve.source.type]
-
-
-def matches(sieve: Sieve, pattern: Pattern, message: Any) -> bool:
-    """What AWS says, as the rehearsal knows it."""
-    return bool(_matcher(sieve.kind, sieve.scope, json.dumps(pattern))(message))
-
-
-@cache
-def _matcher(kind: str, scope: str, pattern: str) -> Any:
-    if kind == "mapping":
-        return FilterCriteria({"Filters": [{"Pattern": pattern}]}).matches
-    if kind == "subscription":
-        policy = SubscriptionFilter(json.loads(pattern), scope)
-        return lambda body: policy.matches(body, {})
-    return EventPattern(json.loads(pattern)).matches
+    if filter_.source.type not in forms:
+        raise NotImplementedError(
+            f"{filter_.path}: what comes from {filter_.source.type} is not known"
+        )
+    return forms[filter_.source.type]
 
 
 class _Table:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cdk_rehearsal.topology.assembly import Assembly, Resource
+from cdk_rehearsal import Assembly, Resource
 from lambdas.eventing import aws
 from tests.support.messages import CONTEXT
 

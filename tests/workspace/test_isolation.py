@@ -11,7 +11,7 @@ import pytest
 from aws_lambda_powertools.shared import constants
 from botocore.configprovider import BOTOCORE_DEFAUT_SESSION_VARIABLES
 
-from cdk_rehearsal.isolation import allowed
+from cdk_rehearsal import allowed
 from workspace.isolation import (
     HOME,
     PROJECT,

@@ -2,7 +2,7 @@
 
 import sys
 
-from cdk_rehearsal.topology.assembly import Assembly
+from cdk_rehearsal import Assembly
 from stacks.constructs.packaging import PackagingError
 from stacks.synthesis import SynthesisError, host_assembly
 from tools.catalogue.files import write

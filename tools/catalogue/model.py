@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from cdk_rehearsal.topology.edges import Edge
+from cdk_rehearsal.topology import Edge
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +48,8 @@ class Function:
     file: str
     """The module's file, relative to the project."""
     consumes: tuple[str, ...]
+    publishes: tuple[str, ...]
+    """The events that its handler declares to publish."""
     routes: tuple[str, ...]
     sources: tuple[Edge, ...]
     facts: tuple[tuple[str, str], ...]
@@ -149,6 +151,8 @@ class Event:
     """The next version, if there is one."""
     outside: bool
     """Whether it is meant for systems that are no part of this one."""
+    publishers: tuple[str, ...]
+    """Paths of the functions whose handlers declare that they publish it."""
     readers: tuple[str, ...]
     """Paths of the functions that read it, but get it from a workflow or a stream."""
     carrier: tuple[str, ...]

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from cdk_rehearsal.topology.assembly import Assembly, Properties, Resource
+from cdk_rehearsal import Assembly, Properties, Resource
 from tools.catalogue.durations import spoken
 from tools.catalogue.references import worded
 

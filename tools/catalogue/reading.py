@@ -6,9 +6,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from cdk_rehearsal.patterns import EventPattern
-from cdk_rehearsal.topology.assembly import Assembly, Resource
-from cdk_rehearsal.topology.edges import edges
+from cdk_rehearsal import Assembly, EventPattern, Resource
+from cdk_rehearsal.topology import edges, http_routes
 from lambdas.eventing.event import Event as EventClass
 from stacks.schemas.events import (
     DEFINED,
@@ -112,7 +111,7 @@ class _Reader:
         )
 
     def _all(self, type_: str) -> list[Resource]:
-        return [resource for resource in self._assembly.resources if resource.type == type_]
+        return self._assembly.all_of(type_)
 
     def _path(self, resource: Resource, value: Any) -> str | None:
         return path_of(self._assembly, resource.stack, value)
@@ -159,6 +158,9 @@ class _Reader:
             description=inspect.getdoc(handler) or "",
             file=f"{module_name.replace('.', '/')}.py",
             consumes=tuple(event.detail_type() for event in getattr(handler, "consumes", ())),
+            publishes=tuple(
+                sorted(event.detail_type() for event in getattr(handler, "publishes", ()))
+            ),
             routes=tuple(self._routes(resource)),
             sources=tuple(edge for edge in self._edges if edge.target == resource.path),
             facts=tuple(self._function_facts(resource)),
@@ -170,10 +172,9 @@ class _Reader:
         return self._assembly.referred(resource.stack, resource.properties["Role"])
 
     def _routes(self, function: Resource) -> Iterator[str]:
-        for integration in self._all("AWS::ApiGatewayV2::Integration"):
-            if self._path(integration, integration.properties["IntegrationUri"]) == function.path:
-                route = self._assembly.at(integration.path.removesuffix("/Integration"))
-                yield route.properties["RouteKey"]
+        for route in http_routes(self._assembly):
+            if route.function == function:
+                yield f"{route.method} {route.path}"
 
     def _function_facts(self, function: Resource) -> Iterator[tuple[str, str]]:
         properties = function.properties
@@ -258,6 +259,9 @@ class _Reader:
             retired=name in RETIRED,
             outside=event in OUTSIDE,
             successor=successor.detail_type() if (successor := successor_of(event)) else None,
+            publishers=tuple(
+                function.path for function in self._functions.values() if name in function.publishes
+            ),
             readers=tuple(self._readers(event)),
             carrier=tuple(self._carrier(event) if published else self._keeper(event)),
             ways=tuple(self._routed(event) if published else self._kept(event)),

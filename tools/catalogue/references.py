@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
-from cdk_rehearsal.topology.access import Statement, granted
-from cdk_rehearsal.topology.assembly import Assembly, Resource, listed
+from cdk_rehearsal import Assembly, Resource, listed
+from cdk_rehearsal.topology import Statement, role_statements
 from tools.catalogue.model import Grant
 
 _NAMES = {"AWS::SQS::Queue": "QueueName", "AWS::Scheduler::ScheduleGroup": "Name"}
@@ -13,11 +13,9 @@ _PSEUDO = {"AWS::Partition": "aws", "AWS::Region": "REGION", "AWS::AccountId": "
 
 
 def path_of(assembly: Assembly, stack: str, value: Any) -> str | None:
-    """The path of the resource that `value` refers to, also if it is cut out of its ARN."""
-    match value:
-        case {"Fn::Select": [_, {"Fn::Split": [_, reference]}]}:
-            value = reference
-    return assembly.referred(stack, value).path if assembly.refers(stack, value) else None
+    """The path of the resource that `value` refers to, also if it is a part of its ARN."""
+    found = assembly.find(stack, value)
+    return found.path if found else None
 
 
 def worded(assembly: Assembly, stack: str, value: Any) -> str:
@@ -48,7 +46,7 @@ def grants(assembly: Assembly, role: Resource) -> tuple[Grant, ...]:
             resource=resource,
             conditions=tuple(_conditions(statement.get("Condition", {}))),
         )
-        for stack, statement in granted(assembly, role)
+        for stack, statement in role_statements(assembly, role)
         for resource in _resources(assembly, stack, statement)
     ]
     return tuple(sorted(found, key=lambda grant: (grant.resource, grant.actions)))

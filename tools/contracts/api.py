@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from cdk_rehearsal.topology.changes import differences
+from cdk_rehearsal.topology import differences
 from lambdas.eventing.http import PROBLEM_JSON
 from stacks.schemas.json_schema import Schema
 from tools.contracts.compatibility import Breaking, breaking_changes, plain

@@ -9,12 +9,19 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from cdk_rehearsal.topology.assembly import Assembly, Resource
-from cdk_rehearsal.topology.edges import Edge, edges
+from cdk_rehearsal import Assembly, Resource
+from cdk_rehearsal.topology import Edge, edges
 from lambdas.eventing.consumer import Consumer
 from lambdas.eventing.event import Event
 from lambdas.eventing.stream import WindowConsumer
-from stacks.schemas.events import DEFINED, INTERNAL, PUBLISHED, context_of, successor_of
+from stacks.schemas.events import (
+    DEFINED,
+    INTERNAL,
+    PUBLISHED,
+    context_of,
+    publishers_of,
+    successor_of,
+)
 from stacks.schemas.json_schema import Schema, envelope_example, envelope_schema
 
 _RELAY = "lambdas.eventing.relay.handler"
@@ -51,8 +58,7 @@ class _Receiver:
     @property
     def name(self) -> str:
         """Such as `orders.follow_shipment`."""
-        module: str = self.function.properties["Handler"].rpartition(".")[0]
-        return module.removeprefix("lambdas.")
+        return _handler_name(self.function)
 
     @property
     def events(self) -> Mapping[str, type[Event]]:
@@ -64,6 +70,11 @@ class _Receiver:
                 standing = {name: event for name, event in PUBLISHED.items() if _stands(event)}
                 return standing | {event.detail_type(): event for event in consumer.consumes}
         return {}
+
+
+def _handler_name(function: Resource) -> str:
+    module: str = function.properties["Handler"].rpartition(".")[0]
+    return module.removeprefix("lambdas.")
 
 
 class _System:
@@ -208,9 +219,13 @@ class _System:
         for name, event in PUBLISHED.items():
             context = context_of(event)
             relay = self._relay(context)
+            functions = [function.path for function in self._publishers(event)]
             summary = f"{context.title()} publishes {name}, through its outbox"
             operation = _operation("send", context, name, [name], summary)
-            yield f"{context}.publish.{name}", {**operation, "x-relay": relay.path}
+            yield (
+                f"{context}.publish.{name}",
+                {**operation, "x-functions": functions, "x-relay": relay.path},
+            )
         for name, event in INTERNAL.items():
             yield self._internal(name, event)
         for topic in self._topics:
@@ -224,6 +239,13 @@ class _System:
             key, summary = _key(receiver.source), _sentence(receiver.handler)
             operation = _operation("receive", receiver.context, key, events, summary)
             yield receiver.name, {**operation, "x-function": receiver.function.path}
+
+    def _publishers(self, event: type[Event]) -> Iterator[Resource]:
+        """The functions whose handlers declare that they publish it."""
+        names = publishers_of(event)
+        for function in self._assembly.of_type("AWS::Lambda::Function"):
+            if _handler_name(function) in names:
+                yield function
 
     def _relay(self, context: str) -> Resource:
         for function in self._assembly.of_type("AWS::Lambda::Function"):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from cdk_rehearsal.topology.assembly import Assembly
+from cdk_rehearsal import Assembly
 from tools.contracts import acknowledgements, api
 from tools.contracts.asyncapi import asyncapi
 from tools.contracts.openapi import openapi

@@ -129,8 +129,8 @@ def _next_version(event: type[Event]) -> str:
         f"Publish {name}.v{number} beside {event.detail_type()}: in "
         f"{event.__module__.replace('.', '/')}.py call the class as it was {old}, give it an "
         f"`upcast` to the changed {name}, let that have `version = {number}` and "
-        f"`supersedes = {old}`, name both in PUBLISHED, and publish with "
-        f"`also_as=[{old}(…)]`. See {_PAGE}."
+        f"`supersedes = {old}`, publish with `also_as=[{old}(…)]`, and add {old} to "
+        f"`publishes=` of the handler. See {_PAGE}."
     )
 
 
@@ -139,8 +139,8 @@ def _vanished(file: str) -> str:
     return (
         f"{name} has a copy in {_shown(COPIES / file)}, but lambdas/{context}/events.py has no "
         "such class any more: whoever reads it from the bus gets nothing, and what was published "
-        "before can no longer be read when it comes back. Leave the class, out of PUBLISHED, "
-        "until the archive has forgotten the last such event; then delete the copy with it. "
+        "before can no longer be read when it comes back. Keep the class, which no handler "
+        "publishes, until the archive has dropped the last such event; then delete both. "
         f"See {_PAGE}."
     )
 

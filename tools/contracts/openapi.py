@@ -14,8 +14,8 @@ from typing import Any, Literal, get_type_hints
 
 import msgspec
 
-from cdk_rehearsal.topology.assembly import Assembly
-from cdk_rehearsal.topology.http_routes import Route, routes
+from cdk_rehearsal import Assembly
+from cdk_rehearsal.topology import HttpRoute, http_routes
 from lambdas.eventing import signature, text
 from lambdas.eventing.callback import Callback
 from lambdas.eventing.http import (
@@ -42,13 +42,13 @@ class Undocumented(ValueError):
 
 def openapi(assembly: Assembly, version: str) -> dict[str, Any]:
     """The document of all routes of the templates. Raises Undocumented, NoExample."""
-    return _Api([_Operation(route) for route in routes(assembly)]).document(version)
+    return _Api([_Operation(route) for route in http_routes(assembly)]).document(version)
 
 
 class _Operation:
     """One route and its handler."""
 
-    def __init__(self, route: Route) -> None:
+    def __init__(self, route: HttpRoute) -> None:
         self.route = route
         module, _, attribute = route.function.properties["Handler"].rpartition(".")
         entry = getattr(import_module(module), attribute)

@@ -13,10 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from cdk_rehearsal.topology.assembly import Assembly
-from cdk_rehearsal.topology.changes import differences
-from cdk_rehearsal.topology.review import Blocking, review
-from cdk_rehearsal.topology.routes import sieves
+from cdk_rehearsal import Assembly
+from cdk_rehearsal.topology import Blocking, compare_assemblies, differences, filters
 from stacks.schemas.json_schema import Schema
 from tools.contracts import acknowledgements, api, documents, frozen
 from tools.contracts.compatibility import breaking_changes
@@ -106,9 +104,9 @@ def _taken(assembly: Assembly, name: str) -> str:
     """Who asks for an event by its name."""
     found = {
         target.path.rpartition("/")[0]
-        for sieve in sieves(assembly)
-        if any(name in pattern.get("detail-type", ()) for pattern in sieve.patterns)
-        for target in sieve.targets
+        for filter_ in filters(assembly)
+        if any(name in pattern.get("detail-type", ()) for pattern in filter_.patterns)
+        for target in filter_.targets
     }
     return f"taken by {', '.join(f'`{path}`' for path in sorted(found)) or 'nobody by its name'}"
 
@@ -160,7 +158,7 @@ def comment(
     said = [str(each) for each in routes if not each.breaks]
     if now.api and not was.api:
         said = [f"the base has no `{_API}`: routes are not compared"]
-    found = review(
+    found = compare_assemblies(
         before,
         after,
         interfaces={"Events": events(was.events, now.events, before, after), "API": said},

@@ -3,8 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
-from cdk_rehearsal import Rehearsal
-from cdk_rehearsal.internet import Request, Response
+from cdk_rehearsal import Rehearsal, Request, Response
 
 PARTNER = "hooks.partner.example"
 _ADDRESS = "192.52.193.7"

@@ -3,14 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from cdk_rehearsal import FAULTS
-from cdk_rehearsal.faults import PARTIAL, Fault
+from cdk_rehearsal import FAULTS, PARTIAL, Fault
 from lambdas.notifications.events import Channel
 from tools.faults import trouble
 from tools.faults.places import SYNC, Place
 from tools.faults.shop import Shop
 
-_HOPS = ("rule", "topic", "bucket", "schedule", "reminder")
+_HOPS = ("rule", "topic", "bucket", "schedule", "scheduled")
 _POLLED = ("queue", "stream")
 
 _ORDERED = "a shard hands its records on one after the other, in their order"

@@ -14,13 +14,13 @@ from rich.console import Console
 from rich.text import Text
 
 from cdk_rehearsal import RehearsalError
+from cdk_rehearsal.forks import forked
 from stacks.constructs.packaging import PackagingError
 from stacks.synthesis import SynthesisError, host_assembly
 from tools.demo.console import open_console
 from tools.faults import report
 from tools.faults.catalogue import CATALOGUE, Trouble
 from tools.faults.cell import Result, Verdict
-from tools.faults.forks import forked
 from tools.faults.happenings import Possible, Tally, mix, possible
 from tools.faults.machine import attempt, in_fork
 from tools.faults.matrix import Plan, Unsound, opened, plan, processors, run_cells, usual

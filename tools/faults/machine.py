@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.internal.entropy import deterministic_PRNG
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
-from tools.faults.forks import forked
+from cdk_rehearsal.forks import forked
 from tools.faults.happenings import TOKENS, Happening, Possible, Tally, run
 from tools.faults.shop import Shop
 

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from cdk_rehearsal import Latency, Rehearsal
-from cdk_rehearsal.topology.assembly import Assembly
-from cdk_rehearsal.topology.edges import Edge, edges
+from cdk_rehearsal import Assembly, Latency, Rehearsal
+from cdk_rehearsal.forks import forked
+from cdk_rehearsal.topology import Edge, edges
 from tools.faults.catalogue import CATALOGUE, Trouble
 from tools.faults.cell import Outcome, Result, Verdict, run, violations
-from tools.faults.forks import forked
 from tools.faults.places import Place, of_edges, passed
 from tools.faults.shop import Shop
 from tools.faults.stories import STORIES, Story, open_shop

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from cdk_rehearsal import Record
-from cdk_rehearsal.topology.edges import Edge
+from cdk_rehearsal.topology import Edge
 
-EDGES = ("rule", "topic", "bucket", "schedule", "reminder", "queue", "stream")
+EDGES = ("rule", "topic", "bucket", "schedule", "scheduled", "queue", "stream")
 """Kinds of edges on which nobody waits for an answer."""
 
 SYNC = ("route", "task", "call")

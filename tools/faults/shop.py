@@ -10,8 +10,7 @@ from itertools import chain
 from typing import Any
 from zlib import crc32
 
-from cdk_rehearsal import Rehearsal
-from cdk_rehearsal.http_api import HttpResponse
+from cdk_rehearsal import HttpResponse, Rehearsal
 from lambdas.eventing.signature import HEADER, sign
 from lambdas.inventory.domain import ReceivedItem
 from lambdas.notifications.events import Channel

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from cdk_rehearsal.faults import Fault
+from cdk_rehearsal import Fault
 from lambdas.eventing.event import Cause, CloudEvent
 from lambdas.inventory.supplier_files import INCOMING
 from lambdas.shipping.events import ShipmentDue

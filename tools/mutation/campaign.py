@@ -15,8 +15,8 @@ from types import ModuleType
 import pytest
 from _pytest.runner import runtestprotocol
 
-from cdk_rehearsal.topology.assembly import Assembly
-from cdk_rehearsal.topology.durability import findings
+from cdk_rehearsal import Assembly
+from cdk_rehearsal.topology import losses
 from tools.mutation.mutants import Mutant
 
 STAGE = "prod"
@@ -176,7 +176,7 @@ def run(
 def _found(weakened: Assembly) -> list[str]:
     """The durability rules that a mutant breaks."""
     try:
-        return sorted({f"{DURABILITY}::{finding.rule.name}" for finding in findings(weakened)})
+        return sorted({f"{DURABILITY}::{finding.rule.name}" for finding in losses(weakened)})
     except (LookupError, TypeError, ValueError) as error:
         return [f"{DURABILITY}::{type(error).__name__}"]
 

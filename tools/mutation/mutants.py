@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
-from cdk_rehearsal.topology.assembly import Assembly, Resource, Template
+from cdk_rehearsal import Assembly, Resource, Template
 from tools.mutation.operators import ANY, DELETED, OPERATORS, Change, Operator
 
 _MARK = "\N{SYMBOL FOR ESCAPE}"

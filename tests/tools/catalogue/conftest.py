@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from cdk_rehearsal.topology.assembly import Assembly
+from cdk_rehearsal import Assembly
 from tools.catalogue.__main__ import STAGE
 from tools.catalogue.files import Files
 from tools.catalogue.model import System

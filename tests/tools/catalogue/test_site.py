@@ -2,7 +2,7 @@
 
 import re
 
-from stacks.schemas.events import DEFINED, consumers_of
+from stacks.schemas.events import DEFINED, PUBLISHED, consumers_of, publishers_of
 from tools.catalogue.__main__ import ROOT
 from tools.catalogue.files import Files, differences
 from tools.catalogue.links import dead_links
@@ -39,6 +39,18 @@ def test_pages_hold_nothing_that_changes_by_itself(files: Files) -> None:
     for path, text in files.items():
         assert not PASSING.findall(text), path
         assert str(PROJECT) not in text, path
+
+
+def test_an_event_and_the_functions_that_publish_it_name_each_other(
+    system: System, files: Files
+) -> None:
+    functions = {f"{each.context}.{each.name}": each for each in system.functions.values()}
+    for name, event in PUBLISHED.items():
+        assert publishers_of(event)
+        for publisher in publishers_of(event):
+            page = files[f"functions/{functions[publisher].path.replace('/', '.')}.html"]
+            assert f">{name}</a>" in page.partition("<p>Publishes")[2].partition("</p>")[0]
+            assert functions[publisher].path in system.events[name].publishers
 
 
 def test_each_event_has_a_page_with_all_its_consumers(files: Files) -> None:

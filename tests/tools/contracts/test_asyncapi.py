@@ -9,12 +9,19 @@ import pytest
 from jsonschema import Draft7Validator, Draft202012Validator, FormatChecker
 from jsonschema.exceptions import best_match
 
-from cdk_rehearsal.topology.assembly import Assembly, nodes
+from cdk_rehearsal import Assembly, nodes
 from lambdas.eventing.event import Event
 from lambdas.orders.events import OrderPlaced
 from lambdas.returns.events import ReturnEvent
 from stacks.constructs.packaging import PROJECT
-from stacks.schemas.events import DEFINED, INTERNAL, PUBLISHED, consumers, context_of
+from stacks.schemas.events import (
+    DEFINED,
+    INTERNAL,
+    PUBLISHED,
+    consumers,
+    context_of,
+    publishers_of,
+)
 from stacks.schemas.json_schema import envelope_example
 from tools.contracts.asyncapi import Undescribed, asyncapi
 
@@ -135,12 +142,17 @@ def names(operation: Document) -> set[str]:
     return {reference.rpartition("/")[2] for reference in references(operation["messages"])}
 
 
-def test_each_event_is_described_and_told_by_its_own_context(document: Document) -> None:
+def test_each_event_is_described_and_published_by_functions_of_its_own_context(
+    shop: Assembly, document: Document
+) -> None:
     assert set(document["components"]["messages"]) == {*DEFINED, "S3EventNotification"}
     for name, event in PUBLISHED.items():
         operation = document["operations"][f"{context_of(event)}.publish.{name}"]
         assert operation["action"] == "send"
         assert names(operation) == {name}
+        handlers = {shop.at(path).properties["Handler"] for path in operation["x-functions"]}
+        assert handlers == {f"lambdas.{each}.handler" for each in publishers_of(event)}
+        assert handlers
         assert document["channels"][name]["x-eventbridge"] == {
             "source": event.source,
             "detail-type": name,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cdk_rehearsal.topology.assembly import Assembly
+from cdk_rehearsal import Assembly
 from tools.contracts import acknowledgements, documents
 from tools.contracts.acknowledgements import FILE
 from tools.contracts.documents import DIRECTORY, DOCUMENTS, complaints, outdated

@@ -15,8 +15,8 @@ import pytest
 from jsonschema import Draft202012Validator, FormatChecker
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from cdk_rehearsal.topology.assembly import Assembly
-from cdk_rehearsal.topology.http_routes import Route, routes
+from cdk_rehearsal import Assembly
+from cdk_rehearsal.topology import HttpRoute, http_routes
 from lambdas.eventing.callback import Callback
 from lambdas.eventing.http import Endpoint, Problem, Request, endpoint
 from tests.support.handlers import handler_of
@@ -61,7 +61,7 @@ def test_the_validator_would_say_if_it_were_not(document: Document) -> None:
 def test_every_route_of_the_templates_is_documented_and_no_other(
     shop: Assembly, document: Document
 ) -> None:
-    expected = {f"{route.method} {route.path}" for route in routes(shop)}
+    expected = {f"{route.method} {route.path}" for route in http_routes(shop)}
     assert {name for name, _ in operations(document)} == expected
 
 
@@ -77,7 +77,7 @@ def test_every_operation_can_be_found_and_says_what_it_does(document: Document) 
 
 def test_every_operation_says_who_may_call_it(shop: Assembly, document: Document) -> None:
     documented = dict(operations(document))
-    for route in routes(shop):
+    for route in http_routes(shop):
         operation = documented[f"{route.method} {route.path}"]
         entry = handler_of(route.function)
         if isinstance(entry, Callback):
@@ -101,7 +101,7 @@ def test_examples_of_bodies_fit_their_schemas_and_are_understood_by_their_handle
 ) -> None:
     seen = 0
     documented = dict(operations(document))
-    for route in routes(shop):
+    for route in http_routes(shop):
         body = documented[f"{route.method} {route.path}"].get("requestBody")
         contract = handler_of(route.function).contract
         assert (body is None) == (contract.body is None), route
@@ -155,7 +155,7 @@ def raised(entry: Endpoint) -> set[type[Problem]]:
 
 
 def test_handlers_declare_just_the_problems_that_they_may_raise(shop: Assembly) -> None:
-    for route in routes(shop):
+    for route in http_routes(shop):
         entry = handler_of(route.function)
         assert raised(entry) == set(entry.contract.problems), route
 
@@ -193,7 +193,7 @@ Other.code = Undeclared.code
 def test_two_problems_that_differ_cannot_have_one_code(
     shop: Assembly, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first, second, *_ = (handler_of(route.function) for route in routes(shop))
+    first, second, *_ = (handler_of(route.function) for route in http_routes(shop))
     for entry, problem in ((first, Undeclared), (second, Other)):
         monkeypatch.setattr(
             entry, "contract", msgspec.structs.replace(entry.contract, problems=(problem,))
@@ -208,11 +208,11 @@ def test_two_problems_that_differ_cannot_have_one_code(
 def routed(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> None:
     """Makes the first route of the templates another one."""
 
-    def changed(assembly: Assembly) -> list[Route]:
-        first, *others = routes(assembly)
+    def changed(assembly: Assembly) -> list[HttpRoute]:
+        first, *others = http_routes(assembly)
         return [replace(first, **changes), *others]
 
-    monkeypatch.setattr("tools.contracts.openapi.routes", changed)
+    monkeypatch.setattr("tools.contracts.openapi.http_routes", changed)
 
 
 def test_a_route_that_lets_everybody_through_is_not_documented(

@@ -11,7 +11,7 @@ from typing import Annotated
 import msgspec
 import pytest
 
-from cdk_rehearsal.topology.assembly import Assembly
+from cdk_rehearsal import Assembly
 from lambdas.orders import place_order
 from lambdas.orders.place_order import PlaceOrder
 from stacks.schemas.json_schema import Schema

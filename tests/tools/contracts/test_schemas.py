@@ -105,7 +105,7 @@ class TestExamples:
 
             finder: str
 
-        with pytest.raises(schemas.NoExample, match=r"OrderLost.v1 \$.finder: .*give its type one"):
+        with pytest.raises(schemas.NoExample, match=r"OrderLost.v1 \$.finder: .*add one to"):
             schemas.example(OrderLost)
 
     def test_an_example_that_breaks_its_own_rules_is_named(self) -> None:

@@ -7,7 +7,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from cdk_rehearsal.faults import Fault
+from cdk_rehearsal import Fault
 from tools.faults import report
 from tools.faults.catalogue import CATALOGUE, Trouble
 from tools.faults.cell import Result, Verdict

@@ -1,6 +1,6 @@
 """Whoever is on call: leaves no message behind, however often they look."""
 
-from tools.faults.forks import forked
+from cdk_rehearsal.forks import forked
 from tools.faults.on_call import OnCall
 from tools.faults.shop import Shop
 from tools.faults.trouble import POISON

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cdk_rehearsal.topology.assembly import Assembly
+from cdk_rehearsal import Assembly
 from tools.mutation.campaign import CampaignError, Verdict, run
 from tools.mutation.mutants import Mutant, mutants
 from tools.mutation.operators import OPERATORS, Operator, gone, to

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cdk_rehearsal.topology.assembly import Assembly, Resource
+from cdk_rehearsal import Assembly, Resource
 from tools.mutation.mutants import mutants, weaken
 from tools.mutation.operators import ANY, DELETED, OPERATORS, Operator, also, gone, times, to
 from tools.mutation.operators import without_first as first_gone

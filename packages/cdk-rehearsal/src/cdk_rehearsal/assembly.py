@@ -1,18 +1,31 @@
-"""Reads a cloud assembly: the manifest, the stacks' templates and the files of their assets."""
+"""Reads a cloud assembly of any CDK language: its stacks, their resources and the files of assets.
+
+Checks and rehearsals share it. A resource is known by its construct path, as CDK prints it and as
+acknowledgements name it: stages and nested stacks are part of the path, and a last part `Resource`
+is left out. Without path metadata, it is the path of the stack and the logical id.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 import shutil
 import tempfile
 import zipfile
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from cdk_rehearsal.errors import RehearsalError
 
-# Artifacts that say nothing of what is deployed.
+Properties = dict[str, Any]
+Template = dict[str, Any]
+
+NESTED_STACK = "AWS::CloudFormation::Stack"
+
 _OTHER_ARTIFACTS = {
     "cdk:tree",
     "cdk:feature-flag-report",
@@ -21,71 +34,138 @@ _OTHER_ARTIFACTS = {
     "cdk:validation-report",
     "none",
 }
+"""Artifacts that describe nothing that is deployed."""
+
+_PLACEHOLDER = re.compile(r"\$\{([^!}][^}]*)\}")
+"""A reference in Fn::Sub: `${!Literal}` is none."""
+_ONLY_PLACEHOLDER = re.compile(r"(?:arn:.*)?\$\{(?P<name>[^!}.]+)(?:\.[^}]+)?\}")
+_NESTED_STACK_PATH = re.compile(r"\.NestedStack/[^/]+\.NestedStackResource$")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Stack:
-    """One synthesized stack: its construct path, its name in CloudFormation, its template."""
+    """A synthesized stack."""
 
-    display_name: str
+    path: str
+    """Its construct path, as in `dev/Orders`: unique in an assembly."""
     name: str
-    account: str | None
-    region: str | None
-    template: dict[str, Any]
-    parameters: dict[str, str]
-
-    @property
-    def id(self) -> str:
-        """The stack's own construct id, without the stage that it is in."""
-        return self.display_name.rsplit("/", 1)[-1]
+    """Its name in CloudFormation."""
+    template: Template = field(repr=False)
+    account: str | None = None
+    region: str | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    """Values of parameters; for a nested stack, expressions of its parent."""
+    dependencies: frozenset[str] = frozenset()
+    """Paths of the stacks that the manifest names as dependencies."""
+    parent: str | None = None
+    """The path of the stack in which it is nested."""
+    file: Path = Path()
+    """The file of its template."""
 
     def path_of(self, logical_id: str) -> str:
-        """Return the construct path of a resource, from the stack's id on.
-
-        The last part is left out where CDK itself hides it (``Resource``). Without metadata in
-        the template the path is the stack's id and the logical id.
-        """
+        """Returns the construct path of a resource."""
         metadata = self.template["Resources"][logical_id].get("Metadata", {})
-        path = str(metadata.get("aws:cdk:path", ""))
-        if not path.startswith(self.display_name + "/"):
-            return f"{self.id}/{logical_id}"
-        inner = path[len(self.display_name) + 1 :].removesuffix("/Resource")
-        return f"{self.id}/{inner}"
+        path: str = metadata.get("aws:cdk:path", "")
+        return path.removesuffix("/Resource") or f"{self.path}/{logical_id}"
 
 
 @dataclass
-class Assembly:
-    """A cloud assembly: all of its stacks, and where the files of each asset are."""
+class Resource:
+    """A resource of a template; in a rehearsal, also the resource created from it."""
 
-    directory: Path
-    stacks: list[Stack] = field(default_factory=list)
-    _assets: dict[str, Path] = field(default_factory=dict)
-    _extracted: Path | None = None
+    stack: str
+    """The path of its stack."""
+    logical_id: str
+    path: str
+    type: str
+    properties: Properties = field(repr=False)
+    """As the template has them; in a rehearsal, with all functions resolved."""
+    definition: Mapping[str, Any] = field(repr=False)
+    """Its whole definition in the template."""
+    stack_name: str = field(repr=False, compare=False)
+    """The name of its stack in CloudFormation."""
+    physical_id: str = ""
+    """In a rehearsal, the value of `Ref`."""
+    attributes: dict[str, Any] = field(default_factory=dict, repr=False)
+    """In a rehearsal, the values of `Fn::GetAtt`."""
 
-    @classmethod
-    def read(cls, directory: Path) -> Assembly:
-        """Read the assembly that ``cdk synth`` wrote to ``directory``.
+    def __hash__(self) -> int:
+        return hash((self.stack, self.logical_id))
 
-        Raises RehearsalError if there is none, or if it has an artifact of an unknown kind.
-        Kinds of artifacts: https://docs.aws.amazon.com/cdk/v2/guide/deploy.html
+    def __str__(self) -> str:
+        """The path, which a failed assertion shows."""
+        return self.path
+
+    def generated_name(self, longest: int) -> str:
+        """Returns a physical name as CloudFormation makes one: stack, logical id and a suffix.
+
+        https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-name.html
         """
-        assembly = cls(directory)
-        assembly._read_manifest(directory)
-        if not assembly.stacks:
-            raise RehearsalError(f"{directory / 'manifest.json'} lists no stack")
-        return assembly
+        suffix = _digest(f"{self.stack_name}/{self.logical_id}")
+        room = longest - len(suffix) - 2
+        stack = self.stack_name[: max(8, room // 2)]
+        return f"{stack}-{self.logical_id[: room - len(stack)]}-{suffix}"
+
+
+class Assembly:
+    """The stacks of a cloud assembly, including those of stages and nested stacks."""
+
+    def __init__(
+        self, source: Path | Mapping[str, Template], *, only: Collection[Path] | None = None
+    ) -> None:
+        """Reads the directory that `cdk synth` wrote, or takes templates by the paths of stacks.
+
+        With `only`, reads just these template files, with the stacks nested in them. Raises
+        RehearsalError if there is no assembly, or if it has an artifact of an unknown
+        kind. https://docs.aws.amazon.com/cdk/v2/guide/deploy.html
+        """
+        self.directory = source if isinstance(source, Path) else Path()
+        self.stacks: list[Stack] = []
+        self._assets: dict[str, Path] = {}
+        self._extracted: Path | None = None
+        self._nested: dict[tuple[str, str], Stack] = {}
+        if isinstance(source, Path):
+            self._read_manifest(source, only)
+            if not self.stacks:
+                raise RehearsalError(
+                    f"{source / 'manifest.json'} lists no stack: add one to the app"
+                )
+        else:
+            self.stacks += [Stack(path, path, template) for path, template in source.items()]
+        for stack in self.stacks:  # grows meanwhile
+            self._read_nested(stack)
+        by_path = sorted(self.stacks, key=lambda stack: stack.path)
+        ordered = by_path if isinstance(source, Path) else self.stacks
+        self.templates = {stack.path: stack.template for stack in ordered}
+        self.resources = [
+            Resource(
+                stack.path,
+                logical_id,
+                stack.path_of(logical_id),
+                definition["Type"],
+                definition.get("Properties", {}),
+                definition,
+                stack.name,
+            )
+            for stack in ordered
+            for logical_id, definition in stack.template.get("Resources", {}).items()
+        ]
+
+    # -- assets ---------------------------------------------------------------------------
 
     def asset_directory(self, object_key: str) -> Path:
-        """Return the directory with the files of the asset that is uploaded as ``object_key``."""
+        """Returns the directory with the files of the asset that is uploaded as `object_key`."""
         source = self._assets.get(object_key)
         if source is None or not source.exists():
             raise RehearsalError(
-                f"the assembly {self.directory} has no asset {object_key}; synthesize it again"
+                f"the assembly {self.directory} has no asset {object_key}: synthesize it again"
             )
         if source.is_dir():
             return source
         if not zipfile.is_zipfile(source):
-            raise RehearsalError(f"the asset {source} is neither a directory nor a zip file")
+            raise RehearsalError(
+                f"the asset {source} is neither a directory nor a zip file: synthesize it again"
+            )
         if self._extracted is None:
             self._extracted = Path(tempfile.mkdtemp(prefix="rehearsal-assets-"))
         target = self._extracted / source.stem
@@ -95,24 +175,228 @@ class Assembly:
         return target
 
     def close(self) -> None:
-        """Remove what was unpacked from zip files."""
+        """Removes what was extracted from zip files."""
         if self._extracted is not None:
             shutil.rmtree(self._extracted, ignore_errors=True)
 
-    def _read_manifest(self, directory: Path) -> None:
-        manifest = _read_json(directory / "manifest.json")
-        for name, artifact in manifest.get("artifacts", {}).items():
+    # -- resources ------------------------------------------------------------------------
+
+    def of_type(self, *types: str) -> list[Resource]:
+        """Returns all resources of these types. Raises LookupError if there is none."""
+        found = self.all_of(*types)
+        if not found:
+            raise LookupError(f"no {' or '.join(types)} in {', '.join(self.templates)}")
+        return found
+
+    def all_of(self, *types: str) -> list[Resource]:
+        """Returns all resources of these types, if there are any."""
+        return [resource for type_ in types for resource in self._by_type.get(type_, ())]
+
+    def at(self, path: str) -> Resource:
+        """Returns the one resource at a construct path. Raises LookupError if there is none."""
+        found = self._by_path.get(path, [])
+        if len(found) != 1:
+            raise LookupError(f"{len(found)} resources at {path} in {', '.join(self.templates)}")
+        return found[0]
+
+    def queue_at(self, path: str | None) -> Resource | None:
+        """Returns the queue at a path, or None."""
+        found = self._by_path.get(path or "", [])
+        return next((each for each in found if each.type == "AWS::SQS::Queue"), None)
+
+    def identified(self, stack: str, logical_id: str) -> Resource | None:
+        """Returns the resource of a stack with a logical id, or None."""
+        return self._by_id.get((stack, logical_id))
+
+    def stack_of(self, resource: Resource) -> Stack:
+        """Returns the stack of a resource."""
+        return self._by_stack[resource.stack]
+
+    def nested(self, resource: Resource) -> Stack | None:
+        """Returns the nested stack that a resource creates, if its template is in the assembly."""
+        return self._nested.get((resource.stack, resource.logical_id))
+
+    # -- references -----------------------------------------------------------------------
+
+    def referred(self, stack: str, value: Any) -> Resource:
+        """Returns the resource that a reference is about, be it in this stack or in another one.
+
+        So is an ARN that ends in a reference, and a part of one. Raises LookupError for all other
+        values.
+        """
+        stack, value = self.origin(stack, value)
+        match value:
+            case {"Ref": str(name)} | {"Fn::GetAtt": [str(name), _]}:
+                return self._by_id[stack, name]
+            case {"Fn::GetAtt": str(dotted)}:
+                return self._by_id[stack, dotted.partition(".")[0]]
+            case {"Fn::Sub": str(text)} if match := _ONLY_PLACEHOLDER.fullmatch(text):
+                return self.referred(stack, {"Ref": match["name"]})
+            case {"Fn::Join": ["", ["arn:", *_, {"Ref": _} as name]]}:
+                return self.referred(stack, name)
+            case {"Fn::Select": [_, {"Fn::Split": [_, reference]}]}:
+                return self.referred(stack, reference)
+        raise LookupError(f"{value} in {stack} is no reference")
+
+    def origin(self, stack: str, value: Any) -> tuple[str, Any]:
+        """Returns the stack and the expression that a value comes from, through other stacks."""
+        while found := self._defined(stack, value):
+            stack, value = found
+        return stack, value
+
+    def find(self, stack: str, value: Any) -> Resource | None:
+        """Returns the resource that a reference is about, or None."""
+        try:
+            return self.referred(stack, value)
+        except LookupError:
+            return None
+
+    def refers(self, stack: str, value: Any) -> bool:
+        """Whether a value is a reference to a resource of the assembly."""
+        return self.find(stack, value) is not None
+
+    def references(self, stack: str, value: Any) -> Iterator[Resource]:
+        """Yields the resources that a value refers to, anywhere in it and through other stacks."""
+        for name in named(value):
+            if target := self.identified(stack, name):
+                yield target
+        for node in nodes(value):
+            if found := self._defined(stack, node):
+                yield from self.references(*found)
+
+    def _defined(self, stack: str, value: Any) -> tuple[str, Any] | None:
+        """The stack and expression of an export, parameter or output that a value refers to."""
+        match value:
+            case {"Fn::ImportValue": name}:
+                return self.exports.get(_export_name(name))
+            case {"Ref": str(name)}:
+                inner = self._by_stack.get(stack)
+                if inner and inner.parent and name in inner.parameters:
+                    return inner.parent, inner.parameters[name]
+            case {"Fn::GetAtt": [str(logical_id), str(output)]}:
+                nested = self._nested.get((stack, logical_id))
+                outputs = nested.template.get("Outputs", {}) if nested else {}
+                if nested and output.removeprefix("Outputs.") in outputs:
+                    return nested.path, outputs[output.removeprefix("Outputs.")]["Value"]
+        return None
+
+    @cached_property
+    def exports(self) -> dict[str, tuple[str, Any]]:
+        """The exporting stack and the value of each export, by export name."""
+        return {
+            _export_name(output["Export"]["Name"]): (stack, output["Value"])
+            for stack, template in self.templates.items()
+            for output in template.get("Outputs", {}).values()
+            if "Export" in output
+        }
+
+    def exports_of(self, stack: str) -> dict[str, Any]:
+        """Returns the values that a stack exports, by export name."""
+        return {name: value for name, (by, value) in self.exports.items() if by == stack}
+
+    @cached_property
+    def stack_names(self) -> dict[str, str]:
+        """The names of stacks in CloudFormation, by their paths."""
+        return {stack.path: stack.name for stack in self.stacks}
+
+    @cached_property
+    def dependencies(self) -> dict[str, set[str]]:
+        """For each stack, the stacks that are deployed before it."""
+        direct = {
+            stack.path: {*stack.dependencies}
+            | {self.exports[name][0] for name in imports(stack.template) if name in self.exports}
+            for stack in self.stacks
+        }
+        found: dict[str, set[str]] = {}
+        for stack in direct:
+            found[stack] = set()
+            waiting = [stack]
+            while waiting:
+                further = direct[waiting.pop()] - found[stack]
+                found[stack] |= further
+                waiting += further
+        return found
+
+    def definition(self, machine: Resource) -> dict[str, Any]:
+        """Returns the definition of a state machine, with paths in place of references."""
+        properties = machine.properties
+        definition = properties.get("Definition", properties.get("DefinitionString"))
+        match definition:
+            case {"Fn::Join": [_, list(parts)]}:
+                definition = "".join(self._worded(machine.stack, part) for part in parts)
+        if isinstance(definition, str):
+            definition = json.loads(definition)
+        if isinstance(definition, dict):
+            return definition
+        raise LookupError(f"the definition of {machine} is not in its template")
+
+    def _worded(self, stack: str, part: Any) -> str:
+        if isinstance(part, str):
+            return part
+        if found := self.find(stack, part):
+            return found.path
+        return "aws" if part == {"Ref": "AWS::Partition"} else texts(part)
+
+    @cached_property
+    def _by_stack(self) -> dict[str, Stack]:
+        return {stack.path: stack for stack in self.stacks}
+
+    @cached_property
+    def _by_path(self) -> dict[str, list[Resource]]:
+        found: dict[str, list[Resource]] = {}
+        for resource in self.resources:
+            found.setdefault(resource.path, []).append(resource)
+        return found
+
+    @cached_property
+    def _by_type(self) -> dict[str, list[Resource]]:
+        found: dict[str, list[Resource]] = {}
+        for resource in self.resources:
+            found.setdefault(resource.type, []).append(resource)
+        return found
+
+    @cached_property
+    def _by_id(self) -> dict[tuple[str, str], Resource]:
+        return {(resource.stack, resource.logical_id): resource for resource in self.resources}
+
+    # -- files ----------------------------------------------------------------------------
+
+    def _read_manifest(self, directory: Path, only: Collection[Path] | None) -> None:
+        artifacts = _read_json(directory / "manifest.json").get("artifacts", {})
+        paths = {
+            name: artifact.get("displayName", name)
+            for name, artifact in artifacts.items()
+            if artifact["type"] == "aws:cloudformation:stack"
+        }
+        for name, artifact in artifacts.items():
             kind = artifact["type"]
             properties = artifact.get("properties", {})
             if kind == "aws:cloudformation:stack":
-                self.stacks.append(_stack(directory, name, artifact))
+                file = directory / properties["templateFile"]
+                if only is not None and file not in only:
+                    continue
+                account, region = artifact["environment"].removeprefix("aws://").split("/")
+                needed = artifact.get("dependencies", ())
+                self.stacks.append(
+                    Stack(
+                        path=paths[name],
+                        name=properties.get("stackName", name),
+                        template=_read_json(file),
+                        account=None if account.startswith("unknown") else account,
+                        region=None if region.startswith("unknown") else region,
+                        parameters=properties.get("parameters", {}),
+                        dependencies=frozenset(paths[each] for each in needed if each in paths),
+                        file=file,
+                    )
+                )
             elif kind == "cdk:asset-manifest":
                 self._read_assets(directory, properties["file"])
             elif kind == "cdk:cloud-assembly":
-                self._read_manifest(directory / properties["directoryName"])
+                self._read_manifest(directory / properties["directoryName"], only)
             elif kind not in _OTHER_ARTIFACTS:
                 raise RehearsalError(
-                    f"{directory / 'manifest.json'}: artifact {name} is of the unknown type {kind}"
+                    f"{directory / 'manifest.json'}: artifact {name} has the unknown type {kind}: "
+                    "use a version of cdk-rehearsal that knows it"
                 )
 
     def _read_assets(self, directory: Path, file: str) -> None:
@@ -123,27 +407,89 @@ class Assembly:
             for destination in asset["destinations"].values():
                 self._assets[destination["objectKey"]] = directory / source["path"]
 
+    def _read_nested(self, parent: Stack) -> None:
+        for logical_id, definition in parent.template.get("Resources", {}).items():
+            if definition["Type"] != NESTED_STACK:
+                continue
+            properties = definition.get("Properties", {})
+            url = texts(properties.get("TemplateURL", ""))
+            file = next((file for key, file in self._assets.items() if url.endswith(key)), None)
+            if file is None:
+                continue  # Its template is not in the assembly: checks report the resource.
+            nested = Stack(
+                path=_NESTED_STACK_PATH.sub("", parent.path_of(logical_id)),
+                name=f"{parent.name}-{logical_id}-{_digest(f'{parent.name}/{logical_id}')}",
+                template=_read_json(file),
+                account=parent.account,
+                region=parent.region,
+                parameters=properties.get("Parameters", {}),
+                dependencies=parent.dependencies,
+                parent=parent.path,
+                file=file,
+            )
+            self._nested[parent.path, logical_id] = nested
+            self.stacks.append(nested)
 
-def _stack(directory: Path, name: str, artifact: dict[str, Any]) -> Stack:
-    properties = artifact["properties"]
-    account, region = artifact["environment"].removeprefix("aws://").split("/")
-    return Stack(
-        display_name=artifact.get("displayName", name),
-        name=properties.get("stackName", name),
-        account=None if account.startswith("unknown") else account,
-        region=None if region.startswith("unknown") else region,
-        template=_read_json(directory / properties["templateFile"]),
-        parameters=properties.get("parameters", {}),
-    )
+
+def imports(template: Template) -> set[str]:
+    """Returns the names of the exports that a template imports."""
+    return {
+        _export_name(node["Fn::ImportValue"])
+        for node in nodes(template)
+        if isinstance(node, Mapping) and "Fn::ImportValue" in node
+    }
+
+
+def nodes(value: Any) -> Iterator[Any]:
+    """Yields a value and everything in it."""
+    yield value
+    if isinstance(value, Mapping):
+        for inner in value.values():
+            yield from nodes(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from nodes(inner)
+
+
+def listed(value: Any) -> list[Any]:
+    """Returns a value as a list: policies may write a single one without brackets."""
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]
+
+
+def texts(value: Any) -> str:
+    """Returns all strings in a value as one, such as those of an ARN and its references."""
+    return "".join(node for node in nodes(value) if isinstance(node, str))
+
+
+def named(value: Any) -> Iterator[str]:
+    """Yields the logical ids and pseudo parameters that a value refers to."""
+    for node in nodes(value):
+        match node:
+            case {"Ref": str(name)} | {"Fn::GetAtt": [str(name), *_]}:
+                yield name
+            case {"Fn::GetAtt": str(dotted)}:
+                yield dotted.partition(".")[0]
+            case {"Fn::Sub": str(text)} | {"Fn::Sub": [str(text), *_]}:
+                yield from (name.partition(".")[0] for name in _PLACEHOLDER.findall(text))
+
+
+def _export_name(name: Any) -> str:
+    return name if isinstance(name, str) else json.dumps(name, sort_keys=True)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12].upper()
 
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        content: dict[str, Any] = json.loads(path.read_bytes())
     except FileNotFoundError:
         raise RehearsalError(
-            f"{path} is missing: is this a cloud assembly? Synthesize it"
+            f"{path} is missing: is this a cloud assembly? Synthesize it with `cdk synth`"
         ) from None
     except ValueError as error:
-        raise RehearsalError(f"{path} is not JSON: {error}; synthesize it again") from error
+        raise RehearsalError(f"{path} is not JSON: {error}: synthesize it again") from error
     return content

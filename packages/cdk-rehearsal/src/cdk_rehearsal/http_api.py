@@ -131,6 +131,14 @@ class HttpFront:
             if resource.type == "AWS::ApiGatewayV2::Api"
         }
 
+    @property
+    def base_paths(self) -> dict[str, str]:
+        """The prefix of all paths of an API, which is its stage, by the API's construct path."""
+        return {
+            path: "" if api._stage == "$default" else f"/{api._stage}"
+            for path, api in self._apis.items()
+        }
+
     def request(
         self,
         method: str,
@@ -385,8 +393,8 @@ class _Api:
 
 def _unsupported(resource: Resource, name: str) -> UnsupportedTemplateError:
     return UnsupportedTemplateError(
-        f"{resource.stack} {resource.logical_id} ({resource.type}): the rehearsal's front does not "
-        f"know {name} = {resource.properties.get(name)!r}"
+        f"{resource.stack_name} {resource.logical_id} ({resource.type}): the rehearsal's "
+        f"front does not know {name} = {resource.properties.get(name)!r}"
     )
 
 

@@ -15,17 +15,6 @@ from cdk_rehearsal.errors import UnsupportedTemplateError
 
 NO_VALUE = object()
 _PLACEHOLDER = re.compile(r"\$\{(!?[^{}]*)\}")
-_SECTIONS = {
-    "AWSTemplateFormatVersion",
-    "Conditions",
-    "Description",
-    "Mappings",
-    "Metadata",
-    "Outputs",
-    "Parameters",
-    "Resources",
-    "Rules",
-}
 
 
 class Resolver:
@@ -44,17 +33,13 @@ class Resolver:
         ref: Callable[[str], str],
         get_att: Callable[[str, str], Any],
         import_value: Callable[[str], Any],
+        parameter: Callable[[str], Any] = lambda name: None,
     ) -> None:
         self._stack = stack
         self._ref_resource = ref
         self._get_att_resource = get_att
         self._import_value = import_value
-        template = stack.template
-        unknown = set(template) - _SECTIONS
-        if unknown:
-            raise UnsupportedTemplateError(
-                f"stack {stack.name}: unknown section of the template: {', '.join(sorted(unknown))}"
-            )
+        self._given_parameter = parameter
         self._pseudo = {
             "AWS::AccountId": account,
             "AWS::NotificationARNs": [],
@@ -125,7 +110,8 @@ class Resolver:
             return self._pseudo[name]
         parameter = self._stack.template.get("Parameters", {}).get(name)
         if parameter is not None:
-            value = self._stack.parameters.get(name, parameter.get("Default"))
+            value = self._given_parameter(name)
+            value = parameter.get("Default") if value is None else value
             if value is None:
                 raise UnsupportedTemplateError(
                     f"stack {self._stack.name}, {where}: parameter {name} has no default"

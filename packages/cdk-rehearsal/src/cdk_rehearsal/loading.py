@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from cdk_rehearsal.assembly import Assembly, Stack
+from cdk_rehearsal.assembly import NESTED_STACK, Assembly, Resource, Stack, listed
 from cdk_rehearsal.errors import RehearsalError, UnsupportedTemplateError
 from cdk_rehearsal.intrinsics import Resolver
 from cdk_rehearsal.properties import Properties
-from cdk_rehearsal.resources import CREATORS, WITHOUT_PART, Resource
+from cdk_rehearsal.resources import CREATORS, WITHOUT_PART
 
 if TYPE_CHECKING:
     from cdk_rehearsal.rehearsal import Rehearsal
 
-# What a resource may have beside its properties; deletion and updates are no part of a rehearsal.
+_SECTIONS = {
+    "AWSTemplateFormatVersion",
+    "Conditions",
+    "Description",
+    "Mappings",
+    "Metadata",
+    "Outputs",
+    "Parameters",
+    "Resources",
+    "Rules",
+}
 _ATTRIBUTES = {
     "Condition",
     "DeletionPolicy",
@@ -24,6 +37,32 @@ _ATTRIBUTES = {
     "UpdatePolicy",
     "UpdateReplacePolicy",
 }
+"""The parts of a resource's definition; a rehearsal neither updates nor deletes resources."""
+
+
+@dataclass(frozen=True)
+class Unsupported:
+    """A part of an assembly that cannot be rehearsed."""
+
+    path: str
+    """The path of the resource, or of the stack."""
+    where: str
+    """The stack, and the logical id and type of the resource."""
+    problem: str
+    """The problem, and what to do."""
+
+    def __str__(self) -> str:
+        """One line: where, and the problem."""
+        return f"{self.where}: {self.problem}"
+
+
+class LoadingError(UnsupportedTemplateError):
+    """An assembly that cannot be rehearsed; the message lists all of its problems."""
+
+    def __init__(self, problems: list[Unsupported]) -> None:
+        """Takes all problems, at least one."""
+        super().__init__("\n".join(map(str, problems)))
+        self.problems = problems
 
 
 class Loader:
@@ -31,125 +70,181 @@ class Loader:
 
     def __init__(self, rehearsal: Rehearsal, assembly: Assembly) -> None:
         self._rehearsal = rehearsal
-        self._stacks = assembly.stacks
+        self._account, self._region = rehearsal.account, rehearsal.region
+        self._assembly = assembly
+        self._stacks = {stack.path: stack for stack in assembly.stacks}
         self._resources: dict[tuple[str, str], Resource] = {}
         self._in_progress: list[str] = []
-        self._resolvers = {stack.name: self._resolver(stack) for stack in assembly.stacks}
+        self._problems: list[Unsupported] = []
+        self._failed: set[str] = set()
+        """Resources that could not be created, or refer to such resources."""
+        self._resolvers = {stack.path: self._resolver(stack) for stack in assembly.stacks}
 
     def load(self) -> list[Resource]:
-        """Create everything; return the resources in the order of their creation.
+        """Creates everything, and returns the resources in the order of their creation.
 
-        Raises UnsupportedTemplateError for a type, property or function that is not known.
+        Raises LoadingError with all types, properties and functions that are not known.
         """
-        for stack in self._stacks:
+        for stack in self._stacks.values():
+            self._check(stack)
             for logical_id in stack.template.get("Resources", {}):
                 if self._exists(stack, logical_id):
                     self._create(stack, logical_id)
+        if self._problems:
+            raise LoadingError(self._problems)
         return list(self._resources.values())
 
-    def _resolver(self, stack: Stack) -> Resolver:
-        rehearsal = self._rehearsal
+    def _check(self, stack: Stack) -> None:
+        where = f"stack {stack.name}"
+        for section in sorted(set(stack.template) - _SECTIONS):
+            self._report(
+                stack.path, where, f"unknown section of the template: {section}: remove it"
+            )
         for name, ours, theirs in (
-            ("account", rehearsal.account, stack.account),
-            ("region", rehearsal.region, stack.region),
+            ("account", self._account, stack.account),
+            ("region", self._region, stack.region),
         ):
-            if theirs is not None and theirs != ours:
-                raise RehearsalError(
-                    f"stack {stack.name} is for the {name} {theirs}, the rehearsal runs in {ours}: "
+            if theirs not in (None, ours):
+                problem = (
+                    f"it is for the {name} {theirs}, the rehearsal runs in {ours}: "
                     f"give {name}={theirs!r}"
                 )
+                self._report(stack.path, where, problem)
+
+    def _resolver(self, stack: Stack) -> Resolver:
         return Resolver(
             stack,
-            account=rehearsal.account,
-            region=rehearsal.region,
+            account=self._account,
+            region=self._region,
             ref=lambda logical_id: self._create(stack, logical_id).physical_id,
             get_att=lambda logical_id, attribute: self._attribute(stack, logical_id, attribute),
             import_value=self._export,
+            parameter=lambda name: self._parameter(stack, name),
         )
 
+    def _parameter(self, stack: Stack, name: str) -> Any:
+        """The value of a parameter: that of a nested stack is an expression of its parent."""
+        value = stack.parameters.get(name)
+        if stack.parent is None or value is None:
+            return value
+        return self._resolvers[stack.parent].resolve(value, f"parameter {name} of {stack.path}")
+
     def _exists(self, stack: Stack, logical_id: str) -> bool:
-        condition = stack.template["Resources"][logical_id].get("Condition")
-        return condition is None or self._resolvers[stack.name].condition(condition)
+        definition = stack.template["Resources"].get(logical_id, {})
+        if "Condition" not in definition:
+            return True
+        where = _where(stack, logical_id, definition["Type"])
+        found: list[bool] = []
+        with self._collecting(stack.path_of(logical_id), where):
+            found.append(self._resolvers[stack.path].condition(definition["Condition"]))
+        return any(found)
 
     def _create(self, stack: Stack, logical_id: str) -> Resource:
-        key = (stack.name, logical_id)
-        if key in self._resources:
-            return self._resources[key]
-        template = stack.template["Resources"].get(logical_id)
-        if template is None:
+        known = self._assembly.identified(stack.path, logical_id)
+        if known is None:
             raise UnsupportedTemplateError(
                 f"stack {stack.name}: something refers to {logical_id}, which is no resource"
             )
-        kind = template["Type"]
-        where = f"stack {stack.name}, {logical_id} ({kind})"
-        if where in self._in_progress:
-            circle = " -> ".join([*self._in_progress[self._in_progress.index(where) :], where])
-            raise RehearsalError(f"resources depend on each other: {circle}")
-        unknown = set(template) - _ATTRIBUTES
-        if unknown:
-            raise UnsupportedTemplateError(f"{where}: unknown attribute {', '.join(unknown)}")
-        self._in_progress.append(where)
-        try:
-            resource = self._make(stack, logical_id, template, where)
-        finally:
-            self._in_progress.pop()
-        self._resources[key] = resource
-        self._rehearsal.register(resource)
-        return resource
-
-    def _make(
-        self, stack: Stack, logical_id: str, template: dict[str, Any], where: str
-    ) -> Resource:
-        kind = template["Type"]
-        resource = Resource(stack.name, logical_id, stack.path_of(logical_id), kind)
-        if kind in WITHOUT_PART:
+        key, where = (stack.path, logical_id), _where(stack, logical_id, known.type)
+        if key not in self._resources:
+            if where in self._in_progress:
+                circle = " -> ".join([*self._in_progress[self._in_progress.index(where) :], where])
+                raise RehearsalError(f"resources depend on each other: {circle}")
+            resource = replace(known, properties={}, attributes={})
+            # It has a name for those that refer to it, even if it cannot be created.
             resource.physical_id = resource.generated_name(128)
-            return resource
-        creator = CREATORS.get(kind)
+            self._in_progress.append(where)
+            try:
+                with self._collecting(known.path, where):
+                    self._make(stack, resource, known.properties, where)
+            finally:
+                self._in_progress.pop()
+            self._resources[key] = resource
+            if where not in self._failed:
+                self._rehearsal.register(resource)
+        if where in self._failed:
+            self._failed.update(self._in_progress[-1:])
+        return self._resources[key]
+
+    def _make(self, stack: Stack, resource: Resource, raw: dict[str, Any], where: str) -> None:
+        for name in sorted(set(resource.definition) - _ATTRIBUTES):
+            self._report(resource.path, where, f"unknown attribute {name}: remove it")
+        if nested := self._assembly.nested(resource):
+            resource.physical_id = (
+                f"arn:aws:cloudformation:{self._region}:{self._account}:stack/{nested.name}/0"
+            )
+            return
+        if resource.type in WITHOUT_PART:
+            return
+        creator = CREATORS.get(resource.type)
         if creator is None:
             raise UnsupportedTemplateError(
-                f"{where}: unknown resource type; write a creator for it in "
-                "cdk_rehearsal/resources, or list it there as without part in delivery"
+                "the template of this nested stack is not in the assembly: synthesize it again"
+                if resource.type == NESTED_STACK
+                else "unknown resource type; write a creator for it in cdk_rehearsal/resources, or "
+                "list it there as without part in delivery"
             )
-        depends = template.get("DependsOn", [])
-        for name in [depends] if isinstance(depends, str) else depends:
+        for name in listed(resource.definition.get("DependsOn")):
             if self._exists(stack, name):
                 self._create(stack, name)
-        resolved = self._resolvers[stack.name].resolve(template.get("Properties", {}), where)
-        resource.properties = resolved
-        properties = Properties(resolved, where)
+        for name, value in raw.items():
+            resource.properties[name] = f"unresolved {name}"
+            with self._collecting(resource.path, where, always=True):
+                where_in_stack = f"{resource.logical_id} ({resource.type})"
+                items = self._resolvers[stack.path].resolve([value], where_in_stack)
+                del resource.properties[name]
+                if items:  # Its value is not AWS::NoValue.
+                    (resource.properties[name],) = items
+        properties = Properties(resource.properties, where)
         try:
             creator(self._rehearsal, resource, properties)
-        except RehearsalError as error:
-            if where in str(error):
-                raise
-            raise type(error)(f"{where}: {error}") from error
-        except Exception as error:
-            raise RehearsalError(f"{where} cannot be created: {error}") from error
-        properties.finish()
-        return resource
+            properties.problems += properties.unknown()
+        finally:
+            for problem in properties.problems:
+                self._report(resource.path, where, problem)
+
+    @contextmanager
+    def _collecting(self, path: str, where: str, *, always: bool = False) -> Iterator[None]:
+        """Keeps an error, unless it may be a mere consequence of another problem."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001  # moto and boto3 raise many kinds.
+            known = isinstance(error, RehearsalError)
+            if always or where not in self._failed or isinstance(error, UnsupportedTemplateError):
+                self._report(path, where, str(error) if known else f"cannot be created: {error}")
+
+    def _report(self, path: str, where: str, problem: str) -> None:
+        self._failed.add(where)
+        for said in (where, where.partition(",")[0]):
+            problem = problem.removeprefix(f"{said}: ")
+        self._problems.append(Unsupported(path, where, problem))
 
     def _attribute(self, stack: Stack, logical_id: str, attribute: str) -> Any:
         resource = self._create(stack, logical_id)
+        nested = self._assembly.nested(resource)
+        if nested and attribute.startswith("Outputs."):
+            name = attribute.removeprefix("Outputs.")
+            output = nested.template.get("Outputs", {}).get(name)
+            if output:
+                return self._resolvers[nested.path].resolve(output["Value"], f"output {name}")
         if attribute in resource.attributes:
             return resource.attributes[attribute]
-        if resource.type in WITHOUT_PART and attribute == "Arn":
+        where = _where(stack, logical_id, resource.type)
+        if where in self._failed or (resource.type in WITHOUT_PART and attribute == "Arn"):
             service = resource.type.split("::")[1].lower()
-            return (
-                f"arn:aws:{service}:{self._rehearsal.region}:{self._rehearsal.account}:"
-                f"{resource.physical_id}"
-            )
-        raise UnsupportedTemplateError(
-            f"stack {stack.name}, {logical_id} ({resource.type}): unknown attribute {attribute} "
-            "in Fn::GetAtt"
-        )
+            return f"arn:aws:{service}:{self._region}:{self._account}:{resource.physical_id}"
+        raise UnsupportedTemplateError(f"{where}: unknown attribute {attribute} in Fn::GetAtt")
 
     def _export(self, name: str) -> Any:
-        for stack in self._stacks:
-            resolver = self._resolvers[stack.name]
+        for stack in self._stacks.values():
+            resolver = self._resolvers[stack.path]
             for key, output in stack.template.get("Outputs", {}).items():
                 export = output.get("Export")
                 where = f"output {key}"
                 if export is not None and resolver.resolve(export["Name"], where) == name:
                     return resolver.resolve(output["Value"], where)
         raise RehearsalError(f"no stack of the assembly exports {name}; synthesize all of them")
+
+
+def _where(stack: Stack, logical_id: str, kind: str) -> str:
+    return f"stack {stack.name}, {logical_id} ({kind})"

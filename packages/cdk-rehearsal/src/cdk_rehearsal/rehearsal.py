@@ -40,7 +40,7 @@ from cdk_rehearsal.latency import Latency
 from cdk_rehearsal.loading import Loader
 from cdk_rehearsal.meter import Meter, Record
 from cdk_rehearsal.resources import Resource
-from cdk_rehearsal.server import Server
+from cdk_rehearsal.server import Server, aws_endpoint, http_api
 
 if TYPE_CHECKING:
     from cdk_rehearsal.http_api import HttpFront
@@ -85,7 +85,7 @@ class Rehearsal:
         self.region = region
         self.seed = seed
         self.latency = latency or Latency()
-        self.assembly = Assembly.read(assembly)
+        self.assembly = Assembly(assembly)
         self.clock = Clock(start)
         self.scheduler = Scheduler(self.clock, seed=seed, pace=pace)
         self.meter = Meter(self.clock.now, on_record)
@@ -114,6 +114,7 @@ class Rehearsal:
         self._clients: dict[str, Any] = {}
         self._hooks = Hooks(self)
         self._server: Server | None = None
+        self._api_servers: dict[str, Server] = {}
         self._http: HttpFront | None = None
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
 
@@ -143,8 +144,9 @@ class Rehearsal:
 
     def _close(self) -> None:
         try:
-            if self._server is not None:
-                self._server.stop()
+            for server in (self._server, *self._api_servers.values()):
+                if server is not None:
+                    server.stop()
             self.scheduler.close()
         finally:
             self._hooks.remove()
@@ -192,7 +194,7 @@ class Rehearsal:
         Requests are answered between two steps of the rehearsal, never within one.
         """
         if self._server is None:
-            self._server = Server(self.scheduler, port)
+            self._server = Server(self.scheduler, port, aws_endpoint())
         return self._server.url
 
     @property
@@ -207,6 +209,13 @@ class Rehearsal:
     def token(self, subject: str, **claims: Any) -> str:
         """Return a JSON Web Token that the API's authorizer accepts as ``subject``'s."""
         return self.http.token(subject, **claims)
+
+    def serve_apis(self) -> dict[str, str]:
+        """Serves each HTTP API at a free port of 127.0.0.1; returns URLs by construct path."""
+        bases = self.http.base_paths
+        for path in bases.keys() - self._api_servers.keys():
+            self._api_servers[path] = Server(self.scheduler, 0, http_api(self.http, path))
+        return {path: self._api_servers[path].url + base for path, base in bases.items()}
 
     # -- looking --------------------------------------------------------------------------
 

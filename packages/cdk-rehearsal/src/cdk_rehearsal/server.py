@@ -1,44 +1,103 @@
-"""An endpoint for AWS clients outside of the process, while a rehearsal runs."""
+"""Servers for AWS clients and browsers outside of the process, while a rehearsal runs."""
 
 from __future__ import annotations
 
+import base64
+import socket
 import threading
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
+from werkzeug.wrappers import Request, Response
 
 from cdk_rehearsal.clock import Scheduler
+from cdk_rehearsal.errors import RehearsalError
+
+if TYPE_CHECKING:
+    from cdk_rehearsal.http_api import HttpFront
+
+Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+"""A WSGI application: https://peps.python.org/pep-3333/."""
 
 
 class _Quiet(WSGIRequestHandler):
-    """Keeps requests out of the terminal: what is shown there is the rehearsal's business."""
+    """A handler that logs no requests: the meter records them."""
 
     def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002
-        """Say nothing."""
+        """Writes nothing."""
+
+
+def aws_endpoint() -> Application:
+    """Returns the endpoint of all AWS services: moto's server."""
+    application: Application = DomainDispatcherApplication(create_backend_app)
+    return application
+
+
+def http_api(front: HttpFront, path: str) -> Application:
+    """Returns the HTTP API at a construct path."""
+    base = front.base_paths[path]
+
+    def answer(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+        request = Request(environ)
+        target = environ["REQUEST_URI"]
+        rest = target.removeprefix(base)
+        if not target.startswith(base) or rest[:1] not in {"", "/", "?"}:
+            return Response(f"the URLs of this API begin with {base}\n", 404)(environ, start)
+        headers = {name: value for name, value in request.headers.items() if name != "Host"}
+        answered = front.request(
+            request.method,
+            rest if rest.startswith("/") else f"/{rest}",
+            headers=headers,
+            body=request.get_data() or None,
+            api=path,
+        )
+        body = answered.body.encode()
+        response = Response(
+            base64.b64decode(body) if answered.is_base64 else body,
+            answered.status,
+            answered.headers,
+        )
+        for cookie in answered.cookies:
+            response.headers.add("set-cookie", cookie)
+        return response(environ, start)
+
+    return answer
 
 
 class Server:
-    """moto's server in a thread; each request waits for its turn between two steps."""
+    """A server in a thread; each request waits for its turn between two steps."""
 
-    def __init__(self, scheduler: Scheduler, port: int) -> None:
-        """Listen on 127.0.0.1 at ``port``; 0 takes a free one."""
-        application = DomainDispatcherApplication(create_backend_app)
+    def __init__(self, scheduler: Scheduler, port: int, application: Application) -> None:
+        """Listens on 127.0.0.1 at ``port``; 0 takes a free one.
+
+        Raises RehearsalError if the port cannot be used.
+        """
 
         def between_steps(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
             with scheduler.guest():
                 return list(application(environ, start))
 
-        self._server = make_server(
-            "127.0.0.1", port, between_steps, threaded=True, request_handler=_Quiet
-        )
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        try:
+            listening = socket.create_server(("127.0.0.1", port))
+        except (OSError, OverflowError) as error:
+            raise RehearsalError(f"port {port} cannot be used: {error}: choose another") from error
+        with listening:
+            self.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+            self._server = make_server(
+                "127.0.0.1",
+                port,
+                between_steps,
+                threaded=True,
+                request_handler=_Quiet,
+                fd=listening.fileno(),
+            )
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop listening."""
+        """Stops listening."""
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()

@@ -122,7 +122,7 @@ def create_function(rehearsal: Rehearsal, resource: Resource, properties: Proper
 def _code(rehearsal: Rehearsal, resource: Resource, properties: Properties) -> Path:
     code = properties.section("Code")
     if "ZipFile" in code:
-        directory = rehearsal.scratch / f"{resource.stack}.{resource.logical_id}"
+        directory = rehearsal.scratch / f"{resource.stack_name}.{resource.logical_id}"
         directory.mkdir()
         (directory / "index.py").write_text(code.require("ZipFile"), encoding="utf-8")
         return directory

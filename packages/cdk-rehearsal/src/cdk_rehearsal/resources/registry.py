@@ -2,49 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from cdk_rehearsal.assembly import Resource
 from cdk_rehearsal.properties import Properties
 
 if TYPE_CHECKING:
     from cdk_rehearsal.rehearsal import Rehearsal
 
 
-@dataclass
-class Resource:
-    """A resource of a template: what it is called there, and what it became.
-
-    ``properties`` are resolved; ``physical_id`` is what ``Ref`` gives and ``attributes`` what
-    ``Fn::GetAtt`` gives.
-    """
-
-    stack: str
-    logical_id: str
-    path: str
-    type: str
-    properties: dict[str, Any] = field(default_factory=dict)
-    physical_id: str = ""
-    attributes: dict[str, Any] = field(default_factory=dict)
-
-    def generated_name(self, longest: int) -> str:
-        """Return a physical name as CloudFormation makes one: stack, logical id and a suffix.
-
-        https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-name.html
-        """
-        digest = hashlib.sha256(f"{self.stack}/{self.logical_id}".encode()).hexdigest()
-        suffix = digest[:12].upper()
-        room = longest - len(suffix) - 2
-        stack = self.stack[: max(8, room // 2)]
-        return f"{stack}-{self.logical_id[: room - len(stack)]}-{suffix}"
-
+__all__ = ["CREATORS", "WITHOUT_PART", "Creator", "Resource", "creates"]
 
 Creator = Callable[["Rehearsal", Resource, Properties], None]
 CREATORS: dict[str, Creator] = {}
 
-# Types that play no part in delivery. A rehearsal gives them a name and leaves it at that.
 WITHOUT_PART = frozenset(
     {
         "AWS::ApplicationInsights::Application",
@@ -61,10 +33,11 @@ WITHOUT_PART = frozenset(
         "AWS::ResourceGroups::Group",
     }
 )
+"""Types that play no part in delivery: a rehearsal only gives them a name."""
 
 
 def creates(resource_type: str) -> Callable[[Creator], Creator]:
-    """Register a function as the one that creates resources of a type."""
+    """Registers a function as the one that creates resources of a type."""
 
     def register(creator: Creator) -> Creator:
         CREATORS[resource_type] = creator

@@ -1,4 +1,4 @@
-"""Two versions of an application's templates, side by side."""
+"""Two versions of an application's templates, and the differences between them."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -6,30 +6,31 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from cdk_rehearsal.topology.assembly import Assembly, Resource
+from cdk_rehearsal.assembly import Assembly, Resource
+from cdk_rehearsal.topology.statements import role_of
 
 Key = tuple[str, str]
-"""A resource's path and type: what it is called in words. Its logical id may change."""
+"""The path and type of a resource, which stay when its logical id changes."""
 
 MISSING = "nothing"
-"""What stands for a value that there is not."""
+"""Stands for a missing value."""
 
 
 class Side:
-    """One of the two versions, with its references in words."""
+    """One of the two versions, with paths in place of references."""
 
     def __init__(self, assembly: Assembly) -> None:
-        """Look at `assembly`."""
+        """Takes the assembly of this version."""
         self.assembly = assembly
         self._plain: dict[int, Any] = {}
 
     @cached_property
     def resources(self) -> dict[Key, Resource]:
-        """All of them, by path and type."""
+        """All resources, by path and type."""
         return {(resource.path, resource.type): resource for resource in self.assembly.resources}
 
     def properties(self, resource: Resource) -> dict[str, Any]:
-        """The properties, each reference as the path of what it is about."""
+        """Returns the properties, with the path of its resource in place of each reference."""
         if id(resource) not in self._plain:
             plain = self.plain(resource.stack, resource.properties)
             self._plain[id(resource)] = _parsed(plain, resource.type)
@@ -37,18 +38,17 @@ class Side:
         return found
 
     def plain(self, stack: str, value: Any) -> Any:
-        """A value without logical ids: those change when nothing else does."""
+        """Returns a value without logical ids, which may change when nothing else does."""
         match value:
             case {"Ref": str(name)} if name.startswith("AWS::"):
                 return f"${{{name}}}"
             case {"Fn::Join": [str(separator), list(parts)]}:
                 plain = [self.plain(stack, part) for part in parts]
                 return separator.join(map(str, plain))
-            case {"Fn::GetAtt": [_, str(attribute)]} if self.assembly.refers(stack, value):
-                path = self.assembly.referred(stack, value).path
-                return path if attribute == "Arn" else f"{path}.{attribute}"
-            case {"Ref": _} | {"Fn::ImportValue": _} if self.assembly.refers(stack, value):
-                return self.assembly.referred(stack, value).path
+            case {"Fn::GetAtt": [_, str(name)]} if found := self.assembly.find(stack, value):
+                return found.path if name == "Arn" else f"{found.path}.{name}"
+            case {"Ref": _} | {"Fn::ImportValue": _} if found := self.assembly.find(stack, value):
+                return found.path
             case {**entries}:
                 return {key: self.plain(stack, inner) for key, inner in entries.items()}
             case list():
@@ -56,7 +56,7 @@ class Side:
         return value
 
     def acts_as(self, path: str) -> str:
-        """The function or workflow whose role this is, if it is that of one; else the role."""
+        """Returns the path of the only function or workflow with a role, else that of the role."""
         users = self._users.get(path, [])
         return users[0] if len(users) == 1 else path
 
@@ -64,49 +64,48 @@ class Side:
     def _users(self) -> dict[str, list[str]]:
         found: dict[str, list[str]] = {}
         for resource in self.assembly.resources:
-            role = resource.properties.get("Role", resource.properties.get("RoleArn"))
-            if role and self.assembly.refers(resource.stack, role):
-                used = self.assembly.referred(resource.stack, role).path
-                found.setdefault(used, []).append(resource.path)
+            role = role_of(self.assembly, resource)
+            if role and role != resource:
+                found.setdefault(role.path, []).append(resource.path)
         return found
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A property that is not what it was."""
+    """A changed property."""
 
     resource: Resource
-    """As it is now."""
+    """The resource of the new version."""
     name: str
-    """With dots, as in `Environment.Variables.TABLE_NAME`."""
+    """The name with dots, as in `Environment.Variables.TABLE_NAME`."""
     before: Any
     after: Any
 
     def __str__(self) -> str:
-        """In words."""
-        return f"`{self.resource.path}` {self.name}: {told(self.before)} → {told(self.after)}"
+        """One line: the resource, the property, the old and the new value."""
+        return f"`{self.resource.path}` {self.name}: {brief(self.before)} → {brief(self.after)}"
 
 
 @dataclass(frozen=True)
 class Sides:
-    """The base of a change, and what it makes of it."""
+    """The versions before and after a change."""
 
     base: Side
     head: Side
 
     @cached_property
     def added(self) -> list[Resource]:
-        """Resources that are new, or are called otherwise."""
+        """Resources that are new, or have a new path."""
         return [r for key, r in self.head.resources.items() if key not in self.base.resources]
 
     @cached_property
     def removed(self) -> list[Resource]:
-        """Resources that are gone, or are called otherwise."""
+        """Resources that are gone, or have a new path."""
         return [r for key, r in self.base.resources.items() if key not in self.head.resources]
 
     @cached_property
     def both(self) -> list[tuple[Resource, Resource]]:
-        """Resources that there were and are."""
+        """Resources of both versions."""
         return [
             (resource, self.head.resources[key])
             for key, resource in self.base.resources.items()
@@ -115,7 +114,7 @@ class Sides:
 
     @cached_property
     def differences(self) -> list[Difference]:
-        """What differs between those that there were and are."""
+        """The changed properties of resources of both versions."""
         return [
             Difference(after, name, old, new)
             for before, after in self.both
@@ -127,7 +126,7 @@ class Sides:
 
 
 def differences(old: Any, new: Any, name: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """The values that differ, by their names with dots; lists are compared as a whole."""
+    """Yields changed values by their names with dots; lists are compared as a whole."""
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         for key in sorted({*old, *new}):
             inner = f"{name}.{key}" if name else key
@@ -139,20 +138,20 @@ def differences(old: Any, new: Any, name: str = "") -> Iterator[tuple[str, Any, 
             yield name, old, new
 
 
-def told(value: Any) -> str:
-    """A value in few words."""
+def brief(value: Any) -> str:
+    """Returns a value as a short text."""
     if isinstance(value, bool) or value == MISSING:
         return str(value).lower()
     if isinstance(value, Mapping):
-        value = " ".join(told(inner) for inner in value.values())
+        value = " ".join(brief(inner) for inner in value.values())
     elif isinstance(value, list):
-        value = ", ".join(told(inner) for inner in value) or MISSING
+        value = ", ".join(brief(inner) for inner in value) or MISSING
     text = str(value).replace("\n", " ").replace("`", "'")
     return text if len(text) <= 80 else f"{text[:60]}… ({len(text)} characters)"
 
 
 def _parsed(properties: dict[str, Any], type_: str) -> dict[str, Any]:
-    """A workflow as what it says, so that a state can be told from another."""
+    """Parses the definition of a workflow, so that its states are compared one by one."""
     name = "DefinitionString"
     if type_ == "AWS::StepFunctions::StateMachine" and isinstance(properties.get(name), str):
         return {**properties, name: json.loads(properties[name])}

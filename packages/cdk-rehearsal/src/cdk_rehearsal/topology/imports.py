@@ -1,8 +1,8 @@
 """Converts the list of a deleted stack's retained resources to the format of `cdk import`.
 
     aws cloudformation list-stack-resources --stack-name ID_OF_THE_DELETED_STACK --output json |
-        python -m cdk_rehearsal.topology.imports cdk.out/prod Orders > import-Orders.json
-    cdk import --app cdk.out/prod Orders --resource-mapping import-Orders.json
+        python -m cdk_rehearsal.topology.imports cdk.out Storage > import.json
+    cdk import --app cdk.out Storage --resource-mapping import.json
 
 An import can create a stack only from existing resources. A resource that refers to another one, or
 has a part of the stack's id in its name, is left out and reported on standard error.
@@ -16,8 +16,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from cdk_rehearsal.topology.assembly import Assembly, Resource
-from cdk_rehearsal.topology.losses import schema
+from cdk_rehearsal.assembly import Assembly, Resource
+from cdk_rehearsal.topology.replacements import schema
 from cdk_rehearsal.topology.retention import dependencies, is_name
 
 Mapped = dict[str, dict[str, str]]
@@ -26,7 +26,7 @@ Mapped = dict[str, dict[str, str]]
 def mapping(
     assembly: Assembly, stack: str, summaries: Iterable[Mapping[str, Any]]
 ) -> tuple[Mapped, list[str]]:
-    """Return the identifiers of the resources to import, by logical id, and why the rest is left.
+    """Returns identifiers of the resources to import, by logical id, and reasons for the others.
 
     `summaries` are the StackResourceSummaries of ListStackResources. Raises LookupError if the
     assembly has no such stack.
@@ -62,16 +62,16 @@ def _why_not(assembly: Assembly, resource: Resource | None) -> str:
 
 
 def _identifier(type_: str) -> list[str]:
-    """Return the identifying properties of a type, from CloudFormation's resource schema."""
+    """Returns the identifying properties of a type, from CloudFormation's resource schema."""
     pointers: list[str] = schema(type_)["primaryIdentifier"]
     return [pointer.removeprefix("/properties/") for pointer in pointers]
 
 
 def main() -> None:
-    """Read the list of a deleted stack's resources, and write the mapping for `cdk import`."""
+    """Reads the list of a deleted stack's resources, and writes the mapping for `cdk import`."""
     parser = argparse.ArgumentParser(prog=__spec__.name, description=main.__doc__)
-    parser.add_argument("assembly", type=Path, help="what `cdk synth` wrote, such as cdk.out/prod")
-    parser.add_argument("stack", help="the stack's name in the application, such as Orders")
+    parser.add_argument("assembly", type=Path, help="what `cdk synth` wrote, such as cdk.out")
+    parser.add_argument("stack", help="the construct path of the stack, such as Storage")
     options = parser.parse_args()
     try:
         summaries = json.load(sys.stdin)["StackResourceSummaries"]

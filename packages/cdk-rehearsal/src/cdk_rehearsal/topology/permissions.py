@@ -1,4 +1,4 @@
-"""Who may do what, and what a change makes of it."""
+"""The permissions in the templates, and how a change widens or narrows them."""
 
 import json
 from collections import defaultdict
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cdk_rehearsal.topology.assembly import Resource
+from cdk_rehearsal.assembly import Resource, listed
 from cdk_rehearsal.topology.changes import Side, Sides
 
 _POLICIES: Mapping[str, tuple[str, str]] = {
@@ -17,7 +17,7 @@ _POLICIES: Mapping[str, tuple[str, str]] = {
     "AWS::Events::EventBusPolicy": ("Statement", "EventBusName"),
     "AWS::SecretsManager::ResourcePolicy": ("ResourcePolicy", "SecretId"),
 }
-"""Policies of resources: where the document is, and what it is about."""
+"""Resource policies: the properties of the document and of the resource that it is about."""
 
 
 _OWN_TELEMETRY = {
@@ -30,7 +30,7 @@ _OWN_TELEMETRY = {
 
 @dataclass(frozen=True)
 class Right:
-    """One action that somebody may, or must not, do with something."""
+    """An action that a principal may, or must not, do with a resource."""
 
     who: str
     effect: str
@@ -46,7 +46,7 @@ class Right:
 
 
 def rights(side: Side) -> set[Right]:
-    """All that the templates say about who may do what."""
+    """Returns all permissions in the templates."""
     return {right for resource in side.assembly.resources for right in _rights_in(side, resource)}
 
 
@@ -65,7 +65,7 @@ def _rights_in(side: Side, resource: Resource) -> Iterator[Right]:
         yield from _stated(None, trust, f"the role of {who}")
     elif resource.type in _POLICIES:
         document, about = _POLICIES[resource.type]
-        what = ", ".join(_listed(properties[about])) if about else resource.path
+        what = ", ".join(listed(properties[about])) if about else resource.path
         yield from _stated(None, properties.get(document, {}), what)
     elif resource.type == "AWS::Lambda::Permission":
         source = properties.get("SourceArn")
@@ -79,20 +79,20 @@ def _rights_in(side: Side, resource: Resource) -> Iterator[Right]:
     elif resource.type == "AWS::ApiGatewayV2::Route":
         authorizer = properties.get("AuthorizerId") or properties.get("AuthorizationType", "NONE")
         open_to_all = authorizer == "NONE"
-        who = "anybody" if open_to_all else f"who passes {authorizer}"
+        who = "anybody" if open_to_all else f"clients with a token for {authorizer}"
         yield Right(who, "Allow", "call", str(properties["RouteKey"]), "")
 
 
 def _stated(who: str | None, document: Any, what: str | None = None) -> Iterator[Right]:
-    for statement in _listed(document.get("Statement", document) if document else []):
+    for statement in listed(document.get("Statement", document) if document else []):
         actors = [who] if who else _principals(statement)
         condition = statement.get("Condition")
         text = json.dumps(condition, sort_keys=True) if condition else ""
-        actions = _listed(statement.get("Action")) or [
-            f"all but {action}" for action in _listed(statement.get("NotAction"))
+        actions = listed(statement.get("Action")) or [
+            f"all but {action}" for action in listed(statement.get("NotAction"))
         ]
-        objects = [what] if what else _listed(statement.get("Resource"))
-        objects = objects or [f"all but {each}" for each in _listed(statement.get("NotResource"))]
+        objects = [what] if what else listed(statement.get("Resource"))
+        objects = objects or [f"all but {each}" for each in listed(statement.get("NotResource"))]
         for actor in actors:
             for action in actions:
                 for each in objects:
@@ -105,13 +105,13 @@ def _principals(statement: Mapping[str, Any]) -> list[str]:
         return ["anybody"]
     return [
         "anybody" if each == "*" else str(each)
-        for listed in principal.values()
-        for each in _listed(listed)
+        for values in principal.values()
+        for each in listed(values)
     ]
 
 
 def changes(sides: Sides) -> list[str]:
-    """What is widened and narrowed, in words; what comes with a new resource is told shortly."""
+    """Returns lines on permissions that change, except those that each new resource has."""
     before, after = rights(sides.base), rights(sides.head)
     gained, lost = after - before, before - after
     changed = {right.subject for right in gained} & {right.subject for right in lost}
@@ -122,19 +122,21 @@ def changes(sides: Sides) -> list[str]:
             [right for right in lost if right.subject in changed],
             [right for right in gained if right.subject in changed],
         ),
-        *_told((r for r in gained if r.subject not in changed and not _usual(r, new)), gained=True),
-        *_told((r for r in lost if r.subject not in changed and not _idle(r, gone)), gained=False),
+        *_lines(
+            (r for r in gained if r.subject not in changed and not _usual(r, new)), gained=True
+        ),
+        *_lines((r for r in lost if r.subject not in changed and not _idle(r, gone)), gained=False),
     ]
     return sorted(lines, key=lambda line: not line.startswith("widened"))
 
 
 def _idle(right: Right, gone: set[str]) -> bool:
-    """Whether it is lost because who had it, or what it was about, is there no more."""
+    """Whether it is lost with its principal or its resource."""
     return right.who in gone or right.what.removeprefix("the role of ") in gone
 
 
 def _usual(right: Right, fresh: set[str]) -> bool:
-    """Whether it comes with a resource as it does everywhere."""
+    """Whether each new resource of this kind has it."""
     if right.effect == "Deny":
         return right.what in fresh
     own_log = right.action in _OWN_TELEMETRY
@@ -144,7 +146,7 @@ def _usual(right: Right, fresh: set[str]) -> bool:
     )
 
 
-def _told(found: Iterable[Right], *, gained: bool) -> Iterator[str]:
+def _lines(found: Iterable[Right], *, gained: bool) -> Iterator[str]:
     grouped: dict[tuple[str, str, str, str], list[str]] = defaultdict(list)
     for right in found:
         grouped[right.who, right.effect, right.what, right.condition].append(right.action)
@@ -166,7 +168,7 @@ def _only_if(condition: str) -> str:
 
 def _short(condition: Mapping[str, Any]) -> str:
     return " and ".join(
-        f"{key} {operator} {', '.join(map(str, _listed(values)))}"
+        f"{key} {operator} {', '.join(map(str, listed(values)))}"
         for operator, keys in condition.items()
         for key, values in keys.items()
     )
@@ -191,7 +193,7 @@ def _conditions(before: list[Right], after: list[Right]) -> Iterator[str]:
 
 
 Limits = Mapping[str, set[str]]
-"""The values to which conditions limit each key, by operator and key."""
+"""The values to which conditions limit keys, by key and operator."""
 
 
 def _limits(conditions: Iterable[str]) -> Limits:
@@ -199,12 +201,12 @@ def _limits(conditions: Iterable[str]) -> Limits:
     for text in conditions:
         for operator, keys in (json.loads(text) if text else {}).items():
             for key, values in keys.items():
-                found[f"{key} {operator}"] |= set(map(str, _listed(values)))
+                found[f"{key} {operator}"] |= set(map(str, listed(values)))
     return found
 
 
 def _compared(before: Limits, after: Limits) -> tuple[list[str], list[str]]:
-    """What conditions admit more than before, and what they admit no longer."""
+    """The values that conditions admit only now, and those that they admitted only before."""
     looser = [f"whatever {key} is" for key in sorted(before.keys() - after.keys())]
     tighter = [
         f"only if {key} {', '.join(sorted(after[key]))}"
@@ -216,9 +218,3 @@ def _compared(before: Limits, after: Limits) -> tuple[list[str], list[str]]:
         if less := sorted(before[key] - after[key]):
             tighter.append(f"no longer if {key} {', '.join(less)}")
     return looser, tighter
-
-
-def _listed(value: Any) -> list[Any]:
-    if value is None:
-        return []
-    return value if isinstance(value, list) else [value]

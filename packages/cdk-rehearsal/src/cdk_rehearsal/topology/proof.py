@@ -1,39 +1,40 @@
-"""The proof that what is published gets where it should, and that nothing else is let through.
+"""Proves that each event reaches its consumers, and that no rule, grant or filter is wrong.
 
-From the templates of an application and the schemas of its events: each value in each pattern is
-matched by some event that can get there, each event is consumed, each grant covers what is put
-through it, and no event brings itself about. It knows neither how an application makes messages
-(`forms`) nor how AWS matches patterns (`matches`): both are handed in.
+It needs the templates of an application and the schemas of its events, and checks: some event that
+arrives at a pattern matches each of its values; each event has a consumer; each grant covers just
+the events that are published with it; and no event causes itself. The application says how its
+messages look at each filter (`forms`).
 """
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from functools import cached_property
+from functools import cache, cached_property
 from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
 from typing import Any
 
-from cdk_rehearsal.topology.assembly import Assembly, Resource
-from cdk_rehearsal.topology.routes import Actors, Grant, Pattern, Sieve, sieves
+from cdk_rehearsal.assembly import Assembly, Resource
+from cdk_rehearsal.patterns import EventPattern, FilterCriteria, SubscriptionFilter
+from cdk_rehearsal.topology.routes import Actors, Filter, Grant, Pattern, filters, leaves
 from cdk_rehearsal.topology.schema import Schema, declared_paths, sub_schemas, variants
 
 Message = dict[str, Any]
 Path = tuple[str, ...]
 
 UNKNOWN = "Unknown.v0"
-"""The detail-type of no event: what takes it takes everything."""
+"""The detail-type of no event: a filter that passes it passes all events."""
 
 _TABLES = {"AWS::DynamoDB::GlobalTable", "AWS::DynamoDB::Table"}
-_RUNS = {"AWS::Lambda::Function", "AWS::StepFunctions::StateMachine"}
+_RUNS = ("AWS::Lambda::Function", "AWS::StepFunctions::StateMachine")
 _TYPE: Path = ("detail-type",)
 _SOURCE: Path = ("source",)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Published:
-    """An event, as the bus delivers it."""
+class PublishedEvent:
+    """An event type, as the bus delivers it."""
 
     name: str
     """Its detail-type."""
@@ -41,74 +42,84 @@ class Published:
     schema: Schema = field(hash=False, compare=False)
     """JSON Schema of the whole message on the bus."""
     samples: Sequence[Message] = field(hash=False, compare=False)
-    """Some messages that fit the schema."""
+    """Some messages that are valid under the schema."""
     for_outsiders: bool = False
-    """Whether it is published though nobody in the application needs to react."""
+    """Whether it is published only for consumers outside of the application."""
 
 
 @dataclass(frozen=True)
 class Form:
-    """How a message looks at a sieve that messages of an event get to."""
+    """The form in which a filter sees the messages of the bus."""
 
     root: Path | None
-    """Under which path a pattern finds the bus's message; None if it does not look into it."""
+    """The path of the bus's message in this form; None if patterns cannot look into it."""
     wrap: Callable[[Message], Any] = field(hash=False, compare=False)
 
 
-Matches = Callable[[Sieve, Pattern, Any], bool]
-"""Whether a message, in its form, matches one pattern of a sieve."""
-Forms = Callable[[Sieve], Form]
-"""Raises NotImplementedError for a sieve that sees something which is not known."""
+Forms = Callable[[Filter], Form]
+"""Returns the form for a filter. Raises NotImplementedError if it is unknown."""
 
 
 @dataclass(frozen=True)
-class Finding:
-    """What is wrong, and where."""
+class RoutingFinding:
+    """A mistake in the routing of events."""
 
     culprit: str
     """The path of a construct, or the name of an event."""
     what: str
 
     def __str__(self) -> str:
-        """A line for a person."""
+        """One line: where, and the mistake."""
         return f"{self.culprit}: {self.what}"
 
 
-Trail = tuple[Sieve, ...]
-"""What a message has passed, in this order."""
+FilterPath = tuple[Filter, ...]
+"""The filters that a message has passed, in this order."""
 
 
-class Proof:
-    """An application under examination. Each examination gives what is wrong, if anything."""
+def matches(filter_: Filter, pattern: Pattern, message: Any) -> bool:
+    """Whether a message, in its form, matches one pattern of a filter."""
+    return bool(_matcher(filter_.kind, filter_.scope, json.dumps(pattern))(message))
+
+
+@cache
+def _matcher(kind: str, scope: str, pattern: str) -> Callable[[Any], Any]:
+    if kind == "mapping":
+        return FilterCriteria({"Filters": [{"Pattern": pattern}]}).matches
+    if kind == "subscription":
+        policy = SubscriptionFilter(json.loads(pattern), scope)
+        return lambda body: policy.matches(body, {})
+    return EventPattern(json.loads(pattern)).matches
+
+
+class RoutingProof:
+    """The routing of an application. Each method yields the mistakes of one kind."""
 
     def __init__(
         self,
         assembly: Assembly,
-        events: Iterable[Published],
+        events: Iterable[PublishedEvent],
         *,
         publishers: Mapping[str, frozenset[str]],
         forms: Forms,
-        matches: Matches,
         loops_end: Mapping[tuple[str, str], str] | None = None,
     ) -> None:
-        """Examine the templates of `assembly`.
+        """Takes the templates, the events and their publishers: detail-types by function path.
 
-        `publishers` says which events each function publishes: detail-types by path. `loops_end`
-        gives the reason why a step (an event and the path of who consumes it) leads to no endless
-        loop though its events lead back to it.
+        `loops_end` gives the reason why a step (an event and the path of its consumer) causes no
+        endless loop, though its events lead back to it.
         """
         self._assembly = assembly
         self._events = {event.name: event for event in events}
         self._publishers = publishers
         self._forms = forms
-        self._matches = matches
         self._loops_end = loops_end or {}
-        self._sieves = sieves(assembly)
-        self._actors = Actors(assembly, self._sieves)
-        self._witnesses: dict[tuple[str, Trail], Message | None] = {}
+        self._filters = filters(assembly)
+        self._actors = Actors(assembly, self._filters)
+        self._examples: dict[tuple[str, FilterPath], Message | None] = {}
 
-    def findings(self) -> list[Finding]:
-        """All that is wrong."""
+    def findings(self) -> list[RoutingFinding]:
+        """Returns all mistakes."""
         return [
             *self.unwritten(),
             *self.wrong_grants(),
@@ -118,39 +129,41 @@ class Proof:
         ]
 
     def consumers(self, event: str, *, by_name: bool = True) -> list[str]:
-        """The paths of the functions and workflows that get an event.
+        """Returns the paths of the functions and workflows that receive an event.
 
-        With `by_name`, without those that take whatever is on the bus, as for a log.
+        With `by_name`, consumers of all events are left out, such as a log.
         """
         return sorted(
             {
                 node
-                for node, trail in self._arrivals[event]
-                if self._runs(node) and self._from_bus(trail)
-                if not (by_name and self._takes_anything(event, trail))
+                for node, passed in self._arrivals[event]
+                if self._runs(node) and self._from_bus(passed)
+                if not (by_name and self._takes_anything(event, passed))
             }
         )
 
-    # What is published, and what is let onto the bus
+    # Publishers and their grants
 
-    def unwritten(self) -> Iterator[Finding]:
-        """Events that a function publishes but cannot write, or that nobody publishes."""
+    def unwritten(self) -> Iterator[RoutingFinding]:
+        """Yields events that a function cannot write, and events that no function publishes."""
         for path, names in sorted(self._publishers.items()):
             tables = self._actors.writes_to(self._assembly.at(path))
             for name in sorted(names):
                 if name not in self._events:
                     near = _near(name, self._events)
-                    yield Finding(path, f"publishes {name}, which is no published event{near}")
+                    yield RoutingFinding(
+                        path, f"publishes {name}, which is no published event{near}"
+                    )
                 elif not any(self._relays_of(table) for table in tables):
-                    yield Finding(
+                    yield RoutingFinding(
                         path, f"publishes {name}, but may write to no table with a relay to the bus"
                     )
         written = frozenset().union(*self._publishers.values())
         for name in sorted(self._events.keys() - written):
-            yield Finding(name, "is said to be published, but no function publishes it")
+            yield RoutingFinding(name, "is said to be published, but no function publishes it")
 
-    def wrong_grants(self) -> Iterator[Finding]:
-        """Grants to put events on a bus that cover more, or less, than what is put there."""
+    def wrong_grants(self) -> Iterator[RoutingFinding]:
+        """Yields grants to put events on a bus that are wider or narrower than needed."""
         for path, grants in self._granted.items():
             put = self._put_by.get(path, frozenset())
             names: set[str] = set()
@@ -165,29 +178,29 @@ class Proof:
                         if name in self._events and self._events[name].source in grant.sources
                     }
             for name in sorted(put - names):
-                yield Finding(
+                yield RoutingFinding(
                     path, f"may not put {name} on the bus, though it is published through it"
                 )
 
-    def _too_wide(self, grant: Grant, put: frozenset[str]) -> Iterator[Finding]:
+    def _too_wide(self, grant: Grant, put: frozenset[str]) -> Iterator[RoutingFinding]:
         path = grant.function.path
         if grant.bus is None:
-            yield Finding(path, "may put events on any bus: name the one")
+            yield RoutingFinding(path, "may put events on any bus: name the one")
         known = [self._events[name] for name in put if name in self._events]
         for key, allowed, needed in (
             ("detail-type", grant.detail_types, put),
             ("source", grant.sources, frozenset(event.source for event in known)),
         ):
             if allowed is None:
-                yield Finding(
+                yield RoutingFinding(
                     path,
                     f"may put events of any {key} on the bus: limit events:{key} to what "
-                    f"is published through it, {_listed(needed)}",
+                    f"is published through it, {_joined(needed)}",
                 )
                 continue
             for name in sorted(allowed - needed):
                 near = _near(name, needed - allowed)
-                yield Finding(
+                yield RoutingFinding(
                     path,
                     f"may put events of {key} {name} on the bus, but nothing that is published "
                     f"through it is of that {key}{near}",
@@ -197,14 +210,14 @@ class Proof:
         """The functions that read a table's stream and may put events on a bus."""
         return [
             target.path
-            for sieve in self._from.get(table.path, ())
-            for target in sieve.targets
+            for filter_ in self._from.get(table.path, ())
+            for target in filter_.targets
             if target.path in self._granted
         ]
 
     @cached_property
     def _put_by(self) -> dict[str, frozenset[str]]:
-        """The events that functions put on a bus for those who write to a table."""
+        """The events that functions put on a bus for the writers of a table, by path."""
         found: dict[str, frozenset[str]] = {}
         for path, names in self._publishers.items():
             for table in self._actors.writes_to(self._assembly.at(path)):
@@ -212,32 +225,32 @@ class Proof:
                     found[relay] = found.get(relay, frozenset()) | names
         return found
 
-    # Where it gets
+    # Arrivals
 
     @cached_property
-    def _arrivals(self) -> dict[str, list[tuple[str, Trail]]]:
-        """Where each event gets, and on which ways; no way leads through a place twice."""
-        found: dict[str, list[tuple[str, Trail]]] = {name: [] for name in self._events}
+    def _arrivals(self) -> dict[str, list[tuple[str, FilterPath]]]:
+        """Where each event arrives, by which filters; it passes no filter twice."""
+        found: dict[str, list[tuple[str, FilterPath]]] = {name: [] for name in self._events}
         for path, names in sorted(self._publishers.items()):
             for name in sorted(names & self._events.keys()):
                 for table in self._actors.writes_to(self._assembly.at(path)):
                     if (table.path, ()) not in found[name]:
                         found[name].append((table.path, ()))
         for name, reached in found.items():
-            for node, trail in reached:  # grows meanwhile
+            for node, passed in reached:  # grows meanwhile
                 reached += [
-                    there for there in self._onward(name, node, trail) if there not in reached
+                    there for there in self._onward(name, node, passed) if there not in reached
                 ]
         return found
 
-    def _onward(self, name: str, node: str, trail: Trail) -> Iterator[tuple[str, Trail]]:
-        for grant in self._granted.get(node, ()) if trail else ():
-            if trail[-1].source.type in _TABLES:
-                yield (grant.bus or self._any_bus).path, trail
-        for sieve in self._from.get(node, ()):
-            if sieve not in trail and self._witness(name, (*trail, sieve)):
-                for target in sieve.targets:
-                    yield target.path, (*trail, sieve)
+    def _onward(self, name: str, node: str, passed: FilterPath) -> Iterator[tuple[str, FilterPath]]:
+        for grant in self._granted.get(node, ()) if passed else ():
+            if passed[-1].source.type in _TABLES:
+                yield (grant.bus or self._any_bus).path, passed
+        for filter_ in self._from.get(node, ()):
+            if filter_ not in passed and self._example(name, (*passed, filter_)):
+                for target in filter_.targets:
+                    yield target.path, (*passed, filter_)
 
     @cached_property
     def _granted(self) -> dict[str, list[Grant]]:
@@ -251,197 +264,204 @@ class Proof:
         return self._assembly.of_type("AWS::Events::EventBus")[0]
 
     @cached_property
-    def _from(self) -> dict[str, list[Sieve]]:
-        found: dict[str, list[Sieve]] = {}
-        for sieve in self._sieves:
-            found.setdefault(sieve.source.path, []).append(sieve)
+    def _from(self) -> dict[str, list[Filter]]:
+        found: dict[str, list[Filter]] = {}
+        for filter_ in self._filters:
+            found.setdefault(filter_.source.path, []).append(filter_)
         return found
 
-    def _witness(self, name: str, trail: Trail) -> Message | None:
-        """A message of an event that passes all of a trail; None if there is none."""
-        key = (name, trail)
-        if key not in self._witnesses:
-            self._witnesses[key] = self._find_witness(self._events[name], trail)
-        return self._witnesses[key]
+    def _example(self, name: str, passed: FilterPath) -> Message | None:
+        """A message of an event that passes all these filters; None if there is none."""
+        key = (name, passed)
+        if key not in self._examples:
+            self._examples[key] = self._find_example(self._events[name], passed)
+        return self._examples[key]
 
-    def _find_witness(self, event: Published, trail: Trail) -> Message | None:
-        before = self._witness(event.name, trail[:-1]) if trail else event.samples[0]
-        if before is None or all(self._passes(sieve, before) for sieve in trail[-1:]):
+    def _find_example(self, event: PublishedEvent, passed: FilterPath) -> Message | None:
+        before = self._example(event.name, passed[:-1]) if passed else event.samples[0]
+        if before is None or all(self._passes(filter_, before) for filter_ in passed[-1:]):
             return before
-        patterns = [(sieve, pattern) for sieve in trail for pattern in sieve.patterns]
+        patterns = [(filter_, pattern) for filter_ in passed for pattern in filter_.patterns]
         for message in self._made_for(event, patterns):
-            # The last one first: it is the one in question.
-            if all(self._passes(sieve, message) for sieve in reversed(trail)):
+            # The last filter first: it is the one in question.
+            if all(self._passes(filter_, message) for filter_ in reversed(passed)):
                 return message
         return None
 
     def _made_for(
-        self, event: Published, patterns: Iterable[tuple[Sieve, Pattern]]
+        self, event: PublishedEvent, patterns: Iterable[tuple[Filter, Pattern]]
     ) -> Iterator[Message]:
-        """Samples of an event, and with the values that patterns ask for where they may be."""
+        """Samples of an event, also with values that patterns require where the schema allows."""
         wanted: dict[Path, list[Any]] = {}
-        for sieve, pattern in patterns:
-            for path, rules in _leaves(pattern):
-                inside = self._inside(sieve, path)
+        for filter_, pattern in patterns:
+            for path, rules in leaves(pattern):
+                inside = self.inside(filter_, path)
                 if inside is not None:
                     wanted.setdefault(inside, []).extend(rules)
         yield from variants(event.schema, event.samples, wanted)
 
-    def _inside(self, sieve: Sieve, path: Path) -> Path | None:
-        """The path in the bus's message of a path in a pattern."""
-        root = self._forms(sieve).root
+    def inside(self, filter_: Filter, path: Path) -> Path | None:
+        """Returns the path in the bus's message of a path in a pattern; None if it is outside."""
+        root = self._forms(filter_).root
         if root is None or path[: len(root)] != root:
             return None
         return path[len(root) :]
 
-    def _passes(self, sieve: Sieve, message: Message) -> bool:
-        if not sieve.patterns:
+    def _passes(self, filter_: Filter, message: Message) -> bool:
+        if not filter_.patterns:
             return True
-        wrapped = self._forms(sieve).wrap(message)
-        return any(self._matches(sieve, pattern, wrapped) for pattern in sieve.patterns)
+        wrapped = self._forms(filter_).wrap(message)
+        return any(matches(filter_, pattern, wrapped) for pattern in filter_.patterns)
 
     def _runs(self, path: str) -> bool:
-        return self._assembly.at(path).type in _RUNS
+        return path in self._runnable
 
-    def _from_bus(self, trail: Trail) -> bool:
-        return any(sieve.kind == "rule" for sieve in trail)
+    @cached_property
+    def _runnable(self) -> set[str]:
+        return {resource.path for resource in self._assembly.all_of(*_RUNS)}
 
-    def _takes_anything(self, event: str, trail: Trail) -> bool:
-        """Whether all that lies beyond the bus would let an event of another type pass, too."""
-        message = self._witness(event, trail)
+    def _from_bus(self, passed: FilterPath) -> bool:
+        return any(filter_.kind == "rule" for filter_ in passed)
+
+    def _takes_anything(self, event: str, passed: FilterPath) -> bool:
+        """Whether all filters behind the table would pass an event of another type, too."""
+        message = self._example(event, passed)
         if message is None:
             return False
         detail = {**message["detail"], "type": UNKNOWN}
         other = {**message, "detail-type": UNKNOWN, "detail": detail}
-        beyond = [sieve for sieve in trail if sieve.source.type not in _TABLES]
-        return all(self._passes(sieve, other) for sieve in beyond)
+        beyond = [filter_ for filter_ in passed if filter_.source.type not in _TABLES]
+        return all(self._passes(filter_, other) for filter_ in beyond)
 
-    # Dead rules and orphaned events
+    # Dead patterns and orphaned events
 
-    def dead_patterns(self) -> Iterator[Finding]:
-        """Values in patterns that no event which gets there can have."""
-        for sieve in self._sieves:
+    def dead_patterns(self) -> Iterator[RoutingFinding]:
+        """Yields values in patterns that no arriving event can have."""
+        for filter_ in self._filters:
             arriving = [
-                (self._events[name], trail)
+                (self._events[name], passed)
                 for name, reached in self._arrivals.items()
-                for node, trail in reached
-                if node == sieve.source.path
+                for node, passed in reached
+                if node == filter_.source.path
             ]
-            for pattern in sieve.patterns:
-                if any(earlier.changes for _, trail in arriving for earlier in trail):
+            for pattern in filter_.patterns:
+                if any(earlier.changes for _, passed in arriving for earlier in passed):
                     raise NotImplementedError(
-                        f"{sieve.path}: what its pattern sees has been transformed on the way"
+                        f"{filter_.path}: its pattern sees messages that a target has transformed"
                     )
-                yield from _Autopsy(self, sieve, pattern, arriving).findings()
+                yield from _Explanation(self, filter_, pattern, arriving).findings()
 
     def satisfiable(
-        self, sieve: Sieve, pattern: Pattern, arriving: Iterable[tuple[Published, Trail]]
+        self,
+        filter_: Filter,
+        pattern: Pattern,
+        arriving: Iterable[tuple[PublishedEvent, FilterPath]],
     ) -> bool:
-        """Whether some event that gets to a sieve can match a pattern there."""
-        wrap = self._forms(sieve).wrap
-        for event, trail in arriving:
-            earlier = [(before, each) for before in trail for each in before.patterns]
-            for message in self._made_for(event, [*earlier, (sieve, pattern)]):
-                if self._matches(sieve, pattern, wrap(message)) and all(
-                    self._passes(before, message) for before in trail
+        """Whether some arriving event can match a pattern of a filter."""
+        wrap = self._forms(filter_).wrap
+        for event, passed in arriving:
+            earlier = [(before, each) for before in passed for each in before.patterns]
+            for message in self._made_for(event, [*earlier, (filter_, pattern)]):
+                if matches(filter_, pattern, wrap(message)) and all(
+                    self._passes(before, message) for before in passed
                 ):
                     return True
         return False
 
-    def inside(self, sieve: Sieve, path: Path) -> Path | None:
-        """The path in the bus's message of a path in a pattern; None if it is beside it."""
-        return self._inside(sieve, path)
-
-    def orphans(self) -> Iterator[Finding]:
-        """Events that nobody consumes, and that are not said to be for outsiders."""
+    def orphans(self) -> Iterator[RoutingFinding]:
+        """Yields events without a consumer, unless they are for outsiders."""
         for name, event in sorted(self._events.items()):
             if not event.for_outsiders and not self.consumers(name):
-                yield Finding(
+                yield RoutingFinding(
                     name,
-                    f"of {event.source} is consumed by nobody: consume it, or name it as "
+                    f"of {event.source} is consumed by nobody: consume it, declare it as "
                     "one for outsiders, or do not publish it",
                 )
 
     # Loops
 
-    def loops(self) -> Iterator[Finding]:
-        """Events that bring themselves about."""
-        for sieve in self._sieves:
-            for target in sieve.targets:
-                if target.path == sieve.source.path:
-                    yield Finding(sieve.path, f"puts what it matches back onto {target.path}")
+    def loops(self) -> Iterator[RoutingFinding]:
+        """Yields events that cause themselves."""
+        for filter_ in self._filters:
+            for target in filter_.targets:
+                if target.path == filter_.source.path:
+                    yield RoutingFinding(
+                        filter_.path, f"puts what it matches back onto {target.path}"
+                    )
         steps = self._steps()
         for (event, consumer), events in sorted(steps.items()):
             if event in self._publishers.get(consumer, ()):
-                yield Finding(consumer, f"consumes {event} and publishes {event}: an endless loop")
+                yield RoutingFinding(
+                    consumer, f"consumes {event} and publishes {event}: an endless loop"
+                )
                 events.discard(event)
         excused = {step: steps.pop(step, set()) for step in self._loops_end}
         for step, reason in self._loops_end.items():
             if not _leads_back(step[0], {**steps, step: excused[step]}):
-                yield Finding(
+                yield RoutingFinding(
                     step[1],
-                    f"no loop goes through it and {step[0]}, though one is excused: {reason}",
+                    f"no loop goes through it and {step[0]}: remove the reason {reason!r}",
                 )
         while loop := _loop(steps):
-            yield Finding(
+            yield RoutingFinding(
                 loop[0][1],
                 "a loop: "
-                + ", ".join(f"{event} has {consumer} run" for event, consumer in loop)
-                + f", which leads to {loop[0][0]} again: break it, or say why it ends",
+                + ", ".join(f"{event} runs {consumer}" for event, consumer in loop)
+                + f", which leads to {loop[0][0]} again: break it, or give the reason why it ends",
             )
             del steps[loop[0]]
 
     def _steps(self) -> dict[tuple[str, str], set[str]]:
-        """What may be published because a consumer gets an event."""
-        brought_about: dict[str, set[str]] = {}
+        """The events that may be published because a consumer receives an event."""
+        caused: dict[str, set[str]] = {}
         found: dict[tuple[str, str], set[str]] = {}
         for event in self._events:
             for consumer in self.consumers(event, by_name=False):
-                if consumer not in brought_about:
+                if consumer not in caused:
                     running = {consumer, *self._actors.started_by(self._assembly.at(consumer))}
-                    brought_about[consumer] = {
+                    caused[consumer] = {
                         name for path in running for name in self._publishers.get(path, ())
                     }
-                found[event, consumer] = {*brought_about[consumer]}
+                found[event, consumer] = {*caused[consumer]}
         return found
 
 
-class _Autopsy:
-    """Why nothing can match a value in a pattern."""
+class _Explanation:
+    """Explains why no message matches a value in a pattern."""
 
     def __init__(
         self,
-        proof: Proof,
-        sieve: Sieve,
+        proof: RoutingProof,
+        filter_: Filter,
         pattern: Pattern,
-        arriving: Sequence[tuple[Published, Trail]],
+        arriving: Sequence[tuple[PublishedEvent, FilterPath]],
     ) -> None:
         self._proof = proof
-        self._sieve = sieve
+        self._filter = filter_
         self._pattern = pattern
         self._arriving = arriving
 
-    def findings(self) -> Iterator[Finding]:
-        """One for each dead value; of those that are dead by themselves alone, if there are any."""
+    def findings(self) -> Iterator[RoutingFinding]:
+        """Yields one finding per dead value; if some are dead by themselves, only these."""
         if not self._arriving:
-            yield Finding(
-                self._sieve.path, f"no event gets to {self._sieve.source.path}, where it listens"
+            yield RoutingFinding(
+                self._filter.path, f"no event gets to {self._filter.source.path}, its source"
             )
             return
-        alone: list[Finding] = []
-        together: list[Finding] = []
+        alone: list[RoutingFinding] = []
+        together: list[RoutingFinding] = []
         for path, value, reduced in _singles(self._pattern):
             if self._possible(reduced) or self._guards(path, value):
                 continue
             single = _nested(path, [value])
-            if self._proof.inside(self._sieve, path) not in {_TYPE, _SOURCE}:
-                single = _merged(self._meaning, single)
+            if self._proof.inside(self._filter, path) not in {_TYPE, _SOURCE}:
+                single = _merged(self._selection, single)
             if not self._possible(single):
-                alone.append(Finding(self._sieve.path, self._impossible(path, value)))
+                alone.append(RoutingFinding(self._filter.path, self._impossible(path, value)))
             else:
                 together.append(
-                    Finding(
-                        self._sieve.path,
+                    RoutingFinding(
+                        self._filter.path,
                         f"{'.'.join(path)} {value!r} never comes together with the rest of the "
                         "pattern",
                     )
@@ -449,15 +469,15 @@ class _Autopsy:
         if alone or self._possible(self._pattern):
             yield from alone or together
         else:
-            yield Finding(
-                self._sieve.path,
-                "no event that gets here matches all of its pattern: each value of it comes, but "
-                f"never together: {json.dumps(self._pattern)}",
+            yield RoutingFinding(
+                self._filter.path,
+                "no event that gets here matches all of its pattern: each value occurs, but never "
+                f"together with the others: {json.dumps(self._pattern)}",
             )
 
     def _guards(self, path: Path, value: Any) -> bool:
-        """Whether it is there for what shall not pass, beside others for what shall."""
-        inside = self._proof.inside(self._sieve, path)
+        """Whether a value excludes messages while the whole pattern passes others."""
+        inside = self._proof.inside(self._filter, path)
         return (
             isinstance(value, Mapping)
             and "anything-but" in value
@@ -467,20 +487,20 @@ class _Autopsy:
         )
 
     @cached_property
-    def _meaning(self) -> Pattern:
-        """The part of the pattern that says which events are meant."""
+    def _selection(self) -> Pattern:
+        """The part of the pattern that selects event types."""
         found: Pattern = {}
-        for path, rules in _leaves(self._pattern):
-            if self._proof.inside(self._sieve, path) in {_TYPE, _SOURCE}:
+        for path, rules in leaves(self._pattern):
+            if self._proof.inside(self._filter, path) in {_TYPE, _SOURCE}:
                 found = _merged(found, _nested(path, rules))
         return found
 
     def _possible(self, pattern: Pattern) -> bool:
-        return self._proof.satisfiable(self._sieve, pattern, self._arriving)
+        return self._proof.satisfiable(self._filter, pattern, self._arriving)
 
     def _impossible(self, path: Path, value: Any) -> str:
         where = ".".join(path)
-        inside = self._proof.inside(self._sieve, path)
+        inside = self._proof.inside(self._filter, path)
         events = [event for event, _ in self._arriving]
         if inside == _TYPE:
             near = _near(value, {event.name for event in events})
@@ -490,8 +510,8 @@ class _Autopsy:
             return f"{where} {value!r} is that of no event that gets here{near}"
         if inside is None:
             return f"{where} {value!r} is in no message that gets here"
-        events = self._meant() or events
-        names = _listed(event.name for event in events)
+        events = self._selected() or events
+        names = _joined(event.name for event in events)
         found = [each for event in events for each in sub_schemas(event.schema, inside)]
         if not found:
             root = path[: len(path) - len(inside)]
@@ -503,30 +523,17 @@ class _Autopsy:
             return f"there is no {where} in {names}{_near(where, known)}"
         return f"{where} of {names} is never {value!r}: it is {_described(found[0])}"
 
-    def _meant(self) -> list[Published]:
+    def _selected(self) -> list[PublishedEvent]:
         return [
             event
-            for event, trail in self._arriving
-            if self._meaning
-            and self._proof.satisfiable(self._sieve, self._meaning, [(event, trail)])
+            for event, passed in self._arriving
+            if self._selection
+            and self._proof.satisfiable(self._filter, self._selection, [(event, passed)])
         ]
 
 
-def _leaves(pattern: Pattern) -> Iterator[tuple[Path, list[Any]]]:
-    """The paths in a pattern, each with what is asked for there."""
-    for key, rule in pattern.items():
-        if key == "$or":
-            for branch in rule:
-                yield from _leaves(branch)
-        elif isinstance(rule, Mapping):
-            for path, rules in _leaves(rule):
-                yield (key, *path), rules
-        else:
-            yield (key,), rule
-
-
 def _singles(pattern: Pattern) -> Iterator[tuple[Path, Any, Pattern]]:
-    """A pattern with a single value at one path, for each of its values; the rest as it is."""
+    """For each value in a pattern, its path and the pattern with this value alone at the path."""
     for key, rule in pattern.items():
         if key == "$or":
             rest = {other: rules for other, rules in pattern.items() if other != "$or"}
@@ -563,7 +570,7 @@ def _near(name: Any, known: Iterable[str]) -> str:
     return f"; did you mean {close[0]}?" if close else ""
 
 
-def _listed(names: Iterable[str]) -> str:
+def _joined(names: Iterable[str]) -> str:
     found = sorted(set(names))
     more = len(found) - 6
     return ", ".join(found[:6]) + (f" and {more} more" if more > 0 else "") or "nothing"
@@ -579,14 +586,14 @@ def _described(schema: Schema) -> str:
 
 
 def _loop(steps: Mapping[tuple[str, str], set[str]]) -> list[tuple[str, str]]:
-    """A loop, as its steps in their order; empty if there is none."""
+    """A loop as its steps, in order; empty if there is none."""
     graph: dict[str, set[str]] = {}
     for (event, _), events in steps.items():
         graph.setdefault(event, set()).update(events)
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
-        # The library's graph points from a node to what must come before it.
+        # In the library's graph, a node points to its predecessors.
         cycle: list[str] = error.args[1][::-1]
         return [
             next(

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cdk_rehearsal.topology.assembly import Assembly, Resource, imports
+from cdk_rehearsal.assembly import Assembly, Resource, imports
 from cdk_rehearsal.topology.changes import MISSING, Side, Sides
-from cdk_rehearsal.topology.losses import fate, schema
+from cdk_rehearsal.topology.replacements import fate, schema
 
 _EXPORTS = (
     "An export that another stack imports can be neither changed nor removed "
@@ -36,8 +36,8 @@ _NAMES = (
     "deployment and add the new one in a second."
 )
 _OVERWRITES = (
-    "CloudFormation creates the new before it deletes the old. Both stand for one and the same "
-    "setting of the resource that they are about, and it goes with the old one "
+    "CloudFormation creates the new resource before it deletes the old one. Both are the same "
+    "setting of another resource, and deleting the old one deletes the setting "
     "(https://github.com/aws-cloudformation/cloudformation-coverage-roadmap/issues/363). Keep the "
     "logical id: `construct.node.default_child.override_logical_id(old)`."
 )
@@ -70,8 +70,8 @@ _OVERWRITTEN: Mapping[str, tuple[str, ...]] = {
     # https://docs.aws.amazon.com/IAM/latest/APIReference/API_PutRolePolicy.html
     "AWS::IAM::Policy": ("PolicyName", "Roles"),
 }
-"""The same of types of which a second one is not refused, but takes over what the first has set, so
-that it is lost when the first is deleted."""
+"""The same for types whose second resource is not refused, but overwrites the setting of the first.
+The setting is lost when the first resource is deleted."""
 
 _TABLES = ("AWS::DynamoDB::Table", "AWS::DynamoDB::GlobalTable")
 
@@ -96,7 +96,7 @@ class Refusal:
 
 
 def refusals(sides: Sides) -> list[Refusal]:
-    """Return all changes that CloudFormation refuses when the head is deployed over the base."""
+    """Returns all changes that CloudFormation refuses when the head is deployed over the base."""
     return [*_in_use(sides), *_unavailable(sides), *_names(sides), *_indexes(sides)]
 
 
@@ -106,7 +106,7 @@ def _in_use(sides: Sides) -> Iterator[Refusal]:
     for stack in base.templates:
         successor = _at(head, _name(base, stack))
         if successor is None:
-            continue  # the stack stays unchanged until somebody deletes it
+            continue  # The stack stays unchanged until it is deleted.
         exports = head.exports_of(successor)
         for name, value in base.exports_of(stack).items():
             why = _change(sides, stack, value, exports.get(name, MISSING))
@@ -234,7 +234,7 @@ def _identity(side: Side, resource: Resource) -> _Identity | None:
 
 
 def _identifying(type_: str) -> Sequence[str]:
-    """Return the properties whose values identify a resource, if a template sets them.
+    """Returns the properties whose values identify a resource, if a template sets them.
 
     These are the type's primary identifier in CloudFormation's schema, or its name property.
     """
@@ -281,11 +281,11 @@ def _indexes(sides: Sides) -> Iterator[Refusal]:
         moved = sorted(old.keys() ^ new.keys())
         altered = sorted(name for name in old.keys() & new.keys() if old[name] != new[name])
         if len(moved) > 1 or altered:
-            said = [
+            lines = [
                 f"creates or deletes the indexes {', '.join(moved)} at once" if moved[1:] else "",
                 f"changes the index {', '.join(altered)}" if altered else "",
             ]
-            yield Refusal(after.path, " and ".join(filter(None, said)), _INDEXES)
+            yield Refusal(after.path, " and ".join(filter(None, lines)), _INDEXES)
 
 
 def _indexes_of(table: Resource) -> dict[str, Any]:
@@ -301,12 +301,12 @@ def _before(assembly: Assembly, first: str, second: str) -> bool:
 
 
 def _name(assembly: Assembly, stack: str) -> str:
-    """Return the name of a stack in the account."""
+    """Returns the name of a stack in the account."""
     return assembly.stack_names.get(stack, stack)
 
 
 def _at(assembly: Assembly, name: str) -> str | None:
-    """Return the stack that has this name in the account, or None."""
+    """Returns the stack that has this name in the account, or None."""
     return next((stack for stack in assembly.templates if _name(assembly, stack) == name), None)
 
 

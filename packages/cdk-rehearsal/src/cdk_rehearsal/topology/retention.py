@@ -1,9 +1,9 @@
 """Retained resources must not block the next stack, or depend on deleted resources.
 
-    for finding in findings(Assembly(Path("cdk.out"))):
-        print(finding)
+    for leftover in leftovers(Assembly(Path("cdk.out"))):
+        print(leftover)
 
-In synthesis, the same check runs as a plug-in: see `cdk_rehearsal.topology.plugin`. A resource
+In synthesis, the same check runs as a plug-in: see `cdk_rehearsal.validation`. A resource
 outlives its stack if its DeletionPolicy is Retain or RetainExceptOnCreate:
 https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-attribute-deletionpolicy.html
 """
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from cdk_rehearsal.topology.assembly import Assembly, Resource, listed, named
+from cdk_rehearsal.assembly import Assembly, Resource, listed, named
 
 _GENERATION = "AWS::StackId"
 """The pseudo parameter that changes each time a stack is created."""
@@ -27,10 +27,10 @@ MAY_REPEAT = {
     "AWS::Cognito::UserPoolClient",
     "AWS::FSx::Volume",
 }
-"""Types whose name is only a label: several resources may have the same, and it can change."""
+"""Types whose name is only a label, which may change and need not be unique."""
 
 
-class Rule(Enum):
+class RetentionRule(Enum):
     """The rules. Acknowledgements refer to their names."""
 
     FixedName = "The name of a resource that outlives its stack is free when the stack comes back"
@@ -38,32 +38,38 @@ class Rule(Enum):
 
 
 _FIXES = {
-    Rule.FixedName: "Leave the name to CloudFormation, put a part of AWS::StackId into it, or say "
-    "why the resource is imported into the next stack",
-    Rule.DeletedDependency: "Retain both or neither, or say why one can be used without the other",
+    RetentionRule.FixedName: "Leave the name to CloudFormation, put a part of AWS::StackId into "
+    "it, or acknowledge that the resource is imported into the next stack",
+    RetentionRule.DeletedDependency: "Retain both or neither, or acknowledge that the resource is "
+    "usable without the other",
 }
 
 
 @dataclass(frozen=True)
-class Finding:
+class Leftover:
     """A resource that outlives its stack and breaks a rule."""
 
-    rule: Rule
+    rule: RetentionRule
     resource: Resource
     says: str
 
     @property
     def fix(self) -> str:
-        """What to do."""
+        """The remedy."""
         return _FIXES[self.rule]
 
     def __str__(self) -> str:
-        """One line: the path, the problem, and how to fix it."""
+        """One line: the path, the problem, and the remedy."""
         return f"{self.resource.path}: {self.says}. {self.fix}."
 
+    def as_json(self) -> dict[str, str]:
+        """Returns the finding as plain values, with the path of the resource."""
+        rule, path = self.rule.name, self.resource.path
+        return {"rule": rule, "path": path, "says": self.says, "fix": self.fix}
 
-def findings(assembly: Assembly) -> list[Finding]:
-    """Return all findings for an assembly."""
+
+def leftovers(assembly: Assembly) -> list[Leftover]:
+    """Returns all retained resources that break a rule."""
     return [
         finding
         for resource in assembly.resources
@@ -93,14 +99,14 @@ def is_name(type_: str, name: str) -> bool:
 
 
 def fixed_names(assembly: Assembly, resource: Resource) -> Iterator[tuple[str, Any]]:
-    """Yield the name properties whose values stay the same when the stack is created again."""
+    """Yields the name properties whose values stay the same when the stack is created again."""
     for name, value in resource.properties.items():
         if is_name(resource.type, name) and not _is_fresh(assembly, resource.stack, value):
             yield name, value
 
 
 def dependencies(assembly: Assembly, resource: Resource) -> list[Resource]:
-    """Return the resources that one refers to or depends on, in its own stack and in others."""
+    """Returns the resources that one refers to or depends on, in its own stack and in others."""
     waited = (
         assembly.identified(resource.stack, name)
         for name in listed(resource.definition.get("DependsOn", []))
@@ -113,21 +119,21 @@ def dependencies(assembly: Assembly, resource: Resource) -> list[Resource]:
     return list(found.values())
 
 
-def _fixed(assembly: Assembly, resource: Resource) -> Iterator[Finding]:
+def _fixed(assembly: Assembly, resource: Resource) -> Iterator[Leftover]:
     for name, _ in fixed_names(assembly, resource):
-        yield Finding(
-            Rule.FixedName,
+        yield Leftover(
+            RetentionRule.FixedName,
             resource,
             f"stays when its stack is deleted, and its {name} is then taken: the stack cannot be "
             "created again",
         )
 
 
-def _dependent(assembly: Assembly, resource: Resource) -> Iterator[Finding]:
+def _dependent(assembly: Assembly, resource: Resource) -> Iterator[Leftover]:
     for target in dependencies(assembly, resource):
         if not outlives(target):
-            yield Finding(
-                Rule.DeletedDependency,
+            yield Leftover(
+                RetentionRule.DeletedDependency,
                 resource,
                 f"stays when its stack is deleted, but depends on {target.path}, which does not",
             )

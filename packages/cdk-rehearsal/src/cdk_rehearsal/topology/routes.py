@@ -1,156 +1,166 @@
-"""The ways of messages: what sorts them, who may put them on a bus, and who has whom run."""
+"""The routes of messages: filters, grants to publish, and functions that run other functions."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Literal
 
-from cdk_rehearsal.topology.access import Statement, granted
-from cdk_rehearsal.topology.assembly import Assembly, Resource, nodes, texts
+from cdk_rehearsal.assembly import Assembly, Resource, listed, texts
+from cdk_rehearsal.topology.messaging import notifications
+from cdk_rehearsal.topology.statements import (
+    DELIVERIES,
+    Statement,
+    allows,
+    is_general,
+    resources_of,
+    role_of,
+    role_statements,
+)
 
 Kind = Literal["rule", "archive", "subscription", "mapping"]
 Pattern = Mapping[str, Any]
 
-_PUT_EVENTS = "events:PutEvents"
-
-_STARTS: Mapping[str, frozenset[str]] = {
-    "AWS::Lambda::Function": frozenset({"lambda:InvokeFunction"}),
-    "AWS::StepFunctions::StateMachine": frozenset(
-        {
-            "states:StartExecution",
-            "states:StartSyncExecution",
-            "states:SendTaskSuccess",
-            "states:SendTaskFailure",
-        }
-    ),
-    "AWS::SQS::Queue": frozenset({"sqs:SendMessage"}),
-    "AWS::SNS::Topic": frozenset({"sns:Publish"}),
-    "AWS::Kinesis::Stream": frozenset({"kinesis:PutRecord", "kinesis:PutRecords"}),
-    "AWS::IAM::Role": frozenset({"iam:PassRole"}),
-    "AWS::S3::Bucket": frozenset({"s3:PutObject"}),
+_STARTS: Mapping[str, tuple[str, ...]] = {
+    **DELIVERIES,
+    "AWS::IAM::Role": ("iam:PassRole",),
+    "AWS::S3::Bucket": ("s3:PutObject",),
 }
-"""What one has to be allowed to do with a resource to have something run that stands behind it."""
-
-
-_ANY_START = frozenset().union(*_STARTS.values())
+"""The actions on a resource that run it or its targets, by the type of the resource."""
+_ANY_START = [action for actions in _STARTS.values() for action in actions]
 
 
 @dataclass(frozen=True, eq=False)
-class Sieve:
-    """What decides which messages go on: a rule, an archive, a subscription or a mapping."""
+class Filter:
+    """A rule, archive, subscription or mapping, which passes some messages on."""
 
     kind: Kind
     path: str
     source: Resource
-    """What the messages come from: a bus, a topic, a queue, a table or a stream."""
+    """The bus, topic, queue, table or stream of the messages."""
     targets: tuple[Resource, ...]
     patterns: tuple[Pattern, ...]
-    """One of them must match; without any, everything goes on."""
+    """One of them must match; without any, all messages pass."""
     scope: str = "MessageBody"
-    """What the filter policy of a subscription looks at."""
+    """The part of a message to which the filter policy of a subscription applies."""
     changes: bool = False
-    """Whether the targets get something else than what came."""
+    """Whether the targets receive another message than the one that arrived."""
 
 
 @dataclass(frozen=True)
 class Grant:
-    """That a function may put events on a bus: which, or None for any."""
+    """The permission of a function to put events on a bus."""
 
     function: Resource
     bus: Resource | None
-    """None for any."""
+    """None for any bus."""
     sources: frozenset[str] | None
+    """None for any source."""
     detail_types: frozenset[str] | None
+    """None for any detail-type."""
 
 
-def sieves(assembly: Assembly) -> list[Sieve]:
-    """All that sorts messages, in the order of the templates."""
-    walk = _Sieves(assembly)
+def filters(assembly: Assembly) -> list[Filter]:
+    """Returns all filters of messages, in the order of the templates."""
+    walk = _Filters(assembly)
     return [*walk.rules(), *walk.archives(), *walk.subscriptions(), *walk.mappings()]
 
 
-class _Sieves:
+def leaves(pattern: Pattern) -> Iterator[tuple[tuple[str, ...], list[Any]]]:
+    """Yields the paths in a pattern, each with the rules for its value."""
+    for key, rule in pattern.items():
+        if key == "$or":
+            for branch in rule:
+                yield from leaves(branch)
+        elif isinstance(rule, Mapping):
+            for path, rules in leaves(rule):
+                yield (key, *path), rules
+        else:
+            yield (key,), rule
+
+
+class _Filters:
     """One pass over the templates."""
 
     def __init__(self, assembly: Assembly) -> None:
         self._assembly = assembly
 
-    def rules(self) -> Iterator[Sieve]:
-        """One for each target: each may get the event in another form."""
+    def rules(self) -> Iterator[Filter]:
+        """One filter per target: each may receive the event in another form."""
         for rule in self._assembly.all_of("AWS::Events::Rule"):
             if "EventPattern" not in rule.properties:
-                continue  # a schedule
-            bus = self._assembly.referred(rule.stack, rule.properties["EventBusName"])
-            for target in rule.properties["Targets"]:
-                yield Sieve(
+                continue  # It is a schedule.
+            bus = self._resource(rule.stack, rule.properties.get("EventBusName", "default"))
+            for target in rule.properties.get("Targets", []):
+                yield Filter(
                     "rule",
                     rule.path,
                     bus,
-                    self._referred(rule.stack, target["Arn"]),
+                    (self._resource(rule.stack, target["Arn"]),),
                     (rule.properties["EventPattern"],),
                     changes=not {"Input", "InputPath", "InputTransformer"}.isdisjoint(target),
                 )
 
-    def archives(self) -> Iterator[Sieve]:
-        """Archives: nothing goes on from there by itself."""
+    def archives(self) -> Iterator[Filter]:
+        """Archives, which pass nothing on."""
         for archive in self._assembly.all_of("AWS::Events::Archive"):
             properties = archive.properties
-            bus = self._assembly.referred(archive.stack, properties["SourceArn"])
+            bus = self._resource(archive.stack, properties["SourceArn"])
             pattern = properties.get("EventPattern")
-            yield Sieve("archive", archive.path, bus, (), (pattern,) if pattern else ())
+            yield Filter("archive", archive.path, bus, (), (pattern,) if pattern else ())
 
-    def subscriptions(self) -> Iterator[Sieve]:
-        """Subscriptions of queues and functions; people who are subscribed are no part of it."""
+    def subscriptions(self) -> Iterator[Filter]:
+        """Subscriptions of queues and functions; other subscribers are outside."""
         for subscription in self._assembly.all_of("AWS::SNS::Subscription"):
             properties = subscription.properties
             if properties["Protocol"] not in {"sqs", "lambda"}:
                 continue
             policy = _object(properties.get("FilterPolicy"))
-            yield Sieve(
+            yield Filter(
                 "subscription",
                 subscription.path,
-                self._assembly.referred(subscription.stack, properties["TopicArn"]),
-                self._referred(subscription.stack, properties["Endpoint"]),
+                self._resource(subscription.stack, properties["TopicArn"]),
+                (self._resource(subscription.stack, properties["Endpoint"]),),
                 (policy,) if policy else (),
                 properties.get("FilterPolicyScope", "MessageAttributes"),
                 changes=not properties.get("RawMessageDelivery", False),
             )
 
-    def mappings(self) -> Iterator[Sieve]:
+    def mappings(self) -> Iterator[Filter]:
         """Event source mappings."""
         for mapping in self._assembly.all_of("AWS::Lambda::EventSourceMapping"):
             properties = mapping.properties
             filters = properties.get("FilterCriteria", {}).get("Filters", [])
-            yield Sieve(
+            yield Filter(
                 "mapping",
                 mapping.path,
-                self._assembly.referred(mapping.stack, properties["EventSourceArn"]),
-                self._referred(mapping.stack, properties["FunctionName"]),
+                self._resource(mapping.stack, properties.get("EventSourceArn")),
+                (self._resource(mapping.stack, properties["FunctionName"]),),
                 tuple(_object(each["Pattern"]) for each in filters),
             )
 
-    def _referred(self, stack: str, reference: Any) -> tuple[Resource, ...]:
-        return (self._assembly.referred(stack, reference),)
+    def _resource(self, stack: str, reference: Any) -> Resource:
+        """The resource of a reference, or a stand-in without a type for one outside."""
+        found = self._assembly.find(stack, reference)
+        return found or Resource(stack, "", texts(reference) or "unknown", "", {}, {}, "")
 
 
 class Actors:
-    """Who may do what: functions, workflows and the roles that they act as."""
+    """The permissions of functions, workflows and the roles that they act as."""
 
-    def __init__(self, assembly: Assembly, through: Iterable[Sieve]) -> None:
-        """Read the roles; `through` says how it goes on from queues, topics and streams."""
+    def __init__(self, assembly: Assembly, through: Iterable[Filter]) -> None:
+        """Reads the roles; `through` are the connections from queues, topics and streams."""
         self._assembly = assembly
         self._onward: dict[str, list[Resource]] = {}
-        for sieve in through:
-            self._onward.setdefault(sieve.source.path, []).extend(sieve.targets)
+        for each in through:
+            self._onward.setdefault(each.source.path, []).extend(each.targets)
 
     def grants(self) -> Iterator[Grant]:
-        """Who may put which events on a bus."""
+        """Yields the grants of functions to put events on a bus."""
         for function in self._assembly.all_of("AWS::Lambda::Function"):
-            for statement in self._statements(function):
-                if _allows(statement, {_PUT_EVENTS}):
+            for stack, statement in self._statements(function):
+                if allows(statement, "events:PutEvents"):
                     condition = statement.get("Condition", {})
-                    for bus in self._buses(function.stack, statement):
+                    for bus in self._buses(stack, statement):
                         yield Grant(
                             function,
                             bus,
@@ -159,21 +169,21 @@ class Actors:
                         )
 
     def writes_to(self, function: Resource) -> list[Resource]:
-        """The tables that a function may put items in."""
+        """Returns the tables in which a function may put items."""
         return [
             table
-            for statement in self._statements(function)
-            if _allows(statement, {"dynamodb:PutItem"})
-            for table in self._named(function.stack, statement)
+            for stack, statement in self._statements(function)
+            if allows(statement, "dynamodb:PutItem")
+            for table in resources_of(self._assembly, stack, statement)
             if table.type in {"AWS::DynamoDB::GlobalTable", "AWS::DynamoDB::Table"}
         ]
 
     def started_by(self, function: Resource) -> set[str]:
-        """The paths of the functions that a function may have run, and those that these may.
+        """Returns the paths of the functions that a function may run, directly or indirectly.
 
-        Reads what roles allow: invocations, workflows and the answers to their tasks, messages to
-        queues, topics and streams, schedules (a role that is passed on acts for who passes it), and
-        objects in a bucket that tells of them.
+        Roles allow it: to invoke functions, to start workflows and complete their tasks, to send
+        to queues, topics and streams, to pass a role to a schedule, and to put objects into a
+        bucket with notifications.
         """
         found: dict[str, Resource] = {}
         waiting = [function]
@@ -190,99 +200,59 @@ class Actors:
 
     def _next(self, actor: Resource) -> list[Resource]:
         onward = list(self._onward.get(actor.path, ()))
-        for statement in self._statements(actor):
-            if not _allows(statement, _ANY_START):
+        for stack, statement in self._statements(actor):
+            if not allows(statement, *_ANY_START):
                 continue
-            for resource in self._named(actor.stack, statement):
+            for resource in resources_of(self._assembly, stack, statement):
+                if not allows(statement, *_STARTS.get(resource.type, ())):
+                    continue
                 if resource.type == "AWS::S3::Bucket":
-                    onward += self._told(resource, actor.stack, statement)
-                elif _allows(statement, _STARTS.get(resource.type, frozenset())):
+                    onward += self._notified(resource, statement)
+                else:
                     onward.append(resource)
         return onward
 
-    def _told(self, bucket: Resource, stack: str, statement: Statement) -> Iterator[Resource]:
-        """The queues that a bucket tells of the objects that the statement lets somebody put."""
-        if not _allows(statement, _STARTS["AWS::S3::Bucket"]):
-            return
-        configuration = bucket.properties.get("NotificationConfiguration", {})
-        for told in configuration.get("QueueConfigurations", []):
-            rules = told.get("Filter", {}).get("S3Key", {}).get("Rules", [])
-            prefix = "".join(r["Value"] for r in rules if r["Name"].lower() == "prefix")
-            for arn in _listed(statement.get("Resource")):
-                _, _, key = texts(arn).partition("/")
-                allowed = key.partition("*")[0]
-                if allowed.startswith(prefix) or prefix.startswith(allowed):
-                    yield self._assembly.referred(bucket.stack, told["Queue"])
-
-    def _named(self, stack: str, statement: Statement) -> list[Resource]:
-        """The resources that a statement is about; all of them where it says `*`."""
-        listed = _listed(statement.get("Resource"))
-        if "*" in listed:
-            return self._assembly.resources
-        found: list[Resource] = []
-        for value in listed:
-            found += [
-                self._assembly.referred(stack, node)
-                for node in nodes(value)
-                if self._assembly.refers(stack, node)
-            ]
-            found += [bucket for name, bucket in self._buckets.items() if name in texts(value)]
-        return found
+    def _notified(self, bucket: Resource, statement: Statement) -> Iterator[Resource]:
+        """The targets that a bucket notifies of objects that a statement allows to put."""
+        for stated_in, notifying, configuration in notifications(self._assembly):
+            for kind in configuration.values() if notifying == bucket else ():
+                for notification in listed(kind):
+                    rules = notification.get("Filter", {}).get("S3Key", {}).get("Rules", [])
+                    prefix = "".join(r["Value"] for r in rules if r["Name"].lower() == "prefix")
+                    if any(_may_begin(arn, prefix) for arn in listed(statement.get("Resource"))):
+                        found = (
+                            self._assembly.find(stated_in.stack, value)
+                            for value in notification.values()
+                        )
+                        yield from filter(None, found)
 
     def _buses(self, stack: str, statement: Statement) -> list[Resource | None]:
-        found = [r for r in self._named(stack, statement) if r.type == "AWS::Events::EventBus"]
-        return [None] if "*" in _listed(statement.get("Resource")) else [*found]
+        if is_general(statement):
+            return [None]
+        found = resources_of(self._assembly, stack, statement)
+        return [each for each in found if each.type == "AWS::Events::EventBus"]
 
-    def _statements(self, actor: Resource) -> list[Statement]:
-        """What the role of a function or workflow, or a role itself, is allowed."""
-        role = actor.properties.get("Role", actor.properties.get("RoleArn"))
-        if actor.type == "AWS::IAM::Role":
-            return self._by_role.get(actor.path, [])
-        if role is None or not self._assembly.refers(actor.stack, role):
-            return []
-        return self._by_role.get(self._assembly.referred(actor.stack, role).path, [])
-
-    @cached_property
-    def _by_role(self) -> dict[str, list[Statement]]:
-        return {
-            role.path: [statement for _, statement in granted(self._assembly, role)]
-            for role in self._assembly.all_of("AWS::IAM::Role")
-        }
-
-    @cached_property
-    def _buckets(self) -> dict[str, Resource]:
-        """Buckets by their names, where they have one: a policy may spell it."""
-        return {
-            texts(bucket.properties["BucketName"]): bucket
-            for bucket in self._assembly.all_of("AWS::S3::Bucket")
-            if "BucketName" in bucket.properties
-        }
+    def _statements(self, actor: Resource) -> list[tuple[str, Statement]]:
+        return role_statements(self._assembly, role_of(self._assembly, actor))
 
 
-def _allows(statement: Statement, actions: Iterable[str]) -> bool:
-    if statement["Effect"] != "Allow":
-        return False
-    allowed = _listed(statement.get("Action"))
-    services = {f"{action.partition(':')[0]}:*" for action in actions}
-    return not {"*", *actions, *services}.isdisjoint(allowed)
+def _may_begin(arn: Any, prefix: str) -> bool:
+    """Whether keys of objects with this ARN may begin with a prefix."""
+    _, _, key = texts(arn).partition("/")
+    allowed = key.partition("*")[0]
+    return allowed.startswith(prefix) or prefix.startswith(allowed)
 
 
 def _limit(condition: Statement, key: str) -> frozenset[str] | None:
-    """The values that a condition limits a key to; None if it does not.
+    """The values to which a condition limits a key; None if it does not.
 
     https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-conditions.html
     """
     for operator in ("ForAllValues:StringEquals", "StringEquals"):
         values = condition.get(operator, {}).get(key)
         if values is not None:
-            return frozenset(_listed(values))
+            return frozenset(listed(values))
     return None
-
-
-def _listed(value: Any) -> list[Any]:
-    if value is None:
-        return []
-    return value if isinstance(value, list) else [value]
 
 
 def _object(value: Any) -> Any:

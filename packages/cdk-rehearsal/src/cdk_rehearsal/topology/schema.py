@@ -1,22 +1,20 @@
-"""What a JSON Schema says of a path in a message, and messages with values that it allows there."""
+"""Reads JSON Schemas by paths in a message, and makes messages that match patterns."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice, product
 from typing import Any
 
-from jsonschema import Draft202012Validator
-
 Schema = Mapping[str, Any]
 Path = tuple[str, ...]
 
 _MOST_VARIANTS = 500
 _ABSENT = object()
-_ASIS = object()
+_UNCHANGED = object()
 
 
 def sub_schemas(schema: Schema, path: Path) -> list[Schema]:
-    """What may stand at a path of names; arrays on the way stand for their elements."""
+    """Returns the schemas at a path of names; arrays on the path stand for their elements."""
     return list(_sub_schemas(schema, schema, path))
 
 
@@ -36,7 +34,7 @@ def _sub_schemas(root: Schema, schema: Schema, path: Path) -> Iterator[Schema]:
 
 
 def declared_paths(schema: Schema) -> list[Path]:
-    """The paths of all values that are no objects."""
+    """Returns the paths of all values that are not objects."""
     return list(_declared(schema, schema, ()))
 
 
@@ -52,7 +50,7 @@ def _declared(root: Schema, schema: Schema, path: Path) -> Iterator[Path]:
 
 
 def _resolved(root: Schema, schema: Schema) -> Iterator[Schema]:
-    """A schema without references and alternatives at its top."""
+    """The alternatives of a schema, without references at their top."""
     if "$ref" in schema:
         node: Any = root
         for part in schema["$ref"].removeprefix("#/").split("/"):
@@ -68,10 +66,9 @@ def _resolved(root: Schema, schema: Schema) -> Iterator[Schema]:
 def variants(
     schema: Schema, samples: Iterable[Any], wanted: Mapping[Path, Sequence[Any]]
 ) -> Iterator[Any]:
-    """Samples, and samples with values that rules of event patterns ask for, where they may be.
+    """Yields samples, also with values that match rules of event patterns.
 
-    `wanted` has the rules by path. A value is taken only where the schema declares the path, and
-    allows it there.
+    `wanted` are the rules by path. A value is used only if the schema allows it at its path.
     """
     choices = {path: _choices(schema, path, rules) for path, rules in wanted.items()}
     combinations = list(islice(product(*choices.values()), _MOST_VARIANTS))
@@ -81,7 +78,7 @@ def variants(
             changes = [
                 (path, value)
                 for path, value in zip(choices, values, strict=True)
-                if value is not _ASIS
+                if value is not _UNCHANGED
             ]
             made = json.loads(text) if changes else sample
             for path, value in changes:
@@ -90,12 +87,14 @@ def variants(
 
 
 def _choices(schema: Schema, path: Path, rules: Sequence[Any]) -> list[Any]:
+    from jsonschema import Draft202012Validator  # Only proofs need it.
+
     here = [each for each in sub_schemas(schema, path) if "const" not in each]
     definitions = {"$defs": schema.get("$defs", {})}
     validators = [Draft202012Validator({**each, **definitions}) for each in here]
-    found: list[Any] = [_ASIS]
+    found: list[Any] = [_UNCHANGED]
     for rule in rules:
-        for value in _asked_for(rule):
+        for value in _matching(rule):
             if value is _ABSENT:
                 if path[-1] not in _required(schema, path[:-1]):
                     found.append(value)
@@ -108,8 +107,8 @@ def _required(schema: Schema, path: Path) -> set[str]:
     return {name for each in sub_schemas(schema, path) for name in each.get("required", ())}
 
 
-def _asked_for(rule: Any) -> list[Any]:
-    """Values that a rule of an event pattern would match, if the schema has no objection.
+def _matching(rule: Any) -> list[Any]:
+    """Values that match a rule of an event pattern.
 
     https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-create-pattern-operators.html
     """
@@ -152,7 +151,7 @@ _EXAMPLES: Mapping[str, Callable[[Any], list[Any]]] = {
 
 
 def _put(node: Any, path: Path, value: Any) -> None:
-    """Sets a value, in the first element of arrays; leaves a message without such a place alone."""
+    """Sets a value, in the first element of arrays; does nothing if there is no such path."""
     for name in path[:-1]:
         node = node[0] if isinstance(node, list) and node else node
         if not isinstance(node, dict) or name not in node:

@@ -1,0 +1,5 @@
+"""Runs the command `rehearse`."""
+
+from cdk_rehearsal.cli import main
+
+main()

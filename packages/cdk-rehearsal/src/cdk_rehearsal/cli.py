@@ -1,0 +1,197 @@
+"""The command `rehearse`: checks, describes and runs a synthesized application."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+from collections import Counter
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cdk_rehearsal import Assembly, __version__, topology
+from cdk_rehearsal.errors import RehearsalError, UnsupportedTemplateError
+from cdk_rehearsal.selection import environment, select
+
+if TYPE_CHECKING:
+    from cdk_rehearsal.meter import Record
+    from cdk_rehearsal.topology import Edge, Loss
+
+FINDINGS, UNUSABLE = 1, 2
+"""Exit codes: there are findings; the arguments or the assembly cannot be used."""
+
+_STEP_S = 0.25
+"""The seconds after which `run` checks whether it was interrupted."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the command, and exits."""
+    options = _parser().parse_args(arguments)
+    try:
+        sys.exit(options.command(options))
+    except UnsupportedTemplateError as error:
+        print(f"error: {error}\n`rehearse check` lists all of them", file=sys.stderr)
+        sys.exit(FINDINGS)
+    except RehearsalError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(UNUSABLE)
+    except BrokenPipeError:
+        # The program that reads the output, such as `head`, has ended.
+        sys.stderr.close()
+        sys.exit(FINDINGS)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="rehearse", description="Checks, describes and runs a synthesized CDK application."
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    def command(function: Callable[..., int], *directories: str) -> argparse.ArgumentParser:
+        help_ = (function.__doc__ or "").partition("\n")[0].rstrip(".")
+        name = function.__name__
+        added = commands.add_parser(name, help=help_, description=f"{help_}.")
+        for directory in directories:
+            added.add_argument(
+                directory.lower(),
+                metavar=directory,
+                type=Path,
+                help="a directory that `cdk synth` wrote",
+            )
+        added.add_argument(
+            "--stage",
+            help="a stage of the app, by its path; `.` for the stacks outside of stages",
+        )
+        added.add_argument("--json", action="store_true", help="write JSON")
+        added.set_defaults(command=function)
+        return added
+
+    command(check, "DIR")
+    command(edges, "DIR")
+    command(losses, "DIR")
+    command(review, "OLD", "NEW")
+    running = command(run, "DIR")
+    running.add_argument("--port", type=int, default=0, help="the port of the AWS endpoint")
+    running.add_argument("--seed", type=int, default=0, help="decides all that is random")
+    running.add_argument("--logs", type=Path, help="a directory for the logs of functions")
+    running.add_argument("--token", metavar="SUBJECT", help="print a token of an API's user")
+    return parser
+
+
+def check(options: argparse.Namespace) -> int:
+    """Lists everything that a rehearsal does not support; exits with 1 if there is anything."""
+    directory = select(options.dir, options.stage)
+    environment(directory)
+    from cdk_rehearsal import check as problems_of
+    from cdk_rehearsal.resources import WITHOUT_PART
+
+    problems = [str(each) for each in problems_of(directory)]
+    types = Counter(resource.type for resource in Assembly(directory).resources)
+    runs = {name: number for name, number in sorted(types.items()) if name not in WITHOUT_PART}
+    rest = {name: number for name, number in sorted(types.items()) if name in WITHOUT_PART}
+    if options.json:
+        _write_json({"unsupported": problems, "rehearsed": runs, "not_rehearsed": rest})
+    elif problems:
+        print(*problems, sep="\n")
+        print(f"{len(problems)} not supported")
+    else:
+        print("everything is supported")
+        for title, counted in (("rehearsed", runs), ("of no effect in a rehearsal", rest)):
+            if counted:
+                print(f"{title}: {', '.join(f'{n} {name}' for name, n in counted.items())}")
+    return FINDINGS if problems else 0
+
+
+def edges(options: argparse.Namespace) -> int:
+    """Lists the asynchronous edges, with their retries, dead-letter queues and alarms."""
+    found = topology.edges(Assembly(select(options.dir, options.stage)))
+    _write(options, found, "there are no asynchronous edges")
+    return 0
+
+
+def losses(options: argparse.Namespace) -> int:
+    """Lists where messages can get lost, and the remedies; exits with 1 if they can."""
+    found = topology.losses(Assembly(select(options.dir, options.stage)))
+    _write(options, found, "no message can get lost unnoticed")
+    return FINDINGS if found else 0
+
+
+def review(options: argparse.Namespace) -> int:
+    """Describes a change; exits with 1 if it deletes data or CloudFormation would refuse it."""
+    old, new = (Assembly(select(each, options.stage)) for each in (options.old, options.new))
+    found = topology.compare_assemblies(old, new)
+    if options.json:
+        _write_json(found.as_json())
+    else:
+        print(found.markdown(f"{options.old} → {options.new}", {}, ""), end="")
+    return FINDINGS if any(found.blocking.values()) else 0
+
+
+def run(options: argparse.Namespace) -> int:
+    """Runs the application in real time until it is interrupted, and serves its APIs."""
+    directory = select(options.dir, options.stage)
+    settings: dict[str, Any] = environment(directory)
+    from cdk_rehearsal import Rehearsal
+
+    interrupted = False
+
+    def stop(number: int, frame: object) -> None:
+        nonlocal interrupted
+        interrupted = True
+        # A second signal ends a handler that does not return.
+        signal.signal(number, signal.default_int_handler)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+    with Rehearsal(
+        directory,
+        seed=options.seed,
+        start=datetime.now(UTC),
+        pace="real",
+        logs=options.logs,
+        on_record=_write_record if options.json else _print_record,
+        **settings,
+    ) as rehearsal:
+        endpoint, apis = rehearsal.serve(options.port), rehearsal.serve_apis()
+        token = rehearsal.token(options.token) if options.token else None
+        if options.json:
+            _write_json({"endpoint": endpoint, "apis": apis, "token": token})
+        else:
+            print(f"AWS endpoint: {endpoint}, region {rehearsal.region}, any credentials")
+            for path, url in apis.items():
+                print(f"{path}: {url}")
+            if token:
+                print(f"Authorization: Bearer {token}")
+            print("Runs until Ctrl-C.", flush=True)
+        while not interrupted:
+            rehearsal.run_for(_STEP_S)
+    return 0
+
+
+def _print_record(record: Record) -> None:
+    if record.kind in {"request", "invocation", "published", "dead_letter", "discarded"}:
+        time = datetime.fromtimestamp(record.time, UTC).strftime("%H:%M:%S")
+        shown = ("method", "path", "status", "error")
+        detail = " ".join(str(record.detail[name]) for name in shown if record.detail.get(name))
+        print(f"{time} {record.kind:11} {record.source} → {record.target} {detail}", flush=True)
+
+
+def _write_record(record: Record) -> None:
+    from msgspec.json import encode
+
+    print(encode(record).decode(), flush=True)
+
+
+def _write(options: argparse.Namespace, found: Sequence[Edge | Loss], nothing: str) -> None:
+    if options.json:
+        _write_json([each.as_json() for each in found])
+    else:
+        print("\n".join(map(str, found)) or nothing)
+
+
+def _write_json(value: object) -> None:
+    print(json.dumps(value, default=str), flush=True)

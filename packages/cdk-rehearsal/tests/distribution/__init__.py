@@ -1,0 +1,1 @@
+"""Tests of what the package installs: the command, the pytest plug-in, the wheel."""

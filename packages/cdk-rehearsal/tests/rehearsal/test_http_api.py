@@ -1,0 +1,872 @@
+"""The front of an HTTP API routes, authorizes, calls and answers as API Gateway documents."""
+
+from __future__ import annotations
+
+import base64
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import ProxyHandler, Request, build_opener
+
+import pytest
+from joserfc import jwt
+from joserfc.jwk import RSAKey
+
+from cdk_rehearsal import Rehearsal, RehearsalError, UnsupportedTemplateError, check
+from cdk_rehearsal.latency import NONE
+from rehearsal.cloud import Cloud, arn, ref, write_assembly
+from rehearsal.conftest import Rehearse
+
+OPENER = build_opener(ProxyHandler({}))
+ECHO = "def handler(event, context): return event"
+
+
+def sub(text: str) -> dict[str, str]:
+    return {"Fn::Sub": text}
+
+
+def api(template: Cloud, stage: str = "$default", **properties: Any) -> None:
+    """Add an API with a stage, a user pool with a client, and an authorizer."""
+    template.add("Api", "AWS::ApiGatewayV2::Api", Name="api", ProtocolType="HTTP", **properties)
+    template.add(
+        "Stage",
+        "AWS::ApiGatewayV2::Stage",
+        ApiId=ref("Api"),
+        StageName=stage,
+        AutoDeploy=True,
+    )
+    template.add("Pool", "AWS::Cognito::UserPool")
+    template.add("Client", "AWS::Cognito::UserPoolClient", UserPoolId=ref("Pool"))
+    authorizer(template, "Authorizer", arn("Pool", "ProviderURL"), ref("Client"))
+
+
+def authorizer(template: Cloud, name: str, issuer: Any, *audience: Any) -> None:
+    template.add(
+        name,
+        "AWS::ApiGatewayV2::Authorizer",
+        ApiId=ref("Api"),
+        Name=name,
+        AuthorizerType="JWT",
+        IdentitySource=["$request.header.Authorization"],
+        JwtConfiguration={"Issuer": issuer, "Audience": list(audience)},
+    )
+
+
+def route(
+    template: Cloud,
+    key: str,
+    function: str,
+    *,
+    open_: bool = False,
+    permission: str | None = "/*/*",
+    timeout_ms: int | None = None,
+    **properties: Any,
+) -> None:
+    """Add a route to a function, by default with the authorizer, and the permission to call it."""
+    number = len(template.resources)
+    template.add(
+        f"Integration{number}",
+        "AWS::ApiGatewayV2::Integration",
+        ApiId=ref("Api"),
+        IntegrationType="AWS_PROXY",
+        IntegrationUri=arn(function),
+        PayloadFormatVersion="2.0",
+        **({"TimeoutInMillis": timeout_ms} if timeout_ms else {}),
+    )
+    if not open_:
+        properties = {
+            "AuthorizationType": "JWT",
+            "AuthorizerId": ref("Authorizer"),
+            **properties,
+        }
+    template.add(
+        f"Route{number}",
+        "AWS::ApiGatewayV2::Route",
+        ApiId=ref("Api"),
+        RouteKey=key,
+        Target=sub(f"integrations/${{Integration{number}}}"),
+        **properties,
+    )
+    if permission is not None:
+        template.add(
+            f"Permission{number}",
+            "AWS::Lambda::Permission",
+            Action="lambda:InvokeFunction",
+            FunctionName=arn(function),
+            Principal="apigateway.amazonaws.com",
+            SourceArn=sub(
+                "arn:aws:execute-api:${AWS::Region}:${AWS::AccountId}:${Api}" + permission
+            ),
+        )
+
+
+def echo(template: Cloud, key: str = "ANY /{proxy+}", **options: Any) -> None:
+    """An API of one open route whose function answers with its event."""
+    api(template)
+    template.function("Echo", ECHO)
+    route(template, key, "Echo", open_=True, **options)
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+class TestRoutes:
+    """https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-routes.html."""
+
+    ROUTES = (
+        "GET /pets/dog/1",
+        "GET /pets/dog/{id}",
+        "GET /pets/{proxy+}",
+        "ANY /{proxy+}",
+        "$default",
+    )
+
+    @pytest.mark.parametrize(
+        ("method", "path", "chosen"),
+        [
+            ("GET", "/pets/dog/1", "GET /pets/dog/1"),
+            ("GET", "/pets/dog/2", "GET /pets/dog/{id}"),
+            ("GET", "/pets/cat/1", "GET /pets/{proxy+}"),
+            ("POST", "/pets/dog/1", "ANY /{proxy+}"),
+            ("POST", "/test/5", "ANY /{proxy+}"),
+            ("GET", "/", "$default"),
+        ],
+    )
+    def test_the_most_specific_route_is_chosen(
+        self, template: Cloud, rehearse: Rehearse, method: str, path: str, chosen: str
+    ) -> None:
+        """A full match, then a greedy variable, then $default."""
+        api(template)
+        template.function("Echo", ECHO)
+        for key in self.ROUTES:
+            permission = "/*/$default" if key == "$default" else "/*/*"
+            route(template, key, "Echo", open_=True, permission=permission)
+        assert rehearse().http.request(method, path).json()["routeKey"] == chosen
+
+    def test_a_method_of_its_own_comes_before_any(
+        self, template: Cloud, rehearse: Rehearse
+    ) -> None:
+        """ANY is for the methods that the resource has no route for."""
+        api(template)
+        template.function("Echo", ECHO)
+        for key in ("ANY /orders", "POST /orders"):
+            route(template, key, "Echo", open_=True)
+        http = rehearse().http
+        assert http.request("POST", "/orders").json()["routeKey"] == "POST /orders"
+        assert http.request("PUT", "/orders").json()["routeKey"] == "ANY /orders"
+
+    @pytest.mark.parametrize("path", ["/order", "/orders/1/lines", "/orders/", "/orders//"])
+    def test_what_no_route_takes_is_not_found(
+        self, template: Cloud, rehearse: Rehearse, path: str
+    ) -> None:
+        """Without a $default route."""
+        echo(template, "GET /orders/{id}")
+        answer = rehearse().http.request("GET", path)
+        assert (answer.status, answer.body) == (404, '{"message":"Not Found"}')
+
+    def test_path_variables_are_decoded(self, template: Cloud, rehearse: Rehearse) -> None:
+        """Plain ones take a segment, greedy ones all that is left."""
+        api(template)
+        template.function("Echo", ECHO)
+        route(template, "GET /orders/{id}", "Echo", open_=True)
+        route(template, "GET /files/{path+}", "Echo", open_=True)
+        http = rehearse().http
+        assert http.request("GET", "/orders/a%20b").json()["pathParameters"] == {"id": "a b"}
+        assert http.request("GET", "/files/x/y/z").json()["pathParameters"] == {"path": "x/y/z"}
+
+
+class TestEvent:
+    """https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html."""
+
+    def test_a_request_becomes_an_event_of_format_2(
+        self, template: Cloud, rehearse: Rehearse
+    ) -> None:
+        """Lower-case names, joined values, cookies apart, the request's own facts."""
+        echo(template)
+        shop = rehearse()
+        event = shop.http.request(
+            "post",
+            "/a/b?x=1&x=2&y=%26&empty=",
+            headers={"X-Many": ["1", "2"], "Cookie": "one=1; two=2", "User-Agent": "test"},
+            body={"a": 1},
+        ).json()
+        api_id = shop.physical_id("Shop/Api")
+        host = f"{api_id}.execute-api.eu-central-1.amazonaws.com"
+        assert event["headers"].pop("content-length") == "8"
+        assert event["headers"].pop("x-forwarded-for") == "198.51.100.7"
+        assert len(event["requestContext"].pop("requestId")) == 36
+        assert event == {
+            "version": "2.0",
+            "routeKey": "ANY /{proxy+}",
+            "rawPath": "/a/b",
+            "rawQueryString": "x=1&x=2&y=%26&empty=",
+            "cookies": ["one=1", "two=2"],
+            "headers": {
+                "content-type": "application/json",
+                "host": host,
+                "user-agent": "test",
+                "x-forwarded-port": "443",
+                "x-forwarded-proto": "https",
+                "x-many": "1,2",
+            },
+            "queryStringParameters": {"x": "1,2", "y": "&", "empty": ""},
+            "requestContext": {
+                "accountId": "123456789012",
+                "apiId": api_id,
+                "domainName": host,
+                "domainPrefix": api_id,
+                "http": {
+                    "method": "POST",
+                    "path": "/a/b",
+                    "protocol": "HTTP/1.1",
+                    "sourceIp": "198.51.100.7",
+                    "userAgent": "test",
+                },
+                "routeKey": "ANY /{proxy+}",
+                "stage": "$default",
+                "time": "05/Jan/2026:08:00:00 +0000",
+                "timeEpoch": 1_767_600_000_000,
+            },
+            "body": '{"a": 1}',
+            "pathParameters": {"proxy": "a/b"},
+            "isBase64Encoded": False,
+        }
+
+    def test_what_a_request_lacks_the_event_lacks(
+        self, template: Cloud, rehearse: Rehearse
+    ) -> None:
+        """No body, cookies, query, path variables or authorizer: no such fields."""
+        echo(template, "GET /orders")
+        event = rehearse().http.request("GET", "/orders").json()
+        assert event.keys() == {
+            "version",
+            "routeKey",
+            "rawPath",
+            "rawQueryString",
+            "headers",
+            "requestContext",
+            "isBase64Encoded",
+        }
+        assert "authorizer" not in event["requestContext"]
+
+    @pytest.mark.parametrize(
+        ("content_type", "encoded"),
+        [
+            ("text/csv", False),
+            ("application/json", False),
+            ("Application/JSON; charset=utf-8", False),
+            ("application/xml", False),
+            ("application/javascript", False),
+            ("application/cloudevents+json", True),
+            ("application/x-www-form-urlencoded", True),
+            ("image/png", True),
+            (None, True),
+        ],
+    )
+    def test_what_has_no_type_of_text_is_encoded(
+        self, template: Cloud, rehearse: Rehearse, content_type: str | None, encoded: bool
+    ) -> None:
+        """As measured: https://github.com/ministackorg/ministack/pull/766."""
+        echo(template)
+        headers = {} if content_type is None else {"Content-Type": content_type}
+        event = rehearse().http.request("PUT", "/a", headers=headers, body="a=1").json()
+        assert event["isBase64Encoded"] is encoded
+        assert event["body"] == ("YT0x" if encoded else "a=1")
+
+    @pytest.mark.parametrize("content_type", ["application/json", "application/octet-stream"])
+    @pytest.mark.parametrize(
+        "body",
+        [
+            b'{"a": 1}',
+            b'\xef\xbb\xbf{ "a"\r\n\t:1.0 }\n\n',
+            '{"é": "\\u00e9 \U0001f4e6"}'.encode(),
+            b"\xff\x00\xfe",
+        ],
+    )
+    def test_a_body_arrives_byte_for_byte(
+        self, template: Cloud, rehearse: Rehearse, body: bytes, content_type: str
+    ) -> None:
+        """A signature of it holds."""
+        echo(template)
+        headers = {"Content-Type": content_type}
+        event = rehearse().http.request("PUT", "/a", headers=headers, body=body).json()
+        arrived: str = event["body"]
+        assert (base64.b64decode(arrived) if event["isBase64Encoded"] else arrived.encode()) == body
+
+    def test_a_query_is_decoded_and_kept_as_it_was(
+        self, template: Cloud, rehearse: Rehearse
+    ) -> None:
+        """Values of one name are joined with commas."""
+        echo(template)
+        event = rehearse().http.request("GET", "/a?tag=b%20c&tag=d,e&tag=&q=%C3%A9%2B").json()
+        assert event["rawQueryString"] == "tag=b%20c&tag=d,e&tag=&q=%C3%A9%2B"
+        assert event["queryStringParameters"] == {"tag": "b c,d,e,", "q": "é+"}
+
+    def test_a_stage_with_a_name_is_part_of_the_path(
+        self, template: Cloud, rehearse: Rehearse
+    ) -> None:
+        """https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-stages.html."""
+        api(template, stage="v1")
+        template.function("Echo", ECHO)
+        route(template, "GET /orders", "Echo", open_=True)
+        event = rehearse().http.request("GET", "/orders").json()
+        assert (event["rawPath"], event["requestContext"]["stage"]) == ("/v1/orders", "v1")
+
+    def test_a_body_of_more_than_10_mb_is_refused(
+        self, template: Cloud, rehearse: Rehearse
+    ) -> None:
+        """https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html."""
+        echo(template)
+        http = rehearse().http
+        assert http.request("PUT", "/a", body="x" * (10 * 1024 * 1024 + 1)).status == 413
+
+
+def answering(template: Cloud, rehearse: Rehearse, code: str, **function: Any) -> Any:
+    """The answer of a function."""
+    api(template)
+    template.function("F", code, **function)
+    route(template, "GET /", "F", open_=True)
+    return rehearse().http.request("GET", "/")
+
+
+class TestResponse:
+    """https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html."""
+
+    def test_an_answer_with_a_status_code_is_taken_as_it_is(
+        self, template: Cloud, rehearse: Rehearse
+    ) -> None:
+        """Status, headers, cookies and body."""
+        answer = answering(
+            template,
+            rehearse,
+            """
+            def handler(event, context):
+                return {
+                    "statusCode": 202,
+                    "headers": {"Location": "/orders/1", "X-Count": 2, "X-Yes": True},
+                    "cookies": ["a=1"],
+                    "body": "fine",
+                }
+            """,
+        )
+        assert (answer.status, answer.body, answer.cookies) == (202, "fine", ["a=1"])
+        assert answer.headers == {
+            "content-type": "text/plain;charset=UTF-8",
+            "location": "/orders/1",
+            "x-count": "2",
+            "x-yes": "true",
+        }
+
+    @pytest.mark.parametrize(
+        ("value", "body"),
+        [("{'a': 1}", '{"a":1}'), ("'text'", "text"), ("[1, 2]", "[1,2]"), ("None", "null")],
+    )
+    def test_an_answer_without_a_status_code_is_a_body(
+        self, template: Cloud, rehearse: Rehearse, value: str, body: str
+    ) -> None:
+        """Status 200, type application/json, the answer as body."""
+        answer = answering(template, rehearse, f"def handler(event, context): return {value}")
+        assert (answer.status, answer.body) == (200, body)
+        assert answer.headers["content-type"] == "application/json"
+
+    @pytest.mark.parametrize(
+        "value",
+        [
+            "{'statusCode': 'fine'}",
+            "{'statusCode': 200, 'body': {'a': 1}}",
+            "{'statusCode': 200, 'headers': 'x'}",
+            "{'statusCode': 200, 'headers': {'x': ['y']}}",
+            "{'statusCode': None}",
+        ],
+    )
+    def test_a_malformed_answer_is_an_internal_error(
+        self, template: Cloud, rehearse: Rehearse, value: str
+    ) -> None:
+        """What API Gateway cannot read as a response."""
+        answer = answering(template, rehearse, f"def handler(event, context): return {value}")
+        assert (answer.status, answer.body) == (500, '{"message":"Internal Server Error"}')
+
+    @pytest.mark.parametrize(
+        "code",
+        [
+            "def handler(event, context): raise ValueError('secret')",
+            "import time\ndef handler(event, context): time.sleep(10)",
+            "import nothing",
+        ],
+    )
+    def test_a_failed_function_is_an_internal_error(
+        self, template: Cloud, rehearse: Rehearse, code: str
+    ) -> None:
+        """https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-troubleshooting-lambda.html.
+
+        The client learns nothing of why.
+        """
+        answer = answering(template, rehearse, code, Timeout=3)
+        assert (answer.status, answer.body) == (500, '{"message":"Internal Server Error"}')
+
+    def test_an_integration_that_takes_too_long_is_unavailable(
+        self, template: Cloud, rehearse: Rehearse
+    ) -> None:
+        """https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html.
+
+        At most 30 seconds, less if the integration says so; the function goes on by itself.
+        """
+        slow = "import time\ndef handler(event, context): time.sleep(40)"
+        api(template)
+        template.function("F", slow, Timeout=60)
+        route(template, "GET /", "F", open_=True)
+        route(template, "GET /brief", "F", open_=True, timeout_ms=2000)
+        shop = rehearse()
+        start = shop.clock.now()
+        answer = shop.http.request("GET", "/brief")
+        assert (answer.status, answer.body) == (503, '{"message":"Service Unavailable"}')
+        assert shop.clock.now() - start == pytest.approx(2)
+        assert shop.http.request("GET", "/").status == 503
+        assert shop.clock.now() - start == pytest.approx(32)
+        assert shop.meter.of("invocation") == []
+        shop.run_until_idle()
+        ended = shop.meter.of("invocation", source="Shop/Api", target="Shop/F")
+        assert [record.detail["error"] for record in ended] == [None, None]
+
+    def test_a_throttled_function_is_unavailable(self, template: Cloud, rehearse: Rehearse) -> None:
+        """https://docs.aws.amazon.com/lambda/latest/dg/lambda-concurrency.html."""
+        echo(template)
+        template.resources["Echo"]["Properties"]["ReservedConcurrentExecutions"] = 0
+        assert rehearse().http.request("GET", "/a").status == 503
+
+
+class TestPermission:
+    """https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html."""
+
+    @pytest.mark.parametrize(
+        ("permission", "status"),
+        [
+            ("/*/*/orders/{id}", 200),
+            ("/*/GET/orders/*", 200),
+            ("/$default/GET/orders/{id}", 200),
+            ("/*/POST/*", 500),
+            ("/prod/*", 500),
+            (None, 500),
+        ],
+    )
+    def test_the_function_must_admit_the_route(
+        self, template: Cloud, rehearse: Rehearse, permission: str | None, status: int
+    ) -> None:
+        """A resource-based policy for apigateway.amazonaws.com and the route's ARN."""
+        echo(template, "GET /orders/{id}", permission=permission)
+        assert rehearse().http.request("GET", "/orders/1").status == status
+
+
+def guarded(template: Cloud, **options: Any) -> None:
+    """An API whose only route has the authorizer."""
+    api(template)
+    template.function("Echo", ECHO)
+    route(template, "GET /orders", "Echo", **options)
+
+
+class TestAuthorizer:
+    """https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-jwt-authorizer.html."""
+
+    def request(self, shop: Rehearsal, token: str | None) -> Any:
+        headers = {} if token is None else bearer(token)
+        return shop.http.request("GET", "/orders", headers=headers)
+
+    def test_claims_of_a_valid_token_reach_the_function(
+        self, template: Cloud, rehearse: Rehearse
+    ) -> None:
+        """As strings, in requestContext.authorizer.jwt; scopes only where the route has some."""
+        guarded(template)
+        shop = rehearse()
+        token = shop.token("ann", **{"custom:level": 3, "groups": ["a", "b"]})
+        context = self.request(shop, token).json()["requestContext"]["authorizer"]
+        claims = context["jwt"]["claims"]
+        assert claims["sub"] == "ann"
+        assert claims["token_use"] == "access"
+        assert claims["client_id"] == shop.physical_id("Shop/Client")
+        assert claims["iss"].endswith(f"amazonaws.com/{shop.physical_id('Shop/Pool')}")
+        assert claims["exp"] == str(int(shop.clock.now()) + 3600)
+        assert (claims["custom:level"], claims["groups"]) == ("3", "[a b]")
+        assert context["jwt"]["scopes"] is None
+
+    def test_the_token_may_come_without_bearer(self, template: Cloud, rehearse: Rehearse) -> None:
+        """The identity source holds the token alone, or prefixed with Bearer."""
+        guarded(template)
+        shop = rehearse()
+        headers = {"authorization": shop.token("ann")}
+        assert shop.http.request("GET", "/orders", headers=headers).status == 200
+
+    def test_without_a_token_the_request_is_unauthorized(
+        self, template: Cloud, rehearse: Rehearse
+    ) -> None:
+        """401 with a challenge, and the function is not called."""
+        guarded(template)
+        shop = rehearse()
+        answer = self.request(shop, None)
+        assert (answer.status, answer.body) == (401, '{"message":"Unauthorized"}')
+        assert answer.headers["www-authenticate"] == "Bearer"
+        assert shop.meter.of("invocation") == []
+
+    @pytest.mark.parametrize(
+        ("claims", "reason"),
+        [
+            ({"iss": "https://example.com"}, "issuer"),
+            ({"client_id": "other"}, "audience"),
+            ({"client_id": None}, "audience"),
+            ({"aud": "other"}, "audience"),
+            ({"exp": 1_767_600_000}, "expired"),
+            ({"exp": None}, "expired"),
+            ({"exp": "soon"}, "no number"),
+            ({"nbf": 1_767_600_060}, "not valid yet"),
+            ({"iat": 1_767_600_060}, "not valid yet"),
+        ],
+    )
+    def test_each_claim_is_checked(
+        self, template: Cloud, rehearse: Rehearse, claims: dict[str, Any], reason: str
+    ) -> None:
+        """https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-troubleshooting-jwt.html.
+
+        iss, aud (or client_id where there is no aud), exp, nbf and iat.
+        """
+        guarded(template)
+        shop = rehearse()
+        answer = self.request(shop, shop.token("ann", **claims))
+        assert answer.status == 401
+        challenge = answer.headers["www-authenticate"]
+        assert challenge.startswith('Bearer scope="" error="invalid_token" error_description="')
+        assert reason in challenge
+
+    def test_an_audience_counts_before_a_client(self, template: Cloud, rehearse: Rehearse) -> None:
+        """Where both are present only aud is looked at; it may be a list."""
+        guarded(template)
+        shop = rehearse()
+        client = shop.physical_id("Shop/Client")
+        token = shop.token("ann", aud=["other", client], client_id="other")
+        assert self.request(shop, token).status == 200
+
+    def test_a_token_expires_in_virtual_time(self, template: Cloud, rehearse: Rehearse) -> None:
+        """Valid for an hour, and then no more."""
+        guarded(template)
+        shop = rehearse()
+        token = shop.token("ann")
+        shop.run_for(3599)
+        assert self.request(shop, token).status == 200
+        shop.run_for(1)
+        assert self.request(shop, token).status == 401
+
+    def test_a_signature_of_somebody_else_is_refused(
+        self, template: Cloud, rehearse: Rehearse
+    ) -> None:
+        """Whatever the claims say: other keys, changed claims, no signature, no JWT."""
+        guarded(template)
+        shop = rehearse()
+        token = shop.token("ann")
+        head, payload, signature = token.split(".")
+        claims = json.loads(base64.urlsafe_b64decode(payload + "=="))
+        stranger = RSAKey.generate_key(2048, {"kid": "dummy"})
+        forged = jwt.encode({"alg": "RS256", "kid": "dummy"}, claims, stranger)
+        changed = base64.urlsafe_b64encode(json.dumps({**claims, "sub": "bob"}).encode())
+        none = base64.urlsafe_b64encode(b'{"alg":"none","kid":"dummy"}').rstrip(b"=").decode()
+        for wrong in (
+            forged,
+            f"{head}.{changed.rstrip(b'=').decode()}.{signature}",
+            f"{none}.{payload}.",
+            f"{head}.{payload}.",
+            "nonsense",
+        ):
+            assert self.request(shop, wrong).status == 401
+        assert self.request(shop, token).status == 200
+
+    def test_a_token_of_another_pool_is_refused(self, template: Cloud, rehearse: Rehearse) -> None:
+        """Tokens of two pools differ by their issuer."""
+        guarded(template)
+        template.add("Other", "AWS::Cognito::UserPool")
+        shop = rehearse()
+        other = shop.physical_id("Shop/Other")
+        issuer = f"https://cognito-idp.eu-central-1.amazonaws.com/{other}"
+        token = shop.http.issuer(issuer).sign(
+            {
+                "iss": issuer,
+                "client_id": shop.physical_id("Shop/Client"),
+                "exp": shop.clock.now() + 60,
+            }
+        )
+        assert self.request(shop, token).status == 401
+
+    def test_a_token_of_cognito_itself_is_taken(self, template: Cloud, rehearse: Rehearse) -> None:
+        """https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-the-access-token.html."""
+        guarded(template)
+        flows = ["ALLOW_ADMIN_USER_PASSWORD_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"]
+        template.resources["Client"]["Properties"]["ExplicitAuthFlows"] = flows
+        shop = rehearse()
+        idp = shop.client("cognito-idp")
+        who = {"UserPoolId": shop.physical_id("Shop/Pool"), "Username": "ann"}
+        idp.admin_create_user(**who)
+        idp.admin_set_user_password(**who, Password="Secret-123456", Permanent=True)
+        tokens = idp.admin_initiate_auth(
+            UserPoolId=who["UserPoolId"],
+            ClientId=shop.physical_id("Shop/Client"),
+            AuthFlow="ADMIN_USER_PASSWORD_AUTH",
+            AuthParameters={"USERNAME": "ann", "PASSWORD": "Secret-123456"},
+        )["AuthenticationResult"]
+        assert self.request(shop, tokens["AccessToken"]).status == 200
+        assert self.request(shop, tokens["IdToken"]).status == 200
+
+    def test_one_of_the_routes_scopes_is_needed(self, template: Cloud, rehearse: Rehearse) -> None:
+        """scope or scp must have at least one; without it the answer is 403."""
+        guarded(template, AuthorizationScopes=["shop/read", "shop/write"])
+        shop = rehearse()
+        good = self.request(shop, shop.token("ann", scope="other shop/read"))
+        assert good.json()["requestContext"]["authorizer"]["jwt"]["scopes"] == [
+            "other",
+            "shop/read",
+        ]
+        assert self.request(shop, shop.token("ann", scope=None, scp=["shop/write"])).status == 200
+        bad = self.request(shop, shop.token("ann", scope="other"))
+        assert (bad.status, bad.body) == (403, '{"message":"Forbidden"}')
+        assert 'error="insufficient_scope"' in bad.headers["www-authenticate"]
+        assert self.request(shop, shop.token("ann")).status == 200
+
+    def test_another_issuer_gets_a_key_of_the_rehearsal(
+        self, template: Cloud, rehearse: Rehearse
+    ) -> None:
+        """An identity provider outside of AWS."""
+        guarded(template)
+        configuration = {"Issuer": "https://login.example.com", "Audience": ["shop"]}
+        template.resources["Authorizer"]["Properties"]["JwtConfiguration"] = configuration
+        shop = rehearse()
+        answer = self.request(shop, shop.token("ann"))
+        claims = answer.json()["requestContext"]["authorizer"]["jwt"]["claims"]
+        assert (claims["iss"], claims["client_id"]) == ("https://login.example.com", "shop")
+        assert self.request(shop, shop.token("ann", iss="https://evil.example.com")).status == 401
+
+    def test_groups_are_one_string_in_brackets(self, template: Cloud, rehearse: Rehearse) -> None:
+        """As any list: https://github.com/aws-solutions-library-samples/guidance-for-claude-code-with-amazon-bedrock/issues/802."""
+        api(template)
+        template.add(
+            "Staff", "AWS::Cognito::UserPoolGroup", UserPoolId=ref("Pool"), GroupName="staff"
+        )
+        template.function("Echo", ECHO)
+        route(template, "GET /", "Echo")
+        shop = rehearse()
+        pool = shop.client("cognito-idp").list_groups(UserPoolId=shop.physical_id("Shop/Pool"))
+        assert [group["GroupName"] for group in pool["Groups"]] == ["staff"]
+        for groups, text in ((["staff"], "[staff]"), (["staff", "night"], "[staff night]")):
+            token = shop.token("ann", **{"cognito:groups": groups})
+            event = shop.http.request("GET", "/", headers=bearer(token)).json()
+            claims = event["requestContext"]["authorizer"]["jwt"]["claims"]
+            assert claims["cognito:groups"] == text
+        event = shop.http.request("GET", "/", headers=bearer(shop.token("ann"))).json()
+        assert "cognito:groups" not in event["requestContext"]["authorizer"]["jwt"]["claims"]
+
+    def test_a_route_without_an_authorizer_is_open_to_all(
+        self, template: Cloud, rehearse: Rehearse
+    ) -> None:
+        """AuthorizationType NONE is the default: API Gateway does not close it for you."""
+        guarded(template)
+        route(template, "GET /open", "Echo", open_=True)
+        route(template, "POST /open", "Echo", open_=True, AuthorizationType="NONE")
+        shop = rehearse()
+        for method in ("GET", "POST"):
+            answer = shop.http.request(method, "/open", headers=bearer(shop.token("ann")))
+            assert answer.status == 200
+            assert "authorizer" not in answer.json()["requestContext"]
+        assert shop.http.request("GET", "/orders").status == 401
+
+
+class TestFront:
+    """https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api.html."""
+
+    def test_requests_can_be_made_by_processes_at_once(
+        self, template: Cloud, rehearse: Rehearse
+    ) -> None:
+        """Each waits for its own answer in virtual time."""
+        api(template)
+        template.function("F", "import time\ndef handler(e, c): time.sleep(5); return e['rawPath']")
+        template.resources["F"]["Properties"]["Timeout"] = 10
+        route(template, "GET /{proxy+}", "F", open_=True)
+        shop = rehearse()
+        start = shop.clock.now()
+        http = shop.http
+        processes = [
+            shop.spawn(lambda name=name: http.request("GET", f"/{name}").body) for name in "ab"
+        ]
+        assert [process.result() for process in processes] == ["/a", "/b"]
+        assert shop.clock.now() - start == pytest.approx(5)
+
+    def test_each_request_is_recorded(self, template: Cloud, rehearse: Rehearse) -> None:
+        """With its route and status."""
+        echo(template, "GET /orders")
+        shop = rehearse()
+        shop.http.request("GET", "/orders?x=1")
+        shop.http.request("GET", "/other")
+        assert [
+            (record.source, record.target, record.detail) for record in shop.meter.of("request")
+        ] == [
+            (
+                "outside",
+                "Shop/Api",
+                {"method": "GET", "path": "/orders", "route": "GET /orders", "status": 200},
+            ),
+            (
+                "outside",
+                "Shop/Api",
+                {"method": "GET", "path": "/other", "route": None, "status": 404},
+            ),
+        ]
+
+    def test_several_stacks_may_add_routes_to_one_api(self, tmp_path: Path) -> None:
+        """https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/intrinsic-function-reference-importvalue.html"""
+        backbone = Cloud(tmp_path, "Backbone")
+        api(backbone)
+        exported = {"Api": ref("Api"), "Authorizer": ref("Authorizer")}
+        backbone.template["Outputs"] = {
+            name: {"Value": value, "Export": {"Name": f"the{name}"}}
+            for name, value in exported.items()
+        }
+        stacks = {"Backbone": backbone.template}
+        for name, path in (("Orders", "/orders"), ("Shipping", "/shipments/{id}")):
+            cloud = Cloud(tmp_path, name)
+            cloud.function("Echo", f"def handler(event, context): return {name!r}")
+            route(cloud, f"GET {path}", "Echo")
+            route(cloud, f"POST {path}", "Echo", open_=True)
+            text = json.dumps(cloud.template)
+            for export in exported:
+                imported = json.dumps({"Fn::ImportValue": f"the{export}"})
+                text = text.replace(json.dumps(ref(export)), imported)
+            arns = "arn:aws:execute-api:${AWS::Region}:${AWS::AccountId}:${Api}/*/*"
+            scope = {"Fn::Sub": [arns, {"Api": {"Fn::ImportValue": "theApi"}}]}
+            text = text.replace(json.dumps({"Fn::Sub": arns}), json.dumps(scope))
+            stacks[name] = json.loads(text)
+        with Rehearsal(write_assembly(tmp_path / "cdk.out", stacks), latency=NONE) as shop:
+            headers = bearer(shop.token("ann"))
+            assert shop.http.request("GET", "/orders", headers=headers).body == "Orders"
+            assert shop.http.request("GET", "/shipments/1", headers=headers).body == "Shipping"
+            assert shop.http.request("POST", "/shipments/1").body == "Shipping"
+            assert shop.http.request("GET", "/orders").status == 401
+
+    def test_with_several_apis_one_has_to_be_named(
+        self, template: Cloud, rehearse: Rehearse
+    ) -> None:
+        """By its construct path."""
+        echo(template)
+        template.add("Other", "AWS::ApiGatewayV2::Api", Name="b", ProtocolType="HTTP")
+        template.add(
+            "OtherStage", "AWS::ApiGatewayV2::Stage", ApiId=ref("Other"), StageName="$default"
+        )
+        http = rehearse().http
+        with pytest.raises(RehearsalError, match="which API"):
+            http.request("GET", "/a")
+        assert http.request("GET", "/a", api="Shop/Api").status == 200
+        assert http.request("GET", "/a", api="Shop/Other").status == 404
+
+    def test_a_check_reports_what_the_front_does_not_know(self, template: Cloud) -> None:
+        api(template)
+        template.function("Echo", ECHO)
+        route(template, "GET /", "Echo", open_=True)
+        template.resources["Api"]["Properties"]["CorsConfiguration"] = {"AllowOrigins": ["*"]}
+        (problem,) = check(template.write())
+        assert "does not know CorsConfiguration" in problem.problem
+        assert "Api" in problem.where
+
+    @pytest.mark.parametrize(
+        ("logical_id", "name", "value"),
+        [
+            ("Api", "CorsConfiguration", {"AllowOrigins": ["*"]}),
+            ("Integration5", "PayloadFormatVersion", "1.0"),
+            ("Route6", "AuthorizationType", "AWS_IAM"),
+        ],
+    )
+    def test_what_the_front_does_not_know_is_an_error(
+        self, template: Cloud, rehearse: Rehearse, logical_id: str, name: str, value: Any
+    ) -> None:
+        """Never a silent difference to what is deployed."""
+        api(template)
+        template.resources.pop("Authorizer")
+        template.function("Echo", ECHO)
+        numbered = {"Integration5": "Integration6", "Route6": "Route6"}
+        route(template, "GET /", "Echo", open_=True)
+        target = numbered.get(logical_id, logical_id)
+        template.resources[target]["Properties"][name] = value
+        with pytest.raises(UnsupportedTemplateError, match=f"{target}.*{name}"):
+            _ = rehearse().http
+
+
+class TestServed:
+    """The same API at a URL, for clients outside of the process."""
+
+    BINARY = """
+    def handler(event, context):
+        return {
+            "statusCode": 203,
+            "headers": {"content-type": "image/png", "x-many": "a,b"},
+            "cookies": ["one=1; Path=/", "two=2"],
+            "body": "AP8=",
+            "isBase64Encoded": True,
+        }
+    """
+
+    def sent(self, shop: Rehearsal, path: str, **options: Any) -> tuple[int, Any, bytes]:
+        """Send a request from another thread while the rehearsal runs."""
+        (url,) = shop.serve_apis().values()
+
+        def fetch() -> tuple[int, Any, bytes]:
+            with OPENER.open(Request(url + path, **options), timeout=30) as response:
+                return response.status, response.headers, response.read()
+
+        with ThreadPoolExecutor(1) as pool:
+            answer = pool.submit(fetch)
+            while not answer.done():
+                shop.run_for(0.01)
+        return answer.result()
+
+    def test_a_request_reaches_the_function_byte_for_byte(
+        self, template: Cloud, rehearse: Rehearse
+    ) -> None:
+        echo(template, "POST /things/{id}")
+        shop = rehearse()
+        headers = {"Content-Type": "application/json", "Cookie": "a=1", "X-Mine": "yes"}
+        status, _, body = self.sent(
+            shop, "/things/a%2Fb?x=1&x=%C3%BC", data='{"ü": 1}'.encode(), headers=headers
+        )
+        event = json.loads(body)
+        assert status == 200
+        assert event["pathParameters"] == {"id": "a/b"}
+        assert event["rawQueryString"] == "x=1&x=%C3%BC"
+        assert (event["body"], event["isBase64Encoded"]) == ('{"ü": 1}', False)
+        assert (event["cookies"], event["headers"]["x-mine"]) == (["a=1"], "yes")
+        assert event["headers"]["host"] == event["requestContext"]["domainName"]
+
+    def test_a_binary_answer_and_its_cookies_arrive(
+        self, template: Cloud, rehearse: Rehearse
+    ) -> None:
+        api(template)
+        template.function("Draw", self.BINARY)
+        route(template, "GET /picture", "Draw", open_=True)
+        status, headers, body = self.sent(rehearse(), "/picture")
+        assert (status, body) == (203, b"\x00\xff")
+        assert headers.get_all("set-cookie") == ["one=1; Path=/", "two=2"]
+        assert (headers["content-type"], headers["x-many"]) == ("image/png", "a,b")
+
+    def test_the_url_of_a_named_stage_begins_with_its_name(
+        self, template: Cloud, rehearse: Rehearse
+    ) -> None:
+        api(template, stage="beta")
+        template.function("Echo", ECHO)
+        route(template, "GET /things", "Echo", open_=True)
+        shop = rehearse()
+        (url,) = shop.serve_apis().values()
+        assert url.endswith("/beta")
+        assert json.loads(self.sent(shop, "/things")[2])["rawPath"] == "/beta/things"
+        assert shop.serve_apis() == {"Shop/Api": url}
+        for other in ("/things", "/betamax/things"):
+            with pytest.raises(HTTPError, match="404"):
+                OPENER.open(url.removesuffix("/beta") + other, timeout=30)
+
+    def test_an_application_without_an_api_serves_none(
+        self, template: Cloud, rehearse: Rehearse
+    ) -> None:
+        template.queue("Queue")
+        assert rehearse().serve_apis() == {}

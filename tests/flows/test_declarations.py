@@ -1,0 +1,113 @@
+"""What handlers declare, they do: each publication and each use of a table is seen."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import pytest
+from botocore.client import BaseClient
+
+from cdk_rehearsal import Assembly, Resource
+from lambdas.eventing.attributes import from_attributes
+from lambdas.eventing.declaration import Handler, Use
+from lambdas.orders.confirm_order import OrderClosed
+from tests.flows.shop import Shop, confirmed_order, order_wanted_back
+from tests.flows.story import Story, break_a_checkout, lose_a_parcel
+from tests.support.declarations import uses_of
+from tests.support.handlers import handler_of
+
+Actions = Mapping[str, set[str | Use]]
+"""Names of published events and uses of the context's table, by the path of a function."""
+
+
+def functions(templates: Assembly) -> Iterator[tuple[Resource, Handler[Any]]]:
+    for function in templates.of_type("AWS::Lambda::Function"):
+        if isinstance(handler := handler_of(function), Handler):
+            yield function, handler
+
+
+def declared(templates: Assembly) -> Actions:
+    return {
+        function.path: {*handler.uses, *(event.detail_type() for event in handler.publishes)}
+        for function, handler in functions(templates)
+    }
+
+
+def tables(templates: Assembly) -> Mapping[str, str]:
+    """The context's table by the path of a function that reads or writes it."""
+    return {
+        function.path: templates.referred(function.stack, name).path
+        for function, _ in functions(templates)
+        if (name := function.properties["Environment"]["Variables"].get("TABLE_NAME"))
+    }
+
+
+@pytest.fixture
+def seen(shop: Shop, templates: Mapping[str, Assembly], monkeypatch: pytest.MonkeyPatch) -> Actions:
+    """What functions do with their context's table from now on."""
+    own = tables(templates["dev"])
+    found: Actions = {path: set() for path in declared(templates["dev"])}
+    rehearsal = shop.rehearsal
+    call: Callable[..., Any] = BaseClient._make_api_call  # type: ignore[attr-defined]
+
+    def recorded(client: Any, operation: str, parameters: dict[str, Any]) -> Any:
+        if client.meta.service_model.service_name == "dynamodb":
+            function = rehearsal.caller()
+            for table, use in uses_of(operation, parameters):
+                if rehearsal.path_of(table) == own.get(function):
+                    found[function].add(use)
+            for each in parameters.get("TransactItems", ()):
+                item = from_attributes(each.get("Put", {}).get("Item", {}))
+                if item.get("kind") == "outbox":
+                    found[function].add(item["detail_type"])
+        return call(client, operation, parameters)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", recorded)
+    return found
+
+
+def everything(shop: Shop) -> None:
+    """All that handlers react to: in the usual story, and where it takes another turn."""
+    story = Story(shop, "declared", wait=shop.settle)
+    story.open()
+    story.visit()
+    shop.request("GET", "/preferences", story.customer)
+    shop.sales()
+    of_one = "from=2026-01-05T08:00:00Z&to=2026-01-05T09:00:00Z&sku=MUG"
+    assert shop.staff.ask("GET", f"/sales?{of_one}").status == 200
+
+    shop.receive({"LAST": 1}, delivery="last")
+    shop.place({"LAST": 1}, key="last")
+    shop.rehearsal.faults.fail("Orders/ConfirmOrder", times=1, error=OrderClosed("cancelled"))
+    shop.place({story.name: 1}, key="closed")
+    shop.settle()
+
+    handed_over = confirmed_order(shop, "HANDED-OVER")
+    shop.hand_over(handed_over)
+    assert shop.cancel(handed_over).status == 200
+    shop.settle()
+
+    refused = order_wanted_back(shop, "REFUSED")
+    assert shop.staff.ask("GET", "/returns").status == 200
+    assert shop.staff.ask("POST", f"/returns/{refused}/review").status == 200
+    assert shop.decide(refused, approved=False).status == 200
+    unseen = order_wanted_back(shop, "UNSEEN")
+    shop.pass_days(2.5)
+    assert shop.decide(unseen, approved=True).status == 200
+    lose_a_parcel(story)
+    break_a_checkout(story)
+    shop.settle()
+
+
+def test_each_declared_publication_and_use_is_seen_and_no_other(
+    shop: Shop, seen: Actions, templates: Mapping[str, Assembly]
+) -> None:
+    everything(shop)
+
+    wrong = []
+    for path, actions in declared(templates["dev"]).items():
+        wrong += [
+            f"{path} declares {action} but never does it: remove it, or extend `everything`"
+            for action in actions - seen[path]
+        ]
+        wrong += [f"{path} does {action}: declare it" for action in seen[path] - actions]
+    assert not wrong, "\n".join(wrong)

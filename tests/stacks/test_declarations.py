@@ -1,0 +1,98 @@
+"""Grants follow from what handlers declare; a stack that cannot grant it is refused."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from aws_cdk import App, Stack
+from aws_cdk import aws_events as events
+from aws_cdk import aws_sns as sns
+
+from cdk_rehearsal import Assembly, Resource
+from lambdas.eventing.declaration import Handler, Use
+from lambdas.orders import get_order, place_order
+from lambdas.returns import list_returns
+from stacks.constructs.context_table import ContextTable
+from stacks.constructs.outbox_table import OutboxTable
+from stacks.constructs.packaging import Target, prepare
+from stacks.constructs.platform import Platform
+from stacks.constructs.python_function import PythonFunction
+from stacks.environment import DEV
+from tests.stacks.hops import role_of
+from tests.support.handlers import handler_of
+
+
+def handlers(shop: Assembly) -> Mapping[str, Handler[Any]]:
+    return {
+        function.path: handler
+        for function in shop.of_type("AWS::Lambda::Function")
+        if isinstance(handler := handler_of(function), Handler)
+    }
+
+
+def granted(shop: Assembly, function: Resource) -> set[Use]:
+    """How the role of a function may use the table that its variables name."""
+    name = function.properties["Environment"]["Variables"].get("TABLE_NAME")
+    table = shop.find(function.stack, name) if name else None
+    found = set()
+    for policy in shop.of_type("AWS::IAM::Policy"):
+        roles = [shop.referred(policy.stack, role) for role in policy.properties["Roles"]]
+        if role_of(shop, function) not in roles:
+            continue
+        for statement in policy.properties["PolicyDocument"]["Statement"]:
+            actions, resource = statement["Action"], statement.get("Resource")
+            index = None
+            if isinstance(resource, dict) and "Fn::Join" in resource:
+                resource, index = resource["Fn::Join"][1][0], resource["Fn::Join"][1][-1]
+            if table and resource and shop.find(policy.stack, resource) == table:
+                for action in [actions] if isinstance(actions, str) else actions:
+                    operation: Any = action.removeprefix("dynamodb:")
+                    found.add(Use(operation, index and index.removeprefix("/index/")))
+    return found
+
+
+def test_each_function_may_use_its_table_as_its_handler_declares_and_in_no_other_way(
+    shop: Assembly,
+) -> None:
+    declared = {path: set(handler.uses) for path, handler in handlers(shop).items()}
+    assert {path: granted(shop, shop.at(path)) for path in declared} == declared
+
+
+def test_all_functions_but_the_relays_have_a_declaration(shop: Assembly) -> None:
+    others = {f.path for f in shop.of_type("AWS::Lambda::Function")} - handlers(shop).keys()
+    assert others
+    assert {path.rpartition("/")[2] for path in others} == {"Relay"}
+
+
+@pytest.fixture(scope="module")
+def platform() -> Platform:
+    prepare(Target.HOST)
+    stack = Stack(App(), "Sample")
+    return Platform(
+        environment=DEV,
+        bus=events.EventBus(stack, "Bus"),
+        alarm_topic=sns.Topic(stack, "Alarms"),
+        target=Target.HOST,
+    )
+
+
+class TestWhatCannotBeGranted:
+    def test_a_function_that_uses_a_table_has_to_get_one(self, platform: Platform) -> None:
+        with pytest.raises(TypeError, match=r"orders\.get_order uses a table: .*table=…"):
+            PythonFunction(
+                Stack.of(platform.bus), "GetOrder", platform=platform, handler=get_order.handler
+            )
+
+    @pytest.mark.parametrize(
+        ("kind", "handler", "message"),
+        [
+            (ContextTable, place_order.handler, r"place_order publishes .* be an OutboxTable"),
+            (OutboxTable, list_returns.handler, r"list_returns uses index Pending, which .* lacks"),
+        ],
+    )
+    def test_a_table_needs_the_outbox_and_the_indexes_that_are_used(
+        self, platform: Platform, kind: Any, handler: Handler[Any], message: str
+    ) -> None:
+        table = kind(Stack.of(platform.bus), kind.__name__, platform=platform)
+        with pytest.raises(TypeError, match=message):
+            PythonFunction(table, "Function", platform=platform, handler=handler, table=table)
