@@ -10,10 +10,10 @@ from constructs import Construct
 
 from lambdas.checkout import run_checkout
 from lambdas.checkout.settings import Settings
-from lambdas.inventory.stock_store import StockRefused
-from lambdas.orders.confirm_order import OrderClosed
-from lambdas.orders.reject_order import OrderStands
-from lambdas.payments.payment_store import PaymentRefused, PaymentUnavailable
+from lambdas.inventory.domain import StockRefused
+from lambdas.orders.domain import OrderClosed, OrderStands
+from lambdas.payments.domain import PaymentRefused
+from lambdas.payments.payment_store import PaymentUnavailable
 from stacks.constructs.context_stack import ContextStack
 from stacks.constructs.event_consumer import EventConsumer
 from stacks.constructs.platform import Platform

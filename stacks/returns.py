@@ -23,7 +23,7 @@ from lambdas.returns import (
     review_return,
     start_return,
 )
-from lambdas.returns.return_store import ApprovalStands
+from lambdas.returns.domain import ApprovalStands
 from lambdas.returns.settings import WorkflowSettings
 from stacks.constructs.api import Api
 from stacks.constructs.context_stack import ContextStack

@@ -11,7 +11,7 @@ export type Currency = string;
 export type CustomerId = string;
 
 /**
- * Until when it is to be delivered
+ * Deadline of the delivery
  * @format date-time
  */
 export type Deadline = string;
@@ -23,8 +23,11 @@ export type Deadline = string;
  */
 export type Minor = number;
 
+/** The order */
+export type OrderId = string;
+
 /**
- * What the payment provider knows the card by
+ * The payment provider's token for the card
  * @minLength 1
  * @maxLength 128
  */
@@ -44,29 +47,29 @@ export type Quantity = number;
 export type Sku = string;
 
 /**
- * What all lines cost together, in minor units
+ * Total of all lines, in minor units
  * @minimum 0
  * @maximum 1000000000000
  */
 export type TotalMinor = number;
 
 /**
- * In words
+ * Free text
  * @minLength 1
  * @maxLength 500
  */
 export type Words = string;
 
-/** Where the order goes. */
+/** A shipping address. */
 export interface Address {
   /**
-   * Who gets the parcel
+   * The recipient
    * @minLength 1
    * @maxLength 120
    */
   readonly name: string;
   /**
-   * With the number
+   * Street and number
    * @minLength 1
    * @maxLength 120
    */
@@ -98,10 +101,10 @@ export interface Line {
   readonly unit_price_minor: Minor;
 }
 
-/** Why an order could not be fulfilled, as far as that concerns anybody outside. */
+/** Why an order could not be fulfilled. */
 export type RejectionReason = "checkout_failed" | "out_of_stock" | "payment_declined" | "payment_unavailable";
 
-/** Units of one item, held for an order. */
+/** Units of one item, reserved for an order. */
 export interface Reserved {
   readonly sku: Sku;
   /**
@@ -141,7 +144,7 @@ export interface Envelope<Source extends string, Type extends string, Data> {
   readonly data: Data;
 }
 
-/** An item has a new price. Of two, the one with the higher revision is the later. */
+/** An item has a new price. Of two prices, the one with the higher revision is newer. */
 export interface ItemPricedV1 {
   readonly sku: Sku;
   readonly unit_price_minor: Minor;
@@ -158,16 +161,16 @@ export type ItemPricedV1Event =
   Envelope<"orderflow.inventory", "ItemPriced.v1", ItemPricedV1>;
 
 /**
- * A customer is to be told about an order, on each of these channels.
+ * A customer is to be notified about an order, on each of these channels.
  *
- * It names the customer and no address: those stay in this context.
+ * It names the customer but no address: addresses stay in this context.
  */
 export interface NotificationRequestedV1 {
   /** Order that the message is about */
   readonly order_id: string;
-  /** Who is to be told */
+  /** The customer to notify */
   readonly customer_id: string;
-  /** Name of the event to tell of */
+  /** Name of the event to notify about */
   readonly occasion: string;
   /** What the message's template needs */
   readonly facts: { readonly [key: string]: string };
@@ -183,13 +186,12 @@ export type NotificationRequestedV1Event =
   Envelope<"orderflow.notifications", "NotificationRequested.v1", NotificationRequestedV1>;
 
 /**
- * The customer withdrew. Whoever holds something for the order lets go of it.
+ * The customer cancelled the order. Contexts release what they hold for it.
  *
- * The units of an order that was confirmed are not let go of before shipping has its parcel.
+ * The units of an order that was confirmed are not released before shipping has its parcel.
  */
 export interface OrderCancelledV1 {
-  /** The order */
-  readonly order_id: string;
+  readonly order_id: OrderId;
   readonly customer_id: CustomerId;
   /** Whether it was confirmed before: a parcel may be on its way */
   readonly confirmed?: boolean;
@@ -201,12 +203,11 @@ export type OrderCancelledV1Event =
 
 /** Stock is reserved and payment authorized: the order can be shipped. */
 export interface OrderConfirmedV1 {
-  /** The order */
-  readonly order_id: string;
+  readonly order_id: OrderId;
   readonly customer_id: CustomerId;
   readonly currency: Currency;
   readonly total_minor: TotalMinor;
-  /** What is ordered */
+  /** The ordered items */
   readonly lines: readonly Line[];
   readonly shipping_address: Address;
 }
@@ -225,10 +226,9 @@ export interface OrderDeliveredV1 {
 export type OrderDeliveredV1Event =
   Envelope<"orderflow.shipping", "OrderDelivered.v1", OrderDeliveredV1>;
 
-/** Checkout did not come to an end in time. Whoever holds something for it lets go of it. */
+/** Checkout did not end in time. Contexts release what they hold for the order. */
 export interface OrderExpiredV1 {
-  /** The order */
-  readonly order_id: string;
+  readonly order_id: OrderId;
   readonly customer_id: CustomerId;
 }
 
@@ -236,15 +236,14 @@ export interface OrderExpiredV1 {
 export type OrderExpiredV1Event =
   Envelope<"orderflow.orders", "OrderExpired.v1", OrderExpiredV1>;
 
-/** A customer ordered at prices that the shop agreed to. Carries all that checkout needs. */
+/** A customer placed an order at current prices. Carries everything that checkout needs. */
 export interface OrderPlacedV1 {
-  /** The order */
-  readonly order_id: string;
+  readonly order_id: OrderId;
   readonly customer_id: CustomerId;
   readonly currency: Currency;
   readonly total_minor: TotalMinor;
   /**
-   * What is ordered
+   * The ordered items
    * @minItems 1
    * @maxItems 200
    */
@@ -258,12 +257,11 @@ export type OrderPlacedV1Event =
   Envelope<"orderflow.orders", "OrderPlaced.v1", OrderPlacedV1>;
 
 /**
- * The order could not be fulfilled. Superseded: nobody has agreed on the reasons in here.
+ * The order could not be fulfilled. Superseded: its reasons are free text.
  * @deprecated in favour of OrderRejected.v2
  */
 export interface OrderRejectedV1 {
-  /** The order */
-  readonly order_id: string;
+  readonly order_id: OrderId;
   readonly customer_id: CustomerId;
   /** A code, or the name of an error */
   readonly reason: string;
@@ -273,10 +271,9 @@ export interface OrderRejectedV1 {
 export type OrderRejectedV1Event =
   Envelope<"orderflow.orders", "OrderRejected.v1", OrderRejectedV1>;
 
-/** The order could not be fulfilled. What was held for it is let go of, if it is not yet. */
+/** The order could not be fulfilled. Everything that was held for it is released. */
 export interface OrderRejectedV2 {
-  /** The order */
-  readonly order_id: string;
+  readonly order_id: OrderId;
   readonly customer_id: CustomerId;
   readonly reason: RejectionReason;
 }
@@ -285,11 +282,11 @@ export interface OrderRejectedV2 {
 export type OrderRejectedV2Event =
   Envelope<"orderflow.orders", "OrderRejected.v2", OrderRejectedV2>;
 
-/** The customer has the money back, and the units are for sale again. */
+/** The customer is refunded, and the units are for sale again. */
 export interface OrderReturnedV1 {
   /** Order that comes back */
   readonly order_id: string;
-  /** Who returns it */
+  /** The customer who returns it */
   readonly customer_id: string;
 }
 
@@ -297,7 +294,7 @@ export interface OrderReturnedV1 {
 export type OrderReturnedV1Event =
   Envelope<"orderflow.returns", "OrderReturned.v1", OrderReturnedV1>;
 
-/** The carrier has the parcel. Whoever needs more than the order's id knows it already. */
+/** The carrier has the parcel. */
 export interface OrderShippedV1 {
   /** Order that is shipped */
   readonly order_id: string;
@@ -324,7 +321,7 @@ export interface PaymentAuthorizedV1 {
 export type PaymentAuthorizedV1Event =
   Envelope<"orderflow.payments", "PaymentAuthorized.v1", PaymentAuthorizedV1>;
 
-/** The provider said no. */
+/** The provider declined the payment. */
 export interface PaymentDeclinedV1 {
   /** Order that is paid */
   readonly order_id: string;
@@ -358,11 +355,11 @@ export interface PaymentRefundedV1 {
 export type PaymentRefundedV1Event =
   Envelope<"orderflow.payments", "PaymentRefunded.v1", PaymentRefundedV1>;
 
-/** A person has decided about a return. */
+/** A staff member decided about a return. */
 export interface ReturnDecidedV1 {
   /** Order that comes back */
   readonly order_id: string;
-  /** Who returns it */
+  /** The customer who returns it */
   readonly customer_id: string;
   /** Whether the shop takes the order back */
   readonly approved: boolean;
@@ -377,7 +374,7 @@ export type ReturnDecidedV1Event =
 export interface ReturnRefusedV1 {
   /** Order that comes back */
   readonly order_id: string;
-  /** Who returns it */
+  /** The customer who returns it */
   readonly customer_id: string;
   readonly reason: Words;
 }
@@ -386,11 +383,11 @@ export interface ReturnRefusedV1 {
 export type ReturnRefusedV1Event =
   Envelope<"orderflow.returns", "ReturnRefused.v1", ReturnRefusedV1>;
 
-/** A customer wants to give back an order that was delivered. */
+/** A customer wants to return a delivered order. */
 export interface ReturnRequestedV1 {
   /** Order that comes back */
   readonly order_id: string;
-  /** Who returns it */
+  /** The customer who returns it */
   readonly customer_id: string;
   readonly reason: Words;
 }
@@ -399,7 +396,7 @@ export interface ReturnRequestedV1 {
 export type ReturnRequestedV1Event =
   Envelope<"orderflow.returns", "ReturnRequested.v1", ReturnRequestedV1>;
 
-/** The parcel should have been delivered by now, and was not. */
+/** The parcel was not delivered before its deadline. */
 export interface ShipmentOverdueV1 {
   /** Order that is shipped */
   readonly order_id: string;
@@ -420,11 +417,11 @@ export interface ShipmentRecalledV1 {
 export type ShipmentRecalledV1Event =
   Envelope<"orderflow.shipping", "ShipmentRecalled.v1", ShipmentRecalledV1>;
 
-/** The carrier agreed to take the parcel and to deliver it in time. */
+/** The carrier agreed to deliver the parcel in time. */
 export interface ShipmentRequestedV1 {
   /** Order that is shipped */
   readonly order_id: string;
-  /** What the carrier knows the parcel by */
+  /** The carrier's id of the parcel */
   readonly tracking_id: string;
   readonly due_at: Deadline;
 }
@@ -433,7 +430,7 @@ export interface ShipmentRequestedV1 {
 export type ShipmentRequestedV1Event =
   Envelope<"orderflow.shipping", "ShipmentRequested.v1", ShipmentRequestedV1>;
 
-/** The last unit of an item that was for sale is held for an order. */
+/** The last unit of an item that was for sale is reserved for an order. */
 export interface StockDepletedV1 {
   readonly sku: Sku;
 }
@@ -442,9 +439,9 @@ export interface StockDepletedV1 {
 export type StockDepletedV1Event =
   Envelope<"orderflow.inventory", "StockDepleted.v1", StockDepletedV1>;
 
-/** The units that were held for an order are for sale again. */
+/** The units that were reserved for an order are for sale again. */
 export interface StockReleasedV1 {
-  /** Order for which the units are held */
+  /** Order for which the units are reserved */
   readonly order_id: string;
   /** Each item once */
   readonly items: readonly Reserved[];
@@ -468,9 +465,9 @@ export interface StockReplenishedV1 {
 export type StockReplenishedV1Event =
   Envelope<"orderflow.inventory", "StockReplenished.v1", StockReplenishedV1>;
 
-/** All units of an order are held for it. */
+/** All units of an order are reserved for it. */
 export interface StockReservedV1 {
-  /** Order for which the units are held */
+  /** Order for which the units are reserved */
   readonly order_id: string;
   /** Each item once */
   readonly items: readonly Reserved[];

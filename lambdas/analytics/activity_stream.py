@@ -1,4 +1,4 @@
-"""The way onto the stream for what customers do."""
+"""Puts customers' activity on the stream."""
 
 import random
 import time
@@ -17,14 +17,14 @@ _FIRST_PAUSE_S = 0.1
 
 
 class Refused(Exception):
-    """The stream did not take all records, however often it was asked."""
+    """The stream rejected some records in every attempt."""
 
 
 def put(envelopes: Sequence[CloudEvent]) -> None:
-    """Puts up to 500 events on the stream, in the shape that the bus gives to its own.
+    """Puts up to 500 events on the stream, in the same form as the bus does.
 
-    Those that are refused are sent again, without the others: a request may succeed in part.
-    Raises Refused when some are left after several attempts.
+    A request may succeed in part: only rejected records are sent again. Raises Refused if some are
+    left after several attempts.
     https://docs.aws.amazon.com/kinesis/latest/APIReference/API_PutRecords.html
     """
     records: list[PutRecordsRequestEntryTypeDef] = [

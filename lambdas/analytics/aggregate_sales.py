@@ -1,4 +1,4 @@
-"""Aggregate sales: what was sold and looked at, minute by minute, from the stream of all events."""
+"""Aggregate sales: counts sales and activity per minute, from the stream of all events."""
 
 from collections.abc import Iterator, Sequence
 
@@ -19,7 +19,7 @@ _METRICS = {
 
 
 def _report(summary: Summary) -> None:
-    """Once per window and shard; a summary that gets lost is missed by the dashboard alone."""
+    """Counts the metrics of a window of a shard. Only the dashboard misses a lost summary."""
     counted = sum(domain.named(summary.amounts, domain.EVENTS).values())
     telemetry.count("ProcessedEvents", counted)
     for name, metric in _METRICS.items():
@@ -36,7 +36,7 @@ def _report(summary: Summary) -> None:
 def handler(
     events: Sequence[Sequence[Addition]], summary: Summary
 ) -> Iterator[tuple[int, Summary]]:
-    """Counts each event once, however often it is put or delivered."""
+    """Counts each event once, however often it is sent or delivered."""
     for additions, complete in domain.transactions(events):
         counted = sales_store.count(CONSUMER, additions)
         summary = summary.plus(counted, duplicates=len(additions) - len(counted))

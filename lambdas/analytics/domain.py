@@ -1,4 +1,4 @@
-"""What an event adds to which minute, without AWS."""
+"""Rules of analytics, without AWS: the amounts that an event adds to a minute."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -12,26 +12,26 @@ from lambdas.eventing.event import CloudEvent, Event
 from lambdas.orders.events import OrderConfirmed
 
 MAX_OPERATIONS = 100
-"""Rows and keys that are written at once: the operations of one transaction."""
+"""Maximum rows and keys of one transaction."""
 
 MAX_ROWS = 99
-"""Rows of one addition, which has a key too. An event that is half counted while this changes would
-be counted wrong: leave it."""
+"""Maximum rows of one addition, which has a key too. Do not change it: an event that is half
+counted during the change would be counted wrong."""
 
 MAX_NAME = 256
-"""Bytes of an event's id or type; longer ones would not fit into a key."""
+"""Maximum bytes of an event's id or type, so that they fit into a key."""
 
 UNITS = "units"
 VIEWS = "views"
 ADDED_TO_CART = "added_to_cart"
 REVENUE = "revenue_minor#"
-"""Followed by a currency."""
+"""A prefix of a currency."""
 EVENTS = "events#"
-"""Followed by a detail-type."""
+"""A prefix of a detail-type."""
 
 _ACTIVITIES = UUID("5b0b1a0e-5a5f-5c3c-9a52-6f0c2f5b7d11")
 LOOKED_INTO: tuple[type[Event], ...] = (OrderConfirmed, ItemViewed, ItemAddedToCart)
-"""Events of which more matters than their type and time."""
+"""Events that count for more than their type and time."""
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -42,23 +42,23 @@ class Row(msgspec.Struct, frozen=True):
 
 
 Amounts = Mapping[str, int]
-"""Numbers by the name of what they count."""
+"""Numbers by name."""
 
 
 class Addition(msgspec.Struct, frozen=True):
-    """What an event adds, or a part of it if it adds to many rows; counts once under its `key`."""
+    """The amounts of an event, or a part of them for many rows; counts once under its `key`."""
 
     key: str
     rows: Mapping[Row, Amounts]
 
 
 class Summary(msgspec.Struct, frozen=True):
-    """What one shard of the stream added in one window of time."""
+    """The amounts that one shard of the stream added in one window."""
 
     amounts: dict[str, int] = {}
 
     def plus(self, additions: Iterable[Addition], *, duplicates: int) -> "Summary":
-        """With these additions, which counted, and so many that had counted before."""
+        """Returns the summary with these additions, and a number of duplicates."""
         amounts = Counter(self.amounts)
         amounts["duplicates"] += duplicates
         for addition in additions:
@@ -69,12 +69,12 @@ class Summary(msgspec.Struct, frozen=True):
 
 
 def activity_event_id(customer_id: str, activity_id: str) -> str:
-    """The id of the event of an activity: the same for each repetition of the request."""
+    """Returns the id of an activity's event: the same for each repetition of the request."""
     return str(uuid5(_ACTIVITIES, f"{len(customer_id)}:{customer_id}:{activity_id}"))
 
 
 def additions_of(envelope: CloudEvent) -> tuple[Addition, ...]:
-    """What an event adds to the minute of its own time, in as few parts as it needs.
+    """Returns what an event adds to the minute of its time, in as few parts as possible.
 
     Raises msgspec.ValidationError if the event is wrong, OverflowError if its time is out of range.
     """
@@ -105,7 +105,7 @@ def additions_of(envelope: CloudEvent) -> tuple[Addition, ...]:
 def transactions(
     events: Sequence[Sequence[Addition]],
 ) -> Iterator[tuple[list[Addition], int]]:
-    """Additions that fit into one transaction each time, and how many events are complete then."""
+    """Yields the additions of each transaction, and how many events are complete after it."""
     together: list[Addition] = []
     rows: set[Row] = set()
     for number, additions in enumerate(events):
@@ -120,7 +120,7 @@ def transactions(
 
 
 def summed(additions: Iterable[Addition]) -> dict[Row, Amounts]:
-    """What is to be added to each row."""
+    """Returns the sum of the additions to each row."""
     rows: dict[Row, Counter[str]] = {}
     for addition in additions:
         for row, amounts in addition.rows.items():
@@ -129,7 +129,7 @@ def summed(additions: Iterable[Addition]) -> dict[Row, Amounts]:
 
 
 def minutes(start: datetime, end: datetime) -> Iterator[datetime]:
-    """The minutes that begin at `start` or later and before `end`; both are aware times."""
+    """Yields the minutes that begin at `start` or later and before `end` (aware times)."""
     minute = ceiling(start)
     while minute < end:
         yield minute
@@ -137,13 +137,13 @@ def minutes(start: datetime, end: datetime) -> Iterator[datetime]:
 
 
 def ceiling(moment: datetime) -> datetime:
-    """The first minute that does not begin before `moment`, in UTC."""
+    """Returns the first minute that begins at `moment` or later, in UTC."""
     minute = moment.astimezone(UTC).replace(second=0, microsecond=0)
     return minute if minute >= moment else minute + timedelta(minutes=1)
 
 
 def named(amounts: Amounts, prefix: str) -> dict[str, int]:
-    """The amounts whose names begin with `prefix`, by the rest of their names."""
+    """Returns the amounts whose names begin with `prefix`, by the rest of their names."""
     return {
         name.removeprefix(prefix): amount
         for name, amount in sorted(amounts.items())

@@ -1,15 +1,16 @@
-"""What analytics puts on its stream: what customers look at. None of it is on the bus."""
+"""Events of analytics: customers' activity. They go on its stream, not on the bus."""
 
 from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
 from lambdas.eventing.event import Event
-from lambdas.inventory.events import Currency, Minor, Sku
+from lambdas.inventory.events import Sku
+from lambdas.shared.vocabulary import Currency, Minor
 
 
 class ActivityEvent(Event, frozen=True, kw_only=True):
-    """Base of what a customer does with an item, at the price that they see."""
+    """Base of the events about a customer's activity, with the price that the customer saw."""
 
     source: ClassVar[str] = "orderflow.analytics"
 

@@ -9,16 +9,16 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from lambdas.analytics import domain, sales_store
 from lambdas.analytics.domain import Amounts, Row
 from lambdas.eventing.declaration import BATCH_GET, QUERY
+from lambdas.eventing.event import Moment
 from lambdas.eventing.http import Request, endpoint
-from lambdas.inventory.events import Currency, Sku
+from lambdas.inventory.events import Sku
 from lambdas.orders.events import OrderConfirmed
 from lambdas.returns.events import OrderReturned
+from lambdas.shared.vocabulary import Currency
 
 LONGEST = timedelta(hours=24)
 PAGE = 500
-"""Rows in an answer about all items: some 100 KB."""
-
-Moment = Annotated[datetime, Meta(tz=True)]
+"""Maximum rows in an answer about all items: about 100 KB."""
 
 
 class SalesQuery(
@@ -28,7 +28,7 @@ class SalesQuery(
     forbid_unknown_fields=True,
     rename={"start": "from", "end": "to"},
 ):
-    """Which minutes, and of which item if not of all; `after` is the `next` of another answer."""
+    """The query: a range of time, an item or all items, and the `next` of an earlier answer."""
 
     start: Annotated[
         Moment, Meta(description="The first moment", examples=["2026-01-05T08:00:00Z"])
@@ -50,7 +50,7 @@ class SalesQuery(
     ] = None
 
     def __post_init__(self) -> None:
-        """Keeps the range within what one answer may cover."""
+        """Rejects a range that one answer cannot cover."""
         if not 2000 <= self.start.year <= self.end.year < 3000:
             raise ValueError("`from` and `to` must be in the years 2000 to 2999, in this order")
         if not timedelta() < self.end - self.start <= LONGEST:
@@ -61,7 +61,7 @@ class SalesQuery(
 
     @property
     def position(self) -> Row | None:
-        """The row that the page comes after. Raises ValueError if there is no such minute."""
+        """The row before the page. Raises ValueError if there is no such minute."""
         if self.after is None:
             return None
         minute, _, sku = self.after.partition(",")
@@ -74,47 +74,47 @@ class SalesQuery(
 
 
 class Sold(Struct, frozen=True, kw_only=True):
-    """What was sold and looked at."""
+    """Sales and activity."""
 
     units: Annotated[int, Meta(description="Units in confirmed orders")]
     revenue_minor: Annotated[
-        dict[Currency, int], Meta(description="What they cost, in minor units of each currency")
+        dict[Currency, int], Meta(description="Revenue, in minor units of each currency")
     ]
     views: Annotated[int, Meta(description="How often customers looked at it")]
     added_to_cart: Annotated[int, Meta(description="Units that customers put into carts")]
 
 
 class ItemMinute(Sold, frozen=True, kw_only=True):
-    """What was sold and looked at of one item in one minute."""
+    """Sales and activity of one item in one minute."""
 
     minute: Annotated[str, Meta(description="When it began", examples=["2026-01-05T08:15Z"])]
     sku: Sku
 
 
 class Totals(Sold, frozen=True, kw_only=True):
-    """The sums of all minutes. Only of all items: orders and events."""
+    """The sums of all minutes. Orders and events are there only for all items."""
 
     orders_confirmed: int | UnsetType = UNSET
     orders_returned: int | UnsetType = UNSET
-    events: (
-        Annotated[dict[str, int], Meta(description="How many there were, by type")] | UnsetType
-    ) = UNSET
+    events: Annotated[dict[str, int], Meta(description="Number of events by type")] | UnsetType = (
+        UNSET
+    )
 
 
 class SalesView(Struct, frozen=True, kw_only=True):
-    """Sales and activity: the minutes of items, by time, and the sums."""
+    """Sales and activity: the minutes of items in chronological order, and the sums."""
 
     sales: tuple[ItemMinute, ...]
     totals: Totals
-    next: Annotated[str | None, Meta(description="Send it as `after` for what follows, if any")]
+    next: Annotated[str | None, Meta(description="Value of `after` for the next page, if any")]
 
 
 @endpoint(query=SalesQuery, answers=SalesView, staff_only=True, uses=(QUERY, BATCH_GET))
 def handler(request: Request, query: SalesQuery) -> SalesView:
     """Get sales.
 
-    Sales and activity of up to 24 hours, per minute and item. Minutes in which nothing happened are
-    left out. Each event counts once. A minute's figures are there soon after it has ended.
+    Sales and activity of up to 24 hours, per minute and item. Minutes without any are left out.
+    Each event counts once. The figures of a minute are complete soon after its end.
     """
     if query.sku:
         rows, more = sales_store.item(query.sku, query.start, query.end), False
@@ -165,5 +165,5 @@ def _position_after(rows: dict[Row, Amounts]) -> str:
 
 
 def _text(minute: datetime) -> str:
-    """A minute in UTC, as in `2026-01-05T08:15Z`."""
+    """Formats a minute in UTC, as in `2026-01-05T08:15Z`."""
     return f"{minute.isoformat()[:16]}Z"

@@ -11,12 +11,13 @@ from lambdas.analytics.events import ActivityEvent, ItemAddedToCart, ItemViewed
 from lambdas.eventing import telemetry
 from lambdas.eventing.event import CloudEvent
 from lambdas.eventing.http import Problem, Request, endpoint
-from lambdas.inventory.events import Currency, Minor, Sku
+from lambdas.inventory.events import Sku
 from lambdas.orders.events import Quantity
+from lambdas.shared.vocabulary import Currency, Minor
 
 
 class Activity(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind"):
-    """What a customer did. The price is the one that they say they saw: it is never charged."""
+    """A customer's activity. The price is the one that the device reports: it is never charged."""
 
     activity_id: Annotated[
         str,
@@ -32,7 +33,7 @@ class Activity(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, ta
     currency: Currency
 
     def event(self) -> ActivityEvent:
-        """The fact."""
+        """Returns the event."""
         raise NotImplementedError
 
 
@@ -40,7 +41,7 @@ class Viewed(Activity, frozen=True, kw_only=True, tag="viewed"):
     """Looked at an item."""
 
     def event(self) -> ItemViewed:
-        """The fact."""
+        """Returns the event."""
         return ItemViewed(
             sku=self.sku, unit_price_minor=self.unit_price_minor, currency=self.currency
         )
@@ -52,7 +53,7 @@ class AddedToCart(Activity, frozen=True, kw_only=True, tag="added_to_cart"):
     quantity: Quantity = 1
 
     def event(self) -> ItemAddedToCart:
-        """The fact."""
+        """Returns the event."""
         return ItemAddedToCart(
             sku=self.sku,
             unit_price_minor=self.unit_price_minor,
@@ -62,7 +63,7 @@ class AddedToCart(Activity, frozen=True, kw_only=True, tag="added_to_cart"):
 
 
 class RecordActivity(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a customer's device collected since it last reported."""
+    """The request body: the activities since the device last reported."""
 
     activities: Annotated[
         tuple[Viewed | AddedToCart, ...],
@@ -70,28 +71,30 @@ class RecordActivity(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ]
 
     def __post_init__(self) -> None:
-        """Each id may stand here once: what comes second would look like a repetition."""
+        """Rejects repeated ids: the second activity would look like a repetition of the first."""
         seen = Counter(activity.activity_id for activity in self.activities)
         if repeated := sorted(id_ for id_, times in seen.items() if times > 1):
-            raise ValueError(f"activities: {', '.join(repeated)} is there more than once")
+            raise ValueError(
+                f"activities: {', '.join(repeated)} occurs more than once: send each id once"
+            )
 
 
 class Recorded(Struct, frozen=True, kw_only=True):
-    """What was taken."""
+    """The number of activities that were taken."""
 
     accepted: Annotated[int, Meta(ge=1, description="Activities of the request")]
 
 
 class StreamBusy(Problem, status=HTTPStatus.SERVICE_UNAVAILABLE, retry_after_s=2):
-    """Not all activities could be taken: the same request has to be sent again."""
+    """Not all activities could be taken: send the same request again."""
 
 
 @endpoint(body=RecordActivity, answers=Recorded, status=HTTPStatus.ACCEPTED, problems=(StreamBusy,))
 def handler(request: Request, report: RecordActivity) -> Recorded:
     """Record activity.
 
-    What a customer looks at and puts into the cart, for the shop's figures. Each counts once,
-    however often it is sent.
+    The items that a customer views and adds to the cart. Each activity counts once, however often
+    it is sent.
     """
     envelopes = [
         structs.replace(
@@ -103,8 +106,6 @@ def handler(request: Request, report: RecordActivity) -> Recorded:
     try:
         activity_stream.put(envelopes)
     except activity_stream.Refused as refused:
-        raise StreamBusy(
-            "send the same activities again: what was taken already counts once"
-        ) from refused
+        raise StreamBusy("send the same activities again: each counts once") from refused
     telemetry.count("RecordedActivities", len(envelopes))
     return Recorded(accepted=len(envelopes))

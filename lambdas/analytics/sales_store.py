@@ -22,7 +22,7 @@ from lambdas.eventing.event import Cause
 from lambdas.eventing.transaction import ConditionFailed, Key, Transaction, read_all
 
 KEPT_DAYS = 400
-"""A year, and time to compare with the one before."""
+"""A year, and some days to compare it with the year before."""
 
 _DAY_S = 86_400
 _MOST_KEYS = 100
@@ -30,16 +30,17 @@ _NO_AMOUNTS = {"pk", "sk", "kind", "expires_at"}
 
 
 class Page(Struct, frozen=True):
-    """Rows of items in the order of minute and SKU, and whether there may be more of them."""
+    """Rows of items, ordered by minute and SKU, and whether there may be more."""
 
     rows: dict[Row, Amounts]
     more: bool
 
 
 def count(consumer: str, additions: Iterable[Addition]) -> list[Addition]:
-    """Adds what was not added yet, in one transaction, and returns it.
+    """Adds the additions that were not added yet, in one transaction, and returns them.
 
-    Raises Contention if others keep writing the same rows. Other errors of DynamoDB pass through.
+    Raises Contention if other writers keep changing the same rows. Other errors of DynamoDB pass
+    through.
     """
     new: dict[str, Addition] = {}
     for addition in additions:
@@ -71,19 +72,19 @@ def _add(transaction: Transaction, row: Row, amounts: Amounts) -> None:
         values={
             **values,
             ":kind": "shop" if row.sku is None else "item",
-            # The same whoever is the last to write.
+            # Every writer sets the same value.
             ":expires_at": int(row.minute.timestamp()) + KEPT_DAYS * _DAY_S,
         },
     )
 
 
 def page(start: datetime, end: datetime, *, after: Row | None, limit: int) -> Page:
-    """Up to `limit` rows of all items, from `start` to before `end`, that come `after` a row."""
+    """Returns up to `limit` rows of all items from `start` to before `end`, after a row."""
     rows: dict[Row, Amounts] = {}
-    # No SKU has a blank in it: the next row there can be.
+    # No SKU contains a blank, so this sorts before the next possible row.
     lowest = (_key(after)[0], f"{_key(after)[1]} ") if after else ("", "")
     for hour, minutes in _partitions(start, end, _hour):
-        # "$" comes right after "#": what is between has the last minute in it.
+        # "$" sorts right after "#", so this range includes the last minute.
         first, last = max((hour, f"{minutes[0]:%M}"), lowest), (hour, f"{minutes[-1]:%M}$")
         if first > last:
             continue
@@ -102,7 +103,7 @@ def page(start: datetime, end: datetime, *, after: Row | None, limit: int) -> Pa
 
 
 def item(sku: str, start: datetime, end: datetime) -> dict[Row, Amounts]:
-    """All rows of one item from `start` to before `end`. Raises Contention on throttling."""
+    """Returns the rows of one item from `start` to before `end`. Raises Contention."""
     keys = [_key(Row(minute, sku)) for minute in domain.minutes(start, end)]
     rows: dict[Row, Amounts] = {}
     for number in range(0, len(keys), _MOST_KEYS):
@@ -112,7 +113,7 @@ def item(sku: str, start: datetime, end: datetime) -> dict[Row, Amounts]:
 
 
 def shop(start: datetime, end: datetime) -> Amounts:
-    """What the rows of the whole shop add up to, from `start` to before `end`."""
+    """Returns the sum of the rows of the whole shop from `start` to before `end`."""
     total: Counter[str] = Counter()
     for day, minutes in _partitions(start, end, _day):
         pages = (
@@ -135,7 +136,7 @@ def shop(start: datetime, end: datetime) -> Amounts:
 def _partitions(
     start: datetime, end: datetime, partition: Callable[[datetime], str]
 ) -> Iterator[tuple[str, list[datetime]]]:
-    """The partitions from `start` to before `end`, each with its minutes."""
+    """Yields the partitions from `start` to before `end`, each with its minutes."""
     for key, minutes in groupby(domain.minutes(start, end), partition):
         yield key, list(minutes)
 
@@ -160,7 +161,7 @@ def _row(attributes: dict[str, Any]) -> tuple[Row, Amounts]:
 
 
 def _row_under(key: Key) -> Row:
-    """The row of an item that is stored under `key`."""
+    """Returns the row of an item that is stored under `key`."""
     hour = key[0].removeprefix("HOUR#")
     minute, _, sku = key[1].partition("#")
     return Row(datetime.fromisoformat(f"{hour}:{minute}:00+00:00"), sku)

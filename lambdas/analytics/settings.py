@@ -1,4 +1,4 @@
-"""What the analytics stack tells its functions."""
+"""Settings of the analytics functions."""
 
 from functools import cache
 
@@ -6,12 +6,12 @@ from lambdas.eventing.settings import TableSettings
 
 
 class Settings(TableSettings, frozen=True, kw_only=True):
-    """Where analytics counts, and which stream it counts from."""
+    """The table of analytics, and the stream."""
 
     stream_name: str
 
 
 @cache
 def settings() -> Settings:
-    """The settings of this function."""
+    """Returns the settings of this function."""
     return Settings.from_environ()

@@ -11,20 +11,20 @@ from lambdas.eventing.task import TaskInput
 from lambdas.orders.events import OrderPlaced
 
 PATIENCE_S = 100
-"""How long to wait for an execution, in seconds: longer than the workflow's own time-out."""
+"""Timeout of an execution, in seconds: longer than the workflow's own timeout."""
 
 _MISCONFIGURED = {Misconfigured.__name__, "States.Permissions"}
-"""The error names of an execution that mean a configuration error of a step or of the workflow.
+"""Errors of an execution that mean a configuration error of a step or of the workflow.
 https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html"""
 
 
 class CheckoutFailed(Exception):
-    """An execution failed for a reason that is no business answer. It is to be run again."""
+    """An execution failed for another reason than a business answer. A retry may succeed."""
 
 
 @consumer(OrderPlaced)
 def handler(delivery: Delivery[OrderPlaced]) -> None:
-    """Run the checkout workflow. It needs no inbox, because each step may be repeated.
+    """Runs the checkout workflow. Needs no inbox, because each step may be repeated.
 
     Raises CheckoutFailed if the execution fails, and Misconfigured if a step or the workflow lacks
     a permission.

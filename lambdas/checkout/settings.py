@@ -1,4 +1,4 @@
-"""What the checkout stack tells its functions."""
+"""Settings of the checkout function."""
 
 from functools import cache
 
@@ -6,12 +6,12 @@ from lambdas.eventing.settings import Settings as _Settings
 
 
 class Settings(_Settings, frozen=True, kw_only=True):
-    """Which workflow a checkout is."""
+    """The workflow of a checkout."""
 
     state_machine_arn: str
 
 
 @cache
 def settings() -> Settings:
-    """The settings of this execution environment."""
+    """Returns the settings of this execution environment."""
     return Settings.from_environ()

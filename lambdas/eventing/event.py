@@ -12,6 +12,10 @@ MAX_EVENT_BYTES = 256 * 1024
 https://docs.aws.amazon.com/sns/latest/dg/sns-large-payload-raw-message-delivery.html"""
 
 
+Moment = Annotated[datetime, Meta(tz=True)]
+"""A time with its time zone; in events, UTC."""
+
+
 class EventTooLarge(ValueError):
     """An event exceeds the limit of a hop. Store large data in S3 and publish a reference."""
 
@@ -91,10 +95,7 @@ class CloudEvent(Struct, frozen=True, kw_only=True):
     ]
     source: Annotated[str, Meta(description="The context that publishes it")]
     type: Annotated[str, Meta(description="The event and its major version")]
-    time: Annotated[
-        datetime,
-        Meta(tz=True, description="When it happened", examples=["2026-01-05T08:00:00Z"]),
-    ]
+    time: Annotated[Moment, Meta(description="When it happened", examples=["2026-01-05T08:00:00Z"])]
     subject: Annotated[str, Meta(description="Id of what it happened to", examples=["subject-1"])]
     datacontenttype: Literal["application/json"] = "application/json"
     correlationid: Annotated[

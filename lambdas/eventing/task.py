@@ -12,14 +12,6 @@ from lambdas.eventing.event import CloudEvent, Delivery, E, Event
 from lambdas.eventing.misconfiguration import Misconfigured, misconfiguration
 
 
-class Refusal(Exception):
-    """A task's business decision to refuse; the message is a reason code.
-
-    The workflow catches it by the name of its class, and the compensation reads the reason.
-    Retrying is pointless, so no retrier names a refusal.
-    """
-
-
 class Failure(msgspec.Struct, frozen=True, rename="pascal"):
     """The error that a state caught, as Step Functions passes it to the next state.
 

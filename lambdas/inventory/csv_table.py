@@ -96,7 +96,7 @@ class _Wrong(Exception):
 
 
 def rows(content: BinaryIO, form: Format[R]) -> Iterator[GoodRow[R] | WrongRow]:
-    """Yield each row of a file, good or wrong, in constant memory.
+    """Yields each row of a file, good or wrong, in constant memory.
 
     The file is UTF-8 or UTF-16. Its separators are commas, semicolons, tabs or vertical bars, and
     its line breaks LF, CRLF or CR. Empty rows and columns are ignored. Raises Refused before the
@@ -121,7 +121,7 @@ def check_size(size: int) -> None:
 
 
 def quoted(value: str) -> str:
-    """Return a value from a file in quotes, shortened, with invisible characters escaped."""
+    """Returns a value from a file in quotes, shortened, with invisible characters escaped."""
     cut = value if len(value) <= _ECHO else f"{value[:_ECHO]}..."
     return f'"{text.visible(cut)}"'
 
@@ -150,7 +150,7 @@ class _Table(Generic[R]):
         self._names = self._header()
 
     def records(self) -> Iterator[tuple[int, list[str] | _Wrong]]:
-        """Yield the first line's number and the cells of each row that is not empty."""
+        """Yields the first line's number and the cells of each row that is not empty."""
         nothing = f" {self._separator}"
         for number, line in iter(self._next, None):
             if not line.strip(nothing):
@@ -164,7 +164,7 @@ class _Table(Generic[R]):
                     yield number, cells
 
     def item(self, cells: list[str]) -> R:
-        """Return the cells as a row. Raises _Wrong if they are invalid."""
+        """Returns the cells as a row. Raises _Wrong if they are invalid."""
         names = self._names
         found = _without_padding(cells)
         if len(cells) < len(names) or len(found) > len(names):
@@ -200,7 +200,7 @@ class _Table(Generic[R]):
             raise _Wrong(f"{name} must be {self._form.wanted[name]}, not {quoted(value)}") from None
 
     def _header(self) -> list[str]:
-        """Return the columns' names in lower case, "" if a column has none. Raises Refused."""
+        """Returns the columns' names in lower case, "" if a column has none. Raises Refused."""
         separators = _SEPARATORS
         for number, line in iter(self._next, None):
             if not _says_something(line.strip(f' "{_SEPARATORS}')):
@@ -230,7 +230,7 @@ class _Table(Generic[R]):
         return names
 
     def _cells(self, line: str) -> list[str]:
-        """Return the cells of the row that begins with `line`. Raises _Wrong.
+        """Returns the cells of the row that begins with `line`. Raises _Wrong.
 
         A quoted cell may contain line breaks. If a quotation mark is never closed, or the resulting
         row has too many columns, only this line is wrong, not the rest of the file.
@@ -251,7 +251,7 @@ class _Table(Generic[R]):
             return cells
 
     def _peeked(self, line: str) -> Iterator[str]:
-        """Yield the following lines, as far as they may belong to the row that begins with `line`.
+        """Yields the following lines, as far as they may belong to the row that begins with `line`.
 
         The lines stay in the look-ahead buffer.
         """
@@ -273,7 +273,7 @@ class _Table(Generic[R]):
 
 
 def _lines(content: BinaryIO) -> Iterator[str]:
-    """Yield the lines without their breaks; one over MAX_LINE may be cut to MAX_LINE + 1."""
+    """Yields the lines without their breaks; one over MAX_LINE may be cut to MAX_LINE + 1."""
     content.seek(0)
     encoding = _encoding(content.read(8))
     content.seek(0)
@@ -294,7 +294,7 @@ def _lines(content: BinaryIO) -> Iterator[str]:
 
 
 def _encoding(head: bytes) -> str:
-    """Detect the encoding from the first bytes. Raises Refused for a known binary format."""
+    """Detects the encoding from the first bytes. Raises Refused for a known binary format."""
     for magic, kind in _NO_TEXT.items():
         if head.startswith(magic):
             raise Refused(f"the file is {kind}, not CSV: {_SAVE_AS}")
@@ -308,7 +308,7 @@ def _encoding(head: bytes) -> str:
 
 
 def _parsed(lines: list[str], separator: str) -> tuple[list[str], int]:
-    """Return the cells of a row, and the number of lines that it spans. Raises csv.Error."""
+    """Returns the cells of a row, and the number of lines that it spans. Raises csv.Error."""
     reader = csv.reader(
         (f"{line}\n" for line in lines), delimiter=separator, strict=True, skipinitialspace=True
     )

@@ -1,19 +1,34 @@
-"""Rules of reservations, without AWS."""
+"""Rules of stock and of reservations, without AWS."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Self
 
 from msgspec import Meta, Struct
 
-from lambdas.inventory.events import Currency, Minor, Reserved, Sku
+from lambdas.eventing.aggregate import Aggregate, Change, Refusal
+from lambdas.inventory.events import (
+    ItemEvent,
+    ItemPriced,
+    Reserved,
+    Sku,
+    StockDepleted,
+    StockReleased,
+    StockReplenished,
+    StockReserved,
+)
+from lambdas.shared.vocabulary import Currency, Minor
 
 CHUNK = 49
-"""Items reserved in one transaction: each may need a second operation, to say that it is sold out,
-and the reservation and its event need two."""
+"""Items reserved in one transaction: each may need a second operation, to report that it is sold
+out, and the reservation and its event need two."""
 
 MAX_UNITS = 10**9
+
+
+class StockRefused(Refusal):
+    """The order's stock cannot be reserved: it is out of stock, or was released before."""
 
 
 class ReceivedItem(Struct, frozen=True, kw_only=True):
@@ -25,8 +40,69 @@ class ReceivedItem(Struct, frozen=True, kw_only=True):
     currency: Currency
 
 
+class Stock(Struct, frozen=True, kw_only=True):
+    """The stock of one item as it was read. An item that never came in has none of it.
+
+    Its numbers of units are counters: transactions add to them, whatever others add at the same
+    time. Its price is the one of the file that was uploaded last.
+    """
+
+    available: int = 0
+    unit_price_minor: int | None = None
+    currency: str | None = None
+    priced_at: int = 0
+    """When the file with this price was uploaded, in seconds since 1970."""
+    price_revision: int = 0
+
+    def lacks(self, wanted: Reserved) -> bool:
+        """Whether there are too few units to reserve."""
+        return self.available < wanted.quantity
+
+    def is_depleted_by(self, wanted: Reserved) -> bool:
+        """Whether a reservation takes the last units."""
+        return self.available == wanted.quantity
+
+    def depletion(self, wanted: Reserved) -> tuple[StockDepleted, ...]:
+        """The event to publish with a reservation: none unless it takes the last units."""
+        return (StockDepleted(sku=wanted.sku),) if self.is_depleted_by(wanted) else ()
+
+    def is_newer_than(self, uploaded_at: int) -> bool:
+        """Whether the price was uploaded later: files may overtake each other."""
+        return uploaded_at < self.priced_at
+
+    def repriced(self, item: ReceivedItem, uploaded_at: int) -> Self:
+        """The stock with the item's price, unless its own is newer. Units stay as they are."""
+        if self.is_newer_than(uploaded_at):
+            return self
+        is_new = (self.unit_price_minor, self.currency) != (item.unit_price_minor, item.currency)
+        return type(self)(
+            available=self.available,
+            unit_price_minor=item.unit_price_minor,
+            currency=item.currency,
+            priced_at=uploaded_at,
+            price_revision=self.price_revision + is_new,
+        )
+
+    def arrival(self, item: ReceivedItem, uploaded_at: int) -> list[ItemEvent]:
+        """The events to publish when an item comes in: its units, and its price if it is new."""
+        events: list[ItemEvent] = []
+        if item.quantity:
+            events.append(StockReplenished(sku=item.sku, quantity=item.quantity))
+        after = self.repriced(item, uploaded_at)
+        if after.price_revision != self.price_revision:
+            events.append(
+                ItemPriced(
+                    sku=item.sku,
+                    unit_price_minor=item.unit_price_minor,
+                    currency=item.currency,
+                    revision=after.price_revision,
+                )
+            )
+        return events
+
+
 class State(StrEnum):
-    """Where a reservation stands. It never leaves `RELEASED`."""
+    """The state of a reservation. It never leaves `RELEASED`."""
 
     RESERVING = "reserving"
     RESERVED = "reserved"
@@ -34,11 +110,71 @@ class State(StrEnum):
     RELEASED = "released"
 
 
+class Reservation(Aggregate, frozen=True, kw_only=True):
+    """The units that an order holds. They are taken, and put back, in chunks."""
+
+    order_id: str
+    state: State
+    taken: int
+    """Chunks that are out of the stock: the first ones."""
+    items: tuple[Reserved, ...]
+    reason: str | None = None
+    announced: bool = False
+    """Once it is being released: whether StockReserved was published for it."""
+
+    @classmethod
+    def begin(cls, order_id: str, items: tuple[Reserved, ...]) -> Self:
+        """A reservation of which nothing is taken yet."""
+        return cls(order_id=order_id, state=State.RESERVING, taken=0, items=items)
+
+    @classmethod
+    def block(cls, order_id: str, reason: str) -> Change[Self]:
+        """Marks an order that holds nothing, so that it never does."""
+        return Change(
+            cls(order_id=order_id, state=State.RELEASED, taken=0, items=(), reason=reason)
+        )
+
+    @property
+    def parts(self) -> list[Sequence[Reserved]]:
+        """The chunks, in the order in which they are taken."""
+        return chunks(self.items)
+
+    def is_complete(self) -> bool:
+        """Whether all chunks are taken. Raises StockRefused if it was released."""
+        if self.state in {State.RELEASING, State.RELEASED}:
+            raise StockRefused(self.reason or "released")
+        return self.state is State.RESERVED
+
+    def take(self) -> tuple[Sequence[Reserved], Change[Self]]:
+        """Takes the next chunk: its items, and what becomes of the reservation."""
+        part, taken = self.parts[self.taken], self.taken + 1
+        if taken < len(self.parts):
+            return part, self.becomes(taken=taken)
+        event = StockReserved(order_id=self.order_id, items=self.items)
+        return part, self.becomes(event, taken=taken, state=State.RESERVED)
+
+    def close(self, reason: str) -> Change[Self] | None:
+        """Has nothing more taken: the chunks that are taken are to be put back."""
+        if self.state in {State.RELEASING, State.RELEASED}:
+            return None
+        announced = self.state is State.RESERVED
+        return self.becomes(state=State.RELEASING, reason=reason, announced=announced)
+
+    def put_back(self) -> tuple[Sequence[Reserved], Change[Self]]:
+        """Puts the last chunk back: its items, and what becomes of the reservation."""
+        part, taken = self.parts[self.taken - 1], self.taken - 1
+        if taken:
+            return part, self.becomes(taken=taken)
+        released = StockReleased(order_id=self.order_id, items=self.items)
+        events = [released] if self.announced else []
+        return part, self.becomes(*events, taken=0, state=State.RELEASED)
+
+
 def reserved_items(lines: Iterable[tuple[str, int]]) -> tuple[Reserved, ...]:
     """Units per SKU of an order's (sku, quantity) lines, each SKU once, in a fixed order.
 
     The fixed order makes large orders for the same items meet at their first chunk, where the loser
-    has nothing to give back yet.
+    has nothing to put back yet.
     """
     units: Counter[str] = Counter()
     for sku, quantity in lines:

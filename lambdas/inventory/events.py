@@ -1,10 +1,11 @@
-"""What inventory publishes: stock and prices."""
+"""Events of inventory: stock and prices."""
 
 from typing import Annotated, ClassVar
 
 from msgspec import Meta, Struct
 
 from lambdas.eventing.event import Event
+from lambdas.shared.vocabulary import Currency, Minor, OrderId
 
 Sku = Annotated[
     str,
@@ -14,19 +15,10 @@ Sku = Annotated[
         examples=["MUG-BLUE"],
     ),
 ]
-Currency = Annotated[
-    str,
-    Meta(pattern=r"^[A-Z]{3}$(?!\n)", description="ISO 4217 code", examples=["EUR"]),
-]
-MAX_MINOR = 10**12
-Minor = Annotated[
-    int,
-    Meta(ge=0, le=MAX_MINOR, description="Money in minor units (cents)", examples=[1250]),
-]
 
 
 class ItemEvent(Event, frozen=True, kw_only=True):
-    """Base of what happens to an item of the range."""
+    """Base of the events about an item."""
 
     source: ClassVar[str] = "orderflow.inventory"
 
@@ -39,7 +31,7 @@ class ItemEvent(Event, frozen=True, kw_only=True):
 
 
 class ItemPriced(ItemEvent, frozen=True, kw_only=True):
-    """An item has a new price. Of two, the one with the higher revision is the later."""
+    """An item has a new price. Of two prices, the one with the higher revision is newer."""
 
     unit_price_minor: Minor
     currency: Currency
@@ -53,28 +45,22 @@ class StockReplenished(ItemEvent, frozen=True, kw_only=True):
 
 
 class StockDepleted(ItemEvent, frozen=True, kw_only=True):
-    """The last unit of an item that was for sale is held for an order."""
+    """The last unit of an item that was for sale is reserved for an order."""
 
 
 class Reserved(Struct, frozen=True, kw_only=True):
-    """Units of one item, held for an order."""
+    """Units of one item, reserved for an order."""
 
     sku: Sku
     quantity: Annotated[int, Meta(ge=1, description="Units", examples=[2])]
 
 
 class ReservationEvent(Event, frozen=True, kw_only=True):
-    """Base of what happens to the stock that is held for an order."""
+    """Base of the events about the stock that is reserved for an order."""
 
     source: ClassVar[str] = "orderflow.inventory"
 
-    order_id: Annotated[
-        str,
-        Meta(
-            description="Order for which the units are held",
-            examples=["7d1f0c52-5a6b-5c3d-9e21-0b9a4f6c8e13"],
-        ),
-    ]
+    order_id: Annotated[OrderId, Meta(description="Order for which the units are reserved")]
     items: Annotated[tuple[Reserved, ...], Meta(description="Each item once")]
 
     @property
@@ -84,12 +70,12 @@ class ReservationEvent(Event, frozen=True, kw_only=True):
 
 
 class StockReserved(ReservationEvent, frozen=True, kw_only=True):
-    """All units of an order are held for it."""
+    """All units of an order are reserved for it."""
 
 
 class StockReleased(ReservationEvent, frozen=True, kw_only=True):
-    """The units that were held for an order are for sale again."""
+    """The units that were reserved for an order are for sale again."""
 
 
 FOR_OUTSIDERS = (StockReplenished, StockDepleted, StockReserved, StockReleased)
-"""For purchasing and planning: no context reacts to them."""
+"""Events for purchasing and planning: no context reacts to them."""

@@ -1,4 +1,4 @@
-"""Import a stock file: its good rows become stock and prices, a report tells of the others."""
+"""Import a stock file: good rows become stock and prices, and a report lists the others."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -15,11 +15,11 @@ from lambdas.inventory.stock_file import Report
 from lambdas.inventory.supplier_files import INCOMING, REPORTS
 
 _MARGIN_S = 60
-"""Time enough to commit rows that others keep changing, and to write the report."""
+"""Time to commit one more part under contention, and to write the report."""
 
 
 class OutOfTime(Exception):
-    """The function has no time for more: the next delivery goes on where this one stops."""
+    """The function has no time left: the next delivery continues where this one stops."""
 
 
 @object_consumer(publishes=(ItemPriced, StockReplenished), uses=(GET, BATCH_GET, UPDATE, PUT))
@@ -44,7 +44,7 @@ def handler(file: StoredObject) -> None:
 
 
 def _notice(file: StoredObject) -> None:
-    """Log and count an object that is neither a supplier's file nor a report."""
+    """Logs and counts an object that is neither a supplier's file nor a report."""
     if not file.key.startswith(REPORTS):
         telemetry.logger().warning("an object is neither a file nor a report")
         telemetry.count("StrayObjects")

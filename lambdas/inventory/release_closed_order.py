@@ -20,7 +20,7 @@ def handler(delivery: Delivery[Event]) -> None:
     """Needs no inbox: releasing a reservation again changes nothing."""
     match delivery.event:
         case OrderCancelled(confirmed=True):
-            return  # the customer may have the units by now: shipping is going to tell
+            return  # The customer may have the units by now: shipping reports whether it is so.
         case OrderCancelled(order_id=order_id) | ShipmentRecalled(order_id=order_id):
             stock_store.release(order_id, "cancelled", delivery)
         case OrderExpired(order_id=order_id):

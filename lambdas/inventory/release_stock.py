@@ -10,6 +10,6 @@ from lambdas.orders.events import OrderPlaced
 
 @task(OrderPlaced, publishes=(StockReleased,), uses=(GET, UPDATE, PUT))
 def handler(delivery: Delivery[OrderPlaced], failure: Failure | None) -> None:
-    """Remembers why, so that a repeated checkout of the order ends for the same reason."""
+    """Stores the reason, so that a repeated checkout of the order ends for the same reason."""
     reason = failure.reason if failure else "released"
     stock_store.release(delivery.event.order_id, reason, delivery)

@@ -1,4 +1,4 @@
-"""Reserve stock: hold all units of an order, or refuse."""
+"""Reserve stock: all units of an order, or none."""
 
 from lambdas.eventing.declaration import BATCH_GET, GET, PUT, UPDATE
 from lambdas.eventing.event import Delivery

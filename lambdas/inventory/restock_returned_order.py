@@ -1,4 +1,4 @@
-"""Restock an order that comes back: a step of its return."""
+"""Restock a returned order: a step of its return."""
 
 from lambdas.eventing.declaration import GET, PUT, UPDATE
 from lambdas.eventing.event import Delivery
@@ -10,5 +10,5 @@ from lambdas.returns.events import ReturnRequested
 
 @task(ReturnRequested, publishes=(StockReleased,), uses=(GET, UPDATE, PUT))
 def handler(delivery: Delivery[ReturnRequested], _: Failure | None) -> None:
-    """Puts the order's units back for sale, once."""
+    """Puts the units of the order back for sale, once."""
     stock_store.release(delivery.event.order_id, "returned", delivery)

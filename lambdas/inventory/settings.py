@@ -1,4 +1,4 @@
-"""What the inventory stack tells its functions."""
+"""Settings of the inventory functions."""
 
 from functools import cache
 
@@ -7,5 +7,5 @@ from lambdas.eventing.settings import TableSettings
 
 @cache
 def settings() -> TableSettings:
-    """Where inventory keeps its stock and its reservations."""
+    """Returns the settings of this execution environment."""
     return TableSettings.from_environ()

@@ -10,7 +10,7 @@ from msgspec import Struct
 from lambdas.inventory import csv_table
 from lambdas.inventory.csv_table import Format, GoodRow, WrongRow, quoted
 from lambdas.inventory.domain import MAX_UNITS, ReceivedItem
-from lambdas.inventory.events import MAX_MINOR
+from lambdas.shared.vocabulary import MAX_MINOR
 
 MAX_REASONS = 100
 """Wrong rows that a report lists; the rest are counted."""
@@ -32,19 +32,19 @@ STOCK = Format(
 
 
 class Report(Struct, kw_only=True):
-    """What became of a file, for its supplier. The same file always has the same report."""
+    """The result of an import, for the supplier. The same file always has the same report."""
 
     file: str
     version: str
     refused: str | None = None
-    """Why nothing was taken, if the file as a whole was wrong."""
+    """Why the file as a whole was rejected, if it was."""
     rows_taken: int = 0
     rows_wrong: int = 0
     wrong: list[WrongRow] = msgspec.field(default_factory=list)
     wrong_not_listed: int = 0
 
     def good(self, content: BinaryIO) -> Iterator[GoodRow[ReceivedItem]]:
-        """The rows to take; notes them and the wrong ones in passing. Raises Refused."""
+        """Yields the good rows, and counts them and the wrong ones. Raises Refused."""
         for row in rows(content):
             if isinstance(row, GoodRow):
                 self.rows_taken += 1
@@ -57,7 +57,7 @@ class Report(Struct, kw_only=True):
                     self.wrong_not_listed += 1
 
     def to_json(self) -> bytes:
-        """The report in ASCII: what a file smuggled in can neither steer a terminal nor be run."""
+        """Returns the report in ASCII, so that no content of a file can control a terminal."""
         result = "refused" if not self.rows_taken else "accepted"
         if self.rows_taken and self.rows_wrong:
             result = "accepted in part"
@@ -65,7 +65,7 @@ class Report(Struct, kw_only=True):
 
 
 def rows(content: BinaryIO) -> Iterator[GoodRow[ReceivedItem] | WrongRow]:
-    """Yield each row of a stock file, good or wrong; see `csv_table.rows`. Raises Refused.
+    """Yields each row of a stock file, good or wrong; see `csv_table.rows`. Raises Refused.
 
     If several rows have the same SKU, the first good one counts and the others are wrong.
     """

@@ -3,6 +3,9 @@
 A reservation larger than a transaction is taken in chunks. Its item counts the chunks taken, in the
 same transactions as the stock, so that a crash between two chunks is resumed or undone exactly. The
 rows of a file are taken in the same way: an item keeps the line up to which the file is in stock.
+
+Reservations are changed as aggregates are. The units of an item are counters: many orders change
+them at the same time, and each transaction adds to them under a condition of its own.
 """
 
 from collections.abc import Sequence
@@ -10,9 +13,8 @@ from datetime import datetime
 
 import msgspec
 
-from lambdas.eventing.attributes import Item
 from lambdas.eventing.event import Cause
-from lambdas.eventing.task import Refusal
+from lambdas.eventing.store import TRIES, Store
 from lambdas.eventing.transaction import (
     MAX_OPERATIONS,
     ConditionFailed,
@@ -23,39 +25,22 @@ from lambdas.eventing.transaction import (
     read,
     read_all,
 )
-from lambdas.inventory.domain import ReceivedItem, State, chunks
-from lambdas.inventory.events import (
-    ItemPriced,
-    Reserved,
-    StockDepleted,
-    StockReleased,
-    StockReplenished,
-    StockReserved,
-)
+from lambdas.inventory.domain import ReceivedItem, Reservation, Stock, StockRefused
+from lambdas.inventory.events import Reserved
 from lambdas.inventory.settings import settings
 
 ROWS = (MAX_OPERATIONS - 1) // 3
 """Rows of a file in one transaction: each needs its stock and two events at most, and all of them
-the item that says how far the file is taken."""
+the item with the file's progress."""
 
-_TRIES = 5
-
-
-class StockRefused(Refusal):
-    """The order's stock cannot be held: it is out of stock, or was let go of before."""
-
-
-class _Reservation(msgspec.Struct, frozen=True):
-    """A reservation as stored: `taken` counts its chunks that are out of the stock.
-
-    `announced` says, once it is let go of, whether others were told that it was complete.
-    """
-
-    state: State
-    taken: int
-    items: tuple[Reserved, ...]
-    reason: str | None = None
-    announced: bool = False
+_reservations = Store(
+    Reservation,
+    "reservation",
+    settings,
+    lambda order_id: (f"RESERVATION#{order_id}", "RESERVATION"),
+    id_field="order_id",
+    formerly=["state", "taken"],
+)
 
 
 def lines_taken(file: str) -> int:
@@ -75,12 +60,12 @@ def receive_rows(
 ) -> int:
     """Adds up to ROWS different items: a file's good rows `after` one line and `up_to` another.
 
-    Files come in any order, and may be interrupted. Units add up all the same; of prices that one
-    counts which was uploaded last. Returns how many prices were outdated. Raises Contention if the
-    file is taken further already, or others keep changing the prices.
+    Files come in any order, and may be interrupted. Units add up all the same; the price is the one
+    that was uploaded last. Returns how many prices were outdated. Raises Contention if the file is
+    taken further already, or others keep changing the prices.
     """
     moment = int(uploaded_at.timestamp())
-    for _ in range(_TRIES):
+    for _ in range(TRIES):
         transaction = Transaction(settings(), cause)
         transaction.put(
             _file_key(file),
@@ -89,138 +74,114 @@ def receive_rows(
             values={":after": after} if after else None,
             label="file",
         )
-        stocks = read_all(settings(), [_stock_key(item.sku) for item in items])
-        outdated = sum(
-            _add(transaction, item, moment, stocks.get(_stock_key(item.sku), {})) for item in items
-        )
+        stocks = _stocks([item.sku for item in items])
+        for item in items:
+            _add(transaction, item, moment, stocks[item.sku])
         try:
             transaction.commit()
-            return outdated
+            return sum(stocks[item.sku].is_newer_than(moment) for item in items)
         except ConditionFailed as failure:
             if "file" in failure.labels:
                 raise Contention(f"another run takes {file}") from failure
-            # Somebody else changed a price in between: look again.
-    raise Contention(f"prices changed {_TRIES} times while receiving {file} from line {after}")
+            # Another file changed a price in between: look again.
+    raise Contention(f"prices changed {TRIES} times while receiving {file} from line {after}")
 
 
 def reserve(order_id: str, items: tuple[Reserved, ...], cause: Cause) -> None:
-    """Holds all `items` for the order; does nothing if they are held already.
+    """Reserves all `items` for the order; does nothing if they are reserved already.
 
-    Raises StockRefused when an item is lacking, or when the reservation was released before. What
-    was taken by then stays taken until `release`.
+    Raises StockRefused when an item is lacking, or when the reservation was released before. The
+    chunks that were taken by then stay taken until `release`.
     """
-    parts = chunks(items)
-    for _ in range(len(parts) + _TRIES):
-        reservation = _reservation(order_id)
-        if reservation is None:
-            reservation = _Reservation(State.RESERVING, 0, items)
-        if reservation.state is State.RESERVED:
+    new = Reservation.begin(order_id, items)
+    for _ in range(len(new.parts) + TRIES):
+        found = _reservations.find(order_id)
+        reservation = found or new
+        if reservation.is_complete():
             return
-        if reservation.state is not State.RESERVING:
-            raise StockRefused(reservation.reason or "released")
         try:
-            _take(order_id, items, parts, reservation.taken, cause)
-            if reservation.taken == len(parts) - 1:
+            if _take(found, reservation, cause).is_complete():
                 return
         except ConditionFailed as failure:
-            if "lacking" in failure.labels and "reservation" not in failure.labels:
+            if "lacking" in failure.labels and _reservations.kind not in failure.labels:
                 raise StockRefused("out_of_stock") from failure
             # Another order changed the stock, or another run of this checkout or a cancellation
             # got in between: look again.
-    raise Contention(f"the reservation of order {order_id} kept changing while it was made")
+    raise _reservations.contention(order_id)
 
 
 def release(order_id: str, reason: str, cause: Cause) -> None:
-    """Puts back what is held for the order, and refuses it any stock from now on.
+    """Puts back what is reserved for the order, and refuses it any stock from now on.
 
     Safe to repeat, to run before the reservation, and to resume after a crash.
     """
-    reservation = _close(order_id, reason, cause)
-    parts = chunks(reservation.items)
-    for index in reversed(range(reservation.taken)):
+    reservation, _ = _reservations.change(
+        order_id,
+        lambda found: found.close(reason),
+        cause,
+        begin=lambda: Reservation.block(order_id, reason),
+    )
+    for _ in range(reservation.taken + TRIES):
+        if not reservation.taken:
+            return
         try:
-            _put_back(order_id, reservation, parts[index], index, cause)
-        except ConditionFailed as failure:
-            if failure.labels != {"reservation"}:
-                raise
-            # Another run of the same release has put this chunk back.
+            reservation = _put_back(reservation, cause)
+        except ConditionFailed:
+            # Another run of the same release has put this chunk back: look again.
+            reservation = _reservations.require(order_id)
+    raise _reservations.contention(order_id)
 
 
-def _take(
-    order_id: str,
-    items: tuple[Reserved, ...],
-    parts: Sequence[Sequence[Reserved]],
-    index: int,
-    cause: Cause,
-) -> None:
-    key = _reservation_key(order_id)
-    last = index == len(parts) - 1
+def _take(found: Reservation | None, reservation: Reservation, cause: Cause) -> Reservation:
+    """Takes the next chunk of a reservation, which is new if none was `found`."""
+    part, change = reservation.take()
     transaction = Transaction(settings(), cause)
-    state = State.RESERVED if last else State.RESERVING
-    if index == 0:
-        stored = {
-            "kind": "reservation",
-            "state": state.value,
-            "taken": 1,
-            "items": msgspec.to_builtins(items),
-        }
-        transaction.create(key, stored, label="reservation")
-    else:
-        transaction.update(
-            key,
-            "SET #state = :state, taken = :taken",
-            condition="#state = :reserving AND taken = :index",
-            names={"#state": "state"},
-            values={
-                ":state": state.value,
-                ":taken": index + 1,
-                ":reserving": State.RESERVING.value,
-                ":index": index,
-            },
-            label="reservation",
-        )
-    stocks = read_all(settings(), [_stock_key(item.sku) for item in parts[index]])
-    for item in parts[index]:
-        _hold(transaction, item, stocks.get(_stock_key(item.sku), {}))
-    if last:
-        transaction.publish(key, StockReserved(order_id=order_id, items=items))
+    stored = _reservations.write(transaction, found, change)
+    stocks = _stocks([wanted.sku for wanted in part])
+    for wanted in part:
+        _hold(transaction, wanted, stocks[wanted.sku])
     transaction.commit()
+    return stored
 
 
-def _hold(transaction: Transaction, item: Reserved, stock: Item) -> None:
+def _put_back(reservation: Reservation, cause: Cause) -> Reservation:
+    """Puts the last chunk of a reservation back."""
+    part, change = reservation.put_back()
+    transaction = Transaction(settings(), cause)
+    stored = _reservations.write(transaction, reservation, change)
+    for held in part:
+        transaction.update(
+            _stock_key(held.sku),
+            "ADD available :quantity, reserved :less",
+            values={":less": -held.quantity, ":quantity": held.quantity},
+        )
+    transaction.commit()
+    return stored
+
+
+def _hold(transaction: Transaction, wanted: Reserved, stock: Stock) -> None:
     """Moves units of one item from the stock as it was read.
 
-    Whether its last unit goes is part of the condition: the transaction that takes it, and no
-    other, tells.
+    Whether they are the last ones is part of the condition: only the transaction that takes the
+    last unit publishes that the item is sold out.
     """
-    key = _stock_key(item.sku)
-    available = stock.get("available", 0)
-    is_last = available == item.quantity
+    key = _stock_key(wanted.sku)
     transaction.update(
         key,
         "ADD available :less, reserved :quantity",
-        condition="available = :quantity" if is_last else "available > :quantity",
-        values={":less": -item.quantity, ":quantity": item.quantity},
-        label="lacking" if available < item.quantity else "stock",
+        condition=f"available {'=' if stock.is_depleted_by(wanted) else '>'} :quantity",
+        values={":less": -wanted.quantity, ":quantity": wanted.quantity},
+        label="lacking" if stock.lacks(wanted) else "stock",
     )
-    if is_last:
-        transaction.publish(key, StockDepleted(sku=item.sku))
+    for event in stock.depletion(wanted):
+        transaction.publish(key, event)
 
 
-def _add(transaction: Transaction, item: ReceivedItem, uploaded_at: int, stock: Item) -> bool:
-    """Adds units to the stock as it was read, and sets the price, unless that has changed since.
-
-    Returns whether the price was left as it is, since it was uploaded after this one.
-    """
+def _add(transaction: Transaction, item: ReceivedItem, uploaded_at: int, stock: Stock) -> None:
+    """Adds units to the stock as it was read, and sets its price unless that changed since."""
     key = _stock_key(item.sku)
-    wanted = (item.unit_price_minor, item.currency)
-    price = (stock.get("unit_price_minor"), stock.get("currency"))
-    priced_at = stock.get("priced_at", 0)
-    outdated = bool(uploaded_at < priced_at)
-    repriced = not outdated and price != wanted
-    revision = stock.get("price_revision", 0)
-    amount, currency = price if outdated else wanted
-    as_read = "priced_at = :priced_at" if priced_at else "attribute_not_exists(priced_at)"
+    after = stock.repriced(item, uploaded_at)
+    as_read = "priced_at = :priced_at" if stock.priced_at else "attribute_not_exists(priced_at)"
     transaction.update(
         key,
         "SET kind = :kind, unit_price_minor = :price, currency = :currency,"
@@ -229,104 +190,24 @@ def _add(transaction: Transaction, item: ReceivedItem, uploaded_at: int, stock: 
         condition=f"attribute_not_exists(pk) OR (price_revision = :revision AND {as_read})",
         values={
             ":kind": "stock",
-            ":price": amount,
-            ":currency": currency,
-            ":at": max(uploaded_at, priced_at),
-            **({":priced_at": priced_at} if priced_at else {}),
-            ":revision": revision,
-            ":next": revision + repriced,
+            ":price": after.unit_price_minor,
+            ":currency": after.currency,
+            ":at": after.priced_at,
+            **({":priced_at": stock.priced_at} if stock.priced_at else {}),
+            ":revision": stock.price_revision,
+            ":next": after.price_revision,
             ":quantity": item.quantity,
             ":none": 0,
         },
     )
-    if item.quantity:
-        transaction.publish(key, StockReplenished(sku=item.sku, quantity=item.quantity))
-    if repriced:
-        priced = ItemPriced(
-            sku=item.sku,
-            unit_price_minor=item.unit_price_minor,
-            currency=item.currency,
-            revision=revision + 1,
-        )
-        transaction.publish(key, priced)
-    return outdated
+    for event in stock.arrival(item, uploaded_at):
+        transaction.publish(key, event)
 
 
-def _close(order_id: str, reason: str, cause: Cause) -> _Reservation:
-    """Marks the reservation so that nothing more is taken for it, and returns it as it then is."""
-    key = _reservation_key(order_id)
-    for _ in range(_TRIES):
-        reservation = _reservation(order_id)
-        if reservation and reservation.state in {State.RELEASING, State.RELEASED}:
-            return reservation
-        transaction = Transaction(settings(), cause)
-        if reservation is None:
-            nothing = _Reservation(State.RELEASED, 0, (), reason)
-            stored = {"kind": "reservation", **msgspec.to_builtins(nothing)}
-            transaction.create(key, stored, label="reservation")
-        else:
-            transaction.update(
-                key,
-                "SET #state = :releasing, reason = :reason, announced = :announced",
-                condition="#state = :state AND taken = :taken",
-                names={"#state": "state"},
-                values={
-                    ":releasing": State.RELEASING.value,
-                    ":reason": reason,
-                    ":announced": reservation.state is State.RESERVED,
-                    ":state": reservation.state.value,
-                    ":taken": reservation.taken,
-                },
-                label="reservation",
-            )
-        try:
-            transaction.commit()
-        except ConditionFailed:
-            continue  # a checkout took another chunk in between: look again
-    raise Contention(f"the reservation of order {order_id} kept changing while it was released")
-
-
-def _put_back(
-    order_id: str,
-    reservation: _Reservation,
-    part: Sequence[Reserved],
-    index: int,
-    cause: Cause,
-) -> None:
-    key = _reservation_key(order_id)
-    transaction = Transaction(settings(), cause)
-    transaction.update(
-        key,
-        "SET #state = :state, taken = :index",
-        condition="#state = :releasing AND taken = :taken",
-        names={"#state": "state"},
-        values={
-            ":state": (State.RELEASING if index else State.RELEASED).value,
-            ":index": index,
-            ":releasing": State.RELEASING.value,
-            ":taken": index + 1,
-        },
-        label="reservation",
-    )
-    for item in part:
-        transaction.update(
-            _stock_key(item.sku),
-            "ADD available :quantity, reserved :less",
-            values={":less": -item.quantity, ":quantity": item.quantity},
-            label="stock",
-        )
-    if index == 0 and reservation.announced:
-        transaction.publish(key, StockReleased(order_id=order_id, items=reservation.items))
-    transaction.commit()
-
-
-def _reservation(order_id: str) -> _Reservation | None:
-    stored = read(settings(), _reservation_key(order_id))
-    return msgspec.convert(stored, _Reservation) if stored else None
-
-
-def _reservation_key(order_id: str) -> Key:
-    return (f"RESERVATION#{order_id}", "RESERVATION")
+def _stocks(skus: Sequence[str]) -> dict[str, Stock]:
+    """The stock of each of up to 100 SKUs, as of now."""
+    found = read_all(settings(), [_stock_key(sku) for sku in skus])
+    return {sku: msgspec.convert(found.get(_stock_key(sku), {}), Stock) for sku in skus}
 
 
 def _file_key(file: str) -> Key:

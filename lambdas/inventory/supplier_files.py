@@ -30,7 +30,7 @@ _UNREADABLE = {
 """S3's error codes for files that the function cannot read, with the reason for the report.
 https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html"""
 _KMS = re.compile(r"\bkms\b|ciphertext", re.IGNORECASE)
-"""What an answer speaks of that blames a key. The bucket has none: whoever uploads may name one.
+"""Words in an error that blames a KMS key. The bucket has none, but an upload may name one.
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/specifying-kms-encryption.html"""
 _MAX_KEY_BYTES = 1024
 """https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html"""
@@ -38,7 +38,7 @@ _MAX_KEY_BYTES = 1024
 
 @dataclass(frozen=True)
 class Upload:
-    """What a supplier left, and when, to the second."""
+    """A file of a supplier, and its upload time to the second."""
 
     content: BinaryIO
     at: datetime
@@ -46,7 +46,7 @@ class Upload:
 
 @contextmanager
 def opened(file: StoredObject) -> Iterator[Upload]:
-    """Open this version of the file.
+    """Opens this version of the file.
 
     It is copied to the function's disk first, because S3 would not wait while rows are committed.
 
@@ -74,7 +74,7 @@ def opened(file: StoredObject) -> Iterator[Upload]:
 
 
 def report_key(file: StoredObject) -> str:
-    """Return the key of the report on this version of a file.
+    """Returns the key of the report on this version of a file.
 
     If the key would be too long for S3, a SHA-256 of the file's key replaces the file's name.
     """

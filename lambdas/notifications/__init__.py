@@ -1,1 +1,1 @@
-"""Notifications: tells customers what happens to their orders, the way they want."""
+"""Notifications: notifies customers about their orders, on the channels that they choose."""

@@ -1,4 +1,4 @@
-"""Address the customer: from what happened to an order to a message owed on their channels."""
+"""Address the customer: turns an event about an order into a message on the customer's channels."""
 
 from lambdas.eventing.consumer import consumer
 from lambdas.eventing.declaration import GET, PUT
@@ -10,7 +10,10 @@ from lambdas.notifications.events import NotificationRequested
 
 @consumer(*TOLD, publishes=(NotificationRequested,), uses=(GET, PUT))
 def handler(delivery: Delivery[Told]) -> None:
-    """Raises OwnerUnknown for an event that overtook its OrderPlaced: it is delivered again."""
+    """Publishes the message if the customer wants it.
+
+    Raises OwnerUnknown for an event that overtook its OrderPlaced: it is delivered again.
+    """
     event = delivery.event
     occasion = type(event).__name__
     customer_id = notification_store.owner(event)

@@ -1,4 +1,4 @@
-"""Call a webhook: a signed request to a system of the customer's own."""
+"""Call a webhook: a signed request to a system of the customer."""
 
 from datetime import UTC, datetime
 
@@ -13,7 +13,7 @@ from lambdas.notifications.events import Channel, NotificationRequested
 from lambdas.notifications.settings import settings
 
 _LATER = {408, 425, 429}
-"""With those from 500 on, what a repetition may mend: https://www.rfc-editor.org/rfc/rfc9110#section-15.5"""
+"""Statuses after which a retry may succeed, as after those from 500 on: https://www.rfc-editor.org/rfc/rfc9110#section-15.5"""
 
 
 class WebhookUnavailable(Exception):
@@ -24,9 +24,8 @@ class WebhookUnavailable(Exception):
 def handler(delivery: Delivery[NotificationRequested]) -> None:
     """Posts the event as it is: a CloudEvent that names the customer by id alone.
 
-    A repetition, also after a crash, has the same Idempotency-Key. Raises Unprocessable for a URL
-    that the shop does not call or an answer that is final, Unreachable, WebhookUnavailable,
-    BeingSent.
+    A retry has the same Idempotency-Key, after a crash too. Raises Unprocessable for a URL that the
+    shop does not call and for a final answer, Unreachable, WebhookUnavailable, and BeingSent.
     """
     url = notification_store.owed(delivery, Channel.WEBHOOK)
     if url is None:

@@ -1,4 +1,4 @@
-"""Rules of notifications, without AWS: who is told of what, where, and with which facts."""
+"""Rules of notifications, without AWS: which events, channels and facts."""
 
 import hmac
 import re
@@ -31,11 +31,11 @@ Told = (
     | OrderReturned
     | ReturnRefused
 )
-"""What customers are told of."""
+"""The events about which customers are notified."""
 
 TOLD: tuple[type[Told], ...] = get_args(Told)
 OCCASIONS = tuple(event.__name__ for event in TOLD)
-"""Names under which customers choose, and messages are written."""
+"""The notification types: customers choose among them, and each has a message."""
 
 MAX_URL = 2048
 
@@ -53,56 +53,56 @@ _HOST = re.compile(
 )
 
 
-class Wish(Struct, frozen=True, kw_only=True):
-    """Base of what a customer wants on one channel: all occasions, or these."""
+class Choice(Struct, frozen=True, kw_only=True):
+    """Base of what a customer wants on one channel: all notification types, or these."""
 
     occasions: tuple[str, ...] | None = None
 
 
-class Email(Wish, frozen=True, kw_only=True):
+class Email(Choice, frozen=True, kw_only=True):
     """Messages by e-mail."""
 
     address: str
 
 
-class Sms(Wish, frozen=True, kw_only=True):
+class Sms(Choice, frozen=True, kw_only=True):
     """Messages by SMS."""
 
     phone: str
 
 
-class Webhook(Wish, frozen=True, kw_only=True):
-    """Messages to a system of the customer's own."""
+class Webhook(Choice, frozen=True, kw_only=True):
+    """Messages to a system of the customer."""
 
     url: str
 
 
 class Preferences(Struct, frozen=True, kw_only=True):
-    """How a customer wants to be told; a channel that is None is off."""
+    """How a customer wants to be notified; a channel that is None is off."""
 
     email: Email | None = None
     sms: Sms | None = None
     webhook: Webhook | None = None
 
     def address(self, channel: Channel, occasion: str) -> str | None:
-        """Where to send a message of `occasion` on `channel`; None if it is not wanted."""
-        addresses: dict[Channel, tuple[Wish | None, str]] = {
+        """Returns the address for a notification type on a channel; None if it is not wanted."""
+        addresses: dict[Channel, tuple[Choice | None, str]] = {
             Channel.EMAIL: (self.email, self.email.address if self.email else ""),
             Channel.SMS: (self.sms, self.sms.phone if self.sms else ""),
             Channel.WEBHOOK: (self.webhook, self.webhook.url if self.webhook else ""),
         }
-        wish, address = addresses[channel]
-        if wish is None or (wish.occasions is not None and occasion not in wish.occasions):
+        choice, address = addresses[channel]
+        if choice is None or (choice.occasions is not None and occasion not in choice.occasions):
             return None
         return address
 
     def channels(self, occasion: str) -> tuple[Channel, ...]:
-        """The channels on which a message of `occasion` is wanted."""
+        """Returns the channels on which the customer wants a notification type."""
         return tuple(channel for channel in Channel if self.address(channel, occasion) is not None)
 
 
 def facts(event: Told) -> dict[str, str]:
-    """What the messages about `event` say besides the order's id. No address, and no name."""
+    """Returns the facts in messages about `event`: no address, no name."""
     match event:
         case OrderPlaced() | OrderConfirmed():
             return {"total": money(event.total_minor, event.currency)}
@@ -117,7 +117,7 @@ def facts(event: Told) -> dict[str, str]:
 
 
 def money(minor: int, currency: str) -> str:
-    """An amount in minor units, such as `1234.50 EUR`."""
+    """Formats an amount in minor units, such as `1234.50 EUR`."""
     digits = next((digits for digits, those in _DIGITS.items() if currency in those), 2)
     whole, rest = divmod(minor, 10**digits)
     return f"{whole}.{rest:0{digits}} {currency}" if digits else f"{whole} {currency}"
@@ -127,18 +127,18 @@ _WANTED = "must name a host by its full name in the DNS, not by an address, and 
 
 
 class Destination(Struct, frozen=True):
-    """Where a webhook is: a host by name, on port 443, and what to ask it for."""
+    """The parts of a webhook's URL: a host by name, on port 443, and the request target."""
 
     host: str
     target: str
 
 
 def destination(url: str) -> Destination:
-    """The parts of a webhook's URL.
+    """Returns the parts of a webhook's URL.
 
     Raises ValueError that says what is wrong: it has to be https on port 443, with a host's full
-    name and without credentials. Whether that name leads to a public address is for whoever
-    connects to find out, each time anew.
+    name and without credentials. The caller has to check at each connection that the name leads to
+    a public address.
     """
     if not _PRINTABLE.fullmatch(url) or len(url) > MAX_URL:
         raise ValueError(f"must be 1 to {MAX_URL} printable ASCII characters without blanks")
@@ -160,8 +160,8 @@ def destination(url: str) -> Destination:
 
 
 def signing_secret(master: str, customer_id: str) -> str:
-    """The secret that one customer's webhook shares with the shop.
+    """Returns the secret that one customer's webhook shares with the shop.
 
-    Each has its own: with one for all, every receiver could sign messages to every other.
+    Each customer has one: with a common secret, a receiver could sign messages to all others.
     """
     return hmac.new(master.encode(), customer_id.encode(), sha256).hexdigest()

@@ -1,4 +1,4 @@
-"""What notifications publishes: messages that are owed to customers."""
+"""Events of notifications: messages to send to customers."""
 
 from enum import StrEnum
 from typing import Annotated, ClassVar
@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar
 from msgspec import Meta
 
 from lambdas.eventing.event import Event
+from lambdas.shared.vocabulary import CustomerId, OrderId
 
 
 class Channel(StrEnum):
@@ -17,26 +18,17 @@ class Channel(StrEnum):
 
 
 class NotificationRequested(Event, frozen=True, kw_only=True):
-    """A customer is to be told about an order, on each of these channels.
+    """A customer is to be notified about an order, on each of these channels.
 
-    It names the customer and no address: those stay in this context.
+    It names the customer but no address: addresses stay in this context.
     """
 
     source: ClassVar[str] = "orderflow.notifications"
 
-    order_id: Annotated[
-        str,
-        Meta(
-            description="Order that the message is about",
-            examples=["7d1f0c52-5a6b-5c3d-9e21-0b9a4f6c8e13"],
-        ),
-    ]
-    customer_id: Annotated[
-        str,
-        Meta(description="Who is to be told", examples=["c0a8f2de-3b71-4d5e-9f06-1e2d3c4b5a69"]),
-    ]
+    order_id: Annotated[OrderId, Meta(description="Order that the message is about")]
+    customer_id: Annotated[CustomerId, Meta(description="The customer to notify")]
     occasion: Annotated[
-        str, Meta(description="Name of the event to tell of", examples=["OrderConfirmed"])
+        str, Meta(description="Name of the event to notify about", examples=["OrderConfirmed"])
     ]
     facts: Annotated[
         dict[str, str],

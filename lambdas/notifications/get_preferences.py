@@ -1,4 +1,4 @@
-"""Get one's preferences: GET /preferences."""
+"""Get the caller's preferences: GET /preferences."""
 
 from lambdas.eventing.declaration import GET
 from lambdas.eventing.http import Request, endpoint
@@ -8,8 +8,8 @@ from lambdas.notifications.representation import PreferencesView, represent
 
 @endpoint(answers=PreferencesView, uses=(GET,))
 def handler(request: Request) -> PreferencesView:
-    """Get one's preferences.
+    """Get the caller's preferences.
 
-    All channels are off until the customer says otherwise.
+    All channels are off until the customer switches them on.
     """
     return represent(request.caller, notification_store.preferences(request.caller))

@@ -22,7 +22,7 @@ shorter."""
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What there is to say on an occasion."""
+    """The message of a notification type."""
 
     subject: str
     email: str
@@ -31,19 +31,19 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 @cache
 def templates() -> dict[str, Message]:
-    """The templates by occasion, with the names of facts in braces."""
+    """Returns the templates by notification type, with the names of facts in braces."""
     content = Path(__file__).with_name("messages.toml").read_text(encoding="utf-8")
     return msgspec.convert(tomllib.loads(content), dict[str, Message])
 
 
 def message(notification: NotificationRequested) -> Message:
-    """The message, plain text throughout.
+    """Returns the message, plain text throughout.
 
     Facts come from outside and can be in any script. They stay unchanged, with two exceptions: long
     ones are cut, and control characters become spaces, so that no fact can add a header or a line.
     Events of earlier releases may contain line breaks.
 
-    Raises Unprocessable if there is no template for the occasion, or a fact is missing.
+    Raises Unprocessable if there is no template for the notification type, or a fact is missing.
     """
     facts = {
         name: text.harmless(value)[:MAX_FACT]

@@ -1,4 +1,4 @@
-"""Notifications' table: customers' preferences, whose order is whose, and what was sent."""
+"""Notifications' table: customers' preferences, the customer of each order, and sent messages."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -21,36 +21,36 @@ from lambdas.orders.events import OrderPlaced
 from lambdas.shipping.events import ShipmentEvent
 
 KEPT_DAYS = 365
-"""How long the owner of an order, and what was sent, are remembered. Longer than the inbox."""
+"""How long the customer of an order and a sent message are kept. Longer than the inbox."""
 LEASE_S = 60
-"""For so long nobody else sends what one is sending: longer than a sender may run, and shorter than
-its queue hides the message, so that whoever gets it next may send it."""
+"""How long one delivery alone may send a message, in seconds: longer than a sender may run, and
+shorter than its queue hides the message, so that the next delivery may send it."""
 
 
 class BeingSent(Exception):
-    """Another delivery of the same request is sending the message. Trying later tells if it did."""
+    """Another delivery of the same request is sending the message. A retry shows whether it did."""
 
 
 class OwnerUnknown(LookupError):
-    """An event names an order of which OrderPlaced has not come yet. Trying later may help."""
+    """An event names an order whose OrderPlaced has not arrived yet. A retry may succeed."""
 
 
 def preferences(customer_id: str) -> Preferences:
-    """What the customer wants as of now; nothing, if they never said."""
+    """Returns the preferences as of now; all channels are off if the customer never set any."""
     stored = read(settings(), _preferences_key(customer_id))
     return msgspec.convert(stored["wishes"], Preferences) if stored else Preferences()
 
 
-def replace_preferences(customer_id: str, wishes: Preferences, cause: Cause) -> None:
-    """Puts `wishes` in the place of all that the customer said before."""
+def replace_preferences(customer_id: str, chosen: Preferences, cause: Cause) -> None:
+    """Stores preferences in place of the customer's earlier ones."""
     transaction = Transaction(settings(), cause)
-    item = {"kind": "preferences", "wishes": msgspec.to_builtins(wishes)}
+    item = {"kind": "preferences", "wishes": msgspec.to_builtins(chosen)}
     transaction.put(_preferences_key(customer_id), item)
     transaction.commit()
 
 
 def owner(event: Told) -> str:
-    """The id of the customer whom `event` is for. Raises OwnerUnknown."""
+    """Returns the id of the customer of the event's order. Raises OwnerUnknown."""
     if not isinstance(event, ShipmentEvent):
         return event.customer_id
     order = read(settings(), _order_key(event.order_id))
@@ -60,7 +60,7 @@ def owner(event: Told) -> str:
 
 
 def request(delivery: Delivery[Told], notification: NotificationRequested | None) -> None:
-    """Keeps whose order it is, and publishes `notification` if there is one.
+    """Stores the customer of the order, and publishes `notification` if there is one.
 
     Raises AlreadyProcessed.
     """
@@ -79,9 +79,9 @@ def request(delivery: Delivery[Told], notification: NotificationRequested | None
 
 
 def owed(delivery: Delivery[NotificationRequested], channel: Channel) -> str | None:
-    """Where to send the message now; None if the customer does not want it there any more.
+    """Returns the address to send the message to; None if the customer no longer wants it there.
 
-    Nobody else gets to send it meanwhile. Raises AlreadyProcessed if it was sent, BeingSent.
+    No other delivery may send it for LEASE_S. Raises AlreadyProcessed if it was sent, or BeingSent.
     """
     request = delivery.event
     address = preferences(request.customer_id).address(channel, request.occasion)
@@ -104,7 +104,7 @@ def _claim(delivery: Delivery[NotificationRequested], channel: Channel) -> None:
             "held_until": _seconds(now + timedelta(seconds=LEASE_S)),
             "expires_at": expiry(KEPT_DAYS),
         },
-        # What is sent is not held by anybody.
+        # A sent message has no `held_until`.
         condition="attribute_not_exists(pk) OR held_until < :now",
         values={":now": _seconds(now)},
     )
@@ -122,7 +122,7 @@ def _seconds(moment: datetime) -> int:
 
 
 def record_sent(delivery: Delivery[NotificationRequested], channel: Channel) -> None:
-    """Remembers that the message is sent. Raises AlreadyProcessed if somebody else sent it too."""
+    """Stores that the message is sent. Raises AlreadyProcessed if another delivery sent it too."""
     request = delivery.event
     transaction = Transaction.reacting_to(delivery, settings())
     sent = {

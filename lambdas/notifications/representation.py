@@ -1,4 +1,4 @@
-"""Preferences as their customer sees them."""
+"""The representation of preferences in answers."""
 
 from typing import Annotated
 
@@ -11,7 +11,7 @@ from lambdas.notifications.settings import settings
 
 
 class WebhookView(Webhook, frozen=True, kw_only=True):
-    """Messages to a system of the customer's own, and what it checks their signatures with."""
+    """Messages to a system of the customer, and the key to check their signatures with."""
 
     signing_secret: Annotated[
         str, Meta(description="Key of the HMAC that each message has in a header")
@@ -19,20 +19,20 @@ class WebhookView(Webhook, frozen=True, kw_only=True):
 
 
 class PreferencesView(Struct, frozen=True, kw_only=True):
-    """How the customer wants to be told; a channel that is null is off."""
+    """How the customer wants to be notified; a channel that is null is off."""
 
     email: Email | None
     sms: Sms | None
     webhook: WebhookView | None
 
 
-def represent(customer_id: str, wishes: Preferences) -> PreferencesView:
-    """The preferences, and beside a webhook's URL what its customer checks signatures with."""
+def represent(customer_id: str, chosen: Preferences) -> PreferencesView:
+    """Returns the preferences, with the key to check the signatures of the webhook."""
     webhook = None
-    if wishes.webhook:
+    if chosen.webhook:
         master = secret(settings().webhook_secret_arn)
         webhook = WebhookView(
-            **msgspec.structs.asdict(wishes.webhook),
+            **msgspec.structs.asdict(chosen.webhook),
             signing_secret=signing_secret(master, customer_id),
         )
-    return PreferencesView(email=wishes.email, sms=wishes.sms, webhook=webhook)
+    return PreferencesView(email=chosen.email, sms=chosen.sms, webhook=webhook)

@@ -14,7 +14,7 @@ from lambdas.notifications.settings import settings
 
 _REJECTED = "MessageRejected"
 _REFUSALS = {_REJECTED, "BadRequestException"}
-"""What a repetition does not mend.
+"""Errors that a retry does not fix.
 https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendEmail.html"""
 
 

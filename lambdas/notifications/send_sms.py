@@ -12,7 +12,7 @@ from lambdas.notifications.events import Channel, NotificationRequested
 from lambdas.notifications.messages import message
 
 _REFUSALS = {"InvalidParameter", "InvalidParameterValue"}
-"""What a repetition does not mend, such as a number that there is not.
+"""Errors that a retry does not fix, such as an invalid number.
 https://docs.aws.amazon.com/sns/latest/api/API_Publish.html"""
 
 
@@ -22,7 +22,7 @@ class SmsUnavailable(Exception):
 
 @consumer(NotificationRequested, uses=(GET, PUT))
 def handler(delivery: Delivery[NotificationRequested]) -> None:
-    """Sends once, unless it crashes before that is recorded: SMS know no idempotency key.
+    """Sends once, unless it crashes before that is recorded: SNS knows no idempotency key.
 
     Raises Unprocessable if SNS refuses this message, Misconfigured if it refuses every message,
     SmsUnavailable if it throttles or fails, and BeingSent.

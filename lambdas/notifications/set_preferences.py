@@ -1,4 +1,4 @@
-"""Set one's preferences: PUT /preferences."""
+"""Set the caller's preferences: PUT /preferences."""
 
 from typing import Annotated
 
@@ -34,7 +34,7 @@ Url = Annotated[
     Meta(
         description="Where to post messages: https on port 443, with a host's full name",
         examples=["https://shop-hooks.example.com/orders"],
-        # What the domain checks, and says in more words.
+        # `domain.destination` checks more than this.
         extra_json_schema={
             "format": "uri",
             "pattern": "^[Hh][Tt][Tt][Pp][Ss]://",
@@ -44,7 +44,7 @@ Url = Annotated[
 ]
 Occasions = Annotated[
     tuple[Annotated[str, Meta(extra_json_schema={"enum": [*domain.OCCASIONS]})], ...],
-    Meta(max_length=len(domain.OCCASIONS), description="Of which events to tell; null is all"),
+    Meta(max_length=len(domain.OCCASIONS), description="Events to notify about; null is all"),
 ]
 
 
@@ -55,7 +55,7 @@ class SetEmail(domain.Email, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     occasions: Occasions | None = None
 
     def __post_init__(self) -> None:
-        """Refuses occasions that there are not."""
+        """Rejects unknown notification types."""
         _check_occasions(self)
 
 
@@ -66,7 +66,7 @@ class SetSms(domain.Sms, frozen=True, kw_only=True, forbid_unknown_fields=True):
     occasions: Occasions | None = None
 
     def __post_init__(self) -> None:
-        """Refuses occasions that there are not."""
+        """Rejects unknown notification types."""
         _check_occasions(self)
 
 
@@ -84,7 +84,7 @@ class SetWebhook(domain.Webhook, frozen=True, kw_only=True, forbid_unknown_field
     ] = None
 
     def __post_init__(self) -> None:
-        """Refuses occasions that there are not, and URLs that the shop will not call."""
+        """Rejects unknown notification types, and URLs that the shop does not call."""
         _check_occasions(self)
         try:
             domain.destination(self.url)
@@ -93,7 +93,7 @@ class SetWebhook(domain.Webhook, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class SetPreferences(domain.Preferences, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a customer sends: the channels that are to be on."""
+    """The request body: the channels to switch on."""
 
     email: SetEmail | None = None
     sms: SetSms | None = None
@@ -102,17 +102,17 @@ class SetPreferences(domain.Preferences, frozen=True, kw_only=True, forbid_unkno
 
 @endpoint(body=SetPreferences, answers=PreferencesView, uses=(PUT,))
 def handler(request: Request, wanted: SetPreferences) -> PreferencesView:
-    """Set one's preferences.
+    """Set the caller's preferences.
 
-    They replace all that the customer said before: a channel that is left out is off.
+    They replace the earlier ones: a channel that is left out is off.
     """
-    wishes = msgspec.convert(wanted, domain.Preferences, from_attributes=True)
-    notification_store.replace_preferences(request.caller, wishes, request)
-    return represent(request.caller, wishes)
+    chosen = msgspec.convert(wanted, domain.Preferences, from_attributes=True)
+    notification_store.replace_preferences(request.caller, chosen, request)
+    return represent(request.caller, chosen)
 
 
-def _check_occasions(wish: domain.Wish) -> None:
-    if unknown := set(wish.occasions or ()).difference(domain.OCCASIONS):
+def _check_occasions(choice: domain.Choice) -> None:
+    if unknown := set(choice.occasions or ()).difference(domain.OCCASIONS):
         raise ValueError(
             f"occasions: there is no {', '.join(sorted(unknown))}; "
             f"choose among {', '.join(domain.OCCASIONS)}"

@@ -1,4 +1,4 @@
-"""What the notifications stack tells its functions."""
+"""Settings of the notifications functions."""
 
 from functools import cache
 
@@ -6,15 +6,15 @@ from lambdas.eventing.settings import TableSettings
 
 
 class Settings(TableSettings, frozen=True, kw_only=True):
-    """Where notifications keeps its records, and what messages are sent and signed with."""
+    """The table of notifications, the sender of e-mail, and the secret for signatures."""
 
     email_sender: str
-    """The address that e-mail is from."""
+    """The sender's address of e-mail."""
     webhook_secret_arn: str
-    """The secret from which that of each customer is made."""
+    """The secret from which the secret of each customer is derived."""
 
 
 @cache
 def settings() -> Settings:
-    """The settings of this execution environment."""
+    """Returns the settings of this execution environment."""
     return Settings.from_environ()

@@ -1,4 +1,4 @@
-"""Requests to hosts that customers name: only to public addresses, and to the one looked up."""
+"""Requests to hosts that customers name: only to public addresses."""
 
 import socket
 from collections.abc import Mapping
@@ -16,9 +16,9 @@ from lambdas.notifications.domain import Destination, destination
 PORT = 443
 CONNECT_S = 1.0
 READ_S = 3.0
-"""Patience with a host, in seconds: to connect, and for each part of its answer."""
+"""Timeouts in seconds: to connect, and for each part of the answer."""
 TOTAL_S = 8.0
-"""And for all of it: a host that says a little now and then would hold the sender for ever."""
+"""The timeout of the whole request: a host that sends a byte now and then must not block it."""
 
 _TOO_SLOW = "the host did not answer in time"
 
@@ -35,19 +35,19 @@ _SPECIAL = tuple(
 
 
 class Forbidden(Exception):
-    """The shop does not call this URL, today or later."""
+    """The shop never calls this URL."""
 
 
 class Unreachable(Exception):
-    """The host has no address now, or gives no valid answer in time. It may later."""
+    """The host has no address now, or gave no valid answer in time. A retry may succeed."""
 
 
 def post(url: str, body: bytes, headers: Mapping[str, str]) -> int:
-    """The status that the host answers with; redirects are not followed, nor is a body read.
+    """Posts a body and returns the status of the answer, without following redirects.
 
     The name is looked up once. All its addresses have to be public, and the connection goes to one
-    of them: a name that leads elsewhere a moment later changes nothing. The certificate still has
-    to be the host's. Raises Forbidden and Unreachable, neither with the URL in its message.
+    of them, so changing the name's address in between has no effect. The certificate has to be the
+    host's. Raises Forbidden or Unreachable, without the URL in the message.
     """
     try:
         place = destination(url)
@@ -89,12 +89,12 @@ def _post(
             )
             response.close()
     except HTTPError as error:
-        raise Unreachable(type(error).__name__) from None  # its text has the URL
+        raise Unreachable(type(error).__name__) from None  # Its text has the URL.
     return response.status
 
 
 class _Deadline:
-    """Cuts a connection when the time is up, whatever its other end is at."""
+    """Closes a connection when the time is up, whatever the other end does."""
 
     def __init__(self, seconds: float) -> None:
         self._timer = Timer(seconds, self._cut)
@@ -112,13 +112,13 @@ class _Deadline:
             self._socket.close()
 
     def watch(self, connected: socket.socket) -> None:
-        """Will cut this one. TLS is going to take it over, so another handle of it is kept."""
+        """Sets the connection to close. TLS takes the socket over, so this keeps a duplicate."""
         self._socket = connected.dup()
 
     def _cut(self) -> None:
         self.is_over = True
         if self._socket is not None:
-            with suppress(OSError):  # it has ended by itself
+            with suppress(OSError):  # It was closed before.
                 self._socket.shutdown(socket.SHUT_RDWR)
 
 
@@ -141,7 +141,7 @@ class _Pool(urllib3.HTTPSConnectionPool):
 
 
 def _address_of(host: str) -> IPv4Address | IPv6Address:
-    """One of the host's addresses, of IPv4 if it has any. Raises Forbidden, Unreachable."""
+    """Returns an address of the host, of IPv4 if it has any. Raises Forbidden or Unreachable."""
     try:
         found = socket.getaddrinfo(host, PORT, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
@@ -153,7 +153,7 @@ def _address_of(host: str) -> IPv4Address | IPv6Address:
 
 
 def is_public(address: IPv4Address | IPv6Address) -> bool:
-    """Whether an address is on the open internet, and is one host's."""
+    """Whether an address is a public unicast address."""
     if isinstance(address, IPv6Address):
         if address.ipv4_mapped:
             return is_public(address.ipv4_mapped)

@@ -1,1 +1,1 @@
-"""Orders: takes orders through an API and owns the status of each."""
+"""Orders: accepts orders through an API, and owns their status."""

@@ -1,19 +1,19 @@
 """Cancel an order: DELETE /orders/{order_id}."""
 
+from functools import partial
 from http import HTTPStatus
 
 from lambdas.eventing.declaration import GET, UPDATE
 from lambdas.eventing.http import Problem, Request, endpoint
 from lambdas.orders import order_store
-from lambdas.orders.domain import CANCELLABLE, Status
+from lambdas.orders.domain import TooLateToCancel
 from lambdas.orders.events import OrderCancelled
-from lambdas.orders.representation import OrderView, UnknownOrder, own_order, represent
-
-_TRIES = 3
+from lambdas.orders.representation import OrderView, own_order, represent
+from lambdas.shared.problems import UnknownOrder
 
 
 class NotCancellable(Problem, status=HTTPStatus.CONFLICT):
-    """It is too late to cancel the order, or it has come to an end already."""
+    """The order can no longer be cancelled, or has ended."""
 
 
 @endpoint(
@@ -25,21 +25,12 @@ class NotCancellable(Problem, status=HTTPStatus.CONFLICT):
 def handler(request: Request) -> OrderView:
     """Cancel an order.
 
-    As long as it is placed or confirmed, whatever is under way. A repetition gets the same answer.
+    Possible while it is placed or confirmed. A repetition gets the same answer.
     """
-    for _ in range(_TRIES):
-        order = own_order(request)
-        if Status.CANCELLED in order.history:
-            return represent(order)
-        if order.status not in CANCELLABLE:
-            break
-        event = OrderCancelled(
-            order_id=order.order_id,
-            customer_id=order.customer_id,
-            confirmed=order.status is Status.CONFIRMED,
-        )
-        if cancelled := order_store.change_status(order, Status.CANCELLED, event, request):
-            return represent(cancelled)
-    raise NotCancellable(
-        f"the order is {order.status.value}; only a placed or confirmed one can be cancelled"
-    )
+    order_id = request.path["order_id"]
+    try:
+        return represent(order_store.cancel(order_id, partial(own_order, request), request))
+    except TooLateToCancel as error:
+        raise NotCancellable(
+            f"the order is {error}; only a placed or confirmed one can be cancelled"
+        ) from error

@@ -1,15 +1,26 @@
 """Rules of orders, without AWS."""
 
-import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
+from typing import Any, Self
 from uuid import UUID, uuid5
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
-from lambdas.eventing.event import Event
-from lambdas.orders.events import Line
+from lambdas.eventing.aggregate import Aggregate, Change, Refusal
+from lambdas.eventing.event import Event, Moment
+from lambdas.orders.events import (
+    Address,
+    Line,
+    OrderCancelled,
+    OrderConfirmed,
+    OrderExpired,
+    OrderPlaced,
+    OrderRejected,
+    OrderRejectedV1,
+    RejectionReason,
+)
 from lambdas.returns.events import OrderReturned, ReturnRefused, ReturnRequested
 from lambdas.shipping.events import (
     OrderDelivered,
@@ -21,11 +32,24 @@ from lambdas.shipping.events import (
 
 _ORDERS = UUID("9c0f2a1e-6f0b-5f0e-9d55-0d6a3b1c7f42")
 
-_ORDER_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+class OrderClosed(Refusal):
+    """The order was cancelled or rejected, or expired, before it could be confirmed."""
+
+
+class OrderStands(Refusal):
+    """Another run of the same checkout has confirmed the order: nothing may be undone by this one.
+
+    Nor if the order was cancelled after that: its customer may have the units by now.
+    """
+
+
+class TooLateToCancel(Exception):
+    """The order can no longer be cancelled."""
 
 
 class Status(StrEnum):
-    """Where an order stands. `PLACED` is the only one that checkout may decide about."""
+    """The status of an order. Checkout decides about it only while it is `PLACED`."""
 
     PLACED = "placed"
     CONFIRMED = "confirmed"
@@ -40,19 +64,20 @@ class Status(StrEnum):
 CANCELLABLE = frozenset({Status.PLACED, Status.CONFIRMED})
 
 CLOSED = frozenset({Status.REJECTED, Status.CANCELLED, Status.EXPIRED})
-"""Ends at which nobody pays: what is held for the order is let go of, or is about to be. But for
-the units that a customer has who cancelled too late: those come back by a return, or never."""
+"""Ends at which nobody pays: what is held for the order is released, or is about to be. The
+exception are units that a customer got although the order was cancelled: those come back by a
+return, or never."""
 
 _WAYS = (
     (Status.CONFIRMED, Status.SHIPPED, Status.DELIVERED, Status.RETURNED),
     (Status.CANCELLED, Status.RETURNED),
 )
-"""The way of an order once it is confirmed, and of one that was cancelled when its customer had the
-parcel already. It only goes on, and may leave out a station."""
+"""The statuses of an order once it is confirmed, and of one that was cancelled after its parcel was
+delivered. An order moves forward only, and may skip a status."""
 
 
 class Step(Struct, frozen=True):
-    """What others tell of an order: how its history calls it, and the status that it leads to."""
+    """What an event of another context adds to an order: a step of its history, and a status."""
 
     what: str
     status: Status | None = None
@@ -70,8 +95,8 @@ STEPS: Mapping[type[Event], Step] = {
     ReturnRefused: Step("return_refused", details=("reason",)),
     OrderReturned: Step("returned", Status.RETURNED),
 }
-"""The events that an order follows. Each happens to an order once at most, so that its history is
-bounded by their number."""
+"""The events that an order follows. Each happens to an order once at most, so their number bounds
+the history."""
 
 
 LIFECYCLE: tuple[str, ...] = (
@@ -89,18 +114,132 @@ LIFECYCLE: tuple[str, ...] = (
     STEPS[ReturnRefused].what,
     Status.RETURNED,
 )
-"""All steps of an order, each after the steps that have to precede it."""
+"""All steps of an order, each after the steps that precede it."""
 
 _RANKS = {what: rank for rank, what in enumerate(LIFECYCLE)}
 
 
+class Entry(Struct, frozen=True, kw_only=True):
+    """What is known of a step: when it happened, and its details."""
+
+    at: Moment
+    details: Mapping[str, Any] = {}
+
+
+class Order(Aggregate, frozen=True, kw_only=True):
+    """An order. Its history has one entry for each kind of step, so its size is bounded."""
+
+    order_id: str
+    customer_id: str
+    status: Status
+    currency: str
+    total_minor: int
+    lines: tuple[Line, ...]
+    shipping_address: Address
+    placed_at: Moment
+    fingerprint: str
+    history: Mapping[str, Entry]
+    reason: str | None = None
+
+    @classmethod
+    def place(cls, placed: OrderPlaced, fingerprint: str, now: datetime) -> Change[Self]:
+        """Places an order. `fingerprint` is that of the request body."""
+        order = cls(
+            order_id=placed.order_id,
+            customer_id=placed.customer_id,
+            status=Status.PLACED,
+            currency=placed.currency,
+            total_minor=placed.total_minor,
+            lines=placed.lines,
+            shipping_address=placed.shipping_address,
+            placed_at=now,
+            fingerprint=fingerprint,
+            history={Status.PLACED: Entry(at=now)},
+        )
+        return Change(order, (placed,))
+
+    @property
+    def pending_since(self) -> datetime | None:
+        """The time since when it waits for its checkout, if it does."""
+        return self.placed_at if self.status is Status.PLACED else None
+
+    def confirm(self, now: datetime) -> Change[Self] | None:
+        """Ends its checkout well; does nothing if that was done before. Raises OrderClosed."""
+        if self.status in CLOSED:
+            raise OrderClosed(self.status.value)
+        if self.status is not Status.PLACED:
+            return None
+        event = OrderConfirmed(
+            order_id=self.order_id,
+            customer_id=self.customer_id,
+            currency=self.currency,
+            total_minor=self.total_minor,
+            lines=self.lines,
+            shipping_address=self.shipping_address,
+        )
+        return self._moves(Status.CONFIRMED, now, event)
+
+    def reject(self, reason: str, now: datetime) -> Change[Self] | None:
+        """Ends its checkout badly; does nothing if it is closed. Raises OrderStands."""
+        if self.status is Status.PLACED:
+            known = RejectionReason.of(reason)
+            event = OrderRejected(
+                order_id=self.order_id, customer_id=self.customer_id, reason=known
+            )
+            older = OrderRejectedV1(
+                order_id=self.order_id, customer_id=self.customer_id, reason=reason
+            )
+            change = self._moves(Status.REJECTED, now, event, reason)
+            return structs.replace(change, also_as=(older,))
+        if Status.CONFIRMED in self.history or self.status not in CLOSED:
+            raise OrderStands(self.status.value)
+        return None
+
+    def cancel(self, now: datetime) -> Change[Self] | None:
+        """Cancels it for its customer; does nothing if that was done. Raises TooLateToCancel."""
+        if Status.CANCELLED in self.history:
+            return None
+        if self.status not in CANCELLABLE:
+            raise TooLateToCancel(self.status.value)
+        event = OrderCancelled(
+            order_id=self.order_id,
+            customer_id=self.customer_id,
+            confirmed=self.status is Status.CONFIRMED,
+        )
+        return self._moves(Status.CANCELLED, now, event)
+
+    def expire(self, now: datetime) -> Change[Self] | None:
+        """Gives up waiting for its checkout, if it still does."""
+        if self.status is not Status.PLACED:
+            return None
+        event = OrderExpired(order_id=self.order_id, customer_id=self.customer_id)
+        return self._moves(Status.EXPIRED, now, event)
+
+    def follow(self, event: Event, at: datetime) -> Change[Self]:
+        """Takes what another context publishes about it into its history, and its status on.
+
+        A fact that is published twice stays in the history as it was first known.
+        """
+        step = STEPS[type(event)]
+        details = {name: getattr(event, name) for name in step.details}
+        history = {step.what: Entry(at=at, details=details), **self.history}
+        return self.becomes(history=history, status=status_after(self.status, step))
+
+    def _moves(
+        self, status: Status, now: datetime, event: Event, reason: str | None = None
+    ) -> Change[Self]:
+        entry = Entry(at=now, details={"reason": reason} if reason else {})
+        history = {**self.history, status.value: entry}
+        return self.becomes(event, status=status, reason=reason, history=history)
+
+
 def chronological(times: Mapping[str, datetime]) -> list[str]:
-    """Sort the steps of a history by time; steps at the same time, by the lifecycle."""
+    """Sorts the steps of a history by time, and steps at the same time by the lifecycle."""
     return sorted(times, key=lambda what: (times[what], _RANKS.get(what, len(_RANKS))))
 
 
 def status_after(status: Status, step: Step) -> Status:
-    """The status of an order in `status` after a step, in whatever order steps become known."""
+    """Returns the status after a step; steps may become known in any order."""
     after = step.status
     if after and any(status in way and after in way[way.index(status) :] for way in _WAYS):
         return after
@@ -108,39 +247,34 @@ def status_after(status: Status, step: Step) -> Status:
 
 
 class Price(Struct, frozen=True):
-    """What an item costs, in minor units."""
+    """The price of an item, in minor units."""
 
     unit_price_minor: int
     currency: str
 
 
 def order_id_for(customer_id: str, idempotency_key: str) -> str:
-    """The id of the order that a request is about: the same for each repetition of the request.
+    """Returns the id of the order that a request is about.
 
-    So a request cannot place two orders, whenever it is repeated.
+    Each repetition of the request has the same id, so it cannot place two orders.
     """
     return str(uuid5(_ORDERS, f"{len(customer_id)}:{customer_id}:{idempotency_key}"))
 
 
-def is_order_id(text: str) -> bool:
-    """Whether `text` could be the id of an order at all."""
-    return bool(_ORDER_ID.fullmatch(text))
-
-
 def total_minor(lines: Iterable[Line]) -> int:
-    """What the lines cost together, in minor units."""
+    """Returns the total of the lines, in minor units."""
     return sum(line.quantity * line.unit_price_minor for line in lines)
 
 
 def unknown_skus(lines: Iterable[Line], prices: Mapping[str, Price]) -> list[str]:
-    """SKUs that the price list does not have."""
+    """Returns the SKUs that are not in the price list, sorted."""
     return sorted({line.sku for line in lines if line.sku not in prices})
 
 
 def outdated_lines(
     lines: Iterable[Line], currency: str, prices: Mapping[str, Price]
 ) -> dict[str, Price]:
-    """The current price of each item that the customer saw at another one."""
+    """Returns the current price of each item that the customer saw at another price."""
     return {
         line.sku: prices[line.sku]
         for line in lines

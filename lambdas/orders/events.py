@@ -1,4 +1,4 @@
-"""What orders publishes: the life of an order."""
+"""Events of orders: the life of an order."""
 
 from enum import StrEnum
 from typing import Annotated, ClassVar, Self
@@ -6,22 +6,13 @@ from typing import Annotated, ClassVar, Self
 from msgspec import Meta, Struct
 
 from lambdas.eventing.event import Event
-from lambdas.inventory.events import Currency, Minor, Sku
+from lambdas.inventory.events import Sku
+from lambdas.shared.vocabulary import Currency, CustomerId, Minor, OrderId
 
 Quantity = Annotated[int, Meta(ge=1, le=100_000, description="Units", examples=[2])]
-OrderId = Annotated[
-    str, Meta(description="The order", examples=["7d1f0c52-5a6b-5c3d-9e21-0b9a4f6c8e13"])
-]
 Text = Annotated[str, Meta(min_length=1, max_length=120)]
-CustomerId = Annotated[
-    str,
-    Meta(
-        description="The customer, as the user pool calls them",
-        examples=["c0a8f2de-3b71-4d5e-9f06-1e2d3c4b5a69"],
-    ),
-]
 TotalMinor = Annotated[
-    Minor, Meta(description="What all lines cost together, in minor units", examples=[2500])
+    Minor, Meta(description="Total of all lines, in minor units", examples=[2500])
 ]
 
 
@@ -34,24 +25,24 @@ class Line(Struct, frozen=True, kw_only=True):
 
 
 Lines = Annotated[
-    tuple[Line, ...], Meta(min_length=1, max_length=200, description="What is ordered")
+    tuple[Line, ...], Meta(min_length=1, max_length=200, description="The ordered items")
 ]
 PaymentToken = Annotated[
     str,
     Meta(
         min_length=1,
         max_length=128,
-        description="What the payment provider knows the card by",
+        description="The payment provider's token for the card",
         examples=["tok_approve"],
     ),
 ]
 
 
 class Address(Struct, frozen=True, kw_only=True):
-    """Where the order goes."""
+    """A shipping address."""
 
-    name: Annotated[Text, Meta(description="Who gets the parcel", examples=["A. Customer"])]
-    street: Annotated[Text, Meta(description="With the number", examples=["Main Street 1"])]
+    name: Annotated[Text, Meta(description="The recipient", examples=["A. Customer"])]
+    street: Annotated[Text, Meta(description="Street and number", examples=["Main Street 1"])]
     postal_code: Annotated[Text, Meta(examples=["10115"])]
     city: Annotated[Text, Meta(examples=["Berlin"])]
     country: Annotated[
@@ -61,7 +52,7 @@ class Address(Struct, frozen=True, kw_only=True):
 
 
 class OrderEvent(Event, frozen=True, kw_only=True):
-    """Base of what happens to an order."""
+    """Base of the events about an order."""
 
     source: ClassVar[str] = "orderflow.orders"
 
@@ -74,7 +65,7 @@ class OrderEvent(Event, frozen=True, kw_only=True):
 
 
 class OrderPlaced(OrderEvent, frozen=True, kw_only=True):
-    """A customer ordered at prices that the shop agreed to. Carries all that checkout needs."""
+    """A customer placed an order at current prices. Carries everything that checkout needs."""
 
     customer_id: CustomerId
     currency: Currency
@@ -90,12 +81,12 @@ class OrderConfirmed(OrderEvent, frozen=True, kw_only=True):
     customer_id: CustomerId
     currency: Currency
     total_minor: TotalMinor
-    lines: Annotated[tuple[Line, ...], Meta(description="What is ordered")]
+    lines: Annotated[tuple[Line, ...], Meta(description="The ordered items")]
     shipping_address: Address
 
 
 class RejectionReason(StrEnum):
-    """Why an order could not be fulfilled, as far as that concerns anybody outside."""
+    """Why an order could not be fulfilled."""
 
     OUT_OF_STOCK = "out_of_stock"
     PAYMENT_DECLINED = "payment_declined"
@@ -103,13 +94,13 @@ class RejectionReason(StrEnum):
     CHECKOUT_FAILED = "checkout_failed"
 
     @classmethod
-    def of(cls, told: str) -> Self:
-        """The reason of this code; of any other, such as an error's name, that checkout failed."""
-        return cls(told) if told in {reason.value for reason in cls} else cls("checkout_failed")
+    def of(cls, code: str) -> Self:
+        """Returns the reason of a code; CHECKOUT_FAILED for any other text."""
+        return cls(code) if code in {reason.value for reason in cls} else cls("checkout_failed")
 
 
 class OrderRejectedV1(OrderEvent, frozen=True, kw_only=True):
-    """The order could not be fulfilled. Superseded: nobody has agreed on the reasons in here."""
+    """The order could not be fulfilled. Superseded: its reasons are free text."""
 
     customer_id: CustomerId
     reason: Annotated[
@@ -118,7 +109,7 @@ class OrderRejectedV1(OrderEvent, frozen=True, kw_only=True):
     ]
 
     def upcast(self) -> "OrderRejected":
-        """The same with a reason that is known."""
+        """Returns the same fact with one of the known reasons."""
         return OrderRejected(
             order_id=self.order_id,
             customer_id=self.customer_id,
@@ -127,7 +118,7 @@ class OrderRejectedV1(OrderEvent, frozen=True, kw_only=True):
 
 
 class OrderRejected(OrderEvent, frozen=True, kw_only=True):
-    """The order could not be fulfilled. What was held for it is let go of, if it is not yet."""
+    """The order could not be fulfilled. Everything that was held for it is released."""
 
     version: ClassVar[int] = 2
     supersedes: ClassVar[type[Event] | None] = OrderRejectedV1
@@ -137,9 +128,9 @@ class OrderRejected(OrderEvent, frozen=True, kw_only=True):
 
 
 class OrderCancelled(OrderEvent, frozen=True, kw_only=True):
-    """The customer withdrew. Whoever holds something for the order lets go of it.
+    """The customer cancelled the order. Contexts release what they hold for it.
 
-    The units of an order that was confirmed are not let go of before shipping has its parcel.
+    The units of an order that was confirmed are not released before shipping has its parcel.
     """
 
     customer_id: CustomerId
@@ -149,13 +140,13 @@ class OrderCancelled(OrderEvent, frozen=True, kw_only=True):
 
 
 class OrderExpired(OrderEvent, frozen=True, kw_only=True):
-    """Checkout did not come to an end in time. Whoever holds something for it lets go of it."""
+    """Checkout did not end in time. Contexts release what they hold for the order."""
 
     customer_id: CustomerId
 
 
 class SweepDue(Event, frozen=True, kw_only=True):
-    """Time to look for orders that wait too long. Orders' own: it is scheduled, not published."""
+    """Time to look for orders that wait too long. Orders' own event: scheduled, not published."""
 
     source: ClassVar[str] = OrderEvent.source
 

@@ -1,4 +1,4 @@
-"""Follow the return: what returns tells of an order becomes part of its history."""
+"""Follow the return: adds the events of a return to the history of its order."""
 
 from lambdas.eventing.consumer import consumer
 from lambdas.eventing.declaration import GET, PUT, UPDATE
@@ -9,5 +9,5 @@ from lambdas.returns.events import OrderReturned, ReturnEvent, ReturnRefused, Re
 
 @consumer(ReturnRequested, OrderReturned, ReturnRefused, uses=(GET, UPDATE, PUT))
 def handler(delivery: Delivery[ReturnEvent]) -> None:
-    """Events may overtake each other: the status only goes on, the history is told by time."""
+    """Events may overtake each other: the status moves forward only, the history is in order."""
     order_store.follow(delivery.event.order_id, delivery)

@@ -1,4 +1,4 @@
-"""Follow the shipment: what shipping tells of an order becomes part of its history."""
+"""Follow the shipment: adds the events of a shipment to the history of its order."""
 
 from lambdas.eventing.consumer import consumer
 from lambdas.eventing.declaration import GET, PUT, UPDATE
@@ -23,5 +23,5 @@ from lambdas.shipping.events import (
     uses=(GET, UPDATE, PUT),
 )
 def handler(delivery: Delivery[ShipmentEvent]) -> None:
-    """Events may overtake each other: the status only goes on, the history is told by time."""
+    """Events may overtake each other: the status moves forward only, the history is in order."""
     order_store.follow(delivery.event.order_id, delivery)

@@ -2,13 +2,14 @@
 
 from lambdas.eventing.declaration import GET
 from lambdas.eventing.http import Request, endpoint
-from lambdas.orders.representation import OrderView, UnknownOrder, own_order, represent
+from lambdas.orders.representation import OrderView, own_order, represent
+from lambdas.shared.problems import UnknownOrder
 
 
 @endpoint(answers=OrderView, problems=(UnknownOrder,), uses=(GET,))
 def handler(request: Request) -> OrderView:
     """Get an order.
 
-    Its status says where it stands, its history what happened to it. Customers see their own.
+    With its status and its history. Customers see their own orders.
     """
     return represent(own_order(request))

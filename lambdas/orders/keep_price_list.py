@@ -1,4 +1,4 @@
-"""Keep the price list: orders' own copy of what items cost."""
+"""Keep the price list: orders' own copy of the prices."""
 
 from lambdas.eventing.consumer import consumer
 from lambdas.eventing.declaration import PUT
@@ -9,5 +9,5 @@ from lambdas.orders import order_store
 
 @consumer(ItemPriced, uses=(PUT,))
 def handler(delivery: Delivery[ItemPriced]) -> None:
-    """Later prices win, in whatever order they arrive."""
+    """The newest price wins, in whatever order prices arrive."""
     order_store.keep_price(delivery)

@@ -12,16 +12,15 @@ from msgspec import Struct
 from lambdas.eventing import telemetry
 from lambdas.eventing.declaration import BATCH_GET, GET, PUT
 from lambdas.eventing.http import Problem, Request, endpoint
-from lambdas.inventory.events import MAX_MINOR, Currency
 from lambdas.orders import domain, order_store
-from lambdas.orders.domain import Price
+from lambdas.orders.domain import Order, Price
 from lambdas.orders.events import Address, Lines, OrderPlaced, PaymentToken
-from lambdas.orders.order_store import Entry, Order
 from lambdas.orders.representation import OrderView, represent
+from lambdas.shared.vocabulary import MAX_MINOR, Currency
 
 
 class PlaceOrder(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a customer sends: lines at the prices that they saw, and how they pay."""
+    """The request body: lines at the prices that the customer saw, and the payment."""
 
     currency: Currency
     lines: Lines
@@ -29,7 +28,7 @@ class PlaceOrder(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     payment_token: PaymentToken
 
     def __post_init__(self) -> None:
-        """Keeps the total within what an event may carry."""
+        """Rejects a total over MAX_MINOR."""
         if domain.total_minor(self.lines) > MAX_MINOR:
             raise ValueError(f"the lines add up to more than {MAX_MINOR} minor units")
 
@@ -47,7 +46,7 @@ class UnknownItem(Problem, status=HTTPStatus.UNPROCESSABLE_ENTITY):
 
 @dataclass(eq=False)
 class PriceChanged(Problem, status=HTTPStatus.CONFLICT):
-    """Items have other prices now than those that the customer saw: those of today are told."""
+    """Some prices differ from those that the customer saw. The answer has the current ones."""
 
     current_prices: Mapping[str, Price]
 
@@ -62,62 +61,49 @@ class PriceChanged(Problem, status=HTTPStatus.CONFLICT):
     publishes=(OrderPlaced,),
     uses=(GET, BATCH_GET, PUT),
 )
-def handler(request: Request, wish: PlaceOrder) -> OrderView:
+def handler(request: Request, command: PlaceOrder) -> OrderView:
     """Place an order.
 
-    The answer comes before checkout has begun: the order's address tells what becomes of it. A
-    repetition of the request, with the same Idempotency-Key, places nothing and gets the order that
-    stands.
+    The answer comes before checkout begins: poll the order's address for its outcome. A repetition
+    of the request, with the same Idempotency-Key, gets the order that was placed.
     """
     order_id = domain.order_id_for(request.caller, request.idempotency_key)
-    order = order_store.find(order_id) or _place(order_id, wish, request)
-    if order.fingerprint not in {request.fingerprint, _former_fingerprint(wish)}:
+    order = order_store.find(order_id) or _place(order_id, command, request)
+    if order.fingerprint not in {request.fingerprint, _former_fingerprint(command)}:
         raise IdempotencyKeyReused(
             "Idempotency-Key: was used for another body; take a new key for a new order"
         )
     return represent(order)
 
 
-def _former_fingerprint(wish: PlaceOrder) -> str:
+def _former_fingerprint(command: PlaceOrder) -> str:
     """The fingerprint of earlier releases; computable until `PlaceOrder` gains a field (0033)."""
-    return sha256(msgspec.json.encode(wish)).hexdigest()
+    return sha256(msgspec.json.encode(command)).hexdigest()
 
 
-def _place(order_id: str, wish: PlaceOrder, request: Request) -> Order:
-    _check_prices(wish)
-    now = datetime.now(UTC)
-    order = Order(
-        order_id=order_id,
-        customer_id=request.caller,
-        status=domain.Status.PLACED,
-        currency=wish.currency,
-        total_minor=domain.total_minor(wish.lines),
-        lines=wish.lines,
-        shipping_address=wish.shipping_address,
-        placed_at=now,
-        fingerprint=request.fingerprint,
-        history={domain.Status.PLACED: Entry(at=now)},
-    )
+def _place(order_id: str, command: PlaceOrder, request: Request) -> Order:
+    _check_prices(command)
     placed = OrderPlaced(
         order_id=order_id,
-        customer_id=order.customer_id,
-        currency=order.currency,
-        total_minor=order.total_minor,
-        lines=order.lines,
-        shipping_address=order.shipping_address,
-        payment_token=wish.payment_token,
+        customer_id=request.caller,
+        currency=command.currency,
+        total_minor=domain.total_minor(command.lines),
+        lines=command.lines,
+        shipping_address=command.shipping_address,
+        payment_token=command.payment_token,
     )
-    standing = order_store.place(order, placed, request)
-    if standing is order:
+    new = Order.place(placed, request.fingerprint, datetime.now(UTC))
+    order, is_new = order_store.place(new, request)
+    if is_new:
         telemetry.count("OrdersPlaced")
-    return standing
+    return order
 
 
-def _check_prices(wish: PlaceOrder) -> None:
-    prices = order_store.prices_of(line.sku for line in wish.lines)
-    if unknown := domain.unknown_skus(wish.lines, prices):
+def _check_prices(command: PlaceOrder) -> None:
+    prices = order_store.prices_of(line.sku for line in command.lines)
+    if unknown := domain.unknown_skus(command.lines, prices):
         raise UnknownItem(f"lines: the shop does not sell {', '.join(unknown)}", unknown)
-    if outdated := domain.outdated_lines(wish.lines, wish.currency, prices):
+    if outdated := domain.outdated_lines(command.lines, command.currency, prices):
         raise PriceChanged(
-            f"lines: the price of {', '.join(sorted(outdated))} is another one now", outdated
+            f"lines: the price of {', '.join(sorted(outdated))} has changed", outdated
         )

@@ -1,37 +1,33 @@
-"""An order as its customer sees it, and how a request finds it."""
+"""The representation of an order in answers, and the order that a request names."""
 
-from datetime import datetime
-from http import HTTPStatus
 from typing import Annotated
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from lambdas.eventing.http import Problem, Request
-from lambdas.inventory.events import Currency, Minor
+from lambdas.eventing.event import Moment
+from lambdas.eventing.http import Request
 from lambdas.orders import domain, order_store
-from lambdas.orders.domain import Status, is_order_id
-from lambdas.orders.events import Address, Line, OrderId
-from lambdas.orders.order_store import Moment, Order
+from lambdas.orders.domain import Order, Status
+from lambdas.orders.events import Address, Line
+from lambdas.shared.problems import UnknownOrder
+from lambdas.shared.vocabulary import Currency, Minor, OrderId, is_order_id
 
 
 class StepView(Struct, frozen=True, kw_only=True):
-    """A step on the way of an order, and what is known of it."""
+    """A step in the history of an order."""
 
     what: Annotated[str, Meta(description="What happened", examples=["shipment_requested"])]
-    at: Annotated[datetime, Meta(tz=True, description="When it happened")]
+    at: Annotated[Moment, Meta(description="When it happened")]
     reason: Annotated[str, Meta(description="Why", examples=["declined"])] | UnsetType = UNSET
-    tracking_id: (
-        Annotated[str, Meta(description="What the carrier calls the parcel")] | UnsetType
-    ) = UNSET
-    due_at: (
-        Annotated[datetime, Meta(tz=True, description="By when the parcel is to be delivered")]
-        | UnsetType
-    ) = UNSET
+    tracking_id: Annotated[str, Meta(description="The carrier's id of the parcel")] | UnsetType = (
+        UNSET
+    )
+    due_at: Annotated[Moment, Meta(description="Deadline of the delivery")] | UnsetType = UNSET
 
 
 class OrderView(Struct, frozen=True, kw_only=True):
-    """An order as its customer sees it."""
+    """An order, for its customer."""
 
     order_id: OrderId
     status: Status
@@ -40,16 +36,12 @@ class OrderView(Struct, frozen=True, kw_only=True):
     lines: tuple[Line, ...]
     shipping_address: Address
     placed_at: Moment
-    history: Annotated[tuple[StepView, ...], Meta(description="In the order of time")]
+    history: Annotated[tuple[StepView, ...], Meta(description="In chronological order")]
     reason: Annotated[str | None, Meta(description="Why the order was rejected, if it was")]
 
 
-class UnknownOrder(Problem, status=HTTPStatus.NOT_FOUND):
-    """The caller has no such order."""
-
-
 def represent(order: Order) -> OrderView:
-    """The public view of an order."""
+    """Returns the representation of an order."""
     times = {what: entry.at for what, entry in order.history.items()}
     history = [
         {**order.history[what].details, "what": what, "at": times[what]}
@@ -69,7 +61,7 @@ def represent(order: Order) -> OrderView:
 
 
 def own_order(request: Request) -> Order:
-    """The order that the path names. Raises UnknownOrder if it is not the caller's."""
+    """Returns the order that the path names. Raises UnknownOrder if it is not the caller's."""
     order_id = request.path["order_id"]
     order = order_store.find(order_id) if is_order_id(order_id) else None
     if order is None or order.customer_id != request.caller:

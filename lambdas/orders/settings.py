@@ -1,4 +1,4 @@
-"""What the orders stack tells its functions."""
+"""Settings of the orders functions."""
 
 from functools import cache
 
@@ -6,13 +6,13 @@ from lambdas.eventing.settings import TableSettings
 
 
 class Settings(TableSettings, frozen=True, kw_only=True):
-    """Where orders keeps its orders and its price list, and how long a checkout may take."""
+    """The table of orders, and how long a checkout may take."""
 
     checkout_minutes: int
-    """After how long an order that is still `placed` expires."""
+    """Minutes after which an order that is still `placed` expires."""
 
 
 @cache
 def settings() -> Settings:
-    """The settings of this execution environment."""
+    """Returns the settings of this execution environment."""
     return Settings.from_environ()

@@ -1,21 +1,19 @@
-"""Sweep orders: those whose checkout does not come to an end expire."""
+"""Sweep orders: lets orders expire whose checkout does not end in time."""
 
 from lambdas.eventing import pending, telemetry
 from lambdas.eventing.consumer import consumer
 from lambdas.eventing.declaration import UPDATE
 from lambdas.eventing.event import Delivery
 from lambdas.orders import order_store
-from lambdas.orders.domain import Status
 from lambdas.orders.events import OrderExpired, SweepDue
 
 MOST = 100
-"""Orders that one sweep lets expire; the next one goes on where it stopped."""
+"""Maximum orders that expire in one sweep; the next sweep continues."""
 
 
 @consumer(SweepDue, publishes=(OrderExpired,), uses=(*pending.FIND, UPDATE))
 def handler(delivery: Delivery[SweepDue]) -> None:
-    """Needs no inbox: an order leaves `placed` once, and whoever is second leaves it alone."""
+    """Needs no inbox: an order expires once, and not if it changed since it was read."""
     for order in order_store.overdue(limit=MOST):
-        expired = OrderExpired(order_id=order.order_id, customer_id=order.customer_id)
-        if order_store.change_status(order, Status.EXPIRED, expired, delivery):
+        if order_store.expire(order, delivery):
             telemetry.count("ExpiredOrders")

@@ -1,4 +1,4 @@
-"""Authorize payment: have the provider hold an order's total."""
+"""Authorize payment: have the provider hold the total of an order."""
 
 from lambdas.eventing.declaration import GET, PUT
 from lambdas.eventing.event import Delivery
@@ -12,6 +12,6 @@ from lambdas.payments.settings import settings
 
 @task(OrderPlaced, publishes=(PaymentAuthorized, PaymentDeclined), uses=(GET, PUT))
 def handler(delivery: Delivery[OrderPlaced], _: Failure | None) -> None:
-    """Raises PaymentRefused for good, PaymentUnavailable for now."""
+    """Raises PaymentRefused for a final answer, and PaymentUnavailable for a passing failure."""
     provider = SandboxProvider(settings().provider_table_name)
     payment_store.authorize(delivery.event, provider, delivery)

@@ -1,22 +1,19 @@
-"""What payments publishes: the life of a payment."""
+"""Events of payments: the life of a payment."""
 
 from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
 from lambdas.eventing.event import Event
-from lambdas.inventory.events import Currency, Minor
+from lambdas.shared.vocabulary import Currency, Minor, OrderId
 
 
 class PaymentEvent(Event, frozen=True, kw_only=True):
-    """Base of what happens to the payment of an order."""
+    """Base of the events about the payment of an order."""
 
     source: ClassVar[str] = "orderflow.payments"
 
-    order_id: Annotated[
-        str,
-        Meta(description="Order that is paid", examples=["7d1f0c52-5a6b-5c3d-9e21-0b9a4f6c8e13"]),
-    ]
+    order_id: Annotated[OrderId, Meta(description="Order that is paid")]
     amount_minor: Annotated[
         Minor, Meta(description="The whole amount, in minor units", examples=[2500])
     ]
@@ -33,7 +30,7 @@ class PaymentAuthorized(PaymentEvent, frozen=True, kw_only=True):
 
 
 class PaymentDeclined(PaymentEvent, frozen=True, kw_only=True):
-    """The provider said no."""
+    """The provider declined the payment."""
 
 
 class PaymentRefunded(PaymentEvent, frozen=True, kw_only=True):
@@ -41,4 +38,4 @@ class PaymentRefunded(PaymentEvent, frozen=True, kw_only=True):
 
 
 FOR_OUTSIDERS = (PaymentAuthorized, PaymentDeclined, PaymentRefunded)
-"""For accounting: no context reacts to them."""
+"""Events for accounting: no context reacts to them."""

@@ -1,18 +1,18 @@
-"""The payment provider, as the shop sees it."""
+"""The payment provider's interface."""
 
 from typing import Protocol
 
 
 class Declined(Exception):
-    """The provider said no, for good."""
+    """The provider declined. The answer is final."""
 
 
 class Unavailable(Exception):
-    """No answer, or one that says to try later. Whether money is held is unknown."""
+    """The provider gave no answer, or asked to try later. It may hold money all the same."""
 
 
 class PaymentProvider(Protocol):
-    """What every provider offers. Calls with the same idempotency key have the effect of one."""
+    """The operations of every provider. Calls with one idempotency key have the effect of one."""
 
     def authorize(
         self, idempotency_key: str, *, token: str, amount_minor: int, currency: str
@@ -20,7 +20,7 @@ class PaymentProvider(Protocol):
         """Holds the amount (minor units). Raises Declined or Unavailable."""
 
     def cancel(self, idempotency_key: str) -> bool:
-        """Gives back what was authorized under the key and declines it from now on.
+        """Releases or refunds what was authorized under the key, and declines it from now on.
 
-        True if there was money to give back, also when asked again. Raises Unavailable.
+        Returns whether there was money to refund, also when asked again. Raises Unavailable.
         """

@@ -12,7 +12,7 @@ from lambdas.payments.settings import settings
 
 @consumer(OrderCancelled, OrderExpired, publishes=(PaymentRefunded,), uses=(GET, PUT))
 def handler(delivery: Delivery[OrderEvent]) -> None:
-    """Needs no inbox: letting go of a payment again changes nothing."""
+    """Needs no inbox: releasing a payment again changes nothing."""
     provider = SandboxProvider(settings().provider_table_name)
     reason = "expired" if isinstance(delivery.event, OrderExpired) else "cancelled"
-    payment_store.let_go(delivery.event.order_id, reason, provider, delivery)
+    payment_store.release(delivery.event.order_id, reason, provider, delivery)

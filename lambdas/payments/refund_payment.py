@@ -12,7 +12,7 @@ from lambdas.payments.settings import settings
 
 @task(OrderPlaced, publishes=(PaymentRefunded,), uses=(GET, PUT))
 def handler(delivery: Delivery[OrderPlaced], failure: Failure | None) -> None:
-    """Also covers an authorization whose answer never came."""
+    """Also covers an authorization whose answer was lost."""
     provider = SandboxProvider(settings().provider_table_name)
     reason = failure.reason if failure else "cancelled"
-    payment_store.let_go(delivery.event.order_id, reason, provider, delivery)
+    payment_store.release(delivery.event.order_id, reason, provider, delivery)

@@ -1,4 +1,4 @@
-"""Refund the payment of an order that comes back: a step of its return."""
+"""Refund the payment of a returned order: a step of its return."""
 
 from lambdas.eventing.declaration import GET, PUT
 from lambdas.eventing.event import Delivery
@@ -14,4 +14,4 @@ from lambdas.returns.events import ReturnRequested
 def handler(delivery: Delivery[ReturnRequested], _: Failure | None) -> None:
     """Raises PaymentUnavailable if the provider gives no answer."""
     provider = SandboxProvider(settings().provider_table_name)
-    payment_store.let_go(delivery.event.order_id, "returned", provider, delivery)
+    payment_store.release(delivery.event.order_id, "returned", provider, delivery)

@@ -1,8 +1,8 @@
-"""A payment provider for trying things out: the payment token decides what it answers.
+"""A payment provider for trials: the payment token determines its answer.
 
 `tok_approve` approves, `tok_decline` declines, `tok_flaky_N` is unavailable N times and then
-approves, `tok_timeout` never answers. Any other token is declined. It keeps a book of its own, as a
-real provider does, so that the shop's records can be compared with it.
+approves, `tok_timeout` never answers. Any other token is declined. It keeps its own records, as a
+real provider does, so that the audit can compare them with the shop's.
 """
 
 import re
@@ -16,13 +16,13 @@ from lambdas.eventing.attributes import Item, from_attributes, to_attributes
 from lambdas.payments.provider import Declined, Unavailable
 
 PATIENCE_S = 2.0
-"""How long the shop waits for this provider before it gives up on a call, in seconds."""
+"""Timeout of a call to this provider, in seconds."""
 
 _FLAKY = re.compile(r"tok_flaky_(\d{1,4})")
 
 
 class SandboxProvider:
-    """Implements `PaymentProvider` on a table that stands for the provider's own system."""
+    """Implements `PaymentProvider` on a table that stands for the provider's system."""
 
     def __init__(self, table_name: str) -> None:
         self._table_name = table_name
@@ -30,7 +30,7 @@ class SandboxProvider:
     def authorize(
         self, idempotency_key: str, *, token: str, amount_minor: int, currency: str
     ) -> None:
-        """See `PaymentProvider`. Every attempt is counted in the book."""
+        """See `PaymentProvider`. Counts every attempt."""
         entry = self._change(
             idempotency_key,
             "SET kind = if_not_exists(kind, :kind) ADD attempts :one",

@@ -1,4 +1,4 @@
-"""What the payments stack tells its functions."""
+"""Settings of the payments functions."""
 
 from functools import cache
 
@@ -6,12 +6,12 @@ from lambdas.eventing.settings import TableSettings
 
 
 class Settings(TableSettings, frozen=True, kw_only=True):
-    """Where payments keeps its records, and where the sandbox provider keeps its own book."""
+    """The table of payments, and the table of the sandbox provider."""
 
     provider_table_name: str
 
 
 @cache
 def settings() -> Settings:
-    """The settings of this execution environment."""
+    """Returns the settings of this execution environment."""
     return Settings.from_environ()

@@ -1,4 +1,4 @@
-"""Await a decision: the return waits for somebody, and the workflow for the return."""
+"""Await a decision: the workflow waits until staff decide about the return."""
 
 from lambdas.eventing.declaration import GET, UPDATE
 from lambdas.eventing.event import Delivery
@@ -9,5 +9,5 @@ from lambdas.returns.events import ReturnRequested
 
 @waiting_task(ReturnRequested, uses=(GET, UPDATE))
 def handler(delivery: Delivery[ReturnRequested], token: str) -> None:
-    """Answers at once if somebody has decided, while no workflow waited."""
+    """Answers at once if staff decided while no workflow waited."""
     workflow.resume(return_store.await_decision(delivery.event.order_id, token, delivery))

@@ -1,4 +1,4 @@
-"""Complete a return: the last step, when the money is given back and the units are for sale."""
+"""Complete a return: the last step, after the refund and the restocking."""
 
 from lambdas.eventing.declaration import GET, UPDATE
 from lambdas.eventing.event import Delivery

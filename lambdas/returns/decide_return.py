@@ -1,11 +1,11 @@
 """Decide about a return: POST /returns/{order_id}/decision, for staff."""
 
-import msgspec
+from functools import partial
 
 from lambdas.eventing.declaration import GET, UPDATE
 from lambdas.eventing.http import Request, endpoint
 from lambdas.returns import return_store
-from lambdas.returns.domain import Decision, State
+from lambdas.returns.domain import Decision, NoDecisionDue
 from lambdas.returns.events import ReturnDecided
 from lambdas.returns.representation import (
     NotAwaiting,
@@ -15,11 +15,9 @@ from lambdas.returns.representation import (
     return_of,
 )
 
-_TRIES = 3
-
 
 class DecideReturn(Decision, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What staff send: whether the order is taken back, and a note that the customer reads."""
+    """The request body: whether the order is taken back, and a note for the customer."""
 
 
 @endpoint(
@@ -30,20 +28,17 @@ class DecideReturn(Decision, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     publishes=(ReturnDecided,),
     uses=(GET, UPDATE),
 )
-def handler(request: Request, wish: DecideReturn) -> ReturnView:
+def handler(request: Request, command: DecideReturn) -> ReturnView:
     """Decide about a return.
 
-    Approved, the customer gets the money back and the units are for sale again; otherwise the
-    customer reads the note. A repetition of the same decision gets the same answer.
+    An approval refunds the customer and puts the units back for sale. Otherwise the customer gets
+    the note. A repetition of the same decision gets the same answer.
     """
-    decision = Decision(approved=wish.approved, note=wish.note)
-    for _ in range(_TRIES):
-        found = return_of(request)
-        if found.decision == decision:
-            return represent(found)
-        if found.state is not State.AWAITING:
-            break
-        if return_store.decide(found, decision, request.caller, request):
-            decided = msgspec.structs.replace(found, state=State.DECIDED, decision=decision)
-            return represent(decided)
-    raise NotAwaiting(f"the return is {found.state.value}: no decision can be taken, or taken back")
+    decision = Decision(approved=command.approved, note=command.note)
+    order_id, load = request.path["order_id"], partial(return_of, request)
+    try:
+        return represent(return_store.decide(order_id, load, decision, request.caller, request))
+    except NoDecisionDue as error:
+        raise NotAwaiting(
+            f"the return is {error}: no decision can be taken, or taken back"
+        ) from error

@@ -1,24 +1,35 @@
 """Rules of returns, without AWS."""
 
-import re
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Self
 
 from msgspec import Meta, Struct
 
-from lambdas.returns.events import Words
+from lambdas.eventing.aggregate import Aggregate, Change, Refusal
+from lambdas.eventing.event import Moment
+from lambdas.returns.events import (
+    OrderReturned,
+    ReturnDecided,
+    ReturnRefused,
+    ReturnRequested,
+    Words,
+)
 
 RETURN_DAYS = 30
-"""How long after its delivery an order can be given back."""
+"""Days after its delivery in which an order can be returned."""
 
-_ORDER_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
 
-Moment = Annotated[datetime, Meta(tz=True)]
+class ApprovalStands(Refusal):
+    """Staff approved the return before it was refused for lack of a decision."""
+
+
+class NoDecisionDue(Exception):
+    """The return does not wait for a decision."""
 
 
 class State(StrEnum):
-    """Where a return stands. `AWAITING` is the only state in which a person can decide."""
+    """The state of a return. Staff can decide only while it is `AWAITING`."""
 
     REQUESTED = "requested"
     AWAITING = "awaiting"
@@ -28,22 +39,115 @@ class State(StrEnum):
 
 
 class Decision(Struct, frozen=True, kw_only=True):
-    """What somebody of the shop says about a return, and why."""
+    """A decision of staff about a return, and the reason."""
 
     approved: Annotated[bool, Meta(description="Whether the shop takes the order back")]
     note: Words
 
 
 NOT_REVIEWED = Decision(approved=False, note="not_reviewed")
-"""The decision about a return that nobody looked at, in spite of an alarm. Money is not given back
-because of silence: the customer is told, and can complain; a refund could not be taken back."""
+"""The decision about a return that staff did not review in spite of an alarm. It does not refund
+money: a notified customer can complain, but a refund cannot be taken back."""
 
 
-def could_be_order(text: str) -> bool:
-    """Whether `text` could be the id of an order at all."""
-    return bool(_ORDER_ID.fullmatch(text))
+class Order(Struct, frozen=True, kw_only=True):
+    """The facts about an order: its customer, and the time of its delivery."""
+
+    customer_id: str | None = None
+    delivered_at: Moment | None = None
+
+
+class Return(Aggregate, frozen=True, kw_only=True):
+    """The return of an order."""
+
+    order_id: str
+    customer_id: str
+    reason: str
+    state: State
+    requested_at: Moment
+    task_token: str | None = None
+    """The token with which the workflow waits, now or the last time."""
+    reviewer: str | None = None
+    escalated_at: Moment | None = None
+    decision: Decision | None = None
+    decider: str | None = None
+
+    @classmethod
+    def request(cls, requested: ReturnRequested, now: datetime) -> Change[Self]:
+        """Begins a return."""
+        new = cls(
+            order_id=requested.order_id,
+            customer_id=requested.customer_id,
+            reason=requested.reason,
+            state=State.REQUESTED,
+            requested_at=now,
+        )
+        return Change(new, (requested,))
+
+    @property
+    def pending_since(self) -> datetime | None:
+        """The time since when it waits for a decision, if it does."""
+        return self.requested_at if self.state is State.AWAITING else None
+
+    def await_decision(self, task_token: str) -> Change[Self]:
+        """Keeps the token with which the workflow waits now.
+
+        With the first token, it begins to wait for a decision.
+        """
+        state = State.AWAITING if self.state is State.REQUESTED else self.state
+        return self.becomes(state=state, task_token=task_token)
+
+    def review(self, reviewer: str) -> Change[Self]:
+        """Sets the reviewer. Raises NoDecisionDue."""
+        self._check_awaiting()
+        return self.becomes(reviewer=reviewer)
+
+    def escalate(self, now: datetime) -> Change[Self] | None:
+        """Marks it, once, as not reviewed for too long; does nothing if staff have decided."""
+        if self.state is not State.AWAITING or self.escalated_at:
+            return None
+        return self.becomes(escalated_at=now)
+
+    def decide(self, decision: Decision, decider: str) -> Change[Self] | None:
+        """Takes a decision; does nothing if it is the one that stands. Raises NoDecisionDue."""
+        if self.decision == decision:
+            return None
+        self._check_awaiting()
+        event = ReturnDecided(
+            order_id=self.order_id,
+            customer_id=self.customer_id,
+            approved=decision.approved,
+            note=decision.note,
+        )
+        return self.becomes(event, state=State.DECIDED, decision=decision, decider=decider)
+
+    def complete(self) -> Change[Self] | None:
+        """Ends it when the money is refunded and the units are for sale again."""
+        if self.state is State.RETURNED:
+            return None
+        event = OrderReturned(order_id=self.order_id, customer_id=self.customer_id)
+        return self.becomes(event, state=State.RETURNED)
+
+    def refuse(self) -> Change[Self] | None:
+        """Ends it without a refund, for lack of a decision if there is none.
+
+        Raises ApprovalStands if staff approved it.
+        """
+        if self.state is State.REFUSED:
+            return None
+        decision = self.decision or NOT_REVIEWED
+        if decision.approved:
+            raise ApprovalStands(self.state.value)
+        event = ReturnRefused(
+            order_id=self.order_id, customer_id=self.customer_id, reason=decision.note
+        )
+        return self.becomes(event, state=State.REFUSED, decision=decision)
+
+    def _check_awaiting(self) -> None:
+        if self.state is not State.AWAITING:
+            raise NoDecisionDue(self.state.value)
 
 
 def in_time(delivered_at: datetime, now: datetime) -> bool:
-    """Whether an order that was delivered then can still be given back."""
+    """Whether an order with this time of delivery can still be returned."""
     return now - delivered_at <= timedelta(days=RETURN_DAYS)

@@ -1,4 +1,4 @@
-"""Escalate a return: nobody of the shop has looked at it for too long."""
+"""Escalate a return that no staff member has looked at for too long."""
 
 from lambdas.eventing import telemetry
 from lambdas.eventing.declaration import GET, UPDATE
@@ -10,6 +10,6 @@ from lambdas.returns.events import ReturnRequested
 
 @task(ReturnRequested, uses=(GET, UPDATE))
 def handler(delivery: Delivery[ReturnRequested], _: Failure | None) -> None:
-    """Counts, which raises an alarm. The return goes on waiting."""
+    """Counts a metric that raises an alarm. The return keeps waiting."""
     if return_store.escalate(delivery.event.order_id, delivery):
         telemetry.count("EscalatedReturns")

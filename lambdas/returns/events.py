@@ -1,31 +1,25 @@
-"""What returns publishes: how an order comes back."""
+"""Events of returns: how an order comes back."""
 
 from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
 from lambdas.eventing.event import Event
+from lambdas.shared.vocabulary import CustomerId, OrderId
 
-OrderId = Annotated[
-    str,
-    Meta(description="Order that comes back", examples=["7d1f0c52-5a6b-5c3d-9e21-0b9a4f6c8e13"]),
-]
 Words = Annotated[
     str,
-    Meta(min_length=1, max_length=500, description="In words", examples=["It has a crack."]),
+    Meta(min_length=1, max_length=500, description="Free text", examples=["It has a crack."]),
 ]
 
 
 class ReturnEvent(Event, frozen=True, kw_only=True):
-    """Base of what happens to the return of an order; each order has one at most."""
+    """Base of the events about the return of an order; each order has one at most."""
 
     source: ClassVar[str] = "orderflow.returns"
 
-    order_id: OrderId
-    customer_id: Annotated[
-        str,
-        Meta(description="Who returns it", examples=["c0a8f2de-3b71-4d5e-9f06-1e2d3c4b5a69"]),
-    ]
+    order_id: Annotated[OrderId, Meta(description="Order that comes back")]
+    customer_id: Annotated[CustomerId, Meta(description="The customer who returns it")]
 
     @property
     def subject(self) -> str:
@@ -34,20 +28,20 @@ class ReturnEvent(Event, frozen=True, kw_only=True):
 
 
 class ReturnRequested(ReturnEvent, frozen=True, kw_only=True):
-    """A customer wants to give back an order that was delivered."""
+    """A customer wants to return a delivered order."""
 
     reason: Words
 
 
 class ReturnDecided(ReturnEvent, frozen=True, kw_only=True):
-    """A person has decided about a return."""
+    """A staff member decided about a return."""
 
     approved: Annotated[bool, Meta(description="Whether the shop takes the order back")]
     note: Words
 
 
 class OrderReturned(ReturnEvent, frozen=True, kw_only=True):
-    """The customer has the money back, and the units are for sale again."""
+    """The customer is refunded, and the units are for sale again."""
 
 
 class ReturnRefused(ReturnEvent, frozen=True, kw_only=True):

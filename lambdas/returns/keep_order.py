@@ -1,4 +1,4 @@
-"""Keep an order: whose it is and when it was delivered, for the day that it comes back."""
+"""Keep an order: stores its customer and the time of its delivery, for a later return."""
 
 from lambdas.eventing.consumer import consumer
 from lambdas.eventing.declaration import UPDATE
@@ -10,7 +10,7 @@ from lambdas.shipping.events import OrderDelivered
 
 @consumer(OrderConfirmed, OrderDelivered, uses=(UPDATE,))
 def handler(delivery: Delivery[Event]) -> None:
-    """The two come in either order. Needs no inbox: each writes the same fact again."""
+    """The events arrive in either order. Needs no inbox: a repetition writes the same fact."""
     match delivery.event:
         case OrderConfirmed(order_id=order_id, customer_id=customer_id):
             return_store.keep_customer(order_id, customer_id, delivery)

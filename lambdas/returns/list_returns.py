@@ -10,7 +10,7 @@ from lambdas.returns import return_store
 from lambdas.returns.representation import ReturnView, represent
 
 MOST = 50
-"""Returns in one answer. Those that were decided about make room for the next."""
+"""Maximum returns in one answer. Decided returns make room for the next."""
 
 
 class WaitingReturns(Struct, frozen=True, kw_only=True):
@@ -25,7 +25,7 @@ class WaitingReturns(Struct, frozen=True, kw_only=True):
 def handler(request: Request) -> WaitingReturns:
     """List returns.
 
-    Those that wait for a decision. Each that is decided about makes room for the next.
+    Only those that wait for a decision. Decided returns make room for the next.
     """
     waiting = return_store.awaiting(limit=MOST)
     return WaitingReturns(returns=tuple(represent(found) for found in waiting))

@@ -1,4 +1,4 @@
-"""Refuse a return: somebody decided so, or nobody decided in time."""
+"""Refuse a return: staff declined it, or did not decide in time."""
 
 from lambdas.eventing.declaration import GET, UPDATE
 from lambdas.eventing.event import Delivery
@@ -9,5 +9,5 @@ from lambdas.returns.events import ReturnRefused, ReturnRequested
 
 @task(ReturnRequested, publishes=(ReturnRefused,), uses=(GET, UPDATE))
 def handler(delivery: Delivery[ReturnRequested], _: Failure | None) -> None:
-    """Raises ApprovalStands if somebody approved it at the last moment."""
+    """Raises ApprovalStands if staff approved it at the last moment."""
     return_store.refuse(delivery.event.order_id, delivery)

@@ -1,50 +1,49 @@
-"""A return as staff see it, and how their requests find it."""
+"""The representation of a return in answers to staff, and the return that a request names."""
 
 from http import HTTPStatus
 from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from lambdas.eventing.event import Moment
 from lambdas.eventing.http import Problem, Request
 from lambdas.returns import return_store
-from lambdas.returns.domain import Decision, Moment, State, could_be_order
-from lambdas.returns.events import OrderId, Words
-from lambdas.returns.return_store import Return
+from lambdas.returns.domain import Decision, Return, State
+from lambdas.returns.events import Words
+from lambdas.shared.vocabulary import OrderId, is_order_id
 
 
 class ReturnView(Struct, frozen=True, kw_only=True):
-    """A return as staff see it."""
+    """A return, for staff."""
 
     order_id: OrderId
     state: State
     reason: Words
     requested_at: Moment
-    reviewer: Annotated[str | None, Meta(description="Who looks at it, if anybody does")]
-    escalated_at: Annotated[
-        Moment | None, Meta(description="Since when it waits too long, if it does")
-    ]
+    reviewer: Annotated[str | None, Meta(description="The staff member who reviews it, if any")]
+    escalated_at: Annotated[Moment | None, Meta(description="When it was escalated, if it was")]
     decision: Decision | None
 
 
 class UnknownReturn(Problem, status=HTTPStatus.NOT_FOUND):
-    """Nobody wants to return this order."""
+    """There is no return of this order."""
 
 
 class NotAwaiting(Problem, status=HTTPStatus.CONFLICT):
-    """The return does not wait for a decision: not yet, not now, or not any more."""
+    """The return does not wait for a decision now."""
 
 
 def return_of(request: Request) -> Return:
-    """The return that the path names. Raises UnknownReturn."""
+    """Returns the return that the path names. Raises UnknownReturn."""
     order_id = request.path["order_id"]
-    found = return_store.find(order_id) if could_be_order(order_id) else None
+    found = return_store.find(order_id) if is_order_id(order_id) else None
     if found is None:
-        raise UnknownReturn(f"nobody wants to return order {order_id!r}")
+        raise UnknownReturn(f"there is no return of order {order_id!r}")
     return found
 
 
 def represent(found: Return) -> ReturnView:
-    """What staff see of a return."""
+    """Returns the representation of a return."""
     return ReturnView(
         order_id=found.order_id,
         state=found.state,

@@ -7,25 +7,23 @@ from msgspec import Struct
 
 from lambdas.eventing import telemetry
 from lambdas.eventing.declaration import GET, PUT
+from lambdas.eventing.event import Moment
 from lambdas.eventing.http import Problem, Request, endpoint
 from lambdas.returns import domain, return_store
-from lambdas.returns.domain import Moment
-from lambdas.returns.events import OrderId, ReturnRequested, Words
-from lambdas.returns.return_store import Order
-
-
-class UnknownOrder(Problem, status=HTTPStatus.NOT_FOUND):
-    """The caller has no such order."""
+from lambdas.returns.domain import Order
+from lambdas.returns.events import ReturnRequested, Words
+from lambdas.shared.problems import UnknownOrder
+from lambdas.shared.vocabulary import OrderId, is_order_id
 
 
 class RequestReturn(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a customer sends: why the order comes back."""
+    """The request body: why the order comes back."""
 
     reason: Words
 
 
 class RequestedReturn(Struct, frozen=True, kw_only=True):
-    """A return as the customer sees it: the order's history tells what becomes of it."""
+    """A return, for its customer. The order's history shows its outcome."""
 
     order_id: OrderId
     reason: Words
@@ -53,22 +51,24 @@ class TooLate(Problem, status=HTTPStatus.CONFLICT):
     publishes=(ReturnRequested,),
     uses=(GET, PUT),
 )
-def handler(request: Request, wish: RequestReturn) -> RequestedReturn:
+def handler(request: Request, command: RequestReturn) -> RequestedReturn:
     """Request a return.
 
-    Somebody of the shop decides about it. A repetition gets the same answer.
+    Staff decide about it. A repetition gets the same answer.
     """
     order_id = request.path["order_id"]
-    order = return_store.order(order_id) if domain.could_be_order(order_id) else Order()
+    order = return_store.order(order_id) if is_order_id(order_id) else Order()
     if order.customer_id != request.caller:
         raise UnknownOrder(f"you have no order {order_id!r}")
     found = return_store.find(order_id)
     if found is None:
         _check_time(order)
-        event = ReturnRequested(order_id=order_id, customer_id=request.caller, reason=wish.reason)
+        event = ReturnRequested(
+            order_id=order_id, customer_id=request.caller, reason=command.reason
+        )
         found = return_store.request(event, request)
         telemetry.count("ReturnsRequested")
-    if found.reason != wish.reason:
+    if found.reason != command.reason:
         raise AlreadyRequested("the return was requested for another reason")
     return RequestedReturn(order_id=order_id, reason=found.reason, requested_at=found.requested_at)
 
@@ -76,9 +76,7 @@ def handler(request: Request, wish: RequestReturn) -> RequestedReturn:
 def _check_time(order: Order) -> None:
     if order.delivered_at is None:
         raise NotDelivered(
-            "the order was not delivered yet; one that is not shipped can be cancelled"
+            "the order was not delivered yet; before it is shipped, it can be cancelled"
         )
     if not domain.in_time(order.delivered_at, datetime.now(UTC)):
-        raise TooLate(
-            f"an order can be given back for {domain.RETURN_DAYS} days after its delivery"
-        )
+        raise TooLate(f"an order can be returned for {domain.RETURN_DAYS} days after its delivery")

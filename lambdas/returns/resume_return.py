@@ -1,4 +1,4 @@
-"""Resume a return: the workflow hears what was decided."""
+"""Resume a return: gives the decision to the workflow."""
 
 from lambdas.eventing.consumer import consumer
 from lambdas.eventing.declaration import GET
@@ -9,5 +9,5 @@ from lambdas.returns.events import ReturnDecided
 
 @consumer(ReturnDecided, uses=(GET,))
 def handler(delivery: Delivery[ReturnDecided]) -> None:
-    """Needs no inbox: an answer that the workflow has is not taken again."""
+    """Needs no inbox: the workflow takes an answer once."""
     workflow.resume(return_store.require(delivery.event.order_id))

@@ -1,4 +1,4 @@
-"""What the returns stack tells its functions."""
+"""Settings of the returns functions."""
 
 from functools import cache
 
@@ -6,18 +6,18 @@ from lambdas.eventing.settings import Settings, TableSettings
 
 
 class WorkflowSettings(Settings, frozen=True, kw_only=True):
-    """Which workflow a return is."""
+    """The workflow of a return."""
 
     state_machine_arn: str
 
 
 @cache
 def settings() -> TableSettings:
-    """Where returns keeps its records."""
+    """Returns the settings of functions that use the table."""
     return TableSettings.from_environ()
 
 
 @cache
 def workflow_settings() -> WorkflowSettings:
-    """The workflow, for the one function that starts it."""
+    """Returns the settings of the function that starts the workflow."""
     return WorkflowSettings.from_environ()

@@ -1,4 +1,4 @@
-"""Start a return: one execution of the workflow for each order that is to come back."""
+"""Start a return: one execution of the workflow for each return."""
 
 import msgspec
 
@@ -12,9 +12,9 @@ from lambdas.returns.settings import workflow_settings
 
 @consumer(ReturnRequested)
 def handler(delivery: Delivery[ReturnRequested]) -> None:
-    """Needs no inbox: the execution's name, the order's id, can be given once in 90 days.
+    """Needs no inbox: the order's id is the execution's name, which is unique for 90 days.
 
-    After that too a second execution finds the decision in the table, and nothing left to do.
+    After that, a second execution finds the decision in the table, and does nothing.
     https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html
     """
     client = aws.stepfunctions()

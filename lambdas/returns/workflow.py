@@ -1,16 +1,16 @@
-"""The workflow of a return, while it waits for a decision."""
+"""Calls to the workflow of a return, while it waits for a decision."""
 
 import msgspec
 
 from lambdas.eventing import aws, telemetry
-from lambdas.returns.return_store import Return
+from lambdas.returns.domain import Return
 
 
 def resume(found: Return) -> None:
-    """Tells the workflow what was decided, if it waits and something was.
+    """Gives the decision to the workflow, if it waits and there is one.
 
-    To be called by whoever stored the token or heard of the decision, after that: the one who comes
-    second finds both. So a decision reaches the workflow in whatever order the two happen.
+    Both the function that stores the token and the one that receives the decision's event call this
+    afterwards. The later one finds both, so the decision reaches the workflow in either order.
     """
     if found.task_token is None or found.decision is None:
         return
@@ -19,12 +19,12 @@ def resume(found: Return) -> None:
     try:
         client.send_task_success(taskToken=found.task_token, output=output)
     except (client.exceptions.TaskTimedOut, client.exceptions.TaskDoesNotExist):
-        # Answered before; or that wait is over, and the next one finds the decision in the table.
+        # It was answered before, or that wait is over and the next one finds the decision.
         telemetry.count("UnheardDecisions")
 
 
 def show_activity(found: Return) -> bool:
-    """Tells the workflow that somebody looks at the return. False if that wait is over."""
+    """Tells the workflow that staff review the return. Returns False if that wait is over."""
     if found.task_token is None:
         return False
     client = aws.stepfunctions()

@@ -1,1 +1,1 @@
-"""Shipping: has orders carried to their customers, and notices when one is late."""
+"""Shipping: has orders delivered by a carrier, and detects late ones."""

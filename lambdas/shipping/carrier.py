@@ -1,4 +1,4 @@
-"""The carrier, as the shop sees it."""
+"""The carrier's interface."""
 
 from typing import Protocol
 
@@ -6,19 +6,19 @@ from lambdas.orders.events import Address
 
 
 class Unavailable(Exception):
-    """No answer, or one that says to try later. Whether the carrier has the request is unknown."""
+    """The carrier gave no answer, or asked to try later. It may have the request all the same."""
 
 
 class Recalled(Exception):
-    """The parcel was recalled before it was requested: the carrier is not going to take it."""
+    """The parcel was recalled before it was requested: the carrier does not take it."""
 
 
 class Delivered(Exception):
-    """The customer has the parcel: it cannot be recalled any more."""
+    """The customer has the parcel: it can no longer be recalled."""
 
 
 class Carrier(Protocol):
-    """What every carrier offers. Calls with the same idempotency key have the effect of one."""
+    """The operations of every carrier. Calls with one idempotency key have the effect of one."""
 
     def request(self, idempotency_key: str, *, address: Address, units: int) -> str:
         """Has a parcel picked up and delivered. Returns its tracking id.

@@ -1,4 +1,4 @@
-"""Deadlines: a reminder per shipment, which EventBridge Scheduler puts into a queue in time."""
+"""Deadlines: EventBridge Scheduler sends a reminder for each shipment to a queue."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -9,14 +9,14 @@ from lambdas.shipping.events import ShipmentDue
 from lambdas.shipping.settings import request_settings
 
 _SOONEST = timedelta(minutes=1)
-"""A one-time schedule has to be in the future, also by the scheduler's clock."""
+"""The shortest time to a reminder: by the scheduler's clock too, it must be in the future."""
 
 
 def remind(order_id: str, due_at: datetime, cause: Cause) -> None:
-    """Has the order's ShipmentDue delivered at `due_at` (UTC) or, if that is over, soon.
+    """Schedules the order's ShipmentDue for `due_at` (UTC) or, if that is past, soon.
 
-    There is one schedule per order: while it is there, asking again changes nothing. It deletes
-    itself when it is done.
+    There is one schedule per order. While it exists, a repetition changes nothing. The scheduler
+    deletes it after the delivery.
     https://docs.aws.amazon.com/scheduler/latest/APIReference/API_CreateSchedule.html
     """
     to = request_settings()

@@ -1,29 +1,23 @@
-"""What shipping publishes: the way of a parcel."""
+"""Events of shipping: the way of a parcel."""
 
-from datetime import datetime
 from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
-from lambdas.eventing.event import Event
+from lambdas.eventing.event import Event, Moment
+from lambdas.shared.vocabulary import OrderId
 
-Moment = Annotated[datetime, Meta(tz=True)]
 Deadline = Annotated[
-    Moment, Meta(description="Until when it is to be delivered", examples=["2026-01-10T08:00:00Z"])
+    Moment, Meta(description="Deadline of the delivery", examples=["2026-01-10T08:00:00Z"])
 ]
 
 
 class ShipmentEvent(Event, frozen=True, kw_only=True):
-    """Base of what happens to the shipment of an order; each order has one."""
+    """Base of the events about the shipment of an order; each order has one."""
 
     source: ClassVar[str] = "orderflow.shipping"
 
-    order_id: Annotated[
-        str,
-        Meta(
-            description="Order that is shipped", examples=["7d1f0c52-5a6b-5c3d-9e21-0b9a4f6c8e13"]
-        ),
-    ]
+    order_id: Annotated[OrderId, Meta(description="Order that is shipped")]
 
     @property
     def subject(self) -> str:
@@ -32,16 +26,16 @@ class ShipmentEvent(Event, frozen=True, kw_only=True):
 
 
 class ShipmentRequested(ShipmentEvent, frozen=True, kw_only=True):
-    """The carrier agreed to take the parcel and to deliver it in time."""
+    """The carrier agreed to deliver the parcel in time."""
 
     tracking_id: Annotated[
-        str, Meta(description="What the carrier knows the parcel by", examples=["TRACK-42"])
+        str, Meta(description="The carrier's id of the parcel", examples=["TRACK-42"])
     ]
     due_at: Deadline
 
 
 class OrderShipped(ShipmentEvent, frozen=True, kw_only=True):
-    """The carrier has the parcel. Whoever needs more than the order's id knows it already."""
+    """The carrier has the parcel."""
 
 
 class OrderDelivered(ShipmentEvent, frozen=True, kw_only=True):
@@ -49,7 +43,7 @@ class OrderDelivered(ShipmentEvent, frozen=True, kw_only=True):
 
 
 class ShipmentOverdue(ShipmentEvent, frozen=True, kw_only=True):
-    """The parcel should have been delivered by now, and was not."""
+    """The parcel was not delivered before its deadline."""
 
     due_at: Deadline
 
@@ -59,6 +53,6 @@ class ShipmentRecalled(ShipmentEvent, frozen=True, kw_only=True):
 
 
 class ShipmentDue(ShipmentEvent, frozen=True, kw_only=True):
-    """The time to deliver is over. Shipping's own reminder: it is scheduled, not published."""
+    """The deadline of a delivery has come. Shipping's own reminder: scheduled, not published."""
 
     due_at: Deadline

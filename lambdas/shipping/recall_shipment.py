@@ -1,4 +1,4 @@
-"""Recall the shipment of an order that the customer cancelled."""
+"""Recall the shipment of a cancelled order."""
 
 from lambdas.eventing import telemetry
 from lambdas.eventing.consumer import consumer

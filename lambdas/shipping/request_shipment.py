@@ -1,4 +1,4 @@
-"""Request a shipment: have the carrier deliver a confirmed order, and watch the time."""
+"""Request a shipment: have the carrier deliver a confirmed order, and schedule its deadline."""
 
 from lambdas.eventing.consumer import consumer
 from lambdas.eventing.declaration import GET, PUT
@@ -12,7 +12,7 @@ from lambdas.shipping.settings import request_settings
 
 @consumer(OrderConfirmed, publishes=(ShipmentRequested,), uses=(GET, PUT))
 def handler(delivery: Delivery[OrderConfirmed]) -> None:
-    """Needs no inbox: what is arranged already is not arranged again. Raises Unavailable."""
+    """Needs no inbox: requesting a shipment again changes nothing. Raises Unavailable."""
     due_at = domain.due_at(delivery.envelope.time, request_settings().delivery_hours)
     carrier = SandboxCarrier(request_settings().carrier_table_name)
     shipment_store.request(delivery.event, due_at, carrier, delivery)

@@ -1,16 +1,16 @@
-"""A carrier for trying things out: the postal code decides how the parcel fares.
+"""A carrier for trials: the postal code determines what happens to the parcel.
 
 | postal code | what happens                                                        |
 |-------------|---------------------------------------------------------------------|
 | `FLAKY-N`   | requests are answered with "try later" N times, and then as usual   |
-| `LOST`      | the carrier takes the request and is never heard of again           |
+| `LOST`      | the carrier takes the request and never reports anything            |
 | `HASTY`     | the delivery is reported before the pick-up                         |
 | `STUTTER`   | everything is reported twice                                        |
 | any other   | the pick-up is reported, and then the delivery                      |
 
-It keeps a book of its own, as a real carrier does, so that the shop's records can be compared with
-it. It sends no call-backs itself: whoever plays the carrier reads from the book which `reports` are
-to be sent about a parcel, and in which order, and says so with `hand_over` when it is delivered.
+It keeps its own records, as a real carrier does, so that the audit can compare them with the
+shop's. It sends no callbacks itself. The program that plays the carrier reads the `reports` to send
+about a parcel, in their order, from these records, and calls `hand_over` when it is delivered.
 """
 
 import re
@@ -31,13 +31,13 @@ _REPORTS = {"LOST": [], "HASTY": _USUAL[::-1], "STUTTER": [_USUAL[0]] * 2 + [_US
 
 
 class SandboxCarrier:
-    """Implements `Carrier` on a table that stands for the carrier's own system."""
+    """Implements `Carrier` on a table that stands for the carrier's system."""
 
     def __init__(self, table_name: str) -> None:
         self._table_name = table_name
 
     def request(self, idempotency_key: str, *, address: Address, units: int) -> str:
-        """See `Carrier`. Every attempt is counted in the book."""
+        """See `Carrier`. Counts every attempt."""
         entry = self._change(
             idempotency_key,
             "SET kind = if_not_exists(kind, :kind) ADD attempts :one",
@@ -63,7 +63,7 @@ class SandboxCarrier:
         )
 
     def hand_over(self, idempotency_key: str) -> None:
-        """The customer gets the parcel. Raises Recalled if the carrier is not to deliver it."""
+        """Hands the parcel to the customer. Raises Recalled if it is not to be delivered."""
         self._change(
             idempotency_key,
             "SET #status = :delivered",
@@ -96,7 +96,7 @@ class SandboxCarrier:
         condition: str | None = None,
         otherwise: Exception | None = None,
     ) -> Item:
-        """Changes an entry of the book and returns it; raises `otherwise` without `condition`."""
+        """Changes an entry and returns it. Raises `otherwise` if `condition` does not hold."""
         request: dict[str, Any] = {
             "TableName": self._table_name,
             "Key": to_attributes({"pk": idempotency_key}),

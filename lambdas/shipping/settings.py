@@ -1,4 +1,4 @@
-"""What the shipping stack tells its functions."""
+"""Settings of the shipping functions."""
 
 from functools import cache
 
@@ -6,35 +6,35 @@ from lambdas.eventing.settings import TableSettings
 
 
 class Settings(TableSettings, frozen=True, kw_only=True):
-    """Where shipping keeps its records, and where the sandbox carrier keeps its own book."""
+    """The table of shipping, and the table of the sandbox carrier."""
 
     carrier_table_name: str
 
 
 class RequestSettings(Settings, frozen=True, kw_only=True):
-    """What it takes to promise a delivery: by when, and how to be reminded."""
+    """Settings for requests: the time to deliver, and how to schedule the reminder."""
 
     delivery_hours: int
-    """How long after its confirmation an order is to be delivered."""
+    """Hours from the confirmation of an order to its deadline."""
     schedule_group_name: str
     schedule_role_arn: str
-    """The role by which a reminder gets into the queue."""
+    """The role with which the scheduler sends reminders."""
     reminder_queue_arn: str
     reminder_parking_arn: str
-    """Where a reminder waits that did not get into the queue."""
+    """The dead-letter queue of reminders."""
     reminder_attempts: int
-    """How often the scheduler tries again to deliver a reminder, at most."""
+    """Maximum retries of the scheduler for a reminder."""
     reminder_age_s: int
-    """For how many seconds it tries, at most."""
+    """Maximum age of a reminder that the scheduler still sends, in seconds."""
 
 
 @cache
 def settings() -> Settings:
-    """The settings of this execution environment."""
+    """Returns the settings of this execution environment."""
     return Settings.from_environ()
 
 
 @cache
 def request_settings() -> RequestSettings:
-    """The settings of the one function that promises deliveries."""
+    """Returns the settings of the function that requests shipments."""
     return RequestSettings.from_environ()

@@ -9,13 +9,14 @@ from lambdas.eventing import telemetry
 from lambdas.eventing.callback import callback
 from lambdas.eventing.declaration import GET, PUT
 from lambdas.eventing.http import Problem, Request
+from lambdas.eventing.store import NotStored
 from lambdas.shipping import shipment_store
+from lambdas.shipping.domain import CarrierEvent, Name, OtherParcel, Undecided
 from lambdas.shipping.events import OrderDelivered, OrderShipped
-from lambdas.shipping.shipment_store import CarrierEvent, Name, Undecided
 
 
 class TakenEvent(Struct, frozen=True, kw_only=True):
-    """The event was taken, now or before."""
+    """The event is taken, now or before."""
 
     event_id: Annotated[Name, Meta(description="The event's", examples=["e-1"])]
 
@@ -25,7 +26,7 @@ class UnknownShipment(Problem, status=HTTPStatus.NOT_FOUND):
 
 
 class TryLater(Problem, status=HTTPStatus.CONFLICT, retry_after_s=60):
-    """The carrier is being asked about this shipment: the event has to be sent again later."""
+    """A request to the carrier about this shipment is under way: send the event again later."""
 
 
 @callback(
@@ -38,12 +39,12 @@ class TryLater(Problem, status=HTTPStatus.CONFLICT, retry_after_s=60):
 def handler(request: Request, report: CarrierEvent) -> TakenEvent:
     """Take a carrier's event.
 
-    The same answer comes when an event is repeated, or is of no consequence any more. After a 409
-    or a 5xx the carrier has to send the same event again.
+    A repeated event, and one that no longer matters, get the same answer. After a 409 or a 5xx, the
+    carrier has to send the same event again.
     """
     try:
         taken = shipment_store.take(report)
-    except shipment_store.UnknownShipment as error:
+    except (NotStored, OtherParcel) as error:
         raise UnknownShipment("there is no shipment with this order_id and tracking_id") from error
     except Undecided as error:
         raise TryLater(

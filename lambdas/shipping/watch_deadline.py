@@ -1,4 +1,4 @@
-"""Watch a deadline: tell when a shipment was not delivered in time."""
+"""Watch a deadline: publish that a shipment was not delivered in time."""
 
 from datetime import UTC, datetime
 
@@ -12,6 +12,6 @@ from lambdas.shipping.events import ShipmentDue, ShipmentOverdue
 
 @consumer(ShipmentDue, publishes=(ShipmentOverdue,), uses=(GET, PUT))
 def handler(delivery: Delivery[ShipmentDue]) -> None:
-    """Needs no inbox: a shipment gets overdue once. Raises TooEarly, to be reminded again."""
+    """Needs no inbox: a shipment becomes overdue once. Raises TooEarly for an early reminder."""
     if shipment_store.check(delivery.event.order_id, datetime.now(UTC), delivery):
         telemetry.count("OverdueShipments")

@@ -50,6 +50,8 @@ AWS_SERVICES = (
 # The runtime is based on Amazon Linux 2023 with glibc 2.34, which supports both tags.
 _PLATFORMS = ("manylinux2014_aarch64", "manylinux_2_28_aarch64")
 _KERNEL = "eventing"
+_SHARED = "shared"
+"""The words that all contexts share: each context's package holds them, as it holds the kernel."""
 _LAYER_MOUNT = "/opt/python"  # https://docs.aws.amazon.com/lambda/latest/dg/packaging-layers.html
 _FUNCTION_MOUNT = "/var/task"
 _MODELS = "*/*/service-2.json.gz"
@@ -125,9 +127,9 @@ def layer_directory(target: Target, *, project: Path = PROJECT) -> Path:
 def function_directory(context: str, target: Target, *, project: Path = PROJECT) -> Path:
     """Returns the directory with the current code of a context's functions.
 
-    It contains the context, the kernel, and the `events` module of each context whose events are
-    imported. The first call builds the missing directories of all contexts, because starting the
-    compiler takes longest.
+    It contains the context, the kernel, the shared words, and the `events` module of each context
+    whose events are imported. The first call builds the missing directories of all contexts,
+    because starting the compiler takes longest.
 
     Raises PackagingError if the context is unknown, or imports a module that is not shipped.
     """
@@ -143,9 +145,9 @@ def prepare(target: Target, *, project: Path = PROJECT) -> None:
 
 
 def contexts(*, project: Path = PROJECT) -> list[str]:
-    """Returns the names of the contexts: the packages in `lambdas/` except the kernel."""
+    """Returns the names of the contexts: the packages in `lambdas/` that are not for all."""
     found = (path.parent.name for path in (project / "lambdas").glob("*/__init__.py"))
-    return sorted(name for name in found if name != _KERNEL)
+    return sorted(name for name in found if name not in {_KERNEL, _SHARED})
 
 
 def _layer(target: Target, project: Path) -> _Package:
@@ -210,9 +212,10 @@ def _function_files(context: str, project: Path) -> Iterator[Path]:
         known = ", ".join(contexts(project=project)) or "none"
         raise PackagingError(f"no context {context!r} in {root}: there are {known}")
     yield root / "__init__.py"
-    own = [*files_in(root / _KERNEL), *(files_in(root / context) if context != _KERNEL else ())]
+    packages = {_KERNEL} if context == _KERNEL else {_KERNEL, _SHARED, context}
+    own = [file for package in sorted(packages) for file in files_in(root / package)]
     yield from own
-    yield from _events_of_others(own, {_KERNEL, context}, project)
+    yield from _events_of_others(own, packages, project)
 
 
 def files_in(package: Path) -> list[Path]:

@@ -78,7 +78,7 @@ def test_records_spread_over_the_shards(analytics: Analytics) -> None:
         ([{**CART, "quantity": 0}], "quantity"),
         ([{**VIEW, "unit_price_minor": -1}], "unit_price_minor"),
         ([{**VIEW, "activity_id": ""}], "activity_id"),
-        ([VIEW, {**CART, "activity_id": "a-1"}], "a-1 is there more than once"),
+        ([VIEW, {**CART, "activity_id": "a-1"}], "a-1 occurs more than once"),
     ],
 )
 def test_a_wrong_activity_is_refused_and_nothing_is_put(

@@ -33,6 +33,9 @@ and does nothing. Whoever has to delete them deletes an order in all contexts at
 def kinds(source: str) -> Iterator[tuple[str, bool]]:
     """The kinds of the items that a module writes, each with whether they expire."""
     for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Call(ast.Name("Store"), [_, ast.Constant(str() as kind), *_]):
+                yield kind, False
         if not isinstance(node, ast.Dict):
             continue
         entries = {
@@ -66,6 +69,7 @@ def test_each_item_expires_or_is_kept_on_purpose() -> None:
         ('item = {"kind": "note", **rest, "expires_at": 1}', [("note", True)]),
         ('values = {":kind": "a" if b else "c", ":expires_at": 1}', [("a", True), ("c", True)]),
         ('values = {":kind": "note", ":one": 1}', [("note", False)]),
+        ('notes = Store(Note, "note", settings, key, id_field="id")', [("note", False)]),
     ],
 )
 def test_what_a_module_writes_is_found(source: str, found: list[tuple[str, bool]]) -> None:

@@ -18,6 +18,7 @@ from stacks.constructs.packaging import (
     PROJECT,
     PackagingError,
     Target,
+    contexts,
     function_directory,
     install,
     layer_directory,
@@ -36,12 +37,15 @@ def lay_out(root: Path) -> Path:
         "__init__.py": "",
         "eventing/__init__.py": "",
         "eventing/event.py": "class Event: ...\n",
+        "shared/__init__.py": "",
+        "shared/words.py": "LIMIT = 1\n",
         "stock/__init__.py": "",
         "stock/events.py": "from lambdas.eventing.event import Event\nclass Taken(Event): ...\n",
         "stock/domain.py": "SECRET = 1\n",
         "sales/__init__.py": "",
         "sales/events.py": "class Sold: ...\n",
-        "sales/sell.py": "from lambdas.stock import events\nfrom ..eventing.event import Event\n",
+        "sales/sell.py": "from lambdas.shared.words import LIMIT\n"
+        "from lambdas.stock import events\nfrom ..eventing.event import Event\n",
         "audit/__init__.py": "",
         "audit/note.py": "def handler(event, context): return 'noted'\n",
     }
@@ -86,9 +90,20 @@ def test_package_holds_its_context_the_kernel_and_imported_events(project: Path)
         "lambdas/sales/__init__.py",
         "lambdas/sales/events.py",
         "lambdas/sales/sell.py",
+        "lambdas/shared/__init__.py",
+        "lambdas/shared/words.py",
         "lambdas/stock/__init__.py",
         "lambdas/stock/events.py",
     }
+
+
+def test_what_all_contexts_share_is_in_each_package_and_is_no_context(project: Path) -> None:
+    assert contexts(project=project) == ["audit", "sales", "stock"]
+    before = names(project)
+    (project / "lambdas/shared/words.py").write_text("LIMIT = 2\n")
+    after = names(project)
+
+    assert all(before[context] != after[context] for context in before)
 
 
 def test_change_in_one_context_leaves_the_packages_of_others_alone(project: Path) -> None:

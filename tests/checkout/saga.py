@@ -14,9 +14,9 @@ from lambdas.inventory import settings as inventory_settings
 from lambdas.inventory.domain import ReceivedItem
 from lambdas.orders import cancel_order, sweep_orders
 from lambdas.orders import settings as orders_settings
-from lambdas.orders.domain import Status
+from lambdas.orders.domain import Order
 from lambdas.orders.events import OrderCancelled, OrderExpired, OrderPlaced, SweepDue
-from lambdas.orders.order_store import Entry, Order, place
+from lambdas.orders.order_store import place
 from lambdas.payments import refund_closed_order
 from lambdas.payments import settings as payments_settings
 from lambdas.shipping.events import ShipmentRecalled
@@ -71,19 +71,8 @@ class Saga:
     def _place(self) -> None:
         event = placed(line(), order_id=ORDER, token=self.token)
         self.event = enveloped(event)
-        order = Order(
-            order_id=ORDER,
-            customer_id=event.customer_id,
-            status=Status.PLACED,
-            currency=event.currency,
-            total_minor=event.total_minor,
-            lines=event.lines,
-            shipping_address=event.shipping_address,
-            placed_at=self.event.time,
-            fingerprint="of the request",
-            history={Status.PLACED: Entry(at=self.event.time)},
-        )
-        place(order, event, self.event.deliver_to("test", (OrderPlaced,)))
+        new = Order.place(event, "of the request", self.event.time)
+        place(new, self.event.deliver_to("test", (OrderPlaced,)))
 
     def checkout(self) -> Iterator[str]:
         """A run of the workflow; it stops before each attempt of a task, and names it."""

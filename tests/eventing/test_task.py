@@ -6,9 +6,10 @@ import msgspec
 import pytest
 from botocore.exceptions import ClientError
 
+from lambdas.eventing.aggregate import Refusal
 from lambdas.eventing.event import Delivery
 from lambdas.eventing.misconfiguration import Misconfigured
-from lambdas.eventing.task import Failure, Refusal, task, waiting_task
+from lambdas.eventing.task import Failure, task, waiting_task
 from tests.eventing.sample import CoinAdded, CoinCounted, coin
 from tests.support.messages import CONTEXT, enveloped, task_input
 

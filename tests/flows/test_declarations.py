@@ -9,7 +9,7 @@ from botocore.client import BaseClient
 from cdk_rehearsal import Assembly, Resource
 from lambdas.eventing.attributes import from_attributes
 from lambdas.eventing.declaration import Handler, Use
-from lambdas.orders.confirm_order import OrderClosed
+from lambdas.orders.domain import OrderClosed
 from tests.flows.shop import Shop, confirmed_order, order_wanted_back
 from tests.flows.story import Story, break_a_checkout, lose_a_parcel
 from tests.support.declarations import uses_of

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from lambdas.eventing import aws
+from lambdas.inventory.domain import StockRefused
 from lambdas.inventory.events import StockDepleted
-from lambdas.inventory.stock_store import StockRefused
 from tests.inventory.context import Inventory
 from tests.support.cloud import Commits, Crash, cloud, crash
 

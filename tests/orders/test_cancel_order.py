@@ -2,6 +2,7 @@
 
 import pytest
 
+from lambdas.orders.domain import OrderClosed
 from lambdas.orders.events import OrderCancelled, OrderConfirmed, OrderRejected
 from lambdas.returns.events import OrderReturned
 from tests.orders.context import Orders
@@ -110,6 +111,34 @@ def test_two_cancellations_at_the_same_time_are_one(orders: Orders, commits: Com
     commits.before(1, lambda: orders.cancel(order_id))
     assert orders.cancel(order_id).status == 200
     assert len(cancellations(orders)) == 1
+
+
+def test_orders_that_an_earlier_release_stored_go_on(orders: Orders) -> None:
+    order_id = orders.an_order()
+    orders.table.as_stored_earlier("order", "revision")
+    orders.confirm()
+    assert not {"pending_shard", "pending_since"} & orders.table.one("order").keys()
+    orders.table.as_stored_earlier("order", "revision")
+    answer = orders.cancel(order_id)
+    assert [step["what"] for step in answer.json["history"]] == ["placed", "confirmed", "cancelled"]
+    assert [event.confirmed for event in cancellations(orders)] == [True]
+
+
+def test_a_cancellation_by_an_earlier_release_is_not_undone_by_a_confirmation(
+    orders: Orders, commits: Commits
+) -> None:
+    """While functions are replaced one after the other, some count no revision."""
+    order_id = orders.an_order()
+
+    def cancelled_by_an_earlier_release() -> None:
+        revision = orders.table.one("order")["revision"]
+        orders.cancel(order_id)
+        orders.table.put({**orders.table.one("order"), "revision": revision})
+
+    commits.before(1, cancelled_by_an_earlier_release)
+    with pytest.raises(OrderClosed, match=r"^cancelled$"):
+        orders.confirm()
+    assert orders.get(order_id).json["status"] == "cancelled"
 
 
 @pytest.mark.parametrize("confirmed", [False, True])

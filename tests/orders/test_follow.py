@@ -10,8 +10,7 @@ import time_machine
 
 from lambdas.eventing.event import CloudEvent, Event
 from lambdas.orders import follow_shipment
-from lambdas.orders.domain import LIFECYCLE, STEPS, Status, chronological
-from lambdas.orders.reject_order import OrderStands
+from lambdas.orders.domain import LIFECYCLE, STEPS, OrderStands, Status, chronological
 from lambdas.returns.events import OrderReturned, ReturnEvent, ReturnRefused, ReturnRequested
 from lambdas.shipping.events import (
     OrderDelivered,

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from lambdas.orders.confirm_order import OrderClosed
+from lambdas.orders.domain import OrderClosed, OrderStands
 from lambdas.orders.events import (
     OrderConfirmed,
     OrderPlaced,
@@ -11,7 +11,6 @@ from lambdas.orders.events import (
     OrderRejectedV1,
     RejectionReason,
 )
-from lambdas.orders.reject_order import OrderStands
 from tests.orders.context import Orders
 from tests.support.cloud import Commits, Crash, crash
 from tests.support.messages import CONTEXT, enveloped, task_input

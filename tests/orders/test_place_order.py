@@ -9,9 +9,9 @@ import time_machine
 
 from lambdas.eventing import aws
 from lambdas.eventing.transaction import Contention
-from lambdas.inventory.events import MAX_MINOR
 from lambdas.orders import order_store
 from lambdas.orders.events import OrderPlaced
+from lambdas.shared.vocabulary import MAX_MINOR
 from tests.orders.context import Orders
 from tests.support.cloud import Cloud, Commits, Crash, crash
 from tests.support.orders import ADDRESS, line

@@ -7,7 +7,7 @@ import pytest
 import time_machine
 
 from lambdas.eventing import aws
-from lambdas.orders.confirm_order import OrderClosed
+from lambdas.orders.domain import OrderClosed
 from lambdas.orders.settings import settings
 from tests.orders.context import Orders
 from tests.support.cloud import Cloud, Commits, Crash, crash

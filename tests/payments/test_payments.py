@@ -3,8 +3,9 @@
 import pytest
 
 from lambdas.eventing.transaction import ConditionFailed, Contention, Transaction
+from lambdas.payments.domain import PaymentRefused
 from lambdas.payments.events import PaymentAuthorized, PaymentDeclined, PaymentRefunded
-from lambdas.payments.payment_store import PaymentRefused, PaymentUnavailable
+from lambdas.payments.payment_store import PaymentUnavailable
 from lambdas.payments.provider import Unavailable
 from lambdas.payments.sandbox_provider import SandboxProvider
 from tests.payments.context import Payments
@@ -304,8 +305,25 @@ class TestRefund:
         payments.order("tok_approve")
         cloud.monkeypatch.setattr(Transaction, "commit", refuse)
         for step in (payments.authorize, payments.refund):
-            with pytest.raises(Contention, match="payment of order order-1 kept changing"):
+            with pytest.raises(Contention, match="payment order-1 kept changing"):
                 step()
+
+    def test_payments_that_an_earlier_release_stored_go_on(
+        self, payments: Payments, commits: Commits
+    ) -> None:
+        payments.order("tok_approve", total=2500)
+        commits.after(1, crash)
+        with pytest.raises(Crash):
+            payments.authorize()
+        payments.table.as_stored_earlier("payment", "revision", "order_id")
+        payments.authorize()
+        assert payments.state() == "authorized"
+        payments.table.as_stored_earlier("payment", "revision", "order_id")
+        payments.refund()
+        assert payments.state() == payments.booked()["status"] == "cancelled"
+        assert payments.events(PaymentRefunded) == [
+            PaymentRefunded(order_id="order-1", amount_minor=2500, currency="EUR")
+        ]
 
 
 class TestSandboxProvider:

@@ -32,7 +32,8 @@ from tests.support.workflow import StepFunctions
 
 SETTINGS = TableSettings(table_name="returns", inbox_days=22)
 MACHINE = "arn:aws:states:eu-central-1:123456789012:stateMachine:returns"
-ORDER = "order-1"
+ORDERS = tuple(f"00000000-0000-4000-8000-{number:012}" for number in range(10))
+ORDER = ORDERS[1]
 
 
 @dataclass(frozen=True)

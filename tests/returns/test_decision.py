@@ -7,9 +7,9 @@ import pytest
 import time_machine
 
 from lambdas.eventing import aws
+from lambdas.returns.domain import ApprovalStands
 from lambdas.returns.events import OrderReturned, ReturnDecided, ReturnRefused
-from lambdas.returns.return_store import ApprovalStands
-from tests.returns.context import ORDER, Returns
+from tests.returns.context import ORDER, ORDERS, Returns
 from tests.support.cloud import Cloud, Commits, Crash, crash
 
 START = datetime(2026, 1, 5, 8, tzinfo=UTC)
@@ -42,11 +42,11 @@ class TestAwaiting:
     def test_staff_see_what_waits_the_oldest_first(self, returns: Returns) -> None:
         for number in (2, 1, 3):
             with time_machine.travel(START + timedelta(hours=number), tick=False):
-                returns.awaiting(f"order-{number}")
+                returns.awaiting(ORDERS[number])
         found = returns.waiting().json["returns"]
-        assert [each["order_id"] for each in found] == ["order-1", "order-2", "order-3"]
+        assert [each["order_id"] for each in found] == [*ORDERS[1:4]]
         assert found[0] == {
-            "order_id": "order-1",
+            "order_id": ORDERS[1],
             "state": "awaiting",
             "reason": "too small",
             "requested_at": "2026-01-05T09:00:00Z",
@@ -58,16 +58,16 @@ class TestAwaiting:
     def test_what_is_not_asked_yet_or_was_decided_is_not_in_the_list(
         self, returns: Returns
     ) -> None:
-        returns.requested("order-1")
-        returns.awaiting("order-2")
-        returns.awaiting("order-3")
-        returns.decide("order-2")
-        assert [each["order_id"] for each in returns.waiting().json["returns"]] == ["order-3"]
+        returns.requested(ORDERS[1])
+        returns.awaiting(ORDERS[2])
+        returns.awaiting(ORDERS[3])
+        returns.decide(ORDERS[2])
+        assert [each["order_id"] for each in returns.waiting().json["returns"]] == [ORDERS[3]]
 
     def test_the_list_is_bounded(self, returns: Returns, cloud: Cloud) -> None:
         cloud.monkeypatch.setattr("lambdas.returns.list_returns.MOST", 2)
         for number in range(3):
-            returns.awaiting(f"order-{number}")
+            returns.awaiting(ORDERS[number])
         assert len(returns.waiting().json["returns"]) == 2
 
     @pytest.mark.parametrize("groups", ["", "[customers]", "[stafff]", "[not staffed]"])
@@ -84,6 +84,21 @@ class TestAwaiting:
         assert [answer.status for answer in answers] == [403] * 4
         assert returns.state() == "awaiting"
         assert returns.service.heartbeats == []
+
+    def test_returns_that_an_earlier_release_stored_go_on(self, returns: Returns) -> None:
+        returns.requested()
+        returns.table.as_stored_earlier("return", "revision", "decider")
+        returns.ask()
+        returns.table.as_stored_earlier("return", "revision", "decider")
+        assert len(returns.waiting().json["returns"]) == 1
+        assert returns.review().status == 200
+        returns.table.as_stored_earlier("return", "revision", "decider")
+        assert returns.decide().status == 200
+        assert returns.table.one("return")["decider"] == "staff-1"
+        assert returns.waiting().json["returns"] == []
+        returns.table.as_stored_earlier("return", "revision")
+        returns.complete()
+        assert returns.state() == "returned"
 
 
 class TestReview:
@@ -110,7 +125,7 @@ class TestReview:
         assert returns.review().status == 409
 
     def test_a_return_that_is_not_there_cannot_be_taken_or_decided(self, returns: Returns) -> None:
-        for found in (returns.review("order-9"), returns.decide("order-9"), returns.decide("#")):
+        for found in (returns.review(ORDERS[9]), returns.decide(ORDERS[9]), returns.decide("#")):
             assert (found.status, found.json["code"]) == (404, "unknown_return")
 
 

@@ -10,7 +10,7 @@ import time_machine
 from lambdas.returns import start_return
 from lambdas.returns.events import ReturnDecided, ReturnRequested
 from lambdas.shipping.events import OrderDelivered, OrderShipped
-from tests.returns.context import ORDER, Returns, confirmed
+from tests.returns.context import ORDER, ORDERS, Returns, confirmed
 from tests.support.cloud import Commits, Crash, crash
 from tests.support.messages import CONTEXT, batch, enveloped, failed
 
@@ -75,7 +75,7 @@ class TestRequest:
     def test_an_order_of_somebody_else_looks_like_none_at_all(self, returns: Returns) -> None:
         returns.delivered()
         foreign = returns.request(caller="customer-2")
-        unknown = returns.request("order-2", caller="customer-2")
+        unknown = returns.request(ORDERS[2], caller="customer-2")
         assert foreign.status == unknown.status == 404
         assert foreign.json["code"] == unknown.json["code"] == "unknown_order"
         assert set(foreign.json) == set(unknown.json)
@@ -85,7 +85,18 @@ class TestRequest:
         returns.hear(OrderDelivered(order_id=ORDER))
         assert returns.request().status == 404
 
-    @pytest.mark.parametrize("path", ["", "%20", "../order-1", "order-1#x", "o" * 3000, "é"])
+    @pytest.mark.parametrize(
+        "path",
+        [
+            "",
+            "%20",
+            f"../{ORDER}",
+            f"{ORDER}#x",
+            ORDER.replace("0", "A"),
+            "o" * 3000,
+            "é",
+        ],
+    )
     def test_a_path_that_is_no_order_is_one_of_nobody(self, returns: Returns, path: str) -> None:
         returns.delivered()
         assert returns.request(path).status == 404
@@ -183,10 +194,10 @@ class TestStart:
         assert list(returns.service.executions) == [ORDER]
 
     def test_each_order_has_an_execution_of_its_own(self, returns: Returns) -> None:
-        for order_id in ("order-1", "order-2"):
+        for order_id in (ORDERS[1], ORDERS[2]):
             returns.requested(order_id)
             returns.start(order_id)
-        assert list(returns.service.executions) == ["order-1", "order-2"]
+        assert list(returns.service.executions) == [ORDERS[1], ORDERS[2]]
 
     def test_what_is_no_request_starts_nothing(self, returns: Returns) -> None:
         event = ReturnDecided(order_id=ORDER, customer_id="customer-1", approved=True, note="x")

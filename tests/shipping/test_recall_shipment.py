@@ -153,6 +153,16 @@ def test_a_delivery_in_the_middle_of_a_recall_wins(shipping: Shipping, commits: 
     assert "ShipmentRecalled" not in shipping.told()
 
 
+def test_shipments_that_an_earlier_release_stored_go_on(shipping: Shipping) -> None:
+    shipping.confirm()
+    shipping.table.as_stored_earlier("shipment", "order_id")
+    shipping.report("picked_up")
+    shipping.table.as_stored_earlier("shipment", "order_id")
+    assert shipping.cancel()
+    assert shipping.state() == shipping.parcel()["status"] == "recalled"
+    assert shipping.told() == ["ShipmentRequested", "OrderShipped", "ShipmentRecalled"]
+
+
 def test_an_overdue_parcel_can_be_recalled(shipping: Shipping) -> None:
     shipping.confirm()
     with later():

@@ -9,7 +9,8 @@ import pytest
 from cdk_rehearsal import Assembly, Resource
 from lambdas.checkout import run_checkout
 from lambdas.eventing import transaction
-from lambdas.eventing.task import Refusal, Task
+from lambdas.eventing.aggregate import Refusal
+from lambdas.eventing.task import Task
 from tests.support.handlers import errors, handler_of, refusals
 
 PASSING = ("Lambda.", "Sandbox.Timedout")

@@ -94,6 +94,11 @@ class Table:
         """Writes an item."""
         aws.dynamodb().put_item(TableName=self.name, Item=to_attributes(item))
 
+    def as_stored_earlier(self, kind: str, *fields: str) -> None:
+        """Rewrites the only item of its kind as releases stored it that did not have `fields`."""
+        stored = self.one(kind)
+        self.put({name: value for name, value in stored.items() if name not in fields})
+
     def envelopes(self, *event_types: type[Event]) -> list[CloudEvent]:
         """What the outbox holds, of these types if any are named."""
         envelopes = [

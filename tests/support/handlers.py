@@ -6,9 +6,9 @@ from typing import Any
 
 import lambdas
 from cdk_rehearsal import Resource
+from lambdas.eventing.aggregate import Refusal
 from lambdas.eventing.consumer import Consumer
 from lambdas.eventing.event import Event
-from lambdas.eventing.task import Refusal
 from stacks.constructs.packaging import contexts
 from stacks.schemas.events import PUBLISHED, context_of
 

@@ -9,9 +9,10 @@ from msgspec import Meta, Struct
 
 from lambdas.inventory import csv_table
 from lambdas.inventory.csv_table import Format, GoodRow, WrongRow, quoted
-from lambdas.inventory.events import Currency, Minor, Sku
+from lambdas.inventory.events import Sku
 from lambdas.inventory.stock_file import ANY_CURRENCY, ANY_PRICE, ANY_SKU
 from lambdas.orders.events import Line, PaymentToken, Quantity
+from lambdas.shared.vocabulary import Currency, Minor
 from tools.demo.csv_file import Rows, nothing_usable, read_rows
 
 ADDRESS = {

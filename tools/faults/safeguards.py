@@ -91,6 +91,7 @@ def _strip(assembly: Path, properties: Sequence[tuple[str, str]]) -> int:
 
 _TRANSACTION = "lambdas/eventing/transaction.py"
 _STOCK = "lambdas/inventory/stock_store.py"
+_RESERVATION = "lambdas/inventory/domain.py"
 _PAYMENTS = "lambdas/payments/payment_store.py"
 
 _ALL = (
@@ -136,15 +137,14 @@ _ALL = (
         "a repeated request releases stock again",
         (
             SourceEdit(
-                _STOCK,
-                'condition="#state = :releasing AND taken = :taken",',
-                'condition="#state IN (:releasing, :state) AND taken = :taken",',
+                _RESERVATION,
+                "self.becomes(*events, taken=0, state=State.RELEASED)",
+                "self.becomes(*events, state=State.RELEASED)",
             ),
             SourceEdit(
                 _STOCK,
-                '"SET #state = :state, taken = :index",\n        condition="#state IN',
-                '"SET #state = :state, taken = if_not_exists(taken, :index)",\n'
-                '        condition="#state IN',
+                "if not reservation.taken:",
+                'if not reservation.taken or (_ and reservation.state == "released"):',
             ),
         ),
     ),
@@ -170,18 +170,18 @@ _ALL = (
         (
             SourceEdit(
                 _PAYMENTS,
-                "    for _ in range(_TRIES):\n        payment = _payment(order.order_id)",
-                "    for attempt in range(_TRIES):\n        payment = _payment(order.order_id)",
+                "payment, _ = _payments.change(\n        order.order_id, Payment.check,",
+                "payment, begun = _payments.change(\n        order.order_id, Payment.check,",
             ),
             SourceEdit(
                 _PAYMENTS,
-                "            _ask(order, provider, cause)",
-                '            _ask(order, provider, cause, "" if attempt else "-again")',
+                "_ask(order, provider)\n",
+                '_ask(order, provider, "" if begun else "-again")\n',
             ),
             SourceEdit(
                 _PAYMENTS,
-                "def _ask(order: OrderPlaced, provider: PaymentProvider, cause: Cause) -> None:",
-                "def _ask(order, provider, cause, suffix):",
+                "def _ask(order: OrderPlaced, provider: PaymentProvider) -> bool:",
+                "def _ask(order, provider, suffix):",
             ),
             SourceEdit(
                 _PAYMENTS,

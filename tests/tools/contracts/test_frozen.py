@@ -61,8 +61,7 @@ def test_each_event_and_the_envelope_have_a_copy_that_is_a_json_schema() -> None
         (narrow, "$.lines[].quantity is changed: the greatest value is 99, was 100000"),
         (
             money_as_text,
-            "$.total_minor (What all lines cost together, in minor units) is of type string, "
-            "was integer",
+            "$.total_minor (Total of all lines, in minor units) is of type string, was integer",
         ),
         (lambda schema: schema["properties"].pop("currency"), "$.currency is gone"),
     ],

@@ -1,0 +1,180 @@
+"""The transitions of a reservation, and the rules of stock and prices, without a table."""
+
+from collections import Counter
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lambdas.inventory import domain
+from lambdas.inventory.domain import ReceivedItem, Reservation, State, Stock, StockRefused
+from lambdas.inventory.events import (
+    ItemPriced,
+    Reserved,
+    StockDepleted,
+    StockReleased,
+    StockReplenished,
+    StockReserved,
+)
+
+ITEMS = tuple(Reserved(sku=sku, quantity=2) for sku in "ABCDE")
+CHUNKS = 3
+"""With two items each."""
+
+
+@pytest.fixture(autouse=True)
+def chunks_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(domain, "CHUNK", 2)
+
+
+def reservation(state: State, taken: int, **fields: Any) -> Reservation:
+    return Reservation(order_id="order-1", state=state, taken=taken, items=ITEMS, **fields)
+
+
+class TestReservation:
+    def test_it_begins_with_nothing_taken(self) -> None:
+        assert Reservation.begin("order-1", ITEMS) == reservation(State.RESERVING, 0)
+
+    @pytest.mark.parametrize("taken", range(CHUNKS))
+    def test_it_takes_chunk_after_chunk_and_is_announced_with_the_last(self, taken: int) -> None:
+        part, change = reservation(State.RESERVING, taken).take()
+        assert part == ITEMS[2 * taken : 2 * taken + 2]
+        last = taken == CHUNKS - 1
+        state = State.RESERVED if last else State.RESERVING
+        assert change.after == reservation(state, taken + 1)
+        announced = StockReserved(order_id="order-1", items=ITEMS)
+        assert change.events == ((announced,) if last else ())
+
+    @pytest.mark.parametrize(
+        ("state", "complete"), [(State.RESERVING, False), (State.RESERVED, True)]
+    )
+    def test_it_says_whether_it_is_complete(self, state: State, complete: bool) -> None:
+        assert reservation(state, 1).is_complete() is complete
+
+    @pytest.mark.parametrize("state", [State.RELEASING, State.RELEASED])
+    @pytest.mark.parametrize(("reason", "code"), [("expired", "expired"), (None, "released")])
+    def test_one_that_was_released_is_refused_with_the_reason(
+        self, state: State, reason: str | None, code: str
+    ) -> None:
+        with pytest.raises(StockRefused, match=f"^{code}$"):
+            reservation(state, 0, reason=reason).is_complete()
+
+    @pytest.mark.parametrize(
+        ("state", "announced"), [(State.RESERVING, False), (State.RESERVED, True)]
+    )
+    def test_closing_it_remembers_why_and_whether_it_was_announced(
+        self, state: State, announced: bool
+    ) -> None:
+        change = reservation(state, 2).close("expired")
+        assert change
+        closed = reservation(State.RELEASING, 2, reason="expired", announced=announced)
+        assert change.after == closed
+        assert change.events == ()
+
+    @pytest.mark.parametrize("state", [State.RELEASING, State.RELEASED])
+    def test_one_that_is_closed_keeps_its_reason(self, state: State) -> None:
+        assert reservation(state, 1, reason="expired").close("cancelled") is None
+
+    @pytest.mark.parametrize("taken", range(1, CHUNKS + 1))
+    @pytest.mark.parametrize("announced", [True, False])
+    def test_it_puts_back_the_last_chunk_first_and_ends_with_the_first(
+        self, taken: int, announced: bool
+    ) -> None:
+        part, change = reservation(State.RELEASING, taken, announced=announced).put_back()
+        assert part == ITEMS[2 * taken - 2 : 2 * taken]
+        state = State.RELEASING if taken > 1 else State.RELEASED
+        assert change.after == reservation(state, taken - 1, announced=announced)
+        released = StockReleased(order_id="order-1", items=ITEMS)
+        assert change.events == ((released,) if announced and taken == 1 else ())
+
+    def test_an_order_that_is_blocked_holds_nothing_and_never_does(self) -> None:
+        change = Reservation.block("order-1", "expired")
+        assert (change.after.taken, change.after.items, change.events) == (0, (), ())
+        assert change.after.close("cancelled") is None
+        with pytest.raises(StockRefused, match=r"^expired$"):
+            change.after.is_complete()
+
+    @given(stop=st.integers(0, CHUNKS))
+    def test_what_is_put_back_is_what_was_taken(self, stop: int) -> None:
+        held: Counter[str] = Counter()
+        current, events = Reservation.begin("order-1", ITEMS), list[type]()
+        for _ in range(stop):
+            part, change = current.take()
+            held.update({each.sku: each.quantity for each in part})
+            current, events = change.after, [*events, *map(type, change.events)]
+        closing = current.close("expired")
+        assert closing
+        current = closing.after
+        while current.taken:
+            part, change = current.put_back()
+            held.subtract({each.sku: each.quantity for each in part})
+            current, events = change.after, [*events, *map(type, change.events)]
+        assert not +held
+        assert not -held
+        assert events == ([StockReserved, StockReleased] if stop == CHUNKS else [])
+
+
+class TestStock:
+    @pytest.mark.parametrize(
+        ("available", "lacks", "depleted"),
+        [(0, True, False), (1, True, False), (2, False, True), (3, False, False)],
+    )
+    def test_the_last_units_deplete_it_and_more_are_lacking(
+        self, available: int, lacks: bool, depleted: bool
+    ) -> None:
+        stock, wanted = Stock(available=available), Reserved(sku="A", quantity=2)
+        assert stock.lacks(wanted) is lacks
+        assert stock.is_depleted_by(wanted) is depleted
+        assert stock.depletion(wanted) == ((StockDepleted(sku="A"),) if depleted else ())
+
+
+def received(price: int = 100, *, quantity: int = 5, currency: str = "EUR") -> ReceivedItem:
+    return ReceivedItem(sku="A", quantity=quantity, unit_price_minor=price, currency=currency)
+
+
+class TestPrices:
+    STOCK = Stock(
+        available=3, unit_price_minor=100, currency="EUR", priced_at=1000, price_revision=4
+    )
+
+    @pytest.mark.parametrize("uploaded_at", [1000, 1001])
+    @pytest.mark.parametrize("item", [received(200), received(currency="USD")], ids=str)
+    def test_a_price_that_is_uploaded_later_counts(
+        self, item: ReceivedItem, uploaded_at: int
+    ) -> None:
+        after = self.STOCK.repriced(item, uploaded_at)
+        price = (item.unit_price_minor, item.currency)
+        assert (after.unit_price_minor, after.currency) == price
+        assert (after.priced_at, after.price_revision) == (uploaded_at, 5)
+        assert after.available == 3
+        assert self.STOCK.arrival(item, uploaded_at) == [
+            StockReplenished(sku="A", quantity=5),
+            ItemPriced(sku="A", unit_price_minor=price[0], currency=price[1], revision=5),
+        ]
+
+    def test_one_that_is_uploaded_earlier_is_outdated(self) -> None:
+        assert self.STOCK.is_newer_than(999)
+        assert self.STOCK.repriced(received(200), 999) == self.STOCK
+        assert self.STOCK.arrival(received(200), 999) == [StockReplenished(sku="A", quantity=5)]
+
+    def test_the_same_price_is_no_news_but_is_as_new_as_its_file(self) -> None:
+        after = self.STOCK.repriced(received(), 2000)
+        assert (after.priced_at, after.price_revision) == (2000, 4)
+        assert self.STOCK.arrival(received(), 2000) == [StockReplenished(sku="A", quantity=5)]
+
+    def test_no_units_are_no_arrival(self) -> None:
+        assert self.STOCK.arrival(received(quantity=0), 2000) == []
+
+    def test_an_item_that_is_new_has_its_first_price(self) -> None:
+        _, priced = Stock().arrival(received(), 1000)
+        assert priced == ItemPriced(sku="A", unit_price_minor=100, currency="EUR", revision=1)
+
+    @given(st.permutations(range(1, 6)))
+    def test_in_whatever_order_files_come_the_last_upload_sets_the_price(
+        self, uploads: list[int]
+    ) -> None:
+        stock = Stock()
+        for at in uploads:
+            stock = stock.repriced(received(at * 100), at)
+        assert (stock.unit_price_minor, stock.priced_at) == (500, 5)
