@@ -13,8 +13,7 @@ from typing import Any
 
 import pytest
 
-from cdk_rehearsal import Rehearsal
-from cdk_rehearsal.resources import Resource
+from cdk_rehearsal import Rehearsal, Resource
 from cdk_rehearsal.topology.assembly import Assembly
 from stacks.constructs.packaging import PROJECT
 from stacks.environment import Environment

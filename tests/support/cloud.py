@@ -18,9 +18,11 @@ from moto.core.models import botocore_stubber
 from moto.dynamodb.models import dynamodb_backends
 
 import lambdas
-from cdk_rehearsal import clients, egress, moto_patches
-from cdk_rehearsal.direct import DirectCalls
-from cdk_rehearsal.patching import Patches
+from cdk_rehearsal import moto_patches
+from cdk_rehearsal.moto_patches.speed import clients
+from cdk_rehearsal.moto_patches.speed.direct import DirectCalls
+from cdk_rehearsal.sandbox import egress
+from cdk_rehearsal.sandbox.patching import Patches
 from lambdas.eventing import aws, pending
 from lambdas.eventing.attributes import Item, from_attributes, to_attributes
 from lambdas.eventing.event import CloudEvent, E, Event

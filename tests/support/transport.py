@@ -8,7 +8,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPResponse
 
-from cdk_rehearsal.http_api import HttpFront
+from cdk_rehearsal.services.http_api import HttpFront
 
 URL = "https://api.example.com"
 

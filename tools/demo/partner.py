@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from cdk_rehearsal import Rehearsal
-from cdk_rehearsal.internet import Request, Response
+from cdk_rehearsal.services.web import Request, Response
 
 PARTNER = "hooks.partner.example"
 _ADDRESS = "192.52.193.7"
@@ -23,7 +23,7 @@ class Partner:
 
     def open(self) -> None:
         """Connects the partner's system to the world."""
-        self.shop.internet.host(PARTNER, self._respond, addresses=[_ADDRESS])
+        self.shop.web.host(PARTNER, self._respond, addresses=[_ADDRESS])
 
     def _respond(self, request: Request) -> Response:
         # Every ninth call comes while the system is busy.

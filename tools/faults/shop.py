@@ -11,7 +11,7 @@ from typing import Any
 from zlib import crc32
 
 from cdk_rehearsal import Rehearsal
-from cdk_rehearsal.http_api import HttpResponse
+from cdk_rehearsal.services.http_api import HttpResponse
 from lambdas.eventing.signature import HEADER, sign
 from lambdas.inventory.domain import ReceivedItem
 from lambdas.notifications.events import Channel

@@ -1,25 +1,25 @@
 """Runs a synthesized application in one process: real handlers behind the templates' own wiring.
 
-Names are imported when they are first used, so that `cdk_rehearsal.topology` needs no moto.
+Names are imported when they are first used. The first rehearsal imports boto3 and moto.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cdk_rehearsal.clock import Event, Process, Scheduler
     from cdk_rehearsal.errors import RehearsalError, UnsupportedTemplateError
     from cdk_rehearsal.faults import FAULTS, Fault, InjectedFault
-    from cdk_rehearsal.invoke import InvocationResult
     from cdk_rehearsal.latency import Latency
     from cdk_rehearsal.meter import Meter, Record
     from cdk_rehearsal.rehearsal import OUTSIDE, Rehearsal
-    from cdk_rehearsal.resources import Resource
+    from cdk_rehearsal.resources.registry import Resource
+    from cdk_rehearsal.services.functions import InvocationResult
+    from cdk_rehearsal.virtual_time.processes import Process, Signal
+    from cdk_rehearsal.virtual_time.scheduler import Scheduler
 
 __all__ = [
     "FAULTS",
     "OUTSIDE",
-    "Event",
     "Fault",
     "InjectedFault",
     "InvocationResult",
@@ -31,18 +31,20 @@ __all__ = [
     "RehearsalError",
     "Resource",
     "Scheduler",
+    "Signal",
     "UnsupportedTemplateError",
 ]
 
 _MODULES = {
-    "clock": ("Event", "Process", "Scheduler"),
     "errors": ("RehearsalError", "UnsupportedTemplateError"),
     "faults": ("FAULTS", "Fault", "InjectedFault"),
-    "invoke": ("InvocationResult",),
     "latency": ("Latency",),
     "meter": ("Meter", "Record"),
     "rehearsal": ("OUTSIDE", "Rehearsal"),
-    "resources": ("Resource",),
+    "resources.registry": ("Resource",),
+    "services.functions": ("InvocationResult",),
+    "virtual_time.processes": ("Process", "Signal"),
+    "virtual_time.scheduler": ("Scheduler",),
 }
 _WHERE = {name: module for module, names in _MODULES.items() for name in names}
 
@@ -51,8 +53,6 @@ def __getattr__(name: str) -> Any:
     """Import a public name from its module."""
     if name not in _WHERE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    # Before anything that imports moto.
-    import_module(f"{__name__}.lean")
     value = getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)
     globals()[name] = value
     return value

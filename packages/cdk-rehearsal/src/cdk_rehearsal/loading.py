@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 from cdk_rehearsal.assembly import Assembly, Stack
+from cdk_rehearsal.deployment import Deployment
 from cdk_rehearsal.errors import RehearsalError, UnsupportedTemplateError
 from cdk_rehearsal.intrinsics import Resolver
 from cdk_rehearsal.properties import Properties
-from cdk_rehearsal.resources import CREATORS, WITHOUT_PART, Resource
-
-if TYPE_CHECKING:
-    from cdk_rehearsal.rehearsal import Rehearsal
+from cdk_rehearsal.resources.creators import CREATORS
+from cdk_rehearsal.resources.registry import WITHOUT_PART, Resource
 
 # What a resource may have beside its properties; deletion and updates are no part of a rehearsal.
 _ATTRIBUTES = {
@@ -29,8 +29,16 @@ _ATTRIBUTES = {
 class Loader:
     """Creates the resources of all stacks of an assembly."""
 
-    def __init__(self, rehearsal: Rehearsal, assembly: Assembly) -> None:
-        self._rehearsal = rehearsal
+    def __init__(
+        self,
+        deployment: Deployment,
+        assembly: Assembly,
+        register: Callable[[Resource], object],
+    ) -> None:
+        """``register`` is called with each resource as soon as it is created."""
+        self._deployment = deployment
+        self._core = deployment.core
+        self._register = register
         self._stacks = assembly.stacks
         self._resources: dict[tuple[str, str], Resource] = {}
         self._in_progress: list[str] = []
@@ -48,10 +56,10 @@ class Loader:
         return list(self._resources.values())
 
     def _resolver(self, stack: Stack) -> Resolver:
-        rehearsal = self._rehearsal
+        core = self._core
         for name, ours, theirs in (
-            ("account", rehearsal.account, stack.account),
-            ("region", rehearsal.region, stack.region),
+            ("account", core.account, stack.account),
+            ("region", core.region, stack.region),
         ):
             if theirs is not None and theirs != ours:
                 raise RehearsalError(
@@ -60,8 +68,8 @@ class Loader:
                 )
         return Resolver(
             stack,
-            account=rehearsal.account,
-            region=rehearsal.region,
+            account=core.account,
+            region=core.region,
             ref=lambda logical_id: self._create(stack, logical_id).physical_id,
             get_att=lambda logical_id, attribute: self._attribute(stack, logical_id, attribute),
             import_value=self._export,
@@ -94,7 +102,7 @@ class Loader:
         finally:
             self._in_progress.pop()
         self._resources[key] = resource
-        self._rehearsal.register(resource)
+        self._register(resource)
         return resource
 
     def _make(
@@ -119,7 +127,7 @@ class Loader:
         resource.properties = resolved
         properties = Properties(resolved, where)
         try:
-            creator(self._rehearsal, resource, properties)
+            creator(self._deployment, resource, properties)
         except RehearsalError as error:
             if where in str(error):
                 raise
@@ -136,8 +144,7 @@ class Loader:
         if resource.type in WITHOUT_PART and attribute == "Arn":
             service = resource.type.split("::")[1].lower()
             return (
-                f"arn:aws:{service}:{self._rehearsal.region}:{self._rehearsal.account}:"
-                f"{resource.physical_id}"
+                f"arn:aws:{service}:{self._core.region}:{self._core.account}:{resource.physical_id}"
             )
         raise UnsupportedTemplateError(
             f"stack {stack.name}, {logical_id} ({resource.type}): unknown attribute {attribute} "

@@ -9,7 +9,7 @@ from typing import Any
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from cdk_rehearsal.clock import Scheduler
+from cdk_rehearsal.virtual_time.scheduler import Scheduler
 
 
 class _Quiet(WSGIRequestHandler):

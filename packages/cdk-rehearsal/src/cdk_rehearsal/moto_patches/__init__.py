@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 from moto.core.common_models import BaseModel
 
-from cdk_rehearsal.clock import Scheduler
 from cdk_rehearsal.moto_patches import (
     cognito,
     dynamodb,
@@ -17,7 +16,8 @@ from cdk_rehearsal.moto_patches import (
     sqs,
     values,
 )
-from cdk_rehearsal.patching import Patches
+from cdk_rehearsal.sandbox.patching import Patches
+from cdk_rehearsal.virtual_time.scheduler import Scheduler
 
 _installed: list[Patches] = []
 

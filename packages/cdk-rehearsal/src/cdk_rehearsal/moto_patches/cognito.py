@@ -11,7 +11,7 @@ from typing import Any
 from joserfc.jwk import RSAKey
 from moto.cognitoidp import models
 
-from cdk_rehearsal.patching import Patches
+from cdk_rehearsal.sandbox.patching import Patches
 
 
 def patch(patches: Patches) -> None:

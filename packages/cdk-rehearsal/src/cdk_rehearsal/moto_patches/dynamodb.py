@@ -32,7 +32,7 @@ from moto.dynamodb.parsing.expressions import (  # type: ignore[attr-defined]
 from moto.moto_api._internal import mock_random
 
 from cdk_rehearsal.moto_patches.updates import Entry, update_plan, updated
-from cdk_rehearsal.patching import Patches
+from cdk_rehearsal.sandbox.patching import Patches
 
 _EXPRESSIONS = 4096
 _MAX_OPERATIONS = 100

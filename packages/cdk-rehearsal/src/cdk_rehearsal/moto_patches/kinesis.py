@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from moto.kinesis.models import Record, Shard
 
-from cdk_rehearsal.patching import Patches
+from cdk_rehearsal.sandbox.patching import Patches
 
 # Real sequence numbers have 56 digits, too many for a number in DynamoDB or a float, and the same
 # for all, so that they sort as text: https://docs.aws.amazon.com/lambda/latest/dg/with-kinesis.html

@@ -25,7 +25,7 @@ from moto.moto_api import recorder
 from moto.moto_api._internal.moto_random import MotoRandom
 from werkzeug.exceptions import HTTPException
 
-from cdk_rehearsal.patching import Patches
+from cdk_rehearsal.sandbox.patching import Patches
 
 _ROUTES = 4096
 _NAMES = count()

@@ -9,7 +9,7 @@ from typing import Any
 from moto.s3 import models
 from moto.s3.models import FakeKey
 
-from cdk_rehearsal.patching import Patches
+from cdk_rehearsal.sandbox.patching import Patches
 
 
 def patch(patches: Patches) -> None:

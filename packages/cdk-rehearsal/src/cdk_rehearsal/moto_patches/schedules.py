@@ -8,7 +8,7 @@ from moto.scheduler.exceptions import ScheduleExists
 from moto.scheduler.models import EventBridgeSchedulerBackend
 from moto.scheduler.responses import EventBridgeSchedulerResponse
 
-from cdk_rehearsal.patching import Patches
+from cdk_rehearsal.sandbox.patching import Patches
 
 
 def patch(patches: Patches) -> None:

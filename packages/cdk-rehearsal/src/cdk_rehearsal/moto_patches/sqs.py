@@ -14,8 +14,8 @@ from moto.sqs import models
 from moto.sqs.exceptions import InvalidParameterValue, ReceiptHandleIsInvalid
 from moto.sqs.models import Message, Queue, SQSBackend
 
-from cdk_rehearsal.clock import Scheduler
-from cdk_rehearsal.patching import Patches
+from cdk_rehearsal.sandbox.patching import Patches
+from cdk_rehearsal.virtual_time.scheduler import Scheduler
 
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ChangeMessageVisibility.html
 _MAX_VISIBILITY_S = 43_200

@@ -17,7 +17,7 @@ from botocore.validate import ParamValidator
 from moto.core.parse import BaseJSONParser as ServerParser
 from moto.core.serialize import JSONSerializer as ServerSerializer
 
-from cdk_rehearsal.patching import Patches
+from cdk_rehearsal.sandbox.patching import Patches
 
 _SHAPE = "AttributeValue"
 _SCALARS = {"S": str, "N": str, "BOOL": bool, "NULL": bool}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from cdk_rehearsal.properties import Properties
 
 if TYPE_CHECKING:
-    from cdk_rehearsal.rehearsal import Rehearsal
+    from cdk_rehearsal.deployment import Deployment
 
 
 @dataclass
@@ -41,7 +41,7 @@ class Resource:
         return f"{stack}-{self.logical_id[: room - len(stack)]}-{suffix}"
 
 
-Creator = Callable[["Rehearsal", Resource, Properties], None]
+Creator = Callable[["Deployment", Resource, Properties], None]
 CREATORS: dict[str, Creator] = {}
 
 # Types that play no part in delivery. A rehearsal gives them a name and leaves it at that.

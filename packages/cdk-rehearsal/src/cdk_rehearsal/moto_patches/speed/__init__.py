@@ -1,0 +1,1 @@
+"""What botocore and moto do too slowly for long rehearsals; none of it changes an answer."""

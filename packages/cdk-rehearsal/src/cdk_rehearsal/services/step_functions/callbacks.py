@@ -1,0 +1,160 @@
+"""Task tokens: tasks that wait until somebody reports their outcome, or for a sign of life."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from moto.core.exceptions import AWSError
+from moto.core.responses import ActionResult, EmptyResult
+from moto.stepfunctions.exceptions import InvalidToken
+from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name import (
+    StatesErrorName,
+)
+from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name_type import (
+    StatesErrorNameType,
+)
+from moto.stepfunctions.parser.asl.component.common.timeouts.timeout import TimeoutSeconds
+from moto.stepfunctions.parser.asl.component.state.exec.execute_state import ExecutionState
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.resource import (
+    ResourceCondition,
+)
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_callback import (  # noqa: E501
+    StateTaskServiceCallback,
+)
+from moto.stepfunctions.parser.asl.eval.callback.callback import (
+    CallbackOutcome,
+    CallbackOutcomeFailure,
+    CallbackOutcomeSuccess,
+    HeartbeatTimeoutError,
+)
+from moto.stepfunctions.responses import StepFunctionResponse
+
+from cdk_rehearsal.sandbox.patching import Patches
+
+# https://docs.aws.amazon.com/step-functions/latest/apireference/API_SendTaskSuccess.html
+_MAX_OUTPUT_BYTES = 262_144
+
+
+class TaskTimedOut(AWSError):
+    """The task that a token stands for is over."""
+
+    TYPE = "TaskTimedOut"
+
+
+class InvalidOutput(AWSError):
+    """A task's output that is no JSON, or too large."""
+
+    TYPE = "InvalidOutput"
+
+
+class TaskTokens:
+    """The tasks that wait for a call-back, each attempt with a token of its own.
+
+    https://docs.aws.amazon.com/step-functions/latest/dg/connect-to-resource.html#connect-wait-token
+    """
+
+    def __init__(self) -> None:
+        # By token: the attempt's frame of moto's interpreter, and where its outcome is left.
+        self._tasks: dict[str, tuple[Any, Any]] = {}
+
+    def patch(self, patches: Patches) -> None:
+        """Let moto's tasks and its API use these tokens."""
+        execute = StateTaskServiceCallback._eval_execution
+
+        def eval_execution(state: StateTaskServiceCallback, env: Any) -> None:
+            if state.resource.condition == ResourceCondition.WaitForTaskToken:
+                self._issue(env)
+            execute(state, env=env)
+
+        wait = StateTaskServiceCallback._wait_for_task_token_heartbeat
+
+        def wait_for_heartbeat(
+            state: StateTaskServiceCallback, env: Any, callback: Any, heartbeat: Any
+        ) -> Any:
+            # moto would wait for a heartbeat, though the answer came while the task was invoked.
+            return callback.get_outcome() or wait(state, env, callback, heartbeat)
+
+        patches.set(StateTaskServiceCallback, "_eval_execution", eval_execution)
+        patches.set(StateTaskServiceCallback, "_wait_for_task_token_heartbeat", wait_for_heartbeat)
+        patches.set(
+            StateTaskServiceCallback,
+            "_from_error",
+            _from_error(StateTaskServiceCallback._from_error),
+        )
+        patches.set(
+            ExecutionState, "from_state_props", _without_default(ExecutionState.from_state_props)
+        )
+        self._patch_api(patches)
+
+    def _patch_api(self, patches: Patches) -> None:
+        def send_task_success(response: StepFunctionResponse) -> ActionResult:
+            token, output = response._get_param("taskToken"), response._get_param("output")
+            if len(output.encode()) > _MAX_OUTPUT_BYTES or not _is_json(output):
+                raise InvalidOutput("Invalid Output: 'the output is no JSON, or too large'")
+            return self._settle(CallbackOutcomeSuccess(token, output))
+
+        def send_task_failure(response: StepFunctionResponse) -> ActionResult:
+            token, error = response._get_param("taskToken"), response._get_param("error")
+            cause = response._get_param("cause")
+            return self._settle(CallbackOutcomeFailure(token, error or "", cause or ""))
+
+        def send_task_heartbeat(response: StepFunctionResponse) -> ActionResult:
+            self._endpoint(response._get_param("taskToken")).notify_heartbeat()
+            return EmptyResult()
+
+        patches.set(StepFunctionResponse, "send_task_success", send_task_success)
+        patches.set(StepFunctionResponse, "send_task_failure", send_task_failure)
+        patches.set(StepFunctionResponse, "send_task_heartbeat", send_task_heartbeat)
+
+    def _issue(self, env: Any) -> None:
+        context = env.states.context_object
+        token = context.context_object_data["Task"]["Token"]
+        if token in self._tasks:
+            # A retry; moto would go on with the token that was answered, or came too late.
+            token = context.update_task_token()
+            env.callback_pool_manager.add(token)
+        self._tasks[token] = (env, env.callback_pool_manager.get(token))
+
+    def _endpoint(self, token: str) -> Any:
+        """Return where the outcome of an open task is left."""
+        if token not in self._tasks:
+            raise InvalidToken("'Invalid token'")
+        env, endpoint = self._tasks[token]
+        if endpoint._notify_event.is_set() or not env.is_running():
+            raise TaskTimedOut("Task Timed Out: 'Provided task does not exist anymore'")
+        return endpoint
+
+    def _settle(self, outcome: CallbackOutcome) -> ActionResult:
+        self._endpoint(outcome.callback_id).notify(outcome)
+        return EmptyResult()
+
+
+def _from_error(original: Callable[..., Any]) -> Callable[..., Any]:
+    def from_error(state: Any, env: Any, ex: Exception) -> Any:
+        event = original(state, env=env, ex=ex)
+        if isinstance(ex, HeartbeatTimeoutError):
+            # It is reported as States.Timeout, and yet can be told apart.
+            event.error_name = StatesErrorName(StatesErrorNameType.StatesHeartbeatTimeout)
+        return event
+
+    return from_error
+
+
+def _without_default(original: Callable[..., None]) -> Callable[..., None]:
+    def from_state_props(state: Any, state_props: Any) -> None:
+        original(state, state_props=state_props)
+        # moto takes 60 seconds for whatever has a heartbeat but no timeout.
+        if isinstance(state.timeout, TimeoutSeconds) and state.timeout.is_default:
+            state.timeout = TimeoutSeconds(TimeoutSeconds.DEFAULT_TIMEOUT_SECONDS)
+
+    return from_state_props
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
