@@ -76,6 +76,21 @@ def test_contracts_are_kept() -> None:
             "The package knows CloudFormation, not this shop",
         ),
         (
+            "packages/cdk-rehearsal/src/cdk_rehearsal/services/sns.py",
+            "import typing\nif typing.TYPE_CHECKING:\n    import cdk_rehearsal.rehearsal",
+            "The package is built in layers; imports for type checking count, too",
+        ),
+        (
+            "packages/cdk-rehearsal/src/cdk_rehearsal/services/queues.py",
+            "from cdk_rehearsal.services.sns import Topics",
+            "Services call each other in one direction",
+        ),
+        (
+            "packages/cdk-rehearsal/src/cdk_rehearsal/virtual_time/processes.py",
+            "from cdk_rehearsal.virtual_time.scheduler import Scheduler",
+            "The scheduler is built in layers",
+        ),
+        (
             "stacks/orders.py",
             "import boto3",
             "Synthesis is offline and knows nothing of the rehearsal",

@@ -23,7 +23,6 @@ from moto.sns.exceptions import InvalidParameterValue
 
 from cdk_rehearsal.core import Core
 from cdk_rehearsal.errors import RehearsalError
-from cdk_rehearsal.faults import TargetGone
 from cdk_rehearsal.patterns import (
     EventPattern,
     InputTransformer,
@@ -33,6 +32,7 @@ from cdk_rehearsal.patterns import (
 )
 from cdk_rehearsal.policies import allows
 from cdk_rehearsal.sandbox.patching import Patches
+from cdk_rehearsal.services.deliveries import DeliveryFailed, check_faults
 from cdk_rehearsal.services.invocation import LambdaService
 from cdk_rehearsal.services.queues import Queues
 from cdk_rehearsal.services.roles import role_allows
@@ -48,15 +48,6 @@ _BACKOFF_S = (1.0, 600.0)
 _MAX_ENTRIES = 10
 _MAX_BYTES = 1024 * 1024
 _SERVICE = "events.amazonaws.com"
-
-
-class DeliveryFailed(Exception):
-    """A target did not take an event; ``code`` is what EventBridge tells the dead-letter queue."""
-
-    def __init__(self, code: str, message: str, *, retriable: bool) -> None:
-        super().__init__(message)
-        self.code = code
-        self.retriable = retriable
 
 
 @dataclass
@@ -245,7 +236,7 @@ class EventBus:
         except DeliveryFailed as failure:
             self._failed(delivery, failure)
         except PatternError as error:
-            self._failed(delivery, DeliveryFailed("INVALID_PARAMETER", str(error), retriable=False))
+            self._failed(delivery, DeliveryFailed("INVALID_PARAMETER", str(error)))
         else:
             self._report(delivery, "delivered")
 
@@ -303,7 +294,13 @@ class EventBus:
 
     def _deliver(self, delivery: _Delivery, arn: str) -> None:
         """Hand the event, as the target wants it, to what ``arn`` names."""
-        self._check(delivery.rule_path, self._core.path_of(arn))
+        check_faults(
+            self._core,
+            delivery.rule_path,
+            self._core.path_of(arn),
+            gone="NO_RESOURCE",
+            failed="SDK_CLIENT_ERROR",
+        )
         service = arn.split(":")[2]
         text = self._text(delivery)
         if service == "sqs":
@@ -333,14 +330,6 @@ class EventBus:
         else:
             raise RehearsalError(f"rule {delivery.rule_path}: unknown target {arn}")
 
-    def _check(self, rule: str, target: str) -> None:
-        try:
-            self._core.faults.check("delivery", rule, target)
-        except TargetGone as error:
-            raise DeliveryFailed("NO_RESOURCE", str(error), retriable=False) from error
-        except Exception as error:
-            raise DeliveryFailed("SDK_CLIENT_ERROR", str(error), retriable=True) from error
-
     def _send(self, delivery: _Delivery, arn: str, text: str) -> None:
         queue = self._queues.by_arn(arn)
         if not queue.admits(_SERVICE, delivery.rule.arn):
@@ -354,7 +343,7 @@ class EventBus:
         """
         topics = self._topics
         if arn not in topics:
-            raise DeliveryFailed("NO_RESOURCE", f"no topic {arn}", retriable=False)
+            raise DeliveryFailed("NO_RESOURCE", f"no topic {arn}")
         account, role = self._core.account, delivery.target.get("RoleArn")
         if role is None:
             admitted = topics.admits(arn, _SERVICE, delivery.rule.arn)
@@ -368,7 +357,7 @@ class EventBus:
         try:
             topics.publish(arn, text, event=delivery.event)
         except InvalidParameterValue as error:
-            raise DeliveryFailed("INVALID_PARAMETER", str(error), retriable=False) from error
+            raise DeliveryFailed("INVALID_PARAMETER", str(error)) from error
 
     def _put_record(self, delivery: _Delivery, arn: str, text: str) -> None:
         """Put a record into a data stream, which takes the right of the target's role.
@@ -388,9 +377,9 @@ class EventBus:
         try:
             self._streams.put(arn, _partition_key(delivery), text)
         except StreamNotFoundError as error:
-            raise DeliveryFailed("NO_RESOURCE", str(error), retriable=False) from error
+            raise DeliveryFailed("NO_RESOURCE", str(error)) from error
         except InvalidArgumentError as error:
-            raise DeliveryFailed("INVALID_PARAMETER", str(error), retriable=False) from error
+            raise DeliveryFailed("INVALID_PARAMETER", str(error)) from error
 
     def _in_process(self, delivery: _Delivery, call: Callable[[], object]) -> None:
         self._scheduler.spawn(call, name=f"delivery by {delivery.rule_path}", critical=True)
@@ -439,7 +428,7 @@ class EventBus:
                 raise _not_permitted(f"no resource policy lets the rule write to {group}")
         backend = logs_backends[core.account][core.region]
         if group not in backend.groups:
-            raise DeliveryFailed("NO_RESOURCE", f"no log group {group}", retriable=False)
+            raise DeliveryFailed("NO_RESOURCE", f"no log group {group}")
         if stream not in backend.groups[group].streams:
             backend.create_log_stream(group, stream)
         message = text
@@ -450,7 +439,6 @@ class EventBus:
                 raise DeliveryFailed(
                     "INVALID_PARAMETER",
                     f"a log target's input has to be JSON with timestamp and message: {text[:200]}",
-                    retriable=False,
                 ) from None
         now_ms = int(self._scheduler.now() * 1000)
         backend.put_log_events(group, stream, [{"timestamp": now_ms, "message": message}])
@@ -480,7 +468,7 @@ def _partition_key(delivery: _Delivery) -> str:
 
 
 def _not_permitted(message: str) -> DeliveryFailed:
-    return DeliveryFailed("NO_PERMISSIONS", message, retriable=False)
+    return DeliveryFailed("NO_PERMISSIONS", message)
 
 
 def _refused(code: str, message: str) -> dict[str, Any]:

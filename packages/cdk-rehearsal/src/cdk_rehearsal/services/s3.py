@@ -13,8 +13,8 @@ from moto.sqs.exceptions import QueueDoesNotExist
 
 from cdk_rehearsal.core import Core
 from cdk_rehearsal.errors import RehearsalError
-from cdk_rehearsal.faults import TargetGone
 from cdk_rehearsal.sandbox.patching import Patches
+from cdk_rehearsal.services.deliveries import DeliveryFailed, check_faults
 from cdk_rehearsal.services.invocation import LambdaService
 from cdk_rehearsal.services.queues import Queues
 from cdk_rehearsal.services.times import iso_milliseconds
@@ -24,14 +24,6 @@ _SERVICE = "s3.amazonaws.com"
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/EventNotifications.html
 _BACKOFF_S = (1.0, 300.0)
 _MAX_AGE_S = 86_400.0
-
-
-class _Failed(Exception):
-    """A destination did not take a notification; later it may, or never."""
-
-    def __init__(self, code: str, *, retriable: bool) -> None:
-        super().__init__(code)
-        self.retriable = retriable
 
 
 class Buckets:
@@ -185,12 +177,12 @@ class Buckets:
         while True:
             try:
                 self._hand_over(bucket, arn, body)
-            except _Failed as failure:
+            except DeliveryFailed as failure:
                 core.meter.add(
-                    "delivery", source, target, outcome="failed", error=str(failure), **detail
+                    "delivery", source, target, outcome="failed", error=failure.code, **detail
                 )
                 if not failure.retriable or self._scheduler.now() + pause > expires:
-                    core.meter.add("discarded", source, "nowhere", condition=str(failure), **detail)
+                    core.meter.add("discarded", source, "nowhere", condition=failure.code, **detail)
                     return
                 self._scheduler.sleep(pause)
                 pause = min(pause * 2, longest)
@@ -200,21 +192,15 @@ class Buckets:
 
     def _hand_over(self, bucket: FakeBucket, arn: str, body: str) -> None:
         core = self._core
-        try:
-            source, target = core.path_of(bucket.name), core.path_of(arn)
-            core.faults.check("delivery", source, target)
-        except TargetGone as error:
-            raise _Failed("NonExistentQueue", retriable=False) from error
-        except Exception as error:
-            raise _Failed(str(error), retriable=True) from error
+        source = core.path_of(bucket.name)
+        check_faults(core, source, core.path_of(arn), gone="NonExistentQueue")
         try:
             admitted = self.is_admitted(arn, bucket.arn)
         except (QueueDoesNotExist, RehearsalError):
-            raise _Failed("NonExistentQueue", retriable=False) from None
+            raise DeliveryFailed("NonExistentQueue") from None
         if not admitted:
-            raise _Failed("AccessDenied", retriable=False)
+            raise DeliveryFailed("AccessDenied")
         if ":lambda:" in arn:
-            source = core.path_of(bucket.name)
             self._lambdas.invoke_async(self._lambdas.functions[arn], body, source=source)
         else:
             self._queues.by_arn(arn).send(body)

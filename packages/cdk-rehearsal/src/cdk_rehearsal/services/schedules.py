@@ -13,9 +13,8 @@ from moto.scheduler.models import EventBridgeSchedulerBackend, Schedule, schedul
 
 from cdk_rehearsal.core import Core
 from cdk_rehearsal.errors import RehearsalError
-from cdk_rehearsal.faults import TargetGone
 from cdk_rehearsal.sandbox.patching import Patches
-from cdk_rehearsal.services.event_bus import DeliveryFailed
+from cdk_rehearsal.services.deliveries import DeliveryFailed, check_faults
 from cdk_rehearsal.services.invocation import LambdaService
 from cdk_rehearsal.services.queues import Queues
 from cdk_rehearsal.services.recurrence import InvalidExpression, Once, parse
@@ -273,17 +272,18 @@ class Schedules:
     def _deliver(self, firing: _Firing, text: str) -> None:
         core = self._core
         arn = firing.target["Arn"]
-        try:
-            core.faults.check("delivery", firing.path, core.path_of(arn))
-        except TargetGone as error:
-            raise DeliveryFailed("NonExistentQueue", str(error), retriable=False) from error
-        except Exception as error:
-            raise DeliveryFailed("SdkClientException", str(error), retriable=True) from error
+        check_faults(
+            core,
+            firing.path,
+            core.path_of(arn),
+            gone="NonExistentQueue",
+            failed="SdkClientException",
+        )
         service = arn.split(":")[2]
         action = _ACTIONS[service]
         if not self._may(firing, action, arn):
             message = f"the role {firing.target['RoleArn']} may not do {action} on {arn}"
-            raise DeliveryFailed("AccessDeniedException", message, retriable=False)
+            raise DeliveryFailed("AccessDeniedException", message)
         if service == "sqs":
             self._queues.by_arn(arn).send(text)
         elif service == "lambda":
@@ -293,7 +293,7 @@ class Schedules:
                 core.client("stepfunctions").start_execution(stateMachineArn=arn, input=text)
             except ClientError as error:
                 code = error.response["Error"]["Code"]
-                raise DeliveryFailed(code, str(error), retriable=False) from error
+                raise DeliveryFailed(code, str(error)) from error
 
     def _give_up(
         self,

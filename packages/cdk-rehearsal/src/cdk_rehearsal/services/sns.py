@@ -14,15 +14,16 @@ from moto.sqs.exceptions import QueueDoesNotExist
 
 from cdk_rehearsal.core import Core
 from cdk_rehearsal.errors import RehearsalError
-from cdk_rehearsal.faults import TargetGone
 from cdk_rehearsal.patterns import PatternError, SubscriptionFilter
 from cdk_rehearsal.policies import allows
 from cdk_rehearsal.sandbox.patching import Patches
+from cdk_rehearsal.services.deliveries import DeliveryFailed, check_faults
 from cdk_rehearsal.services.invocation import LambdaService
 from cdk_rehearsal.services.queues import Queue, Queues
 from cdk_rehearsal.services.times import iso_milliseconds
 
 _SERVICE = "sns.amazonaws.com"
+_NO_QUEUE = "AWS.SimpleQueueService.NonExistentQueue"
 # Protocols that leave the rehearsal.
 _TO_PEOPLE = frozenset({"email", "email-json"})
 # Message and attributes: https://docs.aws.amazon.com/general/latest/gr/sns.html
@@ -70,15 +71,6 @@ class Notification:
             f"Unsubscribe{url}": f"{site}?Action=Unsubscribe",
             "MessageAttributes": self.attributes,
         }
-
-
-class _Failed(Exception):
-    """An endpoint did not take a message: by a client-side error, or by one that may pass."""
-
-    def __init__(self, code: str, message: str, *, retriable: bool = False) -> None:
-        super().__init__(message)
-        self.code = code
-        self.retriable = retriable
 
 
 @dataclass
@@ -242,7 +234,7 @@ class Topics:
         while True:
             try:
                 self._hand_over(delivery)
-            except _Failed as failure:
+            except DeliveryFailed as failure:
                 self._report(delivery, "failed", error=failure.code)
                 pause = next(pauses, None) if failure.retriable else None
                 if pause is None:
@@ -254,29 +246,33 @@ class Topics:
                 return
 
     def _hand_over(self, delivery: _Delivery) -> None:
-        core = self._core
-        try:
-            core.faults.check("delivery", delivery.source, delivery.target)
-        except TargetGone as error:
-            raise _Failed("AWS.SimpleQueueService.NonExistentQueue", str(error)) from error
-        except Exception as error:
-            raise _Failed("InternalError", str(error), retriable=True) from error
+        check_faults(
+            self._core,
+            delivery.source,
+            delivery.target,
+            gone=_NO_QUEUE,
+            failed="InternalError",
+        )
         subscription = delivery.subscription
         if subscription.protocol == "sqs":
             if delivery.raw and len(delivery.notification.attributes) > _MAX_RAW_ATTRIBUTES:
-                raise _Failed("InvalidParameterValue", "more than 10 attributes of a raw message")
+                raise DeliveryFailed(
+                    "InvalidParameterValue", "more than 10 attributes of a raw message"
+                )
             queue = self._queue(subscription.endpoint)
             if not queue.admits(_SERVICE, subscription.topic.arn):
-                raise _Failed(
+                raise DeliveryFailed(
                     "AccessDenied", f"the policy of {queue.path} does not admit the topic"
                 )
             queue.send(delivery.body, delivery.attributes)
         elif subscription.protocol == "lambda":
             function = self._lambdas.functions.get(subscription.endpoint)
             if function is None:
-                raise _Failed("ResourceNotFoundException", f"no function {subscription.endpoint}")
+                raise DeliveryFailed(
+                    "ResourceNotFoundException", f"no function {subscription.endpoint}"
+                )
             if not self._lambdas.admits(function, _SERVICE, subscription.topic.arn):
-                raise _Failed(
+                raise DeliveryFailed(
                     "AccessDenied", f"no permission lets the topic invoke {function.path}"
                 )
             record = {
@@ -297,10 +293,10 @@ class Topics:
             queue = self._queues.by_arn(arn)
             queue.model  # noqa: B018 - a queue of the template may be deleted meanwhile
         except (QueueDoesNotExist, RehearsalError):
-            raise _Failed("AWS.SimpleQueueService.NonExistentQueue", f"no queue {arn}") from None
+            raise DeliveryFailed(_NO_QUEUE, f"no queue {arn}") from None
         return queue
 
-    def _give_up(self, delivery: _Delivery, failure: _Failed) -> None:
+    def _give_up(self, delivery: _Delivery, failure: DeliveryFailed) -> None:
         """Send what could not be delivered to the subscription's dead-letter queue.
 
         https://docs.aws.amazon.com/sns/latest/dg/sns-dead-letter-queues.html
@@ -312,7 +308,7 @@ class Topics:
         )
         try:
             queue = self._queue(arn) if arn else None
-        except _Failed:
+        except DeliveryFailed:
             queue = None
         if queue is None or not queue.admits(_SERVICE, delivery.subscription.topic.arn):
             core.meter.add("discarded", delivery.source, "nowhere", **detail)
