@@ -14,7 +14,7 @@ from moto.kinesis.models import Stream as KinesisModel
 from moto.kinesis.models import kinesis_backends
 
 from cdk_rehearsal.core import Core
-from cdk_rehearsal.moto_patches.kinesis import first_sequence_number
+from cdk_rehearsal.moto_patches.defects.kinesis import first_sequence_number
 from cdk_rehearsal.sandbox.patching import Patches
 from cdk_rehearsal.services.stream_mapping import StreamMapping
 from cdk_rehearsal.services.stream_records import Shard, Stream, StreamRecord

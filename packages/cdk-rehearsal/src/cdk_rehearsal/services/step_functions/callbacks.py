@@ -3,20 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 from moto.core.exceptions import AWSError
 from moto.core.responses import ActionResult, EmptyResult
 from moto.stepfunctions.exceptions import InvalidToken
-from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name import (
-    StatesErrorName,
-)
-from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name_type import (
-    StatesErrorNameType,
-)
-from moto.stepfunctions.parser.asl.component.common.timeouts.timeout import TimeoutSeconds
-from moto.stepfunctions.parser.asl.component.state.exec.execute_state import ExecutionState
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.resource import (
     ResourceCondition,
 )
@@ -27,7 +18,6 @@ from moto.stepfunctions.parser.asl.eval.callback.callback import (
     CallbackOutcome,
     CallbackOutcomeFailure,
     CallbackOutcomeSuccess,
-    HeartbeatTimeoutError,
 )
 from moto.stepfunctions.responses import StepFunctionResponse
 
@@ -68,24 +58,7 @@ class TaskTokens:
                 self._issue(env)
             execute(state, env=env)
 
-        wait = StateTaskServiceCallback._wait_for_task_token_heartbeat
-
-        def wait_for_heartbeat(
-            state: StateTaskServiceCallback, env: Any, callback: Any, heartbeat: Any
-        ) -> Any:
-            # moto would wait for a heartbeat, though the answer came while the task was invoked.
-            return callback.get_outcome() or wait(state, env, callback, heartbeat)
-
         patches.set(StateTaskServiceCallback, "_eval_execution", eval_execution)
-        patches.set(StateTaskServiceCallback, "_wait_for_task_token_heartbeat", wait_for_heartbeat)
-        patches.set(
-            StateTaskServiceCallback,
-            "_from_error",
-            _from_error(StateTaskServiceCallback._from_error),
-        )
-        patches.set(
-            ExecutionState, "from_state_props", _without_default(ExecutionState.from_state_props)
-        )
         self._patch_api(patches)
 
     def _patch_api(self, patches: Patches) -> None:
@@ -129,27 +102,6 @@ class TaskTokens:
     def _settle(self, outcome: CallbackOutcome) -> ActionResult:
         self._endpoint(outcome.callback_id).notify(outcome)
         return EmptyResult()
-
-
-def _from_error(original: Callable[..., Any]) -> Callable[..., Any]:
-    def from_error(state: Any, env: Any, ex: Exception) -> Any:
-        event = original(state, env=env, ex=ex)
-        if isinstance(ex, HeartbeatTimeoutError):
-            # It is reported as States.Timeout, and yet can be told apart.
-            event.error_name = StatesErrorName(StatesErrorNameType.StatesHeartbeatTimeout)
-        return event
-
-    return from_error
-
-
-def _without_default(original: Callable[..., None]) -> Callable[..., None]:
-    def from_state_props(state: Any, state_props: Any) -> None:
-        original(state, state_props=state_props)
-        # moto takes 60 seconds for whatever has a heartbeat but no timeout.
-        if isinstance(state.timeout, TimeoutSeconds) and state.timeout.is_default:
-            state.timeout = TimeoutSeconds(TimeoutSeconds.DEFAULT_TIMEOUT_SECONDS)
-
-    return from_state_props
 
 
 def _is_json(text: str) -> bool:

@@ -17,7 +17,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cache
 from types import ModuleType, SimpleNamespace
 from typing import Any, cast
@@ -30,34 +30,11 @@ from moto.core.config import default_user_config
 from moto.core.responses import ActionResult
 from moto.stepfunctions.parser.api import HistoryEventType
 from moto.stepfunctions.parser.api import InvalidDefinition as ParserInvalidDefinition
-from moto.stepfunctions.parser.asl.component.common.error_name.custom_error_name import (
-    CustomErrorName,
-)
-from moto.stepfunctions.parser.asl.component.common.error_name.error_equals_decl import (
-    ErrorEqualsDecl,
-)
-from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import (
-    FailureEventException,
-)
-from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name import (
-    StatesErrorName,
-)
 from moto.stepfunctions.parser.asl.component.common.path import result_path
 from moto.stepfunctions.parser.asl.component.eval_component import EvalComponent
 from moto.stepfunctions.parser.asl.component.program.program import Program
-from moto.stepfunctions.parser.asl.component.state.exec.state_map.iteration import (
-    iteration_worker,
-)
-from moto.stepfunctions.parser.asl.component.state.exec.state_parallel import branches_decl
 from moto.stepfunctions.parser.asl.component.state.exec.state_task import lambda_eval_utils
-from moto.stepfunctions.parser.asl.component.state.exec.state_task.service import (
-    state_task_service_lambda,
-)
-from moto.stepfunctions.parser.asl.component.state.exec.state_task.state_task_lambda import (
-    StateTaskLambda,
-)
 from moto.stepfunctions.parser.asl.component.state.state import CommonStateField
-from moto.stepfunctions.parser.asl.component.state.wait.wait_function.timestamp import Timestamp
 from moto.stepfunctions.parser.asl.component.state.wait.wait_function.wait_function import (
     WaitFunction,
 )
@@ -69,6 +46,7 @@ from moto.stepfunctions.parser.models import StepFunctionsParserBackend
 from moto.stepfunctions.responses import StepFunctionResponse
 
 from cdk_rehearsal.core import Core
+from cdk_rehearsal.moto_patches.defects import step_functions as defects
 from cdk_rehearsal.sandbox.patching import Patches
 from cdk_rehearsal.services.functions import PayloadTooLarge, Throttled
 from cdk_rehearsal.services.invocation import LambdaService
@@ -92,7 +70,6 @@ _REPLACED: dict[str, object] = {
     "copy": copy,
     "random": random,
     "boto_client_for": boto_client.boto_client_for,
-    "extract_json": json_path.extract_json,
     "TMP_THREADS": parser_utils.TMP_THREADS,
 }
 """What a rehearsal replaces in the interpreter, by the names that it has there."""
@@ -129,6 +106,7 @@ class StateMachines:
         """Run moto's state machines on the scheduler."""
         config = {**default_user_config.get("stepfunctions", {}), "execute_state_machine": True}
         patches.item(cast("Any", default_user_config), "stepfunctions", config)
+        defects.patch(patches)
         self._patch_threads(patches)
         self._patch_interpreter(patches)
         self._patch_lambda(patches)
@@ -160,7 +138,6 @@ class StateMachines:
             "copy": SimpleNamespace(copy=copy.copy, deepcopy=_copied),
             "random": SimpleNamespace(uniform=scheduler.random.uniform, Random=generator),
             "boto_client_for": client_for,
-            "extract_json": _extract,
             # moto keeps every thread that it ever made in a list.
             "TMP_THREADS": _Nothing(),
         }
@@ -199,11 +176,7 @@ class StateMachines:
         patches.set(Environment, "set_stop", set_stop)
         patches.set(Program, "eval", run_program)
         patches.set(CommonStateField, "_eval_body", enter_state)
-        patches.set(ErrorEqualsDecl, "_eval_body", _matches_error)
         patches.set(WaitFunction, "_wait_interval", wait)
-        patches.set(Timestamp, "_get_wait_seconds", _seconds_until)
-        for module in (branches_decl, iteration_worker):
-            patches.set(module, "CustomErrorName", _error_name)
         # Express workflows have no history that one could ask for.
         for name in ("_get_state_entered_event_details", "_get_state_exited_event_details"):
             patches.set(CommonStateField, name, _for_history(getattr(CommonStateField, name)))
@@ -283,21 +256,7 @@ class StateMachines:
     # -- Lambda tasks ---------------------------------------------------------------------
 
     def _patch_lambda(self, patches: Patches) -> None:
-        original = StateTaskLambda._from_error
-
-        def from_error(state: StateTaskLambda, env: Any, ex: Exception) -> Any:
-            event: Any = original(state, env=env, ex=ex)
-            if isinstance(ex, ClientError):
-                service = state_task_service_lambda.StateTaskServiceLambda
-                error, cause = service._error_cause_from_client_error(ex)
-                event.error_name = CustomErrorName(error)
-                event.event_details["lambdaFunctionFailedEventDetails"].update(
-                    error=error, cause=cause
-                )
-            return event
-
         patches.set(lambda_eval_utils, "execute_lambda_function_integration", self._invoke)
-        patches.set(StateTaskLambda, "_from_error", from_error)
 
     def _invoke(
         self, env: Any, parameters: dict[str, Any], region: str, state_credentials: Any
@@ -396,9 +355,6 @@ class StateMachines:
 
 _PARSER = "moto.stepfunctions.parser"
 _boto_client_for = boto_client.boto_client_for
-_extract_json = json_path.extract_json
-# Deep scans, wildcards, slices, unions and filters select any number of values.
-_INDEFINITE = re.compile(r"\.\.|\.\*|\[[^\]'\"]*[*?:,]")
 
 
 class _Thread:
@@ -465,48 +421,6 @@ def _copied(value: Any, memo: dict[int, Any] | None = None) -> Any:
         return marshal.loads(marshal.dumps(value))  # noqa: S302, no foreign bytes
     except ValueError:
         return copy.deepcopy(value, memo)
-
-
-def _extract(path: str, data: Any) -> Any:
-    """The value at a path; moto wraps that of a definite path through an array in a list."""
-    if _INDEFINITE.search(path):
-        return _extract_json(path, data)
-    matches = vars(json_path)["parse"](path).find(data)
-    if not matches:
-        raise json_path.NoSuchJsonPathError(json_path=path, data=data)
-    return matches[0].value
-
-
-def _matches_error(declaration: ErrorEqualsDecl, env: Any) -> None:
-    # https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html:
-    # States.ALL is blind to two terminal errors, States.TaskFailed is one for all but a time-out.
-    error = env.stack.pop().error_name
-    names = {name.error_name for name in declaration.error_names}
-    terminal = {"States.DataLimitExceeded", "States.Runtime"}
-    timeouts = {"States.Timeout", "States.HeartbeatTimeout"}
-    env.stack.append(
-        error in names
-        or ("States.ALL" in names and error not in terminal)
-        or ("States.Timeout" in names and error in timeouts)
-        or ("States.TaskFailed" in names and error not in terminal | timeouts)
-    )
-
-
-def _error_name(error_name: str | None) -> Any:
-    """An error that a branch or an iteration passes on, which may be one of the States' own."""
-    if error_name is not None and error_name.startswith("States."):
-        return StatesErrorName.from_name(error_name)
-    return CustomErrorName(error_name)
-
-
-def _seconds_until(function: Timestamp, env: Any) -> float:
-    function.string.eval(env=env)
-    text = env.stack.pop()
-    moment = function._from_timestamp_string(timestamp=text)
-    if moment is None:
-        raise FailureEventException(function._create_failure_event(env, text))
-    # moto reads the timestamp as UTC and leaves the zone out.
-    return float((moment.replace(tzinfo=UTC) - datetime.now(UTC)).total_seconds())
 
 
 def _client_error(code: str, status: int, message: str) -> ClientError:

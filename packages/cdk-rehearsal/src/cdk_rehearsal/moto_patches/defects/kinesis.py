@@ -1,4 +1,13 @@
-"""Kinesis in moto: sequence numbers as long as real ones, at a cost that does not grow."""
+"""A defect of Kinesis in moto 5.2.5.
+
+**Sequence numbers count up from 1 in each shard.** Real ones have 56 digits: too many for a number
+in DynamoDB, or for a float. All have the same length, so that they sort as text:
+https://docs.aws.amazon.com/lambda/latest/dg/with-kinesis.html
+
+    kinesis.put_record(StreamName="s", Data=b"x", PartitionKey="p")["SequenceNumber"]  # "1"
+
+moto also lists all records of the shard for each number, which this patch does not.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +15,12 @@ from moto.kinesis.models import Record, Shard
 
 from cdk_rehearsal.sandbox.patching import Patches
 
-# Real sequence numbers have 56 digits, too many for a number in DynamoDB or a float, and the same
-# for all, so that they sort as text: https://docs.aws.amazon.com/lambda/latest/dg/with-kinesis.html
 _FIRST = 49_590_338_271_490_256_608_559_692_538_361_571_095_921_575_989_136_588_898
 _EACH_SHARD = 10**40
 
 
 def patch(patches: Patches) -> None:
-    """Replace how a shard numbers its records: from 1 in moto, which lists all of them first."""
+    """Number the records of a shard as Kinesis does."""
     patches.set(Shard, "put_record", _put_record)
 
 

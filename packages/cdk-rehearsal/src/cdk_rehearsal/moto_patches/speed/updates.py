@@ -11,37 +11,10 @@ from moto.dynamodb.models.dynamo_type import DynamoType, Item, LimitedSizeDict
 from moto.dynamodb.models.table import Table
 from moto.dynamodb.parsing.reserved_keywords import ReservedKeywords
 
+from cdk_rehearsal.moto_patches.entries import Entry
+
 _TOKEN = re.compile(r"\s*([#:]?\w+|[=+\-(),.])", re.ASCII)
 _CLAUSES = frozenset({"SET", "REMOVE", "ADD"})
-
-
-class Entry:
-    """The place of one item in a table, and what is there to begin with."""
-
-    def __init__(self, table: Table, hash_key: DynamoType, range_key: DynamoType | None) -> None:
-        self.table = table
-        self.hash_key = hash_key
-        self.range_key = range_key
-        self.item: Item | None = table.get_item(hash_key, range_key)
-
-    def put(self, item: Item) -> None:
-        """Put an item in this place."""
-        mapping, key = self._place()
-        mapping[key] = item
-
-    def restore(self) -> None:
-        """Put back what was there to begin with."""
-        mapping, key = self._place()
-        if self.item is None:
-            mapping.pop(key, None)
-        else:
-            mapping[key] = self.item
-
-    def _place(self) -> tuple[dict[DynamoType, Any], DynamoType]:
-        items: Any = self.table.items
-        if self.range_key is None:
-            return items, self.hash_key
-        return items[self.hash_key], self.range_key
 
 
 @dataclass(frozen=True, slots=True)

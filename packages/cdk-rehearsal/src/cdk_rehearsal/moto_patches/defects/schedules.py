@@ -1,4 +1,25 @@
-"""EventBridge Scheduler in moto: groups that are not there, and updates that replace everything."""
+"""Defects of EventBridge Scheduler in moto 5.2.5.
+
+**A group that does not exist raises KeyError** in CreateSchedule and DeleteScheduleGroup. The API
+answers ResourceNotFoundException:
+https://docs.aws.amazon.com/scheduler/latest/APIReference/API_CreateSchedule.html#API_CreateSchedule_Errors
+
+    scheduler.create_schedule(GroupName="none", Name="n", ...)  # KeyError: 'none'
+
+**A second group of the same name replaces the first**, with its schedules. The API answers
+ConflictException: https://docs.aws.amazon.com/scheduler/latest/APIReference/API_CreateScheduleGroup.html
+
+    for _ in range(2):
+        scheduler.create_schedule_group(Name="g")  # No error.
+
+**UpdateSchedule ignores ActionAfterCompletion, and leaves State empty if it is not given.** The API
+sets every field, by default to its default value:
+https://docs.aws.amazon.com/scheduler/latest/APIReference/API_UpdateSchedule.html
+(The same field was missing in GetSchedule: https://github.com/getmoto/moto/issues/7782)
+
+    scheduler.update_schedule(Name="n", ActionAfterCompletion="DELETE", ...)
+    scheduler.get_schedule(Name="n")["ActionAfterCompletion"]  # None
+"""
 
 from __future__ import annotations
 
@@ -12,10 +33,7 @@ from cdk_rehearsal.sandbox.patching import Patches
 
 
 def patch(patches: Patches) -> None:
-    """Let names be taken and missing as the API documents.
-
-    https://docs.aws.amazon.com/scheduler/latest/APIReference/API_CreateSchedule.html
-    """
+    """Check the names of groups, and update all fields of a schedule."""
     backend = EventBridgeSchedulerBackend
     create = backend.create_schedule
     create_group = backend.create_schedule_group

@@ -1,4 +1,4 @@
-"""SQS in moto: calls whose cost does not grow with the depth of the queue, in virtual time."""
+"""SQS: calls whose cost does not grow with the depth of the queue, in virtual time."""
 
 from __future__ import annotations
 
@@ -29,9 +29,6 @@ def patch(patches: Patches, scheduler: Scheduler | None) -> None:
     for name in ("", "_delayed", "_not_visible"):
         counted = f"approximate_number_of_messages{name}"
         patches.set(Queue, counted, property(_counter(counted)))
-    # moto takes a message for hidden at the very moment at which it is to be seen again; with a
-    # clock that stands still between two steps that moment can last.
-    patches.set(Message, "visible", property(lambda self: unix_time_millis() >= self.visible_at))
     patches.set(Message, "mark_received", _mark_received)
     patches.set(Queue, "add_message", _indexing(Queue.add_message))
     patches.set(Queue, "delete_message", _delete_message)

@@ -23,7 +23,7 @@ from moto.dynamodb.exceptions import (
 )
 from moto.dynamodb.models import DynamoDBBackend
 from moto.dynamodb.models.dynamo_type import DynamoType, Item, LimitedSizeDict
-from moto.dynamodb.models.table import StreamRecord, StreamShard, Table
+from moto.dynamodb.models.table import StreamRecord, Table
 from moto.dynamodb.models.utilities import dynamo_to_dict
 from moto.dynamodb.parsing.ast_nodes import UpdateExpression  # type: ignore[attr-defined]
 from moto.dynamodb.parsing.expressions import (  # type: ignore[attr-defined]
@@ -31,7 +31,8 @@ from moto.dynamodb.parsing.expressions import (  # type: ignore[attr-defined]
 )
 from moto.moto_api._internal import mock_random
 
-from cdk_rehearsal.moto_patches.updates import Entry, update_plan, updated
+from cdk_rehearsal.moto_patches.entries import Entry
+from cdk_rehearsal.moto_patches.speed.updates import update_plan, updated
 from cdk_rehearsal.sandbox.patching import Patches
 
 _EXPRESSIONS = 4096
@@ -41,11 +42,10 @@ _MAX_ITEM_SIZE = 405_000
 
 
 def patch(patches: Patches) -> None:
-    """Replace what costs most, and what leaves wrong records in a stream."""
+    """Replace what costs most."""
     _patch_values(patches)
     _patch_expressions(patches)
     patches.set(StreamRecord, "__init__", _initialize_record)
-    patches.set(StreamShard, "add", _record_changes(StreamShard.add))
     patches.set(Table, "query", _query(Table.query))
     patches.set(Table, "scan", _scan(Table.scan))
     patches.set(DynamoDBBackend, "update_item", _update_item(DynamoDBBackend.update_item))
@@ -284,17 +284,6 @@ def _initialize_record(
     }
 
 
-def _record_changes(original: Any) -> Any:
-    def add(shard: StreamShard, old: Item | None, new: Item | None) -> None:
-        # A write that changes nothing leaves no record:
-        # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Streams.html
-        if old is not None and new is not None and old.attrs == new.attrs:
-            return
-        original(shard, old, new)
-
-    return add
-
-
 # -- reading ----------------------------------------------------------------------------------
 
 
@@ -403,12 +392,7 @@ def _start(key: dict[str, Any]) -> list[tuple[str, DynamoType]]:
 
 
 def _update_item(original: Any) -> Any:
-    """UpdateItem as moto has it, but all or nothing, and with one stream record for it.
-
-    moto leaves half an update behind when the second half fails, and makes two records for an item
-    that the update creates. Common expressions are evaluated without moto's eleven passes over
-    their syntax trees.
-    """
+    """Evaluates common expressions without moto's eleven passes over their syntax trees."""
 
     def update_item(
         backend: DynamoDBBackend,
@@ -423,10 +407,10 @@ def _update_item(original: Any) -> Any:
         return_values_on_condition_check_failure: str | None = None,
     ) -> Item:
         table = backend.get_table(table_name)
-        entry = Entry(table, *backend.get_keys_value(table, key))
         names, values = expression_attribute_names or {}, expression_attribute_values or {}
         plan = update_plan(update_expression) if update_expression else None
         if plan is not None and not attribute_updates and not expected:
+            entry = Entry(table, *backend.get_keys_value(table, key))
             condition = get_filter_expression(condition_expression, names, values)
             if not condition.expr(entry.item):
                 wanted = return_values_on_condition_check_failure == "ALL_OLD"
@@ -441,38 +425,21 @@ def _update_item(original: Any) -> Any:
                 if table.stream_shard is not None:
                     table.stream_shard.add(entry.item, item)
                 return item
-        records = table.stream_shard.items if table.stream_shard is not None else []
-        before = len(records)
-        if entry.item is not None:
-            entry.put(_copied_item(entry.item))
-        try:
-            result: Item = original(
-                backend,
-                table_name,
-                key,
-                update_expression,
-                expression_attribute_names,
-                expression_attribute_values,
-                attribute_updates,
-                expected,
-                condition_expression,
-                return_values_on_condition_check_failure,
-            )
-        except BaseException:
-            entry.restore()
-            del records[before:]
-            raise
-        if entry.item is None and len(records) - before > 1:
-            first, *_, last = records[before:]
-            last.record["dynamodb"]["SequenceNumber"] = first.record["dynamodb"]["SequenceNumber"]
-            records[before:] = [last]
+        result: Item = original(
+            backend,
+            table_name,
+            key,
+            update_expression,
+            expression_attribute_names,
+            expression_attribute_values,
+            attribute_updates,
+            expected,
+            condition_expression,
+            return_values_on_condition_check_failure,
+        )
         return result
 
     return update_item
-
-
-def _copied_item(item: Item) -> Item:
-    return item.__deepcopy__({})
 
 
 def _transact_write_items(backend: DynamoDBBackend, transact_items: list[dict[str, Any]]) -> None:
