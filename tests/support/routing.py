@@ -11,7 +11,8 @@ import msgspec
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from cdk_rehearsal.patterns import EventPattern, FilterCriteria, SubscriptionFilter
+from cdk_rehearsal.filters import FilterCriteria, SubscriptionFilter
+from cdk_rehearsal.patterns import EventPattern
 from cdk_rehearsal.topology.assembly import Assembly
 from cdk_rehearsal.topology.proof import Form, Message, Proof, Published
 from cdk_rehearsal.topology.routes import Pattern, Sieve

@@ -6,9 +6,10 @@ import json
 from typing import Any
 
 from cdk_rehearsal.deployment import Deployment
-from cdk_rehearsal.patterns import EventPattern, InputTransformer, JsonPath
+from cdk_rehearsal.patterns import EventPattern
 from cdk_rehearsal.properties import Properties
 from cdk_rehearsal.resources.registry import Resource, creates
+from cdk_rehearsal.target_inputs import InputTransformer, JsonPath
 
 # What can be a target, by the service in its ARN.
 TARGET_SERVICES = frozenset({"events", "kinesis", "lambda", "logs", "sns", "sqs", "states"})

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cdk_rehearsal.deployment import Deployment
-from cdk_rehearsal.patterns import FilterCriteria
+from cdk_rehearsal.filters import FilterCriteria
 from cdk_rehearsal.properties import Properties
 from cdk_rehearsal.resources.registry import Resource, creates
 from cdk_rehearsal.sandbox.execution_environment import FunctionLog

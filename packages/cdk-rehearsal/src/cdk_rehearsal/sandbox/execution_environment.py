@@ -20,19 +20,14 @@ from cdk_rehearsal.virtual_time.clock import Clock
 _LOG_LINES = 20_000
 
 # Libraries that keep state of an invocation in modules or classes, as Powertools does with
-# metrics. Each environment has its own copy of them. All others are the process's, above all the
-# AWS clients that moto has patched; and so are the parts that keep none, and take time to import.
+# metrics. Each environment has its own copy. All other libraries are the process's, above all the
+# AWS clients that moto has patched.
 _STATEFUL = frozenset({"aws_lambda_powertools"})
-_STATELESS_PARTS = tuple(
-    f"aws_lambda_powertools.{part}"
-    for part in (
-        *("shared.constants", "shared.types", "shared.version"),
-        *("logging.buffer", "logging.constants", "logging.exceptions", "logging.filters"),
-        *("logging.lambda_context", "metrics.exceptions", "metrics.functions"),
-        *("metrics.provider.cloudwatch_emf.constants", "tracing.extensions", "warnings"),
-        *("metrics.provider.cloudwatch_emf.exceptions", "utilities"),
-        *("metrics.provider.cloudwatch_emf.metric_properties",),
-    )
+# Public packages of these that only describe events. A copy of them for each environment would
+# make a cold start take three times as long.
+_STATELESS = (
+    "aws_lambda_powertools.utilities.data_classes",
+    "aws_lambda_powertools.utilities.parser",
 )
 
 
@@ -250,7 +245,7 @@ class ExecutionEnvironment:
 
 def _is_separate(module: str, roots: Collection[str]) -> bool:
     """Say whether each environment, and the program outside of them, has its own copy."""
-    return module.partition(".")[0] in roots and not module.startswith(_STATELESS_PARTS)
+    return module.partition(".")[0] in roots and not module.startswith(_STATELESS)
 
 
 def _directories(environment: ExecutionEnvironment, package: str) -> list[str]:

@@ -23,13 +23,7 @@ from moto.sns.exceptions import InvalidParameterValue
 
 from cdk_rehearsal.core import Core
 from cdk_rehearsal.errors import RehearsalError
-from cdk_rehearsal.patterns import (
-    EventPattern,
-    InputTransformer,
-    JsonPath,
-    PatternError,
-    target_input,
-)
+from cdk_rehearsal.patterns import EventPattern, PatternError
 from cdk_rehearsal.policies import allows
 from cdk_rehearsal.sandbox.patching import Patches
 from cdk_rehearsal.services.deliveries import DeliveryFailed, check_faults
@@ -39,6 +33,7 @@ from cdk_rehearsal.services.roles import role_allows
 from cdk_rehearsal.services.sns import Topics
 from cdk_rehearsal.services.streams import Streams
 from cdk_rehearsal.services.times import iso_seconds
+from cdk_rehearsal.target_inputs import InputTransformer, JsonPath, target_input
 
 # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-retry-policy.html
 _RETRIES = 185

@@ -8,7 +8,7 @@ from typing import Any
 from moto.sqs.models import Message
 
 from cdk_rehearsal.core import Core
-from cdk_rehearsal.patterns import FilterCriteria
+from cdk_rehearsal.filters import FilterCriteria
 from cdk_rehearsal.services.batches import failed_items
 from cdk_rehearsal.services.functions import Function, Throttled
 from cdk_rehearsal.services.invocation import LambdaService

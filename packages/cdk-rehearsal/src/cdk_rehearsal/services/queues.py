@@ -12,7 +12,7 @@ from moto.sqs.models import Queue as MotoQueue
 
 from cdk_rehearsal.core import Core
 from cdk_rehearsal.errors import RehearsalError
-from cdk_rehearsal.patterns import FilterCriteria
+from cdk_rehearsal.filters import FilterCriteria
 from cdk_rehearsal.policies import allows
 from cdk_rehearsal.sandbox.patching import Patches
 

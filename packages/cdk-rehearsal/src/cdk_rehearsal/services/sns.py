@@ -14,7 +14,8 @@ from moto.sqs.exceptions import QueueDoesNotExist
 
 from cdk_rehearsal.core import Core
 from cdk_rehearsal.errors import RehearsalError
-from cdk_rehearsal.patterns import PatternError, SubscriptionFilter
+from cdk_rehearsal.filters import SubscriptionFilter
+from cdk_rehearsal.patterns import PatternError
 from cdk_rehearsal.policies import allows
 from cdk_rehearsal.sandbox.patching import Patches
 from cdk_rehearsal.services.deliveries import DeliveryFailed, check_faults

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from cdk_rehearsal.core import Core
-from cdk_rehearsal.patterns import FilterCriteria
+from cdk_rehearsal.filters import FilterCriteria
 from cdk_rehearsal.services.batches import failed_items
 from cdk_rehearsal.services.destinations import Destinations
 from cdk_rehearsal.services.functions import Function, InvocationResult, Throttled
