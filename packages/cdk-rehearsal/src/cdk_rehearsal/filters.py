@@ -71,7 +71,7 @@ class _Filter:
 
 
 def _json_document(text: str | bytes) -> dict[str, Any] | list[Any] | None:
-    # A lone JSON scalar is taken as a plain string: a filter has no way to look into it.
+    # A JSON scalar counts as a plain string: no filter can match inside it.
     try:
         document = json.loads(text)
     except ValueError:

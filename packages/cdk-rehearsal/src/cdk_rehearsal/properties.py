@@ -1,4 +1,4 @@
-"""Reads a resource's properties, and notices those that nobody asked for."""
+"""Reads a resource's properties, and reports those that no creator has read."""
 
 from __future__ import annotations
 

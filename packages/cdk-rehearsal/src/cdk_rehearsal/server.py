@@ -13,7 +13,7 @@ from cdk_rehearsal.virtual_time.scheduler import Scheduler
 
 
 class _Quiet(WSGIRequestHandler):
-    """Keeps requests out of the terminal: what is shown there is the rehearsal's business."""
+    """Keeps requests out of the terminal: only the rehearsal writes there."""
 
     def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002
         """Say nothing."""

@@ -13,7 +13,7 @@ def create_user_pool(deployment: Deployment, resource: Resource, properties: Pro
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-cognito-userpool.html
     """
-    # How people sign up and recover is Cognito's own affair; triggers would be ours.
+    # Sign-up and recovery are not rehearsed. Triggers would invoke functions.
     properties.only("LambdaConfig", {})
     properties.ignore(
         "AccountRecoverySetting",

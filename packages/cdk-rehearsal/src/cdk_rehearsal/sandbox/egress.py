@@ -1,4 +1,4 @@
-"""Isolates a rehearsal: it sees no settings of the machine, and opens no outgoing connections."""
+"""Guards a rehearsal: it sees no settings of the machine, and opens no outgoing connection."""
 
 from __future__ import annotations
 

@@ -23,16 +23,20 @@ _LOG_LINES = 20_000
 # metrics. Each environment has its own copy. All other libraries are the process's, above all the
 # AWS clients that moto has patched.
 _STATEFUL = frozenset({"aws_lambda_powertools"})
-# Public packages of these that only describe events. A copy of them for each environment would
-# make a cold start take three times as long.
-_STATELESS = (
-    "aws_lambda_powertools.utilities.data_classes",
-    "aws_lambda_powertools.utilities.parser",
+# Their public modules that keep nothing. To import these for each environment, too, would make a
+# cold start take three times as long.
+_STATELESS = tuple(
+    f"aws_lambda_powertools.{module}"
+    for module in (
+        *("logging.buffer", "logging.exceptions", "logging.filters", "metrics.exceptions"),
+        *("utilities.batch", "utilities.data_classes", "utilities.jmespath_utils"),
+        *("utilities.parser", "utilities.typing", "warnings"),
+    )
 )
 
 
 class FunctionLog:
-    """What the handlers of one function print and log: the last lines, or a file."""
+    """The output and logs of one function's handlers: the last lines, or a file."""
 
     def __init__(self, file: Path | None = None) -> None:
         self.encoding = "utf-8"
@@ -135,7 +139,7 @@ def _for_another(known: importlib.machinery.ModuleSpec) -> importlib.machinery.M
 
 
 class OutsideEnvironment:
-    """The modules that the program itself has loaded under the names that functions use, too."""
+    """The program's own modules that have the same names as modules of functions."""
 
     def __init__(self) -> None:
         self.roots = set(_STATEFUL)
@@ -223,12 +227,12 @@ class ExecutionEnvironment:
             self._clock.show()
 
     def see_true_time(self) -> None:
-        """Let the clock of this environment be right: for what it asks of AWS."""
+        """Show the true time, which AWS has during an API call."""
         if self.ahead_s:
             self._clock.show()
 
     def see_own_time(self) -> None:
-        """Let it be as wrong again as it is."""
+        """Show the time of this environment again."""
         if self.ahead_s:
             self._clock.show(self.ahead_s)
 

@@ -1,4 +1,4 @@
-"""Replaces parts of other modules, and puts them back."""
+"""Replaces parts of other modules, and restores them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _MISSING = object()
 
 
 class Patches:
-    """Replacements that ``undo`` takes back, the last first."""
+    """Replacements, which ``undo`` reverts in reverse order."""
 
     def __init__(self) -> None:
         self._undo: list[Callable[[], object]] = []
@@ -38,6 +38,6 @@ class Patches:
         self._undo.append(lambda: items.remove(item))
 
     def undo(self) -> None:
-        """Put everything back; without effect when done a second time."""
+        """Restore everything; without effect when done a second time."""
         while self._undo:
             self._undo.pop()()

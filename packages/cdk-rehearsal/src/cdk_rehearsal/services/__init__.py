@@ -1,1 +1,1 @@
-"""What AWS does between the services, and moto does not: deliver."""
+"""The services: what they do in AWS and not in moto, above all deliveries between them."""

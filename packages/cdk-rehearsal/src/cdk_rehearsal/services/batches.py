@@ -1,4 +1,4 @@
-"""What a function's answer to a batch says of the batch's items."""
+"""The items of a batch that a function's answer reports as failed."""
 
 from __future__ import annotations
 

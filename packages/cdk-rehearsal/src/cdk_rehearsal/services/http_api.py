@@ -1,4 +1,4 @@
-"""The front of an HTTP API: routes, authorizers and Lambda proxy integrations of API Gateway."""
+"""HTTP APIs of API Gateway: routes, authorizers and Lambda proxy integrations."""
 
 from __future__ import annotations
 

@@ -175,7 +175,7 @@ class Queue:
         return received
 
     def delete(self, message: Message) -> None:
-        """Delete a received message, wherever its receipt handle has got to meanwhile."""
+        """Delete a received message, whatever its receipt handle is now."""
         model = self.model
         if message in model._messages:
             model._messages.remove(message)

@@ -1,4 +1,4 @@
-"""Roles: what one that a service assumes may do."""
+"""Roles: what a service may do with a role that it assumes."""
 
 from __future__ import annotations
 

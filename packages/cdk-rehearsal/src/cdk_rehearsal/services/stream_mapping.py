@@ -312,7 +312,7 @@ class _ShardReader:
         condition: str,
         result: InvocationResult | None,
     ) -> None:
-        """Give records up, and tell the on-failure destination where they are.
+        """Give up records, and report their position to the on-failure destination.
 
         https://docs.aws.amazon.com/lambda/latest/dg/kinesis-on-failure-destination.html
         https://docs.aws.amazon.com/lambda/latest/dg/services-dynamodb-errors.html

@@ -42,7 +42,7 @@ class Stream(Protocol):
 
     arn: str
     source_arn: str
-    """Of what tells of new records: the table, or the stream itself."""
+    """The ARN of the table, or of the stream itself, that announces new records."""
     shards: Sequence[Shard]
     retention_s: float
     batch_info: str

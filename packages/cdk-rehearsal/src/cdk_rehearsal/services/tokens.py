@@ -31,7 +31,7 @@ class Forbidden(Exception):
 
 
 class Issuer:
-    """Who signs tokens: a user pool of moto, or else a key that is made up for the rehearsal."""
+    """A signer of tokens: one of moto's user pools, or a key that is generated."""
 
     def __init__(self, url: str, account: str) -> None:
         self.url = url

@@ -51,7 +51,7 @@ class Request:
 
 @dataclass
 class Host:
-    """A host outside, under a name that handlers can resolve. All of it may change meanwhile.
+    """A host outside AWS, under a name that handlers can resolve. All fields may be changed.
 
     ``respond`` may sleep in virtual time. Without ``addresses`` the name does not resolve.
     ``on_connect`` says what becomes of a connection: a ``silent`` host never answers one.
@@ -66,7 +66,7 @@ class Host:
 
 
 class Web:
-    """What handlers find beyond AWS.
+    """The hosts outside AWS that handlers can reach.
 
     Names are resolved by ``socket.getaddrinfo``; connections are urllib3's. Both behave as they
     do with real hosts, with real exceptions after virtual seconds. Everything else that a handler
@@ -82,12 +82,12 @@ class Web:
     def host(
         self, name: str, respond: Callable[[Request], Response], *, addresses: list[str]
     ) -> Host:
-        """Put a host into the world; ``respond`` answers its requests. Another replaces it."""
+        """Add a host, or replace the one of this name; ``respond`` answers its requests."""
         self._hosts[name.lower()] = Host(name.lower(), respond, list(addresses))
         return self._hosts[name.lower()]
 
     def install(self, patches: Patches) -> None:
-        """Stand between handlers and sockets; everybody else has the real ones."""
+        """Replace the sockets of handlers; all other code keeps the real ones."""
         names, connections = urllib3.util.connection, urllib3.connection
         patches.set(socket, "getaddrinfo", self._resolving(socket.getaddrinfo))
         patches.set(names, "create_connection", self._connecting(names.create_connection))
@@ -97,7 +97,7 @@ class Web:
             patches.set(owner, name, self._guarded(getattr(owner, name)))
 
     def _sender(self) -> str | None:
-        """Return the path of the function whose handler runs, None for everybody else."""
+        """Return the path of the function whose handler runs; None for all other code."""
         return None if self._core.scheduler.is_foreign_thread() else self._core.sender()
 
     def _unknown(self, sender: str, what: str) -> RehearsalError:

@@ -24,7 +24,7 @@ class Turns:
         self._lock.release()
 
     def announce(self) -> None:
-        """Wake whoever waits for a change; to be called by the thread whose turn it is."""
+        """Wake the threads that wait for a change; to be called by the thread whose turn it is."""
         self._changed.notify_all()
 
     def await_change(self, seconds: float) -> bool:

@@ -1,4 +1,4 @@
-"""AWS clients that are made cheaply: what botocore reads of a service is read once a process."""
+"""AWS clients: botocore reads the data of a service once per process."""
 
 from __future__ import annotations
 

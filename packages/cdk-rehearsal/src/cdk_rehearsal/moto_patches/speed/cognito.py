@@ -1,4 +1,4 @@
-"""Cognito in moto: one key for all user pools, read once."""
+"""Cognito: one key for all user pools, read once."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""The short way from an AWS client to moto: no HTTP request is written, routed and read again.
+"""Direct calls from an AWS client to moto, without an HTTP request.
 
 Of what an API call costs, nearly all goes into the request: its endpoint, headers and signature,
 its text and that of its answer. What calls are made of most, in a rehearsal, needs none of it.
 The short way takes only what is plainly right. Anything else goes the long way, which is botocore
-and moto as they are: parameters that are wrong or unusual, clients that somebody has changed, and
+and moto as they are: parameters that are wrong or unusual, clients that were changed, and
 operations that fail, once more, since what fails changes nothing. So errors are always the long
 way's own.
 """

@@ -1,4 +1,4 @@
-"""DynamoDB in moto: values, expressions, streams and transactions at a bearable cost."""
+"""DynamoDB: values, expressions, streams and transactions at a lower cost."""
 
 from __future__ import annotations
 

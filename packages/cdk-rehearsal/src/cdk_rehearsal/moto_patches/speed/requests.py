@@ -1,4 +1,4 @@
-"""moto's way from a request to its answer: finding the service, picking out what to answer."""
+"""Requests: routing to a service, signatures, and the members of answers."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def _random_string(
 
 
 def _sign(original: Any) -> Any:
-    """Say who asks for what, which is all that moto reads of a signature but in S3."""
+    """Names caller and service, which is all that moto reads of a signature except in S3."""
 
     def add_auth(signer: Any, request: Any) -> None:
         if isinstance(signer, S3SigV4Auth):

@@ -1,4 +1,4 @@
-"""S3 in moto: objects in memory, with no temporary file that somebody has to close."""
+"""S3: objects in memory instead of temporary files, which would have to be closed."""
 
 from __future__ import annotations
 

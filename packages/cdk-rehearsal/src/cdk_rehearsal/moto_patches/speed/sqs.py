@@ -19,7 +19,7 @@ from cdk_rehearsal.virtual_time.scheduler import Scheduler
 
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ChangeMessageVisibility.html
 _MAX_VISIBILITY_S = 43_200
-# How often a long poll looks, where nothing tells it of a new message.
+# The interval at which a long poll looks for a new message.
 _POLL_S = 0.1
 
 

@@ -1,4 +1,9 @@
-"""Task tokens: tasks that wait until somebody reports their outcome, or for a sign of life."""
+"""Task tokens: tasks that wait for a callback with their outcome, or for a heartbeat.
+
+moto 5.2.5 uses one token for all attempts of a task, so that a retry ends at once with the outcome
+of the attempt before, or never. In Step Functions each attempt has its own token:
+https://docs.aws.amazon.com/step-functions/latest/dg/connect-to-resource.html#connect-wait-token
+"""
 
 from __future__ import annotations
 
@@ -40,7 +45,7 @@ class InvalidOutput(AWSError):
 
 
 class TaskTokens:
-    """The tasks that wait for a call-back, each attempt with a token of its own.
+    """The tasks that wait for a callback, each attempt with its own token.
 
     https://docs.aws.amazon.com/step-functions/latest/dg/connect-to-resource.html#connect-wait-token
     """
@@ -85,7 +90,7 @@ class TaskTokens:
         context = env.states.context_object
         token = context.context_object_data["Task"]["Token"]
         if token in self._tasks:
-            # A retry; moto would go on with the token that was answered, or came too late.
+            # A retry.
             token = context.update_task_token()
             env.callback_pool_manager.add(token)
         self._tasks[token] = (env, env.callback_pool_manager.get(token))

@@ -1,4 +1,4 @@
-"""Executions of state machines: how they are named, started, waited for and told of."""
+"""Executions of state machines: names, starts, results and reports."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class ExecutionEvent:
 
     ``duration_s`` is the virtual time since the execution started. ``state`` is set when one is
     entered; ``status`` (SUCCEEDED, FAILED, TIMED_OUT, ABORTED), ``error`` and ``cause`` at the end.
-    ``status_change`` is what a Standard execution tells EventBridge when it starts or ends.
+    ``status_change`` is the event that a Standard execution publishes when it starts or ends.
     """
 
     kind: Literal["started", "entered", "ended"]
@@ -189,7 +189,7 @@ def _checked(name: str | None, text: str | None) -> str:
 
 
 def _status_change(execution: Any) -> dict[str, Any] | None:
-    """Return the detail of the event that tells of a Standard execution's new status.
+    """Return the detail of the event about a Standard execution's new status.
 
     https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html
     """

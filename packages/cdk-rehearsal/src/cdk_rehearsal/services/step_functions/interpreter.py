@@ -78,7 +78,7 @@ _SYNC_URL = r"https?://sync-states\.(.+)\.amazonaws.com"
 
 @cache
 def _uses() -> list[tuple[ModuleType, str]]:
-    """Where in the interpreter's modules these are: looked for once, before any is replaced."""
+    """Return where the interpreter's modules have these; searched once, before any is replaced."""
     return [
         (module, name)
         for path, module in sys.modules.items()
@@ -180,7 +180,7 @@ class StateMachines:
         # Express workflows have no history that one could ask for.
         for name in ("_get_state_entered_event_details", "_get_state_exited_event_details"):
             patches.set(CommonStateField, name, _for_history(getattr(CommonStateField, name)))
-        # What fails is told by the execution; moto also logs it, with the whole definition.
+        # An execution reports its failure; moto also logs it, with the whole definition.
         for name in ("_log_failure_event_exception", "_log_exception"):
             patches.set(EvalComponent, name, lambda *_, **__: None)
         # A path costs a millisecond to parse, each time that a state is entered.
