@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable
 
 from cdk_rehearsal.errors import RehearsalError
-
-
-class Send(Protocol):
-    """Sends a text to one resource."""
-
-    def __call__(
-        self, arn: str, body: str, *, source: str, attributes: dict[str, str] | None
-    ) -> object:
-        """Send ``body`` on behalf of the resource at the path ``source``."""
 
 
 class Destinations:
     """Sends to any ARN whose service is known; the services do not know each other."""
 
     def __init__(self) -> None:
-        self._senders: dict[str, Send] = {}
+        self._senders: dict[str, Callable[..., object]] = {}
 
-    def add(self, service: str, send: Send) -> None:
-        """Send to ARNs of ``service`` (``sqs``) with ``send``."""
+    def add(self, service: str, send: Callable[..., object]) -> None:
+        """Send to ARNs of ``service`` (``sqs``) with ``send``, which is called as the method is."""
         self._senders[service] = send
 
     def send(
