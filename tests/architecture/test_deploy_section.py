@@ -96,7 +96,7 @@ def stand_up(shop: Rehearsal, assembly: Assembly, url: str) -> None:
         template = json.loads(
             (assembly.directory / artifact["properties"]["templateFile"]).read_bytes()
         )
-        own = {r.logical_id: r for r in shop.resources if r.stack == name}
+        own = {r.logical_id: r for r in shop.resources if r.stack_name == name}
         values = {
             key: url if key.startswith("ApiUrl") else value_of(output, own)
             for key, output in template.get("Outputs", {}).items()

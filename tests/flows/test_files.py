@@ -94,7 +94,7 @@ def test_text_in_any_script_reaches_the_customer_unchanged(shop: Shop) -> None:
     assert shop.decide(order_id, approved=False, note=_NAME).status == 200
     shop.settle()
 
-    email, sms = shop.rehearsal.people.email[-1], shop.rehearsal.people.sms[-1]
+    email, sms = shop.rehearsal.outboxes.email[-1], shop.rehearsal.outboxes.sms[-1]
     assert f"The reason: {_NAME}\n" in email.text
     assert order_id in email.subject
     assert order_id in sms.text

@@ -63,7 +63,7 @@ def test_customers_are_told_on_the_channels_and_occasions_that_they_chose(shop: 
 
 def test_webhook_that_is_down_holds_up_no_other_channel(shop: Shop) -> None:
     before = shop.sent()
-    shop.rehearsal.internet.host(PARTNER, lambda _: (503, {}, b""), addresses=["192.52.193.7"])
+    shop.rehearsal.web.host(PARTNER, lambda _: (503, {}, b""), addresses=["192.52.193.7"])
     shop.receive({"UNHEARD": 10}, delivery="unheard")
     shop.prefer(*Channel, customer="dora")
     shop.place({"UNHEARD": 1}, key="unheard", customer="dora")

@@ -23,7 +23,7 @@ class WebhookPartner:
 
     def open(self) -> None:
         """Makes the webhook reachable."""
-        self.shop.internet.host(PARTNER, self._respond, addresses=[_ADDRESS])
+        self.shop.web.host(PARTNER, self._respond, addresses=[_ADDRESS])
 
     def _respond(self, request: Request) -> Response:
         status = 503 if self.calls.total() % 9 == 8 else 204

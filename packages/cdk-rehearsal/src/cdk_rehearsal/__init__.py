@@ -22,25 +22,31 @@ from cdk_rehearsal.assembly import (
     nodes,
     texts,
 )
-from cdk_rehearsal.errors import RehearsalError, UnsupportedTemplateError
+from cdk_rehearsal.errors import (
+    LoadingError,
+    RehearsalError,
+    Unsupported,
+    UnsupportedTemplateError,
+)
+from cdk_rehearsal.filters import FilterCriteria, SubscriptionFilter
 from cdk_rehearsal.forks import Fork, forked
 from cdk_rehearsal.intrinsics import Resolver
 from cdk_rehearsal.isolation import TEMPORARY, allowed, process_variables
-from cdk_rehearsal.patterns import EventPattern, FilterCriteria, SubscriptionFilter
+from cdk_rehearsal.patterns import EventPattern
 
 if TYPE_CHECKING:
     from cdk_rehearsal.checking import check
-    from cdk_rehearsal.clock import Event, Process, Scheduler
     from cdk_rehearsal.faults import FAULTS, PARTIAL, Fault, InjectedFault
-    from cdk_rehearsal.http_api import HttpFront, HttpResponse
-    from cdk_rehearsal.internet import Request, Response
-    from cdk_rehearsal.invoke import InvocationResult
     from cdk_rehearsal.latency import Latency
-    from cdk_rehearsal.loading import LoadingError, Unsupported
     from cdk_rehearsal.meter import Meter, Record
     from cdk_rehearsal.moto_region import aws_variables, corrected_moto
     from cdk_rehearsal.rehearsal import OUTSIDE, Rehearsal
+    from cdk_rehearsal.services.functions import InvocationResult
+    from cdk_rehearsal.services.http_api import HttpFront, HttpResponse
+    from cdk_rehearsal.services.web import Request, Response
     from cdk_rehearsal.sites import FaultSite, edge_sites, inject, misfit, sites_passed
+    from cdk_rehearsal.virtual_time.processes import Process, Signal
+    from cdk_rehearsal.virtual_time.scheduler import Scheduler
 
 __version__ = "0.1.0"
 
@@ -48,25 +54,26 @@ __all__ = ["Assembly", "Properties", "Resource", "Stack", "Template"]
 __all__ += ["Resolver", "listed", "named", "nodes", "texts"]
 __all__ += ["EventPattern", "FilterCriteria", "SubscriptionFilter"]
 __all__ += ["LoadingError", "RehearsalError", "Unsupported", "UnsupportedTemplateError", "check"]
-__all__ += ["OUTSIDE", "Event", "InvocationResult", "Latency", "Process", "Rehearsal", "Scheduler"]
+__all__ += ["OUTSIDE", "InvocationResult", "Latency", "Process", "Rehearsal", "Scheduler", "Signal"]
 __all__ += ["HttpFront", "HttpResponse", "Meter", "Record", "Request", "Response"]
 __all__ += ["FAULTS", "PARTIAL", "Fault", "InjectedFault"]
 __all__ += ["FaultSite", "Fork", "edge_sites", "forked", "inject", "misfit", "sites_passed"]
 __all__ += ["TEMPORARY", "allowed", "aws_variables", "corrected_moto", "process_variables"]
+__all__ += ["__version__"]
 
 _WITH_MOTO = {
     "checking": ("check",),
-    "clock": ("Event", "Process", "Scheduler"),
     "faults": ("FAULTS", "PARTIAL", "Fault", "InjectedFault"),
-    "http_api": ("HttpFront", "HttpResponse"),
-    "internet": ("Request", "Response"),
-    "invoke": ("InvocationResult",),
     "latency": ("Latency",),
-    "loading": ("LoadingError", "Unsupported"),
     "meter": ("Meter", "Record"),
     "moto_region": ("aws_variables", "corrected_moto"),
     "rehearsal": ("OUTSIDE", "Rehearsal"),
+    "services.functions": ("InvocationResult",),
+    "services.http_api": ("HttpFront", "HttpResponse"),
+    "services.web": ("Request", "Response"),
     "sites": ("FaultSite", "edge_sites", "inject", "misfit", "sites_passed"),
+    "virtual_time.processes": ("Process", "Signal"),
+    "virtual_time.scheduler": ("Scheduler",),
 }
 _MODULE_OF = {name: module for module, names in _WITH_MOTO.items() for name in names}
 
@@ -75,8 +82,6 @@ def __getattr__(name: str) -> Any:
     """Imports a public name from its module."""
     if name not in _MODULE_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    # It must run before anything imports moto.
-    import_module(f"{__name__}.lean")
     value = getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
     globals()[name] = value
     return value

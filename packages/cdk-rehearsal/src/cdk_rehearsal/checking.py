@@ -3,8 +3,7 @@
 from pathlib import Path
 
 from cdk_rehearsal.assembly import Assembly
-from cdk_rehearsal.errors import UnsupportedTemplateError
-from cdk_rehearsal.loading import LoadingError, Unsupported
+from cdk_rehearsal.errors import LoadingError, Unsupported, UnsupportedTemplateError
 from cdk_rehearsal.rehearsal import Rehearsal
 
 

@@ -87,7 +87,7 @@ def check(options: argparse.Namespace) -> int:
     directory = select(options.dir, options.stage)
     environment(directory)
     from cdk_rehearsal import check as problems_of
-    from cdk_rehearsal.resources import WITHOUT_PART
+    from cdk_rehearsal.resources.registry import WITHOUT_PART
 
     problems = [str(each) for each in problems_of(directory)]
     types = Counter(resource.type for resource in Assembly(directory).resources)

@@ -1,4 +1,4 @@
-"""Faults that a rehearsal injects, by name, where something is delivered, invoked or called."""
+"""Faults that a rehearsal injects into deliveries, invocations and API calls."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ FOREVER = 10.0**6
 
 
 class InjectedFault(Exception):
-    """What is raised if a fault names no error of its own."""
+    """The error of a fault that names no other."""
 
 
 class TargetGone(InjectedFault):
-    """What a delivery meets if its target is not there any more: no retry mends it."""
+    """The error of a delivery whose target does not exist any more: a retry does not help."""
 
 
 class Call(Struct, frozen=True):
@@ -111,15 +111,15 @@ def _put_some_records(call: Call) -> Any:
     return _put_some(call, "Records", "Records", "FailedRecordCount")
 
 
-def _put_some(call: Call, given: str, told: str, count: str) -> Any:
+def _put_some(call: Call, given: str, returned: str, count: str) -> Any:
     entries = call.parameters[given]
     refused = {"ErrorCode": "InternalFailure", "ErrorMessage": "injected fault"}
     results: list[Any] = [refused] * len(entries)
     answer: dict[str, Any] = {}
     if taken := entries[1::2]:
         answer = call.perform({**call.parameters, given: taken})
-        results[1::2] = answer[told]
-    return {**answer, told: results, count: (len(entries) + 1) // 2}
+        results[1::2] = answer[returned]
+    return {**answer, returned: results, count: (len(entries) + 1) // 2}
 
 
 def _get_some(call: Call) -> Any:
@@ -206,7 +206,7 @@ class Faults:
     ) -> None:
         """``is_known`` says whether there is a resource at a path.
 
-        ``report`` is told of each fault that acts, with the paths between which it does.
+        ``report`` is called with each fault that acts, and with its source and target.
         """
         self._is_known = is_known
         self._report = report

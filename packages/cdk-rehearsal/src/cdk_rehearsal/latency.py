@@ -24,7 +24,7 @@ class Latency:
     bucket_s: Span = (0.1, 2.0)
     cold_start_s: Span = (0.2, 0.6)
     event_bus_s: Span = (0.02, 0.12)
-    internet_s: Span = (0.02, 0.2)
+    web_s: Span = (0.02, 0.2)
     queue_poll_s: Span = (0.005, 0.04)
     schedule_s: Span = (0.0, 60.0)
     shard_poll_s: Span = (0.0, 1.0)
@@ -54,9 +54,9 @@ class Latency:
         """Return the seconds from PutEvents to a rule's target."""
         return random.uniform(*self.event_bus_s)
 
-    def internet(self, random: Random) -> float:
+    def web(self, random: Random) -> float:
         """Return the seconds that connecting to a host outside takes."""
-        return random.uniform(*self.internet_s)
+        return random.uniform(*self.web_s)
 
     def queue_poll(self, random: Random) -> float:
         """Return the seconds until a mapping notices a message."""
@@ -84,7 +84,7 @@ NONE = Latency(
     bucket_s=(0, 0),
     cold_start_s=(0, 0),
     event_bus_s=(0, 0),
-    internet_s=(0, 0),
+    web_s=(0, 0),
     queue_poll_s=(0, 0),
     schedule_s=(0, 0),
     shard_poll_s=(0, 0),

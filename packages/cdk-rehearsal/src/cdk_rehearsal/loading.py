@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import Any
 
 from cdk_rehearsal.assembly import NESTED_STACK, Assembly, Resource, Stack, listed
-from cdk_rehearsal.errors import RehearsalError, UnsupportedTemplateError
+from cdk_rehearsal.deployment import Deployment
+from cdk_rehearsal.errors import (
+    LoadingError,
+    RehearsalError,
+    Unsupported,
+    UnsupportedTemplateError,
+)
 from cdk_rehearsal.intrinsics import Resolver
 from cdk_rehearsal.properties import Properties
-from cdk_rehearsal.resources import CREATORS, WITHOUT_PART
-
-if TYPE_CHECKING:
-    from cdk_rehearsal.rehearsal import Rehearsal
+from cdk_rehearsal.resources.creators import CREATORS
+from cdk_rehearsal.resources.registry import WITHOUT_PART
 
 _SECTIONS = {
     "AWSTemplateFormatVersion",
@@ -40,37 +44,19 @@ _ATTRIBUTES = {
 """The parts of a resource's definition; a rehearsal neither updates nor deletes resources."""
 
 
-@dataclass(frozen=True)
-class Unsupported:
-    """A part of an assembly that cannot be rehearsed."""
-
-    path: str
-    """The path of the resource, or of the stack."""
-    where: str
-    """The stack, and the logical id and type of the resource."""
-    problem: str
-    """The problem, and what to do."""
-
-    def __str__(self) -> str:
-        """One line: where, and the problem."""
-        return f"{self.where}: {self.problem}"
-
-
-class LoadingError(UnsupportedTemplateError):
-    """An assembly that cannot be rehearsed; the message lists all of its problems."""
-
-    def __init__(self, problems: list[Unsupported]) -> None:
-        """Takes all problems, at least one."""
-        super().__init__("\n".join(map(str, problems)))
-        self.problems = problems
-
-
 class Loader:
     """Creates the resources of all stacks of an assembly."""
 
-    def __init__(self, rehearsal: Rehearsal, assembly: Assembly) -> None:
-        self._rehearsal = rehearsal
-        self._account, self._region = rehearsal.account, rehearsal.region
+    def __init__(
+        self,
+        deployment: Deployment,
+        assembly: Assembly,
+        register: Callable[[Resource], object],
+    ) -> None:
+        """``register`` is called with each resource as soon as it is created."""
+        self._deployment = deployment
+        self._account, self._region = deployment.core.account, deployment.core.region
+        self._register = register
         self._assembly = assembly
         self._stacks = {stack.path: stack for stack in assembly.stacks}
         self._resources: dict[tuple[str, str], Resource] = {}
@@ -161,7 +147,7 @@ class Loader:
                 self._in_progress.pop()
             self._resources[key] = resource
             if where not in self._failed:
-                self._rehearsal.register(resource)
+                self._register(resource)
         if where in self._failed:
             self._failed.update(self._in_progress[-1:])
         return self._resources[key]
@@ -197,7 +183,7 @@ class Loader:
                     (resource.properties[name],) = items
         properties = Properties(resource.properties, where)
         try:
-            creator(self._rehearsal, resource, properties)
+            creator(self._deployment, resource, properties)
             properties.problems += properties.unknown()
         finally:
             for problem in properties.problems:

@@ -4,13 +4,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from botocore.client import BaseClient
-from moto import mock_aws
-from moto.core.models import DEFAULT_ACCOUNT_ID
-
-from cdk_rehearsal import clients, egress, moto_patches
-from cdk_rehearsal.direct import DirectCalls
-from cdk_rehearsal.patching import Patches
+from cdk_rehearsal.sandbox import egress
+from cdk_rehearsal.sandbox.moto_import import prepare_moto
+from cdk_rehearsal.sandbox.patching import Patches
 
 
 @contextmanager
@@ -19,6 +15,15 @@ def corrected_moto() -> Iterator[None]:
 
     Connections to anything else are errors. Create boto3 clients within the block.
     """
+    prepare_moto()
+    from botocore.client import BaseClient
+    from moto import mock_aws
+    from moto.core.models import DEFAULT_ACCOUNT_ID
+
+    from cdk_rehearsal import moto_patches
+    from cdk_rehearsal.moto_patches.speed import clients
+    from cdk_rehearsal.moto_patches.speed.direct import DirectCalls
+
     patches = Patches()
     egress.Egress().install(patches)
     with mock_aws(config={"core": {"mock_credentials": False}}):

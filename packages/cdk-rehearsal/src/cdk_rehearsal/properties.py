@@ -1,4 +1,4 @@
-"""Reads a resource's properties, and notices those that are not used."""
+"""Reads a resource's properties, and reports those that no creator has read."""
 
 from __future__ import annotations
 

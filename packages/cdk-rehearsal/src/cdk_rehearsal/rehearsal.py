@@ -3,60 +3,42 @@
 from __future__ import annotations
 
 import json
-import tempfile
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, cast
 
-import boto3
-from moto.awslambda.models import lambda_backends
-
-from cdk_rehearsal.assembly import Assembly
-from cdk_rehearsal.clock import Clock, Pace, Process, Scheduler
-from cdk_rehearsal.delivery.event_bus import EventBus
-from cdk_rehearsal.delivery.people import Email, People, Sms
-from cdk_rehearsal.delivery.queues import Queues
-from cdk_rehearsal.delivery.s3 import Buckets
-from cdk_rehearsal.delivery.schedules import Schedules
-from cdk_rehearsal.delivery.shards import StreamMapping
-from cdk_rehearsal.delivery.sns import Topics
-from cdk_rehearsal.delivery.sqs import QueueMapping
-from cdk_rehearsal.delivery.streams import Streams
-from cdk_rehearsal.environment import (
-    AssetFinder,
-    ExecutionEnvironment,
-    OutsideEnvironment,
-    asset_roots,
-)
+from cdk_rehearsal.assembly import Assembly, Resource
+from cdk_rehearsal.core import OUTSIDE, Core
 from cdk_rehearsal.errors import RehearsalError
 from cdk_rehearsal.faults import Faults
-from cdk_rehearsal.hooks import Hooks
-from cdk_rehearsal.internet import Internet
-from cdk_rehearsal.invoke import Function, InvocationResult, LambdaService
 from cdk_rehearsal.latency import Latency
-from cdk_rehearsal.loading import Loader
 from cdk_rehearsal.meter import Meter, Record
-from cdk_rehearsal.resources import Resource
-from cdk_rehearsal.server import Server, aws_endpoint, http_api
+from cdk_rehearsal.sandbox.execution_environment import asset_roots
+from cdk_rehearsal.sandbox.moto_import import prepare_moto
+from cdk_rehearsal.virtual_time.clock import Clock
+from cdk_rehearsal.virtual_time.pace import Pace
+from cdk_rehearsal.virtual_time.processes import Process
+from cdk_rehearsal.virtual_time.scheduler import Scheduler
 
 if TYPE_CHECKING:
-    from cdk_rehearsal.http_api import HttpFront
+    # These import moto, or are about it: at run time the first rehearsal imports them.
+    from cdk_rehearsal.server import Server
+    from cdk_rehearsal.services.functions import Function, InvocationResult
+    from cdk_rehearsal.services.http_api import HttpFront
+    from cdk_rehearsal.services.outboxes import Email, Sms
 
-OUTSIDE = "outside"
-"""The name, in records, of whoever is no resource of the assembly."""
+__all__ = ["OUTSIDE", "Rehearsal"]
 
 _START = datetime(2026, 1, 5, 8, tzinfo=UTC)
 _active = threading.Lock()
-# Version 4, variant 1: https://www.rfc-editor.org/rfc/rfc9562
-_UUID_MASK = (0xF << 76) | (0x3 << 62)
-_UUID_4 = (0x4 << 76) | (0x2 << 62)
 
 
 class Rehearsal:
-    """A cloud assembly at work; to be used in a ``with`` statement, one at a time.
+    """A running cloud assembly; to be used in a ``with`` statement, one at a time.
 
     Everything in it happens in the thread that entered it, in the order of virtual time, and is
     the same for the same ``seed``.
@@ -81,11 +63,15 @@ class Rehearsal:
         handlers print; without it the last lines are kept in memory. ``on_record`` is called with
         each record of the meter. Raises RehearsalError if there is no assembly.
         """
+        self.assembly = Assembly(assembly)
+        prepare_moto()
+        from cdk_rehearsal.deployment import Deployment
+        from cdk_rehearsal.hooks import Hooks
+
         self.account = account
         self.region = region
         self.seed = seed
         self.latency = latency or Latency()
-        self.assembly = Assembly(assembly)
         self.clock = Clock(start)
         self.scheduler = Scheduler(self.clock, seed=seed, pace=pace)
         self.meter = Meter(self.clock.now, on_record)
@@ -94,40 +80,29 @@ class Rehearsal:
             lambda fault, source, target: self.meter.add("fault", source, target, name=fault.name),
             self.scheduler.random,
         )
-        self.finder = AssetFinder()
-        self.outside = OutsideEnvironment()
-        self.lambdas = LambdaService(self, self.finder)
-        self.queues = Queues(self)
-        self.streams = Streams(self)
-        self.bus = EventBus(self)
-        self.topics = Topics(self)
-        self.buckets = Buckets(self)
-        self.people = People(self)
-        self.internet = Internet(self)
-        self.schedules = Schedules(self)
+        self._core = Core(account, region, self.scheduler, self.meter, self.faults, self.latency)
+        self._deployment = deployment = Deployment(self._core, self.assembly, logs)
         self.resources: list[Resource] = []
-        self.mappings: dict[str, QueueMapping | StreamMapping] = {}
-        self.log_policies: list[dict[str, Any]] = []
-        self.dead_letter_arns: list[str] = []
-        self._logs = logs
-        self._paths: dict[str, str] = {}
-        self._clients: dict[str, Any] = {}
-        self._hooks = Hooks(self)
+        self.lambdas = deployment.lambdas
+        self.queues = deployment.queues
+        self.outboxes = deployment.outboxes
+        self.web = deployment.web
+        self._hooks = Hooks(self._core, seed, deployment.finder)
         self._server: Server | None = None
         self._api_servers: dict[str, Server] = {}
-        self._http: HttpFront | None = None
-        self._temporary: tempfile.TemporaryDirectory[str] | None = None
 
     def __enter__(self) -> Rehearsal:
+        from cdk_rehearsal.loading import Loader
+
         if not _active.acquire(blocking=False):
             raise RehearsalError("another rehearsal is running in this process: end it first")
         try:
-            self._temporary = tempfile.TemporaryDirectory(prefix="rehearsal-")
-            self._hooks.install()
-            Loader(self, self.assembly).load()
+            self._hooks.install(self._deployment.install)
+            Loader(self._deployment, self.assembly, self._register).load()
+            outside = self._deployment.outside
             for function in self.functions:
-                self.outside.roots |= asset_roots(function.directory)
-            self.scheduler.outside = self.outside
+                outside.roots |= asset_roots(function.directory)
+            self.scheduler.outside = outside
             self._hooks.settle()
         except BaseException:
             self._close()
@@ -142,6 +117,12 @@ class Rehearsal:
     ) -> None:
         self._close()
 
+    def _register(self, resource: Resource) -> None:
+        self.resources.append(resource)
+        arn = str(resource.attributes.get("Arn", ""))
+        # The ARN of a log group is written with and without its streams.
+        self._core.name(resource.path, resource.physical_id, arn, arn.removesuffix(":*"))
+
     def _close(self) -> None:
         try:
             for server in (self._server, *self._api_servers.values()):
@@ -150,11 +131,7 @@ class Rehearsal:
             self.scheduler.close()
         finally:
             self._hooks.remove()
-            for function in self.functions:
-                function.log.close()
-            self.assembly.close()
-            if self._temporary is not None:
-                self._temporary.cleanup()
+            self._deployment.close()
             _active.release()
 
     # -- running --------------------------------------------------------------------------
@@ -173,38 +150,37 @@ class Rehearsal:
 
     def spawn(self, fn: Callable[..., Any], *args: Any, name: str | None = None) -> Process:
         """Run ``fn`` as a process of its own, which may sleep and wait in virtual time."""
-        return self.scheduler.spawn(fn, *args, name=name, environment=self.outside)
+        return self.scheduler.spawn(fn, *args, name=name, environment=self._deployment.outside)
 
     def run(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Run ``fn`` in a process and wait for its result: from a process, or from outside."""
-        process = self.scheduler.spawn(lambda: fn(*args, **kwargs), name=fn.__qualname__)
-        if self.scheduler.is_foreign_thread() and not self.scheduler.wait_as_guest(process):
-            raise RehearsalError("the rehearsal is not running, so nothing answers")
-        return process.result()
+        return self.scheduler.call(fn, *args, **kwargs)
 
     def invoke(self, path: str, payload: Any) -> InvocationResult:
         """Invoke a function synchronously, as from outside, and wait for its answer."""
         function = self.function(path)
-        answer = self.run(self.lambdas.invoke, function, json.dumps(payload), source=self.caller())
-        return cast(InvocationResult, answer)
+        answer = self.run(
+            self.lambdas.invoke, function, json.dumps(payload), source=self._core.caller()
+        )
+        return cast("InvocationResult", answer)
 
     def serve(self, port: int = 0) -> str:
         """Let AWS clients outside of this process look in; return the endpoint's URL.
 
         Requests are answered between two steps of the rehearsal, never within one.
         """
+        from cdk_rehearsal.server import Server, aws_endpoint
+
         if self._server is None:
             self._server = Server(self.scheduler, port, aws_endpoint())
         return self._server.url
 
-    @property
+    @cached_property
     def http(self) -> HttpFront:
-        """The front door of the application's HTTP API."""
-        if self._http is None:
-            from cdk_rehearsal.http_api import HttpFront
+        """The front of the application's HTTP API."""
+        from cdk_rehearsal.services.http_api import HttpFront
 
-            self._http = HttpFront(self)
-        return self._http
+        return HttpFront(self._core, self.lambdas, self.resources)
 
     def token(self, subject: str, **claims: Any) -> str:
         """Return a JSON Web Token that the API's authorizer accepts as ``subject``'s."""
@@ -212,20 +188,22 @@ class Rehearsal:
 
     def serve_apis(self) -> dict[str, str]:
         """Serves each HTTP API at a free port of 127.0.0.1; returns URLs by construct path."""
+        from cdk_rehearsal.server import Server, http_api
+
         bases = self.http.base_paths
         for path in bases.keys() - self._api_servers.keys():
             self._api_servers[path] = Server(self.scheduler, 0, http_api(self.http, path))
         return {path: self._api_servers[path].url + base for path, base in bases.items()}
 
+    def caller(self) -> str:
+        """Returns the path of the function whose handler is running, or ``outside``."""
+        return self._core.caller()
+
     # -- looking --------------------------------------------------------------------------
 
     def client(self, service: str) -> Any:
-        """Return a boto3 client of a service, as somebody outside of the application has it."""
-        if service not in self._clients:
-            # Any service, known only by name: the stubs list all of them as literals.
-            make: Any = boto3.client
-            self._clients[service] = make(service, region_name=self.region)
-        return self._clients[service]
+        """Return a boto3 client of a service, as a program outside of the application has it."""
+        return self._core.client(service)
 
     def resource(self, path: str, kind: str | None = None) -> Resource:
         """Return the resource at a construct path, if need be the one of a CloudFormation type.
@@ -254,9 +232,7 @@ class Rehearsal:
     @property
     def functions(self) -> list[Function]:
         """All functions, each once."""
-        return list(
-            {function.arn: function for function in self.lambdas.functions.values()}.values()
-        )
+        return self._deployment.functions
 
     def logs(self, path: str) -> str:
         """Return what the handlers of a function have printed and logged."""
@@ -267,9 +243,8 @@ class Rehearsal:
         return {queue.path: queue.depth for queue in self.queues}
 
     def dead_letter_queues(self) -> list[str]:
-        """Return the paths of all queues that take what something else could not handle."""
-        dead = set(self.dead_letter_arns)
-        return [queue.path for queue in self.queues if queue.arn in dead]
+        """Return the paths of all dead-letter queues."""
+        return [queue.path for queue in self.queues if queue.arn in self.queues.dead_letter_arns]
 
     def messages(self, path: str) -> list[dict[str, Any]]:
         """Return the messages of a queue without receiving them.
@@ -281,83 +256,20 @@ class Rehearsal:
     @property
     def sent_sms(self) -> list[Sms]:
         """The text messages that were sent."""
-        return self.people.sms
+        return self.outboxes.sms
 
     @property
     def sent_email(self) -> list[Email]:
         """The e-mails that were sent."""
-        return self.people.email
+        return self.outboxes.email
 
     def redrive(self, path: str, destination: str | None = None) -> int:
         """Move a dead-letter queue's messages back to their sources, or on to ``destination``.
 
         Returns how many. See ``Queue.redrive``.
         """
-        target = self.queues.by_path(destination) if destination else None
-        return self.queues.by_path(path).redrive(target)
-
-    # -- for the parts of the rehearsal ---------------------------------------------------
-
-    @property
-    def scratch(self) -> Path:
-        """A directory that is gone when the rehearsal is over."""
-        if self._temporary is None:
-            raise RehearsalError("the rehearsal has not begun: use it in a with statement")
-        return Path(self._temporary.name)
-
-    def log_file(self, path: str) -> Path | None:
-        """Return the file for the log of the function at a path, None to keep it in memory."""
-        if self._logs is None:
-            return None
-        self._logs.mkdir(parents=True, exist_ok=True)
-        return self._logs / f"{path.replace('/', '.')}.log"
-
-    def register(self, resource: Resource) -> None:
-        """Take in a resource that was just created."""
-        self.resources.append(resource)
-        arn = str(resource.attributes.get("Arn", ""))
-        # That of a log group is written with and without its streams.
-        for key in (resource.physical_id, arn, arn.removesuffix(":*")):
-            if key:
-                self._paths.setdefault(str(key), resource.path)
+        return self.queues.redrive(path, destination)
 
     def path_of(self, identifier: str) -> str:
         """Return the construct path of a physical id or ARN; itself if it is not known."""
-        return self._paths.get(identifier, identifier)
-
-    def caller(self) -> str:
-        """Return the path of the function whose handler runs at the moment, or ``outside``."""
-        process = self.scheduler.current
-        environment = process.environment if process is not None else None
-        return environment.function if isinstance(environment, ExecutionEnvironment) else OUTSIDE
-
-    def new_id(self) -> str:
-        """Return a new UUID, drawn from the seed."""
-        # As uuid.UUID(int=…, version=4) writes it, in a third of the time.
-        bits = self.scheduler.random.getrandbits(128) & ~_UUID_MASK | _UUID_4
-        text = f"{bits:032x}"
-        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
-
-    def attach(self, mapping: QueueMapping | StreamMapping, uuid: str) -> None:
-        """Tie a mapping to moto's record of it; moto itself delivers nothing to it."""
-        model: Any = lambda_backends[self.account][self.region].get_event_source_mapping(uuid)
-        if ":sqs:" in model.event_source_arn:
-            self.queues.by_arn(model.event_source_arn).model.lambda_event_source_mappings.clear()
-        else:
-            self.streams.model_of(model.event_source_arn).lambda_event_source_mappings.clear()
-        mapping.attach(model)
-        self.mappings[uuid] = mapping
-
-    def send(
-        self, arn: str, body: str, *, source: str, attributes: dict[str, str] | None = None
-    ) -> None:
-        """Send a text to the queue, topic or function that is somebody's destination."""
-        service = arn.split(":")[2]
-        if service == "sqs":
-            self.queues.by_arn(arn).send(body, attributes)
-        elif service == "sns":
-            self.client("sns").publish(TopicArn=arn, Message=body)
-        elif service == "lambda":
-            self.lambdas.invoke_async(self.function(arn), body, source=source)
-        else:
-            raise RehearsalError(f"{source} has {arn} as a destination, which is not known")
+        return self._core.path_of(identifier)

@@ -6,24 +6,22 @@ import base64
 import socket
 import threading
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
 from werkzeug.wrappers import Request, Response
 
-from cdk_rehearsal.clock import Scheduler
 from cdk_rehearsal.errors import RehearsalError
-
-if TYPE_CHECKING:
-    from cdk_rehearsal.http_api import HttpFront
+from cdk_rehearsal.services.http_api import HttpFront
+from cdk_rehearsal.virtual_time.scheduler import Scheduler
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 """A WSGI application: https://peps.python.org/pep-3333/."""
 
 
 class _Quiet(WSGIRequestHandler):
-    """A handler that logs no requests: the meter records them."""
+    """Keeps requests out of the terminal: only the rehearsal writes there."""
 
     def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002
         """Writes nothing."""

@@ -9,8 +9,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from cdk_rehearsal.clock import Clock, Event, Pace, Scheduler
 from cdk_rehearsal.errors import ProcessKilled, RehearsalError
+from cdk_rehearsal.virtual_time.clock import Clock
+from cdk_rehearsal.virtual_time.pace import Pace
+from cdk_rehearsal.virtual_time.processes import Signal
+from cdk_rehearsal.virtual_time.scheduler import Scheduler
 
 START = datetime(2026, 1, 5, 8, tzinfo=UTC)
 
@@ -65,7 +68,7 @@ def test_a_day_passes_at_once(scheduler: Scheduler) -> None:
 
 
 def test_an_event_wakes_all_who_wait_and_a_timeout_gives_up(scheduler: Scheduler) -> None:
-    event = Event(scheduler)
+    event = Signal(scheduler)
     first = scheduler.spawn(event.wait)
     second = scheduler.spawn(event.wait, 5.0)
     impatient = scheduler.spawn(event.wait, 1.0)
@@ -145,7 +148,7 @@ def test_what_never_ends_is_named_when_the_limit_is_reached(scheduler: Scheduler
 
 
 def test_what_waits_in_vain_is_named(scheduler: Scheduler) -> None:
-    scheduler.spawn(Event(scheduler).wait, name="the hopeless one")
+    scheduler.spawn(Signal(scheduler).wait, name="the hopeless one")
     with pytest.raises(RehearsalError, match="the hopeless one"):
         scheduler.run_until_idle()
 
@@ -166,7 +169,7 @@ def test_daemons_do_not_keep_a_run_from_being_idle(scheduler: Scheduler) -> None
 def test_a_daemon_is_at_work_while_it_runs_or_sleeps_but_not_while_it_waits(
     scheduler: Scheduler,
 ) -> None:
-    event, seen = Event(scheduler), list[float]()
+    event, seen = Signal(scheduler), list[float]()
 
     def serve() -> None:
         while True:
@@ -193,7 +196,7 @@ def test_what_waits_in_vain_outside_of_processes_is_told_so_though_daemons_go_on
 
     tick()
     with pytest.raises(RehearsalError, match="can no longer happen"):
-        Event(scheduler).wait()
+        Signal(scheduler).wait()
 
 
 def test_at_real_pace_virtual_time_does_not_run_ahead() -> None:

@@ -14,8 +14,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from moto.dynamodb.models import dynamodb_backends
 
 from cdk_rehearsal import Rehearsal
-from cdk_rehearsal.direct import SERVICES
 from cdk_rehearsal.latency import NONE
+from cdk_rehearsal.moto_patches.speed.direct import SERVICES
 from rehearsal.cloud import Cloud, arn
 
 Parameters = dict[str, Any]

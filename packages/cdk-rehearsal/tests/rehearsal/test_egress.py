@@ -111,11 +111,15 @@ def test_settings_files_of_the_developer_are_not_read(
     assert botocore.session.get_session().get_scoped_config() == {}
 
 
-def test_settings_that_moto_reads_as_it_is_imported_are_not_seen() -> None:
-    program = """
+def test_settings_that_moto_reads_as_it_is_imported_are_not_seen(template: Cloud) -> None:
+    template.queue("Queue")
+    program = f"""
 import os
+from pathlib import Path
 from cdk_rehearsal import Rehearsal
-from moto import settings
+
+with Rehearsal(Path({str(template.write())!r})):
+    from moto import settings
 
 assert settings.TEST_DECORATOR_MODE
 assert settings.INITIAL_NO_AUTH_ACTION_COUNT == float("inf")

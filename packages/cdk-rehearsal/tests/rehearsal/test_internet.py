@@ -13,8 +13,8 @@ import pytest
 import urllib3
 
 from cdk_rehearsal import Rehearsal, RehearsalError
-from cdk_rehearsal.internet import Host, Request, Response
 from cdk_rehearsal.latency import Latency
+from cdk_rehearsal.services.web import Host, Request, Response
 from rehearsal.cloud import Cloud
 from rehearsal.conftest import Rehearse
 
@@ -61,7 +61,7 @@ def call(shop: Rehearsal, **event: Any) -> Any:
 
 
 def test_a_host_gets_the_request_and_answers_it(shop: Rehearsal) -> None:
-    host = shop.internet.host("partner.example", accept, addresses=[ADDRESS])
+    host = shop.web.host("partner.example", accept, addresses=[ADDRESS])
     status, headers, body = call(shop)
     assert (status, headers["X-Seen"], body) == (202, "partner.example", "thanks")
     (request,) = host.requests
@@ -88,7 +88,7 @@ def test_a_host_may_have_addresses_of_both_kinds(template: Cloud, rehearse: Rehe
         """,
     )
     shop = rehearse()
-    shop.internet.host("partner.example", accept, addresses=["2001:db8::7", ADDRESS])
+    shop.web.host("partner.example", accept, addresses=["2001:db8::7", ADDRESS])
     assert shop.invoke("Shop/Function", {}).payload == ["2001:db8::7", ADDRESS]
     four = int(socket.AF_INET)
     assert shop.invoke("Shop/Function", {"family": four}).payload == [ADDRESS]
@@ -102,7 +102,7 @@ def test_a_host_that_is_too_slow_is_not_waited_for(shop: Rehearsal) -> None:
         done.append(time.time())
         return 200, {}, b""
 
-    shop.internet.host("partner.example", respond, addresses=[ADDRESS])
+    shop.web.host("partner.example", respond, addresses=[ADDRESS])
     answer = shop.invoke("Shop/Function", {})
     assert answer.payload["result"][0] == "ReadTimeoutError"
     assert answer.payload["took"] == 3
@@ -128,7 +128,7 @@ def test_a_timeout_leaves_no_unfinished_response(
         time.sleep(10)
         return 200, {}, b""
 
-    shop.internet.host("partner.example", respond, addresses=[ADDRESS])
+    shop.web.host("partner.example", respond, addresses=[ADDRESS])
     assert call(shop)[0] == "ReadTimeoutError"
     gc.collect()
     # As of Python 3.13 what is unfinished raises while it is collected, in whatever test that is.
@@ -141,13 +141,13 @@ def test_a_host_that_takes_its_time_answers_in_virtual_time(shop: Rehearsal) -> 
         shop.scheduler.sleep(2.5)
         return 200, {}, b""
 
-    shop.internet.host("partner.example", respond, addresses=[ADDRESS])
+    shop.web.host("partner.example", respond, addresses=[ADDRESS])
     answer = shop.invoke("Shop/Function", {})
     assert (answer.payload["result"][0], answer.payload["took"]) == (200, 2.5)
 
 
 def test_a_host_may_refuse_connections(shop: Rehearsal) -> None:
-    host = shop.internet.host("partner.example", accept, addresses=[ADDRESS])
+    host = shop.web.host("partner.example", accept, addresses=[ADDRESS])
     host.on_connect = "refuse"
     error, message = call(shop)
     assert (error, "Connection refused" in message) == ("NewConnectionError", True)
@@ -157,7 +157,7 @@ def test_a_host_may_refuse_connections(shop: Rehearsal) -> None:
 
 
 def test_a_silent_host_lets_the_caller_wait(shop: Rehearsal) -> None:
-    shop.internet.host("partner.example", accept, addresses=[ADDRESS]).on_connect = "silent"
+    shop.web.host("partner.example", accept, addresses=[ADDRESS]).on_connect = "silent"
     answer = shop.invoke("Shop/Function", {})
     assert answer.payload["result"][0] == "ConnectTimeoutError"
     assert answer.payload["took"] == 2
@@ -167,14 +167,14 @@ def test_a_redirect_is_an_answer_like_any_other(shop: Rehearsal) -> None:
     def respond(request: Request) -> Response:
         return 307, {"Location": "https://169.254.169.254/"}, ""
 
-    shop.internet.host("partner.example", respond, addresses=[ADDRESS])
+    shop.web.host("partner.example", respond, addresses=[ADDRESS])
     status, headers, _ = call(shop)
     assert (status, headers["Location"]) == (307, "https://169.254.169.254/")
 
 
 def test_a_certificate_is_for_its_own_name(shop: Rehearsal) -> None:
-    shop.internet.host("partner.example", accept, addresses=[ADDRESS])
-    other = shop.internet.host("other.example", accept, addresses=["198.51.100.1"])
+    shop.web.host("partner.example", accept, addresses=[ADDRESS])
+    other = shop.web.host("other.example", accept, addresses=["198.51.100.1"])
     error, message = call(shop, address="198.51.100.1")
     assert error == "SSLError"
     assert "not valid for 'partner.example'" in message
@@ -184,7 +184,7 @@ def test_a_certificate_is_for_its_own_name(shop: Rehearsal) -> None:
 
 def test_hosts_at_one_address_are_told_apart_by_name(shop: Rehearsal) -> None:
     def is_named(name: str) -> Host:
-        return shop.internet.host(name, lambda _: (200, {}, name), addresses=[ADDRESS])
+        return shop.web.host(name, lambda _: (200, {}, name), addresses=[ADDRESS])
 
     is_named("other.example")
     is_named("partner.example")
@@ -192,12 +192,12 @@ def test_hosts_at_one_address_are_told_apart_by_name(shop: Rehearsal) -> None:
 
 
 def test_a_name_without_addresses_does_not_resolve(shop: Rehearsal) -> None:
-    shop.internet.host("partner.example", accept, addresses=[])
+    shop.web.host("partner.example", accept, addresses=[])
     assert call(shop)[0] == "gaierror"
 
 
 def test_what_a_name_stands_for_can_change(shop: Rehearsal) -> None:
-    host = shop.internet.host("partner.example", accept, addresses=[ADDRESS])
+    host = shop.web.host("partner.example", accept, addresses=[ADDRESS])
     call(shop)
     host.addresses = ["10.0.0.1"]
     call(shop)
@@ -208,7 +208,7 @@ def test_an_error_of_the_host_itself_ends_the_rehearsal(shop: Rehearsal) -> None
     def respond(request: Request) -> Response:
         raise ZeroDivisionError("in the test")
 
-    shop.internet.host("partner.example", respond, addresses=[ADDRESS])
+    shop.web.host("partner.example", respond, addresses=[ADDRESS])
     with pytest.raises(ZeroDivisionError, match="in the test"):
         shop.invoke("Shop/Function", {})
 
@@ -222,7 +222,7 @@ def test_an_unknown_host_is_an_error_that_names_it_and_the_function(shop: Rehear
 
 
 def test_an_unknown_address_is_an_error_that_names_it_and_the_function(shop: Rehearsal) -> None:
-    shop.internet.host("partner.example", accept, addresses=[ADDRESS])
+    shop.web.host("partner.example", accept, addresses=[ADDRESS])
     with pytest.raises(RehearsalError, match=r"Shop/Function reaches for the address 192\.0\.2\.1"):
         shop.invoke("Shop/Function", {"address": "192.0.2.1"})
 
@@ -252,7 +252,7 @@ def test_other_ways_out_are_errors_even_if_the_handler_catches_them(
         """,
     )
     shop = rehearse()
-    shop.internet.host("partner.example", accept, addresses=[ADDRESS])
+    shop.web.host("partner.example", accept, addresses=[ADDRESS])
     with pytest.raises(RehearsalError, match=r"Shop/Function reaches for .* other means"):
         shop.invoke("Shop/Function", {})
 
@@ -294,7 +294,7 @@ def test_one_seed_takes_one_time(template: Cloud) -> None:
 
     def took(seed: int) -> str:
         with Rehearsal(template.directory, seed=seed, latency=Latency()) as shop:
-            shop.internet.host("partner.example", accept, addresses=[ADDRESS])
+            shop.web.host("partner.example", accept, addresses=[ADDRESS])
             return json.dumps(shop.invoke("Shop/Function", {}).payload)
 
     assert took(1) == took(1)

@@ -23,7 +23,8 @@ from moto.ses.models import ses_backends
 from moto.sqs.models import Queue, sqs_backends
 
 from cdk_rehearsal import moto_patches
-from cdk_rehearsal.clock import Clock, Scheduler
+from cdk_rehearsal.virtual_time.clock import Clock
+from cdk_rehearsal.virtual_time.scheduler import Scheduler
 
 REGION = "eu-central-1"
 ACCOUNT = "123456789012"

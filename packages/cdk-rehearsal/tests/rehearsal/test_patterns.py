@@ -5,14 +5,9 @@ from typing import Any
 
 import pytest
 
-from cdk_rehearsal.patterns import (
-    EventPattern,
-    FilterCriteria,
-    InputTransformer,
-    JsonPath,
-    PatternError,
-    target_input,
-)
+from cdk_rehearsal.filters import FilterCriteria
+from cdk_rehearsal.patterns import EventPattern, PatternError
+from cdk_rehearsal.target_inputs import InputTransformer, JsonPath, target_input
 
 RULE_ARN = "arn:aws:events:eu-central-1:123456789012:rule/bus/placed"
 EVENT: dict[str, Any] = {

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from cdk_rehearsal import Event, Rehearsal, RehearsalError, UnsupportedTemplateError
-from cdk_rehearsal.delivery.recurrence import InvalidExpression, parse
+from cdk_rehearsal import Rehearsal, RehearsalError, Signal, UnsupportedTemplateError
 from cdk_rehearsal.latency import Latency
+from cdk_rehearsal.services.recurrence import InvalidExpression, parse
 from rehearsal.cloud import Cloud, arn, ref
 from rehearsal.conftest import Rehearse
 
@@ -209,7 +209,7 @@ def test_a_stuck_process_is_noticed_though_a_schedule_goes_on(
     schedule(clock, "rate(1 minute)")
     shop = rehearse()
     with pytest.raises(RehearsalError, match="can no longer happen"):
-        shop.run(Event(shop.scheduler).wait)
+        shop.run(Signal(shop.scheduler).wait)
 
 
 def test_a_disabled_schedule_does_not_fire(clock: Cloud, rehearse: Rehearse) -> None:

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from cdk_rehearsal import Rehearsal, RehearsalError
+from cdk_rehearsal.filters import SubscriptionFilter
 from cdk_rehearsal.latency import Latency
-from cdk_rehearsal.patterns import PatternError, SubscriptionFilter
+from cdk_rehearsal.patterns import PatternError
 from rehearsal.cloud import Cloud, arn, ref
 from rehearsal.conftest import Rehearse
 

@@ -16,10 +16,13 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from cdk_rehearsal import Rehearsal, stepfunctions
-from cdk_rehearsal.clock import Clock, Scheduler
-from cdk_rehearsal.executions import ExecutionEvent
-from cdk_rehearsal.invoke import InvocationResult, Throttled
+from cdk_rehearsal import Rehearsal
+from cdk_rehearsal.sandbox.patching import Patches
+from cdk_rehearsal.services.functions import InvocationResult, Throttled
+from cdk_rehearsal.services.step_functions.executions import ExecutionEvent
+from cdk_rehearsal.services.step_functions.interpreter import StateMachines
+from cdk_rehearsal.virtual_time.clock import Clock
+from cdk_rehearsal.virtual_time.scheduler import Scheduler
 from rehearsal.cloud import Cloud, arn, ref
 from rehearsal.conftest import Rehearse
 
@@ -130,15 +133,17 @@ def staged(seed: int = 1) -> Iterator[Stage]:
     clock = Clock(datetime.fromtimestamp(START, UTC))
     scheduler = Scheduler(clock, seed=seed)
     lambdas = FakeLambdas(scheduler=scheduler)
+    patches = Patches()
     clock.start()
     with mock_aws():
         here = Stage(scheduler, lambdas, client("stepfunctions"))
-        undo = stepfunctions.install(here, on_execution=here.events.append)  # type: ignore[arg-type]
+        machines = StateMachines(here, lambdas, here.events.append)  # type: ignore[arg-type]
+        machines.install(patches)
         try:
             yield here
         finally:
             scheduler.close()
-            undo()
+            patches.undo()
             clock.stop()
 
 

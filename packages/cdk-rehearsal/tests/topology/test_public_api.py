@@ -57,9 +57,7 @@ def test_a_name_that_is_not_public_is_an_attribute_error() -> None:
 def test_checks_load_neither_moto_nor_boto3() -> None:
     code = """
 import sys
-from cdk_rehearsal import Assembly
 from cdk_rehearsal import Assembly, topology
-from topology.post import post, properties
 from cdk_rehearsal.validation import Durability
 topology.losses(Assembly({"Post": {"Resources": {}}}))
 print(sorted({"moto", "boto3", "botocore", "cfnlint", "jsonschema"} & sys.modules.keys()))

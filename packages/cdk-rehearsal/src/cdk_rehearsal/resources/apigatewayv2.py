@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from cdk_rehearsal.deployment import Deployment
 from cdk_rehearsal.properties import Properties
 from cdk_rehearsal.resources.registry import Resource, creates
 
-if TYPE_CHECKING:
-    from cdk_rehearsal.rehearsal import Rehearsal
-
 
 @creates("AWS::ApiGatewayV2::Api")
-def create_api(rehearsal: Rehearsal, resource: Resource, properties: Properties) -> None:
+def create_api(deployment: Deployment, resource: Resource, properties: Properties) -> None:
     """Create an HTTP API.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-apigatewayv2-api.html
     """
     properties.only("ProtocolType", "HTTP")
     properties.ignore("DisableExecuteApiEndpoint", "IpAddressType", "Tags")
-    api = rehearsal.client("apigatewayv2").create_api(
+    api = deployment.client("apigatewayv2").create_api(
         ProtocolType="HTTP",
         **properties.pick("Name", "Description", "CorsConfiguration"),
     )
@@ -28,14 +26,14 @@ def create_api(rehearsal: Rehearsal, resource: Resource, properties: Properties)
 
 
 @creates("AWS::ApiGatewayV2::Stage")
-def create_stage(rehearsal: Rehearsal, resource: Resource, properties: Properties) -> None:
+def create_stage(deployment: Deployment, resource: Resource, properties: Properties) -> None:
     """Create a stage of an API.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-apigatewayv2-stage.html
     """
     properties.ignore("AccessLogSettings", "DeploymentId", "RouteSettings", "Tags")
     _create(
-        rehearsal,
+        deployment,
         resource,
         "create_stage",
         "StageName",
@@ -47,14 +45,14 @@ def create_stage(rehearsal: Rehearsal, resource: Resource, properties: Propertie
 
 
 @creates("AWS::ApiGatewayV2::Integration")
-def create_integration(rehearsal: Rehearsal, resource: Resource, properties: Properties) -> None:
+def create_integration(deployment: Deployment, resource: Resource, properties: Properties) -> None:
     """Create an integration of an API with a function.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-apigatewayv2-integration.html
     """
     properties.only("IntegrationType", "AWS_PROXY")
     _create(
-        rehearsal,
+        deployment,
         resource,
         "create_integration",
         "IntegrationId",
@@ -71,13 +69,13 @@ def create_integration(rehearsal: Rehearsal, resource: Resource, properties: Pro
 
 
 @creates("AWS::ApiGatewayV2::Route")
-def create_route(rehearsal: Rehearsal, resource: Resource, properties: Properties) -> None:
+def create_route(deployment: Deployment, resource: Resource, properties: Properties) -> None:
     """Create a route of an API.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-apigatewayv2-route.html
     """
     _create(
-        rehearsal,
+        deployment,
         resource,
         "create_route",
         "RouteId",
@@ -94,14 +92,14 @@ def create_route(rehearsal: Rehearsal, resource: Resource, properties: Propertie
 
 
 @creates("AWS::ApiGatewayV2::Authorizer")
-def create_authorizer(rehearsal: Rehearsal, resource: Resource, properties: Properties) -> None:
+def create_authorizer(deployment: Deployment, resource: Resource, properties: Properties) -> None:
     """Create an authorizer of an API.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-apigatewayv2-authorizer.html
     """
     properties.only("AuthorizerType", "JWT")
     _create(
-        rehearsal,
+        deployment,
         resource,
         "create_authorizer",
         "AuthorizerId",
@@ -112,8 +110,8 @@ def create_authorizer(rehearsal: Rehearsal, resource: Resource, properties: Prop
 
 
 def _create(
-    rehearsal: Rehearsal, resource: Resource, operation: str, identifier: str, **parameters: Any
+    deployment: Deployment, resource: Resource, operation: str, identifier: str, **parameters: Any
 ) -> None:
-    answer = getattr(rehearsal.client("apigatewayv2"), operation)(**parameters)
+    answer = getattr(deployment.client("apigatewayv2"), operation)(**parameters)
     resource.physical_id = answer[identifier]
     resource.attributes = {identifier: answer[identifier]}

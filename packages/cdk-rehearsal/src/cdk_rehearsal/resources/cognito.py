@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from cdk_rehearsal.deployment import Deployment
 from cdk_rehearsal.properties import Properties
 from cdk_rehearsal.resources.registry import Resource, creates
 
-if TYPE_CHECKING:
-    from cdk_rehearsal.rehearsal import Rehearsal
-
 
 @creates("AWS::Cognito::UserPool")
-def create_user_pool(rehearsal: Rehearsal, resource: Resource, properties: Properties) -> None:
+def create_user_pool(deployment: Deployment, resource: Resource, properties: Properties) -> None:
     """Create a user pool.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-cognito-userpool.html
     """
-    # How people sign up and recover is Cognito's own affair; triggers would be ours.
+    # Sign-up and recovery are not rehearsed. Triggers would invoke functions.
     properties.only("LambdaConfig", {})
     properties.ignore(
         "AccountRecoverySetting",
@@ -38,13 +34,13 @@ def create_user_pool(rehearsal: Rehearsal, resource: Resource, properties: Prope
         "UserPoolTier",
         "VerificationMessageTemplate",
     )
-    pool = rehearsal.client("cognito-idp").create_user_pool(
+    pool = deployment.client("cognito-idp").create_user_pool(
         PoolName=properties.take("UserPoolName") or resource.generated_name(128),
         **properties.pick(
             "AliasAttributes", "Policies", "Schema", "UsernameAttributes", "UsernameConfiguration"
         ),
     )["UserPool"]
-    issuer = f"cognito-idp.{rehearsal.region}.amazonaws.com/{pool['Id']}"
+    issuer = f"cognito-idp.{deployment.core.region}.amazonaws.com/{pool['Id']}"
     resource.physical_id = pool["Id"]
     resource.attributes = {
         "Arn": pool["Arn"],
@@ -56,13 +52,13 @@ def create_user_pool(rehearsal: Rehearsal, resource: Resource, properties: Prope
 
 @creates("AWS::Cognito::UserPoolClient")
 def create_user_pool_client(
-    rehearsal: Rehearsal, resource: Resource, properties: Properties
+    deployment: Deployment, resource: Resource, properties: Properties
 ) -> None:
     """Create a client of a user pool.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-cognito-userpoolclient.html
     """
-    client = rehearsal.client("cognito-idp").create_user_pool_client(
+    client = deployment.client("cognito-idp").create_user_pool_client(
         ClientName=properties.take("ClientName") or resource.generated_name(128),
         **properties.pick(
             "AccessTokenValidity",
@@ -92,13 +88,13 @@ def create_user_pool_client(
 
 @creates("AWS::Cognito::UserPoolResourceServer")
 def create_resource_server(
-    rehearsal: Rehearsal, resource: Resource, properties: Properties
+    deployment: Deployment, resource: Resource, properties: Properties
 ) -> None:
     """Create a resource server, which names scopes.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-cognito-userpoolresourceserver.html
     """
-    server = rehearsal.client("cognito-idp").create_resource_server(
+    server = deployment.client("cognito-idp").create_resource_server(
         **properties.pick("Identifier", "Name", "Scopes", "UserPoolId")
     )["ResourceServer"]
     resource.physical_id = server["Identifier"]
@@ -106,7 +102,7 @@ def create_resource_server(
 
 @creates("AWS::Cognito::UserPoolDomain")
 def create_user_pool_domain(
-    rehearsal: Rehearsal, resource: Resource, properties: Properties
+    deployment: Deployment, resource: Resource, properties: Properties
 ) -> None:
     """Create the domain of a user pool.
 
@@ -114,7 +110,7 @@ def create_user_pool_domain(
     """
     properties.ignore("CustomDomainConfig", "ManagedLoginVersion")
     domain = properties.require("Domain")
-    rehearsal.client("cognito-idp").create_user_pool_domain(
+    deployment.client("cognito-idp").create_user_pool_domain(
         Domain=domain, UserPoolId=properties.require("UserPoolId")
     )
     resource.physical_id = domain
@@ -122,7 +118,7 @@ def create_user_pool_domain(
 
 @creates("AWS::Cognito::UserPoolGroup")
 def create_user_pool_group(
-    rehearsal: Rehearsal, resource: Resource, properties: Properties
+    deployment: Deployment, resource: Resource, properties: Properties
 ) -> None:
     """Create a group of users, whose tokens name it as one of their ``cognito:groups``.
 
@@ -130,7 +126,7 @@ def create_user_pool_group(
     """
     name = properties.take("GroupName") or resource.generated_name(128)
     precedence = properties.optional_integer("Precedence")
-    rehearsal.client("cognito-idp").create_group(
+    deployment.client("cognito-idp").create_group(
         GroupName=name,
         **({} if precedence is None else {"Precedence": precedence}),
         **properties.pick("Description", "RoleArn", "UserPoolId"),

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from cdk_rehearsal.delivery.expiry import Expiry
+from cdk_rehearsal.deployment import Deployment
 from cdk_rehearsal.properties import Properties
 from cdk_rehearsal.resources.registry import Resource, creates
-
-if TYPE_CHECKING:
-    from cdk_rehearsal.rehearsal import Rehearsal
+from cdk_rehearsal.services.expiry import Expiry
 
 # Capacity, backups and protection change nothing of what is delivered.
 _IGNORED = (
@@ -24,17 +22,17 @@ _IGNORED = (
 
 
 @creates("AWS::DynamoDB::Table")
-def create_table(rehearsal: Rehearsal, resource: Resource, properties: Properties) -> None:
+def create_table(deployment: Deployment, resource: Resource, properties: Properties) -> None:
     """Create a table.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-dynamodb-table.html
     """
     properties.ignore(*_IGNORED, "ProvisionedThroughput", "SSESpecification", "ResourcePolicy")
-    _create(rehearsal, resource, properties)
+    _create(deployment, resource, properties)
 
 
 @creates("AWS::DynamoDB::GlobalTable")
-def create_global_table(rehearsal: Rehearsal, resource: Resource, properties: Properties) -> None:
+def create_global_table(deployment: Deployment, resource: Resource, properties: Properties) -> None:
     """Create a table with its one replica, in the rehearsal's region.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-dynamodb-globaltable.html
@@ -48,7 +46,7 @@ def create_global_table(rehearsal: Rehearsal, resource: Resource, properties: Pr
     replicas = properties.sections("Replicas")
     if len(replicas) != 1:
         raise properties.error("the rehearsal knows tables with one replica only")
-    replicas[0].only("Region", rehearsal.region)
+    replicas[0].only("Region", deployment.core.region)
     replicas[0].ignore(
         *_IGNORED,
         "GlobalSecondaryIndexes",
@@ -57,11 +55,11 @@ def create_global_table(rehearsal: Rehearsal, resource: Resource, properties: Pr
         "ResourcePolicy",
         "SSESpecification",
     )
-    _create(rehearsal, resource, properties)
+    _create(deployment, resource, properties)
 
 
-def _create(rehearsal: Rehearsal, resource: Resource, properties: Properties) -> None:
-    client = rehearsal.client("dynamodb")
+def _create(deployment: Deployment, resource: Resource, properties: Properties) -> None:
+    client = deployment.client("dynamodb")
     name = properties.take("TableName") or resource.generated_name(255)
     properties.ignore("BillingMode")
     stream = properties.section("StreamSpecification")
@@ -101,8 +99,8 @@ def _create(rehearsal: Rehearsal, resource: Resource, properties: Properties) ->
             TimeToLiveSpecification={"AttributeName": attribute, "Enabled": enabled},
         )
         if enabled:
-            Expiry(rehearsal, name, attribute)
+            Expiry(deployment.core, name, attribute)
     resource.physical_id = name
-    resource.attributes = {"Arn": description["TableArn"], "TableId": rehearsal.new_id()}
+    resource.attributes = {"Arn": description["TableArn"], "TableId": deployment.core.new_id()}
     if stream.values:
         resource.attributes["StreamArn"] = description["LatestStreamArn"]

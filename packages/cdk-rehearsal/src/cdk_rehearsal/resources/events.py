@@ -3,45 +3,44 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from cdk_rehearsal.patterns import EventPattern, InputTransformer, JsonPath
+from cdk_rehearsal.deployment import Deployment
+from cdk_rehearsal.patterns import EventPattern
 from cdk_rehearsal.properties import Properties
 from cdk_rehearsal.resources.registry import Resource, creates
-
-if TYPE_CHECKING:
-    from cdk_rehearsal.rehearsal import Rehearsal
+from cdk_rehearsal.target_inputs import InputTransformer, JsonPath
 
 # What can be a target, by the service in its ARN.
 TARGET_SERVICES = frozenset({"events", "kinesis", "lambda", "logs", "sns", "sqs", "states"})
 
 
 @creates("AWS::Events::EventBus")
-def create_event_bus(rehearsal: Rehearsal, resource: Resource, properties: Properties) -> None:
+def create_event_bus(deployment: Deployment, resource: Resource, properties: Properties) -> None:
     """Create an event bus.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-events-eventbus.html
     """
     properties.ignore("DeadLetterConfig", "Description", "KmsKeyIdentifier", "LogConfig", "Tags")
     name = properties.require("Name")
-    arn = rehearsal.client("events").create_event_bus(Name=name)["EventBusArn"]
+    arn = deployment.client("events").create_event_bus(Name=name)["EventBusArn"]
     policy = properties.take("Policy")
     if policy is not None:
-        rehearsal.client("events").put_permission(EventBusName=name, Policy=json.dumps(policy))
+        deployment.client("events").put_permission(EventBusName=name, Policy=json.dumps(policy))
     resource.physical_id = name
     resource.attributes = {"Arn": arn, "Name": name}
 
 
 @creates("AWS::Events::EventBusPolicy")
 def create_event_bus_policy(
-    rehearsal: Rehearsal, resource: Resource, properties: Properties
+    deployment: Deployment, resource: Resource, properties: Properties
 ) -> None:
     """Say who may put events on a bus.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-events-eventbuspolicy.html
     """
     statement = {"Sid": properties.require("StatementId"), **properties.require("Statement")}
-    rehearsal.client("events").put_permission(
+    deployment.client("events").put_permission(
         EventBusName=properties.take("EventBusName", "default"),
         Policy=json.dumps({"Version": "2012-10-17", "Statement": [statement]}),
     )
@@ -49,12 +48,12 @@ def create_event_bus_policy(
 
 
 @creates("AWS::Events::Rule")
-def create_rule(rehearsal: Rehearsal, resource: Resource, properties: Properties) -> None:
+def create_rule(deployment: Deployment, resource: Resource, properties: Properties) -> None:
     """Create a rule with its targets.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-events-rule.html
     """
-    client = rehearsal.client("events")
+    client = deployment.client("events")
     properties.ignore("Description", "RoleArn", "Tags")
     bus = properties.take("EventBusName", "default").rsplit("/", 1)[-1]
     name = properties.take("Name") or resource.generated_name(64)
@@ -69,7 +68,7 @@ def create_rule(rehearsal: Rehearsal, resource: Resource, properties: Properties
         client.put_targets(Rule=name, EventBusName=bus, Targets=targets[start : start + 10])
     for target in targets:
         if "DeadLetterConfig" in target:
-            rehearsal.dead_letter_arns.append(target["DeadLetterConfig"]["Arn"])
+            deployment.queues.dead_letter_arns.add(target["DeadLetterConfig"]["Arn"])
     # On a bus of one's own the physical id names the bus, too.
     resource.physical_id = name if bus == "default" else f"{bus}|{name}"
     resource.attributes = {"Arn": arn}
@@ -107,7 +106,7 @@ def _target(part: Properties) -> dict[str, Any]:
 
 
 @creates("AWS::Events::Archive")
-def create_archive(rehearsal: Rehearsal, resource: Resource, properties: Properties) -> None:
+def create_archive(deployment: Deployment, resource: Resource, properties: Properties) -> None:
     """Create an archive of a bus.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-events-archive.html
@@ -117,7 +116,7 @@ def create_archive(rehearsal: Rehearsal, resource: Resource, properties: Propert
     pattern = properties.take("EventPattern")
     options = {} if pattern is None else {"EventPattern": json.dumps(pattern)}
     EventPattern(pattern or {"source": [{"exists": True}]})
-    arn = rehearsal.client("events").create_archive(
+    arn = deployment.client("events").create_archive(
         ArchiveName=name,
         EventSourceArn=properties.require("SourceArn"),
         RetentionDays=properties.integer("RetentionDays", 0),

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
 
+from cdk_rehearsal.deployment import Deployment
 from cdk_rehearsal.properties import Properties
 from cdk_rehearsal.resources.registry import Resource, creates
 
-if TYPE_CHECKING:
-    from cdk_rehearsal.rehearsal import Rehearsal
-
 
 @creates("AWS::IAM::Role")
-def create_role(rehearsal: Rehearsal, resource: Resource, properties: Properties) -> None:
+def create_role(deployment: Deployment, resource: Resource, properties: Properties) -> None:
     """Create a role with its inline policies.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-iam-role.html
     """
-    client = rehearsal.client("iam")
+    client = deployment.client("iam")
     properties.ignore("Description", "ManagedPolicyArns", "MaxSessionDuration", "Tags")
     name = properties.take("RoleName") or resource.generated_name(64)
     role = client.create_role(
@@ -37,7 +34,7 @@ def create_role(rehearsal: Rehearsal, resource: Resource, properties: Properties
 
 
 @creates("AWS::IAM::Policy")
-def create_policy(rehearsal: Rehearsal, resource: Resource, properties: Properties) -> None:
+def create_policy(deployment: Deployment, resource: Resource, properties: Properties) -> None:
     """Put an inline policy on roles.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-iam-policy.html
@@ -45,7 +42,7 @@ def create_policy(rehearsal: Rehearsal, resource: Resource, properties: Properti
     document = json.dumps(properties.require("PolicyDocument"))
     name = properties.require("PolicyName")
     for role in properties.require("Roles"):
-        rehearsal.client("iam").put_role_policy(
+        deployment.client("iam").put_role_policy(
             RoleName=role, PolicyName=name, PolicyDocument=document
         )
     resource.physical_id = resource.generated_name(128)

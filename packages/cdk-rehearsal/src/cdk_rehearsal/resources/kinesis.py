@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from cdk_rehearsal.deployment import Deployment
 from cdk_rehearsal.properties import Properties
 from cdk_rehearsal.resources.registry import Resource, creates
-
-if TYPE_CHECKING:
-    from cdk_rehearsal.rehearsal import Rehearsal
 
 # https://docs.aws.amazon.com/kinesis/latest/APIReference/API_IncreaseStreamRetentionPeriod.html
 _RETENTION_HOURS = (24, 8760)
 
 
 @creates("AWS::Kinesis::Stream")
-def create_stream(rehearsal: Rehearsal, resource: Resource, properties: Properties) -> None:
+def create_stream(deployment: Deployment, resource: Resource, properties: Properties) -> None:
     """Create a data stream; one on demand has four shards, as a new one has.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-kinesis-stream.html
@@ -31,7 +29,7 @@ def create_stream(rehearsal: Rehearsal, resource: Resource, properties: Properti
         raise properties.error(f"there is no StreamMode {mode}")
     elif "ShardCount" in properties:
         raise properties.error("a stream on demand takes no ShardCount")
-    client = rehearsal.client("kinesis")
+    client = deployment.client("kinesis")
     client.create_stream(StreamName=name, **options)
     shortest, longest = _RETENTION_HOURS
     retention = properties.integer("RetentionPeriodHours", shortest)

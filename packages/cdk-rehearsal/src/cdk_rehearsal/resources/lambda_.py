@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from cdk_rehearsal.delivery.shards import MappingOptions, StreamMapping
-from cdk_rehearsal.delivery.sqs import QueueMapping
-from cdk_rehearsal.environment import FunctionLog
-from cdk_rehearsal.invoke import AsyncConfig, Function
-from cdk_rehearsal.patterns import FilterCriteria
+from cdk_rehearsal.deployment import Deployment
+from cdk_rehearsal.filters import FilterCriteria
 from cdk_rehearsal.properties import Properties
 from cdk_rehearsal.resources.registry import Resource, creates
-
-if TYPE_CHECKING:
-    from cdk_rehearsal.rehearsal import Rehearsal
+from cdk_rehearsal.sandbox.execution_environment import FunctionLog
+from cdk_rehearsal.services.functions import AsyncConfig, Function
+from cdk_rehearsal.services.queue_mapping import QueueMapping
+from cdk_rehearsal.services.stream_mapping import MappingOptions, StreamMapping
 
 # The runtime sets these itself:
 # https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
@@ -46,7 +44,7 @@ _LONGEST_WINDOW_S = 900
 
 
 @creates("AWS::Lambda::Function")
-def create_function(rehearsal: Rehearsal, resource: Resource, properties: Properties) -> None:
+def create_function(deployment: Deployment, resource: Resource, properties: Properties) -> None:
     """Create a function in Python, from an asset or from code in the template.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-lambda-function.html
@@ -78,7 +76,7 @@ def create_function(rehearsal: Rehearsal, resource: Resource, properties: Proper
     role = properties.require("Role")
     log_group = logging.take("LogGroup", f"/aws/lambda/{name}")
     timeout = properties.integer("Timeout", 3)
-    client = rehearsal.client("lambda")
+    client = deployment.client("lambda")
     arn = client.create_function(
         FunctionName=name,
         Runtime=runtime,
@@ -94,9 +92,9 @@ def create_function(rehearsal: Rehearsal, resource: Resource, properties: Proper
         client.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=concurrency)
     dead_letter_target = properties.section("DeadLetterConfig").take("TargetArn")
     if dead_letter_target is not None:
-        rehearsal.dead_letter_arns.append(dead_letter_target)
-    directory = _code(rehearsal, resource, properties)
-    rehearsal.lambdas.add(
+        deployment.queues.dead_letter_arns.add(dead_letter_target)
+    directory = _code(deployment, resource, properties)
+    deployment.lambdas.add(
         Function(
             path=resource.path,
             name=name,
@@ -105,13 +103,13 @@ def create_function(rehearsal: Rehearsal, resource: Resource, properties: Proper
             directory=directory,
             variables={
                 **{key: str(value) for key, value in variables.items()},
-                **_runtime_variables(rehearsal, name, runtime, handler, memory, log_group),
+                **_runtime_variables(deployment, name, runtime, handler, memory, log_group),
             },
             timeout_s=timeout,
             memory_mb=memory,
             reserved_concurrency=concurrency,
             log_group=log_group,
-            log=FunctionLog(rehearsal.log_file(resource.path)),
+            log=FunctionLog(deployment.log_file(resource.path)),
             dead_letter_target=dead_letter_target,
         )
     )
@@ -119,25 +117,25 @@ def create_function(rehearsal: Rehearsal, resource: Resource, properties: Proper
     resource.attributes = {"Arn": arn}
 
 
-def _code(rehearsal: Rehearsal, resource: Resource, properties: Properties) -> Path:
+def _code(deployment: Deployment, resource: Resource, properties: Properties) -> Path:
     code = properties.section("Code")
     if "ZipFile" in code:
-        directory = rehearsal.scratch / f"{resource.stack_name}.{resource.logical_id}"
+        directory = deployment.scratch / f"{resource.stack_name}.{resource.logical_id}"
         directory.mkdir()
         (directory / "index.py").write_text(code.require("ZipFile"), encoding="utf-8")
         return directory
     code.ignore("S3Bucket")
-    return rehearsal.assembly.asset_directory(code.require("S3Key"))
+    return deployment.assembly.asset_directory(code.require("S3Key"))
 
 
 def _runtime_variables(
-    rehearsal: Rehearsal, name: str, runtime: str, handler: str, memory: int, log_group: str
+    deployment: Deployment, name: str, runtime: str, handler: str, memory: int, log_group: str
 ) -> dict[str, str]:
     return {
         "_HANDLER": handler,
         "AWS_ACCESS_KEY_ID": "rehearsal",
         "AWS_CONFIG_FILE": os.devnull,
-        "AWS_DEFAULT_REGION": rehearsal.region,
+        "AWS_DEFAULT_REGION": deployment.core.region,
         "AWS_EC2_METADATA_DISABLED": "true",
         "AWS_EXECUTION_ENV": f"AWS_Lambda_{runtime}",
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(memory),
@@ -146,7 +144,7 @@ def _runtime_variables(
         "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
         "AWS_LAMBDA_LOG_GROUP_NAME": log_group,
         "AWS_LAMBDA_LOG_STREAM_NAME": f"2026/01/01/[$LATEST]{name}",
-        "AWS_REGION": rehearsal.region,
+        "AWS_REGION": deployment.core.region,
         "AWS_SECRET_ACCESS_KEY": "rehearsal",
         "AWS_SESSION_TOKEN": "rehearsal",
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
@@ -158,14 +156,16 @@ def _runtime_variables(
 
 
 @creates("AWS::Lambda::LayerVersion")
-def create_layer_version(rehearsal: Rehearsal, resource: Resource, properties: Properties) -> None:
+def create_layer_version(
+    deployment: Deployment, resource: Resource, properties: Properties
+) -> None:
     """Create a layer's record; libraries come from the process that rehearses.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-lambda-layerversion.html
     """
     properties.ignore("CompatibleArchitectures", "CompatibleRuntimes", "Description", "LicenseInfo")
     properties.section("Content").ignore("S3Bucket", "S3Key", "S3ObjectVersion")
-    arn = rehearsal.client("lambda").publish_layer_version(
+    arn = deployment.client("lambda").publish_layer_version(
         LayerName=properties.take("LayerName") or resource.generated_name(140),
         Content={"ZipFile": b"libraries are those of the rehearsing process"},
     )["LayerVersionArn"]
@@ -174,12 +174,12 @@ def create_layer_version(rehearsal: Rehearsal, resource: Resource, properties: P
 
 
 @creates("AWS::Lambda::Permission")
-def create_permission(rehearsal: Rehearsal, resource: Resource, properties: Properties) -> None:
+def create_permission(deployment: Deployment, resource: Resource, properties: Properties) -> None:
     """Let a service invoke a function.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-lambda-permission.html
     """
-    function = rehearsal.lambdas.functions[properties.require("FunctionName")]
+    function = deployment.lambdas.functions[properties.require("FunctionName")]
     condition: dict[str, Any] = {}
     source_arn = properties.take("SourceArn")
     if source_arn is not None:
@@ -202,13 +202,13 @@ def create_permission(rehearsal: Rehearsal, resource: Resource, properties: Prop
 
 @creates("AWS::Lambda::EventInvokeConfig")
 def create_event_invoke_config(
-    rehearsal: Rehearsal, resource: Resource, properties: Properties
+    deployment: Deployment, resource: Resource, properties: Properties
 ) -> None:
     """Configure asynchronous invocation of a function.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-lambda-eventinvokeconfig.html
     """
-    function = rehearsal.lambdas.functions[properties.require("FunctionName")]
+    function = deployment.lambdas.functions[properties.require("FunctionName")]
     properties.only("Qualifier", "$LATEST")
     destinations = properties.section("DestinationConfig")
     config = AsyncConfig(
@@ -218,14 +218,14 @@ def create_event_invoke_config(
         on_success=destinations.section("OnSuccess").take("Destination"),
     )
     if config.on_failure is not None:
-        rehearsal.dead_letter_arns.append(config.on_failure)
+        deployment.queues.dead_letter_arns.add(config.on_failure)
     function.asynchronous = config
     resource.physical_id = resource.generated_name(100)
 
 
 @creates("AWS::Lambda::EventSourceMapping")
 def create_event_source_mapping(
-    rehearsal: Rehearsal, resource: Resource, properties: Properties
+    deployment: Deployment, resource: Resource, properties: Properties
 ) -> None:
     """Let a function consume a queue, a table's stream or a data stream.
 
@@ -233,7 +233,7 @@ def create_event_source_mapping(
     """
     properties.ignore("MetricsConfig", "Tags")
     name = str(properties.require("FunctionName"))
-    function = rehearsal.lambdas.functions[name]
+    function = deployment.lambdas.functions[name]
     source = properties.require("EventSourceArn")
     service = source.split(":")[2]
     filters = FilterCriteria(properties.take("FilterCriteria"))
@@ -250,7 +250,7 @@ def create_event_source_mapping(
         concurrency = properties.section("ScalingConfig").optional_integer("MaximumConcurrency")
         if concurrency is not None and concurrency < 2:
             raise properties.error("MaximumConcurrency is at least 2")
-        queue = rehearsal.queues.by_arn(source)
+        queue = deployment.queues.by_arn(source)
         if queue.visibility_timeout_s < function.timeout_s:
             # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
             raise properties.error(
@@ -258,7 +258,8 @@ def create_event_source_mapping(
                 f"the function's timeout, {function.timeout_s:g} s"
             )
         mapping = QueueMapping(
-            rehearsal,
+            deployment.core,
+            deployment.lambdas,
             queue,
             function,
             batch_size=batch_size,
@@ -267,28 +268,30 @@ def create_event_source_mapping(
             filters=filters,
             reports_failures="ReportBatchItemFailures" in responses,
         )
-        queue.mappings.append(mapping)
+        queue.on_change.append(mapping.wake)
     elif service in ("dynamodb", "kinesis"):
         options["StartingPosition"] = properties.require("StartingPosition")
-        role = rehearsal.client("lambda").get_function_configuration(FunctionName=name)["Role"]
+        role = deployment.client("lambda").get_function_configuration(FunctionName=name)["Role"]
         mapping = StreamMapping(
-            rehearsal,
-            rehearsal.streams.read_by(source, role),
+            deployment.core,
+            deployment.lambdas,
+            deployment.destinations,
+            deployment.streams.read_by(source, role),
             function,
             MappingOptions(
                 batching_window_s=window,
                 filters=filters,
                 reports_failures="ReportBatchItemFailures" in responses,
-                **_stream_options(rehearsal, properties),
+                **_stream_options(deployment, properties),
             ),
         )
-        rehearsal.streams.add(mapping)
+        deployment.streams.add(mapping)
     else:
         raise properties.error(f"the rehearsal does not know event sources such as {source}")
-    record = rehearsal.client("lambda").create_event_source_mapping(
+    record = deployment.client("lambda").create_event_source_mapping(
         EventSourceArn=source, FunctionName=function.name, Enabled=enabled, **options
     )
-    rehearsal.attach(mapping, record["UUID"])
+    deployment.mappings.attach(mapping, record["UUID"])
     resource.physical_id = record["UUID"]
     resource.attributes = {
         "Id": record["UUID"],
@@ -296,7 +299,7 @@ def create_event_source_mapping(
     }
 
 
-def _stream_options(rehearsal: Rehearsal, properties: Properties) -> dict[str, Any]:
+def _stream_options(deployment: Deployment, properties: Properties) -> dict[str, Any]:
     """Return what only mappings of streams have.
 
     https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-parameters.html
@@ -309,7 +312,7 @@ def _stream_options(rehearsal: Rehearsal, properties: Properties) -> dict[str, A
         raise properties.error(f"TumblingWindowInSeconds is from 0 to {_LONGEST_WINDOW_S}")
     destination = properties.section("DestinationConfig").section("OnFailure").take("Destination")
     if destination is not None:
-        rehearsal.dead_letter_arns.append(destination)
+        deployment.queues.dead_letter_arns.add(destination)
     return {
         "from_start": properties.take("StartingPosition") == "TRIM_HORIZON",
         "batch_size": properties.integer("BatchSize", 100),

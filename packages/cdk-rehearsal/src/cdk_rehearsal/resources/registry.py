@@ -9,12 +9,12 @@ from cdk_rehearsal.assembly import Resource
 from cdk_rehearsal.properties import Properties
 
 if TYPE_CHECKING:
-    from cdk_rehearsal.rehearsal import Rehearsal
+    from cdk_rehearsal.deployment import Deployment
 
 
 __all__ = ["CREATORS", "WITHOUT_PART", "Creator", "Resource", "creates"]
 
-Creator = Callable[["Rehearsal", Resource, Properties], None]
+Creator = Callable[["Deployment", Resource, Properties], None]
 CREATORS: dict[str, Creator] = {}
 
 WITHOUT_PART = frozenset(

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from cdk_rehearsal.deployment import Deployment
 from cdk_rehearsal.properties import Properties
 from cdk_rehearsal.resources.registry import Resource, creates
-
-if TYPE_CHECKING:
-    from cdk_rehearsal.rehearsal import Rehearsal
 
 # Of what S3 can notify, what the rehearsal does:
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-how-to-event-types-and-destinations.html
@@ -30,7 +28,7 @@ _KINDS = (
 
 
 @creates("AWS::S3::Bucket")
-def create_bucket(rehearsal: Rehearsal, resource: Resource, properties: Properties) -> None:
+def create_bucket(deployment: Deployment, resource: Resource, properties: Properties) -> None:
     """Create a bucket with its notifications.
 
     As S3 does, it asks at once whether each destination lets the bucket in. What guards and what
@@ -45,18 +43,18 @@ def create_bucket(rehearsal: Rehearsal, resource: Resource, properties: Properti
         "PublicAccessBlockConfiguration",
         "Tags",
     )
-    client = rehearsal.client("s3")
+    client = deployment.client("s3")
     name = properties.take("BucketName") or resource.generated_name(63).lower()
     options: dict[str, Any] = {}
-    if rehearsal.region != "us-east-1":
-        options["CreateBucketConfiguration"] = {"LocationConstraint": rehearsal.region}
+    if deployment.core.region != "us-east-1":
+        options["CreateBucketConfiguration"] = {"LocationConstraint": deployment.core.region}
     client.create_bucket(Bucket=name, **options)
     arn = f"arn:aws:s3:::{name}"
     resource.physical_id = name
     resource.attributes = {
         "Arn": arn,
         "DomainName": f"{name}.s3.amazonaws.com",
-        "RegionalDomainName": f"{name}.s3.{rehearsal.region}.amazonaws.com",
+        "RegionalDomainName": f"{name}.s3.{deployment.core.region}.amazonaws.com",
     }
     status = properties.section("VersioningConfiguration").take("Status")
     if status is not None:
@@ -64,11 +62,12 @@ def create_bucket(rehearsal: Rehearsal, resource: Resource, properties: Properti
     notifications = _notifications(properties.section("NotificationConfiguration"))
     for _, _, kind, destination in _KINDS:
         for entry in notifications.get(kind, []):
-            if not rehearsal.buckets.is_admitted(entry[destination], arn):
+            if not deployment.buckets.is_admitted(entry[destination], arn):
+                path = deployment.core.path_of(entry[destination])
                 raise properties.error(
                     "Unable to validate the following destination configurations: "
-                    f"{rehearsal.path_of(entry[destination])} does not admit s3.amazonaws.com for "
-                    f"{arn}. If its policy or permission does, name that in the bucket's DependsOn"
+                    f"{path} does not admit s3.amazonaws.com for {arn}. If its policy or "
+                    "permission does, name that in the bucket's DependsOn"
                 )
     if notifications:
         client.put_bucket_notification_configuration(
@@ -77,7 +76,9 @@ def create_bucket(rehearsal: Rehearsal, resource: Resource, properties: Properti
 
 
 @creates("AWS::S3::BucketPolicy")
-def create_bucket_policy(rehearsal: Rehearsal, resource: Resource, properties: Properties) -> None:
+def create_bucket_policy(
+    deployment: Deployment, resource: Resource, properties: Properties
+) -> None:
     """Take a bucket's policy as read.
 
     moto would apply it, but without its conditions: a policy that refuses plain HTTP would refuse

@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from cdk_rehearsal.deployment import Deployment
 from cdk_rehearsal.properties import Properties
 from cdk_rehearsal.resources.registry import Resource, creates
 
-if TYPE_CHECKING:
-    from cdk_rehearsal.rehearsal import Rehearsal
-
 
 @creates("AWS::Scheduler::ScheduleGroup")
-def create_schedule_group(rehearsal: Rehearsal, resource: Resource, properties: Properties) -> None:
+def create_schedule_group(
+    deployment: Deployment, resource: Resource, properties: Properties
+) -> None:
     """Create a group of schedules.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-scheduler-schedulegroup.html
     """
     properties.ignore("Tags")
     name = properties.take("Name") or resource.generated_name(64)
-    arn = rehearsal.client("scheduler").create_schedule_group(Name=name)["ScheduleGroupArn"]
+    arn = deployment.client("scheduler").create_schedule_group(Name=name)["ScheduleGroupArn"]
     resource.physical_id = name
     resource.attributes = {"Arn": arn, "State": "ACTIVE"}
 
 
 @creates("AWS::Scheduler::Schedule")
-def create_schedule(rehearsal: Rehearsal, resource: Resource, properties: Properties) -> None:
+def create_schedule(deployment: Deployment, resource: Resource, properties: Properties) -> None:
     """Create a schedule.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-scheduler-schedule.html
@@ -33,7 +33,7 @@ def create_schedule(rehearsal: Rehearsal, resource: Resource, properties: Proper
     properties.ignore("KmsKeyArn")
     name = properties.take("Name") or resource.generated_name(64)
     window = properties.section("FlexibleTimeWindow")
-    arn = rehearsal.client("scheduler").create_schedule(
+    arn = deployment.client("scheduler").create_schedule(
         Name=name,
         FlexibleTimeWindow={
             "Mode": window.require("Mode"),

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
 
+from cdk_rehearsal.deployment import Deployment
 from cdk_rehearsal.properties import Properties
 from cdk_rehearsal.resources.registry import Resource, creates
 
-if TYPE_CHECKING:
-    from cdk_rehearsal.rehearsal import Rehearsal
-
 
 @creates("AWS::SecretsManager::Secret")
-def create_secret(rehearsal: Rehearsal, resource: Resource, properties: Properties) -> None:
+def create_secret(deployment: Deployment, resource: Resource, properties: Properties) -> None:
     """Create a secret; what is generated comes from the seed.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-secretsmanager-secret.html
@@ -24,15 +21,15 @@ def create_secret(rehearsal: Rehearsal, resource: Resource, properties: Properti
     if (value is None) == ("GenerateSecretString" not in properties):
         raise properties.error("a secret has a SecretString or a GenerateSecretString")
     if value is None:
-        value = _generated(rehearsal, generate)
-    arn = rehearsal.client("secretsmanager").create_secret(
+        value = _generated(deployment, generate)
+    arn = deployment.client("secretsmanager").create_secret(
         Name=properties.take("Name") or resource.generated_name(256), SecretString=value
     )["ARN"]
     resource.physical_id = arn
     resource.attributes = {"Id": arn}
 
 
-def _generated(rehearsal: Rehearsal, properties: Properties) -> str:
+def _generated(deployment: Deployment, properties: Properties) -> str:
     """Return a random password, in its template if there is one.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-secretsmanager-secret-generatesecretstring.html
@@ -47,7 +44,7 @@ def _generated(rehearsal: Rehearsal, properties: Properties) -> str:
             "IncludeSpace",
         )
     }
-    password: str = rehearsal.client("secretsmanager").get_random_password(
+    password: str = deployment.client("secretsmanager").get_random_password(
         PasswordLength=properties.integer("PasswordLength", 32),
         ExcludeCharacters=properties.take("ExcludeCharacters", ""),
         RequireEachIncludedType=properties.boolean("RequireEachIncludedType", True),

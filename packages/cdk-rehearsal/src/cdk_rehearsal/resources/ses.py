@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from cdk_rehearsal.deployment import Deployment
 from cdk_rehearsal.properties import Properties
 from cdk_rehearsal.resources.registry import Resource, creates
 
-if TYPE_CHECKING:
-    from cdk_rehearsal.rehearsal import Rehearsal
-
 
 @creates("AWS::SES::EmailIdentity")
-def create_email_identity(rehearsal: Rehearsal, resource: Resource, properties: Properties) -> None:
+def create_email_identity(
+    deployment: Deployment, resource: Resource, properties: Properties
+) -> None:
     """Create an address or domain that may send; here it is verified at once.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-ses-emailidentity.html
@@ -26,15 +24,15 @@ def create_email_identity(rehearsal: Rehearsal, resource: Resource, properties: 
         "Tags",
     )
     name = properties.require("EmailIdentity")
-    rehearsal.client("sesv2").create_email_identity(EmailIdentity=name)
+    deployment.client("sesv2").create_email_identity(EmailIdentity=name)
     resource.physical_id = name
-    arn = f"arn:aws:ses:{rehearsal.region}:{rehearsal.account}:identity/{name}"
+    arn = f"arn:aws:ses:{deployment.core.region}:{deployment.core.account}:identity/{name}"
     resource.attributes = {"Arn": arn, "EmailIdentity": name}
 
 
 @creates("AWS::SES::ConfigurationSet")
 def create_configuration_set(
-    rehearsal: Rehearsal, resource: Resource, properties: Properties
+    deployment: Deployment, resource: Resource, properties: Properties
 ) -> None:
     """Create a configuration set.
 
@@ -50,13 +48,13 @@ def create_configuration_set(
         "VdmOptions",
     )
     name = properties.take("Name") or resource.generated_name(64)
-    rehearsal.client("sesv2").create_configuration_set(ConfigurationSetName=name)
+    deployment.client("sesv2").create_configuration_set(ConfigurationSetName=name)
     resource.physical_id = name
 
 
 @creates("AWS::SES::ConfigurationSetEventDestination")
 def create_event_destination(
-    rehearsal: Rehearsal, resource: Resource, properties: Properties
+    deployment: Deployment, resource: Resource, properties: Properties
 ) -> None:
     """Leave out where SES reports deliveries and bounces: there are none in a rehearsal.
 

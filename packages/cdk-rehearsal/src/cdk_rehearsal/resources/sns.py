@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
 
+from cdk_rehearsal.deployment import Deployment
 from cdk_rehearsal.properties import Properties
 from cdk_rehearsal.resources.registry import Resource, creates
 
-if TYPE_CHECKING:
-    from cdk_rehearsal.rehearsal import Rehearsal
-
 
 @creates("AWS::SNS::Topic")
-def create_topic(rehearsal: Rehearsal, resource: Resource, properties: Properties) -> None:
+def create_topic(deployment: Deployment, resource: Resource, properties: Properties) -> None:
     """Create a standard topic.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-sns-topic.html
@@ -21,20 +18,20 @@ def create_topic(rehearsal: Rehearsal, resource: Resource, properties: Propertie
     properties.only("FifoTopic", False, "false")
     properties.ignore("DisplayName", "KmsMasterKeyId", "SignatureVersion", "Tags", "TracingConfig")
     name = properties.take("TopicName") or resource.generated_name(256)
-    arn = rehearsal.client("sns").create_topic(Name=name)["TopicArn"]
+    arn = deployment.client("sns").create_topic(Name=name)["TopicArn"]
     resource.physical_id = arn
     resource.attributes = {"TopicArn": arn, "TopicName": name}
 
 
 @creates("AWS::SNS::TopicPolicy")
-def create_topic_policy(rehearsal: Rehearsal, resource: Resource, properties: Properties) -> None:
+def create_topic_policy(deployment: Deployment, resource: Resource, properties: Properties) -> None:
     """Give topics a policy.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-sns-topicpolicy.html
     """
     policy = json.dumps(properties.require("PolicyDocument"))
     for arn in properties.require("Topics"):
-        rehearsal.client("sns").set_topic_attributes(
+        deployment.client("sns").set_topic_attributes(
             TopicArn=arn, AttributeName="Policy", AttributeValue=policy
         )
     resource.physical_id = resource.generated_name(128)
@@ -42,13 +39,13 @@ def create_topic_policy(rehearsal: Rehearsal, resource: Resource, properties: Pr
 
 
 @creates("AWS::SNS::Subscription")
-def create_subscription(rehearsal: Rehearsal, resource: Resource, properties: Properties) -> None:
+def create_subscription(deployment: Deployment, resource: Resource, properties: Properties) -> None:
     """Subscribe a queue, a function or a person; e-mail leaves the rehearsal.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-sns-subscription.html
     """
     properties.only("Protocol", "sqs", "lambda", "email", "email-json")
-    properties.only("Region", rehearsal.region)
+    properties.only("Region", deployment.core.region)
     attributes = {
         name: value if isinstance(value, str) else json.dumps(value)
         for name, value in properties.pick(
@@ -59,8 +56,8 @@ def create_subscription(rehearsal: Rehearsal, resource: Resource, properties: Pr
     if redrive.values:
         dead_letters = redrive.require("deadLetterTargetArn")
         attributes["RedrivePolicy"] = json.dumps({"deadLetterTargetArn": dead_letters})
-        rehearsal.dead_letter_arns.append(dead_letters)
-    resource.physical_id = rehearsal.client("sns").subscribe(
+        deployment.queues.dead_letter_arns.add(dead_letters)
+    resource.physical_id = deployment.client("sns").subscribe(
         TopicArn=properties.require("TopicArn"),
         Protocol=properties.require("Protocol"),
         Endpoint=properties.require("Endpoint"),

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
 
+from cdk_rehearsal.deployment import Deployment
 from cdk_rehearsal.properties import Properties
 from cdk_rehearsal.resources.registry import Resource, creates
-
-if TYPE_CHECKING:
-    from cdk_rehearsal.rehearsal import Rehearsal
 
 _ATTRIBUTES = (
     "DelaySeconds",
@@ -24,7 +21,7 @@ _ATTRIBUTES = (
 
 
 @creates("AWS::SQS::Queue")
-def create_queue(rehearsal: Rehearsal, resource: Resource, properties: Properties) -> None:
+def create_queue(deployment: Deployment, resource: Resource, properties: Properties) -> None:
     """Create a standard queue.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-sqs-queue.html
@@ -37,10 +34,10 @@ def create_queue(rehearsal: Rehearsal, resource: Resource, properties: Propertie
         key: value if isinstance(value, str) else json.dumps(value)
         for key, value in properties.pick(*_ATTRIBUTES).items()
     }
-    arn = f"arn:aws:sqs:{rehearsal.region}:{rehearsal.account}:{name}"
+    arn = f"arn:aws:sqs:{deployment.core.region}:{deployment.core.account}:{name}"
     redrive = properties.section("RedrivePolicy")
     if redrive.values:
-        dead_letters = rehearsal.queues.by_arn(redrive.require("deadLetterTargetArn"))
+        dead_letters = deployment.queues.by_arn(redrive.require("deadLetterTargetArn"))
         if not dead_letters.takes_dead_letters_of(arn):
             raise properties.error(
                 f"the RedriveAllowPolicy of its dead-letter queue {dead_letters.path} does not "
@@ -52,11 +49,13 @@ def create_queue(rehearsal: Rehearsal, resource: Resource, properties: Propertie
                 "maxReceiveCount": redrive.integer("maxReceiveCount", 10),
             }
         )
-        rehearsal.dead_letter_arns.append(dead_letters.arn)
-    url = rehearsal.client("sqs").create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
+        deployment.queues.dead_letter_arns.add(dead_letters.arn)
+    url = deployment.client("sqs").create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
     resource.physical_id = url
     resource.attributes = {"Arn": arn, "QueueName": name, "QueueUrl": url}
-    rehearsal.queues.add(resource)
+    deployment.queues.add(
+        resource.path, name, arn, resource.properties.get("RedriveAllowPolicy", {})
+    )
 
 
 def _check_redrive_permission(permission: Properties) -> None:
@@ -65,13 +64,13 @@ def _check_redrive_permission(permission: Properties) -> None:
 
 
 @creates("AWS::SQS::QueuePolicy")
-def create_queue_policy(rehearsal: Rehearsal, resource: Resource, properties: Properties) -> None:
+def create_queue_policy(deployment: Deployment, resource: Resource, properties: Properties) -> None:
     """Give queues a policy.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-sqs-queuepolicy.html
     """
     policy = json.dumps(properties.require("PolicyDocument"))
     for url in properties.require("Queues"):
-        rehearsal.client("sqs").set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
+        deployment.client("sqs").set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
     resource.physical_id = resource.generated_name(128)
     resource.attributes = {"Id": resource.physical_id}

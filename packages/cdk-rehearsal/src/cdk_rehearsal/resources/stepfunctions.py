@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from cdk_rehearsal.deployment import Deployment
 from cdk_rehearsal.properties import Properties
 from cdk_rehearsal.resources.registry import Resource, creates
 
-if TYPE_CHECKING:
-    from cdk_rehearsal.rehearsal import Rehearsal
-
 
 @creates("AWS::StepFunctions::StateMachine")
-def create_state_machine(rehearsal: Rehearsal, resource: Resource, properties: Properties) -> None:
+def create_state_machine(
+    deployment: Deployment, resource: Resource, properties: Properties
+) -> None:
     """Create a state machine.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-stepfunctions-statemachine.html
@@ -32,7 +32,7 @@ def create_state_machine(rehearsal: Rehearsal, resource: Resource, properties: P
         definition,
     )
     name = properties.take("StateMachineName") or resource.generated_name(80)
-    arn = rehearsal.client("stepfunctions").create_state_machine(
+    arn = deployment.client("stepfunctions").create_state_machine(
         name=name,
         definition=definition,
         roleArn=properties.require("RoleArn"),

@@ -16,7 +16,8 @@ from itertools import pairwise
 from typing import Any
 
 from cdk_rehearsal.assembly import Assembly, Resource
-from cdk_rehearsal.patterns import EventPattern, FilterCriteria, SubscriptionFilter
+from cdk_rehearsal.filters import FilterCriteria, SubscriptionFilter
+from cdk_rehearsal.patterns import EventPattern
 from cdk_rehearsal.topology.routes import Actors, Filter, Grant, Pattern, filters, leaves
 from cdk_rehearsal.topology.schema import Schema, declared_paths, sub_schemas, variants
 

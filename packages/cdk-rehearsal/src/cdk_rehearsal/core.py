@@ -1,0 +1,71 @@
+"""What every rehearsed service needs: the account, time and chance, records, faults, names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import boto3
+
+from cdk_rehearsal.faults import Faults
+from cdk_rehearsal.latency import Latency
+from cdk_rehearsal.meter import Meter
+from cdk_rehearsal.sandbox.execution_environment import ExecutionEnvironment
+from cdk_rehearsal.virtual_time.scheduler import Scheduler
+
+OUTSIDE = "outside"
+"""The source, in records, of everything that no resource of the assembly does."""
+
+# Version 4, variant 1: https://www.rfc-editor.org/rfc/rfc9562
+_UUID_MASK = (0xF << 76) | (0x3 << 62)
+_UUID_4 = (0x4 << 76) | (0x2 << 62)
+
+
+@dataclass(frozen=True, eq=False)
+class Core:
+    """What every rehearsed service needs; it knows none of the services."""
+
+    account: str
+    region: str
+    scheduler: Scheduler
+    meter: Meter
+    faults: Faults
+    latency: Latency
+    paths: dict[str, str] = field(default_factory=dict)
+    """Construct paths by physical id and by ARN."""
+    _clients: dict[str, Any] = field(default_factory=dict)
+
+    def client(self, service: str) -> Any:
+        """Return the boto3 client of a service."""
+        if service not in self._clients:
+            # Any service, known only by name: the stubs list all of them as literals.
+            make: Any = boto3.client
+            self._clients[service] = make(service, region_name=self.region)
+        return self._clients[service]
+
+    def name(self, path: str, *identifiers: str) -> None:
+        """Let physical ids and ARNs stand for the construct path of their resource."""
+        for identifier in identifiers:
+            if identifier:
+                self.paths.setdefault(identifier, path)
+
+    def path_of(self, identifier: str) -> str:
+        """Return the construct path of a physical id or ARN; itself if it is not known."""
+        return self.paths.get(identifier, identifier)
+
+    def sender(self) -> str | None:
+        """Return the path of the function whose handler runs at the moment, if one does."""
+        process = self.scheduler.current
+        environment = process.environment if process is not None else None
+        return environment.function if isinstance(environment, ExecutionEnvironment) else None
+
+    def caller(self) -> str:
+        """Return the path of the function whose handler runs at the moment, or ``outside``."""
+        return self.sender() or OUTSIDE
+
+    def new_id(self) -> str:
+        """Return a new UUID, drawn from the seed."""
+        # As uuid.UUID(int=…, version=4) writes it, in a third of the time.
+        bits = self.scheduler.random.getrandbits(128) & ~_UUID_MASK | _UUID_4
+        text = f"{bits:032x}"
+        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

@@ -1,1 +1,0 @@
-"""What AWS does between the services, and moto does not: deliver."""

@@ -1,0 +1,118 @@
+"""The deployment: the account's services, into which resources are created."""
+
+from __future__ import annotations
+
+import tempfile
+from functools import cached_property
+from pathlib import Path
+
+from cdk_rehearsal.assembly import Assembly
+from cdk_rehearsal.core import Core
+from cdk_rehearsal.sandbox.execution_environment import AssetFinder, OutsideEnvironment
+from cdk_rehearsal.sandbox.patching import Patches
+from cdk_rehearsal.services.destinations import Destinations
+from cdk_rehearsal.services.event_bus import EventBus
+from cdk_rehearsal.services.event_source_mappings import EventSourceMappings
+from cdk_rehearsal.services.functions import Function
+from cdk_rehearsal.services.invocation import LambdaService
+from cdk_rehearsal.services.outboxes import Outboxes
+from cdk_rehearsal.services.queues import Queues
+from cdk_rehearsal.services.s3 import Buckets
+from cdk_rehearsal.services.schedules import Schedules
+from cdk_rehearsal.services.sns import Topics
+from cdk_rehearsal.services.step_functions.interpreter import StateMachines
+from cdk_rehearsal.services.step_functions.reports import Reports
+from cdk_rehearsal.services.streams import Streams
+from cdk_rehearsal.services.web import Web
+
+
+class Deployment:
+    """The services of one account, each with the services that it calls, and what they hold."""
+
+    def __init__(self, core: Core, assembly: Assembly, logs: Path | None) -> None:
+        """``logs`` is a directory for the functions' logs; None keeps them in memory."""
+        self.core = core
+        self.client = core.client
+        self.assembly = assembly
+        self.finder = AssetFinder()
+        self.outside = OutsideEnvironment()
+        self.destinations = Destinations()
+        self.lambdas = LambdaService(core, self.finder, self.destinations)
+        self.queues = Queues(core)
+        self.streams = Streams(core)
+        self.mappings = EventSourceMappings(core, self.queues, self.streams)
+        self.topics = Topics(core, self.lambdas, self.queues)
+        self.bus = EventBus(core, self.lambdas, self.queues, self.streams, self.topics)
+        self.buckets = Buckets(core, self.lambdas, self.queues)
+        self.schedules = Schedules(core, self.lambdas, self.queues)
+        self.state_machines = StateMachines(core, self.lambdas, Reports(core, self.bus).add)
+        self.outboxes = Outboxes(core)
+        self.web = Web(core, self.outside)
+        self._logs = logs
+        self._connect()
+
+    def _connect(self) -> None:
+        self.destinations.add(
+            "sqs",
+            lambda arn, body, *, source, attributes: self.queues.by_arn(arn).send(body, attributes),
+        )
+        self.destinations.add(
+            "sns",
+            lambda arn, body, *, source, attributes: self.core.client("sns").publish(
+                TopicArn=arn, Message=body
+            ),
+        )
+        self.destinations.add(
+            "lambda",
+            lambda arn, body, *, source, attributes: self.lambdas.invoke_async(
+                self.lambdas.function(arn), body, source=source
+            ),
+        )
+
+    def install(self, patches: Patches) -> None:
+        """Let moto's models call the services."""
+        for service in (
+            self.state_machines,
+            self.mappings,
+            self.queues,
+            self.streams,
+            self.bus,
+            self.lambdas,
+            self.topics,
+            self.buckets,
+            self.outboxes,
+            self.web,
+            self.schedules,
+        ):
+            service.install(patches)
+
+    @property
+    def functions(self) -> list[Function]:
+        """All functions, each once."""
+        return list(
+            {function.arn: function for function in self.lambdas.functions.values()}.values()
+        )
+
+    @property
+    def scratch(self) -> Path:
+        """A directory that is removed when the deployment is closed."""
+        return Path(self._temporary.name)
+
+    @cached_property
+    def _temporary(self) -> tempfile.TemporaryDirectory[str]:
+        return tempfile.TemporaryDirectory(prefix="rehearsal-")
+
+    def log_file(self, path: str) -> Path | None:
+        """Return the file for the log of the function at a path, None to keep it in memory."""
+        if self._logs is None:
+            return None
+        self._logs.mkdir(parents=True, exist_ok=True)
+        return self._logs / f"{path.replace('/', '.')}.log"
+
+    def close(self) -> None:
+        """Close the functions' logs, and remove temporary files."""
+        for function in self.functions:
+            function.log.close()
+        self.assembly.close()
+        if "_temporary" in vars(self):
+            self._temporary.cleanup()

@@ -1,0 +1,15 @@
+"""Fixes of moto's defects: each module says what moto does, what AWS does, and how to see it.
+
+The service installs those of ``step_functions``: only rehearsals import the interpreter.
+"""
+
+from __future__ import annotations
+
+from cdk_rehearsal.moto_patches.defects import dynamodb, kinesis, schedules, sqs
+from cdk_rehearsal.sandbox.patching import Patches
+
+
+def patch(patches: Patches) -> None:
+    """Fix the defects."""
+    for service in (dynamodb, kinesis, schedules, sqs):
+        service.patch(patches)

@@ -1,0 +1,37 @@
+"""The place of one item in one of moto's tables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from moto.dynamodb.models.dynamo_type import DynamoType, Item
+from moto.dynamodb.models.table import Table
+
+
+class Entry:
+    """The place of one item in a table, and the item that is there at first."""
+
+    def __init__(self, table: Table, hash_key: DynamoType, range_key: DynamoType | None) -> None:
+        self.table = table
+        self.hash_key = hash_key
+        self.range_key = range_key
+        self.item: Item | None = table.get_item(hash_key, range_key)
+
+    def put(self, item: Item) -> None:
+        """Put an item in this place."""
+        mapping, key = self._place()
+        mapping[key] = item
+
+    def restore(self) -> None:
+        """Put the first item back."""
+        mapping, key = self._place()
+        if self.item is None:
+            mapping.pop(key, None)
+        else:
+            mapping[key] = self.item
+
+    def _place(self) -> tuple[dict[DynamoType, Any], DynamoType]:
+        items: Any = self.table.items
+        if self.range_key is None:
+            return items, self.hash_key
+        return items[self.hash_key], self.range_key

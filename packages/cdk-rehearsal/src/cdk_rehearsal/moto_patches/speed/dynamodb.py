@@ -1,0 +1,522 @@
+"""DynamoDB: values, expressions, streams and transactions at a lower cost."""
+
+from __future__ import annotations
+
+import base64
+from collections import deque
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any
+
+from moto.core import responses as core_responses
+from moto.core.utils import method_names_from_class, utcnow
+from moto.dynamodb import responses as dynamodb_responses
+from moto.dynamodb.comparisons import ConditionExpressionParser, get_filter_expression
+from moto.dynamodb.exceptions import (
+    ConditionalCheckFailed,
+    ItemSizeTooLarge,
+    ItemSizeToUpdateTooLarge,
+    MultipleTransactionsException,
+    TooManyTransactionsException,
+    TransactionCanceledException,
+    TransactWriteSingleOpException,
+)
+from moto.dynamodb.models import DynamoDBBackend
+from moto.dynamodb.models.dynamo_type import DynamoType, Item, LimitedSizeDict
+from moto.dynamodb.models.table import StreamRecord, Table
+from moto.dynamodb.models.utilities import dynamo_to_dict
+from moto.dynamodb.parsing.ast_nodes import UpdateExpression  # type: ignore[attr-defined]
+from moto.dynamodb.parsing.expressions import (  # type: ignore[attr-defined]
+    UpdateExpressionParser,
+)
+from moto.moto_api._internal import mock_random
+
+from cdk_rehearsal.moto_patches.entries import Entry
+from cdk_rehearsal.moto_patches.speed.updates import update_plan, updated
+from cdk_rehearsal.sandbox.patching import Patches
+
+_EXPRESSIONS = 4096
+_MAX_OPERATIONS = 100
+# What moto takes for the 400 KB that an item may have.
+_MAX_ITEM_SIZE = 405_000
+
+
+def patch(patches: Patches) -> None:
+    """Replace what costs most."""
+    _patch_values(patches)
+    _patch_expressions(patches)
+    patches.set(StreamRecord, "__init__", _initialize_record)
+    patches.set(Table, "query", _query(Table.query))
+    patches.set(Table, "scan", _scan(Table.scan))
+    patches.set(DynamoDBBackend, "update_item", _update_item(DynamoDBBackend.update_item))
+    patches.set(DynamoDBBackend, "transact_write_items", _transact_write_items)
+    # moto looks up the methods of the class for each request.
+    patches.set(core_responses, "method_names_from_class", lru_cache(method_names_from_class))
+
+
+# -- values -----------------------------------------------------------------------------------
+
+
+def _patch_values(patches: Patches) -> None:
+    # moto wraps, copies and measures values again on each level of nesting: an order of 120 lines
+    # takes several times what it needs to.
+    patches.set(DynamoType, "__init__", _initialize)
+    patches.set(DynamoType, "__deepcopy__", lambda value, _: _copied(value))
+    patches.set(DynamoType, "to_regular_json", _regular_json)
+    patches.set(DynamoType, "size", _size)
+    patches.set(DynamoType, "__eq__", _equal)
+    patches.set(DynamoType, "__ne__", lambda value, other: not _equal(value, other))
+    patches.set(DynamoType, "__hash__", _hash)
+    patches.set(Item, "__init__", _initialize_item)
+    patches.set(Item, "size", lambda item: _size_of_all(item.attrs))
+    patches.set(dynamodb_responses, "dynamo_to_dict", _plain)
+
+
+def _initialize(self: DynamoType, value: Any) -> None:
+    if type(value) is DynamoType:
+        self.type, content = value.type, value.value
+    else:
+        self.type, content = next(iter(value.items()))
+    if self.type == "L":
+        content = [DynamoType(part) for part in content]
+    elif self.type == "M":
+        content = {name: DynamoType(part) for name, part in content.items()}
+    self.value = content
+
+
+def _plain(value: Any) -> Any:
+    """An answer with the values of items as they are in Python."""
+    kind = type(value)
+    if kind is DynamoType:
+        return _plain_value(value)
+    if kind is dict or kind is LimitedSizeDict:
+        return {name: _plain(part) for name, part in value.items()}
+    if kind is list:
+        return [_plain(part) for part in value]
+    return value if kind in _PLAIN else dynamo_to_dict(value)
+
+
+_PLAIN = frozenset({str, int, float, bool, type(None)})
+
+
+def _plain_value(value: DynamoType) -> dict[str, Any]:
+    content = value.value
+    if value.type == "M":
+        return {"M": {name: _plain_value(part) for name, part in content.items()}}
+    if value.type == "L":
+        return {"L": [_plain_value(part) for part in content]}
+    return (
+        {value.type: content}
+        if value.type != "B" and type(content) in _PLAIN
+        else dynamo_to_dict(value)
+    )
+
+
+def _copied(value: DynamoType) -> DynamoType:
+    result = DynamoType.__new__(DynamoType)
+    result.type = value.type
+    content = value.value
+    if value.type == "M":
+        content = {name: _copied(part) for name, part in content.items()}
+    elif value.type == "L":
+        content = [_copied(part) for part in content]
+    elif isinstance(content, list):
+        content = list(content)
+    result.value = content
+    return result
+
+
+def _regular_json(value: DynamoType) -> dict[str, Any]:
+    content = value.value
+    if value.type == "M":
+        content = {name: part.to_regular_json() for name, part in content.items()}
+    elif value.type == "L":
+        content = [part.to_regular_json() for part in content]
+    elif value.type == "B" and isinstance(content, str):
+        content = base64.b64decode(content)
+    elif isinstance(content, list):
+        content = list(content)
+    return {value.type: content}
+
+
+def _bytes_in(text: str | bytes) -> int:
+    return len(text) if text.isascii() or isinstance(text, bytes) else len(text.encode())
+
+
+def _size_of_all(parts: dict[str, DynamoType]) -> int:
+    size = 0
+    for name, part in parts.items():
+        content = part.value
+        size += _bytes_in(name)
+        size += _bytes_in(content) if part.type == "S" else _size(part)
+    return size
+
+
+def _size(value: DynamoType) -> int:
+    content = value.value
+    if value.type == "M":
+        return _size_of_all(content)
+    if value.type == "L":
+        return sum(_size(part) for part in content)
+    if value.type in {"SS", "NS", "BS"}:
+        return sum(len(part) if value.type == "NS" else _bytes_in(part) for part in content)
+    if value.type == "N":
+        return len(str(content))
+    return 1 if isinstance(content, bool) else _bytes_in(content)
+
+
+def _equal(value: DynamoType, other: DynamoType) -> bool:
+    if value.type != other.type:
+        return False
+    if value.type == "S":
+        return bool(value.value == other.value)
+    return bool(value.cast_value == other.cast_value)
+
+
+def _hash(value: DynamoType) -> int:
+    return hash((value.type, value.value if value.type == "S" else value.cast_value))
+
+
+def _initialize_item(
+    self: Item, hash_key: DynamoType, range_key: DynamoType | None, attrs: dict[str, Any]
+) -> None:
+    # moto measures all that is there again with each attribute that it adds.
+    self.hash_key = hash_key
+    self.range_key = range_key
+    self.attrs = LimitedSizeDict()
+    for name, value in attrs.items():
+        dict.__setitem__(self.attrs, name, DynamoType(value))
+    if self.size() > _MAX_ITEM_SIZE:
+        raise ItemSizeTooLarge
+
+
+# -- expressions ------------------------------------------------------------------------------
+
+
+def _patch_expressions(patches: Patches) -> None:
+    # One handler uses few expressions, each thousands of times, and moto parses each three times.
+    # The parsed forms are only read: conditions are evaluated, updates copied before use.
+    parse = ConditionExpressionParser.parse
+    known: dict[tuple[Any, ...], tuple[Any, list[str], list[str]]] = {}
+    order = deque[tuple[Any, ...]]()
+
+    def parse_condition(parser: ConditionExpressionParser) -> Any:
+        key = (
+            parser.condition_expression,
+            repr(parser.expression_attribute_names or {}),
+            repr(parser.expression_attribute_values or {}),
+        )
+        found = known.get(key)
+        if found is None:
+            tree = parse(parser)
+            found = (tree, parser.expr_attr_names_found, parser.expr_attr_values_found)
+            known[key] = found
+            order.append(key)
+            if len(order) > _EXPRESSIONS:
+                del known[order.popleft()]
+        tree, names, values = found
+        parser.expr_attr_names_found = list(names)
+        parser.expr_attr_values_found = list(values)
+        return tree
+
+    patches.set(ConditionExpressionParser, "parse", parse_condition)
+    make = lru_cache(_EXPRESSIONS)(UpdateExpressionParser.make)
+    patches.set(UpdateExpressionParser, "make", staticmethod(make))
+    patches.set(UpdateExpression, "find_clauses", _find_clauses(UpdateExpression.find_clauses))
+
+
+def _find_clauses(original: Any) -> Any:
+    """A search of the tree of an expression, done once for each tree that is kept."""
+
+    def find_clauses(tree: Any, kinds: list[type]) -> list[Any]:
+        key = tuple(kinds)
+        known = vars(tree).get("found")
+        # A copy, which may be changed, has its own.
+        if known is None or known[0] is not tree:
+            known = tree.found = (tree, {})
+        if key not in known[1]:
+            known[1][key] = original(tree, kinds)
+        return list(known[1][key])
+
+    return find_clauses
+
+
+# -- streams ----------------------------------------------------------------------------------
+
+
+def _initialize_record(
+    self: StreamRecord,
+    table: Table,
+    stream_type: str,
+    event_name: str,
+    old: Item | None,
+    new: Item | None,
+    seq: int,
+) -> None:
+    # moto writes each record out as JSON, to measure it by the length of that.
+    image: Any = old if old is not None else new
+    keys = {table.hash_key_attr: image.hash_key.to_json()}
+    if table.range_key_attr is not None:
+        keys[table.range_key_attr] = image.range_key.to_json()
+    size = sum(_bytes_in(name) + _size(image.attrs[name]) for name in keys)
+    change: dict[str, Any] = {
+        "StreamViewType": stream_type,
+        "ApproximateCreationDateTime": utcnow(),
+        "SequenceNumber": str(seq),
+        "SizeBytes": 0,
+        "Keys": keys,
+    }
+    for name, item, kinds in (
+        ("NewImage", new, {"NEW_IMAGE", "NEW_AND_OLD_IMAGES"}),
+        ("OldImage", old, {"OLD_IMAGE", "NEW_AND_OLD_IMAGES"}),
+    ):
+        if item is not None and stream_type in kinds:
+            change[name] = item.to_json()["Attributes"]
+            size += item.size()
+    change["SizeBytes"] = size
+    self.record = {
+        "eventID": mock_random.uuid4().hex,
+        "eventName": event_name,
+        "eventSource": "aws:dynamodb",
+        "eventVersion": "1.0",
+        "awsRegion": table.region_name,
+        "dynamodb": change,
+    }
+
+
+# -- reading ----------------------------------------------------------------------------------
+
+
+def _query(original: Any) -> Any:
+    """A query that looks at the items which have its key, instead of at the whole table."""
+
+    def query(table: Table, hash_key: DynamoType, *arguments: Any, **options: Any) -> Any:
+        conditions = options.get("hash_key_conditions") or [(table.hash_key_attr, hash_key)]
+        # In the place of the method, as long as the query runs.
+        vars(table)["all_items"] = lambda: list(_having(table, *conditions[0]))
+        try:
+            return original(table, hash_key, *arguments, **options)
+        finally:
+            del vars(table)["all_items"]
+
+    return query
+
+
+def _having(table: Table, attribute: str, key: DynamoType) -> Iterator[Item]:
+    if attribute == table.hash_key_attr and table.range_key_attr:
+        yield from table.items.get(key, {}).values()
+        return
+    stored: Any
+    for stored in table.items.values():
+        for item in stored.values() if table.range_key_attr else (stored,):
+            value = item.attrs.get(attribute)
+            if value is not None and value.value == key.value and value.type == key.type:
+                yield item
+
+
+def _scan(original: Any) -> Any:
+    """A scan that goes on where its last page ended.
+
+    moto puts the whole table in order again for each page, and looks for the place in it. Items
+    that are written between two pages may be missed, as in DynamoDB.
+    """
+
+    def scan(
+        table: Table,
+        filters: dict[str, Any],
+        limit: int,
+        exclusive_start_key: dict[str, Any] | None,
+        filter_expression: Any = None,
+        index_name: str | None = None,
+        *arguments: Any,
+        **options: Any,
+    ) -> Any:
+        known = vars(table)
+        start, pages = known.pop("pages", (None, None))
+        if pages is None or not exclusive_start_key or start != _start(exclusive_start_key):
+            pages = _Pages(table)
+        if not index_name:
+            # In the place of the method, as long as the page is read.
+            known["all_items"] = lambda: pages
+        try:
+            results, count, last = original(
+                table,
+                filters,
+                limit,
+                exclusive_start_key,
+                filter_expression,
+                index_name,
+                *arguments,
+                **options,
+            )
+        finally:
+            known.pop("all_items", None)
+        if last is not None and not index_name:
+            known["pages"] = (_start(last), pages)
+        return results, count, last
+
+    return scan
+
+
+class _Pages:
+    """The items of a table in their order, which each iteration goes on with.
+
+    The last item of an iteration comes again in the next: it is the one that did not fit.
+    """
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        rows: list[Any] = list(table.items.values())
+        keys = [
+            (item.hash_key, item.range_key)
+            for row in rows
+            for item in (row.values() if table.range_key_attr else (row,))
+        ]
+        keys.sort(key=lambda key: [part.cast_value for part in key if part is not None])
+        self._keys = keys
+        self._next = 0
+
+    def __iter__(self) -> Iterator[Item]:
+        for index in range(self._next, len(self._keys)):
+            self._next = index
+            item = self._table.get_item(*self._keys[index])
+            if item is not None:
+                yield item
+
+
+def _start(key: dict[str, Any]) -> list[tuple[str, DynamoType]]:
+    return sorted((name, DynamoType(value)) for name, value in key.items())
+
+
+# -- writing ----------------------------------------------------------------------------------
+
+
+def _update_item(original: Any) -> Any:
+    """Evaluates common expressions without moto's eleven passes over their syntax trees."""
+
+    def update_item(
+        backend: DynamoDBBackend,
+        table_name: str,
+        key: dict[str, dict[str, Any]],
+        update_expression: str,
+        expression_attribute_names: dict[str, Any] | None = None,
+        expression_attribute_values: dict[str, Any] | None = None,
+        attribute_updates: dict[str, Any] | None = None,
+        expected: dict[str, Any] | None = None,
+        condition_expression: str | None = None,
+        return_values_on_condition_check_failure: str | None = None,
+    ) -> Item:
+        table = backend.get_table(table_name)
+        names, values = expression_attribute_names or {}, expression_attribute_values or {}
+        plan = update_plan(update_expression) if update_expression else None
+        if plan is not None and not attribute_updates and not expected:
+            entry = Entry(table, *backend.get_keys_value(table, key))
+            condition = get_filter_expression(condition_expression, names, values)
+            if not condition.expr(entry.item):
+                wanted = return_values_on_condition_check_failure == "ALL_OLD"
+                raise ConditionalCheckFailed(
+                    item=entry.item.to_json()["Attributes"] if wanted and entry.item else None
+                )
+            item = updated(plan, entry, key, names, values)
+            if item is not None:
+                if item.size() > _MAX_ITEM_SIZE:
+                    raise ItemSizeToUpdateTooLarge
+                entry.put(item)
+                if table.stream_shard is not None:
+                    table.stream_shard.add(entry.item, item)
+                return item
+        result: Item = original(
+            backend,
+            table_name,
+            key,
+            update_expression,
+            expression_attribute_names,
+            expression_attribute_values,
+            attribute_updates,
+            expected,
+            condition_expression,
+            return_values_on_condition_check_failure,
+        )
+        return result
+
+    return update_item
+
+
+def _transact_write_items(backend: DynamoDBBackend, transact_items: list[dict[str, Any]]) -> None:
+    """TransactWriteItems: all or nothing, at a cost that depends on the operations alone.
+
+    moto copies each table that is touched, whole, so as to be able to go back to it.
+    https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
+    """
+    if len(transact_items) > _MAX_OPERATIONS:
+        raise TooManyTransactionsException
+    operations = _operations(backend, transact_items)
+    streams = {id(entry.table): entry.table.stream_shard for _, _, entry in operations}
+    lengths = [(shard, len(shard.items)) for shard in streams.values() if shard is not None]
+    done = list[Entry]()
+    reasons = list[tuple[str | None, str | None, dict[str, Any] | None]]()
+    cancelled = False
+    try:
+        for kind, operation, entry in operations:
+            if not _condition(operation).expr(entry.item):
+                cancelled = True
+                wanted = operation.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD"
+                old = entry.item.to_json()["Attributes"] if wanted and entry.item else None
+                reasons.append(("ConditionalCheckFailed", "The conditional request failed", old))
+                continue
+            reasons.append((None, None, None))
+            if not cancelled:
+                done.append(entry)
+                _write(backend, kind, operation)
+        if cancelled:
+            raise TransactionCanceledException(reasons)
+    except BaseException:
+        for entry in reversed(done):
+            entry.restore()
+        for shard, length in lengths:
+            del shard.items[length:]
+        raise
+
+
+def _operations(
+    backend: DynamoDBBackend, transact_items: list[dict[str, Any]]
+) -> list[tuple[str, dict[str, Any], Entry]]:
+    found = list[tuple[str, dict[str, Any], Entry]]()
+    seen = set[tuple[str, DynamoType, DynamoType | None]]()
+    for item in transact_items:
+        if len(item) != 1:
+            raise TransactWriteSingleOpException
+        ((kind, operation),) = item.items()
+        table = backend.get_table(operation["TableName"])
+        key = operation["Item"] if kind == "Put" else operation["Key"]
+        entry = Entry(table, *backend.get_keys_value(table, key))
+        identity = (table.name, entry.hash_key, entry.range_key)
+        if identity in seen:
+            raise MultipleTransactionsException
+        seen.add(identity)
+        found.append((kind, operation, entry))
+    return found
+
+
+def _condition(operation: dict[str, Any]) -> Any:
+    return get_filter_expression(
+        operation.get("ConditionExpression"),
+        operation.get("ExpressionAttributeNames"),
+        operation.get("ExpressionAttributeValues"),
+    )
+
+
+def _write(backend: DynamoDBBackend, kind: str, operation: dict[str, Any]) -> None:
+    table_name = operation["TableName"]
+    if kind == "Put":
+        backend.put_item(table_name, operation["Item"], overwrite=True)
+    elif kind == "Delete":
+        backend.delete_item(table_name, operation["Key"])
+    elif kind == "Update":
+        backend.update_item(
+            table_name,
+            operation["Key"],
+            operation["UpdateExpression"],
+            operation.get("ExpressionAttributeNames", {}),
+            operation.get("ExpressionAttributeValues", {}),
+        )

@@ -1,0 +1,1 @@
+"""The services: what they do in AWS and not in moto, above all deliveries between them."""

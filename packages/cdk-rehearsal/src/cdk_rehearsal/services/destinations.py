@@ -1,0 +1,30 @@
+"""Destinations: the queues, topics and functions to which a service sends texts by ARN."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from cdk_rehearsal.errors import RehearsalError
+
+
+class Destinations:
+    """Sends to any ARN whose service is known; the services do not know each other."""
+
+    def __init__(self) -> None:
+        self._senders: dict[str, Callable[..., object]] = {}
+
+    def add(self, service: str, send: Callable[..., object]) -> None:
+        """Send to ARNs of ``service`` (``sqs``) with ``send``, which is called as the method is."""
+        self._senders[service] = send
+
+    def send(
+        self, arn: str, body: str, *, source: str, attributes: dict[str, str] | None = None
+    ) -> None:
+        """Send a text to a queue, topic or function. RehearsalError for any other ARN."""
+        send = self._senders.get(arn.split(":")[2])
+        if send is None:
+            raise RehearsalError(
+                f"{source} has the destination {arn}, which the rehearsal does not support: use "
+                f"one of {', '.join(sorted(self._senders))}"
+            )
+        send(arn, body, source=source, attributes=attributes)

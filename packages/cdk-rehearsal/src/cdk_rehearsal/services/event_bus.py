@@ -1,0 +1,481 @@
+"""EventBridge: from PutEvents through the rules to their targets, and into archives."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from moto.events.exceptions import ValidationException
+from moto.events.models import (
+    Archive,
+    EventsBackend,
+    Replay,
+    ReplayState,
+    Rule,
+    events_backends,
+)
+from moto.kinesis.exceptions import InvalidArgumentError, StreamNotFoundError
+from moto.logs.models import logs_backends
+from moto.sns.exceptions import InvalidParameterValue
+
+from cdk_rehearsal.core import Core
+from cdk_rehearsal.errors import RehearsalError
+from cdk_rehearsal.patterns import EventPattern, PatternError
+from cdk_rehearsal.policies import allows
+from cdk_rehearsal.sandbox.patching import Patches
+from cdk_rehearsal.services.deliveries import DeliveryFailed, check_faults
+from cdk_rehearsal.services.invocation import LambdaService
+from cdk_rehearsal.services.queues import Queues
+from cdk_rehearsal.services.roles import role_allows
+from cdk_rehearsal.services.sns import Topics
+from cdk_rehearsal.services.streams import Streams
+from cdk_rehearsal.services.times import iso_seconds
+from cdk_rehearsal.target_inputs import InputTransformer, JsonPath, target_input
+
+# https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-retry-policy.html
+_RETRIES = 185
+_MAX_AGE_S = 86_400
+_BACKOFF_S = (1.0, 600.0)
+# https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-putevents.html
+_MAX_ENTRIES = 10
+_MAX_BYTES = 1024 * 1024
+_SERVICE = "events.amazonaws.com"
+
+
+@dataclass
+class _Delivery:
+    """One event on its way to one target of one rule."""
+
+    rule: Rule
+    rule_path: str
+    target: dict[str, Any]
+    event: dict[str, Any]
+    text: str
+    started: float
+    attempts: int = 0
+
+
+class EventBus:
+    """The rules of all buses at work; moto keeps buses, rules and archives themselves."""
+
+    def __init__(
+        self, core: Core, lambdas: LambdaService, queues: Queues, streams: Streams, topics: Topics
+    ) -> None:
+        self._core = core
+        self._scheduler = core.scheduler
+        self._lambdas = lambdas
+        self._queues = queues
+        self._streams = streams
+        self._topics = topics
+        self.log_policies: list[dict[str, Any]] = []
+        """The resource policies of CloudWatch Logs."""
+        self._patterns: dict[str | None, EventPattern] = {}
+        self._transformers: dict[str, InputTransformer] = {}
+
+    @property
+    def _backend(self) -> Any:
+        return events_backends[self._core.account][self._core.region]
+
+    def install(self, patches: Patches) -> None:
+        """Let moto's buses route, and its replays repeat, through the rehearsal."""
+
+        def put_events(_: EventsBackend, events: list[dict[str, Any]]) -> list[Any]:
+            return self.put_events(events, self._core.caller())
+
+        def replay_events(replay: Replay, archive: Archive) -> None:
+            self.replay(replay, archive)
+
+        patches.set(EventsBackend, "put_events", put_events)
+        patches.set(Replay, "replay_events", replay_events)
+
+    def put_events(self, entries: list[dict[str, Any]], source: str) -> list[dict[str, Any]]:
+        """Take the entries of a PutEvents request; return what it answers for each.
+
+        ``source`` is who publishes. Raises moto's ValidationException for more than ten entries
+        or 1 MB: https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html
+        """
+        if len(entries) > _MAX_ENTRIES:
+            raise ValidationException(
+                "1 validation error detected: Value '[PutEventsRequestEntry]' at 'entries' failed "
+                "to satisfy constraint: Member must have length less than or equal to 10"
+            )
+        if sum(_entry_size(entry) for entry in entries) > _MAX_BYTES:
+            raise ValidationException("Total size of the entries in the request is over the limit.")
+        return [self._put(entry, source) for entry in entries]
+
+    def _put(self, entry: dict[str, Any], source: str) -> dict[str, Any]:
+        for name in ("Source", "DetailType", "Detail"):
+            if not entry.get(name):
+                return _refused(
+                    "InvalidArgument",
+                    f"Parameter {name} is not valid. Reason: {name} is a required argument.",
+                )
+        if entry["Source"].startswith("aws."):
+            return _refused(
+                "NotAuthorizedForSource", "Not authorized for the source, which AWS reserves."
+            )
+        try:
+            detail = json.loads(entry["Detail"])
+        except ValueError:
+            detail = None
+        if not isinstance(detail, dict):
+            return _refused("MalformedDetail", "Detail is malformed.")
+        backend = self._backend
+        bus = backend.describe_event_bus(
+            backend._normalize_event_bus_arn(entry.get("EventBusName"))
+        )
+        event_id = self._core.new_id()
+        event = {
+            "version": "0",
+            "id": event_id,
+            "detail-type": entry["DetailType"],
+            "source": entry["Source"],
+            "account": self._core.account,
+            "time": _event_time(entry.get("Time"), self._scheduler.now()),
+            "region": self._core.region,
+            "resources": entry.get("Resources") or [],
+            "detail": detail,
+        }
+        self._core.meter.add("published", source, self._core.path_of(bus.arn), event=event)
+        self._archive(bus.name, event)
+        self.route(bus.rules.values(), event)
+        return {"EventId": event_id}
+
+    def put_service_event(
+        self, source: str, detail_type: str, detail: dict[str, Any], *, resources: list[str]
+    ) -> None:
+        """Take an event that an AWS service sends to the account's default bus.
+
+        https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-service-event.html
+        """
+        bus = self._backend.describe_event_bus("default")
+        event = {
+            "version": "0",
+            "id": self._core.new_id(),
+            "detail-type": detail_type,
+            "source": source,
+            "account": self._core.account,
+            "time": _event_time(None, self._scheduler.now()),
+            "region": self._core.region,
+            "resources": resources,
+            "detail": detail,
+        }
+        self._archive(bus.name, event)
+        self.route(bus.rules.values(), event)
+
+    def route(self, rules: Iterable[Rule], event: dict[str, Any]) -> None:
+        """Send an event to the targets of those rules that match it."""
+        text = json.dumps(event, separators=(",", ":"), ensure_ascii=False)
+        for rule in list(rules):
+            if (
+                rule.state == "ENABLED"
+                and rule.managed_by is None
+                and self._matches(rule.event_pattern, event)
+            ):
+                path = self._core.path_of(rule.arn)
+                for target in rule.targets:
+                    self._send_off(_Delivery(rule, path, target, event, text, 0.0))
+
+    def _send_off(self, delivery: _Delivery) -> None:
+        target = self._core.path_of(delivery.target["Arn"])
+        for late in self._core.faults.way(delivery.rule_path, target):
+            copy = replace(delivery, started=self._scheduler.now())
+            delay = late + self._core.latency.event_bus(self._scheduler.random)
+            self._scheduler.call_later(delay, self._attempt, copy)
+
+    def replay(self, replay: Replay, archive: Archive) -> None:
+        """Send archived events of a span of time through their bus once more.
+
+        The events carry ``replay-name``, and archives do not take them again:
+        https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-replay-archived-event.html
+        """
+        bus = self._backend.describe_event_bus(archive.event_bus_name)
+        wanted = replay.destination.get("FilterArns") or []
+        rules = [rule for rule in bus.rules.values() if not wanted or rule.arn in wanted]
+        start, end = float(replay.event_start_time), float(replay.event_end_time)
+        for event in list(archive.events):
+            moment = datetime.fromisoformat(str(event["time"])).timestamp()
+            if start <= moment <= end:
+                again: dict[str, Any] = {**event, "replay-name": replay.name}
+                self.route(rules, again)
+        replay.state = ReplayState.COMPLETED
+        replay.end_time = self._scheduler.now()
+
+    def _archive(self, bus: str, event: dict[str, Any]) -> None:
+        for archive in self._backend.archives.values():
+            if archive.event_bus_name == bus and self._matches(archive.event_pattern, event):
+                archive.events.append(event)
+
+    def _matches(self, moto_pattern: Any, event: dict[str, Any]) -> bool:
+        text = moto_pattern.dump()
+        if not text:
+            return True
+        if text not in self._patterns:
+            self._patterns[text] = EventPattern(json.loads(text))
+        return self._patterns[text].matches(event)
+
+    # -- targets --------------------------------------------------------------------------
+
+    def _attempt(self, delivery: _Delivery) -> None:
+        """Try to deliver once; on failure plan the next try or give up.
+
+        https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-dlq.html
+        """
+        delivery.attempts += 1
+        arn = delivery.target["Arn"]
+        try:
+            self._deliver(delivery, arn)
+        except DeliveryFailed as failure:
+            self._failed(delivery, failure)
+        except PatternError as error:
+            self._failed(delivery, DeliveryFailed("INVALID_PARAMETER", str(error)))
+        else:
+            self._report(delivery, "delivered")
+
+    def _failed(self, delivery: _Delivery, failure: DeliveryFailed) -> None:
+        policy = delivery.target.get("RetryPolicy", {})
+        retries = policy.get("MaximumRetryAttempts", _RETRIES)
+        expires = delivery.started + policy.get("MaximumEventAgeInSeconds", _MAX_AGE_S)
+        shortest, longest = _BACKOFF_S
+        delay = min(longest, shortest * 2 ** min(delivery.attempts - 1, 16))
+        delay *= self._scheduler.random.uniform(0.5, 1.0)
+        self._report(delivery, "failed", error=failure.code)
+        if failure.retriable:
+            if delivery.attempts > retries:
+                self._give_up(delivery, failure, "MaximumRetryAttempts")
+            elif self._scheduler.now() + delay > expires:
+                self._give_up(delivery, failure, "MaximumEventAgeInSeconds")
+            else:
+                self._scheduler.call_later(delay, self._attempt, delivery)
+        else:
+            self._give_up(delivery, failure, None)
+
+    def _give_up(self, delivery: _Delivery, failure: DeliveryFailed, exhausted: str | None) -> None:
+        """Send an event that could not be delivered to the target's dead-letter queue.
+
+        https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-dlq.html
+        """
+        arn = delivery.target.get("DeadLetterConfig", {}).get("Arn")
+        condition = exhausted or failure.code
+        if arn is None or not self._queues.by_arn(arn).admits(_SERVICE, delivery.rule.arn):
+            self._core.meter.add(
+                "discarded",
+                delivery.rule_path,
+                "nowhere",
+                condition=condition,
+                event=delivery.event,
+            )
+            return
+        attributes = {
+            "RULE_ARN": delivery.rule.arn,
+            "TARGET_ARN": delivery.target["Arn"],
+            "ERROR_CODE": failure.code,
+            "ERROR_MESSAGE": str(failure),
+            "RETRY_ATTEMPTS": str(delivery.attempts - 1),
+        }
+        if exhausted is not None:
+            attributes["EXHAUSTED_RETRY_CONDITION"] = exhausted
+        self._queues.by_arn(arn).send(delivery.text, attributes)
+        self._core.meter.add(
+            "dead_letter",
+            delivery.rule_path,
+            self._core.path_of(arn),
+            condition=condition,
+            event=delivery.event,
+        )
+
+    def _deliver(self, delivery: _Delivery, arn: str) -> None:
+        """Hand the event, as the target wants it, to what ``arn`` names."""
+        check_faults(
+            self._core,
+            delivery.rule_path,
+            self._core.path_of(arn),
+            gone="NO_RESOURCE",
+            failed="SDK_CLIENT_ERROR",
+        )
+        service = arn.split(":")[2]
+        text = self._text(delivery)
+        if service == "sqs":
+            self._send(delivery, arn, text)
+        elif service == "lambda":
+            function = self._lambdas.functions[arn]
+            if not self._lambdas.admits(function, _SERVICE, delivery.rule.arn):
+                raise _not_permitted(f"no permission lets the rule invoke {function.path}")
+            self._lambdas.invoke_async(function, text, source=delivery.rule_path)
+        elif service == "logs":
+            self._log(delivery, arn, text)
+        elif service == "states":
+            self._in_process(
+                delivery,
+                lambda: self._core.client("stepfunctions").start_execution(
+                    stateMachineArn=arn, input=text, name=self._core.new_id()
+                ),
+            )
+        elif service == "sns":
+            self._publish(delivery, arn, text)
+        elif service == "kinesis":
+            self._put_record(delivery, arn, text)
+        elif service == "events":
+            bus = self._backend.describe_event_bus(arn.rsplit("/", 1)[-1])
+            self._archive(bus.name, delivery.event)
+            self.route(bus.rules.values(), delivery.event)
+        else:
+            raise RehearsalError(f"rule {delivery.rule_path}: unknown target {arn}")
+
+    def _send(self, delivery: _Delivery, arn: str, text: str) -> None:
+        queue = self._queues.by_arn(arn)
+        if not queue.admits(_SERVICE, delivery.rule.arn):
+            raise _not_permitted(f"the policy of {queue.path} does not admit the rule")
+        queue.send(text)
+
+    def _publish(self, delivery: _Delivery, arn: str, text: str) -> None:
+        """Publish to a topic, by the topic's policy or as the target's role.
+
+        https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-resource-based.html
+        """
+        topics = self._topics
+        if arn not in topics:
+            raise DeliveryFailed("NO_RESOURCE", f"no topic {arn}")
+        account, role = self._core.account, delivery.target.get("RoleArn")
+        if role is None:
+            admitted = topics.admits(arn, _SERVICE, delivery.rule.arn)
+        else:
+            admitted = role_allows(
+                account, role, service=_SERVICE, action="sns:Publish", resource=arn
+            )
+        if not admitted:
+            path = self._core.path_of(arn)
+            raise _not_permitted(f"neither a role nor the policy of {path} lets the rule publish")
+        try:
+            topics.publish(arn, text, event=delivery.event)
+        except InvalidParameterValue as error:
+            raise DeliveryFailed("INVALID_PARAMETER", str(error)) from error
+
+    def _put_record(self, delivery: _Delivery, arn: str, text: str) -> None:
+        """Put a record into a data stream, which takes the right of the target's role.
+
+        https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-events-iam-roles.html
+        """
+        role = delivery.target["RoleArn"]
+        if not role_allows(
+            self._core.account,
+            role,
+            service=_SERVICE,
+            action="kinesis:PutRecord",
+            resource=arn,
+            source_arn=delivery.rule.arn,
+        ):
+            raise _not_permitted(f"the role {role} may not put records into {arn}")
+        try:
+            self._streams.put(arn, _partition_key(delivery), text)
+        except StreamNotFoundError as error:
+            raise DeliveryFailed("NO_RESOURCE", str(error)) from error
+        except InvalidArgumentError as error:
+            raise DeliveryFailed("INVALID_PARAMETER", str(error)) from error
+
+    def _in_process(self, delivery: _Delivery, call: Callable[[], object]) -> None:
+        self._scheduler.spawn(call, name=f"delivery by {delivery.rule_path}", critical=True)
+
+    def _text(self, delivery: _Delivery) -> str:
+        target = delivery.target
+        if not target.keys() & {"Input", "InputPath", "InputTransformer"}:
+            return delivery.text
+        transformer = None
+        definition = target.get("InputTransformer")
+        if definition is not None:
+            key = json.dumps(definition, sort_keys=True)
+            if key not in self._transformers:
+                self._transformers[key] = InputTransformer(
+                    definition.get("InputPathsMap"), definition["InputTemplate"]
+                )
+            transformer = self._transformers[key]
+        return target_input(
+            target,
+            delivery.event,
+            transformer=transformer,
+            rule_arn=delivery.rule.arn,
+            rule_name=delivery.rule.name,
+            ingestion_time=delivery.started,
+        )
+
+    def _log(self, delivery: _Delivery, arn: str, text: str) -> None:
+        """Write to a log group, as ``timestamp`` and ``message`` if the input has that form.
+
+        https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-create-rule-log-group.html
+        """
+        core = self._core
+        group = arn.split(":log-group:")[1].removesuffix(":*")
+        stream = delivery.rule.name
+        context = {
+            "aws:SourceArn": delivery.rule.arn,
+            "aws:SourceAccount": core.account,
+        }
+        for action in ("logs:CreateLogStream", "logs:PutLogEvents"):
+            resource = f"arn:aws:logs:{core.region}:{core.account}:log-group:{group}"
+            if not any(
+                allows(policy, service=_SERVICE, action=action, resource=form, context=context)
+                for policy in self.log_policies
+                for form in (f"{resource}:log-stream:{stream}", f"{resource}:*", resource)
+            ):
+                raise _not_permitted(f"no resource policy lets the rule write to {group}")
+        backend = logs_backends[core.account][core.region]
+        if group not in backend.groups:
+            raise DeliveryFailed("NO_RESOURCE", f"no log group {group}")
+        if stream not in backend.groups[group].streams:
+            backend.create_log_stream(group, stream)
+        message = text
+        if "InputTransformer" in delivery.target:
+            try:
+                message = str(json.loads(text)["message"])
+            except (ValueError, KeyError, TypeError):
+                raise DeliveryFailed(
+                    "INVALID_PARAMETER",
+                    f"a log target's input has to be JSON with timestamp and message: {text[:200]}",
+                ) from None
+        now_ms = int(self._scheduler.now() * 1000)
+        backend.put_log_events(group, stream, [{"timestamp": now_ms, "message": message}])
+
+    def _report(self, delivery: _Delivery, outcome: str, **detail: Any) -> None:
+        self._core.meter.add(
+            "delivery",
+            delivery.rule_path,
+            self._core.path_of(delivery.target["Arn"]),
+            outcome=outcome,
+            event=delivery.event,
+            **detail,
+        )
+
+
+def _partition_key(delivery: _Delivery) -> str:
+    """Return what a target's partition key path selects of an event, by default the event's id.
+
+    https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_KinesisParameters.html
+    Raises PatternError if that is nothing, or no text or number.
+    """
+    path = delivery.target.get("KinesisParameters", {}).get("PartitionKeyPath", "$.id")
+    key = JsonPath(path).select(delivery.event)
+    if isinstance(key, bool) or not isinstance(key, str | int | float) or key == "":
+        raise PatternError(f"{path} selects no partition key in the event {delivery.event['id']}")
+    return str(key)
+
+
+def _not_permitted(message: str) -> DeliveryFailed:
+    return DeliveryFailed("NO_PERMISSIONS", message)
+
+
+def _refused(code: str, message: str) -> dict[str, Any]:
+    return {"ErrorCode": code, "ErrorMessage": message}
+
+
+def _entry_size(entry: dict[str, Any]) -> int:
+    """Return an entry's size in bytes, as EventBridge counts it."""
+    texts = [entry.get("Source"), entry.get("DetailType"), entry.get("Detail")]
+    texts += entry.get("Resources") or []
+    return sum(len(text.encode()) for text in texts if text) + (14 if entry.get("Time") else 0)
+
+
+def _event_time(given: Any, now: float) -> str:
+    return iso_seconds(float(given) if given else now)

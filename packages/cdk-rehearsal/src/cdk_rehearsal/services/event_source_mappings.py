@@ -1,0 +1,56 @@
+"""Lambda's event source mappings: the pollers, and moto's records of them."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from moto.awslambda.models import LambdaBackend, lambda_backends
+
+from cdk_rehearsal.core import Core
+from cdk_rehearsal.sandbox.patching import Patches
+from cdk_rehearsal.services.queues import Queues
+from cdk_rehearsal.services.streams import Streams
+
+
+class Mapping(Protocol):
+    """A poller of a queue or a stream for one function."""
+
+    def attach(self, model: Any) -> None:
+        """Take moto's record of this mapping, which an API client may disable."""
+
+    def wake(self) -> None:
+        """Poll soon."""
+
+
+class EventSourceMappings:
+    """All mappings, by their UUID."""
+
+    def __init__(self, core: Core, queues: Queues, streams: Streams) -> None:
+        self._core = core
+        self._queues = queues
+        self._streams = streams
+        self._by_uuid: dict[str, Mapping] = {}
+
+    def attach(self, mapping: Mapping, uuid: str) -> None:
+        """Tie a mapping to moto's record of it; moto itself delivers nothing to it."""
+        backend: Any = lambda_backends[self._core.account][self._core.region]
+        model = backend.get_event_source_mapping(uuid)
+        if ":sqs:" in model.event_source_arn:
+            source = self._queues.by_arn(model.event_source_arn).model
+        else:
+            source = self._streams.model_of(model.event_source_arn)
+        source.lambda_event_source_mappings.clear()
+        mapping.attach(model)
+        self._by_uuid[uuid] = mapping
+
+    def install(self, patches: Patches) -> None:
+        """Wake a mapping that an API client has enabled."""
+        update = LambdaBackend.update_event_source_mapping
+
+        def updated(backend: LambdaBackend, uuid: str, spec: dict[str, Any]) -> Any:
+            result = update(backend, uuid, spec)
+            if uuid in self._by_uuid:
+                self._by_uuid[uuid].wake()
+            return result
+
+        patches.set(LambdaBackend, "update_event_source_mapping", updated)

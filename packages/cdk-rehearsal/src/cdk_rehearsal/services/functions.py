@@ -1,0 +1,104 @@
+"""Lambda's functions: what the template says of each, its invocations' context and results."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cdk_rehearsal.errors import ProcessKilled
+from cdk_rehearsal.sandbox.execution_environment import ExecutionEnvironment, FunctionLog
+
+
+class Throttled(Exception):
+    """The function has no concurrency left: TooManyRequestsException of the Invoke API."""
+
+
+class PayloadTooLarge(Exception):
+    """The event exceeds the limit of the Invoke API: RequestTooLargeException."""
+
+
+class TimedOut(ProcessKilled):
+    """Ends an invocation that has reached its deadline."""
+
+
+@dataclass
+class AsyncConfig:
+    """How a function's asynchronous events are retried, and where failed ones go.
+
+    Lambda's own defaults:
+    https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
+    """
+
+    retries: int = 2
+    max_age_s: float = 21_600.0
+    on_failure: str | None = None
+    on_success: str | None = None
+
+
+@dataclass
+class Function:
+    """A Lambda function as the template describes it, and its warm environments."""
+
+    path: str
+    name: str
+    arn: str
+    handler: str
+    directory: Path
+    variables: dict[str, str]
+    timeout_s: float
+    memory_mb: int
+    reserved_concurrency: int | None
+    log_group: str
+    log: FunctionLog
+    dead_letter_target: str | None = None
+    policy: dict[str, Any] = field(default_factory=lambda: {"Statement": []})
+    asynchronous: AsyncConfig = field(default_factory=AsyncConfig)
+    warm: deque[ExecutionEnvironment] = field(default_factory=deque)
+    active: int = 0
+    environments: int = 0
+
+
+@dataclass(frozen=True)
+class InvocationResult:
+    """What an invocation answered.
+
+    ``payload`` is the decoded answer; with a ``function_error`` it is Lambda's description of
+    the error, with ``errorType`` and ``errorMessage``.
+    """
+
+    payload: Any
+    function_error: str | None
+    request_id: str
+    attempts: int = 1
+
+    @property
+    def failed(self) -> bool:
+        """Return whether the handler, or the environment that it ran in, failed."""
+        return self.function_error is not None
+
+
+class LambdaContext:
+    """The second argument of a handler.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/python-context.html
+    """
+
+    function_version = "$LATEST"
+    identity: object | None = None
+    client_context: object | None = None
+
+    def __init__(self, function: Function, request_id: str, deadline: float, now: Any) -> None:
+        self.function_name = function.name
+        self.invoked_function_arn = function.arn
+        self.memory_limit_in_mb = str(function.memory_mb)
+        self.aws_request_id = request_id
+        self.log_group_name = function.log_group
+        self.log_stream_name = function.variables["AWS_LAMBDA_LOG_STREAM_NAME"]
+        self._deadline = deadline
+        self._now = now
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Return the milliseconds of virtual time that are left."""
+        return max(0, int((self._deadline - self._now()) * 1000))

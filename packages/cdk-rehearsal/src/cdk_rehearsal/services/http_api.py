@@ -1,0 +1,521 @@
+"""HTTP APIs of API Gateway: routes, authorizers and Lambda proxy integrations."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Protocol, cast
+from urllib.parse import parse_qsl, unquote
+
+from cdk_rehearsal.core import Core
+from cdk_rehearsal.errors import RehearsalError, UnsupportedTemplateError
+from cdk_rehearsal.policies import allows
+from cdk_rehearsal.services.functions import Function, InvocationResult, PayloadTooLarge, Throttled
+from cdk_rehearsal.services.invocation import LambdaService
+from cdk_rehearsal.services.tokens import Forbidden, Identity, Issuer, JwtAuthorizer, Unauthorized
+
+# https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html
+_MAX_TIMEOUT_MS = 30_000
+_MAX_BODY_BYTES = 10 * 1024 * 1024
+_VARIABLE = re.compile(r"\{([\w.:-]+)(\+?)\}", re.ASCII)
+_FUNCTION_ARN = re.compile(r"arn:[\w-]+:lambda:[\w-]+:\d+:function:[\w-]+(:[\w$-]+)?", re.ASCII)
+# What the documentation calls binary was measured: even forms are, and what has no type at all.
+# https://github.com/ministackorg/ministack/pull/766
+_TEXT_TYPES = re.compile(r"text/|application/(json|javascript|xml)\s*(;|$)")
+_SOURCE_IP = "198.51.100.7"
+
+Headers = Mapping[str, str | Iterable[str]]
+
+
+class Resource(Protocol):
+    """What the front reads of a resource that was created."""
+
+    @property
+    def path(self) -> str:
+        """The construct path."""
+
+    @property
+    def type(self) -> str:
+        """The CloudFormation type."""
+
+    @property
+    def physical_id(self) -> str:
+        """What ``Ref`` gives."""
+
+    @property
+    def properties(self) -> dict[str, Any]:
+        """The resolved properties."""
+
+
+@dataclass(frozen=True)
+class HttpResponse:
+    """An answer; header names are lower-case."""
+
+    status: int
+    headers: dict[str, str]
+    body: str
+    cookies: list[str] = field(default_factory=list)
+    is_base64: bool = False
+
+    def json(self) -> Any:
+        """Return the decoded body; None if there is none."""
+        return json.loads(self.body) if self.body else None
+
+
+@dataclass(frozen=True)
+class _Request:
+    method: str
+    path: str
+    query: str
+    headers: dict[str, str]
+    cookies: list[str]
+    body: str | None
+    is_base64: bool
+    size: int
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """The query's parameters; those of one name are joined with commas."""
+        found: dict[str, list[str]] = {}
+        for name, value in parse_qsl(self.query, keep_blank_values=True):
+            found.setdefault(name, []).append(value)
+        return {name: ",".join(values) for name, values in found.items()}
+
+
+@dataclass(frozen=True)
+class _Route:
+    key: str
+    function: Function
+    timeout_s: float
+    authorizer: JwtAuthorizer | None
+    scopes: list[str]
+
+    @property
+    def method(self) -> str:
+        return self.key.partition(" ")[0]
+
+    @property
+    def segments(self) -> list[str]:
+        return self.key.partition(" ")[2].split("/")[1:]
+
+    def match(self, method: str, segments: list[str]) -> dict[str, str] | None:
+        """Return the path parameters of a request that this route takes, else None."""
+        if self.method not in (method, "ANY"):
+            return None
+        parameters: dict[str, str] = {}
+        for position, part in enumerate(self.segments):
+            variable = _VARIABLE.fullmatch(part)
+            if position >= len(segments):
+                return None
+            if variable is None:
+                if part != segments[position]:
+                    return None
+            elif variable[2]:
+                parameters[variable[1]] = unquote("/".join(segments[position:]))
+                return parameters if parameters[variable[1]] else None
+            elif segments[position]:
+                parameters[variable[1]] = unquote(segments[position])
+            else:
+                return None
+        return parameters if len(segments) == len(self.segments) else None
+
+    def rank(self) -> tuple[list[int], bool]:
+        """Return what sorts the most specific route first."""
+        kinds = []
+        for part in self.segments:
+            variable = _VARIABLE.fullmatch(part)
+            kinds.append(0 if variable is None else 2 if variable[2] else 1)
+        return kinds, self.method == "ANY"
+
+
+class HttpFront:
+    """The HTTP APIs of a rehearsal, as clients see them.
+
+    Not rehearsed are throttling, access logs and cross-origin headers; an API with a CORS
+    configuration is refused.
+    """
+
+    def __init__(self, core: Core, lambdas: LambdaService, resources: Sequence[Resource]) -> None:
+        """Read the APIs of the loaded resources."""
+        self._core = core
+        self._issuers: dict[str, Issuer] = {}
+        self._apis = {
+            resource.path: _Api(core, lambdas, resources, resource, self.issuer)
+            for resource in resources
+            if resource.type == "AWS::ApiGatewayV2::Api"
+        }
+
+    @property
+    def base_paths(self) -> dict[str, str]:
+        """The prefix of all paths of an API, which is its stage, by the API's construct path."""
+        return {
+            path: "" if api._stage == "$default" else f"/{api._stage}"
+            for path, api in self._apis.items()
+        }
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        headers: Headers | None = None,
+        body: Any = None,
+        api: str | None = None,
+    ) -> HttpResponse:
+        """Send a request and wait for the answer, in a process or from outside.
+
+        ``path`` may have a query. A ``body`` that is neither text nor bytes is sent as JSON.
+        ``api`` is the construct path of the API, if there is more than one.
+        """
+        front = self._api(api)
+        request = _prepared(method, path, headers or {}, body, front.domain)
+        return cast(HttpResponse, self._core.scheduler.call(front.respond, request))
+
+    def token(self, subject: str, *, api: str | None = None, **claims: Any) -> str:
+        """Return a token for ``subject`` that the API's authorizer accepts for all its routes.
+
+        ``claims`` replace those of such a token; one that is None is left out.
+        """
+        front = self._api(api)
+        authorizers = [route.authorizer for route in front.routes if route.authorizer is not None]
+        if not authorizers:
+            raise RehearsalError(
+                f"no route of {front.path} has an authorizer, so none takes tokens"
+            )
+        scopes = sorted({scope for route in front.routes for scope in route.scopes})
+        usual = {"scope": " ".join(scopes) or None, "jti": self._core.new_id()}
+        return authorizers[0].token(subject, self._core.scheduler.now(), {**usual, **claims})
+
+    def issuer(self, url: str) -> Issuer:
+        """Return the issuer of tokens at a URL."""
+        if url not in self._issuers:
+            self._issuers[url] = Issuer(url, self._core.account)
+        return self._issuers[url]
+
+    def _api(self, path: str | None) -> _Api:
+        if path is None and len(self._apis) == 1:
+            return next(iter(self._apis.values()))
+        if path not in self._apis:
+            raise RehearsalError(
+                f"which API? There are {', '.join(self._apis) or 'none'}; name one as api="
+            )
+        return self._apis[path]
+
+
+class _Api:
+    def __init__(
+        self,
+        core: Core,
+        lambdas: LambdaService,
+        resources: Sequence[Resource],
+        resource: Resource,
+        issuer: Callable[[str], Issuer],
+    ) -> None:
+        self._core = core
+        self._lambdas = lambdas
+        self._issuer = issuer
+        self.path = resource.path
+        self._id = resource.physical_id
+        self.domain = f"{self._id}.execute-api.{core.region}.amazonaws.com"
+        if "CorsConfiguration" in resource.properties:
+            raise _unsupported(resource, "CorsConfiguration")
+        self._resources = [
+            other for other in resources if other.properties.get("ApiId") == self._id
+        ]
+        stages = self._of("Stage")
+        if len(stages) != 1:
+            raise RehearsalError(f"{self.path} has {len(stages)} stages; one can be rehearsed")
+        self._stage: str = stages[0].properties["StageName"]
+        self._variables = stages[0].properties.get("StageVariables")
+        self._authorizers = {
+            other.physical_id: self._authorizer(other) for other in self._of("Authorizer")
+        }
+        self._integrations = {other.physical_id: other for other in self._of("Integration")}
+        routes = {other.properties["RouteKey"]: self._route(other) for other in self._of("Route")}
+        self._default = routes.pop("$default", None)
+        self._routes = sorted(routes.values(), key=_Route.rank)
+
+    @property
+    def routes(self) -> list[_Route]:
+        """All routes, the most specific first."""
+        return self._routes + ([self._default] if self._default else [])
+
+    def respond(self, request: _Request) -> HttpResponse:
+        """Answer a request; to be called in a process."""
+        route, parameters = self._find(request)
+        if request.size > _MAX_BODY_BYTES:
+            answer = _message(413, "Request Entity Too Large")
+        elif route is None:
+            answer = _message(404, "Not Found")
+        else:
+            answer = self._answer(route, request, parameters)
+        self._core.meter.add(
+            "request",
+            self._core.caller(),
+            self.path,
+            method=request.method,
+            path=request.path,
+            route=route.key if route else None,
+            status=answer.status,
+        )
+        return answer
+
+    def _answer(self, route: _Route, request: _Request, parameters: dict[str, str]) -> HttpResponse:
+        identity: Identity | None = None
+        if route.authorizer is not None:
+            try:
+                identity = route.authorizer.authorize(
+                    request.headers, request.parameters, route.scopes
+                )
+            except Unauthorized as error:
+                return _refusal(401, "Unauthorized", "invalid_token", error, [])
+            except Forbidden as error:
+                return _refusal(403, "Forbidden", "insufficient_scope", error, route.scopes)
+        if not self._may_invoke(route):
+            return _message(500, "Internal Server Error")
+        event = self._event(route, request, parameters, identity)
+        return self._invoked(route, json.dumps(event))
+
+    def _invoked(self, route: _Route, payload: str) -> HttpResponse:
+        """Invoke the function within the integration's timeout, after which it goes on alone."""
+        scheduler = self._core.scheduler
+        process = scheduler.spawn(self._invoke, route, payload, name=f"{route.key} of {self.path}")
+        if not process.join(route.timeout_s):
+            return _message(503, "Service Unavailable")
+        try:
+            result: InvocationResult = process.result()
+        except Throttled:
+            return _message(503, "Service Unavailable")
+        except PayloadTooLarge:
+            return _message(413, "Request Entity Too Large")
+        answer = None if result.failed else _interpreted(result.payload)
+        return answer or _message(500, "Internal Server Error")
+
+    def _invoke(self, route: _Route, payload: str) -> InvocationResult:
+        return self._lambdas.invoke(route.function, payload, source=self.path)
+
+    def _find(self, request: _Request) -> tuple[_Route | None, dict[str, str]]:
+        """Return the route that takes a request: the first match, the most specific first.
+
+        https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-routes.html
+        """
+        segments = request.path.split("/")[1:]
+        for route in self._routes:
+            parameters = route.match(request.method, segments)
+            if parameters is not None:
+                return route, parameters
+        return self._default, {}
+
+    def _may_invoke(self, route: _Route) -> bool:
+        """Say whether the function's policy lets this API call it for a route.
+
+        https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
+        """
+        key = "$default" if route.key == "$default" else route.key.replace(" ", "", 1)
+        core = self._core
+        api = f"arn:aws:execute-api:{core.region}:{core.account}:{self._id}"
+        return allows(
+            route.function.policy,
+            service="apigateway.amazonaws.com",
+            action="lambda:InvokeFunction",
+            resource=route.function.arn,
+            context={
+                "aws:SourceArn": f"{api}/{self._stage}/{key}",
+                "aws:SourceAccount": core.account,
+            },
+        )
+
+    def _event(
+        self,
+        route: _Route,
+        request: _Request,
+        parameters: dict[str, str],
+        identity: Identity | None,
+    ) -> dict[str, Any]:
+        """Return the event for the function, in format 2.0.
+
+        https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
+        """
+        now = self._core.scheduler.now()
+        path = unquote(request.path)
+        if self._stage != "$default":
+            path = f"/{self._stage}{path}"
+        context = {
+            "accountId": self._core.account,
+            "apiId": self._id,
+            "authorizer": identity.context() if identity else None,
+            "domainName": self.domain,
+            "domainPrefix": self._id,
+            "http": {
+                "method": request.method,
+                "path": path,
+                "protocol": "HTTP/1.1",
+                "sourceIp": _SOURCE_IP,
+                "userAgent": request.headers["user-agent"],
+            },
+            "requestId": self._core.new_id(),
+            "routeKey": route.key,
+            "stage": self._stage,
+            "time": datetime.fromtimestamp(now, UTC).strftime("%d/%b/%Y:%H:%M:%S +0000"),
+            "timeEpoch": int(now * 1000),
+        }
+        event = {
+            "version": "2.0",
+            "routeKey": route.key,
+            "rawPath": path,
+            "rawQueryString": request.query,
+            "cookies": request.cookies or None,
+            "headers": request.headers,
+            "queryStringParameters": request.parameters or None,
+            "requestContext": {k: v for k, v in context.items() if v is not None},
+            "body": request.body,
+            "pathParameters": parameters or None,
+            "isBase64Encoded": request.is_base64,
+            "stageVariables": self._variables or None,
+        }
+        return {name: value for name, value in event.items() if value is not None}
+
+    # -- reading the template -------------------------------------------------------------
+
+    def _of(self, kind: str) -> list[Resource]:
+        return [other for other in self._resources if other.type == f"AWS::ApiGatewayV2::{kind}"]
+
+    def _authorizer(self, resource: Resource) -> JwtAuthorizer:
+        properties = resource.properties
+        if properties.get("AuthorizerType") != "JWT":
+            raise _unsupported(resource, "AuthorizerType")
+        configuration = properties["JwtConfiguration"]
+        return JwtAuthorizer(
+            self._issuer(configuration["Issuer"]),
+            configuration.get("Audience", []),
+            properties.get("IdentitySource", ["$request.header.Authorization"]),
+            self._core.scheduler.now,
+        )
+
+    def _route(self, resource: Resource) -> _Route:
+        properties = resource.properties
+        kind = properties.get("AuthorizationType", "NONE")
+        if kind not in {"NONE", "JWT"}:
+            raise _unsupported(resource, "AuthorizationType")
+        integration = self._integrations[properties["Target"].removeprefix("integrations/")]
+        settings = integration.properties
+        if settings.get("PayloadFormatVersion") != "2.0":
+            raise _unsupported(integration, "PayloadFormatVersion")
+        function = _FUNCTION_ARN.search(settings["IntegrationUri"])
+        if function is None:
+            raise _unsupported(integration, "IntegrationUri")
+        return _Route(
+            properties["RouteKey"],
+            self._lambdas.functions[function[0]],
+            int(settings.get("TimeoutInMillis", _MAX_TIMEOUT_MS)) / 1000,
+            self._authorizers[properties["AuthorizerId"]] if kind == "JWT" else None,
+            properties.get("AuthorizationScopes", []),
+        )
+
+
+def _unsupported(resource: Resource, name: str) -> UnsupportedTemplateError:
+    return UnsupportedTemplateError(
+        f"{resource.path} ({resource.type}): the rehearsal's front does not know "
+        f"{name} = {resource.properties.get(name)!r}"
+    )
+
+
+def _prepared(method: str, path: str, headers: Headers, body: Any, domain: str) -> _Request:
+    """Return a request as API Gateway sees it: header names lower-case, values of one joined."""
+    if not path.startswith("/"):
+        raise RehearsalError(f"the path {path!r} does not begin with a slash")
+    path, _, query = path.partition("?")
+    joined = {
+        name.lower(): value if isinstance(value, str) else ",".join(value)
+        for name, value in headers.items()
+    }
+    if body is not None and not isinstance(body, str | bytes):
+        body = json.dumps(body)
+        joined.setdefault("content-type", "application/json")
+    text, is_base64 = _encoded(body, joined.get("content-type", ""))
+    length = 0 if body is None else len(body.encode() if isinstance(body, str) else body)
+    cookies = [part for part in re.split(r";\s*", joined.pop("cookie", "")) if part]
+    usual = {
+        "content-length": str(length),
+        "host": domain,
+        "user-agent": "rehearsal",
+        "x-forwarded-for": _SOURCE_IP,
+        "x-forwarded-port": "443",
+        "x-forwarded-proto": "https",
+    }
+    all_headers = {**usual, **joined}
+    return _Request(method.upper(), path, query, all_headers, cookies, text, is_base64, length)
+
+
+def _encoded(body: str | bytes | None, content_type: str) -> tuple[str | None, bool]:
+    """Return a body as it stands in the event: text as it is, anything else in Base64.
+
+    Either way it is byte for byte what was sent, so that signatures hold.
+    """
+    if not body:
+        return None, False
+    if _TEXT_TYPES.match(content_type.lower()):
+        try:
+            return body if isinstance(body, str) else body.decode(), False
+        except UnicodeDecodeError:
+            pass
+    data = body.encode() if isinstance(body, str) else body
+    return base64.b64encode(data).decode(), True
+
+
+def _interpreted(answer: Any) -> HttpResponse | None:
+    """Return the response that a function's answer stands for; None if it is malformed.
+
+    Format 2.0 takes anything without a status code for a JSON body:
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
+    """
+    if not isinstance(answer, dict) or "statusCode" not in answer:
+        text = answer if isinstance(answer, str) else json.dumps(answer, separators=(",", ":"))
+        return HttpResponse(200, {"content-type": "application/json"}, text)
+    status = str(answer["statusCode"])
+    headers = answer.get("headers") or {}
+    body = answer.get("body")
+    cookies = answer.get("cookies") or []
+    well_formed = (
+        re.fullmatch("[1-5][0-9]{2}", status)
+        and isinstance(headers, dict)
+        and isinstance(cookies, list)
+        and (body is None or isinstance(body, str))
+        and not any(isinstance(value, dict | list) for value in headers.values())
+    )
+    if not well_formed:
+        return None
+    texts = {name.lower(): _header(value) for name, value in headers.items()}
+    return HttpResponse(
+        int(status),
+        {"content-type": "text/plain;charset=UTF-8", **texts},
+        body or "",
+        cookies,
+        bool(answer.get("isBase64Encoded")),
+    )
+
+
+def _header(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _message(status: int, message: str, **headers: str) -> HttpResponse:
+    # API Gateway writes its own messages without spaces.
+    body = json.dumps({"message": message}, separators=(",", ":"))
+    return HttpResponse(status, {"content-type": "application/json", **headers}, body)
+
+
+def _refusal(
+    status: int, message: str, kind: str, error: Exception, scopes: list[str]
+) -> HttpResponse:
+    challenge = "Bearer"
+    if str(error):
+        scope = " ".join(scopes)
+        challenge += f' scope="{scope}" error="{kind}" error_description="{error}"'
+    answer = _message(status, message)
+    answer.headers["www-authenticate"] = challenge
+    return answer

@@ -1,0 +1,421 @@
+"""Lambda: synchronous and asynchronous invocation of functions, within virtual time."""
+
+from __future__ import annotations
+
+import json
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from moto.awslambda.exceptions import LambdaClientError
+from moto.awslambda.models import LambdaBackend
+
+from cdk_rehearsal.core import Core
+from cdk_rehearsal.errors import ProcessKilled, RehearsalError
+from cdk_rehearsal.policies import allows
+from cdk_rehearsal.sandbox.execution_environment import AssetFinder, ExecutionEnvironment
+from cdk_rehearsal.sandbox.patching import Patches
+from cdk_rehearsal.services.destinations import Destinations
+from cdk_rehearsal.services.functions import (
+    Function,
+    InvocationResult,
+    LambdaContext,
+    PayloadTooLarge,
+    Throttled,
+    TimedOut,
+)
+from cdk_rehearsal.services.times import iso_milliseconds
+
+# https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+_SYNC_PAYLOAD_LIMIT = 6 * 1024 * 1024
+_ASYNC_PAYLOAD_LIMIT = 1024 * 1024
+# Retries come one and then two minutes after the failure:
+# https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
+_ASYNC_RETRY_DELAYS = (60.0, 120.0)
+# Throttled and failed-by-the-service attempts back off from one second to five minutes.
+_THROTTLE_BACKOFF = (1.0, 300.0)
+
+_PACKAGE = str(Path(__file__).parents[1])
+
+
+class LambdaService:
+    """Invokes functions, each in an environment of its own, within virtual time."""
+
+    def __init__(self, core: Core, finder: AssetFinder, destinations: Destinations) -> None:
+        self._core = core
+        self._finder = finder
+        self._destinations = destinations
+        self.functions: dict[str, Function] = {}
+
+    def add(self, function: Function) -> None:
+        """Make a function known, by its path, name and ARN."""
+        for key in (function.path, function.name, function.arn, f"{function.arn}:$LATEST"):
+            self.functions[key] = function
+
+    def function(self, key: str) -> Function:
+        """Return the function with a path, name or ARN; RehearsalError if there is none."""
+        if key not in self.functions:
+            raise RehearsalError(f"there is no function {key}")
+        return self.functions[key]
+
+    def admits(self, function: Function, service: str, source_arn: str) -> bool:
+        """Say whether a service may invoke a function on behalf of the resource ``source_arn``.
+
+        https://docs.aws.amazon.com/lambda/latest/dg/access-control-resource-based.html
+        """
+        return allows(
+            function.policy,
+            service=service,
+            action="lambda:InvokeFunction",
+            resource=function.arn,
+            context={
+                "aws:SourceArn": source_arn,
+                "aws:SourceAccount": self._core.account,
+            },
+        )
+
+    def invoke(
+        self, function: Function, payload: str, *, source: str, **detail: Any
+    ) -> InvocationResult:
+        """Run the handler on the JSON text ``payload`` and wait for its answer.
+
+        To be called in a process. ``detail`` is added to the record. Raises Throttled without
+        concurrency, PayloadTooLarge over 6 MB.
+        """
+        if len(payload) > _SYNC_PAYLOAD_LIMIT:
+            raise PayloadTooLarge(f"{len(payload)} bytes exceed the limit of 6291456")
+        return self._invoke(function, payload, source, self._core.new_id(), type="sync", **detail)
+
+    def invoke_async(self, function: Function, payload: str, *, source: str) -> str:
+        """Queue an event for a function and return the request's id.
+
+        Raises PayloadTooLarge over 1 MB.
+        """
+        if len(payload) > _ASYNC_PAYLOAD_LIMIT:
+            raise PayloadTooLarge(f"{len(payload)} bytes exceed the limit of 1048576")
+        request_id = self._core.new_id()
+        self._core.scheduler.spawn(
+            self._run_async,
+            function,
+            payload,
+            source,
+            request_id,
+            name=f"asynchronous event for {function.path}",
+            critical=True,
+        )
+        return request_id
+
+    def install(self, patches: Patches) -> None:
+        """Answer Lambda's Invoke API."""
+        patches.set(LambdaBackend, "invoke", self._invoke_api())
+
+    def _invoke_api(self) -> Callable[..., Any]:
+        """Return what answers Lambda's Invoke API.
+
+        https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html
+        """
+
+        def invoke(
+            backend: LambdaBackend,
+            function_name: str,
+            qualifier: str | None,
+            body: Any,
+            headers: Any,
+            response_headers: dict[str, Any],
+        ) -> bytes:
+            model = backend.get_function(function_name, qualifier)
+            function = self.functions[model.function_arn]
+            payload = (body.decode() if isinstance(body, bytes) else body) or "{}"
+            try:
+                json.loads(payload)
+            except ValueError as error:
+                raise _refusal(
+                    400, "InvalidRequestContentException", f"Could not parse request body: {error}"
+                ) from None
+            source = self._core.caller()
+            kind = headers.get("X-Amz-Invocation-Type") or headers.get("x-amz-invocation-type")
+            try:
+                if kind == "Event":
+                    self.invoke_async(function, payload, source=source)
+                    return b""
+                if kind == "DryRun":
+                    return b""
+                result: InvocationResult = self._core.scheduler.call(
+                    self.invoke, function, payload, source=source
+                )
+            except Throttled as error:
+                raise _refusal(429, "TooManyRequestsException", str(error)) from None
+            except PayloadTooLarge as error:
+                raise _refusal(413, "RequestTooLargeException", str(error)) from None
+            if result.function_error:
+                response_headers["x-amz-function-error"] = result.function_error
+            answer = json.dumps(result.payload).encode()
+            response_headers["Content-Length"] = str(len(answer))
+            return answer
+
+        return invoke
+
+    # -- one invocation -------------------------------------------------------------------
+
+    def _invoke(
+        self, function: Function, payload: str, source: str, request_id: str, **detail: Any
+    ) -> InvocationResult:
+        limit = function.reserved_concurrency
+        if limit is not None and function.active >= limit:
+            raise Throttled("Rate Exceeded.")
+        faults = self._core.faults
+        if faults.strike("invoke", source, function.path):
+            raise Throttled("Rate Exceeded.")
+        scheduler = self._core.scheduler
+        started = scheduler.now()
+        cold = not function.warm
+        environment = self._new_environment(function) if cold else function.warm.popleft()
+        environment.ahead_s = faults.ahead(function.path)
+        function.active += 1
+        # The deadline runs from the end of the initialization.
+        if cold:
+            scheduler.sleep(self._core.latency.cold_start(scheduler.random))
+        deadline = scheduler.now() + function.timeout_s
+        context = LambdaContext(function, request_id, deadline, scheduler.now)
+        process = scheduler.spawn(
+            self._run_handler,
+            function,
+            environment,
+            payload,
+            context,
+            name=f"{function.path} {request_id}",
+            environment=environment,
+        )
+        timer = scheduler.call_at(deadline, process.kill, TimedOut())
+        try:
+            process.join()
+        finally:
+            timer.cancel()
+            function.active -= 1
+        body, error = self._outcome(function, process.error, process.value, request_id)
+        if error is None or not _destroys(process.error):
+            function.warm.append(environment)
+        self._core.meter.add(
+            "invocation",
+            source,
+            function.path,
+            request_id=request_id,
+            cold=cold,
+            duration_s=round(scheduler.now() - started, 6),
+            error=json.loads(body) if error else None,
+            **detail,
+        )
+        return InvocationResult(json.loads(body), error, request_id)
+
+    def _run_handler(
+        self,
+        function: Function,
+        environment: ExecutionEnvironment,
+        payload: str,
+        context: LambdaContext,
+    ) -> str:
+        """Run in the process that has the environment installed; return the answer as JSON."""
+        try:
+            handler = environment.load(function.handler)
+        except (Exception, SystemExit) as error:
+            raise _InitError(error) from error
+        faults = self._core.faults
+        faults.check("before", "", function.path)
+        answer = handler(json.loads(payload), context)
+        faults.check("after", "", function.path)
+        try:
+            return json.dumps(answer)
+        except (TypeError, ValueError) as error:
+            raise _MarshalError(f"Unable to marshal response: {error}") from error
+
+    def _outcome(
+        self, function: Function, error: BaseException | None, value: Any, request_id: str
+    ) -> tuple[str, str | None]:
+        """Return the answer's JSON and the value of X-Amz-Function-Error."""
+        if error is None and len(value) <= _SYNC_PAYLOAD_LIMIT:
+            return value, None
+        description: dict[str, Any]
+        if error is None:
+            description = {
+                "errorType": "Function.ResponseSizeTooLarge",
+                "errorMessage": f"Response payload size ({len(value)} bytes) exceeded maximum "
+                f"allowed payload size ({_SYNC_PAYLOAD_LIMIT} bytes).",
+            }
+        elif isinstance(error, TimedOut):
+            description = {
+                "errorType": "Sandbox.Timedout",
+                "errorMessage": f"RequestId: {request_id} Error: Task timed out after "
+                f"{function.timeout_s:.2f} seconds",
+            }
+        elif isinstance(error, SystemExit):
+            description = {
+                "errorType": "Runtime.ExitError",
+                "errorMessage": f"RequestId: {request_id} Error: Runtime exited with error: "
+                f"exit status {error.code or 0}",
+            }
+        elif isinstance(error, ProcessKilled) or not isinstance(error, Exception):
+            raise error
+        else:
+            cause = error.error if isinstance(error, _InitError) else error
+            description = {
+                "errorMessage": _message(function, error),
+                "errorType": _type(error),
+                "requestId": request_id,
+                "stackTrace": _stack(function, cause),
+            }
+        function.log.write(
+            f"[ERROR] {description['errorType']}: {description['errorMessage']}\n"
+            + "".join(description.get("stackTrace", []))
+        )
+        return json.dumps(description), "Unhandled"
+
+    def _new_environment(self, function: Function) -> ExecutionEnvironment:
+        function.environments += 1
+        return ExecutionEnvironment(
+            function.path,
+            function.directory,
+            function.variables,
+            function.log,
+            self._finder,
+            self._core.scheduler.clock,
+        )
+
+    # -- asynchronous invocation ----------------------------------------------------------
+
+    def _run_async(self, function: Function, payload: str, source: str, request_id: str) -> None:
+        """Try an event until it succeeds, is too old or has used up its retries.
+
+        https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
+        """
+        scheduler = self._core.scheduler
+        config = function.asynchronous
+        expires = scheduler.now() + config.max_age_s
+        backoff, longest = _THROTTLE_BACKOFF
+        attempts = 0
+        result: InvocationResult | None = None
+        while True:
+            try:
+                result = self._invoke(function, payload, source, request_id, type="async")
+            except Throttled:
+                delay = backoff
+                backoff = min(backoff * 2, longest)
+            else:
+                attempts += 1
+                if not result.failed:
+                    self._report(function, payload, request_id, "Success", attempts, result)
+                    return
+                if attempts > config.retries:
+                    condition = "RetriesExhausted"
+                    break
+                delay = _ASYNC_RETRY_DELAYS[min(attempts, len(_ASYNC_RETRY_DELAYS)) - 1]
+            if scheduler.now() + delay > expires:
+                condition = "EventAgeExceeded"
+                break
+            scheduler.sleep(delay)
+        self._report(function, payload, request_id, condition, attempts, result)
+
+    def _report(
+        self,
+        function: Function,
+        payload: str,
+        request_id: str,
+        condition: str,
+        attempts: int,
+        result: InvocationResult | None,
+    ) -> None:
+        """Send an asynchronous event's fate to the function's destination and dead-letter queue.
+
+        https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
+        """
+        core = self._core
+        config = function.asynchronous
+        succeeded = condition == "Success"
+        target = config.on_success if succeeded else config.on_failure
+        if target is not None:
+            record: dict[str, Any] = {
+                "version": "1.0",
+                "timestamp": iso_milliseconds(core.scheduler.now()),
+                "requestContext": {
+                    "requestId": request_id,
+                    "functionArn": f"{function.arn}:$LATEST",
+                    "condition": condition,
+                    "approximateInvokeCount": attempts,
+                },
+                "requestPayload": json.loads(payload),
+            }
+            if result is not None:
+                record["responseContext"] = {"statusCode": 200, "executedVersion": "$LATEST"}
+                if result.function_error:
+                    record["responseContext"]["functionError"] = result.function_error
+                record["responsePayload"] = result.payload
+            self._destinations.send(target, json.dumps(record), source=function.path)
+        if succeeded:
+            return
+        if function.dead_letter_target is not None:
+            error = result.payload if result is not None else {"errorMessage": "Rate Exceeded."}
+            self._destinations.send(
+                function.dead_letter_target,
+                payload,
+                source=function.path,
+                attributes={
+                    "RequestID": request_id,
+                    "ErrorCode": "200" if result is not None else "429",
+                    "ErrorMessage": str(error.get("errorMessage", ""))[:1024],
+                },
+            )
+        dead = function.dead_letter_target or config.on_failure
+        if dead is not None:
+            core.meter.add("dead_letter", function.path, core.path_of(dead), condition=condition)
+        else:
+            core.meter.add("discarded", function.path, "nowhere", condition=condition)
+
+
+def _refusal(status: int, code: str, message: str) -> LambdaClientError:
+    error = LambdaClientError(code, message)
+    error.code = status
+    return error
+
+
+class _InitError(Exception):
+    """The handler's module could not be loaded."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+class _MarshalError(Exception):
+    """The handler's answer is no JSON."""
+
+
+def _destroys(error: BaseException | None) -> bool:
+    """Say whether an invocation's end takes its environment with it: a crash, or no start."""
+    return isinstance(error, _InitError | TimedOut | SystemExit)
+
+
+def _stack(function: Function, error: BaseException) -> list[str]:
+    """Return the frames of an error from the handler on, with paths as they are in Lambda."""
+    frames = traceback.extract_tb(error.__traceback__)
+    while frames and frames[0].filename.startswith((_PACKAGE, "<frozen importlib")):
+        frames.pop(0)
+    return [line.replace(str(function.directory), "/var/task") for line in frames.format()]
+
+
+def _type(error: BaseException) -> str:
+    if isinstance(error, _MarshalError):
+        return "Runtime.MarshalError"
+    if isinstance(error, _InitError):
+        if isinstance(error.error, ImportError):
+            return "Runtime.ImportModuleError"
+        if isinstance(error.error, AttributeError) and "has no attribute" in str(error.error):
+            return "Runtime.HandlerNotFound"
+        return type(error.error).__name__
+    return type(error).__name__
+
+
+def _message(function: Function, error: BaseException) -> str:
+    if isinstance(error, _InitError) and isinstance(error.error, ImportError):
+        module = function.handler.rpartition(".")[0]
+        return f"Unable to import module '{module}': {error.error}"
+    return str(error)

@@ -1,0 +1,169 @@
+"""SQS: Lambda's event source mapping."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from moto.sqs.models import Message
+
+from cdk_rehearsal.core import Core
+from cdk_rehearsal.filters import FilterCriteria
+from cdk_rehearsal.services.batches import failed_items
+from cdk_rehearsal.services.functions import Function, Throttled
+from cdk_rehearsal.services.invocation import LambdaService
+from cdk_rehearsal.services.queues import Queue
+from cdk_rehearsal.virtual_time.agenda import Timer
+
+# Lambda starts with five batches at a time and adds up to 300 a minute, to 1,250:
+# https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html
+_FIRST_POLLERS = 5
+_POLLERS_PER_SECOND = 5.0
+_MOST_POLLERS = 1250
+_THROTTLE_BACKOFF = (0.5, 30.0)
+
+
+class QueueMapping:
+    """Lambda's poller of one queue for one function.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html
+    """
+
+    def __init__(
+        self,
+        core: Core,
+        lambdas: LambdaService,
+        queue: Queue,
+        function: Function,
+        *,
+        batch_size: int,
+        window_s: float,
+        maximum_concurrency: int | None,
+        filters: FilterCriteria,
+        reports_failures: bool,
+    ) -> None:
+        self._core = core
+        self._scheduler = core.scheduler
+        self._lambdas = lambdas
+        self._queue = queue
+        self._function = function
+        self._batch_size = batch_size
+        self._window_s = window_s
+        self._maximum_concurrency = maximum_concurrency
+        self._filters = filters
+        self._reports_failures = reports_failures
+        self._model: Any = None
+        self._active = 0
+        self._busy_since = 0.0
+        self._waits_since: float | None = None
+        self._timer: Timer | None = None
+
+    def attach(self, model: Any) -> None:
+        """Take moto's record of this mapping, which an API client may disable."""
+        self._model = model
+
+    def wake(self) -> None:
+        """Look at the queue soon, unless that is planned already."""
+        delay = self._core.latency.queue_poll(self._scheduler.random)
+        self._poll_at(self._scheduler.now() + delay)
+
+    def _poll_at(self, moment: float) -> None:
+        if self._timer is not None and self._timer.live:
+            if self._timer.time <= moment:
+                return
+            self._timer.cancel()
+        self._timer = self._scheduler.call_at(moment, self._poll)
+
+    def _poll(self) -> None:
+        self._timer = None
+        if self._model is None or not self._model.enabled:
+            return
+        while self._active < self._limit():
+            available = self._queue.count_visible(self._batch_size)
+            if not available or self._gathers(available):
+                break
+            self._waits_since = None
+            messages = self._queue.receive(self._batch_size, self._filters)
+            if messages:
+                if not self._active:
+                    self._busy_since = self._scheduler.now()
+                self._active += 1
+                self._scheduler.spawn(
+                    self._deliver,
+                    messages,
+                    name=f"batch of {self._queue.path} for {self._function.path}",
+                    critical=True,
+                )
+        if self._active < self._limit() and self._waits_since is None:
+            moment = self._queue.next_visible()
+            if moment is not None:
+                # A little later, since moto counts in milliseconds.
+                self._poll_at(max(moment, self._scheduler.now()) + 0.001)
+        elif self._active >= self._limit() and self._maximum_concurrency is None:
+            self._poll_at(self._scheduler.now() + 1 / _POLLERS_PER_SECOND)
+
+    def _gathers(self, available: int) -> bool:
+        """Wait for a batch to fill, up to the batching window; say whether it still does."""
+        if not self._window_s or available >= self._batch_size:
+            return False
+        now = self._scheduler.now()
+        if self._waits_since is None:
+            self._waits_since = now
+        end = self._waits_since + self._window_s
+        if now >= end:
+            return False
+        self._poll_at(end)
+        return True
+
+    def _limit(self) -> int:
+        if self._maximum_concurrency is not None:
+            return self._maximum_concurrency
+        busy = self._scheduler.now() - self._busy_since if self._active else 0.0
+        return min(_MOST_POLLERS, _FIRST_POLLERS + int(busy * _POLLERS_PER_SECOND))
+
+    def _deliver(self, messages: list[Message]) -> None:
+        try:
+            self._invoke(messages)
+        finally:
+            self._active -= 1
+            self.wake()
+
+    def _invoke(self, messages: list[Message]) -> None:
+        payload = json.dumps({"Records": [self._queue.record(message) for message in messages]})
+        identifiers = [message.id for message in messages]
+        expires = self._scheduler.now() + self._queue.visibility_timeout_s
+        backoff, longest = _THROTTLE_BACKOFF
+        while True:
+            try:
+                result = self._lambdas.invoke(self._function, payload, source=self._queue.path)
+                break
+            except Throttled:
+                # Lambda keeps trying until the messages are visible again:
+                # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html
+                if self._scheduler.now() + backoff >= expires:
+                    self._report("throttled", identifiers, identifiers)
+                    return
+                self._scheduler.sleep(backoff)
+                backoff = min(backoff * 2, longest)
+        failed = failed_items(result, identifiers, reports_failures=self._reports_failures)
+        # What failed stays hidden until its visibility timeout is over.
+        for message in messages:
+            if message.id not in failed and not self._stays(message):
+                self._queue.delete(message)
+        outcome = "failed" if len(failed) == len(messages) else "partial" if failed else "delivered"
+        self._report(outcome, identifiers, failed)
+
+    def _stays(self, message: Message) -> bool:
+        """Say whether a fault keeps a message from being deleted, though it was handled."""
+        faults = self._core.faults
+        return faults.strike("delete", self._queue.path, self._function.path) is not None
+
+    def _report(self, outcome: str, messages: list[str], failed: list[str]) -> None:
+        self._core.meter.add(
+            "delivery",
+            self._queue.path,
+            self._function.path,
+            outcome=outcome,
+            messages=messages,
+            failed=failed,
+        )

@@ -1,0 +1,325 @@
+"""SQS: queues with their policies, direct access to their messages, and redrive."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
+from typing import Any
+
+from moto.sqs.models import Message, sqs_backends
+from moto.sqs.models import Queue as MotoQueue
+
+from cdk_rehearsal.core import Core
+from cdk_rehearsal.errors import RehearsalError
+from cdk_rehearsal.filters import FilterCriteria
+from cdk_rehearsal.policies import allows
+from cdk_rehearsal.sandbox.patching import Patches
+
+# Batches are bounded by what a synchronous invocation takes; some room is left for the envelope.
+# https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-parameters.html
+_BATCH_BYTES = 6 * 1024 * 1024
+_ENVELOPE_BYTES = 1024
+
+
+class Queue:
+    """A queue of the template, with direct access to its messages in moto."""
+
+    def __init__(
+        self, core: Core, path: str, name: str, arn: str, redrive_allow_policy: dict[str, Any]
+    ) -> None:
+        self.path = path
+        self.name = name
+        self.arn = arn
+        self.on_change: list[Callable[[], object]] = []
+        """Called when a message has arrived: the pollers of its mappings."""
+        self._core = core
+        self._redrive_allow_policy = redrive_allow_policy
+
+    @property
+    def model(self) -> Any:
+        """moto's queue."""
+        return sqs_backends[self._core.account][self._core.region].get_queue(self.name)
+
+    @property
+    def visibility_timeout_s(self) -> float:
+        """How long a message is hidden once it was received."""
+        return float(self.model.visibility_timeout)
+
+    @property
+    def depth(self) -> int:
+        """The number of messages, visible or not."""
+        return len(self.model._messages)
+
+    def admits(self, service: str, source_arn: str) -> bool:
+        """Say whether the queue's policy lets a service send on behalf of ``source_arn``.
+
+        https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-using-identity-based-policies.html
+        """
+        return allows(
+            self.model._policy_json,
+            service=service,
+            action="sqs:SendMessage",
+            resource=self.arn,
+            context={
+                "aws:SourceArn": source_arn,
+                "aws:SourceAccount": self._core.account,
+                "aws:SecureTransport": "true",
+            },
+        )
+
+    def takes_dead_letters_of(self, source_arn: str) -> bool:
+        """Say whether another queue may name this one as its dead-letter queue.
+
+        https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-configure-dead-letter-queue.html
+        """
+        permission = self._redrive_allow_policy.get("redrivePermission", "allowAll")
+        sources = self._redrive_allow_policy.get("sourceQueueArns", [])
+        return permission == "allowAll" or (permission == "byQueue" and source_arn in sources)
+
+    def send(self, body: str, attributes: Mapping[str, str | dict[str, Any]] | None = None) -> str:
+        """Put a message into the queue and return its id.
+
+        ``attributes`` are strings, or as SQS has them, with ``DataType`` and the value.
+        """
+        model = self.model
+        if len(body) > model.maximum_message_size:
+            raise RehearsalError(
+                f"a message of {len(body)} bytes for {self.path}, whose limit is "
+                f"{model.maximum_message_size}"
+            )
+        message = Message(self._core.new_id(), body)
+        message.message_attributes = {
+            name: {"DataType": "String", "StringValue": value} if isinstance(value, str) else value
+            for name, value in (attributes or {}).items()
+        }
+        message.mark_sent(delay_seconds=model.delay_seconds)
+        model.add_message(message)
+        return message.id
+
+    def peek(self) -> list[dict[str, Any]]:
+        """Return all messages without receiving them."""
+        return [
+            {
+                "message_id": message.id,
+                "body": message.body,
+                "attributes": {
+                    name: attribute.get("StringValue", attribute.get("BinaryValue"))
+                    for name, attribute in message.message_attributes.items()
+                },
+                "receive_count": message.approximate_receive_count,
+            }
+            for message in self.model._messages
+        ]
+
+    def redrive(self, destination_of: Callable[[str | None], Queue | None]) -> int:
+        """Move the messages of this dead-letter queue, and return how many.
+
+        ``destination_of`` returns the target of a message, given the ARN of the queue that it
+        came from, which is None if a service has sent it here directly; without a target it
+        stays. A moved message is a new one, with a new id and a receive count of zero:
+        https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_StartMessageMoveTask.html
+        """
+        model = self.model
+        moved = 0
+        for message in list(model._messages):
+            target = destination_of(getattr(message, "dead_letter_source", None))
+            if target is None:
+                continue
+            model._messages.remove(message)
+            model.pending_messages.discard(message)
+            again = Message(self._core.new_id(), message.body)
+            again.message_attributes = message.message_attributes
+            again.mark_sent()
+            target.model.add_message(again)
+            moved += 1
+        return moved
+
+    def receive(self, most: int, filters: FilterCriteria) -> list[Message]:
+        """Receive up to ``most`` visible messages as Lambda's poller does.
+
+        One that was received too often goes to the dead-letter queue instead, one that no filter
+        matches is deleted, one that is older than the retention period is gone.
+        """
+        model = self.model
+        now_ms = self._core.scheduler.now() * 1000
+        policy = model.redrive_policy if model.dead_letter_queue is not None else None
+        oldest_ms = now_ms - model.message_retention_period * 1000
+        received: list[Message] = []
+        size = 0
+        visible = list(_visible(model._messages, now_ms))
+        if visible and (fault := self._core.faults.strike("receive", self.path, "")):
+            fault.effect(self._core.scheduler.random, visible)
+        for message in visible:
+            if message.sent_timestamp <= oldest_ms:
+                model._messages.remove(message)
+                self._core.meter.add("discarded", self.path, "nowhere", condition="RetentionPeriod")
+                continue
+            if policy and message.approximate_receive_count >= policy["maxReceiveCount"]:
+                self._give_up(model, message)
+                continue
+            length = len(message.body) + _ENVELOPE_BYTES
+            if received and size + length > _BATCH_BYTES:
+                break
+            self._mark_received(model, message, now_ms)
+            if not filters.matches(self.record(message)):
+                self.delete(message)
+                self._core.meter.add(
+                    "delivery", self.path, "nowhere", outcome="filtered", messages=[message.id]
+                )
+                continue
+            received.append(message)
+            size += length
+            if len(received) == most:
+                break
+        return received
+
+    def delete(self, message: Message) -> None:
+        """Delete a received message, whatever its receipt handle is now."""
+        model = self.model
+        if message in model._messages:
+            model._messages.remove(message)
+            model.pending_messages.discard(message)
+            model.deleted_messages.update(message.all_receipt_handles)
+
+    def count_visible(self, most: int) -> int:
+        """Return how many messages could be received now, counting up to ``most``."""
+        now_ms = self._core.scheduler.now() * 1000
+        return sum(1 for _ in islice(_visible(self.model._messages, now_ms), most))
+
+    def next_visible(self) -> float | None:
+        """Return the virtual time at which the next message can be received, if there is any."""
+        times = [max(m.visible_at, m.delayed_until) / 1000 for m in self.model._messages]
+        return min(times) if times else None
+
+    def record(self, message: Message) -> dict[str, Any]:
+        """Return a message as functions get it.
+
+        https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html
+        """
+        attributes = {
+            "ApproximateReceiveCount": str(message.approximate_receive_count),
+            "SentTimestamp": str(message.sent_timestamp),
+            "SenderId": message.sender_id,
+            "ApproximateFirstReceiveTimestamp": str(message.approximate_first_receive_timestamp),
+        }
+        source = getattr(message, "dead_letter_source", None)
+        if source is not None:
+            attributes["DeadLetterQueueSourceArn"] = source
+        return {
+            "messageId": message.id,
+            "receiptHandle": message.receipt_handle,
+            "body": message.body,
+            "attributes": attributes,
+            "messageAttributes": {
+                name: _attribute(attribute)
+                for name, attribute in message.message_attributes.items()
+            },
+            "md5OfBody": message.body_md5,
+            "eventSource": "aws:sqs",
+            "eventSourceARN": self.arn,
+            "awsRegion": self._core.region,
+        }
+
+    def _mark_received(self, model: Any, message: Message, now_ms: float) -> None:
+        # As moto's Message.mark_received, whose random handles take most of a receive's time.
+        if not message.approximate_first_receive_timestamp:
+            message.approximate_first_receive_timestamp = int(now_ms)
+        message.approximate_receive_count += 1
+        fault = self._core.faults.strike("hide", self.path, "")
+        hidden_s = fault.effect if fault else model.visibility_timeout
+        message.visible_at = now_ms + hidden_s * 1000
+        if message.receipt_handle is not None:
+            message._old_receipt_handles.append(message.receipt_handle)
+        message.receipt_handle = f"{message.id}#{message.approximate_receive_count}"
+        model.pending_messages.add(message)
+
+    def _give_up(self, model: Any, message: Message) -> None:
+        model._messages.remove(message)
+        model.pending_messages.discard(message)
+        target = model.dead_letter_queue
+        message.dead_letter_source = self.arn  # type: ignore[attr-defined]
+        message.visible_at = 0.0
+        target.add_message(message)
+        self._core.meter.add(
+            "dead_letter",
+            self.path,
+            self._core.path_of(target.queue_arn),
+            condition="maxReceiveCount",
+            messages=[message.id],
+        )
+
+
+class Queues:
+    """All queues of a rehearsal."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._by_arn: dict[str, Queue] = {}
+        self.dead_letter_arns: set[str] = set()
+        """What takes events and messages that could not be handled."""
+
+    def __iter__(self) -> Iterator[Queue]:
+        return iter(self._by_arn.values())
+
+    def install(self, patches: Patches) -> None:
+        """Notice when a message arrives in one of moto's queues."""
+        add_message = MotoQueue.add_message
+
+        def message_added(model: MotoQueue, message: Any) -> None:
+            add_message(model, message)
+            queue = self._by_arn.get(model.queue_arn)
+            if queue is not None:
+                for notify in queue.on_change:
+                    notify()
+
+        patches.set(MotoQueue, "add_message", message_added)
+
+    def add(self, path: str, name: str, arn: str, redrive_allow_policy: dict[str, Any]) -> None:
+        """Add a queue that was just created."""
+        self._by_arn[arn] = Queue(self._core, path, name, arn, redrive_allow_policy)
+
+    def by_arn(self, arn: str) -> Queue:
+        """Return the queue with an ARN; RehearsalError if there is none."""
+        if arn not in self._by_arn:
+            raise RehearsalError(f"there is no queue {arn}")
+        return self._by_arn[arn]
+
+    def by_path(self, path: str) -> Queue:
+        """Return the queue at a construct path; RehearsalError if there is none."""
+        for queue in self:
+            if queue.path == path:
+                return queue
+        near = [queue.path for queue in self if queue.path.endswith(path.rsplit("/", 1)[-1])]
+        hint = f"; there are {', '.join(near[:5])}" if near else ""
+        raise RehearsalError(f"no queue at {path}{hint}")
+
+    def redrive(self, path: str, destination: str | None = None) -> int:
+        """Move a dead-letter queue's messages back to their sources, or to ``destination``.
+
+        Returns how many. See ``Queue.redrive``.
+        """
+        target = self.by_path(destination) if destination else None
+        return self.by_path(path).redrive(
+            lambda source: target or (self.by_arn(source) if source else None)
+        )
+
+
+def _attribute(attribute: dict[str, Any]) -> dict[str, Any]:
+    value: dict[str, Any] = {}
+    if "StringValue" in attribute:
+        value["stringValue"] = attribute["StringValue"]
+    if "BinaryValue" in attribute:
+        value["binaryValue"] = base64.b64encode(attribute["BinaryValue"]).decode()
+    return {
+        **value,
+        "stringListValues": [],
+        "binaryListValues": [],
+        "dataType": attribute["DataType"],
+    }
+
+
+def _visible(messages: list[Message], now_ms: float) -> Iterator[Message]:
+    for message in messages:
+        if message.visible_at <= now_ms and message.delayed_until <= now_ms:
+            yield message

@@ -1,0 +1,1 @@
+"""Step Functions: moto's interpreter on the scheduler, with what moto lacks."""

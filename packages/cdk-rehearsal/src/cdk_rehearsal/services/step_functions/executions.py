@@ -1,0 +1,262 @@
+"""Executions of state machines: names, starts, results and reports."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from moto.core.exceptions import AWSError
+from moto.stepfunctions.exceptions import (
+    ExecutionAlreadyExists,
+    InvalidExecutionInput,
+    InvalidName,
+)
+from moto.stepfunctions.parser.api import ExecutionStatus
+from moto.stepfunctions.parser.asl.eval.program_state import ProgramTimedOut
+from moto.stepfunctions.parser.backend.execution import Execution
+
+from cdk_rehearsal.core import Core
+from cdk_rehearsal.services.times import iso_milliseconds
+from cdk_rehearsal.virtual_time.processes import Process
+
+# An Express workflow runs for five minutes at most:
+# https://docs.aws.amazon.com/step-functions/latest/dg/choosing-workflow-type.html
+EXPRESS_LIMIT_S = 300
+# https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html
+_MAX_INPUT_BYTES = 262_144
+_NAME = re.compile(r'[^\s<>{}\[\]?*"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f]{1,80}')
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionEvent:
+    """Something that an execution did, at virtual ``time`` (epoch seconds).
+
+    ``duration_s`` is the virtual time since the execution started. ``state`` is set when one is
+    entered; ``status`` (SUCCEEDED, FAILED, TIMED_OUT, ABORTED), ``error`` and ``cause`` at the end.
+    ``status_change`` is the event that a Standard execution publishes when it starts or ends.
+    """
+
+    kind: Literal["started", "entered", "ended"]
+    time: float
+    state_machine_arn: str
+    execution_arn: str
+    type: str
+    duration_s: float = 0.0
+    state: str | None = None
+    status: str | None = None
+    error: str | None = None
+    cause: str | None = None
+    status_change: dict[str, Any] | None = None
+
+
+class Executions:
+    """Starts executions as processes."""
+
+    def __init__(self, core: Core, report: Callable[[ExecutionEvent], None]) -> None:
+        self._core = core
+        self._report = report
+        self._named: dict[tuple[str, str], Any] = {}
+
+    def start(
+        self, backend: Any, arn: str, name: str | None, text: str | None, trace: str | None
+    ) -> Any:
+        """Start an execution and return it; for a Standard workflow at most once for a name.
+
+        https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html
+        """
+        machine = backend.describe_state_machine(arn)
+        text = _checked(name, text)
+        existing = self._named.get((arn, name)) if name is not None else None
+        if existing is not None:
+            if existing.status == "RUNNING" and existing.execution_input == text:
+                return existing
+            raise ExecutionAlreadyExists(f"Execution Already Exists: '{existing.exec_arn}'")
+        execution = self._create(backend, machine, name, text, trace)
+        if machine.type != "EXPRESS":
+            # Only Standard executions can be listed, described and stopped afterwards.
+            machine.executions.append(execution)
+            self._named[arn, execution.name] = execution
+        self._launch(execution, critical=True)
+        return execution
+
+    def start_sync(
+        self, backend: Any, arn: str, name: str | None, text: str | None, trace: str | None
+    ) -> dict[str, Any]:
+        """Run an Express execution to its end and return the answer of StartSyncExecution.
+
+        https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartSyncExecution.html
+        """
+        machine = backend.describe_state_machine(arn)
+        if machine.type != "EXPRESS":
+            raise AWSError(
+                "This operation is not supported by this type of state machine",
+                exception_type="StateMachineTypeNotSupported",
+            )
+        execution = self._create(backend, machine, name, _checked(name, text), trace)
+        process = self._launch(execution, critical=False)
+        scheduler = self._core.scheduler
+        if scheduler.is_foreign_thread():
+            scheduler.wait_as_guest(process)
+        process.result()
+        return _sync_answer(execution)
+
+    def _create(
+        self, backend: Any, machine: Any, name: str | None, text: str, trace: str | None
+    ) -> Any:
+        name = name or self._core.new_id()
+        express = machine.type == "EXPRESS"
+        prefix = machine.arn.replace(":stateMachine:", ":express:" if express else ":execution:")
+        # A later change of the state machine leaves its running executions alone.
+        snapshot = copy.copy(machine)
+        snapshot.sm_type = machine.type
+        execution: Any = Execution(
+            name=name,
+            sm_type=machine.type,
+            role_arn=machine.roleArn,
+            exec_arn=f"{prefix}:{name}" + (f":{self._core.new_id()}" if express else ""),
+            account_id=backend.account_id,
+            region_name=backend.region_name,
+            state_machine=snapshot,
+            start_date=datetime.now(UTC),
+            cloud_watch_logging_session=None,
+            input_data=text,
+            trace_header=trace,
+            activity_store={},
+        )
+        # The environment is there from the start: call-backs and stops look for it.
+        worker = execution.exec_worker = execution._get_start_execution_worker()
+        worker.env = worker._get_evaluation_environment()
+        worker._get_evaluation_environment = lambda: worker.env
+        context = worker.env.states.context_object.context_object_data["Execution"]
+        context["StartTime"] = iso_milliseconds(self._core.scheduler.now())
+        execution.exec_status = ExecutionStatus.RUNNING
+        return execution
+
+    def _launch(self, execution: Any, *, critical: bool) -> Process:
+        return self._core.scheduler.spawn(
+            self._run,
+            execution,
+            name=f"execution {execution.exec_arn}",
+            daemon=True,
+            critical=critical,
+        )
+
+    def _run(self, execution: Any) -> None:
+        scheduler = self._core.scheduler
+        started = scheduler.now()
+        facts = (execution.state_machine_arn, execution.exec_arn, execution.sm_type)
+        change = _status_change(execution)
+        self._report(ExecutionEvent("started", started, *facts, status_change=change))
+        worker = execution.exec_worker
+        worker._execution_logic()
+        if isinstance(worker.env.program_state(), ProgramTimedOut):
+            execution.error = "States.Timeout"
+        now = scheduler.now()
+        self._report(
+            ExecutionEvent(
+                "ended",
+                now,
+                *facts,
+                now - started,
+                status=execution.status,
+                error=execution.error,
+                cause=execution.cause,
+                status_change=_status_change(execution),
+            )
+        )
+
+
+def _checked(name: str | None, text: str | None) -> str:
+    if name is not None and not _NAME.fullmatch(name):
+        raise InvalidName(f"Invalid Name: '{name}'")
+    text = "{}" if text is None else text
+    problem = ""
+    if len(text.encode()) > _MAX_INPUT_BYTES:
+        problem = f"more than {_MAX_INPUT_BYTES} bytes"
+    try:
+        json.loads(text)
+    except ValueError as error:
+        problem = str(error)
+    if problem:
+        raise InvalidExecutionInput(f"Invalid State Machine Execution Input: '{problem}'")
+    return text
+
+
+def _status_change(execution: Any) -> dict[str, Any] | None:
+    """Return the detail of the event about a Standard execution's new status.
+
+    https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html
+    """
+    if execution.sm_type == "EXPRESS":
+        return None
+    status = execution.status
+    succeeded = status == "SUCCEEDED"
+    failed = status in {"FAILED", "TIMED_OUT", "ABORTED"}
+    return {
+        "executionArn": execution.exec_arn,
+        "stateMachineArn": execution.state_machine_arn,
+        "name": execution.name,
+        "status": status,
+        "startDate": _milliseconds(execution.start_date),
+        "stopDate": _milliseconds(execution.stop_date),
+        "input": execution.execution_input,
+        "inputDetails": {"included": True},
+        "output": _output(execution) if succeeded else None,
+        "outputDetails": {"included": True} if succeeded else None,
+        "stateMachineVersionArn": None,
+        "stateMachineAliasArn": None,
+        "redriveCount": 0,
+        "redriveDate": None,
+        "redriveStatus": "REDRIVABLE" if failed else "NOT_REDRIVABLE",
+        "redriveStatusReason": None if failed else f"Execution is {status} and cannot be redriven",
+        "error": execution.error,
+        "cause": execution.cause,
+    }
+
+
+def _milliseconds(moment: datetime | None) -> int | None:
+    return None if moment is None else int(moment.timestamp() * 1000)
+
+
+def described(execution: Any) -> dict[str, Any]:
+    """Return the answer of DescribeExecution.
+
+    https://docs.aws.amazon.com/step-functions/latest/apireference/API_DescribeExecution.html
+    """
+    answer = {
+        "executionArn": execution.exec_arn,
+        "stateMachineArn": execution.state_machine_arn,
+        "name": execution.name,
+        "startDate": execution.start_date,
+        "stopDate": execution.stop_date,
+        "status": execution.status,
+        "input": execution.execution_input,
+        "inputDetails": {"included": True},
+        "traceHeader": execution.trace_header,
+        "error": execution.error,
+        "cause": execution.cause,
+    }
+    if execution.exec_status == ExecutionStatus.SUCCEEDED:
+        answer["output"] = _output(execution)
+        answer["outputDetails"] = {"included": True}
+    return {key: value for key, value in answer.items() if value is not None}
+
+
+def _sync_answer(execution: Any) -> dict[str, Any]:
+    duration = (execution.stop_date - execution.start_date).total_seconds()
+    # Billed in steps of 100 ms and 64 MB: https://aws.amazon.com/step-functions/pricing/
+    billed = {
+        "billedDurationInMilliseconds": max(1, math.ceil(duration * 10)) * 100,
+        "billedMemoryUsedInMB": 64,
+    }
+    return {**described(execution), "billingDetails": billed}
+
+
+def _output(execution: Any) -> str:
+    return json.dumps(execution.output, separators=(",", ":"))

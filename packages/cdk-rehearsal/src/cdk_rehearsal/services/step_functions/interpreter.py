@@ -1,0 +1,439 @@
+"""Step Functions: moto's interpreter on the rehearsal's clock, calling the rehearsal's functions.
+
+moto interprets the Amazon States Language, but in threads that sleep for real, with a new client
+for every task, and without Express workflows. This module puts it on the scheduler and adds what
+is missing.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import marshal
+import random
+import re
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from datetime import datetime
+from functools import cache
+from types import ModuleType, SimpleNamespace
+from typing import Any, cast
+
+import moto.backend_index
+import moto.stepfunctions.parser.utils as parser_utils
+import moto.stepfunctions.urls as stepfunctions_urls
+from botocore.exceptions import ClientError
+from moto.core.config import default_user_config
+from moto.core.responses import ActionResult
+from moto.stepfunctions.parser.api import HistoryEventType
+from moto.stepfunctions.parser.api import InvalidDefinition as ParserInvalidDefinition
+from moto.stepfunctions.parser.asl.component.common.path import result_path
+from moto.stepfunctions.parser.asl.component.eval_component import EvalComponent
+from moto.stepfunctions.parser.asl.component.program.program import Program
+from moto.stepfunctions.parser.asl.component.state.exec.state_task import lambda_eval_utils
+from moto.stepfunctions.parser.asl.component.state.state import CommonStateField
+from moto.stepfunctions.parser.asl.component.state.wait.wait_function.wait_function import (
+    WaitFunction,
+)
+from moto.stepfunctions.parser.asl.eval.environment import Environment
+from moto.stepfunctions.parser.asl.eval.program_state import ProgramStopped
+from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
+from moto.stepfunctions.parser.asl.utils import boto_client, json_path
+from moto.stepfunctions.parser.models import StepFunctionsParserBackend
+from moto.stepfunctions.responses import StepFunctionResponse
+
+from cdk_rehearsal.core import Core
+from cdk_rehearsal.moto_patches.defects import step_functions as defects
+from cdk_rehearsal.sandbox.patching import Patches
+from cdk_rehearsal.services.functions import PayloadTooLarge, Throttled
+from cdk_rehearsal.services.invocation import LambdaService
+from cdk_rehearsal.services.step_functions.callbacks import TaskTokens
+from cdk_rehearsal.services.step_functions.definition import InvalidDefinition, check_definition
+from cdk_rehearsal.services.step_functions.executions import (
+    EXPRESS_LIMIT_S,
+    ExecutionEvent,
+    Executions,
+    described,
+)
+from cdk_rehearsal.virtual_time.processes import Process, Signal
+from cdk_rehearsal.virtual_time.scheduler import Scheduler
+
+_REPLACED: dict[str, object] = {
+    "threading": threading,
+    "Thread": threading.Thread,
+    "Event": threading.Event,
+    "Lock": threading.Lock,
+    "time": time,
+    "copy": copy,
+    "random": random,
+    "boto_client_for": boto_client.boto_client_for,
+    "TMP_THREADS": parser_utils.TMP_THREADS,
+}
+"""What a rehearsal replaces in the interpreter, by the names that it has there."""
+_SYNC_URL = r"https?://sync-states\.(.+)\.amazonaws.com"
+
+
+@cache
+def _uses() -> list[tuple[ModuleType, str]]:
+    """Return where the interpreter's modules have these; searched once, before any is replaced."""
+    return [
+        (module, name)
+        for path, module in sys.modules.items()
+        if path.startswith(_PARSER)
+        for name, original in _REPLACED.items()
+        if getattr(module, name, None) is original
+    ]
+
+
+class StateMachines:
+    """All state machines; moto keeps their definitions and the executions' histories."""
+
+    def __init__(
+        self, core: Core, lambdas: LambdaService, report: Callable[[ExecutionEvent], None]
+    ) -> None:
+        """``report`` is called with everything that an execution does."""
+        self._core = core
+        self._scheduler = core.scheduler
+        self._lambdas = lambdas
+        self._report = report
+        self._executions = Executions(core, report)
+        self._clients: dict[tuple[str, str], Any] = {}
+
+    def install(self, patches: Patches) -> None:
+        """Run moto's state machines on the scheduler."""
+        config = {**default_user_config.get("stepfunctions", {}), "execute_state_machine": True}
+        patches.item(cast("Any", default_user_config), "stepfunctions", config)
+        defects.patch(patches)
+        self._patch_threads(patches)
+        self._patch_interpreter(patches)
+        self._patch_lambda(patches)
+        self._patch_api(patches)
+        TaskTokens().patch(patches)
+
+    # -- time and threads -----------------------------------------------------------------
+
+    def _patch_threads(self, patches: Patches) -> None:
+        """Replace threads, events, locks, sleep and chance wherever the interpreter uses them."""
+        scheduler = self._scheduler
+        thread = type("Thread", (_Thread,), {"scheduler": scheduler})
+
+        def event() -> Signal:
+            return Signal(scheduler)
+
+        def client_for(region: str, service: str, state_credentials: Any = None) -> Any:
+            return self._client(region, service)
+
+        def generator(seed: Any = None) -> random.Random:
+            return scheduler.random if seed is None else random.Random(seed)
+
+        substitutes: dict[str, object] = {
+            "threading": SimpleNamespace(Thread=thread, Event=event, Lock=_NoLock, RLock=_NoLock),
+            "Thread": thread,
+            "Event": event,
+            "Lock": _NoLock,
+            "time": SimpleNamespace(time=time.time, sleep=scheduler.sleep),
+            "copy": SimpleNamespace(copy=copy.copy, deepcopy=_copied),
+            "random": SimpleNamespace(uniform=scheduler.random.uniform, Random=generator),
+            "boto_client_for": client_for,
+            # moto keeps every thread that it ever made in a list.
+            "TMP_THREADS": _Nothing(),
+        }
+        for module, name in _uses():
+            patches.set(module, name, substitutes[name])
+        patches.set(parser_utils, "uuid4", lambda: uuid.UUID(self._core.new_id()))
+
+    def _client(self, region: str, service: str) -> Any:
+        key = (region, service)
+        if key not in self._clients:
+            self._clients[key] = _boto_client_for(region=region, service=service)
+        return self._clients[key]
+
+    # -- the interpreter ------------------------------------------------------------------
+
+    def _patch_interpreter(self, patches: Patches) -> None:
+        interpreter = self
+        entered = CommonStateField._eval_body
+        stop = Environment.set_stop
+
+        def run_program(program: Program, env: Any) -> None:
+            interpreter._run_program(program, env)
+
+        def enter_state(state: CommonStateField, env: Any) -> None:
+            interpreter._enter(state, env)
+            entered(state, env)
+
+        def set_stop(env: Environment, *args: Any, **kwargs: Any) -> None:
+            stop(env, *args, **kwargs)
+            if (over := vars(env).get("over")) is not None:
+                over.set()
+
+        def wait(function: WaitFunction, env: Any, wait_seconds: float) -> None:
+            interpreter._wait(env, wait_seconds)
+
+        patches.set(Environment, "set_stop", set_stop)
+        patches.set(Program, "eval", run_program)
+        patches.set(CommonStateField, "_eval_body", enter_state)
+        patches.set(WaitFunction, "_wait_interval", wait)
+        # Express workflows have no history that one could ask for.
+        for name in ("_get_state_entered_event_details", "_get_state_exited_event_details"):
+            patches.set(CommonStateField, name, _for_history(getattr(CommonStateField, name)))
+        # An execution reports its failure; moto also logs it, with the whole definition.
+        for name in ("_log_failure_event_exception", "_log_exception"):
+            patches.set(EvalComponent, name, lambda *_, **__: None)
+        # A path costs a millisecond to parse, each time that a state is entered.
+        for module in (json_path, result_path):
+            patches.set(module, "parse", cache(module.parse))
+        # Components keep nothing between executions: what they count lives in the environment.
+        parse = cache(AmazonStateLanguageParser.parse)
+        patches.set(AmazonStateLanguageParser, "parse", staticmethod(parse))
+
+    def _run_program(self, program: Program, env: Any) -> None:
+        timeout = program.timeout_seconds.timeout_seconds if program.timeout_seconds else None
+        if not env.is_frame() and not env.is_standard_workflow():
+            timeout = min(timeout or EXPRESS_LIMIT_S, EXPRESS_LIMIT_S)
+        env.next_state_name = program.start_at.start_at_name
+        if env.is_frame() and timeout is None:
+            EvalComponent.eval(program, env)
+            return
+        over = env.over = Signal(self._scheduler)
+        process = self._scheduler.spawn(
+            self._evaluate, program, env, over, name="state machine", daemon=True
+        )
+        if not over.wait(timeout):
+            env.set_timed_out()
+        if not process.done:
+            # A Wait state notices by itself that it is to stop, a task does not.
+            self._scheduler.sleep(0)
+        if process.done:
+            process.result()
+            return
+        process.kill()
+        stopped = isinstance(env.program_state(), ProgramStopped)
+        env.event_manager.add_event(
+            context=env.event_history_context,
+            event_type=HistoryEventType.ExecutionAborted
+            if stopped
+            else HistoryEventType.ExecutionTimedOut,
+        )
+
+    def _evaluate(self, program: Program, env: Any, over: Signal) -> None:
+        try:
+            EvalComponent.eval(program, env)
+        finally:
+            over.set()
+
+    def _wait(self, env: Any, seconds: float) -> None:
+        """Wait, in virtual time exactly as long as asked for, or until the execution ends."""
+        process = self._scheduler.current
+        if seconds <= 0 or process is None:
+            return
+        # A Wait state ends by itself, so that it is work.
+        process.daemon = False
+        try:
+            env.program_state_event.wait(seconds)
+        finally:
+            process.daemon = True
+
+    def _enter(self, state: CommonStateField, env: Any) -> None:
+        context = env.states.context_object.context_object_data
+        started = datetime.fromisoformat(context["Execution"]["StartTime"])
+        now = self._scheduler.now()
+        self._report(
+            ExecutionEvent(
+                "entered",
+                now,
+                context["StateMachine"]["Id"],
+                context["Execution"]["Id"],
+                env.execution_type,
+                now - started.timestamp(),
+                state=state.name,
+            )
+        )
+
+    # -- Lambda tasks ---------------------------------------------------------------------
+
+    def _patch_lambda(self, patches: Patches) -> None:
+        patches.set(lambda_eval_utils, "execute_lambda_function_integration", self._invoke)
+
+    def _invoke(
+        self, env: Any, parameters: dict[str, Any], region: str, state_credentials: Any
+    ) -> None:
+        """Invoke a function for a task, with the errors that the Invoke API answers.
+
+        https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html
+        """
+        lambdas = self._lambdas
+        name = ":".join(filter(None, (parameters["FunctionName"], parameters.get("Qualifier"))))
+        function = lambdas.functions.get(name)
+        if function is None:
+            raise _client_error("ResourceNotFoundException", 404, f"Function not found: {name}")
+        context = env.states.context_object.context_object_data
+        payload = parameters.get("Payload") or b"{}"
+        try:
+            result = lambdas.invoke(
+                function,
+                payload.decode(),
+                source=self._core.path_of(context["StateMachine"]["Id"]),
+                execution=context["Execution"]["Id"],
+            )
+        except Throttled as error:
+            raise _client_error("TooManyRequestsException", 429, str(error)) from None
+        except PayloadTooLarge as error:
+            raise _client_error("RequestTooLargeException", 413, str(error)) from None
+        if result.function_error:
+            raise lambda_eval_utils.LambdaFunctionErrorException(
+                result.function_error, json.dumps(result.payload, separators=(",", ":"))
+            )
+        env.stack.append(
+            {
+                "ExecutedVersion": "$LATEST",
+                "Payload": result.payload,
+                "SdkHttpMetadata": {"HttpStatusCode": 200},
+                "SdkResponseMetadata": {"RequestId": result.request_id},
+                "StatusCode": 200,
+            }
+        )
+
+    # -- the API --------------------------------------------------------------------------
+
+    def _patch_api(self, patches: Patches) -> None:
+        executions = self._executions
+        create = StepFunctionsParserBackend.create_state_machine
+        update = StepFunctionsParserBackend.update_state_machine
+
+        def create_state_machine(backend: Any, *args: Any, **kwargs: Any) -> Any:
+            check_definition(kwargs["definition"], kwargs.get("sm_type") or "STANDARD")
+            try:
+                return create(backend, *args, **kwargs)
+            except ParserInvalidDefinition as error:
+                raise InvalidDefinition(str(error)) from None
+
+        def update_state_machine(backend: Any, arn: str, *args: Any, **kwargs: Any) -> Any:
+            definition = args[0] if args else kwargs.get("definition")
+            if definition is not None:
+                check_definition(definition, backend.describe_state_machine(arn).type)
+            return update(backend, arn, *args, **kwargs)
+
+        def start_execution(
+            backend: Any,
+            state_machine_arn: str,
+            name: str | None = None,
+            execution_input: str | None = None,
+            trace_header: str | None = None,
+        ) -> Any:
+            return executions.start(backend, state_machine_arn, name, execution_input, trace_header)
+
+        def start_sync_execution(response: StepFunctionResponse) -> ActionResult:
+            return ActionResult(
+                executions.start_sync(
+                    response.stepfunction_backend,
+                    response._get_param("stateMachineArn"),
+                    response._get_param("name"),
+                    response._get_param("input"),
+                    response._get_param("traceHeader"),
+                )
+            )
+
+        def describe_execution(response: StepFunctionResponse) -> ActionResult:
+            arn = response._get_param("executionArn")
+            return ActionResult(described(response.stepfunction_backend.describe_execution(arn)))
+
+        patches.set(StepFunctionsParserBackend, "create_state_machine", create_state_machine)
+        patches.set(StepFunctionsParserBackend, "update_state_machine", update_state_machine)
+        patches.set(StepFunctionsParserBackend, "start_execution", start_execution)
+        patches.set(StepFunctionResponse, "start_sync_execution", start_sync_execution)
+        patches.set(StepFunctionResponse, "describe_execution", describe_execution)
+        # botocore puts "sync-" before the host name of this one operation.
+        patches.append(stepfunctions_urls.url_bases, _SYNC_URL)
+        patches.append(
+            moto.backend_index.backend_url_patterns, ("stepfunctions", re.compile(_SYNC_URL))
+        )
+
+
+_PARSER = "moto.stepfunctions.parser"
+_boto_client_for = boto_client.boto_client_for
+
+
+class _Thread:
+    """A process with the interface of threading.Thread, as far as moto uses it.
+
+    As a daemon it is not at work while it waits, for a task token or for its own kind.
+    """
+
+    scheduler: Scheduler
+    native_id = 0
+
+    def __init__(
+        self,
+        target: Callable[..., Any],
+        args: tuple[Any, ...] = (),
+        name: str | None = None,
+        daemon: bool | None = None,
+    ) -> None:
+        self._target = target
+        self._args = args
+        self._name = name
+        self._process: Process | None = None
+
+    def start(self) -> None:
+        self._process = self.scheduler.spawn(
+            self._target, *self._args, name=self._name, daemon=True
+        )
+
+    def join(self, timeout: float | None = None) -> None:
+        if self._process is not None:
+            self._process.join(timeout)
+
+    def is_alive(self) -> bool:
+        return self._process is not None and not self._process.done
+
+
+class _NoLock:
+    """A lock is not needed where exactly one process runs, and gives way only when it waits."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, *error: object) -> None:
+        return None
+
+
+class _Nothing(list[Any]):
+    """A list that keeps nothing."""
+
+    def append(self, item: Any) -> None:
+        return None
+
+
+def _for_history(original: Callable[..., Any]) -> Callable[..., Any]:
+    def details(state: CommonStateField, env: Any) -> Any:
+        return original(state, env=env) if env.is_standard_workflow() else {"name": state.name}
+
+    return details
+
+
+def _copied(value: Any, memo: dict[int, Any] | None = None) -> Any:
+    """A deep copy; moto makes dozens for each state, nearly all of them of JSON documents."""
+    try:
+        return marshal.loads(marshal.dumps(value))  # noqa: S302, no foreign bytes
+    except ValueError:
+        return copy.deepcopy(value, memo)
+
+
+def _client_error(code: str, status: int, message: str) -> ClientError:
+    return ClientError(
+        {
+            "Error": {"Code": code, "Message": message},
+            "ResponseMetadata": {
+                "HTTPStatusCode": status,
+                "RequestId": "",
+                "HTTPHeaders": {},
+                "RetryAttempts": 0,
+                "HostId": "",
+            },
+        },
+        "Invoke",
+    )

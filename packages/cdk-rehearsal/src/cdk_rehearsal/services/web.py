@@ -1,0 +1,327 @@
+"""The web outside AWS: hosts that answer handlers' requests, and an error for all others."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import ssl
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from http.client import parse_headers
+from io import BufferedReader, BytesIO, RawIOBase
+from typing import Any, Literal, cast
+
+import urllib3.connection
+import urllib3.util.connection
+
+from cdk_rehearsal.core import Core
+from cdk_rehearsal.errors import RehearsalError
+from cdk_rehearsal.sandbox.egress import CONNECTIONS, LOOK_UPS
+from cdk_rehearsal.sandbox.patching import Patches
+from cdk_rehearsal.virtual_time.processes import ProcessContext
+
+Response = tuple[int, Mapping[str, str], bytes | str]
+"""Status, headers and body."""
+
+_OTHER_WAYS: tuple[tuple[Any, str], ...] = (
+    # `getaddrinfo` has a stand-in of its own.
+    *((socket, name) for name in LOOK_UPS if name != "getaddrinfo"),
+    *((socket.socket, name) for name in CONNECTIONS),
+)
+_Function = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Request:
+    """An HTTP request of the function ``sender``, as the host at ``address`` reads it.
+
+    ``target`` is path and query; names of headers are in lower case.
+    """
+
+    method: str
+    target: str
+    headers: dict[str, str]
+    body: bytes
+    address: str
+    port: int
+    is_tls: bool
+    sender: str
+
+
+@dataclass
+class Host:
+    """A host outside AWS, under a name that handlers can resolve. All fields may be changed.
+
+    ``respond`` may sleep in virtual time. Without ``addresses`` the name does not resolve.
+    ``on_connect`` says what becomes of a connection: a ``silent`` host never answers one.
+    ``requests`` are those that have reached it.
+    """
+
+    name: str
+    respond: Callable[[Request], Response]
+    addresses: list[str]
+    on_connect: Literal["accept", "refuse", "silent"] = "accept"
+    requests: list[Request] = field(default_factory=list)
+
+
+class Web:
+    """The hosts outside AWS that handlers can reach.
+
+    Names are resolved by ``socket.getaddrinfo``; connections are urllib3's. Both behave as they
+    do with real hosts, with real exceptions after virtual seconds. Everything else that a handler
+    reaches for ends the rehearsal.
+    """
+
+    def __init__(self, core: Core, outside: ProcessContext) -> None:
+        """``outside`` is the context in which hosts answer."""
+        self._core = core
+        self._outside = outside
+        self._hosts: dict[str, Host] = {}
+
+    def host(
+        self, name: str, respond: Callable[[Request], Response], *, addresses: list[str]
+    ) -> Host:
+        """Add a host, or replace the one of this name; ``respond`` answers its requests."""
+        self._hosts[name.lower()] = Host(name.lower(), respond, list(addresses))
+        return self._hosts[name.lower()]
+
+    def install(self, patches: Patches) -> None:
+        """Replace the sockets of handlers; all other code keeps the real ones."""
+        names, connections = urllib3.util.connection, urllib3.connection
+        patches.set(socket, "getaddrinfo", self._resolving(socket.getaddrinfo))
+        patches.set(names, "create_connection", self._connecting(names.create_connection))
+        wrap = "_ssl_wrap_socket_and_match_hostname"
+        patches.set(connections, wrap, _securing(getattr(connections, wrap)))
+        for owner, name in _OTHER_WAYS:
+            patches.set(owner, name, self._guarded(getattr(owner, name)))
+
+    def _sender(self) -> str | None:
+        """Return the path of the function whose handler runs; None for all other code."""
+        return None if self._core.scheduler.is_foreign_thread() else self._core.sender()
+
+    def _unknown(self, sender: str, what: str) -> RehearsalError:
+        """Return an error for the handler, and let it end the rehearsal, too.
+
+        A handler may well catch it, or fail and be tried again.
+        """
+        error = RehearsalError(
+            f"{sender} reaches for {what}, which the rehearsal does not know; if it is to, "
+            "register it with rehearsal.web.host"
+        )
+
+        def fail() -> None:
+            raise error
+
+        self._core.scheduler.spawn(fail, name=f"{sender} outside", critical=True)
+        return error
+
+    def _resolving(self, original: _Function) -> _Function:
+        def getaddrinfo(host: Any, port: Any, *args: Any, **kwargs: Any) -> list[Any]:
+            sender = self._sender()
+            name = (host.decode() if isinstance(host, bytes) else str(host)).lower().rstrip(".")
+            if sender is None or host is None or _is_address(name):
+                return cast(list[Any], original(host, port, *args, **kwargs))
+            found: list[Any] = []
+            for address in self._addresses(name, sender):
+                # One may be of another family than the one that is asked for.
+                with suppress(socket.gaierror):
+                    found += original(address, port, *args, **kwargs)
+            if not found:
+                raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+            return found
+
+        return getaddrinfo
+
+    def _addresses(self, name: str, sender: str) -> list[str]:
+        if name not in self._hosts:
+            raise self._unknown(sender, f"the host {name}")
+        return self._hosts[name].addresses
+
+    def _connecting(self, original: _Function) -> _Function:
+        def create_connection(address: tuple[str, int], timeout: Any = None, **options: Any) -> Any:
+            sender = self._sender()
+            if sender is None:
+                return original(address, timeout, **options)
+            return self._connect(address, timeout, sender)
+
+        return create_connection
+
+    def _guarded(self, original: _Function) -> _Function:
+        def reach(*args: Any) -> Any:
+            sender = self._sender()
+            if sender is None:
+                return original(*args)
+            if isinstance(args[0], socket.socket):
+                args[0].close()
+            raise self._unknown(sender, f"{args[-1]} by other means than urllib3")
+
+        return reach
+
+    def _connect(self, address: tuple[str, int], timeout: Any, sender: str) -> _Connection:
+        name, port = address
+        (*_, sockaddr), *_ = socket.getaddrinfo(name.strip("[]"), port, type=socket.SOCK_STREAM)
+        ip = str(sockaddr[0])
+        hosts = [host for host in self._hosts.values() if ip in host.addresses]
+        if not hosts:
+            raise self._unknown(sender, f"the address {ip}")
+        core = self._core
+        patience = timeout if isinstance(timeout, int | float) else None
+        delay = core.latency.web(core.scheduler.random)
+        silent = hosts[0].on_connect == "silent"
+        if silent or (patience is not None and delay > patience):
+            # Linux itself gives up after some two minutes.
+            core.scheduler.sleep(127.0 if patience is None else patience)
+            raise TimeoutError("timed out")
+        core.scheduler.sleep(delay)
+        if hosts[0].on_connect == "refuse":
+            raise ConnectionRefusedError(111, "Connection refused")
+        return _Connection(core, self._outside, hosts, ip, port, sender, patience)
+
+
+def _securing(original: _Function) -> _Function:
+    def wrap(sock: Any, **options: Any) -> Any:
+        if not isinstance(sock, _Connection):
+            return original(sock, **options)
+        is_verified = sock.start_tls(**options)
+        return urllib3.connection._WrappedAndVerifiedSocket(cast(Any, sock), is_verified)
+
+    return wrap
+
+
+class _Connection:
+    """What urllib3 takes for a socket: it has a host at its other end."""
+
+    def __init__(
+        self,
+        core: Core,
+        outside: ProcessContext,
+        hosts: list[Host],
+        address: str,
+        port: int,
+        sender: str,
+        timeout: float | None,
+    ) -> None:
+        self._core = core
+        self._outside = outside
+        self._hosts = hosts
+        self._host = hosts[0]
+        self._address = (address, port)
+        self._sender = sender
+        self._timeout = timeout
+        self._sent = bytearray()
+        self._is_tls = False
+
+    def start_tls(
+        self, *, server_hostname: str, assert_hostname: Any, cert_reqs: Any, **_: Any
+    ) -> bool:
+        """Shake hands: the host whose name is asked for shows its certificate.
+
+        Returns whether that was verified; raises as ``ssl`` does if it is for another name.
+        """
+        self._is_tls = True
+        named = [host for host in self._hosts if host.name == server_hostname.lower()]
+        self._host = (named or self._hosts)[0]
+        if cert_reqs in {"CERT_NONE", "NONE", ssl.CERT_NONE} or assert_hostname is False:
+            return False
+        expected = (assert_hostname or server_hostname).lower()
+        if expected != self._host.name:
+            raise ssl.SSLCertVerificationError(
+                1,
+                "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: Hostname mismatch, "
+                f"certificate is not valid for '{expected}'.",
+            )
+        return True
+
+    def settimeout(self, timeout: float | None) -> None:
+        """Set how many virtual seconds to wait for an answer."""
+        self._timeout = timeout
+
+    def sendall(self, data: bytes) -> None:
+        """Take a part of the request."""
+        self._sent += data
+
+    def makefile(self, mode: str, *_: Any, **__: Any) -> BufferedReader:
+        """Return a file of the answer; the first read waits for it."""
+        return BufferedReader(_Answer(self._ask))
+
+    def _ask(self) -> bytes:
+        """Wait for the answer and return it. Raises TimeoutError if it takes too long."""
+        request = self._request()
+        host = self._host
+        host.requests.append(request)
+        core = self._core
+        process = core.scheduler.spawn(
+            host.respond,
+            request,
+            name=f"{request.method} {request.target} at {host.name}",
+            environment=self._outside,
+            critical=True,
+        )
+        answered = process.join(self._timeout)
+        status, headers, body = process.result() if answered else (None, {}, b"")
+        core.meter.add(
+            "outbound",
+            self._sender,
+            host.name,
+            method=request.method,
+            path=request.target,
+            status=status,
+        )
+        if status is None:
+            raise TimeoutError("The read operation timed out")
+        content = body.encode() if isinstance(body, str) else body
+        # Without a phrase, because Python's phrases depend on its version.
+        lines = [f"HTTP/1.1 {status} "]
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        lines += [f"Content-Length: {len(content)}", "Connection: close", "", ""]
+        return "\r\n".join(lines).encode("latin-1") + content
+
+    def dup(self) -> _Connection:
+        """Return another handle of the connection."""
+        return self
+
+    def shutdown(self, _: int) -> None:
+        """End the connection, as ``close`` does."""
+
+    def close(self) -> None:
+        """End the connection; the host may go on with what it was asked for."""
+
+    def _request(self) -> Request:
+        stream = BytesIO(bytes(self._sent))
+        method, target, _ = stream.readline().decode("latin-1").split(" ", 2)
+        headers = {name.lower(): value for name, value in parse_headers(stream).items()}
+        address, port = self._address
+        return Request(
+            method, target, headers, stream.read(), address, port, self._is_tls, self._sender
+        )
+
+
+class _Answer(RawIOBase):
+    """A host's answer, which is requested at the first read.
+
+    `makefile` must not fail: `http.client` would leave an unfinished response, which raises again
+    when it is garbage-collected.
+    """
+
+    def __init__(self, ask: Callable[[], bytes]) -> None:
+        self._ask = ask
+        self._content: BytesIO | None = None
+
+    def readable(self) -> bool:
+        """Return True: the answer can be read."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Read a part of the answer. Raises TimeoutError if it takes too long."""
+        if self._content is None:
+            self._content = BytesIO(self._ask())
+        return self._content.readinto(buffer)
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name.partition("%")[0])
+    except ValueError:
+        return False
+    return True

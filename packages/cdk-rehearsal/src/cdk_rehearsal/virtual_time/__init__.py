@@ -1,0 +1,1 @@
+"""Discrete-event simulation: a virtual clock, and processes that take turns on it."""
