@@ -96,8 +96,8 @@ kernel: setup ## mutation tests: change the code of lambdas/eventing, one spot a
 bench: setup ## measure the cost of a cold start, compared with a typical handler's
 	@$(RUN) python -m tools.bench $(ARGS)
 
-catalogue: setup ## generate the site in docs/catalogue: events, contexts, queues, workflows, failures
-	@$(RUN) python -m tools.catalogue
+catalogue: setup ## build a site about events, contexts, queues and workflows in .build/catalogue; options: ARGS="--help"
+	@$(RUN) python -m tools.catalogue $(ARGS)
 
 strangers: .venv/.stamp ## run make demo and make test on simulated machines of other people (1 h); ARGS="--list" lists them
 	@.venv/bin/python -m workspace.strangers $(ARGS)

@@ -14,12 +14,11 @@ from markupsafe import Markup
 
 from tools.catalogue import drawing, markdown
 from tools.catalogue.durations import spoken
+from tools.catalogue.files import Files
 from tools.catalogue.graphviz import lay_out
 from tools.catalogue.model import Alarm, Document, Function, Queue, State, System
 
 _HERE = Path(__file__).parent
-_TO_PROJECT = "../../"
-"""From the catalogue's root, `docs/catalogue`, to that of the project."""
 
 SECTIONS = ("events", "contexts", "functions", "queues", "workflows", "failures", "decisions")
 
@@ -35,14 +34,18 @@ class Entry:
     """Relative to the catalogue's root."""
 
 
-def render(system: System) -> Mapping[str, str]:
-    """The files of the site by their paths, the same each time for the same system."""
-    return dict(sorted(_Site(system).files()))
+def render(system: System, *, source: str) -> Files:
+    """Returns the files of the site by their paths; the same system gives the same files.
+
+    `source` is the address of the project's files, with a final slash.
+    """
+    return dict(sorted(_Site(system, source).files()))
 
 
 class _Site:
-    def __init__(self, system: System) -> None:
+    def __init__(self, system: System, source: str) -> None:
         self._system = system
+        self._source = source
         self._templates = Environment(
             loader=FileSystemLoader(_HERE / "templates"),
             autoescape=True,
@@ -198,7 +201,9 @@ class _Site:
 
     def _page(self, path: str, template: str, **given: Any) -> str:
         root = "../" * path.count("/")
-        helpers = _Helpers(self._system, self._entries, self._named, self._documents(), root)
+        helpers = _Helpers(
+            self._system, self._entries, self._named, self._documents(), root, self._source
+        )
         return self._templates.get_template(template).render(
             system=self._system,
             sections=SECTIONS,
@@ -218,6 +223,7 @@ class _Helpers:
     named: Mapping[str, str]
     documents: Mapping[str, str]
     root: str
+    source: str
 
     def all(self) -> Mapping[str, Callable[..., Any]]:
         """By the names under which templates know them."""
@@ -242,7 +248,7 @@ class _Helpers:
 
     def file(self, path: str) -> str:
         """The address of a file of the project."""
-        return f"{self.root}{_TO_PROJECT}{path}"
+        return f"{self.source}{path}"
 
     def html(self, document: Document) -> Markup:
         """A document's text."""
