@@ -50,9 +50,14 @@ templates: synth
 synth: setup ## write the templates of both stages, validated, to cdk.out/dev and cdk.out/prod
 	@$(RUN) python -m stacks.synthesis --stage dev --stage prod
 
-documents: setup ## update docs/openapi.json and docs/asyncapi.json, unless the change breaks clients of the API
+generated: setup ## update everything in docs that is generated, unless a change breaks consumers or clients
+	@$(RUN) python -m tools.contracts $(ARGS)
 	@$(RUN) python -m stacks.synthesis --stage dev --no-validation --out .build/documents
 	@$(RUN) python -m tools.contracts.documents .build/documents/dev
+	@$(RUN) python -m tools.catalogue.pictures event-map
+
+pictures: setup ## draw the pictures of the README again: the event map, the demo, the fault matrix; one: ARGS=demo
+	@$(RUN) python -m tools.catalogue.pictures $(ARGS)
 
 diff: setup ## show what a deployment would change: STAGE=dev
 	@$(RUN) python -m stacks.synthesis --stage $(STAGE)
@@ -80,9 +85,6 @@ endef
 
 bootstrap: setup ## prepare an AWS account for the CDK, once per region
 	@$(CDK) bootstrap $(ARGS)
-
-schemas: setup ## update the frozen event schemas in docs/events, unless the change breaks consumers
-	@$(RUN) python -m tools.contracts $(ARGS)
 
 faults: .build/host.stamp ## inject every fault on every edge: nothing may be lost or doubled; options: ARGS="--help"
 	@$(RUN) python -m tools.faults $(ARGS)

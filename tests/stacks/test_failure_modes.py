@@ -12,7 +12,7 @@ import pytest
 
 from cdk_rehearsal.topology.assembly import Assembly
 from stacks.constructs.packaging import PROJECT
-from tests.stacks.test_stages import anchors
+from tests.support.documents import anchors
 from tools.faults.catalogue import CATALOGUE
 
 MODES: list[dict[str, Any]] = tomllib.loads(

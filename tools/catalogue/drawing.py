@@ -8,8 +8,6 @@ from statistics import fmean
 from tools.catalogue.graphviz import Box, Curve, Layout
 from tools.catalogue.model import Event, State, System, Transition, Workflow
 
-_WIDTH = 1080
-_CARD = 290
 _HEAD = 36
 _ROW = 28
 _FOOT = 8
@@ -22,6 +20,19 @@ _POINTS_PER_INCH = 72
 
 EVERYTHING = "everything"
 """The card of those who take each event, whoever publishes it."""
+
+
+@dataclass(frozen=True)
+class Format:
+    """The widths of a map and of its cards."""
+
+    width: int
+    card: int
+
+
+PAGE = Format(width=1080, card=290)
+PICTURE = Format(width=580, card=212)
+"""The format that can be read on a phone."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +82,8 @@ Column = dict[str, list[str]]
 """The rows of each card of a side."""
 
 
-def map_of(system: System, context: str | None = None) -> Map:
-    """The map of all, or of what a context publishes and consumes."""
+def map_of(system: System, context: str | None = None, *, format_: Format = PAGE) -> Map:
+    """Returns the map of all events, or of those that a context publishes or consumes."""
     events = [event for event in system.events.values() if _shown(system, event, context)]
     pairs = [
         (event.name, consumer)
@@ -91,19 +102,19 @@ def map_of(system: System, context: str | None = None) -> Map:
         right[EVERYTHING] = [*dict.fromkeys(end for _, end in faint)]
     height = max(_height(left), _height(right))
     publishers = _cards(left, 0, height)
-    consumers = _cards(right, _WIDTH - _CARD, height)
+    consumers = _cards(right, format_.width - format_.card, height)
     starts = {row.key: row.y for card in publishers for row in card.rows}
     named = [card for card in consumers if card.context != EVERYTHING]
     every = [card for card in consumers if card.context == EVERYTHING]
     return Map(
-        width=_WIDTH,
+        width=format_.width,
         height=height,
-        card=_CARD,
+        card=format_.card,
         publishers=publishers,
         consumers=consumers,
         lines=(
-            *_lines(pairs, starts, named, faint=False),
-            *_lines(faint, starts, every, faint=True),
+            *_lines(pairs, starts, named, format_, faint=False),
+            *_lines(faint, starts, every, format_, faint=True),
         ),
     )
 
@@ -165,16 +176,17 @@ def _lines(
     pairs: Sequence[tuple[str, str]],
     starts: Mapping[str, int],
     consumers: Sequence[Card],
+    format_: Format,
     *,
     faint: bool,
 ) -> Iterator[Line]:
     ends = {row.key: row.y for card in consumers for row in card.rows}
     for event, consumer in pairs:
-        yield Line(event, consumer, _curve(starts[event], ends[consumer]), faint)
+        yield Line(event, consumer, _curve(starts[event], ends[consumer], format_), faint)
 
 
-def _curve(start: int, end: int) -> str:
-    left, right = _CARD, _WIDTH - _CARD
+def _curve(start: int, end: int, format_: Format) -> str:
+    left, right = format_.card, format_.width - format_.card
     bend = (right - left) // 2
     return f"M{left} {start}C{left + bend} {start} {right - bend} {end} {right} {end}"
 

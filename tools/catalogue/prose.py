@@ -58,7 +58,7 @@ def failures(project: Path) -> Mapping[str, Document]:
 def decisions(project: Path) -> tuple[Document, ...]:
     """The decisions, in the order of their numbers."""
     return tuple(
-        _document(project, path) for path in sorted((project / "docs/decisions").glob("*.md"))
+        _document(project, path) for path in sorted((project / "docs/decisions").glob("[0-9]*.md"))
     )
 
 

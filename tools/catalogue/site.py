@@ -42,6 +42,11 @@ def render(system: System, *, source: str) -> Files:
     return dict(sorted(_Site(system, source).files()))
 
 
+def event_map(system: System) -> str:
+    """Returns the map of events as a picture that can be read on a phone."""
+    return _Site(system, "").picture("event-map.svg")
+
+
 class _Site:
     def __init__(self, system: System, source: str) -> None:
         self._system = system
@@ -97,12 +102,18 @@ class _Site:
         function = self._system.functions[state.function]
         return f"{function.context} · {function.name}"
 
+    def picture(self, template: str) -> str:
+        """A picture that needs no page around it."""
+        map_ = drawing.map_of(self._system, format_=drawing.PICTURE)
+        return self._page(template, template, map=map_, hues=self._hues)
+
+    @property
+    def _hues(self) -> Mapping[str, int]:
+        contexts = self._system.contexts
+        return {context: 360 * place // len(contexts) for place, context in enumerate(contexts)}
+
     def _assets(self) -> Iterator[tuple[str, str]]:
-        hues = {
-            context: 360 * place // len(self._system.contexts)
-            for place, context in enumerate(self._system.contexts)
-        }
-        yield "catalogue.css", self._templates.get_template("catalogue.css").render(hues=hues)
+        yield "catalogue.css", self._templates.get_template("catalogue.css").render(hues=self._hues)
         yield "catalogue.js", (_HERE / "static" / "catalogue.js").read_text(encoding="utf-8")
         index = [[entry.name, entry.kind, entry.context, entry.address] for entry in self._found]
         lines = ",\n".join(json.dumps(entry, ensure_ascii=False) for entry in index)

@@ -11,8 +11,9 @@ from tools.catalogue.__main__ import main
 from tools.catalogue.files import Files
 from tools.catalogue.links import dead_links
 from tools.catalogue.model import System
+from tools.catalogue.pictures import PICTURES
 from tools.catalogue.reading import PROJECT
-from tools.catalogue.site import render
+from tools.catalogue.site import event_map, render
 
 EXTERNAL = re.compile(r"""(?:src|href|url|action)\s*[=(]\s*["']?(?:https?:)?//[^"')\s]+""")
 PASSING = re.compile(r"[0-9a-f]{32,}|\b\d{12}\b|ExportsOutput|Ref[0-9A-F]{8}|-[0-9A-F]{8}\b")
@@ -56,6 +57,11 @@ def test_pages_contain_nothing_that_changes_without_a_reason(files: Files) -> No
     for path, text in files.items():
         assert not PASSING.findall(text), path
         assert str(PROJECT) not in text, path
+
+
+def test_the_committed_event_map_is_up_to_date(system: System) -> None:
+    committed = (PICTURES / "event-map.svg").read_text(encoding="utf-8")
+    assert committed == event_map(system), "run `make generated`"
 
 
 def test_each_event_has_a_page_with_all_its_consumers(files: Files) -> None:

@@ -17,7 +17,7 @@ def test_documents_are_up_to_date_and_the_same_for_all_stages(
 ) -> None:
     broken = complaints(documents.documents(templates[stage]))
     assert not broken, "\n".join(broken)
-    assert outdated(templates[stage]) == [], "run `make documents`"
+    assert outdated(templates[stage]) == [], "run `make generated`"
 
 
 def test_a_document_that_is_out_of_date_or_missing_is_named(
@@ -29,7 +29,7 @@ def test_a_document_that_is_out_of_date_or_missing_is_named(
 
 
 class Command:
-    """`make documents` in a temporary directory, whose API document has one more field."""
+    """`make generated` in a temporary directory, whose API document has one more field."""
 
     def __init__(self, assembly: Path, docs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.docs = docs / "docs"

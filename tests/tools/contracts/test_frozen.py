@@ -131,7 +131,7 @@ def test_an_additive_change_asks_for_the_copy_to_be_renewed() -> None:
     assert not found.broken
     assert found.stale == {
         FILE: "OrderPlaced.v1 has changed in a way that breaks nobody: renew its copy "
-        "docs/events/orders/OrderPlaced.v1.schema.json with `make schemas`"
+        "docs/events/orders/OrderPlaced.v1.schema.json with `make generated`"
     }
 
 

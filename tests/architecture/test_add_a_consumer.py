@@ -1,4 +1,4 @@
-"""The README's way to add a consumer, followed word by word in a copy of the project."""
+"""The tutorial to add a consumer, followed word by word in a copy of the project."""
 
 import re
 import shutil
@@ -15,6 +15,7 @@ from tests.flows.shop import Shop
 from tests.support.forks import in_a_fork
 
 PROJECT = Path(__file__).resolve().parents[2]
+TUTORIAL = PROJECT / "docs/tutorials/add-a-consumer.md"
 COPIED = (
     *("app.py", "cdk.json", "pyproject.toml"),
     *("lambdas", "packages", "stacks", "tests", "tools", "workspace"),
@@ -26,7 +27,7 @@ FILE = re.compile(r"`(?P<path>[\w/]+\.py)`:\n\n\Z")
 
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The project after the README's steps."""
+    """The project after the tutorial's steps."""
     copy = tmp_path_factory.mktemp("scratch")
     for name in COPIED:
         if (PROJECT / name).is_dir():
@@ -38,15 +39,14 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for layer in (PROJECT / ".build").glob("layer-host-*"):
         (copy / ".build" / layer.name).symlink_to(layer)
 
-    readme = (PROJECT / "README.md").read_text()
-    section = re.split(r"^## ", readme.partition("## Add a consumer")[2], flags=re.MULTILINE)[0]
+    tutorial = TUTORIAL.read_text()
     written = []
-    for block in BLOCK.finditer(section):
+    for block in BLOCK.finditer(tutorial):
         text = textwrap.dedent(block["text"])
         if block["language"] == "diff":
             _run("git", "apply", "-", cwd=copy, stdin=text)
             continue
-        file = FILE.search(section[: block.start()])
+        file = FILE.search(tutorial[: block.start()])
         assert file, f"no file is named before this block:\n{text}"
         assert not (copy / file["path"]).exists(), f"{file['path']} is not new"
         (copy / file["path"]).write_text(text)

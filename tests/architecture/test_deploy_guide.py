@@ -1,8 +1,7 @@
-"""The commands of the README's deploy section and of the runbook work as written."""
+"""The guide to deploy a stage works as written, from its first command to its last."""
 
 import json
 import re
-import shlex
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,19 +17,10 @@ from cdk_rehearsal.resources import Resource
 from cdk_rehearsal.topology.assembly import Assembly
 from stacks.constructs.packaging import PROJECT
 from stacks.environment import Environment
-from tests.support.aws_cli import parse
 from tests.support.desk import SHELLS, beside, blocks, inline, lay_out, run, started
 
-MAKEFILE = (PROJECT / "Makefile").read_text()
-README = (PROJECT / "README.md").read_text()
-RUNBOOK = (PROJECT / "docs" / "runbook.md").read_text()
-DOCUMENTS = {
-    "README.md": README,
-    "docs/runbook.md": RUNBOOK,
-    "CONTRIBUTING.md": (PROJECT / "CONTRIBUTING.md").read_text(),
-}
-DOCS = sorted((PROJECT / "docs").glob("*.md"))
-DEPLOY = README.partition("\n## Deploy\n")[2].partition("\n## ")[0]
+GUIDE = PROJECT / "docs/how-to/deploy.md"
+DEPLOY = GUIDE.read_text()
 SOMETHING = {"Type": "AWS::SNS::Topic"}
 """A stack has to hold a resource."""
 LOGGED_IN = {"AWS_ACCESS_KEY_ID": "someone", "AWS_SECRET_ACCESS_KEY": "secret"}
@@ -115,7 +105,7 @@ def stand_up(shop: Rehearsal, assembly: Assembly, url: str) -> None:
 
 
 @pytest.mark.parametrize("shell", [shell for shell in SHELLS if shell != "bash"])
-def test_deploy_section_works_from_its_first_command_to_its_last(
+def test_guide_works_from_its_first_command_to_its_last(
     shell: str, desk: Path, assembly: Path
 ) -> None:
     """All commands run in one shell against a rehearsal; only credentials are set."""
@@ -145,52 +135,7 @@ def test_deploy_section_works_from_its_first_command_to_its_last(
     assert "--app cdk.out/dev destroy --all" in out
 
 
-@pytest.mark.parametrize("shell", SHELLS)
-@pytest.mark.parametrize("text", [DEPLOY, RUNBOOK], ids=["deploy", "runbook"])
-def test_blocks_can_be_pasted_into_any_shell(text: str, shell: str, desk: Path) -> None:
-    """An interactive zsh accepts neither comments nor `!`, so blocks contain none."""
-    assert len(blocks(text)) > 5
-    for block in blocks(text):
-        assert not re.search(r"(^|\s)#|!", block, re.MULTILINE), block
-        run(desk, shell, f"set -n\n{block}")
-
-
-@pytest.mark.parametrize(
-    "document", ["README.md", "CONTRIBUTING.md", *(f"docs/{p.name}" for p in DOCS)]
-)
-def test_commands_have_no_comments_which_zsh_does_not_accept_from_a_keyboard(document: str) -> None:
-    text = (PROJECT / document).read_text()
-    commented = [
-        line for each in blocks(text) for line in each.splitlines() if re.search(r"(?<!\S)#", line)
-    ]
-    assert commented == []
-
-
-@pytest.mark.parametrize("block", blocks(RUNBOOK))
-def test_each_command_in_a_block_of_the_runbook_exists(block: str, desk: Path) -> None:
-    """Words in capitals are placeholders; variables are not."""
-    run(desk, "sh", block)
-
-
-@pytest.mark.parametrize("document", ["README.md", "docs/runbook.md"])
-def test_each_command_in_a_sentence_exists(document: str, desk: Path) -> None:
-    commands = [words for words in inline(DOCUMENTS[document]) if words.startswith("aws ")]
-    assert commands
-    for command in commands:
-        words = shlex.split(command)[1:]
-        if words[:2] != ["sso", "login"]:  # in version 2 only, and in no model
-            parse([*words, "…"] if len(words) == 2 else words)
-
-
-def test_each_make_target_in_a_document_exists() -> None:
-    targets = set(re.findall(r"^([a-z]+):", MAKEFILE, re.MULTILINE))
-    for name, text in DOCUMENTS.items():
-        code = [*inline(text), *blocks(text)]
-        named = {target for each in code for target in re.findall(r"\bmake ([a-z]+)", each)}
-        assert named <= targets, f"{name} names {named - targets}"
-
-
-def test_each_make_command_in_a_sentence_about_deployment_works(desk: Path) -> None:
+def test_each_make_command_in_a_sentence_works(desk: Path) -> None:
     for command in inline(DEPLOY):
         if command.startswith("make "):
             run(desk, "sh", command)
@@ -206,7 +151,7 @@ def test_each_output_that_a_command_reads_belongs_to_one_stack(
         assert len([key for key in outputs if key.startswith(prefix)]) == 1, (context, prefix)
 
 
-def test_figures_settings_routes_and_files_of_the_deploy_section_are_real(
+def test_figures_settings_routes_and_files_are_real(
     templates: Mapping[str, Assembly],
 ) -> None:
     alarms = len(templates["dev"].of_type("AWS::CloudWatch::Alarm"))
@@ -214,10 +159,8 @@ def test_figures_settings_routes_and_files_of_the_deploy_section_are_real(
     known = {field.name for field in fields(Environment)}
     api = (PROJECT / "docs" / "openapi.json").read_text()
     paths = json.loads(api)["paths"]
-    links = re.findall(r"\]\((?!https:)([^)#]+)[^)]*\)", DEPLOY)
     named = [word for word in inline(DEPLOY) if " " not in word]
-    files = [word for word in named if re.search(r"/|\.\w+$", word)]
-    for file in (*links, *files):
+    for file in (word for word in named if re.search(r"/|\.\w+$", word)):
         assert (PROJECT / file).exists() or file == "cdk.out/", file
     for word in (word for word in named if re.fullmatch(r"[a-z]+(_[a-z]+)+", word)):
         assert word in known or f'"{word}"' in api, word
