@@ -96,3 +96,15 @@ def test_pictures_are_small_and_load_nothing() -> None:
         text = (PROJECT / path).read_text(encoding="utf-8")
         assert len(text.encode()) < 150_000, path
         assert not re.search(r"""(?:href|src|url)\s*[=(]\s*["']?(?:https?:)?//""", text), path
+
+
+def test_each_look_up_takes_two_steps_that_exist() -> None:
+    table = re.findall(
+        r"^\| [^|]+\? \| `([^`]+/)` \| `([^`]+)` \|$",
+        PAGES["docs/reference/where-is-what.md"],
+        re.MULTILINE,
+    )
+    assert len(table) == 10
+    for folder, file in table:
+        assert file in tracked(), file
+        assert file.rpartition("/")[0] == folder.rstrip("/"), f"{file} is not in {folder}"
