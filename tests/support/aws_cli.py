@@ -217,7 +217,7 @@ def _from_text(shape: Shape, text: str, option: str) -> Any:
     return text
 
 
-def _member(shape: Shape, key: str) -> Shape:
+def _member(shape: Any, key: str) -> Any:
     if shape.type_name == "map":
         return shape.value
     if key not in shape.members:

@@ -13,6 +13,6 @@ def write(files: Files, directory: Path) -> None:
         target = directory / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text, encoding="utf-8", newline="\n")
-    for path in directory.rglob("*"):
-        if path.is_file() and path.relative_to(directory).as_posix() not in files:
-            path.unlink()
+    for present in directory.rglob("*"):
+        if present.is_file() and present.relative_to(directory).as_posix() not in files:
+            present.unlink()

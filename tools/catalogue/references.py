@@ -1,19 +1,19 @@
-"""What a template refers to, in words or as the path of a resource."""
+"""References in templates, in words or as paths of resources."""
 
 from collections.abc import Iterator
 from typing import Any
 
 from cdk_rehearsal.topology.access import Statement, granted
 from cdk_rehearsal.topology.assembly import Assembly, Resource, listed
-from tools.catalogue.model import Grant
+from tools.catalogue.model import Permission
 
 _NAMES = {"AWS::SQS::Queue": "QueueName", "AWS::Scheduler::ScheduleGroup": "Name"}
-"""Names that CDK makes and that stand in other resources' ARNs: they end in a hash."""
+"""Properties with generated names that occur in other resources' ARNs."""
 _PSEUDO = {"AWS::Partition": "aws", "AWS::Region": "REGION", "AWS::AccountId": "ACCOUNT"}
 
 
 def path_of(assembly: Assembly, stack: str, value: Any) -> str | None:
-    """The path of the resource that `value` refers to, also if it is cut out of its ARN."""
+    """Returns the path of the resource that `value` refers to, also through a part of its ARN."""
     match value:
         case {"Fn::Select": [_, {"Fn::Split": [_, reference]}]}:
             value = reference
@@ -21,7 +21,7 @@ def path_of(assembly: Assembly, stack: str, value: Any) -> str | None:
 
 
 def worded(assembly: Assembly, stack: str, value: Any) -> str:
-    """A value with each reference, and each name of a resource, replaced by the resource's path."""
+    """Returns a value with references and names of resources replaced by the resources' paths."""
     match value:
         case str() | int():
             return _unnamed(assembly, str(value))
@@ -40,10 +40,10 @@ def _unnamed(assembly: Assembly, text: str) -> str:
     return text
 
 
-def grants(assembly: Assembly, role: Resource) -> tuple[Grant, ...]:
-    """What the policies of a role allow, in the order of the resources."""
+def grants(assembly: Assembly, role: Resource) -> tuple[Permission, ...]:
+    """Returns the permissions of a role's policies, in the order of the resources."""
     found = [
-        Grant(
+        Permission(
             actions=tuple(listed(statement["Action"])),
             resource=resource,
             conditions=tuple(_conditions(statement.get("Condition", {}))),
@@ -64,7 +64,7 @@ def _resources(assembly: Assembly, stack: str, statement: Statement) -> list[str
 def _conditions(
     conditions: dict[str, dict[str, Any]],
 ) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """The conditions that narrow a grant by values; those that want a key to be there go unsaid."""
+    """Yields the conditions that restrict values, without those on the presence of a key."""
     for operator, keys in conditions.items():
         if operator != "Null":
             for key, values in keys.items():
