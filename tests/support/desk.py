@@ -117,7 +117,10 @@ def recorded(desk: Path, script: str) -> list[list[str]]:
     (desk / "python.py").write_text(COMPILER)
     python = f'exec "{sys.executable}" "{desk}/python.py" "$@"'
     (desk / ".venv/bin/python").write_text(f"#!/bin/sh\n{python}\n")
-    run(desk, "sh", script)
+    with started(desk, "sh", script, {}) as process:
+        out, errors = process.communicate(timeout=120)
+    # An unset variable within `$(…)` ends only the inner shell, with a message.
+    assert (process.returncode, errors) == (0, ""), f"{script}\n{out}\n{errors}"
     commands = (desk / "aws.log").read_text().split("\001\0")
     return [command.split("\0")[:-1] for command in commands[:-1]]
 
