@@ -51,7 +51,7 @@ synth: setup ## write the templates of both stages, validated, to cdk.out/dev an
 	@$(RUN) python -m stacks.synthesis --stage dev --stage prod
 
 generated: setup ## update everything in docs that is generated, unless a change breaks consumers or clients
-	@$(RUN) python -m tools.contracts $(ARGS)
+	@$(RUN) python -m tools.contracts
 	@$(RUN) python -m stacks.synthesis --stage dev --no-validation --out .build/documents
 	@$(RUN) python -m tools.contracts.documents .build/documents/dev
 	@$(RUN) python -m tools.catalogue.pictures event-map
