@@ -52,9 +52,14 @@ templates: synth
 synth: setup ## write the templates of both stages, validated, to cdk.out/dev and cdk.out/prod
 	@$(RUN) python -m stacks.synthesis --stage dev --stage prod
 
-documents: setup ## update docs/openapi.json and docs/asyncapi.json, unless the change breaks clients of the API
+generated: setup ## update everything in docs that is generated, unless a change breaks consumers or clients
+	@$(RUN) python -m tools.contracts
 	@$(RUN) python -m stacks.synthesis --stage dev --no-validation --out .build/documents
 	@$(RUN) python -m tools.contracts.documents .build/documents/dev
+	@$(RUN) python -m tools.catalogue.pictures event-map
+
+pictures: setup ## draw the pictures of the README again: the event map, the demo, the fault matrix; one: ARGS=demo
+	@$(RUN) python -m tools.catalogue.pictures $(ARGS)
 
 diff: setup ## show what a deployment would change: STAGE=dev
 	$(named)
@@ -91,9 +96,6 @@ endef
 bootstrap: setup ## prepare an AWS account for the CDK, once per region
 	@$(CDK) bootstrap $(ARGS)
 
-schemas: setup ## update the frozen event schemas in docs/events, unless the change breaks consumers
-	@$(RUN) python -m tools.contracts $(ARGS)
-
 faults: .build/host.stamp ## inject every fault on every edge: nothing may be lost or doubled; options: ARGS="--help"
 	@$(RUN) python -m tools.faults $(ARGS)
 
@@ -106,8 +108,8 @@ kernel: setup ## mutation tests: change the code of lambdas/eventing, one spot a
 bench: setup ## measure the cost of a cold start, compared with a typical handler's
 	@$(RUN) python -m tools.bench $(ARGS)
 
-catalogue: setup ## generate the site in docs/catalogue: events, contexts, queues, workflows, failures
-	@$(RUN) python -m tools.catalogue
+catalogue: setup ## build a site about events, contexts, queues and workflows in .build/catalogue; options: ARGS="--help"
+	@$(RUN) python -m tools.catalogue $(ARGS)
 
 strangers: .venv/.stamp ## run make demo and make test on simulated machines of other people (1 h); ARGS="--list" lists them
 	@.venv/bin/python -m workspace.strangers $(ARGS)

@@ -1,8 +1,8 @@
-// A consumer outside of the shop: what it writes from what the bus delivers to it.
+// A consumer outside the shop: it writes a line about each event that it receives from the bus.
 
 import type { BusMessage, EventOf, EventType, ShopEvent } from "./events";
 
-/** One line about an event; none about those that nobody here is interested in. */
+/** A line about an event, or undefined for events that are of no interest here. */
 export function line(event: ShopEvent): string | undefined {
   switch (event.type) {
     case "OrderPlaced.v1": {
@@ -17,7 +17,7 @@ export function line(event: ShopEvent): string | undefined {
   }
 }
 
-/** Has to name each reason: a new one is a new version of the event. */
+/** A text for each reason. The compiler reports a missing one. */
 const reasons: Record<EventOf<"OrderRejected.v2">["data"]["reason"], string> = {
   out_of_stock: "we have too few",
   payment_declined: "the payment was declined",
@@ -25,15 +25,15 @@ const reasons: Record<EventOf<"OrderRejected.v2">["data"]["reason"], string> = {
   checkout_failed: "something went wrong",
 };
 
-/** A handler of a queue that a rule of the bus fills. */
+/** The handler of a queue that receives events from a rule. */
 export async function handler(batch: { Records: { body: string }[] }): Promise<void> {
   for (const record of batch.Records) {
     const message = JSON.parse(record.body) as BusMessage;
-    const said = line(message.detail);
-    if (said !== undefined) {
-      await tell(said, message["detail-type"]);
+    const text = line(message.detail);
+    if (text !== undefined) {
+      await notify(text, message["detail-type"]);
     }
   }
 }
 
-declare function tell(said: string, about: EventType): Promise<void>;
+declare function notify(text: string, about: EventType): Promise<void>;

@@ -1,4 +1,4 @@
-// What the shop publishes, generated from its event classes by `make schemas`: do not edit.
+// What the shop publishes, generated from its event classes by `make generated`: do not edit.
 // The times are RFC 3339 with an offset. Fields that are not declared here may come at any time.
 
 /**

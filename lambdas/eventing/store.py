@@ -27,7 +27,7 @@ class Store(Generic[A]):
     """The aggregates of one type in a context's table.
 
     Each stored change raises the aggregate's revision by one, and is conditional on the revision
-    that was loaded. See docs/decisions/0038-one-way-to-change-an-aggregate.md.
+    that was loaded. See docs/decisions/0042-one-way-to-change-an-aggregate.md.
     """
 
     def __init__(

@@ -73,7 +73,7 @@ class FileDrop(Construct):
                 "Each notification names the uploader; CloudTrail's data events show the rest.",
                 "Retention::DeletedDependency": "Its files can be read without the queue. Files "
                 "uploaded while the stage is down cause no notification: "
-                "docs/stage-down-and-up.md says how to import them.",
+                "docs/how-to/take-a-stage-down.md says how to import them.",
             },
         )
 

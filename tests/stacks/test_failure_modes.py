@@ -12,7 +12,7 @@ import pytest
 
 from cdk_rehearsal import Assembly
 from stacks.constructs.packaging import PROJECT
-from tests.stacks.test_stages import anchors
+from tests.support.documents import anchors
 from tools.faults.kinds import KINDS
 
 MODES: list[dict[str, Any]] = tomllib.loads(

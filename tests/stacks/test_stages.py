@@ -10,17 +10,12 @@ import pytest
 
 from cdk_rehearsal import Assembly, Resource, texts
 from stacks.constructs.packaging import PROJECT
+from tests.support.documents import anchors
 
 if TYPE_CHECKING:
     from stacks.environment import Environment
 
 _PAGE = re.compile(r"What to do: (?P<file>\S+)#(?P<anchor>\S+)$")
-
-
-def anchors(text: str) -> set[str]:
-    """The anchors that GitHub gives to the headings of a page."""
-    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def environment(stage: str) -> "Environment":

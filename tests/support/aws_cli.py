@@ -59,7 +59,14 @@ def parse(words: Sequence[str]) -> Command:
     service, operation, *rest = rest
     if service == "s3":
         return Command(service, operation, options, _of_s3(operation, rest))
-    model = _model(service, operation)
+    if service == "s3api":
+        service = "s3"
+    if operation == "wait":
+        operation, *rest = rest
+        model = _waited_for(service, operation)
+        operation = f"wait {operation}"
+    else:
+        model = _model(service, operation)
     return Command(service, operation, options, _parameters(model, rest, open_end=open_end))
 
 
@@ -117,10 +124,24 @@ def _model(service: str, operation: str) -> OperationModel:
     return model.operation_model(names[operation])
 
 
+def _waited_for(service: str, name: str) -> OperationModel:
+    """The operation that a waiter repeats."""
+    waiters = botocore.session.get_session().get_waiter_model(service)
+    names = {xform_name(each, "-"): each for each in waiters.waiter_names}
+    if name not in names:
+        raise Wrong(f"{service} has no waiter {name}")
+    return _model(service, xform_name(waiters.get_waiter(names[name]).operation, "-"))
+
+
 def _parameters(model: OperationModel, words: list[str], *, open_end: bool) -> dict[str, Any]:
     shape = model.input_shape
     members = shape.members if shape else {}
     names = {f"--{xform_name(name, '-')}": name for name in members}
+    denials = {
+        f"--no-{xform_name(name, '-')}": name
+        for name, member in members.items()
+        if member.type_name == "boolean"
+    }
     found: dict[str, Any] = {}
     placeholders: set[str] = set()
     for option, values in _groups(words):
@@ -128,6 +149,8 @@ def _parameters(model: OperationModel, words: list[str], *, open_end: bool) -> d
             placeholders |= set(members)
         elif option in _PAGING:
             continue
+        elif option in denials and not values:
+            found[denials[option]] = False
         elif (name := names.get(option)) is None:
             raise Wrong(f"{model.name} has no option {option}, but {', '.join(names)}")
         elif members[name].type_name == "boolean" and not values:
@@ -186,10 +209,20 @@ def _from_text(shape: Shape, text: str, option: str) -> Any:
         pairs = [pair.partition("=") for pair in text.split(",")]
         if not all(separator for _, separator, _ in pairs):
             raise Wrong(f"{option} is neither JSON nor KEY=VALUE: {text}")
-        return {key: value for key, _, value in pairs}
+        return {key: _from_text(_member(shape, key), value, option) for key, _, value in pairs}
+    if kind == "boolean" and text in {"true", "false"}:
+        return text == "true"
     if kind == "string" and (enum := getattr(shape, "enum", None)) and text not in enum:
         raise Wrong(f"{option} is none of {', '.join(enum)}: {text}")
     return text
+
+
+def _member(shape: Any, key: str) -> Any:
+    if shape.type_name == "map":
+        return shape.value
+    if key not in shape.members:
+        raise Wrong(f"{shape.name} has no member {key}, but {', '.join(shape.members)}")
+    return shape.members[key]
 
 
 def run(command: Command, endpoint: str) -> object:

@@ -96,6 +96,35 @@ def run(desk: Path, shell: str, script: str, **environment: str) -> str:
     return out
 
 
+# Writes its arguments to a file, and prints a placeholder if it is asked for text.
+RECORDER = """#!/bin/sh
+{ printf '%s\\0' "$@"; printf '\\001\\0'; } >> aws.log
+case " $* " in *" --output text "*) echo NAME ;; esac
+"""
+# Compiles what it would run: no stand-in for AWS is behind it.
+COMPILER = """
+import importlib.util, sys
+kind, what = sys.argv[1:3]
+if kind == "-m":
+    sys.exit(importlib.util.find_spec(what) is None)
+compile(what, "a document", "exec")
+"""
+
+
+def recorded(desk: Path, script: str) -> list[list[str]]:
+    """Run a script and return the arguments of its `aws` commands, none of which is executed."""
+    (desk / "bin/aws").write_text(RECORDER)
+    (desk / "python.py").write_text(COMPILER)
+    python = f'exec "{sys.executable}" "{desk}/python.py" "$@"'
+    (desk / ".venv/bin/python").write_text(f"#!/bin/sh\n{python}\n")
+    with started(desk, "sh", script, {}) as process:
+        out, errors = process.communicate(timeout=120)
+    # An unset variable within `$(…)` ends only the inner shell, with a message.
+    assert (process.returncode, errors) == (0, ""), f"{script}\n{out}\n{errors}"
+    commands = (desk / "aws.log").read_text().split("\001\0")
+    return [command.split("\0")[:-1] for command in commands[:-1]]
+
+
 def beside(shop: Rehearsal, process: subprocess.Popen[str]) -> str:
     """Keep a rehearsal running until a shell ends; return the shell's output."""
     printed: list[str] = []

@@ -1,1 +1,1 @@
-"""The catalogue: a static site of what the system consists of, read from classes and templates."""
+"""The catalogue: a static site, generated from classes, templates and documents."""

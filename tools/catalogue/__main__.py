@@ -1,6 +1,9 @@
-"""`make catalogue`: writes the site anew and says where to open it."""
+"""Builds the catalogue in .build/catalogue and prints how to open it: `make catalogue`."""
 
+import argparse
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 
 from cdk_rehearsal import Assembly
 from stacks.constructs.packaging import PackagingError
@@ -12,23 +15,34 @@ from tools.catalogue.reading import PROJECT, read
 from tools.catalogue.site import render
 
 STAGE = "prod"
-"""Whose bounds and retention are shown."""
+"""The stage whose limits and retention periods the catalogue shows."""
 
-ROOT = "docs/catalogue"
+ROOT = ".build/catalogue"
 
 
-def main() -> None:
-    """Read the templates of the stage that the catalogue shows, and write its pages."""
+def main(words: Sequence[str] | None = None) -> None:
+    """Synthesize the stage that the catalogue shows, and write the catalogue's pages."""
+    parser = argparse.ArgumentParser(prog="make catalogue", description=__doc__)
+    parser.add_argument("--out", type=Path, default=PROJECT / ROOT, help="the folder to write to")
+    parser.add_argument(
+        "--source",
+        default=f"{PROJECT.as_uri()}/",
+        help="the address of the project's files, with a final slash; by default, this folder",
+    )
+    options = parser.parse_args(words)
     print(f"Synthesizing stage {STAGE}")
     try:
-        files = render(read(Assembly(host_assembly(STAGE)), stage=STAGE))
+        system = read(Assembly(host_assembly(STAGE)), stage=STAGE)
+        files = render(system, source=options.source)
     except (LayoutError, PackagingError, SynthesisError) as error:
         sys.exit(f"error: {error}")
-    dead = [*dead_links(files, project=PROJECT, root=ROOT)]
+    dead = [*dead_links(files, project=PROJECT, source=options.source)]
     if dead:
         sys.exit("error: " + "\n".join(dead))
-    write(files, PROJECT / ROOT)
-    print(f"{len(files)} files. Open {(PROJECT / ROOT / 'index.html').as_uri()}")
+    write(files, options.out)
+    index = options.out.resolve() / "index.html"
+    print(f"{len(files)} files in {options.out}. To open the first page in a browser:")
+    print(f"  {sys.executable} -m webbrowser {index.as_uri()}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The pictures: the map of events and their consumers, and workflows as graphs."""
+"""Layouts of the map of events and their consumers, and of workflows as graphs."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -6,73 +6,84 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from tools.catalogue.graphviz import Box, Curve, Layout
-from tools.catalogue.model import Event, State, System, Transition, Workflow
+from tools.catalogue.model import EventPage, System, Transition, WorkflowPage, WorkflowState
 
-_WIDTH = 1080
-_CARD = 290
 _HEAD = 36
 _ROW = 28
 _FOOT = 8
 _GAP = 18
 
 _NAME_WIDTH = 7.6
-"""Points that a letter takes at most, roughly, at the size of a state's name."""
+"""The approximate maximum width of a letter in a state's name, in points."""
 _NOTE_WIDTH = 6.6
 _POINTS_PER_INCH = 72
 
 EVERYTHING = "everything"
-"""The card of those who take each event, whoever publishes it."""
+"""The card of the consumers of every event."""
 
 
 @dataclass(frozen=True)
-class Row:
-    """A line of a card: an event, or who consumes some."""
+class MapFormat:
+    """The widths of a map and of its cards."""
+
+    width: int
+    card: int
+
+
+PAGE = MapFormat(width=1080, card=290)
+PICTURE = MapFormat(width=580, card=212)
+"""The format that can be read on a phone."""
+
+
+@dataclass(frozen=True)
+class MapRow:
+    """A row of a card: an event or a consumer."""
 
     key: str
     y: int
-    """Of its middle."""
+    """The vertical centre."""
 
 
 @dataclass(frozen=True)
-class Card:
+class MapCard:
     """A context on one side of the map."""
 
     context: str
     x: int
     y: int
     height: int
-    rows: tuple[Row, ...]
+    rows: tuple[MapRow, ...]
 
 
 @dataclass(frozen=True)
-class Line:
-    """From an event to one of its consumers."""
+class MapLine:
+    """A line from an event to one of its consumers."""
 
     event: str
     consumer: str
     path: str
     faint: bool
-    """Whether the consumer takes everything, so that the line says little."""
+    """Whether the consumer receives every event, so that the line is of little interest."""
 
 
 @dataclass(frozen=True)
-class Map:
-    """Events on the left with their publishers, consumers on the right, lines between."""
+class EventMap:
+    """Events with their publishers on the left, consumers on the right, and lines between them."""
 
     width: int
     height: int
     card: int
-    publishers: tuple[Card, ...]
-    consumers: tuple[Card, ...]
-    lines: tuple[Line, ...]
+    publishers: tuple[MapCard, ...]
+    consumers: tuple[MapCard, ...]
+    lines: tuple[MapLine, ...]
 
 
 Column = dict[str, list[str]]
-"""The rows of each card of a side."""
+"""The rows of each card on one side."""
 
 
-def map_of(system: System, context: str | None = None) -> Map:
-    """The map of all, or of what a context publishes and consumes."""
+def map_of(system: System, context: str | None = None, *, format_: MapFormat = PAGE) -> EventMap:
+    """Returns the map of all events, or of those that a context publishes or consumes."""
     events = [event for event in system.events.values() if _shown(system, event, context)]
     pairs = [
         (event.name, consumer)
@@ -91,24 +102,24 @@ def map_of(system: System, context: str | None = None) -> Map:
         right[EVERYTHING] = [*dict.fromkeys(end for _, end in faint)]
     height = max(_height(left), _height(right))
     publishers = _cards(left, 0, height)
-    consumers = _cards(right, _WIDTH - _CARD, height)
+    consumers = _cards(right, format_.width - format_.card, height)
     starts = {row.key: row.y for card in publishers for row in card.rows}
     named = [card for card in consumers if card.context != EVERYTHING]
     every = [card for card in consumers if card.context == EVERYTHING]
-    return Map(
-        width=_WIDTH,
+    return EventMap(
+        width=format_.width,
         height=height,
-        card=_CARD,
+        card=format_.card,
         publishers=publishers,
         consumers=consumers,
         lines=(
-            *_lines(pairs, starts, named, faint=False),
-            *_lines(faint, starts, every, faint=True),
+            *_lines(pairs, starts, named, format_, faint=False),
+            *_lines(faint, starts, every, format_, faint=True),
         ),
     )
 
 
-def _shown(system: System, event: Event, context: str | None) -> bool:
+def _shown(system: System, event: EventPage, context: str | None) -> bool:
     around = {event.context} | {system.functions[end].context for end in event.consumers}
     return context is None or context in around
 
@@ -121,7 +132,7 @@ def _column(rows: Iterable[tuple[str, str]]) -> Column:
 
 
 def _untangled(column: Column, other: Column, pairs: Sequence[tuple[str, str]]) -> Column:
-    """The column with cards and rows near to what they are tied to, so that few lines cross."""
+    """Returns the column with cards and rows close to their counterparts: few lines cross."""
     rows = [key for keys in other.values() for key in keys]
     places = {key: place for place, key in enumerate(rows)}
 
@@ -145,8 +156,8 @@ def _card_height(keys: Sequence[str]) -> int:
     return _HEAD + _ROW * len(keys) + _FOOT
 
 
-def _cards(column: Column, x: int, height: int) -> tuple[Card, ...]:
-    # The shorter side is spread over the height of the other.
+def _cards(column: Column, x: int, height: int) -> tuple[MapCard, ...]:
+    # The shorter side is spread over the height of the other one.
     spare = (height - _height(column)) // max(1, len(column) - 1) if len(column) > 1 else 0
     gap = _GAP + min(spare, 3 * _GAP)
     used = _height(column) + (gap - _GAP) * (len(column) - 1)
@@ -154,9 +165,9 @@ def _cards(column: Column, x: int, height: int) -> tuple[Card, ...]:
     cards = []
     for context, keys in column.items():
         rows = tuple(
-            Row(key, y + _HEAD + _ROW * place + _ROW // 2) for place, key in enumerate(keys)
+            MapRow(key, y + _HEAD + _ROW * place + _ROW // 2) for place, key in enumerate(keys)
         )
-        cards.append(Card(context, x, y, _card_height(keys), rows))
+        cards.append(MapCard(context, x, y, _card_height(keys), rows))
         y += _card_height(keys) + gap
     return tuple(cards)
 
@@ -164,26 +175,27 @@ def _cards(column: Column, x: int, height: int) -> tuple[Card, ...]:
 def _lines(
     pairs: Sequence[tuple[str, str]],
     starts: Mapping[str, int],
-    consumers: Sequence[Card],
+    consumers: Sequence[MapCard],
+    format_: MapFormat,
     *,
     faint: bool,
-) -> Iterator[Line]:
+) -> Iterator[MapLine]:
     ends = {row.key: row.y for card in consumers for row in card.rows}
     for event, consumer in pairs:
-        yield Line(event, consumer, _curve(starts[event], ends[consumer]), faint)
+        yield MapLine(event, consumer, _curve(starts[event], ends[consumer], format_), faint)
 
 
-def _curve(start: int, end: int) -> str:
-    left, right = _CARD, _WIDTH - _CARD
+def _curve(start: int, end: int, format_: MapFormat) -> str:
+    left, right = format_.card, format_.width - format_.card
     bend = (right - left) // 2
     return f"M{left} {start}C{left + bend} {start} {right - bend} {end} {right} {end}"
 
 
 @dataclass(frozen=True)
 class Node:
-    """A state as it is drawn."""
+    """A state with its position and size."""
 
-    state: State
+    state: WorkflowState
     x: float
     y: float
     width: float
@@ -192,7 +204,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Arrow:
-    """A transition as it is drawn."""
+    """A transition with its path."""
 
     transition: Transition
     path: str
@@ -201,7 +213,7 @@ class Arrow:
 
 @dataclass(frozen=True)
 class Graph:
-    """A workflow as it is drawn."""
+    """A workflow with the positions of its states and transitions."""
 
     width: float
     height: float
@@ -209,8 +221,8 @@ class Graph:
     arrows: tuple[Arrow, ...]
 
 
-def dot(workflow: Workflow, notes: Callable[[State], str]) -> str:
-    """The graph of a workflow in the DOT language; `notes` is the second line of a state."""
+def dot(workflow: WorkflowPage, notes: Callable[[WorkflowState], str]) -> str:
+    """Returns a workflow in the DOT language. `notes` gives the second line of a state."""
     lines = [
         "digraph {",
         "graph [ranksep=0.45 nodesep=0.5 margin=0 pad=0.2]",
@@ -230,13 +242,15 @@ def _wrapped(label: str) -> str:
     return label.replace(", ", ",\n")
 
 
-def _size(state: State, note: str) -> tuple[float, float]:
+def _size(state: WorkflowState, note: str) -> tuple[float, float]:
     letters = max(len(state.name) * _NAME_WIDTH, len(note) * _NOTE_WIDTH)
     return round(letters + 36), 52 if note else 36
 
 
-def graph_of(workflow: Workflow, layout: Layout, notes: Callable[[State], str]) -> Graph:
-    """A workflow where Graphviz laid it."""
+def graph_of(
+    workflow: WorkflowPage, layout: Layout, notes: Callable[[WorkflowState], str]
+) -> Graph:
+    """Returns a workflow with Graphviz's layout."""
     nodes = []
     for state in workflow.states:
         width, height = _size(state, notes(state))

@@ -1,10 +1,10 @@
-"""Seconds, as people say them."""
+"""Durations for people."""
 
 _UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 
 
 def spoken(seconds: int | str) -> str:
-    """`1209600` becomes `14 d`, `90` becomes `1 min 30 s`."""
+    """Returns a duration with units: `1209600` becomes `14 d`, `90` becomes `1 min 30 s`."""
     rest = int(seconds)
     parts = []
     for unit, length in _UNITS:

@@ -1,11 +1,11 @@
-"""Schemas as tables, and what changed from one version to the next."""
+"""Schemas as tables, and the differences between two versions."""
 
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from stacks.schemas.json_schema import Schema
-from tools.catalogue.model import Change, Field
+from tools.catalogue.model import Field, FieldChange
 
 _LIMITS = {
     "minimum": "≥ {}",
@@ -23,15 +23,15 @@ _LIMITS = {
 
 
 def fields(schema: Schema) -> tuple[Field, ...]:
-    """The lines of a schema's table: each field, and those of what it is made of beneath it."""
+    """Returns the rows of a schema's table: each field, followed by the fields of its parts."""
     return tuple(_fields(schema, schema.get("$defs", {}), 0))
 
 
-def changes(before: Schema, after: Schema) -> tuple[Change, ...]:
-    """What is different in `after`, field by field."""
+def changes(before: Schema, after: Schema) -> tuple[FieldChange, ...]:
+    """Returns the differences between two schemas, field by field."""
     old, new = _described(before), _described(after)
     return tuple(
-        Change(
+        FieldChange(
             kind="removed" if name not in new else "added" if name not in old else "changed",
             field=name,
             before=old.get(name, ""),
@@ -97,7 +97,7 @@ def _example(schema: Schema) -> str:
 
 
 def _described(schema: Schema) -> dict[str, str]:
-    """Each field by its full name, and all that limits it, in words."""
+    """Returns the type and limits of each field, in words, by its full name."""
     found: dict[str, str] = {}
     above: list[str] = []
     for field in fields(schema):
@@ -108,5 +108,5 @@ def _described(schema: Schema) -> dict[str, str]:
 
 
 def pretty(value: Any) -> str:
-    """JSON as people read it."""
+    """Returns a value as indented JSON."""
     return json.dumps(value, indent=2, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""Layouts by Graphviz, which comes as WebAssembly from npm: no program has to be installed."""
+"""Layouts by Graphviz, which is installed from npm as WebAssembly."""
 
 import json
 import subprocess
@@ -16,12 +16,12 @@ Point = tuple[float, float]
 
 
 class LayoutError(Exception):
-    """Graphviz could not be run, or refused a graph; the message is what it said."""
+    """Graphviz could not be run or refused a graph; the message contains its output."""
 
 
 @dataclass(frozen=True)
 class Box:
-    """Where a node or a label lies: its middle, in points from the upper left corner."""
+    """The centre of a node or label, in points from the upper left corner."""
 
     x: float
     y: float
@@ -29,7 +29,7 @@ class Box:
 
 @dataclass(frozen=True)
 class Curve:
-    """An edge: a start, three points for each Bézier curve that follows, and its label's place."""
+    """An edge: start, three points for each Bézier curve, tip, and centre of the label."""
 
     points: tuple[Point, ...]
     tip: Point
@@ -38,7 +38,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Layout:
-    """A drawn graph: nodes by name, edges in the order of their ids, which are numbers."""
+    """A graph with positions: nodes by name, and edges in the order of their numeric ids."""
 
     width: float
     height: float
@@ -47,7 +47,7 @@ class Layout:
 
 
 def lay_out(graphs: Sequence[str]) -> list[Layout]:
-    """The layouts of graphs in the DOT language; all of them in one run of Node.
+    """Returns the layouts of graphs in the DOT language, from one run of Node.js.
 
     Raises LayoutError.
     """
@@ -71,7 +71,7 @@ def _layout(drawn: dict[str, Any]) -> Layout:
     _, _, width, height = _numbers(drawn["bb"].split(","))
 
     def turned(x: float, y: float) -> Point:
-        # Graphviz counts from the lower left corner. Whole points are stable and good enough.
+        # Graphviz counts from the lower left corner. Whole points are precise enough and stable.
         return round(x), round(height - y)
 
     edges = sorted(drawn.get("edges", []), key=lambda edge: int(edge["id"]))
@@ -95,7 +95,7 @@ def _layout(drawn: dict[str, Any]) -> Layout:
 
 
 def _points(position: str) -> list[list[float]]:
-    """The points of a spline: https://graphviz.org/docs/attr-types/splineType/."""
+    """Returns the points of a spline: https://graphviz.org/docs/attr-types/splineType/."""
     return [
         _numbers(part.split(",")) for part in position.split() if not part.startswith(("e,", "s,"))
     ]

@@ -1,4 +1,4 @@
-"""Finds dead links: to pages, to places on pages, to files of the project."""
+"""Finds dead links to pages, to anchors on pages and to files of the project."""
 
 import posixpath
 from collections import Counter
@@ -11,7 +11,7 @@ from tools.catalogue.files import Files
 
 
 class _Page(HTMLParser):
-    """The links of a page, and the places on it that links may lead to."""
+    """The links of a page and its anchors."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -21,7 +21,7 @@ class _Page(HTMLParser):
         self.close()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Takes note of addresses and ids."""
+        """Collects addresses and ids."""
         for name, value in attrs:
             if name in {"href", "src", "action"}:
                 self.links.append(value or "")
@@ -29,31 +29,34 @@ class _Page(HTMLParser):
                 self.ids[value or ""] += 1
 
 
-def dead_links(files: Files, *, project: Path, root: str) -> Iterator[str]:
-    """What is wrong with the links of the pages among `files`, one line for each.
+def dead_links(files: Files, *, project: Path, source: str) -> Iterator[str]:
+    """Yields a message for each dead link, and for each id that occurs twice on a page.
 
-    `root` is where the site lies in the project. Links to other sites are not followed.
+    Links that start with `source` are links to files of the project. Other links to other sites
+    are not checked.
     """
     pages = {path: _Page(text) for path, text in files.items() if path.endswith(".html")}
     for path, page in pages.items():
-        for twice in (place for place, count in page.ids.items() if count > 1):
-            yield f"{path}: the id {twice!r} is given more than once"
+        for twice in (anchor for anchor, count in page.ids.items() if count > 1):
+            yield f"{path}: the id {twice!r} is used more than once: rename one of them"
         for link in dict.fromkeys(page.links):
-            wrong = _wrong(link, path, pages, files, project / root)
+            if link.startswith(source):
+                file = unquote(urlsplit(link.removeprefix(source)).path)
+                wrong = None if (project / file).exists() else "the project has no such file"
+            else:
+                wrong = _wrong(link, path, pages, files)
             if wrong:
                 yield f"{path}: the link to {link!r} is dead: {wrong}"
 
 
-def _wrong(link: str, path: str, pages: dict[str, _Page], files: Files, root: Path) -> str | None:
+def _wrong(link: str, path: str, pages: dict[str, _Page], files: Files) -> str | None:
     parts = urlsplit(link)
     if parts.scheme:
         return None
     target = unquote(parts.path)
     there = posixpath.normpath(posixpath.join(posixpath.dirname(path), target)) if target else path
-    if there.startswith("../"):
-        return None if (root / there).exists() else "there is no such file in the project"
     if there not in files:
-        return "there is no such page"
+        return "the site has no such page"
     if parts.fragment and unquote(parts.fragment) not in pages[there].ids:
-        return "there is no such place on the page"
+        return "the page has no such anchor"
     return None

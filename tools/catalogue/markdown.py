@@ -1,4 +1,4 @@
-"""Prose to HTML: links lead to the catalogue's pages, and names in code become links."""
+"""Markdown to HTML: links lead to the catalogue's pages, and names in code become links."""
 
 from collections.abc import Callable, Iterator
 from pathlib import PurePosixPath
@@ -9,13 +9,13 @@ from markdown_it.token import Token
 from tools.catalogue.prose import anchor
 
 Resolve = Callable[[str], str | None]
-"""From what a text refers to, to an address; None for what has none."""
+"""Returns the address of a file or name, or None if it has no page."""
 
 _MARKDOWN = MarkdownIt("commonmark").enable("table")
 
 
 def html(text: str, *, file: str, link: Resolve, name: Resolve) -> str:
-    """A page of Markdown.
+    """Returns a page of Markdown as HTML.
 
     `link` gives the address of a file of the project, with its fragment if there is one; `name`
     that of a name in code. Names in links, and code that is no name, are left as they are.
@@ -27,14 +27,14 @@ def html(text: str, *, file: str, link: Resolve, name: Resolve) -> str:
         if token.children:
             token.children = [*_linked(token.children, file, link, name)]
     rendered: str = _MARKDOWN.renderer.render(tokens, _MARKDOWN.options, {})
-    # Wide tables scroll by themselves, and with the keyboard, too.
+    # Wide tables can be scrolled separately, with the keyboard, too.
     return rendered.replace("<table>", '<div class="scroll" tabindex="0"><table>').replace(
         "</table>", "</table></div>"
     )
 
 
 def line(text: str, *, file: str = "", link: Resolve = str, name: Resolve) -> str:
-    """A docstring, or a line of a page, as one line of HTML: its first paragraph."""
+    """Returns the first paragraph of a docstring or of a line as one line of HTML."""
     paragraph = " ".join(text.partition("\n\n")[0].split())
     tokens = _MARKDOWN.parseInline(paragraph)
     for token in tokens:

@@ -1,4 +1,4 @@
-"""The system as the pages of the catalogue need it: plain data, in the order of the pages."""
+"""The content of the pages: plain data, in the order of the pages."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -8,8 +8,8 @@ from cdk_rehearsal.topology import Edge
 
 
 @dataclass(frozen=True, kw_only=True)
-class Alarm:
-    """An alarm: what it says, when it fires, which page of the runbook it names."""
+class AlarmSummary:
+    """An alarm: its meaning, its condition and its page of the runbook."""
 
     path: str
     context: str
@@ -17,34 +17,34 @@ class Alarm:
     condition: str
     """In words, such as `Errors: sum ≥ 5 in 5 min`."""
     failure: str
-    """Slug of the runbook's page."""
+    """The anchor of the runbook's page."""
     watches: tuple[str, ...]
-    """Paths of the resources in its dimensions; none if it watches a figure of the shop itself."""
+    """Paths of the resources in its dimensions; empty for the application's own metrics."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Grant:
-    """What a role may do, by resource."""
+class Permission:
+    """What a role may do with a resource."""
 
     actions: tuple[str, ...]
     resource: str
-    """Path of a resource, or an ARN pattern in words."""
+    """The path of a resource, or an ARN pattern in words."""
     conditions: tuple[tuple[str, tuple[str, ...]], ...] = ()
-    """Keys, each with the values that it must have."""
+    """Condition keys, each with its permitted values."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Function:
+class FunctionPage:
     """A Lambda function."""
 
     path: str
     context: str
     name: str
-    """What its module is called, such as `place_order`; `relay` for the kernel's."""
+    """The name of its module, such as `place_order`; for the kernel's relay, `relay`."""
     summary: str
-    """What its module says of itself."""
+    """The module's docstring."""
     description: str
-    """What its handler says of itself."""
+    """The handler's docstring."""
     file: str
     """The module's file, relative to the project."""
     consumes: tuple[str, ...]
@@ -53,12 +53,12 @@ class Function:
     routes: tuple[str, ...]
     sources: tuple[Edge, ...]
     facts: tuple[tuple[str, str], ...]
-    grants: tuple[Grant, ...]
-    alarms: tuple[Alarm, ...]
+    grants: tuple[Permission, ...]
+    alarms: tuple[AlarmSummary, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Queue:
+class QueuePage:
     """An SQS queue."""
 
     path: str
@@ -66,37 +66,37 @@ class Queue:
     dead_letter: bool
     facts: tuple[tuple[str, str], ...]
     sources: tuple[Edge, ...]
-    """What fills it."""
+    """The edges that lead to it."""
     parks: tuple[Edge, ...]
-    """The hops that give up into it."""
+    """The edges whose undeliverable messages it receives."""
     consumer: str | None
     parking: str | None
-    alarms: tuple[Alarm, ...]
+    alarms: tuple[AlarmSummary, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Step:
-    """One station on an event's way."""
+class PathStep:
+    """A resource on an event's path."""
 
     kind: str
     path: str
 
 
 @dataclass(frozen=True, kw_only=True)
-class Way:
-    """How an event reaches one consumer, from the first router on."""
+class DeliveryPath:
+    """The path of an event to one consumer, from the first router on."""
 
-    steps: tuple[Step, ...]
+    steps: tuple[PathStep, ...]
 
     @property
-    def end(self) -> Step:
-        """Who gets it."""
+    def end(self) -> PathStep:
+        """The consumer."""
         return self.steps[-1]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Field:
-    """A line of a schema's table."""
+    """A row of a schema's table."""
 
     name: str
     depth: int
@@ -108,8 +108,8 @@ class Field:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Change:
-    """One difference between two versions of an event."""
+class FieldChange:
+    """A difference between two versions of an event."""
 
     kind: str
     """`added`, `removed` or `changed`."""
@@ -120,18 +120,18 @@ class Change:
 
 @dataclass(frozen=True, kw_only=True)
 class Version:
-    """Another version of an event, and what the later of two neighbours changed."""
+    """A version of an event, with its differences from the previous one."""
 
     event: str
     previous: str | None
-    changes: tuple[Change, ...]
+    changes: tuple[FieldChange, ...]
     breaking: tuple[str, ...]
-    """What of it would have broken a consumer: why it is a version of its own."""
+    """The differences that would have broken a consumer: the reasons for a new version."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Event:
-    """An event, as its class and the templates have it."""
+class EventPage:
+    """An event, from its class and the templates."""
 
     name: str
     """Its detail-type."""
@@ -140,50 +140,50 @@ class Event:
     summary: str
     file: str
     when: str
-    """When it is published, as its context's page has it in Markdown; empty if it says nothing."""
+    """When it is published, in Markdown, from its context's page; may be empty."""
     schema: str
     """The file of its JSON Schema, relative to the project."""
     published: bool
-    """Whether it is on the bus; otherwise its context keeps it to itself."""
+    """Whether it is on the bus; otherwise only its own context uses it."""
     retired: bool
-    """Whether a later version took its place, and nobody publishes it any more."""
+    """Whether a later version replaced it, and nothing publishes it any more."""
     successor: str | None
-    """The next version, if there is one."""
+    """The next version, if one exists."""
     outside: bool
-    """Whether it is meant for systems that are no part of this one."""
+    """Whether it is for systems outside this project."""
     publishers: tuple[str, ...]
     """Paths of the functions whose handlers declare that they publish it."""
     readers: tuple[str, ...]
-    """Paths of the functions that read it, but get it from a workflow or a stream."""
+    """Paths of the functions that receive it from a workflow or a stream."""
     carrier: tuple[str, ...]
-    """The resources that it leaves its context by: table and relay, or what else there is."""
-    ways: tuple[Way, ...]
+    """The resources through which it leaves its context, usually table, relay and bus."""
+    ways: tuple[DeliveryPath, ...]
     fields: tuple[Field, ...]
     example: str
     versions: tuple[Version, ...]
 
     @property
     def consumers(self) -> tuple[str, ...]:
-        """Paths of the resources at the ends of its ways, without those that take everything."""
+        """Paths of its consumers, without those that receive every event."""
         return tuple(dict.fromkeys(way.end.path for way in self.ways))
 
 
 @dataclass(frozen=True, kw_only=True)
-class State:
+class WorkflowState:
     """A state of a workflow."""
 
     name: str
     type: str
     function: str | None
     waits: bool
-    """Whether somebody outside has to answer before it goes on."""
+    """Whether it waits for a task token from outside."""
     facts: tuple[tuple[str, str, tuple[str, ...]], ...]
-    """What each is called, what it says, and the errors to which it applies."""
+    """Name, value, and the errors to which it applies."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Transition:
-    """An arrow between two states."""
+    """A transition between two states."""
 
     source: str
     target: str
@@ -192,34 +192,34 @@ class Transition:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Workflow:
+class WorkflowPage:
     """A state machine."""
 
     path: str
     context: str
     kind: str
     start: str
-    states: tuple[State, ...]
+    states: tuple[WorkflowState, ...]
     transitions: tuple[Transition, ...]
     facts: tuple[tuple[str, str], ...]
     starters: tuple[str, ...]
-    alarms: tuple[Alarm, ...]
+    alarms: tuple[AlarmSummary, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Owned:
-    """Anything else that a context owns and that has no page of its own."""
+class OwnedResource:
+    """Another resource of a context, without a page of its own."""
 
     kind: str
     path: str
     context: str
     facts: tuple[tuple[str, str], ...]
-    alarms: tuple[Alarm, ...]
+    alarms: tuple[AlarmSummary, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Document:
-    """A page of prose: of a context, of the runbook, or a decision."""
+    """A document in Markdown: the page of a context, a page of the runbook, or a decision."""
 
     slug: str
     title: str
@@ -231,32 +231,32 @@ class Document:
 
 @dataclass(frozen=True, kw_only=True)
 class System:
-    """All of it, each collection by name or path, in a stable order."""
+    """The whole system. Collections are by name or path, in a stable order."""
 
     stage: str
     contexts: Mapping[str, str]
-    """What each says of itself."""
-    events: Mapping[str, Event]
-    functions: Mapping[str, Function]
-    queues: Mapping[str, Queue]
-    workflows: Mapping[str, Workflow]
-    owned: Mapping[str, Owned]
-    alarms: tuple[Alarm, ...]
+    """Each context's purpose."""
+    events: Mapping[str, EventPage]
+    functions: Mapping[str, FunctionPage]
+    queues: Mapping[str, QueuePage]
+    workflows: Mapping[str, WorkflowPage]
+    owned: Mapping[str, OwnedResource]
+    alarms: tuple[AlarmSummary, ...]
     prose: Mapping[str, Document]
-    """By context. Two contexts may share one."""
+    """Pages by context. Two contexts may share one."""
     failures: Mapping[str, Document]
     decisions: tuple[Document, ...]
-    everything: tuple[Way, ...] = field(default=())
-    """Ways of rules that take every event, whoever publishes it."""
+    everything: tuple[DeliveryPath, ...] = field(default=())
+    """Paths of the rules that match every event."""
 
-    def events_of(self, context: str) -> Iterator[Event]:
-        """What a context publishes or keeps to itself."""
+    def events_of(self, context: str) -> Iterator[EventPage]:
+        """Returns the events of a context, including those that only itself uses."""
         return (event for event in self.events.values() if event.context == context)
 
     def of(self, context: str, collection: Mapping[str, Any]) -> list[Any]:
-        """What of a collection belongs to a context."""
+        """Returns the members of a collection that belong to a context."""
         return [thing for thing in collection.values() if thing.context == context]
 
-    def alarms_for(self, slug: str) -> list[Alarm]:
-        """The alarms that name a page of the runbook."""
+    def alarms_for(self, slug: str) -> list[AlarmSummary]:
+        """Returns the alarms that name a page of the runbook."""
         return [alarm for alarm in self.alarms if alarm.failure == slug]

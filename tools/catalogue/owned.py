@@ -1,4 +1,4 @@
-"""What contexts own beside functions, queues and workflows, each kind told in its own words."""
+"""Facts about resources that have no page of their own."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -12,9 +12,11 @@ Facts = Iterator[tuple[str, str]]
 
 
 def facts(assembly: Assembly, resource: Resource) -> tuple[tuple[str, str], ...]:
-    """What is worth knowing of a resource of one of the `KINDS`."""
-    _, tell = KINDS[resource.type]
-    return tuple(tell(resource.properties, lambda value: worded(assembly, resource.stack, value)))
+    """Returns facts about a resource of one of the `KINDS`."""
+    _, describe = KINDS[resource.type]
+    return tuple(
+        describe(resource.properties, lambda value: worded(assembly, resource.stack, value))
+    )
 
 
 def _table(properties: Properties, word: Callable[[Any], str]) -> Facts:
@@ -119,4 +121,4 @@ KINDS: Mapping[str, tuple[str, Callable[[Properties, Callable[[Any], str]], Fact
     "AWS::Scheduler::ScheduleGroup": ("schedule group", _plain),
     "AWS::SecretsManager::Secret": ("secret", _plain),
 }
-"""The kinds that are shown, of logs those that events go to: their names, and how to tell them."""
+"""The name of each kind of resource on the pages, and the function that yields its facts."""

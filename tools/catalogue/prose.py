@@ -1,4 +1,4 @@
-"""What people wrote: the pages of contexts and of the runbook, and the decisions."""
+"""Documents: the pages of contexts and of the runbook, and the decisions."""
 
 import ast
 import re
@@ -11,19 +11,19 @@ _NOT_IN_ANCHORS = re.compile(r"[^\w\- ]")
 
 
 def anchor(heading: str) -> str:
-    """The fragment that GitHub gives a heading: the one that alarms and pages refer to."""
+    """Returns the anchor that GitHub gives to a heading. Alarms and pages refer to it."""
     return _NOT_IN_ANCHORS.sub("", heading.strip().lower()).replace(" ", "-")
 
 
 def purpose(project: Path, context: str) -> str:
-    """What a context's stack says of itself: the docstring of its module."""
+    """Returns a context's purpose, from the docstring of its stack's module."""
     code = (project / "stacks" / f"{context}.py").read_text(encoding="utf-8")
     said = (ast.get_docstring(ast.parse(code)) or "").partition("\n")[0]
     return said.partition(": ")[2] or said
 
 
 def occasions(page: Document) -> Mapping[str, str]:
-    """When each event is published: the table of a context's page that says so, by its names."""
+    """Returns when each event is published, from the table of a context's page."""
     _, _, table = page.text.partition("| publishes | when |\n")
     found: dict[str, str] = {}
     for row in table.partition("\n\n")[0].splitlines()[1:]:
@@ -33,7 +33,7 @@ def occasions(page: Document) -> Mapping[str, str]:
 
 
 def of_contexts(project: Path, contexts: Sequence[str]) -> Mapping[str, Document]:
-    """The page of each context: of its name, or one whose title names it among others."""
+    """Returns the page of each context: the file of that name, or the page whose title names it."""
     pages = [_document(project, path) for path in sorted((project / "docs/contexts").glob("*.md"))]
     return {
         context: page
@@ -44,7 +44,7 @@ def of_contexts(project: Path, contexts: Sequence[str]) -> Mapping[str, Document
 
 
 def failures(project: Path) -> Mapping[str, Document]:
-    """The failure modes of the runbook, by the fragments that alarms refer to, in its order."""
+    """Returns the runbook's pages by their anchors, in its order."""
     file = "docs/runbook.md"
     text = (project / file).read_text(encoding="utf-8")
     _, *sections = re.split(r"^## ", text, flags=re.MULTILINE)
@@ -56,9 +56,9 @@ def failures(project: Path) -> Mapping[str, Document]:
 
 
 def decisions(project: Path) -> tuple[Document, ...]:
-    """The decisions, in the order of their numbers."""
+    """Returns the decisions in the order of their numbers."""
     return tuple(
-        _document(project, path) for path in sorted((project / "docs/decisions").glob("*.md"))
+        _document(project, path) for path in sorted((project / "docs/decisions").glob("[0-9]*.md"))
     )
 
 

@@ -1,4 +1,4 @@
-"""Reads the system out of its classes, its templates and its prose."""
+"""Reads the system from its classes, templates and documents."""
 
 import importlib
 import inspect
@@ -23,16 +23,16 @@ from tools.catalogue import owned, workflows
 from tools.catalogue.durations import spoken
 from tools.catalogue.fields import changes, fields, pretty
 from tools.catalogue.model import (
-    Alarm,
-    Event,
-    Function,
-    Owned,
-    Queue,
-    Step,
+    AlarmSummary,
+    DeliveryPath,
+    EventPage,
+    FunctionPage,
+    OwnedResource,
+    PathStep,
+    QueuePage,
     System,
     Version,
-    Way,
-    Workflow,
+    WorkflowPage,
 )
 from tools.catalogue.prose import decisions, failures, occasions, of_contexts, purpose
 from tools.catalogue.references import grants, path_of
@@ -58,7 +58,7 @@ _KINDS = {
 
 
 def read(assembly: Assembly, *, stage: str) -> System:
-    """The whole system, as the templates of one stage have it.
+    """Returns the whole system, from the templates of one stage.
 
     Raises LookupError or NotImplementedError, naming the resource, for what it cannot read.
     """
@@ -83,10 +83,10 @@ class _Reader:
         }
         self._contexts = sorted({_context(resource) for resource in assembly.resources})
         self._prose = of_contexts(PROJECT, self._contexts)
-        self._everything: dict[str, Way] = {}
+        self._everything: dict[str, DeliveryPath] = {}
 
     def system(self, stage: str) -> System:
-        """All of it."""
+        """Returns the whole system."""
         events = {name: self._event(event) for name, event in DEFINED.items()}
         targets = {edge.target for edge in self._edges}
         return System(
@@ -118,7 +118,7 @@ class _Reader:
 
     # Alarms
 
-    def _alarm(self, resource: Resource) -> Alarm:
+    def _alarm(self, resource: Resource) -> AlarmSummary:
         properties = resource.properties
         meaning, _, failure = properties["AlarmDescription"].partition(" What to do: ")
         watched = [
@@ -126,31 +126,31 @@ class _Reader:
             for dimension in properties.get("Dimensions", [])
             if (path := self._path(resource, dimension["Value"]))
         ]
-        return Alarm(
+        return AlarmSummary(
             path=resource.path,
             context=_context(resource),
             meaning=meaning,
             condition=_condition(properties),
             failure=failure.rpartition("#")[2],
-            # A rule's alarm names its bus, too, which is no news of the bus.
+            # A rule's alarm also names its bus, but it does not watch the bus.
             watches=tuple(
                 path for path in watched if len(watched) == 1 or self._types[path] != _BUS
             ),
         )
 
-    def _watching(self, path: str) -> tuple[Alarm, ...]:
+    def _watching(self, path: str) -> tuple[AlarmSummary, ...]:
         return tuple(alarm for alarm in self._alarms if path in alarm.watches)
 
     # Functions, queues, workflows
 
-    def _function(self, resource: Resource) -> Function:
+    def _function(self, resource: Resource) -> FunctionPage:
         properties = resource.properties
         module_name, _, attribute = properties["Handler"].rpartition(".")
         module = importlib.import_module(module_name)
         handler = getattr(module, attribute)
         _, package, *_, name = module_name.split(".")
         own = package == _context(resource)
-        return Function(
+        return FunctionPage(
             path=resource.path,
             context=_context(resource),
             name=name if own else resource.path.rpartition("/")[2].lower(),
@@ -190,17 +190,17 @@ class _Reader:
             if log.path == self._path(function, properties["LoggingConfig"]["LogGroup"]):
                 yield "logs are kept", f"{log.properties['RetentionInDays']} d"
 
-    def _queues(self) -> Mapping[str, Queue]:
-        """All queues, each before the one that takes what it gives up."""
+    def _queues(self) -> Mapping[str, QueuePage]:
+        """Returns all queues, each before its dead-letter queue."""
         found = [self._queue(each) for each in self._all("AWS::SQS::Queue")]
         found.sort(key=lambda queue: (_parent(queue.path), queue.dead_letter, queue.path))
         return {queue.path: queue for queue in found}
 
-    def _queue(self, queue: Resource) -> Queue:
+    def _queue(self, queue: Resource) -> QueuePage:
         readers = [edge for edge in self._edges if edge.source == queue.path]
         parks = tuple(edge for edge in self._edges if edge.parking == queue.path)
         redrive = queue.properties.get("RedrivePolicy", {})
-        return Queue(
+        return QueuePage(
             path=queue.path,
             context=_context(queue),
             dead_letter=bool(parks) or not readers,
@@ -212,9 +212,9 @@ class _Reader:
             alarms=self._watching(queue.path),
         )
 
-    def _workflow(self, machine: Resource) -> Workflow:
+    def _workflow(self, machine: Resource) -> WorkflowPage:
         definition = self._assembly.definition(machine)
-        return Workflow(
+        return WorkflowPage(
             path=machine.path,
             context=_context(machine),
             kind=machine.properties["StateMachineType"].capitalize(),
@@ -232,8 +232,8 @@ class _Reader:
             alarms=self._watching(machine.path),
         )
 
-    def _owned(self, resource: Resource) -> Owned:
-        return Owned(
+    def _owned(self, resource: Resource) -> OwnedResource:
+        return OwnedResource(
             kind=owned.KINDS[resource.type][0],
             path=resource.path,
             context=_context(resource),
@@ -243,11 +243,11 @@ class _Reader:
 
     # Events
 
-    def _event(self, event: type[EventClass]) -> Event:
+    def _event(self, event: type[EventClass]) -> EventPage:
         name = event.detail_type()
         published = name in PUBLISHED
         page = self._prose.get(context_of(event))
-        return Event(
+        return EventPage(
             name=name,
             context=context_of(event),
             source=event.source,
@@ -271,7 +271,7 @@ class _Reader:
         )
 
     def _readers(self, event: type[EventClass]) -> Iterator[str]:
-        """Who decodes it without consuming it from a queue or a stream of its own."""
+        """Yields the functions that decode it, but do not consume it from a queue or stream."""
         names = readers_of(event)
         for function in self._functions.values():
             if (
@@ -280,10 +280,10 @@ class _Reader:
             ):
                 yield function.path
 
-    def _routed(self, event: type[EventClass]) -> Iterator[Way]:
-        """The ways over the rules that match; of rules for everything note is taken once."""
+    def _routed(self, event: type[EventClass]) -> Iterator[DeliveryPath]:
+        """Yields the paths over matching rules; rules that match everything are kept apart."""
         example = bus_example(event)
-        # An older version as it came before there was a later one beside it: a replay brings it.
+        # A replay may deliver an older version from before its successor existed.
         alone = {key: value for key, value in example["detail"].items() if key != "supersededby"}
         examples = (example, {**example, "detail": alone})
         for rule in self._all("AWS::Events::Rule"):
@@ -294,27 +294,27 @@ class _Reader:
                 if edge.source != rule.path:
                     continue
                 for steps in self._onward(edge.target):
-                    way = Way(steps=(self._step(rule.path), *steps))
+                    way = DeliveryPath(steps=(self._step(rule.path), *steps))
                     if "detail-type" in pattern:
                         yield way
                     else:
                         self._everything[rule.path] = way
 
-    def _kept(self, event: type[EventClass]) -> Iterator[Way]:
-        """The ways of what never is on the bus: scheduled for a consumer, or put on a stream."""
+    def _kept(self, event: type[EventClass]) -> Iterator[DeliveryPath]:
+        """Yields the paths of an event that is not on the bus: scheduled, or put on a stream."""
         for function in self._functions.values():
             if event.detail_type() in function.consumes:
                 for queue in (edge.source for edge in function.sources):
                     for edge in self._edges:
                         if edge.target == queue:
                             way = (edge.source, queue, function.path)
-                            yield Way(steps=tuple(self._step(path) for path in way))
+                            yield DeliveryPath(steps=tuple(self._step(path) for path in way))
         for stream in self._streams(event):
             for steps in self._onward(stream):
-                yield Way(steps=steps)
+                yield DeliveryPath(steps=steps)
 
     def _streams(self, event: type[EventClass]) -> list[str]:
-        """The context's own streams, if nobody consumes the event from a queue."""
+        """Returns the context's own streams, if nothing consumes the event from a queue."""
         if any(event.detail_type() in each.consumes for each in self._functions.values()):
             return []
         return [
@@ -323,7 +323,7 @@ class _Reader:
             if _context(stream) == context_of(event)
         ]
 
-    def _onward(self, path: str) -> Iterator[tuple[Step, ...]]:
+    def _onward(self, path: str) -> Iterator[tuple[PathStep, ...]]:
         nexts = [
             edge.target
             for edge in self._edges
@@ -335,11 +335,11 @@ class _Reader:
             for steps in self._onward(target):
                 yield (self._step(path), *steps)
 
-    def _step(self, path: str) -> Step:
-        return Step(kind=_KINDS[self._types[path]], path=path)
+    def _step(self, path: str) -> PathStep:
+        return PathStep(kind=_KINDS[self._types[path]], path=path)
 
     def _carrier(self, event: type[EventClass]) -> Iterator[str]:
-        """Table, relay and bus: the relay is known by its grant for just this event."""
+        """Yields table, relay and bus. The relay is the function that may publish this event."""
         for function in self._functions.values():
             for grant in function.grants:
                 if "events:PutEvents" in grant.actions and any(
@@ -349,7 +349,7 @@ class _Reader:
                     yield from (function.path, grant.resource)
 
     def _keeper(self, event: type[EventClass]) -> Iterator[str]:
-        """Who may put it on the context's stream, or schedule it while running."""
+        """Yields the functions that may put it on the context's stream, or schedule it."""
         wanted = {"kinesis:PutRecords" if self._streams(event) else "scheduler:CreateSchedule"}
         if any(way.steps[0].kind == "schedule" for way in self._kept(event)):
             return
@@ -401,7 +401,7 @@ def _mapping_facts(properties: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _queue_facts(properties: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Where a template says nothing, what SQS says.
+    """Yields the limits of a queue, with SQS's defaults where the template gives none.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-sqs-queue.html
     """
@@ -413,13 +413,13 @@ def _queue_facts(properties: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     allowed = properties.get("RedriveAllowPolicy", {}).get("redrivePermission")
     if allowed:
         yield (
-            "takes dead letters of",
-            {"byQueue": "its queue alone", "denyAll": "no queue"}.get(allowed, "any queue"),
+            "dead letters from",
+            {"byQueue": "its own queue only", "denyAll": "no queue"}.get(allowed, "any queue"),
         )
 
 
 def _versions(event: type[EventClass]) -> Iterator[Version]:
-    """All versions of an event, the latest first, itself among them."""
+    """Yields all versions of an event, including itself, the latest first."""
     family = sorted(
         (each for each in DEFINED.values() if _stem(each) == _stem(event)),
         key=lambda each: each.version,

@@ -1,25 +1,25 @@
-"""What a template refers to, in words or as the path of a resource."""
+"""References in templates, in words or as paths of resources."""
 
 from collections.abc import Iterator
 from typing import Any
 
 from cdk_rehearsal import Assembly, Resource, listed
 from cdk_rehearsal.topology import Statement, role_statements
-from tools.catalogue.model import Grant
+from tools.catalogue.model import Permission
 
 _NAMES = {"AWS::SQS::Queue": "QueueName", "AWS::Scheduler::ScheduleGroup": "Name"}
-"""Names that CDK makes and that stand in other resources' ARNs: they end in a hash."""
+"""Properties with generated names that occur in other resources' ARNs."""
 _PSEUDO = {"AWS::Partition": "aws", "AWS::Region": "REGION", "AWS::AccountId": "ACCOUNT"}
 
 
 def path_of(assembly: Assembly, stack: str, value: Any) -> str | None:
-    """The path of the resource that `value` refers to, also if it is a part of its ARN."""
+    """Returns the path of the resource that `value` refers to, also through a part of its ARN."""
     found = assembly.find(stack, value)
     return found.path if found else None
 
 
 def worded(assembly: Assembly, stack: str, value: Any) -> str:
-    """A value with each reference, and each name of a resource, replaced by the resource's path."""
+    """Returns a value with references and names of resources replaced by the resources' paths."""
     match value:
         case str() | int():
             return _unnamed(assembly, str(value))
@@ -38,10 +38,10 @@ def _unnamed(assembly: Assembly, text: str) -> str:
     return text
 
 
-def grants(assembly: Assembly, role: Resource) -> tuple[Grant, ...]:
-    """What the policies of a role allow, in the order of the resources."""
+def grants(assembly: Assembly, role: Resource) -> tuple[Permission, ...]:
+    """Returns the permissions of a role's policies, in the order of the resources."""
     found = [
-        Grant(
+        Permission(
             actions=tuple(listed(statement["Action"])),
             resource=resource,
             conditions=tuple(_conditions(statement.get("Condition", {}))),
@@ -62,7 +62,7 @@ def _resources(assembly: Assembly, stack: str, statement: Statement) -> list[str
 def _conditions(
     conditions: dict[str, dict[str, Any]],
 ) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """The conditions that narrow a grant by values; those that want a key to be there go unsaid."""
+    """Yields the conditions that restrict values, without those on the presence of a key."""
     for operator, keys in conditions.items():
         if operator != "Null":
             for key, values in keys.items():

@@ -1,4 +1,4 @@
-"""The pages of the catalogue, from the system to HTML."""
+"""Renders the pages of the catalogue."""
 
 import json
 import re
@@ -14,19 +14,25 @@ from markupsafe import Markup
 
 from tools.catalogue import drawing, markdown
 from tools.catalogue.durations import spoken
+from tools.catalogue.files import Files
 from tools.catalogue.graphviz import lay_out
-from tools.catalogue.model import Alarm, Document, Function, Queue, State, System
+from tools.catalogue.model import (
+    AlarmSummary,
+    Document,
+    FunctionPage,
+    QueuePage,
+    System,
+    WorkflowState,
+)
 
 _HERE = Path(__file__).parent
-_TO_PROJECT = "../../"
-"""From the catalogue's root, `docs/catalogue`, to that of the project."""
 
 SECTIONS = ("events", "contexts", "functions", "queues", "workflows", "failures", "decisions")
 
 
 @dataclass(frozen=True)
-class Entry:
-    """Something with a page or a place on one: what it is called, and where it is."""
+class IndexEntry:
+    """The name and the address of something that has a page or an anchor."""
 
     name: str
     kind: str
@@ -35,14 +41,23 @@ class Entry:
     """Relative to the catalogue's root."""
 
 
-def render(system: System) -> Mapping[str, str]:
-    """The files of the site by their paths, the same each time for the same system."""
-    return dict(sorted(_Site(system).files()))
+def render(system: System, *, source: str) -> Files:
+    """Returns the files of the site by their paths; the same system gives the same files.
+
+    `source` is the address of the project's files, with a final slash.
+    """
+    return dict(sorted(_Site(system, source).files()))
+
+
+def event_map(system: System) -> str:
+    """Returns the map of events as a picture that can be read on a phone."""
+    return _Site(system, "").picture("event-map.svg")
 
 
 class _Site:
-    def __init__(self, system: System) -> None:
+    def __init__(self, system: System, source: str) -> None:
         self._system = system
+        self._source = source
         self._templates = Environment(
             loader=FileSystemLoader(_HERE / "templates"),
             autoescape=True,
@@ -53,7 +68,7 @@ class _Site:
         )
 
     def files(self) -> Iterator[tuple[str, str]]:
-        """All files, in no order."""
+        """Yields all files, in no particular order."""
         system = self._system
         yield "index.html", self._page("index.html", "index.html", map=drawing.map_of(system))
         for section in SECTIONS:
@@ -87,19 +102,25 @@ class _Site:
             graph = drawing.graph_of(workflow, layout, self._note)
             yield self._own_page(workflow.path, "workflow.html", workflow=workflow, graph=graph)
 
-    def _note(self, state: State) -> str:
-        """Whose function a state calls."""
+    def _note(self, state: WorkflowState) -> str:
+        """Returns the context and name of the function that a state calls."""
         if state.function is None:
             return ""
         function = self._system.functions[state.function]
         return f"{function.context} · {function.name}"
 
+    def picture(self, template: str) -> str:
+        """Returns a picture that needs no page around it."""
+        map_ = drawing.map_of(self._system, format_=drawing.PICTURE)
+        return self._page(template, template, map=map_, hues=self._hues)
+
+    @property
+    def _hues(self) -> Mapping[str, int]:
+        contexts = self._system.contexts
+        return {context: 360 * place // len(contexts) for place, context in enumerate(contexts)}
+
     def _assets(self) -> Iterator[tuple[str, str]]:
-        hues = {
-            context: 360 * place // len(self._system.contexts)
-            for place, context in enumerate(self._system.contexts)
-        }
-        yield "catalogue.css", self._templates.get_template("catalogue.css").render(hues=hues)
+        yield "catalogue.css", self._templates.get_template("catalogue.css").render(hues=self._hues)
         yield "catalogue.js", (_HERE / "static" / "catalogue.js").read_text(encoding="utf-8")
         index = [[entry.name, entry.kind, entry.context, entry.address] for entry in self._found]
         lines = ",\n".join(json.dumps(entry, ensure_ascii=False) for entry in index)
@@ -108,59 +129,42 @@ class _Site:
     # Addresses
 
     @cached_property
-    def _entries(self) -> Mapping[str, Entry]:
-        """All that can be linked to, by event name, path, or what it is and its name."""
+    def _entries(self) -> Mapping[str, IndexEntry]:
+        """Everything that can be linked to, by event name, path, or kind and name."""
+        return {key: IndexEntry(*entry) for key, *entry in self._listed()}
+
+    def _listed(self) -> Iterator[tuple[str, str, str, str, str]]:
+        """Yields the key of each entry, then its name, kind, context and address."""
         system = self._system
-        found: dict[str, Entry] = {}
         for event in system.events.values():
-            found[event.name] = Entry(
-                event.name, "event", event.context, f"events/{event.name}.html"
-            )
-        for context in system.contexts:
-            found[f"context {context}"] = Entry(
-                context, "context", context, f"contexts/{context}.html"
-            )
+            yield event.name, event.name, "event", event.context, f"events/{event.name}.html"
+        for name in system.contexts:
+            yield f"context {name}", name, "context", name, f"contexts/{name}.html"
         for function in system.functions.values():
-            found[function.path] = Entry(
-                function.name, "function", function.context, _address("functions", function.path)
-            )
+            address = _address("functions", function.path)
+            yield function.path, function.name, "function", function.context, address
         for queue in system.queues.values():
             kind = "dead-letter queue" if queue.dead_letter else "queue"
-            found[queue.path] = Entry(
-                _within(queue.path), kind, queue.context, _address("queues", queue.path)
-            )
+            address = _address("queues", queue.path)
+            yield queue.path, _within(queue.path), kind, queue.context, address
         for workflow in system.workflows.values():
-            found[workflow.path] = Entry(
-                _within(workflow.path),
-                "workflow",
-                workflow.context,
-                _address("workflows", workflow.path),
-            )
-        for failure in system.failures.values():
-            found[f"failure {failure.slug}"] = Entry(
-                failure.title, "failure", "", f"failures/{failure.slug}.html"
-            )
-        for decision in system.decisions:
-            found[f"decision {decision.slug}"] = Entry(
-                decision.title, "decision", "", f"decisions/{decision.slug}.html"
-            )
-        for resource in system.owned.values():
-            found[resource.path] = Entry(
-                _within(resource.path),
-                resource.kind,
-                resource.context,
-                f"contexts/{resource.context}.html#{resource.path}",
-            )
-        return found
+            address = _address("workflows", workflow.path)
+            yield workflow.path, _within(workflow.path), "workflow", workflow.context, address
+        for kind, pages in (("failure", system.failures.values()), ("decision", system.decisions)):
+            for page in pages:
+                yield f"{kind} {page.slug}", page.title, kind, "", f"{kind}s/{page.slug}.html"
+        for each in system.owned.values():
+            address = f"contexts/{each.context}.html#{each.path}"
+            yield each.path, _within(each.path), each.kind, each.context, address
 
     @property
-    def _found(self) -> list[Entry]:
-        """What the search finds; subscriptions have long and telling nothing names."""
+    def _found(self) -> list[IndexEntry]:
+        """The entries of the search, without subscriptions, which have generated names."""
         return [entry for entry in self._entries.values() if entry.kind != "subscription"]
 
     @cached_property
     def _named(self) -> Mapping[str, str]:
-        """Addresses of what prose calls by its bare name; names of two things are left out."""
+        """Addresses of events and functions by their plain names, without ambiguous ones."""
         known: dict[str, set[str]] = {}
         for entry in self._entries.values():
             if entry.kind in {"event", "function"}:
@@ -171,20 +175,14 @@ class _Site:
         return {name: min(where) for name, where in known.items() if len(where) == 1}
 
     def _documents(self) -> Mapping[str, str]:
-        """Addresses of the pages that show documents, by the documents' files."""
-        system = self._system
+        """Addresses of the pages that show documents, by file."""
+        system, entries = self._system, self._entries
+        own = {context: page for context, page in system.prose.items() if context == page.slug}
         return {
+            **{page.file: entries[f"context {context}"].address for context, page in own.items()},
+            **{page.file: entries[f"decision {page.slug}"].address for page in system.decisions},
             **{
-                page.file: self._entries[f"context {context}"].address
-                for context, page in system.prose.items()
-                if context == page.slug
-            },
-            **{
-                page.file: self._entries[f"decision {page.slug}"].address
-                for page in system.decisions
-            },
-            **{
-                f"{page.file}#{page.slug}": self._entries[f"failure {page.slug}"].address
+                f"{page.file}#{page.slug}": entries[f"failure {page.slug}"].address
                 for page in system.failures.values()
             },
             "docs/runbook.md": "failures/index.html",
@@ -198,7 +196,9 @@ class _Site:
 
     def _page(self, path: str, template: str, **given: Any) -> str:
         root = "../" * path.count("/")
-        helpers = _Helpers(self._system, self._entries, self._named, self._documents(), root)
+        helpers = _Helpers(
+            self._system, self._entries, self._named, self._documents(), root, self._source
+        )
         return self._templates.get_template(template).render(
             system=self._system,
             sections=SECTIONS,
@@ -211,16 +211,17 @@ class _Site:
 
 @dataclass(frozen=True)
 class _Helpers:
-    """What templates call, for a page that is so far from the root."""
+    """The functions that templates call, for a page at a certain depth."""
 
     system: System
-    entries: Mapping[str, Entry]
+    entries: Mapping[str, IndexEntry]
     named: Mapping[str, str]
     documents: Mapping[str, str]
     root: str
+    source: str
 
     def all(self) -> Mapping[str, Callable[..., Any]]:
-        """By the names under which templates know them."""
+        """Returns the functions by their names in templates."""
         return {
             "entry": self.entries.get,
             "href": self.href,
@@ -237,27 +238,27 @@ class _Helpers:
         }
 
     def href(self, key: str) -> str:
-        """The address of an entry. Raises KeyError: a template asks for what there is."""
+        """Returns the address of an entry. Raises KeyError if it does not exist."""
         return self.root + self.entries[key].address
 
     def file(self, path: str) -> str:
-        """The address of a file of the project."""
-        return f"{self.root}{_TO_PROJECT}{path}"
+        """Returns the address of a file of the project."""
+        return f"{self.source}{path}"
 
     def html(self, document: Document) -> Markup:
-        """A document's text."""
+        """Returns a document's text as HTML."""
         return Markup(  # noqa: S704 - the renderer has escaped it
             markdown.html(document.text, file=document.file, link=self._link, name=self._name)
         )
 
     def text(self, text: str, file: str) -> Markup:
-        """A line of a document."""
+        """Returns a line of a document as HTML."""
         return Markup(  # noqa: S704 - as above
             markdown.line(text, file=file, link=self._link, name=self._name)
         )
 
     def line(self, text: str) -> Markup:
-        """What a docstring says, in a line."""
+        """Returns the first paragraph of a docstring as HTML."""
         return Markup(markdown.line(text, name=self._name))  # noqa: S704 - as above
 
     def _link(self, target: str) -> str:
@@ -271,8 +272,8 @@ class _Helpers:
     def _name(self, name: str) -> str | None:
         return self.root + self.named[name] if name in self.named else None
 
-    def allowed(self, path: str) -> list[tuple[Function, tuple[str, ...]]]:
-        """The functions that may do something with a resource, and what."""
+    def allowed(self, path: str) -> list[tuple[FunctionPage, tuple[str, ...]]]:
+        """Returns the functions that may use a resource, and their permitted actions."""
         return [
             (function, actions)
             for function in self.system.functions.values()
@@ -287,7 +288,7 @@ class _Helpers:
         ]
 
     def callers(self, path: str) -> list[tuple[str, str]]:
-        """The workflows that call a function, each with the state that does."""
+        """Returns the workflows that call a function, each with the calling state."""
         return [
             (workflow.path, state.name)
             for workflow in self.system.workflows.values()
@@ -295,8 +296,8 @@ class _Helpers:
             if state.function == path
         ]
 
-    def parked(self, queue: Queue) -> list[str]:
-        """The events that may wait in a dead-letter queue: those of the consumers before it."""
+    def parked(self, queue: QueuePage) -> list[str]:
+        """Returns the events that may be parked in a dead-letter queue."""
         return sorted(
             {
                 name
@@ -307,8 +308,8 @@ class _Helpers:
         )
 
 
-def grouped(alarms: list[Alarm]) -> list[tuple[Alarm, list[Alarm]]]:
-    """Alarms that fire under the same condition, together: the first one, and all of them."""
+def grouped(alarms: list[AlarmSummary]) -> list[tuple[AlarmSummary, list[AlarmSummary]]]:
+    """Returns alarms grouped by their conditions: the first one of each group, and all of them."""
     ordered = sorted(alarms, key=lambda alarm: (alarm.condition, alarm.path))
     return [
         (members[0], members)
@@ -318,12 +319,12 @@ def grouped(alarms: list[Alarm]) -> list[tuple[Alarm, list[Alarm]]]:
 
 
 def timed(text: str) -> str:
-    """A text with its seconds as people say them: the topology tells bounds in seconds."""
+    """Returns a text with its seconds converted: edges give their limits in seconds."""
     return re.sub(r"\b(\d+) s\b", lambda match: spoken(match[1]), text)
 
 
 def _within(path: str) -> str:
-    """A path without its stack."""
+    """Returns a path without its stack."""
     return path.partition("/")[2]
 
 

@@ -1,10 +1,10 @@
-"""State machines: their states, and the arrows between them."""
+"""State machines: their states and transitions."""
 
 from collections.abc import Iterator
 from typing import Any
 
 from tools.catalogue.durations import spoken
-from tools.catalogue.model import State, Transition
+from tools.catalogue.model import Transition, WorkflowState
 
 _COMPARISONS = {
     "BooleanEquals": "is",
@@ -14,15 +14,15 @@ _COMPARISONS = {
 }
 
 
-def states(definition: dict[str, Any]) -> tuple[State, ...]:
-    """The states of a definition in its order, the first one first."""
+def states(definition: dict[str, Any]) -> tuple[WorkflowState, ...]:
+    """Returns the states of a definition in its order, beginning with the start."""
     start = definition["StartAt"]
     ordered = sorted(definition["States"].items(), key=lambda item: item[0] != start)
     return tuple(_state(name, state) for name, state in ordered)
 
 
 def transitions(definition: dict[str, Any]) -> tuple[Transition, ...]:
-    """The arrows of a definition."""
+    """Returns the transitions of a definition."""
     return tuple(
         Transition(source=name, target=target, label=label, failure=failure)
         for name, state in definition["States"].items()
@@ -30,11 +30,11 @@ def transitions(definition: dict[str, Any]) -> tuple[Transition, ...]:
     )
 
 
-def _state(name: str, state: dict[str, Any]) -> State:
+def _state(name: str, state: dict[str, Any]) -> WorkflowState:
     unknown = state["Type"] not in {"Task", "Choice", "Succeed", "Fail", "Wait", "Pass"}
     if unknown:
         raise NotImplementedError(f"state {name}: the catalogue cannot draw a {state['Type']}")
-    return State(
+    return WorkflowState(
         name=name,
         type=state["Type"],
         function=state.get("Parameters", {}).get("FunctionName"),
@@ -47,17 +47,17 @@ def _facts(state: dict[str, Any]) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     if "TimeoutSeconds" in state:
         yield "times out", f"after {spoken(state['TimeoutSeconds'])}", ()
     if "HeartbeatSeconds" in state:
-        yield "wants a sign of life", f"within {spoken(state['HeartbeatSeconds'])}", ()
+        yield "expects a heartbeat", f"within {spoken(state['HeartbeatSeconds'])}", ()
     for retry in state.get("Retry", []):
         yield (
-            "tries again",
+            "retries",
             f"up to {retry['MaxAttempts']} times, after {spoken(retry['IntervalSeconds'])}, "
-            f"each time {retry['BackoffRate']} times as long, "
-            f"{spoken(retry['MaxDelaySeconds'])} at most",
+            f"backoff rate {retry['BackoffRate']}, "
+            f"at most {spoken(retry['MaxDelaySeconds'])}",
             tuple(retry["ErrorEquals"]),
         )
     for catch in state.get("Catch", []):
-        yield "goes on", f"to {catch['Next']}", tuple(catch["ErrorEquals"])
+        yield "continues", f"at {catch['Next']}", tuple(catch["ErrorEquals"])
 
 
 def _leaving(state: dict[str, Any]) -> Iterator[tuple[str, str, bool]]:

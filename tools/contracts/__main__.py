@@ -1,4 +1,4 @@
-"""Renews what follows from the event classes and is kept in docs/events: `make schemas`."""
+"""Updates the frozen schemas and the TypeScript types in docs/events: part of `make generated`."""
 
 import argparse
 import sys
@@ -11,7 +11,7 @@ TYPES = frozen.COPIES / "events.d.ts"
 
 def main() -> int:
     """Writes what is out of date, unless that breaks somebody. Returns the exit status."""
-    parser = argparse.ArgumentParser(prog="make schemas", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tools.contracts", description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing, only say what is old")
     check = parser.parse_args().check
     current = frozen.contracts()

@@ -17,7 +17,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 DIRECTORY = PROJECT / "docs"
 
 _API = "openapi.json"
-_PAGE = "docs/decisions/0033-the-api-is-kept-as-events-are.md"
+_PAGE = "docs/decisions/0033-the-api-is-frozen-as-events-are.md"
 
 DOCUMENTS: Mapping[str, Callable[[Assembly, str], dict[str, Any]]] = {
     _API: openapi,

@@ -12,7 +12,7 @@ from tools.contracts.compatibility import Breaking, breaking_changes
 
 PROJECT = Path(__file__).resolve().parents[2]
 COPIES = PROJECT / "docs" / "events"
-RENEW = "make schemas"
+RENEW = "make generated"
 
 _SUFFIX = ".schema.json"
 _PAGE = "docs/decisions/0022-a-new-version-beside-the-old.md"

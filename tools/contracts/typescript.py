@@ -15,7 +15,7 @@ from stacks.schemas.json_schema import Schema, any_envelope_schema, data_schema
 
 _REF = "#/$defs/"
 _HEAD = """\
-// What the shop publishes, generated from its event classes by `make schemas`: do not edit.
+// What the shop publishes, generated from its event classes by `make generated`: do not edit.
 // The times are RFC 3339 with an offset. Fields that are not declared here may come at any time.
 """
 _TAIL = """\

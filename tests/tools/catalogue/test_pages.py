@@ -8,7 +8,7 @@ from tools.catalogue.durations import spoken
 from tools.catalogue.fields import changes, fields
 from tools.catalogue.graphviz import lay_out
 from tools.catalogue.markdown import html
-from tools.catalogue.model import System, Workflow
+from tools.catalogue.model import System, WorkflowPage
 from tools.catalogue.reading import PROJECT
 from tools.catalogue.site import timed
 
@@ -95,7 +95,7 @@ def test_arrows_of_a_workflow_end_where_its_definition_says() -> None:
             "D": {"Type": "Fail"},
         },
     }
-    workflow = Workflow(
+    workflow = WorkflowPage(
         path="Picnic/Workflow",
         context="picnic",
         kind="Express",

@@ -1,41 +1,59 @@
-"""The committed catalogue is that of the code, complete in itself, and the same on each machine."""
+"""The site is complete, works by itself, and is the same on every machine."""
 
 import re
+from pathlib import Path
+
+import pytest
 
 from stacks.schemas.events import DEFINED, PUBLISHED, consumers_of, publishers_of
-from tools.catalogue.__main__ import ROOT
-from tools.catalogue.files import Files, differences
+from tests.tools.catalogue.conftest import SOURCE
+from tools.catalogue.__main__ import main
+from tools.catalogue.files import Files
 from tools.catalogue.links import dead_links
 from tools.catalogue.model import System
+from tools.catalogue.pictures import PICTURES
 from tools.catalogue.reading import PROJECT
-from tools.catalogue.site import render
+from tools.catalogue.site import event_map, render
 
 EXTERNAL = re.compile(r"""(?:src|href|url|action)\s*[=(]\s*["']?(?:https?:)?//[^"')\s]+""")
 PASSING = re.compile(r"[0-9a-f]{32,}|\b\d{12}\b|ExportsOutput|Ref[0-9A-F]{8}|-[0-9A-F]{8}\b")
-"""Hashes of assets, account ids and what CDK appends to names: all that may change by itself."""
+"""Hashes of assets, account ids and suffixes of the CDK: they may change without a reason."""
 
 
-def test_the_committed_catalogue_is_that_of_the_code(files: Files) -> None:
-    wrong = [*differences(files, PROJECT / ROOT)]
-    assert not wrong, "\n".join(["run `make catalogue` and commit what it writes:", *wrong])
+def test_the_command_writes_the_site_and_prints_how_to_open_it(
+    files: Files, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["--out", str(tmp_path), "--source", SOURCE])
+    written = {
+        path.relative_to(tmp_path).as_posix(): path.read_text(encoding="utf-8")
+        for path in tmp_path.rglob("*")
+        if path.is_file()
+    }
+    assert written == files
+    *_, command = capsys.readouterr().out.splitlines()
+    assert f"-m webbrowser {(tmp_path / 'index.html').as_uri()}" in command
 
 
 def test_no_link_is_dead(files: Files) -> None:
-    assert [*dead_links(files, project=PROJECT, root=ROOT)] == []
+    assert [*dead_links(files, project=PROJECT, source=SOURCE)] == []
 
 
-def test_the_same_system_makes_the_same_pages(system: System, files: Files) -> None:
-    assert render(system) == files
+def test_links_to_the_project_start_with_the_address_of_the_source(files: Files) -> None:
+    assert f'href="{SOURCE}lambdas/orders/events.py"' in files["events/OrderPlaced.v1.html"]
 
 
-def test_pages_load_nothing_from_elsewhere(files: Files) -> None:
+def test_the_same_system_gives_the_same_pages(system: System, files: Files) -> None:
+    assert render(system, source=SOURCE) == files
+
+
+def test_pages_load_nothing_from_other_sites(files: Files) -> None:
     for path, text in files.items():
         loaded = re.findall(r"<(?:link|script|img)[^>]*>", text)
         assert not [tag for tag in loaded if EXTERNAL.search(tag)], path
         assert path.endswith(".html") or not EXTERNAL.search(text), path
 
 
-def test_pages_hold_nothing_that_changes_by_itself(files: Files) -> None:
+def test_pages_contain_nothing_that_changes_without_a_reason(files: Files) -> None:
     for path, text in files.items():
         assert not PASSING.findall(text), path
         assert str(PROJECT) not in text, path
@@ -53,6 +71,11 @@ def test_an_event_and_the_functions_that_publish_it_name_each_other(
             assert functions[publisher].path in system.events[name].publishers
 
 
+def test_the_committed_event_map_is_up_to_date(system: System) -> None:
+    committed = (PICTURES / "event-map.svg").read_text(encoding="utf-8")
+    assert committed == event_map(system), "run `make generated`"
+
+
 def test_each_event_has_a_page_with_all_its_consumers(files: Files) -> None:
     for name, event in DEFINED.items():
         page = files[f"events/{name}.html"]
@@ -60,7 +83,7 @@ def test_each_event_has_a_page_with_all_its_consumers(files: Files) -> None:
             assert f">{consumer.partition('.')[2]}</a>" in page, (name, consumer)
 
 
-def test_all_that_the_runbook_tells_has_a_page(files: Files) -> None:
+def test_each_page_of_the_runbook_has_a_page(files: Files) -> None:
     headings = re.findall(r"^## ", (PROJECT / "docs/runbook.md").read_text(), re.MULTILINE)
     pages = [path for path in files if path.startswith("failures/")]
     assert len(pages) == len(headings) + 1

@@ -126,11 +126,11 @@ def test_an_additive_change_asks_for_the_copy_to_be_renewed() -> None:
         OrderPlaced,
         lambda schema: schema["properties"].update(gift={"type": "boolean", "default": False}),
     )
-    found = review({**contracts(), FILE: contract})
-    assert not found.broken
+    found = review({FILE: contract})
+    assert FILE not in found.broken
     assert found.stale == {
         FILE: "OrderPlaced.v1 has changed in a way that breaks nobody: renew its copy "
-        "docs/events/orders/OrderPlaced.v1.schema.json with `make schemas`"
+        "docs/events/orders/OrderPlaced.v1.schema.json with `make generated`"
     }
 
 

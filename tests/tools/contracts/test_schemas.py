@@ -81,7 +81,11 @@ class TestSchemas:
         plain = {"postal_code", "city", "shipping_address"}
         for name, field in schema["properties"].items():
             inner = schema.get("$defs", {}).get(field.get("$ref", "").rpartition("/")[2], field)
-            assert inner.get("description") or name in plain, f"{event.detail_type()} {name}"
+            assert inner.get("description") or name in plain, (
+                f"{event.detail_type()}.{name} has no description: annotate the field itself, "
+                f"for example `{name}: Annotated[str, Meta(description=…)] | UnsetType = UNSET`, "
+                f"or, if null is a value, `{name}: Annotated[str | None, Meta(description=…)]`"
+            )
 
 
 class TestExamples:

@@ -46,7 +46,9 @@ class SampleEvent(Event, frozen=True, kw_only=True):
 
 
 def test_the_types_are_those_of_the_classes() -> None:
-    assert TYPES.read_text() == typescript.declarations(PUBLISHED.values()), "run `make schemas`"
+    assert TYPES.read_text() == typescript.declarations(PUBLISHED.values()), (
+        "docs/events/events.d.ts is out of date: run `make generated`"
+    )
 
 
 def test_a_consumer_compiles_and_each_misuse_is_an_error() -> None:

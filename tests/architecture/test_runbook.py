@@ -1,0 +1,59 @@
+"""The runbook: each page names its alarms and its end, and finds resources that exist."""
+
+import re
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import jmespath
+import pytest
+
+from cdk_rehearsal import Assembly
+from stacks.constructs.packaging import PROJECT
+from tests.support.aws_cli import parse
+from tests.support.desk import blocks, lay_out, recorded
+from tests.support.documents import PAGES
+from tools.catalogue.prose import failures
+
+SECTIONS = {page: document.text for page, document in failures(PROJECT).items()}
+EACH = pytest.mark.parametrize("page", SECTIONS)
+
+
+@EACH
+def test_each_page_names_exactly_the_alarms_that_lead_to_it(
+    templates: Mapping[str, Assembly], page: str
+) -> None:
+    (line,) = re.findall(r"^Alarms?: (.+)$", SECTIONS[page], re.MULTILINE)
+    patterns = [name.replace("…", "*") for name in re.findall(r"`([^`]+)`", line)]
+    alarms = [
+        alarm.path
+        for alarm in templates["prod"].of_type("AWS::CloudWatch::Alarm")
+        if alarm.properties["AlarmDescription"].endswith(f"#{page}")
+    ]
+    for path in alarms:
+        assert any(fnmatchcase(path, pattern) for pattern in patterns), path
+    for pattern in patterns:
+        assert any(fnmatchcase(path, pattern) for path in alarms), pattern
+
+
+@EACH
+def test_each_page_says_when_it_is_done(page: str) -> None:
+    assert re.search(r"\bDone when [^\n]+\.\n*\Z", SECTIONS[page])
+
+
+def test_each_resource_that_a_command_looks_up_is_one_of_the_templates(
+    templates: Mapping[str, Assembly], tmp_path: Path
+) -> None:
+    commands = recorded(lay_out(tmp_path), "\n".join(blocks(PAGES["docs/runbook.md"])))
+    parsed = [parse(command) for command in commands]
+    looked_up = [each for each in parsed if each.operation == "list-stack-resources"]
+    assert len(looked_up) > 20
+    for each in looked_up:
+        context = each.parameters["StackName"].removeprefix("orderflow-prod-").capitalize()
+        resources = templates["prod"].templates[context]["Resources"]
+        summaries = [
+            {"LogicalResourceId": name, "ResourceType": one["Type"], "PhysicalResourceId": name}
+            for name, one in resources.items()
+        ]
+        found = jmespath.search(each.options["--query"], {"StackResourceSummaries": summaries})
+        assert len(found) == 1, f"{context}: {each.options['--query']}: {found}"

@@ -1,0 +1,29 @@
+"""The project's documents."""
+
+import re
+import subprocess
+from functools import cache
+
+from stacks.constructs.packaging import PROJECT
+from tools.catalogue.prose import anchor
+
+
+@cache
+def tracked() -> frozenset[str]:
+    """The paths of the files that git tracks, or would track: all that it does not ignore."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
+    return frozenset(path for path in done.stdout.splitlines() if (PROJECT / path).is_file())
+
+
+PAGES = {
+    path: (PROJECT / path).read_text(encoding="utf-8")
+    for path in sorted(tracked())
+    if path.endswith(".md") and not path.startswith("packages/")
+}
+"""Texts of the documents in Markdown by their paths; those of packages have tests of their own."""
+
+
+def anchors(text: str) -> set[str]:
+    """The anchors that GitHub gives to the headings of a page."""
+    return {anchor(heading) for heading in re.findall(r"^#+ (.+)$", text, re.MULTILINE)}
