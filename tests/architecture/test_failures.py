@@ -54,7 +54,7 @@ def test_failures_are_named_though_finalizers_parse_while_tracebacks_are_written
 
 
 def _pytest(directory: Path, *options: str) -> str:
-    """Return pytest's output for the tests in a directory, with this project's settings."""
+    """Returns pytest's output for the tests in a directory, with this project's settings."""
     command = [sys.executable, "-m", "pytest", "-c", "pyproject.toml", "-p", "tests.conftest"]
     command += ["-p", "no:cacheprovider", *options, str(directory)]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)

@@ -1,4 +1,4 @@
-"""Who may import whom: the contracts in pyproject.toml are kept, and each of them bites."""
+"""The import contracts in pyproject.toml are kept, and each of them finds a violation."""
 
 import os
 import shutil
@@ -29,7 +29,7 @@ def broken_contracts(project: Path) -> list[str]:
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    """A copy of all that the contracts are about."""
+    """A copy of all packages that the contracts cover."""
     for folder in ("lambdas", "packages", "stacks", "tools", "workspace"):
         shutil.copytree(
             PROJECT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__")
@@ -38,7 +38,7 @@ def copy(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_contracts_are_kept() -> None:
+def test_all_import_contracts_are_kept() -> None:
     assert broken_contracts(PROJECT) == []
 
 
@@ -82,7 +82,7 @@ def test_contracts_are_kept() -> None:
         ),
     ],
 )
-def test_forbidden_import_breaks_its_contract(
+def test_a_forbidden_import_breaks_its_contract(
     copy: Path, file: str, statement: str, contract: str
 ) -> None:
     with (copy / file).open("a") as module:
