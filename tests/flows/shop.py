@@ -1,4 +1,4 @@
-"""The shop as flows use it: what must hold in the end, and some orders to begin with."""
+"""The shop as flow tests use it: the final audit, and orders in several states."""
 
 import re
 
@@ -13,16 +13,16 @@ FOREVER = 10_000
 """More times than anything is retried."""
 
 _UNDER_WAY = re.compile(r"parcel of order .* is (requested|shipped), with 0 ends")
-"""No fault here, though it is one in the demo, whose carrier brings each parcel to an end."""
+"""No fault in these tests, unlike in the demo, where the carrier completes each parcel."""
 
 
 class Shop(shop.Shop):
     """A rehearsal of the application, with the words of the shop."""
 
     def assert_books_balance(self) -> Evidence:
-        """Nothing lost, nothing twice: the books of all contexts agree, and nothing is parked.
+        """Asserts that nothing is lost, duplicated or parked: all contexts pass the audit.
 
-        Returns what they say.
+        Returns the audited evidence.
         """
         evidence = self.evidence()
         faults = [
@@ -37,18 +37,18 @@ class Shop(shop.Shop):
 
 
 class Broken(Exception):
-    """What a test makes a handler raise."""
+    """The error that a test makes a handler raise."""
 
 
 def place_some_orders(shop: Shop, name: str = "some") -> None:
-    """Four orders for items of their own: two end well, one lacks money and one lacks stock."""
+    """Places four orders for separate items: two succeed, one lacks money and one lacks stock."""
     shop.receive({f"MUG-{name}": 2, f"CUP-{name}": 50}, delivery=name)
     for number, token in enumerate(["tok_approve", "tok_decline", "tok_flaky_1", "tok_approve"]):
         shop.place({f"MUG-{name}": 1, f"CUP-{name}": 2}, key=f"{name}-{number}", token=token)
 
 
 def confirmed_order(shop: Shop, sku: str) -> str:
-    """An order of one of five units, whose parcel the carrier knows of."""
+    """Places an order of one of five units; returns it when its parcel is requested."""
     shop.receive({sku: 5}, delivery=sku)
     order_id = shop.place({sku: 1}, key=sku)
     shop.settle()
@@ -56,8 +56,8 @@ def confirmed_order(shop: Shop, sku: str) -> str:
     return order_id
 
 
-def order_wanted_back(shop: Shop, sku: str) -> str:
-    """An order that was delivered, and whose return waits for a decision."""
+def order_with_requested_return(shop: Shop, sku: str) -> str:
+    """Places an order, delivers it and requests its return, which then waits for a decision."""
     order_id = confirmed_order(shop, sku)
     shop.deliver(order_id)
     shop.settle()

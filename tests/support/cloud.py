@@ -1,4 +1,4 @@
-"""AWS for tests of handlers: moto in this process, tables and queues as the stacks make them."""
+"""AWS for tests of handlers: moto in this process, tables and queues as the stacks define them."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -29,12 +29,12 @@ REGION = "eu-central-1"
 
 
 class Crash(BaseException):
-    """The execution environment dies: nothing in a handler may catch it."""
+    """The death of an execution environment, which no handler can catch."""
 
 
 @dataclass
 class Cloud:
-    """An empty account, and what happened to the clock in it."""
+    """An empty account, in which sleeping is only recorded."""
 
     monkeypatch: pytest.MonkeyPatch
     pauses: list[float] = field(default_factory=list)
@@ -47,7 +47,7 @@ class Cloud:
         forget()
 
     def table(self, name: str, *, sort_key: bool = True, pending_index: bool = False) -> "Table":
-        """A table with the keys that the stacks give to each."""
+        """Creates a table with the keys that the stacks define."""
         keys = ["pk", "sk"] if sort_key else ["pk"]
         index = [pending.SHARD, pending.SINCE] if pending_index else []
         request: dict[str, Any] = {
@@ -70,13 +70,13 @@ class Cloud:
         return Table(name)
 
     def queue(self, name: str) -> "Queue":
-        """A queue."""
+        """Creates a queue."""
         return Queue(aws.sqs().create_queue(QueueName=name)["QueueUrl"])
 
 
 @dataclass(frozen=True)
 class Table:
-    """A look into a table, past the code under test."""
+    """Direct access to a table, without the code under test."""
 
     name: str
 
@@ -97,7 +97,7 @@ class Table:
         aws.dynamodb().put_item(TableName=self.name, Item=to_attributes(item))
 
     def envelopes(self, *event_types: type[Event]) -> list[CloudEvent]:
-        """What the outbox holds, of these types if any are named."""
+        """The events in the outbox, of these types if any are given."""
         envelopes = [
             msgspec.json.decode(item["detail"], type=CloudEvent) for item in self.items("outbox")
         ]
@@ -118,12 +118,12 @@ class Table:
 
 @dataclass(frozen=True)
 class Queue:
-    """A look into a queue, past the code under test."""
+    """Direct access to a queue, without the code under test."""
 
     url: str
 
     def messages(self) -> list[Any]:
-        """Up to ten messages that wait."""
+        """Up to ten visible messages."""
         answer = aws.sqs().receive_message(
             QueueUrl=self.url, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
         )
@@ -131,7 +131,7 @@ class Queue:
 
 
 class Commits:
-    """What happens right before or right after the commits that follow, counted from one."""
+    """Hooks that run right before or right after the next commits, which count from one."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.sizes: list[int] = []
@@ -145,19 +145,19 @@ class Commits:
 
     @property
     def count(self) -> int:
-        """How many commits there were."""
+        """The number of commits so far."""
         return len(self.sizes)
 
-    def before(self, number: int, happening: Callable[[], object]) -> None:
-        """Has something happen before the commit of this number, counted from now."""
-        self._before[self.count + number] = happening
+    def before(self, number: int, action: Callable[[], object]) -> None:
+        """Runs an action before the commit of this number, counted from now."""
+        self._before[self.count + number] = action
 
-    def after(self, number: int, happening: Callable[[], object]) -> None:
-        """Has something happen after the commit of this number, counted from now."""
-        self._after[self.count + number] = happening
+    def after(self, number: int, action: Callable[[], object]) -> None:
+        """Runs an action after the commit of this number, counted from now."""
+        self._after[self.count + number] = action
 
     def part_of(self, step: Callable[[], object], count: int) -> Callable[[], None]:
-        """A happening: another run of a step, which dies after this many commits."""
+        """An action: another run of a step, which dies after this many commits."""
 
         def run() -> None:
             self._left = count
@@ -171,7 +171,7 @@ class Commits:
         return run
 
     def forget(self) -> None:
-        """Takes back what has not happened by now."""
+        """Removes the actions that have not run yet."""
         self._before.clear()
         self._after.clear()
 
@@ -188,12 +188,12 @@ class Commits:
         self._run(self._after.pop(self.count, None))
         return answer
 
-    def _run(self, happening: Callable[[], object] | None) -> None:
-        """Commits of what happens in between count for nothing."""
-        if happening:
+    def _run(self, action: Callable[[], object] | None) -> None:
+        """Runs an action, whose own commits are not counted."""
+        if action:
             self._busy = True
             try:
-                happening()
+                action()
             finally:
                 self._busy = False
 
@@ -204,19 +204,19 @@ def _schema(keys: list[str]) -> list[dict[str, str]]:
 
 
 def crash() -> None:
-    """The end of an execution environment, at this point."""
+    """Ends the execution environment at this point."""
     raise Crash
 
 
 def forget() -> None:
-    """Forgets what handlers keep for the life of their environment; clients alone may stay."""
+    """Clears all caches that handlers keep for the life of their environment, except clients."""
     for module in _modules_of(lambdas):
-        for kept in _kept_by(module):
-            kept.cache_clear()
+        for cached in _caches_of(module):
+            cached.cache_clear()
 
 
 def _modules_of(package: ModuleType) -> Iterator[ModuleType]:
-    """The modules below a package that are imported by now."""
+    """The imported modules below a package."""
     for name, value in vars(package).items():
         if isinstance(value, ModuleType) and value.__name__ == f"{package.__name__}.{name}":
             yield value
@@ -225,7 +225,7 @@ def _modules_of(package: ModuleType) -> Iterator[ModuleType]:
 
 
 @cache
-def _kept_by(module: ModuleType) -> list[Any]:
+def _caches_of(module: ModuleType) -> list[Any]:
     return [
         value
         for value in vars(module).values()
@@ -235,9 +235,9 @@ def _kept_by(module: ModuleType) -> list[Any]:
 
 @contextmanager
 def region() -> Iterator[None]:
-    """moto as the rehearsal has it: right in the same ways, and as fast.
+    """Runs moto with the patches of the rehearsal.
 
-    Starting it takes longer than most tests do, so that accounts share it.
+    Starting it takes longer than most tests, so accounts share it.
     """
     patches = Patches()
     egress.Egress().install(patches)
@@ -248,7 +248,7 @@ def region() -> Iterator[None]:
         direct.install(patches)
         calls_api: Callable[..., Any] = BaseClient._make_api_call  # type: ignore[attr-defined]
         patches.set(BaseClient, "_make_api_call", direct.before(calls_api))
-        # Those there are were made before.
+        # Existing clients were created without the patches.
         aws.client.cache_clear()
         try:
             yield
@@ -259,8 +259,8 @@ def region() -> Iterator[None]:
 
 @contextmanager
 def cloud() -> Iterator[Cloud]:
-    """An empty account in a region that runs, for as long as the block. Nothing in it sleeps."""
-    assert botocore_stubber.enabled, "No region runs: the fixture `region` starts one"
+    """An empty account in a started region, for the duration of the block. Nothing sleeps."""
+    assert botocore_stubber.enabled, "no region is started: use the fixture `region`"
     with ExitStack() as stack:
         stack.callback(egress.set_environment(egress.environment(REGION)))
         monkeypatch = stack.enter_context(pytest.MonkeyPatch.context())
