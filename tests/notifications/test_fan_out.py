@@ -121,31 +121,6 @@ class TestEachChannel:
         assert mapping.properties["BatchSize"] == 1
 
 
-def test_failed_deliveries_raise_alarms(shop: Assembly) -> None:
-    watched = {
-        alarm.properties["MetricName"]
-        for alarm in shop.of_type("AWS::CloudWatch::Alarm")
-        if alarm.path.startswith("Notifications/Requests/")
-        and alarm.properties["Namespace"] == "AWS/SNS"
-    }
-    assert watched == {
-        "NumberOfNotificationsFailed",
-        "NumberOfNotificationsRedrivenToDlq",
-        "NumberOfNotificationsFailedToRedriveToDlq",
-    }
-
-
-def test_the_sms_sender_may_publish_to_phones_and_to_no_topic(shop: Assembly) -> None:
-    (statement,) = [
-        statement
-        for statement in statements(shop, "Notifications/SendSms")
-        if "sns:" in str(statement["Action"])
-    ]
-    assert statement["Action"] == "sns:Publish"
-    assert "Resource" not in statement
-    assert statement["NotResource"]["Fn::Join"][1][-1].endswith(":sns:*:*:*")
-
-
 @pytest.mark.parametrize("role", ["AddressCustomer", "SendEmail", "SendSms"])
 def test_functions_that_sign_nothing_may_read_no_secret(shop: Assembly, role: str) -> None:
     found = statements(shop, f"Notifications/{role}")
