@@ -158,7 +158,7 @@ def test_blocks_can_be_pasted_into_any_shell(text: str, shell: str, desk: Path) 
 @pytest.mark.parametrize(
     "document", ["README.md", "CONTRIBUTING.md", *(f"docs/{p.name}" for p in DOCS)]
 )
-def test_commands_have_no_comments_because_an_interactive_zsh_rejects_them(document: str) -> None:
+def test_commands_have_no_comments_which_zsh_does_not_accept_from_a_keyboard(document: str) -> None:
     text = (PROJECT / document).read_text()
     commented = [
         line for each in blocks(text) for line in each.splitlines() if re.search(r"(?<!\S)#", line)

@@ -1,4 +1,4 @@
-"""The README's steps to add a consumer, carried out exactly in a copy of the project."""
+"""The README's way to add a consumer, followed word by word in a copy of the project."""
 
 import re
 import shutil

@@ -12,7 +12,7 @@ DAYS = 24 * HOURS
 
 @lru_cache(maxsize=2)
 def senders(shop: Assembly) -> tuple[Sender, ...]:
-    """All resources that send messages to queues."""
+    """All who put messages into queues."""
     return tuple(access.senders(shop))
 
 

@@ -188,12 +188,12 @@ class Commits:
         self._run(self._after.pop(self.count, None))
         return answer
 
-    def _run(self, action: Callable[[], object] | None) -> None:
-        """Runs an action, whose own commits are not counted."""
-        if action:
+    def _run(self, happening: Callable[[], object] | None) -> None:
+        """Commits of what happens in between count for nothing."""
+        if happening:
             self._busy = True
             try:
-                action()
+                happening()
             finally:
                 self._busy = False
 
@@ -235,9 +235,9 @@ def _caches_of(module: ModuleType) -> list[Any]:
 
 @contextmanager
 def region() -> Iterator[None]:
-    """Runs moto with the patches of the rehearsal.
+    """moto as the rehearsal has it: right in the same ways, and as fast.
 
-    Starting it takes longer than most tests, so accounts share it.
+    Starting it takes longer than most tests do, so that accounts share it.
     """
     patches = Patches()
     egress.Egress().install(patches)
@@ -248,7 +248,7 @@ def region() -> Iterator[None]:
         direct.install(patches)
         calls_api: Callable[..., Any] = BaseClient._make_api_call  # type: ignore[attr-defined]
         patches.set(BaseClient, "_make_api_call", direct.before(calls_api))
-        # Existing clients were created without the patches.
+        # Those there are were made before.
         aws.client.cache_clear()
         try:
             yield
@@ -259,8 +259,8 @@ def region() -> Iterator[None]:
 
 @contextmanager
 def cloud() -> Iterator[Cloud]:
-    """An empty account in a started region, for the duration of the block. Nothing sleeps."""
-    assert botocore_stubber.enabled, "no region is started: use the fixture `region`"
+    """An empty account in a region that runs, for as long as the block. Nothing in it sleeps."""
+    assert botocore_stubber.enabled, "No region runs: the fixture `region` starts one"
     with ExitStack() as stack:
         stack.callback(egress.set_environment(egress.environment(REGION)))
         monkeypatch = stack.enter_context(pytest.MonkeyPatch.context())

@@ -53,5 +53,5 @@ def published(context: str) -> tuple[type[Event], ...]:
 
 
 def publishers() -> dict[str, tuple[type[Event], ...]]:
-    """The events that contexts publish, by stack."""
+    """The stacks whose contexts publish, and what."""
     return {context.title(): published(context) for context in contexts() if published(context)}

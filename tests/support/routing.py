@@ -1,4 +1,4 @@
-"""The shop's events for the proof of its routes: the form of a message at each filter."""
+"""The shop's events under the proof of its routes: messages as they are at each place."""
 
 import json
 from base64 import b64encode
@@ -25,15 +25,15 @@ from tools.contracts.publishing import published_by
 from tools.contracts.values import values_of
 
 SAMPLES = 4
-"""Generated messages of each event, besides its example. Few suffice, because the proof inserts the
-values that a pattern requires."""
+"""Made-up messages of each event, besides its example. What a pattern asks for is put into them, so
+that there need not be many."""
 
 LOOPS_END: Mapping[tuple[str, str], str] = {}
-"""Reasons why a consumer whose events lead back to it causes no endless loop."""
+"""Why a consumer of an event brings about no endless loop, though its events lead back to it."""
 
 
 def proof(shop: Assembly, **changed: Any) -> Proof:
-    """The proof for the shop's templates and code, with `changed` arguments if given."""
+    """The proof for the shop's templates and code; with `changed` arguments, for another one."""
     arguments = {
         "events": published(),
         "publishers": publishers(shop),
@@ -45,15 +45,15 @@ def proof(shop: Assembly, **changed: Any) -> Proof:
 
 @cache
 def published() -> tuple[Published, ...]:
-    """All events of the shop, with generated messages."""
+    """All events of the shop, with made-up messages."""
     schemas = {name: bus_schema(event) for name, event in PUBLISHED.items()}
-    generated = _generated(schemas)
+    made_up = _made_up(schemas)
     return tuple(
         Published(
             name=name,
             source=event.source,
             schema=schemas[name],
-            samples=(bus_example(event), *(messages[name] for messages in generated)),
+            samples=(bus_example(event), *(messages[name] for messages in made_up)),
             for_outsiders=event in OUTSIDE,
         )
         for name, event in PUBLISHED.items()
@@ -61,7 +61,7 @@ def published() -> tuple[Published, ...]:
 
 
 def publishers(shop: Assembly) -> dict[str, frozenset[str]]:
-    """The events that each function publishes, according to its code."""
+    """What each function publishes, as its code says."""
     found = {
         function.path: frozenset(
             event.detail_type() for event in _published_by(function.properties["Handler"])
@@ -74,7 +74,7 @@ def publishers(shop: Assembly) -> dict[str, frozenset[str]]:
 _published_by = cache(published_by)
 
 
-def _generated(schemas: Mapping[str, Schema]) -> list[dict[str, Message]]:
+def _made_up(schemas: Mapping[str, Schema]) -> list[dict[str, Message]]:
     made: list[dict[str, Message]] = []
 
     @settings(
@@ -92,11 +92,11 @@ def _generated(schemas: Mapping[str, Schema]) -> list[dict[str, Message]]:
 
 
 def form(sieve: Sieve) -> Form:
-    """The form of messages at a filter."""
+    """How messages look at a sieve."""
     if sieve.kind in {"rule", "archive"}:
         return Form((), dict)
     if sieve.kind == "subscription":
-        # The bus passes no message attributes to a topic.
+        # The bus gives no attributes to what it hands to a topic.
         return Form(() if sieve.scope == "MessageBody" else None, json.dumps)
     forms = {
         "AWS::DynamoDB::GlobalTable": Form(None, _in_outbox),
@@ -104,14 +104,12 @@ def form(sieve: Sieve) -> Form:
         "AWS::Kinesis::Stream": Form(("data",), _in_stream),
     }
     if sieve.source.type not in forms:
-        raise NotImplementedError(
-            f"{sieve.path}: the form of messages from {sieve.source.type} is not known"
-        )
+        raise NotImplementedError(f"{sieve.path}: what comes from {sieve.source.type} is not known")
     return forms[sieve.source.type]
 
 
 def matches(sieve: Sieve, pattern: Pattern, message: Any) -> bool:
-    """Whether AWS would match the message, according to the rehearsal."""
+    """What AWS says, as the rehearsal knows it."""
     return bool(_matcher(sieve.kind, sieve.scope, json.dumps(pattern))(message))
 
 
@@ -126,7 +124,7 @@ def _matcher(kind: str, scope: str, pattern: str) -> Any:
 
 
 class _Table:
-    """Accepts transactions, and keeps the items that they put."""
+    """Takes transactions, and keeps what they put."""
 
     def __init__(self) -> None:
         self.items: list[Any] = []
@@ -136,7 +134,7 @@ class _Table:
 
 
 def _in_outbox(message: Message) -> Any:
-    """The record in the stream of a table after the kernel has published the event.
+    """What the stream of a table says when the kernel has published the event.
 
     https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_streams_Record.html
     """

@@ -135,7 +135,7 @@ def names(operation: Document) -> set[str]:
     return {reference.rpartition("/")[2] for reference in references(operation["messages"])}
 
 
-def test_each_event_is_described_and_published_by_its_own_context(document: Document) -> None:
+def test_each_event_is_described_and_told_by_its_own_context(document: Document) -> None:
     assert set(document["components"]["messages"]) == {*DEFINED, "S3EventNotification"}
     for name, event in PUBLISHED.items():
         operation = document["operations"][f"{context_of(event)}.publish.{name}"]
