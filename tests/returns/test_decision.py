@@ -55,7 +55,9 @@ class TestAwaiting:
             "decision": None,
         }
 
-    def test_only_returns_that_wait_for_a_decision_are_listed(self, returns: Returns) -> None:
+    def test_what_is_not_asked_yet_or_was_decided_is_not_in_the_list(
+        self, returns: Returns
+    ) -> None:
         returns.requested("order-1")
         returns.awaiting("order-2")
         returns.awaiting("order-3")
@@ -109,7 +111,7 @@ class TestReview:
         returns.service.give_up(returns.ask())
         assert returns.review().status == 409
 
-    def test_an_unknown_return_cannot_be_reviewed_or_decided(self, returns: Returns) -> None:
+    def test_a_return_that_is_not_there_cannot_be_taken_or_decided(self, returns: Returns) -> None:
         for found in (returns.review("order-9"), returns.decide("order-9"), returns.decide("#")):
             assert (found.status, found.json["code"]) == (404, "unknown_return")
 

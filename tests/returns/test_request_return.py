@@ -84,9 +84,7 @@ class TestRequest:
         assert returns.request().status == 404
 
     @pytest.mark.parametrize("path", ["", "%20", "../order-1", "order-1#x", "o" * 3000, "é"])
-    def test_an_invalid_order_id_in_the_path_is_not_found(
-        self, returns: Returns, path: str
-    ) -> None:
+    def test_a_path_that_is_no_order_is_one_of_nobody(self, returns: Returns, path: str) -> None:
         returns.delivered()
         assert returns.request(path).status == 404
 
@@ -182,7 +180,7 @@ class TestStart:
         assert failed(start_return.handler(batch(enveloped(again)), CONTEXT)) == []
         assert list(returns.service.executions) == [ORDER]
 
-    def test_each_order_has_its_own_execution(self, returns: Returns) -> None:
+    def test_each_order_has_an_execution_of_its_own(self, returns: Returns) -> None:
         for order_id in ("order-1", "order-2"):
             returns.requested(order_id)
             returns.start(order_id)
