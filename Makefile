@@ -148,7 +148,7 @@ VERSION := import sys; print("%d.%d.%d" % sys.version_info[:3]); sys.exit(sys.ve
 		version=$$("$$python" -I -c '$(VERSION)' 2>/dev/null) && break; python=; \
 	done; \
 	if [ -z "$$python" ]; then \
-		echo "error: $${named:-no program on the PATH} is Python 3.11 or newer: install one," \
+		echo "error: $${named:-python3 on the PATH} is not Python 3.11 or newer: install one," \
 			"or name one: make PYTHON=/usr/bin/python3.13" >&2; exit 1; fi; \
 	if [ -x .venv/bin/python ] && \
 		.venv/bin/python -I workspace/install.py check $(if $(NAMED),"$$version"); then exit 0; fi; \
