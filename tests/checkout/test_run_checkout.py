@@ -167,9 +167,3 @@ def test_an_event_of_another_type_is_parked_without_an_execution(workflow: Workf
     assert workflow.executions == []
     (queue_url,) = aws.sqs().list_queues()["QueueUrls"]
     assert len(Queue(queue_url).messages()) == 1
-
-
-@pytest.mark.usefixtures("cloud")
-def test_the_read_timeout_of_the_client_is_the_functions_patience() -> None:
-    config = aws.client("stepfunctions", read_timeout_s=run_checkout.PATIENCE_S).meta.config
-    assert config.read_timeout == run_checkout.PATIENCE_S
