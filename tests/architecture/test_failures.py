@@ -39,7 +39,7 @@ def test_that_fails(number):
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_failures_are_named_though_finalizers_parse_while_tracebacks_are_written(
+def test_failures_are_reported_even_if_finalizers_parse_during_their_formatting(
     tmp_path: Path, workers: int
 ) -> None:
     (tmp_path / "test_failing.py").write_text(FAILING)

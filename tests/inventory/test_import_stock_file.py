@@ -338,7 +338,7 @@ class TestEveryObject:
             ("acme/2026/", b"", "a folder, not a file"),
         ],
     )
-    def test_the_report_says_why_another_object_is_not_imported(
+    def test_any_other_object_gets_a_report_with_the_reason(
         self, suppliers: Suppliers, inventory: Inventory, name: str, content: bytes, reason: str
     ) -> None:
         told = suppliers.send(content, key=f"incoming/{name}")
@@ -354,7 +354,9 @@ class TestEveryObject:
             version = suppliers.send(b"", key=key)["version"]
             assert suppliers.bucket.keys(f"{folder}/{version}") == [f"{folder}/{version}.json"]
 
-    def test_the_report_on_a_file_in_archive_storage_says_so(self, suppliers: Suppliers) -> None:
+    def test_a_file_in_archive_storage_gets_a_report_with_the_reason(
+        self, suppliers: Suppliers
+    ) -> None:
         stored = aws.s3().put_object(
             Bucket=suppliers.bucket.name, Key=KEY, Body=b"x", StorageClass="GLACIER"
         )

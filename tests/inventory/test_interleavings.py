@@ -126,11 +126,11 @@ class Interleavings(RuleBasedStateMachine):
 
     def _audited(self, **request: Any) -> Any:
         """Commits, and checks that StockDepleted is published exactly when an item runs out."""
-        before, told = self.inventory.available(), self._depleted()
+        before, published = self.inventory.available(), self._depleted()
         answer = self.commit(**request)
         after = self.inventory.available()
         ran_out = {sku for sku in before if before[sku] > 0 and after[sku] == 0}
-        assert self._depleted() - told == Counter(ran_out)
+        assert self._depleted() - published == Counter(ran_out)
         return answer
 
     def _depleted(self) -> Counter[str]:

@@ -208,7 +208,7 @@ class TestReport:
         assert (told["rows_taken"], told["rows_wrong"]) == (1, 1)
         assert told["wrong"] == [{"line": 3, "reason": "it has 3 columns instead of 4"}]
 
-    def test_a_file_without_a_good_row_is_refused(self) -> None:
+    def test_a_file_without_a_valid_row_is_refused(self) -> None:
         assert json.loads(report(csv("B,1,1")).to_json())["result"] == "refused"
 
     def test_it_lists_100_invalid_rows_and_counts_the_rest(self) -> None:

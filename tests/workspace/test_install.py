@@ -51,7 +51,7 @@ def test_a_variable_overrides_pips_settings_file(tmp_path: Path) -> None:
     assert found == {"PIP_INDEX_URL": "https://other.example/simple"}
 
 
-def test_a_settings_file_that_pip_cannot_read_is_an_error_that_says_so(tmp_path: Path) -> None:
+def test_a_settings_file_that_pip_cannot_read_is_an_error_with_its_cause(tmp_path: Path) -> None:
     settings_file(tmp_path, "index-url without a section\n")
     with pytest.raises(InstallError, match="pip cannot read its settings"):
         pip_variables(tmp_path)
@@ -89,7 +89,7 @@ def test_a_long_silence_is_reported(
     assert "still working, 0 s" in capsys.readouterr().out
 
 
-def test_a_failure_says_why_and_what_to_do() -> None:
+def test_a_failure_is_reported_with_its_cause_and_the_remedy() -> None:
     program = "import sys; sys.exit('no such host')"
     with pytest.raises(InstallError, match=r"(?s)no such host.*Check the network and pip's settin"):
         list(install._running([sys.executable, "-c", program], {}, settings="pip's"))

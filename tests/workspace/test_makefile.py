@@ -105,7 +105,7 @@ class TestPython:
         assert done.returncode == 0
         assert "python" in done.stdout
 
-    def test_a_missing_python_is_an_error_that_says_what_to_do(self, clone: Path) -> None:
+    def test_a_missing_python_is_an_error_with_the_remedy(self, clone: Path) -> None:
         programs = clone / "programs"
         python(programs, "python3", (3, 9))
         for tool in ("sh", "awk"):

@@ -71,7 +71,7 @@ def test_a_removed_field_is_breaking_and_names_the_consumers(tmp_path: Path) -> 
     assert line.endswith("taken by `Shop/Pack`")
 
 
-def test_an_added_field_breaks_nobody(tmp_path: Path) -> None:
+def test_an_added_field_breaks_no_consumer(tmp_path: Path) -> None:
     after = copy.deepcopy(PLACED)
     after["properties"]["gift"] = {"type": "boolean"}
     assert reported(
