@@ -1,6 +1,6 @@
-# Every command a person runs. A machine with Python 3.11 or newer, git and make is enough.
+# All commands for developers. They need only Python 3.11 or newer, git and make.
 
-# From the command line only: a variable of the shell may be meant for another program.
+# Only the command line counts, because a variable of the shell may be meant for another program.
 SHELL_STAGE := $(if $(filter environment,$(origin STAGE)),$(STAGE))
 STAGE := dev
 BASE := main
@@ -31,7 +31,7 @@ test: setup ## run all tests, offline; some of them: ARGS="tests/orders -k twice
 runtime: setup ## run the tests of handlers, API and flows on Lambda's version of Python, if it is available
 	@$(RUN) .ci/runtime $(ARGS)
 
-fuzz: setup ## send thousands of random requests to the API: none may fail or get an undocumented answer
+fuzz: setup ## send thousands of random requests to the API: none may fail or get an undocumented response
 	@$(RUN) python -m pytest tests/api/test_api.py --hypothesis-profile=thorough $(ARGS)
 
 check: lint types imports templates test ## run all checks of continuous integration
@@ -69,7 +69,7 @@ diff: setup ## show what a deployment would change: STAGE=dev
 review: setup ## summarize the changes of this tree since it left BASE=main, in prod or in STAGE=dev
 	@$(RUN) python -m tools.contracts.review $(BASE) $(if $(filter-out file,$(origin STAGE)),--stage $(STAGE)) $(ARGS)
 
-deploy: setup ## deploy to the AWS account that the shell is logged in to: STAGE=dev
+deploy: setup ## deploy to the shell's AWS account: STAGE=dev
 	$(named)
 	$(call asks,--require-approval --require-approval=%,widens permissions,Read the output of 'make diff STAGE=$(STAGE)' and then approve in advance,--require-approval never)
 	@$(RUN) python -m stacks.synthesis --stage $(STAGE)
@@ -86,7 +86,7 @@ define named
 		"name the stage (make $@ STAGE=dev) or unset the variable" >&2; exit 2)
 endef
 
-# The CDK asks questions on a terminal. Without one it would fail at the first question.
+# The CDK asks questions on a terminal. Without a terminal, it would fail at the first question.
 define asks
 	@$(if $(filter --yes -y $(1),$(ARGS)),:,[ -t 0 ] && [ -t 1 ]) || { printf '%s\n' \
 		"error: the CDK asks before it $(2), but there is no terminal to answer at." \
@@ -136,13 +136,13 @@ define locked
 		--no-emit-index-url --no-emit-find-links $(ARGS)
 endef
 
-# Set-up. Each part leaves its stamp when it is complete: one that was interrupted starts anew.
+# Set-up. Each part creates a stamp when it is complete, so an interrupted part starts again.
 
-# The first Python here that is new enough, unless one is named: make PYTHON=/usr/bin/python3.13 …
+# The first Python on the PATH that is new enough, or the named one: make PYTHON=/usr/bin/python3.13
 NAMED := $(if $(filter command,$(origin PYTHON)),$(PYTHON))
 VERSION := import sys; print("%d.%d.%d" % sys.version_info[:3]); sys.exit(sys.version_info < (3, 11))
 
-# This runs each time: if the folder was moved or another Python is named, .venv has to be rebuilt.
+# This runs each time, because a moved folder or another named Python requires a new .venv.
 .venv/.stamp: FORCE
 	@named="$(NAMED)"; \
 	for python in "$${named:-$${PYTHON:-python3}}" \
@@ -150,7 +150,7 @@ VERSION := import sys; print("%d.%d.%d" % sys.version_info[:3]); sys.exit(sys.ve
 		version=$$("$$python" -I -c '$(VERSION)' 2>/dev/null) && break; python=; \
 	done; \
 	if [ -z "$$python" ]; then \
-		echo "error: $${named:-what is on the PATH} is no Python 3.11 or newer: install one," \
+		echo "error: $${named:-python3 on the PATH} is not Python 3.11 or newer: install one," \
 			"or name one: make PYTHON=/usr/bin/python3.13" >&2; exit 1; fi; \
 	if [ -x .venv/bin/python ] && \
 		.venv/bin/python -I workspace/install.py check $(if $(NAMED),"$$version"); then exit 0; fi; \

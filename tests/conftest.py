@@ -1,4 +1,4 @@
-"""Fixtures of all tests: the cloud assemblies of a session, and an account in moto for each."""
+"""Fixtures of all tests: the cloud assemblies of a session, and a moto account for each test."""
 
 import gc
 import os
@@ -23,9 +23,9 @@ from tests.support.assemblies import assembly_directory  # noqa: E402
 if TYPE_CHECKING:
     from tests.support.cloud import Cloud, Commits
 
-# The same examples in every run, and no stop-watch: machines differ.
+# The same examples in every run, and no deadline, because machines differ in speed.
 settings.register_profile("orderflow", derandomize=True, deadline=None, max_examples=50)
-# Others in each run: `make fuzz`.
+# New examples in each run: `make fuzz`.
 settings.register_profile(
     "thorough", settings.get_profile("orderflow"), derandomize=False, max_examples=1_000
 )
@@ -42,13 +42,13 @@ if sys.version_info < parsing.FIXED_IN:
 
 STAGES = ("dev", "prod")
 
-# moto and botocore keep some hundred thousand objects: looking through them for cycles after each
-# 700 new ones, as Python does by default, takes a good part of the time.
+# moto and botocore keep several hundred thousand objects. By default, Python would search them for
+# cycles after every 700 allocations, which takes a considerable part of the time.
 gc.set_threshold(50_000, 20, 100)
 
 
-# Each process begins with its share in this order, and those that are done take from the end of
-# what others have left: what takes long, or shares an application that was loaded, is not there.
+# Each worker runs its share in this order, and idle workers take tests from the end of the others'
+# shares. So slow tests, and tests that share a loaded application, come first.
 FIRST = (
     *("tests/flows/", "tests/tools/demo/", "tests/api/", "tests/architecture/"),
     "packages/cdk-rehearsal/tests/distribution/",
@@ -56,22 +56,22 @@ FIRST = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Puts the tests that take longest before all others."""
+    """Moves the slowest tests to the front."""
     items.sort(key=lambda item: not item.nodeid.startswith(FIRST))
 
 
 @pytest.fixture(scope="session")
 def shared_directory(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
-    """A directory that all processes of this test session have in common."""
+    """A directory that all processes of this test session share."""
     base = tmp_path_factory.getbasetemp()
     return base if worker_id == "master" else base.parent
 
 
 @pytest.fixture(scope="session", autouse=True)
 def own_stage(request: pytest.FixtureRequest, worker_id: str) -> None:
-    """Has the first workers begin with a stage each, if any test of all of them needs one.
+    """Lets the first two workers synthesize one stage each, if any test needs the templates.
 
-    They would come to it one after the other, and one would wait for the other.
+    Otherwise both would start with the same stage, and one would wait for the other.
     """
     stage = dict(zip(("gw0", "gw1"), STAGES, strict=True)).get(worker_id)
     asked = (getattr(item, "fixturenames", ()) for item in request.session.items)
@@ -93,8 +93,8 @@ def templates(shared_directory: Path) -> Mapping[str, Assembly]:
 
 @pytest.fixture(scope="module")
 def region() -> Iterator[None]:
-    """A region in moto, for one account after the other."""
-    # Imported here: the process that hands out the tests would wait for moto, and does not need it.
+    """A region in moto, which the accounts of a module's tests use one after the other."""
+    # Imported here: the process that distributes the tests does not need moto, which loads slowly.
     from tests.support import cloud
 
     with cloud.region():
@@ -112,7 +112,7 @@ def cloud(region: None) -> Iterator["Cloud"]:
 
 @pytest.fixture
 def commits(cloud: "Cloud") -> "Commits":
-    """Lets a test happen something between the commits of the code under test."""
+    """Hooks that run before or after commits of the code under test."""
     from tests.support.cloud import Commits
 
     return Commits(cloud.monkeypatch)

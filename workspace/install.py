@@ -1,8 +1,8 @@
 """Sets the project up: Python packages into .venv, Node packages into node_modules.
 
-Run `python -I workspace/install.py python` with the Python that .venv is to have. This file needs
-only the standard library. Of the user's settings for pip and npm, it keeps only those that say
-where packages come from. `--in FOLDER` before `check` or `python` replaces .venv by that folder.
+Run `python -I workspace/install.py python` with the Python for .venv. This file needs only the
+standard library. It uses the user's settings of pip and npm only for the sources of packages.
+`--in FOLDER` before `check` or `python` uses that folder instead of .venv.
 """
 
 import ast
@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from queue import Empty, Queue
 
-# Run as a file, it finds its neighbours only like this.
+# As a script, this file does not find the package `workspace` otherwise.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from workspace.isolation import PACKAGE, PROJECT, USER_HOME, command_environment, node_directory
@@ -43,7 +43,7 @@ _NPM_SETTINGS = re.compile(
     r"|fetch-[a-z-]+|maxsockets)\s*="
 )
 _UNFIT = re.compile(r"[$`\"\\:\n]")
-"""What a shell reads in the path of a script's Python, and what separates folders on a PATH."""
+"""Characters that a shell interprets in the path of a script's Python, and separators of PATH."""
 _REFERENCE = re.compile(r"\$\{([^}?]+)\??\}")
 
 
@@ -52,7 +52,7 @@ class InstallError(Exception):
 
 
 def require_fit(folder: Path) -> None:
-    """Raises InstallError if what pip installs in this folder could not be started."""
+    """Raises InstallError if programs that pip installs in this folder could not be started."""
     if found := _UNFIT.search(str(folder)):
         raise InstallError(
             f"the path of this folder, {folder}, contains {found[0]!r}, and the programs that pip "
@@ -62,7 +62,7 @@ def require_fit(folder: Path) -> None:
 
 @contextmanager
 def alone(folder: Path = PROJECT) -> Iterator[bool]:
-    """Let one set-up after the other change the folder; say whether this one had to wait."""
+    """Lets one set-up at a time change the folder; yields whether this one had to wait."""
     build = folder / ".build"
     build.mkdir(exist_ok=True)
     with (build / "set-up.lock").open("w") as lock:
@@ -77,9 +77,9 @@ def alone(folder: Path = PROJECT) -> Iterator[bool]:
 
 
 def pip_environment(python: Path, environ: Mapping[str, str]) -> dict[str, str]:
-    """Return environment variables with which `python -m pip` reads no settings file.
+    """Returns environment variables with which `python -m pip` reads no settings file.
 
-    They contain the user's settings that say where packages come from. Options such as `user` and
+    They contain the user's settings for the sources of packages. Options such as `user` and
     `prefix` are left out, because they would install packages elsewhere. Raises InstallError if pip
     cannot read the user's settings.
     """
@@ -105,7 +105,7 @@ def pip_environment(python: Path, environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def npm_settings(environ: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
-    """Return the lines of the user's npmrc files that say where packages come from.
+    """Returns the lines of the user's npmrc files about the sources of packages.
 
     The second value has the environment variables that these lines refer to, such as
     `${NPM_TOKEN}`.
@@ -147,7 +147,7 @@ def node_is_installed(project: Path = PROJECT) -> bool:
 
 
 def install_python(venv: Path) -> None:
-    """Create `venv` again, with the Python that runs this and all locked packages.
+    """Recreates `venv` with the running Python and all locked packages.
 
     Raises InstallError if a step fails.
     """
@@ -173,7 +173,7 @@ def install_python(venv: Path) -> None:
 
 
 def install_node() -> None:
-    """Install the locked Node packages into node_modules, one set-up at a time.
+    """Installs the locked Node packages into node_modules, one set-up at a time.
 
     Raises InstallError.
     """
@@ -210,9 +210,9 @@ def _install_node() -> None:
 
 @contextmanager
 def python_with_pip() -> Iterator[Path]:
-    """Yield a Python that has pip: this one or, as uv leaves pip out, a temporary one like it.
+    """Yields a Python with pip: this one or, because uv omits pip, a temporary copy of it.
 
-    Raises InstallError if this Python cannot make a virtual environment.
+    Raises InstallError if this Python cannot create a virtual environment.
     """
     if importlib.util.find_spec("pip"):
         yield Path(sys.executable)
@@ -231,8 +231,8 @@ def _make_venv(venv: Path) -> None:
         check=False,
     )
     if made.returncode != 0:
-        said = (made.stdout + made.stderr).strip()
-        raise InstallError(f"{sys.executable} cannot make a virtual environment:\n{said}")
+        output = (made.stdout + made.stderr).strip()
+        raise InstallError(f"{sys.executable} cannot create a virtual environment:\n{output}")
 
 
 def _python(venv: Path) -> Path:
@@ -240,7 +240,7 @@ def _python(venv: Path) -> Path:
 
 
 def _stamp(venv: Path) -> str:
-    """Return the content of a complete installation's stamp.
+    """Returns the content of a complete installation's stamp.
 
     It includes the folder, because the scripts in `venv` contain its path, and the package's
     sources, which the .pth file names.
@@ -249,7 +249,7 @@ def _stamp(venv: Path) -> str:
 
 
 def _running(command: list[str], environ: Mapping[str, str], *, settings: str) -> Iterator[str]:
-    """Yield the lines that a command prints, and report every 15 s of silence.
+    """Yields the lines that a command prints; reports every 15 s without output.
 
     Raises InstallError with the command's standard error if it fails.
     """
@@ -291,7 +291,7 @@ def _running(command: list[str], environ: Mapping[str, str], *, settings: str) -
 
 
 def main() -> None:
-    """Install the packages of `python` or `node`; `check` exits with 0 if Python's are complete."""
+    """Installs packages of `python` or `node`; `check` exits with 0 if Python's are complete."""
     venv, arguments = PROJECT / ".venv", sys.argv[1:]
     if arguments[:1] == ["--in"]:
         venv, arguments = PROJECT / arguments[1], arguments[2:]
@@ -309,7 +309,7 @@ def main() -> None:
     except InstallError as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
-        sys.exit("Interrupted: the next command sets up anew what is missing")
+        sys.exit("Interrupted: the next command installs what is missing")
 
 
 if __name__ == "__main__":

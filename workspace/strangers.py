@@ -97,7 +97,7 @@ FILES: Mapping[str, str] = {
     "package-lock=false\ndry-run=true\n",
     ".pydistutils.cfg": "[install]\nprefix=/nonexistent/prefix\n",
 }
-"""Settings files in the home folder, which would break commands as well."""
+"""Settings files in the home folder that break commands that are not isolated from them."""
 
 WITHOUT_MAKE = (
     "python3 -m venv env",
@@ -106,12 +106,12 @@ WITHOUT_MAKE = (
     ". env/bin/activate && npm install --silent --prefix env aws-cdk@2",
     ". env/bin/activate && env/node_modules/.bin/cdk synth --quiet",
 )
-"""What users of the CDK type instead of the README's commands."""
+"""The commands of CDK users, as an alternative to the README's commands."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scenario:
-    """A machine, and the commands to run there, one after the other."""
+    """A machine, with the commands to run on it in sequence."""
 
     name: str
     commands: tuple[str, ...] = ("make demo", "make test")
@@ -126,7 +126,7 @@ class Scenario:
 
 
 def scenarios() -> list[Scenario]:
-    """Return all scenarios, including one for each other Python on this machine."""
+    """Returns all scenarios, including one for each other Python on this machine."""
     return [
         Scenario(name="bare machine, demo first", commands=("make demo",)),
         Scenario(name="bare machine, test first", commands=("make test",)),
@@ -154,7 +154,7 @@ def scenarios() -> list[Scenario]:
 
 
 def other_pythons() -> dict[str, str]:
-    """Return the supported Pythons on this machine by version, except the one that runs this."""
+    """Returns the supported Pythons on this machine by version, except the running one."""
     folders = [Path(folder) for folder in os.environ.get("PATH", os.defpath).split(os.pathsep)]
     folders += Path(os.environ.get("PYENV_ROOT", "/nonexistent")).glob("versions/*/bin")
     tell = "import sys, ensurepip; print('%d.%d.%d' % sys.version_info[:3], sys.executable)"
@@ -178,7 +178,7 @@ def other_pythons() -> dict[str, str]:
 
 
 def python_for_nobody() -> str:
-    """Return a Python that other users may run, too: one in root's home folder is not."""
+    """Returns a Python that other users can run, unlike one in root's home folder."""
     for python in (sys.executable, *other_pythons().values()):
         try:
             if subprocess.run([python, "-c", ""], user=_NOBODY, check=False).returncode == 0:
@@ -196,11 +196,11 @@ class Outcome:
     command: str
     took_s: float
     failure: str
-    said: str
+    output: str
 
 
 def tried(scenario: Scenario, logs: Path) -> Iterator[Outcome]:
-    """Run the commands of a scenario in a fresh clone; stop at the first that fails."""
+    """Runs the commands of a scenario in a fresh clone; stops at the first that fails."""
     with (
         bare_machine(scenario.python) as machine,
         tempfile.TemporaryDirectory(prefix="stranger-") as directory,
@@ -228,7 +228,7 @@ def tried(scenario: Scenario, logs: Path) -> Iterator[Outcome]:
 
 def _clone(clone: Path) -> None:
     clone.parent.mkdir(parents=True, exist_ok=True)
-    # No hard links: the files may get another owner.
+    # No hard links, because the files may get another owner.
     subprocess.run(
         ["git", "clone", "--quiet", "--no-hardlinks", str(PROJECT), str(clone)], check=True
     )
@@ -266,13 +266,13 @@ def _run(
 
 
 def _last_words(lines: list[str]) -> str:
-    """Return the line with the result: pytest's summary, or whether the audit passes."""
-    told = [line for line in lines if re.search(r"passed|failed|the audit", line, re.IGNORECASE)]
-    return re.sub(r"\x1b\[[0-9;]*m", "", (told or lines or [""])[-1]).strip(" =")
+    """Returns the line with the result: pytest's summary, or the result of the audit."""
+    results = [line for line in lines if re.search(r"passed|failed|the audit", line, re.IGNORECASE)]
+    return re.sub(r"\x1b\[[0-9;]*m", "", (results or lines or [""])[-1]).strip(" =")
 
 
 def main() -> None:
-    """Run all scenarios, or those whose names contain one of the texts; fail if any fails."""
+    """Runs all scenarios, or those whose names contain one of the texts; fails if any fails."""
     parser = argparse.ArgumentParser(prog="make strangers", description=main.__doc__)
     parser.add_argument("--only", nargs="+", metavar="TEXT", default=[""])
     parser.add_argument("--list", action="store_true", help="show the scenarios, run none")
@@ -289,7 +289,7 @@ def main() -> None:
             failed += bool(outcome.failure)
             cells = (
                 *(outcome.scenario, f"`{outcome.command}`", f"{outcome.took_s:.0f} s"),
-                outcome.failure or outcome.said,
+                outcome.failure or outcome.output,
             )
             print(f"| {' | '.join(cells)} |", flush=True)
     sys.exit(1 if failed else 0)

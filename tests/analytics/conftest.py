@@ -1,4 +1,4 @@
-"""The analytics context on an empty table and an empty stream."""
+"""The analytics context with an empty table and an empty stream."""
 
 import pytest
 
@@ -8,5 +8,5 @@ from tests.support.cloud import Cloud
 
 @pytest.fixture
 def analytics(cloud: Cloud) -> Analytics:
-    """The context, with nothing counted."""
+    """The context without any counted event."""
     return Analytics.in_cloud(cloud)

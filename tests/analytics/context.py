@@ -1,4 +1,4 @@
-"""The analytics context as its callers see it, and Lambda's way with a shard of the stream."""
+"""The analytics context as its callers see it, and Lambda's processing of a shard."""
 
 import json
 from base64 import b64encode
@@ -30,17 +30,17 @@ Record = dict[str, Any]
 
 @dataclass
 class Window:
-    """One shard during one window of time, as Lambda goes about it.
+    """One shard during one tumbling window, as Lambda processes it.
 
     https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-windows.html
     """
 
     state: dict[str, Any] = field(default_factory=dict)
     keeps_state_of_failures: bool = True
-    """Whether the state of an answer that reports failures is taken over: AWS does not say."""
+    """Whether Lambda keeps the state of a response that reports failures, which AWS leaves open."""
 
     def invoke(self, records: Sequence[Record], *, final: bool = False) -> Any:
-        """One invocation with the present state. Raises what the handler raises."""
+        """Invokes the handler with the current state. Raises the errors of the handler."""
         event = {
             "Records": list(records),
             "window": {"start": "2026-01-05T12:00:00Z", "end": "2026-01-05T12:01:00Z"},
@@ -50,7 +50,7 @@ class Window:
             "isFinalInvokeForWindow": final,
             "isWindowTerminatedEarly": False,
         }
-        # Over JSON, as on the wire.
+        # Through JSON, as in Lambda.
         answer = json.loads(
             json.dumps(aggregate_sales.handler(json.loads(json.dumps(event)), CONTEXT))
         )
@@ -60,7 +60,7 @@ class Window:
         return answer
 
     def drain(self, records: Sequence[Record]) -> None:
-        """Invokes until each record is done: from a reported one on, or in halves after an error.
+        """Invokes until all records are done: from a reported one on, or in halves after an error.
 
         https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-batchfailurereporting.html
         """
@@ -97,7 +97,7 @@ class Analytics:
 
     @classmethod
     def in_cloud(cls, cloud: Cloud) -> "Analytics":
-        """The context with nothing in its table and its stream."""
+        """Creates the context with an empty table and an empty stream."""
         table = cloud.table(SETTINGS.table_name)
         parking = cloud.queue("parking")
         aws.kinesis().create_stream(StreamName=SETTINGS.stream_name, ShardCount=1)
@@ -105,11 +105,11 @@ class Analytics:
         return cls(table, parking)
 
     def count(self, *envelopes: CloudEvent) -> Any:
-        """One batch of a window of its own."""
+        """Processes a batch in its own window."""
         return Window().invoke(records(*envelopes))
 
     def rows(self) -> dict[tuple[str, str | None], dict[str, int]]:
-        """What is counted, by minute and SKU."""
+        """The counts by minute and SKU."""
         return {
             (_minute(item), _sku(item)): {
                 name: value
@@ -122,12 +122,12 @@ class Analytics:
 
     def record(self, *activities: Any, caller: str = "customer-1", **fields: Any) -> Answer:
         """Posts activities."""
-        wish = {"activities": list(activities), **fields}
-        call = Call(route="POST /activity", body=wish, caller=caller)
+        request = {"activities": list(activities), **fields}
+        call = Call(route="POST /activity", body=request, caller=caller)
         return call.send(record_activity.handler)
 
     def on_stream(self) -> list[Record]:
-        """All records of the stream, as Lambda hands them over."""
+        """All records of the stream, as Lambda passes them."""
         kinesis = aws.kinesis()
         (shard,) = kinesis.list_shards(StreamName=SETTINGS.stream_name)["Shards"]
         iterator = kinesis.get_shard_iterator(
@@ -142,7 +142,7 @@ class Analytics:
         ]
 
     def sales(self, groups: str = "[staff]", **query: str) -> Answer:
-        """Gets sales as a member of some groups; `start` and `end` stand for `from` and `to`."""
+        """Gets sales as a member of some groups; `start` and `end` are sent as `from` and `to`."""
         names = {"start": "from", "end": "to"}
         event = Call(route="GET /sales", caller="staff-1").event()
         event["queryStringParameters"] = {
@@ -154,7 +154,7 @@ class Analytics:
 
 
 def record(data: bytes, sequence_number: str, partition_key: str = "key") -> Record:
-    """A record of the stream as functions get it.
+    """A record of the stream as functions receive it.
 
     https://docs.aws.amazon.com/lambda/latest/dg/with-kinesis.html
     """
@@ -203,17 +203,17 @@ def confirmed(*lines: Line, order_id: str = "order-1", currency: str = "EUR") ->
 
 
 def viewed(sku: str = "MUG") -> ItemViewed:
-    """The event of an item that was looked at."""
+    """The event of an item that was viewed."""
     return ItemViewed(sku=sku, unit_price_minor=1250, currency="EUR")
 
 
 def added(sku: str = "MUG", quantity: int = 2) -> ItemAddedToCart:
-    """The event of units that were put into a cart."""
+    """The event of units that were added to a cart."""
     return ItemAddedToCart(sku=sku, unit_price_minor=1250, currency="EUR", quantity=quantity)
 
 
 def plain_sum(envelopes: Sequence[CloudEvent]) -> dict[tuple[str, str | None], dict[str, int]]:
-    """What the table should hold: each event once, added up without any cleverness."""
+    """The expected rows of the table: the sum of all events, each counted once."""
     once = {envelope.id: envelope for envelope in envelopes}.values()
     rows: dict[tuple[str, str | None], Counter[str]] = {}
     for minute, sku, name, amount in (entry for event in once for entry in _entries(event)):

@@ -1,4 +1,4 @@
-"""Aggregating sales: each event counts once in its own minute, whatever is retried."""
+"""Aggregating sales: each event counts once in its own minute, despite retries."""
 
 import json
 from collections.abc import Callable
@@ -35,7 +35,7 @@ MINUTE = "2026-01-05T12:00"
 
 
 def many(count: int) -> list[CloudEvent]:
-    """Views of that many items."""
+    """Views of `count` items."""
     return [happened(viewed(f"SKU-{number:03}")) for number in range(count)]
 
 
@@ -91,9 +91,7 @@ class TestCounting:
             }
         }
 
-    def test_rows_are_forgotten_after_400_days_and_keys_when_nothing_can_come_again(
-        self, analytics: Analytics
-    ) -> None:
+    def test_rows_and_inbox_entries_expire(self, analytics: Analytics) -> None:
         analytics.count(happened(viewed()))
         minute = NOON.replace(second=0)
         for kind in ("item", "shop"):
@@ -110,19 +108,19 @@ class TestCounting:
 
 
 class TestDuplicates:
-    def test_within_a_batch_count_once(self, analytics: Analytics) -> None:
+    def test_duplicates_within_a_batch_count_once(self, analytics: Analytics) -> None:
         event = happened(viewed())
         analytics.count(event, event, event)
         assert analytics.rows() == plain_sum([event])
 
-    def test_within_a_batch_but_not_within_a_transaction_count_once(
+    def test_duplicates_in_different_transactions_of_a_batch_count_once(
         self, analytics: Analytics
     ) -> None:
         events = [*many(60), *many(60)]
         analytics.count(*events, *events)
         assert analytics.rows() == plain_sum(events)
 
-    def test_across_batches_and_windows_count_once(self, analytics: Analytics) -> None:
+    def test_duplicates_across_batches_and_windows_count_once(self, analytics: Analytics) -> None:
         events = [happened(confirmed()), happened(viewed())]
         window = Window()
         window.drain(records(*events))
@@ -131,7 +129,7 @@ class TestDuplicates:
         Window().drain(records(*reversed(events), first=4))
         assert analytics.rows() == plain_sum(events)
 
-    def test_of_an_event_with_another_time_count_in_the_first_minute(
+    def test_a_duplicate_with_another_time_counts_in_the_first_minute(
         self, analytics: Analytics
     ) -> None:
         """A customer repeats a request: the activity has the same id and a later time."""
@@ -141,13 +139,13 @@ class TestDuplicates:
         analytics.count(later)
         assert analytics.rows() == plain_sum([event])
 
-    def test_do_not_take_new_events_down_with_them(self, analytics: Analytics) -> None:
+    def test_duplicates_do_not_prevent_new_events_from_counting(self, analytics: Analytics) -> None:
         events = many(40)
         analytics.count(*events[::2])
         analytics.count(*events)
         assert analytics.rows() == plain_sum(events)
 
-    def test_are_told_apart_from_what_counted(self, analytics: Analytics) -> None:
+    def test_duplicates_are_counted_separately_in_the_state(self, analytics: Analytics) -> None:
         events = many(3)
         analytics.count(events[0])
         window = Window()
@@ -158,11 +156,11 @@ class TestDuplicates:
 
 class TestRetries:
     EVENTS = tuple(many(130))
-    """Two transactions and a bit."""
+    """More events than two transactions can hold."""
 
     @pytest.mark.parametrize("number", [1, 2, 3])
     @pytest.mark.parametrize("when", [Commits.before, Commits.after])
-    def test_a_batch_that_crashed_at_any_commit_counts_once(
+    def test_a_batch_that_crashes_at_any_commit_counts_once(
         self,
         analytics: Analytics,
         commits: Commits,
@@ -176,7 +174,7 @@ class TestRetries:
         window.invoke(records(*self.EVENTS))
         assert analytics.rows() == plain_sum(self.EVENTS)
 
-    def test_the_first_record_that_is_not_counted_is_reported(
+    def test_the_first_uncounted_record_is_reported(
         self, analytics: Analytics, commits: Commits
     ) -> None:
         commits.before(2, refuse)
@@ -189,7 +187,7 @@ class TestRetries:
         window.invoke(records(*self.EVENTS[counted:], first=counted + 1))
         assert analytics.rows() == plain_sum(self.EVENTS)
 
-    def test_an_error_at_the_first_record_is_raised_so_that_lambda_counts_it(
+    def test_an_error_at_the_first_record_is_raised_so_that_it_is_a_lambda_error(
         self, analytics: Analytics, commits: Commits
     ) -> None:
         commits.before(1, refuse)
@@ -197,7 +195,7 @@ class TestRetries:
             analytics.count(*self.EVENTS)
         assert analytics.rows() == {}
 
-    def test_a_shard_that_meets_others_at_the_same_row_tries_again(
+    def test_a_conflict_with_another_shard_on_a_row_is_retried(
         self, analytics: Analytics, commits: Commits
     ) -> None:
         others = many(3)
@@ -206,7 +204,7 @@ class TestRetries:
         assert analytics.rows() == plain_sum(others)
 
     @pytest.mark.parametrize("keeps", [True, False])
-    def test_the_state_of_a_failed_batch_decides_nothing(
+    def test_the_counts_do_not_depend_on_the_state_of_a_failed_batch(
         self, analytics: Analytics, commits: Commits, *, keeps: bool
     ) -> None:
         window = Window(keeps_state_of_failures=keeps)
@@ -215,20 +213,18 @@ class TestRetries:
         window.close()
         assert analytics.rows() == plain_sum(self.EVENTS)
 
-    def test_a_window_whose_state_gets_lost_has_counted_all_the_same(
-        self, analytics: Analytics
-    ) -> None:
+    def test_a_window_whose_state_is_lost_has_still_counted(self, analytics: Analytics) -> None:
         Window().invoke(records(*self.EVENTS))
         assert analytics.rows() == plain_sum(self.EVENTS)
 
 
 def refuse() -> None:
-    """The table does not answer."""
+    """Raises the error of a table that does not respond."""
     raise ClientError({"Error": {"Code": "InternalServerError"}}, "TransactWriteItems")
 
 
 class TestWindows:
-    def test_the_last_invocation_reports_the_window_and_leaves_nothing(
+    def test_the_final_invocation_emits_the_metrics_of_the_window_and_clears_the_state(
         self, analytics: Analytics, capsys: pytest.CaptureFixture[str]
     ) -> None:
         window = Window()
@@ -243,9 +239,7 @@ class TestWindows:
         assert metrics["UnitsAddedToCart"] == [4]
         assert window.state == {"amounts": {}}
 
-    def test_the_last_invocation_may_come_again_and_changes_no_row(
-        self, analytics: Analytics
-    ) -> None:
+    def test_a_repeated_final_invocation_changes_no_row(self, analytics: Analytics) -> None:
         window = Window()
         events = [happened(confirmed()), happened(viewed())]
         window.invoke(records(*events))
@@ -255,7 +249,7 @@ class TestWindows:
             window.invoke([], final=True)
         assert analytics.rows() == plain_sum(events)
 
-    def test_records_of_the_last_invocation_count(self, analytics: Analytics) -> None:
+    def test_records_of_the_final_invocation_count(self, analytics: Analytics) -> None:
         events = [happened(viewed())]
         Window().invoke(records(*events), final=True)
         assert analytics.rows() == plain_sum(events)
@@ -269,7 +263,9 @@ class TestWindows:
         assert max(sizes) < 1_000
         assert sizes[1] - sizes[0] <= 4
 
-    def test_a_state_that_another_version_left_holds_nothing_up(self, analytics: Analytics) -> None:
+    def test_a_state_of_another_version_does_not_stop_the_processing(
+        self, analytics: Analytics
+    ) -> None:
         events = [happened(viewed())]
         Window(state={"amounts": [1, 2]}).invoke(records(*events))
         assert analytics.rows() == plain_sum(events)
@@ -288,7 +284,7 @@ class TestPoison:
             b'{"detail-type": "Something", "detail": "of AWS"}',
         ],
     )
-    def test_what_nobody_can_read_is_parked_and_the_rest_goes_on(
+    def test_an_unreadable_record_is_parked_and_the_others_are_counted(
         self, analytics: Analytics, data: bytes
     ) -> None:
         events = [happened(viewed("A")), happened(viewed("B"))]
@@ -301,14 +297,14 @@ class TestPoison:
         assert "analytics.aggregate_sales cannot read it" in attributes["Reason"]["StringValue"]
 
     @pytest.mark.parametrize(("data", "body"), [(b"\x00", "AA=="), (b"\xff\xfe", "//4=")])
-    def test_what_a_queue_would_refuse_as_text_is_parked_in_base64(
+    def test_data_that_a_queue_rejects_as_text_is_parked_in_base64(
         self, analytics: Analytics, data: bytes, body: str
     ) -> None:
         Window().invoke(records(data))
         (message,) = analytics.parking.messages()
         assert message["Body"] == body
 
-    def test_it_is_parked_with_its_data(self, analytics: Analytics) -> None:
+    def test_an_invalid_event_is_parked_with_its_data(self, analytics: Analytics) -> None:
         wrong = structs.replace(happened(confirmed()), data=Raw(b'{"order_id":"order-1"}'))
         (poison,) = records(wrong)
         Window().invoke([poison])
@@ -320,13 +316,15 @@ class TestPoison:
         "change",
         [{"id": "x" * 3_000}, {"id": "𝄞" * 256}, {"type": "x" * 3_000}],
     )
-    def test_an_event_that_no_key_can_hold_is_parked(
+    def test_an_event_that_is_too_long_for_a_key_is_parked(
         self, analytics: Analytics, change: dict[str, str]
     ) -> None:
         analytics.count(structs.replace(happened(viewed()), **change))
         assert len(analytics.parking.messages()) == 1
 
-    def test_a_time_that_is_no_time_in_utc_is_parked(self, analytics: Analytics) -> None:
+    def test_an_event_whose_time_cannot_be_converted_to_utc_is_parked(
+        self, analytics: Analytics
+    ) -> None:
         (record,) = records(
             records_text(happened(viewed())).replace(
                 b"2026-01-05T12:00:30Z", b"0001-01-01T00:00:00+23:00"
@@ -335,7 +333,7 @@ class TestPoison:
         Window().invoke([record])
         assert len(analytics.parking.messages()) == 1
 
-    def test_it_is_parked_once_though_what_comes_before_it_fails(
+    def test_poison_after_a_failing_record_is_parked_once(
         self, analytics: Analytics, commits: Commits
     ) -> None:
         commits.before(1, refuse)
@@ -347,7 +345,7 @@ class TestPoison:
         window.invoke(batch)
         assert len(analytics.parking.messages()) == 1
 
-    def test_it_is_parked_once_though_what_is_around_it_fails(
+    def test_poison_before_and_after_a_failing_record_is_parked_once(
         self, analytics: Analytics, commits: Commits
     ) -> None:
         commits.before(1, refuse)
@@ -364,12 +362,12 @@ def records_text(envelope: CloudEvent) -> bytes:
 
 
 class TestLargeOrders:
-    """Orders of up to 200 lines, while a transaction takes 100 operations."""
+    """Orders have up to 200 lines, but a transaction takes 100 operations."""
 
     ORDER = happened(confirmed(*(line(f"SKU-{number:03}", 2) for number in range(200))))
 
     @pytest.mark.parametrize(("items", "parts"), [(98, 1), (99, 2), (197, 2), (198, 3), (200, 3)])
-    def test_they_count_in_as_few_parts_as_they_need(
+    def test_a_large_order_counts_in_as_few_transactions_as_possible(
         self, analytics: Analytics, commits: Commits, items: int, parts: int
     ) -> None:
         order = happened(confirmed(*(line(f"SKU-{number:03}", 2) for number in range(items))))
@@ -380,7 +378,7 @@ class TestLargeOrders:
 
     @pytest.mark.parametrize("number", [1, 2, 3])
     @pytest.mark.parametrize("when", [Commits.before, Commits.after])
-    def test_crashed_at_any_part_they_count_once(
+    def test_a_large_order_whose_count_crashes_at_any_transaction_counts_once(
         self,
         analytics: Analytics,
         commits: Commits,
@@ -393,7 +391,7 @@ class TestLargeOrders:
         analytics.count(self.ORDER, self.ORDER)
         assert analytics.rows() == plain_sum([self.ORDER])
 
-    def test_one_that_is_counted_in_part_is_reported_itself(
+    def test_an_order_that_is_counted_in_part_is_reported(
         self, analytics: Analytics, commits: Commits
     ) -> None:
         commits.before(3, refuse)
@@ -402,11 +400,11 @@ class TestLargeOrders:
 
 
 class TestRules:
-    def test_a_transaction_takes_what_the_kernel_says(self) -> None:
+    def test_a_transaction_is_limited_to_the_operations_of_the_kernel(self) -> None:
         assert domain.MAX_OPERATIONS == MAX_OPERATIONS
         assert domain.MAX_ROWS + 1 <= MAX_OPERATIONS
 
-    def test_the_parts_of_an_event_are_the_same_each_time(self) -> None:
+    def test_the_parts_of_an_event_are_deterministic(self) -> None:
         order = TestLargeOrders.ORDER
         again = structs.replace(order, data=Raw(bytes(order.data)))
         assert domain.additions_of(order) == domain.additions_of(again)
@@ -428,7 +426,7 @@ POOL = [
 
 @st.composite
 def histories(draw: st.DrawFn) -> list[list[CloudEvent]]:
-    """Batches of what producers put, some of it more than once."""
+    """Batches of events from producers, some of them more than once."""
     put = draw(st.lists(st.sampled_from(POOL), min_size=1, max_size=25))
     size = draw(st.integers(1, 8))
     return [put[start : start + size] for start in range(0, len(put), size)]
@@ -446,7 +444,7 @@ FAULTS = st.lists(
 
 @pytest.mark.usefixtures("region")
 @given(histories(), FAULTS, st.sets(st.integers(0, 10)), st.booleans())
-def test_whatever_is_put_twice_or_tried_again_the_table_is_the_plain_sum(
+def test_the_table_has_the_plain_sum_despite_duplicates_and_retries(
     batches: list[list[CloudEvent]],
     faults: list[
         tuple[int, Callable[[Commits, int, Callable[[], None]], None], Callable[[], None]]
@@ -454,7 +452,7 @@ def test_whatever_is_put_twice_or_tried_again_the_table_is_the_plain_sum(
     closings: set[int],
     keeps: bool,
 ) -> None:
-    """Windows end anywhere, commits fail or are not heard of, and transactions are small."""
+    """Windows end anywhere, commits fail or lose their response, and transactions are small."""
     with account() as cloud:
         cloud.monkeypatch.setattr(domain, "MAX_OPERATIONS", 5)
         cloud.monkeypatch.setattr(domain, "MAX_ROWS", 2)

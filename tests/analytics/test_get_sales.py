@@ -1,4 +1,4 @@
-"""Getting sales: staff see what was sold and looked at, minute by minute."""
+"""Getting sales: staff see sales and activity, minute by minute."""
 
 from datetime import datetime, timedelta
 
@@ -22,13 +22,13 @@ HOUR = {"start": "2026-01-05T12:00:00Z", "end": "2026-01-05T13:00:00Z"}
 
 
 def row(minute: str, sku: str, **amounts: object) -> dict[str, object]:
-    """A row of the answer."""
+    """A row of the response."""
     nothing = {"units": 0, "revenue_minor": {}, "views": 0, "added_to_cart": 0}
     return {"minute": f"2026-01-05T{minute}Z", "sku": sku, **nothing, **amounts}
 
 
 def sold(analytics: Analytics) -> None:
-    """A sale, some activity and a return, around noon."""
+    """Counts a sale, some activity and a return, around noon."""
     analytics.count(
         happened(confirmed(line("MUG", 2, 1250), line("PEN", 1, 99))),
         happened(confirmed(line("MUG", 1, 1400), currency="CHF"), NOON + timedelta(minutes=1)),
@@ -39,7 +39,7 @@ def sold(analytics: Analytics) -> None:
 
 
 class TestRows:
-    def test_are_per_minute_and_sku_with_totals(self, analytics: Analytics) -> None:
+    def test_rows_are_per_minute_and_sku_with_totals(self, analytics: Analytics) -> None:
         sold(analytics)
         answer = analytics.sales(**HOUR)
         assert answer.status == 200
@@ -62,7 +62,7 @@ class TestRows:
             "next": None,
         }
 
-    def test_of_one_item_come_with_its_totals(self, analytics: Analytics) -> None:
+    def test_rows_of_one_item_have_the_totals_of_this_item(self, analytics: Analytics) -> None:
         sold(analytics)
         answer = analytics.sales(start=HOUR["start"], end="2026-01-05T14:00:00Z", sku="PEN")
         assert answer.json == {
@@ -80,15 +80,13 @@ class TestRows:
             "next": None,
         }
 
-    def test_are_none_where_nothing_happened(self, analytics: Analytics) -> None:
+    def test_there_are_no_rows_without_events(self, analytics: Analytics) -> None:
         answer = analytics.sales(**HOUR)
         assert (answer.status, answer.json["sales"], answer.json["next"]) == (200, [], None)
         assert answer.json["totals"]["orders_confirmed"] == 0
         assert analytics.sales(**HOUR, sku="MUG").json["sales"] == []
 
-    def test_of_an_item_are_not_those_of_one_whose_name_begins_like_it(
-        self, analytics: Analytics
-    ) -> None:
+    def test_rows_of_an_item_exclude_items_with_the_same_prefix(self, analytics: Analytics) -> None:
         analytics.count(happened(viewed("MUG")), happened(viewed("MUG-BLUE")))
         (found,) = analytics.sales(**HOUR, sku="MUG").json["sales"]
         assert (found["sku"], found["views"]) == ("MUG", 1)
@@ -107,7 +105,7 @@ class TestRange:
             ("12:00:10Z", "12:00:20Z", []),
         ],
     )
-    def test_has_the_minutes_that_begin_in_it(
+    def test_a_range_has_the_minutes_that_begin_in_it(
         self, analytics: Analytics, start: str, end: str, minutes: list[str]
     ) -> None:
         sold(analytics)
@@ -122,7 +120,7 @@ class TestRange:
         ):
             assert sorted({found["minute"][11:16] for found in sales}) == minutes
 
-    def test_may_have_midnight_in_it(self, analytics: Analytics) -> None:
+    def test_a_range_can_include_midnight(self, analytics: Analytics) -> None:
         midnight = datetime.fromisoformat("2026-01-06T00:00:00+00:00")
         offsets = [timedelta(hours=-12, minutes=-1), timedelta(hours=-12), timedelta(minutes=-1)]
         offsets += [timedelta(), timedelta(hours=12, minutes=-1), timedelta(hours=12)]
@@ -132,7 +130,7 @@ class TestRange:
         assert answer.json["totals"]["units"] == 4
 
     @pytest.mark.parametrize(
-        ("query", "complaint"),
+        ("query", "reason"),
         [
             ({}, "required field `from`"),
             ({"start": "2026-01-05T12:00:00Z"}, "required field `to`"),
@@ -160,17 +158,17 @@ class TestRange:
             ({**HOUR, "after": "2026-01-05T12:00Z,MUG", "sku": "MUG"}, "`after` goes without"),
         ],
     )
-    def test_that_is_wrong_is_refused_with_the_reason(
-        self, analytics: Analytics, query: dict[str, str], complaint: str
+    def test_an_invalid_range_is_rejected_with_the_reason(
+        self, analytics: Analytics, query: dict[str, str], reason: str
     ) -> None:
         answer = analytics.sales(**query)
         assert (answer.status, answer.json["code"]) == (400, "invalid_request")
-        assert complaint in answer.json["detail"]
+        assert reason in answer.json["detail"]
 
 
 class TestPages:
     def collected(self, analytics: Analytics, **query: str) -> tuple[list[str], int]:
-        """All pages' rows, as minute and SKU, and how many pages it took."""
+        """The rows of all pages as minute and SKU, and the number of pages."""
         found: list[str] = []
         after: dict[str, str] = {}
         for number in range(1, 100):
@@ -180,10 +178,10 @@ class TestPages:
             if answer.json["next"] is None:
                 return found, number
             after = {"after": answer.json["next"]}
-        raise AssertionError("no end")
+        raise AssertionError("the last page was not reached")
 
     @pytest.mark.parametrize("size", [1, 2, 3, 7, 8, 9, 500])
-    def test_have_each_row_once_in_order(
+    def test_pages_have_each_row_once_in_order(
         self, analytics: Analytics, cloud: Cloud, size: int
     ) -> None:
         cloud.monkeypatch.setattr(get_sales, "PAGE", size)
@@ -198,7 +196,7 @@ class TestPages:
         assert found == [f"{names[minute]} {sku}" for minute, sku in sorted(expected)]
         assert pages <= len(expected) // size + 1
 
-    def test_all_have_the_totals_of_the_whole_range(
+    def test_all_pages_have_the_totals_of_the_whole_range(
         self, analytics: Analytics, cloud: Cloud
     ) -> None:
         cloud.monkeypatch.setattr(get_sales, "PAGE", 2)
@@ -209,19 +207,19 @@ class TestPages:
         assert first.json["totals"]["units"] == 4
 
     @pytest.mark.parametrize("after", ["2001-01-05T12:00Z,MUG", "2026-01-05T11:59Z,\U0001f600"])
-    def test_after_what_is_before_the_range_are_the_first(
+    def test_a_page_after_a_row_before_the_range_is_the_first(
         self, analytics: Analytics, after: str
     ) -> None:
         sold(analytics)
         assert analytics.sales(**HOUR, after=after).json == analytics.sales(**HOUR).json
 
-    def test_after_what_is_behind_the_range_are_empty(self, analytics: Analytics) -> None:
+    def test_a_page_after_a_row_behind_the_range_is_empty(self, analytics: Analytics) -> None:
         sold(analytics)
         assert analytics.sales(**HOUR, after="2026-01-07T12:00Z,MUG").json["sales"] == []
 
 
 class TestStaff:
-    def test_customers_are_refused(self, analytics: Analytics) -> None:
+    def test_customers_are_rejected(self, analytics: Analytics) -> None:
         sold(analytics)
         answer = analytics.sales(**HOUR, groups="[customers]")
         assert (answer.status, answer.json["code"]) == (403, "staff_only")

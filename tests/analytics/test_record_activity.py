@@ -1,4 +1,4 @@
-"""Recording activity: what customers do reaches the stream, and counts once."""
+"""Recording activity: customers' activities reach the stream and count once."""
 
 from collections.abc import Callable
 from typing import Any
@@ -38,14 +38,14 @@ def test_a_repeated_request_counts_once(analytics: Analytics) -> None:
     assert sum(row.get("views", 0) for (_, sku), row in analytics.rows().items() if sku) == 1
 
 
-def test_customers_with_the_same_activity_id_count_for_themselves(analytics: Analytics) -> None:
+def test_equal_activity_ids_of_different_customers_count_separately(analytics: Analytics) -> None:
     for caller in ("customer-1", "customer-2"):
         analytics.record(VIEW, caller=caller)
     Window().invoke(analytics.on_stream())
     assert sum(row.get("views", 0) for (_, sku), row in analytics.rows().items() if sku) == 2
 
 
-def test_no_two_customers_can_get_the_same_event_id() -> None:
+def test_event_ids_of_different_customers_and_activities_differ() -> None:
     ids = {
         domain.activity_event_id(*pair)
         for pair in [("a", "b:c"), ("a:b", "c"), ("1:a", "b"), ("a", "1:b"), ("a:", "b:c")]
@@ -53,20 +53,20 @@ def test_no_two_customers_can_get_the_same_event_id() -> None:
     assert len(ids) == 5
 
 
-def test_who_it_was_is_not_told(analytics: Analytics) -> None:
+def test_a_record_does_not_name_the_customer(analytics: Analytics) -> None:
     analytics.record(VIEW, caller="customer-42")
     (record,) = analytics.on_stream()
     assert "customer-42" not in str(record)
 
 
-def test_records_spread_over_the_shards(analytics: Analytics) -> None:
+def test_records_have_different_partition_keys(analytics: Analytics) -> None:
     analytics.record(*({**VIEW, "activity_id": f"a-{number}"} for number in range(50)))
     keys = {record["kinesis"]["partitionKey"] for record in analytics.on_stream()}
     assert len(keys) == 50
 
 
 @pytest.mark.parametrize(
-    ("activities", "complaint"),
+    ("activities", "reason"),
     [
         ([], "activities"),
         ([{**VIEW, "activity_id": f"a-{number}"} for number in range(51)], "activities"),
@@ -81,20 +81,20 @@ def test_records_spread_over_the_shards(analytics: Analytics) -> None:
         ([VIEW, {**CART, "activity_id": "a-1"}], "a-1 occurs more than once"),
     ],
 )
-def test_a_wrong_activity_is_refused_and_nothing_is_put(
-    analytics: Analytics, activities: list[dict[str, Any]], complaint: str
+def test_an_invalid_activity_is_rejected_and_nothing_is_put_on_the_stream(
+    analytics: Analytics, activities: list[dict[str, Any]], reason: str
 ) -> None:
     answer = analytics.record(*activities)
     assert answer.status == 400
-    assert complaint in answer.json["detail"]
+    assert reason in answer.json["detail"]
     assert analytics.on_stream() == []
 
 
 Put = Callable[..., Any]
 
 
-def refusing(put: Put, *positions: int, times: int) -> Put:
-    """A stream that refuses the records at these positions of the first requests."""
+def rejecting(put: Put, *positions: int, times: int) -> Put:
+    """A stream that rejects the records at these positions of the first `times` requests."""
     left = [times]
 
     def put_records(**request: Any) -> Any:
@@ -117,9 +117,11 @@ def refusing(put: Put, *positions: int, times: int) -> Put:
     return put_records
 
 
-def test_what_the_stream_refuses_is_sent_again_alone(analytics: Analytics, cloud: Cloud) -> None:
+def test_only_the_records_that_the_stream_rejects_are_sent_again(
+    analytics: Analytics, cloud: Cloud
+) -> None:
     kinesis = aws.kinesis()
-    cloud.monkeypatch.setattr(kinesis, "put_records", refusing(kinesis.put_records, 1, times=1))
+    cloud.monkeypatch.setattr(kinesis, "put_records", rejecting(kinesis.put_records, 1, times=1))
     third = {**VIEW, "activity_id": "a-3"}
     assert analytics.record(VIEW, CART, third).status == 202
     data = [record["kinesis"]["partitionKey"] for record in analytics.on_stream()]
@@ -128,11 +130,11 @@ def test_what_the_stream_refuses_is_sent_again_alone(analytics: Analytics, cloud
     assert len(cloud.pauses) == 1
 
 
-def test_a_stream_that_keeps_refusing_is_a_reason_to_try_later(
+def test_if_the_stream_keeps_rejecting_the_client_is_asked_to_retry_later(
     analytics: Analytics, cloud: Cloud
 ) -> None:
     kinesis = aws.kinesis()
-    cloud.monkeypatch.setattr(kinesis, "put_records", refusing(kinesis.put_records, 0, times=99))
+    cloud.monkeypatch.setattr(kinesis, "put_records", rejecting(kinesis.put_records, 0, times=99))
     answer = analytics.record(VIEW)
     assert (answer.status, answer.json["code"]) == (503, "stream_busy")
     assert answer.headers["retry-after"]

@@ -1,4 +1,4 @@
-"""The analytics stack: every event reaches the stream, and what fails has a place to go."""
+"""The analytics stack: every event reaches the stream, and failures reach a dead-letter queue."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +15,7 @@ def shop(request: pytest.FixtureRequest, templates: Mapping[str, Assembly]) -> A
 
 
 def statements(shop: Assembly, type_: str, holder: Resource) -> list[dict[str, Any]]:
-    """What the policies of a role or a queue say."""
+    """The statements in the policies of a role or a queue."""
     names = {"AWS::IAM::Policy": "Roles", "AWS::SQS::QueuePolicy": "Queues"}
     return [
         statement
@@ -33,9 +33,11 @@ def rule_target(shop: Assembly) -> tuple[Resource, dict[str, Any]]:
     return rule, target
 
 
-def test_all_events_of_the_shop_go_on_the_stream_by_their_own_id(shop: Assembly) -> None:
+def test_all_events_of_the_shop_go_to_the_stream_with_their_id_as_partition_key(
+    shop: Assembly,
+) -> None:
     rule, target = rule_target(shop)
-    # A fact that is published in several versions is counted in the newest of them.
+    # An event that is published in several versions is counted in its newest version.
     assert rule.properties["EventPattern"] == {
         "source": [{"prefix": "orderflow."}],
         "detail": {"supersededby": [{"exists": False}]},
@@ -45,7 +47,7 @@ def test_all_events_of_the_shop_go_on_the_stream_by_their_own_id(shop: Assembly)
     assert not {"Input", "InputPath", "InputTransformer"} & set(target)
 
 
-def test_the_bus_may_put_on_the_stream_and_nothing_else(shop: Assembly) -> None:
+def test_the_bus_may_put_records_on_the_stream_and_nothing_else(shop: Assembly) -> None:
     rule, target = rule_target(shop)
     role = shop.referred(rule.stack, target["RoleArn"])
     (statement,) = statements(shop, "AWS::IAM::Policy", role)
@@ -53,7 +55,7 @@ def test_the_bus_may_put_on_the_stream_and_nothing_else(shop: Assembly) -> None:
     assert shop.referred(rule.stack, statement["Resource"]) == shop.at("Analytics/Activity")
 
 
-def test_the_dead_letter_queue_admits_the_rule_alone(shop: Assembly) -> None:
+def test_only_the_rule_may_send_to_the_dead_letter_queue(shop: Assembly) -> None:
     rule, target = rule_target(shop)
     queue = shop.referred(rule.stack, target["DeadLetterConfig"]["Arn"])
     found = statements(shop, "AWS::SQS::QueuePolicy", queue)
@@ -63,13 +65,15 @@ def test_the_dead_letter_queue_admits_the_rule_alone(shop: Assembly) -> None:
     assert shop.referred(rule.stack, arn) == rule
 
 
-def test_customers_requests_may_put_on_the_stream_and_nothing_else(shop: Assembly) -> None:
+def test_the_activity_endpoint_may_only_put_records_on_the_stream(shop: Assembly) -> None:
     found = statements(shop, "AWS::IAM::Policy", shop.at("Analytics/RecordActivityRole"))
     (statement,) = [entry for entry in found if "kinesis" in str(entry["Action"])]
     assert statement["Action"] == "kinesis:PutRecords"
 
 
-def test_the_stream_is_read_in_windows_within_bounds(shop: Assembly) -> None:
+def test_the_stream_is_read_in_windows_and_failed_records_outlive_the_retries(
+    shop: Assembly,
+) -> None:
     stream = shop.at("Analytics/Activity")
     (mapping,) = [
         mapping.properties
@@ -81,9 +85,9 @@ def test_the_stream_is_read_in_windows_within_bounds(shop: Assembly) -> None:
     assert mapping["StartingPosition"] == "TRIM_HORIZON"
     assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
     assert mapping["BisectBatchOnFunctionError"] is True
-    # Batches of a shard come one after the other, each with the state that the last one left.
+    # Batches of a shard run one after the other, each with the state of the previous one.
     assert mapping["ParallelizationFactor"] == 1
-    # What is given up can still be read, and put again.
+    # A record that is given up can still be read and put again.
     age_h = mapping["MaximumRecordAgeInSeconds"] / 3_600
     assert stream.properties["RetentionPeriodHours"] - age_h >= 5 * 24
 

@@ -1,6 +1,6 @@
-"""The API answers as its document says, whatever it is sent and by whom.
+"""The API responds as documented to valid and invalid requests of any caller.
 
-`make fuzz` tries many more, and others each time.
+`make fuzz` tries more requests, and new ones in each run.
 """
 
 import json
@@ -35,7 +35,7 @@ from tools.demo.carrier import carrier_secret
 
 DOCUMENT = json.loads((DIRECTORY / "openapi.json").read_bytes())
 SCHEMA = schemathesis.openapi.from_dict(DOCUMENT)
-SCHEMA.config.generation.update(with_security_parameters=False)  # callers prove who they are here
+SCHEMA.config.generation.update(with_security_parameters=False)  # set by World
 OPERATIONS = {
     found.ok().label: found.ok() for found in SCHEMA.get_all_operations() if isinstance(found, Ok)
 }
@@ -48,45 +48,45 @@ CONFORMANCE: list[CheckFunction] = [
 ]
 CALLERS = ("customer", "staff", "carrier", "forger", "nobody")
 SHARE = 5
-"""Of as many examples as other tests have, one in so many is tried: each of them is a request."""
+"""The divisor of the number of examples of other tests, because each example here is a request."""
 
 
 def definition(operation: str) -> Any:
-    """What the document says of an operation."""
+    """The documentation of an operation."""
     method, _, path = operation.partition(" ")
     return DOCUMENT["paths"][path][method.lower()]
 
 
 def intended(operation: str) -> str:
-    """Who may call it, by the document."""
+    """The documented caller of an operation."""
     ((scheme, groups),) = definition(operation)["security"][0].items()
     return "carrier" if scheme == "signature" else "staff" if groups else "customer"
 
 
 @dataclass
 class World:
-    """A shop with orders in several states, and what different people send to it."""
+    """A shop with orders in several states, and requests of different callers to it."""
 
     shop: Shop
     orders: Mapping[str, str]
-    """An order by the operation that can be done with it; any other operation with any of them."""
+    """The order that an operation applies to; `any` is for all other operations."""
 
     @staticmethod
     def customer(operation: str) -> str:
-        """Who calls as a customer: nobody with orders says where to send messages about them."""
+        """The customer of an operation; a customer with orders does not change preferences."""
         return "customer-2" if operation.endswith("/preferences") else "customer-1"
 
     def send(self, case: Case[Any], caller: str) -> requests.Response:
-        """The answer to a request of somebody who proves, or does not, who they are."""
+        """Sends a request with the credentials of a caller; returns the response."""
 
         def prove(request: requests.PreparedRequest) -> None:
             body: Any = request.body or b""
-            request.headers.update(self._proofs(case.operation.label, caller, body))
+            request.headers.update(self._credentials(case.operation.label, caller, body))
 
         with session(self.shop.rehearsal.http, prove) as client:
             return client.request(**case.as_transport_kwargs(base_url=URL))
 
-    def _proofs(self, operation: str, caller: str, body: str | bytes) -> dict[str, str]:
+    def _credentials(self, operation: str, caller: str, body: str | bytes) -> dict[str, str]:
         sent = body.encode() if isinstance(body, str) else body
         now = datetime.now(UTC)
         token = self.shop.rehearsal.token
@@ -107,7 +107,7 @@ class World:
         return {}
 
     def example(self, operation: str) -> Case[Any]:
-        """The request that the document gives as an example, about things that there are."""
+        """The documented example of a request, about resources that exist."""
         described = definition(operation)
         given: dict[str, dict[str, str]] = {"header": {}, "query": {}, "path": {}}
         for parameter in described.get("parameters", []):
@@ -121,9 +121,9 @@ class World:
         case = OPERATIONS[operation].Case(
             path_parameters=given["path"], query=given["query"], headers=given["header"], **terms
         )
-        return self.about_things_that_there_are(case)
+        return self.about_existing_resources(case)
 
-    def about_things_that_there_are(self, case: Case[Any]) -> Case[Any]:
+    def about_existing_resources(self, case: Case[Any]) -> Case[Any]:
         """The same request about an order, an item or a parcel of this shop."""
         operation = case.operation.label
         order_id = self.orders.get(operation, self.orders["any"])
@@ -143,14 +143,14 @@ class World:
 
 @pytest.fixture
 def world(assembly: Path) -> Iterator[World]:
-    """A shop of its own, with one order for each thing that can be done with orders."""
+    """A separate shop, with an order for each operation."""
     with Rehearsal(assembly, seed=1) as rehearsal:
         shop = Shop(rehearsal)
         yield World(shop, some_orders(shop))
 
 
 def some_orders(shop: Shop) -> Mapping[str, str]:
-    """Orders by what can be done with them."""
+    """Places orders; returns them by the operation that applies to them."""
     wanted_back = order_wanted_back(shop, "WANTED-BACK")
     shop.receive({"MUG": 100_000}, delivery="mugs")
     delivered, carried, cancelled = (shop.place({"MUG": 1}, key=f"{n}") for n in range(3))
@@ -174,7 +174,7 @@ def conforms(case: Case[Any], answer: requests.Response, *checks: CheckFunction)
 
 @st.composite
 def sent(draw: st.DrawFn, operation: str) -> tuple[Case[Any], str, bool]:
-    """A request, right or wrong, who sends it, and whether it is about things that there are."""
+    """A valid or invalid request, its caller, and whether it is about existing resources."""
     mode = draw(st.sampled_from(list(GenerationMode)))
     case = draw(OPERATIONS[operation].as_strategy(generation_mode=mode))
     caller = draw(st.sampled_from([*CALLERS, *[intended(operation)] * len(CALLERS)]))
@@ -182,26 +182,26 @@ def sent(draw: st.DrawFn, operation: str) -> tuple[Case[Any], str, bool]:
 
 
 def expected(operation: str, success: int) -> dict[str, int]:
-    """The status that each caller gets for a right request; who may do it comes last."""
+    """The status that each caller gets for a valid request; the permitted caller comes last."""
     may = intended(operation)
     refused = dict.fromkeys(CALLERS, 401)
     if may == "staff":
         refused["customer"] = 403
     if may == "customer":
-        refused.pop("staff")  # are customers, too, of other orders
+        refused.pop("staff")  # staff can be customers, too
     del refused[may]
     return {**refused, may: success}
 
 
 def try_many(world: World, operation: str) -> None:
-    """Sends many requests for an operation: each answer has to be as documented."""
+    """Sends many requests for an operation and checks that each response is as documented."""
     examples = settings().max_examples // SHARE
 
     @settings(max_examples=examples, suppress_health_check=list(HealthCheck))
     @given(sent(operation))
     def run(request: tuple[Case[Any], str, bool]) -> None:
         case, caller, known = request
-        answer = world.send(world.about_things_that_there_are(case) if known else case, caller)
+        answer = world.send(world.about_existing_resources(case) if known else case, caller)
         if caller == intended(operation) or caller in {"customer", "staff"}:
             conforms(case, answer, negative_data_rejection)
         else:
@@ -211,11 +211,11 @@ def try_many(world: World, operation: str) -> None:
     run()
 
 
-def test_every_answer_is_as_documented_whatever_is_sent_by_whomever(
+def test_every_response_is_as_documented_for_any_request_of_any_caller(
     world: World, subtests: pytest.Subtests
 ) -> None:
     order = sorted(OPERATIONS, key=lambda operation: operation.endswith("/decision"))
-    for operation in order:  # a decision is the end of a case
+    for operation in order:  # a decision closes a return
         with subtests.test(f"example of {operation}"):
             success = int(min(definition(operation)["responses"]))
             for caller, status in expected(operation, success).items():
@@ -227,6 +227,6 @@ def test_every_answer_is_as_documented_whatever_is_sent_by_whomever(
         with subtests.test(operation):
             try_many(world, operation)
 
-    with subtests.test("what was taken is not stuck further on"):
+    with subtests.test("no accepted request ends in a dead-letter queue"):
         world.shop.settle()
         assert world.shop.parked() == {}

@@ -1,10 +1,10 @@
-"""Imports handlers, each in a process of its own, and prints how many modules it then has.
+"""Imports each handler in its own process and prints how many modules are then loaded.
 
 python -I -S -B start_handlers.py LAYER MODULE=PACKAGE...
 
-A process finds nothing but its handler's package and the layer. What the kernel imports of the
-layer is shared by all, so one process imports that and splits up for each handler then: one that
-did without it has fewer modules than it says here.
+Each process finds only its handler's package and the layer. The parent process imports the
+libraries that all handlers share, and then forks for each handler. So the counts include these
+libraries even for a handler that does not import them.
 """
 
 import os
@@ -12,7 +12,7 @@ import sys
 
 
 def start(module: str, package: str) -> None:
-    """Be the process of one handler."""
+    """Imports one handler and prints the number of modules."""
     sys.path.insert(0, package)
     __import__(module)
     print(module, len(sys.modules), flush=True)
@@ -29,5 +29,5 @@ if __name__ == "__main__":
             failed |= os.waitpid(process, 0)[1]
         else:
             start(module, package)
-            os._exit(0)  # taking down an interpreter takes longer than all that it did
+            os._exit(0)  # an orderly shutdown of the interpreter takes longer than the import
     sys.exit(bool(failed))

@@ -13,9 +13,9 @@ from tests.support.environments import environment_of, locked_in
 
 # Where cdk.json differs from what the library recommends, and why.
 OWN_CHOICES = {
-    # An export that is in use cannot be deleted: CloudFormation guards what stacks share.
+    # CloudFormation does not delete an export that another stack imports.
     "@aws-cdk/core:defaultCrossStackReferences": "strong",
-    # Nothing about this app is reported to anyone.
+    # The app reports no usage data.
     "@aws-cdk/core:enableAdditionalMetadataCollection": False,
 }
 

@@ -1,4 +1,4 @@
-"""Contexts stand alone: each is found under one name, and reads its settings in one place."""
+"""Contexts are independent: each has one name, owns its events and reads settings in one place."""
 
 import ast
 from collections.abc import Iterator
@@ -17,16 +17,16 @@ from tests.support.handlers import published
 LAMBDAS = PROJECT / "lambdas"
 SETTINGS = LAMBDAS / "eventing" / "settings.py"
 NOT_PUBLISHED: dict[type[Event], str] = {
-    ItemAddedToCart: "goes on analytics' own stream: far more than anybody else should filter out",
-    ItemViewed: "goes on analytics' own stream: far more than anybody else should filter out",
-    ShipmentDue: "is scheduled: shipping's word to itself",
-    SweepDue: "is scheduled: orders' word to itself",
+    ItemAddedToCart: "goes to the stream of analytics: too many events for the bus",
+    ItemViewed: "goes to the stream of analytics: too many events for the bus",
+    ShipmentDue: "a schedule of shipping invokes shipping with it",
+    SweepDue: "a schedule of orders invokes orders with it",
 }
 """Events that never reach the bus, and why."""
 
 
 def environment_readers(source: str) -> list[int]:
-    """The lines of a module that reach for the environment of the process."""
+    """The lines of a module that access the environment of the process."""
     return [
         node.lineno
         for node in ast.walk(ast.parse(source))
@@ -53,7 +53,7 @@ def test_the_environment_is_read_in_one_place() -> None:
         "from os import getenv as g",
     ],
 )
-def test_whoever_reads_the_environment_is_found(source: str) -> None:
+def test_code_that_reads_the_environment_is_found(source: str) -> None:
     assert environment_readers(source)
 
 
@@ -64,7 +64,7 @@ def test_a_context_has_one_name_everywhere(context: str) -> None:
 
 
 def defined(context: str) -> set[type[Event]]:
-    """The events of a context; what they have in common is in bases, which are no events."""
+    """The events of a context, without the base classes that they share."""
     if not (LAMBDAS / context / "events.py").is_file():
         return set()
     module = import_module(f"lambdas.{context}.events")
@@ -84,13 +84,13 @@ def test_an_event_belongs_to_the_context_that_its_source_names() -> None:
         assert event.source == f"orderflow.{context}", event
 
 
-def test_every_event_that_a_context_defines_is_published_unless_it_goes_another_way() -> None:
+def test_every_event_of_a_context_is_published_or_a_listed_exception() -> None:
     for context in contexts():
         kept = {event for event in defined(context) if event in NOT_PUBLISHED}
         assert defined(context) == kept | set(published(context))
         assert not kept & set(published(context))
 
 
-def test_no_two_events_have_one_name() -> None:
+def test_event_names_are_unique() -> None:
     names = [event.detail_type() for context in contexts() for event in defined(context)]
     assert len(names) == len(set(names))

@@ -20,33 +20,33 @@ from tests.support.desk import SHELLS, beside, blocks, inline, lay_out, run, sta
 GUIDE = PROJECT / "docs/how-to/deploy.md"
 DEPLOY = GUIDE.read_text()
 SOMETHING = {"Type": "AWS::SNS::Topic"}
-"""A stack has to hold a resource."""
+"""A resource, because a stack must have one."""
 LOGGED_IN = {"AWS_ACCESS_KEY_ID": "someone", "AWS_SECRET_ACCESS_KEY": "secret"}
 
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Path:
-    """Where the commands are run."""
+    """The folder in which the commands run."""
     return lay_out(tmp_path)
 
 
 @contextmanager
-def front_door(shop: Rehearsal) -> Iterator[str]:
+def served_api(shop: Rehearsal) -> Iterator[str]:
     """The address of the rehearsed API."""
 
-    class Visitor(BaseHTTPRequestHandler):
+    class Proxy(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             size = int(self.headers.get("content-length", 0))
             body = self.rfile.read(size).decode() if size else None
             with shop.scheduler.guest():
-                asking = shop.spawn(
+                request = shop.spawn(
                     lambda: shop.http.request(
                         self.command, self.path, headers=dict(self.headers), body=body
                     ),
                     name="visitor",
                 )
-                shop.scheduler.wait_as_guest(asking)
-            answer = asking.result()
+                shop.scheduler.wait_as_guest(request)
+            answer = request.result()
             self.send_response(answer.status)
             self.end_headers()
             self.wfile.write(answer.body.encode())
@@ -56,7 +56,7 @@ def front_door(shop: Rehearsal) -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Visitor)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Proxy)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
@@ -68,7 +68,7 @@ def front_door(shop: Rehearsal) -> Iterator[str]:
 
 
 def value_of(output: Any, resources: Mapping[str, Resource]) -> str:
-    """Resolve the value of an output as CloudFormation does; `resources` are its stack's."""
+    """Resolves the value of an output as CloudFormation does; `resources` are its stack's."""
     ((function, argument),) = output["Value"].items()
     if function == "Ref":
         return resources[argument].physical_id
@@ -76,8 +76,8 @@ def value_of(output: Any, resources: Mapping[str, Resource]) -> str:
     return str(resources[argument[0]].attributes[argument[1]])
 
 
-def stand_up(shop: Rehearsal, assembly: Assembly, url: str) -> None:
-    """Create the stacks in moto's CloudFormation, with the outputs of the templates."""
+def create_stacks(shop: Rehearsal, assembly: Assembly, url: str) -> None:
+    """Creates the stacks in moto's CloudFormation, with the outputs of the templates."""
     manifest = json.loads((assembly.directory / "manifest.json").read_bytes())
     for artifact in manifest["artifacts"].values():
         if artifact["type"] != "aws:cloudformation:stack":
@@ -108,8 +108,8 @@ def test_guide_works_from_its_first_command_to_its_last(
 ) -> None:
     """All commands run in one shell against a rehearsal; only credentials are set."""
     script = "\n".join(blocks(DEPLOY))
-    with Rehearsal(assembly, seed=1) as shop, front_door(shop) as url:
-        stand_up(shop, Assembly(assembly), url)
+    with Rehearsal(assembly, seed=1) as shop, served_api(shop) as url:
+        create_stacks(shop, Assembly(assembly), url)
         environment = {**LOGGED_IN, "AWS_ENDPOINT_URL": shop.serve()}
         out = beside(shop, started(desk, shell, script, environment))
         shop.run_for(60)
@@ -126,7 +126,7 @@ def test_guide_works_from_its_first_command_to_its_last(
     placed = json.loads((desk / "order.json").read_text())
     assert order["order_id"] == {"S": placed["order_id"]}
     assert order["status"] == {"S": "confirmed"}
-    assert placed["order_id"] in out.partition(placed["order_id"])[2], "the order is looked at"
+    assert placed["order_id"] in out.partition(placed["order_id"])[2], "the order is shown"
     (report,) = (desk / "reports").rglob("*.json")
     assert json.loads(report.read_text())["rows_taken"] == 1
     assert "Versions" not in left

@@ -19,8 +19,8 @@ WENT_ON = f"no stage '{STAGE}'"
 
 
 def make(*words: str, stdin: int = subprocess.DEVNULL, stdout: int = subprocess.PIPE) -> str:
-    """Run a recipe that has to fail; return its error message."""
-    # As from a shell: without the variables of a make that runs these tests.
+    """Runs a recipe that must fail; returns its error message."""
+    # Without the variables of a make that runs these tests.
     environment = {name: value for name, value in os.environ.items() if "MAKE" not in name}
     command = ["make", "--no-print-directory", "-o", "setup", *words, f"STAGE={STAGE}"]
     done = subprocess.run(
@@ -103,7 +103,7 @@ def test_a_stage_comes_from_the_command_line_and_never_from_the_shells_variables
     assert f"make {target} STAGE=" in done.stderr
 
 
-def test_at_a_terminal_the_cdk_asks_by_itself() -> None:
+def test_at_a_terminal_the_cdk_asks_for_approval_itself() -> None:
     reader, writer = pty.openpty()
     try:
         assert WENT_ON in make("deploy", stdin=writer, stdout=writer)
@@ -116,7 +116,9 @@ def test_at_a_terminal_the_cdk_asks_by_itself() -> None:
     ("command", "options"),
     [("deploy", ("--require-approval", "--yes")), ("destroy", ("--force", "--yes"))],
 )
-def test_answers_are_options_of_the_cdk(command: str, options: tuple[str, ...]) -> None:
+def test_the_accepted_options_are_options_of_the_cdk(
+    command: str, options: tuple[str, ...]
+) -> None:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     said = subprocess.run(
         [PROJECT / "node_modules" / ".bin" / "cdk", command, "--help"],

@@ -39,7 +39,7 @@ def test_that_fails(number):
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_failures_are_named_though_finalizers_parse_while_tracebacks_are_written(
+def test_failures_are_reported_even_if_finalizers_parse_during_their_formatting(
     tmp_path: Path, workers: int
 ) -> None:
     (tmp_path / "test_failing.py").write_text(FAILING)
@@ -54,7 +54,7 @@ def test_failures_are_named_though_finalizers_parse_while_tracebacks_are_written
 
 
 def _pytest(directory: Path, *options: str) -> str:
-    """Return pytest's output for the tests in a directory, with this project's settings."""
+    """Returns pytest's output for the tests in a directory, with this project's settings."""
     command = [sys.executable, "-m", "pytest", "-c", "pyproject.toml", "-p", "tests.conftest"]
     command += ["-p", "no:cacheprovider", *options, str(directory)]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)

@@ -1,4 +1,4 @@
-"""Items of tables: each expires, or is kept on purpose. For what else grows see tests/stacks."""
+"""Each kind of table item expires or is kept on purpose. Other growth: tests/stacks."""
 
 import ast
 from collections.abc import Iterator
@@ -10,23 +10,23 @@ from lambdas.returns import domain, return_store
 from stacks.constructs.packaging import PROJECT
 
 KEPT = {
-    ("inventory", "reservation"): "the shop's books: which units an order took, or may never take",
-    ("inventory", "stock"): "one for each SKU that the shop ever had, with all that ever came in",
-    ("notifications", "preferences"): "one for each customer; theirs until they say otherwise",
-    ("orders", "order"): "the shop's books: what was sold to whom, which the law wants for years",
+    ("inventory", "reservation"): "audit: the units that an order reserved, or may not reserve",
+    ("inventory", "stock"): "one for each SKU, with the units received so far",
+    ("notifications", "preferences"): "one for each customer, until the customer changes them",
+    ("orders", "order"): "audit: sales, which the law requires to be kept for years",
     ("orders", "price"): "one for each SKU",
-    ("payments", "payment"): "the shop's books: money that was held, taken and given back",
-    ("returns", "return"): "the shop's books: why money was given back, and who decided it",
-    ("shipping", "shipment"): "the shop's books: what left the house, and where it went",
-    # What stands for the systems of others.
-    ("payments", "authorization"): "the provider's own book, in the sandbox",
-    ("shipping", "parcel"): "the carrier's own book, in the sandbox",
+    ("payments", "payment"): "audit: money that was authorized and refunded",
+    ("returns", "return"): "audit: the reason of a refund, and who decided it",
+    ("shipping", "shipment"): "audit: parcels and their destinations",
+    # Simulations of external systems.
+    ("payments", "authorization"): "record of the sandbox payment provider",
+    ("shipping", "parcel"): "record of the sandbox carrier",
 }
-"""Items that stay for ever, by context and kind, and why.
+"""Items that are never deleted, by context and kind, with the reason.
 
-Books are a few kilobytes an order: a million orders are some gigabytes, which DynamoDB stores for a
-dollar a month. They bound what comes late, too: an event of last year finds its order as it ended,
-and does nothing. Whoever has to delete them deletes an order in all contexts at once.
+An order takes a few kilobytes: a million orders are some gigabytes, which DynamoDB stores for about
+a dollar a month. These items also make late events harmless: an event of last year finds its order
+closed and changes nothing. An order that has to be deleted must be deleted in all contexts at once.
 """
 
 
@@ -50,7 +50,7 @@ def kinds(source: str) -> Iterator[tuple[str, bool]]:
 
 
 def written() -> dict[tuple[str, str], set[bool]]:
-    """All kinds by context, and whether they expire: one that is written twice may say both."""
+    """Whether items expire, by context and kind: a kind with several writers can have both."""
     found: dict[tuple[str, str], set[bool]] = {}
     for path in sorted((PROJECT / "lambdas").rglob("*.py")):
         for kind, expires in kinds(path.read_text()):
@@ -72,11 +72,13 @@ def test_each_item_expires_or_is_kept_on_purpose() -> None:
         ('notes = Store(Note, "note", settings, key, id_field="id")', [("note", False)]),
     ],
 )
-def test_what_a_module_writes_is_found(source: str, found: list[tuple[str, bool]]) -> None:
+def test_the_kinds_that_a_module_writes_are_found(
+    source: str, found: list[tuple[str, bool]]
+) -> None:
     assert list(kinds(source)) == found
 
 
-def test_an_order_is_known_for_longer_than_it_may_be_given_back() -> None:
-    """A parcel that takes four months is not out of time when it arrives."""
+def test_returns_keeps_an_order_for_longer_than_delivery_and_return_period_together() -> None:
+    """Even after a delivery of 120 days, the return period ends before the item expires."""
     late = datetime.now(UTC) - timedelta(days=return_store.KEPT_DAYS - 120)
     assert not domain.in_time(late, datetime.now(UTC))

@@ -20,7 +20,7 @@ COPIED = (
     *("docs", "lambdas", "packages", "stacks", "tests", "tools", "workspace"),
 )
 BLOCK = re.compile(r"^   ```(?P<language>\w+)\n(?P<text>.*?)^   ```$", re.MULTILINE | re.DOTALL)
-CONCERNS_IT = "record_sale or growth or every_consumer or RecordSale"
+RELEVANT_TESTS = "record_sale or growth or every_consumer or RecordSale"
 FILE = re.compile(r"`(?P<path>[\w/]+\.py)`:\n\n\Z")
 
 
@@ -28,7 +28,7 @@ def followed(guide: str, copy: Path) -> list[str]:
     """Copy the project, and make the changes of a guide. Return the new files."""
     for name in COPIED:
         if (PROJECT / name).is_dir():
-            # With the bytecode, which holds as long as a source and its time are the same.
+            # Including the bytecode, which is valid while a source and its time are unchanged.
             shutil.copytree(PROJECT / name, copy / name)
         else:
             shutil.copy(PROJECT / name, copy / name)
@@ -92,22 +92,22 @@ def test_schemas_of_a_new_field_are_updated_in_the_files_that_the_guide_names(
     assert all(f"`{file}`" in guide for file in updated), said
 
 
-def test_new_consumers_test_passes_and_those_of_all_consumers(copy: Path) -> None:
+def test_the_tests_of_the_new_consumer_and_of_all_consumers_pass(copy: Path) -> None:
     tests = [
         "tests/inventory/test_record_sale.py",
         "tests/architecture/test_growth.py",
         "tests/flows/test_consumers.py",
     ]
-    _run(sys.executable, "-m", "pytest", "-q", *tests, "-k", CONCERNS_IT, cwd=copy)
+    _run(sys.executable, "-m", "pytest", "-q", *tests, "-k", RELEVANT_TESTS, cwd=copy)
 
 
-def test_new_consumer_is_formatted_as_the_rest(copy: Path) -> None:
+def test_the_new_consumer_passes_the_linter_and_the_formatter(copy: Path) -> None:
     new = ["lambdas/inventory/record_sale.py", "tests/inventory/test_record_sale.py"]
     _run(sys.executable, "-m", "ruff", "check", *new, "stacks", cwd=copy)
     _run(sys.executable, "-m", "ruff", "format", "--check", *new, "stacks", cwd=copy)
 
 
-def test_new_consumer_writes_its_row_when_an_order_is_confirmed(copy: Path) -> None:
+def test_the_new_consumer_writes_its_item_when_an_order_is_confirmed(copy: Path) -> None:
     program = "from stacks.synthesis import host_assembly; print(host_assembly('dev'))"
     assembly = Path(_run(sys.executable, "-c", program, cwd=copy).strip())
 
@@ -121,7 +121,7 @@ def test_new_consumer_writes_its_row_when_an_order_is_confirmed(copy: Path) -> N
             (sale,) = shop.items("Inventory/Stock/Table", "sale")
             return order_id, sale
 
-    # What is in the copy stays out of this process.
+    # In a fork, so that modules of the copy are not loaded into this process.
     order_id, sale = in_a_fork(order)
     assert sale["pk"] == f"SALE#{order_id}"
     assert sale["lines"] == [{"sku": "MUG", "quantity": 2, "unit_price_minor": 1250}]

@@ -1,4 +1,4 @@
-"""Handlers as they are deployed: they start from their package and layer, lightly and purely."""
+"""Deployed handlers start from package and layer, with few modules and without side effects."""
 
 import json
 import subprocess
@@ -16,7 +16,7 @@ HANDLERS = list(handler_modules())
 
 
 def deployed(assembly: Assembly) -> Iterator[tuple[str, Path, Path]]:
-    """Each function's handler module, its package, and what its layer brings."""
+    """Each function's handler module, its package, and the libraries of its layer."""
     for function in assembly.of_type("AWS::Lambda::Function"):
         (layer,) = function.properties["Layers"]
         code, dependencies = (
@@ -32,7 +32,7 @@ def test_each_handler_is_deployed_and_each_function_has_a_handler(assembly: Path
     assert {module for module, _, _ in deployed(Assembly(assembly))} == set(HANDLERS)
 
 
-def test_handlers_start_from_package_and_layer_alone_with_no_more_modules_than_now(
+def test_handlers_start_from_package_and_layer_alone_and_stay_within_their_module_limit(
     assembly: Path,
 ) -> None:
     by_layer = defaultdict[Path, set[str]](set)
@@ -49,7 +49,7 @@ def test_handlers_start_from_package_and_layer_alone_with_no_more_modules_than_n
 
 
 def run(script: str, *arguments: str, options: Sequence[str] = ()) -> str:
-    """What a script beside this file prints in an interpreter of its own."""
+    """The output of a script in this folder, run in its own interpreter."""
     done = subprocess.run(
         [sys.executable, *options, str(HERE / script), *arguments],
         capture_output=True,
@@ -65,11 +65,11 @@ def watch(root: Path, *modules: str) -> list[str]:
     return found
 
 
-def test_importing_handlers_makes_no_client_and_reads_no_environment() -> None:
+def test_importing_handlers_creates_no_client_and_reads_no_environment() -> None:
     assert watch(PROJECT, *HANDLERS) == []
 
 
-def test_handler_that_is_not_pure_is_found_out(tmp_path: Path) -> None:
+def test_an_import_with_side_effects_is_found(tmp_path: Path) -> None:
     impure = tmp_path / "lambdas" / "orders" / "impure.py"
     impure.parent.mkdir(parents=True)
     impure.write_text(
@@ -84,4 +84,4 @@ def test_handler_that_is_not_pure_is_found_out(tmp_path: Path) -> None:
 
     assert "lambdas.orders.impure:3 reads AWS_REGION from the environment" in found
     assert "lambdas.orders.impure:4 reads STAGE from the environment" in found
-    assert "lambdas.orders.impure:5 makes a client of dynamodb" in found
+    assert "lambdas.orders.impure:5 creates a client for dynamodb" in found

@@ -1,4 +1,4 @@
-"""Who may import whom: the contracts in pyproject.toml are kept, and each of them bites."""
+"""The import contracts in pyproject.toml are kept, and each of them finds a violation."""
 
 import os
 import shutil
@@ -38,7 +38,7 @@ def copy(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_contracts_are_kept() -> None:
+def test_all_import_contracts_are_kept() -> None:
     assert broken_contracts(PROJECT) == []
 
 
@@ -137,7 +137,7 @@ def test_contracts_are_kept() -> None:
         ),
     ],
 )
-def test_forbidden_import_breaks_its_contract(
+def test_a_forbidden_import_breaks_its_contract(
     copy: Path, file: str, statement: str, contract: str
 ) -> None:
     with (copy / file).open("a") as module:

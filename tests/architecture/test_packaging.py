@@ -1,4 +1,4 @@
-"""Deployment packages: what is in them, that they are compiled, and that they are repeatable."""
+"""Deployment packages have the right content, are compiled, and are reproducible."""
 
 import ast
 import hashlib
@@ -58,13 +58,13 @@ def lay_out(root: Path) -> Path:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A project for one test, to change as it likes."""
+    """A project that a test may change."""
     return lay_out(tmp_path)
 
 
 @pytest.fixture(scope="module")
 def shipped(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A project as it is, and its package of `sales` for Lambda: the compiler starts slowly."""
+    """A project and its package of `sales` for Lambda, built once: the compiler starts slowly."""
     project = lay_out(tmp_path_factory.mktemp("project"))
     return project, function_directory("sales", Target.LAMBDA, project=project)
 
@@ -80,7 +80,7 @@ def names(project: Path) -> dict[str, str]:
     }
 
 
-def test_package_holds_its_context_the_kernel_and_imported_events(project: Path) -> None:
+def test_a_package_holds_its_context_the_kernel_and_imported_events(project: Path) -> None:
     package = function_directory("sales", Target.HOST, project=project)
 
     assert sources(package) == {
@@ -97,7 +97,7 @@ def test_package_holds_its_context_the_kernel_and_imported_events(project: Path)
     }
 
 
-def test_what_all_contexts_share_is_in_each_package_and_is_no_context(project: Path) -> None:
+def test_the_shared_vocabulary_is_in_each_package_and_is_no_context(project: Path) -> None:
     assert contexts(project=project) == ["audit", "sales", "stock"]
     before = names(project)
     (project / "lambdas/shared/words.py").write_text("LIMIT = 2\n")
@@ -106,7 +106,7 @@ def test_what_all_contexts_share_is_in_each_package_and_is_no_context(project: P
     assert all(before[context] != after[context] for context in before)
 
 
-def test_change_in_one_context_leaves_the_packages_of_others_alone(project: Path) -> None:
+def test_a_change_in_one_context_does_not_change_the_packages_of_others(project: Path) -> None:
     before = names(project)
     (project / "lambdas/stock/domain.py").write_text("SECRET = 2\n")
     after = names(project)
@@ -114,7 +114,9 @@ def test_change_in_one_context_leaves_the_packages_of_others_alone(project: Path
     assert {context for context in before if before[context] != after[context]} == {"stock"}
 
 
-def test_change_of_an_event_changes_the_packages_of_those_who_import_it(project: Path) -> None:
+def test_a_change_of_an_event_changes_the_packages_of_contexts_that_import_it(
+    project: Path,
+) -> None:
     before = names(project)
     (project / "lambdas/stock/events.py").write_text("class Taken: ...\n")
     after = names(project)
@@ -125,7 +127,9 @@ def test_change_of_an_event_changes_the_packages_of_those_who_import_it(project:
     }
 
 
-def test_times_editors_copies_and_caches_do_not_change_a_package(project: Path) -> None:
+def test_modification_times_editor_backups_and_caches_do_not_change_a_package(
+    project: Path,
+) -> None:
     before = names(project)
     os.utime(project / "lambdas/stock/domain.py", (0, 0))
     (project / "lambdas/stock/domain.py~").write_text("an editor's copy")
@@ -146,7 +150,7 @@ def test_times_editors_copies_and_caches_do_not_change_a_package(project: Path) 
         "from lambdas import stock",
     ],
 )
-def test_import_of_another_contexts_inside_is_refused_with_its_line(
+def test_an_import_of_internals_of_another_context_is_an_error_with_its_line(
     project: Path, statement: str
 ) -> None:
     (project / "lambdas/sales/sell.py").write_text(f'"""Sell."""\n\n{statement}\n')
@@ -155,12 +159,12 @@ def test_import_of_another_contexts_inside_is_refused_with_its_line(
         function_directory("sales", Target.HOST, project=project)
 
 
-def test_unknown_context_is_refused_with_those_there_are(project: Path) -> None:
+def test_an_unknown_context_is_an_error_that_lists_the_known_ones(project: Path) -> None:
     with pytest.raises(PackagingError, match=r"no context 'sale' in .*: there are audit, sales"):
         function_directory("sale", Target.HOST, project=project)
 
 
-def test_code_that_does_not_compile_is_refused_with_its_place(project: Path) -> None:
+def test_code_that_does_not_compile_is_an_error_with_its_line(project: Path) -> None:
     (project / "lambdas/audit/note.py").write_text("def handler(:\n")
 
     with pytest.raises(PackagingError, match=r"lambdas/audit/note\.py:1"):
@@ -180,11 +184,11 @@ def test_packages_built_at_the_same_time_do_not_disturb_each_other(project: Path
     assert not list(project.glob(".build/unfinished-*"))
 
 
-def test_packaged_bytecode_is_used_whatever_becomes_of_the_times_of_its_sources(
+def test_packaged_bytecode_is_used_even_if_its_source_is_newer(
     project: Path,
 ) -> None:
     package = function_directory("audit", Target.HOST, project=project)
-    # Were the source read, the handler would now say something else.
+    # If Python read the source, the handler would return something else.
     (package / "lambdas/audit/note.py").write_text("def handler(event, context): return 'new'\n")
     code = f"import sys; sys.path.insert(0, {str(package)!r})\n"
     code += "from lambdas.audit.note import handler; print(handler({}, None))"
@@ -196,7 +200,7 @@ def test_packaged_bytecode_is_used_whatever_becomes_of_the_times_of_its_sources(
     assert said.stdout == "noted\n"
 
 
-def test_bytecode_for_lambda_is_of_its_python_and_names_the_paths_there(
+def test_bytecode_for_lambda_has_its_python_version_and_its_paths(
     shipped: tuple[Path, Path],
 ) -> None:
     _, package = shipped
@@ -213,7 +217,7 @@ def test_bytecode_for_lambda_is_of_its_python_and_names_the_paths_there(
     assert b"/var/task/lambdas/sales/sell.py" in sell.read_bytes()
 
 
-def test_same_sources_give_the_same_bytes_in_another_place(
+def test_the_same_sources_give_the_same_bytes_in_another_folder(
     shipped: tuple[Path, Path], tmp_path: Path
 ) -> None:
     project, first = shipped
@@ -223,7 +227,7 @@ def test_same_sources_give_the_same_bytes_in_another_place(
         copy = elsewhere / path.relative_to(project)
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_bytes(path.read_bytes())
-    # There, only one package is compiled; here, all in one go.
+    # This project compiles one package only; the first one compiled all at once.
     (elsewhere / "lambdas/audit/__init__.py").unlink()
     second = function_directory("sales", Target.LAMBDA, project=elsewhere)
 
@@ -237,7 +241,7 @@ def digest(directory: Path) -> str:
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
 
-def test_layer_for_lambda_is_compiled_for_its_machine_and_python() -> None:
+def test_the_layer_for_lambda_is_compiled_for_its_architecture_and_python_version() -> None:
     site = layer_directory(Target.LAMBDA) / "python"
 
     libraries = [path.name for path in site.rglob("*.so")]
@@ -258,14 +262,14 @@ def clients_called(tree: ast.AST) -> Iterator[ast.expr]:
                 yield node.args[0]
 
 
-def test_layer_holds_the_data_of_those_services_that_handlers_call() -> None:
+def test_the_layer_holds_the_data_of_exactly_the_services_that_handlers_call() -> None:
     called = set[str]()
     for path in PROJECT.glob("lambdas/**/*.py"):
         for service in clients_called(ast.parse(path.read_bytes())):
             if isinstance(service, ast.Constant):
                 called.add(str(service.value))
             else:
-                # Only the kernel's own function may pass on what it was asked for.
+                # Only the kernel's own function may take the service from an argument.
                 assert path == PROJECT / "lambdas/eventing/aws.py", f"{path}:{service.lineno}"
 
     assert called == set(AWS_SERVICES)
@@ -290,7 +294,7 @@ print(json.dumps(found))
 """
 
 
-def test_clients_of_the_pruned_layer_have_the_endpoints_of_the_whole_library() -> None:
+def test_clients_of_the_pruned_layer_have_the_endpoints_of_the_full_library() -> None:
     def endpoints(*arguments: str) -> dict[str, list[str]]:
         command = [sys.executable, *arguments[1:], "-c", ENDPOINTS]
         command += [" ".join(AWS_SERVICES), " ".join(REGIONS), arguments[0]]
@@ -305,7 +309,7 @@ def test_clients_of_the_pruned_layer_have_the_endpoints_of_the_whole_library() -
     assert pruned == whole
 
 
-def test_dependency_that_cannot_be_had_is_an_error_with_advice(
+def test_a_dependency_that_cannot_be_downloaded_is_an_error_with_advice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PIP_NO_INDEX", "1")
@@ -316,7 +320,7 @@ def test_dependency_that_cannot_be_had_is_an_error_with_advice(
         install(requirements, tmp_path / "site", Target.HOST)
 
 
-def test_dependency_that_differs_from_its_hash_is_an_error_with_advice(
+def test_a_dependency_that_does_not_match_its_hash_is_an_error_with_advice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with zipfile.ZipFile(tmp_path / "forged-1.0-py3-none-any.whl", "w") as wheel:

@@ -24,7 +24,7 @@ class Source(NamedTuple):
     language: str
 
     def statements(self) -> Iterator[tuple[int, str]]:
-        """Yield the statements without comments, each with the line where it begins."""
+        """Yields the statements without comments, each with the line where it begins."""
         statement, begun = "", 0
         for number, line in enumerate(self.text.splitlines(), start=1):
             if not statement and line.lstrip().startswith("#"):
@@ -60,7 +60,7 @@ MAKE = {
 BASH = {
     "an associative array": r"\b(declare|typeset|local|readonly|export)\s+(-\w+\s+)*-\w*A",
     "an option of declare": r"\b(declare|typeset|local)\s+(-\w+\s+)*-\w*[nglucI]",
-    "another case": r"\$\{!?\w+(\[[^]]*\])?(\^\^?|,,?|~~?)",
+    "a change of case": r"\$\{!?\w+(\[[^]]*\])?(\^\^?|,,?|~~?)",
     "a transformation": r"\$\{!?[\w@*]+(\[[^]]*\])?@\w\}",
     "mapfile": r"(^|[;&|({]\s*|\s)(mapfile|readarray|coproc)\s",
     "|&": r"\|&",
@@ -68,13 +68,13 @@ BASH = {
     ";& of case": r";;?&(?!&)",
     "an index from the end": r"\$\{\w+\[-\d+\]\}",
     "a length from the end": r"\$\{\w+:(?!-)[\w $+*-]*:\s*-",
-    "a time of printf": r"%\([^)]*\)T",
-    "wait for any": r"\bwait\s+(-\w+\s+)*-[np]",
+    "a time format of printf": r"%\([^)]*\)T",
+    "an option of wait": r"\bwait\s+(-\w+\s+)*-[np]",
     "an option of read": r"\bread\s+(-\w+\s+)*-(\w*[iN]\b|t\s*\d*\.\d)",
-    "whether a variable is set": r"\[\[?\s+(!\s+)?-[vR]\s|\btest\s+-[vR]\s",
+    "a test whether a variable is set": r"\[\[?\s+(!\s+)?-[vR]\s|\btest\s+-[vR]\s",
     "a descriptor in a variable": r"\{\w+\}[<>]",
     "a range with steps or zeros": r"\{(0\d+\.\.\w+|\w+\.\.0\d+|\w+\.\.\w+\.\.-?\d+)\}",
-    "a letter by its number": r"\$'[^']*\\[uU][0-9a-fA-F]",
+    "a Unicode escape": r"\$'[^']*\\[uU][0-9a-fA-F]",
     "an option of shopt": (
         r"\bshopt\s+(-\w+\s+)*(globstar|lastpipe|inherit_errexit|autocd|assoc_expand_once|localvar)"
     ),
@@ -121,7 +121,7 @@ ABSENT = (
 
 
 def sources() -> Iterator[Source]:
-    """Yield the Makefile, all scripts, and the commands of workflows."""
+    """Yields the Makefile, all scripts, and the commands of workflows."""
     listed = subprocess.run(
         ["git", "ls-files"], cwd=PROJECT, capture_output=True, text=True, check=True
     )
@@ -146,7 +146,7 @@ def workflows() -> list[Path]:
 
 
 def foreign(source: Source) -> Iterator[str]:
-    """Return the statements of a source that macOS does not support."""
+    """Yields the statements of a source that macOS does not support."""
     for number, statement in source.statements():
         if re.search(r"\b(apt-get|dpkg)\b", statement):
             continue  # runs only on Debian
@@ -157,17 +157,17 @@ def foreign(source: Source) -> Iterator[str]:
 def _newer(language: str, statement: str) -> Iterator[str]:
     if language == "make":
         yield from (
-            f"make 3.81 has not {what}" for what, rule in MAKE.items() if re.search(rule, statement)
+            f"make 3.81 lacks {what}" for what, rule in MAKE.items() if re.search(rule, statement)
         )
         statement = statement.replace("$$", "$")
     # The shell of a recipe is sh, which is dash on Debian and bash 3.2 on macOS.
     yield from (
-        f"bash 3.2 has not {what}" for what, rule in BASH.items() if re.search(rule, statement)
+        f"bash 3.2 lacks {what}" for what, rule in BASH.items() if re.search(rule, statement)
     )
     for names, rule in (*GNU.items(), (ABSENT, "")):
         for command in re.finditer(_COMMAND.format(names=names), statement):
             if re.search(rf"(^|\s)({rule})", command["arguments"]):
-                yield f"macOS has not this `{command[0].strip()}`"
+                yield f"macOS does not support `{command[0].strip()}`"
 
 
 def test_all_scripts_work_on_macos() -> None:
@@ -239,7 +239,7 @@ def test_syntax_of_newer_bash_is_found(text: str) -> None:
     assert list(foreign(Source("script", text, "bash")))
 
 
-TOOLS_OF_GNU = [
+GNU_TOOLS = [
     "sed -i 's/a/b/' file",
     "sed -r 's/(a)/b/' file",
     "cat x | sed --quiet p",
@@ -276,7 +276,7 @@ TOOLS_OF_GNU = [
 ]
 
 
-@pytest.mark.parametrize("text", TOOLS_OF_GNU)
+@pytest.mark.parametrize("text", GNU_TOOLS)
 def test_gnu_tools_and_options_are_found(text: str) -> None:
     assert list(foreign(Source("script", text, "bash")))
 

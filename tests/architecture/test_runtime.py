@@ -22,7 +22,7 @@ class Machine:
     folder: Path
 
     def has(self, command: str, script: str) -> Path:
-        """Create a command on the machine's PATH, or elsewhere in the folder."""
+        """Creates a command on the machine's PATH, or elsewhere in the folder."""
         path = self.folder / (command if "/" in command else f"bin/{command}")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"#!/bin/sh\n{script}\n")
@@ -30,7 +30,7 @@ class Machine:
         return path
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
-        """Runs a script there."""
+        """Runs a script on the machine."""
         name, *arguments = command
         environment: Mapping[str, str] = {"PATH": str(self.folder / "bin")}
         return subprocess.run(
@@ -59,14 +59,14 @@ def machine(tmp_path: Path) -> Machine:
 
 
 def set_up(machine: Machine, python: str, *, lambdas: bool = False) -> None:
-    """Set the project up with a version of Python; Lambda's version is 9.9."""
+    """Sets the project up with a version of Python; Lambda's version is 9.9."""
     answers = f"*install.py*check) exit {int(not lambdas)} ;; *PYTHON_VERSION*) echo 9.9"
     machine.has(".venv/bin/python", f'case "$*" in {answers} ;; *) echo {python} ;; esac')
     if lambdas:
         machine.has(".build/runtime/bin/python", 'if [ "$1" = -m ]; then echo "$@"; fi')
 
 
-def test_a_python_on_the_path_is_taken(machine: Machine) -> None:
+def test_a_python_on_the_path_is_used(machine: Machine) -> None:
     python = machine.has("python9.9", f'exec "{sys.executable}" "$@"')
     done = machine.run(".ci/python", "9.9")
     assert (done.returncode, done.stdout) == (0, f"{python}\n"), done.stderr

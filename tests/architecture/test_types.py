@@ -1,4 +1,4 @@
-"""What mypy reads: of the CDK the modules that are used, and all of them."""
+"""mypy reads exactly the CDK modules that this project imports."""
 
 import ast
 import tomllib
@@ -8,11 +8,11 @@ from stacks.constructs.packaging import PROJECT
 
 MYPY = tomllib.loads((PROJECT / "pyproject.toml").read_text())["tool"]["mypy"]
 ITS_OWN = {"aws_cdk", "aws_cdk._jsii", "aws_cdk.interfaces"}
-"""What the library's modules need of each other."""
+"""Modules that other modules of the library import."""
 
 
 def imported() -> Iterator[str]:
-    """The modules of the CDK that something here imports."""
+    """The modules of the CDK that this project imports."""
     for top in MYPY["files"]:
         place = PROJECT / top
         for file in [place] if place.is_file() else place.rglob("*.py"):
@@ -33,7 +33,7 @@ def imported() -> Iterator[str]:
 
 
 def test_no_module_of_the_cdk_is_used_without_its_types() -> None:
-    """One that is not listed would be taken for whatever one likes, without a word."""
+    """For a module that is not listed, mypy would silently assume `Any`."""
     (read,) = (
         set(each["module"]) for each in MYPY["overrides"] if each.get("follow_imports") == "normal"
     )

@@ -33,7 +33,7 @@ ALLOWED = {
 
 
 def uses(source: str) -> Iterator[str]:
-    """Return the varying functions and attributes that a module uses."""
+    """Yields the varying functions and attributes that a module uses."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Attribute) and node.attr in VARIES:
             yield node.attr

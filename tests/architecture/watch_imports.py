@@ -1,4 +1,4 @@
-"""Imports modules in an interpreter of its own, and prints what they did that an import must not.
+"""Imports modules in a separate interpreter and prints their forbidden side effects.
 
 python watch_imports.py ROOT MODULE...
 """
@@ -16,7 +16,7 @@ found: list[str] = []
 
 
 class WatchedEnvironment(MutableMapping[str, str]):
-    """The environment; notes who reads it."""
+    """The environment variables; records which code reads them."""
 
     def __init__(self, real: MutableMapping[str, str]) -> None:
         self._real = real
@@ -39,11 +39,11 @@ class WatchedEnvironment(MutableMapping[str, str]):
         return len(self._real)
 
 
-def note(deed: str) -> None:
-    """Note a deed if code of a handler does it, itself or through what it calls.
+def note(action: str) -> None:
+    """Records an action of a handler's code, whether direct or through a function that it calls.
 
-    What a library does while it is being imported is its own business: there, the machinery of
-    imports stands between it and the handler.
+    Ignores actions of a library during its own import: between the library and the handler, the
+    stack then has a frame of importlib.
     """
     frame = sys._getframe(1)
     while frame := frame.f_back:  # type: ignore[assignment]
@@ -51,13 +51,13 @@ def note(deed: str) -> None:
         if module.startswith("importlib."):
             return
         if module.startswith("lambdas."):
-            found.append(f"{module}:{frame.f_lineno} {deed}")
+            found.append(f"{module}:{frame.f_lineno} {action}")
             return
 
 
 def watched_client(_: botocore.session.Session, service: str, *args: Any, **kwargs: Any) -> None:
-    """Stand in for the making of a client."""
-    note(f"makes a client of {service}")
+    """Replaces the creation of a client."""
+    note(f"creates a client for {service}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The checkout, step by step: the synthesized workflow over the real tasks of all contexts."""
+"""The checkout, step by step: the synthesized workflow with the real tasks of all contexts."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -33,20 +33,20 @@ ORDER = "00000000-0000-4000-8000-000000000001"
 
 @dataclass
 class Saga:
-    """One order, and everything that may happen to it at the same time."""
+    """One order, and all processes that can run for it at the same time."""
 
     assembly: Assembly
     cloud: Cloud
     token: str = "tok_approve"
     units: int = 1
-    """What there is of the only item."""
+    """The stock of the only item."""
     orders: Table = field(init=False)
     stock: Table = field(init=False)
     payments: Table = field(init=False)
     book: Table = field(init=False)
     event: CloudEvent = field(init=False)
     delivered: bool = False
-    """Whether the customer has got the parcel of an order that is cancelled."""
+    """Whether the parcel of a cancelled order was delivered."""
 
     def __post_init__(self) -> None:
         parking = self.cloud.queue("parking").url
@@ -75,34 +75,34 @@ class Saga:
         place(new, self.event.deliver_to("test", (OrderPlaced,)))
 
     def checkout(self) -> Iterator[str]:
-        """A run of the workflow; it stops before each attempt of a task, and names it."""
+        """Runs the workflow; yields the name of a task before each attempt."""
         workflow = Workflow(self.assembly, self.assembly.at("Checkout/Workflow"))
         yield from workflow.run(task_input(self.event))
 
     def cancellation(self) -> Iterator[str]:
-        """A customer cancels, and those who hold something hear of it."""
+        """A customer cancels, and the other contexts receive the event."""
         yield "CancelOrder"
         Call(route="DELETE", path={"order_id": ORDER}).send(cancel_order.handler)
-        yield from self._let_go()
+        yield from self._release()
         yield from self._recall()
 
     def late_cancellation(self) -> Iterator[str]:
-        """A customer cancels who has the parcel already, if the order was confirmed."""
+        """A customer cancels, who already has the parcel if the order was confirmed."""
         yield "CancelOrder"
         Call(route="DELETE", path={"order_id": ORDER}).send(cancel_order.handler)
-        yield from self._let_go()
+        yield from self._release()
         if self._cancelled_late:
             self.delivered = True
 
     def expiry(self) -> Iterator[str]:
-        """The sweeper comes by, long after the order was placed, and its event is heard of."""
+        """The sweeper expires the order after two hours, and the other contexts get the event."""
         yield "SweepOrders"
         with time_machine.travel(datetime.now(UTC) + timedelta(hours=2)):
             sweep = batch(enveloped(SweepDue()))
             assert failed(sweep_orders.handler(sweep, CONTEXT)) == []
-        yield from self._let_go()
+        yield from self._release()
 
-    def _let_go(self) -> Iterator[str]:
+    def _release(self) -> Iterator[str]:
         for consumer in (release_closed_order.handler, refund_closed_order.handler):
             for envelope in self.orders.envelopes(OrderCancelled, OrderExpired):
                 yield envelope.type
@@ -110,18 +110,18 @@ class Saga:
 
     @property
     def _cancelled_late(self) -> bool:
-        """Whether the order was confirmed when it was cancelled, so that there was a parcel."""
+        """Whether the order was confirmed when it was cancelled, so that it had a parcel."""
         return any(event.confirmed for event in self.orders.events(OrderCancelled))
 
     def _recall(self) -> Iterator[str]:
-        """Shipping stops the parcel of an order that was cancelled, if there was one."""
+        """Shipping recalls the parcel of a cancelled order, if it had one."""
         if self._cancelled_late:
             yield "RecallShipment"
             recalled = batch(enveloped(ShipmentRecalled(order_id=ORDER)))
             assert failed(release_closed_order.handler(recalled, CONTEXT)) == []
 
     def restock(self) -> Iterator[str]:
-        """A unit comes in."""
+        """A unit is received."""
         yield "ImportStockFile"
         item = ReceivedItem(sku="MUG", quantity=1, unit_price_minor=1250, currency="EUR")
         stock_store.receive_rows(
@@ -135,12 +135,12 @@ class Saga:
 
     @property
     def status(self) -> Any:
-        """What became of the order."""
+        """The status of the order."""
         return self.orders.one("order")["status"]
 
     @property
     def reserved(self) -> int:
-        """Units that are held."""
+        """The reserved units."""
         return sum(item["reserved"] for item in self.stock.items("stock"))
 
     @property
@@ -153,9 +153,9 @@ class Saga:
         )
 
     def assert_settled(self) -> None:
-        """A confirmed order has its stock and its money; no other order holds anything.
+        """Asserts that a confirmed order holds stock and money, and any other order neither.
 
-        Unless its customer has the units, though it is cancelled, and the money too.
+        The exception is a cancelled order that was delivered: its units stay reserved.
         """
         if self.delivered:
             assert (self.status, self.reserved, self.held) == ("cancelled", 1, 0)

@@ -1,4 +1,4 @@
-"""Running a checkout: the message is done when the execution has succeeded, and not before."""
+"""Running a checkout: the message is completed only when the execution has succeeded."""
 
 import json
 from typing import Any
@@ -19,7 +19,7 @@ MACHINE = "arn:aws:states:eu-central-1:123456789012:stateMachine:checkout"
 
 
 class Workflow:
-    """Step Functions: takes note of executions and answers what it is told to.
+    """Step Functions with scripted answers; records the executions.
 
     https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartSyncExecution.html
     """
@@ -72,7 +72,7 @@ def test_the_execution_is_named_after_the_event(workflow: Workflow) -> None:
     assert len(envelope.id) <= 80
 
 
-def test_what_the_workflow_gets_is_what_its_tasks_read(workflow: Workflow) -> None:
+def test_a_task_can_read_the_input_of_the_workflow(workflow: Workflow) -> None:
     from lambdas.eventing.event import Delivery
     from lambdas.eventing.task import Failure, task
 
@@ -98,7 +98,7 @@ def test_the_message_of_a_failed_execution_is_delivered_again(
     assert len(workflow.executions) == 2
 
 
-def test_the_log_says_which_execution_failed_and_why(
+def test_the_log_names_the_failed_execution_and_its_error(
     workflow: Workflow, caplog: pytest.LogCaptureFixture
 ) -> None:
     workflow.answers = [{"status": "FAILED", "error": "Contention", "cause": "9 items"}]
@@ -148,28 +148,22 @@ def test_a_checkout_that_lacks_a_permission_is_parked_at_once(
     assert reason.startswith("checkout.run_checkout is configured wrongly")
 
 
-def test_a_failed_checkout_does_not_hold_up_others(workflow: Workflow) -> None:
+def test_a_failed_checkout_does_not_delay_others(workflow: Workflow) -> None:
     workflow.answers = [{"status": "SUCCEEDED"}, {"status": "FAILED"}, {"status": "SUCCEEDED"}]
     assert run(*[placed(order_id=str(number)) for number in range(3)]) == ["m2"]
     assert len(workflow.executions) == 3
 
 
-def test_a_message_delivered_again_runs_the_workflow_again(workflow: Workflow) -> None:
-    """The steps are idempotent; an inbox here would lose a checkout that crashed half-way."""
+def test_a_redelivered_message_runs_the_workflow_again(workflow: Workflow) -> None:
+    """The steps are idempotent. An inbox here would lose a checkout that crashed half-way."""
     envelope = enveloped(placed())
     for _ in range(2):
         assert failed(run_checkout.handler(batch(envelope), CONTEXT)) == []
     assert len(workflow.executions) == 2
 
 
-def test_another_event_is_parked_without_an_execution(workflow: Workflow) -> None:
+def test_an_event_of_another_type_is_parked_without_an_execution(workflow: Workflow) -> None:
     assert run(cancelled()) == []
     assert workflow.executions == []
     (queue_url,) = aws.sqs().list_queues()["QueueUrls"]
     assert len(Queue(queue_url).messages()) == 1
-
-
-@pytest.mark.usefixtures("cloud")
-def test_the_function_waits_longer_than_the_workflow_may_take() -> None:
-    config = aws.client("stepfunctions", read_timeout_s=run_checkout.PATIENCE_S).meta.config
-    assert config.read_timeout == run_checkout.PATIENCE_S

@@ -1,4 +1,4 @@
-"""The saga: whatever happens at the same time, an order ends up whole or holds nothing."""
+"""The saga: under any concurrency, an order is confirmed completely or holds nothing."""
 
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
@@ -28,12 +28,12 @@ def dev(templates: Mapping[str, Assembly]) -> Assembly:
 
 
 def through(process: Iterator[str]) -> list[str]:
-    """Goes on with a process to its end; the names of the steps."""
+    """Runs a process to its end; returns the names of the steps."""
     return list(process)
 
 
 class TestOneRun:
-    def test_an_order_that_can_be_supplied_and_paid_is_confirmed(
+    def test_an_order_with_stock_and_payment_is_confirmed(
         self, dev: Assembly, cloud: Cloud
     ) -> None:
         saga = Saga(dev, cloud)
@@ -49,7 +49,7 @@ class TestOneRun:
             ("tok_flaky_5", "payment_unavailable"),
         ],
     )
-    def test_an_order_that_is_not_paid_is_rejected_and_holds_nothing(
+    def test_an_order_without_payment_is_rejected_and_holds_nothing(
         self, dev: Assembly, cloud: Cloud, token: str, reason: str
     ) -> None:
         saga = Saga(dev, cloud, token)
@@ -57,7 +57,7 @@ class TestOneRun:
         assert saga.orders.one("order")["reason"] == reason
         saga.assert_settled()
 
-    def test_a_provider_that_fails_for_a_moment_is_asked_again(
+    def test_a_transient_failure_of_the_provider_is_retried(
         self, dev: Assembly, cloud: Cloud
     ) -> None:
         saga = Saga(dev, cloud, "tok_flaky_4")
@@ -65,7 +65,7 @@ class TestOneRun:
         assert saga.status == "confirmed"
         saga.assert_settled()
 
-    def test_an_order_that_cannot_be_supplied_is_rejected_without_asking_for_money(
+    def test_an_order_without_stock_is_rejected_without_a_payment_request(
         self, dev: Assembly, cloud: Cloud
     ) -> None:
         saga = Saga(dev, cloud, units=0)
@@ -74,9 +74,7 @@ class TestOneRun:
         assert saga.book.items() == []
         saga.assert_settled()
 
-    def test_an_order_that_was_cancelled_is_not_confirmed(
-        self, dev: Assembly, cloud: Cloud
-    ) -> None:
+    def test_a_cancelled_order_is_not_confirmed(self, dev: Assembly, cloud: Cloud) -> None:
         saga = Saga(dev, cloud)
         through(saga.cancellation())
         assert "ConfirmOrder" not in through(saga.checkout())
@@ -84,7 +82,7 @@ class TestOneRun:
         saga.assert_settled()
 
     @pytest.mark.parametrize("stop", range(len(FORWARD)))
-    def test_another_run_leaves_the_units_alone_of_an_order_that_was_cancelled_too_late(
+    def test_a_second_run_does_not_release_units_of_an_order_cancelled_too_late(
         self, dev: Assembly, cloud: Cloud, stop: int
     ) -> None:
         saga = Saga(dev, cloud)
@@ -96,7 +94,7 @@ class TestOneRun:
         assert saga.delivered
         saga.assert_settled()
 
-    def test_an_order_that_has_expired_is_not_confirmed_by_a_checkout_that_comes_late(
+    def test_an_expired_order_is_not_confirmed_by_a_late_checkout(
         self, dev: Assembly, cloud: Cloud
     ) -> None:
         saga = Saga(dev, cloud)
@@ -107,7 +105,7 @@ class TestOneRun:
         assert saga.status == "expired"
         saga.assert_settled()
 
-    def test_a_late_checkout_that_is_faster_than_the_news_holds_nothing_in_the_end(
+    def test_a_late_checkout_that_overtakes_the_expiry_event_holds_nothing_in_the_end(
         self, dev: Assembly, cloud: Cloud
     ) -> None:
         saga = Saga(dev, cloud)
@@ -122,7 +120,7 @@ class TestOneRun:
 
 @pytest.mark.parametrize("token", TOKENS)
 @pytest.mark.parametrize("stop", range(1, 10))
-def test_a_run_that_is_abandoned_half_way_is_finished_by_the_next(
+def test_an_abandoned_run_is_completed_by_the_next_run(
     dev: Assembly, cloud: Cloud, token: str, stop: int
 ) -> None:
     saga = Saga(dev, cloud, token)
@@ -135,19 +133,19 @@ def test_a_run_that_is_abandoned_half_way_is_finished_by_the_next(
 @pytest.mark.parametrize("other", OTHERS, ids=lambda other: other.__name__)
 @pytest.mark.parametrize("units", [0, 1])
 @pytest.mark.parametrize("token", TOKENS)
-def test_what_happens_while_a_run_stands_still_leaves_the_order_whole(
+def test_another_process_during_a_paused_run_leaves_the_order_consistent(
     dev: Assembly, token: str, units: int, other: Callable[[Saga], Iterator[str]]
 ) -> None:
-    """The bus and queues deliver at least once: two runs of one checkout may meet."""
+    """The bus and queues deliver at least once, so that two runs of one checkout can overlap."""
     for stop in range(1, 10):
         with cloud() as account:
             saga = Saga(dev, account, token, units=units)
-            standing = saga.checkout()
-            list(islice(standing, stop))
+            paused = saga.checkout()
+            list(islice(paused, stop))
             if not units:
                 through(saga.restock())
             through(other(saga))
-            through(standing)
+            through(paused)
             saga.assert_settled()
 
 
@@ -158,7 +156,7 @@ def test_what_happens_while_a_run_stands_still_leaves_the_order_whole(
     units=st.integers(0, 1),
     turns=st.lists(st.integers(0, 4), max_size=30),
 )
-def test_any_order_of_steps_leaves_the_order_whole(
+def test_any_interleaving_of_steps_leaves_the_order_consistent(
     dev: Assembly, token: str, units: int, turns: list[int]
 ) -> None:
     with cloud() as account:

@@ -26,8 +26,8 @@ def parking(cloud: Cloud) -> Queue:
 
 @pytest.fixture
 def log(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Log:
-    """What functions log from now on."""
+    """The log of functions from now on."""
     stream = io.StringIO()
-    # Set, not exchanged, which would flush the one before: that may be closed by now.
+    # Not with setStream, which would flush the previous stream, and that may be closed.
     monkeypatch.setattr(telemetry.logger().registered_handler, "stream", stream)
     return Log(stream)

@@ -1,4 +1,4 @@
-"""A context of its own for the tests of the kernel, which knows no domain."""
+"""A sample context for the tests of the kernel, which knows no domain."""
 
 from typing import Annotated, ClassVar
 
@@ -16,7 +16,7 @@ CAUSE = Cause(correlation_id="correlation-1", causation_id="cause-1")
 
 
 class CoinEvent(Event, frozen=True, kw_only=True):
-    """Base of what happens to coins."""
+    """Base of the events of coins."""
 
     source: ClassVar[str] = "orderflow.sample"
 
@@ -29,19 +29,19 @@ class CoinEvent(Event, frozen=True, kw_only=True):
 
 
 class CoinAdded(CoinEvent, frozen=True, kw_only=True):
-    """A coin went into a purse."""
+    """A coin was put into a purse."""
 
     cents: Annotated[int, Meta(ge=1)]
 
 
 class CoinCounted(CoinEvent, frozen=True, kw_only=True):
-    """The sum of a purse is another one."""
+    """The sum of a purse has changed."""
 
     note: str = ""
 
 
 class CoinCountedLater(CoinEvent, frozen=True, kw_only=True):
-    """A second version, published beside the first."""
+    """An event with version 2."""
 
     version: ClassVar[int] = 2
 
@@ -55,7 +55,7 @@ def delivery(event: CoinAdded | None = None, *, to: str = "sample.count") -> Del
 
 
 def counting(delivered: Delivery[CoinAdded]) -> Transaction:
-    """The reaction of all consumers here: add up, say so, once per event."""
+    """The reaction of all sample consumers: add up the coins and publish it, once per event."""
     transaction = Transaction.reacting_to(delivered, SETTINGS)
     key = (f"PURSE#{delivered.event.purse}", "PURSE")
     transaction.update(

@@ -1,4 +1,4 @@
-"""Plain values survive the way to DynamoDB and back."""
+"""Plain values survive the conversion to DynamoDB's format and back."""
 
 from typing import Any
 
@@ -17,9 +17,9 @@ _VALUES: st.SearchStrategy[Any] = st.recursive(
 
 
 @given(st.dictionaries(_TEXT, _VALUES, max_size=4))
-def test_values_come_back_as_they_went_in(item: dict[str, Any]) -> None:
+def test_values_are_equal_after_conversion_and_back(item: dict[str, Any]) -> None:
     assert from_attributes(to_attributes(item)) == item
 
 
-def test_numbers_come_back_as_integers() -> None:
+def test_numbers_are_read_as_integers() -> None:
     assert type(from_attributes({"n": {"N": "1250"}})["n"]) is int

@@ -1,4 +1,4 @@
-"""Clients: made when they are needed, brisk enough that a function can still report a failure."""
+"""Clients: created on demand, with timeouts that let a function still report a failure."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -50,7 +50,7 @@ class TestClients:
         ]
         assert longest < min(timeouts)
 
-    def test_who_waits_long_for_an_answer_asks_once(self) -> None:
+    def test_a_client_with_a_long_timeout_does_not_retry(self) -> None:
         config = aws.client("stepfunctions", read_timeout_s=100).meta.config
         assert config.read_timeout == 100
         assert config.retries["total_max_attempts"] == 1

@@ -1,4 +1,4 @@
-"""Call-backs: the signature is checked before anything is done."""
+"""Callbacks: the signature is checked before anything else."""
 
 import json
 from base64 import b64encode
@@ -22,16 +22,16 @@ BODY = '{"coin": "¢"}'
 
 @dataclass
 class Partner:
-    """Calls a handler, and sees which of the requests it got."""
+    """Calls a handler, and records the requests that reach it."""
 
-    taken: list[Request] = field(default_factory=list)
+    accepted: list[Request] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.handler = callback(body=Raw, answers=dict)(self._take)
 
     def _take(self, request: Request, _: Raw) -> dict[str, str]:
-        """Takes a request."""
-        self.taken.append(request)
+        """Accepts a request."""
+        self.accepted.append(request)
         return {}
 
     def call(
@@ -62,9 +62,9 @@ def signed(body: str = BODY, secret: str = "key", *, off: float = 0) -> dict[str
     return {HEADER: sign(secret, body.encode(), at=at)}
 
 
-def test_a_signed_request_is_taken(partner: Partner) -> None:
+def test_a_signed_request_is_accepted(partner: Partner) -> None:
     assert partner.call(signed()).status == 200
-    (request,) = partner.taken
+    (request,) = partner.accepted
     assert request.caller == "partner"
     assert request.groups == frozenset()
     assert request.correlation_id == "request-1"
@@ -86,44 +86,44 @@ def test_a_signed_request_is_taken(partner: Partner) -> None:
     ],
     ids=["none", "empty", "malformed", "token", "other key", "other body", "old", "future"],
 )
-def test_any_other_request_is_refused_before_the_handler_sees_it(
+def test_any_other_request_is_rejected_before_it_reaches_the_handler(
     partner: Partner, headers: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     answer = partner.call(headers)
     assert answer.status == 401
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json["code"] == "forged"
-    assert partner.taken == []
+    assert partner.accepted == []
     assert '"ForgedCallbacks":[1.0]' in capsys.readouterr().out
 
 
-def test_a_refusal_tells_nothing_of_the_secret(partner: Partner) -> None:
+def test_a_rejection_does_not_disclose_the_expected_signature(partner: Partner) -> None:
     answer = partner.call(signed(secret="another key"))
     right = signed()[HEADER].partition("v1=")[2]
     assert right not in json.dumps(answer.json)
 
 
-def test_groups_in_a_token_do_not_make_a_partner_of_anybody(partner: Partner) -> None:
+def test_groups_in_a_token_do_not_replace_the_signature(partner: Partner) -> None:
     event = Call(route="POST /coins", body=BODY).event()
     event["requestContext"]["authorizer"]["jwt"]["claims"]["cognito:groups"] = "[staff partner]"
     assert partner.handler(event, CONTEXT)["statusCode"] == 401
 
 
-def test_the_gateway_hands_over_no_authorizer(partner: Partner) -> None:
+def test_a_callback_needs_no_authorizer(partner: Partner) -> None:
     event = Call(route="POST /coins", body=BODY, headers=signed()).event()
     del event["requestContext"]["authorizer"]
     assert partner.handler(event, CONTEXT)["statusCode"] == 200
 
 
-def test_a_body_in_base64_is_that_which_was_signed(partner: Partner) -> None:
+def test_the_signature_applies_to_the_decoded_body(partner: Partner) -> None:
     encoded = b64encode(BODY.encode()).decode()
     assert partner.call(signed(), encoded, encoded=True).status == 200
     assert partner.call(signed(encoded), encoded, encoded=True).status == 401
-    (request,) = partner.taken
+    (request,) = partner.accepted
     assert request.body == BODY.encode()
 
 
-def test_bytes_that_are_no_text_can_be_signed_and_are_not_understood(partner: Partner) -> None:
+def test_signed_bytes_that_are_not_text_are_invalid_json(partner: Partner) -> None:
     body = bytes(range(256))
     headers = {HEADER: sign("key", body, at=datetime.now(UTC))}
     answer = partner.call(headers, b64encode(body).decode(), encoded=True)
@@ -131,38 +131,40 @@ def test_bytes_that_are_no_text_can_be_signed_and_are_not_understood(partner: Pa
 
 
 @pytest.mark.parametrize("body", [None, ""])
-def test_no_body_is_signed_as_an_empty_one(partner: Partner, body: str | None) -> None:
+def test_a_missing_body_is_signed_as_an_empty_one(partner: Partner, body: str | None) -> None:
     assert partner.call(signed(""), body).json["code"] == "invalid_json"
     assert partner.call(signed(), body).status == 401
 
 
-def test_a_request_is_the_same_again_while_its_signature_is_young(partner: Partner) -> None:
+def test_a_repeated_request_is_accepted_while_its_signature_is_valid(partner: Partner) -> None:
     headers = signed()
     assert [partner.call(headers).status for _ in range(2)] == [200, 200]
-    assert len(partner.taken) == 2  # whoever must not do a thing twice remembers its id
+    assert len(partner.accepted) == 2  # the handler has to detect repetitions
 
 
-def test_while_keys_are_changed_both_are_believed(partner: Partner, arn: str) -> None:
+def test_during_a_key_rotation_both_keys_are_valid(partner: Partner, arn: str) -> None:
     aws.secrets().put_secret_value(SecretId=arn, SecretString="new key")
     statuses = [partner.call(signed(secret=secret)).status for secret in ("new", "key", "new key")]
     assert statuses == [200, 200, 401]
 
 
 @pytest.mark.parametrize("value", [" ", "\n"])
-def test_a_secret_without_a_key_admits_nobody(partner: Partner, arn: str, value: str) -> None:
+def test_a_secret_without_a_key_rejects_every_request(
+    partner: Partner, arn: str, value: str
+) -> None:
     aws.secrets().put_secret_value(SecretId=arn, SecretString=value)
     for secret in ("", value, "key"):
         assert partner.call(signed(secret=secret)).status == 401
 
 
-def test_without_its_secret_nothing_is_taken(partner: Partner, cloud: Cloud) -> None:
+def test_without_its_secret_the_handler_accepts_nothing(partner: Partner, cloud: Cloud) -> None:
     cloud.configure(CallbackSettings(callback_secret_arn="gone").as_environment())
     with pytest.raises(Exception, match="ResourceNotFoundException"):
         partner.call(signed())
-    assert partner.taken == []
+    assert partner.accepted == []
 
 
-def test_a_handler_keeps_its_name_and_words() -> None:
+def test_a_handler_keeps_its_module_and_docstring() -> None:
     def take(request: Request, body: Raw) -> str:
         """Takes it."""
         raise NotImplementedError

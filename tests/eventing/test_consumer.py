@@ -1,4 +1,4 @@
-"""Consumers: each message of a batch is acknowledged, delivered again or parked for itself."""
+"""Consumers: each message of a batch is acknowledged, redelivered or parked independently."""
 
 import json
 from collections.abc import Callable
@@ -19,14 +19,14 @@ from tests.support.telemetry import metrics
 
 
 def run(handler: Consumer[Any], *messages: CloudEvent | str) -> list[str]:
-    """The ids of the messages that are to be delivered again."""
+    """Runs a batch; returns the ids of the messages to be delivered again."""
     return failed(handler(batch(*messages), CONTEXT))
 
 
 def failing_on(
     wrong: CoinAdded, error: type[BaseException] = RuntimeError
 ) -> tuple[Consumer[CoinAdded], list[CoinAdded]]:
-    """A consumer that fails on one event, and the list of those that it has handled."""
+    """A consumer that fails on one event, and the list of the events that it handled."""
     handled: list[CoinAdded] = []
 
     @consumer(CoinAdded)
@@ -80,7 +80,7 @@ def test_an_effect_that_was_not_committed_is_delivered_again(
     assert ledger.items() == []
 
 
-def test_a_crash_between_two_messages_does_no_harm(
+def test_a_crash_between_two_messages_loses_and_duplicates_nothing(
     ledger: Table, parking: Queue, commits: Commits
 ) -> None:
     messages = [enveloped(coin(cents)) for cents in (1, 2, 3)]
@@ -93,7 +93,7 @@ def test_a_crash_between_two_messages_does_no_harm(
 
 
 def wrong_messages() -> dict[str, tuple[str, str]]:
-    """Messages that no retry can mend, and what is wrong with them."""
+    """Messages that no retry can process, and the expected reasons."""
     good = json.loads(body(enveloped(coin())))
 
     def spoilt(**detail: Any) -> str:
@@ -113,13 +113,13 @@ def wrong_messages() -> dict[str, tuple[str, str]]:
 
 @pytest.fixture
 def named(cloud: Cloud) -> Consumer[CoinAdded]:
-    """The sample's consumer under the name that a context's would have."""
+    """The sample's consumer with a name as in a context."""
     cloud.monkeypatch.setattr(COUNT, "name", "sample.count")
     return COUNT
 
 
 @pytest.mark.parametrize("kind", wrong_messages())
-def test_a_message_that_nobody_can_read_is_parked_at_once(
+def test_an_unreadable_message_is_parked_at_once(
     ledger: Table, parking: Queue, named: Consumer[CoinAdded], kind: str
 ) -> None:
     message, reason = wrong_messages()[kind]
@@ -130,7 +130,7 @@ def test_a_message_that_nobody_can_read_is_parked_at_once(
     assert reason in parked["MessageAttributes"]["Reason"]["StringValue"]
 
 
-def test_a_parked_message_does_not_hold_up_its_batch(
+def test_a_parked_message_does_not_delay_its_batch(
     ledger: Table, parking: Queue, named: Consumer[CoinAdded]
 ) -> None:
     assert run(named, enveloped(coin(1)), "{", enveloped(coin(2))) == []
@@ -138,7 +138,7 @@ def test_a_parked_message_does_not_hold_up_its_batch(
     assert len(parking.messages()) == 1
 
 
-def test_what_a_consumer_calls_unprocessable_is_parked_with_its_reason(parking: Queue) -> None:
+def test_an_unprocessable_event_is_parked_with_the_consumers_reason(parking: Queue) -> None:
     handler, handled = failing_on(coin(2), Unprocessable)
     assert run(handler, enveloped(coin(1)), enveloped(coin(2))) == []
     assert handled == [coin(1)]
@@ -159,7 +159,7 @@ def test_what_a_consumer_calls_unprocessable_is_parked_with_its_reason(parking: 
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_a_configuration_error_parks_the_message_at_once_and_says_what_to_do(
+def test_a_configuration_error_parks_the_message_at_once_with_the_remedy(
     parking: Queue, error: Exception, capsys: pytest.CaptureFixture[str]
 ) -> None:
     tries: list[Delivery[CoinAdded]] = []
@@ -181,8 +181,8 @@ def test_a_configuration_error_parks_the_message_at_once_and_says_what_to_do(
     assert counted == {"ConfigurationErrors": 2, "ParkedMessages": 2}
 
 
-def test_a_configuration_error_that_forbids_parking_too_leaves_the_message(cloud: Cloud) -> None:
-    """SQS moves it to the dead-letter queue in the end, without a reason."""
+def test_a_configuration_error_that_also_prevents_parking_leaves_the_message(cloud: Cloud) -> None:
+    """After the last attempt, SQS moves it to the dead-letter queue, without a reason."""
     cloud.configure({"DEAD_LETTER_QUEUE_URL": "https://sqs.eu-central-1.amazonaws.com/1/gone"})
     handler, _ = failing_on(coin(2), Misconfigured)
     assert run(handler, enveloped(coin(2))) == ["m1"]
@@ -205,8 +205,8 @@ def test_a_message_that_cannot_be_parked_is_delivered_again(cloud: Cloud) -> Non
     assert handled == [coin(1)]
 
 
-def test_a_redriven_message_is_read_like_the_first(ledger: Table, parking: Queue) -> None:
-    """What is parked has the shape of what the bus delivers, so one redrive serves both."""
+def test_a_redriven_message_is_processed_like_the_original(ledger: Table, parking: Queue) -> None:
+    """A parked message has the format of the bus, so a redrive works for both."""
     handler, _ = failing_on(coin(7), Unprocessable)
     assert run(handler, enveloped(coin(7))) == []
     (parked,) = parking.messages()
@@ -214,7 +214,7 @@ def test_a_redriven_message_is_read_like_the_first(ledger: Table, parking: Queue
     assert ledger.one("purse")["cents"] == 7
 
 
-def test_a_consumer_of_several_types_tells_them_apart(parking: Queue) -> None:
+def test_a_consumer_of_several_types_gets_each_as_its_class(parking: Queue) -> None:
     seen: list[Event] = []
 
     @consumer(CoinAdded, CoinCounted)
@@ -226,7 +226,7 @@ def test_a_consumer_of_several_types_tells_them_apart(parking: Queue) -> None:
     assert seen == events
 
 
-def test_a_consumer_tells_its_stack_what_it_consumes_and_where_it_lives() -> None:
+def test_a_consumer_has_its_event_types_module_and_docstring() -> None:
     assert COUNT.consumes == (CoinAdded,)
     assert COUNT.__module__ == "tests.eventing.sample"
     assert COUNT.__doc__ == "Counts coins."
@@ -251,7 +251,7 @@ def test_a_delivery_names_its_consumer(ledger: Table, parking: Queue) -> None:
     assert ledger.one("inbox")["pk"].startswith(f"INBOX#{handler.name}#")
 
 
-def test_without_its_dead_letter_queue_a_consumer_says_which_variable_is_missing() -> None:
+def test_without_its_dead_letter_queue_a_consumer_names_the_missing_variable() -> None:
     with pytest.raises(RuntimeError, match="dead_letter_queue_url"):
         ConsumerSettings.from_environ({})
 

@@ -13,7 +13,7 @@ from tests.support.messages import enveloped
 
 
 def changed(**fields: object) -> CloudEvent:
-    """An envelope as somebody else may send it."""
+    """An envelope with changed fields, as another publisher could send it."""
     wire = {**json.loads(enveloped(coin()).to_json()), **fields}
     wire = {name: value for name, value in wire.items() if value is not ...}
     return msgspec.json.decode(json.dumps(wire), type=CloudEvent)
@@ -52,7 +52,7 @@ def test_the_version_is_part_of_the_type() -> None:
     assert CoinCountedLater.detail_type() == "CoinCountedLater.v2"
 
 
-def test_an_event_goes_over_the_wire_unchanged() -> None:
+def test_an_event_is_equal_after_encoding_and_decoding() -> None:
     sent = CloudEvent.wrap(coin(3, purse="Geldbörse"), CAUSE)
     received = msgspec.json.decode(sent.to_json(), type=CloudEvent)
     assert received == sent
@@ -74,7 +74,7 @@ def test_the_first_event_of_a_chain_has_no_cause() -> None:
     assert json.loads(first.to_json())["causationid"] is None
 
 
-def test_unknown_attributes_and_unknown_data_are_ignored() -> None:
+def test_unknown_attributes_and_unknown_fields_are_ignored() -> None:
     envelope = changed(
         dataschema="https://example.com/coin", data={"purse": "p", "cents": 5, "metal": "gold"}
     )
@@ -97,18 +97,18 @@ def test_unknown_attributes_and_unknown_data_are_ignored() -> None:
         ("data", ...),
     ],
 )
-def test_an_envelope_with_a_wrong_attribute_is_refused(attribute: str, value: object) -> None:
+def test_an_envelope_with_an_invalid_attribute_is_rejected(attribute: str, value: object) -> None:
     with pytest.raises(msgspec.ValidationError, match=attribute if value is not ... else "missing"):
         changed(**{attribute: value})
 
 
-def test_a_time_of_another_zone_is_the_same_instant() -> None:
+def test_a_time_in_another_zone_is_the_same_instant() -> None:
     envelope = changed(time="2026-01-05T09:30:00+01:30")
     assert envelope.time == datetime(2026, 1, 5, 8, tzinfo=UTC)
     assert envelope.time.utcoffset() == timedelta(hours=1, minutes=30)
 
 
-def test_the_time_is_aware_and_in_utc_wherever_the_clock_stands() -> None:
+def test_the_time_is_in_utc_in_any_time_zone_of_the_clock() -> None:
     elsewhere = datetime(2026, 1, 5, 8, tzinfo=timezone(timedelta(hours=-7)))
     with time_machine.travel(elsewhere, tick=False):
         time = enveloped(coin()).time
@@ -120,18 +120,18 @@ def test_the_time_is_aware_and_in_utc_wherever_the_clock_stands() -> None:
     "fields",
     [{"type": "CoinAdded.v2"}, {"type": "CoinCounted.v1"}, {"source": "orderflow.other"}],
 )
-def test_an_event_of_another_type_or_source_is_refused(fields: dict[str, str]) -> None:
+def test_an_event_of_another_type_or_source_is_rejected(fields: dict[str, str]) -> None:
     with pytest.raises(msgspec.ValidationError, match=r"sample.count consumes CoinAdded.v1, not"):
         changed(**fields).deliver_to("sample.count", (CoinAdded,))
 
 
 @pytest.mark.parametrize("data", [{"purse": "p", "cents": 0}, {"cents": 1}, "coin", None])
-def test_data_that_break_the_rules_of_the_type_are_refused(data: object) -> None:
+def test_data_that_violates_its_type_is_rejected(data: object) -> None:
     with pytest.raises(msgspec.ValidationError):
         changed(data=data).deliver_to("c", (CoinAdded,))
 
 
-def test_a_consumer_of_two_types_gets_each_as_its_own_class() -> None:
+def test_an_event_of_two_possible_types_gets_its_own_class() -> None:
     both: tuple[type[Event], ...] = (CoinAdded, CoinCounted)
     assert enveloped(coin()).deliver_to("c", both).event == coin()
     counted = CoinCounted(purse="p")
@@ -139,7 +139,7 @@ def test_a_consumer_of_two_types_gets_each_as_its_own_class() -> None:
 
 
 @pytest.mark.parametrize("letter", ["x", "ü", "€"])
-def test_an_event_may_be_as_large_as_every_hop_takes_and_no_larger(letter: str) -> None:
+def test_an_event_can_have_the_maximum_size_and_no_more(letter: str) -> None:
     frame = len(enveloped(CoinCounted(purse="p", note="")).to_json().encode())
     room, width = MAX_EVENT_BYTES - frame, len(letter.encode())
     fits = letter * (room // width) + "x" * (room % width)
@@ -155,7 +155,7 @@ def test_an_event_cannot_be_changed() -> None:
         event.cents = 2  # type: ignore[misc]
 
 
-def test_an_event_without_a_subject_says_whose_mistake_it_is() -> None:
+def test_an_event_class_without_a_subject_is_named_in_the_error() -> None:
     class Nothing(Event, frozen=True, kw_only=True):
         pass
 

@@ -32,25 +32,25 @@ class Purse(Struct, forbid_unknown_fields=True):
 
 
 class Count(Struct, forbid_unknown_fields=True):
-    """What a query asks for, and an answer says."""
+    """The arguments of a query, and a response."""
 
     most: int = 3
 
 
 @dataclass(eq=False)
 class PurseClosed(Problem, status=HTTPStatus.CONFLICT):
-    """It is closed."""
+    """The purse is closed."""
 
     purse: str
 
 
 class ComeBack(Problem, status=HTTPStatus.SERVICE_UNAVAILABLE, retry_after_s=7):
-    """It is closed for now."""
+    """The purse is closed temporarily."""
 
 
 @endpoint(body=Purse, answers=Purse, status=HTTPStatus.CREATED, location="/of/{owner}/purse")
 def echo(request: Request, purse: Purse) -> Purse:
-    """Answers with what it understood."""
+    """Responds with the decoded body."""
     return purse
 
 
@@ -62,14 +62,14 @@ def answering(answer: Any, **terms: Any) -> Any:
 GOOD = {"coins": [{"cents": 2, "metal": "gold"}]}
 
 
-def test_an_answer_has_a_status_a_json_body_and_headers() -> None:
+def test_a_response_has_a_status_a_json_body_and_headers() -> None:
     answer = Call(body=GOOD).send(echo)
     assert answer.status == 201
     assert answer.json == {**GOOD, "owner": "me"}
     assert answer.headers == {"content-type": "application/json", "location": "/of/me/purse"}
 
 
-def test_a_base64_body_is_read_like_any_other() -> None:
+def test_a_base64_body_is_decoded() -> None:
     body = b64encode(json.dumps(GOOD).encode()).decode()
     assert Call(body=body, encoded=True).send(echo).json == {**GOOD, "owner": "me"}
 
@@ -89,7 +89,7 @@ def test_a_base64_body_is_read_like_any_other() -> None:
         ({"coins": [], "shop": 1}, "(body)", "unknown field `shop`"),
     ],
 )
-def test_a_wrong_body_is_a_400_that_names_field_and_reason(
+def test_an_invalid_body_is_a_400_with_field_and_reason(
     body: object, field: str, reason: str
 ) -> None:
     answer = Call(body=body).send(echo)
@@ -114,7 +114,7 @@ def test_a_wrong_body_is_a_400_that_names_field_and_reason(
     ],
     ids=["cut off", "empty", "none", "a form", "half a letter", "binary", "no UTF-8"],
 )
-def test_what_is_no_json_is_a_400(call: Call) -> None:
+def test_a_body_that_is_not_json_is_a_400(call: Call) -> None:
     answer = call.send(echo)
     assert answer.status == 400
     assert answer.json["code"] == "invalid_json"
@@ -137,11 +137,10 @@ def title(status: HTTPStatus) -> object:
         (422, "Unprocessable Content"),
     ],
 )
-def test_titles_are_the_same_on_every_python(status: int, phrase: str) -> None:
+def test_titles_are_the_same_on_every_python_version(status: int, phrase: str) -> None:
     assert title(HTTPStatus(status)) == phrase
 
 
-@pytest.mark.skipif(sys.version_info < (3, 13), reason="older phrases are not the runtime's")
 @pytest.mark.skipif(sys.version_info < (3, 13), reason="older phrases are not the runtime's")
 def test_titles_are_those_of_the_runtime() -> None:
     assert {int(status): title(status) for status in HTTPStatus} == {
@@ -149,7 +148,7 @@ def test_titles_are_those_of_the_runtime() -> None:
     }
 
 
-def test_a_body_nested_without_end_is_a_400() -> None:
+def test_a_deeply_nested_body_is_a_400() -> None:
     assert Call(body="[" * 100_000).send(echo).status == 400
     assert Call(body='{"x":' + "[" * 100_000).send(echo).status == 400
 
@@ -173,7 +172,7 @@ def test_a_problem_is_a_problem_document() -> None:
     }
 
 
-def test_an_error_that_is_no_problem_passes_so_that_the_caller_gets_a_500() -> None:
+def test_an_error_that_is_not_a_problem_is_raised_so_that_the_caller_gets_a_500() -> None:
     @answering
     def break_down(request: Request) -> None:
         raise RuntimeError("broken")
@@ -182,7 +181,7 @@ def test_an_error_that_is_no_problem_passes_so_that_the_caller_gets_a_500() -> N
         break_down(Call().event(), CONTEXT)
 
 
-def test_a_request_knows_who_calls_and_what_for() -> None:
+def test_a_request_has_its_caller_path_headers_and_correlation_id() -> None:
     seen: list[Request] = []
 
     @answering
@@ -200,15 +199,15 @@ def test_a_request_knows_who_calls_and_what_for() -> None:
     assert request.causation_id is None
 
 
-def test_a_request_that_nobody_authorized_is_not_answered() -> None:
-    """Behind a route without an authorizer the function fails instead of serving anybody."""
+def test_a_request_without_an_authorizer_is_not_served() -> None:
+    """Behind a route without an authorizer, the function fails instead of serving everyone."""
     event = Call(body=GOOD).event()
     del event["requestContext"]["authorizer"]
     with pytest.raises(KeyError, match="authorizer"):
         echo(event, CONTEXT)
 
 
-def test_a_problem_may_say_when_to_come_again() -> None:
+def test_a_problem_can_have_a_retry_after_header() -> None:
     def refuse(request: Request) -> None:
         raise ComeBack("not now")
 
@@ -217,7 +216,7 @@ def test_a_problem_may_say_when_to_come_again() -> None:
 
 
 def refused(call: Call, **terms: Any) -> str | None:
-    """The code of the problem with which a route of these terms refuses a request, if it does."""
+    """The code of the problem with which a route of this contract rejects a request, or None."""
 
     def answer(request: Request, *asked: Any) -> list[Any]:
         return [request.caller, *asked]
@@ -226,7 +225,7 @@ def refused(call: Call, **terms: Any) -> str | None:
     return said["code"] if isinstance(said, dict) else None
 
 
-def test_staff_are_told_from_customers_before_anything_else_is_looked_at() -> None:
+def test_staff_membership_is_checked_before_anything_else() -> None:
     wrong = Call(body={"coins": 1})
     staff = Call(body={"coins": 1}, groups="[staff]")
     assert refused(wrong, body=Purse, staff_only=True, idempotent=True) == "staff_only"
@@ -244,7 +243,7 @@ def test_staff_are_told_from_customers_before_anything_else_is_looked_at() -> No
 
 
 @pytest.mark.parametrize(
-    ("key", "code", "said"),
+    ("key", "code", "message"),
     [
         ("", "idempotency_key_missing", "1 to 128 printable ASCII characters"),
         ("k", None, ""),
@@ -272,12 +271,12 @@ def test_staff_are_told_from_customers_before_anything_else_is_looked_at() -> No
     ],
 )
 def test_an_idempotency_key_has_at_most_128_printable_ascii_characters(
-    key: str, code: str | None, said: str
+    key: str, code: str | None, message: str
 ) -> None:
     route = answering(lambda *_: None, body=Purse, idempotent=True)
     answer = Call(body=GOOD, headers={"idempotency-key": key}).send(route)
     assert answer.json.get("code") == code if code else answer.status == 200
-    assert said in str(answer.json)
+    assert message in str(answer.json)
 
 
 class Named(Struct, frozen=True, kw_only=True):
@@ -288,7 +287,7 @@ class Named(Struct, frozen=True, kw_only=True):
 
 
 @pytest.mark.parametrize("name", ["件件件", "👩\u200d👧", "\u00a0\u200f\u0301", "\u2066a\u2069"])
-def test_text_of_any_script_reaches_the_handler_as_it_was_sent(name: str) -> None:
+def test_text_in_any_script_reaches_the_handler_unchanged(name: str) -> None:
     got: list[Any] = []
     for ascii_only in (True, False):
         body = json.dumps({"name": name, "others": [{"name": name}]}, ensure_ascii=ascii_only)
@@ -358,8 +357,8 @@ def test_a_control_character_in_a_query_is_named() -> None:
 
 
 @pytest.mark.parametrize("body", [{"x" * 3_000_000: 1}, {"coins": [{"x" * 3_000_000: 1}]}])
-def test_an_answer_repeats_no_more_of_a_request_than_one_needs_to_see(body: Any) -> None:
-    """Lambda refuses an answer of more than 6 MB, which is a 5xx for whoever sent half of it.
+def test_an_error_response_quotes_the_request_only_in_part(body: Any) -> None:
+    """Lambda rejects a response of more than 6 MB, so that the caller would get a 5xx.
 
     https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
     """
@@ -368,7 +367,7 @@ def test_an_answer_repeats_no_more_of_a_request_than_one_needs_to_see(body: Any)
     assert len(json.dumps(answer.json)) < 3_000
 
 
-def test_a_handler_gets_what_its_route_says_it_takes() -> None:
+def test_a_handler_gets_the_arguments_of_its_contract() -> None:
     got: list[Any] = []
 
     def take(request: Request, *asked: Any) -> None:
@@ -387,7 +386,7 @@ def test_a_handler_gets_what_its_route_says_it_takes() -> None:
         ({"least": "1"}, "(query)", "unknown field `least`"),
     ],
 )
-def test_a_wrong_argument_is_a_400_that_names_it(
+def test_an_invalid_argument_is_a_400_that_names_it(
     query: dict[str, str], field: str, reason: str
 ) -> None:
     answer = Call(query=query).send(answering(lambda request, count: count, query=Count))
@@ -397,7 +396,7 @@ def test_a_wrong_argument_is_a_400_that_names_it(
     assert reason in error["reason"]
 
 
-def test_a_route_knows_all_problems_that_its_callers_may_meet() -> None:
+def test_a_contract_lists_all_problems_of_its_route() -> None:
     contract = Contract(
         answers=Purse, body=Purse, staff_only=True, idempotent=True, problems=(PurseClosed,)
     )

@@ -28,7 +28,7 @@ OTHERS = {
     "KmsThrottlingException",
 }
 """Errors with such words that are transient or caused by the content."""
-PASSING = re.compile("thrott|internal|unavailable|toomany|slowdown|conflict|limit", re.IGNORECASE)
+TRANSIENT = re.compile("thrott|internal|unavailable|toomany|slowdown|conflict|limit", re.IGNORECASE)
 
 
 def error_codes(service: str) -> set[str]:
@@ -49,7 +49,7 @@ def test_each_modelled_configuration_error_is_recognized(service: str) -> None:
     for code in codes:
         if WORDS.search(code) and code not in OTHERS:
             assert blames_configuration(code), code
-        if PASSING.search(code):
+        if TRANSIENT.search(code):
             assert not blames_configuration(code), code
 
 
@@ -106,11 +106,11 @@ def test_configuration_errors_outside_the_models_are_recognized(code: str) -> No
         "ValidationException",
     ],
 )
-def test_errors_of_content_or_load_are_no_configuration_errors(code: str) -> None:
+def test_errors_of_content_or_load_are_not_configuration_errors(code: str) -> None:
     assert not blames_configuration(code)
 
 
-def test_an_ambiguous_code_is_decided_by_its_text() -> None:
+def test_an_ambiguous_code_is_classified_by_its_message() -> None:
     unverified = "Email address is not verified. The following identities failed the check in …"
     deleted = "You can't perform this operation on the secret because it was marked for deletion."
     assert blames_configuration("MessageRejected", unverified)
@@ -120,7 +120,7 @@ def test_an_ambiguous_code_is_decided_by_its_text() -> None:
 
 
 @pytest.mark.parametrize("code", ["InvalidSignatureException", "SignatureDoesNotMatch"])
-def test_a_request_that_was_sent_too_late_is_signed_anew(code: str) -> None:
+def test_an_expired_signature_is_not_a_configuration_error(code: str) -> None:
     late = "Signature expired: 20261128T210213Z is now earlier than 20261128T210813Z"
     assert not blames_configuration(code, late)
     assert blames_configuration(code, "The request signature we calculated does not match")
@@ -133,7 +133,9 @@ def test_a_request_that_was_sent_too_late_is_signed_anew(code: str) -> None:
         ReadTimeoutError(endpoint_url="https://dynamodb"),
     ],
 )
-def test_what_fails_after_a_refusal_was_handled_is_judged_by_itself(last: Exception) -> None:
+def test_an_error_after_a_handled_configuration_error_is_classified_by_itself(
+    last: Exception,
+) -> None:
     with pytest.raises(type(last)) as raised:  # noqa: PT012
         try:
             raise DENIED

@@ -1,4 +1,4 @@
-"""Pending items: the oldest are found, across all shards, as long as they wait."""
+"""Pending items: the oldest are found across all shards, as long as they are pending."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -19,7 +19,7 @@ def things(cloud: Cloud) -> Table:
 
 
 def wait(things: Table, *minutes: float) -> None:
-    """Has a thing wait since each of these minutes."""
+    """Stores a pending item for each of these minutes."""
     for minute in minutes:
         waits = pending.waiting(f"thing-{minute}", START + timedelta(minutes=minute))
         things.put({"pk": f"THING#{minute}", "sk": "THING", **waits})
@@ -31,39 +31,39 @@ def found(limit: int = 100, before: float | None = None) -> list[str]:
     return [item["pk"].removeprefix("THING#") for item in items]
 
 
-def test_the_oldest_come_first_whatever_their_shard(things: Table) -> None:
+def test_the_oldest_items_of_all_shards_come_first(things: Table) -> None:
     wait(things, *[(number * 37) % 100 + 1 for number in range(100)])
     assert found() == [str(minute) for minute in range(1, 101)]
     assert len({item[pending.SHARD] for item in things.items()}) == pending.SHARDS
 
 
 @pytest.mark.parametrize("limit", [1, 2, 7])
-def test_no_more_are_found_than_asked_for_and_those_are_the_oldest(
+def test_at_most_the_limit_of_items_is_found_and_they_are_the_oldest(
     things: Table, limit: int
 ) -> None:
     wait(things, *range(9, -1, -1))
     assert found(limit) == [str(minute) for minute in range(limit)]
 
 
-def test_only_those_are_found_that_wait_since_before_a_time(things: Table) -> None:
+def test_only_items_pending_since_before_a_time_are_found(things: Table) -> None:
     wait(things, 0, 1, 2, 3)
     assert found(before=2) == ["0", "1"]
     assert found(before=0) == []
 
 
-def test_fractions_of_seconds_do_not_change_the_order_of_times(things: Table) -> None:
+def test_fractions_of_seconds_sort_correctly(things: Table) -> None:
     wait(things, 0, 0.0001, 0.01, 1)
     assert found() == ["0", "0.0001", "0.01", "1"]
     assert found(before=0.01) == ["0", "0.0001"]
 
 
-def test_what_does_not_wait_is_not_found(things: Table) -> None:
+def test_an_item_that_is_not_pending_is_not_found(things: Table) -> None:
     wait(things, 1)
     things.put({"pk": "THING#2", "sk": "THING"})
     assert found() == ["1"]
 
 
-def test_what_the_index_still_shows_but_waits_no_longer_is_left_out(
+def test_an_item_that_is_pending_only_in_the_index_is_not_found(
     things: Table, cloud: Cloud
 ) -> None:
     """A secondary index lags behind its table."""
@@ -80,5 +80,5 @@ def test_what_the_index_still_shows_but_waits_no_longer_is_left_out(
     assert found() == ["2"]
 
 
-def test_nothing_waits_in_an_empty_table(things: Table) -> None:
+def test_an_empty_table_has_no_pending_items(things: Table) -> None:
     assert found() == []

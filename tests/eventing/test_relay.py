@@ -1,4 +1,4 @@
-"""The relay: what the outbox holds reaches the bus, in order, and nothing is skipped."""
+"""The relay: all events of the outbox reach the bus, in order."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,7 +14,7 @@ from tests.support.messages import CONTEXT, enveloped, failed
 
 
 class Bus:
-    """A bus that takes note of each request, and refuses the entries that it is told to."""
+    """A bus that records each request and rejects the entries in `refused`."""
 
     def __init__(self) -> None:
         self.requests: list[list[dict[str, str]]] = []
@@ -24,7 +24,7 @@ class Bus:
 
     @classmethod
     def in_place_of_the_bus(cls, cloud: Cloud) -> "Bus":
-        """A bus to which the relay publishes."""
+        """Replaces the bus to which the relay publishes."""
         cloud.configure(relay.RelaySettings(event_bus_name="shop").as_environment())
         bus = cls()
         cloud.monkeypatch.setattr(aws.events(), "put_events", bus.put_events)
@@ -48,7 +48,7 @@ class Bus:
 
     @property
     def details(self) -> list[str]:
-        """The details of all entries that the bus took."""
+        """The details of all entries that the bus accepted."""
         return [
             entry["Detail"]
             for request, refused in zip(self.requests, self.refusals, strict=True)
@@ -87,7 +87,7 @@ def record(number: int, detail: str | None = None) -> dict[str, Any]:
 
 
 def publish(*records: dict[str, Any]) -> list[str]:
-    """The sequence numbers from which the stream is to deliver again."""
+    """Runs the relay; returns the sequence numbers from which the stream delivers again."""
     return failed(relay.handler({"Records": list(records)}, CONTEXT))
 
 
@@ -107,25 +107,27 @@ def test_an_outbox_item_becomes_an_entry_for_the_bus(bus: Bus, ledger: Table) ->
     ]
 
 
-def test_the_items_of_a_transaction_are_what_the_relay_reads(bus: Bus, ledger: Table) -> None:
+def test_the_outbox_items_of_a_transaction_have_the_attributes_that_the_relay_reads(
+    bus: Bus, ledger: Table
+) -> None:
     counting(delivery(coin())).commit()
     item = ledger.one("outbox")
     assert set(record(1)["dynamodb"]["NewImage"]) <= set(item)
 
 
-def test_events_keep_their_order_over_all_requests(bus: Bus) -> None:
+def test_events_keep_their_order_across_requests(bus: Bus) -> None:
     assert publish(*map(record, range(1, 36))) == []
     assert bus.details == [f'"detail {number}"' for number in range(1, 36)]
     assert [len(request) for request in bus.requests] == [10, 10, 10, 5]
 
 
-def test_an_empty_batch_asks_nothing_of_the_bus(bus: Bus) -> None:
+def test_an_empty_batch_sends_no_request(bus: Bus) -> None:
     assert publish() == []
     assert bus.requests == []
 
 
 @pytest.mark.parametrize("refused", [[1], [3], [10], [4, 7], [2, 9, 10]])
-def test_the_lowest_refused_sequence_number_is_reported(bus: Bus, refused: list[int]) -> None:
+def test_the_lowest_rejected_sequence_number_is_reported(bus: Bus, refused: list[int]) -> None:
     """The stream delivers from the lowest reported number on.
 
     https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-batchfailurereporting.html
@@ -134,18 +136,18 @@ def test_the_lowest_refused_sequence_number_is_reported(bus: Bus, refused: list[
     assert publish(*map(record, range(1, 11))) == [str(min(refused))]
 
 
-def test_a_refusal_in_a_later_request_is_reported_by_its_own_number(bus: Bus) -> None:
+def test_a_rejection_in_a_later_request_is_reported_with_its_own_number(bus: Bus) -> None:
     bus.refused = {'"detail 17"'}
     assert publish(*map(record, range(1, 31))) == ["17"]
 
 
-def test_nothing_after_a_refused_request_is_sent(bus: Bus) -> None:
+def test_after_a_rejection_no_further_request_is_sent(bus: Bus) -> None:
     bus.refused = {'"detail 4"'}
     publish(*map(record, range(1, 31)))
     assert [len(request) for request in bus.requests] == [10]
 
 
-def test_delivered_again_from_there_each_event_arrives_and_none_is_skipped(bus: Bus) -> None:
+def test_after_redelivery_from_the_reported_number_every_event_has_arrived(bus: Bus) -> None:
     bus.refused = {'"detail 4"', '"detail 12"'}
     records = [record(number) for number in range(1, 21)]
     waiting = records
@@ -161,7 +163,7 @@ def test_delivered_again_from_there_each_event_arrives_and_none_is_skipped(bus: 
     ]
 
 
-def test_an_error_of_the_whole_request_passes_so_that_the_batch_is_delivered_again(
+def test_an_error_of_a_whole_request_is_raised_so_that_the_batch_is_redelivered(
     bus: Bus,
 ) -> None:
     response: Any = {"Error": {"Code": "InternalException", "Message": "later"}}
@@ -172,14 +174,14 @@ def test_an_error_of_the_whole_request_passes_so_that_the_batch_is_delivered_aga
     assert bus.details == ['"detail 1"']
 
 
-def test_a_request_stays_under_the_size_that_the_bus_takes(bus: Bus) -> None:
+def test_a_request_stays_within_the_size_limit_of_the_bus(bus: Bus) -> None:
     large = "x" * 100_000
     assert publish(*[record(number, large) for number in range(1, 6)]) == []
     assert [len(request) for request in bus.requests] == [2, 2, 1]
 
 
 @pytest.mark.parametrize("letter", ["x", "ü", "€", "😀"])
-def test_sizes_are_counted_in_bytes_not_letters(bus: Bus, letter: str) -> None:
+def test_sizes_are_counted_in_bytes_not_characters(bus: Bus, letter: str) -> None:
     """PutEvents counts the UTF-8 bytes of the detail, the detail-type and the source.
 
     https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-putevents.html
@@ -202,6 +204,6 @@ def test_the_largest_event_that_can_be_committed_can_be_published(bus: Bus) -> N
     assert [len(request) for request in bus.requests] == [1, 1, 1]
 
 
-def test_without_a_bus_the_relay_says_which_variable_is_missing(cloud: Cloud) -> None:
+def test_without_a_bus_the_relay_names_the_missing_variable(cloud: Cloud) -> None:
     with pytest.raises(RuntimeError, match="event_bus_name"):
         publish(record(1))

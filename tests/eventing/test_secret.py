@@ -1,4 +1,4 @@
-"""Secrets: read once in a while, and never out of date for long."""
+"""Secrets: cached for a limited time."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -17,7 +17,7 @@ def arn(cloud: Cloud) -> str:
 
 @pytest.fixture
 def reads(cloud: Cloud) -> list[str]:
-    """The secrets that were read, one after the other."""
+    """The secrets that were read, in sequence."""
     read: list[str] = []
     get = aws.secrets().get_secret_value
 
@@ -33,12 +33,12 @@ def after(seconds: float) -> time_machine.travel:
     return time_machine.travel(datetime.now(UTC) + timedelta(seconds=seconds))
 
 
-def test_it_is_read_once_for_many_uses(arn: str, reads: list[str]) -> None:
+def test_a_secret_is_read_once_for_many_uses(arn: str, reads: list[str]) -> None:
     assert [secret(arn) for _ in range(5)] == ["first"] * 5
     assert reads == [arn]
 
 
-def test_a_new_value_is_in_use_after_a_while(arn: str, reads: list[str]) -> None:
+def test_a_new_value_is_used_after_the_cache_expires(arn: str, reads: list[str]) -> None:
     secret(arn)
     aws.secrets().put_secret_value(SecretId=arn, SecretString="second")
     with after(KEPT_S - 10):
@@ -48,20 +48,20 @@ def test_a_new_value_is_in_use_after_a_while(arn: str, reads: list[str]) -> None
     assert reads == [arn, arn]
 
 
-def test_a_new_execution_environment_reads_it_anew(arn: str, cloud: Cloud) -> None:
+def test_a_new_execution_environment_reads_the_secret_again(arn: str, cloud: Cloud) -> None:
     secret(arn)
     aws.secrets().put_secret_value(SecretId=arn, SecretString="second")
     cloud.configure({})
     assert secret(arn) == "second"
 
 
-def test_secrets_do_not_take_each_others_place(arn: str) -> None:
+def test_each_secret_has_its_own_cache_entry(arn: str) -> None:
     other = aws.secrets().create_secret(Name="t", SecretString="other")["ARN"]
     assert (secret(arn), secret(other)) == ("first", "other")
 
 
 @pytest.mark.usefixtures("cloud")
-def test_a_secret_that_cannot_be_read_is_an_error_and_is_tried_again() -> None:
+def test_a_secret_that_cannot_be_read_is_an_error_and_is_not_cached() -> None:
     with pytest.raises(Exception, match="ResourceNotFoundException"):
         secret("late")
     aws.secrets().create_secret(Name="late", SecretString="there")

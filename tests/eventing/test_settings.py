@@ -1,4 +1,4 @@
-"""Settings: a stack's values reach a handler through the environment, and nothing else does."""
+"""Settings: exactly a stack's values reach a handler through environment variables."""
 
 import pytest
 
@@ -6,18 +6,18 @@ from lambdas.eventing.settings import Settings, TableSettings
 
 
 class Sample(TableSettings, frozen=True, kw_only=True):
-    """Settings with each kind of field that is in use."""
+    """Settings with each kind of field in use."""
 
     bus_name: str = "default"
     nickname: str | None = None
 
 
-def test_settings_come_back_from_the_environment_as_they_went_in() -> None:
+def test_settings_are_equal_after_conversion_to_variables_and_back() -> None:
     settings = Sample(table_name="t", inbox_days=22, bus_name="b", nickname="n")
     assert Sample.from_environ(settings.as_environment()) == settings
 
 
-def test_variables_are_the_field_names_in_capitals() -> None:
+def test_variable_names_are_the_field_names_in_capitals() -> None:
     environment = TableSettings(table_name="t", inbox_days=22).as_environment()
     assert environment == {"TABLE_NAME": "t", "INBOX_DAYS": "22"}
 
@@ -56,7 +56,7 @@ def test_a_malformed_variable_is_named() -> None:
         TableSettings.from_environ({"TABLE_NAME": "t", "INBOX_DAYS": "soon"})
 
 
-def test_variables_of_the_shell_do_not_matter() -> None:
+def test_other_variables_of_the_shell_are_ignored() -> None:
     environment = {
         "TABLE_NAME": "t",
         "INBOX_DAYS": "22",
@@ -67,7 +67,7 @@ def test_variables_of_the_shell_do_not_matter() -> None:
     assert TableSettings.from_environ(environment) == TableSettings(table_name="t", inbox_days=22)
 
 
-def test_a_name_that_looks_like_a_number_stays_a_name() -> None:
+def test_a_string_that_looks_like_a_number_stays_a_string() -> None:
     settings = TableSettings.from_environ({"TABLE_NAME": "007", "INBOX_DAYS": "22"})
     assert settings.table_name == "007"
 

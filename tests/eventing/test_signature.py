@@ -1,4 +1,4 @@
-"""Signatures: only whoever has a secret can make one, for one body, for a short time."""
+"""Signatures: valid only with the secret, for one body and for a short time."""
 
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -18,52 +18,52 @@ def check(signature: str, body: bytes = BODY, *, now: datetime = NOW) -> None:
     verify(["secret"], body, signature, now=now)
 
 
-def test_it_has_the_form_that_partners_are_told() -> None:
+def test_a_signature_has_the_documented_format() -> None:
     # printf '%s' '1767600000.{"cents": 1}' | openssl dgst -sha256 -hmac secret
     digest = "0ead88a5d3d32f216c7bb036ae3a159bb59da25fd349c5dec42c64bb81125098"
     assert f"t=1767600000,v1={digest}" == GOOD
 
 
 @given(body=st.binary(), secret=st.text(min_size=1))
-def test_what_was_signed_is_believed(body: bytes, secret: str) -> None:
+def test_a_signed_body_is_valid(body: bytes, secret: str) -> None:
     verify([secret], body, sign(secret, body, at=NOW), now=NOW)
 
 
 @given(body=st.binary().filter(lambda body: body != BODY))
-def test_another_body_is_not(body: bytes) -> None:
+def test_another_body_is_rejected(body: bytes) -> None:
     with pytest.raises(Forged, match="is not of this body and secret"):
         check(GOOD, body)
 
 
 @given(secret=st.text().filter(lambda secret: secret != "secret"))
-def test_another_secret_is_not(secret: str) -> None:
+def test_another_secret_is_rejected(secret: str) -> None:
     with pytest.raises(Forged, match="is not of this body and secret"):
         check(sign(secret, BODY, at=NOW))
 
 
 @pytest.mark.parametrize("off", [-TOLERANCE_S, -1, 0, 1, TOLERANCE_S])
-def test_clocks_may_differ_a_little(off: int) -> None:
+def test_clocks_may_differ_within_the_tolerance(off: int) -> None:
     check(GOOD, now=NOW + timedelta(seconds=off))
 
 
 @pytest.mark.parametrize("off", [-TOLERANCE_S - 1, TOLERANCE_S + 1, 10**8])
-def test_what_is_too_old_or_too_new_is_refused(off: int) -> None:
+def test_a_signature_outside_the_tolerance_is_rejected(off: int) -> None:
     with pytest.raises(Forged, match="seconds off"):
         check(GOOD, now=NOW + timedelta(seconds=off))
 
 
-def test_the_time_cannot_be_changed() -> None:
+def test_a_changed_time_is_rejected() -> None:
     with pytest.raises(Forged, match="is not of this body and secret"):
         check(GOOD.replace(SECONDS, str(int(SECONDS) + 1)))
 
 
-def test_a_time_cannot_be_moved_into_the_body() -> None:
+def test_digits_cannot_be_moved_between_time_and_body() -> None:
     signature = sign("secret", b"5." + BODY, at=datetime.fromtimestamp(1, UTC))
     with pytest.raises(Forged, match="is not of this body and secret"):
         check(signature.replace("t=1,", "t=15,"))
 
 
-def test_the_zone_of_the_clock_does_not_matter() -> None:
+def test_the_time_zone_of_the_clock_does_not_matter() -> None:
     at = NOW.astimezone(timezone(timedelta(hours=-7)))
     assert sign("secret", BODY, at=at) == GOOD
 
@@ -98,24 +98,24 @@ def test_the_zone_of_the_clock_does_not_matter() -> None:
         "t=1767600000,v1=" + "é" * 64,
     ],
 )
-def test_another_form_is_refused(signature: str) -> None:
+def test_another_format_is_rejected(signature: str) -> None:
     with pytest.raises(Forged, match="sign each request"):
         check(signature)
 
 
 @given(signature=st.text())
-def test_nonsense_is_refused_and_breaks_nothing(signature: str) -> None:
+def test_arbitrary_text_is_rejected_without_another_error(signature: str) -> None:
     with pytest.raises(Forged):
         check(signature)
 
 
-def test_while_keys_are_changed_both_are_believed() -> None:
+def test_during_a_key_rotation_both_keys_are_valid() -> None:
     for secret in ("new", "old"):
         verify(["new", "old"], BODY, sign(secret, BODY, at=NOW), now=NOW)
     with pytest.raises(Forged):
         verify(["new", "old"], BODY, sign("new old", BODY, at=NOW), now=NOW)
 
 
-def test_without_any_key_nobody_is_believed() -> None:
+def test_without_any_key_every_signature_is_rejected() -> None:
     with pytest.raises(Forged):
         verify([], BODY, sign("", BODY, at=NOW), now=NOW)

@@ -1,4 +1,4 @@
-"""Stored objects: notifications are handled one by one, as events are."""
+"""Stored objects: notifications are handled independently, like events."""
 
 import json
 from typing import Any
@@ -16,7 +16,7 @@ from tests.support.objects import TEST_EVENT, context, notification, record
 def reading(
     wrong: str = "", error: type[BaseException] = RuntimeError
 ) -> tuple[ObjectConsumer, list[StoredObject]]:
-    """A consumer that fails on one key, and the list of what it has handled."""
+    """A consumer that fails on one key, and the list of the objects that it handled."""
     handled: list[StoredObject] = []
 
     @object_consumer()
@@ -29,7 +29,7 @@ def reading(
 
 
 def run(handler: ObjectConsumer, *bodies: str) -> list[str]:
-    """The ids of the messages that are to be delivered again."""
+    """Runs a batch; returns the ids of the messages to be delivered again."""
     return failed(handler(batch(*bodies), CONTEXT))
 
 
@@ -37,7 +37,7 @@ def keys(handled: list[StoredObject]) -> list[str]:
     return [file.key for file in handled]
 
 
-def test_a_notification_tells_which_version_of_which_object(parking: Queue) -> None:
+def test_a_notification_names_the_version_of_its_object(parking: Queue) -> None:
     handler, handled = reading()
     assert run(handler, notification(record("files", "a.csv", "v7", size=12, e_tag="0ab"))) == []
     (file,) = handled
@@ -49,7 +49,7 @@ def test_a_notification_tells_which_version_of_which_object(parking: Queue) -> N
 @pytest.mark.parametrize(
     "key", ["in/a b.csv", "in/a+b.csv", "in/100%25.csv", "in/Größe & Preis.csv", "in/日本.csv"]
 )
-def test_a_key_is_what_it_was_before_s3_encoded_it(parking: Queue, key: str) -> None:
+def test_an_encoded_key_is_decoded(parking: Queue, key: str) -> None:
     handler, handled = reading()
     body = notification(record("files", key))
     assert key not in body
@@ -80,7 +80,7 @@ def test_a_notification_that_fails_is_delivered_again_and_the_others_are_not(
     assert parking.messages() == []
 
 
-def test_what_is_unprocessable_is_parked_as_it_came(parking: Queue) -> None:
+def test_an_unprocessable_notification_is_parked_unchanged(parking: Queue) -> None:
     handler, handled = reading("b", Unprocessable)
     bodies = [notification(record("files", key)) for key in "abc"]
     assert run(handler, *bodies) == []
@@ -97,14 +97,14 @@ def test_a_duplicate_is_acknowledged(parking: Queue) -> None:
     assert parking.messages() == []
 
 
-def test_a_crash_is_no_answer(parking: Queue) -> None:
+def test_a_crash_is_not_caught(parking: Queue) -> None:
     handler, _ = reading("a", Crash)
     with pytest.raises(Crash):
         run(handler, notification(record("files", "a")))
 
 
 def wrong_messages() -> dict[str, str]:
-    """Messages that no retry can mend."""
+    """Messages that no retry can process."""
 
     def spoilt(section: str | None = None, **changes: Any) -> str:
         good = record("files", "a")
@@ -129,7 +129,7 @@ def wrong_messages() -> dict[str, str]:
 
 
 @pytest.mark.parametrize("kind", wrong_messages())
-def test_a_message_that_nobody_can_read_is_parked_at_once(parking: Queue, kind: str) -> None:
+def test_an_unreadable_message_is_parked_at_once(parking: Queue, kind: str) -> None:
     handler, handled = reading()
     message = wrong_messages()[kind]
     assert run(handler, message, notification(record("files", "good"))) == []
@@ -139,7 +139,7 @@ def test_a_message_that_nobody_can_read_is_parked_at_once(parking: Queue, kind: 
     assert "cannot read it" in parked["MessageAttributes"]["Reason"]["StringValue"]
 
 
-def test_the_time_that_is_left_is_asked_for_anew_each_time(parking: Queue) -> None:
+def test_the_remaining_time_is_read_on_each_call(parking: Queue) -> None:
     seen: list[float] = []
 
     @object_consumer()

@@ -1,4 +1,4 @@
-"""Stream consumers: a batch is committed step by step, and a window is summed up."""
+"""Stream consumers: a batch is committed step by step, and a window has a summary."""
 
 import json
 from base64 import b64encode
@@ -23,7 +23,7 @@ class Sum(msgspec.Struct):
 
 
 class Purse:
-    """A consumer that adds up coins, and fails at those of 13 cents."""
+    """A consumer that adds up coins, and fails on a coin of 13 cents."""
 
     def __init__(self, read: Callable[[CloudEvent], int] | None = None) -> None:
         self.closed: list[int] = []
@@ -41,7 +41,7 @@ class Purse:
         final: bool = False,
         early: bool = False,
     ) -> dict[str, Any]:
-        """One invocation, over JSON as on the wire; the records are numbered from s1 on."""
+        """Invokes the handler through JSON, as Lambda does; the records are numbered from s1 on."""
         event = {
             "Records": [record(content, f"s{n}") for n, content in enumerate(data, start=1)],
             "state": state or {},
@@ -70,7 +70,7 @@ add_up.__module__ = "lambdas.sample.purse"
 
 
 def record(data: bytes, number: str) -> dict[str, Any]:
-    """A record of Kinesis, as Lambda hands it over."""
+    """A record of Kinesis, as Lambda passes it."""
     return {
         "eventID": f"shardId-000000000001:{number}",
         "kinesis": {"data": b64encode(data).decode(), "sequenceNumber": number},
@@ -81,7 +81,7 @@ def added(cents: int) -> bytes:
     return b'{"detail":' + enveloped(coin(cents)).to_json().encode() + b"}"
 
 
-def test_a_window_is_summed_up_over_its_batches_and_then_closed() -> None:
+def test_a_window_is_summed_over_its_batches_and_then_closed() -> None:
     purse = Purse()
     first = purse.invoke(added(2), added(3))
     assert first == {"state": {"cents": 5}, "batchItemFailures": []}
@@ -96,14 +96,14 @@ def test_a_window_that_lambda_ends_early_is_closed() -> None:
     assert purse.closed == [2]
 
 
-def test_the_consumer_says_what_it_is() -> None:
+def test_a_consumer_has_its_name_event_types_and_docstring() -> None:
     handler: WindowConsumer[int, Sum] = Purse().handler
     assert handler.name == "sample.purse"
     assert handler.consumes == (CoinAdded,)
     assert handler.__doc__ == "Adds up coins, one after the other."
 
 
-def test_a_failure_is_reported_with_what_is_done_before_it_and_logged(
+def test_a_failure_is_reported_with_the_state_before_it_and_logged(
     parking: Queue, log: Log
 ) -> None:
     purse = Purse()
@@ -120,7 +120,7 @@ def test_a_failure_at_the_first_record_is_raised(parking: Queue) -> None:
         Purse().invoke(added(13), added(2))
 
 
-def test_what_cannot_be_read_is_parked_logged_and_counted(
+def test_an_unreadable_record_is_parked_logged_and_counted(
     parking: Queue, log: Log, capsys: pytest.CaptureFixture[str]
 ) -> None:
     capsys.readouterr()
@@ -153,14 +153,14 @@ def test_what_cannot_be_read_is_parked_logged_and_counted(
         (b"\xff\xfe", b64encode(b"\xff\xfe").decode()),
     ],
 )
-def test_data_are_parked_as_they_are_or_in_base64(
+def test_data_is_parked_as_text_or_in_base64(
     parking: Queue, log: Log, data: bytes, body: str
 ) -> None:
     Purse().invoke(data)
     assert [message["Body"] for message in parking.messages()] == [body]
 
 
-def test_a_reason_is_cut_to_what_fits(parking: Queue, log: Log) -> None:
+def test_a_long_reason_is_truncated(parking: Queue, log: Log) -> None:
     def refuse(_: CloudEvent) -> int:
         raise msgspec.ValidationError("x" * 2_000)
 
@@ -170,5 +170,5 @@ def test_a_reason_is_cut_to_what_fits(parking: Queue, log: Log) -> None:
 
 
 @pytest.mark.parametrize("state", [{"cents": "many"}, {"cents": None}])
-def test_a_state_of_another_version_begins_anew(state: dict[str, Any]) -> None:
+def test_a_state_of_another_version_is_replaced(state: dict[str, Any]) -> None:
     assert Purse().invoke(added(2), state=state)["state"] == {"cents": 2}

@@ -1,4 +1,4 @@
-"""Workflow tasks: the event that the workflow is about, and the failure that it compensates."""
+"""Workflow tasks: they get the workflow's event and the failure to compensate."""
 
 import json
 
@@ -24,7 +24,7 @@ def seen() -> Seen:
 def remembering(seen: Seen) -> object:
     @task(CoinAdded)
     def handler(delivery: Delivery[CoinAdded], failure: Failure | None) -> None:
-        """Remembers."""
+        """Records its arguments."""
         seen.append((delivery, failure))
 
     return handler
@@ -36,7 +36,7 @@ def invoke(handler: object, event: object) -> object:
 
 @pytest.mark.usefixtures("cloud")
 class TestTask:
-    def test_it_gets_the_event_and_its_ids(self, seen: Seen) -> None:
+    def test_a_task_gets_the_event_and_its_ids(self, seen: Seen) -> None:
         envelope = enveloped(coin(3), correlation_id="correlation-9")
         invoke(remembering(seen), task_input(envelope))
         ((delivery, failure),) = seen
@@ -45,7 +45,7 @@ class TestTask:
         assert delivery.event_id == delivery.causation_id == envelope.id
         assert failure is None
 
-    def test_it_says_what_it_is_called_and_what_it_takes(self, seen: Seen) -> None:
+    def test_a_task_has_its_name_event_types_and_docstring(self, seen: Seen) -> None:
         def close_purse(delivery: Delivery[CoinAdded], _: Failure | None) -> None:
             """Closes."""
             seen.append((delivery, None))
@@ -68,7 +68,7 @@ class TestTask:
         with pytest.raises(Misconfigured, match="PutItem was refused with AccessDenied"):
             invoke(handler, task_input(enveloped(coin())))
 
-    def test_a_task_whose_answer_is_waited_for_gets_its_token(self) -> None:
+    def test_a_waiting_task_gets_its_token(self) -> None:
         found = []
 
         @waiting_task(CoinAdded)
@@ -82,10 +82,10 @@ class TestTask:
         with pytest.raises(msgspec.ValidationError, match="token"):
             invoke(handler, task_input(enveloped(coin(3))))
 
-    def test_it_answers_nothing_for_the_workflow_to_carry_along(self, seen: Seen) -> None:
+    def test_a_task_returns_nothing_to_the_workflow(self, seen: Seen) -> None:
         assert invoke(remembering(seen), task_input(enveloped(coin()))) is None
 
-    def test_a_compensation_gets_the_reason_of_the_refusal(self, seen: Seen) -> None:
+    def test_a_compensation_gets_the_error_and_its_reason(self, seen: Seen) -> None:
         event = task_input(enveloped(coin()), error="PurseClosed", reason="lost")
         invoke(remembering(seen), event)
         ((_, failure),) = seen
@@ -93,11 +93,11 @@ class TestTask:
         assert failure.error == "PurseClosed"
         assert failure.reason == "lost"
 
-    def test_other_fields_of_the_state_do_not_matter(self, seen: Seen) -> None:
+    def test_other_fields_of_the_state_are_ignored(self, seen: Seen) -> None:
         invoke(remembering(seen), {**task_input(enveloped(coin())), "more": 1})
         assert len(seen) == 1
 
-    def test_errors_pass_with_their_class_for_the_workflow_to_catch(self) -> None:
+    def test_errors_are_raised_unchanged_for_the_workflow_to_catch(self) -> None:
         class PurseClosed(Refusal):
             pass
 
@@ -108,17 +108,17 @@ class TestTask:
         with pytest.raises(PurseClosed, match=r"^lost$"):
             invoke(handler, task_input(enveloped(coin())))
 
-    def test_another_event_is_refused(self, seen: Seen) -> None:
+    def test_an_event_of_another_type_is_rejected(self, seen: Seen) -> None:
         with pytest.raises(msgspec.ValidationError, match=r"CoinAdded.v1, not CoinCounted.v1"):
             invoke(remembering(seen), task_input(enveloped(CoinCounted(purse="p"))))
 
-    def test_an_input_without_an_event_is_refused(self, seen: Seen) -> None:
+    def test_an_input_without_an_event_is_rejected(self, seen: Seen) -> None:
         with pytest.raises(msgspec.ValidationError, match="detail"):
             invoke(remembering(seen), {})
 
 
 class TestFailure:
-    """Causes as Lambda and Step Functions make them.
+    """Causes in the format of Lambda and Step Functions.
 
     https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
     """
@@ -131,6 +131,6 @@ class TestFailure:
     def test_without_a_message_the_reason_is_the_error(self, cause: str) -> None:
         assert Failure("States.Timeout", cause).reason == "States.Timeout"
 
-    def test_it_is_read_in_the_case_that_step_functions_writes(self) -> None:
+    def test_a_failure_is_read_with_the_capitalization_of_step_functions(self) -> None:
         failure = msgspec.convert({"Error": "E", "Cause": "C"}, Failure)
         assert failure == Failure("E", "C")

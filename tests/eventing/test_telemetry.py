@@ -1,4 +1,4 @@
-"""Logs and metrics: which event led where, and not a word of what was in it."""
+"""Logs and metrics: the ids and results of events, without their data."""
 
 import json
 from http import HTTPStatus
@@ -66,7 +66,7 @@ def test_a_consumer_logs_the_error_that_the_partial_response_hides(
     assert line["correlation_id"] == "correlation-9"
 
 
-def test_ids_of_one_message_are_not_on_the_lines_of_the_next(log: Log, parking: Queue) -> None:
+def test_ids_of_one_message_are_not_logged_with_the_next(log: Log, parking: Queue) -> None:
     failing()(batch(enveloped(coin(), correlation_id="first"), "{"), CONTEXT)
     first, second = log.lines
     assert first["correlation_id"] == "first"
@@ -87,9 +87,9 @@ def test_tasks_log_with_the_ids_of_their_event(log: Log) -> None:
     assert line["causation_id"] == envelope.id
 
 
-def test_requests_log_with_the_id_that_the_access_log_has(log: Log) -> None:
+def test_requests_log_with_the_id_of_the_access_log(log: Log) -> None:
     class NoPurse(Problem, status=HTTPStatus.NOT_FOUND):
-        """There is none."""
+        """The purse does not exist."""
 
     @endpoint(answers=CoinAdded)
     def handler(request: Request) -> CoinAdded:
@@ -102,7 +102,7 @@ def test_requests_log_with_the_id_that_the_access_log_has(log: Log) -> None:
     assert line["code"] == "no_purse"
 
 
-def test_no_data_of_an_event_reach_the_log(log: Log, ledger: Table, parking: Queue) -> None:
+def test_no_data_of_an_event_reaches_the_log(log: Log, ledger: Table, parking: Queue) -> None:
     good = enveloped(coin(purse=SECRET))
     wrong = json.dumps({"detail": {"data": {"purse": SECRET}}})
     COUNT(batch(good, good, wrong), CONTEXT)
@@ -122,7 +122,7 @@ def test_no_body_of_a_request_reaches_the_log(log: Log) -> None:
     assert SECRET not in log.text
 
 
-def test_metrics_tell_what_became_of_each_message(
+def test_metrics_count_the_result_of_each_message(
     log: Log, ledger: Table, parking: Queue, capsys: pytest.CaptureFixture[str]
 ) -> None:
     envelope = enveloped(coin())
@@ -136,7 +136,7 @@ def test_metrics_tell_what_became_of_each_message(
     }
 
 
-def test_the_relay_counts_what_the_bus_took_and_what_it_refused_and_logs_why(
+def test_the_relay_counts_accepted_and_rejected_events_and_logs_the_reason(
     log: Log, cloud: Cloud, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bus = Bus.in_place_of_the_bus(cloud)
@@ -149,12 +149,12 @@ def test_the_relay_counts_what_the_bus_took_and_what_it_refused_and_logs_why(
     assert (line["count"], line["error"]) == (2, "ThrottlingException")
 
 
-def test_without_anything_to_count_nothing_is_sent(capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_metrics_nothing_is_written(capsys: pytest.CaptureFixture[str]) -> None:
     telemetry.flush()
     assert capsys.readouterr().out == ""
 
 
-def test_a_time_is_measured_in_milliseconds(
+def test_a_duration_is_measured_in_milliseconds(
     cloud: Cloud, capsys: pytest.CaptureFixture[str]
 ) -> None:
     capsys.readouterr()

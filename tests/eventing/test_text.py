@@ -55,7 +55,7 @@ def test_the_first_forbidden_character_is_named(letter: str, name: str) -> None:
         "𠮷野家 ㍿ ｱｲｳ",
     ],
 )
-def test_names_of_any_script_are_no_fault(value: str) -> None:
+def test_text_in_any_script_is_accepted(value: str) -> None:
     assert text.fault(value) is None
     assert text.harmless(value) == value
 

@@ -1,4 +1,4 @@
-"""One transaction: effect, inbox and outbox happen together, once, or not at all."""
+"""One transaction writes effect, inbox and outbox together and once, or not at all."""
 
 import random
 from collections.abc import Callable
@@ -25,7 +25,7 @@ PURSE = ("PURSE#p", "PURSE")
 
 
 def refusal(code: str, *reasons: str) -> ClientError:
-    """An error as DynamoDB tells it.
+    """An error in the format of DynamoDB.
 
     https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
     """
@@ -43,7 +43,7 @@ def cancelled(*reasons: str) -> ClientError:
 def dynamodb_refuses(
     cloud: Cloud,
 ) -> Callable[[ClientError, int], list[dict[str, Any]]]:
-    """Lets the next commits fail; the list grows with the requests that get through."""
+    """Makes the next commits fail; the list collects the requests that pass."""
 
     def refuses(error: ClientError, times: int) -> list[dict[str, Any]]:
         commit = aws.dynamodb().transact_write_items
@@ -73,11 +73,11 @@ class TestAtomicity:
         assert envelope.causationid == delivered.event_id
         assert len(ledger.items()) == 3
 
-    def test_all_is_one_request(self, ledger: Table, commits: Commits) -> None:
+    def test_a_commit_is_one_request(self, ledger: Table, commits: Commits) -> None:
         counting(delivery()).commit()
         assert commits.count == 1
 
-    def test_a_failed_condition_writes_nothing_at_all(self, ledger: Table) -> None:
+    def test_a_failed_condition_writes_nothing(self, ledger: Table) -> None:
         attempt = counting(delivery())
         attempt.put(("x", "x"), {"kind": "other"}, condition="attribute_exists(pk)", label="other")
         with pytest.raises(ConditionFailed, match="conditions failed: other"):
@@ -85,7 +85,7 @@ class TestAtomicity:
         assert ledger.items() == []
 
     def test_outbox_items_share_the_partition_of_their_aggregate(self, ledger: Table) -> None:
-        """Only within a partition key does a stream keep the order.
+        """A stream keeps the order only within a partition key.
 
         https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Streams.html
         """
@@ -114,7 +114,7 @@ class TestOnce:
         counting(second).commit()
         assert ledger.one("purse")["cents"] == 10
 
-    def test_a_crash_before_the_commit_leaves_all_to_the_next_delivery(
+    def test_after_a_crash_before_the_commit_the_next_delivery_does_everything(
         self, ledger: Table, commits: Commits
     ) -> None:
         delivered = delivery(coin(5))
@@ -125,7 +125,7 @@ class TestOnce:
         counting(delivered).commit()
         assert ledger.one("purse")["cents"] == 5
 
-    def test_a_crash_after_the_commit_leaves_nothing_to_the_next_delivery(
+    def test_after_a_crash_after_the_commit_the_next_delivery_does_nothing(
         self, ledger: Table, commits: Commits
     ) -> None:
         delivered = delivery(coin(5))
@@ -137,16 +137,14 @@ class TestOnce:
         assert ledger.one("purse")["cents"] == 5
         assert ledger.published() == ["CoinCounted.v1"]
 
-    def test_two_deliveries_at_the_same_time_count_once(
-        self, ledger: Table, commits: Commits
-    ) -> None:
+    def test_two_concurrent_deliveries_count_once(self, ledger: Table, commits: Commits) -> None:
         delivered = delivery(coin(5))
         commits.before(1, lambda: counting(delivered).commit())
         with pytest.raises(AlreadyProcessed):
             counting(delivered).commit()
         assert ledger.one("purse")["cents"] == 5
 
-    def test_a_duplicate_is_a_duplicate_even_if_its_condition_fails_by_now(
+    def test_a_duplicate_whose_condition_fails_too_is_reported_as_a_duplicate(
         self, ledger: Table
     ) -> None:
         delivered = delivery()
@@ -160,7 +158,7 @@ class TestOnce:
         with pytest.raises(AlreadyProcessed):
             create_once()
 
-    def test_once_works_for_what_is_no_event(self, ledger: Table) -> None:
+    def test_once_works_for_causes_other_than_events(self, ledger: Table) -> None:
         def receive() -> None:
             attempt = Transaction(SETTINGS, CAUSE)
             attempt.once("sample.receive", "parcel-1")
@@ -180,12 +178,12 @@ class TestExpiry:
         expires_at = datetime.fromtimestamp(table.one(kind)["expires_at"], UTC)
         return (expires_at - self.NOW) / timedelta(days=1)
 
-    def test_the_inbox_remembers_for_as_long_as_the_stack_says(self, ledger: Table) -> None:
+    def test_inbox_entries_expire_after_the_configured_days(self, ledger: Table) -> None:
         with time_machine.travel(self.NOW, tick=False):
             counting(delivery()).commit()
         assert self.days(ledger, "inbox") == SETTINGS.inbox_days
 
-    def test_the_outbox_keeps_an_event_for_more_than_two_weeks(self, ledger: Table) -> None:
+    def test_outbox_entries_expire_after_16_days(self, ledger: Table) -> None:
         with time_machine.travel(self.NOW, tick=False):
             counting(delivery()).commit()
         assert self.days(ledger, "outbox") == transaction.OUTBOX_DAYS == 16
@@ -208,7 +206,7 @@ class TestContention:
             "Code"
         ],
     )
-    def test_what_passes_by_itself_is_tried_again(
+    def test_a_transient_error_is_retried(
         self, ledger: Table, dynamodb_refuses: Any, error: ClientError
     ) -> None:
         passed = dynamodb_refuses(error, 3)
@@ -216,7 +214,7 @@ class TestContention:
         assert len(passed) == 1
         assert ledger.one("purse")["cents"] == 5
 
-    def test_after_some_tries_it_is_left_to_the_next_delivery(
+    def test_persistent_contention_is_raised_after_eight_attempts(
         self, ledger: Table, cloud: Cloud, dynamodb_refuses: Any
     ) -> None:
         passed = dynamodb_refuses(cancelled("None", "TransactionConflict", "None"), 100)
@@ -243,7 +241,7 @@ class TestContention:
         assert ceilings == [0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.0]
         assert cloud.pauses == [ceiling / 2 for ceiling in ceilings]
 
-    def test_a_commit_without_trouble_does_not_pause(self, ledger: Table, cloud: Cloud) -> None:
+    def test_a_successful_commit_does_not_pause(self, ledger: Table, cloud: Cloud) -> None:
         counting(delivery()).commit()
         assert cloud.pauses == []
 
@@ -266,7 +264,7 @@ class TestContention:
         ],
         ids=lambda error: str(error)[-60:],
     )
-    def test_any_other_error_passes_through_at_once(
+    def test_any_other_error_is_raised_at_once(
         self, ledger: Table, cloud: Cloud, dynamodb_refuses: Any, error: ClientError
     ) -> None:
         dynamodb_refuses(error, 1)
@@ -277,7 +275,7 @@ class TestContention:
 
 
 class TestConditions:
-    def test_labels_tell_which_conditions_failed_and_no_others(self, ledger: Table) -> None:
+    def test_the_error_has_the_labels_of_exactly_the_failed_conditions(self, ledger: Table) -> None:
         attempt = Transaction(SETTINGS, CAUSE)
         for label, condition in {"a": "attribute_exists(pk)", "b": None, "c": "cents > :c"}.items():
             attempt.put(
@@ -291,7 +289,7 @@ class TestConditions:
             attempt.commit()
         assert raised.value.labels == {"a", "c"}
 
-    def test_create_refuses_what_is_there(self, ledger: Table) -> None:
+    def test_create_fails_if_the_item_exists(self, ledger: Table) -> None:
         def create() -> None:
             attempt = Transaction(SETTINGS, CAUSE)
             attempt.create(PURSE, {"kind": "purse"}, label="purse")
@@ -302,7 +300,7 @@ class TestConditions:
             create()
         assert raised.value.labels == {"purse"}
 
-    def test_reserved_words_can_be_named(self, ledger: Table) -> None:
+    def test_reserved_words_can_be_used_through_names(self, ledger: Table) -> None:
         ledger.put({"pk": "PURSE#p", "sk": "PURSE", "status": "open"})
         attempt = Transaction(SETTINGS, CAUSE)
         attempt.update(
@@ -316,14 +314,14 @@ class TestConditions:
         assert read(SETTINGS, PURSE) == {"pk": "PURSE#p", "sk": "PURSE", "status": "closed"}
 
 
-def test_what_is_too_large_to_publish_is_refused_before_anything_is_written(ledger: Table) -> None:
+def test_an_event_that_is_too_large_is_rejected_before_anything_is_written(ledger: Table) -> None:
     attempt = counting(delivery())
     with pytest.raises(ValueError, match="store the bulk in S3"):
         attempt.publish(PURSE, CoinCounted(purse="p", note="x" * 300_000))
     assert ledger.items() == []
 
 
-def test_a_read_finds_what_was_just_written_or_nothing(ledger: Table) -> None:
+def test_a_read_returns_the_stored_item_or_none(ledger: Table) -> None:
     assert read(SETTINGS, PURSE) is None
     item = {"pk": "PURSE#p", "sk": "PURSE", "n": 1, "list": [{"a": -5}], "none": None, "t": "ü"}
     ledger.put(item)
@@ -352,7 +350,7 @@ class TestReadAll:
 
     @pytest.fixture
     def requests(self, purses: None, cloud: Cloud) -> list[Any]:
-        """Asked for more than three items at once, the table answers for three alone."""
+        """The requests to a table that returns at most three items at a time."""
         seen: list[Any] = []
         batch_get_item: Any = aws.dynamodb().batch_get_item
 
@@ -368,13 +366,13 @@ class TestReadAll:
         return seen
 
     @pytest.mark.usefixtures("purses")
-    def test_it_finds_what_there_is_by_key(self) -> None:
+    def test_read_all_returns_the_existing_items_by_key(self) -> None:
         found = read_all(SETTINGS, self.KEYS)
         assert {key: item["cents"] for key, item in found.items()} == {
             (f"PURSE#{number}", "PURSE"): number for number in range(0, 100, 2)
         }
 
-    def test_what_the_table_leaves_out_is_asked_for_again_after_a_pause(
+    def test_unprocessed_keys_are_requested_again_after_a_pause(
         self, requests: list[Any], cloud: Cloud
     ) -> None:
         assert len(read_all(SETTINGS, self.KEYS[:10])) == 5
@@ -382,7 +380,7 @@ class TestReadAll:
         assert len(cloud.pauses) == 3
 
     @pytest.mark.usefixtures("requests")
-    def test_a_table_that_stays_throttled_is_left_to_the_next_try(self) -> None:
+    def test_a_table_that_stays_throttled_is_an_error_after_eight_attempts(self) -> None:
         with pytest.raises(Contention, match="could not be read in 8 attempts"):
             read_all(SETTINGS, self.KEYS)
 

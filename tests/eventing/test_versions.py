@@ -1,4 +1,4 @@
-"""Two versions of an event in flight at once: each consumer reacts to the fact once."""
+"""Several versions of an event at once: each consumer reacts once."""
 
 import json
 from typing import Any, ClassVar
@@ -18,7 +18,7 @@ KEY = ("PURSE#p", "PURSE")
 
 
 class CoinSpentV1(CoinEvent, frozen=True, kw_only=True):
-    """A coin left a purse, for something."""
+    """A coin was spent on one thing."""
 
     cents: int
     what: str
@@ -28,7 +28,7 @@ class CoinSpentV1(CoinEvent, frozen=True, kw_only=True):
 
 
 class CoinSpentV2(CoinEvent, frozen=True, kw_only=True):
-    """A coin left a purse, for several things."""
+    """A coin was spent on several things."""
 
     version: ClassVar[int] = 2
     supersedes: ClassVar[type[Event] | None] = CoinSpentV1
@@ -41,7 +41,7 @@ class CoinSpentV2(CoinEvent, frozen=True, kw_only=True):
 
 
 class CoinSpent(CoinEvent, frozen=True, kw_only=True):
-    """A coin of some currency left a purse."""
+    """A coin of some currency was spent."""
 
     version: ClassVar[int] = 3
     supersedes: ClassVar[type[Event] | None] = CoinSpentV2
@@ -57,7 +57,7 @@ NEWEST = SECOND.upcast()
 
 
 def spending() -> tuple[Consumer[CoinSpent], list[CoinSpent]]:
-    """A consumer that reacts once per fact, and what it has reacted to."""
+    """A consumer that reacts once per event, and the events to which it reacted."""
     seen: list[CoinSpent] = []
 
     @consumer(CoinSpent, uses=(PUT,))
@@ -75,7 +75,7 @@ def run(handler: Consumer[Any], *messages: CloudEvent) -> list[str]:
 
 
 def published(ledger: Table, event: Event, *also_as: Event) -> list[CloudEvent]:
-    """What a commit puts into the outbox, the newest version first."""
+    """Publishes an event; returns the envelopes in the outbox, the newest version first."""
     transaction = Transaction(SETTINGS, CAUSE)
     transaction.publish(KEY, event, also_as=also_as)
     transaction.commit()
@@ -87,7 +87,7 @@ def test_each_version_has_the_name_of_the_event_and_its_own_number() -> None:
     assert names == ["CoinSpent.v3", "CoinSpent.v2", "CoinSpent.v1"]
 
 
-def test_a_consumer_of_the_newest_version_takes_all_of_them() -> None:
+def test_a_consumer_of_the_newest_version_consumes_all_versions() -> None:
     handler, _ = spending()
     assert handler.consumes == (CoinSpent, CoinSpentV2, CoinSpentV1)
 
@@ -125,13 +125,13 @@ def test_a_consumer_of_an_older_version_does_not_read_a_newer_one(
     assert "not CoinSpent.v3" in parked["MessageAttributes"]["Reason"]["StringValue"]
 
 
-def test_a_consumer_of_a_version_and_of_what_it_supersedes_is_refused() -> None:
+def test_a_consumer_of_a_version_and_of_a_superseded_one_is_an_error() -> None:
     both: Any = consumer(CoinSpent, CoinSpentV1)
     with pytest.raises(TypeError, match="consumes CoinSpentV1 twice"):
         both(lambda delivery: None)
 
 
-def test_a_fact_is_published_in_several_versions_with_one_id(ledger: Table) -> None:
+def test_an_event_is_published_in_several_versions_with_one_id(ledger: Table) -> None:
     newest, second, first = published(ledger, NEWEST, FIRST, SECOND)
     assert [each.type for each in (newest, second, first)] == [
         "CoinSpent.v3",
@@ -153,7 +153,7 @@ def test_a_copy_names_the_next_newer_version_and_the_newest_names_none(ledger: T
     assert (only.type, copy.supersededby) == ("CoinSpent.v3", "CoinSpent.v3")
 
 
-def test_a_consumer_that_gets_several_versions_of_a_fact_reacts_once(
+def test_a_consumer_that_gets_several_versions_of_an_event_reacts_once(
     ledger: Table, parking: Queue
 ) -> None:
     handler, seen = spending()
@@ -171,19 +171,19 @@ def test_a_consumer_that_gets_several_versions_of_a_fact_reacts_once(
         CoinSpentV1(purse="another", cents=5, what="tea"),
     ],
 )
-def test_what_is_no_older_version_of_a_fact_is_not_published_as_one(other: Event) -> None:
+def test_only_an_older_version_of_the_same_event_can_be_published_with_it(other: Event) -> None:
     transaction = Transaction(SETTINGS, CAUSE)
     with pytest.raises(ValueError, match="is not an older version of CoinSpent"):
         transaction.publish(KEY, NEWEST, also_as=[other])
 
 
-def test_a_newer_version_is_no_copy_of_an_older_one() -> None:
+def test_a_newer_version_cannot_be_published_as_a_copy_of_an_older_one() -> None:
     transaction = Transaction(SETTINGS, CAUSE)
     with pytest.raises(ValueError, match="is not an older version of CoinSpentV1"):
         transaction.publish(KEY, FIRST, also_as=[NEWEST])
 
 
-def test_an_old_event_with_wrong_data_is_parked(ledger: Table, parking: Queue) -> None:
+def test_an_old_event_with_invalid_data_is_parked(ledger: Table, parking: Queue) -> None:
     handler, seen = spending()
     wrong = msgspec.structs.replace(enveloped(FIRST), data=msgspec.Raw(b'{"purse": "p"}'))
     assert run(handler, wrong) == []
@@ -193,8 +193,10 @@ def test_an_old_event_with_wrong_data_is_parked(ledger: Table, parking: Queue) -
     assert "missing required field `cents`" in reason
 
 
-def test_an_old_event_that_cannot_be_upcast_yet_comes_again(ledger: Table, parking: Queue) -> None:
-    """A mistake in the code is mended by the next deployment: nothing is lost until then."""
+def test_an_old_event_that_cannot_be_upcast_yet_is_delivered_again(
+    ledger: Table, parking: Queue
+) -> None:
+    """The next deployment can fix a mistake in the code: until then, nothing is lost."""
 
     class CoinFoundV1(CoinEvent, frozen=True, kw_only=True):
         pass
@@ -213,7 +215,7 @@ def test_an_old_event_that_cannot_be_upcast_yet_comes_again(ledger: Table, parki
         enveloped(CoinFoundV1(purse="p")).deliver_to("c", (CoinFound,))
 
 
-def test_an_upcast_to_something_else_says_whose_mistake_it_is() -> None:
+def test_an_upcast_to_another_class_is_an_error_that_names_both_classes() -> None:
     class CoinLostV1(CoinEvent, frozen=True, kw_only=True):
         def upcast(self) -> Event:
             return self

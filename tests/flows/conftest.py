@@ -1,4 +1,4 @@
-"""The application at work, loaded once: each flow is a fork of it, and leaves nothing behind."""
+"""The application, loaded once: each test runs in a fork of it and leaves it unchanged."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,21 +14,21 @@ from tests.support.forks import in_a_fork
 
 @pytest.fixture(scope="package")
 def shop(assembly: Path) -> Iterator[Shop]:
-    """The synthesized application of stage `dev`, in virtual time, and warm: it told one story.
+    """The application of stage `dev` in virtual time, after one scenario has warmed it up.
 
-    It has not been open for long: what the staff is shown of each hour since then takes its time.
+    It has not run for long, because sales figures take time for each hour since the start.
     """
     with Rehearsal(assembly, seed=1) as rehearsal:
         shop = Shop(rehearsal)
-        story = Story(shop, "first", wait=shop.settle)
-        story.open()
-        story.visit()
+        scenario = Story(shop, "first", wait=shop.settle)
+        scenario.open()
+        scenario.visit()
         shop.assert_books_balance()
         yield shop
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Has each test that needs the shop run in a fork."""
+    """Makes each test that needs the shop run in a fork."""
     if not isinstance(item, pytest.Function) or "shop" not in item.fixturenames:
         return
     flow = item.obj

@@ -1,4 +1,4 @@
-"""The shop in tests of flows, and some orders to begin with."""
+"""The shop as flow tests use it: the final audit, and orders in several states."""
 
 import re
 from collections import Counter
@@ -15,7 +15,7 @@ FOREVER = 10_000
 """More times than anything is retried."""
 
 _IN_PROGRESS = re.compile(r"parcel of order .* is (requested|shipped), with 0 ends")
-"""No finding here. In the demo it is one, because its carrier delivers or loses each parcel."""
+"""No finding in these tests, unlike in the demo, where the carrier completes each parcel."""
 
 
 class Shop(RehearsedShop):
@@ -112,18 +112,18 @@ class Shop(RehearsedShop):
 
 
 class Broken(Exception):
-    """What a test makes a handler raise."""
+    """The error that a test makes a handler raise."""
 
 
 def place_some_orders(shop: Shop, name: str = "some") -> None:
-    """Four orders for items of their own: two end well, one lacks money and one lacks stock."""
+    """Places four orders for separate items: two succeed, one lacks money and one lacks stock."""
     shop.receive({f"MUG-{name}": 2, f"CUP-{name}": 50}, delivery=name)
     for number, token in enumerate(["tok_approve", "tok_decline", "tok_flaky_1", "tok_approve"]):
         shop.place({f"MUG-{name}": 1, f"CUP-{name}": 2}, key=f"{name}-{number}", token=token)
 
 
 def confirmed_order(shop: Shop, sku: str) -> str:
-    """An order of one of five units, whose parcel the carrier knows of."""
+    """Places an order of one of five units; returns it when its parcel is requested."""
     shop.receive({sku: 5}, delivery=sku)
     order_id = shop.place({sku: 1}, key=sku)
     shop.settle()
@@ -132,7 +132,7 @@ def confirmed_order(shop: Shop, sku: str) -> str:
 
 
 def order_wanted_back(shop: Shop, sku: str) -> str:
-    """An order that was delivered, and whose return waits for a decision."""
+    """Places an order, delivers it and requests its return, which then waits for a decision."""
     order_id = confirmed_order(shop, sku)
     shop.deliver(order_id)
     shop.settle()

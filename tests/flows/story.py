@@ -1,4 +1,4 @@
-"""A small story that touches every context, and what each of them makes of it."""
+"""A small scenario that involves every context, and its results in each of them."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -9,37 +9,37 @@ from tests.flows.shop import FOREVER, Broken, Shop
 from tools.demo.evidence import ORDERS, RETURNS, SHIPMENTS, Evidence
 
 Results = Mapping[str, Counter[str]]
-"""What there is, by the name of a result and then by kind."""
+"""Counts by result and kind."""
 
 
 @dataclass
 class Story:
-    """One customer's orders: one is kept, one declined, one cancelled and one given back.
+    """Orders of one customer: one is kept, one declined, one cancelled and one returned.
 
-    All requests can be repeated. So `visit` again, after something was mended, carries on from
-    wherever the first visit did not get any further. `wait` lets happen what is under way.
+    All requests are idempotent. So a second `visit`, after a fault is fixed, continues where the
+    first visit stopped. `wait` runs pending work.
     """
 
     shop: Shop
     name: str
     wait: Callable[[], None]
     orders: dict[str, str] = field(default_factory=dict)
-    """Ids of the orders that the shop took."""
+    """Ids of the accepted orders."""
 
     @property
     def customer(self) -> str:
-        """Whose story it is."""
+        """The id of the customer."""
         return f"customer-{self.name}"
 
     def open(self) -> None:
-        """The items come in; the customer wants to hear of everything, and looks around."""
+        """Restocks the items; the customer enables all notifications and views items."""
         self.shop.supply({self.name: 10}, delivery=self.name)
         self.shop.prefer(*Channel, customer=self.customer)
         self.shop.browse(self.name, visit=self.name, customer=self.customer)
         self.wait()
 
     def visit(self) -> None:
-        """Whoever does not get what they want now comes back later."""
+        """Sends the customer's requests; a request that fails is made again by the next visit."""
         shop, customer = self.shop, self.customer
         for what in ("kept", "cancelled", "given back"):
             self.order(what)
@@ -58,35 +58,37 @@ class Story:
         self.wait()
 
     def order(self, what: str, token: str = "tok_approve") -> None:
-        """Asks for one unit."""
+        """Orders one unit."""
         key = f"{self.name}-{what}"
         answer = self.shop.order({self.name: 1}, key=key, token=token, customer=self.customer)
         if answer.status == 202:
             self.orders[what] = answer.json()["order_id"]
 
     def status(self, what: str) -> str | None:
-        """The status of an order, None if the shop did not take it."""
+        """The status of an order, None if the shop did not accept it."""
         if what not in self.orders:
             return None
         return self.shop.status(self.orders[what], customer=self.customer)
 
 
-def lose_a_parcel(story: Story) -> None:
-    """A parcel that the carrier never delivers is missed after days."""
-    story.order("lost")
-    story.wait()
-    story.shop.pass_days(5.5)
+def lose_a_parcel(scenario: Story) -> None:
+    """Adds an order whose parcel is never delivered, and waits until it is overdue."""
+    scenario.order("lost")
+    scenario.wait()
+    scenario.shop.pass_days(5.5)
 
 
-def break_a_checkout(story: Story) -> None:
-    """An order whose checkout does not come to an end expires after an hour."""
-    story.shop.rehearsal.faults.fail("Inventory/ReserveStock", times=FOREVER, error=Broken("down"))
-    story.order("stuck")
-    story.shop.pass_time(hours=2)
+def break_a_checkout(scenario: Story) -> None:
+    """Adds an order whose checkout never completes, and waits until it has expired."""
+    scenario.shop.rehearsal.faults.fail(
+        "Inventory/ReserveStock", times=FOREVER, error=Broken("down")
+    )
+    scenario.order("stuck")
+    scenario.shop.pass_time(hours=2)
 
 
 def results(shop: Shop, evidence: Evidence | None = None) -> Results:
-    """What the application has brought about so far, context by context."""
+    """The results of the application so far, context by context."""
     evidence = evidence or shop.evidence()
     orders = shop.items(ORDERS)
     shipments = shop.items(SHIPMENTS, "shipment")

@@ -1,4 +1,4 @@
-"""Whichever consumer is down, the others do their work, and everything is made up for later."""
+"""While any one consumer is down, the others work; after its recovery, nothing is missing."""
 
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
@@ -14,11 +14,11 @@ from tests.support.forks import in_a_fork
 
 MESSAGES = {"email", "sms", "webhook"}
 RETURN = {"events", "history", "money", "orders", "returns", "stock", *MESSAGES}
-"""What lacks if an order cannot be given back."""
+"""Results that are missing if an order cannot be returned."""
 
 PARCEL = {"parcels", *RETURN}
 CHECKOUT = {"sales", *PARCEL}
-TAKES_WITH_IT: Mapping[str, Set[str]] = {
+AFFECTED: Mapping[str, Set[str]] = {
     "Analytics/AggregateSales/Function": {"activity", "sales"},
     "Checkout/RunCheckout/Function": CHECKOUT,
     "Inventory/ImportStockFile/Function": {"files", "prices", *CHECKOUT},
@@ -45,28 +45,28 @@ TAKES_WITH_IT: Mapping[str, Set[str]] = {
     "Shipping/Shipments/Relay": PARCEL,
     "Shipping/WatchDeadline/Function": {"events", "history", "overdue", *MESSAGES},
 }
-"""By consumer: which results are not as they should be while it is down. All others are."""
+"""The results that differ from a run without faults while a consumer is down. No others do."""
 
-ENDS_OTHERWISE: Mapping[str, Set[str]] = {
-    # An order is cancelled before its parcel was asked for: then there never is one to recall.
+DIFFERENT_AT_THE_END: Mapping[str, Set[str]] = {
+    # The order is cancelled before its parcel is requested, so that there is no parcel to recall.
     "Shipping/RequestShipment/Function": {"events", "history"},
 }
-"""What is not the same in the end as if nothing had been down, though the books balance."""
+"""The results that differ even after the recovery, although the audit passes."""
 
-TAKES_LONGER: Mapping[str, Callable[[Story], None]] = {
+ADDITIONAL_STEPS: Mapping[str, Callable[[Story], None]] = {
     "Orders/SweepOrders/Function": break_a_checkout,
     "Shipping/WatchDeadline/Function": lose_a_parcel,
 }
-"""What happens to those that have nothing to do in the usual story."""
+"""Additional steps for consumers that have nothing to do in the usual scenario."""
 
 
 def _nothing(_: Story) -> None:
-    """The usual story."""
+    """Adds no step."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What there was while a consumer was down, and after it was mended."""
+    """The results while a consumer was down, and after its recovery."""
 
     during: Results
     parked: frozenset[str]
@@ -75,7 +75,7 @@ class Outcome:
 
 @pytest.fixture(scope="module")
 def fault_free(shop: Shop) -> Callable[[Callable[[Story], None]], Results]:
-    """The results of the story when nothing is down."""
+    """The results of a scenario without faults, by its additional steps."""
 
     @cache
     def of(more: Callable[[Story], None]) -> Results:
@@ -86,8 +86,8 @@ def fault_free(shop: Shop) -> Callable[[Callable[[Story], None]], Results]:
 
 @pytest.fixture
 def expected(fault_free: Callable[[Callable[[Story], None]], Results], consumer: str) -> Results:
-    """What there would be if the consumer were not down."""
-    return fault_free(TAKES_LONGER.get(consumer, _nothing))
+    """The results if the consumer were not down."""
+    return fault_free(ADDITIONAL_STEPS.get(consumer, _nothing))
 
 
 def test_every_consumer_of_the_application_is_tried(assembly: Path) -> None:
@@ -98,45 +98,45 @@ def test_every_consumer_of_the_application_is_tried(assembly: Path) -> None:
         if mapping["Type"] == "AWS::Lambda::EventSourceMapping"
     }
 
-    assert functions == set(TAKES_WITH_IT)
+    assert functions == set(AFFECTED)
 
 
-@pytest.mark.parametrize("consumer", TAKES_WITH_IT)
-def test_consumer_that_is_down_leaves_the_others_alone_and_catches_up(
+@pytest.mark.parametrize("consumer", AFFECTED)
+def test_a_consumer_that_is_down_does_not_affect_the_others_and_catches_up(
     shop: Shop, expected: Results, consumer: str
 ) -> None:
-    outcome = _disturbed(shop, consumer, TAKES_LONGER.get(consumer, _nothing))
+    outcome = _disturbed(shop, consumer, ADDITIONAL_STEPS.get(consumer, _nothing))
 
-    assert _differences(outcome.during, expected) == TAKES_WITH_IT[consumer]
+    assert _differences(outcome.during, expected) == AFFECTED[consumer]
     has_queue = _queue_of(consumer) in shop.rehearsal.queue_depths()
     assert (_dead_letters_of(consumer) in outcome.parked) == has_queue
-    assert _differences(outcome.end, expected) == ENDS_OTHERWISE.get(consumer, set())
+    assert _differences(outcome.end, expected) == DIFFERENT_AT_THE_END.get(consumer, set())
 
 
 def _undisturbed(shop: Shop, more: Callable[[Story], None]) -> Results:
-    story = Story(shop, "told", wait=shop.settle)
-    story.open()
-    story.visit()
-    more(story)
+    scenario = Story(shop, "told", wait=shop.settle)
+    scenario.open()
+    scenario.visit()
+    more(scenario)
     found = results(shop)
-    _mend(shop)
+    _recover(shop)
     shop.assert_books_balance()
     return found
 
 
 def _disturbed(shop: Shop, consumer: str, more: Callable[[Story], None]) -> Outcome:
     has_queue = _queue_of(consumer) in shop.rehearsal.queue_depths()
-    # What a stream's consumer cannot process is tried for a day: nobody waits for that.
+    # A stream retries a failing batch for a day, which is too long to wait.
     wait = shop.settle if has_queue else partial(shop.pass_time, minutes=5)
-    story = Story(shop, "told", wait=wait)
+    scenario = Story(shop, "told", wait=wait)
     shop.rehearsal.faults.fail(consumer, times=FOREVER, error=Broken("down"))
-    story.open()
-    story.visit()
-    more(story)
+    scenario.open()
+    scenario.visit()
+    more(scenario)
     during, parked = results(shop), frozenset(shop.parked())
 
-    _mend(shop, first=_dead_letters_of(consumer) if has_queue else None)
-    story.visit()
+    _recover(shop, first=_dead_letters_of(consumer) if has_queue else None)
+    scenario.visit()
     return Outcome(during, parked, results(shop, shop.assert_books_balance()))
 
 
@@ -152,8 +152,8 @@ def _differences(some: Results, others: Results) -> set[str]:
     return {name for name in others if some[name] != others[name]}
 
 
-def _mend(shop: Shop, first: str | None = None) -> None:
-    """Removes all causes, and brings back what was parked."""
+def _recover(shop: Shop, first: str | None = None) -> None:
+    """Removes all faults, and redrives all parked messages."""
     shop.rehearsal.faults.clear()
     if first:
         shop.rehearsal.redrive(first)

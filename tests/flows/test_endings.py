@@ -1,4 +1,4 @@
-"""Orders that end otherwise than confirmed hold nothing in the end, whatever ended them."""
+"""Orders that are rejected or cancelled hold neither stock nor money in the end."""
 
 import pytest
 
@@ -14,7 +14,7 @@ from tests.flows.shop import Shop
         ("no_such_token", "payment_declined"),
     ],
 )
-def test_order_without_payment_is_rejected_and_gives_its_stock_back(
+def test_an_order_without_payment_is_rejected_and_releases_its_stock(
     shop: Shop, token: str, reason: str
 ) -> None:
     shop.receive({token: 10}, delivery=token)
@@ -29,7 +29,7 @@ def test_order_without_payment_is_rejected_and_gives_its_stock_back(
 
 
 @pytest.mark.parametrize("moment", [0.0, 0.4, 0.8, 1.2, 1.6, 2.0, 2.5, 3.0, 4.0])
-def test_order_cancelled_while_it_is_checked_out_keeps_nothing(shop: Shop, moment: float) -> None:
+def test_an_order_cancelled_during_checkout_holds_nothing(shop: Shop, moment: float) -> None:
     name = f"MUG-{moment}"
     shop.receive({name: 10}, delivery=name)
     order_id = shop.place({name: 2}, key=name, token="tok_flaky_1")

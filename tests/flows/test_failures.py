@@ -1,11 +1,11 @@
-"""What fails, what goes on meanwhile, and how everything comes back."""
+"""Failures: what continues in the meantime, and how everything recovers."""
 
 import json
 
 from tests.flows.shop import FOREVER, Broken, Shop, place_some_orders
 
 
-def test_checkout_that_is_down_leaves_the_shop_open_and_catches_up(shop: Shop) -> None:
+def test_while_the_checkout_is_down_the_shop_stays_open_and_later_catches_up(shop: Shop) -> None:
     shop.receive({"STUCK": 10}, delivery="stuck")
     shop.rehearsal.faults.fail("Inventory/ReserveStock", times=FOREVER, error=Broken("down"))
     orders = [shop.place({"STUCK": 1}, key=f"stuck-{number}") for number in range(3)]
@@ -24,7 +24,7 @@ def test_checkout_that_is_down_leaves_the_shop_open_and_catches_up(shop: Shop) -
     shop.assert_books_balance()
 
 
-def test_everything_delivered_twice_happens_once(shop: Shop) -> None:
+def test_events_delivered_twice_take_effect_once(shop: Shop) -> None:
     place_some_orders(shop)
     shop.settle()
     before = shop.stock(), shop.held(), shop.statuses()
@@ -34,7 +34,7 @@ def test_everything_delivered_twice_happens_once(shop: Shop) -> None:
     shop.assert_books_balance()
 
 
-def test_poison_is_parked_at_once_and_holds_up_nobody(shop: Shop) -> None:
+def test_a_poison_message_is_parked_at_once_and_delays_no_other(shop: Shop) -> None:
     shop.receive({"HEALTHY": 10}, delivery="healthy")
     sqs = shop.rehearsal.client("sqs")
     queue, dead_letters = (
@@ -52,7 +52,7 @@ def test_poison_is_parked_at_once_and_holds_up_nobody(shop: Shop) -> None:
     assert min(message["body"] for message in parked) == "not JSON"
     assert len(parked) == 2
     assert all("checkout.run_checkout cannot read it" in str(message) for message in parked)
-    # Nothing comes back after a visibility time-out: the last to end is the window of the sales.
+    # No message waits for a visibility timeout: the last step is the end of the sales window.
     assert shop.rehearsal.clock.now() - started < 150
     sqs.purge_queue(QueueUrl=dead_letters)
     shop.assert_books_balance()

@@ -1,4 +1,4 @@
-"""Objects in the suppliers' bucket and text from outside, from end to end."""
+"""Objects in the suppliers' bucket and external text, end to end."""
 
 import json
 
@@ -13,7 +13,7 @@ _IMPORTER = "Inventory/ImportStockFile/Function"
 
 
 def put(shop: Shop, key: str, content: bytes) -> None:
-    """Store an object in the suppliers' bucket under any key."""
+    """Stores an object in the suppliers' bucket under any key."""
     bucket = shop.rehearsal.physical_id(BUCKET)
     shop.rehearsal.client("s3").put_object(Bucket=bucket, Key=key, Body=content)
 
@@ -45,14 +45,14 @@ def test_every_object_under_incoming_gets_a_report(shop: Shop) -> None:
         put(shop, key, content)
     shop.settle()
 
-    told = answers(shop)
-    assert {key: told.get(key) for key in good} == dict.fromkeys(good, "accepted")
-    assert {key: told.get(key) for key in wrong} == dict.fromkeys(wrong, "refused")
+    reported = answers(shop)
+    assert {key: reported.get(key) for key in good} == dict.fromkeys(good, "accepted")
+    assert {key: reported.get(key) for key in wrong} == dict.fromkeys(wrong, "refused")
     assert [shop.stock()[f"NAMED-{number}"] for number in range(len(names))] == [(1, 0)] * 5
     assert (shop.parked(), strays(shop)) == ({}, 0)
 
 
-def test_padding_of_a_spreadsheet_is_ignored(shop: Shop) -> None:
+def test_empty_columns_and_rows_of_a_spreadsheet_are_ignored(shop: Shop) -> None:
     rows = f"{_HEADER},,\r\nPADDED,5,{PRICE},EUR,,\r\n" + 20_000 * ",,,,,\r\n"
     shop.hand_in(SupplierFile("padded.csv", b"\xef\xbb\xbf\r\n" + rows.encode()), {"PADDED": 5})
     shop.settle()
@@ -62,15 +62,15 @@ def test_padding_of_a_spreadsheet_is_ignored(shop: Shop) -> None:
     assert shop.stock()["PADDED"] == (5, 0)
 
 
-def test_an_object_elsewhere_is_counted_and_ignored(shop: Shop) -> None:
-    stock, told = shop.stock(), answers(shop)
+def test_an_object_outside_incoming_is_counted_and_ignored(shop: Shop) -> None:
+    stock, reported = shop.stock(), answers(shop)
     content = f"{_HEADER}\nASTRAY,5,{PRICE},EUR\n".encode()
     for key in ("stock.csv", "Incoming/stock.csv", "outgoing/"):
         put(shop, key, content)
     shop.settle()
 
     assert strays(shop) == 3
-    assert (shop.stock(), answers(shop), shop.parked()) == (stock, told, {})
+    assert (shop.stock(), answers(shop), shop.parked()) == (stock, reported, {})
 
 
 def test_a_report_does_not_get_a_report(shop: Shop) -> None:
@@ -119,10 +119,10 @@ def test_an_order_in_any_script_is_stored_unchanged(shop: Shop) -> None:
         "shipping_address": address,
         "payment_token": "tok_approve",
     }
-    wish = CustomerOrder(
+    order = CustomerOrder(
         order_id=128 * "件", customer_id=customer, currency="EUR", payment_token="", lines=()
     )
-    answer = shop.request("POST", "/orders", customer, {"idempotency-key": key_of(wish)}, body)
+    answer = shop.request("POST", "/orders", customer, {"idempotency-key": key_of(order)}, body)
     assert answer.status == 202, answer.body
     shop.settle()
 
@@ -132,7 +132,7 @@ def test_an_order_in_any_script_is_stored_unchanged(shop: Shop) -> None:
     assert shop.parked() == {}
 
 
-def test_a_control_character_is_refused_before_anything_is_stored(shop: Shop) -> None:
+def test_a_control_character_is_rejected_before_anything_is_stored(shop: Shop) -> None:
     order_id = order_wanted_back(shop, "CONTROL")
     answer = shop.decide(order_id, approved=False, note="worn\r\nBcc: eve@example.com")
     assert answer.status == 400

@@ -1,11 +1,13 @@
-"""What becomes of orders, from the API to their end."""
+"""Orders from the API to their final status."""
 
 from collections import Counter
 
 from tests.flows.shop import PRICE, Shop
 
 
-def test_order_is_confirmed_with_its_stock_held_and_its_money_authorized(shop: Shop) -> None:
+def test_an_order_is_confirmed_with_its_stock_reserved_and_its_payment_authorized(
+    shop: Shop,
+) -> None:
     shop.receive({"PLAIN-MUG": 10, "PLAIN-CUP": 5}, delivery="plain")
     held = shop.held()
     order_id = shop.place({"PLAIN-MUG": 2, "PLAIN-CUP": 1}, key="plain")
@@ -20,7 +22,7 @@ def test_order_is_confirmed_with_its_stock_held_and_its_money_authorized(shop: S
     shop.assert_books_balance()
 
 
-def test_payment_that_fails_in_passing_is_authorized_once(shop: Shop) -> None:
+def test_a_payment_with_transient_failures_is_authorized_once(shop: Shop) -> None:
     shop.receive({"FLAKY": 10}, delivery="flaky")
     held = shop.held_by_provider()
     order_id = shop.place({"FLAKY": 2}, key="flaky", token="tok_flaky_3")
@@ -32,7 +34,7 @@ def test_payment_that_fails_in_passing_is_authorized_once(shop: Shop) -> None:
     shop.assert_books_balance()
 
 
-def test_order_that_lacks_one_item_takes_none(shop: Shop) -> None:
+def test_an_order_that_lacks_one_item_reserves_none(shop: Shop) -> None:
     shop.receive({"ENOUGH": 10, "SCARCE": 1}, delivery="scarce")
     order_id = shop.place({"ENOUGH": 2, "SCARCE": 2}, key="scarce")
 
@@ -44,7 +46,7 @@ def test_order_that_lacks_one_item_takes_none(shop: Shop) -> None:
     shop.assert_books_balance()
 
 
-def test_last_unit_has_exactly_one_owner(shop: Shop) -> None:
+def test_the_last_unit_is_sold_to_exactly_one_customer(shop: Shop) -> None:
     shop.receive({"LAST": 1}, delivery="last")
     orders = {
         customer: shop.place({"LAST": 1}, key="last", customer=customer)
@@ -60,7 +62,7 @@ def test_last_unit_has_exactly_one_owner(shop: Shop) -> None:
     shop.assert_books_balance()
 
 
-def test_request_that_is_repeated_places_one_order(shop: Shop) -> None:
+def test_a_repeated_request_places_one_order(shop: Shop) -> None:
     shop.receive({"REPEATED": 10}, delivery="repeated")
     before = shop.statuses()
     answers = [shop.order({"REPEATED": 1}, key="repeated") for _ in range(3)]
@@ -73,7 +75,7 @@ def test_request_that_is_repeated_places_one_order(shop: Shop) -> None:
     shop.assert_books_balance()
 
 
-def test_same_key_for_another_body_is_refused(shop: Shop) -> None:
+def test_the_same_key_with_another_body_is_rejected(shop: Shop) -> None:
     shop.receive({"REUSED": 10}, delivery="reused")
     shop.place({"REUSED": 1}, key="reused")
 
@@ -84,7 +86,7 @@ def test_same_key_for_another_body_is_refused(shop: Shop) -> None:
     assert shop.stock()["REUSED"] == (9, 1)
 
 
-def test_price_that_changed_is_refused_with_the_current_one(shop: Shop) -> None:
+def test_an_outdated_price_is_rejected_with_the_current_one(shop: Shop) -> None:
     shop.receive({"DEAR": 10}, delivery="dear")
     shop.receive({"DEAR": 0}, delivery="dearer", price=1300)
 
@@ -96,7 +98,7 @@ def test_price_that_changed_is_refused_with_the_current_one(shop: Shop) -> None:
     }
 
 
-def test_orders_are_for_their_owners_with_a_token_only(shop: Shop) -> None:
+def test_an_order_is_accessible_only_to_its_owner_with_a_valid_token(shop: Shop) -> None:
     shop.receive({"MINE": 10}, delivery="mine")
     order_id = shop.place({"MINE": 1}, key="mine")
     path = f"/orders/{order_id}"
@@ -112,7 +114,7 @@ def test_orders_are_for_their_owners_with_a_token_only(shop: Shop) -> None:
     assert shop.status(order_id) == "confirmed"
 
 
-def test_cancelled_order_releases_its_stock_and_refunds_its_payment(shop: Shop) -> None:
+def test_a_cancelled_order_releases_its_stock_and_refunds_its_payment(shop: Shop) -> None:
     shop.receive({"CANCELLED": 10}, delivery="cancelled")
     held = shop.held_by_provider()
     order_id = shop.place({"CANCELLED": 2}, key="cancelled")
@@ -132,7 +134,7 @@ def test_cancelled_order_releases_its_stock_and_refunds_its_payment(shop: Shop) 
     shop.assert_books_balance()
 
 
-def test_rejected_order_cannot_be_cancelled(shop: Shop) -> None:
+def test_a_rejected_order_cannot_be_cancelled(shop: Shop) -> None:
     shop.receive({"REJECTED": 10}, delivery="rejected")
     order_id = shop.place({"REJECTED": 2}, key="rejected", token="tok_decline")
     shop.settle()
@@ -142,7 +144,7 @@ def test_rejected_order_cannot_be_cancelled(shop: Shop) -> None:
     assert (answer.status, answer.json()["code"]) == (409, "not_cancellable")
 
 
-def test_order_of_200_lines_is_all_or_nothing(shop: Shop) -> None:
+def test_an_order_of_200_lines_is_confirmed_completely_or_not_at_all(shop: Shop) -> None:
     skus = [f"SKU-{number:03}" for number in range(200)]
     shop.receive({**dict.fromkeys(skus, 5), "SKU-199": 1}, delivery="many")
     first = shop.place(dict.fromkeys(skus, 1), key="first")

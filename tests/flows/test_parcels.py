@@ -1,9 +1,9 @@
-"""What the carrier says, in whatever order, and what it does not say."""
+"""Callbacks of the carrier: in any order, repeated, forged or too late."""
 
 from tests.flows.shop import Shop, confirmed_order
 
 
-def test_parcel_is_followed_from_the_request_to_the_door(shop: Shop) -> None:
+def test_a_parcel_is_tracked_from_the_request_to_the_delivery(shop: Shop) -> None:
     order_id = confirmed_order(shop, "WHOLE-WAY")
 
     for kind, status in (("picked_up", "shipped"), ("delivered", "delivered")):
@@ -16,7 +16,7 @@ def test_parcel_is_followed_from_the_request_to_the_door(shop: Shop) -> None:
     shop.assert_books_balance()
 
 
-def test_parcel_that_is_delivered_before_it_is_picked_up_was_shipped_all_the_same(
+def test_a_delivery_reported_before_the_pickup_still_counts_as_shipped_once(
     shop: Shop,
 ) -> None:
     order_id = confirmed_order(shop, "OVERTAKEN")
@@ -26,12 +26,12 @@ def test_parcel_that_is_delivered_before_it_is_picked_up_was_shipped_all_the_sam
     shop.settle()
 
     assert shop.status(order_id) == "delivered"
-    told = [event.type for event in shop.on_bus() if event.subject == order_id]
-    assert told.count("OrderShipped.v1") == told.count("OrderDelivered.v1") == 1
+    published = [event.type for event in shop.on_bus() if event.subject == order_id]
+    assert published.count("OrderShipped.v1") == published.count("OrderDelivered.v1") == 1
     shop.assert_books_balance()
 
 
-def test_forged_call_back_is_refused_and_moves_nothing(shop: Shop) -> None:
+def test_a_forged_callback_is_rejected_and_changes_nothing(shop: Shop) -> None:
     order_id = confirmed_order(shop, "FORGED")
 
     answer = shop.report(order_id, "delivered", secret="a guess")
@@ -41,7 +41,7 @@ def test_forged_call_back_is_refused_and_moves_nothing(shop: Shop) -> None:
     assert shop.shipment(order_id) == "requested"
 
 
-def test_call_back_that_is_repeated_tells_once(shop: Shop) -> None:
+def test_a_repeated_callback_publishes_one_event(shop: Shop) -> None:
     order_id = confirmed_order(shop, "REPEATED")
 
     answers = [shop.report(order_id, "picked_up").status for _ in range(3)]
@@ -53,7 +53,7 @@ def test_call_back_that_is_repeated_tells_once(shop: Shop) -> None:
     shop.assert_books_balance()
 
 
-def test_order_cancelled_while_it_is_shipped_calls_its_parcel_back(shop: Shop) -> None:
+def test_an_order_cancelled_while_it_ships_recalls_its_parcel(shop: Shop) -> None:
     order_id = confirmed_order(shop, "RECALLED")
 
     assert shop.cancel(order_id).status == 200
@@ -62,7 +62,7 @@ def test_order_cancelled_while_it_is_shipped_calls_its_parcel_back(shop: Shop) -
 
     assert shop.status(order_id) == "cancelled"
     assert shop.shipment(order_id) == "recalled"
-    assert shop.report(order_id, "delivered").status == 200  # and of no consequence
+    assert shop.report(order_id, "delivered").status == 200  # without effect
     shop.settle()
     assert shop.status(order_id) == "cancelled"
     assert shop.stock()["RECALLED"] == (5, 0)

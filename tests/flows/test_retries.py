@@ -1,4 +1,4 @@
-"""Each handler fails in passing: before it did anything, and after it did everything."""
+"""Transient failures of each handler, before it did anything or after it did everything."""
 
 from typing import Literal
 
@@ -27,7 +27,7 @@ CANCELLATION = [
 
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("handler", HANDLERS)
-def test_handler_that_fails_twice_changes_nothing_in_the_end(
+def test_a_handler_that_fails_twice_does_not_change_the_final_result(
     shop: Shop, handler: str, when: Literal["before", "after"]
 ) -> None:
     before = shop.statuses()
@@ -43,7 +43,7 @@ def test_handler_that_fails_twice_changes_nothing_in_the_end(
 
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("handler", CANCELLATION)
-def test_cancellation_that_fails_twice_is_carried_out_once(
+def test_a_cancellation_that_fails_twice_takes_effect_once(
     shop: Shop, handler: str, when: Literal["before", "after"]
 ) -> None:
     shop.receive({"MUG": 3})

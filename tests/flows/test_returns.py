@@ -1,4 +1,4 @@
-"""What becomes of orders that are to come back."""
+"""Returns: approved, refused, disputed, and of orders that were cancelled too late."""
 
 from tests.flows.shop import Shop, confirmed_order, order_wanted_back
 
@@ -6,7 +6,7 @@ FOLLOWER = "Orders/FollowShipment/Function"
 
 
 def order_cancelled_too_late(shop: Shop, sku: str) -> str:
-    """An order that was delivered and then cancelled, before orders heard of the delivery."""
+    """Places an order that is delivered, and cancelled before the orders context knows that."""
     order_id = confirmed_order(shop, sku)
     shop.pause(FOLLOWER)
     shop.deliver(order_id)
@@ -20,7 +20,7 @@ def order_cancelled_too_late(shop: Shop, sku: str) -> str:
     return order_id
 
 
-def test_approved_return_gives_money_and_stock_back(shop: Shop) -> None:
+def test_an_approved_return_refunds_the_payment_and_restocks_the_units(shop: Shop) -> None:
     order_id = order_wanted_back(shop, "APPROVED")
 
     assert shop.decide(order_id, approved=True).status == 200
@@ -31,7 +31,7 @@ def test_approved_return_gives_money_and_stock_back(shop: Shop) -> None:
     shop.assert_books_balance()
 
 
-def test_refused_return_leaves_everything_with_the_customer(shop: Shop) -> None:
+def test_a_refused_return_changes_neither_payment_nor_stock(shop: Shop) -> None:
     order_id = order_wanted_back(shop, "REFUSED")
 
     assert shop.decide(order_id, approved=False, note="it was worn").status == 200
@@ -44,7 +44,7 @@ def test_refused_return_leaves_everything_with_the_customer(shop: Shop) -> None:
     shop.assert_books_balance()
 
 
-def test_of_two_who_decide_the_first_counts(shop: Shop) -> None:
+def test_the_first_of_two_decisions_counts(shop: Shop) -> None:
     order_id = order_wanted_back(shop, "DISPUTED")
 
     first = shop.decide(order_id, approved=True)
@@ -57,7 +57,7 @@ def test_of_two_who_decide_the_first_counts(shop: Shop) -> None:
     shop.assert_books_balance()
 
 
-def test_order_cancelled_too_late_gives_money_back_and_keeps_its_units_from_others(
+def test_an_order_cancelled_too_late_is_refunded_and_its_units_stay_reserved(
     shop: Shop,
 ) -> None:
     held = shop.held()
@@ -69,7 +69,7 @@ def test_order_cancelled_too_late_gives_money_back_and_keeps_its_units_from_othe
     shop.assert_books_balance()
 
 
-def test_order_cancelled_too_late_that_comes_back_is_refunded_and_restocked_once(
+def test_an_order_cancelled_too_late_and_returned_is_refunded_and_restocked_once(
     shop: Shop,
 ) -> None:
     order_id = order_cancelled_too_late(shop, "CAME-BACK")
@@ -81,14 +81,14 @@ def test_order_cancelled_too_late_that_comes_back_is_refunded_and_restocked_once
 
     assert shop.status(order_id) == "returned"
     assert shop.stock()["CAME-BACK"] == (5, 0)
-    told = [event.type for event in shop.on_bus() if event.subject == order_id]
-    assert told.count("PaymentRefunded.v1") == told.count("StockReleased.v1") == 1
+    published = [event.type for event in shop.on_bus() if event.subject == order_id]
+    assert published.count("PaymentRefunded.v1") == published.count("StockReleased.v1") == 1
     again = shop.cancel(order_id)
     assert (again.status, again.json()["status"]) == (200, "returned")
     shop.assert_books_balance()
 
 
-def test_order_cancelled_too_late_that_is_not_taken_back_stays_cancelled(
+def test_an_order_cancelled_too_late_whose_return_is_refused_stays_cancelled(
     shop: Shop,
 ) -> None:
     order_id = order_cancelled_too_late(shop, "WORN")
@@ -104,7 +104,7 @@ def test_order_cancelled_too_late_that_is_not_taken_back_stays_cancelled(
     shop.assert_books_balance()
 
 
-def test_routes_of_the_staff_refuse_customers(shop: Shop) -> None:
+def test_staff_routes_reject_customers(shop: Shop) -> None:
     order_id = order_wanted_back(shop, "NOT-YOURS")
     hour = "from=2026-01-05T08:00:00Z&to=2026-01-05T09:00:00Z"
     decision = {"approved": True, "note": "please"}

@@ -1,4 +1,4 @@
-"""Suppliers' files, messages to customers, and figures of the sales."""
+"""Suppliers' files, notifications of customers, and sales figures."""
 
 from lambdas.notifications.events import Channel
 from tests.flows.shop import PRICE, Broken, Shop
@@ -12,7 +12,7 @@ _WRONG = SupplierFile(
 )
 
 
-def test_file_with_wrong_rows_is_taken_in_part_and_answered_once(shop: Shop) -> None:
+def test_a_file_with_wrong_rows_is_imported_in_part_and_gets_one_report(shop: Shop) -> None:
     shop.settle()
     imports, told = _imports(shop), reports(shop.rehearsal).keys()
     shop.hand_in(_WRONG, {"MUG": 7})
@@ -28,8 +28,8 @@ def test_file_with_wrong_rows_is_taken_in_part_and_answered_once(shop: Shop) -> 
     shop.assert_books_balance()
 
 
-def test_file_that_is_announced_twice_counts_once(shop: Shop) -> None:
-    # The handler does everything, and then its answer is lost: the announcement comes again.
+def test_a_file_announced_twice_counts_once(shop: Shop) -> None:
+    # The handler completes, but its response is lost: the notification is delivered again.
     told = len(reports(shop.rehearsal))
     shop.rehearsal.faults.fail(
         "Inventory/ImportStockFile/Function", error=Broken("lost"), when="after"
@@ -41,7 +41,9 @@ def test_file_that_is_announced_twice_counts_once(shop: Shop) -> None:
     shop.assert_books_balance()
 
 
-def test_customers_are_told_on_the_channels_and_occasions_that_they_chose(shop: Shop) -> None:
+def test_customers_are_notified_on_the_channels_and_of_the_types_that_they_chose(
+    shop: Shop,
+) -> None:
     before = shop.sent()
     shop.receive({"TOLD": 10}, delivery="told")
     shop.prefer(Channel.EMAIL, Channel.SMS, customer="ann")
@@ -61,7 +63,7 @@ def test_customers_are_told_on_the_channels_and_occasions_that_they_chose(shop: 
     assert sent[Channel.WEBHOOK] - before[Channel.WEBHOOK] == {f"https://{PARTNER}/ben": 1}
 
 
-def test_webhook_that_is_down_holds_up_no_other_channel(shop: Shop) -> None:
+def test_a_webhook_that_is_down_delays_no_other_channel(shop: Shop) -> None:
     before = shop.sent()
     shop.rehearsal.web.host(PARTNER, lambda _: (503, {}, b""), addresses=["192.52.193.7"])
     shop.receive({"UNHEARD": 10}, delivery="unheard")
@@ -81,7 +83,7 @@ def test_webhook_that_is_down_holds_up_no_other_channel(shop: Shop) -> None:
     shop.assert_books_balance()
 
 
-def test_sales_are_those_of_confirmed_orders_though_everything_is_told_twice(
+def test_sales_count_confirmed_orders_once_even_if_every_event_is_delivered_twice(
     shop: Shop,
 ) -> None:
     shop.receive({"SOLD-MUG": 10, "SOLD-CUP": 10}, delivery="sold")
@@ -98,6 +100,6 @@ def test_sales_are_those_of_confirmed_orders_though_everything_is_told_twice(
 
 
 def _imports(shop: Shop) -> int:
-    """How often the importer ran. Its first message is S3's test of the notification."""
+    """The invocations of the importer. The first one is for S3's test event."""
     invocations = shop.rehearsal.meter.of("invocation")
     return sum(each.target == "Inventory/ImportStockFile/Function" for each in invocations)

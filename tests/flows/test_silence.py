@@ -1,9 +1,16 @@
-"""What the shop does about silence: it waits for hours, days or weeks, and not for ever."""
+"""Missing responses: the shop waits for hours, days or weeks, but never indefinitely."""
 
-from tests.flows.shop import FOREVER, PRICE, Broken, Shop, confirmed_order, order_wanted_back
+from tests.flows.shop import (
+    FOREVER,
+    PRICE,
+    Broken,
+    Shop,
+    confirmed_order,
+    order_wanted_back,
+)
 
 
-def test_order_whose_checkout_is_broken_expires_and_lets_go(shop: Shop) -> None:
+def test_an_order_whose_checkout_is_broken_expires_and_releases_what_it_holds(shop: Shop) -> None:
     held = shop.held()
     shop.receive({"STUCK": 10}, delivery="stuck")
     shop.rehearsal.faults.fail("Orders/ConfirmOrder", times=FOREVER, error=Broken("down"))
@@ -26,7 +33,7 @@ def test_order_whose_checkout_is_broken_expires_and_lets_go(shop: Shop) -> None:
     shop.assert_books_balance()
 
 
-def test_parcel_that_is_silent_for_days_is_overdue_and_may_still_arrive(shop: Shop) -> None:
+def test_a_parcel_without_updates_for_days_is_overdue_and_can_still_arrive(shop: Shop) -> None:
     order_id = confirmed_order(shop, "SILENT")
 
     shop.pass_days(4.9)
@@ -42,7 +49,7 @@ def test_parcel_that_is_silent_for_days_is_overdue_and_may_still_arrive(shop: Sh
     assert [event.subject for event in overdue].count(order_id) == 1
 
 
-def test_return_that_nobody_decides_about_is_refused_after_weeks(shop: Shop) -> None:
+def test_a_return_without_a_decision_is_escalated_and_later_refused(shop: Shop) -> None:
     held = shop.held_by_provider()
     order_id = order_wanted_back(shop, "FORGOTTEN")
 

@@ -1,4 +1,4 @@
-"""An event in two versions at once, through the whole application: each fact has one effect."""
+"""An event in two versions at once, through the whole application: it takes effect once."""
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta
@@ -14,7 +14,7 @@ BOTH = ("OrderRejected.v1", "OrderRejected.v2")
 
 
 def put_on_bus(shop: Shop, *events: Event) -> None:
-    """Publishes events as deployments did that knew no more than one version of each."""
+    """Publishes events as a deployment that knows one version of each."""
     for envelope in map(enveloped, events):
         entry = {
             "EventBusName": shop.rehearsal.physical_id("Backbone/Bus"),
@@ -27,7 +27,7 @@ def put_on_bus(shop: Shop, *events: Event) -> None:
 
 
 def replay(shop: Shop, rule: str, name: str) -> None:
-    """Has the archive tell a rule everything again."""
+    """Replays all archived events to a rule."""
     now = datetime.now(UTC)
     shop.rehearsal.client("events").start_replay(
         ReplayName=name,
@@ -43,7 +43,7 @@ def replay(shop: Shop, rule: str, name: str) -> None:
 
 
 def refusals(shop: Shop) -> list[str]:
-    """What customers were written about orders that the shop cannot accept, in brackets."""
+    """The reasons, in brackets, in the e-mails about rejected orders."""
     return sorted(
         mail.text.partition("(")[2].partition(")")[0]
         for mail in shop.rehearsal.sent_email
@@ -52,15 +52,15 @@ def refusals(shop: Shop) -> list[str]:
 
 
 def counted(shop: Shop) -> Counter[str]:
-    """Rejections in the figures of the sales, by the version that was counted."""
+    """Rejections in the sales figures, by the version that was counted."""
     figures = Counter[str]()
     for row in shop.items("Analytics/Sales/Table", "shop"):
         figures.update({name: row[name] for name in row if "OrderRejected" in name})
     return figures
 
 
-def test_rejection_in_two_versions_is_told_and_counted_once(shop: Shop) -> None:
-    told, rejections = refusals(shop), counted(shop)
+def test_a_rejection_in_two_versions_is_notified_and_counted_once(shop: Shop) -> None:
+    reported, rejections = refusals(shop), counted(shop)
     shop.receive({"MUG": 5})
     shop.prefer(Channel.EMAIL)
     order_id = shop.place({"MUG": 1}, token="tok_decline")
@@ -69,15 +69,15 @@ def test_rejection_in_two_versions_is_told_and_counted_once(shop: Shop) -> None:
     old, new = sorted(shop.on_bus(*BOTH, subject=order_id), key=lambda event: event.type)
     assert (old.type, new.type) == BOTH
     assert old.id == f"{new.id} as OrderRejected.v1"
-    assert old.data == new.data  # by chance: this reason has the same code as ever
-    assert refusals(shop) == sorted([*told, "payment declined"])
+    assert old.data == new.data  # this reason has the same code in both versions
+    assert refusals(shop) == sorted([*reported, "payment declined"])
     assert counted(shop) - rejections == {"events#OrderRejected.v2": 1}
     shop.assert_books_balance()
 
 
-def test_events_of_before_and_after_a_new_version_are_handled_together(shop: Shop) -> None:
-    """Some wait in a dead-letter queue, some come out of the archive."""
-    told = refusals(shop)
+def test_events_from_before_and_after_a_new_version_are_handled_together(shop: Shop) -> None:
+    """Some come from a dead-letter queue, some from the archive."""
+    reported = refusals(shop)
     shop.prefer(Channel.EMAIL)
     ids = {"customer_id": "customer-1"}
     before = OrderRejectedV1(order_id="order-1", reason="out_of_stock", **ids)
@@ -91,7 +91,7 @@ def test_events_of_before_and_after_a_new_version_are_handled_together(shop: Sho
     shop.rehearsal.faults.clear()
     put_on_bus(shop, unknown)
     shop.redrive()
-    once = sorted([*told, "checkout failed", "out of stock", "payment declined"])
+    once = sorted([*reported, "checkout failed", "out of stock", "payment declined"])
     assert refusals(shop) == once
     assert shop.parked() == {}
 

@@ -1,4 +1,4 @@
-"""The inventory context on an empty table."""
+"""The inventory context with an empty table."""
 
 import pytest
 
@@ -8,11 +8,11 @@ from tests.support.cloud import Cloud
 
 @pytest.fixture
 def inventory(cloud: Cloud) -> Inventory:
-    """The context, with nothing in its table."""
+    """The context with an empty table."""
     return Inventory.in_cloud(cloud)
 
 
 @pytest.fixture
 def chunks_of_two(cloud: Cloud) -> None:
-    """Makes small orders take several transactions, as large ones do."""
+    """Splits small orders into several transactions, as large ones are."""
     cloud.monkeypatch.setattr("lambdas.inventory.domain.CHUNK", 2)

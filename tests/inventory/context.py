@@ -24,7 +24,7 @@ from tests.support.orders import cancelled, expired, line, placed
 
 SETTINGS = TableSettings(table_name="inventory", inbox_days=22)
 MORNING = datetime(2026, 1, 5, 9, tzinfo=UTC)
-"""When files are uploaded that nobody says more of."""
+"""The default time of an upload."""
 
 
 @dataclass(frozen=True)
@@ -34,18 +34,18 @@ class Inventory:
     table: Table
     parking: Queue
     placed: dict[str, CloudEvent] = field(default_factory=dict)
-    """The event of each order: the same whenever its checkout runs again."""
+    """The event of each order, the same for each run of its checkout."""
 
     @classmethod
     def in_cloud(cls, cloud: Cloud) -> "Inventory":
-        """The context with nothing in its table."""
+        """Creates the context with an empty table."""
         table = cloud.table(SETTINGS.table_name)
         parking = cloud.queue("parking")
         cloud.configure({**SETTINGS.as_environment(), "DEAD_LETTER_QUEUE_URL": parking.url})
         return cls(table, parking)
 
     def receive(self, file: str = "file-1", *, price: int = 1250, **units: int) -> None:
-        """Takes in units of each SKU that is named, as a supplier's file does, once."""
+        """Receives units of these SKUs once, like a supplier's file."""
         items = [
             ReceivedItem(sku=sku, quantity=quantity, unit_price_minor=price, currency="EUR")
             for sku, quantity in units.items()
@@ -61,19 +61,19 @@ class Inventory:
             )
 
     def stock(self, sku: str = "MUG") -> tuple[int, int, int]:
-        """Units of an item: received, available, reserved."""
+        """The units of an item: received, available, reserved."""
         (item,) = [item for item in self.table.items("stock") if item["pk"] == f"STOCK#{sku}"]
         return item["received"], item["available"], item["reserved"]
 
     def available(self) -> Mapping[str, int]:
-        """Units for sale, by SKU."""
+        """The available units by SKU."""
         return {
             item["pk"].removeprefix("STOCK#"): item["available"]
             for item in self.table.items("stock")
         }
 
     def balanced(self) -> bool:
-        """Whether the units of each item add up, and none are below zero."""
+        """Whether the units of each item add up and none is negative."""
         return all(
             item["received"] == item["available"] + item["reserved"]
             and item["available"] >= 0
@@ -82,37 +82,37 @@ class Inventory:
         )
 
     def order(self, order_id: str = "order-1", /, **units: int) -> OrderPlaced:
-        """Makes an order for units of SKUs known, so that its checkout can run."""
+        """Creates the event of an order for units of SKUs, so that its checkout can run."""
         event = placed(*(line(sku, units[sku]) for sku in units), order_id=order_id)
         self.placed[order_id] = enveloped(event)
         return event
 
     def reserve(self, order_id: str = "order-1") -> None:
-        """Runs the workflow's task for an order."""
+        """Runs the workflow's task that reserves stock for an order."""
         reserve_stock.handler(task_input(self.placed[order_id]), CONTEXT)
 
     def release(self, order_id: str = "order-1", *, reason: str = "payment_declined") -> None:
-        """Runs the workflow's compensation for an order."""
+        """Runs the workflow's compensation that releases the stock of an order."""
         event = task_input(self.placed[order_id], error="PaymentRefused", reason=reason)
         release_stock.handler(event, CONTEXT)
 
     def cancel(self, order_id: str = "order-1", *, confirmed: bool = False) -> None:
         """Delivers the event of a cancelled order."""
-        self._hear(cancelled(order_id, confirmed=confirmed))
+        self._deliver(cancelled(order_id, confirmed=confirmed))
 
     def expire(self, order_id: str = "order-1") -> None:
-        """Delivers the event of an order that waited too long."""
-        self._hear(expired(order_id))
+        """Delivers the event of an expired order."""
+        self._deliver(expired(order_id))
 
     def recall(self, order_id: str = "order-1") -> None:
-        """Delivers shipping's event of a parcel that the customer does not get."""
-        self._hear(ShipmentRecalled(order_id=order_id))
+        """Delivers shipping's event of a recalled parcel."""
+        self._deliver(ShipmentRecalled(order_id=order_id))
 
-    def _hear(self, event: Event) -> None:
+    def _deliver(self, event: Event) -> None:
         assert failed(release_closed_order.handler(batch(enveloped(event)), CONTEXT)) == []
 
     def restock(self, order_id: str = "order-1") -> None:
-        """Runs the task of the workflow of a return."""
+        """Runs the return workflow's task that restocks an order."""
         event = ReturnRequested(order_id=order_id, customer_id="customer-1", reason="Chipped")
         restock_returned_order.handler(task_input(enveloped(event)), CONTEXT)
 

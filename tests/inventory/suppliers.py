@@ -1,4 +1,4 @@
-"""The suppliers of the inventory context: they drop files and read reports."""
+"""The suppliers of the inventory context: they store files and read reports."""
 
 import json
 from collections.abc import Iterable
@@ -19,7 +19,7 @@ KEY = "incoming/monday.csv"
 
 
 def csv(*lines: str) -> bytes:
-    """A file of these lines under the header."""
+    """A file with these lines below the header."""
     return "\n".join([HEADER, *lines, ""]).encode()
 
 
@@ -30,28 +30,28 @@ def rows(units: Iterable[tuple[str, int]], price: int = 1250) -> bytes:
 
 @dataclass(frozen=True)
 class Suppliers:
-    """Drops files, delivers what S3 says of them, and reads the answers."""
+    """Stores files, delivers their notifications, and reads the reports."""
 
     inventory: Inventory
     bucket: Bucket
 
     def drop(self, content: bytes, key: str = KEY, *, at: datetime = MORNING) -> str:
-        """Stores a file at a certain time; returns the body of the message to be delivered."""
+        """Stores a file at a certain time; returns the body of its notification."""
         with time_machine.travel(at, tick=False):
             return notification(self.bucket.put(key, content))
 
     def deliver(self, *bodies: str, seconds: Iterable[float] = (900,)) -> list[str]:
-        """Delivers messages; returns the ids of those that are to be delivered again."""
+        """Delivers messages; returns the ids of those to be delivered again."""
         return failed(import_stock_file.handler(batch(*bodies), context(*seconds)))
 
     def send(self, content: bytes, key: str = KEY) -> Any:
-        """Drops a file, delivers its message, and returns the report."""
+        """Stores a file, delivers its notification, and returns the report."""
         body = self.drop(content, key)
         assert self.deliver(body) == []
         return self.report(body)
 
     def report(self, body: str) -> Any:
-        """The report on the file that a message is about."""
+        """The report on the file of a notification."""
         stored = json.loads(body)["Records"][0]["s3"]["object"]
         (key,) = [key for key in self.bucket.keys("reports/") if stored["versionId"] in key]
         return json.loads(self.bucket.get(key))

@@ -138,7 +138,7 @@ def test_padding_never_counts_as_rows() -> None:
         (f"MUG,{19 * '1'}", f'count must be a whole number, not "{19 * "1"}"'),
     ],
 )
-def test_a_wrong_row_is_reported_with_its_reason(row: str, reason: str) -> None:
+def test_an_invalid_row_is_reported_with_its_reason(row: str, reason: str) -> None:
     before, found, after = read(f"name,count\nA,1\n{row}\nB,1\n".encode())
     assert (before.line, found.line) == (2, 3)
     assert isinstance(after, GoodRow)
@@ -152,7 +152,7 @@ def test_a_value_in_a_column_without_a_name_is_reported() -> None:
 
 
 @pytest.mark.parametrize("opened", ['"MUG,1', 'MUG,"1', '"', 'x","y', 'MUG,1,"note'])
-def test_a_quotation_mark_that_is_never_closed_spoils_its_own_row(opened: str) -> None:
+def test_an_unclosed_quotation_mark_invalidates_only_its_own_row(opened: str) -> None:
     found = read(f"name,count\nA,1\n{opened}\nB,1\nC,1\n".encode())
     assert [row.line for row in found if isinstance(row, WrongRow)] == [3]
     assert [row.item.name for row in found if isinstance(row, GoodRow)] == ["A", "B", "C"]
@@ -164,7 +164,7 @@ def test_two_lone_quotation_marks_do_not_merge_the_rows_between_them() -> None:
     assert [row.item.name for row in found if isinstance(row, GoodRow)] == ["B", "D"]
 
 
-def test_a_broken_half_of_a_character_spoils_its_own_row() -> None:
+def test_a_lone_surrogate_invalidates_only_its_own_row() -> None:
     content = "name,count\nA,1\nB?,1\nC,1\n".encode("utf-16-le").replace(b"?\0", b"\x00\xd8")
     first, wrong, last = read(content)
     assert isinstance(first, GoodRow)
@@ -173,7 +173,7 @@ def test_a_broken_half_of_a_character_spoils_its_own_row() -> None:
 
 
 @given(st.binary(max_size=2000) | st.text(max_size=500).map(str.encode))
-def test_any_content_is_read_or_refused_deterministically(content: bytes) -> None:
+def test_any_content_is_read_or_rejected_deterministically(content: bytes) -> None:
     def outcome(content: bytes) -> object:
         try:
             return read(content)
@@ -213,7 +213,7 @@ def test_reading_time_grows_linearly_with_the_size(line: str) -> None:
     assert many < 40 * max(few, 0.001)
 
 
-def test_a_file_that_is_too_large_is_refused_unread(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_is_too_large_is_rejected_unread(monkeypatch: pytest.MonkeyPatch) -> None:
     content = b"name,count\nMUG,1\n"
     monkeypatch.setattr(csv_table, "MAX_BYTES", len(content))
     assert good(content) == [Pair("MUG", 1)]

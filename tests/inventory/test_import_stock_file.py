@@ -1,4 +1,4 @@
-"""Importing stock files: each version of a file is taken once, whatever happens on the way."""
+"""Importing stock files: each version of a file is imported once, despite faults."""
 
 import io
 import json
@@ -25,24 +25,24 @@ from tests.support.objects import TEST_EVENT, Bucket, notification, record
 
 @pytest.fixture
 def suppliers(inventory: Inventory) -> Suppliers:
-    """Suppliers, and the bucket that is theirs."""
+    """Suppliers with their bucket."""
     return Suppliers(inventory, Bucket.versioned("supplier-files"))
 
 
 @pytest.fixture
 def parts_of_two(cloud: Cloud) -> None:
-    """Makes short files take several transactions, as long ones do."""
+    """Splits short files into several transactions, as long ones are."""
     cloud.monkeypatch.setattr(stock_store, "ROWS", 2)
 
 
 def parked(inventory: Inventory) -> str:
-    """The reason for which the only parked message waits."""
+    """The reason of the only parked message."""
     (message,) = inventory.parking.messages()
     return str(message["MessageAttributes"]["Reason"]["StringValue"])
 
 
-class TestTaking:
-    def test_good_rows_are_for_sale_at_once(
+class TestImport:
+    def test_units_of_good_rows_are_available_at_once(
         self, suppliers: Suppliers, inventory: Inventory
     ) -> None:
         told = suppliers.send(rows([("MUG", 10), ("PEN", 5)]))
@@ -52,7 +52,7 @@ class TestTaking:
         assert told["rows_taken"] == 2
         assert inventory.parking.messages() == []
 
-    def test_what_came_in_and_what_it_costs_is_published(
+    def test_received_units_and_prices_are_published(
         self, suppliers: Suppliers, inventory: Inventory
     ) -> None:
         body = suppliers.drop(csv("MUG,10,1250,EUR", "PEN,0,200,USD"))
@@ -75,7 +75,7 @@ class TestTaking:
         assert inventory.available() == {"MUG": 11, "PEN": 5}
         assert len(inventory.table.envelopes(ItemPriced)) == 3
 
-    def test_a_new_price_has_the_next_revision_and_the_same_price_is_no_news(
+    def test_a_new_price_gets_the_next_revision_and_an_unchanged_price_no_event(
         self, suppliers: Suppliers, inventory: Inventory
     ) -> None:
         for price in (1250, 1250, 1300, 1250):
@@ -85,7 +85,7 @@ class TestTaking:
         assert prices == {1: 1250, 2: 1300, 3: 1250}
         assert len(events) == 3
 
-    def test_wrong_rows_are_told_and_the_others_taken(
+    def test_invalid_rows_are_reported_and_the_others_imported(
         self, suppliers: Suppliers, inventory: Inventory
     ) -> None:
         told = suppliers.send(csv("MUG,10,1250,EUR", "PEN,-1,100,EUR", "CUP,2,100,EUR"))
@@ -93,7 +93,7 @@ class TestTaking:
         assert told["result"] == "accepted in part"
         assert [wrong["line"] for wrong in told["wrong"]] == [3]
 
-    def test_what_is_no_stock_file_changes_nothing_and_is_answered(
+    def test_a_file_that_is_no_stock_file_changes_nothing_and_gets_a_report(
         self, suppliers: Suppliers, inventory: Inventory
     ) -> None:
         told = suppliers.send(b"\x89PNG\r\n\x1a\n")
@@ -102,7 +102,7 @@ class TestTaking:
         assert inventory.table.items() == []
         assert inventory.parking.messages() == []
 
-    def test_a_file_that_is_too_large_is_refused_unread(
+    def test_a_file_that_is_too_large_is_rejected_unread(
         self, suppliers: Suppliers, inventory: Inventory, cloud: Cloud
     ) -> None:
         content = rows([("MUG", 10)])
@@ -114,10 +114,10 @@ class TestTaking:
         cloud.monkeypatch.setattr(limit, len(content))
         assert suppliers.send(content)["result"] == "accepted"
 
-    def test_rows_are_taken_in_as_few_transactions_as_they_need(
+    def test_rows_are_imported_in_as_few_transactions_as_possible(
         self, suppliers: Suppliers, inventory: Inventory, commits: Commits
     ) -> None:
-        """33 each: a file of 100,000 rows takes 3,031."""
+        """A transaction holds 33 rows, so a file of 100,000 rows needs 3,031 transactions."""
         stock = {f"SKU-{number:03}": number + 1 for number in range(100)}
         suppliers.send(rows(stock.items()))
         assert inventory.available() == stock
@@ -133,16 +133,16 @@ class TestTaking:
 
 
 class TestOrder:
-    """S3 and SQS keep no order, imports run side by side, and one may be resumed days later."""
+    """S3 and SQS keep no order, imports run concurrently, and one can be resumed days later."""
 
     NOON = MORNING + timedelta(hours=3)
     LIST = csv("A,1,100,EUR", "B,1,100,EUR", "MUG,10,1,EUR")
-    """With a slip in it: the mug is not for a cent."""
+    """A file with a mistake: the mug does not cost one cent."""
     CORRECTION = csv("MUG,5,1250,EUR")
 
     @staticmethod
     def prices(inventory: Inventory) -> list[tuple[int, int]]:
-        """The mug's prices as they were told, by revision; its own has to be the last of them."""
+        """The published prices of the mug by revision; the stored price must be the last one."""
         told = sorted(
             (event.revision, event.unit_price_minor)
             for event in inventory.table.events(ItemPriced)
@@ -152,7 +152,7 @@ class TestOrder:
         assert (stored["price_revision"], stored["unit_price_minor"]) == told[-1]
         return told
 
-    def test_a_price_counts_that_was_uploaded_last_whichever_comes_last(
+    def test_the_price_of_the_latest_upload_counts_in_any_sequence_of_arrival(
         self, suppliers: Suppliers, inventory: Inventory
     ) -> None:
         early = suppliers.drop(self.LIST)
@@ -162,7 +162,7 @@ class TestOrder:
         assert inventory.available()["MUG"] == 15
 
     @pytest.mark.usefixtures("parts_of_two")
-    def test_a_file_that_is_overtaken_by_its_correction_sets_no_price_back(
+    def test_a_file_overtaken_by_its_correction_does_not_revert_a_price(
         self, suppliers: Suppliers, inventory: Inventory, commits: Commits
     ) -> None:
         early = suppliers.drop(self.LIST)
@@ -173,7 +173,7 @@ class TestOrder:
         assert inventory.available()["MUG"] == 15
 
     @pytest.mark.usefixtures("parts_of_two")
-    def test_a_file_that_is_resumed_after_its_correction_sets_no_price_back(
+    def test_a_file_resumed_after_its_correction_does_not_revert_a_price(
         self, suppliers: Suppliers, inventory: Inventory
     ) -> None:
         early = suppliers.drop(self.LIST)
@@ -183,7 +183,7 @@ class TestOrder:
         assert self.prices(inventory) == [(1, 1250)]
         assert inventory.available()["MUG"] == 15
 
-    def test_a_price_that_was_confirmed_since_is_not_set_back_either(
+    def test_a_price_confirmed_by_a_later_upload_is_not_reverted(
         self, suppliers: Suppliers, inventory: Inventory
     ) -> None:
         suppliers.deliver(suppliers.drop(self.CORRECTION))
@@ -192,10 +192,10 @@ class TestOrder:
         suppliers.deliver(early)
         assert self.prices(inventory) == [(1, 1250)]
 
-    def test_a_confirmation_that_comes_while_a_price_is_set_back_stops_that(
+    def test_a_concurrent_confirmation_of_a_price_prevents_its_change(
         self, suppliers: Suppliers, inventory: Inventory, commits: Commits
     ) -> None:
-        """Between the look at the item and the commit: the price is the same, and still news."""
+        """It arrives between read and commit: the price is the same, but its upload is newer."""
         suppliers.deliver(suppliers.drop(self.CORRECTION))
         early = suppliers.drop(self.LIST, at=self.NOON)
         late = suppliers.drop(self.CORRECTION, at=self.NOON + timedelta(hours=1))
@@ -203,7 +203,7 @@ class TestOrder:
         assert suppliers.deliver(early) == []
         assert self.prices(inventory) == [(1, 1250)]
 
-    def test_an_outdated_file_makes_no_other_one_the_latest(
+    def test_several_outdated_files_do_not_change_a_price(
         self, suppliers: Suppliers, inventory: Inventory
     ) -> None:
         early, less_early = (
@@ -213,7 +213,7 @@ class TestOrder:
         assert suppliers.deliver(early, less_early) == []
         assert self.prices(inventory) == [(1, 1250)]
 
-    def test_how_many_prices_were_outdated_is_counted(
+    def test_outdated_prices_are_counted(
         self, suppliers: Suppliers, capsys: pytest.CaptureFixture[str]
     ) -> None:
         early = suppliers.drop(self.LIST)
@@ -225,7 +225,7 @@ class TestOrder:
         ]
         assert metrics["StockPricesOutdated"] == [1.0]
 
-    def test_an_item_of_before_this_was_kept_takes_its_next_price(
+    def test_an_item_stored_without_an_upload_time_accepts_the_next_price(
         self, suppliers: Suppliers, inventory: Inventory
     ) -> None:
         suppliers.deliver(suppliers.drop(self.LIST))
@@ -237,14 +237,14 @@ class TestOrder:
 
 
 class TestReports:
-    def test_a_report_lies_where_no_notification_comes_from(self, suppliers: Suppliers) -> None:
+    def test_a_report_is_stored_under_the_reports_prefix(self, suppliers: Suppliers) -> None:
         body = suppliers.drop(rows([("MUG", 10)]), key="incoming/acme/monday.csv")
         suppliers.deliver(body)
         version = json.loads(body)["Records"][0]["s3"]["object"]["versionId"]
         (key,) = suppliers.bucket.keys("reports/")
         assert key == f"reports/acme/monday.csv/{version}.json"
 
-    def test_a_repeated_report_is_the_same_in_the_same_place(self, suppliers: Suppliers) -> None:
+    def test_a_repeated_report_is_equal_and_has_the_same_key(self, suppliers: Suppliers) -> None:
         body = suppliers.drop(csv("MUG,10,1250,EUR", "PEN,-1,100,EUR"))
         suppliers.deliver(body)
         told = suppliers.report(body)
@@ -252,7 +252,7 @@ class TestReports:
         assert len(suppliers.bucket.keys("reports/")) == 1
         assert suppliers.report(body) == told
 
-    def test_each_version_has_its_own(self, suppliers: Suppliers) -> None:
+    def test_each_version_of_a_file_has_its_own_report(self, suppliers: Suppliers) -> None:
         bodies = [suppliers.drop(rows([("MUG", units)])) for units in (1, 2)]
         suppliers.deliver(*bodies)
         versions = [suppliers.report(body)["version"] for body in bodies]
@@ -280,7 +280,7 @@ class TestReports:
             suppliers.send(rows([("MUG", 1)]), key=f"incoming/{name}")
             assert bool(suppliers.bucket.keys(f"reports/{name}/")) is stays
 
-    def test_a_report_that_cannot_be_written_is_tried_again(
+    def test_a_report_that_cannot_be_written_is_retried(
         self, suppliers: Suppliers, inventory: Inventory
     ) -> None:
         body = suppliers.drop(rows([("MUG", 10)]))
@@ -338,7 +338,7 @@ class TestEveryObject:
             ("acme/2026/", b"", "a folder, not a file"),
         ],
     )
-    def test_the_report_says_why_another_object_is_not_imported(
+    def test_any_other_object_gets_a_report_with_the_reason(
         self, suppliers: Suppliers, inventory: Inventory, name: str, content: bytes, reason: str
     ) -> None:
         told = suppliers.send(content, key=f"incoming/{name}")
@@ -354,7 +354,9 @@ class TestEveryObject:
             version = suppliers.send(b"", key=key)["version"]
             assert suppliers.bucket.keys(f"{folder}/{version}") == [f"{folder}/{version}.json"]
 
-    def test_the_report_on_a_file_in_archive_storage_says_so(self, suppliers: Suppliers) -> None:
+    def test_a_file_in_archive_storage_gets_a_report_with_the_reason(
+        self, suppliers: Suppliers
+    ) -> None:
         stored = aws.s3().put_object(
             Bucket=suppliers.bucket.name, Key=KEY, Body=b"x", StorageClass="GLACIER"
         )
@@ -365,7 +367,7 @@ class TestEveryObject:
     def test_the_reason_for_parking_a_file_escapes_control_characters(
         self, suppliers: Suppliers, inventory: Inventory
     ) -> None:
-        """SQS refuses control characters in message attributes, although moto does not."""
+        """SQS rejects control characters in message attributes, unlike moto."""
         name = "incoming/bell\x07\x00\ufffe.csv"
         body = notification(record(suppliers.bucket.name, name, "gone"))
         assert suppliers.deliver(body) == []
@@ -378,7 +380,7 @@ class TestStrays:
     @pytest.mark.parametrize(
         "key", ["stock.csv", "Incoming/stock.csv", "incoming", "incoming.csv", "/incoming/a.csv"]
     )
-    def test_an_object_elsewhere_is_counted_and_ignored(
+    def test_an_object_outside_incoming_is_counted_and_ignored(
         self,
         suppliers: Suppliers,
         inventory: Inventory,
@@ -423,7 +425,7 @@ class TestOnce:
             suppliers.send(rows([("MUG", 10)]))
         assert inventory.stock() == (20, 20, 0)
 
-    def test_of_two_versions_each_notification_takes_its_own(
+    def test_each_notification_imports_its_own_version(
         self, suppliers: Suppliers, inventory: Inventory
     ) -> None:
         first = suppliers.drop(rows([("MUG", 1)]))
@@ -440,7 +442,7 @@ class TestOnce:
             suppliers.send(rows([("MUG", 10)]), key=f"incoming/{name}.csv")
         assert inventory.stock() == (20, 20, 0)
 
-    def test_progress_is_remembered_as_long_as_events_are(
+    def test_the_progress_of_a_file_expires_like_inbox_entries(
         self, suppliers: Suppliers, inventory: Inventory
     ) -> None:
         suppliers.send(rows([("MUG", 10)]))
@@ -450,7 +452,7 @@ class TestOnce:
 
 @pytest.mark.usefixtures("parts_of_two")
 class TestSeveralTransactions:
-    """Seven good rows in four transactions, and two wrong ones between them."""
+    """Seven valid rows in four transactions, with two invalid rows between them."""
 
     CONTENT = csv(
         *(f"{sku},2,1250,EUR" for sku in "ABC"),
@@ -461,7 +463,7 @@ class TestSeveralTransactions:
     )
     STOCK = dict.fromkeys("ABCDEFG", 2)
 
-    def assert_taken_once(self, suppliers: Suppliers, body: str) -> None:
+    def assert_imported_once(self, suppliers: Suppliers, body: str) -> None:
         inventory = suppliers.inventory
         assert inventory.available() == self.STOCK
         assert inventory.balanced()
@@ -486,9 +488,9 @@ class TestSeveralTransactions:
             suppliers.deliver(body)
         assert suppliers.bucket.keys("reports/") == []
         assert suppliers.deliver(body) == []
-        self.assert_taken_once(suppliers, body)
+        self.assert_imported_once(suppliers, body)
 
-    def test_a_crash_of_each_run_ends_well_all_the_same(
+    def test_an_import_completes_although_each_run_crashes(
         self, suppliers: Suppliers, commits: Commits
     ) -> None:
         body = suppliers.drop(self.CONTENT)
@@ -497,31 +499,31 @@ class TestSeveralTransactions:
             with pytest.raises(Crash):
                 suppliers.deliver(body)
         assert suppliers.deliver(body) == []
-        self.assert_taken_once(suppliers, body)
+        self.assert_imported_once(suppliers, body)
 
     @pytest.mark.parametrize("number", [1, 2, 3, 4])
-    def test_two_runs_at_the_same_time_take_each_row_once(
+    def test_two_concurrent_runs_import_each_row_once(
         self, suppliers: Suppliers, commits: Commits, number: int
     ) -> None:
         body = suppliers.drop(self.CONTENT)
         commits.before(number, partial(suppliers.deliver, body))
         assert suppliers.deliver(body) == ["m1"]
-        self.assert_taken_once(suppliers, body)
+        self.assert_imported_once(suppliers, body)
         assert suppliers.deliver(body) == []
-        self.assert_taken_once(suppliers, body)
+        self.assert_imported_once(suppliers, body)
 
     @pytest.mark.parametrize("count", [1, 2, 3])
     @pytest.mark.parametrize("number", [1, 2, 3, 4])
-    def test_two_runs_that_meet_and_part_again_take_each_row_once(
+    def test_a_run_interrupted_by_part_of_another_run_imports_each_row_once(
         self, suppliers: Suppliers, commits: Commits, number: int, count: int
     ) -> None:
         body = suppliers.drop(self.CONTENT)
         commits.before(number, commits.part_of(partial(suppliers.deliver, body), count))
         assert suppliers.deliver(body) == ["m1"]
         assert suppliers.deliver(body) == []
-        self.assert_taken_once(suppliers, body)
+        self.assert_imported_once(suppliers, body)
 
-    def test_a_run_that_is_out_of_time_stops_and_the_next_goes_on(
+    def test_a_run_that_is_out_of_time_stops_and_the_next_one_continues(
         self, suppliers: Suppliers, inventory: Inventory
     ) -> None:
         body = suppliers.drop(self.CONTENT)
@@ -529,9 +531,9 @@ class TestSeveralTransactions:
         assert inventory.available() == dict.fromkeys("ABCD", 2)
         assert suppliers.bucket.keys("reports/") == []
         assert suppliers.deliver(body) == []
-        self.assert_taken_once(suppliers, body)
+        self.assert_imported_once(suppliers, body)
 
-    def test_a_run_without_time_takes_nothing(
+    def test_a_run_without_enough_time_imports_nothing(
         self, suppliers: Suppliers, inventory: Inventory
     ) -> None:
         body = suppliers.drop(self.CONTENT)
@@ -539,10 +541,10 @@ class TestSeveralTransactions:
         assert inventory.table.items() == []
 
     @pytest.mark.parametrize("number", [1, 2, 3, 4])
-    def test_a_price_that_changes_in_between_gets_a_revision_of_its_own(
+    def test_a_price_changed_in_the_meantime_gets_its_own_revision(
         self, suppliers: Suppliers, inventory: Inventory, commits: Commits, number: int
     ) -> None:
-        """The other file is for items of each part, of which some are known by then."""
+        """The other file has items of each part, some of which are already stored."""
         other = suppliers.drop(
             rows([("A", 1), ("C", 1), ("E", 1), ("G", 1)], price=99), "incoming/b"
         )
@@ -555,7 +557,7 @@ class TestSeveralTransactions:
             [(sku, 1) for sku in "ABCDEFG"] + [(sku, 2) for sku in "ACEG"]
         )
 
-    def test_prices_that_keep_changing_are_left_to_the_next_run(
+    def test_if_prices_keep_changing_the_import_is_retried_later(
         self, suppliers: Suppliers, inventory: Inventory, commits: Commits
     ) -> None:
         body = suppliers.drop(self.CONTENT)
@@ -576,14 +578,14 @@ class TestMessages:
         assert inventory.parking.messages() == []
 
     @pytest.mark.parametrize("name", ["new stock.csv", "a+b.csv", "Größe 100%.csv", "x\ny.csv"])
-    def test_a_file_of_any_name_is_taken_and_answered(
+    def test_a_file_with_any_name_is_imported_and_gets_a_report(
         self, suppliers: Suppliers, inventory: Inventory, name: str
     ) -> None:
         told = suppliers.send(rows([("MUG", 10)]), key=f"incoming/{name}")
         assert inventory.stock() == (10, 10, 0)
         assert told["file"] == f"incoming/{name}"
 
-    def test_a_version_that_was_deleted_for_good_is_parked(
+    def test_the_notification_of_a_permanently_deleted_version_is_parked(
         self, suppliers: Suppliers, inventory: Inventory
     ) -> None:
         body = suppliers.drop(rows([("MUG", 10)]))
@@ -593,13 +595,13 @@ class TestMessages:
         assert f"deleted before it was read: supplier-files/{KEY}@{version}" in parked(inventory)
         assert inventory.table.items() == []
 
-    def test_a_file_that_never_was_is_parked(
+    def test_the_notification_of_a_file_that_does_not_exist_is_parked(
         self, suppliers: Suppliers, inventory: Inventory
     ) -> None:
         assert suppliers.deliver(notification(record("supplier-files", KEY, "v1"))) == []
         assert "deleted before it was read" in parked(inventory)
 
-    def test_a_version_that_was_deleted_or_replaced_since_is_taken(
+    def test_a_version_that_is_no_longer_current_is_imported(
         self, suppliers: Suppliers, inventory: Inventory
     ) -> None:
         """Deleting a file keeps its versions."""
@@ -608,7 +610,7 @@ class TestMessages:
         assert suppliers.deliver(body) == []
         assert inventory.stock() == (10, 10, 0)
 
-    def test_a_bucket_that_cannot_be_reached_is_tried_again(
+    def test_an_unreachable_bucket_is_retried(
         self, suppliers: Suppliers, inventory: Inventory
     ) -> None:
         body = suppliers.drop(rows([("MUG", 10)]))
@@ -622,7 +624,7 @@ class TestMessages:
         assert inventory.parking.messages() == []
 
     @pytest.mark.parametrize(
-        ("code", "said"),
+        ("code", "message"),
         [
             ("AccessDenied", "User: x is not authorized to perform: kms:Decrypt on resource: y"),
             ("AccessDenied", "The ciphertext refers to a customer master key that does not exist"),
@@ -631,13 +633,13 @@ class TestMessages:
             ("KMS.NotFoundException", "Key 'y' does not exist"),
         ],
     )
-    def test_a_file_whose_key_is_closed_to_the_function_is_answered(
-        self, suppliers: Suppliers, inventory: Inventory, code: str, said: str
+    def test_a_file_encrypted_with_an_inaccessible_key_gets_a_report(
+        self, suppliers: Suppliers, inventory: Inventory, code: str, message: str
     ) -> None:
         body = suppliers.drop(rows([("MUG", 10)]))
 
         def refuse(**_: Any) -> None:
-            raise ClientError({"Error": {"Code": code, "Message": said}}, "GetObject")
+            raise ClientError({"Error": {"Code": code, "Message": message}}, "GetObject")
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(aws.s3(), "get_object", refuse)
@@ -646,7 +648,7 @@ class TestMessages:
         assert inventory.parking.messages() == []
 
     @pytest.mark.parametrize("code", ["KMS.ThrottlingException", "SlowDown"])
-    def test_a_file_that_is_read_too_soon_is_tried_again(
+    def test_a_throttled_read_is_retried(
         self, suppliers: Suppliers, inventory: Inventory, code: str
     ) -> None:
         body = suppliers.drop(rows([("MUG", 10)]))
@@ -659,7 +661,7 @@ class TestMessages:
             assert suppliers.deliver(body) == ["m1"]
 
     @pytest.mark.parametrize("code", ["AccessDenied", "NoSuchBucket"])
-    def test_a_bucket_that_is_closed_to_the_function_is_a_configuration_error(
+    def test_an_inaccessible_bucket_is_a_configuration_error(
         self, suppliers: Suppliers, inventory: Inventory, code: str
     ) -> None:
         body = suppliers.drop(rows([("MUG", 10)]))
@@ -674,10 +676,10 @@ class TestMessages:
         assert suppliers.deliver(body) == []
         assert inventory.available() == {"MUG": 10}
 
-    def test_a_file_that_breaks_off_in_transit_takes_nothing(
+    def test_a_file_whose_download_breaks_off_is_not_imported_in_part(
         self, suppliers: Suppliers, inventory: Inventory
     ) -> None:
-        """All of it is fetched before a row is believed."""
+        """The whole file is downloaded before the first row is imported."""
         body = suppliers.drop(rows([("MUG", 10), ("PEN", 5)]))
         get = aws.s3().get_object
 

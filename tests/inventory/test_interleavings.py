@@ -1,4 +1,4 @@
-"""Whatever comes in whatever order, and wherever it crashes: the units of each item add up."""
+"""The units of each item add up under any interleaving of steps and crashes."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -24,7 +24,7 @@ crashes = st.none() | st.tuples(st.sampled_from(["before", "after"]), st.integer
 
 
 class Interleavings(RuleBasedStateMachine):
-    """Checkouts, compensations and cancellations of some orders for the same few units."""
+    """Checkouts, compensations and cancellations of several orders for the same few units."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -35,11 +35,11 @@ class Interleavings(RuleBasedStateMachine):
         self.commit = aws.dynamodb().transact_write_items
         account.monkeypatch.setattr(aws.dynamodb(), "transact_write_items", self._audited)
         self.commits = Commits(account.monkeypatch)
-        self.let_go: set[str] = set()
+        self.released: set[str] = set()
         self.deliveries = 0
 
     def teardown(self) -> None:
-        """Everything ends well: what is left is released."""
+        """Releases all orders and checks that nothing stays reserved."""
         for order_id in ORDERS:
             self.inventory.release(order_id)
         assert all(item["reserved"] == 0 for item in self.inventory.table.items("stock"))
@@ -47,14 +47,14 @@ class Interleavings(RuleBasedStateMachine):
         self.stack.close()
 
     @initialize(
-        wishes=st.tuples(
+        ordered=st.tuples(
             *[st.dictionaries(st.sampled_from(SKUS), st.integers(1, 3), min_size=1) for _ in ORDERS]
         ),
         units=st.integers(1, 6),
     )
-    def open_shop(self, wishes: tuple[dict[str, int], ...], units: int) -> None:
-        for order_id, wish in zip(ORDERS, wishes, strict=True):
-            self.inventory.order(order_id, **wish)
+    def open_shop(self, ordered: tuple[dict[str, int], ...], units: int) -> None:
+        for order_id, quantities in zip(ORDERS, ordered, strict=True):
+            self.inventory.order(order_id, **quantities)
         self.inventory.receive("opening", **dict.fromkeys(SKUS, units))
 
     @rule(units=st.integers(0, 3), again=st.booleans())
@@ -69,13 +69,13 @@ class Interleavings(RuleBasedStateMachine):
         except StockRefused:
             return
         if crashes is None:
-            assert order_id not in self.let_go
+            assert order_id not in self.released
 
     @rule(order_id=order_ids, crashes=crashes)
     def release(self, order_id: str, crashes: tuple[str, int] | None) -> None:
         self._run(self.inventory.release, order_id, crashes)
         if crashes is None:
-            self.let_go.add(order_id)
+            self.released.add(order_id)
 
     @rule(order_id=order_ids, number=st.integers(1, 3), other=order_ids)
     def cancel_during_a_checkout(self, order_id: str, number: int, other: str) -> None:
@@ -89,7 +89,7 @@ class Interleavings(RuleBasedStateMachine):
         with suppress(StockRefused):
             self.inventory.reserve(order_id)
         self.commits.forget()
-        self.let_go.update(cancelled)
+        self.released.update(cancelled)
 
     @rule(
         order_id=order_ids,
@@ -97,7 +97,7 @@ class Interleavings(RuleBasedStateMachine):
         number=st.integers(1, 3),
         count=st.integers(1, 3),
     )
-    def two_runs_meet_and_part_again(
+    def two_runs_overlap_and_one_dies(
         self, order_id: str, step: Callable[..., None], number: int, count: int
     ) -> None:
         other = self.commits.part_of(lambda: step(self.inventory, order_id), count)
@@ -113,7 +113,7 @@ class Interleavings(RuleBasedStateMachine):
         assert self.inventory.balanced()
 
     @invariant()
-    def what_is_reserved_is_what_reservations_hold(self) -> None:
+    def reserved_units_are_those_of_reservations(self) -> None:
         held = dict.fromkeys(SKUS, 0)
         for reservation in self.inventory.table.items("reservation"):
             for item in reservation["items"][: 2 * reservation["taken"]]:
@@ -125,12 +125,12 @@ class Interleavings(RuleBasedStateMachine):
         assert {sku: held[sku] for sku in stock} == stock
 
     def _audited(self, **request: Any) -> Any:
-        """Commits, and sees to it that items run out exactly where it is told."""
-        before, told = self.inventory.available(), self._depleted()
+        """Commits, and checks that StockDepleted is published exactly when an item runs out."""
+        before, published = self.inventory.available(), self._depleted()
         answer = self.commit(**request)
         after = self.inventory.available()
         ran_out = {sku for sku in before if before[sku] > 0 and after[sku] == 0}
-        assert self._depleted() - told == Counter(ran_out)
+        assert self._depleted() - published == Counter(ran_out)
         return answer
 
     def _depleted(self) -> Counter[str]:

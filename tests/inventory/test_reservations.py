@@ -1,4 +1,4 @@
-"""Reservations: all of an order or nothing, once, and given back exactly."""
+"""Reservations: an order is reserved completely or not at all, once, and released exactly."""
 
 from collections.abc import Callable
 from functools import partial
@@ -21,7 +21,7 @@ from tests.support.orders import cancelled, line, placed
 
 
 class TestReserve:
-    def test_all_units_of_an_order_are_held(self, inventory: Inventory) -> None:
+    def test_all_units_of_an_order_are_reserved(self, inventory: Inventory) -> None:
         inventory.receive(MUG=10, PEN=5)
         inventory.order(MUG=3, PEN=5)
         inventory.reserve()
@@ -29,7 +29,7 @@ class TestReserve:
         assert inventory.stock("PEN") == (5, 0, 5)
         assert inventory.reservation()["state"] == "reserved"
 
-    def test_it_publishes_what_is_held(self, inventory: Inventory) -> None:
+    def test_it_publishes_the_reserved_units(self, inventory: Inventory) -> None:
         inventory.receive(MUG=10, PEN=5)
         inventory.order(PEN=1, MUG=3)
         inventory.reserve()
@@ -39,7 +39,7 @@ class TestReserve:
         assert event.items == (Reserved(sku="MUG", quantity=3), Reserved(sku="PEN", quantity=1))
         assert envelope.causationid == inventory.placed["order-1"].id
 
-    def test_reserving_twice_is_the_same_as_once(self, inventory: Inventory) -> None:
+    def test_reserving_twice_has_the_same_effect_as_once(self, inventory: Inventory) -> None:
         inventory.receive(MUG=10)
         inventory.order(MUG=3)
         inventory.reserve()
@@ -54,7 +54,7 @@ class TestReserve:
         inventory.reserve()
         assert inventory.stock() == (10, 5, 5)
 
-    def test_lines_of_one_item_that_are_too_many_together_are_refused(
+    def test_lines_of_one_item_that_exceed_its_stock_together_are_refused(
         self, inventory: Inventory
     ) -> None:
         inventory.receive(MUG=4)
@@ -64,7 +64,7 @@ class TestReserve:
         assert inventory.stock() == (4, 4, 0)
 
     @pytest.mark.parametrize("units", [{"MUG": 11}, {"PEN": 1, "MUG": 11}, {"UNKNOWN": 1}])
-    def test_an_order_that_lacks_an_item_gets_none(
+    def test_an_order_that_lacks_one_item_reserves_none(
         self, inventory: Inventory, units: dict[str, int]
     ) -> None:
         inventory.receive(MUG=10, PEN=5)
@@ -74,16 +74,16 @@ class TestReserve:
         assert inventory.available() == {"MUG": 10, "PEN": 5}
         assert inventory.table.envelopes(StockReserved) == []
 
-    def test_all_that_is_there_can_be_reserved(self, inventory: Inventory) -> None:
+    def test_all_available_units_can_be_reserved(self, inventory: Inventory) -> None:
         inventory.receive(MUG=10)
         inventory.order(MUG=10)
         inventory.reserve()
         assert inventory.stock() == (10, 0, 10)
 
-    def test_a_refused_order_can_be_reserved_when_stock_has_come(
+    def test_a_refused_order_can_be_reserved_after_new_stock_arrives(
         self, inventory: Inventory
     ) -> None:
-        """As when the same checkout runs again before it was compensated."""
+        """The same checkout can run again before its compensation."""
         inventory.order(MUG=1)
         with pytest.raises(StockRefused):
             inventory.reserve()
@@ -91,7 +91,7 @@ class TestReserve:
         inventory.reserve()
         assert inventory.stock() == (1, 0, 1)
 
-    def test_two_runs_of_a_checkout_at_the_same_time_reserve_once(
+    def test_two_concurrent_runs_of_a_checkout_reserve_once(
         self, inventory: Inventory, commits: Commits
     ) -> None:
         inventory.receive(MUG=10)
@@ -101,7 +101,7 @@ class TestReserve:
         assert inventory.stock() == (10, 7, 3)
         assert len(inventory.table.envelopes(StockReserved)) == 1
 
-    def test_a_crash_after_the_commit_does_no_harm(
+    def test_a_run_after_a_crash_after_the_commit_reserves_nothing_more(
         self, inventory: Inventory, commits: Commits
     ) -> None:
         inventory.receive(MUG=10)
@@ -114,7 +114,9 @@ class TestReserve:
 
 
 class TestTheLastUnit:
-    def test_of_two_orders_one_gets_it(self, inventory: Inventory, commits: Commits) -> None:
+    def test_one_of_two_concurrent_orders_gets_the_last_unit(
+        self, inventory: Inventory, commits: Commits
+    ) -> None:
         inventory.receive(MUG=1)
         inventory.order("order-1", MUG=1)
         inventory.order("order-2", MUG=1)
@@ -124,7 +126,7 @@ class TestTheLastUnit:
         assert inventory.stock() == (1, 0, 1)
         assert inventory.reservation()["pk"] == "RESERVATION#order-2"
 
-    def test_of_a_line_of_orders_one_gets_it(self, inventory: Inventory) -> None:
+    def test_the_first_of_ten_orders_gets_the_last_unit(self, inventory: Inventory) -> None:
         inventory.receive(MUG=1)
         owners = []
         for number in range(10):
@@ -137,10 +139,10 @@ class TestTheLastUnit:
         assert owners == [0]
         assert inventory.stock() == (1, 0, 1)
 
-    def test_orders_that_want_each_others_items_do_not_both_fail_for_ever(
+    def test_of_two_orders_for_the_same_items_in_opposite_order_one_succeeds(
         self, inventory: Inventory, commits: Commits, chunks_of_two: None
     ) -> None:
-        """Items are taken in one order by all, so the first to take a chunk can go on."""
+        """All reservations sort their items, so the first one to reserve a chunk can complete."""
         inventory.receive(A=1, B=1, C=1, D=1)
         inventory.placed["order-1"] = enveloped(placed(*map(line, "DCBA"), order_id="order-1"))
         inventory.placed["order-2"] = enveloped(placed(*map(line, "ABCD"), order_id="order-2"))
@@ -154,7 +156,9 @@ class TestTheLastUnit:
         assert inventory.available() == dict.fromkeys("ABCD", 0)
         assert inventory.balanced()
 
-    def test_what_one_order_gives_back_the_next_one_gets(self, inventory: Inventory) -> None:
+    def test_units_released_by_one_order_can_be_reserved_by_the_next(
+        self, inventory: Inventory
+    ) -> None:
         inventory.receive(MUG=1)
         inventory.order("order-1", MUG=1)
         inventory.order("order-2", MUG=1)
@@ -165,13 +169,13 @@ class TestTheLastUnit:
 
 
 class TestDepletion:
-    """Exactly the reservation that takes the last unit says that an item is sold out."""
+    """Exactly the reservation of the last unit publishes that an item is sold out."""
 
     def depleted(self, inventory: Inventory) -> list[str]:
         return [envelope.subject for envelope in inventory.table.envelopes(StockDepleted)]
 
     @pytest.mark.parametrize(("units", "sold_out"), [(9, []), (10, ["MUG"])])
-    def test_the_last_unit_is_news_and_the_one_before_is_not(
+    def test_only_the_last_unit_publishes_depletion(
         self, inventory: Inventory, units: int, sold_out: list[str]
     ) -> None:
         inventory.receive(MUG=10, PEN=5)
@@ -179,7 +183,9 @@ class TestDepletion:
         inventory.reserve()
         assert self.depleted(inventory) == sold_out
 
-    def test_it_is_part_of_the_reservation(self, inventory: Inventory, commits: Commits) -> None:
+    def test_the_event_is_committed_with_the_reservation(
+        self, inventory: Inventory, commits: Commits
+    ) -> None:
         inventory.receive(MUG=1)
         inventory.order(MUG=1)
         commits.after(1, crash)
@@ -191,7 +197,7 @@ class TestDepletion:
         (envelope,) = inventory.table.envelopes(StockDepleted)
         assert envelope.causationid == inventory.placed["order-1"].id
 
-    def test_a_refused_order_depletes_nothing(self, inventory: Inventory) -> None:
+    def test_a_refused_order_publishes_no_depletion(self, inventory: Inventory) -> None:
         inventory.receive(MUG=1, PEN=1)
         inventory.order(MUG=1, PEN=2)
         with pytest.raises(StockRefused, match=r"^out_of_stock$"):
@@ -199,7 +205,7 @@ class TestDepletion:
         assert self.depleted(inventory) == []
         assert inventory.available() == {"MUG": 1, "PEN": 1}
 
-    def test_stock_that_came_back_can_run_out_again(self, inventory: Inventory) -> None:
+    def test_released_stock_can_run_out_again(self, inventory: Inventory) -> None:
         inventory.receive(MUG=1)
         for number in (1, 2):
             inventory.order(f"order-{number}", MUG=1)
@@ -207,10 +213,10 @@ class TestDepletion:
             inventory.release(f"order-{number}")
         assert self.depleted(inventory) == ["MUG", "MUG"]
 
-    def test_another_order_that_leaves_the_last_units_makes_them_the_last(
+    def test_a_concurrent_order_can_make_a_units_reservation_the_last(
         self, inventory: Inventory, commits: Commits
     ) -> None:
-        """What was read, that one unit would be left, was true no more when it was committed."""
+        """At the read, one more unit was available than at the commit."""
         inventory.receive(MUG=3)
         inventory.order("order-1", MUG=2)
         inventory.order("order-2", MUG=1)
@@ -219,7 +225,7 @@ class TestDepletion:
         assert inventory.stock() == (3, 0, 3)
         assert self.depleted(inventory) == ["MUG"]
 
-    def test_units_that_come_in_meanwhile_make_them_not_the_last(
+    def test_units_received_in_the_meantime_prevent_depletion(
         self, inventory: Inventory, commits: Commits
     ) -> None:
         inventory.receive(MUG=2)
@@ -229,7 +235,7 @@ class TestDepletion:
         assert inventory.stock() == (3, 1, 2)
         assert self.depleted(inventory) == []
 
-    def test_a_lost_race_for_one_item_is_no_excuse_for_another_that_is_lacking(
+    def test_an_order_is_refused_at_once_if_one_item_conflicts_and_another_is_missing(
         self, inventory: Inventory, commits: Commits
     ) -> None:
         inventory.receive(MUG=2)
@@ -237,12 +243,12 @@ class TestDepletion:
         commits.before(1, lambda: inventory.receive("delivery-2", MUG=1))
         with pytest.raises(StockRefused, match=r"^out_of_stock$"):
             inventory.reserve()
-        assert commits.count == 2, "the delivery and one try"
+        assert commits.count == 2, "the delivery and one attempt"
 
-    def test_the_run_that_finds_its_own_last_unit_gone_has_it(
+    def test_a_run_whose_twin_reserved_the_last_unit_succeeds(
         self, inventory: Inventory, commits: Commits
     ) -> None:
-        """It looks for its reservation, then for stock; in between, its twin takes both."""
+        """The twin commits between the run's reads of its reservation and of the stock."""
         inventory.receive(MUG=1)
         inventory.order(MUG=1)
         read_all = transaction.read_all
@@ -259,7 +265,7 @@ class TestDepletion:
         assert inventory.stock() == (1, 0, 1)
         assert self.depleted(inventory) == ["MUG"]
 
-    def test_stock_that_keeps_changing_is_left_to_the_next_try(
+    def test_if_the_stock_keeps_changing_the_task_raises_contention(
         self, inventory: Inventory, commits: Commits
     ) -> None:
         inventory.receive(MUG=2)
@@ -277,7 +283,7 @@ class TestDepletion:
         with pytest.raises(Contention, match="reservation order-1 kept changing"):
             inventory.reserve()
 
-    def test_an_order_of_the_last_units_of_200_items_says_so_of_each(
+    def test_an_order_of_the_last_units_of_200_items_publishes_200_depletions(
         self, inventory: Inventory, commits: Commits
     ) -> None:
         stocked(inventory, plenty(200, 2))
@@ -288,7 +294,7 @@ class TestDepletion:
 
 
 class TestRelease:
-    def test_all_units_are_for_sale_again(self, inventory: Inventory) -> None:
+    def test_released_units_are_available_again(self, inventory: Inventory) -> None:
         inventory.receive(MUG=10, PEN=5)
         inventory.order(MUG=3, PEN=5)
         inventory.reserve()
@@ -297,7 +303,7 @@ class TestRelease:
         assert inventory.balanced()
         assert inventory.reservation()["state"] == "released"
 
-    def test_it_publishes_what_is_for_sale_again(self, inventory: Inventory) -> None:
+    def test_it_publishes_the_released_units(self, inventory: Inventory) -> None:
         inventory.receive(MUG=10)
         inventory.order(MUG=3)
         inventory.reserve()
@@ -307,7 +313,7 @@ class TestRelease:
         assert event.items == (Reserved(sku="MUG", quantity=3),)
         assert event.order_id == "order-1"
 
-    def test_releasing_twice_is_the_same_as_once(self, inventory: Inventory) -> None:
+    def test_releasing_twice_has_the_same_effect_as_once(self, inventory: Inventory) -> None:
         inventory.receive(MUG=10)
         inventory.order(MUG=3)
         inventory.reserve()
@@ -317,7 +323,7 @@ class TestRelease:
         assert inventory.stock() == (10, 10, 0)
         assert len(inventory.table.envelopes(StockReleased)) == 1
 
-    def test_a_released_order_is_refused_for_ever_and_for_the_same_reason(
+    def test_a_released_order_is_always_refused_with_the_same_reason(
         self, inventory: Inventory
     ) -> None:
         inventory.receive(MUG=10)
@@ -329,9 +335,7 @@ class TestRelease:
                 inventory.reserve()
         assert inventory.stock() == (10, 10, 0)
 
-    def test_a_release_before_the_reservation_refuses_it_for_ever(
-        self, inventory: Inventory
-    ) -> None:
+    def test_a_release_before_the_reservation_prevents_it(self, inventory: Inventory) -> None:
         inventory.receive(MUG=10)
         inventory.order(MUG=3)
         inventory.release(reason="payment_declined")
@@ -349,7 +353,7 @@ class TestRelease:
         assert inventory.stock() == (1, 1, 0)
         assert inventory.table.envelopes(StockReleased) == []
 
-    def test_a_reservation_that_starts_in_between_is_released_too(
+    def test_a_concurrent_reservation_is_released_too(
         self, inventory: Inventory, commits: Commits
     ) -> None:
         inventory.receive(MUG=10)
@@ -359,7 +363,7 @@ class TestRelease:
         assert inventory.stock() == (10, 10, 0)
         assert inventory.reservation()["state"] == "released"
 
-    def test_a_release_in_between_stops_a_reservation(
+    def test_a_concurrent_release_prevents_the_reservation(
         self, inventory: Inventory, commits: Commits
     ) -> None:
         inventory.receive(MUG=10)
@@ -371,7 +375,7 @@ class TestRelease:
 
 
 class TestCancellation:
-    def test_a_cancelled_order_gives_its_stock_back(self, inventory: Inventory) -> None:
+    def test_a_cancelled_order_releases_its_stock(self, inventory: Inventory) -> None:
         inventory.receive(MUG=10)
         inventory.order(MUG=3)
         inventory.reserve()
@@ -380,7 +384,9 @@ class TestCancellation:
         with pytest.raises(StockRefused, match=r"^cancelled$"):
             inventory.reserve()
 
-    def test_a_cancellation_that_overtakes_the_checkout_wins(self, inventory: Inventory) -> None:
+    def test_a_cancellation_that_overtakes_the_checkout_prevents_the_reservation(
+        self, inventory: Inventory
+    ) -> None:
         inventory.receive(MUG=10)
         inventory.order(MUG=3)
         inventory.cancel()
@@ -388,7 +394,7 @@ class TestCancellation:
             inventory.reserve()
         assert inventory.stock() == (10, 10, 0)
 
-    def test_the_units_of_a_confirmed_order_are_for_sale_when_its_customer_cannot_get_them(
+    def test_a_cancelled_confirmed_order_releases_its_units_when_its_parcel_is_recalled(
         self, inventory: Inventory
     ) -> None:
         inventory.receive(MUG=10)
@@ -403,10 +409,10 @@ class TestCancellation:
         assert len(inventory.table.envelopes(StockReleased)) == 1
 
     @pytest.mark.parametrize("turns", list(permutations(("cancel", "recall", "restock"))))
-    def test_in_whatever_order_they_come_what_was_cancelled_is_put_back_once(
+    def test_cancellation_recall_and_return_in_any_sequence_restock_once(
         self, inventory: Inventory, turns: tuple[str, ...]
     ) -> None:
-        """No parcel is both recalled and given back; if it were, nothing would be doubled."""
+        """No parcel is both recalled and returned, but even then the units would count once."""
         inventory.receive(MUG=10)
         inventory.order(MUG=3)
         inventory.reserve()
@@ -432,7 +438,7 @@ class TestCancellation:
         assert inventory.stock() == (10, 10, 0)
         assert len(inventory.table.envelopes(StockReleased)) == 1
 
-    def test_an_expired_order_gives_its_stock_back(self, inventory: Inventory) -> None:
+    def test_an_expired_order_releases_its_stock(self, inventory: Inventory) -> None:
         inventory.receive(MUG=10)
         inventory.order(MUG=3)
         inventory.reserve()
@@ -441,7 +447,7 @@ class TestCancellation:
         with pytest.raises(StockRefused, match=r"^expired$"):
             inventory.reserve()
 
-    def test_the_first_reason_stays(self, inventory: Inventory) -> None:
+    def test_the_first_reason_is_kept(self, inventory: Inventory) -> None:
         inventory.order(MUG=1)
         inventory.cancel()
         inventory.release(reason="payment_declined")
@@ -449,7 +455,7 @@ class TestCancellation:
 
 
 class TestReturn:
-    def test_what_comes_back_is_for_sale_again_once(self, inventory: Inventory) -> None:
+    def test_returned_units_are_restocked_once(self, inventory: Inventory) -> None:
         inventory.receive(MUG=10, PEN=5)
         inventory.order(MUG=3, PEN=5)
         inventory.reserve()
@@ -460,9 +466,7 @@ class TestReturn:
         assert inventory.reservation()["reason"] == "returned"
         assert len(inventory.table.envelopes(StockReleased)) == 1
 
-    def test_a_restock_that_crashed_is_resumed(
-        self, inventory: Inventory, commits: Commits
-    ) -> None:
+    def test_a_crashed_restock_is_resumed(self, inventory: Inventory, commits: Commits) -> None:
         inventory.receive(MUG=10)
         inventory.order(MUG=3)
         inventory.reserve()
@@ -479,10 +483,10 @@ def plenty(count: int, units: int = 5) -> dict[str, int]:
 
 
 class TestLargeOrders:
-    """Orders of up to 200 items, while a transaction takes 100 operations."""
+    """Orders have up to 200 items, but a transaction takes 100 operations."""
 
     @pytest.mark.parametrize(("items", "transactions"), [(49, 1), (200, 5)])
-    def test_they_are_reserved_in_as_few_transactions_as_they_need(
+    def test_large_orders_are_reserved_in_as_few_transactions_as_possible(
         self, inventory: Inventory, commits: Commits, items: int, transactions: int
     ) -> None:
         stocked(inventory, plenty(items))
@@ -493,7 +497,9 @@ class TestLargeOrders:
         assert inventory.available() == plenty(items, 3)
         assert len(inventory.table.envelopes(StockReserved)) == 1
 
-    def test_they_give_everything_back(self, inventory: Inventory, commits: Commits) -> None:
+    def test_large_orders_are_released_completely(
+        self, inventory: Inventory, commits: Commits
+    ) -> None:
         stocked(inventory, plenty(91))
         inventory.order(**plenty(91, 2))
         inventory.reserve()
@@ -502,7 +508,7 @@ class TestLargeOrders:
         assert inventory.available() == plenty(91)
         assert len(inventory.table.envelopes(StockReleased)) == 1
 
-    def test_lacking_one_item_they_end_up_with_none(self, inventory: Inventory) -> None:
+    def test_a_large_order_that_lacks_one_item_reserves_none(self, inventory: Inventory) -> None:
         stock = {**plenty(100), "SKU-095": 1}
         stocked(inventory, stock)
         inventory.order(**plenty(100, 2))
@@ -514,7 +520,7 @@ class TestLargeOrders:
 
 
 def stocked(inventory: Inventory, stock: dict[str, int]) -> None:
-    """Puts units into stock without the cost of receiving each."""
+    """Stores stock items directly, which is faster than receiving files."""
     for sku, units in stock.items():
         inventory.table.put(
             {
@@ -563,7 +569,7 @@ class TestSeveralTransactions:
 
     @pytest.mark.parametrize("number", [1, 2, 3, 4])
     @pytest.mark.parametrize("when", [Commits.before, Commits.after])
-    def test_a_crashed_reservation_is_undone_exactly(
+    def test_a_crashed_reservation_is_released_exactly(
         self,
         inventory: Inventory,
         commits: Commits,
@@ -635,7 +641,7 @@ class TestSeveralTransactions:
         assert len(inventory.table.envelopes(StockReleased)) == 1
 
     @pytest.mark.parametrize("number", [1, 2, 3, 4])
-    def test_a_release_in_the_middle_of_a_reservation_undoes_it(
+    def test_a_concurrent_release_undoes_a_partial_reservation(
         self, inventory: Inventory, commits: Commits, number: int
     ) -> None:
         commits.before(number, inventory.cancel)
@@ -645,7 +651,7 @@ class TestSeveralTransactions:
         assert inventory.balanced()
 
     @pytest.mark.parametrize("number", [1, 2, 3, 4, 5])
-    def test_two_releases_at_the_same_time_give_back_once(
+    def test_two_concurrent_releases_release_once(
         self, inventory: Inventory, commits: Commits, number: int
     ) -> None:
         inventory.reserve()
@@ -655,7 +661,7 @@ class TestSeveralTransactions:
         assert len(inventory.table.envelopes(StockReleased)) == 1
 
     @pytest.mark.parametrize("number", [1, 2, 3, 4])
-    def test_two_runs_at_the_same_time_reserve_once(
+    def test_two_concurrent_runs_reserve_once(
         self, inventory: Inventory, commits: Commits, number: int
     ) -> None:
         commits.before(number, inventory.reserve)
@@ -665,7 +671,7 @@ class TestSeveralTransactions:
 
     @pytest.mark.parametrize("count", [1, 2, 3])
     @pytest.mark.parametrize("number", [1, 2, 3])
-    def test_two_runs_that_meet_and_part_again_reserve_once(
+    def test_a_run_interrupted_by_part_of_another_run_reserves_once(
         self, inventory: Inventory, commits: Commits, number: int, count: int
     ) -> None:
         commits.before(number, commits.part_of(inventory.reserve, count))
@@ -676,7 +682,7 @@ class TestSeveralTransactions:
 
     @pytest.mark.parametrize("count", [1, 2, 3])
     @pytest.mark.parametrize("number", [1, 2, 3, 4])
-    def test_two_releases_that_meet_and_part_again_give_back_once(
+    def test_a_release_interrupted_by_part_of_another_one_releases_once(
         self, inventory: Inventory, commits: Commits, number: int, count: int
     ) -> None:
         inventory.reserve()
@@ -687,7 +693,7 @@ class TestSeveralTransactions:
         assert len(inventory.table.envelopes(StockReleased)) == 1
 
     @pytest.mark.parametrize("number", [2, 3, 4])
-    def test_an_item_that_is_sold_out_in_between_refuses_the_order(
+    def test_an_item_sold_out_in_the_meantime_causes_a_refusal(
         self, inventory: Inventory, commits: Commits, number: int
     ) -> None:
         inventory.order("order-2", G=4)
@@ -698,17 +704,17 @@ class TestSeveralTransactions:
         assert inventory.available() == {**self.STOCK, "G": 1}
         assert inventory.balanced()
 
-    def test_what_was_never_announced_as_held_is_not_announced_as_released(
+    def test_a_release_is_published_only_if_the_reservation_was(
         self, inventory: Inventory, commits: Commits
     ) -> None:
-        """Whoever adds up both events knows what is held, however large orders are."""
+        """The sum of both events gives the reserved units, for orders of any size."""
         commits.after(2, crash)
         with pytest.raises(Crash):
             inventory.reserve()
         inventory.release()
         assert inventory.table.envelopes(StockReserved, StockReleased) == []
 
-    def test_a_reservation_that_keeps_changing_is_left_to_the_next_try(
+    def test_if_the_reservation_keeps_changing_the_task_raises_contention(
         self, inventory: Inventory, cloud: Cloud
     ) -> None:
         from lambdas.eventing.transaction import ConditionFailed, Transaction
@@ -724,16 +730,16 @@ class TestSeveralTransactions:
 
 
 class TestRules:
-    def test_items_are_held_in_one_order_whatever_the_order_of_lines(self) -> None:
+    def test_items_are_sorted_independently_of_the_order_of_lines(self) -> None:
         lines = [("B", 1), ("A", 2), ("B", 3)]
         expected = (Reserved(sku="A", quantity=2), Reserved(sku="B", quantity=4))
         assert domain.reserved_items(lines) == domain.reserved_items(lines[::-1]) == expected
 
-    def test_a_chunk_leaves_room_for_the_reservation_and_for_an_event_of_each_item(self) -> None:
+    def test_a_chunk_leaves_room_for_the_reservation_and_an_event_for_each_item(self) -> None:
         assert 2 * domain.CHUNK + 2 <= MAX_OPERATIONS
 
     @pytest.mark.parametrize("count", [1, 48, 49, 50, 200])
-    def test_chunks_are_all_of_the_items(self, count: int) -> None:
+    def test_chunks_contain_all_items_in_order(self, count: int) -> None:
         items = domain.reserved_items((sku, 1) for sku in plenty(count))
         parts = domain.chunks(items)
         assert [item for part in parts for item in part] == list(items)

@@ -1,4 +1,4 @@
-"""The notifications context on an empty table."""
+"""The notifications context with an empty table."""
 
 import pytest
 
@@ -8,5 +8,5 @@ from tests.support.cloud import Cloud
 
 @pytest.fixture
 def notifications(cloud: Cloud) -> Notifications:
-    """The context, with nothing in its table."""
+    """The context with an empty table."""
     return Notifications.in_cloud(cloud)

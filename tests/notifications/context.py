@@ -55,7 +55,7 @@ SENDERS: dict[Channel, Consumer[Any]] = {
 
 
 def told() -> list[Told]:
-    """One event of each type that customers are told of, all about one order."""
+    """One event of each type that customers are notified of, all about one order."""
     order = {"order_id": ORDER, "customer_id": "customer-1"}
     return [
         placed(order_id=ORDER),
@@ -78,8 +78,8 @@ def told() -> list[Told]:
 
 
 @dataclass(frozen=True)
-class Host:
-    """What a customer's system got."""
+class Received:
+    """A request that a customer's system received."""
 
     url: str
     body: bytes
@@ -88,18 +88,18 @@ class Host:
 
 @dataclass
 class Notifications:
-    """Calls the context's functions as Lambda does, and looks at what left the shop."""
+    """Calls the context's functions as Lambda does, and reads the messages that left the shop."""
 
     cloud: Cloud
     table: Table
     parking: Queue
-    calls: list[Host] = field(default_factory=list)
+    calls: list[Received] = field(default_factory=list)
     answer: int | Exception = 204
-    """What customers' systems answer."""
+    """The response of customers' systems."""
 
     @classmethod
     def in_cloud(cls, cloud: Cloud) -> "Notifications":
-        """The context with nothing in its table."""
+        """Creates the context with an empty table."""
         table = cloud.table("notifications")
         parking = cloud.queue("parking")
         secret = aws.secrets().create_secret(Name="webhook", SecretString=MASTER_SECRET)
@@ -116,43 +116,43 @@ class Notifications:
         return context
 
     def put(self, body: Any, caller: str = "customer-1") -> Answer:
-        """What a customer gets who sets preferences."""
+        """Sets a customer's preferences; returns the response."""
         return Call(route="PUT /preferences", body=body, caller=caller).send(
             set_preferences.handler
         )
 
     def get(self, caller: str = "customer-1") -> Answer:
-        """What a customer gets who asks for them."""
+        """Requests a customer's preferences; returns the response."""
         return Call(route="GET /preferences", caller=caller).send(get_preferences.handler)
 
-    def prefer(self, **wishes: Any) -> None:
+    def prefer(self, **channels: Any) -> None:
         """Sets the preferences of customer-1."""
-        assert self.put(wishes).status == 200
+        assert self.put(channels).status == 200
 
     def tell(self, *events: Event | CloudEvent) -> list[str]:
-        """Delivers what happened to an order; the numbers of those to be delivered again."""
+        """Delivers events; returns the ids of those to be delivered again."""
         messages = [
             event if isinstance(event, CloudEvent) else enveloped(event) for event in events
         ]
         return failed(address_customer.handler(batch(*messages), CONTEXT))
 
     def requests(self) -> list[CloudEvent]:
-        """The messages that were asked for."""
+        """The requested notifications."""
         return self.table.envelopes(NotificationRequested)
 
     def request(self, event: Told | None = None) -> CloudEvent:
-        """The one message that is asked for when `event` happens."""
+        """Delivers an event; returns the only notification request that it causes."""
         before = {envelope.id for envelope in self.requests()}
         assert self.tell(event or placed(order_id=ORDER)) == []
         (envelope,) = [new for new in self.requests() if new.id not in before]
         return envelope
 
     def send(self, channel: Channel, *messages: CloudEvent) -> list[str]:
-        """Delivers requests to a channel; the numbers of those to be delivered again."""
+        """Delivers requests to a channel; returns the ids of those to be delivered again."""
         return failed(SENDERS[channel](batch(*messages), CONTEXT))
 
     def sent(self, channel: Channel) -> int:
-        """How many messages left the shop on a channel."""
+        """The number of messages sent on a channel."""
         return {
             Channel.EMAIL: len(self.emails()),
             Channel.SMS: len(self.texts()),
@@ -160,26 +160,26 @@ class Notifications:
         }[channel]
 
     def emails(self) -> list[Any]:
-        """E-mails that SES took."""
+        """The e-mails that SES accepted."""
         return list(ses_backends[ACCOUNT_ID][REGION].sent_messages)
 
     def texts(self) -> list[tuple[str, str]]:
-        """Numbers and texts that SNS took."""
+        """The phone numbers and texts that SNS accepted."""
         return list(sns_backends[ACCOUNT_ID][REGION].sms_messages.values())
 
     def parked(self) -> list[str]:
-        """Why messages were parked."""
+        """The reasons of parked messages."""
         return [
             message["MessageAttributes"]["Reason"]["StringValue"]
             for message in self.parking.messages()
         ]
 
     def records(self) -> Sequence[Any]:
-        """What is remembered as sent."""
+        """The records of sent messages."""
         return self.table.items("sent")
 
     def fail(self, client: Any, operation: str, error: Exception) -> None:
-        """Has an AWS client answer with an error from now on."""
+        """Makes an operation of an AWS client fail from now on."""
 
         def refuse(**_: Any) -> None:
             raise error
@@ -187,7 +187,7 @@ class Notifications:
         self.cloud.monkeypatch.setattr(client, operation, refuse)
 
     def _post(self, url: str, body: bytes, headers: dict[str, str]) -> int:
-        self.calls.append(Host(url, body, headers))
+        self.calls.append(Received(url, body, headers))
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer

@@ -1,4 +1,4 @@
-"""Addressing: each event becomes one request for the channels that its customer wants."""
+"""Addressing: each event becomes one request for the channels that its customer chose."""
 
 import pytest
 
@@ -15,7 +15,7 @@ def decoded(notifications: Notifications) -> list[NotificationRequested]:
     return notifications.table.events(NotificationRequested)
 
 
-def test_an_order_is_told_of_on_every_channel_that_is_on(notifications: Notifications) -> None:
+def test_an_order_is_notified_on_every_enabled_channel(notifications: Notifications) -> None:
     notifications.prefer(**ALL_ON)
     assert notifications.tell(placed(order_id=ORDER)) == []
     assert decoded(notifications) == [
@@ -40,7 +40,7 @@ def test_each_event_becomes_one_request(notifications: Notifications, event: Tol
     assert request.customer_id == "customer-1"
 
 
-def test_the_samples_are_all_there_is_to_tell() -> None:
+def test_the_samples_cover_every_notification_type() -> None:
     assert [type(event) for event in told()] == list(TOLD)
     assert len(set(OCCASIONS)) == len(OCCASIONS)
 
@@ -58,7 +58,9 @@ def test_a_customer_without_preferences_gets_nothing(notifications: Notification
     assert notifications.requests() == []
 
 
-def test_only_channels_that_want_the_occasion_are_asked_for(notifications: Notifications) -> None:
+def test_a_request_names_only_channels_with_the_notification_type(
+    notifications: Notifications,
+) -> None:
     notifications.prefer(
         email={"address": "ada@example.com", "occasions": ["OrderShipped"]},
         sms={"phone": "+4930123456", "occasions": []},
@@ -81,7 +83,7 @@ def test_requests_are_caused_by_their_events(notifications: Notifications) -> No
     assert request.subject == ORDER
 
 
-def test_an_event_delivered_twice_is_told_once(notifications: Notifications) -> None:
+def test_an_event_delivered_twice_is_requested_once(notifications: Notifications) -> None:
     notifications.prefer(**ALL_ON)
     event = enveloped(placed(order_id=ORDER))
     assert notifications.tell(event, event) == []
@@ -89,7 +91,7 @@ def test_an_event_delivered_twice_is_told_once(notifications: Notifications) -> 
     assert len(notifications.requests()) == 1
 
 
-def test_a_crash_after_the_commit_tells_once(
+def test_a_crash_after_the_commit_causes_one_request(
     notifications: Notifications, commits: Commits
 ) -> None:
     notifications.prefer(**ALL_ON)
@@ -101,7 +103,7 @@ def test_a_crash_after_the_commit_tells_once(
     assert len(notifications.requests()) == 1
 
 
-def test_an_event_that_overtakes_its_order_is_told_when_the_order_has_come(
+def test_an_event_that_overtakes_its_order_is_retried_until_the_order_is_known(
     notifications: Notifications,
 ) -> None:
     notifications.prefer(**ALL_ON)
@@ -112,14 +114,14 @@ def test_an_event_that_overtakes_its_order_is_told_when_the_order_has_come(
     assert [request.occasion for request in decoded(notifications)].count("OrderShipped") == 1
 
 
-def test_one_that_overtakes_holds_up_no_other(notifications: Notifications) -> None:
+def test_an_event_that_overtakes_its_order_delays_no_other(notifications: Notifications) -> None:
     notifications.prefer(**ALL_ON)
     orphan = OrderShipped(order_id="unknown")
     assert notifications.tell(orphan, placed(order_id=ORDER)) == ["m1"]
     assert [request.occasion for request in decoded(notifications)] == ["OrderPlaced"]
 
 
-def test_an_orders_owner_is_remembered_for_a_while_and_no_more(
+def test_only_an_orders_owner_is_stored_and_it_expires(
     notifications: Notifications,
 ) -> None:
     notifications.tell(placed(order_id=ORDER))
@@ -137,7 +139,5 @@ def test_an_orders_owner_is_remembered_for_a_while_and_no_more(
         (1250, "KWD", "1.250 KWD"),
     ],
 )
-def test_amounts_are_shown_in_the_units_of_their_currency(
-    minor: int, currency: str, shown: str
-) -> None:
+def test_amounts_have_the_decimals_of_their_currency(minor: int, currency: str, shown: str) -> None:
     assert money(minor, currency) == shown

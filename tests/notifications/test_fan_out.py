@@ -1,4 +1,4 @@
-"""The stack: one topic, a filter for each channel, and no right beyond what each needs."""
+"""The stack: one topic, a filter for each channel, and least privileges."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -41,7 +41,7 @@ def statements(shop: Assembly, role: str) -> list[dict[str, Any]]:
     ]
 
 
-def test_what_is_asked_for_reaches_the_topic(shop: Assembly) -> None:
+def test_notification_requests_reach_the_topic_unchanged(shop: Assembly) -> None:
     rule = shop.at("Notifications/Requests/Rule")
     assert rule.properties["EventPattern"] == {
         "source": ["orderflow.notifications"],
@@ -65,7 +65,7 @@ def test_the_topic_is_encrypted_with_a_key_that_rotates_and_admits_the_bus(shop:
     assert "Condition" not in statement, "EventBridge to an encrypted topic supports none"
 
 
-def test_the_bus_alone_may_publish_and_by_tls_alone(shop: Assembly) -> None:
+def test_only_the_bus_may_publish_and_only_with_tls(shop: Assembly) -> None:
     (policy,) = [
         policy
         for policy in shop.of_type("AWS::SNS::TopicPolicy")
@@ -81,7 +81,7 @@ def test_the_bus_alone_may_publish_and_by_tls_alone(shop: Assembly) -> None:
 
 @pytest.mark.parametrize("channel", list(Channel))
 class TestEachChannel:
-    def test_it_gets_what_names_it_as_the_bus_has_it(
+    def test_it_receives_the_requests_that_name_it_in_the_form_of_the_bus(
         self, shop: Assembly, channel: Channel
     ) -> None:
         properties = subscription(shop, channel).properties
@@ -93,7 +93,7 @@ class TestEachChannel:
         }
         assert properties["RawMessageDelivery"] is True
 
-    def test_what_it_cannot_be_given_is_parked_beside_what_it_cannot_process(
+    def test_undeliverable_messages_go_to_the_dead_letter_queue_of_its_consumer(
         self, shop: Assembly, channel: Channel
     ) -> None:
         found = subscription(shop, channel)
@@ -110,7 +110,9 @@ class TestEachChannel:
         source = admitted["Condition"]["ArnEquals"]["aws:SourceArn"]
         assert shop.referred(policy.stack, source).path == TOPIC
 
-    def test_its_failures_hold_up_no_other_message(self, shop: Assembly, channel: Channel) -> None:
+    def test_its_batches_have_one_message_so_that_failures_delay_no_other(
+        self, shop: Assembly, channel: Channel
+    ) -> None:
         (mapping,) = [
             mapping
             for mapping in shop.of_type("AWS::Lambda::EventSourceMapping")
@@ -119,33 +121,8 @@ class TestEachChannel:
         assert mapping.properties["BatchSize"] == 1
 
 
-def test_deliveries_that_fail_raise_alarms(shop: Assembly) -> None:
-    watched = {
-        alarm.properties["MetricName"]
-        for alarm in shop.of_type("AWS::CloudWatch::Alarm")
-        if alarm.path.startswith("Notifications/Requests/")
-        and alarm.properties["Namespace"] == "AWS/SNS"
-    }
-    assert watched == {
-        "NumberOfNotificationsFailed",
-        "NumberOfNotificationsRedrivenToDlq",
-        "NumberOfNotificationsFailedToRedriveToDlq",
-    }
-
-
-def test_sms_reach_phones_and_no_topic(shop: Assembly) -> None:
-    (statement,) = [
-        statement
-        for statement in statements(shop, "Notifications/SendSms")
-        if "sns:" in str(statement["Action"])
-    ]
-    assert statement["Action"] == "sns:Publish"
-    assert "Resource" not in statement
-    assert statement["NotResource"]["Fn::Join"][1][-1].endswith(":sns:*:*:*")
-
-
 @pytest.mark.parametrize("role", ["AddressCustomer", "SendEmail", "SendSms"])
-def test_who_signs_nothing_reads_no_secret(shop: Assembly, role: str) -> None:
+def test_functions_that_sign_nothing_may_read_no_secret(shop: Assembly, role: str) -> None:
     found = statements(shop, f"Notifications/{role}")
     assert found
     assert "secretsmanager" not in str(found)

@@ -1,4 +1,4 @@
-"""Messages: every occasion can be told of on every channel, whatever the facts hold."""
+"""Messages: every notification type has a text for every channel, whatever the facts contain."""
 
 from string import Formatter
 
@@ -30,33 +30,33 @@ def about(event: Told, **changed: str) -> NotificationRequested:
     )
 
 
-def test_there_are_messages_for_what_customers_are_told_of_and_for_nothing_else() -> None:
+def test_exactly_the_notification_types_have_templates() -> None:
     assert list(messages.templates()) == list(OCCASIONS)
 
 
 @pytest.mark.parametrize("event", told(), ids=lambda event: type(event).__name__)
 class TestEachEvent:
     @pytest.mark.parametrize("part", PARTS)
-    def test_its_template_asks_for_facts_that_there_are(self, event: Told, part: str) -> None:
+    def test_its_template_uses_only_facts_of_the_event(self, event: Told, part: str) -> None:
         template = getattr(messages.templates()[type(event).__name__], part)
         asked = {name for _, name, _, _ in Formatter().parse(template) if name is not None}
         assert asked <= {"order_id", *facts(event)}
         assert "order_id" in asked
 
-    def test_all_its_facts_are_told(self, event: Told) -> None:
+    def test_its_email_contains_all_facts(self, event: Told) -> None:
         text = message(about(event)).email
         assert all(fact in text for fact in facts(event).values())
 
     @pytest.mark.parametrize("letter", ["x", "ж", "件"])
-    def test_an_sms_is_as_long_as_one_sms_however_long_the_facts(
+    def test_a_text_message_has_a_bounded_length_however_long_the_facts(
         self, event: Told, letter: str
     ) -> None:
-        """One of the GSM alphabet; of others, three parts of UCS-2."""
+        """The limit is one SMS in the GSM alphabet, or three parts in UCS-2."""
         long = dict.fromkeys(facts(event), letter * 1000)
         text = message(about(event, order_id=letter * 1000, **long)).sms
         assert len(text) <= MAX_SMS
 
-    def test_the_texts_around_the_facts_are_of_the_gsm_alphabet(self, event: Told) -> None:
+    def test_the_fixed_text_of_an_sms_uses_the_gsm_alphabet(self, event: Told) -> None:
         assert set(message(about(event)).sms) <= GSM
 
     @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ class TestEachEvent:
             assert getattr(content, part) == expected
             assert fact in expected
 
-    def test_an_order_id_is_never_cut(self, event: Told) -> None:
+    def test_an_order_id_is_never_truncated(self, event: Told) -> None:
         content = message(about(event))
         assert all(ORDER in getattr(content, part) for part in PARTS)
         assert len(ORDER) <= MAX_FACT_IN_SMS
@@ -102,7 +102,9 @@ class TestEachEvent:
 
 
 @pytest.mark.parametrize("changes", [{"occasion": "OrderPaid"}, {"facts": {}}])
-def test_what_cannot_be_told_is_parked_at_once(changes: dict[str, object]) -> None:
+def test_a_request_without_a_template_or_its_facts_is_unprocessable(
+    changes: dict[str, object],
+) -> None:
     request = {
         "order_id": ORDER,
         "customer_id": "customer-1",

@@ -1,4 +1,4 @@
-"""Preferences: each customer's own, replaced as a whole, checked before they are believed."""
+"""Preferences: one set for each customer, replaced as a whole and validated first."""
 
 from typing import Any
 
@@ -12,49 +12,49 @@ def nothing() -> dict[str, None]:
     return {"email": None, "sms": None, "webhook": None}
 
 
-def test_who_never_said_anything_hears_nothing(notifications: Notifications) -> None:
+def test_a_customer_without_preferences_has_no_channel(notifications: Notifications) -> None:
     answer = notifications.get()
     assert answer.status == 200
     assert answer.json == nothing()
 
 
-def test_what_is_put_is_what_is_got(notifications: Notifications) -> None:
-    wishes = {
+def test_stored_preferences_are_returned_unchanged(notifications: Notifications) -> None:
+    preferences = {
         "email": {"address": "ada@example.com", "occasions": ["OrderShipped", "OrderDelivered"]},
         "sms": {"phone": "+4930123456", "occasions": None},
         "webhook": {"url": "https://hooks.example.com/orders", "occasions": []},
     }
-    put = notifications.put(wishes)
+    put = notifications.put(preferences)
     got = notifications.get()
     assert put.status == got.status == 200
     assert put.json == got.json
     secret = got.json["webhook"].pop("signing_secret")
-    assert got.json == wishes
+    assert got.json == preferences
     assert len(secret) == 64
 
 
-def test_what_is_put_replaces_all_that_was_there(notifications: Notifications) -> None:
+def test_new_preferences_replace_all_old_ones(notifications: Notifications) -> None:
     notifications.put(ALL_ON)
     notifications.put({"sms": {"phone": "+4930123457"}})
     expected = {**nothing(), "sms": {"phone": "+4930123457", "occasions": None}}
     assert notifications.get().json == expected
 
 
-def test_an_empty_body_of_preferences_forgets_every_address(notifications: Notifications) -> None:
+def test_an_empty_body_deletes_every_address(notifications: Notifications) -> None:
     notifications.put(ALL_ON)
     assert notifications.put({}).status == 200
     stored = str(notifications.table.items())
     assert not any(part in stored for part in ("ada@example.com", "4930123456", "hooks.example"))
 
 
-def test_customers_see_and_change_their_own_alone(notifications: Notifications) -> None:
+def test_customers_see_and_change_only_their_own_preferences(notifications: Notifications) -> None:
     notifications.put(ALL_ON, caller="customer-1")
     notifications.put({}, caller="customer-2")
     assert notifications.get("customer-2").json == nothing()
     assert notifications.get("customer-1").json["email"]["address"] == "ada@example.com"
 
 
-def test_each_webhook_has_a_secret_of_its_own(notifications: Notifications) -> None:
+def test_each_webhook_has_its_own_secret(notifications: Notifications) -> None:
     secrets = {
         notifications.put(ALL_ON, caller=caller).json["webhook"]["signing_secret"]
         for caller in ("customer-1", "customer-2")
@@ -63,7 +63,7 @@ def test_each_webhook_has_a_secret_of_its_own(notifications: Notifications) -> N
     assert MASTER_SECRET not in secrets
 
 
-def test_the_answer_can_be_sent_back_as_it_is(notifications: Notifications) -> None:
+def test_the_response_can_be_sent_back_unchanged(notifications: Notifications) -> None:
     got = notifications.put(ALL_ON).json
     assert notifications.put(got).json == got
     assert got["webhook"]["signing_secret"] not in str(notifications.table.items())
@@ -125,7 +125,7 @@ def webhook(url: str) -> dict[str, Any]:
         (webhook(""), "webhook"),
     ],
 )
-def test_what_cannot_work_is_refused_with_its_field_and_changes_nothing(
+def test_an_invalid_preference_is_rejected_with_its_field_and_changes_nothing(
     notifications: Notifications, body: Any, field: str
 ) -> None:
     notifications.put(ALL_ON)
@@ -137,7 +137,7 @@ def test_what_cannot_work_is_refused_with_its_field_and_changes_nothing(
 
 
 @pytest.mark.parametrize(
-    ("wishes", "field"),
+    ("preferences", "field"),
     [
         ({"email": {"address": "ada\r\n@example.com"}}, "email.address"),
         ({"email": {"address": "ada@example.com\r"}}, "email.address"),
@@ -146,9 +146,9 @@ def test_what_cannot_work_is_refused_with_its_field_and_changes_nothing(
     ],
 )
 def test_a_character_that_could_break_a_header_is_named(
-    notifications: Notifications, wishes: dict[str, Any], field: str
+    notifications: Notifications, preferences: dict[str, Any], field: str
 ) -> None:
-    answer = notifications.put(wishes)
+    answer = notifications.put(preferences)
     assert answer.status == 400
     assert answer.json["errors"] == [
         {"field": field, "reason": "contains U+000D (carriage return)"}
@@ -158,14 +158,14 @@ def test_a_character_that_could_break_a_header_is_named(
 @pytest.mark.parametrize(
     "host", ["[::1]", "[abc]", "[::1]x.example", "x[::1]", "x.example:port", "x.example:99999"]
 )
-def test_a_wrong_host_is_refused_with_the_same_words_on_every_python(
+def test_an_invalid_host_is_rejected_with_the_same_message_on_every_python_version(
     notifications: Notifications, host: str
 ) -> None:
     detail = notifications.put(webhook(f"https://{host}/")).json["detail"]
     assert "must name a host by its full name in the DNS, not by an address, and no port" in detail
 
 
-def test_a_refusal_names_the_occasions_there_are(notifications: Notifications) -> None:
+def test_a_rejection_lists_the_known_notification_types(notifications: Notifications) -> None:
     answer = notifications.put(email(occasions=["OrderPaid"]))
     assert "there is no OrderPaid" in answer.json["detail"]
     assert all(occasion in answer.json["detail"] for occasion in OCCASIONS)
@@ -181,5 +181,5 @@ def test_a_refusal_names_the_occasions_there_are(notifications: Notifications) -
         "https://a.xn--p1ai/",
     ],
 )
-def test_ordinary_urls_are_taken(notifications: Notifications, url: str) -> None:
+def test_ordinary_urls_are_accepted(notifications: Notifications, url: str) -> None:
     assert notifications.put(webhook(url)).status == 200

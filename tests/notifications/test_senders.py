@@ -1,4 +1,4 @@
-"""Senders: each channel sends once, forgets nothing, and fails for itself alone."""
+"""Senders: each channel sends once, loses nothing, and fails independently of the others."""
 
 import json
 from collections.abc import Callable
@@ -45,7 +45,9 @@ def break_channel(notifications: Notifications, channel: Channel) -> None:
 
 @each_channel
 class TestEachChannel:
-    def test_it_sends_and_remembers(self, notifications: Notifications, channel: Channel) -> None:
+    def test_it_sends_the_message_and_records_it(
+        self, notifications: Notifications, channel: Channel
+    ) -> None:
         notifications.prefer(**ALL_ON)
         request = notifications.request()
         assert notifications.send(channel, request) == []
@@ -57,7 +59,7 @@ class TestEachChannel:
         assert record["expires_at"] > datetime.now(UTC).timestamp()
         assert datetime.fromisoformat(record["at"]).tzinfo
 
-    def test_a_request_delivered_again_is_sent_once(
+    def test_a_redelivered_request_is_sent_once(
         self, notifications: Notifications, channel: Channel
     ) -> None:
         notifications.prefer(**ALL_ON)
@@ -66,7 +68,9 @@ class TestEachChannel:
         assert notifications.send(channel, request) == []
         assert notifications.sent(channel) == 1
 
-    def test_the_others_stay_owed(self, notifications: Notifications, channel: Channel) -> None:
+    def test_the_other_channels_still_send_the_request(
+        self, notifications: Notifications, channel: Channel
+    ) -> None:
         notifications.prefer(**ALL_ON)
         request = notifications.request()
         notifications.send(channel, request)
@@ -75,7 +79,7 @@ class TestEachChannel:
         assert [notifications.sent(each) for each in Channel] == [1, 1, 1]
         assert len(notifications.records()) == 3
 
-    def test_two_occasions_of_one_order_are_two_messages(
+    def test_two_notifications_of_one_order_are_two_messages(
         self, notifications: Notifications, channel: Channel
     ) -> None:
         notifications.prefer(**ALL_ON)
@@ -88,7 +92,7 @@ class TestEachChannel:
         assert notifications.send(channel, second, first) == []
         assert notifications.sent(channel) == 2
 
-    def test_switched_off_meanwhile_it_sends_nothing(
+    def test_a_channel_disabled_in_the_meantime_sends_nothing(
         self, notifications: Notifications, channel: Channel
     ) -> None:
         notifications.prefer(**ALL_ON)
@@ -98,17 +102,17 @@ class TestEachChannel:
         assert notifications.sent(channel) == 0
         assert notifications.records() == []
 
-    def test_an_occasion_dropped_meanwhile_is_not_sent(
+    def test_a_notification_type_disabled_in_the_meantime_is_not_sent(
         self, notifications: Notifications, channel: Channel
     ) -> None:
         notifications.prefer(**ALL_ON)
         request = notifications.request()
-        wish = {**ALL_ON[channel.value], "occasions": ["OrderShipped"]}
-        notifications.prefer(**{channel.value: wish})
+        preference = {**ALL_ON[channel.value], "occasions": ["OrderShipped"]}
+        notifications.prefer(**{channel.value: preference})
         assert notifications.send(channel, request) == []
         assert notifications.sent(channel) == 0
 
-    def test_a_crash_before_it_is_sent_sends_it_later(
+    def test_after_a_crash_before_sending_the_next_delivery_sends(
         self, notifications: Notifications, channel: Channel
     ) -> None:
         notifications.prefer(**ALL_ON)
@@ -121,7 +125,7 @@ class TestEachChannel:
         assert notifications.send(channel, request) == []
         assert notifications.sent(channel) == 1
 
-    def test_a_crash_between_sending_and_remembering_sends_once_more_and_no_more(
+    def test_a_crash_between_sending_and_recording_causes_exactly_one_duplicate(
         self, notifications: Notifications, commits: Commits, channel: Channel
     ) -> None:
         notifications.prefer(**ALL_ON)
@@ -134,7 +138,7 @@ class TestEachChannel:
         assert notifications.sent(channel) == 2
         assert len(notifications.records()) == 1
 
-    def test_a_crash_after_remembering_sends_nothing_more(
+    def test_a_crash_after_recording_causes_no_duplicate(
         self, notifications: Notifications, commits: Commits, channel: Channel
     ) -> None:
         notifications.prefer(**ALL_ON)
@@ -146,7 +150,7 @@ class TestEachChannel:
         assert notifications.sent(channel) == 1
 
     @pytest.mark.parametrize(("commit", "left"), [(1, []), (2, ["m1"])])
-    def test_of_two_at_the_same_time_one_sends(
+    def test_of_two_concurrent_deliveries_one_sends(
         self,
         notifications: Notifications,
         commits: Commits,
@@ -154,7 +158,7 @@ class TestEachChannel:
         commit: int,
         left: list[str],
     ) -> None:
-        """The other does all of it right before the one begins, or waits until that is done."""
+        """The other runs completely before the first begins, or fails until the first is done."""
         notifications.prefer(**ALL_ON)
         request = notifications.request()
         again: list[list[str]] = []
@@ -165,10 +169,10 @@ class TestEachChannel:
         assert notifications.sent(channel) == 1
         assert len(notifications.records()) == 1
 
-    def test_one_that_takes_too_long_is_remembered_once(
+    def test_a_sender_that_outlasts_its_lease_is_recorded_once(
         self, notifications: Notifications, commits: Commits, channel: Channel
     ) -> None:
-        """Nobody can know that it is going to tell so after all: this one is sent twice."""
+        """The second delivery cannot know that the first one will succeed, so it sends again."""
         notifications.prefer(**ALL_ON)
         request = notifications.request()
 
@@ -184,7 +188,7 @@ class TestEachChannel:
         inbox = [item["pk"] for item in notifications.table.items("inbox")]
         assert inbox.count(f"INBOX#{name}#{request.id}") == 1
 
-    def test_out_of_order_it_leaves_the_others_untouched(
+    def test_its_failure_does_not_affect_the_other_channels(
         self, notifications: Notifications, channel: Channel
     ) -> None:
         notifications.prefer(**ALL_ON)
@@ -199,7 +203,7 @@ class TestEachChannel:
             assert notifications.sent(other) == 1
         assert {record["channel"] for record in notifications.records()} == set(Channel) - {channel}
 
-    def test_no_address_is_logged_when_it_fails(
+    def test_a_failure_logs_no_address(
         self,
         notifications: Notifications,
         channel: Channel,
@@ -209,13 +213,13 @@ class TestEachChannel:
         request = notifications.request()
         break_channel(notifications, channel)
         notifications.send(channel, request)
-        said = caplog.text
-        assert "event failed" in said
-        assert not [part for part in ("ada@", "4930123456", "hooks.example") if part in said]
+        logged = caplog.text
+        assert "event failed" in logged
+        assert not [part for part in ("ada@", "4930123456", "hooks.example") if part in logged]
 
 
 class TestEmail:
-    def test_it_is_from_the_shop_to_the_customer_in_plain_words(
+    def test_it_goes_from_the_shop_to_the_customer_with_the_facts(
         self, notifications: Notifications
     ) -> None:
         notifications.prefer(**ALL_ON)
@@ -226,7 +230,7 @@ class TestEmail:
         assert email.subject == f"We have your order {ORDER}"
         assert "12.50 EUR" in email.body
 
-    def test_it_goes_to_the_address_of_now(self, notifications: Notifications) -> None:
+    def test_it_goes_to_the_current_address(self, notifications: Notifications) -> None:
         notifications.prefer(**ALL_ON)
         request = notifications.request()
         notifications.prefer(email={"address": "ada@new.example.com"})
@@ -235,7 +239,7 @@ class TestEmail:
         assert email.destinations["ToAddresses"] == ["ada@new.example.com"]
 
     @pytest.mark.parametrize("code", ["MessageRejected", "BadRequestException"])
-    def test_what_ses_refuses_is_parked_without_the_address(
+    def test_a_message_that_ses_rejects_is_parked_without_the_address(
         self, notifications: Notifications, code: str, caplog: pytest.LogCaptureFixture
     ) -> None:
         notifications.prefer(**ALL_ON)
@@ -299,7 +303,7 @@ class TestEmail:
         assert "ada@" not in reason + caplog.text
         assert notifications.records() == []
 
-    def test_once_the_configuration_is_corrected_a_redrive_sends_it(
+    def test_after_a_configuration_fix_a_redrive_sends_it(
         self, notifications: Notifications
     ) -> None:
         notifications.prefer(**ALL_ON)
@@ -321,7 +325,7 @@ class TestSms:
         assert ORDER in text
 
     @pytest.mark.parametrize("code", ["InvalidParameter", "InvalidParameterValue"])
-    def test_what_sns_refuses_is_parked_without_the_number(
+    def test_a_message_that_sns_rejects_is_parked_without_the_number(
         self, notifications: Notifications, code: str, caplog: pytest.LogCaptureFixture
     ) -> None:
         notifications.prefer(**ALL_ON)
@@ -357,7 +361,7 @@ class TestSms:
 
 
 class TestWebhook:
-    def test_it_gets_the_event_signed_with_its_own_secret(
+    def test_it_receives_the_event_signed_with_its_own_secret(
         self, notifications: Notifications
     ) -> None:
         notifications.prefer(**ALL_ON)
@@ -370,7 +374,9 @@ class TestWebhook:
         secret = notifications.get().json["webhook"]["signing_secret"]
         verify([secret], call.body, call.headers[HEADER], now=datetime.now(UTC))
 
-    def test_another_customers_secret_does_not_fit(self, notifications: Notifications) -> None:
+    def test_another_customers_secret_does_not_verify_the_signature(
+        self, notifications: Notifications
+    ) -> None:
         notifications.prefer(**ALL_ON)
         notifications.send(Channel.WEBHOOK, notifications.request())
         (call,) = notifications.calls
@@ -378,7 +384,7 @@ class TestWebhook:
         with pytest.raises(Forged):
             verify([other], call.body, call.headers[HEADER], now=datetime.now(UTC))
 
-    def test_a_repetition_has_the_same_idempotency_key(
+    def test_a_repeated_request_has_the_same_idempotency_key(
         self, notifications: Notifications, commits: Commits
     ) -> None:
         notifications.prefer(**ALL_ON)
@@ -403,7 +409,7 @@ class TestWebhook:
         assert notifications.calls == []
 
     @pytest.mark.parametrize("status", [200, 201, 202, 204])
-    def test_an_answer_of_2xx_is_enough(self, notifications: Notifications, status: int) -> None:
+    def test_a_2xx_response_is_a_success(self, notifications: Notifications, status: int) -> None:
         notifications.prefer(**ALL_ON)
         notifications.answer = status
         assert notifications.send(Channel.WEBHOOK, notifications.request()) == []
@@ -420,7 +426,7 @@ class TestWebhook:
         assert notifications.records() == []
 
     @pytest.mark.parametrize("answer", [301, 302, 307, 400, 401, 404, 410, Forbidden("private")])
-    def test_what_is_final_is_parked(
+    def test_a_permanent_error_is_parked_without_a_retry(
         self, notifications: Notifications, answer: int | Exception
     ) -> None:
         notifications.prefer(**ALL_ON)

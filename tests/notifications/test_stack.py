@@ -1,4 +1,4 @@
-"""The notifications stack: how long a message is held, how fast and for how much money they go."""
+"""The notifications stack: leases of messages, sending rates and the alarm about SMS costs."""
 
 from collections.abc import Mapping
 
@@ -10,7 +10,7 @@ from lambdas.notifications.notification_store import LEASE_S
 
 @pytest.mark.parametrize("stage", ["dev", "prod"])
 @pytest.mark.parametrize("sender", ["SendEmail", "SendSms", "CallWebhook"])
-def test_a_message_is_held_until_its_sender_is_done_and_free_when_it_comes_again(
+def test_a_lease_outlasts_its_sender_and_ends_before_the_message_is_redelivered(
     templates: Mapping[str, Assembly], stage: str, sender: str
 ) -> None:
     function = templates[stage].at(f"Notifications/{sender}/Function")
@@ -20,10 +20,10 @@ def test_a_message_is_held_until_its_sender_is_done_and_free_when_it_comes_again
 
 @pytest.mark.parametrize("stage", ["dev", "prod"])
 @pytest.mark.parametrize("sender", ["SendEmail", "SendSms"])
-def test_messages_go_out_as_slowly_as_a_mapping_can_be(
+def test_messages_are_sent_with_the_lowest_possible_concurrency(
     templates: Mapping[str, Assembly], stage: str, sender: str
 ) -> None:
-    """The services refuse who is faster than the account's quota: https://docs.aws.amazon.com/ses/latest/dg/quotas.html."""
+    """The services reject requests above the account's quota: https://docs.aws.amazon.com/ses/latest/dg/quotas.html."""
     mappings = [
         mapping
         for mapping in templates[stage].of_type("AWS::Lambda::EventSourceMapping")
@@ -33,10 +33,10 @@ def test_messages_go_out_as_slowly_as_a_mapping_can_be(
 
 
 @pytest.mark.parametrize("stage", ["dev", "prod"])
-def test_somebody_is_told_before_the_months_money_for_sms_is_spent(
+def test_an_alarm_fires_before_the_monthly_sms_limit_is_reached(
     templates: Mapping[str, Assembly], stage: str
 ) -> None:
-    """1 USD for a new account: https://docs.aws.amazon.com/sns/latest/dg/channels-sms-awssupport-spend-threshold.html."""
+    """A new account has a limit of 1 USD: https://docs.aws.amazon.com/sns/latest/dg/channels-sms-awssupport-spend-threshold.html."""
     alarm = templates[stage].at("Notifications/SmsSpending").properties
     assert (alarm["Namespace"], alarm["MetricName"]) == ("AWS/SNS", "SMSMonthToDateSpentUSD")
     assert 0.5 <= alarm["Threshold"] < 1

@@ -1,4 +1,4 @@
-"""Requests to customers' hosts: public addresses only, the host's certificate, nothing followed."""
+"""Requests to customers' hosts: public addresses only, valid certificates, no redirects."""
 
 import socket
 import ssl
@@ -70,18 +70,18 @@ PUBLIC = ["93.184.216.34", "2606:4700::1111", "::ffff:93.184.216.34"]
 
 @dataclass
 class Dns:
-    """A name server that knows one host, and how often it was asked."""
+    """A name server for one host that counts its lookups."""
 
     answers: list[list[str]]
     asked: int = 0
 
     def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Answers instead of the network; addresses as names are left to the system."""
+        """Replaces the lookup of names; the system handles addresses."""
         system = socket.getaddrinfo
 
         def lookup(host: str, port: int, *args: Any, **kwargs: Any) -> list[Any]:
             if host != HOST:
-                ip_address(host)  # or it is a name that nobody should ask for
+                ip_address(host)  # raises ValueError for any other name
                 return system(host, port, *args, **kwargs)
             self.asked += 1
             addresses = self.answers[min(self.asked, len(self.answers)) - 1]
@@ -94,7 +94,7 @@ class Dns:
 
 
 @pytest.mark.parametrize("address", PRIVATE)
-def test_addresses_within_networks_are_not_public(address: str) -> None:
+def test_private_and_reserved_addresses_are_not_public(address: str) -> None:
     assert not is_public(ip_address(address))
 
 
@@ -131,7 +131,7 @@ class TestForbidden:
             "https://localhost/",
         ],
     )
-    def test_a_url_that_was_stored_before_the_rules_is_not_even_looked_up(
+    def test_a_stored_url_that_breaks_the_rules_is_not_looked_up(
         self, monkeypatch: pytest.MonkeyPatch, url: str
     ) -> None:
         dns = Dns([["93.184.216.34"]])
@@ -141,7 +141,7 @@ class TestForbidden:
         assert dns.asked == 0
 
 
-def test_a_host_that_cannot_be_looked_up_may_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_lookup_is_a_transient_error(monkeypatch: pytest.MonkeyPatch) -> None:
     def lookup(*_: Any, **__: Any) -> None:
         raise socket.gaierror(socket.EAI_AGAIN, "try again")
 
@@ -152,12 +152,12 @@ def test_a_host_that_cannot_be_looked_up_may_come_back(monkeypatch: pytest.Monke
 
 @dataclass
 class Server:
-    """A host of a customer's on this machine, with a certificate for HOST."""
+    """A customer's host on this machine, with a certificate for HOST."""
 
     authority: Path
     port: int = 0
     names: list[str | None] = field(default_factory=list)
-    """Names that were asked for in the TLS handshake."""
+    """The server names of the TLS handshakes."""
     requests: list[tuple[str, dict[str, str], bytes]] = field(default_factory=list)
     answer: Callable[[BaseHTTPRequestHandler], None] = lambda handler: reply(handler, 204)
 
@@ -170,7 +170,7 @@ def reply(handler: BaseHTTPRequestHandler, status: int, **headers: str) -> None:
 
 
 def certificate(directory: Path, name: str) -> Path:
-    """A key and a certificate for `name` that is its own authority."""
+    """Creates a key and a self-signed certificate for `name`."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.now(UTC)
@@ -198,13 +198,13 @@ def certificate(directory: Path, name: str) -> Path:
 
 @pytest.fixture
 def name() -> str:
-    """What the host's certificate is for."""
+    """The name in the host's certificate."""
     return HOST
 
 
 @pytest.fixture
 def server(tmp_path: Path, name: str) -> Iterator[Server]:
-    """Serves one request after the other."""
+    """A server that handles one request at a time."""
     state = Server(certificate(tmp_path, name))
 
     class Handler(BaseHTTPRequestHandler):
@@ -214,7 +214,7 @@ def server(tmp_path: Path, name: str) -> Iterator[Server]:
             state.answer(self)
 
         def log_message(self, *_: Any) -> None:
-            """Says nothing."""
+            """Logs nothing."""
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(state.authority)
@@ -232,7 +232,7 @@ def server(tmp_path: Path, name: str) -> Iterator[Server]:
 class TestConnection:
     @pytest.fixture(autouse=True)
     def dns(self, monkeypatch: pytest.MonkeyPatch, server: Server) -> Dns:
-        """The host is on this machine, which counts as public here; a moment later it is not."""
+        """The first lookup gives an address that counts as public, later ones a private address."""
         dns = Dns([["127.0.0.1"], ["10.0.0.1"]])
         dns.install(monkeypatch)
         monkeypatch.setattr(webhook, "is_public", lambda address: str(address) == "127.0.0.1")
@@ -241,7 +241,7 @@ class TestConnection:
         monkeypatch.setenv("SSL_CERT_FILE", str(server.authority))
         return dns
 
-    def test_it_posts_to_the_host_by_its_name(self, server: Server) -> None:
+    def test_it_posts_to_the_host_under_its_name(self, server: Server) -> None:
         assert post(URL, b'{"a": 1}', {"content-type": "application/json"}) == 204
         ((target, headers, body),) = server.requests
         assert target == "/orders?token=t"
@@ -257,17 +257,17 @@ class TestConnection:
             post(URL, b"{}", {})
         assert len(server.requests) == 1
 
-    def test_a_redirect_is_an_answer_and_not_followed(self, server: Server, dns: Dns) -> None:
+    def test_a_redirect_is_returned_and_not_followed(self, server: Server, dns: Dns) -> None:
         server.answer = lambda handler: reply(handler, 307, location=URL)
         assert post(URL, b"{}", {}) == 307
         assert (len(server.requests), dns.asked) == (1, 1)
 
-    def test_a_failure_is_not_tried_again_here(self, server: Server) -> None:
+    def test_a_failure_is_not_retried(self, server: Server) -> None:
         server.answer = lambda handler: reply(handler, 503)
         assert post(URL, b"{}", {}) == 503
         assert len(server.requests) == 1
 
-    def test_an_endless_body_is_not_waited_for(self, server: Server) -> None:
+    def test_an_endless_body_is_not_read(self, server: Server) -> None:
         def flood(handler: BaseHTTPRequestHandler) -> None:
             reply(handler, 200)
             with suppress(OSError):  # until the caller hangs up
@@ -277,7 +277,9 @@ class TestConnection:
         server.answer = flood
         assert post(URL, b"{}", {}) == 200
 
-    def test_silence_has_an_end(self, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_missing_response_times_out(
+        self, server: Server, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         hung_up = threading.Event()
         monkeypatch.setattr(webhook, "READ_S", 0.05)
 
@@ -289,10 +291,10 @@ class TestConnection:
             post(URL, b"{}", {})
         hung_up.set()
 
-    def test_an_answer_in_drips_has_an_end(
+    def test_a_response_that_trickles_in_times_out(
         self, server: Server, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Each drip is in time, and there is always one more."""
+        """Each byte arrives within the read timeout, but the response never ends."""
         hung_up = threading.Event()
         monkeypatch.setattr(webhook, "TOTAL_S", 0.3)
 
@@ -307,7 +309,7 @@ class TestConnection:
             post(URL, b"{}", {})
         hung_up.set()
 
-    def test_a_handshake_in_drips_has_an_end(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_handshake_that_trickles_in_times_out(self, monkeypatch: pytest.MonkeyPatch) -> None:
         hung_up = threading.Event()
         monkeypatch.setattr(webhook, "TOTAL_S", 0.3)
 
@@ -327,7 +329,7 @@ class TestConnection:
             hung_up.set()
             thread.join()
 
-    def test_a_lookup_that_took_all_the_time_leaves_none_to_the_host(
+    def test_a_lookup_that_uses_up_the_time_prevents_the_request(
         self, server: Server, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         lookup, nothing = socket.getaddrinfo, threading.Event()
@@ -340,12 +342,12 @@ class TestConnection:
         assert server.requests == []
 
     @pytest.mark.parametrize("name", ["evil.example.com"])
-    def test_a_certificate_of_another_host_is_none(self, server: Server) -> None:
+    def test_a_certificate_of_another_host_is_rejected(self, server: Server) -> None:
         with pytest.raises(Unreachable, match=r"^SSLError$"):
             post(URL, b"{}", {})
         assert server.requests == []
 
-    def test_a_certificate_of_nobody_known_is_none(
+    def test_a_certificate_of_an_unknown_authority_is_rejected(
         self, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate(tmp_path, "authority.example.com")))
@@ -353,7 +355,7 @@ class TestConnection:
             post(URL, b"{}", {})
         assert server.requests == []
 
-    def test_nobody_at_home_is_no_answer(
+    def test_a_refused_connection_is_a_transient_error(
         self, server: Server, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         with socket.socket() as unused:

@@ -1,4 +1,4 @@
-"""The orders context on an empty table."""
+"""The orders context with an empty table."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from tests.support.cloud import Cloud
 
 @pytest.fixture
 def orders(cloud: Cloud) -> Orders:
-    """The context, with nothing in its table."""
+    """The context with an empty table."""
     table = cloud.table(SETTINGS.table_name, pending_index=True)
     parking = cloud.queue("parking")
     cloud.configure({**SETTINGS.as_environment(), "DEAD_LETTER_QUEUE_URL": parking.url})

@@ -39,7 +39,7 @@ class Orders:
     def priced(
         self, sku: str = "MUG", price: int = 1250, *, currency: str = "EUR", revision: int = 1
     ) -> None:
-        """Has inventory say what an item costs."""
+        """Delivers the price of an item from inventory."""
         event = ItemPriced(sku=sku, unit_price_minor=price, currency=currency, revision=revision)
         assert failed(keep_price_list.handler(batch(enveloped(event)), CONTEXT)) == []
 
@@ -79,16 +79,16 @@ class Orders:
         return self._call("DELETE", order_id, caller, cancel_order.handler)
 
     def placed_event(self) -> OrderPlaced:
-        """The event of the only order that was placed."""
+        """The event of the only placed order."""
         (event,) = self.table.events(OrderPlaced)
         return event
 
     def confirm(self) -> None:
-        """Runs the workflow's task for the only order that was placed."""
+        """Runs the workflow's task that confirms the only placed order."""
         confirm_order.handler(task_input(self.table.envelopes(OrderPlaced)[0]), CONTEXT)
 
     def reject(self, reason: str = "out_of_stock") -> None:
-        """Runs the workflow's task for the only order that was placed."""
+        """Runs the workflow's task that rejects the only placed order."""
         envelope = self.table.envelopes(OrderPlaced)[0]
         event = task_input(envelope, error="StockRefused", reason=reason)
         reject_order.handler(event, CONTEXT)
@@ -102,11 +102,11 @@ class Orders:
             assert failed(consumer(batch(envelope), CONTEXT)) == []
 
     def sweep(self) -> None:
-        """Wakes the sweeper."""
+        """Runs the sweeper."""
         assert failed(sweep_orders.handler(batch(enveloped(SweepDue())), CONTEXT)) == []
 
     def an_order(self) -> str:
-        """Places an order and says under which id."""
+        """Places an order and returns its id."""
         self.priced()
         answer = self.place()
         assert answer.status == 202

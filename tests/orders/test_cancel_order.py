@@ -1,4 +1,4 @@
-"""Cancelling an order: while it may be cancelled, once, and by its customer."""
+"""Cancelling an order: only while its status allows it, once, and only by its customer."""
 
 import pytest
 
@@ -43,14 +43,14 @@ def test_a_rejected_order_cannot_be_cancelled(orders: Orders) -> None:
     assert cancellations(orders) == []
 
 
-def test_cancelling_twice_is_the_same_as_once(orders: Orders) -> None:
+def test_cancelling_twice_has_the_same_effect_as_once(orders: Orders) -> None:
     order_id = orders.an_order()
     first, second = orders.cancel(order_id), orders.cancel(order_id)
     assert first == second
     assert len(cancellations(orders)) == 1
 
 
-def test_a_cancellation_that_is_repeated_when_the_order_has_come_back_is_none_anew(
+def test_a_cancellation_repeated_after_the_return_does_not_cancel_again(
     orders: Orders,
 ) -> None:
     order_id = orders.an_order()
@@ -62,7 +62,7 @@ def test_a_cancellation_that_is_repeated_when_the_order_has_come_back_is_none_an
     assert len(cancellations(orders)) == 1
 
 
-def test_an_order_that_came_back_without_a_cancellation_cannot_be_cancelled(
+def test_a_returned_order_that_was_not_cancelled_cannot_be_cancelled(
     orders: Orders,
 ) -> None:
     order_id = orders.an_order()
@@ -72,7 +72,7 @@ def test_an_order_that_came_back_without_a_cancellation_cannot_be_cancelled(
     assert cancellations(orders) == []
 
 
-def test_nobody_cancels_somebody_elses_order(orders: Orders) -> None:
+def test_a_customer_cannot_cancel_another_customers_order(orders: Orders) -> None:
     order_id = orders.an_order()
     assert orders.cancel(order_id, caller="customer-2").status == 404
     assert orders.get(order_id).json["status"] == "placed"
@@ -83,7 +83,7 @@ def test_an_unknown_order_cannot_be_cancelled(orders: Orders) -> None:
     assert orders.cancel("nothing").status == 404
 
 
-def test_an_order_that_is_confirmed_in_between_is_cancelled_all_the_same(
+def test_an_order_confirmed_in_the_meantime_is_still_cancelled(
     orders: Orders, commits: Commits
 ) -> None:
     order_id = orders.an_order()
@@ -94,7 +94,7 @@ def test_an_order_that_is_confirmed_in_between_is_cancelled_all_the_same(
     assert [event.confirmed for event in cancellations(orders)] == [True]
 
 
-def test_an_order_that_is_rejected_in_between_is_not_cancelled(
+def test_an_order_rejected_in_the_meantime_is_not_cancelled(
     orders: Orders, commits: Commits
 ) -> None:
     order_id = orders.an_order()
@@ -106,7 +106,7 @@ def test_an_order_that_is_rejected_in_between_is_not_cancelled(
     assert len(orders.table.envelopes(OrderRejected)) == 1
 
 
-def test_two_cancellations_at_the_same_time_are_one(orders: Orders, commits: Commits) -> None:
+def test_two_concurrent_cancellations_publish_one_event(orders: Orders, commits: Commits) -> None:
     order_id = orders.an_order()
     commits.before(1, lambda: orders.cancel(order_id))
     assert orders.cancel(order_id).status == 200
@@ -142,7 +142,7 @@ def test_a_cancellation_by_an_earlier_release_is_not_undone_by_a_confirmation(
 
 
 @pytest.mark.parametrize("confirmed", [False, True])
-def test_the_event_follows_from_the_request(orders: Orders, confirmed: bool) -> None:
+def test_the_event_has_the_requests_correlation_id(orders: Orders, confirmed: bool) -> None:
     order_id = orders.an_order()
     if confirmed:
         orders.confirm()

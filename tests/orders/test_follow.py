@@ -1,4 +1,4 @@
-"""Following along: an order's status only goes on, and its history is told by time."""
+"""Following other contexts: an order's status only advances, its history is chronological."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
@@ -28,7 +28,7 @@ DUE = datetime(2026, 1, 9, 12, tzinfo=UTC)
 
 
 def at(minutes: int, event: Event) -> CloudEvent:
-    """The event as it is published so many minutes after the order."""
+    """The event as published this many minutes after the order."""
     return msgspec.structs.replace(enveloped(event), time=START + timedelta(minutes=minutes))
 
 
@@ -44,7 +44,7 @@ def way_of(order_id: str) -> list[CloudEvent]:
 
 
 def told(orders: Orders, order_id: str) -> tuple[str, list[str]]:
-    """The status of an order, and what its history says."""
+    """The status and the history of an order."""
     order = orders.get(order_id).json
     return order["status"], [step["what"] for step in order["history"]]
 
@@ -56,17 +56,19 @@ def a_confirmed_order(orders: Orders) -> str:
 
 
 class TestHistory:
-    def test_it_begins_with_the_order_and_tells_each_step_of_it(self, orders: Orders) -> None:
+    def test_the_history_begins_with_the_placed_order_and_has_each_step(
+        self, orders: Orders
+    ) -> None:
         order_id = a_confirmed_order(orders)
         assert told(orders, order_id) == ("confirmed", ["placed", "confirmed"])
 
-    def test_it_says_why_an_order_was_rejected(self, orders: Orders) -> None:
+    def test_the_history_has_the_reason_of_a_rejection(self, orders: Orders) -> None:
         order_id = orders.an_order()
         orders.reject("payment_declined")
         history = orders.get(order_id).json["history"]
         assert (history[1]["what"], history[1]["reason"]) == ("rejected", "payment_declined")
 
-    def test_it_has_the_time_and_the_details_of_each_event(self, orders: Orders) -> None:
+    def test_the_history_has_the_time_and_the_details_of_each_event(self, orders: Orders) -> None:
         order_id = a_confirmed_order(orders)
         orders.hear(
             at(1, ShipmentRequested(order_id=order_id, tracking_id="track-1", due_at=DUE)),
@@ -83,13 +85,13 @@ class TestHistory:
             {"what": "return_refused", "reason": "worn out"},
         ]
 
-    def test_it_names_nobody_but_the_customer_of_the_order(self, orders: Orders) -> None:
+    def test_the_history_has_no_personal_data(self, orders: Orders) -> None:
         order_id = a_confirmed_order(orders)
         orders.hear(*way_of(order_id))
         for step in orders.get(order_id).json["history"]:
             assert step.keys() <= {"what", "at", "reason", "tracking_id", "due_at"}
 
-    def test_an_event_delivered_again_is_told_once(self, orders: Orders) -> None:
+    def test_a_redelivered_event_is_in_the_history_once(self, orders: Orders) -> None:
         order_id = a_confirmed_order(orders)
         shipped = at(1, OrderShipped(order_id=order_id))
         orders.hear(shipped)
@@ -99,10 +101,10 @@ class TestHistory:
         assert orders.table.items() == known
         assert any(item["pk"].endswith(shipped.id) for item in orders.table.items("inbox"))
 
-    def test_a_fact_that_is_published_twice_is_told_as_it_was_first_known(
+    def test_an_event_published_again_under_a_new_id_keeps_its_first_entry(
         self, orders: Orders
     ) -> None:
-        """A publisher that repeats itself under new ids cannot make the item grow."""
+        """A publisher that repeats an event under new ids cannot make the item grow."""
         order_id = a_confirmed_order(orders)
         orders.hear(*[at(minutes, OrderShipped(order_id=order_id)) for minutes in range(1, 9)])
         (shipped,) = orders.get(order_id).json["history"][2:]
@@ -123,14 +125,14 @@ class TestHistory:
         ]
         assert told(orders, order_id) == ("returned", steps)
 
-    def test_time_counts_before_the_lifecycle(self) -> None:
+    def test_the_time_takes_precedence_over_the_lifecycle(self) -> None:
         late, early = START + timedelta(microseconds=1), START
         assert chronological({"shipped": late, "delivered": early}) == ["delivered", "shipped"]
 
     def test_a_step_of_a_later_release_does_not_hide_the_others(self) -> None:
         assert chronological({"new": START, "placed": START}) == ["placed", "new"]
 
-    def test_the_lifecycle_has_each_step_once_after_what_leads_to_it(self) -> None:
+    def test_the_lifecycle_has_each_step_once_after_the_steps_that_lead_to_it(self) -> None:
         known = {*Status, *(step.what for step in STEPS.values())}
         assert sorted(LIFECYCLE) == sorted(known)
         for way in (
@@ -144,12 +146,14 @@ class TestHistory:
         ):
             assert [what for what in LIFECYCLE if what in way] == list(way)
 
-    def test_each_kind_of_step_has_a_name_of_its_own(self) -> None:
+    def test_each_kind_of_step_has_its_own_name(self) -> None:
         assert len({step.what for step in STEPS.values()}) == len(STEPS) < 20
 
 
 class TestStatus:
-    def test_in_whatever_order_events_arrive_the_order_ends_as_it_did(self, orders: Orders) -> None:
+    def test_the_final_status_does_not_depend_on_the_sequence_of_events(
+        self, orders: Orders
+    ) -> None:
         orders.priced()
         whole = ["shipment_requested", "shipped", "delivered", "return_requested", "returned"]
         for number, turns in enumerate(permutations(range(5))):
@@ -168,14 +172,14 @@ class TestStatus:
         ("event_type", "status"),
         [(OrderShipped, "shipped"), (OrderDelivered, "delivered")],
     )
-    def test_a_parcel_takes_the_order_on(
+    def test_an_event_of_the_parcel_advances_the_status(
         self, orders: Orders, event_type: type[OrderShipped], status: str
     ) -> None:
         order_id = a_confirmed_order(orders)
         orders.hear(event_type(order_id=order_id))
         assert told(orders, order_id)[0] == status
 
-    def test_what_overtakes_the_shipment_is_not_taken_back_by_it(self, orders: Orders) -> None:
+    def test_a_late_shipment_event_does_not_undo_the_delivery(self, orders: Orders) -> None:
         order_id = a_confirmed_order(orders)
         _, shipped, delivered, *_ = way_of(order_id)
         orders.hear(delivered, shipped)
@@ -191,10 +195,8 @@ class TestStatus:
         status, history = told(orders, order_id)
         assert (status, history[-2:]) == ("cancelled", ["shipped", "recalled"])
 
-    def test_an_order_that_is_cancelled_too_late_and_comes_back_ends_returned(
-        self, orders: Orders
-    ) -> None:
-        """Whenever orders hears of the parcel and of its return, if only after the cancellation."""
+    def test_an_order_cancelled_too_late_and_returned_ends_returned(self, orders: Orders) -> None:
+        """The events of the parcel and its return arrive in any sequence after the cancellation."""
         orders.priced()
         for number, turns in enumerate(permutations(range(5))):
             if number % 7:
@@ -215,7 +217,7 @@ class TestStatus:
             whole = ["shipment_requested", "shipped", "delivered", "return_requested", "returned"]
             assert told(orders, order_id)[1] == ["placed", "cancelled", *whole]
 
-    def test_an_order_that_is_cancelled_too_late_and_not_taken_back_stays_cancelled(
+    def test_an_order_cancelled_too_late_whose_return_is_refused_stays_cancelled(
         self, orders: Orders
     ) -> None:
         order_id = a_confirmed_order(orders)
@@ -228,7 +230,7 @@ class TestStatus:
         assert (status, history[-1]) == ("cancelled", "return_refused")
 
     @pytest.mark.parametrize("status", ["rejected", "expired", "placed"])
-    def test_what_was_never_confirmed_cannot_have_come_back(
+    def test_an_order_that_was_never_confirmed_cannot_become_returned(
         self, orders: Orders, status: str
     ) -> None:
         order_id = orders.an_order()
@@ -237,14 +239,14 @@ class TestStatus:
         assert told(orders, order_id)[0] == status
 
     @pytest.mark.parametrize("number", range(5))
-    def test_an_order_can_be_cancelled_until_the_carrier_has_it(
+    def test_an_order_can_be_cancelled_until_the_carrier_has_the_parcel(
         self, orders: Orders, number: int
     ) -> None:
         order_id = a_confirmed_order(orders)
         orders.hear(*way_of(order_id)[: number + 1])
         assert orders.cancel(order_id).status == (200 if number == 0 else 409)
 
-    def test_a_cancellation_in_between_wins_over_the_parcel(
+    def test_a_concurrent_cancellation_takes_precedence_over_the_shipment(
         self, orders: Orders, commits: Commits
     ) -> None:
         order_id = a_confirmed_order(orders)
@@ -253,7 +255,7 @@ class TestStatus:
         status, history = told(orders, order_id)
         assert (status, history[-2:]) == ("cancelled", ["cancelled", "shipped"])
 
-    def test_a_return_in_between_is_not_taken_back_by_the_parcel(
+    def test_a_concurrent_return_is_not_undone_by_the_delivery(
         self, orders: Orders, commits: Commits
     ) -> None:
         order_id = a_confirmed_order(orders)
@@ -263,7 +265,7 @@ class TestStatus:
         orders.hear(delivered)
         assert told(orders, order_id)[0] == "returned"
 
-    def test_a_parcel_in_between_wins_over_the_cancellation(
+    def test_a_concurrent_shipment_takes_precedence_over_the_cancellation(
         self, orders: Orders, commits: Commits
     ) -> None:
         order_id = a_confirmed_order(orders)
@@ -271,9 +273,7 @@ class TestStatus:
         assert orders.cancel(order_id).status == 409
         assert told(orders, order_id)[0] == "shipped"
 
-    def test_a_checkout_that_runs_again_leaves_an_order_alone_that_came_back(
-        self, orders: Orders
-    ) -> None:
+    def test_a_repeated_checkout_does_not_change_a_returned_order(self, orders: Orders) -> None:
         order_id = a_confirmed_order(orders)
         orders.cancel(order_id)
         orders.hear(*way_of(order_id))
@@ -284,7 +284,7 @@ class TestStatus:
         assert orders.table.items() == before
 
     @pytest.mark.parametrize("event_type", [OrderShipped, OrderDelivered])
-    def test_a_checkout_that_runs_again_finds_the_order_confirmed(
+    def test_a_repeated_checkout_does_not_change_a_shipped_order(
         self, orders: Orders, event_type: type[OrderShipped]
     ) -> None:
         order_id = a_confirmed_order(orders)
@@ -294,7 +294,7 @@ class TestStatus:
             orders.reject()
         assert orders.table.published() == ["OrderConfirmed.v1", "OrderPlaced.v1"]
 
-    def test_following_publishes_nothing(self, orders: Orders) -> None:
+    def test_following_other_contexts_publishes_nothing(self, orders: Orders) -> None:
         order_id = a_confirmed_order(orders)
         before = orders.table.published()
         orders.hear(*way_of(order_id))
@@ -303,7 +303,7 @@ class TestStatus:
 
 class TestFailures:
     @pytest.mark.parametrize("when", ["before", "after"])
-    def test_after_a_crash_the_event_is_taken_once(
+    def test_after_a_crash_the_event_takes_effect_once(
         self, orders: Orders, commits: Commits, when: str
     ) -> None:
         order_id = a_confirmed_order(orders)
@@ -314,7 +314,7 @@ class TestFailures:
         orders.hear(shipped)
         assert told(orders, order_id) == ("shipped", ["placed", "confirmed", "shipped"])
 
-    def test_the_event_of_an_order_that_is_not_there_comes_again(self, orders: Orders) -> None:
+    def test_the_event_of_an_unknown_order_is_delivered_again(self, orders: Orders) -> None:
         message = batch(enveloped(OrderShipped(order_id="nowhere")))
         assert failed(follow_shipment.handler(message, CONTEXT)) == ["m1"]
         assert orders.table.items() == []
@@ -334,7 +334,7 @@ class TestFailures:
         message = batch(at(1, OrderShipped(order_id=order_id)))
         assert failed(follow_shipment.handler(message, CONTEXT)) == ["m1"]
 
-    def test_anything_else_is_parked(self, orders: Orders) -> None:
+    def test_an_event_of_another_context_is_parked(self, orders: Orders) -> None:
         event = ReturnRequested(order_id="order-1", customer_id="customer-1", reason="too small")
         assert isinstance(event, ReturnEvent)
         assert failed(follow_shipment.handler(batch(enveloped(event)), CONTEXT)) == []

@@ -1,4 +1,4 @@
-"""Getting an order: its customer sees it, and nobody else."""
+"""Getting an order: only its customer sees it."""
 
 from tests.orders.context import Orders
 
@@ -11,19 +11,19 @@ def test_customers_see_their_order(orders: Orders) -> None:
     assert answer.json == placed.json
 
 
-def test_the_status_is_the_one_of_now(orders: Orders) -> None:
+def test_the_response_has_the_current_status(orders: Orders) -> None:
     order_id = orders.an_order()
     orders.reject("out_of_stock")
     answer = orders.get(order_id)
     assert (answer.json["status"], answer.json["reason"]) == ("rejected", "out_of_stock")
 
 
-def test_what_is_not_for_the_customer_is_not_shown(orders: Orders) -> None:
+def test_internal_fields_are_not_shown(orders: Orders) -> None:
     answer = orders.get(orders.an_order())
     assert not {"customer_id", "fingerprint", "payment_token", "pk", "kind"} & set(answer.json)
 
 
-def test_an_order_of_somebody_else_looks_like_none_at_all(orders: Orders) -> None:
+def test_another_customers_order_looks_like_an_unknown_order(orders: Orders) -> None:
     order_id = orders.an_order()
     foreign = orders.get(order_id, caller="customer-2")
     unknown = orders.get(order_id.replace(order_id[0], "x"), caller="customer-2")

@@ -1,4 +1,4 @@
-"""The figures of the business: each order counts once, whatever is repeated."""
+"""Business metrics: each order counts once, despite repetitions."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -8,7 +8,7 @@ import time_machine
 from tests.orders.context import Orders
 
 
-def test_orders_are_counted_once_whatever_is_repeated(
+def test_repeated_requests_and_tasks_count_once(
     orders: Orders, capsys: pytest.CaptureFixture[str]
 ) -> None:
     orders.an_order()
@@ -21,7 +21,7 @@ def test_orders_are_counted_once_whatever_is_repeated(
     assert '"OrdersRejected"' not in out
 
 
-def test_the_time_to_the_confirmation_is_in_milliseconds(
+def test_the_time_until_confirmation_is_in_milliseconds(
     orders: Orders, capsys: pytest.CaptureFixture[str]
 ) -> None:
     now = datetime.now(UTC)
@@ -32,7 +32,7 @@ def test_the_time_to_the_confirmation_is_in_milliseconds(
     assert '"PlacedToConfirmed":[2500.0]' in capsys.readouterr().out
 
 
-def test_rejections_are_counted(orders: Orders, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_rejection_counts_once(orders: Orders, capsys: pytest.CaptureFixture[str]) -> None:
     orders.an_order()
     orders.reject()
     orders.reject()

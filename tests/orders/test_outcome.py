@@ -1,4 +1,4 @@
-"""The outcome of a checkout: an order is confirmed or rejected once, and stays what it is."""
+"""The outcome of a checkout: an order is confirmed or rejected once, and stays so."""
 
 import msgspec
 import pytest
@@ -46,7 +46,7 @@ class TestConfirm:
         assert envelope.causationid == cause.id
         assert envelope.correlationid == cause.correlationid
 
-    def test_confirming_twice_is_the_same_as_once(self, orders: Orders) -> None:
+    def test_confirming_twice_has_the_same_effect_as_once(self, orders: Orders) -> None:
         orders.an_order()
         orders.confirm()
         orders.confirm()
@@ -66,7 +66,7 @@ class TestConfirm:
             orders.confirm()
         assert status(orders) == "rejected"
 
-    def test_an_order_that_is_cancelled_in_between_stays_cancelled(
+    def test_an_order_cancelled_in_the_meantime_stays_cancelled(
         self, orders: Orders, commits: Commits
     ) -> None:
         order_id = orders.an_order()
@@ -76,13 +76,13 @@ class TestConfirm:
         assert status(orders) == "cancelled"
         assert orders.table.envelopes(OrderConfirmed) == []
 
-    def test_two_runs_at_the_same_time_confirm_once(self, orders: Orders, commits: Commits) -> None:
+    def test_two_concurrent_runs_confirm_once(self, orders: Orders, commits: Commits) -> None:
         orders.an_order()
         commits.before(1, orders.confirm)
         orders.confirm()
         assert len(orders.table.envelopes(OrderConfirmed)) == 1
 
-    def test_after_a_crash_it_can_be_run_again(self, orders: Orders, commits: Commits) -> None:
+    def test_after_a_crash_the_task_can_run_again(self, orders: Orders, commits: Commits) -> None:
         orders.an_order()
         commits.after(1, crash)
         with pytest.raises(Crash):
@@ -98,7 +98,7 @@ class TestConfirm:
 
 
 class TestReject:
-    def test_it_rejects_a_placed_order_and_says_why(self, orders: Orders) -> None:
+    def test_it_rejects_a_placed_order_with_the_reason(self, orders: Orders) -> None:
         orders.an_order()
         orders.reject("payment_declined")
         order = orders.table.one("order")
@@ -109,19 +109,19 @@ class TestReject:
         assert event.order_id == order["order_id"]
         assert event.customer_id == "customer-1"
 
-    def test_it_says_so_in_the_older_version_too(self, orders: Orders) -> None:
+    def test_it_publishes_the_older_version_of_the_event_too(self, orders: Orders) -> None:
         orders.an_order()
         orders.reject("States.Timeout")
         (new,) = orders.table.envelopes(OrderRejected)
         (old,) = orders.table.envelopes(OrderRejectedV1)
         assert (old.id, old.supersededby) == (new.id, "OrderRejected.v2")
-        told = msgspec.json.decode(new.data, type=OrderRejected)
-        assert told.reason is RejectionReason.CHECKOUT_FAILED
+        event = msgspec.json.decode(new.data, type=OrderRejected)
+        assert event.reason is RejectionReason.CHECKOUT_FAILED
         as_before = msgspec.json.decode(old.data, type=OrderRejectedV1)
         assert as_before.reason == "States.Timeout"
-        assert as_before.upcast() == told
+        assert as_before.upcast() == event
 
-    def test_rejecting_twice_is_the_same_as_once(self, orders: Orders) -> None:
+    def test_rejecting_twice_has_the_same_effect_as_once(self, orders: Orders) -> None:
         orders.an_order()
         orders.reject("out_of_stock")
         orders.reject("another_reason")
@@ -134,7 +134,7 @@ class TestReject:
         assert status(orders) == "cancelled"
         assert orders.table.envelopes(OrderRejected) == []
 
-    def test_an_order_that_is_cancelled_in_between_stays_cancelled(
+    def test_an_order_cancelled_in_the_meantime_stays_cancelled(
         self, orders: Orders, commits: Commits
     ) -> None:
         order_id = orders.an_order()
@@ -143,7 +143,7 @@ class TestReject:
         assert status(orders) == "cancelled"
         assert orders.table.envelopes(OrderRejected) == []
 
-    def test_a_confirmed_order_stands(self, orders: Orders) -> None:
+    def test_a_confirmed_order_is_not_rejected(self, orders: Orders) -> None:
         orders.an_order()
         orders.confirm()
         with pytest.raises(OrderStands):
@@ -151,7 +151,7 @@ class TestReject:
         assert status(orders) == "confirmed"
         assert orders.table.envelopes(OrderRejected) == []
 
-    def test_an_order_that_is_confirmed_in_between_stands(
+    def test_an_order_confirmed_in_the_meantime_is_not_rejected(
         self, orders: Orders, commits: Commits
     ) -> None:
         orders.an_order()
@@ -160,8 +160,10 @@ class TestReject:
             orders.reject()
         assert status(orders) == "confirmed"
 
-    def test_of_a_confirmed_and_cancelled_order_nothing_is_undone(self, orders: Orders) -> None:
-        """Those who hold something for it hear of the cancellation, and of the parcel."""
+    def test_rejecting_a_confirmed_and_cancelled_order_starts_no_compensation(
+        self, orders: Orders
+    ) -> None:
+        """The contexts that hold stock or money react to the cancellation and to the parcel."""
         order_id = orders.an_order()
         orders.confirm()
         orders.cancel(order_id)
@@ -169,7 +171,7 @@ class TestReject:
             orders.reject("cancelled")
         assert status(orders) == "cancelled"
 
-    def test_two_runs_at_the_same_time_reject_once(self, orders: Orders, commits: Commits) -> None:
+    def test_two_concurrent_runs_reject_once(self, orders: Orders, commits: Commits) -> None:
         orders.an_order()
         commits.before(1, orders.reject)
         orders.reject("another_reason")

@@ -1,4 +1,4 @@
-"""Placing an order: prices are checked, one request makes one order, and all of it or nothing."""
+"""Placing an order: prices are checked, and one request places one complete order or none."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -30,7 +30,7 @@ class TestPlaced:
         assert orders.table.one("order")["status"] == "placed"
         assert orders.table.published() == ["OrderPlaced.v1"]
 
-    def test_the_answer_says_where_the_order_is(self, orders: Orders) -> None:
+    def test_the_response_has_the_order_and_its_location(self, orders: Orders) -> None:
         orders.priced()
         with time_machine.travel(NOW, tick=False):
             answer = orders.place([line(quantity=2)])
@@ -49,7 +49,7 @@ class TestPlaced:
             "reason": None,
         }
 
-    def test_the_event_carries_all_that_checkout_needs(self, orders: Orders) -> None:
+    def test_the_event_has_all_data_for_the_checkout(self, orders: Orders) -> None:
         orders.priced("MUG", 1250)
         orders.priced("PEN", 199)
         lines = (line("MUG", 2, 1250), line("PEN", 3, 199), line("MUG", 1, 1250))
@@ -64,13 +64,13 @@ class TestPlaced:
             payment_token="tok_flaky_2",
         )
 
-    def test_the_event_is_tied_to_the_request(self, orders: Orders) -> None:
+    def test_the_event_has_the_requests_correlation_id(self, orders: Orders) -> None:
         orders.an_order()
         (envelope,) = orders.table.envelopes(OrderPlaced)
         assert envelope.correlationid == "request-1"
         assert envelope.causationid is None
 
-    def test_the_payment_token_is_not_kept_with_the_order(self, orders: Orders) -> None:
+    def test_the_payment_token_is_not_stored_with_the_order(self, orders: Orders) -> None:
         orders.an_order()
         assert "tok_approve" not in str(orders.table.one("order"))
 
@@ -82,7 +82,7 @@ class TestPlaced:
 
 
 class TestPrices:
-    def test_an_unknown_item_is_refused_by_name(self, orders: Orders) -> None:
+    def test_an_unknown_item_is_rejected_with_its_sku(self, orders: Orders) -> None:
         orders.priced()
         answer = orders.place([line(), line("SPOON"), line("FORK"), line("SPOON")])
         assert answer.status == 422
@@ -92,7 +92,7 @@ class TestPrices:
         assert orders.table.items("order") == orders.table.items("outbox") == []
 
     @pytest.mark.parametrize("seen", [1, 1249, 1251, 10**6])
-    def test_an_outdated_price_is_refused_with_the_current_one(
+    def test_an_outdated_price_is_rejected_with_the_current_one(
         self, orders: Orders, seen: int
     ) -> None:
         orders.priced("MUG", 1250)
@@ -105,7 +105,7 @@ class TestPrices:
         }
         assert orders.table.items("order") == orders.table.items("outbox") == []
 
-    def test_a_price_in_another_currency_is_another_price(self, orders: Orders) -> None:
+    def test_a_price_in_another_currency_is_an_outdated_price(self, orders: Orders) -> None:
         orders.priced("MUG", 1250, currency="EUR")
         answer = orders.place(currency="USD")
         assert answer.status == 409
@@ -122,14 +122,14 @@ class TestPrices:
         orders.priced("MUG", 1250)
         assert orders.place([line(price=1250), line(price=1)]).status == 409
 
-    def test_a_new_price_counts_from_the_moment_it_is_known(self, orders: Orders) -> None:
+    def test_a_new_price_counts_as_soon_as_it_is_known(self, orders: Orders) -> None:
         orders.priced("MUG", 1250, revision=1)
         orders.priced("MUG", 1400, revision=2)
         assert orders.place([line(price=1250)]).status == 409
         assert orders.place([line(price=1400)]).status == 202
 
-    def test_an_order_may_have_as_many_items_as_two_reads_bring(self, orders: Orders) -> None:
-        """BatchGetItem takes 100 keys."""
+    def test_an_order_can_have_200_items_whose_prices_take_two_reads(self, orders: Orders) -> None:
+        """BatchGetItem is limited to 100 keys."""
         skus = [f"SKU-{number:03}" for number in range(200)]
         for sku in skus:
             orders.table.put(
@@ -148,7 +148,7 @@ class TestPrices:
         assert answer.json["total_minor"] == 20_000
         assert len(orders.placed_event().lines) == 200
 
-    def test_keys_that_were_left_unread_are_read_again(self, orders: Orders, cloud: Cloud) -> None:
+    def test_unprocessed_keys_are_read_again(self, orders: Orders, cloud: Cloud) -> None:
         """https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html."""
         orders.priced("MUG")
         orders.priced("PEN")
@@ -168,7 +168,7 @@ class TestPrices:
         assert orders.place([line("MUG"), line("PEN")]).status == 202
         assert asked == [2, 1]
 
-    def test_a_price_list_that_stays_throttled_is_no_reason_to_believe_the_customer(
+    def test_a_price_list_that_stays_throttled_prevents_the_order(
         self, orders: Orders, cloud: Cloud
     ) -> None:
         def nothing(RequestItems: Any) -> Any:  # noqa: N803
@@ -217,7 +217,7 @@ class TestIdempotency:
         assert len(orders.table.items("order")) == 1
         assert orders.table.published() == ["OrderPlaced.v1"]
 
-    def test_a_repeated_request_is_answered_even_if_the_price_is_another_one_by_now(
+    def test_a_repeated_request_gets_its_order_even_after_a_price_change(
         self, orders: Orders
     ) -> None:
         order_id = orders.an_order()
@@ -227,12 +227,12 @@ class TestIdempotency:
         assert answer.json["order_id"] == order_id
         assert answer.json["total_minor"] == 1250
 
-    def test_a_repeated_request_tells_what_has_become_of_the_order(self, orders: Orders) -> None:
+    def test_a_repeated_request_gets_the_current_status(self, orders: Orders) -> None:
         orders.an_order()
         orders.confirm()
         assert orders.place().json["status"] == "confirmed"
 
-    def test_the_same_key_with_another_body_is_refused(self, orders: Orders) -> None:
+    def test_the_same_key_with_another_body_is_rejected(self, orders: Orders) -> None:
         orders.an_order()
         answer = orders.place([line(quantity=2)])
         assert answer.status == 422
@@ -249,13 +249,13 @@ class TestIdempotency:
         ],
         ids=str,
     )
-    def test_each_field_belongs_to_the_body_that_the_key_stands_for(
+    def test_a_change_of_any_field_makes_the_body_another_one(
         self, orders: Orders, change: dict[str, Any]
     ) -> None:
         orders.an_order()
         assert orders.place(**change).status == 422
 
-    def test_a_body_that_is_only_written_otherwise_is_the_same(self, orders: Orders) -> None:
+    def test_the_same_body_in_another_notation_is_a_repetition(self, orders: Orders) -> None:
         first = orders.an_order()
         answer = orders.place(
             [{"unit_price_minor": 1250, "quantity": 1, "sku": "MUG"}],
@@ -264,7 +264,7 @@ class TestIdempotency:
         assert answer.status == 202
         assert answer.json["order_id"] == first
 
-    def test_the_same_key_of_another_customer_is_another_order(self, orders: Orders) -> None:
+    def test_the_same_key_of_another_customer_places_another_order(self, orders: Orders) -> None:
         orders.priced()
         first = orders.place(caller="customer-1")
         second = orders.place(caller="customer-2")
@@ -273,23 +273,23 @@ class TestIdempotency:
         owners = {order["customer_id"] for order in orders.table.items("order")}
         assert owners == {"customer-1", "customer-2"}
 
-    def test_customers_and_keys_cannot_be_put_together_otherwise(self, orders: Orders) -> None:
+    def test_customer_and_key_are_combined_unambiguously(self, orders: Orders) -> None:
         orders.priced()
         first = orders.place(caller="a:b", key="c")
         second = orders.place(caller="a", key="b:c")
         assert first.json["order_id"] != second.json["order_id"]
 
-    def test_another_key_is_another_order(self, orders: Orders) -> None:
+    def test_another_key_places_another_order(self, orders: Orders) -> None:
         orders.priced()
         assert orders.place(key="a").json["order_id"] != orders.place(key="b").json["order_id"]
         assert len(orders.table.items("order")) == 2
 
-    def test_a_refused_request_leaves_its_key_free(self, orders: Orders) -> None:
+    def test_the_key_of_a_rejected_request_can_be_used_again(self, orders: Orders) -> None:
         orders.priced(price=1400)
         assert orders.place([line(price=1250)]).status == 409
         assert orders.place([line(price=1400)]).status == 202
 
-    def test_two_copies_of_a_request_at_the_same_time_place_one_order(
+    def test_two_concurrent_copies_of_a_request_place_one_order(
         self, orders: Orders, commits: Commits
     ) -> None:
         orders.priced()
@@ -300,7 +300,7 @@ class TestIdempotency:
         assert answers[0].status == 202
         assert orders.table.published() == ["OrderPlaced.v1"]
 
-    def test_of_two_bodies_with_one_key_at_the_same_time_one_is_refused(
+    def test_of_two_concurrent_bodies_with_one_key_one_is_rejected(
         self, orders: Orders, commits: Commits
     ) -> None:
         orders.priced()
@@ -308,7 +308,7 @@ class TestIdempotency:
         assert orders.place([line(quantity=1)]).status == 422
         assert orders.table.one("order")["total_minor"] == 5 * 1250
 
-    def test_a_request_whose_answer_was_lost_finds_its_order(
+    def test_a_request_repeated_after_a_lost_response_gets_its_order(
         self, orders: Orders, commits: Commits
     ) -> None:
         orders.priced()
@@ -321,7 +321,7 @@ class TestIdempotency:
 
 class TestBodies:
     @pytest.mark.parametrize("count", [1, 2, 200])
-    def test_an_order_has_1_to_200_lines(self, orders: Orders, count: int) -> None:
+    def test_an_order_can_have_1_to_200_lines(self, orders: Orders, count: int) -> None:
         orders.priced()
         answer = orders.place([line()] * count)
         assert answer.status == 202
@@ -329,7 +329,9 @@ class TestBodies:
         assert answer.json["total_minor"] == 1250 * count
 
     @pytest.mark.parametrize("count", [0, 201])
-    def test_an_order_with_fewer_or_more_lines_is_refused(self, orders: Orders, count: int) -> None:
+    def test_an_order_with_fewer_or_more_lines_is_rejected(
+        self, orders: Orders, count: int
+    ) -> None:
         orders.priced()
         answer = orders.place([line()] * count)
         assert answer.status == 400
@@ -337,7 +339,7 @@ class TestBodies:
         assert orders.table.items("order") == []
 
     @pytest.mark.parametrize("quantity", [0, -1, 100_001, 1.5, "1", None, True, 10**30])
-    def test_a_wrong_quantity_is_refused_by_the_name_of_its_line(
+    def test_an_invalid_quantity_is_rejected_with_its_line(
         self, orders: Orders, quantity: Any
     ) -> None:
         orders.priced()
@@ -379,7 +381,7 @@ class TestBodies:
         ],
         ids=lambda value: str(value)[:60],
     )
-    def test_a_wrong_field_is_refused_by_its_name(
+    def test_an_invalid_field_is_rejected_with_its_name(
         self, orders: Orders, change: dict[str, Any], field: str
     ) -> None:
         orders.priced()
@@ -389,7 +391,7 @@ class TestBodies:
         assert answer.json["errors"][0]["field"] == field
         assert orders.table.items("order") == []
 
-    def test_totals_up_to_the_bound_of_an_event_can_be_ordered(self, orders: Orders) -> None:
+    def test_the_largest_total_of_an_event_can_be_ordered(self, orders: Orders) -> None:
         orders.priced(price=MAX_MINOR)
         answer = orders.place([line(price=MAX_MINOR)])
         assert answer.status == 202
@@ -400,7 +402,7 @@ class TestBodies:
         [[line(quantity=2, price=MAX_MINOR)], [line(quantity=100_000, price=MAX_MINOR)] * 200],
         ids=["just over", "far over"],
     )
-    def test_a_total_over_the_bound_is_refused(self, orders: Orders, lines: list[Any]) -> None:
+    def test_a_larger_total_is_rejected(self, orders: Orders, lines: list[Any]) -> None:
         orders.priced(price=MAX_MINOR)
         answer = orders.place(lines)
         assert answer.status == 400
@@ -408,7 +410,7 @@ class TestBodies:
         assert orders.table.items("order") == []
 
     def test_the_largest_order_fits_an_event_and_an_item(self, orders: Orders) -> None:
-        """An item takes 400 KB.
+        """An item is limited to 400 KB.
 
         https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
         """

@@ -17,7 +17,7 @@ from tests.support.messages import Answer, Call
 from tools.contracts.openapi import components
 
 RELEASED = json.loads(Path(__file__).with_name("released_bodies.json").read_text("utf-8"))
-"""By release: a body as text, and the fingerprint of its order. Only add entries, change none."""
+"""Bodies as text and the fingerprints of their orders, by release. Add entries; change none."""
 
 
 def send(body: str) -> Answer:
@@ -48,14 +48,14 @@ def test_a_request_repeated_across_a_deployment_gets_its_order(
     assert len(orders.table.items("order")) == 1
 
 
-def test_a_request_from_before_fingerprints_were_canonical_gets_its_order(orders: Orders) -> None:
+def test_a_request_with_a_former_fingerprint_gets_its_order(orders: Orders) -> None:
     """If this fails after a change of `PlaceOrder`, remove `_former_fingerprint` and this test."""
     orders.priced()
     first = orders.place()
-    wish = b'{"currency":"EUR","lines":[{"sku":"MUG","quantity":1,"unit_price_minor":1250}],'
-    wish += b'"shipping_address":{"name":"Ada Lovelace","street":"St James Sq 12","postal_code":'
-    wish += b'"SW1Y","city":"London","country":"GB"},"payment_token":"tok_approve"}'
-    former = {"fingerprint": sha256(wish).hexdigest()}
+    body = b'{"currency":"EUR","lines":[{"sku":"MUG","quantity":1,"unit_price_minor":1250}],'
+    body += b'"shipping_address":{"name":"Ada Lovelace","street":"St James Sq 12","postal_code":'
+    body += b'"SW1Y","city":"London","country":"GB"},"payment_token":"tok_approve"}'
+    former = {"fingerprint": sha256(body).hexdigest()}
     orders.table.put({**orders.table.one("order"), **former})
     assert orders.place() == first
     assert orders.place(payment_token="tok_decline").status == 422

@@ -1,4 +1,4 @@
-"""The sweeper: an order whose checkout does not come to an end expires, and no other."""
+"""The sweeper: exactly the orders whose checkout never completes expire."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,7 +16,7 @@ ENDS = {"confirm": "confirmed", "reject": "rejected", "cancel": "cancelled"}
 
 
 def told(orders: Orders, order_id: str) -> tuple[str, list[str]]:
-    """The status of an order, and what its history says."""
+    """The status and the history of an order."""
     order = orders.get(order_id).json
     return order["status"], [step["what"] for step in order["history"]]
 
@@ -25,7 +25,7 @@ def later(**age: float) -> Any:
     return time_machine.travel(datetime.now(UTC) + timedelta(**age), tick=False)
 
 
-def test_an_order_whose_checkout_does_not_end_expires(
+def test_an_order_whose_checkout_never_completes_expires(
     orders: Orders, capsys: pytest.CaptureFixture[str]
 ) -> None:
     order_id = orders.an_order()
@@ -36,7 +36,7 @@ def test_an_order_whose_checkout_does_not_end_expires(
     assert '"ExpiredOrders":[1.0]' in capsys.readouterr().out
 
 
-def test_an_order_is_left_in_peace_for_as_long_as_a_checkout_may_take(orders: Orders) -> None:
+def test_an_order_does_not_expire_while_its_checkout_may_still_run(orders: Orders) -> None:
     order_id = orders.an_order()
     with later(minutes=59):
         orders.sweep()
@@ -44,7 +44,7 @@ def test_an_order_is_left_in_peace_for_as_long_as_a_checkout_may_take(orders: Or
 
 
 @pytest.mark.parametrize("end", ENDS)
-def test_an_order_that_was_settled_waits_no_longer(orders: Orders, end: str) -> None:
+def test_a_settled_order_is_no_longer_pending(orders: Orders, end: str) -> None:
     order_id = orders.an_order()
     assert "pending_shard" in orders.table.one("order")
     orders.cancel(order_id) if end == "cancel" else getattr(orders, end)()
@@ -56,7 +56,7 @@ def test_an_order_that_was_settled_waits_no_longer(orders: Orders, end: str) -> 
 
 
 @pytest.mark.parametrize("end", ENDS)
-def test_an_order_that_is_settled_in_between_stays_as_it_is(
+def test_an_order_settled_in_the_meantime_is_not_expired(
     orders: Orders, commits: Commits, end: str
 ) -> None:
     order_id = orders.an_order()
@@ -68,7 +68,7 @@ def test_an_order_that_is_settled_in_between_stays_as_it_is(
     assert "OrderExpired.v1" not in orders.table.published()
 
 
-def test_what_the_index_still_shows_is_looked_at_in_the_table(orders: Orders, cloud: Cloud) -> None:
+def test_the_table_takes_precedence_over_the_index(orders: Orders, cloud: Cloud) -> None:
     """A secondary index lags behind its table."""
     order_id = orders.an_order()
     query: Any = aws.dynamodb().query
@@ -84,7 +84,7 @@ def test_what_the_index_still_shows_is_looked_at_in_the_table(orders: Orders, cl
     assert told(orders, order_id)[0] == "confirmed"
 
 
-def test_an_expired_order_is_neither_confirmed_nor_rejected_nor_cancelled(orders: Orders) -> None:
+def test_an_expired_order_cannot_be_confirmed_rejected_or_cancelled(orders: Orders) -> None:
     order_id = orders.an_order()
     with later(minutes=61):
         orders.sweep()
@@ -97,7 +97,7 @@ def test_an_expired_order_is_neither_confirmed_nor_rejected_nor_cancelled(orders
     assert orders.table.published() == ["OrderExpired.v1", "OrderPlaced.v1"]
 
 
-def test_a_sweep_takes_the_oldest_and_leaves_the_rest_to_the_next(
+def test_a_sweep_expires_the_oldest_orders_and_leaves_the_rest_to_the_next(
     orders: Orders, cloud: Cloud
 ) -> None:
     cloud.monkeypatch.setattr("lambdas.orders.sweep_orders.MOST", 3)
@@ -114,7 +114,7 @@ def test_a_sweep_takes_the_oldest_and_leaves_the_rest_to_the_next(
     assert expired == [placed[:3], placed[:6], placed]
 
 
-def test_a_crashed_sweep_is_finished_by_the_next(orders: Orders, commits: Commits) -> None:
+def test_a_crashed_sweep_is_completed_by_the_next(orders: Orders, commits: Commits) -> None:
     orders.priced()
     placed = [orders.place(key=f"key-{number}").json["order_id"] for number in range(3)]
     commits.after(2, crash)
@@ -126,7 +126,7 @@ def test_a_crashed_sweep_is_finished_by_the_next(orders: Orders, commits: Commit
     assert orders.table.published().count("OrderExpired.v1") == 3
 
 
-def test_the_bound_is_a_setting(orders: Orders, cloud: Cloud) -> None:
+def test_the_time_limit_is_a_setting(orders: Orders, cloud: Cloud) -> None:
     cloud.configure({"CHECKOUT_MINUTES": "5"})
     assert settings().checkout_minutes == 5
     order_id = orders.an_order()

@@ -1,4 +1,4 @@
-"""The payments context and its provider, with empty books."""
+"""The payments context and its provider with empty tables."""
 
 import pytest
 
@@ -8,5 +8,5 @@ from tests.support.cloud import Cloud
 
 @pytest.fixture
 def payments(cloud: Cloud) -> Payments:
-    """The context, with nothing in its tables."""
+    """The context with empty tables."""
     return Payments.in_cloud(cloud)

@@ -27,14 +27,14 @@ class Payments:
 
     table: Table
     book: Table
-    """What the provider has on its side."""
+    """The provider's table."""
     parking: Queue
     placed: dict[str, CloudEvent] = field(default_factory=dict)
-    """The event of each order: the same whenever its checkout runs again."""
+    """The event of each order, the same for each run of its checkout."""
 
     @classmethod
     def in_cloud(cls, cloud: Cloud) -> "Payments":
-        """The context, and the provider, with nothing in their tables."""
+        """Creates the context and the provider with empty tables."""
         table = cloud.table(SETTINGS.table_name)
         book = cloud.table(SETTINGS.provider_table_name, sort_key=False)
         parking = cloud.queue("parking")
@@ -42,16 +42,16 @@ class Payments:
         return cls(table, book, parking)
 
     def order(self, token: str, order_id: str = "order-1", *, total: int = 2500) -> None:
-        """Makes an order known, so that its checkout can run."""
+        """Creates the event of an order, so that its checkout can run."""
         event = placed(line(price=total), order_id=order_id, token=token)
         self.placed[order_id] = enveloped(event)
 
     def authorize(self, order_id: str = "order-1") -> None:
-        """Runs the workflow's task for an order."""
+        """Runs the workflow's task that authorizes the payment of an order."""
         authorize_payment.handler(task_input(self.placed[order_id]), CONTEXT)
 
     def refund(self, order_id: str = "order-1", *, reason: str = "out_of_stock") -> None:
-        """Runs the workflow's compensation for an order."""
+        """Runs the workflow's compensation that refunds an order."""
         event = task_input(self.placed[order_id], error="OrderClosed", reason=reason)
         refund_payment.handler(event, CONTEXT)
 
@@ -66,7 +66,7 @@ class Payments:
         assert failed(refund_closed_order.handler(batch(message), CONTEXT)) == []
 
     def give_back(self, order_id: str = "order-1") -> None:
-        """Runs the task of a return's workflow for an order."""
+        """Runs the return workflow's task that refunds an order."""
         event = ReturnRequested(order_id=order_id, customer_id="customer-1", reason="too small")
         refund_returned_order.handler(task_input(enveloped(event)), CONTEXT)
 
@@ -75,9 +75,9 @@ class Payments:
         return self.table.one("payment")["state"]
 
     def booked(self) -> Item:
-        """The only entry in the provider's book."""
+        """The only entry in the provider's table."""
         return self.book.one("authorization")
 
     def events(self, event_type: type[PaymentEvent]) -> list[PaymentEvent]:
-        """What was published of one type."""
+        """The published events of one type."""
         return self.table.events(event_type)

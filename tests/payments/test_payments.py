@@ -1,4 +1,4 @@
-"""Payments: the shop's record and the provider's book agree, whatever happens in between."""
+"""Payments: the records of shop and provider agree, despite faults."""
 
 import pytest
 
@@ -30,7 +30,7 @@ class TestAuthorize:
         assert envelope.causationid == payments.placed["order-1"].id
         assert envelope.subject == "order-1"
 
-    def test_authorizing_twice_is_the_same_as_once(self, payments: Payments) -> None:
+    def test_authorizing_twice_has_the_same_effect_as_once(self, payments: Payments) -> None:
         payments.order("tok_approve")
         payments.authorize()
         payments.authorize()
@@ -38,7 +38,7 @@ class TestAuthorize:
         assert payments.booked()["attempts"] == 1
 
     @pytest.mark.parametrize("token", ["tok_decline", "tok_unknown", "tok_flaky_", "tok_flaky_x"])
-    def test_a_declined_payment_is_refused_for_good(self, payments: Payments, token: str) -> None:
+    def test_a_declined_payment_stays_declined(self, payments: Payments, token: str) -> None:
         payments.order(token)
         for _ in range(2):
             with pytest.raises(PaymentRefused, match=r"^payment_declined$"):
@@ -49,7 +49,9 @@ class TestAuthorize:
         assert payments.booked()["attempts"] == 1
 
     @pytest.mark.parametrize("failures", [0, 1, 3])
-    def test_a_flaky_provider_approves_in_the_end(self, payments: Payments, failures: int) -> None:
+    def test_a_flaky_provider_approves_a_later_attempt(
+        self, payments: Payments, failures: int
+    ) -> None:
         payments.order(f"tok_flaky_{failures}")
         for _ in range(failures):
             with pytest.raises(PaymentUnavailable, match=r"^payment_unavailable$"):
@@ -59,7 +61,7 @@ class TestAuthorize:
         assert payments.state() == "authorized"
         assert payments.booked()["attempts"] == failures + 1
 
-    def test_a_provider_that_never_answers_is_given_up_on(
+    def test_a_provider_without_a_response_leaves_the_payment_open(
         self, payments: Payments, cloud: Cloud
     ) -> None:
         payments.order("tok_timeout")
@@ -69,7 +71,7 @@ class TestAuthorize:
         assert payments.state() == "authorizing"
         assert payments.table.published() == []
 
-    def test_orders_are_paid_each_for_itself(self, payments: Payments) -> None:
+    def test_payments_of_different_orders_are_independent(self, payments: Payments) -> None:
         payments.order("tok_approve", "order-1", total=100)
         payments.order("tok_decline", "order-2", total=200)
         payments.authorize("order-1")
@@ -78,7 +80,7 @@ class TestAuthorize:
         states = {item["pk"]: item["state"] for item in payments.table.items("payment")}
         assert states == {"PAYMENT#order-1": "authorized", "PAYMENT#order-2": "declined"}
 
-    def test_a_crash_between_the_providers_yes_and_the_commit_authorizes_once(
+    def test_a_crash_between_the_providers_approval_and_the_commit_authorizes_once(
         self, payments: Payments, commits: Commits
     ) -> None:
         payments.order("tok_approve")
@@ -94,7 +96,7 @@ class TestAuthorize:
         assert len(payments.events(PaymentAuthorized)) == 1
 
     @pytest.mark.parametrize("number", [1, 2])
-    def test_a_crash_after_a_commit_does_no_harm(
+    def test_a_run_after_a_crash_after_a_commit_authorizes_nothing_more(
         self, payments: Payments, commits: Commits, number: int
     ) -> None:
         payments.order("tok_approve")
@@ -106,7 +108,7 @@ class TestAuthorize:
         assert len(payments.book.items()) == len(payments.events(PaymentAuthorized)) == 1
 
     @pytest.mark.parametrize("number", [1, 2])
-    def test_two_runs_at_the_same_time_authorize_once(
+    def test_two_concurrent_runs_authorize_once(
         self, payments: Payments, commits: Commits, number: int
     ) -> None:
         payments.order("tok_approve")
@@ -115,7 +117,7 @@ class TestAuthorize:
         assert payments.state() == "authorized"
         assert len(payments.book.items()) == len(payments.events(PaymentAuthorized)) == 1
 
-    def test_the_intention_is_stored_before_the_provider_is_asked(
+    def test_the_payment_is_stored_before_the_provider_is_called(
         self, payments: Payments, commits: Commits
     ) -> None:
         payments.order("tok_approve")
@@ -127,7 +129,7 @@ class TestAuthorize:
 
 
 class TestRefund:
-    def test_an_authorized_payment_is_given_back(self, payments: Payments) -> None:
+    def test_an_authorized_payment_is_refunded(self, payments: Payments) -> None:
         payments.order("tok_approve", total=2500)
         payments.authorize()
         payments.refund()
@@ -137,7 +139,7 @@ class TestRefund:
             PaymentRefunded(order_id="order-1", amount_minor=2500, currency="EUR")
         ]
 
-    def test_refunding_twice_is_the_same_as_once(self, payments: Payments) -> None:
+    def test_refunding_twice_has_the_same_effect_as_once(self, payments: Payments) -> None:
         payments.order("tok_approve")
         payments.authorize()
         payments.refund()
@@ -145,7 +147,7 @@ class TestRefund:
         payments.refund()
         assert len(payments.events(PaymentRefunded)) == 1
 
-    def test_a_refunded_payment_takes_no_money_again(self, payments: Payments) -> None:
+    def test_a_refunded_payment_cannot_be_authorized_again(self, payments: Payments) -> None:
         payments.order("tok_approve")
         payments.authorize()
         payments.refund(reason="cancelled")
@@ -153,7 +155,7 @@ class TestRefund:
             payments.authorize()
         assert payments.booked()["status"] == "cancelled"
 
-    def test_a_refund_before_the_authorization_blocks_it(self, payments: Payments) -> None:
+    def test_a_refund_before_the_authorization_prevents_it(self, payments: Payments) -> None:
         payments.order("tok_approve")
         payments.cancel()
         with pytest.raises(PaymentRefused, match=r"^cancelled$"):
@@ -169,7 +171,7 @@ class TestRefund:
         assert payments.state() == "declined"
         assert payments.events(PaymentRefunded) == []
 
-    def test_an_authorization_whose_answer_was_lost_is_given_back(
+    def test_an_authorization_whose_response_was_lost_is_refunded(
         self, payments: Payments, commits: Commits
     ) -> None:
         payments.order("tok_approve")
@@ -181,7 +183,7 @@ class TestRefund:
         assert payments.state() == "cancelled"
         assert len(payments.events(PaymentRefunded)) == 1
 
-    def test_an_authorization_that_never_was_is_cancelled_without_a_refund(
+    def test_an_authorization_that_never_succeeded_is_cancelled_without_a_refund(
         self, payments: Payments
     ) -> None:
         payments.order("tok_timeout")
@@ -210,7 +212,7 @@ class TestRefund:
         assert payments.table.published() == []
 
     @pytest.mark.parametrize("number", [1, 2])
-    def test_a_cancellation_in_the_middle_of_an_authorization_leaves_no_money_held(
+    def test_a_cancellation_during_an_authorization_leaves_no_money_authorized(
         self, payments: Payments, commits: Commits, number: int
     ) -> None:
         payments.order("tok_approve")
@@ -234,7 +236,7 @@ class TestRefund:
         assert payments.state() == payments.booked()["status"] == "cancelled"
         assert len(payments.events(PaymentRefunded)) == 1
 
-    def test_a_payment_that_is_being_let_go_of_is_not_authorized_any_more(
+    def test_a_payment_whose_refund_has_begun_cannot_be_authorized(
         self, payments: Payments, commits: Commits
     ) -> None:
         payments.order("tok_approve")
@@ -245,9 +247,7 @@ class TestRefund:
         with pytest.raises(PaymentRefused, match=r"^out_of_stock$"):
             payments.authorize()
 
-    def test_two_refunds_at_the_same_time_are_one(
-        self, payments: Payments, commits: Commits
-    ) -> None:
+    def test_two_concurrent_refunds_refund_once(self, payments: Payments, commits: Commits) -> None:
         payments.order("tok_approve")
         payments.authorize()
         commits.before(2, payments.cancel)
@@ -255,7 +255,7 @@ class TestRefund:
         assert payments.state() == "cancelled"
         assert len(payments.events(PaymentRefunded)) == 1
 
-    def test_the_payment_of_an_expired_order_is_given_back_and_not_made_again(
+    def test_the_payment_of_an_expired_order_is_refunded_and_cannot_be_authorized_again(
         self, payments: Payments
     ) -> None:
         payments.order("tok_approve")
@@ -267,7 +267,7 @@ class TestRefund:
         with pytest.raises(PaymentRefused, match=r"^expired$"):
             payments.authorize()
 
-    def test_the_payment_of_a_returned_order_is_given_back_once_and_whole(
+    def test_the_payment_of_a_returned_order_is_refunded_once_and_completely(
         self, payments: Payments
     ) -> None:
         payments.order("tok_approve", total=2500)
@@ -279,7 +279,7 @@ class TestRefund:
             PaymentRefunded(order_id="order-1", amount_minor=2500, currency="EUR")
         ]
 
-    def test_a_provider_that_cannot_refund_now_is_asked_again_later(
+    def test_a_refund_that_is_temporarily_unavailable_is_retried(
         self, payments: Payments, cloud: Cloud
     ) -> None:
         def unavailable(*_: object) -> bool:
@@ -296,7 +296,7 @@ class TestRefund:
         assert payments.booked()["status"] == "cancelled"
         assert len(payments.events(PaymentRefunded)) == 1
 
-    def test_a_payment_that_keeps_changing_is_left_to_the_next_try(
+    def test_if_a_payment_keeps_changing_the_task_raises_contention(
         self, payments: Payments, cloud: Cloud
     ) -> None:
         def refuse(transaction: Transaction) -> None:
@@ -327,7 +327,7 @@ class TestRefund:
 
 
 class TestSandboxProvider:
-    """The provider's own promises: calls with one key have the effect of one."""
+    """Repeated calls with one key have the effect of one call."""
 
     @pytest.fixture
     def provider(self, payments: Payments) -> SandboxProvider:
@@ -336,14 +336,14 @@ class TestSandboxProvider:
     def authorize(self, provider: SandboxProvider, token: str = "tok_approve") -> None:
         provider.authorize("key", token=token, amount_minor=100, currency="EUR")
 
-    def test_the_first_answer_to_a_key_stays(
+    def test_the_first_response_for_a_key_is_repeated(
         self, provider: SandboxProvider, payments: Payments
     ) -> None:
         self.authorize(provider)
         self.authorize(provider, "tok_decline")
         assert payments.booked()["amount_minor"] == 100
 
-    def test_cancelling_says_whether_there_was_money_also_when_asked_again(
+    def test_cancelling_returns_whether_money_was_authorized_also_when_repeated(
         self, provider: SandboxProvider
     ) -> None:
         self.authorize(provider)
@@ -352,7 +352,7 @@ class TestSandboxProvider:
         assert provider.cancel("unknown") is False
         assert provider.cancel("unknown") is False
 
-    def test_two_calls_at_the_same_time_authorize_once(
+    def test_two_concurrent_calls_authorize_once(
         self, provider: SandboxProvider, payments: Payments, cloud: Cloud
     ) -> None:
         change = SandboxProvider._change

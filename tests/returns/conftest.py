@@ -1,4 +1,4 @@
-"""The returns context on an empty table."""
+"""The returns context with an empty table."""
 
 import pytest
 
@@ -8,5 +8,5 @@ from tests.support.cloud import Cloud
 
 @pytest.fixture
 def returns(cloud: Cloud) -> Returns:
-    """The context, with nothing in its table."""
+    """The context with an empty table."""
     return Returns.in_cloud(cloud)

@@ -46,7 +46,7 @@ class Returns:
 
     @classmethod
     def in_cloud(cls, cloud: Cloud) -> "Returns":
-        """The context with nothing in its table, and no execution of its workflow."""
+        """Creates the context with an empty table and without executions of its workflow."""
         table = cloud.table(SETTINGS.table_name, pending_index=True)
         parking = cloud.queue("parking")
         cloud.configure(
@@ -67,7 +67,7 @@ class Returns:
     def delivered(
         self, order_id: str = ORDER, *, customer: str = "customer-1", at: datetime | None = None
     ) -> str:
-        """Has an order be delivered, now or at another time, and says which."""
+        """Makes an order delivered, now or at another time; returns its id."""
         delivery = enveloped(OrderDelivered(order_id=order_id))
         if at:
             delivery = msgspec.structs.replace(delivery, time=at)
@@ -82,7 +82,7 @@ class Returns:
         caller: str = "customer-1",
         body: Any = None,
     ) -> Answer:
-        """Asks for a return."""
+        """Requests a return."""
         return Call(
             route="POST /orders/{order_id}/returns",
             path={"order_id": order_id},
@@ -91,57 +91,57 @@ class Returns:
         ).send(request_return.handler)
 
     def requested(self, order_id: str = ORDER) -> str:
-        """Has a customer ask for the return of a delivered order, and says of which."""
+        """Requests the return of a delivered order; returns its id."""
         self.delivered(order_id)
         assert self.request(order_id).status == 202
         return order_id
 
     def event(self, order_id: str = ORDER) -> CloudEvent:
-        """The event that a return begins with: the same whenever it is delivered."""
+        """The event that starts a return, the same for each delivery."""
         (event,) = [e for e in self.table.envelopes(ReturnRequested) if e.subject == order_id]
         return event
 
     def start(self, order_id: str = ORDER) -> list[str]:
-        """Delivers that event; the messages that come again."""
+        """Delivers this event; returns the ids of messages to be delivered again."""
         return failed(start_return.handler(batch(self.event(order_id)), CONTEXT))
 
     def ask(self, order_id: str = ORDER) -> str:
-        """Has the workflow wait for a decision; the token that it waits with."""
+        """Makes the workflow wait for a decision; returns the token of its task."""
         token = self.service.wait()
         await_decision.handler({**task_input(self.event(order_id)), "token": token}, CONTEXT)
         return token
 
     def awaiting(self, order_id: str = ORDER) -> str:
-        """Has a return wait for a decision, and says of which order."""
+        """Requests a return that waits for a decision; returns the id of its order."""
         self.requested(order_id)
         self.ask(order_id)
         return order_id
 
     def escalate(self, order_id: str = ORDER) -> None:
-        """Runs the workflow's task."""
+        """Runs the workflow's task that escalates a return."""
         escalate_return.handler(task_input(self.event(order_id)), CONTEXT)
 
     def complete(self, order_id: str = ORDER) -> None:
-        """Runs the workflow's task."""
+        """Runs the workflow's task that completes a return."""
         complete_return.handler(task_input(self.event(order_id)), CONTEXT)
 
     def refuse(self, order_id: str = ORDER) -> None:
-        """Runs the workflow's task."""
+        """Runs the workflow's task that refuses a return."""
         refuse_return.handler(task_input(self.event(order_id)), CONTEXT)
 
     def resume(self, order_id: str = ORDER) -> list[str]:
-        """Delivers the event of the decision; the messages that come again."""
+        """Delivers the event of the decision; returns the ids of messages to be delivered again."""
         decided = [e for e in self.table.envelopes(ReturnDecided) if e.subject == order_id]
         return failed(resume_return.handler(batch(*decided), CONTEXT))
 
     def waiting(self, *, groups: str = "[staff]") -> Answer:
-        """Asks for what waits for a decision."""
+        """Lists the returns that wait for a decision."""
         return self._staff("GET /returns", list_returns.handler, "", groups=groups)
 
     def review(
         self, order_id: str = ORDER, *, caller: str = "staff-1", groups: str = "[staff]"
     ) -> Answer:
-        """Takes a case."""
+        """Assigns a return to a reviewer."""
         route = "POST /returns/{order_id}/review"
         return self._staff(route, review_return.handler, order_id, caller=caller, groups=groups)
 
@@ -164,7 +164,7 @@ class Returns:
         return self.table.one("return")["state"]
 
     def events(self, event_type: type[ReturnEvent]) -> list[ReturnEvent]:
-        """What was published of one type."""
+        """The published events of one type."""
         return self.table.events(event_type)
 
     def _staff(

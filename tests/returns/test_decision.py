@@ -1,4 +1,4 @@
-"""Deciding about a return: staff alone, once, and the workflow hears of it whatever happens."""
+"""Deciding about a return: only staff can, once, and the workflow always gets the decision."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,14 +16,14 @@ START = datetime(2026, 1, 5, 8, tzinfo=UTC)
 
 
 def answer(returns: Returns) -> dict[str, Any]:
-    """What the workflow was told; there was one answer."""
-    (told,) = returns.service.answers.values()
-    assert isinstance(told, dict)
-    return told
+    """The only answer that the workflow got."""
+    (sent,) = returns.service.answers.values()
+    assert isinstance(sent, dict)
+    return sent
 
 
 class TestAwaiting:
-    def test_a_return_waits_with_the_token_of_its_workflow(self, returns: Returns) -> None:
+    def test_a_waiting_return_has_the_token_of_its_workflow(self, returns: Returns) -> None:
         returns.requested()
         token = returns.ask()
         stored = returns.table.one("return")
@@ -31,7 +31,7 @@ class TestAwaiting:
         assert returns.service.waiting == [token]
 
     def test_the_last_token_counts(self, returns: Returns) -> None:
-        """The task is retried, or asks again after the alarm."""
+        """The task is retried, or a second task waits after the escalation."""
         returns.requested()
         first, second = returns.ask(), returns.ask()
         returns.decide()
@@ -39,7 +39,7 @@ class TestAwaiting:
         assert list(returns.service.answers) == [second]
         assert first != second
 
-    def test_staff_see_what_waits_the_oldest_first(self, returns: Returns) -> None:
+    def test_staff_see_waiting_returns_with_the_oldest_first(self, returns: Returns) -> None:
         for number in (2, 1, 3):
             with time_machine.travel(START + timedelta(hours=number), tick=False):
                 returns.awaiting(ORDERS[number])
@@ -64,14 +64,14 @@ class TestAwaiting:
         returns.decide(ORDERS[2])
         assert [each["order_id"] for each in returns.waiting().json["returns"]] == [ORDERS[3]]
 
-    def test_the_list_is_bounded(self, returns: Returns, cloud: Cloud) -> None:
+    def test_the_list_has_a_maximum_length(self, returns: Returns, cloud: Cloud) -> None:
         cloud.monkeypatch.setattr("lambdas.returns.list_returns.MOST", 2)
         for number in range(3):
             returns.awaiting(ORDERS[number])
         assert len(returns.waiting().json["returns"]) == 2
 
     @pytest.mark.parametrize("groups", ["", "[customers]", "[stafff]", "[not staffed]"])
-    def test_customers_see_none_take_none_and_decide_none(
+    def test_customers_cannot_list_review_or_decide_returns(
         self, returns: Returns, groups: str
     ) -> None:
         returns.awaiting()
@@ -102,9 +102,7 @@ class TestAwaiting:
 
 
 class TestReview:
-    def test_whoever_takes_a_case_shows_the_workflow_that_somebody_is_at_it(
-        self, returns: Returns
-    ) -> None:
+    def test_a_review_stores_the_reviewer_and_sends_a_heartbeat(self, returns: Returns) -> None:
         returns.requested()
         token = returns.ask()
         found = returns.review(caller="staff-7")
@@ -112,14 +110,18 @@ class TestReview:
         assert returns.service.heartbeats == [token]
         assert returns.waiting().json["returns"][0]["reviewer"] == "staff-7"
 
-    def test_a_return_that_nobody_is_asked_about_cannot_be_taken(self, returns: Returns) -> None:
+    def test_a_return_that_does_not_wait_for_a_decision_cannot_be_reviewed(
+        self, returns: Returns
+    ) -> None:
         returns.requested()
         assert returns.review().json["code"] == "not_awaiting"
         returns.ask()
         returns.decide()
         assert returns.review().status == 409
 
-    def test_a_case_cannot_be_taken_while_the_workflow_changes_over(self, returns: Returns) -> None:
+    def test_a_return_cannot_be_reviewed_between_two_waits_of_its_workflow(
+        self, returns: Returns
+    ) -> None:
         returns.requested()
         returns.service.give_up(returns.ask())
         assert returns.review().status == 409
@@ -131,7 +133,7 @@ class TestReview:
 
 class TestDecide:
     @pytest.mark.parametrize("approved", [True, False])
-    def test_the_workflow_hears_what_was_decided(self, returns: Returns, approved: bool) -> None:
+    def test_the_workflow_gets_the_decision(self, returns: Returns, approved: bool) -> None:
         returns.awaiting()
         found = returns.decide(approved=approved, note="as agreed")
         assert found.status == 200
@@ -152,14 +154,14 @@ class TestDecide:
         returns.decide()
         assert commits.count == before + 1
 
-    def test_who_decided_is_kept_and_not_published(self, returns: Returns) -> None:
+    def test_the_decider_is_stored_and_not_published(self, returns: Returns) -> None:
         returns.awaiting()
         returns.decide()
         assert returns.table.one("return")["decider"] == "staff-1"
         (envelope,) = returns.table.envelopes(ReturnDecided)
         assert "staff-1" not in envelope.to_json()
 
-    def test_the_same_decision_again_is_the_same_as_once(self, returns: Returns) -> None:
+    def test_a_repeated_decision_has_the_same_effect_as_once(self, returns: Returns) -> None:
         returns.awaiting()
         first, second = returns.decide(), returns.decide()
         assert first == second
@@ -173,7 +175,7 @@ class TestDecide:
         assert (found.status, found.json["code"]) == (409, "not_awaiting")
         assert len(returns.events(ReturnDecided)) == 1
 
-    def test_of_two_decisions_at_the_same_time_the_first_stands(
+    def test_the_first_of_two_concurrent_decisions_stands(
         self, returns: Returns, commits: Commits
     ) -> None:
         returns.awaiting()
@@ -182,7 +184,7 @@ class TestDecide:
         returns.resume()
         assert answer(returns) == {"approved": False}
 
-    def test_nobody_decides_before_it_is_asked(self, returns: Returns) -> None:
+    def test_a_return_cannot_be_decided_before_its_workflow_waits(self, returns: Returns) -> None:
         returns.requested()
         assert returns.decide().status == 409
         assert returns.state() == "requested"
@@ -192,7 +194,7 @@ class TestDecide:
         [{"approved": "yes"}, {"approved": 1}, {"note": ""}, {"note": "x" * 501}, {"more": 1}],
         ids=str,
     )
-    def test_a_body_that_is_no_decision_is_refused(
+    def test_a_body_that_is_not_a_decision_is_rejected(
         self, returns: Returns, body: dict[str, Any]
     ) -> None:
         returns.awaiting()
@@ -200,10 +202,10 @@ class TestDecide:
         assert returns.state() == "awaiting"
 
 
-class TestHearing:
-    """The workflow's wait and the decision may come together in any way."""
+class TestAnswer:
+    """The workflow's wait and the decision can overlap in any way."""
 
-    def test_an_event_delivered_again_answers_once(
+    def test_a_redelivered_event_answers_once(
         self, returns: Returns, capsys: pytest.CaptureFixture[str]
     ) -> None:
         returns.awaiting()
@@ -212,7 +214,7 @@ class TestHearing:
         assert answer(returns) == {"approved": True}
         assert '"UnheardDecisions":[1.0]' in capsys.readouterr().out
 
-    def test_a_call_that_fails_is_made_again(self, returns: Returns, cloud: Cloud) -> None:
+    def test_a_failed_call_is_retried(self, returns: Returns, cloud: Cloud) -> None:
         def fail(**_: object) -> None:
             raise TimeoutError
 
@@ -224,7 +226,7 @@ class TestHearing:
         assert returns.resume() == []
         assert answer(returns) == {"approved": True}
 
-    def test_a_decision_between_two_waits_is_heard_by_the_second(self, returns: Returns) -> None:
+    def test_a_decision_between_two_waits_answers_the_second(self, returns: Returns) -> None:
         returns.requested()
         returns.service.give_up(returns.ask())
         returns.decide()
@@ -234,7 +236,7 @@ class TestHearing:
         assert returns.service.answers == {second: {"approved": True}}
 
     @pytest.mark.parametrize("when", ["before", "after"])
-    def test_a_decision_while_the_second_wait_begins_is_heard(
+    def test_a_decision_while_the_second_wait_begins_answers_it(
         self, returns: Returns, commits: Commits, when: str
     ) -> None:
         returns.requested()
@@ -244,7 +246,7 @@ class TestHearing:
         returns.resume()
         assert returns.service.answers == {second: {"approved": True}}
 
-    def test_a_wait_that_crashes_as_it_begins_begins_again(
+    def test_a_wait_that_crashes_at_its_start_is_retried(
         self, returns: Returns, commits: Commits
     ) -> None:
         returns.requested()
@@ -256,7 +258,7 @@ class TestHearing:
         returns.resume()
         assert returns.service.answers == {token: {"approved": True}}
 
-    def test_an_answer_that_crashed_after_the_commit_is_given_by_the_event(
+    def test_after_a_crash_after_the_commit_the_event_answers_the_workflow(
         self, returns: Returns, commits: Commits
     ) -> None:
         returns.awaiting()
@@ -268,7 +270,7 @@ class TestHearing:
 
 
 class TestEscalate:
-    def test_it_is_counted_once_and_staff_see_it(
+    def test_an_escalation_is_counted_once_and_shown_to_staff(
         self, returns: Returns, capsys: pytest.CaptureFixture[str]
     ) -> None:
         returns.awaiting()
@@ -278,7 +280,7 @@ class TestEscalate:
         (found,) = returns.waiting().json["returns"]
         assert found["escalated_at"]
 
-    def test_a_decision_that_was_just_taken_is_no_case_for_an_alarm(
+    def test_a_decided_return_is_not_escalated(
         self, returns: Returns, capsys: pytest.CaptureFixture[str]
     ) -> None:
         returns.awaiting()
@@ -286,7 +288,7 @@ class TestEscalate:
         returns.escalate()
         assert "EscalatedReturns" not in capsys.readouterr().out
 
-    def test_a_decision_in_between_is_no_case_for_an_alarm(
+    def test_a_return_decided_in_the_meantime_is_not_escalated(
         self, returns: Returns, commits: Commits, capsys: pytest.CaptureFixture[str]
     ) -> None:
         returns.awaiting()
@@ -296,7 +298,7 @@ class TestEscalate:
 
 
 class TestEnd:
-    def test_a_return_that_is_complete_says_so_once(self, returns: Returns) -> None:
+    def test_a_completed_return_publishes_one_event(self, returns: Returns) -> None:
         returns.awaiting()
         returns.decide()
         returns.complete()
@@ -306,7 +308,7 @@ class TestEnd:
             OrderReturned(order_id=ORDER, customer_id="customer-1")
         ]
 
-    def test_a_return_that_is_refused_says_why_once(self, returns: Returns) -> None:
+    def test_a_refused_return_publishes_one_event_with_the_reason(self, returns: Returns) -> None:
         returns.awaiting()
         returns.decide(approved=False, note="worn out")
         returns.refuse()
@@ -316,7 +318,7 @@ class TestEnd:
             ReturnRefused(order_id=ORDER, customer_id="customer-1", reason="worn out")
         ]
 
-    def test_a_return_that_nobody_decides_about_is_refused_for_that(self, returns: Returns) -> None:
+    def test_a_return_without_a_decision_is_refused_as_not_reviewed(self, returns: Returns) -> None:
         returns.awaiting()
         returns.refuse()
         assert returns.events(ReturnRefused) == [
@@ -324,14 +326,14 @@ class TestEnd:
         ]
         assert returns.waiting().json["returns"] == []
 
-    def test_whoever_decides_after_that_is_told_that_it_is_too_late(self, returns: Returns) -> None:
+    def test_a_refused_return_cannot_be_decided(self, returns: Returns) -> None:
         returns.awaiting()
         returns.refuse()
         assert returns.decide().status == 409
         assert returns.state() == "refused"
 
     @pytest.mark.parametrize("approved", [True, False])
-    def test_a_decision_at_the_last_moment_stands(
+    def test_a_decision_during_the_refusal_stands(
         self, returns: Returns, commits: Commits, approved: bool
     ) -> None:
         returns.awaiting()
@@ -346,7 +348,7 @@ class TestEnd:
 
     @pytest.mark.parametrize("step", ["complete", "refuse"])
     @pytest.mark.parametrize("when", ["before", "after"])
-    def test_a_step_that_crashed_is_done_by_the_next_attempt(
+    def test_a_crashed_step_is_completed_by_the_next_attempt(
         self, returns: Returns, commits: Commits, step: str, when: str
     ) -> None:
         returns.awaiting()
@@ -357,10 +359,8 @@ class TestEnd:
         getattr(returns, step)()
         assert len(returns.events(OrderReturned)) + len(returns.events(ReturnRefused)) == 1
 
-    def test_a_return_that_ended_leaves_nothing_for_a_second_execution(
-        self, returns: Returns
-    ) -> None:
-        """An event that comes back after 90 days may start one."""
+    def test_a_second_execution_of_an_ended_return_changes_nothing(self, returns: Returns) -> None:
+        """An event that is redelivered after 90 days can start one."""
         returns.awaiting()
         returns.decide()
         returns.complete()

@@ -1,4 +1,4 @@
-"""Asking for a return: of one's own order, in time, once, and it begins."""
+"""Requesting a return: of the customer's own order, within the period, once."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -18,7 +18,7 @@ NOW = datetime(2026, 1, 5, 8, tzinfo=UTC)
 
 
 class TestRequest:
-    def test_a_delivered_order_can_be_given_back(self, returns: Returns) -> None:
+    def test_the_return_of_a_delivered_order_can_be_requested(self, returns: Returns) -> None:
         returns.delivered()
         answer = returns.request(reason="too small")
         assert answer.status == 202
@@ -37,20 +37,18 @@ class TestRequest:
         returns.request()
         assert commits.count == before + 1
 
-    def test_what_is_known_of_an_order_does_not_depend_on_which_event_came_first(
-        self, returns: Returns
-    ) -> None:
+    def test_the_events_of_an_order_can_arrive_in_any_sequence(self, returns: Returns) -> None:
         returns.hear(OrderDelivered(order_id=ORDER), confirmed())
         assert returns.request().status == 202
 
-    def test_events_that_come_again_change_nothing(self, returns: Returns) -> None:
-        told = [enveloped(confirmed()), enveloped(OrderDelivered(order_id=ORDER))]
-        returns.hear(*told, *told)
+    def test_redelivered_events_change_nothing(self, returns: Returns) -> None:
+        events = [enveloped(confirmed()), enveloped(OrderDelivered(order_id=ORDER))]
+        returns.hear(*events, *events)
         (order,) = returns.table.items("order")
         assert order["customer_id"] == "customer-1"
-        assert datetime.fromisoformat(order["delivered_at"]) == told[1].time
+        assert datetime.fromisoformat(order["delivered_at"]) == events[1].time
 
-    def test_an_order_that_was_not_delivered_cannot_be_given_back(self, returns: Returns) -> None:
+    def test_the_return_of_an_undelivered_order_is_rejected(self, returns: Returns) -> None:
         returns.hear(confirmed())
         answer = returns.request()
         assert (answer.status, answer.json["code"]) == (409, "not_delivered")
@@ -61,7 +59,7 @@ class TestRequest:
         [(timedelta(days=30), 202), (timedelta(days=30, seconds=1), 409)],
         ids=["last moment", "too late"],
     )
-    def test_there_are_thirty_days_for_it(
+    def test_a_return_can_be_requested_for_thirty_days(
         self, returns: Returns, age: timedelta, status: int
     ) -> None:
         returns.delivered(at=NOW)
@@ -72,7 +70,7 @@ class TestRequest:
             assert answer.json["code"] == "too_late"
             assert returns.table.items("return") == []
 
-    def test_an_order_of_somebody_else_looks_like_none_at_all(self, returns: Returns) -> None:
+    def test_another_customers_order_looks_like_an_unknown_order(self, returns: Returns) -> None:
         returns.delivered()
         foreign = returns.request(caller="customer-2")
         unknown = returns.request(ORDERS[2], caller="customer-2")
@@ -81,7 +79,7 @@ class TestRequest:
         assert set(foreign.json) == set(unknown.json)
         assert returns.table.items("return") == []
 
-    def test_an_order_whose_customer_is_not_known_yet_is_nobodys(self, returns: Returns) -> None:
+    def test_an_order_whose_customer_is_not_yet_known_is_not_found(self, returns: Returns) -> None:
         returns.hear(OrderDelivered(order_id=ORDER))
         assert returns.request().status == 404
 
@@ -113,17 +111,17 @@ class TestRequest:
         ],
         ids=str,
     )
-    def test_a_body_that_is_no_request_is_refused(self, returns: Returns, body: Any) -> None:
+    def test_a_body_that_is_not_a_request_is_rejected(self, returns: Returns, body: Any) -> None:
         returns.delivered()
         assert returns.request(body=body).status == 400
         assert returns.table.items("return") == []
 
-    def test_a_request_sent_twice_is_one_return(self, returns: Returns) -> None:
+    def test_a_request_sent_twice_creates_one_return(self, returns: Returns) -> None:
         returns.delivered()
         assert returns.request() == returns.request()
         assert len(returns.events(ReturnRequested)) == 1
 
-    def test_a_request_repeated_after_the_thirty_days_is_answered_as_before(
+    def test_a_request_repeated_after_the_period_gets_the_same_response(
         self, returns: Returns
     ) -> None:
         returns.delivered(at=NOW)
@@ -132,14 +130,14 @@ class TestRequest:
         with time_machine.travel(NOW + timedelta(days=90), tick=False):
             assert returns.request() == first
 
-    def test_another_reason_is_another_request(self, returns: Returns) -> None:
+    def test_a_second_request_with_another_reason_is_rejected(self, returns: Returns) -> None:
         returns.delivered()
         returns.request(reason="too small")
         answer = returns.request(reason="too large")
         assert (answer.status, answer.json["code"]) == (409, "already_requested")
         assert returns.table.one("return")["reason"] == "too small"
 
-    def test_two_requests_at_the_same_time_are_one_return(
+    def test_two_concurrent_requests_create_one_return(
         self, returns: Returns, commits: Commits
     ) -> None:
         returns.delivered()
@@ -149,7 +147,7 @@ class TestRequest:
         assert answers[0] == answers[1]
         assert len(returns.events(ReturnRequested)) == 1
 
-    def test_of_two_reasons_at_the_same_time_one_is_refused(
+    def test_of_two_concurrent_requests_with_different_reasons_one_is_rejected(
         self, returns: Returns, commits: Commits
     ) -> None:
         returns.delivered()
@@ -157,7 +155,7 @@ class TestRequest:
         assert returns.request(reason="too large").status == 409
         assert len(returns.events(ReturnRequested)) == 1
 
-    def test_a_request_whose_answer_was_lost_finds_its_return(
+    def test_a_request_repeated_after_a_lost_response_gets_its_return(
         self, returns: Returns, commits: Commits
     ) -> None:
         returns.delivered()
@@ -167,7 +165,7 @@ class TestRequest:
         assert returns.request().status == 202
         assert len(returns.events(ReturnRequested)) == 1
 
-    def test_other_events_of_shipping_are_none_for_returns(self, returns: Returns) -> None:
+    def test_other_events_of_shipping_are_parked(self, returns: Returns) -> None:
         returns.hear(OrderShipped(order_id=ORDER))
         assert len(returns.parking.messages()) == 1
 
@@ -180,7 +178,7 @@ class TestStart:
         assert name == ORDER
         assert json.loads(text)["detail"] == json.loads(returns.event().to_json())
 
-    def test_an_event_delivered_again_starts_nothing(self, returns: Returns) -> None:
+    def test_a_redelivered_event_starts_nothing(self, returns: Returns) -> None:
         returns.requested()
         for _ in range(2):
             assert returns.start() == []
@@ -199,7 +197,7 @@ class TestStart:
             returns.start(order_id)
         assert list(returns.service.executions) == [ORDERS[1], ORDERS[2]]
 
-    def test_what_is_no_request_starts_nothing(self, returns: Returns) -> None:
+    def test_an_event_of_another_type_starts_nothing(self, returns: Returns) -> None:
         event = ReturnDecided(order_id=ORDER, customer_id="customer-1", approved=True, note="x")
         assert failed(start_return.handler(batch(enveloped(event)), CONTEXT)) == []
         assert returns.service.executions == {}

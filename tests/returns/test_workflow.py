@@ -1,4 +1,4 @@
-"""The workflow of a return: the synthesized definition over the real tasks of all contexts."""
+"""The workflow of a return: the synthesized definition with the real tasks of all contexts."""
 
 from collections.abc import Generator, Mapping
 from itertools import islice
@@ -26,7 +26,7 @@ from tests.support.workflow import Workflow
 DAY_S = 24 * 3600
 HEARTBEAT = "States.HeartbeatTimeout"
 TIMEOUT = "States.Timeout"
-GIVEN_BACK = ["RefundPayment", "RestockItems", "CompleteReturn"]
+RETURN_STEPS = ["RefundPayment", "RestockItems", "CompleteReturn"]
 
 Execution = Generator[str, str | None, str]
 
@@ -42,11 +42,11 @@ def prod(templates: Mapping[str, Assembly]) -> Assembly:
 
 
 class ReturnCase:
-    """A delivered order whose money and units are the shop's, and its return."""
+    """A delivered and paid order with its requested return."""
 
     def __init__(self, assembly: Assembly, cloud: Cloud) -> None:
         self.returns = Returns.in_cloud(cloud)
-        returns_settings.settings()  # each context reads what is its own, and keeps it
+        returns_settings.settings()  # each context reads and caches its own settings
         for settings, read in (
             (inventory_context.SETTINGS, inventory_settings.settings),
             (payments_context.SETTINGS, payments_settings.settings),
@@ -68,20 +68,20 @@ class ReturnCase:
         self.workflow = Workflow(assembly, machine, self.returns.service)
 
     def execution(self) -> Execution:
-        """An execution that was started."""
+        """Starts an execution."""
         return self.workflow.run(task_input(self.returns.event()))
 
     @property
-    def whole(self) -> tuple[int, str]:
-        """Units that are for sale, and what the provider says of the money."""
+    def holdings(self) -> tuple[int, str]:
+        """The available units and the status of the provider's authorization."""
         return self.stock.one("stock")["available"], self.book.one("authorization")["status"]
 
     def assert_ended(self, *, returned: bool) -> None:
-        """Money and units are with the customer or with the shop, and somebody says so."""
+        """Asserts who has the money and the units, and that the matching event was published."""
         published = self.returns.table.published()
         assert published.count("OrderReturned.v1") == returned
         assert published.count("ReturnRefused.v1") == (not returned)
-        assert self.whole == ((1, "cancelled") if returned else (0, "authorized"))
+        assert self.holdings == ((1, "cancelled") if returned else (0, "authorized"))
 
 
 @pytest.fixture
@@ -90,25 +90,27 @@ def shop(dev: Assembly, cloud: Cloud) -> ReturnCase:
 
 
 def until(execution: Execution, stop: str) -> list[str]:
-    """Goes on until the workflow stops there; the stops on the way."""
+    """Runs an execution up to a stop; returns all stops."""
     stops = []
     for name in execution:
         stops.append(name)
         if name == stop:
             return stops
-    raise AssertionError(f"it never stops at {stop}: {stops}")
+    raise AssertionError(f"the execution never stops at {stop}: {stops}")
 
 
-class TestWays:
-    def test_a_return_that_is_approved_gives_back_money_and_units(self, shop: ReturnCase) -> None:
+class TestExecutions:
+    def test_an_approved_return_refunds_the_payment_and_restocks_the_units(
+        self, shop: ReturnCase
+    ) -> None:
         execution = shop.execution()
         until(execution, "AskForApproval waits")
         shop.returns.decide()
         shop.returns.resume()
-        assert list(execution) == GIVEN_BACK
+        assert list(execution) == RETURN_STEPS
         shop.assert_ended(returned=True)
 
-    def test_a_return_that_is_refused_changes_nothing(self, shop: ReturnCase) -> None:
+    def test_a_refused_return_changes_neither_payment_nor_stock(self, shop: ReturnCase) -> None:
         execution = shop.execution()
         until(execution, "AskForApproval waits")
         shop.returns.decide(approved=False, note="worn out")
@@ -117,7 +119,7 @@ class TestWays:
         shop.assert_ended(returned=False)
 
     @pytest.mark.parametrize("approved", [True, False])
-    def test_a_return_that_nobody_looks_at_raises_an_alarm_and_goes_on_waiting(
+    def test_a_return_without_a_review_is_escalated_and_waits_again(
         self, shop: ReturnCase, approved: bool, capsys: pytest.CaptureFixture[str]
     ) -> None:
         execution = shop.execution()
@@ -127,11 +129,11 @@ class TestWays:
         assert '"EscalatedReturns":[1.0]' in capsys.readouterr().out
         shop.returns.decide(approved=approved)
         shop.returns.resume()
-        assert list(execution) == (GIVEN_BACK if approved else ["RefuseReturn"])
+        assert list(execution) == (RETURN_STEPS if approved else ["RefuseReturn"])
         shop.assert_ended(returned=approved)
 
     @pytest.mark.parametrize("waits", [[TIMEOUT], [HEARTBEAT, TIMEOUT]], ids=str)
-    def test_a_return_that_nobody_decides_about_is_refused(
+    def test_a_return_without_a_decision_is_refused(
         self, shop: ReturnCase, waits: list[str]
     ) -> None:
         execution = shop.execution()
@@ -147,26 +149,26 @@ class TestWays:
         assert isinstance(refused, ReturnRefused)
         assert refused.reason == "not_reviewed"
 
-    def test_an_approval_at_the_last_moment_is_carried_out(self, shop: ReturnCase) -> None:
-        """Staff have been told that it counts: the workflow does not know better."""
+    def test_an_approval_during_the_timeout_is_carried_out(self, shop: ReturnCase) -> None:
+        """The API has confirmed the approval to staff, so the workflow must follow it."""
         execution = shop.execution()
         until(execution, "AskForApproval waits")
         shop.returns.decide()
         assert execution.send(TIMEOUT) == "RefuseReturn"
-        assert list(execution) == GIVEN_BACK
+        assert list(execution) == RETURN_STEPS
         assert shop.returns.resume() == []
         shop.assert_ended(returned=True)
 
-    def test_an_approval_while_the_alarm_is_raised_is_carried_out(self, shop: ReturnCase) -> None:
+    def test_an_approval_during_the_escalation_is_carried_out(self, shop: ReturnCase) -> None:
         execution = shop.execution()
         until(execution, "AskForApproval waits")
         assert execution.send(HEARTBEAT) == "EscalateReturn"
         shop.returns.decide()
         assert shop.returns.resume() == []
-        assert list(execution) == ["AskAgain", *GIVEN_BACK]
+        assert list(execution) == ["AskAgain", *RETURN_STEPS]
         shop.assert_ended(returned=True)
 
-    def test_a_provider_that_cannot_refund_now_is_asked_again(
+    def test_a_refund_that_is_temporarily_unavailable_is_retried(
         self, shop: ReturnCase, cloud: Cloud
     ) -> None:
         cancel = SandboxProvider.cancel
@@ -183,12 +185,12 @@ class TestWays:
         until(execution, "AskForApproval waits")
         shop.returns.decide()
         shop.returns.resume()
-        assert list(execution) == ["RefundPayment"] * 4 + GIVEN_BACK[1:]
+        assert list(execution) == ["RefundPayment"] * 4 + RETURN_STEPS[1:]
         shop.assert_ended(returned=True)
 
     @pytest.mark.parametrize("stop", range(1, 6))
-    def test_a_second_execution_does_nothing_twice(self, shop: ReturnCase, stop: int) -> None:
-        """A redrive repeats a step; an event that comes back after 90 days starts all again."""
+    def test_a_second_execution_repeats_no_effect(self, shop: ReturnCase, stop: int) -> None:
+        """A redrive repeats a step; an event redelivered after 90 days starts another execution."""
         first = shop.execution()
         until(first, "AskForApproval waits")
         shop.returns.decide()
@@ -214,19 +216,25 @@ class TestDefinition:
             if state.get("Resource", "").endswith(".waitForTaskToken")
         }
 
-    def test_it_is_a_standard_workflow_logged_without_its_data(self, prod: Assembly) -> None:
+    def test_the_workflow_is_standard_traced_and_logged_without_its_data(
+        self, prod: Assembly
+    ) -> None:
         properties = prod.at("Returns/Workflow").properties
         assert properties["StateMachineType"] == "STANDARD"
         assert properties["LoggingConfiguration"]["Level"] == "ALL"
         assert properties["LoggingConfiguration"]["IncludeExecutionData"] is False
         assert properties["TracingConfiguration"] == {"Enabled": True}
 
-    def test_nothing_waits_for_ever(self, prod: Assembly, states: dict[str, Any]) -> None:
+    def test_every_task_and_the_workflow_have_a_timeout(
+        self, prod: Assembly, states: dict[str, Any]
+    ) -> None:
         longest = prod.definition(prod.at("Returns/Workflow"))["TimeoutSeconds"]
         bounds = [state["TimeoutSeconds"] for state in states.values() if state["Type"] == "Task"]
         assert sum(bounds) < longest <= 365 * DAY_S
 
-    def test_each_wait_ends_in_a_decision_or_somewhere_else(self, waits: dict[str, Any]) -> None:
+    def test_each_wait_catches_its_timeout_and_the_first_its_missing_heartbeat(
+        self, waits: dict[str, Any]
+    ) -> None:
         assert waits.keys() == {"AskForApproval", "AskAgain"}
         assert waits["AskForApproval"]["HeartbeatSeconds"] == 2 * DAY_S
         assert "HeartbeatSeconds" not in waits["AskAgain"]
@@ -234,9 +242,9 @@ class TestDefinition:
             assert state["ResultPath"] == "$.decision"
             caught = [catcher["ErrorEquals"] for catcher in state["Catch"]]
             expected = [[HEARTBEAT], [TIMEOUT]] if "HeartbeatSeconds" in state else [[TIMEOUT]]
-            assert caught == expected  # in this order: a lacking heartbeat is a time-out, too
+            assert caught == expected  # in this order: a missing heartbeat is a timeout, too
 
-    def test_a_wait_that_is_over_is_never_retried(self, states: dict[str, Any]) -> None:
+    def test_a_timed_out_wait_is_never_retried(self, states: dict[str, Any]) -> None:
         for name, state in states.items():
             for retrier in state.get("Retry", []):
                 assert not {"States.ALL", "States.TaskFailed", TIMEOUT, HEARTBEAT} & set(
@@ -246,7 +254,7 @@ class TestDefinition:
                 assert 1 <= retrier["MaxAttempts"] <= 10, name
                 assert retrier["MaxDelaySeconds"] <= 1800, name
 
-    def test_who_may_answer_may_do_no_more(self, prod: Assembly) -> None:
+    def test_only_these_roles_may_answer_the_workflow(self, prod: Assembly) -> None:
         granted: dict[str, set[str]] = {}
         for policy in prod.of_type("AWS::IAM::Policy"):
             for statement in policy.properties["PolicyDocument"]["Statement"]:
@@ -265,11 +273,3 @@ class TestDefinition:
             },
             "states:SendTaskHeartbeat": {"Returns/ReviewReturnRole"},
         }
-
-    def test_an_execution_that_ends_badly_is_an_alarm(self, prod: Assembly) -> None:
-        metrics = {
-            alarm.properties["MetricName"]
-            for alarm in prod.of_type("AWS::CloudWatch::Alarm")
-            if alarm.stack == "Returns" and alarm.properties["Namespace"] == "AWS/States"
-        }
-        assert metrics >= {"ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsAborted"}

@@ -1,4 +1,4 @@
-"""The shipping context and its carrier, with empty books."""
+"""The shipping context and its carrier with empty tables."""
 
 import pytest
 
@@ -8,5 +8,5 @@ from tests.support.cloud import Cloud
 
 @pytest.fixture
 def shipping(cloud: Cloud) -> Shipping:
-    """The context, with nothing in its tables."""
+    """The context with empty tables."""
     return Shipping.in_cloud(cloud)

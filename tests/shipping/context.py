@@ -61,16 +61,16 @@ class Shipping:
 
     table: Table
     book: Table
-    """What the carrier has on its side."""
+    """The carrier's table."""
     parking: Queue
     confirmed: dict[str, CloudEvent] = field(default_factory=dict)
-    """The event of each order: the same whenever it is delivered again."""
+    """The event of each order, the same for each delivery."""
     calls: list[Call] = field(default_factory=list)
     """The carrier's calls so far."""
 
     @classmethod
     def in_cloud(cls, cloud: Cloud) -> "Shipping":
-        """The context and the carrier, with nothing in their tables."""
+        """Creates the context and the carrier with empty tables."""
         table = cloud.table(SETTINGS.table_name)
         book = cloud.table(SETTINGS.carrier_table_name, sort_key=False)
         parking = cloud.queue("parking")
@@ -86,7 +86,7 @@ class Shipping:
         return cls(table, book, parking)
 
     def confirm(self, order_id: str = "order-1", *, postal_code: str = "SW1Y") -> bool:
-        """Delivers the event of a confirmed order, again if it was before. False if it failed."""
+        """Delivers the event of a confirmed order, the same each time. False if it failed."""
         event = confirmed(order_id, postal_code=postal_code)
         message = self.confirmed.setdefault(
             order_id, enveloped(event, correlation_id=f"correlation-of-{order_id}")
@@ -99,7 +99,7 @@ class Shipping:
         return failed(recall_shipment.handler(batch(message), CONTEXT)) == []
 
     def remind(self, order_id: str = "order-1") -> bool:
-        """Delivers what is scheduled for an order. False if it failed."""
+        """Delivers the scheduled event of an order. False if it failed."""
         message = self.schedule(order_id)["Target"]["Input"]
         return failed(watch_deadline.handler(batch(message), CONTEXT)) == []
 
@@ -111,7 +111,7 @@ class Shipping:
         event_id: str | None = None,
         **changed: Any,
     ) -> Answer:
-        """The carrier reports on an order's parcel, properly unless some fields are `changed`."""
+        """The carrier reports on an order's parcel; `changed` replaces fields of the report."""
         told = {
             "event_id": event_id or f"{kind}-{len(self.calls)}",
             "order_id": order_id,
@@ -131,11 +131,11 @@ class Shipping:
         return self.calls[-1].send(take_carrier_event.handler)
 
     def hand_over(self, order_id: str = "order-1") -> None:
-        """The customer gets the parcel; nobody tells the shop."""
+        """The carrier delivers the parcel without reporting it."""
         SandboxCarrier(self.book.name).hand_over(order_id)
 
     def schedule(self, order_id: str = "order-1") -> dict[str, Any]:
-        """What is scheduled for an order."""
+        """The schedule of an order."""
         return dict(
             aws.scheduler().get_schedule(
                 GroupName=SETTINGS.schedule_group_name, Name=f"shipment-{order_id}"
@@ -157,12 +157,12 @@ class Shipping:
         return self.shipment(order_id).get("state")
 
     def parcel(self, order_id: str = "order-1") -> Item:
-        """The entry of an order's parcel in the carrier's book, or nothing."""
+        """The carrier's record of an order's parcel, or nothing."""
         found = [item for item in self.book.items("parcel") if item["pk"] == order_id]
         return found[0] if found else {}
 
     def told(self, order_id: str = "order-1") -> list[str]:
-        """The names of the events that were published about an order, in their order."""
+        """The names of the published events about an order, by time."""
         envelopes = [item for item in self.table.envelopes() if item.subject == order_id]
         envelopes.sort(key=lambda envelope: envelope.time)
         return [envelope.type.removesuffix(".v1") for envelope in envelopes]
@@ -174,5 +174,5 @@ class Shipping:
 
 
 def later(hours: float = HOURS + 1) -> time_machine.travel:
-    """A block in which some hours have gone by: by default, more than a delivery may take."""
+    """A context manager in which hours have passed: by default, more than the delivery time."""
     return time_machine.travel(datetime.now(UTC) + timedelta(hours=hours))

@@ -1,4 +1,4 @@
-"""Whatever comes in whatever order, and wherever it crashes: shop and carrier say the same."""
+"""Shop and carrier agree under any interleaving of steps and crashes."""
 
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
@@ -22,7 +22,7 @@ crashes = st.none() | st.tuples(st.sampled_from(["before", "after"]), st.integer
 
 
 class Interleavings(RuleBasedStateMachine):
-    """Confirmations, cancellations, reports and reminders of two orders, again and again."""
+    """Repeated confirmations, cancellations, reports and reminders of two orders."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class Interleavings(RuleBasedStateMachine):
                 assert self.shipping.remind(order_id)
 
     @rule(order_id=order_ids, step=steps, other=steps, number=st.integers(1, 2))
-    def two_steps_meet_and_one_dies(
+    def two_steps_overlap_and_one_dies(
         self, order_id: str, step: Step, other: Step, number: int
     ) -> None:
         self._note(other, order_id)
@@ -61,12 +61,14 @@ class Interleavings(RuleBasedStateMachine):
         self._run(step, order_id, None)
 
     @rule(order_id=order_ids, step=steps, kind=kinds, number=st.integers(1, 2))
-    def a_report_meets_a_step(self, order_id: str, step: Step, kind: str, number: int) -> None:
+    def a_report_overlaps_with_a_step(
+        self, order_id: str, step: Step, kind: str, number: int
+    ) -> None:
         self.commits.before(number, lambda: self._report(order_id, kind, None))
         self._run(step, order_id, None)
 
     @invariant()
-    def nothing_is_told_twice_or_out_of_turn(self) -> None:
+    def events_are_published_once_and_in_order(self) -> None:
         for order_id in ORDERS:
             told = self.shipping.told(order_id)
             assert len(told) == len(set(told)), told
@@ -75,11 +77,11 @@ class Interleavings(RuleBasedStateMachine):
                 assert told.index("OrderShipped") < told.index("OrderDelivered")
 
     @invariant()
-    def the_shop_says_nothing_that_the_carrier_does_not(self) -> None:
+    def the_shop_agrees_with_the_carrier(self) -> None:
         for order_id in ORDERS:
             state, parcel = self.shipping.state(order_id), self.shipping.parcel(order_id)
-            # A carrier may have delivered a parcel before it was recalled, though its answer to the
-            # request got lost: of such a parcel the shop knows the end alone.
+            # The carrier may have delivered a parcel before its recall, although its response to
+            # the request was lost. Of such a parcel, the shop knows only the final state.
             known = state != "delivered" or self.shipping.shipment(order_id).get("tracking_id")
             if known and state in {"requested", "shipped", "delivered"}:
                 assert self.shipping.shipment(order_id)["tracking_id"] == parcel["tracking_id"]
@@ -88,7 +90,7 @@ class Interleavings(RuleBasedStateMachine):
                 assert parcel.get("status", "recalled") == state
 
     def teardown(self) -> None:
-        """Everything ends well: what was begun is delivered again, and so is every parcel."""
+        """Redelivers all events, delivers all parcels, and checks that each order ends once."""
         with self.stack:
             for order_id in ORDERS:
                 for _ in range(3):
@@ -97,18 +99,18 @@ class Interleavings(RuleBasedStateMachine):
                     self.shipping.cancel(order_id)
                 self._report(order_id, "delivered", None)
                 assert self.shipping.state(order_id) in {"delivered", "recalled"}
-                # Whoever waits for the units of a cancelled order hears what became of them.
+                # Inventory waits for one of these events to release the units of a cancelled order.
                 ends = {"OrderDelivered", "ShipmentRecalled"} & set(self.shipping.told(order_id))
                 assert len(ends) == 1
-            self.nothing_is_told_twice_or_out_of_turn()
-            self.the_shop_says_nothing_that_the_carrier_does_not()
+            self.events_are_published_once_and_in_order()
+            self.the_shop_agrees_with_the_carrier()
 
     def _note(self, step: Step, order_id: str) -> None:
         if step is Shipping.cancel:
             self.cancelled.add(order_id)
 
     def _report(self, order_id: str, kind: str, event_id: str | None) -> None:
-        """The carrier does not tell what is not true."""
+        """The carrier reports only what has happened."""
         if "tracking_id" not in self.shipping.parcel(order_id):
             return
         if kind == "delivered":

@@ -1,4 +1,4 @@
-"""Recalls: a cancelled order is not delivered, or it was, and everybody says the same."""
+"""Recalls: a cancelled order is recalled or was delivered, and shop and carrier agree."""
 
 from collections.abc import Callable
 
@@ -20,14 +20,14 @@ def test_a_cancelled_order_is_recalled(shipping: Shipping, reports: list[str]) -
     assert shipping.told()[-1] == "ShipmentRecalled"
 
 
-def test_recalling_twice_is_the_same_as_once(shipping: Shipping) -> None:
+def test_recalling_twice_has_the_same_effect_as_once(shipping: Shipping) -> None:
     shipping.confirm()
     assert shipping.cancel()
     assert shipping.cancel()
     assert shipping.told() == ["ShipmentRequested", "ShipmentRecalled"]
 
 
-def test_a_cancellation_that_overtakes_the_confirmation_has_no_parcel_requested(
+def test_a_cancellation_that_overtakes_the_confirmation_prevents_the_request(
     shipping: Shipping,
 ) -> None:
     assert shipping.cancel()
@@ -39,7 +39,7 @@ def test_a_cancellation_that_overtakes_the_confirmation_has_no_parcel_requested(
     assert shipping.told() == ["ShipmentRecalled"]
 
 
-def test_of_an_order_that_was_never_confirmed_there_is_nothing_to_tell(
+def test_the_recall_of_an_unconfirmed_order_publishes_nothing(
     shipping: Shipping,
 ) -> None:
     assert shipping.cancel(confirmed=False)
@@ -47,7 +47,7 @@ def test_of_an_order_that_was_never_confirmed_there_is_nothing_to_tell(
     assert shipping.told() == []
 
 
-def test_a_delivered_parcel_stays_where_it_is(
+def test_a_delivered_parcel_is_not_recalled(
     shipping: Shipping, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shipping.confirm()
@@ -59,7 +59,7 @@ def test_a_delivered_parcel_stays_where_it_is(
 
 
 @pytest.mark.parametrize("reports", [[], ["picked_up"]])
-def test_a_recall_that_meets_a_delivery_learns_of_it(
+def test_a_recall_after_an_unreported_delivery_ends_as_delivered(
     shipping: Shipping, reports: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     shipping.confirm()
@@ -75,7 +75,7 @@ def test_a_recall_that_meets_a_delivery_learns_of_it(
 
 @pytest.mark.parametrize("number", [1, 2])
 @pytest.mark.parametrize("moment", ["before", "after"])
-def test_a_crash_around_a_commit_is_made_good_by_the_next_delivery(
+def test_after_a_crash_around_a_commit_the_next_delivery_completes_the_recall(
     shipping: Shipping, commits: Commits, moment: str, number: int
 ) -> None:
     shipping.confirm()
@@ -87,7 +87,7 @@ def test_a_crash_around_a_commit_is_made_good_by_the_next_delivery(
     assert shipping.told() == ["ShipmentRequested", "ShipmentRecalled"]
 
 
-def test_the_intention_is_stored_before_the_carrier_is_asked(
+def test_the_recall_is_stored_before_the_carrier_is_called(
     shipping: Shipping, commits: Commits
 ) -> None:
     shipping.confirm()
@@ -98,7 +98,7 @@ def test_the_intention_is_stored_before_the_carrier_is_asked(
     assert shipping.parcel()["status"] == "accepted"
 
 
-def test_a_carrier_that_is_not_available_is_asked_again(shipping: Shipping, cloud: Cloud) -> None:
+def test_an_unavailable_carrier_is_called_again(shipping: Shipping, cloud: Cloud) -> None:
     def refuse(*_: object) -> bool:
         raise Unavailable
 
@@ -112,20 +112,20 @@ def test_a_carrier_that_is_not_available_is_asked_again(shipping: Shipping, clou
 
 
 @pytest.mark.parametrize("number", [1, 2])
-def test_a_request_in_the_middle_is_recalled(
+def test_a_concurrent_request_is_recalled(
     shipping: Shipping, commits: Commits, number: int
 ) -> None:
     commits.before(number, shipping.cancel)
     assert shipping.confirm()
     assert shipping.state() == "recalled"
     assert shipping.parcel().get("status", "recalled") == "recalled"
-    # The carrier may have agreed already; the shop had not told so yet.
+    # The carrier may have accepted the parcel, but the shop had not published that yet.
     assert shipping.told() == ["ShipmentRecalled"]
 
 
 @pytest.mark.parametrize("number", [1, 2])
 @pytest.mark.parametrize("meets", [Shipping.cancel, Shipping.confirm])
-def test_a_recall_that_meets_another_step_ends_in_a_recall(
+def test_a_recall_with_another_concurrent_step_ends_recalled(
     shipping: Shipping, commits: Commits, meets: Callable[[Shipping], bool], number: int
 ) -> None:
     shipping.confirm()
@@ -135,9 +135,7 @@ def test_a_recall_that_meets_another_step_ends_in_a_recall(
     assert shipping.told() == ["ShipmentRequested", "ShipmentRecalled"]
 
 
-def test_a_pick_up_in_the_middle_of_a_recall_does_not_stop_it(
-    shipping: Shipping, commits: Commits
-) -> None:
+def test_a_concurrent_pickup_does_not_stop_a_recall(shipping: Shipping, commits: Commits) -> None:
     shipping.confirm()
     commits.before(1, lambda: shipping.report("picked_up"))
     assert shipping.cancel()
@@ -145,7 +143,9 @@ def test_a_pick_up_in_the_middle_of_a_recall_does_not_stop_it(
     assert shipping.told() == ["ShipmentRequested", "OrderShipped", "ShipmentRecalled"]
 
 
-def test_a_delivery_in_the_middle_of_a_recall_wins(shipping: Shipping, commits: Commits) -> None:
+def test_a_concurrent_delivery_takes_precedence_over_a_recall(
+    shipping: Shipping, commits: Commits
+) -> None:
     shipping.confirm()
     commits.before(1, lambda: shipping.report("delivered"))
     assert shipping.cancel()
@@ -171,7 +171,7 @@ def test_an_overdue_parcel_can_be_recalled(shipping: Shipping) -> None:
     assert shipping.told() == ["ShipmentRequested", "ShipmentOverdue", "ShipmentRecalled"]
 
 
-def test_a_call_back_about_an_order_that_was_never_requested_changes_nothing(
+def test_a_callback_about_an_order_without_a_request_changes_nothing(
     shipping: Shipping,
 ) -> None:
     shipping.cancel()

@@ -1,4 +1,4 @@
-"""Requests: shop, carrier and reminder agree about each parcel, whatever happens in between."""
+"""Requests: shop, carrier and reminder agree about each parcel, despite faults."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -14,7 +14,7 @@ from tests.support.cloud import Cloud, Commits, Crash, crash
 
 
 def assert_requested_once(shipping: Shipping) -> None:
-    """The three of them agree, and the world was told once."""
+    """Asserts that shop, carrier and reminder agree, and that one event was published."""
     assert shipping.state() == "requested"
     assert shipping.shipment()["tracking_id"] == shipping.parcel()["tracking_id"]
     assert shipping.told() == ["ShipmentRequested"]
@@ -41,7 +41,7 @@ def test_the_event_is_caused_by_the_confirmed_order(shipping: Shipping) -> None:
     assert envelope.correlationid == "correlation-of-order-1"
 
 
-def test_nothing_of_the_customer_is_stored(shipping: Shipping) -> None:
+def test_no_personal_data_is_stored(shipping: Shipping) -> None:
     shipping.confirm()
     stored = str([*shipping.table.items(), *shipping.book.items()])
     assert "Ada" not in stored
@@ -49,7 +49,7 @@ def test_nothing_of_the_customer_is_stored(shipping: Shipping) -> None:
     assert "customer-1" not in stored
 
 
-def test_the_reminder_comes_when_the_parcel_is_due(shipping: Shipping) -> None:
+def test_the_reminder_is_scheduled_for_the_deadline(shipping: Shipping) -> None:
     shipping.confirm()
     schedule = shipping.schedule()
     due_at = shipping.event(ShipmentRequested).due_at
@@ -61,7 +61,9 @@ def test_the_reminder_comes_when_the_parcel_is_due(shipping: Shipping) -> None:
     assert detail["correlationid"] == "correlation-of-order-1"
 
 
-def test_the_reminder_has_a_way_bounds_and_a_place_to_wait(shipping: Shipping) -> None:
+def test_the_reminder_has_a_queue_limited_retries_and_a_dead_letter_queue(
+    shipping: Shipping,
+) -> None:
     shipping.confirm()
     target = shipping.schedule()["Target"]
     assert target["Arn"] == SETTINGS.reminder_queue_arn
@@ -73,14 +75,14 @@ def test_the_reminder_has_a_way_bounds_and_a_place_to_wait(shipping: Shipping) -
     }
 
 
-def test_the_same_order_again_requests_nothing(shipping: Shipping) -> None:
+def test_a_redelivered_confirmation_requests_nothing(shipping: Shipping) -> None:
     assert shipping.confirm()
     assert shipping.confirm()
     assert_requested_once(shipping)
     assert shipping.parcel()["attempts"] == 1
 
 
-def test_orders_are_shipped_each_for_itself(shipping: Shipping) -> None:
+def test_each_order_has_its_own_parcel_and_reminder(shipping: Shipping) -> None:
     shipping.confirm("order-1")
     shipping.confirm("order-2")
     assert sorted(shipping.schedules()) == ["shipment-order-1", "shipment-order-2"]
@@ -88,7 +90,7 @@ def test_orders_are_shipped_each_for_itself(shipping: Shipping) -> None:
     assert first != second
 
 
-def test_a_carrier_that_is_not_available_is_asked_again(shipping: Shipping) -> None:
+def test_an_unavailable_carrier_is_called_again(shipping: Shipping) -> None:
     for _ in range(2):
         assert not shipping.confirm(postal_code="FLAKY-2")
         assert shipping.state() == "requesting"
@@ -99,7 +101,7 @@ def test_a_carrier_that_is_not_available_is_asked_again(shipping: Shipping) -> N
     assert shipping.parcel()["attempts"] == 3
 
 
-def test_the_intention_is_stored_before_the_carrier_is_asked(
+def test_the_request_is_stored_before_the_carrier_is_called(
     shipping: Shipping, commits: Commits
 ) -> None:
     commits.after(1, crash)
@@ -111,7 +113,7 @@ def test_the_intention_is_stored_before_the_carrier_is_asked(
 
 @pytest.mark.parametrize("number", [1, 2])
 @pytest.mark.parametrize("moment", ["before", "after"])
-def test_a_crash_around_a_commit_is_made_good_by_the_next_delivery(
+def test_after_a_crash_around_a_commit_the_next_delivery_completes_the_request(
     shipping: Shipping, commits: Commits, moment: str, number: int
 ) -> None:
     getattr(commits, moment)(number, crash)
@@ -122,7 +124,7 @@ def test_a_crash_around_a_commit_is_made_good_by_the_next_delivery(
 
 
 @pytest.mark.parametrize("reached", [False, True])
-def test_a_crash_around_the_schedule_is_made_good_by_the_next_delivery(
+def test_after_a_crash_around_the_schedule_the_next_delivery_completes_the_request(
     shipping: Shipping, cloud: Cloud, reached: bool
 ) -> None:
     create = aws.scheduler().create_schedule
@@ -143,7 +145,7 @@ def test_a_crash_around_the_schedule_is_made_good_by_the_next_delivery(
 
 
 @pytest.mark.parametrize("number", [1, 2])
-def test_two_deliveries_at_the_same_time_request_once(
+def test_two_concurrent_deliveries_request_once(
     shipping: Shipping, commits: Commits, number: int
 ) -> None:
     commits.before(number, shipping.confirm)
@@ -151,7 +153,7 @@ def test_two_deliveries_at_the_same_time_request_once(
     assert_requested_once(shipping)
 
 
-def test_a_request_that_is_resumed_late_is_due_as_promised_and_reminds_at_once(
+def test_a_request_resumed_late_keeps_its_deadline_and_reminds_at_once(
     shipping: Shipping, commits: Commits
 ) -> None:
     commits.after(1, crash)
@@ -161,14 +163,14 @@ def test_a_request_that_is_resumed_late_is_due_as_promised_and_reminds_at_once(
         assert shipping.confirm()
         due_at = shipping.event(ShipmentRequested).due_at
         at = shipping.schedule()["ScheduleExpression"]
-        # A schedule in the past would be refused.
+        # EventBridge Scheduler rejects a time in the past.
         assert due_at < datetime.now(UTC)
         assert datetime.fromisoformat(at[3:-1] + "Z") > datetime.now(UTC)
         assert shipping.remind()
     assert sorted(shipping.told()) == ["ShipmentOverdue", "ShipmentRequested"]
 
 
-def test_a_promise_stays_as_it_was_begun_when_the_shop_changes_what_it_promises(
+def test_a_stored_deadline_does_not_change_with_the_setting(
     shipping: Shipping, cloud: Cloud, commits: Commits
 ) -> None:
     commits.after(1, crash)
@@ -182,7 +184,7 @@ def test_a_promise_stays_as_it_was_begun_when_the_shop_changes_what_it_promises(
     assert shipping.schedule()["ScheduleExpression"] == f"at({due_at:%Y-%m-%dT%H:%M:%S})"
 
 
-def test_a_schedule_that_cannot_be_made_keeps_the_request_open(
+def test_if_the_schedule_cannot_be_created_the_request_stays_open(
     shipping: Shipping, cloud: Cloud
 ) -> None:
     def refuse(**_: object) -> None:
@@ -198,7 +200,7 @@ def test_a_schedule_that_cannot_be_made_keeps_the_request_open(
     assert_requested_once(shipping)
 
 
-def test_a_recall_that_reaches_the_carrier_first_leaves_no_parcel(
+def test_a_recall_that_reaches_the_carrier_before_the_request_leaves_no_parcel(
     shipping: Shipping, cloud: Cloud
 ) -> None:
     request = SandboxCarrier.request
@@ -216,7 +218,7 @@ def test_a_recall_that_reaches_the_carrier_first_leaves_no_parcel(
     assert shipping.told() == ["ShipmentRecalled"]
 
 
-def test_a_shipment_that_keeps_changing_is_left_to_the_next_delivery(
+def test_if_a_shipment_keeps_changing_the_event_is_redelivered(
     shipping: Shipping, cloud: Cloud
 ) -> None:
     def refuse(transaction: Transaction) -> None:

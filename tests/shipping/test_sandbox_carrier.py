@@ -1,4 +1,4 @@
-"""The sandbox carrier's own promises: calls with one key have the effect of one."""
+"""The sandbox carrier: repeated calls with one key have the effect of one call."""
 
 import msgspec
 import pytest
@@ -20,7 +20,9 @@ def request(carrier: Carrier, postal_code: str = "SW1Y") -> str:
     return carrier.request("key", address=address, units=2)
 
 
-def test_the_first_answer_to_a_key_stays(carrier: SandboxCarrier, shipping: Shipping) -> None:
+def test_the_first_response_for_a_key_is_repeated(
+    carrier: SandboxCarrier, shipping: Shipping
+) -> None:
     assert request(carrier) == request(carrier, "FLAKY-9")
     assert shipping.book.one("parcel")["attempts"] == 2
 
@@ -36,14 +38,14 @@ def test_the_first_answer_to_a_key_stays(carrier: SandboxCarrier, shipping: Ship
         ("FLAKY-x", ["picked_up", "delivered"]),
     ],
 )
-def test_the_postal_code_decides_what_is_reported(
+def test_the_postal_code_determines_the_reports(
     carrier: SandboxCarrier, shipping: Shipping, postal_code: str, reports: list[str]
 ) -> None:
     request(carrier, postal_code)
     assert shipping.book.one("parcel")["reports"] == reports
 
 
-def test_a_flaky_carrier_agrees_in_the_end(carrier: SandboxCarrier) -> None:
+def test_a_flaky_carrier_accepts_a_later_request(carrier: SandboxCarrier) -> None:
     for _ in range(2):
         with pytest.raises(Unavailable):
             request(carrier, "FLAKY-2")
@@ -51,7 +53,7 @@ def test_a_flaky_carrier_agrees_in_the_end(carrier: SandboxCarrier) -> None:
 
 
 @pytest.mark.parametrize("times", [1, 2])
-def test_a_parcel_that_is_recalled_before_it_is_requested_is_not_taken(
+def test_a_parcel_recalled_before_its_request_is_not_accepted(
     carrier: SandboxCarrier, times: int
 ) -> None:
     for _ in range(times):
@@ -61,7 +63,7 @@ def test_a_parcel_that_is_recalled_before_it_is_requested_is_not_taken(
 
 
 @pytest.mark.parametrize("times", [1, 2])
-def test_a_recalled_parcel_is_neither_taken_nor_delivered(
+def test_a_recalled_parcel_is_neither_accepted_nor_delivered(
     carrier: SandboxCarrier, times: int
 ) -> None:
     request(carrier)
@@ -82,7 +84,7 @@ def test_a_delivered_parcel_is_not_recalled(carrier: SandboxCarrier, shipping: S
     assert shipping.book.one("parcel")["status"] == "delivered"
 
 
-def test_two_calls_at_the_same_time_are_one(carrier: SandboxCarrier, cloud: Cloud) -> None:
+def test_two_concurrent_calls_create_one_parcel(carrier: SandboxCarrier, cloud: Cloud) -> None:
     accept = SandboxCarrier._accept
     tracking_ids: list[str] = []
 

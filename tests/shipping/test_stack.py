@@ -1,4 +1,4 @@
-"""The shipping stack: reminders go one way only, and call-backs come in by one door."""
+"""The shipping stack: permissions for reminders and callbacks, and its alarms."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,7 +17,7 @@ def shop(request: pytest.FixtureRequest, templates: Mapping[str, Assembly]) -> A
 
 
 def statements(shop: Assembly, role: str) -> list[dict[str, Any]]:
-    """What the role at a path may do."""
+    """The statements in the policies of the role at a path."""
     return [
         statement
         for policy in shop.of_type("AWS::IAM::Policy")
@@ -32,7 +32,7 @@ def group(shop: Assembly) -> Resource:
     return shop.at("Shipping/Reminders/Group")
 
 
-def test_only_the_scheduler_and_only_for_this_group_may_take_the_role(shop: Assembly) -> None:
+def test_only_the_scheduler_may_assume_the_role_and_only_for_this_group(shop: Assembly) -> None:
     role = shop.at(ROLE)
     (statement,) = role.properties["AssumeRolePolicyDocument"]["Statement"]
     assert statement["Principal"] == {"Service": "scheduler.amazonaws.com"}
@@ -41,7 +41,7 @@ def test_only_the_scheduler_and_only_for_this_group_may_take_the_role(shop: Asse
     assert shop.referred("Shipping", condition["aws:SourceArn"]) == group(shop)
 
 
-def test_the_role_may_send_to_the_queue_and_its_parking_and_nothing_else(shop: Assembly) -> None:
+def test_the_role_may_only_send_to_the_queue_and_its_dead_letter_queue(shop: Assembly) -> None:
     (statement,) = statements(shop, ROLE)
     assert statement["Action"] == "sqs:SendMessage"
     assert {shop.referred("Shipping", arn).path for arn in statement["Resource"]} == {
@@ -50,7 +50,7 @@ def test_the_role_may_send_to_the_queue_and_its_parking_and_nothing_else(shop: A
     }
 
 
-def test_one_function_may_make_schedules_and_of_this_group_alone(shop: Assembly) -> None:
+def test_only_one_function_may_create_schedules_and_only_in_this_group(shop: Assembly) -> None:
     makers = [
         (policy, statement)
         for policy in shop.of_type("AWS::IAM::Policy")
@@ -70,7 +70,7 @@ def test_one_function_may_make_schedules_and_of_this_group_alone(shop: Assembly)
     assert hand["Condition"] == {"StringEquals": {"iam:PassedToService": "scheduler.amazonaws.com"}}
 
 
-def test_a_schedule_is_made_with_the_group_role_and_queues_of_the_stack(shop: Assembly) -> None:
+def test_schedules_are_created_with_the_group_role_and_queues_of_the_stack(shop: Assembly) -> None:
     function = shop.at("Shipping/RequestShipment/Function")
     variables = function.properties["Environment"]["Variables"]
     assert shop.referred("Shipping", variables["SCHEDULE_GROUP_NAME"]) == group(shop)
@@ -85,19 +85,7 @@ def test_a_schedule_is_made_with_the_group_role_and_queues_of_the_stack(shop: As
     }
 
 
-def test_what_the_scheduler_drops_raises_an_alarm(shop: Assembly) -> None:
-    watched = {
-        alarm.properties["MetricName"]
-        for alarm in shop.of_type("AWS::CloudWatch::Alarm")
-        if alarm.stack == "Shipping" and alarm.properties.get("Namespace") == "AWS/Scheduler"
-        for dimension in alarm.properties["Dimensions"]
-        if dimension["Name"] == "ScheduleGroup"
-        and shop.referred("Shipping", dimension["Value"]) == group(shop)
-    }
-    assert watched == {"InvocationDroppedCount", "InvocationsFailedToBeSentToDeadLetterCount"}
-
-
-def test_overdue_parcels_late_recalls_and_forged_calls_raise_an_alarm(shop: Assembly) -> None:
+def test_overdue_parcels_late_recalls_and_forged_callbacks_have_alarms(shop: Assembly) -> None:
     for path, name in (
         ("Shipping/Overdue", "OverdueShipments"),
         ("Shipping/TooLate", "RecallsTooLate"),
@@ -112,7 +100,7 @@ def test_overdue_parcels_late_recalls_and_forged_calls_raise_an_alarm(shop: Asse
         ]
 
 
-def test_one_function_may_read_the_carriers_secret(shop: Assembly) -> None:
+def test_only_one_function_may_read_the_carriers_secret(shop: Assembly) -> None:
     readers = {
         shop.referred(policy.stack, role).path
         for policy in shop.of_type("AWS::IAM::Policy")
@@ -125,5 +113,5 @@ def test_one_function_may_read_the_carriers_secret(shop: Assembly) -> None:
     assert readers == {"Shipping/TakeCarrierEventRole"}
     secret = shop.at("Shipping/CarrierSecret").properties
     assert secret["GenerateSecretString"]["PasswordLength"] >= 32
-    # A blank would divide one key into two.
+    # Spaces separate several keys.
     assert "IncludeSpace" not in secret["GenerateSecretString"]

@@ -1,4 +1,4 @@
-"""Call-backs: only the carrier is believed, and each of its reports counts once."""
+"""Callbacks: only reports signed by the carrier count, and each counts once."""
 
 import json
 from base64 import b64encode
@@ -30,14 +30,14 @@ class TestReports:
         assert shipping.state() == "delivered"
         assert shipping.told() == WAY
 
-    def test_an_event_belongs_to_the_story_of_its_order(self, shipping: Shipping) -> None:
+    def test_an_event_has_the_correlation_id_of_its_order(self, shipping: Shipping) -> None:
         shipping.confirm()
         shipping.report("picked_up", event_id="e-1")
         (envelope,) = shipping.table.envelopes(OrderShipped)
         assert envelope.correlationid == "correlation-of-order-1"
         assert envelope.causationid == "e-1"
 
-    def test_a_delivery_before_its_pick_up_tells_both_in_order_and_in_one_transaction(
+    def test_a_delivery_before_its_pickup_publishes_both_in_order_in_one_transaction(
         self, shipping: Shipping, commits: Commits
     ) -> None:
         shipping.confirm()
@@ -49,14 +49,14 @@ class TestReports:
         assert shipping.state() == "delivered"
         assert shipping.told() == WAY
 
-    def test_a_carrier_may_count_its_reports_parcel_by_parcel(self, shipping: Shipping) -> None:
+    def test_event_ids_need_to_be_unique_only_within_a_parcel(self, shipping: Shipping) -> None:
         for order_id in ("order-1", "order-2"):
             shipping.confirm(order_id)
             assert shipping.report("picked_up", order_id, event_id="e-1").status == 200
         assert [item["state"] for item in shipping.table.items("shipment")] == ["shipped"] * 2
         assert shipping.table.published().count("OrderShipped.v1") == 2
 
-    def test_the_same_report_again_is_taken_and_changes_nothing(self, shipping: Shipping) -> None:
+    def test_a_repeated_report_is_accepted_and_changes_nothing(self, shipping: Shipping) -> None:
         shipping.confirm()
         for _ in range(2):
             assert shipping.report("picked_up", event_id="e-1").status == 200
@@ -66,13 +66,15 @@ class TestReports:
         assert shipping.table.items() == before
         assert shipping.told() == WAY[:2]
 
-    def test_an_id_that_was_used_is_a_repetition_whatever_it_says(self, shipping: Shipping) -> None:
+    def test_another_report_with_the_same_id_counts_as_a_repetition(
+        self, shipping: Shipping
+    ) -> None:
         shipping.confirm()
         shipping.report("picked_up", event_id="e-1")
         assert shipping.report("delivered", event_id="e-1").status == 200
         assert shipping.state() == "shipped"
 
-    def test_a_request_that_is_repeated_as_it_is_changes_nothing(self, shipping: Shipping) -> None:
+    def test_repeated_requests_change_nothing(self, shipping: Shipping) -> None:
         shipping.confirm()
         shipping.report("picked_up")
         shipping.report("delivered")
@@ -81,7 +83,7 @@ class TestReports:
             assert call.send(take_carrier_event.handler).status == 200
         assert shipping.table.items() == before
 
-    def test_every_order_of_reports_ends_in_the_same(self, shipping: Shipping) -> None:
+    def test_every_sequence_of_reports_has_the_same_result(self, shipping: Shipping) -> None:
         reports = [("picked_up", "p"), ("picked_up", "p"), ("delivered", "d"), ("delivered", "x")]
         for number, sequence in enumerate(sorted(set(permutations(reports)))):
             order_id = f"order-{number:02}"
@@ -92,7 +94,7 @@ class TestReports:
             assert shipping.state(order_id) == "delivered"
             assert shipping.told(order_id) == WAY, sequence
 
-    def test_two_deliveries_of_a_report_at_the_same_time_count_once(
+    def test_two_concurrent_deliveries_of_a_report_count_once(
         self, shipping: Shipping, commits: Commits
     ) -> None:
         shipping.confirm()
@@ -103,7 +105,7 @@ class TestReports:
     @pytest.mark.parametrize(
         ("first", "second"), [("picked_up", "delivered"), ("delivered", "picked_up")]
     )
-    def test_two_reports_at_the_same_time_both_count(
+    def test_two_concurrent_reports_both_count(
         self, shipping: Shipping, commits: Commits, first: str, second: str
     ) -> None:
         shipping.confirm()
@@ -113,7 +115,7 @@ class TestReports:
         assert shipping.told() == WAY
 
     @pytest.mark.parametrize("moment", ["before", "after"])
-    def test_a_crash_around_the_commit_is_made_good_by_the_next_call(
+    def test_after_a_crash_around_the_commit_the_next_call_completes_the_report(
         self, shipping: Shipping, commits: Commits, moment: str
     ) -> None:
         shipping.confirm()
@@ -123,7 +125,7 @@ class TestReports:
         assert shipping.report("delivered", event_id="e-1").status == 200
         assert shipping.told() == WAY
 
-    def test_a_carrier_that_is_quicker_than_the_shop_is_asked_to_come_again(
+    def test_a_report_before_the_request_is_stored_is_to_be_retried_later(
         self, shipping: Shipping, commits: Commits
     ) -> None:
         commits.before(2, crash)
@@ -138,7 +140,7 @@ class TestReports:
         assert shipping.report("picked_up", event_id="e-1").status == 200
         assert shipping.told() == WAY[:2]
 
-    def test_a_report_while_the_parcel_is_recalled_waits_for_the_outcome(
+    def test_a_report_during_a_recall_is_to_be_retried_later(
         self, shipping: Shipping, commits: Commits
     ) -> None:
         shipping.confirm()
@@ -158,7 +160,7 @@ class TestReports:
         assert shipping.table.items() == before
         assert '"CallbacksAfterRecall":[1.0]' in capsys.readouterr().out
 
-    def test_a_report_is_counted_as_news_once(
+    def test_only_the_first_delivery_of_a_report_is_counted_as_new(
         self, shipping: Shipping, capsys: pytest.CaptureFixture[str]
     ) -> None:
         shipping.confirm()
@@ -169,9 +171,9 @@ class TestReports:
         assert out.count('"DuplicateCallbacks":[1.0]') == 2
 
 
-class TestRefusals:
+class TestErrors:
     @pytest.mark.parametrize("changed", [{"order_id": "order-9"}, {"tracking_id": "SANDBOX-9"}])
-    def test_a_shipment_that_nobody_knows_is_not_found(
+    def test_an_unknown_shipment_is_not_found(
         self, shipping: Shipping, changed: dict[str, str]
     ) -> None:
         shipping.confirm()
@@ -199,7 +201,7 @@ class TestRefusals:
             ({"occurred_at": "yesterday"}, "occurred_at"),
         ],
     )
-    def test_a_report_that_is_not_one_is_told_which_field_is_wrong(
+    def test_an_invalid_report_is_rejected_with_its_field(
         self, shipping: Shipping, changed: dict[str, Any], field: str
     ) -> None:
         shipping.confirm()
@@ -216,16 +218,16 @@ class TestRefusals:
         assert shipping.state() == "requested"
 
     @pytest.mark.parametrize("body", ["", "{", "[]", "null", '{"event_id": "e-1"}', "\x00"])
-    def test_a_body_that_is_no_report_is_refused(self, shipping: Shipping, body: str) -> None:
+    def test_a_body_that_is_not_a_report_is_rejected(self, shipping: Shipping, body: str) -> None:
         assert shipping.call(body).status == 400
 
-    def test_a_field_that_the_carrier_adds_is_ignored(self, shipping: Shipping) -> None:
+    def test_an_unknown_field_is_ignored(self, shipping: Shipping) -> None:
         shipping.confirm()
         assert shipping.report("picked_up", weather="rain").status == 200
 
 
 class TestSignature:
-    """What is not signed by the carrier, just now, is refused before a table is read."""
+    """A request without a recent signature of the carrier is rejected before a table is read."""
 
     @pytest.fixture(autouse=True)
     def requested(self, shipping: Shipping, cloud: Cloud) -> None:
@@ -247,7 +249,7 @@ class TestSignature:
         ],
         ids=["wrong secret", "other body", "old", "future", "empty", "missing"],
     )
-    def test_a_forged_call_is_refused(self, shipping: Shipping, forge: Any) -> None:
+    def test_a_forged_callback_is_rejected(self, shipping: Shipping, forge: Any) -> None:
         body = str(shipping.calls[0].body).replace("picked_up", "delivered")
         signature = forge(body.encode(), datetime.now(UTC))
         headers = {HEADER: signature} if signature is not None else {}
@@ -257,17 +259,17 @@ class TestSignature:
         assert answer.json["code"] == "forged"
         assert shipping.state() == "shipped"
 
-    def test_the_signature_of_another_body_is_refused(self, shipping: Shipping) -> None:
+    def test_the_signature_of_another_body_is_rejected(self, shipping: Shipping) -> None:
         seen = shipping.calls[0]
         body = str(seen.body).replace("picked_up", "delivered")
         call = Call(route=seen.route, body=body, headers=seen.headers)
         assert call.send(take_carrier_event.handler).status == 401
 
-    def test_a_request_that_was_overheard_is_of_no_use_later(self, shipping: Shipping) -> None:
+    def test_an_intercepted_request_cannot_be_replayed_later(self, shipping: Shipping) -> None:
         with later(hours=0.1):
             assert shipping.calls[0].send(take_carrier_event.handler).status == 401
 
-    def test_a_token_of_a_customer_does_not_help(self, shipping: Shipping) -> None:
+    def test_a_customers_token_does_not_replace_the_signature(self, shipping: Shipping) -> None:
         call = Call(
             route="POST /carrier/events",
             body=shipping.calls[0].body,
@@ -276,7 +278,7 @@ class TestSignature:
         assert call.send(take_carrier_event.handler).status == 401
 
 
-def test_a_body_in_base64_is_believed_as_it_was_signed(shipping: Shipping) -> None:
+def test_the_signature_applies_to_the_decoded_body(shipping: Shipping) -> None:
     shipping.confirm()
     shipping.report("picked_up")
     body = str(shipping.calls[0].body).replace("picked_up", "delivered")

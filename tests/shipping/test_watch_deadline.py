@@ -1,4 +1,4 @@
-"""Deadlines: silence of the carrier is noticed, once, and never by mistake."""
+"""Deadlines: an overdue parcel is reported once, and no other parcel is."""
 
 import pytest
 
@@ -19,7 +19,7 @@ def test_a_parcel_that_is_not_delivered_in_time_is_overdue(shipping: Shipping) -
     assert shipping.event(ShipmentOverdue) == ShipmentOverdue(order_id="order-1", due_at=due_at)
 
 
-def test_a_parcel_on_its_way_is_overdue_too(shipping: Shipping) -> None:
+def test_a_shipped_parcel_can_be_overdue(shipping: Shipping) -> None:
     shipping.confirm()
     shipping.report("picked_up")
     with later():
@@ -27,7 +27,7 @@ def test_a_parcel_on_its_way_is_overdue_too(shipping: Shipping) -> None:
     assert shipping.told() == ["ShipmentRequested", "OrderShipped", "ShipmentOverdue"]
 
 
-def test_the_event_belongs_to_the_story_of_its_order(shipping: Shipping) -> None:
+def test_the_event_has_the_correlation_id_of_its_order(shipping: Shipping) -> None:
     shipping.confirm()
     with later():
         shipping.remind()
@@ -35,7 +35,7 @@ def test_the_event_belongs_to_the_story_of_its_order(shipping: Shipping) -> None
     assert envelope.correlationid == "correlation-of-order-1"
 
 
-def test_a_reminder_that_comes_twice_tells_once(
+def test_a_repeated_reminder_publishes_one_event(
     shipping: Shipping, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shipping.confirm()
@@ -46,7 +46,7 @@ def test_a_reminder_that_comes_twice_tells_once(
     assert capsys.readouterr().out.count('"OverdueShipments":[1.0]') == 1
 
 
-def test_a_reminder_that_comes_too_early_comes_again(shipping: Shipping) -> None:
+def test_an_early_reminder_is_delivered_again(shipping: Shipping) -> None:
     shipping.confirm()
     assert not shipping.remind()
     assert shipping.told() == ["ShipmentRequested"]
@@ -55,7 +55,7 @@ def test_a_reminder_that_comes_too_early_comes_again(shipping: Shipping) -> None
     assert shipping.told() == ["ShipmentRequested", "ShipmentOverdue"]
 
 
-def test_a_reminder_that_comes_very_late_does_no_harm(shipping: Shipping) -> None:
+def test_a_very_late_reminder_does_not_report_a_delivered_parcel(shipping: Shipping) -> None:
     shipping.confirm()
     with later():
         shipping.report("delivered")
@@ -73,7 +73,7 @@ def test_a_delivered_parcel_is_not_overdue(shipping: Shipping) -> None:
     assert "ShipmentOverdue" not in shipping.told()
 
 
-def test_an_overdue_parcel_can_be_delivered_still(shipping: Shipping) -> None:
+def test_an_overdue_parcel_can_still_be_delivered(shipping: Shipping) -> None:
     shipping.confirm()
     with later():
         shipping.remind()
@@ -96,7 +96,7 @@ def test_a_recalled_parcel_is_not_overdue(shipping: Shipping) -> None:
     assert shipping.told() == ["ShipmentRequested", "ShipmentRecalled"]
 
 
-def test_a_request_that_is_stuck_is_overdue_and_goes_on(
+def test_an_unfinished_request_can_be_overdue_and_still_complete(
     shipping: Shipping, commits: Commits
 ) -> None:
     commits.before(2, crash)
@@ -110,7 +110,7 @@ def test_a_request_that_is_stuck_is_overdue_and_goes_on(
     assert shipping.told() == ["ShipmentOverdue", "ShipmentRequested"]
 
 
-def test_a_delivery_at_the_time_of_the_reminder_comes_first(
+def test_a_concurrent_delivery_prevents_the_overdue_event(
     shipping: Shipping, commits: Commits
 ) -> None:
     shipping.confirm()
@@ -122,9 +122,7 @@ def test_a_delivery_at_the_time_of_the_reminder_comes_first(
     assert shipping.told() == ["ShipmentRequested", "OrderShipped", "OrderDelivered"]
 
 
-def test_a_reminder_at_the_time_of_the_delivery_comes_first(
-    shipping: Shipping, commits: Commits
-) -> None:
+def test_a_concurrent_reminder_precedes_the_delivery(shipping: Shipping, commits: Commits) -> None:
     shipping.confirm()
     with later():
         commits.before(1, shipping.remind)
@@ -140,7 +138,7 @@ def test_a_reminder_at_the_time_of_the_delivery_comes_first(
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
-def test_a_crash_around_the_commit_is_made_good_by_the_next_delivery(
+def test_after_a_crash_around_the_commit_the_next_delivery_reports_the_parcel(
     shipping: Shipping, commits: Commits, moment: str
 ) -> None:
     shipping.confirm()
@@ -152,7 +150,7 @@ def test_a_crash_around_the_commit_is_made_good_by_the_next_delivery(
     assert shipping.told() == ["ShipmentRequested", "ShipmentOverdue"]
 
 
-def test_a_reminder_of_an_order_that_nobody_ships_is_not_swallowed(shipping: Shipping) -> None:
+def test_a_reminder_of_an_unknown_shipment_is_delivered_again(shipping: Shipping) -> None:
     shipping.confirm()
     due_at = shipping.event(ShipmentRequested).due_at
     stray = enveloped(ShipmentDue(order_id="order-9", due_at=due_at))

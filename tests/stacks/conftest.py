@@ -1,4 +1,4 @@
-"""Each test of the stacks looks at the templates of both stages."""
+"""Fixtures that run each test of the stacks with the templates of both stages."""
 
 from collections.abc import Mapping
 

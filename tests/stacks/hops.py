@@ -1,4 +1,4 @@
-"""Asynchronous hops as the templates have them: who puts what where, and what watches it."""
+"""Asynchronous hops in the templates: senders, queues, mappings and alarms."""
 
 from functools import lru_cache
 
@@ -16,13 +16,13 @@ def senders(shop: Assembly) -> tuple[Sender, ...]:
 
 
 def subscriptions(shop: Assembly) -> list[Resource]:
-    """Subscriptions of queues: those of people are no part of the system."""
+    """Subscriptions of queues, without the e-mail subscriptions of operators."""
     found = shop.of_type("AWS::SNS::Subscription")
     return [each for each in found if each.properties["Protocol"] == "sqs"]
 
 
 def feeder_of(shop: Assembly, queue: Resource) -> Resource:
-    """The one who puts work into a queue."""
+    """The only resource that sends work to a queue."""
     (feeder,) = [
         sender.resource for sender in senders(shop) if sender.queue == queue and not sender.parks
     ]
@@ -30,7 +30,7 @@ def feeder_of(shop: Assembly, queue: Resource) -> Resource:
 
 
 def parking_queues(shop: Assembly) -> list[Resource]:
-    """All queues that something parks messages in."""
+    """All dead-letter queues."""
     found = {sender.queue.path: sender.queue for sender in senders(shop) if sender.parks}
     for queue in shop.of_type("AWS::SQS::Queue"):
         if redrive := queue.properties.get("RedrivePolicy"):
@@ -40,17 +40,17 @@ def parking_queues(shop: Assembly) -> list[Resource]:
 
 
 def source_of(shop: Assembly, mapping: Resource) -> Resource:
-    """What a mapping reads."""
+    """The source of a mapping."""
     return shop.referred(mapping.stack, mapping.properties["EventSourceArn"])
 
 
 def function_of(shop: Assembly, mapping: Resource) -> Resource:
-    """What a mapping invokes."""
+    """The function of a mapping."""
     return shop.referred(mapping.stack, mapping.properties["FunctionName"])
 
 
 def role_of(shop: Assembly, function: Resource) -> Resource:
-    """What a function acts as."""
+    """The role of a function."""
     return shop.referred(function.stack, function.properties["Role"])
 
 
@@ -70,17 +70,17 @@ def queue_mappings(shop: Assembly) -> list[Resource]:
 
 
 def relay_mappings(shop: Assembly) -> list[Resource]:
-    """Mappings that read the stream of a table: those of the relays."""
+    """Mappings of relays, which read the stream of a table."""
     return _mappings(shop, "AWS::DynamoDB::GlobalTable")
 
 
 def stream_mappings(shop: Assembly) -> list[Resource]:
-    """Mappings that read a stream, whether a table's or a data stream."""
+    """Mappings that read a table's stream or a data stream."""
     return _mappings(shop, "AWS::DynamoDB::GlobalTable", "AWS::Kinesis::Stream")
 
 
 def alarms_of(shop: Assembly, metric: str, dimension: str) -> dict[str, Resource]:
-    """The alarms on a metric, by the path of the resource that they watch."""
+    """The alarms on a metric, by the path of the watched resource."""
     return {
         shop.referred(alarm.stack, entry["Value"]).path: alarm
         for alarm in shop.of_type("AWS::CloudWatch::Alarm")

@@ -1,4 +1,4 @@
-"""Alarms: each watches what there is, fires soon and early enough, and tells somebody."""
+"""Alarms: each watches an existing metric and fires at a low threshold within minutes."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,14 +12,14 @@ MINUTE_S = 60
 
 @dataclass(frozen=True)
 class Watch:
-    """How a metric is watched: by which dimensions, how it is summed up, from what on, how soon."""
+    """The dimensions, statistic, threshold and delay with which a metric is watched."""
 
     dimensions: str
     statistic: str
     at_most: float
-    """The threshold of one who waits longest before they tell."""
+    """The highest accepted threshold."""
     within_s: int = 5 * MINUTE_S
-    """The time until they tell at the latest, once it is reached."""
+    """The longest accepted time until the alarm fires, once the threshold is reached."""
 
 
 _BUS = "EventBusName RuleName"
@@ -61,14 +61,14 @@ WATCHED: dict[tuple[str, str], Watch] = {
     ("Orderflow", "OrdersPlaced"): Watch("service", "Sum", 50, _LATER),
     ("Orderflow", "OrdersRejected"): Watch("service", "Sum", 50, _LATER),
 }
-"""All that is watched, by namespace and name; a stage has a namespace of its own in `Orderflow`.
+"""The watched metrics by namespace and name; each stage has its own namespace in `Orderflow`.
 
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/aws-services-cloudwatch-metrics.html
 """
 
 
 def metrics(alarm: Resource) -> Iterator[Properties]:
-    """What an alarm watches: one metric, or those of an expression, in the same words."""
+    """The metrics of an alarm: one metric, or those of an expression in the same format."""
     if "MetricName" in alarm.properties:
         yield alarm.properties
     for part in alarm.properties.get("Metrics", []):
@@ -90,15 +90,15 @@ def watches(shop: Assembly) -> Iterator[tuple[Resource, Properties, Watch]]:
             yield alarm, metric, WATCHED[name_of(metric)]
 
 
-def test_all_that_is_listed_is_watched_and_nothing_else(shop: Assembly) -> None:
+def test_exactly_the_listed_metrics_are_watched(shop: Assembly) -> None:
     found = {name_of(metric) for _, metric, _ in watches(shop)}
     assert found == WATCHED.keys()
 
 
-def test_each_watches_the_stage_and_by_the_dimensions_that_its_metric_has(
+def test_each_alarm_uses_the_dimensions_and_namespace_of_its_metric(
     shop: Assembly, stage: str
 ) -> None:
-    """With other dimensions there is no such metric, and the alarm never fires."""
+    """With other dimensions, the metric does not exist and the alarm never fires."""
     for alarm, metric, watch in watches(shop):
         names = [dimension["Name"] for dimension in metric.get("Dimensions", [])]
         assert names == watch.dimensions.split(), alarm
@@ -106,7 +106,7 @@ def test_each_watches_the_stage_and_by_the_dimensions_that_its_metric_has(
             assert metric["Namespace"] == f"Orderflow/{stage}", alarm
 
 
-def test_each_fires_when_something_is_wrong_and_soon(shop: Assembly) -> None:
+def test_each_alarm_has_a_low_threshold_and_fires_within_minutes(shop: Assembly) -> None:
     for alarm, metric, watch in watches(shop):
         properties = alarm.properties
         statistic = metric.get("Statistic", metric.get("ExtendedStatistic"))
@@ -118,15 +118,15 @@ def test_each_fires_when_something_is_wrong_and_soon(shop: Assembly) -> None:
         assert properties.get("ActionsEnabled", True) is True, alarm
 
 
-def test_a_metric_of_ones_own_is_named_as_the_code_counts_it(shop: Assembly) -> None:
-    """The code is read as text: a name is there, or a part of one that is put together."""
+def test_custom_metrics_have_names_that_the_code_uses(shop: Assembly) -> None:
+    """The code is searched as text for the quoted name."""
     code = "".join(path.read_text() for path in (PROJECT / "lambdas").rglob("*.py"))
     own = {name for namespace, name in WATCHED if namespace == "Orderflow"}
     assert {name for name in own if f'"{name}"' not in code} == set()
 
 
-def test_an_expression_watches_a_share_and_not_a_number(shop: Assembly) -> None:
-    """So that it means the same on a busy and on a quiet day, and nothing at night."""
+def test_an_expression_watches_a_percentage_and_not_an_absolute_number(shop: Assembly) -> None:
+    """A percentage suits busy and quiet days; below 20 requests, it is ignored."""
     expressions: list[dict[str, Any]] = [
         part
         for alarm in shop.of_type("AWS::CloudWatch::Alarm")

@@ -1,4 +1,4 @@
-"""The dashboard: one for each stage, with all that alarms tell of on the hops."""
+"""The dashboard: one for each stage, with all AWS metrics that alarms watch."""
 
 import json
 import re
@@ -14,7 +14,7 @@ RARE = {
     "NumberOfNotificationsFailedToRedriveToDlq",
     "PutRecords.FailedRecords",
 }
-"""What is an alarm when it happens once, and a flat line for years."""
+"""Metrics with an alarm that are normally zero for years, and so are not on the dashboard."""
 
 
 NAMED = {
@@ -23,15 +23,15 @@ NAMED = {
     "AWS::Scheduler::ScheduleGroup": "Name",
     "AWS::StepFunctions::StateMachine": "StateMachineName",
 }
-"""What has a name of its own and metrics by it."""
+"""The name property of types whose metrics are found by an explicit name."""
 
 
 OF_THE_ACCOUNT = {"SMSMonthToDateSpentUSD"}
-"""What is counted for all stages together, by no dimension."""
+"""Metrics of the whole account, without dimensions."""
 
 
 def shown(shop: Assembly) -> list[Any]:
-    """All metrics of all graphs, as the dashboard names them."""
+    """All metrics of all graphs, as in the dashboard's body."""
     (dashboard,) = shop.of_type("AWS::CloudWatch::Dashboard")
     body = json.loads(texts(dashboard.properties["DashboardBody"]).replace("AWS::Region", ""))
     return [
@@ -44,7 +44,7 @@ def searches(shop: Assembly) -> list[str]:
 
 
 def named(shop: Assembly) -> list[list[str]]:
-    """Namespace, name, and each dimension with its value, of what is not searched for."""
+    """Namespace, name and dimensions of the metrics that are not found by a search."""
     return [
         [part for part in metric if isinstance(part, str)]
         for metric in shown(shop)
@@ -52,14 +52,14 @@ def named(shop: Assembly) -> list[list[str]]:
     ]
 
 
-def test_what_alarms_tell_of_is_on_the_dashboard(shop: Assembly) -> None:
+def test_metrics_with_alarms_are_on_the_dashboard(shop: Assembly) -> None:
     found = set(re.findall(r"{(AWS/\w+),[^}]*} MetricName=\"([^\"]+)\"", " ".join(searches(shop))))
     found |= {(namespace, name) for namespace, name, *_ in named(shop)}
     wanted = {(namespace, name) for namespace, name in WATCHED if namespace.startswith("AWS/")}
     assert {name for _, name in wanted - found} == RARE
 
 
-def test_it_shows_its_own_stage_and_no_other(shop: Assembly, stage: str) -> None:
+def test_the_dashboard_shows_only_its_own_stage(shop: Assembly, stage: str) -> None:
     for search in searches(shop):
         assert f" orderflow {stage}" in search, search
     (api,) = shop.of_type("AWS::ApiGatewayV2::Api")
@@ -76,10 +76,10 @@ def test_it_shows_its_own_stage_and_no_other(shop: Assembly, stage: str) -> None
 
 
 @pytest.mark.parametrize(("type_", "name"), NAMED.items())
-def test_a_name_that_the_stacks_give_begins_with_the_words_that_are_searched_for(
+def test_explicit_names_begin_with_the_words_that_the_dashboard_searches_for(
     shop: Assembly, stage: str, type_: str, name: str
 ) -> None:
-    """A search finds whole words. Queues without a name get one that begins with the stack's."""
+    """A search matches whole words. Generated names of queues begin with the stack's name."""
     found = shop.of_type(type_)
     assert found
     for each in found:

@@ -1,4 +1,4 @@
-"""Every asynchronous edge retries within bounds, parks what it cannot deliver, and says so."""
+"""Every asynchronous edge has limited retries, a dead-letter queue and an alarm."""
 
 from collections import Counter
 
@@ -8,7 +8,7 @@ from cdk_rehearsal.topology import edges, losses
 AT_LEAST = 40
 
 
-def test_no_edge_loses_anything_unseen(shop: Assembly) -> None:
+def test_no_edge_loses_messages_unnoticed(shop: Assembly) -> None:
     found = edges(shop)
     print(f"\n{len(found)} edges: {dict(Counter(edge.kind for edge in found))}")
     print("\n".join(map(str, found)))
@@ -17,7 +17,7 @@ def test_no_edge_loses_anything_unseen(shop: Assembly) -> None:
     assert len(found) >= AT_LEAST
 
 
-def test_the_application_has_every_service_and_its_size(shop: Assembly, stage: str) -> None:
+def test_the_application_uses_every_service_and_has_its_size(shop: Assembly, stage: str) -> None:
     types = {resource.type for resource in shop.resources}
     assert {
         "AWS::ApiGatewayV2::Api",
@@ -33,8 +33,8 @@ def test_the_application_has_every_service_and_its_size(shop: Assembly, stage: s
     assert len(shop.resources) >= 250
 
 
-def test_each_group_of_schedules_has_its_edge(shop: Assembly) -> None:
-    """Whether its schedules are in the template or are made by a function."""
+def test_each_schedule_group_has_an_edge(shop: Assembly) -> None:
+    """This applies to schedules in the template and to schedules that a function creates."""
     groups = {group.path for group in shop.of_type("AWS::Scheduler::ScheduleGroup")}
     named = {
         shop.referred(schedule.stack, schedule.properties["GroupName"]).path

@@ -1,4 +1,4 @@
-"""Failure modes: for each an alarm, a page of the runbook and a proof; and no alarm without one."""
+"""Each failure mode has an alarm, a page of the runbook and proofs; each alarm has a mode."""
 
 import ast
 import re
@@ -47,13 +47,13 @@ def proofs_in(path: Path) -> frozenset[str]:
 
 
 @EACH
-def test_each_says_all_there_is_to_say(mode: dict[str, Any]) -> None:
+def test_each_mode_has_all_fields(mode: dict[str, Any]) -> None:
     assert mode.keys() - {"faults"} == FIELDS
     assert all(mode.values()), mode
 
 
 @EACH
-def test_each_is_seen_by_alarms_that_lead_to_its_page(shop: Assembly, mode: dict[str, Any]) -> None:
+def test_each_mode_has_alarms_that_name_its_page(shop: Assembly, mode: dict[str, Any]) -> None:
     pages = {
         pattern: {page for path, page in alarms(shop).items() if fnmatchcase(path, pattern)}
         for pattern in mode["alarms"]
@@ -63,27 +63,27 @@ def test_each_is_seen_by_alarms_that_lead_to_its_page(shop: Assembly, mode: dict
 
 
 @EACH
-def test_each_has_its_page_in_the_runbook(mode: dict[str, Any]) -> None:
+def test_each_mode_has_a_page_in_the_runbook(mode: dict[str, Any]) -> None:
     assert mode["page"] in anchors((PROJECT / "docs" / "runbook.md").read_text(encoding="utf-8"))
 
 
 @EACH
-def test_each_is_proved_by_tests_and_faults_that_there_are(mode: dict[str, Any]) -> None:
+def test_each_mode_names_tests_and_faults_that_exist(mode: dict[str, Any]) -> None:
     for proof in mode["proofs"]:
         path, _, name = proof.partition("::")
         assert name in proofs_in(PROJECT / path), proof
     assert set(mode.get("faults", [])) <= KINDS.keys()
 
 
-def test_each_alarm_leads_to_the_page_of_a_mode_that_it_tells_of(shop: Assembly) -> None:
-    told = [(pattern, mode["page"]) for mode in MODES for pattern in mode["alarms"]]
-    astray = [
+def test_each_alarm_names_the_page_of_a_mode_that_lists_it(shop: Assembly) -> None:
+    listed = [(pattern, mode["page"]) for mode in MODES for pattern in mode["alarms"]]
+    unlisted = [
         path
         for path, page in alarms(shop).items()
-        if not any(page == other and fnmatchcase(path, pattern) for pattern, other in told)
+        if not any(page == other and fnmatchcase(path, pattern) for pattern, other in listed)
     ]
-    assert astray == []
+    assert unlisted == []
 
 
-def test_no_page_of_an_alarm_belongs_to_no_mode(shop: Assembly) -> None:
+def test_the_pages_of_alarms_are_the_pages_of_modes(shop: Assembly) -> None:
     assert set(alarms(shop).values()) == {mode["page"] for mode in MODES}

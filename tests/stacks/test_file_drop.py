@@ -1,4 +1,4 @@
-"""Buckets where partners leave files: closed to all others, and heard of by their queue."""
+"""Buckets for partners' files: private, encrypted, with notifications to their queue."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ def notification(bucket: Resource) -> dict[str, Any]:
 
 
 def statements(shop: Assembly, kind: str, target: str, resource: Resource) -> list[dict[str, Any]]:
-    """What the policies of this kind say about a resource."""
+    """The statements about a resource in policies of this type."""
     return [
         statement
         for policy in shop.of_type(kind)
@@ -32,7 +32,7 @@ def statements(shop: Assembly, kind: str, target: str, resource: Resource) -> li
     ]
 
 
-def test_each_keeps_versions_encrypts_and_shuts_the_public_out(shop: Assembly) -> None:
+def test_each_bucket_is_versioned_encrypted_and_private(shop: Assembly) -> None:
     for bucket in buckets(shop):
         properties = bucket.properties
         assert properties["VersioningConfiguration"] == {"Status": "Enabled"}
@@ -44,7 +44,7 @@ def test_each_keeps_versions_encrypts_and_shuts_the_public_out(shop: Assembly) -
         assert encryption["ServerSideEncryptionByDefault"] == {"SSEAlgorithm": "AES256"}
 
 
-def test_each_refuses_what_comes_without_tls(shop: Assembly) -> None:
+def test_each_bucket_rejects_requests_without_tls(shop: Assembly) -> None:
     for bucket in buckets(shop):
         (denied,) = statements(shop, "AWS::S3::BucketPolicy", "Bucket", bucket)
         assert (denied["Effect"], denied["Action"]) == ("Deny", "s3:*")
@@ -52,7 +52,7 @@ def test_each_refuses_what_comes_without_tls(shop: Assembly) -> None:
         assert denied["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
 
 
-def test_files_can_be_read_as_long_as_their_messages_wait_and_then_go(shop: Assembly) -> None:
+def test_files_are_kept_as_long_as_their_messages_can_wait_and_then_deleted(shop: Assembly) -> None:
     # Imported here, because it starts the CDK library in each process that collects tests.
     from stacks.constructs.file_drop import KEPT_DAYS
 
@@ -74,14 +74,14 @@ def test_the_importer_is_notified_of_every_object(
 ) -> None:
     """tests/inventory and tests/flows check that a report does not get a report."""
     for bucket in buckets(shop):
-        heard = notification(bucket)
-        assert heard.keys() == {"Event", "Queue"}
-        assert heard["Event"] == "s3:ObjectCreated:*"
+        configured = notification(bucket)
+        assert configured.keys() == {"Event", "Queue"}
+        assert configured["Event"] == "s3:ObjectCreated:*"
         assert not REPORTS.startswith(INCOMING)
         assert not INCOMING.startswith(REPORTS)
 
 
-def test_the_queue_admits_the_bucket_of_this_account_before_there_is_one(shop: Assembly) -> None:
+def test_the_queue_policy_admits_the_bucket_and_is_created_before_it(shop: Assembly) -> None:
     for bucket in buckets(shop):
         queue = shop.referred(bucket.stack, notification(bucket)["Queue"])
         (admitted,) = [
@@ -105,7 +105,9 @@ def test_the_queue_admits_the_bucket_of_this_account_before_there_is_one(shop: A
         assert policies <= set(bucket.definition["DependsOn"])
 
 
-def test_its_files_are_read_and_answered_by_one_function_and_nothing_else(shop: Assembly) -> None:
+def test_roles_may_only_read_incoming_files_list_the_bucket_and_write_reports(
+    shop: Assembly,
+) -> None:
     for bucket in buckets(shop):
         allowed = {
             action: texts(statement["Resource"]).rpartition("Arn")[2]
@@ -146,7 +148,7 @@ def test_the_longest_region_is_the_longest_of_botocore() -> None:
     assert max(map(len, regions)) <= len(LONGEST_REGION)
 
 
-def test_its_name_is_an_output_of_its_stack(shop: Assembly) -> None:
+def test_the_name_of_the_bucket_is_an_output_of_its_stack(shop: Assembly) -> None:
     for bucket in buckets(shop):
         outputs = shop.templates[bucket.stack]["Outputs"]
         ((name, output),) = [each for each in outputs.items() if "BucketName" in each[0]]

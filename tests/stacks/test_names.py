@@ -151,30 +151,30 @@ def named(templates: Mapping[str, Assembly]) -> list[tuple[Place, Resource, str]
 Named = list[tuple[Place, Resource, str]]
 
 
-def test_the_scope_of_each_type_that_is_named_is_known(named: Named) -> None:
+def test_the_scope_of_each_named_type_is_known(named: Named) -> None:
     assert {resource.type for _, resource, name in named if not refers(name)} == SCOPES.keys()
 
 
 def test_names_are_unique_within_their_scope(named: Named) -> None:
     taken: dict[Any, str] = {}
     for place, resource, name in named:
-        scope, source = SCOPES.get(resource.type, (GLOBAL, "it is called after another resource"))
+        scope, source = SCOPES.get(resource.type, (GLOBAL, "it is named after another resource"))
         here = f"{resource} in {place}"
         first = taken.setdefault((resource.type, name, *place.within(scope)), here)
         assert first == here, f"{name}: unique per {scope}, see {source}"
 
 
-def test_every_bucket_has_a_name_that_s3_takes_in_each_region(named: Named) -> None:
+def test_every_bucket_has_a_name_that_is_valid_in_each_region(named: Named) -> None:
     """https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html."""
     found = [name for _, resource, name in named if resource.type == "AWS::S3::Bucket"]
     assert found
     for name in found:
-        # The rehearsal's stacks have an id of one character; a real one has eight at that place.
+        # In the rehearsal, this part of a stack's id has one character; in AWS, it has eight.
         assert len(name) + 7 <= 63
         assert set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")
 
 
-def test_an_export_is_called_after_its_stack(templates: Mapping[str, Assembly]) -> None:
+def test_an_export_is_named_after_its_stack(templates: Mapping[str, Assembly]) -> None:
     """Exports are unique per account and region.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-stack-exports.html
@@ -204,5 +204,7 @@ def test_an_export_is_called_after_its_stack(templates: Mapping[str, Assembly]) 
         ("AWS::StepFunctions::StateMachine", {"StateMachineName"}),
     ],
 )
-def test_the_name_of_a_type_is_found_in_its_description(type_: str, expected: set[str]) -> None:
+def test_the_name_properties_of_a_type_are_found_in_its_schema(
+    type_: str, expected: set[str]
+) -> None:
     assert set(naming(type_)) == expected

@@ -1,4 +1,4 @@
-"""Queues: closed to all but who puts work into them, and to nobody's loss."""
+"""Queues: only their sources may send to them, and no message is lost."""
 
 import json
 
@@ -20,7 +20,7 @@ ADMITTED_ACTIONS = {"sqs:SendMessage", "sqs:GetQueueAttributes", "sqs:GetQueueUr
 
 
 def admitted(shop: Assembly, queue: Resource) -> list[str]:
-    """Whom the policy of a queue lets send, each by service, source and nothing wider."""
+    """The sources that a queue's policy admits, each restricted by service and source ARN."""
     found = []
     for statement in queue_statements(shop, queue):
         if statement["Effect"] == "Deny":
@@ -32,7 +32,7 @@ def admitted(shop: Assembly, queue: Resource) -> list[str]:
         assert "sqs:SendMessage" in listed(statement["Action"])
         assert set(listed(statement["Action"])) <= ADMITTED_ACTIONS, queue
         if source.type == "AWS::S3::Bucket":
-            # The name of a bucket does not say whose it is.
+            # The ARN of a bucket does not contain its account.
             account = {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}
             assert statement["Condition"]["StringEquals"] == account, queue
         found.append(source.path)
@@ -44,7 +44,7 @@ class TestAccess:
         for queue in shop.of_type("AWS::SQS::Queue"):
             assert queue.properties["SqsManagedSseEnabled"] is True, queue
 
-    def test_each_queue_refuses_what_comes_without_tls(self, shop: Assembly) -> None:
+    def test_each_queue_rejects_requests_without_tls(self, shop: Assembly) -> None:
         for queue in shop.of_type("AWS::SQS::Queue"):
             denied = [
                 statement
@@ -56,26 +56,26 @@ class TestAccess:
             ]
             assert denied, queue
 
-    def test_each_consumers_queue_gets_work_from_one_alone(self, shop: Assembly) -> None:
-        """A rule, a topic, a bucket, or the role of schedules."""
+    def test_each_consumers_queue_has_exactly_one_source(self, shop: Assembly) -> None:
+        """The source is a rule, a topic, a bucket, or the role of schedules."""
         fed = [sender.queue.path for sender in senders(shop) if not sender.parks]
         assert sorted(fed) == sorted(source_of(shop, m).path for m in queue_mappings(shop))
 
-    def test_no_queue_mixes_work_with_what_was_parked(self, shop: Assembly) -> None:
+    def test_each_queue_is_either_a_work_queue_or_a_dead_letter_queue(self, shop: Assembly) -> None:
         work = {sender.queue.path for sender in senders(shop) if not sender.parks}
         parked = {queue.path for queue in parking_queues(shop)}
         assert work | parked == {queue.path for queue in shop.of_type("AWS::SQS::Queue")}
         assert not work & parked
 
-    def test_a_queue_admits_the_sources_that_send_to_it_and_nobody_else(
-        self, shop: Assembly
-    ) -> None:
+    def test_a_queue_admits_exactly_the_sources_that_send_to_it(self, shop: Assembly) -> None:
         sources = [sender for sender in senders(shop) if not sender.is_role]
         for queue in shop.of_type("AWS::SQS::Queue"):
             expected = {sender.resource.path for sender in sources if sender.queue == queue}
             assert admitted(shop, queue) == sorted(expected), queue
 
-    def test_the_roles_that_send_to_a_queue_may_and_no_others(self, shop: Assembly) -> None:
+    def test_exactly_the_roles_that_send_to_a_queue_have_the_permission(
+        self, shop: Assembly
+    ) -> None:
         granted = {
             (shop.referred(policy.stack, role).path, shop.referred(policy.stack, queue).path)
             for policy in shop.of_type("AWS::IAM::Policy")
@@ -90,24 +90,24 @@ class TestAccess:
 
 
 class TestParking:
-    def test_a_queue_that_feeds_a_function_parks_after_at_least_five_tries(
+    def test_a_queue_that_feeds_a_function_parks_after_at_least_five_attempts(
         self, shop: Assembly
     ) -> None:
         for mapping in queue_mappings(shop):
             policy = source_of(shop, mapping).properties["RedrivePolicy"]
             assert 5 <= policy["maxReceiveCount"] <= 20, mapping
 
-    def test_what_cannot_be_delivered_or_read_goes_where_the_queue_parks(
+    def test_undeliverable_and_unreadable_messages_share_the_queues_dead_letter_queue(
         self, shop: Assembly
     ) -> None:
-        """So that one redrive brings back all that was meant for a consumer."""
+        """So one redrive returns all messages for a consumer."""
         for mapping in queue_mappings(shop):
             queue = source_of(shop, mapping)
             parking = shop.referred(
                 queue.stack, queue.properties["RedrivePolicy"]["deadLetterTargetArn"]
             )
-            told = function_of(shop, mapping).properties["Environment"]["Variables"]
-            assert shop.referred(queue.stack, told["DEAD_LETTER_QUEUE_URL"]) == parking
+            given = function_of(shop, mapping).properties["Environment"]["Variables"]
+            assert shop.referred(queue.stack, given["DEAD_LETTER_QUEUE_URL"]) == parking
             feeder = feeder_of(shop, queue)
             if feeder.type != "AWS::S3::Bucket":  # S3 parks nothing
                 parks = [s.queue.path for s in senders(shop) if s.parks and s.resource == feeder]
@@ -117,8 +117,8 @@ class TestParking:
         for queue in parking_queues(shop):
             assert queue.properties["MessageRetentionPeriod"] == 14 * DAYS, queue
 
-    def test_a_dead_letter_queue_takes_from_its_own_source_alone(self, shop: Assembly) -> None:
-        """Where no queue is the source, none may name it as its dead-letter queue."""
+    def test_a_dead_letter_queue_accepts_only_its_own_source_queue(self, shop: Assembly) -> None:
+        """Without a source queue, no queue may use it as its dead-letter queue."""
         without_source = {queue.path: queue for queue in parking_queues(shop)}
         for mapping in queue_mappings(shop):
             source = source_of(shop, mapping)
@@ -140,8 +140,8 @@ class TestReading:
         for mapping in queue_mappings(shop):
             assert source_of(shop, mapping).properties["MessageRetentionPeriod"] >= 4 * DAYS
 
-    def test_a_batch_is_as_small_as_one_receive(self, shop: Assembly) -> None:
-        """Larger ones wait for their window, and take all of the function's time for one message.
+    def test_a_batch_is_not_larger_than_one_receive(self, shop: Assembly) -> None:
+        """A larger batch waits for its window, and one slow message delays all others.
 
         https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ReceiveMessage.html
         """
@@ -154,21 +154,23 @@ class TestReading:
         for mapping in queue_mappings(shop):
             assert mapping.properties["ScalingConfig"]["MaximumConcurrency"] >= 2, mapping
 
-    def test_all_consumers_together_leave_most_of_the_account_to_others(
+    def test_all_consumers_together_use_at_most_half_of_the_accounts_concurrency(
         self, shop: Assembly
     ) -> None:
-        """Of 1,000 executions: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html."""
+        """The default is 1,000: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html."""
         bounds = [m.properties["ScalingConfig"]["MaximumConcurrency"] for m in queue_mappings(shop)]
         assert sum(bounds) <= 500
 
-    def test_receiving_waits_instead_of_asking_all_the_time(self, shop: Assembly) -> None:
+    def test_queues_use_long_polling(self, shop: Assembly) -> None:
         for mapping in queue_mappings(shop):
             assert source_of(shop, mapping).properties["ReceiveMessageWaitTimeSeconds"] == 20
 
 
 class TestSchedules:
-    def test_what_is_scheduled_is_the_contexts_word_to_itself(self, shop: Assembly) -> None:
-        """It reaches its consumer and, as nobody publishes it, nobody else."""
+    def test_a_scheduled_event_belongs_to_its_consumers_context_and_is_not_published(
+        self, shop: Assembly
+    ) -> None:
+        """So it reaches only its consumer."""
         published = {event for events in publishers().values() for event in events}
         scheduled = 0
         for mapping in queue_mappings(shop):
@@ -180,7 +182,7 @@ class TestSchedules:
             scheduled += 1
         assert scheduled
 
-    def test_a_schedule_sends_what_its_consumer_reads(self, shop: Assembly) -> None:
+    def test_a_schedule_sends_the_event_that_its_consumer_reads(self, shop: Assembly) -> None:
         consumers = {source_of(shop, m).path: function_of(shop, m) for m in queue_mappings(shop)}
         for schedule in shop.of_type("AWS::Scheduler::Schedule"):
             target = schedule.properties["Target"]
@@ -188,19 +190,21 @@ class TestSchedules:
             detail = json.loads(target["Input"])["detail"]
             (event,) = consumes(function)
             assert (detail["source"], detail["type"]) == (event.source, event.detail_type())
-            # Else the inbox would take all but the first for repetitions.
+            # Otherwise, the inbox would treat all but the first as duplicates.
             assert detail["id"] == "<aws.scheduler.execution-id>"
 
-    def test_each_retries_within_bounds_and_before_the_next_is_due(self, shop: Assembly) -> None:
+    def test_a_schedules_retries_are_limited_and_end_before_the_next_invocation(
+        self, shop: Assembly
+    ) -> None:
         for schedule in shop.of_type("AWS::Scheduler::Schedule"):
             retries = schedule.properties["Target"]["RetryPolicy"]
             rate, unit = schedule.properties["ScheduleExpression"][len("rate(") : -1].split()
             assert unit == "minutes"
-            assert int(rate) <= 60, "what is forgotten is found within the hour"
+            assert int(rate) <= 60, "the sweep must run at least once an hour"
             assert 0 < retries["MaximumRetryAttempts"] <= 185, schedule
             assert 60 <= retries["MaximumEventAgeInSeconds"] <= int(rate) * 60, schedule
 
-    def test_a_group_that_cannot_deliver_is_an_alarm(self, shop: Assembly) -> None:
+    def test_failed_deliveries_of_a_schedule_group_have_alarms(self, shop: Assembly) -> None:
         """https://docs.aws.amazon.com/scheduler/latest/UserGuide/monitoring-cloudwatch.html."""
         groups = {group.path for group in shop.of_type("AWS::Scheduler::ScheduleGroup")}
         for metric in ("InvocationDroppedCount", "InvocationsFailedToBeSentToDeadLetterCount"):

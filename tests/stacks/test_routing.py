@@ -1,4 +1,4 @@
-"""What is published gets where it should, by the real patterns; and nothing else is let through."""
+"""Every published event reaches its consumers through the real patterns, and nothing else does."""
 
 import copy
 import pickle
@@ -24,7 +24,7 @@ def pickled(templates: Mapping[str, Assembly]) -> bytes:
 
 @pytest.fixture
 def scratch(pickled: bytes) -> Assembly:
-    """A copy of the templates, to break."""
+    """A copy of the templates that a test may break."""
     found: Assembly = pickle.loads(pickled)
     return found
 
@@ -34,14 +34,14 @@ def said(findings: Iterable[RoutingFinding]) -> str:
 
 
 def pattern_of(shop: Assembly, path: str) -> dict[str, Any]:
-    """The pattern of a rule or the policy of a subscription, to change."""
+    """The mutable pattern of a rule or filter policy of a subscription."""
     properties = shop.at(path).properties
     pattern: dict[str, Any] = properties.get("FilterPolicy") or properties["EventPattern"]
     return pattern
 
 
 def put_events(shop: Assembly, relay: str) -> dict[str, Any]:
-    """The statement that lets a relay put events on the bus, to change."""
+    """The mutable statement that allows a relay to put events on the bus."""
     policy = shop.at(f"{relay}Role/DefaultPolicy").properties["PolicyDocument"]
     (statement,) = [s for s in policy["Statement"] if s["Action"] == "events:PutEvents"]
     found: dict[str, Any] = statement
@@ -57,7 +57,7 @@ def others(name: str) -> list[PublishedEvent]:
     return [each for each in published() if each.name != name]
 
 
-def test_every_event_gets_where_it_should_and_nothing_else_is_let_through(shop: Assembly) -> None:
+def test_every_event_reaches_its_consumers_and_no_pattern_or_grant_is_wrong(shop: Assembly) -> None:
     examination = proof(shop)
 
     assert said(examination.findings()) == ""
@@ -70,7 +70,7 @@ def test_every_event_gets_where_it_should_and_nothing_else_is_let_through(shop: 
     assert "Notifications/SendSms/Function" in examination.consumers("NotificationRequested.v1")
 
 
-def test_who_takes_everything_consumes_nothing_in_particular(scratch: Assembly) -> None:
+def test_a_consumer_of_all_events_is_no_consumer_by_name(scratch: Assembly) -> None:
     examination = proof(scratch)
     counted = examination.consumers("StockDepleted.v1", by_name=False)
 
@@ -80,7 +80,7 @@ def test_who_takes_everything_consumes_nothing_in_particular(scratch: Assembly) 
 
 class TestDeadPatterns:
     @pytest.mark.parametrize(
-        ("path", "field", "value", "complaint"),
+        ("path", "field", "value", "message"),
         [
             pytest.param(
                 f"{CHECKOUT}/Rule",
@@ -174,14 +174,14 @@ class TestDeadPatterns:
             ),
         ],
     )
-    def test_one_is_named_with_its_cure(
-        self, scratch: Assembly, path: str, field: str, value: Any, complaint: str
+    def test_a_dead_pattern_is_reported_with_a_remedy(
+        self, scratch: Assembly, path: str, field: str, value: Any, message: str
     ) -> None:
         pattern_of(scratch, path)[field] = value
 
         found = [finding for finding in proof(scratch).dead_patterns() if finding.culprit == path]
 
-        assert complaint in said(found)
+        assert message in said(found)
         assert len(found) == 1
 
     @pytest.mark.parametrize(
@@ -193,15 +193,15 @@ class TestDeadPatterns:
             {"$or": [{"currency": ["EUR"]}, {"total_minor": [0]}]},
         ],
     )
-    def test_narrow_ones_that_some_order_matches_are_alive(
+    def test_a_narrow_pattern_that_some_order_matches_is_not_dead(
         self, scratch: Assembly, detail: dict[str, Any]
     ) -> None:
-        """Values drawn at random would never show it."""
+        """Random values would never match it."""
         pattern_of(scratch, f"{CHECKOUT}/Rule")["detail"] = {"data": detail}
 
         assert said(proof(scratch).dead_patterns()) == ""
 
-    def test_a_relay_that_filters_all_out_leaves_its_context_silent(
+    def test_a_relay_whose_filter_matches_nothing_is_reported_with_its_events(
         self, scratch: Assembly
     ) -> None:
         (mapping,) = [
@@ -217,7 +217,7 @@ class TestDeadPatterns:
         assert f"{mapping.path}: dynamodb.NewImage.kind.S 'outbx' is in no message" in said(found)
         assert f"{PLACED}: of orderflow.orders is consumed by nobody" in said(found)
 
-    def test_a_field_that_is_renamed_leaves_a_filter_dead(self, scratch: Assembly) -> None:
+    def test_a_filter_on_a_renamed_field_is_reported(self, scratch: Assembly) -> None:
         name = "NotificationRequested.v1"
         renamed = copy.deepcopy(event(name))
         data = renamed.schema["$defs"]["NotificationRequested"]["properties"]
@@ -225,15 +225,15 @@ class TestDeadPatterns:
         for sample in renamed.samples:
             sample["detail"]["data"]["media"] = sample["detail"]["data"].pop("channels")
 
-        # What the relay sees is made of the class, so it is left out here.
+        # The relay's messages are generated from the class, so its filters are removed.
         for mapping in scratch.of_type("AWS::Lambda::EventSourceMapping"):
             mapping.properties.pop("FilterCriteria", None)
         found = said(proof(scratch, events=[*others(name), renamed]).dead_patterns())
 
         assert f"{EMAIL}: there is no detail.data.channels in {name}" in found
 
-    def test_a_filter_on_what_nobody_sends_is_named(self, scratch: Assembly) -> None:
-        """A topic that no rule feeds any more."""
+    def test_a_filter_of_a_topic_without_a_source_is_reported(self, scratch: Assembly) -> None:
+        """No rule sends to the topic any more."""
         rule = scratch.at("Notifications/Requests/Rule")
         rule.properties["Targets"] = []
 
@@ -241,7 +241,7 @@ class TestDeadPatterns:
 
         assert f"{EMAIL}: no event gets to Notifications/Requests/Topic" in found
 
-    def test_attributes_are_looked_for_in_vain(self, scratch: Assembly) -> None:
+    def test_a_filter_on_message_attributes_is_reported(self, scratch: Assembly) -> None:
         subscription = scratch.at(EMAIL)
         subscription.properties["FilterPolicyScope"] = "MessageAttributes"
         subscription.properties["FilterPolicy"] = {"source": ["orderflow.notifications"]}
@@ -252,21 +252,21 @@ class TestDeadPatterns:
 
 
 class TestOrphans:
-    def test_an_event_that_lost_its_consumer_is_named(self, scratch: Assembly) -> None:
+    def test_an_event_without_a_consumer_is_reported(self, scratch: Assembly) -> None:
         scratch.at("Orders/KeepPriceList/Rule").properties["Targets"] = []
 
         found = said(proof(scratch).orphans())
 
         assert found.startswith("ItemPriced.v1: of orderflow.inventory is consumed by nobody")
 
-    def test_one_for_outsiders_needs_to_be_named_so(self, scratch: Assembly) -> None:
+    def test_an_event_for_external_consumers_must_be_declared(self, scratch: Assembly) -> None:
         unnamed = replace(event("StockDepleted.v1"), for_outsiders=False)
 
         found = said(proof(scratch, events=[*others(unnamed.name), unnamed]).orphans())
 
         assert found.startswith("StockDepleted.v1: of orderflow.inventory is consumed by nobody")
 
-    def test_an_event_that_no_code_publishes_is_named(self, scratch: Assembly) -> None:
+    def test_an_event_that_no_code_publishes_is_reported(self, scratch: Assembly) -> None:
         silent = {path: names - {"OrderExpired.v1"} for path, names in publishers(scratch).items()}
 
         found = said(proof(scratch, publishers=silent).findings())
@@ -274,12 +274,12 @@ class TestOrphans:
         assert "OrderExpired.v1: is said to be published, but no function publishes it" in found
         assert "Inventory/ReleaseClosedOrder/Rule: detail-type 'OrderExpired.v1'" in found
 
-    def test_what_is_published_but_not_said_to_be_is_named(self, scratch: Assembly) -> None:
+    def test_an_undeclared_published_event_is_reported(self, scratch: Assembly) -> None:
         found = said(proof(scratch, events=others("OrderRejected.v1")).unwritten())
 
         assert found.startswith("Orders/RejectOrder: publishes OrderRejected.v1, which is no")
 
-    def test_who_publishes_needs_a_table_with_a_relay(self, scratch: Assembly) -> None:
+    def test_a_publisher_without_a_table_with_a_relay_is_reported(self, scratch: Assembly) -> None:
         more = {**publishers(scratch), "Analytics/GetSales": frozenset([PLACED])}
 
         found = said(proof(scratch, publishers=more).unwritten())
@@ -296,7 +296,7 @@ class TestGrants:
     def limits(self, scratch: Assembly) -> Any:
         return put_events(scratch, self.RELAY)["Condition"]["ForAllValues:StringEquals"]
 
-    def test_one_wider_than_what_is_published_is_named(self, scratch: Assembly) -> None:
+    def test_a_grant_for_unpublished_events_is_reported(self, scratch: Assembly) -> None:
         self.limits(scratch)["events:detail-type"].append("OrderPostponed.v1")
 
         assert said(proof(scratch).findings()) == (
@@ -304,7 +304,7 @@ class TestGrants:
             "nothing that is published through it is of that detail-type"
         )
 
-    def test_one_that_names_a_type_wrong_is_both_too_wide_and_too_narrow(
+    def test_a_grant_with_a_misspelt_type_is_both_too_wide_and_too_narrow(
         self, scratch: Assembly
     ) -> None:
         types = self.limits(scratch)["events:detail-type"]
@@ -316,14 +316,14 @@ class TestGrants:
         assert f"did you mean {PLACED}?" in found
         assert f"{self.RELAY}: may not put {PLACED} on the bus" in found
 
-    def test_one_narrower_than_what_is_published_is_named(self, scratch: Assembly) -> None:
+    def test_a_missing_grant_for_a_published_event_is_reported(self, scratch: Assembly) -> None:
         self.limits(scratch)["events:detail-type"].remove(PLACED)
 
         assert said(proof(scratch).wrong_grants()) == (
             f"{self.RELAY}: may not put {PLACED} on the bus, though it is published through it"
         )
 
-    def test_one_of_another_source_is_named(self, scratch: Assembly) -> None:
+    def test_a_grant_for_another_source_is_reported(self, scratch: Assembly) -> None:
         self.limits(scratch)["events:source"].append("orderflow.payments")
 
         assert "may put events of source orderflow.payments on the bus" in said(
@@ -331,19 +331,19 @@ class TestGrants:
         )
 
     @pytest.mark.parametrize("key", ["source", "detail-type"])
-    def test_one_without_limits_is_named(self, scratch: Assembly, key: str) -> None:
+    def test_a_grant_without_conditions_is_reported(self, scratch: Assembly, key: str) -> None:
         del self.limits(scratch)[f"events:{key}"]
 
         assert f"{self.RELAY}: may put events of any {key} on the bus" in said(
             proof(scratch).wrong_grants()
         )
 
-    def test_one_for_any_bus_is_named(self, scratch: Assembly) -> None:
+    def test_a_grant_for_any_bus_is_reported(self, scratch: Assembly) -> None:
         put_events(scratch, self.RELAY)["Resource"] = "*"
 
         assert f"{self.RELAY}: may put events on any bus" in said(proof(scratch).wrong_grants())
 
-    def test_one_of_a_function_that_is_no_relay_is_named(self, scratch: Assembly) -> None:
+    def test_a_grant_of_a_function_that_is_no_relay_is_reported(self, scratch: Assembly) -> None:
         statement = put_events(scratch, self.RELAY)
         policy = scratch.at("Orders/PlaceOrderRole/DefaultPolicy").properties["PolicyDocument"]
         policy["Statement"].append(statement)
@@ -352,7 +352,7 @@ class TestGrants:
             proof(scratch).wrong_grants()
         )
 
-    def test_one_for_all_of_a_service_counts(self, scratch: Assembly) -> None:
+    def test_a_grant_for_all_actions_of_a_service_is_reported(self, scratch: Assembly) -> None:
         statement = put_events(scratch, self.RELAY)
         statement["Action"] = "events:*"
         del statement["Condition"]
@@ -362,12 +362,12 @@ class TestGrants:
 
 class TestLoops:
     def let(self, shop: Assembly, consumer: str, *names: str) -> None:
-        """Has a consumer get these events, too."""
+        """Makes a consumer's rule match these events, too."""
         pattern = pattern_of(shop, f"{consumer}/Rule")
         pattern["detail-type"] += names
         pattern["source"] += {event(name).source for name in names} - {*pattern["source"]}
 
-    def test_a_consumer_of_what_it_publishes_is_named(self, scratch: Assembly) -> None:
+    def test_a_consumer_of_its_own_events_is_reported(self, scratch: Assembly) -> None:
         name = "NotificationRequested.v1"
         self.let(scratch, "Notifications/AddressCustomer", name)
         step = (name, "Notifications/AddressCustomer/Function")
@@ -376,7 +376,7 @@ class TestLoops:
 
         assert f"{step[1]}: consumes {name} and publishes {name}: an endless loop" in found
 
-    def test_a_loop_through_a_workflow_is_found(self, scratch: Assembly) -> None:
+    def test_a_loop_through_a_workflow_is_reported(self, scratch: Assembly) -> None:
         self.let(scratch, CHECKOUT, "OrderConfirmed.v1")
 
         assert said(proof(scratch).loops()) == (
@@ -384,15 +384,15 @@ class TestLoops:
             "leads to OrderConfirmed.v1 again: break it, or give the reason why it ends"
         )
 
-    def test_a_loop_through_a_schedule_is_found(self, scratch: Assembly) -> None:
-        """The consumer passes a role on, which puts the reminder into the queue of another."""
+    def test_a_loop_through_a_schedule_is_reported(self, scratch: Assembly) -> None:
+        """The consumer passes a role to the scheduler, which sends to the queue of another one."""
         self.let(scratch, "Shipping/RequestShipment", "ShipmentOverdue.v1")
 
         assert "ShipmentOverdue.v1 runs Shipping/RequestShipment/Function" in said(
             proof(scratch).loops()
         )
 
-    def test_a_loop_of_several_steps_is_told_step_by_step(self, scratch: Assembly) -> None:
+    def test_a_loop_of_several_steps_is_reported_step_by_step(self, scratch: Assembly) -> None:
         self.let(scratch, CHECKOUT, "ShipmentOverdue.v1")
 
         found = said(proof(scratch).loops())
@@ -401,13 +401,13 @@ class TestLoops:
         assert f"ShipmentOverdue.v1 runs {CHECKOUT}/Function" in found
         assert len(found.splitlines()) == 1
 
-    def test_a_loop_that_is_said_to_end_is_none(self, scratch: Assembly) -> None:
+    def test_a_loop_with_a_declared_end_is_not_reported(self, scratch: Assembly) -> None:
         self.let(scratch, CHECKOUT, "OrderConfirmed.v1")
         ends = {("OrderConfirmed.v1", f"{CHECKOUT}/Function"): "an order is confirmed once"}
 
         assert said(proof(scratch, loops_end=ends).loops()) == ""
 
-    def test_an_excuse_for_no_loop_is_named(self, scratch: Assembly) -> None:
+    def test_a_declared_end_without_a_loop_is_reported(self, scratch: Assembly) -> None:
         ends = {(PLACED, f"{CHECKOUT}/Function"): "an order is placed once"}
 
         assert said(proof(scratch, loops_end=ends).loops()) == (
@@ -415,7 +415,7 @@ class TestLoops:
             "'an order is placed once'"
         )
 
-    def test_a_rule_that_puts_events_back_onto_its_bus_is_named(self, scratch: Assembly) -> None:
+    def test_a_rule_that_puts_events_back_on_its_bus_is_reported(self, scratch: Assembly) -> None:
         rule = scratch.at("Backbone/EventLog/Rule")
         bus: Resource = scratch.at("Backbone/Bus")
         rule.properties["Targets"].append({"Id": "Bus", "Arn": {"Ref": bus.logical_id}})

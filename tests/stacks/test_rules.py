@@ -1,4 +1,4 @@
-"""Rules and topics: what is published reaches those who react to it, and is kept and logged."""
+"""Rules and topics: published events reach their consumers, the archive and the log."""
 
 import json
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ from tests.support.handlers import consumes, publishers
 
 
 def consumers(shop: Assembly) -> Iterator[tuple[Resource, Resource]]:
-    """Functions that react to what is published, each with what feeds its queue."""
+    """Consumers of published events, each with the source of its queue."""
     for mapping in queue_mappings(shop):
         feeder = feeder_of(shop, source_of(shop, mapping))
         if feeder.type in {"AWS::Events::Rule", "AWS::SNS::Topic"}:
@@ -47,14 +47,12 @@ def published() -> set[type[Event]]:
 
 
 class TestRouting:
-    def test_a_consumers_rule_matches_source_and_type_of_what_it_consumes(
-        self, shop: Assembly
-    ) -> None:
+    def test_a_consumers_rule_matches_source_and_type_of_its_events(self, shop: Assembly) -> None:
         for function, feeder in consumers(shop):
             if feeder.type == "AWS::Events::Rule":
                 assert feeder.properties["EventPattern"] == pattern_of(consumes(function)), function
 
-    def test_a_subscribed_consumer_gets_source_and_type_of_what_it_consumes(
+    def test_a_subscribed_consumers_filter_matches_source_and_type_of_its_events(
         self, shop: Assembly
     ) -> None:
         unseen = {
@@ -70,7 +68,7 @@ class TestRouting:
             subscription = unseen.pop(queue.path).properties
             assert subscription["FilterPolicyScope"] == "MessageBody"
             assert wanted.items() <= subscription["FilterPolicy"].items(), mapping
-            # Raw, so that a message is as one that comes from the bus itself.
+            # Raw, so that a message has the format of the bus.
             assert subscription["RawMessageDelivery"] is True
             (rule,) = [
                 rule
@@ -81,11 +79,11 @@ class TestRouting:
             assert rule.properties["EventPattern"] == wanted
         assert not unseen
 
-    def test_what_is_consumed_is_published_by_somebody(self, shop: Assembly) -> None:
+    def test_consumed_events_are_published_or_retired(self, shop: Assembly) -> None:
         for function, _ in consumers(shop):
             assert set(consumes(function)) <= published() | {*RETIRED.values()}, function
 
-    def test_rules_are_on_the_shops_own_bus_and_on(self, shop: Assembly) -> None:
+    def test_rules_belong_to_the_shops_own_bus_and_are_enabled(self, shop: Assembly) -> None:
         for rule in shop.of_type("AWS::Events::Rule"):
             assert rule.properties.get("State", "ENABLED") == "ENABLED", rule
             bus = shop.referred(rule.stack, rule.properties["EventBusName"])
@@ -93,7 +91,7 @@ class TestRouting:
 
 
 class TestDelivery:
-    def test_each_target_is_tried_within_the_bounds_of_the_bus(self, shop: Assembly) -> None:
+    def test_each_target_is_retried_within_the_limits_of_the_bus(self, shop: Assembly) -> None:
         for rule in shop.of_type("AWS::Events::Rule"):
             for target in rule.properties["Targets"]:
                 retries = target["RetryPolicy"]
@@ -104,8 +102,8 @@ class TestDelivery:
         "metric",
         ["FailedInvocations", "InvocationsSentToDlq", "InvocationsFailedToBeSentToDlq"],
     )
-    def test_a_rule_that_cannot_deliver_is_an_alarm(self, shop: Assembly, metric: str) -> None:
-        """Rules on a bus of one's own have metrics by bus and rule.
+    def test_failed_deliveries_of_a_rule_have_alarms(self, shop: Assembly, metric: str) -> None:
+        """Rules on a custom bus have metrics by bus and rule.
 
         https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-monitoring.html
         """
@@ -132,7 +130,7 @@ class TestDelivery:
             "NumberOfNotificationsFailedToRedriveToDlq",
         ],
     )
-    def test_a_topic_that_cannot_deliver_is_an_alarm(self, shop: Assembly, metric: str) -> None:
+    def test_failed_deliveries_of_a_topic_have_alarms(self, shop: Assembly, metric: str) -> None:
         """https://docs.aws.amazon.com/sns/latest/dg/sns-monitoring-using-cloudwatch.html."""
         topics = {feeder.path for _, feeder in consumers(shop) if feeder.type == "AWS::SNS::Topic"}
         assert topics
@@ -160,7 +158,7 @@ class TestRecord:
             path for path in paths if path.startswith("$.detail.data") or path == "$.detail"
         ]
 
-    def test_the_bus_may_write_its_log_and_nothing_else(self, shop: Assembly) -> None:
+    def test_the_bus_may_write_only_its_log(self, shop: Assembly) -> None:
         """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-resource-based.html."""
         (policy,) = shop.of_type("AWS::Logs::ResourcePolicy")
         text = "".join(
@@ -175,10 +173,10 @@ class TestRecord:
         source = statements["logs:PutLogEvents"]["Condition"]["ArnEquals"]["aws:SourceArn"]
         assert source == "Backbone/EventLog/Rule"
 
-    def test_consumers_remember_events_longer_than_they_can_come_back(self, shop: Assembly) -> None:
-        """Out of the archive, over the bus, through both queues, and through them after a redrive.
+    def test_inbox_entries_outlive_every_possible_redelivery(self, shop: Assembly) -> None:
+        """An event can be replayed, wait in both queues, and wait there again after a redrive.
 
-        A message that is redriven is a new one to SQS:
+        For SQS, a redriven message is a new message:
         https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-configure-dead-letter-queue-redrive.html
         """
         (archive,) = shop.of_type("AWS::Events::Archive")

@@ -1,4 +1,4 @@
-"""The schema registry: each event that is published is registered as it is."""
+"""The schema registry has the schema of each published event."""
 
 import json
 
@@ -12,7 +12,7 @@ from tests.support.orders import placed
 
 
 def contents(shop: Assembly) -> dict[str, str]:
-    """What is registered, by the schema's name."""
+    """The registered contents by the schema's name."""
     found = {}
     for schema in shop.of_type("AWS::EventSchemas::Schema"):
         registry = shop.referred(schema.stack, schema.properties["RegistryName"])
@@ -22,13 +22,13 @@ def contents(shop: Assembly) -> dict[str, str]:
     return found
 
 
-def test_every_published_event_is_registered_and_nothing_else(shop: Assembly) -> None:
+def test_exactly_the_published_events_are_registered(shop: Assembly) -> None:
     names = {f"{event.source}@{name}" for name, event in PUBLISHED.items()}
     assert contents(shop).keys() == names
 
 
-def test_what_is_registered_is_draft_4_of_a_size_that_is_taken(shop: Assembly) -> None:
-    # Imported here: with it the CDK library starts, in each process that collects tests.
+def test_each_content_is_draft_4_within_the_size_limit(shop: Assembly) -> None:
+    # Imported here, because it starts the CDK library in each process that collects tests.
     from stacks.constructs.schema_registry import MAX_CONTENT
 
     for name, content in contents(shop).items():
@@ -36,7 +36,7 @@ def test_what_is_registered_is_draft_4_of_a_size_that_is_taken(shop: Assembly) -
         Draft4Validator.check_schema(json.loads(content))
 
 
-def test_a_message_of_the_bus_fits_what_is_registered_for_it(shop: Assembly) -> None:
+def test_messages_of_the_bus_match_their_registered_schema(shop: Assembly) -> None:
     registered = contents(shop)
     for name, event in PUBLISHED.items():
         schema = json.loads(registered[f"{event.source}@{name}"])

@@ -1,4 +1,4 @@
-"""Stages: what they keep, what they forget, and whom they tell when something is wrong."""
+"""Stages: their alarms, the retention of their data, and their e-mail identities."""
 
 import re
 from collections.abc import Mapping
@@ -19,42 +19,44 @@ _PAGE = re.compile(r"What to do: (?P<file>\S+)#(?P<anchor>\S+)$")
 
 
 def environment(stage: str) -> "Environment":
-    """What a stage decides."""
-    # Imported here: with it the CDK library starts, in each process that collects tests.
+    """The environment of a stage."""
+    # Imported here, because it starts the CDK library in each process that collects tests.
     from stacks.environment import environment_named
 
     return environment_named(stage)
 
 
 class TestAlarms:
-    def test_each_tells_somebody(self, shop: Assembly) -> None:
+    def test_each_alarm_notifies_a_topic(self, shop: Assembly) -> None:
         for alarm in shop.of_type("AWS::CloudWatch::Alarm"):
             (action,) = alarm.properties["AlarmActions"]
             assert shop.referred(alarm.stack, action).type == "AWS::SNS::Topic", alarm
 
-    def test_each_names_its_page_in_the_runbook(self, shop: Assembly) -> None:
+    def test_each_alarm_names_its_page_in_the_runbook(self, shop: Assembly) -> None:
         for alarm in shop.of_type("AWS::CloudWatch::Alarm"):
             page = _PAGE.search(alarm.properties["AlarmDescription"])
             assert page, alarm
             text = (PROJECT / page["file"]).read_text()
             assert page["anchor"] in anchors(text), alarm
 
-    def test_each_says_what_it_means(self, shop: Assembly) -> None:
+    def test_each_alarm_has_a_description(self, shop: Assembly) -> None:
         for alarm in shop.of_type("AWS::CloudWatch::Alarm"):
             meaning = _PAGE.sub("", alarm.properties["AlarmDescription"])
             assert len(meaning.split()) >= 4, alarm
 
-    def test_silence_is_no_alarm(self, shop: Assembly) -> None:
+    def test_missing_data_is_no_alarm(self, shop: Assembly) -> None:
         for alarm in shop.of_type("AWS::CloudWatch::Alarm"):
             assert alarm.properties["TreatMissingData"] == "notBreaching", alarm
 
-    def test_cloudwatch_may_use_the_topic_and_nobody_without_tls(self, shop: Assembly) -> None:
-        (told,) = {
+    def test_only_cloudwatch_may_publish_to_the_topic_and_only_with_tls(
+        self, shop: Assembly
+    ) -> None:
+        (topic,) = {
             shop.referred(alarm.stack, action).path
             for alarm in shop.of_type("AWS::CloudWatch::Alarm")
             for action in alarm.properties["AlarmActions"]
         }
-        statements = shop.at(f"{told}/Policy").properties["PolicyDocument"]["Statement"]
+        statements = shop.at(f"{topic}/Policy").properties["PolicyDocument"]["Statement"]
         (denied,) = [s for s in statements if s["Effect"] == "Deny"]
         assert denied["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
         (permitted,) = [s for s in statements if s["Effect"] == "Allow"]
@@ -64,19 +66,19 @@ class TestAlarms:
 
 
 KEPT, DROPPED = ("RetainExceptOnCreate", "Retain"), ("Delete", "Delete")
-"""What becomes of a resource that is deleted, and of one that is replaced. What a creation that
-failed leaves behind has no data yet, and would be in the way of the next attempt."""
+"""The policies for a deleted and for a replaced resource. A failed creation leaves nothing behind,
+because its resources have no data yet and would prevent the next attempt."""
 
 
-def fate(resource: Resource) -> tuple[str, str]:
+def policies(resource: Resource) -> tuple[str, str]:
     return resource.definition["DeletionPolicy"], resource.definition["UpdateReplacePolicy"]
 
 
 class TestData:
-    def test_tables_outlive_their_stack_in_prod_alone(self, shop: Assembly, stage: str) -> None:
+    def test_tables_outlive_their_stack_only_in_prod(self, shop: Assembly, stage: str) -> None:
         for table in shop.of_type("AWS::DynamoDB::GlobalTable"):
             keeps = environment(stage).keeps_data
-            assert fate(table) == (KEPT if keeps else DROPPED), table
+            assert policies(table) == (KEPT if keeps else DROPPED), table
             for replica in table.properties["Replicas"]:
                 assert replica["DeletionProtectionEnabled"] is keeps, table
 
@@ -93,25 +95,29 @@ class TestData:
             "AWS::SecretsManager::Secret",
         ],
     )
-    def test_what_else_cannot_be_made_again_outlives_its_stack_in_prod_alone(
+    def test_other_irreplaceable_resources_outlive_their_stack_only_in_prod(
         self, shop: Assembly, stage: str, resource_type: str
     ) -> None:
         assert shop.of_type(resource_type)
         for resource in shop.of_type(resource_type):
-            assert fate(resource) == (KEPT if environment(stage).keeps_data else DROPPED), resource
+            assert policies(resource) == (KEPT if environment(stage).keeps_data else DROPPED), (
+                resource
+            )
 
-    def test_users_cannot_be_deleted_in_prod_alone(self, shop: Assembly, stage: str) -> None:
+    def test_the_user_pool_has_deletion_protection_only_in_prod(
+        self, shop: Assembly, stage: str
+    ) -> None:
         for pool in shop.of_type("AWS::Cognito::UserPool"):
             expected = "ACTIVE" if environment(stage).keeps_data else "INACTIVE"
             assert pool.properties["DeletionProtection"] == expected, pool
 
-    def test_what_holds_data_costs_nothing_while_it_is_idle(self, shop: Assembly) -> None:
+    def test_tables_and_streams_are_on_demand(self, shop: Assembly) -> None:
         for table in shop.of_type("AWS::DynamoDB::GlobalTable"):
             assert table.properties["BillingMode"] == "PAY_PER_REQUEST", table
         for stream in shop.of_type("AWS::Kinesis::Stream"):
             assert stream.properties["StreamModeDetails"] == {"StreamMode": "ON_DEMAND"}, stream
 
-    def test_keys_are_for_the_account_and_for_the_bus(self, shop: Assembly) -> None:
+    def test_only_the_account_and_the_bus_may_use_keys(self, shop: Assembly) -> None:
         for key in shop.of_type("AWS::KMS::Key"):
             for statement in key.properties["KeyPolicy"]["Statement"]:
                 (principal,) = statement["Principal"].values()
@@ -120,7 +126,7 @@ class TestData:
                 )
                 assert is_root or principal == "events.amazonaws.com", key
 
-    def test_secrets_are_made_in_the_account_and_long(self, shop: Assembly) -> None:
+    def test_secrets_are_generated_in_the_account_and_long(self, shop: Assembly) -> None:
         for secret in shop.of_type("AWS::SecretsManager::Secret"):
             assert "SecretString" not in secret.properties, secret
             assert secret.properties["GenerateSecretString"]["PasswordLength"] >= 32, secret
@@ -153,9 +159,7 @@ class TestData:
 
 
 class TestEnvironment:
-    def test_the_inbox_remembers_longer_than_archive_and_dead_letters_together(
-        self, stage: str
-    ) -> None:
+    def test_inbox_entries_outlive_archive_and_dead_letter_queue_together(self, stage: str) -> None:
         decided = environment(stage)
 
         assert decided.inbox_days > decided.archive_days + 14
@@ -174,7 +178,7 @@ class TestEmail:
     @pytest.mark.parametrize(
         "identity", ["orders@mail.shop.example", "mail.shop.example", "shop.example"]
     )
-    def test_a_stage_may_use_an_identity_that_covers_its_sender(self, identity: str) -> None:
+    def test_a_stage_can_use_an_identity_that_covers_its_sender(self, identity: str) -> None:
         decided = replace(
             environment("dev"), email_sender="orders@mail.shop.example", email_identity=identity
         )
@@ -190,17 +194,19 @@ class TestEmail:
     @pytest.mark.parametrize(
         "sender", ["", "shop.example", "@shop.example", "Shop <orders@shop.example>", "a b@c.d"]
     )
-    def test_a_sender_that_is_no_plain_address_is_an_error(self, sender: str) -> None:
+    def test_a_sender_that_is_not_a_plain_address_is_an_error(self, sender: str) -> None:
         with pytest.raises(ValueError, match="give the address alone"):
             replace(environment("dev"), email_sender=sender)
 
-    def test_a_stage_makes_an_identity_unless_one_exists(self, shop: Assembly, stage: str) -> None:
+    def test_a_stage_creates_an_identity_unless_it_names_an_existing_one(
+        self, shop: Assembly, stage: str
+    ) -> None:
         decided = environment(stage)
         found = [each.properties for each in shop.all_of("AWS::SES::EmailIdentity")]
         made = decided.email_identity is None
         assert found == ([{"EmailIdentity": decided.email_sender}] if made else [])
 
-    def test_two_stages_of_one_account_may_send_from_the_same_address(self, tmp_path: Path) -> None:
+    def test_two_stages_of_one_account_can_send_from_the_same_address(self, tmp_path: Path) -> None:
         """The stage that names an identity creates none, and has the same permissions."""
         # Imported here, because it starts the CDK library in each process that collects tests.
         from aws_cdk import App

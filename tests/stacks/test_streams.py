@@ -1,4 +1,4 @@
-"""Streams: read from the beginning, in order and within bounds; the relays alone publish."""
+"""Streams are read from the beginning, in order, with limited retries; only relays publish."""
 
 import json
 from typing import Any
@@ -19,7 +19,7 @@ from tests.support.handlers import handler_of, publishers
 
 
 def kept_hours(stream: Resource) -> int:
-    """How long a stream keeps its records; that of a table, for a day.
+    """The retention of a stream in hours; a table's stream has 24.
 
     https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Streams.html
     """
@@ -28,36 +28,34 @@ def kept_hours(stream: Resource) -> int:
 
 
 class TestMappings:
-    def test_each_misses_nothing_and_keeps_the_order(self, shop: Assembly) -> None:
+    def test_each_mapping_reads_from_the_beginning_and_in_order(self, shop: Assembly) -> None:
         for mapping in stream_mappings(shop):
             assert mapping.properties["StartingPosition"] == "TRIM_HORIZON"
             assert mapping.properties.get("ParallelizationFactor", 1) == 1
             assert mapping.properties.get("Enabled", True) is True
 
-    def test_a_batch_fits_into_what_one_invocation_can_do(self, shop: Assembly) -> None:
-        """A relay publishes in tens; a window's consumer commits a row for each minute and item."""
+    def test_a_batch_is_small_enough_for_one_invocation(self, shop: Assembly) -> None:
+        """A relay publishes tens of events; a window consumer commits rows by minute and item."""
         for mapping in stream_mappings(shop):
             table = mapping in relay_mappings(shop)
             assert mapping.properties["BatchSize"] <= (100 if table else 500), mapping
 
-    def test_a_relay_that_hangs_holds_its_shard_up_for_a_minute_at_most(
-        self, shop: Assembly
-    ) -> None:
+    def test_a_relay_that_hangs_blocks_its_shard_for_a_minute_at_most(self, shop: Assembly) -> None:
         for mapping in relay_mappings(shop):
             assert function_of(shop, mapping).properties["Timeout"] <= 60, mapping
 
-    def test_each_tries_for_an_hour_at_least_and_gives_up_before_its_records_go(
+    def test_each_mapping_retries_for_at_least_an_hour_and_ends_before_records_expire(
         self, shop: Assembly
     ) -> None:
         for mapping in stream_mappings(shop):
             properties = mapping.properties
             assert properties["BisectBatchOnFunctionError"] is True
-            # The most that there are: what ends the retries is time, as the runbook promises.
+            # The maximum, so that only the age of records ends the retries, as the runbook says.
             assert properties["MaximumRetryAttempts"] == 10_000
             kept = kept_hours(source_of(shop, mapping)) * HOURS
             assert 1 * HOURS <= properties["MaximumRecordAgeInSeconds"] < kept, mapping
 
-    def test_what_a_relay_gave_up_on_is_in_its_table_as_long_as_its_report_waits(
+    def test_an_unpublished_event_stays_in_its_table_as_long_as_its_failure_report_waits(
         self, shop: Assembly
     ) -> None:
         for mapping in relay_mappings(shop):
@@ -66,7 +64,7 @@ class TestMappings:
             tries_s = mapping.properties["MaximumRecordAgeInSeconds"]
             assert waits_s + tries_s < OUTBOX_DAYS * 24 * HOURS, mapping
 
-    def test_a_relay_gets_new_outbox_items_and_nothing_else(self, shop: Assembly) -> None:
+    def test_a_relay_gets_only_new_outbox_items(self, shop: Assembly) -> None:
         for mapping in relay_mappings(shop):
             (wanted,) = mapping.properties["FilterCriteria"]["Filters"]
             assert json.loads(wanted["Pattern"]) == {
@@ -74,16 +72,14 @@ class TestMappings:
                 "dynamodb": {"NewImage": {"kind": {"S": ["outbox"]}}},
             }
 
-    def test_a_tables_stream_shows_new_items_and_has_at_most_two_readers(
-        self, shop: Assembly
-    ) -> None:
+    def test_a_tables_stream_has_new_images_and_at_most_two_readers(self, shop: Assembly) -> None:
         readers = [source_of(shop, mapping).path for mapping in relay_mappings(shop)]
         for table in set(readers):
             stream = shop.at(table).properties["StreamSpecification"]
             assert stream["StreamViewType"] == "NEW_IMAGE"
             assert readers.count(table) <= 2
 
-    def test_no_stream_goes_unread(self, shop: Assembly) -> None:
+    def test_every_stream_has_a_reader(self, shop: Assembly) -> None:
         streams = {
             resource.path
             for resource in shop.of_type("AWS::Kinesis::Stream", "AWS::DynamoDB::GlobalTable")
@@ -94,7 +90,7 @@ class TestMappings:
 
 
 class TestDataStreams:
-    def test_what_a_stream_refuses_is_an_alarm(self, shop: Assembly) -> None:
+    def test_rejected_records_of_a_stream_have_alarms(self, shop: Assembly) -> None:
         """https://docs.aws.amazon.com/streams/latest/dev/monitoring-with-cloudwatch.html."""
         streams = {stream.path for stream in shop.of_type("AWS::Kinesis::Stream")}
         for metric in ("WriteProvisionedThroughputExceeded", "PutRecords.FailedRecords"):
@@ -102,9 +98,7 @@ class TestDataStreams:
 
 
 class TestRelays:
-    def test_a_relay_may_publish_the_events_of_its_context_and_no_others(
-        self, shop: Assembly
-    ) -> None:
+    def test_a_relay_may_publish_exactly_the_events_of_its_context(self, shop: Assembly) -> None:
         granted: dict[str, dict[str, Any]] = {}
         for policy in shop.of_type("AWS::IAM::Policy"):
             for statement in policy.properties["PolicyDocument"]["Statement"]:
@@ -124,7 +118,7 @@ class TestRelays:
                 "Null": {"events:source": "false", "events:detail-type": "false"},
             }
 
-    def test_nothing_but_a_relay_may_publish(self, shop: Assembly) -> None:
+    def test_only_relays_may_publish(self, shop: Assembly) -> None:
         relays = {function_of(shop, mapping).path for mapping in relay_mappings(shop)}
         for policy in shop.of_type("AWS::IAM::Policy"):
             if "events:PutEvents" not in json.dumps(policy.properties):
@@ -138,6 +132,6 @@ class TestRelays:
             assert holders
             assert holders <= relays
 
-    def test_a_relays_handler_is_the_kernels(self, shop: Assembly) -> None:
+    def test_relays_use_the_kernels_handler(self, shop: Assembly) -> None:
         for mapping in relay_mappings(shop):
             assert handler_of(function_of(shop, mapping)) is relay.handler

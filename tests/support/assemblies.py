@@ -1,4 +1,4 @@
-"""Cloud assemblies for tests: synthesized once, whichever test process asks first."""
+"""Cloud assemblies for tests: synthesized once, by the first test process that needs them."""
 
 from pathlib import Path
 
@@ -8,6 +8,6 @@ from stacks.synthesis import host_assembly
 
 
 def assembly_directory(stage: str, shared: Path) -> Path:
-    """The assembly of a stage; the processes that have `shared` in common wait for each other."""
+    """The assembly of a stage; processes that use the same `shared` wait for each other."""
     with FileLock(shared / f"{stage}.lock"):
         return host_assembly(stage)

@@ -1,7 +1,7 @@
 """A stand-in for the AWS CLI: checks commands against botocore's models, and runs them with boto3.
 
 `python -m tests.support.aws_cli sqs list-queues` fails if versions 1 and 2 of the AWS CLI would
-refuse the command. It sends the request to `--endpoint-url`, or else to AWS_ENDPOINT_URL. Without
+reject the command. It sends the request to `--endpoint-url`, or else to AWS_ENDPOINT_URL. Without
 either, it only checks the command. The models give the names of the options:
 https://docs.aws.amazon.com/cli/latest/userguide/cli-usage-parameters.html
 """
@@ -35,7 +35,7 @@ _PLACEHOLDER = re.compile(r"[A-Z]+(_[A-Z]+)*|…")
 
 
 class Wrong(Exception):
-    """The AWS CLI would refuse the command; the message says why."""
+    """The AWS CLI would reject the command; the message says why."""
 
 
 @dataclass
@@ -51,7 +51,7 @@ class Command:
 
 
 def parse(words: Sequence[str]) -> Command:
-    """Parse a command; a final `…` stands for further options. Raises Wrong if it is invalid."""
+    """Parses a command; a final `…` means further options. Raises Wrong if it is invalid."""
     open_end = words[-1:] == ["…"] and not words[-2].startswith("--")
     options, rest = _global_options(words[:-1] if open_end else words)
     if len(rest) < 2:
@@ -82,7 +82,7 @@ def _global_options(words: Sequence[str]) -> tuple[dict[str, str], list[str]]:
         else:
             rest.append(word)
     if options.get("--output", "json") not in {"json", "text", "table"}:
-        raise Wrong(f"there is no output {options['--output']}")
+        raise Wrong(f"unknown output format {options['--output']}: use json, text or table")
     if "--query" in options:
         jmespath.compile(options["--query"])
     return options, rest
@@ -91,7 +91,7 @@ def _global_options(words: Sequence[str]) -> tuple[dict[str, str], list[str]]:
 def _of_s3(operation: str, words: list[str]) -> dict[str, Any]:
     known = _S3.get(operation)
     if known is None:
-        raise Wrong(f"aws s3 {operation} is none of {', '.join(_S3)}")
+        raise Wrong(f"unknown operation aws s3 {operation}: use one of {', '.join(_S3)}")
     found: dict[str, Any] = {"paths": []}
     queue = iter(words)
     for word in queue:
@@ -102,12 +102,12 @@ def _of_s3(operation: str, words: list[str]) -> dict[str, Any]:
         elif not (values := known[word]):
             found[word] = True
         elif (value := next(queue, "")) not in values:
-            raise Wrong(f"{word} is none of {values}: {value}")
+            raise Wrong(f"{word} has the value {value}: use one of {values}")
         else:
             found[word] = value
     buckets = [path for path in found["paths"] if path.startswith("s3://")]
     if len(found["paths"]) != (2 if operation == "cp" else 1) or not buckets:
-        raise Wrong(f"aws s3 {operation} with the paths {found['paths']}")
+        raise Wrong(f"aws s3 {operation} does not accept the paths {found['paths']}")
     if any(not re.match(r"s3://[\w.-]+(/|$)", path) for path in buckets):
         raise Wrong(f"no bucket is named in {buckets}")
     return found
@@ -117,7 +117,7 @@ def _model(service: str, operation: str) -> OperationModel:
     try:
         model = botocore.session.get_session().get_service_model(service)
     except UnknownServiceError as error:
-        raise Wrong(f"there is no service {service}") from error
+        raise Wrong(f"unknown service {service}") from error
     names = {xform_name(name, "-"): name for name in model.operation_names}
     if operation not in names:
         raise Wrong(f"{service} has no operation {operation}")
@@ -152,7 +152,7 @@ def _parameters(model: OperationModel, words: list[str], *, open_end: bool) -> d
         elif option in denials and not values:
             found[denials[option]] = False
         elif (name := names.get(option)) is None:
-            raise Wrong(f"{model.name} has no option {option}, but {', '.join(names)}")
+            raise Wrong(f"{model.name} has no option {option}: use {', '.join(names)}")
         elif members[name].type_name == "boolean" and not values:
             found[name] = True
         elif _left_open(members[name], values):
@@ -189,7 +189,7 @@ def _left_open(shape: Shape, words: list[str]) -> bool:
 
 
 def _value(shape: Shape, words: list[str], option: str) -> Any:
-    """Convert a value to the type that boto3 expects."""
+    """Converts a value to the type that boto3 expects."""
     if not words or (len(words) > 1 and shape.type_name != "list"):
         raise Wrong(f"{option} has {len(words)} values")
     if words[0].startswith(("file://", "fileb://")):
@@ -213,7 +213,7 @@ def _from_text(shape: Shape, text: str, option: str) -> Any:
     if kind == "boolean" and text in {"true", "false"}:
         return text == "true"
     if kind == "string" and (enum := getattr(shape, "enum", None)) and text not in enum:
-        raise Wrong(f"{option} is none of {', '.join(enum)}: {text}")
+        raise Wrong(f"{option} has the value {text}: use one of {', '.join(enum)}")
     return text
 
 
@@ -226,7 +226,7 @@ def _member(shape: Any, key: str) -> Any:
 
 
 def run(command: Command, endpoint: str) -> object:
-    """Run a command with boto3; return the answer after its `--query`."""
+    """Runs a command with boto3; returns the response after its `--query`."""
     client: Any = boto3.client(
         command.service, command.options.get("--region"), endpoint_url=endpoint
     )  # type: ignore[call-overload]
@@ -256,14 +256,14 @@ def _run_s3(client: Any, command: Command) -> str:
 
 
 def text(answer: object) -> str:
-    """Format an answer as `--output text` does."""
+    """Formats a response as `--output text` does."""
     if isinstance(answer, list):
         return "\t".join(map(text, answer))
     return str(answer)
 
 
 def main(words: Sequence[str]) -> None:
-    """Run the command on the command line; print an error if it is invalid."""
+    """Runs the command on the command line; prints an error if it is invalid."""
     try:
         command = parse(words)
     except (Wrong, ValueError, jmespath.exceptions.JMESPathError) as error:

@@ -1,4 +1,4 @@
-"""AWS for tests of handlers: moto in this process, tables and queues as the stacks make them."""
+"""AWS for tests of handlers: moto in this process, tables and queues as the stacks define them."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -27,12 +27,12 @@ REGION = "eu-central-1"
 
 
 class Crash(BaseException):
-    """The execution environment dies: nothing in a handler may catch it."""
+    """The death of an execution environment, which no handler can catch."""
 
 
 @dataclass
 class Cloud:
-    """An empty account, and what happened to the clock in it."""
+    """An empty account, in which sleeping is only recorded."""
 
     monkeypatch: pytest.MonkeyPatch
     pauses: list[float] = field(default_factory=list)
@@ -45,7 +45,7 @@ class Cloud:
         forget()
 
     def table(self, name: str, *, sort_key: bool = True, pending_index: bool = False) -> "Table":
-        """A table with the keys that the stacks give to each."""
+        """Creates a table with the keys that the stacks define."""
         keys = ["pk", "sk"] if sort_key else ["pk"]
         index = [pending.SHARD, pending.SINCE] if pending_index else []
         request: dict[str, Any] = {
@@ -68,13 +68,13 @@ class Cloud:
         return Table(name)
 
     def queue(self, name: str) -> "Queue":
-        """A queue."""
+        """Creates a queue."""
         return Queue(aws.sqs().create_queue(QueueName=name)["QueueUrl"])
 
 
 @dataclass(frozen=True)
 class Table:
-    """A look into a table, past the code under test."""
+    """Direct access to a table, without the code under test."""
 
     name: str
 
@@ -100,7 +100,7 @@ class Table:
         self.put({name: value for name, value in stored.items() if name not in fields})
 
     def envelopes(self, *event_types: type[Event]) -> list[CloudEvent]:
-        """What the outbox holds, of these types if any are named."""
+        """The events in the outbox, of these types if any are given."""
         envelopes = [
             msgspec.json.decode(item["detail"], type=CloudEvent) for item in self.items("outbox")
         ]
@@ -121,12 +121,12 @@ class Table:
 
 @dataclass(frozen=True)
 class Queue:
-    """A look into a queue, past the code under test."""
+    """Direct access to a queue, without the code under test."""
 
     url: str
 
     def messages(self) -> list[Any]:
-        """Up to ten messages that wait."""
+        """Up to ten visible messages."""
         answer = aws.sqs().receive_message(
             QueueUrl=self.url, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
         )
@@ -134,7 +134,7 @@ class Queue:
 
 
 class Commits:
-    """What happens right before or right after the commits that follow, counted from one."""
+    """Hooks that run right before or right after the next commits, which count from one."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.sizes: list[int] = []
@@ -148,19 +148,19 @@ class Commits:
 
     @property
     def count(self) -> int:
-        """How many commits there were."""
+        """The number of commits so far."""
         return len(self.sizes)
 
-    def before(self, number: int, happening: Callable[[], object]) -> None:
-        """Has something happen before the commit of this number, counted from now."""
-        self._before[self.count + number] = happening
+    def before(self, number: int, action: Callable[[], object]) -> None:
+        """Runs an action before the commit of this number, counted from now."""
+        self._before[self.count + number] = action
 
-    def after(self, number: int, happening: Callable[[], object]) -> None:
-        """Has something happen after the commit of this number, counted from now."""
-        self._after[self.count + number] = happening
+    def after(self, number: int, action: Callable[[], object]) -> None:
+        """Runs an action after the commit of this number, counted from now."""
+        self._after[self.count + number] = action
 
     def part_of(self, step: Callable[[], object], count: int) -> Callable[[], None]:
-        """A happening: another run of a step, which dies after this many commits."""
+        """An action: another run of a step, which dies after this many commits."""
 
         def run() -> None:
             self._left = count
@@ -174,7 +174,7 @@ class Commits:
         return run
 
     def forget(self) -> None:
-        """Takes back what has not happened by now."""
+        """Removes the actions that have not run yet."""
         self._before.clear()
         self._after.clear()
 
@@ -208,19 +208,19 @@ def _schema(keys: list[str]) -> list[dict[str, str]]:
 
 
 def crash() -> None:
-    """The end of an execution environment, at this point."""
+    """Ends the execution environment at this point."""
     raise Crash
 
 
 def forget() -> None:
-    """Forgets what handlers keep for the life of their environment; clients alone may stay."""
+    """Clears all caches that handlers keep for the life of their environment, except clients."""
     for module in _modules_of(lambdas):
-        for kept in _kept_by(module):
-            kept.cache_clear()
+        for cached in _caches_of(module):
+            cached.cache_clear()
 
 
 def _modules_of(package: ModuleType) -> Iterator[ModuleType]:
-    """The modules below a package that are imported by now."""
+    """The imported modules below a package."""
     for name, value in vars(package).items():
         if isinstance(value, ModuleType) and value.__name__ == f"{package.__name__}.{name}":
             yield value
@@ -229,7 +229,7 @@ def _modules_of(package: ModuleType) -> Iterator[ModuleType]:
 
 
 @cache
-def _kept_by(module: ModuleType) -> list[Any]:
+def _caches_of(module: ModuleType) -> list[Any]:
     return [
         value
         for value in vars(module).values()

@@ -1,4 +1,4 @@
-"""A shell to try the commands of documents in, without network access."""
+"""A shell for the commands of documents, without network access."""
 
 import os
 import re
@@ -55,7 +55,7 @@ except urllib.error.HTTPError as error:
 
 
 def lay_out(tmp_path: Path) -> Path:
-    """A folder that looks to commands like a clone after `make setup`."""
+    """Prepares a folder in which commands work as in a clone after `make setup`."""
     programs = {
         "bin/aws": f'exec "{sys.executable}" -m tests.support.aws_cli "$@"',
         "bin/curl": f'exec "{sys.executable}" "{tmp_path}/curl.py" "$@"',
@@ -76,7 +76,7 @@ def lay_out(tmp_path: Path) -> Path:
 def started(
     desk: Path, shell: str, script: str, environment: Mapping[str, str]
 ) -> subprocess.Popen[str]:
-    """Run a script in a shell that stops at the first failed command or unset variable."""
+    """Runs a script in a shell that stops at the first failed command or unset variable."""
     path = os.pathsep.join([str(desk / "bin"), "/usr/bin", "/bin"])
     return subprocess.Popen(
         [str(shutil.which(shell)), "-euc", script],
@@ -126,7 +126,7 @@ def recorded(desk: Path, script: str) -> list[list[str]]:
 
 
 def beside(shop: Rehearsal, process: subprocess.Popen[str]) -> str:
-    """Keep a rehearsal running until a shell ends; return the shell's output."""
+    """Keeps a rehearsal running until a shell ends; returns the shell's output."""
     printed: list[str] = []
     reader = threading.Thread(target=lambda: printed.extend(process.communicate()))
     reader.start()

@@ -21,7 +21,7 @@ def locked_in(requirements: Path) -> list[str]:
 
 
 def environment_of(names: list[str], folder: Path) -> Path:
-    """Make a virtual environment in `folder` that links to these installed distributions."""
+    """Creates a virtual environment in `folder` that links to these installed distributions."""
     subprocess.run([sys.executable, "-I", "-m", "venv", "--without-pip", folder], check=True)
     (site,) = folder.glob("lib/python3.*/site-packages")
     for name in names:

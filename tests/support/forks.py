@@ -1,4 +1,4 @@
-"""Runs that all begin in the state of this process, and leave it as it is."""
+"""Code that runs in a fork, from the state of this process and without changing it."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -9,8 +9,8 @@ T = TypeVar("T")
 
 
 def in_a_fork(run: Callable[[], T]) -> T:
-    """What `run` returns, done in a fork of this process; an error there is a failure here."""
+    """Returns the result of `run` in a fork of this process; fails if it raised an error."""
     (fork,) = forked([run], at_once=1)
     assert fork.error is None, fork.error
-    assert fork.value is not None, "a run has to return something"
+    assert fork.value is not None, "the function must return a value"
     return fork.value

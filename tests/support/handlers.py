@@ -1,4 +1,4 @@
-"""The code that the templates name: handlers, their errors, and the events of contexts."""
+"""The code behind the templates: handlers, their errors, and the events of contexts."""
 
 import pkgutil
 from importlib import import_module
@@ -27,7 +27,7 @@ def consumes(function: Resource) -> tuple[type[Event], ...]:
 
 
 def errors() -> dict[str, type[Exception]]:
-    """The exceptions that handlers and the kernel define, by the name that Lambda gives them."""
+    """The exceptions of handlers and of the kernel, by the name that Lambda reports."""
     return {
         name: value
         for module in pkgutil.walk_packages(lambdas.__path__, "lambdas.")
@@ -37,7 +37,7 @@ def errors() -> dict[str, type[Exception]]:
 
 
 def refusals() -> set[str]:
-    """Those of the errors with which a task says no, for a workflow to catch."""
+    """The errors with which a task refuses, and which a workflow catches."""
     return {
         name
         for name, error in errors().items()

@@ -1,4 +1,4 @@
-"""What handlers are invoked with, built from event classes."""
+"""Input of handlers, built from event classes."""
 
 import json
 from collections.abc import Mapping
@@ -70,14 +70,14 @@ def batch(*messages: CloudEvent | str) -> dict[str, Any]:
 
 
 def failed(response: Any) -> list[str]:
-    """The message ids or sequence numbers that are to be delivered again."""
+    """The message ids or sequence numbers that the service delivers again."""
     return [failure["itemIdentifier"] for failure in response["batchItemFailures"]]
 
 
 def task_input(
     envelope: CloudEvent, *, error: str | None = None, reason: str | None = None
 ) -> dict[str, Any]:
-    """What the workflow hands to a task; with an error, what it hands to a compensation.
+    """The input of a task in the workflow or, with an error, of a compensation.
 
     https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
     """
@@ -90,7 +90,7 @@ def task_input(
 
 @dataclass(frozen=True)
 class Answer:
-    """What the caller of the API sees."""
+    """A response of the API as its caller sees it."""
 
     status: int
     headers: Mapping[str, str]
@@ -115,7 +115,7 @@ class Call:
     encoded: bool = False
 
     def event(self) -> dict[str, Any]:
-        """The event for the function."""
+        """The input of the function."""
         claims = {"sub": self.caller, **({"cognito:groups": self.groups} if self.groups else {})}
         event: dict[str, Any] = {
             "version": "2.0",
@@ -137,6 +137,6 @@ class Call:
         return event
 
     def send(self, handler: Any) -> Answer:
-        """The answer of `handler`."""
+        """The response of `handler`."""
         response = handler(self.event(), CONTEXT)
         return Answer(response["statusCode"], response["headers"], json.loads(response["body"]))

@@ -1,4 +1,4 @@
-"""Objects in versioned buckets, and what S3 says of them."""
+"""Objects in versioned buckets, and the notifications of S3 about them."""
 
 import json
 from dataclasses import dataclass
@@ -22,13 +22,13 @@ TEST_EVENT = json.dumps(
         "HostId": "8cLeGAmw098X5cv4Zkwcmo8vvZa3eH3eKxsPzbB9wrR+YstdA6Knx4Ip8EXAMPLE",
     }
 )
-"""What S3 sends when a bucket gets its notifications."""
+"""The message that S3 sends when notifications are configured."""
 
 
 def record(
     bucket: str, key: str, version_id: str = "v1", *, size: int = 0, e_tag: str = "e"
 ) -> dict[str, Any]:
-    """What S3 says of one stored object.
+    """The notification of S3 about one stored object.
 
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
     """
@@ -66,7 +66,7 @@ def notification(*records: dict[str, Any]) -> str:
 
 
 def context(*seconds: float) -> LambdaContext:
-    """A context that has so many seconds left: each time it is asked, the next; then the last."""
+    """A context whose remaining seconds are these values, one for each call; then the last one."""
     left = list(seconds)
 
     def remaining() -> int:
@@ -80,13 +80,13 @@ def context(*seconds: float) -> LambdaContext:
 
 @dataclass(frozen=True)
 class Bucket:
-    """A bucket, past the code under test."""
+    """Direct access to a bucket, without the code under test."""
 
     name: str
 
     @classmethod
     def versioned(cls, name: str) -> "Bucket":
-        """A new one that keeps all versions."""
+        """Creates a bucket that keeps all versions."""
         aws.s3().create_bucket(
             Bucket=name,
             CreateBucketConfiguration={"LocationConstraint": REGION},  # type: ignore[typeddict-item]
@@ -95,7 +95,7 @@ class Bucket:
         return cls(name)
 
     def put(self, key: str, content: bytes) -> dict[str, Any]:
-        """Stores an object; returns what S3 says of it."""
+        """Stores an object; returns the record of its notification."""
         stored = aws.s3().put_object(Bucket=self.name, Key=key, Body=content)
         e_tag = stored["ETag"].strip('"')
         return record(self.name, key, stored["VersionId"], size=len(content), e_tag=e_tag)
@@ -110,6 +110,6 @@ class Bucket:
         return [entry["Key"] for entry in listed.get("Contents", [])]
 
     def delete(self, key: str, version_id: str | None = None) -> None:
-        """Deletes an object or, for good, one version of it."""
+        """Deletes an object or, permanently, one version of it."""
         version = {"VersionId": version_id} if version_id else {}
         aws.s3().delete_object(Bucket=self.name, Key=key, **version)  # type: ignore[arg-type]

@@ -11,7 +11,7 @@ ADDRESS = Address(
 
 
 def line(sku: str = "MUG", quantity: int = 1, price: int = 1250) -> Line:
-    """A line."""
+    """A line of an order."""
     return Line(sku=sku, quantity=quantity, unit_price_minor=price)
 
 
@@ -35,10 +35,10 @@ def placed(
 
 
 def cancelled(order_id: str = "order-1", *, confirmed: bool = False) -> OrderCancelled:
-    """The event of an order that was cancelled, before it was confirmed or after that."""
+    """The event of an order that was cancelled before or after its confirmation."""
     return OrderCancelled(order_id=order_id, customer_id="customer-1", confirmed=confirmed)
 
 
 def expired(order_id: str = "order-1") -> OrderExpired:
-    """The event of an order that waited too long for its checkout."""
+    """The event of an order whose checkout took too long."""
     return OrderExpired(order_id=order_id, customer_id="customer-1")

@@ -20,7 +20,7 @@ end the whole run without naming the failure. https://github.com/python/cpython/
 
 
 def without_collection(function: Callable[P, R]) -> Callable[P, R]:
-    """Wrap a function so that no garbage collection starts during its calls."""
+    """Wraps a function so that no garbage collection starts during its calls."""
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -36,5 +36,5 @@ def without_collection(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def protect() -> None:
-    """Prevent garbage collections during every `ast.parse`, including those of pytest."""
+    """Prevents garbage collections during every `ast.parse`, including those of pytest."""
     vars(ast)["parse"] = without_collection(ast.parse)

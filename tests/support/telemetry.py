@@ -1,4 +1,4 @@
-"""What functions write while they run: their log, and metrics in it."""
+"""Telemetry of functions: log lines, and metrics in the log."""
 
 import io
 import json
@@ -23,7 +23,7 @@ class Log:
 
 
 def metrics(capsys: pytest.CaptureFixture[str]) -> dict[str, float]:
-    """The metrics that were sent, in CloudWatch's embedded metric format.
+    """The metrics in the output, in CloudWatch's embedded metric format.
 
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
     """

@@ -1,4 +1,4 @@
-"""A rehearsed API for clients that speak `requests`: nothing leaves the process."""
+"""A rehearsed API for clients that use `requests`: nothing leaves the process."""
 
 from collections.abc import Callable
 from io import BytesIO
@@ -14,14 +14,14 @@ URL = "https://api.example.com"
 
 
 class Gateway(HTTPAdapter):
-    """Hands prepared requests to the front of a rehearsed API."""
+    """Passes prepared requests to a rehearsed API."""
 
     def __init__(self, front: HttpFront) -> None:
         super().__init__()
         self._front = front
 
     def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:
-        """The answer of the API."""
+        """Returns the response of the API."""
         answer = self._front.request(
             request.method or "GET",
             request.path_url,
@@ -40,7 +40,7 @@ class Gateway(HTTPAdapter):
 def session(
     front: HttpFront, prove: Callable[[requests.PreparedRequest], None]
 ) -> requests.Session:
-    """A session with a rehearsed API; `prove` lets each request say who sends it."""
+    """A session with a rehearsed API; `prove` adds the credentials to each request."""
 
     def proven(request: requests.PreparedRequest) -> requests.PreparedRequest:
         prove(request)

@@ -1,4 +1,4 @@
-"""Workflows, step by step: a synthesized definition over the real tasks, and who answers it."""
+"""Workflows, step by step: a synthesized definition that runs the real tasks."""
 
 import json
 from collections import Counter
@@ -17,12 +17,12 @@ State = dict[str, Any]
 
 
 class TaskError(Exception):
-    """An error that Step Functions itself gives a name to, such as `States.Timeout`."""
+    """An error that Step Functions itself raises, such as `States.Timeout`."""
 
 
 @dataclass
 class StepFunctions:
-    """What handlers see of Step Functions: executions by their names, tasks that wait for answers.
+    """Step Functions as handlers see it: executions by name, tasks that wait for an answer.
 
     https://docs.aws.amazon.com/step-functions/latest/apireference/API_SendTaskSuccess.html
     """
@@ -54,14 +54,14 @@ class StepFunctions:
         self.heartbeats.append(taskToken)
 
     def wait(self) -> str:
-        """The token of a task that begins to wait."""
+        """Returns the token of a task that begins to wait."""
         self.tokens += 1
         token = f"token-{self.tokens}"
         self.waiting.append(token)
         return token
 
     def give_up(self, token: str) -> None:
-        """Takes no answer any more."""
+        """Accepts no answer for a token from now on."""
         self._end(token)
 
     def _end(self, token: str) -> None:
@@ -76,7 +76,7 @@ class StepFunctions:
 
 @dataclass
 class Workflow:
-    """A state machine of an assembly. It knows what the definitions of this shop are made of."""
+    """A state machine of an assembly. Supports the states that the definitions of this shop use."""
 
     assembly: Assembly
     machine: Resource
@@ -84,10 +84,10 @@ class Workflow:
     """Needed for tasks that wait."""
 
     def run(self, state: State) -> Generator[str, str | None, str]:
-        """An execution: it stops before each attempt of a task, and names it.
+        """Runs an execution; yields the name of a task before each attempt.
 
-        It also stops as long as a task waits; sent the name of an error, the wait ends with that.
-        Returns the name of the state that it ended in; raises what no state handles.
+        Also yields while a task waits; if the name of an error is sent in, the wait ends with it.
+        Returns the name of the final state; raises an error that no state handles.
         """
         definition = self.assembly.definition(self.machine)
         states, name = definition["States"], definition["StartAt"]
@@ -159,7 +159,7 @@ def _retried(task: State, error: str, attempts: Counter[str]) -> bool:
 
 
 def _caught(task: State, error: str) -> State | None:
-    """The first catcher for an error. A lacking heartbeat is a time-out, too.
+    """The first catcher for an error. A missed heartbeat is a timeout, too.
 
     https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
     """

@@ -1,4 +1,4 @@
-"""Set-up uses only those of the user's settings that say where packages come from."""
+"""Set-up uses only the user's settings about the sources of packages."""
 
 import os
 import subprocess
@@ -25,7 +25,7 @@ def pip_variables(home: Path, **environ: str) -> dict[str, str]:
 
 
 def settings_file(home: Path, text: str) -> None:
-    """The user's settings of pip."""
+    """Writes the user's settings of pip."""
     file = home / ".config" / "pip" / "pip.conf"
     file.parent.mkdir(parents=True)
     file.write_text(text)
@@ -51,7 +51,7 @@ def test_a_variable_overrides_pips_settings_file(tmp_path: Path) -> None:
     assert found == {"PIP_INDEX_URL": "https://other.example/simple"}
 
 
-def test_a_settings_file_that_pip_cannot_read_is_an_error_that_says_so(tmp_path: Path) -> None:
+def test_a_settings_file_that_pip_cannot_read_is_an_error_with_its_cause(tmp_path: Path) -> None:
     settings_file(tmp_path, "index-url without a section\n")
     with pytest.raises(InstallError, match="pip cannot read its settings"):
         pip_variables(tmp_path)
@@ -89,7 +89,7 @@ def test_a_long_silence_is_reported(
     assert "still working, 0 s" in capsys.readouterr().out
 
 
-def test_a_failure_says_why_and_what_to_do() -> None:
+def test_a_failure_is_reported_with_its_cause_and_the_remedy() -> None:
     program = "import sys; sys.exit('no such host')"
     with pytest.raises(InstallError, match=r"(?s)no such host.*Check the network and pip's settin"):
         list(install._running([sys.executable, "-c", program], {}, settings="pip's"))
@@ -135,17 +135,17 @@ class TestInstalled:
 
 
 @pytest.mark.parametrize("name", ["$HOME", "a`b", 'a"b', "a\\b", "a:b", "a\nb"])
-def test_a_folder_from_which_no_program_starts_is_an_error_that_names_why(name: str) -> None:
+def test_a_folder_from_which_no_program_starts_is_an_error_with_the_remedy(name: str) -> None:
     with pytest.raises(InstallError, match="rename it or move"):
         install.require_fit(Path("/home/ada", name))
 
 
 @pytest.mark.parametrize("name", ["it's", "a b", "50%", "#1", "Äß", "(a) & [b]; c|d", "~", "*?"])
-def test_any_other_folder_will_do(name: str, tmp_path: Path) -> None:
+def test_programs_start_from_any_other_folder(name: str, tmp_path: Path) -> None:
     install.require_fit(tmp_path / name)
     folder = tmp_path / name / "bin"
     folder.mkdir(parents=True)
-    # As pip writes it where a path does not fit into the first line of a script.
+    # The format of pip if a path does not fit into the first line of a script.
     script = folder / "tool"
     (folder / "python").symlink_to(sys.executable)
     script.write_text(f"#!/bin/sh\n'''exec' \"{folder}/python\" \"$0\" \"$@\"\n' '''\nprint(1)\n")
@@ -166,7 +166,7 @@ with install.alone(pathlib.Path(sys.argv[1])) as waited:
 """
 
 
-def test_two_set_ups_in_one_folder_come_one_after_the_other(tmp_path: Path) -> None:
+def test_two_set_ups_in_one_folder_run_one_after_the_other(tmp_path: Path) -> None:
     command = [sys.executable, "-c", SETTING_UP, str(tmp_path)]
     pipe = subprocess.PIPE
 
@@ -183,7 +183,7 @@ def test_two_set_ups_in_one_folder_come_one_after_the_other(tmp_path: Path) -> N
             assert second.communicate("\n", timeout=20)[0] == "True False\n"
 
 
-def test_node_packages_of_another_lock_file_or_python_are_made_again(tmp_path: Path) -> None:
+def test_node_packages_of_another_lock_file_or_python_are_reinstalled(tmp_path: Path) -> None:
     files = ["package-lock.json", ".npmrc", ".venv/.stamp", "node_modules/.stamp"]
     for time, name in enumerate(files):
         file = tmp_path / name

@@ -1,4 +1,4 @@
-"""Settings of the machine for AWS, Python, Node and their tools reach no command and no test."""
+"""The machine's settings of AWS, Python, Node and their tools reach no command and no test."""
 
 import json
 import os
@@ -43,14 +43,16 @@ def _loaded() -> None:
     import moto  # noqa: F401
 
 
-def test_no_variable_that_botocore_moto_or_powertools_read_is_allowed() -> None:
+def test_no_variable_that_botocore_moto_or_powertools_reads_is_allowed() -> None:
     names = read_by_libraries()
     assert {"AWS_PROFILE", "MOTO_ACCOUNT_ID", "POWERTOOLS_SERVICE_NAME"} <= names
     assert allowed(dict.fromkeys(names, "foreign")) == {}
 
 
 @pytest.mark.parametrize("name", ["TMPDIR", "TMP", "TEMP"])
-def test_a_folder_for_temporary_files_has_to_be_one(name: str, tmp_path: Path) -> None:
+def test_a_variable_for_temporary_files_must_name_an_existing_absolute_folder(
+    name: str, tmp_path: Path
+) -> None:
     (tmp_path / "file").touch()
     for see in (allowed, command_environment, account_environment):
         assert see({name: str(tmp_path)})[name] == str(tmp_path)
@@ -67,7 +69,7 @@ def test_no_known_harmful_variable_keeps_its_value(name: str) -> None:
     assert command_environment({"JSII_NODE": "foreign"})["JSII_NODE"] != "foreign"
 
 
-def test_the_node_of_the_wheel_comes_first_whatever_the_path() -> None:
+def test_the_node_of_the_wheel_comes_first_on_the_path() -> None:
     environ = command_environment({"PATH": "/usr/local/bin"})
     first, *_ = environ["PATH"].split(os.pathsep)
     assert Path(first, "node").is_file()
@@ -88,9 +90,9 @@ def test_nested_commands_see_the_same_user_home() -> None:
 
 
 def test_variables_about_package_sources_are_kept() -> None:
-    said = {"PIP_INDEX_URL": "here", "https_proxy": "there", "npm_config_registry": "elsewhere"}
-    assert said.items() <= command_environment(said).items()
-    assert allowed(said) == {}
+    sources = {"PIP_INDEX_URL": "here", "https_proxy": "there", "npm_config_registry": "elsewhere"}
+    assert sources.items() <= command_environment(sources).items()
+    assert allowed(sources) == {}
 
 
 def test_jsii_sees_the_variable_that_it_advises_to_set() -> None:
@@ -113,7 +115,7 @@ def test_test_processes_lose_their_inherited_variables() -> None:
         "import json, os, sys; import tests.conftest\n"
         "print(json.dumps([dict(os.environ), 'boto3' in sys.modules]))"
     )
-    # The Makefile removes the variables that would keep this very process from starting.
+    # The Makefile removes the variables that would prevent this process from starting.
     hostile = {name: value for name, value in VARIABLES.items() if not name.startswith("PYTHON")}
     done = subprocess.run(
         [sys.executable, "-c", program],

@@ -11,13 +11,13 @@ import pytest
 from workspace.isolation import PROJECT
 
 MAKEFILE = (PROJECT / "Makefile").read_text()
-# Recipes that need the machine's environment, and why.
-AS_THE_USER_HAS_IT = {
-    "workspace/install.py": "it reads where packages come from, and keeps the rest out itself",
-    "workspace.strangers": "it looks for the Pythons of this machine",
-    "-m venv .build/uv": "it compiles lock files from the user's index",
-    "-m pip install -qq $(UV)": "so does this",
-    ".build/uv/bin/uv": "and this",
+# Recipes that need the machine's environment, with the reason.
+UNISOLATED = {
+    "workspace/install.py": "reads the user's package sources, and filters the environment itself",
+    "workspace.strangers": "searches for the Pythons of this machine",
+    "-m venv .build/uv": "compiles lock files from the user's index",
+    "-m pip install -qq $(UV)": "compiles lock files from the user's index",
+    ".build/uv/bin/uv": "compiles lock files from the user's index",
 }
 
 
@@ -35,7 +35,7 @@ def starts_of_tools() -> list[str]:
 
 @pytest.mark.parametrize("line", starts_of_tools())
 def test_each_recipe_starts_its_tools_through_the_isolation(line: str) -> None:
-    if not any(known in line for known in AS_THE_USER_HAS_IT):
+    if not any(known in line for known in UNISOLATED):
         rest = re.sub(r"\$\((RUN|CDK)\) (\S+)", "", line)
         assert not re.search(r"\.venv/bin|\bpython|\b(ruff|mypy|node|npm) ", rest), line
 
@@ -55,7 +55,7 @@ def clone(tmp_path: Path) -> Path:
 
 
 def made(clone: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    """Return set-up's output; the stand-in for the installation prints its interpreter."""
+    """Returns set-up's output; the stand-in for the installation prints its interpreter."""
     (clone / "workspace").mkdir()
     (clone / "workspace" / "install.py").write_text("import sys; print(sys.argv[1:], sys.version)")
     return subprocess.run(
@@ -69,7 +69,7 @@ def made(clone: Path, *arguments: str, **environ: str) -> subprocess.CompletedPr
 
 
 def python(directory: Path, name: str, version: tuple[int, int]) -> Path:
-    """Create a program that pretends to be a version of Python."""
+    """Creates a program that pretends to be a version of Python."""
     directory.mkdir(exist_ok=True)
     program = directory / name
     too_old = int(version < (3, 11))
@@ -98,14 +98,14 @@ class TestPython:
         named = python(clone / "programs", "python3.9", (3, 9))
         done = made(clone, f"PYTHON={named}")
         assert done.returncode != 0
-        assert f"error: {named} is no Python 3.11 or newer" in done.stderr
+        assert f"error: {named} is not Python 3.11 or newer" in done.stderr
 
     def test_an_invalid_python_variable_of_the_shell_is_ignored(self, clone: Path) -> None:
         done = made(clone, PYTHON="/nonexistent/python2")
         assert done.returncode == 0
         assert "python" in done.stdout
 
-    def test_a_missing_python_is_an_error_that_says_what_to_do(self, clone: Path) -> None:
+    def test_a_missing_python_is_an_error_with_the_remedy(self, clone: Path) -> None:
         programs = clone / "programs"
         python(programs, "python3", (3, 9))
         for tool in ("sh", "awk"):

@@ -1,4 +1,4 @@
-// Walks through the catalogue in a real browser, offline, and tells what it saw as JSON.
+// Visits pages of the catalogue in a real browser, offline, and prints its observations as JSON.
 import { chromium } from "playwright-core";
 
 const [executablePath, address] = process.argv.slice(2);
@@ -23,7 +23,7 @@ try {
     if (!/^(file|data):/.test(request.url())) seen.requests.push(request.url());
   });
 
-  // The map shows where an event goes, and leads to it.
+  // The map shows the consumers of an event and links to its page.
   await page.goto(`${address}/index.html`);
   const row = page.locator('.map [data-row="OrderConfirmed.v1"]');
   await row.hover();
@@ -38,7 +38,7 @@ try {
   await page.locator("main a.event", { hasText: "OrderConfirmed.v1" }).click();
   seen.back = await page.locator("h1").textContent();
 
-  // Search, by the keyboard alone, as soon as the page listens: its script is run last.
+  // Search with the keyboard only, once the page's script has run.
   await page.waitForLoadState("load");
   await page.keyboard.press("/");
   await page.keyboard.type("release closed");
@@ -46,14 +46,14 @@ try {
   await page.waitForURL("**/functions/**");
   seen.found = await page.locator("h1").textContent();
 
-  // Dark, and still so on the next page.
+  // The dark theme stays on the next page.
   const paper = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
   const light = await paper();
   await page.locator("#theme").click();
   await page.goto(`${address}/events/index.html`);
   seen.dark = (await paper()) !== light;
 
-  // Nothing sticks out of a narrow window.
+  // No content overflows a narrow window.
   await page.setViewportSize({ width: 390, height: 800 });
   for (const path of pages) {
     await page.goto(`${address}/${path}`);

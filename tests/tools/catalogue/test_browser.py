@@ -28,10 +28,10 @@ def browser() -> str | None:
     return next((path for path in found if path), None)
 
 
-def walk(executable: str, files: Files, site: Path) -> dict[str, Any]:
-    """Say what a walk through the pages saw."""
+def visit(executable: str, files: Files, site: Path) -> dict[str, Any]:
+    """Visits the pages in a browser; returns the observations."""
     write(files, site)
-    # The walk stands beside node_modules, where it finds its driver.
+    # The script runs in the project's folder, where Node.js finds its driver.
     done = subprocess.run(
         [
             node(),
@@ -52,7 +52,7 @@ def walk(executable: str, files: Files, site: Path) -> dict[str, Any]:
 
 
 def narrow(files: Files) -> list[str]:
-    """A list and the longest page of each section, the first page and the map of a context."""
+    """The first page, and the list and the longest page of each section."""
     longest = [
         max(
             (path for path in files if path.startswith(f"{section}/")),
@@ -63,27 +63,27 @@ def narrow(files: Files) -> list[str]:
     return ["index.html", *(f"{section}/index.html" for section in SECTIONS), *longest]
 
 
-# One test, since one walk serves all of it: processes that share the tests would take one each.
-def test_the_pages_are_as_they_should_be_in_a_browser(
+# One test, so that the browser starts once even if several processes share the tests.
+def test_the_pages_work_in_a_browser(
     files: Files, system: System, tmp_path: Path, subtests: pytest.Subtests
 ) -> None:
     executable = browser()
     if executable is None:
         pytest.skip(ADVICE)
-    seen = walk(executable, files, tmp_path)
-    with subtests.test("they work without network and without an error"):
+    seen = visit(executable, files, tmp_path)
+    with subtests.test("pages load without network access and without errors"):
         assert seen["errors"] == []
         assert seen["requests"] == []
-    with subtests.test("an event leads to its consumer and back"):
-        walked = [seen["event"], seen["consumer"], seen["back"]]
-        assert walked == ["OrderConfirmed.v1", "request_shipment", "OrderConfirmed.v1"]
-    with subtests.test("the map shows where an event goes"):
+    with subtests.test("an event and its consumer link to each other"):
+        visited = [seen["event"], seen["consumer"], seen["back"]]
+        assert visited == ["OrderConfirmed.v1", "request_shipment", "OrderConfirmed.v1"]
+    with subtests.test("the map shows the consumers of an event"):
         event = system.events["OrderConfirmed.v1"]
         ends = [*event.consumers, *(way.end.path for way in system.everything)]
         assert sorted(seen["highlighted"]) == sorted([event.name, end] for end in ends)
     with subtests.test("the search finds a function by words"):
         assert seen["found"] == "release_closed_order"
-    with subtests.test("the choice of dark stays"):
+    with subtests.test("the dark theme stays on the next page"):
         assert seen["dark"]
-    with subtests.test("nothing sticks out of a narrow window"):
+    with subtests.test("no content overflows a narrow window"):
         assert seen["overflowing"] == []

@@ -1,4 +1,4 @@
-"""What pages are made of: tables of schemas, prose, pictures, grants in words."""
+"""Parts of pages: tables of fields, prose, diagrams and grants."""
 
 from typing import Any
 
@@ -29,7 +29,7 @@ def schema(**properties: Any) -> dict[str, Any]:
     }
 
 
-def test_fields_of_parts_stand_beneath_the_field_that_has_them() -> None:
+def test_nested_fields_follow_their_field() -> None:
     to = {"type": "array", "items": {"$ref": "#/$defs/Address"}, "minItems": 1}
     table = fields(schema(id={"type": "string", "examples": ["a"]}, to=to))
     assert [(field.name, field.depth, field.type, field.required) for field in table] == [
@@ -45,7 +45,7 @@ def test_fields_of_parts_stand_beneath_the_field_that_has_them() -> None:
     assert table[0].example == '"a"'
 
 
-def test_changes_are_told_field_by_field_also_in_parts() -> None:
+def test_changes_are_listed_by_field_including_nested_fields() -> None:
     before = schema(id={"type": "string"}, to={"$ref": "#/$defs/Address"}, old={"type": "integer"})
     after = schema(id={"type": "string"}, to={"$ref": "#/$defs/Address"}, new={"type": "integer"})
     after["$defs"] = {"Address": ADDRESS | {"properties": {"city": {"type": "string"}}}}
@@ -57,7 +57,7 @@ def test_changes_are_told_field_by_field_also_in_parts() -> None:
     assert changes(before, before) == ()
 
 
-def test_prose_links_to_pages_and_names_in_code_become_links() -> None:
+def test_links_in_prose_and_known_names_in_code_link_to_pages() -> None:
     known = {"OrderPlaced": "events/OrderPlaced.v1.html"}
     seen: list[str] = []
 
@@ -80,8 +80,8 @@ def test_prose_links_to_pages_and_names_in_code_become_links() -> None:
     assert seen == ["docs/decisions/1.md#a", "docs/contexts/orders.md#what"]
 
 
-def test_arrows_of_a_workflow_end_where_its_definition_says() -> None:
-    # Graphviz gives edges in an order of its own: here B's come before A's second one.
+def test_arrows_of_a_workflow_end_at_the_states_of_its_definition() -> None:
+    # Graphviz has its own order of edges: here, those of B come before the second one of A.
     definition = {
         "StartAt": "A",
         "States": {
@@ -121,7 +121,7 @@ def test_arrows_of_a_workflow_end_where_its_definition_says() -> None:
         assert abs(y - end.y) <= end.height / 2 + 2, arrow
 
 
-def test_the_map_of_a_context_shows_what_it_publishes_and_consumes_alone(system: System) -> None:
+def test_the_map_of_a_context_shows_only_its_own_events(system: System) -> None:
     events = {line.event for line in map_of(system, "checkout").lines}
     assert events == {
         event.name
@@ -132,7 +132,7 @@ def test_the_map_of_a_context_shows_what_it_publishes_and_consumes_alone(system:
     assert {row.key for card in whole.publishers for row in card.rows} == {*system.events}
 
 
-def test_grants_name_resources_by_their_paths(system: System) -> None:
+def test_grants_show_resources_by_their_paths(system: System) -> None:
     grants = system.functions["Shipping/RequestShipment/Function"].grants
     (schedule,) = [grant for grant in grants if "scheduler:CreateSchedule" in grant.actions]
     assert schedule.resource == (
@@ -140,7 +140,7 @@ def test_grants_name_resources_by_their_paths(system: System) -> None:
     )
 
 
-def test_seconds_are_told_as_people_say_them() -> None:
+def test_durations_are_shown_in_readable_units() -> None:
     assert [spoken(seconds) for seconds in (0, 45, 90, 3_600, 1_209_600)] == [
         "0 s",
         "45 s",
@@ -151,7 +151,7 @@ def test_seconds_are_told_as_people_say_them() -> None:
     assert timed("185 times, 86400 s") == "185 times, 1 d"
 
 
-def test_what_an_event_page_says_of_its_occasion_stands_in_its_contexts_page(
+def test_the_description_of_an_event_comes_from_its_contexts_page(
     system: System,
 ) -> None:
     page = (PROJECT / system.prose["orders"].file).read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Every kind of change between two versions of the API: which clients it breaks, if any."""
+"""For every kind of change between two versions of the API: the clients that it breaks, if any."""
 
 import copy
 import json
@@ -43,7 +43,7 @@ def in_operation(edit: Callable[[Any], object], route: str = PLACE) -> Edit:
 
 
 def field(name: str, field: str, **changed: Any) -> Edit:
-    """Change rules of a field; None removes a rule."""
+    """Changes rules of a field; None removes a rule."""
 
     def edit(found: Any) -> None:
         rules = found["properties"].setdefault(field, {})
@@ -107,7 +107,7 @@ def signed_by(header: str) -> Edit:
 
 
 def problems(document: Document, code: str, status: str = "409") -> None:
-    """Add a kind of problem to a status."""
+    """Adds a kind of problem to a status."""
     new = copy.deepcopy(schema(document, "PriceChanged"))
     new["title"], new["properties"]["code"] = code, {"enum": [code]}
     document["components"]["schemas"][code] = new
@@ -119,7 +119,7 @@ def problems(document: Document, code: str, status: str = "409") -> None:
 
 
 def rewritten(pattern: str, by: str) -> Edit:
-    """Change a document by replacing text."""
+    """Changes a document by replacing text."""
     return lambda document: document.update(json.loads(re.sub(pattern, by, json.dumps(document))))
 
 
@@ -480,24 +480,26 @@ HARMLESS: dict[str, tuple[Edit, list[str] | None]] = {
 }  # fmt: skip
 
 
-def test_the_same_api_has_not_changed() -> None:
+def test_an_equal_api_has_no_changes() -> None:
     assert changes(API, copy.deepcopy(API)) == []
 
 
 @pytest.mark.parametrize(("edit", "what", "victim"), BREAKING.values(), ids=BREAKING)
-def test_a_breaking_change_names_its_place_and_the_clients(
+def test_a_breaking_change_names_its_location_and_the_clients(
     edit: Edit, what: str, victim: Victim
 ) -> None:
     breaks = [each for change in changes(API, edited(edit)) for each in change.breaks]
     assert any(what in str(each) and each.victim is victim for each in breaks), breaks
 
 
-@pytest.mark.parametrize(("edit", "told"), HARMLESS.values(), ids=HARMLESS)
-def test_a_change_that_breaks_nobody_is_listed_as_such(edit: Edit, told: list[str] | None) -> None:
+@pytest.mark.parametrize(("edit", "listed"), HARMLESS.values(), ids=HARMLESS)
+def test_a_harmless_change_is_listed_as_breaking_nobody(
+    edit: Edit, listed: list[str] | None
+) -> None:
     found = changes(API, edited(edit))
     assert [each for each in found if each.breaks] == []
-    if told is not None:
-        assert [str(each) for each in found] == told
+    if listed is not None:
+        assert [str(each) for each in found] == listed
 
 
 @pytest.mark.parametrize(
@@ -509,12 +511,12 @@ def test_a_change_that_breaks_nobody_is_listed_as_such(edit: Edit, told: list[st
         (without("RequestedReturn", "reason"), READS),
     ],
 )
-def test_a_change_of_one_side_breaks_only_that_side(edit: Edit, victim: Victim) -> None:
+def test_a_change_of_one_side_breaks_only_clients_of_this_side(edit: Edit, victim: Victim) -> None:
     breaks = [each for change in changes(API, edited(edit)) for each in change.breaks]
     assert {each.victim for each in breaks} == {victim}
 
 
-def test_a_route_that_breaks_says_how_to_support_both() -> None:
+def test_a_breaking_route_has_advice_on_supporting_both_forms() -> None:
     def edit(api: Document) -> None:
         requiring("PlaceOrder", "gift")(api)
         without("OrderView", "history")(api)

@@ -1,4 +1,4 @@
-"""The document of all events and their ways: valid, complete, and as classes and templates are."""
+"""The AsyncAPI document is valid, complete, and matches event classes and templates."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -45,7 +45,7 @@ def document(shop: Assembly) -> Document:
 
 @pytest.fixture(scope="module")
 def official() -> Draft7Validator:
-    """The schema that the authors of AsyncAPI publish."""
+    """The official schema of AsyncAPI."""
     return Draft7Validator(json.loads(OFFICIAL.read_bytes()))
 
 
@@ -62,7 +62,7 @@ def test_the_document_is_valid(document: Document, official: Draft7Validator) ->
         ("servers", {"protocol": None}),
     ],
 )
-def test_the_schema_would_say_if_it_were_not(
+def test_the_official_schema_rejects_an_invalid_document(
     document: Document, official: Draft7Validator, part: str, change: Document
 ) -> None:
     broken = deepcopy(document)
@@ -71,7 +71,7 @@ def test_the_schema_would_say_if_it_were_not(
 
 
 def at(document: Document, reference: str) -> Any:
-    """What a reference is to. Raises KeyError."""
+    """The target of a reference. Raises KeyError."""
     found: Any = document
     for part in reference.removeprefix("#/").split("/"):
         found = found[part]
@@ -82,7 +82,7 @@ def references(value: Any) -> Iterator[str]:
     return (node["$ref"] for node in nodes(value) if isinstance(node, dict) and "$ref" in node)
 
 
-def test_whatever_is_referred_to_is_there(document: Document) -> None:
+def test_every_reference_has_a_target(document: Document) -> None:
     for reference in references(document):
         at(document, reference)
 
@@ -99,11 +99,11 @@ def test_operations_are_about_messages_of_their_channels(document: Document) -> 
 
 
 def wrong_examples(document: Document) -> list[str]:
-    """The examples that do not fit the schemas of their messages: which, where, and why."""
+    """The examples that do not match the schemas of their messages, with path and reason."""
     found = []
     for name, message in document["components"]["messages"].items():
         schema = {**message["payload"], "components": document["components"]}
-        for kind in (Draft7Validator, Draft202012Validator):  # the dialects that tools may assume
+        for kind in (Draft7Validator, Draft202012Validator):  # the dialects that tools assume
             validator = kind(schema, format_checker=FormatChecker())
             for example in message["examples"]:
                 found += [
@@ -113,12 +113,12 @@ def wrong_examples(document: Document) -> list[str]:
     return found
 
 
-def test_every_message_has_an_example_and_all_of_them_fit(document: Document) -> None:
+def test_every_message_has_examples_that_match_its_schema(document: Document) -> None:
     assert all(message["examples"] for message in document["components"]["messages"].values())
     assert wrong_examples(document) == []
 
 
-def test_an_example_that_does_not_fit_is_named(
+def test_an_example_that_does_not_match_is_named(
     shop: Assembly, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def careless(event: type[Event]) -> Document:
@@ -135,7 +135,7 @@ def test_an_example_that_does_not_fit_is_named(
     )
 
 
-# -- who tells, and who hears -------------------------------------------------------------
+# -- publishers and consumers -------------------------------------------------------------
 
 
 def names(operation: Document) -> set[str]:
@@ -161,7 +161,7 @@ def test_each_event_is_described_and_published_by_functions_of_its_own_context(
         assert names(document["operations"][f"{context_of(event)}.send.{name}"]) == {name}
 
 
-def test_each_consumer_hears_what_it_consumes_from_a_queue_with_a_dead_letter_queue(
+def test_each_consumer_receives_its_events_from_a_queue_with_a_dead_letter_queue(
     shop: Assembly, document: Document
 ) -> None:
     assert consumers()
@@ -179,7 +179,7 @@ def test_each_consumer_hears_what_it_consumes_from_a_queue_with_a_dead_letter_qu
         assert channel["x-fed-by"], f"nothing fills the queue of {name}"
 
 
-def test_the_topic_hands_each_channel_of_customers_its_part(document: Document) -> None:
+def test_the_topic_filters_notifications_by_channel(document: Document) -> None:
     (topic,) = (
         operation["bindings"]["sns"]
         for operation in document["operations"].values()
@@ -196,12 +196,12 @@ def test_the_topic_hands_each_channel_of_customers_its_part(document: Document) 
     }
 
 
-def test_whatever_is_heard_is_told_by_somebody(document: Document) -> None:
-    told: set[str] = set()
-    heard: set[str] = set()
+def test_every_received_message_is_sent(document: Document) -> None:
+    sent: set[str] = set()
+    received: set[str] = set()
     for operation in document["operations"].values():
-        (told if operation["action"] == "send" else heard).update(names(operation))
-    assert heard - told == {"S3EventNotification"}
+        (sent if operation["action"] == "send" else received).update(names(operation))
+    assert received - sent == {"S3EventNotification"}
 
 
 class ReturnLost(ReturnEvent, frozen=True, kw_only=True):
@@ -209,15 +209,15 @@ class ReturnLost(ReturnEvent, frozen=True, kw_only=True):
 
 
 @pytest.mark.parametrize(
-    ("where", "complaint"),
+    ("where", "reason"),
     [
         ("INTERNAL", r"ReturnLost\.v1 is not published, and nothing in \w+ takes it"),
         ("PUBLISHED", r"\w+ publishes events, and has no relay"),
     ],
 )
-def test_an_event_that_goes_nowhere_is_not_described(
-    shop: Assembly, monkeypatch: pytest.MonkeyPatch, where: str, complaint: str
+def test_an_event_without_a_route_is_an_error(
+    shop: Assembly, monkeypatch: pytest.MonkeyPatch, where: str, reason: str
 ) -> None:
     monkeypatch.setattr(f"tools.contracts.asyncapi.{where}", {"ReturnLost.v1": ReturnLost})
-    with pytest.raises(Undescribed, match=complaint):
+    with pytest.raises(Undescribed, match=reason):
         asyncapi(shop, "1")

@@ -1,4 +1,4 @@
-"""What breaks between two versions of a class, and for whom: the verdicts are tried on data."""
+"""Breaking changes between two versions of a class: the findings are verified with data."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -23,14 +23,14 @@ Time = Annotated[datetime, Meta(tz=True)]
 
 
 class Kind(Enum):
-    """How it moves."""
+    """A kind of transport."""
 
     AIR = "air"
     SEA = "sea"
 
 
 class MoreKinds(Enum):
-    """How it moves, or may move."""
+    """Kinds of transport, with one more."""
 
     AIR = "air"
     SEA = "sea"
@@ -38,30 +38,30 @@ class MoreKinds(Enum):
 
 
 class FewerKinds(Enum):
-    """How it moves, by air."""
+    """Kinds of transport, with one less."""
 
     AIR = "air"
 
 
 class Line(Struct, frozen=True, kw_only=True):
-    """Some units."""
+    """A line with some units."""
 
     sku: Annotated[str, Meta(min_length=1, max_length=9)]
     quantity: Annotated[int, Meta(ge=1, le=100)]
 
 
 class Row(Line, frozen=True, kw_only=True):
-    """The same."""
+    """The same line under another name."""
 
 
 class SmallLine(Line, frozen=True, kw_only=True):
-    """Few units."""
+    """A line with few units."""
 
     quantity: Annotated[int, Meta(ge=1, le=3)]
 
 
 class LineWithNote(Line, frozen=True, kw_only=True):
-    """Some units, and more about them."""
+    """A line with an additional field."""
 
     note: str = ""
 
@@ -79,7 +79,7 @@ OPTIONAL: dict[str, tuple[Any, Any]] = {"note": (str | None, None), "size": (int
 
 
 def event(changes: dict[str, Any]) -> type[Event]:
-    """A class as it is after changes: `...` takes a field away, a tuple has a default."""
+    """The class after changes: `...` removes a field, a tuple has a default."""
     fields = {**BEFORE, **OPTIONAL, **changes}
     listed: list[Any] = [
         (name, *made) if isinstance(made, tuple) else (name, made)
@@ -95,14 +95,14 @@ def event(changes: dict[str, Any]) -> type[Event]:
 
 @dataclass(frozen=True)
 class Change:
-    """A change of the class, and what is to be said of it."""
+    """A change of the class, with the expected finding."""
 
     changes: dict[str, Any]
     says: str
     consumers: bool = False
     history: bool = False
     silent: bool = False
-    """Whether everything can still be read, but not with what it said."""
+    """Whether all data can still be read, but with another meaning."""
 
 
 BREAKING = {
@@ -251,8 +251,8 @@ OLD = event({})
 LETTERS = st.characters(codec="utf-8")
 
 
-def made_up(kind: Any) -> st.SearchStrategy[Any]:
-    """JSON of a type as msgspec sees it: schemas, which are on trial here, are not asked."""
+def generated(kind: Any) -> st.SearchStrategy[Any]:
+    """Generates JSON of a type from msgspec, independently of the schemas under test."""
     return MAKERS[type(kind)](kind)
 
 
@@ -264,24 +264,24 @@ def text(kind: inspect.StrType) -> st.SearchStrategy[str]:
 
 def fields(kind: inspect.StructType) -> st.SearchStrategy[dict[str, Any]]:
     return st.fixed_dictionaries(
-        {each.name: made_up(each.type) for each in kind.fields if each.required},
-        optional={each.name: made_up(each.type) for each in kind.fields if not each.required},
+        {each.name: generated(each.type) for each in kind.fields if each.required},
+        optional={each.name: generated(each.type) for each in kind.fields if not each.required},
     )
 
 
 MAKERS: dict[type, Callable[[Any], st.SearchStrategy[Any]]] = {
-    inspect.Metadata: lambda kind: made_up(kind.type),
+    inspect.Metadata: lambda kind: generated(kind.type),
     inspect.IntType: lambda kind: st.integers(kind.ge, kind.le),
     inspect.FloatType: lambda kind: st.floats(kind.ge, kind.le),
     inspect.BoolType: lambda kind: st.booleans(),
     inspect.NoneType: lambda kind: st.none(),
     inspect.DateTimeType: lambda kind: st.datetimes(timezones=st.just(UTC)).map(datetime.isoformat),
     inspect.EnumType: lambda kind: st.sampled_from([each.value for each in kind.cls]),
-    inspect.UnionType: lambda kind: st.one_of(*map(made_up, kind.types)),
+    inspect.UnionType: lambda kind: st.one_of(*map(generated, kind.types)),
     inspect.ListType: lambda kind: st.lists(
-        made_up(kind.item_type), min_size=kind.min_length or 0, max_size=kind.max_length
+        generated(kind.item_type), min_size=kind.min_length or 0, max_size=kind.max_length
     ),
-    inspect.DictType: lambda kind: st.dictionaries(st.text(LETTERS), made_up(kind.value_type)),
+    inspect.DictType: lambda kind: st.dictionaries(st.text(LETTERS), generated(kind.value_type)),
     inspect.StrType: text,
     inspect.StructType: fields,
 }
@@ -293,11 +293,11 @@ def changes(new: type[Event]) -> list[Breaking]:
 
 @cache
 def sent(data_of: type[Event]) -> tuple[str, ...]:
-    """Made-up data of a class, as it travels."""
+    """Generated data of a class as JSON."""
     wires: list[str] = []
 
     @settings(max_examples=12)
-    @given(made_up(inspect.type_info(data_of)))
+    @given(generated(inspect.type_info(data_of)))
     def send(data: Any) -> None:
         wire = json.dumps(data)
         msgspec.json.decode(wire, type=data_of)
@@ -309,7 +309,7 @@ def sent(data_of: type[Event]) -> tuple[str, ...]:
 
 
 def readable(data_of: type[Event], by: type[Event]) -> Iterator[bool]:
-    """Whether made-up data of one class can be read as another's, one by one."""
+    """Whether each generated message of one class can be decoded as another class."""
     for wire in sent(data_of):
         try:
             msgspec.json.decode(wire, type=by)
@@ -320,7 +320,7 @@ def readable(data_of: type[Event], by: type[Event]) -> Iterator[bool]:
 
 
 @pytest.mark.parametrize("change", BREAKING.values(), ids=BREAKING)
-def test_a_change_that_breaks_is_named_with_its_place_and_its_victims(change: Change) -> None:
+def test_a_breaking_change_is_reported_with_its_path_and_who_is_affected(change: Change) -> None:
     found = changes(event(change.changes))
     assert [str(each) for each in found] == [change.says]
     assert [(each.consumers, each.history) for each in found] == [
@@ -329,7 +329,7 @@ def test_a_change_that_breaks_is_named_with_its_place_and_its_victims(change: Ch
 
 
 @pytest.mark.parametrize("change", BREAKING.values(), ids=BREAKING)
-def test_a_change_breaks_those_who_are_said_to_suffer_and_nobody_else(change: Change) -> None:
+def test_a_change_breaks_exactly_the_readers_in_its_finding(change: Change) -> None:
     new = event(change.changes)
     new_data_for_old_consumers = all(readable(new, by=OLD))
     old_data_for_the_new_class = all(readable(OLD, by=new))
@@ -338,14 +338,14 @@ def test_a_change_breaks_those_who_are_said_to_suffer_and_nobody_else(change: Ch
 
 
 @pytest.mark.parametrize("change", HARMLESS.values(), ids=HARMLESS)
-def test_a_change_that_breaks_nobody_passes(change: dict[str, Any]) -> None:
+def test_a_harmless_change_has_no_finding(change: dict[str, Any]) -> None:
     new = event(change)
     assert changes(new) == []
     assert all(readable(new, by=OLD))
     assert all(readable(OLD, by=new))
 
 
-def test_all_that_breaks_is_told_at_once() -> None:
+def test_all_breaking_changes_are_reported_at_once() -> None:
     found = changes(event({"currency": ..., "kind": FewerKinds, "carrier": str}))
     assert [each.path for each in found] == ["$.currency", "$.kind", "$.carrier"]
 
@@ -362,13 +362,13 @@ def test_all_that_breaks_is_told_at_once() -> None:
          "required": ["a"], "properties": {"a": {}}}),
     ],
 )  # fmt: skip
-def test_what_is_said_in_rare_words_is_compared_all_the_same(old: Any, new: Any) -> None:
+def test_rare_keywords_are_compared_too(old: Any, new: Any) -> None:
     assert breaking_changes(old, old) == []
     assert breaking_changes(old, new)
     assert breaking_changes(new, old)
 
 
-def test_where_nothing_may_be_added_a_new_field_breaks() -> None:
+def test_a_new_field_breaks_an_object_without_additional_properties() -> None:
     closed = {"type": "object", "properties": {}, "additionalProperties": False}
     more = {**closed, "properties": {"a": {"type": "string"}}}
     (found,) = breaking_changes(closed, more)

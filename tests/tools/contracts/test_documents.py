@@ -1,4 +1,4 @@
-"""The committed documents are as classes and templates want them."""
+"""The committed documents match the event classes and templates."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,7 @@ from tools.contracts.documents import DIRECTORY, DOCUMENTS, complaints, outdated
 
 
 @pytest.mark.parametrize("stage", ["dev", "prod"])
-def test_documents_are_up_to_date_and_the_same_for_all_stages(
+def test_documents_are_up_to_date_and_equal_for_all_stages(
     templates: dict[str, Assembly], stage: str
 ) -> None:
     broken = complaints(documents.documents(templates[stage]))
@@ -70,19 +70,19 @@ def command(assembly: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_breaking_api_does_not_overwrite_the_document(command: Command) -> None:
     with pytest.raises(SystemExit) as refused:
         documents.main()
-    said = str(refused.value)
+    message = str(refused.value)
     assert (command.docs / "openapi.json").read_text() == command.kept
     assert command.written("asyncapi.json")
-    assert "GET /orders/{order_id} has changed in a way that breaks its clients:" in said
+    assert "GET /orders/{order_id} has changed in a way that breaks its clients:" in message
     renamed = "parcel is renamed to tracking_id: breaks clients that"
-    assert f"answer 200 $.history[].{renamed} read as before" in said
-    assert f"body $.{renamed} send as before" in said
-    assert 'path = "POST /carrier/events"' in said
-    page = said.partition("See ")[2].partition(". If")[0]
+    assert f"answer 200 $.history[].{renamed} read as before" in message
+    assert f"body $.{renamed} send as before" in message
+    assert 'path = "POST /carrier/events"' in message
+    page = message.partition("See ")[2].partition(". If")[0]
     assert (DIRECTORY.parent / page).is_file()
 
 
-def test_the_api_is_written_once_each_route_that_breaks_is_acknowledged(command: Command) -> None:
+def test_the_api_is_written_when_every_breaking_route_is_acknowledged(command: Command) -> None:
     command.acknowledge(*ROUTES[1:])
     with pytest.raises(SystemExit) as refused:
         documents.main()
@@ -108,14 +108,14 @@ def test_an_api_without_an_earlier_document_is_written(command: Command) -> None
     assert command.written()
 
 
-def test_a_wrong_acknowledgement_stops_the_command(command: Command) -> None:
+def test_an_invalid_acknowledgement_stops_the_command(command: Command) -> None:
     (command.docs.parent / FILE).write_text("[[breaking]]\n")
     with pytest.raises(SystemExit, match=r"acknowledged-changes\.toml: "):
         documents.main()
     assert (command.docs / "openapi.json").read_text() == command.kept
 
 
-def test_the_command_says_where_there_is_no_assembly(
+def test_the_command_names_a_folder_without_an_assembly(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.argv", ["documents", str(tmp_path)])

@@ -1,4 +1,4 @@
-"""Frozen copies: a change that breaks others fails, and says whom it breaks and what to do."""
+"""Frozen copies: a breaking change fails and names the affected consumers and the remedy."""
 
 import json
 from collections.abc import Callable
@@ -20,7 +20,7 @@ Edit = Callable[[dict[str, Any]], object]
 
 
 def edited(event: type[Event], edit: Edit) -> Contract:
-    """The contract as it would be after a change of the class."""
+    """The contract after a change of the class."""
     contract = contract_of(event)
     schema = json.loads(json.dumps(contract.schema))
     edit(schema)
@@ -40,7 +40,7 @@ def money_as_text(schema: dict[str, Any]) -> None:
     schema["properties"]["total_minor"] = {"type": "string"}
 
 
-def test_the_copies_are_those_of_the_classes() -> None:
+def test_the_copies_match_the_classes() -> None:
     found = review(contracts())
     assert not found.broken, str(found)
     assert not found.stale, str(found)
@@ -66,59 +66,59 @@ def test_each_event_and_the_envelope_have_a_copy_that_is_a_json_schema() -> None
         (lambda schema: schema["properties"].pop("currency"), "$.currency is gone"),
     ],
 )
-def test_a_change_that_breaks_others_names_field_and_victims_and_shows_the_way(
+def test_a_breaking_change_is_reported_with_field_consumers_and_remedy(
     edit: Edit, says: str
 ) -> None:
     contract = edited(OrderPlaced, edit)
     found = review({**contracts(), FILE: contract})
     assert list(found.broken) == [FILE]
-    complaint = found.broken[FILE]
-    assert complaint.startswith("OrderPlaced.v1 has changed in a way that breaks others:\n")
-    assert f"  {says}\n" in complaint
+    message = found.broken[FILE]
+    assert message.startswith("OrderPlaced.v1 has changed in a way that breaks others:\n")
+    assert f"  {says}\n" in message
     for reader in ("checkout.run_checkout", "notifications.address_customer"):
-        assert reader in complaint
-    assert "payments.authorize_payment" in complaint  # a task of the workflow reads it, too
-    assert "Publish OrderPlaced.v2 beside OrderPlaced.v1: in lambdas/orders/events.py" in complaint
-    assert "`supersedes = OrderPlacedV1`" in complaint
+        assert reader in message
+    assert "payments.authorize_payment" in message  # a workflow task reads it, too
+    assert "Publish OrderPlaced.v2 beside OrderPlaced.v1: in lambdas/orders/events.py" in message
+    assert "`supersedes = OrderPlacedV1`" in message
 
 
-def test_it_is_told_which_direction_breaks() -> None:
+def test_the_report_names_the_direction_that_breaks() -> None:
     narrower = review({**contracts(), FILE: edited(OrderPlaced, narrow)}).broken[FILE]
     assert "breaks what was published before" in narrower
     assert "breaks those who read it with the class as it was" not in narrower
 
 
-def test_the_page_that_a_complaint_points_to_is_there() -> None:
-    complaint = review({**contracts(), FILE: edited(OrderPlaced, narrow)}).broken[FILE]
-    page = complaint.rpartition("See ")[2].rstrip(".\n")
+def test_the_page_in_a_report_exists() -> None:
+    message = review({**contracts(), FILE: edited(OrderPlaced, narrow)}).broken[FILE]
+    page = message.rpartition("See ")[2].rstrip(".\n")
     assert (frozen.PROJECT / page).is_file(), page
 
 
-def test_the_next_version_of_a_second_is_a_third() -> None:
+def test_the_next_version_after_the_second_is_the_third() -> None:
     assert "Publish OrderRejected.v3 beside OrderRejected.v2" in contract_of(OrderRejected).advice
     assert "call the class as it was OrderRejectedV2" in contract_of(OrderRejected).advice
 
 
-def test_a_superseded_version_is_to_be_left_alone() -> None:
+def test_the_advice_on_a_superseded_version_is_not_to_change_it() -> None:
     assert contract_of(OrderRejectedV1).advice.startswith("OrderRejectedV1 is superseded: leave it")
 
 
-def test_a_change_of_the_envelope_breaks_everybody() -> None:
+def test_a_change_of_the_envelope_breaks_every_consumer() -> None:
     contract = contracts()["envelope.schema.json"]
     schema = json.loads(text(contract.schema))
     del schema["properties"]["subject"]
     changed = replace(contract, schema=schema)
-    complaint = review({**contracts(), contract.file: changed}).broken[contract.file]
-    assert "$.subject is gone" in complaint
-    assert "shipping.request_shipment" in complaint
+    message = review({**contracts(), contract.file: changed}).broken[contract.file]
+    assert "$.subject is gone" in message
+    assert "shipping.request_shipment" in message
 
 
-def test_a_class_that_has_gone_breaks_those_who_still_get_it() -> None:
+def test_a_removed_class_breaks_its_consumers() -> None:
     current = contracts()
     del current[FILE]
-    complaint = review(current).broken[FILE]
-    assert "OrderPlaced.v1 has a copy in docs/events/orders/OrderPlaced.v1.schema.json" in complaint
-    assert "lambdas/orders/events.py has no such class any more" in complaint
+    message = review(current).broken[FILE]
+    assert "OrderPlaced.v1 has a copy in docs/events/orders/OrderPlaced.v1.schema.json" in message
+    assert "lambdas/orders/events.py has no such class any more" in message
 
 
 def test_an_additive_change_asks_for_the_copy_to_be_renewed() -> None:
@@ -141,7 +141,7 @@ def test_a_new_event_asks_for_a_copy(tmp_path: Path) -> None:
     assert "OrderPlaced.v1 has no copy" in found.stale[FILE]
 
 
-def test_one_command_renews_what_breaks_nobody_and_leaves_the_rest(tmp_path: Path) -> None:
+def test_renewing_updates_harmless_changes_and_leaves_breaking_ones(tmp_path: Path) -> None:
     placed, confirmed = contract_of(OrderPlaced), contract_of(OrderConfirmed)
     renew({placed.file: placed, confirmed.file: confirmed}, tmp_path)
     assert str(review({placed.file: placed, confirmed.file: confirmed}, tmp_path)) == ""

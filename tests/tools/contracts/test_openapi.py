@@ -1,4 +1,4 @@
-"""The document of the HTTP API: valid, complete, and as the handlers are."""
+"""The OpenAPI document is valid, complete, and matches the handlers."""
 
 import ast
 import inspect
@@ -42,7 +42,7 @@ def operations(document: Document) -> Iterator[tuple[str, Any]]:
 
 
 def faults(document: Document) -> list[str]:
-    """What a validator that is not ours has to say."""
+    """The errors that an external validator reports."""
     return [error.message for error in OpenAPIV31SpecValidator(document).iter_errors()]
 
 
@@ -50,7 +50,7 @@ def test_the_document_is_valid(document: Document) -> None:
     assert faults(document) == []
 
 
-def test_the_validator_would_say_if_it_were_not(document: Document) -> None:
+def test_the_validator_rejects_an_invalid_document(document: Document) -> None:
     broken = deepcopy(document)
     broken["paths"]["/orders/{order_id}"]["get"]["parameters"] = []
     assert faults(broken) == [
@@ -58,14 +58,14 @@ def test_the_validator_would_say_if_it_were_not(document: Document) -> None:
     ]
 
 
-def test_every_route_of_the_templates_is_documented_and_no_other(
+def test_exactly_the_routes_of_the_templates_are_documented(
     shop: Assembly, document: Document
 ) -> None:
     expected = {f"{route.method} {route.path}" for route in http_routes(shop)}
     assert {name for name, _ in operations(document)} == expected
 
 
-def test_every_operation_can_be_found_and_says_what_it_does(document: Document) -> None:
+def test_every_operation_has_a_summary_an_id_and_tags(document: Document) -> None:
     tags = {tag["name"] for tag in document["tags"]}
     for name, operation in operations(document):
         assert operation["summary"], name
@@ -75,7 +75,7 @@ def test_every_operation_can_be_found_and_says_what_it_does(document: Document) 
             assert answer.get("description") or answer["$ref"], (name, status)
 
 
-def test_every_operation_says_who_may_call_it(shop: Assembly, document: Document) -> None:
+def test_every_operation_names_its_callers(shop: Assembly, document: Document) -> None:
     documented = dict(operations(document))
     for route in http_routes(shop):
         operation = documented[f"{route.method} {route.path}"]
@@ -96,7 +96,7 @@ def validator(document: Document, schema: Any) -> Draft202012Validator:
     )
 
 
-def test_examples_of_bodies_fit_their_schemas_and_are_understood_by_their_handlers(
+def test_examples_of_bodies_match_their_schemas_and_can_be_decoded(
     shop: Assembly, document: Document
 ) -> None:
     seen = 0
@@ -124,7 +124,7 @@ def test_examples_of_bodies_fit_their_schemas_and_are_understood_by_their_handle
 
 
 def reached(function: FunctionType, seen: set[FunctionType]) -> Iterator[type[Problem]]:
-    """The problems that a function names, or one of its context that it names in turn."""
+    """The problems that a function or another function of its context, which it uses, names."""
     seen.add(function)
     tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
     (definition,) = tree.body
@@ -145,7 +145,7 @@ def reached(function: FunctionType, seen: set[FunctionType]) -> Iterator[type[Pr
 
 
 def here(one: FunctionType, other: FunctionType) -> bool:
-    """Whether two functions are of the same context."""
+    """Whether two functions belong to the same context."""
     return one.__module__.split(".")[:2] == other.__module__.split(".")[:2]
 
 
@@ -161,28 +161,28 @@ def test_handlers_declare_just_the_problems_that_they_may_raise(shop: Assembly) 
 
 
 class Undeclared(Problem, status=HTTPStatus.CONFLICT):
-    """Something that the decorator does not tell of."""
+    """A problem that the decorator does not declare."""
 
 
 def refuse() -> None:
-    """Refuses."""
+    """Raises the undeclared problem."""
     raise Undeclared("always")
 
 
 @endpoint(answers=str)
 def forgetful(request: Request) -> str:
-    """Answers, or not."""
+    """Never responds."""
     refuse()
     return request.caller
 
 
-def test_a_problem_that_a_handler_does_not_declare_is_found_out() -> None:
+def test_an_undeclared_problem_is_found() -> None:
     assert raised(forgetful) == {Undeclared}
 
 
 @dataclass(eq=False)
 class Other(Problem, status=HTTPStatus.CONFLICT):
-    """Something else under the same code."""
+    """Another problem with the same code."""
 
     more: int
 
@@ -190,7 +190,7 @@ class Other(Problem, status=HTTPStatus.CONFLICT):
 Other.code = Undeclared.code
 
 
-def test_two_problems_that_differ_cannot_have_one_code(
+def test_two_different_problems_with_one_code_are_an_error(
     shop: Assembly, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second, *_ = (handler_of(route.function) for route in http_routes(shop))
@@ -202,11 +202,11 @@ def test_two_problems_that_differ_cannot_have_one_code(
         openapi(shop, "1")
 
 
-# -- what cannot be documented ------------------------------------------------------------
+# -- errors -------------------------------------------------------------------------------
 
 
 def routed(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> None:
-    """Makes the first route of the templates another one."""
+    """Changes the first route of the templates."""
 
     def changed(assembly: Assembly) -> list[HttpRoute]:
         first, *others = http_routes(assembly)
@@ -215,7 +215,7 @@ def routed(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> None:
     monkeypatch.setattr("tools.contracts.openapi.http_routes", changed)
 
 
-def test_a_route_that_lets_everybody_through_is_not_documented(
+def test_a_route_without_an_authorizer_is_an_error(
     shop: Assembly, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     routed(monkeypatch, authorizer=None)
@@ -223,7 +223,7 @@ def test_a_route_that_lets_everybody_through_is_not_documented(
         openapi(shop, "1")
 
 
-def test_a_variable_of_the_path_that_nothing_explains_is_not_documented(
+def test_an_unknown_path_variable_is_an_error(
     shop: Assembly, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     routed(monkeypatch, path="/activity/{device}")

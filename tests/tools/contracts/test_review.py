@@ -1,4 +1,4 @@
-"""The comment on a change: what becomes of events, what is acknowledged, what it cannot read."""
+"""The review comment: changes of events and of the API, acknowledgements, and errors."""
 
 import copy
 import json
@@ -55,15 +55,15 @@ def tree(parent: Path, name: str, **schemas: Schema) -> Path:
     return parent / name
 
 
-def told(base: Path, head: Path) -> list[str]:
+def reported(base: Path, head: Path) -> list[str]:
     return events(kept(base).events, kept(head).events, SHOP, SHOP)
 
 
-def test_a_removed_field_is_breaking_and_says_whom_it_touches(tmp_path: Path) -> None:
+def test_a_removed_field_is_breaking_and_names_the_consumers(tmp_path: Path) -> None:
     after = copy.deepcopy(PLACED)
     del after["properties"]["note"]
     after["required"] = ["order_id"]
-    [line] = told(
+    [line] = reported(
         tree(tmp_path, "base", OrderPlaced=PLACED), tree(tmp_path, "head", OrderPlaced=after)
     )
     assert line.startswith("**breaking**: OrderPlaced.v1")
@@ -71,22 +71,24 @@ def test_a_removed_field_is_breaking_and_says_whom_it_touches(tmp_path: Path) ->
     assert line.endswith("taken by `Shop/Pack`")
 
 
-def test_an_added_field_breaks_nobody(tmp_path: Path) -> None:
+def test_an_added_field_breaks_no_consumer(tmp_path: Path) -> None:
     after = copy.deepcopy(PLACED)
     after["properties"]["gift"] = {"type": "boolean"}
-    assert told(
+    assert reported(
         tree(tmp_path, "base", OrderPlaced=PLACED), tree(tmp_path, "head", OrderPlaced=after)
     ) == ["changed: OrderPlaced.v1 (gift) breaks nobody; taken by `Shop/Pack`"]
 
 
-def test_events_that_come_and_go_are_named_with_who_takes_them(tmp_path: Path) -> None:
+def test_new_and_removed_events_are_reported_with_their_consumers(tmp_path: Path) -> None:
     both = tree(tmp_path, "both", OrderPlaced=PLACED, OrderLost=PLACED)
     one = tree(tmp_path, "one", OrderLost=PLACED)
     none = tree(tmp_path, "none")
-    assert told(one, both) == ["new: OrderPlaced.v1, taken by `Shop/Pack`"]
-    assert told(both, one) == ["gone: OrderPlaced.v1, taken by `Shop/Pack`"]
-    assert told(both, both) == []
-    assert told(none, one) == ["the base has no schemas in `docs/events`: they are not compared"]
+    assert reported(one, both) == ["new: OrderPlaced.v1, taken by `Shop/Pack`"]
+    assert reported(both, one) == ["gone: OrderPlaced.v1, taken by `Shop/Pack`"]
+    assert reported(both, both) == []
+    assert reported(none, one) == [
+        "the base has no schemas in `docs/events`: they are not compared"
+    ]
 
 
 def acknowledging(parent: Path, name: str, text: str) -> Path:
@@ -103,7 +105,7 @@ def acknowledged(base: Path, head: Path) -> Mapping[str, str]:
 ENTRY = '[[replacement]]\npath = "Orders/Orders/Table"\nreason = "It is empty."\n'
 
 
-def test_an_entry_counts_for_the_change_that_adds_it_alone(tmp_path: Path) -> None:
+def test_an_entry_counts_only_for_the_change_that_adds_it(tmp_path: Path) -> None:
     without, having = acknowledging(tmp_path, "a", ""), acknowledging(tmp_path, "b", ENTRY)
     assert acknowledged(without, having) == {"Orders/Orders/Table": "It is empty."}
     assert acknowledged(having, having) == {}
@@ -118,7 +120,7 @@ def test_an_entry_counts_only_for_its_own_kind(tmp_path: Path, kind: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("[[replacement]\n", "line 1"),
         ('[[replacement]]\npath = "A"\n', "`reason` - at `$.replacement[0]`"),
@@ -127,24 +129,26 @@ def test_an_entry_counts_only_for_its_own_kind(tmp_path: Path, kind: str) -> Non
         ('[[replacment]]\npath = "A"\nreason = "B"\n', "unknown field `replacment`"),
     ],
 )
-def test_a_wrong_acknowledgement_names_the_file_the_place_and_the_remedy(
-    tmp_path: Path, text: str, said: str
+def test_an_invalid_acknowledgement_names_the_file_the_location_and_the_remedy(
+    tmp_path: Path, text: str, message: str
 ) -> None:
     wrong, right = acknowledging(tmp_path, "wrong", text), acknowledging(tmp_path, "right", ENTRY)
-    with pytest.raises(AcknowledgementError, match=re.escape(said)) as raised:
+    with pytest.raises(AcknowledgementError, match=re.escape(message)) as raised:
         acknowledged(right, wrong)
     assert str(raised.value).startswith("docs/acknowledged-changes.toml: ")
     assert "[[breaking]] with a path and a reason" in str(raised.value)
-    # A later change can mend it.
+    # A later change can correct it.
     assert acknowledged(wrong, right) == {"Orders/Orders/Table": "It is empty."}
 
 
-def test_what_the_project_acknowledges_can_be_read(tmp_path: Path) -> None:
+def test_the_projects_acknowledgements_can_be_read(tmp_path: Path) -> None:
     assert isinstance(acknowledged(tmp_path, PROJECT), dict)
     assert (PROJECT / FILE).is_file()
 
 
-def test_the_remedy_can_be_pasted(tmp_path: Path, templates: Mapping[str, Assembly]) -> None:
+def test_the_suggested_entry_can_be_pasted(
+    tmp_path: Path, templates: Mapping[str, Assembly]
+) -> None:
     before = Assembly(templates["prod"].templates)
     after = Assembly(copy.deepcopy(dict(before.templates)))
     [table] = [
@@ -163,11 +167,11 @@ def test_the_remedy_can_be_pasted(tmp_path: Path, templates: Mapping[str, Assemb
     assert "(acknowledged: It is empty.)" in accepted
 
 
-def test_an_entry_for_what_is_not_lost_is_remarked(tmp_path: Path) -> None:
+def test_an_entry_without_a_finding_is_reported(tmp_path: Path) -> None:
     head = acknowledging(tmp_path, "head", ENTRY)
-    said, fine = review.comment(SHOP, SHOP, tmp_path, head, "Title")
+    comment, fine = review.comment(SHOP, SHOP, tmp_path, head, "Title")
     assert fine
-    assert "lists `Orders/Orders/Table` as replacement, but there is no such finding" in said
+    assert "lists `Orders/Orders/Table` as replacement, but there is no such finding" in comment
 
 
 def with_api(parent: Path, name: str, document: object) -> Path:
@@ -183,28 +187,28 @@ def test_changes_of_the_api_are_listed_and_breaking_ones_need_a_reason(tmp_path:
     schemas = api["components"]["schemas"]
     schemas["RecordActivity"]["properties"]["device"] = {"type": "string"}
     more = with_api(tmp_path, "more", api)
-    said, fine = review.comment(SHOP, SHOP, base, more, "Title")
+    comment, fine = review.comment(SHOP, SHOP, base, more, "Title")
     assert fine
-    assert "#### API\n\n- changed: `POST /activity` (body.device) breaks nobody\n" in said
+    assert "#### API\n\n- changed: `POST /activity` (body.device) breaks nobody\n" in comment
 
     schemas["RecordActivity"]["required"].append("device")
     head = with_api(tmp_path, "head", api)
-    said, fine = review.comment(SHOP, SHOP, base, head, "Title")
+    comment, fine = review.comment(SHOP, SHOP, base, head, "Title")
     assert not fine
-    assert "- ❌ `POST /activity` body $.device is new and required" in said
-    assert "Accept the old form as well" in said
-    [entry] = re.findall(r"```toml\n(.*?)\n```", said, re.DOTALL)
+    assert "- ❌ `POST /activity` body $.device is new and required" in comment
+    assert "Accept the old form as well" in comment
+    [entry] = re.findall(r"```toml\n(.*?)\n```", comment, re.DOTALL)
     (head / FILE).write_text(entry.replace("…", "One client, and it sends the field."))
-    said, fine = review.comment(SHOP, SHOP, base, head, "Title")
+    comment, fine = review.comment(SHOP, SHOP, base, head, "Title")
     assert fine
-    assert "(acknowledged: One client, and it sends the field.)" in said
+    assert "(acknowledged: One client, and it sends the field.)" in comment
 
 
-def test_a_base_without_a_document_is_remarked(tmp_path: Path) -> None:
+def test_a_base_without_a_document_is_reported(tmp_path: Path) -> None:
     head = with_api(tmp_path, "head", {"paths": {}})
-    said, fine = review.comment(SHOP, SHOP, tmp_path / "base", head, "Title")
+    comment, fine = review.comment(SHOP, SHOP, tmp_path / "base", head, "Title")
     assert fine
-    assert "the base has no `docs/openapi.json`: routes are not compared" in said
+    assert "the base has no `docs/openapi.json`: routes are not compared" in comment
 
 
 def test_an_invalid_document_is_named(tmp_path: Path) -> None:
@@ -231,9 +235,9 @@ def test_interfaces_come_from_the_code_even_if_documents_are_outdated(
     monkeypatch.setattr(review, "left", lambda revision: "0123456789")
     monkeypatch.setattr(review, "unpack", lambda commit, base: base.symlink_to(PROJECT))
     monkeypatch.setattr(review, "_synthesize", lambda tree, out, stage: put(shop, out / stage))
-    said, fine = review.compare("main", "prod")
+    comment, fine = review.compare("main", "prod")
     assert not fine
-    assert "❌ `POST /orders` body $.gift is new and required" in said
+    assert "❌ `POST /orders` body $.gift is new and required" in comment
     # The API of the code differs from the tree's document.
     assert kept(PROJECT) != review.current(shop)
 
@@ -257,7 +261,7 @@ def test_an_api_that_cannot_be_documented_is_an_error_with_its_reason(
 
 @pytest.fixture
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A repository of two commits on `main` and one on a branch that left at the first."""
+    """A repository with two commits on `main`, and one on a branch from the first of them."""
     project = tmp_path / "project"
     project.mkdir()
     monkeypatch.setattr(review, "PROJECT", project)
@@ -279,7 +283,7 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return project
 
 
-def test_the_base_is_where_the_branch_was_left(repository: Path) -> None:
+def test_the_base_is_the_commit_where_the_branch_starts(repository: Path) -> None:
     assert review.left("main") == review.left("left")
 
 

@@ -21,7 +21,7 @@ MISUSE = Path(__file__).with_name("misuse.ts")
 
 
 def compiled(*files: Path) -> list[str]:
-    """What the compiler complains about."""
+    """Compiles files; returns the errors."""
     done = subprocess.run(
         [
             *(node(), str(COMPILER), "--noEmit", "--strict", "--pretty", "false"),
@@ -34,9 +34,9 @@ def compiled(*files: Path) -> list[str]:
         check=False,
     )
     assert not done.stderr
-    complaints = done.stdout.splitlines()
-    assert bool(complaints) == bool(done.returncode)
-    return complaints
+    errors = done.stdout.splitlines()
+    assert bool(errors) == bool(done.returncode)
+    return errors
 
 
 class SampleEvent(Event, frozen=True, kw_only=True):
@@ -52,7 +52,7 @@ def test_the_types_are_those_of_the_classes() -> None:
 
 
 def test_a_consumer_compiles_and_each_misuse_is_an_error() -> None:
-    """A directive above a line that does compile is an error itself."""
+    """The compiler reports a directive above a line without an error."""
     assert MISUSE.read_text().count("// @ts-expect-error") >= 8
     assert compiled(CONSUMER, MISUSE) == []
 
@@ -62,7 +62,7 @@ def test_every_published_event_is_in_the_union() -> None:
     assert union.count("|") == len(PUBLISHED)
 
 
-def test_an_older_version_is_marked_as_such() -> None:
+def test_an_older_version_is_marked_as_deprecated() -> None:
     text = TYPES.read_text()
     comment = text.partition("export interface OrderRejectedV1 ")[0].rpartition("/**")[2]
     assert "@deprecated in favour of OrderRejected.v2" in comment
@@ -83,7 +83,7 @@ def test_optional_fields_unions_maps_and_odd_names_have_types() -> None:
     assert "ends * / no comment" in made
 
 
-def test_what_has_no_type_is_named() -> None:
+def test_a_field_without_an_equivalent_type_is_named() -> None:
     class OrderSeen(SampleEvent, frozen=True, kw_only=True):
         """Something."""
 
@@ -93,7 +93,7 @@ def test_what_has_no_type_is_named() -> None:
         typescript.declarations([OrderSeen])
 
 
-def test_a_name_that_means_different_things_in_two_modules_is_no_types_name(
+def test_a_name_with_different_meanings_in_two_modules_is_not_a_types_name(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     both = [PUBLISHED["OrderPlaced.v1"], PUBLISHED["PaymentRefunded.v1"]]
@@ -103,7 +103,7 @@ def test_a_name_that_means_different_things_in_two_modules_is_no_types_name(
     assert "export type Currency" not in typescript.declarations(both)
 
 
-def test_two_classes_of_one_name_are_refused() -> None:
+def test_two_different_classes_with_one_name_are_an_error() -> None:
     class Line(Struct):
         """Another line than that of orders."""
 
