@@ -28,7 +28,7 @@ from schemathesis.specs.openapi.checks import (
 
 from cdk_rehearsal import Rehearsal
 from lambdas.eventing.signature import HEADER, sign
-from tests.flows.shop import PRICE, Shop, order_wanted_back
+from tests.flows.shop import PRICE, Shop, order_with_requested_return
 from tests.support.transport import URL, session
 from tools.contracts.documents import DIRECTORY
 from tools.demo.carrier import carrier_secret
@@ -151,7 +151,7 @@ def world(assembly: Path) -> Iterator[World]:
 
 def some_orders(shop: Shop) -> Mapping[str, str]:
     """Places orders; returns them by the operation that applies to them."""
-    wanted_back = order_wanted_back(shop, "WANTED-BACK")
+    wanted_back = order_with_requested_return(shop, "WANTED-BACK")
     shop.receive({"MUG": 100_000}, delivery="mugs")
     delivered, carried, cancelled = (shop.place({"MUG": 1}, key=f"{n}") for n in range(3))
     shop.settle()

@@ -29,7 +29,7 @@ def broken_contracts(project: Path) -> list[str]:
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    """A copy of all that the contracts are about."""
+    """A copy of all packages that the contracts cover."""
     for folder in ("lambdas", "packages", "stacks", "tests", "tools", "workspace"):
         shutil.copytree(
             PROJECT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__")

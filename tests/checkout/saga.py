@@ -43,7 +43,7 @@ class Saga:
     orders: Table = field(init=False)
     stock: Table = field(init=False)
     payments: Table = field(init=False)
-    book: Table = field(init=False)
+    provider_table: Table = field(init=False)
     event: CloudEvent = field(init=False)
     delivered: bool = False
     """Whether the parcel of a cancelled order was delivered."""
@@ -62,7 +62,9 @@ class Saga:
         self.orders = self.cloud.table(orders_context.SETTINGS.table_name, pending_index=True)
         self.stock = self.cloud.table(inventory_context.SETTINGS.table_name)
         self.payments = self.cloud.table(payments_context.SETTINGS.table_name)
-        self.book = self.cloud.table(payments_context.SETTINGS.provider_table_name, sort_key=False)
+        self.provider_table = self.cloud.table(
+            payments_context.SETTINGS.provider_table_name, sort_key=False
+        )
         key = {"pk": "STOCK#MUG", "sk": "STOCK"}
         amounts = {"received": self.units, "available": self.units, "reserved": 0}
         self.stock.put({**key, **amounts, "kind": "stock", "price_revision": 1})
@@ -148,7 +150,7 @@ class Saga:
         """Money that the provider holds, in minor units."""
         return sum(
             entry["amount_minor"]
-            for entry in self.book.items("authorization")
+            for entry in self.provider_table.items("authorization")
             if entry.get("status") == "authorized"
         )
 

@@ -71,7 +71,7 @@ class TestOneRun:
         saga = Saga(dev, cloud, units=0)
         assert "AuthorizePayment" not in through(saga.checkout())
         assert saga.orders.one("order")["reason"] == "out_of_stock"
-        assert saga.book.items() == []
+        assert saga.provider_table.items() == []
         saga.assert_settled()
 
     def test_a_cancelled_order_is_not_confirmed(self, dev: Assembly, cloud: Cloud) -> None:

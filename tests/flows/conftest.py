@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from cdk_rehearsal import Rehearsal
+from tests.flows.scenario import Scenario
 from tests.flows.shop import Shop
-from tests.flows.story import Story
 from tests.support.forks import in_a_fork
 
 
@@ -20,7 +20,7 @@ def shop(assembly: Path) -> Iterator[Shop]:
     """
     with Rehearsal(assembly, seed=1) as rehearsal:
         shop = Shop(rehearsal)
-        scenario = Story(shop, "first", wait=shop.settle)
+        scenario = Scenario(shop, "first", wait=shop.settle)
         scenario.open()
         scenario.visit()
         shop.assert_books_balance()

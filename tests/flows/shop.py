@@ -131,7 +131,7 @@ def confirmed_order(shop: Shop, sku: str) -> str:
     return order_id
 
 
-def order_wanted_back(shop: Shop, sku: str) -> str:
+def order_with_requested_return(shop: Shop, sku: str) -> str:
     """Places an order, delivers it and requests its return, which then waits for a decision."""
     order_id = confirmed_order(shop, sku)
     shop.deliver(order_id)

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from cdk_rehearsal import Assembly
+from tests.flows.scenario import Results, Scenario, break_a_checkout, lose_a_parcel, results
 from tests.flows.shop import FOREVER, Broken, Shop
-from tests.flows.story import Results, Story, break_a_checkout, lose_a_parcel, results
 from tests.support.forks import in_a_fork
 
 MESSAGES = {"email", "sms", "webhook"}
@@ -53,14 +53,14 @@ DIFFERENT_AT_THE_END: Mapping[str, Set[str]] = {
 }
 """The results that differ even after the recovery, although the audit passes."""
 
-ADDITIONAL_STEPS: Mapping[str, Callable[[Story], None]] = {
+ADDITIONAL_STEPS: Mapping[str, Callable[[Scenario], None]] = {
     "Orders/SweepOrders/Function": break_a_checkout,
     "Shipping/WatchDeadline/Function": lose_a_parcel,
 }
 """Additional steps for consumers that have nothing to do in the usual scenario."""
 
 
-def _nothing(_: Story) -> None:
+def _nothing(_: Scenario) -> None:
     """Adds no step."""
 
 
@@ -74,18 +74,18 @@ class Outcome:
 
 
 @pytest.fixture(scope="module")
-def fault_free(shop: Shop) -> Callable[[Callable[[Story], None]], Results]:
+def fault_free(shop: Shop) -> Callable[[Callable[[Scenario], None]], Results]:
     """The results of a scenario without faults, by its additional steps."""
 
     @cache
-    def of(more: Callable[[Story], None]) -> Results:
+    def of(more: Callable[[Scenario], None]) -> Results:
         return in_a_fork(lambda: _undisturbed(shop, more))
 
     return of
 
 
 @pytest.fixture
-def expected(fault_free: Callable[[Callable[[Story], None]], Results], consumer: str) -> Results:
+def expected(fault_free: Callable[[Callable[[Scenario], None]], Results], consumer: str) -> Results:
     """The results if the consumer were not down."""
     return fault_free(ADDITIONAL_STEPS.get(consumer, _nothing))
 
@@ -113,8 +113,8 @@ def test_a_consumer_that_is_down_does_not_affect_the_others_and_catches_up(
     assert _differences(outcome.end, expected) == DIFFERENT_AT_THE_END.get(consumer, set())
 
 
-def _undisturbed(shop: Shop, more: Callable[[Story], None]) -> Results:
-    scenario = Story(shop, "told", wait=shop.settle)
+def _undisturbed(shop: Shop, more: Callable[[Scenario], None]) -> Results:
+    scenario = Scenario(shop, "told", wait=shop.settle)
     scenario.open()
     scenario.visit()
     more(scenario)
@@ -124,11 +124,11 @@ def _undisturbed(shop: Shop, more: Callable[[Story], None]) -> Results:
     return found
 
 
-def _disturbed(shop: Shop, consumer: str, more: Callable[[Story], None]) -> Outcome:
+def _disturbed(shop: Shop, consumer: str, more: Callable[[Scenario], None]) -> Outcome:
     has_queue = _queue_of(consumer) in shop.rehearsal.queue_depths()
     # A stream retries a failing batch for a day, which is too long to wait.
     wait = shop.settle if has_queue else partial(shop.pass_time, minutes=5)
-    scenario = Story(shop, "told", wait=wait)
+    scenario = Scenario(shop, "told", wait=wait)
     shop.rehearsal.faults.fail(consumer, times=FOREVER, error=Broken("down"))
     scenario.open()
     scenario.visit()

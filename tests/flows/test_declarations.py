@@ -10,8 +10,8 @@ from cdk_rehearsal import Assembly, Resource
 from lambdas.eventing.attributes import from_attributes
 from lambdas.eventing.declaration import Handler, Use
 from lambdas.orders.domain import OrderClosed
-from tests.flows.shop import Shop, confirmed_order, order_wanted_back
-from tests.flows.story import Story, break_a_checkout, lose_a_parcel
+from tests.flows.scenario import Scenario, break_a_checkout, lose_a_parcel
+from tests.flows.shop import Shop, confirmed_order, order_with_requested_return
 from tests.support.declarations import uses_of
 from tests.support.handlers import handler_of
 
@@ -66,11 +66,11 @@ def seen(shop: Shop, templates: Mapping[str, Assembly], monkeypatch: pytest.Monk
 
 
 def everything(shop: Shop) -> None:
-    """All that handlers react to: in the usual story, and where it takes another turn."""
-    story = Story(shop, "declared", wait=shop.settle)
-    story.open()
-    story.visit()
-    shop.request("GET", "/preferences", story.customer)
+    """All that handlers react to: in the usual scenario, and where it takes another turn."""
+    scenario = Scenario(shop, "declared", wait=shop.settle)
+    scenario.open()
+    scenario.visit()
+    shop.request("GET", "/preferences", scenario.customer)
     shop.sales()
     of_one = "from=2026-01-05T08:00:00Z&to=2026-01-05T09:00:00Z&sku=MUG"
     assert shop.staff.ask("GET", f"/sales?{of_one}").status == 200
@@ -78,7 +78,7 @@ def everything(shop: Shop) -> None:
     shop.receive({"LAST": 1}, delivery="last")
     shop.place({"LAST": 1}, key="last")
     shop.rehearsal.faults.fail("Orders/ConfirmOrder", times=1, error=OrderClosed("cancelled"))
-    shop.place({story.name: 1}, key="closed")
+    shop.place({scenario.name: 1}, key="closed")
     shop.settle()
 
     handed_over = confirmed_order(shop, "HANDED-OVER")
@@ -86,15 +86,15 @@ def everything(shop: Shop) -> None:
     assert shop.cancel(handed_over).status == 200
     shop.settle()
 
-    refused = order_wanted_back(shop, "REFUSED")
+    refused = order_with_requested_return(shop, "REFUSED")
     assert shop.staff.ask("GET", "/returns").status == 200
     assert shop.staff.ask("POST", f"/returns/{refused}/review").status == 200
     assert shop.decide(refused, approved=False).status == 200
-    unseen = order_wanted_back(shop, "UNSEEN")
+    unseen = order_with_requested_return(shop, "UNSEEN")
     shop.pass_days(2.5)
     assert shop.decide(unseen, approved=True).status == 200
-    lose_a_parcel(story)
-    break_a_checkout(story)
+    lose_a_parcel(scenario)
+    break_a_checkout(scenario)
     shop.settle()
 
 

@@ -3,7 +3,7 @@
 import json
 
 from lambdas.notifications.events import Channel
-from tests.flows.shop import PRICE, Shop, order_wanted_back
+from tests.flows.shop import PRICE, Shop, order_with_requested_return
 from tools.demo.customers import key_of
 from tools.demo.orders_file import CustomerOrder
 from tools.demo.supplier import BUCKET, SupplierFile, reports
@@ -89,7 +89,7 @@ _NAME = "क्\u200dष \u200fש\u05dc\u05dd\u00a0Zoë\u202fe\u0301 👩\u200d�
 
 
 def test_text_in_any_script_reaches_the_customer_unchanged(shop: Shop) -> None:
-    order_id = order_wanted_back(shop, "TEXT")
+    order_id = order_with_requested_return(shop, "TEXT")
     shop.prefer(Channel.EMAIL, Channel.SMS, customer="customer-1")
     assert shop.decide(order_id, approved=False, note=_NAME).status == 200
     shop.settle()
@@ -133,7 +133,7 @@ def test_an_order_in_any_script_is_stored_unchanged(shop: Shop) -> None:
 
 
 def test_a_control_character_is_rejected_before_anything_is_stored(shop: Shop) -> None:
-    order_id = order_wanted_back(shop, "CONTROL")
+    order_id = order_with_requested_return(shop, "CONTROL")
     answer = shop.decide(order_id, approved=False, note="worn\r\nBcc: eve@example.com")
     assert answer.status == 400
     assert json.loads(str(answer.body))["errors"] == [

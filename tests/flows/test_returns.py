@@ -1,6 +1,6 @@
 """Returns: approved, refused, disputed, and of orders that were cancelled too late."""
 
-from tests.flows.shop import Shop, confirmed_order, order_wanted_back
+from tests.flows.shop import Shop, confirmed_order, order_with_requested_return
 
 FOLLOWER = "Orders/FollowShipment/Function"
 
@@ -21,7 +21,7 @@ def order_cancelled_too_late(shop: Shop, sku: str) -> str:
 
 
 def test_an_approved_return_refunds_the_payment_and_restocks_the_units(shop: Shop) -> None:
-    order_id = order_wanted_back(shop, "APPROVED")
+    order_id = order_with_requested_return(shop, "APPROVED")
 
     assert shop.decide(order_id, approved=True).status == 200
     shop.settle()
@@ -32,7 +32,7 @@ def test_an_approved_return_refunds_the_payment_and_restocks_the_units(shop: Sho
 
 
 def test_a_refused_return_changes_neither_payment_nor_stock(shop: Shop) -> None:
-    order_id = order_wanted_back(shop, "REFUSED")
+    order_id = order_with_requested_return(shop, "REFUSED")
 
     assert shop.decide(order_id, approved=False, note="it was worn").status == 200
     shop.settle()
@@ -45,7 +45,7 @@ def test_a_refused_return_changes_neither_payment_nor_stock(shop: Shop) -> None:
 
 
 def test_the_first_of_two_decisions_counts(shop: Shop) -> None:
-    order_id = order_wanted_back(shop, "DISPUTED")
+    order_id = order_with_requested_return(shop, "DISPUTED")
 
     first = shop.decide(order_id, approved=True)
     again = shop.decide(order_id, approved=True)
@@ -105,7 +105,7 @@ def test_an_order_cancelled_too_late_whose_return_is_refused_stays_cancelled(
 
 
 def test_staff_routes_reject_customers(shop: Shop) -> None:
-    order_id = order_wanted_back(shop, "NOT-YOURS")
+    order_id = order_with_requested_return(shop, "NOT-YOURS")
     hour = "from=2026-01-05T08:00:00Z&to=2026-01-05T09:00:00Z"
     decision = {"approved": True, "note": "please"}
 

@@ -14,11 +14,11 @@ _WRONG = SupplierFile(
 
 def test_a_file_with_wrong_rows_is_imported_in_part_and_gets_one_report(shop: Shop) -> None:
     shop.settle()
-    imports, told = _imports(shop), reports(shop.rehearsal).keys()
+    imports, earlier = _imports(shop), reports(shop.rehearsal).keys()
     shop.hand_in(_WRONG, {"MUG": 7})
     shop.settle()
 
-    (report,) = (report for key, report in reports(shop.rehearsal).items() if key not in told)
+    (report,) = (report for key, report in reports(shop.rehearsal).items() if key not in earlier)
     assert report["result"] == "accepted in part"
     assert [wrong["line"] for wrong in report["wrong"]] == [3, 4]
     stock = shop.stock()
@@ -30,14 +30,14 @@ def test_a_file_with_wrong_rows_is_imported_in_part_and_gets_one_report(shop: Sh
 
 def test_a_file_announced_twice_counts_once(shop: Shop) -> None:
     # The handler completes, but its response is lost: the notification is delivered again.
-    told = len(reports(shop.rehearsal))
+    earlier = len(reports(shop.rehearsal))
     shop.rehearsal.faults.fail(
         "Inventory/ImportStockFile/Function", error=Broken("lost"), when="after"
     )
     shop.receive({"ANNOUNCED": 7}, delivery="announced")
 
     assert shop.stock()["ANNOUNCED"] == (7, 0)
-    assert len(reports(shop.rehearsal)) - told == 1
+    assert len(reports(shop.rehearsal)) - earlier == 1
     shop.assert_books_balance()
 
 

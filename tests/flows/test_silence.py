@@ -6,7 +6,7 @@ from tests.flows.shop import (
     Broken,
     Shop,
     confirmed_order,
-    order_wanted_back,
+    order_with_requested_return,
 )
 
 
@@ -51,7 +51,7 @@ def test_a_parcel_without_updates_for_days_is_overdue_and_can_still_arrive(shop:
 
 def test_a_return_without_a_decision_is_escalated_and_later_refused(shop: Shop) -> None:
     held = shop.held_by_provider()
-    order_id = order_wanted_back(shop, "FORGOTTEN")
+    order_id = order_with_requested_return(shop, "FORGOTTEN")
 
     shop.pass_days(2.1)
     waiting = shop.staff.ask("GET", "/returns").json()["returns"]

@@ -45,11 +45,11 @@ class TestImport:
     def test_units_of_good_rows_are_available_at_once(
         self, suppliers: Suppliers, inventory: Inventory
     ) -> None:
-        told = suppliers.send(rows([("MUG", 10), ("PEN", 5)]))
+        answer = suppliers.send(rows([("MUG", 10), ("PEN", 5)]))
         assert inventory.available() == {"MUG": 10, "PEN": 5}
         assert inventory.balanced()
-        assert told["result"] == "accepted"
-        assert told["rows_taken"] == 2
+        assert answer["result"] == "accepted"
+        assert answer["rows_taken"] == 2
         assert inventory.parking.messages() == []
 
     def test_received_units_and_prices_are_published(
@@ -88,17 +88,17 @@ class TestImport:
     def test_invalid_rows_are_reported_and_the_others_imported(
         self, suppliers: Suppliers, inventory: Inventory
     ) -> None:
-        told = suppliers.send(csv("MUG,10,1250,EUR", "PEN,-1,100,EUR", "CUP,2,100,EUR"))
+        answer = suppliers.send(csv("MUG,10,1250,EUR", "PEN,-1,100,EUR", "CUP,2,100,EUR"))
         assert inventory.available() == {"MUG": 10, "CUP": 2}
-        assert told["result"] == "accepted in part"
-        assert [wrong["line"] for wrong in told["wrong"]] == [3]
+        assert answer["result"] == "accepted in part"
+        assert [wrong["line"] for wrong in answer["wrong"]] == [3]
 
     def test_a_file_that_is_no_stock_file_changes_nothing_and_gets_a_report(
         self, suppliers: Suppliers, inventory: Inventory
     ) -> None:
-        told = suppliers.send(b"\x89PNG\r\n\x1a\n")
-        assert told["result"] == "refused"
-        assert "neither UTF-8 nor UTF-16" in told["refused"]
+        answer = suppliers.send(b"\x89PNG\r\n\x1a\n")
+        assert answer["result"] == "refused"
+        assert "neither UTF-8 nor UTF-16" in answer["refused"]
         assert inventory.table.items() == []
         assert inventory.parking.messages() == []
 
@@ -108,8 +108,8 @@ class TestImport:
         content = rows([("MUG", 10)])
         limit = "lambdas.inventory.csv_table.MAX_BYTES"
         cloud.monkeypatch.setattr(limit, len(content) - 1)
-        told = suppliers.send(content)
-        assert told["refused"] == f"the file has more than {len(content) - 1:,} bytes: split it"
+        answer = suppliers.send(content)
+        assert answer["refused"] == f"the file has more than {len(content) - 1:,} bytes: split it"
         assert inventory.table.items() == []
         cloud.monkeypatch.setattr(limit, len(content))
         assert suppliers.send(content)["result"] == "accepted"
@@ -143,14 +143,14 @@ class TestOrder:
     @staticmethod
     def prices(inventory: Inventory) -> list[tuple[int, int]]:
         """The published prices of the mug by revision; the stored price must be the last one."""
-        told = sorted(
+        answer = sorted(
             (event.revision, event.unit_price_minor)
             for event in inventory.table.events(ItemPriced)
             if event.sku == "MUG"
         )
         (stored,) = [item for item in inventory.table.items("stock") if item["pk"] == "STOCK#MUG"]
-        assert (stored["price_revision"], stored["unit_price_minor"]) == told[-1]
-        return told
+        assert (stored["price_revision"], stored["unit_price_minor"]) == answer[-1]
+        return answer
 
     def test_the_price_of_the_latest_upload_counts_in_any_sequence_of_arrival(
         self, suppliers: Suppliers, inventory: Inventory
@@ -247,10 +247,10 @@ class TestReports:
     def test_a_repeated_report_is_equal_and_has_the_same_key(self, suppliers: Suppliers) -> None:
         body = suppliers.drop(csv("MUG,10,1250,EUR", "PEN,-1,100,EUR"))
         suppliers.deliver(body)
-        told = suppliers.report(body)
+        answer = suppliers.report(body)
         suppliers.deliver(body)
         assert len(suppliers.bucket.keys("reports/")) == 1
-        assert suppliers.report(body) == told
+        assert suppliers.report(body) == answer
 
     def test_each_version_of_a_file_has_its_own_report(self, suppliers: Suppliers) -> None:
         bodies = [suppliers.drop(rows([("MUG", units)])) for units in (1, 2)]
@@ -265,8 +265,8 @@ class TestReports:
         """A key of S3 has at most 1,024 bytes in UTF-8."""
         room = 1024 - len(b"incoming/")
         key = f"incoming/{room // len(letter.encode()) * letter}"
-        told = suppliers.send(rows([("MUG", 1)]), key=key)
-        assert (told["result"], told["file"]) == ("accepted", key)
+        answer = suppliers.send(rows([("MUG", 1)]), key=key)
+        assert (answer["result"], answer["file"]) == ("accepted", key)
         assert inventory.available() == {"MUG": 1}
         (report,) = suppliers.bucket.keys("reports/")
         assert report.split("/")[1] == sha256(key.encode()).hexdigest()
@@ -322,8 +322,8 @@ class TestEveryObject:
     def test_a_stock_file_is_imported_under_any_name(
         self, suppliers: Suppliers, inventory: Inventory, name: str
     ) -> None:
-        told = suppliers.send(rows([("MUG", 10)]), key=f"incoming/{name}")
-        assert (told["result"], told["file"]) == ("accepted", f"incoming/{name}")
+        answer = suppliers.send(rows([("MUG", 10)]), key=f"incoming/{name}")
+        assert (answer["result"], answer["file"]) == ("accepted", f"incoming/{name}")
         assert inventory.available() == {"MUG": 10}
         assert len(suppliers.bucket.keys("reports/")) == 1
 
@@ -341,9 +341,9 @@ class TestEveryObject:
     def test_any_other_object_gets_a_report_with_the_reason(
         self, suppliers: Suppliers, inventory: Inventory, name: str, content: bytes, reason: str
     ) -> None:
-        told = suppliers.send(content, key=f"incoming/{name}")
-        assert told["result"] == "refused"
-        assert reason in told["refused"]
+        answer = suppliers.send(content, key=f"incoming/{name}")
+        assert answer["result"] == "refused"
+        assert reason in answer["refused"]
         assert inventory.table.items() == []
         assert inventory.parking.messages() == []
 
@@ -469,9 +469,9 @@ class TestSeveralTransactions:
         assert inventory.balanced()
         assert len(inventory.table.envelopes(StockReplenished)) == len(self.STOCK)
         assert len(inventory.table.envelopes(ItemPriced)) == len(self.STOCK)
-        told = suppliers.report(body)
-        assert (told["rows_taken"], told["rows_wrong"]) == (7, 2)
-        assert [wrong["line"] for wrong in told["wrong"]] == [5, 9]
+        answer = suppliers.report(body)
+        assert (answer["rows_taken"], answer["rows_wrong"]) == (7, 2)
+        assert [wrong["line"] for wrong in answer["wrong"]] == [5, 9]
 
     @pytest.mark.parametrize("number", [1, 2, 3, 4])
     @pytest.mark.parametrize("when", [Commits.before, Commits.after])
@@ -581,9 +581,9 @@ class TestMessages:
     def test_a_file_with_any_name_is_imported_and_gets_a_report(
         self, suppliers: Suppliers, inventory: Inventory, name: str
     ) -> None:
-        told = suppliers.send(rows([("MUG", 10)]), key=f"incoming/{name}")
+        answer = suppliers.send(rows([("MUG", 10)]), key=f"incoming/{name}")
         assert inventory.stock() == (10, 10, 0)
-        assert told["file"] == f"incoming/{name}"
+        assert answer["file"] == f"incoming/{name}"
 
     def test_the_notification_of_a_permanently_deleted_version_is_parked(
         self, suppliers: Suppliers, inventory: Inventory

@@ -203,18 +203,18 @@ class TestReport:
         }
 
     def test_a_file_with_wrong_rows_is_accepted_in_part(self) -> None:
-        told = json.loads(report(csv("A,1,1,EUR", "B,1,1")).to_json())
-        assert told["result"] == "accepted in part"
-        assert (told["rows_taken"], told["rows_wrong"]) == (1, 1)
-        assert told["wrong"] == [{"line": 3, "reason": "it has 3 columns instead of 4"}]
+        answer = json.loads(report(csv("A,1,1,EUR", "B,1,1")).to_json())
+        assert answer["result"] == "accepted in part"
+        assert (answer["rows_taken"], answer["rows_wrong"]) == (1, 1)
+        assert answer["wrong"] == [{"line": 3, "reason": "it has 3 columns instead of 4"}]
 
     def test_a_file_without_a_valid_row_is_refused(self) -> None:
         assert json.loads(report(csv("B,1,1")).to_json())["result"] == "refused"
 
     def test_it_lists_100_invalid_rows_and_counts_the_rest(self) -> None:
-        told = report(csv(*(f"=A{number},1,1,EUR" for number in range(250))))
-        assert [wrong.line for wrong in told.wrong] == list(range(2, 102))
-        assert (told.rows_wrong, told.wrong_not_listed) == (250, 150)
+        answer = report(csv(*(f"=A{number},1,1,EUR" for number in range(250))))
+        assert [wrong.line for wrong in answer.wrong] == list(range(2, 102))
+        assert (answer.rows_wrong, answer.wrong_not_listed) == (250, 150)
 
     @pytest.mark.parametrize(
         "hostile",
@@ -230,11 +230,11 @@ class TestReport:
         ],
     )
     def test_quotations_of_a_file_are_harmless(self, hostile: str) -> None:
-        told = report(csv(f"{hostile},1,1,EUR", f"A,1,1,{50 * hostile}")).to_json()
-        assert told.isascii()
-        assert all(character >= 0x20 or character == 0x0A for character in told)
-        assert b"\x7f" not in told
-        first, second = json.loads(told)["wrong"]
+        answer = report(csv(f"{hostile},1,1,EUR", f"A,1,1,{50 * hostile}")).to_json()
+        assert answer.isascii()
+        assert all(character >= 0x20 or character == 0x0A for character in answer)
+        assert b"\x7f" not in answer
+        first, second = json.loads(answer)["wrong"]
         assert all(letter.isprintable() for letter in first["reason"])
         assert len(second["reason"]) < 600
 
@@ -242,9 +242,9 @@ class TestReport:
     def test_each_line_of_any_content_is_imported_or_reported(self, content: bytes) -> None:
         # Quoted cells may contain line breaks: tests/inventory/test_csv_table.py.
         content = csv("A,1,1,EUR").rstrip() + b"\n" + content.replace(b'"', b"")
-        told = report(content)
+        answer = report(content)
         _, *lines = re.split("\r\n|\r|\n", content.decode("utf-8", "surrogateescape"))
         written = [line for line in lines if line.replace(",", "").strip()]
-        assert told.rows_taken + told.rows_wrong == len(written)
-        assert told.rows_taken >= 1
-        assert json.loads(told.to_json())["rows_wrong"] == told.rows_wrong
+        assert answer.rows_taken + answer.rows_wrong == len(written)
+        assert answer.rows_taken >= 1
+        assert json.loads(answer.to_json())["rows_wrong"] == answer.rows_wrong

@@ -54,7 +54,7 @@ SENDERS: dict[Channel, Consumer[Any]] = {
 }
 
 
-def told() -> list[Told]:
+def samples() -> list[Told]:
     """One event of each type that customers are notified of, all about one order."""
     order = {"order_id": ORDER, "customer_id": "customer-1"}
     return [
@@ -129,7 +129,7 @@ class Notifications:
         """Sets the preferences of customer-1."""
         assert self.put(channels).status == 200
 
-    def tell(self, *events: Event | CloudEvent) -> list[str]:
+    def deliver(self, *events: Event | CloudEvent) -> list[str]:
         """Delivers events; returns the ids of those to be delivered again."""
         messages = [
             event if isinstance(event, CloudEvent) else enveloped(event) for event in events
@@ -143,7 +143,7 @@ class Notifications:
     def request(self, event: Told | None = None) -> CloudEvent:
         """Delivers an event; returns the only notification request that it causes."""
         before = {envelope.id for envelope in self.requests()}
-        assert self.tell(event or placed(order_id=ORDER)) == []
+        assert self.deliver(event or placed(order_id=ORDER)) == []
         (envelope,) = [new for new in self.requests() if new.id not in before]
         return envelope
 

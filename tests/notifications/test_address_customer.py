@@ -5,7 +5,7 @@ import pytest
 from lambdas.notifications.domain import OCCASIONS, TOLD, Told, money
 from lambdas.notifications.events import Channel, NotificationRequested
 from lambdas.shipping.events import OrderShipped
-from tests.notifications.context import ALL_ON, ORDER, Notifications, told
+from tests.notifications.context import ALL_ON, ORDER, Notifications, samples
 from tests.support.cloud import Commits, Crash, crash
 from tests.support.messages import enveloped
 from tests.support.orders import placed
@@ -17,7 +17,7 @@ def decoded(notifications: Notifications) -> list[NotificationRequested]:
 
 def test_an_order_is_notified_on_every_enabled_channel(notifications: Notifications) -> None:
     notifications.prefer(**ALL_ON)
-    assert notifications.tell(placed(order_id=ORDER)) == []
+    assert notifications.deliver(placed(order_id=ORDER)) == []
     assert decoded(notifications) == [
         NotificationRequested(
             order_id=ORDER,
@@ -29,11 +29,11 @@ def test_an_order_is_notified_on_every_enabled_channel(notifications: Notificati
     ]
 
 
-@pytest.mark.parametrize("event", told(), ids=lambda event: type(event).__name__)
+@pytest.mark.parametrize("event", samples(), ids=lambda event: type(event).__name__)
 def test_each_event_becomes_one_request(notifications: Notifications, event: Told) -> None:
-    notifications.tell(placed(order_id=ORDER))
+    notifications.deliver(placed(order_id=ORDER))
     notifications.prefer(**ALL_ON)
-    assert notifications.tell(event) == []
+    assert notifications.deliver(event) == []
     (request,) = decoded(notifications)
     assert request.occasion == type(event).__name__
     assert request.order_id == ORDER
@@ -41,20 +41,20 @@ def test_each_event_becomes_one_request(notifications: Notifications, event: Tol
 
 
 def test_the_samples_cover_every_notification_type() -> None:
-    assert [type(event) for event in told()] == list(TOLD)
+    assert [type(event) for event in samples()] == list(TOLD)
     assert len(set(OCCASIONS)) == len(OCCASIONS)
 
 
 def test_a_request_holds_no_personal_data(notifications: Notifications) -> None:
     notifications.prefer(**ALL_ON)
-    notifications.tell(*told())
+    notifications.deliver(*samples())
     published = " ".join(envelope.to_json() for envelope in notifications.requests())
     secrets = ("ada@", "4930123456", "hooks.example", "Lovelace", "St James", "tok_approve")
     assert not [secret for secret in secrets if secret in published]
 
 
 def test_a_customer_without_preferences_gets_nothing(notifications: Notifications) -> None:
-    assert notifications.tell(*told()) == []
+    assert notifications.deliver(*samples()) == []
     assert notifications.requests() == []
 
 
@@ -66,7 +66,7 @@ def test_a_request_names_only_channels_with_the_notification_type(
         sms={"phone": "+4930123456", "occasions": []},
         webhook={"url": "https://hooks.example.com/"},
     )
-    notifications.tell(placed(order_id=ORDER), OrderShipped(order_id=ORDER))
+    notifications.deliver(placed(order_id=ORDER), OrderShipped(order_id=ORDER))
     assert {request.occasion: request.channels for request in decoded(notifications)} == {
         "OrderPlaced": (Channel.WEBHOOK,),
         "OrderShipped": (Channel.EMAIL, Channel.WEBHOOK),
@@ -76,7 +76,7 @@ def test_a_request_names_only_channels_with_the_notification_type(
 def test_requests_are_caused_by_their_events(notifications: Notifications) -> None:
     notifications.prefer(**ALL_ON)
     cause = enveloped(placed(order_id=ORDER))
-    notifications.tell(cause)
+    notifications.deliver(cause)
     (request,) = notifications.requests()
     assert request.causationid == cause.id
     assert request.correlationid == cause.correlationid
@@ -86,8 +86,8 @@ def test_requests_are_caused_by_their_events(notifications: Notifications) -> No
 def test_an_event_delivered_twice_is_requested_once(notifications: Notifications) -> None:
     notifications.prefer(**ALL_ON)
     event = enveloped(placed(order_id=ORDER))
-    assert notifications.tell(event, event) == []
-    assert notifications.tell(event) == []
+    assert notifications.deliver(event, event) == []
+    assert notifications.deliver(event) == []
     assert len(notifications.requests()) == 1
 
 
@@ -98,8 +98,8 @@ def test_a_crash_after_the_commit_causes_one_request(
     event = enveloped(placed(order_id=ORDER))
     commits.after(1, crash)
     with pytest.raises(Crash):
-        notifications.tell(event)
-    assert notifications.tell(event) == []
+        notifications.deliver(event)
+    assert notifications.deliver(event) == []
     assert len(notifications.requests()) == 1
 
 
@@ -108,23 +108,23 @@ def test_an_event_that_overtakes_its_order_is_retried_until_the_order_is_known(
 ) -> None:
     notifications.prefer(**ALL_ON)
     shipped = enveloped(OrderShipped(order_id=ORDER))
-    assert notifications.tell(shipped) == ["m1"]
+    assert notifications.deliver(shipped) == ["m1"]
     assert notifications.requests() == []
-    assert notifications.tell(placed(order_id=ORDER), shipped) == []
+    assert notifications.deliver(placed(order_id=ORDER), shipped) == []
     assert [request.occasion for request in decoded(notifications)].count("OrderShipped") == 1
 
 
 def test_an_event_that_overtakes_its_order_delays_no_other(notifications: Notifications) -> None:
     notifications.prefer(**ALL_ON)
     orphan = OrderShipped(order_id="unknown")
-    assert notifications.tell(orphan, placed(order_id=ORDER)) == ["m1"]
+    assert notifications.deliver(orphan, placed(order_id=ORDER)) == ["m1"]
     assert [request.occasion for request in decoded(notifications)] == ["OrderPlaced"]
 
 
 def test_only_an_orders_owner_is_stored_and_it_expires(
     notifications: Notifications,
 ) -> None:
-    notifications.tell(placed(order_id=ORDER))
+    notifications.deliver(placed(order_id=ORDER))
     order = notifications.table.one("order")
     assert set(order) == {"pk", "sk", "kind", "customer_id", "expires_at"}
 

@@ -9,7 +9,7 @@ from lambdas.notifications import messages
 from lambdas.notifications.domain import OCCASIONS, Told, facts
 from lambdas.notifications.events import Channel, NotificationRequested
 from lambdas.notifications.messages import MAX_FACT, MAX_FACT_IN_SMS, MAX_SMS, message
-from tests.notifications.context import ORDER, told
+from tests.notifications.context import ORDER, samples
 
 # The alphabet of GSM 03.38 without line breaks and the characters that count twice.
 GSM = frozenset(
@@ -34,7 +34,7 @@ def test_exactly_the_notification_types_have_templates() -> None:
     assert list(messages.templates()) == list(OCCASIONS)
 
 
-@pytest.mark.parametrize("event", told(), ids=lambda event: type(event).__name__)
+@pytest.mark.parametrize("event", samples(), ids=lambda event: type(event).__name__)
 class TestEachEvent:
     @pytest.mark.parametrize("part", PARTS)
     def test_its_template_uses_only_facts_of_the_event(self, event: Told, part: str) -> None:
@@ -72,11 +72,11 @@ class TestEachEvent:
     def test_text_in_any_script_is_sent_unchanged_on_every_channel(
         self, event: Told, fact: str
     ) -> None:
-        told = dict.fromkeys(facts(event), fact)
-        content = message(about(event, order_id=fact, **told))
+        long = dict.fromkeys(facts(event), fact)
+        content = message(about(event, order_id=fact, **long))
         template = messages.templates()[type(event).__name__]
         for part in PARTS:
-            expected = getattr(template, part).format(order_id=fact, **told)
+            expected = getattr(template, part).format(order_id=fact, **long)
             assert getattr(content, part) == expected
             assert fact in expected
 

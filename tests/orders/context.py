@@ -93,9 +93,9 @@ class Orders:
         event = task_input(envelope, error="StockRefused", reason=reason)
         reject_order.handler(event, CONTEXT)
 
-    def hear(self, *told: Event | CloudEvent) -> None:
+    def receive(self, *events: Event | CloudEvent) -> None:
         """Delivers events of shipping and of returns, one by one."""
-        for each in told:
+        for each in events:
             envelope = each if isinstance(each, CloudEvent) else enveloped(each)
             returns = envelope.source == ReturnEvent.source
             consumer = follow_return.handler if returns else follow_shipment.handler

@@ -56,7 +56,7 @@ def test_a_cancellation_repeated_after_the_return_does_not_cancel_again(
     order_id = orders.an_order()
     orders.confirm()
     orders.cancel(order_id)
-    orders.hear(OrderReturned(order_id=order_id, customer_id="customer-1"))
+    orders.receive(OrderReturned(order_id=order_id, customer_id="customer-1"))
     answer = orders.cancel(order_id)
     assert (answer.status, answer.json["status"]) == (200, "returned")
     assert len(cancellations(orders)) == 1
@@ -67,7 +67,7 @@ def test_a_returned_order_that_was_not_cancelled_cannot_be_cancelled(
 ) -> None:
     order_id = orders.an_order()
     orders.confirm()
-    orders.hear(OrderReturned(order_id=order_id, customer_id="customer-1"))
+    orders.receive(OrderReturned(order_id=order_id, customer_id="customer-1"))
     assert orders.cancel(order_id).status == 409
     assert cancellations(orders) == []
 

@@ -43,7 +43,7 @@ def way_of(order_id: str) -> list[CloudEvent]:
     ]
 
 
-def told(orders: Orders, order_id: str) -> tuple[str, list[str]]:
+def progress_of(orders: Orders, order_id: str) -> tuple[str, list[str]]:
     """The status and the history of an order."""
     order = orders.get(order_id).json
     return order["status"], [step["what"] for step in order["history"]]
@@ -60,7 +60,7 @@ class TestHistory:
         self, orders: Orders
     ) -> None:
         order_id = a_confirmed_order(orders)
-        assert told(orders, order_id) == ("confirmed", ["placed", "confirmed"])
+        assert progress_of(orders, order_id) == ("confirmed", ["placed", "confirmed"])
 
     def test_the_history_has_the_reason_of_a_rejection(self, orders: Orders) -> None:
         order_id = orders.an_order()
@@ -70,7 +70,7 @@ class TestHistory:
 
     def test_the_history_has_the_time_and_the_details_of_each_event(self, orders: Orders) -> None:
         order_id = a_confirmed_order(orders)
-        orders.hear(
+        orders.receive(
             at(1, ShipmentRequested(order_id=order_id, tracking_id="track-1", due_at=DUE)),
             at(2, ShipmentOverdue(order_id=order_id, due_at=DUE)),
             at(3, ReturnRefused(order_id=order_id, customer_id="customer-1", reason="worn out")),
@@ -87,17 +87,17 @@ class TestHistory:
 
     def test_the_history_has_no_personal_data(self, orders: Orders) -> None:
         order_id = a_confirmed_order(orders)
-        orders.hear(*way_of(order_id))
+        orders.receive(*way_of(order_id))
         for step in orders.get(order_id).json["history"]:
             assert step.keys() <= {"what", "at", "reason", "tracking_id", "due_at"}
 
     def test_a_redelivered_event_is_in_the_history_once(self, orders: Orders) -> None:
         order_id = a_confirmed_order(orders)
         shipped = at(1, OrderShipped(order_id=order_id))
-        orders.hear(shipped)
+        orders.receive(shipped)
         known = orders.table.items()
-        orders.hear(shipped)
-        assert told(orders, order_id) == ("shipped", ["placed", "confirmed", "shipped"])
+        orders.receive(shipped)
+        assert progress_of(orders, order_id) == ("shipped", ["placed", "confirmed", "shipped"])
         assert orders.table.items() == known
         assert any(item["pk"].endswith(shipped.id) for item in orders.table.items("inbox"))
 
@@ -106,7 +106,7 @@ class TestHistory:
     ) -> None:
         """A publisher that repeats an event under new ids cannot make the item grow."""
         order_id = a_confirmed_order(orders)
-        orders.hear(*[at(minutes, OrderShipped(order_id=order_id)) for minutes in range(1, 9)])
+        orders.receive(*[at(minutes, OrderShipped(order_id=order_id)) for minutes in range(1, 9)])
         (shipped,) = orders.get(order_id).json["history"][2:]
         assert datetime.fromisoformat(shipped["at"]) == START + timedelta(minutes=1)
 
@@ -118,12 +118,12 @@ class TestHistory:
         with time_machine.travel(START, tick=False):
             order_id = a_confirmed_order(orders)
             way = [msgspec.structs.replace(each, time=START) for each in way_of(order_id)]
-            orders.hear(*[way[turn] for turn in turns])
+            orders.receive(*[way[turn] for turn in turns])
         steps = [
             *("placed", "confirmed", "shipment_requested", "shipped", "delivered"),
             *("return_requested", "returned"),
         ]
-        assert told(orders, order_id) == ("returned", steps)
+        assert progress_of(orders, order_id) == ("returned", steps)
 
     def test_the_time_takes_precedence_over_the_lifecycle(self) -> None:
         late, early = START + timedelta(microseconds=1), START
@@ -165,8 +165,8 @@ class TestStatus:
             )
             orders.table.put({**stored, "status": "confirmed"})
             way = way_of(order_id)
-            orders.hear(*[way[turn] for turn in turns])
-            assert told(orders, order_id) == ("returned", ["placed", *whole])
+            orders.receive(*[way[turn] for turn in turns])
+            assert progress_of(orders, order_id) == ("returned", ["placed", *whole])
 
     @pytest.mark.parametrize(
         ("event_type", "status"),
@@ -176,23 +176,23 @@ class TestStatus:
         self, orders: Orders, event_type: type[OrderShipped], status: str
     ) -> None:
         order_id = a_confirmed_order(orders)
-        orders.hear(event_type(order_id=order_id))
-        assert told(orders, order_id)[0] == status
+        orders.receive(event_type(order_id=order_id))
+        assert progress_of(orders, order_id)[0] == status
 
     def test_a_late_shipment_event_does_not_undo_the_delivery(self, orders: Orders) -> None:
         order_id = a_confirmed_order(orders)
         _, shipped, delivered, *_ = way_of(order_id)
-        orders.hear(delivered, shipped)
+        orders.receive(delivered, shipped)
         expected = ["placed", "confirmed", "shipped", "delivered"]
-        assert told(orders, order_id) == ("delivered", expected)
+        assert progress_of(orders, order_id) == ("delivered", expected)
 
     def test_a_late_parcel_of_a_cancelled_order_leaves_it_cancelled(self, orders: Orders) -> None:
         order_id = a_confirmed_order(orders)
         orders.cancel(order_id)
-        orders.hear(
+        orders.receive(
             at(1, OrderShipped(order_id=order_id)), at(2, ShipmentRecalled(order_id=order_id))
         )
-        status, history = told(orders, order_id)
+        status, history = progress_of(orders, order_id)
         assert (status, history[-2:]) == ("cancelled", ["shipped", "recalled"])
 
     def test_an_order_cancelled_too_late_and_returned_ends_returned(self, orders: Orders) -> None:
@@ -210,23 +210,23 @@ class TestStatus:
             way = way_of(order_id)
             statuses = []
             for turn in turns:
-                orders.hear(way[turn])
-                statuses.append(told(orders, order_id)[0])
+                orders.receive(way[turn])
+                statuses.append(progress_of(orders, order_id)[0])
             back = turns.index(4)
             assert statuses == ["cancelled"] * back + ["returned"] * (5 - back)
             whole = ["shipment_requested", "shipped", "delivered", "return_requested", "returned"]
-            assert told(orders, order_id)[1] == ["placed", "cancelled", *whole]
+            assert progress_of(orders, order_id)[1] == ["placed", "cancelled", *whole]
 
     def test_an_order_cancelled_too_late_whose_return_is_refused_stays_cancelled(
         self, orders: Orders
     ) -> None:
         order_id = a_confirmed_order(orders)
         orders.cancel(order_id)
-        orders.hear(
+        orders.receive(
             *way_of(order_id)[:4],
             at(5, ReturnRefused(order_id=order_id, customer_id="customer-1", reason="worn out")),
         )
-        status, history = told(orders, order_id)
+        status, history = progress_of(orders, order_id)
         assert (status, history[-1]) == ("cancelled", "return_refused")
 
     @pytest.mark.parametrize("status", ["rejected", "expired", "placed"])
@@ -235,15 +235,15 @@ class TestStatus:
     ) -> None:
         order_id = orders.an_order()
         orders.table.put({**orders.table.one("order"), "status": status})
-        orders.hear(*way_of(order_id))
-        assert told(orders, order_id)[0] == status
+        orders.receive(*way_of(order_id))
+        assert progress_of(orders, order_id)[0] == status
 
     @pytest.mark.parametrize("number", range(5))
     def test_an_order_can_be_cancelled_until_the_carrier_has_the_parcel(
         self, orders: Orders, number: int
     ) -> None:
         order_id = a_confirmed_order(orders)
-        orders.hear(*way_of(order_id)[: number + 1])
+        orders.receive(*way_of(order_id)[: number + 1])
         assert orders.cancel(order_id).status == (200 if number == 0 else 409)
 
     def test_a_concurrent_cancellation_takes_precedence_over_the_shipment(
@@ -251,8 +251,8 @@ class TestStatus:
     ) -> None:
         order_id = a_confirmed_order(orders)
         commits.before(1, lambda: orders.cancel(order_id))
-        orders.hear(at(1, OrderShipped(order_id=order_id)))
-        status, history = told(orders, order_id)
+        orders.receive(at(1, OrderShipped(order_id=order_id)))
+        status, history = progress_of(orders, order_id)
         assert (status, history[-2:]) == ("cancelled", ["cancelled", "shipped"])
 
     def test_a_concurrent_return_is_not_undone_by_the_delivery(
@@ -261,22 +261,22 @@ class TestStatus:
         order_id = a_confirmed_order(orders)
         orders.cancel(order_id)
         *_, delivered, requested, returned = way_of(order_id)
-        commits.before(1, lambda: orders.hear(requested, returned))
-        orders.hear(delivered)
-        assert told(orders, order_id)[0] == "returned"
+        commits.before(1, lambda: orders.receive(requested, returned))
+        orders.receive(delivered)
+        assert progress_of(orders, order_id)[0] == "returned"
 
     def test_a_concurrent_shipment_takes_precedence_over_the_cancellation(
         self, orders: Orders, commits: Commits
     ) -> None:
         order_id = a_confirmed_order(orders)
-        commits.before(1, lambda: orders.hear(OrderShipped(order_id=order_id)))
+        commits.before(1, lambda: orders.receive(OrderShipped(order_id=order_id)))
         assert orders.cancel(order_id).status == 409
-        assert told(orders, order_id)[0] == "shipped"
+        assert progress_of(orders, order_id)[0] == "shipped"
 
     def test_a_repeated_checkout_does_not_change_a_returned_order(self, orders: Orders) -> None:
         order_id = a_confirmed_order(orders)
         orders.cancel(order_id)
-        orders.hear(*way_of(order_id))
+        orders.receive(*way_of(order_id))
         before = orders.table.items()
         orders.confirm()
         with pytest.raises(OrderStands):
@@ -288,7 +288,7 @@ class TestStatus:
         self, orders: Orders, event_type: type[OrderShipped]
     ) -> None:
         order_id = a_confirmed_order(orders)
-        orders.hear(event_type(order_id=order_id))
+        orders.receive(event_type(order_id=order_id))
         orders.confirm()
         with pytest.raises(OrderStands):
             orders.reject()
@@ -297,7 +297,7 @@ class TestStatus:
     def test_following_other_contexts_publishes_nothing(self, orders: Orders) -> None:
         order_id = a_confirmed_order(orders)
         before = orders.table.published()
-        orders.hear(*way_of(order_id))
+        orders.receive(*way_of(order_id))
         assert orders.table.published() == before
 
 
@@ -310,9 +310,9 @@ class TestFailures:
         shipped = at(1, OrderShipped(order_id=order_id))
         getattr(commits, when)(1, crash)
         with pytest.raises(Crash):
-            orders.hear(shipped)
-        orders.hear(shipped)
-        assert told(orders, order_id) == ("shipped", ["placed", "confirmed", "shipped"])
+            orders.receive(shipped)
+        orders.receive(shipped)
+        assert progress_of(orders, order_id) == ("shipped", ["placed", "confirmed", "shipped"])
 
     def test_the_event_of_an_unknown_order_is_delivered_again(self, orders: Orders) -> None:
         message = batch(enveloped(OrderShipped(order_id="nowhere")))

@@ -15,7 +15,7 @@ from tests.support.cloud import Cloud, Commits, Crash, crash
 ENDS = {"confirm": "confirmed", "reject": "rejected", "cancel": "cancelled"}
 
 
-def told(orders: Orders, order_id: str) -> tuple[str, list[str]]:
+def progress_of(orders: Orders, order_id: str) -> tuple[str, list[str]]:
     """The status and the history of an order."""
     order = orders.get(order_id).json
     return order["status"], [step["what"] for step in order["history"]]
@@ -31,7 +31,7 @@ def test_an_order_whose_checkout_never_completes_expires(
     order_id = orders.an_order()
     with later(minutes=61):
         orders.sweep()
-    assert told(orders, order_id) == ("expired", ["placed", "expired"])
+    assert progress_of(orders, order_id) == ("expired", ["placed", "expired"])
     assert orders.table.published() == ["OrderExpired.v1", "OrderPlaced.v1"]
     assert '"ExpiredOrders":[1.0]' in capsys.readouterr().out
 
@@ -40,7 +40,7 @@ def test_an_order_does_not_expire_while_its_checkout_may_still_run(orders: Order
     order_id = orders.an_order()
     with later(minutes=59):
         orders.sweep()
-    assert told(orders, order_id)[0] == "placed"
+    assert progress_of(orders, order_id)[0] == "placed"
 
 
 @pytest.mark.parametrize("end", ENDS)
@@ -64,7 +64,7 @@ def test_an_order_settled_in_the_meantime_is_not_expired(
     commits.before(1, lambda: settle(order_id) if end == "cancel" else settle())
     with later(hours=2):
         orders.sweep()
-    assert told(orders, order_id)[0] == ENDS[end]
+    assert progress_of(orders, order_id)[0] == ENDS[end]
     assert "OrderExpired.v1" not in orders.table.published()
 
 
@@ -81,7 +81,7 @@ def test_the_table_takes_precedence_over_the_index(orders: Orders, cloud: Cloud)
     cloud.monkeypatch.setattr(aws.dynamodb(), "query", confirmed_meanwhile)
     with later(hours=2):
         orders.sweep()
-    assert told(orders, order_id)[0] == "confirmed"
+    assert progress_of(orders, order_id)[0] == "confirmed"
 
 
 def test_an_expired_order_cannot_be_confirmed_rejected_or_cancelled(orders: Orders) -> None:
@@ -93,7 +93,7 @@ def test_an_expired_order_cannot_be_confirmed_rejected_or_cancelled(orders: Orde
         orders.confirm()
     orders.reject()
     assert orders.cancel(order_id).status == 409
-    assert told(orders, order_id)[0] == "expired"
+    assert progress_of(orders, order_id)[0] == "expired"
     assert orders.table.published() == ["OrderExpired.v1", "OrderPlaced.v1"]
 
 
@@ -110,7 +110,7 @@ def test_a_sweep_expires_the_oldest_orders_and_leaves_the_rest_to_the_next(
     for _ in range(3):
         with later(hours=2):
             orders.sweep()
-        expired.append([o for o in placed if told(orders, o)[0] == "expired"])
+        expired.append([o for o in placed if progress_of(orders, o)[0] == "expired"])
     assert expired == [placed[:3], placed[:6], placed]
 
 
@@ -122,7 +122,7 @@ def test_a_crashed_sweep_is_completed_by_the_next(orders: Orders, commits: Commi
         with pytest.raises(Crash):
             orders.sweep()
         orders.sweep()
-    assert {told(orders, order_id)[0] for order_id in placed} == {"expired"}
+    assert {progress_of(orders, order_id)[0] for order_id in placed} == {"expired"}
     assert orders.table.published().count("OrderExpired.v1") == 3
 
 
@@ -132,4 +132,4 @@ def test_the_time_limit_is_a_setting(orders: Orders, cloud: Cloud) -> None:
     order_id = orders.an_order()
     with later(minutes=6):
         orders.sweep()
-    assert told(orders, order_id)[0] == "expired"
+    assert progress_of(orders, order_id)[0] == "expired"

@@ -26,7 +26,7 @@ class Payments:
     """Calls the context's functions as Lambda and the workflow do."""
 
     table: Table
-    book: Table
+    provider_table: Table
     """The provider's table."""
     parking: Queue
     placed: dict[str, CloudEvent] = field(default_factory=dict)
@@ -36,10 +36,10 @@ class Payments:
     def in_cloud(cls, cloud: Cloud) -> "Payments":
         """Creates the context and the provider with empty tables."""
         table = cloud.table(SETTINGS.table_name)
-        book = cloud.table(SETTINGS.provider_table_name, sort_key=False)
+        provider_table = cloud.table(SETTINGS.provider_table_name, sort_key=False)
         parking = cloud.queue("parking")
         cloud.configure({**SETTINGS.as_environment(), "DEAD_LETTER_QUEUE_URL": parking.url})
-        return cls(table, book, parking)
+        return cls(table, provider_table, parking)
 
     def order(self, token: str, order_id: str = "order-1", *, total: int = 2500) -> None:
         """Creates the event of an order, so that its checkout can run."""
@@ -76,7 +76,7 @@ class Payments:
 
     def booked(self) -> Item:
         """The only entry in the provider's table."""
-        return self.book.one("authorization")
+        return self.provider_table.one("authorization")
 
     def events(self, event_type: type[PaymentEvent]) -> list[PaymentEvent]:
         """The published events of one type."""

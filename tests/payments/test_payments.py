@@ -91,7 +91,7 @@ class TestAuthorize:
         assert payments.state() == "authorizing"
         payments.authorize()
         assert payments.state() == "authorized"
-        assert len(payments.book.items()) == 1
+        assert len(payments.provider_table.items()) == 1
         assert payments.booked()["amount_minor"] == 2500
         assert len(payments.events(PaymentAuthorized)) == 1
 
@@ -105,7 +105,7 @@ class TestAuthorize:
             payments.authorize()
         payments.authorize()
         assert payments.state() == "authorized"
-        assert len(payments.book.items()) == len(payments.events(PaymentAuthorized)) == 1
+        assert len(payments.provider_table.items()) == len(payments.events(PaymentAuthorized)) == 1
 
     @pytest.mark.parametrize("number", [1, 2])
     def test_two_concurrent_runs_authorize_once(
@@ -115,7 +115,7 @@ class TestAuthorize:
         commits.before(number, payments.authorize)
         payments.authorize()
         assert payments.state() == "authorized"
-        assert len(payments.book.items()) == len(payments.events(PaymentAuthorized)) == 1
+        assert len(payments.provider_table.items()) == len(payments.events(PaymentAuthorized)) == 1
 
     def test_the_payment_is_stored_before_the_provider_is_called(
         self, payments: Payments, commits: Commits
@@ -125,7 +125,7 @@ class TestAuthorize:
         with pytest.raises(Crash):
             payments.authorize()
         assert payments.state() == "authorizing"
-        assert payments.book.items() == []
+        assert payments.provider_table.items() == []
 
 
 class TestRefund:
@@ -160,7 +160,7 @@ class TestRefund:
         payments.cancel()
         with pytest.raises(PaymentRefused, match=r"^cancelled$"):
             payments.authorize()
-        assert payments.book.items() == []
+        assert payments.provider_table.items() == []
         assert payments.table.published() == []
 
     def test_a_declined_payment_has_nothing_to_refund(self, payments: Payments) -> None:
@@ -220,7 +220,7 @@ class TestRefund:
         with pytest.raises(PaymentRefused, match=r"^cancelled$"):
             payments.authorize()
         assert payments.state() == "cancelled"
-        assert all(entry["status"] == "cancelled" for entry in payments.book.items())
+        assert all(entry["status"] == "cancelled" for entry in payments.provider_table.items())
         assert payments.events(PaymentAuthorized) == []
 
     @pytest.mark.parametrize("number", [1, 2])
@@ -331,7 +331,7 @@ class TestSandboxProvider:
 
     @pytest.fixture
     def provider(self, payments: Payments) -> SandboxProvider:
-        return SandboxProvider(payments.book.name)
+        return SandboxProvider(payments.provider_table.name)
 
     def authorize(self, provider: SandboxProvider, token: str = "tok_approve") -> None:
         provider.authorize("key", token=token, amount_minor=100, currency="EUR")

@@ -58,9 +58,9 @@ class Returns:
         )
         return cls(table, parking, StepFunctions(cloud.monkeypatch))
 
-    def hear(self, *told: Event | CloudEvent) -> None:
+    def receive(self, *events: Event | CloudEvent) -> None:
         """Delivers events of orders and shipping, one by one."""
-        for each in told:
+        for each in events:
             envelope = each if isinstance(each, CloudEvent) else enveloped(each)
             assert failed(keep_order.handler(batch(envelope), CONTEXT)) == []
 
@@ -71,7 +71,7 @@ class Returns:
         delivery = enveloped(OrderDelivered(order_id=order_id))
         if at:
             delivery = msgspec.structs.replace(delivery, time=at)
-        self.hear(confirmed(order_id, customer), delivery)
+        self.receive(confirmed(order_id, customer), delivery)
         return order_id
 
     def request(

@@ -55,9 +55,7 @@ class TestAwaiting:
             "decision": None,
         }
 
-    def test_what_is_not_asked_yet_or_was_decided_is_not_in_the_list(
-        self, returns: Returns
-    ) -> None:
+    def test_only_returns_that_wait_for_a_decision_are_listed(self, returns: Returns) -> None:
         returns.requested(ORDERS[1])
         returns.awaiting(ORDERS[2])
         returns.awaiting(ORDERS[3])
@@ -126,7 +124,7 @@ class TestReview:
         returns.service.give_up(returns.ask())
         assert returns.review().status == 409
 
-    def test_a_return_that_is_not_there_cannot_be_taken_or_decided(self, returns: Returns) -> None:
+    def test_an_unknown_return_cannot_be_reviewed_or_decided(self, returns: Returns) -> None:
         for found in (returns.review(ORDERS[9]), returns.decide(ORDERS[9]), returns.decide("#")):
             assert (found.status, found.json["code"]) == (404, "unknown_return")
 

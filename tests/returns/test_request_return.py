@@ -38,18 +38,18 @@ class TestRequest:
         assert commits.count == before + 1
 
     def test_the_events_of_an_order_can_arrive_in_any_sequence(self, returns: Returns) -> None:
-        returns.hear(OrderDelivered(order_id=ORDER), confirmed())
+        returns.receive(OrderDelivered(order_id=ORDER), confirmed())
         assert returns.request().status == 202
 
     def test_redelivered_events_change_nothing(self, returns: Returns) -> None:
         events = [enveloped(confirmed()), enveloped(OrderDelivered(order_id=ORDER))]
-        returns.hear(*events, *events)
+        returns.receive(*events, *events)
         (order,) = returns.table.items("order")
         assert order["customer_id"] == "customer-1"
         assert datetime.fromisoformat(order["delivered_at"]) == events[1].time
 
     def test_the_return_of_an_undelivered_order_is_rejected(self, returns: Returns) -> None:
-        returns.hear(confirmed())
+        returns.receive(confirmed())
         answer = returns.request()
         assert (answer.status, answer.json["code"]) == (409, "not_delivered")
         assert returns.table.items("return") == returns.table.items("outbox") == []
@@ -80,7 +80,7 @@ class TestRequest:
         assert returns.table.items("return") == []
 
     def test_an_order_whose_customer_is_not_yet_known_is_not_found(self, returns: Returns) -> None:
-        returns.hear(OrderDelivered(order_id=ORDER))
+        returns.receive(OrderDelivered(order_id=ORDER))
         assert returns.request().status == 404
 
     @pytest.mark.parametrize(
@@ -95,7 +95,9 @@ class TestRequest:
             "é",
         ],
     )
-    def test_a_path_that_is_no_order_is_one_of_nobody(self, returns: Returns, path: str) -> None:
+    def test_an_invalid_order_id_in_the_path_is_not_found(
+        self, returns: Returns, path: str
+    ) -> None:
         returns.delivered()
         assert returns.request(path).status == 404
 
@@ -166,7 +168,7 @@ class TestRequest:
         assert len(returns.events(ReturnRequested)) == 1
 
     def test_other_events_of_shipping_are_parked(self, returns: Returns) -> None:
-        returns.hear(OrderShipped(order_id=ORDER))
+        returns.receive(OrderShipped(order_id=ORDER))
         assert len(returns.parking.messages()) == 1
 
 
@@ -191,7 +193,7 @@ class TestStart:
         assert failed(start_return.handler(batch(enveloped(again)), CONTEXT)) == []
         assert list(returns.service.executions) == [ORDER]
 
-    def test_each_order_has_an_execution_of_its_own(self, returns: Returns) -> None:
+    def test_each_order_has_its_own_execution(self, returns: Returns) -> None:
         for order_id in (ORDERS[1], ORDERS[2]):
             returns.requested(order_id)
             returns.start(order_id)

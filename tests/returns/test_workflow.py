@@ -56,8 +56,8 @@ class ReturnCase:
             read()
         self.stock = cloud.table(inventory_context.SETTINGS.table_name)
         cloud.table(payments_context.SETTINGS.table_name)
-        book = payments_context.SETTINGS.provider_table_name
-        self.book: Table = cloud.table(book, sort_key=False)
+        provider_table = payments_context.SETTINGS.provider_table_name
+        self.provider_table: Table = cloud.table(provider_table, sort_key=False)
         key = {"pk": "STOCK#MUG", "sk": "STOCK", "kind": "stock", "price_revision": 1}
         self.stock.put({**key, "received": 1, "available": 1, "reserved": 0})
         order = task_input(enveloped(placed(line(), order_id=ORDER)))
@@ -74,7 +74,9 @@ class ReturnCase:
     @property
     def holdings(self) -> tuple[int, str]:
         """The available units and the status of the provider's authorization."""
-        return self.stock.one("stock")["available"], self.book.one("authorization")["status"]
+        return self.stock.one("stock")["available"], self.provider_table.one("authorization")[
+            "status"
+        ]
 
     def assert_ended(self, *, returned: bool) -> None:
         """Asserts who has the money and the units, and that the matching event was published."""

@@ -60,7 +60,7 @@ class Shipping:
     """Calls the context's functions as Lambda does, and plays the carrier."""
 
     table: Table
-    book: Table
+    carrier_table: Table
     """The carrier's table."""
     parking: Queue
     confirmed: dict[str, CloudEvent] = field(default_factory=dict)
@@ -72,7 +72,7 @@ class Shipping:
     def in_cloud(cls, cloud: Cloud) -> "Shipping":
         """Creates the context and the carrier with empty tables."""
         table = cloud.table(SETTINGS.table_name)
-        book = cloud.table(SETTINGS.carrier_table_name, sort_key=False)
+        carrier_table = cloud.table(SETTINGS.carrier_table_name, sort_key=False)
         parking = cloud.queue("parking")
         aws.scheduler().create_schedule_group(Name=SETTINGS.schedule_group_name)
         secret = aws.secrets().create_secret(Name="carrier", SecretString=SECRET)
@@ -83,7 +83,7 @@ class Shipping:
                 "DEAD_LETTER_QUEUE_URL": parking.url,
             }
         )
-        return cls(table, book, parking)
+        return cls(table, carrier_table, parking)
 
     def confirm(self, order_id: str = "order-1", *, postal_code: str = "SW1Y") -> bool:
         """Delivers the event of a confirmed order, the same each time. False if it failed."""
@@ -112,7 +112,7 @@ class Shipping:
         **changed: Any,
     ) -> Answer:
         """The carrier reports on an order's parcel; `changed` replaces fields of the report."""
-        told = {
+        report = {
             "event_id": event_id or f"{kind}-{len(self.calls)}",
             "order_id": order_id,
             "tracking_id": self.parcel(order_id).get("tracking_id", "unknown"),
@@ -120,7 +120,7 @@ class Shipping:
             "occurred_at": "2026-01-08T09:30:00Z",
             **changed,
         }
-        return self.call(json.dumps(told))
+        return self.call(json.dumps(report))
 
     def call(self, body: str, *, secret: str = SECRET) -> Answer:
         """The carrier calls back with a signed body."""
@@ -132,7 +132,7 @@ class Shipping:
 
     def hand_over(self, order_id: str = "order-1") -> None:
         """The carrier delivers the parcel without reporting it."""
-        SandboxCarrier(self.book.name).hand_over(order_id)
+        SandboxCarrier(self.carrier_table.name).hand_over(order_id)
 
     def schedule(self, order_id: str = "order-1") -> dict[str, Any]:
         """The schedule of an order."""
@@ -158,10 +158,10 @@ class Shipping:
 
     def parcel(self, order_id: str = "order-1") -> Item:
         """The carrier's record of an order's parcel, or nothing."""
-        found = [item for item in self.book.items("parcel") if item["pk"] == order_id]
+        found = [item for item in self.carrier_table.items("parcel") if item["pk"] == order_id]
         return found[0] if found else {}
 
-    def told(self, order_id: str = "order-1") -> list[str]:
+    def published(self, order_id: str = "order-1") -> list[str]:
         """The names of the published events about an order, by time."""
         envelopes = [item for item in self.table.envelopes() if item.subject == order_id]
         envelopes.sort(key=lambda envelope: envelope.time)

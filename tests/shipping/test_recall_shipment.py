@@ -17,14 +17,14 @@ def test_a_cancelled_order_is_recalled(shipping: Shipping, reports: list[str]) -
         shipping.report(kind)
     assert shipping.cancel()
     assert shipping.state() == shipping.parcel()["status"] == "recalled"
-    assert shipping.told()[-1] == "ShipmentRecalled"
+    assert shipping.published()[-1] == "ShipmentRecalled"
 
 
 def test_recalling_twice_has_the_same_effect_as_once(shipping: Shipping) -> None:
     shipping.confirm()
     assert shipping.cancel()
     assert shipping.cancel()
-    assert shipping.told() == ["ShipmentRequested", "ShipmentRecalled"]
+    assert shipping.published() == ["ShipmentRequested", "ShipmentRecalled"]
 
 
 def test_a_cancellation_that_overtakes_the_confirmation_prevents_the_request(
@@ -34,9 +34,9 @@ def test_a_cancellation_that_overtakes_the_confirmation_prevents_the_request(
     assert shipping.confirm()
     assert shipping.cancel()
     assert shipping.state() == "recalled"
-    assert shipping.book.items() == []
+    assert shipping.carrier_table.items() == []
     assert shipping.schedules() == []
-    assert shipping.told() == ["ShipmentRecalled"]
+    assert shipping.published() == ["ShipmentRecalled"]
 
 
 def test_the_recall_of_an_unconfirmed_order_publishes_nothing(
@@ -44,7 +44,7 @@ def test_the_recall_of_an_unconfirmed_order_publishes_nothing(
 ) -> None:
     assert shipping.cancel(confirmed=False)
     assert shipping.state() == "recalled"
-    assert shipping.told() == []
+    assert shipping.published() == []
 
 
 def test_a_delivered_parcel_is_not_recalled(
@@ -70,7 +70,7 @@ def test_a_recall_after_an_unreported_delivery_ends_as_delivered(
     assert shipping.state() == "delivered"
     assert '"RecallsTooLate":[1.0]' in capsys.readouterr().out
     assert shipping.report("delivered").status == 200
-    assert shipping.told() == ["ShipmentRequested", "OrderShipped", "OrderDelivered"]
+    assert shipping.published() == ["ShipmentRequested", "OrderShipped", "OrderDelivered"]
 
 
 @pytest.mark.parametrize("number", [1, 2])
@@ -84,7 +84,7 @@ def test_after_a_crash_around_a_commit_the_next_delivery_completes_the_recall(
         shipping.cancel()
     assert shipping.cancel()
     assert shipping.state() == shipping.parcel()["status"] == "recalled"
-    assert shipping.told() == ["ShipmentRequested", "ShipmentRecalled"]
+    assert shipping.published() == ["ShipmentRequested", "ShipmentRecalled"]
 
 
 def test_the_recall_is_stored_before_the_carrier_is_called(
@@ -108,7 +108,7 @@ def test_an_unavailable_carrier_is_called_again(shipping: Shipping, cloud: Cloud
         assert not shipping.cancel()
     assert shipping.state() == "recalling"
     assert shipping.cancel()
-    assert shipping.told() == ["ShipmentRequested", "ShipmentRecalled"]
+    assert shipping.published() == ["ShipmentRequested", "ShipmentRecalled"]
 
 
 @pytest.mark.parametrize("number", [1, 2])
@@ -120,7 +120,7 @@ def test_a_concurrent_request_is_recalled(
     assert shipping.state() == "recalled"
     assert shipping.parcel().get("status", "recalled") == "recalled"
     # The carrier may have accepted the parcel, but the shop had not published that yet.
-    assert shipping.told() == ["ShipmentRecalled"]
+    assert shipping.published() == ["ShipmentRecalled"]
 
 
 @pytest.mark.parametrize("number", [1, 2])
@@ -132,7 +132,7 @@ def test_a_recall_with_another_concurrent_step_ends_recalled(
     commits.before(number, lambda: meets(shipping))
     assert shipping.cancel()
     assert shipping.state() == shipping.parcel()["status"] == "recalled"
-    assert shipping.told() == ["ShipmentRequested", "ShipmentRecalled"]
+    assert shipping.published() == ["ShipmentRequested", "ShipmentRecalled"]
 
 
 def test_a_concurrent_pickup_does_not_stop_a_recall(shipping: Shipping, commits: Commits) -> None:
@@ -140,7 +140,7 @@ def test_a_concurrent_pickup_does_not_stop_a_recall(shipping: Shipping, commits:
     commits.before(1, lambda: shipping.report("picked_up"))
     assert shipping.cancel()
     assert shipping.state() == "recalled"
-    assert shipping.told() == ["ShipmentRequested", "OrderShipped", "ShipmentRecalled"]
+    assert shipping.published() == ["ShipmentRequested", "OrderShipped", "ShipmentRecalled"]
 
 
 def test_a_concurrent_delivery_takes_precedence_over_a_recall(
@@ -150,7 +150,7 @@ def test_a_concurrent_delivery_takes_precedence_over_a_recall(
     commits.before(1, lambda: shipping.report("delivered"))
     assert shipping.cancel()
     assert shipping.state() == "delivered"
-    assert "ShipmentRecalled" not in shipping.told()
+    assert "ShipmentRecalled" not in shipping.published()
 
 
 def test_shipments_that_an_earlier_release_stored_go_on(shipping: Shipping) -> None:
@@ -160,7 +160,7 @@ def test_shipments_that_an_earlier_release_stored_go_on(shipping: Shipping) -> N
     shipping.table.as_stored_earlier("shipment", "order_id")
     assert shipping.cancel()
     assert shipping.state() == shipping.parcel()["status"] == "recalled"
-    assert shipping.told() == ["ShipmentRequested", "OrderShipped", "ShipmentRecalled"]
+    assert shipping.published() == ["ShipmentRequested", "OrderShipped", "ShipmentRecalled"]
 
 
 def test_an_overdue_parcel_can_be_recalled(shipping: Shipping) -> None:
@@ -168,7 +168,7 @@ def test_an_overdue_parcel_can_be_recalled(shipping: Shipping) -> None:
     with later():
         shipping.remind()
         assert shipping.cancel()
-    assert shipping.told() == ["ShipmentRequested", "ShipmentOverdue", "ShipmentRecalled"]
+    assert shipping.published() == ["ShipmentRequested", "ShipmentOverdue", "ShipmentRecalled"]
 
 
 def test_a_callback_about_an_order_without_a_request_changes_nothing(

@@ -17,9 +17,9 @@ def assert_requested_once(shipping: Shipping) -> None:
     """Asserts that shop, carrier and reminder agree, and that one event was published."""
     assert shipping.state() == "requested"
     assert shipping.shipment()["tracking_id"] == shipping.parcel()["tracking_id"]
-    assert shipping.told() == ["ShipmentRequested"]
+    assert shipping.published() == ["ShipmentRequested"]
     assert shipping.schedules() == ["shipment-order-1"]
-    assert len(shipping.book.items()) == 1
+    assert len(shipping.carrier_table.items()) == 1
 
 
 def test_a_confirmed_order_is_requested_from_the_carrier(shipping: Shipping) -> None:
@@ -43,7 +43,7 @@ def test_the_event_is_caused_by_the_confirmed_order(shipping: Shipping) -> None:
 
 def test_no_personal_data_is_stored(shipping: Shipping) -> None:
     shipping.confirm()
-    stored = str([*shipping.table.items(), *shipping.book.items()])
+    stored = str([*shipping.table.items(), *shipping.carrier_table.items()])
     assert "Ada" not in stored
     assert "St James" not in stored
     assert "customer-1" not in stored
@@ -94,7 +94,7 @@ def test_an_unavailable_carrier_is_called_again(shipping: Shipping) -> None:
     for _ in range(2):
         assert not shipping.confirm(postal_code="FLAKY-2")
         assert shipping.state() == "requesting"
-        assert shipping.told() == []
+        assert shipping.published() == []
         assert shipping.schedules() == []
     assert shipping.confirm()
     assert_requested_once(shipping)
@@ -108,7 +108,7 @@ def test_the_request_is_stored_before_the_carrier_is_called(
     with pytest.raises(Crash):
         shipping.confirm()
     assert shipping.state() == "requesting"
-    assert shipping.book.items() == []
+    assert shipping.carrier_table.items() == []
 
 
 @pytest.mark.parametrize("number", [1, 2])
@@ -167,7 +167,7 @@ def test_a_request_resumed_late_keeps_its_deadline_and_reminds_at_once(
         assert due_at < datetime.now(UTC)
         assert datetime.fromisoformat(at[3:-1] + "Z") > datetime.now(UTC)
         assert shipping.remind()
-    assert sorted(shipping.told()) == ["ShipmentOverdue", "ShipmentRequested"]
+    assert sorted(shipping.published()) == ["ShipmentOverdue", "ShipmentRequested"]
 
 
 def test_a_stored_deadline_does_not_change_with_the_setting(
@@ -215,7 +215,7 @@ def test_a_recall_that_reaches_the_carrier_before_the_request_leaves_no_parcel(
     assert shipping.state() == "recalled"
     assert shipping.parcel()["status"] == "recalled"
     assert "tracking_id" not in shipping.parcel()
-    assert shipping.told() == ["ShipmentRecalled"]
+    assert shipping.published() == ["ShipmentRecalled"]
 
 
 def test_if_a_shipment_keeps_changing_the_event_is_redelivered(

@@ -12,7 +12,7 @@ from tests.support.orders import ADDRESS
 
 @pytest.fixture
 def carrier(shipping: Shipping) -> SandboxCarrier:
-    return SandboxCarrier(shipping.book.name)
+    return SandboxCarrier(shipping.carrier_table.name)
 
 
 def request(carrier: Carrier, postal_code: str = "SW1Y") -> str:
@@ -24,7 +24,7 @@ def test_the_first_response_for_a_key_is_repeated(
     carrier: SandboxCarrier, shipping: Shipping
 ) -> None:
     assert request(carrier) == request(carrier, "FLAKY-9")
-    assert shipping.book.one("parcel")["attempts"] == 2
+    assert shipping.carrier_table.one("parcel")["attempts"] == 2
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_the_postal_code_determines_the_reports(
     carrier: SandboxCarrier, shipping: Shipping, postal_code: str, reports: list[str]
 ) -> None:
     request(carrier, postal_code)
-    assert shipping.book.one("parcel")["reports"] == reports
+    assert shipping.carrier_table.one("parcel")["reports"] == reports
 
 
 def test_a_flaky_carrier_accepts_a_later_request(carrier: SandboxCarrier) -> None:
@@ -81,7 +81,7 @@ def test_a_delivered_parcel_is_not_recalled(carrier: SandboxCarrier, shipping: S
     carrier.hand_over("key")
     with pytest.raises(Delivered):
         carrier.recall("key")
-    assert shipping.book.one("parcel")["status"] == "delivered"
+    assert shipping.carrier_table.one("parcel")["status"] == "delivered"
 
 
 def test_two_concurrent_calls_create_one_parcel(carrier: SandboxCarrier, cloud: Cloud) -> None:

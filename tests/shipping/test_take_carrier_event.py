@@ -25,10 +25,10 @@ class TestReports:
         answer = shipping.report("picked_up", event_id="e-1")
         assert (answer.status, answer.json) == (200, {"event_id": "e-1"})
         assert shipping.state() == "shipped"
-        assert shipping.told() == WAY[:2]
+        assert shipping.published() == WAY[:2]
         assert shipping.report("delivered").status == 200
         assert shipping.state() == "delivered"
-        assert shipping.told() == WAY
+        assert shipping.published() == WAY
 
     def test_an_event_has_the_correlation_id_of_its_order(self, shipping: Shipping) -> None:
         shipping.confirm()
@@ -44,10 +44,10 @@ class TestReports:
         before = commits.count
         assert shipping.report("delivered").status == 200
         assert commits.count == before + 1
-        assert shipping.told() == WAY
+        assert shipping.published() == WAY
         assert shipping.report("picked_up").status == 200
         assert shipping.state() == "delivered"
-        assert shipping.told() == WAY
+        assert shipping.published() == WAY
 
     def test_event_ids_need_to_be_unique_only_within_a_parcel(self, shipping: Shipping) -> None:
         for order_id in ("order-1", "order-2"):
@@ -64,7 +64,7 @@ class TestReports:
         assert shipping.report("picked_up", event_id="e-1").status == 200
         assert shipping.report("picked_up", event_id="e-2").status == 200
         assert shipping.table.items() == before
-        assert shipping.told() == WAY[:2]
+        assert shipping.published() == WAY[:2]
 
     def test_another_report_with_the_same_id_counts_as_a_repetition(
         self, shipping: Shipping
@@ -92,7 +92,7 @@ class TestReports:
                 answer = shipping.report(kind, order_id, event_id=f"{order_id}-{event}")
                 assert answer.status == 200
             assert shipping.state(order_id) == "delivered"
-            assert shipping.told(order_id) == WAY, sequence
+            assert shipping.published(order_id) == WAY, sequence
 
     def test_two_concurrent_deliveries_of_a_report_count_once(
         self, shipping: Shipping, commits: Commits
@@ -100,7 +100,7 @@ class TestReports:
         shipping.confirm()
         commits.before(1, lambda: shipping.report("picked_up", event_id="e-1"))
         assert shipping.report("picked_up", event_id="e-1").status == 200
-        assert shipping.told() == WAY[:2]
+        assert shipping.published() == WAY[:2]
 
     @pytest.mark.parametrize(
         ("first", "second"), [("picked_up", "delivered"), ("delivered", "picked_up")]
@@ -112,7 +112,7 @@ class TestReports:
         commits.before(1, lambda: shipping.report(first))
         assert shipping.report(second).status == 200
         assert shipping.state() == "delivered"
-        assert shipping.told() == WAY
+        assert shipping.published() == WAY
 
     @pytest.mark.parametrize("moment", ["before", "after"])
     def test_after_a_crash_around_the_commit_the_next_call_completes_the_report(
@@ -123,7 +123,7 @@ class TestReports:
         with pytest.raises(Crash):
             shipping.report("delivered", event_id="e-1")
         assert shipping.report("delivered", event_id="e-1").status == 200
-        assert shipping.told() == WAY
+        assert shipping.published() == WAY
 
     def test_a_report_before_the_request_is_stored_is_to_be_retried_later(
         self, shipping: Shipping, commits: Commits
@@ -138,7 +138,7 @@ class TestReports:
         assert shipping.state() == "requesting"
         shipping.confirm()
         assert shipping.report("picked_up", event_id="e-1").status == 200
-        assert shipping.told() == WAY[:2]
+        assert shipping.published() == WAY[:2]
 
     def test_a_report_during_a_recall_is_to_be_retried_later(
         self, shipping: Shipping, commits: Commits
@@ -148,7 +148,7 @@ class TestReports:
         with pytest.raises(Crash):
             shipping.cancel()
         assert shipping.report("delivered").status == 409
-        assert shipping.told() == WAY[:1]
+        assert shipping.published() == WAY[:1]
 
     def test_a_report_after_the_recall_changes_nothing_and_is_counted(
         self, shipping: Shipping, capsys: pytest.CaptureFixture[str]
@@ -205,14 +205,14 @@ class TestErrors:
         self, shipping: Shipping, changed: dict[str, Any], field: str
     ) -> None:
         shipping.confirm()
-        told = {
+        report = {
             "event_id": "e-1",
             "order_id": "order-1",
             "tracking_id": shipping.parcel()["tracking_id"],
             "kind": "delivered",
             "occurred_at": "2026-01-08T09:30:00Z",
         }
-        answer = shipping.call(json.dumps({**told, **changed}))
+        answer = shipping.call(json.dumps({**report, **changed}))
         assert answer.status == 400
         assert answer.json["errors"][0]["field"] == field
         assert shipping.state() == "requested"

@@ -24,7 +24,7 @@ def test_a_shipped_parcel_can_be_overdue(shipping: Shipping) -> None:
     shipping.report("picked_up")
     with later():
         assert shipping.remind()
-    assert shipping.told() == ["ShipmentRequested", "OrderShipped", "ShipmentOverdue"]
+    assert shipping.published() == ["ShipmentRequested", "OrderShipped", "ShipmentOverdue"]
 
 
 def test_the_event_has_the_correlation_id_of_its_order(shipping: Shipping) -> None:
@@ -42,17 +42,17 @@ def test_a_repeated_reminder_publishes_one_event(
     with later():
         assert shipping.remind()
         assert shipping.remind()
-    assert shipping.told() == ["ShipmentRequested", "ShipmentOverdue"]
+    assert shipping.published() == ["ShipmentRequested", "ShipmentOverdue"]
     assert capsys.readouterr().out.count('"OverdueShipments":[1.0]') == 1
 
 
 def test_an_early_reminder_is_delivered_again(shipping: Shipping) -> None:
     shipping.confirm()
     assert not shipping.remind()
-    assert shipping.told() == ["ShipmentRequested"]
+    assert shipping.published() == ["ShipmentRequested"]
     with later():
         assert shipping.remind()
-    assert shipping.told() == ["ShipmentRequested", "ShipmentOverdue"]
+    assert shipping.published() == ["ShipmentRequested", "ShipmentOverdue"]
 
 
 def test_a_very_late_reminder_does_not_report_a_delivered_parcel(shipping: Shipping) -> None:
@@ -61,7 +61,7 @@ def test_a_very_late_reminder_does_not_report_a_delivered_parcel(shipping: Shipp
         shipping.report("delivered")
     with later(hours=1000):
         assert shipping.remind()
-    assert "ShipmentOverdue" not in shipping.told()
+    assert "ShipmentOverdue" not in shipping.published()
 
 
 def test_a_delivered_parcel_is_not_overdue(shipping: Shipping) -> None:
@@ -70,7 +70,7 @@ def test_a_delivered_parcel_is_not_overdue(shipping: Shipping) -> None:
     with later():
         assert shipping.remind()
     assert shipping.shipment()["overdue"] is False
-    assert "ShipmentOverdue" not in shipping.told()
+    assert "ShipmentOverdue" not in shipping.published()
 
 
 def test_an_overdue_parcel_can_still_be_delivered(shipping: Shipping) -> None:
@@ -80,7 +80,7 @@ def test_an_overdue_parcel_can_still_be_delivered(shipping: Shipping) -> None:
         assert shipping.report("delivered").status == 200
     assert shipping.state() == "delivered"
     assert shipping.shipment()["overdue"] is True
-    assert shipping.told() == [
+    assert shipping.published() == [
         "ShipmentRequested",
         "ShipmentOverdue",
         "OrderShipped",
@@ -93,7 +93,7 @@ def test_a_recalled_parcel_is_not_overdue(shipping: Shipping) -> None:
     shipping.cancel()
     with later():
         assert shipping.remind()
-    assert shipping.told() == ["ShipmentRequested", "ShipmentRecalled"]
+    assert shipping.published() == ["ShipmentRequested", "ShipmentRecalled"]
 
 
 def test_an_unfinished_request_can_be_overdue_and_still_complete(
@@ -104,10 +104,10 @@ def test_an_unfinished_request_can_be_overdue_and_still_complete(
         shipping.confirm()
     with later():
         assert shipping.remind()
-        assert shipping.told() == ["ShipmentOverdue"]
+        assert shipping.published() == ["ShipmentOverdue"]
         assert shipping.confirm()
     assert shipping.shipment()["overdue"] is True
-    assert shipping.told() == ["ShipmentOverdue", "ShipmentRequested"]
+    assert shipping.published() == ["ShipmentOverdue", "ShipmentRequested"]
 
 
 def test_a_concurrent_delivery_prevents_the_overdue_event(
@@ -119,7 +119,7 @@ def test_a_concurrent_delivery_prevents_the_overdue_event(
         assert shipping.remind()
     assert shipping.state() == "delivered"
     assert shipping.shipment()["overdue"] is False
-    assert shipping.told() == ["ShipmentRequested", "OrderShipped", "OrderDelivered"]
+    assert shipping.published() == ["ShipmentRequested", "OrderShipped", "OrderDelivered"]
 
 
 def test_a_concurrent_reminder_precedes_the_delivery(shipping: Shipping, commits: Commits) -> None:
@@ -129,7 +129,7 @@ def test_a_concurrent_reminder_precedes_the_delivery(shipping: Shipping, commits
         assert shipping.report("delivered").status == 200
     assert shipping.state() == "delivered"
     assert shipping.shipment()["overdue"] is True
-    assert sorted(shipping.told()) == [
+    assert sorted(shipping.published()) == [
         "OrderDelivered",
         "OrderShipped",
         "ShipmentOverdue",
@@ -147,7 +147,7 @@ def test_after_a_crash_around_the_commit_the_next_delivery_reports_the_parcel(
         with pytest.raises(Crash):
             shipping.remind()
         assert shipping.remind()
-    assert shipping.told() == ["ShipmentRequested", "ShipmentOverdue"]
+    assert shipping.published() == ["ShipmentRequested", "ShipmentOverdue"]
 
 
 def test_a_reminder_of_an_unknown_shipment_is_delivered_again(shipping: Shipping) -> None:

@@ -11,7 +11,7 @@ DAYS = 24 * HOURS
 
 @lru_cache(maxsize=2)
 def senders(shop: Assembly) -> tuple[Sender, ...]:
-    """All who put messages into queues."""
+    """All resources that send messages to queues."""
     return tuple(topology.senders(shop))
 
 

@@ -191,13 +191,13 @@ class Commits:
         self._run(self._after.pop(self.count, None))
         return answer
 
-    def _run(self, happening: Callable[[], object] | None) -> None:
-        """Commits in between count for nothing. No handler of this context runs meanwhile."""
-        if happening:
+    def _run(self, action: Callable[[], object] | None) -> None:
+        """Runs an action outside the running handler; its own commits are not counted."""
+        if action:
             self._busy = True
             try:
-                # Another execution environment: the declaration of the handler here is not its own.
-                Context().run(happening)
+                # Like another execution environment, to which the handler's declaration does not apply.
+                Context().run(action)
             finally:
                 self._busy = False
 
@@ -244,18 +244,18 @@ def region() -> Iterator[None]:
     Starting it takes longer than most tests do, so that accounts share it.
     """
     with corrected_moto():
-        # Those there are were made before.
+        # Existing clients were created without the patches.
         aws.client.cache_clear()
         yield
 
 
 @contextmanager
 def cloud() -> Iterator[Cloud]:
-    """An empty account in a region that runs, for as long as the block. Nothing in it sleeps.
+    """An empty account in a started region, for the duration of the block. Nothing sleeps.
 
     Handlers may do only what they declare.
     """
-    assert botocore_stubber.enabled, "No region runs: the fixture `region` starts one"
+    assert botocore_stubber.enabled, "no region is started: use the fixture `region`"
     with ExitStack() as stack:
         stack.enter_context(aws_variables(REGION))
         stack.enter_context(declarations.enforced())

@@ -1,4 +1,4 @@
-"""The shop's events under the proof of its routes: messages as they are at each place."""
+"""The shop's events for the proof of its routes: the form of a message at each filter."""
 
 import json
 from base64 import b64encode
@@ -24,15 +24,15 @@ from tests.support.handlers import handler_of
 from tools.contracts.values import values_of
 
 SAMPLES = 4
-"""Made-up messages of each event, besides its example. What a pattern asks for is put into them, so
-that there need not be many."""
+"""Generated messages of each event, besides its example. Few suffice, because the proof inserts the
+values that a pattern requires."""
 
 LOOPS_END: Mapping[tuple[str, str], str] = {}
-"""Why a consumer of an event brings about no endless loop, though its events lead back to it."""
+"""Reasons why a consumer whose events lead back to it causes no endless loop."""
 
 
 def proof(shop: Assembly, **changed: Any) -> RoutingProof:
-    """The proof for the shop's templates and code; with `changed` arguments, for another one."""
+    """The proof for the shop's templates and code, with `changed` arguments if given."""
     arguments = {
         "events": published(),
         "publishers": publishers(shop),
@@ -44,15 +44,15 @@ def proof(shop: Assembly, **changed: Any) -> RoutingProof:
 
 @cache
 def published() -> tuple[PublishedEvent, ...]:
-    """All events of the shop, with made-up messages."""
+    """All events of the shop, with generated messages."""
     schemas = {name: bus_schema(event) for name, event in PUBLISHED.items()}
-    made_up = _made_up(schemas)
+    generated = _generated(schemas)
     return tuple(
         PublishedEvent(
             name=name,
             source=event.source,
             schema=schemas[name],
-            samples=(bus_example(event), *(messages[name] for messages in made_up)),
+            samples=(bus_example(event), *(messages[name] for messages in generated)),
             for_outsiders=event in OUTSIDE,
         )
         for name, event in PUBLISHED.items()
@@ -68,7 +68,7 @@ def publishers(shop: Assembly) -> dict[str, frozenset[str]]:
     }
 
 
-def _made_up(schemas: Mapping[str, Schema]) -> list[dict[str, Message]]:
+def _generated(schemas: Mapping[str, Schema]) -> list[dict[str, Message]]:
     made: list[dict[str, Message]] = []
 
     @settings(
@@ -86,11 +86,11 @@ def _made_up(schemas: Mapping[str, Schema]) -> list[dict[str, Message]]:
 
 
 def form(filter_: Filter) -> Form:
-    """How messages look at a filter."""
+    """The form of messages at a filter."""
     if filter_.kind in {"rule", "archive"}:
         return Form((), dict)
     if filter_.kind == "subscription":
-        # The bus gives no attributes to what it hands to a topic.
+        # The bus passes no message attributes to a topic.
         return Form(() if filter_.scope == "MessageBody" else None, json.dumps)
     forms = {
         "AWS::DynamoDB::GlobalTable": Form(None, _in_outbox),
@@ -99,13 +99,13 @@ def form(filter_: Filter) -> Form:
     }
     if filter_.source.type not in forms:
         raise NotImplementedError(
-            f"{filter_.path}: what comes from {filter_.source.type} is not known"
+            f"{filter_.path}: the form of messages from {filter_.source.type} is not known"
         )
     return forms[filter_.source.type]
 
 
 class _Table:
-    """Takes transactions, and keeps what they put."""
+    """Accepts transactions, and keeps the items that they put."""
 
     def __init__(self) -> None:
         self.items: list[Any] = []
@@ -115,7 +115,7 @@ class _Table:
 
 
 def _in_outbox(message: Message) -> Any:
-    """What the stream of a table says when the kernel has published the event.
+    """The record in the stream of a table after the kernel has published the event.
 
     https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_streams_Record.html
     """

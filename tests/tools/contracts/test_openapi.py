@@ -154,7 +154,7 @@ def raised(entry: Endpoint) -> set[type[Problem]]:
     return set(reached(function, set()))
 
 
-def test_handlers_declare_just_the_problems_that_they_may_raise(shop: Assembly) -> None:
+def test_handlers_declare_exactly_the_problems_that_they_can_raise(shop: Assembly) -> None:
     for route in http_routes(shop):
         entry = handler_of(route.function)
         assert raised(entry) == set(entry.contract.problems), route

@@ -45,7 +45,7 @@ class SampleEvent(Event, frozen=True, kw_only=True):
     source: ClassVar[str] = "orderflow.sample"
 
 
-def test_the_types_are_those_of_the_classes() -> None:
+def test_the_types_match_the_classes() -> None:
     assert TYPES.read_text() == typescript.declarations(PUBLISHED.values()), (
         "docs/events/events.d.ts is out of date: run `make generated`"
     )

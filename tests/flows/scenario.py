@@ -13,7 +13,7 @@ Results = Mapping[str, Counter[str]]
 
 
 @dataclass
-class Story:
+class Scenario:
     """Orders of one customer: one is kept, one declined, one cancelled and one returned.
 
     All requests are idempotent. So a second `visit`, after a fault is fixed, continues where the
@@ -71,14 +71,14 @@ class Story:
         return self.shop.status(self.orders[what], customer=self.customer)
 
 
-def lose_a_parcel(scenario: Story) -> None:
+def lose_a_parcel(scenario: Scenario) -> None:
     """Adds an order whose parcel is never delivered, and waits until it is overdue."""
     scenario.order("lost")
     scenario.wait()
     scenario.shop.pass_days(5.5)
 
 
-def break_a_checkout(scenario: Story) -> None:
+def break_a_checkout(scenario: Scenario) -> None:
     """Adds an order whose checkout never completes, and waits until it has expired."""
     scenario.shop.rehearsal.faults.fail(
         "Inventory/ReserveStock", times=FOREVER, error=Broken("down")
