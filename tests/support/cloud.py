@@ -196,7 +196,7 @@ class Commits:
         if action:
             self._busy = True
             try:
-                # Like another execution environment, to which the handler's declaration does not apply.
+                # Like another execution environment: no declaration of a handler applies.
                 Context().run(action)
             finally:
                 self._busy = False

@@ -67,7 +67,7 @@ def test_an_event_and_the_functions_that_publish_it_name_each_other(
         assert publishers_of(event)
         for publisher in publishers_of(event):
             page = files[f"functions/{functions[publisher].path.replace('/', '.')}.html"]
-            assert f">{name}</a>" in page.partition("<p>Publishes")[2].partition("</p>")[0]
+            assert f">{name}</a>" in page.partition("<p>Publishes <a")[2].partition("</p>")[0]
             assert functions[publisher].path in system.events[name].publishers
 
 

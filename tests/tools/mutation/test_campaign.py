@@ -36,7 +36,7 @@ def test_weakened_templates_are_killed_and_harmless_ones_survive(
     assert found[BY_RULES].by_durability
     assert "Durability::DeadLetterQueue" in found[BY_RULES].killers
     assert not found[BY_TESTS].by_durability
-    test = "test_receiving_waits_instead_of_asking_all_the_time"
+    test = "test_queues_use_long_polling"
     assert test in str(found[BY_TESTS].by_tests)
     assert found[HARMLESS.name].killers == []
 
