@@ -74,7 +74,7 @@ class Payment(Aggregate, frozen=True, kw_only=True):
         return None
 
     def release(self, reason: str) -> Change[Self] | None:
-        """Begins to release the money, if any may be held; the provider is to be asked next."""
+        """Begins to release the money, if any may be held. The next step calls the provider."""
         if self.state in {State.AUTHORIZING, State.AUTHORIZED}:
             return self.becomes(state=State.CANCELLING, reason=reason)
         return None

@@ -86,7 +86,7 @@ class Return(Aggregate, frozen=True, kw_only=True):
 
     @property
     def pending_since(self) -> datetime | None:
-        """The time since when it waits for a decision, if it does."""
+        """The time since which the return has waited for a decision, or None."""
         return self.requested_at if self.state is State.AWAITING else None
 
     def await_decision(self, task_token: str) -> Change[Self]:

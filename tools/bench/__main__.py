@@ -70,7 +70,7 @@ def references() -> tuple[Subject, Subject]:
 
 
 def measure(subjects: list[Subject], rounds: int, console: Console) -> dict[str, ColdStart]:
-    """Returns medians by name. Interleaves the rounds, so that other load affects all alike."""
+    """Returns medians by name. Rounds are interleaved, so that other load affects all equally."""
     samples: dict[str, list[ColdStart]] = {subject.name: [] for subject in subjects}
     with Progress(console=console, transient=True) as progress:
         task = progress.add_task("Starting cold", total=(rounds + 1) * len(subjects))

@@ -34,7 +34,7 @@ KINDS = _Entries.__struct_fields__
 
 
 def reasons(head: Path, base: Path | None = None) -> Reasons:
-    """Return the reasons in the tree `head` that `base` does not have.
+    """Returns the reasons in the tree `head` that `base` does not have.
 
     Raises AcknowledgementError if the file of `head` is invalid.
     """
@@ -54,7 +54,7 @@ def reasons(head: Path, base: Path | None = None) -> Reasons:
 
 
 def how_to(paths: Mapping[str, Iterable[str]]) -> str:
-    """Return entries to paste into the file; `paths` has the paths by kind."""
+    """Returns entries to paste into the file; `paths` has the paths by kind."""
     return "\n\n".join(
         f'[[{kind}]]\npath = "{path}"\nreason = "…"' for kind in paths for path in paths[kind]
     )

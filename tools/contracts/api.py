@@ -89,7 +89,7 @@ class Change:
 
 
 def changes(old: Document, new: Document) -> list[Change]:
-    """Return all added, removed and changed routes, sorted by path."""
+    """Returns all added, removed and changed routes, sorted by path."""
     before, after = _Version(old), _Version(new)
     found = [_gone(route) for key, route in before.routes.items() if key not in after.routes]
     for key, route in after.routes.items():
@@ -120,7 +120,7 @@ class _Version:
                     self.routes[shape, method] = _Route(self, path, method, item)
 
     def resolved(self, part: Any) -> Any:
-        """Return the component that `part` refers to, or `part` itself if it is no reference."""
+        """Returns the component that `part` refers to, or `part` itself if it is no reference."""
         if "$ref" not in part:
             return part
         found: Any = self.document
@@ -129,7 +129,7 @@ class _Version:
         return self.resolved(found)
 
     def schema(self, schema: Schema) -> Schema:
-        """Return the schema together with the definitions that it refers to."""
+        """Returns the schema together with the definitions that it refers to."""
         return {**schema, "$defs": self.document["$defs"]}
 
 
@@ -362,7 +362,7 @@ def _answers(before: Mapping[str, _Answer], after: Mapping[str, _Answer]) -> Ite
 def _alternatives(
     before: Mapping[str, Schema], after: Mapping[str, Schema], where: str
 ) -> Iterator[Break]:
-    """Compare alternative answers with one status.
+    """Compares alternative answers with one status.
 
     New kinds of problems break nobody: a client treats an unknown code by its status.
     """

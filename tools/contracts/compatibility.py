@@ -67,7 +67,7 @@ def breaking_changes(old: Schema, new: Schema) -> list[Breaking]:
 
 
 def plain(schema: Schema) -> Any:
-    """Return a schema without references and without descriptions."""
+    """Returns a schema without references and without descriptions."""
     return _plain(schema, schema.get("$defs", {}))
 
 
@@ -263,7 +263,7 @@ def _resolved(schema: Schema, definitions: Mapping[str, Schema]) -> Schema:
 
 
 def _plain(schema: Any, definitions: Mapping[str, Schema]) -> Any:
-    """Return a schema without references and without descriptions."""
+    """Returns a schema without references and without descriptions."""
     if isinstance(schema, list):
         return [_plain(each, definitions) for each in schema]
     if not isinstance(schema, dict):

@@ -35,13 +35,13 @@ def documents(assembly: Assembly) -> dict[str, str]:
 
 
 def version() -> str:
-    """Return the project's version, which the documents carry."""
+    """Returns the project's version, which the documents carry."""
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     return str(project["version"])
 
 
 def complaints(made: Mapping[str, str], directory: Path = DIRECTORY) -> list[str]:
-    """Return a message for each route that breaks clients of the API document in `directory`.
+    """Returns a message for each route that breaks clients of the API document in `directory`.
 
     Each message says what breaks and how to avoid it. Acknowledged routes are left out. Raises
     AcknowledgementError.

@@ -341,7 +341,7 @@ def _clean(schema: Any) -> Any:
 
 
 def _readable(schema: Any) -> Any:
-    """Return a schema for request data: strings exclude the characters that `text.fault` names."""
+    """Returns a schema for request data: strings exclude the characters that `text.fault` names."""
     if isinstance(schema, list):
         return [_readable(part) for part in schema]
     if not isinstance(schema, Mapping):

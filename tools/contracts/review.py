@@ -44,7 +44,7 @@ class Interfaces:
 
 
 def kept(tree: Path) -> Interfaces:
-    """Return the interfaces from the documents of a tree. Raises ReviewError."""
+    """Returns the interfaces from the documents of a tree. Raises ReviewError."""
     try:
         events = {_named(path): json.loads(path.read_bytes()) for path in _copies(tree)}
         document = tree / _API
@@ -55,7 +55,7 @@ def kept(tree: Path) -> Interfaces:
 
 
 def current(assembly: Assembly) -> Interfaces:
-    """Return the interfaces from the classes and handlers of this tree, not from docs/.
+    """Returns the interfaces from the classes and handlers of this tree, not from docs/.
 
     Raises ReviewError if the API cannot be documented.
     """
@@ -73,7 +73,7 @@ def current(assembly: Assembly) -> Interfaces:
 def events(
     old: Mapping[str, Schema], new: Mapping[str, Schema], before: Assembly, after: Assembly
 ) -> list[str]:
-    """Describe the changes of events between two versions, and the consumers they affect."""
+    """Describes the changes of events between two versions, and the consumers they affect."""
     if not old:
         return [f"the base has no schemas in `{_EVENTS}`: they are not compared"] if new else []
     lines = [f"new: {name}, {_taken(after, name)}" for name in sorted(new.keys() - old.keys())]
@@ -206,7 +206,7 @@ def left(revision: str) -> str:
 
 
 def unpack(commit: str, base: Path) -> None:
-    """Lay down the files of a commit, with what `make setup` has made here.
+    """Lays down the files of a commit, with what `make setup` has made here.
 
     As an archive: a worktree would be left behind in the repository by whoever is interrupted.
     """

@@ -36,7 +36,7 @@ class Core:
     _clients: dict[str, Any] = field(default_factory=dict)
 
     def client(self, service: str) -> Any:
-        """Return the boto3 client of a service."""
+        """Returns the boto3 client of a service."""
         if service not in self._clients:
             # Any service, known only by name: the stubs list all of them as literals.
             make: Any = boto3.client
@@ -44,27 +44,27 @@ class Core:
         return self._clients[service]
 
     def name(self, path: str, *identifiers: str) -> None:
-        """Let physical ids and ARNs stand for the construct path of their resource."""
+        """Lets physical ids and ARNs stand for the construct path of their resource."""
         for identifier in identifiers:
             if identifier:
                 self.paths.setdefault(identifier, path)
 
     def path_of(self, identifier: str) -> str:
-        """Return the construct path of a physical id or ARN; itself if it is not known."""
+        """Returns the construct path of a physical id or ARN; itself if it is not known."""
         return self.paths.get(identifier, identifier)
 
     def sender(self) -> str | None:
-        """Return the path of the function whose handler runs at the moment, if one does."""
+        """Returns the path of the function whose handler runs at the moment, if one does."""
         process = self.scheduler.current
         environment = process.environment if process is not None else None
         return environment.function if isinstance(environment, ExecutionEnvironment) else None
 
     def caller(self) -> str:
-        """Return the path of the function whose handler runs at the moment, or ``outside``."""
+        """Returns the path of the function whose handler runs at the moment, or ``outside``."""
         return self.sender() or OUTSIDE
 
     def new_id(self) -> str:
-        """Return a new UUID, drawn from the seed."""
+        """Returns a new UUID, drawn from the seed."""
         # As uuid.UUID(int=…, version=4) writes it, in a third of the time.
         bits = self.scheduler.random.getrandbits(128) & ~_UUID_MASK | _UUID_4
         text = f"{bits:032x}"

@@ -70,7 +70,7 @@ class Deployment:
         )
 
     def install(self, patches: Patches) -> None:
-        """Let moto's models call the services."""
+        """Lets moto's models call the services."""
         for service in (
             self.state_machines,
             self.mappings,
@@ -103,14 +103,14 @@ class Deployment:
         return tempfile.TemporaryDirectory(prefix="rehearsal-")
 
     def log_file(self, path: str) -> Path | None:
-        """Return the file for the log of the function at a path, None to keep it in memory."""
+        """Returns the file for the log of the function at a path, None to keep it in memory."""
         if self._logs is None:
             return None
         self._logs.mkdir(parents=True, exist_ok=True)
         return self._logs / f"{path.replace('/', '.')}.log"
 
     def close(self) -> None:
-        """Close the functions' logs, and remove temporary files."""
+        """Closes the functions' logs, and removes temporary files."""
         for function in self.functions:
             function.log.close()
         self.assembly.close()

@@ -51,7 +51,7 @@ class Call(Struct, frozen=True):
     sleep: Callable[[float], None]
 
     def refuse(self, code: str, **response: Any) -> ClientError:
-        """Return the error with which the service refuses."""
+        """Returns the error with which the service refuses."""
         answer: Any = {"Error": {"Code": code, "Message": "injected fault"}, **response}
         return ClientError(answer, self.operation)
 
@@ -99,7 +99,7 @@ def _conflict(call: Call) -> Any:
 
 
 def _take_every_other(call: Call) -> Any:
-    """Let only every second entry of a batch happen, the first one not."""
+    """Lets only every second entry of a batch happen, the first one not."""
     return _PARTIAL[call.operation](call)
 
 
@@ -223,7 +223,7 @@ class Faults:
         times: int | None = None,
         passes: int = 0,
     ) -> None:
-        """Let a fault act between ``source`` and ``target``, paths; None stands for any.
+        """Lets a fault act between ``source`` and ``target``, paths; None stands for any.
 
         For calls, ``operation`` narrows it down to one of the API's. ``times`` takes the place of
         the fault's own number; ``passes`` is how many occasions go well before.
@@ -242,7 +242,7 @@ class Faults:
         error: BaseException | None = None,
         when: Literal["before", "after", "delivery"] = "before",
     ) -> None:
-        """Let what happens at ``target``, a path, fail the next ``times`` times (None: always).
+        """Lets what happens at ``target``, a path, fail the next ``times`` times (None: always).
 
         ``before`` raises instead of running a function's handler; ``after`` runs the handler and
         loses its answer, as a crash between effect and acknowledgement does; ``delivery`` fails
@@ -253,13 +253,13 @@ class Faults:
         self.plan(fault, target=target)
 
     def clear(self) -> None:
-        """Take back all faults that are left."""
+        """Takes back all faults that are left."""
         self._planned.clear()
 
     # -- for the parts of the rehearsal ---------------------------------------------------
 
     def strike(self, moment: Moment, source: str, target: str, operation: str = "") -> Fault | None:
-        """Return the first fault that is meant for this moment, if there is one, and use it up."""
+        """Returns the first fault that is meant for this moment, or None, and uses it up."""
         for planned in self._planned:
             if not planned.meets(moment, source, target, operation):
                 continue
@@ -275,22 +275,22 @@ class Faults:
         return None
 
     def check(self, moment: Moment, source: str, target: str) -> None:
-        """Raise the error of the first fault that is meant for this moment, if there is one."""
+        """Raises the error of the first fault that is meant for this moment, if there is one."""
         fault = self.strike(moment, source, target)
         if fault is not None:
             raise fault.effect
 
     def way(self, source: str, target: str) -> Sequence[float]:
-        """Return after how many seconds each copy of what is delivered sets out."""
+        """Returns after how many seconds each copy of what is delivered sets out."""
         fault = self.strike("way", source, target)
         return (0.0,) if fault is None else fault.effect(self._random)
 
     def ahead(self, function: str) -> float:
-        """Return the seconds by which a function's clock is ahead."""
+        """Returns the seconds by which a function's clock is ahead."""
         fault = self.strike("clock", "", function)
         return 0.0 if fault is None else float(fault.effect)
 
     def call(self, call: Call, source: str, target: str) -> Any:
-        """Make a call, unless there is a fault that answers in its place."""
+        """Makes a call, unless there is a fault that answers in its place."""
         fault = self.strike("call", source, target, call.operation)
         return call.perform(call.parameters) if fault is None else fault.effect(call)

@@ -62,7 +62,7 @@ class Hooks:
         self._calls_api: Callable[..., Any] = BaseClient._make_api_call  # type: ignore[attr-defined]
 
     def install(self, install_services: Callable[[Patches], None]) -> None:
-        """Start moto and install all replacements, those of the services among them."""
+        """Starts moto and installs all replacements, those of the services among them."""
         core, patches = self._core, self._patches
         thresholds = gc.get_threshold()
         gc.set_threshold(*_GC_THRESHOLDS)
@@ -86,7 +86,7 @@ class Hooks:
         patches.set(BaseClient, "_make_api_call", self._api_call(direct.before(self._calls_api)))
 
     def settle(self) -> None:
-        """Exclude all present objects from garbage collection.
+        """Excludes all present objects from garbage collection.
 
         moto, botocore and a loaded assembly are some hundred thousand objects. Searching them for
         cycles after every 700 new ones, as Python does, would take most of the time.
@@ -96,13 +96,13 @@ class Hooks:
         self._undo.append(gc.unfreeze)
 
     def remove(self) -> None:
-        """Restore everything, in reverse order."""
+        """Restores everything, in reverse order."""
         self._patches.undo()
         while self._undo:
             self._undo.pop()()
 
     def _make_repeatable(self) -> None:
-        """Let ids, jitter and tokens come from the seed, in the thread that runs the rehearsal."""
+        """Lets ids, jitter and tokens come from the seed, in the thread that runs the rehearsal."""
         state = random.getstate()
         self._undo.append(lambda: random.setstate(state))
         random.seed(self._seed)
@@ -119,7 +119,7 @@ class Hooks:
         self._patches.set(os, "urandom", urandom)
 
     def _api_call(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        """Return what stands for each API call of each client: it takes time and is recorded."""
+        """Returns what stands for each API call of each client: it takes time and is recorded."""
         core = self._core
         scheduler = core.scheduler
         thread = threading.get_ident()
@@ -161,7 +161,7 @@ class Hooks:
 
 
 def _resource(service: str, parameters: dict[str, Any]) -> str:
-    """Return the physical id or ARN of what a call is about, empty if it does not say."""
+    """Returns the physical id or ARN of what a call is about, empty if it does not say."""
     name = parameters.get(_RESOURCE_PARAMETERS.get(service, ""))
     if name is not None:
         return str(name)

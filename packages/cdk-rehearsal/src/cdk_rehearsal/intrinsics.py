@@ -70,7 +70,7 @@ class Resolver:
         }
 
     def resolve(self, value: Any, where: str) -> Any:
-        """Return ``value`` with all functions in it resolved; ``where`` is used in errors."""
+        """Returns ``value`` with all functions in it resolved; ``where`` is used in errors."""
         if isinstance(value, dict):
             if len(value) == 1:
                 name, argument = next(iter(value.items()))
@@ -95,7 +95,7 @@ class Resolver:
         return value
 
     def condition(self, name: str) -> bool:
-        """Return whether the template's condition ``name`` holds."""
+        """Returns whether the template's condition ``name`` holds."""
         if name not in self._conditions:
             definition = self._stack.template.get("Conditions", {}).get(name)
             if definition is None:

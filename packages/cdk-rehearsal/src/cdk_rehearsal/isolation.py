@@ -27,7 +27,7 @@ _PROCESS_PREFIXES = ("LC_", "PYTEST_XDIST_", "MUTANT_")
 
 
 def allowed(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that may reach a synthesis or a rehearsal.
+    """Returns the variables that may reach a synthesis or a rehearsal.
 
     None of them has a meaning for boto3, botocore, moto, Powertools, the CDK, pip or Node.
     """
@@ -36,7 +36,7 @@ def allowed(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def process_variables(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the allowed variables except those of the terminal.
+    """Returns the allowed variables except those of the terminal.
 
     A variable for temporary files that names no writable folder is left out: Node.js fails with it.
     """

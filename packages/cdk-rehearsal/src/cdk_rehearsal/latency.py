@@ -39,43 +39,43 @@ class Latency:
     """
 
     def api_call(self, random: Random) -> float:
-        """Return the seconds that an AWS API call takes."""
+        """Returns the seconds that an AWS API call takes."""
         return random.uniform(*self.api_call_s)
 
     def bucket(self, random: Random) -> float:
-        """Return the seconds from a change of an object to its notification."""
+        """Returns the seconds from a change of an object to its notification."""
         return random.uniform(*self.bucket_s)
 
     def cold_start(self, random: Random) -> float:
-        """Return the seconds until a new execution environment is ready."""
+        """Returns the seconds until a new execution environment is ready."""
         return random.uniform(*self.cold_start_s)
 
     def event_bus(self, random: Random) -> float:
-        """Return the seconds from PutEvents to a rule's target."""
+        """Returns the seconds from PutEvents to a rule's target."""
         return random.uniform(*self.event_bus_s)
 
     def web(self, random: Random) -> float:
-        """Return the seconds that connecting to a host outside takes."""
+        """Returns the seconds that connecting to a host outside takes."""
         return random.uniform(*self.web_s)
 
     def queue_poll(self, random: Random) -> float:
-        """Return the seconds until a mapping notices a message."""
+        """Returns the seconds until a mapping notices a message."""
         return random.uniform(*self.queue_poll_s)
 
     def schedule(self, random: Random) -> float:
-        """Return the seconds from a schedule's time until it fires."""
+        """Returns the seconds from a schedule's time until it fires."""
         return random.uniform(*self.schedule_s)
 
     def shard_poll(self, random: Random) -> float:
-        """Return the seconds until a mapping's next look at an idle shard of a data stream."""
+        """Returns the seconds until a mapping's next look at an idle shard of a data stream."""
         return random.uniform(*self.shard_poll_s)
 
     def stream_poll(self, random: Random) -> float:
-        """Return the seconds until a mapping's next look at a table's idle stream."""
+        """Returns the seconds until a mapping's next look at a table's idle stream."""
         return random.uniform(*self.stream_poll_s)
 
     def topic(self, random: Random) -> float:
-        """Return the seconds from a publish to a subscription's endpoint."""
+        """Returns the seconds from a publish to a subscription's endpoint."""
         return random.uniform(*self.topic_s)
 
 

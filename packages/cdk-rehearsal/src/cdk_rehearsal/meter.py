@@ -53,7 +53,7 @@ class Meter:
         self._on_record = on_record
 
     def add(self, kind: str, source: str, target: str, **detail: Any) -> Record:
-        """Make a record of what happened now."""
+        """Makes a record of what happened now."""
         record = Record(kind, self._now(), source, target, detail)
         self.records.append(record)
         self._by_kind[kind].append(record)
@@ -64,7 +64,7 @@ class Meter:
     def of(
         self, kind: str, *, source: str | None = None, target: str | None = None
     ) -> list[Record]:
-        """Return the records of one kind, if given only those with this source or target."""
+        """Returns the records of one kind, if given only those with this source or target."""
         return [
             record
             for record in self._by_kind[kind]

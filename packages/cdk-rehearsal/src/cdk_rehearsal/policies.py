@@ -21,7 +21,7 @@ def allows(
     resource: str,
     context: dict[str, str],
 ) -> bool:
-    """Say whether ``policy`` lets the AWS service do ``action`` on ``resource``.
+    """Whether ``policy`` lets the AWS service do ``action`` on ``resource``.
 
     ``context`` holds condition keys such as ``aws:SourceArn``. Raises UnsupportedTemplateError
     for a condition operator that is not known.
@@ -37,7 +37,7 @@ def allows(
 def identity_allows(
     policies: Iterable[dict[str, Any]], *, action: str, resource: str, context: dict[str, str]
 ) -> bool:
-    """Say whether the ``policies`` of a role let it do ``action`` on ``resource``.
+    """Whether the ``policies`` of a role let it do ``action`` on ``resource``.
 
     Raises as ``allows`` does.
     """

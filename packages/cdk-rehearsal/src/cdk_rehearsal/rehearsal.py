@@ -57,7 +57,7 @@ class Rehearsal:
         logs: Path | None = None,
         on_record: Callable[[Record], None] | None = None,
     ) -> None:
-        """Prepare to rehearse what ``cdk synth`` wrote to the directory ``assembly``.
+        """Prepares to rehearse what ``cdk synth`` wrote to the directory ``assembly``.
 
         ``start`` is the virtual time at which it begins. ``logs`` is a directory for what
         handlers print; without it the last lines are kept in memory. ``on_record`` is called with
@@ -137,7 +137,7 @@ class Rehearsal:
     # -- running --------------------------------------------------------------------------
 
     def run_until_idle(self, limit_s: float = 86_400.0) -> None:
-        """Run until nothing is due; RehearsalError if something still is after ``limit_s``.
+        """Runs until nothing is due; RehearsalError if something still is after ``limit_s``.
 
         Schedules that have not fired yet, tasks that wait for their token and items that are to
         expire do not count: ``run_for`` reaches them.
@@ -145,19 +145,19 @@ class Rehearsal:
         self.scheduler.run_until_idle(limit_s)
 
     def run_for(self, seconds: float) -> None:
-        """Let ``seconds`` of virtual time pass."""
+        """Lets ``seconds`` of virtual time pass."""
         self.scheduler.run_for(seconds)
 
     def spawn(self, fn: Callable[..., Any], *args: Any, name: str | None = None) -> Process:
-        """Run ``fn`` as a process of its own, which may sleep and wait in virtual time."""
+        """Runs ``fn`` as a process of its own, which may sleep and wait in virtual time."""
         return self.scheduler.spawn(fn, *args, name=name, environment=self._deployment.outside)
 
     def run(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """Run ``fn`` in a process and wait for its result: from a process, or from outside."""
+        """Runs ``fn`` in a process and waits for its result: from a process, or from outside."""
         return self.scheduler.call(fn, *args, **kwargs)
 
     def invoke(self, path: str, payload: Any) -> InvocationResult:
-        """Invoke a function synchronously, as from outside, and wait for its answer."""
+        """Invokes a function synchronously, as from outside, and waits for its answer."""
         function = self.function(path)
         answer = self.run(
             self.lambdas.invoke, function, json.dumps(payload), source=self._core.caller()
@@ -165,7 +165,7 @@ class Rehearsal:
         return cast("InvocationResult", answer)
 
     def serve(self, port: int = 0) -> str:
-        """Let AWS clients outside of this process look in; return the endpoint's URL.
+        """Lets AWS clients outside of this process look in; returns the endpoint's URL.
 
         Requests are answered between two steps of the rehearsal, never within one.
         """
@@ -183,7 +183,7 @@ class Rehearsal:
         return HttpFront(self._core, self.lambdas, self.resources)
 
     def token(self, subject: str, **claims: Any) -> str:
-        """Return a JSON Web Token that the API's authorizer accepts as ``subject``'s."""
+        """Returns a JSON Web Token that the API's authorizer accepts as ``subject``'s."""
         return self.http.token(subject, **claims)
 
     def serve_apis(self) -> dict[str, str]:
@@ -202,11 +202,11 @@ class Rehearsal:
     # -- looking --------------------------------------------------------------------------
 
     def client(self, service: str) -> Any:
-        """Return a boto3 client of a service, as a program outside of the application has it."""
+        """Returns a boto3 client of a service, as a program outside of the application has it."""
         return self._core.client(service)
 
     def resource(self, path: str, kind: str | None = None) -> Resource:
-        """Return the resource at a construct path, if need be the one of a CloudFormation type.
+        """Returns the resource at a construct path, if need be the one of a CloudFormation type.
 
         RehearsalError if there is none or more than one.
         """
@@ -220,11 +220,11 @@ class Rehearsal:
         raise RehearsalError(f"{len(found)} resources at {path}: {[r.type for r in found]}")
 
     def physical_id(self, path: str) -> str:
-        """Return the physical id of the resource at a construct path."""
+        """Returns the physical id of the resource at a construct path."""
         return self.resource(path).physical_id
 
     def function(self, path: str) -> Function:
-        """Return the function at a construct path, or with a name or ARN."""
+        """Returns the function at a construct path, or with a name or ARN."""
         if path not in self.lambdas.functions:
             self.resource(path, "AWS::Lambda::Function")
         return self.lambdas.functions[path]
@@ -235,19 +235,19 @@ class Rehearsal:
         return self._deployment.functions
 
     def logs(self, path: str) -> str:
-        """Return what the handlers of a function have printed and logged."""
+        """Returns what the handlers of a function have printed and logged."""
         return self.function(path).log.text()
 
     def queue_depths(self) -> dict[str, int]:
-        """Return the number of messages in each queue, visible or not, by path."""
+        """Returns the number of messages in each queue, visible or not, by path."""
         return {queue.path: queue.depth for queue in self.queues}
 
     def dead_letter_queues(self) -> list[str]:
-        """Return the paths of all dead-letter queues."""
+        """Returns the paths of all dead-letter queues."""
         return [queue.path for queue in self.queues if queue.arn in self.queues.dead_letter_arns]
 
     def messages(self, path: str) -> list[dict[str, Any]]:
-        """Return the messages of a queue without receiving them.
+        """Returns the messages of a queue without receiving them.
 
         Each has ``message_id``, ``body``, ``attributes`` and ``receive_count``.
         """
@@ -264,12 +264,12 @@ class Rehearsal:
         return self.outboxes.email
 
     def redrive(self, path: str, destination: str | None = None) -> int:
-        """Move a dead-letter queue's messages back to their sources, or on to ``destination``.
+        """Moves a dead-letter queue's messages back to their sources, or on to ``destination``.
 
         Returns how many. See ``Queue.redrive``.
         """
         return self.queues.redrive(path, destination)
 
     def path_of(self, identifier: str) -> str:
-        """Return the construct path of a physical id or ARN; itself if it is not known."""
+        """Returns the construct path of a physical id or ARN; itself if it is not known."""
         return self._core.path_of(identifier)

@@ -16,7 +16,7 @@ _installed: list[Patches] = []
 
 
 def install(scheduler: Scheduler | None = None) -> Callable[[], None]:
-    """Replace parts of moto; return a function that restores them.
+    """Replaces parts of moto; returns a function that restores them.
 
     A second install changes nothing. With a ``scheduler`` long polls of queues wait in its virtual
     time, else as long as moto does.

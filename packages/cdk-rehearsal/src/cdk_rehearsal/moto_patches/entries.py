@@ -18,12 +18,12 @@ class Entry:
         self.item: Item | None = table.get_item(hash_key, range_key)
 
     def put(self, item: Item) -> None:
-        """Put an item in this place."""
+        """Puts an item in this place."""
         mapping, key = self._place()
         mapping[key] = item
 
     def restore(self) -> None:
-        """Put the first item back."""
+        """Puts the first item back."""
         mapping, key = self._place()
         if self.item is None:
             mapping.pop(key, None)

@@ -11,7 +11,7 @@ from cdk_rehearsal.resources.registry import Resource, creates
 
 @creates("AWS::ApiGatewayV2::Api")
 def create_api(deployment: Deployment, resource: Resource, properties: Properties) -> None:
-    """Create an HTTP API.
+    """Creates an HTTP API.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-apigatewayv2-api.html
     """
@@ -27,7 +27,7 @@ def create_api(deployment: Deployment, resource: Resource, properties: Propertie
 
 @creates("AWS::ApiGatewayV2::Stage")
 def create_stage(deployment: Deployment, resource: Resource, properties: Properties) -> None:
-    """Create a stage of an API.
+    """Creates a stage of an API.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-apigatewayv2-stage.html
     """
@@ -46,7 +46,7 @@ def create_stage(deployment: Deployment, resource: Resource, properties: Propert
 
 @creates("AWS::ApiGatewayV2::Integration")
 def create_integration(deployment: Deployment, resource: Resource, properties: Properties) -> None:
-    """Create an integration of an API with a function.
+    """Creates an integration of an API with a function.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-apigatewayv2-integration.html
     """
@@ -70,7 +70,7 @@ def create_integration(deployment: Deployment, resource: Resource, properties: P
 
 @creates("AWS::ApiGatewayV2::Route")
 def create_route(deployment: Deployment, resource: Resource, properties: Properties) -> None:
-    """Create a route of an API.
+    """Creates a route of an API.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-apigatewayv2-route.html
     """
@@ -93,7 +93,7 @@ def create_route(deployment: Deployment, resource: Resource, properties: Propert
 
 @creates("AWS::ApiGatewayV2::Authorizer")
 def create_authorizer(deployment: Deployment, resource: Resource, properties: Properties) -> None:
-    """Create an authorizer of an API.
+    """Creates an authorizer of an API.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-apigatewayv2-authorizer.html
     """

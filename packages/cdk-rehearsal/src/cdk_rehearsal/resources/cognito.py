@@ -9,7 +9,7 @@ from cdk_rehearsal.resources.registry import Resource, creates
 
 @creates("AWS::Cognito::UserPool")
 def create_user_pool(deployment: Deployment, resource: Resource, properties: Properties) -> None:
-    """Create a user pool.
+    """Creates a user pool.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-cognito-userpool.html
     """
@@ -54,7 +54,7 @@ def create_user_pool(deployment: Deployment, resource: Resource, properties: Pro
 def create_user_pool_client(
     deployment: Deployment, resource: Resource, properties: Properties
 ) -> None:
-    """Create a client of a user pool.
+    """Creates a client of a user pool.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-cognito-userpoolclient.html
     """
@@ -90,7 +90,7 @@ def create_user_pool_client(
 def create_resource_server(
     deployment: Deployment, resource: Resource, properties: Properties
 ) -> None:
-    """Create a resource server, which names scopes.
+    """Creates a resource server, which names scopes.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-cognito-userpoolresourceserver.html
     """
@@ -104,7 +104,7 @@ def create_resource_server(
 def create_user_pool_domain(
     deployment: Deployment, resource: Resource, properties: Properties
 ) -> None:
-    """Create the domain of a user pool.
+    """Creates the domain of a user pool.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-cognito-userpooldomain.html
     """
@@ -120,7 +120,7 @@ def create_user_pool_domain(
 def create_user_pool_group(
     deployment: Deployment, resource: Resource, properties: Properties
 ) -> None:
-    """Create a group of users, whose tokens name it as one of their ``cognito:groups``.
+    """Creates a group of users, whose tokens name it as one of their ``cognito:groups``.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-cognito-userpoolgroup.html
     """

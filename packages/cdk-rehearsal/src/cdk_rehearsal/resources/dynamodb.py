@@ -23,7 +23,7 @@ _IGNORED = (
 
 @creates("AWS::DynamoDB::Table")
 def create_table(deployment: Deployment, resource: Resource, properties: Properties) -> None:
-    """Create a table.
+    """Creates a table.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-dynamodb-table.html
     """
@@ -33,7 +33,7 @@ def create_table(deployment: Deployment, resource: Resource, properties: Propert
 
 @creates("AWS::DynamoDB::GlobalTable")
 def create_global_table(deployment: Deployment, resource: Resource, properties: Properties) -> None:
-    """Create a table with its one replica, in the rehearsal's region.
+    """Creates a table with its one replica, in the rehearsal's region.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-dynamodb-globaltable.html
     """

@@ -17,7 +17,7 @@ TARGET_SERVICES = frozenset({"events", "kinesis", "lambda", "logs", "sns", "sqs"
 
 @creates("AWS::Events::EventBus")
 def create_event_bus(deployment: Deployment, resource: Resource, properties: Properties) -> None:
-    """Create an event bus.
+    """Creates an event bus.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-events-eventbus.html
     """
@@ -35,7 +35,7 @@ def create_event_bus(deployment: Deployment, resource: Resource, properties: Pro
 def create_event_bus_policy(
     deployment: Deployment, resource: Resource, properties: Properties
 ) -> None:
-    """Say who may put events on a bus.
+    """Says who may put events on a bus.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-events-eventbuspolicy.html
     """
@@ -49,7 +49,7 @@ def create_event_bus_policy(
 
 @creates("AWS::Events::Rule")
 def create_rule(deployment: Deployment, resource: Resource, properties: Properties) -> None:
-    """Create a rule with its targets.
+    """Creates a rule with its targets.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-events-rule.html
     """
@@ -107,7 +107,7 @@ def _target(part: Properties) -> dict[str, Any]:
 
 @creates("AWS::Events::Archive")
 def create_archive(deployment: Deployment, resource: Resource, properties: Properties) -> None:
-    """Create an archive of a bus.
+    """Creates an archive of a bus.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-events-archive.html
     """

@@ -11,7 +11,7 @@ from cdk_rehearsal.resources.registry import Resource, creates
 
 @creates("AWS::IAM::Role")
 def create_role(deployment: Deployment, resource: Resource, properties: Properties) -> None:
-    """Create a role with its inline policies.
+    """Creates a role with its inline policies.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-iam-role.html
     """
@@ -35,7 +35,7 @@ def create_role(deployment: Deployment, resource: Resource, properties: Properti
 
 @creates("AWS::IAM::Policy")
 def create_policy(deployment: Deployment, resource: Resource, properties: Properties) -> None:
-    """Put an inline policy on roles.
+    """Puts an inline policy on roles.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-iam-policy.html
     """

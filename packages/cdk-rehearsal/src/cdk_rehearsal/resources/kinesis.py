@@ -14,7 +14,7 @@ _RETENTION_HOURS = (24, 8760)
 
 @creates("AWS::Kinesis::Stream")
 def create_stream(deployment: Deployment, resource: Resource, properties: Properties) -> None:
-    """Create a data stream; one on demand has four shards, as a new one has.
+    """Creates a data stream; one on demand has four shards, as a new one has.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-kinesis-stream.html
     https://docs.aws.amazon.com/streams/latest/dev/how-do-i-size-a-stream.html

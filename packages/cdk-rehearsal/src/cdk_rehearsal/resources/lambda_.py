@@ -45,7 +45,7 @@ _LONGEST_WINDOW_S = 900
 
 @creates("AWS::Lambda::Function")
 def create_function(deployment: Deployment, resource: Resource, properties: Properties) -> None:
-    """Create a function in Python, from an asset or from code in the template.
+    """Creates a function in Python, from an asset or from code in the template.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-lambda-function.html
     """
@@ -159,7 +159,7 @@ def _runtime_variables(
 def create_layer_version(
     deployment: Deployment, resource: Resource, properties: Properties
 ) -> None:
-    """Create a layer's record; libraries come from the process that rehearses.
+    """Creates a layer's record; libraries come from the process that rehearses.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-lambda-layerversion.html
     """
@@ -175,7 +175,7 @@ def create_layer_version(
 
 @creates("AWS::Lambda::Permission")
 def create_permission(deployment: Deployment, resource: Resource, properties: Properties) -> None:
-    """Let a service invoke a function.
+    """Lets a service invoke a function.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-lambda-permission.html
     """
@@ -204,7 +204,7 @@ def create_permission(deployment: Deployment, resource: Resource, properties: Pr
 def create_event_invoke_config(
     deployment: Deployment, resource: Resource, properties: Properties
 ) -> None:
-    """Configure asynchronous invocation of a function.
+    """Configures asynchronous invocation of a function.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-lambda-eventinvokeconfig.html
     """
@@ -227,7 +227,7 @@ def create_event_invoke_config(
 def create_event_source_mapping(
     deployment: Deployment, resource: Resource, properties: Properties
 ) -> None:
-    """Let a function consume a queue, a table's stream or a data stream.
+    """Lets a function consume a queue, a table's stream or a data stream.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-lambda-eventsourcemapping.html
     """
@@ -300,7 +300,7 @@ def create_event_source_mapping(
 
 
 def _stream_options(deployment: Deployment, properties: Properties) -> dict[str, Any]:
-    """Return what only mappings of streams have.
+    """Returns what only mappings of streams have.
 
     https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-parameters.html
     https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-params.html

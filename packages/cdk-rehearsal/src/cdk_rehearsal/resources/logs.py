@@ -11,7 +11,7 @@ from cdk_rehearsal.resources.registry import Resource, creates
 
 @creates("AWS::Logs::LogGroup")
 def create_log_group(deployment: Deployment, resource: Resource, properties: Properties) -> None:
-    """Create a log group.
+    """Creates a log group.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-logs-loggroup.html
     """
@@ -36,7 +36,7 @@ def create_log_group(deployment: Deployment, resource: Resource, properties: Pro
 def create_resource_policy(
     deployment: Deployment, resource: Resource, properties: Properties
 ) -> None:
-    """Let services write to log groups.
+    """Lets services write to log groups.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-logs-resourcepolicy.html
     """

@@ -29,7 +29,7 @@ _KINDS = (
 
 @creates("AWS::S3::Bucket")
 def create_bucket(deployment: Deployment, resource: Resource, properties: Properties) -> None:
-    """Create a bucket with its notifications.
+    """Creates a bucket with its notifications.
 
     As S3 does, it asks at once whether each destination lets the bucket in. What guards and what
     ages objects (encryption, public access, ownership, logging, lifecycle) is left out.
@@ -79,7 +79,7 @@ def create_bucket(deployment: Deployment, resource: Resource, properties: Proper
 def create_bucket_policy(
     deployment: Deployment, resource: Resource, properties: Properties
 ) -> None:
-    """Take a bucket's policy as read.
+    """Takes a bucket's policy as read.
 
     moto would apply it, but without its conditions: a policy that refuses plain HTTP would refuse
     everything. https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-s3-bucketpolicy.html
@@ -90,7 +90,7 @@ def create_bucket_policy(
 
 
 def _notifications(properties: Properties) -> dict[str, list[dict[str, Any]]]:
-    """Return a notification configuration as S3's API has it."""
+    """Returns a notification configuration as S3's API has it."""
     result: dict[str, list[dict[str, Any]]] = {}
     seen: list[tuple[str, str, str]] = []
     for section, destination, kind, arn in _KINDS:
@@ -118,7 +118,7 @@ def _notifications(properties: Properties) -> dict[str, list[dict[str, Any]]]:
 
 
 def _overlap(one: tuple[str, str, str], other: tuple[str, str, str]) -> bool:
-    """Say whether two configurations could both want one change, which S3 refuses.
+    """Whether two configurations could both want one change, which S3 refuses.
 
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-how-to-filtering.html
     """

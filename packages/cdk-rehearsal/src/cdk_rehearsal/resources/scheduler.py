@@ -13,7 +13,7 @@ from cdk_rehearsal.resources.registry import Resource, creates
 def create_schedule_group(
     deployment: Deployment, resource: Resource, properties: Properties
 ) -> None:
-    """Create a group of schedules.
+    """Creates a group of schedules.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-scheduler-schedulegroup.html
     """
@@ -26,7 +26,7 @@ def create_schedule_group(
 
 @creates("AWS::Scheduler::Schedule")
 def create_schedule(deployment: Deployment, resource: Resource, properties: Properties) -> None:
-    """Create a schedule.
+    """Creates a schedule.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-scheduler-schedule.html
     """

@@ -11,7 +11,7 @@ from cdk_rehearsal.resources.registry import Resource, creates
 
 @creates("AWS::SecretsManager::Secret")
 def create_secret(deployment: Deployment, resource: Resource, properties: Properties) -> None:
-    """Create a secret; what is generated comes from the seed.
+    """Creates a secret; what is generated comes from the seed.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-secretsmanager-secret.html
     """
@@ -30,7 +30,7 @@ def create_secret(deployment: Deployment, resource: Resource, properties: Proper
 
 
 def _generated(deployment: Deployment, properties: Properties) -> str:
-    """Return a random password, in its template if there is one.
+    """Returns a random password, in its template if there is one.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-secretsmanager-secret-generatesecretstring.html
     """

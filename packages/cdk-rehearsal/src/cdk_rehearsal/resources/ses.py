@@ -11,7 +11,7 @@ from cdk_rehearsal.resources.registry import Resource, creates
 def create_email_identity(
     deployment: Deployment, resource: Resource, properties: Properties
 ) -> None:
-    """Create an address or domain that may send; here it is verified at once.
+    """Creates an address or domain that may send; here it is verified at once.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-ses-emailidentity.html
     """
@@ -34,7 +34,7 @@ def create_email_identity(
 def create_configuration_set(
     deployment: Deployment, resource: Resource, properties: Properties
 ) -> None:
-    """Create a configuration set.
+    """Creates a configuration set.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-ses-configurationset.html
     """
@@ -56,7 +56,7 @@ def create_configuration_set(
 def create_event_destination(
     deployment: Deployment, resource: Resource, properties: Properties
 ) -> None:
-    """Leave out where SES reports deliveries and bounces: there are none in a rehearsal.
+    """Leaves out where SES reports deliveries and bounces: there are none in a rehearsal.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-ses-configurationseteventdestination.html
     """

@@ -11,7 +11,7 @@ from cdk_rehearsal.resources.registry import Resource, creates
 
 @creates("AWS::SNS::Topic")
 def create_topic(deployment: Deployment, resource: Resource, properties: Properties) -> None:
-    """Create a standard topic.
+    """Creates a standard topic.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-sns-topic.html
     """
@@ -25,7 +25,7 @@ def create_topic(deployment: Deployment, resource: Resource, properties: Propert
 
 @creates("AWS::SNS::TopicPolicy")
 def create_topic_policy(deployment: Deployment, resource: Resource, properties: Properties) -> None:
-    """Give topics a policy.
+    """Gives topics a policy.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-sns-topicpolicy.html
     """
@@ -40,7 +40,7 @@ def create_topic_policy(deployment: Deployment, resource: Resource, properties: 
 
 @creates("AWS::SNS::Subscription")
 def create_subscription(deployment: Deployment, resource: Resource, properties: Properties) -> None:
-    """Subscribe a queue, a function or a person; e-mail leaves the rehearsal.
+    """Subscribes a queue, a function or a person; e-mail leaves the rehearsal.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-sns-subscription.html
     """

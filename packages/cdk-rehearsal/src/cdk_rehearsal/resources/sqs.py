@@ -22,7 +22,7 @@ _ATTRIBUTES = (
 
 @creates("AWS::SQS::Queue")
 def create_queue(deployment: Deployment, resource: Resource, properties: Properties) -> None:
-    """Create a standard queue.
+    """Creates a standard queue.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-sqs-queue.html
     """
@@ -65,7 +65,7 @@ def _check_redrive_permission(permission: Properties) -> None:
 
 @creates("AWS::SQS::QueuePolicy")
 def create_queue_policy(deployment: Deployment, resource: Resource, properties: Properties) -> None:
-    """Give queues a policy.
+    """Gives queues a policy.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-sqs-queuepolicy.html
     """

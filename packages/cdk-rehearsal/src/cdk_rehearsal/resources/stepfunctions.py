@@ -15,7 +15,7 @@ from cdk_rehearsal.resources.registry import Resource, creates
 def create_state_machine(
     deployment: Deployment, resource: Resource, properties: Properties
 ) -> None:
-    """Create a state machine.
+    """Creates a state machine.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-stepfunctions-statemachine.html
     """

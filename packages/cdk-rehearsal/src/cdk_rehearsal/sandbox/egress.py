@@ -23,7 +23,7 @@ _LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
 
 def environment(region: str) -> dict[str, str]:
-    """Return the variables for a process that uses moto: the allow-list and dummy credentials.
+    """Returns the variables for a process that uses moto: the allow-list and dummy credentials.
 
     AWS clients read settings from variables and from files. These variables hide both of the
     machine's.
@@ -41,7 +41,7 @@ def environment(region: str) -> dict[str, str]:
 
 
 def set_environment(variables: Mapping[str, str]) -> Callable[[], None]:
-    """Replace this process's variables; return a function that restores the former ones."""
+    """Replaces this process's variables; returns a function that restores the former ones."""
     before = dict(os.environ)
 
     def replace(by: Mapping[str, str]) -> None:
@@ -63,7 +63,7 @@ class Egress:
         self._call = threading.local()
 
     def install(self, patches: Patches) -> None:
-        """Patch botocore and the socket functions of this process."""
+        """Patches botocore and the socket functions of this process."""
         respond: Callable[..., Any] = Endpoint._do_get_response  # type: ignore[attr-defined]
         patches.set(Endpoint, "_do_get_response", self._named(respond))
         patches.set(Endpoint, "_send", self._refuse_call)

@@ -44,30 +44,30 @@ class FunctionLog:
         self._file = file.open("w", encoding="utf-8") if file else None
 
     def write(self, text: str) -> int:
-        """Append ``text``; the interface of a text stream."""
+        """Appends ``text``; the interface of a text stream."""
         if self._file is not None:
             return self._file.write(text)
         self._lines.append(text)
         return len(text)
 
     def flush(self) -> None:
-        """Write through to the file, if there is one."""
+        """Writes through to the file, if there is one."""
         if self._file is not None:
             self._file.flush()
 
     def isatty(self) -> bool:
-        """Say that this is no terminal."""
+        """Says that this is no terminal."""
         return False
 
     def text(self) -> str:
-        """Return what was written; with a file, read it back."""
+        """Returns the log's text, read from the file if there is one."""
         if self._file is not None:
             self._file.flush()
             return Path(self._file.name).read_text(encoding="utf-8")
         return "".join(self._lines)
 
     def close(self) -> None:
-        """Close the file, if there is one."""
+        """Closes the file, if there is one."""
         if self._file is not None:
             self._file.close()
 
@@ -105,7 +105,7 @@ class AssetFinder:
         path: Sequence[str] | None = None,
         target: ModuleType | None = None,
     ) -> importlib.machinery.ModuleSpec | None:
-        """Find a module that belongs to the function's code; leave all others to Python."""
+        """Finds a module that belongs to the function's code; leaves all others to Python."""
         environment = self.active
         if environment is None or not _is_separate(fullname, environment.roots):
             return None
@@ -147,12 +147,12 @@ class OutsideEnvironment:
         self._count = 0
 
     def enter(self) -> None:
-        """Give the program its own modules back."""
+        """Gives the program its own modules back."""
         sys.modules.update(self._modules)
         self._count = len(sys.modules)
 
     def exit(self) -> None:
-        """Put the program's own modules aside."""
+        """Puts the program's own modules aside."""
         if len(sys.modules) == self._count:
             names = list(self._modules)
         else:
@@ -195,7 +195,7 @@ class ExecutionEnvironment:
         self._outside: tuple[Any, ...] = ()
 
     def enter(self) -> None:
-        """Install modules, variables, output and logging of this environment."""
+        """Installs modules, variables, output and logging of this environment."""
         logger = logging.Logger
         environ: Any = os.environ
         self._outside = (environ._data, sys.stdout, sys.stderr, logging.root, logger.manager)
@@ -209,7 +209,7 @@ class ExecutionEnvironment:
             self._clock.show(self.ahead_s)
 
     def exit(self) -> None:
-        """Remove what ``enter`` installed."""
+        """Removes what ``enter`` installed."""
         logger = logging.Logger
         environ: Any = os.environ
         environ._data, sys.stdout, sys.stderr, logging.root, logger.manager = self._outside
@@ -227,17 +227,17 @@ class ExecutionEnvironment:
             self._clock.show()
 
     def see_true_time(self) -> None:
-        """Show the true time, which AWS has during an API call."""
+        """Shows the true time, which AWS has during an API call."""
         if self.ahead_s:
             self._clock.show()
 
     def see_own_time(self) -> None:
-        """Show the time of this environment again."""
+        """Shows the time of this environment again."""
         if self.ahead_s:
             self._clock.show(self.ahead_s)
 
     def load(self, handler: str) -> Callable[[Any, Any], Any]:
-        """Import ``module.function`` from the asset; to be called while installed.
+        """Imports ``module.function`` from the asset; to be called while installed.
 
         Raises what the import raises, or AttributeError if the module has no such function.
         """
@@ -248,12 +248,12 @@ class ExecutionEnvironment:
 
 
 def _is_separate(module: str, roots: Collection[str]) -> bool:
-    """Say whether each environment, and the program outside of them, has its own copy."""
+    """Whether each environment, and the program outside of them, has its own copy."""
     return module.partition(".")[0] in roots and not module.startswith(_STATELESS)
 
 
 def _directories(environment: ExecutionEnvironment, package: str) -> list[str]:
-    """Return where a top-level package of an environment is."""
+    """Returns where a top-level package of an environment is."""
     if package in _STATEFUL:
         return sys.path
     return [str(environment.directory)]
@@ -261,7 +261,7 @@ def _directories(environment: ExecutionEnvironment, package: str) -> list[str]:
 
 @cache
 def asset_roots(directory: Path) -> frozenset[str]:
-    """Return the top-level modules of an asset that are the function's own code.
+    """Returns the top-level modules of an asset that are the function's own code.
 
     Libraries installed beside it are left out: those of the process are used, since the AWS
     clients among them have to be the ones that moto has patched.

@@ -13,7 +13,7 @@ _BATCH = "moto.batch"
 
 
 def prepare_moto() -> None:
-    """Import what moto must not import in its own way; a second call changes nothing.
+    """Imports what moto must not import in its own way; a second call changes nothing.
 
     moto reads some settings from the environment once, at its first import. If the program has
     imported moto before, these settings stay.

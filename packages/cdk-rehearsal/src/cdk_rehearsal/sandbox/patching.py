@@ -15,7 +15,7 @@ class Patches:
         self._undo: list[Callable[[], object]] = []
 
     def set(self, owner: Any, name: str, value: object) -> None:
-        """Set an attribute of a module or class."""
+        """Sets an attribute of a module or class."""
         original = vars(owner).get(name, _MISSING)
         setattr(owner, name, value)
         if original is _MISSING:
@@ -24,7 +24,7 @@ class Patches:
             self._undo.append(lambda: setattr(owner, name, original))
 
     def item(self, mapping: MutableMapping[Any, Any], key: Any, value: object) -> None:
-        """Set an item of a mapping."""
+        """Sets an item of a mapping."""
         original = mapping.get(key, _MISSING)
         mapping[key] = value
         if original is _MISSING:
@@ -33,11 +33,11 @@ class Patches:
             self._undo.append(lambda: mapping.__setitem__(key, original))
 
     def append(self, items: list[Any], item: object) -> None:
-        """Append to a list."""
+        """Appends to a list."""
         items.append(item)
         self._undo.append(lambda: items.remove(item))
 
     def undo(self) -> None:
-        """Restore everything; without effect when done a second time."""
+        """Restores everything; without effect when done a second time."""
         while self._undo:
             self._undo.pop()()

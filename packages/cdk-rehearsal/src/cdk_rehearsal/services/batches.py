@@ -11,7 +11,7 @@ from cdk_rehearsal.services.functions import InvocationResult
 def failed_items(
     result: InvocationResult, identifiers: Sequence[str], *, reports_failures: bool
 ) -> list[str]:
-    """Return the identifiers of the items that failed: none, some or all.
+    """Returns the identifiers of the items that failed: none, some or all.
 
     Without ``ReportBatchItemFailures`` only an error fails a batch, and then all of it. With it,
     an empty or absent list is success; anything malformed, or an unknown identifier, fails all:

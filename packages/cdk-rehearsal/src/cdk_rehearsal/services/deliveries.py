@@ -16,7 +16,7 @@ class DeliveryFailed(Exception):
 
 
 def check_faults(core: Core, source: str, target: str, *, gone: str, failed: str = "") -> None:
-    """Raise DeliveryFailed if a fault acts on a delivery.
+    """Raises DeliveryFailed if a fault acts on a delivery.
 
     The code is ``gone`` if the target was deleted, else ``failed`` or by default the fault's text.
     """

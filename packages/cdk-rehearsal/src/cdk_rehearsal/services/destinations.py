@@ -14,13 +14,13 @@ class Destinations:
         self._senders: dict[str, Callable[..., object]] = {}
 
     def add(self, service: str, send: Callable[..., object]) -> None:
-        """Send to ARNs of ``service`` (``sqs``) with ``send``, which is called as the method is."""
+        """Registers ``send`` for the ARNs of a service, such as ``sqs``."""
         self._senders[service] = send
 
     def send(
         self, arn: str, body: str, *, source: str, attributes: dict[str, str] | None = None
     ) -> None:
-        """Send a text to a queue, topic or function. RehearsalError for any other ARN."""
+        """Sends a text to a queue, topic or function. RehearsalError for any other ARN."""
         send = self._senders.get(arn.split(":")[2])
         if send is None:
             raise RehearsalError(

@@ -80,7 +80,7 @@ class EventBus:
         return events_backends[self._core.account][self._core.region]
 
     def install(self, patches: Patches) -> None:
-        """Let moto's buses route, and its replays repeat, through the rehearsal."""
+        """Lets moto's buses route, and its replays repeat, through the rehearsal."""
 
         def put_events(_: EventsBackend, events: list[dict[str, Any]]) -> list[Any]:
             return self.put_events(events, self._core.caller())
@@ -92,7 +92,7 @@ class EventBus:
         patches.set(Replay, "replay_events", replay_events)
 
     def put_events(self, entries: list[dict[str, Any]], source: str) -> list[dict[str, Any]]:
-        """Take the entries of a PutEvents request; return what it answers for each.
+        """Takes the entries of a PutEvents request; returns what it answers for each.
 
         ``source`` is who publishes. Raises moto's ValidationException for more than ten entries
         or 1 MB: https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html
@@ -147,7 +147,7 @@ class EventBus:
     def put_service_event(
         self, source: str, detail_type: str, detail: dict[str, Any], *, resources: list[str]
     ) -> None:
-        """Take an event that an AWS service sends to the account's default bus.
+        """Takes an event that an AWS service sends to the account's default bus.
 
         https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-service-event.html
         """
@@ -167,7 +167,7 @@ class EventBus:
         self.route(bus.rules.values(), event)
 
     def route(self, rules: Iterable[Rule], event: dict[str, Any]) -> None:
-        """Send an event to the targets of those rules that match it."""
+        """Sends an event to the targets of those rules that match it."""
         text = json.dumps(event, separators=(",", ":"), ensure_ascii=False)
         for rule in list(rules):
             if (
@@ -187,7 +187,7 @@ class EventBus:
             self._scheduler.call_later(delay, self._attempt, copy)
 
     def replay(self, replay: Replay, archive: Archive) -> None:
-        """Send archived events of a span of time through their bus once more.
+        """Sends archived events of a span of time through their bus once more.
 
         The events carry ``replay-name``, and archives do not take them again:
         https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-replay-archived-event.html
@@ -220,7 +220,7 @@ class EventBus:
     # -- targets --------------------------------------------------------------------------
 
     def _attempt(self, delivery: _Delivery) -> None:
-        """Try to deliver once; on failure plan the next try or give up.
+        """Tries to deliver once; on failure plan the next try or gives up.
 
         https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-dlq.html
         """
@@ -254,7 +254,7 @@ class EventBus:
             self._give_up(delivery, failure, None)
 
     def _give_up(self, delivery: _Delivery, failure: DeliveryFailed, exhausted: str | None) -> None:
-        """Send an event that could not be delivered to the target's dead-letter queue.
+        """Sends an event that could not be delivered to the target's dead-letter queue.
 
         https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-dlq.html
         """
@@ -288,7 +288,7 @@ class EventBus:
         )
 
     def _deliver(self, delivery: _Delivery, arn: str) -> None:
-        """Hand the event, as the target wants it, to what ``arn`` names."""
+        """Hands the event, as the target wants it, to what ``arn`` names."""
         check_faults(
             self._core,
             delivery.rule_path,
@@ -332,7 +332,7 @@ class EventBus:
         queue.send(text)
 
     def _publish(self, delivery: _Delivery, arn: str, text: str) -> None:
-        """Publish to a topic, by the topic's policy or as the target's role.
+        """Publishes to a topic, by the topic's policy or as the target's role.
 
         https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-resource-based.html
         """
@@ -355,7 +355,7 @@ class EventBus:
             raise DeliveryFailed("INVALID_PARAMETER", str(error)) from error
 
     def _put_record(self, delivery: _Delivery, arn: str, text: str) -> None:
-        """Put a record into a data stream, which takes the right of the target's role.
+        """Puts a record into a data stream, which takes the right of the target's role.
 
         https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-events-iam-roles.html
         """
@@ -402,7 +402,7 @@ class EventBus:
         )
 
     def _log(self, delivery: _Delivery, arn: str, text: str) -> None:
-        """Write to a log group, as ``timestamp`` and ``message`` if the input has that form.
+        """Writes to a log group, as ``timestamp`` and ``message`` if the input has that form.
 
         https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-create-rule-log-group.html
         """
@@ -450,7 +450,7 @@ class EventBus:
 
 
 def _partition_key(delivery: _Delivery) -> str:
-    """Return what a target's partition key path selects of an event, by default the event's id.
+    """Returns what a target's partition key path selects of an event, by default the event's id.
 
     https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_KinesisParameters.html
     Raises PatternError if that is nothing, or no text or number.
@@ -471,7 +471,7 @@ def _refused(code: str, message: str) -> dict[str, Any]:
 
 
 def _entry_size(entry: dict[str, Any]) -> int:
-    """Return an entry's size in bytes, as EventBridge counts it."""
+    """Returns an entry's size in bytes, as EventBridge counts it."""
     texts = [entry.get("Source"), entry.get("DetailType"), entry.get("Detail")]
     texts += entry.get("Resources") or []
     return sum(len(text.encode()) for text in texts if text) + (14 if entry.get("Time") else 0)

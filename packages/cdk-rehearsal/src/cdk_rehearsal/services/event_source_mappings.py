@@ -16,10 +16,10 @@ class Mapping(Protocol):
     """A poller of a queue or a stream for one function."""
 
     def attach(self, model: Any) -> None:
-        """Take moto's record of this mapping, which an API client may disable."""
+        """Takes moto's record of this mapping, which an API client may disable."""
 
     def wake(self) -> None:
-        """Poll soon."""
+        """Polls soon."""
 
 
 class EventSourceMappings:
@@ -32,7 +32,7 @@ class EventSourceMappings:
         self._by_uuid: dict[str, Mapping] = {}
 
     def attach(self, mapping: Mapping, uuid: str) -> None:
-        """Tie a mapping to moto's record of it; moto itself delivers nothing to it."""
+        """Ties a mapping to moto's record of it; moto itself delivers nothing to it."""
         backend: Any = lambda_backends[self._core.account][self._core.region]
         model = backend.get_event_source_mapping(uuid)
         if ":sqs:" in model.event_source_arn:
@@ -44,7 +44,7 @@ class EventSourceMappings:
         self._by_uuid[uuid] = mapping
 
     def install(self, patches: Patches) -> None:
-        """Wake a mapping that an API client has enabled."""
+        """Wakes a mapping that an API client has enabled."""
         update = LambdaBackend.update_event_source_mapping
 
         def updated(backend: LambdaBackend, uuid: str, spec: dict[str, Any]) -> Any:

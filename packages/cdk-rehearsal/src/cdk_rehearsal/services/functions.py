@@ -75,7 +75,7 @@ class InvocationResult:
 
     @property
     def failed(self) -> bool:
-        """Return whether the handler, or the environment that it ran in, failed."""
+        """Returns whether the handler, or the environment that it ran in, failed."""
         return self.function_error is not None
 
 
@@ -100,5 +100,5 @@ class LambdaContext:
         self._now = now
 
     def get_remaining_time_in_millis(self) -> int:
-        """Return the milliseconds of virtual time that are left."""
+        """Returns the milliseconds of virtual time that are left."""
         return max(0, int((self._deadline - self._now()) * 1000))

@@ -62,7 +62,7 @@ class HttpResponse:
     is_base64: bool = False
 
     def json(self) -> Any:
-        """Return the decoded body; None if there is none."""
+        """Returns the decoded body; None if there is none."""
         return json.loads(self.body) if self.body else None
 
 
@@ -103,7 +103,7 @@ class _Route:
         return self.key.partition(" ")[2].split("/")[1:]
 
     def match(self, method: str, segments: list[str]) -> dict[str, str] | None:
-        """Return the path parameters of a request that this route takes, else None."""
+        """Returns the path parameters of a request that this route takes, else None."""
         if self.method not in (method, "ANY"):
             return None
         parameters: dict[str, str] = {}
@@ -124,7 +124,7 @@ class _Route:
         return parameters if len(segments) == len(self.segments) else None
 
     def rank(self) -> tuple[list[int], bool]:
-        """Return what sorts the most specific route first."""
+        """Returns what sorts the most specific route first."""
         kinds = []
         for part in self.segments:
             variable = _VARIABLE.fullmatch(part)
@@ -140,7 +140,7 @@ class HttpFront:
     """
 
     def __init__(self, core: Core, lambdas: LambdaService, resources: Sequence[Resource]) -> None:
-        """Read the APIs of the loaded resources."""
+        """Reads the APIs of the loaded resources."""
         self._core = core
         self._issuers: dict[str, Issuer] = {}
         self._apis = {
@@ -166,7 +166,7 @@ class HttpFront:
         body: Any = None,
         api: str | None = None,
     ) -> HttpResponse:
-        """Send a request and wait for the answer, in a process or from outside.
+        """Sends a request and waits for the answer, in a process or from outside.
 
         ``path`` may have a query. A ``body`` that is neither text nor bytes is sent as JSON.
         ``api`` is the construct path of the API, if there is more than one.
@@ -176,7 +176,7 @@ class HttpFront:
         return cast(HttpResponse, self._core.scheduler.call(front.respond, request))
 
     def token(self, subject: str, *, api: str | None = None, **claims: Any) -> str:
-        """Return a token for ``subject`` that the API's authorizer accepts for all its routes.
+        """Returns a token for ``subject`` that the API's authorizer accepts for all its routes.
 
         ``claims`` replace those of such a token; one that is None is left out.
         """
@@ -191,7 +191,7 @@ class HttpFront:
         return authorizers[0].token(subject, self._core.scheduler.now(), {**usual, **claims})
 
     def issuer(self, url: str) -> Issuer:
-        """Return the issuer of tokens at a URL."""
+        """Returns the issuer of tokens at a URL."""
         if url not in self._issuers:
             self._issuers[url] = Issuer(url, self._core.account)
         return self._issuers[url]
@@ -245,7 +245,7 @@ class _Api:
         return self._routes + ([self._default] if self._default else [])
 
     def respond(self, request: _Request) -> HttpResponse:
-        """Answer a request; to be called in a process."""
+        """Answers a request; to be called in a process."""
         route, parameters = self._find(request)
         if request.size > _MAX_BODY_BYTES:
             answer = _message(413, "Request Entity Too Large")
@@ -281,7 +281,7 @@ class _Api:
         return self._invoked(route, json.dumps(event))
 
     def _invoked(self, route: _Route, payload: str) -> HttpResponse:
-        """Invoke the function within the integration's timeout, after which it goes on alone."""
+        """Invokes the function within the integration's timeout, after which it goes on alone."""
         scheduler = self._core.scheduler
         process = scheduler.spawn(self._invoke, route, payload, name=f"{route.key} of {self.path}")
         if not process.join(route.timeout_s):
@@ -299,7 +299,7 @@ class _Api:
         return self._lambdas.invoke(route.function, payload, source=self.path)
 
     def _find(self, request: _Request) -> tuple[_Route | None, dict[str, str]]:
-        """Return the route that takes a request: the first match, the most specific first.
+        """Returns the route that takes a request: the first match, the most specific first.
 
         https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-routes.html
         """
@@ -311,7 +311,7 @@ class _Api:
         return self._default, {}
 
     def _may_invoke(self, route: _Route) -> bool:
-        """Say whether the function's policy lets this API call it for a route.
+        """Whether the function's policy lets this API call it for a route.
 
         https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
         """
@@ -336,7 +336,7 @@ class _Api:
         parameters: dict[str, str],
         identity: Identity | None,
     ) -> dict[str, Any]:
-        """Return the event for the function, in format 2.0.
+        """Returns the event for the function, in format 2.0.
 
         https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
         """
@@ -425,7 +425,7 @@ def _unsupported(resource: Resource, name: str) -> UnsupportedTemplateError:
 
 
 def _prepared(method: str, path: str, headers: Headers, body: Any, domain: str) -> _Request:
-    """Return a request as API Gateway sees it: header names lower-case, values of one joined."""
+    """Returns a request as API Gateway sees it: header names lower-case, values of one joined."""
     if not path.startswith("/"):
         raise RehearsalError(f"the path {path!r} does not begin with a slash")
     path, _, query = path.partition("?")
@@ -452,7 +452,7 @@ def _prepared(method: str, path: str, headers: Headers, body: Any, domain: str) 
 
 
 def _encoded(body: str | bytes | None, content_type: str) -> tuple[str | None, bool]:
-    """Return a body as it stands in the event: text as it is, anything else in Base64.
+    """Returns a body as it stands in the event: text as it is, anything else in Base64.
 
     Either way it is byte for byte what was sent, so that signatures hold.
     """
@@ -468,7 +468,7 @@ def _encoded(body: str | bytes | None, content_type: str) -> tuple[str | None, b
 
 
 def _interpreted(answer: Any) -> HttpResponse | None:
-    """Return the response that a function's answer stands for; None if it is malformed.
+    """Returns the response that a function's answer stands for; None if it is malformed.
 
     Format 2.0 takes anything without a status code for a JSON body:
     https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html

@@ -49,18 +49,18 @@ class LambdaService:
         self.functions: dict[str, Function] = {}
 
     def add(self, function: Function) -> None:
-        """Make a function known, by its path, name and ARN."""
+        """Makes a function known, by its path, name and ARN."""
         for key in (function.path, function.name, function.arn, f"{function.arn}:$LATEST"):
             self.functions[key] = function
 
     def function(self, key: str) -> Function:
-        """Return the function with a path, name or ARN; RehearsalError if there is none."""
+        """Returns the function with a path, name or ARN; RehearsalError if there is none."""
         if key not in self.functions:
             raise RehearsalError(f"there is no function {key}")
         return self.functions[key]
 
     def admits(self, function: Function, service: str, source_arn: str) -> bool:
-        """Say whether a service may invoke a function on behalf of the resource ``source_arn``.
+        """Whether a service may invoke a function on behalf of the resource ``source_arn``.
 
         https://docs.aws.amazon.com/lambda/latest/dg/access-control-resource-based.html
         """
@@ -78,7 +78,7 @@ class LambdaService:
     def invoke(
         self, function: Function, payload: str, *, source: str, **detail: Any
     ) -> InvocationResult:
-        """Run the handler on the JSON text ``payload`` and wait for its answer.
+        """Runs the handler on the JSON text ``payload`` and waits for its answer.
 
         To be called in a process. ``detail`` is added to the record. Raises Throttled without
         concurrency, PayloadTooLarge over 6 MB.
@@ -107,11 +107,11 @@ class LambdaService:
         return request_id
 
     def install(self, patches: Patches) -> None:
-        """Answer Lambda's Invoke API."""
+        """Answers Lambda's Invoke API."""
         patches.set(LambdaBackend, "invoke", self._invoke_api())
 
     def _invoke_api(self) -> Callable[..., Any]:
-        """Return what answers Lambda's Invoke API.
+        """Returns what answers Lambda's Invoke API.
 
         https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html
         """
@@ -215,7 +215,7 @@ class LambdaService:
         payload: str,
         context: LambdaContext,
     ) -> str:
-        """Run in the process that has the environment installed; return the answer as JSON."""
+        """Runs in the process that has the environment installed; returns the answer as JSON."""
         try:
             handler = environment.load(function.handler)
         except (Exception, SystemExit) as error:
@@ -232,7 +232,7 @@ class LambdaService:
     def _outcome(
         self, function: Function, error: BaseException | None, value: Any, request_id: str
     ) -> tuple[str, str | None]:
-        """Return the answer's JSON and the value of X-Amz-Function-Error."""
+        """Returns the answer's JSON and the value of X-Amz-Function-Error."""
         if error is None and len(value) <= _SYNC_PAYLOAD_LIMIT:
             return value, None
         description: dict[str, Any]
@@ -284,7 +284,7 @@ class LambdaService:
     # -- asynchronous invocation ----------------------------------------------------------
 
     def _run_async(self, function: Function, payload: str, source: str, request_id: str) -> None:
-        """Try an event until it succeeds, is too old or has used up its retries.
+        """Tries an event until it succeeds, is too old or has used up its retries.
 
         https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
         """
@@ -324,7 +324,7 @@ class LambdaService:
         attempts: int,
         result: InvocationResult | None,
     ) -> None:
-        """Send an asynchronous event's fate to the function's destination and dead-letter queue.
+        """Sends an asynchronous event's fate to the function's destination and dead-letter queue.
 
         https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
         """
@@ -390,12 +390,12 @@ class _MarshalError(Exception):
 
 
 def _destroys(error: BaseException | None) -> bool:
-    """Say whether an invocation's end takes its environment with it: a crash, or no start."""
+    """Whether an invocation's end takes its environment with it: a crash, or no start."""
     return isinstance(error, _InitError | TimedOut | SystemExit)
 
 
 def _stack(function: Function, error: BaseException) -> list[str]:
-    """Return the frames of an error from the handler on, with paths as they are in Lambda."""
+    """Returns the frames of an error from the handler on, with paths as they are in Lambda."""
     frames = traceback.extract_tb(error.__traceback__)
     while frames and frames[0].filename.startswith((_PACKAGE, "<frozen importlib")):
         frames.pop(0)

@@ -52,7 +52,7 @@ class Outboxes:
         self.email: list[Email] = []
 
     def install(self, patches: Patches) -> None:
-        """Keep the messages that moto accepts; moto itself checks the requests."""
+        """Keeps the messages that moto accepts; moto itself checks the requests."""
         publish = SNSBackend.publish
         send_email = SESV2Response.send_email
 

@@ -59,11 +59,11 @@ class QueueMapping:
         self._timer: Timer | None = None
 
     def attach(self, model: Any) -> None:
-        """Take moto's record of this mapping, which an API client may disable."""
+        """Takes moto's record of this mapping, which an API client may disable."""
         self._model = model
 
     def wake(self) -> None:
-        """Look at the queue soon, unless that is planned already."""
+        """Looks at the queue soon, unless that is planned already."""
         delay = self._core.latency.queue_poll(self._scheduler.random)
         self._poll_at(self._scheduler.now() + delay)
 
@@ -103,7 +103,7 @@ class QueueMapping:
             self._poll_at(self._scheduler.now() + 1 / _POLLERS_PER_SECOND)
 
     def _gathers(self, available: int) -> bool:
-        """Wait for a batch to fill, up to the batching window; say whether it still does."""
+        """Waits for a batch to fill, up to the batching window; says whether it still does."""
         if not self._window_s or available >= self._batch_size:
             return False
         now = self._scheduler.now()
@@ -154,7 +154,7 @@ class QueueMapping:
         self._report(outcome, identifiers, failed)
 
     def _stays(self, message: Message) -> bool:
-        """Say whether a fault keeps a message from being deleted, though it was handled."""
+        """Whether a fault keeps a message from being deleted, though it was handled."""
         faults = self._core.faults
         return faults.strike("delete", self._queue.path, self._function.path) is not None
 

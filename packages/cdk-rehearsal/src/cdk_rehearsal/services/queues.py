@@ -52,7 +52,7 @@ class Queue:
         return len(self.model._messages)
 
     def admits(self, service: str, source_arn: str) -> bool:
-        """Say whether the queue's policy lets a service send on behalf of ``source_arn``.
+        """Whether the queue's policy lets a service send on behalf of ``source_arn``.
 
         https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-using-identity-based-policies.html
         """
@@ -69,7 +69,7 @@ class Queue:
         )
 
     def takes_dead_letters_of(self, source_arn: str) -> bool:
-        """Say whether another queue may name this one as its dead-letter queue.
+        """Whether another queue may name this one as its dead-letter queue.
 
         https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-configure-dead-letter-queue.html
         """
@@ -78,7 +78,7 @@ class Queue:
         return permission == "allowAll" or (permission == "byQueue" and source_arn in sources)
 
     def send(self, body: str, attributes: Mapping[str, str | dict[str, Any]] | None = None) -> str:
-        """Put a message into the queue and return its id.
+        """Puts a message into the queue and returns its id.
 
         ``attributes`` are strings, or as SQS has them, with ``DataType`` and the value.
         """
@@ -98,7 +98,7 @@ class Queue:
         return message.id
 
     def peek(self) -> list[dict[str, Any]]:
-        """Return all messages without receiving them."""
+        """Returns all messages without receiving them."""
         return [
             {
                 "message_id": message.id,
@@ -113,7 +113,7 @@ class Queue:
         ]
 
     def redrive(self, destination_of: Callable[[str | None], Queue | None]) -> int:
-        """Move the messages of this dead-letter queue, and return how many.
+        """Moves the messages of this dead-letter queue, and returns how many.
 
         ``destination_of`` returns the target of a message, given the ARN of the queue that it
         came from, which is None if a service has sent it here directly; without a target it
@@ -136,7 +136,7 @@ class Queue:
         return moved
 
     def receive(self, most: int, filters: FilterCriteria) -> list[Message]:
-        """Receive up to ``most`` visible messages as Lambda's poller does.
+        """Receives up to ``most`` visible messages as Lambda's poller does.
 
         One that was received too often goes to the dead-letter queue instead, one that no filter
         matches is deleted, one that is older than the retention period is gone.
@@ -175,7 +175,7 @@ class Queue:
         return received
 
     def delete(self, message: Message) -> None:
-        """Delete a received message, whatever its receipt handle is now."""
+        """Deletes a received message, whatever its receipt handle is now."""
         model = self.model
         if message in model._messages:
             model._messages.remove(message)
@@ -183,17 +183,17 @@ class Queue:
             model.deleted_messages.update(message.all_receipt_handles)
 
     def count_visible(self, most: int) -> int:
-        """Return how many messages could be received now, counting up to ``most``."""
+        """Returns how many messages could be received now, counting up to ``most``."""
         now_ms = self._core.scheduler.now() * 1000
         return sum(1 for _ in islice(_visible(self.model._messages, now_ms), most))
 
     def next_visible(self) -> float | None:
-        """Return the virtual time at which the next message can be received, if there is any."""
+        """Returns the virtual time at which the next message can be received, if there is any."""
         times = [max(m.visible_at, m.delayed_until) / 1000 for m in self.model._messages]
         return min(times) if times else None
 
     def record(self, message: Message) -> dict[str, Any]:
-        """Return a message as functions get it.
+        """Returns a message as functions get it.
 
         https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html
         """
@@ -263,7 +263,7 @@ class Queues:
         return iter(self._by_arn.values())
 
     def install(self, patches: Patches) -> None:
-        """Notice when a message arrives in one of moto's queues."""
+        """Notices when a message arrives in one of moto's queues."""
         add_message = MotoQueue.add_message
 
         def message_added(model: MotoQueue, message: Any) -> None:
@@ -276,17 +276,17 @@ class Queues:
         patches.set(MotoQueue, "add_message", message_added)
 
     def add(self, path: str, name: str, arn: str, redrive_allow_policy: dict[str, Any]) -> None:
-        """Add a queue that was just created."""
+        """Adds a queue that was just created."""
         self._by_arn[arn] = Queue(self._core, path, name, arn, redrive_allow_policy)
 
     def by_arn(self, arn: str) -> Queue:
-        """Return the queue with an ARN; RehearsalError if there is none."""
+        """Returns the queue with an ARN; RehearsalError if there is none."""
         if arn not in self._by_arn:
             raise RehearsalError(f"there is no queue {arn}")
         return self._by_arn[arn]
 
     def by_path(self, path: str) -> Queue:
-        """Return the queue at a construct path; RehearsalError if there is none."""
+        """Returns the queue at a construct path; RehearsalError if there is none."""
         for queue in self:
             if queue.path == path:
                 return queue
@@ -295,7 +295,7 @@ class Queues:
         raise RehearsalError(f"no queue at {path}{hint}")
 
     def redrive(self, path: str, destination: str | None = None) -> int:
-        """Move a dead-letter queue's messages back to their sources, or to ``destination``.
+        """Moves a dead-letter queue's messages back to their sources, or to ``destination``.
 
         Returns how many. See ``Queue.redrive``.
         """

@@ -26,11 +26,11 @@ class Recurrence(Protocol):
     """When something is to happen; all times are seconds since the epoch."""
 
     def times(self, start: float) -> Iterator[float]:
-        """Return the times from ``start`` on, in their order."""
+        """Returns the times from ``start`` on, in their order."""
 
 
 def parse(expression: str) -> Recurrence:
-    """Return what an expression means; raises InvalidExpression.
+    """Returns what an expression means; raises InvalidExpression.
 
     https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html
     """
@@ -50,7 +50,7 @@ class Once:
     moment: float
 
     def times(self, start: float) -> Iterator[float]:
-        """Return the one time, unless it is over."""
+        """Returns the one time, unless it is over."""
         if self.moment >= start:
             yield self.moment
 
@@ -126,7 +126,7 @@ _KINDS: dict[str, Callable[[str], Recurrence]] = {"at": _at, "rate": _rate, "cro
 
 
 def _numbers(field: str, low: int, high: int, names: tuple[str, ...] = ()) -> list[int]:
-    """Return the numbers that a field names: a list of ``*``, ``a``, ``a-b``, each with ``/n``."""
+    """Returns the numbers that a field names: a list of ``*``, ``a``, ``a-b``, each with ``/n``."""
 
     def number(text: str) -> int:
         value = names.index(text) + low if text in names else int(text)
@@ -150,7 +150,7 @@ def _numbers(field: str, low: int, high: int, names: tuple[str, ...] = ()) -> li
 
 
 def _days_of_month(field: str, year: int, month: int) -> list[int]:
-    """Return the days that a field names: also ``L``, the last, and ``15W``, the nearest weekday.
+    """Returns the days that a field names: also ``L``, the last, and ``15W``, the nearest weekday.
 
     https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html#cron-based
     """
@@ -170,7 +170,7 @@ def _days_of_month(field: str, year: int, month: int) -> list[int]:
 
 
 def _days_of_week(field: str, year: int, month: int) -> list[int]:
-    """Return the days that a field names: also ``6L``, the last Friday, and ``6#3``, the third."""
+    """Returns the days that a field names: also ``6L``, the last Friday, and ``6#3``, the third."""
     first = datetime(year, month, 1, tzinfo=UTC)
     dates = [first + timedelta(days=n) for n in range(monthrange(year, month)[1])]
 

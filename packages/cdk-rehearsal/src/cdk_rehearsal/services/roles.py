@@ -14,7 +14,7 @@ from cdk_rehearsal.policies import allows, identity_allows
 def role_allows(
     account: str, arn: str, *, service: str, action: str, resource: str, source_arn: str = ""
 ) -> bool:
-    """Say whether a service can assume a role, and its inline policies let it do an action.
+    """Whether a service can assume a role, and its inline policies let it do an action.
 
     ``source_arn`` is on whose behalf the service acts.
     """
@@ -27,7 +27,7 @@ def role_allows(
 
 
 def is_assumable(account: str, arn: str, *, service: str, source_arn: str = "") -> bool:
-    """Say whether there is a role that a service can assume on behalf of ``source_arn``."""
+    """Whether there is a role that a service can assume on behalf of ``source_arn``."""
     role = _role(account, arn)
     return role is not None and allows(
         _document(role.assume_role_policy_document),

@@ -37,7 +37,7 @@ class Buckets:
         self._changes = 0
 
     def install(self, patches: Patches) -> None:
-        """Let moto's buckets notify through the rehearsal."""
+        """Lets moto's buckets notify through the rehearsal."""
         delete = S3Backend.delete_object
 
         def changed(account: str, name: str, bucket: FakeBucket, key: Any) -> None:
@@ -71,7 +71,7 @@ class Buckets:
         patches.set(S3Backend, "delete_object", deleted)
 
     def is_admitted(self, destination: str, bucket_arn: str) -> bool:
-        """Say whether a queue or function lets S3 notify it on behalf of a bucket.
+        """Whether a queue or function lets S3 notify it on behalf of a bucket.
 
         https://docs.aws.amazon.com/AmazonS3/latest/userguide/grant-destinations-permissions-to-s3.html
         """
@@ -81,7 +81,7 @@ class Buckets:
         return self._queues.by_arn(destination).admits(_SERVICE, bucket_arn)
 
     def _test(self, bucket: FakeBucket) -> None:
-        """Send the message with which S3 tries out queues, but not functions.
+        """Sends the message with which S3 tries out queues, but not functions.
 
         https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
         """
@@ -116,7 +116,7 @@ class Buckets:
     def _record(
         self, event: str, bucket: FakeBucket, key: str, item: dict[str, Any], version: str | None
     ) -> dict[str, Any]:
-        """Return a notification's record, version 2.1.
+        """Returns a notification's record, version 2.1.
 
         https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
         """
@@ -169,7 +169,7 @@ class Buckets:
             )
 
     def _deliver(self, bucket: FakeBucket, arn: str, body: str, detail: dict[str, Any]) -> None:
-        """Try until the destination takes the notification; one that shuts S3 out loses it."""
+        """Tries until the destination takes the notification; one that shuts S3 out loses it."""
         core = self._core
         source, target = core.path_of(bucket.name), core.path_of(arn)
         expires = self._scheduler.now() + _MAX_AGE_S

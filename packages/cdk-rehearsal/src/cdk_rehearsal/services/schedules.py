@@ -49,9 +49,9 @@ class _Firing:
 
 
 class Schedules:
-    """All schedules at work; moto keeps the schedules themselves.
+    """Invokes the targets of schedules. moto stores the schedules.
 
-    A schedule is no work for ``run_until_idle`` until it fires.
+    ``run_until_idle`` does not wait for schedules that have not fired.
     """
 
     def __init__(self, core: Core, lambdas: LambdaService, queues: Queues) -> None:
@@ -62,7 +62,7 @@ class Schedules:
         self._timers: dict[str, Timer] = {}
 
     def install(self, patches: Patches) -> None:
-        """Follow what API clients do to moto's schedules."""
+        """Follows what API clients do to moto's schedules."""
         backend = EventBridgeSchedulerBackend
         delete = backend.delete_schedule
         delete_group = backend.delete_schedule_group
@@ -95,7 +95,7 @@ class Schedules:
     # -- planning -------------------------------------------------------------------------
 
     def _check(self, options: dict[str, Any]) -> None:
-        """Refuse what CreateSchedule and UpdateSchedule refuse, and what cannot be rehearsed.
+        """Refuses what CreateSchedule and UpdateSchedule refuse, and what cannot be rehearsed.
 
         https://docs.aws.amazon.com/scheduler/latest/APIReference/API_CreateSchedule.html
         """
@@ -123,7 +123,7 @@ class Schedules:
         self._check_role(target["RoleArn"], options.get("group_name") or "default")
 
     def _check_role(self, arn: str, group: str) -> None:
-        """Refuse a role that EventBridge Scheduler cannot assume for a group of schedules.
+        """Refuses a role that EventBridge Scheduler cannot assume for a group of schedules.
 
         https://docs.aws.amazon.com/scheduler/latest/UserGuide/cross-service-confused-deputy-prevention.html
         """
@@ -186,7 +186,7 @@ class Schedules:
         self._next(schedule, times, end)
 
     def _path(self, schedule: Schedule) -> str:
-        """Return the schedule's path in the template; else its group's, or else its name."""
+        """Returns the schedule's path in the template; else its group's, or else its name."""
         for arn in (schedule.arn, _group_arn(schedule)):
             if (path := self._core.path_of(arn)) != arn:
                 return path
@@ -195,7 +195,7 @@ class Schedules:
     # -- delivering -----------------------------------------------------------------------
 
     def _run(self, firing: _Firing) -> None:
-        """Try until the target takes it, or until the schedule's retry policy gives it up.
+        """Tries until the target takes it, or until the schedule's retry policy gives it up.
 
         https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-schedule.html
         """
@@ -228,7 +228,7 @@ class Schedules:
         self._complete(firing.schedule)
 
     def _complete(self, schedule: Schedule) -> None:
-        """Delete a schedule that has fired for the last time, if it is to be.
+        """Deletes a schedule that has fired for the last time, if it is to be.
 
         https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-schedule-delete.html
         """
@@ -241,7 +241,7 @@ class Schedules:
             backend.delete_schedule(schedule.group_name, schedule.name)
 
     def _input(self, firing: _Firing, attempt: int) -> str:
-        """Return what the target gets: the input with its context attributes replaced.
+        """Returns what the target gets: the input with its context attributes replaced.
 
         https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-schedule-context-attributes.html
         """
@@ -303,7 +303,7 @@ class Schedules:
         attempts: int,
         exhausted: str | None,
     ) -> None:
-        """Send what could not be delivered to the schedule's dead-letter queue.
+        """Sends what could not be delivered to the schedule's dead-letter queue.
 
         https://docs.aws.amazon.com/scheduler/latest/UserGuide/configuring-schedule-dlq.html
         """
@@ -338,7 +338,7 @@ class Schedules:
         )
 
     def _may(self, firing: _Firing, action: str, arn: str) -> bool:
-        """Say whether the schedule's role, once assumed for its group, may do an action."""
+        """Whether the schedule's role, once assumed for its group, may do an action."""
         return role_allows(
             self._core.account,
             firing.target["RoleArn"],

@@ -53,7 +53,7 @@ class Notification:
     event: dict[str, Any] | None
 
     def envelope(self, url: str) -> dict[str, Any]:
-        """Return the JSON document that wraps the message; what stands there signs nothing.
+        """Returns the JSON document that wraps the message; what stands there signs nothing.
 
         ``url`` ends the names of two members: ``URL`` for queues, ``Url`` for functions.
         https://docs.aws.amazon.com/sns/latest/dg/sns-message-and-json-formats.html
@@ -113,7 +113,7 @@ class Topics:
         self._filters: dict[tuple[str, str], SubscriptionFilter] = {}
 
     def install(self, patches: Patches) -> None:
-        """Let moto's topics deliver through the rehearsal."""
+        """Lets moto's topics deliver through the rehearsal."""
 
         def publish(
             topic: Topic,
@@ -147,7 +147,7 @@ class Topics:
         return arn in self._backend.topics
 
     def admits(self, arn: str, service: str, source_arn: str) -> bool:
-        """Say whether the topic's policy lets a service publish on behalf of ``source_arn``.
+        """Whether the topic's policy lets a service publish on behalf of ``source_arn``.
 
         https://docs.aws.amazon.com/sns/latest/dg/sns-access-policy-use-cases.html
         """
@@ -172,7 +172,7 @@ class Topics:
         attributes: dict[str, dict[str, str]] | None = None,
         event: dict[str, Any] | None = None,
     ) -> str:
-        """Send a message to each subscription that wants it; return the message's id.
+        """Sends a message to each subscription that wants it; returns the message's id.
 
         ``event`` is what the message stands for, for the record. Raises moto's
         InvalidParameterValue for more than 256 KB.
@@ -230,7 +230,7 @@ class Topics:
     # -- one subscription -----------------------------------------------------------------
 
     def _deliver(self, delivery: _Delivery) -> None:
-        """Try until the endpoint takes the message or the retries are used up."""
+        """Tries until the endpoint takes the message or the retries are used up."""
         pauses = _pauses(self._core.latency.topic_patience_s)
         while True:
             try:
@@ -298,7 +298,7 @@ class Topics:
         return queue
 
     def _give_up(self, delivery: _Delivery, failure: DeliveryFailed) -> None:
-        """Send what could not be delivered to the subscription's dead-letter queue.
+        """Sends what could not be delivered to the subscription's dead-letter queue.
 
         https://docs.aws.amazon.com/sns/latest/dg/sns-dead-letter-queues.html
         """
@@ -337,7 +337,7 @@ class Topics:
 
 
 def _pauses(patience_s: float) -> Iterator[float]:
-    """Return the seconds before each retry; the last phase of them takes `patience_s`."""
+    """Returns the seconds before each retry; the last phase of them takes `patience_s`."""
     yield from (0.0, 0.0, 0.0, 1.0, 1.0)
     shortest, longest = _BACKOFF_S
     for index in range(_BACKOFF_RETRIES):

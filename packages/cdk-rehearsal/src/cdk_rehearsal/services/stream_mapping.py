@@ -88,11 +88,11 @@ class StreamMapping:
         return self._model is not None and bool(self._model.enabled)
 
     def attach(self, model: Any) -> None:
-        """Take moto's record of this mapping, which an API client may disable."""
+        """Takes moto's record of this mapping, which an API client may disable."""
         self._model = model
 
     def wake(self, shard_id: str | None = None) -> None:
-        """Look at a shard, or at all, at the next poll, unless that is planned already."""
+        """Looks at a shard, or at all, at the next poll, unless that is planned already."""
         for reader in [self._readers[shard_id]] if shard_id else self._readers.values():
             reader.wake()
 
@@ -127,7 +127,7 @@ class _ShardReader:
         self._end_of_window: Timer | None = None
 
     def wake(self) -> None:
-        """Look at the shard at the next poll, unless that is planned already."""
+        """Looks at the shard at the next poll, unless that is planned already."""
         if not self._working and not (self._poll and self._poll.live):
             self._poll = self._scheduler.call_later(self._stream.poll_delay(), self._start)
 
@@ -169,7 +169,7 @@ class _ShardReader:
     # -- reading --------------------------------------------------------------------------
 
     def _take(self, items: list[StreamRecord]) -> list[StreamRecord]:
-        """Read on until the batch is full; records that no filter matches go by."""
+        """Reads on until the batch is full; records that no filter matches go by."""
         room = _PAYLOAD_BYTES - _ENVELOPE_BYTES - sum(item.size for item in items)
         if self._options.tumbling_window_s:
             room -= STATE_BYTES
@@ -184,13 +184,13 @@ class _ShardReader:
         return items
 
     def _in_window(self, item: StreamRecord) -> bool:
-        """Say whether a record belongs to the open window, which the first one opens."""
+        """Whether a record belongs to the open window, which the first one opens."""
         if self._window is None and self._options.tumbling_window_s:
             self._window = Window.around(item.arrived, self._options.tumbling_window_s)
         return self._window is None or item.arrived < self._window.end
 
     def _gather(self, items: list[StreamRecord]) -> list[StreamRecord]:
-        """Wait up to the batching window, and not beyond a tumbling one, for the batch to fill."""
+        """Waits up to the batching window, and not beyond a tumbling one, for the batch to fill."""
         wait: float = self._options.batching_window_s
         if not wait or len(items) >= self._options.batch_size:
             return items
@@ -202,7 +202,7 @@ class _ShardReader:
     # -- processing -----------------------------------------------------------------------
 
     def _process(self, batch: _Batch) -> None:
-        """Invoke the function until each record has succeeded or is given up.
+        """Invokes the function until each record has succeeded or is given up.
 
         Rules: https://docs.aws.amazon.com/lambda/latest/dg/kinesis-on-failure-destination.html and
         https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-batchfailurereporting.html,
@@ -252,7 +252,7 @@ class _ShardReader:
         return self._lambdas.invoke(self._function, json.dumps(event), source=self._source)
 
     def _progress(self, batch: _Batch, result: InvocationResult) -> int:
-        """Return how many of a batch's records are through."""
+        """Returns how many of a batch's records are through."""
         if result.failed or (self._window is not None and state_of(result.payload) is None):
             return 0
         identifiers = [item.sequence_number for item in batch.items]
@@ -262,7 +262,7 @@ class _ShardReader:
         return 0 if batch.closes else identifiers.index(failed[0])
 
     def _keep_state(self, batch: _Batch, done: int, result: InvocationResult) -> list[_Batch]:
-        """Carry an answer's state on; return what ends the window early if it grew too large.
+        """Carries an answer's state on; returns what ends the window early if it grew too large.
 
         A failed try leaves the state as it was. The window goes on with an empty one after it was
         terminated early. Both, and that a partial success counts, are not documented in detail:
@@ -275,7 +275,7 @@ class _ShardReader:
         return [_Batch(batch.items[:done], closes="early")] if window.overflows else []
 
     def _split(self, batch: _Batch, done: int) -> tuple[list[_Batch], bool]:
-        """Return what of a failed batch is tried again, and whether it is given up instead."""
+        """Returns what of a failed batch is tried again, and whether it is given up instead."""
         rest = batch.items[done:]
         if self._options.bisects and len(rest) > 1 and not batch.closes:
             # Splitting, at the reported record or else in halves, uses up no retry.
@@ -312,7 +312,7 @@ class _ShardReader:
         condition: str,
         result: InvocationResult | None,
     ) -> None:
-        """Give up records, and report their position to the on-failure destination.
+        """Gives up records, and reports their position to the on-failure destination.
 
         https://docs.aws.amazon.com/lambda/latest/dg/kinesis-on-failure-destination.html
         https://docs.aws.amazon.com/lambda/latest/dg/services-dynamodb-errors.html

@@ -31,10 +31,10 @@ class Shard(Protocol):
         """The shard's id."""
 
     def __len__(self) -> int:
-        """Return how many records there have been."""
+        """Returns how many records there have been."""
 
     def read(self, position: int) -> StreamRecord:
-        """Return a record, counted from 0."""
+        """Returns a record, counted from 0."""
 
 
 class Stream(Protocol):
@@ -49,7 +49,7 @@ class Stream(Protocol):
     """The name, in reports of failure, of the object that leads to the records."""
 
     def poll_delay(self) -> float:
-        """Return the seconds until the next look at an idle shard."""
+        """Returns the seconds until the next look at an idle shard."""
 
     def moment(self, arrived: float) -> str:
-        """Return a record's time of arrival as reports of failure write it."""
+        """Returns a record's time of arrival as reports of failure write it."""

@@ -37,11 +37,11 @@ class TableStream:
         self._core = core
 
     def poll_delay(self) -> float:
-        """Return the seconds until the next look at an idle shard."""
+        """Returns the seconds until the next look at an idle shard."""
         return self._core.latency.stream_poll(self._core.scheduler.random)
 
     def moment(self, arrived: float) -> str:
-        """Return a record's time of arrival, to the second."""
+        """Returns a record's time of arrival, to the second."""
         return iso_seconds(arrived)
 
 
@@ -66,7 +66,7 @@ class TableShard:
         return len(self._model.items)
 
     def read(self, position: int) -> StreamRecord:
-        """Return a change of an item.
+        """Returns a change of an item.
 
         https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html
         """
@@ -100,11 +100,11 @@ class KinesisStream:
         self._core = core
 
     def poll_delay(self) -> float:
-        """Return the seconds until the next look at an idle shard."""
+        """Returns the seconds until the next look at an idle shard."""
         return self._core.latency.shard_poll(self._core.scheduler.random)
 
     def moment(self, arrived: float) -> str:
-        """Return a record's time of arrival, to the millisecond."""
+        """Returns a record's time of arrival, to the millisecond."""
         return iso_milliseconds(arrived)
 
 
@@ -128,7 +128,7 @@ class KinesisShard:
         return len(self._model.records)
 
     def read(self, position: int) -> StreamRecord:
-        """Return a record.
+        """Returns a record.
 
         https://docs.aws.amazon.com/lambda/latest/dg/with-kinesis.html
         """
@@ -156,21 +156,21 @@ class Streams:
         self._mappings: dict[str, list[StreamMapping]] = {}
 
     def add(self, mapping: StreamMapping) -> None:
-        """Take a mapping in that was just created; moto itself delivers nothing to it."""
+        """Takes a mapping in that was just created; moto itself delivers nothing to it."""
         self._mappings.setdefault(mapping.stream.source_arn, []).append(mapping)
 
     def model_of(self, arn: str) -> Any:
-        """Return moto's table or data stream that has the stream with this ARN."""
+        """Returns moto's table or data stream that has the stream with this ARN."""
         return _model_of(self._core, arn)
 
     def read_by(self, arn: str, role_arn: str) -> Stream:
-        """Return a stream as a function with a role reads it."""
+        """Returns a stream as a function with a role reads it."""
         if arn.split(":")[2] == "dynamodb":
             return TableStream(self._core, arn)
         return KinesisStream(self._core, arn, role_arn)
 
     def install(self, patches: Patches) -> None:
-        """Notice new records in moto's tables and data streams."""
+        """Notices new records in moto's tables and data streams."""
         add_record = StreamShard.add
         put_record = KinesisModel.put_record
 
@@ -193,7 +193,7 @@ class Streams:
             mapping.wake(shard_id)
 
     def put(self, arn: str, partition_key: str, text: str) -> None:
-        """Put a record into a data stream, on behalf of a service.
+        """Puts a record into a data stream, on behalf of a service.
 
         Raises moto's StreamNotFoundError, and InvalidArgumentError for a key over 256 characters:
         https://docs.aws.amazon.com/kinesis/latest/APIReference/API_PutRecord.html

@@ -46,7 +46,7 @@ class Issuer:
         self.key_set = KeySet.import_key_set(answer.json())
 
     def sign(self, claims: Mapping[str, Any]) -> str:
-        """Return a token with these claims."""
+        """Returns a token with these claims."""
         (key,) = self.key_set.keys
         return jwt.encode({"alg": "RS256", "kid": key.kid}, dict(claims), self._key)
 
@@ -59,7 +59,7 @@ class Identity:
     scopes: list[str] | None
 
     def context(self) -> dict[str, Any]:
-        """Return ``requestContext.authorizer`` of the event: each claim is a string there.
+        """Returns ``requestContext.authorizer`` of the event: each claim is a string there.
 
         That of a list has brackets around it, and spaces between its values:
         https://github.com/aws-solutions-library-samples/guidance-for-claude-code-with-amazon-bedrock/issues/802
@@ -95,7 +95,7 @@ class JwtAuthorizer:
     def authorize(
         self, headers: Mapping[str, str], query: Mapping[str, str], scopes: list[str]
     ) -> Identity:
-        """Check the token of a request for a route that asks for one of ``scopes``.
+        """Checks the token of a request for a route that asks for one of ``scopes``.
 
         Raises Unauthorized or Forbidden.
         """
@@ -110,7 +110,7 @@ class JwtAuthorizer:
         return Identity(claims, granted if scopes else None)
 
     def token(self, subject: str, now: float, claims: Mapping[str, Any]) -> str:
-        """Return an access token that this authorizer accepts, unless ``claims`` say otherwise.
+        """Returns an access token that this authorizer accepts, unless ``claims`` say otherwise.
 
         A claim that is None is left out.
         """

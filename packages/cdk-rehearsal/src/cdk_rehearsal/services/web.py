@@ -82,12 +82,12 @@ class Web:
     def host(
         self, name: str, respond: Callable[[Request], Response], *, addresses: list[str]
     ) -> Host:
-        """Add a host, or replace the one of this name; ``respond`` answers its requests."""
+        """Adds a host, or replaces the one of this name; ``respond`` answers its requests."""
         self._hosts[name.lower()] = Host(name.lower(), respond, list(addresses))
         return self._hosts[name.lower()]
 
     def install(self, patches: Patches) -> None:
-        """Replace the sockets of handlers; all other code keeps the real ones."""
+        """Replaces the sockets of handlers; all other code keeps the real ones."""
         names, connections = urllib3.util.connection, urllib3.connection
         patches.set(socket, "getaddrinfo", self._resolving(socket.getaddrinfo))
         patches.set(names, "create_connection", self._connecting(names.create_connection))
@@ -97,11 +97,11 @@ class Web:
             patches.set(owner, name, self._guarded(getattr(owner, name)))
 
     def _sender(self) -> str | None:
-        """Return the path of the function whose handler runs; None for all other code."""
+        """Returns the path of the function whose handler runs; None for all other code."""
         return None if self._core.scheduler.is_foreign_thread() else self._core.sender()
 
     def _unknown(self, sender: str, what: str) -> RehearsalError:
-        """Return an error for the handler, and let it end the rehearsal, too.
+        """Returns an error for the handler, and lets it end the rehearsal, too.
 
         A handler may well catch it, or fail and be tried again.
         """
@@ -215,7 +215,7 @@ class _Connection:
     def start_tls(
         self, *, server_hostname: str, assert_hostname: Any, cert_reqs: Any, **_: Any
     ) -> bool:
-        """Shake hands: the host whose name is asked for shows its certificate.
+        """Shakes hands: the host whose name is asked for shows its certificate.
 
         Returns whether that was verified; raises as ``ssl`` does if it is for another name.
         """
@@ -234,19 +234,19 @@ class _Connection:
         return True
 
     def settimeout(self, timeout: float | None) -> None:
-        """Set how many virtual seconds to wait for an answer."""
+        """Sets how many virtual seconds to wait for an answer."""
         self._timeout = timeout
 
     def sendall(self, data: bytes) -> None:
-        """Take a part of the request."""
+        """Takes a part of the request."""
         self._sent += data
 
     def makefile(self, mode: str, *_: Any, **__: Any) -> BufferedReader:
-        """Return a file of the answer; the first read waits for it."""
+        """Returns a file of the answer; the first read waits for it."""
         return BufferedReader(_Answer(self._ask))
 
     def _ask(self) -> bytes:
-        """Wait for the answer and return it. Raises TimeoutError if it takes too long."""
+        """Waits for the answer and returns it. Raises TimeoutError if it takes too long."""
         request = self._request()
         host = self._host
         host.requests.append(request)
@@ -278,14 +278,14 @@ class _Connection:
         return "\r\n".join(lines).encode("latin-1") + content
 
     def dup(self) -> _Connection:
-        """Return another handle of the connection."""
+        """Returns another handle of the connection."""
         return self
 
     def shutdown(self, _: int) -> None:
-        """End the connection, as ``close`` does."""
+        """Ends the connection, as ``close`` does."""
 
     def close(self) -> None:
-        """End the connection; the host may go on with what it was asked for."""
+        """Ends the connection; the host may go on with what it was asked for."""
 
     def _request(self) -> Request:
         stream = BytesIO(bytes(self._sent))
@@ -309,11 +309,11 @@ class _Answer(RawIOBase):
         self._content: BytesIO | None = None
 
     def readable(self) -> bool:
-        """Return True: the answer can be read."""
+        """Returns True: the answer can be read."""
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Read a part of the answer. Raises TimeoutError if it takes too long."""
+        """Reads a part of the answer. Raises TimeoutError if it takes too long."""
         if self._content is None:
             self._content = BytesIO(self._ask())
         return self._content.readinto(buffer)

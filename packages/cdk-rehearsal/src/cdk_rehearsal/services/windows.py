@@ -24,7 +24,7 @@ class Window:
 
     @classmethod
     def around(cls, moment: float, length_s: int) -> Window:
-        """Return the window that a record belongs to by its approximate time of arrival.
+        """Returns the window that a record belongs to by its approximate time of arrival.
 
         That windows begin at whole multiples of their length since the epoch is not documented.
         """
@@ -38,7 +38,7 @@ class Window:
         return len(text.encode()) > STATE_BYTES
 
     def fields(self, *, final: bool, early: bool) -> dict[str, Any]:
-        """Return what an event says of the window, beside its records.
+        """Returns what an event says of the window, beside its records.
 
         https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-windows.html
         """
@@ -51,7 +51,7 @@ class Window:
 
 
 def state_of(answer: Any) -> dict[str, Any] | None:
-    """Return the state in a function's answer, None if it has none, which is a failure.
+    """Returns the state in a function's answer, None if it has none, which is a failure.
 
     https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-windows.html
     """

@@ -31,7 +31,7 @@ class Timer:
         self.live = True
 
     def cancel(self) -> None:
-        """Take the call back; without effect once it has run."""
+        """Takes the call back; without effect once it has run."""
         if self.live:
             self.live = False
             # Releases the arguments before the timer's time comes.
@@ -65,7 +65,7 @@ class Agenda:
         return timer
 
     def next_time(self) -> float | None:
-        """Return the time of the next call; None if there is none."""
+        """Returns the time of the next call; None if there is none."""
         heap = self._heap
         while heap:
             moment, _, timer = heap[0]
@@ -76,7 +76,7 @@ class Agenda:
         return None
 
     def pop(self) -> Timer:
-        """Remove the next call, of which ``next_time`` has given the time, and return it."""
+        """Removes the next call, of which ``next_time`` has given the time, and returns it."""
         timer = heapq.heappop(self._heap)[2]
         timer.live = False
         if not timer.daemon:
@@ -84,7 +84,7 @@ class Agenda:
         return timer
 
     def forget(self, timer: Timer) -> None:
-        """Count a cancelled timer; remove all of them from time to time.
+        """Counts a cancelled timer; removes all of them from time to time.
 
         Most timers are cancelled long before their time: they are deadlines that nothing misses.
         """
@@ -97,10 +97,10 @@ class Agenda:
             self._cancelled = 0
 
     def clear(self) -> None:
-        """Remove all timers."""
+        """Removes all timers."""
         self._heap.clear()
         self.work = self._cancelled = 0
 
     def due(self) -> list[Timer]:
-        """Return the timers that count as work, in their order."""
+        """Returns the timers that count as work, in their order."""
         return [entry[2] for entry in sorted(self._heap) if entry[2].live and not entry[2].daemon]

@@ -15,7 +15,7 @@ class Clock:
     """The virtual clock that ``time.time()`` and ``datetime.now()`` read while it is started."""
 
     def __init__(self, start: datetime) -> None:
-        """Begin at ``start``, which must be timezone-aware."""
+        """Begins at ``start``, which must be timezone-aware."""
         if start.tzinfo is None:
             raise RehearsalError(
                 f"the start of the clock, {start!r}, has no time zone: give an aware datetime"
@@ -27,11 +27,11 @@ class Clock:
         self._time_zone: str | None = None
 
     def now(self) -> float:
-        """Return the virtual time in seconds since the epoch."""
+        """Returns the virtual time in seconds since the epoch."""
         return self._now
 
     def start(self) -> None:
-        """Make the whole interpreter see virtual time, in UTC as Lambda does."""
+        """Makes the whole interpreter see virtual time, in UTC as Lambda does."""
         self._time_zone = os.environ.get("TZ")
         os.environ["TZ"] = "UTC"
         time.tzset()
@@ -39,7 +39,7 @@ class Clock:
         self._traveller = self._travel.start()
 
     def stop(self) -> None:
-        """Make the interpreter see real time again."""
+        """Makes the interpreter see real time again."""
         if self._travel is None:
             return
         self._travel.stop()
@@ -51,12 +51,12 @@ class Clock:
         time.tzset()
 
     def move_to(self, moment: float) -> None:
-        """Set the virtual time, in seconds since the epoch."""
+        """Sets the virtual time, in seconds since the epoch."""
         self._now = moment
         self.show(self._ahead_s)
 
     def show(self, ahead_s: float = 0.0) -> None:
-        """Make the interpreter see the virtual time, or one that is ``ahead_s`` seconds ahead."""
+        """Makes the interpreter see the virtual time, or one that is ``ahead_s`` seconds ahead."""
         self._ahead_s = ahead_s
         if self._traveller is not None:
             self._traveller.move_to(self._now + ahead_s)

@@ -24,12 +24,12 @@ class Pacer:
         self._pin: tuple[float, float] | None = None
 
     def start(self) -> None:
-        """Tie virtual time to real time; without effect when done a second time."""
+        """Ties virtual time to real time; without effect when done a second time."""
         if self._pin is None:
             self._pin = (_monotonic(), self._clock.now())
 
     def reach(self, moment: float) -> bool:
-        """Move the clock to ``moment``; return False if another thread has a change first."""
+        """Moves the clock to ``moment``; returns False if another thread has a change first."""
         if self.is_real and self._pin is not None:
             wall, virtual = self._pin
             ahead = (moment - virtual) - (_monotonic() - wall)

@@ -16,10 +16,10 @@ class ProcessContext(Protocol):
     """State of the interpreter that is installed while a process runs."""
 
     def enter(self) -> None:
-        """Install the state; called whenever the scheduler switches into the process."""
+        """Installs the state; called whenever the scheduler switches into the process."""
 
     def exit(self) -> None:
-        """Remove the state; called whenever the process yields or ends."""
+        """Removes the state; called whenever the process yields or ends."""
 
 
 class Switch(Protocol):
@@ -29,16 +29,16 @@ class Switch(Protocol):
     """The process that runs; None outside of processes."""
 
     def suspend(self, timeout: float | None, *, daemon: bool) -> bool:
-        """Yield the current process; return True if it was woken, False after the timeout."""
+        """Yields the current process; returns True if it was woken, False after the timeout."""
 
     def make_ready(self, process: Process, *, woken: bool) -> None:
-        """Let a waiting process continue, at the present virtual time."""
+        """Lets a waiting process continue, at the present virtual time."""
 
     def ended(self, process: Process) -> None:
-        """Remove a process that has ended."""
+        """Removes a process that has ended."""
 
     def run_until(self, predicate: Callable[[], bool], timeout: float | None = None) -> bool:
-        """Run until ``predicate`` holds; return False after the timeout."""
+        """Runs until ``predicate`` holds; returns False after the timeout."""
 
 
 class Process:
@@ -83,18 +83,18 @@ class Process:
         return self._value
 
     def result(self) -> Any:
-        """Wait for the end of the process; return its value or raise its error."""
+        """Waits for the end of the process; returns its value or raises its error."""
         self.join()
         if self.error is not None:
             raise self.error
         return self._value
 
     def join(self, timeout: float | None = None) -> bool:
-        """Wait up to ``timeout`` virtual seconds for the end; return whether it was reached."""
+        """Waits up to ``timeout`` virtual seconds for the end; returns whether it was reached."""
         return self._finished.wait(timeout)
 
     def kill(self, error: BaseException | None = None) -> None:
-        """Raise ``error`` (by default ProcessKilled) in the process, where it sleeps or waits."""
+        """Raises ``error`` (by default ProcessKilled) in the process, where it sleeps or waits."""
         if self.done or self.killed is not None:
             return
         self.killed = error or ProcessKilled(self.name)
@@ -124,21 +124,21 @@ class Signal:
         self._waiters: deque[Process] = deque()
 
     def is_set(self) -> bool:
-        """Return whether the flag is set."""
+        """Returns whether the flag is set."""
         return self._set
 
     def set(self) -> None:
-        """Set the flag and wake all processes that wait, in the order in which they came."""
+        """Sets the flag and wakes all processes that wait, in the order in which they came."""
         self._set = True
         while self._waiters:
             self._switch.make_ready(self._waiters.popleft(), woken=True)
 
     def clear(self) -> None:
-        """Reset the flag."""
+        """Resets the flag."""
         self._set = False
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait up to ``timeout`` virtual seconds for the flag; return whether it was set.
+        """Waits up to ``timeout`` virtual seconds for the flag; returns whether it was set.
 
         Outside of a process this runs what is due meanwhile.
         """

@@ -50,13 +50,13 @@ class Scheduler:
     # -- time and processes ---------------------------------------------------------------
 
     def now(self) -> float:
-        """Return the virtual time in seconds since the epoch."""
+        """Returns the virtual time in seconds since the epoch."""
         return self.clock.now()
 
     def call_at(
         self, moment: float, fn: Callable[..., object], *args: Any, daemon: bool = False
     ) -> Timer:
-        """Call ``fn`` at a virtual time; it must neither sleep nor wait.
+        """Calls ``fn`` at a virtual time; it must neither sleep nor wait.
 
         A ``daemon`` call does not count as work for ``run_until_idle``.
         """
@@ -67,7 +67,7 @@ class Scheduler:
     def call_later(
         self, delay: float, fn: Callable[..., object], *args: Any, daemon: bool = False
     ) -> Timer:
-        """Call ``fn`` after ``delay`` virtual seconds; see ``call_at``."""
+        """Calls ``fn`` after ``delay`` virtual seconds; see ``call_at``."""
         return self.call_at(self.clock.now() + delay, fn, *args, daemon=daemon)
 
     def spawn(
@@ -80,7 +80,7 @@ class Scheduler:
         daemon: bool = False,
         critical: bool = False,
     ) -> Process:
-        """Run ``fn`` as a process, now or at the virtual time ``at`` (epoch seconds).
+        """Runs ``fn`` as a process, now or at the virtual time ``at`` (epoch seconds).
 
         An error of a ``critical`` process ends the run; that of another is raised by ``result``.
         For ``run_until_idle`` a ``daemon`` counts as work while it runs or sleeps, but not while
@@ -94,14 +94,14 @@ class Scheduler:
         return process
 
     def call(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """Run ``fn`` in a process and wait for its result, in a process or outside of one."""
+        """Runs ``fn`` in a process and waits for its result, in a process or outside of one."""
         process = self.spawn(lambda: fn(*args, **kwargs), name=fn.__qualname__)
         if self.is_foreign_thread() and not self.wait_as_guest(process):
             raise RehearsalError("the rehearsal is not running, so nothing answers")
         return process.result()
 
     def sleep(self, seconds: float) -> None:
-        """Let ``seconds`` of virtual time pass; outside of a process, run what is due meanwhile."""
+        """Lets ``seconds`` pass in virtual time; outside of a process, runs calls due by then."""
         if seconds < 0:
             raise ValueError("sleep length must be non-negative")
         if self.is_foreign_thread():
@@ -119,7 +119,7 @@ class Scheduler:
         return not self._agenda.work
 
     def run_until_idle(self, limit_s: float = 86_400.0) -> None:
-        """Run until no work is due; RehearsalError if some is left after ``limit_s`` seconds."""
+        """Runs until no work is due; RehearsalError if some is left after ``limit_s`` seconds."""
         limit = self.now() + limit_s
         with self._run(limit):
             while self._agenda.work:
@@ -137,18 +137,18 @@ class Scheduler:
                 )
 
     def run_for(self, seconds: float) -> None:
-        """Run what is due within ``seconds`` of virtual time, and let all of them pass."""
+        """Runs what is due within ``seconds`` of virtual time, and lets all of them pass."""
         self.run_to(self.now() + seconds)
 
     def run_to(self, moment: float) -> None:
-        """Run what is due up to a virtual time (epoch seconds), and move the clock there."""
+        """Runs what is due up to a virtual time (epoch seconds), and moves the clock there."""
         moment = round(moment, 6)
         with self._run(moment):
             while self._advance(moment):
                 pass
 
     def run_until(self, predicate: Callable[[], bool], timeout: float | None = None) -> bool:
-        """Run until ``predicate`` holds or ``timeout`` virtual seconds have passed.
+        """Runs until ``predicate`` holds or ``timeout`` virtual seconds have passed.
 
         Raises RehearsalError if there is no timeout and no work is due.
         """
@@ -162,7 +162,7 @@ class Scheduler:
             return True
 
     def close(self) -> None:
-        """Kill the remaining processes, and forget all that is due."""
+        """Kills the remaining processes, and forgets all that is due."""
         for process in list(self._processes):
             process.kill()
             process.timer = None
@@ -174,12 +174,12 @@ class Scheduler:
     # -- other threads --------------------------------------------------------------------
 
     def is_foreign_thread(self) -> bool:
-        """Say whether the present thread is another than the one that runs the rehearsal."""
+        """Whether the present thread is another than the one that runs the rehearsal."""
         return threading.get_ident() != self._thread
 
     @contextmanager
     def guest(self) -> Iterator[None]:
-        """Let another thread touch the state: never in the middle of a step."""
+        """Lets another thread touch the state: never in the middle of a step."""
         with self._turns:
             yield
             self._turns.announce()
@@ -195,7 +195,7 @@ class Scheduler:
     # -- for processes and signals --------------------------------------------------------
 
     def suspend(self, timeout: float | None, *, daemon: bool) -> bool:
-        """Yield the current process; return True if it was woken, False after the timeout.
+        """Yields the current process; returns True if it was woken, False after the timeout.
 
         A ``daemon`` does not count as work meanwhile.
         """
@@ -215,7 +215,7 @@ class Scheduler:
         return process.woken
 
     def make_ready(self, process: Process, *, woken: bool) -> None:
-        """Let a waiting process continue, at the present virtual time."""
+        """Lets a waiting process continue, at the present virtual time."""
         if not process.waiting:
             return
         if process.timer is not None:
@@ -223,7 +223,7 @@ class Scheduler:
         process.timer = self.call_at(self.now(), self._resume, process, woken)
 
     def ended(self, process: Process) -> None:
-        """Remove a process that has ended."""
+        """Removes a process that has ended."""
         self._processes.pop(process, None)
         if process.critical and process.error is not None and process.killed is None:
             self._failure = process.error
@@ -255,7 +255,7 @@ class Scheduler:
             self._horizon = float("-inf")
 
     def _step(self, limit: float) -> bool:
-        """Run the next call that is due up to ``limit``; return whether there was one."""
+        """Runs the next call that is due up to ``limit``; returns whether there was one."""
         agenda = self._agenda
         with self._turns:
             while True:
@@ -272,13 +272,13 @@ class Scheduler:
             return True
 
     def _advance(self, limit: float) -> bool:
-        """Run the next call, or let time pass to ``limit``; return False once that is reached."""
+        """Runs the next call, or moves time to ``limit``; returns False when that is reached."""
         if self._step(limit):
             return True
         return limit > self.now() and not self._pacer.reach(limit)
 
     def _sleeps_alone(self, seconds: float) -> bool:
-        """Move the clock if nothing is due meanwhile, which saves two switches of processes."""
+        """Moves the clock if nothing is due meanwhile, which saves two switches of processes."""
         now = self.clock.now()
         moment = max(round(now + seconds, 6), now)
         if moment > self._horizon:

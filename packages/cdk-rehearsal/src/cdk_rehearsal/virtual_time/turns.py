@@ -24,10 +24,10 @@ class Turns:
         self._lock.release()
 
     def announce(self) -> None:
-        """Wake the threads that wait for a change; to be called by the thread whose turn it is."""
+        """Wakes the threads that wait for a change; to be called by the thread whose turn it is."""
         self._changed.notify_all()
 
     def await_change(self, seconds: float) -> bool:
-        """Wait up to ``seconds`` of real time; return whether a change was announced."""
+        """Waits up to ``seconds`` of real time; returns whether a change was announced."""
         with self._lock:
             return self._changed.wait(seconds)

@@ -10,6 +10,6 @@ from cdk_rehearsal.sandbox.patching import Patches
 
 
 def patch(patches: Patches) -> None:
-    """Fix the defects."""
+    """Fixes the defects."""
     for service in (dynamodb, kinesis, schedules, sqs):
         service.patch(patches)

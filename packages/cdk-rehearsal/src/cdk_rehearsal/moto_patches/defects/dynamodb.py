@@ -35,7 +35,7 @@ from cdk_rehearsal.sandbox.patching import Patches
 
 
 def patch(patches: Patches) -> None:
-    """Make updates atomic, and leave one stream record for each change."""
+    """Makes updates atomic, and leaves one stream record for each change."""
     patches.set(StreamShard, "add", _record_changes(StreamShard.add))
     patches.set(DynamoDBBackend, "update_item", _update_item(DynamoDBBackend.update_item))
 

@@ -25,7 +25,7 @@ def patch(patches: Patches) -> None:
 
 
 def first_sequence_number(shard: Shard) -> int:
-    """Return the number of a shard's first record, after which they count up one by one."""
+    """Returns the number of a shard's first record, after which they count up one by one."""
     return _FIRST + shard._shard_id * _EACH_SHARD
 
 

@@ -33,7 +33,7 @@ from cdk_rehearsal.sandbox.patching import Patches
 
 
 def patch(patches: Patches) -> None:
-    """Check the names of groups, and update all fields of a schedule."""
+    """Checks the names of groups, and updates all fields of a schedule."""
     backend = EventBridgeSchedulerBackend
     create = backend.create_schedule
     create_group = backend.create_schedule_group

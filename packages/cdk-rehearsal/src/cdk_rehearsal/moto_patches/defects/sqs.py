@@ -20,5 +20,5 @@ from cdk_rehearsal.sandbox.patching import Patches
 
 
 def patch(patches: Patches) -> None:
-    """Show a message from the end of its visibility timeout on."""
+    """Shows a message from the end of its visibility timeout on."""
     patches.set(Message, "visible", property(lambda self: unix_time_millis() >= self.visible_at))

@@ -102,7 +102,7 @@ _INDEFINITE = re.compile(r"\.\.|\.\*|\[[^\]'\"]*[*?:,]")
 
 
 def patch(patches: Patches) -> None:
-    """Fix the defects."""
+    """Fixes the defects."""
     for module in _importers():
         patches.set(module, "extract_json", _extract)
     patches.set(ErrorEqualsDecl, "_eval_body", _matches_error)

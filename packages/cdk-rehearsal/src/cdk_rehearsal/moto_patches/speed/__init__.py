@@ -13,7 +13,7 @@ from cdk_rehearsal.virtual_time.scheduler import Scheduler
 
 
 def patch(patches: Patches, scheduler: Scheduler | None) -> None:
-    """Replace what costs most. With a scheduler, long polls of queues wait in its time."""
+    """Replaces what costs most. With a scheduler, long polls of queues wait in its time."""
     # moto keeps every model object that was ever made, for a dashboard.
     patches.set(BaseModel, "__new__", staticmethod(lambda cls, *_, **__: object.__new__(cls)))
     for service in (requests, values, dynamodb, s3, cognito):

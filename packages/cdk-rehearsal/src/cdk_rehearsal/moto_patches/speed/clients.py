@@ -30,7 +30,7 @@ _providers: dict[int, tuple[Any, EndpointProvider]] = {}
 
 
 def patch(patches: Patches) -> None:
-    """Share descriptions and classes of clients, none of which ever changes; forget the session."""
+    """Shares descriptions and classes of clients, which never change; forgets the session."""
     patches.set(boto3, "DEFAULT_SESSION", None)
     # Powertools puts a function here whenever it is imported: once an execution environment.
     initializers = list(botocore._INITIALIZERS)  # type: ignore[attr-defined]

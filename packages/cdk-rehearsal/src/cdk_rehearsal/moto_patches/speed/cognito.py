@@ -15,7 +15,7 @@ from cdk_rehearsal.sandbox.patching import Patches
 
 
 def patch(patches: Patches) -> None:
-    """Keep the key that moto reads for each pool; its file lacks the primes, which take long."""
+    """Keeps the key that moto reads for each pool; its file lacks the primes, which take long."""
     key = SimpleNamespace(import_key=lambda document: _key(json.dumps(document)))
     patches.set(models, "jwk", SimpleNamespace(RSAKey=key))
 

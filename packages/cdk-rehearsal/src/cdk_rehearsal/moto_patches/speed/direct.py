@@ -91,7 +91,7 @@ class _Operation:
 
     @classmethod
     def of(cls, client: Any, name: str) -> _Operation | None:
-        """Prepare an operation of a client; None if it has no short way."""
+        """Prepares an operation of a client; None if it has no short way."""
         model: Any = client.meta.service_model.operation_model(name)
         service = SERVICES.get(model.service_model.service_name)
         if service is None or name not in service.operations:
@@ -108,7 +108,7 @@ class _Operation:
         )
 
     def parameters(self, given: dict[str, Any]) -> dict[str, Any]:
-        """Copy parameters, with an idempotency token where botocore would put one.
+        """Copies parameters, with an idempotency token where botocore would put one.
 
         Raises Unusual for what is not plainly right.
         """
@@ -126,7 +126,7 @@ class DirectCalls:
         self._account = account
 
     def install(self, patches: Patches) -> None:
-        """Notice which clients are as they were made."""
+        """Notices which clients are as they were made."""
         create = ClientCreator.create_client
         register = HierarchicalEmitter._register_section  # type: ignore[attr-defined]
         unregister = HierarchicalEmitter.unregister
@@ -149,7 +149,7 @@ class DirectCalls:
         patches.set(ClientCreator, "create_client", create_client)
 
     def before(self, long_way: _Call) -> _Call:
-        """Return what makes a call the short way, and the long way where that must not be."""
+        """Returns what makes a call the short way, and the long way where that must not be."""
 
         def call(client: Any, name: str, parameters: dict[str, Any]) -> Any:
             operation = self._operation(client, name)
@@ -190,7 +190,7 @@ class DirectCalls:
         return answer
 
     def _handler(self, region: str, operation: _Operation, parameters: dict[str, Any]) -> Any:
-        """Return moto's object for one request, as it is once the request was read."""
+        """Returns moto's handler of one request, in the state after it has parsed the request."""
         handler: Any = operation.service.handler()
         handler.params = parameters
         handler.automated_parameter_parsing = True
@@ -214,7 +214,7 @@ def _changes(client: Any) -> int:
 
 
 def _read(operation: _Operation, text: bytes) -> dict[str, Any]:
-    """Read an answer as botocore does."""
+    """Reads an answer as botocore does."""
     response = {"status_code": _OK, "headers": {}, "body": text, "context": {}}
     answer: dict[str, Any] = _PARSER.parse(response, operation.model.output_shape)
     return answer

@@ -42,7 +42,7 @@ _MAX_ITEM_SIZE = 405_000
 
 
 def patch(patches: Patches) -> None:
-    """Replace what costs most."""
+    """Replaces what costs most."""
     _patch_values(patches)
     _patch_expressions(patches)
     patches.set(StreamRecord, "__init__", _initialize_record)

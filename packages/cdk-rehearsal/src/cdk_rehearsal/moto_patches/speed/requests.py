@@ -39,7 +39,7 @@ _CHARACTERS = {
 
 
 def patch(patches: Patches) -> None:
-    """Remember which function answers which URL, and which names an answer's members may have."""
+    """Remembers which function answers which URL, and which names an answer's members may have."""
     _patch_routing(patches)
     _patch_picking(patches)
     # botocore builds a client's name anew for each request, out of parts that do not change.

@@ -13,7 +13,7 @@ from cdk_rehearsal.sandbox.patching import Patches
 
 
 def patch(patches: Patches) -> None:
-    """Replace the file behind each object, of which moto warns if it is not closed in time.
+    """Replaces the file behind each object, of which moto warns if it is not closed in time.
 
     moto would close those that it keeps track of as models, which it no longer does.
     """

@@ -23,7 +23,7 @@ class Unusual(Exception):
 
 
 def parameters_copy(shape: Any, *, as_json: bool) -> Copy:
-    """Return what copies parameters as the service gets them, if they are right.
+    """Returns what copies parameters as the service gets them, if they are right.
 
     ``as_json`` says whether bytes arrive as text in base64. Raises Unusual at the latest when the
     parameters are copied.
@@ -32,7 +32,7 @@ def parameters_copy(shape: Any, *, as_json: bool) -> Copy:
 
 
 def answer_copy(shape: Any) -> Copy:
-    """Return what copies an answer as the client gets it: members that are None are not there."""
+    """Returns what copies an answer as the client gets it: members that are None are not there."""
     return (lambda _: {}) if shape is None else _Compiler(answers=True, as_json=False).copy(shape)
 
 
@@ -43,7 +43,7 @@ class _Compiler:
         self._known: dict[str, Copy] = {}
 
     def copy(self, shape: Any) -> Copy:
-        """Return what copies values of a shape."""
+        """Returns what copies values of a shape."""
         if shape.name not in self._known:
             # A shape may contain itself.
             self._known[shape.name] = partial(self._later, shape.name)
@@ -153,7 +153,7 @@ def _answer(members: dict[str, Copy]) -> Copy:
 
 
 def attribute_value(value: Any) -> Any:
-    """Copy a value of DynamoDB: one key, its type, with its content."""
+    """Copies a value of DynamoDB: one key, its type, with its content."""
     if type(value) is not dict or len(value) != 1:
         raise Unusual
     ((kind, content),) = value.items()

@@ -24,7 +24,7 @@ _POLL_S = 0.1
 
 
 def patch(patches: Patches, scheduler: Scheduler | None) -> None:
-    """Replace what goes through all messages of a queue, or waits in real time."""
+    """Replaces functions that scan all messages of a queue, or that wait in real time."""
     patches.set(Queue, "attributes", property(_Attributes))
     for name in ("", "_delayed", "_not_visible"):
         counted = f"approximate_number_of_messages{name}"
@@ -190,7 +190,7 @@ def _receiving(
 def _received(
     queue: Queue, count: int, visibility_timeout: int, attribute_names: list[str]
 ) -> list[Message]:
-    """Receive from a standard queue; messages that were received too often go to its DLQ."""
+    """Receives from a standard queue; messages that were received too often go to its DLQ."""
     now = unix_time_millis()
     limits: Any = queue
     oldest = now - limits.message_retention_period * 1000

@@ -24,7 +24,7 @@ _SCALARS = {"S": str, "N": str, "BOOL": bool, "NULL": bool}
 
 
 def patch(patches: Patches) -> None:
-    """Let plain values pass through botocore and moto."""
+    """Lets plain values pass through botocore and moto."""
     validator: Any = ParamValidator
     patches.set(validator, "_validate_structure", _validating(validator._validate_structure))
     for reader, method in ((ServerParser, "_parse_structure"), (ClientParser, "_handle_structure")):

@@ -55,7 +55,7 @@ class TaskTokens:
         self._tasks: dict[str, tuple[Any, Any]] = {}
 
     def patch(self, patches: Patches) -> None:
-        """Let moto's tasks and its API use these tokens."""
+        """Lets moto's tasks and its API use these tokens."""
         execute = StateTaskServiceCallback._eval_execution
 
         def eval_execution(state: StateTaskServiceCallback, env: Any) -> None:
@@ -96,7 +96,7 @@ class TaskTokens:
         self._tasks[token] = (env, env.callback_pool_manager.get(token))
 
     def _endpoint(self, token: str) -> Any:
-        """Return where the outcome of an open task is left."""
+        """Returns where the outcome of an open task is left."""
         if token not in self._tasks:
             raise InvalidToken("'Invalid token'")
         env, endpoint = self._tasks[token]

@@ -19,7 +19,7 @@ class InvalidDefinition(AWSError):
 
 
 def check_definition(definition: str, workflow_type: str) -> None:
-    """Raise InvalidDefinition, naming the state, for what Step Functions would refuse.
+    """Raises InvalidDefinition, naming the state, for what Step Functions would refuse.
 
     Rules: https://states-language.net/spec.html and, for the ``workflow_type`` EXPRESS,
     https://docs.aws.amazon.com/step-functions/latest/dg/choosing-workflow-type.html.

@@ -66,7 +66,7 @@ class Executions:
     def start(
         self, backend: Any, arn: str, name: str | None, text: str | None, trace: str | None
     ) -> Any:
-        """Start an execution and return it; for a Standard workflow at most once for a name.
+        """Starts an execution and returns it; for a Standard workflow at most once for a name.
 
         https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html
         """
@@ -88,7 +88,7 @@ class Executions:
     def start_sync(
         self, backend: Any, arn: str, name: str | None, text: str | None, trace: str | None
     ) -> dict[str, Any]:
-        """Run an Express execution to its end and return the answer of StartSyncExecution.
+        """Runs an Express execution to its end and returns the answer of StartSyncExecution.
 
         https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartSyncExecution.html
         """
@@ -189,7 +189,7 @@ def _checked(name: str | None, text: str | None) -> str:
 
 
 def _status_change(execution: Any) -> dict[str, Any] | None:
-    """Return the detail of the event about a Standard execution's new status.
+    """Returns the detail of the event about a Standard execution's new status.
 
     https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html
     """
@@ -225,7 +225,7 @@ def _milliseconds(moment: datetime | None) -> int | None:
 
 
 def described(execution: Any) -> dict[str, Any]:
-    """Return the answer of DescribeExecution.
+    """Returns the answer of DescribeExecution.
 
     https://docs.aws.amazon.com/step-functions/latest/apireference/API_DescribeExecution.html
     """

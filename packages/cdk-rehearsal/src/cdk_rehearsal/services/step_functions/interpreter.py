@@ -78,7 +78,7 @@ _SYNC_URL = r"https?://sync-states\.(.+)\.amazonaws.com"
 
 @cache
 def _uses() -> list[tuple[ModuleType, str]]:
-    """Return where the interpreter's modules have these; searched once, before any is replaced."""
+    """Returns where the interpreter's modules have these; searched once, before any is replaced."""
     return [
         (module, name)
         for path, module in sys.modules.items()
@@ -103,7 +103,7 @@ class StateMachines:
         self._clients: dict[tuple[str, str], Any] = {}
 
     def install(self, patches: Patches) -> None:
-        """Run moto's state machines on the scheduler."""
+        """Runs moto's state machines on the scheduler."""
         config = {**default_user_config.get("stepfunctions", {}), "execute_state_machine": True}
         patches.item(cast("Any", default_user_config), "stepfunctions", config)
         defects.patch(patches)
@@ -116,7 +116,7 @@ class StateMachines:
     # -- time and threads -----------------------------------------------------------------
 
     def _patch_threads(self, patches: Patches) -> None:
-        """Replace threads, events, locks, sleep and chance wherever the interpreter uses them."""
+        """Replaces threads, events, locks, sleep and chance wherever the interpreter uses them."""
         scheduler = self._scheduler
         thread = type("Thread", (_Thread,), {"scheduler": scheduler})
 
@@ -226,7 +226,7 @@ class StateMachines:
             over.set()
 
     def _wait(self, env: Any, seconds: float) -> None:
-        """Wait, in virtual time exactly as long as asked for, or until the execution ends."""
+        """Waits, in virtual time exactly as long as asked for, or until the execution ends."""
         process = self._scheduler.current
         if seconds <= 0 or process is None:
             return
@@ -261,7 +261,7 @@ class StateMachines:
     def _invoke(
         self, env: Any, parameters: dict[str, Any], region: str, state_credentials: Any
     ) -> None:
-        """Invoke a function for a task, with the errors that the Invoke API answers.
+        """Invokes a function for a task, with the errors that the Invoke API answers.
 
         https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html
         """

@@ -15,7 +15,7 @@ class Reports:
         self._bus = bus
 
     def add(self, event: ExecutionEvent) -> None:
-        """Record an event; publish it if Step Functions does."""
+        """Records an event; publishes it if Step Functions does."""
         self._core.meter.add(
             "execution",
             self._core.path_of(event.state_machine_arn),
