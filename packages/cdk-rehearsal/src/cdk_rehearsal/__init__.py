@@ -5,41 +5,41 @@ templates' own wiring. `cdk_rehearsal.topology` analyses templates, `cdk_rehears
 brings its checks into `cdk synth`, and `cdk_rehearsal.weakening` weakens templates to test checks.
 All other modules are private.
 
-Names that need moto are imported when they are first used, so that checks need no moto.
+Names are imported when they are first used: set-up needs only the standard library, and checks
+need no moto.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from cdk_rehearsal.assembly import (
-    Assembly,
-    Properties,
-    Resource,
-    Stack,
-    Template,
-    listed,
-    named,
-    nodes,
-    texts,
-)
-from cdk_rehearsal.errors import (
-    LoadingError,
-    RehearsalError,
-    Unsupported,
-    UnsupportedTemplateError,
-)
-from cdk_rehearsal.filters import FilterCriteria, SubscriptionFilter
-from cdk_rehearsal.forks import Fork, forked
-from cdk_rehearsal.intrinsics import Resolver
-from cdk_rehearsal.isolation import TEMPORARY, allowed, process_variables
-from cdk_rehearsal.patterns import EventPattern
-
 if TYPE_CHECKING:
+    from cdk_rehearsal.assembly import (
+        Assembly,
+        Properties,
+        Resource,
+        Stack,
+        Template,
+        listed,
+        named,
+        nodes,
+        texts,
+    )
     from cdk_rehearsal.checking import check
+    from cdk_rehearsal.errors import (
+        LoadingError,
+        RehearsalError,
+        Unsupported,
+        UnsupportedTemplateError,
+    )
     from cdk_rehearsal.faults import FAULTS, PARTIAL, Fault, InjectedFault
+    from cdk_rehearsal.filters import FilterCriteria, SubscriptionFilter
+    from cdk_rehearsal.forks import Fork, forked
+    from cdk_rehearsal.intrinsics import Resolver
+    from cdk_rehearsal.isolation import TEMPORARY, allowed, process_variables
     from cdk_rehearsal.latency import Latency
     from cdk_rehearsal.meter import Meter, Record
     from cdk_rehearsal.moto_region import aws_variables, corrected_moto
+    from cdk_rehearsal.patterns import EventPattern
     from cdk_rehearsal.rehearsal import OUTSIDE, Rehearsal
     from cdk_rehearsal.services.functions import InvocationResult
     from cdk_rehearsal.services.http_api import HttpFront, HttpResponse
@@ -61,12 +61,22 @@ __all__ += ["FaultSite", "Fork", "edge_sites", "forked", "inject", "misfit", "si
 __all__ += ["TEMPORARY", "allowed", "aws_variables", "corrected_moto", "process_variables"]
 __all__ += ["__version__"]
 
-_WITH_MOTO = {
+_NAMES = {
+    "assembly": (
+        *("Assembly", "Properties", "Resource", "Stack", "Template"),
+        *("listed", "named", "nodes", "texts"),
+    ),
     "checking": ("check",),
+    "errors": ("LoadingError", "RehearsalError", "Unsupported", "UnsupportedTemplateError"),
     "faults": ("FAULTS", "PARTIAL", "Fault", "InjectedFault"),
+    "filters": ("FilterCriteria", "SubscriptionFilter"),
+    "forks": ("Fork", "forked"),
+    "intrinsics": ("Resolver",),
+    "isolation": ("TEMPORARY", "allowed", "process_variables"),
     "latency": ("Latency",),
     "meter": ("Meter", "Record"),
     "moto_region": ("aws_variables", "corrected_moto"),
+    "patterns": ("EventPattern",),
     "rehearsal": ("OUTSIDE", "Rehearsal"),
     "services.functions": ("InvocationResult",),
     "services.http_api": ("HttpFront", "HttpResponse"),
@@ -75,7 +85,7 @@ _WITH_MOTO = {
     "virtual_time.processes": ("Process", "Signal"),
     "virtual_time.scheduler": ("Scheduler",),
 }
-_MODULE_OF = {name: module for module, names in _WITH_MOTO.items() for name in names}
+_MODULE_OF = {name: module for module, names in _NAMES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
