@@ -4,6 +4,7 @@ import subprocess
 import sys
 import tomllib
 import venv
+from collections.abc import Iterable
 from importlib.metadata import distribution
 from itertools import chain
 from pathlib import Path
@@ -29,6 +30,18 @@ def build(outdir: Path, package: Path = PACKAGE) -> Path:
     return outdir / done.stdout.split()[-1]
 
 
+def link(names: Iterable[str], directory: Path) -> None:
+    """Links the files and folders of these installed distributions into a directory."""
+    for name in sorted(names):
+        found = distribution(name)
+        for top in {file.parts[0] for file in found.files or ()} - {"..", "__pycache__"}:
+            source, shown = Path(str(found.locate_file(top))), directory / top
+            if not shown.exists():
+                shown.symlink_to(source)
+            elif shown.is_dir() and shown.resolve() != source.resolve():
+                raise ValueError(f"{name} shares the folder {top} with another distribution")
+
+
 def environment(directory: Path) -> Path:
     """Makes a virtual environment that sees the installed dependencies of the package, and pip.
 
@@ -39,12 +52,7 @@ def environment(directory: Path) -> Path:
     python = directory / "bin" / "python"
     shown = directory / "dependencies"
     shown.mkdir()
-    for name in sorted(_closure()):
-        for file in distribution(name).files or ():
-            top = file.parts[0]
-            link = shown / top
-            if top not in {"..", "__pycache__"} and not link.exists():
-                link.symlink_to(str(distribution(name).locate_file(top)))
+    link(_closure(), shown)
     (site,) = directory.glob("lib/python3.*/site-packages")
     (site / "dependencies.pth").write_text(f"{shown}\n")
     for command in ("pip", "pytest"):
