@@ -311,12 +311,13 @@ class RehearsedShop(ShopState):
 
     def sales(self) -> list[Mapping[str, Any]]:
         """Returns the sales that the staff sees, since the beginning."""
-        start, now = self._opened, datetime.now(UTC) + timedelta(minutes=1)
+        # Whole minutes: otherwise, two ranges share a minute, or the last one is empty.
+        start, end = _minute(self._opened), _minute(datetime.now(UTC)) + timedelta(minutes=2)
         rows: list[Mapping[str, Any]] = []
-        while start < now:
-            end = min(start + timedelta(hours=23), now)
-            rows += self.staff.sales(start.replace(second=0), end)
-            start = end
+        while start < end:
+            until = min(start + timedelta(hours=23), end)
+            rows += self.staff.sales(start, until)
+            start = until
         return rows
 
     def evidence(self) -> Evidence:
@@ -341,3 +342,7 @@ class RehearsedShop(ShopState):
             self.rehearsal.scheduler.sleep(_PAUSE_S)
             answer = send()
         return answer
+
+
+def _minute(moment: datetime) -> datetime:
+    return moment.replace(second=0, microsecond=0)
