@@ -27,8 +27,9 @@ _SERVICE = "sns.amazonaws.com"
 _NO_QUEUE = "AWS.SimpleQueueService.NonExistentQueue"
 # Protocols that leave the rehearsal.
 _TO_PEOPLE = frozenset({"email", "email-json"})
-# Message and attributes: https://docs.aws.amazon.com/general/latest/gr/sns.html
-_MAX_BYTES = 256 * 1024
+DEFAULT_MAX_BYTES = 256 * 1024
+"""Size of message and attributes that a topic accepts unless it has a `MaximumMessageSize`.
+https://docs.aws.amazon.com/sns/latest/dg/large-message-payloads.html"""
 # https://docs.aws.amazon.com/sns/latest/dg/sns-message-attributes.html
 _MAX_RAW_ATTRIBUTES = 10
 # Retries of what AWS itself runs: 3 at once, 2 after a second each, 10 after 1 to 20 seconds,
@@ -175,7 +176,7 @@ class Topics:
         """Sends a message to each subscription that wants it; returns the message's id.
 
         ``event`` is what the message stands for, for the record. Raises moto's
-        InvalidParameterValue for more than 256 KB.
+        InvalidParameterValue for a message over the topic's maximum size.
         """
         notification = Notification(
             self._core.new_id(),
@@ -186,7 +187,8 @@ class Topics:
             self._scheduler.now(),
             event,
         )
-        if _size(notification) > _MAX_BYTES:
+        topic = self._backend.topics[arn]
+        if _size(notification) > int(getattr(topic, "maximum_message_size", DEFAULT_MAX_BYTES)):
             raise InvalidParameterValue("Invalid parameter: Message too long")
         for subscription in list(self._backend.subscriptions.values()):
             if subscription.topic.arn == arn and subscription.protocol not in _TO_PEOPLE:
