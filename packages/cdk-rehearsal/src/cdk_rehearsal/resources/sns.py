@@ -26,7 +26,8 @@ def create_topic(deployment: Deployment, resource: Resource, properties: Propert
     size = properties.integer("MaximumMessageSize", DEFAULT_MAX_BYTES)
     if not _SMALLEST_MAX_BYTES <= size <= _LARGEST_MAX_BYTES:
         raise properties.error(
-            f"MaximumMessageSize is {size}: give {_SMALLEST_MAX_BYTES} to {_LARGEST_MAX_BYTES} bytes"
+            f"MaximumMessageSize is {size}: give {_SMALLEST_MAX_BYTES} to "
+            f"{_LARGEST_MAX_BYTES} bytes"
         )
     sns = deployment.client("sns")
     arn = sns.create_topic(Name=name)["TopicArn"]
