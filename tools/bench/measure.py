@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from stacks.constructs.packaging import PROJECT, Target, function_directory, layer_directory
+from stacks.constructs.packaging import Target, function_directory, layer_directory
+from workspace.isolation import PROJECT
 
 MAX_SHARE = 0.40
 """The most CPU time of a handler's import, as a share of the reference's."""
