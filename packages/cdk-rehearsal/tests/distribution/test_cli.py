@@ -33,12 +33,14 @@ def rehearse(*arguments: object) -> subprocess.CompletedProcess[str]:
     """Runs the command in a fork, because each new process would have to import moto."""
     import cdk_rehearsal.checking  # noqa: F401
 
+    given = [str(each) for each in arguments]
+
     def command() -> subprocess.CompletedProcess[str]:
         out, errors = io.StringIO(), io.StringIO()
         with redirect_stdout(out), redirect_stderr(errors), pytest.raises(SystemExit) as ended:
-            main([str(each) for each in arguments])
-        status = ended.value.code or 0
-        return subprocess.CompletedProcess(arguments, status, out.getvalue(), errors.getvalue())
+            main(given)
+        status = int(ended.value.code or 0)
+        return subprocess.CompletedProcess(given, status, out.getvalue(), errors.getvalue())
 
     (fork,) = forked([command], at_once=1)
     assert fork.value is not None, fork.error
