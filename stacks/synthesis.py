@@ -14,7 +14,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from stacks.constructs.packaging import (
-    PROJECT,
     PackagingError,
     Target,
     digest_of,
@@ -23,7 +22,7 @@ from stacks.constructs.packaging import (
     prepare,
     put_in_place,
 )
-from workspace.isolation import allowed
+from workspace.isolation import PROJECT, allowed
 
 SOURCES = (
     *("app.py", "cdk.json", "requirements.txt", "lambdas", "stacks", "workspace"),

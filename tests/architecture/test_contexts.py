@@ -11,8 +11,9 @@ from lambdas.analytics.events import ItemAddedToCart, ItemViewed
 from lambdas.eventing.event import Event
 from lambdas.orders.events import SweepDue
 from lambdas.shipping.events import ShipmentDue
-from stacks.constructs.packaging import PROJECT, contexts
+from stacks.constructs.packaging import contexts
 from tests.support.handlers import published
+from workspace.isolation import PROJECT
 
 LAMBDAS = PROJECT / "lambdas"
 SETTINGS = LAMBDAS / "eventing" / "settings.py"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from stacks.constructs.packaging import PROJECT
+from workspace.isolation import PROJECT
 
 
 def broken_contracts(project: Path) -> list[str]:

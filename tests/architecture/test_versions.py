@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from stacks.constructs.packaging import PROJECT
+from workspace.isolation import PROJECT
 
 VARIES = {
     "phrase": "http renamed four of them in 3.13",

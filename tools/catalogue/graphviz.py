@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stacks.constructs.packaging import PROJECT, node
+from stacks.constructs.packaging import node
+from workspace.isolation import PROJECT
 
 _SCRIPT = Path(__file__).with_name("graphviz.mjs")
 _INCH = 72

@@ -9,8 +9,8 @@ from lambdas.eventing.event import Event
 from stacks.schemas.events import DEFINED, context_of, readers, readers_of
 from stacks.schemas.json_schema import Schema, any_envelope_schema, data_schema
 from tools.contracts.compatibility import Breaking, breaking_changes
+from workspace.isolation import PROJECT
 
-PROJECT = Path(__file__).resolve().parents[2]
 COPIES = PROJECT / "docs" / "events"
 RENEW = "make generated"
 

@@ -19,8 +19,7 @@ from stacks.schemas.json_schema import Schema
 from tools.contracts import acknowledgements, api, documents, frozen
 from tools.contracts.compatibility import breaking_changes
 from tools.contracts.openapi import openapi
-
-PROJECT = Path(__file__).resolve().parents[2]
+from workspace.isolation import PROJECT
 
 _EVENTS = Path("docs", "events")
 _API = Path("docs", "openapi.json")

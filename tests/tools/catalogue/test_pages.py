@@ -9,8 +9,8 @@ from tools.catalogue.fields import changes, fields
 from tools.catalogue.graphviz import lay_out
 from tools.catalogue.markdown import html
 from tools.catalogue.model import System, WorkflowPage
-from tools.catalogue.reading import PROJECT
 from tools.catalogue.site import timed
+from workspace.isolation import PROJECT
 
 ADDRESS = {
     "title": "Address",

@@ -13,7 +13,6 @@ from cdk_rehearsal import Assembly, nodes
 from lambdas.eventing.event import Event
 from lambdas.orders.events import OrderPlaced
 from lambdas.returns.events import ReturnEvent
-from stacks.constructs.packaging import PROJECT
 from stacks.schemas.events import (
     DEFINED,
     INTERNAL,
@@ -24,6 +23,7 @@ from stacks.schemas.events import (
 )
 from stacks.schemas.json_schema import envelope_example
 from tools.contracts.asyncapi import Undescribed, asyncapi
+from workspace.isolation import PROJECT
 
 Document = dict[str, Any]
 

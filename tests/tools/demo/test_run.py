@@ -16,7 +16,6 @@ import pytest
 from rich.console import Console
 
 from cdk_rehearsal import Rehearsal
-from stacks.constructs.packaging import PROJECT
 from tests.tools.demo.printed import assert_each_line_adds_up
 from tests.tools.demo.test_files import HEADER, write
 from tools.demo import pace
@@ -30,6 +29,7 @@ from tools.demo.stock_file import plenty_for
 from tools.demo.summary import show_summary
 from tools.demo.supplier import files_of
 from tools.demo.visits import plain_visits
+from workspace.isolation import PROJECT
 
 SEED = 7
 WIDTH, HEIGHT = 80, 24
