@@ -3,7 +3,6 @@
 https://www.asyncapi.com/docs/reference/specification/v3.0.0
 """
 
-import inspect
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -23,19 +22,14 @@ from stacks.schemas.events import (
     successor_of,
 )
 from stacks.schemas.json_schema import Schema, envelope_example, envelope_schema
+from tools.contracts.parts import SCHEMAS, Undocumented, referring, skeleton, words
 
 _RELAY = "lambdas.eventing.relay.handler"
-_DEFINITIONS = "#/$defs/"
-_SCHEMAS = "#/components/schemas/"
 _NOTIFICATION = "S3EventNotification"
 
 
-class Undescribed(ValueError):
-    """Something sends or receives, and the document could not say what."""
-
-
 def asyncapi(assembly: Assembly, version: str) -> dict[str, Any]:
-    """The document of all events and all ways on which they go. Raises Undescribed, NoExample."""
+    """The document of all events and all ways on which they go. Raises Undocumented, NoExample."""
     return _System(assembly).document(version)
 
 
@@ -89,36 +83,22 @@ class _System:
         self._topics = assembly.of_type("AWS::SNS::Topic")
 
     def document(self, version: str) -> dict[str, Any]:
-        contexts = sorted({context_of(event) for event in DEFINED.values()} | self._contexts())
-        return {
-            "asyncapi": "3.0.0",
-            "id": "urn:orderflow",
-            "info": {
-                "title": "Orderflow",
-                "version": version,
-                "description": _INTRODUCTION,
-                "license": {"name": "Apache 2.0", "url": _LICENSE},
-                "tags": [
-                    {"name": name, "description": _sentence(import_module(f"lambdas.{name}"))}
-                    for name in contexts
-                ],
-            },
-            "defaultContentType": "application/json",
-            "servers": _SERVERS,
-            "channels": dict(self._channels()),
-            "operations": dict(self._operations()),
-            "components": {
-                "schemas": _schemas(DEFINED.values()),
-                "messages": {
-                    **{name: _message(event) for name, event in DEFINED.items()},
-                    _NOTIFICATION: _S3_MESSAGE,
-                },
-                "messageTraits": {"cloudEvent": _CLOUD_EVENT},
-            },
-        }
-
-    def _contexts(self) -> set[str]:
-        return {receiver.context for receiver in self._receivers}
+        contexts = sorted(
+            {context_of(event) for event in DEFINED.values()}
+            | {receiver.context for receiver in self._receivers}
+        )
+        document = skeleton("asyncapi", version=version)
+        document["info"]["tags"] = [
+            {"name": name, "description": words(import_module(f"lambdas.{name}"))[0]}
+            for name in contexts
+        ]
+        document["channels"] = dict(self._channels())
+        document["operations"] = dict(self._operations())
+        components = document["components"]
+        components["schemas"] = _schemas(DEFINED.values())
+        messages = {name: _message(event) for name, event in DEFINED.items()}
+        components["messages"] = {**messages, **components["messages"]}
+        return document
 
     def _receiver(self, mapping: Resource) -> _Receiver:
         properties = mapping.properties
@@ -236,7 +216,7 @@ class _System:
                 )
         for receiver in self._receivers:
             events = list(receiver.events) or [_NOTIFICATION]
-            key, summary = _key(receiver.source), _sentence(receiver.handler)
+            key, summary = _key(receiver.source), words(receiver.handler)[0]
             operation = _operation("receive", receiver.context, key, events, summary)
             yield receiver.name, {**operation, "x-function": receiver.function.path}
 
@@ -251,7 +231,7 @@ class _System:
         for function in self._assembly.of_type("AWS::Lambda::Function"):
             if (function.properties["Handler"], function.stack.lower()) == (_RELAY, context):
                 return function
-        raise Undescribed(f"{context} publishes events, and has no relay")
+        raise Undocumented(f"{context} publishes events, and has no relay")
 
     def _internal(self, name: str, event: type[Event]) -> tuple[str, dict[str, Any]]:
         """What a context sends to itself: scheduled, or put on its own stream."""
@@ -261,7 +241,7 @@ class _System:
                 key = _key(receiver.source)
                 summary = f"{context.title()} sends {name} to itself"
                 return f"{context}.send.{name}", _operation("send", context, key, [name], summary)
-        raise Undescribed(f"{name} is not published, and nothing in {context} takes it")
+        raise Undocumented(f"{name} is not published, and nothing in {context} takes it")
 
     def _subscribed(self, topic: Resource, events: Iterable[str]) -> dict[str, Any]:
         consumers = [
@@ -296,7 +276,7 @@ def _message(event: type[Event]) -> dict[str, Any]:
     message = {
         "name": name,
         "title": name,
-        "summary": _sentence(event),
+        "summary": words(event)[0],
         "tags": [{"name": context_of(event)}],
         "traits": [_ref("components", "messageTraits", "cloudEvent")],
         "payload": {
@@ -305,7 +285,7 @@ def _message(event: type[Event]) -> dict[str, Any]:
             "type": "object",
             "properties": {
                 **({} if name in INTERNAL else _bus_fields(event)),
-                "detail": {"$ref": f"{_SCHEMAS}{name}"},
+                "detail": {"$ref": f"{SCHEMAS}{name}"},
             },
             "required": ["detail"],
         },
@@ -324,7 +304,7 @@ def _bus_fields(event: type[Event]) -> dict[str, Schema]:
 def _schemas(events: Iterable[type[Event]]) -> dict[str, Schema]:
     """The schema of each event in its envelope, and of all that events are made of.
 
-    Raises Undescribed if two classes of one name differ.
+    Raises Undocumented if two classes of one name differ.
     """
     found: dict[str, Schema] = {}
     for event in events:
@@ -333,20 +313,9 @@ def _schemas(events: Iterable[type[Event]]) -> dict[str, Schema]:
         for foreign in ("$schema", "$id"):
             del envelope[foreign]
         for name, part in parts.items():
-            if found.setdefault(name, schema := _referring(part)) != schema:
-                raise Undescribed(f"two classes that differ are called {name}: rename one of them")
+            if found.setdefault(name, schema := referring(part)) != schema:
+                raise Undocumented(f"two classes that differ are called {name}: rename one of them")
     return dict(sorted(found.items()))
-
-
-def _referring(schema: Any) -> Any:
-    """A schema that refers to the document's components."""
-    if isinstance(schema, Mapping):
-        return {name: _referring(part) for name, part in schema.items()}
-    if isinstance(schema, list):
-        return [_referring(part) for part in schema]
-    if isinstance(schema, str) and schema.startswith(_DEFINITIONS):
-        return _SCHEMAS + schema.removeprefix(_DEFINITIONS)
-    return schema
 
 
 def _operation(
@@ -388,80 +357,3 @@ def _stands(event: type[Event]) -> bool:
     """Whether an event is told on its own, and not beside a newer version of itself."""
     newer = successor_of(event)
     return newer is None or newer.detail_type() not in PUBLISHED
-
-
-def _sentence(documented: Any) -> str:
-    """The first line of a docstring, without its full stop."""
-    first = (inspect.getdoc(documented) or "").partition("\n")[0]
-    if not first:
-        raise Undescribed(f"{documented} has no docstring")
-    return first.removesuffix(".")
-
-
-_LICENSE = "https://www.apache.org/licenses/LICENSE-2.0"
-
-_INTRODUCTION = """What happens in an online shop, and who tells and hears of it.
-
-An event is a fact, told by the context that owns it: it is committed together with what it tells
-of, and a relay brings it to the bus. Whoever wants to know has a queue of their own, which a rule
-fills. Deliveries may come twice and in any order: `id` tells events apart.
-
-Each event is a [CloudEvent](https://cloudevents.io) in JSON. Fields may be added at any time; a
-breaking change is a new event with the next version, told beside the old one for a while.
-
-Queues, topics and functions go by their paths in the construct tree."""
-
-_REGION = {"region": {"default": "eu-central-1"}}
-_SERVERS = {
-    "bus": {
-        "host": "events.{region}.amazonaws.com",
-        "protocol": "eventbridge",
-        "description": "The event bus (Amazon EventBridge)",
-        "variables": _REGION,
-    },
-    "topic": {
-        "host": "sns.{region}.amazonaws.com",
-        "protocol": "sns",
-        "description": "Fan-out to channels (Amazon SNS)",
-        "variables": _REGION,
-    },
-    "queues": {
-        "host": "sqs.{region}.amazonaws.com",
-        "protocol": "sqs",
-        "description": "A queue for each consumer, and a dead-letter queue for each (Amazon SQS)",
-        "variables": _REGION,
-    },
-    "stream": {
-        "host": "kinesis.{region}.amazonaws.com",
-        "protocol": "kinesis",
-        "description": "All that happens, to be counted (Amazon Kinesis Data Streams)",
-        "variables": _REGION,
-    },
-}
-
-_CLOUD_EVENT = {
-    "contentType": "application/json",
-    "correlationId": {
-        "description": "The request that all of it began with",
-        "location": "$message.payload#/detail/correlationid",
-    },
-    "externalDocs": {
-        "description": "CloudEvents 1.0 in JSON",
-        "url": "https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md",
-    },
-}
-
-_S3_MESSAGE = {
-    "name": _NOTIFICATION,
-    "title": "News of a stored file",
-    "summary": "A file was stored in a bucket",
-    "contentType": "application/json",
-    "payload": {
-        "type": "object",
-        "properties": {"Records": {"type": "array", "items": {"type": "object"}}},
-    },
-    "examples": [{"payload": {"Records": [{"eventName": "ObjectCreated:Put"}]}}],
-    "externalDocs": {
-        "url": "https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html"
-    },
-}

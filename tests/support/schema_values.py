@@ -19,7 +19,7 @@ _LONGEST = 60
 
 
 def values_of(schema: Schema) -> Values:
-    """Values that fit a schema as `contracts.schemas` makes them, without undeclared fields.
+    """Values that fit a schema as `stacks.schemas.json_schema` makes them, without undeclared fields.
 
     Raises NotImplementedError for a keyword that is not known here: to leave it out would make
     values that do not fit.
