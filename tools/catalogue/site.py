@@ -15,7 +15,7 @@ from markupsafe import Markup
 from tools.catalogue import drawing, markdown
 from tools.catalogue.durations import spoken
 from tools.catalogue.files import Files
-from tools.catalogue.graphviz import lay_out
+from tools.catalogue.graphviz import graphs_of
 from tools.catalogue.model import (
     AlarmSummary,
     Document,
@@ -97,9 +97,8 @@ class _Site:
 
     def _workflows(self) -> Iterator[tuple[str, str]]:
         workflows = [*self._system.workflows.values()]
-        layouts = lay_out([drawing.dot(workflow, self._note) for workflow in workflows])
-        for workflow, layout in zip(workflows, layouts, strict=True):
-            graph = drawing.graph_of(workflow, layout, self._note)
+        graphs = graphs_of(workflows, self._note)
+        for workflow, graph in zip(workflows, graphs, strict=True):
             yield self._own_page(workflow.path, "workflow.html", workflow=workflow, graph=graph)
 
     def _note(self, state: WorkflowState) -> str:
