@@ -1,4 +1,4 @@
-"""AsyncAPI 3.0 of the whole system: events of the classes, and the ways that templates give them.
+"""AsyncAPI 3.0 of the whole system: the event classes, and the channels of the templates.
 
 https://www.asyncapi.com/docs/reference/specification/v3.0.0
 """
@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import Any
 
 from cdk_rehearsal import Assembly, Resource
-from cdk_rehearsal.topology import Edge, edges
+from cdk_rehearsal.topology import edges
 from lambdas.eventing.consumer import Consumer
 from lambdas.eventing.event import Event
 from lambdas.eventing.stream import WindowConsumer
@@ -29,13 +29,13 @@ _NOTIFICATION = "S3EventNotification"
 
 
 def asyncapi(assembly: Assembly, version: str) -> dict[str, Any]:
-    """The document of all events and all ways on which they go. Raises Undocumented, NoExample."""
+    """Returns the document of all events and channels. Raises Undocumented or NoExample."""
     return _System(assembly).document(version)
 
 
 @dataclass(frozen=True)
 class _Receiver:
-    """A function that takes messages from a queue or a stream."""
+    """A function that receives messages from a queue or a stream."""
 
     function: Resource
     source: Resource
@@ -51,12 +51,12 @@ class _Receiver:
 
     @property
     def name(self) -> str:
-        """Such as `orders.follow_shipment`."""
+        """The name of its operation, such as `orders.follow_shipment`."""
         return _handler_name(self.function)
 
     @property
     def events(self) -> Mapping[str, type[Event]]:
-        """What it takes, by detail-type; nothing if it takes no events of the shop."""
+        """The events that it consumes, by detail-type; empty if it consumes other messages."""
         match self.handler:
             case Consumer() as consumer:
                 return {event.detail_type(): event for event in consumer.consumes}
@@ -166,10 +166,8 @@ class _System:
     def _sqs(self, queue: Resource) -> dict[str, Any]:
         redrive = queue.properties["RedrivePolicy"]
         parking = self._assembly.referred(queue.stack, redrive["deadLetterTargetArn"])
-        policy = {
-            "deadLetterQueue": {"name": parking.path},
-            "maxReceiveCount": redrive["maxReceiveCount"],
-        }
+        receives = redrive["maxReceiveCount"]
+        policy = {"deadLetterQueue": {"name": parking.path}, "maxReceiveCount": receives}
         return {
             "queue": {**_queue(queue), "redrivePolicy": policy},
             "deadLetterQueue": _queue(parking),
@@ -177,7 +175,7 @@ class _System:
         }
 
     def _feeders(self, target: Resource) -> list[dict[str, Any]]:
-        """What fills a queue, topic or stream, and what becomes of what cannot be delivered."""
+        """Returns the sources of a queue, topic or stream, with their retries and parking."""
         return [
             {"kind": edge.kind, "path": edge.source, "retries": edge.retries, "parks": edge.parking}
             for edge in self._edges
@@ -185,13 +183,12 @@ class _System:
         ]
 
     def _carried(self, topic: Resource) -> list[str]:
-        """The events that a topic carries: what the consumers behind it take. None for alarms."""
-        targets = {edge.target for edge in self._fan_out(topic)}
+        """Returns the events that the consumers behind a topic consume; none for alarms."""
+        targets = {
+            edge.target for edge in self._edges if (edge.kind, edge.source) == ("topic", topic.path)
+        }
         found = (r.events for r in self._receivers if r.source.path in targets)
         return sorted({name for events in found for name in events})
-
-    def _fan_out(self, topic: Resource) -> list[Edge]:
-        return [edge for edge in self._edges if (edge.kind, edge.source) == ("topic", topic.path)]
 
     # -- operations -----------------------------------------------------------------------
 
@@ -221,7 +218,7 @@ class _System:
             yield receiver.name, {**operation, "x-function": receiver.function.path}
 
     def _publishers(self, event: type[Event]) -> Iterator[Resource]:
-        """The functions whose handlers declare that they publish it."""
+        """Yields the functions whose handlers declare that they publish the event."""
         names = publishers_of(event)
         for function in self._assembly.of_type("AWS::Lambda::Function"):
             if _handler_name(function) in names:
@@ -234,7 +231,7 @@ class _System:
         raise Undocumented(f"{context} publishes events, and has no relay")
 
     def _internal(self, name: str, event: type[Event]) -> tuple[str, dict[str, Any]]:
-        """What a context sends to itself: scheduled, or put on its own stream."""
+        """Returns the operation for an event that is scheduled, or put on the context's stream."""
         context = context_of(event)
         for receiver in self._receivers:
             if receiver.context == context and event in receiver.events.values():
@@ -256,17 +253,19 @@ class _System:
         return {**operation, "bindings": {"sns": binding}}
 
     def _subscription(self, subscription: Resource) -> dict[str, Any]:
-        properties, stack = subscription.properties, subscription.stack
+        properties = subscription.properties
+
+        def named(value: Any) -> dict[str, str]:
+            return {"name": self._assembly.referred(subscription.stack, value).path}
+
         parking = properties["RedrivePolicy"]["deadLetterTargetArn"]
         return {
             "protocol": properties["Protocol"],
-            "endpoint": {"name": self._assembly.referred(stack, properties["Endpoint"]).path},
+            "endpoint": named(properties["Endpoint"]),
             "filterPolicy": properties["FilterPolicy"],
             "filterPolicyScope": properties["FilterPolicyScope"],
             "rawMessageDelivery": properties["RawMessageDelivery"],
-            "redrivePolicy": {
-                "deadLetterQueue": {"name": self._assembly.referred(stack, parking).path}
-            },
+            "redrivePolicy": {"deadLetterQueue": named(parking)},
         }
 
 
@@ -302,7 +301,7 @@ def _bus_fields(event: type[Event]) -> dict[str, Schema]:
 
 
 def _schemas(events: Iterable[type[Event]]) -> dict[str, Schema]:
-    """The schema of each event in its envelope, and of all that events are made of.
+    """Returns the schemas of the events in their envelopes, and of their parts, by name.
 
     Raises Undocumented if two classes of one name differ.
     """
@@ -354,6 +353,6 @@ def _ref(*path: str) -> dict[str, str]:
 
 
 def _stands(event: type[Event]) -> bool:
-    """Whether an event is told on its own, and not beside a newer version of itself."""
+    """Whether no newer version of the event is published beside it."""
     newer = successor_of(event)
     return newer is None or newer.detail_type() not in PUBLISHED

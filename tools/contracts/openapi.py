@@ -1,4 +1,4 @@
-"""OpenAPI 3.1 of the HTTP API: routes of the templates, and what their handlers say of themselves.
+"""OpenAPI 3.1 of the HTTP API: the routes of the templates, described by their handlers.
 
 https://spec.openapis.org/oas/v3.1.0
 """
@@ -39,7 +39,7 @@ _GATEWAY = {"Unauthorized": "401", "TooLarge": "413", "TooMany": "429", "Failed"
 
 
 def openapi(assembly: Assembly, version: str) -> dict[str, Any]:
-    """The document of all routes of the templates. Raises Undocumented, NoExample."""
+    """Returns the document of all routes of the templates. Raises Undocumented or NoExample."""
     return _Api([_Operation(route) for route in http_routes(assembly)]).document(version)
 
 
@@ -77,7 +77,7 @@ class _Operation:
 
     @property
     def refusals(self) -> dict[HTTPStatus, list[type[Problem]]]:
-        """The problems that callers may meet, by status."""
+        """The problems that callers may get, by status."""
         found: dict[HTTPStatus, list[type[Problem]]] = {}
         for problem in self.entry.refusals:
             found.setdefault(problem.status, []).append(problem)
@@ -153,7 +153,7 @@ class _Api:
         return found
 
     def _in_path(self, operation: _Operation) -> Iterator[dict[str, Any]]:
-        """Variables of the path: each is the field of its name in what the route answers."""
+        """Yields variables of the path. The answer's field of that name describes it."""
         answered = self._schemas[operation.contract.answers.__name__].get("properties", {})
         for name in operation.variables:
             if name not in answered:
@@ -183,7 +183,7 @@ class _Api:
         return dict(sorted(answers.items()))
 
     def _links(self, location: str) -> Iterator[tuple[str, dict[str, Any]]]:
-        """The route to look at afterwards."""
+        """Yields the link to the route of the location header."""
         for operation in self._operations:
             if str(operation) == f"GET {location}":
                 names = operation.variables
@@ -210,13 +210,13 @@ class _Api:
 
 
 def components(types: Iterable[Any]) -> dict[str, Schema]:
-    """The schemas of classes and of all that they are made of, by name."""
+    """Returns the schemas of classes and of their parts, by name."""
     _, found = msgspec.json.schema_components(types, ref_template=f"{_DEFINITIONS}{{name}}")
     return {name: _clean(schema) for name, schema in sorted(found.items())}
 
 
 def _documents(problems: Iterable[type[Problem]]) -> dict[str, type[msgspec.Struct]]:
-    """A class for the answer of each kind of problem, by code.
+    """Returns a class for the answer of each kind of problem, by code.
 
     Raises Undocumented if two kinds that differ have the same code.
     """
@@ -290,7 +290,7 @@ def _in_query(operation: _Operation) -> Iterator[dict[str, Any]]:
 
 
 def _given(argument: Schema) -> Schema:
-    """The schema of an argument that is given: one that is left out is None."""
+    """Returns the schema of an argument without null, the value of an absent argument."""
     match argument:
         case {"anyOf": [given, {"type": "null"}], **others}:
             return {**given, **{name: part for name, part in others.items() if name != "default"}}
@@ -308,7 +308,7 @@ def _ref(class_: type[Any]) -> Schema:
 
 
 def _clean(schema: Any) -> Any:
-    """A schema whose descriptions have no indentation."""
+    """Returns a schema whose descriptions have no indentation."""
     if isinstance(schema, Mapping):
         return {
             name: inspect.cleandoc(part)
