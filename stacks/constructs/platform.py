@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from aws_cdk.aws_events import IEventBus
+from aws_cdk.aws_kms import IKey
 from aws_cdk.aws_sns import ITopic
 
 from stacks.constructs.packaging import Target
@@ -11,9 +12,11 @@ from stacks.environment import Environment
 
 @dataclass(frozen=True, kw_only=True)
 class Platform:
-    """The stage, the event bus, the alarm topic, and the target of deployment packages."""
+    """The stage, the event bus, the alarm topic, the target of deployment packages, and the key."""
 
     environment: Environment
     bus: IEventBus
     alarm_topic: ITopic
     target: Target
+    key: IKey | None = None
+    """Encrypts all stored data, if the stage has such a key."""
