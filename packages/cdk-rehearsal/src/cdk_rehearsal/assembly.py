@@ -5,8 +5,6 @@ acknowledgements name it: stages and nested stacks are part of the path, and a l
 is left out. Without path metadata, it is the path of the stack and the logical id.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re

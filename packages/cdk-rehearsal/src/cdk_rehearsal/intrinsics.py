@@ -3,8 +3,6 @@
 Reference: https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/intrinsic-function-reference.html
 """
 
-from __future__ import annotations
-
 import base64
 import re
 from collections.abc import Callable

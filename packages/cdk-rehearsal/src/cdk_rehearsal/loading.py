@@ -1,7 +1,5 @@
 """Creates all resources of an assembly, each after those that it refers to."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace

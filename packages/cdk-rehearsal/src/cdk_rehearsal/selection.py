@@ -1,7 +1,5 @@
 """Selects the application to use: a cloud assembly itself, or one of its stages."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from cdk_rehearsal.assembly import Assembly

@@ -1,7 +1,5 @@
 """The place of one item in one of moto's tables."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from moto.dynamodb.models.dynamo_type import DynamoType, Item

@@ -1,7 +1,5 @@
 """AWS::Lambda: functions, layers, permissions and event source mappings."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Which function creates which CloudFormation resource type."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable
 from functools import cache

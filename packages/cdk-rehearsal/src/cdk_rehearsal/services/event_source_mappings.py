@@ -1,7 +1,5 @@
 """Lambda's event source mappings: the pollers, and moto's records of them."""
 
-from __future__ import annotations
-
 from typing import Any, Protocol
 
 from moto.awslambda.models import LambdaBackend, lambda_backends

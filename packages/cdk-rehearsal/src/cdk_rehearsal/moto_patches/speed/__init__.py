@@ -3,8 +3,6 @@
 ``clients`` and ``direct`` are installed by themselves: they replace botocore, not moto.
 """
 
-from __future__ import annotations
-
 from moto.core.common_models import BaseModel
 
 from cdk_rehearsal.moto_patches.speed import cognito, dynamodb, requests, s3, sqs, values

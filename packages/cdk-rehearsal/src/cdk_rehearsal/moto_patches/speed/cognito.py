@@ -1,7 +1,5 @@
 """Cognito: one key for all user pools, read once."""
 
-from __future__ import annotations
-
 import json
 import random
 from functools import cache

@@ -1,7 +1,5 @@
 """DynamoDB: values, expressions, streams and transactions at a lower cost."""
 
-from __future__ import annotations
-
 import base64
 from collections import deque
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Requests: routing to a service, signatures, and the members of answers."""
 
-from __future__ import annotations
-
 import re
 import string
 from collections.abc import Callable

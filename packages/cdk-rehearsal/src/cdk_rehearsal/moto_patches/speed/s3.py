@@ -1,7 +1,5 @@
 """S3: objects in memory instead of temporary files, which would have to be closed."""
 
-from __future__ import annotations
-
 from io import BytesIO
 from types import SimpleNamespace
 from typing import Any

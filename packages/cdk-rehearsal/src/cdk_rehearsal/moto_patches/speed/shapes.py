@@ -5,8 +5,6 @@ of nearly always: texts, numbers, flags, lists and maps of them. Whatever else t
 or in a value, is Unusual.
 """
 
-from __future__ import annotations
-
 import base64
 from collections.abc import Callable
 from datetime import datetime

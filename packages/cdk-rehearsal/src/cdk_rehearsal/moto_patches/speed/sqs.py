@@ -1,7 +1,5 @@
 """SQS: calls whose cost does not grow with the depth of the queue, in virtual time."""
 
-from __future__ import annotations
-
 import copy
 import json
 import threading

@@ -1,7 +1,5 @@
 """Update expressions of the common kind, on attributes and members of maps, done directly."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from functools import lru_cache

@@ -6,8 +6,6 @@ level of nesting: most of what GetItem and PutItem cost. Here a value that needs
 passes as it is, and one that does, or that is malformed, goes the usual way.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 
