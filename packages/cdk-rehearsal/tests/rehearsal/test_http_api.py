@@ -779,7 +779,7 @@ class TestFront:
         template.add("Other", "AWS::ApiGatewayV2::Api", Name="other", ProtocolType="HTTP")
         routes = [name for name in template.resources if name.startswith("Route")]
         integrations = [name for name in template.resources if name.startswith("Integration")]
-        changes = [
+        changes: list[tuple[str, dict[str, Any]]] = [
             ("Api", {"CorsConfiguration": {"AllowOrigins": ["*"]}}),
             (integrations[0], {"PayloadFormatVersion": "1.0", "IntegrationUri": "https://x"}),
             (routes[0], {"AuthorizationType": "AWS_IAM"}),
