@@ -18,7 +18,7 @@ _EACH_SHARD = 10**40
 
 
 def patch(patches: Patches) -> None:
-    """Number the records of a shard as Kinesis does."""
+    """Numbers the records of a shard as Kinesis does."""
     patches.set(Shard, "put_record", _put_record)
 
 

@@ -1,6 +1,6 @@
-"""Speed-ups of botocore and moto; none of them changes an answer.
+"""Speed-ups of botocore and moto that change no answer.
 
-``clients`` and ``direct`` are installed by themselves: they replace botocore, not moto.
+``clients`` and ``direct`` patch botocore and are installed separately.
 """
 
 from moto.core.common_models import BaseModel
@@ -11,8 +11,8 @@ from cdk_rehearsal.virtual_time.scheduler import Scheduler
 
 
 def patch(patches: Patches, scheduler: Scheduler | None) -> None:
-    """Replaces what costs most. With a scheduler, long polls of queues wait in its time."""
-    # moto keeps every model object that was ever made, for a dashboard.
+    """Replaces the most expensive parts. With a scheduler, long polls wait in virtual time."""
+    # moto keeps every model object for its dashboard.
     patches.set(BaseModel, "__new__", staticmethod(lambda cls, *_, **__: object.__new__(cls)))
     for service in (accounts, dynamodb, s3, cognito):
         service.patch(patches)

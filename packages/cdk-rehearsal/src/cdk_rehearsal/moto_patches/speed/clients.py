@@ -1,4 +1,4 @@
-"""AWS clients: botocore reads the data of a service once per process."""
+"""Makes botocore read the data of a service once per process."""
 
 from collections.abc import Callable
 from functools import cache
@@ -18,9 +18,9 @@ _classes: dict[str, type] = {}
 
 
 def patch(patches: Patches) -> None:
-    """Shares descriptions and classes of clients, which never change; forgets the session."""
+    """Shares the immutable descriptions and classes of clients; drops the default session."""
     patches.set(boto3, "DEFAULT_SESSION", None)
-    # Powertools puts a function here whenever it is imported: once an execution environment.
+    # Each execution environment imports Powertools, which appends a function to this list.
     initializers = list(botocore._INITIALIZERS)  # type: ignore[attr-defined]
     patches.set(botocore, "_INITIALIZERS", initializers)
     patches.set(botocore.session, "create_loader", lambda search_path_string=None: _loader())
@@ -30,7 +30,7 @@ def patch(patches: Patches) -> None:
 
 @cache
 def _loader() -> botocore.loaders.Loader:
-    # Without ~/.aws/models, where developers may keep other versions of the service models.
+    # Without ~/.aws/models, which may contain other versions of the service models.
     built_in = botocore.loaders.Loader.BUILTIN_DATA_PATH
     return botocore.loaders.Loader([built_in], include_default_search_paths=False)
 
@@ -46,7 +46,7 @@ def _load_model(_: Any, service_name: str, api_version: str | None = None) -> Se
 
 
 def _class(creator: ClientCreator, service_name: str, service_model: Any) -> type:
-    # To the one of S3 boto3 adds methods, which plain botocore does not.
+    # boto3 adds methods to the class of S3, but plain botocore does not.
     if service_name == "s3":
         return _make_class(creator, service_name, service_model)
     if service_name not in _classes:
