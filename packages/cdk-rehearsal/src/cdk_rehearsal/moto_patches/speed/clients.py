@@ -1,36 +1,50 @@
-"""Makes botocore read the data of a service once per process."""
+"""AWS clients: botocore reads the data of a service once per process."""
 
 from collections.abc import Callable
 from functools import cache
+from inspect import CO_VARKEYWORDS
+from types import FunctionType
 from typing import Any
 
 import boto3
 import botocore
+import botocore.hooks
 import botocore.loaders
+import botocore.regions
 import botocore.session
 from botocore.client import ClientCreator
+from botocore.endpoint_provider import EndpointProvider
+from botocore.hooks import EventAliaser, HierarchicalEmitter
 from botocore.model import ServiceModel
 
 from cdk_rehearsal.sandbox.patching import Patches
 
+_alias: Callable[[EventAliaser, str], str] = EventAliaser._alias_event_name  # type: ignore[attr-defined]
+_aliaser = EventAliaser(HierarchicalEmitter())
+_accepts_kwargs: Any = botocore.hooks.accepts_kwargs
 _make_class: Callable[..., type] = ClientCreator._create_client_class  # type: ignore[attr-defined]
 _classes: dict[str, type] = {}
+_providers: dict[int, tuple[Any, EndpointProvider]] = {}
 
 
 def patch(patches: Patches) -> None:
-    """Shares the immutable descriptions and classes of clients; drops the default session."""
+    """Shares descriptions and classes of clients, which never change; forgets the session."""
     patches.set(boto3, "DEFAULT_SESSION", None)
-    # Each execution environment imports Powertools, which appends a function to this list.
+    # Powertools puts a function here whenever it is imported: once an execution environment.
     initializers = list(botocore._INITIALIZERS)  # type: ignore[attr-defined]
     patches.set(botocore, "_INITIALIZERS", initializers)
     patches.set(botocore.session, "create_loader", lambda search_path_string=None: _loader())
     patches.set(ClientCreator, "_create_client_class", _class)
     patches.set(ClientCreator, "_load_service_model", _load_model)
+    patches.set(botocore.regions, "EndpointProvider", _provider)
+    # Nobody renames events but botocore itself, whose list is the same for all clients.
+    patches.set(EventAliaser, "_alias_event_name", lambda _, name: _alias(_aliaser, name))
+    patches.set(botocore.hooks, "accepts_kwargs", _accepts)
 
 
 @cache
 def _loader() -> botocore.loaders.Loader:
-    # Without ~/.aws/models, which may contain other versions of the service models.
+    # Without ~/.aws/models, where developers may keep other versions of the service models.
     built_in = botocore.loaders.Loader.BUILTIN_DATA_PATH
     return botocore.loaders.Loader([built_in], include_default_search_paths=False)
 
@@ -45,10 +59,27 @@ def _load_model(_: Any, service_name: str, api_version: str | None = None) -> Se
     return _model(service_name, api_version)
 
 
+def _accepts(handler: Any) -> bool:
+    # The signature of each handler of each client's events is worked out, to find only this.
+    function = getattr(handler, "__func__", handler)
+    if isinstance(function, FunctionType):
+        return bool(function.__code__.co_flags & CO_VARKEYWORDS)
+    return bool(_accepts_kwargs(handler))
+
+
 def _class(creator: ClientCreator, service_name: str, service_model: Any) -> type:
-    # boto3 adds methods to the class of S3, but plain botocore does not.
+    # To the one of S3 boto3 adds methods, which plain botocore does not.
     if service_name == "s3":
         return _make_class(creator, service_name, service_model)
     if service_name not in _classes:
         _classes[service_name] = _make_class(creator, service_name, service_model)
     return _classes[service_name]
+
+
+def _provider(ruleset_data: Any, partition_data: Any, **options: Any) -> EndpointProvider:
+    # The rules are kept with it, so that nothing else ever has their id.
+    known = _providers.get(id(ruleset_data))
+    if known is None:
+        made = EndpointProvider(ruleset_data, partition_data, **options)
+        known = _providers[id(ruleset_data)] = (ruleset_data, made)
+    return known[1]
