@@ -188,12 +188,21 @@ class TestDirectories:
             )
             assert "Traceback" not in done.stderr
 
-    @pytest.mark.parametrize("text", ["{", "[]", '{"artifacts": {"A": {}}}'])
-    def test_an_invalid_manifest_exits_with_2(self, tmp_path: Path, text: str) -> None:
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ("{", "manifest.json is not JSON"),
+            ("[]", "no manifest of a cloud assembly"),
+            ('{"artifacts": {"A": {}}}', "no manifest of a cloud assembly"),
+        ],
+    )
+    def test_an_invalid_manifest_exits_with_2(
+        self, tmp_path: Path, text: str, message: str
+    ) -> None:
         (tmp_path / "manifest.json").write_text(text)
         done = rehearse("edges", tmp_path)
         assert done.returncode == 2
-        assert "no manifest of a cloud assembly" in done.stderr
+        assert message in done.stderr
 
     def test_the_only_stage_is_used(self, staged: Path, tmp_path: Path) -> None:
         outdir = shutil.copytree(staged, tmp_path / "cdk.out")

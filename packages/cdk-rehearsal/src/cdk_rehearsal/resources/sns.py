@@ -1,7 +1,5 @@
 """AWS::SNS: topics, their policies and subscriptions."""
 
-from __future__ import annotations
-
 import json
 
 from cdk_rehearsal.deployment import Deployment

@@ -1,7 +1,5 @@
 """DynamoDB's time to live: expired items are deleted, and the stream says by whom."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """SQS: Lambda's event source mapping."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 
@@ -64,7 +62,7 @@ class QueueMapping:
 
     def wake(self) -> None:
         """Looks at the queue soon, unless that is planned already."""
-        delay = self._core.latency.queue_poll(self._scheduler.random)
+        delay = self._core.draw(self._core.latency.queue_poll_s)
         self._poll_at(self._scheduler.now() + delay)
 
     def _poll_at(self, moment: float) -> None:

@@ -1,7 +1,5 @@
 """SNS: from a publish through the filters to each subscription, with retries and dead letters."""
 
-from __future__ import annotations
-
 import base64
 import json
 from collections.abc import Iterator
@@ -16,12 +14,12 @@ from cdk_rehearsal.core import Core
 from cdk_rehearsal.errors import RehearsalError
 from cdk_rehearsal.filters import SubscriptionFilter
 from cdk_rehearsal.patterns import PatternError
-from cdk_rehearsal.policies import allows
+from cdk_rehearsal.policies import admits
 from cdk_rehearsal.sandbox.patching import Patches
 from cdk_rehearsal.services.deliveries import DeliveryFailed, check_faults
 from cdk_rehearsal.services.invocation import LambdaService
 from cdk_rehearsal.services.queues import Queue, Queues
-from cdk_rehearsal.services.times import iso_milliseconds
+from cdk_rehearsal.services.texts import iso_milliseconds
 
 _SERVICE = "sns.amazonaws.com"
 _NO_QUEUE = "AWS.SimpleQueueService.NonExistentQueue"
@@ -152,16 +150,13 @@ class Topics:
 
         https://docs.aws.amazon.com/sns/latest/dg/sns-access-policy-use-cases.html
         """
-        return allows(
+        return admits(
             self._backend.topics[arn]._policy_json,
             service=service,
             action="sns:Publish",
             resource=arn,
-            context={
-                "aws:SourceArn": source_arn,
-                "aws:SourceAccount": self._core.account,
-                "aws:SecureTransport": "true",
-            },
+            account=self._core.account,
+            source_arn=source_arn,
         )
 
     def publish(
@@ -210,7 +205,7 @@ class Topics:
         target = core.path_of(subscription.endpoint)
         delivery = _Delivery(subscription, notification, source, target, detail)
         for late in core.faults.way(source, target):
-            delay = late + core.latency.topic(self._scheduler.random)
+            delay = late + core.draw(core.latency.topic_s)
             self._scheduler.spawn(
                 self._deliver,
                 delivery,

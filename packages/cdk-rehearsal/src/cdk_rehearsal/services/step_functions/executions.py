@@ -1,7 +1,5 @@
 """Executions of state machines: names, starts, results and reports."""
 
-from __future__ import annotations
-
 import copy
 import json
 import math
@@ -22,7 +20,7 @@ from moto.stepfunctions.parser.asl.eval.program_state import ProgramTimedOut
 from moto.stepfunctions.parser.backend.execution import Execution
 
 from cdk_rehearsal.core import Core
-from cdk_rehearsal.services.times import iso_milliseconds
+from cdk_rehearsal.services.texts import iso_milliseconds
 from cdk_rehearsal.virtual_time.processes import Process
 
 # An Express workflow runs for five minutes at most:
