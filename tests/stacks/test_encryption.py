@@ -12,8 +12,9 @@ import pytest
 
 from cdk_rehearsal import Assembly, Resource
 from stacks.constructs.customer_key import SENDERS, VIA
-from stacks.constructs.packaging import PROJECT, Target
+from stacks.constructs.packaging import Target
 from stacks.synthesis import SynthesisError, synthesize
+from workspace.isolation import PROJECT
 
 _KEYS = {
     "AWS::DynamoDB::GlobalTable": ("Replicas", 0, "SSESpecification", "KMSMasterKeyId"),
