@@ -411,6 +411,8 @@ export type ShipmentOverdueV1Event =
 export interface ShipmentRecalledV1 {
   /** Order that is shipped */
   readonly order_id: string;
+  /** Whether OrderShipped was published: then the parcel has to come back */
+  readonly picked_up?: boolean;
 }
 
 /** ShipmentRecalled.v1 in its envelope. */

@@ -169,7 +169,8 @@ class Shipment(Aggregate, frozen=True, kw_only=True):
         if delivered:
             before = self.recalled_from or State.REQUESTING
             return self._onward(before, Report.DELIVERED, recalled_from=None)
-        event = ShipmentRecalled(order_id=self.order_id)
+        picked_up = self.recalled_from is State.SHIPPED
+        event = ShipmentRecalled(order_id=self.order_id, picked_up=picked_up)
         return self.becomes(event, state=State.RECALLED, recalled_from=None)
 
     def _onward(self, state: State, report: Report, **fields: object) -> Change[Self] | None:

@@ -178,6 +178,16 @@ def test_a_recall_that_comes_too_late_publishes_what_was_not_known_yet(
     assert change.after.recalled_from is None
 
 
+@pytest.mark.parametrize(
+    ("before", "picked_up"),
+    [(State.REQUESTING, False), (State.REQUESTED, False), (State.SHIPPED, True), (None, False)],
+)
+def test_a_recall_tells_whether_the_parcel_had_left(before: State | None, picked_up: bool) -> None:
+    change = shipment(State.RECALLING, recalled_from=before).recalled(delivered=False)
+    assert change
+    assert change.events == (ShipmentRecalled(order_id="order-1", picked_up=picked_up),)
+
+
 def test_a_recall_that_is_over_forgets_where_it_began() -> None:
     change = shipment(State.RECALLING, recalled_from=State.SHIPPED).recalled(delivered=False)
     assert change
