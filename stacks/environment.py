@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from typing import Literal
 
 from aws_cdk import RemovalPolicy
 from aws_cdk.aws_logs import RetentionDays
@@ -11,6 +12,12 @@ QUEUE_DAYS = 4
 DEAD_LETTER_DAYS = 14
 """How long a parked message is kept: the maximum of SQS.
 https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-dead-letter-queues.html"""
+
+
+PaymentProvider = Literal["stripe", "sandbox"]
+
+SANDBOX = "sandbox"
+"""A provider or carrier for trials, which charges and ships nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +30,8 @@ class Environment:
     log_retention: RetentionDays
     keeps_data: bool
     """Whether tables, files, the archive and other data survive the deletion of their stack."""
+    payment_provider: PaymentProvider
+    """Who holds and takes the customers' money. A stage that keeps data has a real one."""
     consumer_concurrency: int
     """How many batches of one queue are handled at the same time (at least 2).
 
@@ -48,7 +57,8 @@ class Environment:
     """An address to which alarms are sent."""
 
     def __post_init__(self) -> None:
-        """Raises ValueError for an address or identity that SES would reject."""
+        """Raises ValueError for a wrong address or identity of SES, or a sandbox in a real shop."""
+        self._require_real_partners()
         _, at, domain = self.email_sender.rpartition("@")
         if not at or not re.fullmatch(r"[^\s<>@]+@[^\s<>@]+", self.email_sender):
             raise ValueError(
@@ -64,6 +74,15 @@ class Environment:
                 f"email_identity of stage {self.name} is {identity!r}, which does not cover "
                 f"{self.email_sender}: set it to that address or its domain, or leave it out"
             )
+
+    def _require_real_partners(self) -> None:
+        """Raises ValueError if a stage that keeps data would give goods away."""
+        for setting, real in (("payment_provider", "stripe"),):
+            if self.keeps_data and getattr(self, setting) == SANDBOX:
+                raise ValueError(
+                    f"{setting} of stage {self.name} is {SANDBOX!r}, but the stage keeps data and "
+                    f"so counts as a real shop: set {setting}={real!r} in stacks/environment.py"
+                )
 
     @property
     def inbox_days(self) -> int:
@@ -92,6 +111,7 @@ DEV = Environment(
     archive_days=7,
     log_retention=RetentionDays.ONE_WEEK,
     keeps_data=False,
+    payment_provider="sandbox",
     consumer_concurrency=5,
     requests_per_second=50,
     email_sender="orders@dev.orderflow.example",
@@ -102,6 +122,7 @@ PROD = Environment(
     archive_days=90,
     log_retention=RetentionDays.THREE_MONTHS,
     keeps_data=True,
+    payment_provider="stripe",
     consumer_concurrency=20,
     requests_per_second=500,
     email_sender="orders@orderflow.example",
