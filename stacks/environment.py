@@ -15,9 +15,28 @@ https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-d
 
 
 PaymentProvider = Literal["stripe", "sandbox"]
+Carrier = Literal["easypost", "sandbox"]
 
 SANDBOX = "sandbox"
 """A provider or carrier for trials, which charges and ships nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dispatch:
+    """The place from which parcels leave, and their measures, which the carrier needs."""
+
+    sender_name: str
+    sender_street: str
+    sender_postal_code: str
+    sender_city: str
+    sender_country: str
+    """ISO 3166-1 alpha-2 code."""
+    sender_phone: str
+    unit_weight_g: float
+    """The weight of one unit with its share of the packaging; the catalogue has no weights."""
+    box_length_cm: float
+    box_width_cm: float
+    box_height_cm: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +51,9 @@ class Environment:
     """Whether tables, files, the archive and other data survive the deletion of their stack."""
     payment_provider: PaymentProvider
     """Who holds and takes the customers' money. A stage that keeps data has a real one."""
+    carrier: Carrier
+    """Who delivers the parcels. A stage that keeps data has a real one."""
+    dispatch: Dispatch
     consumer_concurrency: int
     """How many batches of one queue are handled at the same time (at least 2).
 
@@ -77,7 +99,7 @@ class Environment:
 
     def _require_real_partners(self) -> None:
         """Raises ValueError if a stage that keeps data would give goods away."""
-        for setting, real in (("payment_provider", "stripe"),):
+        for setting, real in (("payment_provider", "stripe"), ("carrier", "easypost")):
             if self.keeps_data and getattr(self, setting) == SANDBOX:
                 raise ValueError(
                     f"{setting} of stage {self.name} is {SANDBOX!r}, but the stage keeps data and "
@@ -106,12 +128,27 @@ class Environment:
         return RemovalPolicy.DESTROY
 
 
+_WAREHOUSE = Dispatch(
+    sender_name="Orderflow",
+    sender_street="Lagerstrasse 1",
+    sender_postal_code="20357",
+    sender_city="Hamburg",
+    sender_country="DE",
+    sender_phone="+49401234567",
+    unit_weight_g=400,
+    box_length_cm=30,
+    box_width_cm=20,
+    box_height_cm=15,
+)
+
 DEV = Environment(
     name="dev",
     archive_days=7,
     log_retention=RetentionDays.ONE_WEEK,
     keeps_data=False,
     payment_provider="sandbox",
+    carrier="sandbox",
+    dispatch=_WAREHOUSE,
     consumer_concurrency=5,
     requests_per_second=50,
     email_sender="orders@dev.orderflow.example",
@@ -123,6 +160,8 @@ PROD = Environment(
     log_retention=RetentionDays.THREE_MONTHS,
     keeps_data=True,
     payment_provider="stripe",
+    carrier="easypost",
+    dispatch=_WAREHOUSE,
     consumer_concurrency=20,
     requests_per_second=500,
     email_sender="orders@orderflow.example",

@@ -12,7 +12,7 @@ from lambdas.eventing.event import Cause
 from lambdas.eventing.http import Endpoint, Problem, Request, Terms, request_of
 from lambdas.eventing.secret import secret
 from lambdas.eventing.settings import Settings
-from lambdas.eventing.signature import OWN, Scheme
+from lambdas.eventing.signature import OWN, Scheme, SignedRequest
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -47,14 +47,15 @@ class Callback(Endpoint):
     def _admit(self, event: dict[str, Any], cause: Cause) -> Request:
         """Returns the request after a check of its signature. Raises Problem 401."""
         sent = event.get("body") or ""
-        body = b64decode(sent) if event.get("isBase64Encoded") else sent.encode()
+        signed = SignedRequest(
+            method=event["requestContext"]["http"]["method"],
+            path=event["rawPath"],
+            headers=event.get("headers", {}),
+            body=b64decode(sent) if event.get("isBase64Encoded") else sent.encode(),
+        )
         try:
-            self.scheme.verify(
-                secret(_settings().callback_secret_arn).split(),
-                body,
-                event.get("headers", {}).get(self.scheme.header, ""),
-                now=datetime.now(UTC),
-            )
+            keys = secret(_settings().callback_secret_arn).split()
+            self.scheme.verify(keys, signed, now=datetime.now(UTC))
         except signature.Forged as error:
             telemetry.count("ForgedCallbacks")
             raise Forged(str(error)) from error
