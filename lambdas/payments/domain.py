@@ -198,8 +198,8 @@ class Payment(Aggregate, frozen=True, kw_only=True):
 
     def refunded_outside(self, refunded_minor: int) -> Change[Self] | None:
         """Takes all that was refunded at the provider, unless the shop itself refunds."""
-        by_the_shop = self.state in {State.CANCELLING, State.CANCELLED, State.REFUNDED}
-        if by_the_shop or refunded_minor <= self.refunded_minor:
+        may_have_money = self.state in {State.AUTHORIZED, State.CAPTURING, State.CAPTURED}
+        if not may_have_money or refunded_minor <= self.refunded_minor:
             return None
         noticed = self._event(RefundNoticed, refunded_minor=refunded_minor)
         if refunded_minor < (self.amount_minor or 0):
