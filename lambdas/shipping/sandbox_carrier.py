@@ -9,8 +9,9 @@
 | any other   | the pick-up is reported, and then the delivery                      |
 
 It knows a parcel by the id of its order. It keeps its own records, as a real carrier does, so that
-the audit can compare them with the shop's. It sends no callbacks itself. The program that plays the carrier reads the `reports` to send
-about a parcel, in their order, from these records, and calls `hand_over` when it is delivered.
+the audit can compare them with the shop's. It sends no callbacks itself. The program that plays the
+carrier reads the `reports` to send about a parcel, in their order, from these records, and calls
+`hand_over` when it is delivered.
 """
 
 import re
@@ -28,6 +29,11 @@ from lambdas.shipping.domain import Report
 _FLAKY = re.compile(r"FLAKY-([0-9]{1,4})")
 _USUAL = [Report.PICKED_UP.value, Report.DELIVERED.value]
 _REPORTS = {"LOST": [], "HASTY": _USUAL[::-1], "STUTTER": [_USUAL[0]] * 2 + [_USUAL[1]] * 2}
+
+
+def way_of(postal_code: str) -> list[str]:
+    """Returns the kinds of the reports about a parcel to a postal code, in their order."""
+    return list(_REPORTS.get(postal_code, _USUAL))
 
 
 class Recalled(Exception):
@@ -92,7 +98,7 @@ class SandboxCarrier:
             {
                 ":accepted": "accepted",
                 ":tracking_id": f"SANDBOX-{uuid4().hex[:12].upper()}",
-                ":reports": _REPORTS.get(postal_code, _USUAL),
+                ":reports": way_of(postal_code),
             },
             condition="attribute_not_exists(tracking_id)",
             otherwise=Unavailable("another call for the same parcel is under way"),

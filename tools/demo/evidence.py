@@ -159,7 +159,9 @@ class Evidence:
     shipments: dict[str, str] = field(default_factory=dict)
     """The state of each order's shipment."""
     parcels: dict[str, str] = field(default_factory=dict)
-    """The state of each parcel in the carrier's table."""
+    """The state of each parcel in the carrier's ledger."""
+    labels: Counter[str] = field(default_factory=Counter)
+    """The labels that were bought for each order, if the carrier sells labels."""
     sent: dict[Channel, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     """Messages that customers received, by address."""
     sold_units: Counter[str] = field(default_factory=Counter)
@@ -214,7 +216,7 @@ def _add(evidence: Evidence, table: str, item: Item) -> None:
     elif (table, kind) == (SHIPMENTS, "shipment"):
         evidence.shipments[_id(item["pk"])] = item["state"]
     elif table == CARRIER:
-        evidence.parcels[item["pk"]] = item["status"]
+        evidence.parcels[item["pk"]] = item.get("status", "opened")
     elif table == PROVIDER:
         entry = {**item, "state": item.get("status")}
         evidence.provider[item["pk"]] = msgspec.convert(entry, ProviderEntry)

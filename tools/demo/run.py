@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cdk_rehearsal import Record, Rehearsal
 from tools.demo.audit import Check, audit, check
-from tools.demo.carrier import SimulatedCarrier
+from tools.demo.carrier import SimulatedCarrier, add_parcels
 from tools.demo.customers import ApiAnswer, Customers, Journal, shop_id_of
 from tools.demo.display import Display
 from tools.demo.evidence import Evidence, count_sales, gather
@@ -129,6 +129,7 @@ def rehearse(
         evidence.sent.update(partner.sent_messages())
         if stripe:
             stripe.add_to(evidence)
+        add_parcels(carrier.ledger, evidence)
         count_sales(evidence, staff.sales(opened, opened + timedelta(hours=23)))
         checks = [
             _orders_sent(visits, journal),
