@@ -9,7 +9,7 @@ import pytest
 import time_machine
 
 from cdk_rehearsal import Response
-from lambdas.eventing import https
+from lambdas.eventing import https, telemetry
 from lambdas.eventing.misconfiguration import Misconfigured
 from lambdas.payments import stripe_provider
 from lambdas.payments.provider import Declined, NoLongerHeld, Settlement, Unavailable
@@ -24,7 +24,7 @@ A_MONTH = timedelta(days=30)
 def stripe(monkeypatch: pytest.MonkeyPatch) -> Stripe:
     """Stripe's host with an empty ledger."""
     monkeypatch.setattr(stripe_provider, "secret", lambda arn: {"arn:key": f"{KEY}\n"}[arn])
-    monkeypatch.setattr(stripe_provider.telemetry, "count", lambda _: None)
+    monkeypatch.setattr(telemetry, "count", lambda _: None)
     return Stripe.open(monkeypatch)
 
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -169,7 +169,7 @@ class TestPartners:
     @pytest.mark.parametrize("setting", ["payment_provider"])
     def test_a_stage_that_keeps_data_cannot_have_a_sandbox(self, setting: str) -> None:
         with pytest.raises(ValueError, match=setting) as raised:
-            replace(environment("prod"), **{setting: "sandbox"})
+            replace(environment("prod"), **cast(Any, {setting: "sandbox"}))
         assert str(raised.value) == (
             f"{setting} of stage prod is 'sandbox', but the stage keeps data and so counts as a "
             f"real shop: set {setting}='stripe' in stacks/environment.py"
