@@ -54,11 +54,12 @@ class Payments(ContextStack):
             "RefundReturnedOrder", refund_returned_order.handler
         )
         # One message at a time: a call that waits for the provider delays no other.
-        one = {"batch_size": 1}
         closed = self.consumer(
-            EventConsumer, "RefundClosedOrder", refund_closed_order.handler, **one
+            EventConsumer, "RefundClosedOrder", refund_closed_order.handler, batch_size=1
         )
-        capture = self.consumer(EventConsumer, "CapturePayment", capture_payment.handler, **one)
+        capture = self.consumer(
+            EventConsumer, "CapturePayment", capture_payment.handler, batch_size=1
+        )
         self.consumer(
             ScheduledConsumer,
             "SweepPayments",

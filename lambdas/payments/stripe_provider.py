@@ -9,7 +9,7 @@ later. See docs/decisions/0044-stripe-through-a-thin-client.md.
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -18,6 +18,8 @@ from lambdas.eventing.misconfiguration import Misconfigured
 from lambdas.eventing.partner import Failed, Limited, NoAnswer, Partner, Refused, Timeouts
 from lambdas.eventing.secret import secret
 from lambdas.payments.provider import Declined, NoLongerHeld, Settlement, Unavailable
+
+T = TypeVar("T")
 
 HOST = "api.stripe.com"
 VERSION = "2026-06-24.dahlia"
@@ -224,18 +226,18 @@ class StripeProvider:
     def _post(
         self,
         path: str,
-        answers: type[Any],
+        answers: type[T],
         form: dict[str, str],
         *,
         key: str,
         timeouts: Timeouts = _BRISK,
-    ) -> Any:
+    ) -> T:
         headers = {"idempotency-key": key}
         return self._call("POST", path, answers, timeouts, form=form, headers=headers)
 
     def _call(
-        self, method: str, path: str, answers: type[Any], timeouts: Timeouts, **options: Any
-    ) -> Any:
+        self, method: str, path: str, answers: type[T], timeouts: Timeouts, **options: Any
+    ) -> T:
         stripe = Partner(
             HOST,
             headers={

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lambdas.eventing.signature import TOLERANCE_S, Forged, sign, verify
+from lambdas.eventing.signature import STRIPE, TOLERANCE_S, Forged, sign, verify
 
 NOW = datetime(2026, 1, 5, 8, 0, tzinfo=UTC)
 BODY = b'{"cents": 1}'
@@ -119,3 +119,41 @@ def test_during_a_key_rotation_both_keys_are_valid() -> None:
 def test_without_any_key_every_signature_is_rejected() -> None:
     with pytest.raises(Forged):
         verify([], BODY, sign("", BODY, at=NOW), now=NOW)
+
+
+class TestStripe:
+    """https://docs.stripe.com/webhooks/signature."""
+
+    def check(self, signature: str) -> None:
+        STRIPE.verify(["secret"], BODY, signature, now=NOW)
+
+    def test_one_of_several_signatures_has_to_be_valid(self) -> None:
+        digest = GOOD.partition("v1=")[2]
+        for signature in (
+            GOOD,
+            f"{GOOD},v0={'0' * 64}",
+            f"t={SECONDS},v1={'0' * 64},v1={digest}",
+        ):
+            self.check(signature)
+
+    @pytest.mark.parametrize(
+        "signature",
+        [
+            GOOD.replace("v1", "v0"),
+            f"t={SECONDS},v1={'0' * 64},v0={GOOD.partition('v1=')[2]}",
+            GOOD.replace(SECONDS, str(int(SECONDS) + 1)),
+            sign("secret", BODY, at=NOW - timedelta(seconds=TOLERANCE_S + 1)),
+            f"{GOOD},t={SECONDS}",
+            f"t={SECONDS}",
+            "",
+            GOOD + f",v0={'0' * 64}" * 11,
+        ],
+    )
+    def test_any_other_signature_is_rejected(self, signature: str) -> None:
+        with pytest.raises(Forged):
+            self.check(signature)
+
+    @given(signature=st.text())
+    def test_arbitrary_text_is_rejected_without_another_error(self, signature: str) -> None:
+        with pytest.raises(Forged):
+            self.check(signature)

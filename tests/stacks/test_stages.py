@@ -1,10 +1,13 @@
 """Stages: their alarms, the retention of their data, and their e-mail identities."""
 
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -155,7 +158,59 @@ class TestData:
             {(resource.path, resource.type) for resource in templates[stage].resources}
             for stage in ("dev", "prod")
         )
-        assert dev == prod
+        # Only the partners are others: what their calls need is a stage's decision.
+        assert dev ^ prod == {
+            ("Payments/SandboxProvider", "AWS::DynamoDB::GlobalTable"),
+            ("Payments/StripeKey", "AWS::SecretsManager::Secret"),
+        }
+
+
+class TestPartners:
+    @pytest.mark.parametrize("setting", ["payment_provider"])
+    def test_a_stage_that_keeps_data_cannot_have_a_sandbox(self, setting: str) -> None:
+        with pytest.raises(ValueError, match=setting) as raised:
+            replace(environment("prod"), **cast(Any, {setting: "sandbox"}))
+        assert str(raised.value) == (
+            f"{setting} of stage prod is 'sandbox', but the stage keeps data and so counts as a "
+            f"real shop: set {setting}='stripe' in stacks/environment.py"
+        )
+
+    @pytest.mark.parametrize("setting", ["payment_provider"])
+    def test_a_stage_has_to_decide(self, setting: str) -> None:
+        dev = environment("dev")
+        decided = {field.name: getattr(dev, field.name) for field in fields(dev)}
+        del decided[setting]
+        with pytest.raises(TypeError, match=setting):
+            type(dev)(**decided)
+
+    def test_handlers_ask_the_factory_and_never_name_a_provider(self) -> None:
+        named = {
+            path.name
+            for path in (PROJECT / "lambdas" / "payments").glob("*.py")
+            if re.search(r"StripeProvider|SandboxProvider", path.read_text())
+        }
+        assert named == {"providers.py", "stripe_provider.py", "sandbox_provider.py"}
+
+    def test_only_the_chosen_provider_is_imported(self) -> None:
+        script = (
+            "import sys; from lambdas.payments import providers; providers.provider();"
+            "print([name for name in sys.modules if name.endswith('_provider')])"
+        )
+        environ = {
+            "TABLE_NAME": "t",
+            "INBOX_DAYS": "1",
+            "PAYMENT_PROVIDER": "stripe",
+            "PROVIDER_RESOURCE": "arn",
+        }
+        done = subprocess.run(
+            [sys.executable, "-c", script],
+            env={**os.environ, **environ},
+            cwd=PROJECT,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stdout.strip() == "['lambdas.payments.stripe_provider']"
 
 
 class TestEnvironment:

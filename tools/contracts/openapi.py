@@ -119,9 +119,19 @@ class _Api:
                 "schemas": _referring({**self._schemas, "Message": _MESSAGE}),
                 "headers": _HEADERS,
                 "responses": _GATEWAY,
-                "securitySchemes": _SCHEMES,
+                "securitySchemes": {**_SCHEMES, **self._signatures},
             },
         }
+
+    @property
+    def _signatures(self) -> dict[str, Schema]:
+        schemes = {
+            operation.entry.scheme
+            for operation in self._operations
+            if isinstance(operation.entry, Callback)
+        }
+        ordered = sorted(schemes, key=lambda scheme: scheme.header)
+        return {_signature(scheme): _signed(scheme) for scheme in ordered}
 
     @cached_property
     def _schemas(self) -> dict[str, Schema]:
@@ -311,7 +321,7 @@ def _given(argument: Schema) -> Schema:
 
 def _security(operation: _Operation) -> dict[str, list[str]]:
     if isinstance(operation.entry, Callback):
-        return {_SIGNATURE: []}
+        return {_signature(operation.entry.scheme): []}
     return {_TOKEN: [STAFF] if operation.contract.staff_only else []}
 
 
@@ -390,15 +400,24 @@ _SCHEMES = {
         "bearerFormat": "JWT",
         "description": "A token of the shop's user pool.",
     },
-    _SIGNATURE: {
+}
+
+
+def _signature(scheme: signature.Scheme) -> str:
+    """The name of the security scheme of a partner's signature."""
+    return _SIGNATURE if scheme is signature.OWN else scheme.header
+
+
+def _signed(scheme: signature.Scheme) -> dict[str, str]:
+    return {
         "type": "apiKey",
         "in": "header",
-        "name": signature.HEADER,
+        "name": scheme.header,
         "description": "A signature of the body with the key that the partner shares with the "
         "shop: `t=<seconds since the epoch>,v1=<hexadecimal HMAC-SHA256 of 't.body'>`. It is good "
         f"for {signature.TOLERANCE_S} seconds.",
-    },
-}
+    }
+
 
 _HEADERS = {
     "Location": {

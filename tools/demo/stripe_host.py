@@ -242,8 +242,13 @@ class StripeHost:
         if token == "tok_approve" or _FLAKY.fullmatch(token):
             intent.status, intent.held, intent.created = "requires_capture", True, datetime.now(UTC)
         elif token == "tok_decline":
-            declined = {"decline_code": "generic_decline", "payment_intent": intent.document()}
-            raise StripeError(402, "card_error", "card_declined", **declined)
+            raise StripeError(
+                402,
+                "card_error",
+                "card_declined",
+                decline_code="generic_decline",
+                payment_intent=intent.document(),
+            )
         else:
             where = "payment_method_data[card][token]"
             raise StripeError(400, "invalid_request_error", "resource_missing", where)
