@@ -52,17 +52,17 @@ class Shipping(ContextStack):
         )
         watch = self.consumer(QueueConsumer, "WatchDeadline", watch_deadline.handler)
         reminders = Reminders(self, "Reminders", platform=platform, consumer=watch)
-        # One message at a time: a call that waits for the carrier delays no other.
-        one = {"batch_size": 1}
         request = self.consumer(
             EventConsumer,
             "RequestShipment",
             request_shipment.handler,
             settings=_request_settings(settings, platform.environment, reminders, watch),
             timeout=_TIMEOUT,
-            **one,
+            batch_size=1,  # a call that waits for the carrier must not delay others
         )
-        recall = self.consumer(EventConsumer, "RecallShipment", recall_shipment.handler, **one)
+        recall = self.consumer(
+            EventConsumer, "RecallShipment", recall_shipment.handler, batch_size=1
+        )
         take = self.function(
             "TakeCarrierEvent",
             take_carrier_event.handler,

@@ -42,6 +42,10 @@ class Scheme(Protocol):
     def header(self) -> str:
         """The name of the header with the signature, in lower case."""
 
+    @property
+    def form(self) -> str:
+        """The form of the signature, for the API's documentation."""
+
     def verify(self, secrets: Iterable[str], request: SignedRequest, *, now: datetime) -> None:
         """Raises Forged unless `request` is signed by one of `secrets`, at about `now`.
 
@@ -49,10 +53,14 @@ class Scheme(Protocol):
         """
 
 
+_SECONDS = "`t=<seconds since the epoch>,v1=<hexadecimal HMAC-SHA256 of 't.body'>`"
+
+
 class OwnScheme(Struct, frozen=True):
     """HEADER, with one signature."""
 
     header: str = HEADER
+    form: str = _SECONDS
 
     def verify(self, secrets: Iterable[str], request: SignedRequest, *, now: datetime) -> None:
         """See `Scheme`."""
@@ -67,6 +75,7 @@ class StripeScheme(Struct, frozen=True):
     """
 
     header: str = "stripe-signature"
+    form: str = _SECONDS
 
     def verify(self, secrets: Iterable[str], request: SignedRequest, *, now: datetime) -> None:
         """See `Scheme`."""
@@ -85,6 +94,10 @@ class EasyPostScheme(Struct, frozen=True):
     """
 
     header: str = "x-hmac-signature-v2"
+    form: str = (
+        "`hmac-sha256-hex=<hexadecimal HMAC-SHA256 of time, method, path and body>`, with the time "
+        "(RFC 2822) in x-timestamp and the path in x-path"
+    )
     time_header: str = "x-timestamp"
     path_header: str = "x-path"
 

@@ -8,7 +8,7 @@ See docs/decisions/0047-easypost-buys-a-label-at-most-once.md.
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -21,6 +21,8 @@ from lambdas.shipping.carrier import TooLate, Unavailable, Undeliverable
 from lambdas.shipping.carrier_event import REPORTS
 from lambdas.shipping.domain import Report
 from lambdas.shipping.settings import RequestSettings, request_settings
+
+T = TypeVar("T")
 
 HOST = "api.easypost.com"
 
@@ -164,16 +166,18 @@ class EasyPostCarrier:
         path = f"/v2/shipments/{shipment.id}/rerate"
         return self._ask("POST", path, _Rates, _CARRIERS, json={}).rates
 
-    def _ask(self, *args: Any, **options: Any) -> Any:
+    def _ask(
+        self, method: str, path: str, answers: type[T], timeouts: Timeouts, **options: Any
+    ) -> T:
         """Calls the API where no refusal is expected."""
         try:
-            return self._call(*args, **options)
+            return self._call(method, path, answers, timeouts, **options)
         except Refused as error:
             raise _meaning(error) from error
 
     def _call(
-        self, method: str, path: str, answers: type[Any], timeouts: Timeouts, **options: Any
-    ) -> Any:
+        self, method: str, path: str, answers: type[T], timeouts: Timeouts, **options: Any
+    ) -> T:
         key = secret(self._secret_arn).strip()
         easypost = Partner(HOST, headers={"authorization": f"Bearer {key}"}, timeouts=timeouts)
         try:

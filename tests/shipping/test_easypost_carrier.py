@@ -10,7 +10,6 @@ from typing import Any
 import msgspec
 import pytest
 import time_machine
-import urllib3
 
 from cdk_rehearsal import Request, Response
 from lambdas.eventing import aws, https
@@ -435,7 +434,6 @@ class TestDurations:
         line.limits.clear()
         yield
         assert sum(line.limits) <= easypost_carrier.LONGEST_S[operation]
-        assert len(line.limits) == len(line.requests[-len(line.limits) :])
 
     def test_no_path_takes_longer_than_stated(self, carrier: EasyPostCarrier, line: Line) -> None:
         with self.measured(line, "open"):
@@ -458,4 +456,3 @@ class TestDurations:
         for limits in (easypost_carrier._BRISK, easypost_carrier._CARRIERS):
             parts = (limits.connect_s, limits.read_s, limits.total_s)
             assert all(shorter <= longer for shorter, longer in pairwise(parts))
-            assert urllib3.Timeout(connect=parts[0], read=parts[1])

@@ -254,7 +254,8 @@ class TestStatuses:
         self, shipping: Shipping, missing: str
     ) -> None:
         shipping.confirm()
-        assert shipping.report("delivered", **{missing: None}).status == 200
+        changed: dict[str, Any] = {missing: None}
+        assert shipping.report("delivered", **changed).status == 200
         assert shipping.state() == "requested"
 
 

@@ -414,8 +414,7 @@ def _signed(scheme: signature.Scheme) -> dict[str, str]:
         "in": "header",
         "name": scheme.header,
         "description": "A signature of the body with the key that the partner shares with the "
-        "shop: `t=<seconds since the epoch>,v1=<hexadecimal HMAC-SHA256 of 't.body'>`. It is good "
-        f"for {signature.TOLERANCE_S} seconds.",
+        f"shop: {scheme.form}. It is good for {signature.TOLERANCE_S} seconds.",
     }
 
 
