@@ -34,6 +34,15 @@ _BRISK = Timeouts(connect_s=1.0, read_s=3.0, total_s=3.0)
 _BANK = Timeouts(connect_s=1.0, read_s=7.0, total_s=7.0)
 """For a confirmation, which waits for the customer's bank."""
 
+LONGEST_S: Mapping[str, float] = {
+    "open": _BRISK.total_s,
+    "authorize": _BRISK.total_s + _BANK.total_s,
+    "capture": 2 * _BRISK.total_s,
+    "order_of": _BRISK.total_s,
+    "release": 2 * _BRISK.total_s,
+}
+"""The longest time that each operation takes, in seconds."""
+
 _EXPANDED = {"expand[]": "latest_charge"}
 
 _OF_THE_CUSTOMER = {"amount_too_small", "amount_too_large", "token_already_used"}

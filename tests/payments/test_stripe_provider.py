@@ -344,3 +344,29 @@ def test_a_refund_that_fails_is_not_taken_for_done(
     stripe.host.fail("refund", lambda _: (200, {}, '{"id": "re_1", "status": "failed"}'))
     with pytest.raises(Unavailable, match="re_1 is failed"):
         provider.release(payment_id)
+
+
+def test_no_operation_takes_longer_than_stated(
+    stripe: Stripe, provider: StripeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits: list[float] = []
+    begin = https.Deadline.__init__
+
+    def limited(deadline: https.Deadline, seconds: float) -> None:
+        limits.append(seconds)
+        begin(deadline, seconds)
+
+    monkeypatch.setattr(https.Deadline, "__init__", limited)
+
+    def took(operation: Callable[[], Any]) -> tuple[float, Any]:
+        limits.clear()
+        result = operation()
+        return sum(limits), result
+
+    measured: dict[str, float] = {}
+    measured["open"], payment_id = took(lambda: opened(provider))
+    measured["authorize"], _ = took(lambda: authorize(provider, payment_id))
+    measured["capture"], _ = took(lambda: provider.capture(payment_id))
+    measured["order_of"], _ = took(lambda: provider.order_of(payment_id))
+    measured["release"], _ = took(lambda: provider.release(payment_id))
+    assert measured == stripe_provider.LONGEST_S
