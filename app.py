@@ -44,7 +44,7 @@ backbone = Backbone(
 )
 platform = backbone.platform
 inventory = Inventory(app, "Inventory", platform=platform, **identity("inventory"))
-payments = Payments(app, "Payments", platform=platform, **identity("payments"))
+payments = Payments(app, "Payments", platform=platform, api=backbone.api, **identity("payments"))
 orders = Orders(app, "Orders", platform=platform, api=backbone.api, **identity("orders"))
 Checkout(
     app,

@@ -19,6 +19,8 @@ from stacks.constructs.event_consumer import EventConsumer
 from stacks.constructs.platform import Platform
 from stacks.constructs.workflow import Invoke, Kind, Workflow
 
+_AUTHORIZATION = sfn.Timeout.duration(Duration.seconds(30))
+"""More than the timeout of the function, which waits for the customer's bank."""
 _WORKFLOW_TIMEOUT = Duration.seconds(90)
 _CONSUMER_TIMEOUT = Duration.seconds(run_checkout.PATIENCE_S + 5)
 
@@ -57,7 +59,9 @@ class Checkout(ContextStack):
             kind=Kind.EXPRESS,
             start=self._definition(
                 reserve=Invoke(self, "ReserveStock", reserve_stock),
-                authorize=Invoke(self, "AuthorizePayment", authorize_payment),
+                authorize=Invoke(
+                    self, "AuthorizePayment", authorize_payment, task_timeout=_AUTHORIZATION
+                ),
                 confirm=Invoke(self, "ConfirmOrder", confirm_order),
                 refund=Invoke(self, "RefundPayment", refund_payment),
                 release=Invoke(self, "ReleaseStock", release_stock),

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from typing import Literal
 
 from aws_cdk import RemovalPolicy
 from aws_cdk.aws_logs import RetentionDays
@@ -11,6 +12,31 @@ QUEUE_DAYS = 4
 DEAD_LETTER_DAYS = 14
 """How long a parked message is kept: the maximum of SQS.
 https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-dead-letter-queues.html"""
+
+
+PaymentProvider = Literal["stripe", "sandbox"]
+Carrier = Literal["easypost", "sandbox"]
+
+SANDBOX = "sandbox"
+"""A provider or carrier for trials, which charges and ships nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dispatch:
+    """The place from which parcels leave, and their measures, which the carrier needs."""
+
+    sender_name: str
+    sender_street: str
+    sender_postal_code: str
+    sender_city: str
+    sender_country: str
+    """ISO 3166-1 alpha-2 code."""
+    sender_phone: str
+    unit_weight_g: float
+    """The weight of one unit with its share of the packaging; the catalogue has no weights."""
+    box_length_cm: float
+    box_width_cm: float
+    box_height_cm: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +49,11 @@ class Environment:
     log_retention: RetentionDays
     keeps_data: bool
     """Whether tables, files, the archive and other data survive the deletion of their stack."""
+    payment_provider: PaymentProvider
+    """Who holds and takes the customers' money. A stage that keeps data has a real one."""
+    carrier: Carrier
+    """Who delivers the parcels. A stage that keeps data has a real one."""
+    dispatch: Dispatch
     consumer_concurrency: int
     """How many batches of one queue are handled at the same time (at least 2).
 
@@ -54,7 +85,8 @@ class Environment:
     """
 
     def __post_init__(self) -> None:
-        """Raises ValueError for an address or identity that SES would reject."""
+        """Raises ValueError for a wrong address or identity of SES, or a sandbox in a real shop."""
+        self._require_real_partners()
         _, at, domain = self.email_sender.rpartition("@")
         if not at or not re.fullmatch(r"[^\s<>@]+@[^\s<>@]+", self.email_sender):
             raise ValueError(
@@ -70,6 +102,15 @@ class Environment:
                 f"email_identity of stage {self.name} is {identity!r}, which does not cover "
                 f"{self.email_sender}: set it to that address or its domain, or leave it out"
             )
+
+    def _require_real_partners(self) -> None:
+        """Raises ValueError if a stage that keeps data would give goods away."""
+        for setting, real in (("payment_provider", "stripe"), ("carrier", "easypost")):
+            if self.keeps_data and getattr(self, setting) == SANDBOX:
+                raise ValueError(
+                    f"{setting} of stage {self.name} is {SANDBOX!r}, but the stage keeps data and "
+                    f"so counts as a real shop: set {setting}={real!r} in stacks/environment.py"
+                )
 
     @property
     def inbox_days(self) -> int:
@@ -93,11 +134,27 @@ class Environment:
         return RemovalPolicy.DESTROY
 
 
+_WAREHOUSE = Dispatch(
+    sender_name="Orderflow",
+    sender_street="Lagerstrasse 1",
+    sender_postal_code="20357",
+    sender_city="Hamburg",
+    sender_country="DE",
+    sender_phone="+49401234567",
+    unit_weight_g=400,
+    box_length_cm=30,
+    box_width_cm=20,
+    box_height_cm=15,
+)
+
 DEV = Environment(
     name="dev",
     archive_days=7,
     log_retention=RetentionDays.ONE_WEEK,
     keeps_data=False,
+    payment_provider="sandbox",
+    carrier="sandbox",
+    dispatch=_WAREHOUSE,
     consumer_concurrency=5,
     requests_per_second=50,
     email_sender="orders@dev.orderflow.example",
@@ -108,6 +165,9 @@ PROD = Environment(
     archive_days=90,
     log_retention=RetentionDays.THREE_MONTHS,
     keeps_data=True,
+    payment_provider="stripe",
+    carrier="easypost",
+    dispatch=_WAREHOUSE,
     consumer_concurrency=20,
     requests_per_second=500,
     email_sender="orders@orderflow.example",

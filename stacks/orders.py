@@ -8,6 +8,7 @@ from constructs import Construct
 
 from lambdas.orders import (
     cancel_order,
+    cancel_unpaid_order,
     confirm_order,
     follow_return,
     follow_shipment,
@@ -52,6 +53,7 @@ class Orders(ContextStack):
         self.consumer(EventConsumer, "KeepPriceList", keep_price_list.handler)
         self.consumer(EventConsumer, "FollowShipment", follow_shipment.handler)
         self.consumer(EventConsumer, "FollowReturn", follow_return.handler)
+        self.consumer(EventConsumer, "CancelUnpaidOrder", cancel_unpaid_order.handler)
         self.consumer(
             ScheduledConsumer,
             "SweepOrders",

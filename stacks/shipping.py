@@ -1,8 +1,9 @@
 """Shipping: parcels, the carrier's callbacks, and deadlines."""
 
+from dataclasses import asdict
 from typing import Any
 
-from aws_cdk import CfnOutput
+from aws_cdk import CfnOutput, Duration
 from constructs import Construct
 
 from lambdas.eventing.callback import CallbackSettings
@@ -14,6 +15,7 @@ from lambdas.shipping import (
 )
 from lambdas.shipping.settings import RequestSettings, Settings
 from stacks.constructs.api import Api
+from stacks.constructs.carrier import carrier_of
 from stacks.constructs.context_stack import ContextStack
 from stacks.constructs.event_consumer import EventConsumer
 from stacks.constructs.outbox_table import OutboxTable
@@ -21,8 +23,12 @@ from stacks.constructs.platform import Platform
 from stacks.constructs.queue_consumer import QueueConsumer
 from stacks.constructs.reminders import Reminders
 from stacks.constructs.rule import DELIVERY_AGE, DELIVERY_ATTEMPTS
-from stacks.constructs.sandbox_table import SandboxTable
 from stacks.constructs.signing_secret import SigningSecret
+from stacks.environment import Environment
+
+_TIMEOUT = Duration.seconds(70)
+"""For a request: a parcel is opened, its label bought and, after a cancellation, refunded (56
+seconds at most)."""
 
 _DELIVERY_HOURS = 5 * 24
 """The promised time from the confirmation of an order to its delivery."""
@@ -36,12 +42,13 @@ class Shipping(ContextStack):
     ) -> None:
         super().__init__(scope, id_, platform=platform, **kwargs)
         self.table = OutboxTable(self, "Shipments", platform=platform)
-        carrier = SandboxTable(self, "SandboxCarrier", platform=platform)
+        carrier = carrier_of(self, platform=platform)
         secret = self._carrier_secret()
         self.settings = settings = Settings(
             table_name=self.table.settings.table_name,
             inbox_days=self.table.settings.inbox_days,
-            carrier_table_name=carrier.table_name,
+            carrier=platform.environment.carrier,
+            carrier_resource=carrier.setting,
         )
         watch = self.consumer(QueueConsumer, "WatchDeadline", watch_deadline.handler)
         reminders = Reminders(self, "Reminders", platform=platform, consumer=watch)
@@ -49,9 +56,13 @@ class Shipping(ContextStack):
             EventConsumer,
             "RequestShipment",
             request_shipment.handler,
-            settings=_request_settings(settings, reminders, watch),
+            settings=_request_settings(settings, platform.environment, reminders, watch),
+            timeout=_TIMEOUT,
+            batch_size=1,  # a call that waits for the carrier must not delay others
         )
-        recall = self.consumer(EventConsumer, "RecallShipment", recall_shipment.handler)
+        recall = self.consumer(
+            EventConsumer, "RecallShipment", recall_shipment.handler, batch_size=1
+        )
         take = self.function(
             "TakeCarrierEvent",
             take_carrier_event.handler,
@@ -62,8 +73,8 @@ class Shipping(ContextStack):
         api.callback("/carrier/events", take)
         reminders.allow(request.function)
         secret.allow(take)
-        for asks_the_carrier in (request.function, recall.function):
-            carrier.grant(asks_the_carrier, "dynamodb:UpdateItem")
+        for asks_the_carrier in (request.function, recall.function, take):
+            carrier.allow(asks_the_carrier)
 
     def _carrier_secret(self) -> SigningSecret:
         secret = SigningSecret(
@@ -94,8 +105,15 @@ class Shipping(ContextStack):
             "TooLate",
             "RecallsTooLate",
             threshold=5,
-            meaning="Several orders were cancelled when their customers had them already.",
+            meaning="Several orders were cancelled when their parcels had left for good.",
             page="recalls-come-too-late",
+        )
+        self.alarm(
+            "Failed",
+            "FailedDeliveries",
+            threshold=1,
+            meaning="The carrier gave up delivering a parcel.",
+            page="a-parcel-cannot-be-delivered",
         )
         self.alarm(
             "Forged",
@@ -107,12 +125,14 @@ class Shipping(ContextStack):
 
 
 def _request_settings(
-    settings: Settings, reminders: Reminders, watch: QueueConsumer
+    settings: Settings, stage: Environment, reminders: Reminders, watch: QueueConsumer
 ) -> RequestSettings:
     return RequestSettings(
         table_name=settings.table_name,
         inbox_days=settings.inbox_days,
-        carrier_table_name=settings.carrier_table_name,
+        carrier=settings.carrier,
+        carrier_resource=settings.carrier_resource,
+        **asdict(stage.dispatch),
         delivery_hours=_DELIVERY_HOURS,
         schedule_group_name=reminders.group.name,
         schedule_role_arn=reminders.role.role_arn,

@@ -16,6 +16,9 @@ export type CustomerId = string;
  */
 export type Deadline = string;
 
+/** The provider's id of the dispute */
+export type DisputeId = string;
+
 /**
  * Money in minor units (cents)
  * @minimum 0
@@ -52,6 +55,12 @@ export type Sku = string;
  * @maximum 1000000000000
  */
 export type TotalMinor = number;
+
+/**
+ * End of the authorization
+ * @format date-time
+ */
+export type Until = string;
 
 /**
  * Free text
@@ -144,6 +153,44 @@ export interface Envelope<Source extends string, Type extends string, Data> {
   readonly data: Data;
 }
 
+/** The provider is about to release the amount, and the parcel has not left. */
+export interface AuthorizationExpiringV1 {
+  /** Order that is paid */
+  readonly order_id: string;
+  /**
+   * The whole amount, in minor units
+   * @minimum 0
+   * @maximum 1000000000000
+   */
+  readonly amount_minor: number;
+  readonly currency: Currency;
+  readonly authorized_until: Until;
+}
+
+/** AuthorizationExpiring.v1 in its envelope. */
+export type AuthorizationExpiringV1Event =
+  Envelope<"orderflow.payments", "AuthorizationExpiring.v1", AuthorizationExpiringV1>;
+
+/** The bank decided about a dispute. */
+export interface DisputeClosedV1 {
+  /** Order that is paid */
+  readonly order_id: string;
+  /**
+   * The whole amount, in minor units
+   * @minimum 0
+   * @maximum 1000000000000
+   */
+  readonly amount_minor: number;
+  readonly currency: Currency;
+  readonly dispute_id: DisputeId;
+  /** Whether the shop keeps the money */
+  readonly won: boolean;
+}
+
+/** DisputeClosed.v1 in its envelope. */
+export type DisputeClosedV1Event =
+  Envelope<"orderflow.payments", "DisputeClosed.v1", DisputeClosedV1>;
+
 /** An item has a new price. Of two prices, the one with the higher revision is newer. */
 export interface ItemPricedV1 {
   readonly sku: Sku;
@@ -186,7 +233,7 @@ export type NotificationRequestedV1Event =
   Envelope<"orderflow.notifications", "NotificationRequested.v1", NotificationRequestedV1>;
 
 /**
- * The customer cancelled the order. Contexts release what they hold for it.
+ * The customer or the shop cancelled the order. Contexts release what they hold for it.
  *
  * The units of an order that was confirmed are not released before shipping has its parcel.
  */
@@ -315,11 +362,29 @@ export interface PaymentAuthorizedV1 {
    */
   readonly amount_minor: number;
   readonly currency: Currency;
+  readonly authorized_until?: Until | null;
 }
 
 /** PaymentAuthorized.v1 in its envelope. */
 export type PaymentAuthorizedV1Event =
   Envelope<"orderflow.payments", "PaymentAuthorized.v1", PaymentAuthorizedV1>;
+
+/** The parcel left, and the shop has the money. */
+export interface PaymentCapturedV1 {
+  /** Order that is paid */
+  readonly order_id: string;
+  /**
+   * The whole amount, in minor units
+   * @minimum 0
+   * @maximum 1000000000000
+   */
+  readonly amount_minor: number;
+  readonly currency: Currency;
+}
+
+/** PaymentCaptured.v1 in its envelope. */
+export type PaymentCapturedV1Event =
+  Envelope<"orderflow.payments", "PaymentCaptured.v1", PaymentCapturedV1>;
 
 /** The provider declined the payment. */
 export interface PaymentDeclinedV1 {
@@ -338,6 +403,30 @@ export interface PaymentDeclinedV1 {
 export type PaymentDeclinedV1Event =
   Envelope<"orderflow.payments", "PaymentDeclined.v1", PaymentDeclinedV1>;
 
+/** The customer disputes the payment at the bank, and the provider takes the money back. */
+export interface PaymentDisputedV1 {
+  /** Order that is paid */
+  readonly order_id: string;
+  /**
+   * The whole amount, in minor units
+   * @minimum 0
+   * @maximum 1000000000000
+   */
+  readonly amount_minor: number;
+  readonly currency: Currency;
+  readonly dispute_id: DisputeId;
+  /**
+   * The disputed amount, in minor units
+   * @minimum 0
+   * @maximum 1000000000000
+   */
+  readonly disputed_minor: number;
+}
+
+/** PaymentDisputed.v1 in its envelope. */
+export type PaymentDisputedV1Event =
+  Envelope<"orderflow.payments", "PaymentDisputed.v1", PaymentDisputedV1>;
+
 /** The customer has the whole amount back. */
 export interface PaymentRefundedV1 {
   /** Order that is paid */
@@ -354,6 +443,63 @@ export interface PaymentRefundedV1 {
 /** PaymentRefunded.v1 in its envelope. */
 export type PaymentRefundedV1Event =
   Envelope<"orderflow.payments", "PaymentRefunded.v1", PaymentRefundedV1>;
+
+/** The provider no longer holds the amount. The shop never had it. */
+export interface PaymentReleasedV1 {
+  /** Order that is paid */
+  readonly order_id: string;
+  /**
+   * The whole amount, in minor units
+   * @minimum 0
+   * @maximum 1000000000000
+   */
+  readonly amount_minor: number;
+  readonly currency: Currency;
+}
+
+/** PaymentReleased.v1 in its envelope. */
+export type PaymentReleasedV1Event =
+  Envelope<"orderflow.payments", "PaymentReleased.v1", PaymentReleasedV1>;
+
+/** The parcel left, and the provider no longer holds the money. A person has to decide. */
+export interface PaymentUncollectedV1 {
+  /** Order that is paid */
+  readonly order_id: string;
+  /**
+   * The whole amount, in minor units
+   * @minimum 0
+   * @maximum 1000000000000
+   */
+  readonly amount_minor: number;
+  readonly currency: Currency;
+}
+
+/** PaymentUncollected.v1 in its envelope. */
+export type PaymentUncollectedV1Event =
+  Envelope<"orderflow.payments", "PaymentUncollected.v1", PaymentUncollectedV1>;
+
+/** Staff refunded a part or all of a payment at the provider, outside the shop. */
+export interface RefundNoticedV1 {
+  /** Order that is paid */
+  readonly order_id: string;
+  /**
+   * The whole amount, in minor units
+   * @minimum 0
+   * @maximum 1000000000000
+   */
+  readonly amount_minor: number;
+  readonly currency: Currency;
+  /**
+   * All that was refunded until now, in minor units
+   * @minimum 0
+   * @maximum 1000000000000
+   */
+  readonly refunded_minor: number;
+}
+
+/** RefundNoticed.v1 in its envelope. */
+export type RefundNoticedV1Event =
+  Envelope<"orderflow.payments", "RefundNoticed.v1", RefundNoticedV1>;
 
 /** A staff member decided about a return. */
 export interface ReturnDecidedV1 {
@@ -411,6 +557,8 @@ export type ShipmentOverdueV1Event =
 export interface ShipmentRecalledV1 {
   /** Order that is shipped */
   readonly order_id: string;
+  /** Whether OrderShipped was published: then the parcel has to come back */
+  readonly picked_up?: boolean;
 }
 
 /** ShipmentRecalled.v1 in its envelope. */
@@ -479,6 +627,8 @@ export type StockReservedV1Event =
 
 /** Any event that the shop publishes. Its `type` tells them apart. */
 export type ShopEvent =
+  | AuthorizationExpiringV1Event
+  | DisputeClosedV1Event
   | ItemPricedV1Event
   | NotificationRequestedV1Event
   | OrderCancelledV1Event
@@ -491,8 +641,13 @@ export type ShopEvent =
   | OrderReturnedV1Event
   | OrderShippedV1Event
   | PaymentAuthorizedV1Event
+  | PaymentCapturedV1Event
   | PaymentDeclinedV1Event
+  | PaymentDisputedV1Event
   | PaymentRefundedV1Event
+  | PaymentReleasedV1Event
+  | PaymentUncollectedV1Event
+  | RefundNoticedV1Event
   | ReturnDecidedV1Event
   | ReturnRefusedV1Event
   | ReturnRequestedV1Event
@@ -507,7 +662,7 @@ export type ShopEvent =
 /** The types of all events. */
 export type EventType = ShopEvent["type"];
 
-/** The event of a type, as in `EventOf<"ItemPriced.v1">`. */
+/** The event of a type, as in `EventOf<"AuthorizationExpiring.v1">`. */
 export type EventOf<Type extends EventType> = Extract<ShopEvent, { type: Type }>;
 
 /** What a target of a rule on the bus receives. */

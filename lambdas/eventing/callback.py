@@ -12,6 +12,7 @@ from lambdas.eventing.event import Cause
 from lambdas.eventing.http import Endpoint, Problem, Request, Terms, request_of
 from lambdas.eventing.secret import secret
 from lambdas.eventing.settings import Settings
+from lambdas.eventing.signature import OWN, Scheme, SignedRequest
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -33,6 +34,11 @@ class Callback(Endpoint):
 
     decorator: ClassVar[str] = "callback"
 
+    def __init__(self, function: Callable[..., Any], *, scheme: Scheme, **terms: Any) -> None:
+        super().__init__(function, **terms)
+        self.scheme = scheme
+        """How the partner signs."""
+
     @property
     def refusals(self) -> tuple[type[Problem], ...]:
         """All problems that the partner may get."""
@@ -41,14 +47,15 @@ class Callback(Endpoint):
     def _admit(self, event: dict[str, Any], cause: Cause) -> Request:
         """Returns the request after a check of its signature. Raises Problem 401."""
         sent = event.get("body") or ""
-        body = b64decode(sent) if event.get("isBase64Encoded") else sent.encode()
+        signed = SignedRequest(
+            method=event["requestContext"]["http"]["method"],
+            path=event["rawPath"],
+            headers=event.get("headers", {}),
+            body=b64decode(sent) if event.get("isBase64Encoded") else sent.encode(),
+        )
         try:
-            signature.verify(
-                secret(_settings().callback_secret_arn).split(),
-                body,
-                event.get("headers", {}).get(signature.HEADER, ""),
-                now=datetime.now(UTC),
-            )
+            keys = secret(_settings().callback_secret_arn).split()
+            self.scheme.verify(keys, signed, now=datetime.now(UTC))
         except signature.Forged as error:
             telemetry.count("ForgedCallbacks")
             raise Forged(str(error)) from error
@@ -56,10 +63,10 @@ class Callback(Endpoint):
 
 
 def callback(
-    *, body: type[B], answers: type[A], **terms: Unpack[Terms]
+    *, body: type[B], answers: type[A], scheme: Scheme = OWN, **terms: Unpack[Terms]
 ) -> Callable[[Callable[[Request, B], A]], Callback]:
     """Makes a function of a request and its body the handler of a route whose callers sign."""
-    return partial(Callback, body=body, answers=answers, **terms)
+    return partial(Callback, body=body, answers=answers, scheme=scheme, **terms)
 
 
 @cache

@@ -2,25 +2,19 @@
 
 import socket
 from collections.abc import Mapping
-from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
-from threading import Timer
-from typing import Any
 
 import urllib3
-from urllib3.connection import HTTPSConnection
-from urllib3.exceptions import HTTPError
 
-from lambdas.notifications.domain import Destination, destination
+from lambdas.eventing import https
+from lambdas.notifications.domain import destination
 
-PORT = 443
+PORT = https.PORT
 CONNECT_S = 1.0
 READ_S = 3.0
 """Timeouts in seconds: to connect, and for each part of the answer."""
 TOTAL_S = 8.0
 """The timeout of the whole request: a host that sends a byte now and then must not block it."""
-
-_TOO_SLOW = "the host did not answer in time"
 
 _UNICAST = ip_network("2000::/3")
 """All global unicast addresses of IPv6. https://www.iana.org/assignments/ipv6-address-space"""
@@ -80,91 +74,22 @@ def post(url: str, body: bytes, headers: Mapping[str, str]) -> int:
         place = destination(url)
     except ValueError as error:
         raise Forbidden(f"the URL {error}") from error
-    with _Deadline(TOTAL_S) as deadline:
-        address = _address_of(place.host)
-        status = _post(address, place, body, headers, deadline)
-        if deadline.is_over:
-            raise Unreachable(_TOO_SLOW)
-    return status
-
-
-def _post(
-    address: IPv4Address | IPv6Address,
-    place: Destination,
-    body: bytes,
-    headers: Mapping[str, str],
-    deadline: "_Deadline",
-) -> int:
     try:
-        with _Pool(
-            str(address),
-            PORT,
-            deadline=deadline,
-            server_hostname=place.host,
-            assert_hostname=place.host,
-            cert_reqs="CERT_REQUIRED",
-        ) as pool:
-            response = pool.urlopen(
+        with https.Deadline(TOTAL_S) as deadline:
+            answer = https.request(
                 "POST",
                 place.target,
+                host=place.host,
+                address=str(_address_of(place.host)),
+                port=PORT,
                 body=body,
-                headers={**headers, "host": place.host},
-                redirect=False,
-                retries=False,
+                headers=headers,
+                deadline=deadline,
                 timeout=urllib3.Timeout(connect=CONNECT_S, read=READ_S),
-                preload_content=False,
             )
-            response.close()
-    except HTTPError as error:
-        raise Unreachable(type(error).__name__) from None  # Its text has the URL.
-    return response.status
-
-
-class _Deadline:
-    """Closes a connection when the time is up, whatever the other end does."""
-
-    def __init__(self, seconds: float) -> None:
-        self._timer = Timer(seconds, self._cut)
-        self._timer.daemon = True
-        self._socket: socket.socket | None = None
-        self.is_over = False
-
-    def __enter__(self) -> "_Deadline":
-        self._timer.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._timer.cancel()
-        if self._socket is not None:
-            self._socket.close()
-
-    def watch(self, connected: socket.socket) -> None:
-        """Sets the connection to close. TLS takes the socket over, so this keeps a duplicate."""
-        self._socket = connected.dup()
-
-    def _cut(self) -> None:
-        self.is_over = True
-        if self._socket is not None:
-            with suppress(OSError):  # It was closed before.
-                self._socket.shutdown(socket.SHUT_RDWR)
-
-
-class _Connection(HTTPSConnection):
-    def __init__(self, *args: Any, deadline: _Deadline, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self._deadline = deadline
-
-    def _new_conn(self) -> socket.socket:
-        connected = super()._new_conn()
-        self._deadline.watch(connected)
-        if self._deadline.is_over:
-            connected.close()
-            raise Unreachable(_TOO_SLOW)
-        return connected
-
-
-class _Pool(urllib3.HTTPSConnectionPool):
-    ConnectionCls = _Connection
+    except https.NoAnswer as error:
+        raise Unreachable(str(error)) from error
+    return answer.status
 
 
 def _address_of(host: str) -> IPv4Address | IPv6Address:

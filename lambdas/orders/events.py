@@ -128,7 +128,7 @@ class OrderRejected(OrderEvent, frozen=True, kw_only=True):
 
 
 class OrderCancelled(OrderEvent, frozen=True, kw_only=True):
-    """The customer cancelled the order. Contexts release what they hold for it.
+    """The customer or the shop cancelled the order. Contexts release what they hold for it.
 
     The units of an order that was confirmed are not released before shipping has its parcel.
     """

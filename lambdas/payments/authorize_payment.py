@@ -6,12 +6,10 @@ from lambdas.eventing.task import Failure, task
 from lambdas.orders.events import OrderPlaced
 from lambdas.payments import payment_store
 from lambdas.payments.events import PaymentAuthorized, PaymentDeclined
-from lambdas.payments.sandbox_provider import SandboxProvider
-from lambdas.payments.settings import settings
+from lambdas.payments.providers import provider
 
 
 @task(OrderPlaced, publishes=(PaymentAuthorized, PaymentDeclined), uses=(GET, PUT))
 def handler(delivery: Delivery[OrderPlaced], _: Failure | None) -> None:
     """Raises PaymentRefused for a final answer, and PaymentUnavailable for a passing failure."""
-    provider = SandboxProvider(settings().provider_table_name)
-    payment_store.authorize(delivery.event, provider, delivery)
+    payment_store.authorize(delivery.event, delivery.event.payment_token, provider(), delivery)

@@ -4,8 +4,15 @@ from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
-from lambdas.eventing.event import Event
+from lambdas.eventing.event import Event, Moment
 from lambdas.shared.vocabulary import Currency, Minor, OrderId
+
+Until = Annotated[
+    Moment,
+    Meta(description="End of the authorization", examples=["2026-01-10T08:00:00Z"]),
+]
+
+DisputeId = Annotated[str, Meta(description="The provider's id of the dispute", examples=["du_1"])]
 
 
 class PaymentEvent(Event, frozen=True, kw_only=True):
@@ -28,14 +35,81 @@ class PaymentEvent(Event, frozen=True, kw_only=True):
 class PaymentAuthorized(PaymentEvent, frozen=True, kw_only=True):
     """The provider holds the amount for the shop."""
 
+    authorized_until: Until | None = None
+
 
 class PaymentDeclined(PaymentEvent, frozen=True, kw_only=True):
     """The provider declined the payment."""
+
+
+class AuthorizationExpiring(PaymentEvent, frozen=True, kw_only=True):
+    """The provider is about to release the amount, and the parcel has not left."""
+
+    authorized_until: Until
+
+
+class PaymentCaptured(PaymentEvent, frozen=True, kw_only=True):
+    """The parcel left, and the shop has the money."""
+
+
+class PaymentUncollected(PaymentEvent, frozen=True, kw_only=True):
+    """The parcel left, and the provider no longer holds the money. A person has to decide."""
+
+
+class PaymentReleased(PaymentEvent, frozen=True, kw_only=True):
+    """The provider no longer holds the amount. The shop never had it."""
 
 
 class PaymentRefunded(PaymentEvent, frozen=True, kw_only=True):
     """The customer has the whole amount back."""
 
 
-FOR_OUTSIDERS = (PaymentAuthorized, PaymentDeclined, PaymentRefunded)
+class PaymentDisputed(PaymentEvent, frozen=True, kw_only=True):
+    """The customer disputes the payment at the bank, and the provider takes the money back."""
+
+    dispute_id: DisputeId
+    disputed_minor: Annotated[Minor, Meta(description="The disputed amount, in minor units")]
+
+
+class DisputeClosed(PaymentEvent, frozen=True, kw_only=True):
+    """The bank decided about a dispute."""
+
+    dispute_id: DisputeId
+    won: Annotated[bool, Meta(description="Whether the shop keeps the money")]
+
+
+class RefundNoticed(PaymentEvent, frozen=True, kw_only=True):
+    """Staff refunded a part or all of a payment at the provider, outside the shop."""
+
+    refunded_minor: Annotated[
+        Minor, Meta(description="All that was refunded until now, in minor units")
+    ]
+
+
+RELEASE_EVENTS = (PaymentCaptured, PaymentReleased, PaymentRefunded)
+"""What a release may find out. A capture whose answer was lost is published before its refund."""
+
+
+class PaymentSweepDue(Event, frozen=True, kw_only=True):
+    """Time to look for authorizations that end. Payments' own event: scheduled, not published."""
+
+    source: ClassVar[str] = PaymentEvent.source
+
+    @property
+    def subject(self) -> str:
+        """All payments."""
+        return "payments"
+
+
+FOR_OUTSIDERS = (
+    PaymentAuthorized,
+    PaymentDeclined,
+    PaymentCaptured,
+    PaymentUncollected,
+    PaymentReleased,
+    PaymentRefunded,
+    PaymentDisputed,
+    DisputeClosed,
+    RefundNoticed,
+)
 """Events for accounting: no context reacts to them."""

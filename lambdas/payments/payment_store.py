@@ -1,16 +1,30 @@
 """Payments' table: one payment per order, in step with the provider.
 
 The intention is stored before the provider is asked, and the answer after that. After a crash in
-between, the next run asks again with the same idempotency key. A payment that was released never
-holds money again.
+between, the next run asks again about the same payment. A payment that was released never holds
+money again.
 """
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TypeVar
 
 from lambdas.eventing.event import Cause
 from lambdas.eventing.store import Store
+from lambdas.eventing.transaction import AlreadyProcessed
 from lambdas.orders.events import OrderPlaced
 from lambdas.payments.domain import Payment, State
-from lambdas.payments.provider import Declined, PaymentProvider, Unavailable
+from lambdas.payments.provider import (
+    Declined,
+    NoLongerHeld,
+    PaymentProvider,
+    Settlement,
+    Unavailable,
+)
+from lambdas.payments.provider_event import Report
 from lambdas.payments.settings import settings
+
+T = TypeVar("T")
 
 _payments = Store(
     Payment,
@@ -27,24 +41,51 @@ class PaymentUnavailable(Exception):
     """The provider gave no answer. Trying again soon may help."""
 
 
-def authorize(order: OrderPlaced, provider: PaymentProvider, cause: Cause) -> None:
+def authorize(order: OrderPlaced, token: str, provider: PaymentProvider, cause: Cause) -> None:
     """Has the provider hold the order's total; does nothing if it does already.
 
     Raises PaymentRefused or PaymentUnavailable.
     """
+    order_id = order.order_id
     payment, _ = _payments.change(
-        order.order_id, Payment.check, cause, begin=lambda: Payment.begin(order)
+        order_id, Payment.check, cause, begin=lambda: Payment.begin(order)
     )
-    if payment.state is State.AUTHORIZING:
-        approved = _ask(order, provider)
-        payment, _ = _payments.change(
-            order.order_id, lambda found: found.answered(approved=approved), cause
-        )
-        payment.check()
+    try:
+        if payment.state is State.AUTHORIZING and payment.payment_id is None:
+            payment_id = _ask(
+                lambda: provider.open(
+                    order_id, amount_minor=order.total_minor, currency=order.currency
+                )
+            )
+            payment, _ = _payments.change(order_id, lambda found: found.opened(payment_id), cause)
+        if payment.state is State.AUTHORIZING and payment.payment_id:
+            opened = payment.payment_id
+            until = _ask(lambda: provider.authorize(opened, token=token))
+            payment, _ = _payments.change(order_id, lambda found: found.authorized(until), cause)
+    except Declined:
+        payment, _ = _payments.change(order_id, Payment.declined, cause)
+    payment.check()
+
+
+def capture(order_id: str, provider: PaymentProvider, cause: Cause) -> Payment:
+    """Takes the money of an order whose parcel left, unless the customer gets it back.
+
+    Safe to repeat. Raises PaymentUnavailable, NotAuthorized, or NotStored.
+    """
+    payment, _ = _payments.change(order_id, Payment.capture, cause)
+    if payment.state is State.CAPTURING:
+        held = payment.payment_id or order_id
+        try:
+            _ask(lambda: provider.capture(held))
+        except NoLongerHeld:
+            payment, _ = _payments.change(order_id, Payment.lost, cause)
+        else:
+            payment, _ = _payments.change(order_id, Payment.captured, cause)
+    return payment
 
 
 def release(order_id: str, reason: str, provider: PaymentProvider, cause: Cause) -> None:
-    """Releases what the provider holds for the order, and holds no money for it from now on.
+    """Releases what the provider holds for the order, or refunds it, and holds no more of it.
 
     Safe to repeat, to run before the authorization, and to resume after a crash. Raises
     PaymentUnavailable.
@@ -56,24 +97,37 @@ def release(order_id: str, reason: str, provider: PaymentProvider, cause: Cause)
         begin=lambda: Payment.block(order_id, reason),
     )
     if payment.state is State.CANCELLING:
-        try:
-            refunded = provider.cancel(order_id)
-        except Unavailable as error:
-            raise PaymentUnavailable("payment_unavailable") from error
-        _payments.change(order_id, lambda found: found.released(refunded=refunded), cause)
+        settlement = Settlement.NOTHING
+        if opened := payment.payment_id:
+            settlement = _ask(lambda: provider.release(opened))
+        _payments.change(order_id, lambda found: found.released(settlement), cause)
 
 
-def _ask(order: OrderPlaced, provider: PaymentProvider) -> bool:
-    """Whether the provider holds the order's total now."""
+def take(order_id: str, report: Report, inbox: tuple[str, str], cause: Cause) -> bool:
+    """Takes a report of the provider into a payment. Whether the report changed it.
+
+    The inbox key makes a repeated report change nothing. Raises NotStored.
+    """
     try:
-        provider.authorize(
-            order.order_id,
-            token=order.payment_token,
-            amount_minor=order.total_minor,
-            currency=order.currency,
-        )
+        return _payments.change(order_id, report.apply, cause, inbox=inbox)[1]
+    except AlreadyProcessed:
+        return False
+
+
+def expiring(*, limit: int) -> list[Payment]:
+    """Returns up to `limit` payments whose orders cannot wait any longer, oldest first."""
+    return _payments.pending(limit=limit, before=datetime.now(UTC))
+
+
+def expire(payment: Payment, cause: Cause) -> bool:
+    """Whether this call reports the end of an authorization. It changed meanwhile otherwise."""
+    change = payment.expire(datetime.now(UTC))
+    return change is not None and _payments.commit(payment, change, cause) is not None
+
+
+def _ask(call: Callable[[], T]) -> T:
+    """Returns the provider's answer. Raises PaymentUnavailable, and what the call raises."""
+    try:
+        return call()
     except Unavailable as error:
         raise PaymentUnavailable("payment_unavailable") from error
-    except Declined:
-        return False
-    return True

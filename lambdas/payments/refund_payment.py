@@ -5,14 +5,12 @@ from lambdas.eventing.event import Delivery
 from lambdas.eventing.task import Failure, task
 from lambdas.orders.events import OrderPlaced
 from lambdas.payments import payment_store
-from lambdas.payments.events import PaymentRefunded
-from lambdas.payments.sandbox_provider import SandboxProvider
-from lambdas.payments.settings import settings
+from lambdas.payments.events import RELEASE_EVENTS
+from lambdas.payments.providers import provider
 
 
-@task(OrderPlaced, publishes=(PaymentRefunded,), uses=(GET, PUT))
+@task(OrderPlaced, publishes=RELEASE_EVENTS, uses=(GET, PUT))
 def handler(delivery: Delivery[OrderPlaced], failure: Failure | None) -> None:
     """Also covers an authorization whose answer was lost."""
-    provider = SandboxProvider(settings().provider_table_name)
     reason = failure.reason if failure else "cancelled"
-    payment_store.release(delivery.event.order_id, reason, provider, delivery)
+    payment_store.release(delivery.event.order_id, reason, provider(), delivery)

@@ -4,14 +4,12 @@ from lambdas.eventing.declaration import GET, PUT
 from lambdas.eventing.event import Delivery
 from lambdas.eventing.task import Failure, task
 from lambdas.payments import payment_store
-from lambdas.payments.events import PaymentRefunded
-from lambdas.payments.sandbox_provider import SandboxProvider
-from lambdas.payments.settings import settings
+from lambdas.payments.events import RELEASE_EVENTS
+from lambdas.payments.providers import provider
 from lambdas.returns.events import ReturnRequested
 
 
-@task(ReturnRequested, publishes=(PaymentRefunded,), uses=(GET, PUT))
+@task(ReturnRequested, publishes=RELEASE_EVENTS, uses=(GET, PUT))
 def handler(delivery: Delivery[ReturnRequested], _: Failure | None) -> None:
     """Raises PaymentUnavailable if the provider gives no answer."""
-    provider = SandboxProvider(settings().provider_table_name)
-    payment_store.release(delivery.event.order_id, "returned", provider, delivery)
+    payment_store.release(delivery.event.order_id, "returned", provider(), delivery)

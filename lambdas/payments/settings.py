@@ -1,14 +1,17 @@
 """Settings of the payments functions."""
 
 from functools import cache
+from typing import Literal
 
 from lambdas.eventing.settings import TableSettings
 
 
 class Settings(TableSettings, frozen=True, kw_only=True):
-    """The table of payments, and the table of the sandbox provider."""
+    """The table of payments, and the provider."""
 
-    provider_table_name: str
+    payment_provider: Literal["stripe", "sandbox"]
+    provider_resource: str
+    """Stripe: the ARN of the secret with its key. Sandbox: the name of its table."""
 
 
 @cache

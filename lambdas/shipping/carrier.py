@@ -3,31 +3,49 @@
 from typing import Protocol
 
 from lambdas.orders.events import Address
+from lambdas.shipping.domain import Report
 
 
 class Unavailable(Exception):
-    """The carrier gave no answer, or asked to try later. It may have the request all the same."""
+    """The carrier gave no answer, or asked to try later. The call may have had its effect."""
 
 
-class Recalled(Exception):
-    """The parcel was recalled before it was requested: the carrier does not take it."""
+class Undeliverable(Exception):
+    """The carrier rejects the address."""
 
 
-class Delivered(Exception):
-    """The customer has the parcel: it can no longer be recalled."""
+class TooLate(Exception):
+    """The parcel cannot be recalled: it has been picked up, or even delivered."""
+
+    def __init__(self, reached: Report) -> None:
+        super().__init__(f"the parcel was {reached}")
+        self.reached = reached
 
 
 class Carrier(Protocol):
-    """The operations of every carrier. Calls with one idempotency key have the effect of one."""
+    """The operations of every carrier. A repeated call has the effect of one, at any later time.
 
-    def request(self, idempotency_key: str, *, address: Address, units: int) -> str:
-        """Has a parcel picked up and delivered. Returns its tracking id.
+    A parcel is opened before its label is bought, so that its id can be stored first. All
+    operations raise Unavailable, and Misconfigured if only a change of the configuration can help.
+    """
 
-        Raises Recalled or Unavailable.
+    def open(self, order_id: str, *, address: Address, units: int) -> str:
+        """Describes a parcel, at no charge. Returns the carrier's id. Raises Undeliverable.
+
+        Only this operation may have an effect for each call: the caller uses one of the parcels.
         """
 
-    def recall(self, idempotency_key: str) -> None:
-        """Has the parcel brought back, or not picked up at all, and takes none from now on.
+    def buy(self, parcel_id: str) -> str:
+        """Buys the label, so that the parcel is picked up and delivered. Returns the tracking id.
 
-        Raises Delivered or Unavailable.
+        Does so for a recalled parcel, too: the caller has to recall it again.
         """
+
+    def recall(self, parcel_id: str) -> None:
+        """Has the parcel brought back, or not picked up at all. Raises TooLate.
+
+        Has no effect before the label is bought.
+        """
+
+    def order_of(self, parcel_id: str) -> str | None:
+        """Returns the order of a parcel; None if another system opened the parcel."""

@@ -2,14 +2,13 @@
 
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Self
 
-from msgspec import Meta, Struct
+from msgspec import Struct
 
 from lambdas.eventing.aggregate import Aggregate, Change
 from lambdas.eventing.event import Moment
 from lambdas.orders.events import OrderCancelled
-from lambdas.shared.vocabulary import OrderId
 from lambdas.shipping.events import (
     OrderDelivered,
     OrderShipped,
@@ -48,26 +47,18 @@ class Report(StrEnum):
 
     PICKED_UP = "picked_up"
     DELIVERED = "delivered"
+    FAILED = "failed"
+    """It cannot be delivered: it comes back, is lost, or its label was cancelled."""
 
 
-Name = Annotated[str, Meta(min_length=1, max_length=100)]
+class ParcelReport(Struct, frozen=True, kw_only=True):
+    """A carrier's report. The same report has the same `event_id` whenever it is sent."""
 
-
-class CarrierEvent(Struct, frozen=True, kw_only=True):
-    """What a carrier reports in a callback. Unknown fields are ignored.
-
-    The same report has the same `event_id` whenever it is sent.
-    """
-
-    event_id: Annotated[Name, Meta(description="The same whenever it is sent", examples=["e-1"])]
-    order_id: Annotated[OrderId, Meta(min_length=1, max_length=100, description="What is carried")]
-    tracking_id: Annotated[
-        Name, Meta(description="What the carrier knows the parcel by", examples=["TRACK-42"])
-    ]
+    event_id: str
+    parcel_id: str
+    tracking_id: str
     kind: Report
-    occurred_at: Annotated[
-        Moment, Meta(description="When it happened", examples=["2026-01-07T11:30:00Z"])
-    ]
+    occurred_at: datetime
 
 
 OPEN = frozenset({State.REQUESTING, State.REQUESTED, State.SHIPPED})
@@ -94,8 +85,12 @@ class Shipment(Aggregate, frozen=True, kw_only=True):
     correlation_id: str
     """Of the order: the carrier's callbacks do not have it."""
     due_at: Moment | None = None
+    parcel_id: str | None = None
+    """The carrier's id of the parcel, stored before its label is bought."""
     tracking_id: str | None = None
     overdue: bool = False
+    failed: bool = False
+    """Whether the carrier gave up delivering it."""
     reported_at: Moment | None = None
     recalled_from: State | None = None
 
@@ -122,6 +117,20 @@ class Shipment(Aggregate, frozen=True, kw_only=True):
             return Change(blocked)
         return Change(blocked, (ShipmentRecalled(order_id=order.order_id),))
 
+    @property
+    def at_carrier(self) -> str | None:
+        """The id of the parcel that is to be recalled, if there may be one.
+
+        Earlier releases stored none: their carrier knew the parcel by the order's id.
+        """
+        return self.parcel_id or (self.order_id if self.tracking_id else None)
+
+    def opened(self, parcel_id: str) -> Change[Self] | None:
+        """Takes the carrier's id of the parcel, unless it has one or is recalled."""
+        if self.state is not State.REQUESTING or self.parcel_id:
+            return None
+        return self.becomes(parcel_id=parcel_id)
+
     def requested(self, tracking_id: str, due_at: datetime) -> Change[Self] | None:
         """Takes the carrier's agreement to deliver the parcel by `due_at`."""
         if self.state is not State.REQUESTING:
@@ -129,8 +138,10 @@ class Shipment(Aggregate, frozen=True, kw_only=True):
         event = ShipmentRequested(order_id=self.order_id, tracking_id=tracking_id, due_at=due_at)
         return self.becomes(event, state=State.REQUESTED, tracking_id=tracking_id)
 
-    def report(self, report: CarrierEvent) -> Change[Self] | None:
+    def report(self, report: ParcelReport) -> Change[Self] | None:
         """Takes a carrier's report; None if it says nothing new or the shipment was recalled.
+
+        A failure is only marked: an employee decides what becomes of the order.
 
         Raises OtherParcel or Undecided.
         """
@@ -140,6 +151,9 @@ class Shipment(Aggregate, frozen=True, kw_only=True):
             raise Undecided(self.order_id)
         if self.state is State.RECALLED:
             return None
+        if report.kind is Report.FAILED:
+            new = self.state in OPEN and not self.failed
+            return self.becomes(failed=True, reported_at=report.occurred_at) if new else None
         return self._onward(self.state, report.kind, reported_at=report.occurred_at)
 
     def check_deadline(self, now: datetime) -> Change[Self] | None:
@@ -159,17 +173,18 @@ class Shipment(Aggregate, frozen=True, kw_only=True):
             return None
         return self.becomes(state=State.RECALLING, recalled_from=self.state)
 
-    def recalled(self, *, delivered: bool) -> Change[Self] | None:
-        """Takes the carrier's answer: the parcel comes back, or it was `delivered` before.
+    def recalled(self, *, too_late: Report | None = None) -> Change[Self] | None:
+        """Takes the carrier's answer: the parcel comes back, or how far it is if it was `too_late`.
 
-        The carrier knows best: its callback about the delivery is on the way, or lost.
+        The carrier knows best: its callback about that is on the way, or lost.
         """
         if self.state is not State.RECALLING:
             return None
-        if delivered:
-            before = self.recalled_from or State.REQUESTING
-            return self._onward(before, Report.DELIVERED, recalled_from=None)
-        event = ShipmentRecalled(order_id=self.order_id)
+        before = self.recalled_from or State.REQUESTING
+        if too_late:
+            onward = self._onward(before, too_late, recalled_from=None)
+            return onward or self.becomes(state=before, recalled_from=None)
+        event = ShipmentRecalled(order_id=self.order_id, picked_up=before is State.SHIPPED)
         return self.becomes(event, state=State.RECALLED, recalled_from=None)
 
     def _onward(self, state: State, report: Report, **fields: object) -> Change[Self] | None:

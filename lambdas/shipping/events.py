@@ -51,6 +51,11 @@ class ShipmentOverdue(ShipmentEvent, frozen=True, kw_only=True):
 class ShipmentRecalled(ShipmentEvent, frozen=True, kw_only=True):
     """A confirmed order was cancelled: the carrier takes no parcel, or brings it back."""
 
+    picked_up: Annotated[
+        bool,
+        Meta(description="Whether OrderShipped was published: then the parcel has to come back"),
+    ] = False
+
 
 class ShipmentDue(ShipmentEvent, frozen=True, kw_only=True):
     """The deadline of a delivery has come. Shipping's own reminder: scheduled, not published."""

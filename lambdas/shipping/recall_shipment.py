@@ -6,9 +6,8 @@ from lambdas.eventing.declaration import GET, PUT
 from lambdas.eventing.event import Delivery
 from lambdas.orders.events import OrderCancelled
 from lambdas.shipping import shipment_store
+from lambdas.shipping.carriers import carrier
 from lambdas.shipping.events import OrderDelivered, OrderShipped, ShipmentRecalled
-from lambdas.shipping.sandbox_carrier import SandboxCarrier
-from lambdas.shipping.settings import settings
 
 
 @consumer(
@@ -16,6 +15,5 @@ from lambdas.shipping.settings import settings
 )
 def handler(delivery: Delivery[OrderCancelled]) -> None:
     """Needs no inbox: recalling a parcel again changes nothing. Raises Unavailable."""
-    carrier = SandboxCarrier(settings().carrier_table_name)
-    if not shipment_store.recall(delivery.event, carrier, delivery):
+    if not shipment_store.recall(delivery.event, carrier(), delivery):
         telemetry.count("RecallsTooLate")

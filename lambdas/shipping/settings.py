@@ -1,19 +1,33 @@
 """Settings of the shipping functions."""
 
 from functools import cache
+from typing import Literal
 
 from lambdas.eventing.settings import TableSettings
 
 
 class Settings(TableSettings, frozen=True, kw_only=True):
-    """The table of shipping, and the table of the sandbox carrier."""
+    """The table of shipping, and the carrier."""
 
-    carrier_table_name: str
+    carrier: Literal["easypost", "sandbox"]
+    carrier_resource: str
+    """EasyPost: the ARN of the secret with its key. Sandbox: the name of its table."""
 
 
 class RequestSettings(Settings, frozen=True, kw_only=True):
-    """Settings for requests: the time to deliver, and how to schedule the reminder."""
+    """Settings for requests: the sender, the parcel, the time to deliver, and the reminder."""
 
+    sender_name: str
+    sender_street: str
+    sender_postal_code: str
+    sender_city: str
+    sender_country: str
+    sender_phone: str
+    unit_weight_g: float
+    """The weight of one unit with its share of the packaging."""
+    box_length_cm: float
+    box_width_cm: float
+    box_height_cm: float
     delivery_hours: int
     """Hours from the confirmation of an order to its deadline."""
     schedule_group_name: str

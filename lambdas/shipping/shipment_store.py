@@ -1,8 +1,8 @@
 """Shipping's table: one shipment per order, in step with the carrier and with the deadline.
 
 The carrier takes no part in transactions. The intention is stored before the carrier is asked, and
-the answer after that. After a crash in between, the next run asks again with the same idempotency
-key.
+the answer after that. The carrier's id of a parcel is stored before its label is bought: after a
+crash, the next run asks for the same parcel again.
 """
 
 from datetime import datetime
@@ -11,10 +11,10 @@ from enum import StrEnum
 from lambdas.eventing.event import Cause
 from lambdas.eventing.store import Store
 from lambdas.eventing.transaction import AlreadyProcessed
-from lambdas.orders.events import OrderCancelled, OrderConfirmed
+from lambdas.orders.events import Address, OrderCancelled, OrderConfirmed
 from lambdas.shipping import deadline
-from lambdas.shipping.carrier import Carrier, Delivered, Recalled
-from lambdas.shipping.domain import CarrierEvent, Shipment, State
+from lambdas.shipping.carrier import Carrier, TooLate
+from lambdas.shipping.domain import ParcelReport, Report, Shipment, State
 from lambdas.shipping.settings import settings
 
 _CARRIER = "shipping.carrier"
@@ -34,13 +34,18 @@ class Taken(StrEnum):
 
     NEWS = "CarrierReports"
     KNOWN = "DuplicateCallbacks"
+    FAILURE = "FailedDeliveries"
     AFTER_RECALL = "CallbacksAfterRecall"
 
 
-def request(order: OrderConfirmed, due_at: datetime, carrier: Carrier, cause: Cause) -> None:
+def request(
+    order: OrderConfirmed, address: Address, due_at: datetime, carrier: Carrier, cause: Cause
+) -> None:
     """Has the order carried to its customer by `due_at`; does nothing if that is arranged already.
 
-    Raises carrier.Unavailable.
+    If a cancellation got in between, the label may have been bought after the recall: then recalls
+    it again. Raises carrier.Unavailable, carrier.Undeliverable, or carrier.TooLate for a parcel
+    that left although it was recalled.
     """
     shipment, _ = _shipments.change(
         order.order_id,
@@ -48,32 +53,37 @@ def request(order: OrderConfirmed, due_at: datetime, carrier: Carrier, cause: Ca
         cause,
         begin=lambda: Shipment.begin(order.order_id, cause.correlation_id, due_at),
     )
-    if shipment.state is not State.REQUESTING:
-        return
-    due_at = shipment.due_at or due_at
-    units = sum(line.quantity for line in order.lines)
-    try:
-        tracking_id = carrier.request(order.order_id, address=order.shipping_address, units=units)
-    except Recalled:
-        return  # by a cancellation that got in between
-    deadline.remind(order.order_id, due_at, cause)
-    _shipments.change(order.order_id, lambda found: found.requested(tracking_id, due_at), cause)
+    if shipment.state is State.REQUESTING and not shipment.parcel_id:
+        units = sum(line.quantity for line in order.lines)
+        parcel_id = carrier.open(order.order_id, address=address, units=units)
+        # Of several parcels, the one that is stored first counts.
+        shipment, _ = _shipments.change(
+            order.order_id, lambda found: found.opened(parcel_id), cause
+        )
+    if shipment.state is State.REQUESTING and shipment.parcel_id:
+        due_at = shipment.due_at or due_at
+        tracking_id = carrier.buy(shipment.parcel_id)
+        deadline.remind(order.order_id, due_at, cause)
+        shipment, _ = _shipments.change(
+            order.order_id, lambda found: found.requested(tracking_id, due_at), cause
+        )
+    if shipment.state in {State.RECALLING, State.RECALLED} and shipment.parcel_id:
+        carrier.recall(shipment.parcel_id)
 
 
-def take(report: CarrierEvent) -> Taken:
+def take(order_id: str, report: ParcelReport) -> Taken:
     """Moves a shipment on by a carrier's report. Raises NotStored, OtherParcel or Undecided."""
     try:
         shipment, moved = _shipments.change(
-            report.order_id,
+            order_id,
             lambda found: found.report(report),
             lambda found: Cause(correlation_id=found.correlation_id, causation_id=report.event_id),
-            # Some carriers number the reports of each parcel.
-            inbox=(_CARRIER, f"{report.order_id}#{report.event_id}"),
+            inbox=(_CARRIER, f"{order_id}#{report.event_id}"),
         )
     except AlreadyProcessed:
         return Taken.KNOWN
     if moved:
-        return Taken.NEWS
+        return Taken.FAILURE if report.kind is Report.FAILED else Taken.NEWS
     return Taken.AFTER_RECALL if shipment.state is State.RECALLED else Taken.KNOWN
 
 
@@ -89,8 +99,8 @@ def check(order_id: str, now: datetime, cause: Cause) -> bool:
 def recall(order: OrderCancelled, carrier: Carrier, cause: Cause) -> bool:
     """Has the order's parcel brought back, and none requested from now on.
 
-    False if the customer has it already: then it stays delivered. Safe to repeat, to run before the
-    request, and to resume after a crash. Raises carrier.Unavailable.
+    False if it has left for good: then it goes on to its customer. Safe to repeat, to run before
+    the request, and to resume after a crash. Raises carrier.Unavailable.
     """
     shipment, _ = _shipments.change(
         order.order_id,
@@ -99,12 +109,13 @@ def recall(order: OrderCancelled, carrier: Carrier, cause: Cause) -> bool:
         begin=lambda: Shipment.block(order, cause.correlation_id),
     )
     if shipment.state is State.RECALLING:
-        try:
-            carrier.recall(order.order_id)
-            delivered = False
-        except Delivered:
-            delivered = True
+        too_late = None
+        if shipment.at_carrier:
+            try:
+                carrier.recall(shipment.at_carrier)
+            except TooLate as error:
+                too_late = error.reached
         shipment, _ = _shipments.change(
-            order.order_id, lambda found: found.recalled(delivered=delivered), cause
+            order.order_id, lambda found: found.recalled(too_late=too_late), cause
         )
     return shipment.state is State.RECALLED

@@ -27,11 +27,12 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from cdk_rehearsal import Rehearsal
-from lambdas.eventing.signature import HEADER, sign
+from lambdas.eventing.signature import EASYPOST, STRIPE, sign
 from tests.flows.shop import PRICE, Shop, order_with_requested_return
 from tests.support.transport import URL, session
 from tools.contracts.documents import DIRECTORY
-from tools.demo.carrier import carrier_secret
+from tools.demo import carrier, stripe_host
+from tools.demo.carrier import secret_of
 
 DOCUMENT = json.loads((DIRECTORY / "openapi.json").read_bytes())
 SCHEMA = schemathesis.openapi.from_dict(DOCUMENT)
@@ -46,7 +47,7 @@ CONFORMANCE: list[CheckFunction] = [
     response_headers_conformance,
     response_schema_conformance,
 ]
-CALLERS = ("customer", "staff", "carrier", "forger", "nobody")
+CALLERS = ("customer", "staff", "partner", "forger", "nobody")
 SHARE = 5
 """The divisor of the number of examples of other tests, because each example here is a request."""
 
@@ -60,7 +61,7 @@ def definition(operation: str) -> Any:
 def intended(operation: str) -> str:
     """The documented caller of an operation."""
     ((scheme, groups),) = definition(operation)["security"][0].items()
-    return "carrier" if scheme == "signature" else "staff" if groups else "customer"
+    return "partner" if scheme != "token" else "staff" if groups else "customer"
 
 
 @dataclass
@@ -88,7 +89,6 @@ class World:
 
     def _credentials(self, operation: str, caller: str, body: str | bytes) -> dict[str, str]:
         sent = body.encode() if isinstance(body, str) else body
-        now = datetime.now(UTC)
         token = self.shop.rehearsal.token
         match caller:
             case "customer":
@@ -96,15 +96,25 @@ class World:
             case "staff":
                 groups = {"cognito:groups": ["staff"]}
                 return {"authorization": f"Bearer {token('clerk-1', **groups)}"}
-            case "carrier":
-                return {HEADER: sign(carrier_secret(self.shop.rehearsal), sent, at=now)}
+            case "partner":
+                return self._signature(operation, sent)
             case "forger":
                 forged = token("customer-1", iss="https://example.com")
-                return {
-                    "authorization": f"Bearer {forged}",
-                    HEADER: sign("guessed", sent, at=now),
-                }
+                signature = self._signature(operation, sent, secret="guessed")
+                return {"authorization": f"Bearer {forged}", **signature}
         return {}
+
+    def _signature(
+        self, operation: str, sent: bytes, *, secret: str | None = None
+    ) -> dict[str, str]:
+        """The headers with which the partner of an operation signs."""
+        now, shop = datetime.now(UTC), self.shop.rehearsal
+        method, path = operation.split()
+        if path == "/carrier/events":
+            secret = secret or secret_of(shop, carrier.SECRET)
+            return EASYPOST.sign(secret, method, path, sent, at=now)
+        secret = secret or secret_of(shop, stripe_host.SIGNING_SECRET)
+        return {STRIPE.header: sign(secret, sent, at=now)}
 
     def example(self, operation: str) -> Case[Any]:
         """The documented example of a request, about resources that exist."""
@@ -135,9 +145,9 @@ class World:
                 body["currency"] = "EUR"
                 for line in lines:
                     line |= {"sku": "MUG", "quantity": 1, "unit_price_minor": PRICE}
-            case "POST /carrier/events", {"kind": _}:
+            case "POST /carrier/events", {"result": {"shipment_id": _} as tracker}:
                 tracking_id = self.shop.tracking_id(order_id)
-                body |= {"order_id": order_id, "tracking_id": tracking_id}
+                tracker |= {"shipment_id": order_id, "tracking_code": tracking_id}
         return case
 
 

@@ -10,6 +10,7 @@ import pytest
 from lambdas.analytics.events import ItemAddedToCart, ItemViewed
 from lambdas.eventing.event import Event
 from lambdas.orders.events import SweepDue
+from lambdas.payments.events import PaymentSweepDue
 from lambdas.shipping.events import ShipmentDue
 from stacks.constructs.packaging import contexts
 from tests.support.handlers import published
@@ -21,6 +22,7 @@ NOT_PUBLISHED: dict[type[Event], str] = {
     ItemAddedToCart: "goes to the stream of analytics: too many events for the bus",
     ItemViewed: "goes to the stream of analytics: too many events for the bus",
     ShipmentDue: "a schedule of shipping invokes shipping with it",
+    PaymentSweepDue: "a schedule of payments invokes payments with it",
     SweepDue: "a schedule of orders invokes orders with it",
 }
 """Events that never reach the bus, and why."""

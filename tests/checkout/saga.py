@@ -63,7 +63,7 @@ class Saga:
         self.stock = self.cloud.table(inventory_context.SETTINGS.table_name)
         self.payments = self.cloud.table(payments_context.SETTINGS.table_name)
         self.provider_table = self.cloud.table(
-            payments_context.SETTINGS.provider_table_name, sort_key=False
+            payments_context.SETTINGS.provider_resource, sort_key=False
         )
         key = {"pk": "STOCK#MUG", "sk": "STOCK"}
         amounts = {"received": self.units, "available": self.units, "reserved": 0}

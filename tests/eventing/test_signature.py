@@ -1,12 +1,22 @@
 """Signatures: valid only with the secret, for one body and for a short time."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import convert
 
-from lambdas.eventing.signature import TOLERANCE_S, Forged, sign, verify
+from lambdas.eventing.signature import (
+    EASYPOST,
+    STRIPE,
+    TOLERANCE_S,
+    Forged,
+    SignedRequest,
+    sign,
+    verify,
+)
 
 NOW = datetime(2026, 1, 5, 8, 0, tzinfo=UTC)
 BODY = b'{"cents": 1}'
@@ -119,3 +129,122 @@ def test_during_a_key_rotation_both_keys_are_valid() -> None:
 def test_without_any_key_every_signature_is_rejected() -> None:
     with pytest.raises(Forged):
         verify([], BODY, sign("", BODY, at=NOW), now=NOW)
+
+
+class TestStripe:
+    """https://docs.stripe.com/webhooks/signature."""
+
+    def check(self, signature: str) -> None:
+        headers = {STRIPE.header: signature}
+        request = SignedRequest(method="POST", path="/events", headers=headers, body=BODY)
+        STRIPE.verify(["secret"], request, now=NOW)
+
+    def test_one_of_several_signatures_has_to_be_valid(self) -> None:
+        digest = GOOD.partition("v1=")[2]
+        for signature in (
+            GOOD,
+            f"{GOOD},v0={'0' * 64}",
+            f"t={SECONDS},v1={'0' * 64},v1={digest}",
+        ):
+            self.check(signature)
+
+    @pytest.mark.parametrize(
+        "signature",
+        [
+            GOOD.replace("v1", "v0"),
+            f"t={SECONDS},v1={'0' * 64},v0={GOOD.partition('v1=')[2]}",
+            GOOD.replace(SECONDS, str(int(SECONDS) + 1)),
+            sign("secret", BODY, at=NOW - timedelta(seconds=TOLERANCE_S + 1)),
+            f"{GOOD},t={SECONDS}",
+            f"t={SECONDS}",
+            "",
+            GOOD + f",v0={'0' * 64}" * 11,
+        ],
+    )
+    def test_any_other_signature_is_rejected(self, signature: str) -> None:
+        with pytest.raises(Forged):
+            self.check(signature)
+
+    @given(signature=st.text())
+    def test_arbitrary_text_is_rejected_without_another_error(self, signature: str) -> None:
+        with pytest.raises(Forged):
+            self.check(signature)
+
+
+class TestEasyPost:
+    """https://support.easypost.com/hc/en-us/articles/39826034964237-Webhook-HMAC-Validation."""
+
+    HEADERS = EASYPOST.sign("secret", "POST", "/events", BODY, at=NOW)
+
+    def check(self, changed: Mapping[str, object] | None = None, *, now: datetime = NOW) -> None:
+        given = {"method": "POST", "path": "/events", "headers": self.HEADERS, "body": BODY}
+        EASYPOST.verify(
+            ["old", "secret"], convert({**given, **(changed or {})}, SignedRequest), now=now
+        )
+
+    def test_a_signature_has_the_documented_format(self) -> None:
+        # printf '%s' 'Mon, 05 Jan 2026 08:00:00 +0000POST/events{"cents": 1}' \
+        #   | openssl dgst -sha256 -hmac secret
+        digest = "b180668d310c22877933c392881077d32ab4fbf8fa3a98cba607b3ebf225be3e"
+        assert self.HEADERS == {
+            "x-timestamp": "Mon, 05 Jan 2026 08:00:00 +0000",
+            "x-path": "/events",
+            "x-hmac-signature-v2": f"hmac-sha256-hex={digest}",
+        }
+        self.check()
+
+    @pytest.mark.parametrize("time", ["Mon, 05 Jan 2026 08:00:00 -0000", "05 Jan 2026 09:00 +0100"])
+    def test_every_form_of_the_time_is_read(self, time: str) -> None:
+        self.check({"headers": self.signed(time)})
+
+    @pytest.mark.parametrize(
+        "changed",
+        [
+            {"method": "PUT"},
+            {"body": BODY + b" "},
+            {"headers": {**HEADERS, "x-timestamp": "Mon, 05 Jan 2026 08:00:01 +0000"}},
+            {"headers": {**HEADERS, "x-path": "/other"}},
+            {"headers": {**HEADERS, "x-hmac-signature-v2": ""}},
+            {"headers": {**HEADERS, "x-hmac-signature-v2": "é" * 64}},
+            {"headers": {}},
+        ],
+        ids=str,
+    )
+    def test_any_other_request_is_rejected(self, changed: dict[str, object]) -> None:
+        with pytest.raises(Forged, match="is not of this body and secret"):
+            self.check(changed)
+
+    def test_a_request_for_another_address_is_rejected(self) -> None:
+        with pytest.raises(Forged, match="is not the path"):
+            self.check({"path": "/other"})
+
+    @pytest.mark.parametrize("off", [-TOLERANCE_S - 1, TOLERANCE_S + 1, 10**8])
+    def test_a_signature_outside_the_tolerance_is_rejected(self, off: int) -> None:
+        with pytest.raises(Forged, match="seconds off"):
+            self.check(now=NOW + timedelta(seconds=off))
+
+    @pytest.mark.parametrize("time", ["", "now", "2026-01-05T08:00:00Z", "32 Jan 2026 08:00 +0000"])
+    def test_another_form_of_the_time_is_rejected(self, time: str) -> None:
+        with pytest.raises(Forged, match="RFC 2822"):
+            self.check({"headers": self.signed(time)})
+
+    @given(signature=st.text(), time=st.text())
+    def test_arbitrary_text_is_rejected_without_another_error(
+        self, signature: str, time: str
+    ) -> None:
+        for headers in (
+            {**self.HEADERS, "x-hmac-signature-v2": signature, "x-timestamp": time},
+            self.signed(time),
+        ):
+            with pytest.raises(Forged):
+                self.check({"headers": headers})
+
+    @staticmethod
+    def signed(time: str) -> dict[str, str]:
+        """Headers whose signature is valid for any text in place of the time."""
+        digest = EASYPOST._digest("secret", time, "POST", "/events", BODY)
+        return {
+            "x-timestamp": time,
+            "x-path": "/events",
+            "x-hmac-signature-v2": f"hmac-sha256-hex={digest}",
+        }

@@ -78,6 +78,13 @@ def lose_a_parcel(scenario: Scenario) -> None:
     scenario.shop.pass_days(5.5)
 
 
+def let_an_authorization_end(scenario: Scenario) -> None:
+    """Adds an order whose parcel does not leave, and waits until its authorization ends."""
+    scenario.order("late")
+    scenario.wait()
+    scenario.shop.pass_days(7)
+
+
 def break_a_checkout(scenario: Scenario) -> None:
     """Adds an order whose checkout never completes, and waits until it has expired."""
     scenario.shop.rehearsal.faults.fail(

@@ -54,6 +54,10 @@ class Shop(RehearsedShop):
         entries = self.items(PROVIDER)
         return sum(item["amount_minor"] for item in entries if item.get("status") == "authorized")
 
+    def payment(self, order_id: str) -> str | None:
+        """Returns the state of an order's payment."""
+        return self.state_of(PAYMENTS, f"PAYMENT#{order_id}", "PAYMENT")
+
     def statuses(self) -> Counter[str]:
         """Counts the orders by status."""
         return Counter(self.order_statuses().values())

@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 
 from cdk_rehearsal import Assembly
-from tests.flows.scenario import Results, Scenario, break_a_checkout, lose_a_parcel, results
+from tests.flows.scenario import (
+    Results,
+    Scenario,
+    break_a_checkout,
+    let_an_authorization_end,
+    lose_a_parcel,
+    results,
+)
 from tests.flows.shop import FOREVER, Broken, Shop
 from tests.support.forks import in_a_fork
 
@@ -29,13 +36,23 @@ AFFECTED: Mapping[str, Set[str]] = {
     "Notifications/Customers/Relay": {"events", *MESSAGES},
     "Notifications/SendEmail/Function": {"email"},
     "Notifications/SendSms/Function": {"sms"},
+    "Orders/CancelUnpaidOrder/Function": {
+        "events",
+        "history",
+        "money",
+        "orders",
+        "parcels",
+        "stock",
+    },
     "Orders/FollowReturn/Function": {"history", "orders"},
     "Orders/FollowShipment/Function": {"history", "orders"},
     "Orders/KeepPriceList/Function": {"prices", *CHECKOUT},
     "Orders/Orders/Relay": CHECKOUT,
     "Orders/SweepOrders/Function": {"events", "history", "money", "orders", *MESSAGES},
+    "Payments/CapturePayment/Function": {"events", "money"},
     "Payments/Payments/Relay": {"events"},
     "Payments/RefundClosedOrder/Function": {"events", "money"},
+    "Payments/SweepPayments/Function": {"events", "history", "money", "orders", "parcels", "stock"},
     "Returns/KeepOrder/Function": RETURN,
     "Returns/ResumeReturn/Function": RETURN,
     "Returns/Returns/Relay": RETURN,
@@ -54,7 +71,9 @@ DIFFERENT_AT_THE_END: Mapping[str, Set[str]] = {
 """The results that differ even after the recovery, although the audit passes."""
 
 ADDITIONAL_STEPS: Mapping[str, Callable[[Scenario], None]] = {
+    "Orders/CancelUnpaidOrder/Function": let_an_authorization_end,
     "Orders/SweepOrders/Function": break_a_checkout,
+    "Payments/SweepPayments/Function": let_an_authorization_end,
     "Shipping/WatchDeadline/Function": lose_a_parcel,
 }
 """Additional steps for consumers that have nothing to do in the usual scenario."""

@@ -129,7 +129,7 @@ def test_a_cancelled_order_releases_its_stock_and_refunds_its_payment(shop: Shop
     assert shop.stock()["CANCELLED"] == (10, 0)
     assert shop.held_by_provider() == held
     published = shop.published() - before
-    assert published["PaymentRefunded.v1"] == published["StockReleased.v1"] == 1
+    assert published["PaymentReleased.v1"] == published["StockReleased.v1"] == 1
     shop.assert_books_balance()
 
 

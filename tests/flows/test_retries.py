@@ -59,7 +59,7 @@ def test_a_cancellation_that_fails_twice_takes_effect_once(
     assert shop.stock()["MUG"] == (3, 0)
     assert shop.published() - before == {
         "OrderCancelled.v1": 1,
-        "PaymentRefunded.v1": 1,
+        "PaymentReleased.v1": 1,
         "ShipmentRecalled.v1": 1,
         "StockReleased.v1": 1,
     }

@@ -1,25 +1,21 @@
 """Requests to customers' hosts: public addresses only, valid certificates, no redirects."""
 
 import socket
-import ssl
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
+from lambdas.eventing import https
 from lambdas.notifications import webhook
 from lambdas.notifications.webhook import Forbidden, Unreachable, is_public, post
+from tests.support.tls_server import Server, certificate, reply, serving, trust
 
 HOST = "hooks.example.com"
 URL = f"https://{HOST}/orders?token=t"
@@ -164,7 +160,7 @@ class TestForbidden:
         def connect(*_: Any, **__: Any) -> None:
             pytest.fail("it connects")
 
-        monkeypatch.setattr(webhook, "_Pool", connect)
+        monkeypatch.setattr(https, "request", connect)
 
     @pytest.mark.parametrize("address", PRIVATE)
     @pytest.mark.parametrize("others", [[], ["93.184.216.34"]], ids=["alone", "among-public"])
@@ -205,52 +201,6 @@ def test_a_failed_lookup_is_a_transient_error(monkeypatch: pytest.MonkeyPatch) -
         post(URL, b"{}", {})
 
 
-@dataclass
-class Server:
-    """A customer's host on this machine, with a certificate for HOST."""
-
-    authority: Path
-    port: int = 0
-    names: list[str | None] = field(default_factory=list)
-    """The server names of the TLS handshakes."""
-    requests: list[tuple[str, dict[str, str], bytes]] = field(default_factory=list)
-    answer: Callable[[BaseHTTPRequestHandler], None] = lambda handler: reply(handler, 204)
-
-
-def reply(handler: BaseHTTPRequestHandler, status: int, **headers: str) -> None:
-    handler.send_response(status)
-    for name, value in headers.items():
-        handler.send_header(name, value)
-    handler.end_headers()
-
-
-def certificate(directory: Path, name: str) -> Path:
-    """Creates a key and a self-signed certificate for `name`."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = datetime.now(UTC)
-    signed = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    file = directory / f"{name}.pem"
-    private = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
-    file.write_bytes(private + signed.public_bytes(serialization.Encoding.PEM))
-    return file
-
-
 @pytest.fixture
 def name() -> str:
     """The name in the host's certificate."""
@@ -258,30 +208,10 @@ def name() -> str:
 
 
 @pytest.fixture
-def server(tmp_path: Path, name: str) -> Iterator[Server]:
-    """A server that handles one request at a time."""
-    state = Server(certificate(tmp_path, name))
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
-            state.requests.append((self.path, dict(self.headers.items()), body))
-            state.answer(self)
-
-        def log_message(self, *_: Any) -> None:
-            """Logs nothing."""
-
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(state.authority)
-    context.sni_callback = lambda _, name, __: state.names.append(name)
-    with HTTPServer(("127.0.0.1", 0), Handler) as http:
-        http.socket = context.wrap_socket(http.socket, server_side=True)
-        state.port = http.server_port
-        thread = threading.Thread(target=http.serve_forever, args=(0.01,))
-        thread.start()
-        yield state
-        http.shutdown()
-        thread.join()
+def server(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """A customer's host, whose certificate is trusted."""
+    with serving(certificate(tmp_path, name), monkeypatch) as server:
+        yield server
 
 
 class TestConnection:
@@ -293,7 +223,6 @@ class TestConnection:
         monkeypatch.setattr(webhook, "is_public", lambda address: str(address) == "127.0.0.1")
         monkeypatch.setattr(webhook, "PORT", server.port)
         monkeypatch.setattr(webhook, "READ_S", 2.0)
-        monkeypatch.setenv("SSL_CERT_FILE", str(server.authority))
         return dns
 
     def test_it_posts_to_the_host_under_its_name(self, server: Server) -> None:
@@ -405,7 +334,7 @@ class TestConnection:
     def test_a_certificate_of_an_unknown_authority_is_rejected(
         self, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setenv("SSL_CERT_FILE", str(certificate(tmp_path, "authority.example.com")))
+        trust(certificate(tmp_path, "authority.example.com"), monkeypatch)
         with pytest.raises(Unreachable, match=r"^SSLError$"):
             post(URL, b"{}", {})
         assert server.requests == []

@@ -7,18 +7,26 @@ from lambdas.eventing.attributes import Item
 from lambdas.eventing.event import CloudEvent
 from lambdas.payments import (
     authorize_payment,
+    capture_payment,
     refund_closed_order,
     refund_payment,
     refund_returned_order,
+    sweep_payments,
 )
-from lambdas.payments.events import PaymentEvent
+from lambdas.payments.events import PaymentEvent, PaymentSweepDue
 from lambdas.payments.settings import Settings
 from lambdas.returns.events import ReturnRequested
+from lambdas.shipping.events import OrderShipped
 from tests.support.cloud import Cloud, Queue, Table
 from tests.support.messages import CONTEXT, batch, enveloped, failed, task_input
 from tests.support.orders import cancelled, expired, line, placed
 
-SETTINGS = Settings(table_name="payments", inbox_days=22, provider_table_name="provider")
+SETTINGS = Settings(
+    table_name="payments",
+    inbox_days=22,
+    payment_provider="sandbox",
+    provider_resource="provider",
+)
 
 
 @dataclass(frozen=True)
@@ -35,8 +43,8 @@ class Payments:
     @classmethod
     def in_cloud(cls, cloud: Cloud) -> "Payments":
         """Creates the context and the provider with empty tables."""
-        table = cloud.table(SETTINGS.table_name)
-        provider_table = cloud.table(SETTINGS.provider_table_name, sort_key=False)
+        table = cloud.table(SETTINGS.table_name, pending_index=True)
+        provider_table = cloud.table(SETTINGS.provider_resource, sort_key=False)
         parking = cloud.queue("parking")
         cloud.configure({**SETTINGS.as_environment(), "DEAD_LETTER_QUEUE_URL": parking.url})
         return cls(table, provider_table, parking)
@@ -69,6 +77,16 @@ class Payments:
         """Runs the return workflow's task that refunds an order."""
         event = ReturnRequested(order_id=order_id, customer_id="customer-1", reason="too small")
         refund_returned_order.handler(task_input(enveloped(event)), CONTEXT)
+
+    def ship(self, order_id: str = "order-1", *, failures: int = 0) -> None:
+        """Delivers the event of a parcel that left; `failures` messages have to come again."""
+        message = enveloped(OrderShipped(order_id=order_id))
+        assert len(failed(capture_payment.handler(batch(message), CONTEXT))) == failures
+
+    def sweep(self) -> None:
+        """Runs the sweep."""
+        message = enveloped(PaymentSweepDue())
+        assert failed(sweep_payments.handler(batch(message), CONTEXT)) == []
 
     def state(self) -> Any:
         """The state of the only payment."""

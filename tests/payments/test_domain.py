@@ -1,6 +1,8 @@
 """The transitions of a payment: every state with every command, without a table."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -9,78 +11,118 @@ from hypothesis import strategies as st
 
 from lambdas.eventing.aggregate import Change
 from lambdas.eventing.event import Event
-from lambdas.payments.domain import Payment, PaymentRefused, State
-from lambdas.payments.events import PaymentAuthorized, PaymentDeclined, PaymentRefunded
+from lambdas.payments.domain import NotAuthorized, Payment, PaymentRefused, State
+from lambdas.payments.events import (
+    AuthorizationExpiring,
+    DisputeClosed,
+    PaymentAuthorized,
+    PaymentCaptured,
+    PaymentDeclined,
+    PaymentDisputed,
+    PaymentEvent,
+    PaymentRefunded,
+    PaymentReleased,
+    PaymentUncollected,
+    RefundNoticed,
+)
+from lambdas.payments.provider import Settlement
 from tests.support.orders import line, placed
 
+NOW = datetime(2026, 1, 5, 8, 0, tzinfo=UTC)
+UNTIL = NOW + timedelta(days=7)
 ORDER = placed(line(price=2500))
 COMMANDS: dict[str, Callable[[Payment], Any]] = {
     "check": Payment.check,
-    "approved": lambda payment: payment.answered(approved=True),
-    "declined": lambda payment: payment.answered(approved=False),
+    "opened": lambda payment: payment.opened("pi_2"),
+    "authorized": lambda payment: payment.authorized(UNTIL),
+    "declined": Payment.declined,
+    "capture": Payment.capture,
+    "captured": Payment.captured,
+    "lost": Payment.lost,
+    "expire": lambda payment: payment.expire(UNTIL),
     "release": lambda payment: payment.release("expired"),
-    "refunded": lambda payment: payment.released(refunded=True),
-    "nothing to refund": lambda payment: payment.released(refunded=False),
+    "nothing": lambda payment: payment.released(Settlement.NOTHING),
+    "released": lambda payment: payment.released(Settlement.RELEASED),
+    "refunded": lambda payment: payment.released(Settlement.REFUNDED),
+    "part refunded outside": lambda payment: payment.refunded_outside(100),
+    "all refunded outside": lambda payment: payment.refunded_outside(2500),
+    "canceled outside": Payment.canceled_outside,
 }
-Outcome = tuple[State, type[Event] | None] | str | None
-"""The next state and the event, or the reason of a refusal, or None if nothing changes."""
+Outcome = tuple[State, *tuple[type[Event], ...]] | str | type[Exception] | None
+"""The next state and the events, or the reason of a refusal, or None if nothing changes."""
 
+_OUTSIDE: dict[str, Outcome] = {
+    "part refunded outside": (State.CAPTURED, RefundNoticed),
+    "all refunded outside": (State.REFUNDED, RefundNoticed, PaymentRefunded),
+}
 TABLE: dict[State, dict[str, Outcome]] = {
     State.AUTHORIZING: {
-        "check": None,
-        "approved": (State.AUTHORIZED, PaymentAuthorized),
+        "authorized": (State.AUTHORIZED, PaymentAuthorized),
         "declined": (State.DECLINED, PaymentDeclined),
-        "release": (State.CANCELLING, None),
-        "refunded": None,
-        "nothing to refund": None,
+        "capture": NotAuthorized,
+        "release": (State.CANCELLING,),
     },
     State.AUTHORIZED: {
-        "check": None,
-        "approved": None,
-        "declined": None,
-        "release": (State.CANCELLING, None),
-        "refunded": None,
-        "nothing to refund": None,
+        "capture": (State.CAPTURING,),
+        "expire": (State.AUTHORIZED, AuthorizationExpiring),
+        "release": (State.CANCELLING,),
+        "canceled outside": (State.AUTHORIZED, AuthorizationExpiring),
+        "part refunded outside": (State.AUTHORIZED, RefundNoticed),
+        "all refunded outside": (
+            *(State.REFUNDED, PaymentCaptured, RefundNoticed, PaymentRefunded),
+        ),
     },
     State.DECLINED: {
-        "check": "payment_declined",
-        "approved": "payment_declined",
-        "declined": "payment_declined",
-        "release": None,
-        "refunded": None,
-        "nothing to refund": None,
+        **dict.fromkeys(("check", "opened", "authorized", "declined"), "payment_declined"),
     },
+    State.CAPTURING: {
+        "captured": (State.CAPTURED, PaymentCaptured),
+        "lost": (State.UNCOLLECTED, PaymentUncollected),
+        "release": (State.CANCELLING,),
+        "part refunded outside": (State.CAPTURING, RefundNoticed),
+        "all refunded outside": (
+            *(State.REFUNDED, PaymentCaptured, RefundNoticed, PaymentRefunded),
+        ),
+    },
+    State.CAPTURED: {"release": (State.CANCELLING,), **_OUTSIDE},
     State.CANCELLING: {
-        "check": "returned",
-        "approved": "returned",
-        "declined": "returned",
-        "release": None,
-        "refunded": (State.CANCELLED, PaymentRefunded),
-        "nothing to refund": (State.CANCELLED, None),
+        **dict.fromkeys(("check", "opened", "authorized", "declined"), "returned"),
+        "nothing": (State.CANCELLED,),
+        "released": (State.CANCELLED, PaymentReleased),
+        "refunded": (State.REFUNDED, PaymentCaptured, PaymentRefunded),
     },
-    State.CANCELLED: {
-        "check": "returned",
-        "approved": "returned",
-        "declined": "returned",
-        "release": None,
-        "refunded": None,
-        "nothing to refund": None,
+    State.CANCELLED: dict.fromkeys(("check", "opened", "authorized", "declined"), "returned"),
+    State.REFUNDED: dict.fromkeys(("check", "opened", "authorized", "declined"), "returned"),
+    State.UNCOLLECTED: {
+        **dict.fromkeys(("check", "opened", "authorized", "declined"), "returned"),
     },
 }
+"""The outcomes of the commands that change or refuse something."""
 
 
 def payment(state: State, *, reason: str | None = "returned") -> Payment:
     return Payment(
-        order_id="order-1", state=state, amount_minor=2500, currency="EUR", reason=reason
+        order_id="order-1",
+        state=state,
+        payment_id="pi_1",
+        amount_minor=2500,
+        currency="EUR",
+        reason=reason,
+        authorized_until=UNTIL,
+        was_captured=state in {State.CAPTURED, State.REFUNDED},
     )
 
 
 @pytest.mark.parametrize("state", State)
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_state_answers_every_command(state: State, command: str) -> None:
-    before, expected = payment(state), TABLE[state][command]
+    before, expected = payment(state), TABLE[state].get(command)
     if isinstance(expected, str):
         with pytest.raises(PaymentRefused, match=f"^{expected}$"):
+            COMMANDS[command](before)
+        return
+    if isinstance(expected, type):
+        with pytest.raises(expected):
             COMMANDS[command](before)
         return
     change: Change[Payment] | None = COMMANDS[command](before)
@@ -88,10 +130,64 @@ def test_every_state_answers_every_command(state: State, command: str) -> None:
         assert change is None
         return
     assert change is not None
-    after, event_type = expected
+    after, *event_types = expected
     assert change.after.state is after
-    facts = {"order_id": "order-1", "amount_minor": 2500, "currency": "EUR"}
-    assert change.events == ((event_type(**facts),) if event_type else ())
+    assert [type(event) for event in change.events] == event_types
+    for event in change.events:
+        assert isinstance(event, PaymentEvent)
+        assert (event.order_id, event.amount_minor, event.currency) == ("order-1", 2500, "EUR")
+
+
+def test_the_providers_id_is_stored_once() -> None:
+    opened = Payment.begin(ORDER).after.opened("pi_1")
+    assert opened
+    assert opened.after.payment_id == "pi_1"
+    assert opened.after.opened("pi_2") is None
+
+
+def test_a_payment_waits_for_its_parcel_until_twelve_hours_before_its_end() -> None:
+    waiting = payment(State.AUTHORIZED)
+    assert waiting.pending_since == UNTIL - timedelta(hours=12)
+    assert waiting.expire(UNTIL - timedelta(hours=12, seconds=1)) is None
+    expiring = waiting.expire(UNTIL - timedelta(hours=12))
+    assert expiring
+    assert expiring.after.pending_since is None
+    assert expiring.after.canceled_outside() is None
+
+
+@pytest.mark.parametrize("reports", [*permutations(["opened", "lost"])])
+def test_a_dispute_is_closed_in_whichever_order_its_reports_come(reports: list[str]) -> None:
+    current, published = payment(State.CAPTURED), list[Event]()
+    for report in reports:
+        change = (
+            current.disputed("du_1", 2500)
+            if report == "opened"
+            else current.dispute_closed("du_1", won=False)
+        )
+        if change:
+            current = change.after
+            published += change.events
+    assert (current.dispute_id, current.dispute_won) == ("du_1", False)
+    assert [type(event) for event in published][-1] is DisputeClosed
+
+
+def test_a_second_dispute_is_another_one() -> None:
+    closed = payment(State.CAPTURED).dispute_closed("du_1", won=True)
+    again = closed.after.disputed("du_2", 100)
+    assert again
+    assert (again.after.dispute_id, again.after.dispute_won) == ("du_2", None)
+    (event,) = again.events
+    assert isinstance(event, PaymentDisputed)
+    assert event.disputed_minor == 100
+
+
+def test_only_what_was_refunded_since_is_noticed() -> None:
+    part = payment(State.CAPTURED).refunded_outside(100)
+    assert part
+    assert part.after.refunded_outside(100) is None
+    more = part.after.refunded_outside(300)
+    assert more
+    assert more.events[0].refunded_minor == more.after.refunded_minor == 300  # type: ignore[attr-defined]
 
 
 def test_a_payment_begins_with_the_total_of_its_order() -> None:
@@ -121,22 +217,23 @@ def test_a_release_of_earlier_times_that_has_no_reason_is_called_cancelled() -> 
 
 
 @given(st.lists(st.sampled_from([*COMMANDS])))
-def test_in_whatever_order_commands_come_money_is_refunded_once_and_never_held_again(
+def test_in_whatever_order_commands_come_money_moves_once_and_is_never_held_again(
     commands: list[str],
 ) -> None:
     current, published = Payment.begin(ORDER).after, list[type[Event]]()
     for command in commands:
         try:
             change: Change[Payment] | None = COMMANDS[command](current)
-        except PaymentRefused:
+        except (PaymentRefused, NotAuthorized):
             continue
         if change:
-            assert (current.state, change.after.state) not in {
-                (State.CANCELLED, state) for state in State
-            }
+            assert current.state not in {State.CANCELLED, State.REFUNDED}
             current = change.after
             published += map(type, change.events)
-    assert len(published) == len(set(published))
-    assert not {PaymentAuthorized, PaymentDeclined} <= set(published)
-    if PaymentRefunded in published:
-        assert current.state is State.CANCELLED
+    moved = [type_ for type_ in published if type_ is not RefundNoticed]
+    assert len(moved) == len(set(moved))
+    assert not {PaymentAuthorized, PaymentDeclined} <= set(moved)
+    assert not {PaymentReleased, PaymentRefunded} <= set(moved)
+    if PaymentRefunded in moved:
+        assert current.state is State.REFUNDED
+        assert moved.index(PaymentCaptured) < moved.index(PaymentRefunded)

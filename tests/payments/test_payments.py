@@ -1,24 +1,43 @@
 """Payments: the records of shop and provider agree, despite faults."""
 
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
 import pytest
+import time_machine
 
 from lambdas.eventing.transaction import ConditionFailed, Contention, Transaction
+from lambdas.payments import sweep_payments
 from lambdas.payments.domain import PaymentRefused
-from lambdas.payments.events import PaymentAuthorized, PaymentDeclined, PaymentRefunded
+from lambdas.payments.events import (
+    AuthorizationExpiring,
+    PaymentAuthorized,
+    PaymentCaptured,
+    PaymentDeclined,
+    PaymentRefunded,
+    PaymentReleased,
+    PaymentUncollected,
+)
 from lambdas.payments.payment_store import PaymentUnavailable
-from lambdas.payments.provider import Unavailable
+from lambdas.payments.provider import NoLongerHeld, Settlement, Unavailable
 from lambdas.payments.sandbox_provider import SandboxProvider
 from tests.payments.context import Payments
 from tests.support.cloud import Cloud, Commits, Crash, crash
 
+NOW = datetime(2026, 1, 5, 8, 0, tzinfo=UTC)
+IN_A_WEEK = NOW + timedelta(days=7)
+
 
 class TestAuthorize:
+    @time_machine.travel(NOW, tick=False)
     def test_an_approved_payment_is_authorized(self, payments: Payments) -> None:
         payments.order("tok_approve", total=2500)
         payments.authorize()
         assert payments.state() == "authorized"
         assert payments.events(PaymentAuthorized) == [
-            PaymentAuthorized(order_id="order-1", amount_minor=2500, currency="EUR")
+            PaymentAuthorized(
+                order_id="order-1", amount_minor=2500, currency="EUR", authorized_until=IN_A_WEEK
+            )
         ]
         assert payments.booked()["status"] == "authorized"
         assert payments.booked()["amount_minor"] == 2500
@@ -84,7 +103,7 @@ class TestAuthorize:
         self, payments: Payments, commits: Commits
     ) -> None:
         payments.order("tok_approve")
-        commits.before(2, crash)
+        commits.before(3, crash)
         with pytest.raises(Crash):
             payments.authorize()
         assert payments.booked()["status"] == "authorized"
@@ -95,7 +114,7 @@ class TestAuthorize:
         assert payments.booked()["amount_minor"] == 2500
         assert len(payments.events(PaymentAuthorized)) == 1
 
-    @pytest.mark.parametrize("number", [1, 2])
+    @pytest.mark.parametrize("number", [1, 2, 3])
     def test_a_run_after_a_crash_after_a_commit_authorizes_nothing_more(
         self, payments: Payments, commits: Commits, number: int
     ) -> None:
@@ -107,7 +126,7 @@ class TestAuthorize:
         assert payments.state() == "authorized"
         assert len(payments.provider_table.items()) == len(payments.events(PaymentAuthorized)) == 1
 
-    @pytest.mark.parametrize("number", [1, 2])
+    @pytest.mark.parametrize("number", [1, 2, 3])
     def test_two_concurrent_runs_authorize_once(
         self, payments: Payments, commits: Commits, number: int
     ) -> None:
@@ -135,8 +154,8 @@ class TestRefund:
         payments.refund()
         assert payments.state() == "cancelled"
         assert payments.booked()["status"] == "cancelled"
-        assert payments.events(PaymentRefunded) == [
-            PaymentRefunded(order_id="order-1", amount_minor=2500, currency="EUR")
+        assert payments.events(PaymentReleased) == [
+            PaymentReleased(order_id="order-1", amount_minor=2500, currency="EUR")
         ]
 
     def test_refunding_twice_has_the_same_effect_as_once(self, payments: Payments) -> None:
@@ -145,7 +164,7 @@ class TestRefund:
         payments.refund()
         payments.cancel()
         payments.refund()
-        assert len(payments.events(PaymentRefunded)) == 1
+        assert len(payments.events(PaymentReleased)) == 1
 
     def test_a_refunded_payment_cannot_be_authorized_again(self, payments: Payments) -> None:
         payments.order("tok_approve")
@@ -169,19 +188,19 @@ class TestRefund:
             payments.authorize()
         payments.refund()
         assert payments.state() == "declined"
-        assert payments.events(PaymentRefunded) == []
+        assert payments.events(PaymentReleased) == []
 
     def test_an_authorization_whose_response_was_lost_is_refunded(
         self, payments: Payments, commits: Commits
     ) -> None:
         payments.order("tok_approve")
-        commits.before(2, crash)
+        commits.before(3, crash)
         with pytest.raises(Crash):
             payments.authorize()
         payments.refund(reason="payment_unavailable")
         assert payments.booked()["status"] == "cancelled"
         assert payments.state() == "cancelled"
-        assert len(payments.events(PaymentRefunded)) == 1
+        assert len(payments.events(PaymentReleased)) == 1
 
     def test_an_authorization_that_never_succeeded_is_cancelled_without_a_refund(
         self, payments: Payments
@@ -191,7 +210,7 @@ class TestRefund:
             payments.authorize()
         payments.refund(reason="payment_unavailable")
         assert payments.state() == "cancelled"
-        assert payments.events(PaymentRefunded) == []
+        assert payments.events(PaymentReleased) == []
 
     def test_a_call_that_reaches_the_provider_after_the_refund_is_declined(
         self, payments: Payments, cloud: Cloud
@@ -211,7 +230,7 @@ class TestRefund:
         assert "amount_minor" not in payments.booked()
         assert payments.table.published() == []
 
-    @pytest.mark.parametrize("number", [1, 2])
+    @pytest.mark.parametrize("number", [1, 2, 3])
     def test_a_cancellation_during_an_authorization_leaves_no_money_authorized(
         self, payments: Payments, commits: Commits, number: int
     ) -> None:
@@ -220,7 +239,8 @@ class TestRefund:
         with pytest.raises(PaymentRefused, match=r"^cancelled$"):
             payments.authorize()
         assert payments.state() == "cancelled"
-        assert all(entry["status"] == "cancelled" for entry in payments.provider_table.items())
+        statuses = {entry.get("status") for entry in payments.provider_table.items()}
+        assert "authorized" not in statuses
         assert payments.events(PaymentAuthorized) == []
 
     @pytest.mark.parametrize("number", [1, 2])
@@ -234,7 +254,7 @@ class TestRefund:
             payments.refund()
         payments.refund()
         assert payments.state() == payments.booked()["status"] == "cancelled"
-        assert len(payments.events(PaymentRefunded)) == 1
+        assert len(payments.events(PaymentReleased)) == 1
 
     def test_a_payment_whose_refund_has_begun_cannot_be_authorized(
         self, payments: Payments, commits: Commits
@@ -253,7 +273,7 @@ class TestRefund:
         commits.before(2, payments.cancel)
         payments.refund()
         assert payments.state() == "cancelled"
-        assert len(payments.events(PaymentRefunded)) == 1
+        assert len(payments.events(PaymentReleased)) == 1
 
     def test_the_payment_of_an_expired_order_is_refunded_and_cannot_be_authorized_again(
         self, payments: Payments
@@ -263,7 +283,7 @@ class TestRefund:
         payments.expire()
         payments.expire()
         assert payments.booked()["status"] == "cancelled"
-        assert len(payments.events(PaymentRefunded)) == 1
+        assert len(payments.events(PaymentReleased)) == 1
         with pytest.raises(PaymentRefused, match=r"^expired$"):
             payments.authorize()
 
@@ -275,8 +295,8 @@ class TestRefund:
         payments.give_back()
         payments.give_back()
         assert payments.state() == payments.booked()["status"] == "cancelled"
-        assert payments.events(PaymentRefunded) == [
-            PaymentRefunded(order_id="order-1", amount_minor=2500, currency="EUR")
+        assert payments.events(PaymentReleased) == [
+            PaymentReleased(order_id="order-1", amount_minor=2500, currency="EUR")
         ]
 
     def test_a_refund_that_is_temporarily_unavailable_is_retried(
@@ -288,13 +308,13 @@ class TestRefund:
         payments.order("tok_approve")
         payments.authorize()
         with cloud.monkeypatch.context() as patch:
-            patch.setattr(SandboxProvider, "cancel", unavailable)
+            patch.setattr(SandboxProvider, "release", unavailable)
             with pytest.raises(PaymentUnavailable, match=r"^payment_unavailable$"):
                 payments.give_back()
         assert payments.state() == "cancelling"
         payments.give_back()
         assert payments.booked()["status"] == "cancelled"
-        assert len(payments.events(PaymentRefunded)) == 1
+        assert len(payments.events(PaymentReleased)) == 1
 
     def test_if_a_payment_keeps_changing_the_task_raises_contention(
         self, payments: Payments, cloud: Cloud
@@ -321,36 +341,183 @@ class TestRefund:
         payments.table.as_stored_earlier("payment", "revision", "order_id")
         payments.refund()
         assert payments.state() == payments.booked()["status"] == "cancelled"
-        assert payments.events(PaymentRefunded) == [
-            PaymentRefunded(order_id="order-1", amount_minor=2500, currency="EUR")
+        assert payments.events(PaymentReleased) == [
+            PaymentReleased(order_id="order-1", amount_minor=2500, currency="EUR")
         ]
 
 
+class TestCapture:
+    @pytest.fixture(autouse=True)
+    def authorized(self, payments: Payments) -> None:
+        """A payment is authorized."""
+        payments.order("tok_approve", total=2500)
+        payments.authorize()
+
+    def test_the_money_of_a_parcel_that_left_is_captured_once(self, payments: Payments) -> None:
+        payments.ship()
+        payments.ship()
+        assert payments.state() == payments.booked()["status"] == "captured"
+        assert payments.events(PaymentCaptured) == [
+            PaymentCaptured(order_id="order-1", amount_minor=2500, currency="EUR")
+        ]
+
+    @pytest.mark.parametrize("number", [1, 2])
+    def test_a_crashed_capture_is_resumed(
+        self, payments: Payments, commits: Commits, number: int
+    ) -> None:
+        commits.before(number, crash)
+        with pytest.raises(Crash):
+            payments.ship()
+        payments.ship()
+        assert payments.state() == payments.booked()["status"] == "captured"
+        assert len(payments.events(PaymentCaptured)) == 1
+
+    def test_a_captured_payment_is_refunded_when_the_order_comes_back(
+        self, payments: Payments
+    ) -> None:
+        payments.ship()
+        payments.give_back()
+        payments.give_back()
+        payments.ship()
+        assert payments.state() == payments.booked()["status"] == "refunded"
+        assert len(payments.events(PaymentRefunded)) == 1
+        assert payments.events(PaymentReleased) == []
+
+    def test_a_capture_whose_answer_was_lost_is_published_before_its_refund(
+        self, payments: Payments, commits: Commits
+    ) -> None:
+        commits.before(2, crash)
+        with pytest.raises(Crash):
+            payments.ship()
+        payments.cancel()
+        assert payments.state() == payments.booked()["status"] == "refunded"
+        types = [each.type for each in payments.table.envelopes(PaymentCaptured)]
+        types += [each.type for each in payments.table.envelopes(PaymentRefunded)]
+        assert types == ["PaymentCaptured.v1", "PaymentRefunded.v1"]
+
+    def test_a_cancelled_order_is_not_charged_although_its_parcel_left(
+        self, payments: Payments
+    ) -> None:
+        payments.cancel()
+        payments.ship()
+        assert payments.state() == payments.booked()["status"] == "cancelled"
+        assert payments.events(PaymentCaptured) == payments.events(PaymentUncollected) == []
+
+    def test_a_capture_after_the_end_of_the_authorization_is_published_as_uncollected(
+        self, payments: Payments
+    ) -> None:
+        with time_machine.travel(datetime.now(UTC) + timedelta(days=8), tick=False):
+            payments.ship()
+            payments.ship()
+        assert payments.state() == "uncollected"
+        assert len(payments.events(PaymentUncollected)) == 1
+        assert payments.events(PaymentCaptured) == []
+
+    def test_a_capture_that_gets_no_answer_is_delivered_again(
+        self, payments: Payments, cloud: Cloud
+    ) -> None:
+        def unavailable(*_: object) -> None:
+            raise Unavailable("try again later")
+
+        with cloud.monkeypatch.context() as patch:
+            patch.setattr(SandboxProvider, "capture", unavailable)
+            payments.ship(failures=1)
+        assert payments.state() == "capturing"
+        payments.ship()
+        assert payments.state() == "captured"
+
+    def test_a_parcel_before_its_authorization_is_delivered_again(
+        self, payments: Payments, commits: Commits
+    ) -> None:
+        payments.order("tok_timeout", "order-2")
+        with pytest.raises(PaymentUnavailable):
+            payments.authorize("order-2")
+        payments.ship("order-2", failures=1)
+        payments.ship("unknown", failures=1)
+
+
+class TestExpiry:
+    @pytest.mark.parametrize(
+        ("hours", "published"), [(0, 0), (7 * 24 - 13, 0), (7 * 24 - 11, 1), (8 * 24, 1)]
+    )
+    def test_an_authorization_that_ends_within_twelve_hours_is_published_once(
+        self, payments: Payments, hours: int, published: int
+    ) -> None:
+        payments.order("tok_approve", total=2500)
+        payments.authorize()
+        with time_machine.travel(datetime.now(UTC) + timedelta(hours=hours), tick=False):
+            payments.sweep()
+            payments.sweep()
+        events = payments.events(AuthorizationExpiring)
+        assert [event.order_id for event in events] == ["order-1"] * published
+        assert payments.state() == "authorized"
+
+    @pytest.mark.parametrize("end", [Payments.ship, Payments.cancel])
+    def test_a_payment_that_ended_does_not_expire(
+        self, payments: Payments, end: Callable[[Payments], None]
+    ) -> None:
+        payments.order("tok_approve")
+        payments.authorize()
+        end(payments)
+        with time_machine.travel(datetime.now(UTC) + timedelta(days=8), tick=False):
+            payments.sweep()
+        assert payments.events(AuthorizationExpiring) == []
+
+    def test_a_parcel_that_leaves_at_the_last_moment_is_paid(self, payments: Payments) -> None:
+        payments.order("tok_approve")
+        payments.authorize()
+        with time_machine.travel(datetime.now(UTC) + timedelta(days=6, hours=20), tick=False):
+            payments.sweep()
+            payments.ship()
+        assert payments.state() == payments.booked()["status"] == "captured"
+
+    def test_one_sweep_handles_more_than_one_page(self, payments: Payments, cloud: Cloud) -> None:
+        cloud.monkeypatch.setattr(sweep_payments, "MOST", 2)
+        for number in range(5):
+            payments.order("tok_approve", f"order-{number}")
+            payments.authorize(f"order-{number}")
+        with time_machine.travel(datetime.now(UTC) + timedelta(days=7), tick=False):
+            payments.sweep()
+        assert len(payments.events(AuthorizationExpiring)) == 5
+
+
 class TestSandboxProvider:
-    """Repeated calls with one key have the effect of one call."""
+    """Repeated calls about one payment have the effect of one call."""
 
     @pytest.fixture
     def provider(self, payments: Payments) -> SandboxProvider:
-        return SandboxProvider(payments.provider_table.name)
+        provider = SandboxProvider(payments.provider_table.name)
+        assert provider.open("order", amount_minor=100, currency="EUR") == "order"
+        return provider
 
-    def authorize(self, provider: SandboxProvider, token: str = "tok_approve") -> None:
-        provider.authorize("key", token=token, amount_minor=100, currency="EUR")
-
-    def test_the_first_response_for_a_key_is_repeated(
+    def test_the_first_response_is_repeated(
         self, provider: SandboxProvider, payments: Payments
     ) -> None:
-        self.authorize(provider)
-        self.authorize(provider, "tok_decline")
+        until = provider.authorize("order", token="tok_approve")
+        assert provider.authorize("order", token="tok_decline") == until
         assert payments.booked()["amount_minor"] == 100
 
-    def test_cancelling_returns_whether_money_was_authorized_also_when_repeated(
+    def test_a_release_returns_what_became_of_the_money_also_when_repeated(
         self, provider: SandboxProvider
     ) -> None:
-        self.authorize(provider)
-        assert provider.cancel("key") is True
-        assert provider.cancel("key") is True
-        assert provider.cancel("unknown") is False
-        assert provider.cancel("unknown") is False
+        provider.authorize("order", token="tok_approve")
+        for payment_id, settlement in (
+            ("order", Settlement.RELEASED),
+            ("unknown", Settlement.NOTHING),
+        ):
+            assert provider.release(payment_id) is settlement
+            assert provider.release(payment_id) is settlement
+
+    def test_a_captured_payment_is_refunded_also_when_repeated(
+        self, provider: SandboxProvider
+    ) -> None:
+        provider.authorize("order", token="tok_approve")
+        provider.capture("order")
+        provider.capture("order")
+        assert provider.release("order") is Settlement.REFUNDED
+        assert provider.release("order") is Settlement.REFUNDED
+        with pytest.raises(NoLongerHeld):
+            provider.capture("order")
 
     def test_two_concurrent_calls_authorize_once(
         self, provider: SandboxProvider, payments: Payments, cloud: Cloud
@@ -361,10 +528,10 @@ class TestSandboxProvider:
         def interrupted(self: SandboxProvider, key: str, expression: str, *args, **kwargs):  # type: ignore[no-untyped-def]
             calls.append(expression)
             if len(calls) == 2:
-                TestSandboxProvider().authorize(provider)
+                provider.authorize("order", token="tok_approve")
             return change(self, key, expression, *args, **kwargs)
 
         cloud.monkeypatch.setattr(SandboxProvider, "_change", interrupted)
         with pytest.raises(Unavailable, match="under way"):
-            self.authorize(provider)
+            provider.authorize("order", token="tok_approve")
         assert payments.booked()["status"] == "authorized"

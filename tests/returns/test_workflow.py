@@ -11,7 +11,7 @@ from lambdas.inventory import reserve_stock
 from lambdas.inventory import settings as inventory_settings
 from lambdas.payments import authorize_payment
 from lambdas.payments import settings as payments_settings
-from lambdas.payments.provider import Unavailable
+from lambdas.payments.provider import Settlement, Unavailable
 from lambdas.payments.sandbox_provider import SandboxProvider
 from lambdas.returns import settings as returns_settings
 from lambdas.returns.events import OrderReturned, ReturnRefused
@@ -56,7 +56,7 @@ class ReturnCase:
             read()
         self.stock = cloud.table(inventory_context.SETTINGS.table_name)
         cloud.table(payments_context.SETTINGS.table_name)
-        provider_table = payments_context.SETTINGS.provider_table_name
+        provider_table = payments_context.SETTINGS.provider_resource
         self.provider_table: Table = cloud.table(provider_table, sort_key=False)
         key = {"pk": "STOCK#MUG", "sk": "STOCK", "kind": "stock", "price_revision": 1}
         self.stock.put({**key, "received": 1, "available": 1, "reserved": 0})
@@ -173,16 +173,16 @@ class TestExecutions:
     def test_a_refund_that_is_temporarily_unavailable_is_retried(
         self, shop: ReturnCase, cloud: Cloud
     ) -> None:
-        cancel = SandboxProvider.cancel
+        release = SandboxProvider.release
         calls: list[str] = []
 
-        def flaky(provider: SandboxProvider, key: str) -> bool:
+        def flaky(provider: SandboxProvider, key: str) -> Settlement:
             calls.append(key)
             if len(calls) < 4:
                 raise Unavailable("try again later")
-            return cancel(provider, key)
+            return release(provider, key)
 
-        cloud.monkeypatch.setattr(SandboxProvider, "cancel", flaky)
+        cloud.monkeypatch.setattr(SandboxProvider, "release", flaky)
         execution = shop.execution()
         until(execution, "AskForApproval waits")
         shop.returns.decide()

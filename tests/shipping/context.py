@@ -12,7 +12,6 @@ from lambdas.eventing import aws
 from lambdas.eventing.attributes import Item
 from lambdas.eventing.callback import CallbackSettings
 from lambdas.eventing.event import CloudEvent, E
-from lambdas.eventing.signature import HEADER, sign
 from lambdas.orders.events import OrderConfirmed
 from lambdas.shipping import (
     recall_shipment,
@@ -25,13 +24,27 @@ from lambdas.shipping.settings import RequestSettings
 from tests.support.cloud import Cloud, Queue, Table
 from tests.support.messages import CONTEXT, Answer, Call, batch, enveloped, failed
 from tests.support.orders import ADDRESS, cancelled, line, placed
+from tools.demo.carrier import signed
+from tools.demo.easypost_host import STATUSES
 
+ROUTE = "POST /carrier/events"
 SECRET = "key-of-the-carrier"
 HOURS = 120
 SETTINGS = RequestSettings(
     table_name="shipping",
     inbox_days=22,
-    carrier_table_name="carrier",
+    carrier="sandbox",
+    carrier_resource="carrier",
+    sender_name="The Shop",
+    sender_street="Store Street 1",
+    sender_postal_code="20357",
+    sender_city="Hamburg",
+    sender_country="DE",
+    sender_phone="+49401234567",
+    unit_weight_g=400,
+    box_length_cm=30,
+    box_width_cm=20,
+    box_height_cm=15,
     delivery_hours=HOURS,
     schedule_group_name="reminders",
     schedule_role_arn="arn:aws:iam::123456789012:role/reminders",
@@ -72,7 +85,7 @@ class Shipping:
     def in_cloud(cls, cloud: Cloud) -> "Shipping":
         """Creates the context and the carrier with empty tables."""
         table = cloud.table(SETTINGS.table_name)
-        carrier_table = cloud.table(SETTINGS.carrier_table_name, sort_key=False)
+        carrier_table = cloud.table(SETTINGS.carrier_resource, sort_key=False)
         parking = cloud.queue("parking")
         aws.scheduler().create_schedule_group(Name=SETTINGS.schedule_group_name)
         secret = aws.secrets().create_secret(Name="carrier", SecretString=SECRET)
@@ -111,23 +124,23 @@ class Shipping:
         event_id: str | None = None,
         **changed: Any,
     ) -> Answer:
-        """The carrier reports on an order's parcel; `changed` replaces fields of the report."""
-        report = {
-            "event_id": event_id or f"{kind}-{len(self.calls)}",
-            "order_id": order_id,
-            "tracking_id": self.parcel(order_id).get("tracking_id", "unknown"),
-            "kind": kind,
-            "occurred_at": "2026-01-08T09:30:00Z",
+        """The carrier reports on an order's parcel; `changed` replaces fields of the tracker."""
+        event = {
+            "id": event_id or f"{kind}-{len(self.calls)}",
+            "description": "tracker.updated",
+            "created_at": "2026-01-08T09:30:00Z",
+        }
+        tracker = {
+            "shipment_id": order_id,
+            "tracking_code": self.parcel(order_id).get("tracking_id", "unknown"),
+            "status": STATUSES.get(kind, kind),
             **changed,
         }
-        return self.call(json.dumps(report))
+        return self.call(json.dumps({**event, "result": tracker}))
 
     def call(self, body: str, *, secret: str = SECRET) -> Answer:
         """The carrier calls back with a signed body."""
-        signature = sign(secret, body.encode(), at=datetime.now(UTC))
-        self.calls.append(
-            Call(route="POST /carrier/events", body=body, headers={HEADER: signature})
-        )
+        self.calls.append(Call(route=ROUTE, body=body, headers=signed(body, secret)))
         return self.calls[-1].send(take_carrier_event.handler)
 
     def hand_over(self, order_id: str = "order-1") -> None:

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from lambdas.eventing.aggregate import Change
 from lambdas.eventing.event import Event
 from lambdas.shipping.domain import (
-    CarrierEvent,
     OtherParcel,
+    ParcelReport,
     Report,
     Shipment,
     State,
@@ -34,9 +34,9 @@ DUE = datetime(2026, 1, 10, 8, tzinfo=UTC)
 LATE = DUE + timedelta(hours=1)
 
 
-def report(kind: Report, *, tracking_id: str = "TRACK-1") -> CarrierEvent:
-    return CarrierEvent(
-        event_id="e-1", order_id="order-1", tracking_id=tracking_id, kind=kind, occurred_at=LATE
+def report(kind: Report, *, tracking_id: str = "TRACK-1") -> ParcelReport:
+    return ParcelReport(
+        event_id="e-1", parcel_id="shp-1", tracking_id=tracking_id, kind=kind, occurred_at=LATE
     )
 
 
@@ -46,8 +46,11 @@ COMMANDS: dict[str, Callable[[Shipment], Any]] = {
     "delivered": lambda shipment: shipment.report(report(Report.DELIVERED)),
     "deadline": lambda shipment: shipment.check_deadline(LATE),
     "recall": Shipment.recall,
-    "comes back": lambda shipment: shipment.recalled(delivered=False),
-    "was delivered": lambda shipment: shipment.recalled(delivered=True),
+    "failed": lambda shipment: shipment.report(report(Report.FAILED)),
+    "opened": lambda shipment: shipment.opened("shp-1"),
+    "comes back": lambda shipment: shipment.recalled(),
+    "has left": lambda shipment: shipment.recalled(too_late=Report.PICKED_UP),
+    "was delivered": lambda shipment: shipment.recalled(too_late=Report.DELIVERED),
 }
 Outcome = tuple[State, list[type[Event]]] | type[Exception] | None
 TABLE: dict[State, dict[str, Outcome]] = {
@@ -57,7 +60,10 @@ TABLE: dict[State, dict[str, Outcome]] = {
         "delivered": Undecided,
         "deadline": (State.REQUESTING, [ShipmentOverdue]),
         "recall": (State.RECALLING, []),
+        "failed": Undecided,
+        "opened": (State.REQUESTING, []),
         "comes back": None,
+        "has left": None,
         "was delivered": None,
     },
     State.REQUESTED: {
@@ -66,7 +72,10 @@ TABLE: dict[State, dict[str, Outcome]] = {
         "delivered": (State.DELIVERED, [OrderShipped, OrderDelivered]),
         "deadline": (State.REQUESTED, [ShipmentOverdue]),
         "recall": (State.RECALLING, []),
+        "failed": (State.REQUESTED, []),
+        "opened": None,
         "comes back": None,
+        "has left": None,
         "was delivered": None,
     },
     State.SHIPPED: {
@@ -75,7 +84,10 @@ TABLE: dict[State, dict[str, Outcome]] = {
         "delivered": (State.DELIVERED, [OrderDelivered]),
         "deadline": (State.SHIPPED, [ShipmentOverdue]),
         "recall": (State.RECALLING, []),
+        "failed": (State.SHIPPED, []),
+        "opened": None,
         "comes back": None,
+        "has left": None,
         "was delivered": None,
     },
     State.DELIVERED: {
@@ -84,7 +96,10 @@ TABLE: dict[State, dict[str, Outcome]] = {
         "delivered": None,
         "deadline": None,
         "recall": None,
+        "failed": None,
+        "opened": None,
         "comes back": None,
+        "has left": None,
         "was delivered": None,
     },
     State.RECALLING: {
@@ -93,7 +108,10 @@ TABLE: dict[State, dict[str, Outcome]] = {
         "delivered": Undecided,
         "deadline": None,
         "recall": None,
+        "failed": Undecided,
+        "opened": None,
         "comes back": (State.RECALLED, [ShipmentRecalled]),
+        "has left": (State.SHIPPED, [OrderShipped]),
         "was delivered": (State.DELIVERED, [OrderShipped, OrderDelivered]),
     },
     State.RECALLED: {
@@ -102,7 +120,10 @@ TABLE: dict[State, dict[str, Outcome]] = {
         "delivered": None,
         "deadline": None,
         "recall": None,
+        "failed": None,
+        "opened": None,
         "comes back": None,
+        "has left": None,
         "was delivered": None,
     },
 }
@@ -171,15 +192,56 @@ def test_a_report_is_dated() -> None:
 def test_a_recall_that_comes_too_late_publishes_what_was_not_known_yet(
     before: State | None,
 ) -> None:
-    change = shipment(State.RECALLING, recalled_from=before).recalled(delivered=True)
+    change = shipment(State.RECALLING, recalled_from=before).recalled(too_late=Report.DELIVERED)
     assert change
     known = [OrderShipped] if before is State.SHIPPED else []
     assert known + [type(event) for event in change.events] == [OrderShipped, OrderDelivered]
     assert change.after.recalled_from is None
 
 
+@pytest.mark.parametrize("before", [State.REQUESTING, State.REQUESTED, State.SHIPPED, None])
+def test_a_recall_of_a_parcel_that_has_left_ends_as_shipped(before: State | None) -> None:
+    change = shipment(State.RECALLING, recalled_from=before).recalled(too_late=Report.PICKED_UP)
+    assert change
+    assert change.after.state is State.SHIPPED
+    assert change.after.recalled_from is None
+    assert len(change.events) == (before is not State.SHIPPED)
+
+
+def test_a_failed_delivery_is_marked_once_and_a_later_delivery_still_counts() -> None:
+    change = shipment(State.SHIPPED).report(report(Report.FAILED))
+    assert change
+    assert (change.after.failed, change.events) == (True, ())
+    assert change.after.report(report(Report.FAILED)) is None
+    delivered = change.after.report(report(Report.DELIVERED))
+    assert delivered
+    assert delivered.after.state is State.DELIVERED
+
+
+def test_the_first_parcel_that_is_opened_counts() -> None:
+    change = shipment(State.REQUESTING).opened("shp-1")
+    assert change
+    assert change.after.at_carrier == "shp-1"
+    assert change.after.opened("shp-2") is None
+
+
+def test_a_parcel_of_an_earlier_release_is_known_by_its_order() -> None:
+    assert shipment(State.REQUESTED).at_carrier == "order-1"
+    assert shipment(State.REQUESTING).at_carrier is None
+
+
+@pytest.mark.parametrize(
+    ("before", "picked_up"),
+    [(State.REQUESTING, False), (State.REQUESTED, False), (State.SHIPPED, True), (None, False)],
+)
+def test_a_recall_tells_whether_the_parcel_had_left(before: State | None, picked_up: bool) -> None:
+    change = shipment(State.RECALLING, recalled_from=before).recalled()
+    assert change
+    assert change.events == (ShipmentRecalled(order_id="order-1", picked_up=picked_up),)
+
+
 def test_a_recall_that_is_over_forgets_where_it_began() -> None:
-    change = shipment(State.RECALLING, recalled_from=State.SHIPPED).recalled(delivered=False)
+    change = shipment(State.RECALLING, recalled_from=State.SHIPPED).recalled()
     assert change
     assert change.after.recalled_from is None
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from lambdas.shipping.carrier import Unavailable
+from lambdas.shipping.events import ShipmentRecalled
 from lambdas.shipping.sandbox_carrier import SandboxCarrier
 from tests.shipping.context import Shipping, later
 from tests.support.cloud import Cloud, Commits, Crash, crash
@@ -18,6 +19,7 @@ def test_a_cancelled_order_is_recalled(shipping: Shipping, reports: list[str]) -
     assert shipping.cancel()
     assert shipping.state() == shipping.parcel()["status"] == "recalled"
     assert shipping.published()[-1] == "ShipmentRecalled"
+    assert shipping.event(ShipmentRecalled).picked_up is bool(reports)
 
 
 def test_recalling_twice_has_the_same_effect_as_once(shipping: Shipping) -> None:

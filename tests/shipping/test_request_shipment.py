@@ -7,6 +7,7 @@ import pytest
 
 from lambdas.eventing import aws
 from lambdas.eventing.transaction import ConditionFailed, Transaction
+from lambdas.shipping.carrier import Undeliverable
 from lambdas.shipping.events import ShipmentRequested
 from lambdas.shipping.sandbox_carrier import SandboxCarrier
 from tests.shipping.context import HOURS, SETTINGS, Shipping, later
@@ -111,7 +112,7 @@ def test_the_request_is_stored_before_the_carrier_is_called(
     assert shipping.carrier_table.items() == []
 
 
-@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize("number", [1, 2, 3])
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_after_a_crash_around_a_commit_the_next_delivery_completes_the_request(
     shipping: Shipping, commits: Commits, moment: str, number: int
@@ -144,7 +145,7 @@ def test_after_a_crash_around_the_schedule_the_next_delivery_completes_the_reque
     assert_requested_once(shipping)
 
 
-@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize("number", [1, 2, 3])
 def test_two_concurrent_deliveries_request_once(
     shipping: Shipping, commits: Commits, number: int
 ) -> None:
@@ -200,22 +201,52 @@ def test_if_the_schedule_cannot_be_created_the_request_stays_open(
     assert_requested_once(shipping)
 
 
-def test_a_recall_that_reaches_the_carrier_before_the_request_leaves_no_parcel(
-    shipping: Shipping, cloud: Cloud
+@pytest.mark.parametrize("dies", [False, True])
+def test_a_label_that_is_bought_after_its_recall_is_refunded(
+    shipping: Shipping, cloud: Cloud, dies: bool
 ) -> None:
-    request = SandboxCarrier.request
+    buy = SandboxCarrier.buy
 
-    def late(carrier: SandboxCarrier, *args: object, **kwargs: object) -> str:
-        cloud.monkeypatch.setattr(SandboxCarrier, "request", request)
+    def late(carrier: SandboxCarrier, parcel_id: str) -> str:
+        cloud.monkeypatch.setattr(SandboxCarrier, "buy", buy)
         assert shipping.cancel()
-        return request(carrier, *args, **kwargs)  # type: ignore[arg-type]
+        tracking_id = buy(carrier, parcel_id)
+        if dies:
+            raise Crash
+        return tracking_id
 
-    cloud.monkeypatch.setattr(SandboxCarrier, "request", late)
+    cloud.monkeypatch.setattr(SandboxCarrier, "buy", late)
+    if dies:
+        with pytest.raises(Crash):
+            shipping.confirm()
+        assert (shipping.state(), shipping.parcel()["status"]) == ("recalled", "accepted")
     assert shipping.confirm()
     assert shipping.state() == "recalled"
     assert shipping.parcel()["status"] == "recalled"
-    assert "tracking_id" not in shipping.parcel()
     assert shipping.published() == ["ShipmentRecalled"]
+
+
+def test_the_carriers_id_is_stored_before_the_label_is_bought(
+    shipping: Shipping, commits: Commits
+) -> None:
+    commits.after(2, crash)
+    with pytest.raises(Crash):
+        shipping.confirm()
+    assert shipping.shipment()["parcel_id"] == "order-1"
+    assert "tracking_id" not in shipping.parcel()
+
+
+def test_an_address_that_the_carrier_rejects_parks_the_order(
+    shipping: Shipping, cloud: Cloud
+) -> None:
+    def refuse(*_: object, **__: object) -> str:
+        raise Undeliverable("ADDRESS.COUNTRY.INVALID")
+
+    cloud.monkeypatch.setattr(SandboxCarrier, "open", refuse)
+    assert shipping.confirm()
+    (message,) = shipping.parking.messages()
+    assert "ADDRESS.COUNTRY.INVALID" in str(message)
+    assert shipping.state() == "requesting"
 
 
 def test_if_a_shipment_keeps_changing_the_event_is_redelivered(

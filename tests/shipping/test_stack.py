@@ -85,10 +85,13 @@ def test_schedules_are_created_with_the_group_role_and_queues_of_the_stack(shop:
     }
 
 
-def test_overdue_parcels_late_recalls_and_forged_callbacks_have_alarms(shop: Assembly) -> None:
+def test_overdue_parcels_late_recalls_failed_deliveries_and_forged_callbacks_have_alarms(
+    shop: Assembly,
+) -> None:
     for path, name in (
         ("Shipping/Overdue", "OverdueShipments"),
         ("Shipping/TooLate", "RecallsTooLate"),
+        ("Shipping/Failed", "FailedDeliveries"),
         ("Shipping/Forged", "ForgedCallbacks"),
     ):
         alarm = shop.at(path).properties
@@ -100,18 +103,49 @@ def test_overdue_parcels_late_recalls_and_forged_callbacks_have_alarms(shop: Ass
         ]
 
 
-def test_only_one_function_may_read_the_carriers_secret(shop: Assembly) -> None:
-    readers = {
+def readers(shop: Assembly, secret: str) -> set[str]:
+    """The roles that may read the secret at a path."""
+    return {
         shop.referred(policy.stack, role).path
         for policy in shop.of_type("AWS::IAM::Policy")
         for statement in policy.properties["PolicyDocument"]["Statement"]
         if "secretsmanager" in str(statement["Action"])
-        and shop.refers(policy.stack, statement["Resource"])
-        and shop.referred(policy.stack, statement["Resource"]).path == "Shipping/CarrierSecret"
+        for resource in as_list(statement["Resource"])
+        if shop.refers(policy.stack, resource)
+        and shop.referred(policy.stack, resource).path == secret
         for role in policy.properties["Roles"]
     }
-    assert readers == {"Shipping/TakeCarrierEventRole"}
+
+
+def as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def test_only_one_function_may_read_the_carriers_secret(shop: Assembly) -> None:
+    assert readers(shop, "Shipping/CarrierSecret") == {"Shipping/TakeCarrierEventRole"}
     secret = shop.at("Shipping/CarrierSecret").properties
     assert secret["GenerateSecretString"]["PasswordLength"] >= 32
     # Spaces separate several keys.
     assert "IncludeSpace" not in secret["GenerateSecretString"]
+
+
+def test_each_stage_has_what_its_carrier_needs_and_nothing_of_the_other(
+    templates: Mapping[str, Assembly],
+) -> None:
+    dev, prod = templates["dev"], templates["prod"]
+    callers = {
+        "Shipping/RequestShipment/FunctionRole",
+        "Shipping/RecallShipment/FunctionRole",
+        "Shipping/TakeCarrierEventRole",
+    }
+    assert readers(prod, "Shipping/EasyPostKey") == callers
+    for shop, there, absent in (
+        (dev, "Shipping/SandboxCarrier", "Shipping/EasyPostKey"),
+        (prod, "Shipping/EasyPostKey", "Shipping/SandboxCarrier"),
+    ):
+        paths = {resource.path for resource in shop.resources}
+        assert there in paths
+        assert absent not in paths
+        for function in ("RequestShipment/Function", "RecallShipment/Function", "TakeCarrierEvent"):
+            variables = shop.at(f"Shipping/{function}").properties["Environment"]["Variables"]
+            assert shop.referred("Shipping", variables["CARRIER_RESOURCE"]).path == there

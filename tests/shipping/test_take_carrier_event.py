@@ -9,12 +9,22 @@ from typing import Any
 import pytest
 
 from lambdas.eventing import aws
-from lambdas.eventing.signature import HEADER, sign
+from lambdas.eventing.signature import EASYPOST, HEADER, sign
 from lambdas.shipping import take_carrier_event
+from lambdas.shipping.carrier import Unavailable
+from lambdas.shipping.carrier_event import REPORTS
 from lambdas.shipping.events import OrderShipped
-from tests.shipping.context import SECRET, Shipping, later
+from lambdas.shipping.sandbox_carrier import SandboxCarrier
+from tests.shipping.context import ROUTE, SECRET, Shipping, later
 from tests.support.cloud import Cloud, Commits, Crash, crash
 from tests.support.messages import Call
+from tools.demo.carrier import signed
+
+
+def elsewhere(body: str, now: datetime) -> dict[str, str]:
+    """Headers of a request with the same secret for another address."""
+    return EASYPOST.sign(SECRET, "POST", "/elsewhere", body.encode(), at=now)
+
 
 WAY = ["ShipmentRequested", "OrderShipped", "OrderDelivered"]
 
@@ -128,7 +138,7 @@ class TestReports:
     def test_a_report_before_the_request_is_stored_is_to_be_retried_later(
         self, shipping: Shipping, commits: Commits
     ) -> None:
-        commits.before(2, crash)
+        commits.before(3, crash)
         with pytest.raises(Crash):
             shipping.confirm()
         answer = shipping.report("picked_up", event_id="e-1")
@@ -171,34 +181,133 @@ class TestReports:
         assert out.count('"DuplicateCallbacks":[1.0]') == 2
 
 
-class TestErrors:
-    @pytest.mark.parametrize("changed", [{"order_id": "order-9"}, {"tracking_id": "SANDBOX-9"}])
-    def test_an_unknown_shipment_is_not_found(
-        self, shipping: Shipping, changed: dict[str, str]
+class TestStatuses:
+    @pytest.mark.parametrize(
+        ("status", "state"),
+        [
+            ("unknown", "requested"),
+            ("pre_transit", "requested"),
+            ("in_transit", "shipped"),
+            ("out_for_delivery", "shipped"),
+            ("available_for_pickup", "shipped"),
+            ("delivered", "delivered"),
+            ("return_to_sender", "requested"),
+            ("failure", "requested"),
+            ("cancelled", "requested"),
+            ("error", "requested"),
+            ("a status of the future", "requested"),
+            ({"a batch": "has an object here"}, "requested"),
+            (None, "requested"),
+        ],
+    )
+    def test_each_status_has_a_meaning(self, shipping: Shipping, status: Any, state: str) -> None:
+        shipping.confirm()
+        assert shipping.report("picked_up", status=status).status == 200
+        assert shipping.state() == state
+
+    def test_every_documented_status_is_known(self) -> None:
+        """https://docs.easypost.com/docs/trackers"""
+        documented = "unknown pre_transit in_transit out_for_delivery delivered"
+        others = "available_for_pickup return_to_sender failure cancelled error"
+        assert set(REPORTS) == {*documented.split(), *others.split()}
+
+    @pytest.mark.parametrize("status", ["return_to_sender", "failure", "cancelled"])
+    def test_a_failed_delivery_is_marked_and_counted_once(
+        self, shipping: Shipping, status: str, capsys: pytest.CaptureFixture[str]
     ) -> None:
         shipping.confirm()
-        answer = shipping.report("delivered", **changed)
-        assert answer.status == 404
-        assert answer.json["code"] == "unknown_shipment"
+        shipping.report("picked_up")
+        for event_id in ("f-1", "f-1", "f-2"):
+            answer = shipping.report("picked_up", event_id=event_id, status=status)
+            assert answer.status == 200
+        assert shipping.shipment()["failed"] is True
+        assert shipping.state() == "shipped"
+        assert shipping.published() == WAY[:2]
+        assert capsys.readouterr().out.count('"FailedDeliveries":[1.0]') == 1
+        assert shipping.report("delivered").status == 200
+        assert shipping.published() == WAY
+
+    def test_the_cancelled_label_of_a_recalled_parcel_is_no_failure(
+        self, shipping: Shipping, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        shipping.confirm()
+        shipping.cancel()
+        assert shipping.report("picked_up", status="cancelled").status == 200
+        assert "FailedDeliveries" not in capsys.readouterr().out
+
+    @pytest.mark.parametrize("description", ["refund.successful", "batch.updated", "x"])
+    def test_other_events_change_nothing(self, shipping: Shipping, description: str) -> None:
+        shipping.confirm()
+        body = json.dumps(
+            {
+                "id": "e-1",
+                "description": description,
+                "created_at": "2026-01-08T09:30:00Z",
+                "result": {"shipment_id": "order-1", "status": "delivered"},
+            }
+        )
+        assert shipping.call(body).json == {"event_id": "e-1"}
         assert shipping.state() == "requested"
 
-    def test_the_parcel_of_another_order_is_not_found(self, shipping: Shipping) -> None:
+    @pytest.mark.parametrize("missing", ["shipment_id", "tracking_code"])
+    def test_a_tracker_without_a_label_of_the_shop_changes_nothing(
+        self, shipping: Shipping, missing: str
+    ) -> None:
+        shipping.confirm()
+        changed: dict[str, Any] = {missing: None}
+        assert shipping.report("delivered", **changed).status == 200
+        assert shipping.state() == "requested"
+
+
+class TestErrors:
+    @pytest.mark.parametrize(
+        "changed",
+        [
+            {"shipment_id": "order-9"},
+            {"tracking_code": "SANDBOX-9"},
+        ],
+    )
+    def test_an_event_about_an_unknown_parcel_changes_nothing_and_is_counted(
+        self, shipping: Shipping, changed: dict[str, str], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """Another stage or system may have the same account: the carrier must not stop calling."""
+        shipping.confirm()
+        assert shipping.report("delivered", **changed).status == 200
+        assert shipping.state() == "requested"
+        assert '"UnknownParcels":[1.0]' in capsys.readouterr().out
+
+    def test_the_parcel_of_another_order_changes_nothing(self, shipping: Shipping) -> None:
         shipping.confirm("order-1")
         shipping.confirm("order-2")
         other = shipping.parcel("order-2")["tracking_id"]
-        assert shipping.report("delivered", "order-1", tracking_id=other).status == 404
+        assert shipping.report("delivered", "order-1", tracking_code=other).status == 200
+        assert shipping.state("order-1") == shipping.state("order-2") == "requested"
+
+    def test_while_the_carrier_does_not_name_the_order_the_event_is_to_be_sent_again(
+        self, shipping: Shipping, cloud: Cloud
+    ) -> None:
+        def refuse(*_: object) -> str:
+            raise Unavailable
+
+        shipping.confirm()
+        with cloud.monkeypatch.context() as patch:
+            patch.setattr(SandboxCarrier, "order_of", refuse)
+            answer = shipping.report("picked_up", event_id="e-1")
+        assert (answer.status, answer.json["code"]) == (503, "carrier_unavailable")
+        assert shipping.report("picked_up", event_id="e-1").status == 200
+        assert shipping.state() == "shipped"
 
     @pytest.mark.parametrize(
         ("changed", "field"),
         [
-            ({"kind": "lost"}, "kind"),
-            ({"kind": None}, "kind"),
-            ({"event_id": ""}, "event_id"),
-            ({"event_id": "x" * 101}, "event_id"),
-            ({"order_id": 7}, "order_id"),
-            ({"tracking_id": None}, "tracking_id"),
-            ({"occurred_at": "2026-01-08T09:30:00"}, "occurred_at"),
-            ({"occurred_at": "yesterday"}, "occurred_at"),
+            ({"id": ""}, "id"),
+            ({"id": "x" * 101}, "id"),
+            ({"description": None}, "description"),
+            ({"result": None}, "result"),
+            ({"result": {"shipment_id": 7}}, "result.shipment_id"),
+            ({"result": {"tracking_code": ""}}, "result.tracking_code"),
+            ({"created_at": "2026-01-08T09:30:00"}, "created_at"),
+            ({"created_at": "yesterday"}, "created_at"),
         ],
     )
     def test_an_invalid_report_is_rejected_with_its_field(
@@ -206,11 +315,10 @@ class TestErrors:
     ) -> None:
         shipping.confirm()
         report = {
-            "event_id": "e-1",
-            "order_id": "order-1",
-            "tracking_id": shipping.parcel()["tracking_id"],
-            "kind": "delivered",
-            "occurred_at": "2026-01-08T09:30:00Z",
+            "id": "e-1",
+            "description": "tracker.updated",
+            "created_at": "2026-01-08T09:30:00Z",
+            "result": {"shipment_id": "order-1", "status": "delivered"},
         }
         answer = shipping.call(json.dumps({**report, **changed}))
         assert answer.status == 400
@@ -238,30 +346,44 @@ class TestSignature:
         )
 
     @pytest.mark.parametrize(
-        "forge",
+        ("headers", "detail"),
         [
-            lambda body, now: sign("another key", body, at=now),
-            lambda body, now: sign(SECRET, body + b" ", at=now),
-            lambda body, now: sign(SECRET, body, at=now - timedelta(seconds=301)),
-            lambda body, now: sign(SECRET, body, at=now + timedelta(seconds=301)),
-            lambda body, now: "",
-            lambda body, now: None,
+            (lambda body, now: signed(body, "another key", at=now), "secret"),
+            (lambda body, now: signed(body + " ", SECRET, at=now), "secret"),
+            (lambda body, now: signed(body, SECRET, at=now - timedelta(seconds=302)), "off"),
+            (lambda body, now: signed(body, SECRET, at=now + timedelta(seconds=302)), "off"),
+            (elsewhere, "path"),
+            (lambda body, now: {**signed(body, SECRET), "x-timestamp": "now"}, "secret"),
+            (lambda body, now: {**signed(body, SECRET), "x-hmac-signature-v2": ""}, "secret"),
+            (lambda body, now: {HEADER: sign(SECRET, body.encode(), at=now)}, "secret"),
+            (lambda body, now: {}, "secret"),
         ],
-        ids=["wrong secret", "other body", "old", "future", "empty", "missing"],
+        ids=[
+            "wrong secret",
+            "other body",
+            "old",
+            "future",
+            "for another path",
+            "another time",
+            "empty",
+            "the shop's own scheme",
+            "missing",
+        ],
     )
-    def test_a_forged_callback_is_rejected(self, shipping: Shipping, forge: Any) -> None:
-        body = str(shipping.calls[0].body).replace("picked_up", "delivered")
-        signature = forge(body.encode(), datetime.now(UTC))
-        headers = {HEADER: signature} if signature is not None else {}
-        call = Call(route="POST /carrier/events", body=body, headers=headers)
+    def test_a_forged_callback_is_rejected(
+        self, shipping: Shipping, headers: Any, detail: str
+    ) -> None:
+        body = str(shipping.calls[0].body).replace("in_transit", "delivered")
+        call = Call(route=ROUTE, body=body, headers=headers(body, datetime.now(UTC)))
         answer = call.send(take_carrier_event.handler)
         assert answer.status == 401
         assert answer.json["code"] == "forged"
+        assert detail in answer.json["detail"]
         assert shipping.state() == "shipped"
 
     def test_the_signature_of_another_body_is_rejected(self, shipping: Shipping) -> None:
         seen = shipping.calls[0]
-        body = str(seen.body).replace("picked_up", "delivered")
+        body = str(seen.body).replace("in_transit", "delivered")
         call = Call(route=seen.route, body=body, headers=seen.headers)
         assert call.send(take_carrier_event.handler).status == 401
 
@@ -271,7 +393,7 @@ class TestSignature:
 
     def test_a_customers_token_does_not_replace_the_signature(self, shipping: Shipping) -> None:
         call = Call(
-            route="POST /carrier/events",
+            route=ROUTE,
             body=shipping.calls[0].body,
             headers={"authorization": "Bearer a.b.c"},
         )
@@ -281,12 +403,11 @@ class TestSignature:
 def test_the_signature_applies_to_the_decoded_body(shipping: Shipping) -> None:
     shipping.confirm()
     shipping.report("picked_up")
-    body = str(shipping.calls[0].body).replace("picked_up", "delivered")
-    signature = sign(SECRET, body.encode(), at=datetime.now(UTC))
+    body = str(shipping.calls[0].body).replace("in_transit", "delivered").replace("-0", "-1")
     call = Call(
-        route="POST /carrier/events",
+        route=ROUTE,
         body=b64encode(body.encode()).decode(),
-        headers={HEADER: signature},
+        headers=signed(body, SECRET),
         encoded=True,
     )
     assert call.send(take_carrier_event.handler).status == 200

@@ -99,7 +99,7 @@ def test_a_recalled_parcel_is_not_overdue(shipping: Shipping) -> None:
 def test_an_unfinished_request_can_be_overdue_and_still_complete(
     shipping: Shipping, commits: Commits
 ) -> None:
-    commits.before(2, crash)
+    commits.before(3, crash)
     with pytest.raises(Crash):
         shipping.confirm()
     with later():

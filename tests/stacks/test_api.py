@@ -42,6 +42,7 @@ def test_these_are_all_routes(shop: Assembly) -> None:
         "POST /carrier/events": "lambdas.shipping.take_carrier_event.handler",
         "POST /orders": "lambdas.orders.place_order.handler",
         "POST /orders/{order_id}/returns": "lambdas.returns.request_return.handler",
+        "POST /payments/events": "lambdas.payments.take_provider_event.handler",
         "POST /returns/{order_id}/decision": "lambdas.returns.decide_return.handler",
         "POST /returns/{order_id}/review": "lambdas.returns.review_return.handler",
         "PUT /preferences": "lambdas.notifications.set_preferences.handler",

@@ -103,5 +103,6 @@ def test_each_type_is_classified_by_whether_it_stores_data(shop: Assembly) -> No
     assert types == ENDS.keys() | BOUNDED.keys() | HOLDS_NOTHING
 
 
-def test_the_tables_of_the_sandboxes_exist(shop: Assembly) -> None:
-    assert {shop.at(path).type for path in OTHERS} == {"AWS::DynamoDB::GlobalTable"}
+def test_the_tables_of_the_sandboxes_exist(templates: Mapping[str, Assembly]) -> None:
+    dev = templates["dev"]
+    assert {dev.at(path).type for path in OTHERS} == {"AWS::DynamoDB::GlobalTable"}

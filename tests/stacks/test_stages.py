@@ -1,10 +1,13 @@
 """Stages: their alarms, the retention of their data, and their e-mail identities."""
 
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -155,7 +158,81 @@ class TestData:
             {(resource.path, resource.type) for resource in templates[stage].resources}
             for stage in ("dev", "prod")
         )
-        assert dev == prod
+        # Only the partners are others: what their calls need is a stage's decision.
+        assert dev ^ prod == {
+            ("Payments/SandboxProvider", "AWS::DynamoDB::GlobalTable"),
+            ("Payments/StripeKey", "AWS::SecretsManager::Secret"),
+            ("Shipping/SandboxCarrier", "AWS::DynamoDB::GlobalTable"),
+            ("Shipping/EasyPostKey", "AWS::SecretsManager::Secret"),
+        }
+
+
+class TestPartners:
+    @pytest.mark.parametrize(
+        ("setting", "real"), [("payment_provider", "stripe"), ("carrier", "easypost")]
+    )
+    def test_a_stage_that_keeps_data_cannot_have_a_sandbox(self, setting: str, real: str) -> None:
+        with pytest.raises(ValueError, match=setting) as raised:
+            replace(environment("prod"), **cast(Any, {setting: "sandbox"}))
+        assert str(raised.value) == (
+            f"{setting} of stage prod is 'sandbox', but the stage keeps data and so counts as a "
+            f"real shop: set {setting}={real!r} in stacks/environment.py"
+        )
+
+    @pytest.mark.parametrize("setting", ["payment_provider", "carrier", "dispatch"])
+    def test_a_stage_has_to_decide(self, setting: str) -> None:
+        dev = environment("dev")
+        decided = {field.name: getattr(dev, field.name) for field in fields(dev)}
+        del decided[setting]
+        with pytest.raises(TypeError, match=setting):
+            type(dev)(**decided)
+
+    @pytest.mark.parametrize(
+        ("context", "role", "real"),
+        [("payments", "provider", "stripe"), ("shipping", "carrier", "easypost")],
+    )
+    def test_handlers_ask_the_factory_and_never_name_a_partner(
+        self, context: str, role: str, real: str
+    ) -> None:
+        named = {
+            path.name
+            for path in (PROJECT / "lambdas" / context).glob("*.py")
+            if re.search(rf"({real}|Sandbox){role}", path.read_text(), re.IGNORECASE)
+        }
+        assert named == {f"{role}s.py", f"{real}_{role}.py", f"sandbox_{role}.py"}
+
+    @pytest.mark.parametrize(
+        ("context", "role", "chosen", "setting"),
+        [
+            ("payments", "provider", "stripe", "PAYMENT_PROVIDER"),
+            ("payments", "provider", "sandbox", "PAYMENT_PROVIDER"),
+            ("shipping", "carrier", "easypost", "CARRIER"),
+            ("shipping", "carrier", "sandbox", "CARRIER"),
+        ],
+    )
+    def test_only_the_chosen_partner_is_imported(
+        self, context: str, role: str, chosen: str, setting: str
+    ) -> None:
+        script = (
+            f"import sys; from lambdas.{context} import {role}s; {role}s.{role}();"
+            "print([name for name in sys.modules if name.startswith('lambdas.')"
+            f" and name.endswith('_{role}')])"
+        )
+        environ = {
+            "TABLE_NAME": "t",
+            "INBOX_DAYS": "1",
+            setting: chosen,
+            f"{role.upper()}_RESOURCE": "arn",
+        }
+        done = subprocess.run(
+            [sys.executable, "-c", script],
+            env={**os.environ, **environ},
+            cwd=PROJECT,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stdout.strip() == f"['lambdas.{context}.{chosen}_{role}']"
 
 
 class TestEnvironment:

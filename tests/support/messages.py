@@ -117,13 +117,16 @@ class Call:
     def event(self) -> dict[str, Any]:
         """The input of the function."""
         claims = {"sub": self.caller, **({"cognito:groups": self.groups} if self.groups else {})}
+        method, path = self.route.split()
         event: dict[str, Any] = {
             "version": "2.0",
             "routeKey": self.route,
+            "rawPath": path,
             "rawQueryString": "",
             "headers": {"content-type": "application/json", **self.headers},
             "requestContext": {
                 "requestId": "request-1",
+                "http": {"method": method, "path": path},
                 "authorizer": {"jwt": {"claims": claims, "scopes": None}},
             },
             "isBase64Encoded": self.encoded,

@@ -98,21 +98,26 @@ class _Api:
         for operation in self._operations:
             methods = paths.setdefault(operation.route.path, {})
             methods[operation.route.method.lower()] = self._operation(operation)
-        document = skeleton(
-            "openapi",
-            version=version,
-            staff=STAFF,
-            signature_header=signature.HEADER,
-            tolerance=signature.TOLERANCE_S,
-        )
+        document = skeleton("openapi", version=version, staff=STAFF)
         document["paths"] = paths
         document["tags"] = [
             {"name": context, "description": words(import_module(f"lambdas.{context}"))[0]}
             for context in sorted({operation.context for operation in self._operations})
         ]
-        schemas = document["components"]["schemas"]
-        document["components"]["schemas"] = referring({**self._schemas, **schemas})
+        components = document["components"]
+        components["schemas"] = referring({**self._schemas, **components["schemas"]})
+        components["securitySchemes"].update(self._signatures)
         return document
+
+    @property
+    def _signatures(self) -> dict[str, Schema]:
+        schemes = {
+            operation.entry.scheme
+            for operation in self._operations
+            if isinstance(operation.entry, Callback)
+        }
+        ordered = sorted(schemes, key=lambda scheme: scheme.header)
+        return {_signature(scheme): _signed(scheme) for scheme in ordered}
 
     @cached_property
     def _schemas(self) -> dict[str, Schema]:
@@ -299,7 +304,7 @@ def _given(argument: Schema) -> Schema:
 
 def _security(operation: _Operation) -> dict[str, list[str]]:
     if isinstance(operation.entry, Callback):
-        return {_SIGNATURE: []}
+        return {_signature(operation.entry.scheme): []}
     return {_TOKEN: [STAFF] if operation.contract.staff_only else []}
 
 
@@ -328,3 +333,18 @@ def _readable(schema: Any) -> Any:
     found = {name: _readable(part) for name, part in schema.items()}
     free = schema.get("type") == "string" and not schema.keys() & {"enum", "format", "pattern"}
     return {**found, "pattern": text.PATTERN} if free else found
+
+
+def _signature(scheme: signature.Scheme) -> str:
+    """The name of the security scheme of a partner's signature."""
+    return _SIGNATURE if scheme is signature.OWN else scheme.header
+
+
+def _signed(scheme: signature.Scheme) -> dict[str, str]:
+    return {
+        "type": "apiKey",
+        "in": "header",
+        "name": scheme.header,
+        "description": "A signature of the body with the key that the partner shares with the "
+        f"shop: {scheme.form}. It is good for {signature.TOLERANCE_S} seconds.",
+    }

@@ -5,33 +5,138 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from random import Random
+from typing import Protocol
 
 from cdk_rehearsal import HttpResponse, Record, Rehearsal
-from lambdas.eventing.signature import HEADER, sign
+from lambdas.eventing.signature import EASYPOST
+from tools.demo import easypost_host
+from tools.demo.easypost_host import STATUSES, EasyPostHost
+from tools.demo.evidence import CARRIER, Evidence
 
 SECRET = "Shipping/CarrierSecret"
+KEY = "Shipping/EasyPostKey"
+_PATH = "/carrier/events"
 _TRIES = 5
 _PAUSE_S = 1.0
 
 
+class Ledger(Protocol):
+    """What a carrier knows of its parcels."""
+
+    def parcel_id(self, order_id: str) -> str:
+        """Returns the carrier's id of the parcel of an order."""
+
+    def way(self, order_id: str) -> list[str]:
+        """Returns the kinds of the reports about an order's parcel, in their order."""
+
+    def move(self, order_id: str, kind: str) -> bool:
+        """Moves a parcel, and returns whether it may be moved."""
+
+    def hand_over(self, order_id: str) -> None:
+        """Delivers a parcel, if there is one that is not recalled, without a callback yet."""
+
+
+@dataclass
+class SandboxLedger:
+    """The table of the sandbox carrier, which knows a parcel by its order."""
+
+    shop: Rehearsal
+
+    def parcel_id(self, order_id: str) -> str:
+        """See `Ledger`."""
+        return order_id
+
+    def way(self, order_id: str) -> list[str]:
+        """See `Ledger`."""
+        key = {"pk": {"S": order_id}}
+        table = self.shop.physical_id(CARRIER)
+        item = self.shop.client("dynamodb").get_item(TableName=table, Key=key)["Item"]
+        return [kind["S"] for kind in item["reports"]["L"]]
+
+    def move(self, order_id: str, kind: str) -> bool:
+        """See `Ledger`. The sandbox reports about recalled parcels, too."""
+        return True
+
+    def hand_over(self, order_id: str) -> None:
+        """See `Ledger`."""
+        client = self.shop.client("dynamodb")
+        try:
+            client.update_item(
+                TableName=self.shop.physical_id(CARRIER),
+                Key={"pk": {"S": order_id}},
+                UpdateExpression="SET #status = :delivered",
+                ConditionExpression="#status = :accepted",
+                ExpressionAttributeNames={"#status": "status"},
+                ExpressionAttributeValues={
+                    ":accepted": {"S": "accepted"},
+                    ":delivered": {"S": "delivered"},
+                },
+            )
+        except client.exceptions.ConditionalCheckFailedException:
+            return
+
+
+class EasyPostLedger(EasyPostHost):
+    """EasyPost, reachable for the functions of a shop."""
+
+    def __init__(self, shop: Rehearsal) -> None:
+        super().__init__(lambda: secret_of(shop, KEY))
+        self.host = shop.web.host(
+            easypost_host.NAME, self.respond, addresses=[easypost_host.ADDRESS]
+        )
+
+    def parcel_id(self, order_id: str) -> str:
+        """See `Ledger`."""
+        parcel = self.of_order(order_id)
+        return parcel.id if parcel else "shp_unknown"
+
+    def hand_over(self, order_id: str) -> None:
+        """See `Ledger`."""
+        self.move(order_id, "delivered")
+
+
+def add_parcels(ledger: SandboxLedger | EasyPostLedger, evidence: Evidence) -> None:
+    """Adds the ledger to the evidence. The sandbox's is a table, which `gather` reads."""
+    if isinstance(ledger, EasyPostLedger):
+        evidence.parcels.update(ledger.states())
+        evidence.labels.update(ledger.labels())
+
+
+def ledger_of(shop: Rehearsal) -> SandboxLedger | EasyPostLedger:
+    """Returns the ledger of the stage's carrier, and makes its host reachable."""
+    uses_easypost = any(resource.path == KEY for resource in shop.resources)
+    return EasyPostLedger(shop) if uses_easypost else SandboxLedger(shop)
+
+
+def secret_of(shop: Rehearsal, path: str) -> str:
+    """Returns the value of a secret, by its path."""
+    secrets = shop.client("secretsmanager")
+    return str(secrets.get_secret_value(SecretId=shop.physical_id(path))["SecretString"])
+
+
 def carrier_secret(shop: Rehearsal) -> str:
     """Returns the secret with which the carrier signs callbacks."""
-    secrets = shop.client("secretsmanager")
-    answer = secrets.get_secret_value(SecretId=shop.physical_id(SECRET))
-    return str(answer["SecretString"])
+    return secret_of(shop, SECRET)
 
 
-def callback(order_id: str, tracking_id: str | None, kind: str, event_id: str) -> str:
-    """Returns the body of a callback about a parcel."""
-    occurred_at = datetime.now(UTC).isoformat()
-    body = {"event_id": event_id, "order_id": order_id, "tracking_id": tracking_id}
-    return json.dumps({**body, "kind": kind, "occurred_at": occurred_at})
+def callback(parcel_id: str, tracking_id: str | None, kind: str, event_id: str) -> str:
+    """Returns the body of a callback about a parcel; `kind` is that of a report."""
+    status = STATUSES[kind]
+    return json.dumps(
+        easypost_host.event(parcel_id, tracking_id, status, event_id, datetime.now(UTC))
+    )
 
 
-def send_callback(shop: Rehearsal, body: str, secret: str) -> HttpResponse:
+def signed(body: str, secret: str, *, at: datetime | None = None) -> dict[str, str]:
+    """Returns the headers of a callback."""
+    return EASYPOST.sign(secret, "POST", _PATH, body.encode(), at=at or datetime.now(UTC))
+
+
+def send_callback(
+    shop: Rehearsal, body: str, secret: str, *, at: datetime | None = None
+) -> HttpResponse:
     """Signs a callback and sends it."""
-    signature = sign(secret, body.encode(), at=datetime.now(UTC))
-    return shop.http.request("POST", "/carrier/events", headers={HEADER: signature}, body=body)
+    return shop.http.request("POST", _PATH, headers=signed(body, secret, at=at), body=body)
 
 
 @dataclass
@@ -52,8 +157,9 @@ class SimulatedCarrier:
     """The forged callbacks that the shop accepted."""
 
     def __post_init__(self) -> None:
-        """Seeds the random choices."""
+        """Seeds the random choices, and opens the carrier."""
         self._random = Random(self.seed)
+        self.ledger = ledger_of(self.shop)
 
     @cached_property
     def _secret(self) -> str:
@@ -71,24 +177,27 @@ class SimulatedCarrier:
         if self.lost:
             self.lost -= 1
             return
-        kinds = ["picked_up", "delivered"]
+        kinds = self.ledger.way(order_id)
+        parcel_id = self.ledger.parcel_id(order_id)
         if self.careless:
             kinds = self._random.choices(
-                (kinds, kinds[::-1], [kinds[0], *kinds], [*kinds, kinds[1]]), (85, 5, 5, 5)
+                (kinds, kinds[::-1], [*kinds[:1], *kinds], [*kinds, *kinds[1:]]), (85, 5, 5, 5)
             )[0]
         if self.careless and self._random.random() < 0.02:
-            self._forge(order_id, tracking_id)
+            self._forge(order_id, parcel_id, tracking_id)
         for kind in kinds:
             self.shop.scheduler.sleep(self._random.uniform(0.5, 3.0))
+            if not self.ledger.move(order_id, kind):
+                return
             # A repeated callback has the same id.
-            body = callback(order_id, tracking_id, kind, f"{tracking_id}-{kind}")
+            body = callback(parcel_id, tracking_id, kind, f"{tracking_id}-{kind}")
             for attempt in range(_TRIES):
                 if send_callback(self.shop, body, self._secret).status < 400:
                     break
                 self.shop.scheduler.sleep(_PAUSE_S * 2**attempt)
 
-    def _forge(self, order_id: str, tracking_id: str) -> None:
-        body = callback(order_id, tracking_id, "delivered", f"forged-{tracking_id}")
+    def _forge(self, order_id: str, parcel_id: str, tracking_id: str) -> None:
+        body = callback(parcel_id, tracking_id, "delivered", f"forged-{tracking_id}")
         status = send_callback(self.shop, body, "a guess").status
         self.forged += 1
         if status != 401:

@@ -79,12 +79,19 @@ class ReservationItem(msgspec.Struct, frozen=True):
 
 
 class Payment(msgspec.Struct, frozen=True):
-    """The payment of one order. Its money is on hold in the state `authorized`."""
+    """The payment of one order.
+
+    The shop holds its money in the state `authorized`, and has it in the state `captured`.
+    """
 
     pk: str
     state: str | None = None
     amount_minor: int | None = None
     currency: str | None = None
+    refunded_minor: int = 0
+    """What was refunded outside the shop (shop), or at all (provider), if not everything was."""
+    dispute_id: str | None = None
+    dispute_won: bool | None = None
 
     @property
     def amount(self) -> tuple[int, str]:
@@ -93,9 +100,11 @@ class Payment(msgspec.Struct, frozen=True):
 
 
 class ProviderEntry(Payment, frozen=True):
-    """A payment in the provider's table. One with an amount was authorized at some time."""
+    """A payment in the provider's ledger. One with an amount was authorized at some time."""
 
     attempts: int = 0
+    disputes: Mapping[str, str] = {}
+    """The status of each dispute, by id."""
 
 
 class OutboxItem(msgspec.Struct, frozen=True):
@@ -145,10 +154,14 @@ class Evidence:
     reservations: dict[str, ReservationItem] = field(default_factory=dict)
     payments: dict[str, Payment] = field(default_factory=dict)
     provider: dict[str, ProviderEntry] = field(default_factory=dict)
+    calls_without_key: list[str] = field(default_factory=list)
+    """Changes at the provider without an idempotency key: a repetition would count twice."""
     shipments: dict[str, str] = field(default_factory=dict)
     """The state of each order's shipment."""
     parcels: dict[str, str] = field(default_factory=dict)
-    """The state of each parcel in the carrier's table."""
+    """The state of each parcel in the carrier's ledger."""
+    labels: Counter[str] = field(default_factory=Counter)
+    """The labels that were bought for each order, if the carrier sells labels."""
     sent: dict[Channel, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     """Messages that customers received, by address."""
     sold_units: Counter[str] = field(default_factory=Counter)
@@ -203,7 +216,7 @@ def _add(evidence: Evidence, table: str, item: Item) -> None:
     elif (table, kind) == (SHIPMENTS, "shipment"):
         evidence.shipments[_id(item["pk"])] = item["state"]
     elif table == CARRIER:
-        evidence.parcels[item["pk"]] = item["status"]
+        evidence.parcels[item["pk"]] = item.get("status", "opened")
     elif table == PROVIDER:
         entry = {**item, "state": item.get("status")}
         evidence.provider[item["pk"]] = msgspec.convert(entry, ProviderEntry)
@@ -211,7 +224,8 @@ def _add(evidence: Evidence, table: str, item: Item) -> None:
 
 def gather(shop: Rehearsal, evidence: Evidence) -> Evidence:
     """Adds the present content of tables, bus and queues to the evidence."""
-    for table in TABLES:
+    present = {resource.path for resource in shop.resources}
+    for table in filter(present.__contains__, TABLES):
         for attributes in scan(shop, table):
             try:
                 _add(evidence, table, from_attributes(attributes))

@@ -73,10 +73,12 @@ def report(run: DemoRun, wanted: FileContent[CustomerOrder], *, seed: int) -> di
         },
         "money": {
             "authorized_minor": money.gross.total(),
+            "released_minor": money.released.total(),
             "refunded_minor": money.refunded.total(),
             "by_currency": {
                 currency: {
                     "authorized_minor": money.gross[currency],
+                    "released_minor": money.released[currency],
                     "refunded_minor": money.refunded[currency],
                 }
                 for currency in money.gross

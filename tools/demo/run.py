@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cdk_rehearsal import Record, Rehearsal
 from tools.demo.audit import Check, audit, check
-from tools.demo.carrier import SimulatedCarrier
+from tools.demo.carrier import SimulatedCarrier, add_parcels
 from tools.demo.customers import ApiAnswer, Customers, Journal, shop_id_of
 from tools.demo.display import Display
 from tools.demo.evidence import Evidence, count_sales, gather
@@ -18,6 +18,7 @@ from tools.demo.hops import HopCounts
 from tools.demo.pace import Pace
 from tools.demo.partner import WebhookPartner
 from tools.demo.staff import Staff
+from tools.demo.stripe_host import stripe_of
 from tools.demo.supplier import SupplierFile, hand_in, reports
 from tools.demo.timeline import Timelines
 from tools.demo.visits import Visit, preferences_of, start_visits
@@ -108,6 +109,7 @@ def rehearse(
             shop, seed=seed, lost=setup.lost_parcels, careless=setup.careless_carrier
         )
         staff, partner = Staff(shop), WebhookPartner(shop)
+        stripe = stripe_of(shop)
         listeners += [carrier.on_record, staff.on_record]
         partner.open()
         opened = datetime.now(UTC)
@@ -125,6 +127,9 @@ def rehearse(
         evidence.reports = reports(shop)
         evidence.decided = staff.decided
         evidence.sent.update(partner.sent_messages())
+        if stripe:
+            stripe.add_to(evidence)
+        add_parcels(carrier.ledger, evidence)
         count_sales(evidence, staff.sales(opened, opened + timedelta(hours=23)))
         checks = [
             _orders_sent(visits, journal),

@@ -12,9 +12,9 @@ from cdk_rehearsal import HttpResponse, Rehearsal
 from lambdas.inventory.domain import ReceivedItem
 from lambdas.notifications.events import Channel
 from lambdas.orders.domain import order_id_for
-from tools.demo.carrier import callback, carrier_secret, send_callback
+from tools.demo.carrier import add_parcels, callback, carrier_secret, ledger_of, send_callback
 from tools.demo.customers import RETURN_REASON, no_answer, preferences_body
-from tools.demo.evidence import CARRIER, Evidence, count_sales, gather
+from tools.demo.evidence import Evidence, count_sales, gather
 from tools.demo.orders_file import ADDRESS
 from tools.demo.partner import PARTNER, WebhookPartner
 from tools.demo.staff import Staff, UnexpectedAnswer, require
@@ -59,6 +59,7 @@ class RehearsedShop(ShopState):
         self.staff = _PatientStaff(self)
         self.partner = WebhookPartner(rehearsal)
         self.partner.open()
+        self.carrier = ledger_of(rehearsal)
         self.known = Evidence()
         """What the outside world knows: its requests and the answers."""
         self._selective = set[str]()
@@ -214,11 +215,13 @@ class RehearsedShop(ShopState):
     ) -> HttpResponse:
         """Sends a callback of the carrier. The same event has the same id each time."""
         body = callback(
-            order_id,
+            self.carrier.parcel_id(order_id),
             tracking_id or self.tracking_id(order_id),
             kind,
             event_id or f"{order_id}-{kind}",
         )
+
+        self.carrier.move(order_id, kind)
 
         def send() -> HttpResponse:
             return send_callback(self.rehearsal, body, secret or carrier_secret(self.rehearsal))
@@ -241,21 +244,7 @@ class RehearsedShop(ShopState):
 
     def hand_over(self, order_id: str) -> None:
         """Delivers a parcel, if the carrier has one, without a callback yet."""
-        client = self.rehearsal.client("dynamodb")
-        try:
-            client.update_item(
-                TableName=self.rehearsal.physical_id(CARRIER),
-                Key={"pk": {"S": order_id}},
-                UpdateExpression="SET #status = :delivered",
-                ConditionExpression="#status = :accepted",
-                ExpressionAttributeNames={"#status": "status"},
-                ExpressionAttributeValues={
-                    ":accepted": {"S": "accepted"},
-                    ":delivered": {"S": "delivered"},
-                },
-            )
-        except client.exceptions.ConditionalCheckFailedException:
-            return
+        self.carrier.hand_over(order_id)
 
     def decide(self, order_id: str, *, approved: bool, note: str = "checked") -> HttpResponse:
         """Decides about a return."""
@@ -328,6 +317,7 @@ class RehearsedShop(ShopState):
             evidence.sent[channel] = Counter(
                 {to: count for to, count in messages.items() if to not in self._selective}
             )
+        add_parcels(self.carrier, evidence)
         count_sales(evidence, self.sales())
         return gather(self.rehearsal, evidence)
 

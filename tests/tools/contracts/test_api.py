@@ -16,6 +16,12 @@ Document = dict[str, Any]
 Edit = Callable[[Document], object]
 
 API: Document = json.loads((DIRECTORY / "openapi.json").read_bytes())
+"""The API, in which an order may also have a wrapping, one of two: no other field of a request has
+fixed values."""
+API["components"]["schemas"]["PlaceOrder"]["properties"]["wrapping"] = {
+    "type": "string",
+    "enum": ["box", "paper"],
+}
 PLACE = "POST /orders"
 
 
@@ -101,7 +107,7 @@ def content(type_: str, part: Callable[[Any], Any], was: str = JSON) -> Edit:
 
 def signed_by(header: str) -> Edit:
     def edit(document: Document) -> None:
-        document["components"]["securitySchemes"]["signature"]["name"] = header
+        document["components"]["securitySchemes"]["stripe-signature"]["name"] = header
 
     return edit
 
@@ -186,8 +192,8 @@ BREAKING: dict[str, tuple[Edit, str, Victim]] = {
         SENDS,
     ),
     "fewer values": (
-        in_schema("Report", lambda found: found["enum"].remove("delivered")),
-        "body $.kind can no longer be 'delivered'",
+        field("PlaceOrder", "wrapping", enum=["box"]),
+        "body $.wrapping can no longer be 'paper'",
         SENDS,
     ),
     "one of several no longer taken": (
@@ -278,7 +284,7 @@ BREAKING: dict[str, tuple[Edit, str, Victim]] = {
     ),
     "other header of the signature": (
         signed_by("x-signature"),
-        "credentials must be signature, in another form",
+        "credentials must be stripe-signature, in another form",
         SENDS,
     ),
     # Answers.
@@ -391,8 +397,8 @@ HARMLESS: dict[str, tuple[Edit, list[str] | None]] = {
         ["changed: `POST /orders` (body.lines.maxItems) breaks nobody"],
     ),
     "more values taken": (
-        in_schema("Report", lambda found: found["enum"].append("lost")),
-        ["changed: `POST /carrier/events` (body.kind.enum) breaks nobody"],
+        field("PlaceOrder", "wrapping", enum=["box", "paper", "ribbon"]),
+        ["changed: `POST /orders` (body.wrapping.enum) breaks nobody"],
     ),
     "unknown fields taken": (
         in_schema("PlaceOrder", lambda found: found.pop("additionalProperties")),

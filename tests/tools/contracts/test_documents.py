@@ -36,7 +36,12 @@ class Command:
         self.made = documents.documents(Assembly(assembly))
         self.docs = docs / "docs"
         self.docs.mkdir()
-        self.kept = (DIRECTORY / "openapi.json").read_text().replace('"tracking_id"', '"parcel"')
+        self.kept = (
+            (DIRECTORY / "openapi.json")
+            .read_text()
+            .replace('"tracking_id"', '"parcel"')
+            .replace('"tracking_code"', '"code_of_the_parcel"')
+        )
         (self.docs / "openapi.json").write_text(self.kept)
         (self.docs / "asyncapi.json").write_text("{}")
         monkeypatch.setattr("sys.argv", ["documents", str(assembly)])
@@ -74,9 +79,10 @@ def test_a_breaking_api_does_not_overwrite_the_document(command: Command) -> Non
     assert (command.docs / "openapi.json").read_text() == command.kept
     assert command.written("asyncapi.json")
     assert "GET /orders/{order_id} has changed in a way that breaks its clients:" in message
-    renamed = "parcel is renamed to tracking_id: breaks clients that"
-    assert f"answer 200 $.history[].{renamed} read as before" in message
-    assert f"body $.{renamed} send as before" in message
+    breaks = "breaks clients that"
+    assert f"$.history[].parcel is renamed to tracking_id: {breaks} read as before" in message
+    renamed = "code_of_the_parcel is renamed to tracking_code"
+    assert f"body $.result.{renamed}: {breaks} send as before" in message
     assert 'path = "POST /carrier/events"' in message
     page = message.partition("See ")[2].partition(". If")[0]
     assert (DIRECTORY.parent / page).is_file()

@@ -82,7 +82,7 @@ def test_every_operation_names_its_callers(shop: Assembly, document: Document) -
         operation = documented[f"{route.method} {route.path}"]
         entry = handler_of(route.function)
         if isinstance(entry, Callback):
-            assert operation["security"] == [{"signature": []}]
+            assert operation["security"] == [{entry.scheme.header: []}]
         elif entry.contract.staff_only:
             assert operation["security"] == [{"token": ["staff"]}]
             assert "403" in operation["responses"]

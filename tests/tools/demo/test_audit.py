@@ -75,8 +75,10 @@ def correct_evidence() -> Evidence:
         ),
         event("StockReleased.v1", "left"),
         event("StockReleased.v1", "back"),
+        event("PaymentCaptured.v1", "sold"),
+        event("PaymentCaptured.v1", "back"),
         event("PaymentRefunded.v1", "back"),
-        event("PaymentRefunded.v1", "left"),
+        event("PaymentReleased.v1", "left"),
     ]
     return Evidence(
         accepted=set(ENDS),
@@ -113,16 +115,16 @@ def correct_evidence() -> Evidence:
             "back": ReservationItem("RESERVATION#back", "released", (Units("MUG", 2),)),
         },
         payments={
-            "sold": Payment("PAYMENT#sold", "authorized", 500, "EUR"),
+            "sold": Payment("PAYMENT#sold", "captured", 500, "EUR"),
             "left": Payment("PAYMENT#left", "cancelled", 500, "EUR"),
             "lost": Payment("PAYMENT#lost", "declined", 500, "EUR"),
-            "back": Payment("PAYMENT#back", "cancelled", 500, "EUR"),
+            "back": Payment("PAYMENT#back", "refunded", 500, "EUR"),
         },
         provider={
-            "sold": ProviderEntry("sold", "authorized", 500, "EUR", 1),
-            "left": ProviderEntry("left", "cancelled", 500, "EUR", 1),
-            "lost": ProviderEntry("lost", None, None, None, 1),
-            "back": ProviderEntry("back", "cancelled", 500, "EUR", 1),
+            "sold": ProviderEntry("sold", "captured", 500, "EUR"),
+            "left": ProviderEntry("left", "cancelled", 500, "EUR"),
+            "lost": ProviderEntry("lost"),
+            "back": ProviderEntry("back", "refunded", 500, "EUR"),
         },
         shipments={"sold": "delivered", "left": "recalled", "back": "delivered"},
         parcels={"sold": "requested", "left": "recalled", "back": "requested"},
@@ -143,12 +145,13 @@ def test_correct_evidence_has_no_findings() -> None:
 
 def test_money_is_added_by_currency_with_refunds() -> None:
     evidence = correct_evidence()
-    evidence.provider["abroad"] = ProviderEntry("abroad", "authorized", 7, "GBP", 1)
+    evidence.provider["abroad"] = ProviderEntry("abroad", "authorized", 7, "GBP")
 
     money = authorized(evidence)
 
     assert money.gross == {"EUR": 1500, "GBP": 7}
-    assert money.refunded == {"EUR": 1000}
+    assert money.released == {"EUR": 500}
+    assert money.refunded == {"EUR": 500}
 
 
 REFUND = {"order_id": "left", "amount_minor": 500, "currency": "EUR"}
@@ -241,13 +244,13 @@ WRONGS: dict[str, tuple[Callable[[Evidence], object], str]] = {
     ),
     "too much is paid": (
         lambda evidence: evidence.payments.update(
-            sold=Payment("PAYMENT#sold", "authorized", 501, "EUR")
+            sold=Payment("PAYMENT#sold", "captured", 501, "EUR")
         ),
         "order sold costs 5.00 EUR, but 5.01 EUR are held",
     ),
     "another currency is paid": (
         lambda evidence: evidence.payments.update(
-            sold=Payment("PAYMENT#sold", "authorized", 500, "USD")
+            sold=Payment("PAYMENT#sold", "captured", 500, "USD")
         ),
         "order sold costs 5.00 EUR, but 5.00 USD are held",
     ),
@@ -269,13 +272,53 @@ WRONGS: dict[str, tuple[Callable[[Evidence], object], str]] = {
     ),
     "a refund was published twice": (
         lambda evidence: evidence.committed.update(
-            again=BusEvent("again", "PaymentRefunded.v1", "left", REFUND)
+            again=BusEvent("again", "PaymentRefunded.v1", "back", REFUND)
         ),
-        "refunds of 5.00 EUR, 5.00 EUR were published, but the provider refunded 5.00 EUR",
+        "refunds of 5.00 EUR, 5.00 EUR were published, but the provider has 5.00 EUR",
+    ),
+    "a delivered order was not captured": (
+        lambda evidence: evidence.payments.update(
+            sold=Payment("PAYMENT#sold", "authorized", 500, "EUR")
+        ),
+        "order sold is delivered, but paid as authorized",
+    ),
+    "only the shop captured": (
+        lambda evidence: evidence.provider.update(
+            sold=ProviderEntry("sold", "authorized", 500, "EUR")
+        ),
+        "order sold: captured for the shop, authorized for the provider",
+    ),
+    "a capture was published twice": (
+        lambda evidence: evidence.committed.update(
+            again=BusEvent("again", "PaymentCaptured.v1", "sold", REFUND)
+        ),
+        "order sold: captures of 5.00 EUR, 5.00 EUR were published, but the provider has 5.00 EUR",
+    ),
+    "an order was captured twice": (
+        lambda evidence: evidence.provider.update(
+            sold=ProviderEntry("sold", "captured", 1000, "EUR")
+        ),
+        "order sold: 5.00 EUR for the shop, 10.00 EUR for the provider",
+    ),
+    "the shop does not know a partial refund": (
+        lambda evidence: evidence.provider.update(
+            sold=ProviderEntry("sold", "captured", 500, "EUR", refunded_minor=100)
+        ),
+        "order sold: the provider refunded a part of 100, the shop knows 0",
+    ),
+    "a change came without an idempotency key": (
+        lambda evidence: evidence.calls_without_key.append("POST /v1/refunds"),
+        "POST /v1/refunds came to the provider without an idempotency key",
+    ),
+    "the shop does not know a dispute": (
+        lambda evidence: evidence.provider.update(
+            sold=ProviderEntry("sold", "captured", 500, "EUR", disputes={"du_1": "needs_response"})
+        ),
+        "dispute du_1 of order sold was published 0 times",
     ),
     "an event never reached the bus": (
         lambda evidence: evidence.published.pop(),
-        "PaymentRefunded.v1 of left was committed, but is not on the bus",
+        "PaymentReleased.v1 of left was committed, but is not on the bus",
     ),
     "an event reached the bus that was not committed": (
         lambda evidence: evidence.published.append(event("OrderPlaced.v1", "ghost")),
@@ -390,14 +433,14 @@ def late_evidence() -> Evidence:
         evidence.cancelled.add(order_id)
         evidence.orders[order_id] = order(order_id, status, "confirmed", "cancelled")
         evidence.shipments[order_id] = evidence.parcels[order_id] = "delivered"
-        evidence.payments[order_id] = Payment(f"PAYMENT#{order_id}", "cancelled", 500, "EUR")
-        evidence.provider[order_id] = ProviderEntry(order_id, "cancelled", 500, "EUR", 1)
+        evidence.payments[order_id] = Payment(f"PAYMENT#{order_id}", "refunded", 500, "EUR")
+        evidence.provider[order_id] = ProviderEntry(order_id, "refunded", 500, "EUR")
         evidence.reservations[order_id] = ReservationItem(
             f"RESERVATION#{order_id}", "released" if back else "reserved", (Units("MUG", 2),)
         )
         happened = ["OrderPlaced", "StockReserved", "PaymentAuthorized", "OrderConfirmed"]
         happened += ["ShipmentRequested", "OrderShipped", "OrderDelivered"]
-        happened += ["OrderCancelled", "PaymentRefunded"]
+        happened += ["PaymentCaptured", "OrderCancelled", "PaymentRefunded"]
         happened += ["ReturnRequested", "OrderReturned", "StockReleased"] if back else []
         for name in happened:
             publish(evidence, event(f"{name}.v1", order_id))
@@ -407,6 +450,73 @@ def late_evidence() -> Evidence:
     evidence.sold_units["MUG"] += 4
     evidence.sold_for["MUG", "EUR"] += 1000
     return evidence
+
+
+def disputed_evidence() -> Evidence:
+    """The customer of the sold order disputed its payment, and lost."""
+    evidence = correct_evidence()
+    evidence.payments["sold"] = Payment(
+        "PAYMENT#sold", "captured", 500, "EUR", dispute_id="du_1", dispute_won=True
+    )
+    evidence.provider["sold"] = ProviderEntry(
+        "sold", "captured", 500, "EUR", disputes={"du_1": "won"}
+    )
+    for type_ in ("PaymentDisputed.v1", "DisputeClosed.v1"):
+        data = {"order_id": "sold", "dispute_id": "du_1", "won": True}
+        publish(evidence, BusEvent(type_, type_, "sold", data))
+    return evidence
+
+
+DISPUTE_WRONGS: dict[str, tuple[Callable[[Evidence], object], str]] = {
+    "a dispute was published twice": (
+        lambda evidence: publish(
+            evidence, BusEvent("2", "PaymentDisputed.v1", "sold", {"dispute_id": "du_1"})
+        ),
+        "dispute du_1 of order sold was published 2 times",
+    ),
+    "a closed dispute is open for the shop": (
+        lambda evidence: evidence.payments.update(
+            sold=Payment("PAYMENT#sold", "captured", 500, "EUR", dispute_id="du_1")
+        ),
+        "dispute du_1 of order sold is won: not in Payments",
+    ),
+    "the shop believes that it won a lost dispute": (
+        lambda evidence: evidence.provider.update(
+            sold=ProviderEntry("sold", "captured", 500, "EUR", disputes={"du_1": "lost"})
+        ),
+        "dispute du_1 of order sold is lost, published: [True]",
+    ),
+    "the provider has no such dispute": (
+        lambda evidence: evidence.provider.update(
+            sold=ProviderEntry("sold", "captured", 500, "EUR")
+        ),
+        "the provider has no dispute du_1",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", [None, *DISPUTE_WRONGS])
+def test_disputes_agree_with_the_provider(what: str | None) -> None:
+    evidence = disputed_evidence()
+    if what is None:
+        assert findings(evidence) == ""
+    else:
+        spoil, finding = DISPUTE_WRONGS[what]
+        spoil(evidence)
+        assert finding in findings(evidence)
+
+
+def test_a_parcel_that_could_not_be_paid_is_no_finding_but_a_figure() -> None:
+    evidence = correct_evidence()
+    evidence.payments["sold"] = Payment("PAYMENT#sold", "uncollected", 500, "EUR")
+    evidence.provider["sold"] = ProviderEntry("sold", "cancelled", 500, "EUR")
+    captured = event("PaymentCaptured.v1", "sold")
+    evidence.published.remove(captured)
+    del evidence.committed[captured.id]
+    publish(evidence, event("PaymentUncollected.v1", "sold"))
+    assert findings(evidence) == ""
+    (held,) = (check for check in audit(evidence) if check.what == "Money held")
+    assert held.right["not collected"] == {"EUR": -500}
 
 
 LATE_WRONGS: dict[str, tuple[Callable[[Evidence], object], str]] = {

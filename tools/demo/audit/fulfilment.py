@@ -75,16 +75,22 @@ _PARCEL_ENDS = {
 
 def _carrier(evidence: Evidence) -> Check:
     ours = {key for key, state in evidence.shipments.items() if state in _IN_PROGRESS}
-    theirs = {key for key, state in evidence.parcels.items() if state != "recalled"}
-    findings = (
-        f"order {order_id}: only {'the shop' if order_id in ours else 'the carrier'} has a parcel "
-        f"in progress: {CARRIER}"
-        for order_id in sorted(ours ^ theirs)
-    )
-    return check("Parcels sent", {"": len(ours)}, {"at the carrier": len(theirs)}, findings)
+    theirs = {key for key, state in evidence.parcels.items() if state not in _NOT_SENT}
+
+    def findings() -> Iterator[str]:
+        for order_id in sorted(ours ^ theirs):
+            only = "the shop" if order_id in ours else "the carrier"
+            yield f"order {order_id}: only {only} has a parcel in progress: {CARRIER}"
+        for order_id, count in evidence.labels.items():
+            if count > 1:
+                yield f"order {order_id}: {count} labels were bought"
+
+    return check("Parcels sent", {"": len(ours)}, {"at the carrier": len(theirs)}, findings())
 
 
 _IN_PROGRESS = {"requested", "shipped", "delivered"}
+_NOT_SENT = {"opened", "recalled"}
+"""States of the carrier's parcels: one that is only opened has no label."""
 
 
 def _returns(evidence: Evidence) -> Check:
