@@ -359,21 +359,9 @@ class StripeHost:
         Stripe tries for three days: https://docs.stripe.com/webhooks#retries
         """
         for attempt in range(_EVENT_TRIES):
-            if self.send(event).status < 300:
+            if send_event(self.shop, event).status < 300:
                 return
             self.shop.scheduler.sleep(_EVENT_PAUSE_S * 2**attempt)
-
-    def send(
-        self, event: dict[str, Any], *, secret: str | None = None, at: datetime | None = None
-    ) -> HttpResponse:
-        """Signs an event and sends it once."""
-        body = json.dumps(event)
-        signature = sign(
-            secret or _secret(self.shop, SIGNING_SECRET), body.encode(), at=at or datetime.now(UTC)
-        )
-        # Stripe adds signatures of other schemes.
-        headers = {STRIPE.header: f"{signature},v0={'0' * 64}"}
-        return self.shop.http.request("POST", "/payments/events", headers=headers, body=body)
 
     # -- evidence -------------------------------------------------------------------------
 
@@ -406,6 +394,23 @@ class StripeHost:
     @property
     def _key(self) -> str:
         return _secret(self.shop, KEY)
+
+
+def send_event(
+    shop: Rehearsal,
+    event: Mapping[str, Any],
+    *,
+    secret: str | None = None,
+    at: datetime | None = None,
+) -> HttpResponse:
+    """Signs an event of the payment provider and sends it once."""
+    body = json.dumps(event)
+    signature = sign(
+        secret or _secret(shop, SIGNING_SECRET), body.encode(), at=at or datetime.now(UTC)
+    )
+    # Stripe adds signatures of other schemes.
+    headers = {STRIPE.header: f"{signature},v0={'0' * 64}"}
+    return shop.http.request("POST", "/payments/events", headers=headers, body=body)
 
 
 def stripe_of(shop: Rehearsal) -> StripeHost | None:
