@@ -27,11 +27,12 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from cdk_rehearsal import Rehearsal
-from lambdas.eventing.signature import HEADER, sign
+from lambdas.eventing.signature import HEADER, STRIPE, sign
 from tests.flows.shop import PRICE, Shop, order_with_requested_return
 from tests.support.transport import URL, session
 from tools.contracts.documents import DIRECTORY
 from tools.demo.carrier import carrier_secret
+from tools.demo.stripe_host import provider_secret
 
 DOCUMENT = json.loads((DIRECTORY / "openapi.json").read_bytes())
 SCHEMA = schemathesis.openapi.from_dict(DOCUMENT)
@@ -46,7 +47,8 @@ CONFORMANCE: list[CheckFunction] = [
     response_headers_conformance,
     response_schema_conformance,
 ]
-CALLERS = ("customer", "staff", "carrier", "forger", "nobody")
+CALLERS = ("customer", "staff", "carrier", "provider", "forger", "nobody")
+PARTNERS = {"signature": "carrier", STRIPE.header: "provider"}
 SHARE = 5
 """The divisor of the number of examples of other tests, because each example here is a request."""
 
@@ -60,7 +62,7 @@ def definition(operation: str) -> Any:
 def intended(operation: str) -> str:
     """The documented caller of an operation."""
     ((scheme, groups),) = definition(operation)["security"][0].items()
-    return "carrier" if scheme == "signature" else "staff" if groups else "customer"
+    return PARTNERS.get(scheme, "staff" if groups else "customer")
 
 
 @dataclass
@@ -98,11 +100,15 @@ class World:
                 return {"authorization": f"Bearer {token('clerk-1', **groups)}"}
             case "carrier":
                 return {HEADER: sign(carrier_secret(self.shop.rehearsal), sent, at=now)}
+            case "provider":
+                secret = provider_secret(self.shop.rehearsal)
+                return {STRIPE.header: sign(secret, sent, at=now)}
             case "forger":
                 forged = token("customer-1", iss="https://example.com")
                 return {
                     "authorization": f"Bearer {forged}",
                     HEADER: sign("guessed", sent, at=now),
+                    STRIPE.header: sign("guessed", sent, at=now),
                 }
         return {}
 
@@ -138,6 +144,8 @@ class World:
             case "POST /carrier/events", {"kind": _}:
                 tracking_id = self.shop.tracking_id(order_id)
                 body |= {"order_id": order_id, "tracking_id": tracking_id}
+            case "POST /payments/events", {"data": {"object": subject}}:
+                subject["payment_intent"] = order_id
         return case
 
 

@@ -93,10 +93,10 @@ def everything(shop: Shop) -> None:
     unseen = order_with_requested_return(shop, "UNSEEN")
     shop.pass_days(2.5)
     assert shop.decide(unseen, approved=True).status == 200
+    other_ends_of_payments(shop)
     lose_a_parcel(scenario)
     break_a_checkout(scenario)
     shop.settle()
-    other_ends_of_payments(shop)
 
 
 def other_ends_of_payments(shop: Shop) -> None:
@@ -122,8 +122,9 @@ def other_ends_of_payments(shop: Shop) -> None:
         shop.settle()
 
     late = confirmed_order(shop, "TOO-LATE")
+    shop.pass_days(5)
     shop.report(late, "picked_up")
-    shop.pass_days(8)
+    shop.pass_days(2.5)
     shop.resume("Payments/CapturePayment/Function")
     shop.settle()
 

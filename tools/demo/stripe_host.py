@@ -396,6 +396,11 @@ class StripeHost:
         return _secret(self.shop, KEY)
 
 
+def provider_secret(shop: Rehearsal) -> str:
+    """Returns the secret with which the payment provider signs its events."""
+    return _secret(shop, SIGNING_SECRET)
+
+
 def send_event(
     shop: Rehearsal,
     event: Mapping[str, Any],
@@ -405,9 +410,7 @@ def send_event(
 ) -> HttpResponse:
     """Signs an event of the payment provider and sends it once."""
     body = json.dumps(event)
-    signature = sign(
-        secret or _secret(shop, SIGNING_SECRET), body.encode(), at=at or datetime.now(UTC)
-    )
+    signature = sign(secret or provider_secret(shop), body.encode(), at=at or datetime.now(UTC))
     # Stripe adds signatures of other schemes.
     headers = {STRIPE.header: f"{signature},v0={'0' * 64}"}
     return shop.http.request("POST", "/payments/events", headers=headers, body=body)
