@@ -308,6 +308,17 @@ class StripeHost:
                 return intent
         raise LookupError(f"Stripe has no payment of order {order_id}")
 
+    def has_captured(self, order_id: str) -> bool:
+        """Whether the money of an order was captured, and is not refunded."""
+        return any(
+            intent.order_id == order_id and _state(intent) == "captured"
+            for intent in self.intents.values()
+        )
+
+    def disputes_of(self, order_id: str) -> Mapping[str, str]:
+        """Returns the status of each dispute of an order's payment, by id."""
+        return self.of_order(order_id).disputes
+
     def refund(self, order_id: str, amount: int) -> None:
         """Staff refunds a part of a payment."""
         self._refund(self.of_order(order_id), amount)
