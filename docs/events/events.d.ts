@@ -362,7 +362,7 @@ export interface PaymentAuthorizedV1 {
    */
   readonly amount_minor: number;
   readonly currency: Currency;
-  readonly authorized_until?: Until | null;
+  readonly authorized_until?: Until;
 }
 
 /** PaymentAuthorized.v1 in its envelope. */

@@ -217,12 +217,10 @@ class Payment(Aggregate, frozen=True, kw_only=True):
 
     def canceled_outside(self) -> Change[Self] | None:
         """Takes that the provider released the amount, if the parcel has not left."""
-        if self.state is not State.AUTHORIZED or self.expiring:
+        if self.pending_since is None:
             return None
-        until = self.authorized_until
-        return self.becomes(
-            self._event(AuthorizationExpiring, authorized_until=until), expiring=True
-        )
+        event = self._event(AuthorizationExpiring, authorized_until=self.authorized_until)
+        return self.becomes(event, expiring=True)
 
     def _event(self, event_type: type[PaymentEvent], **more: object) -> PaymentEvent:
         return event_type(

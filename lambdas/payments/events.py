@@ -2,7 +2,7 @@
 
 from typing import Annotated, ClassVar
 
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from lambdas.eventing.event import Event, Moment
 from lambdas.shared.vocabulary import Currency, Minor, OrderId
@@ -35,7 +35,7 @@ class PaymentEvent(Event, frozen=True, kw_only=True):
 class PaymentAuthorized(PaymentEvent, frozen=True, kw_only=True):
     """The provider holds the amount for the shop."""
 
-    authorized_until: Until | None = None
+    authorized_until: Until | UnsetType = UNSET
 
 
 class PaymentDeclined(PaymentEvent, frozen=True, kw_only=True):

@@ -5,12 +5,12 @@ from lambdas.eventing.event import Delivery
 from lambdas.eventing.task import Failure, task
 from lambdas.orders.events import OrderPlaced
 from lambdas.payments import payment_store
-from lambdas.payments.events import RELEASE_EVENTS
+from lambdas.payments.events import PaymentReleased
 from lambdas.payments.providers import provider
 
 
-@task(OrderPlaced, publishes=RELEASE_EVENTS, uses=(GET, PUT))
+@task(OrderPlaced, publishes=(PaymentReleased,), uses=(GET, PUT))
 def handler(delivery: Delivery[OrderPlaced], failure: Failure | None) -> None:
-    """Also covers an authorization whose answer was lost."""
+    """Also covers an authorization whose answer was lost. Nothing was captured before shipping."""
     reason = failure.reason if failure else "cancelled"
     payment_store.release(delivery.event.order_id, reason, provider(), delivery)

@@ -148,6 +148,8 @@ class World:
             case "POST /carrier/events", {"result": {"shipment_id": _} as tracker}:
                 tracking_id = self.shop.tracking_id(order_id)
                 tracker |= {"shipment_id": order_id, "tracking_code": tracking_id}
+            case "POST /payments/events", {"data": {"object": subject}}:
+                subject["payment_intent"] = order_id
         return case
 
 

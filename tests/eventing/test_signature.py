@@ -183,14 +183,13 @@ class TestEasyPost:
         )
 
     def test_a_signature_has_the_documented_format(self) -> None:
-        # printf '%s' 'Mon, 05 Jan 2026 08:00:00 +0000POST/events{"cents": 1}' \
-        #   | openssl dgst -sha256 -hmac secret
+        # Made with openssl: the HMAC of the time, `POST/events` and the body, without separators.
         digest = "b180668d310c22877933c392881077d32ab4fbf8fa3a98cba607b3ebf225be3e"
-        assert self.HEADERS == {
+        assert {
             "x-timestamp": "Mon, 05 Jan 2026 08:00:00 +0000",
             "x-path": "/events",
             "x-hmac-signature-v2": f"hmac-sha256-hex={digest}",
-        }
+        } == self.HEADERS
         self.check()
 
     @pytest.mark.parametrize("time", ["Mon, 05 Jan 2026 08:00:00 -0000", "05 Jan 2026 09:00 +0100"])

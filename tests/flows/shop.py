@@ -14,6 +14,7 @@ __all__ = ["FOREVER", "PRICE", "REASON", "Broken", "Shop"]
 FOREVER = 10_000
 """More times than anything is retried."""
 
+_PAID = {"authorized", "captured"}
 _IN_PROGRESS = re.compile(r"parcel of order .* is (requested|shipped), with 0 ends")
 """No finding in these tests, unlike in the demo, where the carrier completes each parcel."""
 
@@ -45,14 +46,14 @@ class Shop(RehearsedShop):
         }
 
     def held(self) -> int:
-        """Returns the money on hold according to the shop, in minor units."""
+        """Returns the held and captured money according to the shop, in minor units."""
         payments = self.items(PAYMENTS, "payment")
-        return sum(item["amount_minor"] for item in payments if item["state"] == "authorized")
+        return sum(item["amount_minor"] for item in payments if item["state"] in _PAID)
 
     def held_by_provider(self) -> int:
-        """Returns the money on hold according to the provider, in minor units."""
+        """Returns the held and captured money according to the provider, in minor units."""
         entries = self.items(PROVIDER)
-        return sum(item["amount_minor"] for item in entries if item.get("status") == "authorized")
+        return sum(item["amount_minor"] for item in entries if item.get("status") in _PAID)
 
     def payment(self, order_id: str) -> str | None:
         """Returns the state of an order's payment."""

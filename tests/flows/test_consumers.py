@@ -43,6 +43,7 @@ AFFECTED: Mapping[str, Set[str]] = {
         "orders",
         "parcels",
         "stock",
+        *MESSAGES,
     },
     "Orders/FollowReturn/Function": {"history", "orders"},
     "Orders/FollowShipment/Function": {"history", "orders"},
@@ -52,7 +53,15 @@ AFFECTED: Mapping[str, Set[str]] = {
     "Payments/CapturePayment/Function": {"events", "money"},
     "Payments/Payments/Relay": {"events"},
     "Payments/RefundClosedOrder/Function": {"events", "money"},
-    "Payments/SweepPayments/Function": {"events", "history", "money", "orders", "parcels", "stock"},
+    "Payments/SweepPayments/Function": {
+        "events",
+        "history",
+        "money",
+        "orders",
+        "parcels",
+        "stock",
+        *MESSAGES,
+    },
     "Returns/KeepOrder/Function": RETURN,
     "Returns/ResumeReturn/Function": RETURN,
     "Returns/Returns/Relay": RETURN,
@@ -65,6 +74,8 @@ AFFECTED: Mapping[str, Set[str]] = {
 """The results that differ from a run without faults while a consumer is down. No others do."""
 
 DIFFERENT_AT_THE_END: Mapping[str, Set[str]] = {
+    # The order comes back before its money is captured: it is released, and not refunded.
+    "Payments/CapturePayment/Function": {"events", "money"},
     # The order is cancelled before its parcel is requested, so that there is no parcel to recall.
     "Shipping/RequestShipment/Function": {"events", "history"},
 }

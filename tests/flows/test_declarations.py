@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from botocore.client import BaseClient
 
-from cdk_rehearsal import Assembly, Resource
+from cdk_rehearsal import FAULTS, Assembly, Resource
 from lambdas.eventing.attributes import from_attributes
 from lambdas.eventing.declaration import Handler, Use
 from lambdas.orders.domain import OrderClosed
@@ -93,9 +93,70 @@ def everything(shop: Shop) -> None:
     unseen = order_with_requested_return(shop, "UNSEEN")
     shop.pass_days(2.5)
     assert shop.decide(unseen, approved=True).status == 200
+    other_ends_of_payments(shop)
     lose_a_parcel(scenario)
     break_a_checkout(scenario)
     shop.settle()
+
+
+def other_ends_of_payments(shop: Shop) -> None:
+    """Captures without an answer, too late or overtaken, and what the provider reports."""
+    shop.pause("Orders/FollowShipment/Function")
+    taken = confirmed_order(shop, "TAKEN")
+    picked_up_without_an_answer_to_its_capture(shop, taken)
+    assert shop.cancel(taken).status == 200
+    shop.settle()
+    shop.resume("Orders/FollowShipment/Function")
+
+    for name, capture in (
+        ("BACK", picked_up_without_an_answer_to_its_capture),
+        ("SOON", lambda shop, _: shop.pause("Payments/CapturePayment/Function")),
+    ):
+        order_id = confirmed_order(shop, name)
+        capture(shop, order_id)
+        shop.deliver(order_id)
+        shop.settle()
+        assert shop.give_back(order_id).status == 202
+        shop.settle()
+        assert shop.decide(order_id, approved=True).status == 200
+        shop.settle()
+
+    late = confirmed_order(shop, "TOO-LATE")
+    shop.pass_days(5)
+    shop.report(late, "picked_up")
+    shop.pass_days(2.5)
+    shop.resume("Payments/CapturePayment/Function")
+    shop.settle()
+
+    disputed = confirmed_order(shop, "DISPUTED")
+    picked_up_without_an_answer_to_its_capture(shop, disputed)
+    canceled = confirmed_order(shop, "CANCELED")
+    dispute = {"id": "du_1", "payment_intent": disputed, "amount": 1, "status": "lost"}
+    charge = {"id": "ch_1", "payment_intent": disputed, "captured": True}
+    for number, (type_, subject) in enumerate(
+        (
+            ("charge.dispute.created", dispute),
+            ("charge.dispute.closed", dispute),
+            ("charge.refunded", {**charge, "amount_refunded": 10**6}),
+            ("payment_intent.canceled", {"id": canceled}),
+        )
+    ):
+        answer = shop.report_payment(type_, subject, event_id=f"evt_{number}")
+        assert answer.status == 200
+    shop.settle()
+
+
+def picked_up_without_an_answer_to_its_capture(shop: Shop, order_id: str) -> None:
+    """The provider captures the money, but the shop cannot store that."""
+    shop.rehearsal.faults.plan(
+        FAULTS["call-fails"],
+        source="Payments/CapturePayment/Function",
+        operation="TransactWriteItems",
+        passes=1,
+    )
+    shop.report(order_id, "picked_up")
+    shop.settle()
+    shop.rehearsal.faults.clear()
 
 
 def test_each_declared_publication_and_use_is_seen_and_no_other(

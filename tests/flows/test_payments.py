@@ -11,7 +11,7 @@ def test_the_money_of_an_order_is_captured_when_its_parcel_leaves(shop: Shop) ->
     assert shop.report(order_id, "picked_up").status == 200
     shop.settle()
     assert shop.payment(order_id) == "captured"
-    assert [event.subject for event in shop.on_bus("PaymentCaptured.v1")] == [order_id]
+    assert len(list(shop.on_bus("PaymentCaptured.v1", subject=order_id))) == 1
     shop.assert_books_balance()
 
 

@@ -308,6 +308,17 @@ class StripeHost:
                 return intent
         raise LookupError(f"Stripe has no payment of order {order_id}")
 
+    def has_captured(self, order_id: str) -> bool:
+        """Whether the money of an order was captured, and is not refunded."""
+        return any(
+            intent.order_id == order_id and _state(intent) == "captured"
+            for intent in self.intents.values()
+        )
+
+    def disputes_of(self, order_id: str) -> Mapping[str, str]:
+        """Returns the status of each dispute of an order's payment, by id."""
+        return self.of_order(order_id).disputes
+
     def refund(self, order_id: str, amount: int) -> None:
         """Staff refunds a part of a payment."""
         self._refund(self.of_order(order_id), amount)
@@ -359,21 +370,9 @@ class StripeHost:
         Stripe tries for three days: https://docs.stripe.com/webhooks#retries
         """
         for attempt in range(_EVENT_TRIES):
-            if self.send(event).status < 300:
+            if send_event(self.shop, event).status < 300:
                 return
             self.shop.scheduler.sleep(_EVENT_PAUSE_S * 2**attempt)
-
-    def send(
-        self, event: dict[str, Any], *, secret: str | None = None, at: datetime | None = None
-    ) -> HttpResponse:
-        """Signs an event and sends it once."""
-        body = json.dumps(event)
-        signature = sign(
-            secret or _secret(self.shop, SIGNING_SECRET), body.encode(), at=at or datetime.now(UTC)
-        )
-        # Stripe adds signatures of other schemes.
-        headers = {STRIPE.header: f"{signature},v0={'0' * 64}"}
-        return self.shop.http.request("POST", "/payments/events", headers=headers, body=body)
 
     # -- evidence -------------------------------------------------------------------------
 
@@ -406,6 +405,26 @@ class StripeHost:
     @property
     def _key(self) -> str:
         return _secret(self.shop, KEY)
+
+
+def provider_secret(shop: Rehearsal) -> str:
+    """Returns the secret with which the payment provider signs its events."""
+    return _secret(shop, SIGNING_SECRET)
+
+
+def send_event(
+    shop: Rehearsal,
+    event: Mapping[str, Any],
+    *,
+    secret: str | None = None,
+    at: datetime | None = None,
+) -> HttpResponse:
+    """Signs an event of the payment provider and sends it once."""
+    body = json.dumps(event)
+    signature = sign(secret or provider_secret(shop), body.encode(), at=at or datetime.now(UTC))
+    # Stripe adds signatures of other schemes.
+    headers = {STRIPE.header: f"{signature},v0={'0' * 64}"}
+    return shop.http.request("POST", "/payments/events", headers=headers, body=body)
 
 
 def stripe_of(shop: Rehearsal) -> StripeHost | None:

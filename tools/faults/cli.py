@@ -61,7 +61,7 @@ def faults(
         str | None, typer.Option(help="Only sites whose line contains this text.", metavar="TEXT")
     ] = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same run.")] = 1,
-    stage: Annotated[str, typer.Option(help="The stage whose templates are rehearsed.")] = "dev",
+    stage: Annotated[str, typer.Option(help="The stage whose templates are rehearsed.")] = "prod",
     assembly: Annotated[
         Path | None, typer.Option(help="A cloud assembly, instead of synthesizing one.")
     ] = None,

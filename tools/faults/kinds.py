@@ -13,6 +13,14 @@ from tools.faults.shop import RehearsedShop
 _EXCEPTIONS: dict[tuple[str, str], str] = {
     ("impossible", "Orders/SweepOrders/Queue"): "the message names nothing that could be missing",
     (
+        "impossible",
+        "Payments/SweepPayments/Queue",
+    ): "the message names nothing that could be missing",
+    (
+        "lost",
+        "Payments/SweepPayments/Schedule",
+    ): "the next sweep finds what a lost sweep would find",
+    (
         "lost",
         "Orders/SweepOrders/Schedule",
     ): "the next sweep finds what a lost sweep would find",
@@ -102,6 +110,8 @@ _ALL = (
     *_injected("call-throttled", "call-lost", "call-fails", "call-denied", repeats=_SENDERS),
     *_injected("conflict", repeats=_SENDERS),
     *_injected("partial"),
+    *_injected("host-silent", "host-lost", "host-limits", "host-fails"),
+    *_injected("host-breaks", "host-garbles", "impostor"),
     injected(_LOST, control=True),
 )
 KINDS = {kind.name: kind for kind in _ALL}

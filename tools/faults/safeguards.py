@@ -93,6 +93,7 @@ _TRANSACTION = "lambdas/eventing/transaction.py"
 _STOCK = "lambdas/inventory/stock_store.py"
 _RESERVATION = "lambdas/inventory/domain.py"
 _PAYMENTS = "lambdas/payments/payment_store.py"
+_STRIPE = "lambdas/payments/stripe_provider.py"
 
 _ALL = (
     Safeguard(
@@ -166,29 +167,38 @@ _ALL = (
     ),
     Safeguard(
         "idempotency-key",
-        "a resumed payment uses another key at the provider",
+        "a resumed payment is opened at the provider again, under another key",
         (
             SourceEdit(
                 _PAYMENTS,
-                "payment, _ = _payments.change(\n        order.order_id, Payment.check,",
-                "payment, begun = _payments.change(\n        order.order_id, Payment.check,",
+                "if payment.state is State.AUTHORIZING and payment.payment_id is None:",
+                "if payment.state is State.AUTHORIZING:",
             ),
             SourceEdit(
-                _PAYMENTS,
-                "_ask(order, provider)\n",
-                '_ask(order, provider, "" if begun else "-again")\n',
+                "lambdas/payments/domain.py",
+                "if self.state is State.AUTHORIZING and self.payment_id is None:",
+                "if self.state is State.AUTHORIZING:",
             ),
             SourceEdit(
-                _PAYMENTS,
-                "def _ask(order: OrderPlaced, provider: PaymentProvider) -> bool:",
-                "def _ask(order, provider, suffix):",
-            ),
-            SourceEdit(
-                _PAYMENTS,
-                "provider.authorize(\n            order.order_id,",
-                "provider.authorize(\n            order.order_id + suffix,",
+                _STRIPE, 'key=f"open-{order_id}"', 'key=f"open-{__import__("uuid").uuid4()}"'
             ),
         ),
+    ),
+    Safeguard(
+        "capture-key",
+        "captures have no idempotency key",
+        (
+            SourceEdit(
+                _STRIPE,
+                'headers = {"idempotency-key": key}',
+                'headers = {} if key.startswith("capture-") else {"idempotency-key": key}',
+            ),
+        ),
+    ),
+    Safeguard(
+        "callback-inbox",
+        "an event of the payment provider is taken as often as it comes",
+        (SourceEdit(_PAYMENTS, "report.apply, cause, inbox=inbox)", "report.apply, cause)"),),
     ),
 )
 SAFEGUARDS = {each.name: each for each in _ALL}

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from lambdas.notifications.events import Channel
 from lambdas.orders.domain import order_id_for
-from tools.faults.shop import RehearsedShop
+from tools.faults.shop import PRICE, RehearsedShop
 
 CUSTOMER = "customer-1"
 CHECKOUT = "Checkout/RunCheckout/Function"
@@ -18,6 +18,9 @@ SUPPLIED = {MUG: 100, CUP: 100}
 
 _DEADLINE_DAYS = 6
 """Longer than the carrier's deadline for a parcel."""
+
+_AUTHORIZED_DAYS = 7
+"""As long as the provider holds an amount."""
 
 _SWEPT_MINUTES = 95
 """Longer than an order may wait for its checkout, plus the time between two sweeps."""
@@ -97,6 +100,31 @@ def supplied(shop: RehearsedShop) -> None:
     shop.settle()
 
 
+def unshipped(shop: RehearsedShop) -> None:
+    """A parcel does not leave: the order is cancelled before its authorization ends."""
+    order_id = shop.place({MUG: 1}, key=shop.key("unshipped"))
+    shop.settle()
+    if order_id not in {event.subject for event in shop.on_bus("AuthorizationExpiring.v1")}:
+        shop.pass_time(days=_AUTHORIZED_DAYS)
+    shop.settle()
+
+
+def disputed(shop: RehearsedShop) -> None:
+    """A customer disputes a payment and wins at the bank, and staff refund a part of another one."""
+    orders = [shop.place({MUG: 1}, key=shop.key(key)) for key in ("disputed", "part-refunded")]
+    shop.settle()
+    for order_id in orders:
+        shop.deliver(order_id)
+    shop.settle()
+    stripe = shop.stripe
+    if stripe and all(map(stripe.has_captured, orders)) and not stripe.disputes_of(orders[0]):
+        stripe.dispute(orders[0])
+        shop.settle()
+        stripe.close_dispute(orders[0], won=False)
+        stripe.refund(orders[1], PRICE // 2)
+    shop.settle()
+
+
 @dataclass(frozen=True)
 class FaultScenario:
     """A scenario, and the parts of the shop that decide how it ends."""
@@ -119,6 +147,8 @@ _ALL = (
     FaultScenario(bought, ("Checkout/", "Orders/FollowShipment", "Shipping/RequestShipment")),
     FaultScenario(given_back, ("Orders/FollowReturn", "Returns/")),
     FaultScenario(expired, ("Orders/SweepOrders",)),
+    FaultScenario(disputed, ("Payments/CapturePayment", "Payments/TakeProviderEvent")),
+    FaultScenario(unshipped, ("Orders/CancelUnpaidOrder", "Payments/SweepPayments")),
     FaultScenario(overdue, ("Shipping/Reminders", "Shipping/WatchDeadline")),
 )
 SCENARIOS = {scenario.name: scenario for scenario in _ALL}

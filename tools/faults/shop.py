@@ -18,6 +18,7 @@ from tools.demo.evidence import Evidence, count_sales, gather
 from tools.demo.orders_file import ADDRESS
 from tools.demo.partner import PARTNER, WebhookPartner
 from tools.demo.staff import Staff, UnexpectedAnswer, require
+from tools.demo.stripe_host import send_event, stripe_of
 from tools.demo.supplier import SupplierFile, files_of, hand_in, reports
 from tools.faults.state import ShopState
 
@@ -60,6 +61,8 @@ class RehearsedShop(ShopState):
         self.partner = WebhookPartner(rehearsal)
         self.partner.open()
         self.carrier = ledger_of(rehearsal)
+        self.stripe = stripe_of(rehearsal)
+        """The payment provider's host; None if the stage has the sandbox."""
         self.known = Evidence()
         """What the outside world knows: its requests and the answers."""
         self._selective = set[str]()
@@ -246,6 +249,22 @@ class RehearsedShop(ShopState):
         """Delivers a parcel, if the carrier has one, without a callback yet."""
         self.carrier.hand_over(order_id)
 
+    def report_payment(
+        self,
+        type_: str,
+        subject: Mapping[str, Any],
+        *,
+        event_id: str,
+        secret: str | None = None,
+        age: timedelta = timedelta(),
+    ) -> HttpResponse:
+        """Sends an event of the payment provider. The same event has the same id each time."""
+        event = {"id": event_id, "type": type_, "data": {"object": subject}}
+        at = datetime.now(UTC) - age
+        return self.ask_on(
+            lambda: send_event(self.rehearsal, event, secret=secret, at=at if age else None)
+        )
+
     def decide(self, order_id: str, *, approved: bool, note: str = "checked") -> HttpResponse:
         """Decides about a return."""
         decision = {"approved": approved, "note": note}
@@ -313,6 +332,8 @@ class RehearsedShop(ShopState):
         """Returns the evidence for the audit: what the outside world and the tables say."""
         evidence = deepcopy(self.known)
         evidence.reports = reports(self.rehearsal)
+        if self.stripe:
+            self.stripe.add_to(evidence)
         for channel, messages in self.sent().items():
             evidence.sent[channel] = Counter(
                 {to: count for to, count in messages.items() if to not in self._selective}

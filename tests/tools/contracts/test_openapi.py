@@ -19,6 +19,7 @@ from cdk_rehearsal import Assembly
 from cdk_rehearsal.topology import HttpRoute, http_routes
 from lambdas.eventing.callback import Callback
 from lambdas.eventing.http import Endpoint, Problem, Request, endpoint
+from lambdas.eventing.signature import OWN
 from tests.support.handlers import handler_of
 from tools.contracts.openapi import Undocumented, openapi
 
@@ -81,7 +82,10 @@ def test_every_operation_names_its_callers(shop: Assembly, document: Document) -
         operation = documented[f"{route.method} {route.path}"]
         entry = handler_of(route.function)
         if isinstance(entry, Callback):
-            assert operation["security"] == [{entry.scheme.header: []}]
+            scheme = "signature" if entry.scheme is OWN else entry.scheme.header
+            assert operation["security"] == [{scheme: []}]
+            declared = document["components"]["securitySchemes"][scheme]
+            assert (declared["in"], declared["name"]) == ("header", entry.scheme.header)
         elif entry.contract.staff_only:
             assert operation["security"] == [{"token": ["staff"]}]
             assert "403" in operation["responses"]

@@ -127,6 +127,7 @@ class TestEvents:
         assert set(INTERNAL) == {
             "ItemAddedToCart.v1",
             "ItemViewed.v1",
+            "PaymentSweepDue.v1",
             "ShipmentDue.v1",
             "SweepDue.v1",
         }

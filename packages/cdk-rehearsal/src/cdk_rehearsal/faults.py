@@ -13,7 +13,18 @@ from msgspec import Struct
 from cdk_rehearsal.errors import RehearsalError
 
 Moment = Literal[
-    "way", "delivery", "receive", "hide", "delete", "invoke", "before", "after", "call", "clock"
+    "way",
+    "delivery",
+    "receive",
+    "hide",
+    "delete",
+    "invoke",
+    "before",
+    "after",
+    "call",
+    "clock",
+    "handshake",
+    "web",
 ]
 """Where a fault acts, and what its effect is:
 
@@ -26,7 +37,9 @@ Moment = Literal[
 - ``invoke``: a function is invoked; it is throttled;
 - ``before``, ``after``: its handler runs; the error that it raises, or that loses its answer;
 - ``call``: it calls an AWS API; a function of the Call answers in its place;
-- ``clock``: the seconds by which its clock is ahead.
+- ``clock``: the seconds by which its clock is ahead;
+- ``handshake``: it connects with a host outside AWS; the host shows another one's certificate;
+- ``web``: it sends a request to that host; a function of the Exchange answers in its place.
 """
 
 FOREVER = 10.0**6
@@ -54,6 +67,15 @@ class Call(Struct, frozen=True):
         """Returns the error with which the service refuses."""
         answer: Any = {"Error": {"Code": code, "Message": "injected fault"}, **response}
         return ClientError(answer, self.operation)
+
+
+class Exchange(Struct, frozen=True):
+    """A request to a host outside AWS; ``answer`` lets the host have its effect.
+
+    It returns the status, headers and body. None stands for a host that never answers.
+    """
+
+    answer: Callable[[], tuple[int, Any, bytes | str]]
 
 
 @dataclass(frozen=True)
@@ -140,6 +162,35 @@ _PARTIAL: dict[str, Callable[[Call], Any]] = {
 PARTIAL = frozenset(_PARTIAL)
 """Operations that may take a part of what they are given."""
 
+# -- requests to hosts outside AWS ---------------------------------------------------------
+
+
+def _silence(_: Exchange) -> None:
+    return None
+
+
+def _lose_answer(exchange: Exchange) -> None:
+    exchange.answer()
+
+
+def _limit(_: Exchange) -> Any:
+    return 429, {"Retry-After": "1"}, b""
+
+
+def _break(_: Exchange) -> Any:
+    return 500, {}, b""
+
+
+def _break_afterwards(exchange: Exchange) -> Any:
+    exchange.answer()
+    return 500, {}, b""
+
+
+def _garble(exchange: Exchange) -> Any:
+    status, headers, _ = exchange.answer()
+    return status, headers, b'{"id": "'
+
+
 # -- the faults there are -----------------------------------------------------------------
 
 
@@ -170,6 +221,13 @@ _ALL = (
     Fault("call-fails", "the call fails, always", "call", _fail, None),
     Fault("call-denied", "the call is denied, always", "call", _deny, None),
     Fault("conflict", "the transaction meets others", "call", _conflict, 3),
+    Fault("host-silent", "a host outside AWS gets the request and does nothing", "web", _silence),
+    Fault("host-lost", "a host outside AWS acts, its answer is lost", "web", _lose_answer),
+    Fault("host-limits", "a host outside AWS answers 429", "web", _limit, 3),
+    Fault("host-fails", "a host outside AWS answers 500, always", "web", _break, None),
+    Fault("host-breaks", "a host outside AWS acts and answers 500", "web", _break_afterwards),
+    Fault("host-garbles", "a host outside AWS acts, its answer is malformed", "web", _garble),
+    Fault("impostor", "a host shows another one's certificate", "handshake", times=3),
     Fault("partial", "a part of the batch is refused", "call", _take_every_other, 2),
 )
 FAULTS = {fault.name: fault for fault in _ALL}

@@ -9,7 +9,7 @@ from cdk_rehearsal.meter import Record
 from cdk_rehearsal.topology import edges
 
 _POLLED = ("queue", "stream")
-_SYNCHRONOUS = ("route", "task", "call")
+_SYNCHRONOUS = ("route", "task", "call", "web")
 _OPERATIONS = {"partial": PARTIAL, "conflict": frozenset({"TransactWriteItems"})}
 """The operations that can fail in the way of a fault, for faults that not all operations know."""
 
@@ -18,8 +18,9 @@ _OPERATIONS = {"partial": PARTIAL, "conflict": frozenset({"TransactWriteItems"})
 class FaultSite:
     """A site between `source` and `target`, which are construct paths.
 
-    `kind` is the kind of an asynchronous edge, or `route`, `task` (of a workflow) or `call`. A call
-    has an `operation` such as `dynamodb.PutItem`.
+    `kind` is the kind of an asynchronous edge, or `route`, `task` (of a workflow), `call` or `web`.
+    A call has an `operation` such as `dynamodb.PutItem`, and a request to a host outside AWS one
+    such as `POST api.example.com/v1/orders`.
     """
 
     kind: str
@@ -73,6 +74,8 @@ def _passed(record: Record, edges: dict[tuple[str, str], FaultSite]) -> Iterator
     elif record.kind == "call":
         operation = f"{detail['service']}.{detail['operation']}"
         yield FaultSite("call", source, target, operation)
+    elif record.kind == "outbound":
+        yield FaultSite("web", source, "", detail["operation"])
     elif record.kind == "invocation" and detail["type"] == "sync" and edge is None:
         yield FaultSite("task" if "execution" in detail else "route", source, target)
 
@@ -91,6 +94,8 @@ def misfit(fault: Fault, site: FaultSite) -> str | None:
             if operation not in _OPERATIONS.get(fault.name, {operation}):
                 return "this operation cannot fail in this way"
             return None
+        case "handshake" | "web":
+            return None if site.kind == "web" else "no host outside AWS is called here"
         case "before" | "after" if site.kind == "route" and fault.times is None:
             return "no client repeats a request forever"
     return None if site.invokes else "no function runs here"
@@ -107,6 +112,10 @@ def inject(
     if site.kind == "call":
         where = {"source": site.source, "operation": site.operation.partition(".")[2]}
         where |= {"target": site.target} if site.target else {}
+    elif fault.moment == "handshake":
+        where = {"source": site.source}
+    elif fault.moment == "web":
+        where = {"source": site.source, "operation": site.operation}
     elif fault.moment == "call":
         where = {"source": site.target}
     else:

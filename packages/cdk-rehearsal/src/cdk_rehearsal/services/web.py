@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
 import ssl
 from collections.abc import Callable, Mapping
@@ -17,6 +18,7 @@ import urllib3.util.connection
 
 from cdk_rehearsal.core import Core
 from cdk_rehearsal.errors import RehearsalError
+from cdk_rehearsal.faults import Exchange, Fault
 from cdk_rehearsal.sandbox.egress import CONNECTIONS, LOOK_UPS
 from cdk_rehearsal.sandbox.patching import Patches
 from cdk_rehearsal.virtual_time.processes import ProcessContext
@@ -29,6 +31,7 @@ _OTHER_WAYS: tuple[tuple[Any, str], ...] = (
     *((socket, name) for name in LOOK_UPS if name != "getaddrinfo"),
     *((socket.socket, name) for name in CONNECTIONS),
 )
+_ID = re.compile(r"[^/]*[0-9]{3}[^/]*")
 _Function = Callable[..., Any]
 
 
@@ -220,12 +223,13 @@ class _Connection:
         Returns whether that was verified; raises as ``ssl`` does if it is for another name.
         """
         self._is_tls = True
+        fault = self._core.faults.strike("handshake", self._sender, "")
         named = [host for host in self._hosts if host.name == server_hostname.lower()]
         self._host = (named or self._hosts)[0]
         if cert_reqs in {"CERT_NONE", "NONE", ssl.CERT_NONE} or assert_hostname is False:
             return False
         expected = (assert_hostname or server_hostname).lower()
-        if expected != self._host.name:
+        if fault or expected != self._host.name:
             raise ssl.SSLCertVerificationError(
                 1,
                 "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: Hostname mismatch, "
@@ -251,15 +255,19 @@ class _Connection:
         host = self._host
         host.requests.append(request)
         core = self._core
+        operation = operation_of(request.method, host.name, request.target)
+        fault = core.faults.strike("web", self._sender, "", operation)
         process = core.scheduler.spawn(
-            host.respond,
+            self._respond,
             request,
+            fault,
             name=f"{request.method} {request.target} at {host.name}",
             environment=self._outside,
             critical=True,
         )
         answered = process.join(self._timeout)
-        status, headers, body = process.result() if answered else (None, {}, b"")
+        answer = process.result() if answered else None
+        status, headers, body = answer or (None, {}, b"")
         core.meter.add(
             "outbound",
             self._sender,
@@ -267,8 +275,11 @@ class _Connection:
             method=request.method,
             path=request.target,
             status=status,
+            operation=operation,
         )
         if status is None:
+            if answered and self._timeout:
+                core.scheduler.sleep(self._timeout)
             raise TimeoutError("The read operation timed out")
         content = body.encode() if isinstance(body, str) else body
         # Without a phrase, because Python's phrases depend on its version.
@@ -276,6 +287,13 @@ class _Connection:
         lines += [f"{name}: {value}" for name, value in headers.items()]
         lines += [f"Content-Length: {len(content)}", "Connection: close", "", ""]
         return "\r\n".join(lines).encode("latin-1") + content
+
+    def _respond(self, request: Request, fault: Fault | None) -> Response | None:
+        """Returns the host's answer, or what a fault makes of it; None if there is none."""
+        if fault is None:
+            return self._host.respond(request)
+        answer: Response | None = fault.effect(Exchange(lambda: self._host.respond(request)))
+        return answer
 
     def dup(self) -> _Connection:
         """Returns another handle of the connection."""
@@ -317,6 +335,12 @@ class _Answer(RawIOBase):
         if self._content is None:
             self._content = BytesIO(self._ask())
         return self._content.readinto(buffer)
+
+
+def operation_of(method: str, host: str, target: str) -> str:
+    """Returns the kind of a request: the same for all ids in its path, and without its query."""
+    path = target.partition("?")[0]
+    return f"{method} {host}{_ID.sub('*', path)}"
 
 
 def _is_address(name: str) -> bool:
