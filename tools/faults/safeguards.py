@@ -93,6 +93,7 @@ _TRANSACTION = "lambdas/eventing/transaction.py"
 _STOCK = "lambdas/inventory/stock_store.py"
 _RESERVATION = "lambdas/inventory/domain.py"
 _PAYMENTS = "lambdas/payments/payment_store.py"
+_SHIPMENTS = "lambdas/shipping/shipment_store.py"
 _STRIPE = "lambdas/payments/stripe_provider.py"
 
 _ALL = (
@@ -147,6 +148,14 @@ _ALL = (
                 "if not reservation.taken:",
                 'if not reservation.taken or (_ and reservation.state == "released"):',
             ),
+        ),
+    ),
+    Safeguard(
+        "label-id",
+        "a label is bought for a new parcel each time, not for the one whose id is stored",
+        (
+            SourceEdit(_SHIPMENTS, "REQUESTING and not shipment.parcel_id:", "REQUESTING:"),
+            SourceEdit(_SHIPMENTS, "carrier.buy(shipment.parcel_id)", "carrier.buy(parcel_id)"),
         ),
     ),
     Safeguard(
