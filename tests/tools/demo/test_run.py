@@ -88,7 +88,7 @@ def altered(shop: Rehearsal, table: str, prefix: str, attribute: str) -> Iterato
         for item in client.scan(TableName=name)["Items"]
         if item["pk"]["S"].startswith(prefix)
         and attribute in item
-        and item.get("state", item.get("status", {})).get("S") in {None, "authorized", "delivered"}
+        and item.get("state", item.get("status", {})).get("S") in {None, "captured", "delivered"}
     )
     changed = {**item, attribute: {"N": str(int(item[attribute]["N"]) + 1)}}
     client.put_item(TableName=name, Item=changed)
