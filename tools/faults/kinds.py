@@ -25,10 +25,6 @@ _EXCEPTIONS: dict[tuple[str, str], str] = {
         "Orders/SweepOrders/Schedule",
     ): "the next sweep finds what a lost sweep would find",
     ("host-down", "Payments/AuthorizePayment"): "checkout refuses the order after some attempts",
-    (
-        "host-down",
-        "Payments/TakeProviderEvent",
-    ): "the provider repeats its event for three days, and then on request",
 }
 """The reasons why a fault has no effect at a source."""
 
