@@ -350,6 +350,7 @@ class RehearsedShop(ShopState):
                 {to: count for to, count in messages.items() if to not in self._selective}
             )
         count_sales(evidence, self.sales())
+        self.settle()  # The requests took time, in which a schedule may have fired.
         return gather(self.rehearsal, evidence)
 
     def ask_on(
