@@ -189,7 +189,7 @@ _ALL = (
                 "if self.state is State.AUTHORIZING:",
             ),
             SourceEdit(
-                _STRIPE, 'key=f"open-{order_id}"', 'key=f"open-{__import__("uuid").uuid4()}"'
+                _STRIPE, 'key=f"open-{order_id}"', 'key="open-" + __import__("uuid").uuid4().hex'
             ),
         ),
     ),
