@@ -84,14 +84,14 @@ class Saga:
     def cancellation(self) -> Iterator[str]:
         """A customer cancels, and the other contexts receive the event."""
         yield "CancelOrder"
-        Call(route="DELETE", path={"order_id": ORDER}).send(cancel_order.handler)
+        Call(route="DELETE /orders/{order_id}", path={"order_id": ORDER}).send(cancel_order.handler)
         yield from self._release()
         yield from self._recall()
 
     def late_cancellation(self) -> Iterator[str]:
         """A customer cancels, who already has the parcel if the order was confirmed."""
         yield "CancelOrder"
-        Call(route="DELETE", path={"order_id": ORDER}).send(cancel_order.handler)
+        Call(route="DELETE /orders/{order_id}", path={"order_id": ORDER}).send(cancel_order.handler)
         yield from self._release()
         if self._cancelled_late:
             self.delivered = True

@@ -183,8 +183,7 @@ class TestEasyPost:
         )
 
     def test_a_signature_has_the_documented_format(self) -> None:
-        # As computed by openssl dgst -sha256 -hmac secret, of the text
-        # Mon, 05 Jan 2026 08:00:00 +0000POST/events{"cents": 1}
+        # Made with openssl: the HMAC of the time, `POST/events` and the body, without separators.
         digest = "b180668d310c22877933c392881077d32ab4fbf8fa3a98cba607b3ebf225be3e"
         assert {
             "x-timestamp": "Mon, 05 Jan 2026 08:00:00 +0000",

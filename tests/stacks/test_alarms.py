@@ -55,6 +55,7 @@ WATCHED: dict[tuple[str, str], Watch] = {
     ("Orderflow", "EscalatedReturns"): Watch("service", "Sum", 1),
     ("Orderflow", "ExpiringAuthorizations"): Watch("service", "Sum", 1),
     ("Orderflow", "ExpiredOrders"): Watch("service", "Sum", 1),
+    ("Orderflow", "FailedDeliveries"): Watch("service", "Sum", 1),
     ("Orderflow", "ForgedCallbacks"): Watch("service", "Sum", 5),
     ("Orderflow", "OverdueShipments"): Watch("service", "Sum", 5),
     ("Orderflow", "RecallsTooLate"): Watch("service", "Sum", 5),

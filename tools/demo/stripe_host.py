@@ -130,6 +130,8 @@ class StripeHost:
         """Changes that came without an idempotency key."""
         self.events: list[dict[str, Any]] = []
         """The events that it sent."""
+        self.undelivered: list[dict[str, Any]] = []
+        """The events that the shop has not taken, although they were repeated."""
         self._keys: dict[str, _Remembered] = {}
         self._faults: list[tuple[str, Fault]] = []
         self.host = shop.web.host(NAME, self.respond, addresses=[_ADDRESS])
@@ -373,6 +375,13 @@ class StripeHost:
             if send_event(self.shop, event).status < 300:
                 return
             self.shop.scheduler.sleep(_EVENT_PAUSE_S * 2**attempt)
+        self.undelivered.append(event)
+
+    def resend(self) -> None:
+        """Sends the undelivered events again, as the dashboard does on request."""
+        while self.undelivered:
+            event = self.undelivered.pop(0)
+            self.shop.spawn(self._deliver, event, name=f"Stripe {event['type']} again")
 
     # -- evidence -------------------------------------------------------------------------
 

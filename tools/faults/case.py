@@ -149,6 +149,8 @@ class Case:
     def _recover(self, shop: RehearsedShop) -> None:
         self.kind.end(shop, self.site)
         recovery = Recovery(shop)
+        if shop.stripe:
+            shop.stripe.resend()
         for _ in range(_RECOVERIES):
             recovery.redrive()
             shop.settle()
@@ -210,7 +212,12 @@ def _waiting(shop: RehearsedShop) -> dict[str, int]:
     the supplier misses the report.
     """
     files, executions = len(shop.unreported_files()), len(shop.failed_executions())
-    others = {BUCKET: files, "failed executions": executions}
+    undelivered = len(shop.stripe.undelivered) if shop.stripe else 0
+    others = {
+        BUCKET: files,
+        "failed executions": executions,
+        "events of the payment provider": undelivered,
+    }
     return shop.parked() | {what: count for what, count in others.items() if count}
 
 

@@ -19,6 +19,7 @@ POISON = "poison"
 """A text in each poison message. Recovery discards parked messages that contain it."""
 
 _OUTAGE_S = 3 * 3600
+_WEEKS_DAYS = 13
 _LARGEST = 1024 * 1024
 """Bytes of the largest message or record.
 https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html"""
@@ -37,6 +38,14 @@ def pause(shop: RehearsedShop, site: FaultSite) -> None:
 
     shop.pause(site.target)
     shop.rehearsal.scheduler.spawn(resume_later)
+
+
+def wait_for_weeks(shop: RehearsedShop, site: FaultSite) -> None:
+    """Lets weeks pass until the redrive: idempotency keys of partners are forgotten by then.
+
+    Dead-letter queues keep messages for 14 days.
+    """
+    shop.pass_time(days=_WEEKS_DAYS)
 
 
 def replay(shop: RehearsedShop, site: FaultSite) -> None:

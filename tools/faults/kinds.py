@@ -24,6 +24,7 @@ _EXCEPTIONS: dict[tuple[str, str], str] = {
         "lost",
         "Orders/SweepOrders/Schedule",
     ): "the next sweep finds what a lost sweep would find",
+    ("host-down", "Payments/AuthorizePayment"): "checkout refuses the order after some attempts",
 }
 """The reasons why a fault has no effect at a source."""
 
@@ -111,6 +112,7 @@ _ALL = (
     *_injected("conflict", repeats=_SENDERS),
     *_injected("partial"),
     *_injected("host-silent", "host-lost", "host-limits", "host-fails"),
+    *_injected("host-down", end=injection.wait_for_weeks),
     *_injected("host-breaks", "host-garbles", "impostor"),
     injected(_LOST, control=True),
 )

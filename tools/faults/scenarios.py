@@ -110,7 +110,7 @@ def unshipped(shop: RehearsedShop) -> None:
 
 
 def disputed(shop: RehearsedShop) -> None:
-    """A customer disputes a payment and gets the money back; staff refund a part of another."""
+    """A customer wins a dispute about a payment, and staff refund a part of another one."""
     orders = [shop.place({MUG: 1}, key=shop.key(key)) for key in ("disputed", "part-refunded")]
     shop.settle()
     for order_id in orders:

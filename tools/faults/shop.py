@@ -340,6 +340,7 @@ class RehearsedShop(ShopState):
             )
         add_parcels(self.carrier, evidence)
         count_sales(evidence, self.sales())
+        self.settle()  # The requests took time, in which a schedule may have fired.
         return gather(self.rehearsal, evidence)
 
     def ask_on(

@@ -10,7 +10,7 @@ from tools.demo.audit.check import Check, check
 from tools.demo.evidence import ORDERS, PAYMENTS, Evidence, OrderItem, Payment
 from tools.demo.money import Amounts, show, total
 
-PROVIDER = "the provider's ledger"
+LEDGER = "the provider's ledger"
 
 _ENDED = {"declined", "cancelled", "refunded"}
 _HELD, _TAKEN = "authorized", "captured"
@@ -99,17 +99,17 @@ def _provider(evidence: Evidence) -> Check:
 
     def findings() -> Iterator[str]:
         for order_id in sorted(set(ours) - set(theirs)):
-            yield f"order {order_id}: the shop holds money, the provider does not: {PROVIDER}"
+            yield f"order {order_id}: the shop holds money, the provider does not: {LEDGER}"
         for order_id in sorted(set(theirs) - set(ours)):
-            yield f"order {order_id}: the provider holds money, the shop does not: {PROVIDER}"
+            yield f"order {order_id}: the provider holds money, the shop does not: {LEDGER}"
         for order_id in sorted(set(ours) & set(theirs)):
             here, there = ours[order_id], theirs[order_id]
             if here.amount != there.amount:
                 finding = f"order {order_id}: {show(*here.amount)} for the shop"
-                yield f"{finding}, {show(*there.amount)} for the provider: {PROVIDER}"
+                yield f"{finding}, {show(*there.amount)} for the provider: {LEDGER}"
             elif here.state != there.state:
                 finding = f"order {order_id}: {here.state} for the shop"
-                yield f"{finding}, {there.state} for the provider: {PROVIDER}"
+                yield f"{finding}, {there.state} for the provider: {LEDGER}"
             elif here.refunded_minor != there.refunded_minor:
                 finding = f"order {order_id}: the provider refunded a part of"
                 yield f"{finding} {there.refunded_minor}, the shop knows {here.refunded_minor}"
@@ -158,7 +158,7 @@ def _movements(evidence: Evidence) -> Check:
                     yield (
                         f"order {order_id}: {what} of {_amounts(here.get(order_id, []))} were "
                         f"published, but the provider has {_amounts(there.get(order_id, []))}: "
-                        f"{PROVIDER}"
+                        f"{LEDGER}"
                     )
 
     def sums(ledger: Mapping[str, Mapping[str, list[tuple[int, str]]]]) -> dict[str, Amounts]:

@@ -1,29 +1,17 @@
 """The carrier's edge of stage `prod`, with the real client: whatever breaks there, one label."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
-from cdk_rehearsal import Assembly, Rehearsal, Response
+from cdk_rehearsal import Response
 from tests.flows.shop import Shop
 from tools.demo.carrier import EasyPostLedger, callback, carrier_secret, send_callback
-from tools.demo.stripe_host import stripe_of
 
 Fault = Callable[[Shop, Callable[[], Response]], Response]
 _SILENCE_S = 60.0
 """Longer than each timeout of the client."""
-
-
-@pytest.fixture(scope="module")
-def shop(templates: Mapping[str, Assembly]) -> Iterator[Shop]:
-    """The application of stage `prod` in virtual time, with its partners' hosts."""
-    with Rehearsal(Path(templates["prod"].directory), seed=1) as rehearsal:
-        stripe_of(rehearsal)
-        shop = Shop(rehearsal)
-        shop.receive({"MUG": 50})
-        yield shop
 
 
 def host(shop: Shop) -> EasyPostLedger:
