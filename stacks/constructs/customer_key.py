@@ -47,9 +47,8 @@ class CustomerKey(kms.Key):
             removal_policy=environment.removal_policy,
         )
         stack = Stack.of(self)
-        own = {"kms:CallerAccount": stack.account}
         via = {
-            **own,
+            "kms:CallerAccount": stack.account,
             "kms:ViaService": [f"{service}.{stack.region}.amazonaws.com" for service in VIA],
         }
         anyone = iam.AnyPrincipal()
