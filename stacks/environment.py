@@ -11,7 +11,7 @@ QUEUE_DAYS = 4
 """How long a message waits for its consumer."""
 DEAD_LETTER_DAYS = 14
 """How long a parked message is kept: the maximum of SQS.
-https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-dead-letter-queues.html"""
+https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html"""
 
 
 PaymentProvider = Literal["stripe", "sandbox"]

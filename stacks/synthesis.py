@@ -58,11 +58,12 @@ def synthesize(
     validation: bool = True,
     app: Path = PROJECT / "app.py",
 ) -> Path:
-    """Runs `app.py` for a stage and returns `outdir`, which then contains its cloud assembly.
+    """Runs `app` for a stage and returns `outdir`, which then contains its cloud assembly.
 
     It replaces an older assembly there. `target` is where the handlers run: AWS Lambda or this
     machine. Without `validation`, the CDK does not check the templates, which takes most of the
-    time, and does not record where constructs were created. cdk-nag always runs.
+    time, and does not record where constructs were created. cdk-nag always runs, unless `app` is
+    another script than `app.py` and leaves it out.
 
     Raises SynthesisError, or PackagingError if a deployment package cannot be built.
     """

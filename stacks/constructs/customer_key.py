@@ -32,7 +32,7 @@ https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html"""
 
 REUSE_S = 3_600
 """How long SQS uses a data key before it asks for another: each request is billed.
-https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-key-management.html"""
+https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html"""
 
 
 class CustomerKey(kms.Key):
@@ -47,9 +47,8 @@ class CustomerKey(kms.Key):
             removal_policy=environment.removal_policy,
         )
         stack = Stack.of(self)
-        own = {"kms:CallerAccount": stack.account}
         via = {
-            **own,
+            "kms:CallerAccount": stack.account,
             "kms:ViaService": [f"{service}.{stack.region}.amazonaws.com" for service in VIA],
         }
         anyone = iam.AnyPrincipal()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
 from cdk_rehearsal import Assembly, Resource
 from stacks.constructs.customer_key import SENDERS, VIA
@@ -34,13 +35,15 @@ _KEYS = {
 
 
 @pytest.fixture(scope="module")
-def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The cloud assembly of a stage with the setting."""
-    made = tmp_path_factory.mktemp("encrypted")
+def directory(shared_directory: Path) -> Path:
+    """The cloud assembly of a stage with the setting; the first process that needs it makes it."""
+    made = shared_directory / "encrypted"
     app = PROJECT / "tests" / "support" / "encrypted_app.py"
-    # The pack has findings on other subjects, which its report lists.
-    with pytest.raises(SynthesisError, match="validation-report"):
-        synthesize("dev", made, target=Target.HOST, validation=False, app=app)
+    with FileLock(shared_directory / "encrypted.lock"):
+        if not made.exists():
+            # The pack has findings on other subjects, which its report lists.
+            with pytest.raises(SynthesisError, match="validation-report"):
+                synthesize("dev", made, target=Target.HOST, validation=False, app=app)
     return made
 
 

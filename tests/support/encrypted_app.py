@@ -1,4 +1,7 @@
-"""The app with stage `dev` under a customer-managed key, checked against NIST 800-53 only."""
+"""The app with stage `dev` under a customer-managed key, checked against NIST 800-53 only.
+
+`synthesize` runs it as a script in the project's folder.
+"""
 
 import runpy
 import sys
@@ -9,10 +12,9 @@ from unittest.mock import patch
 from aws_cdk import App, Validations
 from cdk_nag import NIST80053R5Checks
 
-PROJECT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(PROJECT))  # As a script, this file does not find `stacks` otherwise.
+sys.path.insert(0, str(Path.cwd()))  # As a script, this file does not find `stacks` otherwise.
 
-from stacks import environment, validation  # noqa: E402
+from stacks import environment, validation
 
 
 def validate(app: App) -> None:
@@ -26,4 +28,4 @@ with (
     ),
     patch.object(validation, "validate", validate),
 ):
-    runpy.run_path(str(PROJECT / "app.py"), run_name="__main__")
+    runpy.run_path("app.py", run_name="__main__")

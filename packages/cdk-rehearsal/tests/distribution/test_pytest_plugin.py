@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -158,12 +158,24 @@ def test_has_a_broken_fixture(broken):
     assert summary in done.stdout, done.stdout
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Has new processes react to SIGINT, even if these tests run in the background of a shell.
+
+    A shell has its background processes ignore SIGINT, and new processes inherit that.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupted_session_leaves_no_process(tmp_path: Path, greenhouse: Path) -> None:
     (tmp_path / "test_it.py").write_text(
         "import os, threading\n"
         "def test_waits(rehearsal):\n"
         "    os.write(2, b'begun')\n"
-        "    threading.Event().wait(600)\n"
+        "    threading.Event().wait(60)\n"
     )
     with subprocess.Popen(
         [

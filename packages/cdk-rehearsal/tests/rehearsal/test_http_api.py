@@ -338,7 +338,7 @@ class TestResponse:
     def test_an_answer_with_a_status_code_is_taken_as_it_is(
         self, template: Cloud, rehearse: Rehearse
     ) -> None:
-        """Status, headers, cookies and body."""
+        """This includes headers, cookies and body."""
         answer = answering(
             template,
             rehearse,

@@ -37,7 +37,7 @@ from cdk_rehearsal.target_inputs import InputTransformer, JsonPath, target_input
 _RETRIES = 185
 _MAX_AGE_S = 86_400
 _BACKOFF_S = (1.0, 600.0)
-# https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-putevents.html
+# https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html
 _MAX_ENTRIES = 10
 _MAX_BYTES = 1024 * 1024
 _SERVICE = "events.amazonaws.com"

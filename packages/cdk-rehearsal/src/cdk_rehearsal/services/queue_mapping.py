@@ -13,7 +13,7 @@ from cdk_rehearsal.services.invocation import LambdaService
 from cdk_rehearsal.services.queues import Queue
 from cdk_rehearsal.virtual_time.agenda import Timer
 
-# Lambda starts with five batches at a time and adds up to 300 a minute, to 1,250:
+# Lambda starts with five invocations at a time and adds up to 300 a minute, to 1,250:
 # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html
 _FIRST_POLLERS = 5
 _POLLERS_PER_SECOND = 5.0

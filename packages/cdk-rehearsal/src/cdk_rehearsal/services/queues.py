@@ -17,7 +17,7 @@ from cdk_rehearsal.policies import admits
 from cdk_rehearsal.sandbox.patching import Patches
 
 # Batches are bounded by what a synchronous invocation takes; some room is left for the envelope.
-# https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-parameters.html
+# https://docs.aws.amazon.com/lambda/latest/api/API_CreateEventSourceMapping.html
 _BATCH_BYTES = 6 * 1024 * 1024
 _ENVELOPE_BYTES = 1024
 
