@@ -131,8 +131,13 @@ def other_ends_of_payments(shop: Shop) -> None:
     disputed = confirmed_order(shop, "DISPUTED")
     picked_up_without_an_answer_to_its_capture(shop, disputed)
     canceled = confirmed_order(shop, "CANCELED")
-    dispute = {"id": "du_1", "payment_intent": disputed, "amount": 1, "status": "lost"}
-    charge = {"id": "ch_1", "payment_intent": disputed, "captured": True}
+    dispute: Mapping[str, Any] = {
+        "id": "du_1",
+        "payment_intent": disputed,
+        "amount": 1,
+        "status": "lost",
+    }
+    charge: Mapping[str, Any] = {"id": "ch_1", "payment_intent": disputed, "captured": True}
     for number, (type_, subject) in enumerate(
         (
             ("charge.dispute.created", dispute),
