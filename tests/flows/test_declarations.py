@@ -131,13 +131,13 @@ def other_ends_of_payments(shop: Shop) -> None:
     disputed = confirmed_order(shop, "DISPUTED")
     picked_up_without_an_answer_to_its_capture(shop, disputed)
     canceled = confirmed_order(shop, "CANCELED")
-    dispute: dict[str, Any] = {
+    dispute: Mapping[str, Any] = {
         "id": "du_1",
         "payment_intent": disputed,
         "amount": 1,
         "status": "lost",
     }
-    charge: dict[str, Any] = {"id": "ch_1", "payment_intent": disputed, "captured": True}
+    charge: Mapping[str, Any] = {"id": "ch_1", "payment_intent": disputed, "captured": True}
     for number, (type_, subject) in enumerate(
         (
             ("charge.dispute.created", dispute),

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import urllib3
 
-from cdk_rehearsal import Rehearsal, RehearsalError
+from cdk_rehearsal import FAULTS, Rehearsal, RehearsalError, sites_passed
 from cdk_rehearsal.latency import Latency
-from cdk_rehearsal.services.web import Host, Request, Response
+from cdk_rehearsal.services.web import Host, Request, Response, operation_of
 from rehearsal.cloud import Cloud
 from rehearsal.conftest import Rehearse
 
@@ -92,6 +92,65 @@ def test_a_host_may_have_addresses_of_both_kinds(template: Cloud, rehearse: Rehe
     assert shop.invoke("Shop/Function", {}).payload == ["2001:db8::7", ADDRESS]
     four = int(socket.AF_INET)
     assert shop.invoke("Shop/Function", {"family": four}).payload == [ADDRESS]
+
+
+SITE = "POST partner.example/hook"
+
+
+@pytest.mark.parametrize(
+    ("name", "result", "acted"),
+    [
+        ("host-silent", "ReadTimeoutError", False),
+        ("host-lost", "ReadTimeoutError", True),
+        ("host-limits", 429, False),
+        ("host-fails", 500, False),
+        ("host-down", 500, False),
+        ("host-breaks", 500, True),
+        ("host-garbles", 202, True),
+    ],
+)
+def test_a_fault_acts_at_the_edge_to_a_host(
+    shop: Rehearsal, name: str, result: str | int, acted: bool
+) -> None:
+    effects: list[str] = []
+
+    def act(request: Request) -> Response:
+        effects.append(request.target)
+        return accept(request)
+
+    shop.web.host("partner.example", act, addresses=[ADDRESS])
+    shop.faults.plan(FAULTS[name], source="Shop/Function", operation=SITE)
+    first, *_, last = call(shop)
+    assert first == result
+    assert bool(effects) is acted
+    if name == "host-garbles":
+        assert last != "thanks"
+    shop.faults.clear()
+    assert call(shop)[0] == 202
+
+
+def test_a_fault_at_another_operation_does_not_act(shop: Rehearsal) -> None:
+    shop.web.host("partner.example", accept, addresses=[ADDRESS])
+    shop.faults.plan(FAULTS["host-down"], operation="POST partner.example/other")
+    assert call(shop)[0] == 202
+
+
+def test_an_impostor_shows_the_certificate_of_another_host(shop: Rehearsal) -> None:
+    host = shop.web.host("partner.example", accept, addresses=[ADDRESS])
+    shop.faults.plan(FAULTS["impostor"], source="Shop/Function", times=1)
+    assert call(shop)[0] == "SSLError"
+    assert host.requests == []
+    assert call(shop)[0] == 202
+
+
+def test_a_request_to_a_host_is_a_site_of_faults_whatever_the_ids_in_its_path(
+    shop: Rehearsal,
+) -> None:
+    shop.web.host("partner.example", accept, addresses=[ADDRESS])
+    call(shop)
+    (site,) = (site for site in sites_passed(shop.meter.records, []) if site.kind == "web")
+    assert (site.source, site.operation) == ("Shop/Function", SITE)
+    assert operation_of("GET", "a.example", "/v1/pi_000123/x?y=1") == "GET a.example/v1/*/x"
 
 
 def test_a_host_that_is_too_slow_is_not_waited_for(shop: Rehearsal) -> None:
