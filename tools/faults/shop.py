@@ -339,9 +339,10 @@ class RehearsedShop(ShopState):
                 {to: count for to, count in messages.items() if to not in self._selective}
             )
         add_parcels(self.carrier, evidence)
+        gather(self.rehearsal, evidence)
+        # Last, because these requests take time, in which a schedule may fire.
         count_sales(evidence, self.sales())
-        self.settle()  # The requests took time, in which a schedule may have fired.
-        return gather(self.rehearsal, evidence)
+        return evidence
 
     def ask_on(
         self, send: Callable[[], HttpResponse], *, again: Callable[[int], bool] = no_answer
