@@ -27,13 +27,6 @@ export type Minor = number;
 export type OrderId = string;
 
 /**
- * The payment provider's token for the card
- * @minLength 1
- * @maxLength 128
- */
-export type PaymentToken = string;
-
-/**
  * Units
  * @minimum 1
  * @maximum 100000
@@ -59,37 +52,6 @@ export type TotalMinor = number;
  * @maxLength 500
  */
 export type Words = string;
-
-/** A shipping address. */
-export interface Address {
-  /**
-   * The recipient
-   * @minLength 1
-   * @maxLength 120
-   */
-  readonly name: string;
-  /**
-   * Street and number
-   * @minLength 1
-   * @maxLength 120
-   */
-  readonly street: string;
-  /**
-   * @minLength 1
-   * @maxLength 120
-   */
-  readonly postal_code: string;
-  /**
-   * @minLength 1
-   * @maxLength 120
-   */
-  readonly city: string;
-  /**
-   * ISO 3166-1 alpha-2 code
-   * @pattern ^[A-Z]{2}$(?!\n)
-   */
-  readonly country: string;
-}
 
 /** A way to reach a customer. */
 export type Channel = "email" | "sms" | "webhook";
@@ -201,20 +163,23 @@ export interface OrderCancelledV1 {
 export type OrderCancelledV1Event =
   Envelope<"orderflow.orders", "OrderCancelled.v1", OrderCancelledV1>;
 
-/** Stock is reserved and payment authorized: the order can be shipped. */
-export interface OrderConfirmedV1 {
+/**
+ * Stock is reserved and payment authorized: the order can be shipped.
+ *
+ * The vault has its address.
+ */
+export interface OrderConfirmedV2 {
   readonly order_id: OrderId;
   readonly customer_id: CustomerId;
   readonly currency: Currency;
   readonly total_minor: TotalMinor;
   /** The ordered items */
   readonly lines: readonly Line[];
-  readonly shipping_address: Address;
 }
 
-/** OrderConfirmed.v1 in its envelope. */
-export type OrderConfirmedV1Event =
-  Envelope<"orderflow.orders", "OrderConfirmed.v1", OrderConfirmedV1>;
+/** OrderConfirmed.v2 in its envelope. */
+export type OrderConfirmedV2Event =
+  Envelope<"orderflow.orders", "OrderConfirmed.v2", OrderConfirmedV2>;
 
 /** The customer has the parcel. */
 export interface OrderDeliveredV1 {
@@ -236,8 +201,12 @@ export interface OrderExpiredV1 {
 export type OrderExpiredV1Event =
   Envelope<"orderflow.orders", "OrderExpired.v1", OrderExpiredV1>;
 
-/** A customer placed an order at current prices. Carries everything that checkout needs. */
-export interface OrderPlacedV1 {
+/**
+ * A customer placed an order at current prices.
+ *
+ * The vault has its address and its means of payment.
+ */
+export interface OrderPlacedV2 {
   readonly order_id: OrderId;
   readonly customer_id: CustomerId;
   readonly currency: Currency;
@@ -248,13 +217,11 @@ export interface OrderPlacedV1 {
    * @maxItems 200
    */
   readonly lines: readonly Line[];
-  readonly shipping_address: Address;
-  readonly payment_token: PaymentToken;
 }
 
-/** OrderPlaced.v1 in its envelope. */
-export type OrderPlacedV1Event =
-  Envelope<"orderflow.orders", "OrderPlaced.v1", OrderPlacedV1>;
+/** OrderPlaced.v2 in its envelope. */
+export type OrderPlacedV2Event =
+  Envelope<"orderflow.orders", "OrderPlaced.v2", OrderPlacedV2>;
 
 /**
  * The order could not be fulfilled. Superseded: its reasons are free text.
@@ -482,10 +449,10 @@ export type ShopEvent =
   | ItemPricedV1Event
   | NotificationRequestedV1Event
   | OrderCancelledV1Event
-  | OrderConfirmedV1Event
+  | OrderConfirmedV2Event
   | OrderDeliveredV1Event
   | OrderExpiredV1Event
-  | OrderPlacedV1Event
+  | OrderPlacedV2Event
   | OrderRejectedV1Event
   | OrderRejectedV2Event
   | OrderReturnedV1Event

@@ -145,6 +145,8 @@ class Store(Generic[A]):
             older = type(event).versions()[1:]
             also_as = [each for each in change.also_as if isinstance(each, older)]
             transaction.publish(key, event, also_as=also_as)
+        for each in change.vault:
+            transaction.change_vault(after.claim, each)
         return after
 
     def contention(self, id_: str) -> Contention:

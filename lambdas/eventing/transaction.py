@@ -1,4 +1,4 @@
-"""One transaction: the effect, the inbox key and the outbox events, all or nothing."""
+"""One transaction: the effect, the inbox key, the outbox events and personal data, or nothing."""
 
 import random
 import time
@@ -8,10 +8,11 @@ from typing import Any, Literal, Self
 
 from botocore.exceptions import ClientError
 
-from lambdas.eventing import aws, declaration
+from lambdas.eventing import aws, declaration, vault
 from lambdas.eventing.attributes import Item, from_attributes, to_attributes
 from lambdas.eventing.declaration import BATCH_GET, GET, PUT, UPDATE
 from lambdas.eventing.event import Cause, CloudEvent, Delivery, E, Event
+from lambdas.eventing.personal import Claim, Discard, VaultChange
 from lambdas.eventing.settings import TableSettings
 
 MAX_OPERATIONS = 100
@@ -49,7 +50,7 @@ class Contention(Exception):
 
 
 class Transaction:
-    """Collects writes to one context's table and commits them at once."""
+    """Collects writes to one context's table and to the vault, and commits them at once."""
 
     def __init__(self, settings: TableSettings, cause: Cause) -> None:
         self._settings = settings
@@ -132,6 +133,15 @@ class Transaction:
                 )
             envelope = envelope.also_as(older)
             self._send(key, f"OUTBOX#{envelope.id}#{envelope.type}", envelope)
+
+    def change_vault(self, claim: Claim, change: VaultChange) -> None:
+        """Deposits or discards personal data, or changes how long they are kept. Raises Undeclared.
+
+        Only the events and items that the transaction writes beside them name the claim.
+        """
+        expires_at = expiry(0 if isinstance(change, Discard) else change.days)
+        self._operations.append(vault.operation(claim, change, expires_at))
+        self._labels.append("vault")
 
     def _send(self, key: Key, sort_key: str, envelope: CloudEvent) -> None:
         item = {

@@ -7,8 +7,8 @@ holds money again.
 
 from lambdas.eventing.event import Cause
 from lambdas.eventing.store import Store
-from lambdas.orders.events import OrderPlaced
-from lambdas.payments.domain import Payment, State
+from lambdas.orders.events import OrderPlaced, PaymentMethod
+from lambdas.payments.domain import Payment, PaymentRefused, State
 from lambdas.payments.provider import Declined, PaymentProvider, Unavailable
 from lambdas.payments.settings import settings
 
@@ -27,16 +27,21 @@ class PaymentUnavailable(Exception):
     """The provider gave no answer. Trying again soon may help."""
 
 
-def authorize(order: OrderPlaced, provider: PaymentProvider, cause: Cause) -> None:
+def authorize(
+    order: OrderPlaced, method: PaymentMethod | None, provider: PaymentProvider, cause: Cause
+) -> None:
     """Has the provider hold the order's total; does nothing if it does already.
 
-    Raises PaymentRefused or PaymentUnavailable.
+    Without a means of payment, because it was deleted, the checkout has to be undone. Raises
+    PaymentRefused or PaymentUnavailable.
     """
     payment, _ = _payments.change(
         order.order_id, Payment.check, cause, begin=lambda: Payment.begin(order)
     )
     if payment.state is State.AUTHORIZING:
-        approved = _ask(order, provider)
+        if method is None:
+            raise PaymentRefused("payment_data_deleted")
+        approved = _ask(order, method.token, provider)
         payment, _ = _payments.change(
             order.order_id, lambda found: found.answered(approved=approved), cause
         )
@@ -63,12 +68,12 @@ def release(order_id: str, reason: str, provider: PaymentProvider, cause: Cause)
         _payments.change(order_id, lambda found: found.released(refunded=refunded), cause)
 
 
-def _ask(order: OrderPlaced, provider: PaymentProvider) -> bool:
+def _ask(order: OrderPlaced, token: str, provider: PaymentProvider) -> bool:
     """Whether the provider holds the order's total now."""
     try:
         provider.authorize(
             order.order_id,
-            token=order.payment_token,
+            token=token,
             amount_minor=order.total_minor,
             currency=order.currency,
         )

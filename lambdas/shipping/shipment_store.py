@@ -11,7 +11,7 @@ from enum import StrEnum
 from lambdas.eventing.event import Cause
 from lambdas.eventing.store import Store
 from lambdas.eventing.transaction import AlreadyProcessed
-from lambdas.orders.events import OrderCancelled, OrderConfirmed
+from lambdas.orders.events import Address, OrderCancelled, OrderConfirmed
 from lambdas.shipping import deadline
 from lambdas.shipping.carrier import Carrier, Delivered, Recalled
 from lambdas.shipping.domain import CarrierEvent, Shipment, State
@@ -37,10 +37,20 @@ class Taken(StrEnum):
     AFTER_RECALL = "CallbacksAfterRecall"
 
 
-def request(order: OrderConfirmed, due_at: datetime, carrier: Carrier, cause: Cause) -> None:
+class NoAddress(LookupError):
+    """The address of an order that is to be shipped was deleted."""
+
+
+def request(
+    order: OrderConfirmed,
+    address: Address | None,
+    due_at: datetime,
+    carrier: Carrier,
+    cause: Cause,
+) -> None:
     """Has the order carried to its customer by `due_at`; does nothing if that is arranged already.
 
-    Raises carrier.Unavailable.
+    Raises carrier.Unavailable, or NoAddress if an address is needed.
     """
     shipment, _ = _shipments.change(
         order.order_id,
@@ -50,10 +60,12 @@ def request(order: OrderConfirmed, due_at: datetime, carrier: Carrier, cause: Ca
     )
     if shipment.state is not State.REQUESTING:
         return
+    if address is None:
+        raise NoAddress(f"the address of order {order.order_id} is deleted: cancel the order")
     due_at = shipment.due_at or due_at
     units = sum(line.quantity for line in order.lines)
     try:
-        tracking_id = carrier.request(order.order_id, address=order.shipping_address, units=units)
+        tracking_id = carrier.request(order.order_id, address=address, units=units)
     except Recalled:
         return  # by a cancellation that got in between
     deadline.remind(order.order_id, due_at, cause)

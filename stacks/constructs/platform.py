@@ -6,14 +6,16 @@ from aws_cdk.aws_events import IEventBus
 from aws_cdk.aws_sns import ITopic
 
 from stacks.constructs.packaging import Target
+from stacks.constructs.vault import Vault
 from stacks.environment import Environment
 
 
 @dataclass(frozen=True, kw_only=True)
 class Platform:
-    """The stage, the event bus, the alarm topic, and the target of deployment packages."""
+    """The stage, the event bus, the vault, the alarm topic, and the target of packages."""
 
     environment: Environment
     bus: IEventBus
+    vault: Vault
     alarm_topic: ITopic
     target: Target

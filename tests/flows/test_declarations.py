@@ -7,13 +7,18 @@ import pytest
 from botocore.client import BaseClient
 
 from cdk_rehearsal import Assembly, Resource
-from lambdas.eventing.attributes import from_attributes
+from lambdas.eventing.attributes import from_attributes, to_attributes
 from lambdas.eventing.declaration import Handler, Use
 from lambdas.orders.domain import OrderClosed
 from tests.flows.scenario import Scenario, break_a_checkout, lose_a_parcel
 from tests.flows.shop import Shop, confirmed_order, order_with_requested_return
 from tests.support.declarations import uses_of
 from tests.support.handlers import handler_of
+from tools.demo.evidence import ORDERS, VAULT
+from tools.demo.orders_file import ADDRESS
+
+CHECKOUT = "Checkout/RunCheckout/Function"
+FOLLOW_SHIPMENT = "Orders/FollowShipment/Function"
 
 Actions = Mapping[str, set[str | Use]]
 """Names of published events and uses of the context's table, by the path of a function."""
@@ -27,7 +32,11 @@ def functions(templates: Assembly) -> Iterator[tuple[Resource, Handler[Any]]]:
 
 def declared(templates: Assembly) -> Actions:
     return {
-        function.path: {*handler.uses, *(event.detail_type() for event in handler.publishes)}
+        function.path: {
+            *handler.uses,
+            *handler.in_vault,
+            *(event.detail_type() for event in handler.publishes),
+        }
         for function, handler in functions(templates)
     }
 
@@ -43,7 +52,7 @@ def tables(templates: Assembly) -> Mapping[str, str]:
 
 @pytest.fixture
 def seen(shop: Shop, templates: Mapping[str, Assembly], monkeypatch: pytest.MonkeyPatch) -> Actions:
-    """What functions do with their context's table from now on."""
+    """What functions do with their context's table, and with the vault, from now on."""
     own = tables(templates["dev"])
     found: Actions = {path: set() for path in declared(templates["dev"])}
     rehearsal = shop.rehearsal
@@ -53,7 +62,7 @@ def seen(shop: Shop, templates: Mapping[str, Assembly], monkeypatch: pytest.Monk
         if client.meta.service_model.service_name == "dynamodb":
             function = rehearsal.caller()
             for table, use in uses_of(operation, parameters):
-                if rehearsal.path_of(table) == own.get(function):
+                if rehearsal.path_of(table) in {own.get(function), VAULT}:
                     found[function].add(use)
             for each in parameters.get("TransactItems", ()):
                 item = from_attributes(each.get("Put", {}).get("Item", {}))
@@ -93,8 +102,42 @@ def everything(shop: Shop) -> None:
     unseen = order_with_requested_return(shop, "UNSEEN")
     shop.pass_days(2.5)
     assert shop.decide(unseen, approved=True).status == 200
+    shop.pause(CHECKOUT)
+    assert shop.cancel(shop.place({scenario.name: 1}, key="at once")).status == 200
+    shop.resume(CHECKOUT)
+    follow_a_return_before_its_delivery(shop)
+    confirm_an_order_of_an_earlier_release(shop)
     lose_a_parcel(scenario)
     break_a_checkout(scenario)
+    shop.settle()
+
+
+def follow_a_return_before_its_delivery(shop: Shop) -> None:
+    """The events of a delivery arrive in orders after those of the return."""
+    order_id = confirmed_order(shop, "OVERTAKEN")
+    shop.pause(FOLLOW_SHIPMENT)
+    shop.deliver(order_id)
+    shop.settle()
+    assert shop.give_back(order_id).status == 202
+    shop.settle()
+    assert shop.decide(order_id, approved=True).status == 200
+    shop.settle()
+    shop.resume(FOLLOW_SHIPMENT)
+    shop.settle()
+
+
+def confirm_an_order_of_an_earlier_release(shop: Shop) -> None:
+    """The order has its address itself."""
+    shop.receive({"EARLIER": 1}, delivery="earlier")
+    shop.pause(CHECKOUT)
+    order_id = shop.place({"EARLIER": 1}, key="earlier")
+    shop.rehearsal.client("dynamodb").update_item(
+        TableName=shop.rehearsal.physical_id(ORDERS),
+        Key={"pk": {"S": f"ORDER#{order_id}"}, "sk": {"S": "ORDER"}},
+        UpdateExpression="SET shipping_address = :address",
+        ExpressionAttributeValues={":address": {"M": to_attributes(ADDRESS)}},
+    )
+    shop.resume(CHECKOUT)
     shop.settle()
 
 

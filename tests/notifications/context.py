@@ -26,7 +26,6 @@ from lambdas.notifications.events import Channel, NotificationRequested
 from lambdas.notifications.settings import Settings
 from lambdas.orders.events import (
     OrderCancelled,
-    OrderConfirmed,
     OrderExpired,
     OrderRejected,
     RejectionReason,
@@ -35,7 +34,7 @@ from lambdas.returns.events import OrderReturned, ReturnRefused
 from lambdas.shipping.events import OrderDelivered, OrderShipped, ShipmentOverdue
 from tests.support.cloud import REGION, Cloud, Queue, Table
 from tests.support.messages import CONTEXT, Answer, Call, batch, enveloped, failed
-from tests.support.orders import ADDRESS, line, placed
+from tests.support.orders import confirmed, placed
 
 ORDER = "6f1c2f0e-58a5-5f2b-8f0c-3f9f4b1d2a77"
 SENDER = "orders@orderflow.example"
@@ -59,13 +58,7 @@ def samples() -> list[Told]:
     order = {"order_id": ORDER, "customer_id": "customer-1"}
     return [
         placed(order_id=ORDER),
-        OrderConfirmed(
-            **order,
-            currency="EUR",
-            total_minor=1250,
-            lines=(line(),),
-            shipping_address=ADDRESS,
-        ),
+        confirmed(order_id=ORDER),
         OrderRejected(**order, reason=RejectionReason.OUT_OF_STOCK),
         OrderCancelled(**order, confirmed=True),
         OrderExpired(**order),

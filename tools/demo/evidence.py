@@ -20,6 +20,7 @@ CARRIER = "Shipping/SandboxCarrier"
 RETURNS = "Returns/Returns/Table"
 NOTIFICATIONS = "Notifications/Customers/Table"
 SALES = "Analytics/Sales/Table"
+VAULT = "Backbone/Vault/Table"
 TABLES = (ORDERS, STOCK, PAYMENTS, PROVIDER, SHIPMENTS, CARRIER, RETURNS, NOTIFICATIONS)
 
 # These types have no constraints: the audit must be able to read wrong items.

@@ -175,13 +175,13 @@ _ALL = (
             ),
             SourceEdit(
                 _PAYMENTS,
-                "_ask(order, provider)\n",
-                '_ask(order, provider, "" if begun else "-again")\n',
+                "_ask(order, method.token, provider)\n",
+                '_ask(order, method.token, provider, "" if begun else "-again")\n',
             ),
             SourceEdit(
                 _PAYMENTS,
-                "def _ask(order: OrderPlaced, provider: PaymentProvider) -> bool:",
-                "def _ask(order, provider, suffix):",
+                "def _ask(order: OrderPlaced, token: str, provider: PaymentProvider) -> bool:",
+                "def _ask(order, token, provider, suffix):",
             ),
             SourceEdit(
                 _PAYMENTS,

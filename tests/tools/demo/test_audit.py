@@ -27,10 +27,10 @@ from tools.demo.run import DemoRun
 from tools.demo.timeline import Timelines
 
 ENDS = {
-    "sold": "OrderConfirmed.v1",
+    "sold": "OrderConfirmed.v2",
     "left": "OrderCancelled.v1",
     "lost": "OrderRejected.v2",
-    "back": "OrderConfirmed.v1",
+    "back": "OrderConfirmed.v2",
 }
 ADDRESS = "c@example.com"
 NOTIFIED = {"OrderPlaced", "OrderConfirmed", "OrderShipped", "OrderDelivered"}
@@ -55,10 +55,10 @@ def event(type_: str, order_id: str) -> BusEvent:
 def correct_evidence() -> Evidence:
     """One order was sold, one cancelled after its payment, one rejected, one returned."""
     events = [
-        *(event("OrderPlaced.v1", order_id) for order_id in ENDS),
+        *(event("OrderPlaced.v2", order_id) for order_id in ENDS),
         *(event(end, order_id) for order_id, end in ENDS.items()),
         replace(event("OrderRejected.v1", "lost"), copy=True),
-        event("OrderConfirmed.v1", "left"),
+        event("OrderConfirmed.v2", "left"),
         event("ShipmentRecalled.v1", "left"),
         *(
             event(f"{name}.v1", order_id)
@@ -174,8 +174,8 @@ WRONGS: dict[str, tuple[Callable[[Evidence], object], str]] = {
         "order left is delivered, but was cancelled before",
     ),
     "the confirmation of a cancelled order was not published": (
-        lambda evidence: evidence.published.remove(event("OrderConfirmed.v1", "left")),
-        "order left is cancelled, with 0 times OrderConfirmed.v1",
+        lambda evidence: evidence.published.remove(event("OrderConfirmed.v2", "left")),
+        "order left is cancelled, with 0 times OrderConfirmed.v2",
     ),
     "an order is returned without a return": (
         lambda evidence: evidence.orders.update(sold=order("sold", "returned", "confirmed")),
@@ -278,12 +278,12 @@ WRONGS: dict[str, tuple[Callable[[Evidence], object], str]] = {
         "PaymentRefunded.v1 of left was committed, but is not on the bus",
     ),
     "an event reached the bus that was not committed": (
-        lambda evidence: evidence.published.append(event("OrderPlaced.v1", "ghost")),
-        "OrderPlaced.v1 of ghost is on the bus, but in no outbox",
+        lambda evidence: evidence.published.append(event("OrderPlaced.v2", "ghost")),
+        "OrderPlaced.v2 of ghost is on the bus, but in no outbox",
     ),
     "an order was confirmed twice": (
-        lambda evidence: publish(evidence, twice("OrderConfirmed.v1", "sold")),
-        "order sold is delivered, with 2 times OrderConfirmed.v1",
+        lambda evidence: publish(evidence, twice("OrderConfirmed.v2", "sold")),
+        "order sold is delivered, with 2 times OrderConfirmed.v2",
     ),
     "the rejection of a confirmed order was published": (
         lambda evidence: publish(evidence, event("OrderRejected.v2", "sold")),
@@ -395,12 +395,17 @@ def late_evidence() -> Evidence:
         evidence.reservations[order_id] = ReservationItem(
             f"RESERVATION#{order_id}", "released" if back else "reserved", (Units("MUG", 2),)
         )
-        happened = ["OrderPlaced", "StockReserved", "PaymentAuthorized", "OrderConfirmed"]
-        happened += ["ShipmentRequested", "OrderShipped", "OrderDelivered"]
-        happened += ["OrderCancelled", "PaymentRefunded"]
-        happened += ["ReturnRequested", "OrderReturned", "StockReleased"] if back else []
-        for name in happened:
-            publish(evidence, event(f"{name}.v1", order_id))
+        happened = [
+            "OrderPlaced.v2",
+            "StockReserved.v1",
+            "PaymentAuthorized.v1",
+            "OrderConfirmed.v2",
+        ]
+        happened += ["ShipmentRequested.v1", "OrderShipped.v1", "OrderDelivered.v1"]
+        happened += ["OrderCancelled.v1", "PaymentRefunded.v1"]
+        happened += ["ReturnRequested.v1", "OrderReturned.v1", "StockReleased.v1"] if back else []
+        for type_ in happened:
+            publish(evidence, event(type_, order_id))
     evidence.stock["MUG"] = StockItem("STOCK#MUG", 10, 6, 4)
     evidence.return_requests.add("late")
     evidence.decided["late"] = True
