@@ -56,6 +56,14 @@ export type Words = string;
 /** A way to reach a customer. */
 export type Channel = "email" | "sms" | "webhook";
 
+/** The kinds of personal data of a customer that a context no longer has. */
+export interface Erased {
+  /** The context */
+  readonly context: string;
+  /** Kinds of personal data */
+  readonly kinds: readonly string[];
+}
+
 /** Some units of one item at the price that the customer saw. */
 export interface Line {
   readonly sku: Sku;
@@ -105,6 +113,43 @@ export interface Envelope<Source extends string, Type extends string, Data> {
   readonly supersededby?: string;
   readonly data: Data;
 }
+
+/** The shop has no personal data of the customer any more. Systems outside should follow. */
+export interface CustomerErasedV1 {
+  readonly customer_id: CustomerId;
+  /** The request */
+  readonly erasure_id: string;
+  /** What each context erased */
+  readonly erased: readonly Erased[];
+}
+
+/** CustomerErased.v1 in its envelope. */
+export type CustomerErasedV1Event =
+  Envelope<"orderflow.privacy", "CustomerErased.v1", CustomerErasedV1>;
+
+/** Nothing was erased. The customer may request it again when the reason has passed. */
+export interface ErasureRefusedV1 {
+  readonly customer_id: CustomerId;
+  /** The request */
+  readonly erasure_id: string;
+  /** A code */
+  readonly reason: string;
+}
+
+/** ErasureRefused.v1 in its envelope. */
+export type ErasureRefusedV1Event =
+  Envelope<"orderflow.privacy", "ErasureRefused.v1", ErasureRefusedV1>;
+
+/** A customer, or staff on their behalf, requested the erasure of all personal data. */
+export interface ErasureRequestedV1 {
+  readonly customer_id: CustomerId;
+  /** The request */
+  readonly erasure_id: string;
+}
+
+/** ErasureRequested.v1 in its envelope. */
+export type ErasureRequestedV1Event =
+  Envelope<"orderflow.privacy", "ErasureRequested.v1", ErasureRequestedV1>;
 
 /** An item has a new price. Of two prices, the one with the higher revision is newer. */
 export interface ItemPricedV1 {
@@ -446,6 +491,9 @@ export type StockReservedV1Event =
 
 /** Any event that the shop publishes. Its `type` tells them apart. */
 export type ShopEvent =
+  | CustomerErasedV1Event
+  | ErasureRefusedV1Event
+  | ErasureRequestedV1Event
   | ItemPricedV1Event
   | NotificationRequestedV1Event
   | OrderCancelledV1Event
@@ -474,7 +522,7 @@ export type ShopEvent =
 /** The types of all events. */
 export type EventType = ShopEvent["type"];
 
-/** The event of a type, as in `EventOf<"ItemPriced.v1">`. */
+/** The event of a type, as in `EventOf<"CustomerErased.v1">`. */
 export type EventOf<Type extends EventType> = Extract<ShopEvent, { type: Type }>;
 
 /** What a target of a rule on the bus receives. */

@@ -55,7 +55,7 @@ _IN_VAULT: Mapping[str, str] = {
     "DeleteItem": "discards",
     "GetItem": "redeems",
     "PutItem": "deposits",
-    "Query": "erases",
+    "Query": "lists",
     "UpdateItem": "keeps",
 }
 """The functions of the kernel's `vault` that declare an operation there."""

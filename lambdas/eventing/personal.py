@@ -18,10 +18,13 @@ class Claim(Struct, frozen=True, kw_only=True):
 
 
 class Deposit(Struct, frozen=True):
-    """The entry of personal data into the vault, which deletes them after these days."""
+    """The entry of personal data into the vault, which deletes them after these days.
+
+    Without a number of days, they stay until they are discarded, replaced or erased.
+    """
 
     data: Personal
-    days: int
+    days: int | None
 
 
 class Discard(Struct, frozen=True):

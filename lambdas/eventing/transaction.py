@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 
 from lambdas.eventing import aws, declaration, vault
 from lambdas.eventing.attributes import Item, from_attributes, to_attributes
-from lambdas.eventing.declaration import BATCH_GET, GET, PUT, UPDATE
+from lambdas.eventing.declaration import BATCH_GET, DELETE, GET, PUT, UPDATE, Use
 from lambdas.eventing.event import Cause, CloudEvent, Delivery, E, Event
 from lambdas.eventing.personal import Claim, Discard, VaultChange
 from lambdas.eventing.settings import TableSettings
@@ -18,6 +18,10 @@ from lambdas.eventing.settings import TableSettings
 MAX_OPERATIONS = 100
 """Operations in one transaction.
 https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html"""
+
+MAX_KEYS = 100
+"""Items that `read_all` reads at once.
+https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html"""
 
 OUTBOX_DAYS = 16
 """How long a published event stays in its table, so that it can be published again. The relay
@@ -28,6 +32,7 @@ _FIRST_PAUSE_S = 0.025
 _LONGEST_PAUSE_S = 1.0
 _PASSING = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
 _INBOX = "inbox"
+_USES: Mapping[str, Use] = {"Delete": DELETE, "Put": PUT, "Update": UPDATE}
 
 Key = tuple[str, str]
 """Partition key and sort key."""
@@ -114,6 +119,12 @@ class Transaction:
         }
         self._add("Update", update, condition, values, names, label)
 
+    def delete(self, key: Key, *, label: str = "delete") -> None:
+        """Deletes an item, if there is one."""
+        self._add(
+            "Delete", {"Key": to_attributes({"pk": key[0], "sk": key[1]})}, None, None, None, label
+        )
+
     def publish(self, key: Key, event: Event, *, also_as: Sequence[Event] = ()) -> None:
         """Adds `event` to the outbox, beside the item of its aggregate under `key`.
 
@@ -139,7 +150,8 @@ class Transaction:
 
         Only the events and items that the transaction writes beside them name the claim.
         """
-        expires_at = expiry(0 if isinstance(change, Discard) else change.days)
+        days = None if isinstance(change, Discard) else change.days
+        expires_at = None if days is None else expiry(days)
         self._operations.append(vault.operation(claim, change, expires_at))
         self._labels.append("vault")
 
@@ -171,14 +183,14 @@ class Transaction:
 
     def _add(
         self,
-        operation: Literal["Put", "Update"],
+        operation: Literal["Delete", "Put", "Update"],
         request: dict[str, Any],
         condition: str | None,
         values: Mapping[str, Any] | None,
         names: Mapping[str, str] | None,
         label: str,
     ) -> None:
-        declaration.check(PUT if operation == "Put" else UPDATE)
+        declaration.check(_USES[operation])
         request["TableName"] = self._settings.table_name
         if condition:
             request["ConditionExpression"] = condition

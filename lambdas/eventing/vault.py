@@ -4,6 +4,7 @@ It is part of the message channel: no event, queue, archive or log contains the 
 docs/decisions/0054-personal-data-are-claimed-from-a-vault.md.
 """
 
+import math
 import time
 from functools import cache
 from typing import Any, TypeVar
@@ -46,9 +47,14 @@ def keeps(*kinds: type[Personal]) -> tuple[Use, ...]:
     return tuple(Use("UpdateItem", kind=kind) for kind in kinds)
 
 
+def lists(*kinds: type[Personal]) -> tuple[Use, ...]:
+    """Returns the declaration of a handler that lists the purposes of these kinds."""
+    return tuple(Use("Query", kind=kind) for kind in kinds)
+
+
 def erases(*kinds: type[Personal]) -> tuple[Use, ...]:
     """Returns the declaration of a handler that erases these kinds for a person."""
-    return (*(Use("Query", kind=kind) for kind in kinds), *discards(*kinds))
+    return (*lists(*kinds), *discards(*kinds))
 
 
 def redeem(kind: type[P], delivery: Delivery[E]) -> P | None:
@@ -71,7 +77,7 @@ def find(kind: type[P], claim: Claim) -> P | None:
     item = from_attributes(found.get("Item", {}))
     # DynamoDB deletes expired items some days late:
     # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/howitworks-ttl.html
-    if "data" not in item or item["expires_at"] <= time.time():
+    if "data" not in item or item.get("expires_at", math.inf) <= time.time():
         return None
     return msgspec.convert(item["data"], kind)
 
@@ -100,16 +106,18 @@ def erase(kind: type[Personal], person: str) -> None:
         )
 
 
-def operation(claim: Claim, change: VaultChange, expires_at: int) -> dict[str, Any]:
+def operation(claim: Claim, change: VaultChange, expires_at: int | None) -> dict[str, Any]:
     """Returns a change of the vault as an operation of TransactWriteItems. Raises Undeclared.
 
-    `expires_at`, in seconds since 1970, is the new end of the data, unless they are discarded.
+    `expires_at`, in seconds since 1970, is the new end of the data, if they have one.
     """
     table = {"TableName": _settings().vault_table_name}
     match change:
         case Deposit(data):
             (use,) = deposits(type(data))
-            item = {"data": msgspec.to_builtins(data), "expires_at": expires_at}
+            item = {"data": msgspec.to_builtins(data)}
+            if expires_at is not None:
+                item["expires_at"] = expires_at
             put = {"Item": {**_key(type(data), claim), **to_attributes(item)}}
             request = {"Put": {**table, **put}}
         case Discard(kind):

@@ -192,6 +192,13 @@ class Order(Aggregate, frozen=True, kw_only=True):
         """The time since when it waits for its checkout, if it does."""
         return self.placed_at if self.status is Status.PLACED else None
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it, or its return, may still need the customer's personal data."""
+        returning = STEPS[ReturnRequested].what in self.history
+        ends = {STEPS[event].what for event in (OrderReturned, ReturnRefused)}
+        return self.status in OPEN or (returning and not ends & self.history.keys())
+
     def confirm(self, now: datetime) -> Change[Self] | None:
         """Ends its checkout well; does nothing if that was done before. Raises OrderClosed."""
         if self.status in CLOSED:

@@ -206,7 +206,7 @@ def acting(effect: Any, *uses: Use) -> Any:
         (lambda: committed(Deposit(ADA, 1)), vault.deposits, "deposits"),
         (lambda: committed(Discard(Nickname)), vault.discards, "discards"),
         (lambda: committed(Keep(Nickname, 1)), vault.keeps, "keeps"),
-        (lambda: vault.purposes(Nickname, "ada"), vault.erases, "erases"),
+        (lambda: vault.purposes(Nickname, "ada"), vault.lists, "lists"),
         (lambda: vault.erase(Nickname, "ada"), vault.erases, "discards"),
     ],
 )

@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 
 from cdk_rehearsal import Assembly
-from tests.flows.scenario import Results, Scenario, break_a_checkout, lose_a_parcel, results
+from tests.flows.scenario import (
+    Results,
+    Scenario,
+    break_a_checkout,
+    erase_a_customer,
+    lose_a_parcel,
+    results,
+)
 from tests.flows.shop import FOREVER, Broken, Shop
 from tests.support.forks import in_a_fork
 
@@ -36,6 +43,8 @@ AFFECTED: Mapping[str, Set[str]] = {
     "Orders/SweepOrders/Function": {"events", "history", "money", "orders", *MESSAGES},
     "Payments/Payments/Relay": {"events"},
     "Payments/RefundClosedOrder/Function": {"events", "money"},
+    "Privacy/Erasures/Relay": {"erasures", "events"},
+    "Privacy/StartErasure/Function": {"erasures", "events"},
     "Returns/KeepOrder/Function": RETURN,
     "Returns/ResumeReturn/Function": RETURN,
     "Returns/Returns/Relay": RETURN,
@@ -54,6 +63,8 @@ DIFFERENT_AT_THE_END: Mapping[str, Set[str]] = {
 """The results that differ even after the recovery, although the audit passes."""
 
 ADDITIONAL_STEPS: Mapping[str, Callable[[Scenario], None]] = {
+    "Privacy/Erasures/Relay": erase_a_customer,
+    "Privacy/StartErasure/Function": erase_a_customer,
     "Orders/SweepOrders/Function": break_a_checkout,
     "Shipping/WatchDeadline/Function": lose_a_parcel,
 }

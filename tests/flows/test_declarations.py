@@ -10,11 +10,12 @@ from cdk_rehearsal import Assembly, Resource
 from lambdas.eventing.attributes import from_attributes, to_attributes
 from lambdas.eventing.declaration import Handler, Use
 from lambdas.orders.domain import OrderClosed
+from tests.flows.person import Person
 from tests.flows.scenario import Scenario, break_a_checkout, lose_a_parcel
 from tests.flows.shop import Shop, confirmed_order, order_with_requested_return
 from tests.support.declarations import uses_of
 from tests.support.handlers import handler_of
-from tools.demo.evidence import ORDERS, VAULT
+from tools.demo.evidence import NOTIFICATIONS, ORDERS, VAULT
 from tools.demo.orders_file import ADDRESS
 
 CHECKOUT = "Checkout/RunCheckout/Function"
@@ -62,7 +63,7 @@ def seen(shop: Shop, templates: Mapping[str, Assembly], monkeypatch: pytest.Monk
         if client.meta.service_model.service_name == "dynamodb":
             function = rehearsal.caller()
             for table, use in uses_of(operation, parameters):
-                if rehearsal.path_of(table) in {own.get(function), VAULT}:
+                if function in found and rehearsal.path_of(table) in {own.get(function), VAULT}:
                     found[function].add(use)
             for each in parameters.get("TransactItems", ()):
                 item = from_attributes(each.get("Put", {}).get("Item", {}))
@@ -107,6 +108,8 @@ def everything(shop: Shop) -> None:
     shop.resume(CHECKOUT)
     follow_a_return_before_its_delivery(shop)
     confirm_an_order_of_an_earlier_release(shop)
+    notify_a_customer_of_an_earlier_release(shop)
+    erase_customers(shop)
     lose_a_parcel(scenario)
     break_a_checkout(scenario)
     shop.settle()
@@ -139,6 +142,47 @@ def confirm_an_order_of_an_earlier_release(shop: Shop) -> None:
     )
     shop.resume(CHECKOUT)
     shop.settle()
+
+
+def notify_a_customer_of_an_earlier_release(shop: Shop) -> None:
+    """The preferences are in the context's own table."""
+    customer = Person(shop, "Earlier")
+    wishes = {
+        "email": {"address": customer.data["e-mail"]},
+        "sms": {"phone": customer.data["phone"]},
+        "webhook": {"url": customer.data["webhook"]},
+    }
+    key = {"pk": f"CUSTOMER#{customer.id}", "sk": "PREFERENCES"}
+    put(shop, NOTIFICATIONS, {**key, "kind": "preferences", "wishes": wishes})
+    shop.receive({"PREFERRED": 1}, delivery="preferred")
+    customer.order("PREFERRED")
+    shop.settle()
+    assert shop.request("GET", "/preferences", customer.id).status == 200
+
+
+def erase_customers(shop: Shop) -> None:
+    """A customer requests it too early, twice; then staff do. A token came from a backup."""
+    shop.receive({"LEFT": 1}, delivery="left")
+    leaver = Person(shop, "Leaver")
+    leaver.prefer()
+    order_id = leaver.order("LEFT")
+    shop.settle()
+    assert leaver.erase()["state"] == leaver.erase()["state"] == "refused"
+    assert shop.request("GET", "/erasure", leaver.id).status == 200
+    assert shop.cancel(order_id, customer=leaver.id).status == 200
+    shop.settle()
+    put(shop, VAULT, {"pk": f"PaymentMethod#{leaver.id}", "sk": order_id, "data": {"token": "t"}})
+    for customer_id in (leaver.id, "somebody"):
+        assert shop.staff.ask("POST", f"/customers/{customer_id}/erasure").status == 202
+    shop.settle()
+    assert leaver.places() == []
+
+
+def put(shop: Shop, table: str, item: Mapping[str, Any]) -> None:
+    """Writes an item."""
+    shop.rehearsal.client("dynamodb").put_item(
+        TableName=shop.rehearsal.physical_id(table), Item=to_attributes(item)
+    )
 
 
 def test_each_declared_publication_and_use_is_seen_and_no_other(

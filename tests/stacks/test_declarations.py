@@ -99,7 +99,10 @@ def test_few_functions_read_personal_data(shop: Assembly) -> None:
         for use in handler.in_vault
         if use.kind and use.operation == "GetItem"
     }
+    senders = ("AddressCustomer", "CallWebhook", "SendEmail", "SendSms")
     assert readers == {
+        *((f"Notifications/{name}/Function", "Preferences") for name in senders),
+        ("Notifications/GetPreferences", "Preferences"),
         ("Orders/CancelOrder", "Address"),
         ("Orders/GetOrder", "Address"),
         ("Payments/AuthorizePayment", "PaymentMethod"),

@@ -17,6 +17,8 @@ from lambdas.inventory.supplier_files import INCOMING, REPORTS
 from lambdas.notifications.settings import Settings as NotificationsSettings
 from lambdas.orders.settings import Settings as OrdersSettings
 from lambdas.payments.settings import Settings as PaymentsSettings
+from lambdas.privacy.settings import AccountSettings
+from lambdas.privacy.settings import WorkflowSettings as ErasureSettings
 from lambdas.returns.settings import WorkflowSettings
 from lambdas.shipping.settings import RequestSettings
 from lambdas.shipping.settings import Settings as ShippingSettings
@@ -31,11 +33,14 @@ SETTINGS: dict[str, type[Settings]] = {
     "Notifications": NotificationsSettings,
     "Orders": OrdersSettings,
     "Payments": PaymentsSettings,
+    "Privacy": TableSettings,
     "Returns": TableSettings,
     "Shipping": ShippingSettings,
 }
 """The settings that the functions of a context read."""
 OWN_SETTINGS: dict[str, type[Settings]] = {
+    "Privacy/DeleteAccount": AccountSettings,
+    "Privacy/StartErasure/Function": ErasureSettings,
     "Returns/StartReturn/Function": WorkflowSettings,
     "Shipping/RequestShipment/Function": RequestSettings,
 }

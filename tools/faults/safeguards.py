@@ -165,6 +165,21 @@ _ALL = (
         ),
     ),
     Safeguard(
+        "vault",
+        "personal data are in the outbox, too, and erasure forgets them there",
+        (
+            SourceEdit(
+                _TRANSACTION,
+                '        self._labels.append("vault")\n',
+                '        self._labels.append("vault")\n'
+                '        if hasattr(change, "data") and change.days:\n'
+                '            copy = {"kind": "copy", "detail": str(change)}\n'
+                "            name = f'OUTBOX#{type(change.data).__name__}'\n"
+                '            self.put((claim.purpose, name), copy, label="copy")\n',
+            ),
+        ),
+    ),
+    Safeguard(
         "idempotency-key",
         "a resumed payment uses another key at the provider",
         (

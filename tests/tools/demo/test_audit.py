@@ -474,6 +474,38 @@ def test_each_wrong_item_is_found(wrong: str) -> None:
     assert expected in findings(evidence)
 
 
+def erased_evidence() -> Evidence:
+    """A customer without orders whose data were erased, and one whose erasure was refused."""
+    evidence = deepcopy(correct_evidence())
+    evidence.erasure_requests = {"leaver": ("leaver@example.com",), "keen": ()}
+    evidence.erasures = {"leaver": "completed", "keen": "refused"}
+    publish(evidence, event("CustomerErased.v1", "leaver"))
+    return evidence
+
+
+def test_erasures_that_are_proven_or_refused_have_no_findings() -> None:
+    assert findings(erased_evidence()) == ""
+
+
+@pytest.mark.parametrize(
+    ("falsify", "expected"),
+    [
+        (lambda e: e.erasures.pop("keen"), "the erasure of keen is None"),
+        (lambda e: e.erasures.update(keen="requested"), "the erasure of keen is requested"),
+        (
+            lambda e: e.committed.pop("CustomerErased.v1 of leaver"),
+            "leaver has 0 proofs",
+        ),
+        (lambda e: publish(e, event("CustomerErased.v1", "keen")), "keen has 1 proofs"),
+        (lambda e: e.traces.append("Orders: leaver@"), "after an erasure, Orders: leaver@"),
+    ],
+)
+def test_each_wrong_erasure_is_found(falsify: Callable[[Evidence], object], expected: str) -> None:
+    evidence = erased_evidence()
+    falsify(evidence)
+    assert expected in findings(evidence)
+
+
 def test_orders_that_were_cancelled_too_late_have_no_findings() -> None:
     assert findings(late_evidence()) == ""
 
