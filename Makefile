@@ -111,6 +111,9 @@ bench: setup ## measure the cost of a cold start, compared with a typical handle
 catalogue: setup ## build a site about events, contexts, queues and workflows in .build/catalogue; options: ARGS="--help"
 	@$(RUN) python -m tools.catalogue $(ARGS)
 
+sbom: setup ## list the distributions in the Lambda layer: CycloneDX, .build/sbom.json
+	@$(RUN) python -m tools.sbom
+
 strangers: .venv/.stamp ## run make demo and make test on simulated machines of other people (1 h); ARGS="--list" lists them
 	@.venv/bin/python -m workspace.strangers $(ARGS)
 

@@ -7,6 +7,7 @@ import aws_cdk as cdk
 from stacks.analytics import Analytics
 from stacks.backbone import Backbone
 from stacks.checkout import Checkout
+from stacks.constructs.customer_key import encrypt
 from stacks.constructs.packaging import Target
 from stacks.environment import environment_named
 from stacks.inventory import Inventory
@@ -85,5 +86,6 @@ Privacy(
 Analytics(app, "Analytics", platform=platform, api=backbone.api, **identity("analytics"))
 Operations(app, "Operations", platform=platform, api=backbone.api, **identity("operations"))
 
+encrypt(app, platform.key)
 validate(app)
 app.synth()

@@ -12,6 +12,7 @@ from constructs import Construct
 
 from lambdas.eventing.event import Event
 from stacks.constructs.api import Api
+from stacks.constructs.customer_key import CustomerKey
 from stacks.constructs.event_log import EventLog
 from stacks.constructs.naming import generation_of
 from stacks.constructs.packaging import Target
@@ -38,6 +39,11 @@ class Backbone(Stack):
         **kwargs: Any,
     ) -> None:
         super().__init__(scope, id_, **kwargs)
+        key = (
+            CustomerKey(self, "Key", environment=environment)
+            if environment.customer_managed_key
+            else None
+        )
         alarm_topic = sns.Topic(self, "Alarms", enforce_ssl=True)
         _admit_cloudwatch(alarm_topic, self)
         if environment.alarm_email:
@@ -69,6 +75,7 @@ class Backbone(Stack):
             vault=Vault(self, "Vault", environment=environment),
             alarm_topic=alarm_topic,
             target=target,
+            key=key,
         )
         EventLog(self, "EventLog", platform=self.platform, prefix=SOURCES)
         SchemaRegistry(self, "Schemas", platform=self.platform, events=published)

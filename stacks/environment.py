@@ -10,7 +10,7 @@ QUEUE_DAYS = 4
 """How long a message waits for its consumer."""
 DEAD_LETTER_DAYS = 14
 """How long a parked message is kept: the maximum of SQS.
-https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-dead-letter-queues.html"""
+https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +46,12 @@ class Environment:
     """The account's monthly quota for SMS in US dollars (1 in new accounts)."""
     alarm_email: str | None = None
     """An address to which alarms are sent."""
+    customer_managed_key: bool = False
+    """Whether a key of this account encrypts all stored data, instead of keys of AWS.
+
+    Costs 1 USD per month for the key, 1 more after each of its first two yearly rotations, and
+    0.03 USD per 10,000 requests to it: docs/decisions/0056-customer-managed-keys-are-a-setting.md.
+    """
 
     def __post_init__(self) -> None:
         """Raises ValueError for an address or identity that SES would reject."""

@@ -36,6 +36,7 @@ _SENDERS = 2
 """How many e-mails, and how many SMS, are sent at the same time: the minimum of a queue's mapping.
 Both services limit messages per second (SES to 1 in its sandbox), and a message that is throttled
 too often is parked. Raise it together with the account's quotas.
+https://docs.aws.amazon.com/lambda/latest/api/API_ScalingConfig.html
 https://docs.aws.amazon.com/ses/latest/dg/quotas.html
 """
 _WARN_AT = 0.8

@@ -14,7 +14,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from stacks.constructs.packaging import (
-    PROJECT,
     PackagingError,
     Target,
     digest_of,
@@ -23,7 +22,7 @@ from stacks.constructs.packaging import (
     prepare,
     put_in_place,
 )
-from workspace.isolation import allowed
+from workspace.isolation import PROJECT, allowed
 
 SOURCES = (
     *("app.py", "cdk.json", "requirements.txt", "lambdas", "stacks", "workspace"),
@@ -57,6 +56,7 @@ def synthesize(
     *,
     target: Target | str = Target.LAMBDA,
     validation: bool = True,
+    app: Path = PROJECT / "app.py",
 ) -> Path:
     """Runs `app.py` for a stage and returns `outdir`, which then contains its cloud assembly.
 
@@ -80,7 +80,7 @@ def synthesize(
         # Synthesis imports handlers, and must not leave bytecode among the sources of packages.
         "PYTHONDONTWRITEBYTECODE": "1",
     }
-    command = [sys.executable, str(PROJECT / "app.py")]
+    command = [sys.executable, str(app)]
     done = subprocess.run(
         command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False
     )

@@ -10,8 +10,12 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from lambdas.eventing.personal import Claim, Personal
 
 MAX_EVENT_BYTES = 256 * 1024
-"""The maximum size on every hop: SNS and its subscribers accept 256 KiB, the bus and SQS more.
-https://docs.aws.amazon.com/sns/latest/dg/sns-large-payload-raw-message-delivery.html"""
+"""The maximum size on every hop, in bytes: what a topic of SNS accepts by default.
+
+A topic accepts up to 1 MiB with `MaximumMessageSize`, as the bus and SQS do. Then it may have at
+most 100 subscriptions, all of SQS, Lambda or Firehose. Larger data belongs in S3.
+https://docs.aws.amazon.com/sns/latest/dg/large-message-payloads.html
+"""
 
 
 Moment = Annotated[datetime, Meta(tz=True)]

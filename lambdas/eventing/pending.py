@@ -25,7 +25,7 @@ FIND = (QUERY_INDEX, BATCH_GET)
 
 SHARDS = 4
 """Partitions over which the index spreads new items: each takes 1,000 writes a second.
-https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-partition-key-design.html"""
+https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/warm-throughput-scenarios.html"""
 
 REMOVED = f"REMOVE {SHARD}, {SINCE}"
 """The part of an update expression that removes an item from the index."""

@@ -90,8 +90,8 @@ def receive_rows(
 def reserve(order_id: str, items: tuple[Reserved, ...], cause: Cause) -> None:
     """Reserves all `items` for the order; does nothing if they are reserved already.
 
-    Raises StockRefused when an item is lacking, or when the reservation was released before. The
-    chunks that were taken by then stay taken until `release`.
+    Raises StockRefused if there are too few units of an item, or if the reservation was released
+    before. Chunks that are already taken stay taken until `release`.
     """
     new = Reservation.begin(order_id, items)
     for _ in range(len(new.parts) + TRIES):

@@ -13,7 +13,7 @@ from lambdas.notifications.events import NotificationRequested
 MAX_SMS = 160
 """Characters of the GSM alphabet in one SMS. A text with any other character is sent in UCS-2, in
 parts of 67 characters. Each part is billed.
-https://docs.aws.amazon.com/sns/latest/dg/sms_publish-to-phone.html"""
+https://docs.aws.amazon.com/sms-voice/latest/userguide/sms-limitations-character.html"""
 
 MAX_FACT = 500
 MAX_FACT_IN_SMS = 40

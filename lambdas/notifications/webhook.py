@@ -22,16 +22,43 @@ TOTAL_S = 8.0
 
 _TOO_SLOW = "the host did not answer in time"
 
-# IPv6's global unicast addresses, and the special-purpose networks of IPv6 and IPv4 for which
-# `is_global` differs between versions of Python.
-# https://www.iana.org/assignments/ipv6-address-space
-# https://www.iana.org/assignments/iana-ipv6-special-registry
-# https://www.iana.org/assignments/iana-ipv4-special-registry
 _UNICAST = ip_network("2000::/3")
+"""All global unicast addresses of IPv6. https://www.iana.org/assignments/ipv6-address-space"""
+
 _SPECIAL = tuple(
     ip_network(network)
-    for network in ("2001::/23", "2002::/16", "3fff::/20", "192.0.0.0/24", "192.88.99.0/24")
+    for network in (
+        "0.0.0.0/8",
+        "10.0.0.0/8",
+        "100.64.0.0/10",
+        "127.0.0.0/8",
+        "169.254.0.0/16",
+        "172.16.0.0/12",
+        "192.0.0.0/24",
+        "192.0.2.0/24",
+        "192.31.196.0/24",
+        "192.52.193.0/24",
+        "192.88.99.0/24",
+        "192.168.0.0/16",
+        "192.175.48.0/24",
+        "198.18.0.0/15",
+        "198.51.100.0/24",
+        "203.0.113.0/24",
+        "224.0.0.0/4",  # multicast, which is not in the registry
+        "240.0.0.0/4",
+        "2001::/23",
+        "2001:db8::/32",
+        "2002::/16",
+        "2620:4f:8000::/48",
+        "3fff::/20",
+    )
 )
+"""The special-purpose blocks of IPv4, and those of IPv6 among its unicast addresses.
+
+`ipaddress.is_global` differs from the registries, and between versions of Python.
+https://www.iana.org/assignments/iana-ipv4-special-registry
+https://www.iana.org/assignments/iana-ipv6-special-registry
+"""
 
 
 class Forbidden(Exception):
@@ -153,12 +180,7 @@ def _address_of(host: str) -> IPv4Address | IPv6Address:
 
 
 def is_public(address: IPv4Address | IPv6Address) -> bool:
-    """Whether an address is a public unicast address."""
-    if isinstance(address, IPv6Address):
-        if address.ipv4_mapped:
-            return is_public(address.ipv4_mapped)
-        if address not in _UNICAST:
-            return False
-    if any(address in network for network in _SPECIAL):
+    """Whether an address is a global unicast address without a special purpose."""
+    if isinstance(address, IPv6Address) and address not in _UNICAST:
         return False
-    return address.is_global and not address.is_multicast
+    return not any(address in network for network in _SPECIAL)

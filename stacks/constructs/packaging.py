@@ -23,9 +23,7 @@ from functools import cache
 from pathlib import Path
 
 from workspace.install import InstallError, install_node, pip_environment, python_with_pip
-from workspace.isolation import allowed, node_directory
-
-PROJECT = Path(__file__).resolve().parents[2]
+from workspace.isolation import PROJECT, allowed, node_directory
 
 PYTHON_VERSION = "3.14"
 """Version of the Lambda runtime: `python3.14`, on arm64 (Graviton).

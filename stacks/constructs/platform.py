@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from aws_cdk.aws_events import IEventBus
+from aws_cdk.aws_kms import IKey
 from aws_cdk.aws_sns import ITopic
 
 from stacks.constructs.packaging import Target
@@ -12,10 +13,12 @@ from stacks.environment import Environment
 
 @dataclass(frozen=True, kw_only=True)
 class Platform:
-    """The stage, the event bus, the vault, the alarm topic, and the target of packages."""
+    """The stage, the event bus, the vault, the alarm topic, the target of packages, and the key."""
 
     environment: Environment
     bus: IEventBus
     vault: Vault
     alarm_topic: ITopic
     target: Target
+    key: IKey | None = None
+    """Encrypts all stored data, if the stage has such a key."""

@@ -14,7 +14,7 @@ from stacks.constructs.platform import Platform
 DELIVERY_AGE = Duration.hours(24)
 DELIVERY_ATTEMPTS = 185
 """The limits of retries for one target; both are also EventBridge's maximum.
-https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-retry-policy.html"""
+https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_RetryPolicy.html"""
 
 _METRICS = {
     "FailedInvocations": "The bus gave up delivering an event to the target.",

@@ -41,7 +41,7 @@ class EventTopic(Construct):
     ) -> None:
         super().__init__(scope, id_)
         self.carries = carries
-        key = kms.Key(
+        key = platform.key or kms.Key(
             self,
             "Key",
             description="What the topic's messages are encrypted with",

@@ -84,7 +84,7 @@ _FAILING: Mapping[Kind, _Failing] = {
         page="an-execution-waits-to-be-redriven",
     ),
 }
-"""https://docs.aws.amazon.com/step-functions/latest/dg/procedure-cw-metrics.html"""
+"""https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/appinsights-metrics-step-functions.html"""
 
 
 class Workflow(sfn.StateMachine):

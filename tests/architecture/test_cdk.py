@@ -8,8 +8,9 @@ import tarfile
 from importlib.util import find_spec
 from pathlib import Path
 
-from stacks.constructs.packaging import PROJECT, Target, node, prepare
+from stacks.constructs.packaging import Target, node, prepare
 from tests.support.environments import environment_of, locked_in
+from workspace.isolation import PROJECT
 
 # Where cdk.json differs from what the library recommends, and why.
 OWN_CHOICES = {

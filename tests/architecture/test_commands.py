@@ -9,10 +9,10 @@ import pytest
 
 from cdk_rehearsal import Assembly
 from cdk_rehearsal.topology import outlives
-from stacks.constructs.packaging import PROJECT
 from tests.support.aws_cli import parse
 from tests.support.desk import SHELLS, blocks, inline, lay_out, recorded, run
 from tests.support.documents import PAGES
+from workspace.isolation import PROJECT
 
 TARGETS = set(re.findall(r"^([a-z]+):", (PROJECT / "Makefile").read_text(), re.MULTILINE))
 TAKE_DOWN = (PROJECT / "docs/how-to/take-a-stage-down.md").read_text()

@@ -12,10 +12,11 @@ from lambdas.eventing.event import Event
 from lambdas.eventing.personal import Personal
 from lambdas.orders.events import OrderConfirmedV1, OrderPlacedV1, SweepDue
 from lambdas.shipping.events import ShipmentDue
-from stacks.constructs.packaging import PROJECT, contexts
+from stacks.constructs.packaging import contexts
 from stacks.schemas.events import PUBLISHED
 from stacks.schemas.json_schema import data_schema
 from tests.support.handlers import published
+from workspace.isolation import PROJECT
 
 LAMBDAS = PROJECT / "lambdas"
 SETTINGS = LAMBDAS / "eventing" / "settings.py"

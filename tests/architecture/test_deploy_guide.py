@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from cdk_rehearsal import Assembly, Rehearsal, Resource
-from stacks.constructs.packaging import PROJECT
 from stacks.environment import Environment
 from tests.support.desk import SHELLS, beside, blocks, inline, lay_out, run, started
+from workspace.isolation import PROJECT
 
 GUIDE = PROJECT / "docs/how-to/deploy.md"
 DEPLOY = GUIDE.read_text()

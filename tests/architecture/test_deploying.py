@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from stacks.constructs.packaging import PROJECT
+from workspace.isolation import PROJECT
 
 STAGE = "nosuch"
 """A stage that does not exist: a command that reaches synthesis fails there."""

@@ -7,8 +7,8 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from stacks.constructs.packaging import PROJECT
 from tests.support.documents import PAGES, anchors, tracked
+from workspace.isolation import PROJECT
 
 EACH_PAGE = pytest.mark.parametrize("page", PAGES)
 LINK = re.compile(r"\]\((?P<target>[^)\s]+)\)")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-PROJECT = Path(__file__).resolve().parents[2]
+from workspace.isolation import PROJECT
 
 # A finalizer that parses, as that of a jsii process that never started: it raises, and `traceback`
 # parses the source line to format the error. Each finalizer creates the next one, and collections

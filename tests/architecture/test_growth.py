@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from lambdas.returns import domain, return_store
-from stacks.constructs.packaging import PROJECT
+from workspace.isolation import PROJECT
 
 KEPT = {
     ("inventory", "reservation"): "audit: the units that an order reserved, or may not reserve",

@@ -13,8 +13,8 @@ import pytest
 from cdk_rehearsal import Rehearsal
 from tests.flows.shop import Shop
 from tests.support.forks import in_a_fork
+from workspace.isolation import PROJECT
 
-PROJECT = Path(__file__).resolve().parents[2]
 COPIED = (
     *("app.py", "cdk.json", "pyproject.toml"),
     *("docs", "lambdas", "packages", "stacks", "tests", "tools", "workspace"),

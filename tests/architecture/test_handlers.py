@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from cdk_rehearsal import Assembly
-from stacks.constructs.packaging import PROJECT
 from tools.bench.measure import MODULES_REACHED, handler_modules
+from workspace.isolation import PROJECT
 
 HERE = Path(__file__).parent
 HANDLERS = list(handler_modules())

@@ -15,7 +15,6 @@ import pytest
 
 from stacks.constructs.packaging import (
     AWS_SERVICES,
-    PROJECT,
     PackagingError,
     Target,
     contexts,
@@ -23,6 +22,7 @@ from stacks.constructs.packaging import (
     install,
     layer_directory,
 )
+from workspace.isolation import PROJECT
 
 REGIONS = ("eu-central-1", "us-east-1", "us-gov-west-1", "cn-north-1")
 

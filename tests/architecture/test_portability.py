@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from stacks.constructs.packaging import PYTHON_VERSION
+from workspace.isolation import PROJECT
 
-PROJECT = Path(__file__).resolve().parents[2]
 SHELLS = re.compile(r"#!.*\b(ba|da|k|z)?sh\b")
 
 

@@ -9,11 +9,11 @@ import jmespath
 import pytest
 
 from cdk_rehearsal import Assembly
-from stacks.constructs.packaging import PROJECT
 from tests.support.aws_cli import parse
 from tests.support.desk import blocks, lay_out, recorded
 from tests.support.documents import PAGES
 from tools.catalogue.prose import failures
+from workspace.isolation import PROJECT
 
 SECTIONS = {page: document.text for page, document in failures(PROJECT).items()}
 EACH = pytest.mark.parametrize("page", SECTIONS)

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from stacks.constructs.packaging import PROJECT, contexts
+from stacks.constructs.packaging import contexts
+from workspace.isolation import PROJECT
 
 # The programs that the scripts need before they look for a Python: neither apt nor Python.
 TOOLS = ("basename", "bash", "dirname", "env", "sh")

@@ -4,7 +4,7 @@ import ast
 import tomllib
 from collections.abc import Iterator
 
-from stacks.constructs.packaging import PROJECT
+from workspace.isolation import PROJECT
 
 MYPY = tomllib.loads((PROJECT / "pyproject.toml").read_text())["tool"]["mypy"]
 ITS_OWN = {"aws_cdk", "aws_cdk._jsii", "aws_cdk.interfaces"}

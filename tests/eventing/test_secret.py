@@ -1,11 +1,13 @@
 """Secrets: cached for a limited time."""
 
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
 import time_machine
 
 from lambdas.eventing import aws
+from lambdas.eventing.misconfiguration import Misconfigured
 from lambdas.eventing.secret import KEPT_S, secret
 from tests.support.cloud import Cloud
 
@@ -66,3 +68,10 @@ def test_a_secret_that_cannot_be_read_is_an_error_and_is_not_cached() -> None:
         secret("late")
     aws.secrets().create_secret(Name="late", SecretString="there")
     assert secret("late") == "there"
+
+
+@pytest.mark.usefixtures("cloud")
+def test_a_binary_secret_is_a_configuration_error_that_names_the_secret() -> None:
+    arn = aws.secrets().create_secret(Name="b", SecretBinary=b"\xff")["ARN"]
+    with pytest.raises(Misconfigured, match=re.escape(f"{arn} is binary: store it as a text")):
+        secret(arn)

@@ -7,10 +7,10 @@ rehearsal are searched: tables, queues, streams, archives, logs, buckets, execut
 import json
 import re
 
-from stacks.constructs.packaging import PROJECT
 from tests.flows.person import Person
 from tests.flows.shop import Shop
 from tools.demo.stores import places_with
+from workspace.isolation import PROJECT
 
 PAGE = PROJECT / "docs" / "reference" / "personal-data.md"
 

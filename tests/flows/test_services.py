@@ -65,7 +65,7 @@ def test_customers_are_notified_on_the_channels_and_of_the_types_that_they_chose
 
 def test_a_webhook_that_is_down_delays_no_other_channel(shop: Shop) -> None:
     before = shop.sent()
-    shop.rehearsal.web.host(PARTNER, lambda _: (503, {}, b""), addresses=["192.52.193.7"])
+    shop.rehearsal.web.host(PARTNER, lambda _: (503, {}, b""), addresses=["93.184.216.34"])
     shop.receive({"UNHEARD": 10}, delivery="unheard")
     shop.prefer(*Channel, customer="dora")
     shop.place({"UNHEARD": 1}, key="unheard", customer="dora")

@@ -401,7 +401,7 @@ class TestWebhook:
     ) -> None:
         notifications.prefer(**ALL_ON)
         request = notifications.request()
-        secret._provider.cache_clear()
+        secret._kept.cache_clear()
         notifications.fail(aws.secrets(), "get_secret_value", error("AccessDeniedException"))
         assert notifications.send(Channel.WEBHOOK, request) == []
         (reason,) = notifications.parked()

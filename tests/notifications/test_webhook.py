@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -23,49 +23,96 @@ from lambdas.notifications.webhook import Forbidden, Unreachable, is_public, pos
 
 HOST = "hooks.example.com"
 URL = f"https://{HOST}/orders?token=t"
-PRIVATE = [
-    "127.0.0.1",
-    "127.255.255.254",
-    "10.1.2.3",
-    "172.16.0.1",
-    "192.168.1.1",
-    "169.254.169.254",
-    "100.64.0.1",
-    "0.0.0.0",
-    "192.0.2.1",
-    "198.18.0.1",
-    "224.0.0.1",
-    "240.0.0.1",
-    "255.255.255.255",
-    "::",
-    "::1",
-    "fe80::1",
-    "fe80::1%eth0",
-    "fd00:ec2::254",
-    "ff02::1",
-    "2001:db8::1",
-    "::ffff:10.0.0.1",
-    "::ffff:127.0.0.1",
-    "::ffff:169.254.169.254",
-    "::ffff:100.64.0.1",
-    "64:ff9b::a00:1",
-    "2002:a00:1::",
-    "2001:0:4136:e378:8000:63bf:f5ff:fffe",
-    # For these, `is_global` differs between versions of Python.
-    "192.0.0.9",
-    "192.88.99.1",
-    "64:ff9b:1::1",
-    "2001:1::1",
-    "2001:3::1",
-    "2001:20::1",
-    "2002:808:808::1",
-    "3fff::1",
-    # For these, `is_global` differs from the registry.
-    "::2",
-    "fec0::1",
-    "4000::1",
+# Every block of the registries, and the blocks outside global unicast and multicast.
+# https://www.iana.org/assignments/iana-ipv4-special-registry
+# https://www.iana.org/assignments/iana-ipv6-special-registry
+# https://www.iana.org/assignments/ipv6-address-space
+NOT_PUBLIC = [
+    "0.0.0.0/8",
+    "0.0.0.0/32",
+    "10.0.0.0/8",
+    "100.64.0.0/10",
+    "127.0.0.0/8",
+    "169.254.0.0/16",
+    "172.16.0.0/12",
+    "192.0.0.0/24",
+    "192.0.0.0/29",
+    "192.0.0.8/32",
+    "192.0.0.9/32",
+    "192.0.0.10/32",
+    "192.0.0.170/32",
+    "192.0.0.171/32",
+    "192.0.2.0/24",
+    "192.31.196.0/24",
+    "192.52.193.0/24",
+    "192.88.99.0/24",
+    "192.88.99.2/32",
+    "192.168.0.0/16",
+    "192.175.48.0/24",
+    "198.18.0.0/15",
+    "198.51.100.0/24",
+    "203.0.113.0/24",
+    "224.0.0.0/4",
+    "240.0.0.0/4",
+    "255.255.255.255/32",
+    "::/128",
+    "::1/128",
+    "::ffff:0:0/96",
+    "64:ff9b::/96",
+    "64:ff9b:1::/48",
+    "100::/64",
+    "100:0:0:1::/64",
+    "2001::/23",
+    "2001::/32",
+    "2001:1::1/128",
+    "2001:1::2/128",
+    "2001:1::3/128",
+    "2001:2::/48",
+    "2001:3::/32",
+    "2001:4:112::/48",
+    "2001:10::/28",
+    "2001:20::/28",
+    "2001:30::/28",
+    "2001:db8::/32",
+    "2002::/16",
+    "2620:4f:8000::/48",
+    "3fff::/20",
+    "5f00::/16",
+    "fc00::/7",
+    "fe80::/10",
+    "::/8",
+    "100::/8",
+    "200::/7",
+    "400::/6",
+    "800::/5",
+    "1000::/4",
+    "4000::/3",
+    "6000::/3",
+    "8000::/3",
+    "a000::/3",
+    "c000::/3",
+    "e000::/4",
+    "f000::/5",
+    "f800::/6",
+    "fe00::/9",
+    "fec0::/10",
+    "ff00::/8",
 ]
-PUBLIC = ["93.184.216.34", "2606:4700::1111", "::ffff:93.184.216.34"]
+PRIVATE = ["::7f00:1", "::ffff:127.0.0.1", "::ffff:93.184.216.34", "fd00:ec2::254", "fe80::1%eth0"]
+"""Addresses with another address or a zone in them."""
+PUBLIC = [
+    "1.0.0.0",
+    "93.184.216.34",
+    "100.63.255.255",
+    "172.32.0.0",
+    "192.0.1.0",
+    "198.20.0.0",
+    "223.255.255.255",
+    "2001:200::",
+    "2606:4700::1111",
+    "2620:4f:8001::",
+    "3ffe:ffff::",
+]
 
 
 @dataclass
@@ -93,8 +140,16 @@ class Dns:
         monkeypatch.setattr(socket, "getaddrinfo", lookup)
 
 
+@pytest.mark.parametrize("block", NOT_PUBLIC)
+def test_no_address_of_a_special_block_is_public(block: str) -> None:
+    network = ip_network(block)
+    middle = network[network.num_addresses // 2]
+    assert not any(map(is_public, [network[0], network[1 % network.num_addresses], middle]))
+    assert not is_public(network[-1])
+
+
 @pytest.mark.parametrize("address", PRIVATE)
-def test_private_and_reserved_addresses_are_not_public(address: str) -> None:
+def test_an_address_that_embeds_another_is_not_public(address: str) -> None:
     assert not is_public(ip_address(address))
 
 

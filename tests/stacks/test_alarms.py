@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cdk_rehearsal import Assembly, Properties, Resource
-from stacks.constructs.packaging import PROJECT
+from workspace.isolation import PROJECT
 
 MINUTE_S = 60
 

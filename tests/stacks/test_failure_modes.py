@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from cdk_rehearsal import Assembly
-from stacks.constructs.packaging import PROJECT
 from tests.support.documents import anchors
 from tools.faults.kinds import KINDS
+from workspace.isolation import PROJECT
 
 MODES: list[dict[str, Any]] = tomllib.loads(
     (PROJECT / "docs" / "failure-modes.toml").read_text(encoding="utf-8")

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from cdk_rehearsal import Assembly, Resource, texts
-from stacks.constructs.packaging import PROJECT
 from tests.support.documents import anchors
+from workspace.isolation import PROJECT
 
 if TYPE_CHECKING:
     from stacks.environment import Environment

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from cdk_rehearsal import Rehearsal
-from stacks.constructs.packaging import PROJECT
+from workspace.isolation import PROJECT
 
 SHELLS = [shell for shell in ("sh", "bash", "zsh") if shutil.which(shell)]
 _BLOCK = re.compile(

@@ -4,8 +4,8 @@ import re
 import subprocess
 from functools import cache
 
-from stacks.constructs.packaging import PROJECT
 from tools.catalogue.prose import anchor
+from workspace.isolation import PROJECT
 
 
 @cache

@@ -21,7 +21,7 @@ from lambdas.eventing.transaction import Transaction
 from stacks.schemas.events import OUTSIDE, PUBLISHED, RETIRED
 from stacks.schemas.json_schema import Schema, bus_example, bus_schema
 from tests.support.handlers import handler_of
-from tools.contracts.values import values_of
+from tests.support.schema_values import values_of
 
 SAMPLES = 4
 """Generated messages of each event, besides its example. Few suffice, because the proof inserts the

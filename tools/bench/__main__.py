@@ -17,7 +17,6 @@ from rich.table import Table
 
 from stacks.constructs.bytecode import compile_trees
 from stacks.constructs.packaging import (
-    PROJECT,
     PYTHON_VERSION,
     PackagingError,
     Target,
@@ -39,6 +38,7 @@ from tools.bench.measure import (
     packaged,
     zipped_bytes,
 )
+from workspace.isolation import PROJECT
 
 BARE = Subject(name="bare interpreter")
 REFERENCE = "A: reference"

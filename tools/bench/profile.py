@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from stacks.constructs.packaging import PROJECT
+from workspace.isolation import PROJECT
 
 _INTERVAL_S = 0.01
 _LIBRARY = sysconfig.get_path("purelib")

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -42,43 +42,32 @@ class Phase:
     cpu_s: float
 
 
-@dataclass
-class Phases:
-    """The phases of a run. Each starts at the end of the one before."""
-
-    ended: list[Phase] = field(default_factory=list)
-    _since: tuple[float, float] = (0.0, 0.0)
-
-    def start(self) -> None:
-        """Starts the first phase."""
-        self._since = (_monotonic(), _process_time())
-
-    def end(self, name: str) -> None:
-        """Ends a phase."""
-        wall, cpu = self._since
-        self.start()
-        self.ended.append(Phase(name, self._since[0] - wall, self._since[1] - cpu))
-
-
 _monotonic, _process_time = time.monotonic, time.process_time
 
 
 class PhaseDisplay(Display):
-    """A display that measures the phases."""
+    """A display that measures the phases. Each starts at the end of the one before."""
 
-    def __init__(self, console: Console, phases: Phases) -> None:
+    def __init__(self, console: Console) -> None:
         super().__init__(console)
-        self._phases = phases
+        self.phases: list[Phase] = []
+        self._wall, self._cpu = _monotonic(), _process_time()
+
+    def end(self, name: str) -> None:
+        """Ends a phase."""
+        wall, cpu = _monotonic(), _process_time()
+        self.phases.append(Phase(name, wall - self._wall, cpu - self._cpu))
+        self._wall, self._cpu = wall, cpu
 
     @contextmanager
     def watching(
         self, shop: Rehearsal, counts: HopCounts, timelines: Timelines, orders: int
     ) -> Iterator[None]:
         """See `Display`."""
-        self._phases.end("create the resources")
+        self.end("create the resources")
         with super().watching(shop, counts, timelines, orders):
             yield
-        self._phases.end("rehearse the orders")
+        self.end("rehearse the orders")
 
 
 @dataclass(frozen=True)
@@ -116,21 +105,20 @@ def measure(
         right={item.sku: item.quantity for item in items},
         visits=plain_visits(orders),
     )
-    phases, profile = Phases(), Profile()
-    phases.start()
+    profile, display = Profile(), PhaseDisplay(console)
     with profile.taken():
         run = rehearse(
             assembly,
             setup,
             seed=seed,
-            display=PhaseDisplay(console, phases),
+            display=display,
             hurried=True,
-            conclude=lambda _, __: phases.end("audit"),
+            conclude=lambda _, __: display.end("audit"),
         )
     # KiB on Linux, bytes on macOS: see getrusage(2).
     unit = 1 if sys.platform == "darwin" else 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-    return MeasuredRun(run, phases.ended, profile, peak)
+    return MeasuredRun(run, display.phases, profile, peak)
 
 
 def tables(measured: MeasuredRun, orders: int) -> Iterator[Table]:
@@ -178,7 +166,7 @@ def main() -> None:
             file = Path(scratch, "orders.csv")
             with file.open("w") as text:
                 load.write(text, options.orders, options.lines)
-            orders = read_orders(file).orders
+            orders = read_orders(file).items
         assembly = host_assembly(options.stage)
         measured = measure(assembly, orders, seed=options.seed, console=console)
     except (PackagingError, RehearsalError, SynthesisError) as error:

@@ -11,8 +11,9 @@ from stacks.synthesis import SynthesisError, host_assembly
 from tools.catalogue.files import write
 from tools.catalogue.graphviz import LayoutError
 from tools.catalogue.links import dead_links
-from tools.catalogue.reading import PROJECT, read
+from tools.catalogue.reading import read
 from tools.catalogue.site import render
+from workspace.isolation import PROJECT
 
 STAGE = "prod"
 """The stage whose limits and retention periods the catalogue shows."""

@@ -1,22 +1,15 @@
-"""Layouts of the map of events and their consumers, and of workflows as graphs."""
+"""The layout of the map of events and their consumers."""
 
-import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from tools.catalogue.graphviz import Box, Curve, Layout
-from tools.catalogue.model import EventPage, System, Transition, WorkflowPage, WorkflowState
+from tools.catalogue.model import EventPage, System
 
 _HEAD = 36
 _ROW = 28
 _FOOT = 8
 _GAP = 18
-
-_NAME_WIDTH = 7.6
-"""The approximate maximum width of a letter in a state's name, in points."""
-_NOTE_WIDTH = 6.6
-_POINTS_PER_INCH = 72
 
 EVERYTHING = "everything"
 """The card of the consumers of every event."""
@@ -189,85 +182,3 @@ def _curve(start: int, end: int, format_: MapFormat) -> str:
     left, right = format_.card, format_.width - format_.card
     bend = (right - left) // 2
     return f"M{left} {start}C{left + bend} {start} {right - bend} {end} {right} {end}"
-
-
-@dataclass(frozen=True)
-class Node:
-    """A state with its position and size."""
-
-    state: WorkflowState
-    x: float
-    y: float
-    width: float
-    height: float
-
-
-@dataclass(frozen=True)
-class Arrow:
-    """A transition with its path."""
-
-    transition: Transition
-    path: str
-    label: Box | None
-
-
-@dataclass(frozen=True)
-class Graph:
-    """A workflow with the positions of its states and transitions."""
-
-    width: float
-    height: float
-    nodes: tuple[Node, ...]
-    arrows: tuple[Arrow, ...]
-
-
-def dot(workflow: WorkflowPage, notes: Callable[[WorkflowState], str]) -> str:
-    """Returns a workflow in the DOT language. `notes` gives the second line of a state."""
-    lines = [
-        "digraph {",
-        "graph [ranksep=0.45 nodesep=0.5 margin=0 pad=0.2]",
-        'node [shape=box fixedsize=true label=""]',
-        "edge [fontname=Helvetica fontsize=14]",
-    ]
-    for state in workflow.states:
-        width, height = (length / _POINTS_PER_INCH for length in _size(state, notes(state)))
-        lines.append(f"{json.dumps(state.name)} [width={width:.3f} height={height:.3f}]")
-    for place, each in enumerate(workflow.transitions):
-        label = f" label={json.dumps(_wrapped(each.label))}" if each.label else ""
-        lines.append(f"{json.dumps(each.source)} -> {json.dumps(each.target)} [id={place}{label}]")
-    return "\n".join([*lines, "}"])
-
-
-def _wrapped(label: str) -> str:
-    return label.replace(", ", ",\n")
-
-
-def _size(state: WorkflowState, note: str) -> tuple[float, float]:
-    letters = max(len(state.name) * _NAME_WIDTH, len(note) * _NOTE_WIDTH)
-    return round(letters + 36), 52 if note else 36
-
-
-def graph_of(
-    workflow: WorkflowPage, layout: Layout, notes: Callable[[WorkflowState], str]
-) -> Graph:
-    """Returns a workflow with Graphviz's layout."""
-    nodes = []
-    for state in workflow.states:
-        width, height = _size(state, notes(state))
-        place = layout.nodes[state.name]
-        nodes.append(Node(state, place.x, place.y, width, height))
-    return Graph(
-        width=layout.width,
-        height=layout.height,
-        nodes=tuple(nodes),
-        arrows=tuple(
-            Arrow(transition, _path(curve), curve.label)
-            for transition, curve in zip(workflow.transitions, layout.edges, strict=True)
-        ),
-    )
-
-
-def _path(curve: Curve) -> str:
-    (x, y), *rest = curve.points
-    bends = " ".join(f"{x:g} {y:g}" for x, y in rest)
-    return f"M{x:g} {y:g}C{bends}L{curve.tip[0]:g} {curve.tip[1]:g}"

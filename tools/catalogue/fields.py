@@ -1,11 +1,12 @@
 """Schemas as tables, and the differences between two versions."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from stacks.schemas.json_schema import Schema
 from tools.catalogue.model import Field, FieldChange
+from tools.contracts.compatibility import dereferenced
 
 _LIMITS = {
     "minimum": "≥ {}",
@@ -24,7 +25,7 @@ _LIMITS = {
 
 def fields(schema: Schema) -> tuple[Field, ...]:
     """Returns the rows of a schema's table: each field, followed by the fields of its parts."""
-    return tuple(_fields(schema, schema.get("$defs", {}), 0))
+    return tuple(_fields(dereferenced(schema), 0))
 
 
 def changes(before: Schema, after: Schema) -> tuple[FieldChange, ...]:
@@ -42,53 +43,47 @@ def changes(before: Schema, after: Schema) -> tuple[FieldChange, ...]:
     )
 
 
-def _fields(schema: Schema, definitions: Mapping[str, Schema], depth: int) -> Iterator[Field]:
+def _fields(schema: Schema, depth: int) -> Iterator[Field]:
     required = schema.get("required", [])
-    for name, given in schema.get("properties", {}).items():
-        own = _resolved(given, definitions)
-        inner = _resolved(own.get("items", {}), definitions) or own
+    for name, own in schema.get("properties", {}).items():
+        inner = own.get("items") or own
         yield Field(
             name=name,
             depth=depth,
-            type=_type(given, definitions),
+            type=_type(own),
             required=name in required,
             limits=tuple(_limits(own)) + (tuple(_limits(inner)) if inner is not own else ()),
             description=own.get("description", ""),
             example=_example(own),
         )
-        yield from _fields(inner, definitions, depth + 1)
+        yield from _fields(inner, depth + 1)
 
 
-def _resolved(schema: Schema, definitions: Mapping[str, Schema]) -> Schema:
-    if "$ref" not in schema:
-        return schema
-    referred = definitions[schema["$ref"].rpartition("/")[2]]
-    return {**referred, **{key: value for key, value in schema.items() if key != "$ref"}}
-
-
-def _type(schema: Schema, definitions: Mapping[str, Schema]) -> str:
-    if "anyOf" in schema:
-        return " or ".join(_type(part, definitions) for part in schema["anyOf"])
-    own = _resolved(schema, definitions)
-    if own.get("type") == "array":
-        return f"list of {_type(own.get('items', {}), definitions)}"
-    if own.get("type") == "object":
-        return str(own.get("title", "object"))
-    if "enum" in own:
-        return "one of"
-    if "const" in own:
-        return "constant"
-    return str(own.get("format") or own.get("type", "anything"))
+def _type(schema: Schema) -> str:
+    match schema:
+        case {"anyOf": alternatives}:
+            return " or ".join(map(_type, alternatives))
+        case {"type": "array"}:
+            return f"list of {_type(schema.get('items', {}))}"
+        case {"type": "object"}:
+            return str(schema.get("title", "object"))
+        case {"enum": _}:
+            return "one of"
+        case {"const": _}:
+            return "constant"
+    return str(schema.get("format") or schema.get("type", "anything"))
 
 
 def _limits(schema: Schema) -> Iterator[str]:
     for key, wording in _LIMITS.items():
         if key in schema:
-            value = schema[key]
-            if isinstance(value, list):
-                yield wording.format(", ".join(str(each) for each in value))
-            else:
-                yield wording.format(f"{value:,}" if isinstance(value, int) else value)
+            match schema[key]:
+                case list(values):
+                    yield wording.format(", ".join(map(str, values)))
+                case int(number):
+                    yield wording.format(f"{number:,}")
+                case value:
+                    yield wording.format(value)
 
 
 def _example(schema: Schema) -> str:

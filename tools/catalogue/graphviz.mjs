@@ -1,4 +1,4 @@
-// Lays out graphs with Graphviz, compiled to WebAssembly: DOT sources in, their layouts out.
+// Lays out graphs with Graphviz, compiled to WebAssembly: graphs in, their layouts out.
 import { text } from "node:stream/consumers";
 import { instance } from "@viz-js/viz";
 

@@ -1,61 +1,74 @@
-"""Layouts by Graphviz, which is installed from npm as WebAssembly."""
+"""Draws workflows with Graphviz, which is installed from npm as WebAssembly."""
 
 import json
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from stacks.constructs.packaging import PROJECT, node
+from stacks.constructs.packaging import node
+from tools.catalogue.model import Transition, WorkflowPage, WorkflowState
+from workspace.isolation import PROJECT
 
 _SCRIPT = Path(__file__).with_name("graphviz.mjs")
-_INCH = 72
+_NAME_WIDTH = 7.6
+"""The approximate maximum width of a letter in a state's name, in points."""
+_NOTE_WIDTH = 6.6
+_POINTS_PER_INCH = 72
 
-Point = tuple[float, float]
+Notes = Callable[[WorkflowState], str]
+"""Returns the second line of a state."""
 
 
 class LayoutError(Exception):
     """Graphviz could not be run or refused a graph; the message contains its output."""
 
 
-@dataclass(frozen=True)
-class Box:
-    """The centre of a node or label, in points from the upper left corner."""
+class Point(NamedTuple):
+    """A position in points from the upper left corner."""
 
-    x: float
-    y: float
-
-
-@dataclass(frozen=True)
-class Curve:
-    """An edge: start, three points for each Bézier curve, tip, and centre of the label."""
-
-    points: tuple[Point, ...]
-    tip: Point
-    label: Box | None
+    x: int
+    y: int
 
 
 @dataclass(frozen=True)
-class Layout:
-    """A graph with positions: nodes by name, and edges in the order of their numeric ids."""
+class Node:
+    """A state with its centre and size."""
 
-    width: float
-    height: float
-    nodes: dict[str, Box]
-    edges: tuple[Curve, ...]
+    state: WorkflowState
+    x: int
+    y: int
+    width: int
+    height: int
 
 
-def lay_out(graphs: Sequence[str]) -> list[Layout]:
-    """Returns the layouts of graphs in the DOT language, from one run of Node.js.
+@dataclass(frozen=True)
+class Arrow:
+    """A transition with its path, and the centre of its label."""
 
-    Raises LayoutError.
-    """
+    transition: Transition
+    path: str
+    label: Point | None
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A workflow with the positions of its states and transitions."""
+
+    width: int
+    height: int
+    nodes: tuple[Node, ...]
+    arrows: tuple[Arrow, ...]
+
+
+def graphs_of(workflows: Sequence[WorkflowPage], notes: Notes) -> list[Graph]:
+    """Returns the workflows as graphs, from one run of Node.js. Raises LayoutError."""
     if not (PROJECT / "node_modules/@viz-js/viz").is_dir():
         raise LayoutError("node_modules/@viz-js/viz is missing: run `make setup`")
     done = subprocess.run(
         [node(), str(_SCRIPT)],
-        input=json.dumps(graphs),
+        input=json.dumps([_undrawn(workflow, notes) for workflow in workflows]),
         capture_output=True,
         text=True,
         encoding="utf-8",
@@ -64,49 +77,64 @@ def lay_out(graphs: Sequence[str]) -> list[Layout]:
     )
     if done.returncode != 0:
         raise LayoutError(f"Graphviz failed:\n{done.stderr.strip()}")
-    return [_layout(drawn) for drawn in json.loads(done.stdout)]
+    drawn = json.loads(done.stdout)
+    return [_graph(*each, notes) for each in zip(workflows, drawn, strict=True)]
 
 
-def _layout(drawn: dict[str, Any]) -> Layout:
-    _, _, width, height = _numbers(drawn["bb"].split(","))
+def _undrawn(workflow: WorkflowPage, notes: Notes) -> dict[str, Any]:
+    """Returns a workflow as input of viz.js: https://viz-js.com/api/#viz.Graph."""
+    nodes = []
+    for state in workflow.states:
+        width, height = (round(each / _POINTS_PER_INCH, 3) for each in _size(state, notes))
+        nodes.append({"name": state.name, "attributes": {"width": width, "height": height}})
+    return {
+        "graphAttributes": {"ranksep": 0.45, "nodesep": 0.5, "margin": 0, "pad": 0.2},
+        "nodeAttributes": {"shape": "box", "fixedsize": True, "label": ""},
+        "edgeAttributes": {"fontname": "Helvetica", "fontsize": 14},
+        "nodes": nodes,
+        "edges": [
+            {
+                "tail": each.source,
+                "head": each.target,
+                "attributes": {"id": place, "label": each.label.replace(", ", ",\n")},
+            }
+            for place, each in enumerate(workflow.transitions)
+        ],
+    }
 
-    def turned(x: float, y: float) -> Point:
+
+def _size(state: WorkflowState, notes: Notes) -> tuple[int, int]:
+    note = notes(state)
+    letters = max(len(state.name) * _NAME_WIDTH, len(note) * _NOTE_WIDTH)
+    return round(letters + 36), 52 if note else 36
+
+
+def _graph(workflow: WorkflowPage, drawn: dict[str, Any], notes: Notes) -> Graph:
+    width, height = (float(length) for length in drawn["bb"].split(",")[2:])
+
+    def point(text: str) -> Point:
         # Graphviz counts from the lower left corner. Whole points are precise enough and stable.
-        return round(x), round(height - y)
+        x, y = map(float, text.split(","))
+        return Point(round(x), round(height - y))
 
+    def path(spline: str) -> str:
+        """Returns a path: https://graphviz.org/docs/attr-types/splineType/."""
+        parts = spline.split()
+        (x, y), *bends = (point(part) for part in parts if part[:2] not in {"e,", "s,"})
+        ends = [point(part[2:]) for part in parts if part[:2] == "e,"]
+        tip = ends[0] if ends else bends[-1]
+        return f"M{x} {y}C{' '.join(f'{x} {y}' for x, y in bends)}L{tip.x} {tip.y}"
+
+    centres = {each["name"]: point(each["pos"]) for each in drawn["objects"] if "pos" in each}
     edges = sorted(drawn.get("edges", []), key=lambda edge: int(edge["id"]))
-    return Layout(
+    return Graph(
         width=round(width),
         height=round(height),
-        nodes={
-            each["name"]: Box(*turned(*_numbers(each["pos"].split(","))))
-            for each in drawn["objects"]
-            if "pos" in each
-        },
-        edges=tuple(
-            Curve(
-                points=tuple(turned(*point) for point in _points(edge["pos"])),
-                tip=turned(*_tip(edge["pos"])),
-                label=Box(*turned(*_numbers(edge["lp"].split(",")))) if "lp" in edge else None,
-            )
-            for edge in edges
+        nodes=tuple(
+            Node(state, *centres[state.name], *_size(state, notes)) for state in workflow.states
+        ),
+        arrows=tuple(
+            Arrow(transition, path(edge["pos"]), point(edge["lp"]) if "lp" in edge else None)
+            for transition, edge in zip(workflow.transitions, edges, strict=True)
         ),
     )
-
-
-def _points(position: str) -> list[list[float]]:
-    """Returns the points of a spline: https://graphviz.org/docs/attr-types/splineType/."""
-    return [
-        _numbers(part.split(",")) for part in position.split() if not part.startswith(("e,", "s,"))
-    ]
-
-
-def _tip(position: str) -> list[float]:
-    for part in position.split():
-        if part.startswith("e,"):
-            return _numbers(part.split(",")[1:])
-    return _points(position)[-1]
-
-
-def _numbers(parts: Iterable[str]) -> list[float]:
-    return [float(part) for part in parts]

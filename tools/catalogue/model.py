@@ -1,6 +1,6 @@
 """The content of the pages: plain data, in the order of the pages."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -248,10 +248,6 @@ class System:
     decisions: tuple[Document, ...]
     everything: tuple[DeliveryPath, ...] = field(default=())
     """Paths of the rules that match every event."""
-
-    def events_of(self, context: str) -> Iterator[EventPage]:
-        """Returns the events of a context, including those that only itself uses."""
-        return (event for event in self.events.values() if event.context == context)
 
     def of(self, context: str, collection: Mapping[str, Any]) -> list[Any]:
         """Returns the members of a collection that belong to a context."""

@@ -19,8 +19,9 @@ from rich.text import Text
 from cdk_rehearsal import Assembly
 from stacks.synthesis import host_assembly
 from tools.catalogue.__main__ import STAGE
-from tools.catalogue.reading import PROJECT, read
+from tools.catalogue.reading import read
 from tools.catalogue.site import event_map
+from workspace.isolation import PROJECT
 
 PICTURES = PROJECT / "docs/pictures"
 _COLUMNS, _LINES = 66, 36

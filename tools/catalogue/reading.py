@@ -3,7 +3,6 @@
 import importlib
 import inspect
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from cdk_rehearsal import Assembly, EventPattern, Resource
@@ -38,8 +37,7 @@ from tools.catalogue.prose import decisions, failures, occasions, of_contexts, p
 from tools.catalogue.references import grants, path_of
 from tools.contracts.compatibility import breaking_changes
 from tools.contracts.frozen import contract_of
-
-PROJECT = Path(__file__).resolve().parents[2]
+from workspace.isolation import PROJECT
 
 _STATISTICS = {"Sum": "sum", "Maximum": "maximum", "Average": "average"}
 _BUS = "AWS::Events::EventBus"

@@ -2,20 +2,21 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
 from markupsafe import Markup
 
 from tools.catalogue import drawing, markdown
 from tools.catalogue.durations import spoken
 from tools.catalogue.files import Files
-from tools.catalogue.graphviz import lay_out
+from tools.catalogue.graphviz import graphs_of
 from tools.catalogue.model import (
     AlarmSummary,
     Document,
@@ -66,6 +67,21 @@ class _Site:
             lstrip_blocks=True,
             keep_trailing_newline=True,
         )
+        self._templates.globals |= {
+            "system": system,
+            "sections": SECTIONS,
+            "entry": self._entries.get,
+            "grouped": grouped,
+            "timed": timed,
+            "within": _within,
+            **{
+                helper.__name__: helper
+                for helper in (
+                    *(self.href, self.file, self.html, self.line),
+                    *(self.allowed, self.callers, self.parked),
+                )
+            },
+        }
 
     def files(self) -> Iterator[tuple[str, str]]:
         """Yields all files, in no particular order."""
@@ -97,9 +113,8 @@ class _Site:
 
     def _workflows(self) -> Iterator[tuple[str, str]]:
         workflows = [*self._system.workflows.values()]
-        layouts = lay_out([drawing.dot(workflow, self._note) for workflow in workflows])
-        for workflow, layout in zip(workflows, layouts, strict=True):
-            graph = drawing.graph_of(workflow, layout, self._note)
+        graphs = graphs_of(workflows, self._note)
+        for workflow, graph in zip(workflows, graphs, strict=True):
             yield self._own_page(workflow.path, "workflow.html", workflow=workflow, graph=graph)
 
     def _note(self, state: WorkflowState) -> str:
@@ -174,6 +189,7 @@ class _Site:
             known[event.name.partition(".")[0]] = {self._entries[event.name].address}
         return {name: min(where) for name, where in known.items() if len(where) == 1}
 
+    @cached_property
     def _documents(self) -> Mapping[str, str]:
         """Addresses of the pages that show documents, by file."""
         system, entries = self._system, self._entries
@@ -195,88 +211,52 @@ class _Site:
         return path, self._page(path, template, **given)
 
     def _page(self, path: str, template: str, **given: Any) -> str:
-        root = "../" * path.count("/")
-        helpers = _Helpers(
-            self._system, self._entries, self._named, self._documents(), root, self._source
-        )
         return self._templates.get_template(template).render(
-            system=self._system,
-            sections=SECTIONS,
-            section=path.partition("/")[0],
-            root=root,
-            **helpers.all(),
-            **given,
+            section=path.partition("/")[0], root="../" * path.count("/"), **given
         )
 
+    # Functions of templates
 
-@dataclass(frozen=True)
-class _Helpers:
-    """The functions that templates call, for a page at a certain depth."""
-
-    system: System
-    entries: Mapping[str, IndexEntry]
-    named: Mapping[str, str]
-    documents: Mapping[str, str]
-    root: str
-    source: str
-
-    def all(self) -> Mapping[str, Callable[..., Any]]:
-        """Returns the functions by their names in templates."""
-        return {
-            "entry": self.entries.get,
-            "href": self.href,
-            "file": self.file,
-            "html": self.html,
-            "line": self.line,
-            "grouped": grouped,
-            "text": self.text,
-            "timed": timed,
-            "within": _within,
-            "allowed": self.allowed,
-            "callers": self.callers,
-            "parked": self.parked,
-        }
-
-    def href(self, key: str) -> str:
+    @pass_context
+    def href(self, context: Context, key: str) -> str:
         """Returns the address of an entry. Raises KeyError if it does not exist."""
-        return self.root + self.entries[key].address
+        return str(context["root"]) + self._entries[key].address
 
     def file(self, path: str) -> str:
         """Returns the address of a file of the project."""
-        return f"{self.source}{path}"
+        return f"{self._source}{path}"
 
-    def html(self, document: Document) -> Markup:
+    @pass_context
+    def html(self, context: Context, document: Document) -> Markup:
         """Returns a document's text as HTML."""
-        return Markup(  # noqa: S704 - the renderer has escaped it
-            markdown.html(document.text, file=document.file, link=self._link, name=self._name)
-        )
+        resolve = self._resolvers(context["root"])
+        return Markup(markdown.html(document.text, file=document.file, **resolve))  # noqa: S704 - the renderer has escaped it
 
-    def text(self, text: str, file: str) -> Markup:
-        """Returns a line of a document as HTML."""
-        return Markup(  # noqa: S704 - as above
-            markdown.line(text, file=file, link=self._link, name=self._name)
-        )
+    @pass_context
+    def line(self, context: Context, text: str, file: str = "") -> Markup:
+        """Returns the first paragraph of a docstring, or a line of a document, as HTML."""
+        resolve = self._resolvers(context["root"])
+        return Markup(markdown.line(text, file=file, **resolve))  # noqa: S704 - as above
 
-    def line(self, text: str) -> Markup:
-        """Returns the first paragraph of a docstring as HTML."""
-        return Markup(markdown.line(text, name=self._name))  # noqa: S704 - as above
+    def _resolvers(self, root: str) -> Mapping[str, markdown.Resolve]:
+        def link(target: str) -> str:
+            path, hash_, fragment = target.partition("#")
+            if target in self._documents:
+                return root + self._documents[target]
+            if path in self._documents:
+                return root + self._documents[path] + hash_ + fragment
+            return self.file(target)
 
-    def _link(self, target: str) -> str:
-        if target in self.documents:
-            return self.root + self.documents[target]
-        path, hash_, fragment = target.partition("#")
-        if path in self.documents:
-            return self.root + self.documents[path] + hash_ + fragment
-        return self.file(target)
+        def name(code: str) -> str | None:
+            return root + self._named[code] if code in self._named else None
 
-    def _name(self, name: str) -> str | None:
-        return self.root + self.named[name] if name in self.named else None
+        return {"link": link, "name": name}
 
     def allowed(self, path: str) -> list[tuple[FunctionPage, tuple[str, ...]]]:
         """Returns the functions that may use a resource, and their permitted actions."""
         return [
             (function, actions)
-            for function in self.system.functions.values()
+            for function in self._system.functions.values()
             if (
                 actions := tuple(
                     action.partition(":")[2]
@@ -291,7 +271,7 @@ class _Helpers:
         """Returns the workflows that call a function, each with the calling state."""
         return [
             (workflow.path, state.name)
-            for workflow in self.system.workflows.values()
+            for workflow in self._system.workflows.values()
             for state in workflow.states
             if state.function == path
         ]
@@ -302,8 +282,8 @@ class _Helpers:
             {
                 name
                 for edge in queue.parks
-                if edge.target in self.system.functions
-                for name in self.system.functions[edge.target].consumes
+                if edge.target in self._system.functions
+                for name in self._system.functions[edge.target].consumes
             }
         )
 

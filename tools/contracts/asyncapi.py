@@ -1,16 +1,15 @@
-"""AsyncAPI 3.0 of the whole system: events of the classes, and the ways that templates give them.
+"""AsyncAPI 3.0 of the whole system: the event classes, and the channels of the templates.
 
 https://www.asyncapi.com/docs/reference/specification/v3.0.0
 """
 
-import inspect
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
 from cdk_rehearsal import Assembly, Resource
-from cdk_rehearsal.topology import Edge, edges
+from cdk_rehearsal.topology import edges
 from lambdas.eventing.consumer import Consumer
 from lambdas.eventing.event import Event
 from lambdas.eventing.stream import WindowConsumer
@@ -23,25 +22,20 @@ from stacks.schemas.events import (
     successor_of,
 )
 from stacks.schemas.json_schema import Schema, envelope_example, envelope_schema
+from tools.contracts.parts import SCHEMAS, Undocumented, referring, skeleton, words
 
 _RELAY = "lambdas.eventing.relay.handler"
-_DEFINITIONS = "#/$defs/"
-_SCHEMAS = "#/components/schemas/"
 _NOTIFICATION = "S3EventNotification"
 
 
-class Undescribed(ValueError):
-    """Something sends or receives, and the document could not say what."""
-
-
 def asyncapi(assembly: Assembly, version: str) -> dict[str, Any]:
-    """The document of all events and all ways on which they go. Raises Undescribed, NoExample."""
+    """Returns the document of all events and channels. Raises Undocumented or NoExample."""
     return _System(assembly).document(version)
 
 
 @dataclass(frozen=True)
 class _Receiver:
-    """A function that takes messages from a queue or a stream."""
+    """A function that receives messages from a queue or a stream."""
 
     function: Resource
     source: Resource
@@ -57,12 +51,12 @@ class _Receiver:
 
     @property
     def name(self) -> str:
-        """Such as `orders.follow_shipment`."""
+        """The name of its operation, such as `orders.follow_shipment`."""
         return _handler_name(self.function)
 
     @property
     def events(self) -> Mapping[str, type[Event]]:
-        """What it takes, by detail-type; nothing if it takes no events of the shop."""
+        """The events that it consumes, by detail-type; empty if it consumes other messages."""
         match self.handler:
             case Consumer() as consumer:
                 return {event.detail_type(): event for event in consumer.consumes}
@@ -89,36 +83,22 @@ class _System:
         self._topics = assembly.of_type("AWS::SNS::Topic")
 
     def document(self, version: str) -> dict[str, Any]:
-        contexts = sorted({context_of(event) for event in DEFINED.values()} | self._contexts())
-        return {
-            "asyncapi": "3.0.0",
-            "id": "urn:orderflow",
-            "info": {
-                "title": "Orderflow",
-                "version": version,
-                "description": _INTRODUCTION,
-                "license": {"name": "Apache 2.0", "url": _LICENSE},
-                "tags": [
-                    {"name": name, "description": _sentence(import_module(f"lambdas.{name}"))}
-                    for name in contexts
-                ],
-            },
-            "defaultContentType": "application/json",
-            "servers": _SERVERS,
-            "channels": dict(self._channels()),
-            "operations": dict(self._operations()),
-            "components": {
-                "schemas": _schemas(DEFINED.values()),
-                "messages": {
-                    **{name: _message(event) for name, event in DEFINED.items()},
-                    _NOTIFICATION: _S3_MESSAGE,
-                },
-                "messageTraits": {"cloudEvent": _CLOUD_EVENT},
-            },
-        }
-
-    def _contexts(self) -> set[str]:
-        return {receiver.context for receiver in self._receivers}
+        contexts = sorted(
+            {context_of(event) for event in DEFINED.values()}
+            | {receiver.context for receiver in self._receivers}
+        )
+        document = skeleton("asyncapi", version=version)
+        document["info"]["tags"] = [
+            {"name": name, "description": words(import_module(f"lambdas.{name}"))[0]}
+            for name in contexts
+        ]
+        document["channels"] = dict(self._channels())
+        document["operations"] = dict(self._operations())
+        components = document["components"]
+        components["schemas"] = _schemas(DEFINED.values())
+        messages = {name: _message(event) for name, event in DEFINED.items()}
+        components["messages"] = {**messages, **components["messages"]}
+        return document
 
     def _receiver(self, mapping: Resource) -> _Receiver:
         properties = mapping.properties
@@ -186,10 +166,8 @@ class _System:
     def _sqs(self, queue: Resource) -> dict[str, Any]:
         redrive = queue.properties["RedrivePolicy"]
         parking = self._assembly.referred(queue.stack, redrive["deadLetterTargetArn"])
-        policy = {
-            "deadLetterQueue": {"name": parking.path},
-            "maxReceiveCount": redrive["maxReceiveCount"],
-        }
+        receives = redrive["maxReceiveCount"]
+        policy = {"deadLetterQueue": {"name": parking.path}, "maxReceiveCount": receives}
         return {
             "queue": {**_queue(queue), "redrivePolicy": policy},
             "deadLetterQueue": _queue(parking),
@@ -197,7 +175,7 @@ class _System:
         }
 
     def _feeders(self, target: Resource) -> list[dict[str, Any]]:
-        """What fills a queue, topic or stream, and what becomes of what cannot be delivered."""
+        """Returns the sources of a queue, topic or stream, with their retries and parking."""
         return [
             {"kind": edge.kind, "path": edge.source, "retries": edge.retries, "parks": edge.parking}
             for edge in self._edges
@@ -205,13 +183,12 @@ class _System:
         ]
 
     def _carried(self, topic: Resource) -> list[str]:
-        """The events that a topic carries: what the consumers behind it take. None for alarms."""
-        targets = {edge.target for edge in self._fan_out(topic)}
+        """Returns the events that the consumers behind a topic consume; none for alarms."""
+        targets = {
+            edge.target for edge in self._edges if (edge.kind, edge.source) == ("topic", topic.path)
+        }
         found = (r.events for r in self._receivers if r.source.path in targets)
         return sorted({name for events in found for name in events})
-
-    def _fan_out(self, topic: Resource) -> list[Edge]:
-        return [edge for edge in self._edges if (edge.kind, edge.source) == ("topic", topic.path)]
 
     # -- operations -----------------------------------------------------------------------
 
@@ -236,12 +213,12 @@ class _System:
                 )
         for receiver in self._receivers:
             events = list(receiver.events) or [_NOTIFICATION]
-            key, summary = _key(receiver.source), _sentence(receiver.handler)
+            key, summary = _key(receiver.source), words(receiver.handler)[0]
             operation = _operation("receive", receiver.context, key, events, summary)
             yield receiver.name, {**operation, "x-function": receiver.function.path}
 
     def _publishers(self, event: type[Event]) -> Iterator[Resource]:
-        """The functions whose handlers declare that they publish it."""
+        """Yields the functions whose handlers declare that they publish the event."""
         names = publishers_of(event)
         for function in self._assembly.of_type("AWS::Lambda::Function"):
             if _handler_name(function) in names:
@@ -251,17 +228,17 @@ class _System:
         for function in self._assembly.of_type("AWS::Lambda::Function"):
             if (function.properties["Handler"], function.stack.lower()) == (_RELAY, context):
                 return function
-        raise Undescribed(f"{context} publishes events, and has no relay")
+        raise Undocumented(f"{context} publishes events, and has no relay")
 
     def _internal(self, name: str, event: type[Event]) -> tuple[str, dict[str, Any]]:
-        """What a context sends to itself: scheduled, or put on its own stream."""
+        """Returns the operation for an event that is scheduled, or put on the context's stream."""
         context = context_of(event)
         for receiver in self._receivers:
             if receiver.context == context and event in receiver.events.values():
                 key = _key(receiver.source)
                 summary = f"{context.title()} sends {name} to itself"
                 return f"{context}.send.{name}", _operation("send", context, key, [name], summary)
-        raise Undescribed(f"{name} is not published, and nothing in {context} takes it")
+        raise Undocumented(f"{name} is not published, and nothing in {context} takes it")
 
     def _subscribed(self, topic: Resource, events: Iterable[str]) -> dict[str, Any]:
         consumers = [
@@ -276,17 +253,19 @@ class _System:
         return {**operation, "bindings": {"sns": binding}}
 
     def _subscription(self, subscription: Resource) -> dict[str, Any]:
-        properties, stack = subscription.properties, subscription.stack
+        properties = subscription.properties
+
+        def named(value: Any) -> dict[str, str]:
+            return {"name": self._assembly.referred(subscription.stack, value).path}
+
         parking = properties["RedrivePolicy"]["deadLetterTargetArn"]
         return {
             "protocol": properties["Protocol"],
-            "endpoint": {"name": self._assembly.referred(stack, properties["Endpoint"]).path},
+            "endpoint": named(properties["Endpoint"]),
             "filterPolicy": properties["FilterPolicy"],
             "filterPolicyScope": properties["FilterPolicyScope"],
             "rawMessageDelivery": properties["RawMessageDelivery"],
-            "redrivePolicy": {
-                "deadLetterQueue": {"name": self._assembly.referred(stack, parking).path}
-            },
+            "redrivePolicy": {"deadLetterQueue": named(parking)},
         }
 
 
@@ -296,7 +275,7 @@ def _message(event: type[Event]) -> dict[str, Any]:
     message = {
         "name": name,
         "title": name,
-        "summary": _sentence(event),
+        "summary": words(event)[0],
         "tags": [{"name": context_of(event)}],
         "traits": [_ref("components", "messageTraits", "cloudEvent")],
         "payload": {
@@ -305,7 +284,7 @@ def _message(event: type[Event]) -> dict[str, Any]:
             "type": "object",
             "properties": {
                 **({} if name in INTERNAL else _bus_fields(event)),
-                "detail": {"$ref": f"{_SCHEMAS}{name}"},
+                "detail": {"$ref": f"{SCHEMAS}{name}"},
             },
             "required": ["detail"],
         },
@@ -322,9 +301,9 @@ def _bus_fields(event: type[Event]) -> dict[str, Schema]:
 
 
 def _schemas(events: Iterable[type[Event]]) -> dict[str, Schema]:
-    """The schema of each event in its envelope, and of all that events are made of.
+    """Returns the schemas of the events in their envelopes, and of their parts, by name.
 
-    Raises Undescribed if two classes of one name differ.
+    Raises Undocumented if two classes of one name differ.
     """
     found: dict[str, Schema] = {}
     for event in events:
@@ -333,20 +312,9 @@ def _schemas(events: Iterable[type[Event]]) -> dict[str, Schema]:
         for foreign in ("$schema", "$id"):
             del envelope[foreign]
         for name, part in parts.items():
-            if found.setdefault(name, schema := _referring(part)) != schema:
-                raise Undescribed(f"two classes that differ are called {name}: rename one of them")
+            if found.setdefault(name, schema := referring(part)) != schema:
+                raise Undocumented(f"two classes that differ are called {name}: rename one of them")
     return dict(sorted(found.items()))
-
-
-def _referring(schema: Any) -> Any:
-    """A schema that refers to the document's components."""
-    if isinstance(schema, Mapping):
-        return {name: _referring(part) for name, part in schema.items()}
-    if isinstance(schema, list):
-        return [_referring(part) for part in schema]
-    if isinstance(schema, str) and schema.startswith(_DEFINITIONS):
-        return _SCHEMAS + schema.removeprefix(_DEFINITIONS)
-    return schema
 
 
 def _operation(
@@ -385,83 +353,6 @@ def _ref(*path: str) -> dict[str, str]:
 
 
 def _stands(event: type[Event]) -> bool:
-    """Whether an event is told on its own, and not beside a newer version of itself."""
+    """Whether no newer version of the event is published beside it."""
     newer = successor_of(event)
     return newer is None or newer.detail_type() not in PUBLISHED
-
-
-def _sentence(documented: Any) -> str:
-    """The first line of a docstring, without its full stop."""
-    first = (inspect.getdoc(documented) or "").partition("\n")[0]
-    if not first:
-        raise Undescribed(f"{documented} has no docstring")
-    return first.removesuffix(".")
-
-
-_LICENSE = "https://www.apache.org/licenses/LICENSE-2.0"
-
-_INTRODUCTION = """What happens in an online shop, and who tells and hears of it.
-
-An event is a fact, told by the context that owns it: it is committed together with what it tells
-of, and a relay brings it to the bus. Whoever wants to know has a queue of their own, which a rule
-fills. Deliveries may come twice and in any order: `id` tells events apart.
-
-Each event is a [CloudEvent](https://cloudevents.io) in JSON. Fields may be added at any time; a
-breaking change is a new event with the next version, told beside the old one for a while.
-
-Queues, topics and functions go by their paths in the construct tree."""
-
-_REGION = {"region": {"default": "eu-central-1"}}
-_SERVERS = {
-    "bus": {
-        "host": "events.{region}.amazonaws.com",
-        "protocol": "eventbridge",
-        "description": "The event bus (Amazon EventBridge)",
-        "variables": _REGION,
-    },
-    "topic": {
-        "host": "sns.{region}.amazonaws.com",
-        "protocol": "sns",
-        "description": "Fan-out to channels (Amazon SNS)",
-        "variables": _REGION,
-    },
-    "queues": {
-        "host": "sqs.{region}.amazonaws.com",
-        "protocol": "sqs",
-        "description": "A queue for each consumer, and a dead-letter queue for each (Amazon SQS)",
-        "variables": _REGION,
-    },
-    "stream": {
-        "host": "kinesis.{region}.amazonaws.com",
-        "protocol": "kinesis",
-        "description": "All that happens, to be counted (Amazon Kinesis Data Streams)",
-        "variables": _REGION,
-    },
-}
-
-_CLOUD_EVENT = {
-    "contentType": "application/json",
-    "correlationId": {
-        "description": "The request that all of it began with",
-        "location": "$message.payload#/detail/correlationid",
-    },
-    "externalDocs": {
-        "description": "CloudEvents 1.0 in JSON",
-        "url": "https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md",
-    },
-}
-
-_S3_MESSAGE = {
-    "name": _NOTIFICATION,
-    "title": "News of a stored file",
-    "summary": "A file was stored in a bucket",
-    "contentType": "application/json",
-    "payload": {
-        "type": "object",
-        "properties": {"Records": {"type": "array", "items": {"type": "object"}}},
-    },
-    "examples": [{"payload": {"Records": [{"eventName": "ObjectCreated:Put"}]}}],
-    "externalDocs": {
-        "url": "https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html"
-    },
-}

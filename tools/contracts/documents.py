@@ -12,8 +12,8 @@ from cdk_rehearsal import Assembly
 from tools.contracts import acknowledgements, api
 from tools.contracts.asyncapi import asyncapi
 from tools.contracts.openapi import openapi
+from workspace.isolation import PROJECT
 
-PROJECT = Path(__file__).resolve().parents[2]
 DIRECTORY = PROJECT / "docs"
 
 _API = "openapi.json"

@@ -1,4 +1,4 @@
-"""Frozen copies of the events' schemas: what others rely on, and what a change does to them."""
+"""Frozen copies of the events' schemas, on which consumers rely, and the effects of changes."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -9,8 +9,8 @@ from lambdas.eventing.event import Event
 from stacks.schemas.events import DEFINED, context_of, readers, readers_of
 from stacks.schemas.json_schema import Schema, any_envelope_schema, data_schema
 from tools.contracts.compatibility import Breaking, breaking_changes
+from workspace.isolation import PROJECT
 
-PROJECT = Path(__file__).resolve().parents[2]
 COPIES = PROJECT / "docs" / "events"
 RENEW = "make generated"
 
@@ -20,33 +20,33 @@ _PAGE = "docs/decisions/0022-a-new-version-beside-the-old.md"
 
 @dataclass(frozen=True, kw_only=True)
 class Contract:
-    """What others rely on: a schema, and who they are."""
+    """A schema on which others rely, and its readers."""
 
     name: str
     file: str
-    """Of its copy, below the copies' directory."""
+    """The path of its copy, below the copies' directory."""
     schema: Schema
     readers: tuple[str, ...]
     advice: str
-    """How to change it all the same."""
+    """How to change it without breaking its readers."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Review:
-    """What differs between the classes and the copies."""
+    """The differences between the classes and the copies."""
 
     broken: Mapping[str, str] = field(default_factory=dict)
-    """By file: what breaks, for whom, and what to do instead."""
+    """By file: what breaks, for which readers, and the remedy."""
     stale: Mapping[str, str] = field(default_factory=dict)
-    """By file: that its copy is to be renewed, which harms nobody."""
+    """By file: a message that its copy is out of date, which breaks no reader."""
 
     def __str__(self) -> str:
-        """All of it, to be read by whoever changed a class."""
+        """All messages, one a line."""
         return "\n".join([*self.broken.values(), *self.stale.values()])
 
 
 def contracts() -> dict[str, Contract]:
-    """All of them by the file of the copy: each event's, and the one of the envelope."""
+    """Returns the contracts of the envelope and of each event, by the file of the copy."""
     envelope = Contract(
         name="the envelope of all events",
         file=f"envelope{_SUFFIX}",
@@ -59,7 +59,7 @@ def contracts() -> dict[str, Contract]:
 
 
 def contract_of(event: type[Event]) -> Contract:
-    """What those who read an event rely on."""
+    """Returns the contract of an event."""
     return Contract(
         name=event.detail_type(),
         file=f"{context_of(event)}/{event.detail_type()}{_SUFFIX}",
@@ -70,7 +70,7 @@ def contract_of(event: type[Event]) -> Contract:
 
 
 def review(current: Mapping[str, Contract], copies: Path = COPIES) -> Review:
-    """Compares the classes as they are with the copies in a directory."""
+    """Compares the present classes with the copies in a directory."""
     broken: dict[str, str] = {}
     stale: dict[str, str] = {}
     frozen = {path.relative_to(copies).as_posix(): path for path in copies.rglob(f"*{_SUFFIX}")}
@@ -93,7 +93,7 @@ def review(current: Mapping[str, Contract], copies: Path = COPIES) -> Review:
 
 
 def renew(current: Mapping[str, Contract], copies: Path = COPIES) -> Review:
-    """Writes the copies that are out of date. Those that a change breaks stay as they are."""
+    """Writes the copies that are out of date, except those of breaking changes."""
     found = review(current, copies)
     for file in found.stale:
         path = copies / file
@@ -103,7 +103,7 @@ def renew(current: Mapping[str, Contract], copies: Path = COPIES) -> Review:
 
 
 def text(schema: Schema) -> str:
-    """A schema as it stands in its file."""
+    """Returns a schema as the text of its file."""
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
 
 

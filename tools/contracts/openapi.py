@@ -1,4 +1,4 @@
-"""OpenAPI 3.1 of the HTTP API: routes of the templates, and what their handlers say of themselves.
+"""OpenAPI 3.1 of the HTTP API: the routes of the templates, described by their handlers.
 
 https://spec.openapis.org/oas/v3.1.0
 """
@@ -28,20 +28,18 @@ from lambdas.eventing.http import (
     Problem,
 )
 from stacks.schemas.json_schema import Schema, example_of
+from tools.contracts.parts import SCHEMAS, Undocumented, referring, skeleton, words
 
 _DEFINITIONS = "#/$defs/"
-_COMPONENTS = "#/components/schemas/"
 
 _TOKEN = "token"
 _SIGNATURE = "signature"
-
-
-class Undocumented(ValueError):
-    """A route whose handler says too little to document it, or contradicts its template."""
+_GATEWAY = {"Unauthorized": "401", "TooLarge": "413", "TooMany": "429", "Failed": "5XX"}
+"""The status of each answer that API Gateway gives without the handler."""
 
 
 def openapi(assembly: Assembly, version: str) -> dict[str, Any]:
-    """The document of all routes of the templates. Raises Undocumented, NoExample."""
+    """Returns the document of all routes of the templates. Raises Undocumented or NoExample."""
     return _Api([_Operation(route) for route in http_routes(assembly)]).document(version)
 
 
@@ -61,7 +59,7 @@ class _Operation:
         self.context = module.split(".")[1]
         verb, *nouns = module.split(".")[2].split("_")
         self.id = verb + "".join(noun.title() for noun in nouns)
-        self.summary, self.description = _words(entry)
+        self.summary, self.description = words(entry)
 
     def __str__(self) -> str:
         """The route, as a template writes it."""
@@ -79,7 +77,7 @@ class _Operation:
 
     @property
     def refusals(self) -> dict[HTTPStatus, list[type[Problem]]]:
-        """The problems that callers may meet, by status."""
+        """The problems that callers may get, by status."""
         found: dict[HTTPStatus, list[type[Problem]]] = {}
         for problem in self.entry.refusals:
             found.setdefault(problem.status, []).append(problem)
@@ -100,28 +98,21 @@ class _Api:
         for operation in self._operations:
             methods = paths.setdefault(operation.route.path, {})
             methods[operation.route.method.lower()] = self._operation(operation)
-        return {
-            "openapi": "3.1.0",
-            "info": {
-                "title": "Orderflow",
-                "version": version,
-                "summary": "What customers, staff and the shop's partners call",
-                "description": _INTRODUCTION,
-                "license": {"name": "Apache 2.0", "identifier": "Apache-2.0"},
-            },
-            "servers": [_SERVER],
-            "tags": [
-                {"name": context, "description": _words(import_module(f"lambdas.{context}"))[0]}
-                for context in sorted({operation.context for operation in self._operations})
-            ],
-            "paths": paths,
-            "components": {
-                "schemas": _referring({**self._schemas, "Message": _MESSAGE}),
-                "headers": _HEADERS,
-                "responses": _GATEWAY,
-                "securitySchemes": _SCHEMES,
-            },
-        }
+        document = skeleton(
+            "openapi",
+            version=version,
+            staff=STAFF,
+            signature_header=signature.HEADER,
+            tolerance=signature.TOLERANCE_S,
+        )
+        document["paths"] = paths
+        document["tags"] = [
+            {"name": context, "description": words(import_module(f"lambdas.{context}"))[0]}
+            for context in sorted({operation.context for operation in self._operations})
+        ]
+        schemas = document["components"]["schemas"]
+        document["components"]["schemas"] = referring({**self._schemas, **schemas})
+        return document
 
     @cached_property
     def _schemas(self) -> dict[str, Schema]:
@@ -162,7 +153,7 @@ class _Api:
         return found
 
     def _in_path(self, operation: _Operation) -> Iterator[dict[str, Any]]:
-        """Variables of the path: each is the field of its name in what the route answers."""
+        """Yields variables of the path. The answer's field of that name describes it."""
         answered = self._schemas[operation.contract.answers.__name__].get("properties", {})
         for name in operation.variables:
             if name not in answered:
@@ -175,27 +166,24 @@ class _Api:
     def _responses(self, operation: _Operation) -> dict[str, Any]:
         contract = operation.contract
         success: dict[str, Any] = {
-            "description": _words(contract.answers)[0],
+            "description": words(contract.answers)[0],
             "content": {JSON: {"schema": _ref(contract.answers)}},
         }
         if contract.location:
             success["headers"] = {"location": {"$ref": "#/components/headers/Location"}}
             success["links"] = dict(self._links(contract.location))
-        gateway = [
-            name for name in _GATEWAY if name != "Unauthorized" or operation.route.authorizer
-        ]
-        if not contract.body:
-            gateway.remove("TooLarge")
         answers = {
             str(contract.status.value): success,
             **{str(status.value): self._refusal(of) for status, of in operation.refusals.items()},
         }
-        for name in gateway:
-            answers.setdefault(_GATEWAY_STATUS[name], {"$ref": f"#/components/responses/{name}"})
+        possible = {"Unauthorized": operation.route.authorizer, "TooLarge": contract.body}
+        for name, status in _GATEWAY.items():
+            if possible.get(name, True):
+                answers.setdefault(status, {"$ref": f"#/components/responses/{name}"})
         return dict(sorted(answers.items()))
 
     def _links(self, location: str) -> Iterator[tuple[str, dict[str, Any]]]:
-        """The route to look at afterwards."""
+        """Yields the link to the route of the location header."""
         for operation in self._operations:
             if str(operation) == f"GET {location}":
                 names = operation.variables
@@ -204,7 +192,7 @@ class _Api:
 
     def _refusal(self, problems: list[type[Problem]]) -> dict[str, Any]:
         references = {problem.code: _ref(problem) for problem in problems}
-        described = [f"`{problem.code}`: {_words(problem)[0]}." for problem in problems]
+        described = [f"`{problem.code}`: {words(problem)[0]}." for problem in problems]
         mapping = {code: reference["$ref"] for code, reference in references.items()}
         schema: Schema = {
             "oneOf": list(references.values()),
@@ -222,13 +210,13 @@ class _Api:
 
 
 def components(types: Iterable[Any]) -> dict[str, Schema]:
-    """The schemas of classes and of all that they are made of, by name."""
+    """Returns the schemas of classes and of their parts, by name."""
     _, found = msgspec.json.schema_components(types, ref_template=f"{_DEFINITIONS}{{name}}")
     return {name: _clean(schema) for name, schema in sorted(found.items())}
 
 
 def _documents(problems: Iterable[type[Problem]]) -> dict[str, type[msgspec.Struct]]:
-    """A class for the answer of each kind of problem, by code.
+    """Returns a class for the answer of each kind of problem, by code.
 
     Raises Undocumented if two kinds that differ have the same code.
     """
@@ -302,7 +290,7 @@ def _in_query(operation: _Operation) -> Iterator[dict[str, Any]]:
 
 
 def _given(argument: Schema) -> Schema:
-    """The schema of an argument that is given: one that is left out is None."""
+    """Returns the schema of an argument without null, the value of an absent argument."""
     match argument:
         case {"anyOf": [given, {"type": "null"}], **others}:
             return {**given, **{name: part for name, part in others.items() if name != "default"}}
@@ -316,20 +304,11 @@ def _security(operation: _Operation) -> dict[str, list[str]]:
 
 
 def _ref(class_: type[Any]) -> Schema:
-    return {"$ref": f"{_COMPONENTS}{class_.__name__}"}
-
-
-def _words(documented: Any) -> tuple[str, str]:
-    """The first line of a docstring, without its full stop, and the rest without line breaks."""
-    first, _, rest = (inspect.getdoc(documented) or "").partition("\n")
-    if not first:
-        raise Undocumented(f"{documented} has no docstring")
-    paragraphs = [" ".join(part.split()) for part in rest.split("\n\n")]
-    return first.removesuffix("."), "\n\n".join(filter(None, paragraphs))
+    return {"$ref": f"{SCHEMAS}{class_.__name__}"}
 
 
 def _clean(schema: Any) -> Any:
-    """A schema whose descriptions have no indentation."""
+    """Returns a schema whose descriptions have no indentation."""
     if isinstance(schema, Mapping):
         return {
             name: inspect.cleandoc(part)
@@ -349,93 +328,3 @@ def _readable(schema: Any) -> Any:
     found = {name: _readable(part) for name, part in schema.items()}
     free = schema.get("type") == "string" and not schema.keys() & {"enum", "format", "pattern"}
     return {**found, "pattern": text.PATTERN} if free else found
-
-
-def _referring(schema: Any) -> Any:
-    """A schema that refers to the document's components."""
-    if isinstance(schema, Mapping):
-        return {name: _referring(part) for name, part in schema.items()}
-    if isinstance(schema, list):
-        return [_referring(part) for part in schema]
-    if isinstance(schema, str) and schema.startswith(_DEFINITIONS):
-        return _COMPONENTS + schema.removeprefix(_DEFINITIONS)
-    return schema
-
-
-_INTRODUCTION = f"""The API of an online shop. Operations that take time answer immediately with 202
-and the address of their status.
-
-Customers and staff authenticate with an access token of the shop's user pool; staff are the members
-of its group `{STAFF}`. A partner signs each request instead.
-
-A request that cannot be served gets a problem document
-([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)): `code` identifies the problem for programs;
-`detail` explains to people where the problem is and what to do. Answers may gain fields at any
-time.
-
-Text may be in any script and is returned as it was sent. Control characters, line separators,
-paragraph separators and directional overrides are refused. The length of a text is its number of
-Unicode code points."""
-
-_SERVER = {
-    "url": "https://{api}.execute-api.{region}.amazonaws.com",
-    "description": "The address that a deployment prints",
-    "variables": {"api": {"default": "api"}, "region": {"default": "eu-central-1"}},
-}
-
-_SCHEMES = {
-    _TOKEN: {
-        "type": "http",
-        "scheme": "bearer",
-        "bearerFormat": "JWT",
-        "description": "A token of the shop's user pool.",
-    },
-    _SIGNATURE: {
-        "type": "apiKey",
-        "in": "header",
-        "name": signature.HEADER,
-        "description": "A signature of the body with the key that the partner shares with the "
-        "shop: `t=<seconds since the epoch>,v1=<hexadecimal HMAC-SHA256 of 't.body'>`. It is good "
-        f"for {signature.TOLERANCE_S} seconds.",
-    },
-}
-
-_HEADERS = {
-    "Location": {
-        "description": "Where to look for what becomes of it",
-        "required": True,
-        "schema": {"type": "string", "format": "uri-reference"},
-    },
-    "RetryAfter": {
-        "description": "Seconds to wait before trying again",
-        "schema": {"type": "string", "pattern": "^[0-9]+$"},
-    },
-}
-
-# What API Gateway itself says: https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-troubleshooting-lambda.html
-_MESSAGE: Schema = {
-    "title": "Message",
-    "description": "What the gateway says when a request does not reach the shop, or fails there.",
-    "type": "object",
-    "properties": {"message": {"type": "string", "examples": ["Unauthorized"]}},
-    "required": ["message"],
-}
-_GATEWAY_STATUS = {"Unauthorized": "401", "TooLarge": "413", "TooMany": "429", "Failed": "5XX"}
-
-
-def _said(description: str, **headers: Any) -> dict[str, Any]:
-    content = {JSON: {"schema": {"$ref": f"{_COMPONENTS}Message"}}}
-    answer: dict[str, Any] = {"description": description, "content": content}
-    return {**answer, "headers": headers} if headers else answer
-
-
-_GATEWAY = {
-    "Unauthorized": _said(
-        "There is no token, or one that does not hold",
-        **{"www-authenticate": {"description": "What is wrong", "schema": {"type": "string"}}},
-    ),
-    "TooLarge": _said("The request has more than ten megabytes"),
-    "TooMany": _said("Too many requests at once: try again in a while"),
-    "Failed": _said("The shop failed: the same request may be sent again"),
-}
-"""By name, what any route may answer without its handler."""

@@ -19,8 +19,7 @@ from stacks.schemas.json_schema import Schema
 from tools.contracts import acknowledgements, api, documents, frozen
 from tools.contracts.compatibility import breaking_changes
 from tools.contracts.openapi import openapi
-
-PROJECT = Path(__file__).resolve().parents[2]
+from workspace.isolation import PROJECT
 
 _EVENTS = Path("docs", "events")
 _API = Path("docs", "openapi.json")
@@ -32,7 +31,7 @@ _FOREIGN = ("PYTHON", "PYTEST_", "GIT_")
 
 
 class ReviewError(Exception):
-    """There is nothing to compare; the message says why, and what to do."""
+    """The versions cannot be compared; the message says why, and what to do."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +100,7 @@ def _named(path: Path) -> str:
 
 
 def _taken(assembly: Assembly, name: str) -> str:
-    """Who asks for an event by its name."""
+    """Returns, in words, the consumers whose filters name an event."""
     found = {
         target.path.rpartition("/")[0]
         for filter_ in filters(assembly)
@@ -123,7 +122,7 @@ def _how(open_: Mapping[str, Iterable[Blocking]]) -> str:
 
 
 def compare(revision: str, stage: str) -> tuple[str, bool]:
-    """The comment on what the working tree makes of a revision, and whether all is acknowledged.
+    """Returns the comment on the changes since a revision, and whether all are acknowledged.
 
     Raises ReviewError.
     """
@@ -148,7 +147,7 @@ def comment(
     *,
     now: Interfaces | None = None,
 ) -> tuple[str, bool]:
-    """The comment on two assemblies and the trees that they come from, and whether it may pass.
+    """Returns the comment on two assemblies and their trees, and whether the change may pass.
 
     `now` are the interfaces of `head`; without it they are read from its documents. Raises
     ReviewError or AcknowledgementError.
@@ -191,7 +190,7 @@ def _content(path: Path) -> bytes | None:
 
 
 def left(revision: str) -> str:
-    """The commit at which the working tree left a revision."""
+    """Returns the commit at which the working tree branched off from a revision."""
     try:
         _git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
     except subprocess.CalledProcessError:
@@ -206,9 +205,9 @@ def left(revision: str) -> str:
 
 
 def unpack(commit: str, base: Path) -> None:
-    """Lays down the files of a commit, with what `make setup` has made here.
+    """Extracts the files of a commit, and links to the results of `make setup`.
 
-    As an archive: a worktree would be left behind in the repository by whoever is interrupted.
+    A worktree would stay in the repository after an interruption.
     """
     packed = subprocess.run(
         ["git", "archive", "--format=tar", commit], cwd=PROJECT, capture_output=True, check=True
@@ -230,15 +229,15 @@ def _git(*arguments: str) -> str:
 
 
 def _synthesize(tree: Path, out: Path, stage: str) -> None:
-    """Runs a tree's own code: it is another version of what is imported here."""
+    """Synthesizes with a tree's own code, in another process."""
     command = [sys.executable, "-m", "stacks.synthesis", "--stage", stage, "--out", str(out)]
     # Code is not compared, so it need not be packed for Lambda.
     command += ["--target", "host", "--no-validation"]
     done = subprocess.run(
         command, cwd=tree, env=_environment(os.environ), capture_output=True, text=True, check=False
     )
-    # Templates are written before they are validated. Whether they pass is for `make check` to say:
-    # a rule that the base breaks is no reason to be silent about the change that mends it.
+    # Templates are written before they are validated, and `make check` reports validation errors.
+    # A rule that only the base breaks must not hide the change that fixes it.
     if done.returncode != 0 and not Path(out, stage, "manifest.json").is_file():
         whose = "this tree" if tree == PROJECT else "the base"
         raise ReviewError(
@@ -252,7 +251,7 @@ def _environment(shell: Mapping[str, str]) -> dict[str, str]:
 
 
 def main() -> None:
-    """Say what the working tree changes since it left BASE. 1 if data would be lost unseen."""
+    """Summarizes the changes since BASE. Ends with 1 if a finding is not acknowledged."""
     parser = argparse.ArgumentParser(prog=__spec__.name, description=main.__doc__)
     parser.add_argument("base", help="a branch, tag or commit")
     parser.add_argument("--stage", default="prod")

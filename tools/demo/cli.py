@@ -11,16 +11,17 @@ from rich.text import Text
 
 from cdk_rehearsal import Rehearsal, RehearsalError
 from lambdas.inventory.csv_table import WrongRow
+from lambdas.inventory.domain import ReceivedItem
 from stacks.constructs.packaging import PackagingError
 from stacks.synthesis import SynthesisError, host_assembly
 from tools.demo import json_report, sample
 from tools.demo.console import open_console
-from tools.demo.csv_file import UnusableFile
+from tools.demo.csv_file import FileContent, UnusableFile
 from tools.demo.display import Display, LiveDisplay
-from tools.demo.orders_file import OrdersFile, read_orders
+from tools.demo.orders_file import CustomerOrder, read_orders
 from tools.demo.pace import Pace
 from tools.demo.run import DemoRun, DemoSetup, rehearse
-from tools.demo.stock_file import StockFile, plenty_for, read_stock
+from tools.demo.stock_file import plenty_for, read_stock
 from tools.demo.summary import show_endpoint, show_summary
 from tools.demo.supplier import file_at, files_of
 from tools.demo.visits import Visit, plain_visits, sample_visits
@@ -76,7 +77,7 @@ def demo(
         wanted, supplies = _read(orders, stock, display)
         _show_skipped(errors, orders or sample.ORDERS, wanted.skipped)
         _show_skipped(errors, stock or sample.STOCK, supplies.skipped)
-        visits = plain_visits(wanted.orders) if orders else sample_visits(wanted.orders, seed=seed)
+        visits = plain_visits(wanted.items) if orders else sample_visits(wanted.items, seed=seed)
 
         def conclude(shop: Rehearsal, run: DemoRun) -> None:
             show_summary(console, run)
@@ -115,15 +116,17 @@ def main() -> None:
 
 def _read(
     orders: Path | None, stock: Path | None, display: Display
-) -> tuple[OrdersFile, StockFile]:
+) -> tuple[FileContent[CustomerOrder], FileContent[ReceivedItem]]:
     with display.working(f"Reading {orders or 'the sample'}"):
         wanted = read_orders(orders or sample.ORDERS)
         if orders and not stock:
-            return wanted, StockFile(plenty_for(wanted.orders), 0, [])
+            return wanted, FileContent(plenty_for(wanted.items), 0, [])
         return wanted, read_stock(stock or sample.STOCK)
 
 
-def _setup(supplies: StockFile, visits: Sequence[Visit], *, is_sample: bool) -> DemoSetup:
+def _setup(
+    supplies: FileContent[ReceivedItem], visits: Sequence[Visit], *, is_sample: bool
+) -> DemoSetup:
     """Returns the setup. Only the sample has wrong files, lost parcels and a careless carrier."""
     files = [*files_of(supplies.items)]
     right = {item.sku: item.quantity for item in supplies.items}

@@ -2,7 +2,7 @@
 
 import csv
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, Generic, TextIO, TypeVar
@@ -13,43 +13,38 @@ from msgspec.structs import astuple
 from lambdas.inventory.csv_table import GoodRow, Refused, WrongRow, check_size
 
 R = TypeVar("R", bound=Struct)
+T = TypeVar("T")
 
 
 class UnusableFile(Exception):
     """A file without a usable row."""
 
 
-@dataclass
-class Rows(Generic[R]):
-    """The good rows of a file, and the skipped ones with their reasons."""
+@dataclass(frozen=True)
+class FileContent(Generic[T]):
+    """The items of a file: rows, or what the rows make together."""
 
-    good: list[GoodRow[R]] = field(default_factory=list)
-    skipped: list[WrongRow] = field(default_factory=list)
-
-    @property
-    def read(self) -> int:
-        """The number of rows below the header, skipped ones included."""
-        return len(self.good) + len(self.skipped)
+    items: list[T]
+    rows_read: int
+    """The number of rows below the header, skipped ones included."""
+    skipped: list[WrongRow]
 
 
 def read_rows(
     path: Path, rows_of: Callable[[BinaryIO], Iterator[GoodRow[R] | WrongRow]]
-) -> Rows[R]:
+) -> FileContent[GoodRow[R]]:
     """Returns the rows that `rows_of` finds in a file. Raises UnusableFile if none is good."""
-    rows: Rows[R] = Rows()
     try:
-        for row in rows_of(_content(path)):
-            if isinstance(row, GoodRow):
-                rows.good.append(row)
-            else:
-                rows.skipped.append(row)
+        rows = [*rows_of(_content(path))]
     except OSError as error:
         raise UnusableFile(f"{path} cannot be read: {error.strerror}") from error
     except Refused as refused:
         raise UnusableFile(f"{path}: {refused}") from refused
-    if not rows.good:
-        raise nothing_usable(path, rows.skipped)
-    return rows
+    skipped = [row for row in rows if isinstance(row, WrongRow)]
+    good = [row for row in rows if isinstance(row, GoodRow)]
+    if not good:
+        raise nothing_usable(path, skipped)
+    return FileContent(good, len(rows), skipped)
 
 
 def nothing_usable(path: Path, skipped: Sequence[WrongRow]) -> UnusableFile:

@@ -8,7 +8,8 @@ from typing import Any
 
 from tools.demo.audit import authorized
 from tools.demo.audit.orders import ACTIVE
-from tools.demo.orders_file import OrdersFile
+from tools.demo.csv_file import FileContent
+from tools.demo.orders_file import CustomerOrder
 from tools.demo.run import DemoRun
 
 
@@ -32,7 +33,7 @@ def require_writable(path: Path, *, inputs: Iterable[Path]) -> None:
         path.resolve().unlink()
 
 
-def report(run: DemoRun, wanted: OrdersFile, *, seed: int) -> dict[str, Any]:
+def report(run: DemoRun, wanted: FileContent[CustomerOrder], *, seed: int) -> dict[str, Any]:
     """Returns the report. Amounts are in minor units, `seconds` in real time.
 
     The same input and seed give the same report, except for `seconds`.

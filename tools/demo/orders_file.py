@@ -1,5 +1,6 @@
 """Orders from a CSV file. A row is a line; rows with the same `order_id` make one order."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +14,7 @@ from lambdas.inventory.events import Sku
 from lambdas.inventory.stock_file import ANY_CURRENCY, ANY_PRICE, ANY_SKU
 from lambdas.orders.events import Line, PaymentToken, Quantity
 from lambdas.shared.vocabulary import Currency, Minor
-from tools.demo.csv_file import Rows, nothing_usable, read_rows
+from tools.demo.csv_file import FileContent, nothing_usable, read_rows
 
 ADDRESS = {
     "name": "A Customer",
@@ -70,30 +71,23 @@ class CustomerOrder:
     lines: tuple[Line, ...]
 
 
-@dataclass(frozen=True)
-class OrdersFile:
-    """The content of an orders file."""
-
-    orders: list[CustomerOrder]
-    rows_read: int
-    skipped: list[WrongRow]
-
-
-def read_orders(path: Path) -> OrdersFile:
+def read_orders(path: Path) -> FileContent[CustomerOrder]:
     """Reads the orders of a file, in the order of their first rows. Raises UnusableFile."""
     rows = read_rows(path, lambda content: csv_table.rows(content, ORDERS))
-    orders, contradictions = _grouped(rows)
+    orders, contradictions = _grouped(rows.items)
     skipped = sorted([*rows.skipped, *contradictions], key=lambda skipped: skipped.line)
     if not orders:
         raise nothing_usable(path, skipped)
-    return OrdersFile(orders, rows.read, skipped)
+    return FileContent(orders, rows.rows_read, skipped)
 
 
-def _grouped(rows: Rows[OrderRow]) -> tuple[list[CustomerOrder], list[WrongRow]]:
+def _grouped(
+    rows: Iterable[GoodRow[OrderRow]],
+) -> tuple[list[CustomerOrder], list[WrongRow]]:
     heads: dict[str, GoodRow[OrderRow]] = {}
     lines: dict[str, list[Line]] = {}
     contradictions = []
-    for row in rows.good:
+    for row in rows:
         item = row.item
         head = heads.setdefault(item.order_id, row)
         if contradiction := _contradiction(item, head):

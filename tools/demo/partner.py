@@ -7,8 +7,8 @@ from cdk_rehearsal import Rehearsal, Request, Response
 from lambdas.notifications.events import Channel
 
 PARTNER = "hooks.partner.example"
-_ADDRESS = "192.52.193.7"
-"""A global address without a host: https://www.iana.org/assignments/iana-ipv4-special-registry/"""
+_ADDRESS = "93.184.216.34"
+"""A public address, which nothing outside a rehearsal is ever sent to."""
 
 
 @dataclass

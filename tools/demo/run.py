@@ -63,7 +63,7 @@ class DemoRun:
 
     @property
     def refusals(self) -> Counter[str]:
-        """The number of orders that the API refused and that do not exist, by reason."""
+        """Returns the number of orders that the API refused, by reason."""
         return Counter(
             reason
             for order_id, reason in self.journal.refused.items()

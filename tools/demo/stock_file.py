@@ -2,33 +2,22 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
 from lambdas.inventory import stock_file
-from lambdas.inventory.csv_table import WrongRow
 from lambdas.inventory.domain import MAX_UNITS, ReceivedItem
-from tools.demo.csv_file import read_rows
+from tools.demo.csv_file import FileContent, read_rows
 from tools.demo.orders_file import CustomerOrder
 
 _PLENTY = 10_000
 
 
-@dataclass(frozen=True)
-class StockFile:
-    """The content of a stock file: each item once."""
-
-    items: list[ReceivedItem]
-    rows_read: int
-    skipped: list[WrongRow]
-
-
-def read_stock(path: Path) -> StockFile:
-    """Reads a file with the reader for suppliers' files. Raises UnusableFile."""
+def read_stock(path: Path) -> FileContent[ReceivedItem]:
+    """Reads a file, each item once, with the reader for suppliers' files. Raises UnusableFile."""
     rows = read_rows(path, stock_file.rows)
-    return StockFile([row.item for row in rows.good], rows.read, rows.skipped)
+    return FileContent([row.item for row in rows.items], rows.rows_read, rows.skipped)
 
 
 def plenty_for(orders: Iterable[CustomerOrder]) -> list[ReceivedItem]:

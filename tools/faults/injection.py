@@ -20,7 +20,8 @@ POISON = "poison"
 
 _OUTAGE_S = 3 * 3600
 _LARGEST = 1024 * 1024
-"""Bytes of the largest message or record.
+"""Bytes of the largest message of SQS. Each stream of Kinesis accepts a record of this size.
+https://docs.aws.amazon.com/kinesis/latest/APIReference/API_CreateStream.html
 https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html"""
 
 

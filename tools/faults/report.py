@@ -2,8 +2,9 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from html import escape
+from pathlib import Path
 
+from jinja2 import Environment
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
@@ -14,6 +15,8 @@ from tools.demo.console import fits
 from tools.faults.actions import SequenceResult
 from tools.faults.case import CaseResult, Verdict
 from tools.faults.kinds import KINDS
+
+_PAGE = Path(__file__).with_name("matrix.html")
 
 BAD = frozenset({Verdict.VIOLATED, Verdict.INACTIVE})
 
@@ -149,58 +152,13 @@ def _counts(counter: Counter[str]) -> str:
 
 def page(results: Sequence[CaseResult]) -> str:
     """Returns the matrix as one self-contained HTML page."""
-    parts = [
-        _section(title, [result for result in results if belongs(result.site)])
-        for title, belongs in _GROUPS
-    ]
-    counts = Counter(result.verdict for result in results)
-    totals = ", ".join(f"{counts[verdict]:,} {escape(verdict)}" for verdict in Verdict)
-    return _PAGE.replace("<!-- matrix -->", "\n".join([f"<p>{totals}</p>", *parts]))
-
-
-def _section(title: str, results: Sequence[CaseResult]) -> str:
-    if not results:
-        return ""
+    ordered = sorted(results, key=_order)
     cells = {(result.site, result.fault): result for result in results}
-    used = [name for name in KINDS if any(r.fault == name for r in results)]
-    head = "".join(
-        f'<th title="{escape(KINDS[name].says)}"><span>{escape(name)}</span></th>' for name in used
-    )
-    rows = []
-    for site in dict.fromkeys(result.site for result in sorted(results, key=_order)):
-        row = "".join(_cell(cells.get((site, name))) for name in used)
-        rows.append(f"<tr><th>{escape(str(site))}</th>{row}</tr>")
-    return f"<h2>{escape(title)}</h2><table><tr><td></td>{head}</tr>{''.join(rows)}</table>"
-
-
-def _cell(result: CaseResult | None) -> str:
-    if result is None:
-        return "<td></td>"
-    lines = [result.verdict.value, *result.problems]
-    lines += [f"{count} parked in {path}" for path, count in result.parked.items()]
-    name = "na" if result.verdict is Verdict.IMPOSSIBLE else result.verdict.value
-    title = escape("\n".join(lines), quote=True)
-    return f'<td class="{name}" title="{title}">{MARKS[result.verdict][0]}</td>'
-
-
-_PAGE = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>Fault matrix</title>
-<style>
-body{font:14px system-ui,sans-serif;margin:2rem;color:#222}
-table{border-collapse:collapse;font-size:12px}
-tr>th:first-child{text-align:left;font-weight:normal;white-space:nowrap;padding-right:1em}
-th span{writing-mode:vertical-rl;transform:rotate(180deg);font-weight:normal}
-td{text-align:center;width:1.6em;border:1px solid #eee}
-.held{color:#12803c}.recovered{color:#0b7285}.na{color:#bbb}.detected{color:#1c4fa0}
-.violated,.inactive{color:#fff;background:#c92a2a}
-tr:hover{background:#f4f4f4}
-</style>
-<h1>Fault matrix: every fault at every site</h1>
-<p><span class="held">●</span> held &nbsp; <span class="recovered">◐</span> parked, and recovered by
-a redrive &nbsp; <span class="na">·</span> cannot happen here &nbsp;
-<span class="detected">!</span> lost on purpose, and detected &nbsp;
-<span class="violated">✗</span> violated. Hover over a mark to see the parked messages or the
-reason.</p>
-<!-- matrix -->
-</html>
-"""
+    sections = []
+    for title, belongs in _GROUPS:
+        sites = [site for site in dict.fromkeys(each.site for each in ordered) if belongs(site)]
+        kinds = [k for k in KINDS.values() if any((site, k.name) in cells for site in sites)]
+        sections.append((title, sites, kinds))
+    template = Environment(autoescape=True).from_string(_PAGE.read_text(encoding="utf-8"))
+    counts = Counter(result.verdict for result in results)
+    return template.render(counts=counts, sections=sections, cells=cells, marks=MARKS)

@@ -3,15 +3,16 @@
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
+from msgspec import Struct
 
 from cdk_rehearsal import RehearsalError
 from cdk_rehearsal.weakening import remove, weaken
 
 
-@dataclass(frozen=True)
-class SourceEdit:
+class SourceEdit(Struct, frozen=True, forbid_unknown_fields=True):
     """A change in a module of the handlers. `old` occurs once there."""
 
     module: str
@@ -19,8 +20,7 @@ class SourceEdit:
     new: str
 
 
-@dataclass(frozen=True)
-class Safeguard:
+class Safeguard(Struct, frozen=True, forbid_unknown_fields=True):
     """A safeguard in the handlers' code or in the templates."""
 
     name: str
@@ -36,7 +36,7 @@ class Safeguard:
         if self.edits:
             _edit(copy, self.edits)
         if self.properties and not _strip(copy, self.properties):
-            raise RehearsalError(f"{self.name}: no template has it any more: adapt safeguards.py")
+            raise RehearsalError(f"{self.name}: no template has it any more: adapt safeguards.toml")
         return copy
 
 
@@ -68,7 +68,7 @@ def _changed(package: Path, copy: Path, edits: Sequence[SourceEdit]) -> str:
         if text.count(edit.old) != 1:
             raise RehearsalError(
                 f"{edit.module} has the text of the safeguard {text.count(edit.old)} times, not "
-                f"once: adapt safeguards.py\n{edit.old}"
+                f"once: adapt safeguards.toml\n{edit.old}"
             )
         module.write_text(text.replace(edit.old, edit.new), encoding="utf-8")
     return copy.name
@@ -89,122 +89,10 @@ def _strip(assembly: Path, properties: Sequence[tuple[str, str]]) -> int:
     return count
 
 
-_TRANSACTION = "lambdas/eventing/transaction.py"
-_STOCK = "lambdas/inventory/stock_store.py"
-_RESERVATION = "lambdas/inventory/domain.py"
-_PAYMENTS = "lambdas/payments/payment_store.py"
+class _File(Struct, forbid_unknown_fields=True):
+    safeguard: list[Safeguard]
 
-_ALL = (
-    Safeguard(
-        "inbox",
-        "the inbox key is written without its condition",
-        (
-            SourceEdit(
-                _TRANSACTION,
-                "self.create(\n            (inbox_key, inbox_key),",
-                "self.put(\n            (inbox_key, inbox_key),",
-            ),
-        ),
-    ),
-    Safeguard(
-        "outbox",
-        "events are written to the outbox after the transaction, not in it",
-        (
-            SourceEdit(
-                _TRANSACTION,
-                'self.put((key[0], sort_key), item, label="outbox")',
-                'vars(self).setdefault("later", []).append({"pk": key[0], "sk": sort_key, **item})',
-            ),
-            SourceEdit(
-                _TRANSACTION,
-                "aws.dynamodb().transact_write_items(TransactItems=self._operations)\n",
-                "aws.dynamodb().transact_write_items(TransactItems=self._operations)\n"
-                '                for item in vars(self).get("later", []):\n'
-                "                    aws.dynamodb().put_item(\n"
-                "                        TableName=self._settings.table_name,\n"
-                "                        Item=to_attributes(item),\n"
-                "                    )\n",
-            ),
-        ),
-    ),
-    Safeguard(
-        "relay",
-        "the relay does not check whether the bus accepted every entry",
-        (SourceEdit("lambdas/eventing/relay.py", 'if response["FailedEntryCount"]:', "if False:"),),
-    ),
-    Safeguard(
-        "compensation",
-        "a repeated request releases stock again",
-        (
-            SourceEdit(
-                _RESERVATION,
-                "self.becomes(*events, taken=0, state=State.RELEASED)",
-                "self.becomes(*events, state=State.RELEASED)",
-            ),
-            SourceEdit(
-                _STOCK,
-                "if not reservation.taken:",
-                'if not reservation.taken or (_ and reservation.state == "released"):',
-            ),
-        ),
-    ),
-    Safeguard(
-        "partial-response",
-        "event source mappings ignore which entries of a batch failed",
-        properties=(("AWS::Lambda::EventSourceMapping", "FunctionResponseTypes"),),
-    ),
-    Safeguard(
-        "dead-letters",
-        "no edge has a dead-letter queue or on-failure destination",
-        properties=(
-            ("AWS::SQS::Queue", "RedrivePolicy"),
-            ("AWS::SNS::Subscription", "RedrivePolicy"),
-            ("AWS::Events::Rule", "Targets.*.DeadLetterConfig"),
-            ("AWS::Scheduler::Schedule", "Target.DeadLetterConfig"),
-            ("AWS::Lambda::EventSourceMapping", "DestinationConfig"),
-        ),
-    ),
-    Safeguard(
-        "vault",
-        "personal data are in the outbox, too, and erasure forgets them there",
-        (
-            SourceEdit(
-                _TRANSACTION,
-                '        self._labels.append("vault")\n',
-                '        self._labels.append("vault")\n'
-                '        if hasattr(change, "data") and change.days:\n'
-                '            copy = {"kind": "copy", "detail": str(change)}\n'
-                "            name = f'OUTBOX#{type(change.data).__name__}'\n"
-                '            self.put((claim.purpose, name), copy, label="copy")\n',
-            ),
-        ),
-    ),
-    Safeguard(
-        "idempotency-key",
-        "a resumed payment uses another key at the provider",
-        (
-            SourceEdit(
-                _PAYMENTS,
-                "payment, _ = _payments.change(\n        order.order_id, Payment.check,",
-                "payment, begun = _payments.change(\n        order.order_id, Payment.check,",
-            ),
-            SourceEdit(
-                _PAYMENTS,
-                "_ask(order, method.token, provider)\n",
-                '_ask(order, method.token, provider, "" if begun else "-again")\n',
-            ),
-            SourceEdit(
-                _PAYMENTS,
-                "def _ask(order: OrderPlaced, token: str, provider: PaymentProvider) -> bool:",
-                "def _ask(order, token, provider, suffix):",
-            ),
-            SourceEdit(
-                _PAYMENTS,
-                "provider.authorize(\n            order.order_id,",
-                "provider.authorize(\n            order.order_id + suffix,",
-            ),
-        ),
-    ),
-)
+
+_ALL = msgspec.toml.decode(Path(__file__).with_suffix(".toml").read_bytes(), type=_File).safeguard
 SAFEGUARDS = {each.name: each for each in _ALL}
-"""All safeguards by name."""
+"""All safeguards by name, from `safeguards.toml`."""

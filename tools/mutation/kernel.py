@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from stacks.constructs.packaging import PROJECT
+from workspace.isolation import PROJECT
 
 KILLED_AT_LEAST = 0.9
 MUTANTS = PROJECT / "mutants" / "lambdas" / "eventing"

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from stacks.constructs.packaging import PROJECT, node
+from stacks.constructs.packaging import node
 from tools.catalogue.files import Files, write
 from tools.catalogue.model import System
 from tools.catalogue.site import SECTIONS
+from workspace.isolation import PROJECT
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 MAC = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"

@@ -3,14 +3,14 @@
 from typing import Any
 
 from tools.catalogue import workflows
-from tools.catalogue.drawing import dot, graph_of, map_of
+from tools.catalogue.drawing import map_of
 from tools.catalogue.durations import spoken
 from tools.catalogue.fields import changes, fields
-from tools.catalogue.graphviz import lay_out
+from tools.catalogue.graphviz import graphs_of
 from tools.catalogue.markdown import html
 from tools.catalogue.model import System, WorkflowPage
-from tools.catalogue.reading import PROJECT
 from tools.catalogue.site import timed
+from workspace.isolation import PROJECT
 
 ADDRESS = {
     "title": "Address",
@@ -106,8 +106,7 @@ def test_arrows_of_a_workflow_end_at_the_states_of_its_definition() -> None:
         starters=(),
         alarms=(),
     )
-    (layout,) = lay_out([dot(workflow, lambda state: "")])
-    graph = graph_of(workflow, layout, lambda state: "")
+    (graph,) = graphs_of([workflow], lambda state: "")
 
     assert [
         (arrow.transition.source, arrow.transition.target, arrow.transition.label)

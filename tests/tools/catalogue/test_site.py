@@ -12,8 +12,8 @@ from tools.catalogue.files import Files
 from tools.catalogue.links import dead_links
 from tools.catalogue.model import System
 from tools.catalogue.pictures import PICTURES
-from tools.catalogue.reading import PROJECT
 from tools.catalogue.site import event_map, render
+from workspace.isolation import PROJECT
 
 EXTERNAL = re.compile(r"""(?:src|href|url|action)\s*[=(]\s*["']?(?:https?:)?//[^"')\s]+""")
 PASSING = re.compile(r"[0-9a-f]{32,}|\b\d{12}\b|ExportsOutput|Ref[0-9A-F]{8}|-[0-9A-F]{8}\b")

@@ -13,7 +13,6 @@ from cdk_rehearsal import Assembly, nodes
 from lambdas.eventing.event import Event
 from lambdas.orders.events import OrderPlaced
 from lambdas.returns.events import ReturnEvent
-from stacks.constructs.packaging import PROJECT
 from stacks.schemas.events import (
     DEFINED,
     INTERNAL,
@@ -24,7 +23,9 @@ from stacks.schemas.events import (
     publishers_of,
 )
 from stacks.schemas.json_schema import envelope_example
-from tools.contracts.asyncapi import Undescribed, asyncapi
+from tools.contracts.asyncapi import asyncapi
+from tools.contracts.parts import Undocumented
+from workspace.isolation import PROJECT
 
 Document = dict[str, Any]
 
@@ -221,5 +222,5 @@ def test_an_event_without_a_route_is_an_error(
     shop: Assembly, monkeypatch: pytest.MonkeyPatch, where: str, reason: str
 ) -> None:
     monkeypatch.setattr(f"tools.contracts.asyncapi.{where}", {"ReturnLost.v1": ReturnLost})
-    with pytest.raises(Undescribed, match=reason):
+    with pytest.raises(Undocumented, match=reason):
         asyncapi(shop, "1")

@@ -12,8 +12,8 @@ from jsonschema import Draft202012Validator
 from lambdas.eventing.event import Event
 from lambdas.orders.events import OrderConfirmed, OrderPlaced, OrderRejected, OrderRejectedV1
 from stacks.schemas.events import DEFINED
-from tools.contracts import frozen
 from tools.contracts.frozen import COPIES, Contract, contract_of, contracts, renew, review, text
+from workspace.isolation import PROJECT
 
 FILE = "orders/OrderPlaced.v2.schema.json"
 Edit = Callable[[dict[str, Any]], object]
@@ -91,7 +91,7 @@ def test_the_report_names_the_direction_that_breaks() -> None:
 def test_the_page_in_a_report_exists() -> None:
     message = review({**contracts(), FILE: edited(OrderPlaced, narrow)}).broken[FILE]
     page = message.rpartition("See ")[2].rstrip(".\n")
-    assert (frozen.PROJECT / page).is_file(), page
+    assert (PROJECT / page).is_file(), page
 
 
 def test_the_next_version_after_the_second_is_the_third() -> None:

@@ -20,7 +20,8 @@ from cdk_rehearsal.topology import HttpRoute, http_routes
 from lambdas.eventing.callback import Callback
 from lambdas.eventing.http import Endpoint, Problem, Request, endpoint
 from tests.support.handlers import handler_of
-from tools.contracts.openapi import Undocumented, openapi
+from tools.contracts.openapi import openapi
+from tools.contracts.parts import Undocumented
 
 Document = dict[str, Any]
 

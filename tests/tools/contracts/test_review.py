@@ -17,7 +17,8 @@ from lambdas.orders.place_order import PlaceOrder
 from stacks.schemas.json_schema import Schema
 from tools.contracts import review
 from tools.contracts.acknowledgements import FILE, AcknowledgementError, reasons
-from tools.contracts.review import PROJECT, ReviewError, events, kept
+from tools.contracts.review import ReviewError, events, kept
+from workspace.isolation import PROJECT
 
 PLACED: Schema = {
     "type": "object",

@@ -10,10 +10,11 @@ from msgspec import Meta, Struct
 from lambdas.eventing.event import Event
 from lambdas.orders.events import OrderPlaced
 from lambdas.payments import events as payments
-from stacks.constructs.packaging import PROJECT, node
+from stacks.constructs.packaging import node
 from stacks.schemas.events import PUBLISHED
 from tools.contracts import typescript
 from tools.contracts.__main__ import TYPES
+from workspace.isolation import PROJECT
 
 COMPILER = PROJECT / "node_modules" / "typescript" / "lib" / "tsc.js"
 CONSUMER = PROJECT / "docs" / "events" / "consumer.example.ts"

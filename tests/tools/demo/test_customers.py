@@ -91,12 +91,12 @@ def test_sample_has_every_kind_of_order_and_enough_to_sell() -> None:
 
     assert not orders.skipped
     assert not stock.skipped
-    assert 300 <= len(orders.orders) <= 400
-    tokens = Counter(each.payment_token for each in orders.orders)
+    assert 300 <= len(orders.items) <= 400
+    tokens = Counter(each.payment_token for each in orders.items)
     assert {"tok_decline", "tok_flaky_2", "tok_flaky_9", "tok_timeout"} < set(tokens)
-    assert {200, 201} <= {len(each.lines) for each in orders.orders}
+    assert {200, 201} <= {len(each.lines) for each in orders.items}
     wanted = Counter[str]()
-    for each in orders.orders:
+    for each in orders.items:
         for line in each.lines:
             wanted[line.sku] += line.quantity
     lacking = [item.sku for item in stock.items if item.quantity < wanted[item.sku]]
@@ -104,7 +104,7 @@ def test_sample_has_every_kind_of_order_and_enough_to_sell() -> None:
 
 
 def test_customers_of_the_sample_behave_alike_for_the_same_seed() -> None:
-    orders = read_orders(sample.ORDERS).orders
+    orders = read_orders(sample.ORDERS).items
 
     planned = sample_visits(orders, seed=3)
 

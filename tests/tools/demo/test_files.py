@@ -32,7 +32,7 @@ def test_rows_with_the_same_id_make_one_order_wherever_they_stand(tmp_path: Path
         tmp_path, HEADER, GOOD, "o2,c2,CUP,1,900,EUR,tok_approve", "o1,c1,CUP,3,900,EUR,tok_approve"
     )
 
-    orders = read_orders(file).orders
+    orders = read_orders(file).items
 
     assert [order.order_id for order in orders] == ["o1", "o2"]
     assert orders[0].lines == (
@@ -72,7 +72,7 @@ def test_wrong_row_is_skipped_with_its_line_and_column(
 
     found = read_orders(file)
 
-    assert [order.order_id for order in found.orders] == ["o0", "o1"]
+    assert [order.order_id for order in found.items] == ["o0", "o1"]
     (skipped,) = found.skipped
     assert str(skipped).startswith(f"line 3: {column or 'it '}")
 
@@ -88,7 +88,7 @@ def test_wrong_row_is_skipped_with_its_line_and_column(
 def test_row_that_contradicts_its_order_is_skipped(tmp_path: Path, row: str, column: str) -> None:
     found = read_orders(write(tmp_path, HEADER, GOOD, row))
 
-    assert len(found.orders[0].lines) == 1
+    assert len(found.items[0].lines) == 1
     (skipped,) = found.skipped
     assert str(skipped).startswith(f"line 3: {column}")
     assert "line 2" in skipped.reason
@@ -130,7 +130,7 @@ def test_what_spreadsheets_write_is_read(tmp_path: Path) -> None:
     row = ",".join(f'"{cell}"' for cell in reversed(GOOD.split(",")))
     file = write(tmp_path, turned, row, "", encoding="utf-8-sig", end="\r\n")
 
-    (order,) = read_orders(file).orders
+    (order,) = read_orders(file).items
 
     assert (order.order_id, order.lines[0].sku) == ("o1", "MUG")
 
@@ -145,7 +145,7 @@ def test_orders_of_a_spreadsheet_are_read_with_its_padding(
 
     found = read_orders(write(tmp_path, *written, encoding=encoding, end="\r\n"))
 
-    assert [order.order_id for order in found.orders] == ["o1"]
+    assert [order.order_id for order in found.items] == ["o1"]
     assert (found.rows_read, found.skipped) == (1, [])
 
 
@@ -171,7 +171,7 @@ def test_an_id_in_any_script_is_unchanged_and_its_length_counts_characters(
     found = read_orders(write(tmp_path, HEADER, "o0,c0,MUG,1,1250,EUR,tok_approve", row))
 
     if reason is None:
-        assert (found.orders[1].order_id, found.orders[1].customer_id) == (order_id, order_id)
+        assert (found.items[1].order_id, found.items[1].customer_id) == (order_id, order_id)
     else:
         assert reason in found.skipped[0].reason
 
@@ -227,7 +227,7 @@ def test_without_a_file_there_is_plenty_at_the_first_price(tmp_path: Path) -> No
         "o2,c1,MUG,90000,1300,EUR,tok_approve",
     )
 
-    (item,) = plenty_for(read_orders(file).orders)
+    (item,) = plenty_for(read_orders(file).items)
 
     assert item.unit_price_minor == 1250
     assert item.quantity >= 180_000
@@ -235,7 +235,7 @@ def test_without_a_file_there_is_plenty_at_the_first_price(tmp_path: Path) -> No
 
 def test_suppliers_files_hold_each_item_once_in_files_of_a_bounded_size(tmp_path: Path) -> None:
     rows = [f"o{number},c,SKU-{number},1,5,EUR,t" for number in range(2_500)]
-    items = plenty_for(read_orders(write(tmp_path, HEADER, *rows)).orders)
+    items = plenty_for(read_orders(write(tmp_path, HEADER, *rows)).items)
 
     files = list(files_of(items))
 

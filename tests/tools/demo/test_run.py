@@ -16,20 +16,21 @@ import pytest
 from rich.console import Console
 
 from cdk_rehearsal import Rehearsal
-from stacks.constructs.packaging import PROJECT
 from tests.tools.demo.printed import assert_each_line_adds_up
 from tests.tools.demo.test_files import HEADER, write
 from tools.demo import pace
 from tools.demo.audit import Check, audit
+from tools.demo.csv_file import FileContent
 from tools.demo.display import LiveDisplay
 from tools.demo.evidence import ORDERS, PAYMENTS, PROVIDER, STOCK, Evidence, gather
 from tools.demo.json_report import report
-from tools.demo.orders_file import OrdersFile, read_orders
+from tools.demo.orders_file import CustomerOrder, read_orders
 from tools.demo.run import DemoRun, DemoSetup, rehearse
 from tools.demo.stock_file import plenty_for
 from tools.demo.summary import show_summary
 from tools.demo.supplier import files_of
 from tools.demo.visits import plain_visits
+from workspace.isolation import PROJECT
 
 SEED = 7
 WIDTH, HEIGHT = 80, 24
@@ -57,7 +58,7 @@ FORGERIES: Mapping[str, tuple[str, str, str]] = {
 class ObservedRun:
     """The output of one run, and the audits of forged tables."""
 
-    wanted: OrdersFile
+    wanted: FileContent[CustomerOrder]
     screen: io.StringIO
     run: DemoRun | None = None
     forged: dict[str, list[Check]] = field(default_factory=dict)
@@ -108,7 +109,7 @@ def observed(assembly: Path, file: Path) -> ObservedRun:
     display = LiveDisplay(Console(file=screen, width=WIDTH, height=HEIGHT, force_terminal=True))
     display.pause_s = 5.0  # a frame costs as much as an order
     observed = ObservedRun(wanted, screen)
-    items = plenty_for(wanted.orders)
+    items = plenty_for(wanted.items)
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setattr(pace, "_pause", lambda _: None)
         rehearse(
@@ -116,7 +117,7 @@ def observed(assembly: Path, file: Path) -> ObservedRun:
             DemoSetup(
                 files=[*files_of(items)],
                 right={item.sku: item.quantity for item in items},
-                visits=plain_visits(wanted.orders),
+                visits=plain_visits(wanted.items),
             ),
             seed=SEED,
             display=display,

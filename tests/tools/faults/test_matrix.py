@@ -128,6 +128,7 @@ def test_the_matrix_shows_each_mark_in_every_width(width: int) -> None:
     for number, kind in enumerate(KINDS.values(), 1):
         assert f" {number} {kind.name}: {kind.says}" in flat
     impossible = [each for each in results if each.verdict is Verdict.IMPOSSIBLE]
+    assert impossible
     assert all(each.problems[0] in flat for each in impossible)
     matrix = flat.partition(" 1 duplicate:")[0]
     marks = [report.MARKS[result.verdict][0] for result in results]

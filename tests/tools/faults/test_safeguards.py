@@ -50,7 +50,7 @@ def _packages(assembly: Path) -> Iterator[tuple[str, Path]]:
 
 @pytest.mark.parametrize(
     ("module", "message"),
-    [("lambdas/eventing/relay.py", r"adapt safeguards\.py"), ("lambdas/other.py", "no package")],
+    [("lambdas/eventing/relay.py", r"adapt safeguards\.toml"), ("lambdas/other.py", "no package")],
 )
 def test_an_outdated_safeguard_is_an_error(
     module: str, message: str, assembly: Path, tmp_path: Path

@@ -77,7 +77,9 @@ class TestSurvivors:
         assert (stale([survivor], [explanation]) == []) is explained
 
     def test_explanations_of_the_project_give_a_reason(self) -> None:
-        for explanation in explanations():
+        found = explanations()
+        assert found
+        for explanation in found:
             assert len(explanation.why.split()) >= 8, explanation
 
     @pytest.mark.parametrize(

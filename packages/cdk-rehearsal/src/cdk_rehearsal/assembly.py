@@ -5,8 +5,6 @@ acknowledgements name it: stages and nested stacks are part of the path, and a l
 is left out. Without path metadata, it is the path of the stack and the logical id.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re
@@ -96,6 +94,11 @@ class Resource:
         """The path, which a failed assertion shows."""
         return self.path
 
+    @property
+    def where(self) -> str:
+        """Its place in the templates: stack, logical id and type."""
+        return f"stack {self.stack_name}, {self.logical_id} ({self.type})"
+
     def generated_name(self, longest: int) -> str:
         """Returns a physical name as CloudFormation makes one: stack, logical id and a suffix.
 
@@ -121,11 +124,13 @@ class Assembly:
         """
         self.directory = source if isinstance(source, Path) else Path()
         self.stacks: list[Stack] = []
+        self.applications: dict[str, Path] = {}
+        """The directories with stacks, by stage: `.` stands for the stacks outside all stages."""
         self._assets: dict[str, Path] = {}
         self._extracted: Path | None = None
         self._nested: dict[tuple[str, str], Stack] = {}
         if isinstance(source, Path):
-            self._read_manifest(source, only)
+            self._read_manifest(source, ".", only)
             if not self.stacks:
                 raise RehearsalError(
                     f"{source / 'manifest.json'} lists no stack: add one to the app"
@@ -361,8 +366,8 @@ class Assembly:
 
     # -- files ----------------------------------------------------------------------------
 
-    def _read_manifest(self, directory: Path, only: Collection[Path] | None) -> None:
-        artifacts = _read_json(directory / "manifest.json").get("artifacts", {})
+    def _read_manifest(self, directory: Path, stage: str, only: Collection[Path] | None) -> None:
+        artifacts = _artifacts(directory / "manifest.json")
         paths = {
             name: artifact.get("displayName", name)
             for name, artifact in artifacts.items()
@@ -375,6 +380,7 @@ class Assembly:
                 file = directory / properties["templateFile"]
                 if only is not None and file not in only:
                     continue
+                self.applications[stage] = directory
                 account, region = artifact["environment"].removeprefix("aws://").split("/")
                 needed = artifact.get("dependencies", ())
                 self.stacks.append(
@@ -392,7 +398,9 @@ class Assembly:
             elif kind == "cdk:asset-manifest":
                 self._read_assets(directory, properties["file"])
             elif kind == "cdk:cloud-assembly":
-                self._read_manifest(directory / properties["directoryName"], only)
+                # The display name is the path in the construct tree.
+                inner = properties.get("displayName", name)
+                self._read_manifest(directory / properties["directoryName"], inner, only)
             elif kind not in _OTHER_ARTIFACTS:
                 raise RehearsalError(
                     f"{directory / 'manifest.json'}: artifact {name} has the unknown type {kind}: "
@@ -483,12 +491,20 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12].upper()
 
 
+def _artifacts(manifest: Path) -> dict[str, dict[str, Any]]:
+    content: Any = _read_json(manifest)
+    artifacts = content.get("artifacts", {}) if isinstance(content, dict) else None
+    if artifacts is None or not all("type" in artifact for artifact in artifacts.values()):
+        raise RehearsalError(f"{manifest} is no manifest of a cloud assembly: synthesize it again")
+    return dict(artifacts)
+
+
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         content: dict[str, Any] = json.loads(path.read_bytes())
-    except FileNotFoundError:
+    except OSError:
         raise RehearsalError(
-            f"{path} is missing: is this a cloud assembly? Synthesize it with `cdk synth`"
+            f"{path} is missing: name a directory that `cdk synth` wrote, such as cdk.out"
         ) from None
     except ValueError as error:
         raise RehearsalError(f"{path} is not JSON: {error}: synthesize it again") from error

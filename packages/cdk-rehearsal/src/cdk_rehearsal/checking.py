@@ -1,27 +1,27 @@
 """Finds everything in an assembly that cannot be rehearsed."""
 
 from pathlib import Path
+from typing import Any
 
-from cdk_rehearsal.assembly import Assembly
-from cdk_rehearsal.errors import LoadingError, Unsupported, UnsupportedTemplateError
+from cdk_rehearsal.errors import LoadingError, Unsupported
 from cdk_rehearsal.rehearsal import Rehearsal
+from cdk_rehearsal.selection import environment
 
 
 def check(directory: Path) -> list[Unsupported]:
     """Returns everything in an assembly that cannot be rehearsed; empty if all of it can.
 
-    Raises RehearsalError if the directory is no cloud assembly.
+    Raises RehearsalError if the directory is no cloud assembly, or if its stacks are for several
+    accounts or regions.
     """
-    stacks = Assembly(directory).stacks
-    account = next((stack.account for stack in stacks if stack.account), "123456789012")
-    region = next((stack.region for stack in stacks if stack.region), "eu-central-1")
+    options: dict[str, Any] = environment(directory)
+    rehearsal = Rehearsal(directory, **options)
+    problems: list[Unsupported] = []
     try:
-        with Rehearsal(directory, account=account, region=region) as rehearsal:
-            try:
-                _ = rehearsal.http  # It reads the HTTP APIs when it is first used.
-            except UnsupportedTemplateError as error:
-                where, _, problem = str(error).partition(": ")
-                return [Unsupported(where, where, problem)]
+        with rehearsal:
+            pass
     except LoadingError as error:
-        return error.problems
-    return []
+        problems = error.problems
+    from cdk_rehearsal.services.http_api import unsupported
+
+    return [*problems, *unsupported(rehearsal.resources)]

@@ -1,14 +1,12 @@
 """What every rehearsed service needs: the account, time and chance, records, faults, names."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Any
 
 import boto3
 
 from cdk_rehearsal.faults import Faults
-from cdk_rehearsal.latency import Latency
+from cdk_rehearsal.latency import Latency, Span
 from cdk_rehearsal.meter import Meter
 from cdk_rehearsal.sandbox.execution_environment import ExecutionEnvironment
 from cdk_rehearsal.virtual_time.scheduler import Scheduler
@@ -62,6 +60,10 @@ class Core:
     def caller(self) -> str:
         """Returns the path of the function whose handler runs at the moment, or ``outside``."""
         return self.sender() or OUTSIDE
+
+    def draw(self, span: Span) -> float:
+        """Returns a number of seconds from a span, drawn from the seed."""
+        return self.scheduler.random.uniform(*span)
 
     def new_id(self) -> str:
         """Returns a new UUID, drawn from the seed."""

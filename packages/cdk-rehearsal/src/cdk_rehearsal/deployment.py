@@ -1,7 +1,5 @@
 """The deployment: the account's services, into which resources are created."""
 
-from __future__ import annotations
-
 import tempfile
 from functools import cached_property
 from pathlib import Path

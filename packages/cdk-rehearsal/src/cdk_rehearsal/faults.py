@@ -1,7 +1,5 @@
 """Faults that a rehearsal injects into deliveries, invocations and API calls."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
@@ -70,16 +68,11 @@ class Fault:
 # -- calls --------------------------------------------------------------------------------
 
 
-def _throttle(call: Call) -> Any:
-    raise call.refuse("ThrottlingException")
+def _refusing(code: str) -> Callable[[Call], Any]:
+    def refuse(call: Call) -> Any:
+        raise call.refuse(code)
 
-
-def _fail(call: Call) -> Any:
-    raise call.refuse("InternalServerError")
-
-
-def _deny(call: Call) -> Any:
-    raise call.refuse("AccessDeniedException")
+    return refuse
 
 
 def _lose(call: Call) -> Any:
@@ -103,23 +96,16 @@ def _take_every_other(call: Call) -> Any:
     return _PARTIAL[call.operation](call)
 
 
-def _put_some_events(call: Call) -> Any:
-    return _put_some(call, "Entries", "Entries", "FailedEntryCount")
-
-
-def _put_some_records(call: Call) -> Any:
-    return _put_some(call, "Records", "Records", "FailedRecordCount")
-
-
-def _put_some(call: Call, given: str, returned: str, count: str) -> Any:
-    entries = call.parameters[given]
+def _put_some(call: Call) -> Any:
+    name, count = _ENTRIES[call.operation]
+    entries = call.parameters[name]
     refused = {"ErrorCode": "InternalFailure", "ErrorMessage": "injected fault"}
     results: list[Any] = [refused] * len(entries)
     answer: dict[str, Any] = {}
     if taken := entries[1::2]:
-        answer = call.perform({**call.parameters, given: taken})
-        results[1::2] = answer[returned]
-    return {**answer, returned: results, count: (len(entries) + 1) // 2}
+        answer = call.perform({**call.parameters, name: taken})
+        results[1::2] = answer[name]
+    return {**answer, name: results, count: (len(entries) + 1) // 2}
 
 
 def _get_some(call: Call) -> Any:
@@ -132,9 +118,14 @@ def _get_some(call: Call) -> Any:
     return {**call.perform({**call.parameters, "RequestItems": some}), "UnprocessedKeys": left}
 
 
+_ENTRIES = {
+    "PutEvents": ("Entries", "FailedEntryCount"),
+    "PutRecords": ("Records", "FailedRecordCount"),
+}
+"""The name of the entries in a request and its answer, and that of the count of refused ones."""
 _PARTIAL: dict[str, Callable[[Call], Any]] = {
-    "PutEvents": _put_some_events,
-    "PutRecords": _put_some_records,
+    "PutEvents": _put_some,
+    "PutRecords": _put_some,
     "BatchGetItem": _get_some,
 }
 PARTIAL = frozenset(_PARTIAL)
@@ -165,10 +156,16 @@ _ALL = (
     Fault("fast", "its clock is four minutes ahead", "clock", 240.0, None),
     Fault("slow", "its clock is four minutes behind", "clock", -240.0, None),
     Fault("hangs", "runs into its time-out in a call", "call", _hang),
-    Fault("call-throttled", "the call is throttled", "call", _throttle),
+    Fault("call-throttled", "the call is throttled", "call", _refusing("ThrottlingException")),
     Fault("call-lost", "the call happens, its answer is lost", "call", _lose),
-    Fault("call-fails", "the call fails, always", "call", _fail, None),
-    Fault("call-denied", "the call is denied, always", "call", _deny, None),
+    Fault("call-fails", "the call fails, always", "call", _refusing("InternalServerError"), None),
+    Fault(
+        "call-denied",
+        "the call is denied, always",
+        "call",
+        _refusing("AccessDeniedException"),
+        None,
+    ),
     Fault("conflict", "the transaction meets others", "call", _conflict, 3),
     Fault("partial", "a part of the batch is refused", "call", _take_every_other, 2),
 )

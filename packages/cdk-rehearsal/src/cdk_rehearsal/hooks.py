@@ -1,7 +1,5 @@
 """Installs a rehearsal in the interpreter, botocore and moto, and removes it again."""
 
-from __future__ import annotations
-
 import atexit
 import gc
 import os
@@ -21,8 +19,6 @@ from moto.moto_api._internal import mock_random
 from cdk_rehearsal import moto_patches
 from cdk_rehearsal.core import Core
 from cdk_rehearsal.faults import Call
-from cdk_rehearsal.moto_patches.speed import clients
-from cdk_rehearsal.moto_patches.speed.direct import DirectCalls
 from cdk_rehearsal.sandbox.egress import Egress, environment, set_environment
 from cdk_rehearsal.sandbox.execution_environment import AssetFinder, ExecutionEnvironment
 from cdk_rehearsal.sandbox.patching import Patches
@@ -60,7 +56,6 @@ class Hooks:
         self._finder = finder
         self._patches = Patches()
         self._undo: list[Callable[[], object]] = []
-        self._calls_api: Callable[..., Any] = BaseClient._make_api_call  # type: ignore[attr-defined]
 
     def install(self, install_services: Callable[[Patches], None]) -> None:
         """Starts moto and installs all replacements, those of the services among them."""
@@ -77,14 +72,12 @@ class Hooks:
         self._undo.append(core.scheduler.clock.stop)
         self._make_repeatable()
         patches.set(time, "sleep", core.scheduler.sleep)
-        clients.patch(patches)
+        directly = moto_patches.call_directly(core.account, patches)
         sys.meta_path.insert(0, self._finder)
         self._undo.append(lambda: sys.meta_path.remove(self._finder))
         self._undo.append(moto_patches.install(core.scheduler))
         install_services(patches)
-        direct = DirectCalls(core.account)
-        direct.install(patches)
-        patches.set(BaseClient, "_make_api_call", self._api_call(direct.before(self._calls_api)))
+        patches.set(BaseClient, "_make_api_call", self._api_call(directly))
 
     def settle(self) -> None:
         """Excludes all present objects from garbage collection.
@@ -132,7 +125,7 @@ class Hooks:
             environment = scheduler.current.environment
             if not isinstance(environment, ExecutionEnvironment):
                 return original(client, operation, parameters)
-            scheduler.sleep(core.latency.api_call(scheduler.random))
+            scheduler.sleep(core.draw(core.latency.api_call_s))
             service = client.meta.service_model.service_name
             target = core.path_of(_resource(service, parameters))
             perform = partial(original, client, operation)

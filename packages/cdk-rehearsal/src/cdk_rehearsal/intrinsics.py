@@ -3,8 +3,6 @@
 Reference: https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/intrinsic-function-reference.html
 """
 
-from __future__ import annotations
-
 import base64
 import re
 from collections.abc import Callable
@@ -38,7 +36,6 @@ class Resolver:
         self._stack = stack
         self._ref_resource = ref
         self._get_att_resource = get_att
-        self._import_value = import_value
         self._given_parameter = parameter
         self._pseudo = {
             "AWS::AccountId": account,
@@ -52,18 +49,18 @@ class Resolver:
         }
         self._conditions: dict[str, bool] = {}
         self._functions: dict[str, Callable[[Any, str], Any]] = {
-            "Ref": self._ref,
+            "Ref": self._name,
             "Condition": lambda name, where: self.condition(str(name)),
-            "Fn::And": self._and,
+            "Fn::And": lambda items, where: all(self.resolve(item, where) for item in items),
             "Fn::Base64": self._base64,
             "Fn::Equals": self._equals,
             "Fn::FindInMap": self._find_in_map,
             "Fn::GetAtt": self._get_att,
             "Fn::If": self._if,
-            "Fn::ImportValue": self._import,
+            "Fn::ImportValue": lambda name, where: import_value(str(self.resolve(name, where))),
             "Fn::Join": self._join,
-            "Fn::Not": self._not,
-            "Fn::Or": self._or,
+            "Fn::Not": lambda items, where: not self.resolve(items[0], where),
+            "Fn::Or": lambda items, where: any(self.resolve(item, where) for item in items),
             "Fn::Select": self._select,
             "Fn::Split": self._split,
             "Fn::Sub": self._sub,
@@ -120,17 +117,11 @@ class Resolver:
             return value.split(",") if is_list and isinstance(value, str) else value
         return self._ref_resource(name)
 
-    def _ref(self, argument: Any, where: str) -> Any:
-        return self._name(str(argument), where)
-
     def _get_att(self, argument: Any, where: str) -> Any:
         logical_id, attribute = (
             argument.split(".", 1) if isinstance(argument, str) else (argument[0], argument[1])
         )
         return self._get_att_resource(logical_id, str(self.resolve(attribute, where)))
-
-    def _import(self, argument: Any, where: str) -> Any:
-        return self._import_value(str(self.resolve(argument, where)))
 
     def _join(self, argument: Any, where: str) -> str:
         delimiter, items = argument
@@ -178,15 +169,6 @@ class Resolver:
     def _equals(self, argument: Any, where: str) -> bool:
         left, right = self.resolve(argument, where)
         return _text(left) == _text(right)
-
-    def _and(self, argument: Any, where: str) -> bool:
-        return all(self.resolve(item, where) for item in argument)
-
-    def _or(self, argument: Any, where: str) -> bool:
-        return any(self.resolve(item, where) for item in argument)
-
-    def _not(self, argument: Any, where: str) -> bool:
-        return not self.resolve(argument[0], where)
 
     def _base64(self, argument: Any, where: str) -> str:
         return base64.b64encode(str(self.resolve(argument, where)).encode()).decode()

@@ -1,9 +1,6 @@
 """How long things take on virtual time; drawn at random, so that seeds interleave differently."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from random import Random
 
 Span = tuple[float, float]
 
@@ -22,61 +19,26 @@ class Latency:
 
     api_call_s: Span = (0.002, 0.012)
     bucket_s: Span = (0.1, 2.0)
+    """From the change of an object to its notification."""
     cold_start_s: Span = (0.2, 0.6)
     event_bus_s: Span = (0.02, 0.12)
+    """From PutEvents to a rule's target."""
     web_s: Span = (0.02, 0.2)
+    """The connection to a host outside AWS."""
     queue_poll_s: Span = (0.005, 0.04)
     schedule_s: Span = (0.0, 60.0)
+    """From a schedule's time until it fires."""
     shard_poll_s: Span = (0.0, 1.0)
     stream_poll_s: Span = (0.0, 0.25)
     stream_retry_s: Span = (1.0, 60.0)
-    """Not drawn: a failed batch of a stream waits as long as the first at first, then twice as
-    long each time, up to the second. How long Lambda waits is not documented."""
+    """Not drawn: the first and the longest pause before a failed batch of a stream is retried. Each
+    pause is twice as long as the one before. AWS does not document the real pauses."""
     topic_s: Span = (0.01, 0.08)
+    """From a publish to a subscription's endpoint."""
     topic_patience_s: float = 100_000 * 20.0
-    """Not drawn: how long a topic goes on trying in its last phase, in which AWS makes 100,000
-    tries 20 seconds apart, https://docs.aws.amazon.com/sns/latest/dg/sns-message-delivery-retries.html
-    """
-
-    def api_call(self, random: Random) -> float:
-        """Returns the seconds that an AWS API call takes."""
-        return random.uniform(*self.api_call_s)
-
-    def bucket(self, random: Random) -> float:
-        """Returns the seconds from a change of an object to its notification."""
-        return random.uniform(*self.bucket_s)
-
-    def cold_start(self, random: Random) -> float:
-        """Returns the seconds until a new execution environment is ready."""
-        return random.uniform(*self.cold_start_s)
-
-    def event_bus(self, random: Random) -> float:
-        """Returns the seconds from PutEvents to a rule's target."""
-        return random.uniform(*self.event_bus_s)
-
-    def web(self, random: Random) -> float:
-        """Returns the seconds that connecting to a host outside takes."""
-        return random.uniform(*self.web_s)
-
-    def queue_poll(self, random: Random) -> float:
-        """Returns the seconds until a mapping notices a message."""
-        return random.uniform(*self.queue_poll_s)
-
-    def schedule(self, random: Random) -> float:
-        """Returns the seconds from a schedule's time until it fires."""
-        return random.uniform(*self.schedule_s)
-
-    def shard_poll(self, random: Random) -> float:
-        """Returns the seconds until a mapping's next look at an idle shard of a data stream."""
-        return random.uniform(*self.shard_poll_s)
-
-    def stream_poll(self, random: Random) -> float:
-        """Returns the seconds until a mapping's next look at a table's idle stream."""
-        return random.uniform(*self.stream_poll_s)
-
-    def topic(self, random: Random) -> float:
-        """Returns the seconds from a publish to a subscription's endpoint."""
-        return random.uniform(*self.topic_s)
+    """Not drawn: the length of the last phase of a topic's retries, in which AWS makes 100,000
+    attempts 20 seconds apart:
+    https://docs.aws.amazon.com/sns/latest/dg/sns-message-delivery-retries.html"""
 
 
 NONE = Latency(

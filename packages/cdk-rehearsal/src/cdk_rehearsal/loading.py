@@ -1,7 +1,5 @@
 """Creates all resources of an assembly, each after those that it refers to."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,9 +14,9 @@ from cdk_rehearsal.errors import (
     UnsupportedTemplateError,
 )
 from cdk_rehearsal.intrinsics import Resolver
-from cdk_rehearsal.properties import Properties
+from cdk_rehearsal.properties import Properties, unresolved
 from cdk_rehearsal.resources.creators import CREATORS
-from cdk_rehearsal.resources.registry import WITHOUT_PART
+from cdk_rehearsal.resources.registry import WITHOUT_PART, Creator, mentioned
 
 _SECTIONS = {
     "AWSTemplateFormatVersion",
@@ -53,7 +51,7 @@ class Loader:
         assembly: Assembly,
         register: Callable[[Resource], object],
     ) -> None:
-        """``register`` is called with each resource as soon as it is created."""
+        """``register`` is called with each resource as soon as it is created, or has failed."""
         self._deployment = deployment
         self._account, self._region = deployment.core.account, deployment.core.region
         self._register = register
@@ -116,13 +114,12 @@ class Loader:
         return self._resolvers[stack.parent].resolve(value, f"parameter {name} of {stack.path}")
 
     def _exists(self, stack: Stack, logical_id: str) -> bool:
-        definition = stack.template["Resources"].get(logical_id, {})
-        if "Condition" not in definition:
+        known = self._assembly.identified(stack.path, logical_id)
+        if known is None or "Condition" not in known.definition:
             return True
-        where = _where(stack, logical_id, definition["Type"])
         found: list[bool] = []
-        with self._collecting(stack.path_of(logical_id), where):
-            found.append(self._resolvers[stack.path].condition(definition["Condition"]))
+        with self._collecting(known.path, known.where):
+            found.append(self._resolvers[stack.path].condition(known.definition["Condition"]))
         return any(found)
 
     def _create(self, stack: Stack, logical_id: str) -> Resource:
@@ -131,7 +128,7 @@ class Loader:
             raise UnsupportedTemplateError(
                 f"stack {stack.name}: something refers to {logical_id}, which is no resource"
             )
-        key, where = (stack.path, logical_id), _where(stack, logical_id, known.type)
+        key, where = (stack.path, logical_id), known.where
         if key not in self._resources:
             if where in self._in_progress:
                 circle = " -> ".join([*self._in_progress[self._in_progress.index(where) :], where])
@@ -146,8 +143,7 @@ class Loader:
             finally:
                 self._in_progress.pop()
             self._resources[key] = resource
-            if where not in self._failed:
-                self._register(resource)
+            self._register(resource)
         if where in self._failed:
             self._failed.update(self._in_progress[-1:])
         return self._resources[key]
@@ -174,20 +170,28 @@ class Loader:
             if self._exists(stack, name):
                 self._create(stack, name)
         for name, value in raw.items():
-            resource.properties[name] = f"unresolved {name}"
+            resource.properties[name] = unresolved(name)
             with self._collecting(resource.path, where, always=True):
                 where_in_stack = f"{resource.logical_id} ({resource.type})"
                 items = self._resolvers[stack.path].resolve([value], where_in_stack)
                 del resource.properties[name]
                 if items:  # Its value is not AWS::NoValue.
                     (resource.properties[name],) = items
+        self._call(creator, resource, where)
+
+    def _call(self, creator: Creator, resource: Resource, where: str) -> None:
         properties = Properties(resource.properties, where)
-        try:
-            creator(self._deployment, resource, properties)
-            properties.problems += properties.unknown()
-        finally:
-            for problem in properties.problems:
-                self._report(resource.path, where, problem)
+        known = mentioned(creator)
+        with self._collecting(resource.path, where):
+            try:
+                creator(self._deployment, resource, properties)
+                known = frozenset()
+            finally:
+                for problem in properties.problems:
+                    self._report(resource.path, where, problem)
+        # A creator that raises has not read all of the properties that it knows.
+        for problem in properties.unknown(known):
+            self._report(resource.path, where, problem)
 
     @contextmanager
     def _collecting(self, path: str, where: str, *, always: bool = False) -> Iterator[None]:
@@ -215,7 +219,7 @@ class Loader:
                 return self._resolvers[nested.path].resolve(output["Value"], f"output {name}")
         if attribute in resource.attributes:
             return resource.attributes[attribute]
-        where = _where(stack, logical_id, resource.type)
+        where = resource.where
         if where in self._failed or (resource.type in WITHOUT_PART and attribute == "Arn"):
             service = resource.type.split("::")[1].lower()
             return f"arn:aws:{service}:{self._region}:{self._account}:{resource.physical_id}"
@@ -230,7 +234,3 @@ class Loader:
                 if export is not None and resolver.resolve(export["Name"], where) == name:
                     return resolver.resolve(output["Value"], where)
         raise RehearsalError(f"no stack of the assembly exports {name}; synthesize all of them")
-
-
-def _where(stack: Stack, logical_id: str, kind: str) -> str:
-    return f"stack {stack.name}, {logical_id} ({kind})"

@@ -1,7 +1,5 @@
 """The record of a rehearsal: every invocation, AWS call, published event and delivery."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Callable
 from typing import Any

@@ -1,8 +1,7 @@
 """moto as rehearsals use it, for tests of single handlers."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from cdk_rehearsal.sandbox import egress
 from cdk_rehearsal.sandbox.moto_import import prepare_moto
@@ -21,18 +20,13 @@ def corrected_moto() -> Iterator[None]:
     from moto.core.models import DEFAULT_ACCOUNT_ID
 
     from cdk_rehearsal import moto_patches
-    from cdk_rehearsal.moto_patches.speed import clients
-    from cdk_rehearsal.moto_patches.speed.direct import DirectCalls
 
     patches = Patches()
     egress.Egress().install(patches)
     with mock_aws(config={"core": {"mock_credentials": False}}):
         undo = moto_patches.install()
-        clients.patch(patches)
-        direct = DirectCalls(DEFAULT_ACCOUNT_ID)
-        direct.install(patches)
-        calls_api: Callable[..., Any] = BaseClient._make_api_call  # type: ignore[attr-defined]
-        patches.set(BaseClient, "_make_api_call", direct.before(calls_api))
+        directly = moto_patches.call_directly(DEFAULT_ACCOUNT_ID, patches)
+        patches.set(BaseClient, "_make_api_call", directly)
         try:
             yield
         finally:

@@ -38,7 +38,7 @@ _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     ">": lambda value, bound: bool(value > bound),
     ">=": lambda value, bound: bool(value >= bound),
 }
-# https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-create-pattern-operators.html
+# The largest number in a pattern of EventBridge.
 _MAX_NUMBER = 5e9
 
 

@@ -3,13 +3,12 @@
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterable
 from functools import cache, lru_cache
 from typing import Any
 
+from cdk_rehearsal.assembly import listed
 from cdk_rehearsal.errors import UnsupportedTemplateError
 
 
@@ -28,10 +27,28 @@ def allows(
     """
     statements = [
         statement
-        for statement in _list((policy or {}).get("Statement"))
+        for statement in listed((policy or {}).get("Statement"))
         if _principal_matches(statement.get("Principal"), service)
     ]
     return _decide(statements, action, resource, context)
+
+
+def admits(
+    policy: dict[str, Any] | None,
+    *,
+    service: str,
+    action: str,
+    resource: str,
+    account: str,
+    source_arn: str,
+) -> bool:
+    """Whether a resource's policy lets a service act on behalf of ``source_arn`` in an account."""
+    context = {
+        "aws:SourceArn": source_arn,
+        "aws:SourceAccount": account,
+        "aws:SecureTransport": "true",
+    }
+    return allows(policy, service=service, action=action, resource=resource, context=context)
 
 
 def identity_allows(
@@ -41,7 +58,7 @@ def identity_allows(
 
     Raises as ``allows`` does.
     """
-    statements = [part for policy in policies for part in _list(policy.get("Statement"))]
+    statements = [part for policy in policies for part in listed(policy.get("Statement"))]
     return _decide(statements, action, resource, context)
 
 
@@ -51,8 +68,8 @@ def _decide(
     allowed = False
     for statement in statements:
         if (
-            any(_like(action.lower(), a.lower()) for a in _list(statement.get("Action")))
-            and any(_like(resource, r) for r in _list(statement.get("Resource", resource)))
+            any(_like(action.lower(), a.lower()) for a in listed(statement.get("Action")))
+            and any(_like(resource, r) for r in listed(statement.get("Resource", resource)))
             and _conditions_hold(statement.get("Condition", {}), context)
         ):
             if statement["Effect"] == "Deny":
@@ -66,7 +83,7 @@ def _principal_matches(principal: Any, service: str) -> bool:
         return True
     if not isinstance(principal, dict):
         return False
-    return principal.get("AWS") == "*" or service in _list(principal.get("Service"))
+    return principal.get("AWS") == "*" or service in listed(principal.get("Service"))
 
 
 def _conditions_hold(conditions: dict[str, dict[str, Any]], context: dict[str, str]) -> bool:
@@ -79,15 +96,9 @@ def _conditions_hold(conditions: dict[str, dict[str, Any]], context: dict[str, s
             )
         for key, expected in tests.items():
             value = context.get(key)
-            if value is None or not any(compare(value, str(item)) for item in _list(expected)):
+            if value is None or not any(compare(value, str(item)) for item in listed(expected)):
                 return False
     return True
-
-
-def _list(value: Any) -> list[Any]:
-    if value is None:
-        return []
-    return value if isinstance(value, list) else [value]
 
 
 @lru_cache(1 << 16)

@@ -6,6 +6,18 @@ from typing import Any
 
 from cdk_rehearsal.errors import UnsupportedTemplateError
 
+_UNRESOLVED = "unresolved "
+
+
+def unresolved(name: str) -> str:
+    """Returns the value that stands for a property whose functions cannot be resolved."""
+    return f"{_UNRESOLVED}{name}"
+
+
+def is_unresolved(value: Any) -> bool:
+    """Whether a value stands for one that cannot be resolved, which is reported already."""
+    return isinstance(value, str) and value.startswith(_UNRESOLVED)
+
 
 class Properties:
     """The resolved properties of one resource, or of one object within them.
@@ -87,11 +99,14 @@ class Properties:
         """Returns an error that says where it is."""
         return UnsupportedTemplateError(f"{self.where}: {message}")
 
-    def unknown(self) -> list[str]:
-        """Returns a problem for each property that was neither taken nor ignored."""
+    def unknown(self, known: frozenset[str] = frozenset()) -> list[str]:
+        """Returns a problem for each property that was neither taken nor ignored.
+
+        ``known`` are names of properties that the creator would have taken later.
+        """
         found = [
             f"{self.where}: unknown property {name}; teach the rehearsal what it means, or to "
             "ignore it"
-            for name in sorted(self._left)
+            for name in sorted(self._left - known)
         ]
-        return [*found, *(problem for part in self._parts for problem in part.unknown())]
+        return [*found, *(problem for part in self._parts for problem in part.unknown(known))]

@@ -1,7 +1,5 @@
 """Servers for AWS clients and browsers outside of the process, while a rehearsal runs."""
 
-from __future__ import annotations
-
 import base64
 import socket
 import threading

@@ -1,5 +1,6 @@
 """The command `rehearse`, on the sample application and on templates with problems."""
 
+import io
 import json
 import os
 import re
@@ -10,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -19,7 +20,8 @@ from urllib.request import Request, urlopen
 import boto3
 import pytest
 
-from cdk_rehearsal import __version__
+from cdk_rehearsal import __version__, forked
+from cdk_rehearsal.cli import main
 from distribution.synthesis import PACKAGE
 from rehearsal.cloud import Cloud, write_assembly
 from rehearsal.test_http_api import ECHO, api, route
@@ -28,6 +30,25 @@ ENVIRON = {**os.environ, "PYTHONPATH": str(PACKAGE / "src")}
 
 
 def rehearse(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """Runs the command in a fork, because each new process would have to import moto."""
+    import cdk_rehearsal.checking  # noqa: F401
+
+    given = [str(each) for each in arguments]
+
+    def command() -> subprocess.CompletedProcess[str]:
+        out, errors = io.StringIO(), io.StringIO()
+        with redirect_stdout(out), redirect_stderr(errors), pytest.raises(SystemExit) as ended:
+            main(given)
+        status = int(ended.value.code or 0)
+        return subprocess.CompletedProcess(given, status, out.getvalue(), errors.getvalue())
+
+    (fork,) = forked([command], at_once=1)
+    assert fork.value is not None, fork.error
+    return fork.value
+
+
+def started(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """Runs the command in a process of its own, as a shell does."""
     return subprocess.run(
         [sys.executable, "-m", "cdk_rehearsal", *map(str, arguments)],
         env=ENVIRON,
@@ -50,7 +71,7 @@ def template(tmp_path: Path) -> Cloud:
 
 class TestCheck:
     def test_a_supported_application_is_summarized(self, greenhouse: Path) -> None:
-        done = rehearse("check", greenhouse)
+        done = started("check", greenhouse)
         assert done.returncode == 0, done.stderr
         assert "everything is supported" in done.stdout
         assert "5 AWS::IAM::Role" in done.stdout
@@ -67,7 +88,7 @@ class TestCheck:
 
     def test_an_unsupported_resource_is_named(self, template: Cloud) -> None:
         template.add("Machine", "AWS::EC2::Instance")
-        done = rehearse("check", template.write())
+        done = started("check", template.write())
         assert done.returncode == 1
         assert "Machine (AWS::EC2::Instance)" in done.stdout
 
@@ -167,12 +188,21 @@ class TestDirectories:
             )
             assert "Traceback" not in done.stderr
 
-    @pytest.mark.parametrize("text", ["{", "[]", '{"artifacts": {"A": {}}}'])
-    def test_an_invalid_manifest_exits_with_2(self, tmp_path: Path, text: str) -> None:
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ("{", "manifest.json is not JSON"),
+            ("[]", "no manifest of a cloud assembly"),
+            ('{"artifacts": {"A": {}}}', "no manifest of a cloud assembly"),
+        ],
+    )
+    def test_an_invalid_manifest_exits_with_2(
+        self, tmp_path: Path, text: str, message: str
+    ) -> None:
         (tmp_path / "manifest.json").write_text(text)
         done = rehearse("edges", tmp_path)
         assert done.returncode == 2
-        assert "no manifest of a cloud assembly" in done.stderr
+        assert message in done.stderr
 
     def test_the_only_stage_is_used(self, staged: Path, tmp_path: Path) -> None:
         outdir = shutil.copytree(staged, tmp_path / "cdk.out")
@@ -197,7 +227,7 @@ class TestDirectories:
         for number, name in enumerate(("One", "Two"), start=1):
             manifest["artifacts"][name]["environment"] = f"aws://{number}/eu-west-1"
         (outdir / "manifest.json").write_text(json.dumps(manifest))
-        done = rehearse("check", outdir)
+        done = started("check", outdir)
         assert done.returncode == 2
         assert "are for the accounts 1, 2" in done.stderr
 
@@ -206,11 +236,12 @@ class TestDirectories:
         manifest = json.loads((outdir / "manifest.json").read_text())
         manifest["artifacts"]["One"]["environment"] = "aws://111122223333/us-west-2"
         (outdir / "manifest.json").write_text(json.dumps(manifest))
-        assert read("check", outdir)["unsupported"] == []
+        done = started("check", outdir, "--json")
+        assert json.loads(done.stdout)["unsupported"] == [], done.stderr
 
 
 def test_the_version_is_that_of_the_package() -> None:
-    assert rehearse("--version").stdout == f"{__version__}\n"
+    assert started("--version").stdout == f"{__version__}\n"
 
 
 @contextmanager

@@ -338,7 +338,7 @@ class TestResponse:
     def test_an_answer_with_a_status_code_is_taken_as_it_is(
         self, template: Cloud, rehearse: Rehearse
     ) -> None:
-        """Status, headers, cookies and body."""
+        """This includes headers, cookies and body."""
         answer = answering(
             template,
             rehearse,
@@ -770,6 +770,40 @@ class TestFront:
         (problem,) = check(template.write())
         assert "does not know CorsConfiguration" in problem.problem
         assert "Api" in problem.where
+
+    def test_a_check_reports_everything_that_the_front_does_not_know(self, template: Cloud) -> None:
+        api(template)
+        template.function("Echo", ECHO)
+        route(template, "GET /", "Echo", open_=True)
+        route(template, "GET /things", "Echo")
+        template.add("Other", "AWS::ApiGatewayV2::Api", Name="other", ProtocolType="HTTP")
+        routes = [name for name in template.resources if name.startswith("Route")]
+        integrations = [name for name in template.resources if name.startswith("Integration")]
+        changes: list[tuple[str, dict[str, Any]]] = [
+            ("Api", {"CorsConfiguration": {"AllowOrigins": ["*"]}}),
+            (integrations[0], {"PayloadFormatVersion": "1.0", "IntegrationUri": "https://x"}),
+            (routes[0], {"AuthorizationType": "AWS_IAM"}),
+            (routes[1], {"AuthorizerId": "none"}),
+        ]
+        for logical_id, properties in changes:
+            template.resources[logical_id]["Properties"] |= properties
+        # A problem of another kind hides none of them.
+        template.resources["Api"]["Properties"]["Flavour"] = "sweet"
+        found = [str(problem) for problem in check(template.write())]
+        expected = [(logical_id, name) for logical_id, names in changes for name in names]
+        expected += [("Api", "Flavour"), ("Other", "Shop/Other has 0 stages")]
+        for logical_id, name in expected:
+            assert [f for f in found if f"Shop, {logical_id} (" in f and name in f], (name, found)
+        assert len(found) == len(expected)
+
+    def test_an_integration_with_a_function_that_fails_is_no_problem_of_its_own(
+        self, template: Cloud
+    ) -> None:
+        api(template)
+        template.function("Echo", ECHO, Flavour="sweet")
+        route(template, "GET /", "Echo", open_=True)
+        (problem,) = check(template.write())
+        assert "unknown property Flavour" in problem.problem
 
     @pytest.mark.parametrize(
         ("logical_id", "name", "value"),

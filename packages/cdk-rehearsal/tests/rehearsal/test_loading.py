@@ -90,6 +90,40 @@ def test_all_problems_of_an_assembly_are_reported_at_once(template: Cloud) -> No
     assert str(raised.value) == "\n".join(found)
 
 
+@pytest.mark.parametrize(
+    ("kind", "properties", "problem", "unknown"),
+    [
+        ("AWS::SQS::Queue", {"MaximumMessageSize": 1}, "cannot be created", "Flavour"),
+        ("AWS::SecretsManager::Secret", {}, "a secret has a SecretString", "Flavour"),
+        ("AWS::Kinesis::Stream", {"ShardCount": "many"}, "cannot be created", "Flavour"),
+        ("AWS::Lambda::Function", {"Code": {"Taste": 1}}, "Runtime is missing", "Taste"),
+        ("AWS::Events::Rule", {"EventPattern": {}}, "empty object", "Flavour"),
+    ],
+)
+def test_a_resource_that_cannot_be_created_has_its_unknown_properties_reported_too(
+    template: Cloud, kind: str, properties: dict[str, Any], problem: str, unknown: str
+) -> None:
+    template.add("Thing", kind, **properties, Tags=[], Flavour="sweet")
+    found = [each.problem for each in check(template.write())]
+    assert any(problem in each for each in found)
+    assert any(f"unknown property {unknown}" in each for each in found)
+    assert not any("Tags" in each for each in found)
+
+
+def test_a_check_uses_the_account_and_region_that_the_stacks_name(template: Cloud) -> None:
+    template.queue("Queue")
+    manifest = template.write() / "manifest.json"
+    text = manifest.read_text()
+    named = text.replace("unknown-account/unknown-region", "111122223333/us-west-2")
+    manifest.write_text(named)
+    assert check(template.directory) == []
+    artifacts = json.loads(named)["artifacts"]
+    other = {**artifacts["Shop"], "environment": "aws://444455556666/us-west-2"}
+    manifest.write_text(json.dumps({"artifacts": {**artifacts, "Other": other}}))
+    with pytest.raises(RehearsalError, match="for the accounts 111122223333, 444455556666"):
+        check(template.directory)
+
+
 def test_an_assembly_that_can_be_rehearsed_has_no_problems(template: Cloud) -> None:
     template.queue("Queue")
     assert check(template.write()) == []

@@ -8,16 +8,13 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import cache
 from itertools import product
-from types import SimpleNamespace
 from typing import Any
 
 import boto3
 import pytest
 from botocore.exceptions import ClientError
-from moto import backend_index, mock_aws
+from moto import mock_aws
 from moto.core.base_backend import BackendDict
-from moto.core.model import ShapeResolver
-from moto.core.serialize import AttributePickerContext, XFormedAttributePicker
 from moto.dynamodb.models import dynamodb_backends
 from moto.ses.models import ses_backends
 from moto.sqs.models import Queue, sqs_backends
@@ -997,32 +994,8 @@ class TestQueues:
         clock.stop()
 
 
-class _CountingPatterns(list[Any]):
-    """The patterns of all services, and how often they were gone through."""
-
-    searches = 0
-
-    def __iter__(self) -> Iterator[Any]:
-        self.searches += 1
-        return super().__iter__()
-
-
 class TestRequests:
     """https://docs.aws.amazon.com/general/latest/gr/rande.html."""
-
-    def test_the_service_of_an_endpoint_is_looked_up_once(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """moto tries the patterns of all services for each request."""
-        patterns = _CountingPatterns(backend_index.backend_url_patterns)
-        BackendDict.reset()
-        monkeypatch.setattr(backend_index, "backend_url_patterns", patterns)
-        undo = moto_patches.install()
-        ddb = table()
-        for _ in range(5):
-            ddb.get_item(TableName="t", Key=key("a"))
-        undo()
-        assert patterns.searches == 1
 
     def test_accounts_are_emptied_as_often_as_one_likes(self, patched: None) -> None:
         """One service brings another's account back while both are emptied."""
@@ -1049,26 +1022,6 @@ class TestRequests:
             client("s3").get_object(Bucket="bucket", Key="none")
         with pytest.raises(client("lambda").exceptions.ResourceNotFoundException):
             client("lambda").get_function(FunctionName="none")
-
-    def test_a_members_names_depend_on_what_it_is_a_member_of(self, patched: None) -> None:
-        """moto finds DBName under Name within a shape called DB, and only there."""
-        service = SimpleNamespace(service_name="test")
-
-        resolver: Any = ShapeResolver
-        structure = {"type": "structure", "members": {"DBName": {"shape": "String"}}}
-        shapes = resolver({"DB": structure, "Other": structure, "String": {"type": "string"}})
-
-        def picked(parent: str, values: dict[str, str]) -> Any:
-            owner: Any = shapes.get_shape_by_name(parent)
-            member = owner.members["DBName"]
-            member.parent = owner
-            context = AttributePickerContext(values, "DBName", member, None, service)  # type: ignore[arg-type]
-            return XFormedAttributePicker()(context)
-
-        assert picked("DB", {"Name": "a"}) == "a"
-        assert picked("Other", {"Name": "a"}) is None
-        assert picked("Other", {"db_name": "a"}) == "a"
-        assert picked("DB", {"DBName": "b", "Name": "a"}) == "b"
 
     def test_answers_of_other_services_do_not_change(self) -> None:
         """Members that are absent, or known under another name, are found as before."""

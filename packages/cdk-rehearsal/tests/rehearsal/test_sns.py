@@ -542,12 +542,33 @@ def test_a_topic_that_fails_for_a_while_gets_the_event_later(
 def test_an_event_too_large_for_a_topic_goes_to_the_targets_dead_letter_queue(
     topic: Cloud, rehearse: Rehearse
 ) -> None:
-    """An event may have 1 MB, a message of SNS 256 KB."""
+    """An event may have 1 MB, a message of SNS 256 KiB unless the topic accepts more."""
     rule(topic)
     shop = rehearse()
     put_event(shop, note="x" * 300_000)
     (message,) = shop.messages("Shop/Dead")
     assert message["attributes"]["ERROR_CODE"] == "INVALID_PARAMETER"
+
+
+def test_a_topic_takes_larger_messages_if_it_is_told_to(topic: Cloud, rehearse: Rehearse) -> None:
+    """https://docs.aws.amazon.com/sns/latest/dg/large-message-payloads.html"""
+    topic.add("Topic", "AWS::SNS::Topic", TopicName="topic", MaximumMessageSize=400_000)
+    rule(topic)
+    subscribe(topic, "Queue")
+    shop = rehearse()
+    put_event(shop, note="x" * 300_000)
+    put_event(shop, note="x" * 400_000)
+    assert len(bodies(shop)) == 1
+    assert len(shop.messages("Shop/Dead")) == 1
+
+
+@pytest.mark.parametrize("size", [1_023, 1_048_577])
+def test_a_maximum_message_size_out_of_range_is_refused(
+    topic: Cloud, rehearse: Rehearse, size: int
+) -> None:
+    topic.add("Topic", "AWS::SNS::Topic", TopicName="topic", MaximumMessageSize=size)
+    with pytest.raises(RehearsalError, match=f"MaximumMessageSize is {size}: give 1024 to"):
+        rehearse()
 
 
 def test_a_handler_publishes_and_sends_a_text_message(topic: Cloud, rehearse: Rehearse) -> None:

@@ -226,7 +226,7 @@ def test_a_queue_is_referred_to_by_name_arn_substitution_parameter_or_export() -
 @pytest.mark.parametrize(
     ("manifest", "message"),
     [
-        (None, r"manifest.json is missing: is this a cloud assembly\? Synthesize it"),
+        (None, r"manifest.json is missing: name a directory that `cdk synth` wrote"),
         ("{", "manifest.json is not JSON"),
         ('{"artifacts": {}}', "manifest.json lists no stack: add one to the app"),
         (

@@ -4,11 +4,14 @@
 has it. ``speed`` changes no answer; tests compare the answers with those of the original.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
+from typing import Any
+
+from botocore.client import BaseClient
 
 from cdk_rehearsal.moto_patches import defects, speed
+from cdk_rehearsal.moto_patches.speed import clients
+from cdk_rehearsal.moto_patches.speed.direct import DirectCalls
 from cdk_rehearsal.sandbox.patching import Patches
 from cdk_rehearsal.virtual_time.scheduler import Scheduler
 
@@ -33,3 +36,12 @@ def install(scheduler: Scheduler | None = None) -> Callable[[], None]:
         _installed.clear()
 
     return undo
+
+
+def call_directly(account: str, patches: Patches) -> Callable[..., Any]:
+    """Makes clients cheap; returns a replacement of ``_make_api_call`` that calls moto directly."""
+    calls_api: Callable[..., Any] = BaseClient._make_api_call  # type: ignore[attr-defined]
+    clients.patch(patches)
+    direct = DirectCalls(account)
+    direct.install(patches)
+    return direct.before(calls_api)

@@ -1,6 +1,4 @@
-"""The place of one item in one of moto's tables."""
-
-from __future__ import annotations
+"""The position of an item in one of moto's tables."""
 
 from typing import Any
 
@@ -9,7 +7,7 @@ from moto.dynamodb.models.table import Table
 
 
 class Entry:
-    """The place of one item in a table, and the item that is there at first."""
+    """The position of an item in a table, and its original item."""
 
     def __init__(self, table: Table, hash_key: DynamoType, range_key: DynamoType | None) -> None:
         self.table = table
@@ -18,12 +16,12 @@ class Entry:
         self.item: Item | None = table.get_item(hash_key, range_key)
 
     def put(self, item: Item) -> None:
-        """Puts an item in this place."""
+        """Stores an item at this position."""
         mapping, key = self._place()
         mapping[key] = item
 
     def restore(self) -> None:
-        """Puts the first item back."""
+        """Restores the original item."""
         mapping, key = self._place()
         if self.item is None:
             mapping.pop(key, None)

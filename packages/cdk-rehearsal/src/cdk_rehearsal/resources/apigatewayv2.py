@@ -1,7 +1,5 @@
 """AWS::ApiGatewayV2: HTTP APIs with their routes, integrations and authorizers."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from cdk_rehearsal.deployment import Deployment

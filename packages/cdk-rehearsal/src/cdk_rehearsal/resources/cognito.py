@@ -1,7 +1,5 @@
 """AWS::Cognito: the user pools that authorizers trust."""
 
-from __future__ import annotations
-
 from cdk_rehearsal.deployment import Deployment
 from cdk_rehearsal.properties import Properties
 from cdk_rehearsal.resources.registry import Resource, creates

@@ -1,7 +1,5 @@
 """AWS::DynamoDB: tables with their streams and indexes."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from cdk_rehearsal.deployment import Deployment

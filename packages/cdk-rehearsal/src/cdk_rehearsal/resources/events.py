@@ -1,7 +1,5 @@
 """AWS::Events: buses, rules and archives."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

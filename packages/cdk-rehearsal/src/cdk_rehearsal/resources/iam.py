@@ -1,7 +1,5 @@
 """AWS::IAM: the roles of functions and what they may do."""
 
-from __future__ import annotations
-
 import json
 
 from cdk_rehearsal.deployment import Deployment

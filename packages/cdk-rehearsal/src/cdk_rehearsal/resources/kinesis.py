@@ -1,13 +1,12 @@
 """AWS::Kinesis: data streams."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from cdk_rehearsal.deployment import Deployment
 from cdk_rehearsal.properties import Properties
 from cdk_rehearsal.resources.registry import Resource, creates
 
+# https://docs.aws.amazon.com/kinesis/latest/APIReference/API_DecreaseStreamRetentionPeriod.html
 # https://docs.aws.amazon.com/kinesis/latest/APIReference/API_IncreaseStreamRetentionPeriod.html
 _RETENTION_HOURS = (24, 8760)
 

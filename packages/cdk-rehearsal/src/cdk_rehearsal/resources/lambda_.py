@@ -1,7 +1,5 @@
 """AWS::Lambda: functions, layers, permissions and event source mappings."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from typing import Any
@@ -60,13 +58,15 @@ def create_function(deployment: Deployment, resource: Resource, properties: Prop
         "TracingConfig",
     )
     properties.only("PackageType", "Zip")
+    code = properties.section("Code")
+    logging = properties.section("LoggingConfig")
+    logging.ignore("ApplicationLogLevel", "LogFormat", "SystemLogLevel")
+    variables = properties.section("Environment").take("Variables", {})
+    dead_letter_target = properties.section("DeadLetterConfig").take("TargetArn")
     name = properties.take("FunctionName") or resource.generated_name(64)
     runtime = properties.require("Runtime")
     if not runtime.startswith("python"):
         raise properties.error(f"the rehearsal runs Python, not the runtime {runtime}")
-    logging = properties.section("LoggingConfig")
-    logging.ignore("ApplicationLogLevel", "LogFormat", "SystemLogLevel")
-    variables = properties.section("Environment").take("Variables", {})
     reserved = _RESERVED & set(variables)
     if reserved:
         raise properties.error(f"Lambda reserves the variable {', '.join(sorted(reserved))}")
@@ -90,10 +90,9 @@ def create_function(deployment: Deployment, resource: Resource, properties: Prop
     )["FunctionArn"]
     if concurrency is not None:
         client.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=concurrency)
-    dead_letter_target = properties.section("DeadLetterConfig").take("TargetArn")
     if dead_letter_target is not None:
         deployment.queues.dead_letter_arns.add(dead_letter_target)
-    directory = _code(deployment, resource, properties)
+    directory = _code_directory(deployment, resource, code)
     deployment.lambdas.add(
         Function(
             path=resource.path,
@@ -117,8 +116,7 @@ def create_function(deployment: Deployment, resource: Resource, properties: Prop
     resource.attributes = {"Arn": arn}
 
 
-def _code(deployment: Deployment, resource: Resource, properties: Properties) -> Path:
-    code = properties.section("Code")
+def _code_directory(deployment: Deployment, resource: Resource, code: Properties) -> Path:
     if "ZipFile" in code:
         directory = deployment.scratch / f"{resource.stack_name}.{resource.logical_id}"
         directory.mkdir()

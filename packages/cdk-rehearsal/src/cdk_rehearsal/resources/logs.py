@@ -1,7 +1,5 @@
 """AWS::Logs: log groups and who may write to them."""
 
-from __future__ import annotations
-
 import json
 
 from cdk_rehearsal.deployment import Deployment

@@ -1,7 +1,5 @@
 """AWS::S3: buckets, and whom they notify of their objects."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from cdk_rehearsal.deployment import Deployment

@@ -1,7 +1,5 @@
 """AWS::Scheduler: schedules and their groups."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from cdk_rehearsal.deployment import Deployment

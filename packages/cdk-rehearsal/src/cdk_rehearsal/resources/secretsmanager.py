@@ -1,7 +1,5 @@
 """AWS::SecretsManager: secrets, given or generated."""
 
-from __future__ import annotations
-
 import json
 
 from cdk_rehearsal.deployment import Deployment

@@ -1,7 +1,5 @@
 """AWS::SES: identities that send e-mail, and configuration sets."""
 
-from __future__ import annotations
-
 from cdk_rehearsal.deployment import Deployment
 from cdk_rehearsal.properties import Properties
 from cdk_rehearsal.resources.registry import Resource, creates

@@ -1,24 +1,37 @@
 """AWS::SNS: topics, their policies and subscriptions."""
 
-from __future__ import annotations
-
 import json
 
 from cdk_rehearsal.deployment import Deployment
 from cdk_rehearsal.properties import Properties
 from cdk_rehearsal.resources.registry import Resource, creates
+from cdk_rehearsal.services.sns import DEFAULT_MAX_BYTES
+
+# https://docs.aws.amazon.com/sns/latest/dg/large-message-payloads.html
+_SMALLEST_MAX_BYTES = 1_024
+_LARGEST_MAX_BYTES = 1_048_576
 
 
 @creates("AWS::SNS::Topic")
 def create_topic(deployment: Deployment, resource: Resource, properties: Properties) -> None:
-    """Creates a standard topic.
+    """Creates a standard topic, with a maximum size of its messages.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-sns-topic.html
     """
     properties.only("FifoTopic", False, "false")
     properties.ignore("DisplayName", "KmsMasterKeyId", "SignatureVersion", "Tags", "TracingConfig")
     name = properties.take("TopicName") or resource.generated_name(256)
-    arn = deployment.client("sns").create_topic(Name=name)["TopicArn"]
+    size = properties.integer("MaximumMessageSize", DEFAULT_MAX_BYTES)
+    if not _SMALLEST_MAX_BYTES <= size <= _LARGEST_MAX_BYTES:
+        raise properties.error(
+            f"MaximumMessageSize is {size}: give {_SMALLEST_MAX_BYTES} to "
+            f"{_LARGEST_MAX_BYTES} bytes"
+        )
+    sns = deployment.client("sns")
+    arn = sns.create_topic(Name=name)["TopicArn"]
+    sns.set_topic_attributes(
+        TopicArn=arn, AttributeName="MaximumMessageSize", AttributeValue=str(size)
+    )
     resource.physical_id = arn
     resource.attributes = {"TopicArn": arn, "TopicName": name}
 

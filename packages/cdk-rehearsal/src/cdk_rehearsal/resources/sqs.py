@@ -1,7 +1,5 @@
 """AWS::SQS: queues and their policies."""
 
-from __future__ import annotations
-
 import json
 
 from cdk_rehearsal.deployment import Deployment

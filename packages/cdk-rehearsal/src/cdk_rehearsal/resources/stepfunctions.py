@@ -1,7 +1,5 @@
 """AWS::StepFunctions: state machines."""
 
-from __future__ import annotations
-
 import json
 import re
 from typing import Any

@@ -1,7 +1,5 @@
 """Guards a rehearsal: it sees no settings of the machine, and opens no outgoing connection."""
 
-from __future__ import annotations
-
 import os
 import socket
 import threading

@@ -1,7 +1,5 @@
 """Lambda execution environments: modules, variables, output and logging of one function."""
 
-from __future__ import annotations
-
 import importlib.machinery
 import logging
 import os

@@ -1,7 +1,5 @@
 """Replaces parts of other modules, and restores them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, MutableMapping
 from typing import Any
 

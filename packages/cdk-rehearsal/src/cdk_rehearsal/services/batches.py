@@ -1,7 +1,5 @@
 """The items of a batch that a function's answer reports as failed."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

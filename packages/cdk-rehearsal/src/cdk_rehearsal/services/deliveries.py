@@ -1,7 +1,5 @@
 """Deliveries of one service to another: how they fail, and whether a retry helps."""
 
-from __future__ import annotations
-
 from cdk_rehearsal.core import Core
 from cdk_rehearsal.faults import TargetGone
 

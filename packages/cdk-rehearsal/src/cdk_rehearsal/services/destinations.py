@@ -1,7 +1,5 @@
 """Destinations: the queues, topics and functions to which a service sends texts by ARN."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from cdk_rehearsal.errors import RehearsalError

@@ -1,9 +1,7 @@
 """EventBridge: from PutEvents through the rules to their targets, and into archives."""
 
-from __future__ import annotations
-
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -24,7 +22,7 @@ from moto.sns.exceptions import InvalidParameterValue
 from cdk_rehearsal.core import Core
 from cdk_rehearsal.errors import RehearsalError
 from cdk_rehearsal.patterns import EventPattern, PatternError
-from cdk_rehearsal.policies import allows
+from cdk_rehearsal.policies import admits
 from cdk_rehearsal.sandbox.patching import Patches
 from cdk_rehearsal.services.deliveries import DeliveryFailed, check_faults
 from cdk_rehearsal.services.invocation import LambdaService
@@ -32,14 +30,14 @@ from cdk_rehearsal.services.queues import Queues
 from cdk_rehearsal.services.roles import role_allows
 from cdk_rehearsal.services.sns import Topics
 from cdk_rehearsal.services.streams import Streams
-from cdk_rehearsal.services.times import iso_seconds
+from cdk_rehearsal.services.texts import iso_seconds
 from cdk_rehearsal.target_inputs import InputTransformer, JsonPath, target_input
 
 # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-retry-policy.html
 _RETRIES = 185
 _MAX_AGE_S = 86_400
 _BACKOFF_S = (1.0, 600.0)
-# https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-putevents.html
+# https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html
 _MAX_ENTRIES = 10
 _MAX_BYTES = 1024 * 1024
 _SERVICE = "events.amazonaws.com"
@@ -127,22 +125,34 @@ class EventBus:
         bus = backend.describe_event_bus(
             backend._normalize_event_bus_arn(entry.get("EventBusName"))
         )
-        event_id = self._core.new_id()
-        event = {
+        moment = float(entry.get("Time") or self._scheduler.now())
+        resources = entry.get("Resources") or []
+        event = self._event(entry["Source"], entry["DetailType"], detail, resources, moment)
+        self._core.meter.add("published", source, self._core.path_of(bus.arn), event=event)
+        self._take(bus, event)
+        return {"EventId": event["id"]}
+
+    def _event(
+        self, source: str, detail_type: str, detail: Any, resources: list[str], moment: float
+    ) -> dict[str, Any]:
+        return {
             "version": "0",
-            "id": event_id,
-            "detail-type": entry["DetailType"],
-            "source": entry["Source"],
+            "id": self._core.new_id(),
+            "detail-type": detail_type,
+            "source": source,
             "account": self._core.account,
-            "time": _event_time(entry.get("Time"), self._scheduler.now()),
+            "time": iso_seconds(moment),
             "region": self._core.region,
-            "resources": entry.get("Resources") or [],
+            "resources": resources,
             "detail": detail,
         }
-        self._core.meter.add("published", source, self._core.path_of(bus.arn), event=event)
-        self._archive(bus.name, event)
+
+    def _take(self, bus: Any, event: dict[str, Any]) -> None:
+        """Archives an event, and sends it to the targets of the bus's rules."""
+        for archive in self._backend.archives.values():
+            if archive.event_bus_name == bus.name and self._matches(archive.event_pattern, event):
+                archive.events.append(event)
         self.route(bus.rules.values(), event)
-        return {"EventId": event_id}
 
     def put_service_event(
         self, source: str, detail_type: str, detail: dict[str, Any], *, resources: list[str]
@@ -152,19 +162,8 @@ class EventBus:
         https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-service-event.html
         """
         bus = self._backend.describe_event_bus("default")
-        event = {
-            "version": "0",
-            "id": self._core.new_id(),
-            "detail-type": detail_type,
-            "source": source,
-            "account": self._core.account,
-            "time": _event_time(None, self._scheduler.now()),
-            "region": self._core.region,
-            "resources": resources,
-            "detail": detail,
-        }
-        self._archive(bus.name, event)
-        self.route(bus.rules.values(), event)
+        event = self._event(source, detail_type, detail, resources, self._scheduler.now())
+        self._take(bus, event)
 
     def route(self, rules: Iterable[Rule], event: dict[str, Any]) -> None:
         """Sends an event to the targets of those rules that match it."""
@@ -183,7 +182,7 @@ class EventBus:
         target = self._core.path_of(delivery.target["Arn"])
         for late in self._core.faults.way(delivery.rule_path, target):
             copy = replace(delivery, started=self._scheduler.now())
-            delay = late + self._core.latency.event_bus(self._scheduler.random)
+            delay = late + self._core.draw(self._core.latency.event_bus_s)
             self._scheduler.call_later(delay, self._attempt, copy)
 
     def replay(self, replay: Replay, archive: Archive) -> None:
@@ -204,11 +203,6 @@ class EventBus:
         replay.state = ReplayState.COMPLETED
         replay.end_time = self._scheduler.now()
 
-    def _archive(self, bus: str, event: dict[str, Any]) -> None:
-        for archive in self._backend.archives.values():
-            if archive.event_bus_name == bus and self._matches(archive.event_pattern, event):
-                archive.events.append(event)
-
     def _matches(self, moto_pattern: Any, event: dict[str, Any]) -> bool:
         text = moto_pattern.dump()
         if not text:
@@ -220,7 +214,7 @@ class EventBus:
     # -- targets --------------------------------------------------------------------------
 
     def _attempt(self, delivery: _Delivery) -> None:
-        """Tries to deliver once; on failure plan the next try or gives up.
+        """Tries to deliver once; after a failure, plans the next try or gives up.
 
         https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-dlq.html
         """
@@ -308,11 +302,12 @@ class EventBus:
         elif service == "logs":
             self._log(delivery, arn, text)
         elif service == "states":
-            self._in_process(
-                delivery,
+            self._scheduler.spawn(
                 lambda: self._core.client("stepfunctions").start_execution(
                     stateMachineArn=arn, input=text, name=self._core.new_id()
                 ),
+                name=f"delivery by {delivery.rule_path}",
+                critical=True,
             )
         elif service == "sns":
             self._publish(delivery, arn, text)
@@ -320,8 +315,7 @@ class EventBus:
             self._put_record(delivery, arn, text)
         elif service == "events":
             bus = self._backend.describe_event_bus(arn.rsplit("/", 1)[-1])
-            self._archive(bus.name, delivery.event)
-            self.route(bus.rules.values(), delivery.event)
+            self._take(bus, delivery.event)
         else:
             raise RehearsalError(f"rule {delivery.rule_path}: unknown target {arn}")
 
@@ -376,9 +370,6 @@ class EventBus:
         except InvalidArgumentError as error:
             raise DeliveryFailed("INVALID_PARAMETER", str(error)) from error
 
-    def _in_process(self, delivery: _Delivery, call: Callable[[], object]) -> None:
-        self._scheduler.spawn(call, name=f"delivery by {delivery.rule_path}", critical=True)
-
     def _text(self, delivery: _Delivery) -> str:
         target = delivery.target
         if not target.keys() & {"Input", "InputPath", "InputTransformer"}:
@@ -409,14 +400,17 @@ class EventBus:
         core = self._core
         group = arn.split(":log-group:")[1].removesuffix(":*")
         stream = delivery.rule.name
-        context = {
-            "aws:SourceArn": delivery.rule.arn,
-            "aws:SourceAccount": core.account,
-        }
         for action in ("logs:CreateLogStream", "logs:PutLogEvents"):
             resource = f"arn:aws:logs:{core.region}:{core.account}:log-group:{group}"
             if not any(
-                allows(policy, service=_SERVICE, action=action, resource=form, context=context)
+                admits(
+                    policy,
+                    service=_SERVICE,
+                    action=action,
+                    resource=form,
+                    account=core.account,
+                    source_arn=delivery.rule.arn,
+                )
                 for policy in self.log_policies
                 for form in (f"{resource}:log-stream:{stream}", f"{resource}:*", resource)
             ):
@@ -475,7 +469,3 @@ def _entry_size(entry: dict[str, Any]) -> int:
     texts = [entry.get("Source"), entry.get("DetailType"), entry.get("Detail")]
     texts += entry.get("Resources") or []
     return sum(len(text.encode()) for text in texts if text) + (14 if entry.get("Time") else 0)
-
-
-def _event_time(given: Any, now: float) -> str:
-    return iso_seconds(float(given) if given else now)

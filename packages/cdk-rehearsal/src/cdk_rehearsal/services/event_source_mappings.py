@@ -1,25 +1,15 @@
 """Lambda's event source mappings: the pollers, and moto's records of them."""
 
-from __future__ import annotations
-
-from typing import Any, Protocol
+from typing import Any
 
 from moto.awslambda.models import LambdaBackend, lambda_backends
 
 from cdk_rehearsal.core import Core
 from cdk_rehearsal.sandbox.patching import Patches
+from cdk_rehearsal.services.queue_mapping import QueueMapping
 from cdk_rehearsal.services.queues import Queues
+from cdk_rehearsal.services.stream_mapping import StreamMapping
 from cdk_rehearsal.services.streams import Streams
-
-
-class Mapping(Protocol):
-    """A poller of a queue or a stream for one function."""
-
-    def attach(self, model: Any) -> None:
-        """Takes moto's record of this mapping, which an API client may disable."""
-
-    def wake(self) -> None:
-        """Polls soon."""
 
 
 class EventSourceMappings:
@@ -29,9 +19,9 @@ class EventSourceMappings:
         self._core = core
         self._queues = queues
         self._streams = streams
-        self._by_uuid: dict[str, Mapping] = {}
+        self._by_uuid: dict[str, QueueMapping | StreamMapping] = {}
 
-    def attach(self, mapping: Mapping, uuid: str) -> None:
+    def attach(self, mapping: QueueMapping | StreamMapping, uuid: str) -> None:
         """Ties a mapping to moto's record of it; moto itself delivers nothing to it."""
         backend: Any = lambda_backends[self._core.account][self._core.region]
         model = backend.get_event_source_mapping(uuid)

@@ -1,7 +1,5 @@
 """DynamoDB's time to live: expired items are deleted, and the stream says by whom."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any
 
@@ -9,9 +7,11 @@ from moto.dynamodb.models import dynamodb_backends
 
 from cdk_rehearsal.core import Core
 
-# AWS promises a few days, and mostly takes minutes; nothing older than five years is deleted:
-# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/howitworks-ttl.html
+# DynamoDB typically deletes expired items within two days; nothing sooner is promised:
+# https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_UpdateTimeToLive.html
 _INTERVAL_S = 21_600.0
+# It deletes nothing that expired more than five years ago:
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/time-to-live-ttl-before-you-start.html
 _OLDEST_S = 5 * 365 * 86_400
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/time-to-live-ttl-streams.html
 _BY_DYNAMODB = {"type": "Service", "principalId": "dynamodb.amazonaws.com"}

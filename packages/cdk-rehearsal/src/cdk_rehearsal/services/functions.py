@@ -1,7 +1,5 @@
 """Lambda's functions: what the template says of each, its invocations' context and results."""
 
-from __future__ import annotations
-
 from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path

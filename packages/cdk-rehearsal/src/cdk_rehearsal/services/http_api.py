@@ -5,15 +5,16 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Protocol, cast
+from typing import Any, cast
 from urllib.parse import parse_qsl, unquote
 
+from cdk_rehearsal.assembly import Resource
 from cdk_rehearsal.core import Core
-from cdk_rehearsal.errors import RehearsalError, UnsupportedTemplateError
-from cdk_rehearsal.policies import allows
+from cdk_rehearsal.errors import LoadingError, RehearsalError, Unsupported
+from cdk_rehearsal.properties import is_unresolved
 from cdk_rehearsal.services.functions import Function, InvocationResult, PayloadTooLarge, Throttled
 from cdk_rehearsal.services.invocation import LambdaService
 from cdk_rehearsal.services.tokens import Forbidden, Identity, Issuer, JwtAuthorizer, Unauthorized
@@ -22,33 +23,13 @@ from cdk_rehearsal.services.tokens import Forbidden, Identity, Issuer, JwtAuthor
 _MAX_TIMEOUT_MS = 30_000
 _MAX_BODY_BYTES = 10 * 1024 * 1024
 _VARIABLE = re.compile(r"\{([\w.:-]+)(\+?)\}", re.ASCII)
-_FUNCTION_ARN = re.compile(r"arn:[\w-]+:lambda:[\w-]+:\d+:function:[\w-]+(:[\w$-]+)?", re.ASCII)
 # What the documentation calls binary was measured: even forms are, and what has no type at all.
 # https://github.com/ministackorg/ministack/pull/766
 _TEXT_TYPES = re.compile(r"text/|application/(json|javascript|xml)\s*(;|$)")
+_TYPE = "AWS::ApiGatewayV2::"
 _SOURCE_IP = "198.51.100.7"
 
 Headers = Mapping[str, str | Iterable[str]]
-
-
-class Resource(Protocol):
-    """What the front reads of a resource that was created."""
-
-    @property
-    def path(self) -> str:
-        """The construct path."""
-
-    @property
-    def type(self) -> str:
-        """The CloudFormation type."""
-
-    @property
-    def physical_id(self) -> str:
-        """What ``Ref`` gives."""
-
-    @property
-    def properties(self) -> dict[str, Any]:
-        """The resolved properties."""
 
 
 @dataclass(frozen=True)
@@ -140,13 +121,18 @@ class HttpFront:
     """
 
     def __init__(self, core: Core, lambdas: LambdaService, resources: Sequence[Resource]) -> None:
-        """Reads the APIs of the loaded resources."""
+        """Reads the APIs of the loaded resources.
+
+        Raises LoadingError with everything in them that is not supported.
+        """
+        if problems := unsupported(resources):
+            raise LoadingError(problems)
         self._core = core
         self._issuers: dict[str, Issuer] = {}
         self._apis = {
             resource.path: _Api(core, lambdas, resources, resource, self.issuer)
             for resource in resources
-            if resource.type == "AWS::ApiGatewayV2::Api"
+            if resource.type == f"{_TYPE}Api"
         }
 
     @property
@@ -221,21 +207,17 @@ class _Api:
         self.path = resource.path
         self._id = resource.physical_id
         self.domain = f"{self._id}.execute-api.{core.region}.amazonaws.com"
-        if "CorsConfiguration" in resource.properties:
-            raise _unsupported(resource, "CorsConfiguration")
-        self._resources = [
-            other for other in resources if other.properties.get("ApiId") == self._id
-        ]
-        stages = self._of("Stage")
-        if len(stages) != 1:
-            raise RehearsalError(f"{self.path} has {len(stages)} stages; one can be rehearsed")
-        self._stage: str = stages[0].properties["StageName"]
-        self._variables = stages[0].properties.get("StageVariables")
+        (stage,) = _parts(resource, "Stage", resources)
+        self._stage: str = stage.properties["StageName"]
+        self._variables = stage.properties.get("StageVariables")
         self._authorizers = {
-            other.physical_id: self._authorizer(other) for other in self._of("Authorizer")
+            each.physical_id: self._authorizer(each)
+            for each in _parts(resource, "Authorizer", resources)
         }
-        self._integrations = {other.physical_id: other for other in self._of("Integration")}
-        routes = {other.properties["RouteKey"]: self._route(other) for other in self._of("Route")}
+        routes = {
+            each.properties["RouteKey"]: self._route(each, resources)
+            for each in _parts(resource, "Route", resources)
+        }
         self._default = routes.pop("$default", None)
         self._routes = sorted(routes.values(), key=_Route.rank)
 
@@ -283,7 +265,10 @@ class _Api:
     def _invoked(self, route: _Route, payload: str) -> HttpResponse:
         """Invokes the function within the integration's timeout, after which it goes on alone."""
         scheduler = self._core.scheduler
-        process = scheduler.spawn(self._invoke, route, payload, name=f"{route.key} of {self.path}")
+        process = scheduler.spawn(
+            lambda: self._lambdas.invoke(route.function, payload, source=self.path),
+            name=f"{route.key} of {self.path}",
+        )
         if not process.join(route.timeout_s):
             return _message(503, "Service Unavailable")
         try:
@@ -294,9 +279,6 @@ class _Api:
             return _message(413, "Request Entity Too Large")
         answer = None if result.failed else _interpreted(result.payload)
         return answer or _message(500, "Internal Server Error")
-
-    def _invoke(self, route: _Route, payload: str) -> InvocationResult:
-        return self._lambdas.invoke(route.function, payload, source=self.path)
 
     def _find(self, request: _Request) -> tuple[_Route | None, dict[str, str]]:
         """Returns the route that takes a request: the first match, the most specific first.
@@ -315,19 +297,10 @@ class _Api:
 
         https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
         """
-        key = "$default" if route.key == "$default" else route.key.replace(" ", "", 1)
-        core = self._core
+        core, key = self._core, route.key.replace(" ", "", 1)
         api = f"arn:aws:execute-api:{core.region}:{core.account}:{self._id}"
-        return allows(
-            route.function.policy,
-            service="apigateway.amazonaws.com",
-            action="lambda:InvokeFunction",
-            resource=route.function.arn,
-            context={
-                "aws:SourceArn": f"{api}/{self._stage}/{key}",
-                "aws:SourceAccount": core.account,
-            },
-        )
+        source = f"{api}/{self._stage}/{key}"
+        return self._lambdas.admits(route.function, "apigateway.amazonaws.com", source)
 
     def _event(
         self,
@@ -381,13 +354,8 @@ class _Api:
 
     # -- reading the template -------------------------------------------------------------
 
-    def _of(self, kind: str) -> list[Resource]:
-        return [other for other in self._resources if other.type == f"AWS::ApiGatewayV2::{kind}"]
-
     def _authorizer(self, resource: Resource) -> JwtAuthorizer:
         properties = resource.properties
-        if properties.get("AuthorizerType") != "JWT":
-            raise _unsupported(resource, "AuthorizerType")
         configuration = properties["JwtConfiguration"]
         return JwtAuthorizer(
             self._issuer(configuration["Issuer"]),
@@ -396,32 +364,94 @@ class _Api:
             self._core.scheduler.now,
         )
 
-    def _route(self, resource: Resource) -> _Route:
+    def _route(self, resource: Resource, resources: Sequence[Resource]) -> _Route:
         properties = resource.properties
-        kind = properties.get("AuthorizationType", "NONE")
-        if kind not in {"NONE", "JWT"}:
-            raise _unsupported(resource, "AuthorizationType")
-        integration = self._integrations[properties["Target"].removeprefix("integrations/")]
-        settings = integration.properties
-        if settings.get("PayloadFormatVersion") != "2.0":
-            raise _unsupported(integration, "PayloadFormatVersion")
-        function = _FUNCTION_ARN.search(settings["IntegrationUri"])
-        if function is None:
-            raise _unsupported(integration, "IntegrationUri")
+        integration = _named(properties, "Target", "Integration", resources)
+        function = _function(integration, resources)
+        authorizer = None
+        if properties.get("AuthorizationType") == "JWT":
+            authorizer = self._authorizers[properties["AuthorizerId"]]
+        timeout_ms = int(integration.properties.get("TimeoutInMillis", _MAX_TIMEOUT_MS))
         return _Route(
             properties["RouteKey"],
-            self._lambdas.functions[function[0]],
-            int(settings.get("TimeoutInMillis", _MAX_TIMEOUT_MS)) / 1000,
-            self._authorizers[properties["AuthorizerId"]] if kind == "JWT" else None,
+            self._lambdas.functions[function.attributes["Arn"]],
+            timeout_ms / 1000,
+            authorizer,
             properties.get("AuthorizationScopes", []),
         )
 
 
-def _unsupported(resource: Resource, name: str) -> UnsupportedTemplateError:
-    return UnsupportedTemplateError(
-        f"{resource.path} ({resource.type}): the rehearsal's front does not know "
-        f"{name} = {resource.properties.get(name)!r}"
+def unsupported(resources: Sequence[Resource]) -> list[Unsupported]:
+    """Returns everything in HTTP APIs that the front does not support.
+
+    ``resources`` are those of the assembly, including those that could not be created.
+    """
+    problems = [
+        Unsupported(
+            resource.path,
+            resource.where,
+            f"the HTTP front does not know {name} = {resource.properties.get(name)!r}",
+        )
+        for resource in resources
+        for name in _unknown(resource, resources)
+        if not is_unresolved(resource.properties.get(name))
+    ]
+    for api in (each for each in resources if each.type == f"{_TYPE}Api"):
+        stages = len(_parts(api, "Stage", resources))
+        if stages != 1:
+            problem = f"{api.path} has {stages} stages; the rehearsal supports exactly one"
+            problems.append(Unsupported(api.path, api.where, problem))
+    return problems
+
+
+def _unknown(resource: Resource, resources: Sequence[Resource]) -> Iterator[str]:
+    """The properties whose values the front does not know."""
+    properties = resource.properties
+    if resource.type == f"{_TYPE}Api":
+        if "CorsConfiguration" in properties:
+            yield "CorsConfiguration"
+    elif resource.type == f"{_TYPE}Integration":
+        if properties.get("PayloadFormatVersion") != "2.0":
+            yield "PayloadFormatVersion"
+        if _function(resource, resources) is None:
+            yield "IntegrationUri"
+    elif resource.type == f"{_TYPE}Route":
+        if _named(properties, "Target", "Integration", resources) is None:
+            yield "Target"
+        kind = properties.get("AuthorizationType", "NONE")
+        if kind not in {"NONE", "JWT"}:
+            yield "AuthorizationType"
+        elif kind == "JWT" and not _named(properties, "AuthorizerId", "Authorizer", resources):
+            yield "AuthorizerId"
+
+
+def _parts(api: Resource, kind: str, resources: Sequence[Resource]) -> list[Resource]:
+    """The resources of a kind that belong to an API."""
+    return [
+        each
+        for each in resources
+        if each.type == f"{_TYPE}{kind}" and each.properties.get("ApiId") == api.physical_id
+    ]
+
+
+def _named(properties: dict[str, Any], name: str, kind: str, resources: Sequence[Resource]) -> Any:
+    """The resource of a kind whose id is the value of a property; None if there is none."""
+    identifier = str(properties.get(name)).removeprefix("integrations/")
+    return next(
+        (r for r in resources if r.type == f"{_TYPE}{kind}" and r.physical_id == identifier), None
     )
+
+
+def _function(integration: Resource, resources: Sequence[Resource]) -> Any:
+    """The function whose ARN is, or is a part of, an integration's URI; None if there is none."""
+    uri = str(integration.properties.get("IntegrationUri"))
+    for resource in resources:
+        if resource.type == "AWS::Lambda::Function":
+            # A function that could not be created has no ARN: its name stands for it.
+            identifier = re.escape(resource.attributes.get("Arn", resource.physical_id))
+            if re.search(rf"{identifier}(:\$LATEST)?(/|$)", uri):
+                return resource
+    return None
 
 
 def _prepared(method: str, path: str, headers: Headers, body: Any, domain: str) -> _Request:
@@ -503,10 +533,10 @@ def _header(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _message(status: int, message: str, **headers: str) -> HttpResponse:
+def _message(status: int, message: str) -> HttpResponse:
     # API Gateway writes its own messages without spaces.
     body = json.dumps({"message": message}, separators=(",", ":"))
-    return HttpResponse(status, {"content-type": "application/json", **headers}, body)
+    return HttpResponse(status, {"content-type": "application/json"}, body)
 
 
 def _refusal(

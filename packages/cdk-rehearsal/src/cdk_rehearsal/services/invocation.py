@@ -1,7 +1,5 @@
 """Lambda: synchronous and asynchronous invocation of functions, within virtual time."""
 
-from __future__ import annotations
-
 import json
 import traceback
 from collections.abc import Callable
@@ -13,7 +11,7 @@ from moto.awslambda.models import LambdaBackend
 
 from cdk_rehearsal.core import Core
 from cdk_rehearsal.errors import ProcessKilled, RehearsalError
-from cdk_rehearsal.policies import allows
+from cdk_rehearsal.policies import admits
 from cdk_rehearsal.sandbox.execution_environment import AssetFinder, ExecutionEnvironment
 from cdk_rehearsal.sandbox.patching import Patches
 from cdk_rehearsal.services.destinations import Destinations
@@ -25,7 +23,7 @@ from cdk_rehearsal.services.functions import (
     Throttled,
     TimedOut,
 )
-from cdk_rehearsal.services.times import iso_milliseconds
+from cdk_rehearsal.services.texts import iso_milliseconds
 
 # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 _SYNC_PAYLOAD_LIMIT = 6 * 1024 * 1024
@@ -64,15 +62,13 @@ class LambdaService:
 
         https://docs.aws.amazon.com/lambda/latest/dg/access-control-resource-based.html
         """
-        return allows(
+        return admits(
             function.policy,
             service=service,
             action="lambda:InvokeFunction",
             resource=function.arn,
-            context={
-                "aws:SourceArn": source_arn,
-                "aws:SourceAccount": self._core.account,
-            },
+            account=self._core.account,
+            source_arn=source_arn,
         )
 
     def invoke(
@@ -175,7 +171,7 @@ class LambdaService:
         function.active += 1
         # The deadline runs from the end of the initialization.
         if cold:
-            scheduler.sleep(self._core.latency.cold_start(scheduler.random))
+            scheduler.sleep(self._core.draw(self._core.latency.cold_start_s))
         deadline = scheduler.now() + function.timeout_s
         context = LambdaContext(function, request_id, deadline, scheduler.now)
         process = scheduler.spawn(

@@ -1,7 +1,5 @@
 """Outboxes: the text messages and e-mails that leave the application."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """SQS: Lambda's event source mapping."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 
@@ -15,7 +13,7 @@ from cdk_rehearsal.services.invocation import LambdaService
 from cdk_rehearsal.services.queues import Queue
 from cdk_rehearsal.virtual_time.agenda import Timer
 
-# Lambda starts with five batches at a time and adds up to 300 a minute, to 1,250:
+# Lambda starts with five invocations at a time and adds up to 300 a minute, to 1,250:
 # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html
 _FIRST_POLLERS = 5
 _POLLERS_PER_SECOND = 5.0
@@ -64,7 +62,7 @@ class QueueMapping:
 
     def wake(self) -> None:
         """Looks at the queue soon, unless that is planned already."""
-        delay = self._core.latency.queue_poll(self._scheduler.random)
+        delay = self._core.draw(self._core.latency.queue_poll_s)
         self._poll_at(self._scheduler.now() + delay)
 
     def _poll_at(self, moment: float) -> None:

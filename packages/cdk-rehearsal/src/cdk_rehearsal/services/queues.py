@@ -13,11 +13,11 @@ from moto.sqs.models import Queue as MotoQueue
 from cdk_rehearsal.core import Core
 from cdk_rehearsal.errors import RehearsalError
 from cdk_rehearsal.filters import FilterCriteria
-from cdk_rehearsal.policies import allows
+from cdk_rehearsal.policies import admits
 from cdk_rehearsal.sandbox.patching import Patches
 
 # Batches are bounded by what a synchronous invocation takes; some room is left for the envelope.
-# https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-parameters.html
+# https://docs.aws.amazon.com/lambda/latest/api/API_CreateEventSourceMapping.html
 _BATCH_BYTES = 6 * 1024 * 1024
 _ENVELOPE_BYTES = 1024
 
@@ -56,16 +56,13 @@ class Queue:
 
         https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-using-identity-based-policies.html
         """
-        return allows(
+        return admits(
             self.model._policy_json,
             service=service,
             action="sqs:SendMessage",
             resource=self.arn,
-            context={
-                "aws:SourceArn": source_arn,
-                "aws:SourceAccount": self._core.account,
-                "aws:SecureTransport": "true",
-            },
+            account=self._core.account,
+            source_arn=source_arn,
         )
 
     def takes_dead_letters_of(self, source_arn: str) -> bool:

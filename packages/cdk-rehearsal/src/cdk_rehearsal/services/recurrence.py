@@ -1,7 +1,5 @@
 """Schedule expressions of EventBridge Scheduler, ``at``, ``rate`` and ``cron``, in UTC."""
 
-from __future__ import annotations
-
 import re
 from calendar import SATURDAY, SUNDAY, monthrange, weekday
 from collections.abc import Callable, Iterator

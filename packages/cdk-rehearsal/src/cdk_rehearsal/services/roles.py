@@ -1,7 +1,5 @@
 """Roles: what a service may do with a role that it assumes."""
 
-from __future__ import annotations
-
 import json
 from functools import lru_cache
 from typing import Any

@@ -1,7 +1,5 @@
 """S3: notifications of what happens to objects, to queues and functions."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 from urllib.parse import quote_plus
@@ -17,7 +15,7 @@ from cdk_rehearsal.sandbox.patching import Patches
 from cdk_rehearsal.services.deliveries import DeliveryFailed, check_faults
 from cdk_rehearsal.services.invocation import LambdaService
 from cdk_rehearsal.services.queues import Queues
-from cdk_rehearsal.services.times import iso_milliseconds
+from cdk_rehearsal.services.texts import iso_milliseconds
 
 _SERVICE = "s3.amazonaws.com"
 # How S3 goes on when a destination fails is not documented; it means to deliver at least once:
@@ -156,7 +154,7 @@ class Buckets:
     def _start(self, bucket: FakeBucket, arn: str, body: str, detail: dict[str, Any]) -> None:
         core = self._core
         for late in core.faults.way(core.path_of(bucket.name), core.path_of(arn)):
-            delay = late + core.latency.bucket(self._scheduler.random)
+            delay = late + core.draw(core.latency.bucket_s)
             self._scheduler.spawn(
                 self._deliver,
                 bucket,

@@ -1,7 +1,5 @@
 """EventBridge Scheduler: from a schedule to its target, with retries and dead letters."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,7 +17,7 @@ from cdk_rehearsal.services.invocation import LambdaService
 from cdk_rehearsal.services.queues import Queues
 from cdk_rehearsal.services.recurrence import InvalidExpression, Once, parse
 from cdk_rehearsal.services.roles import is_assumable, role_allows
-from cdk_rehearsal.services.times import iso_seconds
+from cdk_rehearsal.services.texts import is_json, iso_seconds
 from cdk_rehearsal.virtual_time.agenda import Timer
 
 _SERVICE = "scheduler.amazonaws.com"
@@ -118,7 +116,7 @@ class Schedules:
                 f"the rehearsal does not know schedules with the target {target['Arn']} "
                 f"{', '.join(sorted(unknown))}"
             )
-        if service != "sqs" and not _is_json(target.get("Input", "{}")):
+        if service != "sqs" and not is_json(target.get("Input", "{}")):
             raise ValidationException(f"The Input of a target in {service} has to be JSON.")
         self._check_role(target["RoleArn"], options.get("group_name") or "default")
 
@@ -155,7 +153,7 @@ class Schedules:
         if moment is None or moment > end:
             return
         random = self._scheduler.random
-        delay = self._core.latency.schedule(random)
+        delay = self._core.draw(self._core.latency.schedule_s)
         window = schedule.flexible_time_window
         if window["Mode"] == "FLEXIBLE":
             delay = random.uniform(0, window["MaximumWindowInMinutes"] * 60)
@@ -351,11 +349,3 @@ class Schedules:
 
 def _group_arn(schedule: Schedule) -> str:
     return schedule.arn.rpartition("/")[0].replace(":schedule/", ":schedule-group/")
-
-
-def _is_json(text: str) -> bool:
-    try:
-        json.loads(text)
-    except ValueError:
-        return False
-    return True

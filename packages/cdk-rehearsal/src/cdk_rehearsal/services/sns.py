@@ -1,7 +1,5 @@
 """SNS: from a publish through the filters to each subscription, with retries and dead letters."""
 
-from __future__ import annotations
-
 import base64
 import json
 from collections.abc import Iterator
@@ -16,19 +14,20 @@ from cdk_rehearsal.core import Core
 from cdk_rehearsal.errors import RehearsalError
 from cdk_rehearsal.filters import SubscriptionFilter
 from cdk_rehearsal.patterns import PatternError
-from cdk_rehearsal.policies import allows
+from cdk_rehearsal.policies import admits
 from cdk_rehearsal.sandbox.patching import Patches
 from cdk_rehearsal.services.deliveries import DeliveryFailed, check_faults
 from cdk_rehearsal.services.invocation import LambdaService
 from cdk_rehearsal.services.queues import Queue, Queues
-from cdk_rehearsal.services.times import iso_milliseconds
+from cdk_rehearsal.services.texts import iso_milliseconds
 
 _SERVICE = "sns.amazonaws.com"
 _NO_QUEUE = "AWS.SimpleQueueService.NonExistentQueue"
 # Protocols that leave the rehearsal.
 _TO_PEOPLE = frozenset({"email", "email-json"})
-# Message and attributes: https://docs.aws.amazon.com/general/latest/gr/sns.html
-_MAX_BYTES = 256 * 1024
+DEFAULT_MAX_BYTES = 256 * 1024
+"""Size of message and attributes that a topic accepts unless it has a `MaximumMessageSize`.
+https://docs.aws.amazon.com/sns/latest/dg/large-message-payloads.html"""
 # https://docs.aws.amazon.com/sns/latest/dg/sns-message-attributes.html
 _MAX_RAW_ATTRIBUTES = 10
 # Retries of what AWS itself runs: 3 at once, 2 after a second each, 10 after 1 to 20 seconds,
@@ -151,16 +150,13 @@ class Topics:
 
         https://docs.aws.amazon.com/sns/latest/dg/sns-access-policy-use-cases.html
         """
-        return allows(
+        return admits(
             self._backend.topics[arn]._policy_json,
             service=service,
             action="sns:Publish",
             resource=arn,
-            context={
-                "aws:SourceArn": source_arn,
-                "aws:SourceAccount": self._core.account,
-                "aws:SecureTransport": "true",
-            },
+            account=self._core.account,
+            source_arn=source_arn,
         )
 
     def publish(
@@ -175,7 +171,7 @@ class Topics:
         """Sends a message to each subscription that wants it; returns the message's id.
 
         ``event`` is what the message stands for, for the record. Raises moto's
-        InvalidParameterValue for more than 256 KB.
+        InvalidParameterValue for a message over the topic's maximum size.
         """
         notification = Notification(
             self._core.new_id(),
@@ -186,7 +182,8 @@ class Topics:
             self._scheduler.now(),
             event,
         )
-        if _size(notification) > _MAX_BYTES:
+        topic = self._backend.topics[arn]
+        if _size(notification) > int(getattr(topic, "maximum_message_size", DEFAULT_MAX_BYTES)):
             raise InvalidParameterValue("Invalid parameter: Message too long")
         for subscription in list(self._backend.subscriptions.values()):
             if subscription.topic.arn == arn and subscription.protocol not in _TO_PEOPLE:
@@ -208,7 +205,7 @@ class Topics:
         target = core.path_of(subscription.endpoint)
         delivery = _Delivery(subscription, notification, source, target, detail)
         for late in core.faults.way(source, target):
-            delay = late + core.latency.topic(self._scheduler.random)
+            delay = late + core.draw(core.latency.topic_s)
             self._scheduler.spawn(
                 self._deliver,
                 delivery,

@@ -3,8 +3,6 @@
 What DynamoDB Streams and Kinesis Data Streams have in common; ``streams`` has the rest.
 """
 
-from __future__ import annotations
-
 import json
 from collections import deque
 from dataclasses import dataclass, field
@@ -17,7 +15,7 @@ from cdk_rehearsal.services.destinations import Destinations
 from cdk_rehearsal.services.functions import Function, InvocationResult, Throttled
 from cdk_rehearsal.services.invocation import LambdaService
 from cdk_rehearsal.services.stream_records import Shard, Stream, StreamRecord
-from cdk_rehearsal.services.times import iso_milliseconds
+from cdk_rehearsal.services.texts import iso_milliseconds
 from cdk_rehearsal.services.windows import STATE_BYTES, Window, state_of
 from cdk_rehearsal.virtual_time.agenda import Timer
 

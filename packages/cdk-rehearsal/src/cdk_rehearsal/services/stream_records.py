@@ -1,7 +1,5 @@
 """The records of a stream, as event source mappings read them."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass

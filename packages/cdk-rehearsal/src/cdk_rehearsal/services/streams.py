@@ -1,7 +1,5 @@
 """The streams of DynamoDB tables and of Kinesis, as event source mappings read them."""
 
-from __future__ import annotations
-
 import base64
 from collections.abc import Sequence
 from datetime import UTC
@@ -18,7 +16,7 @@ from cdk_rehearsal.moto_patches.defects.kinesis import first_sequence_number
 from cdk_rehearsal.sandbox.patching import Patches
 from cdk_rehearsal.services.stream_mapping import StreamMapping
 from cdk_rehearsal.services.stream_records import Shard, Stream, StreamRecord
-from cdk_rehearsal.services.times import iso_milliseconds, iso_seconds
+from cdk_rehearsal.services.texts import iso_milliseconds, iso_seconds
 
 
 class TableStream:
@@ -38,7 +36,7 @@ class TableStream:
 
     def poll_delay(self) -> float:
         """Returns the seconds until the next look at an idle shard."""
-        return self._core.latency.stream_poll(self._core.scheduler.random)
+        return self._core.draw(self._core.latency.stream_poll_s)
 
     def moment(self, arrived: float) -> str:
         """Returns a record's time of arrival, to the second."""
@@ -101,7 +99,7 @@ class KinesisStream:
 
     def poll_delay(self) -> float:
         """Returns the seconds until the next look at an idle shard."""
-        return self._core.latency.shard_poll(self._core.scheduler.random)
+        return self._core.draw(self._core.latency.shard_poll_s)
 
     def moment(self, arrived: float) -> str:
         """Returns a record's time of arrival, to the millisecond."""

@@ -1,7 +1,5 @@
 """JSON Web Tokens: issuers that sign them, and API Gateway's authorizer that checks them."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Callable, Mapping

@@ -167,7 +167,7 @@ class Web:
             raise self._unknown(sender, f"the address {ip}")
         core = self._core
         patience = timeout if isinstance(timeout, int | float) else None
-        delay = core.latency.web(core.scheduler.random)
+        delay = core.draw(core.latency.web_s)
         silent = hosts[0].on_connect == "silent"
         if silent or (patience is not None and delay > patience):
             # Linux itself gives up after some two minutes.

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cdk_rehearsal.services.stream_records import StreamRecord
-from cdk_rehearsal.services.times import iso_seconds
+from cdk_rehearsal.services.texts import iso_seconds
 
 # https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-windows.html
 STATE_BYTES = 1024 * 1024

@@ -1,7 +1,5 @@
 """The virtual clock, and the interpreter's view of it."""
 
-from __future__ import annotations
-
 import os
 import time
 from datetime import datetime

@@ -1,7 +1,5 @@
 """The pace: whether virtual time passes at once, or no faster than real time."""
 
-from __future__ import annotations
-
 import time
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """The scheduler: runs one thing at a time, in the order of virtual time."""
 
-from __future__ import annotations
-
 import random
 import threading
 import time

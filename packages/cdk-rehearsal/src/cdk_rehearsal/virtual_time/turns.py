@@ -1,7 +1,5 @@
 """Turns: other threads touch the state of a rehearsal only between two of its steps."""
 
-from __future__ import annotations
-
 import threading
 
 

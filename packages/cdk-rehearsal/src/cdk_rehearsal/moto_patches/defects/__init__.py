@@ -3,8 +3,6 @@
 The service installs those of ``step_functions``: only rehearsals import the interpreter.
 """
 
-from __future__ import annotations
-
 from cdk_rehearsal.moto_patches.defects import dynamodb, kinesis, schedules, sqs
 from cdk_rehearsal.sandbox.patching import Patches
 

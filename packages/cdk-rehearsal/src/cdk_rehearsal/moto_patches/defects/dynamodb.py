@@ -22,8 +22,6 @@ is atomic: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Work
     )  # ValidationException, as in DynamoDB, but get_item(...) returns n = 1.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from moto.dynamodb.models import DynamoDBBackend

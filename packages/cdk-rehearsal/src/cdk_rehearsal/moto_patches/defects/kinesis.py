@@ -9,8 +9,6 @@ https://docs.aws.amazon.com/lambda/latest/dg/with-kinesis.html
 moto also lists all records of the shard for each number, which this patch does not.
 """
 
-from __future__ import annotations
-
 from moto.kinesis.models import Record, Shard
 
 from cdk_rehearsal.sandbox.patching import Patches
@@ -20,7 +18,7 @@ _EACH_SHARD = 10**40
 
 
 def patch(patches: Patches) -> None:
-    """Number the records of a shard as Kinesis does."""
+    """Numbers the records of a shard as Kinesis does."""
     patches.set(Shard, "put_record", _put_record)
 
 

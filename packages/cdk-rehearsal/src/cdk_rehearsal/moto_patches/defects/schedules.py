@@ -21,8 +21,6 @@ https://docs.aws.amazon.com/scheduler/latest/APIReference/API_UpdateSchedule.htm
     scheduler.get_schedule(Name="n")["ActionAfterCompletion"]  # None
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from moto.scheduler.exceptions import ScheduleExists

@@ -11,8 +11,6 @@ https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-v
         sqs.receive_message(QueueUrl=url)  # No message.
 """
 
-from __future__ import annotations
-
 from moto.core.utils import unix_time_millis
 from moto.sqs.models import Message
 

@@ -49,8 +49,6 @@ https://docs.aws.amazon.com/step-functions/latest/dg/sfn-best-practices.html#bp-
     # "Lambda.ResourceNotFoundException".
 """
 
-from __future__ import annotations
-
 import re
 import sys
 from collections.abc import Callable

@@ -1,21 +1,19 @@
-"""Speed-ups of botocore and moto; none of them changes an answer.
+"""Speed-ups of botocore and moto that change no answer.
 
-``clients`` and ``direct`` are installed by themselves: they replace botocore, not moto.
+``clients`` and ``direct`` patch botocore and are installed separately.
 """
-
-from __future__ import annotations
 
 from moto.core.common_models import BaseModel
 
-from cdk_rehearsal.moto_patches.speed import cognito, dynamodb, requests, s3, sqs, values
+from cdk_rehearsal.moto_patches.speed import accounts, cognito, dynamodb, s3, sqs
 from cdk_rehearsal.sandbox.patching import Patches
 from cdk_rehearsal.virtual_time.scheduler import Scheduler
 
 
 def patch(patches: Patches, scheduler: Scheduler | None) -> None:
-    """Replaces what costs most. With a scheduler, long polls of queues wait in its time."""
-    # moto keeps every model object that was ever made, for a dashboard.
+    """Replaces the most expensive parts. With a scheduler, long polls wait in virtual time."""
+    # moto keeps every model object for its dashboard.
     patches.set(BaseModel, "__new__", staticmethod(lambda cls, *_, **__: object.__new__(cls)))
-    for service in (requests, values, dynamodb, s3, cognito):
+    for service in (accounts, dynamodb, s3, cognito):
         service.patch(patches)
     sqs.patch(patches, scheduler)

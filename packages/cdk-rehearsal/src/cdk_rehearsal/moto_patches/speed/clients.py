@@ -1,7 +1,5 @@
 """AWS clients: botocore reads the data of a service once per process."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import cache
 from inspect import CO_VARKEYWORDS

@@ -1,6 +1,4 @@
-"""Cognito: one key for all user pools, read once."""
-
-from __future__ import annotations
+"""Reads the key of all Cognito user pools once."""
 
 import json
 import random
@@ -15,14 +13,14 @@ from cdk_rehearsal.sandbox.patching import Patches
 
 
 def patch(patches: Patches) -> None:
-    """Keeps the key that moto reads for each pool; its file lacks the primes, which take long."""
+    """Caches the key, which moto reads for each pool: computing its missing primes is slow."""
     key = SimpleNamespace(import_key=lambda document: _key(json.dumps(document)))
     patches.set(models, "jwk", SimpleNamespace(RSAKey=key))
 
 
 @cache
 def _key(document: str) -> Any:
-    # The primes are found by trial, which must not use up what the seed gives to others.
+    # The search for the primes is random. It must not affect numbers that are drawn from the seed.
     state = random.getstate()
     try:
         return RSAKey.import_key(json.loads(document))

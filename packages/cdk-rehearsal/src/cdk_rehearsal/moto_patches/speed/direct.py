@@ -1,11 +1,10 @@
 """Direct calls from an AWS client to moto, without an HTTP request.
 
-Of what an API call costs, nearly all goes into the request: its endpoint, headers and signature,
-its text and that of its answer. What calls are made of most, in a rehearsal, needs none of it.
-The short way takes only what is plainly right. Anything else goes the long way, which is botocore
-and moto as they are: parameters that are wrong or unusual, clients that were changed, and
-operations that fail, once more, since what fails changes nothing. So errors are always the long
-way's own.
+Most of the cost of an API call is the HTTP request: endpoint, headers, signature, and the text of
+request and answer. Frequent calls of a rehearsal do not need it. A direct call accepts only valid
+and common parameters. Everything else is a regular call through botocore and moto: invalid or
+unusual parameters, and modified clients. An operation that fails is repeated as a regular call,
+because a failed operation changes nothing. So all errors are those of botocore and moto.
 """
 
 from __future__ import annotations
@@ -47,7 +46,7 @@ _FORM = "application/x-www-form-urlencoded; charset=utf-8"
 
 @dataclass(frozen=True)
 class _Service:
-    """What answers the calls of a service, and which of them may go the short way."""
+    """The handler of a service, and the operations that can be called directly."""
 
     handler: type[BaseResponse]
     operations: frozenset[str]
@@ -74,12 +73,12 @@ SERVICES: Mapping[str, _Service] = {
     "sns": _service(SNSResponse, "Publish", content_type=_FORM),
     "stepfunctions": _service(StepFunctionResponse, "StartExecution", "StartSyncExecution"),
 }
-"""Operations that change nothing if they fail, and that are called often."""
+"""Frequent operations that change nothing if they fail."""
 
 
 @dataclass(frozen=True)
 class _Operation:
-    """An operation with all that can be prepared once."""
+    """An operation, prepared once for all its calls."""
 
     name: str
     method: str
@@ -91,7 +90,7 @@ class _Operation:
 
     @classmethod
     def of(cls, client: Any, name: str) -> _Operation | None:
-        """Prepares an operation of a client; None if it has no short way."""
+        """Prepares an operation of a client; None if it cannot be called directly."""
         model: Any = client.meta.service_model.operation_model(name)
         service = SERVICES.get(model.service_model.service_name)
         if service is None or name not in service.operations:
@@ -108,9 +107,9 @@ class _Operation:
         )
 
     def parameters(self, given: dict[str, Any]) -> dict[str, Any]:
-        """Copies parameters, with an idempotency token where botocore would put one.
+        """Copies parameters, and adds the idempotency tokens that botocore would add.
 
-        Raises Unusual for what is not plainly right.
+        Raises Unusual if the parameters are invalid or uncommon.
         """
         copied: dict[str, Any] = self.copy_parameters(given)
         for name in self.model.idempotent_members:
@@ -120,20 +119,20 @@ class _Operation:
 
 
 class DirectCalls:
-    """Stands between clients and botocore's way to make their calls."""
+    """Replaces botocore's requests with direct calls where possible."""
 
     def __init__(self, account: str) -> None:
         self._account = account
 
     def install(self, patches: Patches) -> None:
-        """Notices which clients are as they were made."""
+        """Tracks which clients were modified after their creation."""
         create = ClientCreator.create_client
         register = HierarchicalEmitter._register_section  # type: ignore[attr-defined]
         unregister = HierarchicalEmitter.unregister
 
         def create_client(creator: ClientCreator, *args: Any, **options: Any) -> BaseClient:
             client = create(creator, *args, **options)
-            # How many handlers of events it has, and which operations.
+            # The number of changes to its event handlers, and its prepared operations.
             client.__dict__[_AS_MADE] = (_changes(client), {})
             return client
 
@@ -149,7 +148,7 @@ class DirectCalls:
         patches.set(ClientCreator, "create_client", create_client)
 
     def before(self, long_way: _Call) -> _Call:
-        """Returns what makes a call the short way, and the long way where that must not be."""
+        """Returns a function that calls moto directly, and falls back to ``long_way``."""
 
         def call(client: Any, name: str, parameters: dict[str, Any]) -> Any:
             operation = self._operation(client, name)
@@ -209,12 +208,12 @@ class DirectCalls:
 
 
 def _changes(client: Any) -> int:
-    """How often handlers of a client's events were registered, or taken away."""
+    """Returns how often event handlers of a client were registered or unregistered."""
     return getattr(client.meta.events._emitter, "changes", 0)
 
 
 def _read(operation: _Operation, text: bytes) -> dict[str, Any]:
-    """Reads an answer as botocore does."""
+    """Parses an answer as botocore does."""
     response = {"status_code": _OK, "headers": {}, "body": text, "context": {}}
     answer: dict[str, Any] = _PARSER.parse(response, operation.model.output_shape)
     return answer

@@ -1,15 +1,11 @@
-"""DynamoDB: values, expressions, streams and transactions at a lower cost."""
+"""Faster values, expressions, streams and transactions of DynamoDB."""
 
-from __future__ import annotations
-
-import base64
 from collections import deque
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
-from moto.core import responses as core_responses
-from moto.core.utils import method_names_from_class, utcnow
+from moto.core.utils import utcnow
 from moto.dynamodb import responses as dynamodb_responses
 from moto.dynamodb.comparisons import ConditionExpressionParser, get_filter_expression
 from moto.dynamodb.exceptions import (
@@ -25,7 +21,6 @@ from moto.dynamodb.models import DynamoDBBackend
 from moto.dynamodb.models.dynamo_type import DynamoType, Item, LimitedSizeDict
 from moto.dynamodb.models.table import StreamRecord, Table
 from moto.dynamodb.models.utilities import dynamo_to_dict
-from moto.dynamodb.parsing.ast_nodes import UpdateExpression  # type: ignore[attr-defined]
 from moto.dynamodb.parsing.expressions import (  # type: ignore[attr-defined]
     UpdateExpressionParser,
 )
@@ -42,7 +37,7 @@ _MAX_ITEM_SIZE = 405_000
 
 
 def patch(patches: Patches) -> None:
-    """Replaces what costs most."""
+    """Replaces the most expensive parts."""
     _patch_values(patches)
     _patch_expressions(patches)
     patches.set(StreamRecord, "__init__", _initialize_record)
@@ -50,19 +45,15 @@ def patch(patches: Patches) -> None:
     patches.set(Table, "scan", _scan(Table.scan))
     patches.set(DynamoDBBackend, "update_item", _update_item(DynamoDBBackend.update_item))
     patches.set(DynamoDBBackend, "transact_write_items", _transact_write_items)
-    # moto looks up the methods of the class for each request.
-    patches.set(core_responses, "method_names_from_class", lru_cache(method_names_from_class))
 
 
 # -- values -----------------------------------------------------------------------------------
 
 
 def _patch_values(patches: Patches) -> None:
-    # moto wraps, copies and measures values again on each level of nesting: an order of 120 lines
-    # takes several times what it needs to.
+    # moto wraps, copies and measures nested values once more on each level.
     patches.set(DynamoType, "__init__", _initialize)
     patches.set(DynamoType, "__deepcopy__", lambda value, _: _copied(value))
-    patches.set(DynamoType, "to_regular_json", _regular_json)
     patches.set(DynamoType, "size", _size)
     patches.set(DynamoType, "__eq__", _equal)
     patches.set(DynamoType, "__ne__", lambda value, other: not _equal(value, other))
@@ -85,7 +76,7 @@ def _initialize(self: DynamoType, value: Any) -> None:
 
 
 def _plain(value: Any) -> Any:
-    """An answer with the values of items as they are in Python."""
+    """Returns an answer with plain Python values in place of DynamoType."""
     kind = type(value)
     if kind is DynamoType:
         return _plain_value(value)
@@ -124,19 +115,6 @@ def _copied(value: DynamoType) -> DynamoType:
         content = list(content)
     result.value = content
     return result
-
-
-def _regular_json(value: DynamoType) -> dict[str, Any]:
-    content = value.value
-    if value.type == "M":
-        content = {name: part.to_regular_json() for name, part in content.items()}
-    elif value.type == "L":
-        content = [part.to_regular_json() for part in content]
-    elif value.type == "B" and isinstance(content, str):
-        content = base64.b64decode(content)
-    elif isinstance(content, list):
-        content = list(content)
-    return {value.type: content}
 
 
 def _bytes_in(text: str | bytes) -> int:
@@ -180,7 +158,7 @@ def _hash(value: DynamoType) -> int:
 def _initialize_item(
     self: Item, hash_key: DynamoType, range_key: DynamoType | None, attrs: dict[str, Any]
 ) -> None:
-    # moto measures all that is there again with each attribute that it adds.
+    # moto measures the whole item again for each attribute that it adds.
     self.hash_key = hash_key
     self.range_key = range_key
     self.attrs = LimitedSizeDict()
@@ -194,8 +172,8 @@ def _initialize_item(
 
 
 def _patch_expressions(patches: Patches) -> None:
-    # One handler uses few expressions, each thousands of times, and moto parses each three times.
-    # The parsed forms are only read: conditions are evaluated, updates copied before use.
+    # A handler uses few expressions, and moto parses each three times per call. It is safe to share
+    # the parsed forms: conditions are only evaluated, and updates are copied before use.
     parse = ConditionExpressionParser.parse
     known: dict[tuple[Any, ...], tuple[Any, list[str], list[str]]] = {}
     order = deque[tuple[Any, ...]]()
@@ -222,23 +200,6 @@ def _patch_expressions(patches: Patches) -> None:
     patches.set(ConditionExpressionParser, "parse", parse_condition)
     make = lru_cache(_EXPRESSIONS)(UpdateExpressionParser.make)
     patches.set(UpdateExpressionParser, "make", staticmethod(make))
-    patches.set(UpdateExpression, "find_clauses", _find_clauses(UpdateExpression.find_clauses))
-
-
-def _find_clauses(original: Any) -> Any:
-    """A search of the tree of an expression, done once for each tree that is kept."""
-
-    def find_clauses(tree: Any, kinds: list[type]) -> list[Any]:
-        key = tuple(kinds)
-        known = vars(tree).get("found")
-        # A copy, which may be changed, has its own.
-        if known is None or known[0] is not tree:
-            known = tree.found = (tree, {})
-        if key not in known[1]:
-            known[1][key] = original(tree, kinds)
-        return list(known[1][key])
-
-    return find_clauses
 
 
 # -- streams ----------------------------------------------------------------------------------
@@ -253,7 +214,7 @@ def _initialize_record(
     new: Item | None,
     seq: int,
 ) -> None:
-    # moto writes each record out as JSON, to measure it by the length of that.
+    # moto measures a record by the length of its JSON.
     image: Any = old if old is not None else new
     keys = {table.hash_key_attr: image.hash_key.to_json()}
     if table.range_key_attr is not None:
@@ -288,11 +249,11 @@ def _initialize_record(
 
 
 def _query(original: Any) -> Any:
-    """A query that looks at the items which have its key, instead of at the whole table."""
+    """Makes a query read only the items that have its key, instead of the whole table."""
 
     def query(table: Table, hash_key: DynamoType, *arguments: Any, **options: Any) -> Any:
         conditions = options.get("hash_key_conditions") or [(table.hash_key_attr, hash_key)]
-        # In the place of the method, as long as the query runs.
+        # Shadows the method while the query runs.
         vars(table)["all_items"] = lambda: list(_having(table, *conditions[0]))
         try:
             return original(table, hash_key, *arguments, **options)
@@ -315,10 +276,10 @@ def _having(table: Table, attribute: str, key: DynamoType) -> Iterator[Item]:
 
 
 def _scan(original: Any) -> Any:
-    """A scan that goes on where its last page ended.
+    """Makes a scan continue where its last page ended.
 
-    moto puts the whole table in order again for each page, and looks for the place in it. Items
-    that are written between two pages may be missed, as in DynamoDB.
+    moto sorts the whole table for each page, and searches it for the start of the page. Items that
+    are written between two pages may be missed, as in DynamoDB.
     """
 
     def scan(
@@ -336,7 +297,7 @@ def _scan(original: Any) -> Any:
         if pages is None or not exclusive_start_key or start != _start(exclusive_start_key):
             pages = _Pages(table)
         if not index_name:
-            # In the place of the method, as long as the page is read.
+            # Shadows the method while the page is read.
             known["all_items"] = lambda: pages
         try:
             results, count, last = original(
@@ -359,9 +320,9 @@ def _scan(original: Any) -> Any:
 
 
 class _Pages:
-    """The items of a table in their order, which each iteration goes on with.
+    """The sorted items of a table. Each iteration continues where the one before stopped.
 
-    The last item of an iteration comes again in the next: it is the one that did not fit.
+    The last item of an iteration is repeated in the next one, because it did not fit on its page.
     """
 
     def __init__(self, table: Table) -> None:
@@ -392,7 +353,7 @@ def _start(key: dict[str, Any]) -> list[tuple[str, DynamoType]]:
 
 
 def _update_item(original: Any) -> Any:
-    """Evaluates common expressions without moto's eleven passes over their syntax trees."""
+    """Evaluates common expressions directly; moto passes eleven times over their syntax trees."""
 
     def update_item(
         backend: DynamoDBBackend,
@@ -443,9 +404,9 @@ def _update_item(original: Any) -> Any:
 
 
 def _transact_write_items(backend: DynamoDBBackend, transact_items: list[dict[str, Any]]) -> None:
-    """TransactWriteItems: all or nothing, at a cost that depends on the operations alone.
+    """Executes TransactWriteItems: all operations or none.
 
-    moto copies each table that is touched, whole, so as to be able to go back to it.
+    The cost depends only on the operations. moto copies each affected table for a rollback.
     https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
     """
     if len(transact_items) > _MAX_OPERATIONS:

@@ -1,6 +1,4 @@
-"""S3: objects in memory instead of temporary files, which would have to be closed."""
-
-from __future__ import annotations
+"""Keeps S3 objects in memory instead of in temporary files, which would have to be closed."""
 
 from io import BytesIO
 from types import SimpleNamespace
@@ -13,9 +11,9 @@ from cdk_rehearsal.sandbox.patching import Patches
 
 
 def patch(patches: Patches) -> None:
-    """Replaces the file behind each object, of which moto warns if it is not closed in time.
+    """Replaces the file of each object: moto would warn about files that are not closed.
 
-    moto would close those that it keeps track of as models, which it no longer does.
+    moto closes the files of tracked models, but the patch of BaseModel disables the tracking.
     """
     original = FakeKey.__init__
 

@@ -1,11 +1,8 @@
 """Copies of API parameters and answers, checked against their model on the way.
 
-botocore's model of an operation is compiled into functions, once. They know what calls are made
-of nearly always: texts, numbers, flags, lists and maps of them. Whatever else there is, in a model
-or in a value, is Unusual.
+botocore's model of an operation is compiled into functions once. They support the common types:
+strings, numbers, booleans, lists and maps. Any other type or value raises Unusual.
 """
-
-from __future__ import annotations
 
 import base64
 from collections.abc import Callable
@@ -19,20 +16,19 @@ Copy = Callable[[Any], Any]
 
 
 class Unusual(Exception):
-    """A value that is not plainly what its model says."""
+    """A value that does not match its model, or has an unsupported type."""
 
 
 def parameters_copy(shape: Any, *, as_json: bool) -> Copy:
-    """Returns what copies parameters as the service gets them, if they are right.
+    """Returns a function that copies valid parameters into the form that the service receives.
 
-    ``as_json`` says whether bytes arrive as text in base64. Raises Unusual at the latest when the
-    parameters are copied.
+    With ``as_json``, bytes become base64 text. Copying raises Unusual for all other parameters.
     """
     return _Compiler(answers=False, as_json=as_json).copy(shape)
 
 
 def answer_copy(shape: Any) -> Copy:
-    """Returns what copies an answer as the client gets it: members that are None are not there."""
+    """Returns a function that copies an answer for the client, without members that are None."""
     return (lambda _: {}) if shape is None else _Compiler(answers=True, as_json=False).copy(shape)
 
 
@@ -43,7 +39,7 @@ class _Compiler:
         self._known: dict[str, Copy] = {}
 
     def copy(self, shape: Any) -> Copy:
-        """Returns what copies values of a shape."""
+        """Returns a function that copies values of a shape."""
         if shape.name not in self._known:
             # A shape may contain itself.
             self._known[shape.name] = partial(self._later, shape.name)
@@ -121,7 +117,7 @@ class _Compiler:
         return _moment if self._answers and usual else _refuse
 
     def _least(self, shape: Any, default: float = 0) -> float:
-        """The least length or value; that of answers is their sender's affair."""
+        """Returns the minimum length or value. Answers are not checked."""
         return default if self._answers else shape.metadata.get("min", default)
 
 
@@ -146,14 +142,14 @@ def _answer(members: dict[str, Copy]) -> Copy:
         try:
             return {name: members[name](part) for name, part in value.items() if part is not None}
         except KeyError:
-            # A member that has another name in moto.
+            # The member has another name in moto.
             raise Unusual from None
 
     return copied
 
 
 def attribute_value(value: Any) -> Any:
-    """Copies a value of DynamoDB: one key, its type, with its content."""
+    """Copies a DynamoDB value: an object whose one key is the type."""
     if type(value) is not dict or len(value) != 1:
         raise Unusual
     ((kind, content),) = value.items()
@@ -198,7 +194,7 @@ def _base64(value: Any) -> Any:
 
 
 def _moment(value: Any) -> Any:
-    """A time as it is after its way in JSON, in seconds with milliseconds."""
+    """Returns a time as JSON would transmit it: rounded down to milliseconds."""
     if not isinstance(value, datetime) or value.tzinfo is None:
         raise Unusual
     cut = value.replace(microsecond=value.microsecond // 1000 * 1000)

@@ -1,7 +1,5 @@
 """SQS: calls whose cost does not grow with the depth of the queue, in virtual time."""
 
-from __future__ import annotations
-
 import copy
 import json
 import threading
@@ -37,10 +35,10 @@ def patch(patches: Patches, scheduler: Scheduler | None) -> None:
 
 
 class _Attributes(Mapping[str, Any]):
-    """A queue's attributes, each computed when it is asked for.
+    """A queue's attributes, computed on access.
 
-    moto asks for one or two of them with each message that is sent or received, and works out
-    all of them, which includes counting the messages three times.
+    moto reads one or two of them for each sent or received message, but computes all of them, and
+    counts the messages three times.
     """
 
     def __init__(self, queue: Queue) -> None:
@@ -86,7 +84,7 @@ def _counter(name: str) -> Callable[[Queue], int]:
 
 
 def _mark_received(message: Message, visibility_timeout: int | None = None) -> None:
-    # As moto does it, but for the handle: moto draws 185 characters for each.
+    # As in moto, except for the handle: moto generates 185 random characters for each.
     now = unix_time_millis()
     if not message.approximate_first_receive_timestamp:
         message.approximate_first_receive_timestamp = int(now)
@@ -115,7 +113,7 @@ def _index(queue: Queue) -> weakref.WeakValueDictionary[str, Message]:
 
 
 def _find(queue: Queue, receipt_handle: str) -> Message | None:
-    """The message of the queue that has, or had, a receipt handle."""
+    """Returns the message of the queue that has, or had, a receipt handle."""
     message = _index(queue).get(receipt_handle.partition("#")[0])
     if message is None or not message.had_receipt_handle(receipt_handle):
         return None
@@ -173,7 +171,7 @@ def _receiving(
 
         messages = once()
         waited = 0.0
-        # A caller in another thread holds up everything while it waits, so it does not.
+        # A caller in another thread would block the rehearsal, so it does not wait.
         foreign = scheduler is not None and scheduler.is_foreign_thread()
         while not messages and waited < wait_seconds_timeout and not foreign:
             if scheduler is None:
@@ -190,7 +188,7 @@ def _receiving(
 def _received(
     queue: Queue, count: int, visibility_timeout: int, attribute_names: list[str]
 ) -> list[Message]:
-    """Receives from a standard queue; messages that were received too often go to its DLQ."""
+    """Receives from a standard queue; parks messages that were received too often."""
     now = unix_time_millis()
     limits: Any = queue
     oldest = now - limits.message_retention_period * 1000
@@ -218,7 +216,7 @@ def _received(
     for message in taken:
         queue.pending_messages.add(message)
         message.mark_received(visibility_timeout=visibility_timeout)
-        # What is handed out loses the attributes that were not asked for; the message keeps them.
+        # Only the copy for the client loses the attributes that were not requested.
         handed = copy.copy(message)
         models._filter_message_attributes(handed, attribute_names)
         result.append(handed)

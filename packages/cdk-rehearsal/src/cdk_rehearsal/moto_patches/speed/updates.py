@@ -1,6 +1,4 @@
-"""Update expressions of the common kind, on attributes and members of maps, done directly."""
-
-from __future__ import annotations
+"""Evaluates common update expressions on attributes and members of maps directly."""
 
 import re
 from dataclasses import dataclass
@@ -19,7 +17,7 @@ _CLAUSES = frozenset({"SET", "REMOVE", "ADD"})
 
 @dataclass(frozen=True, slots=True)
 class _Operand:
-    """A value, or a path to an attribute with a value for when it is not there."""
+    """A value, or the path of an attribute with a default value."""
 
     path: tuple[str, ...]
     default: str | None = None
@@ -27,9 +25,9 @@ class _Operand:
 
 @dataclass(frozen=True, slots=True)
 class _Action:
-    """Set what a path leads to, to one operand, or to the sum or difference of two; or remove it.
+    """An assignment of an operand, a sum or a difference to a path; or its removal.
 
-    A path is the name of an attribute, and those of members of the maps within it.
+    A path is the name of an attribute, followed by the names of members of nested maps.
     """
 
     clause: str
@@ -40,12 +38,12 @@ class _Action:
 
 
 class _Unknown(Exception):
-    """The expression, or the item that it meets, is left to moto."""
+    """The expression or the item is too uncommon: moto evaluates it."""
 
 
 @lru_cache(4096)
 def update_plan(expression: str) -> tuple[_Action, ...] | None:
-    """The actions of an update expression, None if it has others than the common ones."""
+    """Returns the actions of an update expression; None if it has uncommon ones."""
     try:
         return tuple(_Reader(expression).actions())
     except _Unknown:
@@ -156,7 +154,7 @@ def updated(
     names: dict[str, str],
     values: dict[str, Any],
 ) -> Item | None:
-    """The item after the actions, as a new one; None if moto has to decide, and maybe refuse."""
+    """Returns a new item after the actions; None if moto has to evaluate or refuse them."""
     table = entry.table
     attributes: dict[str, DynamoType] = entry.item.attrs if entry.item is not None else {}
     keys = table.table_key_attrs
@@ -165,7 +163,7 @@ def updated(
     try:
         for action in plan:
             target, *inner = (_named(name, names) for name in action.target)
-            # An index may lose an item, but the type of what it has is moto's to check.
+            # A removal may take an item out of an index, but moto checks the types of its keys.
             if target in changes or target in (keys if action.clause == "REMOVE" else indexed):
                 return None
             result = _result(action, attributes, names, values)
@@ -195,7 +193,7 @@ def _is_key_of(table: Table, key: dict[str, Any]) -> bool:
 def _within(
     value: DynamoType | None, path: list[str], result: DynamoType | None
 ) -> DynamoType | None:
-    """The map `value` as it is once `result` is in it under a path, as a new one."""
+    """Returns a copy of the map `value` with `result` at a path."""
     if value is None or value.type != "M" or result is None:
         raise _Unknown
     name, *inner = path
@@ -242,7 +240,7 @@ def _evaluated(
     names: dict[str, str],
     values: dict[str, Any],
 ) -> DynamoType | None:
-    """The operand's value; None only for an attribute that ADD is to create."""
+    """Returns the operand's value; None only for an attribute that ADD creates."""
     token: str | None = operand.path[0]
     if not operand.path[0].startswith(":"):
         value = _found(attributes, [_named(name, names) for name in operand.path])

@@ -5,9 +5,6 @@ of the attempt before, or never. In Step Functions each attempt has its own toke
 https://docs.aws.amazon.com/step-functions/latest/dg/connect-to-resource.html#connect-wait-token
 """
 
-from __future__ import annotations
-
-import json
 from typing import Any
 
 from moto.core.exceptions import AWSError
@@ -27,6 +24,7 @@ from moto.stepfunctions.parser.asl.eval.callback.callback import (
 from moto.stepfunctions.responses import StepFunctionResponse
 
 from cdk_rehearsal.sandbox.patching import Patches
+from cdk_rehearsal.services.texts import is_json
 
 # https://docs.aws.amazon.com/step-functions/latest/apireference/API_SendTaskSuccess.html
 _MAX_OUTPUT_BYTES = 262_144
@@ -69,7 +67,7 @@ class TaskTokens:
     def _patch_api(self, patches: Patches) -> None:
         def send_task_success(response: StepFunctionResponse) -> ActionResult:
             token, output = response._get_param("taskToken"), response._get_param("output")
-            if len(output.encode()) > _MAX_OUTPUT_BYTES or not _is_json(output):
+            if len(output.encode()) > _MAX_OUTPUT_BYTES or not is_json(output):
                 raise InvalidOutput("Invalid Output: 'the output is no JSON, or too large'")
             return self._settle(CallbackOutcomeSuccess(token, output))
 
@@ -107,11 +105,3 @@ class TaskTokens:
     def _settle(self, outcome: CallbackOutcome) -> ActionResult:
         self._endpoint(outcome.callback_id).notify(outcome)
         return EmptyResult()
-
-
-def _is_json(text: str) -> bool:
-    try:
-        json.loads(text)
-    except ValueError:
-        return False
-    return True

@@ -1,7 +1,5 @@
 """Checks a definition in the Amazon States Language as Step Functions does before it takes one."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from typing import Any

@@ -1,7 +1,5 @@
 """Executions of state machines: names, starts, results and reports."""
 
-from __future__ import annotations
-
 import copy
 import json
 import math
@@ -22,11 +20,11 @@ from moto.stepfunctions.parser.asl.eval.program_state import ProgramTimedOut
 from moto.stepfunctions.parser.backend.execution import Execution
 
 from cdk_rehearsal.core import Core
-from cdk_rehearsal.services.times import iso_milliseconds
+from cdk_rehearsal.services.texts import iso_milliseconds
 from cdk_rehearsal.virtual_time.processes import Process
 
 # An Express workflow runs for five minutes at most:
-# https://docs.aws.amazon.com/step-functions/latest/dg/choosing-workflow-type.html
+# https://github.com/aws/agent-toolkit-for-aws/blob/main/skills/core-skills/aws-serverless/references/orchestration.md
 EXPRESS_LIMIT_S = 300
 # https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html
 _MAX_INPUT_BYTES = 262_144

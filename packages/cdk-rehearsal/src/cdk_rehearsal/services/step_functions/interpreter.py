@@ -5,8 +5,6 @@ for every task, and without Express workflows. This module puts it on the schedu
 is missing.
 """
 
-from __future__ import annotations
-
 import copy
 import json
 import marshal

@@ -1,7 +1,5 @@
 """Reports of executions: to the meter, and to EventBridge."""
 
-from __future__ import annotations
-
 from cdk_rehearsal.core import Core
 from cdk_rehearsal.services.event_bus import EventBus
 from cdk_rehearsal.services.step_functions.executions import ExecutionEvent

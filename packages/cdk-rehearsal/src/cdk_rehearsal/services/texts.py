@@ -1,7 +1,6 @@
-"""Virtual times as AWS writes them."""
+"""Texts of AWS: times as the services write them, and JSON."""
 
-from __future__ import annotations
-
+import json
 from datetime import UTC, datetime
 
 
@@ -14,3 +13,12 @@ def iso_milliseconds(moment: float) -> str:
     """Returns a virtual time to the millisecond: ``2026-01-05T08:00:00.000Z``."""
     text = datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds")
     return text.replace("+00:00", "Z")
+
+
+def is_json(text: str) -> bool:
+    """Whether a text is a JSON document."""
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True

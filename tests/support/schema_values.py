@@ -1,4 +1,4 @@
-"""Made-up values that a JSON Schema describes, for tests that hold for all events."""
+"""Generates values that are valid by a JSON Schema, for tests of all events."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta, timezone
@@ -12,17 +12,17 @@ Values = st.SearchStrategy[Any]
 
 _REF = "#/$defs/"
 _SAYS_NOTHING = {"$schema", "$id", "$defs", "title", "description", "examples", "default", "type"}
-# RFC 3339 knows offsets in minutes; historical time zones have seconds, too.
+# RFC 3339 has offsets in minutes. Historical time zones have seconds, too.
 _OFFSETS = st.integers(-12 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
 _MOST_ELEMENTS = 3
 _LONGEST = 60
 
 
 def values_of(schema: Schema) -> Values:
-    """Values that fit a schema as `contracts.schemas` makes them, without undeclared fields.
+    """Returns values that are valid by a schema of `stacks.schemas.json_schema`.
 
-    Raises NotImplementedError for a keyword that is not known here: to leave it out would make
-    values that do not fit.
+    They have no undeclared fields. Raises NotImplementedError for an unknown keyword, because
+    ignoring it would generate invalid values.
     """
     return _Maker(schema.get("$defs", {})).of(schema)
 
@@ -75,7 +75,7 @@ class _Maker:
             fitting = st.from_regex(pattern)
             return fitting.filter(lambda text: minLength <= len(text) <= max(maxLength, _LONGEST))
         longest = max(minLength, min(maxLength, _LONGEST))
-        # What cannot be encoded is no text that JSON could carry.
+        # JSON can only contain characters that can be encoded.
         characters = st.characters(codec="utf-8")
         return st.text(characters, min_size=minLength, max_size=longest)
 
