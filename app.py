@@ -15,6 +15,7 @@ from stacks.notifications import Notifications
 from stacks.operations import Operations
 from stacks.orders import Orders
 from stacks.payments import Payments
+from stacks.privacy import Privacy
 from stacks.returns import Returns
 from stacks.schemas.events import PUBLISHED
 from stacks.shipping import Shipping
@@ -69,8 +70,18 @@ Returns(
     restock_returned_order=inventory.restock_returned_order,
     **identity("returns"),
 )
-Notifications(
+notifications = Notifications(
     app, "Notifications", platform=platform, api=backbone.api, **identity("notifications")
+)
+Privacy(
+    app,
+    "Privacy",
+    platform=platform,
+    api=backbone.api,
+    check_orders=orders.check_orders,
+    erase_orders=orders.erase_orders,
+    erase_preferences=notifications.erase_preferences,
+    **identity("privacy"),
 )
 Analytics(app, "Analytics", platform=platform, api=backbone.api, **identity("analytics"))
 Operations(app, "Operations", platform=platform, api=backbone.api, **identity("operations"))

@@ -1,4 +1,4 @@
-"""The backbone: the event bus, its archive, log and schemas, the API, and the alarm topic."""
+"""The backbone: event bus, archive, log, schemas, vault of personal data, API, alarm topic."""
 
 from collections.abc import Iterable
 from typing import Any, cast
@@ -18,6 +18,7 @@ from stacks.constructs.naming import generation_of
 from stacks.constructs.packaging import Target
 from stacks.constructs.platform import Platform
 from stacks.constructs.schema_registry import SchemaRegistry
+from stacks.constructs.vault import Vault
 from stacks.environment import Environment
 
 SOURCES = "orderflow."
@@ -69,7 +70,12 @@ class Backbone(Stack):
             )
 
         self.platform = Platform(
-            environment=environment, bus=bus, alarm_topic=alarm_topic, target=target, key=key
+            environment=environment,
+            bus=bus,
+            vault=Vault(self, "Vault", environment=environment),
+            alarm_topic=alarm_topic,
+            target=target,
+            key=key,
         )
         EventLog(self, "EventLog", platform=self.platform, prefix=SOURCES)
         SchemaRegistry(self, "Schemas", platform=self.platform, events=published)

@@ -12,6 +12,7 @@ from lambdas.eventing.consumer import Consumer
 from lambdas.notifications import (
     address_customer,
     call_webhook,
+    erase_preferences,
     get_preferences,
     send_email,
     send_sms,
@@ -59,6 +60,7 @@ class Notifications(ContextStack):
         )
         get = self.function("GetPreferences", get_preferences.handler)
         put = self.function("SetPreferences", set_preferences.handler)
+        self.erase_preferences = self.function("ErasePreferences", erase_preferences.handler)
         self.consumer(EventConsumer, "AddressCustomer", address_customer.handler)
         topic = EventTopic(self, "Requests", platform=platform, carries=NotificationRequested)
         email = self._sender(

@@ -9,7 +9,9 @@ from constructs import Construct
 from lambdas.orders import (
     cancel_order,
     cancel_unpaid_order,
+    check_orders,
     confirm_order,
+    erase_orders,
     follow_return,
     follow_shipment,
     get_order,
@@ -33,7 +35,7 @@ deliveries, its message has been parked or lost."""
 
 
 class Orders(ContextStack):
-    """Accepts orders and keeps their status. Offers checkout its two last steps."""
+    """Accepts orders and keeps their status. Offers steps to checkout and to erasures."""
 
     def __init__(
         self, scope: Construct, id_: str, *, platform: Platform, api: Api, **kwargs: Any
@@ -50,6 +52,8 @@ class Orders(ContextStack):
         cancel = self.function("CancelOrder", cancel_order.handler)
         self.confirm_order = self.function("ConfirmOrder", confirm_order.handler)
         self.reject_order = self.function("RejectOrder", reject_order.handler)
+        self.check_orders = self.function("CheckOrders", check_orders.handler)
+        self.erase_orders = self.function("EraseOrders", erase_orders.handler)
         self.consumer(EventConsumer, "KeepPriceList", keep_price_list.handler)
         self.consumer(EventConsumer, "FollowShipment", follow_shipment.handler)
         self.consumer(EventConsumer, "FollowReturn", follow_return.handler)

@@ -5,7 +5,7 @@ import type { BusMessage, EventOf, EventType, ShopEvent } from "./events";
 /** A line about an event, or undefined for events that are of no interest here. */
 export function line(event: ShopEvent): string | undefined {
   switch (event.type) {
-    case "OrderPlaced.v1": {
+    case "OrderPlaced.v2": {
       const { total_minor, currency, lines } = event.data;
       const units = lines.reduce((sum, each) => sum + each.quantity, 0);
       return `${event.time} ${event.subject}: ${units} units for ${total_minor} ${currency}`;

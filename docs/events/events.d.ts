@@ -16,9 +16,6 @@ export type CustomerId = string;
  */
 export type Deadline = string;
 
-/** The provider's id of the dispute */
-export type DisputeId = string;
-
 /**
  * Money in minor units (cents)
  * @minimum 0
@@ -28,13 +25,6 @@ export type Minor = number;
 
 /** The order */
 export type OrderId = string;
-
-/**
- * The payment provider's token for the card
- * @minLength 1
- * @maxLength 128
- */
-export type PaymentToken = string;
 
 /**
  * Units
@@ -57,51 +47,22 @@ export type Sku = string;
 export type TotalMinor = number;
 
 /**
- * End of the authorization
- * @format date-time
- */
-export type Until = string;
-
-/**
  * Free text
  * @minLength 1
  * @maxLength 500
  */
 export type Words = string;
 
-/** A shipping address. */
-export interface Address {
-  /**
-   * The recipient
-   * @minLength 1
-   * @maxLength 120
-   */
-  readonly name: string;
-  /**
-   * Street and number
-   * @minLength 1
-   * @maxLength 120
-   */
-  readonly street: string;
-  /**
-   * @minLength 1
-   * @maxLength 120
-   */
-  readonly postal_code: string;
-  /**
-   * @minLength 1
-   * @maxLength 120
-   */
-  readonly city: string;
-  /**
-   * ISO 3166-1 alpha-2 code
-   * @pattern ^[A-Z]{2}$(?!\n)
-   */
-  readonly country: string;
-}
-
 /** A way to reach a customer. */
 export type Channel = "email" | "sms" | "webhook";
+
+/** The kinds of personal data of a customer that a context no longer has. */
+export interface Erased {
+  /** The context */
+  readonly context: string;
+  /** Kinds of personal data */
+  readonly kinds: readonly string[];
+}
 
 /** Some units of one item at the price that the customer saw. */
 export interface Line {
@@ -153,43 +114,42 @@ export interface Envelope<Source extends string, Type extends string, Data> {
   readonly data: Data;
 }
 
-/** The provider is about to release the amount, and the parcel has not left. */
-export interface AuthorizationExpiringV1 {
-  /** Order that is paid */
-  readonly order_id: string;
-  /**
-   * The whole amount, in minor units
-   * @minimum 0
-   * @maximum 1000000000000
-   */
-  readonly amount_minor: number;
-  readonly currency: Currency;
-  readonly authorized_until: Until;
+/** The shop has no personal data of the customer any more. Systems outside should follow. */
+export interface CustomerErasedV1 {
+  readonly customer_id: CustomerId;
+  /** The request */
+  readonly erasure_id: string;
+  /** What each context erased */
+  readonly erased: readonly Erased[];
 }
 
-/** AuthorizationExpiring.v1 in its envelope. */
-export type AuthorizationExpiringV1Event =
-  Envelope<"orderflow.payments", "AuthorizationExpiring.v1", AuthorizationExpiringV1>;
+/** CustomerErased.v1 in its envelope. */
+export type CustomerErasedV1Event =
+  Envelope<"orderflow.privacy", "CustomerErased.v1", CustomerErasedV1>;
 
-/** The bank decided about a dispute. */
-export interface DisputeClosedV1 {
-  /** Order that is paid */
-  readonly order_id: string;
-  /**
-   * The whole amount, in minor units
-   * @minimum 0
-   * @maximum 1000000000000
-   */
-  readonly amount_minor: number;
-  readonly currency: Currency;
-  readonly dispute_id: DisputeId;
-  /** Whether the shop keeps the money */
-  readonly won: boolean;
+/** Nothing was erased. The customer may request it again when the reason has passed. */
+export interface ErasureRefusedV1 {
+  readonly customer_id: CustomerId;
+  /** The request */
+  readonly erasure_id: string;
+  /** A code */
+  readonly reason: string;
 }
 
-/** DisputeClosed.v1 in its envelope. */
-export type DisputeClosedV1Event =
-  Envelope<"orderflow.payments", "DisputeClosed.v1", DisputeClosedV1>;
+/** ErasureRefused.v1 in its envelope. */
+export type ErasureRefusedV1Event =
+  Envelope<"orderflow.privacy", "ErasureRefused.v1", ErasureRefusedV1>;
+
+/** A customer, or staff on their behalf, requested the erasure of all personal data. */
+export interface ErasureRequestedV1 {
+  readonly customer_id: CustomerId;
+  /** The request */
+  readonly erasure_id: string;
+}
+
+/** ErasureRequested.v1 in its envelope. */
+export type ErasureRequestedV1Event =
+  Envelope<"orderflow.privacy", "ErasureRequested.v1", ErasureRequestedV1>;
 
 /** An item has a new price. Of two prices, the one with the higher revision is newer. */
 export interface ItemPricedV1 {
@@ -233,7 +193,7 @@ export type NotificationRequestedV1Event =
   Envelope<"orderflow.notifications", "NotificationRequested.v1", NotificationRequestedV1>;
 
 /**
- * The customer or the shop cancelled the order. Contexts release what they hold for it.
+ * The customer cancelled the order. Contexts release what they hold for it.
  *
  * The units of an order that was confirmed are not released before shipping has its parcel.
  */
@@ -248,20 +208,23 @@ export interface OrderCancelledV1 {
 export type OrderCancelledV1Event =
   Envelope<"orderflow.orders", "OrderCancelled.v1", OrderCancelledV1>;
 
-/** Stock is reserved and payment authorized: the order can be shipped. */
-export interface OrderConfirmedV1 {
+/**
+ * Stock is reserved and payment authorized: the order can be shipped.
+ *
+ * The vault has its address.
+ */
+export interface OrderConfirmedV2 {
   readonly order_id: OrderId;
   readonly customer_id: CustomerId;
   readonly currency: Currency;
   readonly total_minor: TotalMinor;
   /** The ordered items */
   readonly lines: readonly Line[];
-  readonly shipping_address: Address;
 }
 
-/** OrderConfirmed.v1 in its envelope. */
-export type OrderConfirmedV1Event =
-  Envelope<"orderflow.orders", "OrderConfirmed.v1", OrderConfirmedV1>;
+/** OrderConfirmed.v2 in its envelope. */
+export type OrderConfirmedV2Event =
+  Envelope<"orderflow.orders", "OrderConfirmed.v2", OrderConfirmedV2>;
 
 /** The customer has the parcel. */
 export interface OrderDeliveredV1 {
@@ -283,8 +246,12 @@ export interface OrderExpiredV1 {
 export type OrderExpiredV1Event =
   Envelope<"orderflow.orders", "OrderExpired.v1", OrderExpiredV1>;
 
-/** A customer placed an order at current prices. Carries everything that checkout needs. */
-export interface OrderPlacedV1 {
+/**
+ * A customer placed an order at current prices.
+ *
+ * The vault has its address and its means of payment.
+ */
+export interface OrderPlacedV2 {
   readonly order_id: OrderId;
   readonly customer_id: CustomerId;
   readonly currency: Currency;
@@ -295,13 +262,11 @@ export interface OrderPlacedV1 {
    * @maxItems 200
    */
   readonly lines: readonly Line[];
-  readonly shipping_address: Address;
-  readonly payment_token: PaymentToken;
 }
 
-/** OrderPlaced.v1 in its envelope. */
-export type OrderPlacedV1Event =
-  Envelope<"orderflow.orders", "OrderPlaced.v1", OrderPlacedV1>;
+/** OrderPlaced.v2 in its envelope. */
+export type OrderPlacedV2Event =
+  Envelope<"orderflow.orders", "OrderPlaced.v2", OrderPlacedV2>;
 
 /**
  * The order could not be fulfilled. Superseded: its reasons are free text.
@@ -362,29 +327,11 @@ export interface PaymentAuthorizedV1 {
    */
   readonly amount_minor: number;
   readonly currency: Currency;
-  readonly authorized_until?: Until;
 }
 
 /** PaymentAuthorized.v1 in its envelope. */
 export type PaymentAuthorizedV1Event =
   Envelope<"orderflow.payments", "PaymentAuthorized.v1", PaymentAuthorizedV1>;
-
-/** The parcel left, and the shop has the money. */
-export interface PaymentCapturedV1 {
-  /** Order that is paid */
-  readonly order_id: string;
-  /**
-   * The whole amount, in minor units
-   * @minimum 0
-   * @maximum 1000000000000
-   */
-  readonly amount_minor: number;
-  readonly currency: Currency;
-}
-
-/** PaymentCaptured.v1 in its envelope. */
-export type PaymentCapturedV1Event =
-  Envelope<"orderflow.payments", "PaymentCaptured.v1", PaymentCapturedV1>;
 
 /** The provider declined the payment. */
 export interface PaymentDeclinedV1 {
@@ -403,30 +350,6 @@ export interface PaymentDeclinedV1 {
 export type PaymentDeclinedV1Event =
   Envelope<"orderflow.payments", "PaymentDeclined.v1", PaymentDeclinedV1>;
 
-/** The customer disputes the payment at the bank, and the provider takes the money back. */
-export interface PaymentDisputedV1 {
-  /** Order that is paid */
-  readonly order_id: string;
-  /**
-   * The whole amount, in minor units
-   * @minimum 0
-   * @maximum 1000000000000
-   */
-  readonly amount_minor: number;
-  readonly currency: Currency;
-  readonly dispute_id: DisputeId;
-  /**
-   * The disputed amount, in minor units
-   * @minimum 0
-   * @maximum 1000000000000
-   */
-  readonly disputed_minor: number;
-}
-
-/** PaymentDisputed.v1 in its envelope. */
-export type PaymentDisputedV1Event =
-  Envelope<"orderflow.payments", "PaymentDisputed.v1", PaymentDisputedV1>;
-
 /** The customer has the whole amount back. */
 export interface PaymentRefundedV1 {
   /** Order that is paid */
@@ -443,63 +366,6 @@ export interface PaymentRefundedV1 {
 /** PaymentRefunded.v1 in its envelope. */
 export type PaymentRefundedV1Event =
   Envelope<"orderflow.payments", "PaymentRefunded.v1", PaymentRefundedV1>;
-
-/** The provider no longer holds the amount. The shop never had it. */
-export interface PaymentReleasedV1 {
-  /** Order that is paid */
-  readonly order_id: string;
-  /**
-   * The whole amount, in minor units
-   * @minimum 0
-   * @maximum 1000000000000
-   */
-  readonly amount_minor: number;
-  readonly currency: Currency;
-}
-
-/** PaymentReleased.v1 in its envelope. */
-export type PaymentReleasedV1Event =
-  Envelope<"orderflow.payments", "PaymentReleased.v1", PaymentReleasedV1>;
-
-/** The parcel left, and the provider no longer holds the money. A person has to decide. */
-export interface PaymentUncollectedV1 {
-  /** Order that is paid */
-  readonly order_id: string;
-  /**
-   * The whole amount, in minor units
-   * @minimum 0
-   * @maximum 1000000000000
-   */
-  readonly amount_minor: number;
-  readonly currency: Currency;
-}
-
-/** PaymentUncollected.v1 in its envelope. */
-export type PaymentUncollectedV1Event =
-  Envelope<"orderflow.payments", "PaymentUncollected.v1", PaymentUncollectedV1>;
-
-/** Staff refunded a part or all of a payment at the provider, outside the shop. */
-export interface RefundNoticedV1 {
-  /** Order that is paid */
-  readonly order_id: string;
-  /**
-   * The whole amount, in minor units
-   * @minimum 0
-   * @maximum 1000000000000
-   */
-  readonly amount_minor: number;
-  readonly currency: Currency;
-  /**
-   * All that was refunded until now, in minor units
-   * @minimum 0
-   * @maximum 1000000000000
-   */
-  readonly refunded_minor: number;
-}
-
-/** RefundNoticed.v1 in its envelope. */
-export type RefundNoticedV1Event =
-  Envelope<"orderflow.payments", "RefundNoticed.v1", RefundNoticedV1>;
 
 /** A staff member decided about a return. */
 export interface ReturnDecidedV1 {
@@ -557,8 +423,6 @@ export type ShipmentOverdueV1Event =
 export interface ShipmentRecalledV1 {
   /** Order that is shipped */
   readonly order_id: string;
-  /** Whether OrderShipped was published: then the parcel has to come back */
-  readonly picked_up?: boolean;
 }
 
 /** ShipmentRecalled.v1 in its envelope. */
@@ -627,27 +491,23 @@ export type StockReservedV1Event =
 
 /** Any event that the shop publishes. Its `type` tells them apart. */
 export type ShopEvent =
-  | AuthorizationExpiringV1Event
-  | DisputeClosedV1Event
+  | CustomerErasedV1Event
+  | ErasureRefusedV1Event
+  | ErasureRequestedV1Event
   | ItemPricedV1Event
   | NotificationRequestedV1Event
   | OrderCancelledV1Event
-  | OrderConfirmedV1Event
+  | OrderConfirmedV2Event
   | OrderDeliveredV1Event
   | OrderExpiredV1Event
-  | OrderPlacedV1Event
+  | OrderPlacedV2Event
   | OrderRejectedV1Event
   | OrderRejectedV2Event
   | OrderReturnedV1Event
   | OrderShippedV1Event
   | PaymentAuthorizedV1Event
-  | PaymentCapturedV1Event
   | PaymentDeclinedV1Event
-  | PaymentDisputedV1Event
   | PaymentRefundedV1Event
-  | PaymentReleasedV1Event
-  | PaymentUncollectedV1Event
-  | RefundNoticedV1Event
   | ReturnDecidedV1Event
   | ReturnRefusedV1Event
   | ReturnRequestedV1Event
@@ -662,7 +522,7 @@ export type ShopEvent =
 /** The types of all events. */
 export type EventType = ShopEvent["type"];
 
-/** The event of a type, as in `EventOf<"AuthorizationExpiring.v1">`. */
+/** The event of a type, as in `EventOf<"CustomerErased.v1">`. */
 export type EventOf<Type extends EventType> = Extract<ShopEvent, { type: Type }>;
 
 /** What a target of a rule on the bus receives. */

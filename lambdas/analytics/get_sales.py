@@ -1,6 +1,7 @@
 """Get sales: GET /sales."""
 
 from collections import Counter
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
@@ -9,7 +10,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from lambdas.analytics import domain, sales_store
 from lambdas.analytics.domain import Amounts, Row
 from lambdas.eventing.declaration import BATCH_GET, QUERY
-from lambdas.eventing.event import Moment
+from lambdas.eventing.event import Event, Moment
 from lambdas.eventing.http import Request, endpoint
 from lambdas.inventory.events import Sku
 from lambdas.orders.events import OrderConfirmed
@@ -153,10 +154,15 @@ def _of_shop(amounts: Amounts) -> Totals:
     events = domain.named(amounts, domain.EVENTS)
     return Totals(
         **_of_item(amounts),
-        orders_confirmed=events.get(OrderConfirmed.detail_type(), 0),
-        orders_returned=events.get(OrderReturned.detail_type(), 0),
+        orders_confirmed=_count(OrderConfirmed, events),
+        orders_returned=_count(OrderReturned, events),
         events=events,
     )
+
+
+def _count(event: type[Event], events: Mapping[str, int]) -> int:
+    """Returns how often an event happened, in all its versions. A copy is not counted again."""
+    return sum(events.get(version.detail_type(), 0) for version in event.versions())
 
 
 def _position_after(rows: dict[Row, Amounts]) -> str:

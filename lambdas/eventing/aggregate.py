@@ -6,6 +6,7 @@ from typing import Generic, Self, TypeVar
 from msgspec import Struct, structs
 
 from lambdas.eventing.event import Event
+from lambdas.eventing.personal import Claim, VaultChange
 
 
 class Refusal(Exception):
@@ -31,6 +32,11 @@ class Aggregate(Struct, frozen=True, kw_only=True):
         """The time since when it waits, if it belongs into the index of pending items."""
         return None
 
+    @property
+    def claim(self) -> Claim:
+        """The key of its personal data in the vault."""
+        raise NotImplementedError(f"{type(self).__name__} has no personal data in the vault")
+
     def becomes(self, *events: Event, **fields: object) -> "Change[Self]":
         """Returns a change of some fields, and the events that report it."""
         return Change(structs.replace(self, **fields), events)
@@ -46,3 +52,5 @@ class Change(Struct, Generic[A], frozen=True):
     events: tuple[Event, ...] = ()
     also_as: tuple[Event, ...] = ()
     """Some of the events in versions that their classes supersede."""
+    vault: tuple[VaultChange, ...] = ()
+    """What happens to the aggregate's personal data in the vault."""

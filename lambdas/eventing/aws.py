@@ -7,6 +7,7 @@ import boto3
 from botocore.config import Config
 
 if TYPE_CHECKING:
+    from mypy_boto3_cognito_idp import CognitoIdentityProviderClient
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_events import EventBridgeClient
     from mypy_boto3_kinesis import KinesisClient
@@ -36,6 +37,11 @@ def client(service: str, *, read_timeout_s: int | None = None) -> Any:
             Config(read_timeout=read_timeout_s, retries={"total_max_attempts": 1})
         )
     return boto3.client(service, config=config)  # type: ignore[call-overload]
+
+
+def cognito() -> "CognitoIdentityProviderClient":
+    """Returns the client of Cognito user pools."""
+    return client("cognito-idp")  # type: ignore[no-any-return]
 
 
 def dynamodb() -> "DynamoDBClient":

@@ -3,7 +3,7 @@
 Grants, documents and the proof of routes derive from them. The kernel rejects everything else.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
 from functools import update_wrapper
 from typing import Any, ClassVar, Generic, Literal, TypeVar, get_args
@@ -14,6 +14,7 @@ from msgspec import Struct
 from lambdas.eventing import telemetry
 from lambdas.eventing.event import Event
 from lambdas.eventing.misconfiguration import Misconfigured
+from lambdas.eventing.personal import Personal
 
 R = TypeVar("R")
 
@@ -30,11 +31,15 @@ Operation = Literal[
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis-iam.html"""
 
 
-class Use(Struct, frozen=True):
-    """An operation on the context's table, or on one of its indexes."""
+class Use(Struct, frozen=True, repr_omit_defaults=True):
+    """An operation on the context's table, on one of its indexes, or in the vault.
+
+    In the vault, it concerns one `kind` of personal data.
+    """
 
     operation: Operation
     index: str | None = None
+    kind: type[Personal] | None = None
 
 
 BATCH_GET = Use("BatchGetItem")
@@ -46,10 +51,18 @@ QUERY = Use("Query")
 UPDATE = Use("UpdateItem")
 
 _NAMES = {use: name for name, use in vars().items() if isinstance(use, Use)}
+_IN_VAULT: Mapping[str, str] = {
+    "DeleteItem": "discards",
+    "GetItem": "redeems",
+    "PutItem": "deposits",
+    "Query": "lists",
+    "UpdateItem": "keeps",
+}
+"""The functions of the kernel's `vault` that declare an operation there."""
 
 
 class Undeclared(Misconfigured):
-    """A handler publishes an event, or uses its table in a way, that it does not declare."""
+    """A handler publishes an event, or uses a table in a way, that it does not declare."""
 
 
 class Handler(Generic[R]):
@@ -73,9 +86,12 @@ class Handler(Generic[R]):
             self._require_use(use)
         self.publishes = frozenset(publishes)
         """The events that it adds to the outbox."""
-        self.uses = frozenset([*uses, PUT] if self.publishes else uses)
+        in_vault = {use for use in uses if use.kind}
+        self.uses = frozenset({*uses, PUT} - in_vault if self.publishes else {*uses} - in_vault)
         """How it uses its context's table, including the outbox."""
-        self._declared: frozenset[object] = self.publishes | self.uses
+        self.in_vault = frozenset(in_vault)
+        """How it uses the vault of personal data."""
+        self._declared: frozenset[object] = self.publishes | self.uses | self.in_vault
 
     def __call__(self, event: dict[str, Any], context: LambdaContext) -> R:
         """Handles an invocation, and sends the metrics that were counted."""
@@ -92,7 +108,7 @@ class Handler(Generic[R]):
             return
         if isinstance(action, Use):
             does = f"calls {action.operation} on {_place(action)}"
-            remedy = f"uses=({_NAMES.get(action, repr(action))},)"
+            remedy = f"uses=({_spelling(action)},)"
         else:
             does, remedy = f"publishes {action.__name__}", f"publishes=({action.__name__},)"
         raise Undeclared(
@@ -134,7 +150,15 @@ def check(action: type[Event] | Use) -> None:
 
 
 def _place(use: Use) -> str:
+    if use.kind:
+        return f"the vault's {use.kind.__name__}"
     return f"index {use.index} of its table" if use.index else "its table"
+
+
+def _spelling(use: Use) -> str:
+    if use.kind:
+        return f"*vault.{_IN_VAULT[use.operation]}({use.kind.__name__})"
+    return _NAMES.get(use, repr(use))
 
 
 def _package(owner: Any) -> str:

@@ -7,6 +7,8 @@ from uuid import uuid4
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from lambdas.eventing.personal import Claim, Personal
+
 MAX_EVENT_BYTES = 256 * 1024
 """The maximum size on every hop, in bytes: what a topic of SNS accepts by default.
 
@@ -55,6 +57,16 @@ class Event(Struct, frozen=True, kw_only=True):
         """The id of the aggregate that the fact is about."""
         raise NotImplementedError(f"{type(self).__name__} names no subject")
 
+    @property
+    def claim(self) -> Claim:
+        """The key of the personal data in the vault that the fact stands for."""
+        raise NotImplementedError(f"{type(self).__name__} stands for no personal data")
+
+    @property
+    def carried(self) -> tuple[Personal, ...]:
+        """Personal data in the event itself: only in superseded versions, from before the vault."""
+        return ()
+
 
 E = TypeVar("E", bound=Event)
 EventTypes = tuple[type[E], ...]
@@ -76,6 +88,8 @@ class Delivery(Cause, Generic[E], frozen=True, kw_only=True):
     event: E
     consumer: str
     envelope: "CloudEvent"
+    carried: tuple[Personal, ...] = ()
+    """Personal data that the event carries in the version in which it was sent."""
 
     @property
     def event_id(self) -> str:
@@ -164,8 +178,8 @@ class CloudEvent(Struct, frozen=True, kw_only=True):
         Raises msgspec.ValidationError if its type is not among `event_types`, or its data are not
         valid. Unknown fields are ignored, so a publisher may add fields at any time.
         """
-        event = self.read(event_types)
-        if event is None:
+        event, sent = self._read(event_types)
+        if event is None or sent is None:
             expected = ", ".join(event_type.detail_type() for event_type in event_types)
             raise msgspec.ValidationError(
                 f"{consumer} consumes {expected}, not {self.type} of {self.source}"
@@ -176,6 +190,7 @@ class CloudEvent(Struct, frozen=True, kw_only=True):
             correlation_id=self.correlationid,
             causation_id=self.id,
             envelope=self,
+            carried=sent.carried,
         )
 
     def read(self, event_types: EventTypes[E]) -> E | None:
@@ -183,17 +198,21 @@ class CloudEvent(Struct, frozen=True, kw_only=True):
 
         Raises msgspec.ValidationError if its data are not valid in the version that was sent.
         """
+        return self._read(event_types)[0]
+
+    def _read(self, event_types: EventTypes[E]) -> tuple[E, Event] | tuple[None, None]:
+        """Returns the event as one of these classes, and in the version that was sent."""
         for event_type in event_types:
-            event = _read_as(event_type, self)
-            if event is not None:
-                return event
-        return None
+            if found := _read_as(event_type, self):
+                return found
+        return None, None
 
 
-def _read_as(event_type: type[E], envelope: CloudEvent) -> E | None:
+def _read_as(event_type: type[E], envelope: CloudEvent) -> tuple[E, Event] | None:
     for age, version in enumerate(event_type.versions()):
         if (envelope.source, envelope.type) == (version.source, version.detail_type()):
             event: Event = msgspec.json.decode(envelope.data, type=version)
+            sent = event
             for _ in range(age):
                 event = event.upcast()
             if not isinstance(event, event_type):
@@ -201,5 +220,5 @@ def _read_as(event_type: type[E], envelope: CloudEvent) -> E | None:
                     f"{version.__name__} is upcast to {type(event).__name__}, "
                     f"not to {event_type.__name__}"
                 )
-            return event
+            return event, sent
     return None

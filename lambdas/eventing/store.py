@@ -11,7 +11,15 @@ from lambdas.eventing.aggregate import A, Change
 from lambdas.eventing.attributes import Item
 from lambdas.eventing.event import Cause
 from lambdas.eventing.settings import TableSettings
-from lambdas.eventing.transaction import ConditionFailed, Contention, Key, Transaction, read
+from lambdas.eventing.transaction import (
+    MAX_KEYS,
+    ConditionFailed,
+    Contention,
+    Key,
+    Transaction,
+    read,
+    read_all,
+)
 
 TRIES = 5
 """Attempts to change an aggregate that others change at the same time."""
@@ -59,6 +67,14 @@ class Store(Generic[A]):
         """Returns the aggregate as of now (strongly consistent), or None."""
         stored = read(self._settings(), self.key(id_))
         return self._loaded({self._id_field: id_, **stored}) if stored else None
+
+    def find_all(self, ids: Sequence[str]) -> list[A]:
+        """Returns the aggregates that exist under these ids, in no order (strongly consistent)."""
+        found: list[A] = []
+        for start in range(0, len(ids), MAX_KEYS):
+            keys = [self.key(id_) for id_ in ids[start : start + MAX_KEYS]]
+            found += map(self._loaded, read_all(self._settings(), keys).values())
+        return found
 
     def require(self, id_: str) -> A:
         """Returns the aggregate as of now. Raises NotStored."""
@@ -145,6 +161,8 @@ class Store(Generic[A]):
             older = type(event).versions()[1:]
             also_as = [each for each in change.also_as if isinstance(each, older)]
             transaction.publish(key, event, also_as=also_as)
+        for each in change.vault:
+            transaction.change_vault(after.claim, each)
         return after
 
     def contention(self, id_: str) -> Contention:

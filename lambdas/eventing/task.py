@@ -1,6 +1,6 @@
 """Workflow tasks: functions that a state machine calls with the event that started it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, Generic
 
 import msgspec
@@ -39,11 +39,16 @@ class _LambdaError(msgspec.Struct, frozen=True):
     errorMessage: str  # noqa: N815 - the name on the wire
 
 
+Results = Mapping[str, Any]
+"""What the earlier tasks of a workflow returned and the workflow kept, by step."""
+
+
 class TaskInput(msgspec.Struct, frozen=True, kw_only=True):
-    """The input of each task: the event that started the workflow, and the failure, if any."""
+    """The input of each task: the event that started the workflow, failure and results, if any."""
 
     detail: CloudEvent
     failure: Failure | None = None
+    results: Results | msgspec.UnsetType = msgspec.UNSET
 
 
 class _WaitingInput(TaskInput, frozen=True, kw_only=True):
@@ -52,7 +57,7 @@ class _WaitingInput(TaskInput, frozen=True, kw_only=True):
     token: str
 
 
-class Task(Handler[None], Generic[E]):
+class Task(Handler[Any], Generic[E]):
     """The Lambda entry of a workflow task. It `consumes` its event in all versions."""
 
     decorator: ClassVar[str] = "task"
@@ -60,7 +65,7 @@ class Task(Handler[None], Generic[E]):
 
     def __init__(
         self,
-        perform: Callable[..., None],
+        perform: Callable[..., Any],
         about: type[E],
         *,
         publishes: Iterable[type[Event]],
@@ -71,8 +76,8 @@ class Task(Handler[None], Generic[E]):
         self._about = about
         self.consumes = about.versions()
 
-    def _invoke(self, event: dict[str, Any], context: LambdaContext) -> None:
-        """Runs the task.
+    def _invoke(self, event: dict[str, Any], context: LambdaContext) -> Any:
+        """Runs the task, and returns its result for the workflow.
 
         Its exceptions reach the workflow, which selects retriers and catchers by their names.
         Configuration errors are raised as Misconfigured.
@@ -82,14 +87,14 @@ class Task(Handler[None], Generic[E]):
         delivery = request.detail.deliver_to(self.name, (self._about,))
         with telemetry.tracing(delivery, event_type=delivery.envelope.type):
             try:
-                self._run(delivery, request)
+                return msgspec.to_builtins(self._run(delivery, request))
             except Exception as error:
                 if refused := misconfiguration(error):
                     raise Misconfigured(refused) from error
                 raise
 
-    def _run(self, delivery: Delivery[E], request: Any) -> None:
-        self._perform(delivery, request.failure)
+    def _run(self, delivery: Delivery[E], request: Any) -> Any:
+        return self._perform(delivery, request.failure)
 
 
 class WaitingTask(Task[E]):
@@ -98,13 +103,22 @@ class WaitingTask(Task[E]):
     decorator: ClassVar[str] = "waiting_task"
     _reads = _WaitingInput
 
-    def _run(self, delivery: Delivery[E], request: Any) -> None:
-        self._perform(delivery, request.token)
+    def _run(self, delivery: Delivery[E], request: Any) -> Any:
+        return self._perform(delivery, request.token)
+
+
+class ConcludingTask(Task[E]):
+    """The Lambda entry of a task that needs the results of earlier tasks."""
+
+    decorator: ClassVar[str] = "concluding_task"
+
+    def _run(self, delivery: Delivery[E], request: Any) -> Any:
+        return self._perform(delivery, request.results or {})
 
 
 def task(
     about: type[E], *, publishes: Iterable[type[Event]] = (), uses: Iterable[Use] = ()
-) -> Callable[[Callable[[Delivery[E], Failure | None], None]], Task[E]]:
+) -> Callable[[Callable[[Delivery[E], Failure | None], Any]], Task[E]]:
     """Makes a function of a delivery, and of the failure to compensate, a workflow's task."""
     return lambda perform: Task(perform, about, publishes=publishes, uses=uses)
 
@@ -114,3 +128,10 @@ def waiting_task(
 ) -> Callable[[Callable[[Delivery[E], str], None]], WaitingTask[E]]:
     """Makes a function of a delivery and a task token a task that waits for an answer."""
     return lambda perform: WaitingTask(perform, about, publishes=publishes, uses=uses)
+
+
+def concluding_task(
+    about: type[E], *, publishes: Iterable[type[Event]] = (), uses: Iterable[Use] = ()
+) -> Callable[[Callable[[Delivery[E], Results], None]], ConcludingTask[E]]:
+    """Makes a function of a delivery and the earlier results a workflow's task."""
+    return lambda perform: ConcludingTask(perform, about, publishes=publishes, uses=uses)

@@ -1,4 +1,4 @@
-"""One transaction: the effect, the inbox key and the outbox events, all or nothing."""
+"""One transaction: the effect, the inbox key, the outbox events and personal data, or nothing."""
 
 import random
 import time
@@ -8,15 +8,20 @@ from typing import Any, Literal, Self
 
 from botocore.exceptions import ClientError
 
-from lambdas.eventing import aws, declaration
+from lambdas.eventing import aws, declaration, vault
 from lambdas.eventing.attributes import Item, from_attributes, to_attributes
-from lambdas.eventing.declaration import BATCH_GET, GET, PUT, UPDATE
+from lambdas.eventing.declaration import BATCH_GET, DELETE, GET, PUT, UPDATE, Use
 from lambdas.eventing.event import Cause, CloudEvent, Delivery, E, Event
+from lambdas.eventing.personal import Claim, Discard, VaultChange
 from lambdas.eventing.settings import TableSettings
 
 MAX_OPERATIONS = 100
 """Operations in one transaction.
 https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html"""
+
+MAX_KEYS = 100
+"""Items that `read_all` reads at once.
+https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html"""
 
 OUTBOX_DAYS = 16
 """How long a published event stays in its table, so that it can be published again. The relay
@@ -27,6 +32,7 @@ _FIRST_PAUSE_S = 0.025
 _LONGEST_PAUSE_S = 1.0
 _PASSING = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
 _INBOX = "inbox"
+_USES: Mapping[str, Use] = {"Delete": DELETE, "Put": PUT, "Update": UPDATE}
 
 Key = tuple[str, str]
 """Partition key and sort key."""
@@ -49,7 +55,7 @@ class Contention(Exception):
 
 
 class Transaction:
-    """Collects writes to one context's table and commits them at once."""
+    """Collects writes to one context's table and to the vault, and commits them at once."""
 
     def __init__(self, settings: TableSettings, cause: Cause) -> None:
         self._settings = settings
@@ -113,6 +119,12 @@ class Transaction:
         }
         self._add("Update", update, condition, values, names, label)
 
+    def delete(self, key: Key, *, label: str = "delete") -> None:
+        """Deletes an item, if there is one."""
+        self._add(
+            "Delete", {"Key": to_attributes({"pk": key[0], "sk": key[1]})}, None, None, None, label
+        )
+
     def publish(self, key: Key, event: Event, *, also_as: Sequence[Event] = ()) -> None:
         """Adds `event` to the outbox, beside the item of its aggregate under `key`.
 
@@ -132,6 +144,16 @@ class Transaction:
                 )
             envelope = envelope.also_as(older)
             self._send(key, f"OUTBOX#{envelope.id}#{envelope.type}", envelope)
+
+    def change_vault(self, claim: Claim, change: VaultChange) -> None:
+        """Deposits or discards personal data, or changes how long they are kept. Raises Undeclared.
+
+        Only the events and items that the transaction writes beside them name the claim.
+        """
+        days = None if isinstance(change, Discard) else change.days
+        expires_at = None if days is None else expiry(days)
+        self._operations.append(vault.operation(claim, change, expires_at))
+        self._labels.append("vault")
 
     def _send(self, key: Key, sort_key: str, envelope: CloudEvent) -> None:
         item = {
@@ -161,14 +183,14 @@ class Transaction:
 
     def _add(
         self,
-        operation: Literal["Put", "Update"],
+        operation: Literal["Delete", "Put", "Update"],
         request: dict[str, Any],
         condition: str | None,
         values: Mapping[str, Any] | None,
         names: Mapping[str, str] | None,
         label: str,
     ) -> None:
-        declaration.check(PUT if operation == "Put" else UPDATE)
+        declaration.check(_USES[operation])
         request["TableName"] = self._settings.table_name
         if condition:
             request["ConditionExpression"] = condition

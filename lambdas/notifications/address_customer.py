@@ -1,14 +1,15 @@
 """Address the customer: turns an event about an order into a message on the customer's channels."""
 
+from lambdas.eventing import vault
 from lambdas.eventing.consumer import consumer
 from lambdas.eventing.declaration import GET, PUT
 from lambdas.eventing.event import Delivery
 from lambdas.notifications import notification_store
-from lambdas.notifications.domain import TOLD, Told, facts
+from lambdas.notifications.domain import TOLD, Preferences, Told, facts
 from lambdas.notifications.events import NotificationRequested
 
 
-@consumer(*TOLD, publishes=(NotificationRequested,), uses=(GET, PUT))
+@consumer(*TOLD, publishes=(NotificationRequested,), uses=(GET, PUT, *vault.redeems(Preferences)))
 def handler(delivery: Delivery[Told]) -> None:
     """Publishes the message if the customer wants it.
 

@@ -2,13 +2,14 @@
 
 from datetime import UTC, datetime
 
+from lambdas.eventing import vault
 from lambdas.eventing.consumer import Unprocessable, consumer
 from lambdas.eventing.declaration import GET, PUT
 from lambdas.eventing.event import Delivery
 from lambdas.eventing.secret import secret
 from lambdas.eventing.signature import HEADER, sign
 from lambdas.notifications import notification_store, webhook
-from lambdas.notifications.domain import signing_secret
+from lambdas.notifications.domain import Preferences, signing_secret
 from lambdas.notifications.events import Channel, NotificationRequested
 from lambdas.notifications.settings import settings
 
@@ -20,7 +21,7 @@ class WebhookUnavailable(Exception):
     """The customer's system cannot take the message now."""
 
 
-@consumer(NotificationRequested, uses=(GET, PUT))
+@consumer(NotificationRequested, uses=(GET, PUT, *vault.redeems(Preferences)))
 def handler(delivery: Delivery[NotificationRequested]) -> None:
     """Posts the event as it is: a CloudEvent that names the customer by id alone.
 

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
+from lambdas.eventing.personal import Claim, Personal
 from lambdas.notifications.events import Channel
 from lambdas.orders.events import (
     OrderCancelled,
@@ -77,8 +78,8 @@ class Webhook(Choice, frozen=True, kw_only=True):
     url: str
 
 
-class Preferences(Struct, frozen=True, kw_only=True):
-    """How a customer wants to be notified; a channel that is None is off."""
+class Preferences(Personal, frozen=True, kw_only=True):
+    """How a customer wants to be notified; a channel that is None is off. The vault has them."""
 
     email: Email | None = None
     sms: Sms | None = None
@@ -99,6 +100,11 @@ class Preferences(Struct, frozen=True, kw_only=True):
     def channels(self, occasion: str) -> tuple[Channel, ...]:
         """Returns the channels on which the customer wants a notification type."""
         return tuple(channel for channel in Channel if self.address(channel, occasion) is not None)
+
+
+def claim_of(customer_id: str) -> Claim:
+    """Returns the key under which the vault has the preferences of a customer."""
+    return Claim(person=customer_id, purpose="preferences")
 
 
 def facts(event: Told) -> dict[str, str]:

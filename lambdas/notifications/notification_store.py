@@ -1,11 +1,12 @@
-"""Notifications' table: customers' preferences, the customer of each order, and sent messages."""
+"""Notifications' table: the customer of each order and sent messages. Preferences: the vault."""
 
 from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from lambdas.eventing import telemetry
+from lambdas.eventing import telemetry, vault
 from lambdas.eventing.event import Cause, Delivery
+from lambdas.eventing.personal import Deposit
 from lambdas.eventing.transaction import (
     AlreadyProcessed,
     ConditionFailed,
@@ -14,7 +15,7 @@ from lambdas.eventing.transaction import (
     expiry,
     read,
 )
-from lambdas.notifications.domain import Preferences, Told
+from lambdas.notifications.domain import Preferences, Told, claim_of
 from lambdas.notifications.events import Channel, NotificationRequested
 from lambdas.notifications.settings import settings
 from lambdas.orders.events import OrderPlaced
@@ -37,6 +38,8 @@ class OwnerUnknown(LookupError):
 
 def preferences(customer_id: str) -> Preferences:
     """Returns the preferences as of now; all channels are off if the customer never set any."""
+    if found := vault.find(Preferences, claim_of(customer_id)):
+        return found
     stored = read(settings(), _preferences_key(customer_id))
     return msgspec.convert(stored["wishes"], Preferences) if stored else Preferences()
 
@@ -44,8 +47,16 @@ def preferences(customer_id: str) -> Preferences:
 def replace_preferences(customer_id: str, chosen: Preferences, cause: Cause) -> None:
     """Stores preferences in place of the customer's earlier ones."""
     transaction = Transaction(settings(), cause)
-    item = {"kind": "preferences", "wishes": msgspec.to_builtins(chosen)}
-    transaction.put(_preferences_key(customer_id), item)
+    transaction.change_vault(claim_of(customer_id), Deposit(chosen, days=None))
+    transaction.delete(_preferences_key(customer_id))
+    transaction.commit()
+
+
+def erase_preferences(customer_id: str, cause: Cause) -> None:
+    """Deletes the customer's preferences, with all addresses."""
+    vault.erase(Preferences, customer_id)
+    transaction = Transaction(settings(), cause)
+    transaction.delete(_preferences_key(customer_id))
     transaction.commit()
 
 
@@ -140,6 +151,7 @@ def record_sent(delivery: Delivery[NotificationRequested], channel: Channel) -> 
 
 
 def _preferences_key(customer_id: str) -> Key:
+    """Returns the key under which earlier releases stored preferences."""
     return (f"CUSTOMER#{customer_id}", "PREFERENCES")
 
 

@@ -2,12 +2,13 @@
 
 from botocore.exceptions import ClientError
 
-from lambdas.eventing import aws
+from lambdas.eventing import aws, vault
 from lambdas.eventing.consumer import Unprocessable, consumer
 from lambdas.eventing.declaration import GET, PUT
 from lambdas.eventing.event import Delivery
 from lambdas.eventing.misconfiguration import Misconfigured, blames_configuration
 from lambdas.notifications import notification_store
+from lambdas.notifications.domain import Preferences
 from lambdas.notifications.events import Channel, NotificationRequested
 from lambdas.notifications.messages import message
 
@@ -20,7 +21,7 @@ class SmsUnavailable(Exception):
     """SNS throttles or fails; a retry may succeed."""
 
 
-@consumer(NotificationRequested, uses=(GET, PUT))
+@consumer(NotificationRequested, uses=(GET, PUT, *vault.redeems(Preferences)))
 def handler(delivery: Delivery[NotificationRequested]) -> None:
     """Sends once, unless it crashes before that is recorded: SNS knows no idempotency key.
 

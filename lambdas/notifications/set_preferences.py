@@ -5,9 +5,11 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from lambdas.eventing.declaration import PUT
+from lambdas.eventing import vault
+from lambdas.eventing.declaration import DELETE
 from lambdas.eventing.http import Request, endpoint
 from lambdas.notifications import domain, notification_store
+from lambdas.notifications.domain import Preferences
 from lambdas.notifications.representation import PreferencesView, represent
 
 Address = Annotated[
@@ -100,7 +102,7 @@ class SetPreferences(domain.Preferences, frozen=True, kw_only=True, forbid_unkno
     webhook: SetWebhook | None = None
 
 
-@endpoint(body=SetPreferences, answers=PreferencesView, uses=(PUT,))
+@endpoint(body=SetPreferences, answers=PreferencesView, uses=(DELETE, *vault.deposits(Preferences)))
 def handler(request: Request, wanted: SetPreferences) -> PreferencesView:
     """Set the caller's preferences.
 

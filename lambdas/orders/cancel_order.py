@@ -3,12 +3,13 @@
 from functools import partial
 from http import HTTPStatus
 
+from lambdas.eventing import vault
 from lambdas.eventing.declaration import GET, UPDATE
 from lambdas.eventing.http import Problem, Request, endpoint
 from lambdas.orders import order_store
 from lambdas.orders.domain import TooLateToCancel
-from lambdas.orders.events import OrderCancelled
-from lambdas.orders.representation import OrderView, own_order, represent
+from lambdas.orders.events import Address, OrderCancelled, PaymentMethod
+from lambdas.orders.representation import OrderView, address_of, own_order, represent
 from lambdas.shared.problems import UnknownOrder
 
 
@@ -20,7 +21,13 @@ class NotCancellable(Problem, status=HTTPStatus.CONFLICT):
     answers=OrderView,
     problems=(UnknownOrder, NotCancellable),
     publishes=(OrderCancelled,),
-    uses=(GET, UPDATE),
+    uses=(
+        GET,
+        UPDATE,
+        *vault.redeems(Address),
+        *vault.keeps(Address),
+        *vault.discards(PaymentMethod),
+    ),
 )
 def handler(request: Request) -> OrderView:
     """Cancel an order.
@@ -29,8 +36,9 @@ def handler(request: Request) -> OrderView:
     """
     order_id = request.path["order_id"]
     try:
-        return represent(order_store.cancel(order_id, partial(own_order, request), request))
+        order = order_store.cancel(order_id, partial(own_order, request), request)
     except TooLateToCancel as error:
         raise NotCancellable(
             f"the order is {error}; only a placed or confirmed one can be cancelled"
         ) from error
+    return represent(order, address_of(order))

@@ -10,6 +10,7 @@ from msgspec import Struct, structs
 
 from lambdas.eventing.aggregate import Aggregate, Change, Refusal
 from lambdas.eventing.event import Event, Moment
+from lambdas.eventing.personal import Claim, Deposit, Discard, Keep, VaultChange
 from lambdas.orders.events import (
     Address,
     Line,
@@ -19,7 +20,9 @@ from lambdas.orders.events import (
     OrderPlaced,
     OrderRejected,
     OrderRejectedV1,
+    PaymentMethod,
     RejectionReason,
+    claim_of,
 )
 from lambdas.returns.events import OrderReturned, ReturnRefused, ReturnRequested
 from lambdas.shipping.events import (
@@ -99,6 +102,19 @@ STEPS: Mapping[type[Event], Step] = {
 the history."""
 
 
+ADDRESS_DAYS = 60
+"""Days for which the address is kept after the order ended. In this time the customer may return a
+delivered order, and staff decide about that."""
+UNFINISHED_DAYS = 365
+"""Days for which the address of an order is kept that does not end: its parcel is lost."""
+PAYMENT_METHOD_DAYS = 30
+"""Days for which the means of payment is kept if the checkout does not end, in spite of the sweep:
+longer than its message may wait in its queue and its dead-letter queue."""
+
+OPEN = frozenset({Status.PLACED, Status.CONFIRMED, Status.SHIPPED})
+"""Statuses of orders that still need their personal data."""
+
+
 LIFECYCLE: tuple[str, ...] = (
     Status.PLACED,
     Status.REJECTED,
@@ -135,14 +151,22 @@ class Order(Aggregate, frozen=True, kw_only=True):
     currency: str
     total_minor: int
     lines: tuple[Line, ...]
-    shipping_address: Address
     placed_at: Moment
     fingerprint: str
     history: Mapping[str, Entry]
     reason: str | None = None
+    shipping_address: Address | None = None
+    """Only in orders of earlier releases. The vault gets it when such an order is confirmed."""
 
     @classmethod
-    def place(cls, placed: OrderPlaced, fingerprint: str, now: datetime) -> Change[Self]:
+    def place(
+        cls,
+        placed: OrderPlaced,
+        address: Address,
+        payment: PaymentMethod,
+        fingerprint: str,
+        now: datetime,
+    ) -> Change[Self]:
         """Places an order. `fingerprint` is that of the request body."""
         order = cls(
             order_id=placed.order_id,
@@ -151,17 +175,29 @@ class Order(Aggregate, frozen=True, kw_only=True):
             currency=placed.currency,
             total_minor=placed.total_minor,
             lines=placed.lines,
-            shipping_address=placed.shipping_address,
             placed_at=now,
             fingerprint=fingerprint,
             history={Status.PLACED: Entry(at=now)},
         )
-        return Change(order, (placed,))
+        vault = (Deposit(address, UNFINISHED_DAYS), Deposit(payment, PAYMENT_METHOD_DAYS))
+        return Change(order, (placed,), vault=vault)
+
+    @property
+    def claim(self) -> Claim:
+        """The key of its address and of its means of payment."""
+        return claim_of(self.customer_id, self.order_id)
 
     @property
     def pending_since(self) -> datetime | None:
         """The time since when it waits for its checkout, if it does."""
         return self.placed_at if self.status is Status.PLACED else None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it, or its return, may still need the customer's personal data."""
+        returning = STEPS[ReturnRequested].what in self.history
+        ends = {STEPS[event].what for event in (OrderReturned, ReturnRefused)}
+        return self.status in OPEN or (returning and not ends & self.history.keys())
 
     def confirm(self, now: datetime) -> Change[Self] | None:
         """Ends its checkout well; does nothing if that was done before. Raises OrderClosed."""
@@ -175,9 +211,12 @@ class Order(Aggregate, frozen=True, kw_only=True):
             currency=self.currency,
             total_minor=self.total_minor,
             lines=self.lines,
-            shipping_address=self.shipping_address,
         )
-        return self._moves(Status.CONFIRMED, now, event)
+        change = self._moves(Status.CONFIRMED, now, event)
+        if self.shipping_address:
+            deposit = Deposit(self.shipping_address, UNFINISHED_DAYS)
+            return structs.replace(change, vault=(*change.vault, deposit))
+        return change
 
     def reject(self, reason: str, now: datetime) -> Change[Self] | None:
         """Ends its checkout badly; does nothing if it is closed. Raises OrderStands."""
@@ -223,14 +262,24 @@ class Order(Aggregate, frozen=True, kw_only=True):
         step = STEPS[type(event)]
         details = {name: getattr(event, name) for name in step.details}
         history = {step.what: Entry(at=at, details=details), **self.history}
-        return self.becomes(history=history, status=status_after(self.status, step))
+        return self._to(status_after(self.status, step), history=history)
 
     def _moves(
         self, status: Status, now: datetime, event: Event, reason: str | None = None
     ) -> Change[Self]:
         entry = Entry(at=now, details={"reason": reason} if reason else {})
         history = {**self.history, status.value: entry}
-        return self.becomes(event, status=status, reason=reason, history=history)
+        return self._to(status, event, reason=reason, history=history)
+
+    def _to(self, status: Status, *events: Event, **fields: object) -> Change[Self]:
+        """Returns a change to a status, in which the vault keeps only the data still needed."""
+        vault: list[VaultChange] = []
+        if self.status is Status.PLACED and status is not Status.PLACED:
+            vault.append(Discard(PaymentMethod))
+        if self.status in OPEN and status not in OPEN:
+            vault.append(Keep(Address, ADDRESS_DAYS))
+        change = self.becomes(*events, status=status, **fields)
+        return structs.replace(change, vault=tuple(vault))
 
 
 def chronological(times: Mapping[str, datetime]) -> list[str]:

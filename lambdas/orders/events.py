@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Self
 from msgspec import Meta, Struct
 
 from lambdas.eventing.event import Event
+from lambdas.eventing.personal import Claim, Personal
 from lambdas.inventory.events import Sku
 from lambdas.shared.vocabulary import Currency, CustomerId, Minor, OrderId
 
@@ -38,7 +39,7 @@ PaymentToken = Annotated[
 ]
 
 
-class Address(Struct, frozen=True, kw_only=True):
+class Address(Personal, frozen=True, kw_only=True):
     """A shipping address."""
 
     name: Annotated[Text, Meta(description="The recipient", examples=["A. Customer"])]
@@ -49,6 +50,12 @@ class Address(Struct, frozen=True, kw_only=True):
         str,
         Meta(pattern=r"^[A-Z]{2}$(?!\n)", description="ISO 3166-1 alpha-2 code", examples=["DE"]),
     ]
+
+
+class PaymentMethod(Personal, frozen=True, kw_only=True):
+    """A means of payment."""
+
+    token: PaymentToken
 
 
 class OrderEvent(Event, frozen=True, kw_only=True):
@@ -64,8 +71,8 @@ class OrderEvent(Event, frozen=True, kw_only=True):
         return self.order_id
 
 
-class OrderPlaced(OrderEvent, frozen=True, kw_only=True):
-    """A customer placed an order at current prices. Carries everything that checkout needs."""
+class OrderPlacedV1(OrderEvent, frozen=True, kw_only=True):
+    """A customer placed an order at current prices. Superseded: it carries personal data."""
 
     customer_id: CustomerId
     currency: Currency
@@ -74,15 +81,85 @@ class OrderPlaced(OrderEvent, frozen=True, kw_only=True):
     shipping_address: Address
     payment_token: PaymentToken
 
+    @property
+    def carried(self) -> tuple[Personal, ...]:
+        """The address and the means of payment."""
+        return (self.shipping_address, PaymentMethod(token=self.payment_token))
 
-class OrderConfirmed(OrderEvent, frozen=True, kw_only=True):
-    """Stock is reserved and payment authorized: the order can be shipped."""
+    def upcast(self) -> "OrderPlaced":
+        """Returns the same fact without the personal data."""
+        return OrderPlaced(
+            order_id=self.order_id,
+            customer_id=self.customer_id,
+            currency=self.currency,
+            total_minor=self.total_minor,
+            lines=self.lines,
+        )
+
+
+class OrderPlaced(OrderEvent, frozen=True, kw_only=True):
+    """A customer placed an order at current prices.
+
+    The vault has its address and its means of payment.
+    """
+
+    version: ClassVar[int] = 2
+    supersedes: ClassVar[type[Event] | None] = OrderPlacedV1
+
+    customer_id: CustomerId
+    currency: Currency
+    total_minor: TotalMinor
+    lines: Lines
+
+    @property
+    def claim(self) -> Claim:
+        """The key of the address and of the means of payment."""
+        return claim_of(self.customer_id, self.order_id)
+
+
+class OrderConfirmedV1(OrderEvent, frozen=True, kw_only=True):
+    """Stock is reserved and payment authorized. Superseded: it carries personal data."""
 
     customer_id: CustomerId
     currency: Currency
     total_minor: TotalMinor
     lines: Annotated[tuple[Line, ...], Meta(description="The ordered items")]
     shipping_address: Address
+
+    @property
+    def carried(self) -> tuple[Personal, ...]:
+        """The address."""
+        return (self.shipping_address,)
+
+    def upcast(self) -> "OrderConfirmed":
+        """Returns the same fact without the address."""
+        return OrderConfirmed(
+            order_id=self.order_id,
+            customer_id=self.customer_id,
+            currency=self.currency,
+            total_minor=self.total_minor,
+            lines=self.lines,
+        )
+
+
+class OrderConfirmed(OrderEvent, frozen=True, kw_only=True):
+    """Stock is reserved and payment authorized: the order can be shipped.
+
+    The vault has its address.
+    """
+
+    version: ClassVar[int] = 2
+    supersedes: ClassVar[type[Event] | None] = OrderConfirmedV1
+
+    customer_id: CustomerId
+    currency: Currency
+    total_minor: TotalMinor
+    lines: Annotated[tuple[Line, ...], Meta(description="The ordered items")]
+
+    @property
+    def claim(self) -> Claim:
+        """The key of the address."""
+        return claim_of(self.customer_id, self.order_id)
 
 
 class RejectionReason(StrEnum):
@@ -154,3 +231,8 @@ class SweepDue(Event, frozen=True, kw_only=True):
     def subject(self) -> str:
         """All orders."""
         return "orders"
+
+
+def claim_of(customer_id: str, order_id: str) -> Claim:
+    """Returns the key under which the vault has the personal data of an order."""
+    return Claim(person=customer_id, purpose=order_id)

@@ -8,13 +8,10 @@ import msgspec
 from lambdas.eventing.aggregate import Change
 from lambdas.eventing.event import Cause, Delivery, E
 from lambdas.eventing.store import Store
-from lambdas.eventing.transaction import ConditionFailed, Key, Transaction, read_all
+from lambdas.eventing.transaction import MAX_KEYS, ConditionFailed, Key, Transaction, read_all
 from lambdas.inventory.events import ItemPriced
 from lambdas.orders.domain import Order, Price
 from lambdas.orders.settings import settings
-
-_MOST_KEYS = 100
-"""Items that `read_all` reads at once."""
 
 _orders = Store(
     Order,
@@ -26,6 +23,7 @@ _orders = Store(
 )
 
 find = _orders.find
+all_of = _orders.find_all
 require = _orders.require
 
 
@@ -103,8 +101,8 @@ def prices_of(skus: Iterable[str]) -> dict[str, Price]:
     """
     keys = [_price_key(sku) for sku in sorted(set(skus))]
     found: dict[str, Price] = {}
-    for start in range(0, len(keys), _MOST_KEYS):
-        for price in read_all(settings(), keys[start : start + _MOST_KEYS]).values():
+    for start in range(0, len(keys), MAX_KEYS):
+        for price in read_all(settings(), keys[start : start + MAX_KEYS]).values():
             found[price["sku"]] = Price(price["unit_price_minor"], price["currency"])
     return found
 

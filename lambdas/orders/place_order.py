@@ -9,12 +9,12 @@ from http import HTTPStatus
 import msgspec
 from msgspec import Struct
 
-from lambdas.eventing import telemetry
+from lambdas.eventing import telemetry, vault
 from lambdas.eventing.declaration import BATCH_GET, GET, PUT
 from lambdas.eventing.http import Problem, Request, endpoint
 from lambdas.orders import domain, order_store
 from lambdas.orders.domain import Order, Price
-from lambdas.orders.events import Address, Lines, OrderPlaced, PaymentToken
+from lambdas.orders.events import Address, Lines, OrderPlaced, PaymentMethod, PaymentToken
 from lambdas.orders.representation import OrderView, represent
 from lambdas.shared.vocabulary import MAX_MINOR, Currency
 
@@ -59,7 +59,7 @@ class PriceChanged(Problem, status=HTTPStatus.CONFLICT):
     idempotent=True,
     problems=(UnknownItem, PriceChanged, IdempotencyKeyReused),
     publishes=(OrderPlaced,),
-    uses=(GET, BATCH_GET, PUT),
+    uses=(GET, BATCH_GET, PUT, *vault.deposits(Address, PaymentMethod)),
 )
 def handler(request: Request, command: PlaceOrder) -> OrderView:
     """Place an order.
@@ -73,7 +73,8 @@ def handler(request: Request, command: PlaceOrder) -> OrderView:
         raise IdempotencyKeyReused(
             "Idempotency-Key: was used for another body; take a new key for a new order"
         )
-    return represent(order)
+    # The same request has the same address.
+    return represent(order, command.shipping_address)
 
 
 def _former_fingerprint(command: PlaceOrder) -> str:
@@ -89,10 +90,11 @@ def _place(order_id: str, command: PlaceOrder, request: Request) -> Order:
         currency=command.currency,
         total_minor=domain.total_minor(command.lines),
         lines=command.lines,
-        shipping_address=command.shipping_address,
-        payment_token=command.payment_token,
     )
-    new = Order.place(placed, request.fingerprint, datetime.now(UTC))
+    payment = PaymentMethod(token=command.payment_token)
+    new = Order.place(
+        placed, command.shipping_address, payment, request.fingerprint, datetime.now(UTC)
+    )
     order, is_new = order_store.place(new, request)
     if is_new:
         telemetry.count("OrdersPlaced")

@@ -5,6 +5,7 @@ from typing import Annotated
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from lambdas.eventing import vault
 from lambdas.eventing.event import Moment
 from lambdas.eventing.http import Request
 from lambdas.orders import domain, order_store
@@ -34,14 +35,16 @@ class OrderView(Struct, frozen=True, kw_only=True):
     currency: Currency
     total_minor: Minor
     lines: tuple[Line, ...]
-    shipping_address: Address
+    shipping_address: Annotated[
+        Address | None, Meta(description="Null once it is deleted, some time after the order ended")
+    ]
     placed_at: Moment
     history: Annotated[tuple[StepView, ...], Meta(description="In chronological order")]
     reason: Annotated[str | None, Meta(description="Why the order was rejected, if it was")]
 
 
-def represent(order: Order) -> OrderView:
-    """Returns the representation of an order."""
+def represent(order: Order, address: Address | None) -> OrderView:
+    """Returns the representation of an order with its address."""
     times = {what: entry.at for what, entry in order.history.items()}
     history = [
         {**order.history[what].details, "what": what, "at": times[what]}
@@ -53,11 +56,16 @@ def represent(order: Order) -> OrderView:
         currency=order.currency,
         total_minor=order.total_minor,
         lines=order.lines,
-        shipping_address=order.shipping_address,
+        shipping_address=address,
         placed_at=order.placed_at,
         history=msgspec.convert(history, tuple[StepView, ...]),
         reason=order.reason,
     )
+
+
+def address_of(order: Order) -> Address | None:
+    """Returns the address of an order, or None once it is deleted."""
+    return order.shipping_address or vault.find(Address, order.claim)
 
 
 def own_order(request: Request) -> Order:

@@ -1,17 +1,21 @@
 """Sweep orders: lets orders expire whose checkout does not end in time."""
 
-from lambdas.eventing import pending, telemetry
+from lambdas.eventing import pending, telemetry, vault
 from lambdas.eventing.consumer import consumer
 from lambdas.eventing.declaration import UPDATE
 from lambdas.eventing.event import Delivery
 from lambdas.orders import order_store
-from lambdas.orders.events import OrderExpired, SweepDue
+from lambdas.orders.events import Address, OrderExpired, PaymentMethod, SweepDue
 
 MOST = 100
 """Maximum orders that expire in one sweep; the next sweep continues."""
 
 
-@consumer(SweepDue, publishes=(OrderExpired,), uses=(*pending.FIND, UPDATE))
+@consumer(
+    SweepDue,
+    publishes=(OrderExpired,),
+    uses=(*pending.FIND, UPDATE, *vault.discards(PaymentMethod), *vault.keeps(Address)),
+)
 def handler(delivery: Delivery[SweepDue]) -> None:
     """Needs no inbox: an order expires once, and not if it changed since it was read."""
     for order in order_store.overdue(limit=MOST):

@@ -12,8 +12,8 @@ from typing import TypeVar
 from lambdas.eventing.event import Cause
 from lambdas.eventing.store import Store
 from lambdas.eventing.transaction import AlreadyProcessed
-from lambdas.orders.events import OrderPlaced
-from lambdas.payments.domain import Payment, State
+from lambdas.orders.events import OrderPlaced, PaymentMethod
+from lambdas.payments.domain import Payment, PaymentRefused, State
 from lambdas.payments.provider import (
     Declined,
     NoLongerHeld,
@@ -41,17 +41,25 @@ class PaymentUnavailable(Exception):
     """The provider gave no answer. Trying again soon may help."""
 
 
-def authorize(order: OrderPlaced, token: str, provider: PaymentProvider, cause: Cause) -> None:
+def authorize(
+    order: OrderPlaced, method: PaymentMethod | None, provider: PaymentProvider, cause: Cause
+) -> None:
     """Has the provider hold the order's total; does nothing if it does already.
 
-    Raises PaymentRefused or PaymentUnavailable.
+    Without a means of payment, because it was deleted, the checkout has to be undone. Raises
+    PaymentRefused or PaymentUnavailable.
     """
     order_id = order.order_id
     payment, _ = _payments.change(
         order_id, Payment.check, cause, begin=lambda: Payment.begin(order)
     )
+    if payment.state is not State.AUTHORIZING:
+        return
+    if method is None:
+        raise PaymentRefused("payment_data_deleted")
+    token = method.token
     try:
-        if payment.state is State.AUTHORIZING and payment.payment_id is None:
+        if payment.payment_id is None:
             payment_id = _ask(
                 lambda: provider.open(
                     order_id, amount_minor=order.total_minor, currency=order.currency

@@ -38,14 +38,22 @@ class Taken(StrEnum):
     AFTER_RECALL = "CallbacksAfterRecall"
 
 
+class NoAddress(LookupError):
+    """The address of an order that is to be shipped was deleted."""
+
+
 def request(
-    order: OrderConfirmed, address: Address, due_at: datetime, carrier: Carrier, cause: Cause
+    order: OrderConfirmed,
+    address: Address | None,
+    due_at: datetime,
+    carrier: Carrier,
+    cause: Cause,
 ) -> None:
     """Has the order carried to its customer by `due_at`; does nothing if that is arranged already.
 
     If a cancellation got in between, the label may have been bought after the recall: then recalls
-    it again. Raises carrier.Unavailable, carrier.Undeliverable, or carrier.TooLate for a parcel
-    that left although it was recalled.
+    it again. Raises carrier.Unavailable, carrier.Undeliverable, carrier.TooLate for a parcel that
+    left although it was recalled, or NoAddress if an address is needed.
     """
     shipment, _ = _shipments.change(
         order.order_id,
@@ -54,6 +62,8 @@ def request(
         begin=lambda: Shipment.begin(order.order_id, cause.correlation_id, due_at),
     )
     if shipment.state is State.REQUESTING and not shipment.parcel_id:
+        if address is None:
+            raise NoAddress(f"the address of order {order.order_id} is deleted: cancel the order")
         units = sum(line.quantity for line in order.lines)
         parcel_id = carrier.open(order.order_id, address=address, units=units)
         # Of several parcels, the one that is stored first counts.

@@ -32,6 +32,10 @@ _ACCESS_LOG = {
 }
 
 
+ACCESS_TOKEN_VALIDITY = Duration.hours(1)
+"""How long a customer's access token is valid, also after the account is deleted."""
+
+
 class Api(Construct):
     """One API for all contexts. Each context adds its routes in its own stack.
 
@@ -42,7 +46,7 @@ class Api(Construct):
     def __init__(self, scope: Construct, id_: str, *, platform: Platform) -> None:
         super().__init__(scope, id_)
         self._platform = platform
-        customers = self._user_pool()
+        self.customers = customers = self._user_pool()
         client = self._client(customers)
         self._authorizer = authorizers.HttpUserPoolAuthorizer(
             "Customer", customers, user_pool_clients=[client]
@@ -156,7 +160,7 @@ class Api(Construct):
             ),
             disable_o_auth=True,
             prevent_user_existence_errors=True,
-            access_token_validity=Duration.hours(1),
+            access_token_validity=ACCESS_TOKEN_VALIDITY,
         )
 
     def _default_stage(self) -> apigateway.HttpStage:

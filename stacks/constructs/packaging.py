@@ -32,6 +32,7 @@ https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html
 """
 
 AWS_SERVICES = (
+    "cognito-idp",
     "dynamodb",
     "events",
     "kinesis",

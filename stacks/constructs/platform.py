@@ -7,15 +7,17 @@ from aws_cdk.aws_kms import IKey
 from aws_cdk.aws_sns import ITopic
 
 from stacks.constructs.packaging import Target
+from stacks.constructs.vault import Vault
 from stacks.environment import Environment
 
 
 @dataclass(frozen=True, kw_only=True)
 class Platform:
-    """The stage, the event bus, the alarm topic, the target of deployment packages, and the key."""
+    """The stage, the event bus, the vault, the alarm topic, the target of packages, and the key."""
 
     environment: Environment
     bus: IEventBus
+    vault: Vault
     alarm_topic: ITopic
     target: Target
     key: IKey | None = None

@@ -71,6 +71,7 @@ class PythonFunction(lambda_.Function):
                 "POWERTOOLS_SERVICE_NAME": Stack.of(scope).node.id.lower(),
                 "POWERTOOLS_METRICS_NAMESPACE": namespace(platform),
                 **(settings.as_environment() if settings else {}),
+                **_vault_environment(platform, handler),
                 **(environment or {}),
             },
         )
@@ -86,6 +87,7 @@ class PythonFunction(lambda_.Function):
         )
         if isinstance(handler, Handler):
             self._admit(handler, table)
+            platform.vault.admit(self, handler)
         self._alarms(platform, module)
 
     def _admit(self, handler: Handler[Any], table: ContextTable | None) -> None:
@@ -119,6 +121,11 @@ class PythonFunction(lambda_.Function):
 _RUNTIME = lambda_.Runtime(
     f"python{PYTHON_VERSION}", lambda_.RuntimeFamily.PYTHON, supports_inline_code=True
 )
+
+
+def _vault_environment(platform: Platform, handler: Callable[..., Any]) -> dict[str, str]:
+    uses_it = isinstance(handler, Handler) and handler.in_vault
+    return platform.vault.settings.as_environment() if uses_it else {}
 
 
 def _role(scope: Construct, id_: str) -> iam.Role:

@@ -20,7 +20,7 @@ from lambdas.eventing.event import CloudEvent, Event
 from lambdas.orders.events import Line, OrderConfirmed
 from tests.support.cloud import Cloud, Crash, Queue, Table
 from tests.support.messages import CONTEXT, Answer, Call, body, enveloped
-from tests.support.orders import ADDRESS, line
+from tests.support.orders import line
 
 SETTINGS = Settings(table_name="analytics", inbox_days=22, stream_name="activity")
 NOON = datetime.fromisoformat("2026-01-05T12:00:30+00:00")
@@ -198,7 +198,6 @@ def confirmed(*lines: Line, order_id: str = "order-1", currency: str = "EUR") ->
         currency=currency,
         total_minor=sum(item.quantity * item.unit_price_minor for item in ordered),
         lines=ordered,
-        shipping_address=ADDRESS,
     )
 
 
@@ -225,7 +224,7 @@ def _entries(envelope: CloudEvent) -> Iterator[tuple[str, str | None, str, int]]
     minute = envelope.time.isoformat()[:16]
     yield minute, None, f"events#{envelope.type}", 1
     data = json.loads(bytes(envelope.data))
-    if envelope.type == "OrderConfirmed.v1":
+    if envelope.type == "OrderConfirmed.v2":
         revenue = f"revenue_minor#{data['currency']}"
         yield minute, None, revenue, data["total_minor"]
         for item in data["lines"]:

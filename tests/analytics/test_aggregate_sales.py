@@ -54,7 +54,7 @@ class TestCounting:
                 "units": 6,
                 "revenue_minor#EUR": 2797,
                 "revenue_minor#CHF": 1400,
-                "events#OrderConfirmed.v1": 2,
+                "events#OrderConfirmed.v2": 2,
             },
         }
 
@@ -84,7 +84,7 @@ class TestCounting:
         )
         assert analytics.rows() == {
             (MINUTE, None): {
-                "events#OrderPlaced.v1": 1,
+                "events#OrderPlaced.v2": 1,
                 "events#StockDepleted.v1": 1,
                 "events#OrderReturned.v1": 1,
                 "events#ItemPraised.v7": 1,

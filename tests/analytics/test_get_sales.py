@@ -57,7 +57,7 @@ class TestRows:
                 "added_to_cart": 0,
                 "orders_confirmed": 2,
                 "orders_returned": 1,
-                "events": {"ItemViewed.v1": 1, "OrderConfirmed.v1": 2, "OrderReturned.v1": 1},
+                "events": {"ItemViewed.v1": 1, "OrderConfirmed.v2": 2, "OrderReturned.v1": 1},
             },
             "next": None,
         }

@@ -139,6 +139,8 @@ class World:
         order_id = self.orders.get(operation, self.orders["any"])
         if "order_id" in case.path_parameters:
             case.path_parameters["order_id"] = order_id
+        if "customer_id" in case.path_parameters:
+            case.path_parameters["customer_id"] = "customer-1"
         body: Any = case.body
         match operation, body:
             case "POST /orders", {"lines": lines}:
@@ -169,6 +171,7 @@ def some_orders(shop: Shop) -> Mapping[str, str]:
     shop.settle()
     shop.deliver(delivered)
     shop.settle()
+    assert shop.erase("customer-1").json()["state"] == "requested"
     return {
         "DELETE /orders/{order_id}": cancelled,
         "POST /carrier/events": carried,

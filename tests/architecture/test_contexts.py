@@ -9,10 +9,13 @@ import pytest
 
 from lambdas.analytics.events import ItemAddedToCart, ItemViewed
 from lambdas.eventing.event import Event
-from lambdas.orders.events import SweepDue
+from lambdas.eventing.personal import Personal
+from lambdas.orders.events import OrderConfirmedV1, OrderPlacedV1, SweepDue
 from lambdas.payments.events import PaymentSweepDue
 from lambdas.shipping.events import ShipmentDue
 from stacks.constructs.packaging import contexts
+from stacks.schemas.events import PUBLISHED
+from stacks.schemas.json_schema import data_schema
 from tests.support.handlers import published
 from workspace.isolation import PROJECT
 
@@ -24,8 +27,10 @@ NOT_PUBLISHED: dict[type[Event], str] = {
     ShipmentDue: "a schedule of shipping invokes shipping with it",
     PaymentSweepDue: "a schedule of payments invokes payments with it",
     SweepDue: "a schedule of orders invokes orders with it",
+    OrderConfirmedV1: "retired: it carries personal data",
+    OrderPlacedV1: "retired: it carries personal data",
 }
-"""Events that never reach the bus, and why."""
+"""Events that handlers do not put on the bus, and why."""
 
 
 def environment_readers(source: str) -> list[int]:
@@ -92,6 +97,14 @@ def test_every_event_of_a_context_is_published_or_a_listed_exception() -> None:
         kept = {event for event in defined(context) if event in NOT_PUBLISHED}
         assert defined(context) == kept | set(published(context))
         assert not kept & set(published(context))
+
+
+@pytest.mark.parametrize("event", PUBLISHED.values(), ids=lambda event: event.detail_type())
+def test_no_published_event_carries_personal_data(event: type[Event]) -> None:
+    kinds = {kind.__name__ for kind in Personal.__subclasses__()}
+    assert kinds
+    assert not kinds & data_schema(event).get("$defs", {}).keys()
+    assert event.carried is Event.carried
 
 
 def test_event_names_are_unique() -> None:

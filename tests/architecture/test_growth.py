@@ -12,12 +12,12 @@ from workspace.isolation import PROJECT
 KEPT = {
     ("inventory", "reservation"): "audit: the units that an order reserved, or may not reserve",
     ("inventory", "stock"): "one for each SKU, with the units received so far",
-    ("notifications", "preferences"): "one for each customer, until the customer changes them",
     ("orders", "order"): "audit: sales, which the law requires to be kept for years",
     ("orders", "price"): "one for each SKU",
     ("payments", "payment"): "audit: money that was authorized and refunded",
+    ("privacy", "erasure"): "audit: the proof of an erasure, without personal data",
     ("returns", "return"): "audit: the reason of a refund, and who decided it",
-    ("shipping", "shipment"): "audit: parcels and their destinations",
+    ("shipping", "shipment"): "audit: parcels",
     # Simulations of external systems.
     ("payments", "authorization"): "record of the sandbox payment provider",
     ("shipping", "parcel"): "record of the sandbox carrier",

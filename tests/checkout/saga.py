@@ -15,7 +15,7 @@ from lambdas.inventory.domain import ReceivedItem
 from lambdas.orders import cancel_order, sweep_orders
 from lambdas.orders import settings as orders_settings
 from lambdas.orders.domain import Order
-from lambdas.orders.events import OrderCancelled, OrderExpired, OrderPlaced, SweepDue
+from lambdas.orders.events import OrderCancelled, OrderExpired, OrderPlaced, PaymentMethod, SweepDue
 from lambdas.orders.order_store import place
 from lambdas.payments import refund_closed_order
 from lambdas.payments import settings as payments_settings
@@ -23,9 +23,9 @@ from lambdas.shipping.events import ShipmentRecalled
 from tests.inventory import context as inventory_context
 from tests.orders import context as orders_context
 from tests.payments import context as payments_context
-from tests.support.cloud import Cloud, Table
+from tests.support.cloud import Cloud, Table, Vault
 from tests.support.messages import CONTEXT, Call, batch, enveloped, failed, task_input
-from tests.support.orders import line, placed
+from tests.support.orders import ADDRESS, line, placed
 from tests.support.workflow import Workflow
 
 ORDER = "00000000-0000-4000-8000-000000000001"
@@ -40,6 +40,7 @@ class Saga:
     token: str = "tok_approve"
     units: int = 1
     """The stock of the only item."""
+    vault: Vault = field(init=False)
     orders: Table = field(init=False)
     stock: Table = field(init=False)
     payments: Table = field(init=False)
@@ -49,6 +50,7 @@ class Saga:
     """Whether the parcel of a cancelled order was delivered."""
 
     def __post_init__(self) -> None:
+        self.vault = self.cloud.vault()
         parking = self.cloud.queue("parking").url
         self.cloud.configure({"DEAD_LETTER_QUEUE_URL": parking})
         for settings, read in (
@@ -71,9 +73,10 @@ class Saga:
         self._place()
 
     def _place(self) -> None:
-        event = placed(line(), order_id=ORDER, token=self.token)
+        event = placed(line(), order_id=ORDER)
         self.event = enveloped(event)
-        new = Order.place(event, "of the request", self.event.time)
+        payment = PaymentMethod(token=self.token)
+        new = Order.place(event, ADDRESS, payment, "of the request", self.event.time)
         place(new, self.event.deliver_to("test", (OrderPlaced,)))
 
     def checkout(self) -> Iterator[str]:
@@ -157,8 +160,10 @@ class Saga:
     def assert_settled(self) -> None:
         """Asserts that a confirmed order holds stock and money, and any other order neither.
 
-        The exception is a cancelled order that was delivered: its units stay reserved.
+        The exception is a cancelled order that was delivered: its units stay reserved. The vault
+        has no means of payment any more.
         """
+        assert set(self.vault.kept()) == {"Address"}
         if self.delivered:
             assert (self.status, self.reserved, self.held) == ("cancelled", 1, 0)
         elif self.status == "confirmed":

@@ -318,7 +318,7 @@ class TestWrongDeclarations:
             ({"uses": PUT}, r"write a tuple, uses=\(…,\)"),
             ({"uses": "GetItem"}, r"has 'GetItem': write a tuple, uses=\(…,\)"),
             ({"uses": ("GetItem",)}, "has 'GetItem': choose among BATCH_GET, CONDITION_CHECK, "),
-            ({"uses": (Use("Scan"),)}, r"has Use\(operation='Scan', index=None\): choose among"),  # type: ignore[arg-type]
+            ({"uses": (Use("Scan"),)}, r"has Use\(operation='Scan'\): choose among"),  # type: ignore[arg-type]
         ],
     )
     def test_one_is_refused_when_its_module_is_imported(

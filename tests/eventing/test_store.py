@@ -112,6 +112,15 @@ class TestChange:
             purses.require("p")
         assert purses.find("p") is None
 
+    def test_many_are_read_at_once_and_missing_ones_are_left_out(
+        self, purses: Store[Purse]
+    ) -> None:
+        ids = [f"purse-{number}" for number in range(120)]
+        for id_ in ids[:-1]:
+            assert purses.commit(None, Purse.begin(id_), CAUSE)
+        assert {found.purse_id for found in purses.find_all(ids)} == {*ids[:-1]}
+        assert purses.find_all([]) == []
+
     def test_one_that_is_created_right_after_the_look_is_not_taken_for_an_unchanged_one(
         self, purses: Store[Purse]
     ) -> None:

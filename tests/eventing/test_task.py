@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 from lambdas.eventing.aggregate import Refusal
 from lambdas.eventing.event import Delivery
 from lambdas.eventing.misconfiguration import Misconfigured
-from lambdas.eventing.task import Failure, task, waiting_task
+from lambdas.eventing.task import Failure, Results, concluding_task, task, waiting_task
 from tests.eventing.sample import CoinAdded, CoinCounted, coin
 from tests.support.messages import CONTEXT, enveloped, task_input
 
@@ -134,3 +134,29 @@ class TestFailure:
     def test_a_failure_is_read_with_the_capitalization_of_step_functions(self) -> None:
         failure = msgspec.convert({"Error": "E", "Cause": "C"}, Failure)
         assert failure == Failure("E", "C")
+
+
+@pytest.mark.usefixtures("cloud")
+class TestResults:
+    def test_the_workflow_gets_what_a_task_returns(self) -> None:
+        @task(CoinAdded)
+        def handler(delivery: Delivery[CoinAdded], _: Failure | None) -> CoinAdded:
+            """Returns the event."""
+            return delivery.event
+
+        assert invoke(handler, task_input(enveloped(coin(3)))) == {"purse": "p", "cents": 3}
+
+    @pytest.mark.parametrize("results", [{}, {"First": {"kinds": ["a"]}}])
+    def test_a_concluding_task_gets_the_results_of_earlier_tasks(
+        self, results: dict[str, object]
+    ) -> None:
+        found: list[Results] = []
+
+        @concluding_task(CoinAdded)
+        def handler(_: Delivery[CoinAdded], earlier: Results) -> None:
+            """Records its arguments."""
+            found.append(earlier)
+
+        given = {"results": results} if results else {}
+        assert invoke(handler, {**task_input(enveloped(coin())), **given}) is None
+        assert found == [results]

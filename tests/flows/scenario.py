@@ -85,6 +85,14 @@ def let_an_authorization_end(scenario: Scenario) -> None:
     scenario.shop.pass_days(7)
 
 
+def erase_a_customer(scenario: Scenario) -> None:
+    """Has the data of another customer, without orders, erased."""
+    customer = f"{scenario.customer}-leaver"
+    scenario.shop.prefer(Channel.EMAIL, customer=customer)
+    scenario.shop.erase(customer, f"{customer}@example.com")
+    scenario.wait()
+
+
 def break_a_checkout(scenario: Scenario) -> None:
     """Adds an order whose checkout never completes, and waits until it has expired."""
     scenario.shop.rehearsal.faults.fail(
@@ -111,6 +119,7 @@ def results(shop: Shop, evidence: Evidence | None = None) -> Results:
         "money": Counter(str(payment.state) for payment in evidence.payments.values()),
         "parcels": Counter(item["state"] for item in shipments),
         "overdue": Counter("overdue" for item in shipments if item["overdue"]),
+        "erasures": Counter(evidence.erasures.values()),
         "returns": Counter(item["state"] for item in shop.items(RETURNS, "return")),
         **{channel.value: Counter(all=n.total()) for channel, n in evidence.sent.items()},
         "sales": Counter(units=evidence.sold_units.total()),

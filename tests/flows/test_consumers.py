@@ -12,6 +12,7 @@ from tests.flows.scenario import (
     Results,
     Scenario,
     break_a_checkout,
+    erase_a_customer,
     let_an_authorization_end,
     lose_a_parcel,
     results,
@@ -62,6 +63,8 @@ AFFECTED: Mapping[str, Set[str]] = {
         "stock",
         *MESSAGES,
     },
+    "Privacy/Erasures/Relay": {"erasures", "events"},
+    "Privacy/StartErasure/Function": {"erasures", "events"},
     "Returns/KeepOrder/Function": RETURN,
     "Returns/ResumeReturn/Function": RETURN,
     "Returns/Returns/Relay": RETURN,
@@ -83,6 +86,8 @@ DIFFERENT_AT_THE_END: Mapping[str, Set[str]] = {
 
 ADDITIONAL_STEPS: Mapping[str, Callable[[Scenario], None]] = {
     "Orders/CancelUnpaidOrder/Function": let_an_authorization_end,
+    "Privacy/Erasures/Relay": erase_a_customer,
+    "Privacy/StartErasure/Function": erase_a_customer,
     "Orders/SweepOrders/Function": break_a_checkout,
     "Payments/SweepPayments/Function": let_an_authorization_end,
     "Shipping/WatchDeadline/Function": lose_a_parcel,

@@ -7,13 +7,19 @@ import pytest
 from botocore.client import BaseClient
 
 from cdk_rehearsal import FAULTS, Assembly, Resource
-from lambdas.eventing.attributes import from_attributes
+from lambdas.eventing.attributes import from_attributes, to_attributes
 from lambdas.eventing.declaration import Handler, Use
 from lambdas.orders.domain import OrderClosed
+from tests.flows.person import Person
 from tests.flows.scenario import Scenario, break_a_checkout, lose_a_parcel
 from tests.flows.shop import Shop, confirmed_order, order_with_requested_return
 from tests.support.declarations import uses_of
 from tests.support.handlers import handler_of
+from tools.demo.evidence import NOTIFICATIONS, ORDERS, VAULT
+from tools.demo.orders_file import ADDRESS
+
+CHECKOUT = "Checkout/RunCheckout/Function"
+FOLLOW_SHIPMENT = "Orders/FollowShipment/Function"
 
 Actions = Mapping[str, set[str | Use]]
 """Names of published events and uses of the context's table, by the path of a function."""
@@ -27,7 +33,11 @@ def functions(templates: Assembly) -> Iterator[tuple[Resource, Handler[Any]]]:
 
 def declared(templates: Assembly) -> Actions:
     return {
-        function.path: {*handler.uses, *(event.detail_type() for event in handler.publishes)}
+        function.path: {
+            *handler.uses,
+            *handler.in_vault,
+            *(event.detail_type() for event in handler.publishes),
+        }
         for function, handler in functions(templates)
     }
 
@@ -43,7 +53,7 @@ def tables(templates: Assembly) -> Mapping[str, str]:
 
 @pytest.fixture
 def seen(shop: Shop, templates: Mapping[str, Assembly], monkeypatch: pytest.MonkeyPatch) -> Actions:
-    """What functions do with their context's table from now on."""
+    """What functions do with their context's table, and with the vault, from now on."""
     own = tables(templates["dev"])
     found: Actions = {path: set() for path in declared(templates["dev"])}
     rehearsal = shop.rehearsal
@@ -53,7 +63,7 @@ def seen(shop: Shop, templates: Mapping[str, Assembly], monkeypatch: pytest.Monk
         if client.meta.service_model.service_name == "dynamodb":
             function = rehearsal.caller()
             for table, use in uses_of(operation, parameters):
-                if rehearsal.path_of(table) == own.get(function):
+                if function in found and rehearsal.path_of(table) in {own.get(function), VAULT}:
                     found[function].add(use)
             for each in parameters.get("TransactItems", ()):
                 item = from_attributes(each.get("Put", {}).get("Item", {}))
@@ -94,6 +104,13 @@ def everything(shop: Shop) -> None:
     shop.pass_days(2.5)
     assert shop.decide(unseen, approved=True).status == 200
     other_ends_of_payments(shop)
+    shop.pause(CHECKOUT)
+    assert shop.cancel(shop.place({scenario.name: 1}, key="at once")).status == 200
+    shop.resume(CHECKOUT)
+    follow_a_return_before_its_delivery(shop)
+    confirm_an_order_of_an_earlier_release(shop)
+    notify_a_customer_of_an_earlier_release(shop)
+    erase_customers(shop)
     lose_a_parcel(scenario)
     break_a_checkout(scenario)
     shop.settle()
@@ -162,6 +179,76 @@ def picked_up_without_an_answer_to_its_capture(shop: Shop, order_id: str) -> Non
     shop.report(order_id, "picked_up")
     shop.settle()
     shop.rehearsal.faults.clear()
+
+
+def follow_a_return_before_its_delivery(shop: Shop) -> None:
+    """The events of a delivery arrive in orders after those of the return."""
+    order_id = confirmed_order(shop, "OVERTAKEN")
+    shop.pause(FOLLOW_SHIPMENT)
+    shop.deliver(order_id)
+    shop.settle()
+    assert shop.give_back(order_id).status == 202
+    shop.settle()
+    assert shop.decide(order_id, approved=True).status == 200
+    shop.settle()
+    shop.resume(FOLLOW_SHIPMENT)
+    shop.settle()
+
+
+def confirm_an_order_of_an_earlier_release(shop: Shop) -> None:
+    """The order has its address itself."""
+    shop.receive({"EARLIER": 1}, delivery="earlier")
+    shop.pause(CHECKOUT)
+    order_id = shop.place({"EARLIER": 1}, key="earlier")
+    shop.rehearsal.client("dynamodb").update_item(
+        TableName=shop.rehearsal.physical_id(ORDERS),
+        Key={"pk": {"S": f"ORDER#{order_id}"}, "sk": {"S": "ORDER"}},
+        UpdateExpression="SET shipping_address = :address",
+        ExpressionAttributeValues={":address": {"M": to_attributes(ADDRESS)}},
+    )
+    shop.resume(CHECKOUT)
+    shop.settle()
+
+
+def notify_a_customer_of_an_earlier_release(shop: Shop) -> None:
+    """The preferences are in the context's own table."""
+    customer = Person(shop, "Earlier")
+    wishes = {
+        "email": {"address": customer.data["e-mail"]},
+        "sms": {"phone": customer.data["phone"]},
+        "webhook": {"url": customer.data["webhook"]},
+    }
+    key = {"pk": f"CUSTOMER#{customer.id}", "sk": "PREFERENCES"}
+    put(shop, NOTIFICATIONS, {**key, "kind": "preferences", "wishes": wishes})
+    shop.receive({"PREFERRED": 1}, delivery="preferred")
+    customer.order("PREFERRED")
+    shop.settle()
+    assert shop.request("GET", "/preferences", customer.id).status == 200
+
+
+def erase_customers(shop: Shop) -> None:
+    """A customer requests it too early, twice; then staff do. A token came from a backup."""
+    shop.receive({"LEFT": 1}, delivery="left")
+    leaver = Person(shop, "Leaver")
+    leaver.prefer()
+    order_id = leaver.order("LEFT")
+    shop.settle()
+    assert leaver.erase()["state"] == leaver.erase()["state"] == "refused"
+    assert shop.request("GET", "/erasure", leaver.id).status == 200
+    assert shop.cancel(order_id, customer=leaver.id).status == 200
+    shop.settle()
+    put(shop, VAULT, {"pk": f"PaymentMethod#{leaver.id}", "sk": order_id, "data": {"token": "t"}})
+    for customer_id in (leaver.id, "somebody"):
+        assert shop.staff.ask("POST", f"/customers/{customer_id}/erasure").status == 202
+    shop.settle()
+    assert leaver.places() == []
+
+
+def put(shop: Shop, table: str, item: Mapping[str, Any]) -> None:
+    """Writes an item."""
+    shop.rehearsal.client("dynamodb").put_item(
+        TableName=shop.rehearsal.physical_id(table), Item=to_attributes(item)
+    )
 
 
 def test_each_declared_publication_and_use_is_seen_and_no_other(

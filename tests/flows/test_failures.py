@@ -41,7 +41,7 @@ def test_a_poison_message_is_parked_at_once_and_delays_no_other(shop: Shop) -> N
         shop.rehearsal.physical_id(f"Checkout/RunCheckout/{name}")
         for name in ("Queue", "DeadLetters")
     )
-    for poison in ("not JSON", json.dumps({"detail": {"type": "OrderPlaced.v1"}})):
+    for poison in ("not JSON", json.dumps({"detail": {"type": "OrderPlaced.v2"}})):
         sqs.send_message(QueueUrl=queue, MessageBody=poison)
     order_id = shop.place({"HEALTHY": 1}, key="healthy")
     started = shop.rehearsal.clock.now()

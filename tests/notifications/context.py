@@ -15,6 +15,7 @@ from lambdas.eventing.event import CloudEvent, Event
 from lambdas.notifications import (
     address_customer,
     call_webhook,
+    erase_preferences,
     get_preferences,
     send_email,
     send_sms,
@@ -26,16 +27,16 @@ from lambdas.notifications.events import Channel, NotificationRequested
 from lambdas.notifications.settings import Settings
 from lambdas.orders.events import (
     OrderCancelled,
-    OrderConfirmed,
     OrderExpired,
     OrderRejected,
     RejectionReason,
 )
+from lambdas.privacy.events import ErasureRequested
 from lambdas.returns.events import OrderReturned, ReturnRefused
 from lambdas.shipping.events import OrderDelivered, OrderShipped, ShipmentOverdue
-from tests.support.cloud import REGION, Cloud, Queue, Table
-from tests.support.messages import CONTEXT, Answer, Call, batch, enveloped, failed
-from tests.support.orders import ADDRESS, line, placed
+from tests.support.cloud import REGION, Cloud, Queue, Table, Vault
+from tests.support.messages import CONTEXT, Answer, Call, batch, enveloped, failed, task_input
+from tests.support.orders import confirmed, placed
 
 ORDER = "6f1c2f0e-58a5-5f2b-8f0c-3f9f4b1d2a77"
 SENDER = "orders@orderflow.example"
@@ -59,13 +60,7 @@ def samples() -> list[Told]:
     order = {"order_id": ORDER, "customer_id": "customer-1"}
     return [
         placed(order_id=ORDER),
-        OrderConfirmed(
-            **order,
-            currency="EUR",
-            total_minor=1250,
-            lines=(line(),),
-            shipping_address=ADDRESS,
-        ),
+        confirmed(order_id=ORDER),
         OrderRejected(**order, reason=RejectionReason.OUT_OF_STOCK),
         OrderCancelled(**order, confirmed=True),
         OrderExpired(**order),
@@ -92,6 +87,7 @@ class Notifications:
 
     cloud: Cloud
     table: Table
+    vault: Vault
     parking: Queue
     calls: list[Received] = field(default_factory=list)
     answer: int | Exception = 204
@@ -111,7 +107,7 @@ class Notifications:
             webhook_secret_arn=secret["ARN"],
         )
         cloud.configure({**settings.as_environment(), "DEAD_LETTER_QUEUE_URL": parking.url})
-        context = cls(cloud, table, parking)
+        context = cls(cloud, table, cloud.vault(), parking)
         cloud.monkeypatch.setattr(webhook, "post", context._post)
         return context
 
@@ -124,6 +120,11 @@ class Notifications:
     def get(self, caller: str = "customer-1") -> Answer:
         """Requests a customer's preferences; returns the response."""
         return Call(route="GET /preferences", caller=caller).send(get_preferences.handler)
+
+    def erase(self, caller: str = "customer-1") -> Any:
+        """Runs the workflow's task that erases a customer's preferences."""
+        event = ErasureRequested(customer_id=caller, erasure_id="erasure-1")
+        return erase_preferences.handler(task_input(enveloped(event)), CONTEXT)
 
     def prefer(self, **channels: Any) -> None:
         """Sets the preferences of customer-1."""

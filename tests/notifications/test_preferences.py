@@ -129,11 +129,11 @@ def test_an_invalid_preference_is_rejected_with_its_field_and_changes_nothing(
     notifications: Notifications, body: Any, field: str
 ) -> None:
     notifications.put(ALL_ON)
-    before = notifications.table.items("preferences")
+    before = notifications.vault.items()
     answer = notifications.put(body)
     assert answer.status == 400
     assert field in answer.json["errors"][0]["field"]
-    assert notifications.table.items("preferences") == before
+    assert notifications.vault.items() == before
 
 
 @pytest.mark.parametrize(
@@ -183,3 +183,38 @@ def test_a_rejection_lists_the_known_notification_types(notifications: Notificat
 )
 def test_ordinary_urls_are_accepted(notifications: Notifications, url: str) -> None:
     assert notifications.put(webhook(url)).status == 200
+
+
+def test_only_the_vault_has_a_customers_addresses(notifications: Notifications) -> None:
+    notifications.prefer(email={"address": "ada@example.com"}, sms={"phone": "+4930123456"})
+    assert "ada@example.com" in str(notifications.vault.items())
+    assert notifications.table.items() == []
+
+
+def test_erased_preferences_are_gone_and_those_of_others_stay(notifications: Notifications) -> None:
+    notifications.prefer(email={"address": "ada@example.com"})
+    notifications.put({"email": {"address": "bob@example.com"}}, caller="customer-2")
+    proof = {"context": "notifications", "kinds": ("Preferences",)}
+    assert notifications.erase() == notifications.erase() == proof
+    assert notifications.get().json == {"email": None, "sms": None, "webhook": None}
+    assert notifications.get("customer-2").json["email"]["address"] == "bob@example.com"
+
+
+class TestPreferencesOfEarlierReleases:
+    """They are in the context's own table."""
+
+    @pytest.fixture(autouse=True)
+    def stored(self, notifications: Notifications) -> None:
+        wishes = {"email": {"address": "ada@example.com"}}
+        key = {"pk": "CUSTOMER#customer-1", "sk": "PREFERENCES"}
+        notifications.table.put({**key, "kind": "preferences", "wishes": wishes})
+
+    def test_they_count_until_the_customer_changes_them(self, notifications: Notifications) -> None:
+        assert notifications.get().json["email"]["address"] == "ada@example.com"
+        notifications.prefer(sms={"phone": "+4930123456"})
+        assert notifications.get().json["email"] is None
+        assert notifications.table.items() == []
+
+    def test_they_are_erased(self, notifications: Notifications) -> None:
+        notifications.erase()
+        assert notifications.table.items() == []

@@ -1,4 +1,4 @@
-"""The orders context with an empty table."""
+"""The orders context with empty tables."""
 
 import pytest
 
@@ -12,4 +12,4 @@ def orders(cloud: Cloud) -> Orders:
     table = cloud.table(SETTINGS.table_name, pending_index=True)
     parking = cloud.queue("parking")
     cloud.configure({**SETTINGS.as_environment(), "DEAD_LETTER_QUEUE_URL": parking.url})
-    return Orders(table, parking)
+    return Orders(table, cloud.vault(), parking)

@@ -22,7 +22,7 @@ from lambdas.orders import (
 from lambdas.orders.events import Line, OrderPlaced, SweepDue
 from lambdas.orders.settings import Settings
 from lambdas.returns.events import ReturnEvent
-from tests.support.cloud import Queue, Table
+from tests.support.cloud import Queue, Table, Vault
 from tests.support.messages import CONTEXT, Answer, Call, batch, enveloped, failed, task_input
 from tests.support.orders import ADDRESS, line
 
@@ -34,6 +34,7 @@ class Orders:
     """Calls the context's functions as API Gateway, Lambda and the workflow do."""
 
     table: Table
+    vault: Vault
     parking: Queue
 
     def priced(

@@ -41,7 +41,7 @@ from lambdas.shipping.events import (
     ShipmentRecalled,
     ShipmentRequested,
 )
-from tests.support.orders import line, placed
+from tests.support.orders import ADDRESS, PAYMENT, line, placed
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 LATER = NOON + timedelta(minutes=1)
@@ -109,7 +109,7 @@ AFTER: dict[Status, dict[type[Event], Status]] = {
 
 
 def an_order(status: Status) -> Order:
-    new = Order.place(PLACED, "fingerprint", NOON).after
+    new = Order.place(PLACED, ADDRESS, PAYMENT, "fingerprint", NOON).after
     ways = [] if status in NEVER_CONFIRMED else [Status.CONFIRMED]
     history = {what.value: Entry(at=NOON) for what in (Status.PLACED, *ways, status)}
     change = new.becomes(status=status, history=history)
@@ -154,7 +154,7 @@ def test_every_status_takes_every_event_of_another_context(
 
 
 def test_an_order_begins_with_what_its_event_says() -> None:
-    change = Order.place(PLACED, "fingerprint", NOON)
+    change = Order.place(PLACED, ADDRESS, PAYMENT, "fingerprint", NOON)
     order = change.after
     assert change.events == (PLACED,)
     assert (order.order_id, order.total_minor, order.lines) == ("order-1", 2500, PLACED.lines)
@@ -171,7 +171,6 @@ def test_a_confirmation_carries_what_shipping_needs() -> None:
             currency="EUR",
             total_minor=2500,
             lines=PLACED.lines,
-            shipping_address=PLACED.shipping_address,
         ),
     )
 
@@ -222,7 +221,10 @@ def test_an_order_is_pending_only_while_it_waits_for_its_checkout(status: Status
 def test_in_whatever_order_all_of_it_comes_an_order_is_settled_once(
     steps: list[str | type[Event]],
 ) -> None:
-    order, published = Order.place(PLACED, "fingerprint", NOON).after, list[type[Event]]()
+    order, published = (
+        Order.place(PLACED, ADDRESS, PAYMENT, "fingerprint", NOON).after,
+        list[type[Event]](),
+    )
     for each in steps:
         before = order
         if not isinstance(each, str):

@@ -292,7 +292,7 @@ class TestStatus:
         orders.confirm()
         with pytest.raises(OrderStands):
             orders.reject()
-        assert orders.table.published() == ["OrderConfirmed.v1", "OrderPlaced.v1"]
+        assert orders.table.published() == ["OrderConfirmed.v2", "OrderPlaced.v2"]
 
     def test_following_other_contexts_publishes_nothing(self, orders: Orders) -> None:
         order_id = a_confirmed_order(orders)

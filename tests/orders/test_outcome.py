@@ -35,7 +35,6 @@ class TestConfirm:
             currency=event.currency,
             total_minor=event.total_minor,
             lines=event.lines,
-            shipping_address=event.shipping_address,
         )
 
     def test_the_event_is_caused_by_the_placed_order(self, orders: Orders) -> None:

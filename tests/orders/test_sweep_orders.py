@@ -32,7 +32,7 @@ def test_an_order_whose_checkout_never_completes_expires(
     with later(minutes=61):
         orders.sweep()
     assert progress_of(orders, order_id) == ("expired", ["placed", "expired"])
-    assert orders.table.published() == ["OrderExpired.v1", "OrderPlaced.v1"]
+    assert orders.table.published() == ["OrderExpired.v1", "OrderPlaced.v2"]
     assert '"ExpiredOrders":[1.0]' in capsys.readouterr().out
 
 
@@ -94,7 +94,7 @@ def test_an_expired_order_cannot_be_confirmed_rejected_or_cancelled(orders: Orde
     orders.reject()
     assert orders.cancel(order_id).status == 409
     assert progress_of(orders, order_id)[0] == "expired"
-    assert orders.table.published() == ["OrderExpired.v1", "OrderPlaced.v1"]
+    assert orders.table.published() == ["OrderExpired.v1", "OrderPlaced.v2"]
 
 
 def test_a_sweep_expires_the_oldest_orders_and_leaves_the_rest_to_the_next(

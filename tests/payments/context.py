@@ -5,6 +5,7 @@ from typing import Any
 
 from lambdas.eventing.attributes import Item
 from lambdas.eventing.event import CloudEvent
+from lambdas.orders.events import PaymentMethod
 from lambdas.payments import (
     authorize_payment,
     capture_payment,
@@ -17,7 +18,7 @@ from lambdas.payments.events import PaymentEvent, PaymentSweepDue
 from lambdas.payments.settings import Settings
 from lambdas.returns.events import ReturnRequested
 from lambdas.shipping.events import OrderShipped
-from tests.support.cloud import Cloud, Queue, Table
+from tests.support.cloud import Cloud, Queue, Table, Vault
 from tests.support.messages import CONTEXT, batch, enveloped, failed, task_input
 from tests.support.orders import cancelled, expired, line, placed
 
@@ -36,6 +37,7 @@ class Payments:
     table: Table
     provider_table: Table
     """The provider's table."""
+    vault: Vault
     parking: Queue
     placed: dict[str, CloudEvent] = field(default_factory=dict)
     """The event of each order, the same for each run of its checkout."""
@@ -47,11 +49,12 @@ class Payments:
         provider_table = cloud.table(SETTINGS.provider_resource, sort_key=False)
         parking = cloud.queue("parking")
         cloud.configure({**SETTINGS.as_environment(), "DEAD_LETTER_QUEUE_URL": parking.url})
-        return cls(table, provider_table, parking)
+        return cls(table, provider_table, cloud.vault(), parking)
 
     def order(self, token: str, order_id: str = "order-1", *, total: int = 2500) -> None:
         """Creates the event of an order, so that its checkout can run."""
-        event = placed(line(price=total), order_id=order_id, token=token)
+        event = placed(line(price=total), order_id=order_id)
+        self.vault.deposit(event.claim, PaymentMethod(token=token))
         self.placed[order_id] = enveloped(event)
 
     def authorize(self, order_id: str = "order-1") -> None:

@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 import time_machine
 
 from lambdas.eventing.transaction import ConditionFailed, Contention, Transaction
+from lambdas.orders.events import OrderPlacedV1
 from lambdas.payments import sweep_payments
 from lambdas.payments.domain import PaymentRefused
 from lambdas.payments.events import (
@@ -23,6 +25,8 @@ from lambdas.payments.provider import NoLongerHeld, Settlement, Unavailable
 from lambdas.payments.sandbox_provider import SandboxProvider
 from tests.payments.context import Payments
 from tests.support.cloud import Cloud, Commits, Crash, crash
+from tests.support.messages import enveloped
+from tests.support.orders import ADDRESS, line, placed
 
 NOW = datetime(2026, 1, 5, 8, 0, tzinfo=UTC)
 IN_A_WEEK = NOW + timedelta(days=7)
@@ -145,6 +149,49 @@ class TestAuthorize:
             payments.authorize()
         assert payments.state() == "authorizing"
         assert payments.provider_table.items() == []
+
+
+class TestDeletedPaymentData:
+    def test_a_payment_without_its_means_is_refused_and_asks_for_nothing(
+        self, payments: Payments
+    ) -> None:
+        payments.order("tok_approve")
+        payments.vault.clear()
+        with pytest.raises(PaymentRefused, match=r"^payment_data_deleted$"):
+            payments.authorize()
+        assert payments.provider_table.items() == []
+        payments.refund(reason="payment_data_deleted")
+        assert payments.state() == "cancelled"
+
+    def test_money_that_the_provider_may_hold_is_released(
+        self, payments: Payments, commits: Commits
+    ) -> None:
+        """A run crashed after the provider's answer, and the checkout ended before the next one."""
+        payments.order("tok_approve")
+        commits.before(2, crash)
+        with pytest.raises(Crash):
+            payments.authorize()
+        assert payments.booked()["status"] == "authorized"
+        payments.vault.clear()
+        with pytest.raises(PaymentRefused):
+            payments.authorize()
+        assert payments.state() == "authorizing"
+        payments.refund()
+        assert (payments.state(), payments.booked()["status"]) == ("cancelled", "cancelled")
+
+    def test_an_authorized_payment_needs_no_means_any_more(self, payments: Payments) -> None:
+        payments.order("tok_approve")
+        payments.authorize()
+        payments.vault.clear()
+        payments.authorize()
+        assert payments.state() == "authorized"
+
+    def test_an_event_from_before_the_vault_has_its_token_with_it(self, payments: Payments) -> None:
+        order = msgspec.structs.asdict(placed(line(price=2500)))
+        event = OrderPlacedV1(**order, shipping_address=ADDRESS, payment_token="tok_approve")
+        payments.placed["order-1"] = enveloped(event)
+        payments.authorize()
+        assert payments.booked()["amount_minor"] == 2500
 
 
 class TestRefund:

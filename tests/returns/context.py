@@ -8,7 +8,6 @@ import msgspec
 
 from lambdas.eventing.event import CloudEvent, Event
 from lambdas.eventing.settings import TableSettings
-from lambdas.orders.events import OrderConfirmed
 from lambdas.returns import (
     await_decision,
     complete_return,
@@ -27,7 +26,7 @@ from lambdas.returns.settings import WorkflowSettings
 from lambdas.shipping.events import OrderDelivered
 from tests.support.cloud import Cloud, Queue, Table
 from tests.support.messages import CONTEXT, Answer, Call, batch, enveloped, failed, task_input
-from tests.support.orders import ADDRESS, line
+from tests.support.orders import confirmed
 from tests.support.workflow import StepFunctions
 
 SETTINGS = TableSettings(table_name="returns", inbox_days=22)
@@ -71,7 +70,7 @@ class Returns:
         delivery = enveloped(OrderDelivered(order_id=order_id))
         if at:
             delivery = msgspec.structs.replace(delivery, time=at)
-        self.receive(confirmed(order_id, customer), delivery)
+        self.receive(confirmed(order_id=order_id, customer=customer), delivery)
         return order_id
 
     def request(
@@ -172,15 +171,3 @@ class Returns:
     ) -> Answer:
         path = {"order_id": order_id} if order_id else {}
         return Call(route=route, path=path, caller=caller, **options).send(handler)
-
-
-def confirmed(order_id: str = ORDER, customer: str = "customer-1") -> OrderConfirmed:
-    """The event of a confirmed order."""
-    return OrderConfirmed(
-        order_id=order_id,
-        customer_id=customer,
-        currency="EUR",
-        total_minor=1250,
-        lines=(line(),),
-        shipping_address=ADDRESS,
-    )

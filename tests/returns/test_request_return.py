@@ -10,9 +10,10 @@ import time_machine
 from lambdas.returns import start_return
 from lambdas.returns.events import ReturnDecided, ReturnRequested
 from lambdas.shipping.events import OrderDelivered, OrderShipped
-from tests.returns.context import ORDER, ORDERS, Returns, confirmed
+from tests.returns.context import ORDER, ORDERS, Returns
 from tests.support.cloud import Commits, Crash, crash
 from tests.support.messages import CONTEXT, batch, enveloped, failed
+from tests.support.orders import confirmed
 
 NOW = datetime(2026, 1, 5, 8, tzinfo=UTC)
 
@@ -38,18 +39,18 @@ class TestRequest:
         assert commits.count == before + 1
 
     def test_the_events_of_an_order_can_arrive_in_any_sequence(self, returns: Returns) -> None:
-        returns.receive(OrderDelivered(order_id=ORDER), confirmed())
+        returns.receive(OrderDelivered(order_id=ORDER), confirmed(order_id=ORDER))
         assert returns.request().status == 202
 
     def test_redelivered_events_change_nothing(self, returns: Returns) -> None:
-        events = [enveloped(confirmed()), enveloped(OrderDelivered(order_id=ORDER))]
+        events = [enveloped(confirmed(order_id=ORDER)), enveloped(OrderDelivered(order_id=ORDER))]
         returns.receive(*events, *events)
         (order,) = returns.table.items("order")
         assert order["customer_id"] == "customer-1"
         assert datetime.fromisoformat(order["delivered_at"]) == events[1].time
 
     def test_the_return_of_an_undelivered_order_is_rejected(self, returns: Returns) -> None:
-        returns.receive(confirmed())
+        returns.receive(confirmed(order_id=ORDER))
         answer = returns.request()
         assert (answer.status, answer.json["code"]) == (409, "not_delivered")
         assert returns.table.items("return") == returns.table.items("outbox") == []

@@ -20,7 +20,7 @@ from tests.payments import context as payments_context
 from tests.returns.context import ORDER, Returns
 from tests.support.cloud import Cloud, Table
 from tests.support.messages import CONTEXT, enveloped, task_input
-from tests.support.orders import line, placed
+from tests.support.orders import PAYMENT, line, placed
 from tests.support.workflow import Workflow
 
 DAY_S = 24 * 3600
@@ -45,6 +45,7 @@ class ReturnCase:
     """A delivered and paid order with its requested return."""
 
     def __init__(self, assembly: Assembly, cloud: Cloud) -> None:
+        vault = cloud.vault()
         self.returns = Returns.in_cloud(cloud)
         returns_settings.settings()  # each context reads and caches its own settings
         for settings, read in (
@@ -60,7 +61,9 @@ class ReturnCase:
         self.provider_table: Table = cloud.table(provider_table, sort_key=False)
         key = {"pk": "STOCK#MUG", "sk": "STOCK", "kind": "stock", "price_revision": 1}
         self.stock.put({**key, "received": 1, "available": 1, "reserved": 0})
-        order = task_input(enveloped(placed(line(), order_id=ORDER)))
+        event = placed(line(), order_id=ORDER)
+        order = task_input(enveloped(event))
+        vault.deposit(event.claim, PAYMENT)
         reserve_stock.handler(order, CONTEXT)
         authorize_payment.handler(order, CONTEXT)
         self.returns.requested()

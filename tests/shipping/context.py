@@ -12,7 +12,6 @@ from lambdas.eventing import aws
 from lambdas.eventing.attributes import Item
 from lambdas.eventing.callback import CallbackSettings
 from lambdas.eventing.event import CloudEvent, E
-from lambdas.orders.events import OrderConfirmed
 from lambdas.shipping import (
     recall_shipment,
     request_shipment,
@@ -21,9 +20,9 @@ from lambdas.shipping import (
 )
 from lambdas.shipping.sandbox_carrier import SandboxCarrier
 from lambdas.shipping.settings import RequestSettings
-from tests.support.cloud import Cloud, Queue, Table
+from tests.support.cloud import Cloud, Queue, Table, Vault
 from tests.support.messages import CONTEXT, Answer, Call, batch, enveloped, failed
-from tests.support.orders import ADDRESS, cancelled, line, placed
+from tests.support.orders import ADDRESS, cancelled, confirmed, line
 from tools.demo.carrier import signed
 from tools.demo.easypost_host import STATUSES
 
@@ -55,19 +54,6 @@ SETTINGS = RequestSettings(
 )
 
 
-def confirmed(order_id: str = "order-1", *, postal_code: str = "SW1Y") -> OrderConfirmed:
-    """The event of a confirmed order for three units."""
-    order = placed(line("MUG", 2), line("PEN", 1), order_id=order_id)
-    return OrderConfirmed(
-        order_id=order_id,
-        customer_id=order.customer_id,
-        currency=order.currency,
-        total_minor=order.total_minor,
-        lines=order.lines,
-        shipping_address=msgspec.structs.replace(ADDRESS, postal_code=postal_code),
-    )
-
-
 @dataclass(frozen=True)
 class Shipping:
     """Calls the context's functions as Lambda does, and plays the carrier."""
@@ -75,6 +61,7 @@ class Shipping:
     table: Table
     carrier_table: Table
     """The carrier's table."""
+    vault: Vault
     parking: Queue
     confirmed: dict[str, CloudEvent] = field(default_factory=dict)
     """The event of each order, the same for each delivery."""
@@ -96,11 +83,19 @@ class Shipping:
                 "DEAD_LETTER_QUEUE_URL": parking.url,
             }
         )
-        return cls(table, carrier_table, parking)
+        return cls(table, carrier_table, cloud.vault(), parking)
 
-    def confirm(self, order_id: str = "order-1", *, postal_code: str = "SW1Y") -> bool:
-        """Delivers the event of a confirmed order, the same each time. False if it failed."""
-        event = confirmed(order_id, postal_code=postal_code)
+    def confirm(
+        self, order_id: str = "order-1", *, postal_code: str = "SW1Y", deposit: bool = True
+    ) -> bool:
+        """Delivers the event of an order for three units, the same each time; False on failure.
+
+        The vault has its address, or is left as it is without a `deposit`.
+        """
+        event = confirmed(line("MUG", 2), line("PEN", 1), order_id=order_id)
+        address = msgspec.structs.replace(ADDRESS, postal_code=postal_code)
+        if deposit:
+            self.vault.deposit(event.claim, address)
         message = self.confirmed.setdefault(
             order_id, enveloped(event, correlation_id=f"correlation-of-{order_id}")
         )

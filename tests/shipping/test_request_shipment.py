@@ -3,15 +3,19 @@
 import json
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 
 from lambdas.eventing import aws
 from lambdas.eventing.transaction import ConditionFailed, Transaction
+from lambdas.orders.events import OrderConfirmedV1
 from lambdas.shipping.carrier import Undeliverable
 from lambdas.shipping.events import ShipmentRequested
 from lambdas.shipping.sandbox_carrier import SandboxCarrier
 from tests.shipping.context import HOURS, SETTINGS, Shipping, later
 from tests.support.cloud import Cloud, Commits, Crash, crash
+from tests.support.messages import enveloped
+from tests.support.orders import ADDRESS, confirmed, line
 
 
 def assert_requested_once(shipping: Shipping) -> None:
@@ -48,6 +52,33 @@ def test_no_personal_data_is_stored(shipping: Shipping) -> None:
     assert "Ada" not in stored
     assert "St James" not in stored
     assert "customer-1" not in stored
+
+
+def test_an_order_whose_address_is_deleted_is_parked_for_a_decision(shipping: Shipping) -> None:
+    shipping.confirm(deposit=False)
+    assert shipping.state() == "requesting"
+    assert shipping.parcel() == {}
+    (message,) = shipping.parking.messages()
+    reason = message["MessageAttributes"]["Reason"]["StringValue"]
+    assert "the address of order order-1 is deleted: cancel the order" in reason
+    assert shipping.cancel()
+    assert shipping.state() == "recalled"
+
+
+def test_a_repeated_event_needs_no_address_once_the_parcel_is_requested(shipping: Shipping) -> None:
+    shipping.confirm()
+    shipping.vault.clear()
+    assert shipping.confirm(deposit=False)
+    assert_requested_once(shipping)
+    assert shipping.parking.messages() == []
+
+
+def test_an_event_from_before_the_vault_has_its_address_with_it(shipping: Shipping) -> None:
+    order = confirmed(line(quantity=3))
+    event = OrderConfirmedV1(**msgspec.structs.asdict(order), shipping_address=ADDRESS)
+    shipping.confirmed["order-1"] = enveloped(event)
+    assert shipping.confirm(deposit=False)
+    assert_requested_once(shipping)
 
 
 def test_the_reminder_is_scheduled_for_the_deadline(shipping: Shipping) -> None:

@@ -34,12 +34,18 @@ def test_these_are_all_routes(shop: Assembly) -> None:
     }
     assert routes == {
         "DELETE /orders/{order_id}": "lambdas.orders.cancel_order.handler",
+        "GET /customers/{customer_id}/erasure": "lambdas.privacy.get_customer_erasure.handler",
+        "GET /erasure": "lambdas.privacy.get_erasure.handler",
         "GET /orders/{order_id}": "lambdas.orders.get_order.handler",
         "GET /preferences": "lambdas.notifications.get_preferences.handler",
         "GET /returns": "lambdas.returns.list_returns.handler",
         "GET /sales": "lambdas.analytics.get_sales.handler",
         "POST /activity": "lambdas.analytics.record_activity.handler",
         "POST /carrier/events": "lambdas.shipping.take_carrier_event.handler",
+        "POST /customers/{customer_id}/erasure": (
+            "lambdas.privacy.request_customer_erasure.handler"
+        ),
+        "POST /erasure": "lambdas.privacy.request_erasure.handler",
         "POST /orders": "lambdas.orders.place_order.handler",
         "POST /orders/{order_id}/returns": "lambdas.returns.request_return.handler",
         "POST /payments/events": "lambdas.payments.take_provider_event.handler",

@@ -48,7 +48,7 @@ def test_a_rules_pattern_is_told_by_the_events_it_gains_and_loses(
 
     assert told(shop(templates, change)) == [
         "Edges: rule `Checkout/RunCheckout/Rule` also takes detail-type OrderPlased.v1, "
-        "no longer takes detail-type OrderPlaced.v1"
+        "no longer takes detail-type OrderPlaced.v1, OrderPlaced.v2"
     ]
 
 
@@ -68,11 +68,11 @@ def test_a_publishers_wider_grant_is_told(templates: Mapping[str, Assembly]) -> 
             for statement in policy.properties["PolicyDocument"]["Statement"]:
                 limits = statement.get("Condition", {}).get("ForAllValues:StringEquals", {})
                 if "ItemPriced.v1" in limits.get("events:detail-type", ()):
-                    limits["events:detail-type"].append("OrderPlaced.v1")
+                    limits["events:detail-type"].append("OrderPlaced.v2")
 
     assert told(shop(templates, change)) == [
         "Permissions: widened: `Inventory/Stock/Relay` may `events:PutEvents` on `Backbone/Bus` "
-        "also if events:detail-type ForAllValues:StringEquals OrderPlaced.v1"
+        "also if events:detail-type ForAllValues:StringEquals OrderPlaced.v2"
     ]
 
 

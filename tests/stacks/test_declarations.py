@@ -8,7 +8,7 @@ from aws_cdk import App, Stack
 from aws_cdk import aws_events as events
 from aws_cdk import aws_sns as sns
 
-from cdk_rehearsal import Assembly, Resource
+from cdk_rehearsal import Assembly, Resource, listed
 from lambdas.eventing.declaration import Handler, Use
 from lambdas.orders import get_order, place_order
 from lambdas.returns import list_returns
@@ -17,6 +17,7 @@ from stacks.constructs.outbox_table import OutboxTable
 from stacks.constructs.packaging import Target, prepare
 from stacks.constructs.platform import Platform
 from stacks.constructs.python_function import PythonFunction
+from stacks.constructs.vault import Vault
 from stacks.environment import DEV
 from tests.stacks.hops import role_of
 from tests.support.handlers import handler_of
@@ -58,6 +59,57 @@ def test_each_function_may_use_its_table_as_its_handler_declares_and_in_no_other
     assert {path: granted(shop, shop.at(path)) for path in declared} == declared
 
 
+def granted_in_vault(shop: Assembly, function: Resource) -> set[tuple[str, str]]:
+    """What the role of a function may do in the vault, with the keys that it may use."""
+    vault = shop.at("Backbone/Vault/Table")
+    found = set()
+    for policy in shop.of_type("AWS::IAM::Policy"):
+        roles = [shop.referred(policy.stack, role) for role in policy.properties["Roles"]]
+        if role_of(shop, function) not in roles:
+            continue
+        for statement in policy.properties["PolicyDocument"]["Statement"]:
+            resource = statement.get("Resource")
+            if isinstance(resource, dict) and shop.find(policy.stack, resource) == vault:
+                condition = statement["Condition"]
+                assert condition["Null"] == {"dynamodb:LeadingKeys": "false"}
+                keys = listed(condition["ForAllValues:StringLike"]["dynamodb:LeadingKeys"])
+                found |= {(action, *keys) for action in listed(statement["Action"])}
+    return found
+
+
+def test_each_function_may_use_the_vault_as_its_handler_declares_and_in_no_other_way(
+    shop: Assembly,
+) -> None:
+    declared = {
+        path: {
+            (f"dynamodb:{use.operation}", f"{use.kind.__name__}#*")
+            for use in handler.in_vault
+            if use.kind
+        }
+        for path, handler in handlers(shop).items()
+    }
+    assert {path: granted_in_vault(shop, shop.at(path)) for path in declared} == declared
+
+
+def test_few_functions_read_personal_data(shop: Assembly) -> None:
+    """Extend this list only for a function that cannot do without the data."""
+    readers = {
+        (path, use.kind.__name__)
+        for path, handler in handlers(shop).items()
+        for use in handler.in_vault
+        if use.kind and use.operation == "GetItem"
+    }
+    senders = ("AddressCustomer", "CallWebhook", "SendEmail", "SendSms")
+    assert readers == {
+        *((f"Notifications/{name}/Function", "Preferences") for name in senders),
+        ("Notifications/GetPreferences", "Preferences"),
+        ("Orders/CancelOrder", "Address"),
+        ("Orders/GetOrder", "Address"),
+        ("Payments/AuthorizePayment", "PaymentMethod"),
+        ("Shipping/RequestShipment/Function", "Address"),
+    }
+
+
 def test_all_functions_but_the_relays_have_a_declaration(shop: Assembly) -> None:
     others = {f.path for f in shop.of_type("AWS::Lambda::Function")} - handlers(shop).keys()
     assert others
@@ -71,6 +123,7 @@ def platform() -> Platform:
     return Platform(
         environment=DEV,
         bus=events.EventBus(stack, "Bus"),
+        vault=Vault(stack, "Vault", environment=DEV),
         alarm_topic=sns.Topic(stack, "Alarms"),
         target=Target.HOST,
     )

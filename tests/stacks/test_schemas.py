@@ -41,7 +41,7 @@ def test_messages_of_the_bus_match_their_registered_schema(shop: Assembly) -> No
     for name, event in PUBLISHED.items():
         schema = json.loads(registered[f"{event.source}@{name}"])
         Draft4Validator(schema).validate(bus_example(event))
-    schema = json.loads(registered["orderflow.orders@OrderPlaced.v1"])
+    schema = json.loads(registered["orderflow.orders@OrderPlaced.v2"])
     message = json.loads(body(enveloped(placed(order_id="order-1"))))
     Draft4Validator(schema).validate(message)
     message["detail"]["data"]["total_minor"] = "12.50"

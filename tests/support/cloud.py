@@ -18,12 +18,16 @@ from moto.dynamodb.models import dynamodb_backends
 
 import lambdas
 from cdk_rehearsal import aws_variables, corrected_moto
-from lambdas.eventing import aws, pending
+from lambdas.eventing import aws, pending, vault
 from lambdas.eventing.attributes import Item, from_attributes, to_attributes
 from lambdas.eventing.event import CloudEvent, E, Event
+from lambdas.eventing.personal import Claim, Deposit, Personal
+from lambdas.eventing.transaction import expiry
+from lambdas.eventing.vault import VaultSettings
 from tests.support import declarations
 
 REGION = "eu-central-1"
+VAULT = VaultSettings(vault_table_name="vault")
 
 
 class Crash(BaseException):
@@ -66,6 +70,12 @@ class Cloud:
             ]
         aws.dynamodb().create_table(**request)
         return Table(name)
+
+    def vault(self) -> "Vault":
+        """Creates the vault, and starts a new execution environment that knows it."""
+        self.table(VAULT.vault_table_name)
+        self.configure(VAULT.as_environment())
+        return Vault(VAULT.vault_table_name)
 
     def queue(self, name: str) -> "Queue":
         """Creates a queue."""
@@ -117,6 +127,33 @@ class Table:
     def published(self) -> list[str]:
         """The detail-types in the outbox, sorted."""
         return sorted(envelope.type for envelope in self.envelopes())
+
+
+@dataclass(frozen=True)
+class Vault(Table):
+    """Direct access to the vault, without the code under test."""
+
+    def deposit(self, claim: Claim, *data: Personal, days: int = 30) -> None:
+        """Deposits personal data, as a transaction of their owner does."""
+        for each in data:
+            operation = vault.operation(claim, Deposit(each, days), expiry(days))
+            aws.dynamodb().put_item(**operation["Put"])
+
+    def clear(self) -> None:
+        """Deletes all data."""
+        for item in self.items():
+            key = to_attributes({"pk": item["pk"], "sk": item["sk"]})
+            aws.dynamodb().delete_item(TableName=self.name, Key=key)
+
+    def kept(self) -> dict[str, Item]:
+        """The data by kind, if there is one person and one purpose."""
+        return {item["pk"].partition("#")[0]: item["data"] for item in self.items()}
+
+    def days(self, kind: type[Personal]) -> int:
+        """How long the only data of a kind are still kept."""
+        (item,) = [item for item in self.items() if item["pk"].startswith(f"{kind.__name__}#")]
+        seconds: float = item["expires_at"] - time.time()
+        return round(seconds / 86_400)
 
 
 @dataclass(frozen=True)

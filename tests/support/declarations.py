@@ -11,29 +11,40 @@ from botocore.client import BaseClient
 from lambdas.eventing import declaration
 from lambdas.eventing.declaration import Handler, Undeclared, Use
 from lambdas.eventing.event import Event
+from lambdas.eventing.personal import Personal
 
 _ACTIONS: Mapping[str, str] = {"ConditionCheck": "ConditionCheckItem"}
 _TRANSACTIONS = ("TransactWriteItems", "TransactGetItems")
 
 
 def uses_of(operation: str, parameters: Mapping[str, Any]) -> Iterator[tuple[str, Use]]:
-    """Yields each table that a call of DynamoDB names, and how it is used.
+    """Yields each table that a call of DynamoDB names, and how it is used. See `in_vault`.
 
     https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis-iam.html
     """
     if operation in _TRANSACTIONS:
         for item in parameters["TransactItems"]:
             for action, request in item.items():
-                yield request["TableName"], _use(_ACTIONS.get(action, f"{action}Item"))
+                name = _ACTIONS.get(action, f"{action}Item")
+                yield request["TableName"], _use(name, kind=in_vault(request))
     elif "RequestItems" in parameters:
         for table in parameters["RequestItems"]:
             yield table, _use(operation)
     elif "TableName" in parameters:
-        yield parameters["TableName"], _use(operation, parameters.get("IndexName"))
+        use = _use(operation, parameters.get("IndexName"), in_vault(parameters))
+        yield parameters["TableName"], use
 
 
-def _use(operation: Any, index: str | None = None) -> Use:
-    return Use(operation, index)
+def in_vault(request: Mapping[str, Any]) -> type[Personal] | None:
+    """Returns the kind of personal data that a request is about: its partition key names it."""
+    keys = request.get("Key") or request.get("Item") or {}
+    pk = keys.get("pk") or request.get("ExpressionAttributeValues", {}).get(":pk", {})
+    name = pk.get("S", "").partition("#")[0]
+    return next((kind for kind in Personal.__subclasses__() if kind.__name__ == name), None)
+
+
+def _use(operation: Any, index: str | None = None, kind: type[Personal] | None = None) -> Use:
+    return Use(operation, index, kind)
 
 
 @contextmanager

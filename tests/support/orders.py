@@ -3,11 +3,22 @@
 from collections.abc import Sequence
 
 from lambdas.orders import domain
-from lambdas.orders.events import Address, Line, OrderCancelled, OrderExpired, OrderPlaced
+from lambdas.orders.events import (
+    Address,
+    Line,
+    OrderCancelled,
+    OrderConfirmed,
+    OrderExpired,
+    OrderPlaced,
+    PaymentMethod,
+)
 
 ADDRESS = Address(
     name="Ada Lovelace", street="St James Sq 12", postal_code="SW1Y", city="London", country="GB"
 )
+
+
+PAYMENT = PaymentMethod(token="tok_approve")
 
 
 def line(sku: str = "MUG", quantity: int = 1, price: int = 1250) -> Line:
@@ -18,7 +29,6 @@ def line(sku: str = "MUG", quantity: int = 1, price: int = 1250) -> Line:
 def placed(
     *lines: Line,
     order_id: str = "order-1",
-    token: str = "tok_approve",
     customer: str = "customer-1",
 ) -> OrderPlaced:
     """The event of a placed order, with one mug if no lines are given."""
@@ -29,8 +39,20 @@ def placed(
         currency="EUR",
         total_minor=domain.total_minor(ordered),
         lines=tuple(ordered),
-        shipping_address=ADDRESS,
-        payment_token=token,
+    )
+
+
+def confirmed(
+    *lines: Line, order_id: str = "order-1", customer: str = "customer-1"
+) -> OrderConfirmed:
+    """The event of a confirmed order, with one mug if no lines are given."""
+    order = placed(*lines, order_id=order_id, customer=customer)
+    return OrderConfirmed(
+        order_id=order_id,
+        customer_id=customer,
+        currency=order.currency,
+        total_minor=order.total_minor,
+        lines=order.lines,
     )
 
 

@@ -18,7 +18,7 @@ from lambdas.eventing.declaration import Handler
 from lambdas.eventing.event import Cause
 from lambdas.eventing.settings import TableSettings
 from lambdas.eventing.transaction import Transaction
-from stacks.schemas.events import OUTSIDE, PUBLISHED
+from stacks.schemas.events import OUTSIDE, PUBLISHED, RETIRED
 from stacks.schemas.json_schema import Schema, bus_example, bus_schema
 from tests.support.handlers import handler_of
 from tests.support.schema_values import values_of
@@ -44,8 +44,9 @@ def proof(shop: Assembly, **changed: Any) -> RoutingProof:
 
 @cache
 def published() -> tuple[PublishedEvent, ...]:
-    """All events of the shop, with generated messages."""
-    schemas = {name: bus_schema(event) for name, event in PUBLISHED.items()}
+    """All events of the shop, with generated messages; retired ones come from the archive."""
+    events = {**PUBLISHED, **RETIRED}
+    schemas = {name: bus_schema(event) for name, event in events.items()}
     generated = _generated(schemas)
     return tuple(
         PublishedEvent(
@@ -54,8 +55,9 @@ def published() -> tuple[PublishedEvent, ...]:
             schema=schemas[name],
             samples=(bus_example(event), *(messages[name] for messages in generated)),
             for_outsiders=event in OUTSIDE,
+            replayed_only=name in RETIRED,
         )
-        for name, event in PUBLISHED.items()
+        for name, event in events.items()
     )
 
 

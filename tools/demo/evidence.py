@@ -20,7 +20,12 @@ CARRIER = "Shipping/SandboxCarrier"
 RETURNS = "Returns/Returns/Table"
 NOTIFICATIONS = "Notifications/Customers/Table"
 SALES = "Analytics/Sales/Table"
-TABLES = (ORDERS, STOCK, PAYMENTS, PROVIDER, SHIPMENTS, CARRIER, RETURNS, NOTIFICATIONS)
+VAULT = "Backbone/Vault/Table"
+ERASURES = "Privacy/Erasures/Table"
+TABLES = (
+    *(ORDERS, STOCK, PAYMENTS, PROVIDER, SHIPMENTS),
+    *(CARRIER, RETURNS, NOTIFICATIONS, ERASURES),
+)
 
 # These types have no constraints: the audit must be able to read wrong items.
 
@@ -145,6 +150,8 @@ class Evidence:
     """Orders whose return a customer requested and the API accepted."""
     decided: dict[str, bool] = field(default_factory=dict)
     """The staff's decisions about returns: whether each was approved."""
+    erasure_requests: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Customers who requested the erasure of their data, with values that occur only there."""
     preferences: dict[str, Mapping[Channel, str]] = field(default_factory=dict)
     """The address of each customer by channel."""
     activity: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -162,6 +169,10 @@ class Evidence:
     """The state of each parcel in the carrier's ledger."""
     labels: Counter[str] = field(default_factory=Counter)
     """The labels that were bought for each order, if the carrier sells labels."""
+    erasures: dict[str, str] = field(default_factory=dict)
+    """The state of each customer's erasure."""
+    traces: list[str] = field(default_factory=list)
+    """Places that still have data of customers whose erasure is complete."""
     sent: dict[Channel, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     """Messages that customers received, by address."""
     sold_units: Counter[str] = field(default_factory=Counter)
@@ -215,6 +226,8 @@ def _add(evidence: Evidence, table: str, item: Item) -> None:
         evidence.payments[_id(item["pk"])] = msgspec.convert(item, Payment)
     elif (table, kind) == (SHIPMENTS, "shipment"):
         evidence.shipments[_id(item["pk"])] = item["state"]
+    elif (table, kind) == (ERASURES, "erasure"):
+        evidence.erasures[item["customer_id"]] = item["state"]
     elif table == CARRIER:
         evidence.parcels[item["pk"]] = item.get("status", "opened")
     elif table == PROVIDER:

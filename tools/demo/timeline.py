@@ -12,7 +12,7 @@ from cdk_rehearsal import Record
 from tools.demo.customers import ApiAnswer
 
 ENDS = {
-    "OrderConfirmed.v1": "confirmed",
+    "OrderConfirmed.v2": "confirmed",
     "OrderRejected.v2": "rejected",
     "OrderCancelled.v1": "cancelled",
     "OrderExpired.v1": "expired",
@@ -108,7 +108,7 @@ class Timelines:
         reason = f" ({_spaced(data['reason'])})" if "reason" in data else ""
         text = words(type_.partition(".")[0]).removeprefix("order ") + reason
         timeline.steps.append((time, text))
-        if type_ == "OrderPlaced.v1":
+        if type_ == "OrderPlaced.v2":
             self._checkouts[envelope["id"]] = timeline.order_id
             timeline.began = time
             timeline.unusual |= len(data["lines"]) >= _LARGE

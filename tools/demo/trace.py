@@ -37,7 +37,7 @@ def trace(records: list[Record], answers: list[ApiAnswer], order_id: str) -> lis
     for record in records:
         event = record.detail.get("event")
         if event and event["detail"]["data"].get("order_id") == order_id:
-            if event["detail-type"] == "OrderPlaced.v1":
+            if event["detail-type"] == "OrderPlaced.v2":
                 checkouts.add(event["detail"]["id"])
             if not record.target.startswith(_HIDDEN):
                 lines.append(_event(record, event))

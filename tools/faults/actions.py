@@ -37,6 +37,7 @@ _WEIGHTS = {
     "give_back": 12,
     "decide": 12,
     "supply": 1,
+    "erase": 2,
     "browse": 3,
     "wait": 25,
     "settle": 2,
@@ -182,6 +183,12 @@ class ActionSequence:
         order_id = self._id(number)
         if order_id and self.shop.returned(order_id) == "awaiting":
             self.shop.decide(order_id, approved=bool(option % 2))
+
+    def _erase(self, number: int, option: int) -> None:
+        """Erases the data of another customer, who has no orders."""
+        customer = f"leaver-{len(self.shop.known.erasure_requests)}"
+        self.shop.prefer(Channel.EMAIL, customer=customer)
+        self.shop.erase(customer, f"{customer}@example.com")
 
     def _supply(self, number: int, option: int) -> None:
         name = f"any-{self.shop.known.files}"

@@ -13,7 +13,7 @@ from tools.faults.kinds import KINDS, FaultKind
 from tools.faults.scenarios import SCENARIOS, FaultScenario, open_for_business
 from tools.faults.shop import RehearsedShop
 
-_WARM_UP = ("supplied", "cancelled", "bought", "given_back")
+_WARM_UP = ("supplied", "cancelled", "bought", "given_back", "erased")
 """Scenarios that run before all forks, so that all functions are loaded."""
 
 _LATENCY = Latency(stream_retry_s=(1.0, 3_600.0), topic_patience_s=21_600.0)

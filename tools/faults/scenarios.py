@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 from lambdas.notifications.events import Channel
 from lambdas.orders.domain import order_id_for
+from tools.demo.orders_file import ADDRESS
+from tools.demo.staff import require
 from tools.faults.shop import PRICE, RehearsedShop
 
 CUSTOMER = "customer-1"
@@ -64,6 +66,28 @@ def given_back(shop: RehearsedShop) -> None:
             if shop.returned(order_id) == "awaiting":
                 shop.decide(order_id, approved=approved)
         shop.settle()
+
+
+def erased(shop: RehearsedShop) -> None:
+    """A customer's order is delivered, and then all their personal data are erased.
+
+    A first request comes too early: the order is open.
+    """
+    customer = shop.key("leaver")
+    values = {"name": f"Name of {customer}", "street": f"Street of {customer}"}
+    if not shop.known.erasure_requests.get(customer):
+        shop.prefer(*Channel, customer=customer)
+        address = {**ADDRESS, **values}
+        key = shop.key("erased")
+        order_id = shop.place({MUG: 1}, key=key, customer=customer, address=address)
+        shop.settle()
+        shop.erase(customer)
+        shop.settle()
+        shop.deliver(order_id)
+        shop.settle()
+        addresses = shop.known.preferences[customer].values()
+        require(shop.erase(customer, *values.values(), *addresses), 202)
+    shop.settle()
 
 
 def overdue(shop: RehearsedShop) -> None:
@@ -146,6 +170,7 @@ _ALL = (
     FaultScenario(cancelled, ("Inventory/ReleaseClosedOrder", "Payments/RefundClosedOrder")),
     FaultScenario(bought, ("Checkout/", "Orders/FollowShipment", "Shipping/RequestShipment")),
     FaultScenario(given_back, ("Orders/FollowReturn", "Returns/")),
+    FaultScenario(erased, ("Privacy/", "Orders/CheckOrders", "Orders/EraseOrders")),
     FaultScenario(expired, ("Orders/SweepOrders",)),
     FaultScenario(disputed, ("Payments/CapturePayment", "Payments/TakeProviderEvent")),
     FaultScenario(unshipped, ("Orders/CancelUnpaidOrder", "Payments/SweepPayments")),

@@ -18,6 +18,7 @@ from tools.demo.evidence import Evidence, count_sales, gather
 from tools.demo.orders_file import ADDRESS
 from tools.demo.partner import PARTNER, WebhookPartner
 from tools.demo.staff import Staff, UnexpectedAnswer, require
+from tools.demo.stores import places_with
 from tools.demo.stripe_host import send_event, stripe_of
 from tools.demo.supplier import SupplierFile, files_of, hand_in, reports
 from tools.faults.state import ShopState
@@ -109,6 +110,7 @@ class RehearsedShop(ShopState):
         key: str = "key-1",
         token: str = "tok_approve",
         customer: str = "customer-1",
+        address: Mapping[str, str] = ADDRESS,
     ) -> HttpResponse:
         """Posts an order, and returns the answer."""
         body = {
@@ -117,7 +119,7 @@ class RehearsedShop(ShopState):
                 {"sku": sku, "quantity": quantity, "unit_price_minor": PRICE}
                 for sku, quantity in lines.items()
             ],
-            "shipping_address": ADDRESS,
+            "shipping_address": address,
             "payment_token": token,
         }
         answer = self.request("POST", "/orders", customer, {"idempotency-key": key}, body)
@@ -127,7 +129,7 @@ class RehearsedShop(ShopState):
             self.known.unanswered.add(order_id_for(customer, key))
         return answer
 
-    def place(self, lines: Mapping[str, int], **options: str) -> str:
+    def place(self, lines: Mapping[str, int], **options: Any) -> str:
         """Posts an order, and returns its id. Raises UnexpectedAnswer if it is not accepted."""
         order_id: str = require(self.order(lines, **options), 202).json()["order_id"]
         return order_id
@@ -185,6 +187,13 @@ class RehearsedShop(ShopState):
         answer = self.request("POST", path, customer, body={"reason": RETURN_REASON})
         if answer.status == 202:
             self.known.return_requests.add(order_id)
+        return answer
+
+    def erase(self, customer: str, *values: str) -> HttpResponse:
+        """Requests the erasure of a customer's data; `values` occur only in them."""
+        answer = self.request("POST", "/erasure", customer)
+        if answer.status == 202:
+            self.known.erasure_requests[customer] = values
         return answer
 
     def request(
@@ -342,6 +351,9 @@ class RehearsedShop(ShopState):
         gather(self.rehearsal, evidence)
         # Last, because these requests take time, in which a schedule may fire.
         count_sales(evidence, self.sales())
+        for customer, values in evidence.erasure_requests.items():
+            if evidence.erasures.get(customer) == "completed":
+                evidence.traces += places_with(self.rehearsal, values)
         return evidence
 
     def ask_on(

@@ -25,7 +25,7 @@ try {
 
   // The map shows the consumers of an event and links to its page.
   await page.goto(`${address}/index.html`);
-  const row = page.locator('.map [data-row="OrderConfirmed.v1"]');
+  const row = page.locator('.map [data-row="OrderConfirmed.v2"]');
   await row.hover();
   seen.highlighted = await page.locator(".map .line.on").evaluateAll((lines) =>
     lines.map((line) => [line.dataset.from, line.dataset.to]));
@@ -35,7 +35,7 @@ try {
   // From the event to its consumer and back.
   await page.locator("section.consumer h3 a", { hasText: "request_shipment" }).click();
   seen.consumer = await page.locator("h1").textContent();
-  await page.locator("main a.event", { hasText: "OrderConfirmed.v1" }).click();
+  await page.locator("main a.event", { hasText: "OrderConfirmed.v2" }).click();
   seen.back = await page.locator("h1").textContent();
 
   // Search with the keyboard only, once the page's script has run.

@@ -77,9 +77,9 @@ def test_the_pages_work_in_a_browser(
         assert seen["requests"] == []
     with subtests.test("an event and its consumer link to each other"):
         visited = [seen["event"], seen["consumer"], seen["back"]]
-        assert visited == ["OrderConfirmed.v1", "request_shipment", "OrderConfirmed.v1"]
+        assert visited == ["OrderConfirmed.v2", "request_shipment", "OrderConfirmed.v2"]
     with subtests.test("the map shows the consumers of an event"):
-        event = system.events["OrderConfirmed.v1"]
+        event = system.events["OrderConfirmed.v2"]
         ends = [*event.consumers, *(way.end.path for way in system.everything)]
         assert sorted(seen["highlighted"]) == sorted([event.name, end] for end in ends)
     with subtests.test("the search finds a function by words"):

@@ -58,7 +58,7 @@ def test_changes_are_listed_by_field_including_nested_fields() -> None:
 
 
 def test_links_in_prose_and_known_names_in_code_link_to_pages() -> None:
-    known = {"OrderPlaced": "events/OrderPlaced.v1.html"}
+    known = {"OrderPlaced": "events/OrderPlaced.v2.html"}
     seen: list[str] = []
 
     def link(target: str) -> str:
@@ -73,7 +73,7 @@ def test_links_in_prose_and_known_names_in_code_link_to_pages() -> None:
         name=known.get,
     )
     assert '<h2 id="what-can-fail">' in made
-    assert '<a href="events/OrderPlaced.v1.html"><code>OrderPlaced</code></a>' in made
+    assert '<a href="events/OrderPlaced.v2.html"><code>OrderPlaced</code></a>' in made
     assert " <code>placed</code> " in made
     assert '<a href="there"><code>OrderPlaced</code></a>' in made
     assert '<a href="https://example.com">out</a>' in made

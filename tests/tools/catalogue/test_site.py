@@ -39,7 +39,7 @@ def test_no_link_is_dead(files: Files) -> None:
 
 
 def test_links_to_the_project_start_with_the_address_of_the_source(files: Files) -> None:
-    assert f'href="{SOURCE}lambdas/orders/events.py"' in files["events/OrderPlaced.v1.html"]
+    assert f'href="{SOURCE}lambdas/orders/events.py"' in files["events/OrderPlaced.v2.html"]
 
 
 def test_the_same_system_gives_the_same_pages(system: System, files: Files) -> None:

@@ -3,7 +3,7 @@
 import type { BusMessage, EventOf, Line, ShopEvent } from "../../../docs/events/events";
 
 declare const event: ShopEvent;
-declare const placed: EventOf<"OrderPlaced.v1">;
+declare const placed: EventOf<"OrderPlaced.v2">;
 
 // @ts-expect-error: a field of one event needs a check of the type first
 event.data.total_minor;
@@ -25,7 +25,7 @@ export type Lost = EventOf<"OrderLost.v1">;
 
 export function placedBy(message: BusMessage<EventOf<"OrderCancelled.v1">>): string {
   // @ts-expect-error: the type of the message excludes this event
-  return message["detail-type"] === "OrderPlaced.v1" ? "" : message.detail.data.customer_id;
+  return message["detail-type"] === "OrderPlaced.v2" ? "" : message.detail.data.customer_id;
 }
 
 export function customer(shop: ShopEvent): string {

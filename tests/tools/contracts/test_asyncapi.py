@@ -17,6 +17,7 @@ from stacks.schemas.events import (
     DEFINED,
     INTERNAL,
     PUBLISHED,
+    RETIRED,
     consumers,
     context_of,
     publishers_of,
@@ -132,7 +133,7 @@ def test_an_example_that_does_not_match_is_named(
     (first, second) = wrong_examples(asyncapi(shop, "1"))
     assert first == second
     assert first == (
-        "OrderPlaced.v1 $.detail.data.lines[0].quantity: 0 is less than the minimum of 1"
+        "OrderPlaced.v2 $.detail.data.lines[0].quantity: 0 is less than the minimum of 1"
     )
 
 
@@ -202,7 +203,8 @@ def test_every_received_message_is_sent(document: Document) -> None:
     received: set[str] = set()
     for operation in document["operations"].values():
         (sent if operation["action"] == "send" else received).update(names(operation))
-    assert received - sent == {"S3EventNotification"}
+    # Retired events come only from a replay of the archive.
+    assert received - sent == {"S3EventNotification", *RETIRED}
 
 
 class ReturnLost(ReturnEvent, frozen=True, kw_only=True):

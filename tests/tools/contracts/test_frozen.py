@@ -15,7 +15,7 @@ from stacks.schemas.events import DEFINED
 from tools.contracts.frozen import COPIES, Contract, contract_of, contracts, renew, review, text
 from workspace.isolation import PROJECT
 
-FILE = "orders/OrderPlaced.v1.schema.json"
+FILE = "orders/OrderPlaced.v2.schema.json"
 Edit = Callable[[dict[str, Any]], object]
 
 
@@ -73,13 +73,13 @@ def test_a_breaking_change_is_reported_with_field_consumers_and_remedy(
     found = review({**contracts(), FILE: contract})
     assert list(found.broken) == [FILE]
     message = found.broken[FILE]
-    assert message.startswith("OrderPlaced.v1 has changed in a way that breaks others:\n")
+    assert message.startswith("OrderPlaced.v2 has changed in a way that breaks others:\n")
     assert f"  {says}\n" in message
     for reader in ("checkout.run_checkout", "notifications.address_customer"):
         assert reader in message
     assert "payments.authorize_payment" in message  # a workflow task reads it, too
-    assert "Publish OrderPlaced.v2 beside OrderPlaced.v1: in lambdas/orders/events.py" in message
-    assert "`supersedes = OrderPlacedV1`" in message
+    assert "Publish OrderPlaced.v3 beside OrderPlaced.v2: in lambdas/orders/events.py" in message
+    assert "`supersedes = OrderPlacedV2`" in message
 
 
 def test_the_report_names_the_direction_that_breaks() -> None:
@@ -117,7 +117,7 @@ def test_a_removed_class_breaks_its_consumers() -> None:
     current = contracts()
     del current[FILE]
     message = review(current).broken[FILE]
-    assert "OrderPlaced.v1 has a copy in docs/events/orders/OrderPlaced.v1.schema.json" in message
+    assert "OrderPlaced.v2 has a copy in docs/events/orders/OrderPlaced.v2.schema.json" in message
     assert "lambdas/orders/events.py has no such class any more" in message
 
 
@@ -129,8 +129,8 @@ def test_an_additive_change_asks_for_the_copy_to_be_renewed() -> None:
     found = review({FILE: contract})
     assert FILE not in found.broken
     assert found.stale == {
-        FILE: "OrderPlaced.v1 has changed in a way that breaks nobody: renew its copy "
-        "docs/events/orders/OrderPlaced.v1.schema.json with `make generated`"
+        FILE: "OrderPlaced.v2 has changed in a way that breaks nobody: renew its copy "
+        "docs/events/orders/OrderPlaced.v2.schema.json with `make generated`"
     }
 
 
@@ -138,7 +138,7 @@ def test_a_new_event_asks_for_a_copy(tmp_path: Path) -> None:
     contract = contract_of(OrderPlaced)
     found = review({FILE: contract}, tmp_path)
     assert not found.broken
-    assert "OrderPlaced.v1 has no copy" in found.stale[FILE]
+    assert "OrderPlaced.v2 has no copy" in found.stale[FILE]
 
 
 def test_renewing_updates_harmless_changes_and_leaves_breaking_ones(tmp_path: Path) -> None:

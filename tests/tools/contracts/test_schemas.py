@@ -1,7 +1,7 @@
 """Schemas and examples follow from the event classes, as external validators confirm."""
 
 import json
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import msgspec
 import pytest
@@ -52,7 +52,7 @@ class TestSchemas:
 
     def test_the_schema_of_an_envelope_matches_one_event(self) -> None:
         wire = json.loads(enveloped(placed(order_id="order-1")).to_json())
-        changes: list[dict[str, Any]] = [{"type": "OrderPlaced.v2"}, {"source": "x"}, {"data": {}}]
+        changes: list[dict[str, Any]] = [{"type": "OrderPlaced.v1"}, {"source": "x"}, {"data": {}}]
         for wrong in changes:
             with pytest.raises(ValidationError):
                 assert_matches(schemas.envelope_schema(OrderPlaced), {**wire, **wrong})
@@ -109,7 +109,7 @@ class TestExamples:
 
             finder: str
 
-        with pytest.raises(schemas.NoExample, match=r"OrderLost.v1 \$.finder: .*add one to"):
+        with pytest.raises(schemas.NoExample, match=r"OrderLost.v2 \$.finder: .*add one to"):
             schemas.example(OrderLost)
 
     def test_an_example_that_violates_its_own_rules_is_named(self) -> None:
@@ -118,7 +118,7 @@ class TestExamples:
 
             finders: Annotated[int, Meta(ge=1, description="How many", examples=[0])]
 
-        with pytest.raises(schemas.WrongExample, match=r"OrderLost.v1 .*1.*\$\.finders"):
+        with pytest.raises(schemas.WrongExample, match=r"OrderLost.v2 .*1.*\$\.finders"):
             schemas.example(OrderLost)
 
 
@@ -136,10 +136,10 @@ class TestEvents:
 
     def test_two_events_with_one_name_are_an_error(self) -> None:
         class OrderPlaced(Event, frozen=True, kw_only=True):
-            pass
+            version: ClassVar[int] = 2
 
-        with pytest.raises(AmbiguousEvent, match=r"both call an event OrderPlaced\.v1"):
-            by_name([OrderPlaced, PUBLISHED["OrderPlaced.v1"]])
+        with pytest.raises(AmbiguousEvent, match=r"both call an event OrderPlaced\.v2"):
+            by_name([OrderPlaced, PUBLISHED["OrderPlaced.v2"]])
 
     def test_readers_of_an_event_are_consumers_tasks_and_streams(self) -> None:
         assert "checkout.run_checkout" in consumers_of(OrderPlaced)

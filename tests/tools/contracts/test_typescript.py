@@ -97,7 +97,7 @@ def test_a_field_without_an_equivalent_type_is_named() -> None:
 def test_a_name_with_different_meanings_in_two_modules_is_not_a_types_name(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    both = [PUBLISHED["OrderPlaced.v1"], PUBLISHED["PaymentRefunded.v1"]]
+    both = [PUBLISHED["OrderPlaced.v2"], PUBLISHED["PaymentRefunded.v1"]]
     assert "export type Currency = string;" in typescript.declarations(both)
     another = Annotated[str, Meta(description="A coin")]
     monkeypatch.setattr(payments, "Currency", another)

@@ -27,10 +27,10 @@ from tools.demo.run import DemoRun
 from tools.demo.timeline import Timelines
 
 ENDS = {
-    "sold": "OrderConfirmed.v1",
+    "sold": "OrderConfirmed.v2",
     "left": "OrderCancelled.v1",
     "lost": "OrderRejected.v2",
-    "back": "OrderConfirmed.v1",
+    "back": "OrderConfirmed.v2",
 }
 ADDRESS = "c@example.com"
 NOTIFIED = {"OrderPlaced", "OrderConfirmed", "OrderShipped", "OrderDelivered"}
@@ -55,10 +55,10 @@ def event(type_: str, order_id: str) -> BusEvent:
 def correct_evidence() -> Evidence:
     """One order was sold, one cancelled after its payment, one rejected, one returned."""
     events = [
-        *(event("OrderPlaced.v1", order_id) for order_id in ENDS),
+        *(event("OrderPlaced.v2", order_id) for order_id in ENDS),
         *(event(end, order_id) for order_id, end in ENDS.items()),
         replace(event("OrderRejected.v1", "lost"), copy=True),
-        event("OrderConfirmed.v1", "left"),
+        event("OrderConfirmed.v2", "left"),
         event("ShipmentRecalled.v1", "left"),
         *(
             event(f"{name}.v1", order_id)
@@ -177,8 +177,8 @@ WRONGS: dict[str, tuple[Callable[[Evidence], object], str]] = {
         "order left is delivered, but was cancelled before",
     ),
     "the confirmation of a cancelled order was not published": (
-        lambda evidence: evidence.published.remove(event("OrderConfirmed.v1", "left")),
-        "order left is cancelled, with 0 times OrderConfirmed.v1",
+        lambda evidence: evidence.published.remove(event("OrderConfirmed.v2", "left")),
+        "order left is cancelled, with 0 times OrderConfirmed.v2",
     ),
     "an order is returned without a return": (
         lambda evidence: evidence.orders.update(sold=order("sold", "returned", "confirmed")),
@@ -321,12 +321,12 @@ WRONGS: dict[str, tuple[Callable[[Evidence], object], str]] = {
         "PaymentReleased.v1 of left was committed, but is not on the bus",
     ),
     "an event reached the bus that was not committed": (
-        lambda evidence: evidence.published.append(event("OrderPlaced.v1", "ghost")),
-        "OrderPlaced.v1 of ghost is on the bus, but in no outbox",
+        lambda evidence: evidence.published.append(event("OrderPlaced.v2", "ghost")),
+        "OrderPlaced.v2 of ghost is on the bus, but in no outbox",
     ),
     "an order was confirmed twice": (
-        lambda evidence: publish(evidence, twice("OrderConfirmed.v1", "sold")),
-        "order sold is delivered, with 2 times OrderConfirmed.v1",
+        lambda evidence: publish(evidence, twice("OrderConfirmed.v2", "sold")),
+        "order sold is delivered, with 2 times OrderConfirmed.v2",
     ),
     "the rejection of a confirmed order was published": (
         lambda evidence: publish(evidence, event("OrderRejected.v2", "sold")),
@@ -438,12 +438,17 @@ def late_evidence() -> Evidence:
         evidence.reservations[order_id] = ReservationItem(
             f"RESERVATION#{order_id}", "released" if back else "reserved", (Units("MUG", 2),)
         )
-        happened = ["OrderPlaced", "StockReserved", "PaymentAuthorized", "OrderConfirmed"]
-        happened += ["ShipmentRequested", "OrderShipped", "OrderDelivered"]
-        happened += ["PaymentCaptured", "OrderCancelled", "PaymentRefunded"]
-        happened += ["ReturnRequested", "OrderReturned", "StockReleased"] if back else []
-        for name in happened:
-            publish(evidence, event(f"{name}.v1", order_id))
+        happened = [
+            "OrderPlaced.v2",
+            "StockReserved.v1",
+            "PaymentAuthorized.v1",
+            "OrderConfirmed.v2",
+        ]
+        happened += ["ShipmentRequested.v1", "OrderShipped.v1", "OrderDelivered.v1"]
+        happened += ["PaymentCaptured.v1", "OrderCancelled.v1", "PaymentRefunded.v1"]
+        happened += ["ReturnRequested.v1", "OrderReturned.v1", "StockReleased.v1"] if back else []
+        for type_ in happened:
+            publish(evidence, event(type_, order_id))
     evidence.stock["MUG"] = StockItem("STOCK#MUG", 10, 6, 4)
     evidence.return_requests.add("late")
     evidence.decided["late"] = True
@@ -576,6 +581,38 @@ def test_each_wrong_item_is_found(wrong: str) -> None:
 
     falsify(evidence)
 
+    assert expected in findings(evidence)
+
+
+def erased_evidence() -> Evidence:
+    """A customer without orders whose data were erased, and one whose erasure was refused."""
+    evidence = deepcopy(correct_evidence())
+    evidence.erasure_requests = {"leaver": ("leaver@example.com",), "keen": ()}
+    evidence.erasures = {"leaver": "completed", "keen": "refused"}
+    publish(evidence, event("CustomerErased.v1", "leaver"))
+    return evidence
+
+
+def test_erasures_that_are_proven_or_refused_have_no_findings() -> None:
+    assert findings(erased_evidence()) == ""
+
+
+@pytest.mark.parametrize(
+    ("falsify", "expected"),
+    [
+        (lambda e: e.erasures.pop("keen"), "the erasure of keen is None"),
+        (lambda e: e.erasures.update(keen="requested"), "the erasure of keen is requested"),
+        (
+            lambda e: e.committed.pop("CustomerErased.v1 of leaver"),
+            "leaver has 0 proofs",
+        ),
+        (lambda e: publish(e, event("CustomerErased.v1", "keen")), "keen has 1 proofs"),
+        (lambda e: e.traces.append("Orders: leaver@"), "after an erasure, Orders: leaver@"),
+    ],
+)
+def test_each_wrong_erasure_is_found(falsify: Callable[[Evidence], object], expected: str) -> None:
+    evidence = erased_evidence()
+    falsify(evidence)
     assert expected in findings(evidence)
 
 

@@ -135,8 +135,8 @@ def failed(error: str, time: float, execution: str) -> Record:
 def test_a_timeline_is_in_the_order_of_time() -> None:
     timelines = Timelines({"order": "S-1"})
     timelines.on_answer(answer(202))
-    timelines.on_record(published("OrderPlaced.v1", "01.000000", lines=[{}]))
-    execution = f"a:b:c:d:e:f:g:{'OrderPlaced.v1 01.000000'}:h"
+    timelines.on_record(published("OrderPlaced.v2", "01.000000", lines=[{}]))
+    execution = f"a:b:c:d:e:f:g:{'OrderPlaced.v2 01.000000'}:h"
     for _ in range(2):
         timelines.on_record(failed("PaymentUnavailable", 1767600003.0, execution))
     timelines.on_record(published("OrderRejected.v2", "05.500000", reason="payment_unavailable"))
@@ -154,12 +154,12 @@ def test_a_timeline_is_in_the_order_of_time() -> None:
 
 def test_an_order_has_one_status_at_a_time() -> None:
     timelines = Timelines({})
-    timelines.on_record(published("OrderPlaced.v1", "01.000000", lines=[{}]))
+    timelines.on_record(published("OrderPlaced.v2", "01.000000", lines=[{}]))
     timelines.on_answer(answer(202))
     timelines.on_answer(answer(422, "idempotency_key_reused"))
     assert +timelines.statuses == {"placed": 1}
 
-    timelines.on_record(published("OrderConfirmed.v1", "02.000000"))
+    timelines.on_record(published("OrderConfirmed.v2", "02.000000"))
     timelines.on_record(published("OrderCancelled.v1", "03.000000"))
 
     assert +timelines.statuses == {"cancelled": 1}

@@ -148,7 +148,7 @@ def test_the_audit_of_a_plain_run_passes(observed: ObservedRun) -> None:
     assert report["sales"]["units"] == sum(item["reserved"] for item in report["stock"].values())
     assert report["refusals"] == {"price_changed": 1}
     assert report["rejections"] == {"payment_declined": 2}
-    assert report["events"]["OrderConfirmed.v1"] == 8
+    assert report["events"]["OrderConfirmed.v2"] == 8
     assert report["stock"]["SKU-0"]["reserved"] == 8
     assert report["money"]["refunded_minor"] == 0
     assert report["money"]["by_currency"] == {

@@ -6,7 +6,16 @@ from collections.abc import Iterator
 from lambdas.notifications.domain import OCCASIONS
 from lambdas.notifications.events import Channel
 from tools.demo.audit.check import Check, check
-from tools.demo.evidence import CARRIER, ORDERS, RETURNS, SALES, SHIPMENTS, BusEvent, Evidence
+from tools.demo.evidence import (
+    CARRIER,
+    ERASURES,
+    ORDERS,
+    RETURNS,
+    SALES,
+    SHIPMENTS,
+    BusEvent,
+    Evidence,
+)
 from tools.demo.money import show
 
 
@@ -20,6 +29,7 @@ def checks(evidence: Evidence) -> list[Check]:
         *(_messages(evidence, channel) for channel in Channel),
         _sales(evidence),
         _activity(evidence),
+        *([_erasures(evidence)] if evidence.erasure_requests or evidence.erasures else []),
     ]
 
 
@@ -121,12 +131,32 @@ def _returns(evidence: Evidence) -> Check:
     return check("Returns", {"requested": len(evidence.return_requests)}, right, findings())
 
 
+def _erasures(evidence: Evidence) -> Check:
+    """Each request has an outcome, each completed one a proof, and no personal data are left."""
+    proofs = _committed(evidence, "CustomerErased")["CustomerErased"]
+    complete = {who for who, state in evidence.erasures.items() if state == "completed"}
+
+    def findings() -> Iterator[str]:
+        for customer_id in sorted(evidence.erasure_requests):
+            state = evidence.erasures.get(customer_id)
+            if state not in ("completed", "refused"):
+                yield f"the erasure of {customer_id} is {state}: {ERASURES}"
+        for customer_id in sorted(complete ^ proofs.keys()):
+            yield f"{customer_id} has {proofs[customer_id]} proofs: {ERASURES}"
+        yield from (f"after an erasure, {trace}" for trace in evidence.traces)
+
+    right = {"completed": len(complete), "refused": len(evidence.erasures) - len(complete)}
+    # The shop may have taken a request whose answer was lost.
+    requested = {*evidence.erasure_requests, *evidence.erasures}
+    return check("Erasures", {"requested": len(requested)}, right, findings())
+
+
 def _messages(evidence: Evidence, channel: Channel) -> Check:
     """Events and preferences decide which messages are due."""
     customer_of = {
         event.subject: event.data["customer_id"]
         for event in evidence.committed.values()
-        if event.type == "OrderPlaced.v1"
+        if event.type == "OrderPlaced.v2"
     }
     due: Counter[str] = Counter()
     for event in evidence.committed.values():
@@ -151,7 +181,7 @@ def _messages(evidence: Evidence, channel: Channel) -> Check:
 def _sales(evidence: Evidence) -> Check:
     units: Counter[str] = Counter()
     revenue: Counter[tuple[str, str]] = Counter()
-    for event in _events(evidence, "OrderConfirmed.v1"):
+    for event in _events(evidence, "OrderConfirmed.v2"):
         for line in event.data["lines"]:
             units[line["sku"]] += line["quantity"]
             amount = line["quantity"] * line["unit_price_minor"]
@@ -191,10 +221,12 @@ def _events(evidence: Evidence, type_: str) -> Iterator[BusEvent]:
 
 
 def _committed(evidence: Evidence, *names: str) -> dict[str, Counter[str]]:
-    """Counts the committed events by name and order."""
+    """Counts the committed events by name and order, in whichever version they are."""
     events: defaultdict[str, Counter[str]] = defaultdict(
         Counter, {name: Counter() for name in names}
     )
-    for name in names:
-        events[name].update(event.subject for event in _events(evidence, f"{name}.v1"))
+    for event in evidence.committed.values():
+        name = event.type.partition(".")[0]
+        if name in names and not event.copy:
+            events[name][event.subject] += 1
     return events

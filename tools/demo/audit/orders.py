@@ -17,7 +17,7 @@ _AFTER_CANCELLATION = ("cancelled", "returned")
 """Statuses of a cancelled order: its parcel may have been delivered and returned."""
 
 _END_EVENTS = {
-    "OrderConfirmed.v1": "confirmed",
+    "OrderConfirmed.v2": "confirmed",
     "OrderRejected.v2": "rejected",
     "OrderCancelled.v1": "cancelled",
     "OrderExpired.v1": "expired",
@@ -189,7 +189,7 @@ def _order_ends(evidence: Evidence) -> Check:
     for event in evidence.published:
         if not event.copy:
             published[event.subject].add((event.id, event.type))
-    of_orders = {"OrderPlaced.v1", *_END_EVENTS}
+    of_orders = {"OrderPlaced.v2", *_END_EVENTS}
     # A cancelled order may have been confirmed before.
     due = {
         order_id: {type_ for type_, what in _END_EVENTS.items() if what in order.history}
@@ -201,7 +201,7 @@ def _order_ends(evidence: Evidence) -> Check:
         for order_id, order in evidence.orders.items():
             types = Counter(type_ for _, type_ in published[order_id])
             for type_ in sorted(of_orders):
-                if types[type_] != (type_ in {"OrderPlaced.v1", *due[order_id]}):
+                if types[type_] != (type_ in {"OrderPlaced.v2", *due[order_id]}):
                     yield f"order {order_id} is {order.status}, with {types[type_]} times {type_}"
         for event in evidence.published:
             if event.type in of_orders and event.subject not in evidence.orders:

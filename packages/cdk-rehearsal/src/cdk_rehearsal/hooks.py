@@ -28,6 +28,7 @@ _GC_THRESHOLDS = (50_000, 100, 100)
 
 # Which parameter of an API call names the resource, by service.
 _RESOURCE_PARAMETERS = {
+    "cognito-idp": "UserPoolId",
     "dynamodb": "TableName",
     "lambda": "FunctionName",
     "s3": "Bucket",

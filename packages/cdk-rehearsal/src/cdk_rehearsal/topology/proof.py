@@ -46,6 +46,8 @@ class PublishedEvent:
     """Some messages that are valid under the schema."""
     for_outsiders: bool = False
     """Whether it is published only for consumers outside of the application."""
+    replayed_only: bool = False
+    """Whether no function publishes it any more: only a replay of an archive brings it back."""
 
 
 @dataclass(frozen=True)
@@ -161,7 +163,8 @@ class RoutingProof:
                     )
         written = frozenset().union(*self._publishers.values())
         for name in sorted(self._events.keys() - written):
-            yield RoutingFinding(name, "is said to be published, but no function publishes it")
+            if not self._events[name].replayed_only:
+                yield RoutingFinding(name, "is said to be published, but no function publishes it")
 
     def wrong_grants(self) -> Iterator[RoutingFinding]:
         """Yields grants to put events on a bus that are wider or narrower than needed."""
@@ -231,7 +234,10 @@ class RoutingProof:
     @cached_property
     def _arrivals(self) -> dict[str, list[tuple[str, FilterPath]]]:
         """Where each event arrives, by which filters; it passes no filter twice."""
-        found: dict[str, list[tuple[str, FilterPath]]] = {name: [] for name in self._events}
+        found: dict[str, list[tuple[str, FilterPath]]] = {
+            name: [(self._any_bus.path, ())] if event.replayed_only else []
+            for name, event in self._events.items()
+        }
         for path, names in sorted(self._publishers.items()):
             for name in sorted(names & self._events.keys()):
                 for table in self._actors.writes_to(self._assembly.at(path)):

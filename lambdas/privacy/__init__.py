@@ -1,0 +1,1 @@
+"""Privacy: erases a customer's personal data on request, in all contexts, and proves it."""

@@ -1,0 +1,155 @@
+"""Personal data through the whole application: where they are stored, and that they are erased.
+
+A customer whose data occur nowhere else orders, returns and is notified. Then all stores of the
+rehearsal are searched: tables, queues, streams, archives, logs, buckets, executions, schedules.
+"""
+
+import json
+import re
+
+from tests.flows.person import Person
+from tests.flows.shop import Shop
+from tools.demo.stores import places_with
+from workspace.isolation import PROJECT
+
+PAGE = PROJECT / "docs" / "reference" / "personal-data.md"
+
+
+def shops(person: Person) -> None:
+    """Orders that end in different ways: delivered, returned, cancelled, and declined."""
+    shop = person.shop
+    shop.receive({f"SKU-{person.name}": 10}, delivery=person.name)
+    person.prefer()
+    kept, back, left = (person.order(f"SKU-{person.name}", key) for key in ("kept", "back", "left"))
+    person.order(f"SKU-{person.name}", "no", token="tok_decline")
+    shop.settle()
+    assert shop.cancel(left, customer=person.id).status == 200
+    shop.settle()
+    for order_id in (kept, back):
+        shop.deliver(order_id)
+    shop.settle()
+    assert shop.give_back(back, customer=person.id).status == 202
+    shop.settle()
+    assert shop.decide(back, approved=True).status == 200
+    shop.settle()
+
+
+def documented() -> set[str]:
+    """The places on the page: the paths in the first column of its first table."""
+    table = PAGE.read_text(encoding="utf-8").partition("\n| stored in |")[2].partition("\n\n")[0]
+    return set(re.findall(r"^\| `([^`]+)`", table, re.MULTILINE))
+
+
+def test_personal_data_are_stored_only_where_the_page_says(shop: Shop) -> None:
+    person = Person(shop, "Adelheid")
+    shops(person)
+
+    stored = {place.partition(" (")[0] for place in person.places()}
+    assert stored == documented()
+
+
+def test_while_a_checkout_is_in_progress_the_token_is_in_the_vault_alone(shop: Shop) -> None:
+    person = Person(shop, "Berthold")
+    shop.receive({"SKU-Berthold": 1}, delivery="Berthold")
+    shop.pause("Checkout/RunCheckout/Function")
+    person.order("SKU-Berthold")
+    shop.settle()
+    token = person.data["payment token"]
+    assert [p for p in person.places() if p.endswith(token)] == [
+        f"Backbone/Vault/Table (AWS::DynamoDB::GlobalTable): {token}"
+    ]
+    shop.resume("Checkout/RunCheckout/Function")
+    shop.settle()
+    assert not [p for p in person.places() if p.endswith(token)]
+
+
+def test_after_an_erasure_nothing_stores_the_customers_data(shop: Shop) -> None:
+    person, other = Person(shop, "Clothilde"), Person(shop, "Dietmar", "tok_flaky_0001")
+    shops(person)
+    shops(other)
+    assert person.places()
+
+    proof = person.erase()
+
+    assert person.places() == []
+    assert proof["state"] == "completed"
+    assert proof["erased"] == [
+        {"context": "privacy", "kinds": ["Account"]},
+        {"context": "orders", "kinds": ["Address", "PaymentMethod"]},
+        {"context": "notifications", "kinds": ["Preferences"]},
+    ]
+    (event,) = shop.on_bus("CustomerErased.v1", subject=person.id)
+    assert event.data["erased"] == proof["erased"]
+    assert other.places()
+    shop.assert_books_balance()
+
+
+def test_an_erasure_is_refused_while_an_order_is_open(shop: Shop) -> None:
+    person = Person(shop, "Ekkehard")
+    shop.receive({"SKU-Ekkehard": 1}, delivery="Ekkehard")
+    order_id = person.order("SKU-Ekkehard")
+    shop.settle()
+    before = person.places()
+
+    refused = person.erase()
+    assert (refused["state"], refused["reason"]) == ("refused", "orders_open")
+    assert person.places() == before
+    shop.deliver(order_id)
+    shop.settle()
+    assert person.erase()["state"] == "completed"
+    assert person.places() == []
+
+
+def test_an_order_placed_with_the_last_token_delays_the_erasure_until_it_has_ended(
+    shop: Shop,
+) -> None:
+    person = Person(shop, "Friedhelm")
+    shop.receive({"SKU-Friedhelm": 1}, delivery="Friedhelm")
+    assert shop.erase(person.id, *person.data.values()).status == 202
+    shop.pass_time(minutes=30)
+    order_id = person.order("SKU-Friedhelm")
+    shop.pass_time(days=2.5)
+    assert person.places()
+    shop.deliver(order_id)
+    shop.settle()
+
+    proof = shop.staff.ask("GET", f"/customers/{person.id}/erasure").json()
+    assert proof["state"] == "completed"
+    assert person.places() == []
+    shop.assert_books_balance()
+
+
+def test_a_search_finds_what_any_store_has(shop: Shop) -> None:
+    """The test of the tests above: each kind of store, with a value planted in it."""
+    rehearsal, found = shop.rehearsal, "Gottlieb-was-here"
+    rehearsal.client("sqs").send_message(
+        QueueUrl=rehearsal.physical_id("Returns/KeepOrder/DeadLetters"), MessageBody=found
+    )
+    bus = rehearsal.physical_id("Backbone/Bus")
+    entry = {
+        "Source": "orderflow.orders",
+        "DetailType": "Odd.v1",
+        "Detail": json.dumps({"id": "odd", "a": found}),
+    }
+    rehearsal.client("events").put_events(Entries=[{"EventBusName": bus, **entry}])
+    bucket = rehearsal.physical_id("Inventory/SupplierFiles/Bucket")
+    rehearsal.client("s3").put_object(Bucket=bucket, Key="stray", Body=found)
+    rehearsal.client("s3").delete_object(Bucket=bucket, Key="stray")
+    table = rehearsal.physical_id("Orders/Orders/Table")
+    key = {"pk": {"S": found}, "sk": {"S": "x"}}
+    rehearsal.client("dynamodb").put_item(TableName=table, Item=key)
+    rehearsal.client("dynamodb").delete_item(TableName=table, Key=key)
+    rehearsal.client("stepfunctions").start_execution(
+        stateMachineArn=rehearsal.physical_id("Privacy/Workflow"), input=f'{{"detail":"{found}"}}'
+    )
+    shop.settle()
+
+    places = {place.partition(" (")[0] for place in places_with(rehearsal, [found])}
+    assert places >= {
+        "Returns/KeepOrder/DeadLetters",
+        "Backbone/Bus/Archive/Archive",
+        "Inventory/SupplierFiles/Bucket",
+        "Orders/Orders/Table",
+        "Privacy/Workflow",
+        "Analytics/Activity",
+    }
