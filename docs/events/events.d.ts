@@ -16,6 +16,9 @@ export type CustomerId = string;
  */
 export type Deadline = string;
 
+/** The provider's id of the dispute */
+export type DisputeId = string;
+
 /**
  * Money in minor units (cents)
  * @minimum 0
@@ -45,6 +48,12 @@ export type Sku = string;
  * @maximum 1000000000000
  */
 export type TotalMinor = number;
+
+/**
+ * End of the authorization
+ * @format date-time
+ */
+export type Until = string;
 
 /**
  * Free text
@@ -114,6 +123,24 @@ export interface Envelope<Source extends string, Type extends string, Data> {
   readonly data: Data;
 }
 
+/** The provider is about to release the amount, and the parcel has not left. */
+export interface AuthorizationExpiringV1 {
+  /** Order that is paid */
+  readonly order_id: string;
+  /**
+   * The whole amount, in minor units
+   * @minimum 0
+   * @maximum 1000000000000
+   */
+  readonly amount_minor: number;
+  readonly currency: Currency;
+  readonly authorized_until: Until;
+}
+
+/** AuthorizationExpiring.v1 in its envelope. */
+export type AuthorizationExpiringV1Event =
+  Envelope<"orderflow.payments", "AuthorizationExpiring.v1", AuthorizationExpiringV1>;
+
 /** The shop has no personal data of the customer any more. Systems outside should follow. */
 export interface CustomerErasedV1 {
   readonly customer_id: CustomerId;
@@ -126,6 +153,26 @@ export interface CustomerErasedV1 {
 /** CustomerErased.v1 in its envelope. */
 export type CustomerErasedV1Event =
   Envelope<"orderflow.privacy", "CustomerErased.v1", CustomerErasedV1>;
+
+/** The bank decided about a dispute. */
+export interface DisputeClosedV1 {
+  /** Order that is paid */
+  readonly order_id: string;
+  /**
+   * The whole amount, in minor units
+   * @minimum 0
+   * @maximum 1000000000000
+   */
+  readonly amount_minor: number;
+  readonly currency: Currency;
+  readonly dispute_id: DisputeId;
+  /** Whether the shop keeps the money */
+  readonly won: boolean;
+}
+
+/** DisputeClosed.v1 in its envelope. */
+export type DisputeClosedV1Event =
+  Envelope<"orderflow.payments", "DisputeClosed.v1", DisputeClosedV1>;
 
 /** Nothing was erased. The customer may request it again when the reason has passed. */
 export interface ErasureRefusedV1 {
@@ -193,7 +240,7 @@ export type NotificationRequestedV1Event =
   Envelope<"orderflow.notifications", "NotificationRequested.v1", NotificationRequestedV1>;
 
 /**
- * The customer cancelled the order. Contexts release what they hold for it.
+ * The customer or the shop cancelled the order. Contexts release what they hold for it.
  *
  * The units of an order that was confirmed are not released before shipping has its parcel.
  */
@@ -327,11 +374,29 @@ export interface PaymentAuthorizedV1 {
    */
   readonly amount_minor: number;
   readonly currency: Currency;
+  readonly authorized_until?: Until;
 }
 
 /** PaymentAuthorized.v1 in its envelope. */
 export type PaymentAuthorizedV1Event =
   Envelope<"orderflow.payments", "PaymentAuthorized.v1", PaymentAuthorizedV1>;
+
+/** The parcel left, and the shop has the money. */
+export interface PaymentCapturedV1 {
+  /** Order that is paid */
+  readonly order_id: string;
+  /**
+   * The whole amount, in minor units
+   * @minimum 0
+   * @maximum 1000000000000
+   */
+  readonly amount_minor: number;
+  readonly currency: Currency;
+}
+
+/** PaymentCaptured.v1 in its envelope. */
+export type PaymentCapturedV1Event =
+  Envelope<"orderflow.payments", "PaymentCaptured.v1", PaymentCapturedV1>;
 
 /** The provider declined the payment. */
 export interface PaymentDeclinedV1 {
@@ -350,6 +415,30 @@ export interface PaymentDeclinedV1 {
 export type PaymentDeclinedV1Event =
   Envelope<"orderflow.payments", "PaymentDeclined.v1", PaymentDeclinedV1>;
 
+/** The customer disputes the payment at the bank, and the provider takes the money back. */
+export interface PaymentDisputedV1 {
+  /** Order that is paid */
+  readonly order_id: string;
+  /**
+   * The whole amount, in minor units
+   * @minimum 0
+   * @maximum 1000000000000
+   */
+  readonly amount_minor: number;
+  readonly currency: Currency;
+  readonly dispute_id: DisputeId;
+  /**
+   * The disputed amount, in minor units
+   * @minimum 0
+   * @maximum 1000000000000
+   */
+  readonly disputed_minor: number;
+}
+
+/** PaymentDisputed.v1 in its envelope. */
+export type PaymentDisputedV1Event =
+  Envelope<"orderflow.payments", "PaymentDisputed.v1", PaymentDisputedV1>;
+
 /** The customer has the whole amount back. */
 export interface PaymentRefundedV1 {
   /** Order that is paid */
@@ -366,6 +455,63 @@ export interface PaymentRefundedV1 {
 /** PaymentRefunded.v1 in its envelope. */
 export type PaymentRefundedV1Event =
   Envelope<"orderflow.payments", "PaymentRefunded.v1", PaymentRefundedV1>;
+
+/** The provider no longer holds the amount. The shop never had it. */
+export interface PaymentReleasedV1 {
+  /** Order that is paid */
+  readonly order_id: string;
+  /**
+   * The whole amount, in minor units
+   * @minimum 0
+   * @maximum 1000000000000
+   */
+  readonly amount_minor: number;
+  readonly currency: Currency;
+}
+
+/** PaymentReleased.v1 in its envelope. */
+export type PaymentReleasedV1Event =
+  Envelope<"orderflow.payments", "PaymentReleased.v1", PaymentReleasedV1>;
+
+/** The parcel left, and the provider no longer holds the money. A person has to decide. */
+export interface PaymentUncollectedV1 {
+  /** Order that is paid */
+  readonly order_id: string;
+  /**
+   * The whole amount, in minor units
+   * @minimum 0
+   * @maximum 1000000000000
+   */
+  readonly amount_minor: number;
+  readonly currency: Currency;
+}
+
+/** PaymentUncollected.v1 in its envelope. */
+export type PaymentUncollectedV1Event =
+  Envelope<"orderflow.payments", "PaymentUncollected.v1", PaymentUncollectedV1>;
+
+/** Staff refunded a part or all of a payment at the provider, outside the shop. */
+export interface RefundNoticedV1 {
+  /** Order that is paid */
+  readonly order_id: string;
+  /**
+   * The whole amount, in minor units
+   * @minimum 0
+   * @maximum 1000000000000
+   */
+  readonly amount_minor: number;
+  readonly currency: Currency;
+  /**
+   * All that was refunded until now, in minor units
+   * @minimum 0
+   * @maximum 1000000000000
+   */
+  readonly refunded_minor: number;
+}
+
+/** RefundNoticed.v1 in its envelope. */
+export type RefundNoticedV1Event =
+  Envelope<"orderflow.payments", "RefundNoticed.v1", RefundNoticedV1>;
 
 /** A staff member decided about a return. */
 export interface ReturnDecidedV1 {
@@ -423,6 +569,8 @@ export type ShipmentOverdueV1Event =
 export interface ShipmentRecalledV1 {
   /** Order that is shipped */
   readonly order_id: string;
+  /** Whether OrderShipped was published: then the parcel has to come back */
+  readonly picked_up?: boolean;
 }
 
 /** ShipmentRecalled.v1 in its envelope. */
@@ -491,7 +639,9 @@ export type StockReservedV1Event =
 
 /** Any event that the shop publishes. Its `type` tells them apart. */
 export type ShopEvent =
+  | AuthorizationExpiringV1Event
   | CustomerErasedV1Event
+  | DisputeClosedV1Event
   | ErasureRefusedV1Event
   | ErasureRequestedV1Event
   | ItemPricedV1Event
@@ -506,8 +656,13 @@ export type ShopEvent =
   | OrderReturnedV1Event
   | OrderShippedV1Event
   | PaymentAuthorizedV1Event
+  | PaymentCapturedV1Event
   | PaymentDeclinedV1Event
+  | PaymentDisputedV1Event
   | PaymentRefundedV1Event
+  | PaymentReleasedV1Event
+  | PaymentUncollectedV1Event
+  | RefundNoticedV1Event
   | ReturnDecidedV1Event
   | ReturnRefusedV1Event
   | ReturnRequestedV1Event
@@ -522,7 +677,7 @@ export type ShopEvent =
 /** The types of all events. */
 export type EventType = ShopEvent["type"];
 
-/** The event of a type, as in `EventOf<"CustomerErased.v1">`. */
+/** The event of a type, as in `EventOf<"AuthorizationExpiring.v1">`. */
 export type EventOf<Type extends EventType> = Extract<ShopEvent, { type: Type }>;
 
 /** What a target of a rule on the bus receives. */
