@@ -168,7 +168,7 @@ class TestDeletedPaymentData:
     ) -> None:
         """A run crashed after the provider's answer, and the checkout ended before the next one."""
         payments.order("tok_approve")
-        commits.before(2, crash)
+        commits.before(3, crash)
         with pytest.raises(Crash):
             payments.authorize()
         assert payments.booked()["status"] == "authorized"

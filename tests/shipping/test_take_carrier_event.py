@@ -403,7 +403,7 @@ class TestSignature:
 def test_the_signature_applies_to_the_decoded_body(shipping: Shipping) -> None:
     shipping.confirm()
     shipping.report("picked_up")
-    body = str(shipping.calls[0].body).replace("in_transit", "delivered").replace("-0", "-1")
+    body = str(shipping.calls[0].body).replace("in_transit", "delivered").replace("up-0", "up-1")
     call = Call(
         route=ROUTE,
         body=b64encode(body.encode()).decode(),
