@@ -12,7 +12,13 @@ from lambdas.eventing.declaration import Handler, Use
 from lambdas.orders.domain import OrderClosed
 from tests.flows.person import Person
 from tests.flows.scenario import Scenario, break_a_checkout, lose_a_parcel
-from tests.flows.shop import Shop, confirmed_order, order_with_requested_return
+from tests.flows.shop import (
+    FOREVER,
+    Broken,
+    Shop,
+    confirmed_order,
+    order_with_requested_return,
+)
 from tests.support.declarations import uses_of
 from tests.support.handlers import handler_of
 from tools.demo.evidence import NOTIFICATIONS, ORDERS, VAULT
@@ -144,6 +150,14 @@ def other_ends_of_payments(shop: Shop) -> None:
     shop.pass_days(2.5)
     shop.resume("Payments/CapturePayment/Function")
     shop.settle()
+
+    shop.receive({"STUCK": 1}, delivery="stuck")
+    shop.rehearsal.faults.fail("Orders/ConfirmOrder", times=FOREVER, error=Broken("down"))
+    stuck = shop.place({"STUCK": 1}, key="stuck")
+    shop.pass_days(7)
+    shop.rehearsal.faults.clear()
+    shop.settle()
+    assert shop.status(stuck) == "cancelled"
 
     disputed = confirmed_order(shop, "DISPUTED")
     picked_up_without_an_answer_to_its_capture(shop, disputed)
