@@ -7,6 +7,7 @@ from constructs import Construct
 
 from lambdas.inventory import (
     import_stock_file,
+    issue_stock,
     release_closed_order,
     release_stock,
     reserve_stock,
@@ -35,6 +36,7 @@ class Inventory(ContextStack):
         self.restock_returned_order = self.function(
             "RestockReturnedOrder", restock_returned_order.handler
         )
+        self.consumer(EventConsumer, "IssueStock", issue_stock.handler)
         self.consumer(EventConsumer, "ReleaseClosedOrder", release_closed_order.handler)
         imports = self.consumer(
             QueueConsumer,

@@ -441,7 +441,19 @@ export interface StockDepletedV1 {
 export type StockDepletedV1Event =
   Envelope<"orderflow.inventory", "StockDepleted.v1", StockDepletedV1>;
 
-/** The units that were reserved for an order are for sale again. */
+/** The units of an order have left the shelf: the carrier has the parcel. */
+export interface StockIssuedV1 {
+  /** Order for which the units are reserved */
+  readonly order_id: string;
+  /** Each item once */
+  readonly items: readonly Reserved[];
+}
+
+/** StockIssued.v1 in its envelope. */
+export type StockIssuedV1Event =
+  Envelope<"orderflow.inventory", "StockIssued.v1", StockIssuedV1>;
+
+/** The units that were reserved for an order, or issued, are for sale again. */
 export interface StockReleasedV1 {
   /** Order for which the units are reserved */
   readonly order_id: string;
@@ -502,6 +514,7 @@ export type ShopEvent =
   | ShipmentRecalledV1Event
   | ShipmentRequestedV1Event
   | StockDepletedV1Event
+  | StockIssuedV1Event
   | StockReleasedV1Event
   | StockReplenishedV1Event
   | StockReservedV1Event;

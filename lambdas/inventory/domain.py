@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Annotated, Self, TypeAlias
 
 from msgspec import Meta, Struct
 
@@ -14,6 +14,7 @@ from lambdas.inventory.events import (
     Reserved,
     Sku,
     StockDepleted,
+    StockIssued,
     StockReleased,
     StockReplenished,
     StockReserved,
@@ -101,22 +102,50 @@ class Stock(Struct, frozen=True, kw_only=True):
         return events
 
 
+class NotReserved(Exception):
+    """An order was shipped whose units are not reserved: its reservation is not complete."""
+
+
 class State(StrEnum):
     """The state of a reservation. It never leaves `RELEASED`."""
 
     RESERVING = "reserving"
     RESERVED = "reserved"
+    ISSUED = "issued"
     RELEASING = "releasing"
     RELEASED = "released"
 
 
+class Move(Struct, frozen=True, kw_only=True):
+    """How a chunk of a reservation changes the counters of each of its items, per unit."""
+
+    available: int = 0
+    reserved: int = 0
+    issued: int = 0
+    returned: int = 0
+
+
+TAKE = Move(available=-1, reserved=1)
+PUT_BACK = Move(available=1, reserved=-1)
+ISSUE = Move(reserved=-1, issued=1)
+RETURN = Move(available=1, returned=1)
+ISSUE_AFTER_RETURN = Move(issued=1, returned=1)
+"""The units left the shelf and are back already: the news about it was late."""
+
+
 class Reservation(Aggregate, frozen=True, kw_only=True):
-    """The units that an order holds. They are taken, and put back, in chunks."""
+    """The units that an order holds. They are taken, issued and put back in chunks.
+
+    Two facts about a chunk decide where its units are: whether it is taken, and whether it was
+    issued. The news about them comes in any order, and the counters end the same.
+    """
 
     order_id: str
     state: State
     taken: int
     """Chunks that are out of the stock: the first ones."""
+    issued: int = 0
+    """Chunks that have left the shelf at some time: the first ones."""
     items: tuple[Reserved, ...]
     reason: str | None = None
     announced: bool = False
@@ -143,31 +172,56 @@ class Reservation(Aggregate, frozen=True, kw_only=True):
         """Whether all chunks are taken. Raises StockRefused if it was released."""
         if self.state in {State.RELEASING, State.RELEASED}:
             raise StockRefused(self.reason or "released")
-        return self.state is State.RESERVED
+        return self.state is not State.RESERVING
 
-    def take(self) -> tuple[Sequence[Reserved], Change[Self]]:
-        """Takes the next chunk: its items, and what becomes of the reservation."""
+    def is_issued(self) -> bool:
+        """Whether all chunks were issued. Raises NotReserved if it was never complete."""
+        if not (self.announced or self.state in {State.RESERVED, State.ISSUED}):
+            raise NotReserved(f"order {self.order_id} was shipped, but is {self.state.value}")
+        return self.issued == len(self.parts)
+
+    def take(self) -> "Step":
+        """Takes the next chunk."""
         part, taken = self.parts[self.taken], self.taken + 1
         if taken < len(self.parts):
-            return part, self.becomes(taken=taken)
+            return part, TAKE, self.becomes(taken=taken)
         event = StockReserved(order_id=self.order_id, items=self.items)
-        return part, self.becomes(event, taken=taken, state=State.RESERVED)
+        return part, TAKE, self.becomes(event, taken=taken, state=State.RESERVED)
+
+    def issue(self) -> "Step":
+        """Issues the next chunk."""
+        part, issued = self.parts[self.issued], self.issued + 1
+        move = ISSUE if self.issued < self.taken else ISSUE_AFTER_RETURN
+        if issued < len(self.parts):
+            return part, move, self.becomes(issued=issued)
+        event = StockIssued(order_id=self.order_id, items=self.items)
+        state = State.ISSUED if self.state is State.RESERVED else self.state
+        return part, move, self.becomes(event, issued=issued, state=state)
+
+    def holds_nothing(self) -> bool:
+        """Whether no chunk is out of the stock."""
+        return not self.taken
 
     def close(self, reason: str) -> Change[Self] | None:
         """Has nothing more taken: the chunks that are taken are to be put back."""
         if self.state in {State.RELEASING, State.RELEASED}:
             return None
-        announced = self.state is State.RESERVED
+        announced = self.state is not State.RESERVING
         return self.becomes(state=State.RELEASING, reason=reason, announced=announced)
 
-    def put_back(self) -> tuple[Sequence[Reserved], Change[Self]]:
-        """Puts the last chunk back: its items, and what becomes of the reservation."""
+    def put_back(self) -> "Step":
+        """Puts the last chunk back."""
         part, taken = self.parts[self.taken - 1], self.taken - 1
+        move = RETURN if taken < self.issued else PUT_BACK
         if taken:
-            return part, self.becomes(taken=taken)
+            return part, move, self.becomes(taken=taken)
         released = StockReleased(order_id=self.order_id, items=self.items)
         events = [released] if self.announced else []
-        return part, self.becomes(*events, taken=0, state=State.RELEASED)
+        return part, move, self.becomes(*events, taken=0, state=State.RELEASED)
+
+
+Step: TypeAlias = tuple[Sequence[Reserved], Move, Change[Reservation]]
+"""A chunk of a reservation, how it moves, and what becomes of the reservation."""
 
 
 def reserved_items(lines: Iterable[tuple[str, int]]) -> tuple[Reserved, ...]:

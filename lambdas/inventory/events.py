@@ -73,9 +73,13 @@ class StockReserved(ReservationEvent, frozen=True, kw_only=True):
     """All units of an order are reserved for it."""
 
 
+class StockIssued(ReservationEvent, frozen=True, kw_only=True):
+    """The units of an order have left the shelf: the carrier has the parcel."""
+
+
 class StockReleased(ReservationEvent, frozen=True, kw_only=True):
-    """The units that were reserved for an order are for sale again."""
+    """The units that were reserved for an order, or issued, are for sale again."""
 
 
-FOR_OUTSIDERS = (StockReplenished, StockDepleted, StockReserved, StockReleased)
+FOR_OUTSIDERS = (StockReplenished, StockDepleted, StockReserved, StockIssued, StockReleased)
 """Events for purchasing and planning: no context reacts to them."""

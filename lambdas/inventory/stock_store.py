@@ -1,17 +1,19 @@
 """Inventory's table: stock per SKU, and one reservation per order.
 
-A reservation larger than a transaction is taken in chunks. Its item counts the chunks taken, in the
-same transactions as the stock, so that a crash between two chunks is resumed or undone exactly. The
+A reservation larger than a transaction is taken in chunks. Its item counts the chunks taken and
+issued, in the same transactions as the stock, so that a crash between two chunks is resumed or
+undone exactly. The
 rows of a file are taken in the same way: an item keeps the line up to which the file is in stock.
 
 Reservations are changed as aggregates are. The units of an item are counters: many orders change
 them at the same time, and each transaction adds to them under a condition of its own.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 import msgspec
+from msgspec import structs
 
 from lambdas.eventing.event import Cause
 from lambdas.eventing.store import TRIES, Store
@@ -25,7 +27,7 @@ from lambdas.eventing.transaction import (
     read,
     read_all,
 )
-from lambdas.inventory.domain import ReceivedItem, Reservation, Stock, StockRefused
+from lambdas.inventory.domain import Move, ReceivedItem, Reservation, Step, Stock, StockRefused
 from lambdas.inventory.events import Reserved
 from lambdas.inventory.settings import settings
 
@@ -110,67 +112,92 @@ def reserve(order_id: str, items: tuple[Reserved, ...], cause: Cause) -> None:
     raise _reservations.contention(order_id)
 
 
+def issue(order_id: str, cause: Cause) -> None:
+    """Takes the units of a shipped order off the shelf; does nothing if that was done.
+
+    Safe to repeat, to run after `release`, and to resume after a crash. Raises NotStored or
+    NotReserved if nothing was ever reserved for the order.
+    """
+    found = _reservations.require(order_id)
+    _move_each(found, Reservation.is_issued, Reservation.issue, cause)
+
+
 def release(order_id: str, reason: str, cause: Cause) -> None:
-    """Puts back what is reserved for the order, and refuses it any stock from now on.
+    """Puts back what the order holds, issued or not, and refuses it any stock from now on.
 
     Safe to repeat, to run before the reservation, and to resume after a crash.
     """
-    reservation, _ = _reservations.change(
+    closed, _ = _reservations.change(
         order_id,
         lambda found: found.close(reason),
         cause,
         begin=lambda: Reservation.block(order_id, reason),
     )
-    for _ in range(reservation.taken + TRIES):
-        if not reservation.taken:
-            return
-        try:
-            reservation = _put_back(reservation, cause)
-        except ConditionFailed:
-            # Another run of the same release has put this chunk back: look again.
-            reservation = _reservations.require(order_id)
-    raise _reservations.contention(order_id)
+    _move_each(closed, Reservation.holds_nothing, Reservation.put_back, cause)
 
 
 def _take(found: Reservation | None, reservation: Reservation, cause: Cause) -> Reservation:
     """Takes the next chunk of a reservation, which is new if none was `found`."""
-    part, change = reservation.take()
+    part, move, change = reservation.take()
     transaction = Transaction(settings(), cause)
     stored = _reservations.write(transaction, found, change)
     stocks = _stocks([wanted.sku for wanted in part])
     for wanted in part:
-        _hold(transaction, wanted, stocks[wanted.sku])
+        _hold(transaction, wanted, move, stocks[wanted.sku])
     transaction.commit()
     return stored
 
 
-def _put_back(reservation: Reservation, cause: Cause) -> Reservation:
-    """Puts the last chunk of a reservation back."""
-    part, change = reservation.put_back()
+def _move_each(
+    reservation: Reservation,
+    is_done: Callable[[Reservation], bool],
+    step: Callable[[Reservation], Step],
+    cause: Cause,
+) -> None:
+    """Moves chunk after chunk of a reservation, until it `is_done`. Raises Contention."""
+    for _ in range(len(reservation.parts) + TRIES):
+        if is_done(reservation):
+            return
+        try:
+            reservation = _move(reservation, step(reservation), cause)
+        except ConditionFailed:
+            # Another run has moved a chunk: look again.
+            reservation = _reservations.require(reservation.order_id)
+    raise _reservations.contention(reservation.order_id)
+
+
+def _move(reservation: Reservation, step: Step, cause: Cause) -> Reservation:
+    """Moves the units of one chunk, with the reservation."""
+    part, move, change = step
     transaction = Transaction(settings(), cause)
     stored = _reservations.write(transaction, reservation, change)
     for held in part:
-        transaction.update(
-            _stock_key(held.sku),
-            "ADD available :quantity, reserved :less",
-            values={":less": -held.quantity, ":quantity": held.quantity},
-        )
+        expression, values = _added(move, held.quantity)
+        transaction.update(_stock_key(held.sku), expression, values=values)
     transaction.commit()
     return stored
 
 
-def _hold(transaction: Transaction, wanted: Reserved, stock: Stock) -> None:
+def _added(move: Move, quantity: int) -> tuple[str, dict[str, int]]:
+    """The expression and the values that add so many units to the counters of an item."""
+    counters = {name: each * quantity for name, each in structs.asdict(move).items() if each}
+    expression = f"ADD {', '.join(f'{name} :{name}' for name in counters)}"
+    return expression, {f":{name}": each for name, each in counters.items()}
+
+
+def _hold(transaction: Transaction, wanted: Reserved, move: Move, stock: Stock) -> None:
     """Moves units of one item from the stock as it was read.
 
     Whether they are the last ones is part of the condition: only the transaction that takes the
     last unit publishes that the item is sold out.
     """
     key = _stock_key(wanted.sku)
+    expression, values = _added(move, wanted.quantity)
     transaction.update(
         key,
-        "ADD available :less, reserved :quantity",
-        condition=f"available {'=' if stock.is_depleted_by(wanted) else '>'} :quantity",
-        values={":less": -wanted.quantity, ":quantity": wanted.quantity},
+        expression,
+        condition=f"available {'=' if stock.is_depleted_by(wanted) else '>'} :reserved",
+        values=values,
         label="lacking" if stock.lacks(wanted) else "stock",
     )
     for event in stock.depletion(wanted):

@@ -8,6 +8,9 @@ from lambdas.notifications.events import Channel
 from tests.flows.shop import FOREVER, Broken, Shop
 from tools.demo.evidence import ORDERS, RETURNS, SHIPMENTS, Evidence
 
+COUNTERS = ("received", "available", "reserved", "issued", "returned")
+"""The units of an item."""
+
 Results = Mapping[str, Counter[str]]
 """Counts by result and kind."""
 
@@ -94,7 +97,7 @@ def results(shop: Shop, evidence: Evidence | None = None) -> Results:
     shipments = shop.items(SHIPMENTS, "shipment")
     stock = Counter[str]()
     for item in evidence.stock.values():
-        stock.update(received=item.received, available=item.available, reserved=item.reserved)
+        stock.update({name: getattr(item, name) for name in COUNTERS})
     return {
         "files": Counter(report["result"] for report in evidence.reports.values()),
         "stock": stock,

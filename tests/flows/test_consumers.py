@@ -22,6 +22,7 @@ AFFECTED: Mapping[str, Set[str]] = {
     "Analytics/AggregateSales/Function": {"activity", "sales"},
     "Checkout/RunCheckout/Function": CHECKOUT,
     "Inventory/ImportStockFile/Function": {"files", "prices", *CHECKOUT},
+    "Inventory/IssueStock/Function": {"events", "stock"},
     "Inventory/ReleaseClosedOrder/Function": {"events", "stock"},
     "Inventory/Stock/Relay": {"prices", *CHECKOUT},
     "Notifications/AddressCustomer/Function": {"events", *MESSAGES},

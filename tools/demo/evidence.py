@@ -62,16 +62,18 @@ class OrderItem(msgspec.Struct, frozen=True):
 
 
 class StockItem(msgspec.Struct, frozen=True):
-    """The received, available and reserved units of an item."""
+    """The units of an item: its counters."""
 
     pk: str
     received: int
     available: int
     reserved: int
+    issued: int = 0
+    returned: int = 0
 
 
 class ReservationItem(msgspec.Struct, frozen=True):
-    """The reserved units of one order."""
+    """The units of one order."""
 
     pk: str
     state: str

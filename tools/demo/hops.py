@@ -56,7 +56,8 @@ HOPS = (
     _consumers("", "bus → shipping", "Shipping/RequestShipment", "Shipping/RecallShipment"),
     _consumers(
         "",
-        "bus → release order",
+        "bus → stock, refunds",
+        "Inventory/IssueStock",
         "Inventory/ReleaseClosedOrder",
         "Payments/RefundClosedOrder",
     ),

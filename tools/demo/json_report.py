@@ -67,7 +67,13 @@ def report(run: DemoRun, wanted: OrdersFile, *, seed: int) -> dict[str, Any]:
         "rejections": dict(evidence.rejections()),
         "repeated_requests": dict(run.journal.repeated),
         "stock": {
-            sku: {"initial": item.received, "reserved": item.reserved}
+            sku: {
+                "initial": item.received,
+                "reserved": item.reserved,
+                "issued": item.issued,
+                "returned": item.returned,
+                "on_hand": item.received - item.issued + item.returned,
+            }
             for sku, item in evidence.stock.items()
         },
         "money": {

@@ -143,8 +143,8 @@ _ALL = (
             ),
             SourceEdit(
                 _STOCK,
-                "if not reservation.taken:",
-                'if not reservation.taken or (_ and reservation.state == "released"):',
+                "if is_done(reservation):",
+                'if is_done(reservation) or (_ and reservation.state == "released"):',
             ),
         ),
     ),

@@ -116,7 +116,13 @@ _ALL = (
         supplied, ("Inventory/SupplierFiles", "Inventory/ImportStockFile", "Orders/KeepPrice")
     ),
     FaultScenario(cancelled, ("Inventory/ReleaseClosedOrder", "Payments/RefundClosedOrder")),
-    FaultScenario(bought, ("Checkout/", "Orders/FollowShipment", "Shipping/RequestShipment")),
+    FaultScenario(
+        bought,
+        (
+            *("Checkout/", "Orders/FollowShipment", "Shipping/RequestShipment"),
+            "Inventory/IssueStock",
+        ),
+    ),
     FaultScenario(given_back, ("Orders/FollowReturn", "Returns/")),
     FaultScenario(expired, ("Orders/SweepOrders",)),
     FaultScenario(overdue, ("Shipping/Reminders", "Shipping/WatchDeadline")),
