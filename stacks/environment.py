@@ -14,6 +14,27 @@ https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-d
 
 
 @dataclass(frozen=True, kw_only=True)
+class Supplier:
+    """A supplier who may upload stock files."""
+
+    name: str
+    """The name of the supplier's folder: 1 to 31 of a-z 0-9 -, the first no hyphen."""
+    account: str
+    """The AWS account whose roles and users the supplier may use: 12 digits."""
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for a name or an account that does not exist."""
+        if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,30}", self.name):
+            raise ValueError(
+                f"supplier {self.name!r}: its name is a folder: use 1 to 31 of a-z 0-9 -"
+            )
+        if not re.fullmatch(r"[0-9]{12}", self.account):
+            raise ValueError(
+                f"supplier {self.name}: account {self.account!r} is no AWS account: give 12 digits"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Environment:
     """The settings of a stage. Everything else is the same in all stages."""
 
@@ -46,9 +67,20 @@ class Environment:
     """The account's monthly quota for SMS in US dollars (1 in new accounts)."""
     alarm_email: str | None = None
     """An address to which alarms are sent."""
+    suppliers: tuple[Supplier, ...] = ()
+    """The suppliers who upload stock files themselves; each has a role for its own folder."""
 
     def __post_init__(self) -> None:
-        """Raises ValueError for an address or identity that SES would reject."""
+        """Raises ValueError for an address or identity that SES would reject.
+
+        Also if two suppliers would share a folder.
+        """
+        names = [supplier.name for supplier in self.suppliers]
+        if doubled := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(
+                f"suppliers of stage {self.name}: {', '.join(doubled)} is there twice: "
+                "name each supplier once"
+            )
         _, at, domain = self.email_sender.rpartition("@")
         if not at or not re.fullmatch(r"[^\s<>@]+@[^\s<>@]+", self.email_sender):
             raise ValueError(

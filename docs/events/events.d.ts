@@ -54,6 +54,13 @@ export type Sku = string;
 export type TotalMinor = number;
 
 /**
+ * What the shop pays for a unit, in minor units
+ * @minimum 0
+ * @maximum 1000000000000
+ */
+export type UnitCost = number;
+
+/**
  * Free text
  * @minLength 1
  * @maxLength 500
@@ -143,6 +150,22 @@ export interface Envelope<Source extends string, Type extends string, Data> {
   readonly supersededby?: string;
   readonly data: Data;
 }
+
+/** A unit of an item has a new cost. Of two, the one with the higher revision is newer. */
+export interface ItemCostedV1 {
+  readonly sku: Sku;
+  readonly unit_cost_minor: UnitCost;
+  readonly currency: Currency;
+  /**
+   * Counts the item's costs
+   * @minimum 1
+   */
+  readonly revision: number;
+}
+
+/** ItemCosted.v1 in its envelope. */
+export type ItemCostedV1Event =
+  Envelope<"orderflow.inventory", "ItemCosted.v1", ItemCostedV1>;
 
 /** An item has a new price. Of two prices, the one with the higher revision is newer. */
 export interface ItemPricedV1 {
@@ -493,6 +516,7 @@ export type StockReservedV1Event =
 
 /** Any event that the shop publishes. Its `type` tells them apart. */
 export type ShopEvent =
+  | ItemCostedV1Event
   | ItemPricedV1Event
   | NotificationRequestedV1Event
   | OrderCancelledV1Event
@@ -522,7 +546,7 @@ export type ShopEvent =
 /** The types of all events. */
 export type EventType = ShopEvent["type"];
 
-/** The event of a type, as in `EventOf<"ItemPriced.v1">`. */
+/** The event of a type, as in `EventOf<"ItemCosted.v1">`. */
 export type EventOf<Type extends EventType> = Extract<ShopEvent, { type: Type }>;
 
 /** What a target of a rule on the bus receives. */

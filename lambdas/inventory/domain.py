@@ -5,12 +5,12 @@ from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import Annotated, Self, TypeAlias
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, structs
 
 from lambdas.eventing.aggregate import Aggregate, Change, Refusal
 from lambdas.inventory.events import (
+    ItemCosted,
     ItemEvent,
-    ItemPriced,
     Reserved,
     Sku,
     StockDepleted,
@@ -32,12 +32,17 @@ class StockRefused(Refusal):
     """The order's stock cannot be reserved: it is out of stock, or was released before."""
 
 
-class ReceivedItem(Struct, frozen=True, kw_only=True):
-    """Units of one item that come in, and its price from now on; zero units only set the price."""
+class ItemRow(Struct, frozen=True, kw_only=True):
+    """Base of the rows of files in which each item is once."""
 
     sku: Sku
+
+
+class ReceivedItem(ItemRow, frozen=True, kw_only=True):
+    """Units of one item that come in, and its cost from now on; zero units only set the cost."""
+
     quantity: Annotated[int, Meta(ge=0, le=MAX_UNITS)]
-    unit_price_minor: Minor
+    unit_cost_minor: Minor
     currency: Currency
 
 
@@ -45,15 +50,17 @@ class Stock(Struct, frozen=True, kw_only=True):
     """The stock of one item as it was read. An item that never came in has none of it.
 
     Its numbers of units are counters: transactions add to them, whatever others add at the same
-    time. Its price is the one of the file that was uploaded last.
+    time. Its cost is the one of the file that was uploaded last.
     """
 
     available: int = 0
-    unit_price_minor: int | None = None
-    currency: str | None = None
-    priced_at: int = 0
-    """When the file with this price was uploaded, in seconds since 1970."""
-    price_revision: int = 0
+    supplier: str | None = None
+    """The only supplier whose files may contain the item; none before its first delivery."""
+    unit_cost_minor: int | None = None
+    cost_currency: str | None = None
+    costed_at: int = 0
+    """When the file with this cost was uploaded, in seconds since 1970."""
+    cost_revision: int = 0
 
     def lacks(self, wanted: Reserved) -> bool:
         """Whether there are too few units to reserve."""
@@ -67,36 +74,40 @@ class Stock(Struct, frozen=True, kw_only=True):
         """The event to publish with a reservation: none unless it takes the last units."""
         return (StockDepleted(sku=wanted.sku),) if self.is_depleted_by(wanted) else ()
 
-    def is_newer_than(self, uploaded_at: int) -> bool:
-        """Whether the price was uploaded later: files may overtake each other."""
-        return uploaded_at < self.priced_at
+    def is_open_to(self, supplier: str) -> bool:
+        """Whether a supplier may deliver the item: it is theirs, or nobody's yet."""
+        return self.supplier in {None, supplier}
 
-    def repriced(self, item: ReceivedItem, uploaded_at: int) -> Self:
-        """The stock with the item's price, unless its own is newer. Units stay as they are."""
+    def is_newer_than(self, uploaded_at: int) -> bool:
+        """Whether the cost was uploaded later: files may overtake each other."""
+        return uploaded_at < self.costed_at
+
+    def costed(self, item: ReceivedItem, uploaded_at: int) -> Self:
+        """The stock with the item's cost, unless its own is newer. Units stay as they are."""
         if self.is_newer_than(uploaded_at):
             return self
-        is_new = (self.unit_price_minor, self.currency) != (item.unit_price_minor, item.currency)
-        return type(self)(
-            available=self.available,
-            unit_price_minor=item.unit_price_minor,
-            currency=item.currency,
-            priced_at=uploaded_at,
-            price_revision=self.price_revision + is_new,
+        is_new = (self.unit_cost_minor, self.cost_currency) != (item.unit_cost_minor, item.currency)
+        return structs.replace(
+            self,
+            unit_cost_minor=item.unit_cost_minor,
+            cost_currency=item.currency,
+            costed_at=uploaded_at,
+            cost_revision=self.cost_revision + is_new,
         )
 
     def arrival(self, item: ReceivedItem, uploaded_at: int) -> list[ItemEvent]:
-        """The events to publish when an item comes in: its units, and its price if it is new."""
+        """The events to publish when an item comes in: its units, and its cost if it is new."""
         events: list[ItemEvent] = []
         if item.quantity:
             events.append(StockReplenished(sku=item.sku, quantity=item.quantity))
-        after = self.repriced(item, uploaded_at)
-        if after.price_revision != self.price_revision:
+        after = self.costed(item, uploaded_at)
+        if after.cost_revision != self.cost_revision:
             events.append(
-                ItemPriced(
+                ItemCosted(
                     sku=item.sku,
-                    unit_price_minor=item.unit_price_minor,
+                    unit_cost_minor=item.unit_cost_minor,
                     currency=item.currency,
-                    revision=after.price_revision,
+                    revision=after.cost_revision,
                 )
             )
         return events

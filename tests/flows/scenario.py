@@ -42,8 +42,14 @@ class Scenario:
         self.wait()
 
     def visit(self) -> None:
-        """Sends the customer's requests; a request that fails is made again by the next visit."""
+        """Puts the items on sale, and sends the customer's requests.
+
+        A request that fails is made again by the next visit.
+        """
         shop, customer = self.shop, self.customer
+        if self.name in shop.stock():  # Staff put on sale what came in.
+            shop.price([self.name])
+            self.wait()
         for what in ("kept", "cancelled", "given back"):
             self.order(what)
         self.order("declined", token="tok_decline")

@@ -24,6 +24,7 @@ AFFECTED: Mapping[str, Set[str]] = {
     "Inventory/ImportStockFile/Function": {"files", "prices", *CHECKOUT},
     "Inventory/IssueStock/Function": {"events", "stock"},
     "Inventory/ReleaseClosedOrder/Function": {"events", "stock"},
+    "Inventory/RepriceItem/Function": set(),
     "Inventory/Stock/Relay": {"prices", *CHECKOUT},
     "Notifications/AddressCustomer/Function": {"events", *MESSAGES},
     "Notifications/CallWebhook/Function": {"webhook"},

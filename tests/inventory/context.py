@@ -41,20 +41,21 @@ class Inventory:
     @classmethod
     def in_cloud(cls, cloud: Cloud) -> "Inventory":
         """Creates the context with an empty table."""
-        table = cloud.table(SETTINGS.table_name)
+        table = cloud.table(SETTINGS.table_name, pending_index=True)
         parking = cloud.queue("parking")
         cloud.configure({**SETTINGS.as_environment(), "DEAD_LETTER_QUEUE_URL": parking.url})
         return cls(table, parking)
 
-    def receive(self, file: str = "file-1", *, price: int = 1250, **units: int) -> None:
+    def receive(self, file: str = "file-1", *, cost: int = 800, **units: int) -> None:
         """Receives units of these SKUs once, like a supplier's file."""
         items = [
-            ReceivedItem(sku=sku, quantity=quantity, unit_price_minor=price, currency="EUR")
+            ReceivedItem(sku=sku, quantity=quantity, unit_cost_minor=cost, currency="EUR")
             for sku, quantity in units.items()
         ]
         if not stock_store.lines_taken(file):
             stock_store.receive_rows(
                 items,
+                supplier="north",
                 file=file,
                 uploaded_at=MORNING,
                 after=0,

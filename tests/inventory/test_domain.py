@@ -1,4 +1,4 @@
-"""The transitions of a reservation, and the rules of stock and prices, without a table."""
+"""The transitions of a reservation, and the rules of stock and costs, without a table."""
 
 from collections import Counter
 from typing import Any
@@ -18,7 +18,7 @@ from lambdas.inventory.domain import (
     StockRefused,
 )
 from lambdas.inventory.events import (
-    ItemPriced,
+    ItemCosted,
     Reserved,
     StockDepleted,
     StockIssued,
@@ -188,52 +188,52 @@ class TestStock:
         assert stock.depletion(wanted) == ((StockDepleted(sku="A"),) if depleted else ())
 
 
-def received(price: int = 100, *, quantity: int = 5, currency: str = "EUR") -> ReceivedItem:
-    return ReceivedItem(sku="A", quantity=quantity, unit_price_minor=price, currency=currency)
+def received(cost: int = 100, *, quantity: int = 5, currency: str = "EUR") -> ReceivedItem:
+    return ReceivedItem(sku="A", quantity=quantity, unit_cost_minor=cost, currency=currency)
 
 
-class TestPrices:
+class TestCosts:
     STOCK = Stock(
-        available=3, unit_price_minor=100, currency="EUR", priced_at=1000, price_revision=4
+        available=3, unit_cost_minor=100, cost_currency="EUR", costed_at=1000, cost_revision=4
     )
 
     @pytest.mark.parametrize("uploaded_at", [1000, 1001])
     @pytest.mark.parametrize("item", [received(200), received(currency="USD")], ids=str)
-    def test_a_price_that_is_uploaded_later_counts(
+    def test_a_cost_that_is_uploaded_later_counts(
         self, item: ReceivedItem, uploaded_at: int
     ) -> None:
-        after = self.STOCK.repriced(item, uploaded_at)
-        price = (item.unit_price_minor, item.currency)
-        assert (after.unit_price_minor, after.currency) == price
-        assert (after.priced_at, after.price_revision) == (uploaded_at, 5)
+        after = self.STOCK.costed(item, uploaded_at)
+        cost = (item.unit_cost_minor, item.currency)
+        assert (after.unit_cost_minor, after.cost_currency) == cost
+        assert (after.costed_at, after.cost_revision) == (uploaded_at, 5)
         assert after.available == 3
         assert self.STOCK.arrival(item, uploaded_at) == [
             StockReplenished(sku="A", quantity=5),
-            ItemPriced(sku="A", unit_price_minor=price[0], currency=price[1], revision=5),
+            ItemCosted(sku="A", unit_cost_minor=cost[0], currency=cost[1], revision=5),
         ]
 
     def test_one_that_is_uploaded_earlier_is_outdated(self) -> None:
         assert self.STOCK.is_newer_than(999)
-        assert self.STOCK.repriced(received(200), 999) == self.STOCK
+        assert self.STOCK.costed(received(200), 999) == self.STOCK
         assert self.STOCK.arrival(received(200), 999) == [StockReplenished(sku="A", quantity=5)]
 
-    def test_the_same_price_is_no_news_but_is_as_new_as_its_file(self) -> None:
-        after = self.STOCK.repriced(received(), 2000)
-        assert (after.priced_at, after.price_revision) == (2000, 4)
+    def test_the_same_cost_is_no_news_but_is_as_new_as_its_file(self) -> None:
+        after = self.STOCK.costed(received(), 2000)
+        assert (after.costed_at, after.cost_revision) == (2000, 4)
         assert self.STOCK.arrival(received(), 2000) == [StockReplenished(sku="A", quantity=5)]
 
     def test_no_units_are_no_arrival(self) -> None:
         assert self.STOCK.arrival(received(quantity=0), 2000) == []
 
-    def test_an_item_that_is_new_has_its_first_price(self) -> None:
-        _, priced = Stock().arrival(received(), 1000)
-        assert priced == ItemPriced(sku="A", unit_price_minor=100, currency="EUR", revision=1)
+    def test_an_item_that_is_new_has_its_first_cost(self) -> None:
+        _, costed = Stock().arrival(received(), 1000)
+        assert costed == ItemCosted(sku="A", unit_cost_minor=100, currency="EUR", revision=1)
 
     @given(st.permutations(range(1, 6)))
-    def test_in_whatever_order_files_come_the_last_upload_sets_the_price(
+    def test_in_whatever_order_files_come_the_last_upload_sets_the_cost(
         self, uploads: list[int]
     ) -> None:
         stock = Stock()
         for at in uploads:
-            stock = stock.repriced(received(at * 100), at)
-        assert (stock.unit_price_minor, stock.priced_at) == (500, 5)
+            stock = stock.costed(received(at * 100), at)
+        assert (stock.unit_cost_minor, stock.costed_at) == (500, 5)

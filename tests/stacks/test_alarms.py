@@ -56,6 +56,7 @@ WATCHED: dict[tuple[str, str], Watch] = {
     ("Orderflow", "ForgedCallbacks"): Watch("service", "Sum", 5),
     ("Orderflow", "OverdueShipments"): Watch("service", "Sum", 5),
     ("Orderflow", "RecallsTooLate"): Watch("service", "Sum", 5),
+    ("Orderflow", "PricesProposed"): Watch("service", "Sum", 1),
     ("Orderflow", "StrayObjects"): Watch("service", "Sum", 1),
     ("Orderflow", "PlacedToConfirmed"): Watch("service", "p90", 60_000, _LATER),
     ("Orderflow", "OrdersPlaced"): Watch("service", "Sum", 50, _LATER),

@@ -60,7 +60,7 @@ def demo(
 
     --orders has the columns order_id, customer_id, sku, quantity, unit_price_minor, currency and
     payment_token, one line of an order a row. --stock has sku, quantity, unit_price_minor and
-    currency.
+    currency: a supplier delivers the units, and staff set the prices.
 
     The token decides about a payment: tok_approve, tok_decline, tok_timeout, or tok_flaky_2 for a
     payment that fails twice and then succeeds.
@@ -128,10 +128,11 @@ def _setup(supplies: StockFile, visits: Sequence[Visit], *, is_sample: bool) -> 
     files = [*files_of(supplies.items)]
     right = {item.sku: item.quantity for item in supplies.items}
     if not is_sample:
-        return DemoSetup(files=files, right=right, visits=visits)
+        return DemoSetup(files=files, right=right, catalogue=supplies.items, visits=visits)
     return DemoSetup(
         files=[file_at(sample.MISTAKES), *files],
         right={**right, **sample.RIGHT_AMONG_MISTAKES},
+        catalogue=supplies.items,
         visits=visits,
         lost_parcels=3,
         careless_carrier=True,

@@ -51,7 +51,7 @@ HOPS = (
         ("Analytics/RecordActivity", "Shipping/TakeCarrierEvent"),
     ),
     Hop("relay", "six outboxes → bus", tuple(f"{path}/Relay" for path in _RELAYS)),
-    _consumers("queue", "bus → price list", "Orders/KeepPriceList"),
+    _consumers("queue", "bus → prices", "Inventory/RepriceItem", "Orders/KeepPriceList"),
     _consumers("", "bus → checkout", "Checkout/RunCheckout"),
     _consumers("", "bus → shipping", "Shipping/RequestShipment", "Shipping/RecallShipment"),
     _consumers(

@@ -116,6 +116,7 @@ def observed(assembly: Path, file: Path) -> ObservedRun:
             assembly,
             DemoSetup(
                 files=[*files_of(items)],
+                catalogue=items,
                 right={item.sku: item.quantity for item in items},
                 visits=plain_visits(wanted.orders),
             ),

@@ -47,6 +47,7 @@ def checks(evidence: Evidence) -> list[Check]:
         _stock(evidence),
         _shelf(evidence),
         _reservations(evidence),
+        _prices(evidence),
         _money(evidence),
         _provider(evidence),
         _refunds(evidence),
@@ -156,6 +157,29 @@ def _shelf(evidence: Evidence) -> Check:
         "returned": sum(item.returned for item in stock.values()),
     }
     return check("Stock on hand", left, right, findings())
+
+
+def _prices(evidence: Evidence) -> Check:
+    """Orders sells at inventory's prices, and they follow the latest costs."""
+    ours = {sku: item.price for sku, item in evidence.prices.items() if item.price}
+    listed = {sku: item.price for sku, item in evidence.price_list.items()}
+
+    def findings() -> Iterator[str]:
+        for sku in sorted({*ours, *listed}):
+            if ours.get(sku) != listed.get(sku):
+                here, there = (
+                    _amounts([each] if each else []) for each in (ours.get(sku), listed.get(sku))
+                )
+                yield f"{sku}: {here} in inventory, {there} in the price list: {STOCK}"
+        for sku, item in sorted(evidence.stock.items()):
+            followed = evidence.prices[sku].cost_revision if sku in evidence.prices else 0
+            if followed != item.cost_revision:
+                numbers = f"cost {item.cost_revision} is known, but its price follows {followed}"
+                yield f"{sku}: {numbers}: {STOCK}, STOCK#{sku}"
+
+    return check(
+        "Prices", {"in inventory": len(ours)}, {"in the price list": len(listed)}, findings()
+    )
 
 
 def _reservations(evidence: Evidence) -> Check:
