@@ -57,6 +57,13 @@ export type Sku = string;
 export type TotalMinor = number;
 
 /**
+ * What the shop pays for a unit, in minor units
+ * @minimum 0
+ * @maximum 1000000000000
+ */
+export type UnitCost = number;
+
+/**
  * End of the authorization
  * @format date-time
  */
@@ -190,6 +197,22 @@ export interface DisputeClosedV1 {
 /** DisputeClosed.v1 in its envelope. */
 export type DisputeClosedV1Event =
   Envelope<"orderflow.payments", "DisputeClosed.v1", DisputeClosedV1>;
+
+/** A unit of an item has a new cost. Of two, the one with the higher revision is newer. */
+export interface ItemCostedV1 {
+  readonly sku: Sku;
+  readonly unit_cost_minor: UnitCost;
+  readonly currency: Currency;
+  /**
+   * Counts the item's costs
+   * @minimum 1
+   */
+  readonly revision: number;
+}
+
+/** ItemCosted.v1 in its envelope. */
+export type ItemCostedV1Event =
+  Envelope<"orderflow.inventory", "ItemCosted.v1", ItemCostedV1>;
 
 /** An item has a new price. Of two prices, the one with the higher revision is newer. */
 export interface ItemPricedV1 {
@@ -587,7 +610,19 @@ export interface StockDepletedV1 {
 export type StockDepletedV1Event =
   Envelope<"orderflow.inventory", "StockDepleted.v1", StockDepletedV1>;
 
-/** The units that were reserved for an order are for sale again. */
+/** The units of an order have left the shelf: the carrier has the parcel. */
+export interface StockIssuedV1 {
+  /** Order for which the units are reserved */
+  readonly order_id: string;
+  /** Each item once */
+  readonly items: readonly Reserved[];
+}
+
+/** StockIssued.v1 in its envelope. */
+export type StockIssuedV1Event =
+  Envelope<"orderflow.inventory", "StockIssued.v1", StockIssuedV1>;
+
+/** The units that were reserved for an order, or issued, are for sale again. */
 export interface StockReleasedV1 {
   /** Order for which the units are reserved */
   readonly order_id: string;
@@ -629,6 +664,7 @@ export type StockReservedV1Event =
 export type ShopEvent =
   | AuthorizationExpiringV1Event
   | DisputeClosedV1Event
+  | ItemCostedV1Event
   | ItemPricedV1Event
   | NotificationRequestedV1Event
   | OrderCancelledV1Event
@@ -655,6 +691,7 @@ export type ShopEvent =
   | ShipmentRecalledV1Event
   | ShipmentRequestedV1Event
   | StockDepletedV1Event
+  | StockIssuedV1Event
   | StockReleasedV1Event
   | StockReplenishedV1Event
   | StockReservedV1Event;

@@ -14,6 +14,7 @@ from tests.flows.scenario import Scenario, break_a_checkout, lose_a_parcel
 from tests.flows.shop import Shop, confirmed_order, order_with_requested_return
 from tests.support.declarations import uses_of
 from tests.support.handlers import handler_of
+from tools.faults.scenarios import repriced
 
 Actions = Mapping[str, set[str | Use]]
 """Names of published events and uses of the context's table, by the path of a function."""
@@ -94,6 +95,7 @@ def everything(shop: Shop) -> None:
     shop.pass_days(2.5)
     assert shop.decide(unseen, approved=True).status == 200
     other_ends_of_payments(shop)
+    repriced(shop)
     lose_a_parcel(scenario)
     break_a_checkout(scenario)
     shop.settle()
