@@ -44,7 +44,9 @@ backbone = Backbone(
     **identity("backbone"),
 )
 platform = backbone.platform
-inventory = Inventory(app, "Inventory", platform=platform, **identity("inventory"))
+inventory = Inventory(
+    app, "Inventory", platform=platform, api=backbone.api, **identity("inventory")
+)
 payments = Payments(app, "Payments", platform=platform, api=backbone.api, **identity("payments"))
 orders = Orders(app, "Orders", platform=platform, api=backbone.api, **identity("orders"))
 Checkout(

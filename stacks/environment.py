@@ -40,6 +40,27 @@ class Dispatch:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Supplier:
+    """A supplier who may upload stock files."""
+
+    name: str
+    """The name of the supplier's folder: 1 to 31 of a-z 0-9 -, the first no hyphen."""
+    account: str
+    """The AWS account whose roles and users the supplier may use: 12 digits."""
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for a name or an account that does not exist."""
+        if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,30}", self.name):
+            raise ValueError(
+                f"supplier {self.name!r}: its name is a folder: use 1 to 31 of a-z 0-9 -"
+            )
+        if not re.fullmatch(r"[0-9]{12}", self.account):
+            raise ValueError(
+                f"supplier {self.name}: account {self.account!r} is no AWS account: give 12 digits"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Environment:
     """The settings of a stage. Everything else is the same in all stages."""
 
@@ -84,9 +105,18 @@ class Environment:
     0.03 USD per 10,000 requests to it: docs/decisions/0056-customer-managed-keys-are-a-setting.md.
     """
 
+    suppliers: tuple[Supplier, ...] = ()
+    """The suppliers who upload stock files themselves; each has a role for its own folder."""
+
     def __post_init__(self) -> None:
-        """Raises ValueError for a wrong address or identity of SES, or a sandbox in a real shop."""
+        """Raises ValueError for a setting that cannot work, or a sandbox in a real shop."""
         self._require_real_partners()
+        names = [supplier.name for supplier in self.suppliers]
+        if doubled := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(
+                f"suppliers of stage {self.name}: {', '.join(doubled)} is there twice: "
+                "name each supplier once"
+            )
         _, at, domain = self.email_sender.rpartition("@")
         if not at or not re.fullmatch(r"[^\s<>@]+@[^\s<>@]+", self.email_sender):
             raise ValueError(

@@ -6,7 +6,7 @@ import io
 import re
 from collections import deque
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
 from typing import Any, BinaryIO, Generic, TypeVar, get_type_hints
@@ -74,6 +74,8 @@ class Format(Generic[R]):
     wanted: Mapping[str, str]
     """A description of the valid values, by column."""
     max_rows: int
+    formerly: Mapping[str, str] = field(default_factory=dict)
+    """Columns by a former name, which is still accepted."""
 
     @cached_property
     def header(self) -> str:
@@ -213,13 +215,15 @@ class _Table(Generic[R]):
 
     def _names_in(self, number: int, line: str, separators: str) -> list[str]:
         wanted = set(self._form.row.__struct_fields__)
-        self._separator = max(separators, key=lambda each: len(wanted & set(_names(line, each))))
+        known = {*wanted, *self._form.formerly}
+        self._separator = max(separators, key=lambda each: len(known & set(_names(line, each))))
         if _SURROGATES.search(line):
             raise Refused(f"line {number} is neither UTF-8 nor UTF-16: {_SAVE_AS}")
         try:
-            names = _without_padding([cell.strip().lower() for cell in self._cells(line)])
+            cells = _without_padding([cell.strip().lower() for cell in self._cells(line)])
         except _Wrong as wrong:
             raise Refused(f"line {number} must be {self._form.header}, but {wrong}") from None
+        names = [self._form.formerly.get(cell, cell) for cell in cells]
         faults = {
             "missing": sorted(wanted.difference(names)),
             "unknown": sorted({quoted(name) for name in names if name and name not in wanted}),

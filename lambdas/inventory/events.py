@@ -1,4 +1,4 @@
-"""Events of inventory: stock and prices."""
+"""Events of inventory: stock, costs and prices."""
 
 from typing import Annotated, ClassVar
 
@@ -14,6 +14,11 @@ Sku = Annotated[
         description="Stock keeping unit: 1 to 64 of A-Z a-z 0-9 . _ / + : -",
         examples=["MUG-BLUE"],
     ),
+]
+
+
+UnitCost = Annotated[
+    Minor, Meta(description="What the shop pays for a unit, in minor units", examples=[800])
 ]
 
 
@@ -36,6 +41,14 @@ class ItemPriced(ItemEvent, frozen=True, kw_only=True):
     unit_price_minor: Minor
     currency: Currency
     revision: Annotated[int, Meta(ge=1, description="Counts the item's prices", examples=[3])]
+
+
+class ItemCosted(ItemEvent, frozen=True, kw_only=True):
+    """A unit of an item has a new cost. Of two, the one with the higher revision is newer."""
+
+    unit_cost_minor: UnitCost
+    currency: Currency
+    revision: Annotated[int, Meta(ge=1, description="Counts the item's costs", examples=[2])]
 
 
 class StockReplenished(ItemEvent, frozen=True, kw_only=True):
@@ -73,9 +86,13 @@ class StockReserved(ReservationEvent, frozen=True, kw_only=True):
     """All units of an order are reserved for it."""
 
 
+class StockIssued(ReservationEvent, frozen=True, kw_only=True):
+    """The units of an order have left the shelf: the carrier has the parcel."""
+
+
 class StockReleased(ReservationEvent, frozen=True, kw_only=True):
-    """The units that were reserved for an order are for sale again."""
+    """The units that were reserved for an order, or issued, are for sale again."""
 
 
-FOR_OUTSIDERS = (StockReplenished, StockDepleted, StockReserved, StockReleased)
+FOR_OUTSIDERS = (StockReplenished, StockDepleted, StockReserved, StockIssued, StockReleased)
 """Events for purchasing and planning: no context reacts to them."""

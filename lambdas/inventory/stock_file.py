@@ -1,22 +1,26 @@
 """Stock files from suppliers: their format, and the report on each file."""
 
 import json
+from bisect import insort
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 import msgspec
 from msgspec import Struct
 
 from lambdas.inventory import csv_table
 from lambdas.inventory.csv_table import Format, GoodRow, WrongRow, quoted
-from lambdas.inventory.domain import MAX_UNITS, ReceivedItem
+from lambdas.inventory.domain import MAX_UNITS, ItemRow, ReceivedItem
 from lambdas.shared.vocabulary import MAX_MINOR
+
+R = TypeVar("R", bound=ItemRow)
 
 MAX_REASONS = 100
 """Wrong rows that a report lists; the rest are counted."""
 
 ANY_SKU = "1 to 64 characters (A-Z a-z 0-9 . _ / + : -), the first a letter or digit"
 ANY_PRICE = f"the price in cents, a whole number from 0 to {MAX_MINOR:,}"
+ANY_COST = f"the cost of a unit in cents, a whole number from 0 to {MAX_MINOR:,}"
 ANY_CURRENCY = "three capital letters, such as EUR"
 
 STOCK = Format(
@@ -24,15 +28,19 @@ STOCK = Format(
     wanted={
         "sku": ANY_SKU,
         "quantity": f"a whole number from 0 to {MAX_UNITS:,}",
-        "unit_price_minor": ANY_PRICE,
+        "unit_cost_minor": ANY_COST,
         "currency": ANY_CURRENCY,
     },
     max_rows=100_000,
+    formerly={"unit_price_minor": "unit_cost_minor"},
 )
 
 
 class Report(Struct, kw_only=True):
-    """The result of an import, for the supplier. The same file always has the same report."""
+    """The result of an import, for the supplier.
+
+    The same file always has the same report, unless an item gets another supplier in between.
+    """
 
     file: str
     version: str
@@ -50,11 +58,19 @@ class Report(Struct, kw_only=True):
                 self.rows_taken += 1
                 yield row
             else:
-                self.rows_wrong += 1
-                if len(self.wrong) < MAX_REASONS:
-                    self.wrong.append(row)
-                else:
-                    self.wrong_not_listed += 1
+                self._refuse(row)
+
+    def disown(self, row: GoodRow[ReceivedItem]) -> None:
+        """Counts a good row as wrong: its item belongs to another supplier."""
+        self.rows_taken -= 1
+        said = f"sku {quoted(row.item.sku)} belongs to another supplier: ask the shop"
+        self._refuse(WrongRow(row.line, said))
+
+    def _refuse(self, row: WrongRow) -> None:
+        self.rows_wrong += 1
+        insort(self.wrong, row, key=lambda each: each.line)
+        self.wrong_not_listed += len(self.wrong) > MAX_REASONS
+        del self.wrong[MAX_REASONS:]
 
     def to_json(self) -> bytes:
         """Returns the report in ASCII, so that no content of a file can control a terminal."""
@@ -65,12 +81,17 @@ class Report(Struct, kw_only=True):
 
 
 def rows(content: BinaryIO) -> Iterator[GoodRow[ReceivedItem] | WrongRow]:
-    """Yields each row of a stock file, good or wrong; see `csv_table.rows`. Raises Refused.
+    """Yields each row of a supplier's file, good or wrong; see `items`. Raises Refused."""
+    return items(content, STOCK)
+
+
+def items(content: BinaryIO, form: Format[R]) -> Iterator[GoodRow[R] | WrongRow]:
+    """Yields each row of a file of items, good or wrong; see `csv_table.rows`. Raises Refused.
 
     If several rows have the same SKU, the first good one counts and the others are wrong.
     """
     first_lines: dict[str, int] = {}
-    for row in csv_table.rows(content, STOCK):
+    for row in csv_table.rows(content, form):
         if isinstance(row, GoodRow):
             sku = row.item.sku
             first = first_lines.setdefault(sku, row.line)

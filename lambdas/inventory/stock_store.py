@@ -1,17 +1,19 @@
 """Inventory's table: stock per SKU, and one reservation per order.
 
-A reservation larger than a transaction is taken in chunks. Its item counts the chunks taken, in the
-same transactions as the stock, so that a crash between two chunks is resumed or undone exactly. The
+A reservation larger than a transaction is taken in chunks. Its item counts the chunks taken and
+issued, in the same transactions as the stock, so that a crash between two chunks is resumed or
+undone exactly. The
 rows of a file are taken in the same way: an item keeps the line up to which the file is in stock.
 
 Reservations are changed as aggregates are. The units of an item are counters: many orders change
 them at the same time, and each transaction adds to them under a condition of its own.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 
 import msgspec
+from msgspec import Struct, structs
 
 from lambdas.eventing.event import Cause
 from lambdas.eventing.store import TRIES, Store
@@ -25,7 +27,7 @@ from lambdas.eventing.transaction import (
     read,
     read_all,
 )
-from lambdas.inventory.domain import ReceivedItem, Reservation, Stock, StockRefused
+from lambdas.inventory.domain import Move, ReceivedItem, Reservation, Step, Stock, StockRefused
 from lambdas.inventory.events import Reserved
 from lambdas.inventory.settings import settings
 
@@ -49,20 +51,29 @@ def lines_taken(file: str) -> int:
     return progress["up_to"] if progress else 0
 
 
+class Received(Struct, frozen=True, kw_only=True):
+    """What became of some rows: the SKUs of other suppliers, and outdated costs."""
+
+    foreign: Collection[str] = ()
+    outdated: int = 0
+
+
 def receive_rows(
     items: Sequence[ReceivedItem],
     *,
+    supplier: str,
     file: str,
     uploaded_at: datetime,
     after: int,
     up_to: int,
     cause: Cause,
-) -> int:
+) -> Received:
     """Adds up to ROWS different items: a file's good rows `after` one line and `up_to` another.
 
-    Files come in any order, and may be interrupted. Units add up all the same; the price is the one
-    that was uploaded last. Returns how many prices were outdated. Raises Contention if the file is
-    taken further already, or others keep changing the prices.
+    Files come in any order, and may be interrupted. Units add up all the same; the cost is the one
+    that was uploaded last. The first delivery of an item makes it its supplier's; items of other
+    suppliers are left out. Raises Contention if the file is taken further already, or others keep
+    changing the costs.
     """
     moment = int(uploaded_at.timestamp())
     for _ in range(TRIES):
@@ -75,16 +86,41 @@ def receive_rows(
             label="file",
         )
         stocks = _stocks([item.sku for item in items])
-        for item in items:
-            _add(transaction, item, moment, stocks[item.sku])
+        own = [item for item in items if stocks[item.sku].is_open_to(supplier)]
+        for item in own:
+            _add(transaction, item, supplier, moment, stocks[item.sku])
         try:
             transaction.commit()
-            return sum(stocks[item.sku].is_newer_than(moment) for item in items)
         except ConditionFailed as failure:
             if "file" in failure.labels:
                 raise Contention(f"another run takes {file}") from failure
-            # Another file changed a price in between: look again.
-    raise Contention(f"prices changed {TRIES} times while receiving {file} from line {after}")
+            continue  # Another file changed a cost in between: look again.
+        return Received(
+            foreign={sku for sku, stock in stocks.items() if not stock.is_open_to(supplier)},
+            outdated=sum(stocks[item.sku].is_newer_than(moment) for item in own),
+        )
+    raise Contention(f"costs changed {TRIES} times while receiving {file} from line {after}")
+
+
+def foreign(skus: Sequence[str], supplier: str) -> Collection[str]:
+    """Returns those of up to 100 SKUs that a supplier may not deliver."""
+    stocks = _stocks(skus) if skus else {}
+    return {sku for sku, stock in stocks.items() if not stock.is_open_to(supplier)}
+
+
+def assign(sku: str, supplier: str, by: str, at: datetime, cause: Cause) -> None:
+    """Makes an item a supplier's, with a record that is never changed; repeating it is harmless."""
+    transaction = Transaction(settings(), cause)
+    key = stock_key(sku)
+    transaction.update(
+        key,
+        "SET kind = :kind, supplier = :supplier"
+        " ADD available :none, received :none, reserved :none",
+        values={":kind": "stock", ":supplier": supplier, ":none": 0},
+    )
+    record = {"kind": "assignment", "supplier": supplier, "by": by, "at": at.isoformat()}
+    transaction.create((key[0], f"ASSIGNED#{at.isoformat()}#{by}"), record)
+    transaction.commit()
 
 
 def reserve(order_id: str, items: tuple[Reserved, ...], cause: Cause) -> None:
@@ -110,94 +146,126 @@ def reserve(order_id: str, items: tuple[Reserved, ...], cause: Cause) -> None:
     raise _reservations.contention(order_id)
 
 
+def issue(order_id: str, cause: Cause) -> None:
+    """Takes the units of a shipped order off the shelf; does nothing if that was done.
+
+    Safe to repeat, to run after `release`, and to resume after a crash. Raises NotStored or
+    NotReserved if nothing was ever reserved for the order.
+    """
+    found = _reservations.require(order_id)
+    _move_each(found, Reservation.is_issued, Reservation.issue, cause)
+
+
 def release(order_id: str, reason: str, cause: Cause) -> None:
-    """Puts back what is reserved for the order, and refuses it any stock from now on.
+    """Puts back what the order holds, issued or not, and refuses it any stock from now on.
 
     Safe to repeat, to run before the reservation, and to resume after a crash.
     """
-    reservation, _ = _reservations.change(
+    closed, _ = _reservations.change(
         order_id,
         lambda found: found.close(reason),
         cause,
         begin=lambda: Reservation.block(order_id, reason),
     )
-    for _ in range(reservation.taken + TRIES):
-        if not reservation.taken:
-            return
-        try:
-            reservation = _put_back(reservation, cause)
-        except ConditionFailed:
-            # Another run of the same release has put this chunk back: look again.
-            reservation = _reservations.require(order_id)
-    raise _reservations.contention(order_id)
+    _move_each(closed, Reservation.holds_nothing, Reservation.put_back, cause)
 
 
 def _take(found: Reservation | None, reservation: Reservation, cause: Cause) -> Reservation:
     """Takes the next chunk of a reservation, which is new if none was `found`."""
-    part, change = reservation.take()
+    part, move, change = reservation.take()
     transaction = Transaction(settings(), cause)
     stored = _reservations.write(transaction, found, change)
     stocks = _stocks([wanted.sku for wanted in part])
     for wanted in part:
-        _hold(transaction, wanted, stocks[wanted.sku])
+        _hold(transaction, wanted, move, stocks[wanted.sku])
     transaction.commit()
     return stored
 
 
-def _put_back(reservation: Reservation, cause: Cause) -> Reservation:
-    """Puts the last chunk of a reservation back."""
-    part, change = reservation.put_back()
+def _move_each(
+    reservation: Reservation,
+    is_done: Callable[[Reservation], bool],
+    step: Callable[[Reservation], Step],
+    cause: Cause,
+) -> None:
+    """Moves chunk after chunk of a reservation, until it `is_done`. Raises Contention."""
+    for _ in range(len(reservation.parts) + TRIES):
+        if is_done(reservation):
+            return
+        try:
+            reservation = _move(reservation, step(reservation), cause)
+        except ConditionFailed:
+            # Another run has moved a chunk: look again.
+            reservation = _reservations.require(reservation.order_id)
+    raise _reservations.contention(reservation.order_id)
+
+
+def _move(reservation: Reservation, step: Step, cause: Cause) -> Reservation:
+    """Moves the units of one chunk, with the reservation."""
+    part, move, change = step
     transaction = Transaction(settings(), cause)
     stored = _reservations.write(transaction, reservation, change)
     for held in part:
-        transaction.update(
-            _stock_key(held.sku),
-            "ADD available :quantity, reserved :less",
-            values={":less": -held.quantity, ":quantity": held.quantity},
-        )
+        expression, values = _added(move, held.quantity)
+        transaction.update(stock_key(held.sku), expression, values=values)
     transaction.commit()
     return stored
 
 
-def _hold(transaction: Transaction, wanted: Reserved, stock: Stock) -> None:
+def _added(move: Move, quantity: int) -> tuple[str, dict[str, int]]:
+    """The expression and the values that add so many units to the counters of an item."""
+    counters = {name: each * quantity for name, each in structs.asdict(move).items() if each}
+    expression = f"ADD {', '.join(f'{name} :{name}' for name in counters)}"
+    return expression, {f":{name}": each for name, each in counters.items()}
+
+
+def _hold(transaction: Transaction, wanted: Reserved, move: Move, stock: Stock) -> None:
     """Moves units of one item from the stock as it was read.
 
     Whether they are the last ones is part of the condition: only the transaction that takes the
     last unit publishes that the item is sold out.
     """
-    key = _stock_key(wanted.sku)
+    key = stock_key(wanted.sku)
+    expression, values = _added(move, wanted.quantity)
     transaction.update(
         key,
-        "ADD available :less, reserved :quantity",
-        condition=f"available {'=' if stock.is_depleted_by(wanted) else '>'} :quantity",
-        values={":less": -wanted.quantity, ":quantity": wanted.quantity},
+        expression,
+        condition=f"available {'=' if stock.is_depleted_by(wanted) else '>'} :reserved",
+        values=values,
         label="lacking" if stock.lacks(wanted) else "stock",
     )
     for event in stock.depletion(wanted):
         transaction.publish(key, event)
 
 
-def _add(transaction: Transaction, item: ReceivedItem, uploaded_at: int, stock: Stock) -> None:
-    """Adds units to the stock as it was read, and sets its price unless that changed since."""
-    key = _stock_key(item.sku)
-    after = stock.repriced(item, uploaded_at)
-    as_read = "priced_at = :priced_at" if stock.priced_at else "attribute_not_exists(priced_at)"
+def _add(
+    transaction: Transaction, item: ReceivedItem, supplier: str, uploaded_at: int, stock: Stock
+) -> None:
+    """Adds units to the stock as it was read, and sets its cost unless that changed since."""
+    key = stock_key(item.sku)
+    after = stock.costed(item, uploaded_at)
+    as_read = "cost_revision = :revision AND costed_at = :costed_at"
     transaction.update(
         key,
-        "SET kind = :kind, unit_price_minor = :price, currency = :currency,"
-        " priced_at = :at, price_revision = :next"
+        "SET kind = :kind, supplier = :supplier, unit_cost_minor = :cost,"
+        " cost_currency = :currency, costed_at = :at, cost_revision = :next"
         " ADD available :quantity, received :quantity, reserved :none",
-        condition=f"attribute_not_exists(pk) OR (price_revision = :revision AND {as_read})",
+        condition="(attribute_not_exists(supplier) OR supplier = :supplier) AND "
+        + (as_read if stock.cost_revision else "attribute_not_exists(cost_revision)"),
         values={
             ":kind": "stock",
-            ":price": after.unit_price_minor,
-            ":currency": after.currency,
-            ":at": after.priced_at,
-            **({":priced_at": stock.priced_at} if stock.priced_at else {}),
-            ":revision": stock.price_revision,
-            ":next": after.price_revision,
+            ":supplier": supplier,
+            ":cost": after.unit_cost_minor,
+            ":currency": after.cost_currency,
+            ":at": after.costed_at,
+            ":next": after.cost_revision,
             ":quantity": item.quantity,
             ":none": 0,
+            **(
+                {":revision": stock.cost_revision, ":costed_at": stock.costed_at}
+                if stock.cost_revision
+                else {}
+            ),
         },
     )
     for event in stock.arrival(item, uploaded_at):
@@ -206,13 +274,14 @@ def _add(transaction: Transaction, item: ReceivedItem, uploaded_at: int, stock: 
 
 def _stocks(skus: Sequence[str]) -> dict[str, Stock]:
     """The stock of each of up to 100 SKUs, as of now."""
-    found = read_all(settings(), [_stock_key(sku) for sku in skus])
-    return {sku: msgspec.convert(found.get(_stock_key(sku), {}), Stock) for sku in skus}
+    found = read_all(settings(), [stock_key(sku) for sku in skus])
+    return {sku: msgspec.convert(found.get(stock_key(sku), {}), Stock) for sku in skus}
 
 
 def _file_key(file: str) -> Key:
     return (f"FILE#{file}", "FILE")
 
 
-def _stock_key(sku: str) -> Key:
+def stock_key(sku: str) -> Key:
+    """Returns the key of the stock of an item."""
     return (f"STOCK#{sku}", "STOCK")

@@ -1,4 +1,4 @@
-"""The suppliers' bucket: files come in under one prefix, and are answered under another."""
+"""The suppliers' bucket: a supplier's files and the reports on them have prefixes of their own."""
 
 import re
 from collections.abc import Iterator
@@ -8,9 +8,11 @@ from datetime import datetime
 from hashlib import sha256
 from shutil import copyfileobj
 from tempfile import TemporaryFile
-from typing import BinaryIO
+from typing import Annotated, BinaryIO
 
+import msgspec
 from botocore.exceptions import ClientError
+from msgspec import Meta
 
 from lambdas.eventing import aws
 from lambdas.eventing.consumer import Unprocessable
@@ -22,6 +24,16 @@ from lambdas.inventory.stock_file import Report
 INCOMING = "incoming/"
 REPORTS = "reports/"
 
+SupplierName = Annotated[
+    str,
+    Meta(
+        pattern=r"^[a-z0-9][a-z0-9-]{0,30}$(?!\n)",
+        description="The supplier: 1 to 31 of a-z 0-9 -",
+        examples=["north"],
+    ),
+]
+"""The name of a supplier is the name of their folder."""
+
 _GONE = {"NoSuchKey", "NoSuchVersion"}
 _UNREADABLE = {
     "InvalidObjectState": "the file is in archive storage: upload it in the class STANDARD",
@@ -32,6 +44,7 @@ https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html"""
 _KMS = re.compile(r"\bkms\b|ciphertext", re.IGNORECASE)
 """Words in an error that blames a KMS key. The bucket has none, but an upload may name one.
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/specifying-kms-encryption.html"""
+_MAX_FOLDER = 100
 _MAX_KEY_BYTES = 1024
 """https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html"""
 
@@ -42,6 +55,18 @@ class Upload:
 
     content: BinaryIO
     at: datetime
+
+
+def supplier_of(file: StoredObject) -> str:
+    """Returns the supplier in whose folder a file is. Raises Refused."""
+    name, slash, _ = file.key.removeprefix(INCOMING).partition("/")
+    try:
+        return msgspec.convert(name if slash else None, SupplierName)
+    except msgspec.ValidationError:
+        raise Refused(
+            f"the file is in no supplier's folder: upload it to {INCOMING}SUPPLIER/, where "
+            "SUPPLIER has 1 to 31 of a-z 0-9 -"
+        ) from None
 
 
 @contextmanager
@@ -76,12 +101,15 @@ def opened(file: StoredObject) -> Iterator[Upload]:
 def report_key(file: StoredObject) -> str:
     """Returns the key of the report on this version of a file.
 
-    If the key would be too long for S3, a SHA-256 of the file's key replaces the file's name.
+    It is in the folder of the file's supplier, too. If the key would be too long for S3, a SHA-256
+    of the file's key replaces the file's name.
     """
     name = file.key.removeprefix(INCOMING).rstrip("/")
     key = _report_key(name, file)
     if len(key.encode()) > _MAX_KEY_BYTES:
-        return _report_key(sha256(file.key.encode()).hexdigest(), file)
+        supplier, slash, _ = name.partition("/")
+        folder = f"{supplier}/" if slash and len(supplier) < _MAX_FOLDER else ""
+        return _report_key(f"{folder}{sha256(file.key.encode()).hexdigest()}", file)
     return key
 
 

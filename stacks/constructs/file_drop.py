@@ -12,6 +12,7 @@ from stacks.constructs.acknowledge import SOLUTIONS, acknowledge
 from stacks.constructs.naming import generation_of
 from stacks.constructs.platform import Platform
 from stacks.constructs.queues import BufferQueue
+from stacks.environment import Supplier
 
 KEPT_DAYS = 30
 """How long a file can be read: longer than its notification can wait, 14 days from its sending and
@@ -35,6 +36,7 @@ class FileDrop(Construct):
         self, scope: Construct, id_: str, *, platform: Platform, name: str, queue: BufferQueue
     ) -> None:
         super().__init__(scope, id_)
+        self._stage = platform.environment.name
         self.bucket = s3.Bucket(
             self,
             "Bucket",
@@ -126,16 +128,58 @@ class FileDrop(Construct):
         """Grants `function` writing objects under a prefix."""
         self._allow(function, "s3:PutObject", under)
 
+    def admit(self, supplier: Supplier, *, incoming: str, reports: str) -> iam.Role:
+        """Adds the role of a supplier, who may upload files and read reports in its own folders.
+
+        The supplier may neither read nor delete files. Its account has to name an external id:
+        https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_common-scenarios_third-party.html
+        """
+        stage = self._stage
+        files, answers = f"{incoming}{supplier.name}/", f"{reports}{supplier.name}/"
+        role = iam.Role(
+            self,
+            f"Supplier-{supplier.name}",
+            description=f"The supplier {supplier.name}: uploads to {files}, reads {answers}",
+            assumed_by=iam.AccountPrincipal(supplier.account),
+            external_ids=[f"orderflow-{stage}-{supplier.name}"],
+        )
+        objects = self.bucket.arn_for_objects
+        for actions, resource in (
+            (["s3:PutObject", "s3:AbortMultipartUpload"], objects(f"{files}*")),
+            (["s3:GetObject"], objects(f"{answers}*")),
+        ):
+            role.add_to_policy(iam.PolicyStatement(actions=actions, resources=[resource]))
+        role.add_to_policy(
+            iam.PolicyStatement(
+                actions=["s3:ListBucket"],
+                resources=[self.bucket.bucket_arn],
+                # https://docs.aws.amazon.com/AmazonS3/latest/userguide/amazon-s3-policy-keys.html
+                conditions={"StringLike": {"s3:prefix": [f"{files}*", f"{answers}*"]}},
+            )
+        )
+        for folder in (files, answers):
+            self._acknowledge_folder(role, folder)
+        CfnOutput(
+            self,
+            f"SupplierRole-{supplier.name}",
+            value=role.role_arn,
+            description=f"The role that the supplier {supplier.name} assumes",
+        )
+        return role
+
     def _allow(self, function: lambda_.Function, action: str, under: str) -> None:
         function.add_to_role_policy(
             iam.PolicyStatement(
                 actions=[action], resources=[self.bucket.arn_for_objects(f"{under}*")]
             )
         )
+        self._acknowledge_folder(cast(iam.Role, function.role), under)
+
+    def _acknowledge_folder(self, role: iam.Role, under: str) -> None:
         stack = Stack.of(self)
         bucket = stack.resolve(cast(s3.CfnBucket, self.bucket.node.default_child).logical_id)
         acknowledge(
-            cast(iam.Role, function.role),
+            role,
             {
                 f"{SOLUTIONS}IAM5[Resource::<{bucket}.Arn>/{under}*]": "The names of the files are "
                 "not known beforehand; the prefix is as narrow as the grant can be."

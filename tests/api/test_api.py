@@ -33,6 +33,7 @@ from tests.support.transport import URL, session
 from tools.contracts.documents import DIRECTORY
 from tools.demo import carrier, stripe_host
 from tools.demo.carrier import secret_of
+from tools.demo.staff import require
 
 DOCUMENT = json.loads((DIRECTORY / "openapi.json").read_bytes())
 SCHEMA = schemathesis.openapi.from_dict(DOCUMENT)
@@ -147,6 +148,10 @@ class World:
                 body["currency"] = "EUR"
                 for line in lines:
                     line |= {"sku": "MUG", "quantity": 1, "unit_price_minor": PRICE}
+            case "GET /prices", _:
+                case.query["sku"] = "MUG"
+            case "POST /prices/decision", {"sku": _}:
+                body |= {"sku": "DOUBTFUL", "number": 1}
             case "POST /carrier/events", {"result": {"shipment_id": _} as tracker}:
                 tracking_id = self.shop.tracking_id(order_id)
                 tracker |= {"shipment_id": order_id, "tracking_code": tracking_id}
@@ -167,6 +172,8 @@ def some_orders(shop: Shop) -> Mapping[str, str]:
     """Places orders; returns them by the operation that applies to them."""
     wanted_back = order_with_requested_return(shop, "WANTED-BACK")
     shop.receive({"MUG": 100_000}, delivery="mugs")
+    free = {"sku": "DOUBTFUL", "unit_price_minor": 0, "currency": "EUR"}
+    require(shop.staff.ask("PUT", "/prices", {"prices": [free]}, clerk="clerk-2"), 200)
     delivered, carried, cancelled = (shop.place({"MUG": 1}, key=f"{n}") for n in range(3))
     shop.settle()
     shop.deliver(delivered)

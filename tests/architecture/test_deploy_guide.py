@@ -51,7 +51,7 @@ def served_api(shop: Rehearsal) -> Iterator[str]:
             self.end_headers()
             self.wfile.write(answer.body.encode())
 
-        do_POST = do_GET  # noqa: N815
+        do_POST = do_PUT = do_GET  # noqa: N815
 
         def log_message(self, *_: object) -> None:
             pass

@@ -10,6 +10,9 @@ from lambdas.returns import domain, return_store
 from workspace.isolation import PROJECT
 
 KEPT = {
+    ("inventory", "assignment"): "audit: who decided which supplier delivers an item",
+    ("inventory", "price record"): "audit: who decided about a price, and when",
+    ("inventory", "pricing"): "one for each SKU",
     ("inventory", "reservation"): "audit: the units that an order reserved, or may not reserve",
     ("inventory", "stock"): "one for each SKU, with the units received so far",
     ("orders", "order"): "audit: sales, which the law requires to be kept for years",

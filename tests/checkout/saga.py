@@ -128,9 +128,10 @@ class Saga:
     def restock(self) -> Iterator[str]:
         """A unit is received."""
         yield "ImportStockFile"
-        item = ReceivedItem(sku="MUG", quantity=1, unit_price_minor=1250, currency="EUR")
+        item = ReceivedItem(sku="MUG", quantity=1, unit_cost_minor=800, currency="EUR")
         stock_store.receive_rows(
             [item],
+            supplier="north",
             file="file-1",
             uploaded_at=datetime.now(UTC),
             after=0,

@@ -8,6 +8,9 @@ from lambdas.notifications.events import Channel
 from tests.flows.shop import FOREVER, Broken, Shop
 from tools.demo.evidence import ORDERS, RETURNS, SHIPMENTS, Evidence
 
+COUNTERS = ("received", "available", "reserved", "issued", "returned")
+"""The units of an item."""
+
 Results = Mapping[str, Counter[str]]
 """Counts by result and kind."""
 
@@ -39,8 +42,14 @@ class Scenario:
         self.wait()
 
     def visit(self) -> None:
-        """Sends the customer's requests; a request that fails is made again by the next visit."""
+        """Puts the items on sale, and sends the customer's requests.
+
+        A request that fails is made again by the next visit.
+        """
         shop, customer = self.shop, self.customer
+        if self.name in shop.stock():  # Staff put on sale what came in.
+            shop.price([self.name])
+            self.wait()
         for what in ("kept", "cancelled", "given back"):
             self.order(what)
         self.order("declined", token="tok_decline")
@@ -109,7 +118,7 @@ def results(shop: Shop, evidence: Evidence | None = None) -> Results:
     shipments = shop.items(SHIPMENTS, "shipment")
     stock = Counter[str]()
     for item in evidence.stock.values():
-        stock.update(received=item.received, available=item.available, reserved=item.reserved)
+        stock.update({name: getattr(item, name) for name in COUNTERS})
     return {
         "files": Counter(report["result"] for report in evidence.reports.values()),
         "stock": stock,

@@ -45,6 +45,11 @@ class Shop(RehearsedShop):
             for item in self.items(STOCK, "stock")
         }
 
+    def issued(self, sku: str) -> tuple[int, int]:
+        """Returns the units of an item that were issued, and those that were returned."""
+        (item,) = [i for i in self.items(STOCK, "stock") if i["pk"] == f"STOCK#{sku}"]
+        return item.get("issued", 0), item.get("returned", 0)
+
     def held(self) -> int:
         """Returns the held and captured money according to the shop, in minor units."""
         payments = self.items(PAYMENTS, "payment")

@@ -23,6 +23,7 @@ from tests.support.declarations import uses_of
 from tests.support.handlers import handler_of
 from tools.demo.evidence import NOTIFICATIONS, ORDERS, VAULT
 from tools.demo.orders_file import ADDRESS
+from tools.faults.scenarios import repriced
 
 CHECKOUT = "Checkout/RunCheckout/Function"
 FOLLOW_SHIPMENT = "Orders/FollowShipment/Function"
@@ -117,6 +118,7 @@ def everything(shop: Shop) -> None:
     confirm_an_order_of_an_earlier_release(shop)
     notify_a_customer_of_an_earlier_release(shop)
     erase_customers(shop)
+    repriced(shop)
     lose_a_parcel(scenario)
     break_a_checkout(scenario)
     shop.settle()

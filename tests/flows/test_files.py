@@ -8,7 +8,7 @@ from tools.demo.customers import key_of
 from tools.demo.orders_file import CustomerOrder
 from tools.demo.supplier import BUCKET, SupplierFile, reports
 
-_HEADER = "sku,quantity,unit_price_minor,currency"
+_HEADER = "sku,quantity,unit_cost_minor,currency"
 _IMPORTER = "Inventory/ImportStockFile/Function"
 
 
@@ -32,14 +32,15 @@ def strays(shop: Shop) -> int:
 def test_every_object_under_incoming_gets_a_report(shop: Shop) -> None:
     names = ["STOCK.CSV", "stock.csv.txt", "no suffix", "a+b %41 ü 件.Csv", f"{1_000 * 'x'}.csv"]
     good = {
-        f"incoming/{name}": f"{_HEADER}\nNAMED-{number},1,{PRICE},EUR\n".encode()
+        f"incoming/north/{name}": f"{_HEADER}\nNAMED-{number},1,{PRICE},EUR\n".encode()
         for number, name in enumerate(names)
     }
     wrong = {
         "incoming/": b"",
+        "incoming/nobodys.csv": f"{_HEADER}\nNOBODYS,1,{PRICE},EUR\n".encode(),
         "incoming/acme/": b"",
-        "incoming/empty.csv": b"",
-        "incoming/book.xlsx": b"PK\x03\x04",
+        "incoming/acme/empty.csv": b"",
+        "incoming/acme/book.xlsx": b"PK\x03\x04",
     }
     for key, content in {**good, **wrong}.items():
         put(shop, key, content)

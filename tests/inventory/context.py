@@ -8,6 +8,7 @@ from typing import Any
 from lambdas.eventing.event import Cause, CloudEvent, Event
 from lambdas.eventing.settings import TableSettings
 from lambdas.inventory import (
+    issue_stock,
     release_closed_order,
     release_stock,
     reserve_stock,
@@ -17,7 +18,7 @@ from lambdas.inventory import (
 from lambdas.inventory.domain import ReceivedItem
 from lambdas.orders.events import OrderPlaced
 from lambdas.returns.events import ReturnRequested
-from lambdas.shipping.events import ShipmentRecalled
+from lambdas.shipping.events import OrderShipped, ShipmentRecalled
 from tests.support.cloud import Cloud, Queue, Table
 from tests.support.messages import CONTEXT, batch, enveloped, failed, task_input
 from tests.support.orders import cancelled, expired, line, placed
@@ -25,6 +26,7 @@ from tests.support.orders import cancelled, expired, line, placed
 SETTINGS = TableSettings(table_name="inventory", inbox_days=22)
 MORNING = datetime(2026, 1, 5, 9, tzinfo=UTC)
 """The default time of an upload."""
+COUNTERS = ("received", "available", "reserved", "issued", "returned")
 
 
 @dataclass(frozen=True)
@@ -39,20 +41,21 @@ class Inventory:
     @classmethod
     def in_cloud(cls, cloud: Cloud) -> "Inventory":
         """Creates the context with an empty table."""
-        table = cloud.table(SETTINGS.table_name)
+        table = cloud.table(SETTINGS.table_name, pending_index=True)
         parking = cloud.queue("parking")
         cloud.configure({**SETTINGS.as_environment(), "DEAD_LETTER_QUEUE_URL": parking.url})
         return cls(table, parking)
 
-    def receive(self, file: str = "file-1", *, price: int = 1250, **units: int) -> None:
+    def receive(self, file: str = "file-1", *, cost: int = 800, **units: int) -> None:
         """Receives units of these SKUs once, like a supplier's file."""
         items = [
-            ReceivedItem(sku=sku, quantity=quantity, unit_price_minor=price, currency="EUR")
+            ReceivedItem(sku=sku, quantity=quantity, unit_cost_minor=cost, currency="EUR")
             for sku, quantity in units.items()
         ]
         if not stock_store.lines_taken(file):
             stock_store.receive_rows(
                 items,
+                supplier="north",
                 file=file,
                 uploaded_at=MORNING,
                 after=0,
@@ -65,6 +68,11 @@ class Inventory:
         (item,) = [item for item in self.table.items("stock") if item["pk"] == f"STOCK#{sku}"]
         return item["received"], item["available"], item["reserved"]
 
+    def units(self, sku: str = "MUG") -> Mapping[str, int]:
+        """The counters of an item that are not zero."""
+        (item,) = [item for item in self.table.items("stock") if item["pk"] == f"STOCK#{sku}"]
+        return {name: item[name] for name in COUNTERS if item.get(name)}
+
     def available(self) -> Mapping[str, int]:
         """The available units by SKU."""
         return {
@@ -75,9 +83,9 @@ class Inventory:
     def balanced(self) -> bool:
         """Whether the units of each item add up and none is negative."""
         return all(
-            item["received"] == item["available"] + item["reserved"]
-            and item["available"] >= 0
-            and item["reserved"] >= 0
+            item["received"] - item.get("issued", 0) + item.get("returned", 0)
+            == item["available"] + item["reserved"]
+            and min(item.get(name, 0) for name in COUNTERS) >= 0
             for item in self.table.items("stock")
         )
 
@@ -107,6 +115,11 @@ class Inventory:
     def recall(self, order_id: str = "order-1") -> None:
         """Delivers shipping's event of a recalled parcel."""
         self._deliver(ShipmentRecalled(order_id=order_id))
+
+    def ship(self, order_id: str = "order-1") -> list[str]:
+        """Delivers shipping's event of a shipped order; returns what is to be delivered again."""
+        shipped = OrderShipped(order_id=order_id)
+        return failed(issue_stock.handler(batch(enveloped(shipped)), CONTEXT))
 
     def _deliver(self, event: Event) -> None:
         assert failed(release_closed_order.handler(batch(enveloped(event)), CONTEXT)) == []

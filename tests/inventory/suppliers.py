@@ -15,7 +15,7 @@ from tests.support.messages import batch, failed
 from tests.support.objects import Bucket, context, notification
 
 HEADER = STOCK.header
-KEY = "incoming/monday.csv"
+KEY = "incoming/north/monday.csv"
 
 
 def csv(*lines: str) -> bytes:
@@ -23,9 +23,9 @@ def csv(*lines: str) -> bytes:
     return "\n".join([HEADER, *lines, ""]).encode()
 
 
-def rows(units: Iterable[tuple[str, int]], price: int = 1250) -> bytes:
+def rows(units: Iterable[tuple[str, int]], cost: int = 800) -> bytes:
     """A file with units of SKUs."""
-    return csv(*(f"{sku},{quantity},{price},EUR" for sku, quantity in units))
+    return csv(*(f"{sku},{quantity},{cost},EUR" for sku, quantity in units))
 
 
 @dataclass(frozen=True)

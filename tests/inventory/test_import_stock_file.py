@@ -14,9 +14,10 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from lambdas.eventing import aws
+from lambdas.eventing.event import Cause
 from lambdas.eventing.transaction import MAX_OPERATIONS
 from lambdas.inventory import stock_store
-from lambdas.inventory.events import ItemPriced, StockReplenished
+from lambdas.inventory.events import ItemCosted, StockReplenished
 from tests.inventory.context import MORNING, SETTINGS, Inventory
 from tests.inventory.suppliers import KEY, Suppliers, csv, rows
 from tests.support.cloud import Cloud, Commits, Crash, crash
@@ -52,7 +53,7 @@ class TestImport:
         assert answer["rows_taken"] == 2
         assert inventory.parking.messages() == []
 
-    def test_received_units_and_prices_are_published(
+    def test_received_units_and_costs_are_published(
         self, suppliers: Suppliers, inventory: Inventory
     ) -> None:
         body = suppliers.drop(csv("MUG,10,1250,EUR", "PEN,0,200,USD"))
@@ -61,28 +62,28 @@ class TestImport:
         assert msgspec.json.decode(replenished.data, type=StockReplenished).quantity == 10
         version = json.loads(body)["Records"][0]["s3"]["object"]["versionId"]
         assert replenished.correlationid == f"supplier-files/{KEY}@{version}"
-        prices = {
-            event.sku: (event.unit_price_minor, event.currency, event.revision)
-            for event in inventory.table.events(ItemPriced)
+        costs = {
+            event.sku: (event.unit_cost_minor, event.currency, event.revision)
+            for event in inventory.table.events(ItemCosted)
         }
-        assert prices == {"MUG": (1250, "EUR", 1), "PEN": (200, "USD", 1)}
+        assert costs == {"MUG": (1250, "EUR", 1), "PEN": (200, "USD", 1)}
 
-    def test_a_later_file_adds_units_and_changes_prices(
+    def test_a_later_file_adds_units_and_changes_costs(
         self, suppliers: Suppliers, inventory: Inventory
     ) -> None:
-        suppliers.send(rows([("MUG", 10), ("PEN", 5)]), key="incoming/monday.csv")
-        suppliers.send(rows([("MUG", 1)], price=1300), key="incoming/tuesday.csv")
+        suppliers.send(rows([("MUG", 10), ("PEN", 5)]), key="incoming/north/monday.csv")
+        suppliers.send(rows([("MUG", 1)], cost=1300), key="incoming/north/tuesday.csv")
         assert inventory.available() == {"MUG": 11, "PEN": 5}
-        assert len(inventory.table.envelopes(ItemPriced)) == 3
+        assert len(inventory.table.envelopes(ItemCosted)) == 3
 
-    def test_a_new_price_gets_the_next_revision_and_an_unchanged_price_no_event(
+    def test_a_new_cost_gets_the_next_revision_and_an_unchanged_cost_no_event(
         self, suppliers: Suppliers, inventory: Inventory
     ) -> None:
-        for price in (1250, 1250, 1300, 1250):
-            suppliers.send(rows([("MUG", 1)], price=price))
-        events = inventory.table.events(ItemPriced)
-        prices = {event.revision: event.unit_price_minor for event in events}
-        assert prices == {1: 1250, 2: 1300, 3: 1250}
+        for cost in (1250, 1250, 1300, 1250):
+            suppliers.send(rows([("MUG", 1)], cost=cost))
+        events = inventory.table.events(ItemCosted)
+        costs = {event.revision: event.unit_cost_minor for event in events}
+        assert costs == {1: 1250, 2: 1300, 3: 1250}
         assert len(events) == 3
 
     def test_invalid_rows_are_reported_and_the_others_imported(
@@ -141,69 +142,69 @@ class TestOrder:
     CORRECTION = csv("MUG,5,1250,EUR")
 
     @staticmethod
-    def prices(inventory: Inventory) -> list[tuple[int, int]]:
-        """The published prices of the mug by revision; the stored price must be the last one."""
+    def costs(inventory: Inventory) -> list[tuple[int, int]]:
+        """The published costs of the mug by revision; the stored cost must be the last one."""
         answer = sorted(
-            (event.revision, event.unit_price_minor)
-            for event in inventory.table.events(ItemPriced)
+            (event.revision, event.unit_cost_minor)
+            for event in inventory.table.events(ItemCosted)
             if event.sku == "MUG"
         )
         (stored,) = [item for item in inventory.table.items("stock") if item["pk"] == "STOCK#MUG"]
-        assert (stored["price_revision"], stored["unit_price_minor"]) == answer[-1]
+        assert (stored["cost_revision"], stored["unit_cost_minor"]) == answer[-1]
         return answer
 
-    def test_the_price_of_the_latest_upload_counts_in_any_sequence_of_arrival(
+    def test_the_cost_of_the_latest_upload_counts_in_any_sequence_of_arrival(
         self, suppliers: Suppliers, inventory: Inventory
     ) -> None:
         early = suppliers.drop(self.LIST)
         late = suppliers.drop(self.CORRECTION, at=self.NOON)
         assert suppliers.deliver(late, early) == []
-        assert self.prices(inventory) == [(1, 1250)]
+        assert self.costs(inventory) == [(1, 1250)]
         assert inventory.available()["MUG"] == 15
 
     @pytest.mark.usefixtures("parts_of_two")
-    def test_a_file_overtaken_by_its_correction_does_not_revert_a_price(
+    def test_a_file_overtaken_by_its_correction_does_not_revert_a_cost(
         self, suppliers: Suppliers, inventory: Inventory, commits: Commits
     ) -> None:
         early = suppliers.drop(self.LIST)
         late = suppliers.drop(self.CORRECTION, at=self.NOON)
         commits.before(2, partial(suppliers.deliver, late))
         assert suppliers.deliver(early) == []
-        assert self.prices(inventory) == [(1, 1250)]
+        assert self.costs(inventory) == [(1, 1250)]
         assert inventory.available()["MUG"] == 15
 
     @pytest.mark.usefixtures("parts_of_two")
-    def test_a_file_resumed_after_its_correction_does_not_revert_a_price(
+    def test_a_file_resumed_after_its_correction_does_not_revert_a_cost(
         self, suppliers: Suppliers, inventory: Inventory
     ) -> None:
         early = suppliers.drop(self.LIST)
         assert suppliers.deliver(early, seconds=[900, 59]) == ["m1"]
         assert suppliers.deliver(suppliers.drop(self.CORRECTION, at=self.NOON)) == []
         assert suppliers.deliver(early) == []
-        assert self.prices(inventory) == [(1, 1250)]
+        assert self.costs(inventory) == [(1, 1250)]
         assert inventory.available()["MUG"] == 15
 
-    def test_a_price_confirmed_by_a_later_upload_is_not_reverted(
+    def test_a_cost_confirmed_by_a_later_upload_is_not_reverted(
         self, suppliers: Suppliers, inventory: Inventory
     ) -> None:
         suppliers.deliver(suppliers.drop(self.CORRECTION))
         early = suppliers.drop(self.LIST, at=self.NOON)
         suppliers.deliver(suppliers.drop(self.CORRECTION, at=self.NOON + timedelta(hours=1)))
         suppliers.deliver(early)
-        assert self.prices(inventory) == [(1, 1250)]
+        assert self.costs(inventory) == [(1, 1250)]
 
-    def test_a_concurrent_confirmation_of_a_price_prevents_its_change(
+    def test_a_concurrent_confirmation_of_a_cost_prevents_its_change(
         self, suppliers: Suppliers, inventory: Inventory, commits: Commits
     ) -> None:
-        """It arrives between read and commit: the price is the same, but its upload is newer."""
+        """It arrives between read and commit: the cost is the same, but its upload is newer."""
         suppliers.deliver(suppliers.drop(self.CORRECTION))
         early = suppliers.drop(self.LIST, at=self.NOON)
         late = suppliers.drop(self.CORRECTION, at=self.NOON + timedelta(hours=1))
         commits.before(1, partial(suppliers.deliver, late))
         assert suppliers.deliver(early) == []
-        assert self.prices(inventory) == [(1, 1250)]
+        assert self.costs(inventory) == [(1, 1250)]
 
-    def test_several_outdated_files_do_not_change_a_price(
+    def test_several_outdated_files_do_not_change_a_cost(
         self, suppliers: Suppliers, inventory: Inventory
     ) -> None:
         early, less_early = (
@@ -211,9 +212,9 @@ class TestOrder:
         )
         suppliers.deliver(suppliers.drop(self.CORRECTION, at=self.NOON))
         assert suppliers.deliver(early, less_early) == []
-        assert self.prices(inventory) == [(1, 1250)]
+        assert self.costs(inventory) == [(1, 1250)]
 
-    def test_outdated_prices_are_counted(
+    def test_outdated_costs_are_counted(
         self, suppliers: Suppliers, capsys: pytest.CaptureFixture[str]
     ) -> None:
         early = suppliers.drop(self.LIST)
@@ -223,17 +224,130 @@ class TestOrder:
         (metrics,) = [
             json.loads(line) for line in capsys.readouterr().out.splitlines() if "_aws" in line
         ]
-        assert metrics["StockPricesOutdated"] == [1.0]
+        assert metrics["StockCostsOutdated"] == [1.0]
 
-    def test_an_item_stored_without_an_upload_time_accepts_the_next_price(
+    def test_an_item_that_an_earlier_release_stored_gets_a_cost_and_a_supplier(
         self, suppliers: Suppliers, inventory: Inventory
     ) -> None:
-        suppliers.deliver(suppliers.drop(self.LIST))
-        for item in inventory.table.items("stock"):
-            del item["priced_at"]
-            inventory.table.put(item)
-        suppliers.deliver(suppliers.drop(self.CORRECTION, at=self.NOON))
-        assert self.prices(inventory) == [(1, 1), (2, 1250)]
+        """Its price of then stays what it was: the selling price."""
+        price = {"unit_price_minor": 1250, "currency": "EUR", "priced_at": 1, "price_revision": 3}
+        units = {"received": 2, "available": 1, "reserved": 1}
+        key = {"pk": "STOCK#MUG", "sk": "STOCK", "kind": "stock"}
+        inventory.table.put({**key, **units, **price})
+
+        assert suppliers.deliver(suppliers.drop(self.CORRECTION)) == []
+
+        stored = inventory.table.one("stock")
+        assert {name: stored[name] for name in price} == price
+        assert (stored["received"], stored["available"], stored["supplier"]) == (7, 6, "north")
+        assert self.costs(inventory) == [(1, 1250)]
+
+
+class TestSuppliers:
+    """An item belongs to the supplier who delivers it first, unless staff decide otherwise."""
+
+    SOUTH = "incoming/south/monday.csv"
+
+    def test_a_supplier_cannot_set_stock_or_cost_of_another_ones_item(
+        self, suppliers: Suppliers, inventory: Inventory
+    ) -> None:
+        suppliers.send(csv("MUG,10,800,EUR"))
+        before = inventory.table.one("stock")
+
+        answer = suppliers.send(csv("PEN,5,100,EUR", "MUG,99,1,EUR"), key=self.SOUTH)
+
+        assert [item for item in inventory.table.items("stock") if "MUG" in item["pk"]] == [before]
+        assert inventory.available() == {"MUG": 10, "PEN": 5}
+        assert [event.sku for event in inventory.table.events(ItemCosted)] == ["MUG", "PEN"]
+        counts = (answer["result"], answer["rows_taken"], answer["rows_wrong"])
+        assert counts == ("accepted in part", 1, 1)
+        said = 'sku "MUG" belongs to another supplier: ask the shop'
+        assert answer["wrong"] == [{"line": 3, "reason": said}]
+
+    def test_a_file_with_only_foreign_items_is_refused(self, suppliers: Suppliers) -> None:
+        suppliers.send(csv("MUG,10,800,EUR"))
+        assert suppliers.send(csv("MUG,0,1,EUR"), key=self.SOUTH)["result"] == "refused"
+
+    def test_of_two_concurrent_first_deliveries_one_counts(
+        self, suppliers: Suppliers, inventory: Inventory, commits: Commits
+    ) -> None:
+        north, south = (
+            suppliers.drop(csv("MUG,1,1,EUR")),
+            suppliers.drop(csv("MUG,2,2,EUR"), self.SOUTH),
+        )
+        commits.before(1, partial(suppliers.deliver, south))
+        assert suppliers.deliver(north) == []
+        assert inventory.available() == {"MUG": 2}
+        assert suppliers.report(north)["rows_wrong"] == 1
+
+    def test_staff_can_give_an_item_to_another_supplier(
+        self, suppliers: Suppliers, inventory: Inventory
+    ) -> None:
+        suppliers.send(csv("MUG,10,800,EUR"))
+        cause = Cause(correlation_id="request-1")
+        stock_store.assign("MUG", "south", "clerk-1", MORNING, cause)
+
+        assert suppliers.send(csv("MUG,1,800,EUR"))["rows_wrong"] == 1
+        assert suppliers.send(csv("MUG,2,800,EUR"), key=self.SOUTH)["rows_wrong"] == 0
+        assert inventory.available() == {"MUG": 12}
+
+    def test_an_item_can_be_assigned_before_its_first_delivery(
+        self, suppliers: Suppliers, inventory: Inventory
+    ) -> None:
+        stock_store.assign("MUG", "south", "clerk-1", MORNING, Cause(correlation_id="request-1"))
+
+        assert suppliers.send(csv("MUG,1,800,EUR"))["rows_wrong"] == 1
+        assert suppliers.send(csv("MUG,2,800,EUR"), key=self.SOUTH)["rows_wrong"] == 0
+        assert inventory.available() == {"MUG": 2}
+        assert inventory.balanced()
+
+    def test_an_assignment_between_read_and_commit_counts(
+        self, suppliers: Suppliers, inventory: Inventory, commits: Commits
+    ) -> None:
+        suppliers.send(csv("MUG,10,800,EUR"))
+        cause = Cause(correlation_id="request-1")
+        assign = partial(stock_store.assign, "MUG", "south", "clerk-1", MORNING, cause)
+        body = suppliers.drop(csv("MUG,1,800,EUR"))
+        commits.before(1, assign)
+        assert suppliers.deliver(body) == []
+        assert suppliers.report(body)["rows_wrong"] == 1
+        assert inventory.available() == {"MUG": 10}
+
+    @pytest.mark.usefixtures("parts_of_two")
+    @pytest.mark.parametrize("number", [1, 2, 3])
+    def test_a_resumed_import_reports_foreign_items_of_all_parts(
+        self, suppliers: Suppliers, inventory: Inventory, commits: Commits, number: int
+    ) -> None:
+        suppliers.send(csv("A,1,1,EUR", "D,1,1,EUR", "E,1,1,EUR"))
+        body = suppliers.drop(csv(*(f"{sku},2,1,EUR" for sku in "ABCDE")), self.SOUTH)
+        commits.after(number, crash)
+        with pytest.raises(Crash):
+            suppliers.deliver(body)
+
+        assert suppliers.deliver(body) == []
+
+        report = suppliers.report(body)
+        assert (report["rows_taken"], report["rows_wrong"]) == (2, 3)
+        assert [wrong["line"] for wrong in report["wrong"]] == [2, 5, 6]
+        assert inventory.available() == {"A": 1, "B": 2, "C": 2, "D": 1, "E": 1}
+
+    @pytest.mark.parametrize("key", ["incoming/a.csv", "incoming/North/a.csv", "incoming//a.csv"])
+    def test_a_file_in_no_suppliers_folder_is_refused(
+        self, suppliers: Suppliers, inventory: Inventory, key: str
+    ) -> None:
+        answer = suppliers.send(csv("MUG,10,800,EUR"), key=key)
+        assert (answer["result"], inventory.table.items()) == ("refused", [])
+        assert "upload it to incoming/SUPPLIER/" in answer["refused"]
+
+    def test_the_former_name_of_the_cost_is_accepted(self, suppliers: Suppliers) -> None:
+        content = b"sku,quantity,unit_price_minor,currency\nMUG,10,800,EUR\n"
+        suppliers.send(content)
+        (event,) = suppliers.inventory.table.events(ItemCosted)
+        assert event.unit_cost_minor == 800
+
+    def test_both_names_of_the_cost_are_refused(self, suppliers: Suppliers) -> None:
+        content = b"sku,quantity,unit_price_minor,unit_cost_minor,currency\nMUG,1,8,8,EUR\n"
+        assert "repeated: unit_cost_minor" in suppliers.send(content)["refused"]
 
 
 class TestReports:
@@ -263,22 +377,22 @@ class TestReports:
         self, suppliers: Suppliers, inventory: Inventory, letter: str
     ) -> None:
         """A key of S3 has at most 1,024 bytes in UTF-8."""
-        room = 1024 - len(b"incoming/")
-        key = f"incoming/{room // len(letter.encode()) * letter}"
+        room = 1024 - len(b"incoming/north/")
+        key = f"incoming/north/{room // len(letter.encode()) * letter}"
         answer = suppliers.send(rows([("MUG", 1)]), key=key)
         assert (answer["result"], answer["file"]) == ("accepted", key)
         assert inventory.available() == {"MUG": 1}
         (report,) = suppliers.bucket.keys("reports/")
-        assert report.split("/")[1] == sha256(key.encode()).hexdigest()
+        assert report.split("/")[1:3] == ["north", sha256(key.encode()).hexdigest()]
 
     def test_the_longest_possible_name_is_unchanged(self, suppliers: Suppliers) -> None:
         body = suppliers.drop(rows([("MUG", 1)]))
         version = json.loads(body)["Records"][0]["s3"]["object"]["versionId"]
-        room = 1024 - len(f"reports//{version}.json")
+        room = 1024 - len(f"reports/north//{version}.json")
         for length, stays in ((room, True), (room + 1, False)):
             name = length * "x"
-            suppliers.send(rows([("MUG", 1)]), key=f"incoming/{name}")
-            assert bool(suppliers.bucket.keys(f"reports/{name}/")) is stays
+            suppliers.send(rows([("MUG", 1)]), key=f"incoming/north/{name}")
+            assert bool(suppliers.bucket.keys(f"reports/north/{name}/")) is stays
 
     def test_a_report_that_cannot_be_written_is_retried(
         self, suppliers: Suppliers, inventory: Inventory
@@ -322,8 +436,8 @@ class TestEveryObject:
     def test_a_stock_file_is_imported_under_any_name(
         self, suppliers: Suppliers, inventory: Inventory, name: str
     ) -> None:
-        answer = suppliers.send(rows([("MUG", 10)]), key=f"incoming/{name}")
-        assert (answer["result"], answer["file"]) == ("accepted", f"incoming/{name}")
+        answer = suppliers.send(rows([("MUG", 10)]), key=f"incoming/north/{name}")
+        assert (answer["result"], answer["file"]) == ("accepted", f"incoming/north/{name}")
         assert inventory.available() == {"MUG": 10}
         assert len(suppliers.bucket.keys("reports/")) == 1
 
@@ -341,7 +455,7 @@ class TestEveryObject:
     def test_any_other_object_gets_a_report_with_the_reason(
         self, suppliers: Suppliers, inventory: Inventory, name: str, content: bytes, reason: str
     ) -> None:
-        answer = suppliers.send(content, key=f"incoming/{name}")
+        answer = suppliers.send(content, key=f"incoming/north/{name}")
         assert answer["result"] == "refused"
         assert reason in answer["refused"]
         assert inventory.table.items() == []
@@ -439,7 +553,7 @@ class TestOnce:
         self, suppliers: Suppliers, inventory: Inventory
     ) -> None:
         for name in ("a", "b"):
-            suppliers.send(rows([("MUG", 10)]), key=f"incoming/{name}.csv")
+            suppliers.send(rows([("MUG", 10)]), key=f"incoming/north/{name}.csv")
         assert inventory.stock() == (20, 20, 0)
 
     def test_the_progress_of_a_file_expires_like_inbox_entries(
@@ -468,7 +582,7 @@ class TestSeveralTransactions:
         assert inventory.available() == self.STOCK
         assert inventory.balanced()
         assert len(inventory.table.envelopes(StockReplenished)) == len(self.STOCK)
-        assert len(inventory.table.envelopes(ItemPriced)) == len(self.STOCK)
+        assert len(inventory.table.envelopes(ItemCosted)) == len(self.STOCK)
         answer = suppliers.report(body)
         assert (answer["rows_taken"], answer["rows_wrong"]) == (7, 2)
         assert [wrong["line"] for wrong in answer["wrong"]] == [5, 9]
@@ -541,28 +655,28 @@ class TestSeveralTransactions:
         assert inventory.table.items() == []
 
     @pytest.mark.parametrize("number", [1, 2, 3, 4])
-    def test_a_price_changed_in_the_meantime_gets_its_own_revision(
+    def test_a_cost_changed_in_the_meantime_gets_its_own_revision(
         self, suppliers: Suppliers, inventory: Inventory, commits: Commits, number: int
     ) -> None:
         """The other file has items of each part, some of which are already stored."""
         other = suppliers.drop(
-            rows([("A", 1), ("C", 1), ("E", 1), ("G", 1)], price=99), "incoming/b"
+            rows([("A", 1), ("C", 1), ("E", 1), ("G", 1)], cost=99), "incoming/north/b"
         )
         body = suppliers.drop(self.CONTENT)
         commits.before(number, partial(suppliers.deliver, other))
         assert suppliers.deliver(body) == []
         assert inventory.available() == {**self.STOCK, **dict.fromkeys("ACEG", 3)}
-        revisions = [(event.sku, event.revision) for event in inventory.table.events(ItemPriced)]
+        revisions = [(event.sku, event.revision) for event in inventory.table.events(ItemCosted)]
         assert sorted(revisions) == sorted(
             [(sku, 1) for sku in "ABCDEFG"] + [(sku, 2) for sku in "ACEG"]
         )
 
-    def test_if_prices_keep_changing_the_import_is_retried_later(
+    def test_if_costs_keep_changing_the_import_is_retried_later(
         self, suppliers: Suppliers, inventory: Inventory, commits: Commits
     ) -> None:
         body = suppliers.drop(self.CONTENT)
         for number in range(1, 6):
-            other = partial(inventory.receive, f"other-{number}", price=number, A=1)
+            other = partial(inventory.receive, f"other-{number}", cost=number, A=1)
             commits.before(number, other)
         assert suppliers.deliver(body) == ["m1"]
         assert inventory.available() == {"A": 5}
@@ -581,9 +695,9 @@ class TestMessages:
     def test_a_file_with_any_name_is_imported_and_gets_a_report(
         self, suppliers: Suppliers, inventory: Inventory, name: str
     ) -> None:
-        answer = suppliers.send(rows([("MUG", 10)]), key=f"incoming/{name}")
+        answer = suppliers.send(rows([("MUG", 10)]), key=f"incoming/north/{name}")
         assert inventory.stock() == (10, 10, 0)
-        assert answer["file"] == f"incoming/{name}"
+        assert answer["file"] == f"incoming/north/{name}"
 
     def test_the_notification_of_a_permanently_deleted_version_is_parked(
         self, suppliers: Suppliers, inventory: Inventory

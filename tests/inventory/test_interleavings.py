@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from lambdas.eventing import aws
 from lambdas.inventory.domain import StockRefused
-from lambdas.inventory.events import StockDepleted
+from lambdas.inventory.events import StockDepleted, StockIssued, StockReleased, StockReserved
 from tests.inventory.context import Inventory
 from tests.support.cloud import Commits, Crash, cloud, crash
 
@@ -24,7 +24,10 @@ crashes = st.none() | st.tuples(st.sampled_from(["before", "after"]), st.integer
 
 
 class Interleavings(RuleBasedStateMachine):
-    """Checkouts, compensations and cancellations of several orders for the same few units."""
+    """Checkouts, compensations, cancellations, parcels and returns of several orders.
+
+    All of them are for the same few units.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -36,15 +39,19 @@ class Interleavings(RuleBasedStateMachine):
         account.monkeypatch.setattr(aws.dynamodb(), "transact_write_items", self._audited)
         self.commits = Commits(account.monkeypatch)
         self.released: set[str] = set()
+        self.shipped: set[str] = set()
         self.deliveries = 0
 
     def teardown(self) -> None:
         """Releases all orders and checks that nothing stays reserved."""
-        for order_id in ORDERS:
-            self.inventory.release(order_id)
-        assert all(item["reserved"] == 0 for item in self.inventory.table.items("stock"))
-        assert self.inventory.balanced()
-        self.stack.close()
+        with self.stack:
+            for order_id in ORDERS:
+                self.inventory.release(order_id)
+            for order_id in self.shipped:
+                assert self.inventory.ship(order_id) == []
+            self.all_shipped_units_were_issued_and_are_back()
+            assert all(item["reserved"] == 0 for item in self.inventory.table.items("stock"))
+            assert self.inventory.balanced()
 
     @initialize(
         ordered=st.tuples(
@@ -53,7 +60,8 @@ class Interleavings(RuleBasedStateMachine):
         units=st.integers(1, 6),
     )
     def open_shop(self, ordered: tuple[dict[str, int], ...], units: int) -> None:
-        for order_id, quantities in zip(ORDERS, ordered, strict=True):
+        self.ordered = dict(zip(ORDERS, ordered, strict=True))
+        for order_id, quantities in self.ordered.items():
             self.inventory.order(order_id, **quantities)
         self.inventory.receive("opening", **dict.fromkeys(SKUS, units))
 
@@ -76,6 +84,30 @@ class Interleavings(RuleBasedStateMachine):
         self._run(self.inventory.release, order_id, crashes)
         if crashes is None:
             self.released.add(order_id)
+
+    @rule(order_id=order_ids, crashes=crashes)
+    def ship(self, order_id: str, crashes: tuple[str, int] | None) -> None:
+        """Only an order that was reserved can be shipped, whatever has become of it since."""
+        if self.was_reserved(order_id):
+            self.shipped.add(order_id)
+            self._run(self.inventory.ship, order_id, crashes)
+
+    @rule(order_id=order_ids, crashes=crashes, back=st.sampled_from(["restock", "recall"]))
+    def come_back(self, order_id: str, crashes: tuple[str, int] | None, back: str) -> None:
+        if order_id in self.shipped:
+            self._run(getattr(self.inventory, back), order_id, crashes)
+            self.released.update([order_id] if crashes is None else [])
+
+    @rule(order_id=order_ids, number=st.integers(1, 3), back=st.sampled_from(["restock", "recall"]))
+    def come_back_while_it_is_issued(self, order_id: str, number: int, back: str) -> None:
+        if not self.was_reserved(order_id):
+            return
+        self.shipped.add(order_id)
+        self.commits.before(number, lambda: getattr(self.inventory, back)(order_id))
+        try:
+            assert self.inventory.ship(order_id) == []
+        finally:
+            self.commits.forget()
 
     @rule(order_id=order_ids, number=st.integers(1, 3), other=order_ids)
     def cancel_during_a_checkout(self, order_id: str, number: int, other: str) -> None:
@@ -116,13 +148,31 @@ class Interleavings(RuleBasedStateMachine):
     def reserved_units_are_those_of_reservations(self) -> None:
         held = dict.fromkeys(SKUS, 0)
         for reservation in self.inventory.table.items("reservation"):
-            for item in reservation["items"][: 2 * reservation["taken"]]:
+            for item in reservation["items"][2 * reservation["issued"] : 2 * reservation["taken"]]:
                 held[item["sku"]] += item["quantity"]
         stock = {
             item["pk"].removeprefix("STOCK#"): item["reserved"]
             for item in self.inventory.table.items("stock")
         }
         assert {sku: held[sku] for sku in stock} == stock
+
+    def all_shipped_units_were_issued_and_are_back(self) -> None:
+        ordered: Counter[str] = Counter()
+        for order_id in self.shipped:
+            ordered.update(self.ordered[order_id])
+        for item in self.inventory.table.items("stock"):
+            sku = item["pk"].removeprefix("STOCK#")
+            assert item.get("issued", 0) == item.get("returned", 0) == ordered[sku]
+        for published in (StockIssued, StockReleased):
+            subjects = Counter(
+                envelope.subject for envelope in self.inventory.table.envelopes(published)
+            )
+            assert all(subjects[order_id] == 1 for order_id in self.shipped)
+
+    def was_reserved(self, order_id: str) -> bool:
+        """Whether all units of an order were reserved at some time."""
+        reserved = self.inventory.table.envelopes(StockReserved)
+        return order_id in {envelope.subject for envelope in reserved}
 
     def _audited(self, **request: Any) -> Any:
         """Commits, and checks that StockDepleted is published exactly when an item runs out."""
@@ -138,7 +188,7 @@ class Interleavings(RuleBasedStateMachine):
         return Counter(envelope.subject for envelope in envelopes)
 
     def _run(
-        self, step: Callable[[str], None], order_id: str, crashes: tuple[str, int] | None
+        self, step: Callable[[str], object], order_id: str, crashes: tuple[str, int] | None
     ) -> None:
         if crashes is None:
             step(order_id)
@@ -153,4 +203,4 @@ class Interleavings(RuleBasedStateMachine):
 
 
 TestInterleavings = pytest.mark.usefixtures("region")(Interleavings.TestCase)
-TestInterleavings.settings = settings(max_examples=6, stateful_step_count=12)
+TestInterleavings.settings = settings(max_examples=8, stateful_step_count=16)

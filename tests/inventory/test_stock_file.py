@@ -14,7 +14,7 @@ from lambdas.inventory.domain import ReceivedItem
 from lambdas.inventory.stock_file import STOCK, Report, rows
 from tests.inventory.suppliers import HEADER, csv
 
-MUG = ReceivedItem(sku="MUG", quantity=10, unit_price_minor=1250, currency="EUR")
+MUG = ReceivedItem(sku="MUG", quantity=10, unit_cost_minor=1250, currency="EUR")
 
 
 def read(content: bytes) -> list[GoodRow[ReceivedItem] | WrongRow]:
@@ -64,8 +64,11 @@ WRONG = {
         'quantity must be .* to 1,000,000,000, not "1000',
     ),
     "huge": (f"MUG,{500 * '9'},1250,EUR", 'quantity must be .*, not "999'),
-    "price": ("MUG,10,12.50,EUR", 'unit_price_minor must be the price in cents.*, not "12.50"'),
-    "dear": ("MUG,10,1000000000001,EUR", "unit_price_minor must be .* to 1,000,000,000,000, not"),
+    "price": (
+        "MUG,10,12.50,EUR",
+        'unit_cost_minor must be the cost of a unit in cents.*, not "12.50"',
+    ),
+    "dear": ("MUG,10,1000000000001,EUR", "unit_cost_minor must be .* to 1,000,000,000,000, not"),
     "currency": ("MUG,10,1250,eur", 'currency must be three capital letters.*, not "eur"'),
     "several": ("MUG,-1,1250,€", r'quantity must be .*; currency must be .*, not "€"'),
     "too few columns": ("MUG,10,1250", "it has 3 columns instead of 4"),
@@ -124,7 +127,7 @@ REFUSED = {
     "no header": (b"MUG,10,1250,EUR\n", 'line 1 must be sku,.*missing: currency.*; unknown: "10"'),
     "other columns": (
         b"sku,units\nMUG,1\n",
-        r"line 1 must be .* \(missing: currency, quantity, unit_price_minor; unknown",
+        r"line 1 must be .* \(missing: currency, quantity, unit_cost_minor; unknown",
     ),
     "twice": (f"{HEADER},SKU\nMUG,1,1,EUR,MUG\n".encode(), "repeated: sku"),
     "title": (f"Stock\n{HEADER}\nMUG,1,1,EUR\n".encode(), 'line 1 must be .*unknown: "stock"'),

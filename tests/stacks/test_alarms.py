@@ -60,6 +60,7 @@ WATCHED: dict[tuple[str, str], Watch] = {
     ("Orderflow", "OverdueShipments"): Watch("service", "Sum", 5),
     ("Orderflow", "RecallsTooLate"): Watch("service", "Sum", 5),
     ("Orderflow", "RefundsOutside"): Watch("service", "Sum", 1),
+    ("Orderflow", "PricesProposed"): Watch("service", "Sum", 1),
     ("Orderflow", "StrayObjects"): Watch("service", "Sum", 1),
     ("Orderflow", "UncollectedPayments"): Watch("service", "Sum", 1),
     ("Orderflow", "PlacedToConfirmed"): Watch("service", "p90", 60_000, _LATER),

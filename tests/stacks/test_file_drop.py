@@ -1,11 +1,12 @@
 """Buckets for partners' files: private, encrypted, with notifications to their queue."""
 
+import json
 from typing import Any
 
 import boto3
 import pytest
 
-from cdk_rehearsal import Assembly, Resource, nodes, texts
+from cdk_rehearsal import Assembly, Resource, identity_allows, nodes, texts
 from lambdas.inventory.supplier_files import INCOMING, REPORTS
 
 DAY = 24 * 3600
@@ -154,3 +155,165 @@ def test_the_name_of_the_bucket_is_an_output_of_its_stack(shop: Assembly) -> Non
         ((name, output),) = [each for each in outputs.items() if "BucketName" in each[0]]
         assert name.startswith("SupplierFilesBucketName")
         assert shop.referred(bucket.stack, output["Value"]) == bucket
+
+
+DROP = "arn:aws:s3:::drop"
+
+
+@pytest.fixture(scope="module")
+def drop() -> tuple[dict[str, Any], dict[str, list[Any]]]:
+    """The template of a bucket with two suppliers, and the policies of each role."""
+    from dataclasses import replace
+
+    from aws_cdk import App, Duration, Stack
+    from aws_cdk import aws_events as events
+    from aws_cdk import aws_sns as sns
+
+    from stacks.constructs.file_drop import FileDrop
+    from stacks.constructs.packaging import Target
+    from stacks.constructs.platform import Platform
+    from stacks.constructs.queues import BufferQueue
+    from stacks.constructs.vault import Vault
+    from stacks.environment import DEV, Supplier
+
+    suppliers = (
+        Supplier(name="north", account="111122223333"),
+        Supplier(name="north-east", account="444455556666"),
+    )
+    app = App()
+    stack = Stack(app, "Shop")
+    platform = Platform(
+        environment=replace(DEV, suppliers=suppliers),
+        bus=events.EventBus(stack, "Bus"),
+        alarm_topic=sns.Topic(stack, "Alarms"),
+        vault=Vault(stack, "Vault", environment=DEV),
+        target=Target.HOST,
+    )
+    queue = BufferQueue(stack, "Queue", platform=platform, visibility_timeout=Duration.seconds(30))
+    drop = FileDrop(stack, "Files", platform=platform, name="files", queue=queue)
+    for supplier in suppliers:
+        drop.admit(supplier, incoming=INCOMING, reports=REPORTS)
+    template = app.synth().get_stack_by_name("Shop").template
+    ((bucket, _),) = [
+        each for each in template["Resources"].items() if each[1]["Type"] == "AWS::S3::Bucket"
+    ]
+    text = json.dumps(template["Resources"]).replace(
+        json.dumps({"Fn::GetAtt": [bucket, "Arn"]}), json.dumps(DROP)
+    )
+    joined = json.loads(text, object_hook=_join)
+    policies: dict[str, list[Any]] = {supplier.name: [] for supplier in suppliers}
+    for resource in joined.values():
+        if resource["Type"] == "AWS::IAM::Policy":
+            (role,) = resource["Properties"]["Roles"]
+            name = template["Resources"][role["Ref"]]["Properties"]["Description"]
+            policies[name.split()[2].rstrip(":")].append(resource["Properties"]["PolicyDocument"])
+    return template, policies
+
+
+class TestSuppliers:
+    """Each supplier has a role, which the policies in the template keep in its own folders."""
+
+    ACTIONS = (
+        "s3:PutObject",
+        "s3:GetObject",
+        "s3:GetObjectVersion",
+        "s3:DeleteObject",
+        "s3:PutObjectAcl",
+        "s3:ListBucket",
+        "s3:ListBucketVersions",
+        "s3:PutBucketPolicy",
+    )
+
+    @pytest.mark.parametrize("name", ["north", "north-east"])
+    def test_a_supplier_can_write_and_read_only_in_its_own_folders(
+        self, drop: tuple[dict[str, Any], dict[str, list[Any]]], name: str
+    ) -> None:
+        keys = [
+            f"{prefix}{folder}a.csv"
+            for prefix in (INCOMING, REPORTS, "")
+            for folder in ("", "north/", "north-east/", "north-east/north/", "other/")
+        ]
+        allowed = {
+            (action, key)
+            for action in self.ACTIONS
+            for key in keys
+            if identity_allows(drop[1][name], action=action, resource=f"{DROP}/{key}", context={})
+        }
+        own = {f"{name}/"} | ({"north-east/north/"} if name == "north-east" else set())
+        assert allowed == {
+            *(("s3:PutObject", f"{INCOMING}{folder}a.csv") for folder in own),
+            *(("s3:GetObject", f"{REPORTS}{folder}a.csv") for folder in own),
+        }
+
+    @pytest.mark.parametrize("name", ["north", "north-east"])
+    def test_a_supplier_can_list_only_its_own_folders(
+        self, drop: tuple[dict[str, Any], dict[str, list[Any]]], name: str
+    ) -> None:
+        prefixes = [
+            f"{prefix}{folder}"
+            for prefix in (INCOMING, REPORTS)
+            for folder in ("", "north", "north/", "north-east/", "other/")
+        ]
+        listed = {
+            prefix
+            for prefix in prefixes
+            if identity_allows(
+                drop[1][name],
+                action="s3:ListBucket",
+                resource=DROP,
+                context={"s3:prefix": prefix},
+            )
+        }
+        assert listed == {f"{INCOMING}{name}/", f"{REPORTS}{name}/"}
+        assert not identity_allows(drop[1][name], action="s3:ListBucket", resource=DROP, context={})
+
+    def test_a_role_trusts_only_the_suppliers_account_with_its_external_id(
+        self, drop: tuple[dict[str, Any], dict[str, list[Any]]]
+    ) -> None:
+        roles = [
+            resource["Properties"]
+            for resource in drop[0]["Resources"].values()
+            if resource["Type"] == "AWS::IAM::Role"
+        ]
+        trusted = {}
+        for role in roles:
+            (statement,) = role["AssumeRolePolicyDocument"]["Statement"]
+            account = texts(statement["Principal"]["AWS"]).split("::")[-1]
+            trusted[account] = statement["Condition"]
+        assert trusted == {
+            f"{account}:root": {"StringEquals": {"sts:ExternalId": f"orderflow-dev-{name}"}}
+            for name, account in (("north", "111122223333"), ("north-east", "444455556666"))
+        }
+
+    @pytest.mark.parametrize(
+        ("name", "account", "said"),
+        [
+            ("North", "111122223333", "its name is a folder"),
+            ("a/b", "111122223333", "its name is a folder"),
+            ("north", "1111", "is no AWS account: give 12 digits"),
+        ],
+    )
+    def test_an_impossible_supplier_is_an_error(self, name: str, account: str, said: str) -> None:
+        from stacks.environment import Supplier
+
+        with pytest.raises(ValueError, match=said):
+            Supplier(name=name, account=account)
+
+    def test_two_suppliers_with_one_folder_are_an_error(self) -> None:
+        from dataclasses import replace
+
+        from stacks.environment import DEV, Supplier
+
+        twice = 2 * (Supplier(name="north", account="111122223333"),)
+        with pytest.raises(ValueError, match="north is there twice: name each supplier once"):
+            replace(DEV, suppliers=twice)
+
+
+def _join(node: dict[str, Any]) -> Any:
+    """Replaces a join of texts by its text."""
+    match node:
+        case {"Fn::Join": [str() as separator, list() as parts]} if all(
+            isinstance(part, str) for part in parts
+        ):
+            return separator.join(parts)
+    return node

@@ -102,6 +102,7 @@ def measure(
     items = plenty_for(orders)
     setup = DemoSetup(
         files=[*files_of(items)],
+        catalogue=items,
         right={item.sku: item.quantity for item in items},
         visits=plain_visits(orders),
     )

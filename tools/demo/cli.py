@@ -11,7 +11,6 @@ from rich.text import Text
 
 from cdk_rehearsal import Rehearsal, RehearsalError
 from lambdas.inventory.csv_table import WrongRow
-from lambdas.inventory.domain import ReceivedItem
 from stacks.constructs.packaging import PackagingError
 from stacks.synthesis import SynthesisError, host_assembly
 from tools.demo import json_report, sample
@@ -21,7 +20,7 @@ from tools.demo.display import Display, LiveDisplay
 from tools.demo.orders_file import CustomerOrder, read_orders
 from tools.demo.pace import Pace
 from tools.demo.run import DemoRun, DemoSetup, rehearse
-from tools.demo.stock_file import plenty_for, read_stock
+from tools.demo.stock_file import CatalogueItem, plenty_for, read_stock
 from tools.demo.summary import show_endpoint, show_summary
 from tools.demo.supplier import file_at, files_of
 from tools.demo.visits import Visit, plain_visits, sample_visits
@@ -61,7 +60,7 @@ def demo(
 
     --orders has the columns order_id, customer_id, sku, quantity, unit_price_minor, currency and
     payment_token, one line of an order a row. --stock has sku, quantity, unit_price_minor and
-    currency.
+    currency: a supplier delivers the units, and staff set the prices.
 
     The token decides about a payment: tok_approve, tok_decline, tok_timeout, or tok_flaky_2 for a
     payment that fails twice and then succeeds.
@@ -116,7 +115,7 @@ def main() -> None:
 
 def _read(
     orders: Path | None, stock: Path | None, display: Display
-) -> tuple[FileContent[CustomerOrder], FileContent[ReceivedItem]]:
+) -> tuple[FileContent[CustomerOrder], FileContent[CatalogueItem]]:
     with display.working(f"Reading {orders or 'the sample'}"):
         wanted = read_orders(orders or sample.ORDERS)
         if orders and not stock:
@@ -125,16 +124,17 @@ def _read(
 
 
 def _setup(
-    supplies: FileContent[ReceivedItem], visits: Sequence[Visit], *, is_sample: bool
+    supplies: FileContent[CatalogueItem], visits: Sequence[Visit], *, is_sample: bool
 ) -> DemoSetup:
     """Returns the setup. Only the sample has wrong files, lost parcels and a careless carrier."""
     files = [*files_of(supplies.items)]
     right = {item.sku: item.quantity for item in supplies.items}
     if not is_sample:
-        return DemoSetup(files=files, right=right, visits=visits)
+        return DemoSetup(files=files, right=right, catalogue=supplies.items, visits=visits)
     return DemoSetup(
         files=[file_at(sample.MISTAKES), *files],
         right={**right, **sample.RIGHT_AMONG_MISTAKES},
+        catalogue=supplies.items,
         visits=visits,
         lost_parcels=3,
         careless_carrier=True,

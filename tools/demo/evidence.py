@@ -67,16 +67,40 @@ class OrderItem(msgspec.Struct, frozen=True):
 
 
 class StockItem(msgspec.Struct, frozen=True):
-    """The received, available and reserved units of an item."""
+    """The units of an item: its counters."""
 
     pk: str
     received: int
     available: int
     reserved: int
+    issued: int = 0
+    returned: int = 0
+    cost_revision: int = 0
+
+
+class PriceItem(msgspec.Struct, frozen=True):
+    """The price of an item: according to inventory, or in the price list of orders."""
+
+    sku: str
+    unit_price_minor: int | None = None
+    currency: str | None = None
+    cost: Mapping[str, Any] | None = None
+
+    @property
+    def price(self) -> tuple[int, str] | None:
+        """Minor units and currency, or None if the item is not for sale."""
+        return (
+            None if self.unit_price_minor is None else (self.unit_price_minor, self.currency or "?")
+        )
+
+    @property
+    def cost_revision(self) -> int:
+        """The number of the cost that the price follows."""
+        return int(self.cost["revision"]) if self.cost else 0
 
 
 class ReservationItem(msgspec.Struct, frozen=True):
-    """The reserved units of one order."""
+    """The units of one order."""
 
     pk: str
     state: str
@@ -158,6 +182,10 @@ class Evidence:
     """Views, and units put into carts, by kind and SKU."""
     orders: dict[str, OrderItem] = field(default_factory=dict)
     stock: dict[str, StockItem] = field(default_factory=dict)
+    prices: dict[str, PriceItem] = field(default_factory=dict)
+    """The prices of inventory."""
+    price_list: dict[str, PriceItem] = field(default_factory=dict)
+    """The prices at which orders sells."""
     reservations: dict[str, ReservationItem] = field(default_factory=dict)
     payments: dict[str, Payment] = field(default_factory=dict)
     provider: dict[str, ProviderEntry] = field(default_factory=dict)
@@ -210,7 +238,7 @@ class Evidence:
 
 
 def _add(evidence: Evidence, table: str, item: Item) -> None:
-    """Adds an item to the evidence, unless the audit does not need it (inbox keys, prices)."""
+    """Adds an item to the evidence, unless the audit does not need it (inbox keys, records)."""
     kind = item.get("kind")
     if kind == "outbox":
         outbox = msgspec.convert(item, OutboxItem)
@@ -218,10 +246,10 @@ def _add(evidence: Evidence, table: str, item: Item) -> None:
         evidence.committed[event.id] = event
     elif (table, kind) == (ORDERS, "order"):
         evidence.orders[item["order_id"]] = msgspec.convert(item, OrderItem)
-    elif (table, kind) == (STOCK, "stock"):
-        evidence.stock[_id(item["pk"])] = msgspec.convert(item, StockItem)
-    elif (table, kind) == (STOCK, "reservation"):
-        evidence.reservations[_id(item["pk"])] = msgspec.convert(item, ReservationItem)
+    elif (table, kind) == (ORDERS, "price"):
+        evidence.price_list[item["sku"]] = msgspec.convert(item, PriceItem)
+    elif table == STOCK:
+        _add_stock(evidence, kind, item)
     elif (table, kind) == (PAYMENTS, "payment"):
         evidence.payments[_id(item["pk"])] = msgspec.convert(item, Payment)
     elif (table, kind) == (SHIPMENTS, "shipment"):
@@ -233,6 +261,15 @@ def _add(evidence: Evidence, table: str, item: Item) -> None:
     elif table == PROVIDER:
         entry = {**item, "state": item.get("status")}
         evidence.provider[item["pk"]] = msgspec.convert(entry, ProviderEntry)
+
+
+def _add_stock(evidence: Evidence, kind: object, item: Item) -> None:
+    if kind == "stock":
+        evidence.stock[_id(item["pk"])] = msgspec.convert(item, StockItem)
+    elif kind == "pricing":
+        evidence.prices[item["sku"]] = msgspec.convert(item, PriceItem)
+    elif kind == "reservation":
+        evidence.reservations[_id(item["pk"])] = msgspec.convert(item, ReservationItem)
 
 
 def gather(shop: Rehearsal, evidence: Evidence) -> Evidence:

@@ -68,7 +68,13 @@ def report(run: DemoRun, wanted: FileContent[CustomerOrder], *, seed: int) -> di
         "rejections": dict(evidence.rejections()),
         "repeated_requests": dict(run.journal.repeated),
         "stock": {
-            sku: {"initial": item.received, "reserved": item.reserved}
+            sku: {
+                "initial": item.received,
+                "reserved": item.reserved,
+                "issued": item.issued,
+                "returned": item.returned,
+                "on_hand": item.received - item.issued + item.returned,
+            }
             for sku, item in evidence.stock.items()
         },
         "money": {

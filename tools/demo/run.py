@@ -18,6 +18,7 @@ from tools.demo.hops import HopCounts
 from tools.demo.pace import Pace
 from tools.demo.partner import WebhookPartner
 from tools.demo.staff import Staff
+from tools.demo.stock_file import CatalogueItem
 from tools.demo.stripe_host import stripe_of
 from tools.demo.supplier import SupplierFile, hand_in, reports
 from tools.demo.timeline import Timelines
@@ -40,6 +41,8 @@ class DemoSetup:
     files: Sequence[SupplierFile]
     right: Mapping[str, int]
     """Units of each item in the correct rows of the files."""
+    catalogue: Sequence[CatalogueItem]
+    """The items that staff put on sale."""
     visits: Sequence[Visit]
     lost_parcels: int = 0
     careless_carrier: bool = False
@@ -116,6 +119,7 @@ def rehearse(
         with display.watching(shop, counts, timelines, len(visits)):
             pace = Pace(shop, hurried=hurried)
             _supply(shop, setup.files, pace, display)
+            _price(staff, setup.catalogue, pace, display)
             _serve(customers, visits, seed, pace, display)
             if setup.lost_parcels:
                 display.phase("days pass until lost parcels are overdue")
@@ -143,11 +147,19 @@ def rehearse(
 
 
 def _supply(shop: Rehearsal, files: Sequence[SupplierFile], pace: Pace, display: Display) -> None:
-    """Hands in the suppliers' files, and waits until orders knows the prices."""
+    """Hands in the suppliers' files, and waits until they are imported."""
     display.phase("suppliers' files come in")
     handing_in = shop.spawn(hand_in, shop, files, name="supplier")
     pace.run_until(lambda: shop.scheduler.idle, display.tick)
     handing_in.result()
+
+
+def _price(staff: Staff, catalogue: Sequence[CatalogueItem], pace: Pace, display: Display) -> None:
+    """Lets staff set the prices, and waits until orders knows them."""
+    display.phase("staff set prices")
+    pricing = staff.shop.spawn(staff.price, catalogue, name="staff")
+    pace.run_until(lambda: staff.shop.scheduler.idle, display.tick)
+    pricing.result()
 
 
 def _serve(

@@ -1,12 +1,14 @@
-"""The staff: decides about returns, and reads the sales."""
+"""The staff: sets prices, decides about returns, and reads the sales."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
 from cdk_rehearsal import HttpResponse, Record, Rehearsal
+from lambdas.inventory.price_store import AT_ONCE
+from tools.demo.stock_file import CatalogueItem
 
 _LOOKS, _LOOK_AGAIN_S = 30, 1.0
 _THINKS_S = 2.0
@@ -55,6 +57,30 @@ class Staff:
         if answer.status < 400:
             self.decided[order_id] = approved
 
+    def price(
+        self, items: Sequence[CatalogueItem], *, bounds: Mapping[str, int] | None = None
+    ) -> None:
+        """Sets the prices of items, and approves those that wait. Raises UnexpectedAnswer."""
+        for start in range(0, len(items), AT_ONCE):
+            prices = [
+                {
+                    "sku": item.sku,
+                    "unit_price_minor": item.unit_price_minor,
+                    "currency": item.currency,
+                    "bounds": bounds,
+                }
+                for item in items[start : start + AT_ONCE]
+            ]
+            answer = require(self.ask("PUT", "/prices", {"prices": prices}), 200)
+            self.approve([view for view in answer.json()["prices"] if view["proposal"]])
+
+    def approve(self, views: Iterable[Mapping[str, Any]]) -> None:
+        """Approves prices that wait, as a colleague. Raises UnexpectedAnswer."""
+        for view in views:
+            decision = {"number": view["proposal"]["number"], "approved": True, "note": "as listed"}
+            body = {"sku": view["sku"], **decision}
+            require(self.ask("POST", "/prices/decision", body, clerk="clerk-2"), 200)
+
     def sales(self, start: datetime, end: datetime) -> Iterator[Mapping[str, Any]]:
         """Yields the sales of a period, by minute and item."""
         query = {"from": _instant(start), "to": _instant(end)}
@@ -65,10 +91,17 @@ class Staff:
                 return
             query["after"] = answer["next"]
 
-    def ask(self, method: str, path: str, body: dict[str, object] | None = None) -> Any:
-        """Sends a request with the clerk's token."""
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: dict[str, object] | None = None,
+        *,
+        clerk: str = "clerk-1",
+    ) -> Any:
+        """Sends a request with a clerk's token."""
         # Tokens expire after an hour.
-        token = self.shop.token("clerk-1", **{"cognito:groups": ["staff"]})
+        token = self.shop.token(clerk, **{"cognito:groups": ["staff"]})
         headers = {"authorization": f"Bearer {token}"}
         return self.shop.http.request(method, path, headers=headers, body=body)
 

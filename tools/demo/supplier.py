@@ -9,10 +9,13 @@ from typing import Any
 
 from cdk_rehearsal import Rehearsal
 from lambdas.inventory.domain import ReceivedItem
+from lambdas.inventory.supplier_files import INCOMING, REPORTS
 from tools.demo.csv_file import write_rows
+from tools.demo.stock_file import CatalogueItem
 
 BUCKET = "Inventory/SupplierFiles/Bucket"
-_INCOMING, _REPORTS = "incoming/", "reports/"
+SUPPLIER = "north"
+"""The supplier of all items."""
 _ROWS = 1_000
 """The most items in one file."""
 
@@ -30,11 +33,12 @@ class SupplierFile:
         return len(self.content.splitlines()) - 1
 
 
-def files_of(items: Sequence[ReceivedItem]) -> Iterator[SupplierFile]:
+def files_of(items: Sequence[CatalogueItem]) -> Iterator[SupplierFile]:
     """Yields the items as files of a bounded size."""
     for number, start in enumerate(range(0, len(items), _ROWS), 1):
         text = io.StringIO()
-        write_rows(text, ReceivedItem, items[start : start + _ROWS])
+        delivered = [item.delivered() for item in items[start : start + _ROWS]]
+        write_rows(text, ReceivedItem, delivered)
         yield SupplierFile(f"stock-{number}.csv", text.getvalue().encode())
 
 
@@ -47,14 +51,16 @@ def hand_in(shop: Rehearsal, files: Sequence[SupplierFile]) -> None:
     """Uploads the files."""
     for file in files:
         shop.client("s3").put_object(
-            Bucket=shop.physical_id(BUCKET), Key=f"{_INCOMING}{file.name}", Body=file.content
+            Bucket=shop.physical_id(BUCKET),
+            Key=f"{INCOMING}{SUPPLIER}/{file.name}",
+            Body=file.content,
         )
 
 
 def reports(shop: Rehearsal) -> dict[str, dict[str, Any]]:
     """Returns the shop's reports on files, by key."""
     client, bucket = shop.client("s3"), shop.physical_id(BUCKET)
-    pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=_REPORTS)
+    pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=REPORTS)
     keys = [entry["Key"] for page in pages for entry in page.get("Contents", [])]
     return {
         key: json.loads(client.get_object(Bucket=bucket, Key=key)["Body"].read()) for key in keys

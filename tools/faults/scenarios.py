@@ -11,6 +11,7 @@ from lambdas.notifications.events import Channel
 from lambdas.orders.domain import order_id_for
 from tools.demo.orders_file import ADDRESS
 from tools.demo.staff import require
+from tools.demo.supplier import SUPPLIER
 from tools.faults.shop import PRICE, RehearsedShop
 
 CUSTOMER = "customer-1"
@@ -112,10 +113,12 @@ def expired(shop: RehearsedShop) -> None:
 
 
 def supplied(shop: RehearsedShop) -> None:
-    """A supplier hands in a new item, and a customer orders it."""
+    """A supplier hands in a new item, staff set its price, and a customer orders it."""
     jug = shop.key("JUG")
     if jug not in shop.known.supplied:
         shop.supply({jug: 5}, delivery=jug)
+    shop.settle()
+    shop.price([jug])
     shop.settle()
     if jug in shop.prices():
         order_id = shop.place({jug: 1}, key=shop.key("supplied"))
@@ -149,6 +152,21 @@ def disputed(shop: RehearsedShop) -> None:
     shop.settle()
 
 
+def repriced(shop: RehearsedShop) -> None:
+    """An item gets dearer: its price follows within bounds, and waits for approval beyond them."""
+    pot = shop.key("POT")
+    bounds = {"markup_percent": 50, "min_minor": 500, "max_minor": 1_000}
+    require(shop.staff.ask("PUT", "/items/supplier", {"sku": pot, "supplier": SUPPLIER}), 200)
+    if not shop.is_priced(pot):
+        shop.price([pot], 900, bounds=bounds)
+    for value in (1_000, 1_100, 1_200):  # Costs are 60 % of this.
+        if (delivery := f"{pot}-{value}") not in shop.delivered:
+            shop.supply({pot: 1}, delivery=delivery, price=value)
+        shop.settle()
+    shop.approve(pot)
+    shop.settle()
+
+
 @dataclass(frozen=True)
 class FaultScenario:
     """A scenario, and the parts of the shop that decide how it ends."""
@@ -167,8 +185,15 @@ _ALL = (
     FaultScenario(
         supplied, ("Inventory/SupplierFiles", "Inventory/ImportStockFile", "Orders/KeepPrice")
     ),
+    FaultScenario(repriced, ("Inventory/RepriceItem", "Inventory/DecidePrice")),
     FaultScenario(cancelled, ("Inventory/ReleaseClosedOrder", "Payments/RefundClosedOrder")),
-    FaultScenario(bought, ("Checkout/", "Orders/FollowShipment", "Shipping/RequestShipment")),
+    FaultScenario(
+        bought,
+        (
+            *("Checkout/", "Orders/FollowShipment", "Shipping/RequestShipment"),
+            "Inventory/IssueStock",
+        ),
+    ),
     FaultScenario(given_back, ("Orders/FollowReturn", "Returns/")),
     FaultScenario(erased, ("Privacy/", "Orders/CheckOrders", "Orders/EraseOrders")),
     FaultScenario(expired, ("Orders/SweepOrders",)),

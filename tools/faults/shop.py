@@ -1,15 +1,15 @@
 """The rehearsed shop as its customers, partners and staff use it."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import urlencode
 from zlib import crc32
 
 from cdk_rehearsal import HttpResponse, Rehearsal
-from lambdas.inventory.domain import ReceivedItem
 from lambdas.notifications.events import Channel
 from lambdas.orders.domain import order_id_for
 from tools.demo.carrier import add_parcels, callback, carrier_secret, ledger_of, send_callback
@@ -18,6 +18,7 @@ from tools.demo.evidence import Evidence, count_sales, gather
 from tools.demo.orders_file import ADDRESS
 from tools.demo.partner import PARTNER, WebhookPartner
 from tools.demo.staff import Staff, UnexpectedAnswer, require
+from tools.demo.stock_file import CatalogueItem
 from tools.demo.stores import places_with
 from tools.demo.stripe_host import send_event, stripe_of
 from tools.demo.supplier import SupplierFile, files_of, hand_in, reports
@@ -40,10 +41,17 @@ class _PatientStaff(Staff):
         super().__init__(shop.rehearsal)
         self._ask_on = shop.ask_on
 
-    def ask(self, method: str, path: str, body: dict[str, object] | None = None) -> HttpResponse:
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: dict[str, object] | None = None,
+        *,
+        clerk: str = "clerk-1",
+    ) -> HttpResponse:
         """See `Staff`."""
         ask = super().ask
-        return self._ask_on(lambda: ask(method, path, body))
+        return self._ask_on(lambda: ask(method, path, body, clerk=clerk))
 
 
 class RehearsedShop(ShopState):
@@ -66,6 +74,8 @@ class RehearsedShop(ShopState):
         """The payment provider's host; None if the stage has the sandbox."""
         self.known = Evidence()
         """What the outside world knows: its requests and the answers."""
+        self.delivered = set[str]()
+        """The names of suppliers' files."""
         self._selective = set[str]()
         """Addresses that get only some notification types. The audit leaves them out."""
         self._opened = datetime.now(UTC)
@@ -78,25 +88,47 @@ class RehearsedShop(ShopState):
 
     # -- suppliers ------------------------------------------------------------------------
 
-    def receive(self, quantities: Mapping[str, int], **options: Any) -> None:
-        """Hands in a supplier's file, and waits until orders knows the prices. See `supply`."""
-        self.supply(quantities, **options)
+    def receive(self, quantities: Mapping[str, int], *, price: int = PRICE, **options: Any) -> None:
+        """Hands in a supplier's file, lets staff set the prices, and waits until orders knows them.
+
+        See `supply`.
+        """
+        self.supply(quantities, price=price, **options)
+        self.settle()
+        self.price(quantities, price)
         self.settle()
 
     def supply(
         self, quantities: Mapping[str, int], *, delivery: str = "delivery-1", price: int = PRICE
     ) -> None:
-        """Hands in a supplier's file with these units."""
-        items = [
-            ReceivedItem(sku=sku, quantity=quantity, unit_price_minor=price, currency="EUR")
-            for sku, quantity in quantities.items()
-        ]
-        (file,) = files_of(items)
-        self.hand_in(replace(file, name=f"{delivery}.csv"), quantities)
+        """Hands in a supplier's file with these units, for items that will have this price."""
+        (file,) = files_of([_item(sku, price, quantity) for sku, quantity in quantities.items()])
+        self.hand_in(replace(file, name=delivery), quantities)
+
+    def price(
+        self,
+        skus: Iterable[str],
+        price: int = PRICE,
+        *,
+        bounds: Mapping[str, int] | None = None,
+    ) -> None:
+        """Lets staff set the price of some items. Raises UnexpectedAnswer."""
+        self.staff.price([_item(sku, price) for sku in skus], bounds=bounds)
+
+    def is_priced(self, sku: str) -> bool:
+        """Whether staff know a price of an item."""
+        answer = self.staff.ask("GET", f"/prices?{urlencode({'sku': sku})}")
+        return answer.status == 200 and answer.json()["unit_price_minor"] is not None
+
+    def approve(self, sku: str) -> None:
+        """Lets staff approve the price of an item that waits. Raises UnexpectedAnswer."""
+        views = require(self.staff.ask("GET", "/prices/proposals"), 200).json()["prices"]
+        self.staff.approve([view for view in views if view["sku"] == sku])
 
     def hand_in(self, file: SupplierFile, right: Mapping[str, int]) -> None:
         """Hands in a supplier's file whose correct rows have these units."""
         hand_in(self.rehearsal, [file])
+        self.delivered.add(file.name)
         self.known.files += 1
         self.known.rows += file.rows
         self.known.supplied = dict(Counter(self.known.supplied) + Counter(right))
@@ -367,6 +399,10 @@ class RehearsedShop(ShopState):
             self.rehearsal.scheduler.sleep(_PAUSE_S)
             answer = send()
         return answer
+
+
+def _item(sku: str, price: int, quantity: int = 0) -> CatalogueItem:
+    return CatalogueItem(sku=sku, quantity=quantity, unit_price_minor=price, currency="EUR")
 
 
 def _minute(moment: datetime) -> datetime:

@@ -73,6 +73,7 @@ def correct_evidence() -> Evidence:
             for order_id in ("sold", "left", "back")
             for type_ in ("PaymentAuthorized.v1", "StockReserved.v1")
         ),
+        *(event("StockIssued.v1", order_id) for order_id in ("sold", "back")),
         event("StockReleased.v1", "left"),
         event("StockReleased.v1", "back"),
         event("PaymentCaptured.v1", "sold"),
@@ -108,9 +109,9 @@ def correct_evidence() -> Evidence:
             "lost": order("lost", "rejected"),
             "back": order("back", "returned", "confirmed"),
         },
-        stock={"MUG": StockItem("STOCK#MUG", 10, 8, 2)},
+        stock={"MUG": StockItem("STOCK#MUG", 10, 8, 0, 4, 2)},
         reservations={
-            "sold": ReservationItem("RESERVATION#sold", "reserved", (Units("MUG", 2),)),
+            "sold": ReservationItem("RESERVATION#sold", "issued", (Units("MUG", 2),)),
             "left": ReservationItem("RESERVATION#left", "released", (Units("MUG", 2),)),
             "back": ReservationItem("RESERVATION#back", "released", (Units("MUG", 2),)),
         },
@@ -197,20 +198,36 @@ WRONGS: dict[str, tuple[Callable[[Evidence], object], str]] = {
         "the parcel of order left is recalled, with 0 ends",
     ),
     "stock is gone": (
-        lambda evidence: evidence.stock.update(MUG=StockItem("STOCK#MUG", 10, 7, 3)),
+        lambda evidence: evidence.stock.update(MUG=StockItem("STOCK#MUG", 10, 7, 1, 4, 2)),
         "MUG: 3 removed, 2 for customers",
     ),
-    "stock is taken but not reserved": (
-        lambda evidence: evidence.stock.update(MUG=StockItem("STOCK#MUG", 10, 8, 1)),
-        "MUG: 1 reserved, 2 removed",
+    "stock is reserved for nobody": (
+        lambda evidence: evidence.stock.update(MUG=StockItem("STOCK#MUG", 10, 8, 1, 3, 2)),
+        "MUG: 1 reserved, 0 to be shipped",
     ),
     "stock is negative": (
-        lambda evidence: evidence.stock.update(MUG=StockItem("STOCK#MUG", 1, -1, 2)),
-        "MUG: -1 available, 2 reserved",
+        lambda evidence: evidence.stock.update(MUG=StockItem("STOCK#MUG", 1, -1, 0, 4, 2)),
+        "MUG: -1 available, 0 reserved",
     ),
-    "a delivery counted twice": (
-        lambda evidence: evidence.stock.update(MUG=StockItem("STOCK#MUG", 20, 18, 2)),
+    "stock comes from nowhere": (
+        lambda evidence: evidence.stock.update(MUG=StockItem("STOCK#MUG", 20, 18, 0, 4, 2)),
         "MUG: 20 received, 10 supplied",
+    ),
+    "the shelf holds less than came in": (
+        lambda evidence: evidence.stock.update(MUG=StockItem("STOCK#MUG", 10, 8, 0, 3, 2)),
+        "MUG: 8 available, 0 reserved, but 9 on hand",
+    ),
+    "a shipped order was not issued": (
+        lambda evidence: evidence.stock.update(MUG=StockItem("STOCK#MUG", 10, 8, 0, 2, 0)),
+        "MUG: 2 issued, 4 shipped",
+    ),
+    "a returned order was not counted as returned": (
+        lambda evidence: evidence.stock.update(MUG=StockItem("STOCK#MUG", 10, 8, 0, 4, 1)),
+        "MUG: 1 returned, 2 came back",
+    ),
+    "the units of a shipped order were issued twice": (
+        lambda evidence: publish(evidence, twice("StockIssued.v1", "sold")),
+        "StockIssued.v1 of order sold was published 2 times, not 1",
     ),
     "an item has no stock": (
         lambda evidence: evidence.stock.clear(),
@@ -220,11 +237,11 @@ WRONGS: dict[str, tuple[Callable[[Evidence], object], str]] = {
         lambda evidence: evidence.reservations.update(
             left=ReservationItem("RESERVATION#left", "reserved", ())
         ),
-        "stock is reserved for order left, which is not active",
+        "stock is held for order left, which is not active",
     ),
     "a confirmed order holds no stock": (
         lambda evidence: evidence.reservations.pop("sold"),
-        "order sold is active, but no stock is reserved for it",
+        "order sold is active, but no stock is held for it",
     ),
     "a release stopped half-way": (
         lambda evidence: evidence.reservations.update(
@@ -436,7 +453,7 @@ def late_evidence() -> Evidence:
         evidence.payments[order_id] = Payment(f"PAYMENT#{order_id}", "refunded", 500, "EUR")
         evidence.provider[order_id] = ProviderEntry(order_id, "refunded", 500, "EUR")
         evidence.reservations[order_id] = ReservationItem(
-            f"RESERVATION#{order_id}", "released" if back else "reserved", (Units("MUG", 2),)
+            f"RESERVATION#{order_id}", "released" if back else "issued", (Units("MUG", 2),)
         )
         happened = [
             "OrderPlaced.v2",
@@ -445,11 +462,12 @@ def late_evidence() -> Evidence:
             "OrderConfirmed.v2",
         ]
         happened += ["ShipmentRequested.v1", "OrderShipped.v1", "OrderDelivered.v1"]
-        happened += ["PaymentCaptured.v1", "OrderCancelled.v1", "PaymentRefunded.v1"]
+        happened += ["StockIssued.v1", "PaymentCaptured.v1", "OrderCancelled.v1"]
+        happened += ["PaymentRefunded.v1"]
         happened += ["ReturnRequested.v1", "OrderReturned.v1", "StockReleased.v1"] if back else []
         for type_ in happened:
             publish(evidence, event(type_, order_id))
-    evidence.stock["MUG"] = StockItem("STOCK#MUG", 10, 6, 4)
+    evidence.stock["MUG"] = StockItem("STOCK#MUG", 10, 6, 0, 8, 4)
     evidence.return_requests.add("late")
     evidence.decided["late"] = True
     evidence.sold_units["MUG"] += 4
@@ -536,7 +554,7 @@ LATE_WRONGS: dict[str, tuple[Callable[[Evidence], object], str]] = {
         "order kept was delivered, but its units are for sale again",
     ),
     "units of a customer are counted as stock": (
-        lambda evidence: evidence.stock.update(MUG=StockItem("STOCK#MUG", 10, 8, 2)),
+        lambda evidence: evidence.stock.update(MUG=StockItem("STOCK#MUG", 10, 8, 0, 6, 4)),
         "MUG: 2 removed, 4 for customers",
     ),
     "a cancelled order is charged": (

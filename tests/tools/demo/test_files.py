@@ -185,23 +185,37 @@ def test_stock_rows_get_the_same_verdict_and_reason_as_a_suppliers(
     tmp_path_factory: pytest.TempPathFactory, text: str, separator: str, encoding: str
 ) -> None:
     header = stock_file.STOCK.header.replace(",", separator)
-    content = f"{header}\n{text}".encode(encoding, errors="replace")
+    content, priced = (
+        f"{names}\n{text}".encode(encoding, errors="replace")
+        for names in (header, _about_prices(header))
+    )
     file = tmp_path_factory.mktemp("stock") / "stock.csv"
-    file.write_bytes(content)
+    file.write_bytes(priced)
     report = stock_file.Report(file="stock.csv", version="v1")
     try:
         taken = [row.item for row in report.good(io.BytesIO(content))]
     except Refused as refused:
-        with pytest.raises(UnusableFile, match=re.escape(str(refused))):
+        with pytest.raises(UnusableFile, match=re.escape(_about_prices(str(refused)))):
             read_stock(file)
         return
     if not taken:
-        with pytest.raises(UnusableFile, match=re.escape(str(report.wrong[0]))):
+        with pytest.raises(UnusableFile, match=re.escape(_about_prices(str(report.wrong[0])))):
             read_stock(file)
         return
     found = read_stock(file)
-    assert found.items == taken
-    assert found.skipped == report.wrong
+    assert [
+        (item.sku, item.quantity, item.unit_price_minor, item.currency) for item in found.items
+    ] == [(item.sku, item.quantity, item.unit_cost_minor, item.currency) for item in taken]
+    assert [(wrong.line, wrong.reason) for wrong in found.skipped] == [
+        (wrong.line, _about_prices(wrong.reason)) for wrong in report.wrong
+    ]
+
+
+def _about_prices(reason: str) -> str:
+    """The reason that the shop's own file gets: it has prices in place of costs."""
+    return reason.replace("unit_cost_minor", "unit_price_minor").replace(
+        "the cost of a unit in cents", "the price in cents"
+    )
 
 
 def test_stock_of_the_same_item_counts_once(tmp_path: Path) -> None:
@@ -241,7 +255,9 @@ def test_suppliers_files_hold_each_item_once_in_files_of_a_bounded_size(tmp_path
 
     assert [file.rows for file in files] == [1000, 1000, 500]
     taken = [row for file in files for row in stock_file.rows(io.BytesIO(file.content))]
-    assert [row.item for row in taken if isinstance(row, GoodRow)] == items
+    delivered = [item.delivered() for item in items]
+    assert [row.item for row in taken if isinstance(row, GoodRow)] == delivered
+    assert {item.unit_cost_minor for item in delivered} == {3}  # 60 % of 5
 
 
 def test_mistakes_of_the_sample_are_what_the_books_expect() -> None:

@@ -48,6 +48,7 @@ ROWS = [
 FORGERIES: Mapping[str, tuple[str, str, str]] = {
     "stock that vanished": (STOCK, "STOCK#SKU-1", "available"),
     "stock without an order": (STOCK, "STOCK#SKU-1", "reserved"),
+    "stock that was issued for nobody": (STOCK, "STOCK#SKU-1", "issued"),
     "stock without a delivery": (STOCK, "STOCK#SKU-1", "received"),
     "an order whose total was changed": (ORDERS, "ORDER#", "total_minor"),
     "money that grew": (PAYMENTS, "PAYMENT#", "amount_minor"),
@@ -117,6 +118,7 @@ def observed(assembly: Path, file: Path) -> ObservedRun:
             assembly,
             DemoSetup(
                 files=[*files_of(items)],
+                catalogue=items,
                 right={item.sku: item.quantity for item in items},
                 visits=plain_visits(wanted.items),
             ),
@@ -145,11 +147,17 @@ def test_the_audit_of_a_plain_run_passes(observed: ObservedRun) -> None:
     assert report["parcels"] == {"delivered": 8}
     assert report["messages"] == dict.fromkeys(("email", "sms", "webhook"), ANY)
     assert report["messages"]["email"] > 0
-    assert report["sales"]["units"] == sum(item["reserved"] for item in report["stock"].values())
+    assert report["sales"]["units"] == sum(item["issued"] for item in report["stock"].values())
     assert report["refusals"] == {"price_changed": 1}
     assert report["rejections"] == {"payment_declined": 2}
     assert report["events"]["OrderConfirmed.v2"] == 8
-    assert report["stock"]["SKU-0"]["reserved"] == 8
+    assert report["stock"]["SKU-0"] == {
+        "initial": 10_000,
+        "reserved": 0,
+        "issued": 8,
+        "returned": 0,
+        "on_hand": 9_992,
+    }
     assert report["money"]["refunded_minor"] == 0
     assert report["money"]["by_currency"] == {
         "EUR": {

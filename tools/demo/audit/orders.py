@@ -1,11 +1,12 @@
 """The audit of orders, stock, money and events."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 
 from tools.demo.audit.check import Check, check
 from tools.demo.evidence import ORDERS, STOCK, Evidence, OrderItem
+from tools.demo.money import show
 
 ACTIVE = ("confirmed", "shipped", "delivered")
 """Statuses with reserved stock and held money."""
@@ -31,7 +32,9 @@ def checks(evidence: Evidence) -> list[Check]:
         _accepted(evidence),
         _settled(evidence),
         _stock(evidence),
+        _shelf(evidence),
         _reservations(evidence),
+        _prices(evidence),
         _published(evidence),
         _changes(evidence),
         _order_ends(evidence),
@@ -72,11 +75,7 @@ def _settled(evidence: Evidence) -> Check:
 
 
 def _stock(evidence: Evidence) -> Check:
-    sold: Counter[str] = Counter()
-    issued = _active(evidence) | _kept(evidence)
-    for order in issued.values():
-        for line in order.lines:
-            sold[line.sku] += line.quantity
+    sold = _units((_active(evidence) | _kept(evidence)).values())
     removed = Counter({sku: item.received - item.available for sku, item in evidence.stock.items()})
 
     def findings() -> Iterator[str]:
@@ -89,10 +88,6 @@ def _stock(evidence: Evidence) -> Check:
                 continue
             if removed[sku] != sold[sku]:
                 yield f"{sku}: {removed[sku]} removed, {sold[sku]} for customers: {where}"
-            if item.reserved != removed[sku]:
-                yield f"{sku}: {item.reserved} reserved, {removed[sku]} removed: {where}"
-            if item.available < 0 or item.reserved < 0:
-                yield f"{sku}: {item.available} available, {item.reserved} reserved: {where}"
             if item.received != supplied:
                 yield f"{sku}: {item.received} received, {supplied} supplied: {where}"
 
@@ -101,18 +96,79 @@ def _stock(evidence: Evidence) -> Check:
     )
 
 
+def _shelf(evidence: Evidence) -> Check:
+    """What the shelf holds: the units on hand, and what came in, left and came back."""
+    shipped = {e.subject for e in evidence.committed.values() if e.type == "OrderShipped.v1"}
+    here = _active(evidence) | _kept(evidence)
+    orders = evidence.orders.items()
+    waiting = _units(order for key, order in here.items() if key not in shipped)
+    issued = _units(order for key, order in orders if key in shipped)
+    returned = _units(order for key, order in orders if key in shipped and key not in here)
+    stock = evidence.stock
+
+    def findings() -> Iterator[str]:
+        for sku, item in sorted(stock.items()):
+            where = f"{STOCK}, STOCK#{sku}"
+            on_hand = item.received - item.issued + item.returned
+            if item.available + item.reserved != on_hand:
+                parts = f"{item.available} available, {item.reserved} reserved"
+                yield f"{sku}: {parts}, but {on_hand} on hand: {where}"
+            if item.available < 0 or item.reserved < 0:
+                yield f"{sku}: {item.available} available, {item.reserved} reserved: {where}"
+            if item.reserved != waiting[sku]:
+                yield f"{sku}: {item.reserved} reserved, {waiting[sku]} to be shipped: {where}"
+            if item.issued != issued[sku]:
+                yield f"{sku}: {item.issued} issued, {issued[sku]} shipped: {where}"
+            if item.returned != returned[sku]:
+                yield f"{sku}: {item.returned} returned, {returned[sku]} came back: {where}"
+
+    left = {
+        "available": sum(item.available for item in stock.values()),
+        "reserved": sum(item.reserved for item in stock.values()),
+    }
+    right = {
+        "received": sum(item.received for item in stock.values()),
+        "issued": -sum(item.issued for item in stock.values()),
+        "returned": sum(item.returned for item in stock.values()),
+    }
+    return check("Stock on hand", left, right, findings())
+
+
+def _prices(evidence: Evidence) -> Check:
+    """Orders sells at inventory's prices, and they follow the latest costs."""
+    ours = {sku: item.price for sku, item in evidence.prices.items() if item.price}
+    listed = {sku: item.price for sku, item in evidence.price_list.items()}
+
+    def findings() -> Iterator[str]:
+        for sku in sorted({*ours, *listed}):
+            if ours.get(sku) != listed.get(sku):
+                here, there = (
+                    show(*each) if each else "nothing" for each in (ours.get(sku), listed.get(sku))
+                )
+                yield f"{sku}: {here} in inventory, {there} in the price list: {STOCK}"
+        for sku, item in sorted(evidence.stock.items()):
+            followed = evidence.prices[sku].cost_revision if sku in evidence.prices else 0
+            if followed != item.cost_revision:
+                numbers = f"cost {item.cost_revision} is known, but its price follows {followed}"
+                yield f"{sku}: {numbers}: {STOCK}, STOCK#{sku}"
+
+    return check(
+        "Prices", {"in inventory": len(ours)}, {"in the price list": len(listed)}, findings()
+    )
+
+
 def _reservations(evidence: Evidence) -> Check:
-    held = {key for key, each in evidence.reservations.items() if each.state == "reserved"}
+    held = {key for key, each in evidence.reservations.items() if each.state in _HOLDS}
     active, kept = set(_active(evidence)), set(_kept(evidence))
 
     def findings() -> Iterator[str]:
         for order_id, reservation in evidence.reservations.items():
-            if reservation.state not in {"reserved", "released"}:
+            if reservation.state not in {*_HOLDS, "released"}:
                 yield f"the reservation of order {order_id} is {reservation.state}: {STOCK}"
         for order_id in sorted(held - active - kept):
-            yield f"stock is reserved for order {order_id}, which is not active: {STOCK}"
+            yield f"stock is held for order {order_id}, which is not active: {STOCK}"
         for order_id in sorted(active - held):
-            yield f"order {order_id} is active, but no stock is reserved for it: {STOCK}"
+            yield f"order {order_id} is active, but no stock is held for it: {STOCK}"
         for order_id in sorted(kept - held):
             yield f"order {order_id} was delivered, but its units are for sale again: {STOCK}"
 
@@ -156,6 +212,10 @@ def _changes(evidence: Evidence) -> Check:
     return check("Changes published", {"events": count}, {"are due": due.total()}, findings())
 
 
+_HOLDS = ("reserved", "issued")
+"""The states of a reservation whose units are not for sale."""
+
+
 def _due(evidence: Evidence, published: Mapping[tuple[str, str], int]) -> Iterator[tuple[str, str]]:
     for order_id, payment in evidence.payments.items():
         if payment.state in _PAYMENT_EVENTS:
@@ -163,9 +223,12 @@ def _due(evidence: Evidence, published: Mapping[tuple[str, str], int]) -> Iterat
         elif ("PaymentAuthorized.v1", order_id) in published:
             # The authorization of a refunded payment need not have been published.
             yield ("PaymentAuthorized.v1", order_id)
+    for event in evidence.committed.values():
+        if event.type == "OrderShipped.v1":
+            yield ("StockIssued.v1", event.subject)
     for order_id, reservation in evidence.reservations.items():
         steps = ("StockReserved.v1", "StockReleased.v1")
-        if reservation.state == "reserved":
+        if reservation.state in _HOLDS:
             yield (steps[0], order_id)
         elif any((step, order_id) in published for step in steps):
             yield from ((step, order_id) for step in steps)
@@ -179,8 +242,7 @@ _PAYMENT_EVENTS = {
 }
 _CHANGES = (
     *dict.fromkeys(chain.from_iterable(_PAYMENT_EVENTS.values())),
-    "StockReserved.v1",
-    "StockReleased.v1",
+    *("StockReserved.v1", "StockIssued.v1", "StockReleased.v1"),
 )
 
 
@@ -226,6 +288,15 @@ def _messages_left(evidence: Evidence) -> Check:
     waiting = {queue: depth for queue, depth in evidence.waiting.items() if depth}
     findings = (f"{depth:,} messages are left in {queue}" for queue, depth in waiting.items())
     return check("Messages left", {"in queues": sum(waiting.values())}, {"": 0}, findings)
+
+
+def _units(orders: Iterable[OrderItem]) -> Counter[str]:
+    """Counts the units of some orders by SKU."""
+    units: Counter[str] = Counter()
+    for order in orders:
+        for line in order.lines:
+            units[line.sku] += line.quantity
+    return units
 
 
 def _active(evidence: Evidence) -> dict[str, OrderItem]:

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from cdk_rehearsal.meter import Meter, Record
     from cdk_rehearsal.moto_region import aws_variables, corrected_moto
     from cdk_rehearsal.patterns import EventPattern
+    from cdk_rehearsal.policies import identity_allows
     from cdk_rehearsal.rehearsal import OUTSIDE, Rehearsal
     from cdk_rehearsal.services.functions import InvocationResult
     from cdk_rehearsal.services.http_api import HttpFront, HttpResponse
@@ -52,7 +53,7 @@ __version__ = "0.1.0"
 
 __all__ = ["Assembly", "Properties", "Resource", "Stack", "Template"]
 __all__ += ["Resolver", "listed", "named", "nodes", "texts"]
-__all__ += ["EventPattern", "FilterCriteria", "SubscriptionFilter"]
+__all__ += ["EventPattern", "FilterCriteria", "SubscriptionFilter", "identity_allows"]
 __all__ += ["LoadingError", "RehearsalError", "Unsupported", "UnsupportedTemplateError", "check"]
 __all__ += ["OUTSIDE", "InvocationResult", "Latency", "Process", "Rehearsal", "Scheduler", "Signal"]
 __all__ += ["HttpFront", "HttpResponse", "Meter", "Record", "Request", "Response"]
@@ -77,6 +78,7 @@ _NAMES = {
     "meter": ("Meter", "Record"),
     "moto_region": ("aws_variables", "corrected_moto"),
     "patterns": ("EventPattern",),
+    "policies": ("identity_allows",),
     "rehearsal": ("OUTSIDE", "Rehearsal"),
     "services.functions": ("InvocationResult",),
     "services.http_api": ("HttpFront", "HttpResponse"),
