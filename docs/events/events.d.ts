@@ -30,13 +30,6 @@ export type Minor = number;
 export type OrderId = string;
 
 /**
- * The payment provider's token for the card
- * @minLength 1
- * @maxLength 128
- */
-export type PaymentToken = string;
-
-/**
  * Units
  * @minimum 1
  * @maximum 100000
@@ -76,39 +69,16 @@ export type Until = string;
  */
 export type Words = string;
 
-/** A shipping address. */
-export interface Address {
-  /**
-   * The recipient
-   * @minLength 1
-   * @maxLength 120
-   */
-  readonly name: string;
-  /**
-   * Street and number
-   * @minLength 1
-   * @maxLength 120
-   */
-  readonly street: string;
-  /**
-   * @minLength 1
-   * @maxLength 120
-   */
-  readonly postal_code: string;
-  /**
-   * @minLength 1
-   * @maxLength 120
-   */
-  readonly city: string;
-  /**
-   * ISO 3166-1 alpha-2 code
-   * @pattern ^[A-Z]{2}$(?!\n)
-   */
-  readonly country: string;
-}
-
 /** A way to reach a customer. */
 export type Channel = "email" | "sms" | "webhook";
+
+/** The kinds of personal data of a customer that a context no longer has. */
+export interface Erased {
+  /** The context */
+  readonly context: string;
+  /** Kinds of personal data */
+  readonly kinds: readonly string[];
+}
 
 /** Some units of one item at the price that the customer saw. */
 export interface Line {
@@ -178,6 +148,19 @@ export interface AuthorizationExpiringV1 {
 export type AuthorizationExpiringV1Event =
   Envelope<"orderflow.payments", "AuthorizationExpiring.v1", AuthorizationExpiringV1>;
 
+/** The shop has no personal data of the customer any more. Systems outside should follow. */
+export interface CustomerErasedV1 {
+  readonly customer_id: CustomerId;
+  /** The request */
+  readonly erasure_id: string;
+  /** What each context erased */
+  readonly erased: readonly Erased[];
+}
+
+/** CustomerErased.v1 in its envelope. */
+export type CustomerErasedV1Event =
+  Envelope<"orderflow.privacy", "CustomerErased.v1", CustomerErasedV1>;
+
 /** The bank decided about a dispute. */
 export interface DisputeClosedV1 {
   /** Order that is paid */
@@ -197,6 +180,30 @@ export interface DisputeClosedV1 {
 /** DisputeClosed.v1 in its envelope. */
 export type DisputeClosedV1Event =
   Envelope<"orderflow.payments", "DisputeClosed.v1", DisputeClosedV1>;
+
+/** Nothing was erased. The customer may request it again when the reason has passed. */
+export interface ErasureRefusedV1 {
+  readonly customer_id: CustomerId;
+  /** The request */
+  readonly erasure_id: string;
+  /** A code */
+  readonly reason: string;
+}
+
+/** ErasureRefused.v1 in its envelope. */
+export type ErasureRefusedV1Event =
+  Envelope<"orderflow.privacy", "ErasureRefused.v1", ErasureRefusedV1>;
+
+/** A customer, or staff on their behalf, requested the erasure of all personal data. */
+export interface ErasureRequestedV1 {
+  readonly customer_id: CustomerId;
+  /** The request */
+  readonly erasure_id: string;
+}
+
+/** ErasureRequested.v1 in its envelope. */
+export type ErasureRequestedV1Event =
+  Envelope<"orderflow.privacy", "ErasureRequested.v1", ErasureRequestedV1>;
 
 /** A unit of an item has a new cost. Of two, the one with the higher revision is newer. */
 export interface ItemCostedV1 {
@@ -271,20 +278,23 @@ export interface OrderCancelledV1 {
 export type OrderCancelledV1Event =
   Envelope<"orderflow.orders", "OrderCancelled.v1", OrderCancelledV1>;
 
-/** Stock is reserved and payment authorized: the order can be shipped. */
-export interface OrderConfirmedV1 {
+/**
+ * Stock is reserved and payment authorized: the order can be shipped.
+ *
+ * The vault has its address.
+ */
+export interface OrderConfirmedV2 {
   readonly order_id: OrderId;
   readonly customer_id: CustomerId;
   readonly currency: Currency;
   readonly total_minor: TotalMinor;
   /** The ordered items */
   readonly lines: readonly Line[];
-  readonly shipping_address: Address;
 }
 
-/** OrderConfirmed.v1 in its envelope. */
-export type OrderConfirmedV1Event =
-  Envelope<"orderflow.orders", "OrderConfirmed.v1", OrderConfirmedV1>;
+/** OrderConfirmed.v2 in its envelope. */
+export type OrderConfirmedV2Event =
+  Envelope<"orderflow.orders", "OrderConfirmed.v2", OrderConfirmedV2>;
 
 /** The customer has the parcel. */
 export interface OrderDeliveredV1 {
@@ -306,8 +316,12 @@ export interface OrderExpiredV1 {
 export type OrderExpiredV1Event =
   Envelope<"orderflow.orders", "OrderExpired.v1", OrderExpiredV1>;
 
-/** A customer placed an order at current prices. Carries everything that checkout needs. */
-export interface OrderPlacedV1 {
+/**
+ * A customer placed an order at current prices.
+ *
+ * The vault has its address and its means of payment.
+ */
+export interface OrderPlacedV2 {
   readonly order_id: OrderId;
   readonly customer_id: CustomerId;
   readonly currency: Currency;
@@ -318,13 +332,11 @@ export interface OrderPlacedV1 {
    * @maxItems 200
    */
   readonly lines: readonly Line[];
-  readonly shipping_address: Address;
-  readonly payment_token: PaymentToken;
 }
 
-/** OrderPlaced.v1 in its envelope. */
-export type OrderPlacedV1Event =
-  Envelope<"orderflow.orders", "OrderPlaced.v1", OrderPlacedV1>;
+/** OrderPlaced.v2 in its envelope. */
+export type OrderPlacedV2Event =
+  Envelope<"orderflow.orders", "OrderPlaced.v2", OrderPlacedV2>;
 
 /**
  * The order could not be fulfilled. Superseded: its reasons are free text.
@@ -663,15 +675,18 @@ export type StockReservedV1Event =
 /** Any event that the shop publishes. Its `type` tells them apart. */
 export type ShopEvent =
   | AuthorizationExpiringV1Event
+  | CustomerErasedV1Event
   | DisputeClosedV1Event
+  | ErasureRefusedV1Event
+  | ErasureRequestedV1Event
   | ItemCostedV1Event
   | ItemPricedV1Event
   | NotificationRequestedV1Event
   | OrderCancelledV1Event
-  | OrderConfirmedV1Event
+  | OrderConfirmedV2Event
   | OrderDeliveredV1Event
   | OrderExpiredV1Event
-  | OrderPlacedV1Event
+  | OrderPlacedV2Event
   | OrderRejectedV1Event
   | OrderRejectedV2Event
   | OrderReturnedV1Event
