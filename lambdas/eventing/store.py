@@ -13,6 +13,11 @@ from lambdas.eventing.event import Cause
 from lambdas.eventing.settings import TableSettings
 from lambdas.eventing.transaction import ConditionFailed, Contention, Key, Transaction, read
 
+BATCH = 25
+"""Aggregates that are changed in one transaction, each with two writes on average. A transaction
+has at most 100 operations, and its items at most 4 MB together.
+https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html"""
+
 TRIES = 5
 """Attempts to change an aggregate that others change at the same time."""
 
@@ -72,6 +77,11 @@ class Store(Generic[A]):
         found = pending.oldest(self._settings(), limit=limit, before=before)
         return [self._loaded(item) for item in found]
 
+    def pending_batches(self, *, before: datetime) -> Iterator[list[A]]:
+        """Yields all aggregates that wait since `before` a time; see `pending.batches`."""
+        for found in pending.batches(self._settings(), before=before, size=BATCH):
+            yield [self._loaded(item) for item in found]
+
     def change(
         self,
         id_: str,
@@ -125,6 +135,22 @@ class Store(Generic[A]):
             transaction.commit()
         except ConditionFailed:
             return None
+        return stored
+
+    def commit_all(self, changes: Sequence[tuple[A, Change[A]]], cause: Cause) -> list[A]:
+        """Commits changes of up to `BATCH` aggregates as they were loaded, in one transaction.
+
+        Returns the aggregates as stored. If another writer was faster for some of them, those stay
+        as they are, and the others are committed in smaller transactions.
+        """
+        transaction = Transaction(self._settings(), cause)
+        stored = [self.write(transaction, before, change) for before, change in changes]
+        try:
+            transaction.commit()
+        except ConditionFailed:
+            middle = len(changes) // 2
+            halves = (changes[:middle], changes[middle:]) if middle else ()
+            return [each for half in halves for each in self.commit_all(half, cause)]
         return stored
 
     def write(self, transaction: Transaction, before: A | None, change: Change[A]) -> A:

@@ -1,6 +1,6 @@
 """Orders' table: the orders, each with its status and its history, and the price list."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -57,10 +57,14 @@ def cancel(order_id: str, load: Callable[[], Order], cause: Cause) -> Order:
     return order
 
 
-def expire(order: Order, cause: Cause) -> bool:
-    """Whether the order expires by this call. It does not if it changed since it was read."""
-    change = order.expire(datetime.now(UTC))
-    return change is not None and _orders.commit(order, change, cause) is not None
+def expire(orders: Iterable[Order], cause: Cause) -> int:
+    """Returns how many orders expire by this call. Those do not that changed since they were read.
+
+    `orders` is a batch of `overdue`.
+    """
+    now = datetime.now(UTC)
+    changes = [(order, change) for order in orders if (change := order.expire(now))]
+    return len(_orders.commit_all(changes, cause)) if changes else 0
 
 
 def follow(order_id: str, delivery: Delivery[E]) -> None:
@@ -73,10 +77,10 @@ def follow(order_id: str, delivery: Delivery[E]) -> None:
     )
 
 
-def overdue(*, limit: int) -> list[Order]:
-    """Returns up to `limit` orders that wait for their checkout for too long, oldest first."""
+def overdue() -> Iterator[list[Order]]:
+    """Yields the orders that wait for their checkout for too long, oldest first, in batches."""
     bound = datetime.now(UTC) - timedelta(minutes=settings().checkout_minutes)
-    return _orders.pending(limit=limit, before=bound)
+    return _orders.pending_batches(before=bound)
 
 
 def keep_price(priced: Delivery[ItemPriced]) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from lambdas.eventing.event import CloudEvent, Event
 from lambdas.inventory.events import ItemPriced
@@ -101,9 +102,9 @@ class Orders:
             consumer = follow_return.handler if returns else follow_shipment.handler
             assert failed(consumer(batch(envelope), CONTEXT)) == []
 
-    def sweep(self) -> None:
+    def sweep(self, context: LambdaContext = CONTEXT) -> None:
         """Runs the sweeper."""
-        assert failed(sweep_orders.handler(batch(enveloped(SweepDue())), CONTEXT)) == []
+        assert failed(sweep_orders.handler(batch(enveloped(SweepDue())), context)) == []
 
     def an_order(self) -> str:
         """Places an order and returns its id."""
