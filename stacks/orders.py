@@ -30,6 +30,12 @@ _CHECKOUT_MINUTES = 60
 """After how long a placed order expires. A checkout takes seconds; after an hour, with five
 deliveries, its message has been parked or lost."""
 
+_SWEEP_EVERY = Duration.minutes(10)
+"""How much later than that an order may expire, whatever the backlog."""
+
+_SWEEP_TIMEOUT = Duration.minutes(5)
+"""Enough for tens of thousands of orders. A sweep ends before the next one begins."""
+
 
 class Orders(ContextStack):
     """Accepts orders and keeps their status. Offers checkout its two last steps."""
@@ -57,8 +63,8 @@ class Orders(ContextStack):
             "SweepOrders",
             sweep_orders.handler,
             event=SweepDue(),
-            every=Duration.minutes(30),
-            timeout=Duration.minutes(1),
+            every=_SWEEP_EVERY,
+            timeout=_SWEEP_TIMEOUT,
         )
         self.alarm(
             "Expired",

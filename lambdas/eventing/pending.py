@@ -25,8 +25,8 @@ QUERY_INDEX = Use("Query", INDEX)
 FIND = (QUERY_INDEX, BATCH_GET)
 """How `batches` uses the table."""
 
-BATCH = 100
-"""Items that are read at once."""
+_PAGE = 1_000
+"""Entries of the index that a search for all of them reads at once."""
 
 SHARDS = 4
 """Partitions over which the index spreads new items: each takes 1,000 writes a second.
@@ -44,19 +44,20 @@ def waiting(aggregate_id: str, since: datetime) -> Item:
 
 def oldest(settings: TableSettings, *, limit: int, before: datetime | None = None) -> list[Item]:
     """Returns up to `limit` (at most 100) items that wait, oldest first. See `batches`."""
-    return next(batches(settings, before=before, size=limit), [])
+    return next(batches(settings, before=before, size=limit, page=limit), [])
 
 
 def batches(
-    settings: TableSettings, *, before: datetime | None = None, size: int = BATCH
+    settings: TableSettings, *, before: datetime | None = None, size: int, page: int = _PAGE
 ) -> Iterator[list[Item]]:
     """Yields all items that wait since `before` a time, oldest first, `size` (at most 100) at once.
 
+    `page` is how many entries of the index are read with one call for each shard.
     The index lags behind its table. So the items are read from the table, and those that no longer
     wait are left out. Each batch is read when it is asked for. Raises Contention if the table stays
     throttled.
     """
-    shards = (_shard(settings, number, before, size) for number in range(SHARDS))
+    shards = (_shard(settings, number, before, page) for number in range(SHARDS))
     keys = merge(*shards, key=lambda entry: str(entry[SINCE]))
     while entries := list(islice(keys, size)):
         wanted: list[Key] = [(entry["pk"], entry["sk"]) for entry in entries]
@@ -65,28 +66,28 @@ def batches(
 
 
 def _shard(
-    settings: TableSettings, number: int, before: datetime | None, size: int
+    settings: TableSettings, number: int, before: datetime | None, page: int
 ) -> Iterator[Item]:
-    """Yields the entries of a shard, oldest first; reads a page when the one before is used up."""
+    """Yields the entries of a shard, oldest first, and reads them page by page."""
     condition = f"{SHARD} = :shard"
     values = {":shard": f"PENDING#{number}"}
     if before:
         condition += f" AND {SINCE} < :before"
         values[":before"] = _sortable(before)
-    page: dict[str, Any] | None = {}
-    while page is not None:
+    start: dict[str, Any] | None = {}
+    while start is not None:
         declaration.check(QUERY_INDEX)
         found = aws.dynamodb().query(
             TableName=settings.table_name,
             IndexName=INDEX,
             KeyConditionExpression=condition,
             ExpressionAttributeValues=to_attributes(values),
-            Limit=size,
-            **page,
+            Limit=page,
+            **start,
         )
         yield from map(from_attributes, found["Items"])
         last = found.get("LastEvaluatedKey")
-        page = {"ExclusiveStartKey": last} if last else None
+        start = {"ExclusiveStartKey": last} if last else None
 
 
 def _sortable(moment: datetime) -> str:

@@ -84,7 +84,7 @@ def batches(size: int, before: float | None = None) -> list[list[str]]:
     bound = None if before is None else START + timedelta(minutes=before)
     return [
         [item["pk"].removeprefix("THING#") for item in batch]
-        for batch in pending.batches(SETTINGS, before=bound, size=size)
+        for batch in pending.batches(SETTINGS, before=bound, size=size, page=2)
     ]
 
 
@@ -113,7 +113,7 @@ def test_a_batch_that_is_pending_only_in_the_index_does_not_end_the_search(
 def test_items_that_leave_between_batches_hide_no_others(things: Table) -> None:
     wait(things, *range(10))
     seen = []
-    for batch in pending.batches(SETTINGS, size=2):
+    for batch in pending.batches(SETTINGS, size=2, page=2):
         for item in batch:
             seen.append(item["pk"])
             things.put({"pk": item["pk"], "sk": "THING"})
