@@ -24,6 +24,7 @@ from lambdas.returns import (
     start_return,
 )
 from lambdas.returns.domain import ApprovalStands
+from lambdas.returns.return_store import DECISIONS
 from lambdas.returns.settings import WorkflowSettings
 from stacks.constructs.api import Api
 from stacks.constructs.context_stack import ContextStack
@@ -61,7 +62,9 @@ class Returns(ContextStack):
         **kwargs: Any,
     ) -> None:
         super().__init__(scope, id_, platform=platform, **kwargs)
-        self.table = OutboxTable(self, "Returns", platform=platform, pending_index=True)
+        self.table = OutboxTable(
+            self, "Returns", platform=platform, pending_index=True, append_only=DECISIONS
+        )
         await_ = self.function("AwaitDecision", await_decision.handler)
         workflow = Workflow(
             self,

@@ -91,13 +91,14 @@ class Store(Generic[A]):
         begin: Callable[[], Change[A]] | None = None,
         load: Callable[[], A | None] | None = None,
         inbox: tuple[str, str] | None = None,
+        also: Callable[[Transaction], None] | None = None,
     ) -> tuple[A, bool]:
         """Loads an aggregate and commits what `decide` says, again if another writer was faster.
 
-        Without an aggregate, `begin` says what is created. `load` replaces `find`. Returns the
-        aggregate as it is now, and whether this call changed it. Raises Contention after several
-        attempts, NotStored if there is no aggregate and no `begin`, and what `commit`, `decide`,
-        `begin` and `load` raise.
+        Without an aggregate, `begin` says what is created. `load` replaces `find`. `also` adds
+        writes to the transaction of the change. Returns the aggregate as it is now, and whether
+        this call changed it. Raises Contention after several attempts, NotStored if there is no
+        aggregate and no `begin`, and what `commit`, `decide`, `begin` and `load` raise.
         """
         for _ in range(TRIES):
             found = load() if load else self.find(id_)
@@ -110,7 +111,7 @@ class Store(Generic[A]):
             else:
                 raise self._missing(id_)
             why = cause if isinstance(cause, Cause) else cause(change.after)
-            if stored := self.commit(found, change, why, inbox=inbox):
+            if stored := self.commit(found, change, why, inbox=inbox, also=also):
                 return stored, True
         raise self.contention(id_)
 
@@ -121,6 +122,7 @@ class Store(Generic[A]):
         cause: Cause,
         *,
         inbox: tuple[str, str] | None = None,
+        also: Callable[[Transaction], None] | None = None,
     ) -> A | None:
         """Commits a change of an aggregate as it was loaded; `before` is None for a new one.
 
@@ -131,6 +133,8 @@ class Store(Generic[A]):
         if inbox:
             transaction.once(*inbox)
         stored = self.write(transaction, before, change)
+        if also:
+            also(transaction)
         try:
             transaction.commit()
         except ConditionFailed:

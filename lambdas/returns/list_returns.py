@@ -5,7 +5,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from lambdas.eventing import pending
-from lambdas.eventing.http import Request, endpoint
+from lambdas.eventing.http import Audience, Request, endpoint
 from lambdas.returns import return_store
 from lambdas.returns.representation import ReturnView, represent
 
@@ -21,7 +21,7 @@ class WaitingReturns(Struct, frozen=True, kw_only=True):
     ]
 
 
-@endpoint(answers=WaitingReturns, staff_only=True, uses=pending.FIND)
+@endpoint(answers=WaitingReturns, audience=Audience.STAFF, uses=pending.FIND)
 def handler(request: Request) -> WaitingReturns:
     """List returns.
 

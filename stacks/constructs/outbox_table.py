@@ -37,6 +37,7 @@ class OutboxTable(ContextTable):
         *,
         platform: Platform,
         pending_index: bool = False,
+        append_only: str | None = None,
     ) -> None:
         string = dynamodb.AttributeType.STRING
         index = dynamodb.GlobalSecondaryIndexPropsV2(
@@ -51,6 +52,7 @@ class OutboxTable(ContextTable):
             platform=platform,
             indexes=[index] if pending_index else [],
             stream=dynamodb.StreamViewType.NEW_IMAGE,
+            append_only=append_only,
         )
         self._published: set[type[Event]] = set()
         self._may_publish = iam.PolicyStatement(

@@ -13,7 +13,7 @@ from tools.demo.evidence import ORDERS
 
 STUCK = 10_000
 PROMISED = timedelta(minutes=70)
-"""The time after which an order that checkout has not finished is expired: docs/contexts/orders.md."""
+"""When a placed order is confirmed, rejected or expired: see docs/contexts/orders.md."""
 
 
 def stuck_orders(shop: Shop, count: int) -> Iterator[dict[str, Any]]:

@@ -4,7 +4,8 @@ import json
 
 from cdk_rehearsal import Assembly, Resource, texts
 from lambdas.eventing.callback import Callback
-from lambdas.eventing.http import STAFF
+from lambdas.eventing.http import Audience, Endpoint
+from lambdas.shared.staff import CUSTOMER_CLAIM
 from tests.support.handlers import handler_of
 
 
@@ -49,53 +50,93 @@ def test_these_are_all_routes(shop: Assembly) -> None:
     assert len(routes) == len(shop.of_type("AWS::ApiGatewayV2::Route"))
 
 
-def test_tokens_come_from_the_shops_own_user_pool(shop: Assembly) -> None:
-    (authorizer,) = shop.of_type("AWS::ApiGatewayV2::Authorizer")
-    token = authorizer.properties["JwtConfiguration"]
-    (audience,) = token["Audience"]
-    client = shop.referred(authorizer.stack, audience)
-    assert client.type == "AWS::Cognito::UserPoolClient"
-    pool = shop.referred(authorizer.stack, token["Issuer"]["Fn::Join"][1][-1])
-    assert pool.type == "AWS::Cognito::UserPool"
-    assert shop.referred(client.stack, client.properties["UserPoolId"]) == pool
-    assert authorizer.properties["IdentitySource"] == ["$request.header.Authorization"]
+def pool_of(shop: Assembly, audience: Audience) -> Resource:
+    """The user pool whose tokens the authorizer of an audience accepts."""
+    (authorizer,) = [
+        found
+        for found in shop.of_type("AWS::ApiGatewayV2::Authorizer")
+        if found.properties["Name"] == audience.capitalize()
+    ]
+    issuer = authorizer.properties["JwtConfiguration"]["Issuer"]["Fn::Join"][1][-1]
+    return shop.referred(authorizer.stack, issuer)
 
 
-def test_the_user_pool_follows_the_security_best_practices(shop: Assembly) -> None:
+def test_a_route_accepts_tokens_of_the_audience_that_its_handler_declares(shop: Assembly) -> None:
+    audiences = set()
+    for route in shop.of_type("AWS::ApiGatewayV2::Route"):
+        entry = handler_of(function_of(shop, route))
+        if isinstance(entry, Endpoint) and not isinstance(entry, Callback):
+            authorizer = shop.referred(route.stack, route.properties["AuthorizerId"])
+            assert authorizer.properties["Name"] == entry.contract.audience.capitalize(), route
+            audiences.add(entry.contract.audience)
+    assert audiences == set(Audience)
+
+
+def test_each_audience_has_its_own_user_pool_and_client(shop: Assembly) -> None:
+    pools = [pool_of(shop, audience) for audience in Audience]
+    assert {pool.type for pool in pools} == {"AWS::Cognito::UserPool"}
+    assert len({pool.path for pool in pools}) == len(shop.of_type("AWS::Cognito::UserPool")) == 2
+    for authorizer in shop.of_type("AWS::ApiGatewayV2::Authorizer"):
+        token = authorizer.properties["JwtConfiguration"]
+        (audience,) = token["Audience"]
+        client = shop.referred(authorizer.stack, audience)
+        assert client.type == "AWS::Cognito::UserPoolClient"
+        pool = shop.referred(authorizer.stack, token["Issuer"]["Fn::Join"][1][-1])
+        assert shop.referred(client.stack, client.properties["UserPoolId"]) == pool
+        assert authorizer.properties["IdentitySource"] == ["$request.header.Authorization"]
+
+
+def test_the_user_pools_follow_the_security_best_practices(shop: Assembly) -> None:
     """https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-security-best-practices.html."""
-    (pool,) = shop.of_type("AWS::Cognito::UserPool")
-    password = dict(pool.properties["Policies"]["PasswordPolicy"])
-    assert password.pop("MinimumLength") >= 12
-    assert password == {
-        f"Require{what}": True for what in ("Lowercase", "Numbers", "Symbols", "Uppercase")
-    }
-    assert pool.properties["MfaConfiguration"] in {"OPTIONAL", "ON"}
-    assert pool.properties["EnabledMfas"] == ["SOFTWARE_TOKEN_MFA"]
-    assert pool.properties["UsernameAttributes"] == ["email"]
-    assert pool.properties["AutoVerifiedAttributes"] == ["email"]
-    (recovery,) = pool.properties["AccountRecoverySetting"]["RecoveryMechanisms"]
-    assert recovery["Name"] == "verified_email"
+    for pool in shop.of_type("AWS::Cognito::UserPool"):
+        password = dict(pool.properties["Policies"]["PasswordPolicy"])
+        assert password.pop("MinimumLength") >= 12
+        assert password == {
+            f"Require{what}": True for what in ("Lowercase", "Numbers", "Symbols", "Uppercase")
+        }
+        assert pool.properties["MfaConfiguration"] in {"OPTIONAL", "ON"}
+        assert pool.properties["EnabledMfas"] == ["SOFTWARE_TOKEN_MFA"]
+        assert pool.properties["UsernameAttributes"] == ["email"]
+        assert pool.properties["AutoVerifiedAttributes"] == ["email"]
+        (recovery,) = pool.properties["AccountRecoverySetting"]["RecoveryMechanisms"]
+        assert recovery["Name"] == "verified_email"
 
 
-def test_the_user_group_has_the_name_that_handlers_check(shop: Assembly) -> None:
-    (group,) = shop.of_type("AWS::Cognito::UserPoolGroup")
-    assert group.properties["GroupName"] == STAFF
+def test_staff_cannot_sign_up_and_need_a_second_factor(shop: Assembly) -> None:
+    staff = pool_of(shop, Audience.STAFF).properties
+    assert staff["AdminCreateUserConfig"]["AllowAdminCreateUserOnly"] is True
+    assert staff["MfaConfiguration"] == "ON"
+    customers = pool_of(shop, Audience.CUSTOMER).properties
+    assert customers["AdminCreateUserConfig"]["AllowAdminCreateUserOnly"] is False
+
+
+def test_staff_cannot_change_which_customer_account_is_theirs(shop: Assembly) -> None:
+    pool = pool_of(shop, Audience.STAFF)
+    attribute = CUSTOMER_CLAIM.removeprefix("custom:")
+    assert [each["Name"] for each in pool.properties["Schema"]] == [attribute]
+    (client,) = [
+        found
+        for found in shop.of_type("AWS::Cognito::UserPoolClient")
+        if shop.referred(found.stack, found.properties["UserPoolId"]) == pool
+    ]
+    assert client.properties["WriteAttributes"] == ["name"]
+    assert CUSTOMER_CLAIM in client.properties["ReadAttributes"]
 
 
 def test_a_client_sends_no_password_and_cannot_probe_for_accounts(
     shop: Assembly, stage: str
 ) -> None:
     """Exception: in dev, an administrator of the account can sign in with a password."""
-    (client,) = shop.of_type("AWS::Cognito::UserPoolClient")
-    properties = client.properties
-    assert set(properties["ExplicitAuthFlows"]) == {
-        "ALLOW_USER_SRP_AUTH",
-        "ALLOW_REFRESH_TOKEN_AUTH",
-        *(["ALLOW_ADMIN_USER_PASSWORD_AUTH"] if stage == "dev" else []),
-    }
-    assert properties["PreventUserExistenceErrors"] == "ENABLED"
-    assert properties["TokenValidityUnits"]["AccessToken"] == "minutes"
-    assert properties["AccessTokenValidity"] <= 60
+    for client in shop.of_type("AWS::Cognito::UserPoolClient"):
+        properties = client.properties
+        assert set(properties["ExplicitAuthFlows"]) == {
+            "ALLOW_USER_SRP_AUTH",
+            "ALLOW_REFRESH_TOKEN_AUTH",
+            *(["ALLOW_ADMIN_USER_PASSWORD_AUTH"] if stage == "dev" else []),
+        }
+        assert properties["PreventUserExistenceErrors"] == "ENABLED"
+        assert properties["TokenValidityUnits"]["AccessToken"] == "minutes"
+        assert properties["AccessTokenValidity"] <= 60
 
 
 def test_routes_are_deployed_automatically(shop: Assembly) -> None:

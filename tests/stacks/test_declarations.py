@@ -12,6 +12,7 @@ from cdk_rehearsal import Assembly, Resource
 from lambdas.eventing.declaration import Handler, Use
 from lambdas.orders import get_order, place_order
 from lambdas.returns import list_returns
+from lambdas.returns.return_store import DECISIONS
 from stacks.constructs.context_table import ContextTable
 from stacks.constructs.outbox_table import OutboxTable
 from stacks.constructs.packaging import Target, prepare
@@ -56,6 +57,18 @@ def test_each_function_may_use_its_table_as_its_handler_declares_and_in_no_other
 ) -> None:
     declared = {path: set(handler.uses) for path, handler in handlers(shop).items()}
     assert {path: granted(shop, shop.at(path)) for path in declared} == declared
+
+
+def test_nobody_may_change_or_delete_a_recorded_decision(shop: Assembly) -> None:
+    table = shop.at("Returns/Returns/Table")
+    (replica,) = table.properties["Replicas"]
+    (statement,) = replica["ResourcePolicy"]["PolicyDocument"]["Statement"]
+    assert (statement["Effect"], statement["Principal"]) == ("Deny", {"AWS": "*"})
+    assert {"dynamodb:DeleteItem", "dynamodb:UpdateItem"} < set(statement["Action"])
+    assert statement["Resource"] == "*"
+    assert statement["Condition"] == {
+        "ForAnyValue:StringLike": {"dynamodb:LeadingKeys": f"{DECISIONS}*"}
+    }
 
 
 def test_all_functions_but_the_relays_have_a_declaration(shop: Assembly) -> None:

@@ -11,7 +11,6 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from lambdas.eventing.event import Cause, CloudEvent, Event
 
 
-
 def context(milliseconds_left: Callable[[], int] = lambda: 10_000) -> LambdaContext:
     """The context of an invocation that may still run for some time."""
     return cast(
@@ -117,13 +116,13 @@ class Call:
     path: Mapping[str, str] = field(default_factory=dict)
     query: Mapping[str, str] = field(default_factory=dict)
     caller: str = "customer-1"
-    groups: str = ""
-    """As the gateway writes them, such as `[staff]`."""
+    claims: Mapping[str, str] = field(default_factory=dict)
+    """The claims of the token besides `sub`."""
     encoded: bool = False
 
     def event(self) -> dict[str, Any]:
         """The input of the function."""
-        claims = {"sub": self.caller, **({"cognito:groups": self.groups} if self.groups else {})}
+        claims = {**self.claims, "sub": self.caller}
         event: dict[str, Any] = {
             "version": "2.0",
             "routeKey": self.route,

@@ -23,7 +23,7 @@ from lambdas.eventing.http import (
     KEY_PATTERN,
     MAX_KEY_LENGTH,
     PROBLEM_JSON,
-    STAFF,
+    Audience,
     Endpoint,
     Problem,
 )
@@ -136,8 +136,8 @@ class _Api:
     def _operation(self, operation: _Operation) -> dict[str, Any]:
         contract = operation.contract
         described = [operation.description]
-        if contract.staff_only:
-            described.append(f"For members of the group `{STAFF}` only.")
+        if contract.audience is Audience.STAFF:
+            described.append("For staff only.")
         found: dict[str, Any] = {
             "operationId": operation.id,
             "tags": [operation.context],
@@ -312,7 +312,8 @@ def _given(argument: Schema) -> Schema:
 def _security(operation: _Operation) -> dict[str, list[str]]:
     if isinstance(operation.entry, Callback):
         return {_SIGNATURE: []}
-    return {_TOKEN: [STAFF] if operation.contract.staff_only else []}
+    audience = operation.contract.audience
+    return {_TOKEN: [] if audience is Audience.CUSTOMER else [audience.value]}
 
 
 def _ref(class_: type[Any]) -> Schema:
@@ -365,8 +366,9 @@ def _referring(schema: Any) -> Any:
 _INTRODUCTION = f"""The API of an online shop. Operations that take time answer immediately with 202
 and the address of their status.
 
-Customers and staff authenticate with an access token of the shop's user pool; staff are the members
-of its group `{STAFF}`. A partner signs each request instead.
+Customers authenticate with an access token of the customers' user pool, and staff with an ID token
+of the staff's pool, on operations that require the role `{Audience.STAFF}`. Neither token is valid
+on the other operations. A partner signs each request instead.
 
 A request that cannot be served gets a problem document
 ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)): `code` identifies the problem for programs;
@@ -388,7 +390,8 @@ _SCHEMES = {
         "type": "http",
         "scheme": "bearer",
         "bearerFormat": "JWT",
-        "description": "A token of the shop's user pool.",
+        "description": "A token of the customers' user pool or, with the role "
+        f"`{Audience.STAFF}`, of the staff's.",
     },
     _SIGNATURE: {
         "type": "apiKey",

@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from cdk_rehearsal import HttpResponse, Record, Rehearsal
+from lambdas.shared.staff import CUSTOMER_CLAIM, NO_CUSTOMER
 
 _LOOKS, _LOOK_AGAIN_S = 30, 1.0
 _THINKS_S = 2.0
@@ -68,9 +69,19 @@ class Staff:
     def ask(self, method: str, path: str, body: dict[str, object] | None = None) -> Any:
         """Sends a request with the clerk's token."""
         # Tokens expire after an hour.
-        token = self.shop.token("clerk-1", **{"cognito:groups": ["staff"]})
+        token = staff_token(self.shop)
         headers = {"authorization": f"Bearer {token}"}
         return self.shop.http.request(method, path, headers=headers, body=body)
+
+
+def staff_token(shop: Rehearsal, *, customer_id: str | None = NO_CUSTOMER, **claims: Any) -> str:
+    """Returns the ID token of a clerk whose own customer account is `customer_id`.
+
+    https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-the-id-token.html
+    """
+    return shop.token(
+        "clerk-1", authorizer="Staff", **{"token_use": "id", CUSTOMER_CLAIM: customer_id, **claims}
+    )
 
 
 def _instant(moment: datetime) -> str:

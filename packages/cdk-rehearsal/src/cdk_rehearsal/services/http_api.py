@@ -175,20 +175,34 @@ class HttpFront:
         request = _prepared(method, path, headers or {}, body, front.domain)
         return cast(HttpResponse, self._core.scheduler.call(front.respond, request))
 
-    def token(self, subject: str, *, api: str | None = None, **claims: Any) -> str:
-        """Returns a token for ``subject`` that the API's authorizer accepts for all its routes.
+    def token(
+        self, subject: str, *, api: str | None = None, authorizer: str | None = None, **claims: Any
+    ) -> str:
+        """Returns a token for ``subject`` that an authorizer accepts for all its routes.
 
-        ``claims`` replace those of such a token; one that is None is left out.
+        ``authorizer`` is its name, if the API's routes have more than one. ``claims`` replace those
+        of such a token; one that is None is left out.
         """
         front = self._api(api)
-        authorizers = [route.authorizer for route in front.routes if route.authorizer is not None]
-        if not authorizers:
+        named = {
+            route.authorizer.name: route.authorizer for route in front.routes if route.authorizer
+        }
+        if not named:
             raise RehearsalError(
                 f"no route of {front.path} has an authorizer, so none takes tokens"
             )
-        scopes = sorted({scope for route in front.routes for scope in route.scopes})
+        if authorizer is None and len(named) == 1:
+            (authorizer,) = named
+        if authorizer not in named:
+            raise RehearsalError(
+                f"which authorizer? {front.path} has {', '.join(sorted(named))}; "
+                "name one as authorizer="
+            )
+        accepts = named[authorizer]
+        routes = [route for route in front.routes if route.authorizer is accepts]
+        scopes = sorted({scope for route in routes for scope in route.scopes})
         usual = {"scope": " ".join(scopes) or None, "jti": self._core.new_id()}
-        return authorizers[0].token(subject, self._core.scheduler.now(), {**usual, **claims})
+        return accepts.token(subject, self._core.scheduler.now(), {**usual, **claims})
 
     def issuer(self, url: str) -> Issuer:
         """Returns the issuer of tokens at a URL."""
@@ -390,6 +404,7 @@ class _Api:
             raise _unsupported(resource, "AuthorizerType")
         configuration = properties["JwtConfiguration"]
         return JwtAuthorizer(
+            properties["Name"],
             self._issuer(configuration["Issuer"]),
             configuration.get("Audience", []),
             properties.get("IdentitySource", ["$request.header.Authorization"]),
