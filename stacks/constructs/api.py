@@ -26,6 +26,8 @@ _ACCESS_LOG = {
     "requestId": "$context.requestId",
     "time": "$context.requestTime",
     "route": "$context.routeKey",
+    "subject": "$context.authorizer.claims.sub",
+    "sourceIp": "$context.identity.sourceIp",
     "status": "$context.status",
     "latencyMs": "$context.responseLatency",
     "integrationError": "$context.integrationErrorMessage",
@@ -36,6 +38,7 @@ _ACCESS_LOG = {
 _CUSTOMER_ATTRIBUTE = CUSTOMER_CLAIM.removeprefix("custom:")
 
 _TOKEN_VALIDITY = Duration.hours(1)
+_STAGE = "$default"
 
 
 class Api(Construct):
@@ -61,7 +64,14 @@ class Api(Construct):
             create_default_stage=False,
             default_authorizer=self._authorizers[Audience.STAFF],
         )
-        self._stage = self._default_stage()
+        self._routes: list[apigateway.HttpRoute] = []
+        self._callbacks: list[apigateway.HttpRoute] = []
+        self._access_log = logs.LogGroup(
+            self,
+            "AccessLog",
+            retention=platform.environment.log_retention,
+            removal_policy=platform.environment.removal_policy,
+        )
         self._alarms()
         CfnOutput(self, "Url", value=self._api.api_endpoint, description="Where the API answers")
         CfnOutput(self, "UserPoolId", value=customers.user_pool_id)
@@ -75,7 +85,8 @@ class Api(Construct):
             raise TypeError(
                 f"route {path}: its handler must be an @endpoint, not {function.entry!r}"
             )
-        self._add(method, path, function, self._authorizers[function.entry.contract.audience])
+        authorizer = self._authorizers[function.entry.contract.audience]
+        self._routes.append(self._add(method, path, function, authorizer))
 
     def callback(self, path: str, function: PythonFunction) -> None:
         """Routes a partner's signed POST requests on `path` to `function`.
@@ -86,7 +97,8 @@ class Api(Construct):
             raise TypeError(
                 f"route {path}: its handler must be a @callback, not {function.entry!r}"
             )
-        self._add(HttpMethod.POST, path, function, apigateway.HttpNoneAuthorizer())
+        anybody = apigateway.HttpNoneAuthorizer()
+        self._callbacks.append(self._add(HttpMethod.POST, path, function, anybody))
         acknowledge(
             function,
             {f"{SOLUTIONS}APIG4": "The handler checks the partner's signature before all else."},
@@ -97,7 +109,45 @@ class Api(Construct):
 
         https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-metrics.html
         """
-        return self._stage.metric(name, statistic=statistic, period=Duration.minutes(5))
+        return cloudwatch.Metric(
+            namespace="AWS/ApiGateway",
+            metric_name=name,
+            dimensions_map={"ApiId": self._api.api_id, "Stage": _STAGE},
+            statistic=statistic,
+            period=Duration.minutes(5),
+        )
+
+    def deploy(self, scope: Construct) -> None:
+        """Adds the stage, with the limits of all routes, to a stack that is deployed last.
+
+        Each route has its own limits, so that requests on one cannot use up those of another. API
+        Gateway refuses a stage with limits for routes that do not exist yet, so the stage depends
+        on the routes of all contexts.
+        https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-throttling.html
+        """
+        environment = self._platform.environment
+        usual = _limits(environment.requests_per_second)
+        rare = _limits(environment.callbacks_per_second)
+        stage = apigateway.CfnStage(
+            scope,
+            "ApiStage",
+            api_id=self._api.api_id,
+            stage_name=_STAGE,
+            auto_deploy=True,
+            # For a route between its own deployment and that of the stage.
+            default_route_settings=apigateway.CfnStage.RouteSettingsProperty(
+                throttling_rate_limit=rare["ThrottlingRateLimit"],
+                throttling_burst_limit=rare["ThrottlingBurstLimit"],
+            ),
+            route_settings={
+                **{_key(route): usual for route in self._routes},
+                **{_key(route): rare for route in self._callbacks},
+            },
+            access_log_settings=apigateway.CfnStage.AccessLogSettingsProperty(
+                destination_arn=self._access_log.log_group_arn, format=json.dumps(_ACCESS_LOG)
+            ),
+        )
+        stage.node.add_dependency(*self._routes, *self._callbacks)
 
     def _add(
         self,
@@ -105,8 +155,8 @@ class Api(Construct):
         path: str,
         function: PythonFunction,
         authorizer: apigateway.IHttpRouteAuthorizer,
-    ) -> None:
-        apigateway.HttpRoute(
+    ) -> apigateway.HttpRoute:
+        return apigateway.HttpRoute(
             # In the function's stack, so that a new route does not change the API's stack.
             function,
             "Route",
@@ -199,31 +249,6 @@ class Api(Construct):
             **options,
         )
 
-    def _default_stage(self) -> apigateway.HttpStage:
-        environment = self._platform.environment
-        access_log = logs.LogGroup(
-            self,
-            "AccessLog",
-            retention=environment.log_retention,
-            removal_policy=environment.removal_policy,
-        )
-        stage = apigateway.HttpStage(
-            self,
-            "Stage",
-            http_api=self._api,
-            stage_name="$default",
-            auto_deploy=True,
-            throttle=apigateway.ThrottleSettings(
-                rate_limit=environment.requests_per_second,
-                burst_limit=2 * environment.requests_per_second,
-            ),
-        )
-        resource = cast(apigateway.CfnStage, stage.node.default_child)
-        resource.access_log_settings = apigateway.CfnStage.AccessLogSettingsProperty(
-            destination_arn=access_log.log_group_arn, format=json.dumps(_ACCESS_LOG)
-        )
-        return stage
-
     def _alarms(self) -> None:
         Alarm(
             self,
@@ -267,3 +292,16 @@ def _authorizer(
     return authorizers.HttpUserPoolAuthorizer(
         audience.capitalize(), pool, user_pool_clients=[client]
     )
+
+
+def _limits(requests_per_second: int) -> dict[str, int]:
+    """Returns the limits of one route; bursts may be twice as large."""
+    return {
+        "ThrottlingRateLimit": requests_per_second,
+        "ThrottlingBurstLimit": 2 * requests_per_second,
+    }
+
+
+def _key(route: apigateway.HttpRoute) -> str:
+    resource = cast(apigateway.CfnRoute, route.node.default_child)
+    return resource.route_key

@@ -6,6 +6,7 @@ from cdk_rehearsal import Assembly, Resource, texts
 from lambdas.eventing.callback import Callback
 from lambdas.eventing.http import Audience, Endpoint
 from lambdas.shared.staff import CUSTOMER_CLAIM
+from stacks.environment import environment_named
 from tests.support.handlers import handler_of
 
 
@@ -144,30 +145,53 @@ def test_routes_are_deployed_automatically(shop: Assembly) -> None:
         assert stage.properties["AutoDeploy"] is True, stage
 
 
-def test_requests_are_throttled(shop: Assembly) -> None:
-    for stage in shop.of_type("AWS::ApiGatewayV2::Stage"):
-        settings = stage.properties["DefaultRouteSettings"]
-        assert settings["ThrottlingRateLimit"] > 0
-        assert settings["ThrottlingBurstLimit"] >= settings["ThrottlingRateLimit"]
+def stage_of(shop: Assembly) -> Resource:
+    """The stage of the API."""
+    (stage,) = shop.of_type("AWS::ApiGatewayV2::Stage")
+    return stage
 
 
-def test_each_request_is_logged_without_its_sender(shop: Assembly) -> None:
-    for stage in shop.of_type("AWS::ApiGatewayV2::Stage"):
-        log = stage.properties["AccessLogSettings"]
-        assert shop.referred(stage.stack, log["DestinationArn"]).type == "AWS::Logs::LogGroup"
-        fields = json.loads(log["Format"])
-        assert {"requestId", "route", "status"} <= fields.keys()
-        assert set(fields.values()) == {
-            "$context.requestId",
-            "$context.requestTime",
-            "$context.routeKey",
-            "$context.status",
-            "$context.responseLatency",
-            "$context.integrationErrorMessage",
-            "$context.authorizer.error",
+def test_each_route_is_throttled_on_its_own_and_callbacks_much_earlier(
+    shop: Assembly, stage: str
+) -> None:
+    environment = environment_named(stage)
+    limits = stage_of(shop).properties["RouteSettings"]
+    routes = shop.of_type("AWS::ApiGatewayV2::Route")
+    assert limits.keys() == {route.properties["RouteKey"] for route in routes}
+    for route in routes:
+        signed = isinstance(handler_of(function_of(shop, route)), Callback)
+        rate = environment.callbacks_per_second if signed else environment.requests_per_second
+        assert limits[route.properties["RouteKey"]] == {
+            "ThrottlingRateLimit": rate,
+            "ThrottlingBurstLimit": 2 * rate,
         }
-        assert "claims" not in log["Format"]
-        assert "sourceIp" not in log["Format"]
+    assert environment.callbacks_per_second * 5 <= environment.requests_per_second
+
+
+def test_a_route_without_limits_of_its_own_has_the_lowest(shop: Assembly, stage: str) -> None:
+    rate = environment_named(stage).callbacks_per_second
+    assert stage_of(shop).properties["DefaultRouteSettings"] == {
+        "ThrottlingRateLimit": rate,
+        "ThrottlingBurstLimit": 2 * rate,
+    }
+
+
+def test_each_request_is_logged_with_its_subject_and_address_and_nothing_else_personal(
+    shop: Assembly,
+) -> None:
+    log = stage_of(shop).properties["AccessLogSettings"]
+    assert shop.referred("Operations", log["DestinationArn"]).type == "AWS::Logs::LogGroup"
+    assert json.loads(log["Format"]) == {
+        "requestId": "$context.requestId",
+        "time": "$context.requestTime",
+        "route": "$context.routeKey",
+        "subject": "$context.authorizer.claims.sub",
+        "sourceIp": "$context.identity.sourceIp",
+        "status": "$context.status",
+        "latencyMs": "$context.responseLatency",
+        "integrationError": "$context.integrationErrorMessage",
+        "authorizerError": "$context.authorizer.error",
+    }
 
 
 def test_requests_reach_functions_in_the_format_that_handlers_read(shop: Assembly) -> None:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from math import inf
 from typing import Any, Protocol, cast
 from urllib.parse import parse_qsl, unquote
 
@@ -132,11 +133,39 @@ class _Route:
         return kinds, self.method == "ANY"
 
 
+class _Bucket:
+    """The token bucket of one route: each request takes a token.
+
+    The settings of a stage apply to each of its routes, not to all of them together:
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-request-throttling.html
+    The limits of an account are not rehearsed.
+    """
+
+    def __init__(self, settings: Mapping[str, Any], now: Callable[[], float]) -> None:
+        rate = settings.get("ThrottlingRateLimit")
+        burst = settings.get("ThrottlingBurstLimit", rate)
+        self._rate = inf if rate is None else float(rate)
+        self._burst = inf if burst is None else float(burst)
+        self._tokens, self._now, self._at = self._burst, now, now()
+
+    def take(self) -> bool:
+        """Takes a token, if there is one."""
+        if self._rate == inf:
+            return True
+        now = self._now()
+        self._tokens = min(self._burst, self._tokens + (now - self._at) * self._rate)
+        self._at = now
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
+
+
 class HttpFront:
     """The HTTP APIs of a rehearsal, as clients see them.
 
-    Not rehearsed are throttling, access logs and cross-origin headers; an API with a CORS
-    configuration is refused.
+    Not rehearsed are access logs and cross-origin headers; an API with a CORS configuration is
+    refused.
     """
 
     def __init__(self, core: Core, lambdas: LambdaService, resources: Sequence[Resource]) -> None:
@@ -245,6 +274,8 @@ class _Api:
             raise RehearsalError(f"{self.path} has {len(stages)} stages; one can be rehearsed")
         self._stage: str = stages[0].properties["StageName"]
         self._variables = stages[0].properties.get("StageVariables")
+        by_default = stages[0].properties.get("DefaultRouteSettings", {})
+        by_route = stages[0].properties.get("RouteSettings", {})
         self._authorizers = {
             other.physical_id: self._authorizer(other) for other in self._of("Authorizer")
         }
@@ -252,6 +283,10 @@ class _Api:
         routes = {other.properties["RouteKey"]: self._route(other) for other in self._of("Route")}
         self._default = routes.pop("$default", None)
         self._routes = sorted(routes.values(), key=_Route.rank)
+        self._buckets = {
+            route.key: _Bucket(by_route.get(route.key, by_default), core.scheduler.now)
+            for route in self.routes
+        }
 
     @property
     def routes(self) -> list[_Route]:
@@ -265,6 +300,8 @@ class _Api:
             answer = _message(413, "Request Entity Too Large")
         elif route is None:
             answer = _message(404, "Not Found")
+        elif not self._buckets[route.key].take():
+            answer = _message(429, "Too Many Requests")
         else:
             answer = self._answer(route, request, parameters)
         self._core.meter.add(
