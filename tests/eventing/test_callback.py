@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from botocore.client import BaseClient
 from msgspec import Raw
 
 from lambdas.eventing import aws
@@ -53,6 +54,20 @@ def arn(cloud: Cloud) -> str:
 
 
 @pytest.fixture
+def calls(arn: str, cloud: Cloud) -> list[str]:
+    """The operations of AWS that are called from now on."""
+    seen: list[str] = []
+    original = BaseClient._make_api_call  # type: ignore[attr-defined]
+
+    def call(client: Any, operation: str, parameters: dict[str, Any]) -> Any:
+        seen.append(operation)
+        return original(client, operation, parameters)
+
+    cloud.monkeypatch.setattr(BaseClient, "_make_api_call", call)
+    return seen
+
+
+@pytest.fixture
 def partner(arn: str) -> Partner:
     return Partner()
 
@@ -95,6 +110,21 @@ def test_any_other_request_is_rejected_before_it_reaches_the_handler(
     assert answer.json["code"] == "forged"
     assert partner.accepted == []
     assert '"ForgedCallbacks":[1.0]' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("header", ["", "t=1,v1=00", "t=x,v1=" + "0" * 64, "v1=" + "0" * 64])
+def test_a_signature_of_another_form_is_rejected_without_any_call(
+    partner: Partner, calls: list[str], header: str
+) -> None:
+    assert partner.call({HEADER: header}).status == 401
+    assert calls == []
+
+
+def test_many_forged_requests_read_the_secret_once(partner: Partner, calls: list[str]) -> None:
+    for number in range(20):
+        forged = signed(secret=f"guess {number}")
+        assert partner.call(forged).status == 401
+    assert calls == ["GetSecretValue"]
 
 
 def test_a_rejection_does_not_disclose_the_expected_signature(partner: Partner) -> None:
