@@ -20,11 +20,11 @@ from lambdas.returns import (
     refuse_return,
     request_return,
     resume_return,
+    return_store,
     review_return,
     start_return,
 )
 from lambdas.returns.domain import ApprovalStands
-from lambdas.returns.return_store import DECISIONS
 from lambdas.returns.settings import WorkflowSettings
 from stacks.constructs.api import Api
 from stacks.constructs.context_stack import ContextStack
@@ -63,7 +63,12 @@ class Returns(ContextStack):
     ) -> None:
         super().__init__(scope, id_, platform=platform, **kwargs)
         self.table = OutboxTable(
-            self, "Returns", platform=platform, pending_index=True, append_only=DECISIONS
+            self,
+            "Returns",
+            platform=platform,
+            pending_index=True,
+            listing=return_store.BY_TIME,
+            append_only=return_store.DECISIONS,
         )
         await_ = self.function("AwaitDecision", await_decision.handler)
         workflow = Workflow(

@@ -10,8 +10,16 @@ from lambdas.eventing import pending
 from lambdas.eventing.aggregate import A, Change
 from lambdas.eventing.attributes import Item
 from lambdas.eventing.event import Cause
+from lambdas.eventing.listing import Listing, Page, Position, cursor, entries
 from lambdas.eventing.settings import TableSettings
-from lambdas.eventing.transaction import ConditionFailed, Contention, Key, Transaction, read
+from lambdas.eventing.transaction import (
+    ConditionFailed,
+    Contention,
+    Key,
+    Transaction,
+    read,
+    read_all,
+)
 
 BATCH = 25
 """Aggregates that are changed in one transaction, each with two writes on average. A transaction
@@ -81,6 +89,25 @@ class Store(Generic[A]):
         """Yields all aggregates that wait since `before` a time; see `pending.batches`."""
         for found in pending.batches(self._settings(), before=before, size=BATCH):
             yield [self._loaded(item) for item in found]
+
+    def newest(
+        self, listing: Listing, group: str, *, limit: int, after: Position | None
+    ) -> Page[A]:
+        """Returns up to `limit` (at most 100) aggregates of a group, the newest first.
+
+        The index lags behind its table: aggregates that have left the group are left out.
+        """
+        settings = self._settings()
+        # One more than asked for, to know whether there is a next page.
+        found = entries(settings, listing, group, limit=limit + 1, after=after)
+        page, rest = found[:limit], found[limit:]
+        keys: list[Key] = [(entry["pk"], entry["sk"]) for entry in page]
+        items = read_all(settings, keys) if keys else {}
+        stays = [items[key] for key in keys if items.get(key, {}).get(listing.group) == group]
+        return Page(
+            tuple(map(self._loaded, stays)),
+            next=cursor(listing, page[-1]) if rest else None,
+        )
 
     def change(
         self,

@@ -7,9 +7,11 @@ import msgspec
 
 from lambdas.eventing.aggregate import Change
 from lambdas.eventing.event import Cause, Delivery, E
+from lambdas.eventing.listing import Listing, Page, Position, entries
 from lambdas.eventing.store import Store
 from lambdas.eventing.transaction import ConditionFailed, Key, Transaction, read_all
 from lambdas.inventory.events import ItemPriced
+from lambdas.orders import domain
 from lambdas.orders.domain import Order, Price
 from lambdas.orders.settings import settings
 
@@ -25,8 +27,28 @@ _orders = Store(
     formerly=["status"],
 )
 
+BY_CUSTOMER = Listing("ByCustomer", "customer_id", "placed_at")
+"""The orders of each customer. Other items have no `placed_at`, so they are not in the index."""
+
 find = _orders.find
 require = _orders.require
+
+
+def of_customer(customer_id: str, *, limit: int, after: Position | None) -> Page[Order]:
+    """Returns a page of a customer's orders, the newest first."""
+    return _orders.newest(BY_CUSTOMER, customer_id, limit=limit, after=after)
+
+
+def wait_before_next(customer_id: str) -> timedelta | None:
+    """Returns how long a customer has to wait before the next order, if they have to.
+
+    Counts the orders in the index, which lags behind: in its delay of about a second, a customer
+    may place more orders than allowed, as many as the API accepts.
+    """
+    most = settings().orders_per_hour
+    newest = entries(settings(), BY_CUSTOMER, customer_id, limit=most)
+    times = [msgspec.convert(entry[BY_CUSTOMER.moment], datetime) for entry in newest]
+    return domain.wait_before_next(times, most, datetime.now(UTC))
 
 
 def place(new: Change[Order], cause: Cause) -> tuple[Order, bool]:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from lambdas.eventing.event import Cause
+from lambdas.eventing.listing import Listing, Page, Position
 from lambdas.eventing.store import Store
 from lambdas.eventing.transaction import Key, Transaction, expiry, read
 from lambdas.returns.domain import Clerk, Decision, Order, Return
@@ -29,6 +30,9 @@ _returns = Store(
     formerly=["state"],
 )
 
+BY_TIME = Listing("ByTime", "kind", "requested_at")
+"""All returns. Other items have no `requested_at`, so they are not in the index."""
+
 find = _returns.find
 require = _returns.require
 
@@ -51,6 +55,11 @@ def order(order_id: str) -> Order:
 def awaiting(*, limit: int) -> list[Return]:
     """Returns up to `limit` returns that wait for a decision, the oldest first."""
     return _returns.pending(limit=limit)
+
+
+def newest(*, limit: int, after: Position | None) -> Page[Return]:
+    """Returns a page of all returns, the newest first."""
+    return _returns.newest(BY_TIME, _returns.kind, limit=limit, after=after)
 
 
 def request(requested: ReturnRequested, cause: Cause) -> Return:

@@ -16,6 +16,7 @@ from lambdas.orders import (
     follow_shipment,
     get_order,
     keep_price_list,
+    list_orders,
     place_order,
     reject_order,
     sweep_orders,
@@ -27,7 +28,7 @@ from tests.support.cloud import Queue, Table
 from tests.support.messages import CONTEXT, Answer, Call, batch, enveloped, failed, task_input
 from tests.support.orders import ADDRESS, line
 
-SETTINGS = Settings(table_name="orders", inbox_days=22, checkout_minutes=60)
+SETTINGS = Settings(table_name="orders", inbox_days=22, orders_per_hour=1_000, checkout_minutes=60)
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,10 @@ class Orders:
     def cancel(self, order_id: str, *, caller: str = "customer-1") -> Answer:
         """Cancels an order."""
         return self._call("DELETE", order_id, caller, cancel_order.handler)
+
+    def page(self, *, caller: str = "customer-1", **query: str) -> Answer:
+        """Lists orders."""
+        return Call(route="GET /orders", caller=caller, query=query).send(list_orders.handler)
 
     def placed_event(self) -> OrderPlaced:
         """The event of the only placed order."""

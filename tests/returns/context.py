@@ -23,6 +23,7 @@ from lambdas.returns import (
     start_return,
 )
 from lambdas.returns.events import ReturnDecided, ReturnEvent, ReturnRequested
+from lambdas.returns.return_store import BY_TIME
 from lambdas.returns.settings import WorkflowSettings
 from lambdas.shared.staff import CUSTOMER_CLAIM, NO_CUSTOMER
 from lambdas.shipping.events import OrderDelivered
@@ -48,7 +49,7 @@ class Returns:
     @classmethod
     def in_cloud(cls, cloud: Cloud) -> "Returns":
         """Creates the context with an empty table and without executions of its workflow."""
-        table = cloud.table(SETTINGS.table_name, pending_index=True)
+        table = cloud.table(SETTINGS.table_name, pending_index=True, listing=BY_TIME)
         parking = cloud.queue("parking")
         cloud.configure(
             {
@@ -135,9 +136,13 @@ class Returns:
         decided = [e for e in self.table.envelopes(ReturnDecided) if e.subject == order_id]
         return failed(resume_return.handler(batch(*decided), CONTEXT))
 
+    def page(self, **query: str) -> Answer:
+        """Lists returns."""
+        return self._staff("GET /returns", list_returns.handler, "", query=query)
+
     def waiting(self) -> Answer:
         """Lists the returns that wait for a decision."""
-        return self._staff("GET /returns", list_returns.handler, "")
+        return self.page(waiting="true")
 
     def review(self, order_id: str = ORDER, **member: Any) -> Answer:
         """Assigns a return to a reviewer."""

@@ -64,7 +64,7 @@ class TestAwaiting:
         assert [each["order_id"] for each in returns.waiting().json["returns"]] == [ORDERS[3]]
 
     def test_the_list_has_a_maximum_length(self, returns: Returns, cloud: Cloud) -> None:
-        cloud.monkeypatch.setattr("lambdas.returns.list_returns.MOST", 2)
+        cloud.monkeypatch.setattr("lambdas.returns.list_returns.PAGE", 2)
         for number in range(3):
             returns.awaiting(ORDERS[number])
         assert len(returns.waiting().json["returns"]) == 2

@@ -36,6 +36,7 @@ def test_these_are_all_routes(shop: Assembly) -> None:
     }
     assert routes == {
         "DELETE /orders/{order_id}": "lambdas.orders.cancel_order.handler",
+        "GET /orders": "lambdas.orders.list_orders.handler",
         "GET /orders/{order_id}": "lambdas.orders.get_order.handler",
         "GET /preferences": "lambdas.notifications.get_preferences.handler",
         "GET /returns": "lambdas.returns.list_returns.handler",

@@ -191,7 +191,12 @@ class _Api:
             **{str(status.value): self._refusal(of) for status, of in operation.refusals.items()},
         }
         for name in gateway:
-            answers.setdefault(_GATEWAY_STATUS[name], {"$ref": f"#/components/responses/{name}"})
+            own = answers.setdefault(
+                _GATEWAY_STATUS[name], {"$ref": f"#/components/responses/{name}"}
+            )
+            if "content" in own:
+                own["content"] |= _GATEWAY[name]["content"]
+                own["description"] += f"\n\nWithout a code: {_GATEWAY[name]['description']}."
         return dict(sorted(answers.items()))
 
     def _links(self, location: str) -> Iterator[tuple[str, dict[str, Any]]]:

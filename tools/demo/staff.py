@@ -43,7 +43,7 @@ class Staff:
     def _review(self, order_id: str) -> None:
         for _ in range(_LOOKS):
             self.shop.scheduler.sleep(_LOOK_AGAIN_S)
-            waiting = self.ask("GET", "/returns").json()["returns"]
+            waiting = self.ask("GET", "/returns?waiting=true").json()["returns"]
             if order_id in {each["order_id"] for each in waiting}:
                 break
         self.ask("POST", f"/returns/{order_id}/review")
