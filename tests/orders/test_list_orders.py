@@ -35,7 +35,7 @@ def place(orders: Orders, count: int, *, caller: str = "customer-1", hours: int 
 
 def pages(orders: Orders, **options: Any) -> list[list[str]]:
     """The ids on all pages."""
-    found, query = [], {}
+    found, query = [], dict[str, str]()
     while True:
         answer = orders.page(**query, **options)
         assert answer.status == 200

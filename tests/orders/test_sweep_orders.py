@@ -137,7 +137,7 @@ def test_a_sweep_stops_when_its_time_is_up_and_the_next_one_continues(
     for done, unfinished in ((3, True), (6, True), (8, False)):
         left = iter([10_000, 4_000])
         with later(hours=2):
-            orders.sweep(context(lambda left=left: next(left)))
+            orders.sweep(context(left.__next__))
         assert expired_of(orders, placed) == placed[:done]
         assert ('"UnfinishedSweeps":[1.0]' in capsys.readouterr().out) == unfinished
 

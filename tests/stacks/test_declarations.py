@@ -41,14 +41,15 @@ def granted(shop: Assembly, function: Resource) -> set[Use]:
         if role_of(shop, function) not in roles:
             continue
         for statement in policy.properties["PolicyDocument"]["Statement"]:
-            actions, resource = statement["Action"], statement.get("Resource")
-            index = None
-            if isinstance(resource, dict) and "Fn::Join" in resource:
-                resource, index = resource["Fn::Join"][1][0], resource["Fn::Join"][1][-1]
-            if table and resource and shop.find(policy.stack, resource) == table:
-                for action in [actions] if isinstance(actions, str) else actions:
-                    operation: Any = action.removeprefix("dynamodb:")
-                    found.add(Use(operation, index and index.removeprefix("/index/")))
+            actions, resources = statement["Action"], statement.get("Resource")
+            for resource in resources if isinstance(resources, list) else [resources]:
+                index = None
+                if isinstance(resource, dict) and "Fn::Join" in resource:
+                    resource, index = resource["Fn::Join"][1][0], resource["Fn::Join"][1][-1]
+                if table and resource and shop.find(policy.stack, resource) == table:
+                    for action in [actions] if isinstance(actions, str) else actions:
+                        operation: Any = action.removeprefix("dynamodb:")
+                        found.add(Use(operation, index and index.removeprefix("/index/")))
     return found
 
 
@@ -100,7 +101,7 @@ class TestWhatCannotBeGranted:
         ("kind", "handler", "message"),
         [
             (ContextTable, place_order.handler, r"place_order publishes .* be an OutboxTable"),
-            (OutboxTable, list_returns.handler, r"list_returns uses index Pending, which .* lacks"),
+            (OutboxTable, list_returns.handler, r"list_returns uses index ByTime, which .* lacks"),
         ],
     )
     def test_a_table_needs_the_outbox_and_the_indexes_that_are_used(

@@ -548,7 +548,8 @@ class TestAuthorizer:
         """As strings, in requestContext.authorizer.jwt; scopes only where the route has some."""
         guarded(template)
         shop = rehearse()
-        token = shop.token("ann", **{"custom:level": 3, "groups": ["a", "b"]})
+        claims: dict[str, Any] = {"custom:level": 3, "groups": ["a", "b"]}
+        token = shop.token("ann", **claims)
         context = self.request(shop, token).json()["requestContext"]["authorizer"]
         claims = context["jwt"]["claims"]
         assert claims["sub"] == "ann"
@@ -745,7 +746,8 @@ class TestAuthorizer:
         pool = shop.client("cognito-idp").list_groups(UserPoolId=shop.physical_id("Shop/Pool"))
         assert [group["GroupName"] for group in pool["Groups"]] == ["staff"]
         for groups, text in ((["staff"], "[staff]"), (["staff", "night"], "[staff night]")):
-            token = shop.token("ann", **{"cognito:groups": groups})
+            named: dict[str, Any] = {"cognito:groups": groups}
+            token = shop.token("ann", **named)
             event = shop.http.request("GET", "/", headers=bearer(token)).json()
             claims = event["requestContext"]["authorizer"]["jwt"]["claims"]
             assert claims["cognito:groups"] == text
