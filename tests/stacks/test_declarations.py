@@ -42,10 +42,10 @@ def granted(shop: Assembly, function: Resource) -> set[Use]:
             continue
         for statement in policy.properties["PolicyDocument"]["Statement"]:
             actions, resources = statement["Action"], statement.get("Resource")
-            for resource in resources if isinstance(resources, list) else [resources]:
-                index = None
-                if isinstance(resource, dict) and "Fn::Join" in resource:
-                    resource, index = resource["Fn::Join"][1][0], resource["Fn::Join"][1][-1]
+            for whole in resources if isinstance(resources, list) else [resources]:
+                resource, index = whole, None
+                if isinstance(whole, dict) and "Fn::Join" in whole:
+                    resource, index = whole["Fn::Join"][1][0], whole["Fn::Join"][1][-1]
                 if table and resource and shop.find(policy.stack, resource) == table:
                     for action in [actions] if isinstance(actions, str) else actions:
                         operation: Any = action.removeprefix("dynamodb:")

@@ -731,7 +731,7 @@ class TestAuthorizer:
         }
         assert statuses == {"Authorizer": [200, 401], "Staff": [401, 200]}
         for unknown in (None, "Nobody"):
-            with pytest.raises(RehearsalError, match="which authorizer.* Authorizer, Staff"):
+            with pytest.raises(RehearsalError, match=r"which authorizer.* Authorizer, Staff"):
                 shop.token("ann", authorizer=unknown)
 
     def test_groups_are_one_string_in_brackets(self, template: Cloud, rehearse: Rehearse) -> None:
