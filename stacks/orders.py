@@ -32,15 +32,16 @@ _ORDERS_PER_HOUR = 60
 """How many orders a customer may place in an hour: more than people need, too few for a test of
 stolen cards to be worth it."""
 
-_CHECKOUT_MINUTES = 60
-"""After how long a placed order expires. A checkout takes seconds; after an hour, with five
-deliveries, its message has been parked or lost."""
+_CHECKOUT_MINUTES = 45
+"""After how long a placed order expires. A checkout takes seconds. The last of five deliveries, ten
+minutes apart, begins after 40 minutes: later, its message has been parked or lost."""
 
-_SWEEP_EVERY = Duration.minutes(10)
-"""How much later than that an order may expire, whatever the backlog."""
+_SWEEP_EVERY = Duration.minutes(15)
+"""How much later than that an order may expire: it is closed within an hour."""
 
-_SWEEP_TIMEOUT = Duration.minutes(5)
-"""Enough for tens of thousands of orders. A sweep ends before the next one begins."""
+_SWEEP_TIMEOUT = Duration.seconds(30)
+"""Enough for some ten thousand orders. A sweep that fails is parked before the next one begins:
+after five deliveries, each six times this long."""
 
 
 class Orders(ContextStack):

@@ -13,6 +13,7 @@ from lambdas.eventing.event import Cause
 from lambdas.eventing.listing import Listing, Page, Position, cursor, entries
 from lambdas.eventing.settings import TableSettings
 from lambdas.eventing.transaction import (
+    MAX_OPERATIONS,
     ConditionFailed,
     Contention,
     Key,
@@ -21,10 +22,8 @@ from lambdas.eventing.transaction import (
     read_all,
 )
 
-BATCH = 25
-"""Aggregates that are changed in one transaction, each with two writes on average. A transaction
-has at most 100 operations, and its items at most 4 MB together.
-https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html"""
+BATCH = 50
+"""Aggregates that are changed in one transaction, if each change has one event."""
 
 TRIES = 5
 """Attempts to change an aggregate that others change at the same time."""
@@ -169,20 +168,24 @@ class Store(Generic[A]):
         return stored
 
     def commit_all(self, changes: Sequence[tuple[A, Change[A]]], cause: Cause) -> list[A]:
-        """Commits changes of up to `BATCH` aggregates as they were loaded, in one transaction.
+        """Commits changes of aggregates as they were loaded, in as few transactions as possible.
 
         Returns the aggregates as stored. If another writer was faster for some of them, those stay
         as they are, and the others are committed in smaller transactions.
         """
+        if not changes:
+            return []
         transaction = Transaction(self._settings(), cause)
         stored = [self.write(transaction, before, change) for before, change in changes]
-        try:
-            transaction.commit()
-        except ConditionFailed:
-            middle = len(changes) // 2
-            halves = (changes[:middle], changes[middle:]) if middle else ()
-            return [each for half in halves for each in self.commit_all(half, cause)]
-        return stored
+        if len(transaction) <= MAX_OPERATIONS or len(changes) == 1:
+            try:
+                transaction.commit()
+                return stored
+            except ConditionFailed:
+                pass
+        middle = len(changes) // 2
+        halves = (changes[:middle], changes[middle:]) if middle else ()
+        return [each for half in halves for each in self.commit_all(half, cause)]
 
     def write(self, transaction: Transaction, before: A | None, change: Change[A]) -> A:
         """Adds a change and its events to a transaction that does more, labelled with `kind`.

@@ -86,7 +86,7 @@ def expire(orders: Iterable[Order], cause: Cause) -> int:
     """
     now = datetime.now(UTC)
     changes = [(order, change) for order in orders if (change := order.expire(now))]
-    return len(_orders.commit_all(changes, cause)) if changes else 0
+    return len(_orders.commit_all(changes, cause))
 
 
 def follow(order_id: str, delivery: Delivery[E]) -> None:

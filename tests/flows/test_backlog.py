@@ -12,7 +12,7 @@ from tests.flows.shop import Shop
 from tools.demo.evidence import ORDERS
 
 STUCK = 10_000
-PROMISED = timedelta(minutes=70)
+PROMISED = timedelta(minutes=60)
 """When a placed order is confirmed, rejected or expired: see docs/contexts/orders.md."""
 
 
