@@ -68,7 +68,7 @@ class ContextTable(Construct):
         by_index = defaultdict[str | None, list[Use]](list)
         for use in sorted(handler.uses, key=lambda use: use.index or ""):
             by_index[use.index].append(use)
-        for index in by_index.keys() - self._indexes - {None}:
+        for index in sorted(by_index.keys() - self._indexes - {None}, key=str):
             raise TypeError(f"{handler.name} uses index {index}, which {self.node.path} lacks")
         for index, uses in by_index.items():
             # The library's own grant would add all indexes as a wildcard.
