@@ -19,6 +19,7 @@ KEPT = {
     ("orders", "order"): "audit: sales, which the law requires to be kept for years",
     ("orders", "price"): "one for each SKU",
     ("payments", "payment"): "audit: money that was authorized and refunded",
+    ("returns", "decision"): "evidence: who decided about a refund, and when",
     ("returns", "return"): "audit: the reason of a refund, and who decided it",
     ("shipping", "shipment"): "audit: parcels and their destinations",
     # Simulations of external systems.

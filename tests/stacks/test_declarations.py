@@ -12,6 +12,7 @@ from cdk_rehearsal import Assembly, Resource
 from lambdas.eventing.declaration import Handler, Use
 from lambdas.orders import get_order, place_order
 from lambdas.returns import list_returns
+from lambdas.returns.return_store import DECISIONS
 from stacks.constructs.context_table import ContextTable
 from stacks.constructs.outbox_table import OutboxTable
 from stacks.constructs.packaging import Target, prepare
@@ -40,14 +41,15 @@ def granted(shop: Assembly, function: Resource) -> set[Use]:
         if role_of(shop, function) not in roles:
             continue
         for statement in policy.properties["PolicyDocument"]["Statement"]:
-            actions, resource = statement["Action"], statement.get("Resource")
-            index = None
-            if isinstance(resource, dict) and "Fn::Join" in resource:
-                resource, index = resource["Fn::Join"][1][0], resource["Fn::Join"][1][-1]
-            if table and resource and shop.find(policy.stack, resource) == table:
-                for action in [actions] if isinstance(actions, str) else actions:
-                    operation: Any = action.removeprefix("dynamodb:")
-                    found.add(Use(operation, index and index.removeprefix("/index/")))
+            actions, resources = statement["Action"], statement.get("Resource")
+            for whole in resources if isinstance(resources, list) else [resources]:
+                resource, index = whole, None
+                if isinstance(whole, dict) and "Fn::Join" in whole:
+                    resource, index = whole["Fn::Join"][1][0], whole["Fn::Join"][1][-1]
+                if table and resource and shop.find(policy.stack, resource) == table:
+                    for action in [actions] if isinstance(actions, str) else actions:
+                        operation: Any = action.removeprefix("dynamodb:")
+                        found.add(Use(operation, index and index.removeprefix("/index/")))
     return found
 
 
@@ -56,6 +58,18 @@ def test_each_function_may_use_its_table_as_its_handler_declares_and_in_no_other
 ) -> None:
     declared = {path: set(handler.uses) for path, handler in handlers(shop).items()}
     assert {path: granted(shop, shop.at(path)) for path in declared} == declared
+
+
+def test_nobody_may_change_or_delete_a_recorded_decision(shop: Assembly) -> None:
+    table = shop.at("Returns/Returns/Table")
+    (replica,) = table.properties["Replicas"]
+    (statement,) = replica["ResourcePolicy"]["PolicyDocument"]["Statement"]
+    assert (statement["Effect"], statement["Principal"]) == ("Deny", {"AWS": "*"})
+    assert {"dynamodb:DeleteItem", "dynamodb:UpdateItem"} < set(statement["Action"])
+    assert statement["Resource"] == "*"
+    assert statement["Condition"] == {
+        "ForAnyValue:StringLike": {"dynamodb:LeadingKeys": f"{DECISIONS}*"}
+    }
 
 
 def test_all_functions_but_the_relays_have_a_declaration(shop: Assembly) -> None:
@@ -87,7 +101,7 @@ class TestWhatCannotBeGranted:
         ("kind", "handler", "message"),
         [
             (ContextTable, place_order.handler, r"place_order publishes .* be an OutboxTable"),
-            (OutboxTable, list_returns.handler, r"list_returns uses index Pending, which .* lacks"),
+            (OutboxTable, list_returns.handler, r"list_returns uses index ByTime, which .* lacks"),
         ],
     )
     def test_a_table_needs_the_outbox_and_the_indexes_that_are_used(
