@@ -17,6 +17,7 @@ from lambdas.inventory import (
 )
 from lambdas.inventory.events import ItemCosted, ItemPriced
 from lambdas.inventory.price_store import AT_ONCE
+from lambdas.inventory.stock_store import RECORDS
 from tests.inventory.context import Inventory
 from tests.support.cloud import Commits, Crash, crash
 from tests.support.messages import CONTEXT, batch, enveloped, failed
@@ -65,6 +66,7 @@ def cost(minor: int, revision: int = 1) -> list[str]:
 def records(inventory: Inventory) -> list[tuple[str, str, int]]:
     """What happened to prices, by whom, and at which price."""
     found = sorted(inventory.table.items("price record"), key=lambda item: item["sk"])
+    assert all(item["pk"].startswith(RECORDS) for item in found), "they could be changed"
     return [(item["what"], item["by"], item["unit_price_minor"]) for item in found]
 
 
@@ -215,6 +217,7 @@ def test_an_assignment_is_recorded(inventory: Inventory) -> None:
     body = {"sku": "MUG", "supplier": "south"}
     assert ask(assign_item.handler, body) == (200, body)
     record = inventory.table.one("assignment")
+    assert record["pk"].startswith(RECORDS), "it could be changed"
     assert (record["supplier"], record["by"]) == ("south", "clerk-1")
     assert inventory.table.one("stock")["supplier"] == "south"
 

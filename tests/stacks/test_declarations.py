@@ -10,6 +10,7 @@ from aws_cdk import aws_sns as sns
 
 from cdk_rehearsal import Assembly, Resource
 from lambdas.eventing.declaration import Handler, Use
+from lambdas.inventory.stock_store import RECORDS
 from lambdas.orders import get_order, place_order
 from lambdas.returns import list_returns
 from lambdas.returns.return_store import DECISIONS
@@ -60,15 +61,21 @@ def test_each_function_may_use_its_table_as_its_handler_declares_and_in_no_other
     assert {path: granted(shop, shop.at(path)) for path in declared} == declared
 
 
-def test_nobody_may_change_or_delete_a_recorded_decision(shop: Assembly) -> None:
-    table = shop.at("Returns/Returns/Table")
+@pytest.mark.parametrize(
+    ("path", "prefix"),
+    [("Inventory/Stock/Table", RECORDS), ("Returns/Returns/Table", DECISIONS)],
+)
+def test_nobody_may_change_or_delete_a_recorded_decision(
+    shop: Assembly, path: str, prefix: str
+) -> None:
+    table = shop.at(path)
     (replica,) = table.properties["Replicas"]
     (statement,) = replica["ResourcePolicy"]["PolicyDocument"]["Statement"]
     assert (statement["Effect"], statement["Principal"]) == ("Deny", {"AWS": "*"})
     assert {"dynamodb:DeleteItem", "dynamodb:UpdateItem"} < set(statement["Action"])
     assert statement["Resource"] == "*"
     assert statement["Condition"] == {
-        "ForAnyValue:StringLike": {"dynamodb:LeadingKeys": f"{DECISIONS}*"}
+        "ForAnyValue:StringLike": {"dynamodb:LeadingKeys": f"{prefix}*"}
     }
 
 
