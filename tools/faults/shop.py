@@ -13,7 +13,7 @@ from cdk_rehearsal import HttpResponse, Rehearsal
 from lambdas.notifications.events import Channel
 from lambdas.orders.domain import order_id_for
 from tools.demo.carrier import add_parcels, callback, carrier_secret, ledger_of, send_callback
-from tools.demo.customers import RETURN_REASON, no_answer, preferences_body
+from tools.demo.customers import CUSTOMERS, RETURN_REASON, no_answer, preferences_body
 from tools.demo.evidence import Evidence, count_sales, gather
 from tools.demo.orders_file import ADDRESS
 from tools.demo.partner import PARTNER, WebhookPartner
@@ -240,7 +240,7 @@ class RehearsedShop(ShopState):
 
         def send() -> HttpResponse:
             # Tokens expire after an hour.
-            token = self.rehearsal.token(customer)
+            token = self.rehearsal.token(customer, authorizer=CUSTOMERS)
             signed_in = {"authorization": f"Bearer {token}", **(headers or {})}
             return self.rehearsal.http.request(method, path, headers=signed_in, body=body)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -111,6 +112,73 @@ def echo(template: Cloud, key: str = "ANY /{proxy+}", **options: Any) -> None:
 
 def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
+
+
+def throttled(template: Cloud, rehearse: Rehearse, routes: Mapping[str, Any]) -> Rehearsal:
+    """An API whose open routes have these limits; None for those of the stage, 1 a second."""
+    api(template)
+    template.function("Echo", ECHO)
+    for key in routes:
+        route(template, key, "Echo", open_=True)
+    names = [name for name in template.resources if name.startswith("Route")]
+    template.resources["Stage"]["DependsOn"] = names
+    template.resources["Stage"]["Properties"] |= {
+        "DefaultRouteSettings": {"ThrottlingRateLimit": 1, "ThrottlingBurstLimit": 2},
+        "RouteSettings": {key: limits for key, limits in routes.items() if limits},
+    }
+    return rehearse()
+
+
+def flood(shop: Rehearsal, path: str, count: int) -> int:
+    """The number of requests in a moment that are not throttled."""
+    answers = [shop.http.request("GET", path) for _ in range(count)]
+    refused = [answer for answer in answers if answer.status == 429]
+    assert {answer.body for answer in refused} <= {'{"message":"Too Many Requests"}'}
+    return count - len(refused)
+
+
+class TestThrottling:
+    """https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-throttling.html."""
+
+    def test_each_route_has_a_bucket_of_its_own(self, template: Cloud, rehearse: Rehearse) -> None:
+        limits = {"ThrottlingRateLimit": 5, "ThrottlingBurstLimit": 7}
+        shop = throttled(template, rehearse, {"GET /a": limits, "GET /b": limits, "GET /c": None})
+        assert flood(shop, "/a", 20) == 7
+        assert flood(shop, "/b", 20) == 7
+        assert flood(shop, "/c", 20) == 2
+
+    def test_a_bucket_is_refilled_at_the_rate_up_to_the_burst(
+        self, template: Cloud, rehearse: Rehearse
+    ) -> None:
+        limits = {"ThrottlingRateLimit": 5, "ThrottlingBurstLimit": 7}
+        shop = throttled(template, rehearse, {"GET /a": limits})
+        flood(shop, "/a", 20)
+        shop.run_for(1)
+        assert flood(shop, "/a", 20) == 5
+        shop.run_for(3600)
+        assert flood(shop, "/a", 20) == 7
+
+    def test_a_route_without_limits_is_not_throttled(
+        self, template: Cloud, rehearse: Rehearse
+    ) -> None:
+        shop = throttled(template, rehearse, {"GET /a": {"DetailedMetricsEnabled": True}})
+        assert flood(shop, "/a", 50) == 50
+
+    def test_a_throttled_request_invokes_nothing(self, template: Cloud, rehearse: Rehearse) -> None:
+        shop = throttled(template, rehearse, {"GET /a": None})
+        flood(shop, "/a", 20)
+        assert len(list(shop.meter.of("invocation"))) == 2
+
+    def test_limits_of_a_route_that_does_not_exist_yet_are_refused(
+        self, template: Cloud, rehearse: Rehearse
+    ) -> None:
+        api(template)
+        template.function("Echo", ECHO)
+        route(template, "GET /a", "Echo", open_=True)
+        settings = {"GET /a": {"ThrottlingRateLimit": 1}}
+        template.resources["Stage"]["Properties"]["RouteSettings"] = settings
+        with pytest.raises(UnsupportedTemplateError, match="RouteSettings name GET /a, which"):
+            rehearse()
 
 
 class TestRoutes:
@@ -480,7 +548,8 @@ class TestAuthorizer:
         """As strings, in requestContext.authorizer.jwt; scopes only where the route has some."""
         guarded(template)
         shop = rehearse()
-        token = shop.token("ann", **{"custom:level": 3, "groups": ["a", "b"]})
+        claims: dict[str, Any] = {"custom:level": 3, "groups": ["a", "b"]}
+        token = shop.token("ann", **claims)
         context = self.request(shop, token).json()["requestContext"]["authorizer"]
         claims = context["jwt"]["claims"]
         assert claims["sub"] == "ann"
@@ -642,6 +711,29 @@ class TestAuthorizer:
         assert (claims["iss"], claims["client_id"]) == ("https://login.example.com", "shop")
         assert self.request(shop, shop.token("ann", iss="https://evil.example.com")).status == 401
 
+    def test_a_token_of_one_authorizer_is_refused_by_another(
+        self, template: Cloud, rehearse: Rehearse
+    ) -> None:
+        guarded(template)
+        template.add("Office", "AWS::Cognito::UserPool")
+        template.add("OfficeClient", "AWS::Cognito::UserPoolClient", UserPoolId=ref("Office"))
+        authorizer(template, "Staff", arn("Office", "ProviderURL"), ref("OfficeClient"))
+        route(template, "GET /office", "Echo", AuthorizerId=ref("Staff"))
+        shop = rehearse()
+        statuses = {
+            name: [
+                shop.http.request(
+                    "GET", path, headers=bearer(shop.token("ann", authorizer=name))
+                ).status
+                for path in ("/orders", "/office")
+            ]
+            for name in ("Authorizer", "Staff")
+        }
+        assert statuses == {"Authorizer": [200, 401], "Staff": [401, 200]}
+        for unknown in (None, "Nobody"):
+            with pytest.raises(RehearsalError, match=r"which authorizer.* Authorizer, Staff"):
+                shop.token("ann", authorizer=unknown)
+
     def test_groups_are_one_string_in_brackets(self, template: Cloud, rehearse: Rehearse) -> None:
         """As any list: https://github.com/aws-solutions-library-samples/guidance-for-claude-code-with-amazon-bedrock/issues/802."""
         api(template)
@@ -654,7 +746,8 @@ class TestAuthorizer:
         pool = shop.client("cognito-idp").list_groups(UserPoolId=shop.physical_id("Shop/Pool"))
         assert [group["GroupName"] for group in pool["Groups"]] == ["staff"]
         for groups, text in ((["staff"], "[staff]"), (["staff", "night"], "[staff night]")):
-            token = shop.token("ann", **{"cognito:groups": groups})
+            named: dict[str, Any] = {"cognito:groups": groups}
+            token = shop.token("ann", **named)
             event = shop.http.request("GET", "/", headers=bearer(token)).json()
             claims = event["requestContext"]["authorizer"]["jwt"]["claims"]
             assert claims["cognito:groups"] == text

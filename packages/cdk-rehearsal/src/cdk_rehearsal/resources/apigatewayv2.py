@@ -29,17 +29,33 @@ def create_stage(deployment: Deployment, resource: Resource, properties: Propert
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-apigatewayv2-stage.html
     """
-    properties.ignore("AccessLogSettings", "DeploymentId", "RouteSettings", "Tags")
+    properties.ignore("AccessLogSettings", "DeploymentId", "Tags")
+    api_id = properties.require("ApiId")
+    _check_routes(deployment, api_id, properties)
     _create(
         deployment,
         resource,
         "create_stage",
         "StageName",
-        ApiId=properties.require("ApiId"),
+        ApiId=api_id,
         **properties.pick(
             "StageName", "AutoDeploy", "DefaultRouteSettings", "Description", "StageVariables"
         ),
     )
+
+
+def _check_routes(deployment: Deployment, api_id: str, properties: Properties) -> None:
+    """Raises UnsupportedTemplateError if a stage has settings for a route that does not exist yet.
+
+    API Gateway refuses such a stage: https://github.com/aws/serverless-application-model/issues/2479
+    """
+    routes = deployment.client("apigatewayv2").get_routes(ApiId=api_id)["Items"]
+    settings = properties.take("RouteSettings", {})
+    if missing := sorted(settings.keys() - {route["RouteKey"] for route in routes}):
+        raise properties.error(
+            f"RouteSettings name {', '.join(missing)}, which is not there when the stage is "
+            "created: let the stage depend on these routes"
+        )
 
 
 @creates("AWS::ApiGatewayV2::Integration")

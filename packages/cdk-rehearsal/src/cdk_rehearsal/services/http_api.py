@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from math import inf
 from typing import Any, cast
 from urllib.parse import parse_qsl, unquote
 
@@ -113,11 +114,39 @@ class _Route:
         return kinds, self.method == "ANY"
 
 
+class _Bucket:
+    """The token bucket of one route: each request takes a token.
+
+    The settings of a stage apply to each of its routes, not to all of them together:
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-request-throttling.html
+    The limits of an account are not rehearsed.
+    """
+
+    def __init__(self, settings: Mapping[str, Any], now: Callable[[], float]) -> None:
+        rate = settings.get("ThrottlingRateLimit")
+        burst = settings.get("ThrottlingBurstLimit", rate)
+        self._rate = inf if rate is None else float(rate)
+        self._burst = inf if burst is None else float(burst)
+        self._tokens, self._now, self._at = self._burst, now, now()
+
+    def take(self) -> bool:
+        """Takes a token, if there is one."""
+        if self._rate == inf:
+            return True
+        now = self._now()
+        self._tokens = min(self._burst, self._tokens + (now - self._at) * self._rate)
+        self._at = now
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
+
+
 class HttpFront:
     """The HTTP APIs of a rehearsal, as clients see them.
 
-    Not rehearsed are throttling, access logs and cross-origin headers; an API with a CORS
-    configuration is refused.
+    Not rehearsed are access logs and cross-origin headers; an API with a CORS configuration is
+    refused.
     """
 
     def __init__(self, core: Core, lambdas: LambdaService, resources: Sequence[Resource]) -> None:
@@ -161,20 +190,34 @@ class HttpFront:
         request = _prepared(method, path, headers or {}, body, front.domain)
         return cast(HttpResponse, self._core.scheduler.call(front.respond, request))
 
-    def token(self, subject: str, *, api: str | None = None, **claims: Any) -> str:
-        """Returns a token for ``subject`` that the API's authorizer accepts for all its routes.
+    def token(
+        self, subject: str, *, api: str | None = None, authorizer: str | None = None, **claims: Any
+    ) -> str:
+        """Returns a token for ``subject`` that an authorizer accepts for all its routes.
 
-        ``claims`` replace those of such a token; one that is None is left out.
+        ``authorizer`` is its name, if the API's routes have more than one. ``claims`` replace those
+        of such a token; one that is None is left out.
         """
         front = self._api(api)
-        authorizers = [route.authorizer for route in front.routes if route.authorizer is not None]
-        if not authorizers:
+        named = {
+            route.authorizer.name: route.authorizer for route in front.routes if route.authorizer
+        }
+        if not named:
             raise RehearsalError(
                 f"no route of {front.path} has an authorizer, so none takes tokens"
             )
-        scopes = sorted({scope for route in front.routes for scope in route.scopes})
+        if authorizer is None and len(named) == 1:
+            (authorizer,) = named
+        if authorizer not in named:
+            raise RehearsalError(
+                f"which authorizer? {front.path} has {', '.join(sorted(named))}; "
+                "name one as authorizer="
+            )
+        accepts = named[authorizer]
+        routes = [route for route in front.routes if route.authorizer is accepts]
+        scopes = sorted({scope for route in routes for scope in route.scopes})
         usual = {"scope": " ".join(scopes) or None, "jti": self._core.new_id()}
-        return authorizers[0].token(subject, self._core.scheduler.now(), {**usual, **claims})
+        return accepts.token(subject, self._core.scheduler.now(), {**usual, **claims})
 
     def issuer(self, url: str) -> Issuer:
         """Returns the issuer of tokens at a URL."""
@@ -210,6 +253,8 @@ class _Api:
         (stage,) = _parts(resource, "Stage", resources)
         self._stage: str = stage.properties["StageName"]
         self._variables = stage.properties.get("StageVariables")
+        by_default = stage.properties.get("DefaultRouteSettings", {})
+        by_route = stage.properties.get("RouteSettings", {})
         self._authorizers = {
             each.physical_id: self._authorizer(each)
             for each in _parts(resource, "Authorizer", resources)
@@ -220,6 +265,10 @@ class _Api:
         }
         self._default = routes.pop("$default", None)
         self._routes = sorted(routes.values(), key=_Route.rank)
+        self._buckets = {
+            route.key: _Bucket(by_route.get(route.key, by_default), core.scheduler.now)
+            for route in self.routes
+        }
 
     @property
     def routes(self) -> list[_Route]:
@@ -233,6 +282,8 @@ class _Api:
             answer = _message(413, "Request Entity Too Large")
         elif route is None:
             answer = _message(404, "Not Found")
+        elif not self._buckets[route.key].take():
+            answer = _message(429, "Too Many Requests")
         else:
             answer = self._answer(route, request, parameters)
         self._core.meter.add(
@@ -358,6 +409,7 @@ class _Api:
         properties = resource.properties
         configuration = properties["JwtConfiguration"]
         return JwtAuthorizer(
+            properties["Name"],
             self._issuer(configuration["Issuer"]),
             configuration.get("Audience", []),
             properties.get("IdentitySource", ["$request.header.Authorization"]),
