@@ -9,7 +9,7 @@ from workspace.isolation import PROJECT
 
 PAGE = (PROJECT / "SECURITY.md").read_text(encoding="utf-8")
 MODEL = PAGE.partition("## Threat model")[2].partition("### A dependency")[0]
-ATTACKS = re.findall(r"^\| (?!attack|-)(.+?) \| .+? \| (.+?) \|$", MODEL, flags=re.M)
+ATTACKS = re.findall(r"^\| (?!attack|-)(.+?) \| .+? \| (.+?) \|$", MODEL, flags=re.MULTILINE)
 
 
 def test_no_attack_is_missed_by_the_test_below() -> None:
