@@ -23,8 +23,8 @@ from lambdas.eventing.transaction import (
     read_all,
 )
 
-BATCH = 50
-"""Aggregates that are changed in one transaction, if each change has one event."""
+BATCH = 25
+"""Aggregates that are changed in one transaction, if each change has at most four writes."""
 
 TRIES = 5
 """Attempts to change an aggregate that others change at the same time."""
