@@ -135,8 +135,7 @@ def test_without_any_key_every_signature_is_rejected() -> None:
 
 def unread() -> Iterator[str]:
     """Secrets that nobody may read."""
-    pytest.fail("a secret was read")
-    yield "secret"
+    return map(pytest.fail, ["a secret was read"])
 
 
 @pytest.mark.parametrize(
