@@ -95,21 +95,13 @@ def answers_late(host: Host) -> None:
     host.respond = respond
 
 
-def fails_late(host: Host) -> None:
-    def respond(_: Request) -> Response:
-        time.sleep(2.9)
-        return 503, {}, b""
-
-    host.respond = respond
-
-
-@pytest.mark.parametrize("slow", [drips, never_connects, answers_late, fails_late])
+@pytest.mark.parametrize("slow", [drips, never_connects, answers_late])
 def test_while_a_host_is_slow_99_percent_of_the_other_calls_are_on_time(
     shop: Shop, slow: Callable[[Host], None]
 ) -> None:
     calls = Calls(shop)
     slow(calls.open("slow"))
-    for _ in range(300):
+    for _ in range(600):
         calls.tell("slow")
     assert calls.share_on_time() >= SHARE
 
