@@ -8,11 +8,11 @@ from uuid import uuid4
 
 import pytest
 
-from cdk_rehearsal import Request, Response
-from cdk_rehearsal.services.web import Host
+from cdk_rehearsal import Host, Request, Response
 from lambdas.eventing.event import Cause, CloudEvent
 from lambdas.orders.events import OrderRejected, RejectionReason
-from tests.flows.shop import BUS, Shop
+from tests.flows.shop import Shop
+from tools.faults.shop import BUS
 
 ON_TIME_S = 60.0
 """The longest delay of a call that is on time, in seconds from the event."""
