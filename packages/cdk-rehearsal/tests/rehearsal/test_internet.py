@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import socket
+import threading
 import time
 from http.client import HTTPResponse
 from typing import Any
@@ -385,6 +386,7 @@ def test_after_the_rehearsal_everything_is_as_it_was(template: Cloud) -> None:
         socket.socket.connect,
         urllib3.util.connection.create_connection,
         urllib3.connection._ssl_wrap_socket_and_match_hostname,
+        threading.Timer.start,
     )
     template.function("Function", CALLER)
     with Rehearsal(template.write()):
@@ -394,6 +396,7 @@ def test_after_the_rehearsal_everything_is_as_it_was(template: Cloud) -> None:
         socket.socket.connect,
         urllib3.util.connection.create_connection,
         urllib3.connection._ssl_wrap_socket_and_match_hostname,
+        threading.Timer.start,
     )
 
 
