@@ -36,8 +36,8 @@ _ORDERS_PER_HOUR = 60
 stolen cards to be worth it."""
 
 _CHECKOUT_MINUTES = 45
-"""After how long a placed order expires. A checkout takes seconds. The last of five deliveries, ten
-minutes apart, begins after 40 minutes: later, its message has been parked or lost."""
+"""After how long a placed order expires. A checkout takes seconds, and a message that checkout could
+not handle is parked after 40 minutes."""
 
 _SWEEP_EVERY = Duration.minutes(15)
 """How much later than that an order may expire: it is closed within an hour."""
