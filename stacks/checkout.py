@@ -21,11 +21,8 @@ from stacks.constructs.workflow import Invoke, Kind, Workflow
 
 _AUTHORIZATION = sfn.Timeout.duration(Duration.seconds(30))
 """More than the timeout of the function, which waits for the customer's bank."""
-_WORKFLOW_TIMEOUT = Duration.seconds(90)
+_WORKFLOW_TIMEOUT = Duration.seconds(75)
 _CONSUMER_TIMEOUT = Duration.seconds(run_checkout.PATIENCE_S + 5)
-_DELIVERIES = 4
-"""Ten minutes apart. A message is parked after 40 minutes, before its order expires: then a redrive
-still leads to a confirmation."""
 
 
 class Checkout(ContextStack):
@@ -79,7 +76,6 @@ class Checkout(ContextStack):
             settings=Settings(state_machine_arn=workflow.state_machine_arn),
             timeout=_CONSUMER_TIMEOUT,
             batch_size=1,  # an order that waits for its payment must not delay others
-            max_receive_count=_DELIVERIES,
         )
 
         workflow.grant_start_sync_execution(run.function)

@@ -36,8 +36,8 @@ _ORDERS_PER_HOUR = 60
 stolen cards to be worth it."""
 
 _CHECKOUT_MINUTES = 45
-"""After how long a placed order expires. A checkout takes seconds, and a message that checkout could
-not handle is parked after 40 minutes."""
+"""After how long a placed order expires. A checkout takes seconds. A message that checkout cannot
+handle is parked before that, so that a redrive may still confirm the order."""
 
 _SWEEP_EVERY = Duration.minutes(15)
 """How much later than that an order may expire: it is closed within an hour."""
