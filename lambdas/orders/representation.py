@@ -40,7 +40,13 @@ class OrderView(Struct, frozen=True, kw_only=True):
     ]
     placed_at: Moment
     history: Annotated[tuple[StepView, ...], Meta(description="In chronological order")]
-    reason: Annotated[str | None, Meta(description="Why the order was rejected, if it was")]
+    reason: Annotated[
+        str | None,
+        Meta(
+            description="Why the order was rejected, if it was. `authentication_required`: the "
+            "bank asks the customer to authenticate, so another card is needed"
+        ),
+    ]
 
 
 def represent(order: Order, address: Address | None) -> OrderView:
