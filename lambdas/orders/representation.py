@@ -37,7 +37,13 @@ class OrderSummary(Struct, frozen=True, kw_only=True):
     lines: tuple[Line, ...]
     placed_at: Moment
     history: Annotated[tuple[StepView, ...], Meta(description="In chronological order")]
-    reason: Annotated[str | None, Meta(description="Why the order was rejected, if it was")]
+    reason: Annotated[
+        str | None,
+        Meta(
+            description="Why the order was rejected, if it was. `authentication_required`: the "
+            "bank asks the customer to authenticate, so another card is needed"
+        ),
+    ]
 
 
 class OrderView(OrderSummary, frozen=True, kw_only=True):

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
         Unsupported,
         UnsupportedTemplateError,
     )
-    from cdk_rehearsal.faults import FAULTS, PARTIAL, Fault, InjectedFault
+    from cdk_rehearsal.faults import FAULTS, PARTIAL, Arrival, Exchange, Fault, InjectedFault
     from cdk_rehearsal.filters import FilterCriteria, SubscriptionFilter
     from cdk_rehearsal.forks import Fork, forked
     from cdk_rehearsal.intrinsics import Resolver
@@ -57,7 +57,7 @@ __all__ += ["EventPattern", "FilterCriteria", "SubscriptionFilter", "identity_al
 __all__ += ["LoadingError", "RehearsalError", "Unsupported", "UnsupportedTemplateError", "check"]
 __all__ += ["OUTSIDE", "InvocationResult", "Latency", "Process", "Rehearsal", "Scheduler", "Signal"]
 __all__ += ["Host", "HttpFront", "HttpResponse", "Meter", "Record", "Request", "Response"]
-__all__ += ["FAULTS", "PARTIAL", "Fault", "InjectedFault"]
+__all__ += ["FAULTS", "PARTIAL", "Arrival", "Exchange", "Fault", "InjectedFault"]
 __all__ += ["FaultSite", "Fork", "edge_sites", "forked", "inject", "misfit", "sites_passed"]
 __all__ += ["TEMPORARY", "allowed", "aws_variables", "corrected_moto", "process_variables"]
 __all__ += ["__version__"]
@@ -69,7 +69,7 @@ _NAMES = {
     ),
     "checking": ("check",),
     "errors": ("LoadingError", "RehearsalError", "Unsupported", "UnsupportedTemplateError"),
-    "faults": ("FAULTS", "PARTIAL", "Fault", "InjectedFault"),
+    "faults": ("FAULTS", "PARTIAL", "Arrival", "Exchange", "Fault", "InjectedFault"),
     "filters": ("FilterCriteria", "SubscriptionFilter"),
     "forks": ("Fork", "forked"),
     "intrinsics": ("Resolver",),

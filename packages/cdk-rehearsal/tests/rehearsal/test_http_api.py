@@ -15,7 +15,15 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 
-from cdk_rehearsal import Rehearsal, RehearsalError, UnsupportedTemplateError, check
+from cdk_rehearsal import (
+    FAULTS,
+    Arrival,
+    Fault,
+    Rehearsal,
+    RehearsalError,
+    UnsupportedTemplateError,
+    check,
+)
 from cdk_rehearsal.latency import NONE
 from rehearsal.cloud import Cloud, arn, ref, write_assembly
 from rehearsal.conftest import Rehearse
@@ -997,3 +1005,64 @@ class TestServed:
     ) -> None:
         template.queue("Queue")
         assert rehearse().serve_apis() == {}
+
+
+class TestFaults:
+    """Faults act on a client's request when it reaches its route."""
+
+    @staticmethod
+    def open(template: Cloud, rehearse: Rehearse) -> Rehearsal:
+        echo(template, "POST /{proxy+}")
+        return rehearse()
+
+    def test_a_request_arrives_twice(self, template: Cloud, rehearse: Rehearse) -> None:
+        shop = self.open(template, rehearse)
+        shop.faults.plan(FAULTS["sent-twice"], source="Shop/Api", target="Shop/Echo")
+        assert [shop.http.request("POST", "/a", body="1").status for _ in range(2)] == [200, 200]
+        faults = [record.detail.get("fault") for record in shop.meter.of("request")]
+        assert faults == ["sent-twice", "sent-twice", None]
+        assert len(shop.meter.of("invocation")) == 3
+
+    def test_a_request_arrives_late(self, template: Cloud, rehearse: Rehearse) -> None:
+        shop = self.open(template, rehearse)
+        shop.faults.plan(FAULTS["sent-late"], target="Shop/Echo")
+        before = shop.scheduler.now()
+        event = shop.http.request("POST", "/a", body="1").json()
+        assert event["requestContext"]["timeEpoch"] / 1000 - before >= 600
+
+    @pytest.mark.parametrize(
+        ("sent", "content_type"), [("text", "text/plain"), (b"\xff", "application/octet-stream")]
+    )
+    def test_a_request_arrives_with_another_body_and_other_headers(
+        self, template: Cloud, rehearse: Rehearse, sent: str | bytes, content_type: str
+    ) -> None:
+        arrived, bodies = list[Arrival](), list[str]()
+
+        def change(arrival: Arrival) -> Any:
+            arrived.append(arrival)
+            changed = arrival.deliver(body=b"longer than before").json()
+            assert changed["headers"]["content-length"] == "18"
+            bodies.append(changed["body"])
+            return arrival.deliver(headers={**arrival.headers, "x-other": "1"})
+
+        shop = self.open(template, rehearse)
+        shop.faults.plan(Fault("changed", "changed", "request", change), source="Shop/Api")
+        headers = {"content-type": content_type}
+        event = shop.http.request("POST", "/a?b=1", headers=headers, body=sent).json()
+        (arrival,) = arrived
+        assert (arrival.method, arrival.path) == ("POST", "/a")
+        assert arrival.body == (sent.encode() if isinstance(sent, str) else sent)
+        longer = b"longer than before"
+        as_sent = base64.b64encode(longer) if isinstance(sent, bytes) else longer
+        assert bodies == [as_sent.decode()]
+        assert event["headers"]["x-other"] == "1"
+        assert event["isBase64Encoded"] is isinstance(sent, bytes)
+
+    def test_a_fault_at_another_function_does_not_act(
+        self, template: Cloud, rehearse: Rehearse
+    ) -> None:
+        template.function("Other", ECHO)
+        shop = self.open(template, rehearse)
+        shop.faults.plan(FAULTS["sent-twice"], target="Shop/Other")
+        shop.http.request("POST", "/a")
+        assert len(shop.meter.of("invocation")) == 1

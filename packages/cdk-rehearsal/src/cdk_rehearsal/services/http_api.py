@@ -6,7 +6,7 @@ import base64
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from math import inf
 from typing import Any, cast
@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl, unquote
 from cdk_rehearsal.assembly import Resource
 from cdk_rehearsal.core import Core
 from cdk_rehearsal.errors import LoadingError, RehearsalError, Unsupported
+from cdk_rehearsal.faults import Arrival
 from cdk_rehearsal.properties import is_unresolved
 from cdk_rehearsal.services.functions import Function, InvocationResult, PayloadTooLarge, Throttled
 from cdk_rehearsal.services.invocation import LambdaService
@@ -58,6 +59,20 @@ class _Request:
     body: str | None
     is_base64: bool
     size: int
+
+    @property
+    def content(self) -> bytes:
+        """The body, byte for byte as it was sent."""
+        sent = self.body or ""
+        return base64.b64decode(sent) if self.is_base64 else sent.encode()
+
+    def with_changes(self, headers: Mapping[str, str] | None, body: bytes | None) -> _Request:
+        """Returns this request with other headers or another body, if given."""
+        content = self.content if body is None else body
+        changed = {**(self.headers if headers is None else headers)}
+        changed["content-length"] = str(len(content))
+        text, is_base64 = _encoded(content, changed.get("content-type", ""))
+        return replace(self, headers=changed, body=text, is_base64=is_base64, size=len(content))
 
     @property
     def parameters(self) -> dict[str, str]:
@@ -278,6 +293,34 @@ class _Api:
     def respond(self, request: _Request) -> HttpResponse:
         """Answers a request; to be called in a process."""
         route, parameters = self._find(request)
+        core = self._core
+        fault = core.faults.strike("request", self.path, route.function.path) if route else None
+        if fault is None:
+            return self._respond(route, request, parameters)
+
+        def deliver(
+            *, headers: Mapping[str, str] | None = None, body: bytes | None = None
+        ) -> HttpResponse:
+            sent = request.with_changes(headers, body)
+            return self._respond(route, sent, parameters, fault=fault.name)
+
+        arrival = Arrival(
+            request.method,
+            request.path,
+            request.headers,
+            request.content,
+            deliver,
+            core.scheduler.sleep,
+        )
+        return cast(HttpResponse, fault.effect(arrival))
+
+    def _respond(
+        self,
+        route: _Route | None,
+        request: _Request,
+        parameters: dict[str, str],
+        **more: str,
+    ) -> HttpResponse:
         if request.size > _MAX_BODY_BYTES:
             answer = _message(413, "Request Entity Too Large")
         elif route is None:
@@ -294,6 +337,7 @@ class _Api:
             path=request.path,
             route=route.key if route else None,
             status=answer.status,
+            **more,
         )
         return answer
 

@@ -283,6 +283,7 @@ class _Connection:
             self._respond,
             request,
             fault,
+            operation,
             name=f"{request.method} {request.target} at {host.name}",
             environment=self._outside,
             critical=True,
@@ -321,11 +322,13 @@ class _Connection:
         self._core.scheduler.sleep(pause)
         return 0 if self._is_shut else answer.readinto(memoryview(buffer)[:1])
 
-    def _respond(self, request: Request, fault: Fault | None) -> Response | None:
+    def _respond(self, request: Request, fault: Fault | None, operation: str) -> Response | None:
         """Returns the host's answer, or what a fault makes of it; None if there is none."""
         if fault is None:
             return self._host.respond(request)
-        answer: Response | None = fault.effect(Exchange(lambda: self._host.respond(request)))
+        answer: Response | None = fault.effect(
+            Exchange(operation, lambda: self._host.respond(request))
+        )
         return answer
 
     def dup(self) -> _Connection:
