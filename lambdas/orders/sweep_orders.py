@@ -1,14 +1,11 @@
 """Sweep orders: lets orders expire whose checkout does not end in time."""
 
-from lambdas.eventing import pending, telemetry, vault
+from lambdas.eventing import pending, sweep, telemetry, vault
 from lambdas.eventing.consumer import consumer
 from lambdas.eventing.declaration import UPDATE
 from lambdas.eventing.event import Delivery
 from lambdas.orders import order_store
 from lambdas.orders.events import Address, OrderExpired, PaymentMethod, SweepDue
-
-_MARGIN_S = 5
-"""A sweep begins no batch when it has less time left; the next sweep continues."""
 
 
 @consumer(
@@ -18,9 +15,6 @@ _MARGIN_S = 5
 )
 def handler(delivery: Delivery[SweepDue]) -> None:
     """Needs no inbox: an order expires once, and not if it changed since it was read."""
-    for orders in order_store.overdue():
-        if delivery.seconds_left() < _MARGIN_S:
-            telemetry.count("UnfinishedSweeps")
-            return
+    for orders in sweep.in_time(order_store.overdue(), delivery):
         if expired := order_store.expire(orders, delivery):
             telemetry.count("ExpiredOrders", expired)

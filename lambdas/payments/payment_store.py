@@ -5,7 +5,7 @@ between, the next run asks again about the same payment. A payment that was rele
 money again.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -125,15 +125,19 @@ def take(order_id: str, report: Report, inbox: tuple[str, str], cause: Cause) ->
         return False
 
 
-def expiring(*, limit: int) -> list[Payment]:
-    """Returns up to `limit` payments whose orders cannot wait any longer, oldest first."""
-    return _payments.pending(limit=limit, before=datetime.now(UTC))
+def expiring() -> Iterator[list[Payment]]:
+    """Yields the payments whose orders cannot wait any longer, oldest first, in batches."""
+    return _payments.pending_batches(before=datetime.now(UTC))
 
 
-def expire(payment: Payment, cause: Cause) -> bool:
-    """Whether this call reports the end of an authorization. It changed meanwhile otherwise."""
-    change = payment.expire(datetime.now(UTC))
-    return change is not None and _payments.commit(payment, change, cause) is not None
+def expire(payments: Iterable[Payment], cause: Cause) -> int:
+    """Returns how many authorizations this call reports: those that did not change meanwhile.
+
+    `payments` is a batch of `expiring`.
+    """
+    now = datetime.now(UTC)
+    changes = [(payment, change) for payment in payments if (change := payment.expire(now))]
+    return len(_payments.commit_all(changes, cause))
 
 
 def _ask(call: Callable[[], T]) -> T:

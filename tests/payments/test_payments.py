@@ -9,7 +9,6 @@ import time_machine
 
 from lambdas.eventing.transaction import ConditionFailed, Contention, Transaction
 from lambdas.orders.events import OrderPlacedV1
-from lambdas.payments import sweep_payments
 from lambdas.payments.domain import PaymentRefused
 from lambdas.payments.events import (
     AuthorizationExpiring,
@@ -26,7 +25,7 @@ from lambdas.payments.provider import NoLongerHeld, Settlement, Unavailable
 from lambdas.payments.sandbox_provider import SandboxProvider
 from tests.payments.context import Payments
 from tests.support.cloud import Cloud, Commits, Crash, crash
-from tests.support.messages import enveloped
+from tests.support.messages import context, enveloped
 from tests.support.orders import ADDRESS, line, placed
 
 NOW = datetime(2026, 1, 5, 8, 0, tzinfo=UTC)
@@ -541,14 +540,18 @@ class TestExpiry:
             payments.ship()
         assert payments.state() == payments.booked()["status"] == "captured"
 
-    def test_one_sweep_handles_more_than_one_page(self, payments: Payments, cloud: Cloud) -> None:
-        cloud.monkeypatch.setattr(sweep_payments, "MOST", 2)
-        for number in range(5):
+    def test_a_sweep_goes_on_batch_by_batch_while_it_has_time_and_the_next_one_continues(
+        self, payments: Payments, cloud: Cloud
+    ) -> None:
+        cloud.monkeypatch.setattr("lambdas.eventing.store.BATCH", 2)
+        for number in range(7):
             payments.order("tok_approve", f"order-{number}")
             payments.authorize(f"order-{number}")
-        with time_machine.travel(datetime.now(UTC) + timedelta(days=7), tick=False):
-            payments.sweep()
-        assert len(payments.events(AuthorizationExpiring)) == 5
+        for reported in (4, 7):
+            left = iter([10_000, 10_000, 4_000])
+            with time_machine.travel(datetime.now(UTC) + timedelta(days=7), tick=False):
+                payments.sweep(context(left.__next__))
+            assert len(payments.events(AuthorizationExpiring)) == reported
 
 
 class TestSandboxProvider:
