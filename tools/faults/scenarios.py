@@ -121,12 +121,13 @@ def expired(shop: RehearsedShop) -> None:
 
 
 def supplied(shop: RehearsedShop) -> None:
-    """A supplier hands in a new item, staff set its price, and a customer orders it."""
+    """A supplier hands in a new item, staff see it and set its price, and a customer orders it."""
     jug = shop.key("JUG")
     if jug not in shop.known.supplied:
         shop.supply({jug: 5}, delivery=jug)
     shop.settle()
-    shop.price([jug])
+    if jug in shop.in_stock():
+        shop.price([jug])
     shop.settle()
     if jug in shop.prices():
         order_id = shop.place({jug: 1}, key=shop.key("supplied"))

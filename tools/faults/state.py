@@ -8,7 +8,7 @@ from typing import Any
 from cdk_rehearsal import Rehearsal
 from lambdas.eventing.attributes import Item, from_attributes
 from lambdas.inventory.supplier_files import INCOMING
-from tools.demo.evidence import ORDERS, RETURNS, BusEvent, bus_event, scan
+from tools.demo.evidence import ORDERS, RETURNS, STOCK, BusEvent, bus_event, scan
 from tools.demo.supplier import BUCKET
 
 EVENT_LOG = "Backbone/EventLog/Group"
@@ -49,6 +49,10 @@ class ShopState:
     def prices(self) -> dict[str, int]:
         """Returns the price list of the orders context: minor units by SKU."""
         return {item["sku"]: item["unit_price_minor"] for item in self.items(ORDERS, "price")}
+
+    def in_stock(self) -> set[str]:
+        """Returns the SKUs of which a supplier has delivered units."""
+        return {item["pk"].removeprefix("STOCK#") for item in self.items(STOCK, "stock")}
 
     def returned(self, order_id: str) -> str | None:
         """Returns the state of an order's return."""
