@@ -531,6 +531,24 @@ class TestInputTransformer:
         text = transformed('{"a": "x<gone>y", "b": <gone>}', gone="$.detail.gone")
         assert json.loads(text) == {"a": "xy", "b": ""}
 
+    @pytest.mark.parametrize(
+        ("path", "text"),
+        [
+            ("$.detail.items[0]", "{sku:A,quantity:1,gift:true}"),
+            ("$.resources", "[arn:one,arn:two]"),
+            ("$.detail.items[*].sku", "[A,B]"),
+            ("$.detail.tags", "[]"),
+        ],
+    )
+    def test_an_object_or_array_fits_into_a_text_only_if_that_is_the_template(
+        self, path: str, text: str
+    ) -> None:
+        """Recorded on AWS by the tests of LocalStack."""
+        assert transformed('"all of <x>!"', x=path) == f'"all of {text}!"'
+        for template in ('{"a": "<x>"}', '{"a": "all of <x>", "b": <x>}', '["<x>"]'):
+            with pytest.raises(PatternError, match="quotation marks around <x>, which is an"):
+                transformed(template, x=path)
+
     def test_text_from_the_event_is_not_escaped(self) -> None:
         """A quote inside of a value breaks the document, as it does in EventBridge."""
         event = {**EVENT, "id": 'a"b'}

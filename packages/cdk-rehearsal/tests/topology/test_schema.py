@@ -23,5 +23,7 @@ def test_a_property_with_dots_is_found_as_a_nested_one(
     schema: dict[str, Any], sample: Any, changed: Any
 ) -> None:
     assert sub_schemas(schema, ("order", "state")) == [STATE]
-    wanted = {("order", "state"): ["gone", "unknown", {"exists": False}]}
+    wanted: dict[tuple[str, ...], list[Any]] = {
+        ("order", "state"): ["gone", "unknown", {"exists": False}]
+    }
     assert list(variants(schema, [sample], wanted)) == [sample, changed]

@@ -3,6 +3,7 @@
 import json
 import traceback
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -202,7 +203,7 @@ class LambdaService:
             error=json.loads(body) if error else None,
             **detail,
         )
-        return InvocationResult(json.loads(body), error, request_id)
+        return InvocationResult(_decoded(body), error, request_id)
 
     def _run_handler(
         self,
@@ -220,8 +221,10 @@ class LambdaService:
         faults.check("before", "", function.path)
         answer = handler(json.loads(payload), context)
         faults.check("after", "", function.path)
+        if isinstance(answer, bytes):
+            return answer.decode(errors="replace")
         try:
-            return json.dumps(answer)
+            return json.dumps(answer, default=_encoded)
         except (TypeError, ValueError) as error:
             raise _MarshalError(f"Unable to marshal response: {error}") from error
 
@@ -365,6 +368,26 @@ class LambdaService:
             core.meter.add("dead_letter", function.path, core.path_of(dead), condition=condition)
         else:
             core.meter.add("discarded", function.path, "nowhere", condition=condition)
+
+
+def _encoded(value: Any) -> Any:
+    """The JSON of a value that JSON has not, as the runtime of Python writes it.
+
+    https://github.com/aws/aws-lambda-python-runtime-interface-client
+    """
+    if isinstance(value, bytes):
+        return value.decode()
+    if isinstance(value, Decimal):
+        return int(value) if value.is_finite() and value == int(value) else float(value)
+    raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
+
+
+def _decoded(body: str) -> Any:
+    # A handler that returns bytes decides on the whole body, which need not be JSON.
+    try:
+        return json.loads(body)
+    except ValueError:
+        return body
 
 
 def _refusal(status: int, code: str, message: str) -> LambdaClientError:
