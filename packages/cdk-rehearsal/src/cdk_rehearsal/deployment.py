@@ -1,5 +1,6 @@
 """The deployment: the account's services, into which resources are created."""
 
+import json
 import tempfile
 from functools import cached_property
 from pathlib import Path
@@ -64,6 +65,13 @@ class Deployment:
             "lambda",
             lambda arn, body, *, source, attributes: self.lambdas.invoke_async(
                 self.lambdas.function(arn), body, source=source
+            ),
+        )
+
+        self.destinations.add(
+            "events",
+            lambda arn, body, *, source, attributes: self.bus.put_invocation_record(
+                arn, json.loads(body)
             ),
         )
 

@@ -17,6 +17,7 @@ from cdk_rehearsal.intrinsics import Resolver
 from cdk_rehearsal.properties import Properties, unresolved
 from cdk_rehearsal.resources.creators import CREATORS
 from cdk_rehearsal.resources.registry import WITHOUT_PART, Creator, mentioned
+from cdk_rehearsal.services.http_api import unsupported
 
 _SECTIONS = {
     "AWSTemplateFormatVersion",
@@ -74,6 +75,7 @@ class Loader:
             for logical_id in stack.template.get("Resources", {}):
                 if self._exists(stack, logical_id):
                     self._create(stack, logical_id)
+        self._problems += unsupported(list(self._resources.values()))
         if self._problems:
             raise LoadingError(self._problems)
         return list(self._resources.values())

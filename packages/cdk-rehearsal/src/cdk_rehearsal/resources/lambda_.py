@@ -91,6 +91,8 @@ def create_function(deployment: Deployment, resource: Resource, properties: Prop
     if concurrency is not None:
         client.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=concurrency)
     if dead_letter_target is not None:
+        if dead_letter_target.split(":")[2] not in {"sqs", "sns"}:
+            raise properties.error(f"{dead_letter_target} is no queue or topic for dead letters")
         deployment.queues.dead_letter_arns.add(dead_letter_target)
     directory = _code_directory(deployment, resource, code)
     deployment.lambdas.add(
@@ -215,6 +217,9 @@ def create_event_invoke_config(
         on_failure=destinations.section("OnFailure").take("Destination"),
         on_success=destinations.section("OnSuccess").take("Destination"),
     )
+    for destination in filter(None, (config.on_failure, config.on_success)):
+        if problem := deployment.destinations.problem(destination):
+            raise properties.error(problem)
     if config.on_failure is not None:
         deployment.queues.dead_letter_arns.add(config.on_failure)
     function.asynchronous = config
@@ -310,6 +315,8 @@ def _stream_options(deployment: Deployment, properties: Properties) -> dict[str,
         raise properties.error(f"TumblingWindowInSeconds is from 0 to {_LONGEST_WINDOW_S}")
     destination = properties.section("DestinationConfig").section("OnFailure").take("Destination")
     if destination is not None:
+        if destination.split(":")[2] not in {"sqs", "sns"}:
+            raise properties.error(f"the rehearsal does not support the destination {destination}")
         deployment.queues.dead_letter_arns.add(destination)
     return {
         "from_start": properties.take("StartingPosition") == "TRIM_HORIZON",

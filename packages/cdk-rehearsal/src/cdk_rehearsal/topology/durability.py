@@ -289,8 +289,8 @@ def _undelivered(assembly: Assembly) -> Iterator[Loss]:
                 yield Loss(
                     DurabilityRule.DeliverableInput,
                     rule,
-                    f"its target {texts(target.get('Id', ''))} gets no event: the input template has "
-                    f"quotation marks around <{name}>, which is an object or array",
+                    f"its target {texts(target.get('Id', ''))} gets no event: the input template "
+                    f"has quotation marks around <{name}>, which is an object or array",
                 )
 
 

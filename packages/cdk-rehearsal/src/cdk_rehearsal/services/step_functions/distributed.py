@@ -47,7 +47,11 @@ from cdk_rehearsal.services.texts import iso_milliseconds
 
 # https://docs.aws.amazon.com/step-functions/latest/dg/input-output-itembatcher.html
 _MAX_BATCH_BYTES = 256 * 1024
-_FAILURES = {ProgramError: "FAILED", ProgramTimedOut: "TIMED_OUT", ProgramStopped: "ABORTED"}
+_FAILURES: dict[Any, str] = {
+    ProgramError: "FAILED",
+    ProgramTimedOut: "TIMED_OUT",
+    ProgramStopped: "ABORTED",
+}
 
 
 def map_problems(state: dict[str, Any]) -> Iterator[str]:
@@ -283,7 +287,7 @@ def _processor(state: dict[str, Any]) -> dict[str, Any]:
 
 
 def _distributed(state: dict[str, Any]) -> bool:
-    return _processor(state).get("ProcessorConfig", {}).get("Mode") == "DISTRIBUTED"
+    return bool(_processor(state).get("ProcessorConfig", {}).get("Mode") == "DISTRIBUTED")
 
 
 def _translated(state: dict[str, Any]) -> dict[str, Any] | None:
@@ -293,7 +297,8 @@ def _translated(state: dict[str, Any]) -> dict[str, Any] | None:
         config["ExecutionType"] = "STANDARD"
     if isinstance(percentage := state.get("ToleratedFailurePercentage"), int):
         state["ToleratedFailurePercentage"] = float(percentage)
-    return state.pop("ItemBatcher", None)
+    batcher: dict[str, Any] | None = state.pop("ItemBatcher", None)
+    return batcher
 
 
 def _components(program: Any) -> Iterator[Any]:
@@ -325,7 +330,9 @@ def _map_error(env: Any, kind: StatesErrorNameType, cause: str) -> FailureEventE
             env=env,
             error_name=error,
             event_type=HistoryEventType.TaskFailed,
-            event_details=EventDetails(taskFailedEventDetails=details),
+            event_details=EventDetails(  # type: ignore[typeddict-item]
+                taskFailedEventDetails=details
+            ),
         )
     )
 

@@ -78,8 +78,8 @@ class Expressions:
 
     def evaluate(self, expression: str, scope: dict[str, Any]) -> Any:
         """Returns the value of an expression; ValueError if it has none, or fails."""
-        from jsonata import Jsonata
-        from jsonata.utils import Utils
+        from jsonata import Jsonata  # type: ignore[import-untyped]
+        from jsonata.utils import Utils  # type: ignore[import-untyped]
 
         functions = {name: Jsonata.JLambda(each) for name, each in self._functions.items()}
         values = {k: Utils.NULL_VALUE if v is None else v for k, v in scope.items()}
@@ -105,7 +105,7 @@ def parsed(expression: str) -> Any:
     """Returns the parsed expression; ValueError if it is none."""
     # The evaluator takes longer to import than most rehearsals need.
     from jsonata import Jsonata
-    from jsonata.jexception import JException
+    from jsonata.jexception import JException  # type: ignore[import-untyped]
 
     try:
         found = Jsonata(expression)
@@ -139,7 +139,9 @@ def _failure(env: Any, cause: str) -> FailureEventException:
         env=env,
         error_name=error,
         event_type=HistoryEventType.EvaluationFailed,
-        event_details=EventDetails(evaluationFailedEventDetails=details),
+        event_details=EventDetails(  # type: ignore[typeddict-item]
+            evaluationFailedEventDetails=details
+        ),
     )
     env.event_manager.add_event(
         context=env.event_history_context,

@@ -163,7 +163,8 @@ class Integrations:
             response.update(translated)
 
         def service_name(state: StateTaskService, boto_service_name: str | None = None) -> str:
-            return _service(boto_service_name or state.resource.api_name)
+            name: str = boto_service_name or state.resource.api_name
+            return _service(name)
 
         patches.set(StateTaskService, "_get_boto_service_name", service_name)
         patches.set(StateTaskService, "_normalise_parameters", parameters)
@@ -183,7 +184,8 @@ class Integrations:
     def _operation(self, state: StateTaskService, action: str | None) -> OperationModel:
         meta = self._client_of(state._get_boto_service_name()).meta
         name = meta.method_to_api_mapping[state._get_boto_service_action(action)]
-        return meta.service_model.operation_model(name)
+        operation: OperationModel = meta.service_model.operation_model(name)
+        return operation
 
 
 _METADATA = ("SdkHttpMetadata", "SdkResponseMetadata")
