@@ -46,6 +46,8 @@ class Deployment:
         self.schedules = Schedules(core, self.lambdas, self.queues)
         self.state_machines = StateMachines(core, self.lambdas, Reports(core, self.bus).add)
         self.outboxes = Outboxes(core)
+        self.layers: dict[str, Path] = {}
+        """The modules of layers, by the ARNs of their versions."""
         self.web = Web(core, self.outside)
         self._logs = logs
         self._connect()

@@ -106,7 +106,13 @@ class Loader:
             get_att=lambda logical_id, attribute: self._attribute(stack, logical_id, attribute),
             import_value=self._export,
             parameter=lambda name: self._parameter(stack, name),
+            stored=self._stored,
         )
+
+    def _stored(self, name: str) -> str | None:
+        """The value of a parameter of Systems Manager that is created already."""
+        found = self._deployment.client("ssm").get_parameters(Names=[name])["Parameters"]
+        return str(found[0]["Value"]) if found else None
 
     def _parameter(self, stack: Stack, name: str) -> Any:
         """The value of a parameter: that of a nested stack is an expression of its parent."""

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import count
 from typing import Any, cast
 from urllib.parse import parse_qsl, unquote
 
@@ -24,6 +25,7 @@ from cdk_rehearsal.services.http_formats import (
     iam_context,
 )
 from cdk_rehearsal.services.invocation import LambdaService
+from cdk_rehearsal.services.texts import trace_header
 from cdk_rehearsal.services.tokens import Forbidden, Issuer, JwtAuthorizer, Unauthorized
 
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html
@@ -140,6 +142,7 @@ class HttpFront:
             raise LoadingError(problems)
         self._core = core
         self._issuers: dict[str, Issuer] = {}
+        self._numbers = count(1)
         self._apis = {
             resource.path: _Api(core, lambdas, resources, resource, self.issuer)
             for resource in resources
@@ -169,7 +172,8 @@ class HttpFront:
         ``api`` is the construct path of the API, if there is more than one.
         """
         front = self._api(api)
-        request = _prepared(method, path, headers or {}, body, front.domain)
+        trace = trace_header(self._core.scheduler.now(), f"{next(self._numbers):x}")
+        request = _prepared(method, path, headers or {}, body, front.domain, trace)
         return cast(HttpResponse, self._core.scheduler.call(front.respond, request))
 
     def token(self, subject: str, *, api: str | None = None, **claims: Any) -> str:
@@ -495,7 +499,9 @@ def _function(integration: Resource, resources: Sequence[Resource]) -> Any:
     return None
 
 
-def _prepared(method: str, path: str, headers: Headers, body: Any, domain: str) -> _Request:
+def _prepared(
+    method: str, path: str, headers: Headers, body: Any, domain: str, trace: str
+) -> _Request:
     """Returns a request as API Gateway sees it: header names lower-case, values of one joined."""
     if not path.startswith("/"):
         raise RehearsalError(f"the path {path!r} does not begin with a slash")
@@ -514,6 +520,7 @@ def _prepared(method: str, path: str, headers: Headers, body: Any, domain: str) 
         "content-length": str(length),
         "host": domain,
         "user-agent": "rehearsal",
+        "x-amzn-trace-id": trace,
         "x-forwarded-for": _SOURCE_IP,
         "x-forwarded-port": "443",
         "x-forwarded-proto": "https",

@@ -1,6 +1,7 @@
 """Lambda: synchronous and asynchronous invocation of functions, within virtual time."""
 
 import json
+import os
 import traceback
 from collections.abc import Callable
 from decimal import Decimal
@@ -24,7 +25,7 @@ from cdk_rehearsal.services.functions import (
     Throttled,
     TimedOut,
 )
-from cdk_rehearsal.services.texts import iso_milliseconds
+from cdk_rehearsal.services.texts import iso_milliseconds, trace_header
 
 # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 _SYNC_PAYLOAD_LIMIT = 6 * 1024 * 1024
@@ -213,6 +214,11 @@ class LambdaService:
         context: LambdaContext,
     ) -> str:
         """Runs in the process that has the environment installed; returns the answer as JSON."""
+        # https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
+        identity = context.aws_request_id.replace("-", "")
+        os.environ["_X_AMZN_TRACE_ID"] = trace_header(
+            self._core.scheduler.now(), identity, identity[-16:]
+        )
         try:
             handler = environment.load(function.handler)
         except (Exception, SystemExit) as error:
@@ -273,7 +279,7 @@ class LambdaService:
         function.environments += 1
         return ExecutionEnvironment(
             function.path,
-            function.directory,
+            [function.directory, *function.layers],
             function.variables,
             function.log,
             self._finder,
