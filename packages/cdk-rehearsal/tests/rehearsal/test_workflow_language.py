@@ -519,6 +519,16 @@ class TestDistributedMaps:
         assert json.loads(failed["Input"]) == {"sku": "B", "n": "2"}
         assert written["PENDING"] == []
 
+    def test_the_objects_of_a_bucket_are_items(self, run: Run, shop: Rehearsal) -> None:
+        """https://docs.aws.amazon.com/step-functions/latest/dg/input-output-itemreader.html."""
+        shop.client("s3").put_object(Bucket="bucket", Key="a", Body=b"x")
+        reader = {
+            "Resource": "arn:aws:states:::s3:listObjectsV2",
+            "Parameters": {"Bucket": "bucket"},
+        }
+        (item,) = run(distributed(ItemReader=reader))["output"]
+        assert (item["Key"], item["Size"], item["LastModified"]) == ("a", 1, 1_767_600_000)
+
     def test_a_bucket_that_is_gone_is_an_error_of_the_writer(self, run: Run) -> None:
         """It has a name of its own."""
         writer = {

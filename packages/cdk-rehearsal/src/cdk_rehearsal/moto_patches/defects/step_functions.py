@@ -48,7 +48,7 @@ https://docs.aws.amazon.com/step-functions/latest/dg/sfn-best-practices.html#bp-
     # "Resource": "arn:aws:lambda:…:function:missing" fails with "Exception" instead of
     # "Lambda.ResourceNotFoundException".
 
-**Escapes stay in texts**, in those that ``Assign`` gives to variables above all. They are JSON:
+**Escapes stay in the texts that Assign gives to variables.** They are JSON:
 
     # {"Assign": {"text": "a \\"b\\""}} keeps the backslashes.
 """
@@ -113,8 +113,8 @@ def patch(patches: Patches) -> None:
     for module in (branches_decl, iteration_worker):
         patches.set(module, "CustomErrorName", _error_name)
     patches.set(Timestamp, "_get_wait_seconds", _seconds_until)
-    unescaped = staticmethod(_unescaped(Preprocessor._inner_string_of))
-    patches.set(Preprocessor, "_inner_string_of", unescaped)
+    visit = "visitAssign_template_value_terminal_string_literal"
+    patches.set(Preprocessor, visit, _unescaped(getattr(Preprocessor, visit)))
     for owner, name, replacement in (
         (ExecutionState, "from_state_props", _without_default),
         (StateTaskServiceCallback, "_from_error", _callback_error),
@@ -157,11 +157,12 @@ def _matches_error(declaration: ErrorEqualsDecl, env: Any) -> None:
 
 
 def _unescaped(original: Callable[..., Any]) -> Callable[..., Any]:
-    def inner_string_of(parser_rule_context: Any) -> Any:
-        text = original(parser_rule_context=parser_rule_context)
-        return json.loads(f'"{text}"') if text and "\\" in text else text
+    def visit(preprocessor: Preprocessor, ctx: Any) -> Any:
+        literal = original(preprocessor, ctx)
+        literal.value = json.loads(f'"{literal.value}"')
+        return literal
 
-    return inner_string_of
+    return visit
 
 
 def _error_name(error_name: str | None) -> Any:

@@ -8,6 +8,7 @@ import json
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
 from typing import Any
 
@@ -124,7 +125,8 @@ class DistributedMaps:
         patches.set(preprocessor.LOG, "disabled", True)
 
     def _run(self, component: Any, env: Any, eval_input: Any) -> None:
-        items = env.stack.pop()
+        # A list of a bucket's objects has times.
+        items = json.loads(json.dumps(env.stack.pop(), default=_listed))
         record, program = eval_input.map_run_record, component._get_iteration_program()
         worker = component._create_worker(env=env, eval_input=eval_input, job_pool=None)
         selected = [self._selected(env, worker, *each) for each in enumerate(items)]
@@ -270,6 +272,11 @@ class DistributedMaps:
                 "ResultWriterDetails": {"Bucket": bucket, "Key": key},
             }
         )
+
+
+def _listed(value: Any) -> Any:
+    # https://docs.aws.amazon.com/step-functions/latest/dg/input-output-itemreader.html
+    return int(value.timestamp()) if isinstance(value, datetime) else str(value)
 
 
 def _states(machine: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -120,7 +120,8 @@ def _session() -> botocore.session.Session:
 def _service(name: str) -> str:
     if name in _SERVICES:
         return _SERVICES[name]
-    names = {each.replace("-", ""): each for each in _session().get_available_services()}
+    services: list[str] = _session().get_available_services()
+    names = {each.replace("-", ""): each for each in services}
     return names.get(name, name)
 
 
