@@ -22,6 +22,4 @@ def check(directory: Path) -> list[Unsupported]:
             pass
     except LoadingError as error:
         problems = error.problems
-    from cdk_rehearsal.services.http_api import unsupported
-
-    return [*problems, *unsupported(rehearsal.resources)]
+    return problems

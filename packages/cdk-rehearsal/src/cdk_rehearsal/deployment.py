@@ -1,5 +1,6 @@
 """The deployment: the account's services, into which resources are created."""
 
+import json
 import tempfile
 from functools import cached_property
 from pathlib import Path
@@ -45,6 +46,8 @@ class Deployment:
         self.schedules = Schedules(core, self.lambdas, self.queues)
         self.state_machines = StateMachines(core, self.lambdas, Reports(core, self.bus).add)
         self.outboxes = Outboxes(core)
+        self.layers: dict[str, Path] = {}
+        """The modules of layers, by the ARNs of their versions."""
         self.web = Web(core, self.outside)
         self._logs = logs
         self._connect()
@@ -64,6 +67,13 @@ class Deployment:
             "lambda",
             lambda arn, body, *, source, attributes: self.lambdas.invoke_async(
                 self.lambdas.function(arn), body, source=source
+            ),
+        )
+
+        self.destinations.add(
+            "events",
+            lambda arn, body, *, source, attributes: self.bus.put_invocation_record(
+                arn, json.loads(body)
             ),
         )
 

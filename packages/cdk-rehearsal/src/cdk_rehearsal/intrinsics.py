@@ -15,6 +15,10 @@ NO_VALUE = object()
 _PLACEHOLDER = re.compile(r"\$\{(!?[^{}]*)\}")
 
 
+# https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/dynamic-references-ssm.html
+_DYNAMIC = re.compile(r"\{\{resolve:ssm:([\w./-]+)(?::\d+)?\}\}")
+
+
 class Resolver:
     """Resolves the values of one stack's template.
 
@@ -32,11 +36,14 @@ class Resolver:
         get_att: Callable[[str, str], Any],
         import_value: Callable[[str], Any],
         parameter: Callable[[str], Any] = lambda name: None,
+        stored: Callable[[str], str | None] = lambda name: None,
     ) -> None:
+        """``stored`` returns the value of a parameter of Systems Manager, None if there is none."""
         self._stack = stack
         self._ref_resource = ref
         self._get_att_resource = get_att
         self._given_parameter = parameter
+        self._stored = stored
         self._pseudo = {
             "AWS::AccountId": account,
             "AWS::NotificationARNs": [],
@@ -85,6 +92,8 @@ class Resolver:
         if isinstance(value, list):
             items = [self.resolve(item, where) for item in value]
             return [item for item in items if item is not NO_VALUE]
+        if isinstance(value, str):
+            value = _DYNAMIC.sub(lambda found: self._stored_value(found[1], where), value)
         if isinstance(value, str) and "{{resolve:" in value:
             raise UnsupportedTemplateError(
                 f"stack {self._stack.name}, {where}: dynamic references are unknown: {value}"
@@ -113,9 +122,22 @@ class Resolver:
                 raise UnsupportedTemplateError(
                     f"stack {self._stack.name}, {where}: parameter {name} has no default"
                 )
+            if parameter["Type"].startswith("AWS::SSM::Parameter::Value<"):
+                value = self._stored_value(value, where)
+                is_list = "List" in parameter["Type"]
+                return value.split(",") if is_list else value
             is_list = parameter["Type"].startswith(("CommaDelimitedList", "List<"))
             return value.split(",") if is_list and isinstance(value, str) else value
         return self._ref_resource(name)
+
+    def _stored_value(self, name: str, where: str) -> str:
+        value = self._stored(name)
+        if value is None:
+            raise UnsupportedTemplateError(
+                f"stack {self._stack.name}, {where}: there is no SSM parameter {name} in the "
+                "assembly: add an AWS::SSM::Parameter, or write its value into the template"
+            )
+        return value
 
     def _get_att(self, argument: Any, where: str) -> Any:
         logical_id, attribute = (

@@ -17,6 +17,7 @@ from cdk_rehearsal.intrinsics import Resolver
 from cdk_rehearsal.properties import Properties, unresolved
 from cdk_rehearsal.resources.creators import CREATORS
 from cdk_rehearsal.resources.registry import WITHOUT_PART, Creator, mentioned
+from cdk_rehearsal.services.http_api import unsupported
 
 _SECTIONS = {
     "AWSTemplateFormatVersion",
@@ -74,6 +75,7 @@ class Loader:
             for logical_id in stack.template.get("Resources", {}):
                 if self._exists(stack, logical_id):
                     self._create(stack, logical_id)
+        self._problems += unsupported(list(self._resources.values()))
         if self._problems:
             raise LoadingError(self._problems)
         return list(self._resources.values())
@@ -104,7 +106,13 @@ class Loader:
             get_att=lambda logical_id, attribute: self._attribute(stack, logical_id, attribute),
             import_value=self._export,
             parameter=lambda name: self._parameter(stack, name),
+            stored=self._stored,
         )
+
+    def _stored(self, name: str) -> str | None:
+        """The value of a parameter of Systems Manager that is created already."""
+        found = self._deployment.client("ssm").get_parameters(Names=[name])["Parameters"]
+        return str(found[0]["Value"]) if found else None
 
     def _parameter(self, stack: Stack, name: str) -> Any:
         """The value of a parameter: that of a nested stack is an expression of its parent."""

@@ -17,7 +17,7 @@ from cdk_rehearsal.errors import RehearsalError
 from cdk_rehearsal.faults import Faults
 from cdk_rehearsal.latency import Latency
 from cdk_rehearsal.meter import Meter, Record
-from cdk_rehearsal.sandbox.execution_environment import asset_roots
+from cdk_rehearsal.sandbox.execution_environment import asset_roots, layer_roots
 from cdk_rehearsal.sandbox.moto_import import prepare_moto
 from cdk_rehearsal.virtual_time.clock import Clock
 from cdk_rehearsal.virtual_time.pace import Pace
@@ -102,6 +102,7 @@ class Rehearsal:
             outside = self._deployment.outside
             for function in self.functions:
                 outside.roots |= asset_roots(function.directory)
+                outside.roots |= frozenset().union(*map(layer_roots, function.layers))
             self.scheduler.outside = outside
             self._hooks.settle()
         except BaseException:

@@ -7,11 +7,14 @@ import json
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from urllib.error import HTTPError
 from urllib.request import ProxyHandler, Request, build_opener
 
 import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 
@@ -273,6 +276,7 @@ class TestEvent:
         host = f"{api_id}.execute-api.eu-central-1.amazonaws.com"
         assert event["headers"].pop("content-length") == "8"
         assert event["headers"].pop("x-forwarded-for") == "198.51.100.7"
+        assert event["headers"].pop("x-amzn-trace-id").startswith("Root=1-")
         assert len(event["requestContext"].pop("requestId")) == 36
         assert event == {
             "version": "2.0",
@@ -867,10 +871,11 @@ class TestFront:
         api(template)
         template.function("Echo", ECHO)
         route(template, "GET /", "Echo", open_=True)
-        template.resources["Api"]["Properties"]["CorsConfiguration"] = {"AllowOrigins": ["*"]}
+        (name,) = [name for name in template.resources if name.startswith("Integration")]
+        template.resources[name]["Properties"]["PayloadFormatVersion"] = "3.0"
         (problem,) = check(template.write())
-        assert "does not know CorsConfiguration" in problem.problem
-        assert "Api" in problem.where
+        assert "does not know PayloadFormatVersion" in problem.problem
+        assert name in problem.where
 
     def test_a_check_reports_everything_that_the_front_does_not_know(self, template: Cloud) -> None:
         api(template)
@@ -881,9 +886,8 @@ class TestFront:
         routes = [name for name in template.resources if name.startswith("Route")]
         integrations = [name for name in template.resources if name.startswith("Integration")]
         changes: list[tuple[str, dict[str, Any]]] = [
-            ("Api", {"CorsConfiguration": {"AllowOrigins": ["*"]}}),
-            (integrations[0], {"PayloadFormatVersion": "1.0", "IntegrationUri": "https://x"}),
-            (routes[0], {"AuthorizationType": "AWS_IAM"}),
+            (integrations[0], {"PayloadFormatVersion": "3.0", "IntegrationUri": "https://x"}),
+            (routes[0], {"AuthorizationType": "CUSTOM"}),
             (routes[1], {"AuthorizerId": "none"}),
         ]
         for logical_id, properties in changes:
@@ -909,15 +913,14 @@ class TestFront:
     @pytest.mark.parametrize(
         ("logical_id", "name", "value"),
         [
-            ("Api", "CorsConfiguration", {"AllowOrigins": ["*"]}),
-            ("Integration5", "PayloadFormatVersion", "1.0"),
-            ("Route6", "AuthorizationType", "AWS_IAM"),
+            ("Integration5", "PayloadFormatVersion", "3.0"),
+            ("Route6", "AuthorizationType", "CUSTOM"),
         ],
     )
     def test_what_the_front_does_not_know_is_an_error(
         self, template: Cloud, rehearse: Rehearse, logical_id: str, name: str, value: Any
     ) -> None:
-        """Never a silent difference to what is deployed."""
+        """When the template is loaded, and never a silent difference to what is deployed."""
         api(template)
         template.resources.pop("Authorizer")
         template.function("Echo", ECHO)
@@ -926,7 +929,7 @@ class TestFront:
         target = numbered.get(logical_id, logical_id)
         template.resources[target]["Properties"][name] = value
         with pytest.raises(UnsupportedTemplateError, match=f"{target}.*{name}"):
-            _ = rehearse().http
+            rehearse()
 
 
 class TestServed:
@@ -1066,3 +1069,182 @@ class TestFaults:
         shop.faults.plan(FAULTS["sent-twice"], target="Shop/Other")
         shop.http.request("POST", "/a")
         assert len(shop.meter.of("invocation")) == 1
+
+
+class TestCors:
+    """https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-cors.html."""
+
+    CONFIGURATION: ClassVar[dict[str, Any]] = {
+        "AllowOrigins": ["https://shop.example"],
+        "AllowMethods": ["GET", "POST"],
+        "AllowHeaders": ["authorization"],
+        "ExposeHeaders": ["etag"],
+        "MaxAge": 300,
+        "AllowCredentials": True,
+    }
+
+    def front(self, template: Cloud, rehearse: Rehearse, **changed: Any) -> Any:
+        configuration = {**self.CONFIGURATION, **changed}
+        api(template, CorsConfiguration=configuration)
+        template.function(
+            "Function",
+            """
+            def handler(event, context):
+                headers = {"Access-Control-Allow-Origin": "https://wrong", "etag": "e"}
+                return {"statusCode": 200, "headers": headers}
+            """,
+        )
+        route(template, "ANY /{proxy+}", "Function")
+        return rehearse()
+
+    def test_the_api_answers_a_preflight_without_the_function(
+        self, template: Cloud, rehearse: Rehearse
+    ) -> None:
+        """And without a token, which browsers do not send with it."""
+        shop = self.front(template, rehearse)
+        headers = {"Origin": "https://shop.example", "Access-Control-Request-Method": "POST"}
+        answer = shop.http.request("OPTIONS", "/a", headers=headers)
+        assert answer.status == 204
+        assert answer.headers == {
+            "access-control-allow-origin": "https://shop.example",
+            "access-control-allow-credentials": "true",
+            "access-control-allow-methods": "GET,POST",
+            "access-control-allow-headers": "authorization",
+            "access-control-max-age": "300",
+        }
+        assert shop.meter.of("invocation") == []
+        other = {**headers, "Origin": "https://evil.example"}
+        assert shop.http.request("OPTIONS", "/a", headers=other).headers == {}
+
+    def test_an_answer_has_the_headers_of_the_api_and_not_of_the_function(
+        self, template: Cloud, rehearse: Rehearse
+    ) -> None:
+        """Only for an origin that is allowed."""
+        shop = self.front(template, rehearse)
+        token = {"Authorization": f"Bearer {shop.token('ann')}"}
+        mine = shop.http.request("GET", "/a", headers={**token, "Origin": "https://shop.example"})
+        assert mine.headers["access-control-allow-origin"] == "https://shop.example"
+        assert mine.headers["access-control-expose-headers"] == "etag"
+        assert "access-control-allow-methods" not in mine.headers
+        for origin in ({}, {"Origin": "https://evil.example"}):
+            answer = shop.http.request("GET", "/a", headers={**token, **origin})
+            assert [name for name in answer.headers if "access-control" in name] == []
+
+    @pytest.mark.parametrize(
+        ("allowed", "answered"),
+        [("*", "*"), ("https://*", "https://any.example"), ("http://*", None)],
+    )
+    def test_origins_can_be_wildcards(
+        self, template: Cloud, rehearse: Rehearse, allowed: str, answered: str | None
+    ) -> None:
+        """All, or those of a scheme."""
+        shop = self.front(template, rehearse, AllowOrigins=[allowed])
+        headers = {"Origin": "https://any.example", "Access-Control-Request-Method": "GET"}
+        answer = shop.http.request("OPTIONS", "/a", headers=headers)
+        assert answer.headers.get("access-control-allow-origin") == answered
+
+
+class TestSignedRequests:
+    """https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-access-control-iam.html."""
+
+    def signed(self, shop: Any, method: str, path: str, body: str, **wrong: str) -> Any:
+        host = f"{shop.physical_id('Shop/Api')}.execute-api.eu-central-1.amazonaws.com"
+        given = {"host": host, "content-type": "application/json"}
+        request = AWSRequest(method, f"https://{host}{path}", data=body, headers=given)
+        keys = Credentials(wrong.get("key", "rehearsal"), wrong.get("secret", "rehearsal"))
+        signer = SigV4Auth(keys, "execute-api", wrong.get("region", "eu-central-1"))
+        shop.run(signer.add_auth, request)
+        headers = {**dict(request.headers), **wrong.get("headers", {})}  # type: ignore[dict-item]
+        return shop.http.request(method, path, headers=headers, body=wrong.get("sent", body))
+
+    @pytest.fixture
+    def shop(self, template: Cloud, rehearse: Rehearse) -> Any:
+        echo(template, AuthorizationType="AWS_IAM")
+        return rehearse()
+
+    def test_a_signed_request_reaches_the_function(self, shop: Any) -> None:
+        """The event names the caller."""
+        answer = self.signed(shop, "POST", "/a/b?x=1&y=a%20b", '{"a": 1}')
+        assert answer.status == 200
+        iam = answer.json()["requestContext"]["authorizer"]["iam"]
+        assert (iam["accessKey"], iam["accountId"]) == ("rehearsal", "123456789012")
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            {"secret": "guessed"},
+            {"key": "other"},
+            {"region": "us-east-1"},
+            {"sent": '{"a": 2}'},
+            {"headers": {"authorization": "Bearer token"}},
+            {"headers": {"X-Amz-Date": "20200101T000000Z"}},
+        ],
+    )
+    def test_any_other_request_is_forbidden(self, shop: Any, wrong: Any) -> None:
+        """Wrong keys, changed bodies and old signatures among them."""
+        answer = self.signed(shop, "POST", "/a", '{"a": 1}', **wrong)
+        assert (answer.status, answer.json()) == (403, {"message": "Forbidden"})
+        assert shop.meter.of("invocation") == []
+
+
+class TestFormat1:
+    """https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html."""
+
+    def front(self, template: Cloud, rehearse: Rehearse, code: str = ECHO, **route_: Any) -> Any:
+        api(template)
+        template.function("Function", code)
+        route(template, "ANY /things/{id}", "Function", **route_)
+        (name,) = [name for name in template.resources if name.startswith("Integration")]
+        del template.resources[name]["Properties"]["PayloadFormatVersion"]
+        return rehearse()
+
+    def test_an_event_has_the_older_form(self, template: Cloud, rehearse: Rehearse) -> None:
+        """It is that of an integration without a version."""
+        code = """
+        import json
+        def handler(event, context): return {"statusCode": 200, "body": json.dumps(event)}
+        """
+        shop = self.front(template, rehearse, code)
+        event = shop.http.request(
+            "POST",
+            "/things/7?x=1&x=2",
+            headers={"Authorization": f"Bearer {shop.token('ann')}", "Cookie": "a=1; b=2"},
+            body={"a": 1},
+        ).json()
+        context = event.pop("requestContext")
+        headers = event.pop("headers")
+        assert event.pop("multiValueHeaders")["host"] == [headers["host"]]
+        assert headers["cookie"] == "a=1; b=2"
+        assert context["authorizer"]["claims"]["sub"] == "ann"
+        assert context["identity"]["sourceIp"] == "198.51.100.7"
+        assert (context["resourcePath"], context["httpMethod"]) == ("/things/{id}", "POST")
+        assert event == {
+            "version": "1.0",
+            "resource": "/things/{id}",
+            "path": "/things/7",
+            "httpMethod": "POST",
+            "queryStringParameters": {"x": "2"},
+            "multiValueQueryStringParameters": {"x": ["1", "2"]},
+            "pathParameters": {"id": "7"},
+            "stageVariables": None,
+            "body": '{"a": 1}',
+            "isBase64Encoded": False,
+        }
+
+    def test_an_answer_needs_a_status_code(self, template: Cloud, rehearse: Rehearse) -> None:
+        """Nothing is inferred from other answers."""
+        assert (
+            self.front(template, rehearse, open_=True).http.request("GET", "/things/7").status
+            == 500
+        )
+
+    def test_headers_of_several_values_are_sent(self, template: Cloud, rehearse: Rehearse) -> None:
+        """Cookies among them."""
+        code = """
+        def handler(event, context):
+            many = {"Set-Cookie": ["a=1", "b=2"], "X-Many": ["1", "2"]}
+            return {"statusCode": 201, "headers": {"x": "y"}, "multiValueHeaders": many}
+        """
+        answer = self.front(template, rehearse, code, open_=True).http.request("GET", "/things/7")
+        assert (answer.status, answer.cookies) == (201, ["a=1", "b=2"])
+        assert (answer.headers["x"], answer.headers["x-many"]) == ("y", "1,2")

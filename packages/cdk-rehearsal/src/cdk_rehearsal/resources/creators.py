@@ -8,6 +8,6 @@ __all__ = ["CREATORS"]
 
 for _service in (
     *("apigatewayv2", "cognito", "dynamodb", "events", "iam", "kinesis", "lambda_", "logs"),
-    *("s3", "scheduler", "secretsmanager", "ses", "sns", "sqs", "stepfunctions"),
+    *("s3", "scheduler", "secretsmanager", "ses", "sns", "sqs", "ssm", "stepfunctions"),
 ):
     import_module(f"cdk_rehearsal.resources.{_service}")

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from cdk_rehearsal.core import Core
 from cdk_rehearsal.deployment import Deployment
 from cdk_rehearsal.patterns import EventPattern
 from cdk_rehearsal.properties import Properties
@@ -58,7 +59,7 @@ def create_rule(deployment: Deployment, resource: Resource, properties: Properti
     pattern = properties.require("EventPattern")
     EventPattern(pattern)
     state = properties.take("State", "ENABLED")
-    targets = [_target(part) for part in properties.sections("Targets")]
+    targets = [_target(deployment.core, part) for part in properties.sections("Targets")]
     arn = client.put_rule(
         Name=name, EventBusName=bus, EventPattern=json.dumps(pattern), State=state
     )["RuleArn"]
@@ -72,10 +73,13 @@ def create_rule(deployment: Deployment, resource: Resource, properties: Properti
     resource.attributes = {"Arn": arn}
 
 
-def _target(part: Properties) -> dict[str, Any]:
+def _target(core: Core, part: Properties) -> dict[str, Any]:
     arn = part.require("Arn")
     if arn.split(":")[2] not in TARGET_SERVICES:
         raise part.error(f"the rehearsal does not know targets such as {arn}")
+    here = [core.region, core.account]
+    if arn.split(":")[2] == "events" and arn.split(":")[3:5] != here:
+        raise part.error(f"the bus {arn} is in another account or region than the rehearsal")
     target = part.pick("Arn", "Id", "Input", "InputPath", "RoleArn")
     transformer = part.section("InputTransformer")
     if transformer.values:

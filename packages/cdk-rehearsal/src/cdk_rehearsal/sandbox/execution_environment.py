@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from functools import cache
 from importlib import import_module
+from importlib.util import find_spec
 from itertools import repeat
 from pathlib import Path
 from types import CodeType, ModuleType
@@ -167,7 +168,7 @@ class ExecutionEnvironment:
     def __init__(
         self,
         function: str,
-        directory: Path,
+        directories: Sequence[Path],
         variables: dict[str, str],
         log: FunctionLog,
         finder: AssetFinder,
@@ -175,8 +176,10 @@ class ExecutionEnvironment:
     ) -> None:
         self.function = function
         self.ahead_s = 0.0
-        self.directory = directory
-        self.roots = asset_roots(directory) | _STATEFUL
+        self.directories = [str(directory) for directory in directories]
+        self.roots = asset_roots(directories[0]).union(
+            _STATEFUL, *map(layer_roots, directories[1:])
+        )
         # An ordered set: sys.modules gets them back in the order of their import.
         self.names: dict[str, None] = {}
         self.handler: Callable[[Any, Any], Any] | None = None
@@ -191,12 +194,15 @@ class ExecutionEnvironment:
         root.addHandler(handler)
         self._logging = (root, logging.Manager(root))
         self._outside: tuple[Any, ...] = ()
+        self._outside_directory = Path()
 
     def enter(self) -> None:
         """Installs modules, variables, output and logging of this environment."""
         logger = logging.Logger
         environ: Any = os.environ
         self._outside = (environ._data, sys.stdout, sys.stderr, logging.root, logger.manager)
+        self._outside_directory = Path.cwd()
+        os.chdir(self.directories[0])
         environ._data = self._variables
         sys.stdout = sys.stderr = self._output
         logging.root, logger.manager = self._logging
@@ -212,6 +218,7 @@ class ExecutionEnvironment:
         environ: Any = os.environ
         environ._data, sys.stdout, sys.stderr, logging.root, logger.manager = self._outside
         logger.root = logging.root
+        os.chdir(self._outside_directory)
         modules = sys.modules
         if len(self._modules) == len(self.names):
             deque(map(modules.pop, self._modules, repeat(None)), maxlen=0)
@@ -254,7 +261,13 @@ def _directories(environment: ExecutionEnvironment, package: str) -> list[str]:
     """Returns where a top-level package of an environment is."""
     if package in _STATEFUL:
         return sys.path
-    return [str(environment.directory)]
+    return environment.directories
+
+
+@cache
+def layer_roots(directory: Path) -> frozenset[str]:
+    """Returns the top-level modules of a layer that only the layer has."""
+    return frozenset(name for name in asset_roots(directory) if find_spec(name) is None)
 
 
 @cache

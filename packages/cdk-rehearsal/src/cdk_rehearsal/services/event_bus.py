@@ -165,6 +165,23 @@ class EventBus:
         event = self._event(source, detail_type, detail, resources, self._scheduler.now())
         self._take(bus, event)
 
+    def put_invocation_record(self, arn: str, record: dict[str, Any]) -> None:
+        """Takes the record of an asynchronous invocation whose destination is a bus.
+
+        https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
+        """
+        succeeded = record["requestContext"]["condition"] == "Success"
+        bus = self._backend.describe_event_bus(arn.rsplit("/", 1)[-1])
+        event = self._event(
+            "lambda",
+            f"Lambda Function Invocation Result - {'Success' if succeeded else 'Failure'}",
+            record,
+            [arn, record["requestContext"]["functionArn"]],
+            self._scheduler.now(),
+        )
+        self._core.meter.add("published", "lambda", self._core.path_of(bus.arn), event=event)
+        self._take(bus, event)
+
     def route(self, rules: Iterable[Rule], event: dict[str, Any]) -> None:
         """Sends an event to the targets of those rules that match it."""
         text = json.dumps(event, separators=(",", ":"), ensure_ascii=False)

@@ -52,6 +52,8 @@ class Function:
     log: FunctionLog
     dead_letter_target: str | None = None
     policy: dict[str, Any] = field(default_factory=lambda: {"Statement": []})
+    layers: list[Path] = field(default_factory=list)
+    """The directories of its layers' own modules."""
     asynchronous: AsyncConfig = field(default_factory=AsyncConfig)
     warm: deque[ExecutionEnvironment] = field(default_factory=deque)
     active: int = 0

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import count
 from math import inf
 from typing import Any, cast
 from urllib.parse import parse_qsl, unquote
@@ -18,8 +19,16 @@ from cdk_rehearsal.errors import LoadingError, RehearsalError, Unsupported
 from cdk_rehearsal.faults import Arrival
 from cdk_rehearsal.properties import is_unresolved
 from cdk_rehearsal.services.functions import Function, InvocationResult, PayloadTooLarge, Throttled
+from cdk_rehearsal.services.http_formats import (
+    Cors,
+    as_format_1,
+    caller_of,
+    from_format_1,
+    iam_context,
+)
 from cdk_rehearsal.services.invocation import LambdaService
-from cdk_rehearsal.services.tokens import Forbidden, Identity, Issuer, JwtAuthorizer, Unauthorized
+from cdk_rehearsal.services.texts import trace_header
+from cdk_rehearsal.services.tokens import Forbidden, Issuer, JwtAuthorizer, Unauthorized
 
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html
 _MAX_TIMEOUT_MS = 30_000
@@ -90,6 +99,10 @@ class _Route:
     timeout_s: float
     authorizer: JwtAuthorizer | None
     scopes: list[str]
+    is_signed: bool
+    """Whether requests have to be signed: AWS_IAM."""
+    format: str
+    """The version of the payload format."""
 
     @property
     def method(self) -> str:
@@ -160,8 +173,8 @@ class _Bucket:
 class HttpFront:
     """The HTTP APIs of a rehearsal, as clients see them.
 
-    Not rehearsed are access logs and cross-origin headers; an API with a CORS configuration is
-    refused.
+    Not rehearsed are access logs. Signed requests are those of the key that handlers have; what
+    the caller's role permits is not evaluated.
     """
 
     def __init__(self, core: Core, lambdas: LambdaService, resources: Sequence[Resource]) -> None:
@@ -173,6 +186,7 @@ class HttpFront:
             raise LoadingError(problems)
         self._core = core
         self._issuers: dict[str, Issuer] = {}
+        self._numbers = count(1)
         self._apis = {
             resource.path: _Api(core, lambdas, resources, resource, self.issuer)
             for resource in resources
@@ -202,7 +216,8 @@ class HttpFront:
         ``api`` is the construct path of the API, if there is more than one.
         """
         front = self._api(api)
-        request = _prepared(method, path, headers or {}, body, front.domain)
+        trace = trace_header(self._core.scheduler.now(), f"{next(self._numbers):x}")
+        request = _prepared(method, path, headers or {}, body, front.domain, trace)
         return cast(HttpResponse, self._core.scheduler.call(front.respond, request))
 
     def token(
@@ -270,6 +285,8 @@ class _Api:
         self._variables = stage.properties.get("StageVariables")
         by_default = stage.properties.get("DefaultRouteSettings", {})
         by_route = stage.properties.get("RouteSettings", {})
+        cors = resource.properties.get("CorsConfiguration")
+        self._cors = Cors(cors) if cors else None
         self._authorizers = {
             each.physical_id: self._authorizer(each)
             for each in _parts(resource, "Authorizer", resources)
@@ -321,7 +338,10 @@ class _Api:
         parameters: dict[str, str],
         **more: str,
     ) -> HttpResponse:
-        if request.size > _MAX_BODY_BYTES:
+        if self._cors and Cors.is_preflight(request.method, request.headers):
+            headers = self._cors.headers(request.headers["origin"], preflight=True)
+            answer = HttpResponse(204, headers, "")
+        elif request.size > _MAX_BODY_BYTES:
             answer = _message(413, "Request Entity Too Large")
         elif route is None:
             answer = _message(404, "Not Found")
@@ -342,20 +362,44 @@ class _Api:
         return answer
 
     def _answer(self, route: _Route, request: _Request, parameters: dict[str, str]) -> HttpResponse:
-        identity: Identity | None = None
+        identity: dict[str, Any] | None = None
         if route.authorizer is not None:
             try:
                 identity = route.authorizer.authorize(
                     request.headers, request.parameters, route.scopes
-                )
+                ).context()
             except Unauthorized as error:
                 return _refusal(401, "Unauthorized", "invalid_token", error, [])
             except Forbidden as error:
                 return _refusal(403, "Forbidden", "insufficient_scope", error, route.scopes)
+        if route.is_signed:
+            try:
+                identity = iam_context(self._signer(request), self._core.account)
+            except Forbidden:
+                return _message(403, "Forbidden")
         if not self._may_invoke(route):
             return _message(500, "Internal Server Error")
         event = self._event(route, request, parameters, identity)
-        return self._invoked(route, json.dumps(event))
+        if route.format == "1.0":
+            event = as_format_1(event)
+        answer = self._invoked(route, json.dumps(event))
+        if self._cors is None:
+            return answer
+        added = self._cors.headers(request.headers.get("origin"), preflight=False)
+        return replace(answer, headers={**Cors.without(answer.headers), **added})
+
+    def _signer(self, request: _Request) -> str:
+        body = request.body or ""
+        prefix = "" if self._stage == "$default" else f"/{self._stage}"
+        query = f"?{request.query}" if request.query else ""
+        return caller_of(
+            request.method,
+            f"https://{self.domain}{prefix}{request.path}{query}",
+            request.headers,
+            base64.b64decode(body) if request.is_base64 else body.encode(),
+            self._core.region,
+            self._core.scheduler.now(),
+        )
 
     def _invoked(self, route: _Route, payload: str) -> HttpResponse:
         """Invokes the function within the integration's timeout, after which it goes on alone."""
@@ -372,7 +416,9 @@ class _Api:
             return _message(503, "Service Unavailable")
         except PayloadTooLarge:
             return _message(413, "Request Entity Too Large")
-        answer = None if result.failed else _interpreted(result.payload)
+        answer = None
+        if not result.failed:
+            answer = _interpreted(result.payload, route.format)
         return answer or _message(500, "Internal Server Error")
 
     def _find(self, request: _Request) -> tuple[_Route | None, dict[str, str]]:
@@ -402,7 +448,7 @@ class _Api:
         route: _Route,
         request: _Request,
         parameters: dict[str, str],
-        identity: Identity | None,
+        identity: dict[str, Any] | None,
     ) -> dict[str, Any]:
         """Returns the event for the function, in format 2.0.
 
@@ -415,7 +461,7 @@ class _Api:
         context = {
             "accountId": self._core.account,
             "apiId": self._id,
-            "authorizer": identity.context() if identity else None,
+            "authorizer": identity,
             "domainName": self.domain,
             "domainPrefix": self._id,
             "http": {
@@ -474,6 +520,8 @@ class _Api:
             timeout_ms / 1000,
             authorizer,
             properties.get("AuthorizationScopes", []),
+            properties.get("AuthorizationType") == "AWS_IAM",
+            integration.properties.get("PayloadFormatVersion", "1.0"),
         )
 
 
@@ -503,11 +551,8 @@ def unsupported(resources: Sequence[Resource]) -> list[Unsupported]:
 def _unknown(resource: Resource, resources: Sequence[Resource]) -> Iterator[str]:
     """The properties whose values the front does not know."""
     properties = resource.properties
-    if resource.type == f"{_TYPE}Api":
-        if "CorsConfiguration" in properties:
-            yield "CorsConfiguration"
-    elif resource.type == f"{_TYPE}Integration":
-        if properties.get("PayloadFormatVersion") != "2.0":
+    if resource.type == f"{_TYPE}Integration":
+        if properties.get("PayloadFormatVersion", "1.0") not in {"1.0", "2.0"}:
             yield "PayloadFormatVersion"
         if _function(resource, resources) is None:
             yield "IntegrationUri"
@@ -515,7 +560,7 @@ def _unknown(resource: Resource, resources: Sequence[Resource]) -> Iterator[str]
         if _named(properties, "Target", "Integration", resources) is None:
             yield "Target"
         kind = properties.get("AuthorizationType", "NONE")
-        if kind not in {"NONE", "JWT"}:
+        if kind not in {"NONE", "JWT", "AWS_IAM"}:
             yield "AuthorizationType"
         elif kind == "JWT" and not _named(properties, "AuthorizerId", "Authorizer", resources):
             yield "AuthorizerId"
@@ -550,7 +595,9 @@ def _function(integration: Resource, resources: Sequence[Resource]) -> Any:
     return None
 
 
-def _prepared(method: str, path: str, headers: Headers, body: Any, domain: str) -> _Request:
+def _prepared(
+    method: str, path: str, headers: Headers, body: Any, domain: str, trace: str
+) -> _Request:
     """Returns a request as API Gateway sees it: header names lower-case, values of one joined."""
     if not path.startswith("/"):
         raise RehearsalError(f"the path {path!r} does not begin with a slash")
@@ -569,6 +616,7 @@ def _prepared(method: str, path: str, headers: Headers, body: Any, domain: str) 
         "content-length": str(length),
         "host": domain,
         "user-agent": "rehearsal",
+        "x-amzn-trace-id": trace,
         "x-forwarded-for": _SOURCE_IP,
         "x-forwarded-port": "443",
         "x-forwarded-proto": "https",
@@ -593,12 +641,16 @@ def _encoded(body: str | bytes | None, content_type: str) -> tuple[str | None, b
     return base64.b64encode(data).decode(), True
 
 
-def _interpreted(answer: Any) -> HttpResponse | None:
+def _interpreted(answer: Any, version: str) -> HttpResponse | None:
     """Returns the response that a function's answer stands for; None if it is malformed.
 
-    Format 2.0 takes anything without a status code for a JSON body:
+    Format 1.0 needs a status code; format 2.0 takes anything without a status code for a JSON body:
     https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
     """
+    if version == "1.0":
+        answer = from_format_1(answer)
+        if answer is None:
+            return None
     if not isinstance(answer, dict) or "statusCode" not in answer:
         text = answer if isinstance(answer, str) else json.dumps(answer, separators=(",", ":"))
         return HttpResponse(200, {"content-type": "application/json"}, text)

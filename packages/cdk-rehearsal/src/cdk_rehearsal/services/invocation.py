@@ -1,8 +1,10 @@
 """Lambda: synchronous and asynchronous invocation of functions, within virtual time."""
 
 import json
+import os
 import traceback
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ from cdk_rehearsal.services.functions import (
     Throttled,
     TimedOut,
 )
-from cdk_rehearsal.services.texts import iso_milliseconds
+from cdk_rehearsal.services.texts import iso_milliseconds, trace_header
 
 # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 _SYNC_PAYLOAD_LIMIT = 6 * 1024 * 1024
@@ -202,7 +204,7 @@ class LambdaService:
             error=json.loads(body) if error else None,
             **detail,
         )
-        return InvocationResult(json.loads(body), error, request_id)
+        return InvocationResult(_decoded(body), error, request_id)
 
     def _run_handler(
         self,
@@ -212,6 +214,11 @@ class LambdaService:
         context: LambdaContext,
     ) -> str:
         """Runs in the process that has the environment installed; returns the answer as JSON."""
+        # https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
+        identity = context.aws_request_id.replace("-", "")
+        os.environ["_X_AMZN_TRACE_ID"] = trace_header(
+            self._core.scheduler.now(), identity, identity[-16:]
+        )
         try:
             handler = environment.load(function.handler)
         except (Exception, SystemExit) as error:
@@ -220,8 +227,10 @@ class LambdaService:
         faults.check("before", "", function.path)
         answer = handler(json.loads(payload), context)
         faults.check("after", "", function.path)
+        if isinstance(answer, bytes):
+            return answer.decode(errors="replace")
         try:
-            return json.dumps(answer)
+            return json.dumps(answer, default=_encoded)
         except (TypeError, ValueError) as error:
             raise _MarshalError(f"Unable to marshal response: {error}") from error
 
@@ -270,7 +279,7 @@ class LambdaService:
         function.environments += 1
         return ExecutionEnvironment(
             function.path,
-            function.directory,
+            [function.directory, *function.layers],
             function.variables,
             function.log,
             self._finder,
@@ -365,6 +374,26 @@ class LambdaService:
             core.meter.add("dead_letter", function.path, core.path_of(dead), condition=condition)
         else:
             core.meter.add("discarded", function.path, "nowhere", condition=condition)
+
+
+def _encoded(value: Any) -> Any:
+    """The JSON of a value that JSON has not, as the runtime of Python writes it.
+
+    https://github.com/aws/aws-lambda-python-runtime-interface-client
+    """
+    if isinstance(value, bytes):
+        return value.decode()
+    if isinstance(value, Decimal):
+        return int(value) if value.is_finite() and value == int(value) else float(value)
+    raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
+
+
+def _decoded(body: str) -> Any:
+    # A handler that returns bytes decides on the whole body, which need not be JSON.
+    try:
+        return json.loads(body)
+    except ValueError:
+        return body
 
 
 def _refusal(status: int, code: str, message: str) -> LambdaClientError:

@@ -200,6 +200,12 @@ class Queue:
             "SenderId": message.sender_id,
             "ApproximateFirstReceiveTimestamp": str(message.approximate_first_receive_timestamp),
         }
+        trace = message.system_attributes.get("AWSTraceHeader") if message.system_attributes else {}
+        if trace:
+            attributes["AWSTraceHeader"] = trace["StringValue"]
+        named = {
+            name: _attribute(attribute) for name, attribute in message.message_attributes.items()
+        }
         source = getattr(message, "dead_letter_source", None)
         if source is not None:
             attributes["DeadLetterQueueSourceArn"] = source
@@ -208,10 +214,8 @@ class Queue:
             "receiptHandle": message.receipt_handle,
             "body": message.body,
             "attributes": attributes,
-            "messageAttributes": {
-                name: _attribute(attribute)
-                for name, attribute in message.message_attributes.items()
-            },
+            "messageAttributes": named,
+            **({"md5OfMessageAttributes": message.attribute_md5} if named else {}),
             "md5OfBody": message.body_md5,
             "eventSource": "aws:sqs",
             "eventSourceARN": self.arn,

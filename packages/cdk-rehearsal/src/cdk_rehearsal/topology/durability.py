@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 from cdk_rehearsal.assembly import NESTED_STACK, Assembly, Resource, listed, texts
+from cdk_rehearsal.patterns import PatternError
+from cdk_rehearsal.target_inputs import InputTransformer
 from cdk_rehearsal.topology import access
 from cdk_rehearsal.topology.messaging import Alarms, Edge, edges, retention_s
 
@@ -28,6 +30,7 @@ class DurabilityRule(Enum):
     PermissionToSend = "The sender of messages to a queue has permission to send"
     PermissionToEncrypt = "The sender of messages to a queue has permission to use its key"
     PermissionToRedrive = "A dead-letter queue accepts messages of the queues that name it"
+    DeliverableInput = "What a rule makes of an event for its target can be delivered"
     KnownKind = "Each edge is of a kind that these rules cover"
 
 
@@ -46,6 +49,8 @@ _FIXES = {
     "key whose policy admits the service (kms:GenerateDataKey and kms:Decrypt)",
     DurabilityRule.PermissionToRedrive: "Name the source in the dead-letter queue's "
     "RedriveAllowPolicy",
+    DurabilityRule.DeliverableInput: "Remove the quotation marks around the variable in the "
+    "target's InputTemplate, or select text with its input path",
     DurabilityRule.KnownKind: "Check by hand how it retries and parks messages, and acknowledge "
     "this finding",
 }
@@ -133,6 +138,7 @@ def losses(assembly: Assembly) -> list[Loss]:
         *_mapped(assembly),
         *_permitted(assembly),
         *_redriven(assembly),
+        *_undelivered(assembly),
         *(
             Loss(DurabilityRule.KnownKind, resource, f"no rule covers the type {resource.type}")
             for resource in assembly.all_of(*_UNKNOWN_KINDS)
@@ -264,6 +270,28 @@ def _redriven(assembly: Assembly) -> Iterator[Loss]:
                 parking,
                 f"does not accept the messages that {queue.path} moves to its dead-letter queue",
             )
+
+
+def _undelivered(assembly: Assembly) -> Iterator[Loss]:
+    """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-transform-target-input.html."""
+    for rule in assembly.all_of("AWS::Events::Rule"):
+        for target in rule.properties.get("Targets", []):
+            definition = target.get("InputTransformer", {})
+            paths = definition.get("InputPathsMap", {})
+            try:
+                transformer = InputTransformer(
+                    {name: texts(path) for name, path in paths.items()},
+                    texts(definition.get("InputTemplate", "none")),
+                )
+            except PatternError:
+                continue  # AWS refuses it, and so does the rehearsal when it loads the template.
+            for name in transformer.undeliverable():
+                yield Loss(
+                    DurabilityRule.DeliverableInput,
+                    rule,
+                    f"its target {texts(target.get('Id', ''))} gets no event: the input template "
+                    f"has quotation marks around <{name}>, which is an object or array",
+                )
 
 
 def _is(assembly: Assembly, stack: str, arn: object, queue: Resource) -> bool:

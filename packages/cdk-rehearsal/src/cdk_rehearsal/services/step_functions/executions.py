@@ -133,6 +133,8 @@ class Executions:
         worker._get_evaluation_environment = lambda: worker.env
         context = worker.env.states.context_object.context_object_data["Execution"]
         context["StartTime"] = iso_milliseconds(self._core.scheduler.now())
+        if not express:
+            context["RedriveCount"] = 0
         execution.exec_status = ExecutionStatus.RUNNING
         return execution
 
@@ -153,7 +155,10 @@ class Executions:
         self._report(ExecutionEvent("started", started, *facts, status_change=change))
         worker = execution.exec_worker
         worker._execution_logic()
-        if isinstance(worker.env.program_state(), ProgramTimedOut):
+        # Of a Standard execution, the status alone says that it timed out.
+        if not worker.env.is_standard_workflow() and isinstance(
+            worker.env.program_state(), ProgramTimedOut
+        ):
             execution.error = "States.Timeout"
         now = scheduler.now()
         self._report(
