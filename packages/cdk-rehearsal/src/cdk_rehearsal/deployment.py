@@ -13,6 +13,7 @@ from cdk_rehearsal.services.event_bus import EventBus
 from cdk_rehearsal.services.event_source_mappings import EventSourceMappings
 from cdk_rehearsal.services.functions import Function
 from cdk_rehearsal.services.invocation import LambdaService
+from cdk_rehearsal.services.message_moves import MessageMoves
 from cdk_rehearsal.services.outboxes import Outboxes
 from cdk_rehearsal.services.queues import Queues
 from cdk_rehearsal.services.s3 import Buckets
@@ -37,6 +38,7 @@ class Deployment:
         self.destinations = Destinations()
         self.lambdas = LambdaService(core, self.finder, self.destinations)
         self.queues = Queues(core)
+        self.message_moves = MessageMoves(core)
         self.streams = Streams(core)
         self.mappings = EventSourceMappings(core, self.queues, self.streams)
         self.topics = Topics(core, self.lambdas, self.queues)
@@ -73,6 +75,7 @@ class Deployment:
             self.state_machines,
             self.mappings,
             self.queues,
+            self.message_moves,
             self.streams,
             self.bus,
             self.lambdas,
