@@ -13,6 +13,7 @@ from cdk_rehearsal.services.event_bus import EventBus
 from cdk_rehearsal.services.event_source_mappings import EventSourceMappings
 from cdk_rehearsal.services.functions import Function
 from cdk_rehearsal.services.invocation import LambdaService
+from cdk_rehearsal.services.log_groups import LogGroups
 from cdk_rehearsal.services.message_moves import MessageMoves
 from cdk_rehearsal.services.outboxes import Outboxes
 from cdk_rehearsal.services.queues import Queues
@@ -46,6 +47,7 @@ class Deployment:
         self.buckets = Buckets(core, self.lambdas, self.queues)
         self.schedules = Schedules(core, self.lambdas, self.queues)
         self.state_machines = StateMachines(core, self.lambdas, Reports(core, self.bus).add)
+        self.log_groups = LogGroups(core, lambda: self.functions)
         self.outboxes = Outboxes(core)
         self.web = Web(core, self.outside)
         self._logs = logs
@@ -76,6 +78,7 @@ class Deployment:
             self.mappings,
             self.queues,
             self.message_moves,
+            self.log_groups,
             self.streams,
             self.bus,
             self.lambdas,

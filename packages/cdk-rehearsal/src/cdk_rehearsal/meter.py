@@ -15,7 +15,8 @@ class Record(Struct, frozen=True):
       ``duration_s`` (virtual), ``request_id``, ``type`` (``sync`` or ``async``), and ``execution``
       where a state machine invoked it;
     - ``request``: ``source`` sent an HTTP request to the API ``target``; detail has ``method``,
-      ``path``, ``route`` and ``status``;
+      ``path``, ``route``, ``status``, ``api_id``, ``latency_s``, and ``context``, the variables of
+      the access log that only the API knows;
     - ``outbound``: the function ``source`` sent an HTTP request to the host ``target`` outside;
       detail has ``method``, ``path`` and ``status`` (None if it had no answer in time);
     - ``call``: the function ``source`` called an AWS API on ``target``; detail has ``service``,

@@ -108,7 +108,7 @@ def create_function(deployment: Deployment, resource: Resource, properties: Prop
             memory_mb=memory,
             reserved_concurrency=concurrency,
             log_group=log_group,
-            log=FunctionLog(deployment.log_file(resource.path)),
+            log=FunctionLog(deployment.core.scheduler.now, deployment.log_file(resource.path)),
             dead_letter_target=dead_letter_target,
         )
     )

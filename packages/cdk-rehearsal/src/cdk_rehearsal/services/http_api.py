@@ -116,7 +116,7 @@ class _Route:
 class HttpFront:
     """The HTTP APIs of a rehearsal, as clients see them.
 
-    Not rehearsed are throttling, access logs and cross-origin headers; an API with a CORS
+    Not rehearsed are throttling and cross-origin headers; an API with a CORS
     configuration is refused.
     """
 
@@ -229,12 +229,14 @@ class _Api:
     def respond(self, request: _Request) -> HttpResponse:
         """Answers a request; to be called in a process."""
         route, parameters = self._find(request)
+        started = self._core.scheduler.now()
+        context: dict[str, str] = {}
         if request.size > _MAX_BODY_BYTES:
             answer = _message(413, "Request Entity Too Large")
         elif route is None:
             answer = _message(404, "Not Found")
         else:
-            answer = self._answer(route, request, parameters)
+            answer = self._answer(route, request, parameters, context)
         self._core.meter.add(
             "request",
             self._core.caller(),
@@ -243,10 +245,20 @@ class _Api:
             path=request.path,
             route=route.key if route else None,
             status=answer.status,
+            api_id=self._id,
+            latency_s=self._core.scheduler.now() - started,
+            context=context,
         )
         return answer
 
-    def _answer(self, route: _Route, request: _Request, parameters: dict[str, str]) -> HttpResponse:
+    def _answer(
+        self,
+        route: _Route,
+        request: _Request,
+        parameters: dict[str, str],
+        context: dict[str, str],
+    ) -> HttpResponse:
+        """Answers for a route; adds to ``context`` what only this request's log entry has."""
         identity: Identity | None = None
         if route.authorizer is not None:
             try:
@@ -254,15 +266,22 @@ class _Api:
                     request.headers, request.parameters, route.scopes
                 )
             except Unauthorized as error:
+                context["authorizer.error"] = str(error)
                 return _refusal(401, "Unauthorized", "invalid_token", error, [])
             except Forbidden as error:
+                context["authorizer.error"] = str(error)
                 return _refusal(403, "Forbidden", "insufficient_scope", error, route.scopes)
         if not self._may_invoke(route):
+            context["integrationErrorMessage"] = "API Gateway may not invoke the function"
             return _message(500, "Internal Server Error")
         event = self._event(route, request, parameters, identity)
-        return self._invoked(route, json.dumps(event))
+        context["requestId"] = event["requestContext"]["requestId"]
+        answer, problem = self._invoked(route, json.dumps(event))
+        if problem:
+            context["integrationErrorMessage"] = problem
+        return answer
 
-    def _invoked(self, route: _Route, payload: str) -> HttpResponse:
+    def _invoked(self, route: _Route, payload: str) -> tuple[HttpResponse, str | None]:
         """Invokes the function within the integration's timeout, after which it goes on alone."""
         scheduler = self._core.scheduler
         process = scheduler.spawn(
@@ -270,15 +289,20 @@ class _Api:
             name=f"{route.key} of {self.path}",
         )
         if not process.join(route.timeout_s):
-            return _message(503, "Service Unavailable")
+            return _message(503, "Service Unavailable"), "the function takes too long"
         try:
             result: InvocationResult = process.result()
         except Throttled:
-            return _message(503, "Service Unavailable")
+            return _message(503, "Service Unavailable"), "the function is throttled"
         except PayloadTooLarge:
-            return _message(413, "Request Entity Too Large")
-        answer = None if result.failed else _interpreted(result.payload)
-        return answer or _message(500, "Internal Server Error")
+            return _message(413, "Request Entity Too Large"), "the request is too large"
+        if result.failed:
+            problem = f"the function failed: {result.payload.get('errorType')}"
+            return _message(500, "Internal Server Error"), problem
+        answer = _interpreted(result.payload)
+        if answer is None:
+            return _message(500, "Internal Server Error"), "the function's answer is malformed"
+        return answer, None
 
     def _find(self, request: _Request) -> tuple[_Route | None, dict[str, str]]:
         """Returns the route that takes a request: the first match, the most specific first.

@@ -50,6 +50,7 @@ class ExecutionEvent:
     status: str | None = None
     error: str | None = None
     cause: str | None = None
+    redrives: int = 0
     status_change: dict[str, Any] | None = None
 
 
