@@ -4,10 +4,11 @@ import tempfile
 from functools import cached_property
 from pathlib import Path
 
-from cdk_rehearsal.assembly import Assembly
+from cdk_rehearsal.assembly import Assembly, Resource
 from cdk_rehearsal.core import Core
 from cdk_rehearsal.sandbox.execution_environment import AssetFinder, OutsideEnvironment
 from cdk_rehearsal.sandbox.patching import Patches
+from cdk_rehearsal.services.alarms import Alarms
 from cdk_rehearsal.services.destinations import Destinations
 from cdk_rehearsal.services.event_bus import EventBus
 from cdk_rehearsal.services.event_source_mappings import EventSourceMappings
@@ -15,6 +16,7 @@ from cdk_rehearsal.services.functions import Function
 from cdk_rehearsal.services.invocation import LambdaService
 from cdk_rehearsal.services.log_groups import LogGroups
 from cdk_rehearsal.services.message_moves import MessageMoves
+from cdk_rehearsal.services.metrics import Metrics
 from cdk_rehearsal.services.outboxes import Outboxes
 from cdk_rehearsal.services.queues import Queues
 from cdk_rehearsal.services.s3 import Buckets
@@ -50,6 +52,9 @@ class Deployment:
         self.log_groups = LogGroups(core, lambda: self.functions)
         self.outboxes = Outboxes(core)
         self.web = Web(core, self.outside)
+        self.resources: list[Resource] = []
+        self.metrics = Metrics(core, self.resources, self.lambdas, self.queues, self.outboxes)
+        self.alarms = Alarms(core, self.metrics)
         self._logs = logs
         self._connect()
 
@@ -79,6 +84,8 @@ class Deployment:
             self.queues,
             self.message_moves,
             self.log_groups,
+            self.metrics,
+            self.alarms,
             self.streams,
             self.bus,
             self.lambdas,

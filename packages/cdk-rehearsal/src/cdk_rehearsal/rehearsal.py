@@ -82,7 +82,7 @@ class Rehearsal:
         )
         self._core = Core(account, region, self.scheduler, self.meter, self.faults, self.latency)
         self._deployment = deployment = Deployment(self._core, self.assembly, logs)
-        self.resources: list[Resource] = []
+        self.resources = deployment.resources
         self.lambdas = deployment.lambdas
         self.queues = deployment.queues
         self.outboxes = deployment.outboxes

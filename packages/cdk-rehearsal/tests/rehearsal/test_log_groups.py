@@ -100,8 +100,10 @@ def test_events_are_filtered_by_pattern_time_and_stream(talker: Rehearsal) -> No
 def test_events_come_in_pages(talker: Rehearsal) -> None:
     talker.invoke("Shop/Talker", {"n": 1})
     group = talker.physical_id("Shop/Log")
-    pages = talker.client("logs").get_paginator("filter_log_events").paginate(
-        logGroupName=group, PaginationConfig={"PageSize": 2}
+    pages = (
+        talker.client("logs")
+        .get_paginator("filter_log_events")
+        .paginate(logGroupName=group, PaginationConfig={"PageSize": 2})
     )
     sizes = [len(page["events"]) for page in pages]
     assert sizes == [2, 2, 1]
@@ -154,7 +156,11 @@ def test_a_query_of_insights_is_answered_or_refused(talker: Rehearsal) -> None:
     group = talker.physical_id("Shop/Log")
     query = logs.start_query(logGroupName=group, queryString="fields @message | limit 2", **times)
     assert len(logs.get_query_results(queryId=query["queryId"])["results"]) == 2
-    for unsupported in ("fields @message | filter level = 'ERROR'", "fields level", "stats count()"):
+    for unsupported in (
+        "fields @message | filter level = 'ERROR'",
+        "fields level",
+        "stats count()",
+    ):
         code, message = refusal(
             logs.start_query, logGroupName=group, queryString=unsupported, **times
         )
@@ -203,7 +209,9 @@ def execute(shop: Rehearsal) -> list[dict[str, Any]]:
 def test_executions_are_logged_from_the_level_on(template: Cloud, rehearse: Rehearse) -> None:
     """https://docs.aws.amazon.com/step-functions/latest/dg/cloudwatch-log-level.html"""
     machine(template, Level="ALL", IncludeExecutionData=True)
-    events = execute(rehearse())
+    shop = rehearse()
+    events = execute(shop)
+    assert len(filtered(shop, shop.physical_id("Shop/Log"))) == len(events)
     assert sorted(event["type"] for event in events) == [
         "ExecutionFailed",
         "ExecutionStarted",
@@ -218,7 +226,8 @@ def test_executions_are_logged_from_the_level_on(template: Cloud, rehearse: Rehe
 
 
 @pytest.mark.parametrize(
-    ("level", "types"), [("ERROR", ["ExecutionFailed"]), ("FATAL", ["ExecutionFailed"]), ("OFF", [])]
+    ("level", "types"),
+    [("ERROR", ["ExecutionFailed"]), ("FATAL", ["ExecutionFailed"]), ("OFF", [])],
 )
 def test_a_higher_level_logs_less(
     template: Cloud, rehearse: Rehearse, level: str, types: list[str]

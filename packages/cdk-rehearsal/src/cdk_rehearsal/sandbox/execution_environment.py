@@ -80,10 +80,8 @@ class FunctionLog:
             size = piece if isinstance(piece, int) else len(piece)
             if number >= fresh:
                 for part in rest[start : start + size].splitlines(keepends=True):
-                    if unfinished:
-                        moment, before = lines.pop()
-                        part = before + part
-                    lines.append((moment, part))
+                    begun, before = lines.pop() if unfinished else (moment, "")
+                    lines.append((begun, before + part))
                     unfinished = not part.endswith("\n")
             start += size
         return [(moment, line.rstrip("\n")) for moment, line in lines], self._written

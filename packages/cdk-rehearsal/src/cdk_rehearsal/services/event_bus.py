@@ -261,6 +261,7 @@ class EventBus:
                 "nowhere",
                 condition=condition,
                 event=delivery.event,
+                refused=arn is not None,
             )
             return
         attributes = {

@@ -246,6 +246,7 @@ class _Api:
             route=route.key if route else None,
             status=answer.status,
             api_id=self._id,
+            stage=self._stage,
             latency_s=self._core.scheduler.now() - started,
             context=context,
         )

@@ -105,7 +105,8 @@ class LogGroups:
         def find(
             backend: LogsBackend, log_group_id: str | None = None, log_group_name: str | None = None
         ) -> LogGroup:
-            return _group(backend, log_group_name, log_group_id)
+            found: LogGroup = _group(backend, log_group_name, log_group_id)
+            return found
 
         patches.set(LogsResponse, "filter_log_events", filter_log_events)
         patches.set(LogsBackend, "start_query", checked_query)
@@ -139,7 +140,9 @@ class LogGroups:
             backend.create_log_stream(group, stream)
         milliseconds = int(moment * 1000)
         target = streams[stream]
-        target.events.append(LogEvent(milliseconds, {"timestamp": milliseconds, "message": message}))
+        target.events.append(
+            LogEvent(milliseconds, {"timestamp": milliseconds, "message": message})
+        )
         target.stored_bytes += len(message)
         target.last_ingestion_time = datetime.fromtimestamp(moment, UTC).replace(tzinfo=None)
 
@@ -209,7 +212,7 @@ def _group(backend: Any, name: str | None, identifier: str | None) -> Any:
         raise InvalidParameterException("Give either logGroupName or logGroupIdentifier.")
     name = name or log_group_of(str(identifier))
     if name not in backend.groups:
-        raise ResourceNotFoundException()
+        raise ResourceNotFoundException
     return backend.groups[name]
 
 

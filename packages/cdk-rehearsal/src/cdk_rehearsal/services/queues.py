@@ -247,6 +247,8 @@ class Queues:
     def __init__(self, core: Core) -> None:
         self._core = core
         self._by_arn: dict[str, Queue] = {}
+        self.on_message: list[Callable[[], object]] = []
+        """Called when a message has arrived in any queue."""
         self.dead_letter_arns: set[str] = set()
         """What takes events and messages that could not be handled."""
 
@@ -259,6 +261,8 @@ class Queues:
 
         def message_added(model: MotoQueue, message: Any) -> None:
             add_message(model, message)
+            for notify in self.on_message:
+                notify()
             queue = self._by_arn.get(model.queue_arn)
             if queue is not None:
                 for notify in queue.on_change:
