@@ -22,6 +22,7 @@ from cdk_rehearsal.services.queues import Queues
 from cdk_rehearsal.services.s3 import Buckets
 from cdk_rehearsal.services.schedules import Schedules
 from cdk_rehearsal.services.sns import Topics
+from cdk_rehearsal.services.stacks import Stacks
 from cdk_rehearsal.services.step_functions.interpreter import StateMachines
 from cdk_rehearsal.services.step_functions.reports import Reports
 from cdk_rehearsal.services.streams import Streams
@@ -55,6 +56,7 @@ class Deployment:
         self.resources: list[Resource] = []
         self.metrics = Metrics(core, self.resources, self.lambdas, self.queues, self.outboxes)
         self.alarms = Alarms(core, self.metrics)
+        self.stacks = Stacks(core, assembly.stacks, self.resources)
         self._logs = logs
         self._connect()
 
@@ -86,6 +88,7 @@ class Deployment:
             self.log_groups,
             self.metrics,
             self.alarms,
+            self.stacks,
             self.streams,
             self.bus,
             self.lambdas,

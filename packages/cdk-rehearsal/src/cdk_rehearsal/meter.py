@@ -23,8 +23,9 @@ class Record(Struct, frozen=True):
     - ``call``: the function ``source`` called an AWS API on ``target``; detail has ``service``,
       ``operation`` and ``error`` (the error code or None);
     - ``published``: ``source`` put an event on the bus ``target``; detail has ``event``;
-    - ``execution``: the state machine ``source`` has ``started``, ``entered`` its state ``target``,
-      or ``ended``, as detail's ``what`` says, with ``execution``, ``status``, ``error``, ``cause``;
+    - ``execution``: the state machine ``source`` has ``started``, was ``redriven``, has ``entered``
+      its state ``target``, or ``ended``, as detail's ``what`` says, with ``execution``, ``status``,
+      ``error``, ``cause``, ``redrives`` and the ARN of the ``state_machine``;
     - ``delivery``: ``target`` took something from ``source``; detail has ``outcome``;
     - ``dead_letter``: something of ``source`` ended in the dead-letter queue ``target``;
     - ``fault``: a fault, detail's ``name``, acts on what goes from ``source`` to ``target``;

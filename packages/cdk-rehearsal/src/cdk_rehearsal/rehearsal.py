@@ -98,7 +98,9 @@ class Rehearsal:
             raise RehearsalError("another rehearsal is running in this process: end it first")
         try:
             self._hooks.install(self._deployment.install)
-            Loader(self._deployment, self.assembly, self._register).load()
+            loader = Loader(self._deployment, self.assembly, self._register)
+            loader.load()
+            self._deployment.stacks.outputs = loader.outputs
             outside = self._deployment.outside
             for function in self.functions:
                 outside.roots |= asset_roots(function.directory)

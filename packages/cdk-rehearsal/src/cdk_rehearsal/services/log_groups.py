@@ -33,6 +33,7 @@ _READS = (
 _QUERY_COMMANDS = {"fields", "limit", "sort"}
 _QUERY_FIELDS = {"@log", "@logStream", "@message", "@timestamp"}
 # https://docs.aws.amazon.com/step-functions/latest/dg/cloudwatch-log-level.html
+_BEGINNINGS = {"started": "ExecutionStarted", "redriven": "ExecutionRedriven"}
 _ENDS = {
     "SUCCEEDED": "ExecutionSucceeded",
     "FAILED": "ExecutionFailed",
@@ -155,7 +156,7 @@ class LogGroups:
         log = self.workflows.get(detail["state_machine"])
         if log is None:
             return
-        kind = "ExecutionStarted" if detail["what"] == "started" else _ENDS.get(detail["status"])
+        kind = _BEGINNINGS.get(detail["what"]) or _ENDS.get(detail["status"])
         unsuccessful = detail["status"] in _ENDS and detail["status"] != "SUCCEEDED"
         if kind is None or log.level == "OFF" or (log.level != "ALL" and not unsuccessful):
             return

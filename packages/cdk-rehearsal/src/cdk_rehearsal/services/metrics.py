@@ -70,6 +70,7 @@ METERED: Mapping[str, frozenset[str]] = {
         {
             "ExecutionsAborted",
             "ExecutionsFailed",
+            "ExecutionsRedriven",
             "ExecutionsStarted",
             "ExecutionsSucceeded",
             "ExecutionsTimedOut",
@@ -82,6 +83,7 @@ Pages: https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/aws-servic
 """
 
 _SAMPLE_S = 60.0
+_BEGINNINGS = {"started": "ExecutionsStarted", "redriven": "ExecutionsRedriven"}
 _EXECUTIONS = {
     "SUCCEEDED": "ExecutionsSucceeded",
     "FAILED": "ExecutionsFailed",
@@ -307,8 +309,7 @@ class Metrics:
         https://docs.aws.amazon.com/step-functions/latest/dg/procedure-cw-metrics.html
         """
         detail = record.detail
-        started = detail["what"] == "started"
-        name = "ExecutionsStarted" if started else _EXECUTIONS.get(detail["status"])
+        name = _BEGINNINGS.get(detail["what"]) or _EXECUTIONS.get(detail["status"])
         if name is not None:
             dimensions = {"StateMachineArn": detail["state_machine"]}
             self.add("AWS/States", name, dimensions, record.time, 1)
