@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -123,6 +124,54 @@ def recorded(desk: Path, script: str) -> list[list[str]]:
     assert (process.returncode, errors) == (0, ""), f"{script}\n{out}\n{errors}"
     commands = (desk / "aws.log").read_text().split("\001\0")
     return [command.split("\0")[:-1] for command in commands[:-1]]
+
+
+class Shell:
+    """A shell in which one block of commands follows the other, beside a running rehearsal.
+
+    It stops at the first failed command or unset variable.
+    """
+
+    def __init__(self, desk: Path, shop: Rehearsal) -> None:
+        self._shop = shop
+        self._output = desk / "output.txt"
+        self._blocks = 0
+        path = os.pathsep.join([str(desk / "bin"), "/usr/bin", "/bin"])
+        self._process = subprocess.Popen(
+            ["/bin/sh", "-eu"],
+            cwd=desk,
+            env={
+                "PATH": path,
+                "HOME": str(desk),
+                "PYTHONPATH": str(PROJECT),
+                "AWS_ENDPOINT_URL": shop.serve(),
+                "AWS_DEFAULT_REGION": shop.region,
+                "AWS_ACCESS_KEY_ID": "operator",
+                "AWS_SECRET_ACCESS_KEY": "secret",
+            },
+            stdin=subprocess.PIPE,
+            stdout=self._output.open("w"),
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def run(self, block: str) -> str:
+        """Runs commands and returns what they print, errors included."""
+        assert self._process.stdin is not None
+        self._blocks += 1
+        end = f"--- end of block {self._blocks}\n"
+        before = len(self._output.read_text())
+        self._process.stdin.write(f"{block}\nprintf '%s' '{end}'\n")
+        self._process.stdin.flush()
+        while not (printed := self._output.read_text()[before:]).endswith(end):
+            assert self._process.poll() is None, f"{block}\n{printed}"
+            self._shop.run_for(0.5)
+            time.sleep(0.02)
+        return printed.removesuffix(end)
+
+    def close(self) -> None:
+        """Ends the shell."""
+        self._process.communicate()
 
 
 def beside(shop: Rehearsal, process: subprocess.Popen[str]) -> str:

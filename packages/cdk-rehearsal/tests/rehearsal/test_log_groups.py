@@ -134,6 +134,17 @@ def test_a_function_without_a_group_has_one_named_after_it(
     assert "first" in filtered(shop, f"/aws/lambda/{shop.physical_id('Shop/Talker')}")
 
 
+def test_the_configuration_of_a_function_names_its_group(talker: Rehearsal) -> None:
+    """https://docs.aws.amazon.com/lambda/latest/api/API_GetFunctionConfiguration.html"""
+    configuration = talker.client("lambda").get_function_configuration(
+        FunctionName=talker.physical_id("Shop/Talker")
+    )
+    assert configuration["LoggingConfig"] == {
+        "LogFormat": "Text",
+        "LogGroup": talker.physical_id("Shop/Log"),
+    }
+
+
 def test_refusals_say_what_is_wrong(talker: Rehearsal) -> None:
     logs = talker.client("logs")
     group = talker.physical_id("Shop/Log")

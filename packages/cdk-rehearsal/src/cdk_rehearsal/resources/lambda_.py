@@ -60,7 +60,7 @@ def create_function(deployment: Deployment, resource: Resource, properties: Prop
     properties.only("PackageType", "Zip")
     code = properties.section("Code")
     logging = properties.section("LoggingConfig")
-    logging.ignore("ApplicationLogLevel", "LogFormat", "SystemLogLevel")
+    logging.ignore("ApplicationLogLevel", "SystemLogLevel")
     variables = properties.section("Environment").take("Variables", {})
     dead_letter_target = properties.section("DeadLetterConfig").take("TargetArn")
     name = properties.take("FunctionName") or resource.generated_name(64)
@@ -108,6 +108,7 @@ def create_function(deployment: Deployment, resource: Resource, properties: Prop
             memory_mb=memory,
             reserved_concurrency=concurrency,
             log_group=log_group,
+            log_format=logging.take("LogFormat", "Text"),
             log=FunctionLog(deployment.core.scheduler.now, deployment.log_file(resource.path)),
             dead_letter_target=dead_letter_target,
         )

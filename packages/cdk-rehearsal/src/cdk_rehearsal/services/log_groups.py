@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from moto.awslambda.models import LambdaFunction
 from moto.logs.exceptions import InvalidParameterException, ResourceNotFoundException
 from moto.logs.models import LogEvent, LogGroup, LogsBackend, logs_backends
 from moto.logs.responses import LogsResponse
@@ -94,6 +95,7 @@ class LogGroups:
         for name in _READS:
             patches.set(LogsResponse, name, reading(getattr(LogsResponse, name)))
         start_query = LogsBackend.start_query
+        configuration = LambdaFunction.get_configuration
 
         def filter_log_events(response: LogsResponse) -> str:
             groups.feed()
@@ -109,6 +111,15 @@ class LogGroups:
             found: LogGroup = _group(backend, log_group_name, log_group_id)
             return found
 
+        def get_configuration(model: LambdaFunction, on_create: bool = False) -> dict[str, Any]:
+            found = configuration(model, on_create=on_create)
+            for function in groups._functions():
+                if function.name == model.function_name:
+                    logging = {"LogFormat": function.log_format, "LogGroup": function.log_group}
+                    found["LoggingConfig"] = logging
+            return found
+
+        patches.set(LambdaFunction, "get_configuration", get_configuration)
         patches.set(LogsResponse, "filter_log_events", filter_log_events)
         patches.set(LogsBackend, "start_query", checked_query)
         # For an identifier, moto returns its last group, whichever that is.
