@@ -5,12 +5,13 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
 from cdk_rehearsal import Rehearsal
+from tests.support.aws_server import CLIENT
 from workspace.isolation import PROJECT
 
 SHELLS = [shell for shell in ("sh", "bash", "zsh") if shutil.which(shell)]
@@ -134,6 +135,18 @@ class Shell:
 
     def __init__(self, desk: Path, shop: Rehearsal) -> None:
         self._shop = shop
+        # A short path: that of a socket has about a hundred characters at most.
+        self._sockets = tempfile.TemporaryDirectory(prefix="aws-")
+        socket = f"{self._sockets.name}/cli"
+        (desk / "aws.py").write_text(CLIENT)
+        client = f'exec "{sys.executable}" -I -S "{desk}/aws.py" "{socket}" "$@"'
+        (desk / "bin/aws").write_text(f"#!/bin/sh\n{client}\n")
+        self._server = subprocess.Popen(
+            [sys.executable, "-m", "tests.support.aws_server", socket], cwd=PROJECT
+        )
+        while not Path(socket).exists():
+            assert self._server.poll() is None, "the server of the AWS CLI has ended"
+            threading.Event().wait(0.02)
         self._output = desk / "output.txt"
         self._blocks = 0
         path = os.pathsep.join([str(desk / "bin"), "/usr/bin", "/bin"])
@@ -161,17 +174,29 @@ class Shell:
         self._blocks += 1
         end = f"--- end of block {self._blocks}\n"
         before = len(self._output.read_text())
+        # Not time.sleep, which would let virtual time pass.
+        pause = threading.Event()
         self._process.stdin.write(f"{block}\nprintf '%s' '{end}'\n")
         self._process.stdin.flush()
         while not (printed := self._output.read_text()[before:]).endswith(end):
             assert self._process.poll() is None, f"{block}\n{printed}"
-            self._shop.run_for(0.5)
-            time.sleep(0.02)
+            # Hardly faster than real time: alarms return within minutes.
+            self._shop.run_for(0.05)
+            pause.wait(0.02)
         return printed.removesuffix(end)
 
     def close(self) -> None:
         """Ends the shell."""
         self._process.communicate()
+        self._server.kill()
+        self._server.wait()
+        self._sockets.cleanup()
+
+    def __enter__(self) -> "Shell":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 def beside(shop: Rehearsal, process: subprocess.Popen[str]) -> str:

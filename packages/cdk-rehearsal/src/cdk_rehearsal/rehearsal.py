@@ -87,6 +87,7 @@ class Rehearsal:
         self.queues = deployment.queues
         self.outboxes = deployment.outboxes
         self.web = deployment.web
+        self.metrics = deployment.metrics
         self._hooks = Hooks(self._core, seed, deployment.finder)
         self._server: Server | None = None
         self._api_servers: dict[str, Server] = {}

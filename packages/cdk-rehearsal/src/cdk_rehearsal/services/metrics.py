@@ -7,8 +7,9 @@ Only the state of queues is sampled, once a minute as by SQS, while a queue has 
 import json
 import math
 from bisect import bisect_left
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
@@ -166,6 +167,7 @@ class Metrics:
         self._series: defaultdict[Key, Series] = defaultdict(Series)
         self._seen = 0
         self._sms_seen = 0
+        self._sms_of_month = Counter[str]()
         self._positions: dict[str, int] = {}
         self._sampling = False
         self._sampled: set[str] = set()
@@ -226,7 +228,9 @@ class Metrics:
                     self._embedded(line)
         for sms in self._outboxes.sms[self._sms_seen :]:
             self._sms_seen += 1
-            spent = self._sms_seen * self.sms_price_usd
+            month = datetime.fromtimestamp(sms.time, UTC).strftime("%Y-%m")
+            self._sms_of_month[month] += 1
+            spent = self._sms_of_month[month] * self.sms_price_usd
             self.add("AWS/SNS", "SMSMonthToDateSpentUSD", {}, sms.time, spent)
 
     # -- sources --------------------------------------------------------------------------
