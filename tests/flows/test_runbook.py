@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,6 @@ from tests.flows.shop import (
     confirmed_order,
     order_with_requested_return,
 )
-from tests.flows.test_returns import order_cancelled_too_late
 from tests.support.desk import Shell, blocks, inline, lay_out
 from tests.support.documents import PAGES
 from tools.catalogue.prose import failures
@@ -28,6 +27,7 @@ from workspace.isolation import PROJECT
 RUNBOOK = PAGES["docs/runbook.md"]
 SECTIONS = {page: document.text for page, document in failures(PROJECT).items()}
 PREPARATION = blocks(RUNBOOK.partition("\n## ")[0])
+STEP = timedelta(minutes=5)
 QUIET = timedelta(minutes=30).total_seconds()
 """The time after which all alarms have seen a repaired application."""
 
@@ -54,8 +54,10 @@ class Failure:
     """The number of blocks that come before the cause is removed."""
     values: Callable[[Shop, str], Mapping[str, str]] = no_values
     """What the operator writes instead of placeholders, given what was printed so far."""
-    files: Mapping[str, str] = field(default_factory=dict)
-    """Files that the operator has saved."""
+    body: Callable[[Shop], str] = lambda _: ""
+    """Returns the body that the operator has saved in a file."""
+    within: timedelta = timedelta(minutes=20)
+    """The time within which an alarm fires."""
 
 
 def broken(path: str, fault: str = "raises-on", **options: Any) -> Callable[[Shop], None]:
@@ -137,6 +139,11 @@ def something_unreadable_is_on_the_stream(shop: Shop) -> None:
     shop.settle()
 
 
+def last_event(shop: Shop) -> str:
+    """Returns an event as the bus puts it on the stream."""
+    return json.dumps(shop.rehearsal.meter.of("published")[-1].detail["event"])
+
+
 def position(shop: Shop, printed: str) -> Mapping[str, str]:
     """The position on the stream and the receipt handles that were printed."""
     shards = re.findall(r"shardId-[0-9]+", printed)
@@ -159,14 +166,13 @@ def a_text_message_is_expensive(shop: Shop) -> None:
 
 def nobody_decides(shop: Shop) -> None:
     order_with_requested_return(shop, "WAITING")
-    shop.pass_days(2.01)
+    shop.pass_days(1.9)
 
 
 def a_refund_fails(shop: Shop) -> None:
     order_id = order_with_requested_return(shop, "REFUND")
     broken("Payments/RefundReturnedOrder")(shop)
     shop.decide(order_id, approved=True)
-    shop.pass_time(hours=3)
 
 
 def execution_of_a_return(shop: Shop, printed: str) -> Mapping[str, str]:
@@ -186,25 +192,33 @@ def checkouts_are_slow(shop: Shop) -> None:
 
 def parcels_are_overdue(shop: Shop) -> None:
     orders(5)(shop)
-    shop.pass_days(5.2)
-    shop.pass_time(minutes=1)
+    shop.pass_days(4.8)
 
 
 def a_parcel_comes_back(shop: Shop) -> None:
     order_id = confirmed_order(shop, "RETURNED")
-    assert shop.report(order_id, "returned").status == 200
+    assert shop.report(order_id, "failed").status == 200
     shop.pass_time(minutes=1)
 
 
 def a_price_doubles(shop: Shop) -> None:
     shop.receive({"DEAR": 1}, delivery="dear")
-    shop.supply({"DEAR": 1}, delivery="dearer", price=10 * PRICE)
-    shop.pass_time(minutes=2)
+    shop.price(["DEAR"], 10 * PRICE)
+    shop.pass_time(minutes=1)
 
 
 def recalls_are_late(shop: Shop) -> None:
-    for number in range(5):
-        order_cancelled_too_late(shop, f"LATE-{number}")
+    shop.receive({"LATE": 5}, delivery="late")
+    placed = [shop.place({"LATE": 1}, key=f"late-{number}") for number in range(5)]
+    shop.settle()
+    shop.pause("Orders/FollowShipment/Function")
+    for order_id in placed:
+        shop.deliver(order_id)
+    shop.settle()
+    for order_id in placed:
+        assert shop.cancel(order_id).status == 200
+    shop.settle()
+    shop.resume("Orders/FollowShipment/Function")
 
 
 def somebody_forges_callbacks(shop: Shop) -> None:
@@ -216,7 +230,7 @@ def somebody_forges_callbacks(shop: Shop) -> None:
 
 def an_authorization_ends(shop: Shop) -> None:
     confirmed_order(shop, "LEFT")
-    shop.pass_days(6.6)
+    shop.pass_days(6.4)
 
 
 def a_parcel_leaves_too_late(shop: Shop) -> None:
@@ -252,6 +266,7 @@ def an_event_of_the_outbox(shop: Shop, _: str) -> Mapping[str, str]:
     }
 
 
+HALF_A_DAY = timedelta(hours=12)
 CHECKOUT = "Checkout/RunCheckout/Function"
 STREAM = "analytics AggregateSales"
 FAILURES: Mapping[str, Failure] = {
@@ -291,7 +306,7 @@ FAILURES: Mapping[str, Failure] = {
         something_unreadable_is_on_the_stream,
         STREAM,
         values=position,
-        files={"body.json": "unreadable"},
+        body=last_event,
     ),
     "a-stream-is-read-late": Failure(
         activity(broken("Analytics/AggregateSales/Function"), minutes=15), STREAM, repair=mended
@@ -302,27 +317,38 @@ FAILURES: Mapping[str, Failure] = {
         repair=mended,
     ),
     "a-topic-cannot-deliver": Failure(
-        orders(1, broken("Notifications/SendEmail/Queue", "gone"), minutes=2),
+        orders(
+            1,
+            lambda shop: shop.prefer(Channel.EMAIL),
+            broken("Notifications/SendEmail/Queue", "gone"),
+            minutes=2,
+        ),
         "notifications SendEmail",
         repair=mended,
     ),
     "sms-cost-too-much": Failure(a_text_message_is_expensive),
     "orders-expire": Failure(
-        orders(1, broken("Inventory/ReserveStock"), minutes=95), repair=mended
+        orders(1, broken("Inventory/ReserveStock")),
+        repair=mended,
+        within=timedelta(hours=2),
     ),
     "a-schedule-cannot-deliver": Failure(
         orders(0, broken("Orders/SweepOrders/Queue", "gone"), minutes=32),
         "shipping WatchDeadline",
         repair=mended,
-        files={"body.json": '{"detail": {}}'},
+        body=lambda _: '{"detail": {}}',
     ),
     "an-execution-waits-to-be-redriven": Failure(
-        a_refund_fails, repair=mended, diagnosis=1, values=execution_of_a_return
+        a_refund_fails,
+        repair=mended,
+        diagnosis=2,
+        values=execution_of_a_return,
+        within=timedelta(hours=6),
     ),
-    "nobody-looks-at-a-return": Failure(nobody_decides),
+    "nobody-looks-at-a-return": Failure(nobody_decides, within=HALF_A_DAY),
     "orders-are-rejected": Failure(orders(21, token="tok_decline", rounds=3)),
     "orders-wait-for-their-confirmation": Failure(checkouts_are_slow),
-    "shipments-are-overdue": Failure(parcels_are_overdue),
+    "shipments-are-overdue": Failure(parcels_are_overdue, within=HALF_A_DAY),
     "a-parcel-cannot-be-delivered": Failure(a_parcel_comes_back),
     "stray-objects-in-the-suppliers-bucket": Failure(
         an_object_goes_astray,
@@ -336,7 +362,7 @@ FAILURES: Mapping[str, Failure] = {
     ),
     "recalls-come-too-late": Failure(recalls_are_late),
     "call-backs-are-refused": Failure(somebody_forges_callbacks),
-    "authorizations-expire": Failure(an_authorization_ends),
+    "authorizations-expire": Failure(an_authorization_ends, within=HALF_A_DAY),
     "a-parcel-is-not-paid": Failure(a_parcel_leaves_too_late),
     "a-payment-is-disputed": Failure(
         provider_reports("charge.dispute.created", amount=1, status="needs_response")
@@ -357,12 +383,23 @@ def test_the_commands_of_a_page_work_after_its_failure_until_all_is_done(
 ) -> None:
     failure = FAILURES[page]
     failure.happens(shop)
-    shop.pass_time(minutes=1)
+    await_alarm(shop, page, failure.within)
     desk = lay_out(tmp_path)
-    for name, content in failure.files.items():
-        (desk / name).write_text(content)
+    (desk / "body.json").write_text(failure.body(shop))
     with Shell(desk, shop.rehearsal) as shell:
         follow(page, failure, shop, shell)
+
+
+def await_alarm(shop: Shop, page: str, within: timedelta) -> None:
+    """Lets time pass until an alarm of a page fires."""
+    client = shop.rehearsal.client("cloudwatch")
+    for _ in range(int(within / STEP)):
+        pages = client.get_paginator("describe_alarms").paginate(StateValue="ALARM")
+        for alarm in (each for found in pages for each in found["MetricAlarms"]):
+            if alarm["AlarmDescription"].endswith(f"#{page}"):
+                return
+        shop.pass_time(minutes=STEP / timedelta(minutes=1))
+    raise AssertionError(f"no alarm leads to {page}")
 
 
 def follow(page: str, failure: Failure, shop: Shop, shell: Shell) -> None:

@@ -146,11 +146,9 @@ def _parameters(model: OperationModel, words: list[str], *, open_end: bool) -> d
     placeholders: set[str] = set()
     for option, values in _groups(words):
         if option == "--cli-input-json":
-            file = Path(values[0].partition("://")[2])
-            if file.exists():
-                found = {**json.loads(file.read_text()), **found}
-            else:
-                placeholders |= set(members)
+            saved = _saved(values)
+            found = {**saved, **found}
+            placeholders |= set() if saved else set(members)
         elif option in _PAGING:
             continue
         elif option in denials and not values:
@@ -170,6 +168,13 @@ def _parameters(model: OperationModel, words: list[str], *, open_end: bool) -> d
     if missing := required - set(found) - placeholders:
         raise Wrong(f"{model.name} needs {', '.join(sorted(missing))}")
     return found
+
+
+def _saved(words: list[str]) -> dict[str, Any]:
+    """The parameters in a file; none if the file is yet to be made."""
+    file = Path(words[0].partition("://")[2])
+    saved: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
+    return saved
 
 
 def _groups(words: list[str]) -> Iterator[tuple[str, list[str]]]:
