@@ -5,20 +5,25 @@ import tempfile
 from functools import cached_property
 from pathlib import Path
 
-from cdk_rehearsal.assembly import Assembly
+from cdk_rehearsal.assembly import Assembly, Resource
 from cdk_rehearsal.core import Core
 from cdk_rehearsal.sandbox.execution_environment import AssetFinder, OutsideEnvironment
 from cdk_rehearsal.sandbox.patching import Patches
+from cdk_rehearsal.services.alarms import Alarms
 from cdk_rehearsal.services.destinations import Destinations
 from cdk_rehearsal.services.event_bus import EventBus
 from cdk_rehearsal.services.event_source_mappings import EventSourceMappings
 from cdk_rehearsal.services.functions import Function
 from cdk_rehearsal.services.invocation import LambdaService
+from cdk_rehearsal.services.log_groups import LogGroups
+from cdk_rehearsal.services.message_moves import MessageMoves
+from cdk_rehearsal.services.metrics import Metrics
 from cdk_rehearsal.services.outboxes import Outboxes
 from cdk_rehearsal.services.queues import Queues
 from cdk_rehearsal.services.s3 import Buckets
 from cdk_rehearsal.services.schedules import Schedules
 from cdk_rehearsal.services.sns import Topics
+from cdk_rehearsal.services.stacks import Stacks
 from cdk_rehearsal.services.step_functions.interpreter import StateMachines
 from cdk_rehearsal.services.step_functions.reports import Reports
 from cdk_rehearsal.services.streams import Streams
@@ -38,6 +43,7 @@ class Deployment:
         self.destinations = Destinations()
         self.lambdas = LambdaService(core, self.finder, self.destinations)
         self.queues = Queues(core)
+        self.message_moves = MessageMoves(core)
         self.streams = Streams(core)
         self.mappings = EventSourceMappings(core, self.queues, self.streams)
         self.topics = Topics(core, self.lambdas, self.queues)
@@ -45,10 +51,15 @@ class Deployment:
         self.buckets = Buckets(core, self.lambdas, self.queues)
         self.schedules = Schedules(core, self.lambdas, self.queues)
         self.state_machines = StateMachines(core, self.lambdas, Reports(core, self.bus).add)
+        self.log_groups = LogGroups(core, lambda: self.functions)
         self.outboxes = Outboxes(core)
         self.layers: dict[str, Path] = {}
         """The modules of layers, by the ARNs of their versions."""
         self.web = Web(core, self.outside)
+        self.resources: list[Resource] = []
+        self.metrics = Metrics(core, self.resources, self.lambdas, self.queues, self.outboxes)
+        self.alarms = Alarms(core, self.metrics)
+        self.stacks = Stacks(core, assembly.stacks, self.resources)
         self._logs = logs
         self._connect()
 
@@ -83,6 +94,11 @@ class Deployment:
             self.state_machines,
             self.mappings,
             self.queues,
+            self.message_moves,
+            self.log_groups,
+            self.metrics,
+            self.alarms,
+            self.stacks,
             self.streams,
             self.bus,
             self.lambdas,

@@ -80,6 +80,15 @@ class Loader:
             raise LoadingError(self._problems)
         return list(self._resources.values())
 
+    def outputs(self, stack: Stack) -> dict[str, Any]:
+        """Returns the values of a stack's outputs."""
+        resolver = self._resolvers[stack.path]
+        return {
+            key: resolver.resolve(output["Value"], f"output {key}")
+            for key, output in stack.template.get("Outputs", {}).items()
+            if "Condition" not in output or resolver.condition(output["Condition"])
+        }
+
     def _check(self, stack: Stack) -> None:
         where = f"stack {stack.name}"
         for section in sorted(set(stack.template) - _SECTIONS):

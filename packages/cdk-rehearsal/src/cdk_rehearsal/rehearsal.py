@@ -82,11 +82,12 @@ class Rehearsal:
         )
         self._core = Core(account, region, self.scheduler, self.meter, self.faults, self.latency)
         self._deployment = deployment = Deployment(self._core, self.assembly, logs)
-        self.resources: list[Resource] = []
+        self.resources = deployment.resources
         self.lambdas = deployment.lambdas
         self.queues = deployment.queues
         self.outboxes = deployment.outboxes
         self.web = deployment.web
+        self.metrics = deployment.metrics
         self._hooks = Hooks(self._core, seed, deployment.finder)
         self._server: Server | None = None
         self._api_servers: dict[str, Server] = {}
@@ -98,7 +99,9 @@ class Rehearsal:
             raise RehearsalError("another rehearsal is running in this process: end it first")
         try:
             self._hooks.install(self._deployment.install)
-            Loader(self._deployment, self.assembly, self._register).load()
+            loader = Loader(self._deployment, self.assembly, self._register)
+            loader.load()
+            self._deployment.stacks.outputs = loader.outputs
             outside = self._deployment.outside
             for function in self.functions:
                 outside.roots |= asset_roots(function.directory)

@@ -807,19 +807,12 @@ class TestFront:
         shop = rehearse()
         shop.http.request("GET", "/orders?x=1")
         shop.http.request("GET", "/other")
-        assert [
-            (record.source, record.target, record.detail) for record in shop.meter.of("request")
-        ] == [
-            (
-                "outside",
-                "Shop/Api",
-                {"method": "GET", "path": "/orders", "route": "GET /orders", "status": 200},
-            ),
-            (
-                "outside",
-                "Shop/Api",
-                {"method": "GET", "path": "/other", "route": None, "status": 404},
-            ),
+        records = shop.meter.of("request")
+        assert {(record.source, record.target) for record in records} == {("outside", "Shop/Api")}
+        names = ("method", "path", "route", "status", "api_id")
+        assert [[record.detail[name] for name in names] for record in records] == [
+            ["GET", "/orders", "GET /orders", 200, shop.physical_id("Shop/Api")],
+            ["GET", "/other", None, 404, shop.physical_id("Shop/Api")],
         ]
 
     def test_several_stacks_may_add_routes_to_one_api(self, tmp_path: Path) -> None:
@@ -1248,3 +1241,37 @@ class TestFormat1:
         answer = self.front(template, rehearse, code, open_=True).http.request("GET", "/things/7")
         assert (answer.status, answer.cookies) == (201, ["a=1", "b=2"])
         assert (answer.headers["x"], answer.headers["x-many"]) == ("y", "1,2")
+
+
+def test_each_request_is_logged_in_the_format_of_the_stage(
+    template: Cloud, rehearse: Rehearse
+) -> None:
+    """https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-logging-variables.html"""
+    api(template)
+    template.add("Log", "AWS::Logs::LogGroup")
+    template.resources["Stage"]["Properties"]["AccessLogSettings"] = {
+        "DestinationArn": arn("Log"),
+        "Format": '{"route": "$context.routeKey", "status": "$context.status", '
+        '"id": "$context.requestId", "ms": "$context.responseLatency", '
+        '"error": "$context.integrationErrorMessage", "token": "$context.authorizer.error", '
+        '"other": "$context.identity.caller"}',
+    }
+    template.function(
+        "Slow", "import time\ndef handler(event, _): time.sleep(2); raise KeyError('no')"
+    )
+    template.function("Echo", ECHO)
+    route(template, "GET /slow", "Slow", open_=True)
+    route(template, "GET /echo", "Echo", open_=True)
+    route(template, "GET /closed", "Echo")
+    shop = rehearse()
+    answers = [shop.http.request("GET", path) for path in ("/echo", "/slow", "/closed", "/none")]
+    events = shop.client("logs").filter_log_events(logGroupName=shop.physical_id("Shop/Log"))
+    entries = [json.loads(event["message"]) for event in events["events"]]
+    assert [entry["status"] for entry in entries] == ["200", "500", "401", "404"]
+    assert [entry["route"] for entry in entries] == ["GET /echo", "GET /slow", "GET /closed", "-"]
+    assert [entry["ms"] for entry in entries] == ["0", "2000", "0", "0"]
+    assert entries[0]["id"] == json.loads(answers[0].body)["requestContext"]["requestId"]
+    assert len({entry["id"] for entry in entries}) == 4
+    assert [entry["error"] for entry in entries] == ["-", "the function failed: KeyError", "-", "-"]
+    assert [entry["token"] == "-" for entry in entries] == [True, True, False, True]
+    assert {entry["other"] for entry in entries} == {"-"}

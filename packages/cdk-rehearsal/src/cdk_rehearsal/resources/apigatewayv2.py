@@ -5,6 +5,7 @@ from typing import Any
 from cdk_rehearsal.deployment import Deployment
 from cdk_rehearsal.properties import Properties
 from cdk_rehearsal.resources.registry import Resource, creates
+from cdk_rehearsal.services.log_groups import AccessLog, log_group_of
 
 
 @creates("AWS::ApiGatewayV2::Api")
@@ -29,9 +30,17 @@ def create_stage(deployment: Deployment, resource: Resource, properties: Propert
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-apigatewayv2-stage.html
     """
-    properties.ignore("AccessLogSettings", "DeploymentId", "Tags")
+    properties.ignore("DeploymentId", "Tags")
+    access_log = properties.section("AccessLogSettings")
     api_id = properties.require("ApiId")
     _check_routes(deployment, api_id, properties)
+    if access_log.values:
+        deployment.log_groups.accesses[api_id] = AccessLog(
+            log_group_of(access_log.require("DestinationArn")),
+            access_log.take("Format", ""),
+            api_id,
+            properties.require("StageName"),
+        )
     _create(
         deployment,
         resource,

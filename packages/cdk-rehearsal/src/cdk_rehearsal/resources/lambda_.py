@@ -60,7 +60,7 @@ def create_function(deployment: Deployment, resource: Resource, properties: Prop
     properties.only("PackageType", "Zip")
     code = properties.section("Code")
     logging = properties.section("LoggingConfig")
-    logging.ignore("ApplicationLogLevel", "LogFormat", "SystemLogLevel")
+    logging.ignore("ApplicationLogLevel", "SystemLogLevel")
     variables = properties.section("Environment").take("Variables", {})
     dead_letter_target = properties.section("DeadLetterConfig").take("TargetArn")
     name = properties.take("FunctionName") or resource.generated_name(64)
@@ -113,7 +113,8 @@ def create_function(deployment: Deployment, resource: Resource, properties: Prop
             memory_mb=memory,
             reserved_concurrency=concurrency,
             log_group=log_group,
-            log=FunctionLog(deployment.log_file(resource.path)),
+            log_format=logging.take("LogFormat", "Text"),
+            log=FunctionLog(deployment.core.scheduler.now, deployment.log_file(resource.path)),
             dead_letter_target=dead_letter_target,
             layers=[deployment.layers[each] for each in layers if each in deployment.layers],
         )

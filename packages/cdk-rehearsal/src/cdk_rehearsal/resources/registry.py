@@ -22,7 +22,6 @@ WITHOUT_PART = frozenset(
     {
         "AWS::ApplicationInsights::Application",
         "AWS::CDK::Metadata",
-        "AWS::CloudWatch::Alarm",
         "AWS::CloudWatch::CompositeAlarm",
         "AWS::CloudWatch::Dashboard",
         "AWS::EventSchemas::Registry",

@@ -37,16 +37,22 @@ _STATELESS = tuple(
 class FunctionLog:
     """The output and logs of one function's handlers: the last lines, or a file."""
 
-    def __init__(self, file: Path | None = None) -> None:
+    def __init__(self, now: Callable[[], float], file: Path | None = None) -> None:
+        """``now`` returns the virtual time; without a ``file`` the log is kept in memory."""
         self.encoding = "utf-8"
-        self._lines: deque[str] = deque(maxlen=_LOG_LINES)
+        self._now = now
+        # What was written and when; of what is in a file, only its length.
+        self._pieces: deque[tuple[float, str | int]] = deque(maxlen=None if file else _LOG_LINES)
+        self._written = 0
         self._file = file.open("w", encoding="utf-8") if file else None
 
     def write(self, text: str) -> int:
         """Appends ``text``; the interface of a text stream."""
+        self._written += 1
         if self._file is not None:
+            self._pieces.append((self._now(), len(text)))
             return self._file.write(text)
-        self._lines.append(text)
+        self._pieces.append((self._now(), text))
         return len(text)
 
     def flush(self) -> None:
@@ -63,7 +69,23 @@ class FunctionLog:
         if self._file is not None:
             self._file.flush()
             return Path(self._file.name).read_text(encoding="utf-8")
-        return "".join(self._lines)
+        return "".join(str(piece) for _, piece in self._pieces)
+
+    def lines(self, position: int = 0) -> tuple[list[tuple[float, str]], int]:
+        """Returns the lines written from a position on, with their times, and the next position."""
+        fresh = max(0, len(self._pieces) - (self._written - position))
+        rest, start = self.text(), 0
+        lines: list[tuple[float, str]] = []
+        unfinished = False
+        for number, (moment, piece) in enumerate(self._pieces):
+            size = piece if isinstance(piece, int) else len(piece)
+            if number >= fresh:
+                for part in rest[start : start + size].splitlines(keepends=True):
+                    begun, before = lines.pop() if unfinished else (moment, "")
+                    lines.append((begun, before + part))
+                    unfinished = not part.endswith("\n")
+            start += size
+        return [(moment, line.rstrip("\n")) for moment, line in lines], self._written
 
     def close(self) -> None:
         """Closes the file, if there is one."""

@@ -278,6 +278,7 @@ class EventBus:
                 "nowhere",
                 condition=condition,
                 event=delivery.event,
+                refused=arn is not None,
             )
             return
         attributes = {

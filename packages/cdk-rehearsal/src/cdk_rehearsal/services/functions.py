@@ -50,6 +50,7 @@ class Function:
     reserved_concurrency: int | None
     log_group: str
     log: FunctionLog
+    log_format: str = "Text"
     dead_letter_target: str | None = None
     policy: dict[str, Any] = field(default_factory=lambda: {"Statement": []})
     layers: list[Path] = field(default_factory=list)

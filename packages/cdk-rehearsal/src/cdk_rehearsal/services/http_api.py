@@ -173,8 +173,8 @@ class _Bucket:
 class HttpFront:
     """The HTTP APIs of a rehearsal, as clients see them.
 
-    Not rehearsed are access logs. Signed requests are those of the key that handlers have; what
-    the caller's role permits is not evaluated.
+    Signed requests are those of the key that handlers have; what the caller's role permits is not
+    evaluated.
     """
 
     def __init__(self, core: Core, lambdas: LambdaService, resources: Sequence[Resource]) -> None:
@@ -338,6 +338,8 @@ class _Api:
         parameters: dict[str, str],
         **more: str,
     ) -> HttpResponse:
+        started = self._core.scheduler.now()
+        context: dict[str, str] = {}
         if self._cors and Cors.is_preflight(request.method, request.headers):
             headers = self._cors.headers(request.headers["origin"], preflight=True)
             answer = HttpResponse(204, headers, "")
@@ -348,7 +350,7 @@ class _Api:
         elif not self._buckets[route.key].take():
             answer = _message(429, "Too Many Requests")
         else:
-            answer = self._answer(route, request, parameters)
+            answer = self._answer(route, request, parameters, context)
         self._core.meter.add(
             "request",
             self._core.caller(),
@@ -357,11 +359,22 @@ class _Api:
             path=request.path,
             route=route.key if route else None,
             status=answer.status,
+            api_id=self._id,
+            stage=self._stage,
+            latency_s=self._core.scheduler.now() - started,
+            context=context,
             **more,
         )
         return answer
 
-    def _answer(self, route: _Route, request: _Request, parameters: dict[str, str]) -> HttpResponse:
+    def _answer(
+        self,
+        route: _Route,
+        request: _Request,
+        parameters: dict[str, str],
+        context: dict[str, str],
+    ) -> HttpResponse:
+        """Answers for a route; adds to ``context`` what only this request's log entry has."""
         identity: dict[str, Any] | None = None
         if route.authorizer is not None:
             try:
@@ -369,8 +382,10 @@ class _Api:
                     request.headers, request.parameters, route.scopes
                 ).context()
             except Unauthorized as error:
+                context["authorizer.error"] = str(error)
                 return _refusal(401, "Unauthorized", "invalid_token", error, [])
             except Forbidden as error:
+                context["authorizer.error"] = str(error)
                 return _refusal(403, "Forbidden", "insufficient_scope", error, route.scopes)
         if route.is_signed:
             try:
@@ -378,11 +393,15 @@ class _Api:
             except Forbidden:
                 return _message(403, "Forbidden")
         if not self._may_invoke(route):
+            context["integrationErrorMessage"] = "API Gateway may not invoke the function"
             return _message(500, "Internal Server Error")
         event = self._event(route, request, parameters, identity)
         if route.format == "1.0":
             event = as_format_1(event)
-        answer = self._invoked(route, json.dumps(event))
+        context["requestId"] = event["requestContext"]["requestId"]
+        answer, problem = self._invoked(route, json.dumps(event))
+        if problem:
+            context["integrationErrorMessage"] = problem
         if self._cors is None:
             return answer
         added = self._cors.headers(request.headers.get("origin"), preflight=False)
@@ -401,7 +420,7 @@ class _Api:
             self._core.scheduler.now(),
         )
 
-    def _invoked(self, route: _Route, payload: str) -> HttpResponse:
+    def _invoked(self, route: _Route, payload: str) -> tuple[HttpResponse, str | None]:
         """Invokes the function within the integration's timeout, after which it goes on alone."""
         scheduler = self._core.scheduler
         process = scheduler.spawn(
@@ -409,17 +428,20 @@ class _Api:
             name=f"{route.key} of {self.path}",
         )
         if not process.join(route.timeout_s):
-            return _message(503, "Service Unavailable")
+            return _message(503, "Service Unavailable"), "the function takes too long"
         try:
             result: InvocationResult = process.result()
         except Throttled:
-            return _message(503, "Service Unavailable")
+            return _message(503, "Service Unavailable"), "the function is throttled"
         except PayloadTooLarge:
-            return _message(413, "Request Entity Too Large")
-        answer = None
-        if not result.failed:
-            answer = _interpreted(result.payload, route.format)
-        return answer or _message(500, "Internal Server Error")
+            return _message(413, "Request Entity Too Large"), "the request is too large"
+        if result.failed:
+            problem = f"the function failed: {result.payload.get('errorType')}"
+            return _message(500, "Internal Server Error"), problem
+        answer = _interpreted(result.payload, route.format)
+        if answer is None:
+            return _message(500, "Internal Server Error"), "the function's answer is malformed"
+        return answer, None
 
     def _find(self, request: _Request) -> tuple[_Route | None, dict[str, str]]:
         """Returns the route that takes a request: the first match, the most specific first.

@@ -160,10 +160,11 @@ class LambdaService:
         self, function: Function, payload: str, source: str, request_id: str, **detail: Any
     ) -> InvocationResult:
         limit = function.reserved_concurrency
-        if limit is not None and function.active >= limit:
-            raise Throttled("Rate Exceeded.")
         faults = self._core.faults
-        if faults.strike("invoke", source, function.path):
+        if (limit is not None and function.active >= limit) or faults.strike(
+            "invoke", source, function.path
+        ):
+            self._core.meter.add("throttle", source, function.path)
             raise Throttled("Rate Exceeded.")
         scheduler = self._core.scheduler
         started = scheduler.now()
@@ -171,6 +172,7 @@ class LambdaService:
         environment = self._new_environment(function) if cold else function.warm.popleft()
         environment.ahead_s = faults.ahead(function.path)
         function.active += 1
+        concurrent = function.active
         # The deadline runs from the end of the initialization.
         if cold:
             scheduler.sleep(self._core.draw(self._core.latency.cold_start_s))
@@ -200,6 +202,7 @@ class LambdaService:
             function.path,
             request_id=request_id,
             cold=cold,
+            concurrent=concurrent,
             duration_s=round(scheduler.now() - started, 6),
             error=json.loads(body) if error else None,
             **detail,

@@ -58,6 +58,7 @@ from cdk_rehearsal.services.step_functions.executions import (
 )
 from cdk_rehearsal.services.step_functions.expressions import Expressions
 from cdk_rehearsal.services.step_functions.integrations import Integrations, sdk_metadata
+from cdk_rehearsal.services.step_functions.redrives import Redrives
 from cdk_rehearsal.virtual_time.processes import Process, Signal
 from cdk_rehearsal.virtual_time.scheduler import Scheduler
 
@@ -116,6 +117,7 @@ class StateMachines:
         expressions = Expressions(self._core.new_id, self._scheduler.random)
         expressions.patch(patches)
         DistributedMaps(self._core, expressions.in_state).patch(patches)
+        Redrives(self._executions).patch(patches)
 
     # -- time and threads -----------------------------------------------------------------
 
@@ -189,7 +191,7 @@ class StateMachines:
         timeout = program.timeout_seconds.timeout_seconds if program.timeout_seconds else None
         if not env.is_frame() and not env.is_standard_workflow():
             timeout = min(timeout or EXPRESS_LIMIT_S, EXPRESS_LIMIT_S)
-        env.next_state_name = program.start_at.start_at_name
+        env.next_state_name = vars(env).pop("resumes_at", program.start_at.start_at_name)
         if env.is_frame() and timeout is None:
             EvalComponent.eval(program, env)
             return
