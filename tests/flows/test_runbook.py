@@ -60,12 +60,11 @@ class Failure:
     """The time within which an alarm fires."""
 
 
-def broken(path: str, fault: str = "raises-on", **options: Any) -> Callable[[Shop], None]:
+def broken(path: str | None, fault: str = "raises-on", **options: Any) -> Callable[[Shop], None]:
     """Plans a fault that acts until the cause is removed."""
 
     def plan(shop: Shop) -> None:
-        target = {"target": path} if path else {}
-        shop.rehearsal.faults.plan(FAULTS[fault], times=FOREVER, **target, **options)
+        shop.rehearsal.faults.plan(FAULTS[fault], target=path, times=FOREVER, **options)
 
     return plan
 
@@ -300,7 +299,7 @@ FAILURES: Mapping[str, Failure] = {
     ),
     "the-api-refuses-most-requests": Failure(requests_are_refused),
     "the-api-is-slow": Failure(
-        orders(1, broken("", "hangs", source="Orders/PlaceOrder"), rounds=4), repair=mended
+        orders(1, broken(None, "hangs", source="Orders/PlaceOrder"), rounds=4), repair=mended
     ),
     "a-record-of-the-stream-was-parked": Failure(
         something_unreadable_is_on_the_stream,
@@ -312,7 +311,7 @@ FAILURES: Mapping[str, Failure] = {
         activity(broken("Analytics/AggregateSales/Function"), minutes=15), STREAM, repair=mended
     ),
     "a-stream-refuses-records": Failure(
-        activity(broken("", "call-throttled", source="Analytics/RecordActivity"), minutes=16),
+        activity(broken(None, "call-throttled", source="Analytics/RecordActivity"), minutes=16),
         STREAM,
         repair=mended,
     ),

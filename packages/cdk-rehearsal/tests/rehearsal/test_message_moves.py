@@ -13,6 +13,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from cdk_rehearsal import Rehearsal
+from cdk_rehearsal.services import message_moves
 from rehearsal.cloud import Cloud
 from rehearsal.conftest import Rehearse
 
@@ -191,6 +192,28 @@ def test_a_task_is_refused_for_what_is_no_dead_letter_queue_or_no_queue_or_too_f
         options = {"DestinationArn": missing}
     call = shop.client("sqs").start_message_move_task
     assert refusal(call, SourceArn=known.get(source, missing), **options) == code
+
+
+def test_an_account_has_so_many_active_tasks_and_each_so_much_time(
+    template: Cloud, rehearse: Rehearse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With lower limits: the real ones are 100 tasks and 36 hours."""
+    monkeypatch.setattr(message_moves, "_MOST_ACTIVE", 1)
+    monkeypatch.setattr(message_moves, "_LONGEST_S", 2.0)
+    for name in ("", "Second"):
+        template.queue(f"{name}Dead")
+        template.queue(f"{name}Queue", dead_letters=f"{name}Dead")
+    template.queue("Other")
+    shop = rehearse()
+    send(shop, "Dead", *"abcde")
+    other = arn_of(shop, "Other")
+    start(shop, DestinationArn=other, MaxNumberOfMessagesPerSecond=1)
+    call = shop.client("sqs").start_message_move_task
+    assert refusal(call, SourceArn=arn_of(shop, "SecondDead")) == "RequestThrottled"
+    shop.run_until_idle()
+    (task,) = tasks(shop)
+    assert (task["Status"], task["ApproximateNumberOfMessagesMoved"]) == ("FAILED", 2)
+    assert "36 hours" in task["FailureReason"]
 
 
 def test_messages_in_flight_stay(shop: Rehearsal) -> None:

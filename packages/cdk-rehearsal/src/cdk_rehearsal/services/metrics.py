@@ -410,11 +410,11 @@ class Metrics:
         self._sampling = False
         moment = self._core.scheduler.now()
         for queue in sqs_backends[self._core.account][self._core.region].queues.values():
-            messages = queue._messages
+            messages: Any = queue._messages
             if not messages and queue.name not in self._sampled:
                 continue
             visible = sum(1 for message in messages if message.visible and not message.delayed)
-            sent = [float(message.sent_timestamp or 0) for message in messages]
+            sent = [float(message.sent_timestamp) for message in messages]
             oldest = min(sent, default=moment * 1000)
             for name, value in (
                 ("ApproximateNumberOfMessagesVisible", visible),

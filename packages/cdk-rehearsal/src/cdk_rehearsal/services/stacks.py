@@ -2,15 +2,18 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from moto.cloudformation.responses import CloudFormationResponse
+import moto.backends
 from moto.core.exceptions import ServiceException
 from moto.core.responses import ActionResult
 
 from cdk_rehearsal.assembly import Resource, Stack
 from cdk_rehearsal.core import Core
 from cdk_rehearsal.sandbox.patching import Patches
+
+if TYPE_CHECKING:
+    from moto.cloudformation.responses import CloudFormationResponse
 
 _STATUS = "CREATE_COMPLETE"
 _PAGE = 100
@@ -35,7 +38,26 @@ class Stacks:
         """Returns the values of a stack's outputs, once its resources are created."""
 
     def install(self, patches: Patches) -> None:
-        """Answers what operators ask about stacks."""
+        """Answers what operators ask about stacks, once somebody asks.
+
+        moto's CloudFormation imports all of moto.
+        """
+        of_moto = moto.backends.get_backend
+        is_installed = False
+
+        def get_backend(name: Any) -> Any:
+            nonlocal is_installed
+            backend = of_moto(name)
+            if name == "cloudformation" and not is_installed:
+                is_installed = True
+                self._answer(patches)
+            return backend
+
+        patches.set(moto.backends, "get_backend", get_backend)
+
+    def _answer(self, patches: Patches) -> None:
+        from moto.cloudformation.responses import CloudFormationResponse
+
         of_moto = {
             name: getattr(CloudFormationResponse, name)
             for name in (

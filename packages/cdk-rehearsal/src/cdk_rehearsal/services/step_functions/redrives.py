@@ -15,7 +15,6 @@ from moto.stepfunctions.parser.asl.component.program.program import Program
 from moto.stepfunctions.parser.asl.component.state.fail.state_fail import StateFail
 from moto.stepfunctions.parser.asl.component.state.state import CommonStateField
 from moto.stepfunctions.parser.asl.eval.environment import Environment
-from moto.stepfunctions.parser.asl.eval.event.event_detail import EventDetails
 from moto.stepfunctions.parser.asl.eval.program_state import ProgramEnded
 from moto.stepfunctions.responses import StepFunctionResponse
 
@@ -125,11 +124,11 @@ class Redrives:
 
 def _resume(execution: Any, count: int) -> None:
     worker = execution.exec_worker
-    details: Any = {"redriveCount": count}
+    details: Any = {"executionRedrivenEventDetails": {"redriveCount": count}}
     worker.env.event_manager.add_event(
         context=worker.env.event_history_context,
         event_type=HistoryEventType.ExecutionRedriven,
-        event_details=EventDetails(executionRedrivenEventDetails=details),
+        event_details=details,
     )
     worker._get_evaluation_entrypoint().eval(worker.env)
     worker._execution_communication.terminated()
