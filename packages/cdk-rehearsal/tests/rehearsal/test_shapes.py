@@ -140,6 +140,17 @@ def test_a_handler_works_in_the_folder_of_its_code(
     assert Path.cwd() == before
 
 
+def test_a_relative_path_of_the_assembly_is_no_different(
+    template: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though handlers work elsewhere."""
+    template.function("Function", "def handler(event, context): return 7")
+    directory = template.write()
+    monkeypatch.chdir(directory.parent)
+    with Rehearsal(Path(directory.name)) as shop:
+        assert [shop.invoke("Shop/Function", {}).payload for _ in range(2)] == [7, 7]
+
+
 def test_code_in_a_layer_is_imported(template: Cloud, rehearse: Rehearse) -> None:
     """https://docs.aws.amazon.com/lambda/latest/dg/python-layers.html"""
     layer = template.directory / "layer" / "python"
