@@ -276,7 +276,7 @@ class TestEvent:
         host = f"{api_id}.execute-api.eu-central-1.amazonaws.com"
         assert event["headers"].pop("content-length") == "8"
         assert event["headers"].pop("x-forwarded-for") == "198.51.100.7"
-        assert event["headers"].pop("x-amzn-trace-id").startswith("Root=1-")
+        assert event["headers"].pop("x-amzn-trace-id").startswith("Root=1-695b6f80-")
         assert len(event["requestContext"].pop("requestId")) == 36
         assert event == {
             "version": "2.0",

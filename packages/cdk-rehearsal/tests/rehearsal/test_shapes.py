@@ -114,30 +114,46 @@ def test_a_record_of_a_topic(template: Cloud, rehearse: Rehearse) -> None:
     assert (record["Sns"]["Subject"], record["Sns"]["MessageAttributes"]) == (None, {})
 
 
-def test_a_handler_works_in_the_folder_of_its_code(
-    template: Cloud, rehearse: Rehearse, tmp_path: Any
-) -> None:
-    """https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html"""
+def asset(template: Cloud, code: str) -> Path:
+    """Adds a function whose code is an asset; returns the folder of the asset."""
     folder = template.directory / "code"
     folder.mkdir(parents=True)
-    (folder / "data.txt").write_text("data")
-    (folder / "index.py").write_text(
+    (folder / "index.py").write_text(code)
+    template.files["code.zip"] = "code"
+    template.function("Function", "")
+    template.resources["Function"]["Properties"]["Code"] = {"S3Bucket": "b", "S3Key": "code.zip"}
+    return folder
+
+
+def test_a_handler_works_in_the_folder_of_its_code(template: Cloud, rehearse: Rehearse) -> None:
+    """https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html"""
+    folder = asset(
+        template,
         "import os\n"
         "from pathlib import Path\n"
         "def handler(event, context):\n"
         "    root = Path(os.environ['LAMBDA_TASK_ROOT'])\n"
         "    texts = [Path('data.txt').read_text(), (root / 'data.txt').read_text()]\n"
-        "    return [*texts, str(Path.cwd())]\n"
+        "    return [*texts, str(Path.cwd())]\n",
     )
-    template.files["code.zip"] = "code"
-    template.function("Function", "")
-    template.resources["Function"]["Properties"]["Code"] = {"S3Bucket": "b", "S3Key": "code.zip"}
+    (folder / "data.txt").write_text("data")
     shop = rehearse()
     before = Path.cwd()
     text, again, where = shop.invoke("Shop/Function", {}).payload
     assert (text, again) == ("data", "data")
     assert Path(where).samefile(folder)
     assert Path.cwd() == before
+
+
+def test_a_relative_path_of_the_assembly_is_no_different(
+    template: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though handlers work elsewhere."""
+    asset(template, "def handler(event, context): return 7\n")
+    directory = template.write()
+    monkeypatch.chdir(directory.parent)
+    with Rehearsal(Path(directory.name)) as shop:
+        assert [shop.invoke("Shop/Function", {}).payload for _ in range(2)] == [7, 7]
 
 
 def test_code_in_a_layer_is_imported(template: Cloud, rehearse: Rehearse) -> None:

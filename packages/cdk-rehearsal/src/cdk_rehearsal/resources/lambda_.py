@@ -77,7 +77,8 @@ def create_function(deployment: Deployment, resource: Resource, properties: Prop
     log_group = logging.take("LogGroup", f"/aws/lambda/{name}")
     timeout = properties.integer("Timeout", 3)
     layers = properties.take("Layers", [])
-    directory = _code_directory(deployment, resource, code)
+    # Handlers work in this folder, where the assembly's path means nothing if it is relative.
+    directory = _code_directory(deployment, resource, code).absolute()
     client = deployment.client("lambda")
     arn = client.create_function(
         FunctionName=name,
@@ -186,7 +187,7 @@ def create_layer_version(
     resource.attributes = {"LayerVersionArn": arn}
     code = deployment.assembly.asset_directory(content.require("S3Key")) / "python"
     if code.is_dir():
-        deployment.layers[arn] = code
+        deployment.layers[arn] = code.absolute()
 
 
 @creates("AWS::Lambda::Permission")

@@ -13,7 +13,7 @@ from cdk_rehearsal.core import Core
 from cdk_rehearsal.sandbox.patching import Patches
 
 if TYPE_CHECKING:
-    from moto.cloudformation.responses import CloudFormationResponse
+    pass
 
 _STATUS = "CREATE_COMPLETE"
 _PAGE = 100
