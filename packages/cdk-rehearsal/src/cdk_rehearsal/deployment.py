@@ -1,10 +1,11 @@
 """The deployment: the account's services, into which resources are created."""
 
 import tempfile
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 
-from cdk_rehearsal.assembly import Assembly
+from cdk_rehearsal.assembly import Assembly, Resource
 from cdk_rehearsal.core import Core
 from cdk_rehearsal.sandbox.execution_environment import AssetFinder, OutsideEnvironment
 from cdk_rehearsal.sandbox.patching import Patches
@@ -34,7 +35,7 @@ class Deployment:
         self.assembly = assembly
         self.finder = AssetFinder()
         self.outside = OutsideEnvironment()
-        self.destinations = Destinations()
+        self.destinations = Destinations(core)
         self.lambdas = LambdaService(core, self.finder, self.destinations)
         self.queues = Queues(core)
         self.streams = Streams(core)
@@ -46,6 +47,8 @@ class Deployment:
         self.state_machines = StateMachines(core, self.lambdas, Reports(core, self.bus).add)
         self.outboxes = Outboxes(core)
         self.web = Web(core, self.outside)
+        self.checks: list[tuple[Resource, Callable[[], None]]] = []
+        """What AWS checks when it creates a resource, though what it depends on may come later."""
         self._logs = logs
         self._connect()
 
@@ -70,6 +73,7 @@ class Deployment:
     def install(self, patches: Patches) -> None:
         """Lets moto's models call the services."""
         for service in (
+            self.core.access,
             self.state_machines,
             self.mappings,
             self.queues,

@@ -74,6 +74,9 @@ class Loader:
             for logical_id in stack.template.get("Resources", {}):
                 if self._exists(stack, logical_id):
                     self._create(stack, logical_id)
+        for resource, check in self._deployment.checks:
+            with self._collecting(resource.path, resource.where):
+                check()
         if self._problems:
             raise LoadingError(self._problems)
         return list(self._resources.values())

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any, ClassVar, TextIO, cast
 
+from cdk_rehearsal.policies import Principal
 from cdk_rehearsal.virtual_time.clock import Clock
 
 _LOG_LINES = 20_000
@@ -38,11 +39,15 @@ class FunctionLog:
 
     def __init__(self, file: Path | None = None) -> None:
         self.encoding = "utf-8"
+        self.muted = False
+        """Whether the function's role does not permit to write to the log group."""
         self._lines: deque[str] = deque(maxlen=_LOG_LINES)
         self._file = file.open("w", encoding="utf-8") if file else None
 
     def write(self, text: str) -> int:
         """Appends ``text``; the interface of a text stream."""
+        if self.muted:
+            return len(text)
         if self._file is not None:
             return self._file.write(text)
         self._lines.append(text)
@@ -172,8 +177,10 @@ class ExecutionEnvironment:
         log: FunctionLog,
         finder: AssetFinder,
         clock: Clock,
+        principal: Principal,
     ) -> None:
         self.function = function
+        self.principal = principal
         self.ahead_s = 0.0
         self.directory = directory
         self.roots = asset_roots(directory) | _STATEFUL

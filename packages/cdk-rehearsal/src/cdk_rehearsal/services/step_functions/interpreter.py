@@ -43,6 +43,7 @@ from moto.stepfunctions.parser.asl.utils import boto_client, json_path
 from moto.stepfunctions.parser.models import StepFunctionsParserBackend
 from moto.stepfunctions.responses import StepFunctionResponse
 
+from cdk_rehearsal.authorization.decisions import PRINCIPAL, Denied
 from cdk_rehearsal.core import Core
 from cdk_rehearsal.moto_patches.defects import step_functions as defects
 from cdk_rehearsal.sandbox.patching import Patches
@@ -98,7 +99,7 @@ class StateMachines:
         self._lambdas = lambdas
         self._report = report
         self._executions = Executions(core, report)
-        self._clients: dict[tuple[str, str], Any] = {}
+        self._clients: dict[tuple[str, str, str], Any] = {}
 
     def install(self, patches: Patches) -> None:
         """Runs moto's state machines on the scheduler."""
@@ -109,7 +110,9 @@ class StateMachines:
         self._patch_interpreter(patches)
         self._patch_lambda(patches)
         self._patch_api(patches)
-        TaskTokens().patch(patches)
+        tokens = TaskTokens()
+        tokens.patch(patches)
+        self._core.access.machine_of_task = tokens.state_machine
 
     # -- time and threads -----------------------------------------------------------------
 
@@ -122,7 +125,7 @@ class StateMachines:
             return Signal(scheduler)
 
         def client_for(region: str, service: str, state_credentials: Any = None) -> Any:
-            return self._client(region, service)
+            return self._client(region, service, state_credentials)
 
         def generator(seed: Any = None) -> random.Random:
             return scheduler.random if seed is None else random.Random(seed)
@@ -143,10 +146,14 @@ class StateMachines:
             patches.set(module, name, substitutes[name])
         patches.set(parser_utils, "uuid4", lambda: uuid.UUID(self._core.new_id()))
 
-    def _client(self, region: str, service: str) -> Any:
-        key = (region, service)
+    def _client(self, region: str, service: str, credentials: Any) -> Any:
+        """Returns a client that acts in the role of a state machine or of one task."""
+        role = credentials.role_arn if credentials else ""
+        key = (region, service, role)
         if key not in self._clients:
-            self._clients[key] = _boto_client_for(region=region, service=service)
+            client = self._clients[key] = _boto_client_for(region=region, service=service)
+            if role:
+                vars(client)[PRINCIPAL] = self._core.access.session(role, "states")
         return self._clients[key]
 
     # -- the interpreter ------------------------------------------------------------------
@@ -268,6 +275,12 @@ class StateMachines:
         function = lambdas.functions.get(name)
         if function is None:
             raise _client_error("ResourceNotFoundException", 404, f"Function not found: {name}")
+        access = self._core.access
+        try:
+            principal = access.session(state_credentials.role_arn, "states")
+            access.authorize(principal, "lambda:InvokeFunction", function.arn)
+        except Denied as denied:
+            raise _client_error("AccessDeniedException", 403, str(denied)) from None
         context = env.states.context_object.context_object_data
         payload = parameters.get("Payload") or b"{}"
         try:
