@@ -11,7 +11,12 @@ from lambdas.eventing.attributes import from_attributes, to_attributes
 from lambdas.eventing.declaration import Handler, Use
 from lambdas.orders.domain import OrderClosed
 from tests.flows.person import Person
-from tests.flows.scenario import Scenario, break_a_checkout, lose_a_parcel
+from tests.flows.scenario import (
+    Scenario,
+    break_a_checkout,
+    let_an_authorization_end,
+    lose_a_parcel,
+)
 from tests.flows.shop import Shop, confirmed_order, order_with_requested_return
 from tests.support.declarations import uses_of
 from tests.support.handlers import handler_of
@@ -112,6 +117,9 @@ def everything(shop: Shop) -> None:
     notify_a_customer_of_an_earlier_release(shop)
     erase_customers(shop)
     lose_a_parcel(scenario)
+    unpaid = Scenario(shop, "unpaid", wait=shop.settle)
+    unpaid.open()
+    let_an_authorization_end(unpaid)
     break_a_checkout(scenario)
     shop.settle()
 

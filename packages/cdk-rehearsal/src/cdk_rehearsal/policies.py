@@ -15,16 +15,20 @@ from typing import Any, Literal
 from cdk_rehearsal.assembly import listed
 from cdk_rehearsal.errors import UnsupportedTemplateError
 
-Context = Mapping[str, str | Sequence[str]]
-"""Condition keys in lower case, with one value, or with a sequence if AWS allows several."""
+Value = str | Sequence[str]
+Context = Mapping[str, Value | Callable[[], Value]]
+"""Condition keys in lower case, with one value, or with a sequence if AWS allows several.
+
+A function is called for the value only when a condition needs it.
+"""
 
 _ACCOUNT_ROOT = re.compile(r"(?:arn:aws[\w-]*:iam::)?(\d{12})(?::root)?")
 _VARIABLE = re.compile(r"\$\{([^}]+)\}")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Principal:
-    """The sender of a request: a service by itself, or a session of a role."""
+    """The sender of a request: a service by itself, or a session of a role; one object each."""
 
     account: str
     service: str = ""
@@ -65,18 +69,25 @@ class Statement:
         ]
 
     @cached_property
-    def depends_on_context(self) -> bool:
-        """Whether the same action on the same resource may be decided in different ways."""
-        return bool(self._conditions) or (self._variables and self._resources.has_variables)
+    def depends_on(self) -> set[str]:
+        """The keys, in lower case, that its conditions and variables depend on."""
+        texts = [*self._resources.patterns] if self._variables else []
+        for condition in self._conditions:
+            texts += condition.expected if self._variables else []
+        found = {name for text in texts for name in _VARIABLE.findall(text)}
+        return self.condition_keys | {name.partition(",")[0].strip().lower() for name in found}
 
     @property
     def condition_keys(self) -> set[str]:
         """The keys of its conditions, in lower case."""
         return {condition.key for condition in self._conditions}
 
-    def concerns(self, action: str) -> bool:
-        """Whether it is about an action."""
-        return self._actions.matches(action, None)
+    def concerns(self, action: str, resource: str) -> bool:
+        """Whether it is about an action on a resource, if its variables have the right values."""
+        variable = self._variables and any("${" in each for each in self._resources.patterns)
+        return self._actions.matches(action, None) and (
+            variable or self._resources.matches(resource, None)
+        )
 
     def applies(self, request: Request) -> bool:
         """Whether it is about a request, and its conditions hold."""
@@ -137,16 +148,12 @@ class _Element:
     def __init__(self, raw: Mapping[str, Any], name: str, *, ignore_case: bool = False) -> None:
         self._excludes = f"Not{name}" in raw
         self._ignore_case = ignore_case
-        self._patterns = [str(each) for each in listed(raw.get(f"Not{name}", raw.get(name, "*")))]
-
-    @property
-    def has_variables(self) -> bool:
-        return any("${" in pattern for pattern in self._patterns)
+        self.patterns = [str(each) for each in listed(raw.get(f"Not{name}", raw.get(name, "*")))]
 
     def matches(self, value: str, context: Context | None) -> bool:
         found = any(
             _compiled(text, self._ignore_case).fullmatch(value)
-            for pattern in self._patterns
+            for pattern in self.patterns
             if (text := _replaced(pattern, context)) is not None
         )
         return found != self._excludes
@@ -162,10 +169,10 @@ def _replaced(text: str, context: Context | None) -> str | None:
     parts = _VARIABLE.split(text)
     for index in range(1, len(parts), 2):
         name, _, default = parts[index].partition(",")
-        value = context.get(name.strip().lower(), default.strip().strip("'") or None)
+        value = value_of(context, name.strip().lower()) or default.strip().strip("'")
         if name in {"*", "?", "$"}:
             value = name
-        if not isinstance(value, str):
+        if not value or not isinstance(value, str):
             return None
         parts[index] = value.translate(_LITERAL)
     return "".join(parts)
@@ -251,7 +258,7 @@ class _Condition:
 
     def __init__(self, operator: str, key: str, expected: Sequence[str]) -> None:
         self.key = key.lower()
-        self._expected = expected
+        self.expected = expected
         quantifier, _, name = operator.rpartition(":")
         self._quantifier = quantifier.lower()
         self._if_exists = name.endswith("IfExists")
@@ -269,13 +276,13 @@ class _Condition:
     def holds(self, context: Context, variables: Context | None) -> bool:
         values = _values(context, self.key)
         if self._is_null:
-            return all((not values) == (each.lower() == "true") for each in self._expected)
+            return all((not values) == (each.lower() == "true") for each in self.expected)
         if not values:
             return self._if_exists or (
                 self._quantifier == "forallvalues"
                 or (self._negated and self._quantifier != "foranyvalue")
             )
-        expected = [text for each in self._expected if (text := _replaced(each, variables))]
+        expected = [text for each in self.expected if (text := _replaced(each, variables))]
         results = [any(self._compare(value, each) for each in expected) for value in values]
         if self._negated:
             results = [not result for result in results]
@@ -286,12 +293,18 @@ class _Condition:
         values = _values(context, self.key)
         if self._is_null:
             return [str(not values)]
-        return [each for each in self._expected if any(self._compare(v, each) for v in values)]
+        return [each for each in self.expected if any(self._compare(v, each) for v in values)]
 
 
 def _values(context: Context, key: str) -> Sequence[str]:
-    value = context.get(key, ())
+    value = value_of(context, key)
     return (value,) if isinstance(value, str) else value
+
+
+def value_of(context: Context, key: str) -> Value:
+    """Returns the value of a key, an empty sequence if there is none."""
+    value = context.get(key, ())
+    return value() if callable(value) else value
 
 
 # -- decisions ------------------------------------------------------------------------------
@@ -319,14 +332,19 @@ class Policies:
             ],
         )
 
-    def about(self, action: str) -> "Policies":
-        """Returns the statements about one action."""
-        return Policies(self.kind, [each for each in self.statements if each.concerns(action)])
+    def about(self, action: str, resource: str) -> "Policies":
+        """Returns the statements about one action on one resource."""
+        found = [each for each in self.statements if each.concerns(action, resource)]
+        return Policies(self.kind, found)
+
+    def naming(self, principal: Principal) -> "Policies":
+        """Returns the statements of a resource's policy that name a principal or its account."""
+        return Policies(self.kind, [each for each in self.statements if each.names(principal)])
 
     @property
-    def depends_on_context(self) -> bool:
-        """Whether the same action on the same resource may be decided in different ways."""
-        return any(each.depends_on_context for each in self.statements)
+    def depends_on(self) -> set[str]:
+        """The keys, in lower case, on which the statements depend."""
+        return {key for each in self.statements for key in each.depends_on}
 
     def applying(self, request: Request) -> list[Statement]:
         """Returns the statements that apply to a request."""

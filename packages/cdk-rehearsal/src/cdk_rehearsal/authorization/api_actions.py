@@ -78,6 +78,12 @@ _PARAMETERS: Mapping[str, Sequence[str]] = {
 }
 """Parameters that have another name than the part of the ARN that they name."""
 
+_NAMED = ("dynamodb:", "kinesis:", "secretsmanager:", "sns:", "sqs:")
+_NAMING = (
+    *("TableName", "IndexName", "QueueUrl", "TopicArn", "StreamName", "StreamARN", "SecretId"),
+)
+"""The services whose resources calls name with few parameters, and these parameters."""
+
 _PLACEHOLDER = re.compile(r"\$\{(\w+)\}")
 
 
@@ -86,6 +92,8 @@ class Account(Protocol):
 
     account: str
     region: str
+    arns: dict[tuple[Any, ...], str]
+    """The ARNs that parameters of calls have been found to name."""
 
     def keys_of_table(self, table: str, index: str | None) -> Sequence[str]:
         """Returns the attributes of a table's or an index's key, the partition key first."""
@@ -167,6 +175,18 @@ def documented_keys(action: str) -> frozenset[str]:
     )
 
 
+def names_any(action: str, pattern: str) -> bool:
+    """Whether a pattern is for all resources of an action, though the action can be limited."""
+    if pattern == "*":
+        return bool(_arns(action))
+    parts = pattern.split(":", 5)
+    place = dict(zip(("Partition", "Region", "Account"), (parts[1], *parts[3:5]), strict=True))
+    return any(
+        fnmatchcase(Template(text).substitute(dict.fromkeys(names, "*") | place), pattern)
+        for text, names, _ in _arns(action)
+    )
+
+
 # -- resources ------------------------------------------------------------------------------
 
 
@@ -197,6 +217,16 @@ def _constant(context: Context) -> Callable[[], Context]:
 
 
 def _resource(
+    account: Account, action: str, parameters: Parameters, known: Mapping[str, str]
+) -> str:
+    key = (action, *map(parameters.get, _NAMING))
+    if action.startswith(_NAMED) and key in account.arns:
+        return account.arns[key]
+    found = account.arns[key] = _find_resource(account, action, parameters, known)
+    return found
+
+
+def _find_resource(
     account: Account, action: str, parameters: Parameters, known: Mapping[str, str]
 ) -> str:
     arns = _arns(action)
@@ -252,18 +282,26 @@ def _context(
     """
     prefix = action.partition(":")[0]
     find = _KEYS.get(prefix)
-    context: dict[str, str | Sequence[str]] = find(account, resource, parameters) if find else {}
-    plain = {
-        re.sub(r"[^a-z0-9]", "", name.lower()): value
-        for name, value in parameters.items()
-        if isinstance(value, str | int | bool)
-    }
-    for key in documented_keys(action) - context.keys():
-        name = re.sub(r"[^a-z0-9]", "", key.partition(":")[2].removeprefix("x-amz-"))
-        if name in plain:
-            context[key] = str(plain[name])
+    context: dict[str, Any] = find(account, resource, parameters) if find else {}
+    keys = _keys_by_parameter(action)
+    for name, value in parameters.items():
+        if (key := keys.get(_letters(name))) and isinstance(value, str | int | bool):
+            context.setdefault(key, str(value))
     context |= {key: value for key, value in known.items() if ":" in key}
     return context
+
+
+@cache
+def _keys_by_parameter(action: str) -> Mapping[str, str]:
+    return {
+        _letters(key.partition(":")[2].removeprefix("x-amz-")): key
+        for key in documented_keys(action)
+    }
+
+
+@cache
+def _letters(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
 def _dynamodb(account: Account, resource: str, parameters: Parameters) -> dict[str, Any]:
@@ -273,11 +311,10 @@ def _dynamodb(account: Account, resource: str, parameters: Parameters) -> dict[s
     """
     table, _, index = resource.partition(":table/")[2].partition("/index/")
     keys = account.keys_of_table(table.partition("/")[0], index or None)
-    context: dict[str, Any] = {
-        "dynamodb:leadingkeys": sorted(_leading_keys(keys[0], parameters)),
-        "dynamodb:attributes": sorted(_attributes(parameters)),
+    return {
+        "dynamodb:leadingkeys": lambda: sorted(_leading_keys(keys[0], parameters)),
+        "dynamodb:attributes": lambda: sorted(_attributes(parameters)),
     }
-    return {key: value for key, value in context.items() if value}
 
 
 def _items(parameters: Parameters) -> Iterator[Mapping[str, Any]]:
@@ -469,8 +506,7 @@ def _get_object(account: Account, parameters: Parameters) -> Iterator[CallReques
     version = parameters.get("VersionId")
     yield _request(account, "s3:GetObjectVersion" if version else "s3:GetObject", parameters)
     if not account.has_object(parameters["Bucket"], parameters["Key"], version):
-        action = "s3:ListBucketVersions" if version else "s3:ListBucket"
-        yield _request(account, action, {"Bucket": parameters["Bucket"]})
+        yield _request(account, "s3:ListBucket", {"Bucket": parameters["Bucket"]})
 
 
 def _copy(account: Account, parameters: Parameters) -> Iterator[CallRequest]:

@@ -1,7 +1,7 @@
 """Access: every call and delivery is authorized as AWS does it, and recorded."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,6 +20,7 @@ from cdk_rehearsal.policies import (
     Principal,
     Request,
     decide,
+    value_of,
 )
 from cdk_rehearsal.sandbox.patching import Patches
 
@@ -94,11 +95,16 @@ class Recorded:
     principal: Principal
     request: Request
     decision: Decision
-    with_key_policy: bool
+    plan: "Plan"
+
+    def decided(self, request: Request, identity: Policies | None) -> Decision:
+        """Decides about a request like this one, with other policies of the role."""
+        plan = replace(self.plan, identity=identity)
+        return plan.decide(self.principal, request)
 
 
 @dataclass(frozen=True)
-class _Plan:
+class Plan:
     """How to decide about an action of a principal on a resource."""
 
     identity: Policies | None
@@ -106,8 +112,21 @@ class _Plan:
     boundary: Policies | None
     with_key_policy: bool
     common: Context
-    decision: Decision | None
-    """The decision, if no condition can change it."""
+    varies: bool
+    """Whether the same action on the same resource may be decided in different ways."""
+    decision: Decision | None = None
+    """The decision, once it is made and does not vary."""
+
+    def decide(self, principal: Principal, request: Request) -> Decision:
+        """Decides about a request."""
+        return decide(
+            principal,
+            request,
+            identity=self.identity,
+            resource=self.resource,
+            boundary=self.boundary,
+            key_policy=self.with_key_policy,
+        )
 
 
 class Access:
@@ -126,7 +145,10 @@ class Access:
         self.machine_of_task: Callable[[str], str] = lambda token: "*"
         """Returns the ARN of the state machine that has issued a task token."""
         self._now = now
-        self._plans: dict[tuple[Principal, str, str, str], _Plan] = {}
+        self.arns: dict[tuple[Any, ...], str] = {}
+        """The ARNs that parameters of calls have been found to name."""
+        self._plans: dict[tuple[Any, ...], Plan] = {}
+        self._services: dict[str, Principal] = {}
         self._sessions: dict[tuple[str, str], Principal] = {}
         self._roles: dict[str, tuple[Policies, Policies | None]] = {}
 
@@ -158,7 +180,9 @@ class Access:
 
     def service(self, name: str) -> Principal:
         """Returns the principal of a service, such as ``events.amazonaws.com``."""
-        return Principal(self.account, service=name)
+        if name not in self._services:
+            self._services[name] = Principal(self.account, service=name)
+        return self._services[name]
 
     def is_assumable(self, role: str, *, service: str, source_arn: str = "") -> bool:
         """Whether a service can assume a role on behalf of ``source_arn``."""
@@ -222,7 +246,7 @@ class Access:
     def _authorize_key(
         self, principal: Principal, action: str, resource: str, source_arn: str
     ) -> None:
-        service = resource.split(":")[2]
+        service = resource_service(resource)
         stored = resource.partition("/index/")[0].partition("/stream/")[0]
         if service == "s3":
             stored = resource.partition("/")[0]
@@ -242,8 +266,7 @@ class Access:
                 needed,
                 key,
                 source_arn=source_arn,
-                own=lambda: self._key_context(service, stored),
-                variant=stored,
+                stored=stored,
             )
             if not decision.allowed and not self._granted(principal, needed, key):
                 raise Denied(principal, needed, key, decision.refusal)
@@ -283,61 +306,52 @@ class Access:
         *,
         source_arn: str = "",
         own: Callable[[], Context] = dict,
-        variant: str = "",
+        stored: str = "",
     ) -> Decision:
-        key = (principal, action, resource, f"{source_arn} {variant}")
+        """``stored`` is what a service uses a key for."""
+        key = (principal, action, resource, source_arn, stored)
         plan = self._plans.get(key)
-        if plan is None:
-            plan = self._plans[key] = self._plan(principal, action, resource, source_arn)
-        if plan.decision is not None:
+        if plan is not None and plan.decision is not None:
             return plan.decision
-        moment = self._now()
-        context = {
-            **plan.common,
-            "aws:currenttime": datetime.fromtimestamp(moment, UTC).isoformat(),
-            "aws:epochtime": str(int(moment)),
-            **own(),
-        }
-        request = Request(action, resource, context)
-        decision = self._evaluate(plan, principal, request)
+        if plan is None:
+            plan = self._plan(principal, action, resource, source_arn, stored)
+        request = Request(action, resource, {**plan.common, **own()})
+        decision = plan.decide(principal, request)
         self._record(principal, request, decision, plan)
+        self._plans[key] = plan if plan.varies else replace(plan, decision=decision)
         return decision
 
-    def _plan(self, principal: Principal, action: str, resource: str, source_arn: str) -> _Plan:
+    def _plan(
+        self, principal: Principal, action: str, resource: str, source_arn: str, stored: str
+    ) -> Plan:
         identity = boundary = None
         if principal.role:
             if principal.role not in self._roles:
                 self._roles[principal.role] = self._read_role(principal.role)
             identity, boundary = self._roles[principal.role]
-            identity = identity.about(action)
-            boundary = boundary and boundary.about(action)
+            identity = identity.about(action, resource)
+            boundary = boundary and boundary.about(action, resource)
         documents = self._documents(resource) if resource.startswith("arn:") else []
-        stated = Policies.read(_RESOURCE, documents).about(action) if documents else NO_POLICIES
-        plan = _Plan(
+        stated = NO_POLICIES
+        if documents:
+            stated = Policies.read(_RESOURCE, documents).about(action, resource)
+            stated = stated.naming(principal)
+        common: dict[str, Any] = self._common(principal, source_arn)
+        if stored:
+            common |= self._key_context(resource_service(stored), stored)
+        constant = {*common}
+        common["aws:currenttime"] = lambda: datetime.fromtimestamp(self._now(), UTC).isoformat()
+        common["aws:epochtime"] = lambda: str(int(self._now()))
+        policies = (identity, stated, boundary)
+        keys = {key for each in policies if each is not None for key in each.depends_on}
+        return Plan(
             identity,
             stated,
             boundary,
             # https://docs.aws.amazon.com/kms/latest/developerguide/key-policies.html
             with_key_policy=action.startswith("kms:") or action == "sts:AssumeRole",
-            common=self._common(principal, source_arn),
-            decision=None,
-        )
-        policies = (identity, stated, boundary)
-        if any(each.depends_on_context for each in policies if each is not None):
-            return plan
-        request = Request(action, resource, plan.common)
-        decision = self._evaluate(plan, principal, request)
-        self._record(principal, request, decision, plan)
-        return _Plan(identity, stated, boundary, plan.with_key_policy, plan.common, decision)
-
-    def _evaluate(self, plan: _Plan, principal: Principal, request: Request) -> Decision:
-        return decide(
-            principal,
-            request,
-            identity=plan.identity,
-            resource=plan.resource,
-            boundary=plan.boundary,
-            key_policy=plan.with_key_policy,
+            common=common,
+            varies=bool(_varying(keys) - constant),
         )
 
     def _read_role(self, arn: str) -> tuple[Policies, Policies | None]:
@@ -381,19 +395,20 @@ class Access:
         }
 
     def _record(
-        self, principal: Principal, request: Request, decision: Decision, plan: _Plan
+        self, principal: Principal, request: Request, decision: Decision, plan: Plan
     ) -> None:
         matched = [
             value
             for policies in (plan.identity, plan.resource, plan.boundary)
             for statement in (policies.statements if policies else ())
-            if statement.depends_on_context
             for value in statement.matched_values(request.context)
         ]
         who = principal.role or principal.service
         key = (who, request.action, request.resource, decision.refusal, *matched)
         if key not in self.recorded:
-            self.recorded[key] = Recorded(principal, request, decision, plan.with_key_policy)
+            context = {name: value_of(request.context, name) for name in request.context}
+            known = Request(request.action, request.resource, context)
+            self.recorded[key] = Recorded(principal, known, decision, plan)
 
     # -- what condition keys and ARNs depend on -------------------------------------------
 
@@ -429,3 +444,17 @@ class Access:
 
     def _arn(self, service: str) -> str:
         return f"arn:aws:{service}:{self.region}:{self.account}"
+
+
+def resource_service(arn: str) -> str:
+    """Returns the service in an ARN."""
+    return arn.split(":", 3)[2]
+
+
+def _varying(keys: set[str]) -> set[str]:
+    """Returns the keys whose values may differ between two requests of a principal.
+
+    Global keys are either constant or never there, except the time and the tags.
+    """
+    of_request = ("aws:currenttime", "aws:epochtime", "aws:requesttag", "aws:tagkeys")
+    return {key for key in keys if not key.startswith("aws:") or key.startswith(of_request)}
