@@ -1,9 +1,9 @@
 """make permissions: runs the demo, and lists which of their permissions functions have used.
 
 For each role it lists the permissions that were granted and never used, those that are used only
-through a wildcard, and what a role could do beyond its use. Then it removes each part of each
-policy, one at a time, and decides about all requests of the demo again. `explanations.toml` says
-why a permission may stay. The run fails if it does not explain a finding.
+through a wildcard, and what a role could do beyond its use. `explanations.toml` says why such a
+permission may stay; the run fails without an explanation. At the end it counts how many parts of
+policies decide about a request of the demo: tests/flows/test_permissions.py makes all of them do.
 """
 
 import argparse

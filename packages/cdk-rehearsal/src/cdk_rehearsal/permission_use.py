@@ -30,6 +30,7 @@ _PARTS = {
 _SCOPES = ("events:source", "events:detail-type", "iam:passedtoservice", "ses:fromaddress")
 """Keys that limit an action to what a function does, besides the keys that other roles limit."""
 
+_UNUSED = "never used:"
 _FOREIGN = "somebody-elses"
 """A value that no policy names."""
 
@@ -294,32 +295,33 @@ class PermissionReport:
     needless: Sequence[Removal]
     explanations: Sequence[Explanation] = ()
 
-    def why(self, who: str, permission: object) -> str:
+    def why(self, who: str, what: str, permission: object) -> str:
         """Returns the explanation of a finding, empty if there is none."""
-        found = (each.why for each in self.explanations if each.matches(who, permission))
-        return next(found, "")
+        for each in self.explanations:
+            if each.matches(who, permission) and (what == _UNUSED or not each.tested):
+                return each.why
+        return ""
 
     @property
     def findings(self) -> list[str]:
         """Findings without an explanation, and explanations without a finding."""
-        return [*self.unexplained, *self._stale()]
+        needless = [
+            f"{each}: its removal changes nothing"
+            for each in self.needless
+            if not each.taken or not all(self.why(each.who, _UNUSED, one) for one in each.taken)
+        ]
+        return [*self.unexplained, *needless, *self._stale()]
 
     @property
     def unexplained(self) -> list[str]:
-        """Permissions that are neither used nor explained, and parts of policies without effect."""
-        found = [
+        """Permissions that are neither used nor explained, too wide, or missing."""
+        return [
             f"{role.who}: {what} {each}"
             for role in self.roles
             for what, items in _sections(role)
             for each in items
-            if not self.why(role.who, each)
+            if not self.why(role.who, what, each)
         ]
-        found += [
-            f"{each}: its removal changes nothing"
-            for each in self.needless
-            if not each.taken or not all(self.why(each.who, taken) for taken in each.taken)
-        ]
-        return found
 
     def _stale(self) -> Iterator[str]:
         items = [(r.who, each) for r in self.roles for _, items in _sections(r) for each in items]
@@ -339,7 +341,7 @@ class PermissionReport:
             yield f"{role.who}: {len(role.used)} granted and used"
             for what, items in _sections(role):
                 for each in sorted(map(str, items)):
-                    why = self.why(role.who, each)
+                    why = self.why(role.who, what, each)
                     yield f"  {what} {each}{f': {why}' if why else ''}"
         used, unused = (sum(len(getattr(r, n)) for r in self.roles) for n in ("used", "unused"))
         yield (
@@ -351,7 +353,7 @@ class PermissionReport:
 
 def _sections(role: RolePermissions) -> list[tuple[str, Sequence[Any]]]:
     return [
-        ("never used:", sorted(role.unused)),
+        (_UNUSED, sorted(role.unused)),
         ("used through a wildcard:", sorted(role.wildcards)),
         ("not limited:", sorted(role.unlimited)),
         ("refused:", sorted(role.denied)),
