@@ -11,13 +11,14 @@ from lambdas.eventing.attributes import from_attributes, to_attributes
 from lambdas.eventing.declaration import Handler, Use
 from lambdas.orders.domain import OrderClosed
 from tests.flows.person import Person
-from tests.flows.scenario import (
-    Scenario,
-    break_a_checkout,
-    let_an_authorization_end,
-    lose_a_parcel,
+from tests.flows.scenario import Scenario, break_a_checkout, lose_a_parcel
+from tests.flows.shop import (
+    FOREVER,
+    Broken,
+    Shop,
+    confirmed_order,
+    order_with_requested_return,
 )
-from tests.flows.shop import Shop, confirmed_order, order_with_requested_return
 from tests.support.declarations import uses_of
 from tests.support.handlers import handler_of
 from tools.demo.evidence import NOTIFICATIONS, ORDERS, VAULT
@@ -117,9 +118,6 @@ def everything(shop: Shop) -> None:
     notify_a_customer_of_an_earlier_release(shop)
     erase_customers(shop)
     lose_a_parcel(scenario)
-    unpaid = Scenario(shop, "unpaid", wait=shop.settle)
-    unpaid.open()
-    let_an_authorization_end(unpaid)
     break_a_checkout(scenario)
     shop.settle()
 
@@ -152,6 +150,14 @@ def other_ends_of_payments(shop: Shop) -> None:
     shop.pass_days(2.5)
     shop.resume("Payments/CapturePayment/Function")
     shop.settle()
+
+    shop.receive({"STUCK": 1}, delivery="stuck")
+    shop.rehearsal.faults.fail("Orders/ConfirmOrder", times=FOREVER, error=Broken("down"))
+    stuck = shop.place({"STUCK": 1}, key="stuck")
+    shop.pass_days(7)
+    shop.rehearsal.faults.clear()
+    shop.settle()
+    assert shop.status(stuck) == "cancelled"
 
     disputed = confirmed_order(shop, "DISPUTED")
     picked_up_without_an_answer_to_its_capture(shop, disputed)
