@@ -1,7 +1,9 @@
 """What every rehearsed service needs: the account, time and chance, records, faults, names."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 
@@ -10,6 +12,10 @@ from cdk_rehearsal.latency import Latency, Span
 from cdk_rehearsal.meter import Meter
 from cdk_rehearsal.sandbox.execution_environment import ExecutionEnvironment
 from cdk_rehearsal.virtual_time.scheduler import Scheduler
+
+if TYPE_CHECKING:
+    # It imports moto: at run time the first rehearsal does.
+    from cdk_rehearsal.authorization.decisions import Access
 
 OUTSIDE = "outside"
 """The source, in records, of everything that no resource of the assembly does."""
@@ -29,6 +35,7 @@ class Core:
     meter: Meter
     faults: Faults
     latency: Latency
+    access: Access
     paths: dict[str, str] = field(default_factory=dict)
     """Construct paths by physical id and by ARN."""
     _clients: dict[str, Any] = field(default_factory=dict)
@@ -36,10 +43,14 @@ class Core:
     def client(self, service: str) -> Any:
         """Returns the boto3 client of a service."""
         if service not in self._clients:
-            # Any service, known only by name: the stubs list all of them as literals.
-            make: Any = boto3.client
-            self._clients[service] = make(service, region_name=self.region)
+            self._clients[service] = self.new_client(service)
         return self._clients[service]
+
+    def new_client(self, service: str) -> Any:
+        """Returns a client of a service that nobody else uses."""
+        # Any service, known only by name: the stubs list all of them as literals.
+        make: Any = boto3.client
+        return make(service, region_name=self.region)
 
     def name(self, path: str, *identifiers: str) -> None:
         """Lets physical ids and ARNs stand for the construct path of their resource."""

@@ -65,6 +65,7 @@ class Rehearsal:
         """
         self.assembly = Assembly(assembly)
         prepare_moto()
+        from cdk_rehearsal.authorization.decisions import Access
         from cdk_rehearsal.deployment import Deployment
         from cdk_rehearsal.hooks import Hooks
 
@@ -80,7 +81,10 @@ class Rehearsal:
             lambda fault, source, target: self.meter.add("fault", source, target, name=fault.name),
             self.scheduler.random,
         )
-        self._core = Core(account, region, self.scheduler, self.meter, self.faults, self.latency)
+        self.access = Access(account, region, self.clock.now)
+        self._core = Core(
+            *(account, region, self.scheduler, self.meter, self.faults, self.latency, self.access)
+        )
         self._deployment = deployment = Deployment(self._core, self.assembly, logs)
         self.resources = deployment.resources
         self.lambdas = deployment.lambdas

@@ -7,7 +7,7 @@ from cdk_rehearsal.resources.registry import CREATORS
 __all__ = ["CREATORS"]
 
 for _service in (
-    *("apigatewayv2", "cloudwatch", "cognito", "dynamodb", "events", "iam", "kinesis"),
+    *("apigatewayv2", "cloudwatch", "cognito", "dynamodb", "events", "iam", "kinesis", "kms"),
     *("lambda_", "logs", "s3", "scheduler", "secretsmanager", "ses", "sns", "sqs", "ssm"),
     "stepfunctions",
 ):

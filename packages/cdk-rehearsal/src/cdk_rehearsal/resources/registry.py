@@ -26,8 +26,6 @@ WITHOUT_PART = frozenset(
         "AWS::CloudWatch::Dashboard",
         "AWS::EventSchemas::Registry",
         "AWS::EventSchemas::Schema",
-        "AWS::KMS::Alias",
-        "AWS::KMS::Key",
         "AWS::Logs::MetricFilter",
         "AWS::Logs::QueryDefinition",
         "AWS::ResourceGroups::Group",

@@ -19,7 +19,7 @@ def create_topic(deployment: Deployment, resource: Resource, properties: Propert
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-sns-topic.html
     """
     properties.only("FifoTopic", False, "false")
-    properties.ignore("DisplayName", "KmsMasterKeyId", "SignatureVersion", "Tags", "TracingConfig")
+    properties.ignore("DisplayName", "SignatureVersion", "Tags", "TracingConfig")
     name = properties.take("TopicName") or resource.generated_name(256)
     size = properties.integer("MaximumMessageSize", DEFAULT_MAX_BYTES)
     if not _SMALLEST_MAX_BYTES <= size <= _LARGEST_MAX_BYTES:
@@ -32,6 +32,7 @@ def create_topic(deployment: Deployment, resource: Resource, properties: Propert
     sns.set_topic_attributes(
         TopicArn=arn, AttributeName="MaximumMessageSize", AttributeValue=str(size)
     )
+    deployment.core.access.encrypt(arn, properties.take("KmsMasterKeyId"))
     resource.physical_id = arn
     resource.attributes = {"TopicArn": arn, "TopicName": name}
 

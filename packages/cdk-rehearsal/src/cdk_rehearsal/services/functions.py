@@ -44,6 +44,7 @@ class Function:
     arn: str
     handler: str
     directory: Path
+    role: str
     variables: dict[str, str]
     timeout_s: float
     memory_mb: int

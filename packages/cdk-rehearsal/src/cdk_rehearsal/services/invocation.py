@@ -11,9 +11,9 @@ from typing import Any
 from moto.awslambda.exceptions import LambdaClientError
 from moto.awslambda.models import LambdaBackend
 
+from cdk_rehearsal.authorization.decisions import Denied
 from cdk_rehearsal.core import Core
 from cdk_rehearsal.errors import ProcessKilled, RehearsalError
-from cdk_rehearsal.policies import admits
 from cdk_rehearsal.sandbox.execution_environment import AssetFinder, ExecutionEnvironment
 from cdk_rehearsal.sandbox.patching import Patches
 from cdk_rehearsal.services.destinations import Destinations
@@ -25,6 +25,7 @@ from cdk_rehearsal.services.functions import (
     Throttled,
     TimedOut,
 )
+from cdk_rehearsal.services.polling import may_log
 from cdk_rehearsal.services.texts import iso_milliseconds, trace_header
 
 # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
@@ -52,6 +53,7 @@ class LambdaService:
         """Makes a function known, by its path, name and ARN."""
         for key in (function.path, function.name, function.arn, f"{function.arn}:$LATEST"):
             self.functions[key] = function
+        self._core.access.function_policies[function.arn] = function.policy
 
     def function(self, key: str) -> Function:
         """Returns the function with a path, name or ARN; RehearsalError if there is none."""
@@ -64,14 +66,8 @@ class LambdaService:
 
         https://docs.aws.amazon.com/lambda/latest/dg/access-control-resource-based.html
         """
-        return admits(
-            function.policy,
-            service=service,
-            action="lambda:InvokeFunction",
-            resource=function.arn,
-            account=self._core.account,
-            source_arn=source_arn,
-        )
+        access = self._core.access
+        return access.service_may(service, "lambda:InvokeFunction", function.arn, source_arn)
 
     def invoke(
         self, function: Function, payload: str, *, source: str, **detail: Any
@@ -280,6 +276,8 @@ class LambdaService:
 
     def _new_environment(self, function: Function) -> ExecutionEnvironment:
         function.environments += 1
+        if not may_log(self._core, function):
+            function.log.muted = True
         return ExecutionEnvironment(
             function.path,
             [function.directory, *function.layers],
@@ -287,6 +285,7 @@ class LambdaService:
             function.log,
             self._finder,
             self._core.scheduler.clock,
+            self._core.access.session(function.role, function.name),
         )
 
     # -- asynchronous invocation ----------------------------------------------------------
@@ -339,6 +338,7 @@ class LambdaService:
         core = self._core
         config = function.asynchronous
         succeeded = condition == "Success"
+        sent = True
         target = config.on_success if succeeded else config.on_failure
         if target is not None:
             record: dict[str, Any] = {
@@ -357,26 +357,45 @@ class LambdaService:
                 if result.function_error:
                     record["responseContext"]["functionError"] = result.function_error
                 record["responsePayload"] = result.payload
-            self._destinations.send(target, json.dumps(record), source=function.path)
+            sent = self._send(function, target, json.dumps(record))
         if succeeded:
             return
         if function.dead_letter_target is not None:
             error = result.payload if result is not None else {"errorMessage": "Rate Exceeded."}
-            self._destinations.send(
+            sent = self._send(
+                function,
                 function.dead_letter_target,
                 payload,
-                source=function.path,
-                attributes={
+                {
                     "RequestID": request_id,
                     "ErrorCode": "200" if result is not None else "429",
                     "ErrorMessage": str(error.get("errorMessage", ""))[:1024],
                 },
             )
         dead = function.dead_letter_target or config.on_failure
-        if dead is not None:
+        if dead is not None and sent:
             core.meter.add("dead_letter", function.path, core.path_of(dead), condition=condition)
         else:
             core.meter.add("discarded", function.path, "nowhere", condition=condition)
+
+    def _send(
+        self,
+        function: Function,
+        destination: str,
+        body: str,
+        attributes: dict[str, str] | None = None,
+    ) -> bool:
+        """Sends a text with the function's role; returns whether the role permits that."""
+        try:
+            self._destinations.send(destination, body, source=function, attributes=attributes)
+        except Denied as denied:
+            self._core.meter.add(
+                *("delivery", function.path, self._core.path_of(destination)),
+                outcome="denied",
+                error=str(denied),
+            )
+            return False
+        return True
 
 
 def _encoded(value: Any) -> Any:
