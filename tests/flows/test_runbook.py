@@ -85,7 +85,8 @@ def orders(
             cause(shop)
         for number in range(rounds):
             for each in range(count):
-                shop.order({"WANTED": 1}, key=f"wanted-{number}-{each}", **options)
+                customer = f"customer-{number + 1}"  # None exceeds the limit of orders in an hour.
+                shop.order({"WANTED": 1}, key=f"wanted-{each}", customer=customer, **options)
             shop.pass_time(minutes=minutes)
 
     return happens
@@ -256,6 +257,15 @@ def provider_reports(type_: str, **more: Any) -> Callable[[Shop], None]:
     return happens
 
 
+def a_refund_is_rejected(shop: Shop) -> None:
+    order_id = order_with_requested_return(shop, "CLOSED-CARD")
+    assert shop.decide(order_id, approved=True).status == 200
+    shop.settle()
+    refund = {"id": "re_1", "payment_intent": order_id, "amount": 1, "status": "failed"}
+    assert shop.report_payment("refund.failed", refund, event_id="evt_1").status == 200
+    shop.pass_time(minutes=1)
+
+
 def an_event_of_the_outbox(shop: Shop, _: str) -> Mapping[str, str]:
     item = next(item for item in shop.items("Orders/Orders/Table", "outbox"))
     return {
@@ -369,6 +379,7 @@ FAILURES: Mapping[str, Failure] = {
     "a-refund-was-made-outside-the-shop": Failure(
         provider_reports("charge.refunded", captured=True, amount_refunded=10**6)
     ),
+    "a-refund-failed": Failure(a_refund_is_rejected),
 }
 
 
