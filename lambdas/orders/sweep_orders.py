@@ -7,8 +7,8 @@ from lambdas.eventing.event import Delivery
 from lambdas.orders import order_store
 from lambdas.orders.events import Address, OrderExpired, PaymentMethod, SweepDue
 
-MOST = 100
-"""Maximum orders that expire in one sweep; the next sweep continues."""
+_MARGIN_S = 5
+"""A sweep begins no batch when it has less time left; the next sweep continues."""
 
 
 @consumer(
@@ -18,6 +18,9 @@ MOST = 100
 )
 def handler(delivery: Delivery[SweepDue]) -> None:
     """Needs no inbox: an order expires once, and not if it changed since it was read."""
-    for order in order_store.overdue(limit=MOST):
-        if order_store.expire(order, delivery):
-            telemetry.count("ExpiredOrders")
+    for orders in order_store.overdue():
+        if delivery.seconds_left() < _MARGIN_S:
+            telemetry.count("UnfinishedSweeps")
+            return
+        if expired := order_store.expire(orders, delivery):
+            telemetry.count("ExpiredOrders", expired)

@@ -70,8 +70,9 @@ def authorize(
             opened = payment.payment_id
             until = _ask(lambda: provider.authorize(opened, token=token))
             payment, _ = _payments.change(order_id, lambda found: found.authorized(until), cause)
-    except Declined:
-        payment, _ = _payments.change(order_id, Payment.declined, cause)
+    except Declined as error:
+        reason = error.reason
+        payment, _ = _payments.change(order_id, lambda found: found.declined(reason), cause)
     payment.check()
 
 
@@ -95,8 +96,8 @@ def capture(order_id: str, provider: PaymentProvider, cause: Cause) -> Payment:
 def release(order_id: str, reason: str, provider: PaymentProvider, cause: Cause) -> None:
     """Releases what the provider holds for the order, or refunds it, and holds no more of it.
 
-    Safe to repeat, to run before the authorization, and to resume after a crash. Raises
-    PaymentUnavailable.
+    Also closes a declined payment at the provider. Safe to repeat, to run before the authorization,
+    and to resume after a crash. Raises PaymentUnavailable.
     """
     payment, _ = _payments.change(
         order_id,
@@ -109,6 +110,8 @@ def release(order_id: str, reason: str, provider: PaymentProvider, cause: Cause)
         if opened := payment.payment_id:
             settlement = _ask(lambda: provider.release(opened))
         _payments.change(order_id, lambda found: found.released(settlement), cause)
+    elif payment.state is State.DECLINED and (refused := payment.payment_id):
+        _ask(lambda: provider.release(refused))
 
 
 def take(order_id: str, report: Report, inbox: tuple[str, str], cause: Cause) -> bool:

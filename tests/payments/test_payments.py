@@ -13,6 +13,7 @@ from lambdas.payments import sweep_payments
 from lambdas.payments.domain import PaymentRefused
 from lambdas.payments.events import (
     AuthorizationExpiring,
+    DeclineReason,
     PaymentAuthorized,
     PaymentCaptured,
     PaymentDeclined,
@@ -70,6 +71,18 @@ class TestAuthorize:
         assert len(payments.events(PaymentDeclined)) == 1
         assert "amount_minor" not in payments.booked()
         assert payments.booked()["attempts"] == 1
+
+    def test_a_card_whose_bank_asks_to_authenticate_is_declined_with_that_reason(
+        self, payments: Payments
+    ) -> None:
+        payments.order("pm_card_authenticationRequired")
+        for _ in range(2):
+            with pytest.raises(PaymentRefused, match=r"^authentication_required$"):
+                payments.authorize()
+        (declined,) = payments.events(PaymentDeclined)
+        assert isinstance(declined, PaymentDeclined)
+        assert declined.reason is DeclineReason.AUTHENTICATION_REQUIRED
+        assert "amount_minor" not in payments.booked()
 
     @pytest.mark.parametrize("failures", [0, 1, 3])
     def test_a_flaky_provider_approves_a_later_attempt(
@@ -228,6 +241,16 @@ class TestRefund:
             payments.authorize()
         assert payments.provider_table.items() == []
         assert payments.table.published() == []
+
+    def test_a_declined_payment_is_closed_at_the_provider(self, payments: Payments) -> None:
+        payments.order("tok_decline")
+        with pytest.raises(PaymentRefused):
+            payments.authorize()
+        assert "status" not in payments.booked()
+        for _ in range(2):
+            payments.refund()
+        assert payments.booked()["status"] == "cancelled"
+        assert payments.state() == "declined"
 
     def test_a_declined_payment_has_nothing_to_refund(self, payments: Payments) -> None:
         payments.order("tok_decline")

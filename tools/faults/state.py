@@ -1,6 +1,8 @@
 """The state of a rehearsed shop: its tables, bus, queues, executions and files."""
 
 import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from cdk_rehearsal import Rehearsal
@@ -13,6 +15,14 @@ EVENT_LOG = "Backbone/EventLog/Group"
 RESTARTED = "-again"
 """The suffix in the name of an execution that repeats a failed one."""
 _FAILED = {"FAILED", "TIMED_OUT", "ABORTED"}
+
+
+@dataclass(frozen=True)
+class ParkedMessage:
+    """A message of a dead-letter queue."""
+
+    body: str
+    attributes: Mapping[str, str]
 
 
 class ShopState:
@@ -89,6 +99,23 @@ class ShopState:
         return {
             path: depths[path] for path in self.rehearsal.dead_letter_queues() if depths.get(path)
         }
+
+    def take_messages(self, queue: str) -> Iterator[ParkedMessage]:
+        """Receives and deletes all messages of a queue.
+
+        PurgeQueue would delete messages unread, and works only once a minute:
+        https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_PurgeQueue.html
+        """
+        sqs, url = self.rehearsal.client("sqs"), self.rehearsal.physical_id(queue)
+        asked = {"QueueUrl": url, "MaxNumberOfMessages": 10, "WaitTimeSeconds": 0}
+        while messages := sqs.receive_message(MessageAttributeNames=["All"], **asked).get(
+            "Messages"
+        ):
+            for message in messages:
+                attributes = message.get("MessageAttributes", {})
+                texts = {name: each["StringValue"] for name, each in attributes.items()}
+                yield ParkedMessage(message["Body"], texts)
+                sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
 
     def failed_executions(self) -> list[dict[str, Any]]:
         """Returns the failed executions of Standard workflows that were not restarted."""

@@ -185,9 +185,12 @@ class Rehearsal:
 
         return HttpFront(self._core, self.lambdas, self.resources)
 
-    def token(self, subject: str, **claims: Any) -> str:
-        """Returns a JSON Web Token that the API's authorizer accepts as ``subject``'s."""
-        return self.http.token(subject, **claims)
+    def token(self, subject: str, *, authorizer: str | None = None, **claims: Any) -> str:
+        """Returns a JSON Web Token that an authorizer of the API accepts as ``subject``'s.
+
+        ``authorizer`` is its name, if the API has more than one.
+        """
+        return self.http.token(subject, authorizer=authorizer, **claims)
 
     def serve_apis(self) -> dict[str, str]:
         """Serves each HTTP API at a free port of 127.0.0.1; returns URLs by construct path."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,15 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 
-from cdk_rehearsal import Rehearsal, RehearsalError, UnsupportedTemplateError, check
+from cdk_rehearsal import (
+    FAULTS,
+    Arrival,
+    Fault,
+    Rehearsal,
+    RehearsalError,
+    UnsupportedTemplateError,
+    check,
+)
 from cdk_rehearsal.latency import NONE
 from rehearsal.cloud import Cloud, arn, ref, write_assembly
 from rehearsal.conftest import Rehearse
@@ -111,6 +120,73 @@ def echo(template: Cloud, key: str = "ANY /{proxy+}", **options: Any) -> None:
 
 def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
+
+
+def throttled(template: Cloud, rehearse: Rehearse, routes: Mapping[str, Any]) -> Rehearsal:
+    """An API whose open routes have these limits; None for those of the stage, 1 a second."""
+    api(template)
+    template.function("Echo", ECHO)
+    for key in routes:
+        route(template, key, "Echo", open_=True)
+    names = [name for name in template.resources if name.startswith("Route")]
+    template.resources["Stage"]["DependsOn"] = names
+    template.resources["Stage"]["Properties"] |= {
+        "DefaultRouteSettings": {"ThrottlingRateLimit": 1, "ThrottlingBurstLimit": 2},
+        "RouteSettings": {key: limits for key, limits in routes.items() if limits},
+    }
+    return rehearse()
+
+
+def flood(shop: Rehearsal, path: str, count: int) -> int:
+    """The number of requests in a moment that are not throttled."""
+    answers = [shop.http.request("GET", path) for _ in range(count)]
+    refused = [answer for answer in answers if answer.status == 429]
+    assert {answer.body for answer in refused} <= {'{"message":"Too Many Requests"}'}
+    return count - len(refused)
+
+
+class TestThrottling:
+    """https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-throttling.html."""
+
+    def test_each_route_has_a_bucket_of_its_own(self, template: Cloud, rehearse: Rehearse) -> None:
+        limits = {"ThrottlingRateLimit": 5, "ThrottlingBurstLimit": 7}
+        shop = throttled(template, rehearse, {"GET /a": limits, "GET /b": limits, "GET /c": None})
+        assert flood(shop, "/a", 20) == 7
+        assert flood(shop, "/b", 20) == 7
+        assert flood(shop, "/c", 20) == 2
+
+    def test_a_bucket_is_refilled_at_the_rate_up_to_the_burst(
+        self, template: Cloud, rehearse: Rehearse
+    ) -> None:
+        limits = {"ThrottlingRateLimit": 5, "ThrottlingBurstLimit": 7}
+        shop = throttled(template, rehearse, {"GET /a": limits})
+        flood(shop, "/a", 20)
+        shop.run_for(1)
+        assert flood(shop, "/a", 20) == 5
+        shop.run_for(3600)
+        assert flood(shop, "/a", 20) == 7
+
+    def test_a_route_without_limits_is_not_throttled(
+        self, template: Cloud, rehearse: Rehearse
+    ) -> None:
+        shop = throttled(template, rehearse, {"GET /a": {"DetailedMetricsEnabled": True}})
+        assert flood(shop, "/a", 50) == 50
+
+    def test_a_throttled_request_invokes_nothing(self, template: Cloud, rehearse: Rehearse) -> None:
+        shop = throttled(template, rehearse, {"GET /a": None})
+        flood(shop, "/a", 20)
+        assert len(list(shop.meter.of("invocation"))) == 2
+
+    def test_limits_of_a_route_that_does_not_exist_yet_are_refused(
+        self, template: Cloud, rehearse: Rehearse
+    ) -> None:
+        api(template)
+        template.function("Echo", ECHO)
+        route(template, "GET /a", "Echo", open_=True)
+        settings = {"GET /a": {"ThrottlingRateLimit": 1}}
+        template.resources["Stage"]["Properties"]["RouteSettings"] = settings
+        with pytest.raises(UnsupportedTemplateError, match="RouteSettings name GET /a, which"):
+            rehearse()
 
 
 class TestRoutes:
@@ -480,7 +556,8 @@ class TestAuthorizer:
         """As strings, in requestContext.authorizer.jwt; scopes only where the route has some."""
         guarded(template)
         shop = rehearse()
-        token = shop.token("ann", **{"custom:level": 3, "groups": ["a", "b"]})
+        claims: dict[str, Any] = {"custom:level": 3, "groups": ["a", "b"]}
+        token = shop.token("ann", **claims)
         context = self.request(shop, token).json()["requestContext"]["authorizer"]
         claims = context["jwt"]["claims"]
         assert claims["sub"] == "ann"
@@ -642,6 +719,29 @@ class TestAuthorizer:
         assert (claims["iss"], claims["client_id"]) == ("https://login.example.com", "shop")
         assert self.request(shop, shop.token("ann", iss="https://evil.example.com")).status == 401
 
+    def test_a_token_of_one_authorizer_is_refused_by_another(
+        self, template: Cloud, rehearse: Rehearse
+    ) -> None:
+        guarded(template)
+        template.add("Office", "AWS::Cognito::UserPool")
+        template.add("OfficeClient", "AWS::Cognito::UserPoolClient", UserPoolId=ref("Office"))
+        authorizer(template, "Staff", arn("Office", "ProviderURL"), ref("OfficeClient"))
+        route(template, "GET /office", "Echo", AuthorizerId=ref("Staff"))
+        shop = rehearse()
+        statuses = {
+            name: [
+                shop.http.request(
+                    "GET", path, headers=bearer(shop.token("ann", authorizer=name))
+                ).status
+                for path in ("/orders", "/office")
+            ]
+            for name in ("Authorizer", "Staff")
+        }
+        assert statuses == {"Authorizer": [200, 401], "Staff": [401, 200]}
+        for unknown in (None, "Nobody"):
+            with pytest.raises(RehearsalError, match=r"which authorizer.* Authorizer, Staff"):
+                shop.token("ann", authorizer=unknown)
+
     def test_groups_are_one_string_in_brackets(self, template: Cloud, rehearse: Rehearse) -> None:
         """As any list: https://github.com/aws-solutions-library-samples/guidance-for-claude-code-with-amazon-bedrock/issues/802."""
         api(template)
@@ -654,7 +754,8 @@ class TestAuthorizer:
         pool = shop.client("cognito-idp").list_groups(UserPoolId=shop.physical_id("Shop/Pool"))
         assert [group["GroupName"] for group in pool["Groups"]] == ["staff"]
         for groups, text in ((["staff"], "[staff]"), (["staff", "night"], "[staff night]")):
-            token = shop.token("ann", **{"cognito:groups": groups})
+            named: dict[str, Any] = {"cognito:groups": groups}
+            token = shop.token("ann", **named)
             event = shop.http.request("GET", "/", headers=bearer(token)).json()
             claims = event["requestContext"]["authorizer"]["jwt"]["claims"]
             assert claims["cognito:groups"] == text
@@ -931,3 +1032,64 @@ def test_each_request_is_logged_in_the_format_of_the_stage(
     assert [entry["error"] for entry in entries] == ["-", "the function failed: KeyError", "-", "-"]
     assert [entry["token"] == "-" for entry in entries] == [True, True, False, True]
     assert {entry["other"] for entry in entries} == {"-"}
+
+
+class TestFaults:
+    """Faults act on a client's request when it reaches its route."""
+
+    @staticmethod
+    def open(template: Cloud, rehearse: Rehearse) -> Rehearsal:
+        echo(template, "POST /{proxy+}")
+        return rehearse()
+
+    def test_a_request_arrives_twice(self, template: Cloud, rehearse: Rehearse) -> None:
+        shop = self.open(template, rehearse)
+        shop.faults.plan(FAULTS["sent-twice"], source="Shop/Api", target="Shop/Echo")
+        assert [shop.http.request("POST", "/a", body="1").status for _ in range(2)] == [200, 200]
+        faults = [record.detail.get("fault") for record in shop.meter.of("request")]
+        assert faults == ["sent-twice", "sent-twice", None]
+        assert len(shop.meter.of("invocation")) == 3
+
+    def test_a_request_arrives_late(self, template: Cloud, rehearse: Rehearse) -> None:
+        shop = self.open(template, rehearse)
+        shop.faults.plan(FAULTS["sent-late"], target="Shop/Echo")
+        before = shop.scheduler.now()
+        event = shop.http.request("POST", "/a", body="1").json()
+        assert event["requestContext"]["timeEpoch"] / 1000 - before >= 600
+
+    @pytest.mark.parametrize(
+        ("sent", "content_type"), [("text", "text/plain"), (b"\xff", "application/octet-stream")]
+    )
+    def test_a_request_arrives_with_another_body_and_other_headers(
+        self, template: Cloud, rehearse: Rehearse, sent: str | bytes, content_type: str
+    ) -> None:
+        arrived, bodies = list[Arrival](), list[str]()
+
+        def change(arrival: Arrival) -> Any:
+            arrived.append(arrival)
+            changed = arrival.deliver(body=b"longer than before").json()
+            assert changed["headers"]["content-length"] == "18"
+            bodies.append(changed["body"])
+            return arrival.deliver(headers={**arrival.headers, "x-other": "1"})
+
+        shop = self.open(template, rehearse)
+        shop.faults.plan(Fault("changed", "changed", "request", change), source="Shop/Api")
+        headers = {"content-type": content_type}
+        event = shop.http.request("POST", "/a?b=1", headers=headers, body=sent).json()
+        (arrival,) = arrived
+        assert (arrival.method, arrival.path) == ("POST", "/a")
+        assert arrival.body == (sent.encode() if isinstance(sent, str) else sent)
+        longer = b"longer than before"
+        as_sent = base64.b64encode(longer) if isinstance(sent, bytes) else longer
+        assert bodies == [as_sent.decode()]
+        assert event["headers"]["x-other"] == "1"
+        assert event["isBase64Encoded"] is isinstance(sent, bytes)
+
+    def test_a_fault_at_another_function_does_not_act(
+        self, template: Cloud, rehearse: Rehearse
+    ) -> None:
+        template.function("Other", ECHO)
+        shop = self.open(template, rehearse)
+        shop.faults.plan(FAULTS["sent-twice"], target="Shop/Other")
+        shop.http.request("POST", "/a")
+        assert len(shop.meter.of("invocation")) == 1

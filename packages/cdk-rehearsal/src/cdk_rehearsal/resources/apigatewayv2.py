@@ -30,7 +30,7 @@ def create_stage(deployment: Deployment, resource: Resource, properties: Propert
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-apigatewayv2-stage.html
     """
-    properties.ignore("DeploymentId", "RouteSettings", "Tags")
+    properties.ignore("DeploymentId", "Tags")
     access_log = properties.section("AccessLogSettings")
     api_id = properties.require("ApiId")
     if access_log.values:
@@ -40,6 +40,7 @@ def create_stage(deployment: Deployment, resource: Resource, properties: Propert
             api_id,
             properties.require("StageName"),
         )
+    _check_routes(deployment, api_id, properties)
     _create(
         deployment,
         resource,
@@ -50,6 +51,20 @@ def create_stage(deployment: Deployment, resource: Resource, properties: Propert
             "StageName", "AutoDeploy", "DefaultRouteSettings", "Description", "StageVariables"
         ),
     )
+
+
+def _check_routes(deployment: Deployment, api_id: str, properties: Properties) -> None:
+    """Raises UnsupportedTemplateError if a stage has settings for a route that does not exist yet.
+
+    API Gateway refuses such a stage: https://github.com/aws/serverless-application-model/issues/2479
+    """
+    routes = deployment.client("apigatewayv2").get_routes(ApiId=api_id)["Items"]
+    settings = properties.take("RouteSettings", {})
+    if missing := sorted(settings.keys() - {route["RouteKey"] for route in routes}):
+        raise properties.error(
+            f"RouteSettings name {', '.join(missing)}, which is not there when the stage is "
+            "created: let the stage depend on these routes"
+        )
 
 
 @creates("AWS::ApiGatewayV2::Integration")

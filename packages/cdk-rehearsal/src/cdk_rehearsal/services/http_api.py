@@ -6,14 +6,16 @@ import base64
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from math import inf
 from typing import Any, cast
 from urllib.parse import parse_qsl, unquote
 
 from cdk_rehearsal.assembly import Resource
 from cdk_rehearsal.core import Core
 from cdk_rehearsal.errors import LoadingError, RehearsalError, Unsupported
+from cdk_rehearsal.faults import Arrival
 from cdk_rehearsal.properties import is_unresolved
 from cdk_rehearsal.services.functions import Function, InvocationResult, PayloadTooLarge, Throttled
 from cdk_rehearsal.services.invocation import LambdaService
@@ -57,6 +59,20 @@ class _Request:
     body: str | None
     is_base64: bool
     size: int
+
+    @property
+    def content(self) -> bytes:
+        """The body, byte for byte as it was sent."""
+        sent = self.body or ""
+        return base64.b64decode(sent) if self.is_base64 else sent.encode()
+
+    def with_changes(self, headers: Mapping[str, str] | None, body: bytes | None) -> _Request:
+        """Returns this request with other headers or another body, if given."""
+        content = self.content if body is None else body
+        changed = {**(self.headers if headers is None else headers)}
+        changed["content-length"] = str(len(content))
+        text, is_base64 = _encoded(content, changed.get("content-type", ""))
+        return replace(self, headers=changed, body=text, is_base64=is_base64, size=len(content))
 
     @property
     def parameters(self) -> dict[str, str]:
@@ -113,11 +129,38 @@ class _Route:
         return kinds, self.method == "ANY"
 
 
+class _Bucket:
+    """The token bucket of one route: each request takes a token.
+
+    The settings of a stage apply to each of its routes, not to all of them together:
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-request-throttling.html
+    The limits of an account are not rehearsed.
+    """
+
+    def __init__(self, settings: Mapping[str, Any], now: Callable[[], float]) -> None:
+        rate = settings.get("ThrottlingRateLimit")
+        burst = settings.get("ThrottlingBurstLimit", rate)
+        self._rate = inf if rate is None else float(rate)
+        self._burst = inf if burst is None else float(burst)
+        self._tokens, self._now, self._at = self._burst, now, now()
+
+    def take(self) -> bool:
+        """Takes a token, if there is one."""
+        if self._rate == inf:
+            return True
+        now = self._now()
+        self._tokens = min(self._burst, self._tokens + (now - self._at) * self._rate)
+        self._at = now
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
+
+
 class HttpFront:
     """The HTTP APIs of a rehearsal, as clients see them.
 
-    Not rehearsed are throttling and cross-origin headers; an API with a CORS
-    configuration is refused.
+    Not rehearsed are cross-origin headers; an API with a CORS configuration is refused.
     """
 
     def __init__(self, core: Core, lambdas: LambdaService, resources: Sequence[Resource]) -> None:
@@ -161,20 +204,34 @@ class HttpFront:
         request = _prepared(method, path, headers or {}, body, front.domain)
         return cast(HttpResponse, self._core.scheduler.call(front.respond, request))
 
-    def token(self, subject: str, *, api: str | None = None, **claims: Any) -> str:
-        """Returns a token for ``subject`` that the API's authorizer accepts for all its routes.
+    def token(
+        self, subject: str, *, api: str | None = None, authorizer: str | None = None, **claims: Any
+    ) -> str:
+        """Returns a token for ``subject`` that an authorizer accepts for all its routes.
 
-        ``claims`` replace those of such a token; one that is None is left out.
+        ``authorizer`` is its name, if the API's routes have more than one. ``claims`` replace those
+        of such a token; one that is None is left out.
         """
         front = self._api(api)
-        authorizers = [route.authorizer for route in front.routes if route.authorizer is not None]
-        if not authorizers:
+        named = {
+            route.authorizer.name: route.authorizer for route in front.routes if route.authorizer
+        }
+        if not named:
             raise RehearsalError(
                 f"no route of {front.path} has an authorizer, so none takes tokens"
             )
-        scopes = sorted({scope for route in front.routes for scope in route.scopes})
+        if authorizer is None and len(named) == 1:
+            (authorizer,) = named
+        if authorizer not in named:
+            raise RehearsalError(
+                f"which authorizer? {front.path} has {', '.join(sorted(named))}; "
+                "name one as authorizer="
+            )
+        accepts = named[authorizer]
+        routes = [route for route in front.routes if route.authorizer is accepts]
+        scopes = sorted({scope for route in routes for scope in route.scopes})
         usual = {"scope": " ".join(scopes) or None, "jti": self._core.new_id()}
-        return authorizers[0].token(subject, self._core.scheduler.now(), {**usual, **claims})
+        return accepts.token(subject, self._core.scheduler.now(), {**usual, **claims})
 
     def issuer(self, url: str) -> Issuer:
         """Returns the issuer of tokens at a URL."""
@@ -210,6 +267,8 @@ class _Api:
         (stage,) = _parts(resource, "Stage", resources)
         self._stage: str = stage.properties["StageName"]
         self._variables = stage.properties.get("StageVariables")
+        by_default = stage.properties.get("DefaultRouteSettings", {})
+        by_route = stage.properties.get("RouteSettings", {})
         self._authorizers = {
             each.physical_id: self._authorizer(each)
             for each in _parts(resource, "Authorizer", resources)
@@ -220,6 +279,10 @@ class _Api:
         }
         self._default = routes.pop("$default", None)
         self._routes = sorted(routes.values(), key=_Route.rank)
+        self._buckets = {
+            route.key: _Bucket(by_route.get(route.key, by_default), core.scheduler.now)
+            for route in self.routes
+        }
 
     @property
     def routes(self) -> list[_Route]:
@@ -229,12 +292,42 @@ class _Api:
     def respond(self, request: _Request) -> HttpResponse:
         """Answers a request; to be called in a process."""
         route, parameters = self._find(request)
+        core = self._core
+        fault = core.faults.strike("request", self.path, route.function.path) if route else None
+        if fault is None:
+            return self._respond(route, request, parameters)
+
+        def deliver(
+            *, headers: Mapping[str, str] | None = None, body: bytes | None = None
+        ) -> HttpResponse:
+            sent = request.with_changes(headers, body)
+            return self._respond(route, sent, parameters, fault=fault.name)
+
+        arrival = Arrival(
+            request.method,
+            request.path,
+            request.headers,
+            request.content,
+            deliver,
+            core.scheduler.sleep,
+        )
+        return cast(HttpResponse, fault.effect(arrival))
+
+    def _respond(
+        self,
+        route: _Route | None,
+        request: _Request,
+        parameters: dict[str, str],
+        **more: str,
+    ) -> HttpResponse:
         started = self._core.scheduler.now()
         context: dict[str, str] = {}
         if request.size > _MAX_BODY_BYTES:
             answer = _message(413, "Request Entity Too Large")
         elif route is None:
             answer = _message(404, "Not Found")
+        elif not self._buckets[route.key].take():
+            answer = _message(429, "Too Many Requests")
         else:
             answer = self._answer(route, request, parameters, context)
         self._core.meter.add(
@@ -249,6 +342,7 @@ class _Api:
             stage=self._stage,
             latency_s=self._core.scheduler.now() - started,
             context=context,
+            **more,
         )
         return answer
 
@@ -383,6 +477,7 @@ class _Api:
         properties = resource.properties
         configuration = properties["JwtConfiguration"]
         return JwtAuthorizer(
+            properties["Name"],
             self._issuer(configuration["Issuer"]),
             configuration.get("Audience", []),
             properties.get("IdentitySource", ["$request.header.Authorization"]),
