@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from cdk_rehearsal.errors import RehearsalError
+from cdk_rehearsal.settling import Settled
 
 Properties = dict[str, Any]
 Template = dict[str, Any]
@@ -77,7 +78,8 @@ class Resource:
     path: str
     type: str
     properties: Properties = field(repr=False)
-    """As the template has them; in a rehearsal, with all functions resolved."""
+    """As the template has them, with the defaults of parameters and the conditions that these
+    decide; in a rehearsal, with all functions resolved."""
     definition: Mapping[str, Any] = field(repr=False)
     """Its whole definition in the template."""
     stack_name: str = field(repr=False, compare=False)
@@ -142,13 +144,14 @@ class Assembly:
         by_path = sorted(self.stacks, key=lambda stack: stack.path)
         ordered = by_path if isinstance(source, Path) else self.stacks
         self.templates = {stack.path: stack.template for stack in ordered}
+        settled = {stack.path: Settled(stack.template, stack.parameters) for stack in ordered}
         self.resources = [
             Resource(
                 stack.path,
                 logical_id,
                 stack.path_of(logical_id),
                 definition["Type"],
-                definition.get("Properties", {}),
+                settled[stack.path].settle(definition.get("Properties", {})),
                 definition,
                 stack.name,
             )

@@ -8,13 +8,14 @@ from cdk_rehearsal.rehearsal import Rehearsal
 from cdk_rehearsal.selection import environment
 
 
-def check(directory: Path) -> list[Unsupported]:
+def check(directory: Path, **options: Any) -> list[Unsupported]:
     """Returns everything in an assembly that cannot be rehearsed; empty if all of it can.
 
-    Raises RehearsalError if the directory is no cloud assembly, or if its stacks are for several
-    accounts or regions.
+    ``options`` are those of `Rehearsal`, such as ``stubs`` and ``stand_ins``. Raises
+    RehearsalError if the directory is no cloud assembly, or if its stacks are for several accounts
+    or regions.
     """
-    options: dict[str, Any] = environment(directory)
+    options = {**environment(directory), **options}
     rehearsal = Rehearsal(directory, **options)
     problems: list[Unsupported] = []
     try:

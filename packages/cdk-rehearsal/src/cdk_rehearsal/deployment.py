@@ -22,14 +22,18 @@ from cdk_rehearsal.services.step_functions.interpreter import StateMachines
 from cdk_rehearsal.services.step_functions.reports import Reports
 from cdk_rehearsal.services.streams import Streams
 from cdk_rehearsal.services.web import Web
+from cdk_rehearsal.stand_ins import StandIns
 
 
 class Deployment:
     """The services of one account, each with the services that it calls, and what they hold."""
 
-    def __init__(self, core: Core, assembly: Assembly, logs: Path | None) -> None:
+    def __init__(
+        self, core: Core, assembly: Assembly, logs: Path | None, stand_ins: StandIns
+    ) -> None:
         """``logs`` is a directory for the functions' logs; None keeps them in memory."""
         self.core = core
+        self.stand_ins = stand_ins
         self.client = core.client
         self.assembly = assembly
         self.finder = AssetFinder()
@@ -41,7 +45,7 @@ class Deployment:
         self.mappings = EventSourceMappings(core, self.queues, self.streams)
         self.topics = Topics(core, self.lambdas, self.queues)
         self.bus = EventBus(core, self.lambdas, self.queues, self.streams, self.topics)
-        self.buckets = Buckets(core, self.lambdas, self.queues)
+        self.buckets = Buckets(core, self.lambdas, self.queues, self.topics, self.bus)
         self.schedules = Schedules(core, self.lambdas, self.queues)
         self.state_machines = StateMachines(core, self.lambdas, Reports(core, self.bus).add)
         self.outboxes = Outboxes(core)
@@ -60,6 +64,7 @@ class Deployment:
                 TopicArn=arn, Message=body
             ),
         )
+        self.destinations.add("events", self.bus.put_result)
         self.destinations.add(
             "lambda",
             lambda arn, body, *, source, attributes: self.lambdas.invoke_async(
@@ -88,7 +93,11 @@ class Deployment:
     def functions(self) -> list[Function]:
         """All functions, each once."""
         return list(
-            {function.arn: function for function in self.lambdas.functions.values()}.values()
+            {
+                function.arn: function
+                for function in self.lambdas.functions.values()
+                if function.unqualified is None
+            }.values()
         )
 
     @property

@@ -47,7 +47,7 @@ def create_event_bus_policy(
 
 @creates("AWS::Events::Rule")
 def create_rule(deployment: Deployment, resource: Resource, properties: Properties) -> None:
-    """Creates a rule with its targets.
+    """Creates a rule with its targets: for events that match, or at scheduled times.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-events-rule.html
     """
@@ -55,13 +55,18 @@ def create_rule(deployment: Deployment, resource: Resource, properties: Properti
     properties.ignore("Description", "RoleArn", "Tags")
     bus = properties.take("EventBusName", "default").rsplit("/", 1)[-1]
     name = properties.take("Name") or resource.generated_name(64)
-    pattern = properties.require("EventPattern")
-    EventPattern(pattern)
+    when: dict[str, str] = {}
+    pattern, schedule = properties.take("EventPattern"), properties.take("ScheduleExpression")
+    if pattern is not None:
+        EventPattern(pattern)
+        when["EventPattern"] = json.dumps(pattern)
+    if schedule is not None:
+        when["ScheduleExpression"] = schedule
+    if not when:
+        raise properties.error("a rule has an EventPattern or a ScheduleExpression")
     state = properties.take("State", "ENABLED")
     targets = [_target(part) for part in properties.sections("Targets")]
-    arn = client.put_rule(
-        Name=name, EventBusName=bus, EventPattern=json.dumps(pattern), State=state
-    )["RuleArn"]
+    arn = client.put_rule(Name=name, EventBusName=bus, State=state, **when)["RuleArn"]
     for start in range(0, len(targets), 10):
         client.put_targets(Rule=name, EventBusName=bus, Targets=targets[start : start + 10])
     for target in targets:
@@ -89,6 +94,11 @@ def _target(part: Properties) -> dict[str, Any]:
     if kinesis.values:
         JsonPath(kinesis.require("PartitionKeyPath"))
         target["KinesisParameters"] = kinesis.values
+    group = part.section("SqsParameters").take("MessageGroupId")
+    if arn.endswith(".fifo") and ":sqs:" in arn:
+        if group is None:
+            raise part.error("a FIFO queue as a target needs SqsParameters.MessageGroupId")
+        target["SqsParameters"] = {"MessageGroupId": group}
     dead_letters = part.section("DeadLetterConfig")
     if dead_letters.values:
         target["DeadLetterConfig"] = {"Arn": dead_letters.require("Arn")}

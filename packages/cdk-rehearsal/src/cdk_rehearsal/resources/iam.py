@@ -31,6 +31,26 @@ def create_role(deployment: Deployment, resource: Resource, properties: Properti
     resource.attributes = {"Arn": role["Arn"], "RoleId": role["RoleId"]}
 
 
+@creates("AWS::IAM::ManagedPolicy")
+def create_managed_policy(
+    deployment: Deployment, resource: Resource, properties: Properties
+) -> None:
+    """Creates a managed policy, and attaches it to roles.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-iam-managedpolicy.html
+    """
+    properties.ignore("Description", "Groups", "Path", "Users")
+    client = deployment.client("iam")
+    arn = client.create_policy(
+        PolicyName=properties.take("ManagedPolicyName") or resource.generated_name(128),
+        PolicyDocument=json.dumps(properties.require("PolicyDocument")),
+    )["Policy"]["Arn"]
+    for role in properties.take("Roles", []):
+        client.attach_role_policy(RoleName=role, PolicyArn=arn)
+    resource.physical_id = arn
+    resource.attributes = {"PolicyArn": arn}
+
+
 @creates("AWS::IAM::Policy")
 def create_policy(deployment: Deployment, resource: Resource, properties: Properties) -> None:
     """Puts an inline policy on roles.

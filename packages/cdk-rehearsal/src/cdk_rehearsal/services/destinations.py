@@ -1,4 +1,4 @@
-"""Destinations: the queues, topics and functions to which a service sends texts by ARN."""
+"""Destinations: the queues, topics, functions and buses to which a service sends texts by ARN."""
 
 from collections.abc import Callable
 
@@ -15,10 +15,13 @@ class Destinations:
         """Registers ``send`` for the ARNs of a service, such as ``sqs``."""
         self._senders[service] = send
 
+    def __contains__(self, arn: str) -> bool:
+        return arn.split(":")[2] in self._senders
+
     def send(
         self, arn: str, body: str, *, source: str, attributes: dict[str, str] | None = None
     ) -> None:
-        """Sends a text to a queue, topic or function. RehearsalError for any other ARN."""
+        """Sends a text to a queue, topic, function or bus. RehearsalError for any other ARN."""
         send = self._senders.get(arn.split(":")[2])
         if send is None:
             raise RehearsalError(

@@ -1,7 +1,7 @@
 """EventBridge: from PutEvents through the rules to their targets, and into archives."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -27,11 +27,13 @@ from cdk_rehearsal.sandbox.patching import Patches
 from cdk_rehearsal.services.deliveries import DeliveryFailed, check_faults
 from cdk_rehearsal.services.invocation import LambdaService
 from cdk_rehearsal.services.queues import Queues
+from cdk_rehearsal.services.recurrence import InvalidExpression, parse
 from cdk_rehearsal.services.roles import role_allows
 from cdk_rehearsal.services.sns import Topics
 from cdk_rehearsal.services.streams import Streams
 from cdk_rehearsal.services.texts import iso_seconds
 from cdk_rehearsal.target_inputs import InputTransformer, JsonPath, target_input
+from cdk_rehearsal.virtual_time.agenda import Timer
 
 # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-retry-policy.html
 _RETRIES = 185
@@ -72,10 +74,14 @@ class EventBus:
         """The resource policies of CloudWatch Logs."""
         self._patterns: dict[str | None, EventPattern] = {}
         self._transformers: dict[str, InputTransformer] = {}
+        self._timers: dict[str, Timer] = {}
 
     @property
     def _backend(self) -> Any:
         return events_backends[self._core.account][self._core.region]
+
+    def __contains__(self, arn: str) -> bool:
+        return any(bus.arn == arn for bus in self._backend.event_buses.values())
 
     def install(self, patches: Patches) -> None:
         """Lets moto's buses route, and its replays repeat, through the rehearsal."""
@@ -86,6 +92,14 @@ class EventBus:
         def replay_events(replay: Replay, archive: Archive) -> None:
             self.replay(replay, archive)
 
+        put_rule = EventsBackend.put_rule
+
+        def rule_put(backend: EventsBackend, *args: Any, **options: Any) -> Any:
+            rule = put_rule(backend, *args, **options)
+            self._plan(rule)
+            return rule
+
+        patches.set(EventsBackend, "put_rule", rule_put)
         patches.set(EventsBackend, "put_events", put_events)
         patches.set(Replay, "replay_events", replay_events)
 
@@ -165,6 +179,64 @@ class EventBus:
         event = self._event(source, detail_type, detail, resources, self._scheduler.now())
         self._take(bus, event)
 
+    # -- scheduled rules ------------------------------------------------------------------
+
+    def _plan(self, rule: Rule) -> None:
+        """Lets a rule act at its times; an update replaces them.
+
+        The times of a rate are counted from now on.
+        https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-scheduled-rule-pattern.html
+        """
+        if (timer := self._timers.pop(rule.arn, None)) is not None:
+            timer.cancel()
+        if rule.scheduled_expression:
+            try:
+                recurrence = parse(rule.scheduled_expression)
+            except InvalidExpression:
+                recurrence = None
+            if recurrence is None or rule.scheduled_expression.startswith("at("):
+                raise ValidationException("Parameter ScheduleExpression is not valid.")
+            now = self._scheduler.now()
+            times = (moment for moment in recurrence.times(now) if moment > now)
+            self._wait(rule, times)
+
+    def _wait(self, rule: Rule, times: Iterator[float]) -> None:
+        moment = next(times, None)
+        if moment is not None:
+            delay = self._core.draw(self._core.latency.schedule_s)
+            self._timers[rule.arn] = self._scheduler.call_at(
+                moment + delay, self._fire, rule, moment, times, daemon=True
+            )
+
+    def _fire(self, rule: Rule, moment: float, times: Iterator[float]) -> None:
+        bus = self._backend.event_buses.get(rule.event_bus_name)
+        if bus is None or bus.rules.get(rule.name) is not rule:
+            return  # It was deleted.
+        self._wait(rule, times)
+        if rule.state == "ENABLED":
+            event = self._event("aws.events", "Scheduled Event", {}, [rule.arn], moment)
+            text = json.dumps(event, separators=(",", ":"))
+            path = self._core.path_of(rule.arn)
+            for target in rule.targets:
+                self._send_off(_Delivery(rule, path, target, event, text, 0.0))
+
+    def put_result(
+        self, arn: str, body: str, *, source: str, attributes: dict[str, str] | None = None
+    ) -> None:
+        """Takes the record of an asynchronous invocation, as Lambda puts it on a bus.
+
+        https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
+        """
+        record = json.loads(body)
+        context = record["requestContext"]
+        outcome = "Success" if context["condition"] == "Success" else "Failure"
+        detail_type = f"Lambda Function Invocation Result - {outcome}"
+        resources = [arn, context["functionArn"]]
+        event = self._event("lambda", detail_type, record, resources, self._scheduler.now())
+        bus = self._backend.describe_event_bus(arn.rsplit("/", 1)[-1])
+        self._core.meter.add("published", source, self._core.path_of(arn), event=event)
+        self._take(bus, event)
+
     def route(self, rules: Iterable[Rule], event: dict[str, Any]) -> None:
         """Sends an event to the targets of those rules that match it."""
         text = json.dumps(event, separators=(",", ":"), ensure_ascii=False)
@@ -172,6 +244,7 @@ class EventBus:
             if (
                 rule.state == "ENABLED"
                 and rule.managed_by is None
+                and rule.event_pattern.dump()  # It is no mere schedule.
                 and self._matches(rule.event_pattern, event)
             ):
                 path = self._core.path_of(rule.arn)
@@ -323,7 +396,8 @@ class EventBus:
         queue = self._queues.by_arn(arn)
         if not queue.admits(_SERVICE, delivery.rule.arn):
             raise _not_permitted(f"the policy of {queue.path} does not admit the rule")
-        queue.send(text)
+        group = delivery.target.get("SqsParameters", {}).get("MessageGroupId")
+        queue.send(text, group=group)
 
     def _publish(self, delivery: _Delivery, arn: str, text: str) -> None:
         """Publishes to a topic, by the topic's policy or as the target's role.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from typing import Any
@@ -20,6 +21,8 @@ from cdk_rehearsal.sandbox.patching import Patches
 # https://docs.aws.amazon.com/lambda/latest/api/API_CreateEventSourceMapping.html
 _BATCH_BYTES = 6 * 1024 * 1024
 _ENVELOPE_BYTES = 1024
+REMEMBERED_S = 300.0
+"""How long a FIFO queue or topic remembers the id of a message."""
 
 
 class Queue:
@@ -74,10 +77,18 @@ class Queue:
         sources = self._redrive_allow_policy.get("sourceQueueArns", [])
         return permission == "allowAll" or (permission == "byQueue" and source_arn in sources)
 
-    def send(self, body: str, attributes: Mapping[str, str | dict[str, Any]] | None = None) -> str:
+    def send(
+        self,
+        body: str,
+        attributes: Mapping[str, str | dict[str, Any]] | None = None,
+        *,
+        group: str | None = None,
+        deduplication: str | None = None,
+    ) -> str:
         """Puts a message into the queue and returns its id.
 
-        ``attributes`` are strings, or as SQS has them, with ``DataType`` and the value.
+        ``attributes`` are strings, or as SQS has them, with ``DataType`` and the value. ``group``
+        and ``deduplication`` are the ids that a FIFO queue needs.
         """
         model = self.model
         if len(body) > model.maximum_message_size:
@@ -90,6 +101,9 @@ class Queue:
             name: {"DataType": "String", "StringValue": value} if isinstance(value, str) else value
             for name, value in (attributes or {}).items()
         }
+        message.group_id = group
+        if model.fifo_queue:
+            message.deduplication_id = deduplication or hashlib.sha256(body.encode()).hexdigest()
         message.mark_sent(delay_seconds=model.delay_seconds)
         model.add_message(message)
         return message.id
@@ -127,6 +141,7 @@ class Queue:
             model.pending_messages.discard(message)
             again = Message(self._core.new_id(), message.body)
             again.message_attributes = message.message_attributes
+            again.group_id, again.deduplication_id = message.group_id, message.deduplication_id
             again.mark_sent()
             target.model.add_message(again)
             moved += 1
@@ -144,7 +159,7 @@ class Queue:
         oldest_ms = now_ms - model.message_retention_period * 1000
         received: list[Message] = []
         size = 0
-        visible = list(_visible(model._messages, now_ms))
+        visible = list(_visible(model, now_ms))
         if visible and (fault := self._core.faults.strike("receive", self.path, "")):
             fault.effect(self._core.scheduler.random, visible)
         for message in visible:
@@ -182,12 +197,18 @@ class Queue:
     def count_visible(self, most: int) -> int:
         """Returns how many messages could be received now, counting up to ``most``."""
         now_ms = self._core.scheduler.now() * 1000
-        return sum(1 for _ in islice(_visible(self.model._messages, now_ms), most))
+        return sum(1 for _ in islice(_visible(self.model, now_ms), most))
 
     def next_visible(self) -> float | None:
         """Returns the virtual time at which the next message can be received, if there is any."""
-        times = [max(m.visible_at, m.delayed_until) / 1000 for m in self.model._messages]
-        return min(times) if times else None
+        times: dict[str, float] = {}
+        model = self.model
+        for message in model._messages:
+            # All messages of a group wait for those that are being processed.
+            group = str(message.group_id) if model.fifo_queue else message.id
+            moment = max(message.visible_at, message.delayed_until) / 1000
+            times[group] = max(moment, times.get(group, 0.0))
+        return min(times.values()) if times else None
 
     def record(self, message: Message) -> dict[str, Any]:
         """Returns a message as functions get it.
@@ -200,6 +221,12 @@ class Queue:
             "SenderId": message.sender_id,
             "ApproximateFirstReceiveTimestamp": str(message.approximate_first_receive_timestamp),
         }
+        of_fifo_queue = {
+            "MessageGroupId": message.group_id,
+            "MessageDeduplicationId": message.deduplication_id,
+            "SequenceNumber": message.sequence_number,
+        }
+        attributes |= {name: value for name, value in of_fifo_queue.items() if value is not None}
         source = getattr(message, "dead_letter_source", None)
         if source is not None:
             attributes["DeadLetterQueueSourceArn"] = source
@@ -237,6 +264,9 @@ class Queue:
         target = model.dead_letter_queue
         message.dead_letter_source = self.arn  # type: ignore[attr-defined]
         message.visible_at = 0.0
+        if model.fifo_queue:
+            # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/setting-up-dead-letter-queue-retention.html
+            message.mark_sent()
         target.add_message(message)
         self._core.meter.add(
             "dead_letter",
@@ -253,17 +283,24 @@ class Queues:
     def __init__(self, core: Core) -> None:
         self._core = core
         self._by_arn: dict[str, Queue] = {}
+        self._seen: dict[tuple[str, str | None], float] = {}
+        self._numbered = 18_850_000_000_000_000_000
         self.dead_letter_arns: set[str] = set()
         """What takes events and messages that could not be handled."""
 
     def __iter__(self) -> Iterator[Queue]:
         return iter(self._by_arn.values())
 
+    def __contains__(self, arn: str) -> bool:
+        return arn in self._by_arn
+
     def install(self, patches: Patches) -> None:
         """Notices when a message arrives in one of moto's queues."""
         add_message = MotoQueue.add_message
 
-        def message_added(model: MotoQueue, message: Any) -> None:
+        def message_added(model: Any, message: Any) -> None:
+            if model.fifo_queue and self._is_repeated(model, message):
+                return
             add_message(model, message)
             queue = self._by_arn.get(model.queue_arn)
             if queue is not None:
@@ -271,6 +308,23 @@ class Queues:
                     notify()
 
         patches.set(MotoQueue, "add_message", message_added)
+
+    def _is_repeated(self, model: Any, message: Any) -> bool:
+        """Whether a FIFO queue drops a message; else numbers it.
+
+        It remembers an id for five minutes, even if the message is deleted.
+        https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/FIFO-queues-exactly-once-processing.html
+        """
+        now = self._core.scheduler.now()
+        key = (model.queue_arn, message.deduplication_id)
+        if getattr(message, "dead_letter_source", None) is None:
+            if now - self._seen.get(key, -REMEMBERED_S) < REMEMBERED_S:
+                return True
+            self._seen[key] = now
+        if message.sequence_number is None:
+            self._numbered += 1
+            message.sequence_number = f"{self._numbered:020}"
+        return False
 
     def add(self, path: str, name: str, arn: str, redrive_allow_policy: dict[str, Any]) -> None:
         """Adds a queue that was just created."""
@@ -316,7 +370,15 @@ def _attribute(attribute: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _visible(messages: list[Message], now_ms: float) -> Iterator[Message]:
-    for message in messages:
+def _visible(model: Any, now_ms: float) -> Iterator[Message]:
+    """Yields what can be received; in a FIFO queue, nothing of a group that is being processed.
+
+    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/FIFO-queues-understanding-logic.html
+    """
+    busy: set[str] = set()
+    for message in model._messages:
         if message.visible_at <= now_ms and message.delayed_until <= now_ms:
-            yield message
+            if not busy or message.group_id not in busy:
+                yield message
+        elif model.fifo_queue:
+            busy.add(message.group_id)
