@@ -1,11 +1,24 @@
 """Finds everything in an assembly that cannot be rehearsed."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cdk_rehearsal.errors import LoadingError, Unsupported
 from cdk_rehearsal.rehearsal import Rehearsal
 from cdk_rehearsal.selection import environment
+from cdk_rehearsal.stand_ins import StandIn
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What an attempt to load an assembly shows."""
+
+    problems: Sequence[Unsupported]
+    """Everything that cannot be rehearsed."""
+    stand_ins: Sequence[StandIn]
+    """What stands for code and values that are not in the assembly."""
 
 
 def check(directory: Path, **options: Any) -> list[Unsupported]:
@@ -15,8 +28,12 @@ def check(directory: Path, **options: Any) -> list[Unsupported]:
     RehearsalError if the directory is no cloud assembly, or if its stacks are for several accounts
     or regions.
     """
-    options = {**environment(directory), **options}
-    rehearsal = Rehearsal(directory, **options)
+    return [*loaded(directory, **options).problems]
+
+
+def loaded(directory: Path, **options: Any) -> Loaded:
+    """Loads an assembly, and returns what that shows; raises as `check` does."""
+    rehearsal = Rehearsal(directory, **{**environment(directory), **options})
     problems: list[Unsupported] = []
     try:
         with rehearsal:
@@ -25,4 +42,4 @@ def check(directory: Path, **options: Any) -> list[Unsupported]:
         problems = error.problems
     from cdk_rehearsal.services.http_api import unsupported
 
-    return [*problems, *unsupported(rehearsal.resources)]
+    return Loaded([*problems, *unsupported(rehearsal.resources)], rehearsal.stand_ins)

@@ -50,6 +50,8 @@ class Deployment:
         self.state_machines = StateMachines(core, self.lambdas, Reports(core, self.bus).add)
         self.outboxes = Outboxes(core)
         self.web = Web(core, self.outside)
+        self.stages: set[str] = set()
+        """The REST APIs that have a stage."""
         self._logs = logs
         self._connect()
 

@@ -19,6 +19,8 @@ _KINDS: Mapping[str, tuple[str, str]] = {
 """The type of a resource, and the property with its name, by the service in its ARN."""
 
 _NAMING: Mapping[str, tuple[str, ...]] = {
+    "AWS::ApiGateway::Authorizer": ("AuthorizerUri",),
+    "AWS::ApiGateway::Method": ("Integration",),
     "AWS::ApiGatewayV2::Integration": ("IntegrationUri",),
     "AWS::Events::Rule": ("EventBusName", "Targets"),
     "AWS::Lambda::EventInvokeConfig": ("DestinationConfig",),
@@ -37,7 +39,7 @@ _ARN = re.compile(
     r"arn:aws:(?P<service>events|kinesis|lambda|sns|sqs):(?P<region>[\w-]+):(?P<account>\d+):"
     r"(?:event-bus/|stream/|function:)?(?P<name>[\w.-]+)(?P<rest>[:/*]?)"
 )
-_CONTENTS = {"Input", "InputTransformer", "InputPath"}
+_CONTENTS = {"Input", "InputTransformer", "InputPath", "RequestTemplates", "IntegrationResponses"}
 
 
 class Outside:

@@ -192,10 +192,15 @@ class Rehearsal:
 
     @cached_property
     def http(self) -> HttpFront:
-        """The front of the application's HTTP API."""
+        """The front of the application's HTTP and REST APIs."""
         from cdk_rehearsal.services.http_api import HttpFront
+        from cdk_rehearsal.services.rest_api import RestApi
 
-        return HttpFront(self._core, self.lambdas, self.resources)
+        front = HttpFront(self._core, self.lambdas, self.resources)
+        for resource in self.resources:
+            if resource.type == "AWS::ApiGateway::RestApi":
+                front.add(RestApi(self._core, self.lambdas, self.resources, resource, front.issuer))
+        return front
 
     def token(self, subject: str, **claims: Any) -> str:
         """Returns a JSON Web Token that the API's authorizer accepts as ``subject``'s."""

@@ -7,8 +7,8 @@ from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any
 
 from cdk_rehearsal.assembly import Resource
+from cdk_rehearsal.kinds import WITHOUT_PART
 from cdk_rehearsal.properties import Properties
-from cdk_rehearsal.resources.inactive import WITHOUT_PART
 
 if TYPE_CHECKING:
     from cdk_rehearsal.deployment import Deployment

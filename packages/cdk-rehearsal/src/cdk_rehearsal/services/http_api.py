@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any, Protocol, cast
 from urllib.parse import parse_qsl, unquote
 
 from cdk_rehearsal.assembly import Resource
@@ -27,7 +27,8 @@ _VARIABLE = re.compile(r"\{([\w.:-]+)(\+?)\}", re.ASCII)
 # https://github.com/ministackorg/ministack/pull/766
 _TEXT_TYPES = re.compile(r"text/|application/(json|javascript|xml)\s*(;|$)")
 _TYPE = "AWS::ApiGatewayV2::"
-_SOURCE_IP = "198.51.100.7"
+SOURCE_IP = "198.51.100.7"
+"""The address of all clients."""
 
 Headers = Mapping[str, str | Iterable[str]]
 
@@ -48,7 +49,9 @@ class HttpResponse:
 
 
 @dataclass(frozen=True)
-class _Request:
+class HttpRequest:
+    """A request as API Gateway sees it; header names are lower-case."""
+
     method: str
     path: str
     query: str
@@ -57,6 +60,18 @@ class _Request:
     body: str | None
     is_base64: bool
     size: int
+    sent: dict[str, list[str]] = field(default_factory=dict)
+    """All values of each header, under its name as it was sent."""
+
+    def as_body(self, binary: Iterable[str] = ()) -> tuple[str | None, bool]:
+        """Returns the body as text, or in Base64 if its type matches one of these patterns."""
+        if self.body is None:
+            return None, False
+        data = base64.b64decode(self.body) if self.is_base64 else self.body.encode()
+        kind = self.headers.get("content-type", "").partition(";")[0].strip()
+        if any(re.fullmatch(pattern, kind) for pattern in binary):
+            return base64.b64encode(data).decode(), True
+        return data.decode("utf-8", "replace"), False
 
     @property
     def parameters(self) -> dict[str, str]:
@@ -85,24 +100,7 @@ class _Route:
 
     def match(self, method: str, segments: list[str]) -> dict[str, str] | None:
         """Returns the path parameters of a request that this route takes, else None."""
-        if self.method not in (method, "ANY"):
-            return None
-        parameters: dict[str, str] = {}
-        for position, part in enumerate(self.segments):
-            variable = _VARIABLE.fullmatch(part)
-            if position >= len(segments):
-                return None
-            if variable is None:
-                if part != segments[position]:
-                    return None
-            elif variable[2]:
-                parameters[variable[1]] = unquote("/".join(segments[position:]))
-                return parameters if parameters[variable[1]] else None
-            elif segments[position]:
-                parameters[variable[1]] = unquote(segments[position])
-            else:
-                return None
-        return parameters if len(segments) == len(self.segments) else None
+        return template_match(self.segments, segments) if self.method in (method, "ANY") else None
 
     def rank(self) -> tuple[list[int], bool]:
         """Returns what sorts the most specific route first."""
@@ -113,8 +111,43 @@ class _Route:
         return kinds, self.method == "ANY"
 
 
+def template_match(template: list[str], segments: list[str]) -> dict[str, str] | None:
+    """Returns the parameters of a path that a template such as `items/{id}` matches, else None."""
+    parameters: dict[str, str] = {}
+    for position, part in enumerate(template):
+        variable = _VARIABLE.fullmatch(part)
+        if position >= len(segments):
+            return None
+        if variable is None:
+            if part != segments[position]:
+                return None
+        elif variable[2]:
+            parameters[variable[1]] = unquote("/".join(segments[position:]))
+            return parameters if parameters[variable[1]] else None
+        elif segments[position]:
+            parameters[variable[1]] = unquote(segments[position])
+        else:
+            return None
+    return parameters if len(segments) == len(template) else None
+
+
+class Api(Protocol):
+    """An API that clients can call."""
+
+    path: str
+    domain: str
+    stage: str
+
+    @property
+    def routes(self) -> Sequence[Any]:
+        """Its routes, each with an ``authorizer`` or None, and ``scopes``."""
+
+    def respond(self, request: HttpRequest) -> HttpResponse:
+        """Answers a request; to be called in a process."""
+
+
 class HttpFront:
-    """The HTTP APIs of a rehearsal, as clients see them.
+    """The HTTP and REST APIs of a rehearsal, as clients see them.
 
     Not rehearsed are throttling, access logs and cross-origin headers; an API with a CORS
     configuration is refused.
@@ -129,17 +162,21 @@ class HttpFront:
             raise LoadingError(problems)
         self._core = core
         self._issuers: dict[str, Issuer] = {}
-        self._apis = {
+        self._apis: dict[str, Api] = {
             resource.path: _Api(core, lambdas, resources, resource, self.issuer)
             for resource in resources
             if resource.type == f"{_TYPE}Api"
         }
 
+    def add(self, api: Api) -> None:
+        """Adds an API of another kind."""
+        self._apis[api.path] = api
+
     @property
     def base_paths(self) -> dict[str, str]:
         """The prefix of all paths of an API, which is its stage, by the API's construct path."""
         return {
-            path: "" if api._stage == "$default" else f"/{api._stage}"
+            path: "" if api.stage == "$default" else f"/{api.stage}"
             for path, api in self._apis.items()
         }
 
@@ -174,7 +211,8 @@ class HttpFront:
             )
         scopes = sorted({scope for route in front.routes for scope in route.scopes})
         usual = {"scope": " ".join(scopes) or None, "jti": self._core.new_id()}
-        return authorizers[0].token(subject, self._core.scheduler.now(), {**usual, **claims})
+        authorizer: JwtAuthorizer = authorizers[0]
+        return authorizer.token(subject, self._core.scheduler.now(), {**usual, **claims})
 
     def issuer(self, url: str) -> Issuer:
         """Returns the issuer of tokens at a URL."""
@@ -182,7 +220,7 @@ class HttpFront:
             self._issuers[url] = Issuer(url, self._core.account)
         return self._issuers[url]
 
-    def _api(self, path: str | None) -> _Api:
+    def _api(self, path: str | None) -> Api:
         if path is None and len(self._apis) == 1:
             return next(iter(self._apis.values()))
         if path not in self._apis:
@@ -208,7 +246,7 @@ class _Api:
         self._id = resource.physical_id
         self.domain = f"{self._id}.execute-api.{core.region}.amazonaws.com"
         (stage,) = _parts(resource, "Stage", resources)
-        self._stage: str = stage.properties["StageName"]
+        self.stage: str = stage.properties["StageName"]
         self._variables = stage.properties.get("StageVariables")
         self._authorizers = {
             each.physical_id: self._authorizer(each)
@@ -226,7 +264,7 @@ class _Api:
         """All routes, the most specific first."""
         return self._routes + ([self._default] if self._default else [])
 
-    def respond(self, request: _Request) -> HttpResponse:
+    def respond(self, request: HttpRequest) -> HttpResponse:
         """Answers a request; to be called in a process."""
         route, parameters = self._find(request)
         if request.size > _MAX_BODY_BYTES:
@@ -246,7 +284,9 @@ class _Api:
         )
         return answer
 
-    def _answer(self, route: _Route, request: _Request, parameters: dict[str, str]) -> HttpResponse:
+    def _answer(
+        self, route: _Route, request: HttpRequest, parameters: dict[str, str]
+    ) -> HttpResponse:
         identity: Identity | None = None
         if route.authorizer is not None:
             try:
@@ -280,7 +320,7 @@ class _Api:
         answer = None if result.failed else _interpreted(result.payload)
         return answer or _message(500, "Internal Server Error")
 
-    def _find(self, request: _Request) -> tuple[_Route | None, dict[str, str]]:
+    def _find(self, request: HttpRequest) -> tuple[_Route | None, dict[str, str]]:
         """Returns the route that takes a request: the first match, the most specific first.
 
         https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-routes.html
@@ -299,13 +339,13 @@ class _Api:
         """
         core, key = self._core, route.key.replace(" ", "", 1)
         api = f"arn:aws:execute-api:{core.region}:{core.account}:{self._id}"
-        source = f"{api}/{self._stage}/{key}"
+        source = f"{api}/{self.stage}/{key}"
         return self._lambdas.admits(route.function, "apigateway.amazonaws.com", source)
 
     def _event(
         self,
         route: _Route,
-        request: _Request,
+        request: HttpRequest,
         parameters: dict[str, str],
         identity: Identity | None,
     ) -> dict[str, Any]:
@@ -315,8 +355,8 @@ class _Api:
         """
         now = self._core.scheduler.now()
         path = unquote(request.path)
-        if self._stage != "$default":
-            path = f"/{self._stage}{path}"
+        if self.stage != "$default":
+            path = f"/{self.stage}{path}"
         context = {
             "accountId": self._core.account,
             "apiId": self._id,
@@ -327,12 +367,12 @@ class _Api:
                 "method": request.method,
                 "path": path,
                 "protocol": "HTTP/1.1",
-                "sourceIp": _SOURCE_IP,
+                "sourceIp": SOURCE_IP,
                 "userAgent": request.headers["user-agent"],
             },
             "requestId": self._core.new_id(),
             "routeKey": route.key,
-            "stage": self._stage,
+            "stage": self.stage,
             "time": datetime.fromtimestamp(now, UTC).strftime("%d/%b/%Y:%H:%M:%S +0000"),
             "timeEpoch": int(now * 1000),
         }
@@ -454,7 +494,7 @@ def _function(integration: Resource, resources: Sequence[Resource]) -> Any:
     return None
 
 
-def _prepared(method: str, path: str, headers: Headers, body: Any, domain: str) -> _Request:
+def _prepared(method: str, path: str, headers: Headers, body: Any, domain: str) -> HttpRequest:
     """Returns a request as API Gateway sees it: header names lower-case, values of one joined."""
     if not path.startswith("/"):
         raise RehearsalError(f"the path {path!r} does not begin with a slash")
@@ -473,12 +513,21 @@ def _prepared(method: str, path: str, headers: Headers, body: Any, domain: str) 
         "content-length": str(length),
         "host": domain,
         "user-agent": "rehearsal",
-        "x-forwarded-for": _SOURCE_IP,
+        "x-forwarded-for": SOURCE_IP,
         "x-forwarded-port": "443",
         "x-forwarded-proto": "https",
     }
     all_headers = {**usual, **joined}
-    return _Request(method.upper(), path, query, all_headers, cookies, text, is_base64, length)
+    sent = {
+        name: [value] if isinstance(value, str) else [*value] for name, value in headers.items()
+    }
+    known = {name.lower() for name in sent}
+    for name, value in all_headers.items():
+        if name not in known:
+            sent[name.title()] = [value]
+    return HttpRequest(
+        method.upper(), path, query, all_headers, cookies, text, is_base64, length, sent
+    )
 
 
 def _encoded(body: str | bytes | None, content_type: str) -> tuple[str | None, bool]:
