@@ -14,6 +14,7 @@ from cdk_rehearsal.services.event_source_mappings import EventSourceMappings
 from cdk_rehearsal.services.functions import Function
 from cdk_rehearsal.services.invocation import LambdaService
 from cdk_rehearsal.services.outboxes import Outboxes
+from cdk_rehearsal.services.pipes import PipeRunner
 from cdk_rehearsal.services.queues import Queues
 from cdk_rehearsal.services.s3 import Buckets
 from cdk_rehearsal.services.schedules import Schedules
@@ -40,6 +41,7 @@ class Deployment:
         self.outside = OutsideEnvironment()
         self.destinations = Destinations()
         self.lambdas = LambdaService(core, self.finder, self.destinations)
+        self.pipes = PipeRunner(core, self.lambdas)
         self.queues = Queues(core)
         self.streams = Streams(core)
         self.mappings = EventSourceMappings(core, self.queues, self.streams)

@@ -35,9 +35,12 @@ _NAMING: Mapping[str, tuple[str, ...]] = {
 }
 """The properties that name sources and targets, by the type that has them."""
 
+_PREFIXES = {"events": "event-bus/", "kinesis": "stream/", "lambda": "function:"}
 _ARN = re.compile(
-    r"arn:aws:(?P<service>events|kinesis|lambda|sns|sqs):(?P<region>[\w-]+):(?P<account>\d+):"
-    r"(?:event-bus/|stream/|function:)?(?P<name>[\w.-]+)(?P<rest>[:/*]?)"
+    "|".join(
+        rf"arn:aws:{service}:[\w-]+:\d+:{_PREFIXES.get(service, '')}[\w.-]+(?![\w.*-])"
+        for service in _KINDS
+    )
 )
 _CONTENTS = {"Input", "InputTransformer", "InputPath", "RequestTemplates", "IntegrationResponses"}
 
@@ -59,11 +62,9 @@ class Outside:
                 value = f"arn:aws:events:{core.region}:{core.account}:event-bus/{value}"
             for text in _texts(value):
                 # In an API's integration the ARN is a part of a path.
-                for match in _ARN.finditer(text):
-                    if match.end("name") == len(text) or match["rest"] != "*":
-                        arn = text[match.start() : match.end("name")]
-                        if not self._exists(match["service"], arn):
-                            yield arn
+                for arn in _ARN.findall(text):
+                    if not self._exists(arn):
+                        yield arn
 
     def kind(self, arn: str) -> tuple[str, str]:
         """Returns the type of what an ARN names, and the property with its name."""
@@ -118,8 +119,8 @@ class Outside:
             )["Role"]["Arn"]
         return role
 
-    def _exists(self, service: str, arn: str) -> bool:
-        deployment = self._deployment
+    def _exists(self, arn: str) -> bool:
+        deployment, service = self._deployment, arn.split(":")[2]
         if service == "lambda":
             return arn in deployment.lambdas.functions
         if service == "sqs":

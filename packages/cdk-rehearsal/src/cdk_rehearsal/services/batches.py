@@ -1,9 +1,28 @@
-"""The items of a batch that a function's answer reports as failed."""
+"""Batches: who takes them, and the items that an answer reports as failed."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from cdk_rehearsal.services.functions import InvocationResult
+
+
+class Consumer(Protocol):
+    """A function or pipe that takes batches."""
+
+    @property
+    def path(self) -> str:
+        """Its construct path."""
+
+    @property
+    def arn(self) -> str:
+        """Its ARN."""
+
+
+class Invoker(Protocol):
+    """A service that runs consumers."""
+
+    def invoke(self, function: Any, payload: str, /, *, source: str) -> InvocationResult:
+        """Hands a batch to a consumer, and waits for its answer."""
 
 
 def failed_items(

@@ -10,10 +10,9 @@ from typing import Any, Literal
 
 from cdk_rehearsal.core import Core
 from cdk_rehearsal.filters import FilterCriteria
-from cdk_rehearsal.services.batches import failed_items
+from cdk_rehearsal.services.batches import Consumer, Invoker, failed_items
 from cdk_rehearsal.services.destinations import Destinations
-from cdk_rehearsal.services.functions import Function, InvocationResult, Throttled
-from cdk_rehearsal.services.invocation import LambdaService
+from cdk_rehearsal.services.functions import InvocationResult, Throttled
 from cdk_rehearsal.services.stream_records import Shard, Stream, StreamRecord
 from cdk_rehearsal.services.texts import iso_milliseconds
 from cdk_rehearsal.services.windows import STATE_BYTES, Window, state_of
@@ -67,10 +66,10 @@ class StreamMapping:
     def __init__(
         self,
         core: Core,
-        lambdas: LambdaService,
+        lambdas: Invoker,
         destinations: Destinations,
         stream: Stream,
-        function: Function,
+        function: Consumer,
         options: MappingOptions,
     ) -> None:
         self.stream = stream
@@ -101,11 +100,11 @@ class _ShardReader:
     def __init__(
         self,
         core: Core,
-        lambdas: LambdaService,
+        lambdas: Invoker,
         destinations: Destinations,
         mapping: StreamMapping,
         shard: Shard,
-        function: Function,
+        function: Consumer,
         options: MappingOptions,
     ) -> None:
         self._core = core
