@@ -198,6 +198,7 @@ def create_usage_plan(deployment: Deployment, resource: Resource, properties: Pr
     properties.ignore("Description", "Tags", "UsagePlanName")
     for stage in properties.sections("ApiStages"):
         stage.ignore("ApiId", "Stage")
+        stage.only("Throttle", {})
     properties.section("Throttle").ignore("BurstLimit", "RateLimit")
     quota = properties.section("Quota")
     quota.only("Period", "DAY", "WEEK", "MONTH")

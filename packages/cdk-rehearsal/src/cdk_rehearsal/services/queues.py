@@ -141,7 +141,9 @@ class Queue:
             model.pending_messages.discard(message)
             again = Message(self._core.new_id(), message.body)
             again.message_attributes = message.message_attributes
-            again.group_id, again.deduplication_id = message.group_id, message.deduplication_id
+            if message.group_id is not None:
+                # Its own id would let a FIFO queue drop it as a repetition.
+                again.group_id, again.deduplication_id = message.group_id, self._core.new_id()
             again.mark_sent()
             target.model.add_message(again)
             moved += 1
