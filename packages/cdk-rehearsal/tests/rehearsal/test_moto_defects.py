@@ -19,7 +19,7 @@ import pytest
 import time_machine
 from botocore.exceptions import ClientError
 from moto import mock_aws
-from moto.awslambda.models import LambdaBackend
+from moto.awslambda_simple.models import LambdaSimpleBackend
 from moto.core.base_backend import BackendDict
 from moto.dynamodb.models import dynamodb_backends
 from moto.stepfunctions.parser.asl.component.common.error_name.error_equals_decl import (
@@ -135,7 +135,7 @@ def a_failed_update_of_an_item() -> Any:
 
 def the_qualifier_of_an_invocation() -> str | None:
     invoke = Mock(return_value=b"null")
-    with patch.object(LambdaBackend, "invoke", invoke):
+    with patch.object(LambdaSimpleBackend, "invoke", invoke):
         client("lambda").invoke(FunctionName="f", Qualifier="live")
     qualifier: str | None = invoke.call_args[0][1]
     return qualifier

@@ -27,9 +27,10 @@ def create_rest_api(deployment: Deployment, resource: Resource, properties: Prop
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-apigateway-restapi.html
     """
     properties.ignore(
-        *("BinaryMediaTypes", "Description", "DisableExecuteApiEndpoint", "EndpointConfiguration"),
+        *("Description", "DisableExecuteApiEndpoint", "EndpointConfiguration"),
         *("MinimumCompressionSize", "Name", "Tags"),
     )
+    properties.pick("BinaryMediaTypes")  # The API reads it.
     properties.only("ApiKeySourceType", "HEADER", "AUTHORIZER")
     _identify(deployment, resource, "RestApiId")
     resource.attributes["RootResourceId"] = f"{resource.physical_id}root"
@@ -52,8 +53,10 @@ def create_method(deployment: Deployment, resource: Resource, properties: Proper
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-apigateway-method.html
     """
-    properties.ignore("MethodResponses", "OperationName", "RequestModels", "RequestParameters")
-    properties.ignore("RequestValidatorId", "ApiKeyRequired", "AuthorizationScopes")
+    properties.ignore("MethodResponses", "OperationName")
+    # The API reads these.
+    properties.pick("ApiKeyRequired", "AuthorizationScopes", "AuthorizerId", "RequestModels")
+    properties.pick("RequestParameters", "RequestValidatorId")
     for name in ("RestApiId", "ResourceId", "HttpMethod"):
         properties.require(name)
     kind = properties.take("AuthorizationType", "NONE")
@@ -61,7 +64,6 @@ def create_method(deployment: Deployment, resource: Resource, properties: Proper
         raise properties.error(f"there is no AuthorizationType {kind}")
     if kind in {"COGNITO_USER_POOLS", "CUSTOM"}:
         properties.require("AuthorizerId")
-    properties.ignore("AuthorizerId")
     _check_integration(deployment, properties.section("Integration"))
     _identify(deployment, resource, "MethodId")
 
@@ -117,8 +119,9 @@ def create_stage(deployment: Deployment, resource: Resource, properties: Propert
     """
     properties.ignore(
         *("AccessLogSetting", "ClientCertificateId", "DeploymentId", "Description"),
-        *("DocumentationVersion", "MethodSettings", "Tags", "TracingEnabled", "Variables"),
+        *("DocumentationVersion", "MethodSettings", "Tags", "TracingEnabled"),
     )
+    properties.pick("Variables")  # The API reads it.
     properties.only("CacheClusterEnabled", False, "false")
     api = properties.require("RestApiId")
     if api in deployment.stages:
@@ -133,7 +136,8 @@ def create_validator(deployment: Deployment, resource: Resource, properties: Pro
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-apigateway-requestvalidator.html
     """
-    properties.ignore("Name", "ValidateRequestBody", "ValidateRequestParameters")
+    properties.ignore("Name")
+    properties.pick("ValidateRequestBody", "ValidateRequestParameters")  # The API reads them.
     properties.require("RestApiId")
     _identify(deployment, resource, "RequestValidatorId")
 
@@ -144,7 +148,8 @@ def create_model(deployment: Deployment, resource: Resource, properties: Propert
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-apigateway-model.html
     """
-    properties.ignore("ContentType", "Description", "RestApiId")
+    properties.ignore("ContentType", "Description")
+    properties.require("RestApiId")
     try:
         Draft4Validator.check_schema(properties.take("Schema", {}))
     except SchemaError as error:
@@ -160,8 +165,10 @@ def create_authorizer(deployment: Deployment, resource: Resource, properties: Pr
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-apigateway-authorizer.html
     """
     properties.only("Type", "COGNITO_USER_POOLS", "REQUEST", "TOKEN")
-    properties.ignore("AuthType", "AuthorizerCredentials", "AuthorizerResultTtlInSeconds")
-    properties.ignore("IdentitySource", "IdentityValidationExpression", "Name", "RestApiId")
+    properties.ignore("AuthType", "AuthorizerCredentials", "Name")
+    # The API reads these.
+    properties.pick("AuthorizerResultTtlInSeconds", "IdentitySource", "RestApiId")
+    properties.pick("IdentityValidationExpression")
     pools, uri = properties.take("ProviderARNs", []), properties.take("AuthorizerUri")
     if properties.take("Type") == "COGNITO_USER_POOLS":
         if len(pools) != 1:

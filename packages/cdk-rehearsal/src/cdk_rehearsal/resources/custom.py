@@ -189,3 +189,6 @@ _CREATORS: Mapping[str, Callable[[Deployment, Resource, Properties], None]] = {
     "Custom::Trigger": _trigger,
     "Custom::VpcRestrictDefaultSG": _nothing,
 }
+
+TYPES = frozenset(_CREATORS)
+"""The types of the CDK library that are known; those of SDK calls have any type."""

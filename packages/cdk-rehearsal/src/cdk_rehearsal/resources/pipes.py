@@ -7,7 +7,7 @@ from cdk_rehearsal.deployment import Deployment
 from cdk_rehearsal.filters import FilterCriteria
 from cdk_rehearsal.properties import Properties
 from cdk_rehearsal.resources.registry import Resource, creates
-from cdk_rehearsal.services.pipes import Pipe
+from cdk_rehearsal.services.pipes import ENRICHMENTS, TARGETS, Pipe
 from cdk_rehearsal.services.queue_mapping import QueueMapping
 from cdk_rehearsal.services.stream_mapping import MappingOptions, StreamMapping
 
@@ -23,9 +23,9 @@ def create_pipe(deployment: Deployment, resource: Resource, properties: Properti
     core = deployment.core
     arn = f"arn:aws:pipes:{core.region}:{core.account}:pipe/{name}"
     target, enrichment = properties.require("Target"), properties.take("Enrichment")
-    if target not in deployment.pipes:
+    if target.split(":")[2] not in TARGETS:
         raise properties.error(f"the rehearsal does not know targets such as {target}")
-    if enrichment is not None and enrichment.split(":")[2] not in ("lambda", "states"):
+    if enrichment is not None and enrichment.split(":")[2] not in ENRICHMENTS:
         raise properties.error(f"the rehearsal does not know enrichments such as {enrichment}")
     stated = properties.section("TargetParameters")
     for kind in (

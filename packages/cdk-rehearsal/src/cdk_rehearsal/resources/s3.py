@@ -25,7 +25,7 @@ _KINDS = (
     ("TopicConfigurations", "Topic", "TopicConfigurations"),
 )
 # The member of each with the ARN of the destination.
-_DESTINATIONS = {
+DESTINATIONS = {
     "QueueConfigurations": "QueueArn",
     "LambdaFunctionConfigurations": "LambdaFunctionArn",
     "TopicConfigurations": "TopicArn",
@@ -77,7 +77,7 @@ def notify(
     Raises UnsupportedTemplateError, with the place of ``properties``, as S3 refuses them.
     """
     seen: list[tuple[str, str, str]] = []
-    for kind, destination in _DESTINATIONS.items():
+    for kind, destination in DESTINATIONS.items():
         for entry in configuration.get(kind, []):
             _check_overlap(entry, seen, properties)
             if not deployment.buckets.is_admitted(entry[destination], f"arn:aws:s3:::{bucket}"):
@@ -87,7 +87,7 @@ def notify(
                     f"{path} does not admit s3.amazonaws.com for arn:aws:s3:::{bucket}. If its "
                     "policy or permission does, name that in the bucket's DependsOn"
                 )
-    unknown = configuration.keys() - {*_DESTINATIONS, "EventBridgeConfiguration"}
+    unknown = configuration.keys() - {*DESTINATIONS, "EventBridgeConfiguration"}
     if unknown:
         raise properties.error(f"the rehearsal does not know {', '.join(sorted(unknown))}")
     if configuration:
@@ -120,7 +120,7 @@ def _notifications(properties: Properties) -> dict[str, Any]:
             rules = part.section("Filter").section("S3Key").sections("Rules")
             names = {rule.require("Name").lower(): rule.require("Value") for rule in rules}
             entry: dict[str, Any] = {
-                _DESTINATIONS[kind]: part.require(destination),
+                DESTINATIONS[kind]: part.require(destination),
                 "Events": [part.require("Event")],
             }
             if names:

@@ -5,7 +5,7 @@ import json
 from cdk_rehearsal.deployment import Deployment
 from cdk_rehearsal.properties import Properties
 from cdk_rehearsal.resources.registry import Resource, creates, generated_name
-from cdk_rehearsal.services.sns import DEFAULT_MAX_BYTES, LEAVING
+from cdk_rehearsal.services.sns import DEFAULT_MAX_BYTES, DELIVERING, LEAVING
 
 # https://docs.aws.amazon.com/sns/latest/dg/large-message-payloads.html
 _SMALLEST_MAX_BYTES = 1_024
@@ -67,7 +67,7 @@ def create_subscription(deployment: Deployment, resource: Resource, properties: 
     Text messages, e-mail and requests to other hosts leave the rehearsal: only records tell.
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-sns-subscription.html
     """
-    properties.only("Protocol", "sqs", "lambda", *LEAVING)
+    properties.only("Protocol", *DELIVERING, *LEAVING)
     properties.ignore("DeliveryPolicy")
     properties.only("Region", deployment.core.region)
     attributes = {

@@ -20,6 +20,9 @@ from cdk_rehearsal.services.roles import role_allows
 from cdk_rehearsal.target_inputs import InputTransformer, JsonPath
 
 _SERVICE = "pipes.amazonaws.com"
+SOURCES = frozenset({"dynamodb", "kinesis", "sqs"})
+TARGETS = frozenset({"events", "kinesis", "lambda", "sns", "sqs", "states"})
+ENRICHMENTS = frozenset({"lambda", "states"})
 _PLACEHOLDER = re.compile(r"<(\$[^>]*|aws\.pipes\.[\w.-]+)>")
 
 
@@ -58,9 +61,6 @@ class PipeRunner:
             "sqs": self._send,
             "states": self._execute,
         }
-
-    def __contains__(self, arn: str) -> bool:
-        return arn.split(":")[2] in self._targets
 
     def invoke(self, pipe: Pipe, payload: str, *, source: str, **detail: Any) -> InvocationResult:
         """Hands a batch of records on; an error lets the poller try it again."""

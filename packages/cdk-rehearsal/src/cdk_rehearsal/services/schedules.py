@@ -27,7 +27,7 @@ _RETRIES = 185
 _MAX_AGE_S = 86_400
 _BACKOFF_S = (1.0, 600.0)
 # https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-targets-templated.html
-_ACTIONS = {
+ACTIONS = {
     "lambda": "lambda:InvokeFunction",
     "sqs": "sqs:SendMessage",
     "states": "states:StartExecution",
@@ -111,7 +111,7 @@ class Schedules:
             raise ValidationException("MaximumWindowInMinutes belongs to the mode FLEXIBLE.")
         service = target["Arn"].split(":")[2]
         unknown = {name for name in target if name.endswith("Parameters")}
-        if service not in _ACTIONS or unknown:
+        if service not in ACTIONS or unknown:
             raise RehearsalError(
                 f"the rehearsal does not know schedules with the target {target['Arn']} "
                 f"{', '.join(sorted(unknown))}"
@@ -278,7 +278,7 @@ class Schedules:
             failed="SdkClientException",
         )
         service = arn.split(":")[2]
-        action = _ACTIONS[service]
+        action = ACTIONS[service]
         if not self._may(firing, action, arn):
             message = f"the role {firing.target['RoleArn']} may not do {action} on {arn}"
             raise DeliveryFailed("AccessDeniedException", message)

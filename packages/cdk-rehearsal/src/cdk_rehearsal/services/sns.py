@@ -24,6 +24,8 @@ from cdk_rehearsal.services.texts import iso_milliseconds
 
 _SERVICE = "sns.amazonaws.com"
 _NO_QUEUE = "AWS.SimpleQueueService.NonExistentQueue"
+DELIVERING = frozenset({"lambda", "sqs"})
+"""Protocols whose messages stay in the rehearsal."""
 LEAVING = frozenset({"email", "email-json", "http", "https", "sms"})
 """Protocols whose messages leave the rehearsal."""
 DEFAULT_MAX_BYTES = 256 * 1024
