@@ -46,7 +46,10 @@ print(changes)
 """
 
 # What runs on moto, and imports it.
-ON_MOTO = ("deployment", "hooks", "loading", "moto_patches", "resources", "server", "services")
+ON_MOTO = (
+    *("deployment", "hooks", "loading", "moto_patches", "outside", "resources", "server"),
+    *("services", "support"),
+)
 # The first starts the command; the second needs aws_cdk, whose import starts Node.js.
 EXCLUDED = ("cdk_rehearsal.__main__", "cdk_rehearsal.validation")
 

@@ -27,8 +27,7 @@ _VARIABLE = re.compile(r"\{([\w.:-]+)(\+?)\}", re.ASCII)
 # https://github.com/ministackorg/ministack/pull/766
 _TEXT_TYPES = re.compile(r"text/|application/(json|javascript|xml)\s*(;|$)")
 _TYPE = "AWS::ApiGatewayV2::"
-SOURCE_IP = "198.51.100.7"
-"""The address of all clients."""
+SOURCE_IP = _SOURCE_IP = "198.51.100.7"
 
 Headers = Mapping[str, str | Iterable[str]]
 
@@ -49,9 +48,7 @@ class HttpResponse:
 
 
 @dataclass(frozen=True)
-class HttpRequest:
-    """A request as API Gateway sees it; header names are lower-case."""
-
+class _Request:
     method: str
     path: str
     query: str
@@ -111,6 +108,9 @@ class _Route:
         return kinds, self.method == "ANY"
 
 
+HttpRequest = _Request
+
+
 def template_match(template: list[str], segments: list[str]) -> dict[str, str] | None:
     """Returns the parameters of a path that a template such as `items/{id}` matches, else None."""
     parameters: dict[str, str] = {}
@@ -136,13 +136,13 @@ class Api(Protocol):
 
     path: str
     domain: str
-    stage: str
+    _stage: str
 
     @property
     def routes(self) -> Sequence[Any]:
         """Its routes, each with an ``authorizer`` or None, and ``scopes``."""
 
-    def respond(self, request: HttpRequest) -> HttpResponse:
+    def respond(self, request: _Request) -> HttpResponse:
         """Answers a request; to be called in a process."""
 
 
@@ -176,7 +176,7 @@ class HttpFront:
     def base_paths(self) -> dict[str, str]:
         """The prefix of all paths of an API, which is its stage, by the API's construct path."""
         return {
-            path: "" if api.stage == "$default" else f"/{api.stage}"
+            path: "" if api._stage == "$default" else f"/{api._stage}"
             for path, api in self._apis.items()
         }
 
@@ -246,7 +246,7 @@ class _Api:
         self._id = resource.physical_id
         self.domain = f"{self._id}.execute-api.{core.region}.amazonaws.com"
         (stage,) = _parts(resource, "Stage", resources)
-        self.stage: str = stage.properties["StageName"]
+        self._stage: str = stage.properties["StageName"]
         self._variables = stage.properties.get("StageVariables")
         self._authorizers = {
             each.physical_id: self._authorizer(each)
@@ -264,7 +264,7 @@ class _Api:
         """All routes, the most specific first."""
         return self._routes + ([self._default] if self._default else [])
 
-    def respond(self, request: HttpRequest) -> HttpResponse:
+    def respond(self, request: _Request) -> HttpResponse:
         """Answers a request; to be called in a process."""
         route, parameters = self._find(request)
         if request.size > _MAX_BODY_BYTES:
@@ -284,9 +284,7 @@ class _Api:
         )
         return answer
 
-    def _answer(
-        self, route: _Route, request: HttpRequest, parameters: dict[str, str]
-    ) -> HttpResponse:
+    def _answer(self, route: _Route, request: _Request, parameters: dict[str, str]) -> HttpResponse:
         identity: Identity | None = None
         if route.authorizer is not None:
             try:
@@ -320,7 +318,7 @@ class _Api:
         answer = None if result.failed else _interpreted(result.payload)
         return answer or _message(500, "Internal Server Error")
 
-    def _find(self, request: HttpRequest) -> tuple[_Route | None, dict[str, str]]:
+    def _find(self, request: _Request) -> tuple[_Route | None, dict[str, str]]:
         """Returns the route that takes a request: the first match, the most specific first.
 
         https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-routes.html
@@ -339,13 +337,13 @@ class _Api:
         """
         core, key = self._core, route.key.replace(" ", "", 1)
         api = f"arn:aws:execute-api:{core.region}:{core.account}:{self._id}"
-        source = f"{api}/{self.stage}/{key}"
+        source = f"{api}/{self._stage}/{key}"
         return self._lambdas.admits(route.function, "apigateway.amazonaws.com", source)
 
     def _event(
         self,
         route: _Route,
-        request: HttpRequest,
+        request: _Request,
         parameters: dict[str, str],
         identity: Identity | None,
     ) -> dict[str, Any]:
@@ -355,8 +353,8 @@ class _Api:
         """
         now = self._core.scheduler.now()
         path = unquote(request.path)
-        if self.stage != "$default":
-            path = f"/{self.stage}{path}"
+        if self._stage != "$default":
+            path = f"/{self._stage}{path}"
         context = {
             "accountId": self._core.account,
             "apiId": self._id,
@@ -367,12 +365,12 @@ class _Api:
                 "method": request.method,
                 "path": path,
                 "protocol": "HTTP/1.1",
-                "sourceIp": SOURCE_IP,
+                "sourceIp": _SOURCE_IP,
                 "userAgent": request.headers["user-agent"],
             },
             "requestId": self._core.new_id(),
             "routeKey": route.key,
-            "stage": self.stage,
+            "stage": self._stage,
             "time": datetime.fromtimestamp(now, UTC).strftime("%d/%b/%Y:%H:%M:%S +0000"),
             "timeEpoch": int(now * 1000),
         }
@@ -494,7 +492,7 @@ def _function(integration: Resource, resources: Sequence[Resource]) -> Any:
     return None
 
 
-def _prepared(method: str, path: str, headers: Headers, body: Any, domain: str) -> HttpRequest:
+def _prepared(method: str, path: str, headers: Headers, body: Any, domain: str) -> _Request:
     """Returns a request as API Gateway sees it: header names lower-case, values of one joined."""
     if not path.startswith("/"):
         raise RehearsalError(f"the path {path!r} does not begin with a slash")
@@ -513,7 +511,7 @@ def _prepared(method: str, path: str, headers: Headers, body: Any, domain: str) 
         "content-length": str(length),
         "host": domain,
         "user-agent": "rehearsal",
-        "x-forwarded-for": SOURCE_IP,
+        "x-forwarded-for": _SOURCE_IP,
         "x-forwarded-port": "443",
         "x-forwarded-proto": "https",
     }
@@ -522,10 +520,8 @@ def _prepared(method: str, path: str, headers: Headers, body: Any, domain: str) 
         name: [value] if isinstance(value, str) else [*value] for name, value in headers.items()
     }
     known = {name.lower() for name in sent}
-    for name, value in all_headers.items():
-        if name not in known:
-            sent[name.title()] = [value]
-    return HttpRequest(
+    sent |= {name.title(): [value] for name, value in all_headers.items() if name not in known}
+    return _Request(
         method.upper(), path, query, all_headers, cookies, text, is_base64, length, sent
     )
 

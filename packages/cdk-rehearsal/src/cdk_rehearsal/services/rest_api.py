@@ -119,9 +119,9 @@ class RestApi:
             if each.type.startswith(TYPE) and each.properties.get("RestApiId") == self.id
         }
         (stage,) = (each for each in self._parts.values() if each.type == f"{TYPE}Stage")
-        self.stage = str(stage.properties["StageName"])
+        self._stage = str(stage.properties["StageName"])
         self._variables = stage.properties.get("Variables")
-        self._usage = Usage(core, self.id, self.stage, resources)
+        self._usage = Usage(core, self.id, self._stage, resources)
         self._calls = ServiceCalls(core, self.path)
         self._custom: dict[str, RequestAuthorizer] = {}
         methods = [
@@ -313,7 +313,7 @@ class _Call:
         self._id = api._core.new_id()
         core = api._core
         self.arn = (
-            f"arn:aws:execute-api:{core.region}:{core.account}:{api.id}/{api.stage}/"
+            f"arn:aws:execute-api:{core.region}:{core.account}:{api.id}/{api._stage}/"
             f"{request.method}{method.path or '/'}"
         )
 
@@ -345,10 +345,10 @@ class _Call:
             "httpMethod": self.request.method,
             "extendedRequestId": self._id[:16],
             "requestTime": datetime.fromtimestamp(now, UTC).strftime("%d/%b/%Y:%H:%M:%S +0000"),
-            "path": f"/{api.stage}{self.request.path}",
+            "path": f"/{api._stage}{self.request.path}",
             "accountId": core.account,
             "protocol": "HTTP/1.1",
-            "stage": api.stage,
+            "stage": api._stage,
             "domainPrefix": api.id,
             "requestTimeEpoch": int(now * 1000),
             "requestId": self._id,
