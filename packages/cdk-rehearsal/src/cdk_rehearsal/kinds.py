@@ -9,6 +9,7 @@ def _types(service: str, names: str) -> frozenset[str]:
 
 WITHOUT_PART: frozenset[str] = frozenset().union(
     _types("ApiGateway", "Account ClientCertificate DocumentationPart"),
+    _types("ApplicationAutoScaling", "ScalableTarget ScalingPolicy"),
     _types("ApplicationInsights", "Application"),
     _types("Backup", "BackupPlan BackupSelection BackupVault"),
     _types("CDK", "Metadata"),
@@ -25,6 +26,7 @@ WITHOUT_PART: frozenset[str] = frozenset().union(
     _types("KMS", "Alias Key"),
     _types("Lambda", "CodeSigningConfig LayerVersionPermission"),
     _types("Logs", "MetricFilter QueryDefinition"),
+    _types("OpenSearchServerless", "VpcEndpoint"),
     _types("ResourceGroups", "Group"),
     _types("Route53", "HostedZone RecordSet RecordSetGroup"),
     _types("SecretsManager", "ResourcePolicy"),
@@ -42,7 +44,11 @@ _IDLE: Mapping[str, frozenset[str]] = {
     | _types("ApiGateway", "BasePathMapping DomainName VpcLink")
     | _types("ApiGatewayV2", "ApiMapping DomainName VpcLink"),
     "its containers do not run": _types("ECS", "Cluster Service TaskDefinition"),
+    "what it takes goes nowhere": _types("KinesisFirehose", "DeliveryStream"),
+    "it records nothing": _types("CloudTrail", "Trail"),
     "it does not run": _types("EC2", "Instance LaunchTemplate")
+    | _types("BedrockAgentCore", "Gateway GatewayTarget Memory Runtime RuntimeEndpoint")
+    | _types("SSM", "Association")
     | _types("CodeBuild", "Project")
     | _types("Glue", "Crawler Database Job SecurityConfiguration Table Trigger")
     | _types("Bedrock", "Agent AgentAlias ApplicationInferenceProfile DataSource KnowledgeBase")
@@ -50,6 +56,7 @@ _IDLE: Mapping[str, frozenset[str]] = {
     "it has no content, and calls to it fail": _types("ElastiCache", "CacheCluster SubnetGroup")
     | _types("Athena", "WorkGroup NamedQuery")
     | _types("Elasticsearch", "Domain")
+    | _types("QBusiness", "Application DataSource Index Retriever WebExperience")
     | _types("Kendra", "DataSource Index")
     | _types("OpenSearchService", "Domain")
     | _types("OpenSearchServerless", "AccessPolicy Collection SecurityPolicy")

@@ -315,7 +315,9 @@ class Loader:
             if not attribute.endswith("Arn"):
                 return f"{resource.physical_id}-{attribute}"
             service = resource.type.split("::")[1].lower()
-            return f"arn:aws:{service}:{self._region}:{self._account}:{resource.physical_id}"
+            arn = f"arn:aws:{service}:{self._region}:{self._account}:{resource.physical_id}"
+            self._deployment.core.name(resource.path, arn)
+            return arn
         raise UnsupportedTemplateError(f"{where}: unknown attribute {attribute} in Fn::GetAtt")
 
     def _export(self, name: str) -> Any:

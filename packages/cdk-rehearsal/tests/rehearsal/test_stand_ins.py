@@ -272,6 +272,21 @@ def test_with_invented_stand_ins_everything_of_a_known_kind_loads_and_is_listed(
     }
 
 
+def test_a_target_of_an_unknown_kind_may_idle(template: Cloud, rehearse: Rehearse) -> None:
+    template.add("Bus", "AWS::Events::EventBus", Name="bus")
+    template.add("Build", "AWS::CodeBuild::Project")
+    template.rule("Rule", {"source": ["shop"]}, {"Arn": arn("Build")})
+    (known, problem) = (each.problem for each in check(template.write()))
+    assert "unknown resource type" in known
+    assert "does not know targets" in problem or "unknown" in problem
+    shop = rehearse(stand_ins=True)
+    entry = {"EventBusName": "bus", "Source": "shop", "DetailType": "d", "Detail": "{}"}
+    shop.client("events").put_events(Entries=[entry])
+    shop.run_until_idle()
+    assert "Shop/Build: takes events, and does nothing" in map(str, shop.stand_ins)
+    assert [r.target for r in shop.meter.records if r.kind == "delivery"] == ["Shop/Build"]
+
+
 def test_an_unknown_type_is_an_error_even_with_invented_stand_ins(template: Cloud) -> None:
     template.add("New", "AWS::Teleport::Beam")
     with (

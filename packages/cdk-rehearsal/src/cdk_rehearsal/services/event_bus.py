@@ -75,6 +75,8 @@ class EventBus:
         self._patterns: dict[str | None, EventPattern] = {}
         self._transformers: dict[str, InputTransformer] = {}
         self._timers: dict[str, Timer] = {}
+        self.idle: set[str] = set()
+        """Targets that take events and do nothing: stand-ins."""
 
     @property
     def _backend(self) -> Any:
@@ -389,7 +391,7 @@ class EventBus:
         elif service == "events":
             bus = self._backend.describe_event_bus(arn.rsplit("/", 1)[-1])
             self._take(bus, delivery.event)
-        else:
+        elif arn not in self.idle:
             raise RehearsalError(f"rule {delivery.rule_path}: unknown target {arn}")
 
     def _send(self, delivery: _Delivery, arn: str, text: str) -> None:
