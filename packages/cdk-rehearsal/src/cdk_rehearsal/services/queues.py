@@ -203,14 +203,16 @@ class Queue:
 
     def next_visible(self) -> float | None:
         """Returns the virtual time at which the next message can be received, if there is any."""
-        times: dict[str, float] = {}
         model = self.model
+        if not model.fifo_queue:
+            times = [max(m.visible_at, m.delayed_until) / 1000 for m in model._messages]
+            return min(times) if times else None
+        # All messages of a group wait for those that are being processed.
+        by_group: dict[str, float] = {}
         for message in model._messages:
-            # All messages of a group wait for those that are being processed.
-            group = str(message.group_id) if model.fifo_queue else message.id
             moment = max(message.visible_at, message.delayed_until) / 1000
-            times[group] = max(moment, times.get(group, 0.0))
-        return min(times.values()) if times else None
+            by_group[message.group_id] = max(moment, by_group.get(message.group_id, 0.0))
+        return min(by_group.values(), default=None)
 
     def record(self, message: Message) -> dict[str, Any]:
         """Returns a message as functions get it.
@@ -223,12 +225,11 @@ class Queue:
             "SenderId": message.sender_id,
             "ApproximateFirstReceiveTimestamp": str(message.approximate_first_receive_timestamp),
         }
-        of_fifo_queue = {
-            "MessageGroupId": message.group_id,
-            "MessageDeduplicationId": message.deduplication_id,
-            "SequenceNumber": message.sequence_number,
-        }
-        attributes |= {name: value for name, value in of_fifo_queue.items() if value is not None}
+        if message.group_id is not None:
+            attributes["MessageGroupId"] = message.group_id
+        if message.sequence_number is not None:
+            attributes["MessageDeduplicationId"] = str(message.deduplication_id)
+            attributes["SequenceNumber"] = message.sequence_number
         source = getattr(message, "dead_letter_source", None)
         if source is not None:
             attributes["DeadLetterQueueSourceArn"] = source
@@ -377,10 +378,11 @@ def _visible(model: Any, now_ms: float) -> Iterator[Message]:
 
     https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/FIFO-queues-understanding-logic.html
     """
+    fifo = model.fifo_queue
     busy: set[str] = set()
     for message in model._messages:
-        if message.visible_at <= now_ms and message.delayed_until <= now_ms:
-            if not busy or message.group_id not in busy:
-                yield message
-        elif model.fifo_queue:
-            busy.add(message.group_id)
+        if message.visible_at > now_ms or message.delayed_until > now_ms:
+            if fifo:
+                busy.add(message.group_id)
+        elif not busy or message.group_id not in busy:
+            yield message

@@ -29,7 +29,7 @@ from cdk_rehearsal.services.usage import Usage
 from cdk_rehearsal.services.velocity import Velocity
 
 TYPE = "AWS::ApiGateway::"
-# https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html
+# https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-execution-service-limits-table.html
 MAX_TIMEOUT_MS = 29_000
 _MAX_BODY_BYTES = 10 * 1024 * 1024
 _FUNCTION = re.compile(r"functions/(arn:[^/]+)/invocations$")
