@@ -531,6 +531,34 @@ def handler(event, context):
 SIZES = '#set($n = $input.path("$"))#if($n > 5){"many": $n}#else{"few": $n}#end'
 
 
+@pytest.mark.parametrize(
+    ("behaviour", "kind", "status"),
+    [
+        ("WHEN_NO_MATCH", "text/plain", 200),
+        ("WHEN_NO_TEMPLATES", "text/plain", 415),
+        ("NEVER", "text/plain", 415),
+        ("NEVER", "application/json", 200),
+    ],
+)
+def test_a_body_without_a_template_passes_or_is_refused(
+    template: Cloud, rehearse: Rehearse, behaviour: str, kind: str, status: int
+) -> None:
+    """https://docs.aws.amazon.com/apigateway/latest/developerguide/integration-passthrough-behaviors.html"""
+    api(template, "def handler(event, context): return event")
+    integration = {
+        **proxy(),
+        "Type": "AWS",
+        "PassthroughBehavior": behaviour,
+        "RequestTemplates": {"application/json": "1"},
+        "IntegrationResponses": [{"StatusCode": "200"}],
+    }
+    method(template, "Post", "POST", Integration=integration)
+    answer = rehearse().http.request("POST", "/", headers={"content-type": kind}, body="2")
+    assert answer.status == status
+    if status == 200:
+        assert answer.json() == (1 if kind == "application/json" else 2)
+
+
 def test_a_function_behind_mapping_templates(template: Cloud, rehearse: Rehearse) -> None:
     api(
         template,

@@ -69,7 +69,7 @@ class RequestAuthorizer:
             answer = result.payload
             if not isinstance(answer, dict) or "policyDocument" not in answer:
                 return Decision(500, None)
-            if self._ttl_s and identity:
+            if identity:
                 self._cache[identity] = (now + self._ttl_s, answer)
         return _decision(answer, method_arn)
 
