@@ -21,7 +21,7 @@ from stacks.constructs.workflow import Invoke, Kind, Workflow
 
 _AUTHORIZATION = sfn.Timeout.duration(Duration.seconds(30))
 """More than the timeout of the function, which waits for the customer's bank."""
-_WORKFLOW_TIMEOUT = Duration.seconds(90)
+_WORKFLOW_TIMEOUT = Duration.seconds(75)
 _CONSUMER_TIMEOUT = Duration.seconds(run_checkout.PATIENCE_S + 5)
 
 

@@ -83,7 +83,9 @@ class Environment:
     https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
     """
     requests_per_second: int
-    """The API's rate limit; bursts may be twice as large."""
+    """The rate limit of each route for customers and staff; bursts may be twice as large."""
+    callbacks_per_second: int
+    """The rate limit of each route for partners, which anybody can call without a token."""
     email_sender: str
     """The sender of e-mail to customers: an address without a display name."""
     email_identity: str | None = None
@@ -187,6 +189,7 @@ DEV = Environment(
     dispatch=_WAREHOUSE,
     consumer_concurrency=5,
     requests_per_second=50,
+    callbacks_per_second=10,
     email_sender="orders@dev.orderflow.example",
 )
 
@@ -200,6 +203,7 @@ PROD = Environment(
     dispatch=_WAREHOUSE,
     consumer_concurrency=20,
     requests_per_second=500,
+    callbacks_per_second=50,
     email_sender="orders@orderflow.example",
 )
 

@@ -19,6 +19,7 @@ from lambdas.inventory import (
     reserve_stock,
     restock_returned_order,
     set_prices,
+    stock_store,
 )
 from lambdas.inventory.supplier_files import INCOMING, REPORTS
 from stacks.constructs.api import Api
@@ -41,7 +42,13 @@ class Inventory(ContextStack):
         self, scope: Construct, id_: str, *, platform: Platform, api: Api, **kwargs: Any
     ) -> None:
         super().__init__(scope, id_, platform=platform, **kwargs)
-        self.table = OutboxTable(self, "Stock", platform=platform, pending_index=True)
+        self.table = OutboxTable(
+            self,
+            "Stock",
+            platform=platform,
+            pending_index=True,
+            append_only=stock_store.RECORDS,
+        )
         self.reserve_stock = self.function("ReserveStock", reserve_stock.handler)
         self.release_stock = self.function("ReleaseStock", release_stock.handler)
         self.restock_returned_order = self.function(

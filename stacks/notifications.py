@@ -39,6 +39,9 @@ too often is parked. Raise it together with the account's quotas.
 https://docs.aws.amazon.com/lambda/latest/api/API_ScalingConfig.html
 https://docs.aws.amazon.com/ses/latest/dg/quotas.html
 """
+_WEBHOOK_DELIVERIES = 20
+"""Deliveries before a message to a webhook is parked: for an hour, a host may be down, or so slow
+that most deliveries postpone the message."""
 _WARN_AT = 0.8
 """The share of the monthly SMS quota at which the alarm fires."""
 
@@ -69,7 +72,13 @@ class Notifications(ContextStack):
         sms = self._sender(
             "SendSms", send_sms.handler, topic, Channel.SMS, max_concurrency=_SENDERS
         )
-        webhook = self._sender("CallWebhook", call_webhook.handler, topic, Channel.WEBHOOK)
+        webhook = self._sender(
+            "CallWebhook",
+            call_webhook.handler,
+            topic,
+            Channel.WEBHOOK,
+            max_receive_count=_WEBHOOK_DELIVERIES,
+        )
         self._sender_identity()
         self._sms_alarm()
 

@@ -1,4 +1,4 @@
-"""Operations: a dashboard with all hops of a stage, and alarms on business metrics."""
+"""Operations: a dashboard with all hops of a stage, alarms on business metrics, the API's stage."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -111,6 +111,7 @@ class Operations(Stack):
         dashboard.add_large_header(f"Orderflow, {stage}")
         self._show(dashboard, "Business", _business(platform))
         self._show(dashboard, "API", _api(api))
+        api.deploy(self)
         for headline, graphs in _HOPS.items():
             found = {
                 title: [_search(stage, *search) for search in searches]

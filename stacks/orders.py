@@ -16,6 +16,8 @@ from lambdas.orders import (
     follow_shipment,
     get_order,
     keep_price_list,
+    list_orders,
+    order_store,
     place_order,
     reject_order,
     sweep_orders,
@@ -29,9 +31,20 @@ from stacks.constructs.outbox_table import OutboxTable
 from stacks.constructs.platform import Platform
 from stacks.constructs.scheduled_consumer import ScheduledConsumer
 
-_CHECKOUT_MINUTES = 60
-"""After how long a placed order expires. A checkout takes seconds; after an hour, with five
-deliveries, its message has been parked or lost."""
+_ORDERS_PER_HOUR = 60
+"""How many orders a customer may place in an hour: more than people need, too few for a test of
+stolen cards to be worth it."""
+
+_CHECKOUT_MINUTES = 45
+"""After how long a placed order expires. A checkout takes seconds. A message that checkout cannot
+handle is parked before that, so that a redrive may still confirm the order."""
+
+_SWEEP_EVERY = Duration.minutes(15)
+"""How much later than that an order may expire: it is closed within an hour."""
+
+_SWEEP_TIMEOUT = Duration.seconds(30)
+"""Enough for some ten thousand orders. A sweep that fails is parked before the next one begins:
+after five deliveries, each six times this long."""
 
 
 class Orders(ContextStack):
@@ -41,14 +54,22 @@ class Orders(ContextStack):
         self, scope: Construct, id_: str, *, platform: Platform, api: Api, **kwargs: Any
     ) -> None:
         super().__init__(scope, id_, platform=platform, **kwargs)
-        self.table = OutboxTable(self, "Orders", platform=platform, pending_index=True)
+        self.table = OutboxTable(
+            self,
+            "Orders",
+            platform=platform,
+            pending_index=True,
+            listing=order_store.BY_CUSTOMER,
+        )
         self.settings = Settings(
             table_name=self.table.settings.table_name,
             inbox_days=self.table.settings.inbox_days,
+            orders_per_hour=_ORDERS_PER_HOUR,
             checkout_minutes=_CHECKOUT_MINUTES,
         )
         place = self.function("PlaceOrder", place_order.handler)
         get = self.function("GetOrder", get_order.handler)
+        list_ = self.function("ListOrders", list_orders.handler)
         cancel = self.function("CancelOrder", cancel_order.handler)
         self.confirm_order = self.function("ConfirmOrder", confirm_order.handler)
         self.reject_order = self.function("RejectOrder", reject_order.handler)
@@ -63,8 +84,8 @@ class Orders(ContextStack):
             "SweepOrders",
             sweep_orders.handler,
             event=SweepDue(),
-            every=Duration.minutes(30),
-            timeout=Duration.minutes(1),
+            every=_SWEEP_EVERY,
+            timeout=_SWEEP_TIMEOUT,
         )
         self.alarm(
             "Expired",
@@ -75,5 +96,6 @@ class Orders(ContextStack):
         )
 
         api.route(HttpMethod.POST, "/orders", place)
+        api.route(HttpMethod.GET, "/orders", list_)
         api.route(HttpMethod.GET, "/orders/{order_id}", get)
         api.route(HttpMethod.DELETE, "/orders/{order_id}", cancel)

@@ -135,6 +135,13 @@ class Payments(ContextStack):
             page="a-refund-was-made-outside-the-shop",
         )
         self.alarm(
+            "RefundFailed",
+            "FailedRefunds",
+            threshold=1,
+            meaning="Refunds did not reach their customers: the shop has the money again.",
+            page="a-refund-failed",
+        )
+        self.alarm(
             "Forged",
             "ForgedCallbacks",
             threshold=5,

@@ -20,14 +20,14 @@ from lambdas.privacy import (
     start_erasure,
 )
 from lambdas.privacy.settings import AccountSettings, WorkflowSettings
-from stacks.constructs.api import ACCESS_TOKEN_VALIDITY, Api
+from stacks.constructs.api import TOKEN_VALIDITY, Api
 from stacks.constructs.context_stack import ContextStack
 from stacks.constructs.event_consumer import EventConsumer
 from stacks.constructs.outbox_table import OutboxTable
 from stacks.constructs.platform import Platform
 from stacks.constructs.workflow import Invoke, Kind, Workflow
 
-_TOKENS_EXPIRED = Duration.minutes(ACCESS_TOKEN_VALIDITY.to_minutes() + 5)
+_TOKENS_EXPIRED = Duration.minutes(TOKEN_VALIDITY.to_minutes() + 5)
 """How long after the deletion of an account a request of its customer may still arrive."""
 
 _LONGEST_PAUSE = Duration.days(10)

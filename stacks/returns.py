@@ -20,6 +20,7 @@ from lambdas.returns import (
     refuse_return,
     request_return,
     resume_return,
+    return_store,
     review_return,
     start_return,
 )
@@ -61,7 +62,14 @@ class Returns(ContextStack):
         **kwargs: Any,
     ) -> None:
         super().__init__(scope, id_, platform=platform, **kwargs)
-        self.table = OutboxTable(self, "Returns", platform=platform, pending_index=True)
+        self.table = OutboxTable(
+            self,
+            "Returns",
+            platform=platform,
+            pending_index=True,
+            listing=return_store.BY_TIME,
+            append_only=return_store.DECISIONS,
+        )
         await_ = self.function("AwaitDecision", await_decision.handler)
         workflow = Workflow(
             self,

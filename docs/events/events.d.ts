@@ -72,6 +72,9 @@ export type Words = string;
 /** A way to reach a customer. */
 export type Channel = "email" | "sms" | "webhook";
 
+/** Why a payment was declined. */
+export type DeclineReason = "authentication_required" | "payment_declined";
+
 /** The kinds of personal data of a customer that a context no longer has. */
 export interface Erased {
   /** The context */
@@ -432,6 +435,7 @@ export interface PaymentDeclinedV1 {
    */
   readonly amount_minor: number;
   readonly currency: Currency;
+  readonly reason?: DeclineReason;
 }
 
 /** PaymentDeclined.v1 in its envelope. */
@@ -512,6 +516,33 @@ export interface PaymentUncollectedV1 {
 /** PaymentUncollected.v1 in its envelope. */
 export type PaymentUncollectedV1Event =
   Envelope<"orderflow.payments", "PaymentUncollected.v1", PaymentUncollectedV1>;
+
+/** A refund did not reach the customer: the shop has the money again. A person has to act. */
+export interface RefundFailedV1 {
+  /** Order that is paid */
+  readonly order_id: string;
+  /**
+   * The whole amount, in minor units
+   * @minimum 0
+   * @maximum 1000000000000
+   */
+  readonly amount_minor: number;
+  readonly currency: Currency;
+  /** The provider's id of the refund */
+  readonly refund_id: string;
+  /**
+   * The amount of the refund, in minor units
+   * @minimum 0
+   * @maximum 1000000000000
+   */
+  readonly failed_minor: number;
+  /** The provider's reason */
+  readonly failure: string;
+}
+
+/** RefundFailed.v1 in its envelope. */
+export type RefundFailedV1Event =
+  Envelope<"orderflow.payments", "RefundFailed.v1", RefundFailedV1>;
 
 /** Staff refunded a part or all of a payment at the provider, outside the shop. */
 export interface RefundNoticedV1 {
@@ -698,6 +729,7 @@ export type ShopEvent =
   | PaymentRefundedV1Event
   | PaymentReleasedV1Event
   | PaymentUncollectedV1Event
+  | RefundFailedV1Event
   | RefundNoticedV1Event
   | ReturnDecidedV1Event
   | ReturnRefusedV1Event

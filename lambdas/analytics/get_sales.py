@@ -11,7 +11,7 @@ from lambdas.analytics import domain, sales_store
 from lambdas.analytics.domain import Amounts, Row
 from lambdas.eventing.declaration import BATCH_GET, QUERY
 from lambdas.eventing.event import Event, Moment
-from lambdas.eventing.http import Request, endpoint
+from lambdas.eventing.http import Audience, Request, endpoint
 from lambdas.inventory.events import Sku
 from lambdas.orders.events import OrderConfirmed
 from lambdas.returns.events import OrderReturned
@@ -110,7 +110,7 @@ class SalesView(Struct, frozen=True, kw_only=True):
     next: Annotated[str | None, Meta(description="Value of `after` for the next page, if any")]
 
 
-@endpoint(query=SalesQuery, answers=SalesView, staff_only=True, uses=(QUERY, BATCH_GET))
+@endpoint(query=SalesQuery, answers=SalesView, audience=Audience.STAFF, uses=(QUERY, BATCH_GET))
 def handler(request: Request, query: SalesQuery) -> SalesView:
     """Get sales.
 

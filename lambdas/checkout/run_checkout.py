@@ -10,7 +10,7 @@ from lambdas.eventing.misconfiguration import Misconfigured, blames_configuratio
 from lambdas.eventing.task import TaskInput
 from lambdas.orders.events import OrderPlaced
 
-PATIENCE_S = 100
+PATIENCE_S = 80
 """Timeout of an execution, in seconds: longer than the workflow's own timeout."""
 
 _MISCONFIGURED = {Misconfigured.__name__, "States.Permissions"}

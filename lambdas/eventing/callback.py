@@ -1,7 +1,7 @@
 """Callbacks: requests that a partner signs, instead of sending a token."""
 
 from base64 import b64decode
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import cache, partial
 from http import HTTPStatus
@@ -54,8 +54,7 @@ class Callback(Endpoint):
             body=b64decode(sent) if event.get("isBase64Encoded") else sent.encode(),
         )
         try:
-            keys = secret(_settings().callback_secret_arn).split()
-            self.scheme.verify(keys, signed, now=datetime.now(UTC))
+            self.scheme.verify(_keys(), signed, now=datetime.now(UTC))
         except signature.Forged as error:
             telemetry.count("ForgedCallbacks")
             raise Forged(str(error)) from error
@@ -67,6 +66,15 @@ def callback(
 ) -> Callable[[Callable[[Request, B], A]], Callback]:
     """Makes a function of a request and its body the handler of a route whose callers sign."""
     return partial(Callback, body=body, answers=answers, scheme=scheme, **terms)
+
+
+def _keys() -> Iterator[str]:
+    """Yields the valid keys. Reads the secret when the first one is needed, if it is not cached.
+
+    So a request costs a call of Secrets Manager only if its signature has the right form, and then
+    once in `KEPT_S` for each execution environment, however many requests there are.
+    """
+    yield from secret(_settings().callback_secret_arn).split()
 
 
 @cache

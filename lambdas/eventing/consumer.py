@@ -15,7 +15,7 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from lambdas.eventing import aws, telemetry, text
-from lambdas.eventing.declaration import Handler, Use
+from lambdas.eventing.declaration import Handler, Use, time_left
 from lambdas.eventing.event import Cause, CloudEvent, Delivery, E, Event
 from lambdas.eventing.misconfiguration import misconfiguration
 from lambdas.eventing.settings import Settings
@@ -125,7 +125,8 @@ class Consumer(QueueHandler[Delivery[E]]):
 
     def _decode(self, body: str, context: LambdaContext) -> Sequence[Delivery[E]]:
         message = msgspec.json.decode(body, type=_BusMessage)
-        return [message.detail.deliver_to(self.name, self.events)]
+        left = time_left(context)
+        return [message.detail.deliver_to(self.name, self.events, seconds_left=left)]
 
     def _log_keys(self, delivery: Delivery[E]) -> dict[str, str]:
         return {"event_type": delivery.envelope.type}

@@ -142,6 +142,11 @@ class Handler(Generic[R]):
 _running: ContextVar[Handler[Any] | None] = ContextVar("running", default=None)
 
 
+def time_left(context: LambdaContext) -> Callable[[], float]:
+    """Returns a function that returns the seconds for which an invocation may still run."""
+    return lambda: context.get_remaining_time_in_millis() / 1000
+
+
 def check(action: type[Event] | Use) -> None:
     """Raises Undeclared if a handler runs that does not declare this publication or use."""
     handler = _running.get()

@@ -1,6 +1,8 @@
 """Events: facts as frozen classes, and as CloudEvents 1.0 on the wire."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
+from math import inf
 from typing import Annotated, ClassVar, Generic, Literal, Self, TypeVar
 from uuid import uuid4
 
@@ -90,6 +92,8 @@ class Delivery(Cause, Generic[E], frozen=True, kw_only=True):
     envelope: "CloudEvent"
     carried: tuple[Personal, ...] = ()
     """Personal data that the event carries in the version in which it was sent."""
+    seconds_left: Callable[[], float]
+    """How long the function may still run. Long work has to stop in time, and resume later."""
 
     @property
     def event_id(self) -> str:
@@ -172,9 +176,16 @@ class CloudEvent(Struct, frozen=True, kw_only=True):
             )
         return encoded.decode()
 
-    def deliver_to(self, consumer: str, event_types: EventTypes[E]) -> Delivery[E]:
+    def deliver_to(
+        self,
+        consumer: str,
+        event_types: EventTypes[E],
+        *,
+        seconds_left: Callable[[], float] = lambda: inf,
+    ) -> Delivery[E]:
         """Returns the typed event for `consumer`, upcast from an older version if necessary.
 
+        `seconds_left` returns how long the function that runs may still run.
         Raises msgspec.ValidationError if its type is not among `event_types`, or its data are not
         valid. Unknown fields are ignored, so a publisher may add fields at any time.
         """
@@ -191,6 +202,7 @@ class CloudEvent(Struct, frozen=True, kw_only=True):
             causation_id=self.id,
             envelope=self,
             carried=sent.carried,
+            seconds_left=seconds_left,
         )
 
     def read(self, event_types: EventTypes[E]) -> E | None:

@@ -4,6 +4,7 @@ import re
 from base64 import b64decode
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
+from enum import StrEnum
 from functools import partial
 from hashlib import sha256
 from http import HTTPStatus
@@ -20,8 +21,13 @@ from lambdas.eventing.event import Cause, Event
 A = TypeVar("A")
 B = TypeVar("B")
 
-STAFF = "staff"
-"""The group of the user pool for staff."""
+
+class Audience(StrEnum):
+    """The people whom a route is for. Each audience has its own user pool and its own tokens."""
+
+    CUSTOMER = "customer"
+    STAFF = "staff"
+
 
 IDEMPOTENCY_KEY = "idempotency-key"
 MAX_KEY_LENGTH = 128
@@ -127,15 +133,14 @@ class InvalidIdempotencyKey(Problem, status=HTTPStatus.BAD_REQUEST):
     """The header Idempotency-Key is too long, or contains other characters than printable ASCII."""
 
 
-class StaffOnly(Problem, status=HTTPStatus.FORBIDDEN):
-    """Only staff may do this."""
-
-
 class Request(Cause, frozen=True, kw_only=True):
-    """An authorized request. `caller` is the token's subject, proven by the authorizer."""
+    """An authorized request. `caller` is the token's subject, proven by the authorizer.
+
+    So are the other `claims` of the token.
+    """
 
     caller: str
-    groups: frozenset[str] = frozenset()
+    claims: Mapping[str, str] = {}
     headers: Mapping[str, str]
     path: Mapping[str, str]
     query: Mapping[str, str] = {}
@@ -173,11 +178,6 @@ class Request(Cause, frozen=True, kw_only=True):
         canonical = msgspec.json.encode(_PLAIN.decode(self.body), order="sorted")
         return sha256(canonical).hexdigest()
 
-    def require_staff(self) -> None:
-        """Raises Problem 403 unless the caller belongs to the staff."""
-        if STAFF not in self.groups:
-            raise StaffOnly(f"only members of the group {STAFF!r} may")
-
     def decode(self, body_type: type[B]) -> B:
         """Returns the body as `body_type`. Raises Problem 400 that names field and reason."""
         try:
@@ -203,7 +203,7 @@ class Terms(TypedDict, total=False):
     uses: Iterable[Use]
     status: HTTPStatus
     location: str
-    staff_only: bool
+    audience: Audience
     idempotent: bool
     problems: tuple[type[Problem], ...]
 
@@ -217,16 +217,14 @@ class Contract(Struct, frozen=True, kw_only=True):
     status: HTTPStatus = HTTPStatus.OK
     location: str | None = None
     """The header Location: a path with names of the answer's fields in braces."""
-    staff_only: bool = False
+    audience: Audience = Audience.CUSTOMER
     idempotent: bool = False
     """Whether requests need an Idempotency-Key."""
     problems: tuple[type[Problem], ...] = ()
     """The problems that the handler itself raises."""
 
     def read(self, request: Request) -> tuple[Any, ...]:
-        """Returns the handler's arguments besides the request. Raises Problem 400 or 403."""
-        if self.staff_only:
-            request.require_staff()
+        """Returns the handler's arguments besides the request. Raises Problem 400."""
         if self.idempotent:
             _ = request.idempotency_key
         if self.query:
@@ -237,8 +235,6 @@ class Contract(Struct, frozen=True, kw_only=True):
     def refusals(self) -> tuple[type[Problem], ...]:
         """The problems that `read` and the handler raise."""
         found: list[type[Problem]] = []
-        if self.staff_only:
-            found.append(StaffOnly)
         if self.idempotent:
             found += [IdempotencyKeyMissing, InvalidIdempotencyKey]
         if self.body:
@@ -288,11 +284,12 @@ class Endpoint(Handler[dict[str, Any]]):
         return self.contract.refusals
 
     def _admit(self, event: dict[str, Any], cause: Cause) -> Request:
-        """Returns the request of the caller whom the gateway has authorized."""
+        """Returns the request of the caller whom the gateway has authorized.
+
+        The gateway accepts only tokens of the route's audience.
+        """
         claims = event["requestContext"]["authorizer"]["jwt"]["claims"]
-        return request_of(
-            event, cause, caller=claims["sub"], groups=_groups(claims.get("cognito:groups", ""))
-        )
+        return request_of(event, cause, caller=claims["sub"], claims=claims)
 
     def _headers(self, view: Any) -> dict[str, str]:
         location = self.contract.location
@@ -320,7 +317,7 @@ def endpoint(**terms: Any) -> Callable[..., Endpoint]:
 
 
 def request_of(
-    event: dict[str, Any], cause: Cause, *, caller: str, groups: frozenset[str] = frozenset()
+    event: dict[str, Any], cause: Cause, *, caller: str, claims: Mapping[str, str] | None = None
 ) -> Request:
     """Returns the request of `caller`."""
     body: bytes | str = event.get("body") or ""
@@ -329,7 +326,7 @@ def request_of(
     return Request(
         correlation_id=cause.correlation_id,
         caller=caller,
-        groups=groups,
+        claims=claims or {},
         headers=event.get("headers", {}),
         path=event.get("pathParameters") or {},
         query=event.get("queryStringParameters") or {},
@@ -399,14 +396,6 @@ _PLAIN = msgspec.json.Decoder(float_hook=_number)
 
 def _cut(text: str) -> str:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
-
-
-def _groups(claim: str) -> frozenset[str]:
-    """Returns the groups in a token, which the gateway writes as `[a b]`; names have no blanks.
-
-    https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
-    """
-    return frozenset(claim.strip("[]").replace(",", " ").split())
 
 
 def _encode(

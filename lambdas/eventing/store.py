@@ -10,9 +10,11 @@ from lambdas.eventing import pending
 from lambdas.eventing.aggregate import A, Change
 from lambdas.eventing.attributes import Item
 from lambdas.eventing.event import Cause
+from lambdas.eventing.listing import Listing, Page, Position, cursor, entries
 from lambdas.eventing.settings import TableSettings
 from lambdas.eventing.transaction import (
     MAX_KEYS,
+    MAX_OPERATIONS,
     ConditionFailed,
     Contention,
     Key,
@@ -20,6 +22,9 @@ from lambdas.eventing.transaction import (
     read,
     read_all,
 )
+
+BATCH = 25
+"""Aggregates that are changed in one transaction, if each change has at most four writes."""
 
 TRIES = 5
 """Attempts to change an aggregate that others change at the same time."""
@@ -88,6 +93,30 @@ class Store(Generic[A]):
         found = pending.oldest(self._settings(), limit=limit, before=before)
         return [self._loaded(item) for item in found]
 
+    def pending_batches(self, *, before: datetime) -> Iterator[list[A]]:
+        """Yields all aggregates that wait since `before` a time; see `pending.batches`."""
+        for found in pending.batches(self._settings(), before=before, size=BATCH):
+            yield [self._loaded(item) for item in found]
+
+    def newest(
+        self, listing: Listing, group: str, *, limit: int, after: Position | None
+    ) -> Page[A]:
+        """Returns up to `limit` (at most 100) aggregates of a group, the newest first.
+
+        The index lags behind its table: aggregates that have left the group are left out.
+        """
+        settings = self._settings()
+        # One more than asked for, to know whether there is a next page.
+        found = entries(settings, listing, group, limit=limit + 1, after=after)
+        page, rest = found[:limit], found[limit:]
+        keys: list[Key] = [(entry["pk"], entry["sk"]) for entry in page]
+        items = read_all(settings, keys) if keys else {}
+        stays = [items[key] for key in keys if items.get(key, {}).get(listing.group) == group]
+        return Page(
+            tuple(map(self._loaded, stays)),
+            next=cursor(listing, page[-1]) if rest else None,
+        )
+
     def change(
         self,
         id_: str,
@@ -97,13 +126,14 @@ class Store(Generic[A]):
         begin: Callable[[], Change[A]] | None = None,
         load: Callable[[], A | None] | None = None,
         inbox: tuple[str, str] | None = None,
+        also: Callable[[Transaction], None] | None = None,
     ) -> tuple[A, bool]:
         """Loads an aggregate and commits what `decide` says, again if another writer was faster.
 
-        Without an aggregate, `begin` says what is created. `load` replaces `find`. Returns the
-        aggregate as it is now, and whether this call changed it. Raises Contention after several
-        attempts, NotStored if there is no aggregate and no `begin`, and what `commit`, `decide`,
-        `begin` and `load` raise.
+        Without an aggregate, `begin` says what is created. `load` replaces `find`. `also` adds
+        writes to the transaction of the change. Returns the aggregate as it is now, and whether
+        this call changed it. Raises Contention after several attempts, NotStored if there is no
+        aggregate and no `begin`, and what `commit`, `decide`, `begin` and `load` raise.
         """
         for _ in range(TRIES):
             found = load() if load else self.find(id_)
@@ -116,7 +146,7 @@ class Store(Generic[A]):
             else:
                 raise self._missing(id_)
             why = cause if isinstance(cause, Cause) else cause(change.after)
-            if stored := self.commit(found, change, why, inbox=inbox):
+            if stored := self.commit(found, change, why, inbox=inbox, also=also):
                 return stored, True
         raise self.contention(id_)
 
@@ -127,6 +157,7 @@ class Store(Generic[A]):
         cause: Cause,
         *,
         inbox: tuple[str, str] | None = None,
+        also: Callable[[Transaction], None] | None = None,
     ) -> A | None:
         """Commits a change of an aggregate as it was loaded; `before` is None for a new one.
 
@@ -137,11 +168,33 @@ class Store(Generic[A]):
         if inbox:
             transaction.once(*inbox)
         stored = self.write(transaction, before, change)
+        if also:
+            also(transaction)
         try:
             transaction.commit()
         except ConditionFailed:
             return None
         return stored
+
+    def commit_all(self, changes: Sequence[tuple[A, Change[A]]], cause: Cause) -> list[A]:
+        """Commits changes of aggregates as they were loaded, in as few transactions as possible.
+
+        Returns the aggregates as stored. If another writer was faster for some of them, those stay
+        as they are, and the others are committed in smaller transactions.
+        """
+        if not changes:
+            return []
+        transaction = Transaction(self._settings(), cause)
+        stored = [self.write(transaction, before, change) for before, change in changes]
+        if len(transaction) <= MAX_OPERATIONS or len(changes) == 1:
+            try:
+                transaction.commit()
+                return stored
+            except ConditionFailed:
+                pass
+        middle = len(changes) // 2
+        halves = (changes[:middle], changes[middle:]) if middle else ()
+        return [each for half in halves for each in self.commit_all(half, cause)]
 
     def write(self, transaction: Transaction, before: A | None, change: Change[A]) -> A:
         """Adds a change and its events to a transaction that does more, labelled with `kind`.

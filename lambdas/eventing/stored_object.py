@@ -9,7 +9,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from msgspec import Meta, Struct, field
 
 from lambdas.eventing.consumer import QueueHandler
-from lambdas.eventing.declaration import Use
+from lambdas.eventing.declaration import Use, time_left
 from lambdas.eventing.event import Cause, Event
 
 _TEST = "s3:TestEvent"
@@ -101,5 +101,5 @@ def _stored(entity: _Entity, context: LambdaContext) -> StoredObject:
         version_id=entity.object.version_id,
         size=entity.object.size,
         e_tag=entity.object.e_tag,
-        seconds_left=lambda: context.get_remaining_time_in_millis() / 1000,
+        seconds_left=time_left(context),
     )

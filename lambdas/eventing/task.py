@@ -7,7 +7,7 @@ import msgspec
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from lambdas.eventing import telemetry
-from lambdas.eventing.declaration import Handler, Use
+from lambdas.eventing.declaration import Handler, Use, time_left
 from lambdas.eventing.event import CloudEvent, Delivery, E, Event
 from lambdas.eventing.misconfiguration import Misconfigured, misconfiguration
 
@@ -84,7 +84,8 @@ class Task(Handler[Any], Generic[E]):
         """
         # `data` is a msgspec.Raw, which can be decoded only from JSON text.
         request = msgspec.json.decode(msgspec.json.encode(event), type=self._reads)
-        delivery = request.detail.deliver_to(self.name, (self._about,))
+        left = time_left(context)
+        delivery = request.detail.deliver_to(self.name, (self._about,), seconds_left=left)
         with telemetry.tracing(delivery, event_type=delivery.envelope.type):
             try:
                 return msgspec.to_builtins(self._run(delivery, request))

@@ -70,6 +70,10 @@ class Transaction:
         transaction.once(delivery.consumer, delivery.event_id)
         return transaction
 
+    def __len__(self) -> int:
+        """Returns the number of operations."""
+        return len(self._operations)
+
     def once(self, consumer: str, key: str, *, label: str = _INBOX) -> None:
         """Lets the commit succeed only the first time for (`consumer`, `key`).
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from msgspec import Struct
 
 from lambdas.eventing.declaration import PUT, UPDATE
-from lambdas.eventing.http import Request, endpoint
+from lambdas.eventing.http import Audience, Request, endpoint
 from lambdas.inventory import stock_store
 from lambdas.inventory.events import Sku
 from lambdas.inventory.supplier_files import SupplierName
@@ -25,7 +25,7 @@ class AssignedItem(Struct, frozen=True, kw_only=True):
     supplier: SupplierName
 
 
-@endpoint(body=AssignItem, answers=AssignedItem, staff_only=True, uses=(UPDATE, PUT))
+@endpoint(body=AssignItem, answers=AssignedItem, audience=Audience.STAFF, uses=(UPDATE, PUT))
 def handler(request: Request, command: AssignItem) -> AssignedItem:
     """Assign an item to a supplier.
 

@@ -6,7 +6,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from lambdas.eventing.declaration import GET, PUT, UPDATE
-from lambdas.eventing.http import Problem, Request, endpoint
+from lambdas.eventing.http import Audience, Problem, Request, endpoint
 from lambdas.inventory import price_store
 from lambdas.inventory.events import ItemPriced, Sku
 from lambdas.inventory.prices import PriceView, represent
@@ -35,7 +35,7 @@ class OwnPrice(Problem, status=HTTPStatus.FORBIDDEN):
 @endpoint(
     body=DecidePrice,
     answers=PriceView,
-    staff_only=True,
+    audience=Audience.STAFF,
     problems=(NoSuchProposal, OwnPrice),
     publishes=(ItemPriced,),
     uses=(GET, UPDATE, PUT),

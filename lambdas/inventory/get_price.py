@@ -3,7 +3,7 @@
 from msgspec import Struct
 
 from lambdas.eventing.declaration import GET
-from lambdas.eventing.http import Request, endpoint
+from lambdas.eventing.http import Audience, Request, endpoint
 from lambdas.inventory import price_store
 from lambdas.inventory.events import Sku
 from lambdas.inventory.prices import NoSuchItem, PriceView, represent
@@ -15,7 +15,9 @@ class WhichItem(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     sku: Sku
 
 
-@endpoint(query=WhichItem, answers=PriceView, staff_only=True, problems=(NoSuchItem,), uses=(GET,))
+@endpoint(
+    query=WhichItem, answers=PriceView, audience=Audience.STAFF, problems=(NoSuchItem,), uses=(GET,)
+)
 def handler(request: Request, query: WhichItem) -> PriceView:
     """Get the price of an item, its cost, and a price that waits for approval."""
     pricing = price_store.find(query.sku)

@@ -5,7 +5,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from lambdas.eventing import pending
-from lambdas.eventing.http import Request, endpoint
+from lambdas.eventing.http import Audience, Request, endpoint
 from lambdas.inventory import price_store
 from lambdas.inventory.prices import PriceView, represent
 
@@ -21,7 +21,7 @@ class ProposedPrices(Struct, frozen=True, kw_only=True):
     ]
 
 
-@endpoint(answers=ProposedPrices, staff_only=True, uses=pending.FIND)
+@endpoint(answers=ProposedPrices, audience=Audience.STAFF, uses=pending.FIND)
 def handler(request: Request) -> ProposedPrices:
     """List prices that wait for approval.
 

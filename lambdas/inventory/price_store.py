@@ -19,7 +19,7 @@ from lambdas.eventing.transaction import (
 from lambdas.inventory.events import ItemCosted
 from lambdas.inventory.pricing import NewPrice, Pricing, Step
 from lambdas.inventory.settings import settings
-from lambdas.inventory.stock_store import stock_key
+from lambdas.inventory.stock_store import record_key, stock_key
 
 AT_ONCE = MAX_OPERATIONS // 3
 """Prices in one transaction: each has its item, a record and an event at most."""
@@ -127,6 +127,6 @@ def _write(transaction: Transaction, sku: str, decide: Decide) -> Repriced:
         found, _pricings.write(transaction, found if found.revision else None, change)
     )
     if repriced.step:
-        key = (_key(sku)[0], f"PRICE#{repriced.pricing.revision:08}")
+        key = record_key(sku, f"PRICE#{repriced.pricing.revision:08}")
         transaction.create(key, {"kind": "price record", **to_builtins(repriced.step)})
     return repriced

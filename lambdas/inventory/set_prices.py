@@ -5,7 +5,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from lambdas.eventing.declaration import GET, PUT, UPDATE
-from lambdas.eventing.http import Request, endpoint
+from lambdas.eventing.http import Audience, Request, endpoint
 from lambdas.inventory import price_store, prices
 from lambdas.inventory.events import ItemPriced
 from lambdas.inventory.price_store import AT_ONCE
@@ -34,7 +34,7 @@ class Prices(Struct, frozen=True, kw_only=True):
 @endpoint(
     body=SetPrices,
     answers=Prices,
-    staff_only=True,
+    audience=Audience.STAFF,
     publishes=(ItemPriced,),
     uses=(GET, UPDATE, PUT),
 )

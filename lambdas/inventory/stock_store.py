@@ -2,8 +2,8 @@
 
 A reservation larger than a transaction is taken in chunks. Its item counts the chunks taken and
 issued, in the same transactions as the stock, so that a crash between two chunks is resumed or
-undone exactly. The
-rows of a file are taken in the same way: an item keeps the line up to which the file is in stock.
+undone exactly. The rows of a file are taken in the same way: an item keeps the line up to which the
+file is in stock.
 
 Reservations are changed as aggregates are. The units of an item are counters: many orders change
 them at the same time, and each transaction adds to them under a condition of its own.
@@ -34,6 +34,10 @@ from lambdas.inventory.settings import settings
 ROWS = (MAX_OPERATIONS - 1) // 3
 """Rows of a file in one transaction: each needs its stock and two events at most, and all of them
 the item with the file's progress."""
+
+RECORDS = "RECORD#"
+"""The prefix of the partition keys of recorded decisions. The table's policy denies everybody to
+change or delete these items."""
 
 _reservations = Store(
     Reservation,
@@ -119,7 +123,7 @@ def assign(sku: str, supplier: str, by: str, at: datetime, cause: Cause) -> None
         values={":kind": "stock", ":supplier": supplier, ":none": 0},
     )
     record = {"kind": "assignment", "supplier": supplier, "by": by, "at": at.isoformat()}
-    transaction.create((key[0], f"ASSIGNED#{at.isoformat()}#{by}"), record)
+    transaction.create(record_key(sku, f"ASSIGNED#{at.isoformat()}#{by}"), record)
     transaction.commit()
 
 
@@ -285,3 +289,8 @@ def _file_key(file: str) -> Key:
 def stock_key(sku: str) -> Key:
     """Returns the key of the stock of an item."""
     return (f"STOCK#{sku}", "STOCK")
+
+
+def record_key(sku: str, what: str) -> Key:
+    """Returns the key of the record of a decision about an item."""
+    return (f"{RECORDS}{sku}", what)

@@ -2,6 +2,7 @@
 
 import hmac
 import re
+from datetime import datetime
 from hashlib import sha256
 from typing import get_args
 from urllib.parse import urlsplit
@@ -39,6 +40,15 @@ OCCASIONS = tuple(event.__name__ for event in TOLD)
 """The notification types: customers choose among them, and each has a message."""
 
 MAX_URL = 2048
+
+PERIOD_S = 120
+"""The period of `CALLS_S`, in seconds. Shorter than a queue hides a message, so that a postponed
+message returns in a later period."""
+CALLS_S = 10.0
+"""How long all calls to one customer's webhook may take in a period, in seconds.
+
+The rest of the senders' time is for the other customers, however slow this customer's host is.
+"""
 
 # Currencies whose minor unit is not a hundredth: https://www.iso.org/iso-4217-currency-codes.html
 _DIGITS = {
@@ -163,6 +173,11 @@ def destination(url: str) -> Destination:
         raise ValueError(_WANTED)
     query = f"?{parts.query}" if parts.query else ""
     return Destination(host, (parts.path or "/") + query)
+
+
+def period(moment: datetime) -> int:
+    """Returns the number of the period that contains a moment."""
+    return int(moment.timestamp()) // PERIOD_S
 
 
 def signing_secret(master: str, customer_id: str) -> str:

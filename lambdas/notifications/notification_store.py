@@ -1,10 +1,14 @@
 """Notifications' table: the customer of each order and sent messages. Preferences: the vault."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from lambdas.eventing import telemetry, vault
+from lambdas.eventing import aws, declaration, telemetry, vault
+from lambdas.eventing.attributes import to_attributes
+from lambdas.eventing.declaration import UPDATE
 from lambdas.eventing.event import Cause, Delivery
 from lambdas.eventing.personal import Deposit
 from lambdas.eventing.transaction import (
@@ -15,7 +19,7 @@ from lambdas.eventing.transaction import (
     expiry,
     read,
 )
-from lambdas.notifications.domain import Preferences, Told, claim_of
+from lambdas.notifications.domain import CALLS_S, Preferences, Told, claim_of, period
 from lambdas.notifications.events import Channel, NotificationRequested
 from lambdas.notifications.settings import settings
 from lambdas.orders.events import OrderPlaced
@@ -30,6 +34,10 @@ shorter than its queue hides the message, so that the next delivery may send it.
 
 class BeingSent(Exception):
     """Another delivery of the same request is sending the message. A retry shows whether it did."""
+
+
+class OutOfTime(Exception):
+    """Calls to the customer's webhook took too long in this period. A later one may succeed."""
 
 
 class OwnerUnknown(LookupError):
@@ -148,6 +156,46 @@ def record_sent(delivery: Delivery[NotificationRequested], channel: Channel) -> 
     transaction.put(_sent_key(delivery, channel), sent)
     transaction.commit()
     telemetry.count(f"SentBy{channel.value.capitalize()}")
+
+
+def require_time(customer_id: str) -> None:
+    """Raises OutOfTime if calls to the customer's webhook took CALLS_S or more in this period."""
+    calls = read(settings(), _calls_key(customer_id))
+    if calls and calls["took_ms"] >= CALLS_S * 1000:
+        telemetry.count("PostponedWebhooks")
+        raise OutOfTime(f"{CALLS_S:g} s of calls are used up")
+
+
+@contextmanager
+def timing(customer_id: str) -> Iterator[None]:
+    """Adds the duration of a call to the customer's webhook to those of this period."""
+    begun = datetime.now(UTC)
+    try:
+        yield
+    finally:
+        _add_call(customer_id, took=datetime.now(UTC) - begun)
+
+
+def _add_call(customer_id: str, *, took: timedelta) -> None:
+    """Adds a call. This is no transaction, because those of parallel calls would conflict."""
+    declaration.check(UPDATE)
+    pk, sk = _calls_key(customer_id)
+    aws.dynamodb().update_item(
+        TableName=settings().table_name,
+        Key=to_attributes({"pk": pk, "sk": sk}),
+        UpdateExpression="SET kind = :kind, expires_at = :expires_at ADD took_ms :took_ms",
+        ExpressionAttributeValues=to_attributes(
+            {
+                ":kind": "calls",
+                ":expires_at": expiry(1),
+                ":took_ms": took // timedelta(milliseconds=1),
+            }
+        ),
+    )
+
+
+def _calls_key(customer_id: str) -> Key:
+    return (f"CUSTOMER#{customer_id}", f"CALLS#{period(datetime.now(UTC))}")
 
 
 def _preferences_key(customer_id: str) -> Key:

@@ -1,7 +1,7 @@
 """Rules of orders, without AWS."""
 
-from collections.abc import Iterable, Mapping
-from datetime import datetime
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Self
 from uuid import UUID, uuid5
@@ -308,6 +308,19 @@ def order_id_for(customer_id: str, idempotency_key: str) -> str:
     Each repetition of the request has the same id, so it cannot place two orders.
     """
     return str(uuid5(_ORDERS, f"{len(customer_id)}:{customer_id}:{idempotency_key}"))
+
+
+def wait_before_next(
+    newest: Sequence[datetime], most_per_hour: int, now: datetime
+) -> timedelta | None:
+    """Returns how long a customer has to wait before the next order, or None.
+
+    `newest` are the times of their newest orders, the newest first.
+    """
+    if len(newest) < most_per_hour:
+        return None
+    wait = newest[most_per_hour - 1] + timedelta(hours=1) - now
+    return wait if wait > timedelta() else None
 
 
 def total_minor(lines: Iterable[Line]) -> int:

@@ -172,7 +172,12 @@ class RejectionReason(StrEnum):
 
     @classmethod
     def of(cls, code: str) -> Self:
-        """Returns the reason of a code; CHECKOUT_FAILED for any other text."""
+        """Returns the reason of a code; CHECKOUT_FAILED for any other text.
+
+        The order has the code. A bank that asks the customer to authenticate has declined.
+        """
+        if code == "authentication_required":
+            return cls("payment_declined")
         return cls(code) if code in {reason.value for reason in cls} else cls("checkout_failed")
 
 

@@ -1,15 +1,17 @@
 """Orders' table: the orders, each with its status and its history, and the price list."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import msgspec
 
 from lambdas.eventing.aggregate import Change
 from lambdas.eventing.event import Cause, Delivery, E
+from lambdas.eventing.listing import Listing, Page, Position, entries
 from lambdas.eventing.store import Store
 from lambdas.eventing.transaction import MAX_KEYS, ConditionFailed, Key, Transaction, read_all
 from lambdas.inventory.events import ItemPriced
+from lambdas.orders import domain
 from lambdas.orders.domain import Order, Price
 from lambdas.orders.settings import settings
 
@@ -22,9 +24,29 @@ _orders = Store(
     formerly=["status"],
 )
 
+BY_CUSTOMER = Listing("ByCustomer", "customer_id", "placed_at")
+"""The orders of each customer. Other items have no `placed_at`, so they are not in the index."""
+
 find = _orders.find
 all_of = _orders.find_all
 require = _orders.require
+
+
+def of_customer(customer_id: str, *, limit: int, after: Position | None) -> Page[Order]:
+    """Returns a page of a customer's orders, the newest first."""
+    return _orders.newest(BY_CUSTOMER, customer_id, limit=limit, after=after)
+
+
+def wait_before_next(customer_id: str) -> timedelta | None:
+    """Returns how long a customer has to wait before the next order, if they have to.
+
+    Counts the orders in the index, which lags behind: in its delay of about a second, a customer
+    may place more orders than allowed, as many as the API accepts.
+    """
+    most = settings().orders_per_hour
+    newest = entries(settings(), BY_CUSTOMER, customer_id, limit=most)
+    times = [msgspec.convert(entry[BY_CUSTOMER.moment], datetime) for entry in newest]
+    return domain.wait_before_next(times, most, datetime.now(UTC))
 
 
 def place(new: Change[Order], cause: Cause) -> tuple[Order, bool]:
@@ -55,10 +77,14 @@ def cancel(order_id: str, load: Callable[[], Order], cause: Cause) -> Order:
     return order
 
 
-def expire(order: Order, cause: Cause) -> bool:
-    """Whether the order expires by this call. It does not if it changed since it was read."""
-    change = order.expire(datetime.now(UTC))
-    return change is not None and _orders.commit(order, change, cause) is not None
+def expire(orders: Iterable[Order], cause: Cause) -> int:
+    """Returns how many orders expire by this call. Those do not that changed since they were read.
+
+    `orders` is a batch of `overdue`.
+    """
+    now = datetime.now(UTC)
+    changes = [(order, change) for order in orders if (change := order.expire(now))]
+    return len(_orders.commit_all(changes, cause))
 
 
 def follow(order_id: str, delivery: Delivery[E]) -> None:
@@ -71,10 +97,10 @@ def follow(order_id: str, delivery: Delivery[E]) -> None:
     )
 
 
-def overdue(*, limit: int) -> list[Order]:
-    """Returns up to `limit` orders that wait for their checkout for too long, oldest first."""
+def overdue() -> Iterator[list[Order]]:
+    """Yields the orders that wait for their checkout for too long, oldest first, in batches."""
     bound = datetime.now(UTC) - timedelta(minutes=settings().checkout_minutes)
-    return _orders.pending(limit=limit, before=bound)
+    return _orders.pending_batches(before=bound)
 
 
 def keep_price(priced: Delivery[ItemPriced]) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from http import HTTPStatus
+from math import ceil
 
 import msgspec
 from msgspec import Struct
@@ -51,15 +52,33 @@ class PriceChanged(Problem, status=HTTPStatus.CONFLICT):
     current_prices: Mapping[str, Price]
 
 
+@dataclass(eq=False)
+class TooManyOrders(Problem, status=HTTPStatus.TOO_MANY_REQUESTS, retry_after_s=3600):
+    """The customer placed too many orders in the last hour."""
+
+    wait_s: int
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The seconds until the customer may order again."""
+        return {"retry-after": str(self.wait_s)}
+
+
 @endpoint(
     body=PlaceOrder,
     answers=OrderView,
     status=HTTPStatus.ACCEPTED,
     location="/orders/{order_id}",
     idempotent=True,
-    problems=(UnknownItem, PriceChanged, IdempotencyKeyReused),
+    problems=(UnknownItem, PriceChanged, IdempotencyKeyReused, TooManyOrders),
     publishes=(OrderPlaced,),
-    uses=(GET, BATCH_GET, PUT, *vault.deposits(Address, PaymentMethod)),
+    uses=(
+        GET,
+        BATCH_GET,
+        PUT,
+        order_store.BY_CUSTOMER.query,
+        *vault.deposits(Address, PaymentMethod),
+    ),
 )
 def handler(request: Request, command: PlaceOrder) -> OrderView:
     """Place an order.
@@ -84,6 +103,7 @@ def _former_fingerprint(command: PlaceOrder) -> str:
 
 def _place(order_id: str, command: PlaceOrder, request: Request) -> Order:
     _check_prices(command)
+    _check_limit(request.caller)
     placed = OrderPlaced(
         order_id=order_id,
         customer_id=request.caller,
@@ -99,6 +119,14 @@ def _place(order_id: str, command: PlaceOrder, request: Request) -> Order:
     if is_new:
         telemetry.count("OrdersPlaced")
     return order
+
+
+def _check_limit(customer_id: str) -> None:
+    if wait := order_store.wait_before_next(customer_id):
+        seconds = ceil(wait.total_seconds())
+        raise TooManyOrders(
+            f"you placed too many orders in the last hour: try again in {seconds} seconds", seconds
+        )
 
 
 def _check_prices(command: PlaceOrder) -> None:

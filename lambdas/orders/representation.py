@@ -3,7 +3,7 @@
 from typing import Annotated
 
 import msgspec
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
 from lambdas.eventing import vault
 from lambdas.eventing.event import Moment
@@ -27,36 +27,51 @@ class StepView(Struct, frozen=True, kw_only=True):
     due_at: Annotated[Moment, Meta(description="Deadline of the delivery")] | UnsetType = UNSET
 
 
-class OrderView(Struct, frozen=True, kw_only=True):
-    """An order, for its customer."""
+class OrderSummary(Struct, frozen=True, kw_only=True):
+    """An order without its address, for its customer."""
 
     order_id: OrderId
     status: Status
     currency: Currency
     total_minor: Minor
     lines: tuple[Line, ...]
+    placed_at: Moment
+    history: Annotated[tuple[StepView, ...], Meta(description="In chronological order")]
+    reason: Annotated[
+        str | None,
+        Meta(
+            description="Why the order was rejected, if it was. `authentication_required`: the "
+            "bank asks the customer to authenticate, so another card is needed"
+        ),
+    ]
+
+
+class OrderView(OrderSummary, frozen=True, kw_only=True):
+    """An order, for its customer."""
+
     shipping_address: Annotated[
         Address | None, Meta(description="Null once it is deleted, some time after the order ended")
     ]
-    placed_at: Moment
-    history: Annotated[tuple[StepView, ...], Meta(description="In chronological order")]
-    reason: Annotated[str | None, Meta(description="Why the order was rejected, if it was")]
 
 
 def represent(order: Order, address: Address | None) -> OrderView:
     """Returns the representation of an order with its address."""
+    return OrderView(**structs.asdict(summarize(order)), shipping_address=address)
+
+
+def summarize(order: Order) -> OrderSummary:
+    """Returns the representation of an order without its address."""
     times = {what: entry.at for what, entry in order.history.items()}
     history = [
         {**order.history[what].details, "what": what, "at": times[what]}
         for what in domain.chronological(times)
     ]
-    return OrderView(
+    return OrderSummary(
         order_id=order.order_id,
         status=order.status,
         currency=order.currency,
         total_minor=order.total_minor,
         lines=order.lines,
-        shipping_address=address,
         placed_at=order.placed_at,
         history=msgspec.convert(history, tuple[StepView, ...]),
         reason=order.reason,

@@ -1,14 +1,11 @@
 """Sweep orders: lets orders expire whose checkout does not end in time."""
 
-from lambdas.eventing import pending, telemetry, vault
+from lambdas.eventing import pending, sweep, telemetry, vault
 from lambdas.eventing.consumer import consumer
 from lambdas.eventing.declaration import UPDATE
 from lambdas.eventing.event import Delivery
 from lambdas.orders import order_store
 from lambdas.orders.events import Address, OrderExpired, PaymentMethod, SweepDue
-
-MOST = 100
-"""Maximum orders that expire in one sweep; the next sweep continues."""
 
 
 @consumer(
@@ -18,6 +15,6 @@ MOST = 100
 )
 def handler(delivery: Delivery[SweepDue]) -> None:
     """Needs no inbox: an order expires once, and not if it changed since it was read."""
-    for order in order_store.overdue(limit=MOST):
-        if order_store.expire(order, delivery):
-            telemetry.count("ExpiredOrders")
+    for orders in sweep.in_time(order_store.overdue(), delivery):
+        if expired := order_store.expire(orders, delivery):
+            telemetry.count("ExpiredOrders", expired)

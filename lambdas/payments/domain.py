@@ -9,6 +9,7 @@ from lambdas.eventing.event import Moment
 from lambdas.orders.events import OrderPlaced
 from lambdas.payments.events import (
     AuthorizationExpiring,
+    DeclineReason,
     DisputeClosed,
     PaymentAuthorized,
     PaymentCaptured,
@@ -18,6 +19,7 @@ from lambdas.payments.events import (
     PaymentRefunded,
     PaymentReleased,
     PaymentUncollected,
+    RefundFailed,
     RefundNoticed,
 )
 from lambdas.payments.provider import Settlement
@@ -49,6 +51,7 @@ class State(StrEnum):
     CANCELLING = "cancelling"
     CANCELLED = "cancelled"
     REFUNDED = "refunded"
+    REFUND_FAILED = "refund_failed"
     UNCOLLECTED = "uncollected"
 
 
@@ -71,6 +74,10 @@ class Payment(Aggregate, frozen=True, kw_only=True):
     dispute_won: bool | None = None
     refunded_minor: int = 0
     """What staff refunded at the provider."""
+    failed_refunds: tuple[str, ...] = ()
+    """The provider's ids of the refunds that did not reach the customer."""
+    refund_failed_at: Moment | None = None
+    """The time of the last of those failures."""
 
     @classmethod
     def begin(cls, order: OrderPlaced) -> Change[Self]:
@@ -99,8 +106,10 @@ class Payment(Aggregate, frozen=True, kw_only=True):
         """Raises PaymentRefused if no money is going to be held."""
         match self.state:
             case State.DECLINED:
-                raise PaymentRefused("payment_declined")
-            case State.CANCELLING | State.CANCELLED | State.REFUNDED | State.UNCOLLECTED:
+                raise PaymentRefused(self.reason or DeclineReason.PAYMENT_DECLINED)
+            case State.AUTHORIZING | State.AUTHORIZED | State.CAPTURING | State.CAPTURED:
+                return
+            case _:
                 raise PaymentRefused(self.reason or "cancelled")
 
     def opened(self, payment_id: str) -> Change[Self] | None:
@@ -118,12 +127,13 @@ class Payment(Aggregate, frozen=True, kw_only=True):
         event = self._event(PaymentAuthorized, authorized_until=until)
         return self.becomes(event, state=State.AUTHORIZED, authorized_until=until)
 
-    def declined(self) -> Change[Self] | None:
+    def declined(self, reason: DeclineReason) -> Change[Self] | None:
         """Takes the provider's refusal. Raises PaymentRefused if the payment was released."""
         self.check()
         if self.state is not State.AUTHORIZING:
             return None
-        return self.becomes(self._event(PaymentDeclined), state=State.DECLINED)
+        event = self._event(PaymentDeclined, reason=reason)
+        return self.becomes(event, state=State.DECLINED, reason=reason)
 
     def capture(self) -> Change[Self] | None:
         """Begins to take the money of a parcel that left. The next step calls the provider.
@@ -184,6 +194,23 @@ class Payment(Aggregate, frozen=True, kw_only=True):
             *first, self._event(PaymentRefunded), state=State.REFUNDED, was_captured=True
         )
 
+    def refund_failed(
+        self, refund_id: str, amount_minor: int, failure: str, at: datetime
+    ) -> Change[Self] | None:
+        """Takes that a refund came back to the shop, once."""
+        if refund_id in self.failed_refunds:
+            return None
+        event = self._event(
+            RefundFailed, refund_id=refund_id, failed_minor=amount_minor, failure=failure
+        )
+        return self.becomes(
+            event,
+            state=State.REFUND_FAILED if self.state is State.REFUNDED else self.state,
+            refunded_minor=max(0, self.refunded_minor - amount_minor),
+            failed_refunds=(*self.failed_refunds, refund_id),
+            refund_failed_at=max(at, self.refund_failed_at or at),
+        )
+
     def disputed(self, dispute_id: str, amount_minor: int) -> Change[Self] | None:
         """Takes a new dispute, unless its end is known already. Call it once per report."""
         if self.dispute_id == dispute_id and self.dispute_won is not None:
@@ -196,14 +223,22 @@ class Payment(Aggregate, frozen=True, kw_only=True):
         event = self._event(DisputeClosed, dispute_id=dispute_id, won=won)
         return self.becomes(event, dispute_id=dispute_id, dispute_won=won)
 
-    def refunded_outside(self, refunded_minor: int) -> Change[Self] | None:
-        """Takes all that was refunded at the provider, unless the shop itself refunds."""
-        may_have_money = self.state in {State.AUTHORIZED, State.CAPTURING, State.CAPTURED}
-        if not may_have_money or refunded_minor <= self.refunded_minor:
+    def refunded_outside(self, refunded_minor: int, at: datetime) -> Change[Self] | None:
+        """Takes all that was refunded at the provider, unless the shop itself refunds.
+
+        A report from before a failure does not know of it, and is ignored.
+        """
+        may_have_money = self.state in {
+            *(State.AUTHORIZED, State.CAPTURING, State.CAPTURED, State.REFUND_FAILED)
+        }
+        outdated = self.refund_failed_at is not None and at <= self.refund_failed_at
+        if not may_have_money or outdated or refunded_minor <= self.refunded_minor:
             return None
         noticed = self._event(RefundNoticed, refunded_minor=refunded_minor)
         if refunded_minor < (self.amount_minor or 0):
             return self.becomes(noticed, refunded_minor=refunded_minor)
+        if self.state is State.REFUND_FAILED:  # PaymentRefunded was published.
+            return self.becomes(noticed, state=State.REFUNDED, refunded_minor=refunded_minor)
         first = [] if self.was_captured else [self._event(PaymentCaptured)]
         return self.becomes(
             *first,

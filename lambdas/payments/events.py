@@ -1,5 +1,6 @@
 """Events of payments: the life of a payment."""
 
+from enum import StrEnum
 from typing import Annotated, ClassVar
 
 from msgspec import UNSET, Meta, UnsetType
@@ -38,8 +39,18 @@ class PaymentAuthorized(PaymentEvent, frozen=True, kw_only=True):
     authorized_until: Until | UnsetType = UNSET
 
 
+class DeclineReason(StrEnum):
+    """Why a payment was declined."""
+
+    PAYMENT_DECLINED = "payment_declined"
+    AUTHENTICATION_REQUIRED = "authentication_required"
+    """The bank wants the customer to authenticate (3-D Secure). Another card may do."""
+
+
 class PaymentDeclined(PaymentEvent, frozen=True, kw_only=True):
     """The provider declined the payment."""
+
+    reason: DeclineReason = DeclineReason.PAYMENT_DECLINED
 
 
 class AuthorizationExpiring(PaymentEvent, frozen=True, kw_only=True):
@@ -86,6 +97,18 @@ class RefundNoticed(PaymentEvent, frozen=True, kw_only=True):
     ]
 
 
+class RefundFailed(PaymentEvent, frozen=True, kw_only=True):
+    """A refund did not reach the customer: the shop has the money again. A person has to act."""
+
+    refund_id: Annotated[
+        str, Meta(description="The provider's id of the refund", examples=["re_1"])
+    ]
+    failed_minor: Annotated[Minor, Meta(description="The amount of the refund, in minor units")]
+    failure: Annotated[
+        str, Meta(description="The provider's reason", examples=["expired_or_canceled_card"])
+    ]
+
+
 RELEASE_EVENTS = (PaymentCaptured, PaymentReleased, PaymentRefunded)
 """What a release may find out. A capture whose answer was lost is published before its refund."""
 
@@ -111,5 +134,6 @@ FOR_OUTSIDERS = (
     PaymentDisputed,
     DisputeClosed,
     RefundNoticed,
+    RefundFailed,
 )
 """Events for accounting: no context reacts to them."""

@@ -5,7 +5,7 @@ between, the next run asks again about the same payment. A payment that was rele
 money again.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -70,8 +70,9 @@ def authorize(
             opened = payment.payment_id
             until = _ask(lambda: provider.authorize(opened, token=token))
             payment, _ = _payments.change(order_id, lambda found: found.authorized(until), cause)
-    except Declined:
-        payment, _ = _payments.change(order_id, Payment.declined, cause)
+    except Declined as error:
+        reason = error.reason
+        payment, _ = _payments.change(order_id, lambda found: found.declined(reason), cause)
     payment.check()
 
 
@@ -95,8 +96,8 @@ def capture(order_id: str, provider: PaymentProvider, cause: Cause) -> Payment:
 def release(order_id: str, reason: str, provider: PaymentProvider, cause: Cause) -> None:
     """Releases what the provider holds for the order, or refunds it, and holds no more of it.
 
-    Safe to repeat, to run before the authorization, and to resume after a crash. Raises
-    PaymentUnavailable.
+    Also closes a declined payment at the provider. Safe to repeat, to run before the authorization,
+    and to resume after a crash. Raises PaymentUnavailable.
     """
     payment, _ = _payments.change(
         order_id,
@@ -109,6 +110,8 @@ def release(order_id: str, reason: str, provider: PaymentProvider, cause: Cause)
         if opened := payment.payment_id:
             settlement = _ask(lambda: provider.release(opened))
         _payments.change(order_id, lambda found: found.released(settlement), cause)
+    elif payment.state is State.DECLINED and (refused := payment.payment_id):
+        _ask(lambda: provider.release(refused))
 
 
 def take(order_id: str, report: Report, inbox: tuple[str, str], cause: Cause) -> bool:
@@ -122,15 +125,19 @@ def take(order_id: str, report: Report, inbox: tuple[str, str], cause: Cause) ->
         return False
 
 
-def expiring(*, limit: int) -> list[Payment]:
-    """Returns up to `limit` payments whose orders cannot wait any longer, oldest first."""
-    return _payments.pending(limit=limit, before=datetime.now(UTC))
+def expiring() -> Iterator[list[Payment]]:
+    """Yields the payments whose orders cannot wait any longer, oldest first, in batches."""
+    return _payments.pending_batches(before=datetime.now(UTC))
 
 
-def expire(payment: Payment, cause: Cause) -> bool:
-    """Whether this call reports the end of an authorization. It changed meanwhile otherwise."""
-    change = payment.expire(datetime.now(UTC))
-    return change is not None and _payments.commit(payment, change, cause) is not None
+def expire(payments: Iterable[Payment], cause: Cause) -> int:
+    """Returns how many authorizations this call reports: those that did not change meanwhile.
+
+    `payments` is a batch of `expiring`.
+    """
+    now = datetime.now(UTC)
+    changes = [(payment, change) for payment in payments if (change := payment.expire(now))]
+    return len(_payments.commit_all(changes, cause))
 
 
 def _ask(call: Callable[[], T]) -> T:

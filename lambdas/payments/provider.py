@@ -2,11 +2,21 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import ClassVar, Protocol
+
+from lambdas.payments.events import DeclineReason
 
 
 class Declined(Exception):
     """The provider declined. The answer is final."""
+
+    reason: ClassVar[DeclineReason] = DeclineReason.PAYMENT_DECLINED
+
+
+class AuthenticationRequired(Declined):
+    """The bank asks the customer to authenticate, and the checkout has no customer to ask."""
+
+    reason: ClassVar[DeclineReason] = DeclineReason.AUTHENTICATION_REQUIRED
 
 
 class Unavailable(Exception):
@@ -48,4 +58,7 @@ class PaymentProvider(Protocol):
         """Returns the order of a payment; None if another system opened the payment."""
 
     def release(self, payment_id: str) -> Settlement:
-        """Releases the amount, or refunds it if it was captured. It is never held again."""
+        """Releases the amount, or refunds it if it was captured. It is never held again.
+
+        Also closes a payment that was declined.
+        """

@@ -1,8 +1,9 @@
 """A payment provider for trials: the payment token determines its answer.
 
 `tok_approve` approves, `tok_decline` declines, `tok_flaky_N` is unavailable N times and then
-approves, `tok_timeout` never answers. Any other token is declined. It keeps its own records, as a
-real provider does, so that the audit can compare them with the shop's.
+approves, `tok_timeout` never answers. With `pm_card_authenticationRequired`, the bank asks the
+customer to authenticate. Any other token is declined. It keeps its own records, as a real provider
+does, so that the audit can compare them with the shop's.
 """
 
 import re
@@ -14,7 +15,13 @@ from botocore.exceptions import ClientError
 
 from lambdas.eventing import aws
 from lambdas.eventing.attributes import Item, from_attributes, to_attributes
-from lambdas.payments.provider import Declined, NoLongerHeld, Settlement, Unavailable
+from lambdas.payments.provider import (
+    AuthenticationRequired,
+    Declined,
+    NoLongerHeld,
+    Settlement,
+    Unavailable,
+)
 
 PATIENCE_S = 2.0
 """Timeout of a call to this provider, in seconds."""
@@ -90,6 +97,8 @@ class SandboxProvider:
         flaky = _FLAKY.fullmatch(token)
         if flaky and attempt <= int(flaky[1]):
             raise Unavailable("try again later")
+        if token == "pm_card_authenticationRequired":
+            raise AuthenticationRequired("the bank asks the customer to authenticate")
         if not flaky and token != "tok_approve":
             raise Declined(f"declined {token}" if token == "tok_decline" else "unknown token")
         until = _now() + HOLD

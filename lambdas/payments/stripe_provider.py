@@ -17,7 +17,13 @@ from lambdas.eventing import telemetry
 from lambdas.eventing.misconfiguration import Misconfigured
 from lambdas.eventing.partner import Failed, Limited, NoAnswer, Partner, Refused, Timeouts
 from lambdas.eventing.secret import secret
-from lambdas.payments.provider import Declined, NoLongerHeld, Settlement, Unavailable
+from lambdas.payments.provider import (
+    AuthenticationRequired,
+    Declined,
+    NoLongerHeld,
+    Settlement,
+    Unavailable,
+)
 
 T = TypeVar("T")
 
@@ -48,6 +54,15 @@ _EXPANDED = {"expand[]": "latest_charge"}
 _OF_THE_CUSTOMER = {"amount_too_small", "amount_too_large", "token_already_used"}
 """Codes of invalid requests that only another order or card can correct.
 https://docs.stripe.com/error-codes"""
+
+_AUTHENTICATION = {
+    "authentication_required",
+    "payment_intent_authentication_failure",
+    "requires_action_not_handled",
+}
+"""Codes with which a payment fails because the bank asks the customer to authenticate.
+https://docs.stripe.com/declines/codes
+https://docs.stripe.com/payments/payment-intents/upgrade-to-handle-actions"""
 
 _CHANGED_MEANWHILE = {
     "charge_already_refunded",
@@ -180,6 +195,8 @@ class StripeProvider:
                 return intent.held_until
             case _Status.PROCESSING:
                 raise Unavailable("the payment is being processed")
+            case _Status.ACTION:
+                raise AuthenticationRequired(intent.status.value)
         raise Declined(intent.status.value)
 
     def capture(self, payment_id: str) -> None:
@@ -293,6 +310,8 @@ def _meaning(refused: Refused) -> Exception:
     unusable_card = error.code == "resource_missing" and error.param.startswith(
         ("payment_method", "confirmation_token")
     )
+    if error.type == "card_error" and {error.code, error.decline_code} & _AUTHENTICATION:
+        return AuthenticationRequired(error.reason)
     if error.type == "card_error" or error.code in _OF_THE_CUSTOMER or unusable_card:
         return Declined(error.reason)
     return Misconfigured(f"{text}: Stripe does not accept this request")

@@ -18,6 +18,7 @@ from lambdas.payments.events import (
     PaymentCaptured,
     PaymentDisputed,
     PaymentRefunded,
+    RefundFailed,
     RefundNoticed,
 )
 from lambdas.payments.provider import Unavailable
@@ -46,6 +47,7 @@ class ProviderUnavailable(Problem, status=HTTPStatus.SERVICE_UNAVAILABLE, retry_
         PaymentCaptured,
         PaymentDisputed,
         PaymentRefunded,
+        RefundFailed,
         RefundNoticed,
     ),
     uses=(GET, PUT),

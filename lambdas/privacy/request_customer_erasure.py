@@ -3,7 +3,7 @@
 from http import HTTPStatus
 
 from lambdas.eventing.declaration import GET, UPDATE
-from lambdas.eventing.http import Request, endpoint
+from lambdas.eventing.http import Audience, Request, endpoint
 from lambdas.privacy import erasure_store
 from lambdas.privacy.events import ErasureRequested
 from lambdas.privacy.representation import (
@@ -18,7 +18,7 @@ from lambdas.privacy.representation import (
     answers=ErasureView,
     status=HTTPStatus.ACCEPTED,
     location="/customers/{customer_id}/erasure",
-    staff_only=True,
+    audience=Audience.STAFF,
     problems=(UnknownCustomer,),
     publishes=(ErasureRequested,),
     uses=(GET, UPDATE),

@@ -3,14 +3,17 @@
 from functools import partial
 
 from lambdas.eventing.declaration import GET, UPDATE
-from lambdas.eventing.http import Request, endpoint
+from lambdas.eventing.http import Audience, Request, endpoint
 from lambdas.returns import return_store
-from lambdas.returns.domain import Decision, NoDecisionDue
+from lambdas.returns.domain import Decision, NoDecisionDue, OwnReturn
 from lambdas.returns.events import ReturnDecided
 from lambdas.returns.representation import (
+    CustomerNotNamed,
     NotAwaiting,
+    OwnOrder,
     ReturnView,
     UnknownReturn,
+    clerk_of,
     represent,
     return_of,
 )
@@ -23,8 +26,8 @@ class DecideReturn(Decision, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 @endpoint(
     body=DecideReturn,
     answers=ReturnView,
-    staff_only=True,
-    problems=(UnknownReturn, NotAwaiting),
+    audience=Audience.STAFF,
+    problems=(CustomerNotNamed, OwnOrder, UnknownReturn, NotAwaiting),
     publishes=(ReturnDecided,),
     uses=(GET, UPDATE),
 )
@@ -37,7 +40,9 @@ def handler(request: Request, command: DecideReturn) -> ReturnView:
     decision = Decision(approved=command.approved, note=command.note)
     order_id, load = request.path["order_id"], partial(return_of, request)
     try:
-        return represent(return_store.decide(order_id, load, decision, request.caller, request))
+        return represent(return_store.decide(order_id, load, decision, clerk_of(request), request))
+    except OwnReturn as error:
+        raise OwnOrder("this is your own order: a colleague has to handle its return") from error
     except NoDecisionDue as error:
         raise NotAwaiting(
             f"the return is {error}: no decision can be taken, or taken back"

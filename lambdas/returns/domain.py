@@ -28,6 +28,17 @@ class NoDecisionDue(Exception):
     """The return does not wait for a decision."""
 
 
+class OwnReturn(Exception):
+    """A staff member may not handle the return of their own order."""
+
+
+class Clerk(Struct, frozen=True, kw_only=True):
+    """A staff member, and the id of their customer account, if they have one."""
+
+    staff_id: str
+    customer_id: str | None
+
+
 class State(StrEnum):
     """The state of a return. Staff can decide only while it is `AWAITING`."""
 
@@ -97,10 +108,11 @@ class Return(Aggregate, frozen=True, kw_only=True):
         state = State.AWAITING if self.state is State.REQUESTED else self.state
         return self.becomes(state=state, task_token=task_token)
 
-    def review(self, reviewer: str) -> Change[Self]:
-        """Sets the reviewer. Raises NoDecisionDue."""
+    def review(self, clerk: Clerk) -> Change[Self]:
+        """Sets the reviewer. Raises OwnReturn or NoDecisionDue."""
+        self._check_owner(clerk)
         self._check_awaiting()
-        return self.becomes(reviewer=reviewer)
+        return self.becomes(reviewer=clerk.staff_id)
 
     def escalate(self, now: datetime) -> Change[Self] | None:
         """Marks it, once, as not reviewed for too long; does nothing if staff have decided."""
@@ -108,8 +120,12 @@ class Return(Aggregate, frozen=True, kw_only=True):
             return None
         return self.becomes(escalated_at=now)
 
-    def decide(self, decision: Decision, decider: str) -> Change[Self] | None:
-        """Takes a decision; does nothing if it is the one that stands. Raises NoDecisionDue."""
+    def decide(self, decision: Decision, clerk: Clerk) -> Change[Self] | None:
+        """Takes a decision; does nothing if it is the one that stands.
+
+        Raises OwnReturn or NoDecisionDue.
+        """
+        self._check_owner(clerk)
         if self.decision == decision:
             return None
         self._check_awaiting()
@@ -119,7 +135,7 @@ class Return(Aggregate, frozen=True, kw_only=True):
             approved=decision.approved,
             note=decision.note,
         )
-        return self.becomes(event, state=State.DECIDED, decision=decision, decider=decider)
+        return self.becomes(event, state=State.DECIDED, decision=decision, decider=clerk.staff_id)
 
     def complete(self) -> Change[Self] | None:
         """Ends it when the money is refunded and the units are for sale again."""
@@ -142,6 +158,10 @@ class Return(Aggregate, frozen=True, kw_only=True):
             order_id=self.order_id, customer_id=self.customer_id, reason=decision.note
         )
         return self.becomes(event, state=State.REFUSED, decision=decision)
+
+    def _check_owner(self, clerk: Clerk) -> None:
+        if clerk.customer_id == self.customer_id:
+            raise OwnReturn(self.order_id)
 
     def _check_awaiting(self) -> None:
         if self.state is not State.AWAITING:

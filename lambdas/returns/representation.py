@@ -8,8 +8,9 @@ from msgspec import Meta, Struct
 from lambdas.eventing.event import Moment
 from lambdas.eventing.http import Problem, Request
 from lambdas.returns import return_store
-from lambdas.returns.domain import Decision, Return, State
+from lambdas.returns.domain import Clerk, Decision, Return, State
 from lambdas.returns.events import Words
+from lambdas.shared.staff import CUSTOMER_CLAIM, NO_CUSTOMER
 from lambdas.shared.vocabulary import OrderId, is_order_id
 
 
@@ -31,6 +32,28 @@ class UnknownReturn(Problem, status=HTTPStatus.NOT_FOUND):
 
 class NotAwaiting(Problem, status=HTTPStatus.CONFLICT):
     """The return does not wait for a decision now."""
+
+
+class OwnOrder(Problem, status=HTTPStatus.FORBIDDEN):
+    """Staff cannot handle the return of their own order."""
+
+
+class CustomerNotNamed(Problem, status=HTTPStatus.FORBIDDEN):
+    """The token does not name the staff member's customer account."""
+
+
+def clerk_of(request: Request) -> Clerk:
+    """Returns the staff member who sends a request. Raises CustomerNotNamed."""
+    customer_id = request.claims.get(CUSTOMER_CLAIM)
+    if not customer_id:
+        raise CustomerNotNamed(
+            f"the token has no claim {CUSTOMER_CLAIM!r}: send an ID token, and have an "
+            f"administrator set the attribute to the id of your customer account or {NO_CUSTOMER!r}"
+        )
+    return Clerk(
+        staff_id=request.caller,
+        customer_id=None if customer_id == NO_CUSTOMER else customer_id,
+    )
 
 
 def return_of(request: Request) -> Return:

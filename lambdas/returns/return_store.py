@@ -6,15 +6,20 @@ from datetime import UTC, datetime
 import msgspec
 
 from lambdas.eventing.event import Cause
+from lambdas.eventing.listing import Listing, Page, Position
 from lambdas.eventing.store import Store
 from lambdas.eventing.transaction import Key, Transaction, expiry, read
-from lambdas.returns.domain import Decision, Order, Return
+from lambdas.returns.domain import Clerk, Decision, Order, Return
 from lambdas.returns.events import ReturnRequested
 from lambdas.returns.settings import settings
 
 KEPT_DAYS = 365
 """How long the facts about an order are kept after the last event: longer than a parcel may be on
 its way and a return may be requested after that."""
+
+DECISIONS = "DECISION#"
+"""The prefix of the partition keys of recorded decisions. The table's policy denies everybody to
+change or delete these items."""
 
 _returns = Store(
     Return,
@@ -24,6 +29,9 @@ _returns = Store(
     id_field="order_id",
     formerly=["state"],
 )
+
+BY_TIME = Listing("ByTime", "kind", "requested_at")
+"""All returns. Other items have no `requested_at`, so they are not in the index."""
 
 find = _returns.find
 require = _returns.require
@@ -49,6 +57,11 @@ def awaiting(*, limit: int) -> list[Return]:
     return _returns.pending(limit=limit)
 
 
+def newest(*, limit: int, after: Position | None) -> Page[Return]:
+    """Returns a page of all returns, the newest first."""
+    return _returns.newest(BY_TIME, _returns.kind, limit=limit, after=after)
+
+
 def request(requested: ReturnRequested, cause: Cause) -> Return:
     """Stores a return unless there is one, and returns the stored one."""
     new = Return.request(requested, datetime.now(UTC))
@@ -61,9 +74,9 @@ def await_decision(order_id: str, task_token: str, cause: Cause) -> Return:
     return found
 
 
-def review(order_id: str, load: Callable[[], Return], reviewer: str, cause: Cause) -> Return:
-    """Stores the reviewer of a return. `load` reads it. Raises NoDecisionDue."""
-    found, _ = _returns.change(order_id, lambda found: found.review(reviewer), cause, load=load)
+def review(order_id: str, load: Callable[[], Return], clerk: Clerk, cause: Cause) -> Return:
+    """Stores the reviewer of a return. `load` reads it. Raises OwnReturn or NoDecisionDue."""
+    found, _ = _returns.change(order_id, lambda found: found.review(clerk), cause, load=load)
     return found
 
 
@@ -73,11 +86,25 @@ def escalate(order_id: str, cause: Cause) -> bool:
 
 
 def decide(
-    order_id: str, load: Callable[[], Return], decision: Decision, decider: str, cause: Cause
+    order_id: str, load: Callable[[], Return], decision: Decision, clerk: Clerk, cause: Cause
 ) -> Return:
-    """Returns the return, decided now or before. `load` reads it. Raises NoDecisionDue."""
+    """Returns the return, decided now or before. `load` reads it.
+
+    Records in the same transaction who decided what, and when. Raises OwnReturn or NoDecisionDue.
+    """
+
+    def record(transaction: Transaction) -> None:
+        item = {
+            "kind": "decision",
+            "order_id": order_id,
+            "approved": decision.approved,
+            "decided_by": clerk.staff_id,
+            "decided_at": datetime.now(UTC).isoformat(),
+        }
+        transaction.create((f"{DECISIONS}{order_id}", "DECISION"), item, label="decision")
+
     found, _ = _returns.change(
-        order_id, lambda found: found.decide(decision, decider), cause, load=load
+        order_id, lambda found: found.decide(decision, clerk), cause, load=load, also=record
     )
     return found
 

@@ -3,20 +3,26 @@
 from functools import partial
 
 from lambdas.eventing.declaration import GET, UPDATE
-from lambdas.eventing.http import Request, endpoint
+from lambdas.eventing.http import Audience, Request, endpoint
 from lambdas.returns import return_store, workflow
-from lambdas.returns.domain import NoDecisionDue
+from lambdas.returns.domain import NoDecisionDue, OwnReturn
 from lambdas.returns.representation import (
+    CustomerNotNamed,
     NotAwaiting,
+    OwnOrder,
     ReturnView,
     UnknownReturn,
+    clerk_of,
     represent,
     return_of,
 )
 
 
 @endpoint(
-    answers=ReturnView, staff_only=True, problems=(UnknownReturn, NotAwaiting), uses=(GET, UPDATE)
+    answers=ReturnView,
+    audience=Audience.STAFF,
+    problems=(CustomerNotNamed, OwnOrder, UnknownReturn, NotAwaiting),
+    uses=(GET, UPDATE),
 )
 def handler(request: Request) -> ReturnView:
     """Review a return.
@@ -25,7 +31,9 @@ def handler(request: Request) -> ReturnView:
     """
     order_id, load = request.path["order_id"], partial(return_of, request)
     try:
-        found = return_store.review(order_id, load, request.caller, request)
+        found = return_store.review(order_id, load, clerk_of(request), request)
+    except OwnReturn as error:
+        raise OwnOrder("this is your own order: a colleague has to handle its return") from error
     except NoDecisionDue:
         found = None
     if found is None or not workflow.show_activity(found):

@@ -1,7 +1,7 @@
 """The HTTP API: each route requires a token or a signature."""
 
 import json
-from typing import cast
+from typing import Any, cast
 
 from aws_cdk import CfnOutput, Duration
 from aws_cdk import aws_apigatewayv2 as apigateway
@@ -14,7 +14,8 @@ from aws_cdk.aws_apigatewayv2 import HttpMethod
 from constructs import Construct
 
 from lambdas.eventing.callback import Callback
-from lambdas.eventing.http import STAFF, Endpoint
+from lambdas.eventing.http import Audience, Endpoint
+from lambdas.shared.staff import CUSTOMER_CLAIM
 from stacks.constructs.acknowledge import SOLUTIONS, acknowledge
 from stacks.constructs.alarm import Alarm
 from stacks.constructs.metric import share
@@ -25,6 +26,8 @@ _ACCESS_LOG = {
     "requestId": "$context.requestId",
     "time": "$context.requestTime",
     "route": "$context.routeKey",
+    "subject": "$context.authorizer.claims.sub",
+    "sourceIp": "$context.identity.sourceIp",
     "status": "$context.status",
     "latencyMs": "$context.responseLatency",
     "integrationError": "$context.integrationErrorMessage",
@@ -32,45 +35,60 @@ _ACCESS_LOG = {
 }
 
 
-ACCESS_TOKEN_VALIDITY = Duration.hours(1)
-"""How long a customer's access token is valid, also after the account is deleted."""
+TOKEN_VALIDITY = Duration.hours(1)
+"""How long a token is valid, also after the account is deleted."""
+
+_CUSTOMER_ATTRIBUTE = CUSTOMER_CLAIM.removeprefix("custom:")
+_STAGE = "$default"
 
 
 class Api(Construct):
     """One API for all contexts. Each context adds its routes in its own stack.
 
-    Customers and staff authenticate with a token of the shop's user pool. Staff are the members of
-    one of its groups.
+    Customers and staff authenticate with a token, each audience with one of its own user pool. A
+    route accepts tokens of the audience that its handler declares, and no others.
     """
 
     def __init__(self, scope: Construct, id_: str, *, platform: Platform) -> None:
         super().__init__(scope, id_)
         self._platform = platform
-        self.customers = customers = self._user_pool()
-        client = self._client(customers)
-        self._authorizer = authorizers.HttpUserPoolAuthorizer(
-            "Customer", customers, user_pool_clients=[client]
-        )
+        self.customers, staff = self._customers(), self._staff()
+        shop = self._client(self.customers, "Shop")
+        back_office = self._staff_client(staff)
+        self._authorizers = {
+            Audience.CUSTOMER: _authorizer(Audience.CUSTOMER, self.customers, shop),
+            Audience.STAFF: _authorizer(Audience.STAFF, staff, back_office),
+        }
         self._api = apigateway.HttpApi(
             self,
             "Http",
             description="What customers, staff and the shop's partners call",
             create_default_stage=False,
-            default_authorizer=self._authorizer,
+            default_authorizer=self._authorizers[Audience.STAFF],
         )
-        self._stage = self._default_stage()
+        self._routes: list[apigateway.HttpRoute] = []
+        self._callbacks: list[apigateway.HttpRoute] = []
+        self._access_log = logs.LogGroup(
+            self,
+            "AccessLog",
+            retention=platform.environment.log_retention,
+            removal_policy=platform.environment.removal_policy,
+        )
         self._alarms()
         CfnOutput(self, "Url", value=self._api.api_endpoint, description="Where the API answers")
-        CfnOutput(self, "UserPoolId", value=customers.user_pool_id)
-        CfnOutput(self, "UserPoolClientId", value=client.user_pool_client_id)
+        CfnOutput(self, "UserPoolId", value=self.customers.user_pool_id)
+        CfnOutput(self, "UserPoolClientId", value=shop.user_pool_client_id)
+        CfnOutput(self, "StaffPoolId", value=staff.user_pool_id)
+        CfnOutput(self, "StaffPoolClientId", value=back_office.user_pool_client_id)
 
     def route(self, method: HttpMethod, path: str, function: PythonFunction) -> None:
-        """Routes `method` on `path` to `function`. Requests need a token."""
+        """Routes `method` on `path` to `function`. Requests need a token of its audience."""
         if type(function.entry) is not Endpoint:
             raise TypeError(
                 f"route {path}: its handler must be an @endpoint, not {function.entry!r}"
             )
-        self._add(method, path, function, self._authorizer)
+        authorizer = self._authorizers[function.entry.contract.audience]
+        self._routes.append(self._add(method, path, function, authorizer))
 
     def callback(self, path: str, function: PythonFunction) -> None:
         """Routes a partner's signed POST requests on `path` to `function`.
@@ -81,7 +99,8 @@ class Api(Construct):
             raise TypeError(
                 f"route {path}: its handler must be a @callback, not {function.entry!r}"
             )
-        self._add(HttpMethod.POST, path, function, apigateway.HttpNoneAuthorizer())
+        anybody = apigateway.HttpNoneAuthorizer()
+        self._callbacks.append(self._add(HttpMethod.POST, path, function, anybody))
         acknowledge(
             function,
             {f"{SOLUTIONS}APIG4": "The handler checks the partner's signature before all else."},
@@ -92,7 +111,45 @@ class Api(Construct):
 
         https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-metrics.html
         """
-        return self._stage.metric(name, statistic=statistic, period=Duration.minutes(5))
+        return cloudwatch.Metric(
+            namespace="AWS/ApiGateway",
+            metric_name=name,
+            dimensions_map={"ApiId": self._api.api_id, "Stage": _STAGE},
+            statistic=statistic,
+            period=Duration.minutes(5),
+        )
+
+    def deploy(self, scope: Construct) -> None:
+        """Adds the stage, with the limits of all routes, to a stack that is deployed last.
+
+        Each route has its own limits, so that requests on one cannot use up those of another. API
+        Gateway refuses a stage with limits for routes that do not exist yet, so the stage depends
+        on the routes of all contexts.
+        https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-throttling.html
+        """
+        environment = self._platform.environment
+        usual = _limits(environment.requests_per_second)
+        rare = _limits(environment.callbacks_per_second)
+        stage = apigateway.CfnStage(
+            scope,
+            "ApiStage",
+            api_id=self._api.api_id,
+            stage_name=_STAGE,
+            auto_deploy=True,
+            # For a route between its own deployment and that of the stage.
+            default_route_settings=apigateway.CfnStage.RouteSettingsProperty(
+                throttling_rate_limit=rare["ThrottlingRateLimit"],
+                throttling_burst_limit=rare["ThrottlingBurstLimit"],
+            ),
+            route_settings={
+                **{_key(route): usual for route in self._routes},
+                **{_key(route): rare for route in self._callbacks},
+            },
+            access_log_settings=apigateway.CfnStage.AccessLogSettingsProperty(
+                destination_arn=self._access_log.log_group_arn, format=json.dumps(_ACCESS_LOG)
+            ),
+        )
+        stage.node.add_dependency(*self._routes, *self._callbacks)
 
     def _add(
         self,
@@ -100,8 +157,8 @@ class Api(Construct):
         path: str,
         function: PythonFunction,
         authorizer: apigateway.IHttpRouteAuthorizer,
-    ) -> None:
-        apigateway.HttpRoute(
+    ) -> apigateway.HttpRoute:
+        return apigateway.HttpRoute(
             # In the function's stack, so that a new route does not change the API's stack.
             function,
             "Route",
@@ -111,12 +168,32 @@ class Api(Construct):
             authorizer=authorizer,
         )
 
-    def _user_pool(self) -> cognito.UserPool:
+    def _customers(self) -> cognito.UserPool:
+        pool = self._user_pool("Customers", self_sign_up_enabled=True, mfa=cognito.Mfa.OPTIONAL)
+        acknowledge(
+            pool,
+            {
+                f"{SOLUTIONS}COG2": "Customers choose: a second factor is offered, and requiring "
+                "it would turn buyers away.",
+            },
+        )
+        return pool
+
+    def _staff(self) -> cognito.UserPool:
+        return self._user_pool(
+            "Staff",
+            self_sign_up_enabled=False,
+            mfa=cognito.Mfa.REQUIRED,
+            custom_attributes={
+                _CUSTOMER_ATTRIBUTE: cognito.StringAttribute(mutable=True, max_len=128)
+            },
+        )
+
+    def _user_pool(self, id_: str, **options: Any) -> cognito.UserPool:
         environment = self._platform.environment
         pool = cognito.UserPool(
             self,
-            "Customers",
-            self_sign_up_enabled=True,
+            id_,
             sign_in_aliases=cognito.SignInAliases(email=True),
             auto_verify=cognito.AutoVerifiedAttrs(email=True),
             password_policy=cognito.PasswordPolicy(
@@ -126,33 +203,43 @@ class Api(Construct):
                 require_symbols=True,
                 require_uppercase=True,
             ),
-            mfa=cognito.Mfa.OPTIONAL,
             mfa_second_factor=cognito.MfaSecondFactor(sms=False, otp=True),
             account_recovery=cognito.AccountRecovery.EMAIL_ONLY,
             deletion_protection=environment.keeps_data,
             removal_policy=environment.removal_policy,
-        )
-        cognito.CfnUserPoolGroup(
-            self,
-            "Staff",
-            user_pool_id=pool.user_pool_id,
-            group_name=STAFF,
-            description="Who works for the shop",
+            **options,
         )
         acknowledge(
             pool,
             {
-                f"{SOLUTIONS}COG2": "Customers choose: a second factor is offered, and requiring "
-                "it would turn buyers away.",
                 f"{SOLUTIONS}COG8": "Threat protection is billed per active user; a shop decides "
                 "by its own risk. Passwords, tokens and sign-up are safe without it.",
             },
         )
         return pool
 
-    def _client(self, pool: cognito.UserPool) -> cognito.UserPoolClient:
+    def _staff_client(self, pool: cognito.UserPool) -> cognito.UserPoolClient:
+        """Returns the client of staff.
+
+        They may change only their name: an administrator sets the attribute that names their
+        customer account. By default, a client may write all standard attributes:
+        https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_CreateUserPoolClient.html
+        """
+        name = cognito.ClientAttributes().with_standard_attributes(fullname=True)
+        return self._client(
+            pool,
+            "BackOffice",
+            read_attributes=name.with_standard_attributes(email=True).with_custom_attributes(
+                _CUSTOMER_ATTRIBUTE
+            ),
+            write_attributes=name,
+            id_token_validity=TOKEN_VALIDITY,
+            refresh_token_validity=Duration.hours(12),
+        )
+
+    def _client(self, pool: cognito.UserPool, id_: str, **options: Any) -> cognito.UserPoolClient:
         return pool.add_client(
-            "Shop",
+            id_,
             auth_flows=cognito.AuthFlow(
                 user_srp=True,
                 # For a first try of a stage: with AWS credentials, a password is enough.
@@ -160,33 +247,9 @@ class Api(Construct):
             ),
             disable_o_auth=True,
             prevent_user_existence_errors=True,
-            access_token_validity=ACCESS_TOKEN_VALIDITY,
+            access_token_validity=TOKEN_VALIDITY,
+            **options,
         )
-
-    def _default_stage(self) -> apigateway.HttpStage:
-        environment = self._platform.environment
-        access_log = logs.LogGroup(
-            self,
-            "AccessLog",
-            retention=environment.log_retention,
-            removal_policy=environment.removal_policy,
-        )
-        stage = apigateway.HttpStage(
-            self,
-            "Stage",
-            http_api=self._api,
-            stage_name="$default",
-            auto_deploy=True,
-            throttle=apigateway.ThrottleSettings(
-                rate_limit=environment.requests_per_second,
-                burst_limit=2 * environment.requests_per_second,
-            ),
-        )
-        resource = cast(apigateway.CfnStage, stage.node.default_child)
-        resource.access_log_settings = apigateway.CfnStage.AccessLogSettingsProperty(
-            destination_arn=access_log.log_group_arn, format=json.dumps(_ACCESS_LOG)
-        )
-        return stage
 
     def _alarms(self) -> None:
         Alarm(
@@ -223,3 +286,24 @@ class Api(Construct):
             meaning="More than half of the requests are refused with a 4xx.",
             page="the-api-refuses-most-requests",
         )
+
+
+def _authorizer(
+    audience: Audience, pool: cognito.UserPool, client: cognito.UserPoolClient
+) -> authorizers.HttpUserPoolAuthorizer:
+    return authorizers.HttpUserPoolAuthorizer(
+        audience.capitalize(), pool, user_pool_clients=[client]
+    )
+
+
+def _limits(requests_per_second: int) -> dict[str, int]:
+    """Returns the limits of one route; bursts may be twice as large."""
+    return {
+        "ThrottlingRateLimit": requests_per_second,
+        "ThrottlingBurstLimit": 2 * requests_per_second,
+    }
+
+
+def _key(route: apigateway.HttpRoute) -> str:
+    resource = cast(apigateway.CfnRoute, route.node.default_child)
+    return resource.route_key

@@ -15,7 +15,10 @@ from stacks.constructs.platform import Platform
 
 
 class ContextTable(Construct):
-    """One table for a context's items and its inbox."""
+    """One table for a context's items and its inbox.
+
+    Nobody may change or delete the items whose partition keys begin with `append_only`.
+    """
 
     def __init__(
         self,
@@ -25,6 +28,7 @@ class ContextTable(Construct):
         platform: Platform,
         indexes: Sequence[dynamodb.GlobalSecondaryIndexPropsV2] = (),
         stream: dynamodb.StreamViewType | None = None,
+        append_only: str | None = None,
     ) -> None:
         super().__init__(scope, id_)
         self._indexes = {index.index_name for index in indexes}
@@ -37,6 +41,7 @@ class ContextTable(Construct):
             global_secondary_indexes=list(indexes) or None,
             billing=dynamodb.Billing.on_demand(),
             dynamo_stream=stream,
+            resource_policy=_append_only(append_only) if append_only else None,
             time_to_live_attribute="expires_at",
             point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
                 point_in_time_recovery_enabled=True
@@ -63,7 +68,7 @@ class ContextTable(Construct):
         by_index = defaultdict[str | None, list[Use]](list)
         for use in sorted(handler.uses, key=lambda use: use.index or ""):
             by_index[use.index].append(use)
-        for index in by_index.keys() - self._indexes - {None}:
+        for index in sorted(by_index.keys() - self._indexes - {None}, key=str):
             raise TypeError(f"{handler.name} uses index {index}, which {self.node.path} lacks")
         for index, uses in by_index.items():
             # The library's own grant would add all indexes as a wildcard.
@@ -72,3 +77,26 @@ class ContextTable(Construct):
                 actions=[f"dynamodb:{use.operation}" for use in uses],
                 resource_arns=[self.table.table_arn + (f"/index/{index}" if index else "")],
             )
+
+
+def _append_only(prefix: str) -> iam.PolicyDocument:
+    """Denies everybody, administrators included, to change or delete items.
+
+    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/specifying-conditions.html
+    """
+    return iam.PolicyDocument(
+        statements=[
+            iam.PolicyStatement(
+                effect=iam.Effect.DENY,
+                principals=[iam.AnyPrincipal()],
+                actions=[
+                    "dynamodb:DeleteItem",
+                    "dynamodb:PartiQLDelete",
+                    "dynamodb:PartiQLUpdate",
+                    "dynamodb:UpdateItem",
+                ],
+                resources=["*"],
+                conditions={"ForAnyValue:StringLike": {"dynamodb:LeadingKeys": f"{prefix}*"}},
+            )
+        ]
+    )

@@ -12,6 +12,7 @@ from constructs import Construct
 from lambdas.eventing import pending, relay
 from lambdas.eventing.declaration import Handler
 from lambdas.eventing.event import Event
+from lambdas.eventing.listing import Listing
 from stacks.constructs.alarm import Alarm
 from stacks.constructs.context_table import ContextTable
 from stacks.constructs.platform import Platform
@@ -27,7 +28,8 @@ class OutboxTable(ContextTable):
     """One table for a context's aggregates, inbox and outbox, and the relay to the bus.
 
     The relay may publish the events that the handlers of the table's functions declare. With
-    `pending_index`, `lambdas.eventing.pending` can find the items that wait.
+    `pending_index`, `lambdas.eventing.pending` can find the items that wait. With `listing`, a
+    store can list its aggregates.
     """
 
     def __init__(
@@ -37,20 +39,28 @@ class OutboxTable(ContextTable):
         *,
         platform: Platform,
         pending_index: bool = False,
+        listing: Listing | None = None,
+        append_only: str | None = None,
     ) -> None:
         string = dynamodb.AttributeType.STRING
-        index = dynamodb.GlobalSecondaryIndexPropsV2(
-            index_name=pending.INDEX,
-            partition_key=dynamodb.Attribute(name=pending.SHARD, type=string),
-            sort_key=dynamodb.Attribute(name=pending.SINCE, type=string),
-            projection_type=dynamodb.ProjectionType.KEYS_ONLY,
-        )
+        indexes = {pending.INDEX: (pending.SHARD, pending.SINCE)} if pending_index else {}
+        if listing:
+            indexes[listing.index] = (listing.group, listing.moment)
         super().__init__(
             scope,
             id_,
             platform=platform,
-            indexes=[index] if pending_index else [],
+            indexes=[
+                dynamodb.GlobalSecondaryIndexPropsV2(
+                    index_name=name,
+                    partition_key=dynamodb.Attribute(name=partition, type=string),
+                    sort_key=dynamodb.Attribute(name=sort, type=string),
+                    projection_type=dynamodb.ProjectionType.KEYS_ONLY,
+                )
+                for name, (partition, sort) in indexes.items()
+            ],
             stream=dynamodb.StreamViewType.NEW_IMAGE,
+            append_only=append_only,
         )
         self._published: set[type[Event]] = set()
         self._may_publish = iam.PolicyStatement(

@@ -12,7 +12,7 @@ from stacks.constructs.acknowledge import SERVERLESS, acknowledge
 from stacks.constructs.context_table import ContextTable
 from stacks.constructs.platform import Platform
 from stacks.constructs.python_function import PythonFunction
-from stacks.constructs.queues import BufferQueue
+from stacks.constructs.queues import MAX_RECEIVE_COUNT, BufferQueue
 
 
 class QueueConsumer(Construct):
@@ -20,7 +20,8 @@ class QueueConsumer(Construct):
 
     The function may use `table` as its handler declares. `timeout` applies to one batch of at most
     `batch_size` messages (default: 30 seconds). `max_concurrency` limits the batches that are
-    handled at the same time (at least 2, default: the stage's).
+    handled at the same time (at least 2, default: the stage's). A message is parked after
+    `max_receive_count` deliveries.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class QueueConsumer(Construct):
         timeout: Duration | None = None,
         batch_size: int = 10,
         max_concurrency: int | None = None,
+        max_receive_count: int = MAX_RECEIVE_COUNT,
     ) -> None:
         super().__init__(scope, id_)
         timeout = timeout or Duration.seconds(30)
@@ -44,6 +46,7 @@ class QueueConsumer(Construct):
             platform=platform,
             # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
             visibility_timeout=Duration.seconds(6 * timeout.to_seconds()),
+            max_receive_count=max_receive_count,
         )
         kernel_settings = ConsumerSettings(dead_letter_queue_url=self.queue.parking.queue_url)
         self.function = PythonFunction(

@@ -80,11 +80,18 @@ class DeadLetterQueue(sqs.Queue):
 class BufferQueue(sqs.Queue):
     """A queue between a router and a consumer, with its dead-letter queue.
 
-    `visibility_timeout` is how long a message is hidden while a consumer works on it.
+    `visibility_timeout` is how long a message is hidden while a consumer works on it, and
+    `max_receive_count` how often it is delivered before it is parked.
     """
 
     def __init__(
-        self, scope: Construct, id_: str, *, platform: Platform, visibility_timeout: Duration
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        platform: Platform,
+        visibility_timeout: Duration,
+        max_receive_count: int = MAX_RECEIVE_COUNT,
     ) -> None:
         # The name is fixed so that the dead-letter queue can name its only source; otherwise the
         # two would refer to each other.
@@ -102,7 +109,7 @@ class BufferQueue(sqs.Queue):
             retention_period=Duration.days(QUEUE_DAYS),
             receive_message_wait_time=Duration.seconds(20),
             dead_letter_queue=sqs.DeadLetterQueue(
-                queue=self.parking, max_receive_count=MAX_RECEIVE_COUNT
+                queue=self.parking, max_receive_count=max_receive_count
             ),
         )
         Alarm(

@@ -218,14 +218,6 @@ class TestPages:
         assert analytics.sales(**HOUR, after="2026-01-07T12:00Z,MUG").json["sales"] == []
 
 
-class TestStaff:
-    def test_customers_are_rejected(self, analytics: Analytics) -> None:
-        sold(analytics)
-        answer = analytics.sales(**HOUR, groups="[customers]")
-        assert (answer.status, answer.json["code"]) == (403, "staff_only")
-        assert "totals" not in answer.json
-
-
 def test_a_day_of_one_item_is_read_in_few_requests(analytics: Analytics, cloud: Cloud) -> None:
     asked: list[int] = []
     get = aws.dynamodb().batch_get_item

@@ -19,6 +19,7 @@ KEPT = {
     ("orders", "price"): "one for each SKU",
     ("payments", "payment"): "audit: money that was authorized and refunded",
     ("privacy", "erasure"): "audit: the proof of an erasure, without personal data",
+    ("returns", "decision"): "evidence: who decided about a refund, and when",
     ("returns", "return"): "audit: the reason of a refund, and who decided it",
     ("shipping", "shipment"): "audit: parcels",
     # Simulations of external systems.

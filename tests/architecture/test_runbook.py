@@ -37,8 +37,16 @@ def test_each_page_names_exactly_the_alarms_that_lead_to_it(
 
 
 @EACH
-def test_each_page_says_when_it_is_done(page: str) -> None:
-    assert re.search(r"\bDone when [^\n]+\.\n*\Z", SECTIONS[page])
+def test_each_page_says_first_what_customers_notice_and_whether_it_can_wait(page: str) -> None:
+    first, second = SECTIONS[page].strip().split("\n\n")[:2]
+    assert first.startswith(("Alarm: `", "Alarms: `"))
+    assert re.fullmatch(r"Customers notice: .*\b(can|cannot) wait until morning\b.*", second)
+
+
+@EACH
+def test_each_page_ends_with_a_command_that_prints_nothing_when_it_is_done(page: str) -> None:
+    (last,) = re.findall(r"\bDone when ([^\n]+)\.\n*\Z", SECTIONS[page])
+    assert last.endswith(f"`firing {page}` prints nothing")
 
 
 def test_each_resource_that_a_command_looks_up_is_one_of_the_templates(

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from botocore.client import BaseClient
 from msgspec import Raw
 
 from lambdas.eventing import aws
@@ -53,6 +54,20 @@ def arn(cloud: Cloud) -> str:
 
 
 @pytest.fixture
+def calls(arn: str, cloud: Cloud) -> list[str]:
+    """The operations of AWS that are called from now on."""
+    seen: list[str] = []
+    original = BaseClient._make_api_call  # type: ignore[attr-defined]
+
+    def call(client: Any, operation: str, parameters: dict[str, Any]) -> Any:
+        seen.append(operation)
+        return original(client, operation, parameters)
+
+    cloud.monkeypatch.setattr(BaseClient, "_make_api_call", call)
+    return seen
+
+
+@pytest.fixture
 def partner(arn: str) -> Partner:
     return Partner()
 
@@ -66,7 +81,7 @@ def test_a_signed_request_is_accepted(partner: Partner) -> None:
     assert partner.call(signed()).status == 200
     (request,) = partner.accepted
     assert request.caller == "partner"
-    assert request.groups == frozenset()
+    assert request.claims == {}
     assert request.correlation_id == "request-1"
     assert request.decode(dict[str, str]) == {"coin": "¢"}
     assert Forged in partner.handler.refusals
@@ -97,15 +112,29 @@ def test_any_other_request_is_rejected_before_it_reaches_the_handler(
     assert '"ForgedCallbacks":[1.0]' in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("header", ["", "t=1,v1=00", "t=x,v1=" + "0" * 64, "v1=" + "0" * 64])
+def test_a_signature_of_another_form_is_rejected_without_any_call(
+    partner: Partner, calls: list[str], header: str
+) -> None:
+    assert partner.call({HEADER: header}).status == 401
+    assert calls == []
+
+
+def test_many_forged_requests_read_the_secret_once(partner: Partner, calls: list[str]) -> None:
+    for number in range(20):
+        forged = signed(secret=f"guess {number}")
+        assert partner.call(forged).status == 401
+    assert calls == ["GetSecretValue"]
+
+
 def test_a_rejection_does_not_disclose_the_expected_signature(partner: Partner) -> None:
     answer = partner.call(signed(secret="another key"))
     right = signed()[HEADER].partition("v1=")[2]
     assert right not in json.dumps(answer.json)
 
 
-def test_groups_in_a_token_do_not_replace_the_signature(partner: Partner) -> None:
+def test_a_token_does_not_replace_the_signature(partner: Partner) -> None:
     event = Call(route="POST /coins", body=BODY).event()
-    event["requestContext"]["authorizer"]["jwt"]["claims"]["cognito:groups"] = "[staff partner]"
     assert partner.handler(event, CONTEXT)["statusCode"] == 401
 
 

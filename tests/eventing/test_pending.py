@@ -80,5 +80,45 @@ def test_an_item_that_is_pending_only_in_the_index_is_not_found(
     assert found() == ["2"]
 
 
+def batches(size: int, before: float | None = None) -> list[list[str]]:
+    bound = None if before is None else START + timedelta(minutes=before)
+    return [
+        [item["pk"].removeprefix("THING#") for item in batch]
+        for batch in pending.batches(SETTINGS, before=bound, size=size, page=2)
+    ]
+
+
+def test_batches_contain_every_pending_item_once_in_order(things: Table) -> None:
+    wait(things, *range(9, -1, -1))
+    assert batches(4) == [list("0123"), list("4567"), list("89")]
+    assert batches(4, before=5) == [list("0123"), list("4")]
+
+
+def test_a_batch_that_is_pending_only_in_the_index_does_not_end_the_search(
+    things: Table, cloud: Cloud
+) -> None:
+    wait(things, *range(4))
+    query: Any = aws.dynamodb().query
+
+    def left_meanwhile(**request: Any) -> Any:
+        answer = query(**request)
+        for number in range(2):
+            things.put({"pk": f"THING#{number}", "sk": "THING"})
+        return answer
+
+    cloud.monkeypatch.setattr(aws.dynamodb(), "query", left_meanwhile)
+    assert batches(1)[-2:] == [["2"], ["3"]]
+
+
+def test_items_that_leave_between_batches_hide_no_others(things: Table) -> None:
+    wait(things, *range(10))
+    seen = []
+    for batch in pending.batches(SETTINGS, size=2, page=2):
+        for item in batch:
+            seen.append(item["pk"])
+            things.put({"pk": item["pk"], "sk": "THING"})
+    assert seen == [f"THING#{number}" for number in range(10)]
+
+
 def test_an_empty_table_has_no_pending_items(things: Table) -> None:
     assert found() == []

@@ -367,6 +367,63 @@ class TestWhatIsWritten:
         assert not {"pending_shard", "pending_since"} & ledger.one("purse").keys()
 
 
+class TestCommitAll:
+    def purses(self, store: Store[Purse], count: int) -> list[Purse]:
+        found = []
+        for number in range(count):
+            stored = store.commit(None, Purse.begin(f"p{number}"), CAUSE)
+            assert stored
+            found.append(stored)
+        return found
+
+    def test_all_changes_are_committed_together(
+        self, ledger: Table, purses: Store[Purse], commits: Commits
+    ) -> None:
+        found = self.purses(purses, 3)
+        commits.sizes.clear()
+        stored = purses.commit_all([(purse, purse.add(2)) for purse in found], CAUSE)
+        assert commits.sizes == [6]
+        assert [purses.find(f"p{number}") for number in range(3)] == stored
+        assert {purse.cents for purse in stored} == {2}
+        assert notes(ledger) == ["2"] * 3 + ["begun"] * 3
+
+    def test_an_aggregate_that_changed_stays_as_it_is_and_the_others_are_committed(
+        self, ledger: Table, purses: Store[Purse]
+    ) -> None:
+        found = self.purses(purses, 5)
+        purses.change("p3", Purse.shut, CAUSE)
+        stored = purses.commit_all([(purse, purse.add(2)) for purse in found], CAUSE)
+        assert [purse.purse_id for purse in stored] == ["p0", "p1", "p2", "p4"]
+        assert purses.require("p3").cents == 0
+        assert notes(ledger).count("2") == 4
+
+    def test_more_changes_than_a_transaction_takes_are_committed_in_several(
+        self, ledger: Table, purses: Store[Purse], commits: Commits
+    ) -> None:
+        found = self.purses(purses, 60)
+        commits.sizes.clear()
+        stored = purses.commit_all([(purse, purse.add(2)) for purse in found], CAUSE)
+        assert len(stored) == 60
+        assert commits.sizes == [60, 60]
+
+    def test_no_changes_are_no_transaction(self, purses: Store[Purse], commits: Commits) -> None:
+        assert purses.commit_all([], CAUSE) == []
+        assert commits.count == 0
+
+
+def test_writes_beside_a_change_are_committed_with_it_or_not_at_all(
+    ledger: Table, purses: Store[Purse]
+) -> None:
+    def note(transaction: Transaction) -> None:
+        transaction.create(("NOTE#1", "NOTE"), {"kind": "note"}, label="note")
+
+    purses.change("p", Purse.shut, CAUSE, begin=Purse.begin, also=note)
+    assert ledger.one("note")
+    with pytest.raises(Contention):
+        purses.change("p", lambda found: found.add(1), CAUSE, also=note)
+    assert purses.require("p").cents == 0
+
+
 def test_pending_aggregates_are_listed_the_oldest_first(cloud: Cloud) -> None:
     cloud.table(SETTINGS.table_name, pending_index=True)
     store = a_store()

@@ -89,7 +89,7 @@ class Shop(RehearsedShop):
         return Counter(item["detail_type"] for item in self.outbox())
 
     def pass_days(self, days: float) -> None:
-        """Lets days pass without the sweeps that otherwise run each half hour."""
+        """Lets days pass without the sweeps that otherwise run every 15 minutes."""
         scheduler = self.rehearsal.client("scheduler")
         schedule = scheduler.get_schedule(
             Name=self.rehearsal.physical_id("Orders/SweepOrders/Schedule"),

@@ -88,6 +88,7 @@ def everything(shop: Shop) -> None:
     scenario.open()
     scenario.visit()
     shop.request("GET", "/preferences", scenario.customer)
+    assert shop.request("GET", "/orders", scenario.customer).json()["orders"]
     shop.sales()
     of_one = "from=2026-01-05T08:00:00Z&to=2026-01-05T09:00:00Z&sku=MUG"
     assert shop.staff.ask("GET", f"/sales?{of_one}").status == 200
@@ -104,7 +105,8 @@ def everything(shop: Shop) -> None:
     shop.settle()
 
     refused = order_with_requested_return(shop, "REFUSED")
-    assert shop.staff.ask("GET", "/returns").status == 200
+    for which in ("", "?waiting=true"):
+        assert shop.staff.ask("GET", f"/returns{which}").status == 200
     assert shop.staff.ask("POST", f"/returns/{refused}/review").status == 200
     assert shop.decide(refused, approved=False).status == 200
     unseen = order_with_requested_return(shop, "UNSEEN")

@@ -12,6 +12,7 @@ from tests.flows.shop import Shop
         ("tok_timeout", "payment_unavailable"),
         ("tok_flaky_9", "payment_unavailable"),
         ("no_such_token", "payment_declined"),
+        ("pm_card_authenticationRequired", "authentication_required"),
     ],
 )
 def test_an_order_without_payment_is_rejected_and_releases_its_stock(

@@ -3,6 +3,7 @@
 from collections import Counter
 
 from tests.flows.shop import PRICE, Shop
+from tools.demo.customers import CUSTOMERS
 
 
 def test_an_order_is_confirmed_with_its_stock_reserved_and_its_payment_authorized(
@@ -104,7 +105,7 @@ def test_an_order_is_accessible_only_to_its_owner_with_a_valid_token(shop: Shop)
     path = f"/orders/{order_id}"
 
     assert shop.rehearsal.http.request("GET", path).status == 401
-    forged = shop.rehearsal.token("customer-1")[:-4] + "AAAA"
+    forged = shop.rehearsal.token("customer-1", authorizer=CUSTOMERS)[:-4] + "AAAA"
     headers = {"authorization": f"Bearer {forged}"}
     assert shop.rehearsal.http.request("GET", path, headers=headers).status == 401
     assert shop.request("GET", path, "somebody-else").status == 404

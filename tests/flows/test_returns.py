@@ -1,6 +1,8 @@
 """Returns: approved, refused, disputed, and of orders that were cancelled too late."""
 
 from tests.flows.shop import Shop, confirmed_order, order_with_requested_return
+from tools.demo.evidence import RETURNS
+from tools.demo.staff import staff_token
 
 FOLLOWER = "Orders/FollowShipment/Function"
 
@@ -44,6 +46,26 @@ def test_a_refused_return_changes_neither_payment_nor_stock(shop: Shop) -> None:
     shop.assert_books_balance()
 
 
+def test_staff_cannot_decide_on_the_return_of_their_own_order(shop: Shop) -> None:
+    order_id = order_with_requested_return(shop, "OWN")
+    decision = {"approved": True, "note": "looks fine"}
+    path = f"/returns/{order_id}"
+
+    for account, code in (("customer-1", "own_order"), (None, "customer_not_named")):
+        headers = {"authorization": f"Bearer {staff_token(shop.rehearsal, customer_id=account)}"}
+        review = shop.rehearsal.http.request("POST", f"{path}/review", headers=headers)
+        answer = shop.rehearsal.http.request(
+            "POST", f"{path}/decision", headers=headers, body=decision
+        )
+        assert (review.status, review.json()["code"]) == (403, code)
+        assert (answer.status, answer.json()["code"]) == (403, code)
+    shop.settle()
+
+    assert shop.returned(order_id) == "awaiting"
+    recorded = {item["order_id"] for item in shop.items(RETURNS, "decision")}
+    assert order_id not in recorded
+
+
 def test_the_first_of_two_decisions_counts(shop: Shop) -> None:
     order_id = order_with_requested_return(shop, "DISPUTED")
 
@@ -53,6 +75,8 @@ def test_the_first_of_two_decisions_counts(shop: Shop) -> None:
     shop.settle()
 
     assert (first.status, again.status, second.status) == (200, 200, 409)
+    (record,) = [item for item in shop.items(RETURNS, "decision") if item["order_id"] == order_id]
+    assert (record["approved"], record["decided_by"]) == (True, "clerk-1")
     assert shop.status(order_id) == "returned"
     shop.assert_books_balance()
 
@@ -115,9 +139,28 @@ def test_staff_routes_reject_customers(shop: Shop) -> None:
         shop.request("POST", f"/returns/{order_id}/review", "customer-1"),
         shop.request("POST", f"/returns/{order_id}/decision", "customer-1", body=decision),
         shop.request("GET", f"/sales?{hour}", "customer-1"),
+        shop.request("POST", "/customers/customer-2/erasure", "customer-1"),
+        shop.request("GET", "/customers/customer-2/erasure", "customer-1"),
+        shop.request("GET", "/prices/proposals", "customer-1"),
+        shop.request("PUT", "/prices", "customer-1", body={}),
+        shop.request("POST", "/prices/decision", "customer-1", body={}),
+        shop.request("PUT", "/items/supplier", "customer-1", body={}),
     ]
     shop.settle()
 
-    assert [answer.status for answer in answers] == [403] * 4
+    assert {answer.status for answer in answers} == {401}
     assert shop.returned(order_id) == "awaiting"
     assert shop.give_back(order_id, customer="somebody-else").status == 404
+
+
+def test_customer_routes_reject_staff(shop: Shop) -> None:
+    order_id = order_with_requested_return(shop, "NOT-STAFFS")
+
+    answers = [
+        shop.staff.ask("GET", f"/orders/{order_id}"),
+        shop.staff.ask("DELETE", f"/orders/{order_id}"),
+        shop.staff.ask("POST", f"/orders/{order_id}/returns", {"reason": "I am staff"}),
+        shop.staff.ask("GET", "/preferences"),
+    ]
+
+    assert [answer.status for answer in answers] == [401] * 4

@@ -54,11 +54,11 @@ def test_a_return_without_a_decision_is_escalated_and_later_refused(shop: Shop) 
     order_id = order_with_requested_return(shop, "FORGOTTEN")
 
     shop.pass_days(2.1)
-    waiting = shop.staff.ask("GET", "/returns").json()["returns"]
+    waiting = shop.staff.ask("GET", "/returns?waiting=true").json()["returns"]
     assert [each["order_id"] for each in waiting if each["escalated_at"]] == [order_id]
     shop.pass_days(7.1)
 
     assert shop.returned(order_id) == "refused"
     assert shop.history(order_id)[-1] == "return_refused"
     assert shop.held_by_provider() - held == PRICE
-    assert shop.staff.ask("GET", "/returns").json()["returns"] == []
+    assert shop.staff.ask("GET", "/returns?waiting=true").json()["returns"] == []

@@ -1,15 +1,20 @@
 """Senders: each channel sends once, loses nothing, and fails independently of the others."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
 
 import pytest
 import time_machine
 from botocore.exceptions import ClientError
 
 from lambdas.eventing import aws, secret
+from lambdas.eventing.event import CloudEvent
 from lambdas.eventing.signature import HEADER, Forged, verify
+from lambdas.notifications import webhook
+from lambdas.notifications.domain import CALLS_S, PERIOD_S
 from lambdas.notifications.events import Channel
 from lambdas.notifications.notification_store import LEASE_S
 from lambdas.notifications.webhook import Forbidden, Unreachable
@@ -435,3 +440,84 @@ class TestWebhook:
         assert len(notifications.calls) == 1
         assert len(notifications.parked()) == 1
         assert notifications.records() == []
+
+
+class TestSlowWebhook:
+    """Calls to a customer's webhook have a limited time in each period."""
+
+    @pytest.fixture
+    def clock(self) -> Iterator[time_machine.Traveller]:
+        start = datetime(2026, 1, 5, 8, tzinfo=UTC)
+        with time_machine.travel(start, tick=False) as clock:
+            yield clock
+
+    @pytest.fixture
+    def calls_take(
+        self, notifications: Notifications, clock: time_machine.Traveller
+    ) -> Callable[[float], None]:
+        """Sets how long each call takes, in seconds."""
+        post = webhook.post
+
+        def take(seconds: float) -> None:
+            def late(*request: Any) -> int:
+                clock.shift(seconds)
+                return post(*request)
+
+            notifications.cloud.monkeypatch.setattr(webhook, "post", late)
+
+        return take
+
+    def request(self, notifications: Notifications, customer: str = "customer-1") -> CloudEvent:
+        """Requests a notification about another order of the customer."""
+        notifications.put({"webhook": ALL_ON["webhook"]}, caller=customer)
+        event = OrderRejected(
+            order_id=str(uuid4()), customer_id=customer, reason=RejectionReason.OUT_OF_STOCK
+        )
+        return notifications.request(event)
+
+    @pytest.mark.parametrize("answer", [204, 503, Unreachable("late")])
+    def test_after_its_time_is_used_up_no_call_is_made_in_this_period(
+        self,
+        notifications: Notifications,
+        calls_take: Callable[[float], None],
+        answer: int | Exception,
+    ) -> None:
+        calls_take(CALLS_S / 2)
+        notifications.answer = answer
+        for _ in range(2):
+            notifications.send(Channel.WEBHOOK, self.request(notifications))
+        postponed = self.request(notifications)
+        assert notifications.send(Channel.WEBHOOK, postponed) == ["m1"]
+        assert len(notifications.calls) == 2
+        assert notifications.parked() == []
+
+    def test_it_is_called_again_in_the_next_period(
+        self,
+        notifications: Notifications,
+        calls_take: Callable[[float], None],
+        clock: time_machine.Traveller,
+    ) -> None:
+        calls_take(CALLS_S)
+        notifications.send(Channel.WEBHOOK, self.request(notifications))
+        postponed = self.request(notifications)
+        assert notifications.send(Channel.WEBHOOK, postponed) == ["m1"]
+        clock.shift(PERIOD_S)
+        assert notifications.send(Channel.WEBHOOK, postponed) == []
+        assert len(notifications.calls) == 2
+
+    def test_the_webhooks_of_other_customers_are_still_called(
+        self, notifications: Notifications, calls_take: Callable[[float], None]
+    ) -> None:
+        calls_take(CALLS_S)
+        notifications.send(Channel.WEBHOOK, self.request(notifications))
+        other = self.request(notifications, "customer-2")
+        assert notifications.send(Channel.WEBHOOK, other) == []
+        assert len(notifications.calls) == 2
+
+    def test_a_fast_webhook_is_called_as_often_as_there_are_messages(
+        self, notifications: Notifications, calls_take: Callable[[float], None]
+    ) -> None:
+        calls_take(0.2)
+        for _ in range(40):
+            assert notifications.send(Channel.WEBHOOK, self.request(notifications)) == []
+        assert len(notifications.calls) == 40

@@ -1,11 +1,13 @@
-"""The notifications stack: leases of messages, sending rates and the alarm about SMS costs."""
+"""The notifications stack: leases, sending rates, slow webhooks and the alarm about SMS costs."""
 
 from collections.abc import Mapping
 
 import pytest
 
 from cdk_rehearsal import Assembly
+from lambdas.notifications.domain import CALLS_S, PERIOD_S
 from lambdas.notifications.notification_store import LEASE_S
+from lambdas.notifications.webhook import TOTAL_S
 
 
 @pytest.mark.parametrize("stage", ["dev", "prod"])
@@ -40,3 +42,26 @@ def test_an_alarm_fires_before_the_monthly_sms_limit_is_reached(
     alarm = templates[stage].at("Notifications/SmsSpending").properties
     assert (alarm["Namespace"], alarm["MetricName"]) == ("AWS/SNS", "SMSMonthToDateSpentUSD")
     assert 0.5 <= alarm["Threshold"] < 1
+
+
+@pytest.mark.parametrize("stage", ["dev", "prod"])
+def test_a_postponed_message_returns_in_a_later_period_for_an_hour(
+    templates: Mapping[str, Assembly], stage: str
+) -> None:
+    queue = templates[stage].at("Notifications/CallWebhook/Queue").properties
+    assert queue["VisibilityTimeout"] > PERIOD_S
+    assert queue["VisibilityTimeout"] * queue["RedrivePolicy"]["maxReceiveCount"] >= 3600
+
+
+@pytest.mark.parametrize("stage", ["dev", "prod"])
+def test_a_slow_webhook_takes_at_most_a_tenth_of_the_senders_time(
+    templates: Mapping[str, Assembly], stage: str
+) -> None:
+    """All senders may begin a call to it just before its time is used up."""
+    (mapping,) = [
+        mapping
+        for mapping in templates[stage].of_type("AWS::Lambda::EventSourceMapping")
+        if mapping.path.startswith("Notifications/CallWebhook/")
+    ]
+    senders = mapping.properties["ScalingConfig"]["MaximumConcurrency"]
+    assert CALLS_S + senders * TOTAL_S <= senders * PERIOD_S / 10

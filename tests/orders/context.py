@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from lambdas.eventing.event import CloudEvent, Event
 from lambdas.inventory.events import ItemPriced
@@ -15,6 +16,7 @@ from lambdas.orders import (
     follow_shipment,
     get_order,
     keep_price_list,
+    list_orders,
     place_order,
     reject_order,
     sweep_orders,
@@ -26,7 +28,7 @@ from tests.support.cloud import Queue, Table, Vault
 from tests.support.messages import CONTEXT, Answer, Call, batch, enveloped, failed, task_input
 from tests.support.orders import ADDRESS, line
 
-SETTINGS = Settings(table_name="orders", inbox_days=22, checkout_minutes=60)
+SETTINGS = Settings(table_name="orders", inbox_days=22, orders_per_hour=1_000, checkout_minutes=60)
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,10 @@ class Orders:
         """Cancels an order."""
         return self._call("DELETE", order_id, caller, cancel_order.handler)
 
+    def page(self, *, caller: str = "customer-1", **query: str) -> Answer:
+        """Lists orders."""
+        return Call(route="GET /orders", caller=caller, query=query).send(list_orders.handler)
+
     def placed_event(self) -> OrderPlaced:
         """The event of the only placed order."""
         (event,) = self.table.events(OrderPlaced)
@@ -102,9 +108,9 @@ class Orders:
             consumer = follow_return.handler if returns else follow_shipment.handler
             assert failed(consumer(batch(envelope), CONTEXT)) == []
 
-    def sweep(self) -> None:
+    def sweep(self, context: LambdaContext = CONTEXT) -> None:
         """Runs the sweeper."""
-        assert failed(sweep_orders.handler(batch(enveloped(SweepDue())), CONTEXT)) == []
+        assert failed(sweep_orders.handler(batch(enveloped(SweepDue())), context)) == []
 
     def an_order(self) -> str:
         """Places an order and returns its id."""

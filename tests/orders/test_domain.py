@@ -179,6 +179,7 @@ def test_a_confirmation_carries_what_shipping_needs() -> None:
     ("reason", "known"),
     [
         ("payment_declined", RejectionReason.PAYMENT_DECLINED),
+        ("authentication_required", RejectionReason.PAYMENT_DECLINED),
         ("States.Timeout", RejectionReason.CHECKOUT_FAILED),
     ],
 )

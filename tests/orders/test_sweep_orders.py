@@ -11,6 +11,7 @@ from lambdas.orders.domain import OrderClosed
 from lambdas.orders.settings import settings
 from tests.orders.context import Orders
 from tests.support.cloud import Cloud, Commits, Crash, crash
+from tests.support.messages import context
 
 ENDS = {"confirm": "confirmed", "reject": "rejected", "cancel": "cancelled"}
 
@@ -97,33 +98,85 @@ def test_an_expired_order_cannot_be_confirmed_rejected_or_cancelled(orders: Orde
     assert orders.table.published() == ["OrderExpired.v1", "OrderPlaced.v2"]
 
 
-def test_a_sweep_expires_the_oldest_orders_and_leaves_the_rest_to_the_next(
-    orders: Orders, cloud: Cloud
-) -> None:
-    cloud.monkeypatch.setattr("lambdas.orders.sweep_orders.MOST", 3)
+def place_many(orders: Orders, count: int) -> list[str]:
+    """Places orders a second after each other; the ids in this order."""
     orders.priced()
     placed = []
-    for number in range(8):
+    for number in range(count):
         with later(seconds=number):
             placed.append(orders.place(key=f"key-{number}").json["order_id"])
-    expired = []
-    for _ in range(3):
+    return placed
+
+
+def expired_of(orders: Orders, placed: list[str]) -> list[str]:
+    return [order_id for order_id in placed if progress_of(orders, order_id)[0] == "expired"]
+
+
+@pytest.fixture
+def small_batches(cloud: Cloud) -> None:
+    """Three orders in a batch."""
+    cloud.monkeypatch.setattr("lambdas.eventing.store.BATCH", 3)
+
+
+def test_a_sweep_expires_every_overdue_order_batch_by_batch(
+    orders: Orders, small_batches: None, commits: Commits, capsys: pytest.CaptureFixture[str]
+) -> None:
+    placed = place_many(orders, 8)
+    commits.sizes.clear()
+    with later(hours=2):
+        orders.sweep()
+    assert expired_of(orders, placed) == placed
+    # Of each order: itself, its event, and what the vault has.
+    assert commits.sizes == [12, 12, 8]
+    assert '"ExpiredOrders":[3.0,3.0,2.0]' in capsys.readouterr().out
+
+
+def test_a_sweep_stops_when_its_time_is_up_and_the_next_one_continues(
+    orders: Orders, small_batches: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    placed = place_many(orders, 8)
+    for done, unfinished in ((3, True), (6, True), (8, False)):
+        left = iter([10_000, 4_000])
         with later(hours=2):
-            orders.sweep()
-        expired.append([o for o in placed if progress_of(orders, o)[0] == "expired"])
-    assert expired == [placed[:3], placed[:6], placed]
+            orders.sweep(context(left.__next__))
+        assert expired_of(orders, placed) == placed[:done]
+        assert ('"UnfinishedSweeps":[1.0]' in capsys.readouterr().out) == unfinished
 
 
-def test_a_crashed_sweep_is_completed_by_the_next(orders: Orders, commits: Commits) -> None:
-    orders.priced()
-    placed = [orders.place(key=f"key-{number}").json["order_id"] for number in range(3)]
+def test_an_order_settled_in_the_meantime_does_not_keep_its_batch_from_expiring(
+    orders: Orders, commits: Commits
+) -> None:
+    placed = place_many(orders, 5)
+    commits.before(1, lambda: orders.cancel(placed[3]))
+    with later(hours=2):
+        orders.sweep()
+    assert expired_of(orders, placed) == [*placed[:3], placed[4]]
+    assert progress_of(orders, placed[3])[0] == "cancelled"
+    assert orders.table.published().count("OrderExpired.v1") == 4
+
+
+def test_sweeps_that_overlap_expire_each_order_once(
+    orders: Orders, small_batches: None, commits: Commits
+) -> None:
+    placed = place_many(orders, 8)
+    with later(hours=2):
+        commits.before(2, orders.sweep)
+        orders.sweep()
+    assert expired_of(orders, placed) == placed
+    assert orders.table.published().count("OrderExpired.v1") == len(placed)
+
+
+def test_a_crashed_sweep_is_completed_by_the_next(
+    orders: Orders, small_batches: None, commits: Commits
+) -> None:
+    placed = place_many(orders, 8)
     commits.after(2, crash)
     with later(hours=2):
         with pytest.raises(Crash):
             orders.sweep()
         orders.sweep()
-    assert {progress_of(orders, order_id)[0] for order_id in placed} == {"expired"}
-    assert orders.table.published().count("OrderExpired.v1") == 3
+    assert expired_of(orders, placed) == placed
+    assert orders.table.published().count("OrderExpired.v1") == len(placed)
 
 
 def test_the_time_limit_is_a_setting(orders: Orders, cloud: Cloud) -> None:

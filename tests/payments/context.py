@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
 from lambdas.eventing.attributes import Item
 from lambdas.eventing.event import CloudEvent
 from lambdas.orders.events import PaymentMethod
@@ -86,10 +88,10 @@ class Payments:
         message = enveloped(OrderShipped(order_id=order_id))
         assert len(failed(capture_payment.handler(batch(message), CONTEXT))) == failures
 
-    def sweep(self) -> None:
+    def sweep(self, context: LambdaContext = CONTEXT) -> None:
         """Runs the sweep."""
         message = enveloped(PaymentSweepDue())
-        assert failed(sweep_payments.handler(batch(message), CONTEXT)) == []
+        assert failed(sweep_payments.handler(batch(message), context)) == []
 
     def state(self) -> Any:
         """The state of the only payment."""

@@ -14,6 +14,7 @@ from lambdas.eventing.event import Event
 from lambdas.payments.domain import NotAuthorized, Payment, PaymentRefused, State
 from lambdas.payments.events import (
     AuthorizationExpiring,
+    DeclineReason,
     DisputeClosed,
     PaymentAuthorized,
     PaymentCaptured,
@@ -23,19 +24,21 @@ from lambdas.payments.events import (
     PaymentRefunded,
     PaymentReleased,
     PaymentUncollected,
+    RefundFailed,
     RefundNoticed,
 )
 from lambdas.payments.provider import Settlement
 from tests.support.orders import line, placed
 
 NOW = datetime(2026, 1, 5, 8, 0, tzinfo=UTC)
+LATER = NOW + timedelta(days=1)
 UNTIL = NOW + timedelta(days=7)
 ORDER = placed(line(price=2500))
 COMMANDS: dict[str, Callable[[Payment], Any]] = {
     "check": Payment.check,
     "opened": lambda payment: payment.opened("pi_2"),
     "authorized": lambda payment: payment.authorized(UNTIL),
-    "declined": Payment.declined,
+    "declined": lambda payment: payment.declined(DeclineReason.AUTHENTICATION_REQUIRED),
     "capture": Payment.capture,
     "captured": Payment.captured,
     "lost": Payment.lost,
@@ -44,8 +47,12 @@ COMMANDS: dict[str, Callable[[Payment], Any]] = {
     "nothing": lambda payment: payment.released(Settlement.NOTHING),
     "released": lambda payment: payment.released(Settlement.RELEASED),
     "refunded": lambda payment: payment.released(Settlement.REFUNDED),
-    "part refunded outside": lambda payment: payment.refunded_outside(100),
-    "all refunded outside": lambda payment: payment.refunded_outside(2500),
+    "part refunded outside": lambda payment: payment.refunded_outside(100, LATER),
+    "all refunded outside": lambda payment: payment.refunded_outside(2500, LATER),
+    "outdated report": lambda payment: (
+        payment.refunded_outside(2500, NOW) if payment.refund_failed_at else None
+    ),
+    "refund failed": lambda payment: payment.refund_failed("re_1", 2500, "unknown", LATER),
     "canceled outside": Payment.canceled_outside,
 }
 Outcome = tuple[State, *tuple[type[Event], ...]] | str | type[Exception] | None
@@ -92,7 +99,15 @@ TABLE: dict[State, dict[str, Outcome]] = {
         "refunded": (State.REFUNDED, PaymentCaptured, PaymentRefunded),
     },
     State.CANCELLED: dict.fromkeys(("check", "opened", "authorized", "declined"), "returned"),
-    State.REFUNDED: dict.fromkeys(("check", "opened", "authorized", "declined"), "returned"),
+    State.REFUNDED: {
+        **dict.fromkeys(("check", "opened", "authorized", "declined"), "returned"),
+        "refund failed": (State.REFUND_FAILED, RefundFailed),
+    },
+    State.REFUND_FAILED: {
+        **dict.fromkeys(("check", "opened", "authorized", "declined"), "returned"),
+        "part refunded outside": (State.REFUND_FAILED, RefundNoticed),
+        "all refunded outside": (State.REFUNDED, RefundNoticed),
+    },
     State.UNCOLLECTED: {
         **dict.fromkeys(("check", "opened", "authorized", "declined"), "returned"),
     },
@@ -101,6 +116,8 @@ TABLE: dict[State, dict[str, Outcome]] = {
 
 
 def payment(state: State, *, reason: str | None = "returned") -> Payment:
+    if state is State.DECLINED:
+        reason = None  # As earlier releases stored it.
     return Payment(
         order_id="order-1",
         state=state,
@@ -109,7 +126,8 @@ def payment(state: State, *, reason: str | None = "returned") -> Payment:
         currency="EUR",
         reason=reason,
         authorized_until=UNTIL,
-        was_captured=state in {State.CAPTURED, State.REFUNDED},
+        was_captured=state in {State.CAPTURED, State.REFUNDED, State.REFUND_FAILED},
+        refund_failed_at=NOW if state is State.REFUND_FAILED else None,
     )
 
 
@@ -117,6 +135,8 @@ def payment(state: State, *, reason: str | None = "returned") -> Payment:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_state_answers_every_command(state: State, command: str) -> None:
     before, expected = payment(state), TABLE[state].get(command)
+    if command == "refund failed" and expected is None:
+        expected = (state, RefundFailed)  # The event and its alarm come in every state.
     if isinstance(expected, str):
         with pytest.raises(PaymentRefused, match=f"^{expected}$"):
             COMMANDS[command](before)
@@ -182,12 +202,49 @@ def test_a_second_dispute_is_another_one() -> None:
 
 
 def test_only_what_was_refunded_since_is_noticed() -> None:
-    part = payment(State.CAPTURED).refunded_outside(100)
+    part = payment(State.CAPTURED).refunded_outside(100, NOW)
     assert part
-    assert part.after.refunded_outside(100) is None
-    more = part.after.refunded_outside(300)
+    assert part.after.refunded_outside(100, NOW) is None
+    more = part.after.refunded_outside(300, NOW)
     assert more
     assert more.events[0].refunded_minor == more.after.refunded_minor == 300  # type: ignore[attr-defined]
+
+
+def test_a_declined_payment_keeps_the_reason() -> None:
+    declined = Payment.begin(ORDER).after.declined(DeclineReason.AUTHENTICATION_REQUIRED)
+    assert declined
+    (event,) = declined.events
+    assert isinstance(event, PaymentDeclined)
+    assert event.reason is DeclineReason.AUTHENTICATION_REQUIRED
+    with pytest.raises(PaymentRefused, match=r"^authentication_required$"):
+        declined.after.check()
+
+
+@pytest.mark.parametrize("reports", [*permutations(["noticed", "failed", "failed again"])])
+def test_a_refund_that_fails_is_published_once_in_whichever_order_its_reports_come(
+    reports: list[str],
+) -> None:
+    current, published = payment(State.CAPTURED), list[Event]()
+    for report in reports:
+        change = (
+            current.refunded_outside(1000, NOW)
+            if report == "noticed"
+            else current.refund_failed("re_1", 1000, "expired_or_canceled_card", LATER)
+        )
+        if change:
+            current = change.after
+            published += change.events
+    assert (current.state, current.refunded_minor) == (State.CAPTURED, 0)
+    assert [event for event in published if isinstance(event, RefundFailed)] == [
+        RefundFailed(
+            order_id="order-1",
+            amount_minor=2500,
+            currency="EUR",
+            refund_id="re_1",
+            failed_minor=1000,
+            failure="expired_or_canceled_card",
+        )
+    ]
 
 
 def test_a_payment_begins_with_the_total_of_its_order() -> None:
@@ -227,7 +284,8 @@ def test_in_whatever_order_commands_come_money_moves_once_and_is_never_held_agai
         except (PaymentRefused, NotAuthorized):
             continue
         if change:
-            assert current.state not in {State.CANCELLED, State.REFUNDED}
+            ended = current.state in {State.CANCELLED, State.REFUNDED}
+            assert not ended or command == "refund failed"
             current = change.after
             published += map(type, change.events)
     moved = [type_ for type_ in published if type_ is not RefundNoticed]
@@ -235,5 +293,5 @@ def test_in_whatever_order_commands_come_money_moves_once_and_is_never_held_agai
     assert not {PaymentAuthorized, PaymentDeclined} <= set(moved)
     assert not {PaymentReleased, PaymentRefunded} <= set(moved)
     if PaymentRefunded in moved:
-        assert current.state is State.REFUNDED
+        assert current.state in {State.REFUNDED, State.REFUND_FAILED}
         assert moved.index(PaymentCaptured) < moved.index(PaymentRefunded)

@@ -9,10 +9,10 @@ import time_machine
 
 from lambdas.eventing.transaction import ConditionFailed, Contention, Transaction
 from lambdas.orders.events import OrderPlacedV1
-from lambdas.payments import sweep_payments
 from lambdas.payments.domain import PaymentRefused
 from lambdas.payments.events import (
     AuthorizationExpiring,
+    DeclineReason,
     PaymentAuthorized,
     PaymentCaptured,
     PaymentDeclined,
@@ -25,7 +25,7 @@ from lambdas.payments.provider import NoLongerHeld, Settlement, Unavailable
 from lambdas.payments.sandbox_provider import SandboxProvider
 from tests.payments.context import Payments
 from tests.support.cloud import Cloud, Commits, Crash, crash
-from tests.support.messages import enveloped
+from tests.support.messages import context, enveloped
 from tests.support.orders import ADDRESS, line, placed
 
 NOW = datetime(2026, 1, 5, 8, 0, tzinfo=UTC)
@@ -70,6 +70,18 @@ class TestAuthorize:
         assert len(payments.events(PaymentDeclined)) == 1
         assert "amount_minor" not in payments.booked()
         assert payments.booked()["attempts"] == 1
+
+    def test_a_card_whose_bank_asks_to_authenticate_is_declined_with_that_reason(
+        self, payments: Payments
+    ) -> None:
+        payments.order("pm_card_authenticationRequired")
+        for _ in range(2):
+            with pytest.raises(PaymentRefused, match=r"^authentication_required$"):
+                payments.authorize()
+        (declined,) = payments.events(PaymentDeclined)
+        assert isinstance(declined, PaymentDeclined)
+        assert declined.reason is DeclineReason.AUTHENTICATION_REQUIRED
+        assert "amount_minor" not in payments.booked()
 
     @pytest.mark.parametrize("failures", [0, 1, 3])
     def test_a_flaky_provider_approves_a_later_attempt(
@@ -228,6 +240,16 @@ class TestRefund:
             payments.authorize()
         assert payments.provider_table.items() == []
         assert payments.table.published() == []
+
+    def test_a_declined_payment_is_closed_at_the_provider(self, payments: Payments) -> None:
+        payments.order("tok_decline")
+        with pytest.raises(PaymentRefused):
+            payments.authorize()
+        assert "status" not in payments.booked()
+        for _ in range(2):
+            payments.refund()
+        assert payments.booked()["status"] == "cancelled"
+        assert payments.state() == "declined"
 
     def test_a_declined_payment_has_nothing_to_refund(self, payments: Payments) -> None:
         payments.order("tok_decline")
@@ -518,14 +540,18 @@ class TestExpiry:
             payments.ship()
         assert payments.state() == payments.booked()["status"] == "captured"
 
-    def test_one_sweep_handles_more_than_one_page(self, payments: Payments, cloud: Cloud) -> None:
-        cloud.monkeypatch.setattr(sweep_payments, "MOST", 2)
-        for number in range(5):
+    def test_a_sweep_goes_on_batch_by_batch_while_it_has_time_and_the_next_one_continues(
+        self, payments: Payments, cloud: Cloud
+    ) -> None:
+        cloud.monkeypatch.setattr("lambdas.eventing.store.BATCH", 2)
+        for number in range(7):
             payments.order("tok_approve", f"order-{number}")
             payments.authorize(f"order-{number}")
-        with time_machine.travel(datetime.now(UTC) + timedelta(days=7), tick=False):
-            payments.sweep()
-        assert len(payments.events(AuthorizationExpiring)) == 5
+        for reported in (4, 7):
+            left = iter([10_000, 10_000, 4_000])
+            with time_machine.travel(datetime.now(UTC) + timedelta(days=7), tick=False):
+                payments.sweep(context(left.__next__))
+            assert len(payments.events(AuthorizationExpiring)) == reported
 
 
 class TestSandboxProvider:

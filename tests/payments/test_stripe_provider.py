@@ -12,7 +12,13 @@ from cdk_rehearsal import Response
 from lambdas.eventing import https, telemetry
 from lambdas.eventing.misconfiguration import Misconfigured
 from lambdas.payments import stripe_provider
-from lambdas.payments.provider import Declined, NoLongerHeld, Settlement, Unavailable
+from lambdas.payments.provider import (
+    AuthenticationRequired,
+    Declined,
+    NoLongerHeld,
+    Settlement,
+    Unavailable,
+)
 from lambdas.payments.stripe_provider import HOLD, VERSION, StripeProvider
 from tests.payments.stripe import KEY, Stripe
 
@@ -276,7 +282,16 @@ def test_a_payment_that_was_opened_twice_is_held_once(
 
 REFUSALS: list[tuple[int, dict[str, Any], type[Exception]]] = [
     (402, {"type": "card_error", "code": "card_declined"}, Declined),
-    (402, {"type": "card_error", "code": "authentication_required"}, Declined),
+    (402, {"type": "card_error", "code": "authentication_required"}, AuthenticationRequired),
+    (
+        402,
+        {
+            "type": "card_error",
+            "code": "card_declined",
+            "decline_code": "authentication_required",
+        },
+        AuthenticationRequired,
+    ),
     (400, {"type": "invalid_request_error", "code": "token_already_used"}, Declined),
     (
         400,
@@ -307,6 +322,7 @@ def test_documented_errors_are_final_or_need_an_operator(
     stripe.host.fail("confirm", no_effect(status, {**error, "message": "of Ada, card 4242"}))
     with pytest.raises(raised) as found:
         authorize(provider, payment_id)
+    assert type(found.value) is raised
     assert "Ada" not in str(found.value)
     assert KEY not in str(found.value)
 
@@ -335,6 +351,27 @@ def test_a_wrong_key_needs_an_operator(
     monkeypatch.setattr(stripe_provider, "secret", lambda _: "generated, not entered yet")
     with pytest.raises(Misconfigured, match="correct Stripe's secret key"):
         opened(provider)
+
+
+@pytest.mark.parametrize("flag", ["error_on_requires_action", "ignored_by_stripe"])
+def test_a_payment_that_needs_authentication_is_declined_and_then_closed(
+    stripe: Stripe, provider: StripeProvider, flag: str
+) -> None:
+    """The second case: Stripe answers with the status `requires_action` instead of an error."""
+    payment_id = opened(provider)
+    intent = stripe.host.intents[payment_id]
+    if flag == "ignored_by_stripe":
+        form = {"payment_method": "pm_card_authenticationRequired"}
+        stripe.call("POST", f"/v1/payment_intents/{payment_id}/confirm", form)
+        assert intent.status == "requires_action"
+    for _ in range(2):
+        with pytest.raises(AuthenticationRequired):
+            provider.authorize(payment_id, token="pm_card_authenticationRequired")
+    assert not intent.held
+    assert provider.release(payment_id) is Settlement.NOTHING
+    assert intent.status == "canceled"
+    with pytest.raises(Declined):
+        authorize(provider, payment_id)
 
 
 def test_a_refund_that_fails_is_not_taken_for_done(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lambdas.eventing import aws
+from lambdas.eventing import aws, telemetry
 from lambdas.eventing.callback import CallbackSettings
 from lambdas.eventing.signature import STRIPE, TOLERANCE_S, sign
 from lambdas.payments import take_provider_event
@@ -16,6 +16,7 @@ from lambdas.payments.events import (
     DisputeClosed,
     PaymentDisputed,
     PaymentRefunded,
+    RefundFailed,
     RefundNoticed,
 )
 from lambdas.payments.provider import Unavailable
@@ -27,6 +28,7 @@ from tests.support.messages import Call
 SECRET = "whsec_1"
 DISPUTE = {"id": "du_1", "payment_intent": "order-1", "amount": 2500, "status": "needs_response"}
 CHARGE = {"id": "ch_1", "payment_intent": "order-1", "captured": True}
+REFUND = {"id": "re_1", "payment_intent": "order-1", "amount": 2500, "status": "failed"}
 INTENT = {"id": "order-1", "status": "canceled"}
 
 
@@ -105,6 +107,39 @@ def test_a_refund_in_the_dashboard_is_noticed(payments: Payments) -> None:
     assert len(payments.events(RefundNoticed)) == 2
     assert payments.state() == "refunded"
     assert len(payments.events(PaymentRefunded)) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "first"), [("failed", "refund.failed"), ("canceled", "charge.refund.updated")]
+)
+def test_a_refund_that_fails_is_published_and_counted_once(
+    payments: Payments, cloud: Cloud, status: str, first: str
+) -> None:
+    counted: list[str] = []
+    cloud.monkeypatch.setattr(telemetry, "count", counted.append)
+    payments.give_back()
+    refund = {**REFUND, "status": status}
+    for number, type_ in enumerate((first, "charge.refund.updated", "refund.failed")):
+        assert send(event(type_, refund, f"evt_{number}"))[0] == 200
+        assert payments.state() == "refund_failed"
+    assert counted == ["FailedRefunds"]
+    assert payments.events(RefundFailed) == [
+        RefundFailed(
+            order_id="order-1",
+            amount_minor=2500,
+            currency="EUR",
+            refund_id="re_1",
+            failed_minor=2500,
+            failure=status,
+        )
+    ]
+
+
+def test_a_refund_that_makes_progress_is_no_failure(payments: Payments) -> None:
+    payments.give_back()
+    assert send(event("charge.refund.updated", {**REFUND, "status": "succeeded"}))[0] == 200
+    assert payments.state() == "refunded"
+    assert payments.events(RefundFailed) == []
 
 
 def test_the_shops_own_refund_is_not_noticed(payments: Payments) -> None:

@@ -76,13 +76,13 @@ class Privacy:
         """Gets the erasure of the caller's data."""
         return Call(route="GET /erasure", caller=customer).send(get_erasure.handler)
 
-    def request_for(self, customer: str, *, groups: str = "[staff]") -> Answer:
+    def request_for(self, customer: str) -> Answer:
         """Requests the erasure of a customer's data, as staff."""
-        return self._staff("POST", customer, request_customer_erasure.handler, groups)
+        return self._staff("POST", customer, request_customer_erasure.handler)
 
-    def get_for(self, customer: str, *, groups: str = "[staff]") -> Answer:
+    def get_for(self, customer: str) -> Answer:
         """Gets the erasure of a customer's data, as staff."""
-        return self._staff("GET", customer, get_customer_erasure.handler, groups)
+        return self._staff("GET", customer, get_customer_erasure.handler)
 
     def event(self) -> CloudEvent:
         """The event of the latest request."""
@@ -112,10 +112,9 @@ class Privacy:
         """The published events of one type."""
         return self.table.events(event_type)
 
-    def _staff(self, method: str, customer: str, handler: Any, groups: str) -> Answer:
+    def _staff(self, method: str, customer: str, handler: Any) -> Answer:
         return Call(
             route=f"{method} /customers/{{customer_id}}/erasure",
             path={"customer_id": customer},
             caller="staff-1",
-            groups=groups,
         ).send(handler)

@@ -22,7 +22,9 @@ from lambdas.returns import (
     start_return,
 )
 from lambdas.returns.events import ReturnDecided, ReturnEvent, ReturnRequested
+from lambdas.returns.return_store import BY_TIME
 from lambdas.returns.settings import WorkflowSettings
+from lambdas.shared.staff import CUSTOMER_CLAIM, NO_CUSTOMER
 from lambdas.shipping.events import OrderDelivered
 from tests.support.cloud import Cloud, Queue, Table
 from tests.support.messages import CONTEXT, Answer, Call, batch, enveloped, failed, task_input
@@ -46,7 +48,7 @@ class Returns:
     @classmethod
     def in_cloud(cls, cloud: Cloud) -> "Returns":
         """Creates the context with an empty table and without executions of its workflow."""
-        table = cloud.table(SETTINGS.table_name, pending_index=True)
+        table = cloud.table(SETTINGS.table_name, pending_index=True, listing=BY_TIME)
         parking = cloud.queue("parking")
         cloud.configure(
             {
@@ -133,16 +135,18 @@ class Returns:
         decided = [e for e in self.table.envelopes(ReturnDecided) if e.subject == order_id]
         return failed(resume_return.handler(batch(*decided), CONTEXT))
 
-    def waiting(self, *, groups: str = "[staff]") -> Answer:
-        """Lists the returns that wait for a decision."""
-        return self._staff("GET /returns", list_returns.handler, "", groups=groups)
+    def page(self, **query: str) -> Answer:
+        """Lists returns."""
+        return self._staff("GET /returns", list_returns.handler, "", query=query)
 
-    def review(
-        self, order_id: str = ORDER, *, caller: str = "staff-1", groups: str = "[staff]"
-    ) -> Answer:
+    def waiting(self) -> Answer:
+        """Lists the returns that wait for a decision."""
+        return self.page(waiting="true")
+
+    def review(self, order_id: str = ORDER, **member: Any) -> Answer:
         """Assigns a return to a reviewer."""
         route = "POST /returns/{order_id}/review"
-        return self._staff(route, review_return.handler, order_id, caller=caller, groups=groups)
+        return self._staff(route, review_return.handler, order_id, **member)
 
     def decide(
         self,
@@ -150,13 +154,16 @@ class Returns:
         *,
         approved: Any = True,
         note: Any = "as agreed",
-        groups: str = "[staff]",
+        caller: str = "staff-1",
+        account: str | None = NO_CUSTOMER,
         **changes: Any,
     ) -> Answer:
-        """Decides about a return."""
+        """Decides about a return, as a staff member with this customer account."""
         body = {"approved": approved, "note": note, **changes}
         route = "POST /returns/{order_id}/decision"
-        return self._staff(route, decide_return.handler, order_id, body=body, groups=groups)
+        return self._staff(
+            route, decide_return.handler, order_id, caller=caller, account=account, body=body
+        )
 
     def state(self) -> Any:
         """The state of the only return."""
@@ -167,7 +174,15 @@ class Returns:
         return self.table.events(event_type)
 
     def _staff(
-        self, route: str, handler: Any, order_id: str, *, caller: str = "staff-1", **options: Any
+        self,
+        route: str,
+        handler: Any,
+        order_id: str,
+        *,
+        caller: str = "staff-1",
+        account: str | None = NO_CUSTOMER,
+        **options: Any,
     ) -> Answer:
         path = {"order_id": order_id} if order_id else {}
-        return Call(route=route, path=path, caller=caller, **options).send(handler)
+        claims = {} if account is None else {CUSTOMER_CLAIM: account}
+        return Call(route=route, path=path, caller=caller, claims=claims, **options).send(handler)

@@ -7,6 +7,7 @@ import pytest
 import time_machine
 
 from lambdas.eventing import aws
+from lambdas.eventing.transaction import Contention
 from lambdas.returns.domain import ApprovalStands
 from lambdas.returns.events import OrderReturned, ReturnDecided, ReturnRefused
 from tests.returns.context import ORDER, ORDERS, Returns
@@ -63,25 +64,34 @@ class TestAwaiting:
         assert [each["order_id"] for each in returns.waiting().json["returns"]] == [ORDERS[3]]
 
     def test_the_list_has_a_maximum_length(self, returns: Returns, cloud: Cloud) -> None:
-        cloud.monkeypatch.setattr("lambdas.returns.list_returns.MOST", 2)
+        cloud.monkeypatch.setattr("lambdas.returns.list_returns.PAGE", 2)
         for number in range(3):
             returns.awaiting(ORDERS[number])
         assert len(returns.waiting().json["returns"]) == 2
 
-    @pytest.mark.parametrize("groups", ["", "[customers]", "[stafff]", "[not staffed]"])
-    def test_customers_cannot_list_review_or_decide_returns(
-        self, returns: Returns, groups: str
+    @pytest.mark.parametrize(
+        ("account", "code"), [("customer-1", "own_order"), (None, "customer_not_named")]
+    )
+    @pytest.mark.parametrize("repeated", [False, True])
+    def test_staff_cannot_handle_the_return_of_their_own_order(
+        self, returns: Returns, account: str | None, code: str, repeated: bool
+    ) -> None:
+        """Nor without a statement in their token about their own customer account."""
+        returns.awaiting()
+        if repeated:
+            returns.decide()
+        before = returns.table.items()
+        for found in (returns.review(account=account), returns.decide(account=account)):
+            assert (found.status, found.json["code"]) == (403, code)
+        assert returns.table.items() == before
+        assert returns.service.heartbeats == []
+
+    def test_staff_who_are_customers_can_handle_the_returns_of_others(
+        self, returns: Returns
     ) -> None:
         returns.awaiting()
-        answers = [
-            returns.waiting(groups=groups),
-            returns.review(groups=groups),
-            returns.decide(groups=groups),
-            returns.decide("unknown", groups=groups),
-        ]
-        assert [answer.status for answer in answers] == [403] * 4
-        assert returns.state() == "awaiting"
-        assert returns.service.heartbeats == []
+        assert returns.review(account="customer-2").status == 200
+        assert returns.decide(account="customer-2").status == 200
 
     def test_returns_that_an_earlier_release_stored_go_on(self, returns: Returns) -> None:
         returns.requested()
@@ -158,6 +168,36 @@ class TestDecide:
         assert returns.table.one("return")["decider"] == "staff-1"
         (envelope,) = returns.table.envelopes(ReturnDecided)
         assert "staff-1" not in envelope.to_json()
+
+    def test_the_decision_is_recorded_with_its_time_and_decider(self, returns: Returns) -> None:
+        returns.awaiting()
+        with time_machine.travel(START, tick=False):
+            returns.decide(approved=False, caller="staff-7")
+        record = returns.table.one("decision")
+        assert record == {
+            "pk": f"DECISION#{ORDER}",
+            "sk": "DECISION",
+            "kind": "decision",
+            "order_id": ORDER,
+            "approved": False,
+            "decided_by": "staff-7",
+            "decided_at": START.isoformat(),
+        }
+        returns.decide(caller="staff-8")
+        returns.decide(approved=False, caller="staff-8")
+        returns.refuse()
+        assert returns.table.one("decision") == record
+
+    def test_a_recorded_decision_is_never_overwritten(self, returns: Returns) -> None:
+        """Not even if the return is, contrary to its rules, undecided again."""
+        returns.awaiting()
+        undecided = returns.table.one("return")
+        returns.decide(caller="staff-7")
+        returns.table.put(undecided)
+        with pytest.raises(Contention):
+            returns.decide(approved=False, caller="staff-8")
+        assert returns.table.one("decision")["decided_by"] == "staff-7"
+        assert returns.state() == "awaiting"
 
     def test_a_repeated_decision_has_the_same_effect_as_once(self, returns: Returns) -> None:
         returns.awaiting()

@@ -13,8 +13,10 @@ from lambdas.eventing.event import Event
 from lambdas.returns.domain import (
     NOT_REVIEWED,
     ApprovalStands,
+    Clerk,
     Decision,
     NoDecisionDue,
+    OwnReturn,
     Return,
     State,
     in_time,
@@ -24,15 +26,17 @@ from lambdas.returns.events import OrderReturned, ReturnDecided, ReturnRefused, 
 NOW = datetime(2026, 1, 5, 8, tzinfo=UTC)
 YES = Decision(approved=True, note="as agreed")
 NO = Decision(approved=False, note="worn out")
+CLERK = Clerk(staff_id="staff-1", customer_id=None)
+OWNER = Clerk(staff_id="staff-1", customer_id="customer-1")
 IDS = {"order_id": "order-1", "customer_id": "customer-1"}
 REQUESTED = ReturnRequested(**IDS, reason="too small")
 
 COMMANDS: dict[str, Callable[[Return], Any]] = {
     "await": lambda found: found.await_decision("token-2"),
-    "review": lambda found: found.review("staff-1"),
+    "review": lambda found: found.review(CLERK),
     "escalate": lambda found: found.escalate(NOW),
-    "approve": lambda found: found.decide(YES, "staff-1"),
-    "decline": lambda found: found.decide(NO, "staff-1"),
+    "approve": lambda found: found.decide(YES, CLERK),
+    "decline": lambda found: found.decide(NO, CLERK),
     "complete": Return.complete,
     "refuse": Return.refuse,
 }
@@ -149,7 +153,7 @@ def test_the_last_token_is_the_one_that_the_workflow_waits_with() -> None:
 
 
 def test_a_review_names_the_reviewer() -> None:
-    assert a_return(State.AWAITING).review("staff-1").after.reviewer == "staff-1"
+    assert a_return(State.AWAITING).review(CLERK).after.reviewer == "staff-1"
 
 
 def test_it_is_escalated_once() -> None:
@@ -161,7 +165,7 @@ def test_it_is_escalated_once() -> None:
 
 @pytest.mark.parametrize("decision", [YES, NO])
 def test_a_decision_is_published_and_kept_with_its_decider(decision: Decision) -> None:
-    change = a_return(State.AWAITING).decide(decision, "staff-1")
+    change = a_return(State.AWAITING).decide(decision, CLERK)
     assert change
     assert (change.after.decision, change.after.decider) == (decision, "staff-1")
     assert change.events == (ReturnDecided(**IDS, approved=decision.approved, note=decision.note),)
@@ -206,3 +210,11 @@ def test_in_whatever_order_commands_come_a_decision_stands_and_is_published_once
     if ReturnRefused in types:
         assert current.decision
         assert not current.decision.approved
+
+
+@pytest.mark.parametrize("state", State)
+def test_nobody_handles_the_return_of_their_own_order_in_any_state(state: State) -> None:
+    with pytest.raises(OwnReturn):
+        a_return(state).review(OWNER)
+    with pytest.raises(OwnReturn):
+        a_return(state).decide(YES, OWNER)

@@ -354,9 +354,9 @@ class TestSignature:
             (lambda body, now: signed(body, SECRET, at=now + timedelta(seconds=302)), "off"),
             (elsewhere, "path"),
             (lambda body, now: {**signed(body, SECRET), "x-timestamp": "now"}, "secret"),
-            (lambda body, now: {**signed(body, SECRET), "x-hmac-signature-v2": ""}, "secret"),
-            (lambda body, now: {HEADER: sign(SECRET, body.encode(), at=now)}, "secret"),
-            (lambda body, now: {}, "secret"),
+            (lambda body, now: {**signed(body, SECRET), "x-hmac-signature-v2": ""}, "form"),
+            (lambda body, now: {HEADER: sign(SECRET, body.encode(), at=now)}, "form"),
+            (lambda body, now: {}, "form"),
         ],
         ids=[
             "wrong secret",

@@ -56,6 +56,7 @@ WATCHED: dict[tuple[str, str], Watch] = {
     ("Orderflow", "ExpiringAuthorizations"): Watch("service", "Sum", 1),
     ("Orderflow", "ExpiredOrders"): Watch("service", "Sum", 1),
     ("Orderflow", "FailedDeliveries"): Watch("service", "Sum", 1),
+    ("Orderflow", "FailedRefunds"): Watch("service", "Sum", 1),
     ("Orderflow", "ForgedCallbacks"): Watch("service", "Sum", 5),
     ("Orderflow", "OverdueShipments"): Watch("service", "Sum", 5),
     ("Orderflow", "RecallsTooLate"): Watch("service", "Sum", 5),

@@ -4,7 +4,9 @@ import json
 
 from cdk_rehearsal import Assembly, Resource, texts
 from lambdas.eventing.callback import Callback
-from lambdas.eventing.http import STAFF
+from lambdas.eventing.http import Audience, Endpoint
+from lambdas.shared.staff import CUSTOMER_CLAIM
+from stacks.environment import environment_named
 from tests.support.handlers import handler_of
 
 
@@ -36,6 +38,7 @@ def test_these_are_all_routes(shop: Assembly) -> None:
         "DELETE /orders/{order_id}": "lambdas.orders.cancel_order.handler",
         "GET /customers/{customer_id}/erasure": "lambdas.privacy.get_customer_erasure.handler",
         "GET /erasure": "lambdas.privacy.get_erasure.handler",
+        "GET /orders": "lambdas.orders.list_orders.handler",
         "GET /orders/{order_id}": "lambdas.orders.get_order.handler",
         "GET /preferences": "lambdas.notifications.get_preferences.handler",
         "GET /prices": "lambdas.inventory.get_price.handler",
@@ -61,53 +64,93 @@ def test_these_are_all_routes(shop: Assembly) -> None:
     assert len(routes) == len(shop.of_type("AWS::ApiGatewayV2::Route"))
 
 
-def test_tokens_come_from_the_shops_own_user_pool(shop: Assembly) -> None:
-    (authorizer,) = shop.of_type("AWS::ApiGatewayV2::Authorizer")
-    token = authorizer.properties["JwtConfiguration"]
-    (audience,) = token["Audience"]
-    client = shop.referred(authorizer.stack, audience)
-    assert client.type == "AWS::Cognito::UserPoolClient"
-    pool = shop.referred(authorizer.stack, token["Issuer"]["Fn::Join"][1][-1])
-    assert pool.type == "AWS::Cognito::UserPool"
-    assert shop.referred(client.stack, client.properties["UserPoolId"]) == pool
-    assert authorizer.properties["IdentitySource"] == ["$request.header.Authorization"]
+def pool_of(shop: Assembly, audience: Audience) -> Resource:
+    """The user pool whose tokens the authorizer of an audience accepts."""
+    (authorizer,) = [
+        found
+        for found in shop.of_type("AWS::ApiGatewayV2::Authorizer")
+        if found.properties["Name"] == audience.capitalize()
+    ]
+    issuer = authorizer.properties["JwtConfiguration"]["Issuer"]["Fn::Join"][1][-1]
+    return shop.referred(authorizer.stack, issuer)
 
 
-def test_the_user_pool_follows_the_security_best_practices(shop: Assembly) -> None:
+def test_a_route_accepts_tokens_of_the_audience_that_its_handler_declares(shop: Assembly) -> None:
+    audiences = set()
+    for route in shop.of_type("AWS::ApiGatewayV2::Route"):
+        entry = handler_of(function_of(shop, route))
+        if isinstance(entry, Endpoint) and not isinstance(entry, Callback):
+            authorizer = shop.referred(route.stack, route.properties["AuthorizerId"])
+            assert authorizer.properties["Name"] == entry.contract.audience.capitalize(), route
+            audiences.add(entry.contract.audience)
+    assert audiences == set(Audience)
+
+
+def test_each_audience_has_its_own_user_pool_and_client(shop: Assembly) -> None:
+    pools = [pool_of(shop, audience) for audience in Audience]
+    assert {pool.type for pool in pools} == {"AWS::Cognito::UserPool"}
+    assert len({pool.path for pool in pools}) == len(shop.of_type("AWS::Cognito::UserPool")) == 2
+    for authorizer in shop.of_type("AWS::ApiGatewayV2::Authorizer"):
+        token = authorizer.properties["JwtConfiguration"]
+        (audience,) = token["Audience"]
+        client = shop.referred(authorizer.stack, audience)
+        assert client.type == "AWS::Cognito::UserPoolClient"
+        pool = shop.referred(authorizer.stack, token["Issuer"]["Fn::Join"][1][-1])
+        assert shop.referred(client.stack, client.properties["UserPoolId"]) == pool
+        assert authorizer.properties["IdentitySource"] == ["$request.header.Authorization"]
+
+
+def test_the_user_pools_follow_the_security_best_practices(shop: Assembly) -> None:
     """https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-security-best-practices.html."""
-    (pool,) = shop.of_type("AWS::Cognito::UserPool")
-    password = dict(pool.properties["Policies"]["PasswordPolicy"])
-    assert password.pop("MinimumLength") >= 12
-    assert password == {
-        f"Require{what}": True for what in ("Lowercase", "Numbers", "Symbols", "Uppercase")
-    }
-    assert pool.properties["MfaConfiguration"] in {"OPTIONAL", "ON"}
-    assert pool.properties["EnabledMfas"] == ["SOFTWARE_TOKEN_MFA"]
-    assert pool.properties["UsernameAttributes"] == ["email"]
-    assert pool.properties["AutoVerifiedAttributes"] == ["email"]
-    (recovery,) = pool.properties["AccountRecoverySetting"]["RecoveryMechanisms"]
-    assert recovery["Name"] == "verified_email"
+    for pool in shop.of_type("AWS::Cognito::UserPool"):
+        password = dict(pool.properties["Policies"]["PasswordPolicy"])
+        assert password.pop("MinimumLength") >= 12
+        assert password == {
+            f"Require{what}": True for what in ("Lowercase", "Numbers", "Symbols", "Uppercase")
+        }
+        assert pool.properties["MfaConfiguration"] in {"OPTIONAL", "ON"}
+        assert pool.properties["EnabledMfas"] == ["SOFTWARE_TOKEN_MFA"]
+        assert pool.properties["UsernameAttributes"] == ["email"]
+        assert pool.properties["AutoVerifiedAttributes"] == ["email"]
+        (recovery,) = pool.properties["AccountRecoverySetting"]["RecoveryMechanisms"]
+        assert recovery["Name"] == "verified_email"
 
 
-def test_the_user_group_has_the_name_that_handlers_check(shop: Assembly) -> None:
-    (group,) = shop.of_type("AWS::Cognito::UserPoolGroup")
-    assert group.properties["GroupName"] == STAFF
+def test_staff_cannot_sign_up_and_need_a_second_factor(shop: Assembly) -> None:
+    staff = pool_of(shop, Audience.STAFF).properties
+    assert staff["AdminCreateUserConfig"]["AllowAdminCreateUserOnly"] is True
+    assert staff["MfaConfiguration"] == "ON"
+    customers = pool_of(shop, Audience.CUSTOMER).properties
+    assert customers["AdminCreateUserConfig"]["AllowAdminCreateUserOnly"] is False
+
+
+def test_staff_cannot_change_which_customer_account_is_theirs(shop: Assembly) -> None:
+    pool = pool_of(shop, Audience.STAFF)
+    attribute = CUSTOMER_CLAIM.removeprefix("custom:")
+    assert [each["Name"] for each in pool.properties["Schema"]] == [attribute]
+    (client,) = [
+        found
+        for found in shop.of_type("AWS::Cognito::UserPoolClient")
+        if shop.referred(found.stack, found.properties["UserPoolId"]) == pool
+    ]
+    assert client.properties["WriteAttributes"] == ["name"]
+    assert CUSTOMER_CLAIM in client.properties["ReadAttributes"]
 
 
 def test_a_client_sends_no_password_and_cannot_probe_for_accounts(
     shop: Assembly, stage: str
 ) -> None:
     """Exception: in dev, an administrator of the account can sign in with a password."""
-    (client,) = shop.of_type("AWS::Cognito::UserPoolClient")
-    properties = client.properties
-    assert set(properties["ExplicitAuthFlows"]) == {
-        "ALLOW_USER_SRP_AUTH",
-        "ALLOW_REFRESH_TOKEN_AUTH",
-        *(["ALLOW_ADMIN_USER_PASSWORD_AUTH"] if stage == "dev" else []),
-    }
-    assert properties["PreventUserExistenceErrors"] == "ENABLED"
-    assert properties["TokenValidityUnits"]["AccessToken"] == "minutes"
-    assert properties["AccessTokenValidity"] <= 60
+    for client in shop.of_type("AWS::Cognito::UserPoolClient"):
+        properties = client.properties
+        assert set(properties["ExplicitAuthFlows"]) == {
+            "ALLOW_USER_SRP_AUTH",
+            "ALLOW_REFRESH_TOKEN_AUTH",
+            *(["ALLOW_ADMIN_USER_PASSWORD_AUTH"] if stage == "dev" else []),
+        }
+        assert properties["PreventUserExistenceErrors"] == "ENABLED"
+        assert properties["TokenValidityUnits"]["AccessToken"] == "minutes"
+        assert properties["AccessTokenValidity"] <= 60
 
 
 def test_routes_are_deployed_automatically(shop: Assembly) -> None:
@@ -115,30 +158,53 @@ def test_routes_are_deployed_automatically(shop: Assembly) -> None:
         assert stage.properties["AutoDeploy"] is True, stage
 
 
-def test_requests_are_throttled(shop: Assembly) -> None:
-    for stage in shop.of_type("AWS::ApiGatewayV2::Stage"):
-        settings = stage.properties["DefaultRouteSettings"]
-        assert settings["ThrottlingRateLimit"] > 0
-        assert settings["ThrottlingBurstLimit"] >= settings["ThrottlingRateLimit"]
+def stage_of(shop: Assembly) -> Resource:
+    """The stage of the API."""
+    (stage,) = shop.of_type("AWS::ApiGatewayV2::Stage")
+    return stage
 
 
-def test_each_request_is_logged_without_its_sender(shop: Assembly) -> None:
-    for stage in shop.of_type("AWS::ApiGatewayV2::Stage"):
-        log = stage.properties["AccessLogSettings"]
-        assert shop.referred(stage.stack, log["DestinationArn"]).type == "AWS::Logs::LogGroup"
-        fields = json.loads(log["Format"])
-        assert {"requestId", "route", "status"} <= fields.keys()
-        assert set(fields.values()) == {
-            "$context.requestId",
-            "$context.requestTime",
-            "$context.routeKey",
-            "$context.status",
-            "$context.responseLatency",
-            "$context.integrationErrorMessage",
-            "$context.authorizer.error",
+def test_each_route_is_throttled_on_its_own_and_callbacks_much_earlier(
+    shop: Assembly, stage: str
+) -> None:
+    environment = environment_named(stage)
+    limits = stage_of(shop).properties["RouteSettings"]
+    routes = shop.of_type("AWS::ApiGatewayV2::Route")
+    assert limits.keys() == {route.properties["RouteKey"] for route in routes}
+    for route in routes:
+        signed = isinstance(handler_of(function_of(shop, route)), Callback)
+        rate = environment.callbacks_per_second if signed else environment.requests_per_second
+        assert limits[route.properties["RouteKey"]] == {
+            "ThrottlingRateLimit": rate,
+            "ThrottlingBurstLimit": 2 * rate,
         }
-        assert "claims" not in log["Format"]
-        assert "sourceIp" not in log["Format"]
+    assert environment.callbacks_per_second * 5 <= environment.requests_per_second
+
+
+def test_a_route_without_limits_of_its_own_has_the_lowest(shop: Assembly, stage: str) -> None:
+    rate = environment_named(stage).callbacks_per_second
+    assert stage_of(shop).properties["DefaultRouteSettings"] == {
+        "ThrottlingRateLimit": rate,
+        "ThrottlingBurstLimit": 2 * rate,
+    }
+
+
+def test_each_request_is_logged_with_its_subject_and_address_and_nothing_else_personal(
+    shop: Assembly,
+) -> None:
+    log = stage_of(shop).properties["AccessLogSettings"]
+    assert shop.referred("Operations", log["DestinationArn"]).type == "AWS::Logs::LogGroup"
+    assert json.loads(log["Format"]) == {
+        "requestId": "$context.requestId",
+        "time": "$context.requestTime",
+        "route": "$context.routeKey",
+        "subject": "$context.authorizer.claims.sub",
+        "sourceIp": "$context.identity.sourceIp",
+        "status": "$context.status",
+        "latencyMs": "$context.responseLatency",
+        "integrationError": "$context.integrationErrorMessage",
+        "authorizerError": "$context.authorizer.error",
+    }
 
 
 def test_requests_reach_functions_in_the_format_that_handlers_read(shop: Assembly) -> None:

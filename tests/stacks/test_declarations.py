@@ -10,8 +10,10 @@ from aws_cdk import aws_sns as sns
 
 from cdk_rehearsal import Assembly, Resource, listed
 from lambdas.eventing.declaration import Handler, Use
+from lambdas.inventory.stock_store import RECORDS
 from lambdas.orders import get_order, place_order
 from lambdas.returns import list_returns
+from lambdas.returns.return_store import DECISIONS
 from stacks.constructs.context_table import ContextTable
 from stacks.constructs.outbox_table import OutboxTable
 from stacks.constructs.packaging import Target, prepare
@@ -41,14 +43,15 @@ def granted(shop: Assembly, function: Resource) -> set[Use]:
         if role_of(shop, function) not in roles:
             continue
         for statement in policy.properties["PolicyDocument"]["Statement"]:
-            actions, resource = statement["Action"], statement.get("Resource")
-            index = None
-            if isinstance(resource, dict) and "Fn::Join" in resource:
-                resource, index = resource["Fn::Join"][1][0], resource["Fn::Join"][1][-1]
-            if table and resource and shop.find(policy.stack, resource) == table:
-                for action in [actions] if isinstance(actions, str) else actions:
-                    operation: Any = action.removeprefix("dynamodb:")
-                    found.add(Use(operation, index and index.removeprefix("/index/")))
+            actions, resources = statement["Action"], statement.get("Resource")
+            for whole in resources if isinstance(resources, list) else [resources]:
+                resource, index = whole, None
+                if isinstance(whole, dict) and "Fn::Join" in whole:
+                    resource, index = whole["Fn::Join"][1][0], whole["Fn::Join"][1][-1]
+                if table and resource and shop.find(policy.stack, resource) == table:
+                    for action in [actions] if isinstance(actions, str) else actions:
+                        operation: Any = action.removeprefix("dynamodb:")
+                        found.add(Use(operation, index and index.removeprefix("/index/")))
     return found
 
 
@@ -110,6 +113,24 @@ def test_few_functions_read_personal_data(shop: Assembly) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("path", "prefix"),
+    [("Inventory/Stock/Table", RECORDS), ("Returns/Returns/Table", DECISIONS)],
+)
+def test_nobody_may_change_or_delete_a_recorded_decision(
+    shop: Assembly, path: str, prefix: str
+) -> None:
+    table = shop.at(path)
+    (replica,) = table.properties["Replicas"]
+    (statement,) = replica["ResourcePolicy"]["PolicyDocument"]["Statement"]
+    assert (statement["Effect"], statement["Principal"]) == ("Deny", {"AWS": "*"})
+    assert {"dynamodb:DeleteItem", "dynamodb:UpdateItem"} < set(statement["Action"])
+    assert statement["Resource"] == "*"
+    assert statement["Condition"] == {
+        "ForAnyValue:StringLike": {"dynamodb:LeadingKeys": f"{prefix}*"}
+    }
+
+
 def test_all_functions_but_the_relays_have_a_declaration(shop: Assembly) -> None:
     others = {f.path for f in shop.of_type("AWS::Lambda::Function")} - handlers(shop).keys()
     assert others
@@ -140,7 +161,7 @@ class TestWhatCannotBeGranted:
         ("kind", "handler", "message"),
         [
             (ContextTable, place_order.handler, r"place_order publishes .* be an OutboxTable"),
-            (OutboxTable, list_returns.handler, r"list_returns uses index Pending, which .* lacks"),
+            (OutboxTable, list_returns.handler, r"list_returns uses index ByTime, which .* lacks"),
         ],
     )
     def test_a_table_needs_the_outbox_and_the_indexes_that_are_used(

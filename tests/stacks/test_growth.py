@@ -43,7 +43,7 @@ ENDS: Mapping[str, Callable[[Properties], bool]] = {
 """The types that store data, with the check that the data expires."""
 
 BOUNDED = {
-    "AWS::Cognito::UserPool": "one entry for each customer, until the account is deleted",
+    "AWS::Cognito::UserPool": "one entry for each account, until it is deleted",
     "AWS::Lambda::Function": "a deployment replaces its code; its log is a log group",
     "AWS::Lambda::LayerVersion": "a deployment replaces it, and deletes the previous version",
     "AWS::Scheduler::ScheduleGroup": "one-time schedules are deleted after their invocation",
@@ -61,7 +61,6 @@ HOLDS_NOTHING = {
     "AWS::CloudWatch::Alarm",
     "AWS::CloudWatch::Dashboard",
     "AWS::Cognito::UserPoolClient",
-    "AWS::Cognito::UserPoolGroup",
     "AWS::EventSchemas::Schema",
     "AWS::Events::EventBus",
     "AWS::Events::Rule",

@@ -172,6 +172,13 @@ class TestDeadPatterns:
                 "source {'prefix': 'orderflows.'} is that of no event that gets here",
                 id="an archive of nothing",
             ),
+            pytest.param(
+                f"{CHECKOUT}/Rule",
+                "detail.data.currenzy",
+                ["EUR"],
+                f"there is no detail.data.currenzy in {PLACED}; did you mean detail.data.currency?",
+                id="a misspelt name with dots",
+            ),
         ],
     )
     def test_a_dead_pattern_is_reported_with_a_remedy(
@@ -195,6 +202,7 @@ class TestDeadPatterns:
             {"lines": {"sku": ["MUG-BLUE", {"prefix": "CUP-"}]}},
             {"currency": [{"anything-but": ["EUR"]}], "customer_id": [{"suffix": "_test"}]},
             {"$or": [{"currency": ["EUR"]}, {"total_minor": [0]}]},
+            {"lines.sku": ["MUG-BLUE"]},
         ],
     )
     def test_a_narrow_pattern_that_some_order_matches_is_not_dead(

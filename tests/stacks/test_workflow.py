@@ -196,6 +196,14 @@ def test_each_timeout_is_longer_than_the_timeouts_inside_it(
     assert caller.properties["Timeout"] > run_checkout.PATIENCE_S
 
 
+def test_a_message_of_checkout_is_parked_before_its_order_expires(shop: Assembly) -> None:
+    queue = shop.at("Checkout/RunCheckout/Queue").properties
+    tries = int(queue["RedrivePolicy"]["maxReceiveCount"])
+    sweeper = shop.at("Orders/SweepOrders/Function").properties
+    expires_s = 60 * int(sweeper["Environment"]["Variables"]["CHECKOUT_MINUTES"])
+    assert tries * queue["VisibilityTimeout"] < expires_s
+
+
 def test_failures_of_a_workflow_have_alarms(shop: Assembly) -> None:
     """https://docs.aws.amazon.com/step-functions/latest/dg/procedure-cw-metrics.html."""
     for machine in shop.of_type("AWS::StepFunctions::StateMachine"):

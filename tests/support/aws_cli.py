@@ -146,7 +146,9 @@ def _parameters(model: OperationModel, words: list[str], *, open_end: bool) -> d
     placeholders: set[str] = set()
     for option, values in _groups(words):
         if option == "--cli-input-json":
-            placeholders |= set(members)
+            saved = _saved(values)
+            found = {**saved, **found}
+            placeholders |= set() if saved else set(members)
         elif option in _PAGING:
             continue
         elif option in denials and not values:
@@ -166,6 +168,13 @@ def _parameters(model: OperationModel, words: list[str], *, open_end: bool) -> d
     if missing := required - set(found) - placeholders:
         raise Wrong(f"{model.name} needs {', '.join(sorted(missing))}")
     return found
+
+
+def _saved(words: list[str]) -> dict[str, Any]:
+    """The parameters in a file; none if the file is yet to be made."""
+    file = Path(words[0].partition("://")[2])
+    saved: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
+    return saved
 
 
 def _groups(words: list[str]) -> Iterator[tuple[str, list[str]]]:
@@ -232,8 +241,18 @@ def run(command: Command, endpoint: str) -> object:
     )  # type: ignore[call-overload]
     if command.service == "s3":
         return _run_s3(client, command)
-    answer = getattr(client, command.operation.replace("-", "_"))(**command.parameters)
-    answer.pop("ResponseMetadata")
+    operation = command.operation.replace("-", "_")
+    if command.operation.startswith("wait "):
+        waiter = client.get_waiter(operation.removeprefix("wait "))
+        waiter.wait(**command.parameters)
+        return ""
+    if client.can_paginate(operation):
+        # Both versions of the AWS CLI read all pages.
+        paginator = client.get_paginator(operation)
+        answer = paginator.paginate(**command.parameters).build_full_result()
+    else:
+        answer = getattr(client, operation)(**command.parameters)
+        answer.pop("ResponseMetadata", None)
     query = command.options.get("--query")
     return jmespath.search(query, answer) if query else answer
 
@@ -245,6 +264,12 @@ def _run_s3(client: Any, command: Command) -> str:
         client.upload_file(source, bucket, key)
         return ""
     bucket, _, prefix = source.removeprefix("s3://").partition("/")
+    if rest and rest[0].startswith("s3://"):
+        target, _, key = rest[0].removeprefix("s3://").partition("/")
+        directive = command.parameters.get("--metadata-directive", "COPY")
+        copied = {"Bucket": bucket, "Key": prefix}
+        client.copy_object(Bucket=target, Key=key, CopySource=copied, MetadataDirective=directive)
+        return ""
     found = client.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", ())
     if command.operation == "ls" and not found:
         sys.exit(1)

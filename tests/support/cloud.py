@@ -21,6 +21,7 @@ from cdk_rehearsal import aws_variables, corrected_moto
 from lambdas.eventing import aws, pending, vault
 from lambdas.eventing.attributes import Item, from_attributes, to_attributes
 from lambdas.eventing.event import CloudEvent, E, Event
+from lambdas.eventing.listing import Listing
 from lambdas.eventing.personal import Claim, Deposit, Personal
 from lambdas.eventing.transaction import expiry
 from lambdas.eventing.vault import VaultSettings
@@ -48,25 +49,35 @@ class Cloud:
             self.monkeypatch.setenv(name, value)
         forget()
 
-    def table(self, name: str, *, sort_key: bool = True, pending_index: bool = False) -> "Table":
+    def table(
+        self,
+        name: str,
+        *,
+        sort_key: bool = True,
+        pending_index: bool = False,
+        listing: Listing | None = None,
+    ) -> "Table":
         """Creates a table with the keys that the stacks define."""
         keys = ["pk", "sk"] if sort_key else ["pk"]
-        index = [pending.SHARD, pending.SINCE] if pending_index else []
+        indexes = {pending.INDEX: [pending.SHARD, pending.SINCE]} if pending_index else {}
+        if listing:
+            indexes[listing.index] = [listing.group, listing.moment]
         request: dict[str, Any] = {
             "TableName": name,
             "KeySchema": _schema(keys),
             "AttributeDefinitions": [
-                {"AttributeName": key, "AttributeType": "S"} for key in [*keys, *index]
+                {"AttributeName": key, "AttributeType": "S"} for key in sum(indexes.values(), keys)
             ],
             "BillingMode": "PAY_PER_REQUEST",
         }
-        if index:
+        if indexes:
             request["GlobalSecondaryIndexes"] = [
                 {
-                    "IndexName": pending.INDEX,
-                    "KeySchema": _schema(index),
+                    "IndexName": index,
+                    "KeySchema": _schema(names),
                     "Projection": {"ProjectionType": "KEYS_ONLY"},
                 }
+                for index, names in indexes.items()
             ]
         aws.dynamodb().create_table(**request)
         return Table(name)

@@ -5,11 +5,13 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Mapping
 from pathlib import Path
 
 from cdk_rehearsal import Rehearsal
+from tests.support.aws_server import CLIENT
 from workspace.isolation import PROJECT
 
 SHELLS = [shell for shell in ("sh", "bash", "zsh") if shutil.which(shell)]
@@ -123,6 +125,78 @@ def recorded(desk: Path, script: str) -> list[list[str]]:
     assert (process.returncode, errors) == (0, ""), f"{script}\n{out}\n{errors}"
     commands = (desk / "aws.log").read_text().split("\001\0")
     return [command.split("\0")[:-1] for command in commands[:-1]]
+
+
+class Shell:
+    """A shell in which one block of commands follows the other, beside a running rehearsal.
+
+    It stops at the first failed command or unset variable.
+    """
+
+    def __init__(self, desk: Path, shop: Rehearsal) -> None:
+        self._shop = shop
+        # A short path: that of a socket has about a hundred characters at most.
+        self._sockets = tempfile.TemporaryDirectory(prefix="aws-")
+        socket = f"{self._sockets.name}/cli"
+        (desk / "aws.py").write_text(CLIENT)
+        client = f'exec "{sys.executable}" -I -S "{desk}/aws.py" "{socket}" "$@"'
+        (desk / "bin/aws").write_text(f"#!/bin/sh\n{client}\n")
+        self._server = subprocess.Popen(
+            [sys.executable, "-m", "tests.support.aws_server", socket], cwd=PROJECT
+        )
+        while not Path(socket).exists():
+            assert self._server.poll() is None, "the server of the AWS CLI has ended"
+            threading.Event().wait(0.02)
+        self._output = desk / "output.txt"
+        self._blocks = 0
+        path = os.pathsep.join([str(desk / "bin"), "/usr/bin", "/bin"])
+        self._process = subprocess.Popen(
+            ["/bin/sh", "-eu"],
+            cwd=desk,
+            env={
+                "PATH": path,
+                "HOME": str(desk),
+                "PYTHONPATH": str(PROJECT),
+                "AWS_ENDPOINT_URL": shop.serve(),
+                "AWS_DEFAULT_REGION": shop.region,
+                "AWS_ACCESS_KEY_ID": "operator",
+                "AWS_SECRET_ACCESS_KEY": "secret",
+            },
+            stdin=subprocess.PIPE,
+            stdout=self._output.open("w"),
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def run(self, block: str) -> str:
+        """Runs commands and returns what they print, errors included."""
+        assert self._process.stdin is not None
+        self._blocks += 1
+        end = f"--- end of block {self._blocks}\n"
+        before = len(self._output.read_text())
+        # Not time.sleep, which would let virtual time pass.
+        pause = threading.Event()
+        self._process.stdin.write(f"{block}\nprintf '%s' '{end}'\n")
+        self._process.stdin.flush()
+        while not (printed := self._output.read_text()[before:]).endswith(end):
+            assert self._process.poll() is None, f"{block}\n{printed}"
+            # Hardly faster than real time: alarms return within minutes.
+            self._shop.run_for(0.05)
+            pause.wait(0.02)
+        return printed.removesuffix(end)
+
+    def close(self) -> None:
+        """Ends the shell."""
+        self._process.communicate()
+        self._server.kill()
+        self._server.wait()
+        self._sockets.cleanup()
+
+    def __enter__(self) -> "Shell":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 def beside(shop: Rehearsal, process: subprocess.Popen[str]) -> str:

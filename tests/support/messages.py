@@ -1,7 +1,7 @@
 """Input of handlers, built from event classes."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, cast
@@ -10,16 +10,22 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from lambdas.eventing.event import Cause, CloudEvent, Event
 
-CONTEXT = cast(
-    LambdaContext,
-    SimpleNamespace(
-        aws_request_id="request-1",
-        function_name="function",
-        memory_limit_in_mb=512,
-        invoked_function_arn="arn:aws:lambda:eu-central-1:123456789012:function:function",
-        get_remaining_time_in_millis=lambda: 10_000,
-    ),
-)
+
+def context(milliseconds_left: Callable[[], int] = lambda: 10_000) -> LambdaContext:
+    """The context of an invocation that may still run for some time."""
+    return cast(
+        LambdaContext,
+        SimpleNamespace(
+            aws_request_id="request-1",
+            function_name="function",
+            memory_limit_in_mb=512,
+            invoked_function_arn="arn:aws:lambda:eu-central-1:123456789012:function:function",
+            get_remaining_time_in_millis=milliseconds_left,
+        ),
+    )
+
+
+CONTEXT = context()
 
 
 def enveloped(event: Event, *, correlation_id: str = "correlation-1") -> CloudEvent:
@@ -110,14 +116,14 @@ class Call:
     path: Mapping[str, str] = field(default_factory=dict)
     query: Mapping[str, str] = field(default_factory=dict)
     caller: str = "customer-1"
-    groups: str = ""
-    """As the gateway writes them, such as `[staff]`."""
+    claims: Mapping[str, str] = field(default_factory=dict)
+    """The claims of the token besides `sub`."""
     encoded: bool = False
 
     def event(self) -> dict[str, Any]:
         """The input of the function."""
-        claims = {"sub": self.caller, **({"cognito:groups": self.groups} if self.groups else {})}
         method, path = self.route.split()
+        claims = {**self.claims, "sub": self.caller}
         event: dict[str, Any] = {
             "version": "2.0",
             "routeKey": self.route,

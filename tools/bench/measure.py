@@ -28,7 +28,7 @@ MAX_ZIPPED_BYTES = 6_000_000
 _PROBE = Path(__file__).with_name("probe.py")
 
 # Without LAMBDA_TASK_ROOT, the Tracer of Powertools would not import the SDK.
-_ENVIRONMENT = {
+ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "none",
     "AWS_SECRET_ACCESS_KEY": "none",
     "AWS_DEFAULT_REGION": "eu-central-1",
@@ -65,7 +65,7 @@ def cold_start(subject: Subject) -> ColdStart:
     # -I and -S: neither this environment nor site-packages. -B: no bytecode for the next run.
     command = [sys.executable, "-I", "-S", "-B", str(_PROBE), subject.module]
     command += map(str, subject.paths)
-    done = subprocess.run(command, env=_ENVIRONMENT, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise RuntimeError(f"{subject.name} cannot be imported:\n{done.stderr}")
     return ColdStart(**json.loads(done.stdout))

@@ -23,7 +23,7 @@ from lambdas.eventing.http import (
     KEY_PATTERN,
     MAX_KEY_LENGTH,
     PROBLEM_JSON,
-    STAFF,
+    Audience,
     Endpoint,
     Problem,
 )
@@ -98,7 +98,7 @@ class _Api:
         for operation in self._operations:
             methods = paths.setdefault(operation.route.path, {})
             methods[operation.route.method.lower()] = self._operation(operation)
-        document = skeleton("openapi", version=version, staff=STAFF)
+        document = skeleton("openapi", version=version, staff=Audience.STAFF)
         document["paths"] = paths
         document["tags"] = [
             {"name": context, "description": words(import_module(f"lambdas.{context}"))[0]}
@@ -120,6 +120,12 @@ class _Api:
         return {_signature(scheme): _signed(scheme) for scheme in ordered}
 
     @cached_property
+    def _gateway(self) -> dict[str, Any]:
+        """The answers of the gateway, by name."""
+        answers: dict[str, Any] = skeleton("openapi")["components"]["responses"]
+        return answers
+
+    @cached_property
     def _schemas(self) -> dict[str, Schema]:
         types = dict.fromkeys(type_ for operation in self._operations for type_ in operation.types)
         found = components([*types, *self._problems.values()])
@@ -132,8 +138,8 @@ class _Api:
     def _operation(self, operation: _Operation) -> dict[str, Any]:
         contract = operation.contract
         described = [operation.description]
-        if contract.staff_only:
-            described.append(f"For members of the group `{STAFF}` only.")
+        if contract.audience is Audience.STAFF:
+            described.append("For staff only.")
         found: dict[str, Any] = {
             "operationId": operation.id,
             "tags": [operation.context],
@@ -184,7 +190,11 @@ class _Api:
         possible = {"Unauthorized": operation.route.authorizer, "TooLarge": contract.body}
         for name, status in _GATEWAY.items():
             if possible.get(name, True):
-                answers.setdefault(status, {"$ref": f"#/components/responses/{name}"})
+                own = answers.setdefault(status, {"$ref": f"#/components/responses/{name}"})
+                if "content" in own:
+                    said = self._gateway[name]
+                    own["content"] |= said["content"]
+                    own["description"] += f"\n\nWithout a code: {said['description']}."
         return dict(sorted(answers.items()))
 
     def _links(self, location: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -305,7 +315,8 @@ def _given(argument: Schema) -> Schema:
 def _security(operation: _Operation) -> dict[str, list[str]]:
     if isinstance(operation.entry, Callback):
         return {_signature(operation.entry.scheme): []}
-    return {_TOKEN: [STAFF] if operation.contract.staff_only else []}
+    audience = operation.contract.audience
+    return {_TOKEN: [] if audience is Audience.CUSTOMER else [audience.value]}
 
 
 def _ref(class_: type[Any]) -> Schema:

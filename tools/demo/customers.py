@@ -17,6 +17,9 @@ from lambdas.orders.domain import order_id_for
 from tools.demo.evidence import Evidence
 from tools.demo.orders_file import CustomerOrder, body_of
 
+CUSTOMERS = "Customer"
+"""The authorizer that accepts the tokens of customers."""
+
 RETURN_REASON = "it is not what I expected"
 _TRIES = 5
 _FIRST_PAUSE_S = 0.2
@@ -212,7 +215,7 @@ class Customers:
 
     def _token(self, customer_id: str) -> str:
         if customer_id not in self._tokens:
-            self._tokens[customer_id] = self.shop.token(customer_id)
+            self._tokens[customer_id] = self.shop.token(customer_id, authorizer=CUSTOMERS)
         return self._tokens[customer_id]
 
 

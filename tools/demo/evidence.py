@@ -1,7 +1,7 @@
 """The evidence for the audit: what the tables, the bus, the queues and the outside world say."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -121,6 +121,8 @@ class Payment(msgspec.Struct, frozen=True):
     """What was refunded outside the shop (shop), or at all (provider), if not everything was."""
     dispute_id: str | None = None
     dispute_won: bool | None = None
+    failed_refunds: Collection[str] = ()
+    """The provider's ids of the refunds that did not reach the customer."""
 
     @property
     def amount(self) -> tuple[int, str]:
@@ -134,6 +136,8 @@ class ProviderEntry(Payment, frozen=True):
     attempts: int = 0
     disputes: Mapping[str, str] = {}
     """The status of each dispute, by id."""
+    failed_refunds: Mapping[str, int] = {}
+    """The amount of each refund that came back, by id."""
 
 
 class OutboxItem(msgspec.Struct, frozen=True):

@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 
 from cdk_rehearsal import HttpResponse, Record, Rehearsal
 from lambdas.inventory.price_store import AT_ONCE
+from lambdas.shared.staff import CUSTOMER_CLAIM, NO_CUSTOMER
 from tools.demo.stock_file import CatalogueItem
 
 _LOOKS, _LOOK_AGAIN_S = 30, 1.0
@@ -44,7 +45,7 @@ class Staff:
     def _review(self, order_id: str) -> None:
         for _ in range(_LOOKS):
             self.shop.scheduler.sleep(_LOOK_AGAIN_S)
-            waiting = self.ask("GET", "/returns").json()["returns"]
+            waiting = self.ask("GET", "/returns?waiting=true").json()["returns"]
             if order_id in {each["order_id"] for each in waiting}:
                 break
         self.ask("POST", f"/returns/{order_id}/review")
@@ -101,9 +102,25 @@ class Staff:
     ) -> Any:
         """Sends a request with a clerk's token."""
         # Tokens expire after an hour.
-        token = self.shop.token(clerk, **{"cognito:groups": ["staff"]})
+        token = staff_token(self.shop, clerk)
         headers = {"authorization": f"Bearer {token}"}
         return self.shop.http.request(method, path, headers=headers, body=body)
+
+
+def staff_token(
+    shop: Rehearsal,
+    clerk: str = "clerk-1",
+    *,
+    customer_id: str | None = NO_CUSTOMER,
+    **claims: Any,
+) -> str:
+    """Returns the ID token of a clerk whose own customer account is `customer_id`.
+
+    https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-the-id-token.html
+    """
+    return shop.token(
+        clerk, authorizer="Staff", **{"token_use": "id", CUSTOMER_CLAIM: customer_id, **claims}
+    )
 
 
 def _instant(moment: datetime) -> str:

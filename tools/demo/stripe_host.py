@@ -2,10 +2,12 @@
 
 It remembers idempotency keys for 24 hours, and holds amounts for seven days. The payment tokens of
 the demo decide about confirmations: `tok_approve`, `tok_decline`, `tok_flaky_N` (N times 503) and
-`tok_timeout` (no answer).
+`tok_timeout` (no answer). The bank of Stripe's test card `pm_card_authenticationRequired` asks the
+customer to authenticate.
 
 https://docs.stripe.com/api/idempotent_requests
 https://docs.stripe.com/payments/place-a-hold-on-a-payment-method
+https://docs.stripe.com/testing#regulatory-cards
 """
 
 import json
@@ -32,6 +34,7 @@ _SILENCE_S = 80.0
 _EVENT_TRIES, _EVENT_PAUSE_S = 8, 30.0
 _FLAKY = re.compile(r"tok_flaky_(\d{1,4})")
 _OPEN = {"requires_payment_method", "requires_confirmation"}
+_AUTHENTICATES = "pm_card_authenticationRequired"
 _DOCUMENTED = ("open", "confirm", "capture", "cancel", "refund", "find")
 
 Form = Mapping[str, str]
@@ -56,6 +59,10 @@ class Intent:
     attempts: int = 0
     disputes: dict[str, str] = field(default_factory=dict)
     """The status of each dispute, by id."""
+    refunds: dict[str, int] = field(default_factory=dict)
+    """The amount of each refund, by id."""
+    failed_refunds: dict[str, int] = field(default_factory=dict)
+    """The amounts of those that came back."""
 
     @property
     def held_until(self) -> datetime:
@@ -243,6 +250,16 @@ class StripeHost:
         token = form.get("payment_method_data[card][token]") or form.get("payment_method", "")
         if token == "tok_approve" or _FLAKY.fullmatch(token):
             intent.status, intent.held, intent.created = "requires_capture", True, datetime.now(UTC)
+        elif token == _AUTHENTICATES and form.get("error_on_requires_action") == "true":
+            raise StripeError(
+                402,
+                "card_error",
+                "authentication_required",
+                decline_code="authentication_not_handled",
+                payment_intent=intent.document(),
+            )
+        elif token == _AUTHENTICATES:
+            intent.status = "requires_action"
         elif token == "tok_decline":
             raise StripeError(
                 402,
@@ -261,7 +278,7 @@ class StripeHost:
         intent.status, intent.captured = "succeeded", True
 
     def _cancel(self, intent: Intent, _: Form) -> None:
-        if intent.status not in {*_OPEN, "requires_capture"}:
+        if intent.status not in {*_OPEN, "requires_action", "requires_capture"}:
             raise self._unexpected(intent)
         self._end(intent)
 
@@ -272,11 +289,22 @@ class StripeHost:
         if not 0 < amount <= intent.amount - intent.refunded:
             raise StripeError(400, "invalid_request_error", "charge_already_refunded")
         intent.refunded += amount
+        refund_id = f"{intent.id.replace('pi_', 're_')}_{len(intent.refunds) + 1}"
+        intent.refunds[refund_id] = amount
         self._send("charge.refunded", intent.charge or {})
+        return self._refund_of(intent, refund_id, "succeeded")
+
+    @staticmethod
+    def _refund_of(intent: Intent, refund_id: str, status: str, **more: str) -> dict[str, Any]:
         return {
-            "id": f"re_{intent.id}_{intent.refunded}",
+            "id": refund_id,
             "object": "refund",
-            "status": "succeeded",
+            "amount": intent.refunds[refund_id],
+            "charge": intent.id.replace("pi_", "ch_"),
+            "currency": intent.currency,
+            "payment_intent": intent.id,
+            "status": status,
+            **more,
         }
 
     def _end(self, intent: Intent) -> None:
@@ -324,6 +352,24 @@ class StripeHost:
     def refund(self, order_id: str, amount: int) -> None:
         """Staff refunds a part of a payment."""
         self._refund(self.of_order(order_id), amount)
+
+    def fail_refunds(self, order_id: str) -> None:
+        """The bank sends the refunds of an order back: the card is closed. Two events report each.
+
+        https://docs.stripe.com/refunds#failed-refunds
+        """
+        for intent in self.intents.values():
+            for refund_id in intent.refunds if intent.order_id == order_id else ():
+                if refund_id not in intent.failed_refunds:
+                    self._fail_refund(intent, refund_id)
+
+    def _fail_refund(self, intent: Intent, refund_id: str) -> None:
+        amount = intent.failed_refunds[refund_id] = intent.refunds[refund_id]
+        intent.refunded -= amount
+        reason = {"failure_reason": "expired_or_canceled_card"}
+        refund = self._refund_of(intent, refund_id, "failed", **reason)
+        for type_ in ("charge.refund.updated", "refund.failed"):
+            self._send(type_, refund)
 
     def dispute(self, order_id: str) -> str:
         """The customer disputes a payment at the bank. Returns the id of the dispute."""
@@ -408,6 +454,7 @@ class StripeHost:
                 attempts=intent.attempts,
                 refunded_minor=intent.refunded if intent.captured else 0,
                 disputes=dict(intent.disputes),
+                failed_refunds=dict(intent.failed_refunds),
             )
         return entries
 
@@ -430,10 +477,15 @@ def send_event(
 ) -> HttpResponse:
     """Signs an event of the payment provider and sends it once."""
     body = json.dumps(event)
-    signature = sign(secret or provider_secret(shop), body.encode(), at=at or datetime.now(UTC))
-    # Stripe adds signatures of other schemes.
-    headers = {STRIPE.header: f"{signature},v0={'0' * 64}"}
+    headers = signed(body, secret or provider_secret(shop), at=at)
     return shop.http.request("POST", "/payments/events", headers=headers, body=body)
+
+
+def signed(body: str, secret: str, *, at: datetime | None = None) -> dict[str, str]:
+    """Returns the headers of an event of the payment provider."""
+    signature = sign(secret, body.encode(), at=at or datetime.now(UTC))
+    # Stripe adds signatures of other schemes.
+    return {STRIPE.header: f"{signature},v0={'0' * 64}"}
 
 
 def stripe_of(shop: Rehearsal) -> StripeHost | None:
@@ -446,8 +498,11 @@ def stripe_of(shop: Rehearsal) -> StripeHost | None:
 
 
 def _state(intent: Intent) -> str | None:
+    if intent.captured and intent.refunded == intent.amount:
+        return "refunded"
     if intent.captured:
-        return "refunded" if intent.refunded == intent.amount else "captured"
+        all_given_back = intent.refunded + sum(intent.failed_refunds.values()) == intent.amount
+        return "refund_failed" if all_given_back else "captured"
     if intent.status == "requires_capture":
         return "authorized"
     return "cancelled" if intent.status == "canceled" else None

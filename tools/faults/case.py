@@ -4,6 +4,7 @@ import json
 import re
 import time
 from collections import Counter
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -50,18 +51,28 @@ class EndState:
     @classmethod
     def of(cls, shop: RehearsedShop) -> "EndState":
         """Returns the current statuses."""
-        return cls(shop.order_statuses(), shop.return_states())
+        unpaid = {event.subject for event in shop.on_bus("AuthorizationExpiring.v1")}
+        statuses = {
+            order_id: "unpaid" if status == "cancelled" and order_id in unpaid else status
+            for order_id, status in shop.order_statuses().items()
+        }
+        return cls(statuses, shop.return_states())
 
-    def differences(self, expected: "EndState") -> list[str]:
-        """Returns the differences. Timing alone decides whether an order expires."""
+    def differences(self, expected: "EndState", *allowed: str) -> list[str]:
+        """Returns the differences, except orders that end in an `allowed` status.
+
+        Timing alone decides whether an order expires, or is cancelled because its parcel did not
+        leave while the money was held.
+        """
         found = []
+        allowed = ("expired", "unpaid", *allowed)
         for order_id in sorted({*self.orders, *expected.orders}):
             here, there = self.orders.get(order_id), expected.orders.get(order_id)
-            if here != there and "expired" not in (here, there):
+            if here != there and here not in allowed and there != "expired":
                 found.append(f"order {order_id} ends as {here}, but as {there} without the fault")
         for order_id in sorted({*self.returns, *expected.returns}):
             here, there = self.returns.get(order_id), expected.returns.get(order_id)
-            if here != there and self.orders.get(order_id) != "expired":
+            if here != there and self.orders.get(order_id) not in allowed:
                 found.append(
                     f"the return of {order_id} ends as {here}, but as {there} without the fault"
                 )
@@ -112,6 +123,8 @@ class Case:
                 raise  # This error does not detect the loss.
             result.problems.append(f"{type(error).__name__}: {error}")
         records = rehearsal.meter.records[begun:]
+        if self.kind.refused:
+            result.problems += _not_refused(records)
         result.verdict = self._verdict(result, records)
         if result.verdict is Verdict.VIOLATED:
             result.trace = trace(records, result.problems)
@@ -191,7 +204,9 @@ class Case:
             *violations(self._evidence(shop)),
             *unrecovered(shop, Recovery(shop)),
             *(f"event {event} is not in the event log" for event in shop.unlogged()),
-            *EndState.of(shop).differences(self.expected),
+            *EndState.of(shop).differences(
+                self.expected, *(("rejected",) if self.kind.rejects else ())
+            ),
             *(
                 f"{record.source} discarded something: {record.detail}"
                 for record in shop.rehearsal.meter.of("discarded")
@@ -203,6 +218,13 @@ class Case:
         evidence = shop.evidence()
         evidence.may_repeat = self.kind.repeats
         return evidence
+
+
+def _not_refused(records: list[Record]) -> Iterator[str]:
+    for record in records:
+        if record.kind == "request" and "fault" in record.detail and record.detail["status"] != 401:
+            detail = record.detail
+            yield f"{detail['route']}: {detail['fault']}, but answered {detail['status']}, not 401"
 
 
 def _waiting(shop: RehearsedShop) -> dict[str, int]:

@@ -2,14 +2,16 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from cdk_rehearsal import FaultSite
+from cdk_rehearsal import FAULTS, Arrival, Exchange, Fault, FaultSite
 from lambdas.eventing.event import Cause, CloudEvent
 from lambdas.inventory.supplier_files import INCOMING
 from lambdas.shipping.events import ShipmentDue
+from tools.demo.carrier import signed as signed_by_carrier
+from tools.demo.stripe_host import signed as signed_by_provider
 from tools.demo.supplier import BUCKET
 from tools.faults.shop import RehearsedShop
 
@@ -18,8 +20,15 @@ Begin = Callable[[RehearsedShop, FaultSite], None]
 POISON = "poison"
 """A text in each poison message. Recovery discards parked messages that contain it."""
 
+SIGNED: Mapping[str, Callable[[str, str], Mapping[str, str]]] = {
+    "POST /carrier/events": signed_by_carrier,
+    "POST /payments/events": signed_by_provider,
+}
+"""The routes whose callers sign. A function of a body and a key returns the headers."""
+
 _OUTAGE_S = 3 * 3600
 _WEEKS_DAYS = 13
+_MONTH_DAYS = 30
 _LARGEST = 1024 * 1024
 """Bytes of the largest message of SQS. Each stream of Kinesis accepts a record of this size.
 https://docs.aws.amazon.com/kinesis/latest/APIReference/API_CreateStream.html
@@ -47,6 +56,53 @@ def wait_for_weeks(shop: RehearsedShop, site: FaultSite) -> None:
     Dead-letter queues keep messages for 14 days.
     """
     shop.pass_time(days=_WEEKS_DAYS)
+
+
+def mute(shop: RehearsedShop, site: FaultSite) -> None:
+    """Lets a host act on a request of a function, and then answer none of its requests any more."""
+    acted = False
+
+    def answer(exchange: Exchange) -> Any:
+        nonlocal acted
+        acted = acted or exchange.operation == site.operation
+        response = exchange.answer()
+        return None if acted else response
+
+    muted = Fault("host-mute", FAULTS["host-mute"].says, "web", answer, None)
+    shop.rehearsal.faults.plan(muted, source=site.source)
+
+
+def wait_for_a_month(shop: RehearsedShop, site: FaultSite) -> None:
+    """Lets a month pass until the redrive. Partners have forgotten everything but their ledgers.
+
+    Queues keep messages for 14 days at most. So an operator exports the parked messages before, and
+    puts them into their dead-letter queues again (docs/runbook.md).
+    """
+    exported = {path: [*shop.take_messages(path)] for path in shop.parked()}
+    shop.pass_days(_MONTH_DAYS)
+    for path, messages in exported.items():
+        for message in messages:
+            shop.rehearsal.queues.by_path(path).send(message.body, message.attributes)
+
+
+def replay_after_a_month(shop: RehearsedShop, site: FaultSite) -> None:
+    """Replays all archived events to one rule, a month after the last one."""
+    shop.pass_days(_MONTH_DAYS)
+    replay(shop, site)
+
+
+def forge(arrival: Arrival) -> Any:
+    """Delivers forgeries in place of a partner's request, and returns the last answer.
+
+    One has another body, one is signed with another key, and one is not signed.
+    """
+    sign = SIGNED[f"{arrival.method} {arrival.path}"]
+    signature = sign(arrival.body.decode(), "a guess")
+    unsigned = {name: each for name, each in arrival.headers.items() if name not in signature}
+    other = {**json.loads(arrival.body), "id": "another"}
+    arrival.deliver(body=json.dumps(other).encode())
+    arrival.deliver(headers={**unsigned, **signature})
+    return arrival.deliver(headers=unsigned)
 
 
 def replay(shop: RehearsedShop, site: FaultSite) -> None:

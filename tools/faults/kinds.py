@@ -10,6 +10,8 @@ from lambdas.notifications.events import Channel
 from tools.faults import injection
 from tools.faults.shop import RehearsedShop
 
+_ERASED = "the customer's data are erased before the host answers again"
+
 _EXCEPTIONS: dict[tuple[str, str], str] = {
     ("impossible", "Orders/SweepOrders/Queue"): "the message names nothing that could be missing",
     (
@@ -24,9 +26,23 @@ _EXCEPTIONS: dict[tuple[str, str], str] = {
         "lost",
         "Orders/SweepOrders/Schedule",
     ): "the next sweep finds what a lost sweep would find",
-    ("host-down", "Payments/AuthorizePayment"): "checkout refuses the order after some attempts",
+    ("host-down", "POST hooks.partner.example/leaver-again"): _ERASED,
+    ("host-mute", "POST hooks.partner.example/leaver-again"): _ERASED,
 }
-"""The reasons why a fault has no effect at a source."""
+"""The reasons why a fault has no effect at a source or operation."""
+
+CALLBACKS = frozenset({"Payments/TakeProviderEvent", "Shipping/TakeCarrierEvent"})
+"""The functions of the routes whose callers sign their requests."""
+
+_BEFORE_PARTNERS = (
+    "Checkout/RunCheckout/",
+    "Payments/CapturePayment/",
+    "Payments/RefundClosedOrder/",
+    "Returns/StartReturn/",
+    "Shipping/RecallShipment/",
+    "Shipping/RequestShipment/",
+)
+"""Where events lead to calls of the payment provider or the carrier."""
 
 # E-mail and SMS have no idempotency key: a crash between sending and recording sends again.
 _SENDERS = frozenset({Channel.EMAIL, Channel.SMS})
@@ -48,12 +64,18 @@ class FaultKind:
     """The rehearsal's fault, which records when it acts."""
     later: bool = False
     """Whether the fault begins only after the scenario went well."""
+    rejects: bool = False
+    """Whether checkout may refuse an order, because its payment cannot be authorized."""
+    refused: bool = False
+    """Whether the API has to answer each request under the fault with 401."""
     control: bool = False
     """Whether the fault loses something for good. The audit must detect the loss."""
 
     def reason_against(self, site: FaultSite) -> str | None:
         """Returns why the fault cannot occur at a site, or None if it can."""
-        return self.misfit(site) or _EXCEPTIONS.get((self.name, site.source))
+        places = (site.source, site.operation)
+        known = (_EXCEPTIONS.get((self.name, place)) for place in places)
+        return self.misfit(site) or next(filter(None, known), None)
 
 
 def injected(fault: Fault, **options: Any) -> FaultKind:
@@ -78,6 +100,22 @@ def _no_rule(site: FaultSite) -> str | None:
     return None if site.kind == "rule" else "only rules receive replays"
 
 
+def _no_rule_before_partners(site: FaultSite) -> str | None:
+    if site.kind == "rule" and not site.source.startswith(_BEFORE_PARTNERS):
+        return "the event leads to no call of the payment provider or the carrier"
+    return _no_rule(site)
+
+
+def _no_change(site: FaultSite) -> str | None:
+    if site.operation.startswith("GET "):
+        return "this request changes nothing at the host"
+    return misfit(FAULTS["host-mute"], site)
+
+
+def _no_callback(site: FaultSite) -> str | None:
+    return None if site.target in CALLBACKS else "no caller signs its requests here"
+
+
 def _no_handler(site: FaultSite) -> str | None:
     return None if site.invokes else "no function runs here"
 
@@ -94,11 +132,24 @@ def _poison(name: str, says: str, make: Callable[..., str], *, later: bool = Fal
     return FaultKind(name, says, injection.poison(make), _no_foreign_messages, later=later)
 
 
+_FORGED = Fault(
+    "forged", "forgeries arrive in place of a signed request", "request", injection.forge
+)
 _LOST = Fault("lost", "never arrives: the audit must detect it", "way", lambda random: (), None)
 
 _ALL = (
+    *_injected("sent-twice"),
+    *_injected("sent-late", misfit=_no_callback, refused=True),
+    injected(_FORGED, misfit=_no_callback, refused=True),
     *_injected("duplicate", "late", "overtaken", "refused", "unavailable", "gone"),
     FaultKind("replayed", "the archive is replayed", injection.replay, _no_rule, later=True),
+    FaultKind(
+        "month-later",
+        "the archive is replayed after 30 days",
+        injection.replay_after_a_month,
+        _no_rule_before_partners,
+        later=True,
+    ),
     *_injected("shuffled", "early", "undeleted"),
     FaultKind("down", "the poller is down for three hours", injection.pause, _not_polled),
     _poison("not-json", "a message that is not JSON", injection.no_json),
@@ -112,7 +163,16 @@ _ALL = (
     *_injected("conflict", repeats=_SENDERS),
     *_injected("partial"),
     *_injected("host-silent", "host-lost", "host-limits", "host-fails"),
-    *_injected("host-down", end=injection.wait_for_weeks),
+    *_injected("host-down", end=injection.wait_for_weeks, rejects=True),
+    FaultKind(
+        "host-mute",
+        "a host outside AWS acts and answers no more; the redrive comes 30 days later",
+        injection.mute,
+        _no_change,
+        injection.wait_for_a_month,
+        injected=FAULTS["host-mute"],
+        rejects=True,
+    ),
     *_injected("host-breaks", "host-garbles", "impostor"),
     injected(_LOST, control=True),
 )

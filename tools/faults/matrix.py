@@ -90,6 +90,7 @@ def _run_alone(
     shop.settle()
     sites = sites_passed(shop.rehearsal.meter.records[begun:], edges)
     problems = violations(shop.evidence())
+    problems += [f"{count} messages are parked in {path}" for path, count in shop.parked().items()]
     return sites, EndState.of(shop), problems
 
 
@@ -107,7 +108,7 @@ def plan(
     for baseline in reversed(known):
         by_site.update(dict.fromkeys(baseline.sites, baseline))
     for baseline in known:
-        about = [site for site in baseline.sites if site.source.startswith(baseline.scenario.about)]
+        about = [site for site in baseline.sites if _part(site).startswith(baseline.scenario.about)]
         by_site.update(dict.fromkeys(about, baseline))
     edges = _edges(shop)
     cases, impossible = [], []
@@ -121,6 +122,11 @@ def plan(
                 else:
                     cases.append(case)
     return Plan(cases, impossible, [edge for edge in edges if edge not in by_site])
+
+
+def _part(site: FaultSite) -> str:
+    """Returns the part of the shop that a scenario may be about. All routes have one source."""
+    return site.target if site.kind == "route" else site.source
 
 
 def run_cases(

@@ -2,7 +2,6 @@
 
 import base64
 import json
-from collections.abc import Iterator
 from typing import Any
 
 from cdk_rehearsal import Resource
@@ -10,7 +9,7 @@ from tools.demo.evidence import scan
 from tools.demo.supplier import BUCKET
 from tools.faults.injection import POISON
 from tools.faults.shop import RehearsedShop
-from tools.faults.state import RESTARTED
+from tools.faults.state import RESTARTED, ParkedMessage
 
 
 class Recovery:
@@ -30,8 +29,8 @@ class Recovery:
     def redrive(self) -> None:
         """Redrives parked messages, discards poison messages, and restarts failed executions."""
         for path in self._shop.parked():
-            for message in self._receive(path):
-                if POISON in message["body"] or POISON in _decoded(message["body"]):
+            for message in self._shop.take_messages(path):
+                if POISON in message.body or POISON in _decoded(message.body):
                     self.discarded += 1
                 else:
                     self.redriven += 1
@@ -67,27 +66,8 @@ class Recovery:
             body = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
             s3.put_object(Bucket=bucket, Key=key, Body=body)
 
-    def _receive(self, path: str) -> Iterator[dict[str, Any]]:
-        """Receives and deletes all messages of a queue.
-
-        PurgeQueue would delete messages unread, and works only once a minute:
-        https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_PurgeQueue.html
-        """
-        sqs, queue = self._rehearsal.client("sqs"), self._rehearsal.physical_id(path)
-        asked = {"QueueUrl": queue, "MaxNumberOfMessages": 10, "WaitTimeSeconds": 0}
-        while messages := sqs.receive_message(MessageAttributeNames=["All"], **asked).get(
-            "Messages"
-        ):
-            for message in messages:
-                attributes = message.get("MessageAttributes", {})
-                yield {
-                    "body": message["Body"],
-                    "attributes": {name: each["StringValue"] for name, each in attributes.items()},
-                }
-                sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
-
-    def _redrive(self, path: str, message: dict[str, Any]) -> None:
-        body, attributes = message["body"], message["attributes"]
+    def _redrive(self, path: str, message: ParkedMessage) -> None:
+        body, attributes = message.body, message.attributes
         if source := self._source_of(path):
             self._rehearsal.queues.by_path(source.path).send(body)
         elif "RULE_ARN" in attributes:

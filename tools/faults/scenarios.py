@@ -37,10 +37,14 @@ def open_for_business(shop: RehearsedShop) -> None:
 
 
 def bought(shop: RehearsedShop) -> None:
-    """One order is delivered and one is declined; the staff reads the sales."""
+    """One order is delivered, one is declined, and for one the bank asks to authenticate.
+
+    The staff reads the sales.
+    """
     shop.browse(MUG, visit=shop.key("visit"))
     order_id = shop.place({MUG: 2, CUP: 1}, key=shop.key("bought"))
     shop.place({CUP: 1}, key=shop.key("declined"), token="tok_decline")
+    shop.place({CUP: 1}, key=shop.key("authenticates"), token="pm_card_authenticationRequired")
     shop.settle()
     shop.deliver(order_id)
     shop.settle()
@@ -62,11 +66,15 @@ def given_back(shop: RehearsedShop) -> None:
         shop.settle()
         shop.deliver(order_id)
         shop.settle()
-        if shop.give_back(order_id).status == 202:
-            shop.settle()
-            if shop.returned(order_id) == "awaiting":
-                shop.decide(order_id, approved=approved)
+        _give_back(shop, order_id, approved=approved)
+
+
+def _give_back(shop: RehearsedShop, order_id: str, *, approved: bool) -> None:
+    if shop.give_back(order_id).status == 202:
         shop.settle()
+        if shop.returned(order_id) == "awaiting":
+            shop.decide(order_id, approved=approved)
+    shop.settle()
 
 
 def erased(shop: RehearsedShop) -> None:
@@ -113,12 +121,13 @@ def expired(shop: RehearsedShop) -> None:
 
 
 def supplied(shop: RehearsedShop) -> None:
-    """A supplier hands in a new item, staff set its price, and a customer orders it."""
+    """A supplier hands in a new item, staff see it and set its price, and a customer orders it."""
     jug = shop.key("JUG")
     if jug not in shop.known.supplied:
         shop.supply({jug: 5}, delivery=jug)
     shop.settle()
-    shop.price([jug])
+    if jug in shop.in_stock():
+        shop.price([jug])
     shop.settle()
     if jug in shop.prices():
         order_id = shop.place({jug: 1}, key=shop.key("supplied"))
@@ -137,8 +146,9 @@ def unshipped(shop: RehearsedShop) -> None:
 
 
 def disputed(shop: RehearsedShop) -> None:
-    """A customer wins a dispute about a payment, and staff refund a part of another one."""
-    orders = [shop.place({MUG: 1}, key=shop.key(key)) for key in ("disputed", "part-refunded")]
+    """A customer wins a dispute, staff refund a part of a payment, and a return's refund fails."""
+    names = ("disputed", "part-refunded", "refund-fails")
+    orders = [shop.place({MUG: 1}, key=shop.key(name)) for name in names]
     shop.settle()
     for order_id in orders:
         shop.deliver(order_id)
@@ -149,6 +159,9 @@ def disputed(shop: RehearsedShop) -> None:
         shop.settle()
         stripe.close_dispute(orders[0], won=False)
         stripe.refund(orders[1], PRICE // 2)
+    _give_back(shop, orders[2], approved=True)
+    if stripe:
+        stripe.fail_refunds(orders[2])
     shop.settle()
 
 

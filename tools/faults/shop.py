@@ -13,7 +13,7 @@ from cdk_rehearsal import HttpResponse, Rehearsal
 from lambdas.notifications.events import Channel
 from lambdas.orders.domain import order_id_for
 from tools.demo.carrier import add_parcels, callback, carrier_secret, ledger_of, send_callback
-from tools.demo.customers import RETURN_REASON, no_answer, preferences_body
+from tools.demo.customers import CUSTOMERS, RETURN_REASON, no_answer, preferences_body
 from tools.demo.evidence import Evidence, count_sales, gather
 from tools.demo.orders_file import ADDRESS
 from tools.demo.partner import PARTNER, WebhookPartner
@@ -30,6 +30,8 @@ BUS = "Backbone/Bus"
 PRICE = 1250
 _PATIENCE_S = 20 * 86_400.0
 """Virtual seconds after which nothing is retried any more."""
+_OFTEN_DAYS = 5
+"""Outboxes keep events for longer."""
 _TRIES, _PAUSE_S = 12, 20.0
 """The number of requests of a patient caller, and the virtual seconds between them."""
 
@@ -240,7 +242,7 @@ class RehearsedShop(ShopState):
 
         def send() -> HttpResponse:
             # Tokens expire after an hour.
-            token = self.rehearsal.token(customer)
+            token = self.rehearsal.token(customer, authorizer=CUSTOMERS)
             signed_in = {"authorization": f"Bearer {token}", **(headers or {})}
             return self.rehearsal.http.request(method, path, headers=signed_in, body=body)
 
@@ -270,8 +272,8 @@ class RehearsedShop(ShopState):
         def send() -> HttpResponse:
             return send_callback(self.rehearsal, body, secret or carrier_secret(self.rehearsal))
 
-        # 409: another request about the parcel is in progress.
-        return self.ask_on(send, again=lambda status: no_answer(status) or status == 409)
+        # A carrier sends its event again until it is taken.
+        return self.ask_on(send, again=lambda status: status != 200)
 
     def tracking_id(self, order_id: str) -> str | None:
         """Returns the carrier's id of a parcel, or None if the carrier has no parcel."""
@@ -323,6 +325,12 @@ class RehearsedShop(ShopState):
     def pass_time(self, **duration: float) -> None:
         """Lets virtual time pass. Takes the arguments of `timedelta`."""
         self.rehearsal.run_for(timedelta(**duration).total_seconds())
+
+    def pass_days(self, days: int) -> None:
+        """Lets days pass, and keeps for the audit what the outboxes delete meanwhile."""
+        for passed in range(0, days, _OFTEN_DAYS):
+            self.known.committed |= gather(self.rehearsal, Evidence()).committed
+            self.pass_time(days=min(_OFTEN_DAYS, days - passed))
 
     def pause(self, function: str) -> None:
         """Disables the event source mappings of a function, by its path."""

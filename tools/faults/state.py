@@ -1,18 +1,28 @@
 """The state of a rehearsed shop: its tables, bus, queues, executions and files."""
 
 import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from cdk_rehearsal import Rehearsal
 from lambdas.eventing.attributes import Item, from_attributes
 from lambdas.inventory.supplier_files import INCOMING
-from tools.demo.evidence import ORDERS, RETURNS, BusEvent, bus_event, scan
+from tools.demo.evidence import ORDERS, RETURNS, STOCK, BusEvent, bus_event, scan
 from tools.demo.supplier import BUCKET
 
 EVENT_LOG = "Backbone/EventLog/Group"
 RESTARTED = "-again"
 """The suffix in the name of an execution that repeats a failed one."""
 _FAILED = {"FAILED", "TIMED_OUT", "ABORTED"}
+
+
+@dataclass(frozen=True)
+class ParkedMessage:
+    """A message of a dead-letter queue."""
+
+    body: str
+    attributes: Mapping[str, str]
 
 
 class ShopState:
@@ -39,6 +49,10 @@ class ShopState:
     def prices(self) -> dict[str, int]:
         """Returns the price list of the orders context: minor units by SKU."""
         return {item["sku"]: item["unit_price_minor"] for item in self.items(ORDERS, "price")}
+
+    def in_stock(self) -> set[str]:
+        """Returns the SKUs of which a supplier has delivered units."""
+        return {item["pk"].removeprefix("STOCK#") for item in self.items(STOCK, "stock")}
 
     def returned(self, order_id: str) -> str | None:
         """Returns the state of an order's return."""
@@ -89,6 +103,23 @@ class ShopState:
         return {
             path: depths[path] for path in self.rehearsal.dead_letter_queues() if depths.get(path)
         }
+
+    def take_messages(self, queue: str) -> Iterator[ParkedMessage]:
+        """Receives and deletes all messages of a queue.
+
+        PurgeQueue would delete messages unread, and works only once a minute:
+        https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_PurgeQueue.html
+        """
+        sqs, url = self.rehearsal.client("sqs"), self.rehearsal.physical_id(queue)
+        asked = {"QueueUrl": url, "MaxNumberOfMessages": 10, "WaitTimeSeconds": 0}
+        while messages := sqs.receive_message(MessageAttributeNames=["All"], **asked).get(
+            "Messages"
+        ):
+            for message in messages:
+                attributes = message.get("MessageAttributes", {})
+                texts = {name: each["StringValue"] for name, each in attributes.items()}
+                yield ParkedMessage(message["Body"], texts)
+                sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
 
     def failed_executions(self) -> list[dict[str, Any]]:
         """Returns the failed executions of Standard workflows that were not restarted."""

@@ -61,6 +61,7 @@ class Command:
 
 ROUTES = (
     "DELETE /orders/{order_id}",
+    "GET /orders",
     "GET /orders/{order_id}",
     "POST /carrier/events",
     "POST /orders",

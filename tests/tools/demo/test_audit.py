@@ -542,6 +542,61 @@ def test_a_parcel_that_could_not_be_paid_is_no_finding_but_a_figure() -> None:
     assert held.right["not collected"] == {"EUR": -500}
 
 
+def failed_refund_evidence() -> Evidence:
+    """The refund of a returned order failed: the shop owes it to the customer."""
+    evidence = correct_evidence()
+    evidence.payments["back"] = Payment(
+        "PAYMENT#back", "refund_failed", 500, "EUR", failed_refunds=("re_1",)
+    )
+    evidence.provider["back"] = ProviderEntry(
+        "back", "refund_failed", 500, "EUR", failed_refunds={"re_1": 500}
+    )
+    failed = event("RefundFailed.v1", "back")
+    publish(
+        evidence, replace(failed, data={**failed.data, "refund_id": "re_1", "failed_minor": 500})
+    )
+    return evidence
+
+
+REFUND_WRONGS: dict[str, tuple[Callable[[Evidence], object], str]] = {
+    "it was not published": (
+        lambda evidence: evidence.committed.pop("RefundFailed.v1 of back"),
+        "refund re_1 of order back (500) failed, and was published 0 times",
+    ),
+    "the shop does not have it": (
+        lambda evidence: evidence.payments.update(
+            back=Payment("PAYMENT#back", "refunded", 500, "EUR")
+        ),
+        "the refund of order back failed, but its payment is not refund_failed",
+    ),
+    "the provider has no failure": (
+        lambda evidence: evidence.provider.update(
+            back=ProviderEntry("back", "captured", 500, "EUR")
+        ),
+        "refund re_1 of order back (500) failed, but not at the provider",
+    ),
+    "another amount failed": (
+        lambda evidence: evidence.provider.update(
+            back=ProviderEntry("back", "refund_failed", 500, "EUR", failed_refunds={"re_1": 400})
+        ),
+        "refund re_1 of order back (400) failed, and was published 0 times",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", [None, *REFUND_WRONGS])
+def test_failed_refunds_agree_with_the_provider(what: str | None) -> None:
+    evidence = failed_refund_evidence()
+    if what is None:
+        assert findings(evidence) == ""
+        (outside,) = (check for check in audit(evidence) if check.what == "Money outside")
+        assert outside.right["owed to customers"] == {"EUR": -500}
+    else:
+        spoil, finding = REFUND_WRONGS[what]
+        spoil(evidence)
+        assert finding in findings(evidence)
+
+
 LATE_WRONGS: dict[str, tuple[Callable[[Evidence], object], str]] = {
     "an order that was cancelled too late and returned is not marked so": (
         lambda evidence: evidence.orders.update(late=order("late", "cancelled", "confirmed")),

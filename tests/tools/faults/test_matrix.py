@@ -2,21 +2,28 @@
 
 import re
 from collections import Counter
+from dataclasses import replace
 from io import StringIO
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from cdk_rehearsal import Fault, FaultSite
-from tools.faults import report
-from tools.faults.case import Case, CaseResult, Verdict
-from tools.faults.kinds import KINDS, FaultKind, injected
-from tools.faults.matrix import Baseline, plan, run_cases
+from cdk_rehearsal import Assembly, Fault, FaultSite
+from tools.faults import injection, report
+from tools.faults.case import Case, CaseResult, EndState, Verdict
+from tools.faults.injection import SIGNED
+from tools.faults.kinds import CALLBACKS, KINDS, FaultKind, injected
+from tools.faults.matrix import Baseline, BaselineError, baselines, plan, run_cases
+from tools.faults.scenarios import SCENARIOS, FaultScenario
 from tools.faults.shop import RehearsedShop
 
 RULE = FaultSite("rule", "Checkout/RunCheckout/Rule", "Checkout/RunCheckout/Queue")
 QUEUE = FaultSite("queue", "Checkout/RunCheckout/Queue", "Checkout/RunCheckout/Function")
 RELAY = FaultSite("call", "Orders/Orders/Relay", "Backbone/Bus", "events.PutEvents")
+ADDRESSED = FaultSite(
+    "queue", "Notifications/AddressCustomer/Queue", "Notifications/AddressCustomer/Function"
+)
 ADDRESSING = FaultSite(
     "rule", "Notifications/AddressCustomer/Rule", "Notifications/AddressCustomer/Queue"
 )
@@ -85,6 +92,77 @@ def test_each_site_has_each_fault_or_a_reason_against_it(
     assert todo.unreached  # One scenario does not reach every edge, and the plan reports that.
 
 
+def test_the_routes_whose_callers_sign_are_those_of_the_templates(assembly: Path) -> None:
+    signed = {
+        function.path
+        for function in Assembly(assembly).of_type("AWS::Lambda::Function")
+        if "CALLBACK_SECRET_ARN" in str(function.properties.get("Environment"))
+    }
+    assert signed == CALLBACKS
+    routes = {
+        route.properties["RouteKey"]
+        for route in Assembly(assembly).of_type("AWS::ApiGatewayV2::Route")
+        if route.properties.get("AuthorizationType") != "JWT"
+    }
+    assert routes == {*SIGNED}
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_a_request_that_has_to_be_refused_and_is_taken_is_a_violation(
+    open_shop: RehearsedShop, baseline: Baseline, refused: bool
+) -> None:
+    site = FaultSite("route", "Backbone/Api/Http", "Orders/CancelOrder")
+    kind = replace(KINDS["sent-twice"], refused=refused)
+    result = _run(open_shop, baseline, kind, site)
+    assert result.verdict is (Verdict.VIOLATED if refused else Verdict.HELD)
+    taken = "DELETE /orders/{order_id}: sent-twice, but answered 200, not 401"
+    assert result.problems == ([taken] * 2 if refused else [])
+
+
+def test_parked_messages_survive_a_month_outside_their_queue(
+    open_shop: RehearsedShop, baseline: Baseline
+) -> None:
+    kind = replace(KINDS["raises-on"], end=injection.wait_for_a_month)
+    result = _run(open_shop, baseline, kind, ADDRESSED)
+    assert (result.verdict, result.problems) == (Verdict.RECOVERED, [])
+
+
+def test_a_route_runs_in_the_scenario_that_is_about_its_function(
+    open_shop: RehearsedShop, baseline: Baseline
+) -> None:
+    """All routes have the same source, so the source does not tell them apart."""
+    site = FaultSite("route", "Backbone/Api/Http", "Payments/TakeProviderEvent")
+    known = [
+        replace(baseline, scenario=SCENARIOS[name], sites=frozenset({site}))
+        for name in ("cancelled", "disputed")
+    ]
+    wanted = plan(open_shop, known, lambda kind, _: kind.name == "sent-twice")
+    assert [case.scenario.name for case in wanted.cases] == ["disputed"]
+
+
+def test_a_scenario_that_parks_a_message_without_a_fault_is_an_error(
+    open_shop: RehearsedShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue, *_ = open_shop.rehearsal.dead_letter_queues()
+
+    def parks(shop: RehearsedShop) -> None:
+        """A message is parked."""
+        shop.rehearsal.queues.by_path(queue).send("{}")
+
+    monkeypatch.setitem(SCENARIOS, "parks", FaultScenario(parks, ()))
+    with pytest.raises(BaselineError, match=f"1 messages are parked in {queue}"):
+        baselines(open_shop, at_once=1, names=["parks"])
+
+
+def test_an_order_that_is_cancelled_because_its_parcel_stayed_may_end_so_after_a_fault() -> None:
+    delivered, unpaid = (EndState({"order-1": status}, {}) for status in ("delivered", "unpaid"))
+    assert unpaid.differences(delivered) == []
+    assert delivered.differences(unpaid) != []
+    rejected = EndState({"order-1": "rejected"}, {})
+    assert rejected.differences(delivered) != []
+    assert rejected.differences(delivered, "rejected") == []
+
+
 def test_the_report_shows_each_case_and_how_to_repeat_it() -> None:
     results = [
         CaseResult("duplicate", RULE, "cancelled", 7, Verdict.HELD),
@@ -130,7 +208,7 @@ def test_the_matrix_shows_each_mark_in_every_width(width: int) -> None:
     impossible = [each for each in results if each.verdict is Verdict.IMPOSSIBLE]
     assert impossible
     assert all(each.problems[0] in flat for each in impossible)
-    matrix = flat.partition(" 1 duplicate:")[0]
+    matrix = flat.partition(f" 1 {next(iter(KINDS))}:")[0]
     marks = [report.MARKS[result.verdict][0] for result in results]
     assert Counter(char for char in matrix if char in marks) == Counter(marks)
     if width <= 100:

@@ -1,6 +1,6 @@
 """Three ledgers agree: the orders, the shop's payments, and the payment provider's."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -18,6 +18,8 @@ _PAID = {"confirmed": {_HELD}, "shipped": {_TAKEN}, "delivered": {_TAKEN}}
 """The states of a payment that fit an order that is to be paid."""
 
 _UNCOLLECTED = "uncollected"
+_OWED = "refund_failed"
+"""The state of a payment whose refund came back, so that the shop owes it to the customer."""
 
 P = TypeVar("P", bound=Payment)
 
@@ -39,6 +41,7 @@ def checks(evidence: Evidence) -> list[Check]:
         _provider(evidence),
         _movements(evidence),
         _disputes(evidence),
+        _failed_refunds(evidence),
         _keys(evidence),
     ]
 
@@ -60,7 +63,7 @@ def _money(evidence: Evidence) -> Check:
 
     def findings() -> Iterator[str]:
         for order_id, payment in evidence.payments.items():
-            if payment.state not in {_HELD, _TAKEN, _UNCOLLECTED, *_ENDED}:
+            if payment.state not in {_HELD, _TAKEN, _UNCOLLECTED, _OWED, *_ENDED}:
                 yield f"the payment of order {order_id} is {payment.state}: {PAYMENTS}"
         for order_id in sorted(set(ours) - set(due)):
             yield f"money is held for order {order_id}, which is not active: {PAYMENTS}"
@@ -121,13 +124,15 @@ def _provider(evidence: Evidence) -> Check:
         "released": _minus(money.released),
         "refunded": _minus(money.refunded),
     }
+    if owed := _in_state(evidence.provider, _OWED):
+        book["owed to customers"] = _minus(total(entry.amount for entry in owed.values()))
     return check("Money outside", {"held or captured": mine}, book, findings())
 
 
 _MOVEMENTS: Mapping[str, tuple[str, set[str]]] = {
-    "PaymentCaptured.v1": ("captures", {"captured", "refunded"}),
+    "PaymentCaptured.v1": ("captures", {_TAKEN, "refunded", _OWED}),
     "PaymentReleased.v1": ("releases", {"cancelled"}),
-    "PaymentRefunded.v1": ("refunds", {"refunded"}),
+    "PaymentRefunded.v1": ("refunds", {"refunded", _OWED}),
 }
 """The event of each movement of money, and the states at the provider in which it happened."""
 
@@ -202,6 +207,44 @@ def _disputes(evidence: Evidence) -> Check:
         {"": len({event.data["dispute_id"] for event in (*opened, *closed)})},
         {"at the provider": len(theirs)},
         chain(findings(), (f"the provider has no dispute {key}" for key in sorted(unknown))),
+    )
+
+
+def _failed_refunds(evidence: Evidence) -> Check:
+    published: Counter[tuple[str, str, int]] = Counter()
+    for event in evidence.committed.values():
+        if event.type == "RefundFailed.v1":
+            data = event.data
+            published[event.subject, data["refund_id"], data["failed_minor"]] += 1
+    theirs = {
+        (order_id, refund_id, amount)
+        for order_id, entry in evidence.provider.items()
+        for refund_id, amount in entry.failed_refunds.items()
+    }
+
+    owed = set(_in_state(evidence.payments, _OWED))
+
+    def findings() -> Iterator[str]:
+        for order_id, refund_id, amount in sorted({*published, *theirs}):
+            failed = f"refund {refund_id} of order {order_id} ({amount}) failed"
+            times = published[order_id, refund_id, amount]
+            if (order_id, refund_id, amount) not in theirs:
+                yield f"{failed}, but not at the provider: {LEDGER}"
+            elif times != 1:
+                yield f"{failed}, and was published {times} times"
+            known = evidence.payments.get(order_id)
+            if known is None or refund_id not in known.failed_refunds:
+                yield f"{failed}: not in {PAYMENTS}"
+        for order_id in sorted(set(_in_state(evidence.provider, _OWED)) - owed):
+            yield f"the refund of order {order_id} failed, but its payment is not {_OWED}"
+        for order_id in sorted(owed - set(_in_state(evidence.provider, _OWED, "refunded"))):
+            yield f"the payment of order {order_id} is {_OWED}, but not at the provider: {LEDGER}"
+
+    return check(
+        "Failed refunds",
+        {"": published.total()},
+        {"at the provider": len(theirs)},
+        findings(),
     )
 
 

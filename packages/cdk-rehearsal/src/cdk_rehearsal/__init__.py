@@ -31,7 +31,7 @@ if TYPE_CHECKING:
         Unsupported,
         UnsupportedTemplateError,
     )
-    from cdk_rehearsal.faults import FAULTS, PARTIAL, Fault, InjectedFault
+    from cdk_rehearsal.faults import FAULTS, PARTIAL, Arrival, Exchange, Fault, InjectedFault
     from cdk_rehearsal.filters import FilterCriteria, SubscriptionFilter
     from cdk_rehearsal.forks import Fork, forked
     from cdk_rehearsal.intrinsics import Resolver
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from cdk_rehearsal.rehearsal import OUTSIDE, Rehearsal
     from cdk_rehearsal.services.functions import InvocationResult
     from cdk_rehearsal.services.http_api import HttpFront, HttpResponse
-    from cdk_rehearsal.services.web import Request, Response
+    from cdk_rehearsal.services.web import Host, Request, Response
     from cdk_rehearsal.sites import FaultSite, edge_sites, inject, misfit, sites_passed
     from cdk_rehearsal.virtual_time.processes import Process, Signal
     from cdk_rehearsal.virtual_time.scheduler import Scheduler
@@ -56,8 +56,8 @@ __all__ += ["Resolver", "listed", "named", "nodes", "texts"]
 __all__ += ["EventPattern", "FilterCriteria", "SubscriptionFilter", "identity_allows"]
 __all__ += ["LoadingError", "RehearsalError", "Unsupported", "UnsupportedTemplateError", "check"]
 __all__ += ["OUTSIDE", "InvocationResult", "Latency", "Process", "Rehearsal", "Scheduler", "Signal"]
-__all__ += ["HttpFront", "HttpResponse", "Meter", "Record", "Request", "Response"]
-__all__ += ["FAULTS", "PARTIAL", "Fault", "InjectedFault"]
+__all__ += ["Host", "HttpFront", "HttpResponse", "Meter", "Record", "Request", "Response"]
+__all__ += ["FAULTS", "PARTIAL", "Arrival", "Exchange", "Fault", "InjectedFault"]
 __all__ += ["FaultSite", "Fork", "edge_sites", "forked", "inject", "misfit", "sites_passed"]
 __all__ += ["TEMPORARY", "allowed", "aws_variables", "corrected_moto", "process_variables"]
 __all__ += ["__version__"]
@@ -69,7 +69,7 @@ _NAMES = {
     ),
     "checking": ("check",),
     "errors": ("LoadingError", "RehearsalError", "Unsupported", "UnsupportedTemplateError"),
-    "faults": ("FAULTS", "PARTIAL", "Fault", "InjectedFault"),
+    "faults": ("FAULTS", "PARTIAL", "Arrival", "Exchange", "Fault", "InjectedFault"),
     "filters": ("FilterCriteria", "SubscriptionFilter"),
     "forks": ("Fork", "forked"),
     "intrinsics": ("Resolver",),
@@ -82,7 +82,7 @@ _NAMES = {
     "rehearsal": ("OUTSIDE", "Rehearsal"),
     "services.functions": ("InvocationResult",),
     "services.http_api": ("HttpFront", "HttpResponse"),
-    "services.web": ("Request", "Response"),
+    "services.web": ("Host", "Request", "Response"),
     "sites": ("FaultSite", "edge_sites", "inject", "misfit", "sites_passed"),
     "virtual_time.processes": ("Process", "Signal"),
     "virtual_time.scheduler": ("Scheduler",),

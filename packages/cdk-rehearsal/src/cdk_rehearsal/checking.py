@@ -40,6 +40,4 @@ def loaded(directory: Path, **options: Any) -> Loaded:
             pass
     except LoadingError as error:
         problems = error.problems
-    from cdk_rehearsal.services.http_api import unsupported
-
-    return Loaded([*problems, *unsupported(rehearsal.resources)], rehearsal.stand_ins)
+    return Loaded(problems, rehearsal.stand_ins)

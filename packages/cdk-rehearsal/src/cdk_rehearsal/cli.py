@@ -91,6 +91,9 @@ def _parser() -> argparse.ArgumentParser:
     running.add_argument("--seed", type=int, default=0, help="decides all that is random")
     running.add_argument("--logs", type=Path, help="a directory for the logs of functions")
     running.add_argument("--token", metavar="SUBJECT", help="print a token of an API's user")
+    running.add_argument(
+        "--authorizer", metavar="NAME", help="the authorizer of the token, if there are several"
+    )
     return parser
 
 
@@ -201,7 +204,8 @@ def run(options: argparse.Namespace) -> int:
         **settings,
     ) as rehearsal:
         endpoint, apis = rehearsal.serve(options.port), rehearsal.serve_apis()
-        token = rehearsal.token(options.token) if options.token else None
+        subject, authorizer = options.token, options.authorizer
+        token = rehearsal.token(subject, authorizer=authorizer) if subject else None
         if options.json:
             _write_json({"endpoint": endpoint, "apis": apis, "token": token})
         else:

@@ -1,24 +1,30 @@
 """The deployment: the account's services, into which resources are created."""
 
+import json
 import tempfile
 from functools import cached_property
 from pathlib import Path
 
-from cdk_rehearsal.assembly import Assembly
+from cdk_rehearsal.assembly import Assembly, Resource
 from cdk_rehearsal.core import Core
 from cdk_rehearsal.sandbox.execution_environment import AssetFinder, OutsideEnvironment
 from cdk_rehearsal.sandbox.patching import Patches
+from cdk_rehearsal.services.alarms import Alarms
 from cdk_rehearsal.services.destinations import Destinations
 from cdk_rehearsal.services.event_bus import EventBus
 from cdk_rehearsal.services.event_source_mappings import EventSourceMappings
 from cdk_rehearsal.services.functions import Function
 from cdk_rehearsal.services.invocation import LambdaService
+from cdk_rehearsal.services.log_groups import LogGroups
+from cdk_rehearsal.services.message_moves import MessageMoves
+from cdk_rehearsal.services.metrics import Metrics
 from cdk_rehearsal.services.outboxes import Outboxes
 from cdk_rehearsal.services.pipes import PipeRunner
 from cdk_rehearsal.services.queues import Queues
 from cdk_rehearsal.services.s3 import Buckets
 from cdk_rehearsal.services.schedules import Schedules
 from cdk_rehearsal.services.sns import Topics
+from cdk_rehearsal.services.stacks import Stacks
 from cdk_rehearsal.services.step_functions.interpreter import StateMachines
 from cdk_rehearsal.services.step_functions.reports import Reports
 from cdk_rehearsal.services.streams import Streams
@@ -43,6 +49,7 @@ class Deployment:
         self.lambdas = LambdaService(core, self.finder, self.destinations)
         self.pipes = PipeRunner(core, self.lambdas)
         self.queues = Queues(core)
+        self.message_moves = MessageMoves(core)
         self.streams = Streams(core)
         self.mappings = EventSourceMappings(core, self.queues, self.streams)
         self.topics = Topics(core, self.lambdas, self.queues)
@@ -50,10 +57,17 @@ class Deployment:
         self.buckets = Buckets(core, self.lambdas, self.queues, self.topics, self.bus)
         self.schedules = Schedules(core, self.lambdas, self.queues)
         self.state_machines = StateMachines(core, self.lambdas, Reports(core, self.bus).add)
+        self.log_groups = LogGroups(core, lambda: self.functions)
         self.outboxes = Outboxes(core)
+        self.layers: dict[str, Path] = {}
+        """The modules of layers, by the ARNs of their versions."""
         self.web = Web(core, self.outside)
         self.stages: set[str] = set()
         """The REST APIs that have a stage."""
+        self.resources: list[Resource] = []
+        self.metrics = Metrics(core, self.resources, self.lambdas, self.queues, self.outboxes)
+        self.alarms = Alarms(core, self.metrics)
+        self.stacks = Stacks(core, assembly.stacks, self.resources)
         self._logs = logs
         self._connect()
 
@@ -68,11 +82,17 @@ class Deployment:
                 TopicArn=arn, Message=body
             ),
         )
-        self.destinations.add("events", self.bus.put_result)
         self.destinations.add(
             "lambda",
             lambda arn, body, *, source, attributes: self.lambdas.invoke_async(
                 self.lambdas.function(arn), body, source=source
+            ),
+        )
+
+        self.destinations.add(
+            "events",
+            lambda arn, body, *, source, attributes: self.bus.put_invocation_record(
+                arn, json.loads(body)
             ),
         )
 
@@ -82,6 +102,11 @@ class Deployment:
             self.state_machines,
             self.mappings,
             self.queues,
+            self.message_moves,
+            self.log_groups,
+            self.metrics,
+            self.alarms,
+            self.stacks,
             self.streams,
             self.bus,
             self.lambdas,

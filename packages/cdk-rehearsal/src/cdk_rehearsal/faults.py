@@ -1,9 +1,9 @@
 """Faults that a rehearsal injects into deliveries, invocations and API calls."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from botocore.exceptions import ClientError, ReadTimeoutError
 from msgspec import Struct
@@ -11,6 +11,7 @@ from msgspec import Struct
 from cdk_rehearsal.errors import RehearsalError
 
 Moment = Literal[
+    "request",
     "way",
     "delivery",
     "receive",
@@ -26,6 +27,7 @@ Moment = Literal[
 ]
 """Where a fault acts, and what its effect is:
 
+- ``request``: a client's request reaches a route; a function of the Arrival delivers it;
 - ``way``: a rule, topic, bucket or schedule sends something on its way; a function of a generator
   of random numbers says after how many seconds each copy sets out;
 - ``delivery``: it arrives; the error that fails the attempt;
@@ -67,12 +69,37 @@ class Call(Struct, frozen=True):
         return ClientError(answer, self.operation)
 
 
+class Delivery(Protocol):
+    """Delivers a request to its route, and returns the answer."""
+
+    def __call__(
+        self, *, headers: Mapping[str, str] | None = None, body: bytes | None = None
+    ) -> Any:
+        """``headers`` and ``body`` take the place of the client's own."""
+
+
+class Arrival(Struct, frozen=True):
+    """A client's request that is about to reach a route; ``deliver`` lets it do so.
+
+    Names of headers are in lower case. The meter names the fault in each delivery's record.
+    """
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+    deliver: Delivery
+    sleep: Callable[[float], None]
+
+
 class Exchange(Struct, frozen=True):
     """A request to a host outside AWS; ``answer`` lets the host have its effect.
 
     It returns the status, headers and body. None stands for a host that never answers.
+    ``operation`` is that of the request's site.
     """
 
+    operation: str
     answer: Callable[[], tuple[int, Any, bytes | str]]
 
 
@@ -153,6 +180,19 @@ _PARTIAL: dict[str, Callable[[Call], Any]] = {
 PARTIAL = frozenset(_PARTIAL)
 """Operations that may take a part of what they are given."""
 
+# -- requests of clients --------------------------------------------------------------------
+
+
+def _deliver_twice(arrival: Arrival) -> Any:
+    arrival.deliver()
+    return arrival.deliver()
+
+
+def _deliver_late(arrival: Arrival) -> Any:
+    arrival.sleep(600)
+    return arrival.deliver()
+
+
 # -- requests to hosts outside AWS ---------------------------------------------------------
 
 
@@ -190,6 +230,8 @@ def _shuffle(random: Random, messages: list[Any]) -> None:
 
 
 _ALL = (
+    Fault("sent-twice", "a client's request arrives twice", "request", _deliver_twice),
+    Fault("sent-late", "a client's request arrives ten minutes late", "request", _deliver_late),
     Fault("duplicate", "delivered twice", "way", lambda r: (0.0, r.uniform(0.1, 5))),
     Fault("late", "delivered minutes late", "way", lambda r: (r.uniform(60, 600),)),
     Fault("overtaken", "overtaken by others", "way", lambda r: (r.uniform(0, 30),), None),
@@ -223,6 +265,7 @@ _ALL = (
     Fault("host-limits", "a host outside AWS answers 429", "web", _limit, 3),
     Fault("host-fails", "a host outside AWS answers 500", "web", _break, 3),
     Fault("host-down", "a host outside AWS answers 500, always", "web", _break, None),
+    Fault("host-mute", "a host outside AWS acts, no answer arrives", "web", _lose_answer, None),
     Fault("host-breaks", "a host outside AWS acts and answers 500", "web", _break_afterwards),
     Fault("host-garbles", "a host outside AWS acts, its answer is malformed", "web", _garble),
     Fault("impostor", "a host shows another one's certificate", "handshake", times=3),

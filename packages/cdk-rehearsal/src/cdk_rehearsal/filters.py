@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from cdk_rehearsal.patterns import EventPattern, Path, PatternError
+from cdk_rehearsal.patterns import Dialect, EventPattern, Path, PatternError
 
 # A filter pattern is at most 4,096 characters, and a mapping has five filters, on request ten:
 # https://docs.aws.amazon.com/lambda/latest/dg/invocation-eventfiltering.html
@@ -14,6 +14,28 @@ _MAX_FILTER_LENGTH = 4096
 # https://docs.aws.amazon.com/sns/latest/dg/subscription-filter-policy-constraints.html
 _MAX_KEYS = 5
 _MAX_COMBINATIONS = 150
+_INSIDE_ANYTHING_BUT = {
+    f"anything-but/{name}" for name in ("suffix", "equals-ignore-case", "wildcard")
+}
+# https://docs.aws.amazon.com/lambda/latest/dg/invocation-eventfiltering.html#filtering-syntax
+_MAPPING = Dialect(
+    service="an event source mapping",
+    without=frozenset({"cidr", "wildcard", "anything-but/prefix", *_INSIDE_ANYTHING_BUT}),
+)
+# https://docs.aws.amazon.com/sns/latest/dg/string-value-matching.html, and on values that exist:
+# https://docs.aws.amazon.com/sns/latest/dg/attribute-key-matching.html
+_SUBSCRIPTION = Dialect(
+    service="SNS",
+    without=frozenset(
+        {
+            "wildcard",
+            "prefix/equals-ignore-case",
+            "suffix/equals-ignore-case",
+            *_INSIDE_ANYTHING_BUT,
+        }
+    ),
+    empty_exists=False,
+)
 
 
 class FilterCriteria:
@@ -44,7 +66,7 @@ class _Filter:
             source = json.loads(text)
         except ValueError as error:
             raise PatternError(f"filter pattern is not JSON ({error}): {text}") from None
-        self._pattern = EventPattern(source)
+        self._pattern = EventPattern(source, _MAPPING)
         paths = set[Path]().union(*self._pattern.paths())
         for name in ("dynamodb", "data"):
             if (name,) in paths:
@@ -94,18 +116,15 @@ class SubscriptionFilter:
         if len(policy) > _MAX_KEYS:
             raise PatternError(f"a filter policy of {len(policy)} keys: at most {_MAX_KEYS}")
         self._of_body = scope == "MessageBody"
-        # https://docs.aws.amazon.com/sns/latest/dg/attribute-key-matching.html
-        self._pattern = EventPattern(policy, empty_exists=False)
+        self._pattern = EventPattern(policy, _SUBSCRIPTION)
         if _combinations(policy, 1) > _MAX_COMBINATIONS:
             raise PatternError(
                 f"a filter policy of {_combinations(policy, 1)} combinations of values: "
                 f"at most {_MAX_COMBINATIONS}"
             )
-        nested = [path for paths in self._pattern.paths() for path in paths if len(path) > 1]
-        if nested and not self._of_body:
+        if not self._of_body and (nested := _nested(policy)):
             raise PatternError(
-                f"the filter on {'.'.join(nested[0])} is nested, as only one of scope MessageBody "
-                "can be"
+                f"the filter on {nested} is nested, as only one of scope MessageBody can be"
             )
 
     def matches(self, message: str, attributes: Mapping[str, Mapping[str, str]]) -> bool:
@@ -131,6 +150,17 @@ def _attribute_value(kind: str, value: str) -> Any:
         return float(value)
     elements = _json_document(value) if kind == "String.Array" else None
     return value if elements is None else elements
+
+
+def _nested(policy: Mapping[str, Any]) -> str | None:
+    # An attribute may have dots in its name.
+    for name, rule in policy.items():
+        branches = rule if name == "$or" else []
+        if isinstance(rule, Mapping):
+            return f"{name}.{next(iter(rule))}"
+        if found := next(filter(None, map(_nested, branches)), None):
+            return found
+    return None
 
 
 def _combinations(policy: Mapping[str, Any], depth: int) -> int:

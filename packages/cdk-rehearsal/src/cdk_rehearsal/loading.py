@@ -21,6 +21,7 @@ from cdk_rehearsal.resources.creators import CREATORS, creator_of
 from cdk_rehearsal.resources.inactive import attribute as known_attribute
 from cdk_rehearsal.resources.inactive import idle
 from cdk_rehearsal.resources.registry import WITHOUT_PART, Creator, mentioned
+from cdk_rehearsal.services.http_api import unsupported
 from cdk_rehearsal.stand_ins import SSM_PARAMETER
 
 _SECTIONS = {
@@ -81,10 +82,20 @@ class Loader:
             for logical_id in stack.template.get("Resources", {}):
                 if self._exists(stack, logical_id):
                     self._create(stack, logical_id)
+        self._problems += unsupported(list(self._resources.values()))
         if self._problems:
             raise LoadingError(self._problems)
         self._stand_ins.check()
         return list(self._resources.values())
+
+    def outputs(self, stack: Stack) -> dict[str, Any]:
+        """Returns the values of a stack's outputs."""
+        resolver = self._resolvers[stack.path]
+        return {
+            key: resolver.resolve(output["Value"], f"output {key}")
+            for key, output in stack.template.get("Outputs", {}).items()
+            if "Condition" not in output or resolver.condition(output["Condition"])
+        }
 
     def _check(self, stack: Stack) -> None:
         where = f"stack {stack.name}"

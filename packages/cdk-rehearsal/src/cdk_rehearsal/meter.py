@@ -12,17 +12,20 @@ class Record(Struct, frozen=True):
 
     ``kind`` is one of
     - ``invocation``: ``source`` invoked the function ``target``; detail has ``error``, ``cold``,
-      ``duration_s`` (virtual), ``request_id``, ``type`` (``sync`` or ``async``), and ``execution``
-      where a state machine invoked it;
+      ``duration_s`` (virtual), ``request_id``, ``type`` (``sync`` or ``async``), ``concurrent``
+      (the function's invocations at its start), and ``execution`` where a state machine invoked it;
+    - ``throttle``: ``source`` could not invoke the function ``target``, which had no concurrency;
     - ``request``: ``source`` sent an HTTP request to the API ``target``; detail has ``method``,
-      ``path``, ``route`` and ``status``;
+      ``path``, ``route``, ``status``, ``api_id``, ``stage``, ``latency_s``, and ``context``:
+      the variables of the access log that only the API knows;
     - ``outbound``: the function ``source`` sent an HTTP request to the host ``target`` outside;
       detail has ``method``, ``path`` and ``status`` (None if it had no answer in time);
     - ``call``: the function ``source`` called an AWS API on ``target``; detail has ``service``,
       ``operation`` and ``error`` (the error code or None);
     - ``published``: ``source`` put an event on the bus ``target``; detail has ``event``;
-    - ``execution``: the state machine ``source`` has ``started``, ``entered`` its state ``target``,
-      or ``ended``, as detail's ``what`` says, with ``execution``, ``status``, ``error``, ``cause``;
+    - ``execution``: the state machine ``source`` has ``started``, was ``redriven``, has ``entered``
+      its state ``target``, or ``ended``, as detail's ``what`` says, with ``execution``, ``status``,
+      ``error``, ``cause``, ``redrives`` and the ARN of the ``state_machine``;
     - ``delivery``: ``target`` took something from ``source``; detail has ``outcome``;
     - ``dead_letter``: something of ``source`` ended in the dead-letter queue ``target``;
     - ``fault``: a fault, detail's ``name``, acts on what goes from ``source`` to ``target``;

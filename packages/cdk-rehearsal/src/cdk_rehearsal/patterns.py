@@ -2,7 +2,7 @@
 
 import ipaddress
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from numbers import Real
 from typing import Any, TypeGuard
@@ -25,6 +25,7 @@ _OPERATORS = frozenset(
         "suffix",
         "anything-but",
         "equals-ignore-case",
+        "exactly",
         "wildcard",
         "numeric",
         "exists",
@@ -40,10 +41,27 @@ _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
 }
 # The largest number in a pattern of EventBridge.
 _MAX_NUMBER = 5e9
+# How many states one event may keep AWS's matcher in; it recommends this limit for a rule:
+# https://github.com/aws/event-ruler#matching-with-a-machine
+_MAX_COMPLEXITY = 10
 
 
 class PatternError(RehearsalError, ValueError):
     """An event pattern, filter or input transformer that AWS would refuse."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dialect:
+    """What a service accepts in patterns."""
+
+    service: str
+    without: frozenset[str] = frozenset()
+    """Operators that it refuses; with a slash, one inside of another."""
+    empty_exists: bool = True
+    """Whether ``exists`` takes null and the empty text for a value."""
+
+
+EVENTBRIDGE = Dialect(service="EventBridge")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +69,15 @@ class _Field:
     """What the values at one path must be: one of some constants, or pass one of some tests."""
 
     path: Path
+    # For each position in the path, the names that continue it, and where they lead to: a field
+    # of an event may have dots in its name, which stand for nesting.
+    steps: tuple[tuple[tuple[str, int], ...], ...]
     strings: frozenset[str]
     numbers: frozenset[Any]
     literals: tuple[bool | None, ...]
     tests: tuple[Test, ...]
+    # The texts between the asterisks of its wildcards.
+    wildcards: tuple[list[str], ...]
     may_be_absent: bool
 
     def accepts(self, value: Any) -> bool:
@@ -77,19 +100,21 @@ class EventPattern:
     """A compiled event pattern.
 
     Rules: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-event-patterns.html
+    Dots in names stand for nesting, in patterns and in events: {"a.b": ...} is {"a": {"b": ...}},
+    as https://github.com/aws/event-ruler does it, the matcher of AWS.
     Raises PatternError on construction if AWS would refuse the pattern.
     """
 
-    def __init__(self, pattern: Mapping[str, Any], *, empty_exists: bool = True) -> None:
-        """``empty_exists`` says whether ``exists`` takes null and the empty text for a value."""
+    def __init__(self, pattern: Mapping[str, Any], dialect: Dialect = EVENTBRIDGE) -> None:
         if not isinstance(pattern, Mapping):
             raise PatternError(f"an event pattern must be a JSON object, not {pattern!r}")
         # Each alternative is one choice among the branches of every "$or".
         self._alternatives = [
-            tuple(alternative[path] for path in sorted(alternative))
-            for alternative in _alternatives(pattern, (), inside_or=False)
+            tuple(alternative[path] for path in sorted(alternative, key=".".join))
+            for alternative in _alternatives(dialect, pattern, (), inside_or=False)
         ]
-        if not empty_exists:
+        _check_complexity(self._alternatives)
+        if not dialect.empty_exists:
             self._alternatives = [
                 tuple(field.narrowed() for field in fields) for fields in self._alternatives
             ]
@@ -113,7 +138,7 @@ def _holds(
         return True
     field = fields[index]
     absent = True
-    for value, found_in in _values(event, field.path, 0, _NOWHERE):
+    for value, found_in in _values(event, field.steps, 0, _NOWHERE):
         merged = _merge(membership, found_in)
         if merged is None:
             continue
@@ -132,34 +157,41 @@ def _merge(one: Membership, other: Membership) -> Membership | None:
 
 
 def _values(
-    node: Any, path: Path, depth: int, membership: Membership
+    node: Any, steps: Sequence[Sequence[tuple[str, int]]], depth: int, membership: Membership
 ) -> Iterator[tuple[Any, Membership]]:
     """Leaf values at a path; arrays on the way and at its end stand for each of their elements."""
     if isinstance(node, dict):
-        if depth < len(path):
-            child = node.get(path[depth], _MISSING)
+        for name, there in steps[depth]:
+            child = node.get(name, _MISSING)
             if child is not _MISSING:
-                yield from _values(child, path, depth + 1, membership)
+                yield from _values(child, steps, there, membership)
     elif isinstance(node, list):
         for position, element in enumerate(node):
             if isinstance(element, dict | list):
                 inner = {**membership, id(node): position}
-                yield from _values(element, path, depth, inner)
-            elif depth == len(path):
+                yield from _values(element, steps, depth, inner)
+            elif not steps[depth]:
                 yield element, membership
-    elif depth == len(path):
+    elif not steps[depth]:
         yield node, membership
 
 
+def _steps(path: Path) -> tuple[tuple[tuple[str, int], ...], ...]:
+    ends = range(len(path) + 1)
+    return tuple(
+        tuple((".".join(path[start:end]), end) for end in ends[start + 1 :]) for start in ends
+    )
+
+
 def _alternatives(
-    pattern: Mapping[str, Any], path: Path, *, inside_or: bool
+    dialect: Dialect, pattern: Mapping[str, Any], path: Path, *, inside_or: bool
 ) -> list[dict[Path, _Field]]:
     where = ".".join(path) or "the top level"
     if not pattern:
         raise PatternError(f"empty object in an event pattern at {where}")
     result: list[dict[Path, _Field]] = [{}]
     for name, rule in pattern.items():
-        here = (*path, name)
+        here = (*path, *name.split("."))
         if name == "$or":
             if not isinstance(rule, list) or len(rule) < 2:
                 raise PatternError(f"$or at {where} needs an array of two or more objects")
@@ -167,35 +199,66 @@ def _alternatives(
             for branch in rule:
                 if not isinstance(branch, Mapping):
                     raise PatternError(f"$or at {where} has {branch!r} where an object must be")
-                branches += _alternatives(branch, path, inside_or=True)
+                branches += _alternatives(dialect, branch, path, inside_or=True)
         elif inside_or and name in _OPERATORS:
             raise PatternError(f"operator {name!r} stands where a field name must, in $or, {where}")
         elif isinstance(rule, Mapping):
-            branches = _alternatives(rule, here, inside_or=inside_or)
+            branches = _alternatives(dialect, rule, here, inside_or=inside_or)
         elif isinstance(rule, list):
-            branches = [{here: _field(here, rule)}]
+            branches = [{here: _field(dialect, here, rule)}]
         else:
             raise PatternError(
                 f"{'.'.join(here)} must be an object or an array of values, not {rule!r}"
             )
-        result = [_joined(left, right) for left in result for right in branches]
+        # Of a field that stands twice, AWS takes what stands last.
+        result = [left | right for left in result for right in branches]
     return result
 
 
-def _joined(left: dict[Path, _Field], right: dict[Path, _Field]) -> dict[Path, _Field]:
-    twice = left.keys() & right.keys()
-    if twice:
-        name = ".".join(twice.pop())
-        raise PatternError(f"{name} stands both inside and outside of one $or: name it once")
-    return left | right
+def _check_complexity(alternatives: Iterable[tuple[_Field, ...]]) -> None:
+    """Raises PatternError for wildcards that need too many states of a matcher at once."""
+    # A matcher takes the fields in their order: those behind the same fields share one machine.
+    machines: dict[tuple[Path, tuple[int, ...]], list[list[str]]] = {}
+    for fields in alternatives:
+        for position, field in enumerate(fields):
+            if field.wildcards:
+                machine = machines.setdefault((field.path, tuple(map(id, fields[:position]))), [])
+                machine += [each for each in field.wildcards if each not in machine]
+    for (path, _), wildcards in machines.items():
+        if _complexity(wildcards) > _MAX_COMPLEXITY:
+            raise PatternError(
+                f"{'.'.join(path)}: the rule is too complex for AWS: use fewer wildcard characters "
+                "or fewer repeating character sequences after a wildcard character"
+            )
 
 
-def _field(path: Path, rules: list[Any]) -> _Field:
+def _complexity(wildcards: Sequence[list[str]]) -> int:
+    """The most states in which one text can keep a matcher that tries all wildcards at once.
+
+    It stays at each asterisk, and is at each beginning of a text behind one that the text which it
+    has read so far ends with.
+    """
+    most = 0
+    for start in {parts[0] for parts in wildcards if len(parts) > 1}:
+        # A quotation mark ends the text for AWS's matcher, too.
+        after = [
+            [*parts[1:-1], parts[-1] + '"']
+            for parts in wildcards
+            if len(parts) > 1 and start.startswith(parts[0])
+        ]
+        begun = [part[:end] for parts in after for part in parts for end in range(1, len(part) + 1)]
+        asterisks = sum(map(len, after))
+        most = max(most, *(asterisks + sum(map(read.endswith, begun)) for read in set(begun)))
+    return most
+
+
+def _field(dialect: Dialect, path: Path, rules: list[Any]) -> _Field:
     where = ".".join(path)
     if not rules:
         raise PatternError(f"{where} has an empty array: it would match nothing")
     strings, numbers, literals = set[str](), set[Any](), list[bool | None]()
     tests = list[Test]()
+    wildcards = list[list[str]]()
     may_be_absent = False
     for rule in rules:
         if isinstance(rule, str):
@@ -208,18 +271,31 @@ def _field(path: Path, rules: list[Any]) -> _Field:
             raise PatternError(f"{where} has {rule!r} where a value or an operator must be")
         elif len(rule) != 1:
             raise PatternError(f"{where} has {rule!r}: an operator object has exactly one key")
-        elif rule == {"exists": False}:
+        elif rule.get("exists") is False:
             may_be_absent = True
         else:
+            _check_operators(dialect, where, rule)
             tests.append(_operator(where, *next(iter(rule.items()))))
+            wildcards += _wildcards(where, rule)
     return _Field(
         path,
+        _steps(path),
         frozenset(strings),
         frozenset(numbers),
         tuple(literals),
         tuple(tests),
+        tuple(wildcards),
         may_be_absent,
     )
+
+
+def _check_operators(dialect: Dialect, where: str, rule: Mapping[str, Any]) -> None:
+    for name, operand in rule.items():
+        nested = [f"{name}/{inner}" for inner in operand] if isinstance(operand, Mapping) else []
+        if refused := dialect.without.intersection([name, *nested]):
+            raise PatternError(
+                f"{where}: {dialect.service} does not support {min(refused).replace('/', ' with ')}"
+            )
 
 
 def _operator(where: str, name: str, operand: Any) -> Test:
@@ -239,7 +315,7 @@ def _operator(where: str, name: str, operand: Any) -> Test:
         lowered = _text(where, name, operand["equals-ignore-case"]).lower()
         starts = str.startswith if name == "prefix" else str.endswith
         return lambda value: isinstance(value, str) and starts(value.lower(), lowered)
-    if name in {"prefix", "suffix", "equals-ignore-case", "wildcard"}:
+    if name in {"prefix", "suffix", "equals-ignore-case", "exactly", "wildcard"}:
         return _string_test(where, name, operand)
     known = ", ".join(sorted(_OPERATORS))
     raise PatternError(f"{where}: unknown operator {name!r}; known are {known}")
@@ -268,23 +344,32 @@ def _string_test(where: str, name: str, operand: Any) -> Test:
     if name == "equals-ignore-case":
         lowered = text.lower()
         return lambda value: isinstance(value, str) and value.lower() == lowered
-    expression = _wildcard(where, text)
+    if name == "exactly":
+        return lambda value: value == text
+    expression = re.compile(".*".join(map(re.escape, _parts(where, text))), re.DOTALL)
     return lambda value: isinstance(value, str) and expression.fullmatch(value) is not None
 
 
-def _wildcard(where: str, text: str) -> re.Pattern[str]:
+def _wildcards(where: str, rule: Mapping[str, Any]) -> list[list[str]]:
+    found = rule.get("anything-but", rule)
+    texts = found.get("wildcard", []) if isinstance(found, Mapping) else []
+    return [_parts(where, text) for text in ([texts] if isinstance(texts, str) else texts)]
+
+
+def _parts(where: str, text: str) -> list[str]:
+    """The texts between the asterisks of a wildcard."""
     # A backslash escapes the asterisk and itself, nothing else; two asterisks may not touch.
-    parts = list[str]()
+    parts = [""]
     for token in re.findall(r"\\.?|\*+|[^\\*]+", text, re.DOTALL):
         if token == "*":
-            parts.append(".*")
+            parts.append("")
         elif token in {r"\*", r"\\"}:
-            parts.append(re.escape(token[1]))
+            parts[-1] += token[1]
         elif token[0] in "\\*":
             raise PatternError(f"{where}: wildcard {text!r} has {token!r}, which AWS refuses")
         else:
-            parts.append(re.escape(token))
-    return re.compile("".join(parts), re.DOTALL)
+            parts[-1] += token
+    return parts
 
 
 def _anything_but(where: str, operand: Any) -> Test:

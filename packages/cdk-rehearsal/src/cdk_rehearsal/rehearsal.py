@@ -17,7 +17,7 @@ from cdk_rehearsal.errors import RehearsalError
 from cdk_rehearsal.faults import Faults
 from cdk_rehearsal.latency import Latency
 from cdk_rehearsal.meter import Meter, Record
-from cdk_rehearsal.sandbox.execution_environment import asset_roots
+from cdk_rehearsal.sandbox.execution_environment import asset_roots, layer_roots
 from cdk_rehearsal.sandbox.moto_import import prepare_moto
 from cdk_rehearsal.stand_ins import StandIn, StandIns, Stub
 from cdk_rehearsal.virtual_time.clock import Clock
@@ -97,11 +97,12 @@ class Rehearsal:
         self.stand_ins: Sequence[StandIn] = substitutes.used
         """The stubs and values that stand for what is not in the assembly."""
         self._deployment = deployment = Deployment(self._core, self.assembly, logs, substitutes)
-        self.resources: list[Resource] = []
+        self.resources = deployment.resources
         self.lambdas = deployment.lambdas
         self.queues = deployment.queues
         self.outboxes = deployment.outboxes
         self.web = deployment.web
+        self.metrics = deployment.metrics
         self._hooks = Hooks(self._core, seed, deployment.finder)
         self._server: Server | None = None
         self._api_servers: dict[str, Server] = {}
@@ -113,10 +114,13 @@ class Rehearsal:
             raise RehearsalError("another rehearsal is running in this process: end it first")
         try:
             self._hooks.install(self._deployment.install)
-            Loader(self._deployment, self.assembly, self._register).load()
+            loader = Loader(self._deployment, self.assembly, self._register)
+            loader.load()
+            self._deployment.stacks.outputs = loader.outputs
             outside = self._deployment.outside
             for function in self.functions:
                 outside.roots |= asset_roots(function.directory)
+                outside.roots |= frozenset().union(*map(layer_roots, function.layers))
             self.scheduler.outside = outside
             self._hooks.settle()
         except BaseException:
@@ -202,9 +206,12 @@ class Rehearsal:
                 front.add(RestApi(self._core, self.lambdas, self.resources, resource, front.issuer))
         return front
 
-    def token(self, subject: str, **claims: Any) -> str:
-        """Returns a JSON Web Token that the API's authorizer accepts as ``subject``'s."""
-        return self.http.token(subject, **claims)
+    def token(self, subject: str, *, authorizer: str | None = None, **claims: Any) -> str:
+        """Returns a JSON Web Token that an authorizer of the API accepts as ``subject``'s.
+
+        ``authorizer`` is its name, if the API has more than one.
+        """
+        return self.http.token(subject, authorizer=authorizer, **claims)
 
     def serve_apis(self) -> dict[str, str]:
         """Serves each HTTP API at a free port of 127.0.0.1; returns URLs by construct path."""

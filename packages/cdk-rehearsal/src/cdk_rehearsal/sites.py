@@ -84,6 +84,8 @@ def misfit(fault: Fault, site: FaultSite) -> str | None:
     """Returns why a fault cannot act at a site, or None if it can."""
     operation = site.operation.partition(".")[2]
     match fault.moment:
+        case "request":
+            return None if site.kind == "route" else "no client sends a request here"
         case "way" | "delivery":
             return None if site.pushed else "no service delivers here: a poller or a caller fetches"
         case "receive" | "hide" | "delete":

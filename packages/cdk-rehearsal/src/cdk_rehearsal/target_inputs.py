@@ -20,6 +20,7 @@ _PREDEFINED = frozenset(
         "aws.events.event.json",
     }
 )
+_EVENTS = frozenset({"aws.events.event", "aws.events.event.json"})
 # https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_InputTransformer.html
 _MAX_VARIABLES = 100
 _MAX_TEMPLATE_LENGTH = 8192
@@ -46,6 +47,11 @@ class JsonPath:
                 f"{text!r} is not a JSON path that EventBridge takes: use $.name, [0] and *"
             )
         self._many = "*" in self._steps
+
+    @property
+    def is_compound(self) -> bool:
+        """Whether the path selects an object or array in all events."""
+        return self._many or self._steps in ([], ["detail"], ["resources"])
 
     def select(self, document: Any, default: Any = None) -> Any:
         """The value at the path, a list of values if it has a wildcard, or the default."""
@@ -93,7 +99,13 @@ class InputTransformer:
     def apply(
         self, event: Mapping[str, Any], *, rule_arn: str, rule_name: str, ingestion_time: float
     ) -> str:
-        """The text that the target gets. The ingestion time is in epoch seconds."""
+        """The text that the target gets. The ingestion time is in epoch seconds.
+
+        Raises PatternError for an object or array in a text of a JSON template, as EventBridge
+        does not deliver that event. A template that is a text itself takes it, without its quotes.
+        Tests of https://github.com/localstack/localstack recorded both on AWS, in
+        ``tests/aws/services/events/test_events_inputs.py``.
+        """
         filled = list[str]()
         for literal, name, quoted in self._pieces:
             filled.append(literal)
@@ -103,9 +115,28 @@ class InputTransformer:
                 value = self._paths[name].select(event, _MISSING)
             else:
                 value = _predefined(name, event, rule_arn, rule_name, ingestion_time)
+            if self._is_json and quoted and isinstance(value, dict | list):
+                raise PatternError(
+                    f"the input template has quotation marks around <{name}>, which is an "
+                    f"{'object' if isinstance(value, dict) else 'array'}: write <{name}> without "
+                    "them"
+                )
             filled.append(_in_string(value) if quoted else _as_value(value))
         text = "".join(filled)
         return _minified(text) if self._is_json else text
+
+    def undeliverable(self) -> list[str]:
+        """Returns the variables that no event can have as they stand here: objects in texts."""
+        return [
+            name
+            for _, name, quoted in self._pieces
+            if name is not None and self._is_json and quoted and self._is_compound(name)
+        ]
+
+    def _is_compound(self, name: str) -> bool:
+        """Whether a variable is an object or array in all events."""
+        path = self._paths.get(name)
+        return name in _EVENTS if path is None else path.is_compound
 
 
 def _pieces(template: str) -> list[tuple[str, str | None, bool]]:

@@ -205,6 +205,34 @@ def test_after_its_retries_an_event_goes_to_the_targets_dead_letter_queue(
     assert shop.dead_letter_queues() == ["Shop/Dead"]
 
 
+@pytest.mark.parametrize("parked", [True, False])
+def test_an_object_in_a_text_of_an_input_template_is_not_delivered(
+    bus: Cloud, rehearse: Rehearse, parked: bool
+) -> None:
+    """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-transform-target-input.html"""
+    bus.queue("Dead")
+    target = {
+        "Arn": arn("Queue"),
+        "InputTransformer": {
+            "InputPathsMap": {"order": "$.detail.order"},
+            "InputTemplate": '{"order": "<order>"}',
+        },
+    }
+    if parked:
+        target["DeadLetterConfig"] = {"Arn": arn("Dead")}
+    bus.rule("Rule", ORDERS, target)
+    shop = rehearse()
+    publish(shop)
+    assert bodies(shop, "Shop/Queue") == []
+    assert len(shop.messages("Shop/Dead")) == parked
+    if parked:
+        message = shop.messages("Shop/Dead")[0]["attributes"]["ERROR_MESSAGE"]
+        assert "quotation marks around <order>, which is an object" in str(message)
+    (delivery,) = shop.meter.of("delivery")
+    assert (delivery.detail["outcome"], delivery.detail["error"]) == ("failed", "INVALID_PARAMETER")
+    assert len(shop.meter.of("discarded")) == (not parked)
+
+
 def test_an_event_that_is_too_old_goes_to_the_targets_dead_letter_queue(
     bus: Cloud, rehearse: Rehearse
 ) -> None:

@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from urllib.error import HTTPError
 from urllib.request import ProxyHandler, Request, build_opener
 
 import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 
-from cdk_rehearsal import Rehearsal, RehearsalError, UnsupportedTemplateError, check
+from cdk_rehearsal import (
+    FAULTS,
+    Arrival,
+    Fault,
+    Rehearsal,
+    RehearsalError,
+    UnsupportedTemplateError,
+    check,
+)
 from cdk_rehearsal.latency import NONE
 from rehearsal.cloud import Cloud, arn, ref, write_assembly
 from rehearsal.conftest import Rehearse
@@ -113,6 +125,73 @@ def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
+def throttled(template: Cloud, rehearse: Rehearse, routes: Mapping[str, Any]) -> Rehearsal:
+    """An API whose open routes have these limits; None for those of the stage, 1 a second."""
+    api(template)
+    template.function("Echo", ECHO)
+    for key in routes:
+        route(template, key, "Echo", open_=True)
+    names = [name for name in template.resources if name.startswith("Route")]
+    template.resources["Stage"]["DependsOn"] = names
+    template.resources["Stage"]["Properties"] |= {
+        "DefaultRouteSettings": {"ThrottlingRateLimit": 1, "ThrottlingBurstLimit": 2},
+        "RouteSettings": {key: limits for key, limits in routes.items() if limits},
+    }
+    return rehearse()
+
+
+def flood(shop: Rehearsal, path: str, count: int) -> int:
+    """The number of requests in a moment that are not throttled."""
+    answers = [shop.http.request("GET", path) for _ in range(count)]
+    refused = [answer for answer in answers if answer.status == 429]
+    assert {answer.body for answer in refused} <= {'{"message":"Too Many Requests"}'}
+    return count - len(refused)
+
+
+class TestThrottling:
+    """https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-throttling.html."""
+
+    def test_each_route_has_a_bucket_of_its_own(self, template: Cloud, rehearse: Rehearse) -> None:
+        limits = {"ThrottlingRateLimit": 5, "ThrottlingBurstLimit": 7}
+        shop = throttled(template, rehearse, {"GET /a": limits, "GET /b": limits, "GET /c": None})
+        assert flood(shop, "/a", 20) == 7
+        assert flood(shop, "/b", 20) == 7
+        assert flood(shop, "/c", 20) == 2
+
+    def test_a_bucket_is_refilled_at_the_rate_up_to_the_burst(
+        self, template: Cloud, rehearse: Rehearse
+    ) -> None:
+        limits = {"ThrottlingRateLimit": 5, "ThrottlingBurstLimit": 7}
+        shop = throttled(template, rehearse, {"GET /a": limits})
+        flood(shop, "/a", 20)
+        shop.run_for(1)
+        assert flood(shop, "/a", 20) == 5
+        shop.run_for(3600)
+        assert flood(shop, "/a", 20) == 7
+
+    def test_a_route_without_limits_is_not_throttled(
+        self, template: Cloud, rehearse: Rehearse
+    ) -> None:
+        shop = throttled(template, rehearse, {"GET /a": {"DetailedMetricsEnabled": True}})
+        assert flood(shop, "/a", 50) == 50
+
+    def test_a_throttled_request_invokes_nothing(self, template: Cloud, rehearse: Rehearse) -> None:
+        shop = throttled(template, rehearse, {"GET /a": None})
+        flood(shop, "/a", 20)
+        assert len(list(shop.meter.of("invocation"))) == 2
+
+    def test_limits_of_a_route_that_does_not_exist_yet_are_refused(
+        self, template: Cloud, rehearse: Rehearse
+    ) -> None:
+        api(template)
+        template.function("Echo", ECHO)
+        route(template, "GET /a", "Echo", open_=True)
+        settings = {"GET /a": {"ThrottlingRateLimit": 1}}
+        template.resources["Stage"]["Properties"]["RouteSettings"] = settings
+        with pytest.raises(UnsupportedTemplateError, match="RouteSettings name GET /a, which"):
+            rehearse()
+
+
 class TestRoutes:
     """https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-routes.html."""
 
@@ -197,6 +276,7 @@ class TestEvent:
         host = f"{api_id}.execute-api.eu-central-1.amazonaws.com"
         assert event["headers"].pop("content-length") == "8"
         assert event["headers"].pop("x-forwarded-for") == "198.51.100.7"
+        assert event["headers"].pop("x-amzn-trace-id").startswith("Root=1-695b6f80-")
         assert len(event["requestContext"].pop("requestId")) == 36
         assert event == {
             "version": "2.0",
@@ -480,7 +560,8 @@ class TestAuthorizer:
         """As strings, in requestContext.authorizer.jwt; scopes only where the route has some."""
         guarded(template)
         shop = rehearse()
-        token = shop.token("ann", **{"custom:level": 3, "groups": ["a", "b"]})
+        claims: dict[str, Any] = {"custom:level": 3, "groups": ["a", "b"]}
+        token = shop.token("ann", **claims)
         context = self.request(shop, token).json()["requestContext"]["authorizer"]
         claims = context["jwt"]["claims"]
         assert claims["sub"] == "ann"
@@ -642,6 +723,29 @@ class TestAuthorizer:
         assert (claims["iss"], claims["client_id"]) == ("https://login.example.com", "shop")
         assert self.request(shop, shop.token("ann", iss="https://evil.example.com")).status == 401
 
+    def test_a_token_of_one_authorizer_is_refused_by_another(
+        self, template: Cloud, rehearse: Rehearse
+    ) -> None:
+        guarded(template)
+        template.add("Office", "AWS::Cognito::UserPool")
+        template.add("OfficeClient", "AWS::Cognito::UserPoolClient", UserPoolId=ref("Office"))
+        authorizer(template, "Staff", arn("Office", "ProviderURL"), ref("OfficeClient"))
+        route(template, "GET /office", "Echo", AuthorizerId=ref("Staff"))
+        shop = rehearse()
+        statuses = {
+            name: [
+                shop.http.request(
+                    "GET", path, headers=bearer(shop.token("ann", authorizer=name))
+                ).status
+                for path in ("/orders", "/office")
+            ]
+            for name in ("Authorizer", "Staff")
+        }
+        assert statuses == {"Authorizer": [200, 401], "Staff": [401, 200]}
+        for unknown in (None, "Nobody"):
+            with pytest.raises(RehearsalError, match=r"which authorizer.* Authorizer, Staff"):
+                shop.token("ann", authorizer=unknown)
+
     def test_groups_are_one_string_in_brackets(self, template: Cloud, rehearse: Rehearse) -> None:
         """As any list: https://github.com/aws-solutions-library-samples/guidance-for-claude-code-with-amazon-bedrock/issues/802."""
         api(template)
@@ -654,7 +758,8 @@ class TestAuthorizer:
         pool = shop.client("cognito-idp").list_groups(UserPoolId=shop.physical_id("Shop/Pool"))
         assert [group["GroupName"] for group in pool["Groups"]] == ["staff"]
         for groups, text in ((["staff"], "[staff]"), (["staff", "night"], "[staff night]")):
-            token = shop.token("ann", **{"cognito:groups": groups})
+            named: dict[str, Any] = {"cognito:groups": groups}
+            token = shop.token("ann", **named)
             event = shop.http.request("GET", "/", headers=bearer(token)).json()
             claims = event["requestContext"]["authorizer"]["jwt"]["claims"]
             assert claims["cognito:groups"] == text
@@ -702,19 +807,12 @@ class TestFront:
         shop = rehearse()
         shop.http.request("GET", "/orders?x=1")
         shop.http.request("GET", "/other")
-        assert [
-            (record.source, record.target, record.detail) for record in shop.meter.of("request")
-        ] == [
-            (
-                "outside",
-                "Shop/Api",
-                {"method": "GET", "path": "/orders", "route": "GET /orders", "status": 200},
-            ),
-            (
-                "outside",
-                "Shop/Api",
-                {"method": "GET", "path": "/other", "route": None, "status": 404},
-            ),
+        records = shop.meter.of("request")
+        assert {(record.source, record.target) for record in records} == {("outside", "Shop/Api")}
+        names = ("method", "path", "route", "status", "api_id")
+        assert [[record.detail[name] for name in names] for record in records] == [
+            ["GET", "/orders", "GET /orders", 200, shop.physical_id("Shop/Api")],
+            ["GET", "/other", None, 404, shop.physical_id("Shop/Api")],
         ]
 
     def test_several_stacks_may_add_routes_to_one_api(self, tmp_path: Path) -> None:
@@ -766,10 +864,11 @@ class TestFront:
         api(template)
         template.function("Echo", ECHO)
         route(template, "GET /", "Echo", open_=True)
-        template.resources["Api"]["Properties"]["CorsConfiguration"] = {"AllowOrigins": ["*"]}
+        (name,) = [name for name in template.resources if name.startswith("Integration")]
+        template.resources[name]["Properties"]["PayloadFormatVersion"] = "3.0"
         (problem,) = check(template.write())
-        assert "does not know CorsConfiguration" in problem.problem
-        assert "Api" in problem.where
+        assert "does not know PayloadFormatVersion" in problem.problem
+        assert name in problem.where
 
     def test_a_check_reports_everything_that_the_front_does_not_know(self, template: Cloud) -> None:
         api(template)
@@ -780,9 +879,8 @@ class TestFront:
         routes = [name for name in template.resources if name.startswith("Route")]
         integrations = [name for name in template.resources if name.startswith("Integration")]
         changes: list[tuple[str, dict[str, Any]]] = [
-            ("Api", {"CorsConfiguration": {"AllowOrigins": ["*"]}}),
-            (integrations[0], {"PayloadFormatVersion": "1.0", "IntegrationUri": "https://x"}),
-            (routes[0], {"AuthorizationType": "AWS_IAM"}),
+            (integrations[0], {"PayloadFormatVersion": "3.0", "IntegrationUri": "https://x"}),
+            (routes[0], {"AuthorizationType": "CUSTOM"}),
             (routes[1], {"AuthorizerId": "none"}),
         ]
         for logical_id, properties in changes:
@@ -808,15 +906,14 @@ class TestFront:
     @pytest.mark.parametrize(
         ("logical_id", "name", "value"),
         [
-            ("Api", "CorsConfiguration", {"AllowOrigins": ["*"]}),
-            ("Integration5", "PayloadFormatVersion", "1.0"),
-            ("Route6", "AuthorizationType", "AWS_IAM"),
+            ("Integration5", "PayloadFormatVersion", "3.0"),
+            ("Route6", "AuthorizationType", "CUSTOM"),
         ],
     )
     def test_what_the_front_does_not_know_is_an_error(
         self, template: Cloud, rehearse: Rehearse, logical_id: str, name: str, value: Any
     ) -> None:
-        """Never a silent difference to what is deployed."""
+        """When the template is loaded, and never a silent difference to what is deployed."""
         api(template)
         template.resources.pop("Authorizer")
         template.function("Echo", ECHO)
@@ -825,7 +922,7 @@ class TestFront:
         target = numbered.get(logical_id, logical_id)
         template.resources[target]["Properties"][name] = value
         with pytest.raises(UnsupportedTemplateError, match=f"{target}.*{name}"):
-            _ = rehearse().http
+            rehearse()
 
 
 class TestServed:
@@ -904,3 +1001,277 @@ class TestServed:
     ) -> None:
         template.queue("Queue")
         assert rehearse().serve_apis() == {}
+
+
+class TestFaults:
+    """Faults act on a client's request when it reaches its route."""
+
+    @staticmethod
+    def open(template: Cloud, rehearse: Rehearse) -> Rehearsal:
+        echo(template, "POST /{proxy+}")
+        return rehearse()
+
+    def test_a_request_arrives_twice(self, template: Cloud, rehearse: Rehearse) -> None:
+        shop = self.open(template, rehearse)
+        shop.faults.plan(FAULTS["sent-twice"], source="Shop/Api", target="Shop/Echo")
+        assert [shop.http.request("POST", "/a", body="1").status for _ in range(2)] == [200, 200]
+        faults = [record.detail.get("fault") for record in shop.meter.of("request")]
+        assert faults == ["sent-twice", "sent-twice", None]
+        assert len(shop.meter.of("invocation")) == 3
+
+    def test_a_request_arrives_late(self, template: Cloud, rehearse: Rehearse) -> None:
+        shop = self.open(template, rehearse)
+        shop.faults.plan(FAULTS["sent-late"], target="Shop/Echo")
+        before = shop.scheduler.now()
+        event = shop.http.request("POST", "/a", body="1").json()
+        assert event["requestContext"]["timeEpoch"] / 1000 - before >= 600
+
+    @pytest.mark.parametrize(
+        ("sent", "content_type"), [("text", "text/plain"), (b"\xff", "application/octet-stream")]
+    )
+    def test_a_request_arrives_with_another_body_and_other_headers(
+        self, template: Cloud, rehearse: Rehearse, sent: str | bytes, content_type: str
+    ) -> None:
+        arrived, bodies = list[Arrival](), list[str]()
+
+        def change(arrival: Arrival) -> Any:
+            arrived.append(arrival)
+            changed = arrival.deliver(body=b"longer than before").json()
+            assert changed["headers"]["content-length"] == "18"
+            bodies.append(changed["body"])
+            return arrival.deliver(headers={**arrival.headers, "x-other": "1"})
+
+        shop = self.open(template, rehearse)
+        shop.faults.plan(Fault("changed", "changed", "request", change), source="Shop/Api")
+        headers = {"content-type": content_type}
+        event = shop.http.request("POST", "/a?b=1", headers=headers, body=sent).json()
+        (arrival,) = arrived
+        assert (arrival.method, arrival.path) == ("POST", "/a")
+        assert arrival.body == (sent.encode() if isinstance(sent, str) else sent)
+        longer = b"longer than before"
+        as_sent = base64.b64encode(longer) if isinstance(sent, bytes) else longer
+        assert bodies == [as_sent.decode()]
+        assert event["headers"]["x-other"] == "1"
+        assert event["isBase64Encoded"] is isinstance(sent, bytes)
+
+    def test_a_fault_at_another_function_does_not_act(
+        self, template: Cloud, rehearse: Rehearse
+    ) -> None:
+        template.function("Other", ECHO)
+        shop = self.open(template, rehearse)
+        shop.faults.plan(FAULTS["sent-twice"], target="Shop/Other")
+        shop.http.request("POST", "/a")
+        assert len(shop.meter.of("invocation")) == 1
+
+
+class TestCors:
+    """https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-cors.html."""
+
+    CONFIGURATION: ClassVar[dict[str, Any]] = {
+        "AllowOrigins": ["https://shop.example"],
+        "AllowMethods": ["GET", "POST"],
+        "AllowHeaders": ["authorization"],
+        "ExposeHeaders": ["etag"],
+        "MaxAge": 300,
+        "AllowCredentials": True,
+    }
+
+    def front(self, template: Cloud, rehearse: Rehearse, **changed: Any) -> Any:
+        configuration = {**self.CONFIGURATION, **changed}
+        api(template, CorsConfiguration=configuration)
+        template.function(
+            "Function",
+            """
+            def handler(event, context):
+                headers = {"Access-Control-Allow-Origin": "https://wrong", "etag": "e"}
+                return {"statusCode": 200, "headers": headers}
+            """,
+        )
+        route(template, "ANY /{proxy+}", "Function")
+        return rehearse()
+
+    def test_the_api_answers_a_preflight_without_the_function(
+        self, template: Cloud, rehearse: Rehearse
+    ) -> None:
+        """And without a token, which browsers do not send with it."""
+        shop = self.front(template, rehearse)
+        headers = {"Origin": "https://shop.example", "Access-Control-Request-Method": "POST"}
+        answer = shop.http.request("OPTIONS", "/a", headers=headers)
+        assert answer.status == 204
+        assert answer.headers == {
+            "access-control-allow-origin": "https://shop.example",
+            "access-control-allow-credentials": "true",
+            "access-control-allow-methods": "GET,POST",
+            "access-control-allow-headers": "authorization",
+            "access-control-max-age": "300",
+        }
+        assert shop.meter.of("invocation") == []
+        other = {**headers, "Origin": "https://evil.example"}
+        assert shop.http.request("OPTIONS", "/a", headers=other).headers == {}
+
+    def test_an_answer_has_the_headers_of_the_api_and_not_of_the_function(
+        self, template: Cloud, rehearse: Rehearse
+    ) -> None:
+        """Only for an origin that is allowed."""
+        shop = self.front(template, rehearse)
+        token = {"Authorization": f"Bearer {shop.token('ann')}"}
+        mine = shop.http.request("GET", "/a", headers={**token, "Origin": "https://shop.example"})
+        assert mine.headers["access-control-allow-origin"] == "https://shop.example"
+        assert mine.headers["access-control-expose-headers"] == "etag"
+        assert "access-control-allow-methods" not in mine.headers
+        for origin in ({}, {"Origin": "https://evil.example"}):
+            answer = shop.http.request("GET", "/a", headers={**token, **origin})
+            assert [name for name in answer.headers if "access-control" in name] == []
+
+    @pytest.mark.parametrize(
+        ("allowed", "answered"),
+        [("*", "*"), ("https://*", "https://any.example"), ("http://*", None)],
+    )
+    def test_origins_can_be_wildcards(
+        self, template: Cloud, rehearse: Rehearse, allowed: str, answered: str | None
+    ) -> None:
+        """All, or those of a scheme."""
+        shop = self.front(template, rehearse, AllowOrigins=[allowed])
+        headers = {"Origin": "https://any.example", "Access-Control-Request-Method": "GET"}
+        answer = shop.http.request("OPTIONS", "/a", headers=headers)
+        assert answer.headers.get("access-control-allow-origin") == answered
+
+
+class TestSignedRequests:
+    """https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-access-control-iam.html."""
+
+    def signed(self, shop: Any, method: str, path: str, body: str, **wrong: str) -> Any:
+        host = f"{shop.physical_id('Shop/Api')}.execute-api.eu-central-1.amazonaws.com"
+        given = {"host": host, "content-type": "application/json"}
+        request = AWSRequest(method, f"https://{host}{path}", data=body, headers=given)
+        keys = Credentials(wrong.get("key", "rehearsal"), wrong.get("secret", "rehearsal"))
+        signer = SigV4Auth(keys, "execute-api", wrong.get("region", "eu-central-1"))
+        shop.run(signer.add_auth, request)
+        headers = {**dict(request.headers), **wrong.get("headers", {})}  # type: ignore[dict-item]
+        return shop.http.request(method, path, headers=headers, body=wrong.get("sent", body))
+
+    @pytest.fixture
+    def shop(self, template: Cloud, rehearse: Rehearse) -> Any:
+        echo(template, AuthorizationType="AWS_IAM")
+        return rehearse()
+
+    def test_a_signed_request_reaches_the_function(self, shop: Any) -> None:
+        """The event names the caller."""
+        answer = self.signed(shop, "POST", "/a/b?x=1&y=a%20b", '{"a": 1}')
+        assert answer.status == 200
+        iam = answer.json()["requestContext"]["authorizer"]["iam"]
+        assert (iam["accessKey"], iam["accountId"]) == ("rehearsal", "123456789012")
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            {"secret": "guessed"},
+            {"key": "other"},
+            {"region": "us-east-1"},
+            {"sent": '{"a": 2}'},
+            {"headers": {"authorization": "Bearer token"}},
+            {"headers": {"X-Amz-Date": "20200101T000000Z"}},
+        ],
+    )
+    def test_any_other_request_is_forbidden(self, shop: Any, wrong: Any) -> None:
+        """Wrong keys, changed bodies and old signatures among them."""
+        answer = self.signed(shop, "POST", "/a", '{"a": 1}', **wrong)
+        assert (answer.status, answer.json()) == (403, {"message": "Forbidden"})
+        assert shop.meter.of("invocation") == []
+
+
+class TestFormat1:
+    """https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html."""
+
+    def front(self, template: Cloud, rehearse: Rehearse, code: str = ECHO, **route_: Any) -> Any:
+        api(template)
+        template.function("Function", code)
+        route(template, "ANY /things/{id}", "Function", **route_)
+        (name,) = [name for name in template.resources if name.startswith("Integration")]
+        del template.resources[name]["Properties"]["PayloadFormatVersion"]
+        return rehearse()
+
+    def test_an_event_has_the_older_form(self, template: Cloud, rehearse: Rehearse) -> None:
+        """It is that of an integration without a version."""
+        code = """
+        import json
+        def handler(event, context): return {"statusCode": 200, "body": json.dumps(event)}
+        """
+        shop = self.front(template, rehearse, code)
+        event = shop.http.request(
+            "POST",
+            "/things/7?x=1&x=2",
+            headers={"Authorization": f"Bearer {shop.token('ann')}", "Cookie": "a=1; b=2"},
+            body={"a": 1},
+        ).json()
+        context = event.pop("requestContext")
+        headers = event.pop("headers")
+        assert event.pop("multiValueHeaders")["host"] == [headers["host"]]
+        assert headers["cookie"] == "a=1; b=2"
+        assert context["authorizer"]["claims"]["sub"] == "ann"
+        assert context["identity"]["sourceIp"] == "198.51.100.7"
+        assert (context["resourcePath"], context["httpMethod"]) == ("/things/{id}", "POST")
+        assert event == {
+            "version": "1.0",
+            "resource": "/things/{id}",
+            "path": "/things/7",
+            "httpMethod": "POST",
+            "queryStringParameters": {"x": "2"},
+            "multiValueQueryStringParameters": {"x": ["1", "2"]},
+            "pathParameters": {"id": "7"},
+            "stageVariables": None,
+            "body": '{"a": 1}',
+            "isBase64Encoded": False,
+        }
+
+    def test_an_answer_needs_a_status_code(self, template: Cloud, rehearse: Rehearse) -> None:
+        """Nothing is inferred from other answers."""
+        assert (
+            self.front(template, rehearse, open_=True).http.request("GET", "/things/7").status
+            == 500
+        )
+
+    def test_headers_of_several_values_are_sent(self, template: Cloud, rehearse: Rehearse) -> None:
+        """Cookies among them."""
+        code = """
+        def handler(event, context):
+            many = {"Set-Cookie": ["a=1", "b=2"], "X-Many": ["1", "2"]}
+            return {"statusCode": 201, "headers": {"x": "y"}, "multiValueHeaders": many}
+        """
+        answer = self.front(template, rehearse, code, open_=True).http.request("GET", "/things/7")
+        assert (answer.status, answer.cookies) == (201, ["a=1", "b=2"])
+        assert (answer.headers["x"], answer.headers["x-many"]) == ("y", "1,2")
+
+
+def test_each_request_is_logged_in_the_format_of_the_stage(
+    template: Cloud, rehearse: Rehearse
+) -> None:
+    """https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-logging-variables.html"""
+    api(template)
+    template.add("Log", "AWS::Logs::LogGroup")
+    template.resources["Stage"]["Properties"]["AccessLogSettings"] = {
+        "DestinationArn": arn("Log"),
+        "Format": '{"route": "$context.routeKey", "status": "$context.status", '
+        '"id": "$context.requestId", "ms": "$context.responseLatency", '
+        '"error": "$context.integrationErrorMessage", "token": "$context.authorizer.error", '
+        '"other": "$context.identity.caller"}',
+    }
+    template.function(
+        "Slow", "import time\ndef handler(event, _): time.sleep(2); raise KeyError('no')"
+    )
+    template.function("Echo", ECHO)
+    route(template, "GET /slow", "Slow", open_=True)
+    route(template, "GET /echo", "Echo", open_=True)
+    route(template, "GET /closed", "Echo")
+    shop = rehearse()
+    answers = [shop.http.request("GET", path) for path in ("/echo", "/slow", "/closed", "/none")]
+    events = shop.client("logs").filter_log_events(logGroupName=shop.physical_id("Shop/Log"))
+    entries = [json.loads(event["message"]) for event in events["events"]]
+    assert [entry["status"] for entry in entries] == ["200", "500", "401", "404"]
+    assert [entry["route"] for entry in entries] == ["GET /echo", "GET /slow", "GET /closed", "-"]
+    assert [entry["ms"] for entry in entries] == ["0", "2000", "0", "0"]
+    assert entries[0]["id"] == json.loads(answers[0].body)["requestContext"]["requestId"]
+    assert len({entry["id"] for entry in entries}) == 4
+    assert [entry["error"] for entry in entries] == ["-", "the function failed: KeyError", "-", "-"]
+    assert [entry["token"] == "-" for entry in entries] == [True, True, False, True]
+    assert {entry["other"] for entry in entries} == {"-"}

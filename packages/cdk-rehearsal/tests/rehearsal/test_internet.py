@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import socket
+import threading
 import time
 from http.client import HTTPResponse
 from typing import Any
@@ -205,6 +206,56 @@ def test_a_host_that_takes_its_time_answers_in_virtual_time(shop: Rehearsal) -> 
     assert (answer.payload["result"][0], answer.payload["took"]) == (200, 2.5)
 
 
+def test_a_host_that_drips_resets_the_read_timeout_with_each_byte(shop: Rehearsal) -> None:
+    host = shop.web.host("partner.example", lambda _: (200, {}, b""), addresses=[ADDRESS])
+    host.drip_s = 2
+    answer = shop.invoke("Shop/Function", {})
+    assert answer.failed, "the function reaches its own timeout first"
+    host.drip_s = 0.05
+    status, _, body = call(shop)
+    assert (status, body) == (200, "")
+    host.drip_s = 4
+    answer = shop.invoke("Shop/Function", {})
+    assert (answer.payload["result"][0], answer.payload["took"]) == ("ReadTimeoutError", 3)
+
+
+def test_a_timer_of_a_handler_ends_a_dripping_answer_in_virtual_time(
+    template: Cloud, rehearse: Rehearse
+) -> None:
+    template.function(
+        "Function",
+        """
+        import socket, time, urllib3
+        from threading import Timer
+        from urllib3.connection import HTTPSConnection
+        def handler(event, context):
+            started = time.time()
+            class Watched(HTTPSConnection):
+                def _new_conn(self):
+                    found = super()._new_conn()
+                    timer = Timer(event["after"], found.dup().shutdown, [socket.SHUT_RDWR])
+                    timer.start()
+                    if event["cancels"]:
+                        timer.cancel()
+                    return found
+            pool = urllib3.HTTPSConnectionPool("partner.example", 443)
+            pool.ConnectionCls = Watched
+            try:
+                result = pool.urlopen("GET", "/", retries=False).status
+            except urllib3.exceptions.HTTPError as error:
+                result = type(error).__name__
+            return [result, time.time() - started]
+        """,
+        Timeout=300,
+    )
+    shop = rehearse()
+    host = shop.web.host("partner.example", lambda _: (200, {}, b""), addresses=[ADDRESS])
+    host.drip_s = 1
+    result, took = shop.invoke("Shop/Function", {"after": 5.5, "cancels": False}).payload
+    assert (result, 5.5 <= took <= 6.5) == ("ProtocolError", True)
+    assert shop.invoke("Shop/Function", {"after": 5.5, "cancels": True}).payload[0] == 200
+
+
 def test_a_host_may_refuse_connections(shop: Rehearsal) -> None:
     host = shop.web.host("partner.example", accept, addresses=[ADDRESS])
     host.on_connect = "refuse"
@@ -335,6 +386,7 @@ def test_after_the_rehearsal_everything_is_as_it_was(template: Cloud) -> None:
         socket.socket.connect,
         urllib3.util.connection.create_connection,
         urllib3.connection._ssl_wrap_socket_and_match_hostname,
+        threading.Timer.start,
     )
     template.function("Function", CALLER)
     with Rehearsal(template.write()):
@@ -344,6 +396,7 @@ def test_after_the_rehearsal_everything_is_as_it_was(template: Cloud) -> None:
         socket.socket.connect,
         urllib3.util.connection.create_connection,
         urllib3.connection._ssl_wrap_socket_and_match_hostname,
+        threading.Timer.start,
     )
 
 

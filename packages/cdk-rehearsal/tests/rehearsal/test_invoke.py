@@ -13,6 +13,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from cdk_rehearsal import Rehearsal, RehearsalError
+from cdk_rehearsal.errors import LoadingError
 from cdk_rehearsal.latency import Latency
 from rehearsal.cloud import Cloud, arn, ref
 from rehearsal.conftest import Rehearse
@@ -527,6 +528,53 @@ def test_a_failed_event_ends_at_the_on_failure_destination(
     assert record["responsePayload"]["errorType"] == "ValueError"
     assert shop.dead_letter_queues() == ["Shop/Failures"]
     assert [r.target for r in shop.meter.of("dead_letter")] == ["Shop/Failures"]
+
+
+@pytest.mark.parametrize("succeeds", [True, False])
+def test_a_bus_as_destination_gets_the_record_as_an_event(
+    template: Cloud, rehearse: Rehearse, succeeds: bool
+) -> None:
+    """https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html"""
+    asynchronous(template, MaximumRetryAttempts=0)
+    code = "def handler(event, context): return {'y': 1}\n" if succeeds else "handler = None"
+    template.resources["Function"]["Properties"]["Code"] = {"ZipFile": code}
+    template.add("Bus", "AWS::Events::EventBus", Name="bus")
+    template.queue("Queue")
+    template.rule("Rule", {"source": ["lambda"]}, {"Arn": arn("Queue")})
+    config = next(
+        each["Properties"]
+        for each in template.resources.values()
+        if each["Type"] == "AWS::Lambda::EventInvokeConfig"
+    )
+    condition = "OnSuccess" if succeeds else "OnFailure"
+    config["DestinationConfig"] = {condition: {"Destination": arn("Bus")}}
+    shop = rehearse()
+    invoke(shop, "Shop/Function", {"id": 7}, InvocationType="Event")
+    shop.run_until_idle()
+    (message,) = shop.messages("Shop/Queue")
+    event = json.loads(message["body"])
+    assert event["detail-type"] == (
+        f"Lambda Function Invocation Result - {'Success' if succeeds else 'Failure'}"
+    )
+    assert event["resources"] == [
+        "arn:aws:events:eu-central-1:123456789012:event-bus/bus",
+        f"{shop.function('Shop/Function').arn}:$LATEST",
+    ]
+    assert event["detail"]["requestPayload"] == {"id": 7}
+
+
+def test_a_destination_of_another_kind_is_refused_when_the_template_is_loaded(
+    template: Cloud, rehearse: Rehearse
+) -> None:
+    """And not when the first event arrives there."""
+    asynchronous(template)
+    for each in template.resources.values():
+        if each["Type"] == "AWS::Lambda::EventInvokeConfig":
+            each["Properties"]["DestinationConfig"] = {
+                "OnSuccess": {"Destination": "arn:aws:s3:::bucket"}
+            }
+    with pytest.raises(LoadingError, match="does not support the destination arn:aws:s3"):
+        rehearse()
 
 
 def test_an_event_that_is_too_old_is_not_tried_again(template: Cloud, rehearse: Rehearse) -> None:

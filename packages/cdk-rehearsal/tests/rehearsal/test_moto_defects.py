@@ -273,6 +273,16 @@ def the_time_out_of_a_task_with_a_heartbeat() -> int:
     return int(program.states.states["State"].timeout.timeout_seconds)
 
 
+def an_assigned_text_with_quotation_marks() -> str:
+    states = {"State": {"Type": "Pass", "Assign": {"text": 'a "b"'}, "End": True}}
+    program: Any = AmazonStateLanguageParser.parse(
+        json.dumps({"StartAt": "State", "States": states})
+    )[0]
+    binding = program.states.states["State"].assign_decl.declaration_bindings[0].binding
+    value = binding.assign_value.value
+    return str(getattr(value, "literal_value", value))
+
+
 DEFECTS: list[tuple[Scenario, Any, Any]] = [
     (a_write_that_changes_nothing, ["INSERT", "MODIFY"], ["INSERT"]),
     (an_update_that_creates_an_item, ["INSERT", "INSERT"], ["INSERT"]),
@@ -291,6 +301,7 @@ DEFECTS: list[tuple[Scenario, Any, Any]] = [
     (a_timestamp_in_another_time_zone, -3599, 0.5),
     (an_error_of_the_invoke_api, "Exception", "Lambda.ResourceNotFoundException"),
     (the_time_out_of_a_task_with_a_heartbeat, 60, 99999999),
+    (an_assigned_text_with_quotation_marks, r"a \"b\"", 'a "b"'),
 ]
 NAMES = [scenario.__name__ for scenario, _, _ in DEFECTS]
 

@@ -79,6 +79,59 @@ class TestFields:
         assert not EventPattern({"a": [1]}).matches({"a": True})
 
 
+class TestDots:
+    """https://github.com/aws/event-ruler: fields are compared by their names, joined with dots."""
+
+    @pytest.mark.parametrize(
+        "pattern",
+        [
+            {"detail": {"order": {"state": ["placed"]}}},
+            {"detail.order.state": ["placed"]},
+            {"detail": {"order.state": ["placed"]}},
+            {"detail.order": {"state": ["placed"]}},
+            {"$or": [{"detail.order.state": ["placed"]}, {"x": ["y"]}]},
+            {"detail.order": {"$or": [{"state": ["placed"]}, {"x": ["y"]}]}},
+        ],
+    )
+    @pytest.mark.parametrize(
+        "event",
+        [
+            {"detail": {"order": {"state": "placed"}}},
+            {"detail.order.state": "placed"},
+            {"detail": {"order.state": "placed"}},
+            {"detail.order": {"state": "placed"}},
+            {"detail": [{"order": [{"state": "gone"}, {"state": "placed"}]}]},
+            {"detail.order": {"state": "gone"}, "detail": {"order.state": "placed"}},
+        ],
+    )
+    def test_a_name_with_dots_is_a_nested_one(
+        self, pattern: dict[str, Any], event: dict[str, Any]
+    ) -> None:
+        """In patterns and in events alike."""
+        assert EventPattern(pattern).matches(event)
+        assert not EventPattern(pattern).matches({"detail": {"order.status": "placed"}})
+
+    def test_an_absent_field_has_neither_form(self) -> None:
+        """A field with dots in its name is there."""
+        pattern = EventPattern({"detail": {"a": {"b": [{"exists": False}]}}})
+        assert pattern.matches({"detail": {"a": {"c": 1}}})
+        assert not pattern.matches({"detail.a": {"b": 1}})
+
+    def test_fields_are_taken_in_the_order_of_their_whole_names(self) -> None:
+        """A hyphen sorts before a dot, which decides what an absent field is compared with."""
+        pattern = EventPattern({"i": {"a-b": [{"exists": False}], "a": {"b": ["x"]}}})
+        assert pattern.matches({"i": [{"a": {"b": "x"}}]})
+        assert not pattern.matches({"i": [{"a": {"b": "x"}}, {"a-b": 1}]})
+
+    def test_of_a_field_that_stands_twice_the_last_one_counts(self) -> None:
+        """Inside and outside of $or, or with dots and nested."""
+        pattern = EventPattern({"a": ["x"], "$or": [{"a": ["b"]}, {"c": ["d"]}]})
+        assert pattern.matches({"a": "b"})
+        assert pattern.matches({"a": "x", "c": "d"})
+        assert not pattern.matches({"a": "x"})
+        assert EventPattern({"a.b": ["x"], "a": {"b": ["y"]}}).matches({"a": {"b": "y"}})
+
+
 class TestNullAndEmpty:
     """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-event-patterns-null-values.html."""
 
@@ -172,6 +225,20 @@ class TestOperators:
         assert starred.matches({"a": "x*y\\z"})
         assert not starred.matches({"a": "xzy\\z"})
         assert EventPattern({"a": [{"wildcard": "x*y"}]}).matches({"a": "x\ny"})
+
+    @pytest.mark.parametrize(
+        "rules",
+        [
+            [{"wildcard": "*:*:*:*"}],
+            [{"wildcard": "*/init/*.png"}, {"wildcard": "dir/*/photo.*"}],
+            [{"wildcard": f"{name}*bbb"} for name in "abcd"],
+            [{"wildcard": "*aaaaaaaaa"}],
+            [{"wildcard": r"\*\*\*\*\*\*\*\*\*\*\*\*"}],
+        ],
+    )
+    def test_wildcards_that_cannot_all_be_open_at_once_are_accepted(self, rules: Any) -> None:
+        """AWS counts in how many places of its wildcards a text can be."""
+        assert not holds("state", *rules)
 
     def test_anything_but_values(self) -> None:
         """One value or a list, of strings or of numbers."""
@@ -304,7 +371,11 @@ class TestOperators:
         ({"$or": {"a": ["b"]}}, "two or more"),
         ({"$or": [{"a": ["b"]}, "c"]}, "where an object must be"),
         ({"$or": [{"prefix": ["b"]}, {"a": ["c"]}]}, "operator 'prefix'"),
-        ({"a": ["x"], "$or": [{"a": ["b"]}, {"c": ["d"]}]}, "both inside and outside"),
+        ({"source": [{"exists": 0}]}, "true or false"),
+        ({"source": [{"exactly": 1}]}, "exactly takes a string"),
+        ({"arn": [{"wildcard": "*:*:*:*:*:event-bus/*"}]}, "arn: the rule is too complex"),
+        ({"a": [{"anything-but": {"wildcard": ["*aaaaaaaaaa", "x"]}}]}, "a: the rule is too comp"),
+        ({"a": [{"wildcard": f"{n}*bbb"} for n in ("", "x", "xx", "xxx")]}, "too complex"),
     ],
 )
 def test_a_malformed_pattern_is_an_error_that_names_the_field(pattern: Any, message: str) -> None:
@@ -368,6 +439,10 @@ class TestFilterCriteria:
             ({"messageId": ["1"]}, "B", True),
             ({"messageId": ["1"]}, '{"code": "B"}', True),
             ({"$or": [{"body": ["B"]}, {"body": {"code": ["B"]}}]}, '{"code": "B"}', True),
+            ({"body.code": ["B"]}, '{"code": "B"}', True),
+            ({"body.code": ["B"]}, "B", False),
+            ({"body": {"a.b": ["B"]}}, '{"a": {"b": "B"}}', True),
+            ({"body": {"a": {"b": ["B"]}}}, '{"a.b": "B"}', True),
         ],
     )
     def test_a_message_whose_format_is_not_that_of_the_pattern_is_dropped(
@@ -376,6 +451,22 @@ class TestFilterCriteria:
         """https://docs.aws.amazon.com/lambda/latest/dg/with-sqs-filtering.html."""
         record = {"messageId": "1", "eventSource": "aws:sqs", "body": body}
         assert criteria(pattern).matches(record) is expected
+
+    @pytest.mark.parametrize(
+        ("rule", "operator"),
+        [
+            ({"wildcard": "a*"}, "wildcard"),
+            ({"cidr": "10.0.0.0/24"}, "cidr"),
+            ({"anything-but": {"prefix": "a"}}, "anything-but with prefix"),
+            ({"anything-but": {"suffix": ["a"]}}, "anything-but with suffix"),
+            ({"anything-but": {"equals-ignore-case": "a"}}, "anything-but with equals-ignore-case"),
+            ({"anything-but": {"wildcard": "a*"}}, "anything-but with wildcard"),
+        ],
+    )
+    def test_operators_that_lambda_does_not_know_are_errors(self, rule: Any, operator: str) -> None:
+        """https://docs.aws.amazon.com/lambda/latest/dg/invocation-eventfiltering.html."""
+        with pytest.raises(PatternError, match=f"body.a: .* does not support {operator}$"):
+            criteria({"body": {"a": [rule]}})
 
     def test_limits(self) -> None:
         """Ten filters of 4,096 characters, at most."""
@@ -439,6 +530,24 @@ class TestInputTransformer:
         """The variable is not created and does not appear; a bare value is an empty string."""
         text = transformed('{"a": "x<gone>y", "b": <gone>}', gone="$.detail.gone")
         assert json.loads(text) == {"a": "xy", "b": ""}
+
+    @pytest.mark.parametrize(
+        ("path", "text"),
+        [
+            ("$.detail.items[0]", "{sku:A,quantity:1,gift:true}"),
+            ("$.resources", "[arn:one,arn:two]"),
+            ("$.detail.items[*].sku", "[A,B]"),
+            ("$.detail.tags", "[]"),
+        ],
+    )
+    def test_an_object_or_array_fits_into_a_text_only_if_that_is_the_template(
+        self, path: str, text: str
+    ) -> None:
+        """Recorded on AWS by the tests of LocalStack."""
+        assert transformed('"all of <x>!"', x=path) == f'"all of {text}!"'
+        for template in ('{"a": "<x>"}', '{"a": "all of <x>", "b": <x>}', '["<x>"]'):
+            with pytest.raises(PatternError, match="quotation marks around <x>, which is an"):
+                transformed(template, x=path)
 
     def test_text_from_the_event_is_not_escaped(self) -> None:
         """A quote inside of a value breaks the document, as it does in EventBridge."""

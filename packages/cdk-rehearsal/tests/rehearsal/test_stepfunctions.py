@@ -81,6 +81,15 @@ class Stage:
     lambdas: FakeLambdas
     sfn: Any
     events: list[ExecutionEvent] = field(default_factory=list)
+    region: str = REGION
+    clients: dict[str, Any] = field(default_factory=dict)
+
+    def client(self, service: str) -> Any:
+        if service not in self.clients:
+            make: Any = boto3.client
+            keys = {"aws_access_key_id": "key", "aws_secret_access_key": "secret"}
+            self.clients[service] = make(service, REGION, **keys)
+        return self.clients[service]
 
     def new_id(self) -> str:
         return str(uuid.UUID(int=self.scheduler.random.getrandbits(128), version=4))
@@ -985,8 +994,12 @@ DONE = {"Type": "Succeed"}
         ({"StartAt": "A", "States": {"A": DONE, "B": DONE}}, "/B is not reachable"),
         ({"StartAt": "A", "States": {"A": {"Type": "Pass"}}}, "exactly one of Next and End"),
         (
-            {"StartAt": "A", "QueryLanguage": "JSONata", "States": {"A": DONE}},
-            "only JSONPath",
+            {
+                "StartAt": "A",
+                "QueryLanguage": "JSONata",
+                "States": {"A": {"Type": "Pass", "Output": {"x": ["{% 1 + %}"]}, "End": True}},
+            },
+            "state /A: The JSONata expression '1 +' is invalid",
         ),
         (
             {

@@ -157,4 +157,4 @@ def test_a_destination_of_an_unknown_kind_is_an_error(template: Cloud) -> None:
         DestinationConfig={"OnFailure": {"Destination": "arn:aws:s3:::bucket"}},
     )
     (problem,) = check(template.write())
-    assert "does not know destinations such as arn:aws:s3:::bucket" in problem.problem
+    assert "does not support the destination arn:aws:s3:::bucket" in problem.problem

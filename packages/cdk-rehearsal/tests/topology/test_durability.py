@@ -39,6 +39,14 @@ def having(logical_id: str, **changed: Any) -> Spoil:
     return lambda templates: properties(templates, logical_id).update(changed)
 
 
+def transforming(path: str, template: Any) -> Spoil:
+    def spoil(templates: Templates) -> None:
+        target = properties(templates, "Posted")["Targets"][0]
+        target["InputTransformer"] = {"InputPathsMap": {"x": path}, "InputTemplate": template}
+
+    return spoil
+
+
 RETRY, DLQ, ALARM = Rule.BoundedRetry, Rule.DeadLetterQueue, Rule.AlarmWithAction
 SPOILT: list[tuple[Spoil, set[tuple[Rule, str]]]] = [
     (without("Posted", "Targets", "RetryPolicy"), {(RETRY, "Post/Posted")}),
@@ -143,6 +151,27 @@ SPOILT: list[tuple[Spoil, set[tuple[Rule, str]]]] = [
             },
         ),
         {(Rule.PermissionToRedrive, "Post/Undelivered")},
+    ),
+    *(
+        (transforming(path, template), {(Rule.DeliverableInput, "Post/Posted")})
+        for path, template in (
+            ("$.detail", '{"a": "<x>"}'),
+            ("$", '["<x>"]'),
+            ("$.resources", '{"a": "all of <x>"}'),
+            ("$.detail.letters[*].id", '{"a": "<x>"}'),
+            ("$.id", '{"a": "<aws.events.event.json>"}'),
+            ("$.detail", {"Fn::Join": ["", ['{"at": "', {"Ref": "Bell"}, '", "a": "<x>"}']]}),
+        )
+    ),
+    *(
+        (transforming(path, template), set())
+        for path, template in (
+            ("$.detail", '{"a": <x>}'),
+            ("$.detail", '"all of <x>"'),
+            ("$.detail.id", '{"a": "<x>"}'),
+            ("$.id", '{"a": <aws.events.event>, "b": "<aws.events.rule-arn>"}'),
+            ("no path", '{"a": "<x>"}'),
+        )
     ),
 ]
 

@@ -5,6 +5,7 @@ from typing import Any
 from cdk_rehearsal.deployment import Deployment
 from cdk_rehearsal.properties import Properties
 from cdk_rehearsal.resources.registry import Resource, creates
+from cdk_rehearsal.services.log_groups import AccessLog, log_group_of
 
 
 @creates("AWS::ApiGatewayV2::Api")
@@ -29,17 +30,41 @@ def create_stage(deployment: Deployment, resource: Resource, properties: Propert
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-apigatewayv2-stage.html
     """
-    properties.ignore("AccessLogSettings", "DeploymentId", "RouteSettings", "Tags")
+    properties.ignore("DeploymentId", "Tags")
+    access_log = properties.section("AccessLogSettings")
+    api_id = properties.require("ApiId")
+    _check_routes(deployment, api_id, properties)
+    if access_log.values:
+        deployment.log_groups.accesses[api_id] = AccessLog(
+            log_group_of(access_log.require("DestinationArn")),
+            access_log.take("Format", ""),
+            api_id,
+            properties.require("StageName"),
+        )
     _create(
         deployment,
         resource,
         "create_stage",
         "StageName",
-        ApiId=properties.require("ApiId"),
+        ApiId=api_id,
         **properties.pick(
             "StageName", "AutoDeploy", "DefaultRouteSettings", "Description", "StageVariables"
         ),
     )
+
+
+def _check_routes(deployment: Deployment, api_id: str, properties: Properties) -> None:
+    """Raises UnsupportedTemplateError if a stage has settings for a route that does not exist yet.
+
+    API Gateway refuses such a stage: https://github.com/aws/serverless-application-model/issues/2479
+    """
+    routes = deployment.client("apigatewayv2").get_routes(ApiId=api_id)["Items"]
+    settings = properties.take("RouteSettings", {})
+    if missing := sorted(settings.keys() - {route["RouteKey"] for route in routes}):
+        raise properties.error(
+            f"RouteSettings name {', '.join(missing)}, which is not there when the stage is "
+            "created: let the stage depend on these routes"
+        )
 
 
 @creates("AWS::ApiGatewayV2::Integration")

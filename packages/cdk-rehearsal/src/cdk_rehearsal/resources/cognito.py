@@ -22,8 +22,6 @@ def create_user_pool(deployment: Deployment, resource: Resource, properties: Pro
         "EmailConfiguration",
         "EmailVerificationMessage",
         "EmailVerificationSubject",
-        "EnabledMfas",
-        "MfaConfiguration",
         "SmsConfiguration",
         "SmsVerificationMessage",
         "UserAttributeUpdateSettings",
@@ -32,12 +30,21 @@ def create_user_pool(deployment: Deployment, resource: Resource, properties: Pro
         "UserPoolTier",
         "VerificationMessageTemplate",
     )
-    pool = deployment.client("cognito-idp").create_user_pool(
+    client = deployment.client("cognito-idp")
+    pool = client.create_user_pool(
         PoolName=properties.take("UserPoolName") or resource.generated_name(128),
         **properties.pick(
             "AliasAttributes", "Policies", "Schema", "UsernameAttributes", "UsernameConfiguration"
         ),
     )["UserPool"]
+    # Only an app can be the second factor; messages are not rehearsed.
+    client.set_user_pool_mfa_config(
+        UserPoolId=pool["Id"],
+        MfaConfiguration=properties.take("MfaConfiguration", "OFF"),
+        SoftwareTokenMfaConfiguration={
+            "Enabled": "SOFTWARE_TOKEN_MFA" in properties.take("EnabledMfas", [])
+        },
+    )
     issuer = f"cognito-idp.{deployment.core.region}.amazonaws.com/{pool['Id']}"
     resource.physical_id = pool["Id"]
     resource.attributes = {

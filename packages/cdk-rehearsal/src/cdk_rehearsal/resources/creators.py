@@ -11,8 +11,9 @@ from cdk_rehearsal.resources.registry import CREATORS, Creator
 __all__ = ["CREATORS", "creator_of"]
 
 for _service in (
-    *("apigateway", "apigatewayv2", "cognito", "dynamodb", "events", "iam", "kinesis", "lambda_"),
-    *("logs", "pipes", "s3", "scheduler", "secretsmanager", "ses", "sns", "sqs", "ssm"),
+    *("apigateway", "apigatewayv2", "cloudwatch", "cognito", "dynamodb", "events", "iam"),
+    *("kinesis", "lambda_", "logs", "pipes", "s3", "scheduler", "secretsmanager", "ses", "sns"),
+    *("sqs", "ssm"),
     "stepfunctions",
 ):
     import_module(f"cdk_rehearsal.resources.{_service}")

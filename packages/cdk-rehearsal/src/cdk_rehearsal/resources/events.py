@@ -79,11 +79,7 @@ def create_rule(deployment: Deployment, resource: Resource, properties: Properti
 
 def _target(deployment: Deployment, part: Properties) -> dict[str, Any]:
     arn = part.require("Arn")
-    if arn.split(":")[2] not in TARGET_SERVICES:
-        if not deployment.stand_ins.invents:
-            raise part.error(f"the rehearsal does not know targets such as {arn}")
-        deployment.stand_ins.note(deployment.core.path_of(arn), "takes events, and does nothing")
-        deployment.bus.idle.add(arn)
+    _check_kind(deployment, part, arn)
     target = part.pick("Arn", "Id", "Input", "InputPath", "RoleArn")
     transformer = part.section("InputTransformer")
     if transformer.values:
@@ -114,6 +110,18 @@ def _target(deployment: Deployment, part: Properties) -> dict[str, Any]:
             ).items()
         }
     return target
+
+
+def _check_kind(deployment: Deployment, part: Properties, arn: str) -> None:
+    """Refuses targets that are not known, unless they may idle, and buses elsewhere."""
+    if arn.split(":")[2] not in TARGET_SERVICES:
+        if not deployment.stand_ins.invents:
+            raise part.error(f"the rehearsal does not know targets such as {arn}")
+        deployment.stand_ins.note(deployment.core.path_of(arn), "takes events, and does nothing")
+        deployment.bus.idle.add(arn)
+    here = [deployment.core.region, deployment.core.account]
+    if arn.split(":")[2] == "events" and arn.split(":")[3:5] != here:
+        raise part.error(f"the bus {arn} is in another account or region than the rehearsal")
 
 
 @creates("AWS::Events::Archive")

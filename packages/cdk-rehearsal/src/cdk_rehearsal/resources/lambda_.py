@@ -62,7 +62,7 @@ def create_function(deployment: Deployment, resource: Resource, properties: Prop
     )
     code = properties.section("Code")
     logging = properties.section("LoggingConfig")
-    logging.ignore("ApplicationLogLevel", "LogFormat", "SystemLogLevel")
+    logging.ignore("ApplicationLogLevel", "SystemLogLevel")
     variables = properties.section("Environment").take("Variables", {})
     dead_letter_target = properties.section("DeadLetterConfig").take("TargetArn")
     name = properties.take("FunctionName") or resource.generated_name(64)
@@ -77,6 +77,8 @@ def create_function(deployment: Deployment, resource: Resource, properties: Prop
     log_group = logging.take("LogGroup", f"/aws/lambda/{name}")
     timeout = properties.integer("Timeout", 3)
     layers = properties.take("Layers", [])
+    # Handlers work in this folder, where the assembly's path means nothing if it is relative.
+    directory = _code_directory(deployment, resource, code, stub).absolute()
     client = deployment.client("lambda")
     arn = client.create_function(
         FunctionName=name,
@@ -87,14 +89,15 @@ def create_function(deployment: Deployment, resource: Resource, properties: Prop
         Timeout=timeout,
         MemorySize=memory,
         Environment={"Variables": {key: str(value) for key, value in variables.items()}},
-        # moto knows the layers of this account only; all libraries are those of the process.
+        # moto knows the layers of this account only.
         Layers=[arn for arn in layers if f":{deployment.core.account}:" in arn],
     )["FunctionArn"]
     if concurrency is not None:
         client.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=concurrency)
     if dead_letter_target is not None:
+        if dead_letter_target.split(":")[2] not in {"sqs", "sns"}:
+            raise properties.error(f"{dead_letter_target} is no queue or topic for dead letters")
         deployment.queues.dead_letter_arns.add(dead_letter_target)
-    directory = _code_directory(deployment, resource, code, stub)
     deployment.lambdas.add(
         Function(
             path=resource.path,
@@ -104,15 +107,19 @@ def create_function(deployment: Deployment, resource: Resource, properties: Prop
             directory=directory,
             variables={
                 **{key: str(value) for key, value in variables.items()},
-                **_runtime_variables(deployment, name, runtime, handler, memory, log_group),
+                **_runtime_variables(
+                    deployment, directory, name, runtime, handler, memory, log_group
+                ),
             },
             timeout_s=timeout,
             memory_mb=memory,
             reserved_concurrency=concurrency,
             log_group=log_group,
-            log=FunctionLog(deployment.log_file(resource.path)),
+            log_format=logging.take("LogFormat", "Text"),
+            log=FunctionLog(deployment.core.scheduler.now, deployment.log_file(resource.path)),
             dead_letter_target=dead_letter_target,
             stub=stub,
+            layers=[deployment.layers[each] for each in layers if each in deployment.layers],
         )
     )
     resource.physical_id = name
@@ -160,7 +167,13 @@ def _code_directory(
 
 
 def _runtime_variables(
-    deployment: Deployment, name: str, runtime: str, handler: str, memory: int, log_group: str
+    deployment: Deployment,
+    directory: Path,
+    name: str,
+    runtime: str,
+    handler: str,
+    memory: int,
+    log_group: str,
 ) -> dict[str, str]:
     return {
         "_HANDLER": handler,
@@ -179,7 +192,8 @@ def _runtime_variables(
         "AWS_SECRET_ACCESS_KEY": "rehearsal",
         "AWS_SESSION_TOKEN": "rehearsal",
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-        "LAMBDA_TASK_ROOT": "/var/task",
+        # On AWS it is /var/task, which is the working directory, too.
+        "LAMBDA_TASK_ROOT": str(directory),
         "LANG": "en_US.UTF-8",
         "PATH": "/usr/local/bin:/usr/bin:/bin",
         "TZ": ":UTC",
@@ -190,18 +204,22 @@ def _runtime_variables(
 def create_layer_version(
     deployment: Deployment, resource: Resource, properties: Properties
 ) -> None:
-    """Creates a layer's record; libraries come from the process that rehearses.
+    """Creates a layer. Libraries come from the process that rehearses, other modules from here.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-lambda-layerversion.html
     """
     properties.ignore("CompatibleArchitectures", "CompatibleRuntimes", "Description", "LicenseInfo")
-    properties.section("Content").ignore("S3Bucket", "S3Key", "S3ObjectVersion")
+    content = properties.section("Content")
+    content.ignore("S3Bucket", "S3ObjectVersion")
     arn = deployment.client("lambda").publish_layer_version(
         LayerName=properties.take("LayerName") or resource.generated_name(140),
         Content={"ZipFile": b"libraries are those of the rehearsing process"},
     )["LayerVersionArn"]
     resource.physical_id = arn
     resource.attributes = {"LayerVersionArn": arn}
+    code = deployment.assembly.asset_directory(content.require("S3Key")) / "python"
+    if code.is_dir():
+        deployment.layers[arn] = code.absolute()
 
 
 @creates("AWS::Lambda::Permission")
@@ -303,9 +321,9 @@ def create_event_invoke_config(
         on_failure=destinations.section("OnFailure").take("Destination"),
         on_success=destinations.section("OnSuccess").take("Destination"),
     )
-    for arn in (config.on_failure, config.on_success):
-        if arn is not None and arn not in deployment.destinations:
-            raise properties.error(f"the rehearsal does not know destinations such as {arn}")
+    for destination in filter(None, (config.on_failure, config.on_success)):
+        if problem := deployment.destinations.problem(destination):
+            raise properties.error(problem)
     if config.on_failure is not None:
         deployment.queues.dead_letter_arns.add(config.on_failure)
     function.asynchronous = config
@@ -403,6 +421,8 @@ def _stream_options(deployment: Deployment, properties: Properties) -> dict[str,
         raise properties.error(f"TumblingWindowInSeconds is from 0 to {_LONGEST_WINDOW_S}")
     destination = properties.section("DestinationConfig").section("OnFailure").take("Destination")
     if destination is not None:
+        if destination.split(":")[2] not in {"sqs", "sns"}:
+            raise properties.error(f"the rehearsal does not support the destination {destination}")
         deployment.queues.dead_letter_arns.add(destination)
     return {
         "from_start": properties.take("StartingPosition") == "TRIM_HORIZON",

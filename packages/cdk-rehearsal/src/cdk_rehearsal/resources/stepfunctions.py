@@ -7,6 +7,7 @@ from typing import Any
 from cdk_rehearsal.deployment import Deployment
 from cdk_rehearsal.properties import Properties
 from cdk_rehearsal.resources.registry import Resource, creates
+from cdk_rehearsal.services.log_groups import WorkflowLog, log_group_of
 
 
 @creates("AWS::StepFunctions::StateMachine")
@@ -17,9 +18,8 @@ def create_state_machine(
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-stepfunctions-statemachine.html
     """
-    properties.ignore(
-        "EncryptionConfiguration", "LoggingConfiguration", "Tags", "TracingConfiguration"
-    )
+    properties.ignore("EncryptionConfiguration", "Tags", "TracingConfiguration")
+    logging = properties.take("LoggingConfiguration", {})
     definition = properties.take("DefinitionString")
     if definition is None:
         definition = json.dumps(properties.require("Definition"))
@@ -36,5 +36,11 @@ def create_state_machine(
         roleArn=properties.require("RoleArn"),
         type=properties.take("StateMachineType", "STANDARD"),
     )["stateMachineArn"]
+    for destination in logging.get("Destinations", []):
+        deployment.log_groups.workflows[arn] = WorkflowLog(
+            log_group_of(destination["CloudWatchLogsLogGroup"]["LogGroupArn"]),
+            logging.get("Level", "OFF"),
+            with_data=bool(logging.get("IncludeExecutionData", False)),
+        )
     resource.physical_id = arn
     resource.attributes = {"Arn": arn, "Name": name}

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from functools import cache
 from importlib import import_module
+from importlib.util import find_spec
 from itertools import repeat
 from pathlib import Path
 from types import CodeType, ModuleType
@@ -36,16 +37,22 @@ _STATELESS = tuple(
 class FunctionLog:
     """The output and logs of one function's handlers: the last lines, or a file."""
 
-    def __init__(self, file: Path | None = None) -> None:
+    def __init__(self, now: Callable[[], float], file: Path | None = None) -> None:
+        """``now`` returns the virtual time; without a ``file`` the log is kept in memory."""
         self.encoding = "utf-8"
-        self._lines: deque[str] = deque(maxlen=_LOG_LINES)
+        self._now = now
+        # What was written and when; of what is in a file, only its length.
+        self._pieces: deque[tuple[float, str | int]] = deque(maxlen=None if file else _LOG_LINES)
+        self._written = 0
         self._file = file.open("w", encoding="utf-8") if file else None
 
     def write(self, text: str) -> int:
         """Appends ``text``; the interface of a text stream."""
+        self._written += 1
         if self._file is not None:
+            self._pieces.append((self._now(), len(text)))
             return self._file.write(text)
-        self._lines.append(text)
+        self._pieces.append((self._now(), text))
         return len(text)
 
     def flush(self) -> None:
@@ -62,7 +69,23 @@ class FunctionLog:
         if self._file is not None:
             self._file.flush()
             return Path(self._file.name).read_text(encoding="utf-8")
-        return "".join(self._lines)
+        return "".join(str(piece) for _, piece in self._pieces)
+
+    def lines(self, position: int = 0) -> tuple[list[tuple[float, str]], int]:
+        """Returns the lines written from a position on, with their times, and the next position."""
+        fresh = max(0, len(self._pieces) - (self._written - position))
+        rest, start = self.text(), 0
+        lines: list[tuple[float, str]] = []
+        unfinished = False
+        for number, (moment, piece) in enumerate(self._pieces):
+            size = piece if isinstance(piece, int) else len(piece)
+            if number >= fresh:
+                for part in rest[start : start + size].splitlines(keepends=True):
+                    begun, before = lines.pop() if unfinished else (moment, "")
+                    lines.append((begun, before + part))
+                    unfinished = not part.endswith("\n")
+            start += size
+        return [(moment, line.rstrip("\n")) for moment, line in lines], self._written
 
     def close(self) -> None:
         """Closes the file, if there is one."""
@@ -167,7 +190,7 @@ class ExecutionEnvironment:
     def __init__(
         self,
         function: str,
-        directory: Path,
+        directories: Sequence[Path],
         variables: dict[str, str],
         log: FunctionLog,
         finder: AssetFinder,
@@ -175,8 +198,10 @@ class ExecutionEnvironment:
     ) -> None:
         self.function = function
         self.ahead_s = 0.0
-        self.directory = directory
-        self.roots = asset_roots(directory) | _STATEFUL
+        self.directories = [str(directory) for directory in directories]
+        self.roots = asset_roots(directories[0]).union(
+            _STATEFUL, *map(layer_roots, directories[1:])
+        )
         # An ordered set: sys.modules gets them back in the order of their import.
         self.names: dict[str, None] = {}
         self.handler: Callable[[Any, Any], Any] | None = None
@@ -191,12 +216,15 @@ class ExecutionEnvironment:
         root.addHandler(handler)
         self._logging = (root, logging.Manager(root))
         self._outside: tuple[Any, ...] = ()
+        self._outside_directory = Path()
 
     def enter(self) -> None:
         """Installs modules, variables, output and logging of this environment."""
         logger = logging.Logger
         environ: Any = os.environ
         self._outside = (environ._data, sys.stdout, sys.stderr, logging.root, logger.manager)
+        self._outside_directory = Path.cwd()
+        os.chdir(self.directories[0])
         environ._data = self._variables
         sys.stdout = sys.stderr = self._output
         logging.root, logger.manager = self._logging
@@ -212,6 +240,7 @@ class ExecutionEnvironment:
         environ: Any = os.environ
         environ._data, sys.stdout, sys.stderr, logging.root, logger.manager = self._outside
         logger.root = logging.root
+        os.chdir(self._outside_directory)
         modules = sys.modules
         if len(self._modules) == len(self.names):
             deque(map(modules.pop, self._modules, repeat(None)), maxlen=0)
@@ -254,7 +283,13 @@ def _directories(environment: ExecutionEnvironment, package: str) -> list[str]:
     """Returns where a top-level package of an environment is."""
     if package in _STATEFUL:
         return sys.path
-    return [str(environment.directory)]
+    return environment.directories
+
+
+@cache
+def layer_roots(directory: Path) -> frozenset[str]:
+    """Returns the top-level modules of a layer that only the layer has."""
+    return frozenset(name for name in asset_roots(directory) if find_spec(name) is None)
 
 
 @cache

@@ -15,17 +15,18 @@ class Destinations:
         """Registers ``send`` for the ARNs of a service, such as ``sqs``."""
         self._senders[service] = send
 
-    def __contains__(self, arn: str) -> bool:
-        return arn.split(":")[2] in self._senders
+    def problem(self, arn: str) -> str | None:
+        """Returns why nothing can be sent to an ARN, None if it can."""
+        if arn.split(":")[2] in self._senders:
+            return None
+        known = ", ".join(sorted(self._senders))
+        return f"the rehearsal does not support the destination {arn}: use one of {known}"
 
     def send(
         self, arn: str, body: str, *, source: str, attributes: dict[str, str] | None = None
     ) -> None:
         """Sends a text to a queue, topic, function or bus. RehearsalError for any other ARN."""
-        send = self._senders.get(arn.split(":")[2])
-        if send is None:
-            raise RehearsalError(
-                f"{source} has the destination {arn}, which the rehearsal does not support: use "
-                f"one of {', '.join(sorted(self._senders))}"
-            )
+        if problem := self.problem(arn):
+            raise RehearsalError(f"{source}: {problem}")
+        send = self._senders[arn.split(":")[2]]
         send(arn, body, source=source, attributes=attributes)

@@ -222,21 +222,21 @@ class EventBus:
             for target in rule.targets:
                 self._send_off(_Delivery(rule, path, target, event, text, 0.0))
 
-    def put_result(
-        self, arn: str, body: str, *, source: str, attributes: dict[str, str] | None = None
-    ) -> None:
-        """Takes the record of an asynchronous invocation, as Lambda puts it on a bus.
+    def put_invocation_record(self, arn: str, record: dict[str, Any]) -> None:
+        """Takes the record of an asynchronous invocation whose destination is a bus.
 
         https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
         """
-        record = json.loads(body)
-        context = record["requestContext"]
-        outcome = "Success" if context["condition"] == "Success" else "Failure"
-        detail_type = f"Lambda Function Invocation Result - {outcome}"
-        resources = [arn, context["functionArn"]]
-        event = self._event("lambda", detail_type, record, resources, self._scheduler.now())
+        succeeded = record["requestContext"]["condition"] == "Success"
         bus = self._backend.describe_event_bus(arn.rsplit("/", 1)[-1])
-        self._core.meter.add("published", source, self._core.path_of(arn), event=event)
+        event = self._event(
+            "lambda",
+            f"Lambda Function Invocation Result - {'Success' if succeeded else 'Failure'}",
+            record,
+            [arn, record["requestContext"]["functionArn"]],
+            self._scheduler.now(),
+        )
+        self._core.meter.add("published", "lambda", self._core.path_of(bus.arn), event=event)
         self._take(bus, event)
 
     def route(self, rules: Iterable[Rule], event: dict[str, Any]) -> None:
@@ -336,6 +336,7 @@ class EventBus:
                 "nowhere",
                 condition=condition,
                 event=delivery.event,
+                refused=arn is not None,
             )
             return
         attributes = {

@@ -54,6 +54,7 @@ class Function:
     reserved_concurrency: int | None
     log_group: str
     log: FunctionLog
+    log_format: str = "Text"
     dead_letter_target: str | None = None
     stub: Stub | None = None
     """A callable that answers in place of the handler."""
@@ -62,6 +63,8 @@ class Function:
     unqualified: Function | None = None
     """For a version or an alias, the function, whose environments and concurrency it uses."""
     policy: dict[str, Any] = field(default_factory=lambda: {"Statement": []})
+    layers: list[Path] = field(default_factory=list)
+    """The directories of its layers' own modules."""
     asynchronous: AsyncConfig = field(default_factory=AsyncConfig)
     warm: deque[ExecutionEnvironment] = field(default_factory=deque)
     active: int = 0

@@ -6,18 +6,29 @@ import base64
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import count
+from math import inf
 from typing import Any, Protocol, cast
 from urllib.parse import parse_qsl, unquote
 
 from cdk_rehearsal.assembly import Resource
 from cdk_rehearsal.core import Core
 from cdk_rehearsal.errors import LoadingError, RehearsalError, Unsupported
+from cdk_rehearsal.faults import Arrival
 from cdk_rehearsal.properties import is_unresolved
 from cdk_rehearsal.services.functions import Function, InvocationResult, PayloadTooLarge, Throttled
+from cdk_rehearsal.services.http_formats import (
+    Cors,
+    as_format_1,
+    caller_of,
+    from_format_1,
+    iam_context,
+)
 from cdk_rehearsal.services.invocation import LambdaService
-from cdk_rehearsal.services.tokens import Forbidden, Identity, Issuer, JwtAuthorizer, Unauthorized
+from cdk_rehearsal.services.texts import trace_header
+from cdk_rehearsal.services.tokens import Forbidden, Issuer, JwtAuthorizer, Unauthorized
 
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html
 _MAX_TIMEOUT_MS = 30_000
@@ -71,6 +82,20 @@ class _Request:
         return data.decode("utf-8", "replace"), False
 
     @property
+    def content(self) -> bytes:
+        """The body, byte for byte as it was sent."""
+        sent = self.body or ""
+        return base64.b64decode(sent) if self.is_base64 else sent.encode()
+
+    def with_changes(self, headers: Mapping[str, str] | None, body: bytes | None) -> _Request:
+        """Returns this request with other headers or another body, if given."""
+        content = self.content if body is None else body
+        changed = {**(self.headers if headers is None else headers)}
+        changed["content-length"] = str(len(content))
+        text, is_base64 = _encoded(content, changed.get("content-type", ""))
+        return replace(self, headers=changed, body=text, is_base64=is_base64, size=len(content))
+
+    @property
     def parameters(self) -> dict[str, str]:
         """The query's parameters; those of one name are joined with commas."""
         found: dict[str, list[str]] = {}
@@ -86,6 +111,10 @@ class _Route:
     timeout_s: float
     authorizer: JwtAuthorizer | None
     scopes: list[str]
+    is_signed: bool
+    """Whether requests have to be signed: AWS_IAM."""
+    format: str
+    """The version of the payload format."""
 
     @property
     def method(self) -> str:
@@ -146,11 +175,39 @@ class Api(Protocol):
         """Answers a request; to be called in a process."""
 
 
+class _Bucket:
+    """The token bucket of one route: each request takes a token.
+
+    The settings of a stage apply to each of its routes, not to all of them together:
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-request-throttling.html
+    The limits of an account are not rehearsed.
+    """
+
+    def __init__(self, settings: Mapping[str, Any], now: Callable[[], float]) -> None:
+        rate = settings.get("ThrottlingRateLimit")
+        burst = settings.get("ThrottlingBurstLimit", rate)
+        self._rate = inf if rate is None else float(rate)
+        self._burst = inf if burst is None else float(burst)
+        self._tokens, self._now, self._at = self._burst, now, now()
+
+    def take(self) -> bool:
+        """Takes a token, if there is one."""
+        if self._rate == inf:
+            return True
+        now = self._now()
+        self._tokens = min(self._burst, self._tokens + (now - self._at) * self._rate)
+        self._at = now
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
+
+
 class HttpFront:
     """The HTTP and REST APIs of a rehearsal, as clients see them.
 
-    Not rehearsed are throttling, access logs and cross-origin headers; an API with a CORS
-    configuration is refused.
+    Signed requests are those of the key that handlers have; what the caller's role permits is not
+    evaluated.
     """
 
     def __init__(self, core: Core, lambdas: LambdaService, resources: Sequence[Resource]) -> None:
@@ -162,6 +219,7 @@ class HttpFront:
             raise LoadingError(problems)
         self._core = core
         self._issuers: dict[str, Issuer] = {}
+        self._numbers = count(1)
         self._apis: dict[str, Api] = {
             resource.path: _Api(core, lambdas, resources, resource, self.issuer)
             for resource in resources
@@ -195,24 +253,38 @@ class HttpFront:
         ``api`` is the construct path of the API, if there is more than one.
         """
         front = self._api(api)
-        request = _prepared(method, path, headers or {}, body, front.domain)
+        trace = trace_header(self._core.scheduler.now(), f"{next(self._numbers):x}")
+        request = _prepared(method, path, headers or {}, body, front.domain, trace)
         return cast(HttpResponse, self._core.scheduler.call(front.respond, request))
 
-    def token(self, subject: str, *, api: str | None = None, **claims: Any) -> str:
-        """Returns a token for ``subject`` that the API's authorizer accepts for all its routes.
+    def token(
+        self, subject: str, *, api: str | None = None, authorizer: str | None = None, **claims: Any
+    ) -> str:
+        """Returns a token for ``subject`` that an authorizer accepts for all its routes.
 
-        ``claims`` replace those of such a token; one that is None is left out.
+        ``authorizer`` is its name, if the API's routes have more than one. ``claims`` replace those
+        of such a token; one that is None is left out.
         """
         front = self._api(api)
-        authorizers = [route.authorizer for route in front.routes if route.authorizer is not None]
-        if not authorizers:
+        named = {
+            route.authorizer.name: route.authorizer for route in front.routes if route.authorizer
+        }
+        if not named:
             raise RehearsalError(
                 f"no route of {front.path} has an authorizer, so none takes tokens"
             )
-        scopes = sorted({scope for route in front.routes for scope in route.scopes})
+        if authorizer is None and len(named) == 1:
+            (authorizer,) = named
+        if authorizer not in named:
+            raise RehearsalError(
+                f"which authorizer? {front.path} has {', '.join(sorted(named))}; "
+                "name one as authorizer="
+            )
+        accepts: JwtAuthorizer = named[authorizer]
+        routes = [route for route in front.routes if route.authorizer is accepts]
+        scopes = sorted({scope for route in routes for scope in route.scopes})
         usual = {"scope": " ".join(scopes) or None, "jti": self._core.new_id()}
-        authorizer: JwtAuthorizer = authorizers[0]
-        return authorizer.token(subject, self._core.scheduler.now(), {**usual, **claims})
+        return accepts.token(subject, self._core.scheduler.now(), {**usual, **claims})
 
     def issuer(self, url: str) -> Issuer:
         """Returns the issuer of tokens at a URL."""
@@ -248,6 +320,10 @@ class _Api:
         (stage,) = _parts(resource, "Stage", resources)
         self._stage: str = stage.properties["StageName"]
         self._variables = stage.properties.get("StageVariables")
+        by_default = stage.properties.get("DefaultRouteSettings", {})
+        by_route = stage.properties.get("RouteSettings", {})
+        cors = resource.properties.get("CorsConfiguration")
+        self._cors = Cors(cors) if cors else None
         self._authorizers = {
             each.physical_id: self._authorizer(each)
             for each in _parts(resource, "Authorizer", resources)
@@ -258,6 +334,10 @@ class _Api:
         }
         self._default = routes.pop("$default", None)
         self._routes = sorted(routes.values(), key=_Route.rank)
+        self._buckets = {
+            route.key: _Bucket(by_route.get(route.key, by_default), core.scheduler.now)
+            for route in self.routes
+        }
 
     @property
     def routes(self) -> list[_Route]:
@@ -267,12 +347,47 @@ class _Api:
     def respond(self, request: _Request) -> HttpResponse:
         """Answers a request; to be called in a process."""
         route, parameters = self._find(request)
-        if request.size > _MAX_BODY_BYTES:
+        core = self._core
+        fault = core.faults.strike("request", self.path, route.function.path) if route else None
+        if fault is None:
+            return self._respond(route, request, parameters)
+
+        def deliver(
+            *, headers: Mapping[str, str] | None = None, body: bytes | None = None
+        ) -> HttpResponse:
+            sent = request.with_changes(headers, body)
+            return self._respond(route, sent, parameters, fault=fault.name)
+
+        arrival = Arrival(
+            request.method,
+            request.path,
+            request.headers,
+            request.content,
+            deliver,
+            core.scheduler.sleep,
+        )
+        return cast(HttpResponse, fault.effect(arrival))
+
+    def _respond(
+        self,
+        route: _Route | None,
+        request: _Request,
+        parameters: dict[str, str],
+        **more: str,
+    ) -> HttpResponse:
+        started = self._core.scheduler.now()
+        context: dict[str, str] = {}
+        if self._cors and Cors.is_preflight(request.method, request.headers):
+            headers = self._cors.headers(request.headers["origin"], preflight=True)
+            answer = HttpResponse(204, headers, "")
+        elif request.size > _MAX_BODY_BYTES:
             answer = _message(413, "Request Entity Too Large")
         elif route is None:
             answer = _message(404, "Not Found")
+        elif not self._buckets[route.key].take():
+            answer = _message(429, "Too Many Requests")
         else:
-            answer = self._answer(route, request, parameters)
+            answer = self._answer(route, request, parameters, context)
         self._core.meter.add(
             "request",
             self._core.caller(),
@@ -281,26 +396,68 @@ class _Api:
             path=request.path,
             route=route.key if route else None,
             status=answer.status,
+            api_id=self._id,
+            stage=self._stage,
+            latency_s=self._core.scheduler.now() - started,
+            context=context,
+            **more,
         )
         return answer
 
-    def _answer(self, route: _Route, request: _Request, parameters: dict[str, str]) -> HttpResponse:
-        identity: Identity | None = None
+    def _answer(
+        self,
+        route: _Route,
+        request: _Request,
+        parameters: dict[str, str],
+        context: dict[str, str],
+    ) -> HttpResponse:
+        """Answers for a route; adds to ``context`` what only this request's log entry has."""
+        identity: dict[str, Any] | None = None
         if route.authorizer is not None:
             try:
                 identity = route.authorizer.authorize(
                     request.headers, request.parameters, route.scopes
-                )
+                ).context()
             except Unauthorized as error:
+                context["authorizer.error"] = str(error)
                 return _refusal(401, "Unauthorized", "invalid_token", error, [])
             except Forbidden as error:
+                context["authorizer.error"] = str(error)
                 return _refusal(403, "Forbidden", "insufficient_scope", error, route.scopes)
+        if route.is_signed:
+            try:
+                identity = iam_context(self._signer(request), self._core.account)
+            except Forbidden:
+                return _message(403, "Forbidden")
         if not self._may_invoke(route):
+            context["integrationErrorMessage"] = "API Gateway may not invoke the function"
             return _message(500, "Internal Server Error")
         event = self._event(route, request, parameters, identity)
-        return self._invoked(route, json.dumps(event))
+        if route.format == "1.0":
+            event = as_format_1(event)
+        context["requestId"] = event["requestContext"]["requestId"]
+        answer, problem = self._invoked(route, json.dumps(event))
+        if problem:
+            context["integrationErrorMessage"] = problem
+        if self._cors is None:
+            return answer
+        added = self._cors.headers(request.headers.get("origin"), preflight=False)
+        return replace(answer, headers={**Cors.without(answer.headers), **added})
 
-    def _invoked(self, route: _Route, payload: str) -> HttpResponse:
+    def _signer(self, request: _Request) -> str:
+        body = request.body or ""
+        prefix = "" if self._stage == "$default" else f"/{self._stage}"
+        query = f"?{request.query}" if request.query else ""
+        return caller_of(
+            request.method,
+            f"https://{self.domain}{prefix}{request.path}{query}",
+            request.headers,
+            base64.b64decode(body) if request.is_base64 else body.encode(),
+            self._core.region,
+            self._core.scheduler.now(),
+        )
+
+    def _invoked(self, route: _Route, payload: str) -> tuple[HttpResponse, str | None]:
         """Invokes the function within the integration's timeout, after which it goes on alone."""
         scheduler = self._core.scheduler
         process = scheduler.spawn(
@@ -308,15 +465,20 @@ class _Api:
             name=f"{route.key} of {self.path}",
         )
         if not process.join(route.timeout_s):
-            return _message(503, "Service Unavailable")
+            return _message(503, "Service Unavailable"), "the function takes too long"
         try:
             result: InvocationResult = process.result()
         except Throttled:
-            return _message(503, "Service Unavailable")
+            return _message(503, "Service Unavailable"), "the function is throttled"
         except PayloadTooLarge:
-            return _message(413, "Request Entity Too Large")
-        answer = None if result.failed else _interpreted(result.payload)
-        return answer or _message(500, "Internal Server Error")
+            return _message(413, "Request Entity Too Large"), "the request is too large"
+        if result.failed:
+            problem = f"the function failed: {result.payload.get('errorType')}"
+            return _message(500, "Internal Server Error"), problem
+        answer = _interpreted(result.payload, route.format)
+        if answer is None:
+            return _message(500, "Internal Server Error"), "the function's answer is malformed"
+        return answer, None
 
     def _find(self, request: _Request) -> tuple[_Route | None, dict[str, str]]:
         """Returns the route that takes a request: the first match, the most specific first.
@@ -345,7 +507,7 @@ class _Api:
         route: _Route,
         request: _Request,
         parameters: dict[str, str],
-        identity: Identity | None,
+        identity: dict[str, Any] | None,
     ) -> dict[str, Any]:
         """Returns the event for the function, in format 2.0.
 
@@ -358,7 +520,7 @@ class _Api:
         context = {
             "accountId": self._core.account,
             "apiId": self._id,
-            "authorizer": identity.context() if identity else None,
+            "authorizer": identity,
             "domainName": self.domain,
             "domainPrefix": self._id,
             "http": {
@@ -396,6 +558,7 @@ class _Api:
         properties = resource.properties
         configuration = properties["JwtConfiguration"]
         return JwtAuthorizer(
+            properties["Name"],
             self._issuer(configuration["Issuer"]),
             configuration.get("Audience", []),
             properties.get("IdentitySource", ["$request.header.Authorization"]),
@@ -416,6 +579,8 @@ class _Api:
             timeout_ms / 1000,
             authorizer,
             properties.get("AuthorizationScopes", []),
+            properties.get("AuthorizationType") == "AWS_IAM",
+            integration.properties.get("PayloadFormatVersion", "1.0"),
         )
 
 
@@ -445,11 +610,8 @@ def unsupported(resources: Sequence[Resource]) -> list[Unsupported]:
 def _unknown(resource: Resource, resources: Sequence[Resource]) -> Iterator[str]:
     """The properties whose values the front does not know."""
     properties = resource.properties
-    if resource.type == f"{_TYPE}Api":
-        if "CorsConfiguration" in properties:
-            yield "CorsConfiguration"
-    elif resource.type == f"{_TYPE}Integration":
-        if properties.get("PayloadFormatVersion") != "2.0":
+    if resource.type == f"{_TYPE}Integration":
+        if properties.get("PayloadFormatVersion", "1.0") not in {"1.0", "2.0"}:
             yield "PayloadFormatVersion"
         if _function(resource, resources) is None:
             yield "IntegrationUri"
@@ -457,7 +619,7 @@ def _unknown(resource: Resource, resources: Sequence[Resource]) -> Iterator[str]
         if _named(properties, "Target", "Integration", resources) is None:
             yield "Target"
         kind = properties.get("AuthorizationType", "NONE")
-        if kind not in {"NONE", "JWT"}:
+        if kind not in {"NONE", "JWT", "AWS_IAM"}:
             yield "AuthorizationType"
         elif kind == "JWT" and not _named(properties, "AuthorizerId", "Authorizer", resources):
             yield "AuthorizerId"
@@ -492,7 +654,9 @@ def _function(integration: Resource, resources: Sequence[Resource]) -> Any:
     return None
 
 
-def _prepared(method: str, path: str, headers: Headers, body: Any, domain: str) -> _Request:
+def _prepared(
+    method: str, path: str, headers: Headers, body: Any, domain: str, trace: str
+) -> _Request:
     """Returns a request as API Gateway sees it: header names lower-case, values of one joined."""
     if not path.startswith("/"):
         raise RehearsalError(f"the path {path!r} does not begin with a slash")
@@ -511,6 +675,7 @@ def _prepared(method: str, path: str, headers: Headers, body: Any, domain: str) 
         "content-length": str(length),
         "host": domain,
         "user-agent": "rehearsal",
+        "x-amzn-trace-id": trace,
         "x-forwarded-for": _SOURCE_IP,
         "x-forwarded-port": "443",
         "x-forwarded-proto": "https",
@@ -542,12 +707,16 @@ def _encoded(body: str | bytes | None, content_type: str) -> tuple[str | None, b
     return base64.b64encode(data).decode(), True
 
 
-def _interpreted(answer: Any) -> HttpResponse | None:
+def _interpreted(answer: Any, version: str) -> HttpResponse | None:
     """Returns the response that a function's answer stands for; None if it is malformed.
 
-    Format 2.0 takes anything without a status code for a JSON body:
+    Format 1.0 needs a status code; format 2.0 takes anything without a status code for a JSON body:
     https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
     """
+    if version == "1.0":
+        answer = from_format_1(answer)
+        if answer is None:
+            return None
     if not isinstance(answer, dict) or "statusCode" not in answer:
         text = answer if isinstance(answer, str) else json.dumps(answer, separators=(",", ":"))
         return HttpResponse(200, {"content-type": "application/json"}, text)

@@ -1,9 +1,11 @@
 """Lambda: synchronous and asynchronous invocation of functions, within virtual time."""
 
 import json
+import os
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,7 @@ from cdk_rehearsal.services.functions import (
     Throttled,
     TimedOut,
 )
-from cdk_rehearsal.services.texts import iso_milliseconds
+from cdk_rehearsal.services.texts import iso_milliseconds, trace_header
 
 # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 _SYNC_PAYLOAD_LIMIT = 6 * 1024 * 1024
@@ -183,10 +185,11 @@ class LambdaService:
     ) -> InvocationResult:
         shared = function.unqualified or function
         limit = function.reserved_concurrency
-        if limit is not None and shared.active >= limit:
-            raise Throttled("Rate Exceeded.")
         faults = self._core.faults
-        if faults.strike("invoke", source, function.path):
+        if (limit is not None and shared.active >= limit) or faults.strike(
+            "invoke", source, function.path
+        ):
+            self._core.meter.add("throttle", source, function.path)
             raise Throttled("Rate Exceeded.")
         scheduler = self._core.scheduler
         started = scheduler.now()
@@ -194,6 +197,7 @@ class LambdaService:
         environment = self._new_environment(function) if cold else function.warm.popleft()
         environment.ahead_s = faults.ahead(function.path)
         shared.active += 1
+        concurrent = shared.active
         # The deadline runs from the end of the initialization.
         if cold:
             scheduler.sleep(self._core.draw(self._core.latency.cold_start_s))
@@ -224,11 +228,12 @@ class LambdaService:
             function.path,
             request_id=request_id,
             cold=cold,
+            concurrent=concurrent,
             duration_s=round(scheduler.now() - started, 6),
             error=json.loads(body) if error else None,
             **detail,
         )
-        return InvocationResult(json.loads(body), error, request_id, version=version)
+        return InvocationResult(_decoded(body), error, request_id, version=version)
 
     def _version(self, function: Function) -> str:
         """Returns the version that runs: by its share, if there are several."""
@@ -246,6 +251,11 @@ class LambdaService:
         context: LambdaContext,
     ) -> str:
         """Runs in the process that has the environment installed; returns the answer as JSON."""
+        # https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
+        identity = context.aws_request_id.replace("-", "")
+        os.environ["_X_AMZN_TRACE_ID"] = trace_header(
+            self._core.scheduler.now(), identity, identity[-16:]
+        )
         try:
             handler = environment.load(function.handler)
         except (Exception, SystemExit) as error:
@@ -254,8 +264,10 @@ class LambdaService:
         faults.check("before", "", function.path)
         answer = handler(json.loads(payload), context)
         faults.check("after", "", function.path)
+        if isinstance(answer, bytes):
+            return answer.decode(errors="replace")
         try:
-            return json.dumps(answer)
+            return json.dumps(answer, default=_encoded)
         except (TypeError, ValueError) as error:
             raise _MarshalError(f"Unable to marshal response: {error}") from error
 
@@ -305,7 +317,7 @@ class LambdaService:
         shared.environments += 1
         environment = ExecutionEnvironment(
             function.path,
-            function.directory,
+            [function.directory, *function.layers],
             function.variables,
             function.log,
             self._finder,
@@ -404,6 +416,26 @@ class LambdaService:
             core.meter.add("dead_letter", function.path, core.path_of(dead), condition=condition)
         else:
             core.meter.add("discarded", function.path, "nowhere", condition=condition)
+
+
+def _encoded(value: Any) -> Any:
+    """The JSON of a value that JSON has not, as the runtime of Python writes it.
+
+    https://github.com/aws/aws-lambda-python-runtime-interface-client
+    """
+    if isinstance(value, bytes):
+        return value.decode()
+    if isinstance(value, Decimal):
+        return int(value) if value.is_finite() and value == int(value) else float(value)
+    raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
+
+
+def _decoded(body: str) -> Any:
+    # A handler that returns bytes decides on the whole body, which need not be JSON.
+    try:
+        return json.loads(body)
+    except ValueError:
+        return body
 
 
 def _refusal(status: int, code: str, message: str) -> LambdaClientError:

@@ -128,26 +128,17 @@ class Queue:
 
         ``destination_of`` returns the target of a message, given the ARN of the queue that it
         came from, which is None if a service has sent it here directly; without a target it
-        stays. A moved message is a new one, with a new id and a receive count of zero:
-        https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_StartMessageMoveTask.html
+        stays.
         """
         model = self.model
-        moved = 0
+        count = 0
         for message in list(model._messages):
             target = destination_of(getattr(message, "dead_letter_source", None))
             if target is None:
                 continue
-            model._messages.remove(message)
-            model.pending_messages.discard(message)
-            again = Message(self._core.new_id(), message.body)
-            again.message_attributes = message.message_attributes
-            if message.group_id is not None:
-                # Its own id would let a FIFO queue drop it as a repetition.
-                again.group_id, again.deduplication_id = message.group_id, self._core.new_id()
-            again.mark_sent()
-            target.model.add_message(again)
-            moved += 1
-        return moved
+            moved(self._core, model, message, target.model)
+            count += 1
+        return count
 
     def receive(self, most: int, filters: FilterCriteria) -> list[Message]:
         """Receives up to ``most`` visible messages as Lambda's poller does.
@@ -230,6 +221,12 @@ class Queue:
         if message.sequence_number is not None:
             attributes["MessageDeduplicationId"] = str(message.deduplication_id)
             attributes["SequenceNumber"] = message.sequence_number
+        trace = message.system_attributes.get("AWSTraceHeader") if message.system_attributes else {}
+        if trace:
+            attributes["AWSTraceHeader"] = trace["StringValue"]
+        named = {
+            name: _attribute(attribute) for name, attribute in message.message_attributes.items()
+        }
         source = getattr(message, "dead_letter_source", None)
         if source is not None:
             attributes["DeadLetterQueueSourceArn"] = source
@@ -238,10 +235,8 @@ class Queue:
             "receiptHandle": message.receipt_handle,
             "body": message.body,
             "attributes": attributes,
-            "messageAttributes": {
-                name: _attribute(attribute)
-                for name, attribute in message.message_attributes.items()
-            },
+            "messageAttributes": named,
+            **({"md5OfMessageAttributes": message.attribute_md5} if named else {}),
             "md5OfBody": message.body_md5,
             "eventSource": "aws:sqs",
             "eventSourceARN": self.arn,
@@ -288,6 +283,8 @@ class Queues:
         self._by_arn: dict[str, Queue] = {}
         self._seen: dict[tuple[str, str | None], float] = {}
         self._numbered = 18_850_000_000_000_000_000
+        self.on_message: list[Callable[[], object]] = []
+        """Called when a message has arrived in any queue."""
         self.dead_letter_arns: set[str] = set()
         """What takes events and messages that could not be handled."""
 
@@ -305,6 +302,8 @@ class Queues:
             if model.fifo_queue and self._is_repeated(model, message):
                 return
             add_message(model, message)
+            for notify in self.on_message:
+                notify()
             queue = self._by_arn.get(model.queue_arn)
             if queue is not None:
                 for notify in queue.on_change:
@@ -357,6 +356,23 @@ class Queues:
         return self.by_path(path).redrive(
             lambda source: target or (self.by_arn(source) if source else None)
         )
+
+
+def moved(core: Core, source: Any, message: Message, target: Any) -> None:
+    """Moves a message between two of moto's queues.
+
+    It is a new one then, with a new id and a receive count of zero:
+    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-configure-dead-letter-queue-redrive.html
+    """
+    source._messages.remove(message)
+    source.pending_messages.discard(message)
+    again = Message(core.new_id(), message.body)
+    again.message_attributes = message.message_attributes
+    if message.group_id is not None:
+        # Its own id would let a FIFO queue drop it as a repetition.
+        again.group_id, again.deduplication_id = message.group_id, core.new_id()
+    again.mark_sent()
+    target.add_message(again)
 
 
 def _attribute(attribute: dict[str, Any]) -> dict[str, Any]:

@@ -124,6 +124,7 @@ class RestApi:
         self._usage = Usage(core, self.id, self._stage, resources)
         self._calls = ServiceCalls(core, self.path)
         self._custom: dict[str, RequestAuthorizer] = {}
+        self._pools: dict[str, JwtAuthorizer] = {}
         methods = [
             self._method(each) for each in self._parts.values() if each.type == f"{TYPE}Method"
         ]
@@ -135,20 +136,7 @@ class RestApi:
         properties = resource.properties
         kind, authorizer, custom = properties.get("AuthorizationType"), None, None
         if kind == "COGNITO_USER_POOLS":
-            stated = self._parts[properties["AuthorizerId"]].properties
-            pool = stated["ProviderARNs"][0].rpartition("/")[2]
-            authorizer = JwtAuthorizer(
-                self._issuer(f"https://cognito-idp.{self._core.region}.amazonaws.com/{pool}"),
-                # Tokens of all its clients will do.
-                [
-                    each.physical_id
-                    for each in self._resources
-                    if each.type == "AWS::Cognito::UserPoolClient"
-                    and each.properties.get("UserPoolId") == pool
-                ],
-                ["$request.header.Authorization"],
-                self._core.scheduler.now,
-            )
+            authorizer = self._pool(properties["AuthorizerId"])
         elif kind == "CUSTOM":
             identifier = properties["AuthorizerId"]
             custom = self._custom.setdefault(
@@ -175,6 +163,26 @@ class RestApi:
                 if name in models
             },
         )
+
+    def _pool(self, identifier: str) -> JwtAuthorizer:
+        """The authorizer that takes tokens of all clients of a user pool."""
+        if identifier not in self._pools:
+            stated = self._parts[identifier].properties
+            pool = stated["ProviderARNs"][0].rpartition("/")[2]
+            clients = [
+                each.physical_id
+                for each in self._resources
+                if each.type == "AWS::Cognito::UserPoolClient"
+                and each.properties.get("UserPoolId") == pool
+            ]
+            self._pools[identifier] = JwtAuthorizer(
+                stated["Name"],
+                self._issuer(f"https://cognito-idp.{self._core.region}.amazonaws.com/{pool}"),
+                clients,
+                ["$request.header.Authorization"],
+                self._core.scheduler.now,
+            )
+        return self._pools[identifier]
 
     def _path(self, resource_id: str) -> str:
         """The path of a resource, from the parts of its parents."""

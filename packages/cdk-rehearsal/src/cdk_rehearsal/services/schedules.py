@@ -333,8 +333,11 @@ class Schedules:
         """
         arn = firing.target.get("DeadLetterConfig", {}).get("Arn")
         detail = {"condition": exhausted or failure.code, "schedule": firing.schedule.name}
+        detail["group"] = firing.schedule.group_name
         if arn is None or not self._may(firing, "sqs:SendMessage", arn):
-            self._core.meter.add("discarded", firing.path, "nowhere", **detail)
+            self._core.meter.add(
+                "discarded", firing.path, "nowhere", **detail, refused=arn is not None
+            )
             return
         attributes = {
             "ERROR_CODE": failure.code,
@@ -358,6 +361,7 @@ class Schedules:
             self._core.path_of(firing.target["Arn"]),
             outcome=outcome,
             schedule=firing.schedule.name,
+            group=firing.schedule.group_name,
             **detail,
         )
 

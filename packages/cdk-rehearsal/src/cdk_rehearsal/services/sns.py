@@ -361,7 +361,9 @@ class Topics:
         except DeliveryFailed:
             queue = None
         if queue is None or not queue.admits(_SERVICE, delivery.subscription.topic.arn):
-            core.meter.add("discarded", delivery.source, "nowhere", **detail)
+            core.meter.add(
+                "discarded", delivery.source, "nowhere", **detail, refused=arn is not None
+            )
             return
         queue.send(
             delivery.body,

@@ -363,4 +363,5 @@ class _ShardReader:
             outcome=outcome,
             records=identifiers,
             failed=[] if outcome == "throttled" else identifiers[done:],
+            age_s=self._scheduler.now() - batch.records[-1].arrived if batch.records else 0.0,
         )

@@ -77,7 +77,8 @@ class TableShard:
             **stored,
             "awsRegion": self._core.region,
             "eventSourceARN": self._stream_arn,
-            "dynamodb": {**stored["dynamodb"], "ApproximateCreationDateTime": int(arrived)},
+            "eventVersion": "1.1",
+            "dynamodb": {**stored["dynamodb"], "ApproximateCreationDateTime": float(int(arrived))},
         }
         return StreamRecord(record, str(stored["dynamodb"]["SequenceNumber"]), arrived)
 

@@ -15,6 +15,15 @@ def iso_milliseconds(moment: float) -> str:
     return text.replace("+00:00", "Z")
 
 
+def trace_header(moment: float, identity: str, parent: str = "") -> str:
+    """Returns the header of a trace that began at a virtual time, which is not sampled.
+
+    https://docs.aws.amazon.com/xray/latest/devguide/xray-concepts.html#xray-concepts-tracingheader
+    """
+    root = f"Root=1-{int(moment):08x}-{identity:0>24.24}"
+    return f"{root};Parent={parent:0>16.16};Sampled=0" if parent else root
+
+
 def is_json(text: str) -> bool:
     """Whether a text is a JSON document."""
     try:

@@ -78,12 +78,14 @@ class JwtAuthorizer:
 
     def __init__(
         self,
+        name: str,
         issuer: Issuer,
         audience: list[str],
         identity_source: list[str],
         now: Callable[[], float],
     ) -> None:
         """``identity_source`` names headers and query parameters, as CloudFormation does."""
+        self.name = name
         self.issuer = issuer
         self.audience = audience
         self._sources = identity_source

@@ -6,6 +6,7 @@ import ipaddress
 import re
 import socket
 import ssl
+import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -58,6 +59,7 @@ class Host:
 
     ``respond`` may sleep in virtual time. Without ``addresses`` the name does not resolve.
     ``on_connect`` says what becomes of a connection: a ``silent`` host never answers one.
+    ``drip_s`` is the pause in seconds before each byte of an answer: by default it arrives whole.
     ``requests`` are those that have reached it.
     """
 
@@ -65,6 +67,7 @@ class Host:
     respond: Callable[[Request], Response]
     addresses: list[str]
     on_connect: Literal["accept", "refuse", "silent"] = "accept"
+    drip_s: float = 0.0
     requests: list[Request] = field(default_factory=list)
 
 
@@ -96,6 +99,7 @@ class Web:
         patches.set(names, "create_connection", self._connecting(names.create_connection))
         wrap = "_ssl_wrap_socket_and_match_hostname"
         patches.set(connections, wrap, _securing(getattr(connections, wrap)))
+        patches.set(threading.Timer, "start", self._timing(threading.Timer.start))
         for owner, name in _OTHER_WAYS:
             patches.set(owner, name, self._guarded(getattr(owner, name)))
 
@@ -140,6 +144,23 @@ class Web:
         if name not in self._hosts:
             raise self._unknown(sender, f"the host {name}")
         return self._hosts[name].addresses
+
+    def _timing(self, original: _Function) -> _Function:
+        """Lets the timers of handlers, which end slow calls, run in virtual time."""
+
+        def start(timer: threading.Timer) -> None:
+            if self._sender() is None:
+                original(timer)
+                return
+
+            def end() -> None:
+                if not timer.finished.is_set():
+                    timer.function(*timer.args, **timer.kwargs)
+                timer.finished.set()
+
+            self._core.scheduler.call_later(timer.interval, end, daemon=True)
+
+        return start
 
     def _connecting(self, original: _Function) -> _Function:
         def create_connection(address: tuple[str, int], timeout: Any = None, **options: Any) -> Any:
@@ -214,6 +235,7 @@ class _Connection:
         self._timeout = timeout
         self._sent = bytearray()
         self._is_tls = False
+        self._is_shut = False
 
     def start_tls(
         self, *, server_hostname: str, assert_hostname: Any, cert_reqs: Any, **_: Any
@@ -247,7 +269,7 @@ class _Connection:
 
     def makefile(self, mode: str, *_: Any, **__: Any) -> BufferedReader:
         """Returns a file of the answer; the first read waits for it."""
-        return BufferedReader(_Answer(self._ask))
+        return BufferedReader(_Answer(self._ask, self._receive))
 
     def _ask(self) -> bytes:
         """Waits for the answer and returns it. Raises TimeoutError if it takes too long."""
@@ -261,6 +283,7 @@ class _Connection:
             self._respond,
             request,
             fault,
+            operation,
             name=f"{request.method} {request.target} at {host.name}",
             environment=self._outside,
             critical=True,
@@ -288,11 +311,24 @@ class _Connection:
         lines += [f"Content-Length: {len(content)}", "Connection: close", "", ""]
         return "\r\n".join(lines).encode("latin-1") + content
 
-    def _respond(self, request: Request, fault: Fault | None) -> Response | None:
+    def _receive(self, answer: BytesIO, buffer: Any) -> int:
+        """Reads what has arrived of an answer: all of it, or the next byte if the host drips."""
+        pause = self._host.drip_s
+        if not pause:
+            return answer.readinto(buffer)
+        if self._timeout is not None and pause > self._timeout:
+            self._core.scheduler.sleep(self._timeout)
+            raise TimeoutError("The read operation timed out")
+        self._core.scheduler.sleep(pause)
+        return 0 if self._is_shut else answer.readinto(memoryview(buffer)[:1])
+
+    def _respond(self, request: Request, fault: Fault | None, operation: str) -> Response | None:
         """Returns the host's answer, or what a fault makes of it; None if there is none."""
         if fault is None:
             return self._host.respond(request)
-        answer: Response | None = fault.effect(Exchange(lambda: self._host.respond(request)))
+        answer: Response | None = fault.effect(
+            Exchange(operation, lambda: self._host.respond(request))
+        )
         return answer
 
     def dup(self) -> _Connection:
@@ -300,7 +336,8 @@ class _Connection:
         return self
 
     def shutdown(self, _: int) -> None:
-        """Ends the connection, as ``close`` does."""
+        """Ends the connection: no more of the answer arrives."""
+        self._is_shut = True
 
     def close(self) -> None:
         """Ends the connection; the host may go on with what it was asked for."""
@@ -322,8 +359,9 @@ class _Answer(RawIOBase):
     when it is garbage-collected.
     """
 
-    def __init__(self, ask: Callable[[], bytes]) -> None:
+    def __init__(self, ask: Callable[[], bytes], receive: Callable[[BytesIO, Any], int]) -> None:
         self._ask = ask
+        self._receive = receive
         self._content: BytesIO | None = None
 
     def readable(self) -> bool:
@@ -334,7 +372,7 @@ class _Answer(RawIOBase):
         """Reads a part of the answer. Raises TimeoutError if it takes too long."""
         if self._content is None:
             self._content = BytesIO(self._ask())
-        return self._content.readinto(buffer)
+        return self._receive(self._content, buffer)
 
 
 def operation_of(method: str, host: str, target: str) -> str:

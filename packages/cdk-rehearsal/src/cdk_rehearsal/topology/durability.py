@@ -12,10 +12,12 @@ from enum import Enum
 from typing import Literal, get_args
 
 from cdk_rehearsal.assembly import Assembly, Resource, listed, texts
+from cdk_rehearsal.patterns import PatternError
+from cdk_rehearsal.target_inputs import InputTransformer
 from cdk_rehearsal.topology import access
 from cdk_rehearsal.topology.blind_spots import blind_spots, path_of
 from cdk_rehearsal.topology.messaging import Alarms, Edge, edges, retention_s
-from cdk_rehearsal.topology.values import number, table, text
+from cdk_rehearsal.topology.values import number, table, tables, text
 
 
 class DurabilityRule(Enum):
@@ -31,6 +33,7 @@ class DurabilityRule(Enum):
     PermissionToSend = "The sender of messages to a queue has permission to send"
     PermissionToEncrypt = "The sender of messages to a queue has permission to use its key"
     PermissionToRedrive = "A dead-letter queue accepts messages of the queues that name it"
+    DeliverableInput = "What a rule makes of an event for its target can be delivered"
     KnownKind = "Each edge is of a kind that these rules cover, with values in the template"
 
 
@@ -49,6 +52,8 @@ _FIXES = {
     "key whose policy admits the service (kms:GenerateDataKey and kms:Decrypt)",
     DurabilityRule.PermissionToRedrive: "Name the source in the dead-letter queue's "
     "RedriveAllowPolicy",
+    DurabilityRule.DeliverableInput: "Remove the quotation marks around the variable in the "
+    "target's InputTemplate, or select text with its input path",
     DurabilityRule.KnownKind: "Check by hand how it retries and parks messages, and acknowledge "
     "this finding",
 }
@@ -106,6 +111,7 @@ _SEVERITIES: Mapping[DurabilityRule, Severity] = {
     DurabilityRule.DeadLetterQueue: "high",
     DurabilityRule.DeadLetterRetention: "high",
     DurabilityRule.KnownKind: "high",
+    DurabilityRule.DeliverableInput: "high",
     DurabilityRule.VisibilityTimeout: "medium",
     DurabilityRule.PartialBatchResponse: "medium",
     DurabilityRule.ParkedMessageAlarm: "medium",
@@ -160,6 +166,7 @@ def losses(assembly: Assembly) -> list[Loss]:
         *_mapped(assembly),
         *_permitted(assembly),
         *_redriven(assembly),
+        *_undelivered(assembly),
         *(Loss(DurabilityRule.KnownKind, *each) for each in blind_spots(assembly)),
     ]
 
@@ -311,6 +318,28 @@ def _redriven(assembly: Assembly) -> Iterator[Loss]:
                 parking,
                 f"does not accept the messages that {queue.path} moves to its dead-letter queue",
             )
+
+
+def _undelivered(assembly: Assembly) -> Iterator[Loss]:
+    """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-transform-target-input.html."""
+    for rule in assembly.all_of("AWS::Events::Rule"):
+        for target in tables(rule.properties.get("Targets")):
+            definition = table(target.get("InputTransformer"))
+            paths = table(definition.get("InputPathsMap"))
+            try:
+                transformer = InputTransformer(
+                    {name: texts(path) for name, path in paths.items()},
+                    texts(definition.get("InputTemplate", "none")),
+                )
+            except PatternError:
+                continue  # AWS refuses it, and so does the rehearsal when it loads the template.
+            for name in transformer.undeliverable():
+                yield Loss(
+                    DurabilityRule.DeliverableInput,
+                    rule,
+                    f"its target {texts(target.get('Id', ''))} gets no event: the input template "
+                    f"has quotation marks around <{name}>, which is an object or array",
+                )
 
 
 def _is(assembly: Assembly, stack: str, arn: object, queue: Resource) -> bool:

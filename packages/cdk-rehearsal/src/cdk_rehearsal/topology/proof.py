@@ -549,10 +549,10 @@ def _singles(pattern: Pattern) -> Iterator[tuple[Path, Any, Pattern]]:
                     yield path, value, _merged(rest, reduced)
         elif isinstance(rule, Mapping):
             for path, value, reduced in _singles(rule):
-                yield (key, *path), value, {**pattern, key: reduced}
+                yield (*key.split("."), *path), value, {**pattern, key: reduced}
         else:
             for value in rule:
-                yield (key,), value, {**pattern, key: [value]}
+                yield tuple(key.split(".")), value, {**pattern, key: [value]}
 
 
 def _merged(one: Pattern, other: Pattern) -> Pattern:

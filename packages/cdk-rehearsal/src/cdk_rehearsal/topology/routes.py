@@ -67,16 +67,20 @@ def filters(assembly: Assembly) -> list[Filter]:
 
 
 def leaves(pattern: Pattern) -> Iterator[tuple[tuple[str, ...], list[Any]]]:
-    """Yields the paths in a pattern, each with the rules for its value."""
+    """Yields the paths in a pattern, each with the rules for its value.
+
+    Dots in names stand for nesting, as for the matcher.
+    """
     for key, rule in pattern.items():
+        names = tuple(key.split("."))
         if key == "$or":
             for branch in rule:
                 yield from leaves(branch)
         elif isinstance(rule, Mapping):
             for path, rules in leaves(rule):
-                yield (key, *path), rules
+                yield (*names, *path), rules
         else:
-            yield (key,), rule
+            yield names, rule
 
 
 class _Filters:

@@ -27,10 +27,16 @@ def _sub_schemas(root: Schema, schema: Schema, path: Path) -> Iterator[Schema]:
         else:
             properties = each.get("properties", {})
             others = each.get("additionalProperties")
-            if path[0] in properties:
-                yield from _sub_schemas(root, properties[path[0]], path[1:])
-            elif isinstance(others, Mapping):
+            # A name with dots counts as nested, as for patterns.
+            found = [(name, end) for name, end in _beginnings(path) if name in properties]
+            for name, end in found:
+                yield from _sub_schemas(root, properties[name], path[end:])
+            if not found and isinstance(others, Mapping):
                 yield from _sub_schemas(root, others, path[1:])
+
+
+def _beginnings(path: Path) -> Iterator[tuple[str, int]]:
+    return ((".".join(path[:end]), end) for end in range(1, len(path) + 1))
 
 
 def declared_paths(schema: Schema) -> list[Path]:
@@ -96,15 +102,19 @@ def _choices(schema: Schema, path: Path, rules: Sequence[Any]) -> list[Any]:
     for rule in rules:
         for value in _matching(rule):
             if value is _ABSENT:
-                if path[-1] not in _required(schema, path[:-1]):
+                if not _is_required(schema, path):
                     found.append(value)
             elif any(validator.is_valid(value) for validator in validators):
                 found.append(value)
     return found
 
 
-def _required(schema: Schema, path: Path) -> set[str]:
-    return {name for each in sub_schemas(schema, path) for name in each.get("required", ())}
+def _is_required(schema: Schema, path: Path) -> bool:
+    return any(
+        ".".join(path[start:]) in each.get("required", ())
+        for start in range(len(path))
+        for each in sub_schemas(schema, path[:start])
+    )
 
 
 def _matching(rule: Any) -> list[Any]:
@@ -152,17 +162,15 @@ _EXAMPLES: Mapping[str, Callable[[Any], list[Any]]] = {
 
 def _put(node: Any, path: Path, value: Any) -> None:
     """Sets a value, in the first element of arrays; does nothing if there is no such path."""
-    for name in path[:-1]:
-        node = node[0] if isinstance(node, list) and node else node
-        if not isinstance(node, dict) or name not in node:
-            return
-        node = node[name]
     node = node[0] if isinstance(node, list) and node else node
     if not isinstance(node, dict):
         return
-    if value is _ABSENT:
-        node.pop(path[-1], None)
-    elif isinstance(node.get(path[-1]), list):
-        node[path[-1]] = [value]
+    name, end = next(((name, end) for name, end in _beginnings(path) if name in node), (path[0], 1))
+    if end < len(path):
+        _put(node.get(name), path[end:], value)
+    elif value is _ABSENT:
+        node.pop(name, None)
+    elif isinstance(node.get(name), list):
+        node[name] = [value]
     else:
-        node[path[-1]] = value
+        node[name] = value

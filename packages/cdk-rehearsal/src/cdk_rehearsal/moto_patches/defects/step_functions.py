@@ -47,8 +47,13 @@ https://docs.aws.amazon.com/step-functions/latest/dg/sfn-best-practices.html#bp-
 
     # "Resource": "arn:aws:lambda:…:function:missing" fails with "Exception" instead of
     # "Lambda.ResourceNotFoundException".
+
+**Escapes stay in the texts that Assign gives to variables.** They are JSON:
+
+    # {"Assign": {"text": "a \\"b\\""}} keeps the backslashes.
 """
 
+import json
 import re
 import sys
 from collections.abc import Callable
@@ -90,6 +95,7 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_task.state_task_la
 )
 from moto.stepfunctions.parser.asl.component.state.wait.wait_function.timestamp import Timestamp
 from moto.stepfunctions.parser.asl.eval.callback.callback import HeartbeatTimeoutError
+from moto.stepfunctions.parser.asl.parse.preprocessor import Preprocessor
 from moto.stepfunctions.parser.asl.utils import json_path
 
 from cdk_rehearsal.sandbox.patching import Patches
@@ -107,6 +113,8 @@ def patch(patches: Patches) -> None:
     for module in (branches_decl, iteration_worker):
         patches.set(module, "CustomErrorName", _error_name)
     patches.set(Timestamp, "_get_wait_seconds", _seconds_until)
+    visit = "visitAssign_template_value_terminal_string_literal"
+    patches.set(Preprocessor, visit, _unescaped(getattr(Preprocessor, visit)))
     for owner, name, replacement in (
         (ExecutionState, "from_state_props", _without_default),
         (StateTaskServiceCallback, "_from_error", _callback_error),
@@ -146,6 +154,15 @@ def _matches_error(declaration: ErrorEqualsDecl, env: Any) -> None:
         or ("States.Timeout" in names and error in timeouts)
         or ("States.TaskFailed" in names and error not in terminal | timeouts)
     )
+
+
+def _unescaped(original: Callable[..., Any]) -> Callable[..., Any]:
+    def visit(preprocessor: Preprocessor, ctx: Any) -> Any:
+        literal = original(preprocessor, ctx)
+        literal.value = json.loads(f'"{literal.value}"')
+        return literal
+
+    return visit
 
 
 def _error_name(error_name: str | None) -> Any:

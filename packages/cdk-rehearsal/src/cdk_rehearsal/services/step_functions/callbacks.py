@@ -67,6 +67,7 @@ class TaskTokens:
     def _patch_api(self, patches: Patches) -> None:
         def send_task_success(response: StepFunctionResponse) -> ActionResult:
             token, output = response._get_param("taskToken"), response._get_param("output")
+            self._endpoint(token)
             if len(output.encode()) > _MAX_OUTPUT_BYTES or not is_json(output):
                 raise InvalidOutput("Invalid Output: 'the output is no JSON, or too large'")
             return self._settle(CallbackOutcomeSuccess(token, output))

@@ -6,8 +6,14 @@ from typing import Any
 
 from moto.core.exceptions import AWSError
 
+from cdk_rehearsal.services.step_functions.distributed import map_problems
+from cdk_rehearsal.services.step_functions.expressions import parsed
+from cdk_rehearsal.services.step_functions.integrations import unsupported
+
 # States that end a path by themselves, or choose the next one: they have no Next and no End.
 _WITHOUT_NEXT = frozenset({"Choice", "Succeed", "Fail"})
+# Fields with states of their own.
+_WITH_STATES = frozenset({"Branches", "ItemProcessor", "Iterator"})
 
 
 class InvalidDefinition(AWSError):
@@ -21,24 +27,23 @@ def check_definition(definition: str, workflow_type: str) -> None:
 
     Rules: https://states-language.net/spec.html and, for the ``workflow_type`` EXPRESS,
     https://docs.aws.amazon.com/step-functions/latest/dg/choosing-workflow-type.html.
-    JSONata is refused too: the rehearsal evaluates JSONPath.
+    Service integrations that the rehearsal does not have are refused, too, by their names.
     """
     try:
         machine = json.loads(definition)
     except ValueError as error:
         raise InvalidDefinition(f"Invalid State Machine Definition: not JSON: {error}") from None
-    problems = list(_problems(machine, "/", workflow_type == "EXPRESS"))
+    problems = list(_problems(machine, "/", workflow_type == "EXPRESS", "JSONPath"))
     if problems:
         raise InvalidDefinition(f"Invalid State Machine Definition: '{'; '.join(problems)}'")
 
 
-def _problems(machine: Any, where: str, express: bool) -> Iterator[str]:
+def _problems(machine: Any, where: str, express: bool, language: str) -> Iterator[str]:
     states = machine.get("States") if isinstance(machine, dict) else None
     if not isinstance(states, dict) or not states:
         yield f"no States at {where}"
         return
-    if machine.get("QueryLanguage", "JSONPath") != "JSONPath":
-        yield f"QueryLanguage {machine['QueryLanguage']} at {where}: only JSONPath is supported"
+    language = machine.get("QueryLanguage", language)
     reached = set[str]()
     todo = [(machine.get("StartAt"), f"StartAt at {where}")]
     while todo:
@@ -52,7 +57,7 @@ def _problems(machine: Any, where: str, express: bool) -> Iterator[str]:
         here = f"{where}{name}"
         if name not in reached:
             yield f"state {here} is not reachable"
-        yield from _state_problems(state, here, express)
+        yield from _state_problems(state, here, express, state.get("QueryLanguage", language))
 
 
 def _transitions(state: dict[str, Any], where: str) -> list[tuple[Any, str]]:
@@ -63,25 +68,51 @@ def _transitions(state: dict[str, Any], where: str) -> list[tuple[Any, str]]:
     return found
 
 
-def _state_problems(state: dict[str, Any], where: str, express: bool) -> Iterator[str]:
+def _state_problems(
+    state: dict[str, Any], where: str, express: bool, language: str
+) -> Iterator[str]:
     kind = state.get("Type")
     if kind not in _WITHOUT_NEXT and ("Next" in state) == (state.get("End") is True):
         yield f"state {where} needs exactly one of Next and End"
-    if state.get("QueryLanguage", "JSONPath") != "JSONPath":
-        yield f"QueryLanguage of state {where}: only JSONPath is supported"
     for field in ("Retry", "Catch"):
         yield from _rule_problems(state.get(field, []), f"{field} of {where}")
     resource = str(state.get("Resource", ""))
+    if kind == "Task" and (problem := unsupported(resource)):
+        yield f"state {where}: {problem}"
     waits = resource.endswith((".sync", ".sync:2", ".waitForTaskToken")) or ":activity:" in resource
     if express and waits:
         yield f"state {where}: an Express workflow cannot wait for {resource}"
     for position, branch in enumerate(state.get("Branches", [])):
-        yield from _problems(branch, f"{where}/{position}/", express)
+        yield from _problems(branch, f"{where}/{position}/", express, language)
     processor = state.get("ItemProcessor", state.get("Iterator"))
     if processor is not None:
         if express and processor.get("ProcessorConfig", {}).get("Mode") == "DISTRIBUTED":
             yield f"state {where}: an Express workflow has no distributed Map"
-        yield from _problems(processor, f"{where}/", express)
+        yield from (f"state {where}: {problem}" for problem in map_problems(state))
+        yield from _problems(processor, f"{where}/", express, language)
+    if language == "JSONata":
+        yield from _expression_problems(state, where)
+
+
+def _expression_problems(state: dict[str, Any], where: str) -> Iterator[str]:
+    own = {name: value for name, value in state.items() if name not in _WITH_STATES}
+    for expression in _expressions(own):
+        try:
+            parsed(expression)
+        except ValueError as error:
+            yield f"state {where}: {error}"
+
+
+def _expressions(value: Any) -> Iterator[str]:
+    match value:
+        case dict():
+            for each in value.values():
+                yield from _expressions(each)
+        case list():
+            for each in value:
+                yield from _expressions(each)
+        case str() if value.startswith("{%") and value.endswith("%}"):
+            yield value[2:-2].strip()
 
 
 def _rule_problems(rules: list[dict[str, Any]], where: str) -> Iterator[str]:

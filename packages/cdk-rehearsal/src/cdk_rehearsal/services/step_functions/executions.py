@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from moto.core.exceptions import AWSError
@@ -28,6 +28,10 @@ from cdk_rehearsal.virtual_time.processes import Process
 EXPRESS_LIMIT_S = 300
 # https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html
 _MAX_INPUT_BYTES = 262_144
+# https://docs.aws.amazon.com/step-functions/latest/dg/redrive-executions.html
+_REDRIVABLE_PERIOD = timedelta(days=14)
+_LONGEST_EXECUTION = timedelta(days=365)
+_MOST_EVENTS = 24_999
 _NAME = re.compile(r'[^\s<>{}\[\]?*"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f]{1,80}')
 
 
@@ -40,7 +44,7 @@ class ExecutionEvent:
     ``status_change`` is the event that a Standard execution publishes when it starts or ends.
     """
 
-    kind: Literal["started", "entered", "ended"]
+    kind: Literal["started", "redriven", "entered", "ended"]
     time: float
     state_machine_arn: str
     execution_arn: str
@@ -50,6 +54,7 @@ class ExecutionEvent:
     status: str | None = None
     error: str | None = None
     cause: str | None = None
+    redrives: int = 0
     status_change: dict[str, Any] | None = None
 
 
@@ -104,6 +109,10 @@ class Executions:
         process.result()
         return _sync_answer(execution)
 
+    def redrive(self, execution: Any, resume: Callable[[], None]) -> None:
+        """Lets ``resume`` continue an execution that has ended, as a process."""
+        self._launch(execution, critical=True, resume=resume)
+
     def _create(
         self, backend: Any, machine: Any, name: str | None, text: str, trace: str | None
     ) -> Any:
@@ -133,27 +142,39 @@ class Executions:
         worker._get_evaluation_environment = lambda: worker.env
         context = worker.env.states.context_object.context_object_data["Execution"]
         context["StartTime"] = iso_milliseconds(self._core.scheduler.now())
+        if not express:
+            context["RedriveCount"] = 0
         execution.exec_status = ExecutionStatus.RUNNING
         return execution
 
-    def _launch(self, execution: Any, *, critical: bool) -> Process:
+    def _launch(
+        self, execution: Any, *, critical: bool, resume: Callable[[], None] | None = None
+    ) -> Process:
         return self._core.scheduler.spawn(
             self._run,
             execution,
+            resume,
             name=f"execution {execution.exec_arn}",
             daemon=True,
             critical=critical,
         )
 
-    def _run(self, execution: Any) -> None:
+    def _run(self, execution: Any, resume: Callable[[], None] | None) -> None:
         scheduler = self._core.scheduler
         started = scheduler.now()
         facts = (execution.state_machine_arn, execution.exec_arn, execution.sm_type)
         change = _status_change(execution)
-        self._report(ExecutionEvent("started", started, *facts, status_change=change))
+        redrives = redrive_count(execution)
+        begun: Literal["started", "redriven"] = "redriven" if resume else "started"
+        self._report(
+            ExecutionEvent(begun, started, *facts, redrives=redrives, status_change=change)
+        )
         worker = execution.exec_worker
-        worker._execution_logic()
-        if isinstance(worker.env.program_state(), ProgramTimedOut):
+        (resume or worker._execution_logic)()
+        # Of a Standard execution, the status alone says that it timed out.
+        if not worker.env.is_standard_workflow() and isinstance(
+            worker.env.program_state(), ProgramTimedOut
+        ):
             execution.error = "States.Timeout"
         now = scheduler.now()
         self._report(
@@ -165,6 +186,7 @@ class Executions:
                 status=execution.status,
                 error=execution.error,
                 cause=execution.cause,
+                redrives=redrives,
                 status_change=_status_change(execution),
             )
         )
@@ -195,7 +217,7 @@ def _status_change(execution: Any) -> dict[str, Any] | None:
         return None
     status = execution.status
     succeeded = status == "SUCCEEDED"
-    failed = status in {"FAILED", "TIMED_OUT", "ABORTED"}
+    redrive_status, reason = redrivable(execution)
     return {
         "executionArn": execution.exec_arn,
         "stateMachineArn": execution.state_machine_arn,
@@ -209,10 +231,10 @@ def _status_change(execution: Any) -> dict[str, Any] | None:
         "outputDetails": {"included": True} if succeeded else None,
         "stateMachineVersionArn": None,
         "stateMachineAliasArn": None,
-        "redriveCount": 0,
-        "redriveDate": None,
-        "redriveStatus": "REDRIVABLE" if failed else "NOT_REDRIVABLE",
-        "redriveStatusReason": None if failed else f"Execution is {status} and cannot be redriven",
+        "redriveCount": redrive_count(execution),
+        "redriveDate": _milliseconds(redrive_date(execution)),
+        "redriveStatus": redrive_status,
+        "redriveStatusReason": reason,
         "error": execution.error,
         "cause": execution.cause,
     }
@@ -222,11 +244,43 @@ def _milliseconds(moment: datetime | None) -> int | None:
     return None if moment is None else int(moment.timestamp() * 1000)
 
 
+def redrive_count(execution: Any) -> int:
+    """Returns how often an execution was redriven."""
+    return len(vars(execution).get("redrives", ()))
+
+
+def redrive_date(execution: Any) -> datetime | None:
+    """Returns when an execution was last redriven."""
+    redrives: dict[str, datetime] = vars(execution).get("redrives", {})
+    return max(redrives.values(), default=None)
+
+
+def redrivable(execution: Any) -> tuple[str, str | None]:
+    """Returns whether RedriveExecution would accept an execution, and if not, the reason.
+
+    https://docs.aws.amazon.com/step-functions/latest/dg/redrive-executions.html#redrive-eligibility
+    """
+    now = datetime.now(UTC)
+    history = execution.exec_worker.env.event_manager.get_event_history()
+    if execution.status in {"RUNNING", "SUCCEEDED"}:
+        reason = f"Execution is {execution.status} and cannot be redriven"
+    elif now - execution.start_date > _LONGEST_EXECUTION:
+        reason = "Execution has exceeded the max execution time"
+    elif now - execution.stop_date > _REDRIVABLE_PERIOD:
+        reason = "Execution redrivable period exceeded"
+    elif len(history) >= _MOST_EVENTS:
+        reason = "Execution history event limit exceeded"
+    else:
+        return "REDRIVABLE", None
+    return "NOT_REDRIVABLE", reason
+
+
 def described(execution: Any) -> dict[str, Any]:
     """Returns the answer of DescribeExecution.
 
     https://docs.aws.amazon.com/step-functions/latest/apireference/API_DescribeExecution.html
     """
+    redrive_status, reason = redrivable(execution)
     answer = {
         "executionArn": execution.exec_arn,
         "stateMachineArn": execution.state_machine_arn,
@@ -240,6 +294,11 @@ def described(execution: Any) -> dict[str, Any]:
         "error": execution.error,
         "cause": execution.cause,
     }
+    if execution.sm_type != "EXPRESS":
+        answer["redriveCount"] = redrive_count(execution)
+        answer["redriveDate"] = redrive_date(execution)
+        answer["redriveStatus"] = redrive_status
+        answer["redriveStatusReason"] = reason
     if execution.exec_status == ExecutionStatus.SUCCEEDED:
         answer["output"] = _output(execution)
         answer["outputDetails"] = {"included": True}

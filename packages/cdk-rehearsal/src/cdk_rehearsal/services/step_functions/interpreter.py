@@ -38,7 +38,6 @@ from moto.stepfunctions.parser.asl.component.state.wait.wait_function.wait_funct
 )
 from moto.stepfunctions.parser.asl.eval.environment import Environment
 from moto.stepfunctions.parser.asl.eval.program_state import ProgramStopped
-from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
 from moto.stepfunctions.parser.asl.utils import boto_client, json_path
 from moto.stepfunctions.parser.models import StepFunctionsParserBackend
 from moto.stepfunctions.responses import StepFunctionResponse
@@ -50,12 +49,16 @@ from cdk_rehearsal.services.functions import PayloadTooLarge, Throttled
 from cdk_rehearsal.services.invocation import LambdaService
 from cdk_rehearsal.services.step_functions.callbacks import TaskTokens
 from cdk_rehearsal.services.step_functions.definition import InvalidDefinition, check_definition
+from cdk_rehearsal.services.step_functions.distributed import DistributedMaps
 from cdk_rehearsal.services.step_functions.executions import (
     EXPRESS_LIMIT_S,
     ExecutionEvent,
     Executions,
     described,
 )
+from cdk_rehearsal.services.step_functions.expressions import Expressions
+from cdk_rehearsal.services.step_functions.integrations import Integrations, sdk_metadata
+from cdk_rehearsal.services.step_functions.redrives import Redrives
 from cdk_rehearsal.virtual_time.processes import Process, Signal
 from cdk_rehearsal.virtual_time.scheduler import Scheduler
 
@@ -98,7 +101,7 @@ class StateMachines:
         self._lambdas = lambdas
         self._report = report
         self._executions = Executions(core, report)
-        self._clients: dict[tuple[str, str], Any] = {}
+        self._integrations = Integrations(core.client)
 
     def install(self, patches: Patches) -> None:
         """Runs moto's state machines on the scheduler."""
@@ -110,6 +113,11 @@ class StateMachines:
         self._patch_lambda(patches)
         self._patch_api(patches)
         TaskTokens().patch(patches)
+        self._integrations.patch(patches)
+        expressions = Expressions(self._core.new_id, self._scheduler.random)
+        expressions.patch(patches)
+        DistributedMaps(self._core, expressions.in_state).patch(patches)
+        Redrives(self._executions).patch(patches)
 
     # -- time and threads -----------------------------------------------------------------
 
@@ -122,7 +130,7 @@ class StateMachines:
             return Signal(scheduler)
 
         def client_for(region: str, service: str, state_credentials: Any = None) -> Any:
-            return self._client(region, service)
+            return self._integrations.client(service)
 
         def generator(seed: Any = None) -> random.Random:
             return scheduler.random if seed is None else random.Random(seed)
@@ -142,12 +150,6 @@ class StateMachines:
         for module, name in _uses():
             patches.set(module, name, substitutes[name])
         patches.set(parser_utils, "uuid4", lambda: uuid.UUID(self._core.new_id()))
-
-    def _client(self, region: str, service: str) -> Any:
-        key = (region, service)
-        if key not in self._clients:
-            self._clients[key] = _boto_client_for(region=region, service=service)
-        return self._clients[key]
 
     # -- the interpreter ------------------------------------------------------------------
 
@@ -184,15 +186,12 @@ class StateMachines:
         # A path costs a millisecond to parse, each time that a state is entered.
         for module in (json_path, result_path):
             patches.set(module, "parse", cache(module.parse))
-        # Components keep nothing between executions: what they count lives in the environment.
-        parse = cache(AmazonStateLanguageParser.parse)
-        patches.set(AmazonStateLanguageParser, "parse", staticmethod(parse))
 
     def _run_program(self, program: Program, env: Any) -> None:
         timeout = program.timeout_seconds.timeout_seconds if program.timeout_seconds else None
         if not env.is_frame() and not env.is_standard_workflow():
             timeout = min(timeout or EXPRESS_LIMIT_S, EXPRESS_LIMIT_S)
-        env.next_state_name = program.start_at.start_at_name
+        env.next_state_name = vars(env).pop("resumes_at", program.start_at.start_at_name)
         if env.is_frame() and timeout is None:
             EvalComponent.eval(program, env)
             return
@@ -289,8 +288,17 @@ class StateMachines:
             {
                 "ExecutedVersion": "$LATEST",
                 "Payload": result.payload,
-                "SdkHttpMetadata": {"HttpStatusCode": 200},
-                "SdkResponseMetadata": {"RequestId": result.request_id},
+                **sdk_metadata(
+                    {
+                        "HTTPHeaders": {
+                            "Content-Type": "application/json",
+                            "X-Amz-Executed-Version": "$LATEST",
+                            "x-amzn-RequestId": result.request_id,
+                        },
+                        "HTTPStatusCode": 200,
+                        "RequestId": result.request_id,
+                    }
+                ),
                 "StatusCode": 200,
             }
         )
@@ -352,7 +360,6 @@ class StateMachines:
 
 
 _PARSER = "moto.stepfunctions.parser"
-_boto_client_for = boto_client.boto_client_for
 
 
 class _Thread:

@@ -19,11 +19,13 @@ class Reports:
             self._core.path_of(event.state_machine_arn),
             event.state or "",
             what=event.kind,
+            state_machine=event.state_machine_arn,
             execution=event.execution_arn,
             duration_s=event.duration_s,
             status=event.status,
             error=event.error,
             cause=event.cause,
+            redrives=event.redrives,
         )
         if event.status_change is not None:
             self._bus.put_service_event(
