@@ -10,6 +10,7 @@ import json
 import re
 import shutil
 import tempfile
+import uuid
 import zipfile
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -60,6 +61,11 @@ class Stack:
     """The path of the stack in which it is nested."""
     file: Path = Path()
     """The file of its template."""
+
+    def arn(self, account: str, region: str) -> str:
+        """Returns its id, the value of `AWS::StackId`: its name and a UUID."""
+        generation = uuid.uuid5(uuid.NAMESPACE_URL, f"{account}/{region}/{self.name}")
+        return f"arn:aws:cloudformation:{region}:{account}:stack/{self.name}/{generation}"
 
     def path_of(self, logical_id: str) -> str:
         """Returns the construct path of a resource."""

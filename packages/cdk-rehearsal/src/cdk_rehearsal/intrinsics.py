@@ -48,7 +48,7 @@ class Resolver:
             "AWS::NoValue": NO_VALUE,
             "AWS::Partition": "aws",
             "AWS::Region": region,
-            "AWS::StackId": f"arn:aws:cloudformation:{region}:{account}:stack/{stack.name}/0",
+            "AWS::StackId": stack.arn(account, region),
             "AWS::StackName": stack.name,
             "AWS::URLSuffix": "amazonaws.com",
         }

@@ -210,9 +210,7 @@ class Loader:
         for name in sorted(set(resource.definition) - _ATTRIBUTES):
             self._report(resource.path, where, f"unknown attribute {name}: remove it")
         if nested := self._assembly.nested(resource):
-            resource.physical_id = (
-                f"arn:aws:cloudformation:{self._region}:{self._account}:stack/{nested.name}/0"
-            )
+            resource.physical_id = nested.arn(self._account, self._region)
             return
         if resource.type in WITHOUT_PART:
             return

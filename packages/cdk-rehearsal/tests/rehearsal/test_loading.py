@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -232,6 +233,17 @@ def test_intrinsic_functions_are_resolved(template: Cloud, rehearse: Rehearse) -
     assert variables["IF"] == "yes"
     assert "GONE" not in variables
     assert [r.path for r in shop.resources if r.type == "AWS::SQS::Queue"] == ["Shop/Queue"]
+
+
+def test_the_id_of_a_stack_has_a_uuid_that_names_are_made_of(
+    template: Cloud, rehearse: Rehearse
+) -> None:
+    """https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/pseudo-parameter-reference.html"""
+    generation = {"Fn::Select": [2, {"Fn::Split": ["/", ref("AWS::StackId")]}]}
+    last = {"Fn::Select": [4, {"Fn::Split": ["-", generation]}]}
+    template.add("Queue", "AWS::SQS::Queue", QueueName=last)
+    name = rehearse().resource("Shop/Queue").attributes["QueueName"]
+    assert re.fullmatch("[0-9a-f]{12}", name)
 
 
 def test_an_unknown_function_is_an_error(template: Cloud, rehearse: Rehearse) -> None:
