@@ -102,6 +102,9 @@ faults: .build/host.stamp ## inject every fault on every edge: nothing may be lo
 mutate: setup ## mutation tests: weaken the templates, one property at a time; options: ARGS="--help"
 	@$(RUN) python -m tools.mutation $(ARGS)
 
+permissions: .build/host.stamp ## list which permissions the demo uses, and which it does not; options: ARGS="--help"
+	@$(RUN) python -m tools.permissions $(ARGS)
+
 kernel: setup ## mutation tests: change the code of lambdas/eventing, one spot at a time
 	@$(RUN) mutmut run $(ARGS) && $(RUN) python -m tools.mutation.kernel
 

@@ -59,7 +59,7 @@ class QueueConsumer(Construct):
             environment=kernel_settings.as_environment(),
             timeout=timeout,
         )
-        self.queue.parking.grant_send_messages(self.function)
+        self.queue.parking.grant(self.function, "sqs:SendMessage")
         self.function.add_event_source(
             sources.SqsEventSource(
                 self.queue,

@@ -58,7 +58,7 @@ class StreamConsumer(Construct):
             environment=kernel_settings.as_environment(),
             timeout=Duration.minutes(2),
         )
-        self.parking.grant_send_messages(self.function)
+        self.parking.grant(self.function, "sqs:SendMessage")
         self.function.add_event_source(
             sources.KinesisEventSource(
                 stream,

@@ -147,6 +147,7 @@ def other_ends_of_payments(shop: Shop) -> None:
         shop.settle()
         assert shop.decide(order_id, approved=True).status == 200
         shop.settle()
+    refund: Mapping[str, Any] = {"id": "re_1", "payment_intent": order_id, "status": "failed"}
 
     late = confirmed_order(shop, "TOO-LATE")
     shop.pass_days(5)
@@ -179,6 +180,7 @@ def other_ends_of_payments(shop: Shop) -> None:
             ("charge.dispute.closed", dispute),
             ("charge.refunded", {**charge, "amount_refunded": 10**6}),
             ("payment_intent.canceled", {"id": canceled}),
+            ("refund.failed", {**refund, "amount": 1}),
         )
     ):
         answer = shop.report_payment(type_, subject, event_id=f"evt_{number}")

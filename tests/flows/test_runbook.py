@@ -85,7 +85,10 @@ def orders(
             cause(shop)
         for number in range(rounds):
             for each in range(count):
-                shop.order({"WANTED": 1}, key=f"wanted-{number}-{each}", **options)
+                # The API limits the rate, and what a customer orders at once.
+                key = f"wanted-{number}-{each}"
+                shop.order({"WANTED": 1}, key=key, customer=f"customer-{each % 5 + 1}", **options)
+                shop.pass_time(seconds=1)
             shop.pass_time(minutes=minutes)
 
     return happens
@@ -345,7 +348,7 @@ FAILURES: Mapping[str, Failure] = {
         within=timedelta(hours=6),
     ),
     "nobody-looks-at-a-return": Failure(nobody_decides, within=HALF_A_DAY),
-    "orders-are-rejected": Failure(orders(21, token="tok_decline", rounds=3)),
+    "orders-are-rejected": Failure(orders(21, token="tok_decline", minutes=4.65, rounds=3)),
     "orders-wait-for-their-confirmation": Failure(checkouts_are_slow),
     "shipments-are-overdue": Failure(parcels_are_overdue, within=HALF_A_DAY),
     "a-parcel-cannot-be-delivered": Failure(a_parcel_comes_back),
@@ -368,6 +371,9 @@ FAILURES: Mapping[str, Failure] = {
     ),
     "a-refund-was-made-outside-the-shop": Failure(
         provider_reports("charge.refunded", captured=True, amount_refunded=10**6)
+    ),
+    "a-refund-failed": Failure(
+        provider_reports("refund.failed", amount=1, status="failed", failure_reason="lost")
     ),
 }
 

@@ -40,6 +40,15 @@ if TYPE_CHECKING:
     from cdk_rehearsal.meter import Meter, Record
     from cdk_rehearsal.moto_region import aws_variables, corrected_moto
     from cdk_rehearsal.patterns import EventPattern
+    from cdk_rehearsal.permission_use import (
+        Explanation,
+        Permission,
+        PermissionReport,
+        Removal,
+        RolePermissions,
+        permission_report,
+        read_explanations,
+    )
     from cdk_rehearsal.policies import identity_allows
     from cdk_rehearsal.rehearsal import OUTSIDE, Rehearsal
     from cdk_rehearsal.services.functions import InvocationResult
@@ -56,6 +65,8 @@ __all__ += ["Resolver", "listed", "named", "nodes", "texts"]
 __all__ += ["EventPattern", "FilterCriteria", "SubscriptionFilter", "identity_allows"]
 __all__ += ["LoadingError", "RehearsalError", "Unsupported", "UnsupportedTemplateError", "check"]
 __all__ += ["OUTSIDE", "InvocationResult", "Latency", "Process", "Rehearsal", "Scheduler", "Signal"]
+__all__ += ["Explanation", "Permission", "PermissionReport", "Removal", "RolePermissions"]
+__all__ += ["permission_report", "read_explanations"]
 __all__ += ["Host", "HttpFront", "HttpResponse", "Meter", "Record", "Request", "Response"]
 __all__ += ["FAULTS", "PARTIAL", "Arrival", "Exchange", "Fault", "InjectedFault"]
 __all__ += ["FaultSite", "Fork", "edge_sites", "forked", "inject", "misfit", "sites_passed"]
@@ -79,6 +90,10 @@ _NAMES = {
     "moto_region": ("aws_variables", "corrected_moto"),
     "patterns": ("EventPattern",),
     "policies": ("identity_allows",),
+    "permission_use": (
+        *("Explanation", "Permission", "PermissionReport", "Removal", "RolePermissions"),
+        *("permission_report", "read_explanations"),
+    ),
     "rehearsal": ("OUTSIDE", "Rehearsal"),
     "services.functions": ("InvocationResult",),
     "services.http_api": ("HttpFront", "HttpResponse"),

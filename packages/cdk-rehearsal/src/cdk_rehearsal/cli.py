@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import runpy
 import signal
 import sys
 from collections import Counter
@@ -80,6 +81,15 @@ def _parser() -> argparse.ArgumentParser:
         "--all", action="store_true", help=f"list all of them, not only the worst {_MOST_LOSSES}"
     )
     command(review, "OLD", "NEW")
+    using = command(permissions, "DIR")
+    using.add_argument(
+        "scenario",
+        metavar="SCENARIO",
+        type=Path,
+        help="a Python file with a function `scenario(rehearsal)` that uses the application",
+    )
+    using.add_argument("--explanations", type=Path, help="a TOML file: why permissions stay unused")
+    using.add_argument("--seed", type=int, default=0, help="decides all that is random")
     running = command(run, "DIR")
     for each in (checking, running):
         each.add_argument(
@@ -175,6 +185,30 @@ def review(options: argparse.Namespace) -> int:
     else:
         print(found.markdown(f"{options.old} → {options.new}", {}, ""), end="")
     return FINDINGS if any(found.blocking.values()) else 0
+
+
+def permissions(options: argparse.Namespace) -> int:
+    """Lists the permissions that a scenario uses, and those that it does not; exits with 1 then."""
+    directory = select(options.dir, options.stage)
+    settings: dict[str, Any] = environment(directory)
+    from cdk_rehearsal import Rehearsal
+    from cdk_rehearsal.permission_use import permission_report, read_explanations
+
+    try:
+        scenario = runpy.run_path(str(options.scenario))["scenario"]
+        explanations = read_explanations(options.explanations) if options.explanations else []
+    except (OSError, KeyError, ValueError) as error:
+        raise RehearsalError(
+            f"{options.scenario}: {error!r}: give a Python file that defines scenario(rehearsal)"
+        ) from error
+    with Rehearsal(directory, seed=options.seed, **settings) as rehearsal:
+        scenario(rehearsal)
+        found = permission_report(rehearsal, explanations)
+    if options.json:
+        _write_json(found.as_json())
+    else:
+        print(*found.lines(), *found.findings, sep="\n")
+    return FINDINGS if found.findings else 0
 
 
 def run(options: argparse.Namespace) -> int:

@@ -1,18 +1,28 @@
 """What every rehearsed service needs: the account, time and chance, records, faults, names."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 
 from cdk_rehearsal.faults import Faults
 from cdk_rehearsal.latency import Latency, Span
 from cdk_rehearsal.meter import Meter
+from cdk_rehearsal.policies import Principal
 from cdk_rehearsal.sandbox.execution_environment import ExecutionEnvironment
 from cdk_rehearsal.virtual_time.scheduler import Scheduler
 
+if TYPE_CHECKING:
+    # It imports moto: at run time the first rehearsal does.
+    from cdk_rehearsal.authorization.decisions import Access
+
 OUTSIDE = "outside"
 """The source, in records, of everything that no resource of the assembly does."""
+
+PRINCIPAL = "_rehearsal_principal"
+"""The attribute of a client that does not act for a function, but for this principal."""
 
 # Version 4, variant 1: https://www.rfc-editor.org/rfc/rfc9562
 _UUID_MASK = (0xF << 76) | (0x3 << 62)
@@ -29,17 +39,20 @@ class Core:
     meter: Meter
     faults: Faults
     latency: Latency
+    access: Access
     paths: dict[str, str] = field(default_factory=dict)
     """Construct paths by physical id and by ARN."""
-    _clients: dict[str, Any] = field(default_factory=dict)
+    _clients: dict[tuple[str, Principal | None], Any] = field(default_factory=dict)
 
-    def client(self, service: str) -> Any:
-        """Returns the boto3 client of a service."""
-        if service not in self._clients:
+    def client(self, service: str, principal: Principal | None = None) -> Any:
+        """Returns the boto3 client of a service; calls of a principal's are authorized."""
+        key = (service, principal)
+        if key not in self._clients:
             # Any service, known only by name: the stubs list all of them as literals.
             make: Any = boto3.client
-            self._clients[service] = make(service, region_name=self.region)
-        return self._clients[service]
+            self._clients[key] = make(service, region_name=self.region)
+            vars(self._clients[key])[PRINCIPAL] = principal
+        return self._clients[key]
 
     def name(self, path: str, *identifiers: str) -> None:
         """Lets physical ids and ARNs stand for the construct path of their resource."""

@@ -2,6 +2,7 @@
 
 import json
 import tempfile
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 
@@ -45,7 +46,7 @@ class Deployment:
         self.assembly = assembly
         self.finder = AssetFinder()
         self.outside = OutsideEnvironment()
-        self.destinations = Destinations()
+        self.destinations = Destinations(core)
         self.lambdas = LambdaService(core, self.finder, self.destinations)
         self.pipes = PipeRunner(core, self.lambdas)
         self.queues = Queues(core)
@@ -68,6 +69,8 @@ class Deployment:
         self.metrics = Metrics(core, self.resources, self.lambdas, self.queues, self.outboxes)
         self.alarms = Alarms(core, self.metrics)
         self.stacks = Stacks(core, assembly.stacks, self.resources)
+        self.checks: list[tuple[Resource, Callable[[], None]]] = []
+        """What AWS checks when it creates a resource, though what it depends on may come later."""
         self._logs = logs
         self._connect()
 
@@ -99,6 +102,7 @@ class Deployment:
     def install(self, patches: Patches) -> None:
         """Lets moto's models call the services."""
         for service in (
+            self.core.access,
             self.state_machines,
             self.mappings,
             self.queues,

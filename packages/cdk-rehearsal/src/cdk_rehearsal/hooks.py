@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from functools import cache, partial
-from typing import Any
+from typing import Any, NoReturn
 
 from botocore.client import BaseClient
 from botocore.exceptions import BotoCoreError, ClientError
@@ -17,8 +17,10 @@ from moto import mock_aws
 from moto.moto_api._internal import mock_random
 
 from cdk_rehearsal import moto_patches
-from cdk_rehearsal.core import Core
+from cdk_rehearsal.authorization.decisions import Denied
+from cdk_rehearsal.core import PRINCIPAL, Core
 from cdk_rehearsal.faults import Call
+from cdk_rehearsal.policies import Principal
 from cdk_rehearsal.sandbox.egress import Egress, environment, set_environment
 from cdk_rehearsal.sandbox.execution_environment import AssetFinder, ExecutionEnvironment
 from cdk_rehearsal.sandbox.patching import Patches
@@ -39,6 +41,22 @@ _RESOURCE_PARAMETERS = {
     "sqs": "QueueUrl",
     "stepfunctions": "stateMachineArn",
 }
+
+# Codes of refused calls, and of calls for which the key of a resource may not be used, by service.
+# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/troubleshooting-access-denied.html
+# https://docs.aws.amazon.com/sns/latest/api/CommonErrors.html
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/troubleshoot-403-errors.html
+_DENIED = {
+    **dict.fromkeys(("cloudwatch", "iam", "s3", "sqs", "sts"), "AccessDenied"),
+    "sns": "AuthorizationError",
+}
+_KEY_DENIED = {
+    "kinesis": "KMSAccessDeniedException",
+    "s3": "AccessDenied",
+    "sns": "KMSAccessDenied",
+    "sqs": "KMS.AccessDeniedException",
+}
+_DENIED_STATUS = {"json": 400}
 
 
 @cache
@@ -124,6 +142,8 @@ class Hooks:
                     return original(client, operation, parameters)
             environment = scheduler.current.environment
             if not isinstance(environment, ExecutionEnvironment):
+                if (principal := vars(client).get(PRINCIPAL)) is not None:
+                    self._authorize(principal, client, operation, parameters)
                 return original(client, operation, parameters)
             scheduler.sleep(core.draw(core.latency.api_call_s))
             service = client.meta.service_model.service_name
@@ -133,6 +153,7 @@ class Hooks:
             error: str | None = None
             try:
                 environment.see_true_time()
+                self._authorize(environment.principal, client, operation, parameters)
                 return core.faults.call(call, environment.function, target)
             except ClientError as failure:
                 error = failure.response["Error"]["Code"]
@@ -152,6 +173,35 @@ class Hooks:
                 )
 
         return make_api_call
+
+    def _authorize(
+        self, principal: Principal, client: Any, operation: str, parameters: dict[str, Any]
+    ) -> None:
+        model = client.meta.service_model
+        shape = model.operation_model(operation).input_shape
+        if shape is not None and not parameters.keys() >= set(shape.required_members):
+            return  # The call is malformed, and fails for this reason.
+        try:
+            self._core.access.authorize_call(principal, model.signing_name, operation, parameters)
+        except Denied as denied:
+            _refuse(client, operation, denied)
+
+
+def _refuse(client: Any, operation: str, denied: Denied) -> NoReturn:
+    """Raises the error with which a service answers a request that is not authorized."""
+    model = client.meta.service_model
+    codes = _KEY_DENIED if denied.of_key else _DENIED
+    code = codes.get(model.service_name, "AccessDeniedException")
+    answer = {
+        "Error": {"Code": code, "Message": str(denied)},
+        "ResponseMetadata": {
+            "HTTPStatusCode": _DENIED_STATUS.get(model.protocol, 403),
+            "HTTPHeaders": {},
+            "RequestId": "",
+            "RetryAttempts": 0,
+        },
+    }
+    raise client.exceptions.from_code(code)(answer, operation) from None
 
 
 def _resource(service: str, parameters: dict[str, Any]) -> str:

@@ -83,6 +83,9 @@ class Loader:
                 if self._exists(stack, logical_id):
                     self._create(stack, logical_id)
         self._problems += unsupported(list(self._resources.values()))
+        for resource, check in self._deployment.checks:
+            with self._collecting(resource.path, resource.where):
+                check()
         if self._problems:
             raise LoadingError(self._problems)
         self._stand_ins.check()

@@ -77,7 +77,7 @@ class Outside:
     def stand_in(self, arn: str) -> None:
         """Creates a stand-in. Raises RehearsalError if there is to be none.
 
-        It is open to everybody: its owner has to admit the application.
+        It is open to services, which its owner has to admit; roles need permissions of their own.
         """
         deployment, core = self._deployment, self._deployment.core
         stand_ins = deployment.stand_ins
@@ -107,7 +107,7 @@ class Outside:
             stand_ins.note(arn, f"a new {type_}")
 
     def _role(self) -> str:
-        """The ARN of a role that all functions outside share; moto asks for one."""
+        """The ARN of a role that all functions outside share; it permits everything."""
         client = self._deployment.client("iam")
         name = "outside-the-assembly"
         try:
@@ -117,6 +117,12 @@ class Outside:
             role = client.create_role(
                 RoleName=name, AssumeRolePolicyDocument=json.dumps({"Statement": [trust]})
             )["Role"]["Arn"]
+            everything = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+            client.put_role_policy(
+                RoleName=name,
+                PolicyName="everything",
+                PolicyDocument=json.dumps({"Statement": [everything]}),
+            )
         return role
 
     def _exists(self, arn: str) -> bool:
@@ -133,7 +139,13 @@ class Outside:
 
     def _open(self, service: str, arn: str) -> None:
         deployment = self._deployment
-        statement = {"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": arn}
+        statement = {
+            "Effect": "Allow",
+            "Principal": "*",
+            "Action": "*",
+            "Resource": arn,
+            "Condition": {"Bool": {"aws:PrincipalIsAWSService": "true"}},
+        }
         policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
         if service == "lambda":
             deployment.lambdas.function(arn).policy["Statement"].append(statement)
@@ -146,6 +158,8 @@ class Outside:
             deployment.client("sns").set_topic_attributes(
                 TopicArn=arn, AttributeName="Policy", AttributeValue=policy
             )
+        elif service == "events":
+            deployment.client("events").put_permission(EventBusName=self.name(arn), Policy=policy)
 
 
 def _texts(value: Any) -> Iterator[str]:

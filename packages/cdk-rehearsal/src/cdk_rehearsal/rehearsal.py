@@ -77,6 +77,7 @@ class Rehearsal:
         """
         self.assembly = Assembly(assembly)
         prepare_moto()
+        from cdk_rehearsal.authorization.decisions import Access
         from cdk_rehearsal.deployment import Deployment
         from cdk_rehearsal.hooks import Hooks
 
@@ -92,7 +93,10 @@ class Rehearsal:
             lambda fault, source, target: self.meter.add("fault", source, target, name=fault.name),
             self.scheduler.random,
         )
-        self._core = Core(account, region, self.scheduler, self.meter, self.faults, self.latency)
+        self.access = Access(account, region, self.clock.now)
+        self._core = Core(
+            *(account, region, self.scheduler, self.meter, self.faults, self.latency, self.access)
+        )
         substitutes = StandIns(stubs or {}, values or {}, invents=stand_ins)
         self.stand_ins: Sequence[StandIn] = substitutes.used
         """The stubs and values that stand for what is not in the assembly."""

@@ -27,30 +27,37 @@ class Cloud:
         }
         return logical_id
 
+    def role(self, logical_id: str, *statements: dict[str, Any]) -> str:
+        """Add a role for services; without statements it may do everything."""
+        services = ["events", "lambda", "scheduler", "states"]
+        trust = {
+            "Effect": "Allow",
+            "Principal": {"Service": [f"{service}.amazonaws.com" for service in services]},
+            "Action": "sts:AssumeRole",
+        }
+        granted = statements or ({"Effect": "Allow", "Action": "*", "Resource": "*"},)
+        document = {"Version": "2012-10-17", "Statement": list(granted)}
+        return self.add(
+            logical_id,
+            "AWS::IAM::Role",
+            AssumeRolePolicyDocument={"Statement": [trust]},
+            Policies=[{"PolicyName": "Policy", "PolicyDocument": document}],
+        )
+
     def function(self, logical_id: str, code: str, **properties: Any) -> str:
-        """Add a function whose module ``index`` is ``code``; all functions share a role."""
-        if "Role" not in self.resources:
-            self.add(
-                "Role",
-                "AWS::IAM::Role",
-                AssumeRolePolicyDocument={
-                    "Statement": [
-                        {
-                            "Effect": "Allow",
-                            "Principal": {"Service": "lambda.amazonaws.com"},
-                            "Action": "sts:AssumeRole",
-                        }
-                    ]
-                },
-            )
+        """Add a function whose module ``index`` is ``code``; by default with a role for all."""
+        if "Role" not in properties and "Role" not in self.resources:
+            self.role("Role")
         return self.add(
             logical_id,
             "AWS::Lambda::Function",
-            Runtime="python3.13",
-            Role=arn("Role"),
-            Handler="index.handler",
-            Code={"ZipFile": textwrap.dedent(code)},
-            **properties,
+            **{
+                "Runtime": "python3.13",
+                "Role": arn("Role"),
+                "Handler": "index.handler",
+                "Code": {"ZipFile": textwrap.dedent(code)},
+                **properties,
+            },
         )
 
     def queue(

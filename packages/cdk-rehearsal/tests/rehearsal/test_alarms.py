@@ -145,6 +145,33 @@ def test_an_alarm_returns_when_its_metric_does(template: Cloud, rehearse: Rehear
     assert described(shop)["StateUpdatedTimestamp"] == START + timedelta(minutes=4)
 
 
+def test_an_alarm_that_ignores_missing_values_keeps_its_state(
+    template: Cloud, rehearse: Rehearse
+) -> None:
+    alarm(template, TreatMissingData="ignore")
+    shop = rehearse(start=START)
+    put(shop, 2)
+    shop.run_for(60)
+    assert state(shop) == "ALARM"
+    shop.run_for(3600)
+    assert state(shop) == "ALARM"
+
+
+def test_a_state_that_a_client_sets_lasts_until_the_next_minute(
+    template: Cloud, rehearse: Rehearse
+) -> None:
+    """https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_SetAlarmState.html"""
+    alarm(template, TreatMissingData="notBreaching")
+    shop = rehearse(start=START)
+    assert state(shop) == "OK"
+    shop.client("cloudwatch").set_alarm_state(
+        AlarmName=shop.physical_id("Shop/Alarm"), StateValue="ALARM", StateReason="a drill"
+    )
+    assert state(shop) == "ALARM"
+    shop.run_for(60)
+    assert state(shop) == "OK"
+
+
 def test_the_time_of_a_change_does_not_depend_on_when_somebody_asks(
     template: Cloud, rehearse: Rehearse
 ) -> None:
@@ -329,6 +356,11 @@ def test_put_values_are_queried_by_period_and_statistic(
         "Datapoints"
     ]
     assert point["ExtendedStatistics"] == {"p90": 6}
+    later = {"StartTime": START + timedelta(minutes=1), "EndTime": START + timedelta(minutes=6)}
+    (point, *_) = cloudwatch.get_metric_statistics(**later, **metric, Statistics=["Sum"])[
+        "Datapoints"
+    ]
+    assert (point["Timestamp"], point["Sum"]) == (START, 14), "periods begin at their multiples"
     assert [each["MetricName"] for each in cloudwatch.list_metrics()["Metrics"]] == ["Orders"]
 
 

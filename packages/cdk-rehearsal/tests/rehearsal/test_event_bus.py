@@ -408,7 +408,8 @@ def test_a_state_machine_is_started(bus: Cloud, rehearse: Rehearse) -> None:
 def test_another_bus_gets_the_event(bus: Cloud, rehearse: Rehearse) -> None:
     """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-bus-to-bus.html"""
     bus.add("Far", "AWS::Events::EventBus", Name="far")
-    bus.rule("Rule", ORDERS, {"Arn": arn("Far"), "RoleArn": "arn:aws:iam::1:role/any"})
+    bus.role("Role")
+    bus.rule("Rule", ORDERS, {"Arn": arn("Far"), "RoleArn": arn("Role")})
     bus.rule("FarRule", ORDERS, {"Arn": arn("Queue")}, bus="Far")
     shop = rehearse()
     publish(shop)

@@ -11,8 +11,12 @@ from cdk_rehearsal import Rehearsal, check
 from rehearsal.cloud import Cloud, arn, ref
 from rehearsal.conftest import Rehearse
 
+POLLING = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"]
 
-def pipe(template: Cloud, source: Any, target: Any, action: str = "*", **properties: Any) -> None:
+
+def pipe(
+    template: Cloud, source: Any, target: Any, action: str | list[str] = "*", **properties: Any
+) -> None:
     trust = {
         "Effect": "Allow",
         "Principal": {"Service": "pipes.amazonaws.com"},
@@ -161,7 +165,7 @@ def test_a_pipe_does_only_what_its_role_permits(template: Cloud, rehearse: Rehea
     template.queue("Parked")
     template.queue("From", dead_letters="Parked", receives=1)
     template.queue("To")
-    pipe(template, arn("From"), arn("To"), action="sqs:ReceiveMessage")
+    pipe(template, arn("From"), arn("To"), action=POLLING)
     shop = rehearse()
     send(shop, 1)
     assert (bodies(shop, "Shop/To"), bodies(shop, "Shop/Parked")) == ([], [1])

@@ -116,6 +116,25 @@ def test_the_execution_continues_at_the_failed_state_with_the_same_input(stage: 
     ]
 
 
+def test_a_state_that_fails_in_its_output_gets_its_input_again(stage: Stage) -> None:
+    given: list[Any] = []
+
+    def keep(event: Any) -> int:
+        given.append(event)
+        return 1
+
+    task = {
+        "Type": "Task",
+        "Resource": stage.lambdas.add("keep", keep),
+        "ResultPath": "$.result",
+        "OutputPath": "$.missing",
+        "End": True,
+    }
+    execution = start(stage, {"Keep": task}, {"order": 1})
+    redrive(stage, execution)
+    assert given == [{"order": 1}, {"order": 1}]
+
+
 def test_retries_start_anew_and_a_redrive_may_fail_again(stage: Stage) -> None:
     flaky = Flaky(stage, "a")
     retry = [{"ErrorEquals": ["ValueError"], "IntervalSeconds": 1, "MaxAttempts": 2}]
@@ -269,6 +288,7 @@ def test_a_fail_state_fails_again(stage: Stage) -> None:
 def test_a_token_makes_a_redrive_idempotent(stage: Stage) -> None:
     execution = start(stage, {"Bad": {"Type": "Fail"}})
     date = redrive(stage, execution, clientToken="one")
+    stage.scheduler.run_for(60)
     assert redrive(stage, execution, clientToken="one") == date
     assert described(stage, execution)["redriveCount"] == 1
 

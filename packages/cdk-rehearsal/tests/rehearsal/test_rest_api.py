@@ -257,6 +257,7 @@ def handler(event, context):
 def guarded(template: Cloud, **properties: Any) -> None:
     api(template)
     template.function("Guard", GUARD)
+    permit(template, "Guard")
     template.add(
         "Authorizer",
         "AWS::ApiGateway::Authorizer",

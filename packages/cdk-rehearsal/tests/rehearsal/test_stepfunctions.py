@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import boto3
 import pytest
@@ -37,24 +37,42 @@ class DeclinedError(Exception):
     """What a handler of an application may raise."""
 
 
+class FakeFunction(NamedTuple):
+    """A function that runs in the calling process."""
+
+    name: str
+    body: Body
+    arn: str
+
+
+class FakeAccess:
+    """Permits everything."""
+
+    def session(self, role: str, name: str) -> None:
+        return None
+
+    def authorize(self, principal: None, action: str, resource: str) -> None:
+        return None
+
+
 @dataclass
 class FakeLambdas:
     """Functions that run in the calling process, and answer as Lambda does."""
 
-    functions: dict[str, Any] = field(default_factory=dict)
+    functions: dict[str, FakeFunction] = field(default_factory=dict)
     calls: list[tuple[float, str, Any]] = field(default_factory=list)
     scheduler: Scheduler | None = None
 
     def add(self, name: str, body: Body) -> str:
         arn = f"arn:aws:lambda:{REGION}:123456789012:function:{name}"
-        self.functions[arn] = self.functions[name] = (name, body)
+        self.functions[arn] = self.functions[name] = FakeFunction(name, body, arn)
         return arn
 
     def invoke(
-        self, function: tuple[str, Body], payload: str, *, source: str, **_: Any
+        self, function: FakeFunction, payload: str, *, source: str, **_: Any
     ) -> InvocationResult:
         assert self.scheduler is not None
-        name, body = function
+        name, body = function.name, function.body
         what: dict[str, Any]
         event = json.loads(payload)
         self.calls.append((round(self.scheduler.now() - START, 3), name, event))
@@ -80,11 +98,12 @@ class Stage:
     scheduler: Scheduler
     lambdas: FakeLambdas
     sfn: Any
+    access: FakeAccess = field(default_factory=FakeAccess)
     events: list[ExecutionEvent] = field(default_factory=list)
     region: str = REGION
     clients: dict[str, Any] = field(default_factory=dict)
 
-    def client(self, service: str) -> Any:
+    def client(self, service: str, principal: object = None) -> Any:
         if service not in self.clients:
             make: Any = boto3.client
             keys = {"aws_access_key_id": "key", "aws_secret_access_key": "secret"}

@@ -63,7 +63,7 @@ def run(shop: Rehearsal) -> Run:
         machine = client.create_state_machine(
             name=f"m{len(client.list_state_machines()['stateMachines'])}",
             definition=json.dumps({"StartAt": next(iter(states)), "States": states, **top}),
-            roleArn="arn:aws:iam::123456789012:role/machine",
+            roleArn=f"arn:aws:iam::123456789012:role/{shop.physical_id('Shop/Role')}",
         )["stateMachineArn"]
         text = json.dumps({} if data is None else data)
         execution = client.start_execution(stateMachineArn=machine, input=text)["executionArn"]

@@ -165,9 +165,11 @@ def create_authorizer(deployment: Deployment, resource: Resource, properties: Pr
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-apigateway-authorizer.html
     """
     properties.only("Type", "COGNITO_USER_POOLS", "REQUEST", "TOKEN")
-    properties.ignore("AuthType", "AuthorizerCredentials", "Name")
+    properties.ignore("AuthType", "Name")
     # The API reads these.
-    properties.pick("AuthorizerResultTtlInSeconds", "IdentitySource", "RestApiId")
+    properties.pick(
+        *("AuthorizerCredentials", "AuthorizerResultTtlInSeconds", "IdentitySource", "RestApiId")
+    )
     properties.pick("IdentityValidationExpression")
     pools, uri = properties.take("ProviderARNs", []), properties.take("AuthorizerUri")
     if properties.take("Type") == "COGNITO_USER_POOLS":

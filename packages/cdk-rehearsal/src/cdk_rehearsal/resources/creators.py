@@ -12,8 +12,8 @@ __all__ = ["CREATORS", "creator_of"]
 
 for _service in (
     *("apigateway", "apigatewayv2", "cloudwatch", "cognito", "dynamodb", "events", "iam"),
-    *("kinesis", "lambda_", "logs", "pipes", "s3", "scheduler", "secretsmanager", "ses", "sns"),
-    *("sqs", "ssm"),
+    *("kinesis", "kms", "lambda_", "logs", "pipes", "s3", "scheduler", "secretsmanager", "ses"),
+    *("sns", "sqs", "ssm"),
     "stepfunctions",
 ):
     import_module(f"cdk_rehearsal.resources.{_service}")

@@ -141,8 +141,6 @@ def _call_sdk(deployment: Deployment, resource: Resource, properties: Properties
         return
     call = json.loads(stated) if isinstance(stated, str) else stated
     service, operation = _operation(call, properties)
-    if service == "logs" and operation == "put_resource_policy":
-        deployment.bus.log_policies.append(json.loads(call["parameters"]["policyDocument"]))
     answer = getattr(deployment.client(service), operation)(**call.get("parameters", {}))
     resource.attributes = dict(_flat(answer, ""))
     identified = call.get("physicalResourceId") or {}

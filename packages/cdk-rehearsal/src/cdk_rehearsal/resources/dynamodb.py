@@ -25,8 +25,10 @@ def create_table(deployment: Deployment, resource: Resource, properties: Propert
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-dynamodb-table.html
     """
-    properties.ignore(*_IGNORED, "ProvisionedThroughput", "SSESpecification", "ResourcePolicy")
-    _create(deployment, resource, properties)
+    properties.ignore(*_IGNORED, "ProvisionedThroughput", "ResourcePolicy")
+    encryption = properties.section("SSESpecification")
+    encryption.ignore("SSEEnabled", "SSEType")
+    _create(deployment, resource, properties, encryption)
 
 
 @creates("AWS::DynamoDB::GlobalTable")
@@ -35,8 +37,8 @@ def create_global_table(deployment: Deployment, resource: Resource, properties: 
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-dynamodb-globaltable.html
     """
+    properties.section("SSESpecification").ignore("SSEEnabled", "SSEType")
     properties.ignore(
-        "SSESpecification",
         "WarmThroughput",
         "WriteOnDemandThroughputSettings",
         "WriteProvisionedThroughputSettings",
@@ -51,12 +53,13 @@ def create_global_table(deployment: Deployment, resource: Resource, properties: 
         "ReadOnDemandThroughputSettings",
         "ReadProvisionedThroughputSettings",
         "ResourcePolicy",
-        "SSESpecification",
     )
-    _create(deployment, resource, properties)
+    _create(deployment, resource, properties, replicas[0].section("SSESpecification"))
 
 
-def _create(deployment: Deployment, resource: Resource, properties: Properties) -> None:
+def _create(
+    deployment: Deployment, resource: Resource, properties: Properties, encryption: Properties
+) -> None:
     client = deployment.client("dynamodb")
     name = properties.take("TableName") or resource.generated_name(255)
     properties.ignore("BillingMode")
@@ -98,6 +101,7 @@ def _create(deployment: Deployment, resource: Resource, properties: Properties) 
         )
         if enabled:
             Expiry(deployment.core, name, attribute)
+    deployment.core.access.encrypt(description["TableArn"], encryption.take("KMSMasterKeyId"))
     resource.physical_id = name
     resource.attributes = {"Arn": description["TableArn"], "TableId": deployment.core.new_id()}
     if stream.values:

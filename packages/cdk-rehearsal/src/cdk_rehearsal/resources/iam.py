@@ -2,6 +2,7 @@
 
 import json
 
+from cdk_rehearsal.authorization.stored_policies import managed_policy
 from cdk_rehearsal.deployment import Deployment
 from cdk_rehearsal.properties import Properties
 from cdk_rehearsal.resources.registry import Resource, creates
@@ -14,13 +15,18 @@ def create_role(deployment: Deployment, resource: Resource, properties: Properti
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-iam-role.html
     """
     client = deployment.client("iam")
-    properties.ignore("Description", "ManagedPolicyArns", "MaxSessionDuration", "Tags")
+    properties.ignore("Description", "MaxSessionDuration", "Tags")
+    boundary = properties.take("PermissionsBoundary")
     name = properties.take("RoleName") or resource.generated_name(64)
     role = client.create_role(
         RoleName=name,
         Path=properties.take("Path", "/"),
         AssumeRolePolicyDocument=json.dumps(properties.require("AssumeRolePolicyDocument")),
+        **({"PermissionsBoundary": boundary} if boundary else {}),
     )["Role"]
+    for arn in properties.take("ManagedPolicyArns", []):
+        managed_policy(deployment.core.account, arn)
+        client.attach_role_policy(RoleName=name, PolicyArn=arn)
     for policy in properties.sections("Policies"):
         client.put_role_policy(
             RoleName=name,
@@ -29,26 +35,6 @@ def create_role(deployment: Deployment, resource: Resource, properties: Properti
         )
     resource.physical_id = name
     resource.attributes = {"Arn": role["Arn"], "RoleId": role["RoleId"]}
-
-
-@creates("AWS::IAM::ManagedPolicy")
-def create_managed_policy(
-    deployment: Deployment, resource: Resource, properties: Properties
-) -> None:
-    """Creates a managed policy, and attaches it to roles.
-
-    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-iam-managedpolicy.html
-    """
-    properties.ignore("Description", "Groups", "Path", "Users")
-    client = deployment.client("iam")
-    arn = client.create_policy(
-        PolicyName=properties.take("ManagedPolicyName") or resource.generated_name(128),
-        PolicyDocument=json.dumps(properties.require("PolicyDocument")),
-    )["Policy"]["Arn"]
-    for role in properties.take("Roles", []):
-        client.attach_role_policy(RoleName=role, PolicyArn=arn)
-    resource.physical_id = arn
-    resource.attributes = {"PolicyArn": arn}
 
 
 @creates("AWS::IAM::Policy")
@@ -65,3 +51,24 @@ def create_policy(deployment: Deployment, resource: Resource, properties: Proper
         )
     resource.physical_id = resource.generated_name(128)
     resource.attributes = {"Id": resource.physical_id}
+
+
+@creates("AWS::IAM::ManagedPolicy")
+def create_managed_policy(
+    deployment: Deployment, resource: Resource, properties: Properties
+) -> None:
+    """Creates a managed policy and attaches it to roles.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-iam-managedpolicy.html
+    """
+    properties.ignore("Description", "Groups", "Users")
+    client = deployment.client("iam")
+    arn = client.create_policy(
+        PolicyName=properties.take("ManagedPolicyName") or resource.generated_name(128),
+        Path=properties.take("Path", "/"),
+        PolicyDocument=json.dumps(properties.require("PolicyDocument")),
+    )["Policy"]["Arn"]
+    for role in properties.take("Roles", []):
+        client.attach_role_policy(RoleName=role, PolicyArn=arn)
+    resource.physical_id = arn
+    resource.attributes = {"PolicyArn": arn}

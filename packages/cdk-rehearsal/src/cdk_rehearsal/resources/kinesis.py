@@ -18,7 +18,9 @@ def create_stream(deployment: Deployment, resource: Resource, properties: Proper
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-kinesis-stream.html
     https://docs.aws.amazon.com/streams/latest/dev/how-do-i-size-a-stream.html
     """
-    properties.ignore("DesiredShardLevelMetrics", "StreamEncryption", "Tags")
+    properties.ignore("DesiredShardLevelMetrics", "Tags")
+    encryption = properties.section("StreamEncryption")
+    encryption.only("EncryptionType", "KMS")
     name = properties.take("Name") or resource.generated_name(128)
     mode = properties.section("StreamModeDetails").take("StreamMode", "PROVISIONED")
     options: dict[str, Any] = {"StreamModeDetails": {"StreamMode": mode}}
@@ -37,5 +39,6 @@ def create_stream(deployment: Deployment, resource: Resource, properties: Proper
     if retention > shortest:
         client.increase_stream_retention_period(StreamName=name, RetentionPeriodHours=retention)
     summary = client.describe_stream_summary(StreamName=name)["StreamDescriptionSummary"]
+    deployment.core.access.encrypt(summary["StreamARN"], encryption.take("KeyId"))
     resource.physical_id = name
     resource.attributes = {"Arn": summary["StreamARN"]}

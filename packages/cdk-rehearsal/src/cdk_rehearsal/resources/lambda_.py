@@ -10,6 +10,7 @@ from cdk_rehearsal.properties import Properties
 from cdk_rehearsal.resources.registry import Resource, creates
 from cdk_rehearsal.sandbox.execution_environment import FunctionLog
 from cdk_rehearsal.services.functions import AsyncConfig, Function
+from cdk_rehearsal.services.polling import lacking, refused_traces
 from cdk_rehearsal.services.queue_mapping import QueueMapping
 from cdk_rehearsal.services.stream_mapping import MappingOptions, StreamMapping
 from cdk_rehearsal.stand_ins import Stub
@@ -57,9 +58,9 @@ def create_function(deployment: Deployment, resource: Resource, properties: Prop
         "RuntimeManagementConfig",
         "SnapStart",
         "Tags",
-        "TracingConfig",
         "VpcConfig",
     )
+    tracing = properties.section("TracingConfig").take("Mode") == "Active"
     code = properties.section("Code")
     logging = properties.section("LoggingConfig")
     logging.ignore("ApplicationLogLevel", "SystemLogLevel")
@@ -98,30 +99,42 @@ def create_function(deployment: Deployment, resource: Resource, properties: Prop
         if dead_letter_target.split(":")[2] not in {"sqs", "sns"}:
             raise properties.error(f"{dead_letter_target} is no queue or topic for dead letters")
         deployment.queues.dead_letter_arns.add(dead_letter_target)
-    deployment.lambdas.add(
-        Function(
-            path=resource.path,
-            name=name,
-            arn=arn,
-            handler=handler,
-            directory=directory,
-            variables={
-                **{key: str(value) for key, value in variables.items()},
-                **_runtime_variables(
-                    deployment, directory, name, runtime, handler, memory, log_group
-                ),
-            },
-            timeout_s=timeout,
-            memory_mb=memory,
-            reserved_concurrency=concurrency,
-            log_group=log_group,
-            log_format=logging.take("LogFormat", "Text"),
-            log=FunctionLog(deployment.core.scheduler.now, deployment.log_file(resource.path)),
-            dead_letter_target=dead_letter_target,
-            stub=stub,
-            layers=[deployment.layers[each] for each in layers if each in deployment.layers],
-        )
+    function = Function(
+        path=resource.path,
+        name=name,
+        arn=arn,
+        handler=handler,
+        directory=directory,
+        role=role,
+        variables={
+            **{key: str(value) for key, value in variables.items()},
+            **_runtime_variables(deployment, directory, name, runtime, handler, memory, log_group),
+        },
+        timeout_s=timeout,
+        memory_mb=memory,
+        reserved_concurrency=concurrency,
+        log_group=log_group,
+        log_format=logging.take("LogFormat", "Text"),
+        log=FunctionLog(deployment.core.scheduler.now, deployment.log_file(resource.path)),
+        dead_letter_target=dead_letter_target,
+        stub=stub,
+        layers=[deployment.layers[each] for each in layers if each in deployment.layers],
     )
+    deployment.lambdas.add(function)
+
+    def check() -> None:
+        if not deployment.core.access.is_assumable(role, service="lambda.amazonaws.com"):
+            raise properties.error(
+                "The role defined for the function cannot be assumed by Lambda: its trust policy "
+                "has to name lambda.amazonaws.com"
+            )
+        if tracing and (refusal := refused_traces(deployment.core, function)):
+            raise properties.error(
+                "The provided execution role does not have permissions to call PutTraceSegments "
+                f"on XRAY. {refusal}"
+            )
+
+    deployment.checks.append((resource, check))
     resource.physical_id = name
     resource.attributes = {"Arn": arn}
 
@@ -397,6 +410,14 @@ def create_event_source_mapping(
         deployment.streams.add(mapping)
     else:
         raise properties.error(f"the rehearsal does not know event sources such as {source}")
+
+    def check() -> None:
+        if refusal := lacking(deployment.core, function, source):
+            raise properties.error(
+                f"the function's role does not permit to poll the event source. {refusal}"
+            )
+
+    deployment.checks.append((resource, check))
     record = deployment.client("lambda").create_event_source_mapping(
         EventSourceArn=source, FunctionName=function.name, Enabled=enabled, **options
     )

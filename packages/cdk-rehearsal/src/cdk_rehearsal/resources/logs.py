@@ -55,5 +55,4 @@ def create_resource_policy(
     text = document if isinstance(document, str) else json.dumps(document)
     name = properties.require("PolicyName")
     deployment.client("logs").put_resource_policy(policyName=name, policyDocument=text)
-    deployment.bus.log_policies.append(json.loads(text))
     resource.physical_id = name

@@ -7,7 +7,8 @@ from cdk_rehearsal.deployment import Deployment
 from cdk_rehearsal.filters import FilterCriteria
 from cdk_rehearsal.properties import Properties
 from cdk_rehearsal.resources.registry import Resource, creates
-from cdk_rehearsal.services.pipes import ENRICHMENTS, TARGETS, Pipe
+from cdk_rehearsal.services.pipes import ENRICHMENTS, SERVICE, TARGETS, Pipe
+from cdk_rehearsal.services.polling import lacking
 from cdk_rehearsal.services.queue_mapping import QueueMapping
 from cdk_rehearsal.services.stream_mapping import MappingOptions, StreamMapping
 
@@ -50,6 +51,14 @@ def create_pipe(deployment: Deployment, resource: Resource, properties: Properti
         _flattened if ":kinesis:" in source else _as_it_is,
     )
     _poll(deployment, properties, pipe, source)
+
+    def check() -> None:
+        if not core.access.is_assumable(pipe.role, service=SERVICE, source_arn=arn):
+            raise properties.error(f"the role {pipe.role} does not let {SERVICE} assume it")
+        if refusal := lacking(core, pipe, source):
+            raise properties.error(f"the pipe's role does not permit to poll its source. {refusal}")
+
+    deployment.checks.append((resource, check))
     resource.physical_id = name
     resource.attributes = {"Arn": arn}
 

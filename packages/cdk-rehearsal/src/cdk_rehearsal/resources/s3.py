@@ -1,5 +1,6 @@
 """AWS::S3: buckets, and whom they notify of their objects."""
 
+import json
 from typing import Any
 
 from cdk_rehearsal.deployment import Deployment
@@ -37,12 +38,12 @@ def create_bucket(deployment: Deployment, resource: Resource, properties: Proper
     """Creates a bucket with its notifications.
 
     As S3 does, it asks at once whether each destination lets the bucket in. What guards and what
-    ages objects (encryption, public access, ownership, logging, lifecycle) is left out.
+    ages objects (public access, ownership, logging, lifecycle) is left out.
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-s3-bucket.html
     """
     properties.ignore(
         *("AccelerateConfiguration", "AccessControl", "AnalyticsConfigurations"),
-        *("BucketEncryption", "CorsConfiguration", "IntelligentTieringConfigurations"),
+        *("CorsConfiguration", "IntelligentTieringConfigurations"),
         *("InventoryConfigurations", "LifecycleConfiguration", "LoggingConfiguration"),
         *("MetricsConfigurations", "ObjectLockConfiguration", "ObjectLockEnabled"),
         *("OwnershipControls", "PublicAccessBlockConfiguration", "Tags"),
@@ -62,6 +63,13 @@ def create_bucket(deployment: Deployment, resource: Resource, properties: Proper
         "RegionalDomainName": f"{name}.s3.{deployment.core.region}.amazonaws.com",
         "WebsiteURL": f"http://{name}.s3-website-{deployment.core.region}.amazonaws.com",
     }
+    for part in properties.section("BucketEncryption").sections(
+        "ServerSideEncryptionConfiguration"
+    ):
+        part.ignore("BlockedEncryptionTypes", "BucketKeyEnabled")
+        default = part.section("ServerSideEncryptionByDefault")
+        default.only("SSEAlgorithm", "AES256", "aws:kms", "aws:kms:dsse")
+        deployment.core.access.encrypt(arn, default.take("KMSMasterKeyID"))
     status = properties.section("VersioningConfiguration").take("Status")
     if status is not None:
         client.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": status})
@@ -100,13 +108,13 @@ def notify(
 def create_bucket_policy(
     deployment: Deployment, resource: Resource, properties: Properties
 ) -> None:
-    """Takes a bucket's policy as read.
+    """Gives a bucket a policy.
 
-    moto would apply it, but without its conditions: a policy that refuses plain HTTP would refuse
-    everything. https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-s3-bucketpolicy.html
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-s3-bucketpolicy.html
     """
-    properties.require("PolicyDocument")
-    properties.require("Bucket")
+    deployment.client("s3").put_bucket_policy(
+        Bucket=properties.require("Bucket"), Policy=json.dumps(properties.require("PolicyDocument"))
+    )
     resource.physical_id = resource.generated_name(128)
 
 

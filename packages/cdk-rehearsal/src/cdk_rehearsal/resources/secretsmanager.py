@@ -13,7 +13,7 @@ def create_secret(deployment: Deployment, resource: Resource, properties: Proper
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-secretsmanager-secret.html
     """
-    properties.ignore("Description", "KmsKeyId", "Tags")
+    properties.ignore("Description", "Tags")
     generate = properties.section("GenerateSecretString")
     value = properties.take("SecretString")
     if (value is None) == ("GenerateSecretString" not in properties):
@@ -23,8 +23,25 @@ def create_secret(deployment: Deployment, resource: Resource, properties: Proper
     arn = deployment.client("secretsmanager").create_secret(
         Name=properties.take("Name") or resource.generated_name(256), SecretString=value
     )["ARN"]
+    deployment.core.access.encrypt(arn, properties.take("KmsKeyId"))
     resource.physical_id = arn
     resource.attributes = {"Id": arn}
+
+
+@creates("AWS::SecretsManager::ResourcePolicy")
+def create_resource_policy(
+    deployment: Deployment, resource: Resource, properties: Properties
+) -> None:
+    """Gives a secret a policy.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-secretsmanager-resourcepolicy.html
+    """
+    properties.ignore("BlockPublicPolicy")
+    secret = properties.require("SecretId")
+    deployment.client("secretsmanager").put_resource_policy(
+        SecretId=secret, ResourcePolicy=json.dumps(properties.require("ResourcePolicy"))
+    )
+    resource.physical_id = secret
 
 
 def _generated(deployment: Deployment, properties: Properties) -> str:

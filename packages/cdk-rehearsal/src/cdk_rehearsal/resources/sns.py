@@ -21,7 +21,7 @@ def create_topic(deployment: Deployment, resource: Resource, properties: Propert
     fifo = properties.boolean("FifoTopic", False)
     properties.ignore(
         *("DataProtectionPolicy", "DeliveryStatusLogging", "DisplayName", "FifoThroughputScope"),
-        *("KmsMasterKeyId", "SignatureVersion", "Tags", "TracingConfig"),
+        *("SignatureVersion", "Tags", "TracingConfig"),
     )
     properties.only("ArchivePolicy", {})
     name = properties.take("TopicName") or generated_name(resource, 256, fifo=fifo)
@@ -41,6 +41,7 @@ def create_topic(deployment: Deployment, resource: Resource, properties: Propert
     )
     for part in properties.sections("Subscription"):
         _subscribe(deployment, arn, part.require("Protocol"), part.require("Endpoint"), {})
+    deployment.core.access.encrypt(arn, properties.take("KmsMasterKeyId"))
     resource.physical_id = arn
     resource.attributes = {"TopicArn": arn, "TopicName": name}
 

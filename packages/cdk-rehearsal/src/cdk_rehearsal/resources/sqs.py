@@ -61,6 +61,7 @@ def create_queue(deployment: Deployment, resource: Resource, properties: Propert
         )
         deployment.queues.dead_letter_arns.add(dead_letters.arn)
     url = deployment.client("sqs").create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
+    deployment.core.access.encrypt(arn, attributes.get("KmsMasterKeyId"))
     resource.physical_id = url
     resource.attributes = {"Arn": arn, "QueueName": name, "QueueUrl": url}
     deployment.queues.add(

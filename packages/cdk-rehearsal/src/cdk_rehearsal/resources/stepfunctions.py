@@ -9,6 +9,18 @@ from cdk_rehearsal.properties import Properties
 from cdk_rehearsal.resources.registry import Resource, creates
 from cdk_rehearsal.services.log_groups import WorkflowLog, log_group_of
 
+_LOGGING = (
+    *("logs:CreateLogDelivery", "logs:GetLogDelivery", "logs:UpdateLogDelivery"),
+    *("logs:DeleteLogDelivery", "logs:ListLogDeliveries", "logs:PutResourcePolicy"),
+    *("logs:DescribeResourcePolicies", "logs:DescribeLogGroups"),
+)
+"""https://docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html"""
+_TRACING = (
+    *("xray:PutTraceSegments", "xray:PutTelemetryRecords"),
+    *("xray:GetSamplingRules", "xray:GetSamplingTargets"),
+)
+"""https://docs.aws.amazon.com/step-functions/latest/dg/concepts-xray-tracing.html"""
+
 
 @creates("AWS::StepFunctions::StateMachine")
 def create_state_machine(
@@ -18,8 +30,11 @@ def create_state_machine(
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-stepfunctions-statemachine.html
     """
-    properties.ignore("EncryptionConfiguration", "Tags", "TracingConfiguration")
+    properties.ignore("EncryptionConfiguration", "Tags")
     logging = properties.take("LoggingConfiguration", {})
+    logs = bool(logging.get("Destinations")) and logging.get("Level", "OFF") != "OFF"
+    traces = properties.section("TracingConfiguration").boolean("Enabled", False)
+    role = properties.require("RoleArn")
     definition = properties.take("DefinitionString")
     if definition is None:
         definition = json.dumps(properties.require("Definition"))
@@ -33,7 +48,7 @@ def create_state_machine(
     arn = deployment.client("stepfunctions").create_state_machine(
         name=name,
         definition=definition,
-        roleArn=properties.require("RoleArn"),
+        roleArn=role,
         type=properties.take("StateMachineType", "STANDARD"),
     )["stateMachineArn"]
     for destination in logging.get("Destinations", []):
@@ -42,5 +57,24 @@ def create_state_machine(
             logging.get("Level", "OFF"),
             with_data=bool(logging.get("IncludeExecutionData", False)),
         )
+    access = deployment.core.access
+    session = access.session(role, "states")
+
+    def check() -> None:
+        if not access.is_assumable(role, service="states.amazonaws.com", source_arn=arn):
+            raise properties.error(
+                f"Neither the global service principal states.amazonaws.com, nor the regional one "
+                f"is authorized to assume the provided role {role}"
+            )
+        refused = [a for a in _LOGGING if logs and not access.allows(session, a, "*")]
+        if refused:
+            raise properties.error(
+                "The state machine IAM Role is not authorized to access the Log Destination: it "
+                f"needs {', '.join(refused)}"
+            )
+        for action in _TRACING if traces else ():
+            access.allows(session, action, "*")
+
+    deployment.checks.append((resource, check))
     resource.physical_id = arn
     resource.attributes = {"Arn": arn, "Name": name}

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any, ClassVar, TextIO, cast
 
+from cdk_rehearsal.policies import Principal
 from cdk_rehearsal.virtual_time.clock import Clock
 
 _LOG_LINES = 20_000
@@ -40,6 +41,8 @@ class FunctionLog:
     def __init__(self, now: Callable[[], float], file: Path | None = None) -> None:
         """``now`` returns the virtual time; without a ``file`` the log is kept in memory."""
         self.encoding = "utf-8"
+        self.muted = False
+        """Whether the function's role does not permit to write to the log group."""
         self._now = now
         # What was written and when; of what is in a file, only its length.
         self._pieces: deque[tuple[float, str | int]] = deque(maxlen=None if file else _LOG_LINES)
@@ -48,6 +51,8 @@ class FunctionLog:
 
     def write(self, text: str) -> int:
         """Appends ``text``; the interface of a text stream."""
+        if self.muted:
+            return len(text)
         self._written += 1
         if self._file is not None:
             self._pieces.append((self._now(), len(text)))
@@ -195,8 +200,10 @@ class ExecutionEnvironment:
         log: FunctionLog,
         finder: AssetFinder,
         clock: Clock,
+        principal: Principal,
     ) -> None:
         self.function = function
+        self.principal = principal
         self.ahead_s = 0.0
         self.directories = [str(directory) for directory in directories]
         self.roots = asset_roots(directories[0]).union(

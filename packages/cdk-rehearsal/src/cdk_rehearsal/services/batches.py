@@ -1,21 +1,9 @@
-"""Batches: who takes them, and the items that an answer reports as failed."""
+"""Batches: who runs their consumers, and the items that an answer reports as failed."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol
 
 from cdk_rehearsal.services.functions import InvocationResult
-
-
-class Consumer(Protocol):
-    """A function or pipe that takes batches."""
-
-    @property
-    def path(self) -> str:
-        """Its construct path."""
-
-    @property
-    def arn(self) -> str:
-        """Its ARN."""
 
 
 class Invoker(Protocol):

@@ -19,16 +19,15 @@ from moto.kinesis.exceptions import InvalidArgumentError, StreamNotFoundError
 from moto.logs.models import logs_backends
 from moto.sns.exceptions import InvalidParameterValue
 
+from cdk_rehearsal.authorization.decisions import Denied
 from cdk_rehearsal.core import Core
 from cdk_rehearsal.errors import RehearsalError
 from cdk_rehearsal.patterns import EventPattern, PatternError
-from cdk_rehearsal.policies import admits
 from cdk_rehearsal.sandbox.patching import Patches
 from cdk_rehearsal.services.deliveries import DeliveryFailed, check_faults
 from cdk_rehearsal.services.invocation import LambdaService
 from cdk_rehearsal.services.queues import Queues
 from cdk_rehearsal.services.recurrence import InvalidExpression, parse
-from cdk_rehearsal.services.roles import role_allows
 from cdk_rehearsal.services.sns import Topics
 from cdk_rehearsal.services.streams import Streams
 from cdk_rehearsal.services.texts import iso_seconds
@@ -70,8 +69,6 @@ class EventBus:
         self._queues = queues
         self._streams = streams
         self._topics = topics
-        self.log_policies: list[dict[str, Any]] = []
-        """The resource policies of CloudWatch Logs."""
         self._patterns: dict[str | None, EventPattern] = {}
         self._transformers: dict[str, InputTransformer] = {}
         self._timers: dict[str, Timer] = {}
@@ -372,12 +369,12 @@ class EventBus:
             self._send(delivery, arn, text)
         elif service == "lambda":
             function = self._lambdas.functions[arn]
-            if not self._lambdas.admits(function, _SERVICE, delivery.rule.arn):
-                raise _not_permitted(f"no permission lets the rule invoke {function.path}")
+            self._check(delivery, "lambda:InvokeFunction", arn)
             self._lambdas.invoke_async(function, text, source=delivery.rule_path)
         elif service == "logs":
             self._log(delivery, arn, text)
         elif service == "states":
+            self._check(delivery, "states:StartExecution", arn)
             self._scheduler.spawn(
                 lambda: self._core.client("stepfunctions").start_execution(
                     stateMachineArn=arn, input=text, name=self._core.new_id()
@@ -391,16 +388,32 @@ class EventBus:
             self._put_record(delivery, arn, text)
         elif service == "events":
             bus = self._backend.describe_event_bus(arn.rsplit("/", 1)[-1])
+            self._check(delivery, "events:PutEvents", arn)
             self._take(bus, delivery.event)
         elif arn not in self.idle:
             raise RehearsalError(f"rule {delivery.rule_path}: unknown target {arn}")
 
     def _send(self, delivery: _Delivery, arn: str, text: str) -> None:
         queue = self._queues.by_arn(arn)
-        if not queue.admits(_SERVICE, delivery.rule.arn):
-            raise _not_permitted(f"the policy of {queue.path} does not admit the rule")
+        self._check(delivery, "sqs:SendMessage", arn)
         group = delivery.target.get("SqsParameters", {}).get("MessageGroupId")
         queue.send(text, group=group)
+
+    def _check(self, delivery: _Delivery, action: str, resource: str) -> None:
+        """Fails unless the target's role, or without one the target's policy, permits an action.
+
+        https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-resource-based.html
+        https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-events-iam-roles.html
+        """
+        access, rule = self._core.access, delivery.rule.arn
+        role = delivery.target.get("RoleArn")
+        if role is not None and not access.is_assumable(role, service=_SERVICE, source_arn=rule):
+            raise _not_permitted(f"the role {role} does not let {_SERVICE} assume it for {rule}")
+        principal = access.session(role, "events") if role else access.service(_SERVICE)
+        try:
+            access.authorize(principal, action, resource, source_arn="" if role else rule)
+        except Denied as denied:
+            raise _not_permitted(str(denied)) from None
 
     def _publish(self, delivery: _Delivery, arn: str, text: str) -> None:
         """Publishes to a topic, by the topic's policy or as the target's role.
@@ -410,16 +423,7 @@ class EventBus:
         topics = self._topics
         if arn not in topics:
             raise DeliveryFailed("NO_RESOURCE", f"no topic {arn}")
-        account, role = self._core.account, delivery.target.get("RoleArn")
-        if role is None:
-            admitted = topics.admits(arn, _SERVICE, delivery.rule.arn)
-        else:
-            admitted = role_allows(
-                account, role, service=_SERVICE, action="sns:Publish", resource=arn
-            )
-        if not admitted:
-            path = self._core.path_of(arn)
-            raise _not_permitted(f"neither a role nor the policy of {path} lets the rule publish")
+        self._check(delivery, "sns:Publish", arn)
         try:
             topics.publish(arn, text, event=delivery.event)
         except InvalidParameterValue as error:
@@ -430,16 +434,7 @@ class EventBus:
 
         https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-events-iam-roles.html
         """
-        role = delivery.target["RoleArn"]
-        if not role_allows(
-            self._core.account,
-            role,
-            service=_SERVICE,
-            action="kinesis:PutRecord",
-            resource=arn,
-            source_arn=delivery.rule.arn,
-        ):
-            raise _not_permitted(f"the role {role} may not put records into {arn}")
+        self._check(delivery, "kinesis:PutRecord", arn)
         try:
             self._streams.put(arn, _partition_key(delivery), text)
         except StreamNotFoundError as error:
@@ -478,20 +473,8 @@ class EventBus:
         group = arn.split(":log-group:")[1].removesuffix(":*")
         stream = delivery.rule.name
         for action in ("logs:CreateLogStream", "logs:PutLogEvents"):
-            resource = f"arn:aws:logs:{core.region}:{core.account}:log-group:{group}"
-            if not any(
-                admits(
-                    policy,
-                    service=_SERVICE,
-                    action=action,
-                    resource=form,
-                    account=core.account,
-                    source_arn=delivery.rule.arn,
-                )
-                for policy in self.log_policies
-                for form in (f"{resource}:log-stream:{stream}", f"{resource}:*", resource)
-            ):
-                raise _not_permitted(f"no resource policy lets the rule write to {group}")
+            log = f"arn:aws:logs:{core.region}:{core.account}:log-group:{group}"
+            self._check(delivery, action, f"{log}:log-stream:{stream}")
         backend = logs_backends[core.account][core.region]
         if group not in backend.groups:
             raise DeliveryFailed("NO_RESOURCE", f"no log group {group}")

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from cdk_rehearsal.errors import ProcessKilled
 from cdk_rehearsal.sandbox.execution_environment import ExecutionEnvironment, FunctionLog
@@ -48,6 +48,7 @@ class Function:
     arn: str
     handler: str
     directory: Path
+    role: str
     variables: dict[str, str]
     timeout_s: float
     memory_mb: int
@@ -69,6 +70,26 @@ class Function:
     warm: deque[ExecutionEnvironment] = field(default_factory=deque)
     active: int = 0
     environments: int = 0
+
+
+class Consumer(Protocol):
+    """A function or pipe: it takes batches of what is polled with its role."""
+
+    @property
+    def path(self) -> str:
+        """Its construct path."""
+
+    @property
+    def name(self) -> str:
+        """Its name, which sessions of its role have."""
+
+    @property
+    def arn(self) -> str:
+        """Its ARN."""
+
+    @property
+    def role(self) -> str:
+        """The ARN of its role."""
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from typing import Any
 from moto.awslambda.exceptions import LambdaClientError
 from moto.awslambda.models import LambdaBackend
 
+from cdk_rehearsal.authorization.decisions import Denied
 from cdk_rehearsal.core import Core
 from cdk_rehearsal.errors import ProcessKilled, RehearsalError
-from cdk_rehearsal.policies import admits
 from cdk_rehearsal.sandbox.execution_environment import AssetFinder, ExecutionEnvironment
 from cdk_rehearsal.sandbox.patching import Patches
 from cdk_rehearsal.services.destinations import Destinations
@@ -27,6 +27,7 @@ from cdk_rehearsal.services.functions import (
     Throttled,
     TimedOut,
 )
+from cdk_rehearsal.services.polling import may_log
 from cdk_rehearsal.services.texts import iso_milliseconds, trace_header
 
 # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
@@ -54,6 +55,7 @@ class LambdaService:
         """Makes a function known, by its path, name and ARN."""
         for key in (function.path, function.name, function.arn, f"{function.arn}:$LATEST"):
             self.functions[key] = function
+        self._core.access.function_policies[function.arn] = function.policy
 
     def add_qualified(
         self, function: Function, qualifier: str, versions: Mapping[str, float]
@@ -73,6 +75,7 @@ class LambdaService:
         )
         for key in (qualified.arn, f"{function.name}:{qualifier}"):
             self.functions[key] = qualified
+        self._core.access.function_policies[qualified.arn] = qualified.policy
 
     def function(self, key: str) -> Function:
         """Returns the function with a path, name or ARN; RehearsalError if there is none."""
@@ -80,19 +83,18 @@ class LambdaService:
             raise RehearsalError(f"there is no function {key}")
         return self.functions[key]
 
-    def admits(self, function: Function, service: str, source_arn: str) -> bool:
+    def admits(
+        self, function: Function, service: str, source_arn: str, role: str | None = None
+    ) -> bool:
         """Whether a service may invoke a function on behalf of the resource ``source_arn``.
 
+        A role, if there is one, takes the place of the function's policy.
         https://docs.aws.amazon.com/lambda/latest/dg/access-control-resource-based.html
         """
-        return admits(
-            function.policy,
-            service=service,
-            action="lambda:InvokeFunction",
-            resource=function.arn,
-            account=self._core.account,
-            source_arn=source_arn,
-        )
+        access, action = self._core.access, "lambda:InvokeFunction"
+        if role is not None:
+            return access.role_may(role, service, action, function.arn)
+        return access.service_may(service, action, function.arn, source_arn)
 
     def invoke(
         self, function: Function, payload: str, *, source: str, **detail: Any
@@ -315,6 +317,8 @@ class LambdaService:
     def _new_environment(self, function: Function) -> ExecutionEnvironment:
         shared = function.unqualified or function
         shared.environments += 1
+        if not may_log(self._core, function):
+            function.log.muted = True
         environment = ExecutionEnvironment(
             function.path,
             [function.directory, *function.layers],
@@ -322,6 +326,7 @@ class LambdaService:
             function.log,
             self._finder,
             self._core.scheduler.clock,
+            self._core.access.session(function.role, function.name),
         )
         environment.handler = function.stub
         return environment
@@ -376,6 +381,7 @@ class LambdaService:
         core = self._core
         config = function.asynchronous
         succeeded = condition == "Success"
+        sent = True
         target = config.on_success if succeeded else config.on_failure
         if target is not None:
             record: dict[str, Any] = {
@@ -396,26 +402,45 @@ class LambdaService:
                 if result.function_error:
                     record["responseContext"]["functionError"] = result.function_error
                 record["responsePayload"] = result.payload
-            self._destinations.send(target, json.dumps(record), source=function.path)
+            sent = self._send(function, target, json.dumps(record))
         if succeeded:
             return
         if function.dead_letter_target is not None:
             error = result.payload if result is not None else {"errorMessage": "Rate Exceeded."}
-            self._destinations.send(
+            sent = self._send(
+                function,
                 function.dead_letter_target,
                 payload,
-                source=function.path,
-                attributes={
+                {
                     "RequestID": request_id,
                     "ErrorCode": "200" if result is not None else "429",
                     "ErrorMessage": str(error.get("errorMessage", ""))[:1024],
                 },
             )
         dead = function.dead_letter_target or config.on_failure
-        if dead is not None:
+        if dead is not None and sent:
             core.meter.add("dead_letter", function.path, core.path_of(dead), condition=condition)
         else:
             core.meter.add("discarded", function.path, "nowhere", condition=condition)
+
+    def _send(
+        self,
+        function: Function,
+        destination: str,
+        body: str,
+        attributes: dict[str, str] | None = None,
+    ) -> bool:
+        """Sends a text with the function's role; returns whether the role permits that."""
+        try:
+            self._destinations.send(destination, body, source=function, attributes=attributes)
+        except Denied as denied:
+            self._core.meter.add(
+                *("delivery", function.path, self._core.path_of(destination)),
+                outcome="denied",
+                error=str(denied),
+            )
+            return False
+        return True
 
 
 def _encoded(value: Any) -> Any:

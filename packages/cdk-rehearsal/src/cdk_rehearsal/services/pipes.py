@@ -13,13 +13,13 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from cdk_rehearsal.authorization.decisions import Denied
 from cdk_rehearsal.core import Core
 from cdk_rehearsal.services.functions import InvocationResult
 from cdk_rehearsal.services.invocation import LambdaService
-from cdk_rehearsal.services.roles import role_allows
 from cdk_rehearsal.target_inputs import InputTransformer, JsonPath
 
-_SERVICE = "pipes.amazonaws.com"
+SERVICE = "pipes.amazonaws.com"
 SOURCES = frozenset({"dynamodb", "kinesis", "sqs"})
 TARGETS = frozenset({"events", "kinesis", "lambda", "sns", "sqs", "states"})
 ENRICHMENTS = frozenset({"lambda", "states"})
@@ -109,15 +109,15 @@ class PipeRunner:
 
     def _authorize(self, pipe: Pipe, action: str, resource: str) -> None:
         """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-pipes-permissions.html."""
-        if not role_allows(
-            self._core.account,
-            pipe.role,
-            service=_SERVICE,
-            action=action,
-            resource=resource,
-            source_arn=pipe.arn,
-        ):
-            raise PipeFailed(f"the role {pipe.role} may not do {action} on {resource}")
+        access = self._core.access
+        if not access.is_assumable(pipe.role, service=SERVICE, source_arn=pipe.arn):
+            raise PipeFailed(
+                f"the role {pipe.role} does not let {SERVICE} assume it for {pipe.arn}"
+            )
+        try:
+            access.authorize(access.session(pipe.role, pipe.name), action, resource)
+        except Denied as denied:
+            raise PipeFailed(str(denied)) from None
 
     # -- targets: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-pipes-event-target.html
 

@@ -7,8 +7,9 @@ from moto.sqs.models import Message
 
 from cdk_rehearsal.core import Core
 from cdk_rehearsal.filters import FilterCriteria
-from cdk_rehearsal.services.batches import Consumer, Invoker, failed_items
-from cdk_rehearsal.services.functions import Throttled
+from cdk_rehearsal.services.batches import Invoker, failed_items
+from cdk_rehearsal.services.functions import Consumer, Throttled
+from cdk_rehearsal.services.polling import lacking
 from cdk_rehearsal.services.queues import Queue
 from cdk_rehearsal.virtual_time.agenda import Timer
 
@@ -74,6 +75,11 @@ class QueueMapping:
     def _poll(self) -> None:
         self._timer = None
         if self._model is None or not self._model.enabled:
+            return
+        if refusal := lacking(self._core, self._function, self._queue.arn):
+            self._core.meter.add(
+                "delivery", self._queue.path, self._function.path, outcome="denied", error=refusal
+            )
             return
         while self._active < self._limit():
             available = self._queue.count_visible(self._batch_size)

@@ -14,7 +14,6 @@ from moto.sqs.models import Queue as MotoQueue
 from cdk_rehearsal.core import Core
 from cdk_rehearsal.errors import RehearsalError
 from cdk_rehearsal.filters import FilterCriteria
-from cdk_rehearsal.policies import admits
 from cdk_rehearsal.sandbox.patching import Patches
 
 # Batches are bounded by what a synchronous invocation takes; some room is left for the envelope.
@@ -59,14 +58,9 @@ class Queue:
 
         https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-using-identity-based-policies.html
         """
-        return admits(
-            self.model._policy_json,
-            service=service,
-            action="sqs:SendMessage",
-            resource=self.arn,
-            account=self._core.account,
-            source_arn=source_arn,
-        )
+        # Raises QueueDoesNotExist if it was deleted.
+        arn = self.model.queue_arn
+        return self._core.access.service_may(service, "sqs:SendMessage", arn, source_arn)
 
     def takes_dead_letters_of(self, source_arn: str) -> bool:
         """Whether another queue may name this one as its dead-letter queue.

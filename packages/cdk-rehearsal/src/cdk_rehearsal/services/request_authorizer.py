@@ -10,6 +10,7 @@ from cdk_rehearsal.core import Core
 from cdk_rehearsal.policies import identity_allows
 from cdk_rehearsal.services.invocation import LambdaService
 
+SERVICE = "apigateway.amazonaws.com"
 _TTL_S = 300
 _DENIED = "User is not authorized to access this resource"
 _FUNCTION = re.compile(r"functions/(arn:[^/]+)/invocations$")
@@ -32,11 +33,15 @@ class RequestAuthorizer:
     https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-use-lambda-authorizer.html
     """
 
-    def __init__(self, core: Core, lambdas: LambdaService, properties: Mapping[str, Any]) -> None:
+    def __init__(
+        self, core: Core, lambdas: LambdaService, properties: Mapping[str, Any], *, arn: str
+    ) -> None:
         found = _FUNCTION.search(str(properties["AuthorizerUri"]))
         self._function = lambdas.function(found[1] if found else "")
         self._core = core
         self._lambdas = lambdas
+        self._arn = arn
+        self._role = properties.get("AuthorizerCredentials")
         self._is_token = properties["Type"] == "TOKEN"
         self._sources = [
             each.strip()
@@ -57,6 +62,9 @@ class RequestAuthorizer:
         now = self._core.scheduler.now()
         until, answer = self._cache.get(identity, (0.0, {}))
         if until <= now:
+            # https://docs.aws.amazon.com/apigateway/latest/developerguide/configure-api-gateway-lambda-authorization.html
+            if not self._lambdas.admits(self._function, SERVICE, self._arn, self._role):
+                return Decision(500, None)
             result = self._lambdas.invoke(
                 self._function,
                 json.dumps(self._event(method_arn, event, identity)),

@@ -22,7 +22,7 @@ from cdk_rehearsal.core import Core
 from cdk_rehearsal.services.functions import Function, InvocationResult, PayloadTooLarge, Throttled
 from cdk_rehearsal.services.http_api import SOURCE_IP, HttpRequest, HttpResponse, template_match
 from cdk_rehearsal.services.invocation import LambdaService
-from cdk_rehearsal.services.request_authorizer import RequestAuthorizer
+from cdk_rehearsal.services.request_authorizer import SERVICE, RequestAuthorizer
 from cdk_rehearsal.services.service_calls import ServiceCalls, template_scope
 from cdk_rehearsal.services.tokens import Forbidden, Issuer, JwtAuthorizer, Unauthorized
 from cdk_rehearsal.services.usage import Usage
@@ -33,6 +33,9 @@ TYPE = "AWS::ApiGateway::"
 MAX_TIMEOUT_MS = 29_000
 _MAX_BODY_BYTES = 10 * 1024 * 1024
 _FUNCTION = re.compile(r"functions/(arn:[^/]+)/invocations$")
+_OF_CALLER = "arn:aws:iam::*:user/*"
+"""Credentials: those of the caller, whose permissions nobody knows here.
+https://docs.aws.amazon.com/apigateway/latest/api/API_Integration.html"""
 _MISSING_TOKEN = "Missing Authentication Token"
 
 
@@ -106,6 +109,7 @@ class RestApi:
         self._lambdas = lambdas
         self.path = resource.path
         self.id = resource.physical_id
+        self._arn = f"arn:aws:execute-api:{core.region}:{core.account}:{self.id}"
         self.domain = f"{self.id}.execute-api.{core.region}.amazonaws.com"
         self._binary = [
             re.escape(each).replace(r"\*", ".*")
@@ -141,7 +145,10 @@ class RestApi:
             identifier = properties["AuthorizerId"]
             custom = self._custom.setdefault(
                 identifier,
-                RequestAuthorizer(self._core, self._lambdas, self._parts[identifier].properties),
+                RequestAuthorizer(
+                    *(self._core, self._lambdas, self._parts[identifier].properties),
+                    arn=f"{self._arn}/authorizers/{identifier}",
+                ),
             )
         validator = self._parts.get(properties.get("RequestValidatorId", ""))
         models = {
@@ -245,6 +252,9 @@ class RestApi:
             text = json.dumps(result.payload, separators=(",", ":"))
             message = str(result.payload.get("errorMessage", "")) if result.failed else None
             return _mapped(method.integration, call, 200, text, message)
+        role = str(method.integration.get("Credentials"))
+        if not self._core.access.is_assumable(role, service=SERVICE):
+            raise Refused(500, "Internal server error")
         status, text = self._calls.call(
             uri, method.integration, body, lambda source: _source(source, call)
         )
@@ -300,11 +310,12 @@ class RestApi:
         return result
 
     def _may_invoke(self, function: Function, call: _Call) -> bool:
-        """https://docs.aws.amazon.com/apigateway/latest/developerguide/permissions.html."""
-        service = "apigateway.amazonaws.com"
-        return "Credentials" in call.method.integration or self._lambdas.admits(
-            function, service, call.arn
-        )
+        """Whether the integration's role, or without one the function's policy, permits a call.
+
+        https://docs.aws.amazon.com/apigateway/latest/developerguide/permissions.html
+        """
+        role = call.method.integration.get("Credentials")
+        return role == _OF_CALLER or self._lambdas.admits(function, SERVICE, call.arn, role)
 
 
 class _Call:
@@ -319,11 +330,7 @@ class _Call:
         self.usage_key: str | None = None
         self._api = api
         self._id = api._core.new_id()
-        core = api._core
-        self.arn = (
-            f"arn:aws:execute-api:{core.region}:{core.account}:{api.id}/{api._stage}/"
-            f"{request.method}{method.path or '/'}"
-        )
+        self.arn = f"{api._arn}/{api._stage}/{request.method}{method.path or '/'}"
 
     @property
     def query(self) -> dict[str, list[str]]:

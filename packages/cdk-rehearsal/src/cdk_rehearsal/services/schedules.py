@@ -16,7 +16,6 @@ from cdk_rehearsal.services.deliveries import DeliveryFailed, check_faults
 from cdk_rehearsal.services.invocation import LambdaService
 from cdk_rehearsal.services.queues import Queues
 from cdk_rehearsal.services.recurrence import InvalidExpression, Once, parse
-from cdk_rehearsal.services.roles import is_assumable, role_allows
 from cdk_rehearsal.services.texts import is_json, iso_seconds
 from cdk_rehearsal.virtual_time.agenda import Timer
 
@@ -138,7 +137,7 @@ class Schedules:
         """
         account, region = self._core.account, self._core.region
         scope = f"arn:aws:scheduler:{region}:{account}:schedule-group/{group}"
-        if not is_assumable(account, arn, service=_SERVICE, source_arn=scope):
+        if not self._core.access.is_assumable(arn, service=_SERVICE, source_arn=scope):
             raise ValidationException(
                 "The execution role you provide must allow AWS EventBridge Scheduler to assume the "
                 "role."
@@ -367,14 +366,8 @@ class Schedules:
 
     def _may(self, firing: _Firing, action: str, arn: str) -> bool:
         """Whether the schedule's role, once assumed for its group, may do an action."""
-        return role_allows(
-            self._core.account,
-            firing.target["RoleArn"],
-            service=_SERVICE,
-            action=action,
-            resource=arn,
-            source_arn=_group_arn(firing.schedule),
-        )
+        role, group = firing.target["RoleArn"], _group_arn(firing.schedule)
+        return self._core.access.role_may(role, _SERVICE, action, arn, source_arn=group)
 
 
 def _group_arn(schedule: Schedule) -> str:

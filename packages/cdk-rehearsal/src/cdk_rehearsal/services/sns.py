@@ -15,7 +15,6 @@ from cdk_rehearsal.core import Core
 from cdk_rehearsal.errors import RehearsalError
 from cdk_rehearsal.filters import SubscriptionFilter
 from cdk_rehearsal.patterns import PatternError
-from cdk_rehearsal.policies import admits
 from cdk_rehearsal.sandbox.patching import Patches
 from cdk_rehearsal.services.deliveries import DeliveryFailed, check_faults
 from cdk_rehearsal.services.invocation import LambdaService
@@ -167,14 +166,7 @@ class Topics:
 
         https://docs.aws.amazon.com/sns/latest/dg/sns-access-policy-use-cases.html
         """
-        return admits(
-            self._backend.topics[arn]._policy_json,
-            service=service,
-            action="sns:Publish",
-            resource=arn,
-            account=self._core.account,
-            source_arn=source_arn,
-        )
+        return self._core.access.service_may(service, "sns:Publish", arn, source_arn)
 
     def publish(
         self,

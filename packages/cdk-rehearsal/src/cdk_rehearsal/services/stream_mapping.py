@@ -8,11 +8,13 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from cdk_rehearsal.authorization.decisions import Denied
 from cdk_rehearsal.core import Core
 from cdk_rehearsal.filters import FilterCriteria
-from cdk_rehearsal.services.batches import Consumer, Invoker, failed_items
+from cdk_rehearsal.services.batches import Invoker, failed_items
 from cdk_rehearsal.services.destinations import Destinations
-from cdk_rehearsal.services.functions import InvocationResult, Throttled
+from cdk_rehearsal.services.functions import Consumer, InvocationResult, Throttled
+from cdk_rehearsal.services.polling import lacking
 from cdk_rehearsal.services.stream_records import Shard, Stream, StreamRecord
 from cdk_rehearsal.services.texts import iso_milliseconds
 from cdk_rehearsal.services.windows import STATE_BYTES, Window, state_of
@@ -130,6 +132,11 @@ class _ShardReader:
 
     def _start(self) -> None:
         if self._working or not self._mapping.enabled:
+            return
+        if refusal := lacking(self._core, self._function, self._stream.arn):
+            self._core.meter.add(
+                "delivery", self._source, self._function.path, outcome="denied", error=refusal
+            )
             return
         self._working = True
         self._scheduler.spawn(
@@ -345,7 +352,13 @@ class _ShardReader:
         }
         if result is not None and result.function_error:
             report["responseContext"]["functionError"] = result.function_error
-        self._destinations.send(destination, json.dumps(report), source=self._function.path)
+        try:
+            self._destinations.send(destination, json.dumps(report), source=self._function)
+        except Denied:
+            self._core.meter.add(
+                "discarded", self._source, "nowhere", condition="AccessDenied", records=identifiers
+            )
+            return
         self._core.meter.add(
             "dead_letter",
             self._source,

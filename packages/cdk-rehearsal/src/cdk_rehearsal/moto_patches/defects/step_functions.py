@@ -51,6 +51,10 @@ https://docs.aws.amazon.com/step-functions/latest/dg/sfn-best-practices.html#bp-
 **Escapes stay in the texts that Assign gives to variables.** They are JSON:
 
     # {"Assign": {"text": "a \\"b\\""}} keeps the backslashes.
+
+**A Lambda task whose role may not invoke the function fails with the error
+Lambda.AccessDeniedException.** It is Lambda.AWSLambdaException; the code is in the cause:
+https://github.com/awslabs/aws-deployment-framework/issues/460
 """
 
 import json
@@ -122,6 +126,9 @@ def patch(patches: Patches) -> None:
         (StateTaskLambda, "_from_error", _lambda_error),
     ):
         patches.set(owner, name, replacement(getattr(owner, name)))
+    lambda_task = state_task_service_lambda.StateTaskServiceLambda
+    named = _with_general_name(lambda_task._error_cause_from_client_error)
+    patches.set(lambda_task, "_error_cause_from_client_error", staticmethod(named))
 
 
 @cache
@@ -204,6 +211,15 @@ def _wait_for_heartbeat(original: Callable[..., Any]) -> Callable[..., Any]:
         return callback.get_outcome() or original(state, env, callback, heartbeat)
 
     return wait
+
+
+def _with_general_name(original: Callable[..., Any]) -> Callable[..., Any]:
+    def error_and_cause(client_error: ClientError) -> tuple[str, str]:
+        error, cause = original(client_error)
+        denied = error == "Lambda.AccessDeniedException"
+        return "Lambda.AWSLambdaException" if denied else error, cause
+
+    return error_and_cause
 
 
 def _lambda_error(original: Callable[..., Any]) -> Callable[..., Any]:

@@ -94,6 +94,13 @@ class TaskTokens:
             env.callback_pool_manager.add(token)
         self._tasks[token] = (env, env.callback_pool_manager.get(token))
 
+    def state_machine(self, token: str) -> str:
+        """Returns the ARN of the state machine of a task; `*` if there is no such task."""
+        if token not in self._tasks:
+            return "*"
+        env, _ = self._tasks[token]
+        return str(env.states.context_object.context_object_data["StateMachine"]["Id"])
+
     def _endpoint(self, token: str) -> Any:
         """Returns where the outcome of an open task is left."""
         if token not in self._tasks:

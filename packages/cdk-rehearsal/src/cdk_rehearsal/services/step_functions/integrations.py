@@ -128,8 +128,8 @@ def _service(name: str) -> str:
 class Integrations:
     """Translates requests, results and errors of calls."""
 
-    def __init__(self, client_of: Callable[[str], Any]) -> None:
-        """``client_of`` returns the client for a service of botocore."""
+    def __init__(self, client_of: Callable[..., Any]) -> None:
+        """``client_of`` returns the client for a service, and for a role if there is one."""
         self._client_of = client_of
 
     def patch(self, patches: Patches) -> None:
@@ -178,9 +178,9 @@ class Integrations:
             staticmethod(_dynamodb_error(original)),
         )
 
-    def client(self, service: str) -> Any:
+    def client(self, service: str, role: str) -> Any:
         """Returns a client whose results have metadata, as those of optimized integrations."""
-        return _Client(self._client_of(service))
+        return _Client(self._client_of(service, role))
 
     def _operation(self, state: StateTaskService, action: str | None) -> OperationModel:
         meta = self._client_of(state._get_boto_service_name()).meta

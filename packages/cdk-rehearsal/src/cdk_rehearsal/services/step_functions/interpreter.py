@@ -42,6 +42,7 @@ from moto.stepfunctions.parser.asl.utils import boto_client, json_path
 from moto.stepfunctions.parser.models import StepFunctionsParserBackend
 from moto.stepfunctions.responses import StepFunctionResponse
 
+from cdk_rehearsal.authorization.decisions import Denied
 from cdk_rehearsal.core import Core
 from cdk_rehearsal.moto_patches.defects import step_functions as defects
 from cdk_rehearsal.sandbox.patching import Patches
@@ -101,7 +102,7 @@ class StateMachines:
         self._lambdas = lambdas
         self._report = report
         self._executions = Executions(core, report)
-        self._integrations = Integrations(core.client)
+        self._integrations = Integrations(self._client)
 
     def install(self, patches: Patches) -> None:
         """Runs moto's state machines on the scheduler."""
@@ -112,7 +113,9 @@ class StateMachines:
         self._patch_interpreter(patches)
         self._patch_lambda(patches)
         self._patch_api(patches)
-        TaskTokens().patch(patches)
+        tokens = TaskTokens()
+        tokens.patch(patches)
+        self._core.access.machine_of_task = tokens.state_machine
         self._integrations.patch(patches)
         expressions = Expressions(self._core.new_id, self._scheduler.random)
         expressions.patch(patches)
@@ -130,7 +133,8 @@ class StateMachines:
             return Signal(scheduler)
 
         def client_for(region: str, service: str, state_credentials: Any = None) -> Any:
-            return self._integrations.client(service)
+            role = state_credentials.role_arn if state_credentials else ""
+            return self._integrations.client(service, role)
 
         def generator(seed: Any = None) -> random.Random:
             return scheduler.random if seed is None else random.Random(seed)
@@ -150,6 +154,11 @@ class StateMachines:
         for module, name in _uses():
             patches.set(module, name, substitutes[name])
         patches.set(parser_utils, "uuid4", lambda: uuid.UUID(self._core.new_id()))
+
+    def _client(self, service: str, role: str = "") -> Any:
+        """Returns a client that acts in the role of a state machine or of one task."""
+        principal = self._core.access.session(role, "states") if role else None
+        return self._core.client(service, principal)
 
     # -- the interpreter ------------------------------------------------------------------
 
@@ -267,6 +276,12 @@ class StateMachines:
         function = lambdas.functions.get(name)
         if function is None:
             raise _client_error("ResourceNotFoundException", 404, f"Function not found: {name}")
+        access = self._core.access
+        try:
+            principal = access.session(state_credentials.role_arn, "states")
+            access.authorize(principal, "lambda:InvokeFunction", function.arn)
+        except Denied as denied:
+            raise _client_error("AccessDeniedException", 403, str(denied)) from None
         context = env.states.context_object.context_object_data
         payload = parameters.get("Payload") or b"{}"
         try:

@@ -56,10 +56,6 @@ class _NotRedrivable(AWSError):
     TYPE = "ExecutionNotRedrivable"
 
 
-class _InvalidArn(AWSError):
-    TYPE = "InvalidArn"
-
-
 class Redrives:
     """Answers RedriveExecution, which moto does not have."""
 
@@ -71,8 +67,6 @@ class Redrives:
 
         def redrive_execution(response: StepFunctionResponse) -> ActionResult:
             arn = response._get_param("executionArn")
-            if ":express:" in arn:
-                raise _InvalidArn(f"Express executions cannot be redriven: {arn}")
             execution = response.stepfunction_backend.describe_execution(arn)
             date = self._redrive(execution, response._get_param("clientToken"))
             return ActionResult({"redriveDate": date})
@@ -170,8 +164,6 @@ def _entering(original: Callable[..., None]) -> Callable[..., None]:
         memory = _memory(env)
         memory.present[env.place] = _Progress(state.name, env.states.get_input())
         resumed = env.redriven = vars(env).pop("resumed", False)
-        if not resumed:
-            memory.begin(env.place, anew=True)
         if resumed and not isinstance(state, StateFail):
             _skip_one(env.event_manager)
         original(state, env)

@@ -1,0 +1,1 @@
+"""Authorization of calls and deliveries, as AWS does it."""

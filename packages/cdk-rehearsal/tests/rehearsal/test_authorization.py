@@ -1,0 +1,850 @@
+"""Authorization: what AWS would refuse fails in a rehearsal, with AWS's errors."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from cdk_rehearsal import LoadingError, Rehearsal
+from rehearsal.cloud import Cloud, arn, ref
+from rehearsal.conftest import Rehearse
+
+CALLER = """
+    import boto3
+    from botocore.exceptions import ClientError
+
+    def handler(event, context):
+        client = boto3.client(event["service"])
+        try:
+            getattr(client, event["method"])(**event["parameters"])
+        except ClientError as error:
+            return [error.response["Error"]["Code"], error.response["Error"]["Message"]]
+"""
+TABLE = "arn:aws:dynamodb:eu-central-1:123456789012:table/items"
+QUEUE = "arn:aws:sqs:eu-central-1:123456789012:jobs"
+URL = "https://sqs.eu-central-1.amazonaws.com/123456789012/jobs"
+TOPIC = "arn:aws:sns:eu-central-1:123456789012:news"
+STREAM = "arn:aws:kinesis:eu-central-1:123456789012:stream/clicks"
+BUS = "arn:aws:events:eu-central-1:123456789012:event-bus/bus"
+OBJECT = "arn:aws:s3:::files/a/b.csv"
+MACHINE = "arn:aws:states:eu-central-1:123456789012:stateMachine:machine"
+SENDER = "arn:aws:ses:eu-central-1:123456789012:identity/shop.example"
+ENTRY = {"Source": "shop", "DetailType": "Sold", "Detail": "{}", "EventBusName": "bus"}
+ITEM = {"pk": {"S": "A#1"}}
+
+Call = tuple[str, str, dict[str, Any]]
+
+
+def allow(action: str | list[str], resource: Any = "*", **more: Any) -> dict[str, Any]:
+    return {"Effect": "Allow", "Action": action, "Resource": resource, **more}
+
+
+LOGS = allow(["logs:CreateLogStream", "logs:PutLogEvents"])
+
+
+@pytest.fixture
+def account(template: Cloud) -> Cloud:
+    """One resource of each service."""
+    template.add(
+        "Table",
+        "AWS::DynamoDB::Table",
+        TableName="items",
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+        AttributeDefinitions=[
+            {"AttributeName": "pk", "AttributeType": "S"},
+            {"AttributeName": "kind", "AttributeType": "S"},
+        ],
+        BillingMode="PAY_PER_REQUEST",
+        GlobalSecondaryIndexes=[
+            {
+                "IndexName": "ByKind",
+                "KeySchema": [{"AttributeName": "kind", "KeyType": "HASH"}],
+                "Projection": {"ProjectionType": "ALL"},
+            }
+        ],
+    )
+    template.add("Jobs", "AWS::SQS::Queue", QueueName="jobs")
+    template.add("News", "AWS::SNS::Topic", TopicName="news")
+    template.add("Clicks", "AWS::Kinesis::Stream", Name="clicks", ShardCount=1)
+    template.add("Bus", "AWS::Events::EventBus", Name="bus")
+    template.add("Files", "AWS::S3::Bucket", BucketName="files")
+    template.add("Secret", "AWS::SecretsManager::Secret", Name="secret", SecretString="s")
+    template.add("Sender", "AWS::SES::EmailIdentity", EmailIdentity="shop.example")
+    template.role("MachineRole")
+    template.add(
+        "Machine",
+        "AWS::StepFunctions::StateMachine",
+        StateMachineName="machine",
+        RoleArn=arn("MachineRole"),
+        Definition={"StartAt": "End", "States": {"End": {"Type": "Succeed"}}},
+    )
+    return template
+
+
+def caller(account: Cloud, *statements: dict[str, Any], **properties: Any) -> None:
+    """A function that may do only what the statements say."""
+    account.role("CallerRole", *(statements or (LOGS,)))
+    account.function("Caller", CALLER, Role=arn("CallerRole"), FunctionName="caller", **properties)
+
+
+def answer(shop: Rehearsal, call: Call) -> Any:
+    """The code and message of the error with which a call by the function ends, if it fails."""
+    service, method, parameters = call
+    event = {"service": service, "method": method, "parameters": parameters}
+    return shop.invoke("Shop/Caller", event).payload
+
+
+def mail(sender: str = "Shop <a@shop.example>", **more: Any) -> Call:
+    content = {"Simple": {"Subject": {"Data": "s"}, "Body": {"Text": {"Data": "b"}}}}
+    to = {"ToAddresses": ["c@x.example"]}
+    parameters = {"FromEmailAddress": sender, "Destination": to, "Content": content, **more}
+    return ("sesv2", "send_email", parameters)
+
+
+def put(item: dict[str, Any] = ITEM) -> Call:
+    return ("dynamodb", "put_item", {"TableName": "items", "Item": item})
+
+
+def publish(**changes: str) -> Call:
+    return ("events", "put_events", {"Entries": [{**ENTRY, **changes}]})
+
+
+def query(**more: Any) -> Call:
+    parameters = {
+        "TableName": "items",
+        "KeyConditionExpression": "#p = :v",
+        "ExpressionAttributeNames": {"#p": "kind" if more else "pk"},
+        "ExpressionAttributeValues": {":v": {"S": "A#1"}},
+        **more,
+    }
+    return ("dynamodb", "query", parameters)
+
+
+SEND: Call = ("sqs", "send_message", {"QueueUrl": URL, "MessageBody": "m"})
+PUBLISH: Call = ("sns", "publish", {"TopicArn": TOPIC, "Message": "m"})
+STORE: Call = ("s3", "put_object", {"Bucket": "files", "Key": "a/b.csv", "Body": "b"})
+READ: Call = ("s3", "get_object", {"Bucket": "files", "Key": "a/b.csv"})
+SECRET: Call = ("secretsmanager", "get_secret_value", {"SecretId": "secret"})
+START: Call = ("stepfunctions", "start_execution", {"stateMachineArn": MACHINE, "name": "one"})
+
+
+class TestRefusals:
+    """https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html."""
+
+    @pytest.mark.parametrize(
+        ("call", "code", "action", "resource"),
+        [
+            (put(), "AccessDeniedException", "dynamodb:PutItem", TABLE),
+            (SEND, "AccessDenied", "sqs:sendmessage", QUEUE),
+            (PUBLISH, "AuthorizationError", "SNS:Publish", TOPIC),
+            (STORE, "AccessDenied", "s3:PutObject", f'"{OBJECT}"'),
+            (publish(), "AccessDeniedException", "events:PutEvents", BUS),
+            (START, "AccessDeniedException", "states:StartExecution", MACHINE),
+            (mail(), "AccessDeniedException", "ses:SendEmail", SENDER),
+        ],
+    )
+    def test_a_call_that_no_policy_allows_fails_with_the_services_error(
+        self,
+        account: Cloud,
+        rehearse: Rehearse,
+        call: Call,
+        code: str,
+        action: str,
+        resource: str,
+    ) -> None:
+        caller(account)
+        shop = rehearse()
+        role = shop.physical_id("Shop/CallerRole")
+        user = f"arn:aws:sts::123456789012:assumed-role/{role}/caller"
+        message = (
+            f"User: {user} is not authorized to perform: {action} on resource: {resource} "
+            f"because no identity-based policy allows the {action} action"
+        )
+        assert answer(shop, call) == [code, message]
+        assert [r.detail["error"] for r in shop.meter.of("call")] == [code]
+
+    def test_a_denial_outweighs_a_permission(self, account: Cloud, rehearse: Rehearse) -> None:
+        """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic_AccessPolicyLanguage_Interplay.html"""
+        caller(account, allow("*"), {**allow("sqs:*", QUEUE), "Effect": "Deny"})
+        shop = rehearse()
+        assert answer(shop, put()) is None
+        _, message = answer(shop, SEND)
+        assert message.endswith("with an explicit deny in an identity-based policy")
+
+    def test_a_boundary_limits_a_role(self, account: Cloud, rehearse: Rehearse) -> None:
+        """https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html"""
+        caller(account, allow("*"))
+        limits = {"Version": "2012-10-17", "Statement": [LOGS, allow("sqs:*")]}
+        account.add("Limits", "AWS::IAM::ManagedPolicy", PolicyDocument=limits)
+        account.resources["CallerRole"]["Properties"]["PermissionsBoundary"] = ref("Limits")
+        shop = rehearse()
+        assert answer(shop, SEND) is None
+        assert "because no permissions boundary allows" in answer(shop, put())[1]
+
+    def test_managed_policies_count(self, account: Cloud, rehearse: Rehearse) -> None:
+        """https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_managed-vs-inline.html"""
+        caller(account)
+        full = "arn:aws:iam::aws:policy/AmazonSQSFullAccess"
+        account.resources["CallerRole"]["Properties"]["ManagedPolicyArns"] = [full]
+        document = {"Version": "2012-10-17", "Statement": [allow("sns:Publish", TOPIC)]}
+        account.add(
+            "Own", "AWS::IAM::ManagedPolicy", PolicyDocument=document, Roles=[ref("CallerRole")]
+        )
+        shop = rehearse()
+        assert answer(shop, SEND) is answer(shop, PUBLISH) is None
+        assert answer(shop, put())[0] == "AccessDeniedException"
+
+    def test_an_unknown_managed_policy_is_an_error(
+        self, account: Cloud, rehearse: Rehearse
+    ) -> None:
+        caller(account)
+        gone = "arn:aws:iam::aws:policy/Gone"
+        account.resources["CallerRole"]["Properties"]["ManagedPolicyArns"] = [gone]
+        with pytest.raises(LoadingError, match=f"no managed policy {gone}"):
+            rehearse()
+
+    def test_a_call_that_nobody_knows_is_an_error(self, account: Cloud, rehearse: Rehearse) -> None:
+        """https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html"""
+        caller(account, allow("*"))
+        get = ("lambda", "get_layer_version_by_arn", {"Arn": "arn:aws:lambda:x:1:layer:a:1"})
+        result = answer(rehearse(), get)
+        assert "does not know which action lambda:GetLayerVersionByArn needs" in str(result)
+
+
+class TestActionsAndResources:
+    """https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html."""
+
+    @pytest.mark.parametrize(
+        ("call", "action", "resource"),
+        [
+            (put(), "dynamodb:PutItem", TABLE),
+            (
+                ("dynamodb", "put_item", {"TableName": TABLE, "Item": ITEM}),
+                "dynamodb:PutItem",
+                TABLE,
+            ),
+            (query(), "dynamodb:Query", TABLE),
+            (query(IndexName="ByKind"), "dynamodb:Query", f"{TABLE}/index/ByKind"),
+            (SEND, "sqs:SendMessage", QUEUE),
+            (
+                (
+                    "sqs",
+                    "send_message_batch",
+                    {"QueueUrl": URL, "Entries": [{"Id": "1", "MessageBody": "m"}]},
+                ),
+                "sqs:SendMessage",
+                QUEUE,
+            ),
+            (PUBLISH, "sns:Publish", TOPIC),
+            (("sns", "publish", {"PhoneNumber": "+491511", "Message": "m"}), "sns:Publish", "*"),
+            (STORE, "s3:PutObject", OBJECT),
+            (
+                ("s3", "create_multipart_upload", {"Bucket": "files", "Key": "a/b.csv"}),
+                "s3:PutObject",
+                OBJECT,
+            ),
+            (("s3", "list_objects_v2", {"Bucket": "files"}), "s3:ListBucket", "arn:aws:s3:::files"),
+            (
+                (
+                    "s3",
+                    "delete_objects",
+                    {"Bucket": "files", "Delete": {"Objects": [{"Key": "a/b.csv"}]}},
+                ),
+                "s3:DeleteObject",
+                OBJECT,
+            ),
+            (
+                (
+                    "kinesis",
+                    "put_record",
+                    {"StreamName": "clicks", "Data": "d", "PartitionKey": "p"},
+                ),
+                "kinesis:PutRecord",
+                STREAM,
+            ),
+            (publish(), "events:PutEvents", BUS),
+            (SECRET, "secretsmanager:GetSecretValue", "<secret>"),
+            (START, "states:StartExecution", MACHINE),
+            (mail(), "ses:SendEmail", SENDER),
+            (
+                ("dynamodb", "execute_statement", {"Statement": "SELECT * FROM items"}),
+                "dynamodb:PartiQLSelect",
+                TABLE,
+            ),
+        ],
+    )
+    def test_a_call_needs_its_action_on_its_resource_and_no_other(
+        self, account: Cloud, rehearse: Rehearse, call: Call, action: str, resource: str
+    ) -> None:
+        place = ref("Secret") if resource == "<secret>" else resource
+        caller(account, allow(action, place))
+        account.role("OtherRole", {**allow("*"), "Action": None, "NotAction": action})
+        del account.resources["OtherRole"]["Properties"]["Policies"][0]["PolicyDocument"][
+            "Statement"
+        ][0]["Action"]
+        shop = rehearse()
+        assert answer(shop, call) is None
+
+        function = shop.function("Shop/Caller")
+        function.role = shop.resource("Shop/OtherRole").attributes["Arn"]
+        function.warm.clear()
+        assert action.rpartition(":")[2].lower() in answer(shop, call)[1].lower()
+
+    def test_each_item_of_a_transaction_needs_its_own_action(
+        self, account: Cloud, rehearse: Rehearse
+    ) -> None:
+        """https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis-iam.html"""
+        within = {"StringEquals": {"dynamodb:EnclosingOperation": "TransactWriteItems"}}
+        caller(account, allow("dynamodb:PutItem", TABLE, Condition=within))
+        shop = rehearse()
+        write = {"TableName": "items", "Item": ITEM}
+        check = {"TableName": "items", "Key": {"pk": {"S": "2"}}}
+        exists = {**check, "ConditionExpression": "attribute_not_exists(pk)"}
+        only_put = {"TransactItems": [{"Put": write}]}
+        both = {"TransactItems": [{"Put": write}, {"ConditionCheck": exists}]}
+        assert answer(shop, ("dynamodb", "transact_write_items", only_put)) is None
+        _, message = answer(shop, ("dynamodb", "transact_write_items", both))
+        assert "dynamodb:ConditionCheckItem" in message
+        assert answer(shop, put())[0] == "AccessDeniedException"
+
+    def test_who_may_not_list_a_bucket_does_not_learn_what_it_lacks(
+        self, account: Cloud, rehearse: Rehearse
+    ) -> None:
+        """https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html"""
+        caller(account, allow("s3:GetObject", OBJECT))
+        shop = rehearse()
+        code, message = answer(shop, READ)
+        assert (code, "s3:ListBucket" in message) == ("AccessDenied", True)
+        shop.client("s3").put_object(Bucket="files", Key="a/b.csv", Body=b"b")
+        assert answer(shop, READ) is None
+
+    def test_an_email_needs_its_identity_and_its_configuration_set(
+        self, account: Cloud, rehearse: Rehearse
+    ) -> None:
+        """https://docs.aws.amazon.com/ses/latest/dg/control-user-access.html"""
+        caller(account, allow("ses:SendEmail", SENDER))
+        _, message = answer(rehearse(), mail(ConfigurationSetName="set"))
+        assert ":configuration-set/set because no identity-based policy" in message
+
+    def test_a_role_that_is_given_to_a_service_has_to_be_passed(
+        self, account: Cloud, rehearse: Rehearse
+    ) -> None:
+        """https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_passrole.html"""
+        to = {"StringEquals": {"iam:PassedToService": "scheduler.amazonaws.com"}}
+        schedules = "arn:aws:scheduler:eu-central-1:123456789012:schedule/default/*"
+        account.role("Waker")
+        passing = allow("iam:PassRole", arn("Waker"), Condition=to)
+        caller(account, allow("scheduler:CreateSchedule", schedules), passing)
+        shop = rehearse()
+
+        def schedule(role: str) -> Call:
+            target = {"Arn": QUEUE, "RoleArn": shop.resource(role).attributes["Arn"], "Input": "i"}
+            parameters = {
+                "Name": "later",
+                "ScheduleExpression": "at(2027-01-01T00:00:00)",
+                "FlexibleTimeWindow": {"Mode": "OFF"},
+                "Target": target,
+            }
+            return ("scheduler", "create_schedule", parameters)
+
+        assert "iam:PassRole" in answer(shop, schedule("Shop/MachineRole"))[1]
+        assert answer(shop, schedule("Shop/Waker")) is None
+
+
+class TestConditionKeys:
+    @pytest.mark.parametrize(
+        ("action", "condition", "allowed", "refused"),
+        [
+            # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-conditions.html
+            (
+                "events:PutEvents",
+                {"ForAllValues:StringEquals": {"events:source": "shop"}},
+                publish(),
+                publish(Source="other"),
+            ),
+            (
+                "events:PutEvents",
+                {"StringEquals": {"events:detail-type": ["Sold"]}},
+                publish(),
+                publish(DetailType="Bought"),
+            ),
+            # https://docs.aws.amazon.com/ses/latest/dg/control-user-access.html
+            (
+                "ses:SendEmail",
+                {"StringEquals": {"ses:FromAddress": "a@shop.example"}},
+                mail(),
+                mail("b@shop.example"),
+            ),
+            (
+                "ses:SendEmail",
+                {"ForAllValues:StringLike": {"ses:Recipients": "*@x.example"}},
+                mail(),
+                mail(Destination={"ToAddresses": ["c@x.example", "d@y.example"]}),
+            ),
+            # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/specifying-conditions.html
+            (
+                "dynamodb:PutItem",
+                {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": "A#*"}},
+                put(),
+                put({"pk": {"S": "B#1"}}),
+            ),
+            (
+                "dynamodb:Query",
+                {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": "A#1"}},
+                query(),
+                query(
+                    ExpressionAttributeNames={"#p": "pk"},
+                    ExpressionAttributeValues={":v": {"S": "B"}},
+                ),
+            ),
+            (
+                "dynamodb:PutItem",
+                {"ForAllValues:StringEquals": {"dynamodb:Attributes": ["pk", "a"]}},
+                put({**ITEM, "a": {"S": "1"}}),
+                put({**ITEM, "b": {"S": "1"}}),
+            ),
+            (
+                "dynamodb:Query",
+                {"StringEquals": {"dynamodb:Select": "COUNT"}},
+                query(Select="COUNT", ExpressionAttributeNames={"#p": "pk"}),
+                query(),
+            ),
+            # https://docs.aws.amazon.com/AmazonS3/latest/userguide/amazon-s3-policy-keys.html
+            (
+                "s3:ListBucket",
+                {"StringLike": {"s3:prefix": "a/*"}},
+                ("s3", "list_objects_v2", {"Bucket": "files", "Prefix": "a/b"}),
+                ("s3", "list_objects_v2", {"Bucket": "files"}),
+            ),
+            # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
+            (
+                ["sqs:SendMessage", "sns:Publish"],
+                {"StringEquals": {"aws:RequestedRegion": "eu-central-1"}},
+                SEND,
+                put(),
+            ),
+            (
+                "sqs:SendMessage",
+                {"DateLessThan": {"aws:CurrentTime": "2030-01-01T00:00:00Z"}},
+                SEND,
+                PUBLISH,
+            ),
+        ],
+    )
+    def test_a_condition_decides(
+        self,
+        account: Cloud,
+        rehearse: Rehearse,
+        action: Any,
+        condition: dict[str, Any],
+        allowed: Call,
+        refused: Call,
+    ) -> None:
+        caller(account, allow(action, Condition=condition))
+        shop = rehearse()
+        assert answer(shop, allowed) is None
+        assert "no identity-based policy allows" in answer(shop, refused)[1]
+
+
+class TestResourcePolicies:
+    def test_a_queue_may_admit_a_role_by_itself_and_deny_it(
+        self, account: Cloud, rehearse: Rehearse
+    ) -> None:
+        """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic_policy-eval-basics-single-account.html"""
+        caller(account)
+        shop = rehearse()
+        role = shop.resource("Shop/CallerRole").attributes["Arn"]
+        statement = {**allow("sqs:SendMessage", QUEUE), "Principal": {"AWS": role}}
+        for effect in ("Allow", "Deny"):
+            policy = json.dumps({"Statement": [{**statement, "Effect": effect}]})
+            shop.client("sqs").set_queue_attributes(QueueUrl=URL, Attributes={"Policy": policy})
+            result = answer(shop, SEND)
+            assert (
+                result is None if effect == "Allow" else "explicit deny in a resource" in result[1]
+            )
+
+    def test_a_bucket_that_requires_tls_admits_calls_by_tls(
+        self, account: Cloud, rehearse: Rehearse
+    ) -> None:
+        """https://docs.aws.amazon.com/AmazonS3/latest/userguide/security-best-practices.html"""
+        insecure = {"Bool": {"aws:SecureTransport": "false"}}
+        elsewhere = {"StringNotEquals": {"aws:PrincipalAccount": "210987654321"}}
+        caller(account, allow("s3:*"))
+        deny = {**allow("s3:*"), "Effect": "Deny", "Principal": "*"}
+        document = {"Statement": [{**deny, "Condition": insecure}]}
+        account.add(
+            "FilesPolicy", "AWS::S3::BucketPolicy", Bucket=ref("Files"), PolicyDocument=document
+        )
+        shop = rehearse()
+        assert answer(shop, STORE) is None
+        document = {"Statement": [{**deny, "Condition": elsewhere}]}
+        shop.client("s3").put_bucket_policy(Bucket="files", Policy=json.dumps(document))
+        assert "explicit deny in a resource-based policy" in answer(shop, STORE)[1]
+
+    def test_a_secret_may_admit_a_role(self, account: Cloud, rehearse: Rehearse) -> None:
+        """https://docs.aws.amazon.com/secretsmanager/latest/userguide/auth-and-access_resource-policies.html"""
+        caller(account)
+        statement = {
+            **allow("secretsmanager:GetSecretValue"),
+            "Principal": {"AWS": arn("CallerRole")},
+        }
+        account.add(
+            "SecretPolicy",
+            "AWS::SecretsManager::ResourcePolicy",
+            SecretId=ref("Secret"),
+            ResourcePolicy={"Statement": [statement]},
+        )
+        assert answer(rehearse(), SECRET) is None
+
+    def test_a_changed_policy_takes_effect(self, account: Cloud, rehearse: Rehearse) -> None:
+        caller(account)
+        shop = rehearse()
+        role, iam = shop.physical_id("Shop/CallerRole"), shop.client("iam")
+        assert answer(shop, SEND)[0] == "AccessDenied"
+        document = json.dumps({"Version": "2012-10-17", "Statement": [allow("sqs:*")]})
+        iam.put_role_policy(RoleName=role, PolicyName="More", PolicyDocument=document)
+        assert answer(shop, SEND) is None
+        iam.delete_role_policy(RoleName=role, PolicyName="More")
+        assert answer(shop, SEND)[0] == "AccessDenied"
+
+
+class TestFunctions:
+    def test_lambda_has_to_be_able_to_assume_the_role(
+        self, account: Cloud, rehearse: Rehearse
+    ) -> None:
+        """https://docs.aws.amazon.com/lambda/latest/dg/lambda-intro-execution-role.html"""
+        caller(account)
+        trust = {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}}
+        role = account.resources["CallerRole"]["Properties"]
+        role["AssumeRolePolicyDocument"] = {"Statement": [{**trust, "Action": "sts:AssumeRole"}]}
+        with pytest.raises(LoadingError, match="cannot be assumed by Lambda"):
+            rehearse()
+
+    def test_a_traced_function_has_to_be_allowed_to_send_traces(
+        self, account: Cloud, rehearse: Rehearse
+    ) -> None:
+        """https://docs.aws.amazon.com/lambda/latest/dg/services-xray.html"""
+        caller(account, LOGS, TracingConfig={"Mode": "Active"})
+        with pytest.raises(LoadingError, match="call PutTraceSegments on XRAY"):
+            rehearse()
+
+    def test_a_function_that_may_not_write_its_log_has_none(
+        self, account: Cloud, rehearse: Rehearse
+    ) -> None:
+        """https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs.html"""
+        account.role("Silent", allow("sqs:*"))
+        account.role("Loud", LOGS)
+        for name in ("Silent", "Loud"):
+            code = "def handler(event, context): print('hello')"
+            account.function(f"{name}Function", code, Role=arn(name))
+        shop = rehearse()
+        for name in ("Silent", "Loud"):
+            assert shop.invoke(f"Shop/{name}Function", {}).function_error is None
+        assert "hello" in shop.logs("Shop/LoudFunction")
+        assert shop.logs("Shop/SilentFunction") == ""
+
+    @pytest.mark.parametrize("lacks", ["ReceiveMessage", "DeleteMessage", "GetQueueAttributes"])
+    def test_a_mapping_polls_a_queue_with_the_functions_role(
+        self, account: Cloud, rehearse: Rehearse, lacks: str
+    ) -> None:
+        """https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html"""
+        needed = {"ReceiveMessage", "DeleteMessage", "GetQueueAttributes"} - {lacks}
+        caller(account, LOGS, allow([f"sqs:{name}" for name in needed], QUEUE))
+        account.mapping("Mapping", arn("Jobs"), "Caller")
+        with pytest.raises(LoadingError, match=rf"Mapping.*sqs:{lacks.lower()}"):
+            rehearse()
+
+    def test_a_mapping_stops_when_its_role_loses_the_permission(
+        self, account: Cloud, rehearse: Rehearse
+    ) -> None:
+        """https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html"""
+        account.role("CallerRole", LOGS, allow("sqs:*", QUEUE))
+        account.function("Caller", "def handler(event, context): pass", Role=arn("CallerRole"))
+        account.mapping("Mapping", arn("Jobs"), "Caller")
+        shop = rehearse()
+        role = shop.physical_id("Shop/CallerRole")
+        shop.client("iam").delete_role_policy(RoleName=role, PolicyName="Policy")
+        shop.client("sqs").send_message(QueueUrl=URL, MessageBody="m")
+        shop.run_until_idle()
+        assert shop.meter.of("invocation") == []
+        assert {r.detail["outcome"] for r in shop.meter.of("delivery")} == {"denied"}
+        assert shop.queue_depths() == {"Shop/Jobs": 1}
+
+    @pytest.mark.parametrize("source", ["Clicks", "Items"])
+    def test_a_mapping_reads_a_stream_with_the_functions_role(
+        self, account: Cloud, rehearse: Rehearse, source: str
+    ) -> None:
+        """https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-create.html"""
+        account.table("Items")
+        place = arn("Items", "StreamArn") if source == "Items" else arn("Clicks")
+        caller(account, LOGS, allow(["*:DescribeStream*", "*:GetShardIterator", "*:List*"], place))
+        account.mapping("Mapping", place, "Caller", StartingPosition="TRIM_HORIZON")
+        with pytest.raises(LoadingError, match=r"Mapping.*:GetRecords"):
+            rehearse()
+
+    @pytest.mark.parametrize("permitted", [True, False])
+    def test_a_destination_is_reached_with_the_functions_role(
+        self, account: Cloud, rehearse: Rehearse, permitted: bool
+    ) -> None:
+        """https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html"""
+        granted = [LOGS, *([allow("sqs:SendMessage", QUEUE)] if permitted else [])]
+        account.role("CallerRole", *granted)
+        account.function("Caller", "def handler(event, context): 1 / 0", Role=arn("CallerRole"))
+        account.add(
+            "Config",
+            "AWS::Lambda::EventInvokeConfig",
+            FunctionName=ref("Caller"),
+            Qualifier="$LATEST",
+            MaximumRetryAttempts=0,
+            DestinationConfig={"OnFailure": {"Destination": arn("Jobs")}},
+        )
+        shop = rehearse()
+        name = shop.physical_id("Shop/Caller")
+        shop.client("lambda").invoke(FunctionName=name, InvocationType="Event", Payload="{}")
+        shop.run_until_idle()
+        assert shop.queue_depths() == {"Shop/Jobs": int(permitted)}
+        assert len(shop.meter.of("discarded")) == int(not permitted)
+
+
+class TestWorkflows:
+    def machine(self, account: Cloud, role: str, **properties: Any) -> None:
+        task = {
+            "Type": "Task",
+            "Resource": "arn:aws:states:::lambda:invoke",
+            "Parameters": {"FunctionName": "${F}"},
+            "Next": "Send",
+        }
+        send = {
+            "Type": "Task",
+            "Resource": "arn:aws:states:::sqs:sendMessage",
+            "Parameters": {"QueueUrl": URL, "MessageBody": "m"},
+            "End": True,
+        }
+        account.function("Step", "def handler(event, context): pass")
+        account.add(
+            "Flow",
+            "AWS::StepFunctions::StateMachine",
+            RoleArn=arn(role),
+            DefinitionString=json.dumps(
+                {"StartAt": "Call", "States": {"Call": task, "Send": send}}
+            ),
+            DefinitionSubstitutions={"F": arn("Step")},
+            **properties,
+        )
+
+    def run(self, shop: Rehearsal) -> tuple[str, str]:
+        sfn = shop.client("stepfunctions")
+        started = sfn.start_execution(stateMachineArn=shop.physical_id("Shop/Flow"))
+        shop.run_until_idle()
+        ended = sfn.describe_execution(executionArn=started["executionArn"])
+        return ended.get("error", ""), ended.get("cause", "")
+
+    def test_a_task_acts_with_the_machines_role(self, account: Cloud, rehearse: Rehearse) -> None:
+        """https://docs.aws.amazon.com/step-functions/latest/dg/procedure-create-iam-role.html"""
+        account.role("FlowRole", allow("lambda:InvokeFunction", arn("Step")))
+        self.machine(account, "FlowRole")
+        shop = rehearse()
+        error, cause = self.run(shop)
+        assert error.startswith("SQS.")
+        assert "because no identity-based policy allows the sqs:sendmessage action" in cause
+        granted = {"Version": "2012-10-17", "Statement": [allow("sqs:SendMessage", QUEUE)]}
+        shop.client("iam").put_role_policy(
+            RoleName=shop.physical_id("Shop/FlowRole"),
+            PolicyName="More",
+            PolicyDocument=json.dumps(granted),
+        )
+        assert self.run(shop) == ("", "")
+
+    def test_a_function_that_may_not_be_invoked_fails_the_task(
+        self, account: Cloud, rehearse: Rehearse
+    ) -> None:
+        """https://docs.aws.amazon.com/step-functions/latest/dg/lambda-iam.html"""
+        account.role("FlowRole", allow("sqs:SendMessage", QUEUE))
+        self.machine(account, "FlowRole")
+        error, cause = self.run(rehearse())
+        assert error == "Lambda.AWSLambdaException"
+        assert "because no identity-based policy allows the lambda:InvokeFunction action" in cause
+        assert "Error Code: AccessDeniedException" in cause
+
+    def test_a_logged_machine_has_to_be_allowed_to_log(
+        self, account: Cloud, rehearse: Rehearse
+    ) -> None:
+        """https://docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html"""
+        account.role("FlowRole", allow("logs:CreateLogDelivery"))
+        account.add("Log", "AWS::Logs::LogGroup")
+        group = {"CloudWatchLogsLogGroup": {"LogGroupArn": arn("Log")}}
+        logging = {"Level": "ALL", "Destinations": [group]}
+        self.machine(account, "FlowRole", LoggingConfiguration=logging)
+        with pytest.raises(LoadingError, match=r"Log Destination: .*logs:GetLogDelivery"):
+            rehearse()
+
+
+class TestKeys:
+    """https://docs.aws.amazon.com/kms/latest/developerguide/key-policies.html."""
+
+    def key(self, account: Cloud, *statements: dict[str, Any]) -> None:
+        root = {"AWS": "arn:aws:iam::123456789012:root"}
+        document = {"Statement": [allow("kms:*", Principal=root), *statements]}
+        account.add("Key", "AWS::KMS::Key", KeyPolicy=document)
+        for name, property_ in (("Jobs", "KmsMasterKeyId"), ("News", "KmsMasterKeyId")):
+            account.resources[name]["Properties"][property_] = arn("Key")
+        account.resources["Secret"]["Properties"]["KmsKeyId"] = arn("Key")
+        encryption = {"EncryptionType": "KMS", "KeyId": arn("Key")}
+        account.resources["Clicks"]["Properties"]["StreamEncryption"] = encryption
+        account.resources["Table"]["Properties"]["SSESpecification"] = {
+            "SSEEnabled": True,
+            "SSEType": "KMS",
+            "KMSMasterKeyId": arn("Key"),
+        }
+        default = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": arn("Key")}
+        rules = [{"ServerSideEncryptionByDefault": default}]
+        account.resources["Files"]["Properties"]["BucketEncryption"] = {
+            "ServerSideEncryptionConfiguration": rules
+        }
+
+    @pytest.mark.parametrize(
+        ("call", "code", "needed"),
+        [
+            # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-key-management.html
+            (SEND, "KMS.AccessDeniedException", ["kms:GenerateDataKey", "kms:Decrypt"]),
+            # https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html
+            (PUBLISH, "KMSAccessDenied", ["kms:GenerateDataKey", "kms:Decrypt"]),
+            # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.howitworks.html
+            (put(), "AccessDeniedException", ["kms:Decrypt"]),
+            # https://docs.aws.amazon.com/streams/latest/dev/permissions-user-key-KMS.html
+            (
+                (
+                    "kinesis",
+                    "put_record",
+                    {"StreamName": "clicks", "Data": "d", "PartitionKey": "p"},
+                ),
+                "KMSAccessDeniedException",
+                ["kms:GenerateDataKey"],
+            ),
+            # https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html
+            (STORE, "AccessDenied", ["kms:GenerateDataKey"]),
+            # https://docs.aws.amazon.com/secretsmanager/latest/userguide/security-encryption.html
+            (SECRET, "AccessDeniedException", ["kms:Decrypt"]),
+        ],
+    )
+    def test_a_caller_needs_the_key_of_what_it_uses(
+        self, account: Cloud, rehearse: Rehearse, call: Call, code: str, needed: list[str]
+    ) -> None:
+        self.key(account)
+        data = {**allow("*"), "Action": None, "NotAction": "kms:*"}
+        del data["Action"]
+        caller(account, data)
+        shop = rehearse()
+        service = {"sesv2": "ses"}.get(call[0], call[0])
+        via = {"StringEquals": {"kms:ViaService": f"{service}.eu-central-1.amazonaws.com"}}
+        iam, role = shop.client("iam"), shop.physical_id("Shop/CallerRole")
+        for count in range(len(needed)):
+            refused, message = answer(shop, call)
+            assert (refused, needed[count] in message) == (code, True)
+            granted = allow(needed[: count + 1], Condition=via)
+            document = {"Version": "2012-10-17", "Statement": [granted]}
+            iam.put_role_policy(
+                RoleName=role, PolicyName="Key", PolicyDocument=json.dumps(document)
+            )
+        assert answer(shop, call) is None
+
+    @pytest.mark.parametrize("admitted", [True, False])
+    def test_a_rule_needs_the_key_of_an_encrypted_queue(
+        self, account: Cloud, rehearse: Rehearse, admitted: bool
+    ) -> None:
+        """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-troubleshooting.html#eb-sqs-encrypted"""
+        service = {"Service": "events.amazonaws.com"}
+        use = allow(["kms:GenerateDataKey*", "kms:Decrypt"], Principal=service)
+        owner = {"StringEquals": {"aws:SourceAccount": "123456789012"}}
+        self.key(account, *([{**use, "Condition": owner}] if admitted else []))
+        admit = {**allow("sqs:SendMessage", QUEUE), "Principal": service}
+        account.add(
+            "JobsPolicy",
+            "AWS::SQS::QueuePolicy",
+            Queues=[ref("Jobs")],
+            PolicyDocument={"Statement": [admit]},
+        )
+        account.queue("Dead")
+        dead = {"DeadLetterConfig": {"Arn": arn("Dead")}}
+        account.rule("Rule", {"source": ["shop"]}, {"Arn": arn("Jobs"), **dead})
+        shop = rehearse()
+        shop.client("events").put_events(Entries=[ENTRY])
+        shop.run_until_idle()
+        assert shop.queue_depths() == {"Shop/Jobs": int(admitted), "Shop/Dead": int(not admitted)}
+        for message in shop.messages("Shop/Dead"):
+            assert message["attributes"]["ERROR_CODE"] == "NO_PERMISSIONS"
+            assert "kms:GenerateDataKey" in message["attributes"]["ERROR_MESSAGE"]
+
+    @pytest.mark.parametrize("admitted", [True, False])
+    def test_a_topic_needs_the_key_of_an_encrypted_queue(
+        self, account: Cloud, rehearse: Rehearse, admitted: bool
+    ) -> None:
+        """https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html"""
+        service = {"Service": "sns.amazonaws.com"}
+        use = allow(["kms:GenerateDataKey*", "kms:Decrypt"], Principal=service)
+        self.key(account, *([use] if admitted else []))
+        admit = {**allow("sqs:SendMessage", QUEUE), "Principal": service}
+        account.add(
+            "JobsPolicy",
+            "AWS::SQS::QueuePolicy",
+            Queues=[ref("Jobs")],
+            PolicyDocument={"Statement": [admit]},
+        )
+        account.add(
+            "Subscription",
+            "AWS::SNS::Subscription",
+            TopicArn=ref("News"),
+            Protocol="sqs",
+            Endpoint=arn("Jobs"),
+        )
+        shop = rehearse()
+        shop.client("sns").publish(TopicArn=TOPIC, Message="m")
+        shop.run_until_idle()
+        assert shop.queue_depths() == {"Shop/Jobs": int(admitted)}
+
+    def test_no_service_may_use_the_key_that_aws_manages(
+        self, account: Cloud, rehearse: Rehearse
+    ) -> None:
+        """https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-key-management.html"""
+        caller(account, allow("sqs:SendMessage", QUEUE))
+        account.queue("Queue", KmsMasterKeyId="alias/aws/sqs")
+        account.resources["Jobs"]["Properties"]["KmsMasterKeyId"] = "alias/aws/sqs"
+        account.rule("Rule", {"source": ["shop"]}, {"Arn": arn("Queue")})
+        shop = rehearse()
+        shop.client("events").put_events(Entries=[ENTRY])
+        shop.run_until_idle()
+        assert shop.queue_depths()["Shop/Queue"] == 0
+        assert answer(shop, SEND) is None
+
+    def test_a_mapping_needs_the_key_of_an_encrypted_queue(
+        self, account: Cloud, rehearse: Rehearse
+    ) -> None:
+        """https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html"""
+        self.key(account)
+        caller(account, LOGS, allow("sqs:*", QUEUE))
+        account.mapping("Mapping", arn("Jobs"), "Caller")
+        with pytest.raises(LoadingError, match=r"Mapping.*kms:Decrypt"):
+            rehearse()
+
+    def test_a_grant_permits_its_operations(self, account: Cloud, rehearse: Rehearse) -> None:
+        """https://docs.aws.amazon.com/kms/latest/developerguide/grants.html"""
+        self.key(account)
+        caller(account, allow("secretsmanager:*"))
+        shop = rehearse()
+        assert "kms:Decrypt" in answer(shop, SECRET)[1]
+        shop.client("kms").create_grant(
+            KeyId=shop.physical_id("Shop/Key"),
+            GranteePrincipal=shop.resource("Shop/CallerRole").attributes["Arn"],
+            Operations=["Decrypt"],
+        )
+        assert answer(shop, SECRET) is None
+
+    def test_an_alias_stands_for_its_key(self, account: Cloud, rehearse: Rehearse) -> None:
+        """https://docs.aws.amazon.com/kms/latest/developerguide/kms-alias.html"""
+        self.key(account)
+        account.add("Alias", "AWS::KMS::Alias", AliasName="alias/shop", TargetKeyId=ref("Key"))
+        account.resources["Jobs"]["Properties"]["KmsMasterKeyId"] = ref("Alias")
+        caller(account, allow("sqs:*"))
+        assert answer(rehearse(), SEND)[0] == "KMS.AccessDeniedException"

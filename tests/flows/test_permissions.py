@@ -1,0 +1,68 @@
+"""Each permission is used, and each part of a role's policies decides about something."""
+
+from cdk_rehearsal import FAULTS, permission_report, read_explanations
+from tests.flows.scenario import Scenario, let_an_authorization_end
+from tests.flows.shop import Shop
+from tests.flows.test_declarations import everything, put
+from tools.demo.supplier import BUCKET
+from tools.permissions.__main__ import EXPLANATIONS
+
+
+def everything_fails(shop: Shop) -> None:
+    """Messages have no meaning, a file is gone, and streams and schedules are given up."""
+    rehearsal = shop.rehearsal
+    dead = {*rehearsal.dead_letter_queues()}
+    for queue in rehearsal.queues:
+        if queue.path not in dead:
+            queue.send("no event")
+    notify_of_a_file_that_is_gone(shop)
+    act_without_meaning(shop)
+    shop.settle()
+
+    readers = [each.path for each in rehearsal.functions if each.path.endswith("/Relay")]
+    for path in readers:
+        shop.pause(path)
+        table = f"{path.removesuffix('/Relay')}/Table"
+        put(shop, table, {"pk": "FAILING", "sk": "FAILING", "kind": "outbox"})
+    shop.pass_time(hours=21)
+    for path in readers:
+        shop.resume(path)
+    shop.settle()
+
+    for path in ("Orders/SweepOrders", "Payments/SweepPayments"):
+        rehearsal.faults.plan(FAULTS["gone"], target=f"{path}/Queue")
+    shop.pass_time(hours=1)
+
+
+def act_without_meaning(shop: Shop) -> None:
+    """The stream of activities gets a record without meaning."""
+    stream = shop.rehearsal.physical_id("Analytics/Activity")
+    shop.rehearsal.client("kinesis").put_record(
+        StreamName=stream, Data=b"no event", PartitionKey="key"
+    )
+
+
+def notify_of_a_file_that_is_gone(shop: Shop) -> None:
+    """S3 says that there is a file, and then there is none."""
+    rehearsal = shop.rehearsal
+    s3, bucket = rehearsal.client("s3"), rehearsal.physical_id(BUCKET)
+    shop.pause("Inventory/ImportStockFile/Function")
+    stored = s3.put_object(Bucket=bucket, Key="incoming/gone.csv", Body=b"gone")
+    s3.delete_object(Bucket=bucket, Key="incoming/gone.csv", VersionId=stored["VersionId"])
+    shop.resume("Inventory/ImportStockFile/Function")
+
+
+def test_each_permission_is_used_and_each_part_of_a_policy_decides(shop: Shop) -> None:
+    unwatched = "Shipping/WatchDeadline/Queue"
+    shop.rehearsal.faults.plan(FAULTS["gone"], target=unwatched, times=1)
+    unpaid = Scenario(shop, "unpaid", wait=shop.settle)
+    unpaid.open()
+    let_an_authorization_end(unpaid)
+    everything(shop)
+    everything_fails(shop)
+
+    unused = [each for each in read_explanations(EXPLANATIONS) if not each.tested]
+    found = permission_report(shop.rehearsal, unused)
+
+    assert found.removals > 1_000
+    assert not found.findings, "\n".join(found.findings)

@@ -1,0 +1,1 @@
+"""Which of their permissions the roles use: `make permissions`."""

@@ -1,0 +1,74 @@
+"""make permissions: runs the demo, and lists which of their permissions functions have used.
+
+For each role it lists the permissions that were granted and never used, those that are used only
+through a wildcard, and what a role could do beyond its use. `explanations.toml` says why such a
+permission may stay; the run fails without an explanation. At the end it counts how many parts of
+policies decide about a request of the demo: tests/flows/test_permissions.py makes all of them do.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from cdk_rehearsal import (
+    Explanation,
+    PermissionReport,
+    RehearsalError,
+    permission_report,
+    read_explanations,
+)
+from stacks.constructs.packaging import PackagingError
+from stacks.synthesis import SynthesisError, host_assembly
+from tools.demo import sample
+from tools.demo.display import Display
+from tools.demo.orders_file import read_orders
+from tools.demo.run import DemoSetup, rehearse
+from tools.demo.stock_file import read_stock
+from tools.demo.supplier import file_at, files_of
+from tools.demo.visits import sample_visits
+
+EXPLANATIONS = Path(__file__).with_name("explanations.toml")
+
+
+def main() -> None:
+    """Prints the report, and exits with 1 if there is a finding."""
+    parser = argparse.ArgumentParser(prog="make permissions", description=__doc__)
+    parser.add_argument("--stage", default="prod", help="the stage that is rehearsed (prod)")
+    parser.add_argument("--seed", type=int, default=1, help="the same seed gives the same run (1)")
+    options = parser.parse_args()
+    try:
+        found = run(host_assembly(options.stage), options.seed, read_explanations(EXPLANATIONS))
+    except (PackagingError, RehearsalError, SynthesisError, ValueError) as error:
+        sys.exit(f"error: {error}")
+    print(*found.lines(), *found.unexplained, sep="\n")
+    sys.exit(1 if found.unexplained else 0)
+
+
+def run(assembly: Path, seed: int, explanations: list[Explanation]) -> PermissionReport:
+    """Runs the demo's sample, and returns a report of what it has used."""
+    orders, supplies = read_orders(sample.ORDERS), read_stock(sample.STOCK)
+    right = {item.sku: item.quantity for item in supplies.items}
+    setup = DemoSetup(
+        files=[file_at(sample.MISTAKES), *files_of(supplies.items)],
+        right={**right, **sample.RIGHT_AMONG_MISTAKES},
+        catalogue=supplies.items,
+        visits=sample_visits(orders.items, seed=seed),
+        lost_parcels=3,
+        careless_carrier=True,
+    )
+    reports: list[PermissionReport] = []
+    rehearse(
+        assembly,
+        setup,
+        seed=seed,
+        display=Display(Console(stderr=True)),
+        hurried=True,
+        conclude=lambda shop, _: reports.append(permission_report(shop, explanations)),
+    )
+    return reports[0]
+
+
+if __name__ == "__main__":
+    main()
