@@ -114,14 +114,12 @@ class Outside:
             role: str = client.get_role(RoleName=name)["Role"]["Arn"]
         except client.exceptions.NoSuchEntityException:
             trust = {"Effect": "Allow", "Principal": "*", "Action": "sts:AssumeRole"}
-            role = client.create_role(
-                RoleName=name, AssumeRolePolicyDocument=json.dumps({"Statement": [trust]})
-            )["Role"]["Arn"]
+            role = client.create_role(RoleName=name, AssumeRolePolicyDocument=_policy(trust))[
+                "Role"
+            ]["Arn"]
             everything = {"Effect": "Allow", "Action": "*", "Resource": "*"}
             client.put_role_policy(
-                RoleName=name,
-                PolicyName="everything",
-                PolicyDocument=json.dumps({"Statement": [everything]}),
+                RoleName=name, PolicyName="everything", PolicyDocument=_policy(everything)
             )
         return role
 
@@ -140,13 +138,14 @@ class Outside:
     def _open(self, service: str, arn: str) -> None:
         deployment = self._deployment
         statement = {
+            "Sid": "services",
             "Effect": "Allow",
             "Principal": "*",
             "Action": "*",
             "Resource": arn,
             "Condition": {"Bool": {"aws:PrincipalIsAWSService": "true"}},
         }
-        policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+        policy = _policy(statement)
         if service == "lambda":
             deployment.lambdas.function(arn).policy["Statement"].append(statement)
         elif service == "sqs":
@@ -160,6 +159,10 @@ class Outside:
             )
         elif service == "events":
             deployment.client("events").put_permission(EventBusName=self.name(arn), Policy=policy)
+
+
+def _policy(statement: Mapping[str, Any]) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 
 
 def _texts(value: Any) -> Iterator[str]:

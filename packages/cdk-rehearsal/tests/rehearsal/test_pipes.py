@@ -92,10 +92,11 @@ def test_an_enrichment_changes_and_drops_events(template: Cloud, rehearse: Rehea
 
 def test_a_table_starts_executions(template: Cloud, rehearse: Rehearse) -> None:
     template.table("Table")
+    template.role("Role")
     template.add(
         "Machine",
         "AWS::StepFunctions::StateMachine",
-        RoleArn=arn("PipeRole"),
+        RoleArn=arn("Role"),
         DefinitionString=json.dumps(
             {"StartAt": "P", "States": {"P": {"Type": "Pass", "End": True}}}
         ),
