@@ -172,6 +172,60 @@ def test_a_pipe_does_only_what_its_role_permits(template: Cloud, rehearse: Rehea
     assert (bodies(shop, "Shop/To"), bodies(shop, "Shop/Parked")) == ([], [1])
 
 
+@pytest.mark.parametrize(
+    ("service", "action", "problem"),
+    [
+        ("pipes", POLLING[:2], "sqs:getqueueattributes"),
+        ("pipes", ["sqs:SendMessage"], "does not permit to poll its source"),
+        ("events", ["*"], "does not let pipes.amazonaws.com assume it"),
+    ],
+)
+def test_a_pipe_whose_role_cannot_poll_is_not_created(
+    template: Cloud, service: str, action: list[str], problem: str
+) -> None:
+    template.queue("From")
+    template.queue("To")
+    pipe(template, arn("From"), arn("To"), action=action)
+    role = template.resources["PipeRole"]["Properties"]
+    (statement,) = role["AssumeRolePolicyDocument"]["Statement"]
+    statement["Principal"]["Service"] = f"{service}.amazonaws.com"
+    (found,) = check(template.write())
+    assert found.path == "Shop/Pipe"
+    assert problem in found.problem
+
+
+def test_a_pipe_polls_with_what_its_role_permits_at_the_moment(
+    template: Cloud, rehearse: Rehearse
+) -> None:
+    template.queue("From")
+    template.queue("To")
+    pipe(template, arn("From"), arn("To"))
+    shop = rehearse()
+    shop.client("iam").delete_role_policy(
+        RoleName=shop.physical_id("Shop/PipeRole"), PolicyName="p"
+    )
+    send(shop, 1)
+    (delivery,) = [r for r in shop.meter.records if r.kind == "delivery"]
+    assert (delivery.target, delivery.detail["outcome"]) == ("Shop/Pipe", "denied")
+    assert "assumed-role/Shop-PipeRole" in delivery.detail["error"]
+    assert shop.queue_depths() == {"Shop/From": 1, "Shop/To": 0}
+
+
+def test_a_pipe_needs_the_key_of_its_target(template: Cloud, rehearse: Rehearse) -> None:
+    template.queue("Parked")
+    template.queue("From", dead_letters="Parked", receives=1)
+    root = {"AWS": {"Fn::Sub": "arn:aws:iam::${AWS::AccountId}:root"}}
+    delegate = {"Effect": "Allow", "Principal": root, "Action": "kms:*", "Resource": "*"}
+    template.add("Key", "AWS::KMS::Key", KeyPolicy={"Statement": [delegate]})
+    template.queue("To", KmsMasterKeyId=arn("Key"))
+    pipe(template, arn("From"), arn("To"), action="sqs:*")
+    shop = rehearse()
+    send(shop, 1)
+    (failure,) = [r for r in shop.meter.records if r.source == "Shop/Pipe"]
+    assert "kms:GenerateDataKey" in failure.detail["error"]
+    assert bodies(shop, "Shop/Parked") == [1]
+
+
 def test_a_stopped_pipe_does_nothing(template: Cloud, rehearse: Rehearse) -> None:
     template.queue("From")
     template.queue("To")

@@ -24,8 +24,11 @@ def uri(function: str) -> dict[str, Any]:
     return {"Fn::Join": ["", [path, arn(function), "/invocations"]]}
 
 
-def proxy(function: str = "Echo") -> dict[str, Any]:
-    return {"Type": "AWS_PROXY", "IntegrationHttpMethod": "POST", "Uri": uri(function)}
+def proxy(function: str = "Echo", **properties: Any) -> dict[str, Any]:
+    return {
+        **{"Type": "AWS_PROXY", "IntegrationHttpMethod": "POST", "Uri": uri(function)},
+        **properties,
+    }
 
 
 def api(template: Cloud, code: str = ECHO, **properties: Any) -> None:
@@ -306,6 +309,61 @@ def test_a_decision_is_kept_for_a_while(
         shop.run_for(pause)
         assert shop.http.request("GET", "/", headers={"Authorization": "yes"}).status == 200
     assert len([r for r in shop.meter.records if r.target == "Shop/Guard"]) == asked
+
+
+def test_an_authorizer_needs_the_permission_of_its_function(
+    template: Cloud, rehearse: Rehearse
+) -> None:
+    guarded(template)
+    del template.resources["PermitGuard"]
+    answer = rehearse().http.request("GET", "/", headers={"authorization": "yes"})
+    assert (answer.status, answer.json()) == (500, {"message": None})
+
+
+@pytest.mark.parametrize(
+    ("action", "status"), [("lambda:InvokeFunction", 200), ("lambda:GetFunction", 500)]
+)
+def test_a_role_takes_the_place_of_the_permission(
+    template: Cloud, rehearse: Rehearse, action: str, status: int
+) -> None:
+    """https://docs.aws.amazon.com/apigateway/latest/developerguide/permissions.html"""
+    role(template, action)
+    guarded(template, AuthorizerCredentials=arn("Caller"))
+    del template.resources["PermitGuard"]
+    template.function("Other", ECHO)
+    part(template, "Open", "open")
+    integration = proxy("Other", Credentials=arn("Caller"))
+    method(template, "GetOpen", "GET", "Open", Integration=integration)
+    shop = rehearse()
+    answers = [shop.http.request("GET", "/open")]
+    answers.append(shop.http.request("GET", "/", headers={"authorization": "yes"}))
+    assert [answer.status for answer in answers] == [status, status]
+
+
+def test_a_method_with_the_credentials_of_the_caller_needs_no_permission(
+    template: Cloud, rehearse: Rehearse
+) -> None:
+    api(template)
+    del template.resources["PermitEcho"]
+    integration = proxy(Credentials="arn:aws:iam::*:user/*")
+    method(template, "Get", "GET", AuthorizationType="AWS_IAM", Integration=integration)
+    signed = {"authorization": "AWS4-HMAC-SHA256 Credential=x"}
+    assert rehearse().http.request("GET", "/", headers=signed).status == 200
+
+
+def test_a_role_that_the_api_cannot_assume_is_of_no_use(
+    template: Cloud, rehearse: Rehearse
+) -> None:
+    api(template)
+    template.role("Caller")
+    template.table("Table")
+    call = service("dynamodb:action/Scan", '{"TableName": "x"}')
+    method(template, "Scan", "POST", Integration=call)
+    method(template, "Invoke", "GET", Integration=proxy(Credentials=arn("Caller")))
+    shop = rehearse()
+    answers = [shop.http.request(verb, "/") for verb in ("POST", "GET")]
+    assert [answer.status for answer in answers] == [500, 500]
+    assert answers[0].json() == {"message": "Internal server error"}
 
 
 def test_a_key_counts_against_its_plan(template: Cloud, rehearse: Rehearse) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 from typing import Any
 
+import boto3
 import pytest
 
 from cdk_rehearsal import LoadingError, Rehearsal, RehearsalError, check
@@ -224,6 +225,57 @@ def test_an_imported_bus_and_function_are_given(template: Cloud, rehearse: Rehea
     shop.client("events").put_events(Entries=[entry])
     shop.run_until_idle()
     assert [event["detail-type"] for event in got] == ["Sold"]
+
+
+def test_an_imported_bus_takes_events_of_rules(template: Cloud, rehearse: Rehearse) -> None:
+    bus = f"arn:aws:events:{HERE}:event-bus/imported"
+    template.add("Bus", "AWS::Events::EventBus", Name="bus")
+    template.rule("Rule", {"source": ["shop"]}, {"Arn": bus})
+    shop = rehearse(stubs={bus: None})
+    entry = {"EventBusName": "bus", "Source": "shop", "DetailType": "Sold", "Detail": "{}"}
+    shop.client("events").put_events(Entries=[entry])
+    shop.run_until_idle()
+    (delivery,) = [r for r in shop.meter.records if r.kind == "delivery"]
+    assert delivery.detail["outcome"] == "delivered"
+
+
+@pytest.mark.parametrize(("action", "depth"), [("sqs:SendMessage", 1), ("sqs:GetQueueUrl", 0)])
+def test_a_role_needs_a_permission_for_what_is_imported(
+    template: Cloud, rehearse: Rehearse, action: str, depth: int
+) -> None:
+    template.role("Role", {"Effect": "Allow", "Action": action, "Resource": "*"})
+    code = """
+    import boto3
+
+    def handler(event, context):
+        url = f"https://sqs.eu-central-1.amazonaws.com/123456789012/{event}"
+        boto3.client("sqs").send_message(QueueUrl=url, MessageBody="x")
+    """
+    template.function("Send", code)
+    template.queue("First", RedrivePolicy={"deadLetterTargetArn": QUEUE, "maxReceiveCount": 3})
+    shop = rehearse(stubs={QUEUE: None})
+    shop.client("lambda").invoke(
+        FunctionName=shop.physical_id("Shop/Send"), Payload=json.dumps(QUEUE.rpartition(":")[2])
+    )
+    assert shop.queue_depths()[QUEUE] == depth
+
+
+def test_an_imported_function_may_do_everything(template: Cloud, rehearse: Rehearse) -> None:
+    function = f"arn:aws:lambda:{HERE}:function:partner"
+    template.add("Bus", "AWS::Events::EventBus", Name="bus")
+    template.rule("Rule", {"source": ["shop"]}, {"Arn": function})
+    template.queue("Queue", QueueName="queue")
+
+    def partner(event: Any, context: Any) -> None:
+        client = boto3.client("sqs", region_name="eu-central-1")
+        url = client.get_queue_url(QueueName="queue")["QueueUrl"]
+        client.send_message(QueueUrl=url, MessageBody="x")
+
+    shop = rehearse(stubs={function: partner})
+    entry = {"EventBusName": "bus", "Source": "shop", "DetailType": "Sold", "Detail": "{}"}
+    shop.client("events").put_events(Entries=[entry])
+    shop.run_until_idle()
+    assert shop.queue_depths() == {"Shop/Queue": 1}
 
 
 def test_a_name_in_an_arn_may_be_that_of_a_later_resource(
