@@ -26,7 +26,9 @@ def uri(function: str) -> dict[str, Any]:
 
 def proxy(function: str = "Echo", **properties: Any) -> dict[str, Any]:
     return {
-        **{"Type": "AWS_PROXY", "IntegrationHttpMethod": "POST", "Uri": uri(function)},
+        "Type": "AWS_PROXY",
+        "IntegrationHttpMethod": "POST",
+        "Uri": uri(function),
         **properties,
     }
 
