@@ -10,6 +10,7 @@ import json
 import re
 import shutil
 import tempfile
+import uuid
 import zipfile
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from cdk_rehearsal.errors import RehearsalError
+from cdk_rehearsal.settling import Settled
 
 Properties = dict[str, Any]
 Template = dict[str, Any]
@@ -60,6 +62,11 @@ class Stack:
     file: Path = Path()
     """The file of its template."""
 
+    def arn(self, account: str, region: str) -> str:
+        """Returns its id, the value of `AWS::StackId`: its name and a UUID."""
+        generation = uuid.uuid5(uuid.NAMESPACE_URL, f"{account}/{region}/{self.name}")
+        return f"arn:aws:cloudformation:{region}:{account}:stack/{self.name}/{generation}"
+
     def path_of(self, logical_id: str) -> str:
         """Returns the construct path of a resource."""
         metadata = self.template["Resources"][logical_id].get("Metadata", {})
@@ -77,7 +84,8 @@ class Resource:
     path: str
     type: str
     properties: Properties = field(repr=False)
-    """As the template has them; in a rehearsal, with all functions resolved."""
+    """As the template has them, with the defaults of parameters and the conditions that these
+    decide; in a rehearsal, with all functions resolved."""
     definition: Mapping[str, Any] = field(repr=False)
     """Its whole definition in the template."""
     stack_name: str = field(repr=False, compare=False)
@@ -142,13 +150,14 @@ class Assembly:
         by_path = sorted(self.stacks, key=lambda stack: stack.path)
         ordered = by_path if isinstance(source, Path) else self.stacks
         self.templates = {stack.path: stack.template for stack in ordered}
+        settled = {stack.path: Settled(stack.template, stack.parameters) for stack in ordered}
         self.resources = [
             Resource(
                 stack.path,
                 logical_id,
                 stack.path_of(logical_id),
                 definition["Type"],
-                definition.get("Properties", {}),
+                settled[stack.path].settle(definition.get("Properties", {})),
                 definition,
                 stack.name,
             )

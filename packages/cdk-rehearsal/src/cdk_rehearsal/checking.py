@@ -1,25 +1,43 @@
 """Finds everything in an assembly that cannot be rehearsed."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cdk_rehearsal.errors import LoadingError, Unsupported
 from cdk_rehearsal.rehearsal import Rehearsal
 from cdk_rehearsal.selection import environment
+from cdk_rehearsal.stand_ins import StandIn
 
 
-def check(directory: Path) -> list[Unsupported]:
+@dataclass(frozen=True)
+class Loaded:
+    """What an attempt to load an assembly shows."""
+
+    problems: Sequence[Unsupported]
+    """Everything that cannot be rehearsed."""
+    stand_ins: Sequence[StandIn]
+    """What stands for code and values that are not in the assembly."""
+
+
+def check(directory: Path, **options: Any) -> list[Unsupported]:
     """Returns everything in an assembly that cannot be rehearsed; empty if all of it can.
 
-    Raises RehearsalError if the directory is no cloud assembly, or if its stacks are for several
-    accounts or regions.
+    ``options`` are those of `Rehearsal`, such as ``stubs`` and ``stand_ins``. Raises
+    RehearsalError if the directory is no cloud assembly, or if its stacks are for several accounts
+    or regions.
     """
-    options: dict[str, Any] = environment(directory)
-    rehearsal = Rehearsal(directory, **options)
+    return [*loaded(directory, **options).problems]
+
+
+def loaded(directory: Path, **options: Any) -> Loaded:
+    """Loads an assembly, and returns what that shows; raises as `check` does."""
+    rehearsal = Rehearsal(directory, **{**environment(directory), **options})
     problems: list[Unsupported] = []
     try:
         with rehearsal:
             pass
     except LoadingError as error:
         problems = error.problems
-    return problems
+    return Loaded(problems, rehearsal.stand_ins)

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 FINDINGS, UNUSABLE = 1, 2
 """Exit codes: there are findings; the arguments or the assembly cannot be used."""
 
+_MOST_LOSSES = 10
+"""The number of findings that `losses` lists without `--all`."""
+
 _STEP_S = 0.25
 """The seconds after which `run` checks whether it was interrupted."""
 
@@ -71,9 +74,12 @@ def _parser() -> argparse.ArgumentParser:
         added.set_defaults(command=function)
         return added
 
-    command(check, "DIR")
+    checking = command(check, "DIR")
     command(edges, "DIR")
-    command(losses, "DIR")
+    losing = command(losses, "DIR")
+    losing.add_argument(
+        "--all", action="store_true", help=f"list all of them, not only the worst {_MOST_LOSSES}"
+    )
     command(review, "OLD", "NEW")
     using = command(permissions, "DIR")
     using.add_argument(
@@ -85,6 +91,12 @@ def _parser() -> argparse.ArgumentParser:
     using.add_argument("--explanations", type=Path, help="a TOML file: why permissions stay unused")
     using.add_argument("--seed", type=int, default=0, help="decides all that is random")
     running = command(run, "DIR")
+    for each in (checking, running):
+        each.add_argument(
+            "--stand-ins",
+            action="store_true",
+            help="let functions that cannot run do nothing, and make up values from outside",
+        )
     running.add_argument("--port", type=int, default=0, help="the port of the AWS endpoint")
     running.add_argument("--seed", type=int, default=0, help="decides all that is random")
     running.add_argument("--logs", type=Path, help="a directory for the logs of functions")
@@ -97,22 +109,35 @@ def _parser() -> argparse.ArgumentParser:
 
 def check(options: argparse.Namespace) -> int:
     """Lists everything that a rehearsal does not support; exits with 1 if there is anything."""
-    directory = select(options.dir, options.stage)
-    environment(directory)
-    from cdk_rehearsal import check as problems_of
-    from cdk_rehearsal.resources.registry import WITHOUT_PART
+    directories = _applications(options)
+    for directory in directories:
+        environment(directory)
+    from cdk_rehearsal.checking import loaded
+    from cdk_rehearsal.kinds import WITHOUT_PART
 
-    problems = [str(each) for each in problems_of(directory)]
-    types = Counter(resource.type for resource in Assembly(directory).resources)
+    found = [loaded(directory, stand_ins=options.stand_ins) for directory in directories]
+    problems = [str(problem) for each in found for problem in each.problems]
+    stand_ins = [str(stand_in) for each in found for stand_in in each.stand_ins]
+    types = Counter(
+        resource.type for directory in directories for resource in Assembly(directory).resources
+    )
     runs = {name: number for name, number in sorted(types.items()) if name not in WITHOUT_PART}
     rest = {name: number for name, number in sorted(types.items()) if name in WITHOUT_PART}
     if options.json:
-        _write_json({"unsupported": problems, "rehearsed": runs, "not_rehearsed": rest})
+        _write_json(
+            {
+                "unsupported": problems,
+                "stand_ins": stand_ins,
+                "rehearsed": runs,
+                "not_rehearsed": rest,
+            }
+        )
     elif problems:
         print(*problems, sep="\n")
         print(f"{len(problems)} not supported")
     else:
-        print("everything is supported")
+        print("everything is supported" + (", with stand-ins:" if stand_ins else ""))
+        print("".join(f"  {each}\n" for each in stand_ins), end="")
         for title, counted in (("rehearsed", runs), ("of no effect in a rehearsal", rest)):
             if counted:
                 print(f"{title}: {', '.join(f'{n} {name}' for name, n in counted.items())}")
@@ -121,16 +146,34 @@ def check(options: argparse.Namespace) -> int:
 
 def edges(options: argparse.Namespace) -> int:
     """Lists the asynchronous edges, with their retries, dead-letter queues and alarms."""
-    found = topology.edges(Assembly(select(options.dir, options.stage)))
+    found = [
+        edge for directory in _applications(options) for edge in topology.edges(Assembly(directory))
+    ]
     _write(options, found, "there are no asynchronous edges")
     return 0
 
 
 def losses(options: argparse.Namespace) -> int:
     """Lists where messages can get lost, and the remedies; exits with 1 if they can."""
-    found = topology.losses(Assembly(select(options.dir, options.stage)))
-    _write(options, found, "no message can get lost unnoticed")
+    found = [
+        loss
+        for directory in _applications(options)
+        for loss in topology.losses(Assembly(directory))
+    ]
+    shown = found if options.all or options.json else topology.worst(found, _MOST_LOSSES)
+    _write(options, shown, "no message can get lost unnoticed")
+    if len(shown) < len(found):
+        counted = Counter(loss.severity for loss in found)
+        kinds = ", ".join(f"{number} {severity}" for severity, number in counted.items())
+        print(f"{len(shown)} of {len(found)} findings ({kinds}): list all of them with --all")
     return FINDINGS if found else 0
+
+
+def _applications(options: argparse.Namespace) -> list[Path]:
+    """The directories of the stage that was chosen, or of all of them."""
+    if options.stage is not None:
+        return [select(options.dir, options.stage)]
+    return [*Assembly(options.dir).applications.values()]
 
 
 def review(options: argparse.Namespace) -> int:
@@ -191,6 +234,7 @@ def run(options: argparse.Namespace) -> int:
         pace="real",
         logs=options.logs,
         on_record=_write_record if options.json else _print_record,
+        stand_ins=options.stand_ins,
         **settings,
     ) as rehearsal:
         endpoint, apis = rehearsal.serve(options.port), rehearsal.serve_apis()

@@ -10,6 +10,7 @@ import boto3
 from cdk_rehearsal.faults import Faults
 from cdk_rehearsal.latency import Latency, Span
 from cdk_rehearsal.meter import Meter
+from cdk_rehearsal.policies import Principal
 from cdk_rehearsal.sandbox.execution_environment import ExecutionEnvironment
 from cdk_rehearsal.virtual_time.scheduler import Scheduler
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 OUTSIDE = "outside"
 """The source, in records, of everything that no resource of the assembly does."""
+
+PRINCIPAL = "_rehearsal_principal"
+"""The attribute of a client that does not act for a function, but for this principal."""
 
 # Version 4, variant 1: https://www.rfc-editor.org/rfc/rfc9562
 _UUID_MASK = (0xF << 76) | (0x3 << 62)
@@ -38,19 +42,17 @@ class Core:
     access: Access
     paths: dict[str, str] = field(default_factory=dict)
     """Construct paths by physical id and by ARN."""
-    _clients: dict[str, Any] = field(default_factory=dict)
+    _clients: dict[tuple[str, Principal | None], Any] = field(default_factory=dict)
 
-    def client(self, service: str) -> Any:
-        """Returns the boto3 client of a service."""
-        if service not in self._clients:
-            self._clients[service] = self.new_client(service)
-        return self._clients[service]
-
-    def new_client(self, service: str) -> Any:
-        """Returns a client of a service that nobody else uses."""
-        # Any service, known only by name: the stubs list all of them as literals.
-        make: Any = boto3.client
-        return make(service, region_name=self.region)
+    def client(self, service: str, principal: Principal | None = None) -> Any:
+        """Returns the boto3 client of a service; calls of a principal's are authorized."""
+        key = (service, principal)
+        if key not in self._clients:
+            # Any service, known only by name: the stubs list all of them as literals.
+            make: Any = boto3.client
+            self._clients[key] = make(service, region_name=self.region)
+            vars(self._clients[key])[PRINCIPAL] = principal
+        return self._clients[key]
 
     def name(self, path: str, *identifiers: str) -> None:
         """Lets physical ids and ARNs stand for the construct path of their resource."""

@@ -20,6 +20,7 @@ from cdk_rehearsal.services.log_groups import LogGroups
 from cdk_rehearsal.services.message_moves import MessageMoves
 from cdk_rehearsal.services.metrics import Metrics
 from cdk_rehearsal.services.outboxes import Outboxes
+from cdk_rehearsal.services.pipes import PipeRunner
 from cdk_rehearsal.services.queues import Queues
 from cdk_rehearsal.services.s3 import Buckets
 from cdk_rehearsal.services.schedules import Schedules
@@ -29,27 +30,32 @@ from cdk_rehearsal.services.step_functions.interpreter import StateMachines
 from cdk_rehearsal.services.step_functions.reports import Reports
 from cdk_rehearsal.services.streams import Streams
 from cdk_rehearsal.services.web import Web
+from cdk_rehearsal.stand_ins import StandIns
 
 
 class Deployment:
     """The services of one account, each with the services that it calls, and what they hold."""
 
-    def __init__(self, core: Core, assembly: Assembly, logs: Path | None) -> None:
+    def __init__(
+        self, core: Core, assembly: Assembly, logs: Path | None, stand_ins: StandIns
+    ) -> None:
         """``logs`` is a directory for the functions' logs; None keeps them in memory."""
         self.core = core
+        self.stand_ins = stand_ins
         self.client = core.client
         self.assembly = assembly
         self.finder = AssetFinder()
         self.outside = OutsideEnvironment()
         self.destinations = Destinations(core)
         self.lambdas = LambdaService(core, self.finder, self.destinations)
+        self.pipes = PipeRunner(core, self.lambdas)
         self.queues = Queues(core)
         self.message_moves = MessageMoves(core)
         self.streams = Streams(core)
         self.mappings = EventSourceMappings(core, self.queues, self.streams)
         self.topics = Topics(core, self.lambdas, self.queues)
         self.bus = EventBus(core, self.lambdas, self.queues, self.streams, self.topics)
-        self.buckets = Buckets(core, self.lambdas, self.queues)
+        self.buckets = Buckets(core, self.lambdas, self.queues, self.topics, self.bus)
         self.schedules = Schedules(core, self.lambdas, self.queues)
         self.state_machines = StateMachines(core, self.lambdas, Reports(core, self.bus).add)
         self.log_groups = LogGroups(core, lambda: self.functions)
@@ -57,6 +63,8 @@ class Deployment:
         self.layers: dict[str, Path] = {}
         """The modules of layers, by the ARNs of their versions."""
         self.web = Web(core, self.outside)
+        self.stages: set[str] = set()
+        """The REST APIs that have a stage."""
         self.resources: list[Resource] = []
         self.metrics = Metrics(core, self.resources, self.lambdas, self.queues, self.outboxes)
         self.alarms = Alarms(core, self.metrics)
@@ -118,7 +126,11 @@ class Deployment:
     def functions(self) -> list[Function]:
         """All functions, each once."""
         return list(
-            {function.arn: function for function in self.lambdas.functions.values()}.values()
+            {
+                function.arn: function
+                for function in self.lambdas.functions.values()
+                if function.unqualified is None
+            }.values()
         )
 
     @property

@@ -17,8 +17,8 @@ from moto import mock_aws
 from moto.moto_api._internal import mock_random
 
 from cdk_rehearsal import moto_patches
-from cdk_rehearsal.authorization.decisions import PRINCIPAL, Denied
-from cdk_rehearsal.core import Core
+from cdk_rehearsal.authorization.decisions import Denied
+from cdk_rehearsal.core import PRINCIPAL, Core
 from cdk_rehearsal.faults import Call
 from cdk_rehearsal.policies import Principal
 from cdk_rehearsal.sandbox.egress import Egress, environment, set_environment

@@ -10,20 +10,19 @@ from typing import Any
 
 from cdk_rehearsal.assembly import Stack
 from cdk_rehearsal.errors import UnsupportedTemplateError
+from cdk_rehearsal.stand_ins import LISTS, SSM_PARAMETER
 
 NO_VALUE = object()
+_DYNAMIC = re.compile(r"\{\{resolve:([^{}]+)\}\}")
 _PLACEHOLDER = re.compile(r"\$\{(!?[^{}]*)\}")
-
-
-# https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/dynamic-references-ssm.html
-_DYNAMIC = re.compile(r"\{\{resolve:ssm:([\w./-]+)(?::\d+)?\}\}")
 
 
 class Resolver:
     """Resolves the values of one stack's template.
 
     ``ref`` and ``get_att`` answer for resources by logical id, ``import_value`` for other stacks'
-    exports.
+    exports. ``parameter`` and ``dynamic`` return given values of parameters and of dynamic
+    references such as ``ssm:/shop/price:1``, or None.
     """
 
     def __init__(
@@ -36,21 +35,20 @@ class Resolver:
         get_att: Callable[[str, str], Any],
         import_value: Callable[[str], Any],
         parameter: Callable[[str], Any] = lambda name: None,
-        stored: Callable[[str], str | None] = lambda name: None,
+        dynamic: Callable[[str], str | None] = lambda reference: None,
     ) -> None:
-        """``stored`` returns the value of a parameter of Systems Manager, None if there is none."""
         self._stack = stack
         self._ref_resource = ref
         self._get_att_resource = get_att
         self._given_parameter = parameter
-        self._stored = stored
+        self._dynamic = dynamic
         self._pseudo = {
             "AWS::AccountId": account,
             "AWS::NotificationARNs": [],
             "AWS::NoValue": NO_VALUE,
             "AWS::Partition": "aws",
             "AWS::Region": region,
-            "AWS::StackId": f"arn:aws:cloudformation:{region}:{account}:stack/{stack.name}/0",
+            "AWS::StackId": stack.arn(account, region),
             "AWS::StackName": stack.name,
             "AWS::URLSuffix": "amazonaws.com",
         }
@@ -62,6 +60,7 @@ class Resolver:
             "Fn::Base64": self._base64,
             "Fn::Equals": self._equals,
             "Fn::FindInMap": self._find_in_map,
+            "Fn::GetAZs": self._zones,
             "Fn::GetAtt": self._get_att,
             "Fn::If": self._if,
             "Fn::ImportValue": lambda name, where: import_value(str(self.resolve(name, where))),
@@ -92,13 +91,24 @@ class Resolver:
         if isinstance(value, list):
             items = [self.resolve(item, where) for item in value]
             return [item for item in items if item is not NO_VALUE]
-        if isinstance(value, str):
-            value = _DYNAMIC.sub(lambda found: self._stored_value(found[1], where), value)
-        if isinstance(value, str) and "{{resolve:" in value:
-            raise UnsupportedTemplateError(
-                f"stack {self._stack.name}, {where}: dynamic references are unknown: {value}"
-            )
-        return value
+        return self._resolved_text(value, where) if isinstance(value, str) else value
+
+    def _resolved_text(self, text: str, where: str) -> str:
+        """Replaces dynamic references.
+
+        https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/dynamic-references.html
+        """
+
+        def replace(match: re.Match[str]) -> str:
+            value = self._dynamic(match[1])
+            if value is None:
+                raise UnsupportedTemplateError(
+                    f"stack {self._stack.name}, {where}: the dynamic reference {match[1]} has no "
+                    f"value: give it as values[{match[1]!r}]"
+                )
+            return value
+
+        return _DYNAMIC.sub(replace, text) if "{{resolve:" in text else text
 
     def condition(self, name: str) -> bool:
         """Returns whether the template's condition ``name`` holds."""
@@ -117,27 +127,16 @@ class Resolver:
         parameter = self._stack.template.get("Parameters", {}).get(name)
         if parameter is not None:
             value = self._given_parameter(name)
-            value = parameter.get("Default") if value is None else value
+            if value is None and not parameter["Type"].startswith(SSM_PARAMETER):
+                value = parameter.get("Default")
             if value is None:
                 raise UnsupportedTemplateError(
-                    f"stack {self._stack.name}, {where}: parameter {name} has no default"
+                    f"stack {self._stack.name}, {where}: parameter {name} has no default: give "
+                    f"its value as values[{name!r}]"
                 )
-            if parameter["Type"].startswith("AWS::SSM::Parameter::Value<"):
-                value = self._stored_value(value, where)
-                is_list = "List" in parameter["Type"]
-                return value.split(",") if is_list else value
-            is_list = parameter["Type"].startswith(("CommaDelimitedList", "List<"))
+            is_list = parameter["Type"].startswith(LISTS)
             return value.split(",") if is_list and isinstance(value, str) else value
         return self._ref_resource(name)
-
-    def _stored_value(self, name: str, where: str) -> str:
-        value = self._stored(name)
-        if value is None:
-            raise UnsupportedTemplateError(
-                f"stack {self._stack.name}, {where}: there is no SSM parameter {name} in the "
-                "assembly: add an AWS::SSM::Parameter, or write its value into the template"
-            )
-        return value
 
     def _get_att(self, argument: Any, where: str) -> Any:
         logical_id, attribute = (
@@ -147,7 +146,8 @@ class Resolver:
 
     def _join(self, argument: Any, where: str) -> str:
         delimiter, items = argument
-        return str(delimiter).join(_text(item) for item in self.resolve(items, where))
+        joined = str(delimiter).join(_text(item) for item in self.resolve(items, where))
+        return self._resolved_text(joined, where)
 
     def _split(self, argument: Any, where: str) -> list[str]:
         delimiter, text = argument
@@ -170,7 +170,7 @@ class Resolver:
                 return _text(self._get_att(name, where))
             return _text(self._name(name, where))
 
-        return _PLACEHOLDER.sub(replace, text)
+        return self._resolved_text(_PLACEHOLDER.sub(replace, text), where)
 
     def _if(self, argument: Any, where: str) -> Any:
         name, when_true, when_false = argument
@@ -187,6 +187,14 @@ class Resolver:
                 f"stack {self._stack.name}, {where}: nothing in mapping {mapping} at "
                 f"{first}.{second}"
             ) from None
+
+    def _zones(self, argument: Any, where: str) -> list[str]:
+        """Three zones, as most regions have at least.
+
+        https://docs.aws.amazon.com/global-infrastructure/latest/regions/aws-availability-zones.html
+        """
+        region = self.resolve(argument, where) or self._pseudo["AWS::Region"]
+        return [f"{region}{zone}" for zone in "abc"]
 
     def _equals(self, argument: Any, where: str) -> bool:
         left, right = self.resolve(argument, where)

@@ -1,5 +1,6 @@
 """Creates all resources of an assembly, each after those that it refers to."""
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,10 +15,14 @@ from cdk_rehearsal.errors import (
     UnsupportedTemplateError,
 )
 from cdk_rehearsal.intrinsics import Resolver
+from cdk_rehearsal.outside import Outside
 from cdk_rehearsal.properties import Properties, unresolved
-from cdk_rehearsal.resources.creators import CREATORS
+from cdk_rehearsal.resources.creators import CREATORS, creator_of
+from cdk_rehearsal.resources.inactive import attribute as known_attribute
+from cdk_rehearsal.resources.inactive import idle
 from cdk_rehearsal.resources.registry import WITHOUT_PART, Creator, mentioned
 from cdk_rehearsal.services.http_api import unsupported
+from cdk_rehearsal.stand_ins import SSM_PARAMETER
 
 _SECTIONS = {
     "AWSTemplateFormatVersion",
@@ -54,6 +59,8 @@ class Loader:
     ) -> None:
         """``register`` is called with each resource as soon as it is created, or has failed."""
         self._deployment = deployment
+        self._stand_ins = deployment.stand_ins
+        self._outside = Outside(deployment, self._create_outside)
         self._account, self._region = deployment.core.account, deployment.core.region
         self._register = register
         self._assembly = assembly
@@ -81,6 +88,7 @@ class Loader:
                 check()
         if self._problems:
             raise LoadingError(self._problems)
+        self._stand_ins.check()
         return list(self._resources.values())
 
     def outputs(self, stack: Stack) -> dict[str, Any]:
@@ -118,20 +126,53 @@ class Loader:
             get_att=lambda logical_id, attribute: self._attribute(stack, logical_id, attribute),
             import_value=self._export,
             parameter=lambda name: self._parameter(stack, name),
-            stored=self._stored,
+            dynamic=self._dynamic,
         )
-
-    def _stored(self, name: str) -> str | None:
-        """The value of a parameter of Systems Manager that is created already."""
-        found = self._deployment.client("ssm").get_parameters(Names=[name])["Parameters"]
-        return str(found[0]["Value"]) if found else None
 
     def _parameter(self, stack: Stack, name: str) -> Any:
         """The value of a parameter: that of a nested stack is an expression of its parent."""
+        definition = stack.template["Parameters"][name]
+        full_name = f"{stack.path}/{name}"
         value = stack.parameters.get(name)
-        if stack.parent is None or value is None:
-            return value
-        return self._resolvers[stack.parent].resolve(value, f"parameter {name} of {stack.path}")
+        if value is not None and stack.parent is not None:
+            value = self._resolvers[stack.parent].resolve(value, f"parameter {full_name}")
+        if value is None:
+            value = self._stand_ins.value(full_name, name)
+        if value is None and "Default" not in definition:
+            allowed = definition.get("AllowedValues")
+            return self._stand_ins.invented(full_name, definition["Type"], allowed)
+        if definition["Type"].startswith(SSM_PARAMETER):
+            return self._stored(value or definition["Default"], definition["Type"])
+        return value
+
+    def _stored(self, name: str, kind: str = "String") -> Any:
+        """The value of a parameter of Systems Manager, from the assembly or from outside it."""
+        for known in self._assembly.all_of("AWS::SSM::Parameter"):
+            if "Name" in known.properties and known.where not in self._in_progress:
+                stack = self._assembly.stack_of(known)
+                if self._resolvers[stack.path].resolve(known.properties["Name"], "Name") == name:
+                    return self._create(stack, known.logical_id).attributes.get("Value")
+        value = self._stand_ins.value(name)
+        return self._stand_ins.invented(name, kind) if value is None else value
+
+    def _dynamic(self, reference: str) -> str | None:
+        """The value of a dynamic reference: `ssm:NAME`, or `secretsmanager:ID:SecretString:KEY`."""
+        given = self._stand_ins.value(reference)
+        if given is not None:
+            return str(given)
+        service, _, rest = reference.partition(":")
+        if service != "secretsmanager":
+            value = self._stored(rest.partition(":")[0])
+            return None if value is None else str(value)
+        secret, _, key = rest.partition(":SecretString")
+        client = self._deployment.client("secretsmanager")
+        try:
+            text: str = client.get_secret_value(SecretId=secret)["SecretString"]
+        except client.exceptions.ResourceNotFoundException:
+            invented = self._stand_ins.invented(reference)
+            return None if invented is None else str(invented)
+        key = key.lstrip(":").partition(":")[0]
+        return str(json.loads(text)[key]) if key else text
 
     def _exists(self, stack: Stack, logical_id: str) -> bool:
         known = self._assembly.identified(stack.path, logical_id)
@@ -159,7 +200,7 @@ class Loader:
             self._in_progress.append(where)
             try:
                 with self._collecting(known.path, where):
-                    self._make(stack, resource, known.properties, where)
+                    self._make(stack, resource, known.definition.get("Properties", {}), where)
             finally:
                 self._in_progress.pop()
             self._resources[key] = resource
@@ -172,14 +213,14 @@ class Loader:
         for name in sorted(set(resource.definition) - _ATTRIBUTES):
             self._report(resource.path, where, f"unknown attribute {name}: remove it")
         if nested := self._assembly.nested(resource):
-            resource.physical_id = (
-                f"arn:aws:cloudformation:{self._region}:{self._account}:stack/{nested.name}/0"
-            )
+            resource.physical_id = nested.arn(self._account, self._region)
             return
         if resource.type in WITHOUT_PART:
             return
-        creator = CREATORS.get(resource.type)
+        creator = creator_of(resource, self._assembly)
         if creator is None:
+            if self._is_idle(resource):
+                return
             raise UnsupportedTemplateError(
                 "the template of this nested stack is not in the assembly: synthesize it again"
                 if resource.type == NESTED_STACK
@@ -197,7 +238,43 @@ class Loader:
                 del resource.properties[name]
                 if items:  # Its value is not AWS::NoValue.
                     (resource.properties[name],) = items
+        with self._collecting(resource.path, where):
+            self._ensure_targets(resource)
         self._call(creator, resource, where)
+
+    def _is_idle(self, resource: Resource) -> bool:
+        """Whether a resource may do nothing, because stand-ins are invented."""
+        says = idle(resource)
+        if says and self._stand_ins.invents:
+            self._stand_ins.note(resource.path, f"{resource.type}: {says}")
+        return bool(says) and self._stand_ins.invents
+
+    # -- resources outside the assembly ---------------------------------------------------
+
+    def _ensure_targets(self, resource: Resource) -> None:
+        """Creates what a resource names by ARN: a later resource, or a stand-in for one outside."""
+        for arn in self._outside.missing(resource):
+            kind, property_ = self._outside.kind(arn)
+            name = self._outside.name(arn)
+            for known in self._assembly.all_of(kind):
+                stack = self._assembly.stack_of(known)
+                given = known.properties.get(property_)
+                if (
+                    given is not None
+                    and known.where not in self._in_progress
+                    and (stack.path, known.logical_id) not in self._resources
+                    and self._exists(stack, known.logical_id)
+                    and self._resolvers[stack.path].resolve(given, property_) == name
+                ):
+                    self._create(stack, known.logical_id)
+                    break
+            else:
+                self._outside.stand_in(arn)
+
+    def _create_outside(self, resource: Resource) -> None:
+        self._call(CREATORS[resource.type], resource, resource.where)
+        self._resources[resource.stack, resource.logical_id] = resource
+        self._register(resource)
 
     def _call(self, creator: Creator, resource: Resource, where: str) -> None:
         properties = Properties(resource.properties, where)
@@ -240,9 +317,19 @@ class Loader:
         if attribute in resource.attributes:
             return resource.attributes[attribute]
         where = resource.where
-        if where in self._failed or (resource.type in WITHOUT_PART and attribute == "Arn"):
+        created = resource.type in CREATORS and where not in self._failed
+        kind = None if created else known_attribute(resource.type, attribute)
+        if where in self._failed or kind:
+            if kind == "array":
+                return [f"{resource.physical_id}-{attribute}"]
+            if kind == "integer":
+                return 0
+            if not attribute.endswith("Arn"):
+                return f"{resource.physical_id}-{attribute}"
             service = resource.type.split("::")[1].lower()
-            return f"arn:aws:{service}:{self._region}:{self._account}:{resource.physical_id}"
+            arn = f"arn:aws:{service}:{self._region}:{self._account}:{resource.physical_id}"
+            self._deployment.core.name(resource.path, arn)
+            return arn
         raise UnsupportedTemplateError(f"{where}: unknown attribute {attribute} in Fn::GetAtt")
 
     def _export(self, name: str) -> Any:
@@ -253,4 +340,11 @@ class Loader:
                 where = f"output {key}"
                 if export is not None and resolver.resolve(export["Name"], where) == name:
                     return resolver.resolve(output["Value"], where)
-        raise RehearsalError(f"no stack of the assembly exports {name}; synthesize all of them")
+        value = self._stand_ins.value(name)
+        value = self._stand_ins.invented(name) if value is None else value
+        if value is None:
+            raise RehearsalError(
+                f"no stack of the assembly exports {name}; synthesize all of them, or give its "
+                f"value as values[{name!r}]"
+            )
+        return value

@@ -67,7 +67,9 @@ class Properties:
 
     def section(self, name: str) -> Properties:
         """Returns an object within, empty if it is not there; its leftovers count as well."""
-        part = Properties(self.take(name) or {}, f"{self.where}: {name}", self.problems)
+        value = self.take(name)
+        value = {} if is_unresolved(value) else value or {}
+        part = Properties(value, f"{self.where}: {name}", self.problems)
         self._parts.append(part)
         return part
 
@@ -75,10 +77,14 @@ class Properties:
         """Returns the objects of a list within; their leftovers count as well."""
         parts = [
             Properties(value, f"{self.where}: {name}[{index}]", self.problems)
-            for index, value in enumerate(self.take(name) or [])
+            for index, value in enumerate(self._list(name))
         ]
         self._parts.extend(parts)
         return parts
+
+    def _list(self, name: str) -> list[Any]:
+        value = self.take(name)
+        return [] if is_unresolved(value) else value or []
 
     def pick(self, *names: str) -> dict[str, Any]:
         """Returns those of the named properties that are there."""

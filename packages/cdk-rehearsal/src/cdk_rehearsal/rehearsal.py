@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +19,7 @@ from cdk_rehearsal.latency import Latency
 from cdk_rehearsal.meter import Meter, Record
 from cdk_rehearsal.sandbox.execution_environment import asset_roots, layer_roots
 from cdk_rehearsal.sandbox.moto_import import prepare_moto
+from cdk_rehearsal.stand_ins import StandIn, StandIns, Stub
 from cdk_rehearsal.virtual_time.clock import Clock
 from cdk_rehearsal.virtual_time.pace import Pace
 from cdk_rehearsal.virtual_time.processes import Process
@@ -56,12 +57,23 @@ class Rehearsal:
         latency: Latency | None = None,
         logs: Path | None = None,
         on_record: Callable[[Record], None] | None = None,
+        stubs: Mapping[str, Stub | None] | None = None,
+        values: Mapping[str, Any] | None = None,
+        stand_ins: bool = False,
     ) -> None:
         """Prepares to rehearse what ``cdk synth`` wrote to the directory ``assembly``.
 
         ``start`` is the virtual time at which it begins. ``logs`` is a directory for what
         handlers print; without it the last lines are kept in memory. ``on_record`` is called with
         each record of the meter. Raises RehearsalError if there is no assembly.
+
+        ``stubs`` are Python callables that take an event and a context, and answer for functions,
+        by construct path; a pattern such as ``"*"`` is for all functions that cannot run, because
+        they are in another language or a container image. An ARN adds what is outside the
+        assembly: a function with its callable, or with None a new queue, topic, bus or stream.
+        ``values`` are values of parameters, of imported exports, of parameters of Systems Manager
+        and of dynamic references, by name. With ``stand_ins``, all that is not given is made up;
+        the attribute ``stand_ins`` lists what was.
         """
         self.assembly = Assembly(assembly)
         prepare_moto()
@@ -85,7 +97,10 @@ class Rehearsal:
         self._core = Core(
             *(account, region, self.scheduler, self.meter, self.faults, self.latency, self.access)
         )
-        self._deployment = deployment = Deployment(self._core, self.assembly, logs)
+        substitutes = StandIns(stubs or {}, values or {}, invents=stand_ins)
+        self.stand_ins: Sequence[StandIn] = substitutes.used
+        """The stubs and values that stand for what is not in the assembly."""
+        self._deployment = deployment = Deployment(self._core, self.assembly, logs, substitutes)
         self.resources = deployment.resources
         self.lambdas = deployment.lambdas
         self.queues = deployment.queues
@@ -185,10 +200,15 @@ class Rehearsal:
 
     @cached_property
     def http(self) -> HttpFront:
-        """The front of the application's HTTP API."""
+        """The front of the application's HTTP and REST APIs."""
         from cdk_rehearsal.services.http_api import HttpFront
+        from cdk_rehearsal.services.rest_api import RestApi
 
-        return HttpFront(self._core, self.lambdas, self.resources)
+        front = HttpFront(self._core, self.lambdas, self.resources)
+        for resource in self.resources:
+            if resource.type == "AWS::ApiGateway::RestApi":
+                front.add(RestApi(self._core, self.lambdas, self.resources, resource, front.issuer))
+        return front
 
     def token(self, subject: str, *, authorizer: str | None = None, **claims: Any) -> str:
         """Returns a JSON Web Token that an authorizer of the API accepts as ``subject``'s.

@@ -23,7 +23,7 @@ import pytest
 from cdk_rehearsal import __version__, forked
 from cdk_rehearsal.cli import main
 from distribution.synthesis import PACKAGE
-from rehearsal.cloud import Cloud, write_assembly
+from rehearsal.cloud import Cloud, arn, write_assembly
 from rehearsal.test_http_api import ECHO, api, route
 
 ENVIRON = {**os.environ, "PYTHONPATH": str(PACKAGE / "src")}
@@ -99,16 +99,41 @@ class TestCheck:
 
     def test_everything_unsupported_is_listed_at_once(self, template: Cloud) -> None:
         template.add("Machine", "AWS::EC2::Instance")
-        template.add("Queue", "AWS::SQS::Queue", FifoQueue=True)
+        template.add("Queue", "AWS::SQS::Queue", Flavour="sweet")
         template.add("Disk", "AWS::EC2::Volume")
         found = read("check", template.write(), exits=1)
         listed = "\n".join(found["unsupported"])
         assert "Machine (AWS::EC2::Instance)" in listed
-        assert "FifoQueue" in listed
+        assert "Flavour" in listed
         assert "Disk (AWS::EC2::Volume)" in listed
+
+    def test_with_stand_ins_they_are_listed(self, template: Cloud) -> None:
+        template.function("Node", "exports.handler = async () => 1")
+        template.resources["Node"]["Properties"]["Runtime"] = "nodejs22.x"
+        outdir = template.write()
+        assert "not the runtime nodejs22.x" in read("check", outdir, exits=1)["unsupported"][0]
+        done = rehearse("check", outdir, "--stand-ins")
+        assert done.returncode == 0
+        assert "with stand-ins:\n  Shop/Node: a function that does nothing" in done.stdout
+        assert len(read("check", outdir, "--stand-ins")["stand_ins"]) == 1
 
 
 class TestEdgesAndLosses:
+    def test_the_ten_worst_losses_are_listed_unless_all_are_wanted(self, template: Cloud) -> None:
+        template.add("Bus", "AWS::Events::EventBus", Name="bus")
+        for number in range(8):
+            template.queue(f"Queue{number}")
+            template.rule(f"Rule{number}", {"source": ["x"]}, {"Arn": arn(f"Queue{number}")})
+        outdir = template.write()
+        done = rehearse("losses", outdir)
+        assert done.returncode == 1
+        *listed, summary = done.stdout.splitlines()
+        assert len(listed) == 10
+        assert sum("lacks a dead-letter queue" in line for line in listed) == 8
+        assert summary.startswith("10 of 24 findings (16 low, 8 high)")
+        everything = rehearse("losses", outdir, "--all").stdout.splitlines()
+        assert len(everything) == len(read("losses", outdir, exits=1)) == 24
+
     def test_edges_are_listed(self, greenhouse: Path) -> None:
         found = {
             (each["kind"], each["source"], each["target"]) for each in read("edges", greenhouse)
@@ -212,8 +237,15 @@ class TestDirectories:
         assert len(read("edges", outdir)) == 3
         assert read("check", outdir)["unsupported"] == []
 
-    def test_one_of_several_stages_has_to_be_chosen(self, staged: Path) -> None:
-        done = rehearse("check", staged)
+    def test_all_stages_are_read(self, staged: Path) -> None:
+        found = read("edges", staged)
+        assert {each["source"].partition("/")[0] for each in found} == {"Beta", "Prod"}
+        assert read("check", staged)["rehearsed"]["AWS::SQS::Queue"] == 6
+        losses = {each["path"].partition("/")[0] for each in read("losses", staged, exits=1)}
+        assert losses == {"Beta", "Prod"}
+
+    def test_one_of_several_stages_has_to_be_chosen_to_run_it(self, staged: Path) -> None:
+        done = rehearse("run", staged)
         assert done.returncode == 2
         assert "choose a stage: Beta, Prod" in done.stderr
         done = rehearse("check", staged, "--stage", "Gamma")

@@ -47,15 +47,8 @@ print(changes)
 
 # What runs on moto, and imports it.
 ON_MOTO = (
-    "authorization",
-    "permission_use",
-    "deployment",
-    "hooks",
-    "loading",
-    "moto_patches",
-    "resources",
-    "server",
-    "services",
+    *("authorization", "deployment", "hooks", "loading", "moto_patches", "outside"),
+    *("permission_use", "resources", "server", "services", "support"),
 )
 # The first starts the command; the second needs aws_cdk, whose import starts Node.js.
 EXCLUDED = ("cdk_rehearsal.__main__", "cdk_rehearsal.validation")

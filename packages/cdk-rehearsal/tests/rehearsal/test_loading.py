@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -41,8 +42,9 @@ def test_an_unknown_property_is_an_error_that_names_it(template: Cloud, rehearse
 
 def test_all_problems_of_an_assembly_are_reported_at_once(template: Cloud) -> None:
     template.add("Machine", "AWS::EC2::Instance")
-    template.add("Queue", "AWS::SQS::Queue", Flavour="sweet", Colour="red", FifoQueue=True)
-    template.add("Other", "AWS::SQS::Queue", QueueName={"Fn::GetAZs": ""}, Tags={"Fn::Cidr": []})
+    template.add("Queue", "AWS::SQS::Queue", Flavour="sweet", Colour="red")
+    template.add("Topic", "AWS::SNS::Topic", ArchivePolicy={"MessageRetentionPeriod": 1})
+    template.add("Other", "AWS::SQS::Queue", QueueName={"Fn::Length": []}, Tags={"Fn::Cidr": []})
     lost = {name: {"Fn::ImportValue": name} for name in ("DelaySeconds", "QueueName")}
     template.add("Lost", "AWS::SQS::Queue", **lost)
     template.add("Rude", "AWS::SQS::Queue", MaximumMessageSize=1)
@@ -65,16 +67,17 @@ def test_all_problems_of_an_assembly_are_reported_at_once(template: Cloud) -> No
         *(
             f"stack Shop, Queue (AWS::SQS::Queue): {problem}"
             for problem in (
-                "the rehearsal does not know FifoQueue = True",
                 "unknown property Colour; teach the rehearsal what it means, or to ignore it",
                 "unknown property Flavour; teach the rehearsal what it means, or to ignore it",
             )
         ),
-        "stack Shop, Other (AWS::SQS::Queue): the function Fn::GetAZs is unknown",
+        "stack Shop, Topic (AWS::SNS::Topic): the rehearsal does not know ArchivePolicy = "
+        "{'MessageRetentionPeriod': 1}",
+        "stack Shop, Other (AWS::SQS::Queue): the function Fn::Length is unknown",
         "stack Shop, Other (AWS::SQS::Queue): the function Fn::Cidr is unknown",
         *(
             f"stack Shop, Lost (AWS::SQS::Queue): no stack of the assembly exports {name}; "
-            "synthesize all of them"
+            f"synthesize all of them, or give its value as values['{name}']"
             for name in lost
         ),
         "stack Shop, Rude (AWS::SQS::Queue): cannot be created: An error occurred "
@@ -83,7 +86,7 @@ def test_all_problems_of_an_assembly_are_reported_at_once(template: Cloud) -> No
         "stack Shop, Role (AWS::IAM::Role): unknown attribute Creation: remove it",
         "stack Shop, Fine (AWS::Lambda::Function): there is no condition Never",
         "stack Shop, Function (AWS::Lambda::Function): the rehearsal runs Python, not the runtime "
-        "nodejs22.x",
+        "nodejs22.x: give a stub for it, as in stubs={'Shop/Function': handler}",
     ]
     with pytest.raises(UnsupportedTemplateError) as raised, Rehearsal(directory):
         pass
@@ -144,8 +147,8 @@ def test_an_unknown_property_within_a_property_is_an_error(
 def test_a_property_value_that_cannot_be_rehearsed_is_an_error(
     template: Cloud, rehearse: Rehearse
 ) -> None:
-    template.add("Queue", "AWS::SQS::Queue", FifoQueue=True)
-    with pytest.raises(UnsupportedTemplateError, match="FifoQueue = True"):
+    template.add("Topic", "AWS::SNS::Topic", ArchivePolicy={"MessageRetentionPeriod": 1})
+    with pytest.raises(UnsupportedTemplateError, match="ArchivePolicy = "):
         rehearse()
 
 
@@ -232,9 +235,20 @@ def test_intrinsic_functions_are_resolved(template: Cloud, rehearse: Rehearse) -
     assert [r.path for r in shop.resources if r.type == "AWS::SQS::Queue"] == ["Shop/Queue"]
 
 
+def test_the_id_of_a_stack_has_a_uuid_that_names_are_made_of(
+    template: Cloud, rehearse: Rehearse
+) -> None:
+    """https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/pseudo-parameter-reference.html"""
+    generation = {"Fn::Select": [2, {"Fn::Split": ["/", ref("AWS::StackId")]}]}
+    last = {"Fn::Select": [4, {"Fn::Split": ["-", generation]}]}
+    template.add("Queue", "AWS::SQS::Queue", QueueName=last)
+    name = rehearse().resource("Shop/Queue").attributes["QueueName"]
+    assert re.fullmatch("[0-9a-f]{12}", name)
+
+
 def test_an_unknown_function_is_an_error(template: Cloud, rehearse: Rehearse) -> None:
-    template.add("Queue", "AWS::SQS::Queue", QueueName={"Fn::GetAZs": ""})
-    with pytest.raises(UnsupportedTemplateError, match=r"Queue .*Fn::GetAZs is unknown"):
+    template.add("Queue", "AWS::SQS::Queue", QueueName={"Fn::Length": []})
+    with pytest.raises(UnsupportedTemplateError, match=r"Queue .*Fn::Length is unknown"):
         rehearse()
 
 

@@ -12,13 +12,14 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
-from unittest.mock import Mock
+from unittest.mock import Mock, patch
 
 import boto3
 import pytest
 import time_machine
 from botocore.exceptions import ClientError
 from moto import mock_aws
+from moto.awslambda_simple.models import LambdaSimpleBackend
 from moto.core.base_backend import BackendDict
 from moto.dynamodb.models import dynamodb_backends
 from moto.stepfunctions.parser.asl.component.common.error_name.error_equals_decl import (
@@ -130,6 +131,14 @@ def a_failed_update_of_an_item() -> Any:
 
 
 # -- SQS, Kinesis, Scheduler --------------------------------------------------------------
+
+
+def the_qualifier_of_an_invocation() -> str | None:
+    invoke = Mock(return_value=b"null")
+    with patch.object(LambdaSimpleBackend, "invoke", invoke):
+        client("lambda").invoke(FunctionName="f", Qualifier="live")
+    qualifier: str | None = invoke.call_args[0][1]
+    return qualifier
 
 
 def the_end_of_a_visibility_timeout() -> int:
@@ -279,6 +288,7 @@ DEFECTS: list[tuple[Scenario, Any, Any]] = [
     (an_update_that_creates_an_item, ["INSERT", "INSERT"], ["INSERT"]),
     (a_failed_update, {**KEY, "n": {"N": "1"}}, None),
     (a_failed_update_of_an_item, {"N": "1"}, {"N": "0"}),
+    (the_qualifier_of_an_invocation, None, "live"),
     (the_end_of_a_visibility_timeout, 0, 1),
     (sequence_numbers, 1, 56),
     (a_schedule_in_an_unknown_group, "KeyError", "ResourceNotFoundException"),

@@ -385,8 +385,8 @@ def test_what_guards_a_bucket_is_no_matter_for_its_objects(
     ("properties", "names"),
     [
         ({"WebsiteConfiguration": {}}, "WebsiteConfiguration"),
-        ({"NotificationConfiguration": {"TopicConfigurations": []}}, "TopicConfigurations"),
-        ({"NotificationConfiguration": {"EventBridgeConfiguration": {}}}, "EventBridge"),
+        ({"NotificationConfiguration": {"Telegrams": []}}, "Telegrams"),
+        ({"ReplicationConfiguration": {}}, "ReplicationConfiguration"),
     ],
 )
 def test_what_a_bucket_is_not_known_to_do_is_an_error(
@@ -397,12 +397,11 @@ def test_what_a_bucket_is_not_known_to_do_is_an_error(
         rehearse()
 
 
-def test_notifications_by_a_custom_resource_are_an_error(
+def test_a_custom_resource_that_is_not_the_library_s_own_is_an_error(
     template: Cloud, rehearse: Rehearse
 ) -> None:
-    bucket(template)
-    template.add("Notify", "Custom::S3BucketNotifications", BucketName=ref("Bucket"))
-    with pytest.raises(UnsupportedTemplateError, match=r"Notify \(Custom::S3BucketNotifications\)"):
+    template.add("Own", "Custom::Own", ServiceToken="arn:aws:lambda:eu-central-1:1:function:own")
+    with pytest.raises(UnsupportedTemplateError, match=r"Own \(Custom::Own\): unknown"):
         rehearse()
 
 

@@ -311,11 +311,42 @@ def test_a_state_machine_is_started(template: Cloud, rehearse: Rehearse) -> None
     assert shop.logs("Shop/Function") == '{"hour": "next"}\n' * 2
 
 
+def test_a_topic_and_a_bus_are_targets(template: Cloud, rehearse: Rehearse) -> None:
+    """https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-targets-templated.html"""
+    template.queue("Heard")
+    topic = {"Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"}}
+    policy = template.resources["HeardPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    policy.append({**topic, "Action": "sqs:SendMessage", "Resource": arn("Heard")})
+    template.add("Topic", "AWS::SNS::Topic")
+    template.add(
+        "Send",
+        "AWS::SNS::Subscription",
+        TopicArn=ref("Topic"),
+        Protocol="sqs",
+        Endpoint=arn("Heard"),
+        RawMessageDelivery=True,
+    )
+    template.add("Bus", "AWS::Events::EventBus", Name="bus")
+    template.rule("Rule", {"source": ["clock"]}, {"Arn": arn("Heard"), "InputPath": "$.detail"})
+    every = {"Effect": "Allow", "Action": ["sns:Publish", "events:PutEvents"], "Resource": "*"}
+    role(template, every)
+    schedule(template, "at(2026-01-05T09:00:00)", target={"Arn": ref("Topic")})
+    template.resources["Second"] = json.loads(json.dumps(template.resources["Schedule"]))
+    parameters = {"Source": "clock", "DetailType": "tick"}
+    template.resources["Second"]["Properties"]["Target"].update(
+        Arn=arn("Bus"), Input='{"at": "nine"}', EventBridgeParameters=parameters
+    )
+    shop = rehearse()
+    shop.run_for(3700)
+    assert sorted(bodies(shop, "Shop/Heard")) == ["wake up", '{"at":"nine"}']
+
+
 @pytest.mark.parametrize(
     "target",
     [
         {"Arn": "arn:aws:scheduler:::aws-sdk:sqs:deleteQueue"},
-        {"SqsParameters": {"MessageGroupId": "one"}},
+        {"EcsParameters": {"TaskCount": 1}},
+        {"SqsParameters": {"Flavour": "sweet"}},
     ],
 )
 def test_a_target_that_is_not_known_is_an_error(

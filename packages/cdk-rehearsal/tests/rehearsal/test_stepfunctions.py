@@ -103,15 +103,12 @@ class Stage:
     region: str = REGION
     clients: dict[str, Any] = field(default_factory=dict)
 
-    def client(self, service: str) -> Any:
+    def client(self, service: str, principal: object = None) -> Any:
         if service not in self.clients:
             make: Any = boto3.client
             keys = {"aws_access_key_id": "key", "aws_secret_access_key": "secret"}
             self.clients[service] = make(service, REGION, **keys)
         return self.clients[service]
-
-    def new_client(self, service: str) -> Any:
-        return self.client(service)
 
     def new_id(self) -> str:
         return str(uuid.UUID(int=self.scheduler.random.getrandbits(128), version=4))

@@ -41,6 +41,8 @@ def test_findings_are_plain_json() -> None:
         "path": "Post/Letters",
         "says": loss.says,
         "fix": loss.fix,
+        "severity": "medium",
+        "ends": "",
     }
     comparison = topology.compare_assemblies(assembly, Assembly(after)).as_json()
     assert json.loads(json.dumps(comparison)) == comparison

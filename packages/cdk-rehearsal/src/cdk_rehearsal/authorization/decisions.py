@@ -24,9 +24,6 @@ from cdk_rehearsal.policies import (
 )
 from cdk_rehearsal.sandbox.patching import Patches
 
-PRINCIPAL = "_rehearsal_principal"
-"""The attribute of a client that does not act for a function, but for this principal."""
-
 _IDENTITY = "identity-based policy"
 _RESOURCE = "resource-based policy"
 _BOUNDARY = "permissions boundary"

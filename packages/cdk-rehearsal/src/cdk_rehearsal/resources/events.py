@@ -3,7 +3,6 @@
 import json
 from typing import Any
 
-from cdk_rehearsal.core import Core
 from cdk_rehearsal.deployment import Deployment
 from cdk_rehearsal.patterns import EventPattern
 from cdk_rehearsal.properties import Properties
@@ -48,7 +47,7 @@ def create_event_bus_policy(
 
 @creates("AWS::Events::Rule")
 def create_rule(deployment: Deployment, resource: Resource, properties: Properties) -> None:
-    """Creates a rule with its targets.
+    """Creates a rule with its targets: for events that match, or at scheduled times.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-events-rule.html
     """
@@ -56,13 +55,18 @@ def create_rule(deployment: Deployment, resource: Resource, properties: Properti
     properties.ignore("Description", "RoleArn", "Tags")
     bus = properties.take("EventBusName", "default").rsplit("/", 1)[-1]
     name = properties.take("Name") or resource.generated_name(64)
-    pattern = properties.require("EventPattern")
-    EventPattern(pattern)
+    when: dict[str, str] = {}
+    pattern, schedule = properties.take("EventPattern"), properties.take("ScheduleExpression")
+    if pattern is not None:
+        EventPattern(pattern)
+        when["EventPattern"] = json.dumps(pattern)
+    if schedule is not None:
+        when["ScheduleExpression"] = schedule
+    if not when:
+        raise properties.error("a rule has an EventPattern or a ScheduleExpression")
     state = properties.take("State", "ENABLED")
-    targets = [_target(deployment.core, part) for part in properties.sections("Targets")]
-    arn = client.put_rule(
-        Name=name, EventBusName=bus, EventPattern=json.dumps(pattern), State=state
-    )["RuleArn"]
+    targets = [_target(deployment, part) for part in properties.sections("Targets")]
+    arn = client.put_rule(Name=name, EventBusName=bus, State=state, **when)["RuleArn"]
     for start in range(0, len(targets), 10):
         client.put_targets(Rule=name, EventBusName=bus, Targets=targets[start : start + 10])
     for target in targets:
@@ -73,13 +77,9 @@ def create_rule(deployment: Deployment, resource: Resource, properties: Properti
     resource.attributes = {"Arn": arn}
 
 
-def _target(core: Core, part: Properties) -> dict[str, Any]:
+def _target(deployment: Deployment, part: Properties) -> dict[str, Any]:
     arn = part.require("Arn")
-    if arn.split(":")[2] not in TARGET_SERVICES:
-        raise part.error(f"the rehearsal does not know targets such as {arn}")
-    here = [core.region, core.account]
-    if arn.split(":")[2] == "events" and arn.split(":")[3:5] != here:
-        raise part.error(f"the bus {arn} is in another account or region than the rehearsal")
+    _check_kind(deployment, part, arn)
     target = part.pick("Arn", "Id", "Input", "InputPath", "RoleArn")
     transformer = part.section("InputTransformer")
     if transformer.values:
@@ -93,6 +93,11 @@ def _target(core: Core, part: Properties) -> dict[str, Any]:
     if kinesis.values:
         JsonPath(kinesis.require("PartitionKeyPath"))
         target["KinesisParameters"] = kinesis.values
+    group = part.section("SqsParameters").take("MessageGroupId")
+    if arn.endswith(".fifo") and ":sqs:" in arn:
+        if group is None:
+            raise part.error("a FIFO queue as a target needs SqsParameters.MessageGroupId")
+        target["SqsParameters"] = {"MessageGroupId": group}
     dead_letters = part.section("DeadLetterConfig")
     if dead_letters.values:
         target["DeadLetterConfig"] = {"Arn": dead_letters.require("Arn")}
@@ -105,6 +110,18 @@ def _target(core: Core, part: Properties) -> dict[str, Any]:
             ).items()
         }
     return target
+
+
+def _check_kind(deployment: Deployment, part: Properties, arn: str) -> None:
+    """Refuses targets that are not known, unless they may idle, and buses elsewhere."""
+    if arn.split(":")[2] not in TARGET_SERVICES:
+        if not deployment.stand_ins.invents:
+            raise part.error(f"the rehearsal does not know targets such as {arn}")
+        deployment.stand_ins.note(deployment.core.path_of(arn), "takes events, and does nothing")
+        deployment.bus.idle.add(arn)
+    here = [deployment.core.region, deployment.core.account]
+    if arn.split(":")[2] == "events" and arn.split(":")[3:5] != here:
+        raise part.error(f"the bus {arn} is in another account or region than the rehearsal")
 
 
 @creates("AWS::Events::Archive")

@@ -61,7 +61,7 @@ def create_managed_policy(
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-iam-managedpolicy.html
     """
-    properties.ignore("Description")
+    properties.ignore("Description", "Groups", "Users")
     client = deployment.client("iam")
     arn = client.create_policy(
         PolicyName=properties.take("ManagedPolicyName") or resource.generated_name(128),

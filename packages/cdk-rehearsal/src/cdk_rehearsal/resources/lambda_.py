@@ -13,6 +13,7 @@ from cdk_rehearsal.services.functions import AsyncConfig, Function
 from cdk_rehearsal.services.polling import lacking, refused_traces
 from cdk_rehearsal.services.queue_mapping import QueueMapping
 from cdk_rehearsal.services.stream_mapping import MappingOptions, StreamMapping
+from cdk_rehearsal.stand_ins import Stub
 
 # The runtime sets these itself:
 # https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
@@ -44,9 +45,9 @@ _LONGEST_WINDOW_S = 900
 
 @creates("AWS::Lambda::Function")
 def create_function(deployment: Deployment, resource: Resource, properties: Properties) -> None:
-    """Creates a function in Python, from an asset or from code in the template.
+    """Creates a function: in Python, from an asset or from code in the template, or a stub.
 
-    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-lambda-function.html
+    A network (VpcConfig) has no effect. https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-lambda-function.html
     """
     properties.ignore(
         "Architectures",
@@ -55,9 +56,10 @@ def create_function(deployment: Deployment, resource: Resource, properties: Prop
         "KmsKeyArn",
         "RecursiveLoop",
         "RuntimeManagementConfig",
+        "SnapStart",
         "Tags",
+        "VpcConfig",
     )
-    properties.only("PackageType", "Zip")
     tracing = properties.section("TracingConfig").take("Mode") == "Active"
     code = properties.section("Code")
     logging = properties.section("LoggingConfig")
@@ -65,13 +67,11 @@ def create_function(deployment: Deployment, resource: Resource, properties: Prop
     variables = properties.section("Environment").take("Variables", {})
     dead_letter_target = properties.section("DeadLetterConfig").take("TargetArn")
     name = properties.take("FunctionName") or resource.generated_name(64)
-    runtime = properties.require("Runtime")
-    if not runtime.startswith("python"):
-        raise properties.error(f"the rehearsal runs Python, not the runtime {runtime}")
+    runtime, stub = _runtime(deployment, resource, properties, code)
     reserved = _RESERVED & set(variables)
     if reserved:
         raise properties.error(f"Lambda reserves the variable {', '.join(sorted(reserved))}")
-    handler = properties.require("Handler")
+    handler = properties.take("Handler", "") if stub else properties.require("Handler")
     memory = properties.integer("MemorySize", 128)
     concurrency = properties.optional_integer("ReservedConcurrentExecutions")
     role = properties.require("Role")
@@ -79,18 +79,19 @@ def create_function(deployment: Deployment, resource: Resource, properties: Prop
     timeout = properties.integer("Timeout", 3)
     layers = properties.take("Layers", [])
     # Handlers work in this folder, where the assembly's path means nothing if it is relative.
-    directory = _code_directory(deployment, resource, code).absolute()
+    directory = _code_directory(deployment, resource, code, stub).absolute()
     client = deployment.client("lambda")
     arn = client.create_function(
         FunctionName=name,
         Runtime=runtime,
         Role=role,
-        Handler=handler,
+        Handler=handler or "stub",
         Code={"ZipFile": b"the code is run from the cloud assembly"},
         Timeout=timeout,
         MemorySize=memory,
         Environment={"Variables": {key: str(value) for key, value in variables.items()}},
-        Layers=layers,
+        # moto knows the layers of this account only.
+        Layers=[arn for arn in layers if f":{deployment.core.account}:" in arn],
     )["FunctionArn"]
     if concurrency is not None:
         client.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=concurrency)
@@ -116,6 +117,7 @@ def create_function(deployment: Deployment, resource: Resource, properties: Prop
         log_format=logging.take("LogFormat", "Text"),
         log=FunctionLog(deployment.core.scheduler.now, deployment.log_file(resource.path)),
         dead_letter_target=dead_letter_target,
+        stub=stub,
         layers=[deployment.layers[each] for each in layers if each in deployment.layers],
     )
     deployment.lambdas.add(function)
@@ -137,7 +139,37 @@ def create_function(deployment: Deployment, resource: Resource, properties: Prop
     resource.attributes = {"Arn": arn}
 
 
-def _code_directory(deployment: Deployment, resource: Resource, code: Properties) -> Path:
+def _runtime(
+    deployment: Deployment, resource: Resource, properties: Properties, code: Properties
+) -> tuple[str, Stub | None]:
+    """Returns the runtime of a function, and the stub that answers for it, if there is one."""
+    packaging, runtime = properties.take("PackageType", "Zip"), properties.take("Runtime")
+    image = packaging == "Image" or "ImageUri" in code
+    runs = not image and str(runtime).startswith("python")
+    files = properties.take("FileSystemConfigs")
+    stub = deployment.stand_ins.stub(resource.path, runs=runs and not files)
+    if stub is not None:
+        properties.ignore("ImageConfig")
+        code.ignore(*code.values)
+        return str(runtime or "provided.al2023"), stub
+    advice = f"give a stub for it, as in stubs={{{resource.path!r}: handler}}"
+    if files:
+        raise properties.error(f"the rehearsal has no file systems (FileSystemConfigs): {advice}")
+    if image:
+        raise properties.error(f"the rehearsal does not run container images: {advice}")
+    if not runs:
+        runtime = properties.require("Runtime")
+        raise properties.error(f"the rehearsal runs Python, not the runtime {runtime}: {advice}")
+    return str(runtime), None
+
+
+def _code_directory(
+    deployment: Deployment, resource: Resource, code: Properties, stub: Stub | None
+) -> Path:
+    if stub is not None:
+        directory = deployment.scratch / "stubs"
+        directory.mkdir(exist_ok=True)
+        return directory
     if "ZipFile" in code:
         directory = deployment.scratch / f"{resource.stack_name}.{resource.logical_id}"
         directory.mkdir()
@@ -209,7 +241,8 @@ def create_permission(deployment: Deployment, resource: Resource, properties: Pr
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-lambda-permission.html
     """
-    function = deployment.lambdas.functions[properties.require("FunctionName")]
+    function = deployment.lambdas.function(properties.require("FunctionName"))
+    properties.ignore("EventSourceToken", "FunctionUrlAuthType", "InvokedViaFunctionUrl")
     condition: dict[str, Any] = {}
     source_arn = properties.take("SourceArn")
     if source_arn is not None:
@@ -221,13 +254,65 @@ def create_permission(deployment: Deployment, resource: Resource, properties: Pr
         {
             "Sid": resource.logical_id,
             "Effect": "Allow",
-            "Principal": {"Service": properties.require("Principal")},
+            "Principal": _principal(properties.require("Principal")),
             "Action": properties.require("Action"),
             "Resource": function.arn,
             "Condition": condition,
         }
     )
+    organization = properties.take("PrincipalOrgID")
+    if organization is not None:
+        condition.setdefault("StringEquals", {})["aws:PrincipalOrgID"] = organization
     resource.physical_id = resource.generated_name(100)
+
+
+def _principal(stated: str) -> dict[str, str]:
+    """https://docs.aws.amazon.com/lambda/latest/api/API_AddPermission.html."""
+    return {"Service" if stated.endswith(".amazonaws.com") else "AWS": stated}
+
+
+@creates("AWS::Lambda::Version")
+def create_version(deployment: Deployment, resource: Resource, properties: Properties) -> None:
+    """Publishes a version, which runs the same code as its function.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-lambda-version.html
+    """
+    properties.ignore("CodeSha256", "ProvisionedConcurrencyConfig", "RuntimePolicy")
+    function = deployment.lambdas.function(properties.require("FunctionName"))
+    answer = deployment.client("lambda").publish_version(
+        FunctionName=function.name, **properties.pick("Description")
+    )
+    arn, version = answer["FunctionArn"], answer["Version"]
+    deployment.lambdas.add_qualified(function, version, {version: 1.0})
+    resource.physical_id = arn
+    resource.attributes = {"FunctionArn": arn, "Version": version}
+
+
+@creates("AWS::Lambda::Alias")
+def create_alias(deployment: Deployment, resource: Resource, properties: Properties) -> None:
+    """Creates an alias, which may send a share of its invocations to a second version.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-lambda-alias.html
+    """
+    properties.ignore("ProvisionedConcurrencyConfig")
+    function = deployment.lambdas.function(properties.require("FunctionName"))
+    name, version = properties.require("Name"), properties.require("FunctionVersion")
+    routing = properties.section("RoutingConfig").sections("AdditionalVersionWeights")
+    weights = {
+        part.require("FunctionVersion"): float(part.require("FunctionWeight")) for part in routing
+    }
+    arn = deployment.client("lambda").create_alias(
+        FunctionName=function.name,
+        Name=name,
+        FunctionVersion=version,
+        RoutingConfig={"AdditionalVersionWeights": weights},
+        **properties.pick("Description"),
+    )["AliasArn"]
+    deployment.lambdas.add_qualified(
+        function, name, {version: 1.0 - sum(weights.values()), **weights}
+    )
+    resource.physical_id = arn
+    resource.attributes = {"AliasArn": arn}
 
 
 @creates("AWS::Lambda::EventInvokeConfig")
@@ -238,8 +323,10 @@ def create_event_invoke_config(
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-lambda-eventinvokeconfig.html
     """
-    function = deployment.lambdas.functions[properties.require("FunctionName")]
-    properties.only("Qualifier", "$LATEST")
+    name, qualifier = properties.require("FunctionName"), properties.take("Qualifier", "$LATEST")
+    function = deployment.lambdas.function(
+        name if qualifier == "$LATEST" else f"{name}:{qualifier}"
+    )
     destinations = properties.section("DestinationConfig")
     config = AsyncConfig(
         retries=properties.integer("MaximumRetryAttempts", AsyncConfig.retries),
@@ -266,7 +353,7 @@ def create_event_source_mapping(
     """
     properties.ignore("MetricsConfig", "Tags")
     name = str(properties.require("FunctionName"))
-    function = deployment.lambdas.functions[name]
+    function = deployment.lambdas.function(name)
     source = properties.require("EventSourceArn")
     service = source.split(":")[2]
     filters = FilterCriteria(properties.take("FilterCriteria"))
@@ -304,7 +391,9 @@ def create_event_source_mapping(
         queue.on_change.append(mapping.wake)
     elif service in ("dynamodb", "kinesis"):
         options["StartingPosition"] = properties.require("StartingPosition")
-        role = deployment.client("lambda").get_function_configuration(FunctionName=name)["Role"]
+        role = deployment.client("lambda").get_function_configuration(FunctionName=function.name)[
+            "Role"
+        ]
         mapping = StreamMapping(
             deployment.core,
             deployment.lambdas,

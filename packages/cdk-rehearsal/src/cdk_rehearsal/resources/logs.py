@@ -30,6 +30,19 @@ def create_log_group(deployment: Deployment, resource: Resource, properties: Pro
     resource.attributes = {"Arn": arn}
 
 
+@creates("AWS::Logs::LogStream")
+def create_log_stream(deployment: Deployment, resource: Resource, properties: Properties) -> None:
+    """Creates a log stream.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-logs-logstream.html
+    """
+    name = properties.take("LogStreamName") or resource.generated_name(512)
+    deployment.client("logs").create_log_stream(
+        logGroupName=properties.require("LogGroupName"), logStreamName=name
+    )
+    resource.physical_id = name
+
+
 @creates("AWS::Logs::ResourcePolicy")
 def create_resource_policy(
     deployment: Deployment, resource: Resource, properties: Properties

@@ -7,31 +7,24 @@ from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any
 
 from cdk_rehearsal.assembly import Resource
+from cdk_rehearsal.kinds import WITHOUT_PART
 from cdk_rehearsal.properties import Properties
 
 if TYPE_CHECKING:
     from cdk_rehearsal.deployment import Deployment
 
 
-__all__ = ["CREATORS", "WITHOUT_PART", "Creator", "Resource", "creates", "mentioned"]
+__all__ = ["CREATORS", "WITHOUT_PART", "Creator", "Resource", "creates"]
+__all__ += ["generated_name", "mentioned"]
 
 Creator = Callable[["Deployment", Resource, Properties], None]
 CREATORS: dict[str, Creator] = {}
 
-WITHOUT_PART = frozenset(
-    {
-        "AWS::ApplicationInsights::Application",
-        "AWS::CDK::Metadata",
-        "AWS::CloudWatch::CompositeAlarm",
-        "AWS::CloudWatch::Dashboard",
-        "AWS::EventSchemas::Registry",
-        "AWS::EventSchemas::Schema",
-        "AWS::Logs::MetricFilter",
-        "AWS::Logs::QueryDefinition",
-        "AWS::ResourceGroups::Group",
-    }
-)
-"""Types that play no part in delivery: a rehearsal only gives them a name."""
+
+def generated_name(resource: Resource, longest: int, *, fifo: bool) -> str:
+    """Returns a physical name of a queue or topic: that of a FIFO one ends in `.fifo`."""
+    ending = ".fifo" if fifo else ""
+    return resource.generated_name(longest - len(ending)) + ending
 
 
 def creates(resource_type: str) -> Callable[[Creator], Creator]:

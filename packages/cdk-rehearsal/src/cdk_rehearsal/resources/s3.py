@@ -21,9 +21,16 @@ _EVENTS = (
 )
 # Configurations and their destination, as templates and as the API call them.
 _KINDS = (
-    ("QueueConfigurations", "Queue", "QueueConfigurations", "QueueArn"),
-    ("LambdaConfigurations", "Function", "LambdaFunctionConfigurations", "LambdaFunctionArn"),
+    ("QueueConfigurations", "Queue", "QueueConfigurations"),
+    ("LambdaConfigurations", "Function", "LambdaFunctionConfigurations"),
+    ("TopicConfigurations", "Topic", "TopicConfigurations"),
 )
+# The member of each with the ARN of the destination.
+DESTINATIONS = {
+    "QueueConfigurations": "QueueArn",
+    "LambdaFunctionConfigurations": "LambdaFunctionArn",
+    "TopicConfigurations": "TopicArn",
+}
 
 
 @creates("AWS::S3::Bucket")
@@ -35,11 +42,11 @@ def create_bucket(deployment: Deployment, resource: Resource, properties: Proper
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-s3-bucket.html
     """
     properties.ignore(
-        "LifecycleConfiguration",
-        "LoggingConfiguration",
-        "OwnershipControls",
-        "PublicAccessBlockConfiguration",
-        "Tags",
+        *("AccelerateConfiguration", "AccessControl", "AnalyticsConfigurations"),
+        *("CorsConfiguration", "IntelligentTieringConfigurations"),
+        *("InventoryConfigurations", "LifecycleConfiguration", "LoggingConfiguration"),
+        *("MetricsConfigurations", "ObjectLockConfiguration", "ObjectLockEnabled"),
+        *("OwnershipControls", "PublicAccessBlockConfiguration", "Tags"),
     )
     client = deployment.client("s3")
     name = properties.take("BucketName") or resource.generated_name(63).lower()
@@ -52,7 +59,9 @@ def create_bucket(deployment: Deployment, resource: Resource, properties: Proper
     resource.attributes = {
         "Arn": arn,
         "DomainName": f"{name}.s3.amazonaws.com",
+        "DualStackDomainName": f"{name}.s3.dualstack.{deployment.core.region}.amazonaws.com",
         "RegionalDomainName": f"{name}.s3.{deployment.core.region}.amazonaws.com",
+        "WebsiteURL": f"http://{name}.s3-website-{deployment.core.region}.amazonaws.com",
     }
     for part in properties.section("BucketEncryption").sections(
         "ServerSideEncryptionConfiguration"
@@ -65,18 +74,33 @@ def create_bucket(deployment: Deployment, resource: Resource, properties: Proper
     if status is not None:
         client.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": status})
     notifications = _notifications(properties.section("NotificationConfiguration"))
-    for _, _, kind, destination in _KINDS:
-        for entry in notifications.get(kind, []):
-            if not deployment.buckets.is_admitted(entry[destination], arn):
+    notify(deployment, name, notifications, properties)
+
+
+def notify(
+    deployment: Deployment, bucket: str, configuration: dict[str, Any], properties: Properties
+) -> None:
+    """Sets the notifications of a bucket, in the form of S3's API.
+
+    Raises UnsupportedTemplateError, with the place of ``properties``, as S3 refuses them.
+    """
+    seen: list[tuple[str, str, str]] = []
+    for kind, destination in DESTINATIONS.items():
+        for entry in configuration.get(kind, []):
+            _check_overlap(entry, seen, properties)
+            if not deployment.buckets.is_admitted(entry[destination], f"arn:aws:s3:::{bucket}"):
                 path = deployment.core.path_of(entry[destination])
                 raise properties.error(
                     "Unable to validate the following destination configurations: "
-                    f"{path} does not admit s3.amazonaws.com for {arn}. If its policy or "
-                    "permission does, name that in the bucket's DependsOn"
+                    f"{path} does not admit s3.amazonaws.com for arn:aws:s3:::{bucket}. If its "
+                    "policy or permission does, name that in the bucket's DependsOn"
                 )
-    if notifications:
-        client.put_bucket_notification_configuration(
-            Bucket=name, NotificationConfiguration=notifications
+    unknown = configuration.keys() - {*DESTINATIONS, "EventBridgeConfiguration"}
+    if unknown:
+        raise properties.error(f"the rehearsal does not know {', '.join(sorted(unknown))}")
+    if configuration:
+        deployment.client("s3").put_bucket_notification_configuration(
+            Bucket=bucket, NotificationConfiguration=configuration
         )
 
 
@@ -94,32 +118,45 @@ def create_bucket_policy(
     resource.physical_id = resource.generated_name(128)
 
 
-def _notifications(properties: Properties) -> dict[str, list[dict[str, Any]]]:
+def _notifications(properties: Properties) -> dict[str, Any]:
     """Returns a notification configuration as S3's API has it."""
-    result: dict[str, list[dict[str, Any]]] = {}
-    seen: list[tuple[str, str, str]] = []
-    for section, destination, kind, arn in _KINDS:
+    result: dict[str, Any] = {}
+    if properties.section("EventBridgeConfiguration").boolean("EventBridgeEnabled", False):
+        result["EventBridgeConfiguration"] = {}
+    for section, destination, kind in _KINDS:
         for part in properties.sections(section):
-            part.only("Event", *_EVENTS)
-            event = part.require("Event")
             rules = part.section("Filter").section("S3Key").sections("Rules")
             names = {rule.require("Name").lower(): rule.require("Value") for rule in rules}
-            unknown = names.keys() - {"prefix", "suffix"}
-            if unknown:
-                raise part.error(f"a key is filtered by prefix and suffix, not {unknown}")
-            wanted = (event, names.get("prefix", ""), names.get("suffix", ""))
-            if any(_overlap(wanted, other) for other in seen):
-                raise part.error(
-                    "Configurations overlap. Configurations on the same bucket cannot share a "
-                    "common event type"
-                )
-            seen.append(wanted)
-            entry: dict[str, Any] = {arn: part.require(destination), "Events": [event]}
+            entry: dict[str, Any] = {
+                DESTINATIONS[kind]: part.require(destination),
+                "Events": [part.require("Event")],
+            }
             if names:
                 filters = [{"Name": name, "Value": value} for name, value in names.items()]
                 entry["Filter"] = {"Key": {"FilterRules": filters}}
             result.setdefault(kind, []).append(entry)
     return result
+
+
+def _check_overlap(
+    entry: dict[str, Any], seen: list[tuple[str, str, str]], properties: Properties
+) -> None:
+    """Raises an error for events that are not known, and for two entries that want the same."""
+    rules = entry.get("Filter", {}).get("Key", {}).get("FilterRules", [])
+    names = {rule["Name"].lower(): rule["Value"] for rule in rules}
+    unknown = names.keys() - {"prefix", "suffix"}
+    if unknown:
+        raise properties.error(f"a key is filtered by prefix and suffix, not {unknown}")
+    for event in entry["Events"]:
+        if event not in _EVENTS:
+            raise properties.error(f"the rehearsal does not know Event = {event!r}")
+        wanted = (event, names.get("prefix", ""), names.get("suffix", ""))
+        if any(_overlap(wanted, other) for other in seen):
+            raise properties.error(
+                "Configurations overlap. Configurations on the same bucket cannot share a "
+                "common event type"
+            )
+        seen.append(wanted)
 
 
 def _overlap(one: tuple[str, str, str], other: tuple[str, str, str]) -> bool:

@@ -5,6 +5,7 @@ from typing import Any
 from cdk_rehearsal.deployment import Deployment
 from cdk_rehearsal.properties import Properties
 from cdk_rehearsal.resources.registry import Resource, creates
+from cdk_rehearsal.services.schedules import PARAMETERS
 
 
 @creates("AWS::Scheduler::ScheduleGroup")
@@ -58,6 +59,12 @@ def _target(part: Properties) -> dict[str, Any]:
         "RoleArn": part.require("RoleArn"),
         **part.pick("Input"),
     }
+    service = target["Arn"].split(":")[2]
+    if service in PARAMETERS:
+        kind, names = PARAMETERS[service]
+        stated = part.section(kind)
+        if stated.values or service in ("events", "kinesis"):
+            target[kind] = {name: stated.require(name) for name in names}
     dead_letters = part.section("DeadLetterConfig")
     if dead_letters.values:
         target["DeadLetterConfig"] = {"Arn": dead_letters.require("Arn")}

@@ -4,8 +4,8 @@ import json
 
 from cdk_rehearsal.deployment import Deployment
 from cdk_rehearsal.properties import Properties
-from cdk_rehearsal.resources.registry import Resource, creates
-from cdk_rehearsal.services.sns import DEFAULT_MAX_BYTES
+from cdk_rehearsal.resources.registry import Resource, creates, generated_name
+from cdk_rehearsal.services.sns import DEFAULT_MAX_BYTES, DELIVERING, LEAVING
 
 # https://docs.aws.amazon.com/sns/latest/dg/large-message-payloads.html
 _SMALLEST_MAX_BYTES = 1_024
@@ -14,13 +14,20 @@ _LARGEST_MAX_BYTES = 1_048_576
 
 @creates("AWS::SNS::Topic")
 def create_topic(deployment: Deployment, resource: Resource, properties: Properties) -> None:
-    """Creates a standard topic, with a maximum size of its messages.
+    """Creates a topic, with a maximum size of its messages.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-sns-topic.html
     """
-    properties.only("FifoTopic", False, "false")
-    properties.ignore("DisplayName", "SignatureVersion", "Tags", "TracingConfig")
-    name = properties.take("TopicName") or resource.generated_name(256)
+    fifo = properties.boolean("FifoTopic", False)
+    properties.ignore(
+        *("DataProtectionPolicy", "DeliveryStatusLogging", "DisplayName", "FifoThroughputScope"),
+        *("SignatureVersion", "Tags", "TracingConfig"),
+    )
+    properties.only("ArchivePolicy", {})
+    name = properties.take("TopicName") or generated_name(resource, 256, fifo=fifo)
+    attributes = {"FifoTopic": "true"} if fifo else {}
+    if properties.boolean("ContentBasedDeduplication", False):
+        attributes["ContentBasedDeduplication"] = "true"
     size = properties.integer("MaximumMessageSize", DEFAULT_MAX_BYTES)
     if not _SMALLEST_MAX_BYTES <= size <= _LARGEST_MAX_BYTES:
         raise properties.error(
@@ -28,10 +35,12 @@ def create_topic(deployment: Deployment, resource: Resource, properties: Propert
             f"{_LARGEST_MAX_BYTES} bytes"
         )
     sns = deployment.client("sns")
-    arn = sns.create_topic(Name=name)["TopicArn"]
+    arn = sns.create_topic(Name=name, Attributes=attributes)["TopicArn"]
     sns.set_topic_attributes(
         TopicArn=arn, AttributeName="MaximumMessageSize", AttributeValue=str(size)
     )
+    for part in properties.sections("Subscription"):
+        _subscribe(deployment, arn, part.require("Protocol"), part.require("Endpoint"), {})
     deployment.core.access.encrypt(arn, properties.take("KmsMasterKeyId"))
     resource.physical_id = arn
     resource.attributes = {"TopicArn": arn, "TopicName": name}
@@ -54,11 +63,13 @@ def create_topic_policy(deployment: Deployment, resource: Resource, properties: 
 
 @creates("AWS::SNS::Subscription")
 def create_subscription(deployment: Deployment, resource: Resource, properties: Properties) -> None:
-    """Subscribes a queue, a function or a person; e-mail leaves the rehearsal.
+    """Subscribes a queue, a function or a person.
 
+    Text messages, e-mail and requests to other hosts leave the rehearsal: only records tell.
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-sns-subscription.html
     """
-    properties.only("Protocol", "sqs", "lambda", "email", "email-json")
+    properties.only("Protocol", *DELIVERING, *LEAVING)
+    properties.ignore("DeliveryPolicy")
     properties.only("Region", deployment.core.region)
     attributes = {
         name: value if isinstance(value, str) else json.dumps(value)
@@ -71,11 +82,24 @@ def create_subscription(deployment: Deployment, resource: Resource, properties: 
         dead_letters = redrive.require("deadLetterTargetArn")
         attributes["RedrivePolicy"] = json.dumps({"deadLetterTargetArn": dead_letters})
         deployment.queues.dead_letter_arns.add(dead_letters)
-    resource.physical_id = deployment.client("sns").subscribe(
-        TopicArn=properties.require("TopicArn"),
-        Protocol=properties.require("Protocol"),
-        Endpoint=properties.require("Endpoint"),
+    topic, protocol = properties.require("TopicArn"), properties.require("Protocol")
+    if topic.endswith(".fifo") and protocol != "sqs":
+        # https://docs.aws.amazon.com/sns/latest/dg/fifo-topic-message-delivery.html
+        raise properties.error("a FIFO topic delivers to queues only")
+    resource.physical_id = _subscribe(
+        deployment, topic, protocol, properties.require("Endpoint"), attributes
+    )
+    resource.attributes = {"Arn": resource.physical_id}
+
+
+def _subscribe(
+    deployment: Deployment, topic: str, protocol: str, endpoint: str, attributes: dict[str, str]
+) -> str:
+    arn: str = deployment.client("sns").subscribe(
+        TopicArn=topic,
+        Protocol=protocol,
+        Endpoint=endpoint,
         Attributes=attributes,
         ReturnSubscriptionArn=True,
     )["SubscriptionArn"]
-    resource.attributes = {"Arn": resource.physical_id}
+    return arn

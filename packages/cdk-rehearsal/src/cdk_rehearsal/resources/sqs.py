@@ -4,7 +4,7 @@ import json
 
 from cdk_rehearsal.deployment import Deployment
 from cdk_rehearsal.properties import Properties
-from cdk_rehearsal.resources.registry import Resource, creates
+from cdk_rehearsal.resources.registry import Resource, creates, generated_name
 
 _ATTRIBUTES = (
     "DelaySeconds",
@@ -20,22 +20,34 @@ _ATTRIBUTES = (
 
 @creates("AWS::SQS::Queue")
 def create_queue(deployment: Deployment, resource: Resource, properties: Properties) -> None:
-    """Creates a standard queue.
+    """Creates a queue.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-sqs-queue.html
     """
-    properties.only("FifoQueue", False, "false")
-    properties.ignore("Tags")
+    fifo = properties.boolean("FifoQueue", False)
+    properties.ignore("DeduplicationScope", "FifoThroughputLimit", "Tags")
     _check_redrive_permission(properties.section("RedriveAllowPolicy"))
-    name = properties.take("QueueName") or resource.generated_name(80)
+    name = properties.take("QueueName") or generated_name(resource, 80, fifo=fifo)
     attributes = {
         key: value if isinstance(value, str) else json.dumps(value)
         for key, value in properties.pick(*_ATTRIBUTES).items()
     }
     arn = f"arn:aws:sqs:{deployment.core.region}:{deployment.core.account}:{name}"
+    if fifo:
+        based = properties.boolean("ContentBasedDeduplication", False)
+        attributes |= {
+            "FifoQueue": "true",
+            "ContentBasedDeduplication": "true" if based else "false",
+        }
     redrive = properties.section("RedrivePolicy")
     if redrive.values:
         dead_letters = deployment.queues.by_arn(redrive.require("deadLetterTargetArn"))
+        if dead_letters.name.endswith(".fifo") != fifo:
+            # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-dead-letter-queues.html
+            raise properties.error(
+                "the dead-letter queue of a FIFO queue is one, too, and that of a standard queue "
+                "is a standard queue"
+            )
         if not dead_letters.takes_dead_letters_of(arn):
             raise properties.error(
                 f"the RedriveAllowPolicy of its dead-letter queue {dead_letters.path} does not "

@@ -1,4 +1,4 @@
-"""AWS::SSM: parameters."""
+"""AWS::SSM: parameters of Systems Manager."""
 
 from cdk_rehearsal.deployment import Deployment
 from cdk_rehearsal.properties import Properties
@@ -11,10 +11,12 @@ def create_parameter(deployment: Deployment, resource: Resource, properties: Pro
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-ssm-parameter.html
     """
-    properties.ignore("AllowedPattern", "DataType", "Description", "Policies", "Tags", "Tier")
+    properties.ignore("AllowedPattern", "DataType", "Policies", "Tags", "Tier")
     properties.only("Type", "String", "StringList")
-    name = properties.take("Name") or resource.generated_name(128)
+    name = properties.take("Name") or f"CFN-{resource.generated_name(256)}"
     kind, value = properties.require("Type"), str(properties.require("Value"))
-    deployment.client("ssm").put_parameter(Name=name, Type=kind, Value=value, Overwrite=True)
+    deployment.client("ssm").put_parameter(
+        Name=name, Type=kind, Value=value, **properties.pick("Description")
+    )
     resource.physical_id = name
     resource.attributes = {"Type": kind, "Value": value}

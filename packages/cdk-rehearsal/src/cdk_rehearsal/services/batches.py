@@ -1,9 +1,16 @@
-"""The items of a batch that a function's answer reports as failed."""
+"""Batches: who runs their consumers, and the items that an answer reports as failed."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from cdk_rehearsal.services.functions import InvocationResult
+
+
+class Invoker(Protocol):
+    """A service that runs consumers."""
+
+    def invoke(self, function: Any, payload: str, /, *, source: str) -> InvocationResult:
+        """Hands a batch to a consumer, and waits for its answer."""
 
 
 def failed_items(

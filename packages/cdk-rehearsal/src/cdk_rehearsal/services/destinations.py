@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from cdk_rehearsal.core import Core
 from cdk_rehearsal.errors import RehearsalError
-from cdk_rehearsal.services.functions import Function
+from cdk_rehearsal.services.functions import Consumer
 
 _ACTIONS = {
     "events": "events:PutEvents",
@@ -33,7 +33,7 @@ class Destinations:
         return f"the rehearsal does not support the destination {arn}: use one of {known}"
 
     def send(
-        self, arn: str, body: str, *, source: Function, attributes: dict[str, str] | None = None
+        self, arn: str, body: str, *, source: Consumer, attributes: dict[str, str] | None = None
     ) -> None:
         """Sends a text to a queue, topic, function or bus, with the role of ``source``.
 

@@ -1,7 +1,7 @@
 """EventBridge: from PutEvents through the rules to their targets, and into archives."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -27,10 +27,12 @@ from cdk_rehearsal.sandbox.patching import Patches
 from cdk_rehearsal.services.deliveries import DeliveryFailed, check_faults
 from cdk_rehearsal.services.invocation import LambdaService
 from cdk_rehearsal.services.queues import Queues
+from cdk_rehearsal.services.recurrence import InvalidExpression, parse
 from cdk_rehearsal.services.sns import Topics
 from cdk_rehearsal.services.streams import Streams
 from cdk_rehearsal.services.texts import iso_seconds
 from cdk_rehearsal.target_inputs import InputTransformer, JsonPath, target_input
+from cdk_rehearsal.virtual_time.agenda import Timer
 
 # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-retry-policy.html
 _RETRIES = 185
@@ -69,10 +71,16 @@ class EventBus:
         self._topics = topics
         self._patterns: dict[str | None, EventPattern] = {}
         self._transformers: dict[str, InputTransformer] = {}
+        self._timers: dict[str, Timer] = {}
+        self.idle: set[str] = set()
+        """Targets that take events and do nothing: stand-ins."""
 
     @property
     def _backend(self) -> Any:
         return events_backends[self._core.account][self._core.region]
+
+    def __contains__(self, arn: str) -> bool:
+        return any(bus.arn == arn for bus in self._backend.event_buses.values())
 
     def install(self, patches: Patches) -> None:
         """Lets moto's buses route, and its replays repeat, through the rehearsal."""
@@ -83,6 +91,14 @@ class EventBus:
         def replay_events(replay: Replay, archive: Archive) -> None:
             self.replay(replay, archive)
 
+        put_rule = EventsBackend.put_rule
+
+        def rule_put(backend: EventsBackend, *args: Any, **options: Any) -> Any:
+            rule = put_rule(backend, *args, **options)
+            self._plan(rule)
+            return rule
+
+        patches.set(EventsBackend, "put_rule", rule_put)
         patches.set(EventsBackend, "put_events", put_events)
         patches.set(Replay, "replay_events", replay_events)
 
@@ -162,6 +178,47 @@ class EventBus:
         event = self._event(source, detail_type, detail, resources, self._scheduler.now())
         self._take(bus, event)
 
+    # -- scheduled rules ------------------------------------------------------------------
+
+    def _plan(self, rule: Rule) -> None:
+        """Lets a rule act at its times; an update replaces them.
+
+        The times of a rate are counted from now on.
+        https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-scheduled-rule-pattern.html
+        """
+        if (timer := self._timers.pop(rule.arn, None)) is not None:
+            timer.cancel()
+        if rule.scheduled_expression:
+            try:
+                recurrence = parse(rule.scheduled_expression)
+            except InvalidExpression:
+                recurrence = None
+            if recurrence is None or rule.scheduled_expression.startswith("at("):
+                raise ValidationException("Parameter ScheduleExpression is not valid.")
+            now = self._scheduler.now()
+            times = (moment for moment in recurrence.times(now) if moment > now)
+            self._wait(rule, times)
+
+    def _wait(self, rule: Rule, times: Iterator[float]) -> None:
+        moment = next(times, None)
+        if moment is not None:
+            delay = self._core.draw(self._core.latency.schedule_s)
+            self._timers[rule.arn] = self._scheduler.call_at(
+                moment + delay, self._fire, rule, moment, times, daemon=True
+            )
+
+    def _fire(self, rule: Rule, moment: float, times: Iterator[float]) -> None:
+        bus = self._backend.event_buses.get(rule.event_bus_name)
+        if bus is None or bus.rules.get(rule.name) is not rule:
+            return  # It was deleted.
+        self._wait(rule, times)
+        if rule.state == "ENABLED":
+            event = self._event("aws.events", "Scheduled Event", {}, [rule.arn], moment)
+            text = json.dumps(event, separators=(",", ":"))
+            path = self._core.path_of(rule.arn)
+            for target in rule.targets:
+                self._send_off(_Delivery(rule, path, target, event, text, 0.0))
+
     def put_invocation_record(self, arn: str, record: dict[str, Any]) -> None:
         """Takes the record of an asynchronous invocation whose destination is a bus.
 
@@ -186,6 +243,7 @@ class EventBus:
             if (
                 rule.state == "ENABLED"
                 and rule.managed_by is None
+                and rule.event_pattern.dump()  # It is no mere schedule.
                 and self._matches(rule.event_pattern, event)
             ):
                 path = self._core.path_of(rule.arn)
@@ -332,13 +390,14 @@ class EventBus:
             bus = self._backend.describe_event_bus(arn.rsplit("/", 1)[-1])
             self._check(delivery, "events:PutEvents", arn)
             self._take(bus, delivery.event)
-        else:
+        elif arn not in self.idle:
             raise RehearsalError(f"rule {delivery.rule_path}: unknown target {arn}")
 
     def _send(self, delivery: _Delivery, arn: str, text: str) -> None:
         queue = self._queues.by_arn(arn)
         self._check(delivery, "sqs:SendMessage", arn)
-        queue.send(text)
+        group = delivery.target.get("SqsParameters", {}).get("MessageGroupId")
+        queue.send(text, group=group)
 
     def _check(self, delivery: _Delivery, action: str, resource: str) -> None:
         """Fails unless the target's role, or without one the target's policy, permits an action.

@@ -11,6 +11,9 @@ from cdk_rehearsal.services.queues import Queues
 from cdk_rehearsal.services.stream_mapping import StreamMapping
 from cdk_rehearsal.services.streams import Streams
 
+SOURCES = frozenset({"dynamodb", "kinesis", "sqs"})
+"""The services of which a mapping reads."""
+
 
 class EventSourceMappings:
     """All mappings, by their UUID."""

@@ -1,12 +1,16 @@
 """Lambda's functions: what the template says of each, its invocations' context and results."""
 
+from __future__ import annotations
+
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from cdk_rehearsal.errors import ProcessKilled
 from cdk_rehearsal.sandbox.execution_environment import ExecutionEnvironment, FunctionLog
+from cdk_rehearsal.stand_ins import Stub
 
 
 class Throttled(Exception):
@@ -53,6 +57,12 @@ class Function:
     log: FunctionLog
     log_format: str = "Text"
     dead_letter_target: str | None = None
+    stub: Stub | None = None
+    """A callable that answers in place of the handler."""
+    versions: Mapping[str, float] = field(default_factory=lambda: {"$LATEST": 1.0})
+    """The versions that it runs, each with its share of the invocations."""
+    unqualified: Function | None = None
+    """For a version or an alias, the function, whose environments and concurrency it uses."""
     policy: dict[str, Any] = field(default_factory=lambda: {"Statement": []})
     layers: list[Path] = field(default_factory=list)
     """The directories of its layers' own modules."""
@@ -60,6 +70,26 @@ class Function:
     warm: deque[ExecutionEnvironment] = field(default_factory=deque)
     active: int = 0
     environments: int = 0
+
+
+class Consumer(Protocol):
+    """A function or pipe: it takes batches of what is polled with its role."""
+
+    @property
+    def path(self) -> str:
+        """Its construct path."""
+
+    @property
+    def name(self) -> str:
+        """Its name, which sessions of its role have."""
+
+    @property
+    def arn(self) -> str:
+        """Its ARN."""
+
+    @property
+    def role(self) -> str:
+        """The ARN of its role."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +104,7 @@ class InvocationResult:
     function_error: str | None
     request_id: str
     attempts: int = 1
+    version: str = "$LATEST"
 
     @property
     def failed(self) -> bool:
@@ -87,11 +118,13 @@ class LambdaContext:
     https://docs.aws.amazon.com/lambda/latest/dg/python-context.html
     """
 
-    function_version = "$LATEST"
     identity: object | None = None
     client_context: object | None = None
 
-    def __init__(self, function: Function, request_id: str, deadline: float, now: Any) -> None:
+    def __init__(
+        self, function: Function, version: str, request_id: str, deadline: float, now: Any
+    ) -> None:
+        self.function_version = version
         self.function_name = function.name
         self.invoked_function_arn = function.arn
         self.memory_limit_in_mb = str(function.memory_mb)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import count
 from math import inf
-from typing import Any, cast
+from typing import Any, Protocol, cast
 from urllib.parse import parse_qsl, unquote
 
 from cdk_rehearsal.assembly import Resource
@@ -38,7 +38,7 @@ _VARIABLE = re.compile(r"\{([\w.:-]+)(\+?)\}", re.ASCII)
 # https://github.com/ministackorg/ministack/pull/766
 _TEXT_TYPES = re.compile(r"text/|application/(json|javascript|xml)\s*(;|$)")
 _TYPE = "AWS::ApiGatewayV2::"
-_SOURCE_IP = "198.51.100.7"
+SOURCE_IP = _SOURCE_IP = "198.51.100.7"
 
 Headers = Mapping[str, str | Iterable[str]]
 
@@ -68,6 +68,18 @@ class _Request:
     body: str | None
     is_base64: bool
     size: int
+    sent: dict[str, list[str]] = field(default_factory=dict)
+    """All values of each header, under its name as it was sent."""
+
+    def as_body(self, binary: Iterable[str] = ()) -> tuple[str | None, bool]:
+        """Returns the body as text, or in Base64 if its type matches one of these patterns."""
+        if self.body is None:
+            return None, False
+        data = base64.b64decode(self.body) if self.is_base64 else self.body.encode()
+        kind = self.headers.get("content-type", "").partition(";")[0].strip()
+        if any(re.fullmatch(pattern, kind) for pattern in binary):
+            return base64.b64encode(data).decode(), True
+        return data.decode("utf-8", "replace"), False
 
     @property
     def content(self) -> bytes:
@@ -114,24 +126,7 @@ class _Route:
 
     def match(self, method: str, segments: list[str]) -> dict[str, str] | None:
         """Returns the path parameters of a request that this route takes, else None."""
-        if self.method not in (method, "ANY"):
-            return None
-        parameters: dict[str, str] = {}
-        for position, part in enumerate(self.segments):
-            variable = _VARIABLE.fullmatch(part)
-            if position >= len(segments):
-                return None
-            if variable is None:
-                if part != segments[position]:
-                    return None
-            elif variable[2]:
-                parameters[variable[1]] = unquote("/".join(segments[position:]))
-                return parameters if parameters[variable[1]] else None
-            elif segments[position]:
-                parameters[variable[1]] = unquote(segments[position])
-            else:
-                return None
-        return parameters if len(segments) == len(self.segments) else None
+        return template_match(self.segments, segments) if self.method in (method, "ANY") else None
 
     def rank(self) -> tuple[list[int], bool]:
         """Returns what sorts the most specific route first."""
@@ -140,6 +135,44 @@ class _Route:
             variable = _VARIABLE.fullmatch(part)
             kinds.append(0 if variable is None else 2 if variable[2] else 1)
         return kinds, self.method == "ANY"
+
+
+HttpRequest = _Request
+
+
+def template_match(template: list[str], segments: list[str]) -> dict[str, str] | None:
+    """Returns the parameters of a path that a template such as `items/{id}` matches, else None."""
+    parameters: dict[str, str] = {}
+    for position, part in enumerate(template):
+        variable = _VARIABLE.fullmatch(part)
+        if position >= len(segments):
+            return None
+        if variable is None:
+            if part != segments[position]:
+                return None
+        elif variable[2]:
+            parameters[variable[1]] = unquote("/".join(segments[position:]))
+            return parameters if parameters[variable[1]] else None
+        elif segments[position]:
+            parameters[variable[1]] = unquote(segments[position])
+        else:
+            return None
+    return parameters if len(segments) == len(template) else None
+
+
+class Api(Protocol):
+    """An API that clients can call."""
+
+    path: str
+    domain: str
+    _stage: str
+
+    @property
+    def routes(self) -> Sequence[Any]:
+        """Its routes, each with an ``authorizer`` or None, and ``scopes``."""
+
+    def respond(self, request: _Request) -> HttpResponse:
+        """Answers a request; to be called in a process."""
 
 
 class _Bucket:
@@ -171,7 +204,7 @@ class _Bucket:
 
 
 class HttpFront:
-    """The HTTP APIs of a rehearsal, as clients see them.
+    """The HTTP and REST APIs of a rehearsal, as clients see them.
 
     Signed requests are those of the key that handlers have; what the caller's role permits is not
     evaluated.
@@ -187,11 +220,15 @@ class HttpFront:
         self._core = core
         self._issuers: dict[str, Issuer] = {}
         self._numbers = count(1)
-        self._apis = {
+        self._apis: dict[str, Api] = {
             resource.path: _Api(core, lambdas, resources, resource, self.issuer)
             for resource in resources
             if resource.type == f"{_TYPE}Api"
         }
+
+    def add(self, api: Api) -> None:
+        """Adds an API of another kind."""
+        self._apis[api.path] = api
 
     @property
     def base_paths(self) -> dict[str, str]:
@@ -243,7 +280,7 @@ class HttpFront:
                 f"which authorizer? {front.path} has {', '.join(sorted(named))}; "
                 "name one as authorizer="
             )
-        accepts = named[authorizer]
+        accepts: JwtAuthorizer = named[authorizer]
         routes = [route for route in front.routes if route.authorizer is accepts]
         scopes = sorted({scope for route in routes for scope in route.scopes})
         usual = {"scope": " ".join(scopes) or None, "jti": self._core.new_id()}
@@ -255,7 +292,7 @@ class HttpFront:
             self._issuers[url] = Issuer(url, self._core.account)
         return self._issuers[url]
 
-    def _api(self, path: str | None) -> _Api:
+    def _api(self, path: str | None) -> Api:
         if path is None and len(self._apis) == 1:
             return next(iter(self._apis.values()))
         if path not in self._apis:
@@ -644,7 +681,14 @@ def _prepared(
         "x-forwarded-proto": "https",
     }
     all_headers = {**usual, **joined}
-    return _Request(method.upper(), path, query, all_headers, cookies, text, is_base64, length)
+    sent = {
+        name: [value] if isinstance(value, str) else [*value] for name, value in headers.items()
+    }
+    known = {name.lower() for name in sent}
+    sent |= {name.title(): [value] for name, value in all_headers.items() if name not in known}
+    return _Request(
+        method.upper(), path, query, all_headers, cookies, text, is_base64, length, sent
+    )
 
 
 def _encoded(body: str | bytes | None, content_type: str) -> tuple[str | None, bool]:

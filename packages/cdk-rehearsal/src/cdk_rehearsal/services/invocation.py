@@ -3,7 +3,8 @@
 import json
 import os
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from cdk_rehearsal.sandbox.execution_environment import AssetFinder, ExecutionEn
 from cdk_rehearsal.sandbox.patching import Patches
 from cdk_rehearsal.services.destinations import Destinations
 from cdk_rehearsal.services.functions import (
+    AsyncConfig,
     Function,
     InvocationResult,
     LambdaContext,
@@ -55,19 +57,44 @@ class LambdaService:
             self.functions[key] = function
         self._core.access.function_policies[function.arn] = function.policy
 
+    def add_qualified(
+        self, function: Function, qualifier: str, versions: Mapping[str, float]
+    ) -> None:
+        """Makes a version or an alias of a function known, with a policy of its own.
+
+        ``versions`` are its versions, each with its share of the invocations.
+        https://docs.aws.amazon.com/lambda/latest/dg/configuring-alias-routing.html
+        """
+        qualified = replace(
+            function,
+            arn=f"{function.arn}:{qualifier}",
+            versions=versions,
+            unqualified=function,
+            policy={"Statement": []},
+            asynchronous=AsyncConfig(),
+        )
+        for key in (qualified.arn, f"{function.name}:{qualifier}"):
+            self.functions[key] = qualified
+        self._core.access.function_policies[qualified.arn] = qualified.policy
+
     def function(self, key: str) -> Function:
         """Returns the function with a path, name or ARN; RehearsalError if there is none."""
         if key not in self.functions:
             raise RehearsalError(f"there is no function {key}")
         return self.functions[key]
 
-    def admits(self, function: Function, service: str, source_arn: str) -> bool:
+    def admits(
+        self, function: Function, service: str, source_arn: str, role: str | None = None
+    ) -> bool:
         """Whether a service may invoke a function on behalf of the resource ``source_arn``.
 
+        A role, if there is one, takes the place of the function's policy.
         https://docs.aws.amazon.com/lambda/latest/dg/access-control-resource-based.html
         """
-        access = self._core.access
-        return access.service_may(service, "lambda:InvokeFunction", function.arn, source_arn)
+        access, action = self._core.access, "lambda:InvokeFunction"
+        if role is not None:
+            return access.role_may(role, service, action, function.arn)
+        return access.service_may(service, action, function.arn, source_arn)
 
     def invoke(
         self, function: Function, payload: str, *, source: str, **detail: Any
@@ -119,7 +146,10 @@ class LambdaService:
             response_headers: dict[str, Any],
         ) -> bytes:
             model = backend.get_function(function_name, qualifier)
-            function = self.functions[model.function_arn]
+            key = function_name if ":" in function_name else model.function_name
+            if qualifier and not key.endswith(f":{qualifier}"):
+                key = f"{key}:{qualifier}"
+            function = self.functions.get(key) or self.functions[model.function_arn]
             payload = (body.decode() if isinstance(body, bytes) else body) or "{}"
             try:
                 json.loads(payload)
@@ -155,9 +185,10 @@ class LambdaService:
     def _invoke(
         self, function: Function, payload: str, source: str, request_id: str, **detail: Any
     ) -> InvocationResult:
+        shared = function.unqualified or function
         limit = function.reserved_concurrency
         faults = self._core.faults
-        if (limit is not None and function.active >= limit) or faults.strike(
+        if (limit is not None and shared.active >= limit) or faults.strike(
             "invoke", source, function.path
         ):
             self._core.meter.add("throttle", source, function.path)
@@ -167,13 +198,14 @@ class LambdaService:
         cold = not function.warm
         environment = self._new_environment(function) if cold else function.warm.popleft()
         environment.ahead_s = faults.ahead(function.path)
-        function.active += 1
-        concurrent = function.active
+        shared.active += 1
+        concurrent = shared.active
         # The deadline runs from the end of the initialization.
         if cold:
             scheduler.sleep(self._core.draw(self._core.latency.cold_start_s))
         deadline = scheduler.now() + function.timeout_s
-        context = LambdaContext(function, request_id, deadline, scheduler.now)
+        version = self._version(function)
+        context = LambdaContext(function, version, request_id, deadline, scheduler.now)
         process = scheduler.spawn(
             self._run_handler,
             function,
@@ -188,7 +220,7 @@ class LambdaService:
             process.join()
         finally:
             timer.cancel()
-            function.active -= 1
+            shared.active -= 1
         body, error = self._outcome(function, process.error, process.value, request_id)
         if error is None or not _destroys(process.error):
             function.warm.append(environment)
@@ -203,7 +235,15 @@ class LambdaService:
             error=json.loads(body) if error else None,
             **detail,
         )
-        return InvocationResult(_decoded(body), error, request_id)
+        return InvocationResult(_decoded(body), error, request_id, version=version)
+
+    def _version(self, function: Function) -> str:
+        """Returns the version that runs: by its share, if there are several."""
+        versions = function.versions
+        if len(versions) == 1:
+            return next(iter(versions))
+        (drawn,) = self._core.scheduler.random.choices([*versions], [*versions.values()])
+        return drawn
 
     def _run_handler(
         self,
@@ -275,10 +315,11 @@ class LambdaService:
         return json.dumps(description), "Unhandled"
 
     def _new_environment(self, function: Function) -> ExecutionEnvironment:
-        function.environments += 1
+        shared = function.unqualified or function
+        shared.environments += 1
         if not may_log(self._core, function):
             function.log.muted = True
-        return ExecutionEnvironment(
+        environment = ExecutionEnvironment(
             function.path,
             [function.directory, *function.layers],
             function.variables,
@@ -287,6 +328,8 @@ class LambdaService:
             self._core.scheduler.clock,
             self._core.access.session(function.role, function.name),
         )
+        environment.handler = function.stub
+        return environment
 
     # -- asynchronous invocation ----------------------------------------------------------
 
@@ -346,14 +389,16 @@ class LambdaService:
                 "timestamp": iso_milliseconds(core.scheduler.now()),
                 "requestContext": {
                     "requestId": request_id,
-                    "functionArn": f"{function.arn}:$LATEST",
+                    "functionArn": function.arn
+                    if function.unqualified
+                    else f"{function.arn}:$LATEST",
                     "condition": condition,
                     "approximateInvokeCount": attempts,
                 },
                 "requestPayload": json.loads(payload),
             }
             if result is not None:
-                record["responseContext"] = {"statusCode": 200, "executedVersion": "$LATEST"}
+                record["responseContext"] = {"statusCode": 200, "executedVersion": result.version}
                 if result.function_error:
                     record["responseContext"]["functionError"] = result.function_error
                 record["responsePayload"] = result.payload

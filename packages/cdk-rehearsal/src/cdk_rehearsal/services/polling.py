@@ -1,10 +1,10 @@
-"""What Lambda does with a function's own role: polling event sources, logs and traces."""
+"""What AWS does with the role of a function or pipe: polling sources, and logs and traces."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
 from cdk_rehearsal.authorization.decisions import Denied
 from cdk_rehearsal.core import Core
-from cdk_rehearsal.services.functions import Function
+from cdk_rehearsal.services.functions import Consumer, Function
 
 _POLLING: Mapping[str, Sequence[str]] = {
     # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
@@ -23,9 +23,12 @@ _TRACING = ("xray:PutTraceSegments", "xray:PutTelemetryRecords")
 """https://docs.aws.amazon.com/lambda/latest/dg/services-xray.html"""
 
 
-def lacking(core: Core, function: Function, source_arn: str) -> str:
-    """Returns why Lambda may not poll an event source for a function; empty if it may."""
-    return _first_refusal(core, function, _actions(source_arn))
+def lacking(core: Core, consumer: Consumer, source_arn: str) -> str:
+    """Returns why a source may not be polled for a function or pipe; empty if it may.
+
+    https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-pipes-permissions.html
+    """
+    return _first_refusal(core, consumer, _actions(source_arn))
 
 
 def _actions(source_arn: str) -> Iterator[tuple[str, str]]:
@@ -46,8 +49,8 @@ def refused_traces(core: Core, function: Function) -> str:
     return _first_refusal(core, function, ((action, "*") for action in _TRACING))
 
 
-def _first_refusal(core: Core, function: Function, needed: Iterator[tuple[str, str]]) -> str:
-    principal = core.access.session(function.role, function.name)
+def _first_refusal(core: Core, consumer: Consumer, needed: Iterator[tuple[str, str]]) -> str:
+    principal = core.access.session(consumer.role, consumer.name)
     try:
         for action, resource in needed:
             core.access.authorize(principal, action, resource)

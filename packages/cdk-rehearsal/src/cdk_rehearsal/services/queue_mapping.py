@@ -7,9 +7,8 @@ from moto.sqs.models import Message
 
 from cdk_rehearsal.core import Core
 from cdk_rehearsal.filters import FilterCriteria
-from cdk_rehearsal.services.batches import failed_items
-from cdk_rehearsal.services.functions import Function, Throttled
-from cdk_rehearsal.services.invocation import LambdaService
+from cdk_rehearsal.services.batches import Invoker, failed_items
+from cdk_rehearsal.services.functions import Consumer, Throttled
 from cdk_rehearsal.services.polling import lacking
 from cdk_rehearsal.services.queues import Queue
 from cdk_rehearsal.virtual_time.agenda import Timer
@@ -31,9 +30,9 @@ class QueueMapping:
     def __init__(
         self,
         core: Core,
-        lambdas: LambdaService,
+        lambdas: Invoker,
         queue: Queue,
-        function: Function,
+        function: Consumer,
         *,
         batch_size: int,
         window_s: float,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from typing import Any
@@ -19,6 +20,8 @@ from cdk_rehearsal.sandbox.patching import Patches
 # https://docs.aws.amazon.com/lambda/latest/api/API_CreateEventSourceMapping.html
 _BATCH_BYTES = 6 * 1024 * 1024
 _ENVELOPE_BYTES = 1024
+REMEMBERED_S = 300.0
+"""How long a FIFO queue or topic remembers the id of a message."""
 
 
 class Queue:
@@ -68,10 +71,18 @@ class Queue:
         sources = self._redrive_allow_policy.get("sourceQueueArns", [])
         return permission == "allowAll" or (permission == "byQueue" and source_arn in sources)
 
-    def send(self, body: str, attributes: Mapping[str, str | dict[str, Any]] | None = None) -> str:
+    def send(
+        self,
+        body: str,
+        attributes: Mapping[str, str | dict[str, Any]] | None = None,
+        *,
+        group: str | None = None,
+        deduplication: str | None = None,
+    ) -> str:
         """Puts a message into the queue and returns its id.
 
-        ``attributes`` are strings, or as SQS has them, with ``DataType`` and the value.
+        ``attributes`` are strings, or as SQS has them, with ``DataType`` and the value. ``group``
+        and ``deduplication`` are the ids that a FIFO queue needs.
         """
         model = self.model
         if len(body) > model.maximum_message_size:
@@ -84,6 +95,9 @@ class Queue:
             name: {"DataType": "String", "StringValue": value} if isinstance(value, str) else value
             for name, value in (attributes or {}).items()
         }
+        message.group_id = group
+        if model.fifo_queue:
+            message.deduplication_id = deduplication or hashlib.sha256(body.encode()).hexdigest()
         message.mark_sent(delay_seconds=model.delay_seconds)
         model.add_message(message)
         return message.id
@@ -132,7 +146,7 @@ class Queue:
         oldest_ms = now_ms - model.message_retention_period * 1000
         received: list[Message] = []
         size = 0
-        visible = list(_visible(model._messages, now_ms))
+        visible = list(_visible(model, now_ms))
         if visible and (fault := self._core.faults.strike("receive", self.path, "")):
             fault.effect(self._core.scheduler.random, visible)
         for message in visible:
@@ -170,12 +184,20 @@ class Queue:
     def count_visible(self, most: int) -> int:
         """Returns how many messages could be received now, counting up to ``most``."""
         now_ms = self._core.scheduler.now() * 1000
-        return sum(1 for _ in islice(_visible(self.model._messages, now_ms), most))
+        return sum(1 for _ in islice(_visible(self.model, now_ms), most))
 
     def next_visible(self) -> float | None:
         """Returns the virtual time at which the next message can be received, if there is any."""
-        times = [max(m.visible_at, m.delayed_until) / 1000 for m in self.model._messages]
-        return min(times) if times else None
+        model = self.model
+        if not model.fifo_queue:
+            times = [max(m.visible_at, m.delayed_until) / 1000 for m in model._messages]
+            return min(times) if times else None
+        # All messages of a group wait for those that are being processed.
+        by_group: dict[str, float] = {}
+        for message in model._messages:
+            moment = max(message.visible_at, message.delayed_until) / 1000
+            by_group[message.group_id] = max(moment, by_group.get(message.group_id, 0.0))
+        return min(by_group.values(), default=None)
 
     def record(self, message: Message) -> dict[str, Any]:
         """Returns a message as functions get it.
@@ -188,6 +210,11 @@ class Queue:
             "SenderId": message.sender_id,
             "ApproximateFirstReceiveTimestamp": str(message.approximate_first_receive_timestamp),
         }
+        if message.group_id is not None:
+            attributes["MessageGroupId"] = message.group_id
+        if message.sequence_number is not None:
+            attributes["MessageDeduplicationId"] = str(message.deduplication_id)
+            attributes["SequenceNumber"] = message.sequence_number
         trace = message.system_attributes.get("AWSTraceHeader") if message.system_attributes else {}
         if trace:
             attributes["AWSTraceHeader"] = trace["StringValue"]
@@ -229,6 +256,9 @@ class Queue:
         target = model.dead_letter_queue
         message.dead_letter_source = self.arn  # type: ignore[attr-defined]
         message.visible_at = 0.0
+        if model.fifo_queue:
+            # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/setting-up-dead-letter-queue-retention.html
+            message.mark_sent()
         target.add_message(message)
         self._core.meter.add(
             "dead_letter",
@@ -245,6 +275,8 @@ class Queues:
     def __init__(self, core: Core) -> None:
         self._core = core
         self._by_arn: dict[str, Queue] = {}
+        self._seen: dict[tuple[str, str | None], float] = {}
+        self._numbered = 18_850_000_000_000_000_000
         self.on_message: list[Callable[[], object]] = []
         """Called when a message has arrived in any queue."""
         self.dead_letter_arns: set[str] = set()
@@ -253,11 +285,16 @@ class Queues:
     def __iter__(self) -> Iterator[Queue]:
         return iter(self._by_arn.values())
 
+    def __contains__(self, arn: str) -> bool:
+        return arn in self._by_arn
+
     def install(self, patches: Patches) -> None:
         """Notices when a message arrives in one of moto's queues."""
         add_message = MotoQueue.add_message
 
-        def message_added(model: MotoQueue, message: Any) -> None:
+        def message_added(model: Any, message: Any) -> None:
+            if model.fifo_queue and self._is_repeated(model, message):
+                return
             add_message(model, message)
             for notify in self.on_message:
                 notify()
@@ -267,6 +304,23 @@ class Queues:
                     notify()
 
         patches.set(MotoQueue, "add_message", message_added)
+
+    def _is_repeated(self, model: Any, message: Any) -> bool:
+        """Whether a FIFO queue drops a message; else numbers it.
+
+        It remembers an id for five minutes, even if the message is deleted.
+        https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/FIFO-queues-exactly-once-processing.html
+        """
+        now = self._core.scheduler.now()
+        key = (model.queue_arn, message.deduplication_id)
+        if getattr(message, "dead_letter_source", None) is None:
+            if now - self._seen.get(key, -REMEMBERED_S) < REMEMBERED_S:
+                return True
+            self._seen[key] = now
+        if message.sequence_number is None:
+            self._numbered += 1
+            message.sequence_number = f"{self._numbered:020}"
+        return False
 
     def add(self, path: str, name: str, arn: str, redrive_allow_policy: dict[str, Any]) -> None:
         """Adds a queue that was just created."""
@@ -308,6 +362,9 @@ def moved(core: Core, source: Any, message: Message, target: Any) -> None:
     source.pending_messages.discard(message)
     again = Message(core.new_id(), message.body)
     again.message_attributes = message.message_attributes
+    if message.group_id is not None:
+        # Its own id would let a FIFO queue drop it as a repetition.
+        again.group_id, again.deduplication_id = message.group_id, core.new_id()
     again.mark_sent()
     target.add_message(again)
 
@@ -326,7 +383,16 @@ def _attribute(attribute: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _visible(messages: list[Message], now_ms: float) -> Iterator[Message]:
-    for message in messages:
-        if message.visible_at <= now_ms and message.delayed_until <= now_ms:
+def _visible(model: Any, now_ms: float) -> Iterator[Message]:
+    """Yields what can be received; in a FIFO queue, nothing of a group that is being processed.
+
+    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/FIFO-queues-understanding-logic.html
+    """
+    fifo = model.fifo_queue
+    busy: set[str] = set()
+    for message in model._messages:
+        if message.visible_at > now_ms or message.delayed_until > now_ms:
+            if fifo:
+                busy.add(message.group_id)
+        elif not busy or message.group_id not in busy:
             yield message

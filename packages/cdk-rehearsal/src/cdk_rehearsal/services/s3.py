@@ -1,8 +1,8 @@
-"""S3: notifications of what happens to objects, to queues and functions."""
+"""S3: notifications of what happens to objects, to queues, topics, functions and EventBridge."""
 
 import json
 from typing import Any
-from urllib.parse import quote_plus
+from urllib.parse import quote_plus, unquote_plus
 
 from moto.s3 import notifications
 from moto.s3.models import FakeBucket, FakeDeleteMarker, S3Backend
@@ -13,8 +13,10 @@ from cdk_rehearsal.core import Core
 from cdk_rehearsal.errors import RehearsalError
 from cdk_rehearsal.sandbox.patching import Patches
 from cdk_rehearsal.services.deliveries import DeliveryFailed, check_faults
+from cdk_rehearsal.services.event_bus import EventBus
 from cdk_rehearsal.services.invocation import LambdaService
 from cdk_rehearsal.services.queues import Queues
+from cdk_rehearsal.services.sns import Topics
 from cdk_rehearsal.services.texts import iso_milliseconds
 
 _SERVICE = "s3.amazonaws.com"
@@ -27,11 +29,15 @@ _MAX_AGE_S = 86_400.0
 class Buckets:
     """The notifications of all buckets; moto keeps buckets, objects and configurations."""
 
-    def __init__(self, core: Core, lambdas: LambdaService, queues: Queues) -> None:
+    def __init__(
+        self, core: Core, lambdas: LambdaService, queues: Queues, topics: Topics, bus: EventBus
+    ) -> None:
         self._core = core
         self._scheduler = core.scheduler
         self._lambdas = lambdas
         self._queues = queues
+        self._topics = topics
+        self._bus = bus
         self._changes = 0
 
     def install(self, patches: Patches) -> None:
@@ -69,17 +75,19 @@ class Buckets:
         patches.set(S3Backend, "delete_object", deleted)
 
     def is_admitted(self, destination: str, bucket_arn: str) -> bool:
-        """Whether a queue or function lets S3 notify it on behalf of a bucket.
+        """Whether a queue, topic or function lets S3 notify it on behalf of a bucket.
 
         https://docs.aws.amazon.com/AmazonS3/latest/userguide/grant-destinations-permissions-to-s3.html
         """
         if ":lambda:" in destination:
             function = self._lambdas.functions.get(destination)
             return function is not None and self._lambdas.admits(function, _SERVICE, bucket_arn)
+        if ":sns:" in destination:
+            return self._topics.admits(destination, _SERVICE, bucket_arn)
         return self._queues.by_arn(destination).admits(_SERVICE, bucket_arn)
 
     def _test(self, bucket: FakeBucket) -> None:
-        """Sends the message with which S3 tries out queues, but not functions.
+        """Sends the message with which S3 tries out queues and topics, but not functions.
 
         https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
         """
@@ -94,7 +102,8 @@ class Buckets:
                 "HostId": self._hex(32),
             }
         )
-        for arn in dict.fromkeys(entry.arn for entry in configuration.queue):
+        tried = [*configuration.queue, *configuration.topic]
+        for arn in dict.fromkeys(entry.arn for entry in tried):
             self._start(bucket, arn, body, {"what": "s3:TestEvent"})
 
     def _changed(
@@ -105,7 +114,13 @@ class Buckets:
             return
         self._changes += 1
         record = self._record(event, bucket, key, item, version)
-        for notification in [*configuration.queue, *configuration.cloud_function]:
+        if configuration.event_bridge is not None:
+            self._report(event, bucket, item, record)
+        for notification in (
+            *configuration.queue,
+            *configuration.topic,
+            *configuration.cloud_function,
+        ):
             if notification.matches(event, key):
                 record["s3"]["configurationId"] = notification.id
                 body = json.dumps({"Records": [record]})
@@ -147,6 +162,40 @@ class Buckets:
                 "object": content,
             },
         }
+
+    def _report(
+        self, event: str, bucket: FakeBucket, item: dict[str, Any], record: dict[str, Any]
+    ) -> None:
+        """Sends an event to the default bus, where the key is not encoded.
+
+        https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html
+        """
+        _, family, operation = event.split(":")
+        content = record["s3"]["object"]
+        described = {
+            "key": unquote_plus(content["key"]),
+            **({"size": item["size"], "etag": item["eTag"]} if item else {}),
+            **({"version-id": content["versionId"]} if "versionId" in content else {}),
+            "sequencer": content["sequencer"],
+        }
+        detail = {
+            "version": "0",
+            "bucket": {"name": bucket.name},
+            "object": described,
+            "request-id": record["responseElements"]["x-amz-request-id"],
+            "requester": self._core.account,
+            "source-ip-address": record["requestParameters"]["sourceIPAddress"],
+        }
+        if family == "ObjectCreated":
+            reasons = {"Put": "PutObject", "Post": "POST Object", "Copy": "CopyObject"}
+            detail["reason"] = reasons.get(operation, operation)
+            kind = "Object Created"
+        else:
+            marked = operation == "DeleteMarkerCreated"
+            detail["reason"] = "DeleteObject"
+            detail["deletion-type"] = "Delete Marker Created" if marked else "Permanently Deleted"
+            kind = "Object Deleted"
+        self._bus.put_service_event("aws.s3", kind, detail, resources=[bucket.arn])
 
     def _hex(self, size: int) -> str:
         return self._scheduler.random.randbytes(size).hex().upper()
@@ -200,5 +249,7 @@ class Buckets:
             raise DeliveryFailed("AccessDenied")
         if ":lambda:" in arn:
             self._lambdas.invoke_async(self._lambdas.functions[arn], body, source=source)
+        elif ":sns:" in arn:
+            self._topics.publish(arn, body, subject="Amazon S3 Notification")
         else:
             self._queues.by_arn(arn).send(body)

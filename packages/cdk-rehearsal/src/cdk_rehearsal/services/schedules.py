@@ -26,11 +26,21 @@ _RETRIES = 185
 _MAX_AGE_S = 86_400
 _BACKOFF_S = (1.0, 600.0)
 # https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-targets-templated.html
-_ACTIONS = {
+ACTIONS = {
+    "events": "events:PutEvents",
+    "kinesis": "kinesis:PutRecord",
     "lambda": "lambda:InvokeFunction",
+    "sns": "sns:Publish",
     "sqs": "sqs:SendMessage",
     "states": "states:StartExecution",
 }
+"""What a schedule does with a target, by its service."""
+PARAMETERS = {
+    "events": ("EventBridgeParameters", ("DetailType", "Source")),
+    "kinesis": ("KinesisParameters", ("PartitionKey",)),
+    "sqs": ("SqsParameters", ("MessageGroupId",)),
+}
+"""The parameters of a target that are known, by its service."""
 
 
 @dataclass(frozen=True)
@@ -109,13 +119,14 @@ class Schedules:
         if (window["Mode"] == "FLEXIBLE") != ("MaximumWindowInMinutes" in window):
             raise ValidationException("MaximumWindowInMinutes belongs to the mode FLEXIBLE.")
         service = target["Arn"].split(":")[2]
-        unknown = {name for name in target if name.endswith("Parameters")}
-        if service not in _ACTIONS or unknown:
+        known, _ = PARAMETERS.get(service, ("", ()))
+        unknown = {name for name in target if name.endswith("Parameters")} - {known}
+        if service not in ACTIONS or unknown:
             raise RehearsalError(
                 f"the rehearsal does not know schedules with the target {target['Arn']} "
                 f"{', '.join(sorted(unknown))}"
             )
-        if service != "sqs" and not is_json(target.get("Input", "{}")):
+        if service not in ("sns", "sqs") and not is_json(target.get("Input", "{}")):
             raise ValidationException(f"The Input of a target in {service} has to be JSON.")
         self._check_role(target["RoleArn"], options.get("group_name") or "default")
 
@@ -277,20 +288,35 @@ class Schedules:
             failed="SdkClientException",
         )
         service = arn.split(":")[2]
-        action = _ACTIONS[service]
+        action = ACTIONS[service]
         if not self._may(firing, action, arn):
             message = f"the role {firing.target['RoleArn']} may not do {action} on {arn}"
             raise DeliveryFailed("AccessDeniedException", message)
+        stated = firing.target.get(PARAMETERS.get(service, ("", ()))[0], {})
         if service == "sqs":
-            self._queues.by_arn(arn).send(text)
+            self._queues.by_arn(arn).send(text, group=stated.get("MessageGroupId"))
         elif service == "lambda":
             self._lambdas.invoke_async(self._lambdas.function(arn), text, source=firing.path)
         else:
             try:
-                core.client("stepfunctions").start_execution(stateMachineArn=arn, input=text)
+                self._call(service, arn, text, stated)
             except ClientError as error:
                 code = error.response["Error"]["Code"]
                 raise DeliveryFailed(code, str(error)) from error
+
+    def _call(self, service: str, arn: str, text: str, stated: dict[str, str]) -> None:
+        """https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-targets-templated.html."""
+        client = self._core.client("stepfunctions" if service == "states" else service)
+        if service == "states":
+            client.start_execution(stateMachineArn=arn, input=text)
+        elif service == "sns":
+            client.publish(TopicArn=arn, Message=text)
+        elif service == "kinesis":
+            client.put_record(
+                StreamARN=arn, PartitionKey=stated["PartitionKey"], Data=text.encode()
+            )
+        else:
+            client.put_events(Entries=[{"EventBusName": arn, "Detail": text, **stated}])
 
     def _give_up(
         self,

@@ -1,6 +1,7 @@
 """SNS: from a publish through the filters to each subscription, with retries and dead letters."""
 
 import base64
+import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,13 +18,15 @@ from cdk_rehearsal.patterns import PatternError
 from cdk_rehearsal.sandbox.patching import Patches
 from cdk_rehearsal.services.deliveries import DeliveryFailed, check_faults
 from cdk_rehearsal.services.invocation import LambdaService
-from cdk_rehearsal.services.queues import Queue, Queues
+from cdk_rehearsal.services.queues import REMEMBERED_S, Queue, Queues
 from cdk_rehearsal.services.texts import iso_milliseconds
 
 _SERVICE = "sns.amazonaws.com"
 _NO_QUEUE = "AWS.SimpleQueueService.NonExistentQueue"
-# Protocols that leave the rehearsal.
-_TO_PEOPLE = frozenset({"email", "email-json"})
+DELIVERING = frozenset({"lambda", "sqs"})
+"""Protocols whose messages stay in the rehearsal."""
+LEAVING = frozenset({"email", "email-json", "http", "https", "sms"})
+"""Protocols whose messages leave the rehearsal."""
 DEFAULT_MAX_BYTES = 256 * 1024
 """Size of message and attributes that a topic accepts unless it has a `MaximumMessageSize`.
 https://docs.aws.amazon.com/sns/latest/dg/large-message-payloads.html"""
@@ -49,6 +52,13 @@ class Notification:
     attributes: dict[str, dict[str, str]]
     time: float
     event: dict[str, Any] | None
+    group: str | None = None
+    deduplication: str | None = None
+
+    @property
+    def deduplication_id(self) -> str:
+        """The id by which FIFO topics and queues recognize it: by default, that of its content."""
+        return self.deduplication or hashlib.sha256(self.message.encode()).hexdigest()
 
     def envelope(self, url: str) -> dict[str, Any]:
         """Returns the JSON document that wraps the message; what stands there signs nothing.
@@ -109,6 +119,8 @@ class Topics:
         self._lambdas = lambdas
         self._queues = queues
         self._filters: dict[tuple[str, str], SubscriptionFilter] = {}
+        self._seen: dict[tuple[str, str], Notification] = {}
+        self._latest: dict[str, float] = {}
 
     def install(self, patches: Patches) -> None:
         """Lets moto's topics deliver through the rehearsal."""
@@ -125,7 +137,12 @@ class Topics:
             if message_structure is not None:
                 raise RehearsalError("the rehearsal does not know MessageStructure")
             return self.publish(
-                topic.arn, message, subject=subject, attributes=message_attributes or {}
+                topic.arn,
+                message,
+                subject=subject,
+                attributes=message_attributes or {},
+                group=group_id,
+                deduplication=deduplication_id,
             )
 
         def validate(backend: SNSBackend, policy: dict[str, Any], scope: str | None) -> None:
@@ -159,10 +176,13 @@ class Topics:
         subject: str | None = None,
         attributes: dict[str, dict[str, str]] | None = None,
         event: dict[str, Any] | None = None,
+        group: str | None = None,
+        deduplication: str | None = None,
     ) -> str:
         """Sends a message to each subscription that wants it; returns the message's id.
 
-        ``event`` is what the message stands for, for the record. Raises moto's
+        ``event`` is what the message stands for, for the record. ``group`` and ``deduplication``
+        are the ids that a FIFO topic needs. Raises moto's
         InvalidParameterValue for a message over the topic's maximum size.
         """
         notification = Notification(
@@ -173,14 +193,30 @@ class Topics:
             attributes or {},
             self._scheduler.now(),
             event,
+            group,
+            deduplication,
         )
         topic = self._backend.topics[arn]
         if _size(notification) > int(getattr(topic, "maximum_message_size", DEFAULT_MAX_BYTES)):
             raise InvalidParameterValue("Invalid parameter: Message too long")
+        if arn.endswith(".fifo") and (earlier := self._repeated(notification)):
+            return earlier
         for subscription in list(self._backend.subscriptions.values()):
-            if subscription.topic.arn == arn and subscription.protocol not in _TO_PEOPLE:
+            if subscription.topic.arn == arn:
                 self._send(subscription, notification)
         return notification.id
+
+    def _repeated(self, notification: Notification) -> str | None:
+        """Returns the id of the same message, if a FIFO topic has it from the last five minutes.
+
+        https://docs.aws.amazon.com/sns/latest/dg/fifo-message-dedup.html
+        """
+        key = (notification.topic_arn, notification.deduplication_id)
+        earlier = self._seen.get(key)
+        if earlier is not None and notification.time - earlier.time < REMEMBERED_S:
+            return earlier.id
+        self._seen[key] = notification
+        return None
 
     def _send(self, subscription: Subscription, notification: Notification) -> None:
         core = self._core
@@ -194,15 +230,22 @@ class Topics:
         if not self._wanted(subscription, notification):
             core.meter.add("delivery", source, "nowhere", outcome="filtered", **detail)
             return
+        if subscription.protocol in LEAVING:
+            core.meter.add("delivery", source, subscription.endpoint, outcome="left", **detail)
+            return
         target = core.path_of(subscription.endpoint)
         delivery = _Delivery(subscription, notification, source, target, detail)
         for late in core.faults.way(source, target):
-            delay = late + core.draw(core.latency.topic_s)
+            moment = self._scheduler.now() + late + core.draw(core.latency.topic_s)
+            if notification.topic_arn.endswith(".fifo"):
+                # Messages stay in their order.
+                moment = max(moment, self._latest.get(subscription.arn, 0.0))
+                self._latest[subscription.arn] = moment
             self._scheduler.spawn(
                 self._deliver,
                 delivery,
                 name=f"notification by {source} of {target}",
-                at=self._scheduler.now() + delay,
+                at=moment,
                 critical=True,
             )
 
@@ -254,7 +297,16 @@ class Topics:
                 raise DeliveryFailed(
                     "AccessDenied", f"the policy of {queue.path} does not admit the topic"
                 )
-            queue.send(delivery.body, delivery.attributes)
+            notification = delivery.notification
+            if queue.name.endswith(".fifo"):
+                queue.send(
+                    delivery.body,
+                    delivery.attributes,
+                    group=notification.group,
+                    deduplication=notification.deduplication_id,
+                )
+            else:
+                queue.send(delivery.body, delivery.attributes)
         elif subscription.protocol == "lambda":
             function = self._lambdas.functions.get(subscription.endpoint)
             if function is None:

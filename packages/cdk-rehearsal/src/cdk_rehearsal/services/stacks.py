@@ -99,7 +99,7 @@ class Stacks:
 
     def _id(self, stack: Stack) -> str:
         core = self._core
-        return f"arn:aws:cloudformation:{core.region}:{core.account}:stack/{stack.name}/0"
+        return stack.arn(core.account, core.region)
 
     def _ids(self) -> dict[str, Stack]:
         return {self._id(stack): stack for stack in self._stacks.values()}

@@ -11,10 +11,9 @@ from typing import Any, Literal
 from cdk_rehearsal.authorization.decisions import Denied
 from cdk_rehearsal.core import Core
 from cdk_rehearsal.filters import FilterCriteria
-from cdk_rehearsal.services.batches import failed_items
+from cdk_rehearsal.services.batches import Invoker, failed_items
 from cdk_rehearsal.services.destinations import Destinations
-from cdk_rehearsal.services.functions import Function, InvocationResult, Throttled
-from cdk_rehearsal.services.invocation import LambdaService
+from cdk_rehearsal.services.functions import Consumer, InvocationResult, Throttled
 from cdk_rehearsal.services.polling import lacking
 from cdk_rehearsal.services.stream_records import Shard, Stream, StreamRecord
 from cdk_rehearsal.services.texts import iso_milliseconds
@@ -69,10 +68,10 @@ class StreamMapping:
     def __init__(
         self,
         core: Core,
-        lambdas: LambdaService,
+        lambdas: Invoker,
         destinations: Destinations,
         stream: Stream,
-        function: Function,
+        function: Consumer,
         options: MappingOptions,
     ) -> None:
         self.stream = stream
@@ -103,11 +102,11 @@ class _ShardReader:
     def __init__(
         self,
         core: Core,
-        lambdas: LambdaService,
+        lambdas: Invoker,
         destinations: Destinations,
         mapping: StreamMapping,
         shard: Shard,
-        function: Function,
+        function: Consumer,
         options: MappingOptions,
     ) -> None:
         self._core = core

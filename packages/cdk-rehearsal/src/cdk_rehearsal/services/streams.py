@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from datetime import UTC
 from typing import Any
 
+from moto.dynamodb.exceptions import ResourceNotFoundException
 from moto.dynamodb.models import dynamodb_backends
 from moto.dynamodb.models.table import StreamShard
+from moto.kinesis.exceptions import StreamNotFoundError
 from moto.kinesis.models import Shard as ShardModel
 from moto.kinesis.models import Stream as KinesisModel
 from moto.kinesis.models import kinesis_backends
@@ -161,6 +163,13 @@ class Streams:
     def model_of(self, arn: str) -> Any:
         """Returns moto's table or data stream that has the stream with this ARN."""
         return _model_of(self._core, arn)
+
+    def __contains__(self, arn: str) -> bool:
+        try:
+            self.model_of(arn)
+        except (StreamNotFoundError, ResourceNotFoundException):
+            return False
+        return True
 
     def read_by(self, arn: str, role_arn: str) -> Stream:
         """Returns a stream as a function with a role reads it."""

@@ -7,7 +7,7 @@ this package are private, except `imports`, which is a command.
 from cdk_rehearsal.topology.access import SERVICE_PRINCIPALS, Sender, senders
 from cdk_rehearsal.topology.changes import differences
 from cdk_rehearsal.topology.comparison import Blocking, Comparison, compare_assemblies
-from cdk_rehearsal.topology.durability import DurabilityRule, Loss, losses
+from cdk_rehearsal.topology.durability import DurabilityRule, Loss, losses, worst
 from cdk_rehearsal.topology.endpoints import HttpRoute, http_routes
 from cdk_rehearsal.topology.messaging import Edge, edges
 from cdk_rehearsal.topology.proof import Form, Message, PublishedEvent, RoutingFinding, RoutingProof
@@ -22,7 +22,7 @@ from cdk_rehearsal.topology.statements import (
 )
 
 __all__ = ["Edge", "Sender", "edges", "senders"]
-__all__ += ["DurabilityRule", "Leftover", "Loss", "RetentionRule", "leftovers", "losses"]
+__all__ += ["DurabilityRule", "Leftover", "Loss", "RetentionRule", "leftovers", "losses", "worst"]
 __all__ += ["Blocking", "Comparison", "compare_assemblies", "differences"]
 __all__ += ["Form", "Message", "PublishedEvent", "RoutingFinding", "RoutingProof"]
 __all__ += ["Filter", "HttpRoute", "Pattern", "filters", "http_routes"]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 from cdk_rehearsal.assembly import Assembly, Resource, listed, texts
 from cdk_rehearsal.topology.messaging import edges, variables_of
@@ -14,6 +15,7 @@ from cdk_rehearsal.topology.statements import (
     source_named,
     sources_of,
 )
+from cdk_rehearsal.topology.values import statements_in, tables
 
 SERVICE_PRINCIPALS = {
     "AWS::Events::Rule": "events.amazonaws.com",
@@ -24,6 +26,9 @@ SERVICE_PRINCIPALS = {
 
 _ROLE = "AWS::IAM::Role"
 _SEND = "sqs:SendMessage"
+_ALL_OF_SQS = ("AdministratorAccess", "AmazonSQSFullAccess", "PowerUserAccess")
+"""Policies of AWS that let a role do everything with queues.
+https://docs.aws.amazon.com/aws-managed-policy/latest/reference/policy-list.html"""
 
 
 @dataclass(frozen=True)
@@ -89,15 +94,32 @@ def may_send(assembly: Assembly, sender: Sender) -> bool:
     """Whether the templates permit a sender to send messages to its queue."""
     if sender.is_role:
         return _is_granted(assembly, sender.resource, sender.queue, _SEND)
+    if _sends_as_role(assembly, sender):
+        return True
     return any(
         allows(statement, _SEND)
-        and SERVICE_PRINCIPALS[sender.resource.type] in services_of(statement)
+        and not {SERVICE_PRINCIPALS[sender.resource.type], "*"}.isdisjoint(services_of(statement))
         and all(
             source_named(assembly, sender.queue.stack, arn) == sender.resource or "*" in texts(arn)
             for arn in sources_of(statement)
         )
         for statement in queue_statements(assembly, sender.queue)
     )
+
+
+def _sends_as_role(assembly: Assembly, sender: Sender) -> bool:
+    """Whether a rule sends as a role that may send; one from outside is its owner's affair.
+
+    https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-identity-based.html
+    """
+    if sender.parks or sender.resource.type != "AWS::Events::Rule":
+        return False
+    rule = sender.resource
+    for target in tables(rule.properties.get("Targets")):
+        if "RoleArn" in target and assembly.find(rule.stack, target.get("Arn")) == sender.queue:
+            role = assembly.find(rule.stack, target["RoleArn"])
+            return role is None or _is_granted(assembly, role, sender.queue, _SEND)
+    return False
 
 
 def may_encrypt(assembly: Assembly, sender: Sender) -> bool:
@@ -114,17 +136,29 @@ def may_encrypt(assembly: Assembly, sender: Sender) -> bool:
         return texts(named) != "alias/aws/sqs"
     return any(
         allows(statement, "kms:GenerateDataKey")
-        and SERVICE_PRINCIPALS[sender.resource.type] in services_of(statement)
-        for statement in key.properties["KeyPolicy"]["Statement"]
+        and not {SERVICE_PRINCIPALS[sender.resource.type], "*"}.isdisjoint(services_of(statement))
+        for statement in statements_in(key.properties.get("KeyPolicy"))
     )
 
 
 def _is_granted(assembly: Assembly, role: Resource, queue: Resource, action: str) -> bool:
+    managed = texts(role.properties.get("ManagedPolicyArns"))
+    if any(managed.find(f"policy/{name}") >= 0 for name in _ALL_OF_SQS):
+        return True
     return any(
         allows(statement, action)
         and any(
-            resource == "*" or assembly.find(stack, resource) == queue
+            assembly.find(stack, resource) == queue or _covers(resource, queue)
             for resource in listed(statement.get("Resource"))
         )
         for stack, statement in role_statements(assembly, role)
     )
+
+
+def _covers(resource: object, queue: Resource) -> bool:
+    """Whether an ARN in a policy is that of a queue by its name or by a pattern."""
+    if resource == "*":
+        return True
+    name = texts(queue.properties.get("QueueName")) or queue.logical_id
+    stated = texts(resource)
+    return ":" in stated and fnmatchcase(name, stated.rpartition(":")[2])

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from cdk_rehearsal.assembly import Assembly, Resource, listed
-from cdk_rehearsal.topology import permissions
+from cdk_rehearsal.topology import permissions, values
 from cdk_rehearsal.topology.changes import (
     MISSING,
     Difference,
@@ -314,8 +314,8 @@ def _retention(sides: Sides) -> Iterator[str]:
 def _is_less(name: str, before: Any, after: Any) -> bool:
     # Without such a property, data is kept for ever; only messages have a default.
     endless = float("inf") if name != "MessageRetentionPeriod" else 4 * 24 * 3600
-    was, now = (endless if value == MISSING else float(value) for value in (before, after))
-    return now < was
+    was, now = (endless if value == MISSING else values.number(value) for value in (before, after))
+    return was is not None and now is not None and now < was
 
 
 def _besides(sides: Sides, lost: set[str]) -> Iterator[str]:

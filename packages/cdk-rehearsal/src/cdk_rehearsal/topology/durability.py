@@ -6,15 +6,18 @@
 In synthesis, the same check runs as a plug-in: see `cdk_rehearsal.validation`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import Literal, get_args
 
-from cdk_rehearsal.assembly import NESTED_STACK, Assembly, Resource, listed, texts
+from cdk_rehearsal.assembly import Assembly, Resource, listed, texts
 from cdk_rehearsal.patterns import PatternError
 from cdk_rehearsal.target_inputs import InputTransformer
 from cdk_rehearsal.topology import access
+from cdk_rehearsal.topology.blind_spots import blind_spots, path_of
 from cdk_rehearsal.topology.messaging import Alarms, Edge, edges, retention_s
+from cdk_rehearsal.topology.values import number, table, tables, text
 
 
 class DurabilityRule(Enum):
@@ -31,7 +34,7 @@ class DurabilityRule(Enum):
     PermissionToEncrypt = "The sender of messages to a queue has permission to use its key"
     PermissionToRedrive = "A dead-letter queue accepts messages of the queues that name it"
     DeliverableInput = "What a rule makes of an event for its target can be delivered"
-    KnownKind = "Each edge is of a kind that these rules cover"
+    KnownKind = "Each edge is of a kind that these rules cover, with values in the template"
 
 
 _FIXES = {
@@ -99,8 +102,24 @@ _LACKING = {
     DurabilityRule.AlarmWithAction: "an alarm with an action",
 }
 
-_UNKNOWN_KINDS = ("AWS::Pipes::Pipe", "AWS::KinesisFirehose::DeliveryStream")
-"""Types that carry messages, too, but whose properties these rules do not read."""
+Severity = Literal["high", "medium", "low"]
+
+_SEVERITIES: Mapping[DurabilityRule, Severity] = {
+    DurabilityRule.PermissionToSend: "high",
+    DurabilityRule.PermissionToEncrypt: "high",
+    DurabilityRule.PermissionToRedrive: "high",
+    DurabilityRule.DeadLetterQueue: "high",
+    DurabilityRule.DeadLetterRetention: "high",
+    DurabilityRule.KnownKind: "high",
+    DurabilityRule.DeliverableInput: "high",
+    DurabilityRule.VisibilityTimeout: "medium",
+    DurabilityRule.PartialBatchResponse: "medium",
+    DurabilityRule.ParkedMessageAlarm: "medium",
+    DurabilityRule.BoundedRetry: "low",
+    DurabilityRule.AlarmWithAction: "low",
+}
+"""High: a message gets lost. Medium: it is processed again, or waits unnoticed. Low: a failure is
+noticed late."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +132,13 @@ class Loss:
     says: str
     kind: str = ""
     """The kind of the edge, if the fix depends on it."""
+    ends: tuple[str, ...] = ()
+    """The paths of the resources at both ends of the edge, unless the text names them."""
+
+    @property
+    def severity(self) -> Severity:
+        """How bad it is: high if a message gets lost."""
+        return _SEVERITIES[self.rule]
 
     @property
     def fix(self) -> str:
@@ -121,12 +147,14 @@ class Loss:
 
     def __str__(self) -> str:
         """One line: the path, the problem, and the remedy."""
-        return f"{self.resource.path}: {self.says}. {self.fix}."
+        between = f" ({' -> '.join(self.ends)})" if self.ends else ""
+        return f"{self.resource.path}: {self.says}{between}. {self.fix}."
 
     def as_json(self) -> dict[str, str]:
         """Returns the finding as plain values, with the path of the resource."""
         rule, path = self.rule.name, self.resource.path
-        return {"rule": rule, "path": path, "says": self.says, "fix": self.fix}
+        known = {"rule": rule, "path": path, "says": self.says, "fix": self.fix}
+        return {**known, "severity": self.severity, "ends": " -> ".join(self.ends)}
 
 
 def losses(assembly: Assembly) -> list[Loss]:
@@ -139,21 +167,15 @@ def losses(assembly: Assembly) -> list[Loss]:
         *_permitted(assembly),
         *_redriven(assembly),
         *_undelivered(assembly),
-        *(
-            Loss(DurabilityRule.KnownKind, resource, f"no rule covers the type {resource.type}")
-            for resource in assembly.all_of(*_UNKNOWN_KINDS)
-        ),
-        *(
-            Loss(
-                DurabilityRule.KnownKind,
-                resource,
-                "the template of this nested stack is not in the assembly, so that its edges are "
-                "unknown",
-            )
-            for resource in assembly.all_of(NESTED_STACK)
-            if assembly.nested(resource) is None
-        ),
+        *(Loss(DurabilityRule.KnownKind, *each) for each in blind_spots(assembly)),
     ]
+
+
+def worst(found: Sequence[Loss], most: int) -> list[Loss]:
+    """Returns the worst findings, up to a number of them, in their order."""
+    by_severity = sorted(found, key=lambda loss: [*get_args(Severity)].index(loss.severity))
+    chosen = set(map(id, by_severity[:most]))
+    return [loss for loss in found if id(loss) in chosen]
 
 
 def _secured(found: list[Edge]) -> Iterator[Loss]:
@@ -180,31 +202,45 @@ def _parked(assembly: Assembly, found: list[Edge]) -> Iterator[Loss]:
                 DurabilityRule.ParkedMessageAlarm,
                 parking,
                 "a message in it raises no alarm with an action",
+                ends=(edge.source, edge.target),
             )
         seen.add(parking.path)
         kept = retention_s(parking)
-        if not _outlasts(edge, kept):
+        if not _outlasts(edge, parking):
             yield Loss(
                 DurabilityRule.DeadLetterRetention,
                 parking,
-                f"keeps messages for {kept} s, but {edge.source} for {edge.keeps_s} s",
+                f"keeps messages for {_seconds(kept)}, but {edge.source} for "
+                f"{_seconds(edge.keeps_s)}",
             )
 
 
-def _outlasts(edge: Edge, kept: int) -> bool:
-    # A message that a queue moves keeps the time when it was sent; elsewhere the period restarts.
-    # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-dead-letter-queues.html
-    keeps = edge.keeps_s or 0
-    return kept > keeps if edge.kind == "queue" else kept >= keeps
+def _outlasts(edge: Edge, parking: Resource) -> bool:
+    """Whether a dead-letter queue keeps messages longer than they may wait before.
+
+    A message that a standard queue moves keeps the time when it was sent. In a FIFO queue, and
+    after other senders, the period starts again.
+    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/setting-up-dead-letter-queue-retention.html
+    """
+    kept, keeps = retention_s(parking), edge.keeps_s or 0
+    if kept is None:
+        return False
+    fifo = str(parking.properties.get("FifoQueue")).lower() == "true"
+    return kept > keeps if edge.kind == "queue" and not fifo else kept >= keeps
+
+
+def _seconds(number_: int | None) -> str:
+    return "a time known only when it is deployed" if number_ is None else f"{number_} s"
 
 
 def _raises_alarm_at_first(alarms: Alarms, parking: Resource) -> bool:
     """Whether one message raises an alarm."""
     first = {"GreaterThanOrEqualToThreshold": 1, "GreaterThanThreshold": 0}
     return any(
-        0 <= alarm.properties.get("Threshold", -1) <= first.get(operator, -1)
+        threshold is not None and 0 <= threshold <= first.get(operator, -1)
         for alarm in alarms.of(parking.path, "ApproximateNumberOfMessagesVisible")
-        for operator in [alarm.properties.get("ComparisonOperator", "")]
+        for threshold in [number(alarm.properties.get("Threshold"))]
+        for operator in [text(alarm.properties.get("ComparisonOperator"))]
     )
 
 
@@ -216,18 +252,30 @@ def _mapped(assembly: Assembly) -> Iterator[Loss]:
                 DurabilityRule.PartialBatchResponse,
                 mapping,
                 "one failed message repeats its whole batch",
+                ends=(
+                    path_of(assembly, mapping, mapping.properties.get("EventSourceArn")),
+                    path_of(assembly, mapping, mapping.properties.get("FunctionName")),
+                ),
             )
         queue = assembly.find(mapping.stack, mapping.properties.get("EventSourceArn"))
-        function = assembly.find(mapping.stack, mapping.properties["FunctionName"])
+        function = assembly.find(mapping.stack, mapping.properties.get("FunctionName"))
         if queue and function and queue.type == "AWS::SQS::Queue":
             yield from _hidden(queue, function, mapping)
 
 
 def _hidden(queue: Resource, function: Resource, mapping: Resource) -> Iterator[Loss]:
     """https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html."""
-    timeout = int(function.properties.get("Timeout", 3))
-    window = int(mapping.properties.get("MaximumBatchingWindowInSeconds", 0))
-    hidden = int(queue.properties.get("VisibilityTimeout", 30))
+    timeout = number(function.properties.get("Timeout"), 3)
+    window = number(mapping.properties.get("MaximumBatchingWindowInSeconds"), 0)
+    hidden = number(queue.properties.get("VisibilityTimeout"), 30)
+    if timeout is None or window is None or hidden is None:
+        yield Loss(
+            DurabilityRule.VisibilityTimeout,
+            queue,
+            f"hides a message for {_seconds(hidden)}, but {function.path} has a timeout of "
+            f"{_seconds(timeout)}, with a window of {_seconds(window)}",
+        )
+        return
     needed = 6 * timeout + window
     if hidden < needed:
         yield Loss(
@@ -254,11 +302,11 @@ def _permitted(assembly: Assembly) -> Iterator[Loss]:
 def _redriven(assembly: Assembly) -> Iterator[Loss]:
     """https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html."""
     for queue in assembly.all_of("AWS::SQS::Queue"):
-        named = queue.properties.get("RedrivePolicy", {}).get("deadLetterTargetArn")
+        named = table(queue.properties.get("RedrivePolicy")).get("deadLetterTargetArn")
         parking = assembly.find(queue.stack, named)
         if parking is None:
             continue
-        allowed = parking.properties.get("RedriveAllowPolicy", {})
+        allowed = table(parking.properties.get("RedriveAllowPolicy"))
         permission = allowed.get("redrivePermission", "allowAll")
         sources = allowed.get("sourceQueueArns", [])
         if permission == "denyAll" or (
@@ -275,9 +323,9 @@ def _redriven(assembly: Assembly) -> Iterator[Loss]:
 def _undelivered(assembly: Assembly) -> Iterator[Loss]:
     """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-transform-target-input.html."""
     for rule in assembly.all_of("AWS::Events::Rule"):
-        for target in rule.properties.get("Targets", []):
-            definition = target.get("InputTransformer", {})
-            paths = definition.get("InputPathsMap", {})
+        for target in tables(rule.properties.get("Targets")):
+            definition = table(target.get("InputTransformer"))
+            paths = table(definition.get("InputPathsMap"))
             try:
                 transformer = InputTransformer(
                     {name: texts(path) for name, path in paths.items()},

@@ -8,11 +8,11 @@ ends in `AGE_S`, `AGE_SECONDS` or `AGE_IN_SECONDS` is the limit of their age.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cdk_rehearsal.assembly import Assembly, Properties, Resource, listed, texts
+from cdk_rehearsal.assembly import Assembly, Properties, Resource, texts
 from cdk_rehearsal.topology.statements import (
     DELIVERIES,
     Statement,
@@ -23,6 +23,7 @@ from cdk_rehearsal.topology.statements import (
     role_statements,
     services_of,
 )
+from cdk_rehearsal.topology.values import number, statements_in, table, tables, text
 
 DAY_S = 24 * 3600
 
@@ -81,22 +82,23 @@ def edges(assembly: Assembly) -> list[Edge]:
     return sorted(found, key=lambda edge: (edge.kind, edge.source, edge.target))
 
 
-def notifications(assembly: Assembly) -> Iterator[tuple[Resource, Resource | None, Properties]]:
+def notifications(
+    assembly: Assembly,
+) -> Iterator[tuple[Resource, Resource | None, Mapping[str, Any]]]:
     """Yields notifications of buckets: the resource that sets them, the bucket, the configuration.
 
     The bucket itself sets them, or the custom resource of the CDK library.
     """
     for bucket in assembly.all_of("AWS::S3::Bucket"):
-        yield bucket, bucket, bucket.properties.get("NotificationConfiguration", {})
+        yield bucket, bucket, table(bucket.properties.get("NotificationConfiguration"))
     for custom in assembly.all_of("Custom::S3BucketNotifications"):
         bucket_or_none = assembly.find(custom.stack, custom.properties.get("BucketName"))
-        yield custom, bucket_or_none, custom.properties.get("NotificationConfiguration", {})
+        yield custom, bucket_or_none, table(custom.properties.get("NotificationConfiguration"))
 
 
-def variables_of(function: Resource) -> Properties:
+def variables_of(function: Resource) -> Mapping[str, Any]:
     """Returns the environment variables of a function."""
-    variables: Properties = function.properties.get("Environment", {}).get("Variables", {})
-    return variables
+    return table(table(function.properties.get("Environment")).get("Variables"))
 
 
 class Alarms:
@@ -110,7 +112,7 @@ class Alarms:
                 continue
             for name, value in _dimensions(properties):
                 if watched := assembly.find(alarm.stack, value):
-                    self._found.setdefault((watched.path, name), []).append(alarm)
+                    self._found.setdefault((watched.path, text(name)), []).append(alarm)
 
     def of(self, path: str | None, metric: str) -> list[Resource]:
         """Returns the alarms on a metric of the resource at a path."""
@@ -121,12 +123,12 @@ class Alarms:
         return tuple(alarm.path for alarm in self.of(path, metric))
 
 
-def _dimensions(alarm: Properties) -> Iterator[tuple[str, Any]]:
+def _dimensions(alarm: Properties) -> Iterator[tuple[Any, Any]]:
     """Names of metrics and the values of their dimensions, including those of metric math."""
-    stated = [alarm, *(m.get("MetricStat", {}).get("Metric", {}) for m in alarm.get("Metrics", []))]
-    for metric in stated:
-        for dimension in metric.get("Dimensions", []):
-            yield metric["MetricName"], dimension["Value"]
+    of_math = (table(each.get("MetricStat")).get("Metric") for each in tables(alarm.get("Metrics")))
+    for metric in (alarm, *map(table, of_math)):
+        for dimension in tables(metric.get("Dimensions")):
+            yield metric.get("MetricName"), dimension.get("Value")
 
 
 class _Walk:
@@ -139,18 +141,18 @@ class _Walk:
     def rules(self) -> Iterator[Edge]:
         """Rules of a bus: each target."""
         for rule in self._all("AWS::Events::Rule"):
-            for target in rule.properties.get("Targets", []):
-                policy = target.get("RetryPolicy", {})
+            for target in tables(rule.properties.get("Targets")):
+                policy = table(target.get("RetryPolicy"))
                 yield Edge(
                     "rule",
                     rule.path,
-                    self._path(rule.stack, target["Arn"]),
+                    self._path(rule.stack, target.get("Arn")),
                     _attempts(policy),
-                    self._parking(rule.stack, target.get("DeadLetterConfig", {}).get("Arn")),
+                    self._parking(rule.stack, table(target.get("DeadLetterConfig")).get("Arn")),
                     self._alarms.paths(rule.path, "FailedInvocations"),
                     stated_in=rule,
                     sender=rule,
-                    keeps_s=policy.get("MaximumEventAgeInSeconds", DAY_S),
+                    keeps_s=number(policy.get("MaximumEventAgeInSeconds"), DAY_S),
                 )
 
     def mappings(self) -> Iterator[Edge]:
@@ -166,7 +168,7 @@ class _Walk:
             # The owner of an outside queue takes care of it.
 
     def _from_queue(self, queue: Resource, function: str) -> Edge:
-        redrive = queue.properties.get("RedrivePolicy", {})
+        redrive = table(queue.properties.get("RedrivePolicy"))
         receives = redrive.get("maxReceiveCount")
         parking = self._parking(queue.stack, redrive.get("deadLetterTargetArn"))
         parked = self._alarms.paths(parking, "ApproximateNumberOfMessagesVisible")
@@ -186,9 +188,9 @@ class _Walk:
 
     def _from_stream(self, mapping: Resource, stream: Resource | None, function: str) -> Edge:
         properties = mapping.properties
-        attempts = properties.get("MaximumRetryAttempts", -1)
-        age = properties.get("MaximumRecordAgeInSeconds", -1)
-        on_failure = properties.get("DestinationConfig", {}).get("OnFailure", {})
+        attempts = number(properties.get("MaximumRetryAttempts"), -1)
+        age = number(properties.get("MaximumRecordAgeInSeconds"), -1)
+        on_failure = table(table(properties.get("DestinationConfig")).get("OnFailure"))
         parking = self._parking(mapping.stack, on_failure.get("Destination"))
         parked = self._alarms.paths(parking, "ApproximateNumberOfMessagesVisible")
         lagging = self._alarms.paths(function, "IteratorAge")
@@ -196,7 +198,7 @@ class _Walk:
             "stream",
             stream.path if stream else texts(properties.get("EventSourceArn")),
             function,
-            f"{attempts} times, {age} s" if attempts >= 0 and age >= 0 else None,
+            _bound(*(None if each is None or each < 0 else each for each in (attempts, age))),
             parking,
             (*lagging, *parked) if lagging and parked else (),
             stated_in=mapping,
@@ -209,10 +211,10 @@ class _Walk:
         """Topics to queues and functions; other subscribers are outside of the application."""
         for subscription in self._all("AWS::SNS::Subscription"):
             properties = subscription.properties
-            if properties["Protocol"] not in {"sqs", "lambda"}:
+            if text(properties.get("Protocol")) not in {"sqs", "lambda"}:
                 continue
             topic = self._assembly.find(subscription.stack, properties["TopicArn"])
-            arn = properties.get("RedrivePolicy", {}).get("deadLetterTargetArn")
+            arn = table(properties.get("RedrivePolicy")).get("deadLetterTargetArn")
             source = self._path(subscription.stack, properties["TopicArn"])
             yield Edge(
                 "topic",
@@ -228,7 +230,7 @@ class _Walk:
     def notifications(self) -> Iterator[Edge]:
         """Buckets to queues; buckets to functions are asynchronous invocations."""
         for stated_in, bucket, configuration in notifications(self._assembly):
-            for notification in configuration.get("QueueConfigurations", []):
+            for notification in tables(configuration.get("QueueConfigurations")):
                 arn = notification.get("Queue", notification.get("QueueArn"))
                 queue = self._assembly.find(stated_in.stack, arn)
                 beyond = self._from_queue(queue, "") if queue else None
@@ -246,19 +248,19 @@ class _Walk:
     def schedules(self) -> Iterator[Edge]:
         """Schedules in the templates."""
         for schedule in self._all("AWS::Scheduler::Schedule"):
-            target = schedule.properties["Target"]
-            policy = target.get("RetryPolicy", {})
+            target = table(schedule.properties.get("Target"))
+            policy = table(target.get("RetryPolicy"))
             group = self._path(schedule.stack, schedule.properties.get("GroupName"))
             yield Edge(
                 "schedule",
                 schedule.path,
-                self._path(schedule.stack, target["Arn"]),
+                self._path(schedule.stack, target.get("Arn")),
                 _attempts(policy),
-                self._parking(schedule.stack, target.get("DeadLetterConfig", {}).get("Arn")),
+                self._parking(schedule.stack, table(target.get("DeadLetterConfig")).get("Arn")),
                 self._alarms.paths(group, "InvocationDroppedCount"),
                 stated_in=schedule,
                 sender=self._assembly.find(schedule.stack, target.get("RoleArn")),
-                keeps_s=policy.get("MaximumEventAgeInSeconds", DAY_S),
+                keeps_s=number(policy.get("MaximumEventAgeInSeconds"), DAY_S),
             )
 
     def scheduled(self, dead_letter_queues: set[str | None]) -> Iterator[Edge]:
@@ -310,8 +312,8 @@ class _Walk:
         for stack, statement in granted:
             if allows(statement, "iam:PassRole"):
                 for role in resources_of(self._assembly, stack, statement):
-                    trust = role.properties.get("AssumeRolePolicyDocument", {})
-                    for trusted in listed(trust.get("Statement")):
+                    trust = role.properties.get("AssumeRolePolicyDocument")
+                    for trusted in statements_in(trust):
                         if _SCHEDULER in services_of(trusted):
                             yield role
 
@@ -331,10 +333,10 @@ class _Walk:
         for function, config in self._invoked().values():
             stated_in = config or function
             properties = config.properties if config else {}
-            attempts = properties.get("MaximumRetryAttempts")
-            destination = properties.get("DestinationConfig", {}).get("OnFailure", {})
+            attempts = number(properties.get("MaximumRetryAttempts"))
+            destination = table(table(properties.get("DestinationConfig")).get("OnFailure"))
             parking = self._parking(stated_in.stack, destination.get("Destination"))
-            letters = function.properties.get("DeadLetterConfig", {}).get("TargetArn")
+            letters = table(function.properties.get("DeadLetterConfig")).get("TargetArn")
             yield Edge(
                 "invoke",
                 stated_in.path,
@@ -344,7 +346,7 @@ class _Walk:
                 self._alarms.paths(function.path, "Errors"),
                 stated_in=stated_in,
                 sender=role_of(self._assembly, function),
-                keeps_s=properties.get("MaximumEventAgeInSeconds", 6 * 3600),
+                keeps_s=number(properties.get("MaximumEventAgeInSeconds"), 6 * 3600),
             )
 
     def _invoked(self) -> dict[str, tuple[Resource, Resource | None]]:
@@ -361,21 +363,21 @@ class _Walk:
     def _invoking(self) -> Iterator[tuple[str, Any]]:
         """The targets of all asynchronous invocations, each with the stack of its reference."""
         for rule in self._all("AWS::Events::Rule"):
-            for target in rule.properties.get("Targets", []):
-                yield rule.stack, target["Arn"]
+            for target in tables(rule.properties.get("Targets")):
+                yield rule.stack, target.get("Arn")
         for subscription in self._all("AWS::SNS::Subscription"):
             yield subscription.stack, subscription.properties.get("Endpoint")
         # https://docs.aws.amazon.com/lambda/latest/dg/with-eventbridge-scheduler.html
         for schedule in self._all("AWS::Scheduler::Schedule"):
-            yield schedule.stack, schedule.properties["Target"]["Arn"]
+            yield schedule.stack, table(schedule.properties.get("Target")).get("Arn")
         for stated_in, _, configuration in notifications(self._assembly):
             # CloudFormation's name and the API's, which custom resources use.
             for kind, name in (
                 ("LambdaConfigurations", "Function"),
                 ("LambdaFunctionConfigurations", "LambdaFunctionArn"),
             ):
-                for notification in configuration.get(kind, []):
-                    yield stated_in.stack, notification[name]
+                for notification in tables(configuration.get(kind)):
+                    yield stated_in.stack, notification.get(name)
 
     KINDS: tuple[Callable[["_Walk"], Iterator[Edge]], ...] = (
         rules,
@@ -421,23 +423,24 @@ class _Walk:
         return queue.path if queue.type == "AWS::SQS::Queue" else None
 
 
-def retention_s(queue: Resource) -> int:
-    """Returns how long a queue keeps a message, in seconds; four days by default.
+def retention_s(queue: Resource) -> int | None:
+    """Returns how long a queue keeps a message, in seconds, or None; four days by default.
 
     https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html
     """
-    return int(queue.properties.get("MessageRetentionPeriod", 4 * DAY_S))
+    return number(queue.properties.get("MessageRetentionPeriod"), 4 * DAY_S)
 
 
-def _kept_s(stream: Resource) -> int:
+def _kept_s(stream: Resource) -> int | None:
     """How long a stream keeps its records, in seconds; a table's stream, for a day.
 
     https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Streams.html
     """
-    return int(stream.properties.get("RetentionPeriodHours", 24)) * 3600
+    hours = number(stream.properties.get("RetentionPeriodHours"), 24)
+    return None if hours is None else hours * 3600
 
 
-def _variable(variables: Properties, name: re.Pattern[str]) -> str | None:
+def _variable(variables: Mapping[str, Any], name: re.Pattern[str]) -> str | None:
     """The number in the one variable with a name like this; None if there is not exactly one."""
     found = [str(value) for key, value in variables.items() if name.fullmatch(key)]
     return found[0] if len(found) == 1 and found[0].isdecimal() else None
@@ -447,8 +450,10 @@ def _path_of(resource: Resource | None) -> str | None:
     return resource.path if resource else None
 
 
-def _attempts(policy: Properties) -> str | None:
-    return _bound(policy.get("MaximumRetryAttempts"), policy.get("MaximumEventAgeInSeconds"))
+def _attempts(policy: Mapping[str, Any]) -> str | None:
+    return _bound(
+        number(policy.get("MaximumRetryAttempts")), number(policy.get("MaximumEventAgeInSeconds"))
+    )
 
 
 def _bound(attempts: int | str | None, age_s: int | str | None) -> str | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from cdk_rehearsal.assembly import Resource, listed
 from cdk_rehearsal.topology.changes import Side, Sides
+from cdk_rehearsal.topology.values import table, tables
 
 _POLICIES: Mapping[str, tuple[str, str]] = {
     "AWS::KMS::Key": ("KeyPolicy", ""),
@@ -53,19 +54,19 @@ def rights(side: Side) -> set[Right]:
 def _rights_in(side: Side, resource: Resource) -> Iterator[Right]:
     properties = side.properties(resource)
     if resource.type in {"AWS::IAM::Policy", "AWS::IAM::ManagedPolicy"}:
-        for role in properties.get("Roles", []):
-            yield from _stated(side.acts_as(role), properties["PolicyDocument"])
+        for role in listed(properties.get("Roles")):
+            yield from _stated(side.acts_as(str(role)), properties.get("PolicyDocument"))
     elif resource.type == "AWS::IAM::Role":
         who = side.acts_as(resource.path)
-        for policy in properties.get("Policies", []):
-            yield from _stated(who, policy["PolicyDocument"])
-        for arn in properties.get("ManagedPolicyArns", []):
+        for policy in tables(properties.get("Policies")):
+            yield from _stated(who, policy.get("PolicyDocument"))
+        for arn in listed(properties.get("ManagedPolicyArns")):
             yield Right(who, "Allow", "all that is in a managed policy", str(arn), "")
         trust = properties.get("AssumeRolePolicyDocument", {})
         yield from _stated(None, trust, f"the role of {who}")
     elif resource.type in _POLICIES:
         document, about = _POLICIES[resource.type]
-        what = ", ".join(listed(properties[about])) if about else resource.path
+        what = ", ".join(map(str, listed(properties[about]))) if about else resource.path
         yield from _stated(None, properties.get(document, {}), what)
     elif resource.type == "AWS::Lambda::Permission":
         source = properties.get("SourceArn")
@@ -84,9 +85,9 @@ def _rights_in(side: Side, resource: Resource) -> Iterator[Right]:
 
 
 def _stated(who: str | None, document: Any, what: str | None = None) -> Iterator[Right]:
-    for statement in listed(document.get("Statement", document) if document else []):
+    for statement in tables(table(document).get("Statement", document)):
         actors = [who] if who else _principals(statement)
-        condition = statement.get("Condition")
+        condition = table(statement.get("Condition"))
         text = json.dumps(condition, sort_keys=True) if condition else ""
         actions = listed(statement.get("Action")) or [
             f"all but {action}" for action in listed(statement.get("NotAction"))
@@ -96,7 +97,7 @@ def _stated(who: str | None, document: Any, what: str | None = None) -> Iterator
         for actor in actors:
             for action in actions:
                 for each in objects:
-                    yield Right(actor, statement["Effect"], action, str(each), text)
+                    yield Right(actor, str(statement.get("Effect")), str(action), str(each), text)
 
 
 def _principals(statement: Mapping[str, Any]) -> list[str]:
@@ -200,7 +201,7 @@ def _limits(conditions: Iterable[str]) -> Limits:
     found: dict[str, set[str]] = defaultdict(set)
     for text in conditions:
         for operator, keys in (json.loads(text) if text else {}).items():
-            for key, values in keys.items():
+            for key, values in table(keys).items():
                 found[f"{key} {operator}"] |= set(map(str, listed(values)))
     return found
 

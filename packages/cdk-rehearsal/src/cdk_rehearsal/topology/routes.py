@@ -16,6 +16,7 @@ from cdk_rehearsal.topology.statements import (
     role_of,
     role_statements,
 )
+from cdk_rehearsal.topology.values import table, tables, text
 
 Kind = Literal["rule", "archive", "subscription", "mapping"]
 Pattern = Mapping[str, Any]
@@ -94,13 +95,13 @@ class _Filters:
             if "EventPattern" not in rule.properties:
                 continue  # It is a schedule.
             bus = self._resource(rule.stack, rule.properties.get("EventBusName", "default"))
-            for target in rule.properties.get("Targets", []):
+            for target in tables(rule.properties.get("Targets")):
                 yield Filter(
                     "rule",
                     rule.path,
                     bus,
-                    (self._resource(rule.stack, target["Arn"]),),
-                    (rule.properties["EventPattern"],),
+                    (self._resource(rule.stack, target.get("Arn")),),
+                    (table(rule.properties["EventPattern"]),),
                     changes=not {"Input", "InputPath", "InputTransformer"}.isdisjoint(target),
                 )
 
@@ -116,9 +117,9 @@ class _Filters:
         """Subscriptions of queues and functions; other subscribers are outside."""
         for subscription in self._assembly.all_of("AWS::SNS::Subscription"):
             properties = subscription.properties
-            if properties["Protocol"] not in {"sqs", "lambda"}:
+            if text(properties.get("Protocol")) not in {"sqs", "lambda"}:
                 continue
-            policy = _object(properties.get("FilterPolicy"))
+            policy = table(_object(properties.get("FilterPolicy")))
             yield Filter(
                 "subscription",
                 subscription.path,
@@ -133,13 +134,13 @@ class _Filters:
         """Event source mappings."""
         for mapping in self._assembly.all_of("AWS::Lambda::EventSourceMapping"):
             properties = mapping.properties
-            filters = properties.get("FilterCriteria", {}).get("Filters", [])
+            filters = tables(table(properties.get("FilterCriteria")).get("Filters"))
             yield Filter(
                 "mapping",
                 mapping.path,
                 self._resource(mapping.stack, properties.get("EventSourceArn")),
                 (self._resource(mapping.stack, properties["FunctionName"]),),
-                tuple(_object(each["Pattern"]) for each in filters),
+                tuple(table(_object(each.get("Pattern"))) for each in filters),
             )
 
     def _resource(self, stack: str, reference: Any) -> Resource:

@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import Any
 
 from cdk_rehearsal.assembly import Assembly, Resource, listed, nodes, texts
+from cdk_rehearsal.topology.values import statements_in, table, tables, words
 
 Statement = Mapping[str, Any]
 
@@ -39,13 +40,13 @@ def role_statements(assembly: Assembly, role: Resource | None) -> list[tuple[str
 def _by_role(assembly: Assembly) -> dict[str, list[tuple[str, Statement]]]:
     found: dict[str, list[tuple[str, Statement]]] = {}
     for policy in assembly.all_of("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy"):
-        stated = listed(policy.properties["PolicyDocument"]["Statement"])
-        for holder in policy.properties.get("Roles", []):
+        stated = statements_in(policy.properties.get("PolicyDocument"))
+        for holder in listed(policy.properties.get("Roles")):
             if role := assembly.find(policy.stack, holder):
                 found.setdefault(role.path, []).extend((policy.stack, each) for each in stated)
     for role in assembly.all_of("AWS::IAM::Role"):
-        for policy in role.properties.get("Policies", []):
-            stated = listed(policy["PolicyDocument"]["Statement"])
+        for inline in tables(role.properties.get("Policies")):
+            stated = statements_in(inline.get("PolicyDocument"))
             found.setdefault(role.path, []).extend((role.stack, each) for each in stated)
     return found
 
@@ -55,16 +56,17 @@ def queue_statements(assembly: Assembly, queue: Resource) -> list[Statement]:
     return [
         statement
         for policy in assembly.all_of("AWS::SQS::QueuePolicy")
-        if queue in (assembly.find(policy.stack, name) for name in policy.properties["Queues"])
-        for statement in listed(policy.properties["PolicyDocument"]["Statement"])
+        for named in [listed(policy.properties.get("Queues"))]
+        if queue in (assembly.find(policy.stack, name) for name in named)
+        for statement in statements_in(policy.properties.get("PolicyDocument"))
     ]
 
 
 def allows(statement: Statement, *actions: str) -> bool:
     """Whether a statement allows one of these actions."""
-    return statement["Effect"] == "Allow" and any(
+    return statement.get("Effect") == "Allow" and any(
         fnmatch.fnmatchcase(action.lower(), pattern.lower())
-        for pattern in listed(statement.get("Action"))
+        for pattern in words(statement.get("Action"))
         for action in actions
     )
 
@@ -90,9 +92,15 @@ def resources_of(assembly: Assembly, stack: str, statement: Statement) -> list[R
 
 
 def services_of(statement: Statement) -> list[str]:
-    """Returns the service principals of a statement; `*` stands for everybody."""
+    """Returns the service principals of a statement; `*` stands for everybody.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html
+    """
     principal = statement.get("Principal", {})
-    return listed(principal.get("Service", [])) if isinstance(principal, Mapping) else [principal]
+    if not isinstance(principal, Mapping):
+        return [principal]
+    everybody = ["*"] if "*" in words(principal.get("AWS")) else []
+    return [*words(principal.get("Service")), *everybody]
 
 
 def source_named(assembly: Assembly, stack: str, arn: Any) -> Resource | None:
@@ -108,7 +116,7 @@ def source_named(assembly: Assembly, stack: str, arn: Any) -> Resource | None:
 
 def sources_of(statement: Statement) -> Iterator[Any]:
     """Yields the values that conditions require of `aws:SourceArn`, with any operator."""
-    for tests in statement.get("Condition", {}).values():
-        for name, values in tests.items():
+    for tests in table(statement.get("Condition")).values():
+        for name, values in table(tests).items():
             if name.lower() == "aws:sourcearn":
                 yield from listed(values)

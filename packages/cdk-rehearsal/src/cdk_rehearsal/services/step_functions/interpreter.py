@@ -42,7 +42,7 @@ from moto.stepfunctions.parser.asl.utils import boto_client, json_path
 from moto.stepfunctions.parser.models import StepFunctionsParserBackend
 from moto.stepfunctions.responses import StepFunctionResponse
 
-from cdk_rehearsal.authorization.decisions import PRINCIPAL, Denied
+from cdk_rehearsal.authorization.decisions import Denied
 from cdk_rehearsal.core import Core
 from cdk_rehearsal.moto_patches.defects import step_functions as defects
 from cdk_rehearsal.sandbox.patching import Patches
@@ -102,7 +102,6 @@ class StateMachines:
         self._lambdas = lambdas
         self._report = report
         self._executions = Executions(core, report)
-        self._clients: dict[tuple[str, str], Any] = {}
         self._integrations = Integrations(self._client)
 
     def install(self, patches: Patches) -> None:
@@ -158,12 +157,8 @@ class StateMachines:
 
     def _client(self, service: str, role: str = "") -> Any:
         """Returns a client that acts in the role of a state machine or of one task."""
-        key = (service, role)
-        if key not in self._clients:
-            client = self._clients[key] = self._core.new_client(service)
-            if role:
-                vars(client)[PRINCIPAL] = self._core.access.session(role, "states")
-        return self._clients[key]
+        principal = self._core.access.session(role, "states") if role else None
+        return self._core.client(service, principal)
 
     # -- the interpreter ------------------------------------------------------------------
 

@@ -1,0 +1,160 @@
+"""Versions and aliases of functions, with weights, policies and settings of their own."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from cdk_rehearsal import check
+from rehearsal.cloud import Cloud, arn, ref
+from rehearsal.conftest import Rehearse
+
+TELL = """
+def handler(event, context):
+    return [context.function_version, context.invoked_function_arn.rsplit(":", 1)[1]]
+"""
+
+
+def versions(template: Cloud, code: str = TELL, **properties: Any) -> None:
+    template.function("Tell", code, FunctionName="tell", **properties)
+    template.add("One", "AWS::Lambda::Version", FunctionName=ref("Tell"))
+    template.add(
+        "Live",
+        "AWS::Lambda::Alias",
+        Name="live",
+        FunctionName=ref("Tell"),
+        FunctionVersion=arn("One", "Version"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("tell", ["$LATEST", "tell"]), ("tell:live", ["1", "live"]), ("tell:1", ["1", "1"])],
+)
+def test_a_handler_knows_its_version_and_how_it_was_called(
+    template: Cloud, rehearse: Rehearse, name: str, told: list[str]
+) -> None:
+    versions(template)
+    shop = rehearse()
+    answer = shop.run(shop.client("lambda").invoke, FunctionName=name)
+    assert json.load(answer["Payload"]) == told
+    assert [function.name for function in shop.functions] == ["tell"]
+
+
+def test_an_alias_is_invoked_with_a_qualifier_and_by_its_arn(
+    template: Cloud, rehearse: Rehearse
+) -> None:
+    versions(template)
+    shop = rehearse()
+    for options in (
+        {"FunctionName": "tell", "Qualifier": "live"},
+        {"FunctionName": shop.physical_id("Shop/Live")},
+    ):
+        answer = shop.run(shop.client("lambda").invoke, **options)
+        assert json.load(answer["Payload"]) == ["1", "live"]
+
+
+def test_an_alias_sends_a_share_to_its_other_version(template: Cloud, rehearse: Rehearse) -> None:
+    versions(template)
+    template.resources["Live"]["Properties"]["RoutingConfig"] = {
+        "AdditionalVersionWeights": [{"FunctionVersion": "2", "FunctionWeight": 0.25}]
+    }
+    shop = rehearse()
+    counted = Counter(
+        json.load(shop.run(shop.client("lambda").invoke, FunctionName="tell:live")["Payload"])[0]
+        for _ in range(200)
+    )
+    assert set(counted) == {"1", "2"}
+    assert 30 <= counted["2"] <= 70
+
+
+def test_a_queue_feeds_an_alias(template: Cloud, rehearse: Rehearse) -> None:
+    versions(template)
+    template.queue("Queue")
+    template.add(
+        "Mapping",
+        "AWS::Lambda::EventSourceMapping",
+        EventSourceArn=arn("Queue"),
+        FunctionName=ref("Live"),
+    )
+    shop = rehearse()
+    shop.client("sqs").send_message(QueueUrl=shop.physical_id("Shop/Queue"), MessageBody="x")
+    shop.run_until_idle()
+    (invocation,) = [r for r in shop.meter.records if r.kind == "invocation"]
+    assert (invocation.source, invocation.target) == ("Shop/Queue", "Shop/Tell")
+
+
+@pytest.mark.parametrize(("permitted", "outcome"), [("Live", "delivered"), ("Tell", "failed")])
+def test_a_permission_is_for_one_qualifier(
+    template: Cloud, rehearse: Rehearse, permitted: str, outcome: str
+) -> None:
+    versions(template)
+    template.add("Topic", "AWS::SNS::Topic")
+    template.add(
+        "Send",
+        "AWS::SNS::Subscription",
+        TopicArn=ref("Topic"),
+        Protocol="lambda",
+        Endpoint=ref("Live"),
+    )
+    template.add(
+        "Permit",
+        "AWS::Lambda::Permission",
+        Action="lambda:InvokeFunction",
+        FunctionName=ref(permitted),
+        Principal="sns.amazonaws.com",
+    )
+    shop = rehearse()
+    shop.client("sns").publish(TopicArn=shop.physical_id("Shop/Topic"), Message="x")
+    shop.run_until_idle()
+    (delivery,) = [r for r in shop.meter.records if r.kind == "delivery"]
+    assert delivery.detail["outcome"] == outcome
+
+
+@pytest.mark.parametrize(("fails", "outcome"), [(False, "Success"), (True, "Failure")])
+def test_a_destination_can_be_a_bus(
+    template: Cloud, rehearse: Rehearse, fails: bool, outcome: str
+) -> None:
+    """https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html"""
+    versions(template, "def handler(event, context): return 1 / event")
+    template.add("Bus", "AWS::Events::EventBus", Name="bus")
+    template.queue("Heard")
+    template.rule("Rule", {"source": ["lambda"]}, {"Arn": arn("Heard")})
+    template.add(
+        "Config",
+        "AWS::Lambda::EventInvokeConfig",
+        FunctionName=ref("Tell"),
+        Qualifier="live",
+        MaximumRetryAttempts=0,
+        DestinationConfig={
+            "OnSuccess": {"Destination": arn("Bus")},
+            "OnFailure": {"Destination": arn("Bus")},
+        },
+    )
+    template.resources["Config"]["DependsOn"] = ["Live"]
+    shop = rehearse()
+    shop.client("lambda").invoke(
+        FunctionName="tell:live", InvocationType="Event", Payload="0" if fails else "1"
+    )
+    shop.run_until_idle()
+    (message,) = shop.messages("Shop/Heard")
+    event = json.loads(message["body"])
+    assert event["detail-type"] == f"Lambda Function Invocation Result - {outcome}"
+    assert event["detail"]["requestContext"]["functionArn"].endswith(":function:tell:live")
+    assert event["detail"]["responseContext"]["executedVersion"] == "1"
+
+
+def test_a_destination_of_an_unknown_kind_is_an_error(template: Cloud) -> None:
+    versions(template)
+    template.add(
+        "Config",
+        "AWS::Lambda::EventInvokeConfig",
+        FunctionName=ref("Tell"),
+        Qualifier="$LATEST",
+        DestinationConfig={"OnFailure": {"Destination": "arn:aws:s3:::bucket"}},
+    )
+    (problem,) = check(template.write())
+    assert "does not support the destination arn:aws:s3:::bucket" in problem.problem
