@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Generic
+from typing import TYPE_CHECKING, Any, Generic
 
 from msgspec import convert, structs, to_builtins
 
@@ -10,7 +10,6 @@ from lambdas.eventing import pending
 from lambdas.eventing.aggregate import A, Change
 from lambdas.eventing.attributes import Item
 from lambdas.eventing.event import Cause
-from lambdas.eventing.listing import Listing, Page, Position, cursor, entries
 from lambdas.eventing.settings import TableSettings
 from lambdas.eventing.transaction import (
     MAX_KEYS,
@@ -22,6 +21,9 @@ from lambdas.eventing.transaction import (
     read,
     read_all,
 )
+
+if TYPE_CHECKING:
+    from lambdas.eventing.listing import Listing, Page, Position
 
 BATCH = 25
 """Aggregates that are changed in one transaction, if each change has at most four writes."""
@@ -99,12 +101,14 @@ class Store(Generic[A]):
             yield [self._loaded(item) for item in found]
 
     def newest(
-        self, listing: Listing, group: str, *, limit: int, after: Position | None
-    ) -> Page[A]:
+        self, listing: "Listing", group: str, *, limit: int, after: "Position | None"
+    ) -> "Page[A]":
         """Returns up to `limit` (at most 100) aggregates of a group, the newest first.
 
         The index lags behind its table: aggregates that have left the group are left out.
         """
+        from lambdas.eventing.listing import Page, cursor, entries  # Few handlers list anything.
+
         settings = self._settings()
         # One more than asked for, to know whether there is a next page.
         found = entries(settings, listing, group, limit=limit + 1, after=after)

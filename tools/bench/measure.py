@@ -17,7 +17,7 @@ MAX_SHARE = 0.40
 """The most CPU time of a handler's import, as a share of the reference's."""
 MAX_MODULES = 385
 """The goal. No handler reaches it yet: see docs/decisions/0009."""
-MODULES_REACHED = 556
+MODULES_REACHED = 558
 """The limit that tests enforce until then: the present maximum.
 
 Counted on the runtime's Python 3.14. Older versions import three to six modules fewer.
