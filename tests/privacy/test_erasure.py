@@ -64,7 +64,7 @@ class TestWorkflow:
         privacy.start()
         (state,) = privacy.service.executions.values()
         assert set(json.loads(state)["detail"]["data"]) == {"customer_id", "erasure_id"}
-        assert "ada" not in state
+        assert "ada@example.com" not in state
 
 
 class TestAccount:
