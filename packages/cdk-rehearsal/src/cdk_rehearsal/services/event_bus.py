@@ -167,6 +167,16 @@ class EventBus:
                 archive.events.append(event)
         self.route(bus.rules.values(), event)
 
+    def take_forwarded(self, arn: str, event: dict[str, Any]) -> None:
+        """Takes an event that a subscriber of a Custom Event Bus forwards: a new event here.
+
+        https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-custom-bus-target-bus.html
+        """
+        bus = self._backend.describe_event_bus(arn.rsplit("/", 1)[-1])
+        again = {**event, "id": self._core.new_id()}
+        self._core.meter.add("published", "events", self._core.path_of(bus.arn), event=again)
+        self._take(bus, again)
+
     def put_service_event(
         self, source: str, detail_type: str, detail: dict[str, Any], *, resources: list[str]
     ) -> None:
