@@ -64,6 +64,7 @@ class Deployment:
             *(core, self.lambdas, self.queues, self.streams, self.topics, self.bus),
             evaluate=Expressions(core.new_id, core.scheduler.random).evaluate,
         )
+        self.bus.forward = self.custom_buses.take
         self.log_groups = LogGroups(core, lambda: self.functions)
         self.outboxes = Outboxes(core)
         self.layers: dict[str, Path] = {}

@@ -11,13 +11,14 @@ from cdk_rehearsal.errors import RehearsalError
 from cdk_rehearsal.sandbox.patching import Patches
 from cdk_rehearsal.services.bus_events import ENVELOPE, BusEvent, Evaluate, compact, payload_of
 from cdk_rehearsal.services.bus_log import Bus, epoch, moment
+from cdk_rehearsal.services.deliveries import DeliveryFailed
 from cdk_rehearsal.services.event_bus import EventBus
 from cdk_rehearsal.services.invocation import LambdaService
 from cdk_rehearsal.services.own_apis import ApiError, Operation, answer, invalid
 from cdk_rehearsal.services.queues import Queues
 from cdk_rehearsal.services.sns import Topics
 from cdk_rehearsal.services.streams import Streams
-from cdk_rehearsal.services.subscriber_targets import Targets
+from cdk_rehearsal.services.subscriber_targets import Targets, failed
 from cdk_rehearsal.services.subscriptions import Subscriptions, new_arn
 from cdk_rehearsal.services.texts import iso_milliseconds, iso_seconds
 
@@ -295,24 +296,28 @@ class CustomBuses:
                 key: known for key, known in bus.seen.items() if now - known[0] < REMEMBERED_S
             }
 
-    def take(self, arn: str, event: dict[str, Any], passed: frozenset[str] = frozenset()) -> None:
-        """Takes an event in the envelope of EventBridge that another bus forwards.
+    def take(self, arn: str, event: dict[str, Any]) -> None:
+        """Takes an event that a rule of a classic bus forwards; DeliveryFailed without the bus.
 
         It is a new event, with an id of its own.
         https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-custom-bus-target-bus.html
         """
-        bus = self._bus(arn)
+        if arn not in self._buses:
+            raise DeliveryFailed("NO_RESOURCE", f"no event bus {arn}")
+        bus = self._buses[arn]
         system = {
             "ContentType": ENVELOPE,
             "aws:EventId": self._core.new_id(),
             "aws:Source": str(event.get("source", "")),
             "aws:DetailType": str(event.get("detail-type", "")),
         }
-        self._accept(bus, event, compact(event), system, {}, passed)
+        self._accept(bus, event, compact(event), system, {})
         self.subscribers.notify(bus)
 
     def _forward(self, arn: str, event: BusEvent, stamped: Mapping[str, Any], text: str) -> None:
-        bus = self._bus(arn)
+        if arn not in self._buses:
+            raise failed("RESOURCE_NOT_FOUND", f"EventBridge could not access {arn}.")
+        bus = self._buses[arn]
         kept = ("ContentType", "aws:Source", "aws:DetailType")
         system = {name: event.system[name] for name in kept if name in event.system}
         system |= {**stamped["system"], "aws:EventId": self._core.new_id()}

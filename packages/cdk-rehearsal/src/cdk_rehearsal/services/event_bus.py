@@ -1,7 +1,7 @@
 """EventBridge: from PutEvents through the rules to their targets, and into archives."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -72,6 +72,8 @@ class EventBus:
         self._patterns: dict[str | None, EventPattern] = {}
         self._transformers: dict[str, InputTransformer] = {}
         self._timers: dict[str, Timer] = {}
+        self.forward: Callable[[str, dict[str, Any]], None] = _forward_nowhere
+        """Puts an event on a Custom Event Bus."""
         self.idle: set[str] = set()
         """Targets that take events and do nothing: stand-ins."""
 
@@ -397,11 +399,21 @@ class EventBus:
         elif service == "kinesis":
             self._put_record(delivery, arn, text)
         elif service == "events":
-            bus = self._backend.describe_event_bus(arn.rsplit("/", 1)[-1])
-            self._check(delivery, "events:PutEvents", arn)
-            self._take(bus, delivery.event)
+            self._put_on_bus(delivery, arn)
         elif arn not in self.idle:
             raise RehearsalError(f"rule {delivery.rule_path}: unknown target {arn}")
+
+    def _put_on_bus(self, delivery: _Delivery, arn: str) -> None:
+        if ":event-busv2/" in arn:
+            # Pages differ on which of the two a role needs.
+            # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-custom-bus-sharing.html
+            for action in ("events:PutEvents", "events:PutRawEvents"):
+                self._check(delivery, action, arn)
+            self.forward(arn, delivery.event)
+            return
+        bus = self._backend.describe_event_bus(arn.rsplit("/", 1)[-1])
+        self._check(delivery, "events:PutEvents", arn)
+        self._take(bus, delivery.event)
 
     def _send(self, delivery: _Delivery, arn: str, text: str) -> None:
         queue = self._queues.by_arn(arn)
@@ -511,6 +523,10 @@ class EventBus:
             event=delivery.event,
             **detail,
         )
+
+
+def _forward_nowhere(arn: str, event: dict[str, Any]) -> None:
+    raise DeliveryFailed("NO_RESOURCE", f"no event bus {arn}")
 
 
 def _partition_key(delivery: _Delivery) -> str:

@@ -272,7 +272,10 @@ class Targets:
                     arn,
                     text,
                     subject=self.value(invoker, "Subject", events),
-                    attributes=self._attributes(invoker, events),
+                    attributes={
+                        name: {"Type": each["DataType"], "Value": each["StringValue"]}
+                        for name, each in self._attributes(invoker, events).items()
+                    },
                     event=shown(delivery.event),
                     group=group,
                     deduplication=self.value(invoker, "MessageDeduplicationId", events),
