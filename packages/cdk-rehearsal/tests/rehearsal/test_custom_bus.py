@@ -1098,7 +1098,8 @@ def test_a_batch_waits_for_its_window_or_until_it_is_full(bus: Cloud, rehearse: 
         ({"target": ref("Bus")}, "own event bus"),
         ({"target": "arn:aws:states:us-east-1:123456789012:stateMachine:m"}, "be in region"),
         ({"target": "arn:aws:firehose:eu-central-1:123456789012:deliverystream/d"}, "not know"),
-        ({"target": "arn:aws:events:::aws-sdk:dynamodb:putItem"}, "does not know targets"),
+        ({"target": "arn:aws:events:::aws-sdk:dynamodb:putItem"}, "UniversalTargetParameters"),
+        ({"target": "arn:aws:events:::aws-sdk:textract:startX"}, "does not know targets"),
         ({"target": arn("Echo")}, "state EVENT or REQUEST_RESPONSE"),
         ({"RetryPolicy": {"MaxRetryAttempts": 186}}, "MaxRetryAttempts"),
         ({"RetryPolicy": {"MaxEventAgeInSeconds": 59}}, "MaxEventAgeInSeconds"),
@@ -1120,6 +1121,83 @@ def test_a_queue_outside_of_the_assembly_needs_a_stand_in(bus: Cloud, rehearse: 
     """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-custom-bus-subscribers.html"""
     subscriber(bus, target="arn:aws:sqs:eu-central-1:123456789012:elsewhere")
     with pytest.raises(UnsupportedTemplateError, match="give a stand-in"):
+        rehearse()
+
+
+ITEM = '{% {"TableName": "orders", "Item": {"pk": {"S": $events.Data.detail.order}}} %}'
+ONE = {"MaxBatchSize": 1, "MaxBatchWindowInSeconds": 0}
+
+
+def universal(cloud: Cloud, action: str = "dynamodb:putItem", **changes: Any) -> None:
+    """Add a table, and a subscriber that calls an action."""
+    cloud.add(
+        "Table",
+        "AWS::DynamoDB::Table",
+        TableName="orders",
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    subscriber(
+        cloud,
+        target=f"arn:aws:events:::aws-sdk:{action}",
+        **{
+            "parameters": {"UniversalTargetParameters": {"Input": ITEM}},
+            "BatchConfiguration": ONE,
+            "OnFailureConfiguration": {"Arn": arn("DeadLetters")},
+            **changes,
+        },
+    )
+
+
+def test_a_universal_target_calls_an_action_with_what_the_expression_returns(
+    bus: Cloud, rehearse: Rehearse
+) -> None:
+    """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-custom-bus-universal-targets.html"""
+    universal(bus)
+    shop = rehearse()
+    publish(shop, *numbered(1, 2))
+    items = shop.client("dynamodb").scan(TableName="orders")["Items"]
+    assert sorted(item["pk"]["S"] for item in items) == ["o-1", "o-2"]
+
+
+@pytest.mark.parametrize(
+    ("expression", "granted", "code"),
+    [
+        (ITEM, "dynamodb:GetItem", "ACCESS_DENIED"),
+        (ITEM.replace("orders", "others"), "dynamodb:*", "RESOURCE_NOT_FOUND"),
+        (ITEM.replace("TableName", "Name"), "dynamodb:*", "CUSTOMER_VALIDATION"),
+        ("{% $events.Data.no %}", "dynamodb:*", "INPUT_TRANSFORMATION_FAILURE"),
+    ],
+)
+def test_a_call_of_a_universal_target_that_fails_is_recorded(
+    bus: Cloud, rehearse: Rehearse, expression: str, granted: str, code: str
+) -> None:
+    """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-custom-bus-universal-targets.html"""
+    allowed = [granted, "sqs:SendMessage"]
+    bus.role("Role", {"Effect": "Allow", "Action": allowed, "Resource": "*"})
+    universal(bus, parameters={"UniversalTargetParameters": {"Input": expression}})
+    shop = rehearse()
+    publish(shop)
+    (record,) = map(json.loads, bodies(shop, "Shop/DeadLetters"))
+    assert record["errorCode"] == code
+
+
+@pytest.mark.parametrize(
+    ("action", "changes", "problem"),
+    [
+        ("dynamodb:PutItem", {}, "names no action"),
+        ("dynamodb:getItem", {}, "names no action"),
+        ("dynamodb:putItem", {"BatchConfiguration": {"MaxBatchSize": 1}}, "both fields"),
+        ("dynamodb:putItem", {"Transformer": {"Type": "RAW"}}, "has no Transformer"),
+    ],
+)
+def test_a_universal_target_that_eventbridge_refuses_is_an_error(
+    bus: Cloud, rehearse: Rehearse, action: str, changes: dict[str, Any], problem: str
+) -> None:
+    """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-custom-bus-universal-targets.html"""
+    universal(bus, action, **changes)
+    with pytest.raises(UnsupportedTemplateError, match=problem):
         rehearse()
 
 

@@ -94,6 +94,7 @@ def _invocation(part: Properties) -> dict[str, Any]:
             "StepFunctionsParameters",
             ("InvocationTimeoutSeconds", "InvocationType", "Name", "TraceHeader"),
         ),
+        ("UniversalTargetParameters", ("Input",)),
     ):
         invoke |= _block(part, name, *known)
     return invoke

@@ -156,14 +156,14 @@ def expression_in(text: Any) -> str | None:
     return None
 
 
-def check_expression(text: Any) -> None:
+def check_expression(text: Any, longest: int = _MAX_EXPRESSION_LENGTH) -> None:
     """Raises ValueError if a parameter is an expression that EventBridge would refuse."""
     from cdk_rehearsal.services.step_functions.expressions import parsed
 
     expression = expression_in(text)
     if expression is not None:
-        if len(text) > _MAX_EXPRESSION_LENGTH:
-            raise ValueError(f"an expression has at most {_MAX_EXPRESSION_LENGTH} characters")
+        if len(text) > longest:
+            raise ValueError(f"an expression has at most {longest} characters")
         parsed(expression)
 
 

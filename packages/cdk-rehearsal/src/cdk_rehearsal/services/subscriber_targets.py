@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from botocore.exceptions import ClientError
+from botocore import xform_name
+from botocore.exceptions import ClientError, ParamValidationError
 from moto.kinesis.exceptions import InvalidArgumentError, StreamNotFoundError
 from moto.sns.exceptions import InvalidParameterValue
 
@@ -55,9 +56,18 @@ _KINDS: Mapping[str, Kind] = {
     "states": Kind("states", "StepFunctionsParameters", 100, 10, waits=True),
     "event-busv2": Kind("event-busv2", "EventBusV2Parameters", 100, 100),
     "event-bus": Kind("event-bus", None, 10, 10),
+    "aws-sdk": Kind("aws-sdk", "UniversalTargetParameters", 1, 1, waits=True),
 }
 TARGETS = frozenset(_KINDS)
 """The kinds of targets that a rehearsal knows."""
+
+
+_SDK: Mapping[str, str] = {
+    **{name: name for name in ("dynamodb", "kinesis", "lambda", "scheduler", "sns", "sqs")},
+    "cloudwatchlogs": "logs",
+    "sfn": "stepfunctions",
+}
+"""The services of universal targets, each with boto3's name."""
 
 
 def kind_of(arn: str) -> Kind | None:
@@ -65,6 +75,8 @@ def kind_of(arn: str) -> Kind | None:
     parts = arn.split(":", 5)
     if len(parts) < 6:
         return None
+    if parts[5].startswith("aws-sdk:"):
+        return _KINDS["aws-sdk"] if parts[5].split(":")[1] in _SDK else None
     name = parts[5].partition("/")[0] if parts[2] == "events" else parts[2]
     return _KINDS.get(name)
 
@@ -174,6 +186,7 @@ class Targets:
             "states": self._execute,
             "event-busv2": self._forward,
             "event-bus": self._forward,
+            "aws-sdk": self._call_api,
         }
 
     def call(self, kind: Kind, invoker: Invoker, items: list[Item]) -> Failures:
@@ -352,6 +365,36 @@ class Targets:
             raise failed("COMPUTE_EXECUTION_ERROR")
         return []
 
+    # -- https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-custom-bus-universal-targets.html
+
+    def has_action(self, arn: str) -> bool:
+        """Whether a universal target names an action that changes something."""
+        _, service, action = arn.split(":", 5)[5].split(":")
+        model = self.core.client(_SDK[service]).meta.service_model
+        reads = action.startswith(("get", "list", "describe"))
+        return _operation(action) in model.operation_names and action[:1].islower() and not reads
+
+    def _call_api(self, invoker: Invoker, items: list[Item]) -> Failures:
+        access, role = self.core.access, invoker.role
+        if not access.is_assumable(role, service=SERVICE, source_arn=invoker.arn):
+            raise failed("ACCESS_DENIED", f"EventBridge could not assume {role}.")
+        try:
+            request = resolved(invoker.parameters["Input"], _parts(items), self.evaluate)
+            request = json.loads(request) if isinstance(request, str) else request
+        except ValueError as error:
+            raise failed("INPUT_TRANSFORMATION_FAILURE", str(error)) from None
+        _, service, action = invoker.target.split(":", 5)[5].split(":")
+        client = self.core.client(_SDK[service], access.session(role, "events"))
+        try:
+            getattr(client, xform_name(_operation(action)))(**request)
+        except ClientError as error:
+            code = error.response["Error"]["Code"]
+            known = (each for words, each in _OF_APIS.items() if words in code)
+            raise failed(next(known, "CUSTOMER_VALIDATION"), str(error)) from None
+        except (ParamValidationError, TypeError) as error:
+            raise failed("CUSTOMER_VALIDATION", str(error)) from None
+        return []
+
     def _patience(self, invoker: Invoker, parts: Any) -> float:
         return float(self.value(invoker, "InvocationTimeoutSeconds", parts) or _TIMEOUT_S)
 
@@ -401,6 +444,19 @@ _OF_STATES: Mapping[str, str] = {
     "StateMachineTypeNotSupported": "SFN_TYPE_NOT_SUPPORTED",
     "ExecutionAlreadyExists": "RESOURCE_CONFLICT",
 }
+
+
+_OF_APIS: Mapping[str, str] = {
+    "AccessDenied": "ACCESS_DENIED",
+    "AuthorizationError": "ACCESS_DENIED",
+    "NotFound": "RESOURCE_NOT_FOUND",
+    "NonExistentQueue": "RESOURCE_NOT_FOUND",
+    "Throttl": "THROTTLING",
+}
+
+
+def _operation(action: str) -> str:
+    return action[:1].upper() + action[1:]
 
 
 def _parts(items: Sequence[Item]) -> list[dict[str, Any]]:

@@ -15,6 +15,8 @@ from cdk_rehearsal.services.texts import iso_seconds
 
 # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-custom-bus-update.html
 _MOST_FILTER_CHANGES = 24
+# https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-quota.html
+_LONGEST_INPUT = 262_144
 _UPDATABLE = (
     *("Description", "State", "FilterConfiguration", "BatchConfiguration", "Transformer"),
     *("RetryPolicy", "OnFailureConfiguration", "LogConfiguration"),
@@ -88,7 +90,7 @@ class Subscriptions:
                 raise ApiError("ResourceAlreadyExistsException", f"Subscriber {name} exists.")
             if "ResumePosition" in parameters:
                 raise invalid("ResumePosition is not for CreateSubscriber")
-            kind = checked(self._core, parameters)
+            kind = checked(self._core, self._targets, parameters)
             start = self._start(bus, parameters)
             stated = {k: v for k, v in parameters.items() if k not in ("ClientToken", "Tags")}
             arn = new_arn(self._core, "subscriber", name)
@@ -167,7 +169,7 @@ class Subscriptions:
         if resume == "LATEST" and subscriber.is_replaying:
             raise invalid("a subscriber that is replaying cannot resume at LATEST")
         bus = self._bus_at(subscriber.bus)
-        checked(self._core, after)
+        checked(self._core, self._targets, after)
         _count_filter_change(subscriber, after, self._core.scheduler.now())
         subscriber.configuration = after
         try:
@@ -259,7 +261,7 @@ def _count_filter_change(subscriber: Subscriber, after: Mapping[str, Any], now: 
         subscriber.filter_changes = [*recent, now]
 
 
-def checked(core: Core, stated: Mapping[str, Any]) -> Kind:
+def checked(core: Core, targets: Targets, stated: Mapping[str, Any]) -> Kind:
     """Returns the kind of a subscriber's target; ApiError for what EventBridge checks at once.
 
     https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-custom-bus-subscribers.html
@@ -271,7 +273,9 @@ def checked(core: Core, stated: Mapping[str, Any]) -> Kind:
         raise RehearsalError(f"the rehearsal does not know targets of subscribers such as {target}")
     if target == stated["EventBusArn"]:
         raise invalid("TargetArn must not reference the subscriber's own event bus")
-    if target.split(":")[3:5] != [core.region, core.account]:
+    if kind.name == "aws-sdk":
+        _check_universal(targets, stated)
+    elif target.split(":")[3:5] != [core.region, core.account]:
         raise invalid(f"TargetArn must be in region {core.region}, account {core.account}")
     _check_parameters(kind, invoke)
     size = (stated.get("BatchConfiguration") or {}).get("MaxBatchSize", 1)
@@ -281,6 +285,19 @@ def checked(core: Core, stated: Mapping[str, Any]) -> Kind:
     if kind.name == "event-bus" and transformer != "RAW":
         raise invalid("a classic bus as the target supports only the transformer type RAW")
     return kind
+
+
+def _check_universal(targets: Targets, stated: Mapping[str, Any]) -> None:
+    """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-custom-bus-universal-targets.html."""
+    invoke, batching = stated["InvokeConfiguration"], stated.get("BatchConfiguration") or {}
+    if "UniversalTargetParameters" not in invoke:
+        raise invalid("UniversalTargetParameters is required when TargetArn is a universal target")
+    if not {"MaxBatchSize", "MaxBatchWindowInSeconds"} <= batching.keys():
+        raise invalid("a universal target needs both fields of BatchConfiguration")
+    if "Transformer" in stated:
+        raise invalid("a universal target has no Transformer: put the expression into Input")
+    if not targets.has_action(invoke["TargetArn"]):
+        raise invalid(f"{invoke['TargetArn']} names no action that changes something")
 
 
 def _check_parameters(kind: Kind, invoke: Mapping[str, Any]) -> None:
@@ -293,10 +310,10 @@ def _check_parameters(kind: Kind, invoke: Mapping[str, Any]) -> None:
     stated = invoke.get(kind.parameters or "") or {}
     try:
         for text in _texts(stated):
-            check_expression(text)
+            check_expression(text, *((_LONGEST_INPUT,) if kind.name == "aws-sdk" else ()))
     except ValueError as error:
         raise invalid(str(error)) from None
-    if kind.waits and "InvocationType" not in stated:
+    if kind.name in ("lambda", "states") and "InvocationType" not in stated:
         raise RehearsalError(
             "the default of InvocationType is not documented: state EVENT or REQUEST_RESPONSE in "
             f"{kind.parameters}"

@@ -155,6 +155,37 @@ class _Walk:
                     keeps_s=number(policy.get("MaximumEventAgeInSeconds"), DAY_S),
                 )
 
+    def subscribers(self) -> Iterator[Edge]:
+        """Subscribers of Custom Event Buses; one edge each, which delivers as a role.
+
+        https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-custom-bus-subscribers.html
+        """
+        for subscriber in self._all("AWS::EventsV2::Subscriber"):
+            properties = subscriber.properties
+            invoke = table(properties.get("InvokeConfiguration"))
+            policy = table(properties.get("RetryPolicy"))
+            on_failure = table(properties.get("OnFailureConfiguration"))
+            alarms = (
+                self._alarms.paths(subscriber.path, name)
+                for name in ("OnFailureDestinationDelivered", "OnFailureDestinationFailed")
+            )
+            parked, lost = alarms
+            yield Edge(
+                "subscriber",
+                subscriber.path,
+                self._path(subscriber.stack, invoke.get("TargetArn")),
+                _bound(
+                    number(policy.get("MaxRetryAttempts")),
+                    number(policy.get("MaxEventAgeInSeconds")),
+                ),
+                self._parking(subscriber.stack, on_failure.get("Arn")),
+                # Both are needed: a record that cannot be written leaves only a metric.
+                (*parked, *lost) if parked and lost else (),
+                stated_in=subscriber,
+                sender=self._assembly.find(subscriber.stack, invoke.get("RoleArn")),
+                keeps_s=number(policy.get("MaxEventAgeInSeconds"), 300),
+            )
+
     def mappings(self) -> Iterator[Edge]:
         """Event source mappings: queues and streams to functions."""
         for mapping in self._all("AWS::Lambda::EventSourceMapping"):
@@ -365,6 +396,10 @@ class _Walk:
         for rule in self._all("AWS::Events::Rule"):
             for target in tables(rule.properties.get("Targets")):
                 yield rule.stack, target.get("Arn")
+        for subscriber in self._all("AWS::EventsV2::Subscriber"):
+            invoke = table(subscriber.properties.get("InvokeConfiguration"))
+            if table(invoke.get("LambdaParameters")).get("InvocationType") == "EVENT":
+                yield subscriber.stack, invoke.get("TargetArn")
         for subscription in self._all("AWS::SNS::Subscription"):
             yield subscription.stack, subscription.properties.get("Endpoint")
         # https://docs.aws.amazon.com/lambda/latest/dg/with-eventbridge-scheduler.html
@@ -381,6 +416,7 @@ class _Walk:
 
     KINDS: tuple[Callable[["_Walk"], Iterator[Edge]], ...] = (
         rules,
+        subscribers,
         mappings,
         subscriptions,
         notifications,
