@@ -1,8 +1,8 @@
 """The stages, and all differences between them."""
 
 import re
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
 
 from aws_cdk import RemovalPolicy
 from aws_cdk.aws_logs import RetentionDays
@@ -16,6 +16,9 @@ https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quota
 
 PaymentProvider = Literal["stripe", "sandbox"]
 Carrier = Literal["easypost", "sandbox"]
+
+BusKind = Literal["classic", "custom"]
+"""AWS's *Custom Event Bus - Classic*, with rules, or *Custom Event Bus*, with subscribers."""
 
 SANDBOX = "sandbox"
 """A provider or carrier for trials, which charges and ships nothing."""
@@ -65,6 +68,8 @@ class Environment:
     """The settings of a stage. Everything else is the same in all stages."""
 
     name: str
+    bus: BusKind = "classic"
+    """The kind of event bus. Nothing else depends on it, except how events are delivered again."""
     archive_days: int
     """How far back events can be replayed, in days."""
     log_retention: RetentionDays
@@ -210,10 +215,20 @@ PROD = Environment(
 _ENVIRONMENTS = {environment.name: environment for environment in (DEV, PROD)}
 
 
-def environment_named(name: str) -> Environment:
-    """Returns the stage called `name`. Raises ValueError that lists the stages."""
+def environment_named(name: str, *, bus: str | None = None) -> Environment:
+    """Returns the stage called `name`, if need be with another kind of bus.
+
+    Raises ValueError that lists the stages, or the kinds.
+    """
     try:
-        return _ENVIRONMENTS[name]
+        environment = _ENVIRONMENTS[name]
     except KeyError:
         known = ", ".join(_ENVIRONMENTS)
         raise ValueError(f"no stage {name!r}: choose one of {known} (-c stage=...)") from None
+    if bus is None:
+        return environment
+    for kind in get_args(BusKind):
+        if bus == kind:
+            return replace(environment, bus=kind)
+    known = ", ".join(get_args(BusKind))
+    raise ValueError(f"no kind of bus {bus!r}: choose one of {known} (-c bus=...)")
