@@ -61,9 +61,8 @@ def _publish(batch: list[Record]) -> Any:
     if _is_custom():
         ordered = [{**_entry(record), "SystemMetadata": _identity(record)} for record in batch]
         return aws.events_v2().put_events(EventBusArn=bus, Entries=ordered)
-    return aws.events().put_events(
-        Entries=[{"EventBusName": bus, **_entry(record)} for record in batch]
-    )
+    entries: list[Any] = [{"EventBusName": bus, **_entry(record)} for record in batch]
+    return aws.events().put_events(Entries=entries)
 
 
 def _is_custom() -> bool:
@@ -109,7 +108,7 @@ def _batches(records: list[Record]) -> Iterator[list[Record]]:
         yield batch
 
 
-def _entry(record: Record) -> Any:
+def _entry(record: Record) -> dict[str, str]:
     image = _image(record)
     return {
         "Source": image["source"]["S"],

@@ -261,7 +261,7 @@ def _part(account: Account, name: str, parameters: Parameters) -> str | None:
     for each in (name, *_PARAMETERS.get(name, ())):
         value = parameters.get(each.lower())
         if isinstance(value, str) and value:
-            if name == "ObjectName":
+            if name in ("ObjectName", "LogGroupName", "LogStreamName"):
                 return value
             if name == "FunctionName" and _is_arn(value):
                 return value.split(":")[6]
