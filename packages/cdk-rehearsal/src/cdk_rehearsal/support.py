@@ -14,7 +14,14 @@ from cdk_rehearsal.resources import custom, events, s3
 from cdk_rehearsal.resources.creators import CREATORS
 from cdk_rehearsal.resources.inactive import properties_of
 from cdk_rehearsal.resources.registry import Creator, mentioned
-from cdk_rehearsal.services import event_source_mappings, pipes, schedules, service_calls, sns
+from cdk_rehearsal.services import (
+    event_source_mappings,
+    pipes,
+    schedules,
+    service_calls,
+    sns,
+    subscriber_targets,
+)
 
 _HEAD = """\
 # What a rehearsal supports
@@ -97,6 +104,7 @@ def _integrations() -> Iterator[str]:
     yield "|---|---|"
     rows: Mapping[str, Iterable[str]] = {
         "rule (pattern or schedule)": events.TARGET_SERVICES,
+        "subscriber of a Custom Event Bus": subscriber_targets.TARGETS,
         "EventBridge Scheduler": schedules.ACTIONS,
         "event source mapping": event_source_mappings.SOURCES,
         "pipe: sources": pipes.SOURCES,

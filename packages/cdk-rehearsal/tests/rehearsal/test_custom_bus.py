@@ -1282,6 +1282,65 @@ def test_a_rule_forwards_to_a_custom_bus(bus: Cloud, rehearse: Rehearse) -> None
     assert orders(shop) == ["o-1"]
 
 
+def from_s3(cloud: Cloud, **configuration: Any) -> None:
+    """Add a bucket that sends events to EventBridge, and an event source for them."""
+    cloud.add(
+        "Bucket",
+        "AWS::S3::Bucket",
+        NotificationConfiguration={"EventBridgeConfiguration": {"EventBridgeEnabled": True}},
+    )
+    stated = {"AwsService": "aws.s3", **configuration}
+    cloud.add(
+        "Source",
+        "AWS::EventsV2::EventSource",
+        Name="files",
+        EventBusArn=ref("Bus"),
+        Configuration={"AwsServiceEventsConfiguration": stated},
+    )
+
+
+@pytest.mark.parametrize(
+    ("configuration", "count"),
+    [
+        ({}, 2),
+        ({"Pattern": '{"detail": {"object": {"key": ["a"]}}}'}, 1),
+        ({"AwsService": "aws.ec2"}, 0),
+    ],
+)
+def test_an_event_source_puts_events_of_a_service_on_the_bus(
+    bus: Cloud, rehearse: Rehearse, configuration: dict[str, Any], count: int
+) -> None:
+    """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-custom-bus-event-sources.html"""
+    from_s3(bus, **configuration)
+    scope = {"Scope": "SYSTEM_METADATA", "Pattern": '{"aws:Source": ["aws.s3"]}'}
+    subscriber(bus, FilterConfiguration={"Filters": [scope]})
+    shop = rehearse()
+    for key in ("a", "b"):
+        shop.client("s3").put_object(Bucket=shop.physical_id("Shop/Bucket"), Key=key, Body=b"x")
+    shop.run_until_idle()
+    assert len(bodies(shop)) == count
+
+
+@pytest.mark.parametrize(
+    ("configuration", "problem"),
+    [
+        ({"Pattern": '{"source": ["aws.s3"]}'}, "must not have source"),
+        ({"AwsService": "shop.orders"}, "AwsService"),
+        (
+            {"OnFailureConfiguration": {"Arn": "arn:aws:sqs:eu-central-1:123456789012:d.fifo"}},
+            "must name a standard SQS queue",
+        ),
+    ],
+)
+def test_an_event_source_that_eventbridge_refuses_is_an_error(
+    bus: Cloud, rehearse: Rehearse, configuration: dict[str, Any], problem: str
+) -> None:
+    """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-custom-bus-event-sources.html"""
+    from_s3(bus, **configuration)
+    with pytest.raises(UnsupportedTemplateError, match=problem):
+        rehearse()
+
+
 # -- permissions ----------------------------------------------------------------------------
 
 

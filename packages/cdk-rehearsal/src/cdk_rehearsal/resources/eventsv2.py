@@ -108,6 +108,27 @@ def _block(properties: Properties, name: str, *known: str) -> dict[str, Any]:
     return {name: {k: int(v) if k in _NUMBERS else v for k, v in picked.items()}}
 
 
+@creates("AWS::EventsV2::EventSource")
+def create_event_source(deployment: Deployment, resource: Resource, properties: Properties) -> None:
+    """Creates an event source: events of an AWS service reach a Custom Event Bus.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-eventsv2-eventsource.html
+    """
+    properties.ignore("Description", "Tags")
+    created = deployment.client("eventbridgev2").create_event_source(
+        Name=properties.require("Name"),
+        EventBusArn=properties.require("EventBusArn"),
+        Configuration=properties.require("Configuration"),
+    )
+    resource.physical_id = created["EventSourceArn"]
+    resource.attributes = {
+        "EventSourceArn": created["EventSourceArn"],
+        "State": created["State"],
+        "CreationTime": created["CreationTime"].isoformat(),
+        "LastModifiedTime": created["CreationTime"].isoformat(),
+    }
+
+
 @creates("AWS::EventsV2::ResourcePolicy")
 def create_resource_policy(
     deployment: Deployment, resource: Resource, properties: Properties

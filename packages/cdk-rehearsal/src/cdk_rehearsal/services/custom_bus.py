@@ -11,6 +11,7 @@ from cdk_rehearsal.errors import RehearsalError
 from cdk_rehearsal.sandbox.patching import Patches
 from cdk_rehearsal.services.bus_events import ENVELOPE, BusEvent, Evaluate, compact, payload_of
 from cdk_rehearsal.services.bus_log import Bus, epoch, moment
+from cdk_rehearsal.services.bus_sources import EventSources
 from cdk_rehearsal.services.deliveries import DeliveryFailed
 from cdk_rehearsal.services.event_bus import EventBus
 from cdk_rehearsal.services.invocation import LambdaService
@@ -52,6 +53,8 @@ class CustomBuses:
             classic=lambda arn, event: classic.take_forwarded(arn, event.data),
         )
         self.subscribers = Subscriptions(core, targets, self._bus, self._once)
+        self.sources = EventSources(core, self.take, self._once_on_a_bus)
+        classic.listeners.append(self.sources.hear)
         self._operations: Mapping[str, Operation] = {
             "CreateEventBus": self._create_event_bus,
             "DeleteEventBus": self._delete_event_bus,
@@ -76,7 +79,11 @@ class CustomBuses:
 
         https://docs.aws.amazon.com/eventbridgev2/latest/APIReference/Welcome.html
         """
-        operations = {**self._operations, **self.subscribers.operations}
+        operations = {
+            **self._operations,
+            **self.subscribers.operations,
+            **self.sources.operations,
+        }
         self._core.apis["eventbridgev2"] = partial(answer, self._core, operations)
 
     # -- buses ----------------------------------------------------------------------------
@@ -106,6 +113,10 @@ class CustomBuses:
             )
         return known[0]
 
+    def _once_on_a_bus(self, parameters: dict[str, Any], create: Callable[[], str]) -> str:
+        self._bus(parameters["EventBusArn"])
+        return self._once(parameters, create)
+
     def _create_event_bus(self, parameters: dict[str, Any]) -> dict[str, Any]:
         name = parameters["Name"]
 
@@ -131,6 +142,8 @@ class CustomBuses:
         bus = self._bus(parameters["EventBusArn"])
         if any(not each.revoked for each in self.subscribers.of(bus.arn)):
             raise ApiError("ResourceInUseException", f"{bus.arn} has subscribers.")
+        if self.sources.of(bus.arn):
+            raise ApiError("ResourceInUseException", f"{bus.arn} has event sources.")
         del self._buses[bus.arn]
         self._core.access.own_policies.pop(bus.arn, None)
         self._core.access.forget()
@@ -368,7 +381,7 @@ class CustomBuses:
         return {"RevisionId": former[1]} if former else {}
 
     def _tagged(self, arn: str) -> dict[str, str]:
-        if arn not in self._buses and arn not in self.subscribers:
+        if arn not in self._buses and arn not in self.subscribers and arn not in self.sources:
             raise ApiError("ResourceNotFoundException", f"{arn} does not exist.")
         return self._tags.setdefault(arn, {})
 

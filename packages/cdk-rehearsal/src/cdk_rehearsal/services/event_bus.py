@@ -74,6 +74,8 @@ class EventBus:
         self._timers: dict[str, Timer] = {}
         self.forward: Callable[[str, dict[str, Any]], None] = _forward_nowhere
         """Puts an event on a Custom Event Bus."""
+        self.listeners: list[Callable[[dict[str, Any]], None]] = []
+        """Called with each event that an AWS service sends to the default bus."""
         self.idle: set[str] = set()
         """Targets that take events and do nothing: stand-ins."""
 
@@ -189,6 +191,8 @@ class EventBus:
         bus = self._backend.describe_event_bus("default")
         event = self._event(source, detail_type, detail, resources, self._scheduler.now())
         self._take(bus, event)
+        for hear in self.listeners:
+            hear(event)
 
     # -- scheduled rules ------------------------------------------------------------------
 
