@@ -1482,3 +1482,14 @@ def test_the_creator_of_a_subscriber_has_to_be_admitted_by_bus_subscriber_and_ro
         *["AccessDeniedException"] * 3,
         True,
     ]
+
+
+def test_a_replay_that_was_stopped_cannot_skip_to_new_events(five: Rehearsal) -> None:
+    """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-custom-bus-update.html"""
+    client = five.client("eventbridgev2")
+    bounded = again(five, State="STOPPED", **from_(10, 30))
+    with pytest.raises(client.exceptions.InvalidInputException, match="is replaying"):
+        client.update_subscriber(SubscriberArn=bounded, State="RUNNING", ResumePosition="LATEST")
+    client.update_subscriber(SubscriberArn=bounded, State="RUNNING")
+    five.run_until_idle()
+    assert orders(five) == ["o-1", "o-2"]
