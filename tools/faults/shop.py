@@ -326,6 +326,10 @@ class RehearsedShop(ShopState):
         """Lets virtual time pass. Takes the arguments of `timedelta`."""
         self.rehearsal.run_for(timedelta(**duration).total_seconds())
 
+    def pass_until(self, moment: datetime) -> None:
+        """Lets virtual time pass until `moment`, unless it is past."""
+        self.pass_time(seconds=max(0.0, (moment - datetime.now(UTC)).total_seconds()))
+
     def pass_days(self, days: int) -> None:
         """Lets days pass, and keeps for the audit what the outboxes delete meanwhile."""
         for passed in range(0, days, _OFTEN_DAYS):
