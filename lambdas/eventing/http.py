@@ -380,7 +380,7 @@ def _invalid(error: msgspec.ValidationError, expected: type[Any], whole: str, se
             reason, path = fault, where
             break
     # msgspec repeats the value, and does not name the codes.
-    if reason.startswith("Invalid enum value") and (known := codes.allowed(expected, path)):
+    if re.match("Invalid (enum )?value", reason) and (known := codes.allowed(expected, path)):
         reason = f"Expected one of {', '.join(known)}"
     reason = re.sub(r"(?<=`str` of length )(..) (\d+)", r"\1 \2 characters", reason)
     # Both may repeat the sent value, which may be long; an answer has at most 6 MB.

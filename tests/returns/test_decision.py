@@ -425,14 +425,14 @@ class TestEnd:
         self, returns: Returns, commits: Commits, approved: bool
     ) -> None:
         returns.awaiting()
-        commits.before(1, lambda: returns.decide(approved=approved, reason="sent_back_late"))
+        commits.before(1, lambda: returns.decide(approved=approved))
         if approved:
             with pytest.raises(ApprovalStands):
                 returns.refuse()
             assert returns.events(ReturnRefused) == []
         else:
             returns.refuse()
-            assert returns.table.one("return")["decision"]["reason"] == "sent_back_late"
+            assert returns.table.one("return")["decision"]["reason"] == "used"
 
     @pytest.mark.parametrize("step", ["complete", "refuse"])
     @pytest.mark.parametrize("when", ["before", "after"])
