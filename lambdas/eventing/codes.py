@@ -14,7 +14,8 @@ def allowed(body_type: Any, path: str) -> list[str]:
     found = [inspect.type_info(body_type)]
     for step in re.sub(r"\[[^]]*\]", f".{_ELEMENT}", path).split(".")[1:]:
         found = [inner for each in found for inner in _inner(each, step)]
-    return [str(code) for each in _alternatives(found) for code in _codes(each)]
+    codes = (str(code) for each in _alternatives(found) for code in _codes(each))
+    return list(dict.fromkeys(codes))
 
 
 def _codes(found: inspect.Type) -> Iterator[Any]:

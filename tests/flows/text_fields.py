@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -41,22 +42,20 @@ def attempts(text: str, known: Mapping[str, Known]) -> Iterator[Attempt]:
             if scopes is None:
                 continue  # Only a partner can sign it.
             route = f"{method.upper()} {path}"
-            staff = {"route": route, "of_staff": "staff" in scopes}
+            attempt = partial(Attempt, route=route, of_staff="staff" in scopes)
             content = operation.get("requestBody", {}).get("content", {})
             example = content["application/json"]["example"] if content else None
             body = _with(example, values)
             for place, changed in _replaced(body, text):
                 key = {"idempotency-key": place}
-                yield Attempt(
-                    **staff, place=place, path=path.format_map(values), headers=key, body=changed
-                )
+                yield attempt(place=place, path=path.format_map(values), headers=key, body=changed)
             for parameter in operation.get("parameters", ()):
                 name, kind = parameter["name"], parameter["in"]
                 there = path.format_map({**values, name: quote(text)} if kind == "path" else values)
                 query = f"?{urlencode({name: text})}" if kind == "query" else ""
                 headers = {name.lower(): text} if kind == "header" else {}
-                yield Attempt(
-                    **staff, place=f"{kind} {name}", path=there + query, headers=headers, body=body
+                yield attempt(
+                    place=f"{kind} {name}", path=there + query, headers=headers, body=body
                 )
 
 
