@@ -10,7 +10,6 @@ from msgspec import Meta, Struct
 from tests.eventing.test_http import answering
 from tests.support.messages import Call
 
-
 pytestmark = pytest.mark.usefixtures("cloud")
 
 
