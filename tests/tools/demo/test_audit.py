@@ -65,7 +65,7 @@ def correct_evidence() -> Evidence:
             for order_id in ("sold", "back")
             for name in ("ShipmentRequested", "OrderShipped", "OrderDelivered")
         ),
-        event("ReturnRequested.v1", "back"),
+        event("ReturnRequested.v2", "back"),
         event("OrderReturned.v1", "back"),
         event("PaymentDeclined.v1", "lost"),
         *(
@@ -395,7 +395,7 @@ WRONGS: dict[str, tuple[Callable[[Evidence], object], str]] = {
         "order left: only the carrier has a parcel in progress",
     ),
     "a return was lost": (
-        lambda evidence: evidence.committed.pop("ReturnRequested.v1 of back"),
+        lambda evidence: evidence.committed.pop("ReturnRequested.v2 of back"),
         "order back: the customer and Returns/Returns/Table differ about its return",
     ),
     "a return was approved and nothing followed": (
@@ -464,7 +464,7 @@ def late_evidence() -> Evidence:
         happened += ["ShipmentRequested.v1", "OrderShipped.v1", "OrderDelivered.v1"]
         happened += ["StockIssued.v1", "PaymentCaptured.v1", "OrderCancelled.v1"]
         happened += ["PaymentRefunded.v1"]
-        happened += ["ReturnRequested.v1", "OrderReturned.v1", "StockReleased.v1"] if back else []
+        happened += ["ReturnRequested.v2", "OrderReturned.v1", "StockReleased.v1"] if back else []
         for type_ in happened:
             publish(evidence, event(type_, order_id))
     evidence.stock["MUG"] = StockItem("STOCK#MUG", 10, 6, 0, 8, 4)
