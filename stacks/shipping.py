@@ -15,10 +15,10 @@ from lambdas.shipping import (
 )
 from lambdas.shipping.settings import RequestSettings, Settings
 from stacks.constructs.api import Api
-from stacks.constructs.carrier import carrier_of
 from stacks.constructs.context_stack import ContextStack
 from stacks.constructs.event_consumer import EventConsumer
 from stacks.constructs.outbox_table import OutboxTable
+from stacks.constructs.partner import carrier as carrier_of
 from stacks.constructs.platform import Platform
 from stacks.constructs.queue_consumer import QueueConsumer
 from stacks.constructs.reminders import Reminders
