@@ -34,7 +34,9 @@ runtime: setup ## run the tests of handlers, API and flows on Lambda's version o
 fuzz: setup ## send thousands of random requests to the API: none may fail or get an undocumented response
 	@$(RUN) python -m pytest tests/api/test_api.py --hypothesis-profile=thorough $(ARGS)
 
-check: lint types imports templates test ## run all checks of continuous integration
+check: static test ## run all checks of continuous integration
+
+static: lint types imports templates
 
 lint: setup
 	@echo "ruff" && $(RUN) ruff check --quiet $(CODE) && $(RUN) ruff format --check --quiet $(CODE)

@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 
 from aws_cdk import Duration, Fn
-from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_events as events
 from constructs import Construct
 
 from lambdas.eventing.event import Event
-from stacks.constructs.alarm import Alarm
+from stacks.constructs.alarm import watch_metrics
 from stacks.constructs.platform import Platform
 
 DELIVERY_AGE = Duration.hours(24)
@@ -67,22 +66,11 @@ def watch(rule: Construct, *, platform: Platform, rule_name: str) -> None:
 
     https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-monitoring.html
     """
-    for name, meaning in _METRICS.items():
-        Alarm(
-            rule,
-            name,
-            platform=platform,
-            metric=cloudwatch.Metric(
-                namespace="AWS/Events",
-                metric_name=name,
-                dimensions_map={
-                    "EventBusName": platform.bus.event_bus_name,
-                    "RuleName": rule_name,
-                },
-                statistic="Sum",
-                period=Duration.minutes(5),
-            ),
-            threshold=1,
-            meaning=meaning,
-            page="a-rule-cannot-deliver",
-        )
+    watch_metrics(
+        rule,
+        _METRICS,
+        platform=platform,
+        namespace="AWS/Events",
+        dimensions={"EventBusName": platform.bus.event_bus_name, "RuleName": rule_name},
+        page="a-rule-cannot-deliver",
+    )

@@ -3,8 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from aws_cdk import Duration
-from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sns as sns
@@ -13,7 +11,7 @@ from constructs import Construct
 
 from lambdas.eventing.consumer import Consumer
 from lambdas.eventing.event import Event
-from stacks.constructs.alarm import Alarm
+from stacks.constructs.alarm import watch_metrics
 from stacks.constructs.platform import Platform
 from stacks.constructs.queue_consumer import QueueConsumer
 from stacks.constructs.queues import DeadLetterQueue
@@ -67,23 +65,15 @@ class EventTopic(Construct):
                 retry_attempts=DELIVERY_ATTEMPTS,
             ),
         )
-        for name, meaning in _METRICS.items():
-            # https://docs.aws.amazon.com/sns/latest/dg/sns-monitoring-using-cloudwatch.html
-            Alarm(
-                self,
-                name,
-                platform=platform,
-                metric=cloudwatch.Metric(
-                    namespace="AWS/SNS",
-                    metric_name=name,
-                    dimensions_map={"TopicName": self.topic.topic_name},
-                    statistic="Sum",
-                    period=Duration.minutes(5),
-                ),
-                threshold=1,
-                meaning=meaning,
-                page=PAGE,
-            )
+        # https://docs.aws.amazon.com/sns/latest/dg/sns-monitoring-using-cloudwatch.html
+        watch_metrics(
+            self,
+            _METRICS,
+            platform=platform,
+            namespace="AWS/SNS",
+            dimensions={"TopicName": self.topic.topic_name},
+            page=PAGE,
+        )
 
 
 class TopicConsumer(QueueConsumer):

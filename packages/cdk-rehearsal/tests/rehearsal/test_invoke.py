@@ -6,6 +6,7 @@ import io
 import json
 import os
 import sys
+import traceback
 from typing import Any
 
 import boto3
@@ -636,6 +637,19 @@ def test_a_fault_before_the_handler_leaves_no_effect_and_one_after_it_does(
         "TimeoutError",
     ]
     assert kinds[3] == 2
+
+
+def test_the_traceback_of_a_fault_that_strikes_often_does_not_grow(
+    template: Cloud, rehearse: Rehearse
+) -> None:
+    template.function("Count", COUNT)
+    shop, error = rehearse(), TimeoutError("lost")
+    shop.faults.fail("Shop/Count", times=None, error=error)
+    frames = list[int]()
+    for _ in range(3):
+        shop.invoke("Shop/Count", {})
+        frames.append(len(traceback.extract_tb(error.__traceback__)))
+    assert frames == [frames[0]] * 3
 
 
 def test_a_fault_for_nobody_is_an_error(template: Cloud, rehearse: Rehearse) -> None:
