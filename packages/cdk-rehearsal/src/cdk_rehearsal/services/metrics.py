@@ -413,7 +413,7 @@ class Metrics:
             messages: Any = queue._messages
             if not messages and queue.name not in self._sampled:
                 continue
-            visible = sum(1 for message in messages if message.visible and not message.delayed)
+            visible = queue.approximate_number_of_messages
             sent = [float(message.sent_timestamp) for message in messages]
             oldest = min(sent, default=moment * 1000)
             for name, value in (
