@@ -335,10 +335,10 @@ def _batch_entries(shop: Rehearsal, n: int) -> None:
 def _deletions(shop: Rehearsal, n: int) -> None:
     sqs, url = shop.client("sqs"), queue(shop)
     sqs.purge_queue(QueueUrl=url)
-    send(shop)
-    (message,) = sqs.receive_message(QueueUrl=url)["Messages"]
-    handle = message["ReceiptHandle"]
-    entries = [{"Id": str(index), "ReceiptHandle": handle} for index in range(n)]
+    send_batch(shop, *"x" * 10)
+    received = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10)["Messages"]
+    handles = [message["ReceiptHandle"] for message in received] + ["one more"]
+    entries = [{"Id": str(i), "ReceiptHandle": each} for i, each in enumerate(handles[:n])]
     sqs.delete_message_batch(QueueUrl=url, Entries=entries)
 
 

@@ -12,6 +12,7 @@ import pytest
 from cdk_rehearsal import Rehearsal, RehearsalError, UnsupportedTemplateError
 from rehearsal.cloud import Cloud, arn
 from rehearsal.conftest import Rehearse
+from rehearsal.crossing import crosses
 
 START = 1767600000  # 2026-01-05T08:00:00Z, where a rehearsal begins
 
@@ -611,6 +612,7 @@ def test_a_window_is_as_young_as_its_youngest_record(template: Cloud, rehearse: 
     assert lost(shop) == []
 
 
+@crosses("lambda.window_state_bytes")
 def test_a_state_over_a_megabyte_ends_the_window_early(template: Cloud, rehearse: Rehearse) -> None:
     """https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-windows.html"""
     consume(

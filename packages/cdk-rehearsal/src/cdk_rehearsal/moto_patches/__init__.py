@@ -1,8 +1,8 @@
 """Patches of moto 5.2.5: fixes of its defects, and speed-ups for long rehearsals.
 
 ``defects`` describes each defect so that it can be reported upstream; a test shows that moto still
-has it. ``speed`` changes no answer; tests compare the answers with those of the original. ``own_limits``
-replaces moto's limits by those of the table.
+has it. ``own_limits`` gives moto's limits the values of the table. ``speed`` changes no answer;
+tests compare the answers with those of the original.
 """
 
 from collections.abc import Callable

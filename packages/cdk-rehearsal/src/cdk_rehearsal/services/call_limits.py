@@ -67,7 +67,7 @@ def _declared() -> None:
 
 
 def _measures(limit: str, operation: str, name: str) -> Callable[[_Measure], _Measure]:
-    """Registers a function that measures the parameters of an operation; ``name`` is the main one."""
+    """Registers a function that measures parameters of an operation, of which ``name`` is one."""
 
     def register(measure: _Measure) -> _Measure:
         service = limit.partition(".")[0]

@@ -20,7 +20,7 @@ _TABLES = ("AWS::DynamoDB::Table", "AWS::DynamoDB::GlobalTable")
 _Group = list[Resource]
 Amounts = Iterator[tuple[Resource, int | None]]
 _Measure = Callable[["_Deployed"], Amounts]
-_MEASURES: dict[str, _Measure] = {}
+MEASURES: dict[str, _Measure] = {}
 
 
 @dataclass(frozen=True)
@@ -72,8 +72,8 @@ def exceeded(assembly: Assembly, resources: Sequence[Resource] | None = None) ->
         if limit.counted:
             for resource, count in _counted(deployed, *limit.counted):
                 found += _over(name, resource, count)
-        if name in _MEASURES:
-            for resource, measured in _MEASURES[name](deployed):
+        if name in MEASURES:
+            for resource, measured in MEASURES[name](deployed):
                 found += _over(name, resource, measured)
     return found
 
@@ -195,7 +195,7 @@ def _measures(name: str) -> Callable[[_Measure], _Measure]:
     """Registers a function that yields resources and what the limit `name` is about."""
 
     def register(measure: _Measure) -> _Measure:
-        _MEASURES[name] = measure
+        MEASURES[name] = measure
         return measure
 
     return register

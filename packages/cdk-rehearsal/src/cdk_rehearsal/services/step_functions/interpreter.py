@@ -26,7 +26,6 @@ import moto.stepfunctions.urls as stepfunctions_urls
 from botocore.exceptions import ClientError
 from moto.core.config import default_user_config
 from moto.core.responses import ActionResult
-from moto.stepfunctions.parser import quotas
 from moto.stepfunctions.parser.api import ExecutionFailedEventDetails, HistoryEventType
 from moto.stepfunctions.parser.api import InvalidDefinition as ParserInvalidDefinition
 from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import (
@@ -42,7 +41,14 @@ from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name
 from moto.stepfunctions.parser.asl.component.common.path import result_path
 from moto.stepfunctions.parser.asl.component.eval_component import EvalComponent
 from moto.stepfunctions.parser.asl.component.program.program import Program
-from moto.stepfunctions.parser.asl.component.state.exec.state_task import lambda_eval_utils
+from moto.stepfunctions.parser.asl.component.state import state
+from moto.stepfunctions.parser.asl.component.state.exec.state_task import (
+    lambda_eval_utils,
+    state_task_lambda,
+)
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.service import (
+    state_task_service,
+)
 from moto.stepfunctions.parser.asl.component.state.state import CommonStateField
 from moto.stepfunctions.parser.asl.component.state.wait.wait_function.wait_function import (
     WaitFunction,
@@ -51,6 +57,7 @@ from moto.stepfunctions.parser.asl.eval.environment import Environment
 from moto.stepfunctions.parser.asl.eval.event.event_detail import EventDetails
 from moto.stepfunctions.parser.asl.eval.program_state import ProgramStopped
 from moto.stepfunctions.parser.asl.utils import boto_client, json_path
+from moto.stepfunctions.parser.asl.utils.encoding import to_json_str
 from moto.stepfunctions.parser.models import StepFunctionsParserBackend
 from moto.stepfunctions.responses import StepFunctionResponse
 
@@ -195,8 +202,8 @@ class StateMachines:
             interpreter._wait(env, wait_seconds)
 
         patches.set(Environment, "set_stop", set_stop)
-        # moto refuses what is as large as its quota, AWS what is larger.
-        patches.set(quotas, "MAX_STATE_SIZE_UTF8_BYTES", LIMITS["stepfunctions.data_bytes"] + 1)
+        for module in (state, state_task_lambda, state_task_service):
+            patches.set(module, "is_within_size_quota", _fits)
         patches.set(Program, "eval", run_program)
         patches.set(CommonStateField, "_eval_body", enter_state)
         patches.set(WaitFunction, "_wait_interval", wait)
@@ -212,8 +219,9 @@ class StateMachines:
 
     def _run_program(self, program: Program, env: Any) -> None:
         timeout = program.timeout_seconds.timeout_seconds if program.timeout_seconds else None
-        if not env.is_frame() and not env.is_standard_workflow():
-            longest = LIMITS["stepfunctions.express_s"]
+        if not env.is_frame():
+            kind = "standard_s" if env.is_standard_workflow() else "express_s"
+            longest = LIMITS[f"stepfunctions.{kind}"]
             timeout = min(timeout or longest, longest)
         env.next_state_name = vars(env).pop("resumes_at", program.start_at.start_at_name)
         if env.is_frame() and timeout is None:
@@ -443,6 +451,14 @@ class _Nothing(list[Any]):
 
     def append(self, item: Any) -> None:
         return None
+
+
+def _fits(value: Any) -> bool:
+    """Whether a result is within the limit: of what Lambda answers, only the payload counts."""
+    if isinstance(value, dict) and value.keys() >= {"ExecutedVersion", "Payload"}:
+        value = value["Payload"]
+    text = to_json_str(value, separators=(",", ":"))
+    return len(text.encode()) <= LIMITS["stepfunctions.data_bytes"]
 
 
 def _check_history(env: Any) -> None:
