@@ -334,7 +334,6 @@ def _batch_entries(shop: Rehearsal, n: int) -> None:
 @at("sqs.batch_entries", 10, "AWS.SimpleQueueService.TooManyEntriesInBatchRequest")
 def _deletions(shop: Rehearsal, n: int) -> None:
     sqs, url = shop.client("sqs"), queue(shop)
-    sqs.purge_queue(QueueUrl=url)
     send_batch(shop, *"x" * 10)
     received = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10)["Messages"]
     handles = [message["ReceiptHandle"] for message in received] + ["one more"]
@@ -628,7 +627,7 @@ def test_an_answer_has_at_most_a_hundred_alarms(shop: Rehearsal) -> None:
             Threshold=1,
             ComparisonOperator="GreaterThanThreshold",
         )
-    assert len(cloudwatch.describe_alarms(MaxRecords=100)["MetricAlarms"]) == 100
+    assert len(cloudwatch.describe_alarms(MaxRecords=101)["MetricAlarms"]) == 100
 
 
 @crosses("kinesis.shard_records", "kinesis.shard_bytes")

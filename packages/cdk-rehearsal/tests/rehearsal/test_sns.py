@@ -570,6 +570,7 @@ def test_a_topic_takes_larger_messages_if_it_is_told_to(topic: Cloud, rehearse: 
     assert len(shop.messages("Shop/Dead")) == 1
 
 
+@crosses("sns.maximum_message_bytes")
 @pytest.mark.parametrize("size", [1_023, 1_048_577])
 def test_a_maximum_message_size_out_of_range_is_refused(
     topic: Cloud, rehearse: Rehearse, size: int
