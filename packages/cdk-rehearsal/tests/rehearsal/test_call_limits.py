@@ -28,7 +28,8 @@ def at(limit: str, most: int, error: str = _INVALID) -> Callable[[Call], Call]:
         CALLS.append((limit, most, error, call))
         return call
 
-    return crosses(limit) and register
+    crosses(limit)
+    return register
 
 
 @pytest.fixture(scope="module")

@@ -142,12 +142,13 @@ def test_a_signature_is_valid_for_five_minutes(
     headers = {name.lower(): value for name, value in request.headers.items()}
     signed = datetime.strptime(headers["x-amz-date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
     now = signed.timestamp() + age
-    arguments: Any = ("GET", "https://api.example/", headers, b"")
+    check: Any = caller_of
+    arguments = ("GET", "https://api.example/", headers, b"")
     if valid:
-        assert caller_of(*arguments, region="eu-central-1", now=now)
+        assert check(*arguments, region="eu-central-1", now=now)
     else:
         with pytest.raises(Forbidden, match="of another time"):
-            caller_of(*arguments, region="eu-central-1", now=now)
+            check(*arguments, region="eu-central-1", now=now)
 
 
 # -- filters and input transformers -----------------------------------------------------------
@@ -344,7 +345,7 @@ def test_a_move_of_messages_ends_after_36_hours(
     monkeypatch.setattr(moves, "_move_one", lambda *_: True)
     shop.client("sqs").start_message_move_task(SourceArn=source, MaxNumberOfMessagesPerSecond=1)
     # It would have to move a million messages.
-    (task,) = moves._tasks
+    task: Any = moves._tasks[0]
     task.to_move = 10**6
     shop.run_for(129_599)
     assert task.status == "RUNNING"
@@ -449,11 +450,12 @@ def test_a_batch_of_a_distributed_map_has_256_kilobytes(
 def test_quotas_are_checked(template: Cloud) -> None:
     template.queue("Queue")
     directory = template.write()
-    for quotas, message in (
+    wrong: tuple[tuple[Any, str], ...] = (
         ({"sqs.delai_s": 1}, "no limit 'sqs.delai_s': give one of sqs.message_bytes, "),
         ({"sqs.delay_s": 901}, "sqs.delay_s is 901, which AWS grants nobody: give at most 900"),
         ({"sqs.delay_s": "9"}, "sqs.delay_s is '9': give a whole number"),
         ({"events.rules": -1}, "events.rules is -1: give a whole number"),
-    ):
+    )
+    for quotas, message in wrong:
         with pytest.raises(RehearsalError, match=message):
             Rehearsal(directory, quotas=quotas)

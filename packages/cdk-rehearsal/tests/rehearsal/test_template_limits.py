@@ -178,7 +178,8 @@ def measured(limit: str, most: int) -> Callable[[Build], Build]:
         MEASURED.append((limit, most, build))
         return build
 
-    return crosses(limit) and register
+    crosses(limit)
+    return register
 
 
 def fill(n: int, empty: Any) -> str:
@@ -304,7 +305,10 @@ def _reserved(n: int) -> Template:
 
 @measured("s3.notifications", 100)
 def _notifications(n: int) -> Template:
-    stated = {"QueueConfigurations": [{}] * 60, "LambdaConfigurations": [{}] * (n - 60)}
+    stated: dict[str, list[Any]] = {
+        "QueueConfigurations": [{}] * 60,
+        "LambdaConfigurations": [{}] * (n - 60),
+    }
     return resources("AWS::S3::Bucket", {"NotificationConfiguration": stated})
 
 

@@ -26,7 +26,7 @@ import moto.stepfunctions.urls as stepfunctions_urls
 from botocore.exceptions import ClientError
 from moto.core.config import default_user_config
 from moto.core.responses import ActionResult
-from moto.stepfunctions.parser.api import ExecutionFailedEventDetails, HistoryEventType
+from moto.stepfunctions.parser.api import HistoryEventType
 from moto.stepfunctions.parser.api import InvalidDefinition as ParserInvalidDefinition
 from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import (
     FailureEvent,
@@ -54,7 +54,6 @@ from moto.stepfunctions.parser.asl.component.state.wait.wait_function.wait_funct
     WaitFunction,
 )
 from moto.stepfunctions.parser.asl.eval.environment import Environment
-from moto.stepfunctions.parser.asl.eval.event.event_detail import EventDetails
 from moto.stepfunctions.parser.asl.eval.program_state import ProgramStopped
 from moto.stepfunctions.parser.asl.utils import boto_client, json_path
 from moto.stepfunctions.parser.asl.utils.encoding import to_json_str
@@ -470,16 +469,14 @@ def _check_history(env: Any) -> None:
     if len(env.event_manager._history_event_list) < most - 1:
         return
     error = StatesErrorNameType.StatesRuntime
-    details = ExecutionFailedEventDetails(
-        error=error.to_name(),
-        cause=f"The execution reached the maximum number of history events ({most}).",
-    )
+    cause = f"The execution reached the maximum number of history events ({most})."
+    details: Any = {"executionFailedEventDetails": {"error": error.to_name(), "cause": cause}}
     raise FailureEventException(
         FailureEvent(
             env=env,
             error_name=StatesErrorName(typ=error),
             event_type=HistoryEventType.ExecutionFailed,
-            event_details=EventDetails(executionFailedEventDetails=details),
+            event_details=details,
         )
     )
 
