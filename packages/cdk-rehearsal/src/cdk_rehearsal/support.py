@@ -30,7 +30,8 @@ _NOT_ENFORCED = (
     "shards are enforced.",
     "The number and rate of e-mails of Amazon SES, and the spending on text messages: outside the "
     "sandbox AWS sets them for each account.",
-    "The size of the input of a schedule of EventBridge Scheduler: its page names no number.",
+    "The input of a schedule of EventBridge Scheduler, code within a template, and the number of "
+    "notifications of a bucket.",
     "Numbers of resources that no template reaches, such as queues, topics, tables and functions.",
     "Requests of other processes to the endpoint of `rehearse run`: of these, only the limits that "
     "the services themselves check.",

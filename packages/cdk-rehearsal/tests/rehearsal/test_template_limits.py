@@ -303,15 +303,6 @@ def _reserved(n: int) -> Template:
     return resources("AWS::Lambda::Function", *halves)
 
 
-@measured("s3.notifications", 100)
-def _notifications(n: int) -> Template:
-    stated: dict[str, list[Any]] = {
-        "QueueConfigurations": [{}] * 60,
-        "LambdaConfigurations": [{}] * (n - 60),
-    }
-    return resources("AWS::S3::Bucket", {"NotificationConfiguration": stated})
-
-
 @measured("sqs.policy_statements", 20)
 def _statements(n: int) -> Template:
     return resources("AWS::SQS::QueuePolicy", {"PolicyDocument": {"Statement": [{}] * n}})

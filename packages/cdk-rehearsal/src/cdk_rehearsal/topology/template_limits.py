@@ -298,13 +298,6 @@ def _reserved(deployed: _Deployed) -> Amounts:
         yield last, total + LIMITS["lambda.unreserved_executions"]
 
 
-@_measures("s3.notifications")
-def _notifications(deployed: _Deployed) -> Amounts:
-    for resource in deployed.of("AWS::S3::Bucket", "Custom::S3BucketNotifications"):
-        stated = table(resource.properties.get("NotificationConfiguration"))
-        yield resource, sum(len(value) for value in stated.values() if isinstance(value, list))
-
-
 @_measures("ssm.standard_bytes")
 def _parameters(deployed: _Deployed) -> Amounts:
     for parameter in deployed.of("AWS::SSM::Parameter"):
