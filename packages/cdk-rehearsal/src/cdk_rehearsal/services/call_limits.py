@@ -85,7 +85,7 @@ def within_limits(perform: _Call) -> _Call:
         for rule in _RULES.get((client.meta.service_model.service_name, operation), ()):
             try:
                 measured = rule.measure(parameters)
-            except (AttributeError, TypeError):
+            except (AttributeError, LookupError, TypeError):
                 continue  # The parameters are of wrong types, and botocore refuses them.
             if measured > LIMITS[rule.limit]:
                 message = rule.message(measured, LIMITS[rule.limit])
