@@ -279,6 +279,86 @@ def test_functions_share_the_concurrency_that_none_has_reserved(
     assert len(shop.meter.of("invocation")) == 102
 
 
+# -- deliveries -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("target", "size"),
+    [("Small", 2_000), ("Function", 1_048_100)],
+    ids=["a queue with a limit of its own", "a function, which takes a megabyte"],
+)
+def test_an_event_too_large_for_its_target_goes_to_the_dead_letter_queue(
+    template: Cloud, rehearse: Rehearse, target: str, size: int
+) -> None:
+    """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-dlq.html"""
+    template.add("Bus", "AWS::Events::EventBus", Name="bus")
+    template.queue("Dead", MaximumMessageSize=1_048_576)
+    template.queue("Small", MaximumMessageSize=1024)
+    template.function("Function", "def handler(event, context): pass")
+    template.add(
+        "Permission",
+        "AWS::Lambda::Permission",
+        Action="lambda:InvokeFunction",
+        FunctionName=arn("Function"),
+        Principal="events.amazonaws.com",
+    )
+    input_ = {"InputPath": "$.detail"} if target == "Small" else {}
+    dead = {"DeadLetterConfig": {"Arn": arn("Dead")}}
+    template.rule("Rule", {"source": ["s"]}, {"Arn": arn(target), **dead, **input_})
+    shop = rehearse(quotas={"lambda.async_payload_bytes": 1_048_000})
+    for text in ("x" * 500, "x" * size):
+        entry = {"Source": "s", "DetailType": "k", "Detail": json.dumps({"a": text})}
+        shop.client("events").put_events(Entries=[{"EventBusName": "bus", **entry}])
+    shop.run_until_idle()
+    (parked,) = shop.messages("Shop/Dead")
+    assert parked["attributes"]["ERROR_CODE"] in ("INVALID_PARAMETER", "InvalidParameterValue")
+    delivered = len(shop.messages("Shop/Small")) + len(shop.meter.of("invocation"))
+    assert delivered == 1
+
+
+def test_an_event_too_large_for_its_dead_letter_queue_is_lost(
+    template: Cloud, rehearse: Rehearse
+) -> None:
+    template.add("Bus", "AWS::Events::EventBus", Name="bus")
+    template.queue("Dead", MaximumMessageSize=1024)
+    target = {"Arn": arn("Dead"), "DeadLetterConfig": {"Arn": arn("Dead")}}
+    template.rule("Rule", {"source": ["s"]}, target)
+    shop = rehearse()
+    entry = {"Source": "s", "DetailType": "k", "Detail": json.dumps({"a": "x" * 2000})}
+    shop.client("events").put_events(Entries=[{"EventBusName": "bus", **entry}])
+    shop.run_until_idle()
+    (lost,) = shop.meter.of("discarded")
+    assert (lost.source, lost.detail["refused"]) == ("Shop/Rule", True)
+
+
+def test_a_notification_too_large_for_its_function_is_given_up(
+    template: Cloud, rehearse: Rehearse
+) -> None:
+    """https://docs.aws.amazon.com/sns/latest/dg/sns-message-delivery-retries.html"""
+    template.add("Topic", "AWS::SNS::Topic", MaximumMessageSize=1_048_576)
+    template.function("Function", "def handler(event, context): pass")
+    template.add(
+        "Permission",
+        "AWS::Lambda::Permission",
+        Action="lambda:InvokeFunction",
+        FunctionName=arn("Function"),
+        Principal="sns.amazonaws.com",
+    )
+    template.add(
+        "Subscription",
+        "AWS::SNS::Subscription",
+        TopicArn={"Ref": "Topic"},
+        Protocol="lambda",
+        Endpoint=arn("Function"),
+    )
+    shop = rehearse()
+    topic = shop.physical_id("Shop/Topic")
+    shop.client("sns").publish(TopicArn=topic, Message="x" * 1_048_576)
+    shop.run_until_idle()
+    (lost,) = shop.meter.of("discarded")
+    assert lost.detail["condition"] == "RequestEntityTooLargeException"
+
+
 # -- SQS --------------------------------------------------------------------------------------
 
 

@@ -9,7 +9,7 @@ from cdk_rehearsal.resources.registry import Resource, creates, generated_name
 from cdk_rehearsal.services.sns import DELIVERING, LEAVING
 
 # https://docs.aws.amazon.com/sns/latest/dg/large-message-payloads.html
-_SMALLEST_MAX_BYTES = 1_024
+_SMALLEST_BYTES = 1_024
 
 
 @creates("AWS::SNS::Topic")
@@ -29,9 +29,9 @@ def create_topic(deployment: Deployment, resource: Resource, properties: Propert
     if properties.boolean("ContentBasedDeduplication", False):
         attributes["ContentBasedDeduplication"] = "true"
     size = properties.integer("MaximumMessageSize", LIMITS["sns.message_bytes"])
-    if not _SMALLEST_MAX_BYTES <= size <= LIMITS["sns.maximum_message_bytes"]:
+    if not _SMALLEST_BYTES <= size <= LIMITS["sns.maximum_message_bytes"]:
         raise properties.error(
-            f"MaximumMessageSize is {size}: give {_SMALLEST_MAX_BYTES} to "
+            f"MaximumMessageSize is {size}: give {_SMALLEST_BYTES} to "
             f"{LIMITS['sns.maximum_message_bytes']} bytes"
         )
     sns = deployment.client("sns")

@@ -330,7 +330,12 @@ class EventBus:
         """
         arn = delivery.target.get("DeadLetterConfig", {}).get("Arn")
         condition = exhausted or failure.code
-        if arn is None or not self._queues.by_arn(arn).admits(_SERVICE, delivery.rule.arn):
+        queue = self._queues.by_arn(arn) if arn else None
+        if (
+            queue is None
+            or not queue.admits(_SERVICE, delivery.rule.arn)
+            or not queue.takes(delivery.text)
+        ):
             self._core.meter.add(
                 "discarded",
                 delivery.rule_path,
@@ -349,7 +354,7 @@ class EventBus:
         }
         if exhausted is not None:
             attributes["EXHAUSTED_RETRY_CONDITION"] = exhausted
-        self._queues.by_arn(arn).send(delivery.text, attributes)
+        queue.send(delivery.text, attributes)
         self._core.meter.add(
             "dead_letter",
             delivery.rule_path,

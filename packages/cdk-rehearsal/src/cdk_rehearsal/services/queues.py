@@ -73,6 +73,10 @@ class Queue:
         sources = self._redrive_allow_policy.get("sourceQueueArns", [])
         return permission == "allowAll" or (permission == "byQueue" and source_arn in sources)
 
+    def takes(self, body: str) -> bool:
+        """Whether a message is within the queue's MaximumMessageSize."""
+        return len(body.encode()) <= self.model.maximum_message_size
+
     def send(
         self,
         body: str,
@@ -88,10 +92,11 @@ class Queue:
         message over the queue's MaximumMessageSize.
         """
         model = self.model
-        if (length := len(body.encode())) > (most := model.maximum_message_size):
+        if not self.takes(body):
             raise DeliveryFailed(
                 "InvalidParameterValue",
-                f"a message of {length} bytes for {self.path}, which takes at most {most}",
+                f"a message of {len(body.encode())} bytes for {self.path}, which takes at most "
+                f"{model.maximum_message_size}",
             )
         message = Message(self._core.new_id(), body)
         message.message_attributes = {

@@ -333,7 +333,11 @@ class Schedules:
         arn = firing.target.get("DeadLetterConfig", {}).get("Arn")
         detail = {"condition": exhausted or failure.code, "schedule": firing.schedule.name}
         detail["group"] = firing.schedule.group_name
-        if arn is None or not self._may(firing, "sqs:SendMessage", arn):
+        if (
+            arn is None
+            or not self._may(firing, "sqs:SendMessage", arn)
+            or not self._queues.by_arn(arn).takes(text)
+        ):
             self._core.meter.add(
                 "discarded", firing.path, "nowhere", **detail, refused=arn is not None
             )

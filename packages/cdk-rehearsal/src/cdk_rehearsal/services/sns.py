@@ -377,7 +377,11 @@ class Topics:
             queue = self._queue(arn) if arn else None
         except DeliveryFailed:
             queue = None
-        if queue is None or not queue.admits(_SERVICE, delivery.subscription.topic.arn):
+        if (
+            queue is None
+            or not queue.admits(_SERVICE, delivery.subscription.topic.arn)
+            or not queue.takes(delivery.body)
+        ):
             core.meter.add(
                 "discarded", delivery.source, "nowhere", **detail, refused=arn is not None
             )
