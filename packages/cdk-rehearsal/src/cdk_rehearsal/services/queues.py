@@ -75,7 +75,7 @@ class Queue:
 
     def takes(self, body: str) -> bool:
         """Whether a message is within the queue's MaximumMessageSize."""
-        return len(body.encode()) <= self.model.maximum_message_size
+        return len(body.encode()) <= int(self.model.maximum_message_size)
 
     def send(
         self,
