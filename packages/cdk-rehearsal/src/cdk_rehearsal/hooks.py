@@ -7,7 +7,7 @@ import random
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache, partial
 from typing import Any, NoReturn
 
@@ -20,10 +20,12 @@ from cdk_rehearsal import moto_patches
 from cdk_rehearsal.authorization.decisions import Denied
 from cdk_rehearsal.core import PRINCIPAL, Core
 from cdk_rehearsal.faults import Call
+from cdk_rehearsal.limits import LIMITS
 from cdk_rehearsal.policies import Principal
 from cdk_rehearsal.sandbox.egress import Egress, environment, set_environment
 from cdk_rehearsal.sandbox.execution_environment import AssetFinder, ExecutionEnvironment
 from cdk_rehearsal.sandbox.patching import Patches
+from cdk_rehearsal.services.call_limits import refuse, within_limits
 
 # Nearly all objects that a rehearsal makes stay: a second search for cycles finds hardly any.
 _GC_THRESHOLDS = (50_000, 100, 100)
@@ -68,8 +70,11 @@ def _freeze_at_exit() -> None:
 class Hooks:
     """All replacements that are in place while a rehearsal runs."""
 
-    def __init__(self, core: Core, seed: int, finder: AssetFinder) -> None:
+    def __init__(
+        self, core: Core, seed: int, finder: AssetFinder, quotas: Mapping[str, int]
+    ) -> None:
         self._core = core
+        self._quotas = quotas
         self._seed = seed
         self._finder = finder
         self._patches = Patches()
@@ -78,6 +83,8 @@ class Hooks:
     def install(self, install_services: Callable[[Patches], None]) -> None:
         """Starts moto and installs all replacements, those of the services among them."""
         core, patches = self._core, self._patches
+        for name, value in self._quotas.items():
+            patches.item(LIMITS, name, value)
         thresholds = gc.get_threshold()
         gc.set_threshold(*_GC_THRESHOLDS)
         self._undo.append(lambda: gc.set_threshold(*thresholds))
@@ -95,7 +102,7 @@ class Hooks:
         self._undo.append(lambda: sys.meta_path.remove(self._finder))
         self._undo.append(moto_patches.install(core.scheduler))
         install_services(patches)
-        patches.set(BaseClient, "_make_api_call", self._api_call(directly))
+        patches.set(BaseClient, "_make_api_call", self._api_call(within_limits(directly)))
 
     def settle(self) -> None:
         """Excludes all present objects from garbage collection.
@@ -192,16 +199,7 @@ def _refuse(client: Any, operation: str, denied: Denied) -> NoReturn:
     model = client.meta.service_model
     codes = _KEY_DENIED if denied.of_key else _DENIED
     code = codes.get(model.service_name, "AccessDeniedException")
-    answer = {
-        "Error": {"Code": code, "Message": str(denied)},
-        "ResponseMetadata": {
-            "HTTPStatusCode": _DENIED_STATUS.get(model.protocol, 403),
-            "HTTPHeaders": {},
-            "RequestId": "",
-            "RetryAttempts": 0,
-        },
-    }
-    raise client.exceptions.from_code(code)(answer, operation) from None
+    refuse(client, operation, code, str(denied), _DENIED_STATUS.get(model.protocol, 403))
 
 
 def _resource(service: str, parameters: dict[str, Any]) -> str:

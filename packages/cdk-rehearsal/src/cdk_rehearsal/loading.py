@@ -23,6 +23,7 @@ from cdk_rehearsal.resources.inactive import idle
 from cdk_rehearsal.resources.registry import WITHOUT_PART, Creator, mentioned
 from cdk_rehearsal.services.http_api import unsupported
 from cdk_rehearsal.stand_ins import SSM_PARAMETER
+from cdk_rehearsal.topology.template_limits import exceeded
 
 _SECTIONS = {
     "AWSTemplateFormatVersion",
@@ -86,6 +87,7 @@ class Loader:
         for resource, check in self._deployment.checks:
             with self._collecting(resource.path, resource.where):
                 check()
+        self._problems += exceeded(self._assembly, list(self._resources.values()))
         if self._problems:
             raise LoadingError(self._problems)
         self._stand_ins.check()

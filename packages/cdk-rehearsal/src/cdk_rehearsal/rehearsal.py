@@ -16,6 +16,7 @@ from cdk_rehearsal.core import OUTSIDE, Core
 from cdk_rehearsal.errors import RehearsalError
 from cdk_rehearsal.faults import Faults
 from cdk_rehearsal.latency import Latency
+from cdk_rehearsal.limits import check_quotas
 from cdk_rehearsal.meter import Meter, Record
 from cdk_rehearsal.sandbox.execution_environment import asset_roots, layer_roots
 from cdk_rehearsal.sandbox.moto_import import prepare_moto
@@ -60,6 +61,7 @@ class Rehearsal:
         stubs: Mapping[str, Stub | None] | None = None,
         values: Mapping[str, Any] | None = None,
         stand_ins: bool = False,
+        quotas: Mapping[str, int] | None = None,
     ) -> None:
         """Prepares to rehearse what ``cdk synth`` wrote to the directory ``assembly``.
 
@@ -74,7 +76,11 @@ class Rehearsal:
         ``values`` are values of parameters, of imported exports, of parameters of Systems Manager
         and of dynamic references, by name. With ``stand_ins``, all that is not given is made up;
         the attribute ``stand_ins`` lists what was.
+
+        ``quotas`` are the account's values of AWS's limits, by the names in SUPPORT.md. Raises
+        RehearsalError for an unknown name, and for more than AWS grants.
         """
+        check_quotas(quotas or {})
         self.assembly = Assembly(assembly)
         prepare_moto()
         from cdk_rehearsal.authorization.decisions import Access
@@ -107,7 +113,7 @@ class Rehearsal:
         self.outboxes = deployment.outboxes
         self.web = deployment.web
         self.metrics = deployment.metrics
-        self._hooks = Hooks(self._core, seed, deployment.finder)
+        self._hooks = Hooks(self._core, seed, deployment.finder, quotas or {})
         self._server: Server | None = None
         self._api_servers: dict[str, Server] = {}
 

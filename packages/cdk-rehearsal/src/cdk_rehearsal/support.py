@@ -10,6 +10,7 @@ from types import FunctionType
 from typing import Any
 
 from cdk_rehearsal.kinds import STAND_IN_TYPES, WITHOUT_PART
+from cdk_rehearsal.limits import TABLE
 from cdk_rehearsal.resources import custom, events, s3
 from cdk_rehearsal.resources.creators import CREATORS
 from cdk_rehearsal.resources.inactive import properties_of
@@ -23,6 +24,19 @@ Everything else is an error with its place when an assembly is loaded, never ski
 This page is generated from the code: `python -m cdk_rehearsal.support > SUPPORT.md`.
 """
 
+_NOT_ENFORCED = (
+    "The rate of requests of an account, to API Gateway and to the APIs of services: the defaults "
+    "are high, differ by region and rise by themselves. Rates of stages, routes, usage plans and "
+    "shards are enforced.",
+    "The number and rate of e-mails of Amazon SES, and the spending on text messages: outside the "
+    "sandbox AWS sets them for each account.",
+    "The input of a schedule of EventBridge Scheduler, code within a template, and the number of "
+    "notifications of a bucket.",
+    "Numbers of resources that no template reaches, such as queues, topics, tables and functions.",
+    "Requests of other processes to the endpoint of `rehearse run`: of these, only the limits that "
+    "the services themselves check.",
+)
+
 _LIMITS = (
     "One account and one region.",
     "Handlers are in Python. A function in another language or in a container image needs a stub.",
@@ -31,6 +45,13 @@ _LIMITS = (
     "Networks, encryption and backups have no effect.",
     "All versions of a function run the code in the assembly.",
 )
+
+
+_QUOTAS = """\
+A template, call or message over one of these limits fails as on AWS. If AWS has raised a limit of \
+your account, give `Rehearsal(…, quotas={"events.rules": 600})` or `--quota events.rules=600`; a \
+lower value is accepted for each of them.
+"""
 
 
 def matrix() -> str:
@@ -43,8 +64,20 @@ def matrix() -> str:
     parts += ["## Types of no effect\n", *_by_service(WITHOUT_PART), ""]
     parts += ["## Types that may idle\n"]
     parts += ["With `--stand-ins`, these load as well, and do nothing:\n", *_idle(), ""]
-    parts += ["## Limits\n", *(f"- {limit}" for limit in _LIMITS)]
+    parts += ["## Limits\n", *(f"- {limit}" for limit in _LIMITS), ""]
+    parts += ["## Limits of AWS\n", _QUOTAS, *_limits(), ""]
+    parts += ["Not enforced:\n", *(f"- {limit}" for limit in _NOT_ENFORCED)]
     return "\n".join(parts) + "\n"
+
+
+def _limits() -> Iterator[str]:
+    yield "| name | what is limited | most | on request | page, and when it was read |"
+    yield "|---|---|---|---|---|"
+    for name, limit in sorted(TABLE.items()):
+        most = f"{limit.value:,}" + ("" if limit.unit == "items" else f" {limit.unit}")
+        raised = f"{limit.ceiling:,}" if limit.ceiling else "more" if limit.adjustable else "-"
+        page = f"[{limit.read}]({limit.page})"
+        yield f"| `{name}` | {limit.says} | {most} | {raised} | {page} |"
 
 
 def _types() -> Iterator[str]:

@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from cdk_rehearsal import Rehearsal, RehearsalError, UnsupportedTemplateError
+from cdk_rehearsal.limits import LIMITS
 from rehearsal.cloud import Cloud, arn
 from rehearsal.conftest import Rehearse
+from rehearsal.crossing import crosses
 
 START = 1767600000  # 2026-01-05T08:00:00Z, where a rehearsal begins
 
@@ -273,6 +275,13 @@ def test_a_batching_window_gathers_records(template: Cloud, rehearse: Rehearse) 
     assert batches(shop) == [["a", "b"], ["c", "d", "e"]]
 
 
+@pytest.fixture
+def wide_shards(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shards that take in one second what takes seconds on AWS, so that it is one batch."""
+    monkeypatch.setitem(LIMITS, "kinesis.shard_bytes", 10_000_000)
+
+
+@pytest.mark.usefixtures("wide_shards")
 def test_a_batch_stays_below_the_limit_of_a_payload(template: Cloud, rehearse: Rehearse) -> None:
     """https://docs.aws.amazon.com/lambda/latest/dg/with-kinesis.html"""
     consume(template, "def handler(event, context): print(len(event['Records']))")
@@ -531,6 +540,7 @@ def test_an_answer_that_reports_its_first_record_leaves_the_state_as_it_was(
     assert [report["KinesisBatchInfo"]["batchSize"] for report in lost(shop)] == [2, 2]
 
 
+@pytest.mark.usefixtures("wide_shards")
 def test_a_batch_leaves_room_for_the_state(template: Cloud, rehearse: Rehearse) -> None:
     """https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
     consume(
@@ -611,6 +621,7 @@ def test_a_window_is_as_young_as_its_youngest_record(template: Cloud, rehearse: 
     assert lost(shop) == []
 
 
+@crosses("lambda.window_state_bytes")
 def test_a_state_over_a_megabyte_ends_the_window_early(template: Cloud, rehearse: Rehearse) -> None:
     """https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-windows.html"""
     consume(

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from rehearsal.crossing import crosses
 from rehearsal.test_stepfunctions import Stage, staged
 
 DAY_S = 86_400.0
@@ -322,6 +323,7 @@ def test_reports_and_the_context_count_redrives(stage: Stage) -> None:
     ]
 
 
+@crosses("stepfunctions.redrivable_s")
 @pytest.mark.parametrize("days", [13.9, 14.1])
 def test_an_execution_can_be_redriven_for_fourteen_days(stage: Stage, days: float) -> None:
     execution = start(stage, {"Bad": {"Type": "Fail"}})

@@ -13,6 +13,7 @@ from cdk_rehearsal.latency import Latency
 from cdk_rehearsal.patterns import PatternError
 from rehearsal.cloud import Cloud, arn, ref
 from rehearsal.conftest import Rehearse
+from rehearsal.crossing import crosses
 
 START = 1767600000.0
 DAY = 86_400.0
@@ -147,6 +148,7 @@ def test_raw_delivery_hands_over_message_and_attributes(topic: Cloud, rehearse: 
     assert received["MessageAttributes"]["size"] == text("3", "Number")
 
 
+@crosses("sns.raw_attributes")
 def test_a_raw_message_with_more_than_ten_attributes_is_not_delivered(
     topic: Cloud, rehearse: Rehearse
 ) -> None:
@@ -568,6 +570,7 @@ def test_a_topic_takes_larger_messages_if_it_is_told_to(topic: Cloud, rehearse: 
     assert len(shop.messages("Shop/Dead")) == 1
 
 
+@crosses("sns.maximum_message_bytes")
 @pytest.mark.parametrize("size", [1_023, 1_048_577])
 def test_a_maximum_message_size_out_of_range_is_refused(
     topic: Cloud, rehearse: Rehearse, size: int

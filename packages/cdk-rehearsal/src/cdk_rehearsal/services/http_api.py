@@ -17,6 +17,7 @@ from cdk_rehearsal.assembly import Resource
 from cdk_rehearsal.core import Core
 from cdk_rehearsal.errors import LoadingError, RehearsalError, Unsupported
 from cdk_rehearsal.faults import Arrival
+from cdk_rehearsal.limits import LIMITS
 from cdk_rehearsal.properties import is_unresolved
 from cdk_rehearsal.services.functions import Function, InvocationResult, PayloadTooLarge, Throttled
 from cdk_rehearsal.services.http_formats import (
@@ -30,9 +31,6 @@ from cdk_rehearsal.services.invocation import LambdaService
 from cdk_rehearsal.services.texts import trace_header
 from cdk_rehearsal.services.tokens import Forbidden, Issuer, JwtAuthorizer, Unauthorized
 
-# https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html
-_MAX_TIMEOUT_MS = 30_000
-_MAX_BODY_BYTES = 10 * 1024 * 1024
 _VARIABLE = re.compile(r"\{([\w.:-]+)(\+?)\}", re.ASCII)
 # What the documentation calls binary was measured: even forms are, and what has no type at all.
 # https://github.com/ministackorg/ministack/pull/766
@@ -70,6 +68,12 @@ class _Request:
     size: int
     sent: dict[str, list[str]] = field(default_factory=dict)
     """All values of each header, under its name as it was sent."""
+
+    @property
+    def header_size(self) -> int:
+        """The length of the request line and the values of all headers."""
+        line = len(self.method) + len(self.path) + len(self.query) + len("  HTTP/1.1")
+        return line + sum(map(len, self.headers.values())) + sum(map(len, self.cookies))
 
     def as_body(self, binary: Iterable[str] = ()) -> tuple[str | None, bool]:
         """Returns the body as text, or in Base64 if its type matches one of these patterns."""
@@ -380,7 +384,9 @@ class _Api:
         if self._cors and Cors.is_preflight(request.method, request.headers):
             headers = self._cors.headers(request.headers["origin"], preflight=True)
             answer = HttpResponse(204, headers, "")
-        elif request.size > _MAX_BODY_BYTES:
+        elif request.header_size > LIMITS["apigatewayv2.header_bytes"]:
+            answer = _message(431, "Request Header Fields Too Large")
+        elif request.size > LIMITS["apigatewayv2.payload_bytes"]:
             answer = _message(413, "Request Entity Too Large")
         elif route is None:
             answer = _message(404, "Not Found")
@@ -572,7 +578,9 @@ class _Api:
         authorizer = None
         if properties.get("AuthorizationType") == "JWT":
             authorizer = self._authorizers[properties["AuthorizerId"]]
-        timeout_ms = int(integration.properties.get("TimeoutInMillis", _MAX_TIMEOUT_MS))
+        timeout_ms = int(
+            integration.properties.get("TimeoutInMillis", LIMITS["apigatewayv2.timeout_ms"])
+        )
         return _Route(
             properties["RouteKey"],
             self._lambdas.functions[function.attributes["Arn"]],

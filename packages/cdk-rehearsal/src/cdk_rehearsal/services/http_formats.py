@@ -12,6 +12,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
+from cdk_rehearsal.limits import LIMITS
 from cdk_rehearsal.services.tokens import Forbidden
 
 _CORS_HEADER = "access-control-"
@@ -19,8 +20,6 @@ _SIGNATURE = re.compile(
     r"AWS4-HMAC-SHA256 Credential=(?P<key>[^/]+)/(?P<date>\d{8})/(?P<region>[^/]+)/execute-api/"
     r"aws4_request, ?SignedHeaders=(?P<headers>[^,]+), ?Signature=(?P<signature>[0-9a-f]{64})"
 )
-# https://docs.aws.amazon.com/IAM/latest/UserGuide/signing-elements.html
-_MAX_SKEW_S = 300
 # Handlers have these credentials, and so do programs outside that use them.
 _KEY, _SECRET = "rehearsal", "rehearsal"
 
@@ -79,7 +78,10 @@ def caller_of(
     if found is None or "x-amz-date" not in headers:
         raise Forbidden("the request is not signed with AWS Signature Version 4")
     signed_at = datetime.strptime(headers["x-amz-date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-    if abs(signed_at.timestamp() - now) > _MAX_SKEW_S or found["region"] != region:
+    if (
+        abs(signed_at.timestamp() - now) > LIMITS["iam.signature_age_s"]
+        or found["region"] != region
+    ):
         raise Forbidden("the signature is of another time or region")
     signer = SigV4Auth(Credentials(_KEY, _SECRET), "execute-api", region)
     names = found["headers"].split(";")

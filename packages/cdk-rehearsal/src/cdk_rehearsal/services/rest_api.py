@@ -19,6 +19,7 @@ from jsonschema import Draft4Validator
 
 from cdk_rehearsal.assembly import Resource
 from cdk_rehearsal.core import Core
+from cdk_rehearsal.limits import LIMITS
 from cdk_rehearsal.services.functions import Function, InvocationResult, PayloadTooLarge, Throttled
 from cdk_rehearsal.services.http_api import SOURCE_IP, HttpRequest, HttpResponse, template_match
 from cdk_rehearsal.services.invocation import LambdaService
@@ -29,9 +30,6 @@ from cdk_rehearsal.services.usage import Usage
 from cdk_rehearsal.services.velocity import Velocity
 
 TYPE = "AWS::ApiGateway::"
-# https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-execution-service-limits-table.html
-MAX_TIMEOUT_MS = 29_000
-_MAX_BODY_BYTES = 10 * 1024 * 1024
 _FUNCTION = re.compile(r"functions/(arn:[^/]+)/invocations$")
 _OF_CALLER = "arn:aws:iam::*:user/*"
 """Credentials: those of the caller, whose permissions nobody knows here.
@@ -230,7 +228,9 @@ class RestApi:
         return None, {}
 
     def _answer(self, method: Method, call: _Call) -> HttpResponse:
-        if call.request.size > _MAX_BODY_BYTES:
+        if call.request.header_size > LIMITS["apigateway.header_bytes"]:
+            raise Refused(431, "Request header fields too large")
+        if call.request.size > LIMITS["apigateway.payload_bytes"]:
             raise Refused(413, "Request Too Long")
         self._authorize(method, call)
         if method.properties.get("ApiKeyRequired"):
@@ -298,7 +298,7 @@ class RestApi:
             lambda: self._lambdas.invoke(function, payload, source=self.path),
             name=f"{method.verb} {method.path} of {self.path}",
         )
-        timeout_ms = int(method.integration.get("TimeoutInMillis", MAX_TIMEOUT_MS))
+        timeout_ms = int(method.integration.get("TimeoutInMillis", LIMITS["apigateway.timeout_ms"]))
         if not process.join(timeout_ms / 1000):
             raise Refused(504, "Endpoint request timed out")
         try:

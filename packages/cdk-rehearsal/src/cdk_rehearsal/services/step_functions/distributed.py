@@ -43,11 +43,10 @@ from moto.stepfunctions.parser.asl.utils import json_path
 from moto.stepfunctions.parser.asl.utils.encoding import to_json_str
 
 from cdk_rehearsal.core import Core
+from cdk_rehearsal.limits import LIMITS
 from cdk_rehearsal.sandbox.patching import Patches
 from cdk_rehearsal.services.texts import iso_milliseconds
 
-# https://docs.aws.amazon.com/step-functions/latest/dg/input-output-itembatcher.html
-_MAX_BATCH_BYTES = 256 * 1024
 _FAILURES: dict[Any, str] = {
     ProgramError: "FAILED",
     ProgramTimedOut: "TIMED_OUT",
@@ -178,7 +177,7 @@ class DistributedMaps:
         """
         known = self._filled(batcher, env)
         most = int(known.get("MaxItemsPerBatch") or len(items) or 1)
-        limit = int(known.get("MaxInputBytesPerBatch") or _MAX_BATCH_BYTES)
+        limit = int(known.get("MaxInputBytesPerBatch") or LIMITS["stepfunctions.map_batch_bytes"])
         more = {"BatchInput": known["BatchInput"]} if "BatchInput" in known else {}
         groups: list[list[Any]] = []
         size = 0
