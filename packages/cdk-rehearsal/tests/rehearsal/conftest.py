@@ -12,8 +12,10 @@ import pytest
 from cdk_rehearsal import Rehearsal
 from cdk_rehearsal.latency import NONE
 from rehearsal.cloud import Cloud
+from rehearsal.worlds import World, rehearsed
 
 Rehearse = Callable[..., Rehearsal]
+Deploy = Callable[[], World]
 
 
 @pytest.fixture
@@ -36,3 +38,14 @@ def rehearse(template: Cloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rehea
             return stack.enter_context(Rehearsal(template.write(), **options))
 
         yield begin
+
+
+@pytest.fixture
+def aws(
+    template: Cloud, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Deploy]:
+    """Deploys the template: to a rehearsal, or to the endpoint that `make parity` compares with."""
+    endpoint = request.config.pluginmanager.get_plugin("endpoint")
+    with ExitStack() as stack:
+        deployed = rehearsed if endpoint is None else endpoint.deployed
+        yield lambda: stack.enter_context(deployed(template))

@@ -249,6 +249,7 @@ def test_reserved_concurrency_is_a_limit(template: Cloud, rehearse: Rehearse) ->
     assert second.error.response["Error"]["Code"] == "TooManyRequestsException"
 
 
+@pytest.mark.own_behaviour
 def test_boto3_retries_a_throttled_call_in_virtual_time(
     template: Cloud, rehearse: Rehearse
 ) -> None:

@@ -994,6 +994,7 @@ class TestQueues:
         clock.stop()
 
 
+@pytest.mark.own_behaviour
 class TestRequests:
     """https://docs.aws.amazon.com/general/latest/gr/rande.html."""
 

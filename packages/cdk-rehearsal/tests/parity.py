@@ -1,0 +1,349 @@
+"""make parity: lists the rules of AWS that the tests state, and replays them against AWS.
+
+A rule is a test that cites a page of AWS in its docstring, or else in that of its class or module.
+A test with the fixture `aws` can be replayed: with an endpoint, it deploys its template there, asks
+the same questions as in the rehearsal, and deletes its stack.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import json
+import re
+import sys
+import tomllib
+from collections import Counter
+from collections.abc import Generator, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import boto3
+import pytest
+from botocore.exceptions import BotoCoreError, ClientError
+
+from rehearsal.worlds import Endpoint
+
+TESTS = Path(__file__).resolve().parent
+PAGES = TESTS / "pages.toml"
+
+CITATION = re.compile(
+    r"https://(?:docs\.aws\.amazon\.com|states-language\.net|github\.com/aws/|repost\.aws)"
+    r"[^][\s()<>\"'`,]*(?<![.,;])"
+)
+"""A page that AWS has published."""
+
+_SERVICES = {
+    "amazoncloudwatchlogs": "CloudWatch Logs",
+    "amazoncloudwatch": "CloudWatch",
+    "amazondynamodb": "DynamoDB",
+    "amazons3": "S3",
+    "apigateway": "API Gateway",
+    "apigatewayv2": "API Gateway",
+    "aws": "EventBridge",  # github.com/aws/event-ruler
+    "awscloudformation": "CloudFormation",
+    "awssimplequeueservice": "SQS",
+    "cdk": "CDK",
+    "cloudformation-cli": "CloudFormation",
+    "cognito": "Cognito",
+    "eventbridge": "EventBridge",
+    "iam": "IAM",
+    "kinesis": "Kinesis",
+    "kms": "KMS",
+    "lambda": "Lambda",
+    "scheduler": "Scheduler",
+    "secretsmanager": "Secrets Manager",
+    "service-authorization": "IAM",
+    "ses": "SES",
+    "sns": "SNS",
+    "step-functions": "Step Functions",
+    "streams": "Kinesis",
+    "sts": "IAM",
+    "systems-manager": "Systems Manager",
+    "xray": "X-Ray",
+}
+"""Services by the first folder of their pages, in lower case."""
+
+_REASONS = {
+    "needs virtual time": {
+        *("run_for", "clock", "scheduler", "elapsed", "times", "limit_s", "start", "time_machine"),
+        *("latency", "sleep", "now"),
+    },
+    "injects faults": {"faults", "fail", "plan"},
+    "looks into the rehearsal": {
+        *("meter", "logs", "messages", "queue_depths", "function", "redrive", "sent_email"),
+        *("sent_sms", "records", "deliveries", "internet", "token", "spawn", "values", "stubs"),
+    },
+    "runs in a rehearsal only": {"rehearse", "Rehearsal"},
+}
+"""Why a test cannot be replayed, by the names that it uses, itself or in its helpers."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A behaviour of AWS, and the test of it."""
+
+    service: str
+    statement: str
+    page: str
+    read: str
+    """The date on which the page was last read."""
+    test: str
+    """The id of the test, relative to the folder of the tests."""
+    obstacle: str
+    """Why the test cannot be replayed, empty if it can."""
+
+
+class Module:
+    """The rules of one file of tests, read from its source."""
+
+    def __init__(self, path: Path, dates: dict[str, str]) -> None:
+        self._id = path.relative_to(TESTS).as_posix()
+        self._dates = dates
+        self._tree = ast.parse(path.read_text())
+        self._helpers = {
+            node.name: node
+            for node in ast.walk(self._tree)
+            if isinstance(node, ast.FunctionDef | ast.ClassDef) and not _is_test(node)
+        }
+
+    def rules(self) -> Iterator[Rule]:
+        """All of them, in the order of the file."""
+        yield from self._rules(self._tree, _cited(self._tree), self._id)
+
+    def _rules(self, parent: ast.Module | ast.ClassDef, page: str, prefix: str) -> Iterator[Rule]:
+        for node in parent.body:
+            if isinstance(node, ast.ClassDef | ast.FunctionDef) and _is_own(node):
+                continue
+            if isinstance(node, ast.ClassDef):
+                yield from self._rules(node, _cited(node) or page, f"{prefix}::{node.name}")
+            elif isinstance(node, ast.FunctionDef) and _is_test(node):
+                cited = _cited(node) or page
+                if cited:
+                    yield Rule(
+                        service=service_of(cited),
+                        statement=_sentence(node.name),
+                        page=cited,
+                        read=self._dates.get(cited.partition("#")[0], "never"),
+                        test=f"{prefix}::{node.name}",
+                        obstacle=self._obstacle(node),
+                    )
+
+    def _obstacle(self, test: ast.FunctionDef) -> str:
+        names, waiting = set(), [test.name]
+        reached: dict[str, ast.AST] = {test.name: test}
+        while waiting:
+            found = _names(reached[waiting.pop()])
+            names |= found
+            for name in (found & self._helpers.keys()) - reached.keys():
+                reached[name] = self._helpers[name]
+                waiting.append(name)
+        if "aws" in names:
+            return ""
+        for reason, signs in _REASONS.items():
+            if names & signs:
+                return reason
+        return "calls the code itself"
+
+
+def _is_test(node: ast.AST) -> bool:
+    return isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
+
+
+def _is_own(node: ast.ClassDef | ast.FunctionDef) -> bool:
+    return any("own_behaviour" in _names(decorator) for decorator in node.decorator_list)
+
+
+def _names(node: ast.AST) -> set[str]:
+    """All names, attributes, parameters and keywords in a piece of code."""
+    found = set()
+    for each in ast.walk(node):
+        match each:
+            case ast.Name(id=name) | ast.Attribute(attr=name) | ast.arg(arg=name):
+                found.add(name)
+            case ast.keyword(arg=str(name)):
+                found.add(name)
+    return found
+
+
+def _cited(node: ast.Module | ast.ClassDef | ast.FunctionDef) -> str:
+    found = CITATION.search(ast.get_docstring(node) or "")
+    return found[0] if found else ""
+
+
+def _sentence(name: str) -> str:
+    words = name.removeprefix("test_").replace("_", " ")
+    return words[0].upper() + words[1:]
+
+
+def service_of(page: str) -> str:
+    """The service that a page is about."""
+    url = urlsplit(page)
+    if url.netloc == "states-language.net":
+        return "Step Functions"
+    folder = url.path.split("/")[1].lower()
+    if folder == "amazoncloudwatch" and "/logs/" in url.path:
+        return "CloudWatch Logs"
+    return _SERVICES.get(folder, folder)
+
+
+def dates() -> dict[str, str]:
+    """The date on which each page was last read."""
+    return {page: str(date) for page, date in tomllib.loads(PAGES.read_text()).items()}
+
+
+def rules() -> list[Rule]:
+    """All rules of all tests."""
+    known = dates()
+    return [
+        rule for path in sorted(TESTS.rglob("test_*.py")) for rule in Module(path, known).rules()
+    ]
+
+
+# -- replaying ----------------------------------------------------------------------------
+
+
+_LACKS = {"InternalFailure", "InvalidAction", "NotImplemented", "UnknownOperationException"}
+"""Errors of an endpoint that does not implement a call."""
+_FORBIDDEN = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthFailure"}
+
+
+class Replay:
+    """A pytest plug-in: gathers how the tests end."""
+
+    def __init__(self) -> None:
+        self.differences: dict[str, str] = {}
+        self.untried: dict[str, str] = {}
+        self.agreed: set[str] = set()
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        report = yield
+        name = item.nodeid.partition("::")[2].partition("[")[0]
+        test = f"{item.path.relative_to(TESTS).as_posix()}::{name}"
+        if call.excinfo is not None:
+            error = call.excinfo.value
+            code = error.response["Error"]["Code"] if isinstance(error, ClientError) else None
+            line = call.excinfo.exconly().strip().split("\n")[0]
+            (self.untried if code in _LACKS else self.differences)[test] = line
+        elif call.when == "call":
+            self.agreed.add(test)
+        return report
+
+
+def endpoint_at(url: str, patience: float) -> Endpoint:
+    """The endpoint at a URL, or with "aws" the shell's account and region.
+
+    Exits with a message if nothing answers there, or without credentials or permission.
+    """
+    at = None if url == "aws" else url
+    session = boto3.Session()
+    if at is not None and session.get_credentials() is None:
+        session = boto3.Session("none", "none", region_name=session.region_name or "us-east-1")
+    if session.region_name is None:
+        sys.exit("error: no region: set AWS_REGION or AWS_PROFILE")
+    endpoint = Endpoint(session, at, patience)
+    try:
+        endpoint.client("cloudformation").describe_stacks()
+    except ClientError as error:
+        code = error.response["Error"]["Code"]
+        hint = "use a role that may create stacks" if code in _FORBIDDEN else "check the endpoint"
+        sys.exit(f"error: CloudFormation at {url} answers {code}: {hint}")
+    except BotoCoreError as error:
+        sys.exit(f"error: {url} cannot be used: {error}: check the endpoint and the credentials")
+    return endpoint
+
+
+def replayed(chosen: list[Rule], endpoint: Endpoint) -> Replay:
+    """Runs the tests of rules at an endpoint."""
+    replay = Replay()
+    plugin: Any = endpoint
+    manager = [("replay", replay), ("endpoint", plugin)]
+
+    class Plugins:
+        def pytest_configure(self, config: pytest.Config) -> None:
+            for name, each in manager:
+                config.pluginmanager.register(each, name)
+
+    tests = [str(TESTS / rule.test) for rule in chosen]
+    options = ["--disable-plugin-autoload", "--import-mode=importlib", "-Wignore", "-oaddopts="]
+    options.append("-overbosity_assertions=2")
+    quiet = ["-p", "no:cacheprovider", "-p", "no:terminal"]
+    pytest.main([*options, *quiet, *tests], plugins=[Plugins()])
+    return replay
+
+
+# -- the command --------------------------------------------------------------------------
+
+
+def table(found: list[Rule]) -> Iterator[str]:
+    """The rules by service and page, and how many there are."""
+    for service, rules_of_service in _grouped(found, lambda rule: rule.service):
+        count = sum(not rule.obstacle for rule in rules_of_service)
+        yield f"{service}: {len(rules_of_service)} rules, {count} of them can be replayed"
+        for page, rules_of_page in _grouped(rules_of_service, lambda rule: rule.page):
+            yield f"  {page}, read {rules_of_page[0].read}"
+            for rule in rules_of_page:
+                yield f"    {rule.statement}"
+                yield f"      {rule.test}: {rule.obstacle or 'can be replayed'}"
+    count = sum(not rule.obstacle for rule in found)
+    services = len({rule.service for rule in found})
+    yield f"{len(found)} rules of {services} services; {count} can be replayed"
+    for obstacle, number in Counter(r.obstacle for r in found if r.obstacle).most_common():
+        yield f"  {number} cannot: {obstacle}"
+
+
+def comparison(found: list[Rule], replay: Replay) -> Iterator[str]:
+    """What agrees, what differs, and what was not tried."""
+    agreed = [r for r in found if r.test in replay.agreed - replay.differences.keys()]
+    agreed = [r for r in agreed if r.test not in replay.untried]
+    for rule in agreed:
+        yield f"agrees   {rule.service}: {rule.statement}"
+    for rule in found:
+        if rule.test in replay.differences:
+            yield f"differs  {rule.service}: {rule.statement}"
+            yield f"         {rule.test}: {replay.differences[rule.test]}"
+    obstacles = {r.test: replay.untried.get(r.test) or r.obstacle for r in found}
+    for rule in found:
+        if obstacles[rule.test] and rule.test not in replay.differences:
+            yield f"not tried  {rule.service}: {rule.statement}: {obstacles[rule.test]}"
+    untried = len(found) - len(agreed) - len(replay.differences)
+    yield f"{len(agreed)} agree, {len(replay.differences)} differ, {untried} were not tried"
+
+
+def _grouped(found: list[Rule], key: Any) -> list[tuple[str, list[Rule]]]:
+    groups: dict[str, list[Rule]] = {}
+    for rule in found:
+        groups.setdefault(key(rule), []).append(rule)
+    return sorted(groups.items())
+
+
+def main() -> None:
+    """Prints the table or the comparison; exits with 1 if a rule differs."""
+    parser = argparse.ArgumentParser(prog="make parity", description=__doc__)
+    parser.add_argument(
+        "--endpoint", help='replay: the URL of an endpoint, or "aws" for the account'
+    )
+    parser.add_argument("--rules", default="", help="only rules with this text in service or test")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument(
+        "--patience", type=float, default=20, help="seconds to wait for an effect (20)"
+    )
+    options = parser.parse_args()
+    found = [r for r in rules() if options.rules.lower() in f"{r.service}: {r.test}".lower()]
+    if options.endpoint is None:
+        rows = [asdict(rule) for rule in found]
+        print(json.dumps(rows, indent=2) if options.json else "\n".join(table(found)))
+        return
+    endpoint = endpoint_at(options.endpoint, options.patience)
+    replay = replayed([rule for rule in found if not rule.obstacle], endpoint)
+    print("\n".join(comparison(found, replay)))
+    sys.exit(1 if replay.differences else 0)
+
+
+if __name__ == "__main__":
+    main()
