@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from cdk_rehearsal import Rehearsal
 from cdk_rehearsal.latency import NONE
 from rehearsal.cloud import Cloud
-from rehearsal.worlds import World, rehearsed
+from rehearsal.worlds import Endpoint, World, refusals
 
 Rehearse = Callable[..., Rehearsal]
 Deploy = Callable[[], World]
@@ -41,11 +41,26 @@ def rehearse(template: Cloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rehea
 
 
 @pytest.fixture
+def endpoint(request: pytest.FixtureRequest) -> Endpoint | None:
+    """Where `make parity` replays the rules; None in a rehearsal."""
+    return cast("Endpoint | None", request.config.pluginmanager.get_plugin("endpoint"))
+
+
+@pytest.fixture
 def aws(
-    template: Cloud, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+    template: Cloud, endpoint: Endpoint | None, request: pytest.FixtureRequest
 ) -> Iterator[Deploy]:
-    """Deploys the template: to a rehearsal, or to the endpoint that `make parity` compares with."""
-    endpoint = request.config.pluginmanager.get_plugin("endpoint")
+    """Deploys the template: to a rehearsal, or to the endpoint of a replay.
+
+    Raises Refused if it cannot be deployed.
+    """
     with ExitStack() as stack:
-        deployed = rehearsed if endpoint is None else endpoint.deployed
-        yield lambda: stack.enter_context(deployed(template))
+
+        def deploy() -> World:
+            if endpoint is not None:
+                return stack.enter_context(endpoint.deployed(template))
+            with refusals():
+                begin: Rehearse = request.getfixturevalue("rehearse")
+                return begin()
+
+        yield deploy

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import Any
 
 import pytest
@@ -13,8 +12,7 @@ from cdk_rehearsal.filters import SubscriptionFilter
 from cdk_rehearsal.latency import Latency
 from cdk_rehearsal.patterns import PatternError
 from rehearsal.cloud import Cloud, arn, ref
-from rehearsal.conftest import Deploy, Rehearse
-from rehearsal.worlds import World, received
+from rehearsal.conftest import Rehearse
 
 START = 1767600000.0
 DAY = 86_400.0
@@ -23,7 +21,7 @@ DAY = 86_400.0
 @pytest.fixture
 def topic(template: Cloud) -> Cloud:
     """A topic that EventBridge may publish to."""
-    template.add("Topic", "AWS::SNS::Topic")
+    template.add("Topic", "AWS::SNS::Topic", TopicName="topic")
     template.add(
         "TopicPolicy",
         "AWS::SNS::TopicPolicy",
@@ -88,14 +86,6 @@ def publish(shop: Rehearsal, message: Any = "hello", **attributes: Any) -> str:
     return str(answer["MessageId"])
 
 
-def send(world: World, message: Any = "hello", **attributes: Any) -> None:
-    """Publish to the topic."""
-    text = message if isinstance(message, str) else json.dumps(message)
-    world.client("sns").publish(
-        TopicArn=world.arn("Topic"), Message=text, MessageAttributes=attributes
-    )
-
-
 def text(value: str, kind: str = "String") -> dict[str, str]:
     return {"DataType": kind, "StringValue": value}
 
@@ -122,33 +112,39 @@ def test_a_message_reaches_all_subscriptions(topic: Cloud, rehearse: Rehearse) -
     ]
 
 
-def test_a_message_is_wrapped_in_a_notification(topic: Cloud, aws: Deploy) -> None:
+def test_a_message_is_wrapped_in_a_notification(topic: Cloud, rehearse: Rehearse) -> None:
     """https://docs.aws.amazon.com/sns/latest/dg/sns-message-and-json-formats.html"""
     subscribe(topic, "Queue")
-    world = aws()
-    send(world, colour=text("red"))
-    (message,) = received(world, "Queue")
-    envelope = json.loads(message["Body"])
+    shop = rehearse()
+    publish(shop, colour=text("red"))
+    (message,) = shop.messages("Shop/Queue")
+    envelope = json.loads(message["body"])
     assert envelope["Type"] == "Notification"
-    assert envelope["TopicArn"] == world.arn("Topic")
-    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", envelope["Timestamp"])
+    assert envelope["TopicArn"] == shop.physical_id("Shop/Topic")
+    assert envelope["Timestamp"] == "2026-01-05T08:00:00.000Z"
     assert envelope["MessageAttributes"] == {"colour": {"Type": "String", "Value": "red"}}
     assert {"Signature", "SignatureVersion", "SigningCertURL", "UnsubscribeURL"} <= set(envelope)
-    assert "MessageAttributes" not in message
+    assert message["attributes"] == {}
 
 
-def test_raw_delivery_hands_over_message_and_attributes(topic: Cloud, aws: Deploy) -> None:
+def test_raw_delivery_hands_over_message_and_attributes(topic: Cloud, rehearse: Rehearse) -> None:
     """https://docs.aws.amazon.com/sns/latest/dg/sns-large-payload-raw-message-delivery.html"""
     subscribe(topic, "Queue", RawMessageDelivery=True)
-    world = aws()
-    given = {
-        "colour": text("red"),
-        "size": text("3", "Number"),
-        "raw": {"DataType": "Binary", "BinaryValue": b"\x00\xff"},
-    }
-    send(world, **given)
-    (message,) = received(world, "Queue")
-    assert (message["Body"], message["MessageAttributes"]) == ("hello", given)
+    shop = rehearse()
+    publish(
+        shop,
+        colour=text("red"),
+        size=text("3", "Number"),
+        raw={"DataType": "Binary", "BinaryValue": b"\x00\xff"},
+    )
+    (message,) = shop.messages("Shop/Queue")
+    assert message["body"] == "hello"
+    assert message["attributes"] == {"colour": "red", "size": "3", "raw": b"\x00\xff"}
+    url = shop.physical_id("Shop/Queue")
+    (received,) = shop.client("sqs").receive_message(QueueUrl=url, MessageAttributeNames=["All"])[
+        "Messages"
+    ]
+    assert received["MessageAttributes"]["size"] == text("3", "Number")
 
 
 def test_a_raw_message_with_more_than_ten_attributes_is_not_delivered(
@@ -225,7 +221,9 @@ def test_a_filter_on_attributes_keeps_the_rest_away(topic: Cloud, rehearse: Rehe
     ] * 2
 
 
-def test_a_filter_on_the_body_sees_into_objects_and_arrays(topic: Cloud, aws: Deploy) -> None:
+def test_a_filter_on_the_body_sees_into_objects_and_arrays(
+    topic: Cloud, rehearse: Rehearse
+) -> None:
     """https://docs.aws.amazon.com/sns/latest/dg/sns-message-filtering.html"""
     subscribe(
         topic,
@@ -234,14 +232,14 @@ def test_a_filter_on_the_body_sees_into_objects_and_arrays(topic: Cloud, aws: De
         FilterPolicy={"detail": {"lines": {"sku": ["a"], "gift": [True]}}},
         RawMessageDelivery=True,
     )
-    world = aws()
+    shop = rehearse()
     wanted = {"detail": {"lines": [{"sku": "b"}, {"sku": "a", "gift": True}]}}
-    send(world, {"detail": {"lines": [{"sku": "b", "gift": True}, {"sku": "a"}]}})
-    send(world, {"detail": {"lines": []}})
-    send(world, "no JSON")
-    send(world, ["a"])
-    send(world, wanted)
-    assert [message["Body"] for message in received(world, "Queue")] == [json.dumps(wanted)]
+    publish(shop, wanted)
+    publish(shop, {"detail": {"lines": [{"sku": "b", "gift": True}, {"sku": "a"}]}})
+    publish(shop, {"detail": {"lines": []}})
+    publish(shop, "no JSON")
+    publish(shop, ["a"])
+    assert bodies(shop) == [json.dumps(wanted)]
 
 
 def attributes(**values: Any) -> dict[str, dict[str, str]]:
@@ -440,7 +438,7 @@ def test_without_a_dead_letter_queue_that_admits_the_topic_a_message_is_lost(
 
 
 def test_a_message_has_256_kilobytes_at_most(topic: Cloud, rehearse: Rehearse) -> None:
-    """https://docs.aws.amazon.com/sns/latest/api/API_Publish.html"""
+    """https://docs.aws.amazon.com/general/latest/gr/sns.html"""
     subscribe(topic, "Queue", RawMessageDelivery=True)
     shop = rehearse()
     publish(shop, "x" * (256 * 1024))

@@ -1,4 +1,4 @@
-"""Two places in which the same test can run: a rehearsal, and an endpoint of AWS or an account."""
+"""A rehearsal is one of two worlds in which a test can run; the other one is AWS itself."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ import contextlib
 import json
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 import boto3
 import urllib3
 from botocore.exceptions import ClientError
 
-from cdk_rehearsal import Rehearsal, RehearsalError
-from cdk_rehearsal.latency import NONE
+from cdk_rehearsal import RehearsalError
+from cdk_rehearsal.services.functions import InvocationResult
+from cdk_rehearsal.services.http_api import HttpResponse
 from rehearsal.cloud import Cloud
 
 T = TypeVar("T")
@@ -23,145 +25,188 @@ PREFIX = "rehearsal-parity-"
 """How the names of all stacks begin that a replay creates."""
 
 _ARNS = {
-    *("AWS::DynamoDB::Table", "AWS::Events::EventBus", "AWS::Events::Rule", "AWS::IAM::Role"),
-    *("AWS::KMS::Key", "AWS::Kinesis::Stream", "AWS::Lambda::Function", "AWS::Logs::LogGroup"),
-    *("AWS::S3::Bucket", "AWS::SQS::Queue"),
+    "AWS::DynamoDB::Table": ("Arn", "StreamArn"),
+    "AWS::Events::EventBus": ("Arn",),
+    "AWS::Events::Rule": ("Arn",),
+    "AWS::IAM::Role": ("Arn",),
+    "AWS::KMS::Key": ("Arn",),
+    "AWS::Kinesis::Stream": ("Arn",),
+    "AWS::Lambda::Function": ("Arn",),
+    "AWS::S3::Bucket": ("Arn",),
+    "AWS::SQS::Queue": ("Arn",),
 }
-"""Types with an attribute ``Arn``; the physical id of all others that tests use is their ARN."""
+"""Attributes of resources that a replay can ask for."""
 
 
 class Refused(Exception):
     """A template cannot be deployed."""
 
 
+class Deployed(Protocol):
+    """A resource that was created."""
+
+    @property
+    def physical_id(self) -> str:
+        """The value of ``Ref``."""
+
+    @property
+    def attributes(self) -> Mapping[str, Any]:
+        """Values of ``Fn::GetAtt``."""
+
+
+class Front(Protocol):
+    """The front of the HTTP and REST APIs."""
+
+    def request(
+        self, method: str, path: str, *, headers: Any = None, body: Any = None
+    ) -> HttpResponse:
+        """Sends a request to the only API."""
+
+
 class World(Protocol):
-    """A deployed template."""
+    """A deployed template: the part of a rehearsal that AWS has as well.
+
+    A test whose `shop` is a world can be replayed; mypy sees to it that it asks for no more.
+    """
+
+    @property
+    def account(self) -> str:
+        """The id of the account."""
+
+    @property
+    def region(self) -> str:
+        """The region."""
+
+    @property
+    def http(self) -> Front:
+        """The front of the only API."""
 
     def client(self, service: str) -> Any:
-        """A boto3 client of a service, with all permissions."""
+        """Returns a boto3 client that may do everything."""
 
-    def physical_id(self, logical_id: str) -> str:
-        """The physical id of a resource of the template."""
+    def physical_id(self, path: str) -> str:
+        """Returns the physical id of a resource."""
 
-    def arn(self, logical_id: str) -> str:
-        """The ARN of a resource of the template."""
+    def resource(self, path: str, kind: str | None = None) -> Deployed:
+        """Returns a resource."""
 
-    def eventually(self, probe: Callable[[], T]) -> T:
-        """What the probe returns when nothing more happens."""
+    def invoke(self, path: str, payload: Any) -> InvocationResult:
+        """Invokes a function and waits for its answer."""
 
-    def request(self, api: str, method: str, path: str, **options: Any) -> tuple[int, str]:
-        """Status and body of the answer of an HTTP or REST API: options as for urllib3."""
+    def logs(self, path: str) -> str:
+        """Returns what the handler of a function has printed."""
 
+    def messages(self, path: str) -> list[dict[str, Any]]:
+        """Returns the messages of a queue."""
 
-def received(world: World, queue: str) -> list[dict[str, Any]]:
-    """All messages that arrive in a queue, each once, in any order."""
-    found: dict[str, dict[str, Any]] = {}
-
-    def look() -> list[dict[str, Any]]:
-        while (
-            messages := world.client("sqs")
-            .receive_message(
-                QueueUrl=world.physical_id(queue),
-                AttributeNames=["All"],
-                MessageAttributeNames=["All"],
-                MaxNumberOfMessages=10,
-                VisibilityTimeout=600,
-            )
-            .get("Messages")
-        ):
-            found.update({message["MessageId"]: message for message in messages})
-        return list(found.values())
-
-    return world.eventually(look)
+    def run_until_idle(self) -> None:
+        """Lets everything happen that is due."""
 
 
-def invoked(world: World, function: str, payload: Any = None) -> tuple[Any, str | None]:
-    """What a function answers, and the kind of its error, if any."""
-    answer = world.client("lambda").invoke(
-        FunctionName=world.physical_id(function), Payload=json.dumps(payload)
-    )
-    return json.loads(answer["Payload"].read()), answer.get("FunctionError")
-
-
-def executed(world: World, machine: str, data: Any = None) -> dict[str, Any]:
-    """The end of an execution of a state machine; its output is decoded."""
-    client = world.client("stepfunctions")
-    execution = client.start_execution(
-        stateMachineArn=world.physical_id(machine), input=json.dumps(data or {})
-    )["executionArn"]
-
-    def look() -> dict[str, Any] | None:
-        found: dict[str, Any] = client.describe_execution(executionArn=execution)
-        return None if found["status"] == "RUNNING" else found
-
-    found = world.eventually(look)
-    assert found is not None, "the execution does not end"
-    return {**found, "output": json.loads(found.get("output") or "null")}
-
-
-class Rehearsed:
-    """A rehearsal of a template, which shows only what AWS shows as well."""
-
-    def __init__(self, rehearsal: Rehearsal) -> None:
-        self._rehearsal = rehearsal
-        self.client = rehearsal.client
-
-    def physical_id(self, logical_id: str) -> str:
-        return str(self._resource(logical_id).physical_id)
-
-    def arn(self, logical_id: str) -> str:
-        resource = self._resource(logical_id)
-        return str(resource.attributes["Arn"] if resource.type in _ARNS else resource.physical_id)
-
-    def eventually(self, probe: Callable[[], T]) -> T:
-        self._rehearsal.run_until_idle()
-        return probe()
-
-    def request(self, api: str, method: str, path: str, **options: Any) -> tuple[int, str]:
-        answer = self._rehearsal.http.request(method, path, api=self._path(api), **options)
-        return answer.status, answer.body
-
-    def _resource(self, logical_id: str) -> Any:
-        (found,) = (r for r in self._rehearsal.resources if r.logical_id == logical_id)
-        return found
-
-    def _path(self, logical_id: str) -> str:
-        return str(self._resource(logical_id).path)
+def eventually(world: World, probe: Callable[[], T]) -> T:
+    """Returns what the probe returns when nothing more happens."""
+    world.run_until_idle()
+    return world.eventually(probe) if isinstance(world, Replayed) else probe()
 
 
 @contextlib.contextmanager
-def rehearsed(template: Cloud) -> Iterator[World]:
-    """Rehearses a template with no delays. Raises Refused if it cannot be deployed."""
-    with contextlib.ExitStack() as stack:
-        try:
-            rehearsal = stack.enter_context(Rehearsal(template.write(), latency=NONE))
-        except (RehearsalError, ClientError) as error:
-            raise Refused(str(error)) from error
-        yield Rehearsed(rehearsal)
+def refusals() -> Iterator[None]:
+    """Turns the errors of a rehearsal that cannot load a template into what a replay raises."""
+    try:
+        yield
+    except (RehearsalError, ClientError) as error:
+        raise Refused(str(error)) from error
+
+
+@dataclass(frozen=True)
+class _Resource:
+    type: str
+    physical_id: str
+    attributes: dict[str, Any]
 
 
 class Replayed:
-    """A stack in an account, or at an endpoint that behaves as AWS."""
+    """A stack in an account, or at an endpoint that behaves as AWS: a world."""
 
-    def __init__(self, endpoint: Endpoint, stack: str | None) -> None:
+    def __init__(self, endpoint: Endpoint, template: Cloud, stack: str | None) -> None:
         self._endpoint = endpoint
         self.client = endpoint.client
-        self._ids: dict[str, str] = {}
-        self._outputs: dict[str, str] = {}
+        self.region = endpoint.region
+        self._resources: dict[str, _Resource] = {}
+        self._received: dict[str, dict[str, dict[str, Any]]] = {}
         if stack is not None:
             cloudformation = self.client("cloudformation")
             found = cloudformation.describe_stack_resources(StackName=stack)["StackResources"]
-            self._ids = {r["LogicalResourceId"]: r["PhysicalResourceId"] for r in found}
             (described,) = cloudformation.describe_stacks(StackName=stack)["Stacks"]
-            self._outputs = {
-                each["OutputKey"]: each["OutputValue"] for each in described.get("Outputs", ())
-            }
+            outputs = {o["OutputKey"]: o["OutputValue"] for o in described.get("Outputs", ())}
+            for each in found:
+                name, kind = each["LogicalResourceId"], each["ResourceType"]
+                self._resources[f"{template.stack}/{name}"] = _Resource(
+                    kind,
+                    each["PhysicalResourceId"],
+                    {key: outputs.get(f"{name}{key}") for key in _ARNS.get(kind, ())},
+                )
 
-    def physical_id(self, logical_id: str) -> str:
-        return self._ids[logical_id]
+    @property
+    def account(self) -> str:
+        return str(self.client("sts").get_caller_identity()["Account"])
 
-    def arn(self, logical_id: str) -> str:
-        return self._outputs.get(f"{logical_id}Arn") or self._ids[logical_id]
+    @property
+    def http(self) -> Front:
+        return self
+
+    def physical_id(self, path: str) -> str:
+        return self._resources[path].physical_id
+
+    def resource(self, path: str, kind: str | None = None) -> Deployed:
+        return self._resources[path]
+
+    def invoke(self, path: str, payload: Any) -> InvocationResult:
+        answer = self.client("lambda").invoke(
+            FunctionName=self.physical_id(path), Payload=json.dumps(payload)
+        )
+        return InvocationResult(
+            json.loads(answer["Payload"].read() or "null"),
+            answer.get("FunctionError"),
+            answer["ResponseMetadata"].get("RequestId", ""),
+        )
+
+    def logs(self, path: str) -> str:
+        group = f"/aws/lambda/{self.physical_id(path)}"
+        own = ("INIT_START", "START ", "END ", "REPORT ")
+
+        def look() -> str:
+            with contextlib.suppress(self.client("logs").exceptions.ResourceNotFoundException):
+                found = self.client("logs").filter_log_events(logGroupName=group)["events"]
+                texts = [event["message"].rstrip("\n") for event in found]
+                return "\n".join(text for text in texts if not text.startswith(own))
+            return ""
+
+        return self.eventually(look)
+
+    def messages(self, path: str) -> list[dict[str, Any]]:
+        """Receives them, and hides them for a while; so each is found once more without a call."""
+        found = self._received.setdefault(path, {})
+
+        def look() -> list[dict[str, Any]]:
+            while (
+                messages := self.client("sqs")
+                .receive_message(
+                    QueueUrl=self.physical_id(path),
+                    AttributeNames=["ApproximateReceiveCount"],
+                    MessageAttributeNames=["All"],
+                    MaxNumberOfMessages=10,
+                    VisibilityTimeout=600,
+                )
+                .get("Messages")
+            ):
+                found.update({message["MessageId"]: _message(message) for message in messages})
+            return list(found.values())
+
+        return list(self.eventually(look))
+
+    def run_until_idle(self) -> None:
+        """Does nothing: what looks for an effect waits for it."""
 
     def eventually(self, probe: Callable[[], T]) -> T:
         """Asks until an answer that is not empty stays the same, or patience is at its end."""
@@ -175,16 +220,31 @@ class Replayed:
             last = found
         return last
 
-    def request(self, api: str, method: str, path: str, **options: Any) -> tuple[int, str]:
-        host = f"{self._ids[api]}.execute-api.{self._endpoint.region}.amazonaws.com"
-        url, headers = self._endpoint.url or f"https://{host}", options.pop("headers", {})
-        if self._endpoint.url:
-            headers = {**headers, "Host": host}
-        body = options.pop("body", None)
+    def request(
+        self, method: str, path: str, *, headers: Any = None, body: Any = None
+    ) -> HttpResponse:
+        (api,) = (r for r in self._resources.values() if r.type.endswith(("::Api", "::RestApi")))
+        host = f"{api.physical_id}.execute-api.{self.region}.amazonaws.com"
+        sent = {**(headers or {}), **({"Host": host} if self._endpoint.url else {})}
         if body is not None and not isinstance(body, str | bytes):
-            body, headers = json.dumps(body), {"content-type": "application/json", **headers}
-        answer = urllib3.request(method, url + path, headers=headers, body=body, **options)
-        return answer.status, answer.data.decode()
+            body, sent = json.dumps(body), {"content-type": "application/json", **sent}
+        url = self._endpoint.url or f"https://{host}"
+        answer = urllib3.request(method, url + path, headers=sent, body=body)
+        got = {name.lower(): value for name, value in answer.headers.items()}
+        return HttpResponse(answer.status, got, answer.data.decode())
+
+
+def _message(message: dict[str, Any]) -> dict[str, Any]:
+    """A message in the form in which a rehearsal shows it."""
+    return {
+        "message_id": message["MessageId"],
+        "body": message["Body"],
+        "attributes": {
+            name: attribute.get("StringValue", attribute.get("BinaryValue"))
+            for name, attribute in message.get("MessageAttributes", {}).items()
+        },
+        "receive_count": int(message["Attributes"]["ApproximateReceiveCount"]) - 1,
+    }
 
 
 class Endpoint:
@@ -195,10 +255,10 @@ class Endpoint:
         self._clients: dict[str, Any] = {}
         self.url = url
         self.patience = patience
-        self.region = session.region_name
+        self.region = str(session.region_name)
 
     def client(self, service: str) -> Any:
-        """A client that keeps its connections."""
+        """Returns a client, which keeps its connections."""
         if service not in self._clients:
             make: Any = self._session.client
             self._clients[service] = make(service, endpoint_url=self.url)
@@ -208,16 +268,15 @@ class Endpoint:
     def deployed(self, template: Cloud) -> Iterator[World]:
         """Creates a stack, and deletes it afterwards. Raises Refused if it cannot be created."""
         if not template.resources:
-            yield Replayed(self, None)
+            yield Replayed(self, template, None)
             return
         if template.files:
             raise Refused("a replay has no files: give the function its code inline")
-        arns = {
-            f"{name}Arn": {"Value": {"Fn::GetAtt": [name, "Arn"]}}
+        outputs = {
+            f"{name}{attribute}": {"Value": {"Fn::GetAtt": [name, attribute]}}
             for name, resource in template.resources.items()
-            if resource["Type"] in _ARNS
-        }
-        outputs = {**arns, **template.template.get("Outputs", {})}
+            for attribute in _ARNS.get(resource["Type"], ())
+        } | template.template.get("Outputs", {})
         name = f"{PREFIX}{uuid.uuid4().hex[:12]}"
         client = self.client("cloudformation")
         try:
@@ -227,20 +286,20 @@ class Endpoint:
                 Capabilities=["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM"],
                 OnFailure="DO_NOTHING",
             )
-        except ClientError as error:
+        except client.exceptions.ClientError as error:
             if error.response["Error"]["Code"] == "ValidationError":
                 raise Refused(error.response["Error"]["Message"]) from error
             raise
         try:
             self._wait(name)
-            yield Replayed(self, name)
+            yield Replayed(self, template, name)
         finally:
             self._empty_buckets(name)
             client.delete_stack(StackName=name)
 
     def _wait(self, stack: str) -> None:
         client = self.client("cloudformation")
-        deadline = time.monotonic() + 60 * self.patience
+        deadline = time.monotonic() + 30 * self.patience
         while True:
             (found,) = client.describe_stacks(StackName=stack)["Stacks"]
             if found["StackStatus"] == "CREATE_COMPLETE":
@@ -248,7 +307,7 @@ class Endpoint:
             if found["StackStatus"] != "CREATE_IN_PROGRESS":
                 break
             if time.monotonic() > deadline:
-                raise Refused(f"the stack is not complete: {found['StackStatus']}")
+                raise Refused(f"the stack {stack} is not complete")
             time.sleep(self.patience / 20)
         events = client.describe_stack_events(StackName=stack)["StackEvents"]
         reasons = [
