@@ -31,7 +31,7 @@ PAGES = TESTS / "pages.toml"
 
 CITATION = re.compile(
     r"https://(?:docs\.aws\.amazon\.com|states-language\.net|github\.com/aws/|repost\.aws)"
-    r"[^][\s()<>\"'`,]*(?<![.,;])"
+    r"[^][\s()<>\"'`,]*(?<![.,;:])"
 )
 """A page that AWS has published."""
 

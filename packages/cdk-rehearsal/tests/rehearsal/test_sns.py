@@ -438,7 +438,7 @@ def test_without_a_dead_letter_queue_that_admits_the_topic_a_message_is_lost(
 
 
 def test_a_message_has_256_kilobytes_at_most(topic: Cloud, rehearse: Rehearse) -> None:
-    """https://docs.aws.amazon.com/general/latest/gr/sns.html"""
+    """https://docs.aws.amazon.com/sns/latest/api/API_Publish.html"""
     subscribe(topic, "Queue", RawMessageDelivery=True)
     shop = rehearse()
     publish(shop, "x" * (256 * 1024))

@@ -229,9 +229,15 @@ class Replayed:
         if body is not None and not isinstance(body, str | bytes):
             body, sent = json.dumps(body), {"content-type": "application/json", **sent}
         url = self._endpoint.url or f"https://{host}"
-        answer = urllib3.request(method, url + path, headers=sent, body=body)
+        fields = urllib3.HTTPHeaderDict()
+        for name, value in sent.items():
+            for each in [value] if isinstance(value, str) else value:
+                fields.add(name, each)
+        answer = urllib3.request(method.upper(), url + path, headers=fields, body=body)
         got = {name.lower(): value for name, value in answer.headers.items()}
-        return HttpResponse(answer.status, got, answer.data.decode())
+        got.pop("set-cookie", None)
+        cookies = answer.headers.getlist("set-cookie")
+        return HttpResponse(answer.status, got, answer.data.decode(), cookies)
 
 
 def _message(message: dict[str, Any]) -> dict[str, Any]:
