@@ -278,7 +278,10 @@ def replayed(chosen: list[Rule], endpoint: Endpoint) -> Replay:
     options = ["--disable-plugin-autoload", "--import-mode=importlib", "-Wignore", "-oaddopts="]
     options.append("-overbosity_assertions=2")
     quiet = ["-p", "no:cacheprovider", "-p", "no:terminal"]
-    pytest.main([*options, *quiet, *tests], plugins=[Plugins()])
+    try:
+        pytest.main([*options, *quiet, *tests], plugins=[Plugins()])
+    finally:
+        endpoint.close()
     return replay
 
 

@@ -15,7 +15,7 @@ from rehearsal.cloud import Cloud
 from rehearsal.worlds import Endpoint, World, refusals
 
 Rehearse = Callable[..., Rehearsal]
-Deploy = Callable[[], World]
+Deploy = Callable[..., World]
 
 
 @pytest.fixture
@@ -52,11 +52,14 @@ def aws(
 ) -> Iterator[Deploy]:
     """Deploys the template: to a rehearsal, or to the endpoint of a replay.
 
-    Raises Refused if it cannot be deployed.
+    Raises Refused if it cannot be deployed. With ``shared``, tests of a replay that leave each
+    other alone use one stack.
     """
     with ExitStack() as stack:
 
-        def deploy() -> World:
+        def deploy(*, shared: bool = False) -> World:
+            if endpoint is not None and shared:
+                return endpoint.shared(template)
             if endpoint is not None:
                 return stack.enter_context(endpoint.deployed(template))
             with refusals():

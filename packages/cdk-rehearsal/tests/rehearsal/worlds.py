@@ -258,6 +258,8 @@ class Endpoint:
 
     def __init__(self, session: boto3.Session, url: str | None, patience: float) -> None:
         self._session = session
+        self._shared: dict[str, World] = {}
+        self._stacks = contextlib.ExitStack()
         self._clients: dict[str, Any] = {}
         self.url = url
         self.patience = patience
@@ -269,6 +271,17 @@ class Endpoint:
             make: Any = self._session.client
             self._clients[service] = make(service, endpoint_url=self.url)
         return self._clients[service]
+
+    def close(self) -> None:
+        """Deletes the stacks that tests have shared."""
+        self._stacks.close()
+
+    def shared(self, template: Cloud) -> World:
+        """Returns a stack for all tests with the same template, deleted by ``close``."""
+        text = json.dumps(template.template)
+        if text not in self._shared:
+            self._shared[text] = self._stacks.enter_context(self.deployed(template))
+        return self._shared[text]
 
     @contextlib.contextmanager
     def deployed(self, template: Cloud) -> Iterator[World]:
