@@ -42,12 +42,13 @@ _SERVICES = {
     "amazons3": "S3",
     "apigateway": "API Gateway",
     "apigatewayv2": "API Gateway",
-    "aws": "EventBridge",  # github.com/aws/event-ruler
+    "aws-lambda-python-runtime-interface-client": "Lambda",
     "awscloudformation": "CloudFormation",
     "awssimplequeueservice": "SQS",
     "cdk": "CDK",
     "cloudformation-cli": "CloudFormation",
     "cognito": "Cognito",
+    "event-ruler": "EventBridge",
     "eventbridge": "EventBridge",
     "iam": "IAM",
     "kinesis": "Kinesis",
@@ -64,7 +65,7 @@ _SERVICES = {
     "systems-manager": "Systems Manager",
     "xray": "X-Ray",
 }
-"""Services by the first folder of their pages, in lower case."""
+"""Services by the first folder of their pages, or their repository, in lower case."""
 
 _REASONS = {
     "injects faults": {"faults"},
@@ -188,7 +189,7 @@ def service_of(page: str) -> str:
     url = urlsplit(page)
     if url.netloc == "states-language.net":
         return "Step Functions"
-    folder = url.path.split("/")[1].lower()
+    folder = url.path.removeprefix("/aws/").lstrip("/").split("/")[0].lower()
     if folder == "amazoncloudwatch" and "/logs/" in url.path:
         return "CloudWatch Logs"
     return _SERVICES.get(folder, folder)

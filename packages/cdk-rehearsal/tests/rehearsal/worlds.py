@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
+from urllib.parse import urlsplit
 
 import boto3
 import urllib3
@@ -225,7 +226,10 @@ class Replayed:
     ) -> HttpResponse:
         (api,) = (r for r in self._resources.values() if r.type.endswith(("::Api", "::RestApi")))
         host = f"{api.physical_id}.execute-api.{self.region}.amazonaws.com"
-        sent = {**(headers or {}), **({"Host": host} if self._endpoint.url else {})}
+        sent = dict(headers or {})
+        if self._endpoint.url:  # emulators tell APIs apart by a name that they have agreed on
+            port = urlsplit(self._endpoint.url).port
+            sent["Host"] = f"{api.physical_id}.execute-api.localhost:{port}"
         if body is not None and not isinstance(body, str | bytes):
             body, sent = json.dumps(body), {"content-type": "application/json", **sent}
         url = self._endpoint.url or f"https://{host}"
