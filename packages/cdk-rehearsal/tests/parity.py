@@ -14,7 +14,7 @@ import re
 import sys
 import tomllib
 from collections import Counter
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -67,11 +67,13 @@ _SERVICES = {
 }
 """Services by the first folder of their pages, or their repository, in lower case."""
 
+_WORLDS = {"aws", "endpoint"}
+"""The fixtures that make a test replayable."""
 _REASONS = {
     "injects faults": {"faults"},
     "needs virtual time": {"run_for", "clock", "scheduler", "elapsed", "limit_s", "time_machine"},
     "reads the rehearsal's records": {"meter"},
-    "uses means of the rehearsal": {"rehearse", "Rehearsal", "stage"},
+    "uses means of the rehearsal": {"rehearse", "stage", "token", "spawn"},
 }
 """Why a test cannot be replayed, by the names that it uses, itself or in its helpers."""
 
@@ -127,19 +129,18 @@ class Module:
                     )
 
     def _obstacle(self, test: ast.FunctionDef) -> str:
-        names, reached, waiting = set[str](), {test.name}, [test]
+        names, called, waiting = set[str](), {test.name}, list[ast.AST]([test])
         while waiting:
             node = waiting.pop()
             names |= _names(node)
-            for name in _called(node) & self._helpers.keys() - reached:
-                reached.add(name)
-                waiting.append(self._helpers[name])
-            if _called(node) & {"aws", "endpoint"}:
-                return ""
-        return next(
-            (reason for reason, signs in _REASONS.items() if names & signs),
-            "calls the code itself",
-        )
+            waiting += [
+                self._helpers[name] for name in _called(node) - called & self._helpers.keys()
+            ]
+            called |= _called(node)
+        for reason, signs in _REASONS.items():
+            if names & signs:
+                return reason
+        return "" if called & _WORLDS else "calls the code itself"
 
 
 def _is_test(node: ast.AST) -> bool:
@@ -150,10 +151,24 @@ def _is_own(node: ast.ClassDef | ast.FunctionDef) -> bool:
     return any("own_behaviour" in _names(decorator) for decorator in node.decorator_list)
 
 
+def _walk(node: ast.AST) -> Iterator[ast.AST]:
+    """All parts of a piece of code, except those for a rehearsal only."""
+    yield node
+    match node:
+        case ast.If(
+            test=ast.Call(func=ast.Name(id="isinstance"), args=[_, ast.Name(id="Rehearsal")])
+        ):
+            children: Iterable[ast.AST] = node.orelse
+        case _:
+            children = ast.iter_child_nodes(node)
+    for child in children:
+        yield from _walk(child)
+
+
 def _names(node: ast.AST) -> set[str]:
     """All names, attributes, parameters and keywords in a piece of code."""
     found = set()
-    for each in ast.walk(node):
+    for each in _walk(node):
         match each:
             case ast.Name(id=name) | ast.Attribute(attr=name) | ast.arg(arg=name):
                 found.add(name)
@@ -165,7 +180,7 @@ def _names(node: ast.AST) -> set[str]:
 def _called(node: ast.AST) -> set[str]:
     """The names that stand for themselves: parameters, functions, and methods of the test."""
     found = set()
-    for each in ast.walk(node):
+    for each in _walk(node):
         match each:
             case ast.Name(id=name) | ast.arg(arg=name):
                 found.add(name)

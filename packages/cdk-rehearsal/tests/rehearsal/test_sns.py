@@ -14,7 +14,7 @@ from cdk_rehearsal.latency import Latency
 from cdk_rehearsal.patterns import PatternError
 from rehearsal.cloud import Cloud, arn, ref
 from rehearsal.conftest import Deploy, Rehearse
-from rehearsal.worlds import World
+from rehearsal.worlds import World, eventually
 
 START = 1767600000.0
 DAY = 86_400.0
@@ -141,14 +141,22 @@ def test_raw_delivery_hands_over_message_and_attributes(topic: Cloud, aws: Deplo
         size=text("3", "Number"),
         raw={"DataType": "Binary", "BinaryValue": b"\x00\xff"},
     )
+    client, url = shop.client("sqs"), shop.physical_id("Shop/Queue")
+
+    def types() -> dict[str, str]:
+        found = client.receive_message(
+            QueueUrl=url, MessageAttributeNames=["All"], VisibilityTimeout=0
+        )
+        return {
+            name: attribute["DataType"]
+            for message in found.get("Messages", ())
+            for name, attribute in message["MessageAttributes"].items()
+        }
+
+    assert eventually(shop, types) == {"colour": "String", "size": "Number", "raw": "Binary"}
     (message,) = shop.messages("Shop/Queue")
     assert message["body"] == "hello"
     assert message["attributes"] == {"colour": "red", "size": "3", "raw": b"\x00\xff"}
-    url = shop.physical_id("Shop/Queue")
-    (received,) = shop.client("sqs").receive_message(QueueUrl=url, MessageAttributeNames=["All"])[
-        "Messages"
-    ]
-    assert received["MessageAttributes"]["size"] == text("3", "Number")
 
 
 def test_a_raw_message_with_more_than_ten_attributes_is_not_delivered(

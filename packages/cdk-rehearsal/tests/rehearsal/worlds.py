@@ -134,6 +134,7 @@ class Replayed:
         self.client = endpoint.client
         self.region = endpoint.region
         self._resources: dict[str, _Resource] = {}
+        self._stage = _stage(template)
         self._received: dict[str, dict[str, dict[str, Any]]] = {}
         if stack is not None:
             cloudformation = self.client("cloudformation")
@@ -237,11 +238,22 @@ class Replayed:
         for name, value in sent.items():
             for each in [value] if isinstance(value, str) else value:
                 fields.add(name, each)
-        answer = urllib3.request(method.upper(), url + path, headers=fields, body=body)
+        answer = urllib3.request(
+            method.upper(), url + self._stage + path, headers=fields, body=body
+        )
         got = {name.lower(): value for name, value in answer.headers.items()}
         got.pop("set-cookie", None)
         cookies = answer.headers.getlist("set-cookie")
         return HttpResponse(answer.status, got, answer.data.decode(), cookies)
+
+
+def _stage(template: Cloud) -> str:
+    """The first part of the paths of the template's API."""
+    for resource in template.resources.values():
+        name = resource["Properties"].get("StageName", "$default")
+        if resource["Type"].endswith("::Stage") and name != "$default":
+            return f"/{name}"
+    return ""
 
 
 def _message(message: dict[str, Any]) -> dict[str, Any]:
