@@ -104,7 +104,7 @@ def test_a_disabled_rule_delivers_nothing(bus: Cloud, aws: Deploy) -> None:
         ({"Detail": ""}, "InvalidArgument"),
         ({"Detail": "{"}, "MalformedDetail"),
         ({"Detail": "[1]"}, "MalformedDetail"),
-        ({"Source": "aws.orders"}, "NotAuthorizedForSource"),
+        ({"Source": "aws.orders"}, "NotAuthorizedForSourceException"),
     ],
 )
 def test_a_wrong_entry_fails_alone(

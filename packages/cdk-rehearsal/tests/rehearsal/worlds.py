@@ -195,13 +195,14 @@ class Replayed:
                 messages := self.client("sqs")
                 .receive_message(
                     QueueUrl=self.physical_id(path),
-                    AttributeNames=["ApproximateReceiveCount"],
+                    AttributeNames=["ApproximateReceiveCount", "SentTimestamp"],
                     MessageAttributeNames=["All"],
                     MaxNumberOfMessages=10,
                     VisibilityTimeout=600,
                 )
                 .get("Messages")
             ):
+                messages.sort(key=lambda message: int(message["Attributes"]["SentTimestamp"]))
                 found.update({message["MessageId"]: _message(message) for message in messages})
             return list(found.values())
 
