@@ -28,6 +28,8 @@ from rehearsal.worlds import Endpoint
 
 TESTS = Path(__file__).resolve().parent
 PAGES = TESTS / "pages.toml"
+LIMITS = TESTS.parent / "src" / "cdk_rehearsal" / "limits.toml"
+"""The table of limits: each row is a rule, too, of the tests that are marked to cross it."""
 
 CITATION = re.compile(
     r"https://(?:docs\.aws\.amazon\.com|states-language\.net|github\.com/aws/|repost\.aws)"
@@ -93,12 +95,37 @@ class Rule:
     """Why the test cannot be replayed, empty if it can."""
 
 
+@dataclass(frozen=True)
+class Known:
+    """What the tests refer to."""
+
+    tests: Path
+    dates: dict[str, str]
+    limits: dict[str, Any]
+
+    @classmethod
+    def read(cls) -> Known:
+        """Reads the dates of pages, and the table of limits."""
+        dates = {page: str(day) for page, day in tomllib.loads(PAGES.read_text()).items()}
+        limits = tomllib.loads(LIMITS.read_text()) if LIMITS.exists() else {}
+        return cls(TESTS, dates, limits)
+
+    def rules(self, test: ast.FunctionDef, page: str) -> Iterator[tuple[str, str, str]]:
+        """Statement, page and date of each rule of a test: limits that it crosses, or itself."""
+        crossed = list(_crossed(test))
+        for service, _, name in (row.partition(".") for row in crossed):
+            row = self.limits[service][name]
+            yield f"{row['says']}: {row['value']} {row['unit']}", row["page"], str(row["read"])
+        if page and not crossed:
+            yield _sentence(test.name), page, self.dates.get(page.partition("#")[0], "never")
+
+
 class Module:
     """The rules of one file of tests, read from its source."""
 
-    def __init__(self, path: Path, dates: dict[str, str]) -> None:
-        self._id = path.relative_to(TESTS).as_posix()
-        self._dates = dates
+    def __init__(self, path: Path, known: Known) -> None:
+        self._id = path.relative_to(known.tests).as_posix()
+        self._known = known
         self._tree = ast.parse(path.read_text())
         self._helpers: dict[str, ast.AST] = {
             node.name: node
@@ -117,16 +144,9 @@ class Module:
             if isinstance(node, ast.ClassDef):
                 yield from self._rules(node, _cited(node) or page, f"{prefix}::{node.name}")
             elif isinstance(node, ast.FunctionDef) and _is_test(node):
-                cited = _cited(node) or page
-                if cited:
-                    yield Rule(
-                        service=service_of(cited),
-                        statement=_sentence(node.name),
-                        page=cited,
-                        read=self._dates.get(cited.partition("#")[0], "never"),
-                        test=f"{prefix}::{node.name}",
-                        obstacle=self._obstacle(node),
-                    )
+                for statement, cited, read in self._known.rules(node, _cited(node) or page):
+                    test, obstacle = f"{prefix}::{node.name}", self._obstacle(node)
+                    yield Rule(service_of(cited), statement, cited, read, test, obstacle)
 
     def _obstacle(self, test: ast.FunctionDef) -> str:
         names, called, waiting = set[str](), {test.name}, list[ast.AST]([test])
@@ -149,6 +169,14 @@ def _is_test(node: ast.AST) -> bool:
 
 def _is_own(node: ast.ClassDef | ast.FunctionDef) -> bool:
     return any("own_behaviour" in _names(decorator) for decorator in node.decorator_list)
+
+
+def _crossed(test: ast.FunctionDef) -> Iterator[str]:
+    """The rows of the table of limits in ``@crosses("sqs.delay_s", …)``."""
+    for decorator in test.decorator_list:
+        match decorator:
+            case ast.Call(func=ast.Name(id="crosses"), args=rows):
+                yield from (str(row.value) for row in rows if isinstance(row, ast.Constant))
 
 
 def _walk(node: ast.AST) -> Iterator[ast.AST]:
@@ -210,14 +238,9 @@ def service_of(page: str) -> str:
     return _SERVICES.get(folder, folder)
 
 
-def dates() -> dict[str, str]:
-    """The date on which each page was last read."""
-    return {page: str(date) for page, date in tomllib.loads(PAGES.read_text()).items()}
-
-
 def rules() -> list[Rule]:
     """All rules of all tests."""
-    known = dates()
+    known = Known.read()
     return [
         rule for path in sorted(TESTS.rglob("test_*.py")) for rule in Module(path, known).rules()
     ]
@@ -234,7 +257,9 @@ _FORBIDDEN = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", 
 class Replay:
     """A pytest plug-in: gathers how the tests end."""
 
-    def __init__(self) -> None:
+    def __init__(self, total: int) -> None:
+        self._progress = Counter[str]()
+        self._total = total
         self.differences: dict[str, str] = {}
         self.untried: dict[str, str] = {}
         self.agreed: set[str] = set()
@@ -244,6 +269,9 @@ class Replay:
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         report = yield
+        if call.when == "setup" and sys.stderr.isatty():
+            self._progress[item.nodeid.partition("[")[0]] += 1
+            print(f"{len(self._progress)} of {self._total}", end="\r", file=sys.stderr)
         name = item.nodeid.partition("::")[2].partition("[")[0]
         test = f"{item.path.relative_to(TESTS).as_posix()}::{name}"
         if call.excinfo is not None:
@@ -281,7 +309,7 @@ def endpoint_at(url: str, patience: float) -> Endpoint:
 
 def replayed(chosen: list[Rule], endpoint: Endpoint) -> Replay:
     """Runs the tests of rules at an endpoint."""
-    replay = Replay()
+    replay = Replay(len(chosen))
     plugin: Any = endpoint
     manager = [("replay", replay), ("endpoint", plugin)]
 
@@ -352,13 +380,14 @@ def main() -> None:
     parser.add_argument(
         "--endpoint", help='replay: the URL of an endpoint, or "aws" for the account'
     )
-    parser.add_argument("--rules", default="", help="only rules with this text in service or test")
+    parser.add_argument("--rules", default="", help="a regular expression: only such rules")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument(
         "--patience", type=float, default=20, help="seconds to wait for an effect (20)"
     )
     options = parser.parse_args()
-    found = [r for r in rules() if options.rules.lower() in f"{r.service}: {r.test}".lower()]
+    wanted = re.compile(options.rules, re.IGNORECASE)
+    found = [r for r in rules() if wanted.search(f"{r.service}: {r.statement}: {r.test}")]
     if options.endpoint is None:
         rows = [asdict(rule) for rule in found]
         print(json.dumps(rows, indent=2) if options.json else "\n".join(table(found)))

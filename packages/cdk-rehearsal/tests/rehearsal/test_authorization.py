@@ -217,6 +217,7 @@ class TestRefusals:
         assert answer(shop, SEND) is answer(shop, PUBLISH) is None
         assert answer(shop, put())[0] == "AccessDeniedException"
 
+    @pytest.mark.own_behaviour
     def test_an_unknown_managed_policy_is_an_error(
         self, account: Cloud, rehearse: Rehearse
     ) -> None:
@@ -226,6 +227,7 @@ class TestRefusals:
         with pytest.raises(LoadingError, match=f"no managed policy {gone}"):
             rehearse()
 
+    @pytest.mark.own_behaviour
     def test_a_call_that_nobody_knows_is_an_error(self, account: Cloud, rehearse: Rehearse) -> None:
         """https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html"""
         caller(account, allow("*"))
@@ -472,6 +474,7 @@ class TestConditionKeys:
         allowed: Call,
         refused: Call,
     ) -> None:
+        """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html"""
         caller(account, allow(action, Condition=condition))
         shop = aws()
         assert answer(shop, allowed) is None
@@ -531,6 +534,7 @@ class TestResourcePolicies:
         assert answer(aws(), SECRET) is None
 
     def test_a_changed_policy_takes_effect(self, account: Cloud, aws: Deploy) -> None:
+        """https://docs.aws.amazon.com/IAM/latest/APIReference/API_PutRolePolicy.html"""
         caller(account)
         shop = aws()
         role, iam = shop.physical_id("Shop/CallerRole"), shop.client("iam")

@@ -709,6 +709,7 @@ class TestAuthorizer:
         assert 'error="insufficient_scope"' in bad.headers["www-authenticate"]
         assert self.request(shop, shop.token("ann")).status == 200
 
+    @pytest.mark.own_behaviour
     def test_another_issuer_gets_a_key_of_the_rehearsal(
         self, template: Cloud, rehearse: Rehearse
     ) -> None:
@@ -783,6 +784,7 @@ class TestAuthorizer:
 class TestFront:
     """https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api.html."""
 
+    @pytest.mark.own_behaviour
     def test_requests_can_be_made_by_processes_at_once(
         self, template: Cloud, rehearse: Rehearse
     ) -> None:
@@ -800,6 +802,7 @@ class TestFront:
         assert [process.result() for process in processes] == ["/a", "/b"]
         assert shop.clock.now() - start == pytest.approx(5)
 
+    @pytest.mark.own_behaviour
     def test_each_request_is_recorded(self, template: Cloud, rehearse: Rehearse) -> None:
         """With its route and status."""
         echo(template, "GET /orders")
@@ -845,6 +848,7 @@ class TestFront:
             assert shop.http.request("POST", "/shipments/1").body == "Shipping"
             assert shop.http.request("GET", "/orders").status == 401
 
+    @pytest.mark.own_behaviour
     def test_with_several_apis_one_has_to_be_named(
         self, template: Cloud, rehearse: Rehearse
     ) -> None:
@@ -860,6 +864,7 @@ class TestFront:
         assert http.request("GET", "/a", api="Shop/Api").status == 200
         assert http.request("GET", "/a", api="Shop/Other").status == 404
 
+    @pytest.mark.own_behaviour
     def test_a_check_reports_what_the_front_does_not_know(self, template: Cloud) -> None:
         api(template)
         template.function("Echo", ECHO)
@@ -870,6 +875,7 @@ class TestFront:
         assert "does not know PayloadFormatVersion" in problem.problem
         assert name in problem.where
 
+    @pytest.mark.own_behaviour
     def test_a_check_reports_everything_that_the_front_does_not_know(self, template: Cloud) -> None:
         api(template)
         template.function("Echo", ECHO)
@@ -894,6 +900,7 @@ class TestFront:
             assert [f for f in found if f"Shop, {logical_id} (" in f and name in f], (name, found)
         assert len(found) == len(expected)
 
+    @pytest.mark.own_behaviour
     def test_an_integration_with_a_function_that_fails_is_no_problem_of_its_own(
         self, template: Cloud
     ) -> None:
@@ -910,6 +917,7 @@ class TestFront:
             ("Route4", "AuthorizationType", "CUSTOM"),
         ],
     )
+    @pytest.mark.own_behaviour
     def test_what_the_front_does_not_know_is_an_error(
         self, template: Cloud, rehearse: Rehearse, logical_id: str, name: str, value: Any
     ) -> None:

@@ -15,7 +15,7 @@ def rules() -> list[parity.Rule]:
 
 
 def test_each_cited_page_has_a_date_and_each_date_a_page(rules: list[parity.Rule]) -> None:
-    dates = parity.dates()
+    dates = parity.Known.read().dates
     assert {rule.page.partition("#")[0] for rule in rules} == dates.keys()
     assert all(date.fromisoformat(read) for read in dates.values())
 

@@ -84,7 +84,7 @@ def test_a_new_object_is_notified(template: Cloud, aws: Deploy) -> None:
     shop = aws()
     put(shop, "incoming/a.csv", b"sku,count\n")
     (record,) = records(shop)
-    assert record["eventVersion"] == "2.1"
+    assert record["eventVersion"] == "2.5"
     assert record["eventSource"] == "aws:s3"
     assert record["awsRegion"] == shop.region
     assert re.fullmatch(MOMENT, record["eventTime"])
@@ -279,6 +279,7 @@ def test_a_function_is_invoked_asynchronously(template: Cloud, aws: Deploy) -> N
 def test_a_handler_that_puts_an_object_starts_a_notification(
     template: Cloud, rehearse: Rehearse
 ) -> None:
+    """https://docs.aws.amazon.com/AmazonS3/latest/userguide/EventNotifications.html"""
     queue(template, "Queue")
     bucket(template, to_queue("Queue"))
     template.function(
@@ -440,6 +441,7 @@ def test_a_notification_that_fails_for_a_while_is_sent_again(
 def test_a_destination_that_shuts_the_bucket_out_later_loses_notifications(
     template: Cloud, rehearse: Rehearse, change: str
 ) -> None:
+    """https://docs.aws.amazon.com/AmazonS3/latest/userguide/grant-destinations-permissions-to-s3.html"""
     queue(template, "Queue")
     bucket(template, to_queue("Queue"))
     shop = rehearse()

@@ -224,6 +224,7 @@ class TestStoredParameters:
         self.queue_with(template, value)
         assert self.timeout(rehearse()) == "77"
 
+    @pytest.mark.own_behaviour
     def test_a_parameter_outside_of_the_assembly_is_an_error(
         self, template: Cloud, rehearse: Rehearse
     ) -> None:

@@ -350,6 +350,7 @@ def test_a_filter_that_sns_refuses_is_an_error(policy: Any, scope: str, reason: 
 def test_a_wrong_filter_in_a_template_is_an_error_with_its_name(
     topic: Cloud, rehearse: Rehearse
 ) -> None:
+    """https://docs.aws.amazon.com/sns/latest/dg/subscription-filter-policy-constraints.html"""
     subscribe(topic, "Queue", FilterPolicy={"a": {"b": ["x"]}})
     with pytest.raises(RehearsalError, match=r"QueueSubscription.*a\.b is nested"):
         rehearse()
@@ -589,6 +590,7 @@ def test_a_topic_takes_larger_messages_if_it_is_told_to(topic: Cloud, aws: Deplo
 def test_a_maximum_message_size_out_of_range_is_refused(
     topic: Cloud, rehearse: Rehearse, size: int
 ) -> None:
+    """https://docs.aws.amazon.com/sns/latest/dg/large-message-payloads.html"""
     topic.add("Topic", "AWS::SNS::Topic", TopicName="topic", MaximumMessageSize=size)
     with pytest.raises(RehearsalError, match=f"MaximumMessageSize is {size}: give 1024 to"):
         rehearse()

@@ -577,7 +577,10 @@ def test_a_handler_that_returns_bytes_decides_on_its_answer(shop: World) -> None
 def test_a_handler_may_return_decimals_and_nested_bytes(
     template: Cloud, rehearse: Rehearse
 ) -> None:
-    """The runtime writes them as numbers and text."""
+    """The runtime writes them as numbers and text.
+
+    https://github.com/aws/aws-lambda-python-runtime-interface-client
+    """
     template.function(
         "Function",
         """

@@ -141,13 +141,15 @@ class Replayed:
             found = cloudformation.describe_stack_resources(StackName=stack)["StackResources"]
             (described,) = cloudformation.describe_stacks(StackName=stack)["Stacks"]
             outputs = {o["OutputKey"]: o["OutputValue"] for o in described.get("Outputs", ())}
-            for each in found:
-                name, kind = each["LogicalResourceId"], each["ResourceType"]
-                self._resources[f"{template.stack}/{name}"] = _Resource(
-                    kind,
-                    each["PhysicalResourceId"],
-                    {key: outputs.get(f"{name}{key}") for key in _ARNS.get(kind, ())},
+            ids = {each.get("LogicalResourceId"): each.get("PhysicalResourceId") for each in found}
+            self._resources = {
+                f"{template.stack}/{name}": _Resource(
+                    definition["Type"],
+                    str(ids.get(name)),
+                    {key: outputs.get(f"{name}{key}") for key in _ARNS.get(definition["Type"], ())},
                 )
+                for name, definition in template.resources.items()
+            }
 
     @property
     def account(self) -> str:
@@ -357,7 +359,7 @@ class Endpoint:
         """CloudFormation deletes only empty buckets."""
         resources = self.client("cloudformation").describe_stack_resources(StackName=stack)
         for resource in resources["StackResources"]:
-            if resource["ResourceType"] == "AWS::S3::Bucket" and "PhysicalResourceId" in resource:
+            if resource.get("ResourceType") == "AWS::S3::Bucket" and resource["PhysicalResourceId"]:
                 client, bucket = self.client("s3"), resource["PhysicalResourceId"]
                 with contextlib.suppress(ClientError):
                     for found in client.list_objects_v2(Bucket=bucket).get("Contents", ()):
