@@ -14,8 +14,9 @@ import re
 import sys
 import tomllib
 from collections import Counter
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -151,12 +152,10 @@ class Module:
     def _obstacle(self, test: ast.FunctionDef) -> str:
         names, called, waiting = set[str](), {test.name}, list[ast.AST]([test])
         while waiting:
-            node = waiting.pop()
-            names |= _names(node)
-            waiting += [
-                self._helpers[name] for name in _called(node) - called & self._helpers.keys()
-            ]
-            called |= _called(node)
+            found, calls = _names(waiting.pop())
+            waiting += [self._helpers[name] for name in calls - called & self._helpers.keys()]
+            names |= found
+            called |= calls
         for reason, signs in _REASONS.items():
             if names & signs:
                 return reason
@@ -168,7 +167,7 @@ def _is_test(node: ast.AST) -> bool:
 
 
 def _is_own(node: ast.ClassDef | ast.FunctionDef) -> bool:
-    return any("own_behaviour" in _names(decorator) for decorator in node.decorator_list)
+    return any("own_behaviour" in _names(decorator)[0] for decorator in node.decorator_list)
 
 
 def _crossed(test: ast.FunctionDef) -> Iterator[str]:
@@ -181,40 +180,33 @@ def _crossed(test: ast.FunctionDef) -> Iterator[str]:
 
 def _walk(node: ast.AST) -> Iterator[ast.AST]:
     """All parts of a piece of code, except those for a rehearsal only."""
-    yield node
-    match node:
-        case ast.If(
-            test=ast.Call(func=ast.Name(id="isinstance"), args=[_, ast.Name(id="Rehearsal")])
-        ):
-            children: Iterable[ast.AST] = node.orelse
-        case _:
-            children = ast.iter_child_nodes(node)
-    for child in children:
-        yield from _walk(child)
+    waiting = [node]
+    while waiting:
+        part = waiting.pop()
+        yield part
+        match part:
+            case ast.If(test=ast.Call(args=[_, ast.Name(id="Rehearsal")])):
+                waiting += part.orelse
+            case _:
+                waiting += ast.iter_child_nodes(part)
 
 
-def _names(node: ast.AST) -> set[str]:
-    """All names, attributes, parameters and keywords in a piece of code."""
-    found = set()
-    for each in _walk(node):
-        match each:
-            case ast.Name(id=name) | ast.Attribute(attr=name) | ast.arg(arg=name):
-                found.add(name)
-            case ast.keyword(arg=str(name)):
-                found.add(name)
-    return found
+@cache
+def _names(node: ast.AST) -> tuple[frozenset[str], frozenset[str]]:
+    """All names in a piece of code, and those that stand for themselves.
 
-
-def _called(node: ast.AST) -> set[str]:
-    """The names that stand for themselves: parameters, functions, and methods of the test."""
-    found = set()
-    for each in _walk(node):
-        match each:
+    These are functions, parameters, and the methods of the test.
+    """
+    found, called = set(), set()
+    for part in _walk(node):
+        match part:
             case ast.Name(id=name) | ast.arg(arg=name):
-                found.add(name)
+                called.add(name)
             case ast.Attribute(value=ast.Name(id="self"), attr=name):
+                called.add(name)
+            case ast.Attribute(attr=name) | ast.keyword(arg=str(name)):
                 found.add(name)
-    return found
+    return frozenset(found | called), frozenset(called)
 
 
 def _cited(node: ast.Module | ast.ClassDef | ast.FunctionDef) -> str:
@@ -238,7 +230,8 @@ def service_of(page: str) -> str:
     return _SERVICES.get(folder, folder)
 
 
-def rules() -> list[Rule]:
+@cache
+def rules() -> tuple[Rule, ...]:
     """All rules of all tests."""
     known = Known.read()
     return [
@@ -374,7 +367,7 @@ def _grouped(found: list[Rule], key: Any) -> list[tuple[str, list[Rule]]]:
     return sorted(groups.items())
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Prints the table or the comparison; exits with 1 if a rule differs."""
     parser = argparse.ArgumentParser(prog="make parity", description=__doc__)
     parser.add_argument(
@@ -385,7 +378,7 @@ def main() -> None:
     parser.add_argument(
         "--patience", type=float, default=20, help="seconds to wait for an effect (20)"
     )
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     wanted = re.compile(options.rules, re.IGNORECASE)
     found = [r for r in rules() if wanted.search(f"{r.service}: {r.statement}: {r.test}")]
     if options.endpoint is None:

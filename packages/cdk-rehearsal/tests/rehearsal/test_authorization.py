@@ -172,6 +172,11 @@ class TestRefusals:
         action: str,
         resource: Any,
     ) -> None:
+        """https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html
+        https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/troubleshooting-access-denied.html
+        https://docs.aws.amazon.com/AmazonS3/latest/userguide/troubleshoot-403-errors.html
+        https://docs.aws.amazon.com/sns/latest/api/CommonErrors.html
+        """
         caller(account)
         shop = aws()
         role = shop.physical_id("Shop/CallerRole")
@@ -305,6 +310,12 @@ class TestActionsAndResources:
     def test_a_call_needs_its_action_on_its_resource_and_no_other(
         self, account: Cloud, rehearse: Rehearse, call: Call, action: str, resource: Any
     ) -> None:
+        """https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
+        https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-api-permissions-reference.html
+        https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html
+        https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html
+        https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ql-iam.html
+        """
         caller(account, allow(action, resource))
         account.role("OtherRole", {**allow("*"), "Action": None, "NotAction": action})
         del account.resources["OtherRole"]["Properties"]["Policies"][0]["PolicyDocument"][
@@ -485,7 +496,9 @@ class TestResourcePolicies:
     def test_a_queue_may_admit_a_role_by_itself_and_deny_it(
         self, account: Cloud, aws: Deploy
     ) -> None:
-        """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic_policy-eval-basics-single-account.html"""
+        """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic_policy-eval-basics-single-account.html
+        https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html
+        """
         caller(account)
         shop = aws()
         role = shop.resource("Shop/CallerRole").attributes["Arn"]
@@ -770,6 +783,9 @@ class TestKeys:
     def test_a_caller_needs_the_key_of_what_it_uses(
         self, account: Cloud, aws: Deploy, call: Call, code: str, needed: list[str]
     ) -> None:
+        """https://docs.aws.amazon.com/kms/latest/developerguide/key-policies.html
+        https://docs.aws.amazon.com/kms/latest/developerguide/conditions-kms.html
+        """
         self.key(account)
         data = {**allow("*"), "Action": None, "NotAction": "kms:*"}
         del data["Action"]

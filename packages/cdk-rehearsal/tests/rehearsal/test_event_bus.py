@@ -120,7 +120,9 @@ def test_a_wrong_entry_fails_alone(
 
 
 def test_a_request_has_ten_entries_and_a_megabyte_at_most(bus: Cloud, aws: Deploy) -> None:
-    """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-putevents.html"""
+    """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-putevents.html
+    https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html
+    """
     shop = aws()
     client = shop.client("events")
     bus_name = shop.physical_id("Shop/Bus")

@@ -127,7 +127,9 @@ def topic(template: Cloud) -> None:
 def test_a_topic_keeps_order_and_groups_and_drops_repeated_messages(
     template: Cloud, rehearse: Rehearse
 ) -> None:
-    """https://docs.aws.amazon.com/sns/latest/dg/fifo-topic-message-delivery.html"""
+    """https://docs.aws.amazon.com/sns/latest/dg/fifo-topic-message-delivery.html
+    https://docs.aws.amazon.com/sns/latest/dg/fifo-message-dedup.html
+    """
     fifo(template, "Queue")
     topic(template)
     shop = rehearse(latency=None)

@@ -1179,7 +1179,11 @@ class TestSignedRequests:
         ],
     )
     def test_any_other_request_is_forbidden(self, shop: Any, wrong: Any) -> None:
-        """Wrong keys, changed bodies and old signatures among them."""
+        """Wrong keys, changed bodies and old signatures among them.
+
+        https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-access-control-iam.html
+        https://docs.aws.amazon.com/IAM/latest/UserGuide/signing-elements.html
+        """
         answer = self.signed(shop, "POST", "/a", '{"a": 1}', **wrong)
         assert (answer.status, answer.json()) == (403, {"message": "Forbidden"})
         assert shop.meter.of("invocation") == []

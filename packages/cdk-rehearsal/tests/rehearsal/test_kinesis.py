@@ -156,7 +156,9 @@ def test_a_function_gets_records_as_lambda_hands_them_over(
 def test_sequence_numbers_are_as_long_as_real_ones_and_shards_share_none(
     template: Cloud, rehearse: Rehearse
 ) -> None:
-    """https://docs.aws.amazon.com/streams/latest/dev/key-concepts.html"""
+    """https://docs.aws.amazon.com/streams/latest/dev/key-concepts.html
+    https://docs.aws.amazon.com/kinesis/latest/APIReference/API_PutRecord.html
+    """
     consume(template, shards=2)
     shop = rehearse()
     answer = shop.client("kinesis").put_records(

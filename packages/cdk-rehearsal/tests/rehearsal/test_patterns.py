@@ -74,7 +74,10 @@ class TestFields:
     """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-create-pattern.html."""
 
     def test_all_fields_must_match_and_any_value_of_each(self, matches: Matches) -> None:
-        """Fields are joined by and, the values of one field by or."""
+        """Fields are joined by and, the values of one field by or.
+
+        https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-event-patterns.html
+        """
         pattern = {"source": ["x", "orderflow.orders"], "detail": {"state": ["placed"]}}
         assert matches(pattern, EVENT)
         assert not matches(pattern, {**EVENT, "source": "y"})

@@ -335,7 +335,9 @@ def test_a_message_that_its_handler_has_deleted_does_not_come_back(
 
 
 def test_a_handler_may_shorten_the_visibility_timeout(template: Cloud, rehearse: Rehearse) -> None:
-    """https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-visibility-timeout.html"""
+    """https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-visibility-timeout.html
+    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ChangeMessageVisibility.html
+    """
     consume(
         template,
         """

@@ -132,7 +132,9 @@ def service(path: str, template: str | None = None, **properties: Any) -> dict[s
 
 
 def test_the_event_has_the_request_in_format_1(template: Cloud, aws: Deploy) -> None:
-    """https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-lambda-proxy-integrations.html"""
+    """https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-lambda-proxy-integrations.html
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-rest-api.html
+    """
     api(template)
     part(template, "Items", "items")
     part(template, "Item", "{id}", "Items")
@@ -188,7 +190,9 @@ def test_the_most_specific_method_answers(template: Cloud, aws: Deploy) -> None:
 def test_an_answer_that_is_none_is_an_error_of_the_api(
     template: Cloud, aws: Deploy, code: str, status: int, message: str
 ) -> None:
-    """https://docs.aws.amazon.com/lambda/latest/dg/services-apigateway-errors.html"""
+    """https://docs.aws.amazon.com/lambda/latest/dg/services-apigateway-errors.html
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-execution-service-limits-table.html
+    """
     api(template, code)
     template.resources["Echo"]["Properties"]["Timeout"] = 90
     method(template, "Get", "GET")
@@ -233,7 +237,9 @@ def test_a_method_with_iam_takes_signed_requests_only(template: Cloud, rehearse:
 
 
 def test_a_user_pool_admits_its_tokens(template: Cloud, rehearse: Rehearse) -> None:
-    """https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-integrate-with-cognito.html"""
+    """https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-integrate-with-cognito.html
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-control-access-to-api.html
+    """
     api(template)
     template.add("Pool", "AWS::Cognito::UserPool")
     template.add("Client", "AWS::Cognito::UserPoolClient", UserPoolId=ref("Pool"))
@@ -388,7 +394,9 @@ def test_a_role_that_the_api_cannot_assume_is_of_no_use(template: Cloud, aws: De
 
 
 def test_a_key_counts_against_its_plan(template: Cloud, rehearse: Rehearse) -> None:
-    """https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-api-usage-plans.html"""
+    """https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-api-usage-plans.html
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-request-throttling.html
+    """
     api(template)
     method(template, "Get", "GET", ApiKeyRequired=True)
     template.add("Key", "AWS::ApiGateway::ApiKey", Enabled=True, Value="k" * 20)
@@ -472,7 +480,9 @@ def test_parameters_and_body_are_validated(template: Cloud, aws: Deploy) -> None
 
 
 def test_a_mock_answers_a_preflight_request(template: Cloud, aws: Deploy) -> None:
-    """https://docs.aws.amazon.com/apigateway/latest/developerguide/how-to-mock-integration.html"""
+    """https://docs.aws.amazon.com/apigateway/latest/developerguide/how-to-mock-integration.html
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/request-response-data-mappings.html
+    """
     api(template)
     method(
         template,
@@ -498,7 +508,10 @@ def test_a_mock_answers_a_preflight_request(template: Cloud, aws: Deploy) -> Non
 
 
 def test_a_request_becomes_a_message(template: Cloud, aws: Deploy) -> None:
-    """https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-mapping-template-reference.html"""
+    """https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-mapping-template-reference.html
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/integration-request-basic-setup.html
+    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-making-api-requests-xml.html
+    """
     api(template)
     template.queue("Queue")
     role(template, "sqs:SendMessage")

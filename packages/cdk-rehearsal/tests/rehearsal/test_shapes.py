@@ -216,7 +216,11 @@ class TestStoredParameters:
     def test_a_reference_gives_the_value_and_not_the_name(
         self, template: Cloud, rehearse: Rehearse, value: Any
     ) -> None:
-        """Dynamic references, and template parameters of this type."""
+        """Dynamic references, and template parameters of this type.
+
+        https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/dynamic-references-ssm.html
+        https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/dynamic-references.html
+        """
         template.template["Parameters"] = {
             "Seconds": {"Type": "AWS::SSM::Parameter::Value<String>", "Default": "/shop/s"}
         }

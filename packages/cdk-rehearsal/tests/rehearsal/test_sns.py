@@ -293,7 +293,9 @@ def attributes(**values: Any) -> dict[str, dict[str, str]]:
 def test_a_filter_on_attributes_has_these_operators(
     policy: dict[str, Any], matching: dict[str, Any], other: dict[str, Any]
 ) -> None:
-    """https://docs.aws.amazon.com/sns/latest/dg/sns-subscription-filter-policies.html"""
+    """https://docs.aws.amazon.com/sns/latest/dg/sns-subscription-filter-policies.html
+    https://docs.aws.amazon.com/sns/latest/dg/string-value-matching.html
+    """
     subscription = SubscriptionFilter(policy)
     assert subscription.matches("", attributes(**matching))
     assert not subscription.matches("", attributes(**other))

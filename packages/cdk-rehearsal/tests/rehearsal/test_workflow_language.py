@@ -269,7 +269,12 @@ class TestStartExecution:
     """https://docs.aws.amazon.com/step-functions/latest/dg/connect-stepfunctions.html."""
 
     def test_a_start_alone_does_not_wait(self, shop: World, run: Run) -> None:
-        """The result has names in capitals, and dates as text."""
+        """The result has names in capitals, and dates as text.
+
+        https://docs.aws.amazon.com/step-functions/latest/dg/connect-stepfunctions.html
+        https://docs.aws.amazon.com/step-functions/latest/dg/integrate-optimized.html
+        https://docs.aws.amazon.com/step-functions/latest/dg/connect-parameters.html
+        """
         inner = shop.physical_id("Shop/Inner")
         answer = run(
             task(

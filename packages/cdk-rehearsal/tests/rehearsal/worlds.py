@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import boto3
 import urllib3
+from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from cdk_rehearsal import RehearsalError
@@ -277,6 +278,8 @@ class Endpoint:
 
     def __init__(self, session: boto3.Session, url: str | None, patience: float) -> None:
         self._session = session
+        attempts = 5 if url is None else 1
+        self._config = Config(retries={"mode": "standard", "total_max_attempts": attempts})
         self._shared: dict[str, World] = {}
         self._stacks = contextlib.ExitStack()
         self._clients: dict[str, Any] = {}
@@ -288,7 +291,7 @@ class Endpoint:
         """Returns a client, which keeps its connections."""
         if service not in self._clients:
             make: Any = self._session.client
-            self._clients[service] = make(service, endpoint_url=self.url)
+            self._clients[service] = make(service, endpoint_url=self.url, config=self._config)
         return self._clients[service]
 
     def close(self) -> None:
