@@ -14,7 +14,7 @@ import re
 import sys
 import tomllib
 from collections import Counter
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -234,9 +234,8 @@ def service_of(page: str) -> str:
 def rules() -> tuple[Rule, ...]:
     """All rules of all tests."""
     known = Known.read()
-    return [
-        rule for path in sorted(TESTS.rglob("test_*.py")) for rule in Module(path, known).rules()
-    ]
+    modules = [Module(path, known) for path in sorted(TESTS.rglob("test_*.py"))]
+    return tuple(rule for module in modules for rule in module.rules())
 
 
 # -- replaying ----------------------------------------------------------------------------
@@ -300,7 +299,7 @@ def endpoint_at(url: str, patience: float) -> Endpoint:
     return endpoint
 
 
-def replayed(chosen: list[Rule], endpoint: Endpoint) -> Replay:
+def replayed(chosen: Sequence[Rule], endpoint: Endpoint) -> Replay:
     """Runs the tests of rules at an endpoint."""
     replay = Replay(len(chosen))
     plugin: Any = endpoint
@@ -325,7 +324,7 @@ def replayed(chosen: list[Rule], endpoint: Endpoint) -> Replay:
 # -- the command --------------------------------------------------------------------------
 
 
-def table(found: list[Rule]) -> Iterator[str]:
+def table(found: Sequence[Rule]) -> Iterator[str]:
     """The rules by service and page, and how many there are."""
     for service, rules_of_service in _grouped(found, lambda rule: rule.service):
         count = sum(not rule.obstacle for rule in rules_of_service)
@@ -342,7 +341,7 @@ def table(found: list[Rule]) -> Iterator[str]:
         yield f"  {number} cannot: {obstacle}"
 
 
-def comparison(found: list[Rule], replay: Replay) -> Iterator[str]:
+def comparison(found: Sequence[Rule], replay: Replay) -> Iterator[str]:
     """What agrees, what differs, and what was not tried."""
     agreed = [r for r in found if r.test in replay.agreed - replay.differences.keys()]
     agreed = [r for r in agreed if r.test not in replay.untried]
@@ -360,7 +359,7 @@ def comparison(found: list[Rule], replay: Replay) -> Iterator[str]:
     yield f"{len(agreed)} agree, {len(replay.differences)} differ, {untried} were not tried"
 
 
-def _grouped(found: list[Rule], key: Any) -> list[tuple[str, list[Rule]]]:
+def _grouped(found: Sequence[Rule], key: Any) -> list[tuple[str, list[Rule]]]:
     groups: dict[str, list[Rule]] = {}
     for rule in found:
         groups.setdefault(key(rule), []).append(rule)

@@ -317,6 +317,7 @@ class Endpoint:
             f"{name}{attribute}": {"Value": {"Fn::GetAtt": [name, attribute]}}
             for name, resource in template.resources.items()
             for attribute in _ARNS.get(resource["Type"], ())
+            if attribute != "StreamArn" or "StreamSpecification" in resource["Properties"]
         } | template.template.get("Outputs", {})
         name = f"{PREFIX}{uuid.uuid4().hex[:12]}"
         client = self.client("cloudformation")
@@ -335,7 +336,7 @@ class Endpoint:
             self._wait(name)
             yield Replayed(self, template, name)
         finally:
-            self._empty_buckets(name)
+            self._clean(name)
             client.delete_stack(StackName=name)
 
     def _wait(self, stack: str) -> None:
@@ -358,12 +359,20 @@ class Endpoint:
         ]
         raise Refused("; ".join(reasons) or found.get("StackStatusReason", found["StackStatus"]))
 
-    def _empty_buckets(self, stack: str) -> None:
-        """CloudFormation deletes only empty buckets."""
-        resources = self.client("cloudformation").describe_stack_resources(StackName=stack)
-        for resource in resources["StackResources"]:
-            if resource.get("ResourceType") == "AWS::S3::Bucket" and resource["PhysicalResourceId"]:
-                client, bucket = self.client("s3"), resource["PhysicalResourceId"]
-                with contextlib.suppress(ClientError):
-                    for found in client.list_objects_v2(Bucket=bucket).get("Contents", ()):
-                        client.delete_object(Bucket=bucket, Key=found["Key"])
+    def _clean(self, stack: str) -> None:
+        """Removes objects, because only empty buckets can be deleted, and the logs of functions."""
+        found = self.client("cloudformation").describe_stack_resources(StackName=stack)
+        for resource in found["StackResources"]:
+            name = resource.get("PhysicalResourceId")
+            with contextlib.suppress(ClientError):
+                match resource.get("ResourceType"):
+                    case "AWS::S3::Bucket" if name:
+                        self._empty(name)
+                    case "AWS::Lambda::Function" if name:
+                        self.client("logs").delete_log_group(logGroupName=f"/aws/lambda/{name}")
+
+    def _empty(self, bucket: str) -> None:
+        client = self.client("s3")
+        found = client.list_object_versions(Bucket=bucket)
+        for each in [*found.get("Versions", ()), *found.get("DeleteMarkers", ())]:
+            client.delete_object(Bucket=bucket, Key=each["Key"], VersionId=each["VersionId"])
