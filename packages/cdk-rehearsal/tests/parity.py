@@ -76,7 +76,7 @@ _REASONS = {
     "injects faults": {"faults"},
     "needs virtual time": {"run_for", "clock", "scheduler", "elapsed", "limit_s", "time_machine"},
     "reads the rehearsal's records": {"meter"},
-    "uses means of the rehearsal": {"rehearse", "stage", "token", "spawn"},
+    "uses means of the rehearsal": {"rehearse", "Stage"},
 }
 """Why a test cannot be replayed, by the names that it uses, itself or in its helpers."""
 

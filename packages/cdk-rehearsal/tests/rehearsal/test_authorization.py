@@ -11,7 +11,7 @@ import pytest
 from cdk_rehearsal import LoadingError, Rehearsal
 from rehearsal.cloud import Cloud, arn, ref
 from rehearsal.conftest import Deploy, Rehearse
-from rehearsal.worlds import Refused, World, eventually
+from rehearsal.worlds import Refused, World, eventually, propagated
 
 CALLER = """
     import boto3
@@ -507,6 +507,7 @@ class TestResourcePolicies:
             policy = json.dumps({"Statement": [{**statement, "Effect": effect}]})
             url = shop.physical_id("Shop/Jobs")
             shop.client("sqs").set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
+            propagated(shop)
             result = answer(shop, SEND)
             assert (
                 result is None if effect == "Allow" else "explicit deny in a resource" in result[1]
@@ -529,6 +530,7 @@ class TestResourcePolicies:
         document = {"Statement": [{**deny, "Condition": elsewhere}]}
         bucket = shop.physical_id("Shop/Files")
         shop.client("s3").put_bucket_policy(Bucket=bucket, Policy=json.dumps(document))
+        propagated(shop)
         assert "explicit deny in a resource-based policy" in answer(shop, STORE)[1]
 
     def test_a_secret_may_admit_a_role(self, account: Cloud, aws: Deploy) -> None:
@@ -554,8 +556,10 @@ class TestResourcePolicies:
         assert answer(shop, SEND)[0] == "AccessDenied"
         document = json.dumps({"Version": "2012-10-17", "Statement": [allow("sqs:*")]})
         iam.put_role_policy(RoleName=role, PolicyName="More", PolicyDocument=document)
+        propagated(shop)
         assert answer(shop, SEND) is None
         iam.delete_role_policy(RoleName=role, PolicyName="More")
+        propagated(shop)
         assert answer(shop, SEND)[0] == "AccessDenied"
 
 
@@ -613,6 +617,7 @@ class TestFunctions:
         shop = rehearse()
         role = shop.physical_id("Shop/CallerRole")
         shop.client("iam").delete_role_policy(RoleName=role, PolicyName="Policy")
+        propagated(shop)
         shop.client("sqs").send_message(QueueUrl=shop.physical_id("Shop/Jobs"), MessageBody="m")
         shop.run_until_idle()
         assert shop.meter.of("invocation") == []
@@ -708,6 +713,7 @@ class TestWorkflows:
             PolicyName="More",
             PolicyDocument=json.dumps(granted),
         )
+        propagated(shop)
         assert self.run(shop) == ("", "")
 
     def test_a_function_that_may_not_be_invoked_fails_the_task(
@@ -802,6 +808,7 @@ class TestKeys:
             iam.put_role_policy(
                 RoleName=role, PolicyName="Key", PolicyDocument=json.dumps(document)
             )
+            propagated(shop)
         assert answer(shop, call) is None
 
     @pytest.mark.parametrize("admitted", [True, False])
@@ -893,6 +900,7 @@ class TestKeys:
             GranteePrincipal=shop.resource("Shop/CallerRole").attributes["Arn"],
             Operations=["Decrypt"],
         )
+        propagated(shop)
         assert answer(shop, SECRET) is None
 
     def test_an_alias_stands_for_its_key(self, account: Cloud, aws: Deploy) -> None:

@@ -230,7 +230,7 @@ class TestRoutes:
         for key in self.ROUTES:
             permission = "/*/$default" if key == "$default" else "/*/*"
             route(template, key, "Echo", open_=True, permission=permission)
-        assert aws().http.request(method, path).json()["routeKey"] == chosen
+        assert aws(shared=True).http.request(method, path).json()["routeKey"] == chosen
 
     def test_a_method_of_its_own_comes_before_any(self, template: Cloud, aws: Deploy) -> None:
         """ANY is for the methods that the resource has no route for."""
@@ -238,7 +238,7 @@ class TestRoutes:
         template.function("Echo", ECHO)
         for key in ("ANY /orders", "POST /orders"):
             route(template, key, "Echo", open_=True)
-        http = aws().http
+        http = aws(shared=True).http
         assert http.request("POST", "/orders").json()["routeKey"] == "POST /orders"
         assert http.request("PUT", "/orders").json()["routeKey"] == "ANY /orders"
 
@@ -248,7 +248,7 @@ class TestRoutes:
     ) -> None:
         """Without a $default route."""
         echo(template, "GET /orders/{id}")
-        answer = aws().http.request("GET", path)
+        answer = aws(shared=True).http.request("GET", path)
         assert (answer.status, answer.body) == (404, '{"message":"Not Found"}')
 
     def test_path_variables_are_decoded(self, template: Cloud, aws: Deploy) -> None:
@@ -257,7 +257,7 @@ class TestRoutes:
         template.function("Echo", ECHO)
         route(template, "GET /orders/{id}", "Echo", open_=True)
         route(template, "GET /files/{path+}", "Echo", open_=True)
-        http = aws().http
+        http = aws(shared=True).http
         assert http.request("GET", "/orders/a%20b").json()["pathParameters"] == {"id": "a b"}
         assert http.request("GET", "/files/x/y/z").json()["pathParameters"] == {"path": "x/y/z"}
 
@@ -268,7 +268,7 @@ class TestEvent:
     def test_a_request_becomes_an_event_of_format_2(self, template: Cloud, aws: Deploy) -> None:
         """Lower-case names, joined values, cookies apart, the request's own facts."""
         echo(template)
-        shop = aws()
+        shop = aws(shared=True)
         event = shop.http.request(
             "post",
             "/a/b?x=1&x=2&y=%26&empty=",
@@ -322,7 +322,7 @@ class TestEvent:
     def test_what_a_request_lacks_the_event_lacks(self, template: Cloud, aws: Deploy) -> None:
         """No body, cookies, query, path variables or authorizer: no such fields."""
         echo(template, "GET /orders")
-        event = aws().http.request("GET", "/orders").json()
+        event = aws(shared=True).http.request("GET", "/orders").json()
         assert event.keys() == {
             "version",
             "routeKey",
@@ -354,7 +354,7 @@ class TestEvent:
         """As measured: https://github.com/ministackorg/ministack/pull/766."""
         echo(template)
         headers = {} if content_type is None else {"Content-Type": content_type}
-        event = aws().http.request("PUT", "/a", headers=headers, body="a=1").json()
+        event = aws(shared=True).http.request("PUT", "/a", headers=headers, body="a=1").json()
         assert event["isBase64Encoded"] is encoded
         assert event["body"] == ("YT0x" if encoded else "a=1")
 
@@ -374,14 +374,14 @@ class TestEvent:
         """A signature of it holds."""
         echo(template)
         headers = {"Content-Type": content_type}
-        event = aws().http.request("PUT", "/a", headers=headers, body=body).json()
+        event = aws(shared=True).http.request("PUT", "/a", headers=headers, body=body).json()
         arrived: str = event["body"]
         assert (base64.b64decode(arrived) if event["isBase64Encoded"] else arrived.encode()) == body
 
     def test_a_query_is_decoded_and_kept_as_it_was(self, template: Cloud, aws: Deploy) -> None:
         """Values of one name are joined with commas."""
         echo(template)
-        event = aws().http.request("GET", "/a?tag=b%20c&tag=d,e&tag=&q=%C3%A9%2B").json()
+        event = aws(shared=True).http.request("GET", "/a?tag=b%20c&tag=d,e&tag=&q=%C3%A9%2B").json()
         assert event["rawQueryString"] == "tag=b%20c&tag=d,e&tag=&q=%C3%A9%2B"
         assert event["queryStringParameters"] == {"tag": "b c,d,e,", "q": "é+"}
 
@@ -390,13 +390,13 @@ class TestEvent:
         api(template, stage="v1")
         template.function("Echo", ECHO)
         route(template, "GET /orders", "Echo", open_=True)
-        event = aws().http.request("GET", "/orders").json()
+        event = aws(shared=True).http.request("GET", "/orders").json()
         assert (event["rawPath"], event["requestContext"]["stage"]) == ("/v1/orders", "v1")
 
     def test_a_body_of_more_than_10_mb_is_refused(self, template: Cloud, aws: Deploy) -> None:
         """https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html."""
         echo(template)
-        http = aws().http
+        http = aws(shared=True).http
         assert http.request("PUT", "/a", body="x" * (10 * 1024 * 1024 + 1)).status == 413
 
 
@@ -405,7 +405,7 @@ def answering(template: Cloud, aws: Deploy, code: str, **function: Any) -> Any:
     api(template)
     template.function("F", code, **function)
     route(template, "GET /", "F", open_=True)
-    return aws().http.request("GET", "/")
+    return aws(shared=True).http.request("GET", "/")
 
 
 class TestResponse:
@@ -514,7 +514,7 @@ class TestResponse:
         """https://docs.aws.amazon.com/lambda/latest/dg/lambda-concurrency.html."""
         echo(template)
         template.resources["Echo"]["Properties"]["ReservedConcurrentExecutions"] = 0
-        assert aws().http.request("GET", "/a").status == 503
+        assert aws(shared=True).http.request("GET", "/a").status == 503
 
 
 class TestPermission:
@@ -536,7 +536,7 @@ class TestPermission:
     ) -> None:
         """A resource-based policy for apigateway.amazonaws.com and the route's ARN."""
         echo(template, "GET /orders/{id}", permission=permission)
-        assert aws().http.request("GET", "/orders/1").status == status
+        assert aws(shared=True).http.request("GET", "/orders/1").status == status
 
 
 def guarded(template: Cloud, **options: Any) -> None:

@@ -139,7 +139,9 @@ def test_the_event_has_the_request_in_format_1(template: Cloud, aws: Deploy) -> 
     part(template, "Items", "items")
     part(template, "Item", "{id}", "Items")
     method(template, "Get", "GET", "Item")
-    answer = aws().http.request("GET", "/items/a%20b?q=1&q=2", headers={"X-Tea": ["a", "b"]})
+    answer = aws(shared=True).http.request(
+        "GET", "/items/a%20b?q=1&q=2", headers={"X-Tea": ["a", "b"]}
+    )
     event = answer.json()
     assert answer.status == 200
     assert (event["resource"], event["path"]) == ("/items/{id}", "/items/a b")
@@ -160,7 +162,7 @@ def test_the_most_specific_method_answers(template: Cloud, aws: Deploy) -> None:
     part(template, "Item", "item")
     method(template, "Any", "ANY", "Greedy")
     method(template, "Get", "GET", "Item")
-    shop = aws()
+    shop = aws(shared=True)
     found = {
         path: shop.http.request("GET", path).json()["resource"] for path in ("/item", "/a/b", "/a")
     }
@@ -196,7 +198,7 @@ def test_an_answer_that_is_none_is_an_error_of_the_api(
     api(template, code)
     template.resources["Echo"]["Properties"]["Timeout"] = 90
     method(template, "Get", "GET")
-    answer = aws().http.request("GET", "/")
+    answer = aws(shared=True).http.request("GET", "/")
     assert (answer.status, answer.json()["message"]) == (status, message)
 
 
@@ -205,7 +207,7 @@ def test_a_function_without_permission_is_not_invoked(template: Cloud, aws: Depl
     api(template)
     del template.resources["PermitEcho"]
     method(template, "Get", "GET")
-    shop = aws()
+    shop = aws(shared=True)
     assert shop.http.request("GET", "/").status == 500
     if isinstance(shop, Rehearsal):
         assert not [r for r in shop.meter.records if r.kind == "invocation"]
@@ -215,7 +217,7 @@ def test_binary_bodies_are_those_of_binary_media_types(template: Cloud, aws: Dep
     """https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-payload-encodings-workflow.html"""
     api(template, BinaryMediaTypes=["image/*"])
     method(template, "Post", "POST")
-    shop = aws()
+    shop = aws(shared=True)
     event = shop.http.request(
         "POST", "/", headers={"content-type": "image/png"}, body=b"\xff"
     ).json()
@@ -318,7 +320,7 @@ def test_a_function_decides(
 ) -> None:
     """https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-use-lambda-authorizer.html"""
     guarded(template)
-    answer = aws().http.request("GET", "/", headers={"authorization": token})
+    answer = aws(shared=True).http.request("GET", "/", headers={"authorization": token})
     assert answer.status == status
     body = answer.json()
     assert body.get("message", body.get("Message")) == message
@@ -343,7 +345,7 @@ def test_an_authorizer_needs_the_permission_of_its_function(template: Cloud, aws
     """https://docs.aws.amazon.com/apigateway/latest/developerguide/configure-api-gateway-lambda-authorization.html"""
     guarded(template)
     del template.resources["PermitGuard"]
-    answer = aws().http.request("GET", "/", headers={"authorization": "yes"})
+    answer = aws(shared=True).http.request("GET", "/", headers={"authorization": "yes"})
     assert (answer.status, answer.json()) == (500, {"message": None})
 
 
@@ -361,7 +363,7 @@ def test_a_role_takes_the_place_of_the_permission(
     part(template, "Open", "open")
     integration = proxy("Other", Credentials=arn("Caller"))
     method(template, "GetOpen", "GET", "Open", Integration=integration)
-    shop = aws()
+    shop = aws(shared=True)
     answers = [shop.http.request("GET", "/open")]
     answers.append(shop.http.request("GET", "/", headers={"authorization": "yes"}))
     assert [answer.status for answer in answers] == [status, status]
@@ -387,7 +389,7 @@ def test_a_role_that_the_api_cannot_assume_is_of_no_use(template: Cloud, aws: De
     call = service("dynamodb:action/Scan", '{"TableName": "x"}')
     method(template, "Scan", "POST", Integration=call)
     method(template, "Invoke", "GET", Integration=proxy(Credentials=arn("Caller")))
-    shop = aws()
+    shop = aws(shared=True)
     answers = [shop.http.request(verb, "/") for verb in ("POST", "GET")]
     assert [answer.status for answer in answers] == [500, 500]
     assert answers[0].json() == {"message": "Internal server error"}
@@ -461,7 +463,7 @@ def test_parameters_and_body_are_validated(template: Cloud, aws: Deploy) -> None
             "method.request.header.X-Any": False,
         },
     )
-    shop = aws()
+    shop = aws(shared=True)
     answers = [
         shop.http.request("POST", path, body=body)
         for path, body in (
@@ -503,7 +505,7 @@ def test_a_mock_answers_a_preflight_request(template: Cloud, aws: Deploy) -> Non
             ],
         },
     )
-    answer = aws().http.request("OPTIONS", "/")
+    answer = aws(shared=True).http.request("OPTIONS", "/")
     assert (answer.status, answer.headers["access-control-allow-origin"]) == (204, "*")
 
 
@@ -530,7 +532,7 @@ def test_a_request_becomes_a_message(template: Cloud, aws: Deploy) -> None:
             },
         ),
     )
-    shop = aws()
+    shop = aws(shared=True)
     answer = shop.http.request("POST", "/?shop=a", body={"a b": "&"})
     (message,) = shop.messages("Shop/Queue")
     assert json.loads(message["body"]) == {"a b": "&"}
@@ -580,7 +582,7 @@ def test_a_request_becomes_an_item_an_event_a_record_and_an_execution(
                 "RequestTemplates": {"application/json": {"Fn::Sub": mapping}},
             },
         )
-    shop = aws()
+    shop = aws(shared=True)
     answers = {
         name: shop.http.request("POST", f"/{name}", body={"id": "x"})
         for name in ("item", "record", "event")
@@ -613,7 +615,7 @@ def test_a_call_that_is_refused_is_mapped_by_its_status(template: Cloud, aws: De
             "dynamodb:action/GetItem", '{"TableName": "x", "Key": {"pk": {"S": "1"}}}'
         ),
     )
-    shop = aws()
+    shop = aws(shared=True)
     denied, unknown = (shop.http.request(verb, "/") for verb in ("POST", "PUT"))
     assert (denied.status, denied.json()) == (400, {"sorry": "AccessDeniedException"})
     assert (unknown.status, unknown.json()) == (400, {"sorry": "ResourceNotFoundException"})
@@ -650,7 +652,7 @@ def test_a_body_without_a_template_passes_or_is_refused(
         "IntegrationResponses": [{"StatusCode": "200"}],
     }
     method(template, "Post", "POST", Integration=integration)
-    answer = aws().http.request("POST", "/", headers={"content-type": kind}, body="2")
+    answer = aws(shared=True).http.request("POST", "/", headers={"content-type": kind}, body="2")
     assert answer.status == status
     if status == 200:
         assert answer.json() == (1 if kind == "application/json" else 2)
@@ -680,7 +682,7 @@ def test_a_function_behind_mapping_templates(template: Cloud, aws: Deploy) -> No
             ],
         },
     )
-    shop = aws()
+    shop = aws(shared=True)
     answers = [shop.http.request("POST", "/", body={"number": n}) for n in (1, 3, -1)]
     assert [answer.status for answer in answers] == [200, 200, 422]
     assert [answer.json() for answer in answers[:2]] == [{"few": 2}, {"many": 6}]

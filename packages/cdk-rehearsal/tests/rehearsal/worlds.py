@@ -15,6 +15,7 @@ import boto3
 import urllib3
 from botocore.config import Config
 from botocore.exceptions import ClientError
+from urllib3.util import SKIP_HEADER
 
 from cdk_rehearsal import RehearsalError
 from cdk_rehearsal.services.functions import InvocationResult
@@ -111,6 +112,12 @@ def eventually(world: World, probe: Callable[[], T]) -> T:
     return world.eventually(probe) if isinstance(world, Replayed) else probe()
 
 
+def propagated(world: World) -> None:
+    """Waits until a changed policy has its effect, which AWS does not report."""
+    if isinstance(world, Replayed):
+        time.sleep(world.patience)
+
+
 @contextlib.contextmanager
 def refusals() -> Iterator[None]:
     """Turns the errors of a rehearsal that cannot load a template into what a replay raises."""
@@ -134,6 +141,7 @@ class Replayed:
         self._endpoint = endpoint
         self.client = endpoint.client
         self.region = endpoint.region
+        self.patience = endpoint.patience
         self._resources: dict[str, _Resource] = {}
         self._stage = _stage(template)
         self._received: dict[str, dict[str, dict[str, Any]]] = {}
@@ -216,10 +224,10 @@ class Replayed:
 
     def eventually(self, probe: Callable[[], T]) -> T:
         """Asks until an answer that is not empty stays the same, or patience is at its end."""
-        deadline = time.monotonic() + self._endpoint.patience
+        deadline = time.monotonic() + self.patience
         last = probe()
         while time.monotonic() < deadline:
-            time.sleep(self._endpoint.patience / 20)
+            time.sleep(self.patience / 20)
             found = probe()
             if found and found == last:
                 return found
@@ -238,6 +246,9 @@ class Replayed:
         if body is not None and not isinstance(body, str | bytes):
             body, sent = json.dumps(body), {"content-type": "application/json", **sent}
         url = self._endpoint.url or f"https://{host}"
+        names = {name.lower() for name in sent}
+        for name in {"accept-encoding", "user-agent"} - names:
+            sent[name] = SKIP_HEADER  # or else urllib3 adds its own
         fields = urllib3.HTTPHeaderDict()
         for name, value in sent.items():
             for each in [value] if isinstance(value, str) else value:
