@@ -51,6 +51,7 @@ _SERVICES = {
     "cdk": "CDK",
     "cloudformation-cli": "CloudFormation",
     "cognito": "Cognito",
+    "cognito-user-identity-pools": "Cognito",
     "event-ruler": "EventBridge",
     "eventbridge": "EventBridge",
     "iam": "IAM",
@@ -66,6 +67,7 @@ _SERVICES = {
     "streams": "Kinesis",
     "sts": "IAM",
     "systems-manager": "Systems Manager",
+    "tag-editor": "Resource Groups",
     "xray": "X-Ray",
 }
 """Services by the first folder of their pages, or their repository, in lower case."""
@@ -114,11 +116,21 @@ class Known:
     def rules(self, test: ast.FunctionDef, page: str) -> Iterator[tuple[str, str, str]]:
         """Statement, page and date of each rule of a test: limits that it crosses, or itself."""
         crossed = list(_crossed(test))
-        for service, _, name in (row.partition(".") for row in crossed):
-            row = self.limits[service][name]
-            yield f"{row['says']}: {row['value']} {row['unit']}", row["page"], str(row["read"])
+        for row in crossed:
+            yield from self.crossed(row)
         if page and not crossed:
             yield _sentence(test.name), page, self.dates.get(page.partition("#")[0], "never")
+
+    def crossed(self, row: str) -> Iterator[tuple[str, str, str]]:
+        """Statement, page and date of a row of the table of limits."""
+        service, _, name = row.partition(".")
+        limit = self.limits[service][name]
+        yield self.says(service, name), limit["page"], str(limit["read"])
+
+    def says(self, service: str, name: str) -> str:
+        """The statement of a row of the table of limits."""
+        limit = self.limits[service][name]
+        return f"{limit['says']}: {limit['value']} {limit['unit']}"
 
 
 class Module:
@@ -127,7 +139,8 @@ class Module:
     def __init__(self, path: Path, known: Known) -> None:
         self._id = path.relative_to(known.tests).as_posix()
         self._known = known
-        self._tree = ast.parse(path.read_text())
+        self._source = path.read_text()
+        self._tree = ast.parse(self._source)
         self._helpers: dict[str, ast.AST] = {
             node.name: node
             for node in ast.walk(self._tree)
@@ -137,6 +150,13 @@ class Module:
     def rules(self) -> Iterator[Rule]:
         """All of them, in the order of the file."""
         yield from self._rules(self._tree, _cited(self._tree), self._id)
+
+    def tabulated(self, row: str) -> Iterator[Rule]:
+        """The rule of a row of limits, if this file tests it in a table, with many others."""
+        if f'"{row}"' in self._source or "crosses(*" in self._source:
+            for statement, page, read in self._known.crossed(row):
+                obstacle = "tests a table of limits"
+                yield Rule(service_of(page), statement, page, read, self._id, obstacle)
 
     def _rules(self, parent: ast.Module | ast.ClassDef, page: str, prefix: str) -> Iterator[Rule]:
         for node in parent.body:
@@ -235,7 +255,13 @@ def rules() -> tuple[Rule, ...]:
     """All rules of all tests."""
     known = Known.read()
     modules = [Module(path, known) for path in sorted(TESTS.rglob("test_*.py"))]
-    return tuple(rule for module in modules for rule in module.rules())
+    found = [rule for module in modules for rule in module.rules()]
+    for service, rows in known.limits.items():
+        for name in rows:
+            if not any(known.says(service, name) == rule.statement for rule in found):
+                each = (rule for m in modules for rule in m.tabulated(f"{service}.{name}"))
+                found += [rule for rule in [next(each, None)] if rule]
+    return tuple(found)
 
 
 # -- replaying ----------------------------------------------------------------------------

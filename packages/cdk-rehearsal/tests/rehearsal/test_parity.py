@@ -111,6 +111,18 @@ def test_a_rule_is_a_test_that_cites_a_page_or_crosses_a_limit(tmp_path: Path) -
     assert found[0].page == page
 
 
+def test_limits_that_are_tested_in_a_table_are_rules(tmp_path: Path) -> None:
+    delay = {"says": "A delay", "value": 900, "unit": "seconds", "page": "p", "read": "today"}
+    known = parity.Known(tmp_path, {}, {"sqs": {"delay_s": {**delay, "page": "https://a/sqs/b"}}})
+    file = tmp_path / "test_table.py"
+    for text, count in (('CASES = ["sqs.delay_s"]', 1), ("crosses(*TABLE)", 1), ("CASES = []", 0)):
+        file.write_text(text)
+        found = list(parity.Module(file, known).tabulated("sqs.delay_s"))
+        assert [(rule.statement, rule.test) for rule in found] == [
+            ("A delay: 900 seconds", "test_table.py")
+        ] * count
+
+
 def test_a_rehearsal_is_a_world(rehearse: Any, template: Any) -> None:
     world: World = rehearse()
     assert isinstance(world, Rehearsal)
