@@ -63,6 +63,7 @@ def notifications(template: Cloud, **configuration: Any) -> None:
 
 
 def test_notifications_of_a_bucket_reach_a_topic(template: Cloud, rehearse: Rehearse) -> None:
+    """https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutBucketNotificationConfiguration.html"""
     topic(template)
     rules = [{"Name": "suffix", "Value": ".csv"}]
     notifications(
@@ -85,6 +86,7 @@ def test_notifications_of_a_bucket_reach_a_topic(template: Cloud, rehearse: Rehe
 
 
 def test_a_topic_that_does_not_admit_the_bucket_is_an_error(template: Cloud) -> None:
+    """https://docs.aws.amazon.com/AmazonS3/latest/userguide/grant-destinations-permissions-to-s3.html"""
     topic(template)
     del template.resources["Admit"]
     notifications(
@@ -120,6 +122,7 @@ def test_a_bucket_reports_to_the_default_bus(template: Cloud, rehearse: Rehearse
 def test_a_bucket_can_report_to_the_default_bus_by_its_own_property(
     template: Cloud, rehearse: Rehearse
 ) -> None:
+    """https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html"""
     template.add(
         "Bucket",
         "AWS::S3::Bucket",
@@ -138,6 +141,7 @@ def test_a_bucket_can_report_to_the_default_bus_by_its_own_property(
 def test_a_call_of_the_sdk_is_made_and_its_answer_can_be_used(
     template: Cloud, rehearse: Rehearse
 ) -> None:
+    """https://docs.aws.amazon.com/cdk/api/v2/docs/aws-cdk-lib.custom_resources.AwsCustomResource.html"""
     token = provider(template, "AWS679f53fac002430cb0da5b7982bd22872D164C4C")
     template.add("Price", "AWS::SSM::Parameter", Name="price", Type="String", Value="29")
     template.add(
@@ -169,6 +173,7 @@ def test_a_call_of_the_sdk_is_made_and_its_answer_can_be_used(
 def test_a_log_policy_by_a_call_of_the_sdk_lets_a_rule_write(
     template: Cloud, rehearse: Rehearse
 ) -> None:
+    """https://docs.aws.amazon.com/cdk/api/v2/docs/aws-cdk-lib.custom_resources-readme.html"""
     token = provider(template, "AWS679f53fac002430cb0da5b7982bd22872D164C4C")
     policy = {
         "Statement": [
@@ -215,6 +220,7 @@ def test_an_unknown_service_of_the_sdk_is_an_error(template: Cloud) -> None:
 def test_files_are_uploaded_with_their_markers_replaced(
     template: Cloud, rehearse: Rehearse, tmp_path: Path
 ) -> None:
+    """https://docs.aws.amazon.com/cdk/api/v2/docs/aws-cdk-lib.aws_s3_deployment-readme.html"""
     site = tmp_path / "site"
     site.mkdir()
     (site / "page.html").write_text("at <<marker>>")
@@ -238,6 +244,7 @@ def test_files_are_uploaded_with_their_markers_replaced(
 def test_a_trigger_invokes_its_function_after_the_deployment(
     template: Cloud, rehearse: Rehearse
 ) -> None:
+    """https://docs.aws.amazon.com/cdk/api/v2/docs/aws-cdk-lib.triggers-readme.html"""
     template.function("Work", "def handler(event, context): print('ran')")
     template.add("Now", "AWS::Lambda::Version", FunctionName=ref("Work"))
     template.add(
@@ -255,6 +262,7 @@ def test_a_trigger_invokes_its_function_after_the_deployment(
 def test_what_acts_on_deletion_or_a_network_is_accepted(
     template: Cloud, rehearse: Rehearse
 ) -> None:
+    """https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/template-custom-resources.html"""
     template.add("Bucket", "AWS::S3::Bucket")
     template.add(
         "Empty",

@@ -158,7 +158,9 @@ def test_a_function_gets_records_as_lambda_hands_them_over(
 def test_sequence_numbers_are_as_long_as_real_ones_and_shards_share_none(
     template: Cloud, rehearse: Rehearse
 ) -> None:
-    """https://docs.aws.amazon.com/streams/latest/dev/key-concepts.html"""
+    """https://docs.aws.amazon.com/streams/latest/dev/key-concepts.html
+    https://docs.aws.amazon.com/kinesis/latest/APIReference/API_PutRecord.html
+    """
     consume(template, shards=2)
     shop = rehearse()
     answer = shop.client("kinesis").put_records(
@@ -255,6 +257,7 @@ def test_a_mapping_that_is_not_understood_is_an_error(
 def test_a_mapping_starts_with_the_first_record_after_its_creation(
     template: Cloud, rehearse: Rehearse, position: str
 ) -> None:
+    """https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-parameters.html"""
     consume(template, StartingPosition=position)
     shop = rehearse()
     put(shop, "a")
@@ -384,6 +387,7 @@ def test_a_batch_is_given_up_after_its_retries_and_its_report_leads_to_the_recor
 def test_without_a_destination_what_is_given_up_is_discarded(
     template: Cloud, rehearse: Rehearse
 ) -> None:
+    """https://docs.aws.amazon.com/lambda/latest/dg/kinesis-on-failure-destination.html"""
     consume(template, MaximumRetryAttempts=0, DestinationConfig={})
     shop = rehearse()
     put(shop, "raise")
@@ -477,6 +481,7 @@ def test_each_window_begins_with_an_empty_state(template: Cloud, rehearse: Rehea
 def test_no_window_opens_without_a_record_that_passes_the_filters(
     template: Cloud, rehearse: Rehearse
 ) -> None:
+    """https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-windows.html"""
     pattern = {"data": {"wanted": [True]}}
     consume(template, **windows(FilterCriteria={"Filters": [{"Pattern": json.dumps(pattern)}]}))
     shop = rehearse()
@@ -487,6 +492,7 @@ def test_no_window_opens_without_a_record_that_passes_the_filters(
 
 
 def test_a_retry_sees_the_state_of_the_failed_try(template: Cloud, rehearse: Rehearse) -> None:
+    """https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-windows.html"""
     consume(template, **windows(BatchSize=1))
     shop = rehearse()
     put(shop, "a")
@@ -504,6 +510,7 @@ def test_a_retry_sees_the_state_of_the_failed_try(template: Cloud, rehearse: Reh
 
 
 def test_what_follows_a_partial_success_sees_its_state(template: Cloud, rehearse: Rehearse) -> None:
+    """https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-windows.html"""
     consume(template, **windows(**REPORTS))
     shop = rehearse()
     put(shop, "a", "b", "bad", "c")
@@ -520,7 +527,10 @@ def test_what_follows_a_partial_success_sees_its_state(template: Cloud, rehearse
 def test_an_answer_that_reports_its_first_record_leaves_the_state_as_it_was(
     template: Cloud, rehearse: Rehearse
 ) -> None:
-    """And at the end of a window, where there are no records, a report of any is a failure."""
+    """And at the end of a window, where there are no records, a report of any is a failure.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-windows.html
+    """
     consume(
         template,
         """
@@ -559,6 +569,7 @@ def test_a_batch_leaves_room_for_the_state(template: Cloud, rehearse: Rehearse) 
 
 
 def test_halves_of_a_bisected_batch_pass_the_state_on(template: Cloud, rehearse: Rehearse) -> None:
+    """https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-windows.html"""
     consume(template, **windows(BisectBatchOnFunctionError=True))
     shop = rehearse()
     put(shop, "a", "b", "raise", "c")
@@ -663,6 +674,7 @@ def test_each_shard_has_windows_of_its_own(template: Cloud, rehearse: Rehearse) 
 def test_a_batching_window_does_not_reach_beyond_a_tumbling_one(
     template: Cloud, rehearse: Rehearse
 ) -> None:
+    """https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-windows.html"""
     consume(template, **windows(seconds=10, MaximumBatchingWindowInSeconds=60))
     shop = rehearse()
     shop.run_for(4)
@@ -674,6 +686,7 @@ def test_a_batching_window_does_not_reach_beyond_a_tumbling_one(
 def test_a_disabled_mapping_closes_its_window_when_it_is_enabled_again(
     template: Cloud, rehearse: Rehearse
 ) -> None:
+    """https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-windows.html"""
     consume(template, **windows())
     shop = rehearse()
     put(shop, "a")
@@ -790,6 +803,7 @@ def test_without_a_path_the_event_s_id_is_the_partition_key(
 def test_an_event_without_a_usable_partition_key_is_a_dead_letter(
     template: Cloud, rehearse: Rehearse, subject: Any
 ) -> None:
+    """https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_KinesisParameters.html"""
     route(template, KinesisParameters={"PartitionKeyPath": "$.detail.subject"})
     shop = rehearse()
     publish(shop, {"subject": subject})

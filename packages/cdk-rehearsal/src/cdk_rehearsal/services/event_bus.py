@@ -128,7 +128,7 @@ class EventBus:
             )
         if entry["Source"].startswith("aws."):
             return _refused(
-                "NotAuthorizedForSource", "Not authorized for the source, which AWS reserves."
+                "NotAuthorizedForSourceException", "Not authorized for the source."
             )
         try:
             detail = json.loads(entry["Detail"])
