@@ -319,6 +319,7 @@ def _message(shop: Rehearsal, n: int) -> None:
 
 @at("sqs.message_bytes", 1_048_576, _VALUE)
 def _message_with_attributes(shop: Rehearsal, n: int) -> None:
+    """https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-message-metadata.html."""
     send(shop, "x" * (n - len("aStringx")), MessageAttributes={"a": _ATTRIBUTE})
 
 

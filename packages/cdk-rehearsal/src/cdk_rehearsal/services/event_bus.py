@@ -127,9 +127,7 @@ class EventBus:
                 f"Parameter DetailType is not valid. Reason: DetailType is over {most} characters.",
             )
         if entry["Source"].startswith("aws."):
-            return _refused(
-                "NotAuthorizedForSourceException", "Not authorized for the source."
-            )
+            return _refused("NotAuthorizedForSourceException", "Not authorized for the source.")
         try:
             detail = json.loads(entry["Detail"])
         except ValueError:

@@ -171,10 +171,7 @@ class _Second:
         self._records = self._bytes = 0
 
     def takes(self, size: int, now: float) -> bool:
-        """Whether the shard takes one more record now.
-
-        https://docs.aws.amazon.com/streams/latest/dev/service-sizes-and-limits.html
-        """
+        """Whether the shard takes one more record now."""
         if int(now) != self._second:
             self._second, self._records, self._bytes = int(now), 0, 0
         if (
