@@ -177,12 +177,10 @@ class Hooks:
     def _authorize(
         self, principal: Principal, client: Any, operation: str, parameters: dict[str, Any]
     ) -> None:
-        model = client.meta.service_model
-        shape = model.operation_model(operation).input_shape
-        if shape is not None and not parameters.keys() >= set(shape.required_members):
-            return  # The call is malformed, and fails for this reason.
         try:
-            self._core.access.authorize_call(principal, model.signing_name, operation, parameters)
+            self._core.access.authorize_call(
+                principal, client.meta.service_model, operation, parameters
+            )
         except Denied as denied:
             _refuse(client, operation, denied)
 

@@ -6,7 +6,7 @@ import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, cast
@@ -28,8 +28,8 @@ from cdk_rehearsal.virtual_time.scheduler import Scheduler
 if TYPE_CHECKING:
     # These import moto, or are about it: at run time the first rehearsal imports them.
     from cdk_rehearsal.server import Server
+    from cdk_rehearsal.services.apis import HttpFront
     from cdk_rehearsal.services.functions import Function, InvocationResult
-    from cdk_rehearsal.services.http_api import HttpFront
     from cdk_rehearsal.services.outboxes import Email, Sms
 
 __all__ = ["OUTSIDE", "Rehearsal"]
@@ -201,14 +201,22 @@ class Rehearsal:
     @cached_property
     def http(self) -> HttpFront:
         """The front of the application's HTTP and REST APIs."""
-        from cdk_rehearsal.services.http_api import HttpFront
+        from cdk_rehearsal.services.apis import Api, HttpFront
+        from cdk_rehearsal.services.http_api import HttpApi
         from cdk_rehearsal.services.rest_api import RestApi
+        from cdk_rehearsal.services.tokens import Issuer
 
-        front = HttpFront(self._core, self.lambdas, self.resources)
-        for resource in self.resources:
-            if resource.type == "AWS::ApiGateway::RestApi":
-                front.add(RestApi(self._core, self.lambdas, self.resources, resource, front.issuer))
-        return front
+        kinds: dict[str, type[Api[Any]]] = {
+            "AWS::ApiGatewayV2::Api": HttpApi,
+            "AWS::ApiGateway::RestApi": RestApi,
+        }
+        issuer = cache(lambda url: Issuer(url, self._core.account))
+        apis = [
+            kinds[each.type](self._core, self.lambdas, self.resources, each, issuer)
+            for each in self.resources
+            if each.type in kinds
+        ]
+        return HttpFront(self._core, apis, issuer)
 
     def token(self, subject: str, *, authorizer: str | None = None, **claims: Any) -> str:
         """Returns a JSON Web Token that an authorizer of the API accepts as ``subject``'s.

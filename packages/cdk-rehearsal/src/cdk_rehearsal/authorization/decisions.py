@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from botocore.model import ServiceModel
 from moto.dynamodb.models import dynamodb_backends
 from moto.s3.models import s3_backends
 from moto.secretsmanager.models import secretsmanager_backends
@@ -189,13 +190,16 @@ class Access:
     # -- authorizing ----------------------------------------------------------------------
 
     def authorize_call(
-        self, principal: Principal, service: str, operation: str, parameters: Parameters
+        self, principal: Principal, service: ServiceModel, operation: str, parameters: Parameters
     ) -> None:
         """Raises Denied unless all that a call needs is allowed.
 
-        ``service`` is the name with which the API's requests are signed.
+        A call without a required parameter is sent to no service, and fails for this reason.
         """
-        for request in requests_of(self, service, operation, parameters):
+        shape = service.operation_model(operation).input_shape
+        if shape is not None and not all(name in parameters for name in shape.required_members):
+            return
+        for request in requests_of(self, service.signing_name, operation, parameters):
             self.authorize(principal, request.action, request.resource, own=request.context)
 
     def authorize(

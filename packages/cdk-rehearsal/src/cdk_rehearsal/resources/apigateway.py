@@ -119,9 +119,9 @@ def create_stage(deployment: Deployment, resource: Resource, properties: Propert
     """
     properties.ignore(
         *("AccessLogSetting", "ClientCertificateId", "DeploymentId", "Description"),
-        *("DocumentationVersion", "MethodSettings", "Tags", "TracingEnabled"),
+        *("DocumentationVersion", "Tags", "TracingEnabled"),
     )
-    properties.pick("Variables")  # The API reads it.
+    properties.pick("MethodSettings", "Variables")  # The API reads them.
     properties.only("CacheClusterEnabled", False, "false")
     api = properties.require("RestApiId")
     if api in deployment.stages:

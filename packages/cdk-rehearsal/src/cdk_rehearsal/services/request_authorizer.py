@@ -8,9 +8,9 @@ from typing import Any
 
 from cdk_rehearsal.core import Core
 from cdk_rehearsal.policies import identity_allows
+from cdk_rehearsal.services.apis import SERVICE
 from cdk_rehearsal.services.invocation import LambdaService
 
-SERVICE = "apigateway.amazonaws.com"
 _TTL_S = 300
 _DENIED = "User is not authorized to access this resource"
 _FUNCTION = re.compile(r"functions/(arn:[^/]+)/invocations$")
