@@ -880,7 +880,7 @@ class TestFront:
         integrations = [name for name in template.resources if name.startswith("Integration")]
         changes: list[tuple[str, dict[str, Any]]] = [
             (integrations[0], {"PayloadFormatVersion": "3.0", "IntegrationUri": "https://x"}),
-            (routes[0], {"AuthorizationType": "CUSTOM"}),
+            (routes[0], {"AuthorizationType": "API_KEY"}),
             (routes[1], {"AuthorizerId": "none"}),
         ]
         for logical_id, properties in changes:
@@ -907,7 +907,7 @@ class TestFront:
         ("logical_id", "name", "value"),
         [
             ("Integration5", "PayloadFormatVersion", "3.0"),
-            ("Route6", "AuthorizationType", "CUSTOM"),
+            ("Route6", "AuthorizationType", "API_KEY"),
         ],
     )
     def test_what_the_front_does_not_know_is_an_error(

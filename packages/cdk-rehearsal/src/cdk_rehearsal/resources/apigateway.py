@@ -9,7 +9,8 @@ from jsonschema.exceptions import SchemaError
 from cdk_rehearsal.deployment import Deployment
 from cdk_rehearsal.properties import Properties
 from cdk_rehearsal.resources.registry import Resource, creates
-from cdk_rehearsal.services.rest_api import MAX_TIMEOUT_MS, function_of
+from cdk_rehearsal.services.request_authorizer import function_of
+from cdk_rehearsal.services.rest_api import MAX_TIMEOUT_MS
 from cdk_rehearsal.services.service_calls import service_of
 from cdk_rehearsal.services.velocity import Velocity
 

@@ -154,6 +154,10 @@ class Route:
     """The authorizer that checks tokens."""
     scopes: Sequence[str] = ()
     """The scopes of which a token needs one."""
+    function: Function | None = None
+    """The function that answers, if one does."""
+    timeout_s: float
+    """The time within which the integration has to answer."""
 
     @property
     def key(self) -> str:
@@ -174,13 +178,9 @@ class Route:
             kinds.append(0 if variable is None else 2 if variable[2] else 1)
         return kinds, self.verb == "ANY"
 
-    @property
-    def function_path(self) -> str | None:
-        """The construct path of the function that answers, if one does."""
-        return None
-
 
 R = TypeVar("R", bound=Route)
+T = TypeVar("T")
 
 
 class Refused(Exception):
@@ -258,7 +258,7 @@ class Api(ABC, Generic[R]):
         core = self._core
         fault = None
         if route is not None:
-            target = route.function_path or self.path
+            target = route.function.path if route.function else self.path
             fault = core.faults.strike("request", self.path, target)
         if fault is None:
             return self._respond(route, request, parameters)
@@ -327,20 +327,21 @@ class Api(ABC, Generic[R]):
         if not self._buckets[route.key].take():
             raise Refused(429, "Too Many Requests")
 
-    def _invoke(
-        self, function: Function, payload: str, route: R, timeout_s: float
-    ) -> InvocationResult:
-        """Invokes a function within the integration's timeout, after which it goes on alone.
-
-        Raises TimeoutError, Throttled or PayloadTooLarge.
-        """
-        process = self._core.scheduler.spawn(
-            lambda: self._lambdas.invoke(function, payload, source=self.path),
-            name=f"{route.key} of {self.path}",
+    def _invoke(self, function: Function, payload: str, route: R) -> InvocationResult:
+        """Raises TimeoutError, Throttled or PayloadTooLarge."""
+        return self._within(
+            route, lambda: self._lambdas.invoke(function, payload, source=self.path)
         )
-        if not process.join(timeout_s):
+
+    def _within(self, route: R, work: Callable[[], T]) -> T:
+        """Works within the timeout of a route, after which the work goes on alone.
+
+        Raises TimeoutError.
+        """
+        process = self._core.scheduler.spawn(work, name=f"{route.key} of {self.path}")
+        if not process.join(route.timeout_s):
             raise TimeoutError
-        return cast(InvocationResult, process.result())
+        return cast(T, process.result())
 
 
 class HttpFront:

@@ -1,4 +1,4 @@
-"""HTTP APIs of API Gateway: routes, authorizers and Lambda proxy integrations."""
+"""HTTP APIs of API Gateway: routes, authorizers, and integrations with functions and services."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from cdk_rehearsal.assembly import Resource
 from cdk_rehearsal.core import Core
 from cdk_rehearsal.errors import Unsupported
 from cdk_rehearsal.properties import is_unresolved
+from cdk_rehearsal.services import http_mappings
 from cdk_rehearsal.services.apis import (
     SERVICE,
     SOURCE_IP,
@@ -31,7 +32,10 @@ from cdk_rehearsal.services.http_formats import (
     from_format_1,
     iam_context,
 )
+from cdk_rehearsal.services.http_integrations import SUBTYPES, ServiceIntegration
 from cdk_rehearsal.services.invocation import LambdaService
+from cdk_rehearsal.services.request_authorizer import HttpAuthorizer
+from cdk_rehearsal.services.service_calls import ServiceCalls
 from cdk_rehearsal.services.tokens import Forbidden, Issuer, JwtAuthorizer, Unauthorized
 
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html
@@ -40,28 +44,37 @@ _MAX_BODY_BYTES = 10 * 1024 * 1024
 TYPE = "AWS::ApiGatewayV2::"
 
 
+_FUNCTION = re.compile(r"arn:aws[\w-]*:lambda:[^/]+")
+
+
+def function_of(uri: str) -> str | None:
+    """Returns the ARN of the function that is, or is a part of, the URI of an integration."""
+    found = _FUNCTION.search(uri)
+    return found[0].removesuffix(":$LATEST") if found else None
+
+
 @dataclass(frozen=True, kw_only=True)
 class HttpRoute(Route):
-    """A route of an HTTP API."""
+    """A route of an HTTP API; it has a function or a service."""
 
     name: str
     """The route key."""
-    function: Function
-    timeout_s: float
+    service: ServiceIntegration | None
+    custom: HttpAuthorizer | None
+    """The authorizer that is a function."""
     is_signed: bool
     """Whether requests have to be signed: AWS_IAM."""
     format: str
     """The version of the payload format."""
+    requests: Mapping[str, str]
+    """Changes of requests."""
+    answers: Mapping[str, Mapping[str, str]]
+    """Changes of answers by their status."""
 
     @property
     def key(self) -> str:
         """The route key."""
         return self.name
-
-    @property
-    def function_path(self) -> str:
-        """The construct path of the function that answers."""
-        return self.function.path
 
 
 class HttpApi(Api[HttpRoute]):
@@ -78,15 +91,16 @@ class HttpApi(Api[HttpRoute]):
         resource: Resource,
         issuer: Callable[[str], Issuer],
     ) -> None:
-        """Reads the API from the loaded resources; `unsupported` has checked them."""
+        """Reads the API from the loaded resources; creators have checked them."""
         super().__init__(core, lambdas, resources, resource, issuer)
         self._variables = self._stage_properties.get("StageVariables")
         cors = resource.properties.get("CorsConfiguration")
         self._cors = Cors(cors) if cors else None
+        self._calls = ServiceCalls(core, self.path)
         self._authorizers = {
             each.physical_id: self._authorizer(each) for each in self._of_kind("Authorizer")
         }
-        routes = [self._route(each, resources) for each in self._of_kind("Route")]
+        routes = [self._route(each) for each in self._of_kind("Route")]
         self._default = next((route for route in routes if route.key == "$default"), None)
         known = sorted((r for r in routes if r is not self._default), key=lambda r: r.rank)
         self.routes = [*known, *([self._default] if self._default else [])]
@@ -125,24 +139,27 @@ class HttpApi(Api[HttpRoute]):
         if route is None:
             raise Refused(404, "Not Found")
         self._admit(route)
-        identity = self._authorized(route, request, context)
-        if not self._may_invoke(route):
-            context["integrationErrorMessage"] = "API Gateway may not invoke the function"
-            raise Refused(500, "Internal Server Error")
-        event = self._event(route, request, parameters, identity)
-        if route.format == "1.0":
-            event = as_format_1(event)
+        event = self._event(route, request, parameters)
         context["requestId"] = event["requestContext"]["requestId"]
-        answer, problem = self._invoked(route, json.dumps(event))
+        identity = self._authorized(route, request, event, context)
+        if identity is not None:
+            event["requestContext"]["authorizer"] = identity
+        answer, problem = self._integrated(route, event)
         if problem:
             context["integrationErrorMessage"] = problem
+        elif changes := route.answers.get(str(answer.status)):
+            answer = http_mappings.changed_answer(answer, changes, event)
         if self._cors is None:
             return answer
         added = self._cors.headers(request.headers.get("origin"), preflight=False)
         return replace(answer, headers={**Cors.without(answer.headers), **added})
 
     def _authorized(
-        self, route: HttpRoute, request: HttpRequest, context: dict[str, str]
+        self,
+        route: HttpRoute,
+        request: HttpRequest,
+        event: dict[str, Any],
+        context: dict[str, str],
     ) -> dict[str, Any] | None:
         """Returns what the authorizer passes on; raises Refused."""
         if route.authorizer is not None:
@@ -158,6 +175,9 @@ class HttpApi(Api[HttpRoute]):
                 raise _refusal(
                     403, "Forbidden", "insufficient_scope", error, route.scopes
                 ) from None
+        if route.custom is not None:
+            arn = f"{self._arn}/{self.stage}/{request.method}{request.path}"
+            return route.custom.decide(arn, event)
         if route.is_signed:
             try:
                 return iam_context(self._signer(request), self._core.account)
@@ -177,12 +197,32 @@ class HttpApi(Api[HttpRoute]):
             self._core.scheduler.now(),
         )
 
-    def _invoked(self, route: HttpRoute, payload: str) -> tuple[HttpResponse, str | None]:
-        """Returns the answer, and what went wrong if it is not the function's."""
+    def _integrated(
+        self, route: HttpRoute, event: dict[str, Any]
+    ) -> tuple[HttpResponse, str | None]:
+        """Returns the answer, and what went wrong if it is not that of function or service."""
         try:
-            result = self._invoke(route.function, payload, route, route.timeout_s)
+            if route.service is not None:
+                return self._called(route, route.service, event)
+            return self._invoked(route, http_mappings.changed_event(event, route.requests))
         except TimeoutError:
-            return Refused(503, "Service Unavailable").answer, "the function takes too long"
+            return Refused(503, "Service Unavailable").answer, "the integration takes too long"
+
+    def _called(
+        self, route: HttpRoute, service: ServiceIntegration, event: dict[str, Any]
+    ) -> tuple[HttpResponse, str | None]:
+        if not self._core.access.is_assumable(service.role, service=SERVICE):
+            problem = "API Gateway may not assume the role of the integration"
+            return Refused(500, "Internal Server Error").answer, problem
+        return self._within(route, lambda: service.respond(self._calls, event)), None
+
+    def _invoked(self, route: HttpRoute, event: dict[str, Any]) -> tuple[HttpResponse, str | None]:
+        if route.function is None or not self._may_invoke(route, route.function):
+            problem = "API Gateway may not invoke the function"
+            return Refused(500, "Internal Server Error").answer, problem
+        payload = json.dumps(as_format_1(event) if route.format == "1.0" else event)
+        try:
+            result = self._invoke(route.function, payload, route)
         except Throttled:
             return Refused(503, "Service Unavailable").answer, "the function is throttled"
         except PayloadTooLarge:
@@ -192,25 +232,23 @@ class HttpApi(Api[HttpRoute]):
             return Refused(500, "Internal Server Error").answer, problem
         answer = _interpreted(result.payload, route.format)
         if answer is None:
-            return Refused(
-                500, "Internal Server Error"
-            ).answer, "the function's answer is malformed"
+            problem = "the function's answer is malformed"
+            return Refused(500, "Internal Server Error").answer, problem
         return answer, None
 
-    def _may_invoke(self, route: HttpRoute) -> bool:
-        """Whether the function's policy lets this API call it for a route.
+    def _may_invoke(self, route: HttpRoute, function: Function) -> bool:
+        """Whether a function's policy lets this API call it for a route.
 
         https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
         """
         source = f"{self._arn}/{self.stage}/{route.key.replace(' ', '', 1)}"
-        return self._lambdas.admits(route.function, SERVICE, source)
+        return self._lambdas.admits(function, SERVICE, source)
 
     def _event(
         self,
         route: HttpRoute,
         request: HttpRequest,
         parameters: dict[str, str],
-        identity: dict[str, Any] | None,
     ) -> dict[str, Any]:
         """Returns the event for the function, in format 2.0.
 
@@ -223,7 +261,6 @@ class HttpApi(Api[HttpRoute]):
         context = {
             "accountId": self._core.account,
             "apiId": self.id,
-            "authorizer": identity,
             "domainName": self.domain,
             "domainPrefix": self.id,
             "http": {
@@ -247,7 +284,7 @@ class HttpApi(Api[HttpRoute]):
             "cookies": request.cookies or None,
             "headers": request.headers,
             "queryStringParameters": request.parameters or None,
-            "requestContext": {k: v for k, v in context.items() if v is not None},
+            "requestContext": context,
             "body": request.body,
             "pathParameters": parameters or None,
             "isBase64Encoded": request.is_base64,
@@ -257,8 +294,11 @@ class HttpApi(Api[HttpRoute]):
 
     # -- reading the template -------------------------------------------------------------
 
-    def _authorizer(self, resource: Resource) -> JwtAuthorizer:
+    def _authorizer(self, resource: Resource) -> JwtAuthorizer | HttpAuthorizer:
         properties = resource.properties
+        if properties["AuthorizerType"] == "REQUEST":
+            arn = f"{self._arn}/authorizers/{resource.physical_id}"
+            return HttpAuthorizer(self._core, self._lambdas, properties, arn=arn)
         configuration = properties["JwtConfiguration"]
         return JwtAuthorizer(
             properties["Name"],
@@ -268,96 +308,64 @@ class HttpApi(Api[HttpRoute]):
             self._core.scheduler.now,
         )
 
-    def _route(self, resource: Resource, resources: Sequence[Resource]) -> HttpRoute:
+    def _route(self, resource: Resource) -> HttpRoute:
         properties = resource.properties
-        integration = _named(properties, "Target", "Integration", resources)
-        function = _function(integration, resources)
-        authorizer = None
-        if properties.get("AuthorizationType") == "JWT":
-            authorizer = self._authorizers[properties["AuthorizerId"]]
-        timeout_ms = int(integration.properties.get("TimeoutInMillis", _MAX_TIMEOUT_MS))
+        integration = self._parts[properties["Target"].removeprefix("integrations/")].properties
+        subtype = SUBTYPES.get(integration.get("IntegrationSubtype", ""))
+        parameters = integration.get("RequestParameters", {})
+        service = None
+        if subtype is not None:
+            service = ServiceIntegration(subtype, parameters, integration["CredentialsArn"])
+        arn = function_of(str(integration.get("IntegrationUri")))
+        authorizer = self._authorizers.get(properties.get("AuthorizerId", ""))
         verb, _, path = properties["RouteKey"].partition(" ")
         return HttpRoute(
             name=properties["RouteKey"],
             verb=verb,
             path=path,
-            authorizer=authorizer,
+            authorizer=authorizer if isinstance(authorizer, JwtAuthorizer) else None,
+            custom=authorizer if isinstance(authorizer, HttpAuthorizer) else None,
             scopes=properties.get("AuthorizationScopes", []),
-            function=self._lambdas.functions[function.attributes["Arn"]],
-            timeout_s=timeout_ms / 1000,
+            function=self._lambdas.function(arn) if arn and service is None else None,
+            service=service,
+            timeout_s=int(integration.get("TimeoutInMillis", _MAX_TIMEOUT_MS)) / 1000,
             is_signed=properties.get("AuthorizationType") == "AWS_IAM",
-            format=integration.properties.get("PayloadFormatVersion", "1.0"),
+            format=integration.get("PayloadFormatVersion", "1.0"),
+            requests=parameters if service is None else {},
+            answers={
+                status: {each["Destination"]: each["Source"] for each in part["ResponseParameters"]}
+                for status, part in integration.get("ResponseParameters", {}).items()
+            },
         )
 
 
-def unsupported(resources: Sequence[Resource]) -> list[Unsupported]:
-    """Returns everything in HTTP APIs that the front does not support.
+def unsupported(resources: Sequence[Resource]) -> Iterator[Unsupported]:
+    """Yields what HTTP APIs lack: their one stage, and what their routes name.
 
     ``resources`` are those of the assembly, including those that could not be created.
     """
-    problems = [
-        Unsupported(
-            resource.path,
-            resource.where,
-            f"the HTTP front does not know {name} = {resource.properties.get(name)!r}",
-        )
-        for resource in resources
-        for name in _unknown(resource, resources)
-        if not is_unresolved(resource.properties.get(name))
-    ]
-    for api in (each for each in resources if each.type == f"{TYPE}Api"):
-        stages = len(_parts(api, "Stage", resources))
-        if stages != 1:
-            problem = f"{api.path} has {stages} stages; the rehearsal supports exactly one"
-            problems.append(Unsupported(api.path, api.where, problem))
-    return problems
-
-
-def _unknown(resource: Resource, resources: Sequence[Resource]) -> Iterator[str]:
-    """The properties whose values the front does not know."""
-    properties = resource.properties
-    if resource.type == f"{TYPE}Integration":
-        if properties.get("PayloadFormatVersion", "1.0") not in {"1.0", "2.0"}:
-            yield "PayloadFormatVersion"
-        if _function(resource, resources) is None:
-            yield "IntegrationUri"
-    elif resource.type == f"{TYPE}Route":
-        if _named(properties, "Target", "Integration", resources) is None:
-            yield "Target"
-        kind = properties.get("AuthorizationType", "NONE")
-        if kind not in {"NONE", "JWT", "AWS_IAM"}:
-            yield "AuthorizationType"
-        elif kind == "JWT" and not _named(properties, "AuthorizerId", "Authorizer", resources):
-            yield "AuthorizerId"
-
-
-def _parts(api: Resource, kind: str, resources: Sequence[Resource]) -> list[Resource]:
-    """The resources of a kind that belong to an API."""
-    return [
-        each
-        for each in resources
-        if each.type == f"{TYPE}{kind}" and each.properties.get("ApiId") == api.physical_id
-    ]
-
-
-def _named(properties: dict[str, Any], name: str, kind: str, resources: Sequence[Resource]) -> Any:
-    """The resource of a kind whose id is the value of a property; None if there is none."""
-    identifier = str(properties.get(name)).removeprefix("integrations/")
-    return next(
-        (r for r in resources if r.type == f"{TYPE}{kind}" and r.physical_id == identifier), None
-    )
-
-
-def _function(integration: Resource, resources: Sequence[Resource]) -> Any:
-    """The function whose ARN is, or is a part of, an integration's URI; None if there is none."""
-    uri = str(integration.properties.get("IntegrationUri"))
     for resource in resources:
-        if resource.type == "AWS::Lambda::Function":
-            # A function that could not be created has no ARN: its name stands for it.
-            identifier = re.escape(resource.attributes.get("Arn", resource.physical_id))
-            if re.search(rf"{identifier}(:\$LATEST)?(/|$)", uri):
-                return resource
-    return None
+        properties = resource.properties
+        if resource.type == f"{TYPE}Api":
+            stages = sum(
+                each.type == f"{TYPE}Stage" and each.properties.get("ApiId") == resource.physical_id
+                for each in resources
+            )
+            if stages != 1:
+                problem = f"{resource.path} has {stages} stages; the rehearsal supports exactly one"
+                yield Unsupported(resource.path, resource.where, problem)
+        elif resource.type == f"{TYPE}Route":
+            for name, kind in (("Target", "Integration"), ("AuthorizerId", "Authorizer")):
+                stated = properties.get(name)
+                if stated is None or is_unresolved(stated):
+                    continue
+                identifier = str(stated).removeprefix("integrations/")
+                if not any(
+                    each.type == f"{TYPE}{kind}" and each.physical_id == identifier
+                    for each in resources
+                ):
+                    problem = f"{name} = {stated}: there is none; create it in the same API"
+                    yield Unsupported(resource.path, resource.where, problem)
 
 
 def _interpreted(answer: Any, version: str) -> HttpResponse | None:

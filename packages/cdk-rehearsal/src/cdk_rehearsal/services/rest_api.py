@@ -29,7 +29,7 @@ from cdk_rehearsal.services.apis import (
 )
 from cdk_rehearsal.services.functions import Function, InvocationResult, PayloadTooLarge, Throttled
 from cdk_rehearsal.services.invocation import LambdaService
-from cdk_rehearsal.services.request_authorizer import RequestAuthorizer
+from cdk_rehearsal.services.request_authorizer import RequestAuthorizer, function_of
 from cdk_rehearsal.services.service_calls import ServiceCalls, template_scope
 from cdk_rehearsal.services.tokens import Forbidden, Issuer, JwtAuthorizer, Unauthorized
 from cdk_rehearsal.services.usage import Usage
@@ -39,10 +39,10 @@ TYPE = "AWS::ApiGateway::"
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-execution-service-limits-table.html
 MAX_TIMEOUT_MS = 29_000
 _MAX_BODY_BYTES = 10 * 1024 * 1024
-_FUNCTION = re.compile(r"functions/(arn:[^/]+)/invocations$")
 _OF_CALLER = "arn:aws:iam::*:user/*"
 """Credentials: those of the caller, whose permissions nobody knows here.
 https://docs.aws.amazon.com/apigateway/latest/api/API_Integration.html"""
+_TIMED_OUT = "Endpoint request timed out"
 _MISSING_TOKEN = "Missing Authentication Token"
 
 
@@ -57,24 +57,11 @@ class Method(Route):
     validates: Mapping[str, Any] = field(default_factory=dict)
     models: Mapping[str, Any] = field(default_factory=dict)
     """JSON Schemas of bodies, by content type."""
-    function: Function | None = None
-    """The function that answers, if one does."""
-
-    @property
-    def function_path(self) -> str | None:
-        """The construct path of the function that answers, if one does."""
-        return self.function.path if self.function else None
 
     @property
     def integration(self) -> Mapping[str, Any]:
         """The definition of the integration."""
         return dict(self.properties.get("Integration") or {"Type": "MOCK"})
-
-
-def function_of(uri: str) -> str | None:
-    """Returns the ARN of the function in the URI of an integration or authorizer."""
-    found = _FUNCTION.search(uri)
-    return found[1] if found else None
 
 
 class RestApi(Api[Method]):
@@ -127,7 +114,8 @@ class RestApi(Api[Method]):
         models = {
             each.physical_id: each.properties.get("Schema", {}) for each in self._of_kind("Model")
         }
-        arn = function_of(str(properties.get("Integration", {}).get("Uri", "")))
+        integration = properties.get("Integration", {})
+        arn = function_of(str(integration.get("Uri", "")))
         return Method(
             verb=properties["HttpMethod"],
             path=self._path(properties["ResourceId"]),
@@ -143,6 +131,7 @@ class RestApi(Api[Method]):
                 if name in models
             },
             function=self._lambdas.function(arn) if arn else None,
+            timeout_s=int(integration.get("TimeoutInMillis", MAX_TIMEOUT_MS)) / 1000,
         )
 
     def _pool(self, identifier: str) -> JwtAuthorizer:
@@ -227,9 +216,15 @@ class RestApi(Api[Method]):
         role = str(method.integration.get("Credentials"))
         if not self._core.access.is_assumable(role, service=SERVICE):
             raise Refused(500, "Internal server error")
-        status, text = self._calls.call(
-            uri, method.integration, body, lambda source: _source(source, call)
-        )
+        try:
+            status, text = self._within(
+                method,
+                lambda: self._calls.call(
+                    uri, method.integration, body, lambda source: _source(source, call)
+                ),
+            )
+        except TimeoutError:
+            raise Refused(504, _TIMED_OUT) from None
         return _mapped(method.integration, call, status, text, str(status))
 
     def _authorize(self, method: Method, call: _Call) -> None:
@@ -248,10 +243,8 @@ class RestApi(Api[Method]):
                 raise Refused(401, "Unauthorized") from None
             call.authorizer = {"claims": identity.context()["jwt"]["claims"]}
         elif method.custom is not None:
-            decision = method.custom.decide(call.arn, call.event())
-            if decision.status != 200:
-                raise Refused(decision.status, decision.message, decision.key)
-            call.authorizer, call.usage_key = decision.context, decision.usage_key
+            permitted = method.custom.decide(call.arn, call.event())
+            call.authorizer, call.usage_key = permitted.context, permitted.usage_key
 
     def _proxied(self, method: Method, call: _Call) -> HttpResponse:
         if method.function is None:
@@ -265,11 +258,10 @@ class RestApi(Api[Method]):
     def _run(self, function: Function, call: _Call, payload: str) -> InvocationResult:
         if not self._may_invoke(function, call):
             raise Refused(500, "Internal server error")
-        timeout_ms = int(call.method.integration.get("TimeoutInMillis", MAX_TIMEOUT_MS))
         try:
-            return self._invoke(function, payload, call.method, timeout_ms / 1000)
+            return self._invoke(function, payload, call.method)
         except TimeoutError:
-            raise Refused(504, "Endpoint request timed out") from None
+            raise Refused(504, _TIMED_OUT) from None
         except Throttled:
             raise Refused(500, "Internal server error") from None
         except PayloadTooLarge:
