@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import cache, partial
 from typing import Any, NoReturn
 
@@ -137,14 +138,13 @@ class Hooks:
         thread = threading.get_ident()
 
         def make_api_call(client: Any, operation: str, parameters: dict[str, Any]) -> Any:
-            if threading.get_ident() != thread or scheduler.current is None:
-                with scheduler.guest():
-                    return original(client, operation, parameters)
-            environment = scheduler.current.environment
+            inside = threading.get_ident() == thread and scheduler.current is not None
+            environment = scheduler.current.environment if inside and scheduler.current else None
             if not isinstance(environment, ExecutionEnvironment):
-                if (principal := vars(client).get(PRINCIPAL)) is not None:
-                    self._authorize(principal, client, operation, parameters)
-                return original(client, operation, parameters)
+                with nullcontext() if inside else scheduler.guest():
+                    if (principal := vars(client).get(PRINCIPAL)) is not None:
+                        self._authorize(principal, client, operation, parameters)
+                    return original(client, operation, parameters)
             scheduler.sleep(core.draw(core.latency.api_call_s))
             service = client.meta.service_model.service_name
             target = core.path_of(_resource(service, parameters))

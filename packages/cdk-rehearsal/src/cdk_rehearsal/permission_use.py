@@ -1,7 +1,7 @@
 """Permissions: which of them a rehearsal has used, and whether it needs each part of a policy."""
 
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from itertools import product
@@ -29,6 +29,8 @@ _PARTS = {
 
 _SCOPES = ("events:source", "events:detail-type", "iam:passedtoservice", "ses:fromaddress")
 """Keys that limit an action to what a function does, besides the keys that other roles limit."""
+
+_Documents = Sequence[Mapping[str, Any]]
 
 _UNUSED = "never used:"
 _FOREIGN = "somebody-elses"
@@ -65,7 +67,7 @@ class RolePermissions:
 
 @dataclass(frozen=True)
 class Removal:
-    """A part of a role's policy whose removal changes no decision of the rehearsal."""
+    """A part of a policy of a role or table, whose removal changes no decision of a rehearsal."""
 
     who: str
     kind: str
@@ -84,6 +86,33 @@ class _Role:
     arn: str
     documents: Sequence[Mapping[str, Any]]
     recorded: Sequence[Recorded]
+
+    def notices(self, rehearsal: Rehearsal) -> Callable[[_Documents], bool]:
+        """Returns whether other policies would decide otherwise."""
+        foreign = list(_foreign(self, rehearsal))
+        return lambda changed: _noticed(
+            self, foreign, Policies.read("identity-based policy", changed)
+        )
+
+
+@dataclass(frozen=True)
+class _Table:
+    who: str
+    documents: Sequence[Mapping[str, Any]]
+    recorded: Sequence[Recorded]
+    """The requests about the table and its indexes."""
+
+    def notices(self, rehearsal: Rehearsal) -> Callable[[_Documents], bool]:
+        """Returns whether other policies would decide otherwise."""
+
+        def noticed(changed: _Documents) -> bool:
+            policies = Policies.read("resource-based policy", changed)
+            return any(
+                each.decided_with(policies.naming(each.principal)).allowed != each.decision.allowed
+                for each in self.recorded
+            )
+
+        return noticed
 
 
 def permissions(rehearsal: Rehearsal) -> list[RolePermissions]:
@@ -107,6 +136,22 @@ def _roles(rehearsal: Rehearsal) -> list[_Role]:
         )
         for arn in arns
     ]
+
+
+def _tables(rehearsal: Rehearsal) -> Iterator[_Table]:
+    """The tables that have a policy."""
+    access = rehearsal.access
+    for resource in rehearsal.resources:
+        arn = str(resource.attributes.get("Arn"))
+        if resource.type in ("AWS::DynamoDB::GlobalTable", "AWS::DynamoDB::Table"):
+            documents = stored_policies.of_resource(access.account, access.region, arn)
+            recorded = [
+                each
+                for each in access.recorded.values()
+                if each.request.resource.partition("/index/")[0] == arn
+            ]
+            if documents:
+                yield _Table(resource.path, documents, recorded)
 
 
 def _of_role(role: _Role, rehearsal: Rehearsal) -> RolePermissions:
@@ -169,22 +214,21 @@ def _only(statement: Mapping[str, Any], action: str, resource: str) -> dict[str,
 
 
 def needless(rehearsal: Rehearsal) -> tuple[int, list[Removal]]:
-    """Removes each part of each role's policies, one at a time, and decides again.
+    """Removes each part of the policies of roles and tables, one at a time, and decides again.
 
     Returns the number of removals, and those that change nothing: all that the roles did would
     still be allowed, and nothing beyond it would be.
     """
     count, survivors = 0, []
-    for role in _roles(rehearsal):
-        foreign = list(_foreign(role, rehearsal))
+    for role in (*_roles(rehearsal), *_tables(rehearsal)):
+        noticed = role.notices(rehearsal)
         for index, document in enumerate(role.documents):
             for kind, path in _PARTS.items():
                 for location, weakened in weaken(document, path, remove()):
                     count += 1
                     changed = [*role.documents]
                     changed[index] = weakened
-                    policies = Policies.read("identity-based policy", changed)
-                    if not _noticed(role, foreign, policies):
+                    if not noticed(changed):
                         part = _part(document, location)
                         taken = _permissions(rehearsal, document)
                         taken -= _permissions(rehearsal, weakened)

@@ -143,6 +143,7 @@ class Rehearsal:
     def _register(self, resource: Resource) -> None:
         self.resources.append(resource)
         arn = str(resource.attributes.get("Arn", ""))
+        self.access.tags[arn or resource.physical_id] = _tags(resource.properties.get("Tags"))
         # The ARN of a log group is written with and without its streams.
         self._core.name(resource.path, resource.physical_id, arn, arn.removesuffix(":*"))
 
@@ -240,9 +241,14 @@ class Rehearsal:
 
     # -- looking --------------------------------------------------------------------------
 
-    def client(self, service: str) -> Any:
-        """Returns a boto3 client of a service, as a program outside of the application has it."""
-        return self._core.client(service)
+    def client(self, service: str, *, role: str | None = None) -> Any:
+        """Returns a boto3 client of a service, as a program outside of the application has it.
+
+        It may do everything. With the ARN of a role, it may do what the role may.
+        """
+        if role is None:
+            return self._core.client(service)
+        return self._core.client(service, self.access.session(role, "rehearsal"))
 
     def resource(self, path: str, kind: str | None = None) -> Resource:
         """Returns the resource at a construct path, if need be the one of a CloudFormation type.
@@ -312,3 +318,10 @@ class Rehearsal:
     def path_of(self, identifier: str) -> str:
         """Returns the construct path of a physical id or ARN; itself if it is not known."""
         return self._core.path_of(identifier)
+
+
+def _tags(stated: Any) -> dict[str, str]:
+    """Returns the tags in a template, which are a list or, for some types, an object."""
+    if isinstance(stated, dict):
+        return {name: str(value) for name, value in stated.items()}
+    return {tag["Key"]: str(tag["Value"]) for tag in stated or () if isinstance(tag, dict)}

@@ -357,9 +357,8 @@ def guarded(template: Cloud, code: str, *, simple: bool = True, **properties: An
             **properties,
         },
     )
-    options = {"AuthorizationType": "CUSTOM", "AuthorizerId": ref("Custom")}
-    route(template, "GET /items/{id}", "Echo", open_=True, **options)
-    route(template, "GET /others", "Echo", open_=True, **options)
+    for key in ("GET /items/{id}", "GET /others"):
+        route(template, key, "Echo", AuthorizationType="CUSTOM", AuthorizerId=ref("Custom"))
 
 
 class TestLambdaAuthorizer:

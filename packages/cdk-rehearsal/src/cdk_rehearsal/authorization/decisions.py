@@ -12,7 +12,7 @@ from moto.secretsmanager.models import secretsmanager_backends
 from moto.ses.models import ses_backends
 
 from cdk_rehearsal.authorization import stored_policies
-from cdk_rehearsal.authorization.api_actions import Parameters, requests_of
+from cdk_rehearsal.authorization.api_actions import Parameters, depends_on_tags, requests_of
 from cdk_rehearsal.policies import (
     NO_POLICIES,
     Context,
@@ -100,6 +100,10 @@ class Recorded:
         plan = replace(self.plan, identity=identity)
         return plan.decide(self.principal, request)
 
+    def decided_with(self, resource: Policies) -> Decision:
+        """Decides about the same request, with other policies of the resource."""
+        return replace(self.plan, resource=resource).decide(self.principal, self.request)
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -145,6 +149,10 @@ class Access:
         self._now = now
         self.arns: dict[tuple[Any, ...], str] = {}
         """The ARNs that parameters of calls have been found to name."""
+        self.tags: dict[str, Mapping[str, str]] = {}
+        """The tags of resources, as their templates state them, by ARN."""
+        self.stated: dict[str, str] = {}
+        """Values of keys that depend on the network or the organization, as they were given."""
         self._plans: dict[tuple[Any, ...], Plan] = {}
         self._services: dict[str, Principal] = {}
         self._sessions: dict[tuple[str, str], Principal] = {}
@@ -284,6 +292,8 @@ class Access:
             "kms:viaservice": f"{service}.{self.region}.amazonaws.com",
             f"kms:encryptioncontext:{name.lower()}": value,
             "kms:encryptioncontextkeys": [name],
+            "aws:viaawsservice": "true",
+            "aws:calledvia": [f"{service}.amazonaws.com"],
         }
 
     def _granted(self, principal: Principal, action: str, key: str) -> bool:
@@ -337,7 +347,9 @@ class Access:
         if documents:
             stated = Policies.read(_RESOURCE, documents).about(action, resource)
             stated = stated.naming(principal)
-        common: dict[str, Any] = self._common(principal, source_arn)
+        common: dict[str, Any] = {**self.stated, **self._common(principal, source_arn)}
+        if depends_on_tags(action):
+            common |= self._tags(self.tags.get(resource.partition("/index/")[0], {}), "resource")
         if stored:
             common |= self._key_context(resource_service(stored), stored)
         constant = {*common}
@@ -386,6 +398,7 @@ class Access:
                 context["aws:sourcearn"] = source_arn
             return context
         model = stored_policies.role(self.account, principal.role)
+        tags = {tag["Key"]: tag["Value"] for tag in model.tags} if model else {}
         session = principal.session.rpartition("/")[2]
         return {
             **context,
@@ -393,7 +406,12 @@ class Access:
             "aws:principalarn": principal.role,
             "aws:principaltype": "AssumedRole",
             "aws:userid": f"{getattr(model, 'id', '')}:{session}",
+            **self._tags(tags, "principal"),
         }
+
+    @staticmethod
+    def _tags(tags: Mapping[str, str], whose: str) -> dict[str, str]:
+        return {f"aws:{whose}tag/{name.lower()}": value for name, value in tags.items()}
 
     def _record(
         self, principal: Principal, request: Request, decision: Decision, plan: Plan

@@ -141,8 +141,7 @@ class ServiceCalls:
             # Clients find such a mistake before they send the call; the service would refuse it.
             code = "MissingParameter" if service == "sqs" else "ValidationException"
             outcome = Outcome(400, request_id, error=code, message=str(failure))
-        named = call if isinstance(call, Mapping) else {}
-        target = _RESOURCES[service](named, core)
+        target = _RESOURCES[service](call, core)
         core.meter.add(
             "call",
             self._path,
