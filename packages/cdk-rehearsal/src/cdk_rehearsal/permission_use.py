@@ -86,6 +86,7 @@ class _Role:
     arn: str
     documents: Sequence[Mapping[str, Any]]
     recorded: Sequence[Recorded]
+    effect = "Allow"
 
     def notices(self, rehearsal: Rehearsal) -> Callable[[_Documents], bool]:
         """Returns whether other policies would decide otherwise."""
@@ -101,6 +102,7 @@ class _Table:
     documents: Sequence[Mapping[str, Any]]
     recorded: Sequence[Recorded]
     """The requests about the table and its indexes."""
+    effect = "Deny"
 
     def notices(self, rehearsal: Rehearsal) -> Callable[[_Documents], bool]:
         """Returns whether other policies would decide otherwise."""
@@ -159,7 +161,7 @@ def _of_role(role: _Role, rehearsal: Rehearsal) -> RolePermissions:
         return _named(rehearsal, resource)
 
     found = RolePermissions(role.who)
-    for statement, action, resource in _granted(role.documents):
+    for statement, action, resource in _stated(role.documents):
         permission = Permission(action, named(resource))
         single = Statement({**statement, **_only(statement, action, resource)}, variables=True)
         used = [
@@ -188,12 +190,12 @@ def _named(rehearsal: Rehearsal, resource: str) -> str:
     return resource
 
 
-def _granted(
-    documents: Sequence[Mapping[str, Any]],
+def _stated(
+    documents: Sequence[Mapping[str, Any]], effect: str = "Allow"
 ) -> Iterator[tuple[Mapping[str, Any], str, str]]:
     for document in documents:
         for statement in listed(document["Statement"]):
-            if statement["Effect"] == "Allow":
+            if statement["Effect"] == effect:
                 actions = listed(statement.get("Action")) or ["all but NotAction"]
                 resources = listed(statement.get("Resource")) or [
                     f"all but {each}" for each in listed(statement.get("NotResource"))
@@ -230,16 +232,16 @@ def needless(rehearsal: Rehearsal) -> tuple[int, list[Removal]]:
                     changed[index] = weakened
                     if not noticed(changed):
                         part = _part(document, location)
-                        taken = _permissions(rehearsal, document)
-                        taken -= _permissions(rehearsal, weakened)
+                        taken = _permissions(rehearsal, document, role.effect)
+                        taken -= _permissions(rehearsal, weakened, role.effect)
                         survivors.append(Removal(role.who, kind, part, frozenset(taken)))
     return count, survivors
 
 
-def _permissions(rehearsal: Rehearsal, document: Mapping[str, Any]) -> set[Permission]:
+def _permissions(rehearsal: Rehearsal, document: Mapping[str, Any], effect: str) -> set[Permission]:
     return {
         Permission(action, _named(rehearsal, resource))
-        for _, action, resource in _granted([document])
+        for _, action, resource in _stated([document], effect)
     }
 
 
@@ -369,6 +371,7 @@ class PermissionReport:
 
     def _stale(self) -> Iterator[str]:
         items = [(r.who, each) for r in self.roles for _, items in _sections(r) for each in items]
+        items += [(removal.who, each) for removal in self.needless for each in removal.taken]
         for each in self.explanations:
             if not any(each.matches(who, item) for who, item in items):
                 yield f"{each.permission} of {each.role} is explained, but there is no such finding"
