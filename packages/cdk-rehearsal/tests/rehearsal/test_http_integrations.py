@@ -450,11 +450,16 @@ class TestLambdaAuthorizer:
             shop.run_for(61)
         assert len(shop.logs("Shop/Guard").splitlines()) == 2
 
+    @pytest.mark.parametrize("stated", [True, False])
     def test_without_identity_sources_the_function_sees_each_request(
-        self, template: Cloud, rehearse: Rehearse
+        self, template: Cloud, rehearse: Rehearse, stated: bool
     ) -> None:
         guarded(template, SIMPLE, IdentitySource=[])
-        assert rehearse().http.request("GET", "/others").status == 403
+        if not stated:
+            del template.resources["Custom"]["Properties"]["IdentitySource"]
+        shop = rehearse()
+        assert shop.http.request("GET", "/others").status == 403
+        assert shop.logs("Shop/Guard")
 
     @pytest.mark.parametrize(
         ("properties", "problem"),

@@ -161,7 +161,9 @@ def create_authorizer(deployment: Deployment, resource: Resource, properties: Pr
     """
     kind = properties.take("AuthorizerType")
     properties.only("AuthorizerType", "JWT", "REQUEST")
-    parameters = properties.pick("IdentitySource", "JwtConfiguration", "Name")
+    # moto asks for it, though an authorizer that is a function needs none.
+    parameters = {"IdentitySource": properties.take("IdentitySource", [])}
+    parameters |= properties.pick("JwtConfiguration", "Name")
     if kind == "REQUEST":
         parameters |= _check_custom(deployment, properties)
     _create(
