@@ -23,16 +23,17 @@ Context = Mapping[str, Value | Callable[[], Value]]
 A function is called for the value only when a condition needs it.
 """
 
-NOT_IN_ASSEMBLY = frozenset(
-    f"aws:{name}"
+NOT_IN_ASSEMBLY: Mapping[str, str] = {
+    f"aws:{name.lower()}": f"aws:{name}"
     for name in (
-        *("sourceip", "vpcsourceip", "sourcevpc", "sourcevpcarn", "sourcevpce"),
-        *("vpceaccount", "vpceorgid", "vpceorgpaths", "referer", "useragent"),
-        *("principalorgid", "principalorgpaths", "resourceorgid", "resourceorgpaths"),
-        *("sourceorgid", "sourceorgpaths"),
+        *("SourceIp", "VpcSourceIp", "SourceVpc", "SourceVpcArn", "SourceVpce"),
+        *("VpceAccount", "VpceOrgID", "VpceOrgPaths", "Referer", "UserAgent"),
+        *("PrincipalOrgID", "PrincipalOrgPaths", "ResourceOrgID", "ResourceOrgPaths"),
+        *("SourceOrgID", "SourceOrgPaths"),
     )
-)
-"""Condition keys whose values depend on the network, the client or the organization.
+}
+"""Condition keys whose values depend on the network, the client or the organization, by their name
+in lower case.
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html"""
 
 _ACCOUNT_ROOT = re.compile(r"(?:arn:aws[\w-]*:iam::)?(\d{12})(?::root)?")

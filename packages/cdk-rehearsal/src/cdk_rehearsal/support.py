@@ -37,7 +37,7 @@ _LIMITS = (
     "the AWS SDK of its runtime is not in its asset, and its time would not be virtual.",
     "There are no WebSocket APIs, no HTTP proxies, and no APIs from an OpenAPI document.",
     "Conditions on `aws:ResourceTag` read the tags in the template. Conditions on "
-    + ", ".join(f"`{key}`" for key in sorted(NOT_IN_ASSEMBLY))
+    + ", ".join(f"`{key}`" for key in sorted(NOT_IN_ASSEMBLY.values()))
     + " need their values.",
     "An API has one stage. Caches, access logs and client certificates have no effect.",
     "The signature of a request to a method with AWS_IAM is not verified.",

@@ -7,11 +7,10 @@ https://docs.aws.amazon.com/service-authorization/latest/reference/reference_pol
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
 from string import Template
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from cdk_rehearsal.errors import RehearsalError
 from cdk_rehearsal.policies import Context
@@ -82,7 +81,9 @@ _NAMED = ("dynamodb:", "kinesis:", "secretsmanager:", "sns:", "sqs:")
 _NAMING = (
     *("TableName", "IndexName", "QueueUrl", "TopicArn", "StreamName", "StreamARN", "SecretId"),
 )
-"""The services whose resources calls name with few parameters, and these parameters."""
+"""The services whose resources calls name with few parameters, and these parameters.
+
+None of their calls passes a role."""
 
 _PLACEHOLDER = re.compile(r"\$\{(\w+)\}")
 
@@ -111,8 +112,7 @@ class Account(Protocol):
         """Returns the verified identity with which an address sends e-mails."""
 
 
-@dataclass(frozen=True)
-class CallRequest:
+class CallRequest(NamedTuple):
     """What a call is authorized for. `context` returns the values of the action's own keys."""
 
     action: str
@@ -136,7 +136,8 @@ def requests_of(
         versioned = action in _VERSIONED and parameters.get("VersionId")
         exact = action.replace("Object", "ObjectVersion", 1) if versioned else action
         yield _request(account, exact, parameters)
-    yield from _passed_roles(account, prefix, parameters)
+    if f"{prefix}:" not in _NAMED:
+        yield from _passed_roles(account, prefix, parameters)
 
 
 @cache

@@ -1,7 +1,7 @@
 """Access: every call and delivery is authorized as AWS does it, and recorded."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,6 +24,9 @@ from cdk_rehearsal.policies import (
     value_of,
 )
 from cdk_rehearsal.sandbox.patching import Patches
+
+_MOST_MADE = 1_000
+"""Decisions that are kept for an action on a resource; some keys have a value for each item."""
 
 _IDENTITY = "identity-based policy"
 _RESOURCE = "resource-based policy"
@@ -114,10 +117,15 @@ class Plan:
     boundary: Policies | None
     with_key_policy: bool
     common: Context
-    varies: bool
-    """Whether the same action on the same resource may be decided in different ways."""
-    decision: Decision | None = None
-    """The decision, once it is made and does not vary."""
+    varying: Sequence[str]
+    """The keys with which the same action on the same resource may be decided in other ways."""
+    made: dict[tuple[Any, ...], Decision] = field(default_factory=dict)
+    """Decisions by the values of these keys."""
+
+    def values(self, own: Context) -> tuple[Any, ...]:
+        """Returns the values of these keys."""
+        found = (value_of(own if name in own else self.common, name) for name in self.varying)
+        return tuple(each if isinstance(each, str) else tuple(each) for each in found)
 
     def decide(self, principal: Principal, request: Request) -> Decision:
         """Decides about a request."""
@@ -322,14 +330,18 @@ class Access:
         """``stored`` is what a service uses a key for."""
         key = (principal, action, resource, source_arn, stored)
         plan = self._plans.get(key)
-        if plan is not None and plan.decision is not None:
-            return plan.decision
         if plan is None:
-            plan = self._plan(principal, action, resource, source_arn, stored)
-        request = Request(action, resource, {**plan.common, **own()})
-        decision = plan.decide(principal, request)
-        self._record(principal, request, decision, plan)
-        self._plans[key] = plan if plan.varies else replace(plan, decision=decision)
+            plan = self._plans[key] = self._plan(principal, action, resource, source_arn, stored)
+        context = own() if plan.varying or not plan.made else {}
+        values = plan.values(context)
+        decision = plan.made.get(values)
+        if decision is None:
+            request = Request(action, resource, {**plan.common, **context})
+            decision = plan.decide(principal, request)
+            self._record(principal, request, decision, plan)
+            if len(plan.made) == _MOST_MADE:
+                plan.made.clear()
+            plan.made[values] = decision
         return decision
 
     def _plan(
@@ -364,7 +376,7 @@ class Access:
             # https://docs.aws.amazon.com/kms/latest/developerguide/key-policies.html
             with_key_policy=action.startswith("kms:") or action == "sts:AssumeRole",
             common=common,
-            varies=bool(_varying(keys) - constant),
+            varying=sorted(_varying(keys) - constant),
         )
 
     def _read_role(self, arn: str) -> tuple[Policies, Policies | None]:
