@@ -222,7 +222,8 @@ def needless(rehearsal: Rehearsal) -> tuple[int, list[Removal]]:
     still be allowed, and nothing beyond it would be.
     """
     count, survivors = 0, []
-    for role in (*_roles(rehearsal), *_tables(rehearsal)):
+    subjects: list[_Role | _Table] = [*_roles(rehearsal), *_tables(rehearsal)]
+    for role in subjects:
         noticed = role.notices(rehearsal)
         for index, document in enumerate(role.documents):
             for kind, path in _PARTS.items():

@@ -502,7 +502,7 @@ class TestTags:
         }
         caller(account, allow(["sqs:CreateQueue", "dynamodb:*"], Condition=condition))
         shop = rehearse()
-        call = ("sqs", "create_queue", {"QueueName": "new", "tags": tags})
+        call: Call = ("sqs", "create_queue", {"QueueName": "new", "tags": tags})
         assert (answer(shop, call) is None) == allowed
         listed = [{"Key": key, "Value": value} for key, value in tags.items()]
         call = ("dynamodb", "tag_resource", {"ResourceArn": TABLE, "Tags": listed})

@@ -312,7 +312,8 @@ def _redriving(original: Callable[..., None]) -> Callable[..., None]:
         del pool._pool[record.map_run_arn]
         record = env.stack[-1].map_run_record = failed[-1]
         # All children are counted again: those that have succeeded end at once.
-        record.execution_counter, record.item_counter = ExecutionCounter(), ItemCounter()
+        counters: Any = (ExecutionCounter, ItemCounter)
+        record.execution_counter, record.item_counter = (counter() for counter in counters)
         record.status, record.stop_date = MapRunStatus.RUNNING, None
         redrives: list[datetime] = vars(record).setdefault("redrives", [])
         redrives.append(datetime.now(UTC))
@@ -320,11 +321,12 @@ def _redriving(original: Callable[..., None]) -> Callable[..., None]:
 
         def add_event(*_: Any, context: Any, **__: Any) -> Any:
             del manager.add_event
-            details: Any = {"mapRunArn": record.map_run_arn, "redriveCount": len(redrives)}
+            redriven = {"mapRunArn": record.map_run_arn, "redriveCount": len(redrives)}
+            details: Any = {"mapRunRedrivenEventDetails": redriven}
             return manager.add_event(
                 context=context,
                 event_type=HistoryEventType.MapRunRedriven,
-                event_details=EventDetails(mapRunRedrivenEventDetails=details),  # type: ignore[typeddict-unknown-key]
+                event_details=details,
             )
 
         # The first event says that a Map Run has started.
