@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 from botocore.client import BaseClient
 from botocore.exceptions import BotoCoreError, ClientError
 from moto import mock_aws
+from moto.iam import models as iam_models
 from moto.moto_api._internal import mock_random
 
 from cdk_rehearsal import moto_patches
@@ -87,6 +88,8 @@ class Hooks:
         moto = mock_aws(config={"core": {"mock_credentials": False}})
         moto.start()
         self._undo.append(moto.stop)
+        # Everybody in a rehearsal is in its account, which need not be the one that moto assumes.
+        patches.set(iam_models, "get_account_id_from", lambda access_key: core.account)
         core.scheduler.clock.start()
         self._undo.append(core.scheduler.clock.stop)
         self._make_repeatable()
