@@ -8,12 +8,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from functools import cache, partial
 from typing import Any, NoReturn
 
 from botocore.client import BaseClient
 from botocore.exceptions import BotoCoreError, ClientError
 from moto import mock_aws
+from moto.iam import models as iam_models
 from moto.moto_api._internal import mock_random
 
 from cdk_rehearsal import moto_patches
@@ -93,6 +95,8 @@ class Hooks:
         moto = mock_aws(config={"core": {"mock_credentials": False}})
         moto.start()
         self._undo.append(moto.stop)
+        # Everybody in a rehearsal is in its account, which need not be the one that moto assumes.
+        patches.set(iam_models, "get_account_id_from", lambda access_key: core.account)
         core.scheduler.clock.start()
         self._undo.append(core.scheduler.clock.stop)
         self._make_repeatable()
@@ -144,14 +148,13 @@ class Hooks:
         thread = threading.get_ident()
 
         def make_api_call(client: Any, operation: str, parameters: dict[str, Any]) -> Any:
-            if threading.get_ident() != thread or scheduler.current is None:
-                with scheduler.guest():
-                    return original(client, operation, parameters)
-            environment = scheduler.current.environment
+            inside = threading.get_ident() == thread and scheduler.current is not None
+            environment = scheduler.current.environment if inside and scheduler.current else None
             if not isinstance(environment, ExecutionEnvironment):
-                if (principal := vars(client).get(PRINCIPAL)) is not None:
-                    self._authorize(principal, client, operation, parameters)
-                return original(client, operation, parameters)
+                with nullcontext() if inside else scheduler.guest():
+                    if (principal := vars(client).get(PRINCIPAL)) is not None:
+                        self._authorize(principal, client, operation, parameters)
+                    return original(client, operation, parameters)
             scheduler.sleep(core.draw(core.latency.api_call_s))
             service = client.meta.service_model.service_name
             target = core.path_of(_resource(service, parameters))
@@ -184,12 +187,10 @@ class Hooks:
     def _authorize(
         self, principal: Principal, client: Any, operation: str, parameters: dict[str, Any]
     ) -> None:
-        model = client.meta.service_model
-        shape = model.operation_model(operation).input_shape
-        if shape is not None and not parameters.keys() >= set(shape.required_members):
-            return  # The call is malformed, and fails for this reason.
         try:
-            self._core.access.authorize_call(principal, model.signing_name, operation, parameters)
+            self._core.access.authorize_call(
+                principal, client.meta.service_model, operation, parameters
+            )
         except Denied as denied:
             _refuse(client, operation, denied)
 

@@ -11,11 +11,19 @@ from typing import Any
 
 from cdk_rehearsal.kinds import STAND_IN_TYPES, WITHOUT_PART
 from cdk_rehearsal.limits import TABLE
+from cdk_rehearsal.policies import NOT_IN_ASSEMBLY
 from cdk_rehearsal.resources import custom, events, s3
 from cdk_rehearsal.resources.creators import CREATORS
 from cdk_rehearsal.resources.inactive import properties_of
 from cdk_rehearsal.resources.registry import Creator, mentioned
-from cdk_rehearsal.services import event_source_mappings, pipes, schedules, service_calls, sns
+from cdk_rehearsal.services import (
+    event_source_mappings,
+    http_integrations,
+    pipes,
+    schedules,
+    service_calls,
+    sns,
+)
 
 _HEAD = """\
 # What a rehearsal supports
@@ -39,7 +47,12 @@ _NOT_ENFORCED = (
 
 _LIMITS = (
     "One account and one region.",
-    "Handlers are in Python. A function in another language or in a container image needs a stub.",
+    "Handlers are in Python. A function in another language or in a container image needs a stub: "
+    "the AWS SDK of its runtime is not in its asset, and its time would not be virtual.",
+    "There are no WebSocket APIs, no HTTP proxies, and no APIs from an OpenAPI document.",
+    "Conditions on `aws:ResourceTag` read the tags in the template. Conditions on "
+    + ", ".join(f"`{key}`" for key in sorted(NOT_IN_ASSEMBLY.values()))
+    + " need their values.",
     "An API has one stage. Caches, access logs and client certificates have no effect.",
     "The signature of a request to a method with AWS_IAM is not verified.",
     "Networks, encryption and backups have no effect.",
@@ -139,7 +152,7 @@ def _integrations() -> Iterator[str]:
         "bucket": {*(kind.removesuffix("Configurations") for kind in s3.DESTINATIONS), "events"},
         "function: destinations": {"events", "lambda", "sns", "sqs"},
         "REST API": {*service_calls.SERVICES, "lambda", "mock"},
-        "HTTP API": {"lambda"},
+        "HTTP API": {"lambda", *(each.service for each in http_integrations.SUBTYPES.values())},
     }
     for source, targets in rows.items():
         yield f"| {source} | {', '.join(sorted(targets, key=str.lower))} |"

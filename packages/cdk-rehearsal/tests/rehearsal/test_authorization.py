@@ -492,6 +492,141 @@ class TestConditionKeys:
         assert "no identity-based policy allows" in answer(shop, refused)[1]
 
 
+class TestTags:
+    """https://docs.aws.amazon.com/IAM/latest/UserGuide/access_tags.html"""
+
+    @pytest.mark.parametrize("team", ["red", "blue"])
+    def test_the_tags_of_a_resource_decide(
+        self, account: Cloud, rehearse: Rehearse, team: str
+    ) -> None:
+        condition = {"StringEquals": {"aws:ResourceTag/Team": "red"}}
+        caller(account, allow(["sqs:*", "dynamodb:*"], Condition=condition))
+        for name in ("Jobs", "Table"):
+            tags = [{"Key": "Team", "Value": team}]
+            account.resources[name]["Properties"]["Tags"] = tags
+        shop = rehearse()
+        for call in (SEND, put(), query(IndexName="ByKind")):
+            assert (answer(shop, call) is None) == (team == "red")
+
+    def test_buckets_do_not_decide_by_their_tags(self, account: Cloud, rehearse: Rehearse) -> None:
+        condition = {"StringEquals": {"aws:ResourceTag/Team": "red"}}
+        caller(account, allow("s3:*", Condition=condition))
+        tags = [{"Key": "Team", "Value": "red"}]
+        account.resources["Files"]["Properties"]["Tags"] = tags
+        assert answer(rehearse(), ("s3", "list_objects_v2", {"Bucket": "files"})) is not None
+
+    @pytest.mark.parametrize("team", ["red", "blue"])
+    def test_the_tags_of_a_role_decide(self, account: Cloud, rehearse: Rehearse, team: str) -> None:
+        condition = {"StringEquals": {"aws:PrincipalTag/Team": "red"}}
+        caller(account, allow("sqs:*", Condition=condition))
+        tags = [{"Key": "Team", "Value": team}]
+        account.resources["CallerRole"]["Properties"]["Tags"] = tags
+        assert (answer(rehearse(), SEND) is None) == (team == "red")
+
+    def test_a_tag_of_the_role_stands_for_a_variable(
+        self, account: Cloud, rehearse: Rehearse
+    ) -> None:
+        condition = {"StringEquals": {"aws:ResourceTag/Team": "${aws:PrincipalTag/Team}"}}
+        caller(account, allow("sqs:*", Condition=condition))
+        for name, team in (("CallerRole", "red"), ("Jobs", "red")):
+            tags = [{"Key": "Team", "Value": team}]
+            account.resources[name]["Properties"]["Tags"] = tags
+        assert answer(rehearse(), SEND) is None
+
+    @pytest.mark.parametrize(
+        ("tags", "allowed"),
+        [({"Team": "red"}, True), ({"Team": "blue"}, False), ({"Team": "red", "a": "b"}, False)],
+    )
+    def test_the_tags_in_a_call_decide(
+        self, account: Cloud, rehearse: Rehearse, tags: dict[str, str], allowed: bool
+    ) -> None:
+        condition = {
+            "StringEquals": {"aws:RequestTag/Team": "red"},
+            "ForAllValues:StringEquals": {"aws:TagKeys": ["Team"]},
+        }
+        caller(account, allow(["sqs:CreateQueue", "dynamodb:*"], Condition=condition))
+        shop = rehearse()
+        call: Call = ("sqs", "create_queue", {"QueueName": "new", "tags": tags})
+        assert (answer(shop, call) is None) == allowed
+        listed = [{"Key": key, "Value": value} for key, value in tags.items()]
+        call = ("dynamodb", "tag_resource", {"ResourceArn": TABLE, "Tags": listed})
+        assert (answer(shop, call) is None) == allowed
+
+
+class TestKeysOutsideTheAssembly:
+    """Conditions on networks, clients and organizations."""
+
+    KEYS = ("aws:SourceIp", "aws:SourceVpce", "aws:PrincipalOrgID", "aws:UserAgent")
+
+    def conditional(self, account: Cloud, key: str) -> None:
+        operator = "IpAddress" if key == "aws:SourceIp" else "StringEquals"
+        value = "203.0.113.0/24" if key == "aws:SourceIp" else "right"
+        caller(account, allow("sqs:*", Condition={operator: {key: value}}))
+
+    @pytest.mark.parametrize("key", KEYS)
+    def test_they_are_refused_by_name(self, account: Cloud, rehearse: Rehearse, key: str) -> None:
+        self.conditional(account, key)
+        with pytest.raises(LoadingError, match=f"CallerRole.*has the key {key}.*values"):
+            rehearse()
+
+    @pytest.mark.parametrize("key", KEYS)
+    @pytest.mark.parametrize("given", ["right", "wrong", "none"])
+    def test_a_given_value_decides(
+        self, account: Cloud, rehearse: Rehearse, key: str, given: str
+    ) -> None:
+        self.conditional(account, key)
+        addresses = {"right": "203.0.113.9", "wrong": "198.51.100.1"}
+        value = "" if given == "none" else addresses[given] if key == "aws:SourceIp" else given
+        shop = rehearse(values={key: value})
+        assert (answer(shop, SEND) is None) == (given == "right")
+
+    def test_stand_ins_leave_them_out_and_say_so(self, account: Cloud, rehearse: Rehearse) -> None:
+        self.conditional(account, "aws:SourceVpce")
+        shop = rehearse(stand_ins=True)
+        assert answer(shop, SEND) is not None
+        assert "aws:SourceVpce: no request has this condition key" in map(str, shop.stand_ins)
+
+    def test_a_permission_for_an_organization_is_refused(
+        self, account: Cloud, rehearse: Rehearse
+    ) -> None:
+        caller(account)
+        account.add(
+            "Admit",
+            "AWS::Lambda::Permission",
+            Action="lambda:InvokeFunction",
+            FunctionName=ref("Caller"),
+            Principal="*",
+            PrincipalOrgID="o-1234567890",
+        )
+        with pytest.raises(LoadingError, match=r"Admit.*aws:PrincipalOrgID"):
+            rehearse()
+
+    def test_policies_in_text_are_read(self, account: Cloud, rehearse: Rehearse) -> None:
+        caller(account)
+        statement = {
+            **allow("logs:PutLogEvents", Condition={"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}}),
+            "Principal": "*",
+        }
+        account.add(
+            "Logs",
+            "AWS::Logs::ResourcePolicy",
+            PolicyName="logs",
+            PolicyDocument=json.dumps({"Statement": [statement]}),
+        )
+        with pytest.raises(LoadingError, match=r"Logs.*aws:SourceIp"):
+            rehearse()
+
+
+def test_a_call_without_a_required_parameter_fails_for_this_reason(
+    account: Cloud, rehearse: Rehearse
+) -> None:
+    caller(account)
+    failed = rehearse().invoke(
+        "Shop/Caller", {"service": "dynamodb", "method": "put_item", "parameters": {}}
+    )
+    assert failed.payload["errorType"] == "ParamValidationError"
+
+
 class TestResourcePolicies:
     def test_a_queue_may_admit_a_role_by_itself_and_deny_it(
         self, account: Cloud, aws: Deploy
@@ -547,6 +682,79 @@ class TestResourcePolicies:
             ResourcePolicy={"Statement": [statement]},
         )
         assert answer(aws(), SECRET) is None
+
+    @pytest.mark.parametrize(
+        ("method", "parameters", "denied"),
+        [
+            ("delete_item", {"TableName": "items", "Key": ITEM}, True),
+            ("delete_item", {"TableName": "items", "Key": {"pk": {"S": "B"}}}, False),
+            ("put_item", {"TableName": "items", "Item": ITEM}, False),
+            (
+                "execute_statement",
+                {"Statement": "DELETE FROM items WHERE pk = 'A#1'"},
+                True,
+            ),
+            (
+                "execute_statement",
+                {"Statement": 'DELETE FROM "items" WHERE "pk"=?', "Parameters": [ITEM["pk"]]},
+                True,
+            ),
+            ("execute_statement", {"Statement": "DELETE FROM items WHERE pk = 'B?'"}, False),
+            (
+                "execute_statement",
+                {"Statement": "INSERT INTO items VALUE {'pk': 'A#2'}"},
+                True,
+            ),
+            (
+                "transact_write_items",
+                {"TransactItems": [{"Delete": {"TableName": "items", "Key": ITEM}}]},
+                True,
+            ),
+        ],
+    )
+    def test_a_table_may_deny_what_a_role_permits(
+        self,
+        account: Cloud,
+        rehearse: Rehearse,
+        method: str,
+        parameters: dict[str, Any],
+        denied: bool,
+    ) -> None:
+        """https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/access-control-resource-based.html"""
+        caller(account, allow("dynamodb:*"))
+        actions = ["dynamodb:DeleteItem", "dynamodb:PartiQLDelete", "dynamodb:PartiQLInsert"]
+        condition = {"ForAnyValue:StringLike": {"dynamodb:LeadingKeys": "A#*"}}
+        deny = {**allow(actions, Condition=condition), "Effect": "Deny", "Principal": "*"}
+        document = {"Version": "2012-10-17", "Statement": [deny]}
+        account.resources["Table"]["Properties"]["ResourcePolicy"] = {"PolicyDocument": document}
+        result = answer(rehearse(), ("dynamodb", method, parameters))
+        assert bool(result and "explicit deny in a resource-based policy" in result[1]) == denied
+
+    @pytest.mark.parametrize("index", [None, "ByKind"])
+    def test_a_table_may_admit_a_role_by_itself(
+        self, account: Cloud, rehearse: Rehearse, index: str | None
+    ) -> None:
+        caller(account)
+        statement = {**allow("dynamodb:Query"), "Principal": {"AWS": arn("CallerRole")}}
+        account.resources["Table"]["Properties"]["ResourcePolicy"] = {
+            "PolicyDocument": {"Version": "2012-10-17", "Statement": [statement]}
+        }
+        shop = rehearse()
+        assert answer(shop, query(**({"IndexName": index} if index else {}))) is None
+        shop.client("dynamodb").delete_resource_policy(ResourceArn=TABLE)
+        assert "no identity-based policy allows" in answer(shop, query())[1]
+
+    def test_a_client_of_a_role_may_do_what_the_role_may(
+        self, account: Cloud, rehearse: Rehearse
+    ) -> None:
+        account.role("Operator", allow("dynamodb:PutItem", TABLE))
+        shop = rehearse()
+        role = shop.resource("Shop/Operator").attributes["Arn"]
+        client = shop.client("dynamodb", role=role)
+        client.put_item(TableName="items", Item=ITEM)
+        with pytest.raises(client.exceptions.ClientError, match="AccessDenied"):
+            client.get_item(TableName="items", Key=ITEM)
+        assert shop.client("dynamodb").get_item(TableName="items", Key=ITEM)["Item"] == ITEM
 
     def test_a_changed_policy_takes_effect(self, account: Cloud, aws: Deploy) -> None:
         """https://docs.aws.amazon.com/IAM/latest/APIReference/API_PutRolePolicy.html"""

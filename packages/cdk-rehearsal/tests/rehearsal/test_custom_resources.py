@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from cdk_rehearsal import check
 from rehearsal.cloud import Cloud, arn, ref
 from rehearsal.conftest import Rehearse
@@ -168,6 +170,29 @@ def test_a_call_of_the_sdk_is_made_and_its_answer_can_be_used(
     shop = rehearse()
     assert shop.invoke("Shop/Tell", {}).payload == "29"
     assert shop.physical_id("Shop/Read") == "price"
+
+
+@pytest.mark.parametrize("assumed", [False, True])
+def test_a_call_of_the_sdk_needs_the_permission_of_its_role(template: Cloud, assumed: bool) -> None:
+    read = {"Effect": "Allow", "Action": "ssm:GetParameter", "Resource": "*"}
+    other = {"Effect": "Allow", "Action": "ssm:PutParameter", "Resource": "*"}
+    template.role("Role", other)
+    template.role("Reader", read if assumed else other)
+    token = provider(template, "AWS679f53fac002430cb0da5b7982bd22872D164C4C")
+    template.add("Price", "AWS::SSM::Parameter", Name="price", Type="String", Value="29")
+    call = {"service": "SSM", "action": "getParameter", "parameters": {"Name": "price"}}
+    role = "arn:aws:iam::123456789012:role/reader"
+    template.resources["Reader"]["Properties"]["RoleName"] = "reader"
+    stated = json.dumps({**call, **({"assumedRoleArn": role} if assumed else {})})
+    template.add("Read", "Custom::AWS", ServiceToken=token, Create=stated)
+    template.resources["Read"]["DependsOn"] = ["Price", "Reader"]
+    problems = [each.problem for each in check(template.write())]
+    if assumed:
+        assert problems == []
+    else:
+        (problem,) = problems
+        assert "is not authorized to perform: ssm:GetParameter" in problem
+        assert "no identity-based policy allows" in problem
 
 
 def test_a_log_policy_by_a_call_of_the_sdk_lets_a_rule_write(

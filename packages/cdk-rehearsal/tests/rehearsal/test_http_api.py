@@ -886,7 +886,7 @@ class TestFront:
         integrations = [name for name in template.resources if name.startswith("Integration")]
         changes: list[tuple[str, dict[str, Any]]] = [
             (integrations[0], {"PayloadFormatVersion": "3.0", "IntegrationUri": "https://x"}),
-            (routes[0], {"AuthorizationType": "CUSTOM"}),
+            (routes[0], {"AuthorizationType": "API_KEY"}),
             (routes[1], {"AuthorizerId": "none"}),
         ]
         for logical_id, properties in changes:
@@ -914,7 +914,7 @@ class TestFront:
         ("logical_id", "name", "value"),
         [
             ("Integration4", "PayloadFormatVersion", "3.0"),
-            ("Route4", "AuthorizationType", "CUSTOM"),
+            ("Route4", "AuthorizationType", "API_KEY"),
         ],
     )
     @pytest.mark.own_behaviour

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cdk_rehearsal import Rehearsal, check
+from cdk_rehearsal import FAULTS, Rehearsal, check
 from rehearsal.cloud import Cloud, arn, ref
 from rehearsal.conftest import Deploy, Rehearse
 
@@ -719,3 +719,78 @@ def test_rest_apis_are_served(template: Cloud, rehearse: Rehearse) -> None:
     shop: Rehearsal = rehearse()
     (url,) = shop.serve_apis().values()
     assert url.endswith("/prod")
+
+
+# -- what a REST API shares with an HTTP API ----------------------------------------------
+
+
+def test_requests_are_counted_under_the_name_of_the_api(
+    template: Cloud, rehearse: Rehearse
+) -> None:
+    api(template)
+    method(template, "Get", "GET")
+    shop = rehearse()
+    shop.http.request("GET", "/")
+    shop.http.request("GET", "/nowhere")
+    moment = shop.clock.now()
+    for name, expected in (("Count", 2.0), ("4XXError", 1.0), ("5XXError", 0.0)):
+        answer = shop.client("cloudwatch").get_metric_statistics(
+            Namespace="AWS/ApiGateway",
+            MetricName=name,
+            Dimensions=[{"Name": "ApiName", "Value": "api"}, {"Name": "Stage", "Value": "prod"}],
+            StartTime=moment - 3600,
+            EndTime=moment + 3600,
+            Period=7200,
+            Statistics=["Sum"],
+        )
+        assert sum(point["Sum"] for point in answer["Datapoints"]) == expected
+
+
+def test_the_requests_of_a_rest_api_do_not_disturb_access_logs(
+    template: Cloud, rehearse: Rehearse
+) -> None:
+    talking = "def handler(event, context):\n    print('hello')\n    return {'statusCode': 200}"
+    api(template, talking)
+    template.add("Log", "AWS::Logs::LogGroup", LogGroupName="/aws/lambda/echo")
+    template.resources["Echo"]["Properties"]["LoggingConfig"] = {"LogGroup": ref("Log")}
+    method(template, "Get", "GET")
+    shop = rehearse()
+    shop.http.request("GET", "/")
+    group = shop.physical_id("Shop/Log")
+    events = shop.client("logs").filter_log_events(logGroupName=group)["events"]
+    assert [event["message"] for event in events] == ["hello"]
+
+
+@pytest.mark.parametrize(
+    ("path", "verb"), [("/*", "*"), ("/~1items", "GET")], ids=["for all", "for one method"]
+)
+def test_the_settings_of_a_stage_limit_the_rate_of_a_method(
+    template: Cloud, rehearse: Rehearse, path: str, verb: str
+) -> None:
+    api(template)
+    part(template, "Items", "items")
+    method(template, "Get", "GET", "Items")
+    template.resources["Stage"]["Properties"]["MethodSettings"] = [
+        {
+            "ResourcePath": path,
+            "HttpMethod": verb,
+            "ThrottlingRateLimit": 1,
+            "ThrottlingBurstLimit": 2,
+        }
+    ]
+    shop = rehearse()
+    statuses = [shop.http.request("GET", "/items").status for _ in range(3)]
+    assert statuses == [200, 200, 429]
+    shop.run_for(1.0)
+    assert shop.http.request("GET", "/items").status == 200
+
+
+def test_a_request_to_a_rest_api_may_arrive_twice(template: Cloud, rehearse: Rehearse) -> None:
+    api(template)
+    method(template, "Get", "GET")
+    shop = rehearse()
+    fault = FAULTS["sent-twice"]
+    shop.faults.plan(fault, target="Shop/Echo")
+    assert shop.http.request("GET", "/").status == 200
+    requests = shop.meter.of("request")
+    assert [record.detail.get("fault") for record in requests] == ["sent-twice", "sent-twice"]

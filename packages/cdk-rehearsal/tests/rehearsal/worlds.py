@@ -18,8 +18,8 @@ from botocore.exceptions import ClientError
 from urllib3.util import SKIP_HEADER
 
 from cdk_rehearsal import RehearsalError
+from cdk_rehearsal.services.apis import HttpResponse
 from cdk_rehearsal.services.functions import InvocationResult
-from cdk_rehearsal.services.http_api import HttpResponse
 from rehearsal.cloud import Cloud
 
 T = TypeVar("T")

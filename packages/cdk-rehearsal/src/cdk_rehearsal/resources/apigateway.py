@@ -10,7 +10,7 @@ from cdk_rehearsal.deployment import Deployment
 from cdk_rehearsal.limits import LIMITS
 from cdk_rehearsal.properties import Properties
 from cdk_rehearsal.resources.registry import Resource, creates
-from cdk_rehearsal.services.rest_api import function_of
+from cdk_rehearsal.services.request_authorizer import function_of
 from cdk_rehearsal.services.service_calls import service_of
 from cdk_rehearsal.services.velocity import Velocity
 
@@ -121,9 +121,9 @@ def create_stage(deployment: Deployment, resource: Resource, properties: Propert
     """
     properties.ignore(
         *("AccessLogSetting", "ClientCertificateId", "DeploymentId", "Description"),
-        *("DocumentationVersion", "MethodSettings", "Tags", "TracingEnabled"),
+        *("DocumentationVersion", "Tags", "TracingEnabled"),
     )
-    properties.pick("Variables")  # The API reads it.
+    properties.pick("MethodSettings", "Variables")  # The API reads them.
     properties.only("CacheClusterEnabled", False, "false")
     api = properties.require("RestApiId")
     if api in deployment.stages:

@@ -123,6 +123,7 @@ def as_format_1(event: dict[str, Any]) -> dict[str, Any]:
     for name, value in parse_qsl(event["rawQueryString"], keep_blank_values=True):
         query.setdefault(name, []).append(value)
     authorizer = context.get("authorizer", {})
+    passed = authorizer.get("jwt") or authorizer.get("lambda")
     identity = dict.fromkeys(
         (
             *("accessKey", "accountId", "caller", "cognitoAuthenticationProvider"),
@@ -146,7 +147,7 @@ def as_format_1(event: dict[str, Any]) -> dict[str, Any]:
         "requestContext": {
             "accountId": context["accountId"],
             "apiId": context["apiId"],
-            **({"authorizer": authorizer["jwt"]} if "jwt" in authorizer else {}),
+            **({"authorizer": passed} if passed else {}),
             "domainName": context["domainName"],
             "domainPrefix": context["domainPrefix"],
             "extendedRequestId": context["requestId"],
