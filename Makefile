@@ -5,6 +5,7 @@ SHELL_STAGE := $(if $(filter environment,$(origin STAGE)),$(STAGE))
 STAGE := dev
 BASE := main
 ARGS :=
+ENDPOINT :=
 UV := uv==0.13.9
 
 # Commands see an allow-list of environment variables and no settings files: workspace/isolation.py.
@@ -34,7 +35,9 @@ runtime: setup ## run the tests of handlers, API and flows on Lambda's version o
 fuzz: setup ## send thousands of random requests to the API: none may fail or get an undocumented response
 	@$(RUN) python -m pytest tests/api/test_api.py --hypothesis-profile=thorough $(ARGS)
 
-check: lint types imports templates test ## run all checks of continuous integration
+check: static test ## run all checks of continuous integration
+
+static: lint types imports templates
 
 lint: setup
 	@echo "ruff" && $(RUN) ruff check --quiet $(CODE) && $(RUN) ruff format --check --quiet $(CODE)
@@ -104,6 +107,10 @@ mutate: setup ## mutation tests: weaken the templates, one property at a time; o
 
 permissions: .build/host.stamp ## list which permissions the demo uses, and which it does not; options: ARGS="--help"
 	@$(RUN) python -m tools.permissions $(ARGS)
+
+parity: .venv/.stamp ## list the rules of AWS that the rehearsal implements; compare them: ENDPOINT=URL or ENDPOINT=aws
+	@$(RUN) $(if $(ENDPOINT)$(findstring --endpoint,$(ARGS)),--account) \
+		python packages/cdk-rehearsal/tests/parity.py $(if $(ENDPOINT),--endpoint $(ENDPOINT)) $(ARGS)
 
 kernel: setup ## mutation tests: change the code of lambdas/eventing, one spot at a time
 	@$(RUN) mutmut run $(ARGS) && $(RUN) python -m tools.mutation.kernel

@@ -7,6 +7,8 @@ from typing import Literal, get_args
 from aws_cdk import RemovalPolicy
 from aws_cdk.aws_logs import RetentionDays
 
+from lambdas.shipping.settings import Dispatch
+
 QUEUE_DAYS = 4
 """How long a message waits for its consumer."""
 DEAD_LETTER_DAYS = 14
@@ -22,24 +24,6 @@ BusKind = Literal["classic", "custom"]
 
 SANDBOX = "sandbox"
 """A provider or carrier for trials, which charges and ships nothing."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Dispatch:
-    """The place from which parcels leave, and their measures, which the carrier needs."""
-
-    sender_name: str
-    sender_street: str
-    sender_postal_code: str
-    sender_city: str
-    sender_country: str
-    """ISO 3166-1 alpha-2 code."""
-    sender_phone: str
-    unit_weight_g: float
-    """The weight of one unit with its share of the packaging; the catalogue has no weights."""
-    box_length_cm: float
-    box_width_cm: float
-    box_height_cm: float
 
 
 @dataclass(frozen=True, kw_only=True)

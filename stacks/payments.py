@@ -21,7 +21,7 @@ from stacks.constructs.api import Api
 from stacks.constructs.context_stack import ContextStack
 from stacks.constructs.event_consumer import EventConsumer
 from stacks.constructs.outbox_table import OutboxTable
-from stacks.constructs.payment_provider import payment_provider
+from stacks.constructs.partner import payment_provider
 from stacks.constructs.platform import Platform
 from stacks.constructs.scheduled_consumer import ScheduledConsumer
 from stacks.constructs.signing_secret import SigningSecret

@@ -1,6 +1,5 @@
 """Shipping: parcels, the carrier's callbacks, and deadlines."""
 
-from dataclasses import asdict
 from typing import Any
 
 from aws_cdk import CfnOutput, Duration
@@ -16,15 +15,14 @@ from lambdas.shipping import (
 from lambdas.shipping.settings import RequestSettings, Settings
 from stacks.constructs.api import Api
 from stacks.constructs.bus import DELIVERY_AGE, DELIVERY_ATTEMPTS
-from stacks.constructs.carrier import carrier_of
 from stacks.constructs.context_stack import ContextStack
 from stacks.constructs.event_consumer import EventConsumer
 from stacks.constructs.outbox_table import OutboxTable
+from stacks.constructs.partner import carrier as carrier_of
 from stacks.constructs.platform import Platform
 from stacks.constructs.queue_consumer import QueueConsumer
 from stacks.constructs.reminders import Reminders
 from stacks.constructs.signing_secret import SigningSecret
-from stacks.environment import Environment
 
 _TIMEOUT = Duration.seconds(70)
 """For a request: a parcel is opened, its label bought and, after a cancellation, refunded (56
@@ -44,7 +42,7 @@ class Shipping(ContextStack):
         self.table = OutboxTable(self, "Shipments", platform=platform)
         carrier = carrier_of(self, platform=platform)
         secret = self._carrier_secret()
-        self.settings = settings = Settings(
+        self.settings = Settings(
             table_name=self.table.settings.table_name,
             inbox_days=self.table.settings.inbox_days,
             carrier=platform.environment.carrier,
@@ -56,7 +54,10 @@ class Shipping(ContextStack):
             EventConsumer,
             "RequestShipment",
             request_shipment.handler,
-            settings=_request_settings(settings, platform.environment, reminders, watch),
+            environment={
+                **platform.environment.dispatch.as_environment(),
+                **_request_settings(reminders, watch).as_environment(),
+            },
             timeout=_TIMEOUT,
             batch_size=1,  # a call that waits for the carrier must not delay others
         )
@@ -124,15 +125,8 @@ class Shipping(ContextStack):
         )
 
 
-def _request_settings(
-    settings: Settings, stage: Environment, reminders: Reminders, watch: QueueConsumer
-) -> RequestSettings:
+def _request_settings(reminders: Reminders, watch: QueueConsumer) -> RequestSettings:
     return RequestSettings(
-        table_name=settings.table_name,
-        inbox_days=settings.inbox_days,
-        carrier=settings.carrier,
-        carrier_resource=settings.carrier_resource,
-        **asdict(stage.dispatch),
         delivery_hours=_DELIVERY_HOURS,
         schedule_group_name=reminders.group.name,
         schedule_role_arn=reminders.role.role_arn,

@@ -1,6 +1,9 @@
 // What the shop publishes, generated from its event classes by `make generated`: do not edit.
 // The times are RFC 3339 with an offset. Fields that are not declared here may come at any time.
 
+/** Whether the shop takes the order back */
+export type Approved = boolean;
+
 /**
  * ISO 4217 code
  * @pattern ^[A-Z]{3}$(?!\n)
@@ -90,6 +93,20 @@ export interface Line {
   readonly unit_price_minor: Minor;
 }
 
+/**
+ * Why the shop does not take an order back.
+ *
+ * - `used`: it was used more than it takes to try it
+ * - `incomplete`: a part is missing
+ * - `damaged_after_delivery`: it was damaged after it was delivered
+ * - `not_the_item_sold`: something else was sent back
+ * - `sent_back_late`: it was sent back too late, or not at all
+ * - `not_returnable`: it cannot be sold again, because its seal is broken or it was made to order
+ * - `conditions_not_met`: something else in the conditions of returns is not met
+ * - `not_reviewed`: staff did not decide in time
+ */
+export type RefusalReason = "conditions_not_met" | "damaged_after_delivery" | "incomplete" | "not_returnable" | "not_reviewed" | "not_the_item_sold" | "sent_back_late" | "used";
+
 /** Why an order could not be fulfilled. */
 export type RejectionReason = "checkout_failed" | "out_of_stock" | "payment_declined" | "payment_unavailable";
 
@@ -102,6 +119,19 @@ export interface Reserved {
    */
   readonly quantity: number;
 }
+
+/**
+ * Why a customer returns an order.
+ *
+ * - `damaged`: it arrived damaged
+ * - `defective`: it does not work
+ * - `wrong_item`: another item was in the parcel
+ * - `not_as_described`: it differs from its description
+ * - `arrived_late`: it arrived too late to be of use
+ * - `unwanted`: the customer does not want it, which needs no further reason
+ * - `other`: something else
+ */
+export type ReturnReason = "arrived_late" | "damaged" | "defective" | "not_as_described" | "other" | "unwanted" | "wrong_item";
 
 /**
  * The envelope, in the JSON format of CloudEvents 1.0 (structured mode).
@@ -567,14 +597,16 @@ export interface RefundNoticedV1 {
 export type RefundNoticedV1Event =
   Envelope<"orderflow.payments", "RefundNoticed.v1", RefundNoticedV1>;
 
-/** A staff member decided about a return. */
+/**
+ * A staff member decided about a return. Superseded: its note can be free text.
+ * @deprecated in favour of ReturnDecided.v2
+ */
 export interface ReturnDecidedV1 {
   /** Order that comes back */
   readonly order_id: string;
   /** The customer who returns it */
   readonly customer_id: string;
-  /** Whether the shop takes the order back */
-  readonly approved: boolean;
+  readonly approved: Approved;
   readonly note: Words;
 }
 
@@ -582,7 +614,25 @@ export interface ReturnDecidedV1 {
 export type ReturnDecidedV1Event =
   Envelope<"orderflow.returns", "ReturnDecided.v1", ReturnDecidedV1>;
 
-/** The shop does not take the order back. */
+/** A staff member decided about a return. */
+export interface ReturnDecidedV2 {
+  /** Order that comes back */
+  readonly order_id: string;
+  /** The customer who returns it */
+  readonly customer_id: string;
+  readonly approved: Approved;
+  /** Why not; null if the shop takes it back */
+  readonly reason?: RefusalReason | null;
+}
+
+/** ReturnDecided.v2 in its envelope. */
+export type ReturnDecidedV2Event =
+  Envelope<"orderflow.returns", "ReturnDecided.v2", ReturnDecidedV2>;
+
+/**
+ * The shop does not take the order back. Superseded: its reason can be free text.
+ * @deprecated in favour of ReturnRefused.v2
+ */
 export interface ReturnRefusedV1 {
   /** Order that comes back */
   readonly order_id: string;
@@ -595,7 +645,23 @@ export interface ReturnRefusedV1 {
 export type ReturnRefusedV1Event =
   Envelope<"orderflow.returns", "ReturnRefused.v1", ReturnRefusedV1>;
 
-/** A customer wants to return a delivered order. */
+/** The shop does not take the order back. */
+export interface ReturnRefusedV2 {
+  /** Order that comes back */
+  readonly order_id: string;
+  /** The customer who returns it */
+  readonly customer_id: string;
+  readonly reason: RefusalReason;
+}
+
+/** ReturnRefused.v2 in its envelope. */
+export type ReturnRefusedV2Event =
+  Envelope<"orderflow.returns", "ReturnRefused.v2", ReturnRefusedV2>;
+
+/**
+ * A customer wants to return a delivered order. Superseded: its reason can be free text.
+ * @deprecated in favour of ReturnRequested.v2
+ */
 export interface ReturnRequestedV1 {
   /** Order that comes back */
   readonly order_id: string;
@@ -607,6 +673,19 @@ export interface ReturnRequestedV1 {
 /** ReturnRequested.v1 in its envelope. */
 export type ReturnRequestedV1Event =
   Envelope<"orderflow.returns", "ReturnRequested.v1", ReturnRequestedV1>;
+
+/** A customer wants to return a delivered order. */
+export interface ReturnRequestedV2 {
+  /** Order that comes back */
+  readonly order_id: string;
+  /** The customer who returns it */
+  readonly customer_id: string;
+  readonly reason: ReturnReason;
+}
+
+/** ReturnRequested.v2 in its envelope. */
+export type ReturnRequestedV2Event =
+  Envelope<"orderflow.returns", "ReturnRequested.v2", ReturnRequestedV2>;
 
 /** The parcel was not delivered before its deadline. */
 export interface ShipmentOverdueV1 {
@@ -732,8 +811,11 @@ export type ShopEvent =
   | RefundFailedV1Event
   | RefundNoticedV1Event
   | ReturnDecidedV1Event
+  | ReturnDecidedV2Event
   | ReturnRefusedV1Event
+  | ReturnRefusedV2Event
   | ReturnRequestedV1Event
+  | ReturnRequestedV2Event
   | ShipmentOverdueV1Event
   | ShipmentRecalledV1Event
   | ShipmentRequestedV1Event

@@ -14,7 +14,7 @@ import msgspec
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from msgspec import Struct
 
-from lambdas.eventing import telemetry, text
+from lambdas.eventing import codes, telemetry, text
 from lambdas.eventing.declaration import Handler, Use
 from lambdas.eventing.event import Cause, Event
 
@@ -183,7 +183,7 @@ class Request(Cause, frozen=True, kw_only=True):
         try:
             return _checked(msgspec.json.decode(self.body, type=body_type))
         except msgspec.ValidationError as error:
-            raise _invalid(error, whole="(body)", sent=_plain(self.body)) from error
+            raise _invalid(error, body_type, "(body)", _plain(self.body)) from error
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             fault = Fault(field="(body)", reason=str(error))
             raise InvalidJson(f"the body is not JSON: {error}", [fault]) from error
@@ -193,7 +193,7 @@ class Request(Cause, frozen=True, kw_only=True):
         try:
             return _checked(msgspec.convert(dict(self.query), query_type, strict=False))
         except msgspec.ValidationError as error:
-            raise _invalid(error, whole="(query)", sent=dict(self.query)) from error
+            raise _invalid(error, query_type, "(query)", dict(self.query)) from error
 
 
 class Terms(TypedDict, total=False):
@@ -371,7 +371,7 @@ def _faults(value: Any) -> Iterator[tuple[str, str]]:
         waiting += reversed(parts)
 
 
-def _invalid(error: msgspec.ValidationError, *, whole: str, sent: Any) -> Problem:
+def _invalid(error: msgspec.ValidationError, expected: type[Any], whole: str, sent: Any) -> Problem:
     reason, _, path = str(error).partition(" - at `$")
     path = path.rstrip("`")
     # "Does not match the pattern" helps less than the name of the character.
@@ -379,6 +379,9 @@ def _invalid(error: msgspec.ValidationError, *, whole: str, sent: Any) -> Proble
         if where.startswith(path):
             reason, path = fault, where
             break
+    # msgspec repeats the value, and does not name the codes.
+    if re.match("Invalid (enum )?value", reason) and (known := codes.allowed(expected, path)):
+        reason = f"Expected one of {', '.join(known)}"
     reason = re.sub(r"(?<=`str` of length )(..) (\d+)", r"\1 \2 characters", reason)
     # Both may repeat the sent value, which may be long; an answer has at most 6 MB.
     reason, where = _cut(reason), _cut(path.lstrip(".")) or whole

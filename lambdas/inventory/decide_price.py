@@ -10,7 +10,7 @@ from lambdas.eventing.http import Audience, Problem, Request, endpoint
 from lambdas.inventory import price_store
 from lambdas.inventory.events import ItemPriced, Sku
 from lambdas.inventory.prices import PriceView, represent
-from lambdas.inventory.pricing import NoProposal, OwnProposal
+from lambdas.inventory.pricing import NoProposal, OwnProposal, PriceReason
 
 
 class DecidePrice(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -19,9 +19,7 @@ class DecidePrice(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     sku: Sku
     number: Annotated[int, Meta(ge=1, description="The proposal's number", examples=[4])]
     approved: bool
-    note: Annotated[
-        str, Meta(min_length=1, max_length=500, description="The reason", examples=["Sale"])
-    ]
+    reason: PriceReason
 
 
 class NoSuchProposal(Problem, status=HTTPStatus.CONFLICT):
@@ -50,7 +48,7 @@ def handler(request: Request, command: DecidePrice) -> PriceView:
             command.sku,
             command.number,
             approved=command.approved,
-            note=command.note,
+            reason=command.reason,
             by=request.caller,
             cause=request,
         )

@@ -17,7 +17,7 @@ from lambdas.eventing.transaction import (
     read,
 )
 from lambdas.inventory.events import ItemCosted
-from lambdas.inventory.pricing import NewPrice, Pricing, Step
+from lambdas.inventory.pricing import NewPrice, PriceReason, Pricing, Step
 from lambdas.inventory.settings import settings
 from lambdas.inventory.stock_store import record_key, stock_key
 
@@ -88,12 +88,14 @@ def set_prices(prices: Iterable[NewPrice], by: str, cause: Cause) -> list[Repric
     return _change({new.sku: setting(new) for new in prices}, cause)
 
 
-def decide(sku: str, number: int, *, approved: bool, note: str, by: str, cause: Cause) -> Pricing:
+def decide(
+    sku: str, number: int, *, approved: bool, reason: PriceReason, by: str, cause: Cause
+) -> Pricing:
     """Decides about a proposal; returns the pricing. Raises NoProposal or OwnProposal."""
     now = datetime.now(UTC)
 
     def deciding(found: Pricing) -> Change[Pricing] | None:
-        return found.decide(number, approved=approved, note=note, by=by, now=now)
+        return found.decide(number, approved=approved, reason=reason, by=by, now=now)
 
     (repriced,) = _change({sku: deciding}, cause)
     return repriced.pricing

@@ -35,6 +35,27 @@ class Doubt(StrEnum):
     OUT_OF_BOUNDS = "out_of_bounds"
 
 
+class PriceReason(StrEnum):
+    """Why a proposed price applies, or does not.
+
+    - `promotion`: a sale, or a gift
+    - `clearance`: the last units are to go
+    - `cost`: the cost has changed
+    - `market`: others sell at such a price
+    - `correction`: the price before was wrong
+    - `mistake`: the proposed price is wrong
+    - `other`: something else
+    """
+
+    PROMOTION = "promotion"
+    CLEARANCE = "clearance"
+    COST = "cost"
+    MARKET = "market"
+    CORRECTION = "correction"
+    MISTAKE = "mistake"
+    OTHER = "other"
+
+
 class What(StrEnum):
     """What happened to a price."""
 
@@ -106,7 +127,7 @@ class Step(Struct, frozen=True, kw_only=True):
     currency: Currency
     by: Annotated[str, Meta(description="The staff member, or `automatic`")]
     at: Moment
-    note: str | None = None
+    reason: PriceReason | None = None
 
 
 class Pricing(Aggregate, frozen=True, kw_only=True):
@@ -159,7 +180,7 @@ class Pricing(Aggregate, frozen=True, kw_only=True):
         return self._price(price, cost.currency, doubt, AUTOMATIC, now, cost=known)
 
     def decide(
-        self, number: int, *, approved: bool, note: str, by: str, now: datetime
+        self, number: int, *, approved: bool, reason: PriceReason, by: str, now: datetime
     ) -> Change[Self] | None:
         """Decides about the proposal; does nothing if this decision was taken before.
 
@@ -175,7 +196,7 @@ class Pricing(Aggregate, frozen=True, kw_only=True):
         if proposal.by == by:
             raise OwnProposal(self.sku)
         price, currency = proposal.unit_price_minor, proposal.currency
-        step = self._step(what, price, currency, by, now, number=number, note=note)
+        step = self._step(what, price, currency, by, now, number=number, reason=reason)
         if not approved:
             return self.becomes(proposal=None, last=step)
         return self._priced(price, currency, last=step)
@@ -231,7 +252,7 @@ class Pricing(Aggregate, frozen=True, kw_only=True):
         now: datetime,
         *,
         number: int | None = None,
-        note: str | None = None,
+        reason: PriceReason | None = None,
     ) -> Step:
         """A step; a proposal, and the decision about it, have the same number."""
         return Step(
@@ -241,7 +262,7 @@ class Pricing(Aggregate, frozen=True, kw_only=True):
             currency=currency,
             by=by,
             at=now,
-            note=note,
+            reason=reason,
         )
 
     def _doubt(self, price: int, currency: str) -> Doubt | None:

@@ -27,6 +27,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     subject: str
     email: str
     sms: str
+    wording: dict[str, str] = {}
+    """Codes among the facts, in words."""
 
 
 @cache
@@ -45,13 +47,13 @@ def message(notification: NotificationRequested) -> Message:
 
     Raises Unprocessable if there is no template for the notification type, or a fact is missing.
     """
-    facts = {
-        name: text.harmless(value)[:MAX_FACT]
-        for name, value in {**notification.facts, "order_id": notification.order_id}.items()
-    }
-    short = {name: value[:MAX_FACT_IN_SMS] for name, value in facts.items()}
     try:
         template = templates()[notification.occasion]
+        facts = {
+            name: text.harmless(template.wording.get(value, value))[:MAX_FACT]
+            for name, value in {**notification.facts, "order_id": notification.order_id}.items()
+        }
+        short = {name: value[:MAX_FACT_IN_SMS] for name, value in facts.items()}
         return Message(
             subject=template.subject.format_map(facts),
             email=template.email.format_map(facts),

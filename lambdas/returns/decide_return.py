@@ -6,7 +6,7 @@ from lambdas.eventing.declaration import GET, UPDATE
 from lambdas.eventing.http import Audience, Request, endpoint
 from lambdas.returns import return_store
 from lambdas.returns.domain import Decision, NoDecisionDue, OwnReturn
-from lambdas.returns.events import ReturnDecided
+from lambdas.returns.events import RefusalReason, ReturnDecided, ReturnDecidedV1
 from lambdas.returns.representation import (
     CustomerNotNamed,
     NotAwaiting,
@@ -20,7 +20,15 @@ from lambdas.returns.representation import (
 
 
 class DecideReturn(Decision, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The request body: whether the order is taken back, and a note for the customer."""
+    """The request body: whether the order is taken back, and if not, why."""
+
+    def __post_init__(self) -> None:
+        """Rejects a refusal without a reason of staff, and an approval with one."""
+        if self.approved and self.reason:
+            raise ValueError("reason: an approval has none: leave it out")
+        if not self.approved and self.reason in {None, RefusalReason.NOT_REVIEWED}:
+            codes = ", ".join(each for each in RefusalReason if each != RefusalReason.NOT_REVIEWED)
+            raise ValueError(f"reason: a refusal needs one of {codes}")
 
 
 @endpoint(
@@ -28,16 +36,16 @@ class DecideReturn(Decision, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     answers=ReturnView,
     audience=Audience.STAFF,
     problems=(CustomerNotNamed, OwnOrder, UnknownReturn, NotAwaiting),
-    publishes=(ReturnDecided,),
+    publishes=(ReturnDecided, ReturnDecidedV1),
     uses=(GET, UPDATE),
 )
 def handler(request: Request, command: DecideReturn) -> ReturnView:
     """Decide about a return.
 
-    An approval refunds the customer and puts the units back for sale. Otherwise the customer gets
-    the note. A repetition of the same decision gets the same answer.
+    An approval refunds the customer and puts the units back for sale. Otherwise the customer learns
+    the reason. A repetition of the same decision gets the same answer.
     """
-    decision = Decision(approved=command.approved, note=command.note)
+    decision = Decision(approved=command.approved, reason=command.reason)
     order_id, load = request.path["order_id"], partial(return_of, request)
     try:
         return represent(return_store.decide(order_id, load, decision, clerk_of(request), request))

@@ -2,18 +2,24 @@
 
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Self
 
-from msgspec import Meta, Struct
+from msgspec import Struct, structs
 
 from lambdas.eventing.aggregate import Aggregate, Change, Refusal
 from lambdas.eventing.event import Moment
 from lambdas.returns.events import (
+    Approved,
     OrderReturned,
+    RefusalReason,
     ReturnDecided,
+    ReturnDecidedV1,
+    ReturnReason,
     ReturnRefused,
+    ReturnRefusedV1,
     ReturnRequested,
-    Words,
+    ReturnRequestedV1,
+    WhyNot,
 )
 
 RETURN_DAYS = 30
@@ -50,13 +56,14 @@ class State(StrEnum):
 
 
 class Decision(Struct, frozen=True, kw_only=True):
-    """A decision of staff about a return, and the reason."""
+    """A decision of staff about a return."""
 
-    approved: Annotated[bool, Meta(description="Whether the shop takes the order back")]
-    note: Words
+    approved: Approved
+    reason: WhyNot = None
+    """None also in a refusal of an earlier release, which had a note."""
 
 
-NOT_REVIEWED = Decision(approved=False, note="not_reviewed")
+NOT_REVIEWED = Decision(approved=False, reason=RefusalReason.NOT_REVIEWED)
 """The decision about a return that staff did not review in spite of an alarm. It does not refund
 money: a notified customer can complain, but a refund cannot be taken back."""
 
@@ -74,6 +81,7 @@ class Return(Aggregate, frozen=True, kw_only=True):
     order_id: str
     customer_id: str
     reason: str
+    """A code of ReturnReason; free text in returns of earlier releases."""
     state: State
     requested_at: Moment
     task_token: str | None = None
@@ -93,7 +101,17 @@ class Return(Aggregate, frozen=True, kw_only=True):
             state=State.REQUESTED,
             requested_at=now,
         )
-        return Change(new, (requested,))
+        older = ReturnRequestedV1(
+            order_id=requested.order_id,
+            customer_id=requested.customer_id,
+            reason=requested.reason,
+        )
+        return Change(new, (requested,), also_as=(older,))
+
+    @property
+    def known_reason(self) -> ReturnReason:
+        """The reason as one of the known ones."""
+        return ReturnReason.of(self.reason)
 
     @property
     def pending_since(self) -> datetime | None:
@@ -133,9 +151,16 @@ class Return(Aggregate, frozen=True, kw_only=True):
             order_id=self.order_id,
             customer_id=self.customer_id,
             approved=decision.approved,
-            note=decision.note,
+            reason=decision.reason,
         )
-        return self.becomes(event, state=State.DECIDED, decision=decision, decider=clerk.staff_id)
+        older = ReturnDecidedV1(
+            order_id=self.order_id,
+            customer_id=self.customer_id,
+            approved=decision.approved,
+            note=decision.reason or "approved",
+        )
+        change = self.becomes(event, state=State.DECIDED, decision=decision, decider=clerk.staff_id)
+        return structs.replace(change, also_as=(older,))
 
     def complete(self) -> Change[Self] | None:
         """Ends it when the money is refunded and the units are for sale again."""
@@ -154,10 +179,11 @@ class Return(Aggregate, frozen=True, kw_only=True):
         decision = self.decision or NOT_REVIEWED
         if decision.approved:
             raise ApprovalStands(self.state.value)
-        event = ReturnRefused(
-            order_id=self.order_id, customer_id=self.customer_id, reason=decision.note
-        )
-        return self.becomes(event, state=State.REFUSED, decision=decision)
+        reason = decision.reason or RefusalReason.CONDITIONS_NOT_MET
+        event = ReturnRefused(order_id=self.order_id, customer_id=self.customer_id, reason=reason)
+        older = ReturnRefusedV1(order_id=self.order_id, customer_id=self.customer_id, reason=reason)
+        change = self.becomes(event, state=State.REFUSED, decision=decision)
+        return structs.replace(change, also_as=(older,))
 
     def _check_owner(self, clerk: Clerk) -> None:
         if clerk.customer_id == self.customer_id:

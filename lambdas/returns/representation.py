@@ -9,7 +9,7 @@ from lambdas.eventing.event import Moment
 from lambdas.eventing.http import Problem, Request
 from lambdas.returns import return_store
 from lambdas.returns.domain import Clerk, Decision, Return, State
-from lambdas.returns.events import Words
+from lambdas.returns.events import ReturnReason
 from lambdas.shared.staff import CUSTOMER_CLAIM, NO_CUSTOMER
 from lambdas.shared.vocabulary import OrderId, is_order_id
 
@@ -19,7 +19,7 @@ class ReturnView(Struct, frozen=True, kw_only=True):
 
     order_id: OrderId
     state: State
-    reason: Words
+    reason: ReturnReason
     requested_at: Moment
     reviewer: Annotated[str | None, Meta(description="The staff member who reviews it, if any")]
     escalated_at: Annotated[Moment | None, Meta(description="When it was escalated, if it was")]
@@ -70,7 +70,7 @@ def represent(found: Return) -> ReturnView:
     return ReturnView(
         order_id=found.order_id,
         state=found.state,
-        reason=found.reason,
+        reason=found.known_reason,
         requested_at=found.requested_at,
         reviewer=found.reviewer,
         escalated_at=found.escalated_at,

@@ -11,7 +11,7 @@ from lambdas.eventing.event import Moment
 from lambdas.eventing.http import Problem, Request, endpoint
 from lambdas.returns import domain, return_store
 from lambdas.returns.domain import Order
-from lambdas.returns.events import ReturnRequested, Words
+from lambdas.returns.events import ReturnReason, ReturnRequested, ReturnRequestedV1
 from lambdas.shared.problems import UnknownOrder
 from lambdas.shared.vocabulary import OrderId, is_order_id
 
@@ -19,14 +19,14 @@ from lambdas.shared.vocabulary import OrderId, is_order_id
 class RequestReturn(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The request body: why the order comes back."""
 
-    reason: Words
+    reason: ReturnReason
 
 
 class RequestedReturn(Struct, frozen=True, kw_only=True):
     """A return, for its customer. The order's history shows its outcome."""
 
     order_id: OrderId
-    reason: Words
+    reason: ReturnReason
     requested_at: Moment
 
 
@@ -48,7 +48,7 @@ class TooLate(Problem, status=HTTPStatus.CONFLICT):
     status=HTTPStatus.ACCEPTED,
     location="/orders/{order_id}",
     problems=(UnknownOrder, NotDelivered, TooLate, AlreadyRequested),
-    publishes=(ReturnRequested,),
+    publishes=(ReturnRequested, ReturnRequestedV1),
     uses=(GET, PUT),
 )
 def handler(request: Request, command: RequestReturn) -> RequestedReturn:
@@ -70,7 +70,9 @@ def handler(request: Request, command: RequestReturn) -> RequestedReturn:
         telemetry.count("ReturnsRequested")
     if found.reason != command.reason:
         raise AlreadyRequested("the return was requested for another reason")
-    return RequestedReturn(order_id=order_id, reason=found.reason, requested_at=found.requested_at)
+    return RequestedReturn(
+        order_id=order_id, reason=command.reason, requested_at=found.requested_at
+    )
 
 
 def _check_time(order: Order) -> None:

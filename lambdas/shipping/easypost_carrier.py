@@ -20,7 +20,7 @@ from lambdas.orders.events import Address
 from lambdas.shipping.carrier import TooLate, Unavailable, Undeliverable
 from lambdas.shipping.carrier_event import REPORTS
 from lambdas.shipping.domain import Report
-from lambdas.shipping.settings import RequestSettings, request_settings
+from lambdas.shipping.settings import Dispatch, dispatch, request_settings
 
 T = TypeVar("T")
 
@@ -115,7 +115,7 @@ class EasyPostCarrier:
 
     def open(self, order_id: str, *, address: Address, units: int) -> str:
         """See `Carrier`."""
-        body = {"shipment": _description(request_settings(), order_id, address, units)}
+        body = {"shipment": _description(dispatch(), order_id, address, units)}
         return self._ask("POST", "/v2/shipments", _Shipment, _CARRIERS, json=body).id
 
     def buy(self, parcel_id: str) -> str:
@@ -187,9 +187,7 @@ class EasyPostCarrier:
             raise Unavailable(str(error)) from error
 
 
-def _description(
-    sender: RequestSettings, order_id: str, address: Address, units: int
-) -> dict[str, Any]:
+def _description(sender: Dispatch, order_id: str, address: Address, units: int) -> dict[str, Any]:
     """Returns the parameters of a shipment. Weights are in ounces, lengths in inches.
 
     https://docs.easypost.com/docs/shipments, https://docs.easypost.com/docs/parcels

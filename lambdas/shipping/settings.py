@@ -3,6 +3,7 @@
 from functools import cache
 from typing import Literal
 
+from lambdas.eventing.settings import Settings as _Settings
 from lambdas.eventing.settings import TableSettings
 
 
@@ -14,20 +15,26 @@ class Settings(TableSettings, frozen=True, kw_only=True):
     """EasyPost: the ARN of the secret with its key. Sandbox: the name of its table."""
 
 
-class RequestSettings(Settings, frozen=True, kw_only=True):
-    """Settings for requests: the sender, the parcel, the time to deliver, and the reminder."""
+class Dispatch(_Settings, frozen=True, kw_only=True):
+    """The place from which parcels leave, and their measures, which the carrier needs."""
 
     sender_name: str
     sender_street: str
     sender_postal_code: str
     sender_city: str
     sender_country: str
+    """ISO 3166-1 alpha-2 code."""
     sender_phone: str
     unit_weight_g: float
-    """The weight of one unit with its share of the packaging."""
+    """The weight of one unit with its share of the packaging; the catalogue has no weights."""
     box_length_cm: float
     box_width_cm: float
     box_height_cm: float
+
+
+class RequestSettings(_Settings, frozen=True, kw_only=True):
+    """Settings for requests: the time to deliver, and the reminder."""
+
     delivery_hours: int
     """Hours from the confirmation of an order to its deadline."""
     schedule_group_name: str
@@ -46,6 +53,12 @@ class RequestSettings(Settings, frozen=True, kw_only=True):
 def settings() -> Settings:
     """Returns the settings of this execution environment."""
     return Settings.from_environ()
+
+
+@cache
+def dispatch() -> Dispatch:
+    """Returns the sender and the measures of the stage's parcels."""
+    return Dispatch.from_environ()
 
 
 @cache

@@ -1,5 +1,8 @@
 """Alarms: each notifies the alarm topic and names its page in the runbook."""
 
+from collections.abc import Mapping
+
+from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
 from constructs import Construct
@@ -35,3 +38,32 @@ class Alarm(cloudwatch.Alarm):
             alarm_description=f"{meaning} What to do: {RUNBOOK}#{page}",
         )
         self.add_alarm_action(actions.SnsAction(platform.alarm_topic))
+
+
+def watch_metrics(
+    scope: Construct,
+    meanings: Mapping[str, str],
+    *,
+    platform: Platform,
+    namespace: str,
+    dimensions: Mapping[str, str],
+    page: str,
+    threshold: float = 1,
+) -> None:
+    """Adds an alarm for each metric of an AWS service in `meanings`: its sum over five minutes."""
+    for name, meaning in meanings.items():
+        Alarm(
+            scope,
+            name,
+            platform=platform,
+            metric=cloudwatch.Metric(
+                namespace=namespace,
+                metric_name=name,
+                dimensions_map=dimensions,
+                statistic="Sum",
+                period=Duration.minutes(5),
+            ),
+            threshold=threshold,
+            meaning=meaning,
+            page=page,
+        )

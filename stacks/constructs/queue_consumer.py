@@ -1,5 +1,6 @@
 """A consumer of a queue: queue, dead-letter queue and function."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from aws_cdk import Duration
@@ -33,6 +34,7 @@ class QueueConsumer(Construct):
         consumer: QueueHandler[Any],
         table: ContextTable | None = None,
         settings: Settings | None = None,
+        environment: Mapping[str, str] | None = None,
         timeout: Duration | None = None,
         batch_size: int = 10,
         max_concurrency: int | None = None,
@@ -56,7 +58,7 @@ class QueueConsumer(Construct):
             handler=consumer,
             table=table,
             settings=settings,
-            environment=kernel_settings.as_environment(),
+            environment={**kernel_settings.as_environment(), **(environment or {})},
             timeout=timeout,
         )
         self.queue.parking.grant(self.function, "sqs:SendMessage")

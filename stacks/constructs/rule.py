@@ -1,11 +1,10 @@
 """A rule of a classic bus: one pattern, one target, and alarms on failed deliveries."""
 
-from aws_cdk import Duration, Fn
-from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import Fn
 from aws_cdk import aws_events as events
 from constructs import Construct
 
-from stacks.constructs.alarm import Alarm
+from stacks.constructs.alarm import watch_metrics
 from stacks.constructs.platform import Platform
 
 _METRICS = {
@@ -41,22 +40,11 @@ def watch(rule: Construct, *, platform: Platform, bus: events.IEventBus, rule_na
 
     https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-monitoring.html
     """
-    for name, meaning in _METRICS.items():
-        Alarm(
-            rule,
-            name,
-            platform=platform,
-            metric=cloudwatch.Metric(
-                namespace="AWS/Events",
-                metric_name=name,
-                dimensions_map={
-                    "EventBusName": bus.event_bus_name,
-                    "RuleName": rule_name,
-                },
-                statistic="Sum",
-                period=Duration.minutes(5),
-            ),
-            threshold=1,
-            meaning=meaning,
-            page="a-rule-cannot-deliver",
-        )
+    watch_metrics(
+        rule,
+        _METRICS,
+        platform=platform,
+        namespace="AWS/Events",
+        dimensions={"EventBusName": bus.event_bus_name, "RuleName": rule_name},
+        page="a-rule-cannot-deliver",
+    )

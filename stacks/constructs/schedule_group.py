@@ -2,13 +2,12 @@
 
 from typing import cast
 
-from aws_cdk import Duration, RemovalPolicy, Stack
-from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import RemovalPolicy, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_scheduler as scheduler
 from constructs import Construct
 
-from stacks.constructs.alarm import Alarm
+from stacks.constructs.alarm import watch_metrics
 from stacks.constructs.naming import name_of
 from stacks.constructs.platform import Platform
 from stacks.constructs.queue_consumer import QueueConsumer
@@ -36,22 +35,14 @@ class ScheduleGroup(scheduler.ScheduleGroup):
         )
         self.name = cast(scheduler.CfnScheduleGroup, self.node.default_child).ref
         """The name as a reference, so that users of the group depend on it."""
-        for name, meaning in _METRICS.items():
-            Alarm(
-                self,
-                name,
-                platform=platform,
-                metric=cloudwatch.Metric(
-                    namespace="AWS/Scheduler",
-                    metric_name=name,
-                    dimensions_map={"ScheduleGroup": self.name},
-                    statistic="Sum",
-                    period=Duration.minutes(5),
-                ),
-                threshold=1,
-                meaning=meaning,
-                page="a-schedule-cannot-deliver",
-            )
+        watch_metrics(
+            self,
+            _METRICS,
+            platform=platform,
+            namespace="AWS/Scheduler",
+            dimensions={"ScheduleGroup": self.name},
+            page="a-schedule-cannot-deliver",
+        )
 
     def role_for(self, consumer: QueueConsumer) -> iam.Role:
         """Returns the role of this group's schedules: it may send messages to `consumer`.

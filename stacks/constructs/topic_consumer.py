@@ -3,8 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from aws_cdk import Duration
-from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
@@ -12,7 +10,7 @@ from constructs import Construct
 
 from lambdas.eventing.consumer import Consumer
 from lambdas.eventing.event import Event
-from stacks.constructs.alarm import Alarm
+from stacks.constructs.alarm import watch_metrics
 from stacks.constructs.bus import pattern_of
 from stacks.constructs.platform import Platform
 from stacks.constructs.queue_consumer import QueueConsumer
@@ -51,23 +49,15 @@ class EventTopic(Construct):
             key=key,
             page=PAGE,
         )
-        for name, meaning in _METRICS.items():
-            # https://docs.aws.amazon.com/sns/latest/dg/sns-monitoring-using-cloudwatch.html
-            Alarm(
-                self,
-                name,
-                platform=platform,
-                metric=cloudwatch.Metric(
-                    namespace="AWS/SNS",
-                    metric_name=name,
-                    dimensions_map={"TopicName": self.topic.topic_name},
-                    statistic="Sum",
-                    period=Duration.minutes(5),
-                ),
-                threshold=1,
-                meaning=meaning,
-                page=PAGE,
-            )
+        # https://docs.aws.amazon.com/sns/latest/dg/sns-monitoring-using-cloudwatch.html
+        watch_metrics(
+            self,
+            _METRICS,
+            platform=platform,
+            namespace="AWS/SNS",
+            dimensions={"TopicName": self.topic.topic_name},
+            page=PAGE,
+        )
 
 
 class TopicConsumer(QueueConsumer):

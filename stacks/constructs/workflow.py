@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from aws_cdk import Duration, Stack
-from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_stepfunctions as sfn
@@ -14,7 +13,7 @@ from aws_cdk.aws_lambda import IFunction
 from constructs import Construct
 
 from stacks.constructs.acknowledge import SOLUTIONS, acknowledge, permit_double_dependency
-from stacks.constructs.alarm import Alarm
+from stacks.constructs.alarm import watch_metrics
 from stacks.constructs.naming import generation_of
 from stacks.constructs.platform import Platform
 
@@ -134,22 +133,15 @@ class Workflow(sfn.StateMachine):
 
     def _alarms(self, platform: Platform, kind: Kind) -> None:
         failing = _FAILING[kind]
-        for metric in (*failing.metrics, _THROTTLED):
-            Alarm(
-                self,
-                metric,
-                platform=platform,
-                metric=cloudwatch.Metric(
-                    namespace="AWS/States",
-                    metric_name=metric,
-                    dimensions_map={"StateMachineArn": self.state_machine_arn},
-                    statistic="Sum",
-                    period=Duration.minutes(5),
-                ),
-                threshold=failing.threshold,
-                meaning=_WAITING if metric == _THROTTLED else failing.meaning,
-                page=failing.page,
-            )
+        watch_metrics(
+            self,
+            {**dict.fromkeys(failing.metrics, failing.meaning), _THROTTLED: _WAITING},
+            platform=platform,
+            namespace="AWS/States",
+            dimensions={"StateMachineArn": self.state_machine_arn},
+            page=failing.page,
+            threshold=failing.threshold,
+        )
 
 
 class Invoke(tasks.LambdaInvoke):

@@ -10,6 +10,7 @@ from datetime import date
 from workspace.isolation import PROJECT
 
 TABLE = "docs/reference/limits.md"
+ROWS = PROJECT / "packages/cdk-rehearsal/src/cdk_rehearsal/limits.toml"
 FOLDERS = ("lambdas", "stacks", "packages/cdk-rehearsal/src", "tools")
 
 _PAGE = re.compile(r"https://docs\.aws\.amazon\.com/[^\s\"')>;]+")
@@ -83,9 +84,24 @@ def test_each_constant_that_cites_a_page_of_aws_is_listed_with_the_day_it_was_re
     assert not gone, f"{TABLE} lists constants that have changed or are gone: {sorted(gone)}"
 
 
+def test_limits_that_the_package_enforces_are_in_its_table_and_not_in_its_code() -> None:
+    package = "packages/cdk-rehearsal/src"
+    named = re.compile(r"MAX|MOST|LIMIT|LONGEST|LARGEST|HIGHEST|DEFAULT")
+    outside = {
+        place
+        for place, _, _ in _constants()
+        if place.startswith(package) and named.search(place.rpartition(":")[2])
+    }
+    assert not outside, f"move them to {package}/cdk_rehearsal/limits.toml: {sorted(outside)}"
+
+
 def test_no_day_lies_in_the_future() -> None:
-    days = _listed().values()
-    assert days
+    days = [*_listed().values()]
+    days += [
+        date.fromisoformat(day)
+        for day in re.findall(r"^read = (\S+)$", ROWS.read_text(encoding="utf-8"), re.MULTILINE)
+    ]
+    assert len(days) > 150
     assert max(days) <= date.today()  # noqa: DTZ011 - a day, wherever the test runs
 
 

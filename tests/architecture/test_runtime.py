@@ -113,4 +113,5 @@ def test_deployed_code_is_tested_on_the_runtimes_python(machine: Machine) -> Non
     tests = {argument for argument in command if argument.startswith("tests/")}
     assert tests >= {"tests/api", "tests/flows", "tests/eventing"}
     assert tests >= {f"tests/{context}" for context in contexts()}
-    assert all((PROJECT / test).exists() for test in tests), tests
+    ignored = {each.partition("=")[2] for each in command if each.startswith("--ignore=")}
+    assert all((PROJECT / test).exists() for test in tests | ignored), (tests, ignored)

@@ -2,8 +2,7 @@
 
 import json
 
-from lambdas.notifications.events import Channel
-from tests.flows.shop import PRICE, Shop, order_with_requested_return
+from tests.flows.shop import PRICE, Shop
 from tools.demo.customers import key_of
 from tools.demo.orders_file import CustomerOrder
 from tools.demo.supplier import BUCKET, SupplierFile, reports
@@ -89,20 +88,6 @@ def test_a_report_does_not_get_a_report(shop: Shop) -> None:
 _NAME = "क्\u200dष \u200fש\u05dc\u05dd\u00a0Zoë\u202fe\u0301 👩\u200d👩\u200d👧🏽 𠮷\u3000"
 
 
-def test_text_in_any_script_reaches_the_customer_unchanged(shop: Shop) -> None:
-    order_id = order_with_requested_return(shop, "TEXT")
-    shop.prefer(Channel.EMAIL, Channel.SMS, customer="customer-1")
-    assert shop.decide(order_id, approved=False, note=_NAME).status == 200
-    shop.settle()
-
-    email, sms = shop.rehearsal.outboxes.email[-1], shop.rehearsal.outboxes.sms[-1]
-    assert f"The reason: {_NAME}\n" in email.text
-    assert order_id in email.subject
-    assert order_id in sms.text
-    (refusal,) = [s for s in shop.view(order_id)["history"] if s["what"] == "return_refused"]
-    assert refusal["reason"] == _NAME
-
-
 def test_an_order_in_any_script_is_stored_unchanged(shop: Shop) -> None:
     shop.receive({"SCRIPT": 5}, delivery="script")
     customer = _NAME.strip()
@@ -134,10 +119,22 @@ def test_an_order_in_any_script_is_stored_unchanged(shop: Shop) -> None:
 
 
 def test_a_control_character_is_rejected_before_anything_is_stored(shop: Shop) -> None:
-    order_id = order_with_requested_return(shop, "CONTROL")
-    answer = shop.decide(order_id, approved=False, note="worn\r\nBcc: eve@example.com")
+    body = {
+        "currency": "EUR",
+        "lines": [{"sku": "CONTROL", "quantity": 1, "unit_price_minor": PRICE}],
+        "shipping_address": {
+            "name": "A. Customer\r\nBcc: eve@example.com",
+            "street": "Main Street 1",
+            "postal_code": "10115",
+            "city": "Berlin",
+            "country": "DE",
+        },
+        "payment_token": "tok_approve",
+    }
+    before = shop.items("Backbone/Vault/Table"), shop.items("Orders/Orders/Table")
+    answer = shop.request("POST", "/orders", "customer-1", {"idempotency-key": "control"}, body)
     assert answer.status == 400
     assert json.loads(str(answer.body))["errors"] == [
-        {"field": "note", "reason": "contains U+000D (carriage return)"}
+        {"field": "shipping_address.name", "reason": "contains U+000D (carriage return)"}
     ]
-    assert shop.returned(order_id) == "awaiting"
+    assert (shop.items("Backbone/Vault/Table"), shop.items("Orders/Orders/Table")) == before

@@ -1,11 +1,20 @@
 """Each permission is used, and each part of a role's policies decides about something."""
 
+import json
+
+import pytest
+
 from cdk_rehearsal import FAULTS, permission_report, read_explanations
+from lambdas.inventory.stock_store import RECORDS
+from lambdas.returns.return_store import DECISIONS
 from tests.flows.scenario import Scenario, let_an_authorization_end
 from tests.flows.shop import Shop
 from tests.flows.test_declarations import everything, put
 from tools.demo.supplier import BUCKET
 from tools.permissions.__main__ import EXPLANATIONS
+
+STOCK, RETURNS = "Inventory/Stock/Table", "Returns/Returns/Table"
+REFUSED = "explicit deny in a resource-based policy"
 
 
 def everything_fails(shop: Shop) -> None:
@@ -52,6 +61,48 @@ def notify_of_a_file_that_is_gone(shop: Shop) -> None:
     shop.resume("Inventory/ImportStockFile/Function")
 
 
+def change_recorded_decisions(shop: Shop) -> None:
+    """An administrator tries to change and delete decisions, and deletes an item of no use."""
+    rehearsal = shop.rehearsal
+    client = rehearsal.client("dynamodb", role=administrator(shop))
+    for path, prefix in ((STOCK, RECORDS), (RETURNS, DECISIONS)):
+        table = rehearsal.physical_id(path)
+        recorded = {"TableName": table, "Key": {"pk": {"S": f"{prefix}X"}, "sk": {"S": "X"}}}
+        where = f"WHERE pk = '{prefix}X' AND sk = 'X'"
+        with pytest.raises(client.exceptions.ClientError, match=REFUSED):
+            client.update_item(**recorded)
+        with pytest.raises(client.exceptions.ClientError, match=REFUSED):
+            client.delete_item(**recorded)
+        for change in ("DELETE FROM", "UPDATE"):
+            what = "SET price = 0 " if change == "UPDATE" else ""
+            with pytest.raises(client.exceptions.ClientError, match=REFUSED):
+                client.execute_statement(Statement=f'{change} "{table}" {what}{where}')
+        client.delete_item(TableName=table, Key={"pk": {"S": "OTHER#X"}, "sk": {"S": "X"}})
+
+
+def administrator(shop: Shop) -> str:
+    """Creates a role that may do everything, and returns its ARN."""
+    iam = shop.rehearsal.client("iam")
+    trust = {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}}
+    created = iam.create_role(
+        RoleName="administrator",
+        AssumeRolePolicyDocument=json.dumps(
+            {"Version": "2012-10-17", "Statement": [{**trust, "Action": "sts:AssumeRole"}]}
+        ),
+    )
+    document = {"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+    iam.put_role_policy(
+        RoleName="administrator",
+        PolicyName="everything",
+        PolicyDocument=json.dumps({"Version": "2012-10-17", **document}),
+    )
+    return str(created["Role"]["Arn"])
+
+
+def test_nobody_changes_a_recorded_decision(shop: Shop) -> None:
+    change_recorded_decisions(shop)
+
+
 def test_each_permission_is_used_and_each_part_of_a_policy_decides(shop: Shop) -> None:
     unwatched = "Shipping/WatchDeadline/Queue"
     shop.rehearsal.faults.plan(FAULTS["gone"], target=unwatched, times=1)
@@ -60,6 +111,7 @@ def test_each_permission_is_used_and_each_part_of_a_policy_decides(shop: Shop) -
     let_an_authorization_end(unpaid)
     everything(shop)
     everything_fails(shop)
+    change_recorded_decisions(shop)
 
     unused = [each for each in read_explanations(EXPLANATIONS) if not each.tested]
     found = permission_report(shop.rehearsal, unused)

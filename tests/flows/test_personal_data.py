@@ -7,12 +7,35 @@ rehearsal are searched: tables, queues, streams, archives, logs, buckets, execut
 import json
 import re
 
+import pytest
+
 from tests.flows.person import Person
 from tests.flows.shop import Shop
+from tests.flows.text_fields import attempts
 from tools.demo.stores import places_with
 from workspace.isolation import PROJECT
 
 PAGE = PROJECT / "docs" / "reference" / "personal-data.md"
+
+
+ACCEPTED = {
+    "POST /activity: activities[0].activity_id",
+    "POST /orders: shipping_address.name",
+    "POST /orders: shipping_address.street",
+    "POST /orders: shipping_address.postal_code",
+    "POST /orders: shipping_address.city",
+    "POST /orders: payment_token",
+    "POST /orders: header Idempotency-Key",
+    "PUT /preferences: webhook.signing_secret",
+}
+"""Where any text is accepted. The vault gets the address and the token. The keys of requests are
+hashed, and the secret is ignored."""
+
+
+def typed_at(shop: Shop, typed: str) -> set[str]:
+    """The places that have a text, except the record of the request itself and the carrier."""
+    found = {place.partition(" (")[0] for place in places_with(shop.rehearsal, [typed])}
+    return found - {"outside -> Backbone/Api/Http", "Shipping/SandboxCarrier"}
 
 
 def shops(person: Person) -> None:
@@ -82,6 +105,70 @@ def test_after_an_erasure_nothing_stores_the_customers_data(shop: Shop) -> None:
     assert event.data["erased"] == proof["erased"]
     assert other.places()
     shop.assert_books_balance()
+
+
+@pytest.mark.parametrize(
+    ("typed", "fields"),
+    [
+        ("write-to-hedwig@example.org", {"PUT /preferences: email.address"}),
+        ("+493055501234567", {"PUT /preferences: sms.phone"}),
+        ("Hedwig von Beispiel", set()),
+    ],
+)
+def test_what_a_person_types_into_any_field_is_in_the_vault_alone_and_is_erased(
+    shop: Shop, typed: str, fields: set[str]
+) -> None:
+    """Logs and answers do not repeat it."""
+    person = Person(shop, "Hedwig")
+    shop.receive({"SKU-Hedwig": 20}, delivery="Hedwig")
+    sent, back = (person.order("SKU-Hedwig", key) for key in ("sent", "back"))
+    shop.settle()
+    for order_id in (sent, back):
+        shop.deliver(order_id)
+    shop.settle()
+    assert shop.give_back(back, customer=person.id).status == 202
+    shop.settle()
+    shop.price(["SKU-Hedwig"], 1250)
+    change = {"sku": "SKU-Hedwig", "unit_price_minor": 1, "currency": "EUR"}
+    (view,) = shop.staff.ask("PUT", "/prices", {"prices": [change]}).json()["prices"]
+    known = {
+        "": {
+            "sku": "SKU-Hedwig",
+            "unit_price_minor": 1250,
+            "customer_id": person.id,
+            "order_id": sent,
+            "number": view["proposal"]["number"],
+        },
+        "returns": {"order_id": back},
+    }
+
+    accepted, placed = set[str](), set[str]()
+    for attempt in attempts(typed, known):
+        answer = (
+            shop.staff.ask(attempt.method, attempt.path, attempt.body, clerk="clerk-2")
+            if attempt.of_staff
+            else shop.request(
+                attempt.method, attempt.path, person.id, attempt.headers, attempt.body
+            )
+        )
+        where = f"{attempt.route}: {attempt.place}"
+        assert answer.status < 500, where
+        if answer.status < 400:
+            accepted.add(where)
+            if attempt.route == "POST /orders":
+                placed.add(answer.json()["order_id"])
+        elif not attempt.place.startswith("path "):
+            assert typed not in str(answer.body), where
+        shop.settle()
+
+    assert accepted == ACCEPTED | fields
+    assert typed_at(shop, typed) == {"Backbone/Vault/Table"}
+    for order_id in placed:
+        shop.cancel(order_id, customer=person.id)
+    assert shop.decide(back, approved=True).status == 200
+    shop.settle()
+    assert person.erase()["state"] == "completed"
+    assert typed_at(shop, typed) == set()
 
 
 def test_an_erasure_is_refused_while_an_order_is_open(shop: Shop) -> None:

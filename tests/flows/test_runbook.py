@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -19,7 +19,7 @@ from tests.flows.shop import (
     confirmed_order,
     order_with_requested_return,
 )
-from tests.support.desk import Shell, blocks, inline, lay_out
+from tests.support.desk import Shell, aws_commands, blocks, inline, lay_out
 from tests.support.documents import PAGES
 from tools.catalogue.prose import failures
 from workspace.isolation import PROJECT
@@ -382,16 +382,23 @@ def test_each_page_has_a_failure() -> None:
     assert FAILURES.keys() == SECTIONS.keys()
 
 
+@pytest.fixture(scope="module")
+def aws() -> Iterator[str]:
+    """The socket of the stand-in for the AWS CLI."""
+    with aws_commands() as socket:
+        yield socket
+
+
 @pytest.mark.parametrize("page", FAILURES)
 def test_the_commands_of_a_page_work_after_its_failure_until_all_is_done(
-    shop: Shop, page: str, tmp_path: Path
+    shop: Shop, page: str, aws: str, tmp_path: Path
 ) -> None:
     failure = FAILURES[page]
     failure.happens(shop)
     await_alarm(shop, page, failure.within)
     desk = lay_out(tmp_path)
     (desk / "body.json").write_text(failure.body(shop))
-    with Shell(desk, shop.rehearsal) as shell:
+    with Shell(desk, shop.rehearsal, aws) as shell:
         follow(page, failure, shop, shell)
 
 

@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 from lambdas.eventing.event import Event
 from lambdas.notifications.events import Channel
 from lambdas.orders.events import OrderRejected, OrderRejectedV1, RejectionReason
-from tests.flows.shop import FOREVER, Broken, Shop
+from lambdas.returns.events import ReturnRefusedV1
+from tests.flows.shop import FOREVER, Broken, Shop, confirmed_order
 from tests.support.messages import enveloped
 
 ADDRESS_CUSTOMER = "Notifications/AddressCustomer"
@@ -97,3 +98,23 @@ def test_events_from_before_and_after_a_new_version_are_handled_together(shop: S
 
     replay(shop, f"{ADDRESS_CUSTOMER}/Rule", "again")
     assert refusals(shop) == once
+
+
+def test_text_in_an_event_of_an_earlier_release_reaches_neither_history_nor_messages(
+    shop: Shop,
+) -> None:
+    shop.prefer(Channel.EMAIL)
+    order_id = confirmed_order(shop, "WORN-BEFORE")
+    shop.deliver(order_id)
+    shop.settle()
+    put_on_bus(
+        shop, ReturnRefusedV1(order_id=order_id, customer_id="customer-1", reason="Ada wore it")
+    )
+    shop.settle()
+
+    (step,) = [each for each in shop.view(order_id)["history"] if each["what"] == "return_refused"]
+    assert step["reason"] == "conditions_not_met"
+    mail = shop.rehearsal.sent_email[-1]
+    assert mail.subject == f"We cannot take back your order {order_id}"
+    assert "\n\nIt does not meet our conditions of returns.\n" in mail.text
+    assert "Ada" not in mail.text

@@ -17,7 +17,7 @@ from lambdas.inventory import (
 )
 from lambdas.inventory.domain import ReceivedItem
 from lambdas.orders.events import OrderPlaced
-from lambdas.returns.events import ReturnRequested
+from lambdas.returns.events import ReturnReason, ReturnRequested
 from lambdas.shipping.events import OrderShipped, ShipmentRecalled
 from tests.support.cloud import Cloud, Queue, Table
 from tests.support.messages import CONTEXT, batch, enveloped, failed, task_input
@@ -126,7 +126,9 @@ class Inventory:
 
     def restock(self, order_id: str = "order-1") -> None:
         """Runs the return workflow's task that restocks an order."""
-        event = ReturnRequested(order_id=order_id, customer_id="customer-1", reason="Chipped")
+        event = ReturnRequested(
+            order_id=order_id, customer_id="customer-1", reason=ReturnReason.DAMAGED
+        )
         restock_returned_order.handler(task_input(enveloped(event)), CONTEXT)
 
     def reservation(self) -> Any:

@@ -53,7 +53,7 @@ def put(*prices: dict[str, Any], by: str = "clerk-1") -> tuple[int, Any]:
 
 
 def decide(number: int, *, approved: bool = True, by: str = "clerk-2") -> tuple[int, Any]:
-    body = {"sku": "MUG", "number": number, "approved": approved, "note": "as agreed"}
+    body = {"sku": "MUG", "number": number, "approved": approved, "reason": "market"}
     return ask(decide_price.handler, body, by=by)
 
 

@@ -18,6 +18,7 @@ from lambdas.inventory.pricing import (
     NewPrice,
     NoProposal,
     OwnProposal,
+    PriceReason,
     Pricing,
     What,
 )
@@ -204,7 +205,7 @@ class TestDecision:
     )
 
     def decide(self, pricing: Pricing, by: str = "boss", **options: Any) -> Any:
-        wanted = {"number": 6, "approved": True, "note": "right", **options}
+        wanted = {"number": 6, "approved": True, "reason": PriceReason.MARKET, **options}
         return pricing.decide(by=by, now=NOW, **wanted)
 
     def test_an_approved_price_applies(self) -> None:
@@ -213,7 +214,8 @@ class TestDecision:
         after = change.after
         assert (after.unit_price_minor, after.proposal, after.pending_since) == (5000, None, None)
         last = after.last
-        assert (last.what, last.number, last.by, last.note) == (What.APPROVED, 6, "boss", "right")
+        assert (last.what, last.number, last.by) == (What.APPROVED, 6, "boss")
+        assert last.reason is PriceReason.MARKET
 
     def test_a_refused_price_never_applies(self) -> None:
         change = self.decide(self.WAITING, approved=False)

@@ -32,7 +32,7 @@ from lambdas.orders.events import (
     RejectionReason,
 )
 from lambdas.privacy.events import ErasureRequested
-from lambdas.returns.events import OrderReturned, ReturnRefused
+from lambdas.returns.events import OrderReturned, RefusalReason, ReturnRefused
 from lambdas.shipping.events import OrderDelivered, OrderShipped, ShipmentOverdue
 from tests.support.cloud import REGION, Cloud, Queue, Table, Vault
 from tests.support.messages import CONTEXT, Answer, Call, batch, enveloped, failed, task_input
@@ -68,7 +68,7 @@ def samples() -> list[Told]:
         OrderDelivered(order_id=ORDER),
         ShipmentOverdue(order_id=ORDER, due_at=DUE),
         OrderReturned(**order),
-        ReturnRefused(**order, reason="It was worn."),
+        ReturnRefused(**order, reason=RefusalReason.USED),
     ]
 
 

@@ -9,6 +9,7 @@ from lambdas.notifications import messages
 from lambdas.notifications.domain import OCCASIONS, Told, facts
 from lambdas.notifications.events import Channel, NotificationRequested
 from lambdas.notifications.messages import MAX_FACT, MAX_FACT_IN_SMS, MAX_SMS, message
+from lambdas.returns.events import RefusalReason, ReturnRefused
 from tests.notifications.context import ORDER, samples
 
 # The alphabet of GSM 03.38 without line breaks and the characters that count twice.
@@ -45,7 +46,8 @@ class TestEachEvent:
 
     def test_its_email_contains_all_facts(self, event: Told) -> None:
         text = message(about(event)).email
-        assert all(fact in text for fact in facts(event).values())
+        wording = messages.templates()[type(event).__name__].wording
+        assert all(wording.get(fact, fact) in text for fact in facts(event).values())
 
     @pytest.mark.parametrize("letter", ["x", "ж", "件"])
     def test_a_text_message_has_a_bounded_length_however_long_the_facts(
@@ -99,6 +101,16 @@ class TestEachEvent:
         subject = message(about(event, order_id="y" * 10_000)).subject
         assert "\n" not in subject
         assert len(subject) < MAX_FACT + 100
+
+
+def test_each_reason_to_refuse_a_return_is_a_sentence() -> None:
+    wording = messages.templates()["ReturnRefused"].wording
+    assert list(wording) == list(RefusalReason)
+    for reason in RefusalReason:
+        event = ReturnRefused(order_id=ORDER, customer_id="customer-1", reason=reason)
+        email = message(about(event)).email
+        assert f"\n\n{wording[reason]}\n" in email
+        assert "_" not in email
 
 
 @pytest.mark.parametrize("changes", [{"occasion": "OrderPaid"}, {"facts": {}}])

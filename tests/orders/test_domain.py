@@ -33,7 +33,13 @@ from lambdas.orders.events import (
     OrderRejectedV1,
     RejectionReason,
 )
-from lambdas.returns.events import OrderReturned, ReturnRefused, ReturnRequested
+from lambdas.returns.events import (
+    OrderReturned,
+    RefusalReason,
+    ReturnReason,
+    ReturnRefused,
+    ReturnRequested,
+)
 from lambdas.shipping.events import (
     OrderDelivered,
     OrderShipped,
@@ -91,8 +97,8 @@ FACTS: dict[type[Event], Event] = {
     ShipmentOverdue: ShipmentOverdue(order_id="order-1", due_at=LATER),
     OrderDelivered: OrderDelivered(order_id="order-1"),
     ShipmentRecalled: ShipmentRecalled(order_id="order-1"),
-    ReturnRequested: ReturnRequested(**IDS, reason="too small"),
-    ReturnRefused: ReturnRefused(**IDS, reason="worn out"),
+    ReturnRequested: ReturnRequested(**IDS, reason=ReturnReason.UNWANTED),
+    ReturnRefused: ReturnRefused(**IDS, reason=RefusalReason.USED),
     OrderReturned: OrderReturned(**IDS),
 }
 AFTER: dict[Status, dict[type[Event], Status]] = {

@@ -7,7 +7,13 @@ import pytest
 from lambdas.orders import check_orders, erase_orders
 from lambdas.orders.personal_data import OrdersOpen
 from lambdas.privacy.events import ErasureRequested
-from lambdas.returns.events import OrderReturned, ReturnRefused, ReturnRequested
+from lambdas.returns.events import (
+    OrderReturned,
+    RefusalReason,
+    ReturnReason,
+    ReturnRefused,
+    ReturnRequested,
+)
 from lambdas.shipping.events import OrderDelivered, OrderShipped
 from tests.orders.context import Orders
 from tests.support.messages import CONTEXT, enveloped, task_input
@@ -40,7 +46,9 @@ def delivered(orders: Orders) -> str:
 
 def returning(orders: Orders) -> str:
     order_id = delivered(orders)
-    orders.receive(ReturnRequested(order_id=order_id, customer_id="customer-1", reason="broken"))
+    orders.receive(
+        ReturnRequested(order_id=order_id, customer_id="customer-1", reason=ReturnReason.DEFECTIVE)
+    )
     return order_id
 
 
@@ -52,7 +60,9 @@ def returned(orders: Orders) -> str:
 
 def return_refused(orders: Orders) -> str:
     order_id = returning(orders)
-    orders.receive(ReturnRefused(order_id=order_id, customer_id="customer-1", reason="worn"))
+    orders.receive(
+        ReturnRefused(order_id=order_id, customer_id="customer-1", reason=RefusalReason.USED)
+    )
     return order_id
 
 

@@ -11,7 +11,14 @@ import time_machine
 from lambdas.eventing.event import CloudEvent, Event
 from lambdas.orders import follow_shipment
 from lambdas.orders.domain import LIFECYCLE, STEPS, OrderStands, Status, chronological
-from lambdas.returns.events import OrderReturned, ReturnEvent, ReturnRefused, ReturnRequested
+from lambdas.returns.events import (
+    OrderReturned,
+    RefusalReason,
+    ReturnEvent,
+    ReturnReason,
+    ReturnRefused,
+    ReturnRequested,
+)
 from lambdas.shipping.events import (
     OrderDelivered,
     OrderShipped,
@@ -38,7 +45,7 @@ def way_of(order_id: str) -> list[CloudEvent]:
         at(1, ShipmentRequested(order_id=order_id, tracking_id="track-1", due_at=DUE)),
         at(2, OrderShipped(order_id=order_id)),
         at(3, OrderDelivered(order_id=order_id)),
-        at(4, ReturnRequested(**customer, reason="too small")),
+        at(4, ReturnRequested(**customer, reason=ReturnReason.UNWANTED)),
         at(5, OrderReturned(**customer)),
     ]
 
@@ -73,7 +80,12 @@ class TestHistory:
         orders.receive(
             at(1, ShipmentRequested(order_id=order_id, tracking_id="track-1", due_at=DUE)),
             at(2, ShipmentOverdue(order_id=order_id, due_at=DUE)),
-            at(3, ReturnRefused(order_id=order_id, customer_id="customer-1", reason="worn out")),
+            at(
+                3,
+                ReturnRefused(
+                    order_id=order_id, customer_id="customer-1", reason=RefusalReason.USED
+                ),
+            ),
         )
         steps: list[dict[str, Any]] = orders.get(order_id).json["history"][2:]
         times = [datetime.fromisoformat(step.pop("at")) for step in steps]
@@ -82,7 +94,7 @@ class TestHistory:
         assert steps == [
             {"what": "shipment_requested", "tracking_id": "track-1", "due_at": due},
             {"what": "overdue", "due_at": due},
-            {"what": "return_refused", "reason": "worn out"},
+            {"what": "return_refused", "reason": "used"},
         ]
 
     def test_the_history_has_no_personal_data(self, orders: Orders) -> None:
@@ -224,7 +236,12 @@ class TestStatus:
         orders.cancel(order_id)
         orders.receive(
             *way_of(order_id)[:4],
-            at(5, ReturnRefused(order_id=order_id, customer_id="customer-1", reason="worn out")),
+            at(
+                5,
+                ReturnRefused(
+                    order_id=order_id, customer_id="customer-1", reason=RefusalReason.USED
+                ),
+            ),
         )
         status, history = progress_of(orders, order_id)
         assert (status, history[-1]) == ("cancelled", "return_refused")
@@ -335,7 +352,9 @@ class TestFailures:
         assert failed(follow_shipment.handler(message, CONTEXT)) == ["m1"]
 
     def test_an_event_of_another_context_is_parked(self, orders: Orders) -> None:
-        event = ReturnRequested(order_id="order-1", customer_id="customer-1", reason="too small")
+        event = ReturnRequested(
+            order_id="order-1", customer_id="customer-1", reason=ReturnReason.UNWANTED
+        )
         assert isinstance(event, ReturnEvent)
         assert failed(follow_shipment.handler(batch(enveloped(event)), CONTEXT)) == []
         assert len(orders.parking.messages()) == 1

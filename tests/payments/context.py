@@ -18,7 +18,7 @@ from lambdas.payments import (
 )
 from lambdas.payments.events import PaymentEvent, PaymentSweepDue
 from lambdas.payments.settings import Settings
-from lambdas.returns.events import ReturnRequested
+from lambdas.returns.events import ReturnReason, ReturnRequested
 from lambdas.shipping.events import OrderShipped
 from tests.support.cloud import Cloud, Queue, Table, Vault
 from tests.support.messages import CONTEXT, batch, enveloped, failed, task_input
@@ -80,7 +80,9 @@ class Payments:
 
     def give_back(self, order_id: str = "order-1") -> None:
         """Runs the return workflow's task that refunds an order."""
-        event = ReturnRequested(order_id=order_id, customer_id="customer-1", reason="too small")
+        event = ReturnRequested(
+            order_id=order_id, customer_id="customer-1", reason=ReturnReason.UNWANTED
+        )
         refund_returned_order.handler(task_input(enveloped(event)), CONTEXT)
 
     def ship(self, order_id: str = "order-1", *, failures: int = 0) -> None:

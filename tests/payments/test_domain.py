@@ -1,6 +1,6 @@
 """The transitions of a payment: every state with every command, without a table."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
 from typing import Any
@@ -175,20 +175,37 @@ def test_a_payment_waits_for_its_parcel_until_twelve_hours_before_its_end() -> N
     assert expiring.after.canceled_outside() is None
 
 
-@pytest.mark.parametrize("reports", [*permutations(["opened", "lost"])])
-def test_a_dispute_is_closed_in_whichever_order_its_reports_come(reports: list[str]) -> None:
+Report = Callable[[Payment], Change[Payment] | None]
+
+
+def captured_and(reports: Iterable[str], of: Mapping[str, Report]) -> tuple[Payment, list[Event]]:
+    """Returns a captured payment after some reports, and the events about it."""
     current, published = payment(State.CAPTURED), list[Event]()
     for report in reports:
-        change = (
-            current.disputed("du_1", 2500)
-            if report == "opened"
-            else current.dispute_closed("du_1", won=False)
-        )
-        if change:
+        if change := of[report](current):
             current = change.after
             published += change.events
+    return current, published
+
+
+DISPUTE: Mapping[str, Report] = {
+    "opened": lambda payment: payment.disputed("du_1", 2500),
+    "lost": lambda payment: payment.dispute_closed("du_1", won=False),
+}
+FAILED_REFUND: Mapping[str, Report] = {
+    "noticed": lambda payment: payment.refunded_outside(1000, NOW),
+    **dict.fromkeys(
+        ("failed", "failed again"),
+        lambda payment: payment.refund_failed("re_1", 1000, "expired_or_canceled_card", LATER),
+    ),
+}
+
+
+@pytest.mark.parametrize("reports", [*permutations(DISPUTE)])
+def test_a_dispute_is_closed_in_whichever_order_its_reports_come(reports: list[str]) -> None:
+    current, published = captured_and(reports, DISPUTE)
     assert (current.dispute_id, current.dispute_won) == ("du_1", False)
-    assert [type(event) for event in published][-1] is DisputeClosed
+    assert type(published[-1]) is DisputeClosed
 
 
 def test_a_second_dispute_is_another_one() -> None:
@@ -220,20 +237,11 @@ def test_a_declined_payment_keeps_the_reason() -> None:
         declined.after.check()
 
 
-@pytest.mark.parametrize("reports", [*permutations(["noticed", "failed", "failed again"])])
+@pytest.mark.parametrize("reports", [*permutations(FAILED_REFUND)])
 def test_a_refund_that_fails_is_published_once_in_whichever_order_its_reports_come(
     reports: list[str],
 ) -> None:
-    current, published = payment(State.CAPTURED), list[Event]()
-    for report in reports:
-        change = (
-            current.refunded_outside(1000, NOW)
-            if report == "noticed"
-            else current.refund_failed("re_1", 1000, "expired_or_canceled_card", LATER)
-        )
-        if change:
-            current = change.after
-            published += change.events
+    current, published = captured_and(reports, FAILED_REFUND)
     assert (current.state, current.refunded_minor) == (State.CAPTURED, 0)
     assert [event for event in published if isinstance(event, RefundFailed)] == [
         RefundFailed(

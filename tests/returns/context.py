@@ -21,7 +21,13 @@ from lambdas.returns import (
     review_return,
     start_return,
 )
-from lambdas.returns.events import ReturnDecided, ReturnEvent, ReturnRequested
+from lambdas.returns.events import (
+    RefusalReason,
+    ReturnDecided,
+    ReturnEvent,
+    ReturnReason,
+    ReturnRequested,
+)
 from lambdas.returns.return_store import BY_TIME
 from lambdas.returns.settings import WorkflowSettings
 from lambdas.shared.staff import CUSTOMER_CLAIM, NO_CUSTOMER
@@ -79,7 +85,7 @@ class Returns:
         self,
         order_id: str = ORDER,
         *,
-        reason: Any = "too small",
+        reason: Any = ReturnReason.UNWANTED,
         caller: str = "customer-1",
         body: Any = None,
     ) -> Answer:
@@ -153,13 +159,16 @@ class Returns:
         order_id: str = ORDER,
         *,
         approved: Any = True,
-        note: Any = "as agreed",
         caller: str = "staff-1",
         account: str | None = NO_CUSTOMER,
         **changes: Any,
     ) -> Answer:
-        """Decides about a return, as a staff member with this customer account."""
-        body = {"approved": approved, "note": note, **changes}
+        """Decides about a return, as a staff member with this customer account.
+
+        A refusal has a reason; `changes` replace it.
+        """
+        why = {} if approved is True else {"reason": RefusalReason.USED}
+        body = {"approved": approved, **why, **changes}
         route = "POST /returns/{order_id}/decision"
         return self._staff(
             route, decide_return.handler, order_id, caller=caller, account=account, body=body

@@ -9,7 +9,7 @@ import time_machine
 from lambdas.eventing import aws
 from lambdas.eventing.transaction import Contention
 from lambdas.returns.domain import ApprovalStands
-from lambdas.returns.events import OrderReturned, ReturnDecided, ReturnRefused
+from lambdas.returns.events import OrderReturned, RefusalReason, ReturnDecided, ReturnRefused
 from tests.returns.context import ORDER, ORDERS, Returns
 from tests.support.cloud import Cloud, Commits, Crash, crash
 
@@ -49,7 +49,7 @@ class TestAwaiting:
         assert found[0] == {
             "order_id": ORDERS[1],
             "state": "awaiting",
-            "reason": "too small",
+            "reason": "unwanted",
             "requested_at": "2026-01-05T09:00:00Z",
             "reviewer": None,
             "escalated_at": None,
@@ -108,6 +108,24 @@ class TestAwaiting:
         returns.complete()
         assert returns.state() == "returned"
 
+    @pytest.mark.parametrize("approved", [True, False])
+    def test_text_in_a_return_of_an_earlier_release_becomes_a_general_reason(
+        self, returns: Returns, approved: bool
+    ) -> None:
+        returns.awaiting()
+        returns.decide(approved=approved)
+        stored = returns.table.one("return")
+        earlier = {"approved": approved, "note": "Ada is right"}
+        returns.table.put({**stored, "reason": "write to Ada", "decision": earlier})
+        (found,) = returns.page().json["returns"]
+        assert found["reason"] == "other"
+        assert found["decision"] == {"approved": approved, "reason": None}
+        if not approved:
+            returns.refuse()
+            (refused,) = returns.events(ReturnRefused)
+            assert isinstance(refused, ReturnRefused)
+            assert refused.reason is RefusalReason.CONDITIONS_NOT_MET
+
 
 class TestReview:
     def test_a_review_stores_the_reviewer_and_sends_a_heartbeat(self, returns: Returns) -> None:
@@ -143,14 +161,15 @@ class TestDecide:
     @pytest.mark.parametrize("approved", [True, False])
     def test_the_workflow_gets_the_decision(self, returns: Returns, approved: bool) -> None:
         returns.awaiting()
-        found = returns.decide(approved=approved, note="as agreed")
+        found = returns.decide(approved=approved)
         assert found.status == 200
-        assert found.json["decision"] == {"approved": approved, "note": "as agreed"}
+        reason = None if approved else RefusalReason.USED
+        assert found.json["decision"] == {"approved": approved, "reason": reason}
         assert returns.resume() == []
         assert answer(returns) == {"approved": approved}
         assert returns.events(ReturnDecided) == [
             ReturnDecided(
-                order_id=ORDER, customer_id="customer-1", approved=approved, note="as agreed"
+                order_id=ORDER, customer_id="customer-1", approved=approved, reason=reason
             )
         ]
 
@@ -205,11 +224,11 @@ class TestDecide:
         assert first == second
         assert len(returns.events(ReturnDecided)) == 1
 
-    @pytest.mark.parametrize("change", [{"approved": False}, {"note": "after all"}], ids=str)
+    @pytest.mark.parametrize("change", [{"approved": True}, {"reason": "incomplete"}], ids=str)
     def test_the_first_decision_stands(self, returns: Returns, change: dict[str, Any]) -> None:
         returns.awaiting()
-        returns.decide()
-        found = returns.decide(**change)
+        returns.decide(approved=False)
+        found = returns.decide(**{"approved": False, **change})
         assert (found.status, found.json["code"]) == (409, "not_awaiting")
         assert len(returns.events(ReturnDecided)) == 1
 
@@ -229,7 +248,17 @@ class TestDecide:
 
     @pytest.mark.parametrize(
         "body",
-        [{"approved": "yes"}, {"approved": 1}, {"note": ""}, {"note": "x" * 501}, {"more": 1}],
+        [
+            {"approved": "yes"},
+            {"approved": 1},
+            {"approved": None, "reason": "used"},
+            {"reason": "used"},
+            {"approved": False, "reason": ""},
+            {"approved": False, "reason": None},
+            {"approved": False, "reason": "not_reviewed"},
+            {"note": "as agreed"},
+            {"more": 1},
+        ],
         ids=str,
     )
     def test_a_body_that_is_not_a_decision_is_rejected(
@@ -238,6 +267,25 @@ class TestDecide:
         returns.awaiting()
         assert returns.decide(**body).status == 400
         assert returns.state() == "awaiting"
+
+    @pytest.mark.parametrize("reason", ["Ada wore it", None, "not_reviewed"])
+    def test_an_answer_to_a_refusal_without_a_reason_of_staff_lists_the_codes(
+        self, returns: Returns, reason: str | None, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        returns.awaiting()
+        answer = returns.decide(approved=False, reason=reason)
+        assert answer.status == 400
+        assert "one of used, incomplete, damaged_after_delivery, " in answer.json["detail"]
+        assert "Ada" not in f"{answer}{capsys.readouterr()}"
+
+    @pytest.mark.parametrize(
+        "reason", [each for each in RefusalReason if each is not RefusalReason.NOT_REVIEWED]
+    )
+    def test_staff_can_refuse_a_return_for_each_reason(
+        self, returns: Returns, reason: RefusalReason
+    ) -> None:
+        returns.awaiting()
+        assert returns.decide(approved=False, reason=reason).json["decision"]["reason"] == reason
 
 
 class TestAnswer:
@@ -348,19 +396,21 @@ class TestEnd:
 
     def test_a_refused_return_publishes_one_event_with_the_reason(self, returns: Returns) -> None:
         returns.awaiting()
-        returns.decide(approved=False, note="worn out")
+        returns.decide(approved=False, reason="used")
         returns.refuse()
         returns.refuse()
         assert returns.state() == "refused"
         assert returns.events(ReturnRefused) == [
-            ReturnRefused(order_id=ORDER, customer_id="customer-1", reason="worn out")
+            ReturnRefused(order_id=ORDER, customer_id="customer-1", reason=RefusalReason.USED)
         ]
 
     def test_a_return_without_a_decision_is_refused_as_not_reviewed(self, returns: Returns) -> None:
         returns.awaiting()
         returns.refuse()
         assert returns.events(ReturnRefused) == [
-            ReturnRefused(order_id=ORDER, customer_id="customer-1", reason="not_reviewed")
+            ReturnRefused(
+                order_id=ORDER, customer_id="customer-1", reason=RefusalReason.NOT_REVIEWED
+            )
         ]
         assert returns.waiting().json["returns"] == []
 
@@ -375,14 +425,14 @@ class TestEnd:
         self, returns: Returns, commits: Commits, approved: bool
     ) -> None:
         returns.awaiting()
-        commits.before(1, lambda: returns.decide(approved=approved, note="late"))
+        commits.before(1, lambda: returns.decide(approved=approved))
         if approved:
             with pytest.raises(ApprovalStands):
                 returns.refuse()
             assert returns.events(ReturnRefused) == []
         else:
             returns.refuse()
-            assert returns.table.one("return")["decision"]["note"] == "late"
+            assert returns.table.one("return")["decision"]["reason"] == "used"
 
     @pytest.mark.parametrize("step", ["complete", "refuse"])
     @pytest.mark.parametrize("when", ["before", "after"])

@@ -21,15 +21,25 @@ from lambdas.returns.domain import (
     State,
     in_time,
 )
-from lambdas.returns.events import OrderReturned, ReturnDecided, ReturnRefused, ReturnRequested
+from lambdas.returns.events import (
+    OrderReturned,
+    RefusalReason,
+    ReturnDecided,
+    ReturnDecidedV1,
+    ReturnReason,
+    ReturnRefused,
+    ReturnRefusedV1,
+    ReturnRequested,
+    ReturnRequestedV1,
+)
 
 NOW = datetime(2026, 1, 5, 8, tzinfo=UTC)
-YES = Decision(approved=True, note="as agreed")
-NO = Decision(approved=False, note="worn out")
+YES = Decision(approved=True)
+NO = Decision(approved=False, reason=RefusalReason.USED)
 CLERK = Clerk(staff_id="staff-1", customer_id=None)
 OWNER = Clerk(staff_id="staff-1", customer_id="customer-1")
 IDS = {"order_id": "order-1", "customer_id": "customer-1"}
-REQUESTED = ReturnRequested(**IDS, reason="too small")
+REQUESTED = ReturnRequested(**IDS, reason=ReturnReason.UNWANTED)
 
 COMMANDS: dict[str, Callable[[Return], Any]] = {
     "await": lambda found: found.await_decision("token-2"),
@@ -103,7 +113,7 @@ def a_return(state: State, decision: Decision | None = None, **fields: Any) -> R
     return Return(
         order_id="order-1",
         customer_id="customer-1",
-        reason="too small",
+        reason="unwanted",
         state=state,
         requested_at=NOW,
         decision=decision,
@@ -138,7 +148,8 @@ def test_the_table_has_every_state() -> None:
 
 def test_a_return_begins_with_what_the_customer_says() -> None:
     change = Return.request(REQUESTED, NOW)
-    assert change == Change(a_return(State.REQUESTED), (REQUESTED,))
+    older = ReturnRequestedV1(**IDS, reason="unwanted")
+    assert change == Change(a_return(State.REQUESTED), (REQUESTED,), also_as=(older,))
 
 
 @pytest.mark.parametrize("state", State)
@@ -168,17 +179,67 @@ def test_a_decision_is_published_and_kept_with_its_decider(decision: Decision) -
     change = a_return(State.AWAITING).decide(decision, CLERK)
     assert change
     assert (change.after.decision, change.after.decider) == (decision, "staff-1")
-    assert change.events == (ReturnDecided(**IDS, approved=decision.approved, note=decision.note),)
+    approved, reason = decision.approved, decision.reason
+    assert change.events == (ReturnDecided(**IDS, approved=approved, reason=reason),)
+    older = ReturnDecidedV1(**IDS, approved=approved, note=reason or "approved")
+    assert change.also_as == (older,)
 
 
-@pytest.mark.parametrize(("decision", "note"), [(NO, "worn out"), (None, NOT_REVIEWED.note)])
-def test_a_refusal_gives_the_note_of_the_decision_or_that_there_was_none(
-    decision: Decision | None, note: str
+@pytest.mark.parametrize(
+    ("decision", "reason"),
+    [
+        (NO, RefusalReason.USED),
+        (None, RefusalReason.NOT_REVIEWED),
+        # Of an earlier release, which kept a note.
+        (Decision(approved=False), RefusalReason.CONDITIONS_NOT_MET),
+    ],
+)
+def test_a_refusal_gives_the_reason_of_the_decision_or_that_there_was_none(
+    decision: Decision | None, reason: RefusalReason
 ) -> None:
     change = a_return(State.DECIDED if decision else State.AWAITING, decision).refuse()
     assert change
-    assert change.events == (ReturnRefused(**IDS, reason=note),)
+    assert change.events == (ReturnRefused(**IDS, reason=reason),)
+    assert change.also_as == (ReturnRefusedV1(**IDS, reason=reason),)
     assert change.after.decision == (decision or NOT_REVIEWED)
+
+
+@pytest.mark.parametrize(
+    ("older", "newer"),
+    [
+        (
+            ReturnRequestedV1(**IDS, reason="damaged"),
+            ReturnRequested(**IDS, reason=ReturnReason.DAMAGED),
+        ),
+        (
+            ReturnRequestedV1(**IDS, reason="write to ada@example.com"),
+            ReturnRequested(**IDS, reason=ReturnReason.OTHER),
+        ),
+        (
+            ReturnDecidedV1(**IDS, approved=True, note="Ada is right"),
+            ReturnDecided(**IDS, approved=True, reason=None),
+        ),
+        (
+            ReturnDecidedV1(**IDS, approved=False, note="used"),
+            ReturnDecided(**IDS, approved=False, reason=RefusalReason.USED),
+        ),
+        (
+            ReturnDecidedV1(**IDS, approved=False, note="Ada wore it"),
+            ReturnDecided(**IDS, approved=False, reason=RefusalReason.CONDITIONS_NOT_MET),
+        ),
+        (
+            ReturnRefusedV1(**IDS, reason="not_reviewed"),
+            ReturnRefused(**IDS, reason=RefusalReason.NOT_REVIEWED),
+        ),
+        (
+            ReturnRefusedV1(**IDS, reason="Ada wore it"),
+            ReturnRefused(**IDS, reason=RefusalReason.CONDITIONS_NOT_MET),
+        ),
+    ],
+    ids=lambda event: getattr(event, "reason", None) or getattr(event, "note", None),
+)
+def test_text_in_an_older_event_becomes_a_general_reason(older: Event, newer: Event) -> None:
+    assert older.upcast() == newer
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 import time_machine
 
 from lambdas.returns import start_return
-from lambdas.returns.events import ReturnDecided, ReturnRequested
+from lambdas.returns.events import ReturnDecided, ReturnReason, ReturnRequested
 from lambdas.shipping.events import OrderDelivered, OrderShipped
 from tests.returns.context import ORDER, ORDERS, Returns
 from tests.support.cloud import Commits, Crash, crash
@@ -21,13 +21,13 @@ NOW = datetime(2026, 1, 5, 8, tzinfo=UTC)
 class TestRequest:
     def test_the_return_of_a_delivered_order_can_be_requested(self, returns: Returns) -> None:
         returns.delivered()
-        answer = returns.request(reason="too small")
+        answer = returns.request(reason="unwanted")
         assert answer.status == 202
         assert answer.headers["location"] == f"/orders/{ORDER}"
-        assert (answer.json["order_id"], answer.json["reason"]) == (ORDER, "too small")
+        assert (answer.json["order_id"], answer.json["reason"]) == (ORDER, "unwanted")
         assert returns.state() == "requested"
         assert returns.events(ReturnRequested) == [
-            ReturnRequested(order_id=ORDER, customer_id="customer-1", reason="too small")
+            ReturnRequested(order_id=ORDER, customer_id="customer-1", reason=ReturnReason.UNWANTED)
         ]
 
     def test_the_return_and_its_event_are_committed_together(
@@ -108,9 +108,11 @@ class TestRequest:
             "{",
             {},
             {"reason": ""},
-            {"reason": "x" * 501},
+            {"reason": "it is too small"},
+            {"reason": "DAMAGED"},
+            {"reason": ["damaged"]},
             {"reason": 1},
-            {"reason": "x", "customer_id": "customer-2"},
+            {"reason": "damaged", "customer_id": "customer-2"},
         ],
         ids=str,
     )
@@ -118,6 +120,27 @@ class TestRequest:
         returns.delivered()
         assert returns.request(body=body).status == 400
         assert returns.table.items("return") == []
+
+    def test_an_answer_to_free_text_lists_the_codes_and_does_not_repeat_it(
+        self, returns: Returns, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        returns.delivered()
+        answer = returns.request(reason="write to ada@example.com")
+        assert answer.json["errors"] == [
+            {
+                "field": "reason",
+                "reason": "Expected one of damaged, defective, wrong_item, not_as_described, "
+                "arrived_late, unwanted, other",
+            }
+        ]
+        assert "ada@" not in f"{answer}{capsys.readouterr()}"
+
+    @pytest.mark.parametrize("reason", ReturnReason)
+    def test_a_return_can_be_requested_for_each_reason(
+        self, returns: Returns, reason: ReturnReason
+    ) -> None:
+        returns.delivered()
+        assert returns.request(reason=reason).json["reason"] == reason
 
     def test_a_request_sent_twice_creates_one_return(self, returns: Returns) -> None:
         returns.delivered()
@@ -135,10 +158,10 @@ class TestRequest:
 
     def test_a_second_request_with_another_reason_is_rejected(self, returns: Returns) -> None:
         returns.delivered()
-        returns.request(reason="too small")
-        answer = returns.request(reason="too large")
+        returns.request(reason="unwanted")
+        answer = returns.request(reason="damaged")
         assert (answer.status, answer.json["code"]) == (409, "already_requested")
-        assert returns.table.one("return")["reason"] == "too small"
+        assert returns.table.one("return")["reason"] == "unwanted"
 
     def test_two_concurrent_requests_create_one_return(
         self, returns: Returns, commits: Commits
@@ -154,8 +177,8 @@ class TestRequest:
         self, returns: Returns, commits: Commits
     ) -> None:
         returns.delivered()
-        commits.before(1, lambda: returns.request(reason="too small"))
-        assert returns.request(reason="too large").status == 409
+        commits.before(1, lambda: returns.request(reason="unwanted"))
+        assert returns.request(reason="damaged").status == 409
         assert len(returns.events(ReturnRequested)) == 1
 
     def test_a_request_repeated_after_a_lost_response_gets_its_return(
@@ -190,7 +213,9 @@ class TestStart:
     def test_a_second_event_for_the_same_return_starts_nothing(self, returns: Returns) -> None:
         returns.requested()
         returns.start()
-        again = ReturnRequested(order_id=ORDER, customer_id="customer-1", reason="too small")
+        again = ReturnRequested(
+            order_id=ORDER, customer_id="customer-1", reason=ReturnReason.UNWANTED
+        )
         assert failed(start_return.handler(batch(enveloped(again)), CONTEXT)) == []
         assert list(returns.service.executions) == [ORDER]
 
@@ -201,7 +226,7 @@ class TestStart:
         assert list(returns.service.executions) == [ORDERS[1], ORDERS[2]]
 
     def test_an_event_of_another_type_starts_nothing(self, returns: Returns) -> None:
-        event = ReturnDecided(order_id=ORDER, customer_id="customer-1", approved=True, note="x")
+        event = ReturnDecided(order_id=ORDER, customer_id="customer-1", approved=True)
         assert failed(start_return.handler(batch(enveloped(event)), CONTEXT)) == []
         assert returns.service.executions == {}
         assert len(returns.parking.messages()) == 1

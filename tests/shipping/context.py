@@ -19,7 +19,7 @@ from lambdas.shipping import (
     watch_deadline,
 )
 from lambdas.shipping.sandbox_carrier import SandboxCarrier
-from lambdas.shipping.settings import RequestSettings
+from lambdas.shipping.settings import Dispatch, RequestSettings, Settings
 from tests.support.cloud import Cloud, Queue, Table, Vault
 from tests.support.messages import CONTEXT, Answer, Call, batch, enveloped, failed
 from tests.support.orders import ADDRESS, cancelled, confirmed, line
@@ -29,11 +29,13 @@ from tools.demo.easypost_host import STATUSES
 ROUTE = "POST /carrier/events"
 SECRET = "key-of-the-carrier"
 HOURS = 120
-SETTINGS = RequestSettings(
+SETTINGS = Settings(
     table_name="shipping",
     inbox_days=22,
     carrier="sandbox",
     carrier_resource="carrier",
+)
+DISPATCH = Dispatch(
     sender_name="The Shop",
     sender_street="Store Street 1",
     sender_postal_code="20357",
@@ -44,6 +46,8 @@ SETTINGS = RequestSettings(
     box_length_cm=30,
     box_width_cm=20,
     box_height_cm=15,
+)
+REQUESTS = RequestSettings(
     delivery_hours=HOURS,
     schedule_group_name="reminders",
     schedule_role_arn="arn:aws:iam::123456789012:role/reminders",
@@ -52,6 +56,11 @@ SETTINGS = RequestSettings(
     reminder_attempts=185,
     reminder_age_s=86_400,
 )
+ENVIRONMENT = {
+    **SETTINGS.as_environment(),
+    **DISPATCH.as_environment(),
+    **REQUESTS.as_environment(),
+}
 
 
 @dataclass(frozen=True)
@@ -74,11 +83,11 @@ class Shipping:
         table = cloud.table(SETTINGS.table_name)
         carrier_table = cloud.table(SETTINGS.carrier_resource, sort_key=False)
         parking = cloud.queue("parking")
-        aws.scheduler().create_schedule_group(Name=SETTINGS.schedule_group_name)
+        aws.scheduler().create_schedule_group(Name=REQUESTS.schedule_group_name)
         secret = aws.secrets().create_secret(Name="carrier", SecretString=SECRET)
         cloud.configure(
             {
-                **SETTINGS.as_environment(),
+                **ENVIRONMENT,
                 **CallbackSettings(callback_secret_arn=secret["ARN"]).as_environment(),
                 "DEAD_LETTER_QUEUE_URL": parking.url,
             }
@@ -146,13 +155,13 @@ class Shipping:
         """The schedule of an order."""
         return dict(
             aws.scheduler().get_schedule(
-                GroupName=SETTINGS.schedule_group_name, Name=f"shipment-{order_id}"
+                GroupName=REQUESTS.schedule_group_name, Name=f"shipment-{order_id}"
             )
         )
 
     def schedules(self) -> list[str]:
         """The names of all schedules."""
-        found = aws.scheduler().list_schedules(GroupName=SETTINGS.schedule_group_name)
+        found = aws.scheduler().list_schedules(GroupName=REQUESTS.schedule_group_name)
         return [schedule["Name"] for schedule in found["Schedules"]]
 
     def shipment(self, order_id: str = "order-1") -> Item:

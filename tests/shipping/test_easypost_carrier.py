@@ -18,7 +18,7 @@ from lambdas.shipping import easypost_carrier
 from lambdas.shipping.carrier import TooLate, Unavailable, Undeliverable
 from lambdas.shipping.domain import Report
 from lambdas.shipping.easypost_carrier import EasyPostCarrier
-from tests.shipping.context import SETTINGS, Shipping
+from tests.shipping.context import DISPATCH, ENVIRONMENT, Shipping
 from tests.support.cloud import Cloud, Commits, Crash, crash
 from tests.support.orders import ADDRESS
 from tools.demo.easypost_host import EasyPostHost
@@ -70,7 +70,7 @@ def easypost(line: Line) -> EasyPostHost:
 @pytest.fixture
 def carrier(cloud: Cloud, line: Line) -> EasyPostCarrier:
     secret = aws.secrets().create_secret(Name="easypost", SecretString=f"{KEY}\n")
-    cloud.configure(SETTINGS.as_environment())
+    cloud.configure(ENVIRONMENT)
     return EasyPostCarrier(secret["ARN"])
 
 
@@ -133,7 +133,7 @@ def test_a_parcel_is_described_with_sender_recipient_and_measures(
         "city": ADDRESS.city,
         "country": ADDRESS.country,
     }
-    assert shipment["from_address"]["company"] == SETTINGS.sender_name
+    assert shipment["from_address"]["company"] == DISPATCH.sender_name
     assert shipment["from_address"]["country"] == "DE"
     # 3 units of 400 g in ounces; 30 x 20 x 15 cm in inches.
     assert shipment["parcel"] == {"weight": 42.3, "length": 11.8, "width": 7.9, "height": 5.9}
@@ -419,7 +419,7 @@ def chain_of(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def test_a_wrong_key_is_a_configuration_error(cloud: Cloud, line: Line) -> None:
-    cloud.configure(SETTINGS.as_environment())
+    cloud.configure(ENVIRONMENT)
     secret = aws.secrets().create_secret(Name="wrong", SecretString="another key")
     with pytest.raises(Misconfigured, match="EasyPost's key"):
         opened(EasyPostCarrier(secret["ARN"]))

@@ -12,7 +12,7 @@ from lambdas.orders.events import OrderConfirmedV1
 from lambdas.shipping.carrier import Undeliverable
 from lambdas.shipping.events import ShipmentRequested
 from lambdas.shipping.sandbox_carrier import SandboxCarrier
-from tests.shipping.context import HOURS, SETTINGS, Shipping, later
+from tests.shipping.context import HOURS, REQUESTS, Shipping, later
 from tests.support.cloud import Cloud, Commits, Crash, crash
 from tests.support.messages import enveloped
 from tests.support.orders import ADDRESS, confirmed, line
@@ -98,9 +98,9 @@ def test_the_reminder_has_a_queue_limited_retries_and_a_dead_letter_queue(
 ) -> None:
     shipping.confirm()
     target = shipping.schedule()["Target"]
-    assert target["Arn"] == SETTINGS.reminder_queue_arn
-    assert target["RoleArn"] == SETTINGS.schedule_role_arn
-    assert target["DeadLetterConfig"] == {"Arn": SETTINGS.reminder_parking_arn}
+    assert target["Arn"] == REQUESTS.reminder_queue_arn
+    assert target["RoleArn"] == REQUESTS.schedule_role_arn
+    assert target["DeadLetterConfig"] == {"Arn": REQUESTS.reminder_parking_arn}
     assert target["RetryPolicy"] == {
         "MaximumRetryAttempts": 185,
         "MaximumEventAgeInSeconds": 86_400,

@@ -20,7 +20,7 @@ from lambdas.payments.settings import Settings as PaymentsSettings
 from lambdas.privacy.settings import AccountSettings
 from lambdas.privacy.settings import WorkflowSettings as ErasureSettings
 from lambdas.returns.settings import WorkflowSettings
-from lambdas.shipping.settings import RequestSettings
+from lambdas.shipping.settings import Dispatch, RequestSettings
 from lambdas.shipping.settings import Settings as ShippingSettings
 from stacks.constructs.packaging import PYTHON_VERSION
 from tests.stacks.hops import role_of
@@ -42,9 +42,12 @@ OWN_SETTINGS: dict[str, type[Settings]] = {
     "Privacy/DeleteAccount": AccountSettings,
     "Privacy/StartErasure/Function": ErasureSettings,
     "Returns/StartReturn/Function": WorkflowSettings,
-    "Shipping/RequestShipment/Function": RequestSettings,
 }
 """The settings that individual functions read instead."""
+MORE_SETTINGS: dict[str, tuple[type[Settings], ...]] = {
+    "Shipping/RequestShipment/Function": (Dispatch, RequestSettings),
+}
+"""The settings that individual functions read, too."""
 KERNEL_SETTINGS: dict[type, type[Settings]] = {
     Callback: CallbackSettings,
     QueueHandler: ConsumerSettings,
@@ -93,7 +96,8 @@ def settings_of(function: Resource) -> list[type[Settings]]:
     kernel = [read for kind, read in KERNEL_SETTINGS.items() if isinstance(handler, kind)]
     if isinstance(handler, Handler) and handler.in_vault:
         kernel.append(VaultSettings)
-    return [OWN_SETTINGS.get(function.path, SETTINGS[function.stack]), *kernel]
+    own = OWN_SETTINGS.get(function.path, SETTINGS[function.stack])
+    return [own, *MORE_SETTINGS.get(function.path, ()), *kernel]
 
 
 def allowed(shop: Assembly) -> Iterator[tuple[Resource, dict[str, Any]]]:

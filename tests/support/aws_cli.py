@@ -12,6 +12,7 @@ import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -113,9 +114,20 @@ def _of_s3(operation: str, words: list[str]) -> dict[str, Any]:
     return found
 
 
+@cache
+def _session() -> botocore.session.Session:
+    """The session of all commands of this process, which loads each model once."""
+    return botocore.session.get_session()
+
+
+@cache
+def _clients() -> boto3.Session:
+    return boto3.Session(botocore_session=_session())
+
+
 def _model(service: str, operation: str) -> OperationModel:
     try:
-        model = botocore.session.get_session().get_service_model(service)
+        model = _session().get_service_model(service)
     except UnknownServiceError as error:
         raise Wrong(f"unknown service {service}") from error
     names = {xform_name(name, "-"): name for name in model.operation_names}
@@ -126,7 +138,7 @@ def _model(service: str, operation: str) -> OperationModel:
 
 def _waited_for(service: str, name: str) -> OperationModel:
     """The operation that a waiter repeats."""
-    waiters = botocore.session.get_session().get_waiter_model(service)
+    waiters = _session().get_waiter_model(service)
     names = {xform_name(each, "-"): each for each in waiters.waiter_names}
     if name not in names:
         raise Wrong(f"{service} has no waiter {name}")
@@ -236,7 +248,7 @@ def _member(shape: Any, key: str) -> Any:
 
 def run(command: Command, endpoint: str) -> object:
     """Runs a command with boto3; returns the response after its `--query`."""
-    client: Any = boto3.client(
+    client: Any = _clients().client(
         command.service, command.options.get("--region"), endpoint_url=endpoint
     )  # type: ignore[call-overload]
     if command.service == "s3":

@@ -1,4 +1,4 @@
-"""Runs commands of the stand-in for the AWS CLI in forks of one process, which starts only once.
+"""Runs commands of the stand-in for the AWS CLI in one process, which loads each model only once.
 
 `python -m tests.support.aws_server SOCKET` serves; CLIENT is a program that sends it a command.
 """
@@ -35,11 +35,8 @@ def serve(path: str) -> None:
     while True:
         connection, _ = listener.accept()
         with connection:
-            if not os.fork():
-                request = json.loads(connection.makefile().read())
-                connection.sendall(json.dumps(_answer(**request)).encode())
-                os._exit(0)
-            os.wait()
+            request = json.loads(connection.makefile().read())
+            connection.sendall(json.dumps(_answer(**request)).encode())
 
 
 def _answer(words: list[str], folder: str, variables: dict[str, str]) -> dict[str, object]:

@@ -7,7 +7,8 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from cdk_rehearsal import Rehearsal
@@ -127,26 +128,35 @@ def recorded(desk: Path, script: str) -> list[list[str]]:
     return [command.split("\0")[:-1] for command in commands[:-1]]
 
 
+@contextmanager
+def aws_commands() -> Iterator[str]:
+    """Serves the stand-in for the AWS CLI; returns the path of its socket."""
+    # A short path: that of a socket has about a hundred characters at most.
+    with tempfile.TemporaryDirectory(prefix="aws-") as directory:
+        socket = f"{directory}/cli"
+        module = [sys.executable, "-m", "tests.support.aws_server", socket]
+        with subprocess.Popen(module, cwd=PROJECT) as server:
+            try:
+                while not Path(socket).exists():
+                    assert server.poll() is None, "the server of the AWS CLI has ended"
+                    threading.Event().wait(0.02)
+                yield socket
+            finally:
+                server.kill()
+
+
 class Shell:
     """A shell in which one block of commands follows the other, beside a running rehearsal.
 
-    It stops at the first failed command or unset variable.
+    It stops at the first failed command or unset variable. Its `aws` is served at a socket: see
+    `aws_commands`.
     """
 
-    def __init__(self, desk: Path, shop: Rehearsal) -> None:
+    def __init__(self, desk: Path, shop: Rehearsal, socket: str) -> None:
         self._shop = shop
-        # A short path: that of a socket has about a hundred characters at most.
-        self._sockets = tempfile.TemporaryDirectory(prefix="aws-")
-        socket = f"{self._sockets.name}/cli"
         (desk / "aws.py").write_text(CLIENT)
         client = f'exec "{sys.executable}" -I -S "{desk}/aws.py" "{socket}" "$@"'
         (desk / "bin/aws").write_text(f"#!/bin/sh\n{client}\n")
-        self._server = subprocess.Popen(
-            [sys.executable, "-m", "tests.support.aws_server", socket], cwd=PROJECT
-        )
-        while not Path(socket).exists():
-            assert self._server.poll() is None, "the server of the AWS CLI has ended"
-            threading.Event().wait(0.02)
         self._output = desk / "output.txt"
         self._blocks = 0
         path = os.pathsep.join([str(desk / "bin"), "/usr/bin", "/bin"])
@@ -188,9 +198,6 @@ class Shell:
     def close(self) -> None:
         """Ends the shell."""
         self._process.communicate()
-        self._server.kill()
-        self._server.wait()
-        self._sockets.cleanup()
 
     def __enter__(self) -> "Shell":
         return self

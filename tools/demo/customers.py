@@ -20,7 +20,7 @@ from tools.demo.orders_file import CustomerOrder, body_of
 CUSTOMERS = "Customer"
 """The authorizer that accepts the tokens of customers."""
 
-RETURN_REASON = "it is not what I expected"
+RETURN_REASON = "not_as_described"
 _TRIES = 5
 _FIRST_PAUSE_S = 0.2
 _VIEWED = 5

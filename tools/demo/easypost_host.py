@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 from cdk_rehearsal import Request, Response
 from lambdas.shipping.sandbox_carrier import way_of
+from tools.demo.partner_host import PartnerHost
 
 NAME = "api.easypost.com"
 ADDRESS = "192.175.48.7"
@@ -30,9 +31,6 @@ _WAREHOUSE = {"unknown", "pre_transit"}
 
 STATUSES = {"picked_up": "in_transit", "delivered": "delivered", "failed": "return_to_sender"}
 """The status of a tracker for each kind of report."""
-
-Fault = Callable[[Callable[[], Response]], Response]
-"""Answers in place of the host. It may have the effect by calling its argument."""
 
 
 @dataclass
@@ -109,26 +107,19 @@ class EasyPostError(Exception):
         self.response = _json(status, body)
 
 
-class EasyPostHost:
+class EasyPostHost(PartnerHost):
     """The host of the API. `key` returns the key of the account."""
 
     def __init__(self, key: Callable[[], str]) -> None:
+        super().__init__()
         self.parcels: dict[str, Parcel] = {}
-        self.calls: Counter[str] = Counter()
-        """The number of requests that reached it, by operation."""
         self._key = key
-        self._faults: list[tuple[str, Fault]] = []
 
     # -- the API --------------------------------------------------------------------------
-
-    def fail(self, operation: str, fault: Fault) -> None:
-        """Lets a fault act on the next request of an operation; `*` stands for any operation."""
-        self._faults.append((operation, fault))
 
     def respond(self, request: Request) -> Response:
         """Answers a request."""
         operation, parcel_id = _route(request.method, urlsplit(request.target).path)
-        self.calls[operation] += 1
 
         def answer() -> Response:
             try:
@@ -137,11 +128,7 @@ class EasyPostHost:
             except EasyPostError as error:
                 return error.response
 
-        for waiting in self._faults:
-            if waiting[0] in (operation, "*"):
-                self._faults.remove(waiting)
-                return waiting[1](answer)
-        return answer()
+        return self.received(operation, answer)
 
     def _admit(self, request: Request) -> None:
         expected = f"Bearer {self._key().strip()}"

@@ -38,7 +38,7 @@ class Staff:
         """Reviews a return once it was requested."""
         if record.kind == "published":
             event = record.detail["event"]
-            if event["detail-type"] == "ReturnRequested.v1":
+            if event["detail-type"] == "ReturnRequested.v2":
                 order_id = event["detail"]["data"]["order_id"]
                 self.shop.spawn(self._review, order_id, name="staff")
 
@@ -51,10 +51,7 @@ class Staff:
         self.ask("POST", f"/returns/{order_id}/review")
         self.shop.scheduler.sleep(_THINKS_S)
         approved = len(self.decided) % 3 < 2
-        note = "as good as new" if approved else "it was worn"
-        answer = self.ask(
-            "POST", f"/returns/{order_id}/decision", {"approved": approved, "note": note}
-        )
+        answer = self.ask("POST", f"/returns/{order_id}/decision", decision_body(approved=approved))
         if answer.status < 400:
             self.decided[order_id] = approved
 
@@ -78,7 +75,7 @@ class Staff:
     def approve(self, views: Iterable[Mapping[str, Any]]) -> None:
         """Approves prices that wait, as a colleague. Raises UnexpectedAnswer."""
         for view in views:
-            decision = {"number": view["proposal"]["number"], "approved": True, "note": "as listed"}
+            decision = {"number": view["proposal"]["number"], "approved": True, "reason": "other"}
             body = {"sku": view["sku"], **decision}
             require(self.ask("POST", "/prices/decision", body, clerk="clerk-2"), 200)
 
@@ -105,6 +102,11 @@ class Staff:
         token = staff_token(self.shop, clerk)
         headers = {"authorization": f"Bearer {token}"}
         return self.shop.http.request(method, path, headers=headers, body=body)
+
+
+def decision_body(*, approved: bool, reason: str = "used") -> dict[str, object]:
+    """Returns the body of a decision about a return. An approval has no reason."""
+    return {"approved": approved} if approved else {"approved": approved, "reason": reason}
 
 
 def staff_token(

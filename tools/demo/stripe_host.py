@@ -12,8 +12,7 @@ https://docs.stripe.com/testing#regulatory-cards
 
 import json
 import re
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -22,6 +21,7 @@ from urllib.parse import parse_qs, urlsplit
 from cdk_rehearsal import HttpResponse, Rehearsal, Request, Response
 from lambdas.eventing.signature import STRIPE, sign
 from tools.demo.evidence import Evidence, ProviderEntry
+from tools.demo.partner_host import PartnerHost
 
 NAME = "api.stripe.com"
 KEY, SIGNING_SECRET = "Payments/StripeKey", "Payments/ProviderSecret"
@@ -38,8 +38,6 @@ _AUTHENTICATES = "pm_card_authenticationRequired"
 _DOCUMENTED = ("open", "confirm", "capture", "cancel", "refund", "find")
 
 Form = Mapping[str, str]
-Fault = Callable[[Callable[[], Response]], Response]
-"""Answers in place of the host. It may have the effect by calling its argument."""
 
 
 @dataclass
@@ -125,14 +123,13 @@ class StripeError(Exception):
         self.response = _json(status, {"error": {k: v for k, v in fields.items() if v}})
 
 
-class StripeHost:
+class StripeHost(PartnerHost):
     """The host of the API, with the dashboard's actions and the events for the shop."""
 
     def __init__(self, shop: Rehearsal) -> None:
+        super().__init__()
         self.shop = shop
         self.intents: dict[str, Intent] = {}
-        self.calls: Counter[str] = Counter()
-        """The number of requests that reached it, by operation."""
         self.without_key: list[str] = []
         """Changes that came without an idempotency key."""
         self.events: list[dict[str, Any]] = []
@@ -140,20 +137,14 @@ class StripeHost:
         self.undelivered: list[dict[str, Any]] = []
         """The events that the shop has not taken, although they were repeated."""
         self._keys: dict[str, _Remembered] = {}
-        self._faults: list[tuple[str, Fault]] = []
         self.host = shop.web.host(NAME, self.respond, addresses=[_ADDRESS])
 
     # -- the API --------------------------------------------------------------------------
-
-    def fail(self, operation: str, fault: Fault) -> None:
-        """Lets a fault act on the next request of an operation; `*` stands for any operation."""
-        self._faults.append((operation, fault))
 
     def respond(self, request: Request) -> Response:
         """Answers a request."""
         path = urlsplit(request.target).path
         operation, intent_id = _route(request.method, path)
-        self.calls[operation] += 1
 
         def answer() -> Response:
             try:
@@ -161,11 +152,7 @@ class StripeHost:
             except StripeError as error:
                 return error.response
 
-        for waiting in self._faults:
-            if waiting[0] in (operation, "*"):
-                self._faults.remove(waiting)
-                return waiting[1](answer)
-        return answer()
+        return self.received(operation, answer)
 
     def _answer(self, request: Request, operation: str, intent_id: str) -> Response:
         self._admit(request, operation)

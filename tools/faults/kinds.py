@@ -19,6 +19,10 @@ _EXCEPTIONS: dict[tuple[str, str], str] = {
         "Payments/SweepPayments/Queue",
     ): "the message names nothing that could be missing",
     (
+        "impossible",
+        "Orders/KeepPriceList/Queue",
+    ): "the list copies each price: an event about an unknown item adds it",
+    (
         "lost",
         "Payments/SweepPayments/Schedule",
     ): "the next sweep finds what a lost sweep would find",

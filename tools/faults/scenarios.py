@@ -6,6 +6,7 @@ each time. So it continues after a fault where it had to stop.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from lambdas.notifications.events import Channel
 from lambdas.orders.domain import order_id_for
@@ -19,8 +20,8 @@ CHECKOUT = "Checkout/RunCheckout/Function"
 MUG, CUP = "MUG", "CUP"
 SUPPLIED = {MUG: 100, CUP: 100}
 
-_DEADLINE_DAYS = 6
-"""Longer than the carrier's deadline for a parcel."""
+_PAST_DEADLINE = timedelta(days=1)
+"""More than a reminder of a parcel's deadline is late, less than until its order is cancelled."""
 
 _AUTHORIZED_DAYS = 7
 """As long as the provider holds an amount."""
@@ -103,8 +104,8 @@ def overdue(shop: RehearsedShop) -> None:
     """A parcel is lost: the customer is notified at its deadline."""
     order_id = shop.place({MUG: 1}, key=shop.key("overdue"))
     shop.settle()
-    if order_id not in {event.subject for event in shop.on_bus("ShipmentOverdue.v1")}:
-        shop.pass_time(days=_DEADLINE_DAYS)
+    for request in shop.on_bus("ShipmentRequested.v1", subject=order_id):
+        shop.pass_until(datetime.fromisoformat(request.data["due_at"]) + _PAST_DEADLINE)
     shop.settle()
 
 

@@ -17,7 +17,7 @@ from tools.demo.customers import CUSTOMERS, RETURN_REASON, no_answer, preference
 from tools.demo.evidence import Evidence, count_sales, gather
 from tools.demo.orders_file import ADDRESS
 from tools.demo.partner import PARTNER, WebhookPartner
-from tools.demo.staff import Staff, UnexpectedAnswer, require
+from tools.demo.staff import Staff, UnexpectedAnswer, decision_body, require
 from tools.demo.stock_file import CatalogueItem
 from tools.demo.stores import places_with
 from tools.demo.stripe_host import send_event, stripe_of
@@ -308,10 +308,10 @@ class RehearsedShop(ShopState):
             lambda: send_event(self.rehearsal, event, secret=secret, at=at if age else None)
         )
 
-    def decide(self, order_id: str, *, approved: bool, note: str = "checked") -> HttpResponse:
-        """Decides about a return."""
-        decision = {"approved": approved, "note": note}
-        answer = self.staff.ask("POST", f"/returns/{order_id}/decision", decision)
+    def decide(self, order_id: str, *, approved: bool, reason: str = "used") -> HttpResponse:
+        """Decides about a return. An approval has no reason."""
+        body = decision_body(approved=approved, reason=reason)
+        answer = self.staff.ask("POST", f"/returns/{order_id}/decision", body)
         if answer.status == 200:
             self.known.decided[order_id] = approved
         return answer
@@ -325,6 +325,10 @@ class RehearsedShop(ShopState):
     def pass_time(self, **duration: float) -> None:
         """Lets virtual time pass. Takes the arguments of `timedelta`."""
         self.rehearsal.run_for(timedelta(**duration).total_seconds())
+
+    def pass_until(self, moment: datetime) -> None:
+        """Lets virtual time pass until `moment`, unless it is past."""
+        self.pass_time(seconds=max(0.0, (moment - datetime.now(UTC)).total_seconds()))
 
     def pass_days(self, days: int) -> None:
         """Lets days pass, and keeps for the audit what the outboxes delete meanwhile."""

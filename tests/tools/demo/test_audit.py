@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -36,9 +37,56 @@ ADDRESS = "c@example.com"
 NOTIFIED = {"OrderPlaced", "OrderConfirmed", "OrderShipped", "OrderDelivered"}
 
 
+Falsify = Callable[[Evidence], object]
+
+
 def order(order_id: str, status: str, *before: str) -> OrderItem:
     history = dict.fromkeys(("placed", *before, status))
     return OrderItem(order_id, status, "EUR", 500, (OrderLine("MUG", 2, 250),), history)
+
+
+def payment(
+    order_id: str, state: str, amount_minor: int = 500, currency: str = "EUR", **more: Any
+) -> Payment:
+    return Payment(f"PAYMENT#{order_id}", state, amount_minor, currency, **more)
+
+
+def entry(order_id: str, status: str, amount_minor: int = 500, **more: Any) -> ProviderEntry:
+    return ProviderEntry(order_id, status, amount_minor, "EUR", **more)
+
+
+def reservation(order_id: str, state: str, quantity: int = 2) -> ReservationItem:
+    units = (Units("MUG", quantity),) if quantity else ()
+    return ReservationItem(f"RESERVATION#{order_id}", state, units)
+
+
+def stock(received: int, available: int, reserved: int, issued: int, returned: int) -> StockItem:
+    return StockItem("STOCK#MUG", received, available, reserved, issued, returned)
+
+
+PLACES: dict[type, str] = {
+    Payment: "payments",
+    ProviderEntry: "provider",
+    ReservationItem: "reservations",
+    StockItem: "stock",
+}
+"""The place of each kind of record in the evidence."""
+
+
+def put(evidence: Evidence, record: Payment | ReservationItem | StockItem) -> None:
+    """Replaces a record of an order or an item."""
+    records = getattr(evidence, PLACES[type(record)])
+    records[record.pk.rpartition("#")[2]] = record
+
+
+def has(record: Payment | ReservationItem | StockItem) -> Falsify:
+    """Falsifies one record of the evidence."""
+    return lambda evidence: put(evidence, record)
+
+
+def has_order(order_id: str, status: str, *before: str) -> Falsify:
+    """Falsifies an order."""
+    return lambda evidence: evidence.orders.update({order_id: order(order_id, status, *before)})
 
 
 def event(type_: str, order_id: str) -> BusEvent:
@@ -65,7 +113,7 @@ def correct_evidence() -> Evidence:
             for order_id in ("sold", "back")
             for name in ("ShipmentRequested", "OrderShipped", "OrderDelivered")
         ),
-        event("ReturnRequested.v1", "back"),
+        event("ReturnRequested.v2", "back"),
         event("OrderReturned.v1", "back"),
         event("PaymentDeclined.v1", "lost"),
         *(
@@ -109,23 +157,23 @@ def correct_evidence() -> Evidence:
             "lost": order("lost", "rejected"),
             "back": order("back", "returned", "confirmed"),
         },
-        stock={"MUG": StockItem("STOCK#MUG", 10, 8, 0, 4, 2)},
+        stock={"MUG": stock(10, 8, 0, 4, 2)},
         reservations={
-            "sold": ReservationItem("RESERVATION#sold", "issued", (Units("MUG", 2),)),
-            "left": ReservationItem("RESERVATION#left", "released", (Units("MUG", 2),)),
-            "back": ReservationItem("RESERVATION#back", "released", (Units("MUG", 2),)),
+            "sold": reservation("sold", "issued"),
+            "left": reservation("left", "released"),
+            "back": reservation("back", "released"),
         },
         payments={
-            "sold": Payment("PAYMENT#sold", "captured", 500, "EUR"),
-            "left": Payment("PAYMENT#left", "cancelled", 500, "EUR"),
-            "lost": Payment("PAYMENT#lost", "declined", 500, "EUR"),
-            "back": Payment("PAYMENT#back", "refunded", 500, "EUR"),
+            "sold": payment("sold", "captured"),
+            "left": payment("left", "cancelled"),
+            "lost": payment("lost", "declined"),
+            "back": payment("back", "refunded"),
         },
         provider={
-            "sold": ProviderEntry("sold", "captured", 500, "EUR"),
-            "left": ProviderEntry("left", "cancelled", 500, "EUR"),
+            "sold": entry("sold", "captured"),
+            "left": entry("left", "cancelled"),
             "lost": ProviderEntry("lost"),
-            "back": ProviderEntry("back", "refunded", 500, "EUR"),
+            "back": entry("back", "refunded"),
         },
         shipments={"sold": "delivered", "left": "recalled", "back": "delivered"},
         parcels={"sold": "requested", "left": "recalled", "back": "requested"},
@@ -156,7 +204,7 @@ def test_money_is_added_by_currency_with_refunds() -> None:
 
 
 REFUND = {"order_id": "left", "amount_minor": 500, "currency": "EUR"}
-WRONGS: dict[str, tuple[Callable[[Evidence], object], str]] = {
+WRONGS: dict[str, tuple[Falsify, str]] = {
     "an order that the API accepted is gone": (
         lambda evidence: evidence.accepted.add("gone"),
         "order gone was accepted by the API but is not in Orders/Orders/Table",
@@ -165,16 +213,13 @@ WRONGS: dict[str, tuple[Callable[[Evidence], object], str]] = {
         lambda evidence: evidence.accepted.discard("lost"),
         "order lost is in Orders/Orders/Table, but the API accepted no such order",
     ),
-    "an order is pending": (
-        lambda evidence: evidence.orders.update(sold=order("sold", "placed")),
-        "order sold is still placed",
-    ),
+    "an order is pending": (has_order("sold", "placed"), "order sold is still placed"),
     "a cancelled order is confirmed": (
         lambda evidence: evidence.cancelled.add("sold"),
         "order sold is delivered, but was cancelled by the API",
     ),
     "a cancelled order is delivered as if it had not been cancelled": (
-        lambda evidence: evidence.orders.update(left=order("left", "delivered", "cancelled")),
+        has_order("left", "delivered", "cancelled"),
         "order left is delivered, but was cancelled before",
     ),
     "the confirmation of a cancelled order was not published": (
@@ -182,11 +227,11 @@ WRONGS: dict[str, tuple[Callable[[Evidence], object], str]] = {
         "order left is cancelled, with 0 times OrderConfirmed.v2",
     ),
     "an order is returned without a return": (
-        lambda evidence: evidence.orders.update(sold=order("sold", "returned", "confirmed")),
+        has_order("sold", "returned", "confirmed"),
         "order sold is returned without its return",
     ),
     "a returned order is not marked so": (
-        lambda evidence: evidence.orders.update(back=order("back", "delivered", "confirmed")),
+        has_order("back", "delivered", "confirmed"),
         "order back is delivered after its return",
     ),
     "an order was returned that was not delivered": (
@@ -197,32 +242,20 @@ WRONGS: dict[str, tuple[Callable[[Evidence], object], str]] = {
         lambda evidence: evidence.committed.pop("ShipmentRecalled.v1 of left"),
         "the parcel of order left is recalled, with 0 ends",
     ),
-    "stock is gone": (
-        lambda evidence: evidence.stock.update(MUG=StockItem("STOCK#MUG", 10, 7, 1, 4, 2)),
-        "MUG: 3 removed, 2 for customers",
-    ),
+    "stock is gone": (has(stock(10, 7, 1, 4, 2)), "MUG: 3 removed, 2 for customers"),
     "stock is reserved for nobody": (
-        lambda evidence: evidence.stock.update(MUG=StockItem("STOCK#MUG", 10, 8, 1, 3, 2)),
+        has(stock(10, 8, 1, 3, 2)),
         "MUG: 1 reserved, 0 to be shipped",
     ),
-    "stock is negative": (
-        lambda evidence: evidence.stock.update(MUG=StockItem("STOCK#MUG", 1, -1, 0, 4, 2)),
-        "MUG: -1 available, 0 reserved",
-    ),
-    "stock comes from nowhere": (
-        lambda evidence: evidence.stock.update(MUG=StockItem("STOCK#MUG", 20, 18, 0, 4, 2)),
-        "MUG: 20 received, 10 supplied",
-    ),
+    "stock is negative": (has(stock(1, -1, 0, 4, 2)), "MUG: -1 available, 0 reserved"),
+    "stock comes from nowhere": (has(stock(20, 18, 0, 4, 2)), "MUG: 20 received, 10 supplied"),
     "the shelf holds less than came in": (
-        lambda evidence: evidence.stock.update(MUG=StockItem("STOCK#MUG", 10, 8, 0, 3, 2)),
+        has(stock(10, 8, 0, 3, 2)),
         "MUG: 8 available, 0 reserved, but 9 on hand",
     ),
-    "a shipped order was not issued": (
-        lambda evidence: evidence.stock.update(MUG=StockItem("STOCK#MUG", 10, 8, 0, 2, 0)),
-        "MUG: 2 issued, 4 shipped",
-    ),
+    "a shipped order was not issued": (has(stock(10, 8, 0, 2, 0)), "MUG: 2 issued, 4 shipped"),
     "a returned order was not counted as returned": (
-        lambda evidence: evidence.stock.update(MUG=StockItem("STOCK#MUG", 10, 8, 0, 4, 1)),
+        has(stock(10, 8, 0, 4, 1)),
         "MUG: 1 returned, 2 came back",
     ),
     "the units of a shipped order were issued twice": (
@@ -234,9 +267,7 @@ WRONGS: dict[str, tuple[Callable[[Evidence], object], str]] = {
         "MUG: 10 supplied, 2 sold, but no stock",
     ),
     "a cancelled order holds stock": (
-        lambda evidence: evidence.reservations.update(
-            left=ReservationItem("RESERVATION#left", "reserved", ())
-        ),
+        has(reservation("left", "reserved", 0)),
         "stock is held for order left, which is not active",
     ),
     "a confirmed order holds no stock": (
@@ -244,9 +275,7 @@ WRONGS: dict[str, tuple[Callable[[Evidence], object], str]] = {
         "order sold is active, but no stock is held for it",
     ),
     "a release stopped half-way": (
-        lambda evidence: evidence.reservations.update(
-            left=ReservationItem("RESERVATION#left", "releasing", ())
-        ),
+        has(reservation("left", "releasing", 0)),
         "the reservation of order left is releasing",
     ),
     "a confirmed order is not paid": (
@@ -254,33 +283,23 @@ WRONGS: dict[str, tuple[Callable[[Evidence], object], str]] = {
         "order sold is active, but no money is held for it",
     ),
     "a rejected order is paid": (
-        lambda evidence: evidence.payments.update(
-            lost=Payment("PAYMENT#lost", "authorized", 5, "EUR")
-        ),
+        has(payment("lost", "authorized", 5)),
         "money is held for order lost, which is not active",
     ),
     "too much is paid": (
-        lambda evidence: evidence.payments.update(
-            sold=Payment("PAYMENT#sold", "captured", 501, "EUR")
-        ),
+        has(payment("sold", "captured", 501)),
         "order sold costs 5.00 EUR, but 5.01 EUR are held",
     ),
     "another currency is paid": (
-        lambda evidence: evidence.payments.update(
-            sold=Payment("PAYMENT#sold", "captured", 500, "USD")
-        ),
+        has(payment("sold", "captured", 500, "USD")),
         "order sold costs 5.00 EUR, but 5.00 USD are held",
     ),
     "a payment hangs": (
-        lambda evidence: evidence.payments.update(
-            left=Payment("PAYMENT#left", "cancelling", 500, "EUR")
-        ),
+        has(payment("left", "cancelling")),
         "the payment of order left is cancelling",
     ),
     "only the provider holds money": (
-        lambda evidence: evidence.provider.update(
-            lost=ProviderEntry("lost", "authorized", 5, "EUR")
-        ),
+        has(entry("lost", "authorized", 5)),
         "order lost: the provider holds money, the shop does not",
     ),
     "only the shop holds money": (
@@ -294,15 +313,11 @@ WRONGS: dict[str, tuple[Callable[[Evidence], object], str]] = {
         "refunds of 5.00 EUR, 5.00 EUR were published, but the provider has 5.00 EUR",
     ),
     "a delivered order was not captured": (
-        lambda evidence: evidence.payments.update(
-            sold=Payment("PAYMENT#sold", "authorized", 500, "EUR")
-        ),
+        has(payment("sold", "authorized")),
         "order sold is delivered, but paid as authorized",
     ),
     "only the shop captured": (
-        lambda evidence: evidence.provider.update(
-            sold=ProviderEntry("sold", "authorized", 500, "EUR")
-        ),
+        has(entry("sold", "authorized")),
         "order sold: captured for the shop, authorized for the provider",
     ),
     "a capture was published twice": (
@@ -312,15 +327,11 @@ WRONGS: dict[str, tuple[Callable[[Evidence], object], str]] = {
         "order sold: captures of 5.00 EUR, 5.00 EUR were published, but the provider has 5.00 EUR",
     ),
     "an order was captured twice": (
-        lambda evidence: evidence.provider.update(
-            sold=ProviderEntry("sold", "captured", 1000, "EUR")
-        ),
+        has(entry("sold", "captured", 1000)),
         "order sold: 5.00 EUR for the shop, 10.00 EUR for the provider",
     ),
     "the shop does not know a partial refund": (
-        lambda evidence: evidence.provider.update(
-            sold=ProviderEntry("sold", "captured", 500, "EUR", refunded_minor=100)
-        ),
+        has(entry("sold", "captured", refunded_minor=100)),
         "order sold: the provider refunded a part of 100, the shop knows 0",
     ),
     "a change came without an idempotency key": (
@@ -328,9 +339,7 @@ WRONGS: dict[str, tuple[Callable[[Evidence], object], str]] = {
         "POST /v1/refunds came to the provider without an idempotency key",
     ),
     "the shop does not know a dispute": (
-        lambda evidence: evidence.provider.update(
-            sold=ProviderEntry("sold", "captured", 500, "EUR", disputes={"du_1": "needs_response"})
-        ),
+        has(entry("sold", "captured", disputes={"du_1": "needs_response"})),
         "dispute du_1 of order sold was published 0 times",
     ),
     "an event never reached the bus": (
@@ -395,7 +404,7 @@ WRONGS: dict[str, tuple[Callable[[Evidence], object], str]] = {
         "order left: only the carrier has a parcel in progress",
     ),
     "a return was lost": (
-        lambda evidence: evidence.committed.pop("ReturnRequested.v1 of back"),
+        lambda evidence: evidence.committed.pop("ReturnRequested.v2 of back"),
         "order back: the customer and Returns/Returns/Table differ about its return",
     ),
     "a return was approved and nothing followed": (
@@ -450,11 +459,9 @@ def late_evidence() -> Evidence:
         evidence.cancelled.add(order_id)
         evidence.orders[order_id] = order(order_id, status, "confirmed", "cancelled")
         evidence.shipments[order_id] = evidence.parcels[order_id] = "delivered"
-        evidence.payments[order_id] = Payment(f"PAYMENT#{order_id}", "refunded", 500, "EUR")
-        evidence.provider[order_id] = ProviderEntry(order_id, "refunded", 500, "EUR")
-        evidence.reservations[order_id] = ReservationItem(
-            f"RESERVATION#{order_id}", "released" if back else "issued", (Units("MUG", 2),)
-        )
+        put(evidence, payment(order_id, "refunded"))
+        put(evidence, entry(order_id, "refunded"))
+        put(evidence, reservation(order_id, "released" if back else "issued"))
         happened = [
             "OrderPlaced.v2",
             "StockReserved.v1",
@@ -464,10 +471,10 @@ def late_evidence() -> Evidence:
         happened += ["ShipmentRequested.v1", "OrderShipped.v1", "OrderDelivered.v1"]
         happened += ["StockIssued.v1", "PaymentCaptured.v1", "OrderCancelled.v1"]
         happened += ["PaymentRefunded.v1"]
-        happened += ["ReturnRequested.v1", "OrderReturned.v1", "StockReleased.v1"] if back else []
+        happened += ["ReturnRequested.v2", "OrderReturned.v1", "StockReleased.v1"] if back else []
         for type_ in happened:
             publish(evidence, event(type_, order_id))
-    evidence.stock["MUG"] = StockItem("STOCK#MUG", 10, 6, 0, 8, 4)
+    put(evidence, stock(10, 6, 0, 8, 4))
     evidence.return_requests.add("late")
     evidence.decided["late"] = True
     evidence.sold_units["MUG"] += 4
@@ -478,19 +485,15 @@ def late_evidence() -> Evidence:
 def disputed_evidence() -> Evidence:
     """The customer of the sold order disputed its payment, and lost."""
     evidence = correct_evidence()
-    evidence.payments["sold"] = Payment(
-        "PAYMENT#sold", "captured", 500, "EUR", dispute_id="du_1", dispute_won=True
-    )
-    evidence.provider["sold"] = ProviderEntry(
-        "sold", "captured", 500, "EUR", disputes={"du_1": "won"}
-    )
+    put(evidence, payment("sold", "captured", dispute_id="du_1", dispute_won=True))
+    put(evidence, entry("sold", "captured", disputes={"du_1": "won"}))
     for type_ in ("PaymentDisputed.v1", "DisputeClosed.v1"):
         data = {"order_id": "sold", "dispute_id": "du_1", "won": True}
         publish(evidence, BusEvent(type_, type_, "sold", data))
     return evidence
 
 
-DISPUTE_WRONGS: dict[str, tuple[Callable[[Evidence], object], str]] = {
+DISPUTE_WRONGS: dict[str, tuple[Falsify, str]] = {
     "a dispute was published twice": (
         lambda evidence: publish(
             evidence, BusEvent("2", "PaymentDisputed.v1", "sold", {"dispute_id": "du_1"})
@@ -498,21 +501,15 @@ DISPUTE_WRONGS: dict[str, tuple[Callable[[Evidence], object], str]] = {
         "dispute du_1 of order sold was published 2 times",
     ),
     "a closed dispute is open for the shop": (
-        lambda evidence: evidence.payments.update(
-            sold=Payment("PAYMENT#sold", "captured", 500, "EUR", dispute_id="du_1")
-        ),
+        has(payment("sold", "captured", dispute_id="du_1")),
         "dispute du_1 of order sold is won: not in Payments",
     ),
     "the shop believes that it won a lost dispute": (
-        lambda evidence: evidence.provider.update(
-            sold=ProviderEntry("sold", "captured", 500, "EUR", disputes={"du_1": "lost"})
-        ),
+        has(entry("sold", "captured", disputes={"du_1": "lost"})),
         "dispute du_1 of order sold is lost, published: [True]",
     ),
     "the provider has no such dispute": (
-        lambda evidence: evidence.provider.update(
-            sold=ProviderEntry("sold", "captured", 500, "EUR")
-        ),
+        has(entry("sold", "captured")),
         "the provider has no dispute du_1",
     ),
 }
@@ -531,8 +528,8 @@ def test_disputes_agree_with_the_provider(what: str | None) -> None:
 
 def test_a_parcel_that_could_not_be_paid_is_no_finding_but_a_figure() -> None:
     evidence = correct_evidence()
-    evidence.payments["sold"] = Payment("PAYMENT#sold", "uncollected", 500, "EUR")
-    evidence.provider["sold"] = ProviderEntry("sold", "cancelled", 500, "EUR")
+    put(evidence, payment("sold", "uncollected"))
+    put(evidence, entry("sold", "cancelled"))
     captured = event("PaymentCaptured.v1", "sold")
     evidence.published.remove(captured)
     del evidence.committed[captured.id]
@@ -545,12 +542,8 @@ def test_a_parcel_that_could_not_be_paid_is_no_finding_but_a_figure() -> None:
 def failed_refund_evidence() -> Evidence:
     """The refund of a returned order failed: the shop owes it to the customer."""
     evidence = correct_evidence()
-    evidence.payments["back"] = Payment(
-        "PAYMENT#back", "refund_failed", 500, "EUR", failed_refunds=("re_1",)
-    )
-    evidence.provider["back"] = ProviderEntry(
-        "back", "refund_failed", 500, "EUR", failed_refunds={"re_1": 500}
-    )
+    put(evidence, payment("back", "refund_failed", failed_refunds=("re_1",)))
+    put(evidence, entry("back", "refund_failed", failed_refunds={"re_1": 500}))
     failed = event("RefundFailed.v1", "back")
     publish(
         evidence, replace(failed, data={**failed.data, "refund_id": "re_1", "failed_minor": 500})
@@ -558,27 +551,21 @@ def failed_refund_evidence() -> Evidence:
     return evidence
 
 
-REFUND_WRONGS: dict[str, tuple[Callable[[Evidence], object], str]] = {
+REFUND_WRONGS: dict[str, tuple[Falsify, str]] = {
     "it was not published": (
         lambda evidence: evidence.committed.pop("RefundFailed.v1 of back"),
         "refund re_1 of order back (500) failed, and was published 0 times",
     ),
     "the shop does not have it": (
-        lambda evidence: evidence.payments.update(
-            back=Payment("PAYMENT#back", "refunded", 500, "EUR")
-        ),
+        has(payment("back", "refunded")),
         "the refund of order back failed, but its payment is not refund_failed",
     ),
     "the provider has no failure": (
-        lambda evidence: evidence.provider.update(
-            back=ProviderEntry("back", "captured", 500, "EUR")
-        ),
+        has(entry("back", "captured")),
         "refund re_1 of order back (500) failed, but not at the provider",
     ),
     "another amount failed": (
-        lambda evidence: evidence.provider.update(
-            back=ProviderEntry("back", "refund_failed", 500, "EUR", failed_refunds={"re_1": 400})
-        ),
+        has(entry("back", "refund_failed", failed_refunds={"re_1": 400})),
         "refund re_1 of order back (400) failed, and was published 0 times",
     ),
 }
@@ -597,25 +584,21 @@ def test_failed_refunds_agree_with_the_provider(what: str | None) -> None:
         assert finding in findings(evidence)
 
 
-LATE_WRONGS: dict[str, tuple[Callable[[Evidence], object], str]] = {
+LATE_WRONGS: dict[str, tuple[Falsify, str]] = {
     "an order that was cancelled too late and returned is not marked so": (
-        lambda evidence: evidence.orders.update(late=order("late", "cancelled", "confirmed")),
+        has_order("late", "cancelled", "confirmed"),
         "order late is cancelled after its return",
     ),
     "units of a customer are for sale": (
-        lambda evidence: evidence.reservations.update(
-            kept=ReservationItem("RESERVATION#kept", "released", (Units("MUG", 2),))
-        ),
+        has(reservation("kept", "released")),
         "order kept was delivered, but its units are for sale again",
     ),
     "units of a customer are counted as stock": (
-        lambda evidence: evidence.stock.update(MUG=StockItem("STOCK#MUG", 10, 8, 0, 6, 4)),
+        has(stock(10, 8, 0, 6, 4)),
         "MUG: 2 removed, 4 for customers",
     ),
     "a cancelled order is charged": (
-        lambda evidence: evidence.payments.update(
-            kept=Payment("PAYMENT#kept", "authorized", 5, "EUR")
-        ),
+        has(payment("kept", "authorized", 5)),
         "money is held for order kept, which is not active",
     ),
     "a returned order is refunded twice": (
@@ -627,7 +610,7 @@ LATE_WRONGS: dict[str, tuple[Callable[[Evidence], object], str]] = {
         "StockReleased.v1 of order late was published 2 times, not 1",
     ),
     "a cancelled order is returned as if it had not been cancelled": (
-        lambda evidence: evidence.orders.update(late=order("late", "returned", "confirmed")),
+        has_order("late", "returned", "confirmed"),
         "order late is returned, but was cancelled by the API",
     ),
     "the cancellation was not published": (
@@ -675,15 +658,12 @@ def test_erasures_that_are_proven_or_refused_have_no_findings() -> None:
     [
         (lambda e: e.erasures.pop("keen"), "the erasure of keen is None"),
         (lambda e: e.erasures.update(keen="requested"), "the erasure of keen is requested"),
-        (
-            lambda e: e.committed.pop("CustomerErased.v1 of leaver"),
-            "leaver has 0 proofs",
-        ),
+        (lambda e: e.committed.pop("CustomerErased.v1 of leaver"), "leaver has 0 proofs"),
         (lambda e: publish(e, event("CustomerErased.v1", "keen")), "keen has 1 proofs"),
         (lambda e: e.traces.append("Orders: leaver@"), "after an erasure, Orders: leaver@"),
     ],
 )
-def test_each_wrong_erasure_is_found(falsify: Callable[[Evidence], object], expected: str) -> None:
+def test_each_wrong_erasure_is_found(falsify: Falsify, expected: str) -> None:
     evidence = erased_evidence()
     falsify(evidence)
     assert expected in findings(evidence)
@@ -726,7 +706,7 @@ def test_parked_messages_alone_are_no_finding() -> None:
     assert findings(evidence) == ""
 
 
-ALL_EVIDENCE: dict[str, tuple[Callable[[], Evidence], Callable[[Evidence], object]]] = {
+ALL_EVIDENCE: dict[str, tuple[Callable[[], Evidence], Falsify]] = {
     "right": (correct_evidence, lambda evidence: None),
     "late": (late_evidence, lambda evidence: None),
     **{wrong: (correct_evidence, falsify) for wrong, (falsify, _) in WRONGS.items()},

@@ -51,8 +51,8 @@ if TYPE_CHECKING:
     )
     from cdk_rehearsal.policies import identity_allows
     from cdk_rehearsal.rehearsal import OUTSIDE, Rehearsal
+    from cdk_rehearsal.services.apis import HttpFront, HttpResponse
     from cdk_rehearsal.services.functions import InvocationResult
-    from cdk_rehearsal.services.http_api import HttpFront, HttpResponse
     from cdk_rehearsal.services.web import Host, Request, Response
     from cdk_rehearsal.sites import FaultSite, edge_sites, inject, misfit, sites_passed
     from cdk_rehearsal.virtual_time.processes import Process, Signal
@@ -96,7 +96,7 @@ _NAMES = {
     ),
     "rehearsal": ("OUTSIDE", "Rehearsal"),
     "services.functions": ("InvocationResult",),
-    "services.http_api": ("HttpFront", "HttpResponse"),
+    "services.apis": ("HttpFront", "HttpResponse"),
     "services.web": ("Host", "Request", "Response"),
     "sites": ("FaultSite", "edge_sites", "inject", "misfit", "sites_passed"),
     "virtual_time.processes": ("Process", "Signal"),

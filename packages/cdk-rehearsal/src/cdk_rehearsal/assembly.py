@@ -188,6 +188,16 @@ class Assembly:
                 archive.extractall(target)
         return target
 
+    def asset_size(self, object_key: str) -> int:
+        """Returns the unzipped size of an asset in bytes; 0 if it is not in the assembly."""
+        source = self._assets.get(object_key, Path("missing"))
+        if source.is_dir():
+            return sum(file.stat().st_size for file in source.rglob("*") if file.is_file())
+        if not zipfile.is_zipfile(source):
+            return 0
+        with zipfile.ZipFile(source) as archive:
+            return sum(each.file_size for each in archive.infolist())
+
     def close(self) -> None:
         """Removes what was extracted from zip files."""
         if self._extracted is not None:

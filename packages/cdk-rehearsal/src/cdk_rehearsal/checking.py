@@ -9,6 +9,7 @@ from cdk_rehearsal.errors import LoadingError, Unsupported
 from cdk_rehearsal.rehearsal import Rehearsal
 from cdk_rehearsal.selection import environment
 from cdk_rehearsal.stand_ins import StandIn
+from cdk_rehearsal.topology import Exceeded
 
 
 @dataclass(frozen=True)
@@ -16,9 +17,19 @@ class Loaded:
     """What an attempt to load an assembly shows."""
 
     problems: Sequence[Unsupported]
-    """Everything that cannot be rehearsed."""
+    """Everything that cannot be rehearsed, limits that are exceeded among it."""
     stand_ins: Sequence[StandIn]
     """What stands for code and values that are not in the assembly."""
+
+    @property
+    def exceeded(self) -> Sequence[Exceeded]:
+        """The limits of AWS that templates exceed."""
+        return [each for each in self.problems if isinstance(each, Exceeded)]
+
+    @property
+    def unsupported(self) -> Sequence[Unsupported]:
+        """The other problems."""
+        return [each for each in self.problems if not isinstance(each, Exceeded)]
 
 
 def check(directory: Path, **options: Any) -> list[Unsupported]:

@@ -97,6 +97,14 @@ def _parser() -> argparse.ArgumentParser:
             action="store_true",
             help="let functions that cannot run do nothing, and make up values from outside",
         )
+        each.add_argument(
+            "--quota",
+            metavar="NAME=VALUE",
+            type=_quota,
+            action="append",
+            default=[],
+            help="a limit of your account that AWS has raised, such as events.rules=600",
+        )
     running.add_argument("--port", type=int, default=0, help="the port of the AWS endpoint")
     running.add_argument("--seed", type=int, default=0, help="decides all that is random")
     running.add_argument("--logs", type=Path, help="a directory for the logs of functions")
@@ -107,16 +115,26 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _quota(text: str) -> tuple[str, int]:
+    """Reads NAME=VALUE."""
+    name, _, value = text.partition("=")
+    if not value.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE with a whole number")
+    return name, int(value)
+
+
 def check(options: argparse.Namespace) -> int:
-    """Lists everything that a rehearsal does not support; exits with 1 if there is anything."""
+    """Lists what a rehearsal does not support or AWS would refuse; exits with 1 if there is any."""
     directories = _applications(options)
     for directory in directories:
         environment(directory)
     from cdk_rehearsal.checking import loaded
     from cdk_rehearsal.kinds import WITHOUT_PART
 
-    found = [loaded(directory, stand_ins=options.stand_ins) for directory in directories]
-    problems = [str(problem) for each in found for problem in each.problems]
+    given = {"stand_ins": options.stand_ins, "quotas": dict(options.quota)}
+    found = [loaded(directory, **given) for directory in directories]
+    problems = [str(problem) for each in found for problem in each.unsupported]
+    exceeded = [each for one in found for each in one.exceeded]
     stand_ins = [str(stand_in) for each in found for stand_in in each.stand_ins]
     types = Counter(
         resource.type for directory in directories for resource in Assembly(directory).resources
@@ -127,21 +145,24 @@ def check(options: argparse.Namespace) -> int:
         _write_json(
             {
                 "unsupported": problems,
+                "exceeded": [each.as_json() for each in exceeded],
                 "stand_ins": stand_ins,
                 "rehearsed": runs,
                 "not_rehearsed": rest,
             }
         )
-    elif problems:
-        print(*problems, sep="\n")
-        print(f"{len(problems)} not supported")
+    elif problems or exceeded:
+        print(*problems, *exceeded, sep="\n")
+        print(f"{len(problems)} not supported" if problems else "everything is supported")
+        if exceeded:
+            print(f"{len(exceeded)} over a limit of AWS: the deployment would fail")
     else:
         print("everything is supported" + (", with stand-ins:" if stand_ins else ""))
         print("".join(f"  {each}\n" for each in stand_ins), end="")
         for title, counted in (("rehearsed", runs), ("of no effect in a rehearsal", rest)):
             if counted:
                 print(f"{title}: {', '.join(f'{n} {name}' for name, n in counted.items())}")
-    return FINDINGS if problems else 0
+    return FINDINGS if problems or exceeded else 0
 
 
 def edges(options: argparse.Namespace) -> int:
@@ -235,6 +256,7 @@ def run(options: argparse.Namespace) -> int:
         logs=options.logs,
         on_record=_write_record if options.json else _print_record,
         stand_ins=options.stand_ins,
+        quotas=dict(options.quota),
         **settings,
     ) as rehearsal:
         endpoint, apis = rehearsal.serve(options.port), rehearsal.serve_apis()

@@ -71,6 +71,8 @@ class Deployment:
         """The modules of layers, by the ARNs of their versions."""
         self.web = Web(core, self.outside)
         self.stages: set[str] = set()
+        self.provider_roles: dict[str, str] = {}
+        """The roles of the functions of custom resources that the rehearsal does itself, by ARN."""
         """The REST APIs that have a stage."""
         self.resources: list[Resource] = []
         self.metrics = Metrics(core, self.resources, self.lambdas, self.queues, self.outboxes)

@@ -377,7 +377,8 @@ class Faults:
         """Raises the error of the first fault that is meant for this moment, if there is one."""
         fault = self.strike(moment, source, target)
         if fault is not None:
-            raise fault.effect
+            # Without the frames of earlier times, to which a raise adds its own.
+            raise fault.effect.with_traceback(None)
 
     def way(self, source: str, target: str) -> Sequence[float]:
         """Returns after how many seconds each copy of what is delivered sets out."""

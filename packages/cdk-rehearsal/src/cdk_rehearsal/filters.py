@@ -5,15 +5,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from cdk_rehearsal.limits import LIMITS
 from cdk_rehearsal.patterns import Dialect, EventPattern, Path, PatternError
 
-# A filter pattern is at most 4,096 characters, and a mapping has five filters, on request ten:
-# https://docs.aws.amazon.com/lambda/latest/dg/invocation-eventfiltering.html
-_MAX_FILTERS = 10
-_MAX_FILTER_LENGTH = 4096
-# https://docs.aws.amazon.com/sns/latest/dg/subscription-filter-policy-constraints.html
-_MAX_KEYS = 5
-_MAX_COMBINATIONS = 150
 _INSIDE_ANYTHING_BUT = {
     f"anything-but/{name}" for name in ("suffix", "equals-ignore-case", "wildcard")
 }
@@ -49,8 +43,10 @@ class FilterCriteria:
 
     def __init__(self, criteria: Mapping[str, Any] | None) -> None:
         filters = (criteria or {}).get("Filters", [])
-        if len(filters) > _MAX_FILTERS:
-            raise PatternError(f"{len(filters)} filters on one mapping: at most {_MAX_FILTERS}")
+        if len(filters) > LIMITS["lambda.filters"]:
+            raise PatternError(
+                f"{len(filters)} filters on one mapping: at most {LIMITS['lambda.filters']}"
+            )
         self._filters = [_Filter(entry["Pattern"]) for entry in filters]
 
     def matches(self, record: Mapping[str, Any]) -> bool:
@@ -60,8 +56,10 @@ class FilterCriteria:
 
 class _Filter:
     def __init__(self, text: str) -> None:
-        if len(text) > _MAX_FILTER_LENGTH:
-            raise PatternError(f"a filter pattern of {len(text)} > {_MAX_FILTER_LENGTH} characters")
+        if len(text) > LIMITS["lambda.filter_characters"]:
+            raise PatternError(
+                f"a filter pattern of {len(text)} > {LIMITS['lambda.filter_characters']} characters"
+            )
         try:
             source = json.loads(text)
         except ValueError as error:
@@ -113,14 +111,16 @@ class SubscriptionFilter:
     def __init__(self, policy: Mapping[str, Any], scope: str = "MessageAttributes") -> None:
         if scope not in {"MessageAttributes", "MessageBody"}:
             raise PatternError(f"a filter policy's scope cannot be {scope!r}")
-        if len(policy) > _MAX_KEYS:
-            raise PatternError(f"a filter policy of {len(policy)} keys: at most {_MAX_KEYS}")
+        if len(policy) > LIMITS["sns.filter_keys"]:
+            raise PatternError(
+                f"a filter policy of {len(policy)} keys: at most {LIMITS['sns.filter_keys']}"
+            )
         self._of_body = scope == "MessageBody"
         self._pattern = EventPattern(policy, _SUBSCRIPTION)
-        if _combinations(policy, 1) > _MAX_COMBINATIONS:
+        if _combinations(policy, 1) > LIMITS["sns.filter_combinations"]:
             raise PatternError(
                 f"a filter policy of {_combinations(policy, 1)} combinations of values: "
-                f"at most {_MAX_COMBINATIONS}"
+                f"at most {LIMITS['sns.filter_combinations']}"
             )
         if not self._of_body and (nested := _nested(policy)):
             raise PatternError(

@@ -7,23 +7,27 @@ import random
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from functools import cache, partial
 from typing import Any, NoReturn
 
 from botocore.client import BaseClient
 from botocore.exceptions import BotoCoreError, ClientError
 from moto import mock_aws
+from moto.iam import models as iam_models
 from moto.moto_api._internal import mock_random
 
 from cdk_rehearsal import moto_patches
 from cdk_rehearsal.authorization.decisions import Denied
 from cdk_rehearsal.core import PRINCIPAL, Core
 from cdk_rehearsal.faults import Call
+from cdk_rehearsal.limits import LIMITS
 from cdk_rehearsal.policies import Principal
 from cdk_rehearsal.sandbox.egress import Egress, environment, set_environment
 from cdk_rehearsal.sandbox.execution_environment import AssetFinder, ExecutionEnvironment
 from cdk_rehearsal.sandbox.patching import Patches
+from cdk_rehearsal.services.call_limits import refuse, within_limits
 
 # Nearly all objects that a rehearsal makes stay: a second search for cycles finds hardly any.
 _GC_THRESHOLDS = (50_000, 100, 100)
@@ -69,8 +73,11 @@ def _freeze_at_exit() -> None:
 class Hooks:
     """All replacements that are in place while a rehearsal runs."""
 
-    def __init__(self, core: Core, seed: int, finder: AssetFinder) -> None:
+    def __init__(
+        self, core: Core, seed: int, finder: AssetFinder, quotas: Mapping[str, int]
+    ) -> None:
         self._core = core
+        self._quotas = quotas
         self._seed = seed
         self._finder = finder
         self._patches = Patches()
@@ -79,6 +86,8 @@ class Hooks:
     def install(self, install_services: Callable[[Patches], None]) -> None:
         """Starts moto and installs all replacements, those of the services among them."""
         core, patches = self._core, self._patches
+        for name, value in self._quotas.items():
+            patches.item(LIMITS, name, value)
         thresholds = gc.get_threshold()
         gc.set_threshold(*_GC_THRESHOLDS)
         self._undo.append(lambda: gc.set_threshold(*thresholds))
@@ -87,6 +96,8 @@ class Hooks:
         moto = mock_aws(config={"core": {"mock_credentials": False}})
         moto.start()
         self._undo.append(moto.stop)
+        # Everybody in a rehearsal is in its account, which need not be the one that moto assumes.
+        patches.set(iam_models, "get_account_id_from", lambda access_key: core.account)
         core.scheduler.clock.start()
         self._undo.append(core.scheduler.clock.stop)
         self._make_repeatable()
@@ -96,7 +107,7 @@ class Hooks:
         self._undo.append(lambda: sys.meta_path.remove(self._finder))
         self._undo.append(moto_patches.install(core.scheduler))
         install_services(patches)
-        patches.set(BaseClient, "_make_api_call", self._api_call(directly))
+        patches.set(BaseClient, "_make_api_call", self._api_call(within_limits(directly)))
 
     def settle(self) -> None:
         """Excludes all present objects from garbage collection.
@@ -148,14 +159,13 @@ class Hooks:
         thread = threading.get_ident()
 
         def make_api_call(client: Any, operation: str, parameters: dict[str, Any]) -> Any:
-            if threading.get_ident() != thread or scheduler.current is None:
-                with scheduler.guest():
-                    return original(client, operation, parameters)
-            environment = scheduler.current.environment
+            inside = threading.get_ident() == thread and scheduler.current is not None
+            environment = scheduler.current.environment if inside and scheduler.current else None
             if not isinstance(environment, ExecutionEnvironment):
-                if (principal := vars(client).get(PRINCIPAL)) is not None:
-                    self._authorize(principal, client, operation, parameters)
-                return original(client, operation, parameters)
+                with nullcontext() if inside else scheduler.guest():
+                    if (principal := vars(client).get(PRINCIPAL)) is not None:
+                        self._authorize(principal, client, operation, parameters)
+                    return original(client, operation, parameters)
             scheduler.sleep(core.draw(core.latency.api_call_s))
             service = client.meta.service_model.service_name
             target = core.path_of(_resource(service, parameters))
@@ -188,12 +198,10 @@ class Hooks:
     def _authorize(
         self, principal: Principal, client: Any, operation: str, parameters: dict[str, Any]
     ) -> None:
-        model = client.meta.service_model
-        shape = model.operation_model(operation).input_shape
-        if shape is not None and not parameters.keys() >= set(shape.required_members):
-            return  # The call is malformed, and fails for this reason.
         try:
-            self._core.access.authorize_call(principal, model.signing_name, operation, parameters)
+            self._core.access.authorize_call(
+                principal, client.meta.service_model, operation, parameters
+            )
         except Denied as denied:
             _refuse(client, operation, denied)
 
@@ -203,16 +211,7 @@ def _refuse(client: Any, operation: str, denied: Denied) -> NoReturn:
     model = client.meta.service_model
     codes = _KEY_DENIED if denied.of_key else _DENIED
     code = codes.get(model.service_name, "AccessDeniedException")
-    answer = {
-        "Error": {"Code": code, "Message": str(denied)},
-        "ResponseMetadata": {
-            "HTTPStatusCode": _DENIED_STATUS.get(model.protocol, 403),
-            "HTTPHeaders": {},
-            "RequestId": "",
-            "RetryAttempts": 0,
-        },
-    }
-    raise client.exceptions.from_code(code)(answer, operation) from None
+    refuse(client, operation, code, str(denied), _DENIED_STATUS.get(model.protocol, 403))
 
 
 def _resource(service: str, parameters: dict[str, Any]) -> str:

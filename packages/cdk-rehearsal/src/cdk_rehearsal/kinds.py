@@ -40,8 +40,12 @@ _IDLE: Mapping[str, frozenset[str]] = {
     | _types("ElasticLoadBalancingV2", "Listener ListenerRule LoadBalancer TargetGroup")
     | _types("WAFv2", "IPSet WebACL WebACLAssociation")
     | _types("ApiGateway", "BasePathMapping DomainName VpcLink")
-    | _types("ApiGatewayV2", "ApiMapping DomainName VpcLink"),
-    "its containers do not run": _types("ECS", "Cluster Service TaskDefinition"),
+    | _types("ApiGatewayV2", "ApiMapping DomainName VpcLink")
+    | _types(
+        "AppSync", "ApiKey DataSource FunctionConfiguration GraphQLApi GraphQLSchema Resolver"
+    ),
+    "its containers do not run": _types("ECS", "Cluster Service TaskDefinition")
+    | _types("ECS", "CapacityProvider ClusterCapacityProviderAssociations"),
     "what it takes goes nowhere": _types("KinesisFirehose", "DeliveryStream"),
     "it records nothing": _types("CloudTrail", "Trail"),
     "it does not run": _types("EC2", "Instance LaunchTemplate")
@@ -60,8 +64,10 @@ _IDLE: Mapping[str, frozenset[str]] = {
     | _types("OpenSearchServerless", "AccessPolicy Collection SecurityPolicy")
     | _types("RDS", "DBCluster DBInstance DBProxy DBProxyTargetGroup DBSubnetGroup")
     | _types("RDS", "EventSubscription")
+    | _types("SecretsManager", "SecretTargetAttachment")
     | _types("RedshiftServerless", "Namespace Workgroup"),
     "no device publishes, so it never acts": _types("IoT", "Policy Thing TopicRule"),
+    "nobody acts through it": _types("IAM", "AccessKey Group User UserToGroupAddition"),
     "nobody signs in through it": _types("Cognito", "UserPoolUICustomizationAttachment")
     | _types("Cognito", "UserPoolIdentityProvider ManagedLoginBranding"),
 }

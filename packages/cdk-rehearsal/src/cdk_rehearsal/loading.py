@@ -16,6 +16,7 @@ from cdk_rehearsal.errors import (
 )
 from cdk_rehearsal.intrinsics import Resolver
 from cdk_rehearsal.outside import Outside
+from cdk_rehearsal.policies import NOT_IN_ASSEMBLY, condition_keys
 from cdk_rehearsal.properties import Properties, unresolved
 from cdk_rehearsal.resources.creators import CREATORS, creator_of
 from cdk_rehearsal.resources.inactive import attribute as known_attribute
@@ -23,6 +24,7 @@ from cdk_rehearsal.resources.inactive import idle
 from cdk_rehearsal.resources.registry import WITHOUT_PART, Creator, mentioned
 from cdk_rehearsal.services.http_api import unsupported
 from cdk_rehearsal.stand_ins import SSM_PARAMETER
+from cdk_rehearsal.topology.template_limits import exceeded
 
 _SECTIONS = {
     "AWSTemplateFormatVersion",
@@ -86,6 +88,7 @@ class Loader:
         for resource, check in self._deployment.checks:
             with self._collecting(resource.path, resource.where):
                 check()
+        self._problems += exceeded(self._assembly, list(self._resources.values()))
         if self._problems:
             raise LoadingError(self._problems)
         self._stand_ins.check()
@@ -240,7 +243,26 @@ class Loader:
                     (resource.properties[name],) = items
         with self._collecting(resource.path, where):
             self._ensure_targets(resource)
+        self._state_keys(resource, where)
         self._call(creator, resource, where)
+
+    def _state_keys(self, resource: Resource, where: str) -> None:
+        """Takes the values of condition keys that are not in the assembly."""
+        for key in sorted(condition_keys(resource.properties)):
+            if key.lower() not in NOT_IN_ASSEMBLY:
+                continue
+            value = self._stand_ins.value(key)
+            if value:
+                self._deployment.core.access.stated[key.lower()] = str(value)
+            elif value is None and self._stand_ins.invents:
+                self._stand_ins.note(key, "no request has this condition key")
+            elif value is None:
+                self._report(
+                    resource.path,
+                    where,
+                    f"a condition has the key {key}, whose value is not in the assembly: give it "
+                    f"as values[{key!r}], or an empty text if requests do not have it",
+                )
 
     def _is_idle(self, resource: Resource) -> bool:
         """Whether a resource may do nothing, because stand-ins are invented."""

@@ -1,7 +1,7 @@
 """Permissions: which of them a rehearsal has used, and whether it needs each part of a policy."""
 
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from itertools import product
@@ -29,6 +29,8 @@ _PARTS = {
 
 _SCOPES = ("events:source", "events:detail-type", "iam:passedtoservice", "ses:fromaddress")
 """Keys that limit an action to what a function does, besides the keys that other roles limit."""
+
+_Documents = Sequence[Mapping[str, Any]]
 
 _UNUSED = "never used:"
 _FOREIGN = "somebody-elses"
@@ -65,7 +67,7 @@ class RolePermissions:
 
 @dataclass(frozen=True)
 class Removal:
-    """A part of a role's policy whose removal changes no decision of the rehearsal."""
+    """A part of a policy of a role or table, whose removal changes no decision of a rehearsal."""
 
     who: str
     kind: str
@@ -84,6 +86,35 @@ class _Role:
     arn: str
     documents: Sequence[Mapping[str, Any]]
     recorded: Sequence[Recorded]
+    effect = "Allow"
+
+    def notices(self, rehearsal: Rehearsal) -> Callable[[_Documents], bool]:
+        """Returns whether other policies would decide otherwise."""
+        foreign = list(_foreign(self, rehearsal))
+        return lambda changed: _noticed(
+            self, foreign, Policies.read("identity-based policy", changed)
+        )
+
+
+@dataclass(frozen=True)
+class _Table:
+    who: str
+    documents: Sequence[Mapping[str, Any]]
+    recorded: Sequence[Recorded]
+    """The requests about the table and its indexes."""
+    effect = "Deny"
+
+    def notices(self, rehearsal: Rehearsal) -> Callable[[_Documents], bool]:
+        """Returns whether other policies would decide otherwise."""
+
+        def noticed(changed: _Documents) -> bool:
+            policies = Policies.read("resource-based policy", changed)
+            return any(
+                each.decided_with(policies.naming(each.principal)).allowed != each.decision.allowed
+                for each in self.recorded
+            )
+
+        return noticed
 
 
 def permissions(rehearsal: Rehearsal) -> list[RolePermissions]:
@@ -109,12 +140,28 @@ def _roles(rehearsal: Rehearsal) -> list[_Role]:
     ]
 
 
+def _tables(rehearsal: Rehearsal) -> Iterator[_Table]:
+    """The tables that have a policy."""
+    access = rehearsal.access
+    for resource in rehearsal.resources:
+        arn = str(resource.attributes.get("Arn"))
+        if resource.type in ("AWS::DynamoDB::GlobalTable", "AWS::DynamoDB::Table"):
+            documents = stored_policies.of_resource(access.account, access.region, arn)
+            recorded = [
+                each
+                for each in access.recorded.values()
+                if each.request.resource.partition("/index/")[0] == arn
+            ]
+            if documents:
+                yield _Table(resource.path, documents, recorded)
+
+
 def _of_role(role: _Role, rehearsal: Rehearsal) -> RolePermissions:
     def named(resource: str) -> str:
         return _named(rehearsal, resource)
 
     found = RolePermissions(role.who)
-    for statement, action, resource in _granted(role.documents):
+    for statement, action, resource in _stated(role.documents):
         permission = Permission(action, named(resource))
         single = Statement({**statement, **_only(statement, action, resource)}, variables=True)
         used = [
@@ -143,12 +190,12 @@ def _named(rehearsal: Rehearsal, resource: str) -> str:
     return resource
 
 
-def _granted(
-    documents: Sequence[Mapping[str, Any]],
+def _stated(
+    documents: Sequence[Mapping[str, Any]], effect: str = "Allow"
 ) -> Iterator[tuple[Mapping[str, Any], str, str]]:
     for document in documents:
         for statement in listed(document["Statement"]):
-            if statement["Effect"] == "Allow":
+            if statement["Effect"] == effect:
                 actions = listed(statement.get("Action")) or ["all but NotAction"]
                 resources = listed(statement.get("Resource")) or [
                     f"all but {each}" for each in listed(statement.get("NotResource"))
@@ -169,33 +216,33 @@ def _only(statement: Mapping[str, Any], action: str, resource: str) -> dict[str,
 
 
 def needless(rehearsal: Rehearsal) -> tuple[int, list[Removal]]:
-    """Removes each part of each role's policies, one at a time, and decides again.
+    """Removes each part of the policies of roles and tables, one at a time, and decides again.
 
     Returns the number of removals, and those that change nothing: all that the roles did would
     still be allowed, and nothing beyond it would be.
     """
     count, survivors = 0, []
-    for role in _roles(rehearsal):
-        foreign = list(_foreign(role, rehearsal))
+    subjects: list[_Role | _Table] = [*_roles(rehearsal), *_tables(rehearsal)]
+    for role in subjects:
+        noticed = role.notices(rehearsal)
         for index, document in enumerate(role.documents):
             for kind, path in _PARTS.items():
                 for location, weakened in weaken(document, path, remove()):
                     count += 1
                     changed = [*role.documents]
                     changed[index] = weakened
-                    policies = Policies.read("identity-based policy", changed)
-                    if not _noticed(role, foreign, policies):
+                    if not noticed(changed):
                         part = _part(document, location)
-                        taken = _permissions(rehearsal, document)
-                        taken -= _permissions(rehearsal, weakened)
+                        taken = _permissions(rehearsal, document, role.effect)
+                        taken -= _permissions(rehearsal, weakened, role.effect)
                         survivors.append(Removal(role.who, kind, part, frozenset(taken)))
     return count, survivors
 
 
-def _permissions(rehearsal: Rehearsal, document: Mapping[str, Any]) -> set[Permission]:
+def _permissions(rehearsal: Rehearsal, document: Mapping[str, Any], effect: str) -> set[Permission]:
     return {
         Permission(action, _named(rehearsal, resource))
-        for _, action, resource in _granted([document])
+        for _, action, resource in _stated([document], effect)
     }
 
 
@@ -325,6 +372,7 @@ class PermissionReport:
 
     def _stale(self) -> Iterator[str]:
         items = [(r.who, each) for r in self.roles for _, items in _sections(r) for each in items]
+        items += [(removal.who, each) for removal in self.needless for each in removal.taken]
         for each in self.explanations:
             if not any(each.matches(who, item) for who, item in items):
                 yield f"{each.permission} of {each.role} is explained, but there is no such finding"

@@ -4,6 +4,7 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-l
 """
 
 import ipaddress
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,19 @@ Context = Mapping[str, Value | Callable[[], Value]]
 
 A function is called for the value only when a condition needs it.
 """
+
+NOT_IN_ASSEMBLY: Mapping[str, str] = {
+    f"aws:{name.lower()}": f"aws:{name}"
+    for name in (
+        *("SourceIp", "VpcSourceIp", "SourceVpc", "SourceVpcArn", "SourceVpce"),
+        *("VpceAccount", "VpceOrgID", "VpceOrgPaths", "Referer", "UserAgent"),
+        *("PrincipalOrgID", "PrincipalOrgPaths", "ResourceOrgID", "ResourceOrgPaths"),
+        *("SourceOrgID", "SourceOrgPaths"),
+    )
+}
+"""Condition keys whose values depend on the network, the client or the organization, by their name
+in lower case.
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html"""
 
 _ACCOUNT_ROOT = re.compile(r"(?:arn:aws[\w-]*:iam::)?(\d{12})(?::root)?")
 _VARIABLE = re.compile(r"\$\{([^}]+)\}")
@@ -50,6 +64,29 @@ class Request:
     action: str
     resource: str
     context: Context = field(default_factory=dict, hash=False)
+
+
+def condition_keys(properties: Any) -> set[str]:
+    """Returns the keys of all conditions in the policies among a resource's properties."""
+    if isinstance(properties, str) and '"Condition"' in properties:
+        try:
+            properties = json.loads(properties)
+        except ValueError:
+            return set()
+    if isinstance(properties, list):
+        return {key for each in properties for key in condition_keys(each)}
+    found: set[str] = set()
+    if isinstance(properties, Mapping):
+        for name, value in properties.items():
+            if name == "PrincipalOrgID":
+                found.add("aws:PrincipalOrgID")
+            elif name == "Condition" and isinstance(value, Mapping):
+                found |= {
+                    key for each in value.values() if isinstance(each, Mapping) for key in each
+                }
+            else:
+                found |= condition_keys(value)
+    return found
 
 
 class Statement:

@@ -6,7 +6,7 @@ import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, cast
@@ -16,6 +16,7 @@ from cdk_rehearsal.core import OUTSIDE, Core
 from cdk_rehearsal.errors import RehearsalError
 from cdk_rehearsal.faults import Faults
 from cdk_rehearsal.latency import Latency
+from cdk_rehearsal.limits import check_quotas
 from cdk_rehearsal.meter import Meter, Record
 from cdk_rehearsal.sandbox.execution_environment import asset_roots, layer_roots
 from cdk_rehearsal.sandbox.moto_import import prepare_moto
@@ -28,8 +29,8 @@ from cdk_rehearsal.virtual_time.scheduler import Scheduler
 if TYPE_CHECKING:
     # These import moto, or are about it: at run time the first rehearsal imports them.
     from cdk_rehearsal.server import Server
+    from cdk_rehearsal.services.apis import HttpFront
     from cdk_rehearsal.services.functions import Function, InvocationResult
-    from cdk_rehearsal.services.http_api import HttpFront
     from cdk_rehearsal.services.outboxes import Email, Sms
 
 __all__ = ["OUTSIDE", "Rehearsal"]
@@ -60,6 +61,7 @@ class Rehearsal:
         stubs: Mapping[str, Stub | None] | None = None,
         values: Mapping[str, Any] | None = None,
         stand_ins: bool = False,
+        quotas: Mapping[str, int] | None = None,
     ) -> None:
         """Prepares to rehearse what ``cdk synth`` wrote to the directory ``assembly``.
 
@@ -74,7 +76,11 @@ class Rehearsal:
         ``values`` are values of parameters, of imported exports, of parameters of Systems Manager
         and of dynamic references, by name. With ``stand_ins``, all that is not given is made up;
         the attribute ``stand_ins`` lists what was.
+
+        ``quotas`` are the account's values of AWS's limits, by the names in SUPPORT.md. Raises
+        RehearsalError for an unknown name, and for more than AWS grants.
         """
+        check_quotas(quotas or {})
         self.assembly = Assembly(assembly)
         prepare_moto()
         from cdk_rehearsal.authorization.decisions import Access
@@ -107,7 +113,7 @@ class Rehearsal:
         self.outboxes = deployment.outboxes
         self.web = deployment.web
         self.metrics = deployment.metrics
-        self._hooks = Hooks(self._core, seed, deployment.finder)
+        self._hooks = Hooks(self._core, seed, deployment.finder, quotas or {})
         self._server: Server | None = None
         self._api_servers: dict[str, Server] = {}
 
@@ -143,6 +149,7 @@ class Rehearsal:
     def _register(self, resource: Resource) -> None:
         self.resources.append(resource)
         arn = str(resource.attributes.get("Arn", ""))
+        self.access.tags[arn or resource.physical_id] = _tags(resource.properties.get("Tags"))
         # The ARN of a log group is written with and without its streams.
         self._core.name(resource.path, resource.physical_id, arn, arn.removesuffix(":*"))
 
@@ -201,14 +208,22 @@ class Rehearsal:
     @cached_property
     def http(self) -> HttpFront:
         """The front of the application's HTTP and REST APIs."""
-        from cdk_rehearsal.services.http_api import HttpFront
+        from cdk_rehearsal.services.apis import Api, HttpFront
+        from cdk_rehearsal.services.http_api import HttpApi
         from cdk_rehearsal.services.rest_api import RestApi
+        from cdk_rehearsal.services.tokens import Issuer
 
-        front = HttpFront(self._core, self.lambdas, self.resources)
-        for resource in self.resources:
-            if resource.type == "AWS::ApiGateway::RestApi":
-                front.add(RestApi(self._core, self.lambdas, self.resources, resource, front.issuer))
-        return front
+        kinds: dict[str, type[Api[Any]]] = {
+            "AWS::ApiGatewayV2::Api": HttpApi,
+            "AWS::ApiGateway::RestApi": RestApi,
+        }
+        issuer = cache(lambda url: Issuer(url, self._core.account))
+        apis = [
+            kinds[each.type](self._core, self.lambdas, self.resources, each, issuer)
+            for each in self.resources
+            if each.type in kinds
+        ]
+        return HttpFront(self._core, apis, issuer)
 
     def token(self, subject: str, *, authorizer: str | None = None, **claims: Any) -> str:
         """Returns a JSON Web Token that an authorizer of the API accepts as ``subject``'s.
@@ -232,9 +247,14 @@ class Rehearsal:
 
     # -- looking --------------------------------------------------------------------------
 
-    def client(self, service: str) -> Any:
-        """Returns a boto3 client of a service, as a program outside of the application has it."""
-        return self._core.client(service)
+    def client(self, service: str, *, role: str | None = None) -> Any:
+        """Returns a boto3 client of a service, as a program outside of the application has it.
+
+        It may do everything. With the ARN of a role, it may do what the role may.
+        """
+        if role is None:
+            return self._core.client(service)
+        return self._core.client(service, self.access.session(role, "rehearsal"))
 
     def resource(self, path: str, kind: str | None = None) -> Resource:
         """Returns the resource at a construct path, if need be the one of a CloudFormation type.
@@ -304,3 +324,10 @@ class Rehearsal:
     def path_of(self, identifier: str) -> str:
         """Returns the construct path of a physical id or ARN; itself if it is not known."""
         return self._core.path_of(identifier)
+
+
+def _tags(stated: Any) -> dict[str, str]:
+    """Returns the tags in a template, which are a list or, for some types, an object."""
+    if isinstance(stated, dict):
+        return {name: str(value) for name, value in stated.items()}
+    return {tag["Key"]: str(tag["Value"]) for tag in stated or () if isinstance(tag, dict)}

@@ -11,7 +11,7 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 from werkzeug.wrappers import Request, Response
 
 from cdk_rehearsal.errors import RehearsalError
-from cdk_rehearsal.services.http_api import HttpFront
+from cdk_rehearsal.services.apis import HttpFront
 from cdk_rehearsal.virtual_time.scheduler import Scheduler
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]

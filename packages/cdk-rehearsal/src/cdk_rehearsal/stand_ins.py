@@ -95,6 +95,8 @@ class StandIns:
         value: Any = f"stand-in-{re.sub(r'[^A-Za-z0-9]+', '-', name).strip('-')}"[:60]
         if allowed:
             value = allowed[0]
+        elif name.lower().endswith("arn"):
+            value = f"arn:aws:stand-in:::{value}"
         elif "Number" in kind:
             value = "1"
         elif kind.startswith(LISTS):

@@ -10,12 +10,15 @@ from types import FunctionType
 from typing import Any
 
 from cdk_rehearsal.kinds import STAND_IN_TYPES, WITHOUT_PART
+from cdk_rehearsal.limits import TABLE
+from cdk_rehearsal.policies import NOT_IN_ASSEMBLY
 from cdk_rehearsal.resources import custom, events, s3
 from cdk_rehearsal.resources.creators import CREATORS
 from cdk_rehearsal.resources.inactive import properties_of
 from cdk_rehearsal.resources.registry import Creator, mentioned
 from cdk_rehearsal.services import (
     event_source_mappings,
+    http_integrations,
     pipes,
     schedules,
     service_calls,
@@ -30,14 +33,39 @@ Everything else is an error with its place when an assembly is loaded, never ski
 This page is generated from the code: `python -m cdk_rehearsal.support > SUPPORT.md`.
 """
 
+_NOT_ENFORCED = (
+    "The rate of requests of an account, to API Gateway and to the APIs of services: the defaults "
+    "are high, differ by region and rise by themselves. Rates of stages, routes, usage plans and "
+    "shards are enforced.",
+    "The number and rate of e-mails of Amazon SES, and the spending on text messages: outside the "
+    "sandbox AWS sets them for each account.",
+    "The input of a schedule of EventBridge Scheduler, code within a template, and the number of "
+    "notifications of a bucket.",
+    "Numbers of resources that no template reaches, such as queues, topics, tables and functions.",
+    "Requests of other processes to the endpoint of `rehearse run`: of these, only the limits that "
+    "the services themselves check.",
+)
+
 _LIMITS = (
     "One account and one region.",
-    "Handlers are in Python. A function in another language or in a container image needs a stub.",
+    "Handlers are in Python. A function in another language or in a container image needs a stub: "
+    "the AWS SDK of its runtime is not in its asset, and its time would not be virtual.",
+    "There are no WebSocket APIs, no HTTP proxies, and no APIs from an OpenAPI document.",
+    "Conditions on `aws:ResourceTag` read the tags in the template. Conditions on "
+    + ", ".join(f"`{key}`" for key in sorted(NOT_IN_ASSEMBLY.values()))
+    + " need their values.",
     "An API has one stage. Caches, access logs and client certificates have no effect.",
     "The signature of a request to a method with AWS_IAM is not verified.",
     "Networks, encryption and backups have no effect.",
     "All versions of a function run the code in the assembly.",
 )
+
+
+_QUOTAS = """\
+A template, call or message over one of these limits fails as on AWS. If AWS has raised a limit of \
+your account, give `Rehearsal(…, quotas={"events.rules": 600})` or `--quota events.rules=600`; a \
+lower value is accepted for each of them.
+"""
 
 
 def matrix() -> str:
@@ -50,8 +78,20 @@ def matrix() -> str:
     parts += ["## Types of no effect\n", *_by_service(WITHOUT_PART), ""]
     parts += ["## Types that may idle\n"]
     parts += ["With `--stand-ins`, these load as well, and do nothing:\n", *_idle(), ""]
-    parts += ["## Limits\n", *(f"- {limit}" for limit in _LIMITS)]
+    parts += ["## Limits\n", *(f"- {limit}" for limit in _LIMITS), ""]
+    parts += ["## Limits of AWS\n", _QUOTAS, *_limits(), ""]
+    parts += ["Not enforced:\n", *(f"- {limit}" for limit in _NOT_ENFORCED)]
     return "\n".join(parts) + "\n"
+
+
+def _limits() -> Iterator[str]:
+    yield "| name | what is limited | most | on request | page, and when it was read |"
+    yield "|---|---|---|---|---|"
+    for name, limit in sorted(TABLE.items()):
+        most = f"{limit.value:,}" + ("" if limit.unit == "items" else f" {limit.unit}")
+        raised = f"{limit.ceiling:,}" if limit.ceiling else "more" if limit.adjustable else "-"
+        page = f"[{limit.read}]({limit.page})"
+        yield f"| `{name}` | {limit.says} | {most} | {raised} | {page} |"
 
 
 def _types() -> Iterator[str]:
@@ -114,7 +154,7 @@ def _integrations() -> Iterator[str]:
         "bucket": {*(kind.removesuffix("Configurations") for kind in s3.DESTINATIONS), "events"},
         "function: destinations": {"events", "lambda", "sns", "sqs"},
         "REST API": {*service_calls.SERVICES, "lambda", "mock"},
-        "HTTP API": {"lambda"},
+        "HTTP API": {"lambda", *(each.service for each in http_integrations.SUBTYPES.values())},
     }
     for source, targets in rows.items():
         yield f"| {source} | {', '.join(sorted(targets, key=str.lower))} |"

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, cast
 
+from cdk_rehearsal.limits import LIMITS
 from cdk_rehearsal.patterns import PatternError
 
 _MISSING = object()
@@ -21,9 +22,6 @@ _PREDEFINED = frozenset(
     }
 )
 _EVENTS = frozenset({"aws.events.event", "aws.events.event.json"})
-# https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_InputTransformer.html
-_MAX_VARIABLES = 100
-_MAX_TEMPLATE_LENGTH = 8192
 
 
 class JsonPath:
@@ -82,10 +80,12 @@ class InputTransformer:
 
     def __init__(self, paths_map: Mapping[str, str] | None, template: str) -> None:
         paths = paths_map or {}
-        if len(paths) > _MAX_VARIABLES:
-            raise PatternError(f"{len(paths)} input paths: at most {_MAX_VARIABLES}")
-        if not 1 <= len(template) <= _MAX_TEMPLATE_LENGTH:
-            raise PatternError(f"an input template has 1 to {_MAX_TEMPLATE_LENGTH} characters")
+        if len(paths) > LIMITS["events.input_paths"]:
+            raise PatternError(f"{len(paths)} input paths: at most {LIMITS['events.input_paths']}")
+        if not 1 <= len(template) <= LIMITS["events.template_characters"]:
+            raise PatternError(
+                f"an input template has 1 to {LIMITS['events.template_characters']} characters"
+            )
         reserved = [name for name in paths if name.lower().startswith("aws.")]
         if reserved:
             raise PatternError(f"input path {reserved[0]!r}: names that begin with AWS. are taken")

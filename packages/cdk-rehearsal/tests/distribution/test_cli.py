@@ -97,6 +97,33 @@ class TestCheck:
         done = rehearse("check", template.write())
         assert "Api has 0 stages" in done.stdout + done.stderr
 
+    def test_a_limit_that_a_template_exceeds_is_listed_with_its_page(self, template: Cloud) -> None:
+        template.add("Queue", "AWS::SQS::Queue", DelaySeconds=901)
+        directory = template.write()
+        done = rehearse("check", directory)
+        assert done.returncode == 1
+        assert "The delay of a message: 901 seconds, and AWS accepts at most 900" in done.stdout
+        assert "1 over a limit of AWS: the deployment would fail" in done.stdout
+        found = read("check", directory, exits=1)
+        assert found["unsupported"] == []
+        (finding,) = found["exceeded"]
+        assert (finding["resource"], finding["severity"]) == ("Shop/Queue", "high")
+        assert finding["page"].endswith("API_SendMessage.html")
+
+    def test_a_quota_raises_a_limit(self, template: Cloud) -> None:
+        for index in range(101):
+            template.add(f"Bus{index}", "AWS::Events::EventBus", Name=f"bus{index}")
+        directory = template.write()
+        assert len(read("check", directory, exits=1)["exceeded"]) == 1
+        assert read("check", directory, "--quota", "events.buses=101")["exceeded"] == []
+        for quota, problem in (
+            ("events.busses=101", "there is no limit 'events.busses': give one of events.buses"),
+            ("sqs.delay_s=901", "AWS grants nobody: give at most 900"),
+            ("events.buses=many", "'events.buses=many' is not NAME=VALUE with a whole number"),
+        ):
+            done = rehearse("check", directory, "--quota", quota)
+            assert (done.returncode, problem in done.stderr) == (2, True), done.stderr
+
     def test_everything_unsupported_is_listed_at_once(self, template: Cloud) -> None:
         template.add("Machine", "AWS::EC2::Instance")
         template.add("Queue", "AWS::SQS::Queue", Flavour="sweet")

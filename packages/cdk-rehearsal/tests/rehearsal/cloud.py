@@ -92,6 +92,11 @@ class Cloud:
         )
         return logical_id
 
+    def bus(self, logical_id: str) -> str:
+        """Add an event bus, whose name is the stack's with a suffix, as every bus needs one."""
+        name = {"Fn::Sub": f"${{AWS::StackName}}-{logical_id}"}
+        return self.add(logical_id, "AWS::Events::EventBus", Name=name)
+
     def table(self, logical_id: str, view: str = "NEW_AND_OLD_IMAGES") -> str:
         """Add a table with a key ``pk`` and a stream."""
         return self.add(

@@ -103,6 +103,7 @@ TREATMENTS = ("missing", "ignore", "breaching", "notBreaching")
 def test_missing_values_are_treated_as_in_the_examples_of_aws(
     template: Cloud, rehearse: Rehearse, example: tuple[int, int, str, str, str, str, str]
 ) -> None:
+    """https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarms-and-missing-data.html"""
     needed, periods, points, *states = example
     for treatment in TREATMENTS:
         alarm(
@@ -127,6 +128,7 @@ def test_missing_values_are_treated_as_in_the_examples_of_aws(
 
 
 def test_an_alarm_returns_when_its_metric_does(template: Cloud, rehearse: Rehearse) -> None:
+    """https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarm-evaluation.html"""
     alarm(template, TreatMissingData="notBreaching")
     shop = rehearse(start=START)
     assert state(shop) == "OK"
@@ -148,6 +150,7 @@ def test_an_alarm_returns_when_its_metric_does(template: Cloud, rehearse: Rehear
 def test_an_alarm_that_ignores_missing_values_keeps_its_state(
     template: Cloud, rehearse: Rehearse
 ) -> None:
+    """https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarms-and-missing-data.html"""
     alarm(template, TreatMissingData="ignore")
     shop = rehearse(start=START)
     put(shop, 2)
@@ -198,6 +201,7 @@ def test_the_time_of_a_change_does_not_depend_on_when_somebody_asks(
 def test_values_are_compared_with_the_threshold(
     template: Cloud, rehearse: Rehearse, comparison: str, alarming: set[float]
 ) -> None:
+    """https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-cloudwatch-alarm.html"""
     for name in ("1", "2", "3"):
         alarm(template, f"A{name}", MetricName=name, Threshold=2, ComparisonOperator=comparison)
     shop = rehearse(start=START)
@@ -221,6 +225,8 @@ def test_a_longer_period_moves_minute_by_minute(template: Cloud, rehearse: Rehea
 
 
 def test_an_alarm_on_metric_math(template: Cloud, rehearse: Rehearse) -> None:
+    """https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html"""
+
     def of(id_: str, name: str) -> dict[str, Any]:
         metric = {"Namespace": "Shop", "MetricName": name}
         stat = {"Metric": metric, "Period": 60, "Stat": "Sum"}
@@ -365,6 +371,7 @@ def test_put_values_are_queried_by_period_and_statistic(
 
 
 def test_a_set_of_statistics_counts_as_its_values(template: Cloud, rehearse: Rehearse) -> None:
+    """https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Statistics-definitions.html"""
     template.queue("Any")
     shop = rehearse(start=START)
     statistics = {"SampleCount": 4, "Sum": 20, "Minimum": 1, "Maximum": 9}
@@ -471,6 +478,7 @@ def test_samples_are_no_work(template: Cloud, rehearse: Rehearse) -> None:
 
 
 def test_requests_to_an_api(template: Cloud, rehearse: Rehearse) -> None:
+    """https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-metrics.html"""
     from rehearsal.test_http_api import api, route
 
     api(template)
@@ -488,6 +496,7 @@ def test_requests_to_an_api(template: Cloud, rehearse: Rehearse) -> None:
 
 
 def test_executions_of_a_workflow(template: Cloud, rehearse: Rehearse) -> None:
+    """https://docs.aws.amazon.com/step-functions/latest/dg/procedure-cw-metrics.html"""
     template.function("Any", "def handler(event, context): pass")
     states = {
         "Check": {

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from cdk_rehearsal import check
 from rehearsal.cloud import Cloud, arn, ref
 from rehearsal.conftest import Rehearse
@@ -63,6 +65,7 @@ def notifications(template: Cloud, **configuration: Any) -> None:
 
 
 def test_notifications_of_a_bucket_reach_a_topic(template: Cloud, rehearse: Rehearse) -> None:
+    """https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutBucketNotificationConfiguration.html"""
     topic(template)
     rules = [{"Name": "suffix", "Value": ".csv"}]
     notifications(
@@ -85,6 +88,7 @@ def test_notifications_of_a_bucket_reach_a_topic(template: Cloud, rehearse: Rehe
 
 
 def test_a_topic_that_does_not_admit_the_bucket_is_an_error(template: Cloud) -> None:
+    """https://docs.aws.amazon.com/AmazonS3/latest/userguide/grant-destinations-permissions-to-s3.html"""
     topic(template)
     del template.resources["Admit"]
     notifications(
@@ -120,6 +124,7 @@ def test_a_bucket_reports_to_the_default_bus(template: Cloud, rehearse: Rehearse
 def test_a_bucket_can_report_to_the_default_bus_by_its_own_property(
     template: Cloud, rehearse: Rehearse
 ) -> None:
+    """https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html"""
     template.add(
         "Bucket",
         "AWS::S3::Bucket",
@@ -138,6 +143,7 @@ def test_a_bucket_can_report_to_the_default_bus_by_its_own_property(
 def test_a_call_of_the_sdk_is_made_and_its_answer_can_be_used(
     template: Cloud, rehearse: Rehearse
 ) -> None:
+    """https://docs.aws.amazon.com/cdk/api/v2/docs/aws-cdk-lib.custom_resources.AwsCustomResource.html"""
     token = provider(template, "AWS679f53fac002430cb0da5b7982bd22872D164C4C")
     template.add("Price", "AWS::SSM::Parameter", Name="price", Type="String", Value="29")
     template.add(
@@ -166,9 +172,33 @@ def test_a_call_of_the_sdk_is_made_and_its_answer_can_be_used(
     assert shop.physical_id("Shop/Read") == "price"
 
 
+@pytest.mark.parametrize("assumed", [False, True])
+def test_a_call_of_the_sdk_needs_the_permission_of_its_role(template: Cloud, assumed: bool) -> None:
+    read = {"Effect": "Allow", "Action": "ssm:GetParameter", "Resource": "*"}
+    other = {"Effect": "Allow", "Action": "ssm:PutParameter", "Resource": "*"}
+    template.role("Role", other)
+    template.role("Reader", read if assumed else other)
+    token = provider(template, "AWS679f53fac002430cb0da5b7982bd22872D164C4C")
+    template.add("Price", "AWS::SSM::Parameter", Name="price", Type="String", Value="29")
+    call = {"service": "SSM", "action": "getParameter", "parameters": {"Name": "price"}}
+    role = "arn:aws:iam::123456789012:role/reader"
+    template.resources["Reader"]["Properties"]["RoleName"] = "reader"
+    stated = json.dumps({**call, **({"assumedRoleArn": role} if assumed else {})})
+    template.add("Read", "Custom::AWS", ServiceToken=token, Create=stated)
+    template.resources["Read"]["DependsOn"] = ["Price", "Reader"]
+    problems = [each.problem for each in check(template.write())]
+    if assumed:
+        assert problems == []
+    else:
+        (problem,) = problems
+        assert "is not authorized to perform: ssm:GetParameter" in problem
+        assert "no identity-based policy allows" in problem
+
+
 def test_a_log_policy_by_a_call_of_the_sdk_lets_a_rule_write(
     template: Cloud, rehearse: Rehearse
 ) -> None:
+    """https://docs.aws.amazon.com/cdk/api/v2/docs/aws-cdk-lib.custom_resources-readme.html"""
     token = provider(template, "AWS679f53fac002430cb0da5b7982bd22872D164C4C")
     policy = {
         "Statement": [
@@ -215,6 +245,7 @@ def test_an_unknown_service_of_the_sdk_is_an_error(template: Cloud) -> None:
 def test_files_are_uploaded_with_their_markers_replaced(
     template: Cloud, rehearse: Rehearse, tmp_path: Path
 ) -> None:
+    """https://docs.aws.amazon.com/cdk/api/v2/docs/aws-cdk-lib.aws_s3_deployment-readme.html"""
     site = tmp_path / "site"
     site.mkdir()
     (site / "page.html").write_text("at <<marker>>")
@@ -238,6 +269,7 @@ def test_files_are_uploaded_with_their_markers_replaced(
 def test_a_trigger_invokes_its_function_after_the_deployment(
     template: Cloud, rehearse: Rehearse
 ) -> None:
+    """https://docs.aws.amazon.com/cdk/api/v2/docs/aws-cdk-lib.triggers-readme.html"""
     template.function("Work", "def handler(event, context): print('ran')")
     template.add("Now", "AWS::Lambda::Version", FunctionName=ref("Work"))
     template.add(
@@ -255,6 +287,7 @@ def test_a_trigger_invokes_its_function_after_the_deployment(
 def test_what_acts_on_deletion_or_a_network_is_accepted(
     template: Cloud, rehearse: Rehearse
 ) -> None:
+    """https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/template-custom-resources.html"""
     template.add("Bucket", "AWS::S3::Bucket")
     template.add(
         "Empty",

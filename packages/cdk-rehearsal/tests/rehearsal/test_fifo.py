@@ -44,6 +44,7 @@ def worker(template: Cloud, **properties: Any) -> None:
 def test_the_messages_of_a_group_are_handled_one_after_the_other(
     template: Cloud, rehearse: Rehearse
 ) -> None:
+    """https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/FIFO-queues-understanding-logic.html"""
     fifo(template, "Queue")
     worker(template)
     shop = rehearse()
@@ -63,6 +64,7 @@ def test_the_messages_of_a_group_are_handled_one_after_the_other(
 def test_a_message_that_fails_blocks_its_group_until_it_is_parked(
     template: Cloud, rehearse: Rehearse
 ) -> None:
+    """https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/FIFO-queues-understanding-logic.html"""
     fifo(template, "Parked")
     fifo(template, "Queue", dead_letters="Parked", receives=2)
     worker(template)
@@ -125,6 +127,9 @@ def topic(template: Cloud) -> None:
 def test_a_topic_keeps_order_and_groups_and_drops_repeated_messages(
     template: Cloud, rehearse: Rehearse
 ) -> None:
+    """https://docs.aws.amazon.com/sns/latest/dg/fifo-topic-message-delivery.html
+    https://docs.aws.amazon.com/sns/latest/dg/fifo-message-dedup.html
+    """
     fifo(template, "Queue")
     topic(template)
     shop = rehearse(latency=None)
@@ -144,6 +149,7 @@ def test_a_topic_keeps_order_and_groups_and_drops_repeated_messages(
 
 
 def test_a_rule_sends_to_a_fifo_queue_in_a_group(template: Cloud, rehearse: Rehearse) -> None:
+    """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-targets.html"""
     fifo(template, "Queue")
     template.add("Bus", "AWS::Events::EventBus", Name="bus")
     template.rule(
@@ -161,6 +167,7 @@ def test_a_rule_sends_to_a_fifo_queue_in_a_group(template: Cloud, rehearse: Rehe
 
 
 def test_a_redriven_message_keeps_its_group(template: Cloud, rehearse: Rehearse) -> None:
+    """https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-configure-dead-letter-queue-redrive.html"""
     fifo(template, "Parked")
     fifo(template, "Queue", dead_letters="Parked", receives=1)
     worker(template)
@@ -194,6 +201,7 @@ def connected(template: Cloud, what: str) -> None:
     ],
 )
 def test_what_aws_does_not_connect_is_an_error(template: Cloud, what: str, problem: str) -> None:
+    """https://docs.aws.amazon.com/sns/latest/dg/fifo-topic-message-delivery.html"""
     connected(template, what)
     (found,) = check(template.write())
     assert problem in found.problem

@@ -6,6 +6,7 @@ import base64
 import json
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar
 from urllib.error import HTTPError
@@ -29,7 +30,7 @@ from cdk_rehearsal import (
 )
 from cdk_rehearsal.latency import NONE
 from rehearsal.cloud import Cloud, arn, ref, write_assembly
-from rehearsal.conftest import Rehearse
+from rehearsal.conftest import Deploy, Rehearse
 
 OPENER = build_opener(ProxyHandler({}))
 ECHO = "def handler(event, context): return event"
@@ -40,7 +41,7 @@ def sub(text: str) -> dict[str, str]:
 
 
 def api(template: Cloud, stage: str = "$default", **properties: Any) -> None:
-    """Add an API with a stage, a user pool with a client, and an authorizer."""
+    """Add an API with a stage."""
     template.add("Api", "AWS::ApiGatewayV2::Api", Name="api", ProtocolType="HTTP", **properties)
     template.add(
         "Stage",
@@ -49,6 +50,10 @@ def api(template: Cloud, stage: str = "$default", **properties: Any) -> None:
         StageName=stage,
         AutoDeploy=True,
     )
+
+
+def pool(template: Cloud) -> None:
+    """Add a user pool with a client, and an authorizer."""
     template.add("Pool", "AWS::Cognito::UserPool")
     template.add("Client", "AWS::Cognito::UserPoolClient", UserPoolId=ref("Pool"))
     authorizer(template, "Authorizer", arn("Pool", "ProviderURL"), ref("Client"))
@@ -88,6 +93,8 @@ def route(
         **({"TimeoutInMillis": timeout_ms} if timeout_ms else {}),
     )
     if not open_:
+        if template.resources.keys() & {"Api", "Pool"} == {"Api"}:
+            pool(template)
         properties = {
             "AuthorizationType": "JWT",
             "AuthorizerId": ref("Authorizer"),
@@ -215,7 +222,7 @@ class TestRoutes:
         ],
     )
     def test_the_most_specific_route_is_chosen(
-        self, template: Cloud, rehearse: Rehearse, method: str, path: str, chosen: str
+        self, template: Cloud, aws: Deploy, method: str, path: str, chosen: str
     ) -> None:
         """A full match, then a greedy variable, then $default."""
         api(template)
@@ -223,36 +230,34 @@ class TestRoutes:
         for key in self.ROUTES:
             permission = "/*/$default" if key == "$default" else "/*/*"
             route(template, key, "Echo", open_=True, permission=permission)
-        assert rehearse().http.request(method, path).json()["routeKey"] == chosen
+        assert aws(shared=True).http.request(method, path).json()["routeKey"] == chosen
 
-    def test_a_method_of_its_own_comes_before_any(
-        self, template: Cloud, rehearse: Rehearse
-    ) -> None:
+    def test_a_method_of_its_own_comes_before_any(self, template: Cloud, aws: Deploy) -> None:
         """ANY is for the methods that the resource has no route for."""
         api(template)
         template.function("Echo", ECHO)
         for key in ("ANY /orders", "POST /orders"):
             route(template, key, "Echo", open_=True)
-        http = rehearse().http
+        http = aws(shared=True).http
         assert http.request("POST", "/orders").json()["routeKey"] == "POST /orders"
         assert http.request("PUT", "/orders").json()["routeKey"] == "ANY /orders"
 
     @pytest.mark.parametrize("path", ["/order", "/orders/1/lines", "/orders/", "/orders//"])
     def test_what_no_route_takes_is_not_found(
-        self, template: Cloud, rehearse: Rehearse, path: str
+        self, template: Cloud, aws: Deploy, path: str
     ) -> None:
         """Without a $default route."""
         echo(template, "GET /orders/{id}")
-        answer = rehearse().http.request("GET", path)
+        answer = aws(shared=True).http.request("GET", path)
         assert (answer.status, answer.body) == (404, '{"message":"Not Found"}')
 
-    def test_path_variables_are_decoded(self, template: Cloud, rehearse: Rehearse) -> None:
+    def test_path_variables_are_decoded(self, template: Cloud, aws: Deploy) -> None:
         """Plain ones take a segment, greedy ones all that is left."""
         api(template)
         template.function("Echo", ECHO)
         route(template, "GET /orders/{id}", "Echo", open_=True)
         route(template, "GET /files/{path+}", "Echo", open_=True)
-        http = rehearse().http
+        http = aws(shared=True).http
         assert http.request("GET", "/orders/a%20b").json()["pathParameters"] == {"id": "a b"}
         assert http.request("GET", "/files/x/y/z").json()["pathParameters"] == {"path": "x/y/z"}
 
@@ -260,12 +265,10 @@ class TestRoutes:
 class TestEvent:
     """https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html."""
 
-    def test_a_request_becomes_an_event_of_format_2(
-        self, template: Cloud, rehearse: Rehearse
-    ) -> None:
+    def test_a_request_becomes_an_event_of_format_2(self, template: Cloud, aws: Deploy) -> None:
         """Lower-case names, joined values, cookies apart, the request's own facts."""
         echo(template)
-        shop = rehearse()
+        shop = aws(shared=True)
         event = shop.http.request(
             "post",
             "/a/b?x=1&x=2&y=%26&empty=",
@@ -273,11 +276,14 @@ class TestEvent:
             body={"a": 1},
         ).json()
         api_id = shop.physical_id("Shop/Api")
-        host = f"{api_id}.execute-api.eu-central-1.amazonaws.com"
+        host = f"{api_id}.execute-api.{shop.region}.amazonaws.com"
         assert event["headers"].pop("content-length") == "8"
-        assert event["headers"].pop("x-forwarded-for") == "198.51.100.7"
-        assert event["headers"].pop("x-amzn-trace-id").startswith("Root=1-695b6f80-")
-        assert len(event["requestContext"].pop("requestId")) == 36
+        address = event["headers"].pop("x-forwarded-for")
+        assert event["headers"].pop("x-amzn-trace-id").startswith("Root=1-")
+        context = event["requestContext"]
+        assert context.pop("requestId")
+        moment = datetime.strptime(context.pop("time"), "%d/%b/%Y:%H:%M:%S %z")
+        assert moment.timestamp() == context.pop("timeEpoch") // 1000
         assert event == {
             "version": "2.0",
             "routeKey": "ANY /{proxy+}",
@@ -294,7 +300,7 @@ class TestEvent:
             },
             "queryStringParameters": {"x": "1,2", "y": "&", "empty": ""},
             "requestContext": {
-                "accountId": "123456789012",
+                "accountId": shop.account,
                 "apiId": api_id,
                 "domainName": host,
                 "domainPrefix": api_id,
@@ -302,25 +308,21 @@ class TestEvent:
                     "method": "POST",
                     "path": "/a/b",
                     "protocol": "HTTP/1.1",
-                    "sourceIp": "198.51.100.7",
+                    "sourceIp": address,
                     "userAgent": "test",
                 },
                 "routeKey": "ANY /{proxy+}",
                 "stage": "$default",
-                "time": "05/Jan/2026:08:00:00 +0000",
-                "timeEpoch": 1_767_600_000_000,
             },
             "body": '{"a": 1}',
             "pathParameters": {"proxy": "a/b"},
             "isBase64Encoded": False,
         }
 
-    def test_what_a_request_lacks_the_event_lacks(
-        self, template: Cloud, rehearse: Rehearse
-    ) -> None:
+    def test_what_a_request_lacks_the_event_lacks(self, template: Cloud, aws: Deploy) -> None:
         """No body, cookies, query, path variables or authorizer: no such fields."""
         echo(template, "GET /orders")
-        event = rehearse().http.request("GET", "/orders").json()
+        event = aws(shared=True).http.request("GET", "/orders").json()
         assert event.keys() == {
             "version",
             "routeKey",
@@ -347,12 +349,12 @@ class TestEvent:
         ],
     )
     def test_what_has_no_type_of_text_is_encoded(
-        self, template: Cloud, rehearse: Rehearse, content_type: str | None, encoded: bool
+        self, template: Cloud, aws: Deploy, content_type: str | None, encoded: bool
     ) -> None:
         """As measured: https://github.com/ministackorg/ministack/pull/766."""
         echo(template)
         headers = {} if content_type is None else {"Content-Type": content_type}
-        event = rehearse().http.request("PUT", "/a", headers=headers, body="a=1").json()
+        event = aws(shared=True).http.request("PUT", "/a", headers=headers, body="a=1").json()
         assert event["isBase64Encoded"] is encoded
         assert event["body"] == ("YT0x" if encoded else "a=1")
 
@@ -367,61 +369,55 @@ class TestEvent:
         ],
     )
     def test_a_body_arrives_byte_for_byte(
-        self, template: Cloud, rehearse: Rehearse, body: bytes, content_type: str
+        self, template: Cloud, aws: Deploy, body: bytes, content_type: str
     ) -> None:
         """A signature of it holds."""
         echo(template)
         headers = {"Content-Type": content_type}
-        event = rehearse().http.request("PUT", "/a", headers=headers, body=body).json()
+        event = aws(shared=True).http.request("PUT", "/a", headers=headers, body=body).json()
         arrived: str = event["body"]
         assert (base64.b64decode(arrived) if event["isBase64Encoded"] else arrived.encode()) == body
 
-    def test_a_query_is_decoded_and_kept_as_it_was(
-        self, template: Cloud, rehearse: Rehearse
-    ) -> None:
+    def test_a_query_is_decoded_and_kept_as_it_was(self, template: Cloud, aws: Deploy) -> None:
         """Values of one name are joined with commas."""
         echo(template)
-        event = rehearse().http.request("GET", "/a?tag=b%20c&tag=d,e&tag=&q=%C3%A9%2B").json()
+        event = aws(shared=True).http.request("GET", "/a?tag=b%20c&tag=d,e&tag=&q=%C3%A9%2B").json()
         assert event["rawQueryString"] == "tag=b%20c&tag=d,e&tag=&q=%C3%A9%2B"
         assert event["queryStringParameters"] == {"tag": "b c,d,e,", "q": "é+"}
 
-    def test_a_stage_with_a_name_is_part_of_the_path(
-        self, template: Cloud, rehearse: Rehearse
-    ) -> None:
+    def test_a_stage_with_a_name_is_part_of_the_path(self, template: Cloud, aws: Deploy) -> None:
         """https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-stages.html."""
         api(template, stage="v1")
         template.function("Echo", ECHO)
         route(template, "GET /orders", "Echo", open_=True)
-        event = rehearse().http.request("GET", "/orders").json()
+        event = aws(shared=True).http.request("GET", "/orders").json()
         assert (event["rawPath"], event["requestContext"]["stage"]) == ("/v1/orders", "v1")
 
-    def test_a_body_of_more_than_10_mb_is_refused(
-        self, template: Cloud, rehearse: Rehearse
-    ) -> None:
+    def test_a_body_of_more_than_10_mb_is_refused(self, template: Cloud, aws: Deploy) -> None:
         """https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html."""
         echo(template)
-        http = rehearse().http
+        http = aws(shared=True).http
         assert http.request("PUT", "/a", body="x" * (10 * 1024 * 1024 + 1)).status == 413
 
 
-def answering(template: Cloud, rehearse: Rehearse, code: str, **function: Any) -> Any:
+def answering(template: Cloud, aws: Deploy, code: str, **function: Any) -> Any:
     """The answer of a function."""
     api(template)
     template.function("F", code, **function)
     route(template, "GET /", "F", open_=True)
-    return rehearse().http.request("GET", "/")
+    return aws(shared=True).http.request("GET", "/")
 
 
 class TestResponse:
     """https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html."""
 
     def test_an_answer_with_a_status_code_is_taken_as_it_is(
-        self, template: Cloud, rehearse: Rehearse
+        self, template: Cloud, aws: Deploy
     ) -> None:
         """This includes headers, cookies and body."""
         answer = answering(
             template,
-            rehearse,
+            aws,
             """
             def handler(event, context):
                 return {
@@ -433,22 +429,25 @@ class TestResponse:
             """,
         )
         assert (answer.status, answer.body, answer.cookies) == (202, "fine", ["a=1"])
-        assert answer.headers == {
-            "content-type": "text/plain;charset=UTF-8",
-            "location": "/orders/1",
-            "x-count": "2",
-            "x-yes": "true",
-        }
+        assert (
+            answer.headers.items()
+            >= {
+                "content-type": "text/plain;charset=UTF-8",
+                "location": "/orders/1",
+                "x-count": "2",
+                "x-yes": "true",
+            }.items()
+        )
 
     @pytest.mark.parametrize(
         ("value", "body"),
         [("{'a': 1}", '{"a":1}'), ("'text'", "text"), ("[1, 2]", "[1,2]"), ("None", "null")],
     )
     def test_an_answer_without_a_status_code_is_a_body(
-        self, template: Cloud, rehearse: Rehearse, value: str, body: str
+        self, template: Cloud, aws: Deploy, value: str, body: str
     ) -> None:
         """Status 200, type application/json, the answer as body."""
-        answer = answering(template, rehearse, f"def handler(event, context): return {value}")
+        answer = answering(template, aws, f"def handler(event, context): return {value}")
         assert (answer.status, answer.body) == (200, body)
         assert answer.headers["content-type"] == "application/json"
 
@@ -463,10 +462,10 @@ class TestResponse:
         ],
     )
     def test_a_malformed_answer_is_an_internal_error(
-        self, template: Cloud, rehearse: Rehearse, value: str
+        self, template: Cloud, aws: Deploy, value: str
     ) -> None:
         """What API Gateway cannot read as a response."""
-        answer = answering(template, rehearse, f"def handler(event, context): return {value}")
+        answer = answering(template, aws, f"def handler(event, context): return {value}")
         assert (answer.status, answer.body) == (500, '{"message":"Internal Server Error"}')
 
     @pytest.mark.parametrize(
@@ -478,13 +477,13 @@ class TestResponse:
         ],
     )
     def test_a_failed_function_is_an_internal_error(
-        self, template: Cloud, rehearse: Rehearse, code: str
+        self, template: Cloud, aws: Deploy, code: str
     ) -> None:
         """https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-troubleshooting-lambda.html.
 
         The client learns nothing of why.
         """
-        answer = answering(template, rehearse, code, Timeout=3)
+        answer = answering(template, aws, code, Timeout=3)
         assert (answer.status, answer.body) == (500, '{"message":"Internal Server Error"}')
 
     def test_an_integration_that_takes_too_long_is_unavailable(
@@ -511,11 +510,11 @@ class TestResponse:
         ended = shop.meter.of("invocation", source="Shop/Api", target="Shop/F")
         assert [record.detail["error"] for record in ended] == [None, None]
 
-    def test_a_throttled_function_is_unavailable(self, template: Cloud, rehearse: Rehearse) -> None:
+    def test_a_throttled_function_is_unavailable(self, template: Cloud, aws: Deploy) -> None:
         """https://docs.aws.amazon.com/lambda/latest/dg/lambda-concurrency.html."""
         echo(template)
         template.resources["Echo"]["Properties"]["ReservedConcurrentExecutions"] = 0
-        assert rehearse().http.request("GET", "/a").status == 503
+        assert aws(shared=True).http.request("GET", "/a").status == 503
 
 
 class TestPermission:
@@ -533,11 +532,11 @@ class TestPermission:
         ],
     )
     def test_the_function_must_admit_the_route(
-        self, template: Cloud, rehearse: Rehearse, permission: str | None, status: int
+        self, template: Cloud, aws: Deploy, permission: str | None, status: int
     ) -> None:
         """A resource-based policy for apigateway.amazonaws.com and the route's ARN."""
         echo(template, "GET /orders/{id}", permission=permission)
-        assert rehearse().http.request("GET", "/orders/1").status == status
+        assert aws(shared=True).http.request("GET", "/orders/1").status == status
 
 
 def guarded(template: Cloud, **options: Any) -> None:
@@ -710,6 +709,7 @@ class TestAuthorizer:
         assert 'error="insufficient_scope"' in bad.headers["www-authenticate"]
         assert self.request(shop, shop.token("ann")).status == 200
 
+    @pytest.mark.own_behaviour
     def test_another_issuer_gets_a_key_of_the_rehearsal(
         self, template: Cloud, rehearse: Rehearse
     ) -> None:
@@ -784,6 +784,7 @@ class TestAuthorizer:
 class TestFront:
     """https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api.html."""
 
+    @pytest.mark.own_behaviour
     def test_requests_can_be_made_by_processes_at_once(
         self, template: Cloud, rehearse: Rehearse
     ) -> None:
@@ -801,6 +802,7 @@ class TestFront:
         assert [process.result() for process in processes] == ["/a", "/b"]
         assert shop.clock.now() - start == pytest.approx(5)
 
+    @pytest.mark.own_behaviour
     def test_each_request_is_recorded(self, template: Cloud, rehearse: Rehearse) -> None:
         """With its route and status."""
         echo(template, "GET /orders")
@@ -819,6 +821,7 @@ class TestFront:
         """https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/intrinsic-function-reference-importvalue.html"""
         backbone = Cloud(tmp_path, "Backbone")
         api(backbone)
+        pool(backbone)
         exported = {"Api": ref("Api"), "Authorizer": ref("Authorizer")}
         backbone.template["Outputs"] = {
             name: {"Value": value, "Export": {"Name": f"the{name}"}}
@@ -845,6 +848,7 @@ class TestFront:
             assert shop.http.request("POST", "/shipments/1").body == "Shipping"
             assert shop.http.request("GET", "/orders").status == 401
 
+    @pytest.mark.own_behaviour
     def test_with_several_apis_one_has_to_be_named(
         self, template: Cloud, rehearse: Rehearse
     ) -> None:
@@ -860,6 +864,7 @@ class TestFront:
         assert http.request("GET", "/a", api="Shop/Api").status == 200
         assert http.request("GET", "/a", api="Shop/Other").status == 404
 
+    @pytest.mark.own_behaviour
     def test_a_check_reports_what_the_front_does_not_know(self, template: Cloud) -> None:
         api(template)
         template.function("Echo", ECHO)
@@ -870,6 +875,7 @@ class TestFront:
         assert "does not know PayloadFormatVersion" in problem.problem
         assert name in problem.where
 
+    @pytest.mark.own_behaviour
     def test_a_check_reports_everything_that_the_front_does_not_know(self, template: Cloud) -> None:
         api(template)
         template.function("Echo", ECHO)
@@ -880,7 +886,7 @@ class TestFront:
         integrations = [name for name in template.resources if name.startswith("Integration")]
         changes: list[tuple[str, dict[str, Any]]] = [
             (integrations[0], {"PayloadFormatVersion": "3.0", "IntegrationUri": "https://x"}),
-            (routes[0], {"AuthorizationType": "CUSTOM"}),
+            (routes[0], {"AuthorizationType": "API_KEY"}),
             (routes[1], {"AuthorizerId": "none"}),
         ]
         for logical_id, properties in changes:
@@ -894,6 +900,7 @@ class TestFront:
             assert [f for f in found if f"Shop, {logical_id} (" in f and name in f], (name, found)
         assert len(found) == len(expected)
 
+    @pytest.mark.own_behaviour
     def test_an_integration_with_a_function_that_fails_is_no_problem_of_its_own(
         self, template: Cloud
     ) -> None:
@@ -906,22 +913,20 @@ class TestFront:
     @pytest.mark.parametrize(
         ("logical_id", "name", "value"),
         [
-            ("Integration5", "PayloadFormatVersion", "3.0"),
-            ("Route6", "AuthorizationType", "CUSTOM"),
+            ("Integration4", "PayloadFormatVersion", "3.0"),
+            ("Route4", "AuthorizationType", "API_KEY"),
         ],
     )
+    @pytest.mark.own_behaviour
     def test_what_the_front_does_not_know_is_an_error(
         self, template: Cloud, rehearse: Rehearse, logical_id: str, name: str, value: Any
     ) -> None:
         """When the template is loaded, and never a silent difference to what is deployed."""
         api(template)
-        template.resources.pop("Authorizer")
         template.function("Echo", ECHO)
-        numbered = {"Integration5": "Integration6", "Route6": "Route6"}
         route(template, "GET /", "Echo", open_=True)
-        target = numbered.get(logical_id, logical_id)
-        template.resources[target]["Properties"][name] = value
-        with pytest.raises(UnsupportedTemplateError, match=f"{target}.*{name}"):
+        template.resources[logical_id]["Properties"][name] = value
+        with pytest.raises(UnsupportedTemplateError, match=f"{logical_id}.*{name}"):
             rehearse()
 
 
@@ -1174,7 +1179,11 @@ class TestSignedRequests:
         ],
     )
     def test_any_other_request_is_forbidden(self, shop: Any, wrong: Any) -> None:
-        """Wrong keys, changed bodies and old signatures among them."""
+        """Wrong keys, changed bodies and old signatures among them.
+
+        https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-access-control-iam.html
+        https://docs.aws.amazon.com/IAM/latest/UserGuide/signing-elements.html
+        """
         answer = self.signed(shop, "POST", "/a", '{"a": 1}', **wrong)
         assert (answer.status, answer.json()) == (403, {"message": "Forbidden"})
         assert shop.meter.of("invocation") == []
@@ -1183,13 +1192,13 @@ class TestSignedRequests:
 class TestFormat1:
     """https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html."""
 
-    def front(self, template: Cloud, rehearse: Rehearse, code: str = ECHO, **route_: Any) -> Any:
+    def front(self, template: Cloud, deploy: Deploy, code: str = ECHO, **route_: Any) -> Any:
         api(template)
         template.function("Function", code)
         route(template, "ANY /things/{id}", "Function", **route_)
         (name,) = [name for name in template.resources if name.startswith("Integration")]
         del template.resources[name]["Properties"]["PayloadFormatVersion"]
-        return rehearse()
+        return deploy()
 
     def test_an_event_has_the_older_form(self, template: Cloud, rehearse: Rehearse) -> None:
         """It is that of an integration without a version."""
@@ -1224,21 +1233,18 @@ class TestFormat1:
             "isBase64Encoded": False,
         }
 
-    def test_an_answer_needs_a_status_code(self, template: Cloud, rehearse: Rehearse) -> None:
+    def test_an_answer_needs_a_status_code(self, template: Cloud, aws: Deploy) -> None:
         """Nothing is inferred from other answers."""
-        assert (
-            self.front(template, rehearse, open_=True).http.request("GET", "/things/7").status
-            == 500
-        )
+        assert self.front(template, aws, open_=True).http.request("GET", "/things/7").status == 500
 
-    def test_headers_of_several_values_are_sent(self, template: Cloud, rehearse: Rehearse) -> None:
+    def test_headers_of_several_values_are_sent(self, template: Cloud, aws: Deploy) -> None:
         """Cookies among them."""
         code = """
         def handler(event, context):
             many = {"Set-Cookie": ["a=1", "b=2"], "X-Many": ["1", "2"]}
             return {"statusCode": 201, "headers": {"x": "y"}, "multiValueHeaders": many}
         """
-        answer = self.front(template, rehearse, code, open_=True).http.request("GET", "/things/7")
+        answer = self.front(template, aws, code, open_=True).http.request("GET", "/things/7")
         assert (answer.status, answer.cookies) == (201, ["a=1", "b=2"])
         assert (answer.headers["x"], answer.headers["x-many"]) == ("y", "1,2")
 

@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from cdk_rehearsal import Rehearsal, RehearsalError, UnsupportedTemplateError
+from cdk_rehearsal.limits import LIMITS
 from rehearsal.cloud import Cloud, arn
 from rehearsal.conftest import Rehearse
+from rehearsal.crossing import crosses
 
 START = 1767600000  # 2026-01-05T08:00:00Z, where a rehearsal begins
 
@@ -156,7 +158,9 @@ def test_a_function_gets_records_as_lambda_hands_them_over(
 def test_sequence_numbers_are_as_long_as_real_ones_and_shards_share_none(
     template: Cloud, rehearse: Rehearse
 ) -> None:
-    """https://docs.aws.amazon.com/streams/latest/dev/key-concepts.html"""
+    """https://docs.aws.amazon.com/streams/latest/dev/key-concepts.html
+    https://docs.aws.amazon.com/kinesis/latest/APIReference/API_PutRecord.html
+    """
     consume(template, shards=2)
     shop = rehearse()
     answer = shop.client("kinesis").put_records(
@@ -253,6 +257,7 @@ def test_a_mapping_that_is_not_understood_is_an_error(
 def test_a_mapping_starts_with_the_first_record_after_its_creation(
     template: Cloud, rehearse: Rehearse, position: str
 ) -> None:
+    """https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-parameters.html"""
     consume(template, StartingPosition=position)
     shop = rehearse()
     put(shop, "a")
@@ -273,6 +278,13 @@ def test_a_batching_window_gathers_records(template: Cloud, rehearse: Rehearse) 
     assert batches(shop) == [["a", "b"], ["c", "d", "e"]]
 
 
+@pytest.fixture
+def wide_shards(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shards that take in one second what takes seconds on AWS, so that it is one batch."""
+    monkeypatch.setitem(LIMITS, "kinesis.shard_bytes", 10_000_000)
+
+
+@pytest.mark.usefixtures("wide_shards")
 def test_a_batch_stays_below_the_limit_of_a_payload(template: Cloud, rehearse: Rehearse) -> None:
     """https://docs.aws.amazon.com/lambda/latest/dg/with-kinesis.html"""
     consume(template, "def handler(event, context): print(len(event['Records']))")
@@ -375,6 +387,7 @@ def test_a_batch_is_given_up_after_its_retries_and_its_report_leads_to_the_recor
 def test_without_a_destination_what_is_given_up_is_discarded(
     template: Cloud, rehearse: Rehearse
 ) -> None:
+    """https://docs.aws.amazon.com/lambda/latest/dg/kinesis-on-failure-destination.html"""
     consume(template, MaximumRetryAttempts=0, DestinationConfig={})
     shop = rehearse()
     put(shop, "raise")
@@ -468,6 +481,7 @@ def test_each_window_begins_with_an_empty_state(template: Cloud, rehearse: Rehea
 def test_no_window_opens_without_a_record_that_passes_the_filters(
     template: Cloud, rehearse: Rehearse
 ) -> None:
+    """https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-windows.html"""
     pattern = {"data": {"wanted": [True]}}
     consume(template, **windows(FilterCriteria={"Filters": [{"Pattern": json.dumps(pattern)}]}))
     shop = rehearse()
@@ -478,6 +492,7 @@ def test_no_window_opens_without_a_record_that_passes_the_filters(
 
 
 def test_a_retry_sees_the_state_of_the_failed_try(template: Cloud, rehearse: Rehearse) -> None:
+    """https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-windows.html"""
     consume(template, **windows(BatchSize=1))
     shop = rehearse()
     put(shop, "a")
@@ -495,6 +510,7 @@ def test_a_retry_sees_the_state_of_the_failed_try(template: Cloud, rehearse: Reh
 
 
 def test_what_follows_a_partial_success_sees_its_state(template: Cloud, rehearse: Rehearse) -> None:
+    """https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-windows.html"""
     consume(template, **windows(**REPORTS))
     shop = rehearse()
     put(shop, "a", "b", "bad", "c")
@@ -511,7 +527,10 @@ def test_what_follows_a_partial_success_sees_its_state(template: Cloud, rehearse
 def test_an_answer_that_reports_its_first_record_leaves_the_state_as_it_was(
     template: Cloud, rehearse: Rehearse
 ) -> None:
-    """And at the end of a window, where there are no records, a report of any is a failure."""
+    """And at the end of a window, where there are no records, a report of any is a failure.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-windows.html
+    """
     consume(
         template,
         """
@@ -531,6 +550,7 @@ def test_an_answer_that_reports_its_first_record_leaves_the_state_as_it_was(
     assert [report["KinesisBatchInfo"]["batchSize"] for report in lost(shop)] == [2, 2]
 
 
+@pytest.mark.usefixtures("wide_shards")
 def test_a_batch_leaves_room_for_the_state(template: Cloud, rehearse: Rehearse) -> None:
     """https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
     consume(
@@ -549,6 +569,7 @@ def test_a_batch_leaves_room_for_the_state(template: Cloud, rehearse: Rehearse) 
 
 
 def test_halves_of_a_bisected_batch_pass_the_state_on(template: Cloud, rehearse: Rehearse) -> None:
+    """https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-windows.html"""
     consume(template, **windows(BisectBatchOnFunctionError=True))
     shop = rehearse()
     put(shop, "a", "b", "raise", "c")
@@ -611,6 +632,7 @@ def test_a_window_is_as_young_as_its_youngest_record(template: Cloud, rehearse: 
     assert lost(shop) == []
 
 
+@crosses("lambda.window_state_bytes")
 def test_a_state_over_a_megabyte_ends_the_window_early(template: Cloud, rehearse: Rehearse) -> None:
     """https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-windows.html"""
     consume(
@@ -652,6 +674,7 @@ def test_each_shard_has_windows_of_its_own(template: Cloud, rehearse: Rehearse) 
 def test_a_batching_window_does_not_reach_beyond_a_tumbling_one(
     template: Cloud, rehearse: Rehearse
 ) -> None:
+    """https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-windows.html"""
     consume(template, **windows(seconds=10, MaximumBatchingWindowInSeconds=60))
     shop = rehearse()
     shop.run_for(4)
@@ -663,6 +686,7 @@ def test_a_batching_window_does_not_reach_beyond_a_tumbling_one(
 def test_a_disabled_mapping_closes_its_window_when_it_is_enabled_again(
     template: Cloud, rehearse: Rehearse
 ) -> None:
+    """https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-windows.html"""
     consume(template, **windows())
     shop = rehearse()
     put(shop, "a")
@@ -779,6 +803,7 @@ def test_without_a_path_the_event_s_id_is_the_partition_key(
 def test_an_event_without_a_usable_partition_key_is_a_dead_letter(
     template: Cloud, rehearse: Rehearse, subject: Any
 ) -> None:
+    """https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_KinesisParameters.html"""
     route(template, KinesisParameters={"PartitionKeyPath": "$.detail.subject"})
     shop = rehearse()
     publish(shop, {"subject": subject})

@@ -51,6 +51,7 @@ def talker(
 
 
 def test_each_line_of_a_handler_is_an_event_at_its_virtual_time(talker: Rehearsal) -> None:
+    """https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs.html"""
     talker.invoke("Shop/Talker", {"n": 2})
     group = talker.physical_id("Shop/Log")
     events = talker.client("logs").filter_log_events(logGroupName=group)["events"]
@@ -72,6 +73,7 @@ def test_lines_are_read_once_however_often_a_client_asks(talker: Rehearsal) -> N
 
 
 def test_an_error_that_ends_an_invocation_is_an_event(talker: Rehearsal) -> None:
+    """https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs.html"""
     talker.invoke("Shop/Talker", {"n": 3})
     found = filtered(talker, talker.physical_id("Shop/Log"), filterPattern="ERROR")
     assert found[0] == "[ERROR] ValueError: too many"
@@ -98,6 +100,7 @@ def test_events_are_filtered_by_pattern_time_and_stream(talker: Rehearsal) -> No
 
 
 def test_events_come_in_pages(talker: Rehearsal) -> None:
+    """https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_FilterLogEvents.html"""
     talker.invoke("Shop/Talker", {"n": 1})
     group = talker.physical_id("Shop/Log")
     pages = (
@@ -161,6 +164,7 @@ def test_refusals_say_what_is_wrong(talker: Rehearsal) -> None:
 
 
 def test_a_query_of_insights_is_answered_or_refused(talker: Rehearsal) -> None:
+    """https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/CWL_QuerySyntax.html"""
     talker.invoke("Shop/Talker", {"n": 1})
     logs = talker.client("logs")
     times = {"startTime": START_MS // 1000, "endTime": START_MS // 1000 + 60}
@@ -243,6 +247,7 @@ def test_executions_are_logged_from_the_level_on(template: Cloud, rehearse: Rehe
 def test_a_higher_level_logs_less(
     template: Cloud, rehearse: Rehearse, level: str, types: list[str]
 ) -> None:
+    """https://docs.aws.amazon.com/step-functions/latest/dg/cloudwatch-log-level.html"""
     machine(template, Level=level)
     events = execute(rehearse())
     assert [event["type"] for event in events] == types

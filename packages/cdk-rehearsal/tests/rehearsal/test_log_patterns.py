@@ -98,6 +98,7 @@ def test_a_pattern_matches_as_documented(pattern: str | None, message: str, matc
         "{ $.a[ = 1 }",
     ],
 )
+@pytest.mark.own_behaviour
 def test_malformed_and_unsupported_patterns_are_refused(pattern: str) -> None:
     with pytest.raises(InvalidPattern):
         log_filter(pattern)

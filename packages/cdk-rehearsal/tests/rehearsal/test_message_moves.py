@@ -13,7 +13,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from cdk_rehearsal import Rehearsal
-from cdk_rehearsal.services import message_moves
+from cdk_rehearsal.limits import LIMITS
 from rehearsal.cloud import Cloud
 from rehearsal.conftest import Rehearse
 
@@ -198,8 +198,8 @@ def test_an_account_has_so_many_active_tasks_and_each_so_much_time(
     template: Cloud, rehearse: Rehearse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With lower limits: the real ones are 100 tasks and 36 hours."""
-    monkeypatch.setattr(message_moves, "_MOST_ACTIVE", 1)
-    monkeypatch.setattr(message_moves, "_LONGEST_S", 2.0)
+    monkeypatch.setitem(LIMITS, "sqs.moves", 1)
+    monkeypatch.setitem(LIMITS, "sqs.move_s", 2)
     for name in ("", "Second"):
         template.queue(f"{name}Dead")
         template.queue(f"{name}Queue", dead_letters=f"{name}Dead")

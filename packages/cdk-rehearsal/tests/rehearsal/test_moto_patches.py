@@ -178,6 +178,7 @@ class TestValues:
         answer = ddb.batch_get_item(RequestItems={"t": {"Keys": [key("a")]}})
         assert answer["Responses"]["t"] == [item]
 
+    @pytest.mark.own_behaviour
     def test_answers_are_those_of_the_original(self) -> None:
         """Reads, queries, projections and returned values do not change."""
 
@@ -232,6 +233,7 @@ class TestValues:
             "text",
         ],
     )
+    @pytest.mark.own_behaviour
     def test_a_malformed_value_is_refused_as_before(self, value: Any) -> None:
         """The client checks types before it sends anything."""
 
@@ -259,6 +261,7 @@ class TestValues:
             )
         assert stored()[0].keys() == {"pk", "sk", "v"}
 
+    @pytest.mark.own_behaviour
     def test_an_item_of_many_lines_costs_no_more_for_each_of_them(self, patched: None) -> None:
         """Reading and writing are linear in what is read and written."""
         ddb = table()
@@ -388,6 +391,7 @@ class TestExpressions:
         original, patched = both(scenario)
         assert patched == original
 
+    @pytest.mark.own_behaviour
     def test_values_of_a_known_condition_are_its_own(self, patched: None) -> None:
         """What is kept of a condition depends on its values, too."""
         ddb = table()
@@ -443,6 +447,7 @@ class TestExpressions:
         original, patched = (found[expression, exists, wanted] for found in updated)
         assert _unordered(patched) == _unordered(original)
 
+    @pytest.mark.own_behaviour
     def test_sums_are_those_of_the_original(self) -> None:
         """Numbers keep their notation."""
 
@@ -467,6 +472,7 @@ class TestExpressions:
         original, patched = both(scenario)
         assert patched == original
 
+    @pytest.mark.own_behaviour
     def test_an_expression_is_parsed_once(
         self, patched: None, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -667,6 +673,7 @@ class TestTransactions:
         message = error.value.response["Error"]["Message"]
         assert message.endswith("[None, ConditionalCheckFailed, ConditionalCheckFailed]")
 
+    @pytest.mark.own_behaviour
     def test_refusals_are_those_of_the_original(self) -> None:
         """Two operations on one item, 101 operations, an unknown table, a malformed key."""
 
@@ -699,6 +706,7 @@ class TestTransactions:
         assert patched[4] == "ResourceNotFoundException"
         assert patched[5] == []
 
+    @pytest.mark.own_behaviour
     def test_the_cost_depends_on_the_operations_alone(self, patched: None) -> None:
         """As many calls with 400 items in the table as with 10."""
         ddb = table()
@@ -723,6 +731,7 @@ class TestTransactions:
 class TestScans:
     """https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Scan.html."""
 
+    @pytest.mark.own_behaviour
     def test_pages_are_those_of_the_original(self) -> None:
         """By number, by size, by segment, filtered, and of a table that changes meanwhile."""
 
@@ -753,6 +762,7 @@ class TestScans:
         assert [len(page["Items"]) for page in original[0]] == [4] * 5 + [3]
         assert patched == original
 
+    @pytest.mark.own_behaviour
     def test_the_cost_of_a_page_depends_on_its_items_alone(self, patched: None) -> None:
         """Which is so for all pages after the first, in which the items are put in order."""
         ddb = table()
@@ -799,6 +809,7 @@ def clock(patched: None) -> Iterator[Clock]:
 class TestQueues:
     """https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/welcome.html."""
 
+    @pytest.mark.own_behaviour
     def test_answers_are_those_of_the_original(self) -> None:
         """Sending, receiving, counting, deleting; messages keep their attributes."""
 
@@ -932,6 +943,7 @@ class TestQueues:
         clock.move_to(clock.now() + 30)
         assert sorted(m["Body"] for m in receive() + receive()) == ["a2", "b1"]
 
+    @pytest.mark.own_behaviour
     def test_the_cost_of_a_call_does_not_grow_with_the_queue(self, patched: None) -> None:
         """As many calls with 1,000 messages in it as with 10."""
         sqs, url = queue()
@@ -994,6 +1006,7 @@ class TestQueues:
         clock.stop()
 
 
+@pytest.mark.own_behaviour
 class TestRequests:
     """https://docs.aws.amazon.com/general/latest/gr/rande.html."""
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from cdk_rehearsal import Rehearsal, check
+from cdk_rehearsal import check
 from rehearsal.cloud import Cloud, arn, ref
-from rehearsal.conftest import Rehearse
+from rehearsal.conftest import Deploy, Rehearse
+from rehearsal.worlds import World
 
 POLLING = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"]
 
@@ -35,7 +36,6 @@ def pipe(
     template.add(
         "Pipe",
         "AWS::Pipes::Pipe",
-        Name="tube",
         RoleArn=arn("PipeRole"),
         Source=source,
         Target=target,
@@ -43,7 +43,7 @@ def pipe(
     )
 
 
-def send(shop: Rehearsal, *bodies: Any) -> None:
+def send(shop: World, *bodies: Any) -> None:
     for body in bodies:
         shop.client("sqs").send_message(
             QueueUrl=shop.physical_id("Shop/From"), MessageBody=json.dumps(body)
@@ -51,11 +51,12 @@ def send(shop: Rehearsal, *bodies: Any) -> None:
     shop.run_until_idle()
 
 
-def bodies(shop: Rehearsal, path: str) -> list[Any]:
+def bodies(shop: World, path: str) -> list[Any]:
     return [json.loads(message["body"]) for message in shop.messages(path)]
 
 
-def test_messages_pass_a_filter_and_a_template(template: Cloud, rehearse: Rehearse) -> None:
+def test_messages_pass_a_filter_and_a_template(template: Cloud, aws: Deploy) -> None:
+    """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-pipes-input-transformation.html"""
     template.queue("From")
     template.queue("To")
     pipe(
@@ -67,10 +68,10 @@ def test_messages_pass_a_filter_and_a_template(template: Cloud, rehearse: Rehear
         },
         TargetParameters={"InputTemplate": '{"n": <$.body.n>, "by": "<aws.pipes.pipe-name>"}'},
     )
-    shop = rehearse()
+    shop = aws()
     send(shop, {"n": 1}, {"n": 2})
-    assert bodies(shop, "Shop/To") == [{"n": 2, "by": "tube"}]
-    assert shop.queue_depths()["Shop/From"] == 0
+    assert bodies(shop, "Shop/To") == [{"n": 2, "by": shop.physical_id("Shop/Pipe")}]
+    assert shop.messages("Shop/From") == []
 
 
 ENRICH = """
@@ -79,18 +80,20 @@ def handler(events, context):
 """
 
 
-def test_an_enrichment_changes_and_drops_events(template: Cloud, rehearse: Rehearse) -> None:
+def test_an_enrichment_changes_and_drops_events(template: Cloud, aws: Deploy) -> None:
+    """https://docs.aws.amazon.com/eventbridge/latest/userguide/pipes-enrichment.html"""
     template.queue("From")
     template.queue("To")
     template.function("Enrich", ENRICH)
     pipe(template, arn("From"), arn("To"), Enrichment=arn("Enrich"))
-    shop = rehearse()
+    shop = aws()
     send(shop, "poor", "any")
     (event,) = bodies(shop, "Shop/To")
     assert (event["body"], event["rich"]) == ('"any"', True)
 
 
 def test_a_table_starts_executions(template: Cloud, rehearse: Rehearse) -> None:
+    """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-pipes-dynamodb.html"""
     template.table("Table")
     template.role("Role")
     template.add(
@@ -129,7 +132,8 @@ def test_a_table_starts_executions(template: Cloud, rehearse: Rehearse) -> None:
     assert max(map(len, inputs)) == 2
 
 
-def test_a_message_becomes_an_event(template: Cloud, rehearse: Rehearse) -> None:
+def test_a_message_becomes_an_event(template: Cloud, aws: Deploy) -> None:
+    """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-pipes-event-target.html"""
     template.queue("From")
     template.queue("Heard")
     template.add("Bus", "AWS::Events::EventBus", Name="bus")
@@ -143,7 +147,7 @@ def test_a_message_becomes_an_event(template: Cloud, rehearse: Rehearse) -> None
             "EventBridgeEventBusParameters": {"Source": "shop", "DetailType": "Sold"},
         },
     )
-    shop = rehearse()
+    shop = aws()
     send(shop, {"id": "x"})
     (event,) = bodies(shop, "Shop/Heard")
     assert (event["detail-type"], event["detail"]) == ("Sold", {"id": "x"})
@@ -152,6 +156,7 @@ def test_a_message_becomes_an_event(template: Cloud, rehearse: Rehearse) -> None
 def test_a_batch_that_the_target_refuses_is_tried_again_and_parked(
     template: Cloud, rehearse: Rehearse
 ) -> None:
+    """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-pipes-kinesis.html"""
     template.queue("Parked")
     template.queue("From", dead_letters="Parked", receives=2)
     template.function("Fail", "def handler(event, context): raise ValueError")
@@ -163,6 +168,7 @@ def test_a_batch_that_the_target_refuses_is_tried_again_and_parked(
 
 
 def test_a_pipe_does_only_what_its_role_permits(template: Cloud, rehearse: Rehearse) -> None:
+    """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-pipes-permissions.html"""
     template.queue("Parked")
     template.queue("From", dead_letters="Parked", receives=1)
     template.queue("To")
@@ -183,6 +189,7 @@ def test_a_pipe_does_only_what_its_role_permits(template: Cloud, rehearse: Rehea
 def test_a_pipe_whose_role_cannot_poll_is_not_created(
     template: Cloud, service: str, action: list[str], problem: str
 ) -> None:
+    """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-pipes-permissions.html"""
     template.queue("From")
     template.queue("To")
     pipe(template, arn("From"), arn("To"), action=action)
@@ -197,6 +204,7 @@ def test_a_pipe_whose_role_cannot_poll_is_not_created(
 def test_a_pipe_polls_with_what_its_role_permits_at_the_moment(
     template: Cloud, rehearse: Rehearse
 ) -> None:
+    """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-pipes-permissions.html"""
     template.queue("From")
     template.queue("To")
     pipe(template, arn("From"), arn("To"))
@@ -212,6 +220,7 @@ def test_a_pipe_polls_with_what_its_role_permits_at_the_moment(
 
 
 def test_a_pipe_needs_the_key_of_its_target(template: Cloud, rehearse: Rehearse) -> None:
+    """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-pipes-permissions.html"""
     template.queue("Parked")
     template.queue("From", dead_letters="Parked", receives=1)
     root = {"AWS": {"Fn::Sub": "arn:aws:iam::${AWS::AccountId}:root"}}
@@ -227,6 +236,7 @@ def test_a_pipe_needs_the_key_of_its_target(template: Cloud, rehearse: Rehearse)
 
 
 def test_a_stopped_pipe_does_nothing(template: Cloud, rehearse: Rehearse) -> None:
+    """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-pipes.html"""
     template.queue("From")
     template.queue("To")
     pipe(template, arn("From"), arn("To"), DesiredState="STOPPED")

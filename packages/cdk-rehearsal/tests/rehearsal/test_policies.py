@@ -267,6 +267,7 @@ class TestConditions:
         assert not permitted(both, context={"a:a": "1", "a:b": "3"})
         assert not permitted(both, context={"a:b": "2"})
 
+    @pytest.mark.own_behaviour
     def test_an_unknown_operator_is_an_error(self) -> None:
         with pytest.raises(UnsupportedTemplateError, match="StringSounds"):
             permitted(statement(Condition={"StringSoundsLike": {"aws:Key": "a"}}))

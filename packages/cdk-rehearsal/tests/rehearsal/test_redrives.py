@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from rehearsal.crossing import crosses
 from rehearsal.test_stepfunctions import Stage, staged
 
 DAY_S = 86_400.0
@@ -322,6 +323,7 @@ def test_reports_and_the_context_count_redrives(stage: Stage) -> None:
     ]
 
 
+@crosses("stepfunctions.redrivable_s")
 @pytest.mark.parametrize("days", [13.9, 14.1])
 def test_an_execution_can_be_redriven_for_fourteen_days(stage: Stage, days: float) -> None:
     execution = start(stage, {"Bad": {"Type": "Fail"}})
@@ -348,3 +350,48 @@ def test_what_runs_or_succeeded_or_is_express_or_unknown_cannot_be_redriven(stag
     assert "RUNNING" in refusal(stage, running)
     assert refusal(stage, good.replace(":execution:", ":express:")).startswith("InvalidArn")
     assert refusal(stage, f"{good}x").startswith("ExecutionDoesNotExist")
+
+
+@pytest.mark.parametrize("kind", ["STANDARD", "EXPRESS"])
+def test_only_children_of_a_map_run_that_have_not_succeeded_are_redriven(
+    stage: Stage, kind: str
+) -> None:
+    """https://docs.aws.amazon.com/step-functions/latest/dg/redrive-map-run.html"""
+    flaky, before = Flaky(stage, 2, 3), list[Any]()
+    first = {"Type": "Task", "Resource": stage.lambdas.add("before", before.append)}
+    processor = {
+        "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": kind},
+        "StartAt": "Before",
+        "States": {
+            "Before": {**first, "ResultPath": None, "Next": "Call"},
+            "Call": flaky.task(End=True),
+        },
+    }
+    states = {
+        "Each": {
+            "Type": "Map",
+            "MaxConcurrency": 1,
+            "ToleratedFailureCount": 1,
+            "ItemProcessor": processor,
+            "End": True,
+        }
+    }
+    execution = start(stage, states, [1, 2, 3, 4])
+    assert described(stage, execution)["status"] == "FAILED"
+    assert described(stage, execution)["error"] == "States.ExceedToleratedFailureThreshold"
+    assert (before, flaky.calls) == ([1, 2, 3], [1, 2, 3])
+    flaky.failing.clear()
+    redrive(stage, execution)
+    assert described(stage, execution)["status"] == "SUCCEEDED"
+    output = json.loads(described(stage, execution)["output"])
+    assert output == ["1 done", "2 done", "3 done", "4 done"]
+    assert flaky.calls[3:] == [2, 3, 4]
+    # A Standard child continues at the failed state, an Express child starts anew.
+    assert before[3:] == ([4] if kind == "STANDARD" else [2, 3, 4])
+    (run,) = stage.sfn.list_map_runs(executionArn=execution)["mapRuns"]
+    run = stage.sfn.describe_map_run(mapRunArn=run["mapRunArn"])
+    counts = run["itemCounts"]
+    assert (counts["succeeded"], counts["failed"], counts["total"]) == (4, 0, 4)
+    assert (run["status"], run["redriveCount"]) == ("SUCCEEDED", 1)
+    of_runs = [each for each in history(stage, execution) if each.startswith("MapRun")]
+    assert of_runs == ["MapRunStarted", "MapRunFailed", "MapRunRedriven", "MapRunSucceeded"]

@@ -377,3 +377,23 @@ def _in_a_subprocess(code: str) -> str:
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def test_a_rehearsal_runs_in_the_account_of_its_stacks(template: Cloud) -> None:
+    """Roles, AWS's managed policies and permissions are found there, too."""
+    template.queue("Queue")
+    send = {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": arn("Queue")}
+    template.role("Role", send)
+    managed = "arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole"
+    template.resources["Role"]["Properties"]["ManagedPolicyArns"] = [managed]
+    code = """
+    import boto3, os
+    def handler(event, context):
+        boto3.client("sqs").send_message(QueueUrl=os.environ["QUEUE"], MessageBody="m")
+        return boto3.client("sts").get_caller_identity()["Account"]
+    """
+    template.function("Send", code, Environment={"Variables": {"QUEUE": ref("Queue")}})
+    with Rehearsal(template.write(), account="210987654321") as shop:
+        assert shop.invoke("Shop/Send", {}).payload == "210987654321"
+        assert "210987654321" in shop.physical_id("Shop/Queue")
+        assert [each["body"] for each in shop.messages("Shop/Queue")] == ["m"]

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from cdk_rehearsal import Rehearsal, check
+from cdk_rehearsal import FAULTS, Rehearsal, check
 from rehearsal.cloud import Cloud, arn, ref
-from rehearsal.conftest import Rehearse
+from rehearsal.conftest import Deploy, Rehearse
 
 ECHO = """
 import json
@@ -20,8 +20,8 @@ SIGNED = {"Authorization": "AWS4-HMAC-SHA256 Credential=rehearsal"}
 
 
 def uri(function: str) -> dict[str, Any]:
-    path = "arn:aws:apigateway:eu-central-1:lambda:path/2015-03-31/functions/"
-    return {"Fn::Join": ["", [path, arn(function), "/invocations"]]}
+    path = "arn:aws:apigateway:${AWS::Region}:lambda:path/2015-03-31/functions/"
+    return {"Fn::Sub": f"{path}${{{function}.Arn}}/invocations"}
 
 
 def proxy(function: str = "Echo", **properties: Any) -> dict[str, Any]:
@@ -68,6 +68,15 @@ def part(template: Cloud, name: str, path_part: str, parent: str | None = None) 
 
 
 def method(template: Cloud, name: str, verb: str, at: str | None = None, **properties: Any) -> None:
+    answers = properties.get("Integration", {}).get("IntegrationResponses", ())
+    if answers:
+        properties["MethodResponses"] = [
+            {
+                "StatusCode": answer["StatusCode"],
+                "ResponseParameters": dict.fromkeys(answer.get("ResponseParameters", ()), True),
+            }
+            for answer in answers
+        ]
     template.add(
         name,
         "AWS::ApiGateway::Method",
@@ -76,6 +85,7 @@ def method(template: Cloud, name: str, verb: str, at: str | None = None, **prope
         ResourceId=ref(at) if at else arn("Api", "RootResourceId"),
         **{"AuthorizationType": "NONE", "Integration": proxy(), **properties},
     )
+    template.resources["Deployed"].setdefault("DependsOn", []).append(name)
 
 
 def role(template: Cloud, action: str) -> None:
@@ -121,12 +131,17 @@ def service(path: str, template: str | None = None, **properties: Any) -> dict[s
 # -- proxy integration --------------------------------------------------------------------
 
 
-def test_the_event_has_the_request_in_format_1(template: Cloud, rehearse: Rehearse) -> None:
+def test_the_event_has_the_request_in_format_1(template: Cloud, aws: Deploy) -> None:
+    """https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-lambda-proxy-integrations.html
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-rest-api.html
+    """
     api(template)
     part(template, "Items", "items")
     part(template, "Item", "{id}", "Items")
     method(template, "Get", "GET", "Item")
-    answer = rehearse().http.request("GET", "/items/a%20b?q=1&q=2", headers={"X-Tea": ["a", "b"]})
+    answer = aws(shared=True).http.request(
+        "GET", "/items/a%20b?q=1&q=2", headers={"X-Tea": ["a", "b"]}
+    )
     event = answer.json()
     assert answer.status == 200
     assert (event["resource"], event["path"]) == ("/items/{id}", "/items/a b")
@@ -140,13 +155,14 @@ def test_the_event_has_the_request_in_format_1(template: Cloud, rehearse: Rehear
     assert event["requestContext"]["resourcePath"] == "/items/{id}"
 
 
-def test_the_most_specific_method_answers(template: Cloud, rehearse: Rehearse) -> None:
+def test_the_most_specific_method_answers(template: Cloud, aws: Deploy) -> None:
+    """https://docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html"""
     api(template)
     part(template, "Greedy", "{proxy+}")
     part(template, "Item", "item")
     method(template, "Any", "ANY", "Greedy")
     method(template, "Get", "GET", "Item")
-    shop = rehearse()
+    shop = aws(shared=True)
     found = {
         path: shop.http.request("GET", path).json()["resource"] for path in ("/item", "/a/b", "/a")
     }
@@ -174,28 +190,34 @@ def test_the_most_specific_method_answers(template: Cloud, rehearse: Rehearse) -
     ],
 )
 def test_an_answer_that_is_none_is_an_error_of_the_api(
-    template: Cloud, rehearse: Rehearse, code: str, status: int, message: str
+    template: Cloud, aws: Deploy, code: str, status: int, message: str
 ) -> None:
+    """https://docs.aws.amazon.com/lambda/latest/dg/services-apigateway-errors.html
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-execution-service-limits-table.html
+    """
     api(template, code)
     template.resources["Echo"]["Properties"]["Timeout"] = 90
     method(template, "Get", "GET")
-    answer = rehearse().http.request("GET", "/")
+    answer = aws(shared=True).http.request("GET", "/")
     assert (answer.status, answer.json()["message"]) == (status, message)
 
 
-def test_a_function_without_permission_is_not_invoked(template: Cloud, rehearse: Rehearse) -> None:
+def test_a_function_without_permission_is_not_invoked(template: Cloud, aws: Deploy) -> None:
+    """https://docs.aws.amazon.com/lambda/latest/dg/services-apigateway-errors.html"""
     api(template)
     del template.resources["PermitEcho"]
     method(template, "Get", "GET")
-    shop = rehearse()
+    shop = aws(shared=True)
     assert shop.http.request("GET", "/").status == 500
-    assert not [r for r in shop.meter.records if r.kind == "invocation"]
+    if isinstance(shop, Rehearsal):
+        assert not [r for r in shop.meter.records if r.kind == "invocation"]
 
 
-def test_binary_bodies_are_those_of_binary_media_types(template: Cloud, rehearse: Rehearse) -> None:
+def test_binary_bodies_are_those_of_binary_media_types(template: Cloud, aws: Deploy) -> None:
+    """https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-payload-encodings-workflow.html"""
     api(template, BinaryMediaTypes=["image/*"])
     method(template, "Post", "POST")
-    shop = rehearse()
+    shop = aws(shared=True)
     event = shop.http.request(
         "POST", "/", headers={"content-type": "image/png"}, body=b"\xff"
     ).json()
@@ -208,6 +230,7 @@ def test_binary_bodies_are_those_of_binary_media_types(template: Cloud, rehearse
 
 
 def test_a_method_with_iam_takes_signed_requests_only(template: Cloud, rehearse: Rehearse) -> None:
+    """https://docs.aws.amazon.com/apigateway/latest/developerguide/permissions.html"""
     api(template)
     method(template, "Get", "GET", AuthorizationType="AWS_IAM")
     shop = rehearse()
@@ -216,6 +239,9 @@ def test_a_method_with_iam_takes_signed_requests_only(template: Cloud, rehearse:
 
 
 def test_a_user_pool_admits_its_tokens(template: Cloud, rehearse: Rehearse) -> None:
+    """https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-integrate-with-cognito.html
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-control-access-to-api.html
+    """
     api(template)
     template.add("Pool", "AWS::Cognito::UserPool")
     template.add("Client", "AWS::Cognito::UserPoolClient", UserPoolId=ref("Pool"))
@@ -290,10 +316,11 @@ def guarded(template: Cloud, **properties: Any) -> None:
     ],
 )
 def test_a_function_decides(
-    template: Cloud, rehearse: Rehearse, token: str, status: int, message: str | None
+    template: Cloud, aws: Deploy, token: str, status: int, message: str | None
 ) -> None:
+    """https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-use-lambda-authorizer.html"""
     guarded(template)
-    answer = rehearse().http.request("GET", "/", headers={"authorization": token})
+    answer = aws(shared=True).http.request("GET", "/", headers={"authorization": token})
     assert answer.status == status
     body = answer.json()
     assert body.get("message", body.get("Message")) == message
@@ -305,6 +332,7 @@ def test_a_function_decides(
 def test_a_decision_is_kept_for_a_while(
     template: Cloud, rehearse: Rehearse, ttl_s: int, asked: int
 ) -> None:
+    """https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-use-lambda-authorizer.html"""
     guarded(template, AuthorizerResultTtlInSeconds=ttl_s)
     shop = rehearse()
     for pause in (0, 200, 200):
@@ -313,12 +341,11 @@ def test_a_decision_is_kept_for_a_while(
     assert len([r for r in shop.meter.records if r.target == "Shop/Guard"]) == asked
 
 
-def test_an_authorizer_needs_the_permission_of_its_function(
-    template: Cloud, rehearse: Rehearse
-) -> None:
+def test_an_authorizer_needs_the_permission_of_its_function(template: Cloud, aws: Deploy) -> None:
+    """https://docs.aws.amazon.com/apigateway/latest/developerguide/configure-api-gateway-lambda-authorization.html"""
     guarded(template)
     del template.resources["PermitGuard"]
-    answer = rehearse().http.request("GET", "/", headers={"authorization": "yes"})
+    answer = aws(shared=True).http.request("GET", "/", headers={"authorization": "yes"})
     assert (answer.status, answer.json()) == (500, {"message": None})
 
 
@@ -326,7 +353,7 @@ def test_an_authorizer_needs_the_permission_of_its_function(
     ("action", "status"), [("lambda:InvokeFunction", 200), ("lambda:GetFunction", 500)]
 )
 def test_a_role_takes_the_place_of_the_permission(
-    template: Cloud, rehearse: Rehearse, action: str, status: int
+    template: Cloud, aws: Deploy, action: str, status: int
 ) -> None:
     """https://docs.aws.amazon.com/apigateway/latest/developerguide/permissions.html"""
     role(template, action)
@@ -336,7 +363,7 @@ def test_a_role_takes_the_place_of_the_permission(
     part(template, "Open", "open")
     integration = proxy("Other", Credentials=arn("Caller"))
     method(template, "GetOpen", "GET", "Open", Integration=integration)
-    shop = rehearse()
+    shop = aws(shared=True)
     answers = [shop.http.request("GET", "/open")]
     answers.append(shop.http.request("GET", "/", headers={"authorization": "yes"}))
     assert [answer.status for answer in answers] == [status, status]
@@ -345,6 +372,7 @@ def test_a_role_takes_the_place_of_the_permission(
 def test_a_method_with_the_credentials_of_the_caller_needs_no_permission(
     template: Cloud, rehearse: Rehearse
 ) -> None:
+    """https://docs.aws.amazon.com/apigateway/latest/api/API_Integration.html"""
     api(template)
     del template.resources["PermitEcho"]
     integration = proxy(Credentials="arn:aws:iam::*:user/*")
@@ -353,22 +381,24 @@ def test_a_method_with_the_credentials_of_the_caller_needs_no_permission(
     assert rehearse().http.request("GET", "/", headers=signed).status == 200
 
 
-def test_a_role_that_the_api_cannot_assume_is_of_no_use(
-    template: Cloud, rehearse: Rehearse
-) -> None:
+def test_a_role_that_the_api_cannot_assume_is_of_no_use(template: Cloud, aws: Deploy) -> None:
+    """https://docs.aws.amazon.com/apigateway/latest/developerguide/permissions.html"""
     api(template)
     template.role("Caller")
     template.table("Table")
     call = service("dynamodb:action/Scan", '{"TableName": "x"}')
     method(template, "Scan", "POST", Integration=call)
     method(template, "Invoke", "GET", Integration=proxy(Credentials=arn("Caller")))
-    shop = rehearse()
+    shop = aws(shared=True)
     answers = [shop.http.request(verb, "/") for verb in ("POST", "GET")]
     assert [answer.status for answer in answers] == [500, 500]
     assert answers[0].json() == {"message": "Internal server error"}
 
 
 def test_a_key_counts_against_its_plan(template: Cloud, rehearse: Rehearse) -> None:
+    """https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-api-usage-plans.html
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-request-throttling.html
+    """
     api(template)
     method(template, "Get", "GET", ApiKeyRequired=True)
     template.add("Key", "AWS::ApiGateway::ApiKey", Enabled=True, Value="k" * 20)
@@ -405,7 +435,8 @@ def test_a_key_counts_against_its_plan(template: Cloud, rehearse: Rehearse) -> N
 # -- validation ---------------------------------------------------------------------------
 
 
-def test_parameters_and_body_are_validated(template: Cloud, rehearse: Rehearse) -> None:
+def test_parameters_and_body_are_validated(template: Cloud, aws: Deploy) -> None:
+    """https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-method-request-validation.html"""
     api(template)
     template.add(
         "Check",
@@ -432,7 +463,7 @@ def test_parameters_and_body_are_validated(template: Cloud, rehearse: Rehearse) 
             "method.request.header.X-Any": False,
         },
     )
-    shop = rehearse()
+    shop = aws(shared=True)
     answers = [
         shop.http.request("POST", path, body=body)
         for path, body in (
@@ -450,7 +481,10 @@ def test_parameters_and_body_are_validated(template: Cloud, rehearse: Rehearse) 
 # -- other integrations -------------------------------------------------------------------
 
 
-def test_a_mock_answers_a_preflight_request(template: Cloud, rehearse: Rehearse) -> None:
+def test_a_mock_answers_a_preflight_request(template: Cloud, aws: Deploy) -> None:
+    """https://docs.aws.amazon.com/apigateway/latest/developerguide/how-to-mock-integration.html
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/request-response-data-mappings.html
+    """
     api(template)
     method(
         template,
@@ -471,11 +505,15 @@ def test_a_mock_answers_a_preflight_request(template: Cloud, rehearse: Rehearse)
             ],
         },
     )
-    answer = rehearse().http.request("OPTIONS", "/")
+    answer = aws(shared=True).http.request("OPTIONS", "/")
     assert (answer.status, answer.headers["access-control-allow-origin"]) == (204, "*")
 
 
-def test_a_request_becomes_a_message(template: Cloud, rehearse: Rehearse) -> None:
+def test_a_request_becomes_a_message(template: Cloud, aws: Deploy) -> None:
+    """https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-mapping-template-reference.html
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/integration-request-basic-setup.html
+    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-making-api-requests-xml.html
+    """
     api(template)
     template.queue("Queue")
     role(template, "sqs:SendMessage")
@@ -494,7 +532,7 @@ def test_a_request_becomes_a_message(template: Cloud, rehearse: Rehearse) -> Non
             },
         ),
     )
-    shop = rehearse()
+    shop = aws(shared=True)
     answer = shop.http.request("POST", "/?shop=a", body={"a b": "&"})
     (message,) = shop.messages("Shop/Queue")
     assert json.loads(message["body"]) == {"a b": "&"}
@@ -504,8 +542,9 @@ def test_a_request_becomes_a_message(template: Cloud, rehearse: Rehearse) -> Non
 
 
 def test_a_request_becomes_an_item_an_event_a_record_and_an_execution(
-    template: Cloud, rehearse: Rehearse
+    template: Cloud, aws: Deploy
 ) -> None:
+    """https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-mapping-template-reference.html"""
     api(template)
     template.table("Table")
     template.add("Stream", "AWS::Kinesis::Stream", ShardCount=1)
@@ -543,7 +582,7 @@ def test_a_request_becomes_an_item_an_event_a_record_and_an_execution(
                 "RequestTemplates": {"application/json": {"Fn::Sub": mapping}},
             },
         )
-    shop = rehearse()
+    shop = aws(shared=True)
     answers = {
         name: shop.http.request("POST", f"/{name}", body={"id": "x"})
         for name in ("item", "record", "event")
@@ -557,9 +596,8 @@ def test_a_request_becomes_an_item_an_event_a_record_and_an_execution(
     assert json.loads(message["body"])["detail"] == {"id": "x"}
 
 
-def test_a_call_that_is_refused_is_mapped_by_its_status(
-    template: Cloud, rehearse: Rehearse
-) -> None:
+def test_a_call_that_is_refused_is_mapped_by_its_status(template: Cloud, aws: Deploy) -> None:
+    """https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-integration-settings-integration-response.html"""
     api(template)
     template.table("Table")
     role(template, "dynamodb:GetItem")
@@ -577,7 +615,7 @@ def test_a_call_that_is_refused_is_mapped_by_its_status(
             "dynamodb:action/GetItem", '{"TableName": "x", "Key": {"pk": {"S": "1"}}}'
         ),
     )
-    shop = rehearse()
+    shop = aws(shared=True)
     denied, unknown = (shop.http.request(verb, "/") for verb in ("POST", "PUT"))
     assert (denied.status, denied.json()) == (400, {"sorry": "AccessDeniedException"})
     assert (unknown.status, unknown.json()) == (400, {"sorry": "ResourceNotFoundException"})
@@ -602,7 +640,7 @@ SIZES = '#set($n = $input.path("$"))#if($n > 5){"many": $n}#else{"few": $n}#end'
     ],
 )
 def test_a_body_without_a_template_passes_or_is_refused(
-    template: Cloud, rehearse: Rehearse, behaviour: str, kind: str, status: int
+    template: Cloud, aws: Deploy, behaviour: str, kind: str, status: int
 ) -> None:
     """https://docs.aws.amazon.com/apigateway/latest/developerguide/integration-passthrough-behaviors.html"""
     api(template, "def handler(event, context): return event")
@@ -614,13 +652,14 @@ def test_a_body_without_a_template_passes_or_is_refused(
         "IntegrationResponses": [{"StatusCode": "200"}],
     }
     method(template, "Post", "POST", Integration=integration)
-    answer = rehearse().http.request("POST", "/", headers={"content-type": kind}, body="2")
+    answer = aws(shared=True).http.request("POST", "/", headers={"content-type": kind}, body="2")
     assert answer.status == status
     if status == 200:
         assert answer.json() == (1 if kind == "application/json" else 2)
 
 
-def test_a_function_behind_mapping_templates(template: Cloud, rehearse: Rehearse) -> None:
+def test_a_function_behind_mapping_templates(template: Cloud, aws: Deploy) -> None:
+    """https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-integration-settings-integration-response.html"""
     api(
         template,
         DOUBLE,
@@ -643,7 +682,7 @@ def test_a_function_behind_mapping_templates(template: Cloud, rehearse: Rehearse
             ],
         },
     )
-    shop = rehearse()
+    shop = aws(shared=True)
     answers = [shop.http.request("POST", "/", body={"number": n}) for n in (1, 3, -1)]
     assert [answer.status for answer in answers] == [200, 200, 422]
     assert [answer.json() for answer in answers[:2]] == [{"few": 2}, {"many": 6}]
@@ -680,3 +719,78 @@ def test_rest_apis_are_served(template: Cloud, rehearse: Rehearse) -> None:
     shop: Rehearsal = rehearse()
     (url,) = shop.serve_apis().values()
     assert url.endswith("/prod")
+
+
+# -- what a REST API shares with an HTTP API ----------------------------------------------
+
+
+def test_requests_are_counted_under_the_name_of_the_api(
+    template: Cloud, rehearse: Rehearse
+) -> None:
+    api(template)
+    method(template, "Get", "GET")
+    shop = rehearse()
+    shop.http.request("GET", "/")
+    shop.http.request("GET", "/nowhere")
+    moment = shop.clock.now()
+    for name, expected in (("Count", 2.0), ("4XXError", 1.0), ("5XXError", 0.0)):
+        answer = shop.client("cloudwatch").get_metric_statistics(
+            Namespace="AWS/ApiGateway",
+            MetricName=name,
+            Dimensions=[{"Name": "ApiName", "Value": "api"}, {"Name": "Stage", "Value": "prod"}],
+            StartTime=moment - 3600,
+            EndTime=moment + 3600,
+            Period=7200,
+            Statistics=["Sum"],
+        )
+        assert sum(point["Sum"] for point in answer["Datapoints"]) == expected
+
+
+def test_the_requests_of_a_rest_api_do_not_disturb_access_logs(
+    template: Cloud, rehearse: Rehearse
+) -> None:
+    talking = "def handler(event, context):\n    print('hello')\n    return {'statusCode': 200}"
+    api(template, talking)
+    template.add("Log", "AWS::Logs::LogGroup", LogGroupName="/aws/lambda/echo")
+    template.resources["Echo"]["Properties"]["LoggingConfig"] = {"LogGroup": ref("Log")}
+    method(template, "Get", "GET")
+    shop = rehearse()
+    shop.http.request("GET", "/")
+    group = shop.physical_id("Shop/Log")
+    events = shop.client("logs").filter_log_events(logGroupName=group)["events"]
+    assert [event["message"] for event in events] == ["hello"]
+
+
+@pytest.mark.parametrize(
+    ("path", "verb"), [("/*", "*"), ("/~1items", "GET")], ids=["for all", "for one method"]
+)
+def test_the_settings_of_a_stage_limit_the_rate_of_a_method(
+    template: Cloud, rehearse: Rehearse, path: str, verb: str
+) -> None:
+    api(template)
+    part(template, "Items", "items")
+    method(template, "Get", "GET", "Items")
+    template.resources["Stage"]["Properties"]["MethodSettings"] = [
+        {
+            "ResourcePath": path,
+            "HttpMethod": verb,
+            "ThrottlingRateLimit": 1,
+            "ThrottlingBurstLimit": 2,
+        }
+    ]
+    shop = rehearse()
+    statuses = [shop.http.request("GET", "/items").status for _ in range(3)]
+    assert statuses == [200, 200, 429]
+    shop.run_for(1.0)
+    assert shop.http.request("GET", "/items").status == 200
+
+
+def test_a_request_to_a_rest_api_may_arrive_twice(template: Cloud, rehearse: Rehearse) -> None:
+    api(template)
+    method(template, "Get", "GET")
+    shop = rehearse()
+    fault = FAULTS["sent-twice"]
+    shop.faults.plan(fault, target="Shop/Echo")
+    assert shop.http.request("GET", "/").status == 200
+    requests = shop.meter.of("request")
+    assert [record.detail.get("fault") for record in requests] == ["sent-twice", "sent-twice"]

@@ -40,6 +40,7 @@ def times(shop: Rehearsal) -> list[str]:
 def test_a_rule_acts_at_its_times(
     template: Cloud, rehearse: Rehearse, expression: str, expected: list[str]
 ) -> None:
+    """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-scheduled-rule-pattern.html"""
     scheduled(template, expression)
     shop = rehearse(start=START)
     shop.run_for(3 * 3600 + 60)
@@ -61,6 +62,7 @@ def test_nothing_waits_for_a_rule_that_has_not_acted(template: Cloud, rehearse: 
 
 
 def test_a_mere_schedule_matches_no_event(template: Cloud, rehearse: Rehearse) -> None:
+    """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-scheduled-rule-pattern.html"""
     scheduled(template, "rate(1 day)")
     shop = rehearse()
     shop.client("events").put_events(
@@ -71,6 +73,7 @@ def test_a_mere_schedule_matches_no_event(template: Cloud, rehearse: Rehearse) -
 
 
 def test_a_rule_can_have_both(template: Cloud, rehearse: Rehearse) -> None:
+    """https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutRule.html"""
     scheduled(template, "rate(1 hour)", EventPattern={"source": ["shop"]})
     shop = rehearse(start=START)
     shop.client("events").put_events(
@@ -82,6 +85,7 @@ def test_a_rule_can_have_both(template: Cloud, rehearse: Rehearse) -> None:
 
 
 def test_a_rule_can_be_disabled_changed_and_deleted(template: Cloud, rehearse: Rehearse) -> None:
+    """https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutRule.html"""
     scheduled(template, "rate(1 hour)")
     shop = rehearse(start=START)
     events = shop.client("events")
@@ -98,6 +102,7 @@ def test_a_rule_can_be_disabled_changed_and_deleted(template: Cloud, rehearse: R
 
 
 def test_a_constant_input_is_what_the_target_gets(template: Cloud, rehearse: Rehearse) -> None:
+    """https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutTargets.html"""
     target = {"Id": "t", "Arn": arn("Queue"), "Input": '{"a": 1}'}
     scheduled(template, "rate(1 hour)", Targets=[target])
     shop = rehearse()
@@ -107,12 +112,14 @@ def test_a_constant_input_is_what_the_target_gets(template: Cloud, rehearse: Reh
 
 @pytest.mark.parametrize("expression", ["at(2030-01-01T00:00:00)", "rate(0 hours)", "hourly"])
 def test_an_expression_that_is_none_is_an_error(template: Cloud, expression: str) -> None:
+    """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-scheduled-rule-pattern.html"""
     scheduled(template, expression)
     (problem,) = check(template.write())
     assert "ScheduleExpression is not valid" in problem.problem
 
 
 def test_a_rule_without_pattern_and_schedule_is_an_error(template: Cloud) -> None:
+    """https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutRule.html"""
     scheduled(template, "rate(1 hour)")
     del template.resources["Rule"]["Properties"]["ScheduleExpression"]
     (problem,) = check(template.write())

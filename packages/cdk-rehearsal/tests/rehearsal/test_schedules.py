@@ -213,6 +213,7 @@ def test_a_stuck_process_is_noticed_though_a_schedule_goes_on(
 
 
 def test_a_disabled_schedule_does_not_fire(clock: Cloud, rehearse: Rehearse) -> None:
+    """https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-schedule.html"""
     schedule(clock, "rate(1 hour)", State="DISABLED")
     shop = rehearse()
     shop.run_for(86_400)
@@ -274,7 +275,10 @@ def test_without_an_input_a_target_is_told_that_a_schedule_has_fired(
 
 
 def test_a_function_is_invoked_asynchronously(template: Cloud, rehearse: Rehearse) -> None:
-    """It is tried again by Lambda, not by the schedule."""
+    """It is tried again by Lambda, not by the schedule.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/with-eventbridge-scheduler.html
+    """
     template.function("Function", "def handler(event, context): print(event['a'])")
     role(template, allow("lambda:InvokeFunction", "Function"))
     schedule(
@@ -293,6 +297,7 @@ def test_a_function_is_invoked_asynchronously(template: Cloud, rehearse: Rehears
 
 
 def test_a_state_machine_is_started(template: Cloud, rehearse: Rehearse) -> None:
+    """https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-targets-templated.html"""
     template.function("Function", ECHO)
     definition = {
         "StartAt": "Task",
@@ -400,6 +405,7 @@ def test_a_role_may_be_meant_for_one_group_of_schedules(clock: Cloud, rehearse: 
 def test_without_permission_a_schedule_goes_to_its_dead_letter_queue_at_once(
     template: Cloud, rehearse: Rehearse
 ) -> None:
+    """https://docs.aws.amazon.com/scheduler/latest/UserGuide/configuring-schedule-dlq.html"""
     for name in ("Queue", "Dead"):
         template.add(name, "AWS::SQS::Queue")
     role(template, allow("sqs:SendMessage", "Dead"), allow("sqs:ReceiveMessage", "Queue"))
@@ -499,6 +505,7 @@ def test_a_schedule_is_given_up_at_its_greatest_age(clock: Cloud, rehearse: Rehe
 def test_a_dead_letter_queue_that_the_role_may_not_send_to_loses_the_event(
     template: Cloud, rehearse: Rehearse
 ) -> None:
+    """https://docs.aws.amazon.com/scheduler/latest/UserGuide/configuring-schedule-dlq.html"""
     for name in ("Queue", "Dead"):
         template.add(name, "AWS::SQS::Queue")
     role(template, allow("sqs:SendMessage", "Queue"))
@@ -572,6 +579,7 @@ def test_a_name_is_taken_within_its_group(clock: Cloud, rehearse: Rehearse) -> N
 def test_what_the_service_refuses_is_refused(
     clock: Cloud, rehearse: Rehearse, changes: dict[str, Any], message: str
 ) -> None:
+    """https://docs.aws.amazon.com/scheduler/latest/APIReference/API_CreateSchedule.html"""
     shop = rehearse()
     client = shop.client("scheduler")
     with pytest.raises(client.exceptions.ValidationException, match=message):
@@ -607,6 +615,7 @@ def test_a_completed_schedule_is_deleted_if_it_says_so(
 def test_a_recurring_schedule_is_deleted_after_its_last_time(
     clock: Cloud, rehearse: Rehearse
 ) -> None:
+    """https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-schedule-delete.html"""
     shop = rehearse()
     end = datetime(2026, 1, 5, 9, 30, tzinfo=UTC)
     create(shop, "rate(1 hour)", EndDate=end, ActionAfterCompletion="DELETE")
@@ -621,6 +630,7 @@ def test_a_recurring_schedule_is_deleted_after_its_last_time(
 def test_a_schedule_that_was_disabled_meanwhile_is_not_completed(
     clock: Cloud, rehearse: Rehearse
 ) -> None:
+    """https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-schedule-delete.html"""
     shop = rehearse()
     client = shop.client("scheduler")
     shop.faults.fail("Shop/Queue", when="delivery", times=3)

@@ -79,6 +79,7 @@ def test_a_generated_secret_can_stand_in_a_template(template: Cloud, rehearse: R
 def test_a_secret_has_one_source(
     template: Cloud, rehearse: Rehearse, properties: dict[str, Any]
 ) -> None:
+    """https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-secretsmanager-secret.html"""
     template.add("Secret", "AWS::SecretsManager::Secret", **properties)
     with pytest.raises(UnsupportedTemplateError, match=r"Secret \(AWS::SecretsManager::Secret\)"):
         rehearse()

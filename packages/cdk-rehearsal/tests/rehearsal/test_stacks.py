@@ -44,6 +44,7 @@ def test_resources_are_listed_in_pages_with_their_physical_names(shop: Rehearsal
 
 
 def test_a_stack_is_described_with_its_outputs(shop: Rehearsal) -> None:
+    """https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DescribeStacks.html"""
     cloudformation = shop.client("cloudformation")
     (stack,) = cloudformation.describe_stacks(StackName="Shop")["Stacks"]
     assert stack["StackStatus"] == "CREATE_COMPLETE"
@@ -56,6 +57,7 @@ def test_a_stack_is_described_with_its_outputs(shop: Rehearsal) -> None:
 
 
 def test_one_resource_is_described(shop: Rehearsal) -> None:
+    """https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DescribeStackResource.html"""
     cloudformation = shop.client("cloudformation")
     one: Any = {"StackName": "Shop", "LogicalResourceId": "Queue1"}
     detail = cloudformation.describe_stack_resource(**one)["StackResourceDetail"]

@@ -324,6 +324,14 @@ def test_with_invented_stand_ins_everything_of_a_known_kind_loads_and_is_listed(
     }
 
 
+def test_an_invented_arn_can_stand_in_a_policy(template: Cloud, rehearse: Rehearse) -> None:
+    template.template["Parameters"] = {"ModelARN": {"Type": "String"}}
+    statement = {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": ref("ModelARN")}
+    template.role("Writer", statement)
+    shop = rehearse(stand_ins=True)
+    assert any("Shop/ModelARN: the value 'arn:aws:" in str(each) for each in shop.stand_ins)
+
+
 def test_a_target_of_an_unknown_kind_may_idle(template: Cloud, rehearse: Rehearse) -> None:
     template.add("Bus", "AWS::Events::EventBus", Name="bus")
     template.add("Build", "AWS::CodeBuild::Project")

@@ -438,6 +438,7 @@ class TestLambdaTasks:
         assert answer["error"] == "States.Timeout"
         assert stage.elapsed == 4
 
+    @pytest.mark.own_behaviour
     def test_other_services_are_called_through_one_client_each(
         self, stage: Stage, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -510,6 +511,7 @@ class TestRetry:
         assert all(0 <= delay <= full for delay, full in zip(delays, (4, 8, 16), strict=True))
         assert delays != [4, 8, 16]
 
+    @pytest.mark.own_behaviour
     def test_jitter_follows_the_seed(self) -> None:
         """The same seed gives the same run, another seed another one."""
         runs = []
@@ -769,6 +771,7 @@ class TestTaskTokens:
         assert (ended["status"], json.loads(ended["output"])) == ("SUCCEEDED", {"shipped": True})
         assert (ended["stopDate"] - ended["startDate"]).total_seconds() == 100
 
+    @pytest.mark.own_behaviour
     def test_a_run_is_idle_while_somebody_thinks(self, stage: Stage, tokens: list[str]) -> None:
         """The wait is no work, with a timeout and a heartbeat or without, alone or in a branch."""
         branch = {
@@ -947,6 +950,7 @@ class TestTaskTokens:
             stage.sfn.send_task_success(taskToken=tokens[0], output=output)
         assert described(stage, started)["status"] == "RUNNING"
 
+    @pytest.mark.own_behaviour
     def test_an_execution_that_waits_forever_ends_with_the_rehearsal(self) -> None:
         """Nothing is left of it."""
         scheduler = None
@@ -1272,7 +1276,10 @@ class TestApproval:
         return [body["detail"] for body in bodies]
 
     def test_the_answer_ends_the_execution(self, shop: Rehearsal) -> None:
-        """The starter has gone on long before."""
+        """The starter has gone on long before.
+
+        https://docs.aws.amazon.com/step-functions/latest/dg/connect-to-resource.html
+        """
         execution = shop.invoke(
             "Shop/Starter", {"input": '{"order": "o-1"}', "name": "o-1"}
         ).payload
@@ -1340,6 +1347,7 @@ class TestApproval:
         assert succeeded["outputDetails"] == {"included": True}
 
     def test_the_default_bus_hears_of_failures(self, shop: Rehearsal) -> None:
+        """https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html"""
         one = shop.invoke("Shop/Starter", {"input": '{"order": "o-1"}'}).payload
         shop.invoke("Shop/Starter", {"input": '{"order": "o-2"}'})
         shop.run_for(60)

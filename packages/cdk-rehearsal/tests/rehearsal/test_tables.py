@@ -9,13 +9,14 @@ import pytest
 
 from cdk_rehearsal import Rehearsal
 from rehearsal.cloud import Cloud, arn
-from rehearsal.conftest import Rehearse
+from rehearsal.conftest import Deploy
+from rehearsal.worlds import World
 
 Item = dict[str, Any]
 
 
 @pytest.fixture
-def shop(template: Cloud, rehearse: Rehearse) -> Rehearsal:
+def shop(template: Cloud, aws: Deploy) -> World:
     """Orders, those of which that are open are indexed by their customer and number."""
     template.add(
         "Orders",
@@ -50,7 +51,7 @@ def shop(template: Cloud, rehearse: Rehearse) -> Rehearsal:
     template.mapping(
         "Mapping", arn("Orders", "StreamArn"), "Relay", StartingPosition="TRIM_HORIZON"
     )
-    return rehearse()
+    return aws()
 
 
 def order(number: int, customer: str = "c-1", **more: Any) -> Item:
@@ -64,12 +65,12 @@ def order(number: int, customer: str = "c-1", **more: Any) -> Item:
     }
 
 
-def put(shop: Rehearsal, *items: Item) -> None:
+def put(shop: World, *items: Item) -> None:
     for item in items:
         shop.client("dynamodb").put_item(TableName=table(shop), Item=item)
 
 
-def transact(shop: Rehearsal, *operations: dict[str, Any]) -> None:
+def transact(shop: World, *operations: dict[str, Any]) -> None:
     """Write in one transaction; each operation is one of Put, Update and Delete."""
     items = [
         {kind: {"TableName": table(shop), **operation} for kind, operation in one.items()}
@@ -78,11 +79,11 @@ def transact(shop: Rehearsal, *operations: dict[str, Any]) -> None:
     shop.client("dynamodb").transact_write_items(TransactItems=items)
 
 
-def table(shop: Rehearsal) -> str:
+def table(shop: World) -> str:
     return shop.physical_id("Shop/Orders")
 
 
-def query(shop: Rehearsal, customer: str = "c-1", **options: Any) -> dict[str, Any]:
+def query(shop: World, customer: str = "c-1", **options: Any) -> dict[str, Any]:
     answer: dict[str, Any] = shop.client("dynamodb").query(
         TableName=table(shop),
         IndexName="open",
@@ -97,7 +98,7 @@ def keys(answer: dict[str, Any]) -> list[str]:
     return [item["pk"]["S"] for item in answer["Items"]]
 
 
-def test_an_index_has_the_items_with_its_key_in_the_order_of_its_sort_key(shop: Rehearsal) -> None:
+def test_an_index_has_the_items_with_its_key_in_the_order_of_its_sort_key(shop: World) -> None:
     """https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-indexes-general-sparse-indexes.html"""
     closed = order(3)
     del closed["open_for"]
@@ -107,14 +108,14 @@ def test_an_index_has_the_items_with_its_key_in_the_order_of_its_sort_key(shop: 
     assert keys(query(shop, "c-2")) == ["o-2"]
 
 
-def test_an_index_gives_the_attributes_that_are_projected_into_it(shop: Rehearsal) -> None:
+def test_an_index_gives_the_attributes_that_are_projected_into_it(shop: World) -> None:
     """https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/GSI.html#GSI.Projections"""
     put(shop, order(1))
     (item,) = query(shop)["Items"]
     assert item.keys() == {"pk", "open_for", "number", "amount"}
 
 
-def test_a_query_of_an_index_is_answered_page_by_page(shop: Rehearsal) -> None:
+def test_a_query_of_an_index_is_answered_page_by_page(shop: World) -> None:
     """https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Query.Pagination.html"""
     put(shop, *(order(number) for number in range(1, 8)))
     found: list[str] = []
@@ -130,8 +131,9 @@ def test_a_query_of_an_index_is_answered_page_by_page(shop: Rehearsal) -> None:
 
 
 def test_a_page_goes_on_after_its_last_item_though_that_has_left_the_index(
-    shop: Rehearsal,
+    shop: World,
 ) -> None:
+    """https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Query.Pagination.html"""
     put(shop, *(order(number) for number in range(1, 5)))
     page = query(shop, Limit=2)
     close = {"Key": {"pk": {"S": "o-2"}}, "UpdateExpression": "REMOVE open_for"}
@@ -139,8 +141,11 @@ def test_a_page_goes_on_after_its_last_item_though_that_has_left_the_index(
     assert keys(query(shop, ExclusiveStartKey=page["LastEvaluatedKey"])) == ["o-3", "o-4"]
 
 
-def test_an_item_enters_and_leaves_an_index_in_transactions(shop: Rehearsal) -> None:
-    """With its key attributes, set and removed by an update, a put or a delete."""
+def test_an_item_enters_and_leaves_an_index_in_transactions(shop: World) -> None:
+    """With its key attributes, set and removed by an update, a put or a delete.
+
+    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/GSI.html
+    """
     key = {"pk": {"S": "o-1"}}
     reopen = {
         "Key": key,
@@ -162,7 +167,8 @@ def test_an_item_enters_and_leaves_an_index_in_transactions(shop: Rehearsal) -> 
     assert keys(query(shop)) == ["o-1"]
 
 
-def test_a_cancelled_transaction_leaves_an_index_as_it_was(shop: Rehearsal) -> None:
+def test_a_cancelled_transaction_leaves_an_index_as_it_was(shop: World) -> None:
+    """https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html"""
     put(shop, order(1))
     close = {"Key": {"pk": {"S": "o-1"}}, "UpdateExpression": "REMOVE open_for"}
     never = {"Item": order(2), "ConditionExpression": "attribute_exists(pk)"}
@@ -171,7 +177,7 @@ def test_a_cancelled_transaction_leaves_an_index_as_it_was(shop: Rehearsal) -> N
     assert keys(query(shop)) == ["o-1"]
 
 
-def test_what_an_index_does_not_allow_is_refused(shop: Rehearsal) -> None:
+def test_what_an_index_does_not_allow_is_refused(shop: World) -> None:
     """https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/GSI.html#GSI.Reading"""
     errors = shop.client("dynamodb").exceptions
     with pytest.raises(errors.ClientError, match="Consistent reads are not supported"):
@@ -188,7 +194,7 @@ def test_what_an_index_does_not_allow_is_refused(shop: Rehearsal) -> None:
 # -- time to live -------------------------------------------------------------------------
 
 
-def stream(shop: Rehearsal) -> list[dict[str, Any]]:
+def stream(shop: World) -> list[dict[str, Any]]:
     shop.run_until_idle()
     return [
         record
@@ -197,8 +203,9 @@ def stream(shop: Rehearsal) -> list[dict[str, Any]]:
     ]
 
 
-def test_an_expired_item_is_removed_in_the_name_of_dynamodb(shop: Rehearsal) -> None:
+def test_an_expired_item_is_removed_in_the_name_of_dynamodb(shop: World) -> None:
     """https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/time-to-live-ttl-streams.html"""
+    assert isinstance(shop, Rehearsal)
     soon = {"N": str(int(shop.clock.now()) + 3600)}
     put(shop, order(1, expires_at=soon), order(2))
     shop.run_until_idle()
@@ -215,7 +222,8 @@ def test_an_expired_item_is_removed_in_the_name_of_dynamodb(shop: Rehearsal) -> 
     assert removal["dynamodb"]["OldImage"]["pk"] == {"S": "o-1"}
 
 
-def test_a_removal_by_an_application_is_nobodys(shop: Rehearsal) -> None:
+def test_a_removal_by_an_application_is_nobodys(shop: World) -> None:
+    """https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/time-to-live-ttl-streams.html"""
     put(shop, order(1))
     transact(shop, {"Delete": {"Key": {"pk": {"S": "o-1"}}}})
     *_, removal = stream(shop)
@@ -225,9 +233,10 @@ def test_a_removal_by_an_application_is_nobodys(shop: Rehearsal) -> None:
 
 @pytest.mark.parametrize("value", [{"S": "1767600000"}, {"N": "1"}, {"NULL": True}])
 def test_what_is_no_time_of_the_last_years_does_not_expire(
-    shop: Rehearsal, value: dict[str, Any]
+    shop: World, value: dict[str, Any]
 ) -> None:
     """https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/time-to-live-ttl-before-you-start.html"""
+    assert isinstance(shop, Rehearsal)
     put(shop, order(1, expires_at=value))
     shop.run_for(86_400)
     assert keys(query(shop)) == ["o-1"]

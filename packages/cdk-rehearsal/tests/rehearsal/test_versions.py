@@ -10,7 +10,7 @@ import pytest
 
 from cdk_rehearsal import check
 from rehearsal.cloud import Cloud, arn, ref
-from rehearsal.conftest import Rehearse
+from rehearsal.conftest import Deploy, Rehearse
 
 TELL = """
 def handler(event, context):
@@ -19,7 +19,7 @@ def handler(event, context):
 
 
 def versions(template: Cloud, code: str = TELL, **properties: Any) -> None:
-    template.function("Tell", code, FunctionName="tell", **properties)
+    template.function("Tell", code, **properties)
     template.add("One", "AWS::Lambda::Version", FunctionName=ref("Tell"))
     template.add(
         "Live",
@@ -32,39 +32,42 @@ def versions(template: Cloud, code: str = TELL, **properties: Any) -> None:
 
 @pytest.mark.parametrize(
     ("name", "told"),
-    [("tell", ["$LATEST", "tell"]), ("tell:live", ["1", "live"]), ("tell:1", ["1", "1"])],
+    [("", ["$LATEST", None]), (":live", ["1", "live"]), (":1", ["1", "1"])],
 )
 def test_a_handler_knows_its_version_and_how_it_was_called(
-    template: Cloud, rehearse: Rehearse, name: str, told: list[str]
+    template: Cloud, aws: Deploy, name: str, told: list[str | None]
 ) -> None:
+    """https://docs.aws.amazon.com/lambda/latest/dg/python-context.html"""
     versions(template)
-    shop = rehearse()
-    answer = shop.run(shop.client("lambda").invoke, FunctionName=name)
-    assert json.load(answer["Payload"]) == told
-    assert [function.name for function in shop.functions] == ["tell"]
+    shop = aws()
+    function = shop.physical_id("Shop/Tell")
+    answer = shop.client("lambda").invoke(FunctionName=f"{function}{name}")
+    version, qualifier = told
+    assert json.load(answer["Payload"]) == [version, qualifier or function]
 
 
-def test_an_alias_is_invoked_with_a_qualifier_and_by_its_arn(
-    template: Cloud, rehearse: Rehearse
-) -> None:
+def test_an_alias_is_invoked_with_a_qualifier_and_by_its_arn(template: Cloud, aws: Deploy) -> None:
+    """https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html"""
     versions(template)
-    shop = rehearse()
+    shop = aws()
     for options in (
-        {"FunctionName": "tell", "Qualifier": "live"},
+        {"FunctionName": shop.physical_id("Shop/Tell"), "Qualifier": "live"},
         {"FunctionName": shop.physical_id("Shop/Live")},
     ):
-        answer = shop.run(shop.client("lambda").invoke, **options)
+        answer = shop.client("lambda").invoke(**options)
         assert json.load(answer["Payload"]) == ["1", "live"]
 
 
 def test_an_alias_sends_a_share_to_its_other_version(template: Cloud, rehearse: Rehearse) -> None:
+    """https://docs.aws.amazon.com/lambda/latest/dg/configuring-alias-routing.html"""
     versions(template)
     template.resources["Live"]["Properties"]["RoutingConfig"] = {
         "AdditionalVersionWeights": [{"FunctionVersion": "2", "FunctionWeight": 0.25}]
     }
     shop = rehearse()
+    name = shop.physical_id("Shop/Tell")
     counted = Counter(
-        json.load(shop.run(shop.client("lambda").invoke, FunctionName="tell:live")["Payload"])[0]
+        json.loads(shop.client("lambda").invoke(FunctionName=f"{name}:live")["Payload"].read())[0]
         for _ in range(200)
     )
     assert set(counted) == {"1", "2"}
@@ -72,6 +75,7 @@ def test_an_alias_sends_a_share_to_its_other_version(template: Cloud, rehearse: 
 
 
 def test_a_queue_feeds_an_alias(template: Cloud, rehearse: Rehearse) -> None:
+    """https://docs.aws.amazon.com/lambda/latest/api/API_CreateEventSourceMapping.html"""
     versions(template)
     template.queue("Queue")
     template.add(
@@ -91,6 +95,7 @@ def test_a_queue_feeds_an_alias(template: Cloud, rehearse: Rehearse) -> None:
 def test_a_permission_is_for_one_qualifier(
     template: Cloud, rehearse: Rehearse, permitted: str, outcome: str
 ) -> None:
+    """https://docs.aws.amazon.com/lambda/latest/api/API_AddPermission.html"""
     versions(template)
     template.add("Topic", "AWS::SNS::Topic")
     template.add(
@@ -116,11 +121,11 @@ def test_a_permission_is_for_one_qualifier(
 
 @pytest.mark.parametrize(("fails", "outcome"), [(False, "Success"), (True, "Failure")])
 def test_a_destination_can_be_a_bus(
-    template: Cloud, rehearse: Rehearse, fails: bool, outcome: str
+    template: Cloud, aws: Deploy, fails: bool, outcome: str
 ) -> None:
     """https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html"""
     versions(template, "def handler(event, context): return 1 / event")
-    template.add("Bus", "AWS::Events::EventBus", Name="bus")
+    template.bus("Bus")
     template.queue("Heard")
     template.rule("Rule", {"source": ["lambda"]}, {"Arn": arn("Heard")})
     template.add(
@@ -135,15 +140,16 @@ def test_a_destination_can_be_a_bus(
         },
     )
     template.resources["Config"]["DependsOn"] = ["Live"]
-    shop = rehearse()
+    shop = aws()
+    name = f"{shop.physical_id('Shop/Tell')}:live"
     shop.client("lambda").invoke(
-        FunctionName="tell:live", InvocationType="Event", Payload="0" if fails else "1"
+        FunctionName=name, InvocationType="Event", Payload="0" if fails else "1"
     )
     shop.run_until_idle()
     (message,) = shop.messages("Shop/Heard")
     event = json.loads(message["body"])
     assert event["detail-type"] == f"Lambda Function Invocation Result - {outcome}"
-    assert event["detail"]["requestContext"]["functionArn"].endswith(":function:tell:live")
+    assert event["detail"]["requestContext"]["functionArn"].endswith(f":function:{name}")
     assert event["detail"]["responseContext"]["executedVersion"] == "1"
 
 

@@ -39,6 +39,7 @@ def summary(logical_id: str, status: str = "DELETE_SKIPPED") -> dict[str, str]:
 
 
 def test_an_independent_resource_is_identified_by_its_types_identifier() -> None:
+    """https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/resource-import.html"""
     kept = ["Orders", "Customers", "Stream", "Secret", "Key", "Log"]
     mapped, left = mapping(SHOP, "Shop", map(summary, kept))
     assert mapped == {

@@ -121,6 +121,7 @@ def move_inbox_to_the_van(after: Templates) -> None:
     ],
 )
 def test_an_export_in_use_can_neither_change_nor_go(change: Change, why: str) -> None:
+    """https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/intrinsic-function-reference-importvalue.html"""
     [refusal] = refused(change)
     assert refusal.path == "Depot/Inbox"
     assert why in refusal.what
@@ -259,6 +260,7 @@ def test_an_export_that_moves_to_a_stack_deployed_before_its_owner_has_two_owner
 
 
 def test_a_new_import_needs_its_export_to_be_deployed_before() -> None:
+    """https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/intrinsic-function-reference-importvalue.html"""
     base = two()
     base["Van"] = {"Resources": {}}
 
@@ -416,6 +418,7 @@ def test_a_resource_without_a_name_of_its_own_may_get_another_logical_id(name: s
 
 
 def test_a_named_resource_cannot_be_replaced_under_its_name() -> None:
+    """https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-name.html"""
     [refusal] = refused(
         lambda after: after["Depot"]["Resources"]["Inbox"]["Properties"].update(FifoQueue=True),
         named(),
@@ -500,6 +503,7 @@ def between(before: Templates, after: Templates) -> list[str]:
 
 @pytest.mark.parametrize("type_", ["Table", "GlobalTable"])
 def test_one_update_of_a_table_creates_or_deletes_one_index(type_: str) -> None:
+    """https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_UpdateTable.html"""
     one, other, both = (
         indexed(*names, type_=type_) for names in (("one",), ("other",), ("one", "other"))
     )
@@ -510,6 +514,7 @@ def test_one_update_of_a_table_creates_or_deletes_one_index(type_: str) -> None:
 
 
 def test_an_index_cannot_change() -> None:
+    """https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_UpdateTable.html"""
     before, after = indexed("one"), indexed("one", projected="KEYS_ONLY")
     assert between(before, after) == ["changes the index one"]
 

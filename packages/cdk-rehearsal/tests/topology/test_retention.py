@@ -79,6 +79,7 @@ def found(**templates: Template) -> set[tuple[Rule, str]]:
 def test_a_name_that_would_be_taken_is_found(
     policy: str, type_: str, name: str, value: object
 ) -> None:
+    """https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-attribute-deletionpolicy.html"""
     assert found(Shop=stack(Mine=kept(type_, policy, **{name: value}))) == {(FIXED, "Mine")}
 
 

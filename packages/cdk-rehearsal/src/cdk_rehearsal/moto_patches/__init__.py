@@ -1,7 +1,8 @@
 """Patches of moto 5.2.5: fixes of its defects, and speed-ups for long rehearsals.
 
 ``defects`` describes each defect so that it can be reported upstream; a test shows that moto still
-has it. ``speed`` changes no answer; tests compare the answers with those of the original.
+has it. ``own_limits`` gives moto's limits the values of the table. ``speed`` changes no answer;
+tests compare the answers with those of the original.
 """
 
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from typing import Any
 
 from botocore.client import BaseClient
 
-from cdk_rehearsal.moto_patches import defects, speed
+from cdk_rehearsal.moto_patches import defects, own_limits, speed
 from cdk_rehearsal.moto_patches.speed import clients
 from cdk_rehearsal.moto_patches.speed.direct import DirectCalls
 from cdk_rehearsal.sandbox.patching import Patches
@@ -29,6 +30,7 @@ def install(scheduler: Scheduler | None = None) -> Callable[[], None]:
     patches = Patches()
     _installed.append(patches)
     defects.patch(patches)
+    own_limits.patch(patches)
     speed.patch(patches, scheduler)
 
     def undo() -> None:

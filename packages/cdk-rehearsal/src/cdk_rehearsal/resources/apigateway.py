@@ -7,9 +7,10 @@ from jsonschema import Draft4Validator
 from jsonschema.exceptions import SchemaError
 
 from cdk_rehearsal.deployment import Deployment
+from cdk_rehearsal.limits import LIMITS
 from cdk_rehearsal.properties import Properties
 from cdk_rehearsal.resources.registry import Resource, creates
-from cdk_rehearsal.services.rest_api import MAX_TIMEOUT_MS, function_of
+from cdk_rehearsal.services.request_authorizer import function_of
 from cdk_rehearsal.services.service_calls import service_of
 from cdk_rehearsal.services.velocity import Velocity
 
@@ -75,8 +76,9 @@ def _check_integration(deployment: Deployment, integration: Properties) -> None:
     integration.ignore("CacheKeyParameters", "CacheNamespace", "IntegrationHttpMethod")
     integration.ignore("PassthroughBehavior", "RequestParameters")
     integration.only("ContentHandling", "CONVERT_TO_TEXT")
-    if not 50 <= integration.integer("TimeoutInMillis", MAX_TIMEOUT_MS) <= MAX_TIMEOUT_MS:
-        raise integration.error(f"TimeoutInMillis is from 50 to {MAX_TIMEOUT_MS}")
+    most = LIMITS["apigateway.timeout_ms"]
+    if not 50 <= integration.integer("TimeoutInMillis", most) <= most:
+        raise integration.error(f"TimeoutInMillis is from 50 to {most}")
     templates = [*(integration.take("RequestTemplates") or {}).values()]
     for response in integration.sections("IntegrationResponses"):
         response.ignore("StatusCode", "ContentHandling")
@@ -119,9 +121,9 @@ def create_stage(deployment: Deployment, resource: Resource, properties: Propert
     """
     properties.ignore(
         *("AccessLogSetting", "ClientCertificateId", "DeploymentId", "Description"),
-        *("DocumentationVersion", "MethodSettings", "Tags", "TracingEnabled"),
+        *("DocumentationVersion", "Tags", "TracingEnabled"),
     )
-    properties.pick("Variables")  # The API reads it.
+    properties.pick("MethodSettings", "Variables")  # The API reads them.
     properties.only("CacheClusterEnabled", False, "false")
     api = properties.require("RestApiId")
     if api in deployment.stages:

@@ -3,9 +3,13 @@
 from typing import Any
 
 from cdk_rehearsal.deployment import Deployment
-from cdk_rehearsal.properties import Properties
+from cdk_rehearsal.properties import Properties, is_unresolved
 from cdk_rehearsal.resources.registry import Resource, creates
+from cdk_rehearsal.services.http_api import function_of
+from cdk_rehearsal.services.http_integrations import SUBTYPES, problems
+from cdk_rehearsal.services.http_mappings import problem_of, problems_of_changes
 from cdk_rehearsal.services.log_groups import AccessLog, log_group_of
+from cdk_rehearsal.services.request_authorizer import function_of as authorizer_function
 
 
 @creates("AWS::ApiGatewayV2::Api")
@@ -14,6 +18,11 @@ def create_api(deployment: Deployment, resource: Resource, properties: Propertie
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-apigatewayv2-api.html
     """
+    if properties.take("ProtocolType") == "WEBSOCKET":
+        raise properties.error(
+            "ProtocolType = WEBSOCKET: the rehearsal has no WebSocket APIs; rehearse the stacks "
+            "without it"
+        )
     properties.only("ProtocolType", "HTTP")
     properties.ignore("DisableExecuteApiEndpoint", "IpAddressType", "Tags")
     api = deployment.client("apigatewayv2").create_api(
@@ -69,11 +78,30 @@ def _check_routes(deployment: Deployment, api_id: str, properties: Properties) -
 
 @creates("AWS::ApiGatewayV2::Integration")
 def create_integration(deployment: Deployment, resource: Resource, properties: Properties) -> None:
-    """Creates an integration of an API with a function.
+    """Creates an integration of an API with a function or a service.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-apigatewayv2-integration.html
     """
     properties.only("IntegrationType", "AWS_PROXY")
+    properties.only("ConnectionType", "INTERNET")
+    properties.only("PayloadFormatVersion", "1.0", "2.0")
+    parameters = properties.take("RequestParameters", {})
+    answers = {
+        status: {each["Destination"]: each["Source"] for each in part["ResponseParameters"]}
+        for status, part in properties.take("ResponseParameters", {}).items()
+    }
+    name = properties.take("IntegrationSubtype")
+    if name is None:
+        found = [*problems_of_changes(parameters)]
+        _check_function(deployment, properties)
+    elif name in SUBTYPES:
+        found = [*problems(SUBTYPES[name], parameters, deployment.core.region)]
+        properties.require("CredentialsArn")
+    else:
+        found = [f"the rehearsal does not know IntegrationSubtype = {name!r}"]
+    for changes in answers.values():
+        found += problems_of_changes(changes, of_answer=True)
+    properties.problems += [f"{properties.where}: {problem}" for problem in found]
     _create(
         deployment,
         resource,
@@ -81,14 +109,24 @@ def create_integration(deployment: Deployment, resource: Resource, properties: P
         "IntegrationId",
         ApiId=properties.require("ApiId"),
         IntegrationType="AWS_PROXY",
+        RequestParameters=parameters,
+        ResponseParameters=answers,
         **properties.pick(
-            "Description",
-            "IntegrationMethod",
-            "IntegrationUri",
-            "PayloadFormatVersion",
-            "TimeoutInMillis",
+            *("CredentialsArn", "Description", "IntegrationMethod", "IntegrationSubtype"),
+            *("IntegrationUri", "PayloadFormatVersion", "TimeoutInMillis"),
         ),
     )
+
+
+def _check_function(deployment: Deployment, properties: Properties) -> None:
+    """Raises RehearsalError if there is no such function."""
+    uri = properties.take("IntegrationUri")
+    arn = function_of(str(uri))
+    if arn is not None:
+        deployment.lambdas.function(arn)
+    elif not is_unresolved(uri):
+        properties.only("IntegrationUri", "the ARN of a function")
+    properties.only("CredentialsArn")
 
 
 @creates("AWS::ApiGatewayV2::Route")
@@ -97,6 +135,11 @@ def create_route(deployment: Deployment, resource: Resource, properties: Propert
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-apigatewayv2-route.html
     """
+    properties.only("AuthorizationType", "NONE", "JWT", "AWS_IAM", "CUSTOM")
+    if properties.take("AuthorizationType") in ("JWT", "CUSTOM"):
+        properties.require("AuthorizerId")
+    properties.require("Target")
+    properties.only("ApiKeyRequired", False, "false")
     _create(
         deployment,
         resource,
@@ -104,32 +147,65 @@ def create_route(deployment: Deployment, resource: Resource, properties: Propert
         "RouteId",
         ApiId=properties.require("ApiId"),
         **properties.pick(
-            "AuthorizationScopes",
-            "AuthorizationType",
-            "AuthorizerId",
-            "OperationName",
-            "RouteKey",
-            "Target",
+            *("AuthorizationScopes", "AuthorizationType", "AuthorizerId"),
+            *("OperationName", "RouteKey", "Target"),
         ),
     )
 
 
 @creates("AWS::ApiGatewayV2::Authorizer")
 def create_authorizer(deployment: Deployment, resource: Resource, properties: Properties) -> None:
-    """Creates an authorizer of an API.
+    """Creates an authorizer of an API: an issuer of tokens or a function.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-apigatewayv2-authorizer.html
     """
-    properties.only("AuthorizerType", "JWT")
+    kind = properties.take("AuthorizerType")
+    properties.only("AuthorizerType", "JWT", "REQUEST")
+    # moto asks for it, though an authorizer that is a function needs none.
+    parameters = {"IdentitySource": properties.take("IdentitySource", [])}
+    parameters |= properties.pick("JwtConfiguration", "Name")
+    if kind == "REQUEST":
+        parameters |= _check_custom(deployment, properties)
     _create(
         deployment,
         resource,
         "create_authorizer",
         "AuthorizerId",
         ApiId=properties.require("ApiId"),
-        AuthorizerType="JWT",
-        **properties.pick("IdentitySource", "JwtConfiguration", "Name"),
+        AuthorizerType=kind,
+        **parameters,
     )
+
+
+def _check_custom(deployment: Deployment, properties: Properties) -> dict[str, Any]:
+    """Returns the properties of an authorizer that is a function.
+
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-lambda-authorizer.html
+    """
+    uri = str(properties.take("AuthorizerUri"))
+    deployment.lambdas.function(authorizer_function(uri) or uri)
+    format_ = properties.require("AuthorizerPayloadFormatVersion")
+    properties.only("AuthorizerPayloadFormatVersion", "1.0", "2.0")
+    is_simple = properties.boolean("EnableSimpleResponses", False)
+    if is_simple and format_ != "2.0":
+        raise properties.error("EnableSimpleResponses needs AuthorizerPayloadFormatVersion 2.0")
+    ttl_s = properties.integer("AuthorizerResultTtlInSeconds", 0)
+    sources = properties.take("IdentitySource", [])
+    if ttl_s and not sources:
+        raise properties.error(
+            "AuthorizerResultTtlInSeconds needs an IdentitySource, by which answers are cached"
+        )
+    for source in sources:
+        problem = problem_of(source)
+        if problem or source.startswith(("$request.body", "$request.path")):
+            raise properties.error(f"IdentitySource cannot be {source}")
+    return {
+        "AuthorizerResultTtlInSeconds": ttl_s,
+        "EnableSimpleResponses": is_simple,
+        **properties.pick(
+            "AuthorizerCredentialsArn", "AuthorizerPayloadFormatVersion", "AuthorizerUri"
+        ),
+    }
 
 
 def _create(

@@ -26,6 +26,7 @@ def _create_provider(deployment: Deployment, resource: Resource, properties: Pro
     core = deployment.core
     arn = f"arn:aws:lambda:{core.region}:{core.account}:function:{resource.physical_id}"
     resource.attributes = {"Arn": arn}
+    deployment.provider_roles[arn] = properties.require("Role")
 
 
 def creator_of(resource: Resource, assembly: Assembly) -> Creator | None:

@@ -13,6 +13,7 @@ import boto3
 from botocore import xform_name
 
 from cdk_rehearsal.assembly import Assembly, Resource, named
+from cdk_rehearsal.authorization.decisions import Denied
 from cdk_rehearsal.deployment import Deployment
 from cdk_rehearsal.properties import Properties
 from cdk_rehearsal.resources import s3
@@ -132,16 +133,30 @@ def _trigger(deployment: Deployment, resource: Resource, properties: Properties)
 def _call_sdk(deployment: Deployment, resource: Resource, properties: Properties) -> None:
     """Makes the call that an `AwsCustomResource` makes when it is created, or else updated.
 
+    The role of its function has to permit the call.
+
     https://docs.aws.amazon.com/cdk/api/v2/docs/aws-cdk-lib.custom_resources.AwsCustomResource.html
     """
-    properties.ignore("ServiceToken", "Delete", "InstallLatestAwsSdk")
+    properties.ignore("Delete", "InstallLatestAwsSdk")
+    token = properties.require("ServiceToken")
     create, update = properties.take("Create"), properties.take("Update")
     stated = create if create is not None else update
     if stated is None:
         return
     call = json.loads(stated) if isinstance(stated, str) else stated
     service, operation = _operation(call, properties)
-    answer = getattr(deployment.client(service), operation)(**call.get("parameters", {}))
+    role = call.get("assumedRoleArn") or deployment.provider_roles[token]
+    client, parameters = deployment.client(service), call.get("parameters", {})
+    try:
+        deployment.core.access.authorize_call(
+            deployment.core.access.session(role, resource.logical_id),
+            client.meta.service_model,
+            operation,
+            parameters,
+        )
+    except Denied as denied:
+        raise properties.error(str(denied)) from None
+    answer = getattr(client, xform_name(operation))(**parameters)
     resource.attributes = dict(_flat(answer, ""))
     identified = call.get("physicalResourceId") or {}
     if "id" in identified:
@@ -151,7 +166,7 @@ def _call_sdk(deployment: Deployment, resource: Resource, properties: Properties
 
 
 def _operation(call: Mapping[str, Any], properties: Properties) -> tuple[str, str]:
-    """The service and the method in Python of a call, whose names are those of JavaScript."""
+    """The service and the operation of a call, whose names are those of JavaScript."""
     stated = str(call["service"])
     name = stated.rpartition("/")[2].removeprefix("client-").replace("-", "").lower()
     available = boto3.session.Session().get_available_services()
@@ -160,7 +175,7 @@ def _operation(call: Mapping[str, Any], properties: Properties) -> tuple[str, st
     if service is None:
         raise properties.error(f"the AWS SDK for Python does not know the service {stated}")
     action = re.sub("Command$", "", str(call["action"]))
-    return service, xform_name(action[:1].upper() + action[1:])
+    return service, action[:1].upper() + action[1:]
 
 
 def _flat(value: Any, path: str) -> Any:

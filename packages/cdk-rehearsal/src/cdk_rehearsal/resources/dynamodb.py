@@ -1,5 +1,6 @@
 """AWS::DynamoDB: tables with their streams and indexes."""
 
+import json
 from typing import Any
 
 from cdk_rehearsal.deployment import Deployment
@@ -25,10 +26,10 @@ def create_table(deployment: Deployment, resource: Resource, properties: Propert
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-dynamodb-table.html
     """
-    properties.ignore(*_IGNORED, "ProvisionedThroughput", "ResourcePolicy")
+    properties.ignore(*_IGNORED, "ProvisionedThroughput")
     encryption = properties.section("SSESpecification")
     encryption.ignore("SSEEnabled", "SSEType")
-    _create(deployment, resource, properties, encryption)
+    _create(deployment, resource, properties, encryption, properties.section("ResourcePolicy"))
 
 
 @creates("AWS::DynamoDB::GlobalTable")
@@ -52,13 +53,17 @@ def create_global_table(deployment: Deployment, resource: Resource, properties: 
         "GlobalSecondaryIndexes",
         "ReadOnDemandThroughputSettings",
         "ReadProvisionedThroughputSettings",
-        "ResourcePolicy",
     )
-    _create(deployment, resource, properties, replicas[0].section("SSESpecification"))
+    encryption, policy = (replicas[0].section(n) for n in ("SSESpecification", "ResourcePolicy"))
+    _create(deployment, resource, properties, encryption, policy)
 
 
 def _create(
-    deployment: Deployment, resource: Resource, properties: Properties, encryption: Properties
+    deployment: Deployment,
+    resource: Resource,
+    properties: Properties,
+    encryption: Properties,
+    policy: Properties,
 ) -> None:
     client = deployment.client("dynamodb")
     name = properties.take("TableName") or resource.generated_name(255)
@@ -101,8 +106,12 @@ def _create(
         )
         if enabled:
             Expiry(deployment.core, name, attribute)
-    deployment.core.access.encrypt(description["TableArn"], encryption.take("KMSMasterKeyId"))
+    arn = description["TableArn"]
+    deployment.core.access.encrypt(arn, encryption.take("KMSMasterKeyId"))
+    if policy.values:
+        document = json.dumps(policy.require("PolicyDocument"))
+        client.put_resource_policy(ResourceArn=arn, Policy=document)
     resource.physical_id = name
-    resource.attributes = {"Arn": description["TableArn"], "TableId": deployment.core.new_id()}
+    resource.attributes = {"Arn": arn, "TableId": deployment.core.new_id()}
     if stream.values:
         resource.attributes["StreamArn"] = description["LatestStreamArn"]

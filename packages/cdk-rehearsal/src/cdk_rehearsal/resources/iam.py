@@ -15,13 +15,14 @@ def create_role(deployment: Deployment, resource: Resource, properties: Properti
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-iam-role.html
     """
     client = deployment.client("iam")
-    properties.ignore("Description", "MaxSessionDuration", "Tags")
+    properties.ignore("Description", "MaxSessionDuration")
     boundary = properties.take("PermissionsBoundary")
     name = properties.take("RoleName") or resource.generated_name(64)
     role = client.create_role(
         RoleName=name,
         Path=properties.take("Path", "/"),
         AssumeRolePolicyDocument=json.dumps(properties.require("AssumeRolePolicyDocument")),
+        Tags=properties.take("Tags", []),
         **({"PermissionsBoundary": boundary} if boundary else {}),
     )["Role"]
     for arn in properties.take("ManagedPolicyArns", []):

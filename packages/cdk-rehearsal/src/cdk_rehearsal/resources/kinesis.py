@@ -3,12 +3,12 @@
 from typing import Any
 
 from cdk_rehearsal.deployment import Deployment
+from cdk_rehearsal.limits import LIMITS
 from cdk_rehearsal.properties import Properties
 from cdk_rehearsal.resources.registry import Resource, creates
 
 # https://docs.aws.amazon.com/kinesis/latest/APIReference/API_DecreaseStreamRetentionPeriod.html
-# https://docs.aws.amazon.com/kinesis/latest/APIReference/API_IncreaseStreamRetentionPeriod.html
-_RETENTION_HOURS = (24, 8760)
+_SHORTEST_RETENTION_HOURS = 24
 
 
 @creates("AWS::Kinesis::Stream")
@@ -32,7 +32,7 @@ def create_stream(deployment: Deployment, resource: Resource, properties: Proper
         raise properties.error("a stream on demand takes no ShardCount")
     client = deployment.client("kinesis")
     client.create_stream(StreamName=name, **options)
-    shortest, longest = _RETENTION_HOURS
+    shortest, longest = _SHORTEST_RETENTION_HOURS, LIMITS["kinesis.retention_hours"]
     retention = properties.integer("RetentionPeriodHours", shortest)
     if not shortest <= retention <= longest:
         raise properties.error(f"RetentionPeriodHours is from {shortest} to {longest}")

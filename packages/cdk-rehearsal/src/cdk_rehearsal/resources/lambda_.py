@@ -6,6 +6,7 @@ from typing import Any
 
 from cdk_rehearsal.deployment import Deployment
 from cdk_rehearsal.filters import FilterCriteria
+from cdk_rehearsal.limits import LIMITS
 from cdk_rehearsal.properties import Properties
 from cdk_rehearsal.resources.registry import Resource, creates
 from cdk_rehearsal.sandbox.execution_environment import FunctionLog
@@ -38,9 +39,6 @@ _RESERVED = frozenset(
         "LAMBDA_TASK_ROOT",
     }
 )
-
-# https://docs.aws.amazon.com/lambda/latest/api/API_CreateEventSourceMapping.html
-_LONGEST_WINDOW_S = 900
 
 
 @creates("AWS::Lambda::Function")
@@ -438,8 +436,10 @@ def _stream_options(deployment: Deployment, properties: Properties) -> dict[str,
     properties.only("ParallelizationFactor", 1, "1")
     properties.only("StartingPosition", "LATEST", "TRIM_HORIZON")
     tumbling_window = properties.integer("TumblingWindowInSeconds", 0)
-    if not 0 <= tumbling_window <= _LONGEST_WINDOW_S:
-        raise properties.error(f"TumblingWindowInSeconds is from 0 to {_LONGEST_WINDOW_S}")
+    if not 0 <= tumbling_window <= LIMITS["lambda.tumbling_window_s"]:
+        raise properties.error(
+            f"TumblingWindowInSeconds is from 0 to {LIMITS['lambda.tumbling_window_s']}"
+        )
     destination = properties.section("DestinationConfig").section("OnFailure").take("Destination")
     if destination is not None:
         if destination.split(":")[2] not in {"sqs", "sns"}:

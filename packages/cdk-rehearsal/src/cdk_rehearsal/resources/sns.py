@@ -3,13 +3,13 @@
 import json
 
 from cdk_rehearsal.deployment import Deployment
+from cdk_rehearsal.limits import LIMITS
 from cdk_rehearsal.properties import Properties
 from cdk_rehearsal.resources.registry import Resource, creates, generated_name
-from cdk_rehearsal.services.sns import DEFAULT_MAX_BYTES, DELIVERING, LEAVING
+from cdk_rehearsal.services.sns import DELIVERING, LEAVING
 
 # https://docs.aws.amazon.com/sns/latest/dg/large-message-payloads.html
-_SMALLEST_MAX_BYTES = 1_024
-_LARGEST_MAX_BYTES = 1_048_576
+_SMALLEST_BYTES = 1_024
 
 
 @creates("AWS::SNS::Topic")
@@ -28,11 +28,11 @@ def create_topic(deployment: Deployment, resource: Resource, properties: Propert
     attributes = {"FifoTopic": "true"} if fifo else {}
     if properties.boolean("ContentBasedDeduplication", False):
         attributes["ContentBasedDeduplication"] = "true"
-    size = properties.integer("MaximumMessageSize", DEFAULT_MAX_BYTES)
-    if not _SMALLEST_MAX_BYTES <= size <= _LARGEST_MAX_BYTES:
+    size = properties.integer("MaximumMessageSize", LIMITS["sns.message_bytes"])
+    if not _SMALLEST_BYTES <= size <= LIMITS["sns.maximum_message_bytes"]:
         raise properties.error(
-            f"MaximumMessageSize is {size}: give {_SMALLEST_MAX_BYTES} to "
-            f"{_LARGEST_MAX_BYTES} bytes"
+            f"MaximumMessageSize is {size}: give {_SMALLEST_BYTES} to "
+            f"{LIMITS['sns.maximum_message_bytes']} bytes"
         )
     sns = deployment.client("sns")
     arn = sns.create_topic(Name=name, Attributes=attributes)["TopicArn"]

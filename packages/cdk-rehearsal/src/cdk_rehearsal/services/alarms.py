@@ -16,6 +16,7 @@ from moto.cloudwatch.responses import CloudWatchResponse
 from moto.core.responses import ActionResult
 
 from cdk_rehearsal.core import Core
+from cdk_rehearsal.limits import LIMITS
 from cdk_rehearsal.sandbox.patching import Patches
 from cdk_rehearsal.services.metric_math import InvalidExpression, Values, evaluated
 from cdk_rehearsal.services.metrics import Metrics, Series, UnknownStatistic, is_metered, statistic
@@ -24,7 +25,6 @@ _MINUTE_S = 60.0
 # CloudWatch looks at more periods than an alarm evaluates, in its examples at two more:
 # https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarms-and-missing-data.html
 _MORE_PERIODS = 2
-_MOST_RECORDS = 100
 _COMPARISONS: Mapping[str, tuple[str, Callable[[float, float], bool]]] = {
     "GreaterThanOrEqualToThreshold": ("greater than or equal to", lambda a, b: a >= b),
     "GreaterThanThreshold": ("greater than", lambda a, b: a > b),
@@ -374,7 +374,7 @@ def _described(response: CloudWatchResponse) -> dict[str, Any]:
     )
     token = parameter("NextToken") or "0"
     first = int(token) if token.isdecimal() else len(found)
-    most = min(int(parameter("MaxRecords") or 50), _MOST_RECORDS)
+    most = min(int(parameter("MaxRecords") or 50), LIMITS["cloudwatch.alarm_records"])
     page = found[first : first + most]
     answer: dict[str, Any] = {
         "MetricAlarms": [alarm for alarm in page if alarm.rule is None],

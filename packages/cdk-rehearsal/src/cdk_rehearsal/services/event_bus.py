@@ -22,9 +22,11 @@ from moto.sns.exceptions import InvalidParameterValue
 from cdk_rehearsal.authorization.decisions import Denied
 from cdk_rehearsal.core import Core
 from cdk_rehearsal.errors import RehearsalError
+from cdk_rehearsal.limits import LIMITS
 from cdk_rehearsal.patterns import EventPattern, PatternError
 from cdk_rehearsal.sandbox.patching import Patches
 from cdk_rehearsal.services.deliveries import DeliveryFailed, check_faults
+from cdk_rehearsal.services.functions import PayloadTooLarge
 from cdk_rehearsal.services.invocation import LambdaService
 from cdk_rehearsal.services.queues import Queues
 from cdk_rehearsal.services.recurrence import InvalidExpression, parse
@@ -35,12 +37,7 @@ from cdk_rehearsal.target_inputs import InputTransformer, JsonPath, target_input
 from cdk_rehearsal.virtual_time.agenda import Timer
 
 # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-retry-policy.html
-_RETRIES = 185
-_MAX_AGE_S = 86_400
 _BACKOFF_S = (1.0, 600.0)
-# https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html
-_MAX_ENTRIES = 10
-_MAX_BYTES = 1024 * 1024
 _SERVICE = "events.amazonaws.com"
 
 
@@ -112,12 +109,12 @@ class EventBus:
         ``source`` is who publishes. Raises moto's ValidationException for more than ten entries
         or 1 MB: https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html
         """
-        if len(entries) > _MAX_ENTRIES:
+        if len(entries) > (most := LIMITS["events.put_entries"]):
             raise ValidationException(
                 "1 validation error detected: Value '[PutEventsRequestEntry]' at 'entries' failed "
-                "to satisfy constraint: Member must have length less than or equal to 10"
+                f"to satisfy constraint: Member must have length less than or equal to {most}"
             )
-        if sum(_entry_size(entry) for entry in entries) > _MAX_BYTES:
+        if sum(_entry_size(entry) for entry in entries) > LIMITS["events.put_bytes"]:
             raise ValidationException("Total size of the entries in the request is over the limit.")
         return [self._put(entry, source) for entry in entries]
 
@@ -128,10 +125,13 @@ class EventBus:
                     "InvalidArgument",
                     f"Parameter {name} is not valid. Reason: {name} is a required argument.",
                 )
-        if entry["Source"].startswith("aws."):
+        if len(entry["DetailType"]) > (most := LIMITS["events.detail_type_characters"]):
             return _refused(
-                "NotAuthorizedForSource", "Not authorized for the source, which AWS reserves."
+                "InvalidArgument",
+                f"Parameter DetailType is not valid. Reason: DetailType is over {most} characters.",
             )
+        if entry["Source"].startswith("aws."):
+            return _refused("NotAuthorizedForSourceException", "Not authorized for the source.")
         try:
             detail = json.loads(entry["Detail"])
         except ValueError:
@@ -312,15 +312,17 @@ class EventBus:
             self._deliver(delivery, arn)
         except DeliveryFailed as failure:
             self._failed(delivery, failure)
-        except PatternError as error:
+        except (PatternError, PayloadTooLarge) as error:
             self._failed(delivery, DeliveryFailed("INVALID_PARAMETER", str(error)))
         else:
             self._report(delivery, "delivered")
 
     def _failed(self, delivery: _Delivery, failure: DeliveryFailed) -> None:
         policy = delivery.target.get("RetryPolicy", {})
-        retries = policy.get("MaximumRetryAttempts", _RETRIES)
-        expires = delivery.started + policy.get("MaximumEventAgeInSeconds", _MAX_AGE_S)
+        retries = policy.get("MaximumRetryAttempts", LIMITS["events.retries"])
+        expires = delivery.started + policy.get(
+            "MaximumEventAgeInSeconds", LIMITS["events.event_age_s"]
+        )
         shortest, longest = _BACKOFF_S
         delay = min(longest, shortest * 2 ** min(delivery.attempts - 1, 16))
         delay *= self._scheduler.random.uniform(0.5, 1.0)
@@ -342,7 +344,12 @@ class EventBus:
         """
         arn = delivery.target.get("DeadLetterConfig", {}).get("Arn")
         condition = exhausted or failure.code
-        if arn is None or not self._queues.by_arn(arn).admits(_SERVICE, delivery.rule.arn):
+        queue = self._queues.by_arn(arn) if arn else None
+        if (
+            queue is None
+            or not queue.admits(_SERVICE, delivery.rule.arn)
+            or not queue.takes(delivery.text)
+        ):
             self._core.meter.add(
                 "discarded",
                 delivery.rule_path,
@@ -361,7 +368,7 @@ class EventBus:
         }
         if exhausted is not None:
             attributes["EXHAUSTED_RETRY_CONDITION"] = exhausted
-        self._queues.by_arn(arn).send(delivery.text, attributes)
+        queue.send(delivery.text, attributes)
         self._core.meter.add(
             "dead_letter",
             delivery.rule_path,

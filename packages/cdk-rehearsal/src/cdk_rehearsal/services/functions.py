@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from cdk_rehearsal.errors import ProcessKilled
+from cdk_rehearsal.limits import LIMITS
 from cdk_rehearsal.sandbox.execution_environment import ExecutionEnvironment, FunctionLog
 from cdk_rehearsal.stand_ins import Stub
 
@@ -33,8 +34,8 @@ class AsyncConfig:
     https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
     """
 
-    retries: int = 2
-    max_age_s: float = 21_600.0
+    retries: int = LIMITS["lambda.retries"]
+    max_age_s: float = LIMITS["lambda.event_age_s"]
     on_failure: str | None = None
     on_success: str | None = None
 

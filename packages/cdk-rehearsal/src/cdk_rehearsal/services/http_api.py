@@ -1,24 +1,31 @@
-"""HTTP APIs of API Gateway: routes, authorizers and Lambda proxy integrations."""
+"""HTTP APIs of API Gateway: routes, authorizers, and integrations with functions and services."""
 
 from __future__ import annotations
 
-import base64
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from itertools import count
-from math import inf
-from typing import Any, Protocol, cast
-from urllib.parse import parse_qsl, unquote
+from typing import Any
+from urllib.parse import unquote
 
 from cdk_rehearsal.assembly import Resource
 from cdk_rehearsal.core import Core
-from cdk_rehearsal.errors import LoadingError, RehearsalError, Unsupported
-from cdk_rehearsal.faults import Arrival
+from cdk_rehearsal.errors import Unsupported
+from cdk_rehearsal.limits import LIMITS
 from cdk_rehearsal.properties import is_unresolved
-from cdk_rehearsal.services.functions import Function, InvocationResult, PayloadTooLarge, Throttled
+from cdk_rehearsal.services import http_mappings
+from cdk_rehearsal.services.apis import (
+    SERVICE,
+    SOURCE_IP,
+    Api,
+    HttpRequest,
+    HttpResponse,
+    Refused,
+    Route,
+)
+from cdk_rehearsal.services.functions import Function, PayloadTooLarge, Throttled
 from cdk_rehearsal.services.http_formats import (
     Cors,
     as_format_1,
@@ -26,283 +33,54 @@ from cdk_rehearsal.services.http_formats import (
     from_format_1,
     iam_context,
 )
+from cdk_rehearsal.services.http_integrations import SUBTYPES, ServiceIntegration
 from cdk_rehearsal.services.invocation import LambdaService
-from cdk_rehearsal.services.texts import trace_header
+from cdk_rehearsal.services.request_authorizer import HttpAuthorizer
+from cdk_rehearsal.services.service_calls import ServiceCalls
 from cdk_rehearsal.services.tokens import Forbidden, Issuer, JwtAuthorizer, Unauthorized
 
-# https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html
-_MAX_TIMEOUT_MS = 30_000
-_MAX_BODY_BYTES = 10 * 1024 * 1024
-_VARIABLE = re.compile(r"\{([\w.:-]+)(\+?)\}", re.ASCII)
-# What the documentation calls binary was measured: even forms are, and what has no type at all.
-# https://github.com/ministackorg/ministack/pull/766
-_TEXT_TYPES = re.compile(r"text/|application/(json|javascript|xml)\s*(;|$)")
-_TYPE = "AWS::ApiGatewayV2::"
-SOURCE_IP = _SOURCE_IP = "198.51.100.7"
-
-Headers = Mapping[str, str | Iterable[str]]
+TYPE = "AWS::ApiGatewayV2::"
 
 
-@dataclass(frozen=True)
-class HttpResponse:
-    """An answer; header names are lower-case."""
-
-    status: int
-    headers: dict[str, str]
-    body: str
-    cookies: list[str] = field(default_factory=list)
-    is_base64: bool = False
-
-    def json(self) -> Any:
-        """Returns the decoded body; None if there is none."""
-        return json.loads(self.body) if self.body else None
+_FUNCTION = re.compile(r"arn:aws[\w-]*:lambda:[^/]+")
 
 
-@dataclass(frozen=True)
-class _Request:
-    method: str
-    path: str
-    query: str
-    headers: dict[str, str]
-    cookies: list[str]
-    body: str | None
-    is_base64: bool
-    size: int
-    sent: dict[str, list[str]] = field(default_factory=dict)
-    """All values of each header, under its name as it was sent."""
-
-    def as_body(self, binary: Iterable[str] = ()) -> tuple[str | None, bool]:
-        """Returns the body as text, or in Base64 if its type matches one of these patterns."""
-        if self.body is None:
-            return None, False
-        data = base64.b64decode(self.body) if self.is_base64 else self.body.encode()
-        kind = self.headers.get("content-type", "").partition(";")[0].strip()
-        if any(re.fullmatch(pattern, kind) for pattern in binary):
-            return base64.b64encode(data).decode(), True
-        return data.decode("utf-8", "replace"), False
-
-    @property
-    def content(self) -> bytes:
-        """The body, byte for byte as it was sent."""
-        sent = self.body or ""
-        return base64.b64decode(sent) if self.is_base64 else sent.encode()
-
-    def with_changes(self, headers: Mapping[str, str] | None, body: bytes | None) -> _Request:
-        """Returns this request with other headers or another body, if given."""
-        content = self.content if body is None else body
-        changed = {**(self.headers if headers is None else headers)}
-        changed["content-length"] = str(len(content))
-        text, is_base64 = _encoded(content, changed.get("content-type", ""))
-        return replace(self, headers=changed, body=text, is_base64=is_base64, size=len(content))
-
-    @property
-    def parameters(self) -> dict[str, str]:
-        """The query's parameters; those of one name are joined with commas."""
-        found: dict[str, list[str]] = {}
-        for name, value in parse_qsl(self.query, keep_blank_values=True):
-            found.setdefault(name, []).append(value)
-        return {name: ",".join(values) for name, values in found.items()}
+def function_of(uri: str) -> str | None:
+    """Returns the ARN of the function that is, or is a part of, the URI of an integration."""
+    found = _FUNCTION.search(uri)
+    return found[0].removesuffix(":$LATEST") if found else None
 
 
-@dataclass(frozen=True)
-class _Route:
-    key: str
-    function: Function
-    timeout_s: float
-    authorizer: JwtAuthorizer | None
-    scopes: list[str]
+@dataclass(frozen=True, kw_only=True)
+class HttpRoute(Route):
+    """A route of an HTTP API; it has a function or a service."""
+
+    name: str
+    """The route key."""
+    service: ServiceIntegration | None
+    custom: HttpAuthorizer | None
+    """The authorizer that is a function."""
     is_signed: bool
     """Whether requests have to be signed: AWS_IAM."""
     format: str
     """The version of the payload format."""
+    requests: Mapping[str, str]
+    """Changes of requests."""
+    answers: Mapping[str, Mapping[str, str]]
+    """Changes of answers by their status."""
 
     @property
-    def method(self) -> str:
-        return self.key.partition(" ")[0]
-
-    @property
-    def segments(self) -> list[str]:
-        return self.key.partition(" ")[2].split("/")[1:]
-
-    def match(self, method: str, segments: list[str]) -> dict[str, str] | None:
-        """Returns the path parameters of a request that this route takes, else None."""
-        return template_match(self.segments, segments) if self.method in (method, "ANY") else None
-
-    def rank(self) -> tuple[list[int], bool]:
-        """Returns what sorts the most specific route first."""
-        kinds = []
-        for part in self.segments:
-            variable = _VARIABLE.fullmatch(part)
-            kinds.append(0 if variable is None else 2 if variable[2] else 1)
-        return kinds, self.method == "ANY"
+    def key(self) -> str:
+        """The route key."""
+        return self.name
 
 
-HttpRequest = _Request
+class HttpApi(Api[HttpRoute]):
+    """An HTTP API with its one stage."""
 
+    prefix = TYPE
+    owner = "ApiId"
 
-def template_match(template: list[str], segments: list[str]) -> dict[str, str] | None:
-    """Returns the parameters of a path that a template such as `items/{id}` matches, else None."""
-    parameters: dict[str, str] = {}
-    for position, part in enumerate(template):
-        variable = _VARIABLE.fullmatch(part)
-        if position >= len(segments):
-            return None
-        if variable is None:
-            if part != segments[position]:
-                return None
-        elif variable[2]:
-            parameters[variable[1]] = unquote("/".join(segments[position:]))
-            return parameters if parameters[variable[1]] else None
-        elif segments[position]:
-            parameters[variable[1]] = unquote(segments[position])
-        else:
-            return None
-    return parameters if len(segments) == len(template) else None
-
-
-class Api(Protocol):
-    """An API that clients can call."""
-
-    path: str
-    domain: str
-    _stage: str
-
-    @property
-    def routes(self) -> Sequence[Any]:
-        """Its routes, each with an ``authorizer`` or None, and ``scopes``."""
-
-    def respond(self, request: _Request) -> HttpResponse:
-        """Answers a request; to be called in a process."""
-
-
-class _Bucket:
-    """The token bucket of one route: each request takes a token.
-
-    The settings of a stage apply to each of its routes, not to all of them together:
-    https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-request-throttling.html
-    The limits of an account are not rehearsed.
-    """
-
-    def __init__(self, settings: Mapping[str, Any], now: Callable[[], float]) -> None:
-        rate = settings.get("ThrottlingRateLimit")
-        burst = settings.get("ThrottlingBurstLimit", rate)
-        self._rate = inf if rate is None else float(rate)
-        self._burst = inf if burst is None else float(burst)
-        self._tokens, self._now, self._at = self._burst, now, now()
-
-    def take(self) -> bool:
-        """Takes a token, if there is one."""
-        if self._rate == inf:
-            return True
-        now = self._now()
-        self._tokens = min(self._burst, self._tokens + (now - self._at) * self._rate)
-        self._at = now
-        if self._tokens < 1:
-            return False
-        self._tokens -= 1
-        return True
-
-
-class HttpFront:
-    """The HTTP and REST APIs of a rehearsal, as clients see them.
-
-    Signed requests are those of the key that handlers have; what the caller's role permits is not
-    evaluated.
-    """
-
-    def __init__(self, core: Core, lambdas: LambdaService, resources: Sequence[Resource]) -> None:
-        """Reads the APIs of the loaded resources.
-
-        Raises LoadingError with everything in them that is not supported.
-        """
-        if problems := unsupported(resources):
-            raise LoadingError(problems)
-        self._core = core
-        self._issuers: dict[str, Issuer] = {}
-        self._numbers = count(1)
-        self._apis: dict[str, Api] = {
-            resource.path: _Api(core, lambdas, resources, resource, self.issuer)
-            for resource in resources
-            if resource.type == f"{_TYPE}Api"
-        }
-
-    def add(self, api: Api) -> None:
-        """Adds an API of another kind."""
-        self._apis[api.path] = api
-
-    @property
-    def base_paths(self) -> dict[str, str]:
-        """The prefix of all paths of an API, which is its stage, by the API's construct path."""
-        return {
-            path: "" if api._stage == "$default" else f"/{api._stage}"
-            for path, api in self._apis.items()
-        }
-
-    def request(
-        self,
-        method: str,
-        path: str,
-        *,
-        headers: Headers | None = None,
-        body: Any = None,
-        api: str | None = None,
-    ) -> HttpResponse:
-        """Sends a request and waits for the answer, in a process or from outside.
-
-        ``path`` may have a query. A ``body`` that is neither text nor bytes is sent as JSON.
-        ``api`` is the construct path of the API, if there is more than one.
-        """
-        front = self._api(api)
-        trace = trace_header(self._core.scheduler.now(), f"{next(self._numbers):x}")
-        request = _prepared(method, path, headers or {}, body, front.domain, trace)
-        return cast(HttpResponse, self._core.scheduler.call(front.respond, request))
-
-    def token(
-        self, subject: str, *, api: str | None = None, authorizer: str | None = None, **claims: Any
-    ) -> str:
-        """Returns a token for ``subject`` that an authorizer accepts for all its routes.
-
-        ``authorizer`` is its name, if the API's routes have more than one. ``claims`` replace those
-        of such a token; one that is None is left out.
-        """
-        front = self._api(api)
-        named = {
-            route.authorizer.name: route.authorizer for route in front.routes if route.authorizer
-        }
-        if not named:
-            raise RehearsalError(
-                f"no route of {front.path} has an authorizer, so none takes tokens"
-            )
-        if authorizer is None and len(named) == 1:
-            (authorizer,) = named
-        if authorizer not in named:
-            raise RehearsalError(
-                f"which authorizer? {front.path} has {', '.join(sorted(named))}; "
-                "name one as authorizer="
-            )
-        accepts: JwtAuthorizer = named[authorizer]
-        routes = [route for route in front.routes if route.authorizer is accepts]
-        scopes = sorted({scope for route in routes for scope in route.scopes})
-        usual = {"scope": " ".join(scopes) or None, "jti": self._core.new_id()}
-        return accepts.token(subject, self._core.scheduler.now(), {**usual, **claims})
-
-    def issuer(self, url: str) -> Issuer:
-        """Returns the issuer of tokens at a URL."""
-        if url not in self._issuers:
-            self._issuers[url] = Issuer(url, self._core.account)
-        return self._issuers[url]
-
-    def _api(self, path: str | None) -> Api:
-        if path is None and len(self._apis) == 1:
-            return next(iter(self._apis.values()))
-        if path not in self._apis:
-            raise RehearsalError(
-                f"which API? There are {', '.join(self._apis) or 'none'}; name one as api="
-            )
-        return self._apis[path]
-
-
-class _Api:
     def __init__(
         self,
         core: Core,
@@ -311,203 +89,163 @@ class _Api:
         resource: Resource,
         issuer: Callable[[str], Issuer],
     ) -> None:
-        self._core = core
-        self._lambdas = lambdas
-        self._issuer = issuer
-        self.path = resource.path
-        self._id = resource.physical_id
-        self.domain = f"{self._id}.execute-api.{core.region}.amazonaws.com"
-        (stage,) = _parts(resource, "Stage", resources)
-        self._stage: str = stage.properties["StageName"]
-        self._variables = stage.properties.get("StageVariables")
-        by_default = stage.properties.get("DefaultRouteSettings", {})
-        by_route = stage.properties.get("RouteSettings", {})
+        """Reads the API from the loaded resources; creators have checked them."""
+        super().__init__(core, lambdas, resources, resource, issuer)
+        self._variables = self._stage_properties.get("StageVariables")
         cors = resource.properties.get("CorsConfiguration")
         self._cors = Cors(cors) if cors else None
+        self._calls = ServiceCalls(core, self.path)
         self._authorizers = {
-            each.physical_id: self._authorizer(each)
-            for each in _parts(resource, "Authorizer", resources)
+            each.physical_id: self._authorizer(each) for each in self._of_kind("Authorizer")
         }
-        routes = {
-            each.properties["RouteKey"]: self._route(each, resources)
-            for each in _parts(resource, "Route", resources)
-        }
-        self._default = routes.pop("$default", None)
-        self._routes = sorted(routes.values(), key=_Route.rank)
-        self._buckets = {
-            route.key: _Bucket(by_route.get(route.key, by_default), core.scheduler.now)
-            for route in self.routes
-        }
+        routes = [self._route(each) for each in self._of_kind("Route")]
+        self._default = next((route for route in routes if route.key == "$default"), None)
+        known = sorted((r for r in routes if r is not self._default), key=lambda r: r.rank)
+        self.routes = [*known, *([self._default] if self._default else [])]
 
-    @property
-    def routes(self) -> list[_Route]:
-        """All routes, the most specific first."""
-        return self._routes + ([self._default] if self._default else [])
+    def _throttle(self, route: HttpRoute) -> Mapping[str, Any]:
+        """The settings of a stage apply to each of its routes, not to all of them together.
 
-    def respond(self, request: _Request) -> HttpResponse:
-        """Answers a request; to be called in a process."""
-        route, parameters = self._find(request)
-        core = self._core
-        fault = core.faults.strike("request", self.path, route.function.path) if route else None
-        if fault is None:
-            return self._respond(route, request, parameters)
-
-        def deliver(
-            *, headers: Mapping[str, str] | None = None, body: bytes | None = None
-        ) -> HttpResponse:
-            sent = request.with_changes(headers, body)
-            return self._respond(route, sent, parameters, fault=fault.name)
-
-        arrival = Arrival(
-            request.method,
-            request.path,
-            request.headers,
-            request.content,
-            deliver,
-            core.scheduler.sleep,
+        https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-throttling.html
+        """
+        by_default = self._stage_properties.get("DefaultRouteSettings", {})
+        found: Mapping[str, Any] = self._stage_properties.get("RouteSettings", {}).get(
+            route.key, by_default
         )
-        return cast(HttpResponse, fault.effect(arrival))
+        return found
 
-    def _respond(
-        self,
-        route: _Route | None,
-        request: _Request,
-        parameters: dict[str, str],
-        **more: str,
-    ) -> HttpResponse:
-        started = self._core.scheduler.now()
-        context: dict[str, str] = {}
-        if self._cors and Cors.is_preflight(request.method, request.headers):
-            headers = self._cors.headers(request.headers["origin"], preflight=True)
-            answer = HttpResponse(204, headers, "")
-        elif request.size > _MAX_BODY_BYTES:
-            answer = _message(413, "Request Entity Too Large")
-        elif route is None:
-            answer = _message(404, "Not Found")
-        elif not self._buckets[route.key].take():
-            answer = _message(429, "Too Many Requests")
-        else:
-            answer = self._answer(route, request, parameters, context)
-        self._core.meter.add(
-            "request",
-            self._core.caller(),
-            self.path,
-            method=request.method,
-            path=request.path,
-            route=route.key if route else None,
-            status=answer.status,
-            api_id=self._id,
-            stage=self._stage,
-            latency_s=self._core.scheduler.now() - started,
-            context=context,
-            **more,
-        )
-        return answer
+    def _find(self, request: HttpRequest) -> tuple[HttpRoute | None, dict[str, str]]:
+        """Returns the route that takes a request: the first match, the most specific first.
+
+        https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-routes.html
+        """
+        route, parameters = super()._find(request)
+        return route or self._default, parameters
 
     def _answer(
         self,
-        route: _Route,
-        request: _Request,
+        route: HttpRoute | None,
+        request: HttpRequest,
         parameters: dict[str, str],
         context: dict[str, str],
     ) -> HttpResponse:
-        """Answers for a route; adds to ``context`` what only this request's log entry has."""
-        identity: dict[str, Any] | None = None
-        if route.authorizer is not None:
-            try:
-                identity = route.authorizer.authorize(
-                    request.headers, request.parameters, route.scopes
-                ).context()
-            except Unauthorized as error:
-                context["authorizer.error"] = str(error)
-                return _refusal(401, "Unauthorized", "invalid_token", error, [])
-            except Forbidden as error:
-                context["authorizer.error"] = str(error)
-                return _refusal(403, "Forbidden", "insufficient_scope", error, route.scopes)
-        if route.is_signed:
-            try:
-                identity = iam_context(self._signer(request), self._core.account)
-            except Forbidden:
-                return _message(403, "Forbidden")
-        if not self._may_invoke(route):
-            context["integrationErrorMessage"] = "API Gateway may not invoke the function"
-            return _message(500, "Internal Server Error")
-        event = self._event(route, request, parameters, identity)
-        if route.format == "1.0":
-            event = as_format_1(event)
+        if self._cors and Cors.is_preflight(request.method, request.headers):
+            headers = self._cors.headers(request.headers["origin"], preflight=True)
+            return HttpResponse(204, headers, "")
+        request.check_size("apigatewayv2", "Request Entity Too Large")
+        if route is None:
+            raise Refused(404, "Not Found")
+        self._admit(route)
+        event = self._event(route, request, parameters)
         context["requestId"] = event["requestContext"]["requestId"]
-        answer, problem = self._invoked(route, json.dumps(event))
+        identity = self._authorized(route, request, event, context)
+        if identity is not None:
+            event["requestContext"]["authorizer"] = identity
+        answer, problem = self._integrated(route, event)
         if problem:
             context["integrationErrorMessage"] = problem
+        elif changes := route.answers.get(str(answer.status)):
+            answer = http_mappings.changed_answer(answer, changes, event)
         if self._cors is None:
             return answer
         added = self._cors.headers(request.headers.get("origin"), preflight=False)
         return replace(answer, headers={**Cors.without(answer.headers), **added})
 
-    def _signer(self, request: _Request) -> str:
-        body = request.body or ""
-        prefix = "" if self._stage == "$default" else f"/{self._stage}"
+    def _authorized(
+        self,
+        route: HttpRoute,
+        request: HttpRequest,
+        event: dict[str, Any],
+        context: dict[str, str],
+    ) -> dict[str, Any] | None:
+        """Returns what the authorizer passes on; raises Refused."""
+        if route.authorizer is not None:
+            try:
+                return route.authorizer.authorize(
+                    request.headers, request.parameters, list(route.scopes)
+                ).context()
+            except Unauthorized as error:
+                context["authorizer.error"] = str(error)
+                raise _refusal(401, "Unauthorized", "invalid_token", error, ()) from None
+            except Forbidden as error:
+                context["authorizer.error"] = str(error)
+                raise _refusal(
+                    403, "Forbidden", "insufficient_scope", error, route.scopes
+                ) from None
+        if route.custom is not None:
+            arn = f"{self._arn}/{self.stage}/{request.method}{request.path}"
+            return route.custom.decide(arn, event)
+        if route.is_signed:
+            try:
+                return iam_context(self._signer(request), self._core.account)
+            except Forbidden:
+                raise Refused(403, "Forbidden") from None
+        return None
+
+    def _signer(self, request: HttpRequest) -> str:
+        prefix = "" if self.stage == "$default" else f"/{self.stage}"
         query = f"?{request.query}" if request.query else ""
         return caller_of(
             request.method,
             f"https://{self.domain}{prefix}{request.path}{query}",
             request.headers,
-            base64.b64decode(body) if request.is_base64 else body.encode(),
+            request.content,
             self._core.region,
             self._core.scheduler.now(),
         )
 
-    def _invoked(self, route: _Route, payload: str) -> tuple[HttpResponse, str | None]:
-        """Invokes the function within the integration's timeout, after which it goes on alone."""
-        scheduler = self._core.scheduler
-        process = scheduler.spawn(
-            lambda: self._lambdas.invoke(route.function, payload, source=self.path),
-            name=f"{route.key} of {self.path}",
-        )
-        if not process.join(route.timeout_s):
-            return _message(503, "Service Unavailable"), "the function takes too long"
+    def _integrated(
+        self, route: HttpRoute, event: dict[str, Any]
+    ) -> tuple[HttpResponse, str | None]:
+        """Returns the answer, and what went wrong if it is not that of function or service."""
         try:
-            result: InvocationResult = process.result()
+            if route.service is not None:
+                return self._called(route, route.service, event)
+            return self._invoked(route, http_mappings.changed_event(event, route.requests))
+        except TimeoutError:
+            return Refused(503, "Service Unavailable").answer, "the integration takes too long"
+
+    def _called(
+        self, route: HttpRoute, service: ServiceIntegration, event: dict[str, Any]
+    ) -> tuple[HttpResponse, str | None]:
+        if not self._core.access.is_assumable(service.role, service=SERVICE):
+            problem = "API Gateway may not assume the role of the integration"
+            return Refused(500, "Internal Server Error").answer, problem
+        return self._within(route, lambda: service.respond(self._calls, event)), None
+
+    def _invoked(self, route: HttpRoute, event: dict[str, Any]) -> tuple[HttpResponse, str | None]:
+        if route.function is None or not self._may_invoke(route, route.function):
+            problem = "API Gateway may not invoke the function"
+            return Refused(500, "Internal Server Error").answer, problem
+        payload = json.dumps(as_format_1(event) if route.format == "1.0" else event)
+        try:
+            result = self._invoke(route.function, payload, route)
         except Throttled:
-            return _message(503, "Service Unavailable"), "the function is throttled"
+            return Refused(503, "Service Unavailable").answer, "the function is throttled"
         except PayloadTooLarge:
-            return _message(413, "Request Entity Too Large"), "the request is too large"
+            return Refused(413, "Request Entity Too Large").answer, "the request is too large"
         if result.failed:
             problem = f"the function failed: {result.payload.get('errorType')}"
-            return _message(500, "Internal Server Error"), problem
+            return Refused(500, "Internal Server Error").answer, problem
         answer = _interpreted(result.payload, route.format)
         if answer is None:
-            return _message(500, "Internal Server Error"), "the function's answer is malformed"
+            problem = "the function's answer is malformed"
+            return Refused(500, "Internal Server Error").answer, problem
         return answer, None
 
-    def _find(self, request: _Request) -> tuple[_Route | None, dict[str, str]]:
-        """Returns the route that takes a request: the first match, the most specific first.
-
-        https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-routes.html
-        """
-        segments = request.path.split("/")[1:]
-        for route in self._routes:
-            parameters = route.match(request.method, segments)
-            if parameters is not None:
-                return route, parameters
-        return self._default, {}
-
-    def _may_invoke(self, route: _Route) -> bool:
-        """Whether the function's policy lets this API call it for a route.
+    def _may_invoke(self, route: HttpRoute, function: Function) -> bool:
+        """Whether a function's policy lets this API call it for a route.
 
         https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
         """
-        core, key = self._core, route.key.replace(" ", "", 1)
-        api = f"arn:aws:execute-api:{core.region}:{core.account}:{self._id}"
-        source = f"{api}/{self._stage}/{key}"
-        return self._lambdas.admits(route.function, "apigateway.amazonaws.com", source)
+        source = f"{self._arn}/{self.stage}/{route.key.replace(' ', '', 1)}"
+        return self._lambdas.admits(function, SERVICE, source)
 
     def _event(
         self,
-        route: _Route,
-        request: _Request,
+        route: HttpRoute,
+        request: HttpRequest,
         parameters: dict[str, str],
-        identity: dict[str, Any] | None,
     ) -> dict[str, Any]:
         """Returns the event for the function, in format 2.0.
 
@@ -515,24 +253,23 @@ class _Api:
         """
         now = self._core.scheduler.now()
         path = unquote(request.path)
-        if self._stage != "$default":
-            path = f"/{self._stage}{path}"
+        if self.stage != "$default":
+            path = f"/{self.stage}{path}"
         context = {
             "accountId": self._core.account,
-            "apiId": self._id,
-            "authorizer": identity,
+            "apiId": self.id,
             "domainName": self.domain,
-            "domainPrefix": self._id,
+            "domainPrefix": self.id,
             "http": {
                 "method": request.method,
                 "path": path,
                 "protocol": "HTTP/1.1",
-                "sourceIp": _SOURCE_IP,
+                "sourceIp": SOURCE_IP,
                 "userAgent": request.headers["user-agent"],
             },
             "requestId": self._core.new_id(),
             "routeKey": route.key,
-            "stage": self._stage,
+            "stage": self.stage,
             "time": datetime.fromtimestamp(now, UTC).strftime("%d/%b/%Y:%H:%M:%S +0000"),
             "timeEpoch": int(now * 1000),
         }
@@ -544,7 +281,7 @@ class _Api:
             "cookies": request.cookies or None,
             "headers": request.headers,
             "queryStringParameters": request.parameters or None,
-            "requestContext": {k: v for k, v in context.items() if v is not None},
+            "requestContext": context,
             "body": request.body,
             "pathParameters": parameters or None,
             "isBase64Encoded": request.is_base64,
@@ -554,8 +291,11 @@ class _Api:
 
     # -- reading the template -------------------------------------------------------------
 
-    def _authorizer(self, resource: Resource) -> JwtAuthorizer:
+    def _authorizer(self, resource: Resource) -> JwtAuthorizer | HttpAuthorizer:
         properties = resource.properties
+        if properties["AuthorizerType"] == "REQUEST":
+            arn = f"{self._arn}/authorizers/{resource.physical_id}"
+            return HttpAuthorizer(self._core, self._lambdas, properties, arn=arn)
         configuration = properties["JwtConfiguration"]
         return JwtAuthorizer(
             properties["Name"],
@@ -565,146 +305,65 @@ class _Api:
             self._core.scheduler.now,
         )
 
-    def _route(self, resource: Resource, resources: Sequence[Resource]) -> _Route:
+    def _route(self, resource: Resource) -> HttpRoute:
         properties = resource.properties
-        integration = _named(properties, "Target", "Integration", resources)
-        function = _function(integration, resources)
-        authorizer = None
-        if properties.get("AuthorizationType") == "JWT":
-            authorizer = self._authorizers[properties["AuthorizerId"]]
-        timeout_ms = int(integration.properties.get("TimeoutInMillis", _MAX_TIMEOUT_MS))
-        return _Route(
-            properties["RouteKey"],
-            self._lambdas.functions[function.attributes["Arn"]],
-            timeout_ms / 1000,
-            authorizer,
-            properties.get("AuthorizationScopes", []),
-            properties.get("AuthorizationType") == "AWS_IAM",
-            integration.properties.get("PayloadFormatVersion", "1.0"),
+        integration = self._parts[properties["Target"].removeprefix("integrations/")].properties
+        subtype = SUBTYPES.get(integration.get("IntegrationSubtype", ""))
+        parameters = integration.get("RequestParameters", {})
+        service = None
+        if subtype is not None:
+            service = ServiceIntegration(subtype, parameters, integration["CredentialsArn"])
+        arn = function_of(str(integration.get("IntegrationUri")))
+        authorizer = self._authorizers.get(properties.get("AuthorizerId", ""))
+        verb, _, path = properties["RouteKey"].partition(" ")
+        return HttpRoute(
+            name=properties["RouteKey"],
+            verb=verb,
+            path=path,
+            authorizer=authorizer if isinstance(authorizer, JwtAuthorizer) else None,
+            custom=authorizer if isinstance(authorizer, HttpAuthorizer) else None,
+            scopes=properties.get("AuthorizationScopes", []),
+            function=self._lambdas.function(arn) if arn and service is None else None,
+            service=service,
+            timeout_s=int(integration.get("TimeoutInMillis", LIMITS["apigatewayv2.timeout_ms"]))
+            / 1000,
+            is_signed=properties.get("AuthorizationType") == "AWS_IAM",
+            format=integration.get("PayloadFormatVersion", "1.0"),
+            requests=parameters if service is None else {},
+            answers={
+                status: {each["Destination"]: each["Source"] for each in part["ResponseParameters"]}
+                for status, part in integration.get("ResponseParameters", {}).items()
+            },
         )
 
 
-def unsupported(resources: Sequence[Resource]) -> list[Unsupported]:
-    """Returns everything in HTTP APIs that the front does not support.
+def unsupported(resources: Sequence[Resource]) -> Iterator[Unsupported]:
+    """Yields what HTTP APIs lack: their one stage, and what their routes name.
 
     ``resources`` are those of the assembly, including those that could not be created.
     """
-    problems = [
-        Unsupported(
-            resource.path,
-            resource.where,
-            f"the HTTP front does not know {name} = {resource.properties.get(name)!r}",
-        )
-        for resource in resources
-        for name in _unknown(resource, resources)
-        if not is_unresolved(resource.properties.get(name))
-    ]
-    for api in (each for each in resources if each.type == f"{_TYPE}Api"):
-        stages = len(_parts(api, "Stage", resources))
-        if stages != 1:
-            problem = f"{api.path} has {stages} stages; the rehearsal supports exactly one"
-            problems.append(Unsupported(api.path, api.where, problem))
-    return problems
-
-
-def _unknown(resource: Resource, resources: Sequence[Resource]) -> Iterator[str]:
-    """The properties whose values the front does not know."""
-    properties = resource.properties
-    if resource.type == f"{_TYPE}Integration":
-        if properties.get("PayloadFormatVersion", "1.0") not in {"1.0", "2.0"}:
-            yield "PayloadFormatVersion"
-        if _function(resource, resources) is None:
-            yield "IntegrationUri"
-    elif resource.type == f"{_TYPE}Route":
-        if _named(properties, "Target", "Integration", resources) is None:
-            yield "Target"
-        kind = properties.get("AuthorizationType", "NONE")
-        if kind not in {"NONE", "JWT", "AWS_IAM"}:
-            yield "AuthorizationType"
-        elif kind == "JWT" and not _named(properties, "AuthorizerId", "Authorizer", resources):
-            yield "AuthorizerId"
-
-
-def _parts(api: Resource, kind: str, resources: Sequence[Resource]) -> list[Resource]:
-    """The resources of a kind that belong to an API."""
-    return [
-        each
-        for each in resources
-        if each.type == f"{_TYPE}{kind}" and each.properties.get("ApiId") == api.physical_id
-    ]
-
-
-def _named(properties: dict[str, Any], name: str, kind: str, resources: Sequence[Resource]) -> Any:
-    """The resource of a kind whose id is the value of a property; None if there is none."""
-    identifier = str(properties.get(name)).removeprefix("integrations/")
-    return next(
-        (r for r in resources if r.type == f"{_TYPE}{kind}" and r.physical_id == identifier), None
-    )
-
-
-def _function(integration: Resource, resources: Sequence[Resource]) -> Any:
-    """The function whose ARN is, or is a part of, an integration's URI; None if there is none."""
-    uri = str(integration.properties.get("IntegrationUri"))
     for resource in resources:
-        if resource.type == "AWS::Lambda::Function":
-            # A function that could not be created has no ARN: its name stands for it.
-            identifier = re.escape(resource.attributes.get("Arn", resource.physical_id))
-            if re.search(rf"{identifier}(:\$LATEST)?(/|$)", uri):
-                return resource
-    return None
-
-
-def _prepared(
-    method: str, path: str, headers: Headers, body: Any, domain: str, trace: str
-) -> _Request:
-    """Returns a request as API Gateway sees it: header names lower-case, values of one joined."""
-    if not path.startswith("/"):
-        raise RehearsalError(f"the path {path!r} does not begin with a slash")
-    path, _, query = path.partition("?")
-    joined = {
-        name.lower(): value if isinstance(value, str) else ",".join(value)
-        for name, value in headers.items()
-    }
-    if body is not None and not isinstance(body, str | bytes):
-        body = json.dumps(body)
-        joined.setdefault("content-type", "application/json")
-    text, is_base64 = _encoded(body, joined.get("content-type", ""))
-    length = 0 if body is None else len(body.encode() if isinstance(body, str) else body)
-    cookies = [part for part in re.split(r";\s*", joined.pop("cookie", "")) if part]
-    usual = {
-        "content-length": str(length),
-        "host": domain,
-        "user-agent": "rehearsal",
-        "x-amzn-trace-id": trace,
-        "x-forwarded-for": _SOURCE_IP,
-        "x-forwarded-port": "443",
-        "x-forwarded-proto": "https",
-    }
-    all_headers = {**usual, **joined}
-    sent = {
-        name: [value] if isinstance(value, str) else [*value] for name, value in headers.items()
-    }
-    known = {name.lower() for name in sent}
-    sent |= {name.title(): [value] for name, value in all_headers.items() if name not in known}
-    return _Request(
-        method.upper(), path, query, all_headers, cookies, text, is_base64, length, sent
-    )
-
-
-def _encoded(body: str | bytes | None, content_type: str) -> tuple[str | None, bool]:
-    """Returns a body as it stands in the event: text as it is, anything else in Base64.
-
-    Either way it is byte for byte what was sent, so that signatures hold.
-    """
-    if not body:
-        return None, False
-    if _TEXT_TYPES.match(content_type.lower()):
-        try:
-            return body if isinstance(body, str) else body.decode(), False
-        except UnicodeDecodeError:
-            pass
-    data = body.encode() if isinstance(body, str) else body
-    return base64.b64encode(data).decode(), True
+        properties = resource.properties
+        if resource.type == f"{TYPE}Api":
+            stages = sum(
+                each.type == f"{TYPE}Stage" and each.properties.get("ApiId") == resource.physical_id
+                for each in resources
+            )
+            if stages != 1:
+                problem = f"{resource.path} has {stages} stages; the rehearsal supports exactly one"
+                yield Unsupported(resource.path, resource.where, problem)
+        elif resource.type == f"{TYPE}Route":
+            for name, kind in (("Target", "Integration"), ("AuthorizerId", "Authorizer")):
+                stated = properties.get(name)
+                if stated is None or is_unresolved(stated):
+                    continue
+                identifier = str(stated).removeprefix("integrations/")
+                if not any(
+                    each.type == f"{TYPE}{kind}" and each.physical_id == identifier
+                    for each in resources
+                ):
+                    problem = f"{name} = {stated}: there is none; create it in the same API"
+                    yield Unsupported(resource.path, resource.where, problem)
 
 
 def _interpreted(answer: Any, version: str) -> HttpResponse | None:
@@ -747,19 +406,13 @@ def _header(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _message(status: int, message: str) -> HttpResponse:
-    # API Gateway writes its own messages without spaces.
-    body = json.dumps({"message": message}, separators=(",", ":"))
-    return HttpResponse(status, {"content-type": "application/json"}, body)
-
-
 def _refusal(
-    status: int, message: str, kind: str, error: Exception, scopes: list[str]
-) -> HttpResponse:
+    status: int, message: str, kind: str, error: Exception, scopes: Sequence[str]
+) -> Refused:
     challenge = "Bearer"
     if str(error):
         scope = " ".join(scopes)
         challenge += f' scope="{scope}" error="{kind}" error_description="{error}"'
-    answer = _message(status, message)
-    answer.headers["www-authenticate"] = challenge
-    return answer
+    refused = Refused(status, message)
+    refused.answer.headers["www-authenticate"] = challenge
+    return refused

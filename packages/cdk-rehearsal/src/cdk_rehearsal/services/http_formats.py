@@ -12,6 +12,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
+from cdk_rehearsal.limits import LIMITS
 from cdk_rehearsal.services.tokens import Forbidden
 
 _CORS_HEADER = "access-control-"
@@ -19,8 +20,6 @@ _SIGNATURE = re.compile(
     r"AWS4-HMAC-SHA256 Credential=(?P<key>[^/]+)/(?P<date>\d{8})/(?P<region>[^/]+)/execute-api/"
     r"aws4_request, ?SignedHeaders=(?P<headers>[^,]+), ?Signature=(?P<signature>[0-9a-f]{64})"
 )
-# https://docs.aws.amazon.com/IAM/latest/UserGuide/signing-elements.html
-_MAX_SKEW_S = 300
 # Handlers have these credentials, and so do programs outside that use them.
 _KEY, _SECRET = "rehearsal", "rehearsal"
 
@@ -79,7 +78,10 @@ def caller_of(
     if found is None or "x-amz-date" not in headers:
         raise Forbidden("the request is not signed with AWS Signature Version 4")
     signed_at = datetime.strptime(headers["x-amz-date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-    if abs(signed_at.timestamp() - now) > _MAX_SKEW_S or found["region"] != region:
+    if (
+        abs(signed_at.timestamp() - now) > LIMITS["iam.signature_age_s"]
+        or found["region"] != region
+    ):
         raise Forbidden("the signature is of another time or region")
     signer = SigV4Auth(Credentials(_KEY, _SECRET), "execute-api", region)
     names = found["headers"].split(";")
@@ -121,6 +123,7 @@ def as_format_1(event: dict[str, Any]) -> dict[str, Any]:
     for name, value in parse_qsl(event["rawQueryString"], keep_blank_values=True):
         query.setdefault(name, []).append(value)
     authorizer = context.get("authorizer", {})
+    passed = authorizer.get("jwt") or authorizer.get("lambda")
     identity = dict.fromkeys(
         (
             *("accessKey", "accountId", "caller", "cognitoAuthenticationProvider"),
@@ -144,7 +147,7 @@ def as_format_1(event: dict[str, Any]) -> dict[str, Any]:
         "requestContext": {
             "accountId": context["accountId"],
             "apiId": context["apiId"],
-            **({"authorizer": authorizer["jwt"]} if "jwt" in authorizer else {}),
+            **({"authorizer": passed} if passed else {}),
             "domainName": context["domainName"],
             "domainPrefix": context["domainPrefix"],
             "extendedRequestId": context["requestId"],

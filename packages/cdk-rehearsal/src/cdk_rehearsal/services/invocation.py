@@ -15,6 +15,7 @@ from moto.awslambda.models import LambdaBackend
 from cdk_rehearsal.authorization.decisions import Denied
 from cdk_rehearsal.core import Core
 from cdk_rehearsal.errors import ProcessKilled, RehearsalError
+from cdk_rehearsal.limits import LIMITS
 from cdk_rehearsal.sandbox.execution_environment import AssetFinder, ExecutionEnvironment
 from cdk_rehearsal.sandbox.patching import Patches
 from cdk_rehearsal.services.destinations import Destinations
@@ -30,9 +31,6 @@ from cdk_rehearsal.services.functions import (
 from cdk_rehearsal.services.polling import may_log
 from cdk_rehearsal.services.texts import iso_milliseconds, trace_header
 
-# https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
-_SYNC_PAYLOAD_LIMIT = 6 * 1024 * 1024
-_ASYNC_PAYLOAD_LIMIT = 1024 * 1024
 # Retries come one and then two minutes after the failure:
 # https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
 _ASYNC_RETRY_DELAYS = (60.0, 120.0)
@@ -50,12 +48,15 @@ class LambdaService:
         self._finder = finder
         self._destinations = destinations
         self.functions: dict[str, Function] = {}
+        self._reserved = 0
+        self._unreserved = 0
 
     def add(self, function: Function) -> None:
         """Makes a function known, by its path, name and ARN."""
         for key in (function.path, function.name, function.arn, f"{function.arn}:$LATEST"):
             self.functions[key] = function
         self._core.access.function_policies[function.arn] = function.policy
+        self._reserved += function.reserved_concurrency or 0
 
     def add_qualified(
         self, function: Function, qualifier: str, versions: Mapping[str, float]
@@ -104,7 +105,7 @@ class LambdaService:
         To be called in a process. ``detail`` is added to the record. Raises Throttled without
         concurrency, PayloadTooLarge over 6 MB.
         """
-        if len(payload) > _SYNC_PAYLOAD_LIMIT:
+        if len(payload) > LIMITS["lambda.payload_bytes"]:
             raise PayloadTooLarge(f"{len(payload)} bytes exceed the limit of 6291456")
         return self._invoke(function, payload, source, self._core.new_id(), type="sync", **detail)
 
@@ -113,7 +114,7 @@ class LambdaService:
 
         Raises PayloadTooLarge over 1 MB.
         """
-        if len(payload) > _ASYNC_PAYLOAD_LIMIT:
+        if len(payload) > LIMITS["lambda.async_payload_bytes"]:
             raise PayloadTooLarge(f"{len(payload)} bytes exceed the limit of 1048576")
         request_id = self._core.new_id()
         self._core.scheduler.spawn(
@@ -186,11 +187,8 @@ class LambdaService:
         self, function: Function, payload: str, source: str, request_id: str, **detail: Any
     ) -> InvocationResult:
         shared = function.unqualified or function
-        limit = function.reserved_concurrency
         faults = self._core.faults
-        if (limit is not None and shared.active >= limit) or faults.strike(
-            "invoke", source, function.path
-        ):
+        if self._is_busy(shared) or faults.strike("invoke", source, function.path):
             self._core.meter.add("throttle", source, function.path)
             raise Throttled("Rate Exceeded.")
         scheduler = self._core.scheduler
@@ -199,6 +197,7 @@ class LambdaService:
         environment = self._new_environment(function) if cold else function.warm.popleft()
         environment.ahead_s = faults.ahead(function.path)
         shared.active += 1
+        self._unreserved += shared.reserved_concurrency is None
         concurrent = shared.active
         # The deadline runs from the end of the initialization.
         if cold:
@@ -221,6 +220,7 @@ class LambdaService:
         finally:
             timer.cancel()
             shared.active -= 1
+            self._unreserved -= shared.reserved_concurrency is None
         body, error = self._outcome(function, process.error, process.value, request_id)
         if error is None or not _destroys(process.error):
             function.warm.append(environment)
@@ -236,6 +236,15 @@ class LambdaService:
             **detail,
         )
         return InvocationResult(_decoded(body), error, request_id, version=version)
+
+    def _is_busy(self, function: Function) -> bool:
+        """Whether a function has no concurrency left: its own, or what the account's shares.
+
+        https://docs.aws.amazon.com/lambda/latest/dg/lambda-concurrency.html
+        """
+        if function.reserved_concurrency is not None:
+            return function.active >= function.reserved_concurrency
+        return self._unreserved >= LIMITS["lambda.concurrent_executions"] - self._reserved
 
     def _version(self, function: Function) -> str:
         """Returns the version that runs: by its share, if there are several."""
@@ -277,14 +286,14 @@ class LambdaService:
         self, function: Function, error: BaseException | None, value: Any, request_id: str
     ) -> tuple[str, str | None]:
         """Returns the answer's JSON and the value of X-Amz-Function-Error."""
-        if error is None and len(value) <= _SYNC_PAYLOAD_LIMIT:
+        if error is None and len(value) <= LIMITS["lambda.payload_bytes"]:
             return value, None
         description: dict[str, Any]
         if error is None:
             description = {
                 "errorType": "Function.ResponseSizeTooLarge",
                 "errorMessage": f"Response payload size ({len(value)} bytes) exceeded maximum "
-                f"allowed payload size ({_SYNC_PAYLOAD_LIMIT} bytes).",
+                f"allowed payload size ({LIMITS['lambda.payload_bytes']} bytes).",
             }
         elif isinstance(error, TimedOut):
             description = {

@@ -17,13 +17,12 @@ from moto.logs.models import LogEvent, LogGroup, LogsBackend, logs_backends
 from moto.logs.responses import LogsResponse
 
 from cdk_rehearsal.core import Core
+from cdk_rehearsal.limits import LIMITS
 from cdk_rehearsal.meter import Record
 from cdk_rehearsal.sandbox.patching import Patches
 from cdk_rehearsal.services.functions import Function
 from cdk_rehearsal.services.log_patterns import InvalidPattern, log_filter
 
-# https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_FilterLogEvents.html
-_MOST_EVENTS = 10_000
 _READS = (
     "describe_log_groups",
     "describe_log_streams",
@@ -237,10 +236,11 @@ def _filtered(backend: Any, parameter: Callable[..., Any]) -> dict[str, Any]:
     names, prefix = parameter("logStreamNames"), parameter("logStreamNamePrefix")
     if names and prefix:
         raise InvalidParameterException("Give either logStreamNames or logStreamNamePrefix.")
-    limit = parameter("limit") or _MOST_EVENTS
-    if limit > _MOST_EVENTS:
+    most = LIMITS["logs.found_events"]
+    limit = parameter("limit") or most
+    if limit > most:
         raise InvalidParameterException(
-            constraint=f"Member must have value less than or equal to {_MOST_EVENTS}",
+            constraint=f"Member must have value less than or equal to {most}",
             parameter="limit",
             value=limit,
         )

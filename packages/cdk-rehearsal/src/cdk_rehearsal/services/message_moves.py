@@ -10,16 +10,10 @@ from moto.sqs.exceptions import InvalidParameterValue, QueueDoesNotExist, SQSExc
 from moto.sqs.responses import SQSResponse
 
 from cdk_rehearsal.core import Core
+from cdk_rehearsal.limits import LIMITS
 from cdk_rehearsal.sandbox.patching import Patches
 from cdk_rehearsal.services.queues import moved
 
-# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_StartMessageMoveTask.html
-_HIGHEST_RATE = 500
-# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ListMessageMoveTasks.html
-_MOST_LISTED = 10
-# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-configure-dead-letter-queue-redrive.html
-_MOST_ACTIVE = 100
-_LONGEST_S = 36 * 3600.0
 _ACTIVE = ("RUNNING", "CANCELLING")
 
 Status = Literal["RUNNING", "COMPLETED", "CANCELLING", "CANCELLED", "FAILED"]
@@ -92,10 +86,10 @@ class MessageMoves:
             _queue(backend, destination_arn, "DestinationArn")
         if not backend.list_dead_letter_source_queues(source.name):
             raise InvalidParameterValue("Source queue must be configured as a Dead Letter Queue.")
-        if rate is not None and not 1 <= rate <= _HIGHEST_RATE:
+        if rate is not None and not 1 <= rate <= LIMITS["sqs.move_rate"]:
             raise InvalidParameterValue(
                 f"Value {rate} for parameter MaxNumberOfMessagesPerSecond is invalid. Reason: Must "
-                f"be between 1 and {_HIGHEST_RATE}."
+                f"be between 1 and {LIMITS['sqs.move_rate']}."
             )
         active = [task for task in self._tasks if task.status in _ACTIVE]
         if any(task.source_arn == source_arn for task in active):
@@ -104,8 +98,8 @@ class MessageMoves:
                 "There is already a task running. Only one active task is allowed for a source "
                 "queue arn at a given time.",
             )
-        if len(active) >= _MOST_ACTIVE:
-            raise SQSException("RequestThrottled", f"There are {_MOST_ACTIVE} active tasks.")
+        if len(active) >= LIMITS["sqs.moves"]:
+            raise SQSException("RequestThrottled", f"There are {LIMITS['sqs.moves']} active tasks.")
         task = _Task(
             handle=_handle(self._core.new_id(), source_arn),
             source_arn=source_arn,
@@ -124,10 +118,10 @@ class MessageMoves:
         source_arn = response._get_param("SourceArn")
         _queue(response.sqs_backend, source_arn, "SourceArn")
         most = response._get_param("MaxResults") or 1
-        if not 1 <= most <= _MOST_LISTED:
+        if not 1 <= most <= LIMITS["sqs.moves_listed"]:
             raise InvalidParameterValue(
                 f"Value {most} for parameter MaxResults is invalid. Reason: Must be between 1 and "
-                f"{_MOST_LISTED}."
+                f"{LIMITS['sqs.moves_listed']}."
             )
         tasks = [task for task in reversed(self._tasks) if task.source_arn == source_arn]
         return [task.entry() for task in tasks[:most]]
@@ -147,7 +141,7 @@ class MessageMoves:
     def _run(self, backend: Any, task: _Task) -> None:
         """Moves the oldest message first, at the rate of the task."""
         scheduler = self._core.scheduler
-        ends = task.started + _LONGEST_S
+        ends = task.started + LIMITS["sqs.move_s"]
         while task.moved < task.to_move and task.status == "RUNNING":
             try:
                 if not self._move_one(backend, task):
@@ -156,7 +150,7 @@ class MessageMoves:
                 task.status, task.failure = "FAILED", error.code
                 return
             task.moved += 1
-            scheduler.sleep(1 / (task.rate or _HIGHEST_RATE))
+            scheduler.sleep(1 / (task.rate or LIMITS["sqs.move_rate"]))
             if scheduler.now() >= ends:
                 task.status, task.failure = "FAILED", "The task has run for 36 hours."
                 return

@@ -29,7 +29,7 @@ Key = tuple[str, str, frozenset[tuple[str, str]]]
 """A metric's namespace, name and dimensions."""
 
 METERED: Mapping[str, frozenset[str]] = {
-    "AWS/ApiGateway": frozenset({"4xx", "5xx", "Count", "Latency"}),
+    "AWS/ApiGateway": frozenset({"4xx", "5xx", "4XXError", "5XXError", "Count", "Latency"}),
     "AWS/Events": frozenset(
         {
             "FailedInvocations",
@@ -305,14 +305,16 @@ class Metrics:
         """Counts and measures a request.
 
         https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-metrics.html
+        https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-metrics-and-dimensions.html
         """
         detail = record.detail
-        api = {"ApiId": detail["api_id"]}
+        api = detail["api"]
+        client, server = ("4xx", "5xx") if "ApiId" in api else ("4XXError", "5XXError")
         for dimensions in (api, {**api, "Stage": detail["stage"]}):
             for name, value in (
                 ("Count", 1),
-                ("4xx", 1 if 400 <= detail["status"] < 500 else 0),
-                ("5xx", 1 if detail["status"] >= 500 else 0),
+                (client, 1 if 400 <= detail["status"] < 500 else 0),
+                (server, 1 if detail["status"] >= 500 else 0),
                 ("Latency", detail["latency_s"] * 1000),
             ):
                 self.add("AWS/ApiGateway", name, dimensions, record.time, value)
@@ -445,7 +447,7 @@ class Metrics:
             messages: Any = queue._messages
             if not messages and queue.name not in self._sampled:
                 continue
-            visible = sum(1 for message in messages if message.visible and not message.delayed)
+            visible = queue.approximate_number_of_messages
             sent = [float(message.sent_timestamp) for message in messages]
             oldest = min(sent, default=moment * 1000)
             for name, value in (

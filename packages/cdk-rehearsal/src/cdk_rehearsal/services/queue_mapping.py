@@ -7,17 +7,17 @@ from moto.sqs.models import Message
 
 from cdk_rehearsal.core import Core
 from cdk_rehearsal.filters import FilterCriteria
+from cdk_rehearsal.limits import LIMITS
 from cdk_rehearsal.services.batches import Invoker, failed_items
 from cdk_rehearsal.services.functions import Consumer, Throttled
 from cdk_rehearsal.services.polling import lacking
 from cdk_rehearsal.services.queues import Queue
 from cdk_rehearsal.virtual_time.agenda import Timer
 
-# Lambda starts with five invocations at a time and adds up to 300 a minute, to 1,250:
+# Lambda starts with five invocations at a time and adds up to 300 a minute:
 # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html
 _FIRST_POLLERS = 5
 _POLLERS_PER_SECOND = 5.0
-_MOST_POLLERS = 1250
 _THROTTLE_BACKOFF = (0.5, 30.0)
 
 
@@ -122,7 +122,7 @@ class QueueMapping:
         if self._maximum_concurrency is not None:
             return self._maximum_concurrency
         busy = self._scheduler.now() - self._busy_since if self._active else 0.0
-        return min(_MOST_POLLERS, _FIRST_POLLERS + int(busy * _POLLERS_PER_SECOND))
+        return min(LIMITS["lambda.queue_pollers"], _FIRST_POLLERS + int(busy * _POLLERS_PER_SECOND))
 
     def _deliver(self, messages: list[Message]) -> None:
         try:

@@ -14,11 +14,13 @@ from moto.sqs.models import Queue as MotoQueue
 from cdk_rehearsal.core import Core
 from cdk_rehearsal.errors import RehearsalError
 from cdk_rehearsal.filters import FilterCriteria
+from cdk_rehearsal.limits import LIMITS
+from cdk_rehearsal.moto_patches.speed.sqs import is_full
 from cdk_rehearsal.sandbox.patching import Patches
+from cdk_rehearsal.services.deliveries import DeliveryFailed
 
 # Batches are bounded by what a synchronous invocation takes; some room is left for the envelope.
 # https://docs.aws.amazon.com/lambda/latest/api/API_CreateEventSourceMapping.html
-_BATCH_BYTES = 6 * 1024 * 1024
 _ENVELOPE_BYTES = 1024
 REMEMBERED_S = 300.0
 """How long a FIFO queue or topic remembers the id of a message."""
@@ -71,6 +73,10 @@ class Queue:
         sources = self._redrive_allow_policy.get("sourceQueueArns", [])
         return permission == "allowAll" or (permission == "byQueue" and source_arn in sources)
 
+    def takes(self, body: str) -> bool:
+        """Whether a message is within the queue's MaximumMessageSize."""
+        return len(body.encode()) <= int(self.model.maximum_message_size)
+
     def send(
         self,
         body: str,
@@ -82,13 +88,15 @@ class Queue:
         """Puts a message into the queue and returns its id.
 
         ``attributes`` are strings, or as SQS has them, with ``DataType`` and the value. ``group``
-        and ``deduplication`` are the ids that a FIFO queue needs.
+        and ``deduplication`` are the ids that a FIFO queue needs. Raises DeliveryFailed for a
+        message over the queue's MaximumMessageSize.
         """
         model = self.model
-        if len(body) > model.maximum_message_size:
-            raise RehearsalError(
-                f"a message of {len(body)} bytes for {self.path}, whose limit is "
-                f"{model.maximum_message_size}"
+        if not self.takes(body):
+            raise DeliveryFailed(
+                "InvalidParameterValue",
+                f"a message of {len(body.encode())} bytes for {self.path}, which takes at most "
+                f"{model.maximum_message_size}",
             )
         message = Message(self._core.new_id(), body)
         message.message_attributes = {
@@ -141,6 +149,8 @@ class Queue:
         matches is deleted, one that is older than the retention period is gone.
         """
         model = self.model
+        if is_full(model):
+            return []
         now_ms = self._core.scheduler.now() * 1000
         policy = model.redrive_policy if model.dead_letter_queue is not None else None
         oldest_ms = now_ms - model.message_retention_period * 1000
@@ -158,7 +168,7 @@ class Queue:
                 self._give_up(model, message)
                 continue
             length = len(message.body) + _ENVELOPE_BYTES
-            if received and size + length > _BATCH_BYTES:
+            if received and size + length > LIMITS["lambda.payload_bytes"]:
                 break
             self._mark_received(model, message, now_ms)
             if not filters.matches(self.record(message)):

@@ -9,9 +9,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import cached_property
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
@@ -19,48 +18,38 @@ from jsonschema import Draft4Validator
 
 from cdk_rehearsal.assembly import Resource
 from cdk_rehearsal.core import Core
+from cdk_rehearsal.limits import LIMITS
+from cdk_rehearsal.services.apis import (
+    SERVICE,
+    SOURCE_IP,
+    Api,
+    HttpRequest,
+    HttpResponse,
+    Refused,
+    Route,
+)
 from cdk_rehearsal.services.functions import Function, InvocationResult, PayloadTooLarge, Throttled
-from cdk_rehearsal.services.http_api import SOURCE_IP, HttpRequest, HttpResponse, template_match
 from cdk_rehearsal.services.invocation import LambdaService
-from cdk_rehearsal.services.request_authorizer import SERVICE, RequestAuthorizer
+from cdk_rehearsal.services.request_authorizer import RequestAuthorizer, function_of
 from cdk_rehearsal.services.service_calls import ServiceCalls, template_scope
 from cdk_rehearsal.services.tokens import Forbidden, Issuer, JwtAuthorizer, Unauthorized
 from cdk_rehearsal.services.usage import Usage
 from cdk_rehearsal.services.velocity import Velocity
 
 TYPE = "AWS::ApiGateway::"
-# https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-execution-service-limits-table.html
-MAX_TIMEOUT_MS = 29_000
-_MAX_BODY_BYTES = 10 * 1024 * 1024
-_FUNCTION = re.compile(r"functions/(arn:[^/]+)/invocations$")
 _OF_CALLER = "arn:aws:iam::*:user/*"
 """Credentials: those of the caller, whose permissions nobody knows here.
 https://docs.aws.amazon.com/apigateway/latest/api/API_Integration.html"""
+_TIMED_OUT = "Endpoint request timed out"
 _MISSING_TOKEN = "Missing Authentication Token"
 
 
-class Refused(Exception):
-    """A request that API Gateway answers itself."""
-
-    def __init__(self, status: int, message: str | None, key: str = "message") -> None:
-        super().__init__(message)
-        self.answer = HttpResponse(
-            status,
-            {"content-type": "application/json"},
-            json.dumps({key: message}, separators=(",", ":")),
-        )
-
-
-@dataclass(frozen=True)
-class Method:
+@dataclass(frozen=True, kw_only=True)
+class Method(Route):
     """A method of a resource."""
 
     resource_id: str
-    verb: str
-    path: str
     properties: Mapping[str, Any]
-    authorizer: JwtAuthorizer | None = None
-    """The authorizer that checks tokens of a user pool."""
     custom: RequestAuthorizer | None = None
     """The authorizer that is a function."""
     validates: Mapping[str, Any] = field(default_factory=dict)
@@ -68,33 +57,16 @@ class Method:
     """JSON Schemas of bodies, by content type."""
 
     @property
-    def scopes(self) -> list[str]:
-        """The scopes of which a token needs one."""
-        return list(self.properties.get("AuthorizationScopes", []))
-
-    @property
     def integration(self) -> Mapping[str, Any]:
         """The definition of the integration."""
         return dict(self.properties.get("Integration") or {"Type": "MOCK"})
 
-    @cached_property
-    def rank(self) -> tuple[list[int], bool]:
-        """A key that sorts the most specific method first."""
-        kinds = [
-            2 if part.endswith("+}") else 1 if part.startswith("{") else 0
-            for part in self.path.split("/")
-        ]
-        return kinds, self.verb == "ANY"
 
+class RestApi(Api[Method]):
+    """A REST API with its one stage."""
 
-def function_of(uri: str) -> str | None:
-    """Returns the ARN of the function in the URI of an integration or authorizer."""
-    found = _FUNCTION.search(uri)
-    return found[1] if found else None
-
-
-class RestApi:
-    """A REST API with its one stage, as clients see it."""
+    prefix = TYPE
+    owner = "RestApiId"
 
     def __init__(
         self,
@@ -105,33 +77,19 @@ class RestApi:
         issuer: Callable[[str], Issuer],
     ) -> None:
         """Reads the API from the loaded resources; creators have checked them."""
-        self._core = core
-        self._lambdas = lambdas
-        self.path = resource.path
-        self.id = resource.physical_id
-        self._arn = f"arn:aws:execute-api:{core.region}:{core.account}:{self.id}"
-        self.domain = f"{self.id}.execute-api.{core.region}.amazonaws.com"
+        super().__init__(core, lambdas, resources, resource, issuer)
+        self._name = str(resource.properties.get("Name", ""))
         self._binary = [
             re.escape(each).replace(r"\*", ".*")
             for each in resource.properties.get("BinaryMediaTypes", [])
         ]
-        self._issuer = issuer
         self._resources = resources
-        self._parts = {
-            each.physical_id: each
-            for each in resources
-            if each.type.startswith(TYPE) and each.properties.get("RestApiId") == self.id
-        }
-        (stage,) = (each for each in self._parts.values() if each.type == f"{TYPE}Stage")
-        self._stage = str(stage.properties["StageName"])
-        self._variables = stage.properties.get("Variables")
-        self._usage = Usage(core, self.id, self._stage, resources)
+        self._variables = self._stage_properties.get("Variables")
+        self._usage = Usage(core, self.id, self.stage, resources)
         self._calls = ServiceCalls(core, self.path)
         self._custom: dict[str, RequestAuthorizer] = {}
         self._pools: dict[str, JwtAuthorizer] = {}
-        methods = [
-            self._method(each) for each in self._parts.values() if each.type == f"{TYPE}Method"
-        ]
+        methods = map(self._method, self._of_kind("Method"))
         self.routes = sorted(methods, key=lambda method: method.rank)
 
     # -- reading the template -------------------------------------------------------------
@@ -152,23 +110,27 @@ class RestApi:
             )
         validator = self._parts.get(properties.get("RequestValidatorId", ""))
         models = {
-            each.physical_id: each.properties.get("Schema", {})
-            for each in self._parts.values()
-            if each.type == f"{TYPE}Model"
+            each.physical_id: each.properties.get("Schema", {}) for each in self._of_kind("Model")
         }
+        integration = properties.get("Integration", {})
+        arn = function_of(str(integration.get("Uri", "")))
         return Method(
-            properties["ResourceId"],
-            properties["HttpMethod"],
-            self._path(properties["ResourceId"]),
-            properties,
-            authorizer,
-            custom,
-            validator.properties if validator else {},
-            {
+            verb=properties["HttpMethod"],
+            path=self._path(properties["ResourceId"]),
+            authorizer=authorizer,
+            scopes=properties.get("AuthorizationScopes", []),
+            resource_id=properties["ResourceId"],
+            properties=properties,
+            custom=custom,
+            validates=validator.properties if validator else {},
+            models={
                 kind: models[name]
                 for kind, name in properties.get("RequestModels", {}).items()
                 if name in models
             },
+            function=self._lambdas.function(arn) if arn else None,
+            timeout_s=int(integration.get("TimeoutInMillis", LIMITS["apigateway.timeout_ms"]))
+            / 1000,
         )
 
     def _pool(self, identifier: str) -> JwtAuthorizer:
@@ -200,38 +162,35 @@ class RestApi:
 
     # -- answering ------------------------------------------------------------------------
 
-    def respond(self, request: HttpRequest) -> HttpResponse:
-        """Answers a request; to be called in a process."""
-        method, parameters = self._find(request)
-        try:
-            if method is None:
-                raise Refused(403, _MISSING_TOKEN)
-            answer = self._answer(method, _Call(self, method, request, parameters))
-        except Refused as refused:
-            answer = refused.answer
-        self._core.meter.add(
-            "request",
-            self._core.caller(),
-            self.path,
-            method=request.method,
-            path=request.path,
-            route=f"{method.verb} {method.path or '/'}" if method else None,
-            status=answer.status,
-        )
-        return answer
+    @property
+    def _dimension(self) -> Mapping[str, str]:
+        """https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-metrics-and-dimensions.html."""
+        return {"ApiName": self._name}
+
+    def _throttle(self, method: Method) -> Mapping[str, Any]:
+        """https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-request-throttling.html."""
+        settings = {
+            (each.get("ResourcePath"), each.get("HttpMethod")): each
+            for each in self._stage_properties.get("MethodSettings", [])
+        }
+        path = "/" + (method.path or "/").replace("/", "~1")
+        return settings.get((path, method.verb)) or settings.get(("/*", "*")) or {}
 
     def _find(self, request: HttpRequest) -> tuple[Method | None, dict[str, str]]:
-        path = request.path.rstrip("/") or ""
-        for method in self.routes:
-            if method.verb in (request.method, "ANY"):
-                parameters = template_match(method.path.split("/")[1:], path.split("/")[1:])
-                if parameters is not None:
-                    return method, parameters
-        return None, {}
+        return super()._find(replace(request, path=request.path.rstrip("/")))
 
-    def _answer(self, method: Method, call: _Call) -> HttpResponse:
-        if call.request.size > _MAX_BODY_BYTES:
-            raise Refused(413, "Request Too Long")
+    def _answer(
+        self,
+        method: Method | None,
+        request: HttpRequest,
+        parameters: dict[str, str],
+        context: dict[str, str],
+    ) -> HttpResponse:
+        if method is None:
+            raise Refused(403, _MISSING_TOKEN)
+        call = _Call(self, method, request, parameters)
+        request.check_size("apigateway", "Request Too Long")
+        self._admit(method)
         self._authorize(method, call)
         if method.properties.get("ApiKeyRequired"):
             key = call.request.headers.get("x-api-key") or call.usage_key
@@ -247,17 +206,23 @@ class RestApi:
             status = json.loads(body or "{}").get("statusCode", 500)
             return _mapped(method.integration, call, int(status), "", str(status))
         uri = str(method.integration["Uri"])
-        if arn := function_of(uri):
-            result = self._invoke(method, call, arn, body or "{}")
+        if method.function is not None:
+            result = self._run(method.function, call, body or "{}")
             text = json.dumps(result.payload, separators=(",", ":"))
             message = str(result.payload.get("errorMessage", "")) if result.failed else None
             return _mapped(method.integration, call, 200, text, message)
         role = str(method.integration.get("Credentials"))
         if not self._core.access.is_assumable(role, service=SERVICE):
             raise Refused(500, "Internal server error")
-        status, text = self._calls.call(
-            uri, method.integration, body, lambda source: _source(source, call)
-        )
+        try:
+            status, text = self._within(
+                method,
+                lambda: self._calls.call(
+                    uri, method.integration, body, lambda source: _source(source, call)
+                ),
+            )
+        except TimeoutError:
+            raise Refused(504, _TIMED_OUT) from None
         return _mapped(method.integration, call, status, text, str(status))
 
     def _authorize(self, method: Method, call: _Call) -> None:
@@ -270,44 +235,35 @@ class RestApi:
         elif method.authorizer is not None:
             try:
                 identity = method.authorizer.authorize(
-                    request.headers, request.parameters, method.scopes
+                    request.headers, request.parameters, list(method.scopes)
                 )
             except (Unauthorized, Forbidden):
                 raise Refused(401, "Unauthorized") from None
             call.authorizer = {"claims": identity.context()["jwt"]["claims"]}
         elif method.custom is not None:
-            decision = method.custom.decide(call.arn, call.event())
-            if decision.status != 200:
-                raise Refused(decision.status, decision.message, decision.key)
-            call.authorizer, call.usage_key = decision.context, decision.usage_key
+            permitted = method.custom.decide(call.arn, call.event())
+            call.authorizer, call.usage_key = permitted.context, permitted.usage_key
 
     def _proxied(self, method: Method, call: _Call) -> HttpResponse:
-        arn = str(function_of(str(method.integration["Uri"])))
-        result = self._invoke(method, call, arn, json.dumps(call.event()))
+        if method.function is None:
+            raise Refused(500, "Internal server error")
+        result = self._run(method.function, call, json.dumps(call.event()))
         answer = None if result.failed else _interpreted(result.payload)
         if answer is None:
             raise Refused(502, "Internal server error")
         return answer
 
-    def _invoke(self, method: Method, call: _Call, arn: str, payload: str) -> InvocationResult:
-        """Invokes a function within the integration's timeout, after which it goes on alone."""
-        function = self._lambdas.function(arn)
+    def _run(self, function: Function, call: _Call, payload: str) -> InvocationResult:
         if not self._may_invoke(function, call):
             raise Refused(500, "Internal server error")
-        process = self._core.scheduler.spawn(
-            lambda: self._lambdas.invoke(function, payload, source=self.path),
-            name=f"{method.verb} {method.path} of {self.path}",
-        )
-        timeout_ms = int(method.integration.get("TimeoutInMillis", MAX_TIMEOUT_MS))
-        if not process.join(timeout_ms / 1000):
-            raise Refused(504, "Endpoint request timed out")
         try:
-            result: InvocationResult = process.result()
+            return self._invoke(function, payload, call.method)
+        except TimeoutError:
+            raise Refused(504, _TIMED_OUT) from None
         except Throttled:
             raise Refused(500, "Internal server error") from None
         except PayloadTooLarge:
             raise Refused(413, "Request Too Long") from None
-        return result
 
     def _may_invoke(self, function: Function, call: _Call) -> bool:
         """Whether the integration's role, or without one the function's policy, permits a call.
@@ -330,7 +286,7 @@ class _Call:
         self.usage_key: str | None = None
         self._api = api
         self._id = api._core.new_id()
-        self.arn = f"{api._arn}/{api._stage}/{request.method}{method.path or '/'}"
+        self.arn = f"{api._arn}/{api.stage}/{request.method}{method.path or '/'}"
 
     @property
     def query(self) -> dict[str, list[str]]:
@@ -360,10 +316,10 @@ class _Call:
             "httpMethod": self.request.method,
             "extendedRequestId": self._id[:16],
             "requestTime": datetime.fromtimestamp(now, UTC).strftime("%d/%b/%Y:%H:%M:%S +0000"),
-            "path": f"/{api._stage}{self.request.path}",
+            "path": f"/{api.stage}{self.request.path}",
             "accountId": core.account,
             "protocol": "HTTP/1.1",
-            "stage": api._stage,
+            "stage": api.stage,
             "domainPrefix": api.id,
             "requestTimeEpoch": int(now * 1000),
             "requestId": self._id,

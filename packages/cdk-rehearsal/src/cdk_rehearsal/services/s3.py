@@ -129,7 +129,7 @@ class Buckets:
     def _record(
         self, event: str, bucket: FakeBucket, key: str, item: dict[str, Any], version: str | None
     ) -> dict[str, Any]:
-        """Returns a notification's record, version 2.1.
+        """Returns a notification's record, version 2.5.
 
         https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
         """
@@ -140,7 +140,7 @@ class Buckets:
         # Grows with each change: time first, so that it looks like what S3 sends.
         content["sequencer"] = f"{int(now * 1000):012X}{self._changes:06X}"
         return {
-            "eventVersion": "2.1",
+            "eventVersion": "2.5",
             "eventSource": "aws:s3",
             "awsRegion": self._core.region,
             "eventTime": iso_milliseconds(now),

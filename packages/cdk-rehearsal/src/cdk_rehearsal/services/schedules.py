@@ -11,6 +11,7 @@ from moto.scheduler.models import EventBridgeSchedulerBackend, Schedule, schedul
 
 from cdk_rehearsal.core import Core
 from cdk_rehearsal.errors import RehearsalError
+from cdk_rehearsal.limits import LIMITS
 from cdk_rehearsal.sandbox.patching import Patches
 from cdk_rehearsal.services.deliveries import DeliveryFailed, check_faults
 from cdk_rehearsal.services.invocation import LambdaService
@@ -20,10 +21,7 @@ from cdk_rehearsal.services.texts import is_json, iso_seconds
 from cdk_rehearsal.virtual_time.agenda import Timer
 
 _SERVICE = "scheduler.amazonaws.com"
-# https://docs.aws.amazon.com/scheduler/latest/APIReference/API_RetryPolicy.html; how long
-# EventBridge Scheduler waits between two attempts is not documented.
-_RETRIES = 185
-_MAX_AGE_S = 86_400
+# How long EventBridge Scheduler waits between two attempts is not documented.
 _BACKOFF_S = (1.0, 600.0)
 # https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-targets-templated.html
 ACTIONS = {
@@ -208,8 +206,10 @@ class Schedules:
         https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-schedule.html
         """
         policy = firing.target.get("RetryPolicy") or {}
-        retries = policy.get("MaximumRetryAttempts", _RETRIES)
-        expires = firing.started + policy.get("MaximumEventAgeInSeconds", _MAX_AGE_S)
+        retries = policy.get("MaximumRetryAttempts", LIMITS["scheduler.retries"])
+        expires = firing.started + policy.get(
+            "MaximumEventAgeInSeconds", LIMITS["scheduler.event_age_s"]
+        )
         backoff, longest = _BACKOFF_S
         attempts = 0
         while True:
@@ -333,7 +333,11 @@ class Schedules:
         arn = firing.target.get("DeadLetterConfig", {}).get("Arn")
         detail = {"condition": exhausted or failure.code, "schedule": firing.schedule.name}
         detail["group"] = firing.schedule.group_name
-        if arn is None or not self._may(firing, "sqs:SendMessage", arn):
+        if (
+            arn is None
+            or not self._may(firing, "sqs:SendMessage", arn)
+            or not self._queues.by_arn(arn).takes(text)
+        ):
             self._core.meter.add(
                 "discarded", firing.path, "nowhere", **detail, refused=arn is not None
             )

@@ -1,14 +1,15 @@
-"""Integrations of REST APIs with AWS services: from a mapped request to an API call and back."""
+"""Integrations of APIs with AWS services: from a mapped request to an API call and back."""
 
 import base64
 import json
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote
 
 from botocore import xform_name
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ParamValidationError
 
 from cdk_rehearsal.core import Core
 from cdk_rehearsal.target_inputs import JsonPath
@@ -20,20 +21,24 @@ _CLIENTS = {"states": "stepfunctions"}
 """The names of services that boto3 knows by another one."""
 
 
-def _bus(call: Mapping[str, Any], here: str) -> str:
+def _bus(call: Mapping[str, Any], core: Core) -> str:
     name = str((call.get("Entries") or [{}])[0].get("EventBusName", "default"))
-    return name if name.startswith("arn:") else f"arn:aws:events:{here}:event-bus/{name}"
+    return name if name.startswith("arn:") else _arn(core, "events", f"event-bus/{name}")
 
 
-_RESOURCES: Mapping[str, Callable[[Mapping[str, Any], str], str]] = {
-    "dynamodb": lambda call, here: f"arn:aws:dynamodb:{here}:table/{call.get('TableName')}",
+def _arn(core: Core, service: str, name: str) -> str:
+    return f"arn:aws:{service}:{core.region}:{core.account}:{name}"
+
+
+_RESOURCES: Mapping[str, Callable[[Mapping[str, Any], Core], str]] = {
+    "dynamodb": lambda call, core: _arn(core, "dynamodb", f"table/{call.get('TableName')}"),
     "events": _bus,
-    "kinesis": lambda call, here: f"arn:aws:kinesis:{here}:stream/{call.get('StreamName')}",
-    "sns": lambda call, here: str(call.get("TopicArn")),
-    "sqs": lambda call, here: f"arn:aws:sqs:{here}:{str(call['QueueUrl']).rpartition('/')[2]}",
-    "states": lambda call, here: str(call.get("stateMachineArn")),
+    "kinesis": lambda call, core: _arn(core, "kinesis", f"stream/{call.get('StreamName')}"),
+    "sns": lambda call, core: str(call.get("TopicArn")),
+    "sqs": lambda call, core: str(call.get("QueueUrl")),
+    "states": lambda call, core: str(call.get("stateMachineArn") or call.get("executionArn")),
 }
-"""The ARN of the resource of a call, by service."""
+"""What the resource of a call is known by, by service."""
 
 SERVICES = frozenset(_RESOURCES)
 
@@ -42,6 +47,17 @@ def service_of(uri: str) -> str | None:
     """Returns the service in the URI of an integration, if it can be rehearsed."""
     found = _URI.fullmatch(uri)
     return found["service"] if found and found["service"] in SERVICES else None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a service answers to a call: a result, or the code and message of an error."""
+
+    status: int
+    request_id: str
+    answer: Mapping[str, Any] = field(default_factory=dict)
+    error: str | None = None
+    message: str = ""
 
 
 class ServiceCalls:
@@ -83,38 +99,58 @@ class ServiceCalls:
         if service == "sqs":
             host = f"https://sqs.{self._core.region}.amazonaws.com"
             parameters["QueueUrl"] = f"{host}/{rest.strip('/')}"
-        return self._perform(service, operation, parameters, str(integration.get("Credentials")))
+        if form:
+            parameters = _unflattened(parameters)
+        outcome = self.perform(service, operation, parameters, str(integration.get("Credentials")))
+        if outcome.error is not None:
+            error = {"__type": outcome.error, "message": outcome.message}
+            return outcome.status, json.dumps(error)
+        answer = outcome.answer
+        if form:
+            if operation == "ReceiveMessage":
+                answer = {"messages": answer.get("Messages")}
+            metadata = {"RequestId": outcome.request_id}
+            result = {f"{operation}Result": answer, "ResponseMetadata": metadata}
+            answer = {f"{operation}Response": result}
+        return outcome.status, as_json(answer)
 
-    def _perform(
-        self, service: str, operation: str, parameters: dict[str, Any], role: str
-    ) -> tuple[int, str]:
+    def perform(
+        self, service: str, operation: str, parameters: Mapping[str, Any], role: str
+    ) -> Outcome:
+        """Makes a call with parameters as they are in JSON."""
         core = self._core
         session = core.access.session(role, "BackplaneAssumeRoleSession")
         client = core.client(_CLIENTS.get(service, service), session)
+        request_id = core.new_id()
         if operation not in client.meta.service_model.operation_names:
-            return 400, json.dumps({"__type": "UnknownOperationException"})
+            return Outcome(400, request_id, error="UnknownOperationException")
         shape = client.meta.service_model.operation_model(operation).input_shape
-        call = _typed(_unflattened(parameters) if service in ("sqs", "sns") else parameters, shape)
-        resource = _RESOURCES[service](call, f"{core.region}:{core.account}")
-        error: str | None = None
+        outcome = Outcome(200, request_id)
+        call: Mapping[str, Any] = {}
         try:
+            call = _typed(parameters, shape)
             answer = getattr(client, xform_name(operation))(**call)
             answer.pop("ResponseMetadata", None)
-            status, text = 200, _json(service, operation, answer, core.new_id())
+            outcome = Outcome(200, request_id, answer)
         except ClientError as failure:
             details = failure.response["Error"]
-            error = details["Code"]
             status = failure.response["ResponseMetadata"].get("HTTPStatusCode", 400)
-            text = json.dumps({"__type": error, "message": details.get("Message", "")})
+            code, message = details["Code"], details.get("Message", "")
+            outcome = Outcome(status, request_id, error=code, message=message)
+        except (ParamValidationError, ValueError) as failure:
+            # Clients find such a mistake before they send the call; the service would refuse it.
+            code = "MissingParameter" if service == "sqs" else "ValidationException"
+            outcome = Outcome(400, request_id, error=code, message=str(failure))
+        target = _RESOURCES[service](call, core)
         core.meter.add(
             "call",
             self._path,
-            core.path_of(str(call.get("QueueUrl") or resource)),
+            core.path_of(target),
             service=_CLIENTS.get(service, service),
             operation=operation,
-            error=error,
+            error=outcome.error,
         )
-        return status, text
+        return outcome
 
 
 def _unflattened(form: Mapping[str, str]) -> dict[str, Any]:
@@ -141,8 +177,13 @@ def _unflattened(form: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _typed(value: Any, shape: Any) -> Any:
-    """Returns a value of JSON as boto3 takes it: blobs as bytes, numbers as numbers."""
+    """Returns a value of JSON as boto3 takes it: blobs as bytes, numbers as numbers.
+
+    Raises ValueError for a text that is not of its type.
+    """
     kind = shape.type_name if shape is not None else ""
+    if kind in ("structure", "map", "list") and isinstance(value, str):
+        value = json.loads(value)
     if kind == "structure" and isinstance(value, Mapping):
         return {
             name: _typed(inner, shape.members[name])
@@ -154,7 +195,7 @@ def _typed(value: Any, shape: Any) -> Any:
     if kind == "list" and isinstance(value, list):
         return [_typed(inner, shape.member) for inner in value]
     if kind == "blob" and isinstance(value, str):
-        return base64.b64decode(value)
+        return base64.b64decode(value, validate=True)
     if kind in ("integer", "long") and isinstance(value, str):
         return int(value)
     if kind == "string" and isinstance(value, Mapping | list):
@@ -162,14 +203,8 @@ def _typed(value: Any, shape: Any) -> Any:
     return value
 
 
-def _json(service: str, operation: str, answer: Any, request_id: str) -> str:
-    if service in ("sqs", "sns"):
-        if operation == "ReceiveMessage":
-            answer = {"messages": answer.get("Messages")}
-        metadata = {"RequestId": request_id}
-        answer = {
-            f"{operation}Response": {f"{operation}Result": answer} | {"ResponseMetadata": metadata}
-        }
+def as_json(answer: Any) -> str:
+    """Returns an answer as JSON: bytes in Base64, times in seconds."""
     return json.dumps(answer, default=_plain, separators=(",", ":"))
 
 

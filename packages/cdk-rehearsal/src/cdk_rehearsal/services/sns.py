@@ -7,16 +7,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from moto.sns.exceptions import InvalidParameterValue, SNSInvalidParameter
+from moto.sns.exceptions import InvalidParameterValue, SNSException, SNSInvalidParameter
 from moto.sns.models import SNSBackend, Subscription, Topic, sns_backends
 from moto.sqs.exceptions import QueueDoesNotExist
 
 from cdk_rehearsal.core import Core
 from cdk_rehearsal.errors import RehearsalError
 from cdk_rehearsal.filters import SubscriptionFilter
+from cdk_rehearsal.limits import LIMITS
 from cdk_rehearsal.patterns import PatternError
 from cdk_rehearsal.sandbox.patching import Patches
+from cdk_rehearsal.services.call_limits import message_size
 from cdk_rehearsal.services.deliveries import DeliveryFailed, check_faults
+from cdk_rehearsal.services.functions import PayloadTooLarge
 from cdk_rehearsal.services.invocation import LambdaService
 from cdk_rehearsal.services.queues import REMEMBERED_S, Queue, Queues
 from cdk_rehearsal.services.texts import iso_milliseconds
@@ -27,11 +30,6 @@ DELIVERING = frozenset({"lambda", "sqs"})
 """Protocols whose messages stay in the rehearsal."""
 LEAVING = frozenset({"email", "email-json", "http", "https", "sms"})
 """Protocols whose messages leave the rehearsal."""
-DEFAULT_MAX_BYTES = 256 * 1024
-"""Size of message and attributes that a topic accepts unless it has a `MaximumMessageSize`.
-https://docs.aws.amazon.com/sns/latest/dg/large-message-payloads.html"""
-# https://docs.aws.amazon.com/sns/latest/dg/sns-message-attributes.html
-_MAX_RAW_ATTRIBUTES = 10
 # Retries of what AWS itself runs: 3 at once, 2 after a second each, 10 after 1 to 20 seconds,
 # 100,000 every 20 seconds: https://docs.aws.amazon.com/sns/latest/dg/sns-message-delivery-retries.html
 _BACKOFF_S = (1.0, 20.0)
@@ -151,6 +149,17 @@ class Topics:
             except PatternError as error:
                 raise SNSInvalidParameter(f"FilterPolicy: {error}") from None
 
+        publish_batch = SNSBackend.publish_batch
+
+        def batch_published(
+            backend: SNSBackend,
+            topic_arn: str,
+            publish_batch_request_entries: list[dict[str, Any]],
+        ) -> Any:
+            self._check_batch(backend.get_topic(topic_arn), publish_batch_request_entries)
+            return publish_batch(backend, topic_arn, publish_batch_request_entries)
+
+        patches.set(SNSBackend, "publish_batch", batch_published)
         patches.set(Topic, "publish", publish)
         patches.set(SNSBackend, "_validate_filter_policy", validate)
 
@@ -196,8 +205,7 @@ class Topics:
             group,
             deduplication,
         )
-        topic = self._backend.topics[arn]
-        if _size(notification) > int(getattr(topic, "maximum_message_size", DEFAULT_MAX_BYTES)):
+        if _size(notification) > _most_bytes(self._backend.topics[arn]):
             raise InvalidParameterValue("Invalid parameter: Message too long")
         if arn.endswith(".fifo") and (earlier := self._repeated(notification)):
             return earlier
@@ -205,6 +213,17 @@ class Topics:
             if subscription.topic.arn == arn:
                 self._send(subscription, notification)
         return notification.id
+
+    def _check_batch(self, topic: Any, entries: list[dict[str, Any]]) -> None:
+        """Refuses a batch whose messages are too large together.
+
+        https://docs.aws.amazon.com/sns/latest/api/API_PublishBatch.html
+        """
+        sizes = (
+            message_size(entry["Message"], entry.get("MessageAttributes")) for entry in entries
+        )
+        if sum(sizes) > _most_bytes(topic):
+            raise _BatchTooLong
 
     def _repeated(self, notification: Notification) -> str | None:
         """Returns the id of the same message, if a FIFO topic has it from the last five minutes.
@@ -288,9 +307,12 @@ class Topics:
         )
         subscription = delivery.subscription
         if subscription.protocol == "sqs":
-            if delivery.raw and len(delivery.notification.attributes) > _MAX_RAW_ATTRIBUTES:
+            if (
+                delivery.raw
+                and len(delivery.notification.attributes) > LIMITS["sns.raw_attributes"]
+            ):
                 raise DeliveryFailed(
-                    "InvalidParameterValue", "more than 10 attributes of a raw message"
+                    "InvalidParameterValue", "too many attributes of a raw message"
                 )
             queue = self._queue(subscription.endpoint)
             if not queue.admits(_SERVICE, subscription.topic.arn):
@@ -324,7 +346,10 @@ class Topics:
                 "Sns": delivery.notification.envelope("Url"),
             }
             payload = json.dumps({"Records": [record]})
-            self._lambdas.invoke_async(function, payload, source=delivery.source)
+            try:
+                self._lambdas.invoke_async(function, payload, source=delivery.source)
+            except PayloadTooLarge as error:
+                raise DeliveryFailed("RequestEntityTooLargeException", str(error)) from None
         else:
             raise RehearsalError(
                 f"the rehearsal does not know subscriptions by {subscription.protocol}"
@@ -352,7 +377,11 @@ class Topics:
             queue = self._queue(arn) if arn else None
         except DeliveryFailed:
             queue = None
-        if queue is None or not queue.admits(_SERVICE, delivery.subscription.topic.arn):
+        if (
+            queue is None
+            or not queue.admits(_SERVICE, delivery.subscription.topic.arn)
+            or not queue.takes(delivery.body)
+        ):
             core.meter.add(
                 "discarded", delivery.source, "nowhere", **detail, refused=arn is not None
             )
@@ -395,6 +424,20 @@ def _for_sqs(attribute: dict[str, str]) -> dict[str, Any]:
     if kind.startswith("Binary"):
         return {"DataType": kind, "BinaryValue": base64.b64decode(value)}
     return {"DataType": kind, "StringValue": value}
+
+
+class _BatchTooLong(SNSException):
+    """The messages of a batch are too large together."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "BatchRequestTooLong",
+            "The length of all the batch messages put together is more than the limit.",
+        )
+
+
+def _most_bytes(topic: Any) -> int:
+    return int(getattr(topic, "maximum_message_size", LIMITS["sns.message_bytes"]))
 
 
 def _size(notification: Notification) -> int:

@@ -11,17 +11,16 @@ from typing import Any, Literal
 from cdk_rehearsal.authorization.decisions import Denied
 from cdk_rehearsal.core import Core
 from cdk_rehearsal.filters import FilterCriteria
+from cdk_rehearsal.limits import LIMITS
 from cdk_rehearsal.services.batches import Invoker, failed_items
 from cdk_rehearsal.services.destinations import Destinations
 from cdk_rehearsal.services.functions import Consumer, InvocationResult, Throttled
 from cdk_rehearsal.services.polling import lacking
 from cdk_rehearsal.services.stream_records import Shard, Stream, StreamRecord
 from cdk_rehearsal.services.texts import iso_milliseconds
-from cdk_rehearsal.services.windows import STATE_BYTES, Window, state_of
+from cdk_rehearsal.services.windows import Window, state_of
 from cdk_rehearsal.virtual_time.agenda import Timer
 
-# https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
-_PAYLOAD_BYTES = 6 * 1024 * 1024
 _ENVELOPE_BYTES = 1024
 
 
@@ -174,9 +173,9 @@ class _ShardReader:
 
     def _take(self, items: list[StreamRecord]) -> list[StreamRecord]:
         """Reads on until the batch is full; records that no filter matches go by."""
-        room = _PAYLOAD_BYTES - _ENVELOPE_BYTES - sum(item.size for item in items)
+        room = LIMITS["lambda.payload_bytes"] - _ENVELOPE_BYTES - sum(item.size for item in items)
         if self._options.tumbling_window_s:
-            room -= STATE_BYTES
+            room -= LIMITS["lambda.window_state_bytes"]
         while self._position < len(self._shard) and len(items) < self._options.batch_size:
             item = self._shard.read(self._position)
             if self._options.filters.matches(item.record):

@@ -1,19 +1,22 @@
 """The streams of DynamoDB tables and of Kinesis, as event source mappings read them."""
 
 import base64
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import UTC
 from typing import Any
 
+from moto.core.exceptions import JsonRESTError
 from moto.dynamodb.exceptions import ResourceNotFoundException
 from moto.dynamodb.models import dynamodb_backends
 from moto.dynamodb.models.table import StreamShard
 from moto.kinesis.exceptions import StreamNotFoundError
+from moto.kinesis.models import KinesisBackend, kinesis_backends
 from moto.kinesis.models import Shard as ShardModel
 from moto.kinesis.models import Stream as KinesisModel
-from moto.kinesis.models import kinesis_backends
 
 from cdk_rehearsal.core import Core
+from cdk_rehearsal.limits import LIMITS
 from cdk_rehearsal.moto_patches.defects.kinesis import first_sequence_number
 from cdk_rehearsal.sandbox.patching import Patches
 from cdk_rehearsal.services.stream_mapping import StreamMapping
@@ -149,12 +152,45 @@ class KinesisShard:
         return StreamRecord(record, number, stored.created_at)
 
 
+class _Overloaded(JsonRESTError):
+    """A shard takes no more in this second."""
+
+    def __init__(self, shard_id: str, stream: KinesisModel) -> None:
+        super().__init__(
+            "ProvisionedThroughputExceededException",
+            f"Rate exceeded for shard {shard_id} in stream {stream.stream_name} under account "
+            f"{stream.account_id}.",
+        )
+
+
+class _Second:
+    """What a shard has taken within one second."""
+
+    def __init__(self) -> None:
+        self._second = 0
+        self._records = self._bytes = 0
+
+    def takes(self, size: int, now: float) -> bool:
+        """Whether the shard takes one more record now."""
+        if int(now) != self._second:
+            self._second, self._records, self._bytes = int(now), 0, 0
+        if (
+            self._records >= LIMITS["kinesis.shard_records"]
+            or self._bytes + size > LIMITS["kinesis.shard_bytes"]
+        ):
+            return False
+        self._records += 1
+        self._bytes += size
+        return True
+
+
 class Streams:
     """All streams at work, and their mappings; moto keeps the records themselves."""
 
     def __init__(self, core: Core) -> None:
         self._core = core
         self._mappings: dict[str, list[StreamMapping]] = {}
+        self._seconds: defaultdict[tuple[str, str], _Second] = defaultdict(_Second)
 
     def add(self, mapping: StreamMapping) -> None:
         """Takes a mapping in that was just created; moto itself delivers nothing to it."""
@@ -189,12 +225,25 @@ class Streams:
         def record_put(
             stream: KinesisModel, partition_key: str, explicit_hash_key: str, data: str
         ) -> tuple[str, str]:
+            self._check(stream, partition_key, explicit_hash_key, data)
             number, shard_id = put_record(stream, partition_key, explicit_hash_key, data)
             self._changed(stream.arn, shard_id)
             return number, shard_id
 
         patches.set(StreamShard, "add", record_added)
         patches.set(KinesisModel, "put_record", record_put)
+        patches.set(KinesisBackend, "put_records", _put_records)
+
+    def _check(
+        self, stream: KinesisModel, partition_key: str, explicit_hash_key: str, data: str
+    ) -> None:
+        """Raises _Overloaded if the shard of a record has taken all that it takes in a second."""
+        shard = stream.get_shard_for_key(partition_key, explicit_hash_key)
+        if shard is not None:
+            size = len(data) * 3 // 4 - data[-2:].count("=") + len(partition_key)
+            now = self._core.scheduler.now()
+            if not self._seconds[stream.arn, shard.shard_id].takes(size, now):
+                raise _Overloaded(shard.shard_id, stream)
 
     def _changed(self, source_arn: str, shard_id: str | None = None) -> None:
         for mapping in self._mappings.get(source_arn, ()):
@@ -209,6 +258,27 @@ class Streams:
         backend = kinesis_backends[self._core.account][self._core.region]
         data = base64.b64encode(text.encode()).decode()
         backend.put_record(arn, "", partition_key, "", data)
+
+
+def _put_records(
+    backend: KinesisBackend, stream_arn: str, stream_name: str, records: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """Puts records; those that a shard does not take fail alone.
+
+    https://docs.aws.amazon.com/kinesis/latest/APIReference/API_PutRecords.html
+    """
+    stream = backend.describe_stream(stream_arn, stream_name)
+    answers: list[dict[str, str]] = []
+    for record in records:
+        key, explicit = record["PartitionKey"], record.get("ExplicitHashKey")
+        try:
+            number, shard_id = stream.put_record(key, explicit, record["Data"])  # type: ignore[arg-type]
+        except _Overloaded as error:
+            answers.append({"ErrorCode": error.error_type, "ErrorMessage": error.message})
+        else:
+            answers.append({"SequenceNumber": number, "ShardId": shard_id})
+    failed = sum("ErrorCode" in answer for answer in answers)
+    return {"FailedRecordCount": failed, "Records": answers}
 
 
 def _model_of(core: Core, arn: str) -> Any:

@@ -8,6 +8,7 @@ from moto.apigateway.models import apigateway_backends
 
 from cdk_rehearsal.assembly import Resource
 from cdk_rehearsal.core import Core
+from cdk_rehearsal.services.apis import Bucket
 
 _FORBIDDEN = (403, "Forbidden")
 
@@ -23,7 +24,7 @@ class Usage:
         self._plans: dict[str, Resource] = {}
         """The plan of each key that may use the stage."""
         self._used: dict[tuple[str, str, str], int] = {}
-        self._tokens: dict[tuple[str, str], tuple[float, float]] = {}
+        self._buckets: dict[tuple[str, str], Bucket] = {}
         plans = {
             each.physical_id: each
             for each in resources
@@ -53,15 +54,10 @@ class Usage:
         return None
 
     def _is_too_fast(self, key: str, plan: str, throttle: Mapping[str, Any]) -> bool:
-        """A bucket of tokens, which holds BurstLimit and fills by RateLimit in a second."""
-        if "RateLimit" not in throttle:
-            return False
-        rate, now = float(throttle["RateLimit"]), self._core.scheduler.now()
-        burst = float(throttle.get("BurstLimit", rate))
-        tokens, since = self._tokens.get((key, plan), (burst, now))
-        tokens = min(burst, tokens + (now - since) * rate)
-        self._tokens[key, plan] = (tokens - 1 if tokens >= 1 else tokens, now)
-        return tokens < 1
+        if (key, plan) not in self._buckets:
+            rate, burst = throttle.get("RateLimit"), throttle.get("BurstLimit")
+            self._buckets[key, plan] = Bucket(rate, burst, self._core.scheduler.now)
+        return not self._buckets[key, plan].take()
 
     def _is_used_up(self, key: str, plan: str, quota: Mapping[str, Any]) -> bool:
         if "Limit" not in quota:

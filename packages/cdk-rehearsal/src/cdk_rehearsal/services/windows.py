@@ -6,11 +6,9 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+from cdk_rehearsal.limits import LIMITS
 from cdk_rehearsal.services.stream_records import StreamRecord
 from cdk_rehearsal.services.texts import iso_seconds
-
-# https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-windows.html
-STATE_BYTES = 1024 * 1024
 
 
 @dataclass
@@ -35,7 +33,7 @@ class Window:
     def overflows(self) -> bool:
         """Whether the state is over the megabyte that Lambda keeps."""
         text = json.dumps(self.state, separators=(",", ":"), ensure_ascii=False)
-        return len(text.encode()) > STATE_BYTES
+        return len(text.encode()) > LIMITS["lambda.window_state_bytes"]
 
     def fields(self, *, final: bool, early: bool) -> dict[str, Any]:
         """Returns what an event says of the window, beside its records.

@@ -29,7 +29,8 @@ def _route(assembly: Assembly, route: Resource) -> HttpRoute:
     authorizer: Resource | None = None
     if route.properties.get("AuthorizationType", "NONE") != "NONE":
         authorizer = assembly.referred(route.stack, route.properties["AuthorizerId"])
-    uri = integration.properties.get("IntegrationUri")
+    stated = integration.properties
+    uri = stated.get("IntegrationUri", stated.get("IntegrationSubtype"))
     function = assembly.find(integration.stack, uri)
     if function is None:
         raise LookupError(f"{route} leads to {uri}, which is no function: remove the route")

@@ -12,6 +12,7 @@ from moto.dynamodb.exceptions import (
     ConditionalCheckFailed,
     ItemSizeTooLarge,
     ItemSizeToUpdateTooLarge,
+    MockValidationException,
     MultipleTransactionsException,
     TooManyTransactionsException,
     TransactionCanceledException,
@@ -26,14 +27,14 @@ from moto.dynamodb.parsing.expressions import (  # type: ignore[attr-defined]
 )
 from moto.moto_api._internal import mock_random
 
+from cdk_rehearsal.limits import LIMITS
 from cdk_rehearsal.moto_patches.entries import Entry
 from cdk_rehearsal.moto_patches.speed.updates import update_plan, updated
 from cdk_rehearsal.sandbox.patching import Patches
 
 _EXPRESSIONS = 4096
-_MAX_OPERATIONS = 100
-# What moto takes for the 400 KB that an item may have.
-_MAX_ITEM_SIZE = 405_000
+_ALWAYS_FIT = LIMITS["dynamodb.transaction_bytes"] // LIMITS["dynamodb.item_bytes"]
+"""So many items are never too large together."""
 
 
 def patch(patches: Patches) -> None:
@@ -164,7 +165,7 @@ def _initialize_item(
     self.attrs = LimitedSizeDict()
     for name, value in attrs.items():
         dict.__setitem__(self.attrs, name, DynamoType(value))
-    if self.size() > _MAX_ITEM_SIZE:
+    if self.size() > LIMITS["dynamodb.item_bytes"]:
         raise ItemSizeTooLarge
 
 
@@ -380,7 +381,7 @@ def _update_item(original: Any) -> Any:
                 )
             item = updated(plan, entry, key, names, values)
             if item is not None:
-                if item.size() > _MAX_ITEM_SIZE:
+                if item.size() > LIMITS["dynamodb.item_bytes"]:
                     raise ItemSizeToUpdateTooLarge
                 entry.put(item)
                 if table.stream_shard is not None:
@@ -409,7 +410,7 @@ def _transact_write_items(backend: DynamoDBBackend, transact_items: list[dict[st
     The cost depends only on the operations. moto copies each affected table for a rollback.
     https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
     """
-    if len(transact_items) > _MAX_OPERATIONS:
+    if len(transact_items) > LIMITS["dynamodb.transaction_items"]:
         raise TooManyTransactionsException
     operations = _operations(backend, transact_items)
     streams = {id(entry.table): entry.table.stream_shard for _, _, entry in operations}
@@ -429,6 +430,8 @@ def _transact_write_items(backend: DynamoDBBackend, transact_items: list[dict[st
             if not cancelled:
                 done.append(entry)
                 _write(backend, kind, operation)
+        if len(done) > _ALWAYS_FIT:
+            _check_size(done)
         if cancelled:
             raise TransactionCanceledException(reasons)
     except BaseException:
@@ -437,6 +440,19 @@ def _transact_write_items(backend: DynamoDBBackend, transact_items: list[dict[st
         for shard, length in lengths:
             del shard.items[length:]
         raise
+
+
+def _check_size(entries: list[Entry]) -> None:
+    """Refuses a transaction whose items are too large together.
+
+    https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
+    """
+    items = (entry.table.get_item(entry.hash_key, entry.range_key) for entry in entries)
+    if (
+        sum(item.size() for item in items if item is not None)
+        > LIMITS["dynamodb.transaction_bytes"]
+    ):
+        raise MockValidationException("Transaction request size cannot exceed 4 MB")
 
 
 def _operations(

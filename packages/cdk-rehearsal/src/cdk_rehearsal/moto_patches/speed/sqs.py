@@ -9,14 +9,13 @@ from typing import Any
 
 from moto.core.utils import camelcase_to_underscores, unix_time_millis
 from moto.sqs import models
-from moto.sqs.exceptions import InvalidParameterValue, ReceiptHandleIsInvalid
+from moto.sqs.exceptions import InvalidParameterValue, ReceiptHandleIsInvalid, SQSException
 from moto.sqs.models import Message, Queue, SQSBackend
 
+from cdk_rehearsal.limits import LIMITS
 from cdk_rehearsal.sandbox.patching import Patches
 from cdk_rehearsal.virtual_time.scheduler import Scheduler
 
-# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ChangeMessageVisibility.html
-_MAX_VISIBILITY_S = 43_200
 # The interval at which a long poll looks for a new message.
 _POLL_S = 0.1
 
@@ -139,15 +138,34 @@ def _change_message_visibility(
     if message is None or message not in queue._messages:
         raise ReceiptHandleIsInvalid
     received = message.approximate_first_receive_timestamp or unix_time_millis()
-    if unix_time_millis() + int(visibility_timeout) * 1000 - received > _MAX_VISIBILITY_S * 1000:
+    most = LIMITS["sqs.visibility_s"]
+    if unix_time_millis() + int(visibility_timeout) * 1000 - received > most * 1000:
         raise InvalidParameterValue(
             f"Value {visibility_timeout} for parameter VisibilityTimeout is invalid. Reason: "
-            f"Total VisibilityTimeout for the message is beyond the limit [{_MAX_VISIBILITY_S}"
-            " seconds]"
+            f"Total VisibilityTimeout for the message is beyond the limit [{most} seconds]"
         )
     message.change_visibility(visibility_timeout)
     if message.visible:
         queue.pending_messages.discard(message)
+
+
+class _OverLimit(SQSException):
+    """A queue has too many messages in flight."""
+
+    def __init__(self) -> None:
+        super().__init__("OverLimit", "Too many messages in flight.")
+
+
+def is_full(queue: Queue) -> bool:
+    """Whether a queue hands out no more messages, as too many are in flight.
+
+    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ReceiveMessage.html
+    """
+    most = LIMITS["sqs.in_flight"]
+    if len(queue.pending_messages) < most:
+        return False
+    now = unix_time_millis()
+    return sum(message.visible_at > now for message in queue._messages) >= most
 
 
 def _receiving(
@@ -169,6 +187,8 @@ def _receiving(
                 return original(backend, queue_name, count, 0, visibility_timeout, names)
             return _received(queue, count, visibility_timeout, names)
 
+        if is_full(queue):
+            raise _OverLimit
         messages = once()
         waited = 0.0
         # A caller in another thread would block the rehearsal, so it does not wait.

@@ -23,11 +23,9 @@ from moto.stepfunctions.parser.asl.eval.callback.callback import (
 )
 from moto.stepfunctions.responses import StepFunctionResponse
 
+from cdk_rehearsal.limits import LIMITS
 from cdk_rehearsal.sandbox.patching import Patches
 from cdk_rehearsal.services.texts import is_json
-
-# https://docs.aws.amazon.com/step-functions/latest/apireference/API_SendTaskSuccess.html
-_MAX_OUTPUT_BYTES = 262_144
 
 
 class TaskTimedOut(AWSError):
@@ -68,7 +66,7 @@ class TaskTokens:
         def send_task_success(response: StepFunctionResponse) -> ActionResult:
             token, output = response._get_param("taskToken"), response._get_param("output")
             self._endpoint(token)
-            if len(output.encode()) > _MAX_OUTPUT_BYTES or not is_json(output):
+            if len(output.encode()) > LIMITS["stepfunctions.data_bytes"] or not is_json(output):
                 raise InvalidOutput("Invalid Output: 'the output is no JSON, or too large'")
             return self._settle(CallbackOutcomeSuccess(token, output))
 

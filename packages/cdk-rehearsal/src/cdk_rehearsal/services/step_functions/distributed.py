@@ -8,12 +8,16 @@ import json
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
 from botocore.exceptions import ClientError
-from moto.stepfunctions.parser.api import HistoryEventType, TaskFailedEventDetails
+from moto.stepfunctions.parser.api import (
+    HistoryEventType,
+    MapRunStatus,
+    TaskFailedEventDetails,
+)
 from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import (
     FailureEvent,
     FailureEventException,
@@ -26,6 +30,11 @@ from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name
 )
 from moto.stepfunctions.parser.asl.component.state.exec.state_map.iteration.distributed_iteration_component import (  # noqa: E501
     DistributedIterationComponent,
+)
+from moto.stepfunctions.parser.asl.component.state.exec.state_map.iteration.itemprocessor.map_run_record import (  # noqa: E501
+    ExecutionCounter,
+    ItemCounter,
+    MapRunRecord,
 )
 from moto.stepfunctions.parser.asl.component.state.exec.state_map.result_writer.resource_eval.resource_eval_s3 import (  # noqa: E501
     ResourceEvalS3,
@@ -43,11 +52,10 @@ from moto.stepfunctions.parser.asl.utils import json_path
 from moto.stepfunctions.parser.asl.utils.encoding import to_json_str
 
 from cdk_rehearsal.core import Core
+from cdk_rehearsal.limits import LIMITS
 from cdk_rehearsal.sandbox.patching import Patches
 from cdk_rehearsal.services.texts import iso_milliseconds
 
-# https://docs.aws.amazon.com/step-functions/latest/dg/input-output-itembatcher.html
-_MAX_BATCH_BYTES = 256 * 1024
 _FAILURES: dict[Any, str] = {
     ProgramError: "FAILED",
     ProgramTimedOut: "TIMED_OUT",
@@ -101,10 +109,14 @@ class DistributedMaps:
             maps = [state for state in _states(machine) if _distributed(state)]
             if not maps:
                 return parse(definition)
+            express = [_is_express(state) for state in maps]
             batchers = [_translated(state) for state in maps]
             program, tree = parse(json.dumps(machine))
-            for component, batcher in zip(_components(program), batchers, strict=True):
+            for component, batcher, is_express in zip(
+                _components(program), batchers, express, strict=True
+            ):
                 component.batcher = batcher
+                component.is_express = is_express
             return program, tree
 
         def map_run(component: Any, env: Any, eval_input: Any) -> None:
@@ -120,6 +132,12 @@ class DistributedMaps:
 
         patches.set(AmazonStateLanguageParser, "parse", staticmethod(parse_all))
         patches.set(DistributedIterationComponent, "_map_run", map_run)
+        patches.set(
+            DistributedIterationComponent,
+            "_eval_body",
+            _redriving(DistributedIterationComponent._eval_body),
+        )
+        patches.set(MapRunRecord, "describe", _described_run(MapRunRecord.describe))
         patches.set(ResourceEvalS3, "_handle_put_object", write)
         # It says that tolerated failures have no effect.
         patches.set(preprocessor.LOG, "disabled", True)
@@ -127,7 +145,7 @@ class DistributedMaps:
     def _run(self, component: Any, env: Any, eval_input: Any) -> None:
         # A list of a bucket's objects has times.
         items = json.loads(json.dumps(env.stack.pop(), default=_listed))
-        record, program = eval_input.map_run_record, component._get_iteration_program()
+        record = eval_input.map_run_record
         worker = component._create_worker(env=env, eval_input=eval_input, job_pool=None)
         selected = [self._selected(env, worker, *each) for each in enumerate(items)]
         batches = [(item, 1) for item in selected]
@@ -140,7 +158,7 @@ class DistributedMaps:
         def work() -> None:
             while waiting and not _exceeded(record, total):
                 index, (value, count) = waiting.popleft()
-                self._run_child(env, program, record, index, value, count)
+                self._run_child(component, env, record, index, value, count)
 
         scheduler = self._core.scheduler
         most = min(record.max_concurrency or len(batches), len(batches))
@@ -178,7 +196,7 @@ class DistributedMaps:
         """
         known = self._filled(batcher, env)
         most = int(known.get("MaxItemsPerBatch") or len(items) or 1)
-        limit = int(known.get("MaxInputBytesPerBatch") or _MAX_BATCH_BYTES)
+        limit = int(known.get("MaxInputBytesPerBatch") or LIMITS["stepfunctions.map_batch_bytes"])
         more = {"BatchInput": known["BatchInput"]} if "BatchInput" in known else {}
         groups: list[list[Any]] = []
         size = 0
@@ -214,7 +232,7 @@ class DistributedMaps:
         return extract(path, env.states.get_input())
 
     def _run_child(
-        self, env: Any, program: Any, record: Any, index: int, value: Any, count: int
+        self, component: Any, env: Any, record: Any, index: int, value: Any, count: int
     ) -> None:
         counters = (record.item_counter, count), (record.execution_counter, 1)
         for counter, by in counters:
@@ -224,8 +242,9 @@ class DistributedMaps:
         record.children.append(child)
         frame = env.open_inner_frame()
         frame.states.reset(value)
+        frame.starts_anew = component.is_express
         try:
-            program.eval(frame)
+            component._get_iteration_program().eval(frame)
         finally:
             env.delete_frame(frame)
         child.status = _FAILURES.get(type(frame.program_state()), "SUCCEEDED")
@@ -274,6 +293,59 @@ class DistributedMaps:
         )
 
 
+def _redriving(original: Callable[..., None]) -> Callable[..., None]:
+    """Lets a redriven state continue its Map Run; Standard children that failed continue, too.
+
+    Express children that failed start anew.
+    https://docs.aws.amazon.com/step-functions/latest/dg/redrive-map-run.html
+    """
+
+    def evaluate(component: Any, env: Any) -> None:
+        record, pool = env.stack[-1].map_run_record, env.map_run_record_pool_manager
+        name = env.states.context_object.context_object_data["State"]["Name"]
+        place = record.place = (vars(vars(env).get("outer", env)).get("place"), name)
+        failed = [each for each in pool.get_all()[:-1] if each.place == place]
+        if not vars(env).get("redriven_state") or not failed:
+            original(component, env)
+            return
+        del pool._pool[record.map_run_arn]
+        record = env.stack[-1].map_run_record = failed[-1]
+        # All children are counted again: those that have succeeded end at once.
+        counters: Any = (ExecutionCounter, ItemCounter)
+        record.execution_counter, record.item_counter = (counter() for counter in counters)
+        record.status, record.stop_date = MapRunStatus.RUNNING, None
+        redrives: list[datetime] = vars(record).setdefault("redrives", [])
+        redrives.append(datetime.now(UTC))
+        manager = env.event_manager
+
+        def add_event(*_: Any, context: Any, **__: Any) -> Any:
+            del manager.add_event
+            redriven = {"mapRunArn": record.map_run_arn, "redriveCount": len(redrives)}
+            details: Any = {"mapRunRedrivenEventDetails": redriven}
+            return manager.add_event(
+                context=context,
+                event_type=HistoryEventType.MapRunRedriven,
+                event_details=details,
+            )
+
+        # The first event says that a Map Run has started.
+        manager.add_event = add_event
+        original(component, env)
+
+    return evaluate
+
+
+def _described_run(original: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def describe(record: Any) -> Any:
+        redrives = vars(record).get("redrives", [])
+        found = {**original(record), "redriveCount": len(redrives)}
+        if redrives:
+            found["redriveDate"] = iso_milliseconds(redrives[-1].timestamp())
+        return found
+
+    return describe
+
+
 def _listed(value: Any) -> Any:
     # https://docs.aws.amazon.com/step-functions/latest/dg/input-output-itemreader.html
     return int(value.timestamp()) if isinstance(value, datetime) else str(value)
@@ -297,11 +369,14 @@ def _distributed(state: dict[str, Any]) -> bool:
     return bool(_processor(state).get("ProcessorConfig", {}).get("Mode") == "DISTRIBUTED")
 
 
+def _is_express(state: dict[str, Any]) -> bool:
+    return bool(_processor(state)["ProcessorConfig"].get("ExecutionType") == "EXPRESS")
+
+
 def _translated(state: dict[str, Any]) -> dict[str, Any] | None:
     """Leaves of a state what moto's grammar has; returns its ItemBatcher."""
-    config = _processor(state)["ProcessorConfig"]
-    if config.get("ExecutionType") == "EXPRESS":
-        config["ExecutionType"] = "STANDARD"
+    if _is_express(state):
+        _processor(state)["ProcessorConfig"]["ExecutionType"] = "STANDARD"
     if isinstance(percentage := state.get("ToleratedFailurePercentage"), int):
         state["ToleratedFailurePercentage"] = float(percentage)
     batcher: dict[str, Any] | None = state.pop("ItemBatcher", None)

@@ -20,18 +20,10 @@ from moto.stepfunctions.parser.asl.eval.program_state import ProgramTimedOut
 from moto.stepfunctions.parser.backend.execution import Execution
 
 from cdk_rehearsal.core import Core
+from cdk_rehearsal.limits import LIMITS
 from cdk_rehearsal.services.texts import iso_milliseconds
 from cdk_rehearsal.virtual_time.processes import Process
 
-# An Express workflow runs for five minutes at most:
-# https://github.com/aws/agent-toolkit-for-aws/blob/main/skills/core-skills/aws-serverless/references/orchestration.md
-EXPRESS_LIMIT_S = 300
-# https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html
-_MAX_INPUT_BYTES = 262_144
-# https://docs.aws.amazon.com/step-functions/latest/dg/redrive-executions.html
-_REDRIVABLE_PERIOD = timedelta(days=14)
-_LONGEST_EXECUTION = timedelta(days=365)
-_MOST_EVENTS = 24_999
 _NAME = re.compile(r'[^\s<>{}\[\]?*"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f]{1,80}')
 
 
@@ -197,8 +189,8 @@ def _checked(name: str | None, text: str | None) -> str:
         raise InvalidName(f"Invalid Name: '{name}'")
     text = "{}" if text is None else text
     problem = ""
-    if len(text.encode()) > _MAX_INPUT_BYTES:
-        problem = f"more than {_MAX_INPUT_BYTES} bytes"
+    if len(text.encode()) > LIMITS["stepfunctions.data_bytes"]:
+        problem = f"more than {LIMITS['stepfunctions.data_bytes']} bytes"
     try:
         json.loads(text)
     except ValueError as error:
@@ -264,11 +256,11 @@ def redrivable(execution: Any) -> tuple[str, str | None]:
     history = execution.exec_worker.env.event_manager.get_event_history()
     if execution.status in {"RUNNING", "SUCCEEDED"}:
         reason = f"Execution is {execution.status} and cannot be redriven"
-    elif now - execution.start_date > _LONGEST_EXECUTION:
+    elif now - execution.start_date > timedelta(seconds=LIMITS["stepfunctions.standard_s"]):
         reason = "Execution has exceeded the max execution time"
-    elif now - execution.stop_date > _REDRIVABLE_PERIOD:
+    elif now - execution.stop_date > timedelta(seconds=LIMITS["stepfunctions.redrivable_s"]):
         reason = "Execution redrivable period exceeded"
-    elif len(history) >= _MOST_EVENTS:
+    elif len(history) >= LIMITS["stepfunctions.history_events"] - 1:
         reason = "Execution history event limit exceeded"
     else:
         return "REDRIVABLE", None

@@ -28,10 +28,27 @@ from moto.core.config import default_user_config
 from moto.core.responses import ActionResult
 from moto.stepfunctions.parser.api import HistoryEventType
 from moto.stepfunctions.parser.api import InvalidDefinition as ParserInvalidDefinition
+from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import (
+    FailureEvent,
+    FailureEventException,
+)
+from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name import (
+    StatesErrorName,
+)
+from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name_type import (
+    StatesErrorNameType,
+)
 from moto.stepfunctions.parser.asl.component.common.path import result_path
 from moto.stepfunctions.parser.asl.component.eval_component import EvalComponent
 from moto.stepfunctions.parser.asl.component.program.program import Program
-from moto.stepfunctions.parser.asl.component.state.exec.state_task import lambda_eval_utils
+from moto.stepfunctions.parser.asl.component.state import state
+from moto.stepfunctions.parser.asl.component.state.exec.state_task import (
+    lambda_eval_utils,
+    state_task_lambda,
+)
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.service import (
+    state_task_service,
+)
 from moto.stepfunctions.parser.asl.component.state.state import CommonStateField
 from moto.stepfunctions.parser.asl.component.state.wait.wait_function.wait_function import (
     WaitFunction,
@@ -39,11 +56,13 @@ from moto.stepfunctions.parser.asl.component.state.wait.wait_function.wait_funct
 from moto.stepfunctions.parser.asl.eval.environment import Environment
 from moto.stepfunctions.parser.asl.eval.program_state import ProgramStopped
 from moto.stepfunctions.parser.asl.utils import boto_client, json_path
+from moto.stepfunctions.parser.asl.utils.encoding import to_json_str
 from moto.stepfunctions.parser.models import StepFunctionsParserBackend
 from moto.stepfunctions.responses import StepFunctionResponse
 
 from cdk_rehearsal.authorization.decisions import Denied
 from cdk_rehearsal.core import Core
+from cdk_rehearsal.limits import LIMITS
 from cdk_rehearsal.moto_patches.defects import step_functions as defects
 from cdk_rehearsal.sandbox.patching import Patches
 from cdk_rehearsal.services.functions import PayloadTooLarge, Throttled
@@ -52,7 +71,6 @@ from cdk_rehearsal.services.step_functions.callbacks import TaskTokens
 from cdk_rehearsal.services.step_functions.definition import InvalidDefinition, check_definition
 from cdk_rehearsal.services.step_functions.distributed import DistributedMaps
 from cdk_rehearsal.services.step_functions.executions import (
-    EXPRESS_LIMIT_S,
     ExecutionEvent,
     Executions,
     described,
@@ -183,6 +201,8 @@ class StateMachines:
             interpreter._wait(env, wait_seconds)
 
         patches.set(Environment, "set_stop", set_stop)
+        for module in (state, state_task_lambda, state_task_service):
+            patches.set(module, "is_within_size_quota", _fits)
         patches.set(Program, "eval", run_program)
         patches.set(CommonStateField, "_eval_body", enter_state)
         patches.set(WaitFunction, "_wait_interval", wait)
@@ -198,8 +218,10 @@ class StateMachines:
 
     def _run_program(self, program: Program, env: Any) -> None:
         timeout = program.timeout_seconds.timeout_seconds if program.timeout_seconds else None
-        if not env.is_frame() and not env.is_standard_workflow():
-            timeout = min(timeout or EXPRESS_LIMIT_S, EXPRESS_LIMIT_S)
+        if not env.is_frame():
+            kind = "standard_s" if env.is_standard_workflow() else "express_s"
+            longest = LIMITS[f"stepfunctions.{kind}"]
+            timeout = min(timeout or longest, longest)
         env.next_state_name = vars(env).pop("resumes_at", program.start_at.start_at_name)
         if env.is_frame() and timeout is None:
             EvalComponent.eval(program, env)
@@ -244,6 +266,8 @@ class StateMachines:
             process.daemon = True
 
     def _enter(self, state: CommonStateField, env: Any) -> None:
+        if env.is_standard_workflow():
+            _check_history(env)
         context = env.states.context_object.context_object_data
         started = datetime.fromisoformat(context["Execution"]["StartTime"])
         now = self._scheduler.now()
@@ -426,6 +450,35 @@ class _Nothing(list[Any]):
 
     def append(self, item: Any) -> None:
         return None
+
+
+def _fits(value: Any) -> bool:
+    """Whether a result is within the limit: of what Lambda answers, only the payload counts."""
+    if isinstance(value, dict) and value.keys() >= {"ExecutedVersion", "Payload"}:
+        value = value["Payload"]
+    text = to_json_str(value, separators=(",", ":"))
+    return len(text.encode()) <= LIMITS["stepfunctions.data_bytes"]
+
+
+def _check_history(env: Any) -> None:
+    """Fails an execution whose history has no room for another state.
+
+    https://docs.aws.amazon.com/step-functions/latest/dg/bp-history-limit.html
+    """
+    most = LIMITS["stepfunctions.history_events"]
+    if len(env.event_manager._history_event_list) < most - 1:
+        return
+    error = StatesErrorNameType.StatesRuntime
+    cause = f"The execution reached the maximum number of history events ({most})."
+    details: Any = {"executionFailedEventDetails": {"error": error.to_name(), "cause": cause}}
+    raise FailureEventException(
+        FailureEvent(
+            env=env,
+            error_name=StatesErrorName(typ=error),
+            event_type=HistoryEventType.ExecutionFailed,
+            event_details=details,
+        )
+    )
 
 
 def _for_history(original: Callable[..., Any]) -> Callable[..., Any]:

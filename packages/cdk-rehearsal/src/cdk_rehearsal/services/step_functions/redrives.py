@@ -82,7 +82,8 @@ class Redrives:
             frame.index = env.frames_opened = vars(env).get("frames_opened", -1) + 1
             if "place" in vars(env):
                 # An attempt of a state; all but a redriven one run all branches and iterations.
-                _memory(env).begin(env.place, anew=not vars(env).pop("redriven", False))
+                frame.redriven_state = vars(env).pop("redriven", False)
+                _memory(env).begin(env.place, anew=not frame.redriven_state)
             return frame
 
         patches.set(Environment, "as_inner_frame_of", classmethod(as_inner_frame_of))
@@ -138,7 +139,9 @@ def _remembering(original: Callable[..., None]) -> Callable[..., None]:
         env.place = _place(env) if env.is_frame() else ()
         memory = _memory(env)
         before = memory.previous.pop(env.place, None) if env.is_frame() else None
-        if before is not None:
+        if before is not None and not before.ended and vars(env).get("starts_anew"):
+            memory.begin(env.place, anew=True)
+        elif before is not None:
             env.states.reset(before.data)
             if before.ended:
                 env._program_state = ProgramEnded()
