@@ -16,7 +16,16 @@ import msgspec
 from cdk_rehearsal.errors import RehearsalError
 
 Unit = Literal[
-    "attempts", "bytes", "characters", "hours", "items", "MB", "milliseconds", "minutes", "seconds"
+    "attempts",
+    "bytes",
+    "characters",
+    "days",
+    "hours",
+    "items",
+    "MB",
+    "milliseconds",
+    "minutes",
+    "seconds",
 ]
 
 _COUNT = re.compile(r"(?P<type>\S+)(?: with (?P<present>\S+))?(?: per (?P<per>\S+))?")

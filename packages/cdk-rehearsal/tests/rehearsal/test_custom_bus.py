@@ -11,6 +11,7 @@ import pytest
 from cdk_rehearsal import Rehearsal, UnsupportedTemplateError
 from rehearsal.cloud import Cloud, arn, ref
 from rehearsal.conftest import Rehearse
+from rehearsal.crossing import crosses
 
 ORDERS = {"source": ["shop.orders"]}
 ECHO = "import json\ndef handler(event, context): print(json.dumps(event))"
@@ -141,10 +142,14 @@ def test_a_request_outside_the_limits_of_the_model_fails_as_a_whole(
     assert bodies(shop) == []
 
 
-def test_a_hundred_entries_are_published_at_once(bus: Cloud, rehearse: Rehearse) -> None:
-    """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-quota.html"""
+@crosses("eventbridgev2.put_entries")
+def test_a_hundred_entries_are_published_at_once_and_no_more(
+    bus: Cloud, rehearse: Rehearse
+) -> None:
     subscriber(bus)
     shop = rehearse()
+    with pytest.raises(shop.client("eventbridgev2").exceptions.InvalidInputException):
+        publish(shop, *numbered(*range(101)))
     publish(shop, *numbered(*range(100)))
     assert len(orders(shop)) == 100
 
@@ -159,7 +164,11 @@ def test_an_unknown_bus_is_an_error(bus: Cloud, rehearse: Rehearse) -> None:
 
 
 def test_raw_events_are_delivered_as_they_were_sent(bus: Cloud, rehearse: Rehearse) -> None:
-    """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-custom-bus-publish.html"""
+    """One is not valid.
+
+    https://docs.aws.amazon.com/eventbridgev2/latest/APIReference/API_PutRawEvents.html
+    https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-custom-bus-open-formats.html
+    """
     subscriber(bus)
     shop = rehearse()
     client, bus_arn = shop.client("eventbridgev2"), shop.physical_id("Shop/Bus")
@@ -264,7 +273,6 @@ def test_the_source_is_a_part_of_the_system_metadata(bus: Cloud, rehearse: Rehea
         ([("DATA", {"source": [{"anything-but": {"wildcard": "a*"}}]})], "anything-but with"),
         ([("METADATA", {"tenant": [{"prefix": "a"}]})], "no array of exact values"),
         ([("DATA", {"source": ["a"]}), ("DATA", {"source": ["a"]})], "two filters"),
-        ([("DATA", {"source": ["a" * 2100]}), ("METADATA", {"a": ["a" * 2100]})], "4096"),
         ([("DATA", ["a"])], "no JSON object"),
         ([], "valid min length: 1"),
     ],
@@ -277,6 +285,23 @@ def test_filters_that_eventbridge_refuses_are_errors(
     subscriber(bus, FilterConfiguration={"Filters": stated})
     with pytest.raises(UnsupportedTemplateError, match=problem):
         rehearse()
+
+
+@crosses("eventbridgev2.filter_bytes")
+@pytest.mark.parametrize("size", [4096, 4097])
+def test_all_filters_of_a_subscriber_have_a_size_together(
+    bus: Cloud, rehearse: Rehearse, size: int
+) -> None:
+    patterns = [f'{{"a": ["{"x" * length}"]}}' for length in (2000, size - 2000 - 22)]
+    assert sum(map(len, patterns)) == size
+    stated = zip(("DATA", "METADATA"), patterns, strict=True)
+    filters = [{"Scope": scope, "Pattern": pattern} for scope, pattern in stated]
+    subscriber(bus, FilterConfiguration={"Filters": filters})
+    if size == 4096:
+        rehearse()
+    else:
+        with pytest.raises(UnsupportedTemplateError, match="have 4097 bytes: at most 4096"):
+            rehearse()
 
 
 # -- transformers ---------------------------------------------------------------------------
@@ -388,7 +413,7 @@ def test_a_failed_delivery_is_retried_until_it_succeeds(bus: Cloud, rehearse: Re
 def test_after_five_retries_an_event_is_dropped_with_nothing_but_a_metric(
     bus: Cloud, rehearse: Rehearse
 ) -> None:
-    """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-custom-bus-retry.html"""
+    """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-custom-bus-observability.html"""
     subscriber(bus)
     shop = rehearse()
     shop.faults.fail("Shop/Queue", times=6, when="delivery")
@@ -466,6 +491,25 @@ def test_a_dead_letter_record_names_events_and_has_no_payload(
     assert message["attributes"]["RETRY_ATTEMPTS"] == "5"
     assert value(shop, "OnFailureDestinationDelivered") == 1
     assert shop.dead_letter_queues() == ["Shop/DeadLetters"]
+
+
+@crosses("eventbridgev2.batch_bytes")
+@pytest.mark.parametrize(("size", "calls"), [(131_072, 1), (131_073, 2)])
+def test_a_call_of_a_queue_carries_a_number_of_bytes(
+    bus: Cloud, rehearse: Rehearse, size: int, calls: int
+) -> None:
+    subscriber(bus, OnFailureConfiguration={"Arn": arn("DeadLetters")})
+    shop = rehearse()
+    shop.faults.fail("Shop/Queue", times=None, when="delivery")
+    entry = {
+        "Data": f'"{"x" * (size - 2)}"',
+        "SystemMetadata": {"ContentType": "application/json"},
+    }
+    shop.client("eventbridgev2").put_raw_events(
+        EventBusArn=shop.physical_id("Shop/Bus"), Entries=[entry, entry]
+    )
+    shop.run_until_idle()
+    assert len(bodies(shop, "Shop/DeadLetters")) == calls
 
 
 def test_a_role_that_may_not_write_to_the_dead_letter_queue_loses_the_event(
@@ -657,12 +701,57 @@ def test_a_bus_retains_events_from_one_day_to_a_year(
         rehearse()
 
 
-def test_a_sixth_bus_exceeds_the_quota(bus: Cloud, rehearse: Rehearse) -> None:
-    """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-quota.html"""
-    for number in range(5):
-        bus.add(f"Bus{number}", "AWS::EventsV2::EventBus", Name=f"bus{number}")
-    with pytest.raises(UnsupportedTemplateError, match="LimitExceededException"):
-        rehearse()
+@crosses("eventbridgev2.buses")
+@pytest.mark.parametrize(("quotas", "most"), [({}, 5), ({"eventbridgev2.buses": 6}, 6)])
+def test_an_account_has_five_buses_or_its_own_quota(
+    bus: Cloud, rehearse: Rehearse, quotas: dict[str, int], most: int
+) -> None:
+    client = rehearse(quotas=quotas).client("eventbridgev2")
+    for number in range(1, most):
+        client.create_event_bus(Name=f"bus{number}")
+    with pytest.raises(client.exceptions.LimitExceededException, match=f"There are {most}"):
+        client.create_event_bus(Name="another")
+
+
+@crosses("eventbridgev2.sources")
+def test_an_account_has_a_number_of_event_sources(bus: Cloud, rehearse: Rehearse) -> None:
+    shop = rehearse(quotas={"eventbridgev2.sources": 1})
+    client = shop.client("eventbridgev2")
+
+    def create(name: str) -> None:
+        client.create_event_source(
+            Name=name,
+            EventBusArn=shop.physical_id("Shop/Bus"),
+            Configuration={"AwsServiceEventsConfiguration": {"AwsService": "aws.s3"}},
+        )
+
+    create("one")
+    with pytest.raises(client.exceptions.LimitExceededException, match="There are 1"):
+        create("two")
+
+
+@pytest.mark.parametrize("kind", ["bus", "subscriber"])
+def test_a_repeated_creation_with_the_same_token_creates_nothing(
+    bus: Cloud, rehearse: Rehearse, kind: str
+) -> None:
+    """Another resource with the same token is refused.
+
+    https://docs.aws.amazon.com/eventbridgev2/latest/APIReference/API_CreateEventBus.html
+    https://docs.aws.amazon.com/eventbridgev2/latest/APIReference/API_CreateSubscriber.html
+    """
+    shop = rehearse()
+    client = shop.client("eventbridgev2")
+
+    def create(name: str) -> str:
+        if kind == "bus":
+            made: str = client.create_event_bus(Name=name, ClientToken="t")["EventBusArn"]
+            return made
+        return again(shop, Name=name, ClientToken="t")
+
+    first = create("one")
+    assert create("one") == first
+    with pytest.raises(client.exceptions.IdempotentParameterMismatchException):
+        create("two")
 
 
 def state(shop: Rehearsal, value: str, **options: Any) -> None:
@@ -744,8 +833,8 @@ def test_an_update_replaces_the_blocks_that_it_gives_and_no_others(
     assert len(bodies(shop)) == 1
 
 
+@crosses("eventbridgev2.filter_changes")
 def test_filters_change_at_most_24_times_in_a_day(bus: Cloud, rehearse: Rehearse) -> None:
-    """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-custom-bus-update.html"""
     subscriber(bus)
     shop = rehearse()
     client = shop.client("eventbridgev2")
@@ -1110,7 +1199,7 @@ def test_a_batch_waits_for_its_window_or_until_it_is_full(bus: Cloud, rehearse: 
 def test_what_the_rehearsal_or_eventbridge_refuses_is_an_error_with_its_place(
     bus: Cloud, rehearse: Rehearse, changes: dict[str, Any], problem: str
 ) -> None:
-    """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-custom-bus-subscribers.html"""
+    """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-custom-bus-targets.html"""
     bus.function("Echo", ECHO)
     subscriber(bus, **changes)
     with pytest.raises(UnsupportedTemplateError, match=f"(?s)Subscriber.*{problem}"):
@@ -1446,7 +1535,7 @@ def test_a_public_policy_is_refused(
         with pytest.raises(UnsupportedTemplateError, match="PublicPolicyException"):
             rehearse()
     else:
-        rehearse()
+        rehearse(values={"aws:PrincipalOrgID": "o-1234567890"})
 
 
 def test_the_creator_of_a_subscriber_has_to_be_admitted_by_bus_subscriber_and_role(

@@ -6,13 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from cdk_rehearsal.limits import LIMITS
 from cdk_rehearsal.patterns import Dialect, EventPattern, PatternError
 
-# https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-custom-bus-filtering.html
-_MAX_FILTER_BYTES = 4096
 _DIALECT = Dialect(service="a subscriber", without=frozenset({"wildcard", "anything-but/wildcard"}))
-# https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-custom-bus-transform.html
-_MAX_EXPRESSION_LENGTH = 8192
 ENVELOPE = "application/eventbridge+json"
 OPAQUE = "application/octet-stream"
 
@@ -77,8 +74,9 @@ class SubscriberFilter:
                 _check_exact(pattern)
             self._patterns[scope] = EventPattern(pattern, _DIALECT)
         size = sum(len(each["Pattern"].encode()) for each in filters or ())
-        if size > _MAX_FILTER_BYTES:
-            raise PatternError(f"the filters have {size} bytes: at most {_MAX_FILTER_BYTES}")
+        most = LIMITS["eventbridgev2.filter_bytes"]
+        if size > most:
+            raise PatternError(f"the filters have {size} bytes: at most {most}")
 
     def matches(self, event: BusEvent, delivery_type: str) -> bool:
         """Whether a subscriber with these filters gets an event."""
@@ -156,14 +154,17 @@ def expression_in(text: Any) -> str | None:
     return None
 
 
-def check_expression(text: Any, longest: int = _MAX_EXPRESSION_LENGTH) -> None:
-    """Raises ValueError if a parameter is an expression that EventBridge would refuse."""
+def check_expression(text: Any, limit: str = "eventbridgev2.expression_characters") -> None:
+    """Raises ValueError if a parameter is an expression that EventBridge would refuse.
+
+    ``limit`` names the row of the table with the longest expression.
+    """
     from cdk_rehearsal.services.step_functions.expressions import parsed
 
     expression = expression_in(text)
     if expression is not None:
-        if len(text) > longest:
-            raise ValueError(f"an expression has at most {longest} characters")
+        if len(text) > LIMITS[limit]:
+            raise ValueError(f"an expression has at most {LIMITS[limit]} characters")
         parsed(expression)
 
 

@@ -7,13 +7,11 @@ from typing import Any
 
 from cdk_rehearsal.core import Core
 from cdk_rehearsal.errors import RehearsalError
+from cdk_rehearsal.limits import LIMITS
 from cdk_rehearsal.patterns import EventPattern, PatternError
 from cdk_rehearsal.services.bus_log import moment
 from cdk_rehearsal.services.own_apis import ApiError, Operation, invalid
 from cdk_rehearsal.services.subscriptions import Once, new_arn
-
-# https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-quota.html
-_MOST_SOURCES = 200
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,8 +63,9 @@ class EventSources:
         name = parameters["Name"]
         if any(each.stated["Name"] == name for each in self._sources.values()):
             raise ApiError("ResourceAlreadyExistsException", f"Event source {name} exists.")
-        if len(self._sources) >= _MOST_SOURCES:
-            raise ApiError("LimitExceededException", f"There are {_MOST_SOURCES} event sources.")
+        if len(self._sources) >= LIMITS["eventbridgev2.sources"]:
+            message = f"There are {len(self._sources)} event sources."
+            raise ApiError("LimitExceededException", message)
         configuration = parameters["Configuration"].get("AwsServiceEventsConfiguration")
         if configuration is None:
             raise RehearsalError("the rehearsal does not know event sources of partners")

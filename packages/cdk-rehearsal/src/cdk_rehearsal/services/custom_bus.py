@@ -8,6 +8,7 @@ from typing import Any
 
 from cdk_rehearsal.core import Core
 from cdk_rehearsal.errors import RehearsalError
+from cdk_rehearsal.limits import LIMITS
 from cdk_rehearsal.sandbox.patching import Patches
 from cdk_rehearsal.services.bus_events import ENVELOPE, BusEvent, Evaluate, compact, payload_of
 from cdk_rehearsal.services.bus_log import Bus, epoch, moment
@@ -25,8 +26,6 @@ from cdk_rehearsal.services.texts import iso_milliseconds, iso_seconds
 
 # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-custom-bus-ordering.html
 REMEMBERED_S = 300.0
-# https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-quota.html
-_MOST_BUSES = 5
 
 
 class CustomBuses:
@@ -75,10 +74,7 @@ class CustomBuses:
         return arn in self._buses
 
     def install(self, patches: Patches) -> None:
-        """Answers the API.
-
-        https://docs.aws.amazon.com/eventbridgev2/latest/APIReference/Welcome.html
-        """
+        """Answers the API `eventbridgev2`."""
         operations = {
             **self._operations,
             **self.subscribers.operations,
@@ -123,8 +119,8 @@ class CustomBuses:
         def create() -> str:
             if any(bus.name == name for bus in self._buses.values()):
                 raise ApiError("ResourceAlreadyExistsException", f"Event bus {name} exists.")
-            if len(self._buses) >= _MOST_BUSES:
-                raise ApiError("LimitExceededException", f"There are {_MOST_BUSES} event buses.")
+            if (count := len(self._buses)) >= LIMITS["eventbridgev2.buses"]:
+                raise ApiError("LimitExceededException", f"There are {count} event buses.")
             arn = new_arn(self._core, "event-busv2", name)
             now = self._core.scheduler.now()
             self._buses[arn] = Bus(name, arn, _days(parameters), now, dict(parameters))

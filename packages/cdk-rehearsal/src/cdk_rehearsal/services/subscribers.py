@@ -7,6 +7,7 @@ from typing import Any
 
 from cdk_rehearsal.authorization.decisions import Denied
 from cdk_rehearsal.core import Core
+from cdk_rehearsal.limits import LIMITS
 from cdk_rehearsal.services.bus_events import BusEvent, SubscriberFilter, Transformation
 from cdk_rehearsal.services.deliveries import DeliveryFailed, check_faults
 from cdk_rehearsal.services.subscriber_targets import (
@@ -26,8 +27,6 @@ RETRIES = 5
 MAX_AGE_S = 300
 # The pauses between retries are not documented; these are those of the classic bus.
 _BACKOFF_S = (1.0, 600.0)
-# https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-custom-bus-batching.html
-_MAX_BATCH_BYTES = {"sqs": 256 * 1024, "sns": 256 * 1024}
 
 
 class Subscriber:
@@ -190,7 +189,8 @@ class Subscriber:
     def _bounded(self, ready: list[Delivery]) -> list[Delivery]:
         """Returns what fits into one call."""
         batch: list[Delivery] = []
-        left = _MAX_BATCH_BYTES.get(self._kind.name)
+        bounded = self._kind.name in ("sqs", "sns")
+        left = LIMITS["eventbridgev2.batch_bytes"] if bounded else None
         for delivery in ready[: self.batch_size]:
             if left is not None:
                 left -= len(delivery.event.text.encode())

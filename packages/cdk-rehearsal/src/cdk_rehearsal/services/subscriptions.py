@@ -5,6 +5,7 @@ from typing import Any
 
 from cdk_rehearsal.core import Core
 from cdk_rehearsal.errors import RehearsalError
+from cdk_rehearsal.limits import LIMITS
 from cdk_rehearsal.patterns import PatternError
 from cdk_rehearsal.services.bus_events import check_expression
 from cdk_rehearsal.services.bus_log import DAY_S, Bus, epoch, moment
@@ -13,10 +14,6 @@ from cdk_rehearsal.services.subscriber_targets import Kind, Targets, kind_of
 from cdk_rehearsal.services.subscribers import Subscriber
 from cdk_rehearsal.services.texts import iso_seconds
 
-# https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-custom-bus-update.html
-_MOST_FILTER_CHANGES = 24
-# https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-quota.html
-_LONGEST_INPUT = 262_144
 _UPDATABLE = (
     *("Description", "State", "FilterConfiguration", "BatchConfiguration", "Transformer"),
     *("RetryPolicy", "OnFailureConfiguration", "LogConfiguration"),
@@ -256,7 +253,7 @@ def _count_filter_change(subscriber: Subscriber, after: Mapping[str, Any], now: 
     name = "FilterConfiguration"
     if after.get(name) != subscriber.configuration.get(name):
         recent = [each for each in subscriber.filter_changes if now - each < DAY_S]
-        if len(recent) >= _MOST_FILTER_CHANGES:
+        if len(recent) >= LIMITS["eventbridgev2.filter_changes"]:
             raise ApiError("LimitExceededException", "FILTER_CHANGE_LIMIT_EXCEEDED")
         subscriber.filter_changes = [*recent, now]
 
@@ -309,8 +306,9 @@ def _check_parameters(kind: Kind, invoke: Mapping[str, Any]) -> None:
             )
     stated = invoke.get(kind.parameters or "") or {}
     try:
+        limit = "input_characters" if kind.name == "aws-sdk" else "expression_characters"
         for text in _texts(stated):
-            check_expression(text, *((_LONGEST_INPUT,) if kind.name == "aws-sdk" else ()))
+            check_expression(text, f"eventbridgev2.{limit}")
     except ValueError as error:
         raise invalid(str(error)) from None
     if kind.name in ("lambda", "states") and "InvocationType" not in stated:
