@@ -78,6 +78,10 @@ deploy: setup ## deploy to the shell's AWS account: STAGE=dev
 	@$(RUN) python -m stacks.synthesis --stage $(STAGE)
 	@$(CDK) --app cdk.out/$(STAGE) deploy --all $(ARGS)
 
+redrive: setup ## deliver events again on a Custom Event Bus: STAGE=dev ARGS="checkout RunCheckout"
+	$(named)
+	@$(RUN) --account python -m tools.redrive --stage $(STAGE) $(ARGS)
+
 destroy: setup ## remove a stage from the AWS account: STAGE=dev
 	$(named)
 	$(call asks,--force -f,deletes anything,Approve in advance,--force)

@@ -4,8 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from aws_cdk import Duration, Stack
-from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import Stack
 from aws_cdk import aws_events as events
 from aws_cdk import aws_eventsv2 as eventsv2
 from aws_cdk import aws_iam as iam
@@ -16,7 +15,7 @@ from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from stacks.constructs.alarm import Alarm
+from stacks.constructs.alarm import watch_metrics
 from stacks.constructs.bus import DELIVERY_AGE, DELIVERY_ATTEMPTS, LOGGED, Graphs
 from stacks.constructs.naming import generation_of, name_of
 from stacks.constructs.platform import Platform
@@ -31,7 +30,11 @@ _METRICS = {
 }
 """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-custom-bus-observability.html"""
 
-_PAGE = "a-rule-cannot-deliver"
+_PAGE = "a-subscriber-cannot-deliver"
+
+REDRIVE = "-redrive"
+"""What a temporary subscriber's name has after that of the subscriber whose target it shares."""
+
 _Invocation = eventsv2.CfnSubscriber.InvokeConfigurationProperty
 
 
@@ -251,33 +254,28 @@ class Subscriber(Construct):
                 arn=parking.queue_arn
             ),
         )
-        for metric, meaning in _METRICS.items():
-            Alarm(
-                self,
-                metric,
-                platform=platform,
-                metric=cloudwatch.Metric(
-                    namespace="AWS/EventsV2",
-                    metric_name=metric,
-                    dimensions_map={
-                        "EventBus": platform.bus.arn,
-                        "Subscriber": resource.attr_subscriber_arn,
-                    },
-                    statistic="Sum",
-                    period=Duration.minutes(5),
-                ),
-                threshold=1,
-                meaning=meaning,
-                page=page,
-            )
+        watch_metrics(
+            self,
+            _METRICS,
+            platform=platform,
+            namespace="AWS/EventsV2",
+            dimensions={
+                "EventBus": platform.bus.arn,
+                "Subscriber": resource.attr_subscriber_arn,
+            },
+            page=page,
+        )
 
     def _on_behalf_of(self, name: str) -> dict[str, Any]:
-        """Returns conditions that admit only the subscriber with this name."""
+        """Returns conditions that admit only the subscriber with this name, and its redrives."""
         stack = Stack.of(self)
-        arn = stack.format_arn(service="events", resource="subscriber", resource_name=f"{name}/*")
+        arns = [
+            stack.format_arn(service="events", resource="subscriber", resource_name=f"{each}/*")
+            for each in (name, name + REDRIVE)
+        ]
         return {
             "StringEquals": {"aws:SourceAccount": stack.account},
-            "ArnLike": {"aws:SourceArn": arn},
+            "ArnLike": {"aws:SourceArn": arns},
         }
 
 

@@ -35,6 +35,9 @@ def _bucket(properties: Properties) -> bool:
 ENDS: Mapping[str, Callable[[Properties], bool]] = {
     "AWS::DynamoDB::GlobalTable": _table,
     "AWS::Events::Archive": lambda p: _positive(p.get("RetentionDays"), YEAR_D),
+    "AWS::EventsV2::EventBus": lambda p: _positive(
+        p.get("StorageConfiguration", {}).get("RetentionPeriodInDays"), YEAR_D
+    ),
     "AWS::Kinesis::Stream": lambda p: _positive(p.get("RetentionPeriodHours", 24), YEAR_D * 24),
     "AWS::Logs::LogGroup": lambda p: _positive(p.get("RetentionInDays"), YEAR_D),
     "AWS::S3::Bucket": _bucket,
@@ -64,6 +67,7 @@ HOLDS_NOTHING = {
     "AWS::EventSchemas::Schema",
     "AWS::Events::EventBus",
     "AWS::Events::Rule",
+    "AWS::EventsV2::Subscriber",
     "AWS::IAM::Policy",
     "AWS::IAM::Role",
     "AWS::KMS::Key",

@@ -86,7 +86,7 @@ def wait_for_a_month(shop: RehearsedShop, site: FaultSite) -> None:
 
 
 def replay_after_a_month(shop: RehearsedShop, site: FaultSite) -> None:
-    """Replays all archived events to one rule, a month after the last one."""
+    """Delivers all retained events again to one consumer, a month after the last one."""
     shop.pass_days(_MONTH_DAYS)
     replay(shop, site)
 
@@ -106,7 +106,7 @@ def forge(arrival: Arrival) -> Any:
 
 
 def replay(shop: RehearsedShop, site: FaultSite) -> None:
-    """Replays all archived events to one rule."""
+    """Delivers all retained events again to one consumer."""
     shop.replay(site.source)
     shop.settle()
 

@@ -23,6 +23,7 @@ from tools.demo.stores import places_with
 from tools.demo.stripe_host import send_event, stripe_of
 from tools.demo.supplier import SupplierFile, files_of, hand_in, reports
 from tools.faults.state import ShopState
+from tools.redrive.replay import Span, replay, retained
 
 __all__ = ["BUS", "PRICE", "RehearsedShop", "UnexpectedAnswer"]
 
@@ -350,9 +351,21 @@ class RehearsedShop(ShopState):
         for mapping in client.list_event_source_mappings(FunctionName=name)["EventSourceMappings"]:
             client.update_event_source_mapping(UUID=mapping["UUID"], Enabled=on)
 
+    @property
+    def is_custom(self) -> bool:
+        """Whether the bus is a Custom Event Bus."""
+        return ":event-busv2/" in self.rehearsal.physical_id(BUS)
+
     def replay(self, rule: str) -> None:
-        """Replays all archived events to one rule, by its path."""
-        events, now = self.rehearsal.client("events"), datetime.now(UTC)
+        """Delivers all retained events again by one rule or subscriber, given by its path."""
+        now = datetime.now(UTC)
+        if self.is_custom:
+            bus = self.rehearsal.client("eventbridgev2")
+            all_time = Span(self._opened - timedelta(days=1), now + timedelta(minutes=1))
+            kept = retained(bus, self.rehearsal.physical_id(BUS), all_time)
+            replay(bus, self.rehearsal.physical_id(rule), kept)
+            return
+        events = self.rehearsal.client("events")
         (archive,) = (r for r in self.rehearsal.resources if r.type == "AWS::Events::Archive")
         rule_arn = self.rehearsal.resource(rule, "AWS::Events::Rule").attributes["Arn"]
         bus = self.rehearsal.resource(BUS).attributes["Arn"]

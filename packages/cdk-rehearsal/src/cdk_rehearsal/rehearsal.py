@@ -304,6 +304,10 @@ class Rehearsal:
         """
         return self.queues.by_path(path).peek()
 
+    def retained_events(self, path: str) -> list[Any]:
+        """Returns the payloads of the events that a Custom Event Bus retains, oldest first."""
+        return self._deployment.custom_buses.retained(self.physical_id(path))
+
     @property
     def sent_sms(self) -> list[Sms]:
         """The text messages that were sent."""

@@ -3,6 +3,7 @@
 https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-custom-bus-retry.html
 """
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from cdk_rehearsal import Assembly
 from cdk_rehearsal.topology import DurabilityRule as Rule
-from cdk_rehearsal.topology import edges, losses
+from cdk_rehearsal.topology import compare_assemblies, edges, losses
 
 Resources = dict[str, dict[str, Any]]
 
@@ -146,8 +147,9 @@ def test_what_a_subscriber_lacks_is_found(
 ) -> None:
     resources = shop()
     spoil(resources)
-    found = {(loss.rule, loss.resource.path) for loss in losses(assembly(resources))}
-    assert found == {(rule, f"Shop/{path}")}
+    found = losses(assembly(resources))
+    assert {(loss.rule, loss.resource.path) for loss in found} == {(rule, f"Shop/{path}")}
+    assert all(str(loss).startswith(f"Shop/{path}: ") for loss in found)
 
 
 def test_an_asynchronous_invocation_of_a_function_is_a_second_edge() -> None:
@@ -159,3 +161,87 @@ def test_an_asynchronous_invocation_of_a_function_is_a_second_edge() -> None:
     assert [edge.kind for edge in edges(assembly(resources))] == ["invoke", "subscriber"]
     invoke["LambdaParameters"] = {"InvocationType": "REQUEST_RESPONSE"}
     assert [edge.kind for edge in edges(assembly(resources))] == ["subscriber"]
+
+
+# -- the review of a change ------------------------------------------------------------------
+
+
+def filtered(*detail_types: str, **more: str) -> dict[str, Any]:
+    pattern = json.dumps({"detail-type": list(detail_types), **more})
+    return {"FilterConfiguration": {"Filters": [{"Scope": "DATA", "Pattern": pattern}]}}
+
+
+def reviewed(change: Callable[[Resources], object]) -> dict[str, list[str]]:
+    """The lines of the review of a change, by section; its replacements are one of them."""
+    before, after = shop(), shop()
+    for resources in (before, after):
+        subscriber(resources).update(filtered("OrderPlaced.v1"))
+        resources["Bus"]["Properties"]["StorageConfiguration"] = {"RetentionPeriodInDays": 30}
+    change(after)
+    found = compare_assemblies(assembly(before), assembly(after))
+    lines = {name: [*told] for name, told in found.sections.items() if told}
+    if found.replacements:
+        lines["replacements"] = [str(each) for each in found.replacements]
+    return lines
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        (
+            lambda r: subscriber(r).update(filtered("OrderPlaced.v1", "OrderPlaced.v2")),
+            "subscriber `Shop/Subscriber` also takes detail-type OrderPlaced.v2",
+        ),
+        (
+            lambda r: subscriber(r).pop("RetryPolicy"),
+            "subscriber `Shop/Subscriber` → `Shop/Queue`: retries 185 times, 86400 s → **nothing**",
+        ),
+        (
+            lambda r: subscriber(r).pop("OnFailureConfiguration"),
+            "subscriber `Shop/Subscriber` → `Shop/Queue`: parks in Shop/Undelivered → **nothing**",
+        ),
+        (lambda r: r.pop("Subscriber"), "gone subscriber: `Shop/Subscriber` → `Shop/Queue`"),
+        (
+            lambda r: r["Bus"]["Properties"].update(
+                StorageConfiguration={"RetentionPeriodInDays": 1}
+            ),
+            "shortened: `Shop/Bus` RetentionPeriodInDays 30 → 1 days",
+        ),
+        (
+            lambda r: subscriber(r).update(Name="another"),
+            "`Shop/Subscriber` (AWS::EventsV2::Subscriber) would be replaced: Name changes from "
+            "subscriber to another, its backlog and its position on the bus with it",
+        ),
+        (
+            lambda r: r.pop("Bus"),
+            "`Shop/Bus` (AWS::EventsV2::EventBus) would be deleted: it leaves the templates, the "
+            "events that it retains and the subscribers of others with it",
+        ),
+    ],
+)
+def test_a_review_tells_what_changes_for_a_subscriber(
+    change: Callable[[Resources], object], line: str
+) -> None:
+    lines = [each for told in reviewed(change).values() for each in told]
+    assert line in lines, lines
+
+
+def test_who_may_use_a_bus_is_a_permission() -> None:
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"AWS": "arn:aws:iam::111122223333:root"},
+        "Action": "events:PutEvents",
+        "Resource": arn("Bus", "EventBusArn"),
+    }
+
+    def share(resources: Resources) -> None:
+        resources["Policy"] = {
+            "Type": "AWS::EventsV2::ResourcePolicy",
+            "Properties": {
+                "EventBusArn": arn("Bus", "EventBusArn"),
+                "PolicyDocument": {"Statement": [statement]},
+            },
+        }
+
+    lines = [each for told in reviewed(share).values() for each in told]
+    assert any("111122223333" in each and "events:PutEvents" in each for each in lines), lines

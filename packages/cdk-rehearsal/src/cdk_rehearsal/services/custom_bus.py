@@ -73,6 +73,11 @@ class CustomBuses:
     def __contains__(self, arn: str) -> bool:
         return arn in self._buses
 
+    def retained(self, arn: str) -> list[Any]:
+        """Returns the payloads of the events that a bus retains, oldest first."""
+        now = self._core.scheduler.now()
+        return [event.data for event in self._buses[arn].since(0, now)]
+
     def install(self, patches: Patches) -> None:
         """Answers the API `eventbridgev2`."""
         operations = {
