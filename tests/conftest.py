@@ -17,6 +17,7 @@ from workspace.isolation import isolate
 isolate(os.environ)
 
 from cdk_rehearsal import Assembly  # noqa: E402
+from stacks.synthesis import host_assembly  # noqa: E402
 from tests.support import parsing  # noqa: E402
 from tests.support.assemblies import assembly_directory  # noqa: E402
 
@@ -89,6 +90,12 @@ def assembly(shared_directory: Path) -> Path:
 def templates(shared_directory: Path) -> Mapping[str, Assembly]:
     """The synthesized templates by stage."""
     return {stage: Assembly(assembly_directory(stage, shared_directory)) for stage in STAGES}
+
+
+@pytest.fixture(scope="session")
+def custom() -> Assembly:
+    """The synthesized templates of `prod` on the Custom Event Bus."""
+    return Assembly(host_assembly("prod", bus="custom"))
 
 
 @pytest.fixture(scope="module")

@@ -110,7 +110,7 @@ class CustomBus(eventsv2.CfnEventBus):
         key: kms.IKey,
         page: str,
     ) -> None:
-        """Adds a subscriber.
+        """Adds a subscriber. A redrive is the same for all of them, and so is their page.
 
         https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-custom-bus-target-sns.html
         """
@@ -124,7 +124,6 @@ class CustomBus(eventsv2.CfnEventBus):
                 _permit("sns:Publish", topic.topic_arn),
                 _permit(("kms:GenerateDataKey", "kms:Decrypt"), key.key_arn),
             ],
-            page=page,
         )
 
     def to_stream(
@@ -206,12 +205,11 @@ class Subscriber(Construct):
         pattern: events.EventPattern,
         target_arn: str,
         permits: Sequence[iam.PolicyStatement],
-        page: str = _PAGE,
         one_by_one: bool = False,
         **parameters: Any,
     ) -> None:
         super().__init__(scope, id_)
-        parking = DeadLetterQueue(self, "Undelivered", platform=platform, page=page)
+        parking = DeadLetterQueue(self, "Undelivered", platform=platform, page=_PAGE)
         name = name_of(self, max_length=128)
         self.role = iam.Role(
             self,
@@ -263,7 +261,7 @@ class Subscriber(Construct):
                 "EventBus": platform.bus.arn,
                 "Subscriber": resource.attr_subscriber_arn,
             },
-            page=page,
+            page=_PAGE,
         )
 
     def _on_behalf_of(self, name: str) -> dict[str, Any]:

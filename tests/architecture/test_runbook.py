@@ -21,13 +21,14 @@ EACH = pytest.mark.parametrize("page", SECTIONS)
 
 @EACH
 def test_each_page_names_exactly_the_alarms_that_lead_to_it(
-    templates: Mapping[str, Assembly], page: str
+    templates: Mapping[str, Assembly], custom: Assembly, page: str
 ) -> None:
     (line,) = re.findall(r"^Alarms?: (.+)$", SECTIONS[page], re.MULTILINE)
     patterns = [name.replace("…", "*") for name in re.findall(r"`([^`]+)`", line)]
     alarms = [
         alarm.path
-        for alarm in templates["prod"].of_type("AWS::CloudWatch::Alarm")
+        for stage in (templates["prod"], custom)
+        for alarm in stage.of_type("AWS::CloudWatch::Alarm")
         if alarm.properties["AlarmDescription"].endswith(f"#{page}")
     ]
     for path in alarms:

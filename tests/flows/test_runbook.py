@@ -271,6 +271,9 @@ def an_event_of_the_outbox(shop: Shop, _: str) -> Mapping[str, str]:
 HALF_A_DAY = timedelta(hours=12)
 CHECKOUT = "Checkout/RunCheckout/Function"
 STREAM = "analytics AggregateSales"
+OF_THE_CUSTOM_BUS = {"a-subscriber-cannot-deliver"}
+"""Pages that no stage on the classic bus needs: their commands run in test_redrive.py."""
+
 FAILURES: Mapping[str, Failure] = {
     "messages-in-a-dead-letter-queue": Failure(
         orders(1, broken(CHECKOUT), minutes=60),
@@ -379,7 +382,7 @@ FAILURES: Mapping[str, Failure] = {
 
 
 def test_each_page_has_a_failure() -> None:
-    assert FAILURES.keys() == SECTIONS.keys()
+    assert FAILURES.keys() | OF_THE_CUSTOM_BUS == SECTIONS.keys()
 
 
 @pytest.fixture(scope="module")

@@ -10,16 +10,9 @@ import pytest
 from cdk_rehearsal import Assembly
 from cdk_rehearsal.topology import edges, losses
 from stacks.environment import PROD, environment_named
-from stacks.synthesis import host_assembly
 from tests.support.routing import proof
 
 SUBSCRIBER = "AWS::EventsV2::Subscriber"
-
-
-@pytest.fixture(scope="module")
-def custom() -> Assembly:
-    """The templates of `prod` on the Custom Event Bus."""
-    return Assembly(host_assembly("prod", bus="custom"))
 
 
 @pytest.fixture(scope="module")

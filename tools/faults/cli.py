@@ -99,7 +99,10 @@ def faults(
     console, errors = open_console(sys.stdout), open_console(sys.stderr)
     try:
         _check_names(fault, sabotage)
-        with _assembly(console, assembly, stage, bus, sabotage) as directory, open_shop(directory) as s:
+        with (
+            _assembly(console, assembly, stage, bus, sabotage) as directory,
+            open_shop(directory) as s,
+        ):
             at_once = jobs or os.cpu_count() or 1
             known = baselines(s, at_once=at_once)
             if mixed or steps:

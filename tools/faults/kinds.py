@@ -149,7 +149,13 @@ _ALL = (
     *_injected("sent-late", misfit=_no_callback, refused=True),
     injected(_FORGED, misfit=_no_callback, refused=True),
     *_injected("duplicate", "late", "overtaken", "refused", "unavailable", "gone"),
-    FaultKind("replayed", "all retained events are delivered again", injection.replay, _no_rule, later=True),
+    FaultKind(
+        "replayed",
+        "all retained events are delivered again",
+        injection.replay,
+        _no_rule,
+        later=True,
+    ),
     FaultKind(
         "month-later",
         "the archive is replayed after 30 days",

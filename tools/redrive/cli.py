@@ -9,7 +9,7 @@ import boto3
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
-from tools.redrive.replay import Record, Span, records, replay, retained, span_of, temporary
+from tools.redrive.replay import Span, records, replay, retained, span_of, temporary
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
 
@@ -75,13 +75,10 @@ class Desk:
         name = stated["OnFailureConfiguration"]["Arn"].rpartition(":")[2]
         return cls(stated, client("sqs").get_queue_url(QueueName=name)["QueueUrl"])
 
-    def records(self) -> list[Record]:
-        """Returns what is in the dead-letter queue."""
-        return list(records(client("sqs"), self.queue))
-
     def begin(self, since: datetime | None, until: datetime | None) -> str:
         """Begins to deliver events again. Raises Refused without a span of time."""
-        span = span_of(self.records())
+        with records(client("sqs"), self.queue) as given_up:
+            span = span_of(given_up)
         if span is None and not (since and until):
             raise Refused("no events were given up: give --since and --until to deliver others")
         start = since.replace(tzinfo=UTC) if since else span.start if span else datetime.now(UTC)
@@ -89,7 +86,9 @@ class Desk:
         bus = client("eventbridgev2")
         kept = retained(bus, self.subscriber["EventBusArn"], Span(start, end))
         replay(bus, self.subscriber["SubscriberArn"], kept)
-        lost = f"\nThe bus retains no events before {_said(kept.start)}." if kept.start > start else ""
+        lost = (
+            f"\nThe bus retains no events before {_said(kept.start)}." if kept.start > start else ""
+        )
         return (
             f"Events from {_said(kept.start)} to {_said(kept.end)} are delivered again.{lost}\n"
             "Give the option --done when they have arrived."
@@ -104,14 +103,16 @@ class Desk:
         found = temporary(bus, self.subscriber)
         if not found:
             raise Refused("nothing is delivered again: give the command without --done first")
-        given_up = self.records()
-        missing = sum(len(each.times) for each in given_up) - self._delivered(found[0])
-        if missing > 0:
-            raise Refused(f"{missing} events have not arrived yet: repeat the command in a while")
-        bus.delete_subscriber(SubscriberArn=found[0]["SubscriberArn"])
-        for record in given_up:
-            sqs.delete_message(QueueUrl=self.queue, ReceiptHandle=record.receipt)
-        return f"{len(given_up)} records were deleted."
+        with records(sqs, self.queue) as given_up:
+            missing = sum(len(each.times) for each in given_up) - self._delivered(found[0])
+            if missing > 0:
+                raise Refused(f"{missing} events have not arrived yet: try again in a while")
+            bus.delete_subscriber(SubscriberArn=found[0]["SubscriberArn"])
+            count = len(given_up)
+            while given_up:
+                sqs.delete_message(QueueUrl=self.queue, ReceiptHandle=given_up[-1].receipt)
+                given_up.pop()
+        return f"{count} records were deleted."
 
     def _delivered(self, temporary: dict[str, Any]) -> int:
         """Counts what a temporary subscriber has delivered.

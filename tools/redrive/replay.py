@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-custom-bus-retry.htm
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -35,24 +36,37 @@ class Record:
     receipt: str
 
 
-def records(sqs: Any, queue: str) -> Iterator[Record]:
-    """Yields the records in a subscriber's dead-letter queue. They stay there, hidden for a while.
+@contextmanager
+def records(sqs: Any, queue: str) -> Iterator[list[Record]]:
+    """Provides the records in a subscriber's dead-letter queue. What is left in the list stays.
 
     Raises ValueError for a message that is no such record.
     """
-    while messages := sqs.receive_message(
-        QueueUrl=queue, MaxNumberOfMessages=10, VisibilityTimeout=120
-    ).get("Messages"):
-        for message in messages:
-            try:
-                failed = json.loads(message["Body"])["failedMessages"]
-                times = tuple(datetime.fromisoformat(each["timestamp"]) for each in failed)
-            except (KeyError, TypeError, ValueError):
-                raise ValueError(
-                    f"{queue} has a message that is no dead-letter record of a subscriber: "
-                    f"{message['Body'][:200]}: look at it, and delete it"
-                ) from None
-            yield Record(times, message["ReceiptHandle"])
+    found: list[Record] = []
+    try:
+        while messages := sqs.receive_message(
+            QueueUrl=queue, MaxNumberOfMessages=10, VisibilityTimeout=120
+        ).get("Messages"):
+            found += [
+                Record(_times(each["Body"], queue), each["ReceiptHandle"]) for each in messages
+            ]
+        yield found
+    finally:
+        for record in found:
+            sqs.change_message_visibility(
+                QueueUrl=queue, ReceiptHandle=record.receipt, VisibilityTimeout=0
+            )
+
+
+def _times(body: str, queue: str) -> tuple[datetime, ...]:
+    try:
+        failed = json.loads(body)["failedMessages"]
+        return tuple(datetime.fromisoformat(each["timestamp"]) for each in failed)
+    except (KeyError, TypeError, ValueError):
+        raise ValueError(
+            f"{queue} has a message that is no dead-letter record of a subscriber: {body[:200]}: "
+            "look at it, and delete it"
+        ) from None
 
 
 def span_of(found: list[Record]) -> Span | None:
