@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cdk_rehearsal import Rehearsal, UnsupportedTemplateError
+from cdk_rehearsal import FAULTS, Rehearsal, RehearsalError, UnsupportedTemplateError
 from rehearsal.cloud import Cloud, arn, ref
 from rehearsal.conftest import Rehearse
 from rehearsal.crossing import crosses
@@ -1270,6 +1270,20 @@ def test_a_call_of_a_universal_target_that_fails_is_recorded(
     publish(shop)
     (record,) = map(json.loads, bodies(shop, "Shop/DeadLetters"))
     assert record["errorCode"] == code
+
+
+def test_a_fault_can_act_on_the_way_to_a_universal_target(bus: Cloud, rehearse: Rehearse) -> None:
+    """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-custom-bus-retry.html"""
+    bus.role("Role", {"Effect": "Allow", "Action": "*", "Resource": "*"})
+    universal(bus)
+    shop = rehearse()
+    target = "arn:aws:events:::aws-sdk:dynamodb:putItem"
+    shop.faults.plan(FAULTS["gone"], target=target, times=6)
+    publish(shop)
+    (record,) = map(json.loads, bodies(shop, "Shop/DeadLetters"))
+    assert record["errorCode"] == "RESOURCE_NOT_FOUND"
+    with pytest.raises(RehearsalError, match="no resource has this path"):
+        shop.faults.plan(FAULTS["gone"], target=f"{target}s")
 
 
 @pytest.mark.parametrize(

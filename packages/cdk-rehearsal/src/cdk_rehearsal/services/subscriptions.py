@@ -56,6 +56,11 @@ class Subscriptions:
         """Returns the subscribers of a bus."""
         return [each for each in self._subscribers.values() if each.bus == bus]
 
+    @property
+    def targets(self) -> set[str]:
+        """The ARNs of the targets of all subscribers."""
+        return {each.target for each in self._subscribers.values()}
+
     def notify(self, bus: Bus) -> None:
         """Lets the subscribers of a bus read its new events."""
         for subscriber in self.of(bus.arn):
