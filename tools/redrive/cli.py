@@ -1,6 +1,5 @@
 """The command line of `make redrive`."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
@@ -13,7 +12,8 @@ from tools.redrive.replay import Span, records, replay, retained, span_of, tempo
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
 
-client: Callable[[str], Any] = boto3.client
+client: Any = boto3.client
+"""Returns a client of a service of AWS."""
 
 
 class Refused(Exception):

@@ -230,10 +230,10 @@ def test_only_what_feeds_a_channel_depends_on_the_kind_of_bus(
     templates: Mapping[str, Assembly], custom: Assembly
 ) -> None:
     classic, other = asyncapi(templates["prod"], "1.0.0"), asyncapi(custom, "1.0.0")
-    fed: list[list[dict[str, Any]]] = [[], []]
-    for document, found in zip((classic, other), fed, strict=True):
-        for channel in document["channels"].values():
-            found += channel.pop("x-fed-by", [])
+    fed = [
+        [each for channel in document["channels"].values() for each in channel.pop("x-fed-by", [])]
+        for document in (classic, other)
+    ]
     assert json.dumps(classic).replace("/Rule", "/Subscriber") == json.dumps(other)
     assert len(fed[0]) == len(fed[1])
     assert {each["kind"] for each in fed[1]} - {each["kind"] for each in fed[0]} == {"subscriber"}
