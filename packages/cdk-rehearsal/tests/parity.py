@@ -153,7 +153,7 @@ class Module:
 
     def tabulated(self, row: str) -> Iterator[Rule]:
         """The rule of a row of limits, if this file tests it in a table, with many others."""
-        if f'"{row}"' in self._source or "crosses(*" in self._source:
+        if f'"{row}"' in self._source or re.search(r"^crosses\(\*", self._source, re.MULTILINE):
             for statement, page, read in self._known.crossed(row):
                 obstacle = "tests a table of limits"
                 yield Rule(service_of(page), statement, page, read, self._id, obstacle)

@@ -12,6 +12,7 @@ from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 import boto3
+import pytest
 import urllib3
 from botocore.config import Config
 from botocore.exceptions import ClientError
@@ -36,7 +37,7 @@ _ARNS = {
     "AWS::Kinesis::Stream": ("Arn",),
     "AWS::Lambda::Function": ("Arn",),
     "AWS::S3::Bucket": ("Arn",),
-    "AWS::SQS::Queue": ("Arn",),
+    "AWS::SQS::Queue": ("Arn", "QueueName"),
 }
 """Attributes of resources that a replay can ask for."""
 
@@ -125,6 +126,18 @@ def refusals() -> Iterator[None]:
         yield
     except (RehearsalError, ClientError) as error:
         raise Refused(str(error)) from error
+
+
+@contextlib.contextmanager
+def refused(problem: str) -> Iterator[None]:
+    """Expects that a template cannot be deployed; a rehearsal gives this reason for it.
+
+    The words of AWS are other ones.
+    """
+    with pytest.raises(Refused) as raised:
+        yield
+    if isinstance(raised.value.__cause__, RehearsalError):
+        assert problem in str(raised.value)
 
 
 @dataclass(frozen=True)
