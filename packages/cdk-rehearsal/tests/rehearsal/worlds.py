@@ -18,7 +18,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from urllib3.util import SKIP_HEADER
 
-from cdk_rehearsal import RehearsalError
+from cdk_rehearsal import Rehearsal, RehearsalError
 from cdk_rehearsal.services.apis import HttpResponse
 from cdk_rehearsal.services.functions import InvocationResult
 from rehearsal.cloud import Cloud
@@ -117,6 +117,20 @@ def propagated(world: World) -> None:
     """Waits until a changed policy has its effect, which AWS does not report."""
     if isinstance(world, Replayed):
         time.sleep(world.patience)
+
+
+def pause(world: World, seconds: float) -> None:
+    """Lets some seconds pass."""
+    if isinstance(world, Rehearsal):
+        world.run_for(seconds)
+    else:
+        time.sleep(seconds)
+
+
+def rehearsed(world: World) -> Rehearsal:
+    """Returns the world of a test that cannot be replayed."""
+    assert isinstance(world, Rehearsal)
+    return world
 
 
 @contextlib.contextmanager
