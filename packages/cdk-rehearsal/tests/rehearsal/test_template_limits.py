@@ -403,13 +403,14 @@ def whole(template: Cloud, type_: str) -> dict[str, Any]:
             template.add("Stream", "AWS::Kinesis::Stream", ShardCount=1)
             template.mapping("R", arn("Stream"), "Function", StartingPosition="LATEST")
         case "AWS::Lambda::Function":
-            return dict(template.resources["Function"])["Properties"]
+            template.resources["R"] = template.resources.pop("Function")
         case _:
             template.add("R", type_)
-    return dict(template.resources["R"])["Properties"]
+    properties: dict[str, Any] = template.resources["R"]["Properties"]
+    return properties
 
 
-def put(properties: dict[str, Any], path: str, value: Any) -> None:
+def put(properties: Any, path: str, value: Any) -> None:
     """Sets a property, in the first element of each list on its path."""
     *steps, last = path.split(".")
     for step in steps:
