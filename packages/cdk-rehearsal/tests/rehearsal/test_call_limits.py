@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 
 from cdk_rehearsal import Rehearsal
 from cdk_rehearsal.latency import NONE
+from cdk_rehearsal.limits import LIMITS
 from rehearsal.cloud import Cloud, arn, ref
 from rehearsal.crossing import crosses
 from rehearsal.worlds import Endpoint, World, pause, rehearsed
@@ -99,6 +100,27 @@ def test_a_call_may_be_at_its_limit_and_not_over_it(
     with pytest.raises(ClientError) as refused:
         call(shop, most + 1)
     assert refused.value.response["Error"]["Code"] == error, refused.value
+
+
+IN_MOTO = {
+    "dynamodb.batch_reads",
+    "sesv2.recipients",
+    "sns.batch_entries",
+    "sns.subject_characters",
+    "sqs.received",
+}
+"""Limits that moto has in its code as well: the table decides first, so a lower value counts."""
+
+
+def test_the_table_decides_before_moto(shared: Rehearsal, monkeypatch: pytest.MonkeyPatch) -> None:
+    for limit, most, error, call in CALLS:
+        if limit in IN_MOTO:
+            shared.run_for(2)
+            with monkeypatch.context() as lowered:
+                lowered.setitem(LIMITS, limit, most - 1)
+                with pytest.raises(ClientError) as refused:
+                    call(shared, most)
+            assert refused.value.response["Error"]["Code"] == error, limit
 
 
 # -- DynamoDB ---------------------------------------------------------------------------------

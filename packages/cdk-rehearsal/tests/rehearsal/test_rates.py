@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from cdk_rehearsal import Rehearsal, RehearsalError
-from cdk_rehearsal.limits import LIMITS
+from cdk_rehearsal.limits import LIMITS, TABLE
 from cdk_rehearsal.rates import Rates
 from rehearsal import test_http_api, test_rest_api
 from rehearsal.cloud import Cloud, arn, ref
@@ -39,7 +39,8 @@ def test_a_rate_has_room_for_so_much_at_once_and_then_for_so_much_in_each_period
     limit: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     burst, rate, seconds = RATES[limit]
-    monkeypatch.setitem(LIMITS, limit, rate)
+    if TABLE[limit].given:
+        monkeypatch.setitem(LIMITS, limit, TABLE[limit].value)
     now = 0.0
     rates = Rates(lambda: now)
     assert [rates.take(limit, burst), rates.take(limit)] == [True, False]

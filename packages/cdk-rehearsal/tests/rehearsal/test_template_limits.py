@@ -68,6 +68,7 @@ PROPERTIES = {
     "secretsmanager.policy_characters": 20_480,
     "secretsmanager.value_bytes": 65_536,
     "sns.filter_bytes": 262_144,
+    "sns.maximum_message_bytes": 1_048_576,
     "sqs.delay_s": 900,
     "sqs.key_reuse_s": 86_400,
     "sqs.message_bytes": 1_048_576,
@@ -423,6 +424,7 @@ OVER = pytest.mark.parametrize("over", [False, True], ids=["at the limit", "over
 
 
 def deploys(aws: Deploy, limit: str, over: bool) -> None:
+    """Expects that the template is refused only over the limit, and with this reason."""
     with refused(TABLE[limit].says) if over else nullcontext():
         aws()
 
@@ -568,6 +570,11 @@ def _concurrency(template: Cloud, n: int) -> None:
     template.function("Function", "def handler(event, context): return event")
     scaling = {"MaximumConcurrency": n}
     template.mapping("Mapping", arn("Queue"), "Function", ScalingConfig=scaling)
+
+
+@stacked("sns.maximum_message_bytes", 1_048_576)
+def _topic(template: Cloud, n: int) -> None:
+    template.add("Topic", "AWS::SNS::Topic", MaximumMessageSize=n)
 
 
 @stacked("tags.per_resource", 50)
