@@ -33,16 +33,14 @@ This page is generated from the code: `python -m cdk_rehearsal.support > SUPPORT
 """
 
 _NOT_ENFORCED = (
-    "The rate of requests of an account, to API Gateway and to the APIs of services: the defaults "
-    "are high, differ by region and rise by themselves. Rates of stages, routes, usage plans and "
-    "shards are enforced.",
-    "The number and rate of e-mails of Amazon SES, and the spending on text messages: outside the "
-    "sandbox AWS sets them for each account.",
+    "Rates of other calls of an account, of state transitions and of messages to SNS: the defaults "
+    "are high, differ by region and rise by themselves.",
+    "The spending on text messages, which AWS sets for each account.",
     "The input of a schedule of EventBridge Scheduler, code within a template, and the number of "
     "notifications of a bucket.",
     "Numbers of resources that no template reaches, such as queues, topics, tables and functions.",
-    "Requests of other processes to the endpoint of `rehearse run`: of these, only the limits that "
-    "the services themselves check.",
+    "Requests of other processes to S3 at the endpoint of `rehearse run`: sizes of keys and of "
+    "metadata, and the number of objects to delete.",
 )
 
 _LIMITS = (
@@ -88,6 +86,8 @@ def _limits() -> Iterator[str]:
     yield "|---|---|---|---|---|"
     for name, limit in sorted(TABLE.items()):
         most = f"{limit.value:,}" + ("" if limit.unit == "items" else f" {limit.unit}")
+        most += f" per {limit.per}" if limit.per else ""
+        most = f"without a value in `quotas`: none ({most} in the sandbox)" if limit.given else most
         raised = f"{limit.ceiling:,}" if limit.ceiling else "more" if limit.adjustable else "-"
         page = f"[{limit.read}]({limit.page})"
         yield f"| `{name}` | {limit.says} | {most} | {raised} | {page} |"
