@@ -1,5 +1,6 @@
 """What leaves the templates, or comes from outside of them, is a finding or a listed call."""
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -197,6 +198,17 @@ INVOKES: dict[str, dict[str, Any]] = {
             },
         },
     ),
+    "a client of a method": resource(
+        "AWS::ApiGateway::Method",
+        Integration={
+            "Uri": arn("Function"),
+            "RequestParameters": {
+                "integration.request.header.X-Amz-Invocation-Type": (
+                    "method.request.header.InvocationType"
+                ),
+            },
+        },
+    ),
     "an OpenAPI document": resource(
         "AWS::ApiGateway::RestApi",
         Body={
@@ -226,6 +238,13 @@ INVOKES: dict[str, dict[str, Any]] = {
 def test_a_function_that_is_invoked_without_waiting_is_an_edge(by: str) -> None:
     found = edges(assembly(By=INVOKES[by], Function=FUNCTION, Role=role()))
     assert [(edge.kind, edge.target) for edge in found] == [("invoke", "Shop/Function")]
+
+
+def test_a_method_that_waits_for_its_function_is_no_edge() -> None:
+    by = copy.deepcopy(INVOKES["a method"])
+    headers = by["Properties"]["Integration"]["RequestParameters"]
+    headers["integration.request.header.X-Amz-Invocation-Type"] = "'RequestResponse'"
+    assert edges(assembly(By=by, Function=FUNCTION, Role=role())) == []
 
 
 def test_a_function_with_a_dead_letter_queue_is_invoked_without_waiting() -> None:

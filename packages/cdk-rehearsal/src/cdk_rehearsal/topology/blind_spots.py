@@ -5,7 +5,12 @@ from collections.abc import Iterator
 from cdk_rehearsal.assembly import NESTED_STACK, Assembly, Resource, texts
 from cdk_rehearsal.kinds import SYNCHRONOUS, WITHOUT_PART
 from cdk_rehearsal.topology.dead_ends import BlindSpot, background
-from cdk_rehearsal.topology.messaging import notifications, subscriptions
+from cdk_rehearsal.topology.messaging import (
+    LOG_TARGETS,
+    notifications,
+    subscribed_to_logs,
+    subscriptions,
+)
 from cdk_rehearsal.topology.values import table, tables, text, unknown
 from cdk_rehearsal.topology.workflow_tasks import unfollowed_tasks
 
@@ -17,6 +22,7 @@ _EDGES = frozenset(
         "AWS::Events::Rule",
         "AWS::Kinesis::Stream",
         "AWS::Lambda::EventSourceMapping",
+        "AWS::Logs::SubscriptionFilter",
         "AWS::SNS::Subscription",
         "AWS::Scheduler::Schedule",
         "Custom::S3BucketNotifications",
@@ -53,6 +59,7 @@ def blind_spots(assembly: Assembly) -> Iterator[BlindSpot]:
     yield from _types(assembly)
     yield from _notifications(assembly)
     yield from _subscriptions(assembly)
+    yield from _log_subscriptions(assembly)
     yield from _destinations(assembly)
     yield from _mappings(assembly)
     yield from _properties(assembly)
@@ -98,6 +105,15 @@ def _subscriptions(assembly: Assembly) -> Iterator[BlindSpot]:
             target = path_of(assembly, stated_in, properties.get("Endpoint"))
             says = f"no rule covers subscriptions by {protocol or 'an unknown protocol'}"
             yield stated_in, f"{says} ({source} -> {target})"
+
+
+def _log_subscriptions(assembly: Assembly) -> Iterator[BlindSpot]:
+    for stated_in, found in subscribed_to_logs(assembly):
+        if found is None or not found.type.startswith(LOG_TARGETS):
+            source = path_of(assembly, stated_in, stated_in.properties.get("LogGroupName"))
+            target = path_of(assembly, stated_in, stated_in.properties.get("DestinationArn"))
+            says = f"no rule covers subscriptions of log groups by it ({source} -> {target})"
+            yield stated_in, says
 
 
 def _destinations(assembly: Assembly) -> Iterator[BlindSpot]:

@@ -80,6 +80,8 @@ _FIXES_BY_KIND = {
         "stream": "Set DestinationConfig.OnFailure of the mapping to an SQS queue",
         "topic": "Set RedrivePolicy of the subscription",
         "bucket": "Set RedrivePolicy of the queue that the bucket notifies",
+        "logs": "Set RetentionInDays of the log group to three days or more: its events can be "
+        "read again, after CloudWatch Logs gives up",
         "schedule": "Set DeadLetterConfig of the target to an SQS queue",
         "scheduled": "Set DeadLetterConfig of the schedules to the dead-letter queue of their "
         "target, from an environment variable of the function, and let their role send to it",
@@ -94,6 +96,8 @@ _FIXES_BY_KIND = {
         "ApproximateNumberOfMessagesVisible of the dead-letter queue",
         "topic": "Add an alarm with AlarmActions on the topic's NumberOfNotificationsFailed",
         "bucket": "Add alarms with AlarmActions for the queue that the bucket notifies",
+        "logs": "Add an alarm with AlarmActions on DeliveryErrors (namespace AWS/Logs) of the log "
+        "group and filter",
         "schedule": "Add an alarm with AlarmActions on InvocationDroppedCount of the schedule's "
         "group",
         "scheduled": "Add an alarm with AlarmActions on InvocationDroppedCount of the group, and "

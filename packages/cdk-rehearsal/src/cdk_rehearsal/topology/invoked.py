@@ -30,7 +30,9 @@ def _by_methods(assembly: Assembly) -> Iterator[tuple[str, Any]]:
             # Its names begin with small letters in an OpenAPI document.
             integration = {name.lower(): value for name, value in table(node).items()}
             headers = table(integration.get("requestparameters"))
-            if "'Event'" in [headers[name] for name in headers if _INVOCATION.fullmatch(name)]:
+            values = [headers[name] for name in headers if _INVOCATION.fullmatch(name)]
+            # The client may decide, by a header of its own.
+            if any(value != "'RequestResponse'" for value in values):
                 for found in assembly.references(api.stack, integration.get("uri")):
                     yield found.stack, {"Ref": found.logical_id}
 

@@ -36,6 +36,12 @@ _S3_RETRIES = "by S3"
 """S3 has no setting for retries and no dead-letter queue; the queue that it notifies has one.
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/EventNotifications.html"""
 
+_LOGS_RETRIES = "24 hours, by CloudWatch Logs"
+"""What cannot be delivered stays in the log group as long as it keeps its events.
+https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/Subscriptions.html"""
+LOG_TARGETS = ("AWS::Kinesis::Stream", "AWS::Lambda::")
+"""The beginnings of the types to which log groups deliver by rules that are known."""
+
 _SCHEDULER = "scheduler.amazonaws.com"
 _ATTEMPTS = re.compile(r"(.*_)?ATTEMPTS")
 _AGE_S = re.compile(r"(.*_)?AGE_(IN_)?S(ECONDS)?")
@@ -108,6 +114,13 @@ def subscriptions(assembly: Assembly) -> Iterator[tuple[Resource, Any, Mapping[s
     for topic in assembly.all_of("AWS::SNS::Topic"):
         for inline in tables(topic.properties.get("Subscription")):
             yield topic, {"Ref": topic.logical_id}, inline
+
+
+def subscribed_to_logs(assembly: Assembly) -> Iterator[tuple[Resource, Resource | None]]:
+    """Yields subscription filters of log groups, each with its destination, None if outside."""
+    for subscription in assembly.all_of("AWS::Logs::SubscriptionFilter"):
+        arn = subscription.properties.get("DestinationArn")
+        yield subscription, assembly.find(subscription.stack, arn)
 
 
 def variables_of(function: Resource) -> Mapping[str, Any]:
@@ -257,6 +270,26 @@ class _Walk:
                     sender=bucket,
                 )
 
+    def log_subscriptions(self) -> Iterator[Edge]:
+        """Log groups to functions and data streams."""
+        for stated_in, target in subscribed_to_logs(self._assembly):
+            if target is None or not target.type.startswith(LOG_TARGETS):
+                continue
+            name = stated_in.properties.get("LogGroupName")
+            group = self._assembly.find(stated_in.stack, name)
+            days = number(group.properties.get("RetentionInDays"), 7) if group else 7
+            source = self._path(stated_in.stack, name)
+            yield Edge(
+                "logs",
+                source,
+                target.path,
+                _LOGS_RETRIES,
+                source if days is not None and days > 1 else None,
+                self._alarms.paths(source, "DeliveryErrors"),
+                stated_in=stated_in,
+                sender=group,
+            )
+
     def schedules(self) -> Iterator[Edge]:
         """Schedules in the templates."""
         for schedule in self._all("AWS::Scheduler::Schedule"):
@@ -390,6 +423,8 @@ class _Walk:
             ):
                 for notification in tables(configuration.get(kind)):
                     yield stated_in.stack, notification.get(name)
+        for subscription, _ in subscribed_to_logs(self._assembly):
+            yield subscription.stack, subscription.properties.get("DestinationArn")
         yield from invoked_in_background(self._assembly)
 
     KINDS: tuple[Callable[["_Walk"], Iterator[Edge]], ...] = (
@@ -397,6 +432,7 @@ class _Walk:
         mappings,
         subscriptions,
         notifications,
+        log_subscriptions,
         schedules,
         invocations,
     )
