@@ -17,6 +17,7 @@ from cdk_rehearsal.services.event_source_mappings import EventSourceMappings
 from cdk_rehearsal.services.functions import Function
 from cdk_rehearsal.services.invocation import LambdaService
 from cdk_rehearsal.services.log_groups import LogGroups
+from cdk_rehearsal.services.log_subscriptions import LogSubscriptions
 from cdk_rehearsal.services.message_moves import MessageMoves
 from cdk_rehearsal.services.metrics import Metrics
 from cdk_rehearsal.services.outboxes import Outboxes
@@ -59,6 +60,9 @@ class Deployment:
         self.schedules = Schedules(core, self.lambdas, self.queues)
         self.state_machines = StateMachines(core, self.lambdas, Reports(core, self.bus).add)
         self.log_groups = LogGroups(core, lambda: self.functions)
+        self.log_subscriptions = LogSubscriptions(
+            core, self.lambdas, self.streams, self.log_groups.feed
+        )
         self.outboxes = Outboxes(core)
         self.layers: dict[str, Path] = {}
         """The modules of layers, by the ARNs of their versions."""
@@ -110,6 +114,7 @@ class Deployment:
             self.queues,
             self.message_moves,
             self.log_groups,
+            self.log_subscriptions,
             self.metrics,
             self.alarms,
             self.stacks,

@@ -25,6 +25,9 @@ class Latency:
     """From PutEvents to a rule's target."""
     web_s: Span = (0.02, 0.2)
     """The connection to a host outside AWS."""
+    log_subscription_s: Span = (1.0, 10.0)
+    """From a log event to its delivery; usually less than three minutes:
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/Subscriptions.html"""
     queue_poll_s: Span = (0.005, 0.04)
     schedule_s: Span = (0.0, 60.0)
     """From a schedule's time until it fires."""
@@ -47,6 +50,7 @@ NONE = Latency(
     cold_start_s=(0, 0),
     event_bus_s=(0, 0),
     web_s=(0, 0),
+    log_subscription_s=(0, 0),
     queue_poll_s=(0, 0),
     schedule_s=(0, 0),
     shard_poll_s=(0, 0),

@@ -19,6 +19,7 @@ from cdk_rehearsal.resources.registry import Creator, mentioned
 from cdk_rehearsal.services import (
     event_source_mappings,
     http_integrations,
+    log_subscriptions,
     pipes,
     schedules,
     service_calls,
@@ -150,6 +151,7 @@ def _integrations() -> Iterator[str]:
         "pipe: enrichments": pipes.ENRICHMENTS,
         "topic": sns.DELIVERING | sns.LEAVING,
         "bucket": {*(kind.removesuffix("Configurations") for kind in s3.DESTINATIONS), "events"},
+        "log group": log_subscriptions.DESTINATIONS,
         "function: destinations": {"events", "lambda", "sns", "sqs"},
         "REST API": {*service_calls.SERVICES, "lambda", "mock"},
         "HTTP API": {"lambda", *(each.service for each in http_integrations.SUBTYPES.values())},
