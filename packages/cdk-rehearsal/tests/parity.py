@@ -134,7 +134,8 @@ class Known:
     def says(self, service: str, name: str) -> str:
         """The statement of a row of the table of limits."""
         limit = self.limits[service][name]
-        return f"{limit['says']}: {limit['value']} {limit['unit']}"
+        unit = f"per {limit['per']}" if "per" in limit else limit["unit"]
+        return f"{limit['says']}: {limit['value']} {unit}"
 
 
 class Module:

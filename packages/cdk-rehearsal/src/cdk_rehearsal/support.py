@@ -62,7 +62,7 @@ _LIMITS = (
 _QUOTAS = """\
 A template, call or message over one of these limits fails as on AWS. If AWS has raised a limit of \
 your account, give `Rehearsal(…, quotas={"events.rules": 600})` or `--quota events.rules=600`; a \
-lower value is accepted for each of them.
+lower value is accepted for each of them. Rates that differ by region are those of `eu-central-1`.
 """
 
 
@@ -88,7 +88,8 @@ def _limits() -> Iterator[str]:
     for name, limit in sorted(TABLE.items()):
         most = f"{limit.value:,}" + ("" if limit.unit == "items" else f" {limit.unit}")
         most += f" per {limit.per}" if limit.per else ""
-        most = f"without a value in `quotas`: none ({most} in the sandbox)" if limit.given else most
+        most += f", {limit.burst:,} at once" if limit.burst else ""
+        most = f"none, if not in `quotas` ({most} in the sandbox)" if limit.given else most
         raised = f"{limit.ceiling:,}" if limit.ceiling else "more" if limit.adjustable else "-"
         page = f"[{limit.read}]({limit.page})"
         yield f"| `{name}` | {limit.says} | {most} | {raised} | {page} |"
