@@ -74,7 +74,7 @@ def test_a_security_scheme_is_an_authorizer(
         f"{X}authtype": "custom",
         f"{X}authorizer": {"type": "token", "authorizerUri": uri("Guard")},
     }
-    security = {"security": [{"guard": []}]}
+    security: dict[str, Any] = {"security": [{"guard": []}]}
     described(
         template,
         {
