@@ -74,7 +74,7 @@ def test_a_security_scheme_is_an_authorizer(
         f"{X}authtype": "custom",
         f"{X}authorizer": {"type": "token", "authorizerUri": uri("Guard")},
     }
-    security = {"security": [{"guard": []}]}
+    security: dict[str, Any] = {"security": [{"guard": []}]}
     described(
         template,
         {
@@ -94,19 +94,22 @@ def test_a_security_scheme_is_an_authorizer(
 
 
 def test_methods_may_need_a_signature_or_a_key(template: Cloud, rehearse: Rehearse) -> None:
-    """https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-swagger-extensions-auth.html"""
+    """https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-swagger-extensions-authtype.html"""
     key = {"type": "apiKey", "name": "x-api-key", "in": "header"}
+    sigv4 = {**key, "name": "Authorization", f"{X}authtype": "awsSigv4"}
     described(
         template,
         {
             "/signed": {"get": operation(**{f"{X}auth": {"type": "AWS_IAM"}})},
+            "/scheme": {"get": operation(security=[{"sigv4": []}])},
             "/key": {"get": operation(security=[{"key": []}])},
         },
-        components={"securitySchemes": {"key": key}},
+        components={"securitySchemes": {"key": key, "sigv4": sigv4}},
     )
     http = rehearse().http
-    assert http.request("GET", "/signed").status == 403
-    assert http.request("GET", "/signed", headers=SIGNED).status == 200
+    for path in ("/signed", "/scheme"):
+        assert http.request("GET", path).status == 403
+        assert http.request("GET", path, headers=SIGNED).status == 200
     assert http.request("GET", "/key").status == 403
 
 
