@@ -27,7 +27,7 @@ DESTINATIONS = frozenset({"kinesis", "lambda"})
 
 # Failed deliveries are retried for 24 hours, unless a retry cannot help: then the filter is
 # disabled for 10 minutes. https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/Subscriptions.html
-_MAX_AGE_S = 24 * 3600.0
+_RETRIED_S = 24 * 3600.0
 _DISABLED_S = 600.0
 # AWS does not document the pauses between retries.
 _BACKOFF_S = (1.0, 300.0)
@@ -176,7 +176,7 @@ class LogSubscriptions:
         """Tries for a day; what cannot be delivered is dropped, but stays in the log group."""
         core = self._core
         source, target = self._ends(found)
-        expires = core.scheduler.now() + _MAX_AGE_S
+        expires = core.scheduler.now() + _RETRIED_S
         pause, longest = _BACKOFF_S
         while True:
             try:
