@@ -38,7 +38,8 @@ runtime: setup ## run the tests of handlers, API and flows on Lambda's version o
 fuzz: setup ## send thousands of random requests to the API: none may fail or get an undocumented response
 	@$(RUN) python -m pytest tests/api/test_api.py --hypothesis-profile=thorough $(ARGS)
 
-check: static test ## run all checks of continuous integration
+check: test ## run all checks of continuous integration
+	@$(MAKE) --no-print-directory --jobs=2 static
 
 static: lint types imports templates
 
