@@ -12,6 +12,9 @@ UV := uv==0.13.9
 RUN := .venv/bin/python -I workspace/isolation.py
 # Commands that work in an AWS account see all variables, but still use only the wheel's Node.js.
 CDK := $(RUN) --account node node_modules/aws-cdk/bin/cdk
+# So does a replay of the rules of AWS at an endpoint.
+PARITY = $(RUN) $(if $(ENDPOINT)$(findstring --endpoint,$(ARGS)),--account) \
+	python packages/cdk-rehearsal/tests/parity.py
 PACKAGING := $(addprefix stacks/constructs/,packaging.py bytecode.py bytecode.mjs)
 CODE := app.py stacks lambdas tests tools packages workspace
 
@@ -35,7 +38,8 @@ runtime: setup ## run the tests of handlers, API and flows on Lambda's version o
 fuzz: setup ## send thousands of random requests to the API: none may fail or get an undocumented response
 	@$(RUN) python -m pytest tests/api/test_api.py --hypothesis-profile=thorough $(ARGS)
 
-check: static test ## run all checks of continuous integration
+check: test ## run all checks of continuous integration
+	@$(MAKE) --no-print-directory --jobs=2 static
 
 static: lint types imports templates
 
@@ -113,8 +117,7 @@ permissions: .build/host.stamp ## list which permissions the demo uses, and whic
 	@$(RUN) python -m tools.permissions $(ARGS)
 
 parity: .venv/.stamp ## list the rules of AWS that the rehearsal implements; compare them: ENDPOINT=URL or ENDPOINT=aws
-	@$(RUN) $(if $(ENDPOINT)$(findstring --endpoint,$(ARGS)),--account) \
-		python packages/cdk-rehearsal/tests/parity.py $(if $(ENDPOINT),--endpoint $(ENDPOINT)) $(ARGS)
+	@$(PARITY) $(if $(ENDPOINT),--endpoint $(ENDPOINT)) $(ARGS)
 
 kernel: setup ## mutation tests: change the code of lambdas/eventing, one spot at a time
 	@$(RUN) mutmut run $(ARGS) && $(RUN) python -m tools.mutation.kernel

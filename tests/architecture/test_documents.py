@@ -7,7 +7,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from tests.support.documents import PAGES, anchors, tracked
+from tests.support.documents import PAGES, anchors, content, tracked
 from workspace.isolation import PROJECT
 
 EACH_PAGE = pytest.mark.parametrize("page", PAGES)
@@ -26,7 +26,7 @@ def dead(page: str, text: str) -> Iterator[str]:
         target = path if parts.path else page
         if target not in tracked() and not any(file.startswith(f"{target}/") for file in tracked()):
             yield f"{page}: {link}: git tracks no such file or folder"
-        elif parts.fragment and parts.fragment not in anchors(PAGES.get(target, "")):
+        elif parts.fragment and parts.fragment not in anchors(content(target)):
             yield f"{page}: {link}: {target} has no such heading"
 
 

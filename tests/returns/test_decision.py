@@ -276,7 +276,7 @@ class TestDecide:
         answer = returns.decide(approved=False, reason=reason)
         assert answer.status == 400
         assert "one of used, incomplete, damaged_after_delivery, " in answer.json["detail"]
-        assert "Ada" not in f"{answer}{capsys.readouterr()}"
+        assert "Ada wore it" not in f"{answer}{capsys.readouterr().out}"
 
     @pytest.mark.parametrize(
         "reason", [each for each in RefusalReason if each is not RefusalReason.NOT_REVIEWED]

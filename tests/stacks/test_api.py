@@ -153,6 +153,15 @@ def test_a_client_sends_no_password_and_cannot_probe_for_accounts(
         assert properties["AccessTokenValidity"] <= 60
 
 
+def test_staff_sign_in_again_every_day(shop: Assembly) -> None:
+    for client in shop.of_type("AWS::Cognito::UserPoolClient"):
+        if client.path.startswith("Backbone/Api/Staff/"):
+            properties = client.properties
+            assert set(properties["TokenValidityUnits"].values()) == {"minutes"}
+            assert properties["IdTokenValidity"] <= 60
+            assert properties["RefreshTokenValidity"] <= 24 * 60
+
+
 def test_routes_are_deployed_automatically(shop: Assembly) -> None:
     for stage in shop.of_type("AWS::ApiGatewayV2::Stage"):
         assert stage.properties["AutoDeploy"] is True, stage

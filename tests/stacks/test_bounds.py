@@ -33,6 +33,21 @@ def test_each_step_retries_transient_errors_with_backoff_and_jitter(shop: Assemb
                 assert 1 <= retrier["MaxAttempts"] <= 10, name
 
 
+def test_each_step_ends_before_its_workflow(shop: Assembly) -> None:
+    for machine in shop.of_type("AWS::StepFunctions::StateMachine"):
+        longest = shop.definition(machine)["TimeoutSeconds"]
+        for name, state in tasks(shop, machine):
+            assert 0 < state["TimeoutSeconds"] < longest, name
+
+
+def test_an_erasure_is_refused_only_because_of_open_orders(shop: Assembly) -> None:
+    """Any other error leaves a failed execution, which an alarm reports and a redrive continues."""
+    steps = dict(tasks(shop, shop.at("Privacy/Workflow")))
+    caught = {name: state["Catch"] for name, state in steps.items() if "Catch" in state}
+    refused = {"ErrorEquals": ["OrdersOpen"], "Next": "RefuseErasure", "ResultPath": "$.failure"}
+    assert caught == {"CheckOrders": [refused]}
+
+
 def test_a_caught_error_does_not_replace_the_event(shop: Assembly) -> None:
     """Each compensation reads the event."""
     for machine in shop.of_type("AWS::StepFunctions::StateMachine"):

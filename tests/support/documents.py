@@ -24,6 +24,11 @@ PAGES = {
 """Texts of the documents in Markdown by their paths; those of packages have tests of their own."""
 
 
+def content(path: str) -> str:
+    """The text of a document, of a package, too; empty for another file, which has no headings."""
+    return (PROJECT / path).read_text(encoding="utf-8") if path.endswith(".md") else ""
+
+
 def anchors(text: str) -> set[str]:
     """The anchors that GitHub gives to the headings of a page."""
     return {anchor(heading) for heading in re.findall(r"^#+ (.+)$", text, re.MULTILINE)}

@@ -9,7 +9,6 @@ from unittest.mock import patch
 
 import msgspec
 from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis import strategies as st
 
 from cdk_rehearsal import Assembly
 from cdk_rehearsal.topology import Filter, Form, Message, PublishedEvent, RoutingProof
@@ -47,13 +46,12 @@ def published() -> tuple[PublishedEvent, ...]:
     """All events of the shop, with generated messages; retired ones come from the archive."""
     events = {**PUBLISHED, **RETIRED}
     schemas = {name: bus_schema(event) for name, event in events.items()}
-    generated = _generated(schemas)
     return tuple(
         PublishedEvent(
             name=name,
             source=event.source,
             schema=schemas[name],
-            samples=(bus_example(event), *(messages[name] for messages in generated)),
+            samples=(bus_example(event), *_generated(schemas[name])),
             for_outsiders=event in OUTSIDE,
             replayed_only=name in RETIRED,
         )
@@ -70,8 +68,8 @@ def publishers(shop: Assembly) -> dict[str, frozenset[str]]:
     }
 
 
-def _generated(schemas: Mapping[str, Schema]) -> list[dict[str, Message]]:
-    made: list[dict[str, Message]] = []
+def _generated(schema: Schema) -> list[Message]:
+    made: list[Message] = []
 
     @settings(
         max_examples=SAMPLES,
@@ -79,9 +77,9 @@ def _generated(schemas: Mapping[str, Schema]) -> list[dict[str, Message]]:
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
-    @given(st.fixed_dictionaries({name: values_of(schema) for name, schema in schemas.items()}))
-    def make(messages: dict[str, Message]) -> None:
-        made.append(messages)
+    @given(values_of(schema))
+    def make(message: Message) -> None:
+        made.append(message)
 
     make()
     return made

@@ -44,6 +44,7 @@ def test_recipes_were_found() -> None:
     assert len(starts_of_tools()) > 20
     assert "RUN := .venv/bin/python -I workspace/isolation.py\n" in MAKEFILE
     assert "CDK := $(RUN) --account node " in MAKEFILE
+    assert "PARITY = $(RUN) " in MAKEFILE
 
 
 @pytest.fixture

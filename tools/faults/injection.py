@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,6 +15,7 @@ from tools.demo.carrier import signed as signed_by_carrier
 from tools.demo.stripe_host import signed as signed_by_provider
 from tools.demo.supplier import BUCKET
 from tools.faults.shop import RehearsedShop
+from tools.faults.state import ParkedMessage
 
 Begin = Callable[[RehearsedShop, FaultSite], None]
 
@@ -27,6 +29,7 @@ SIGNED: Mapping[str, Callable[[str, str], Mapping[str, str]]] = {
 """The routes whose callers sign. A function of a body and a key returns the headers."""
 
 _OUTAGE_S = 3 * 3600
+_WEEK_DAYS = 7
 _WEEKS_DAYS = 13
 _MONTH_DAYS = 30
 _LARGEST = 1024 * 1024
@@ -75,11 +78,14 @@ def mute(shop: RehearsedShop, site: FaultSite) -> None:
 def wait_for_a_month(shop: RehearsedShop, site: FaultSite) -> None:
     """Lets a month pass until the redrive. Partners have forgotten everything but their ledgers.
 
-    Queues keep messages for 14 days at most. So an operator exports the parked messages before, and
-    puts them into their dead-letter queues again (docs/runbook.md).
+    Queues keep messages for 14 days at most. So each week an operator exports the parked messages,
+    and in the end puts them into their dead-letter queues again (docs/runbook.md).
     """
-    exported = {path: [*shop.take_messages(path)] for path in shop.parked()}
-    shop.pass_days(_MONTH_DAYS)
+    exported: defaultdict[str, list[ParkedMessage]] = defaultdict(list)
+    for passed in range(0, _MONTH_DAYS, _WEEK_DAYS):
+        for path in shop.parked():
+            exported[path] += shop.take_messages(path)
+        shop.pass_days(min(_WEEK_DAYS, _MONTH_DAYS - passed))
     for path, messages in exported.items():
         for message in messages:
             shop.rehearsal.queues.by_path(path).send(message.body, message.attributes)
@@ -87,7 +93,7 @@ def wait_for_a_month(shop: RehearsedShop, site: FaultSite) -> None:
 
 def replay_after_a_month(shop: RehearsedShop, site: FaultSite) -> None:
     """Delivers all retained events again to one consumer, a month after the last one."""
-    shop.pass_days(_MONTH_DAYS)
+    wait_for_a_month(shop, site)
     replay(shop, site)
 
 

@@ -18,7 +18,7 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 from urllib.parse import urlsplit
 
 import boto3
@@ -79,7 +79,7 @@ _REASONS = {
     "injects faults": {"faults"},
     "needs virtual time": {"run_for", "clock", "scheduler", "elapsed", "limit_s", "time_machine"},
     "reads the rehearsal's records": {"meter"},
-    "uses means of the rehearsal": {"rehearse", "Stage"},
+    "uses means of the rehearsal": {"rehearse", "rehearsed", "Stage"},
 }
 """Why a test cannot be replayed, by the names that it uses, itself or in its helpers."""
 
@@ -111,7 +111,7 @@ class Known:
     def read(cls) -> Known:
         """Reads the dates of pages, and the table of limits."""
         dates = {page: str(day) for page, day in tomllib.loads(PAGES.read_text()).items()}
-        limits = tomllib.loads(LIMITS.read_text()) if LIMITS.exists() else {}
+        limits = tomllib.loads(LIMITS.read_text())
         return cls(TESTS, dates, limits)
 
     def rules(self, test: ast.FunctionDef, page: str) -> Iterator[tuple[str, str, str]]:
@@ -128,10 +128,15 @@ class Known:
         limit = self.limits[service][name]
         yield self.says(service, name), limit["page"], str(limit["read"])
 
+    def __contains__(self, row: object) -> bool:
+        service, _, name = str(row).partition(".")
+        return name in self.limits.get(service, ())
+
     def says(self, service: str, name: str) -> str:
         """The statement of a row of the table of limits."""
         limit = self.limits[service][name]
-        return f"{limit['says']}: {limit['value']} {limit['unit']}"
+        unit = f"per {limit['per']}" if "per" in limit else limit["unit"]
+        return f"{limit['says']}: {limit['value']} {unit}"
 
 
 class Module:
@@ -147,17 +152,47 @@ class Module:
             for node in ast.walk(self._tree)
             if isinstance(node, ast.FunctionDef) and not _is_test(node)
         }
+        self._tables = {
+            ast.unparse(target): node.value
+            for node in self._tree.body
+            if isinstance(node, ast.Assign)
+            for target in node.targets
+        }
 
     def rules(self) -> Iterator[Rule]:
         """All of them, in the order of the file."""
         yield from self._rules(self._tree, _cited(self._tree), self._id)
 
-    def tabulated(self, row: str) -> Iterator[Rule]:
-        """The rule of a row of limits, if this file tests it in a table, with many others."""
-        if f'"{row}"' in self._source or "crosses(*" in self._source:
-            for statement, page, read in self._known.crossed(row):
-                obstacle = "tests a table of limits"
-                yield Rule(service_of(page), statement, page, read, self._id, obstacle)
+    def tabulated(self) -> Iterator[Rule]:
+        """The rules of rows of limits that tests of this file cross one by one."""
+        for test in _tests(self._tree):
+            for row, parts in self._rows(test).items():
+                for statement, page, read in self._known.crossed(row):
+                    id_ = f"{self._id}::{test.name}[{row}]"
+                    yield Rule(service_of(page), statement, page, read, id_, self._obstacle(*parts))
+
+    def _rows(self, test: ast.FunctionDef) -> dict[str, list[ast.AST]]:
+        """The rows of the table of limits that are parameters of a test, with the code of each.
+
+        Rows are keys of a dictionary, or decorate functions, which append themselves to a list.
+        """
+        rows: dict[str, list[ast.AST]] = {}
+        for decorator in test.decorator_list:
+            match decorator:
+                case ast.Call(args=[names, ast.Name(id=table), *_]) if "limit" in ast.dump(names):
+                    if isinstance(keyed := self._tables.get(table), ast.Dict):
+                        rows |= {ast.literal_eval(key): [test] for key in keyed.keys if key}
+                    for row, function in self._registered(table):
+                        rows.setdefault(row, [test]).append(function)
+        return {row: parts for row, parts in rows.items() if row in self._known}
+
+    def _registered(self, table: str) -> Iterator[tuple[str, ast.AST]]:
+        for function in self._helpers.values():
+            for decorator in getattr(function, "decorator_list", ()):
+                match decorator:
+                    case ast.Call(func=ast.Name(id=by), args=[ast.Constant(value=row), *_]):
+                        if table in _names(self._helpers[by])[0]:
+                            yield str(row), function
 
     def _rules(self, parent: ast.Module | ast.ClassDef, page: str, prefix: str) -> Iterator[Rule]:
         for node in parent.body:
@@ -170,8 +205,8 @@ class Module:
                     test, obstacle = f"{prefix}::{node.name}", self._obstacle(node)
                     yield Rule(service_of(cited), statement, cited, read, test, obstacle)
 
-    def _obstacle(self, test: ast.FunctionDef) -> str:
-        names, called, waiting = set[str](), {test.name}, list[ast.AST]([test])
+    def _obstacle(self, *parts: ast.AST) -> str:
+        names, called, waiting = set[str](), set[str](), list(parts)
         while waiting:
             found, calls = _names(waiting.pop())
             waiting += [self._helpers[name] for name in calls - called & self._helpers.keys()]
@@ -183,7 +218,11 @@ class Module:
         return "" if called & _WORLDS else "calls the code itself"
 
 
-def _is_test(node: ast.AST) -> bool:
+def _tests(tree: ast.Module) -> Iterator[ast.FunctionDef]:
+    return (node for node in ast.walk(tree) if _is_test(node))
+
+
+def _is_test(node: ast.AST) -> TypeGuard[ast.FunctionDef]:
     return isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
 
 
@@ -257,11 +296,12 @@ def rules() -> tuple[Rule, ...]:
     known = Known.read()
     modules = [Module(path, known) for path in sorted(TESTS.rglob("test_*.py"))]
     found = [rule for module in modules for rule in module.rules()]
-    for service, rows in known.limits.items():
-        for name in rows:
-            if not any(known.says(service, name) == rule.statement for rule in found):
-                each = (rule for m in modules for rule in m.tabulated(f"{service}.{name}"))
-                found += [rule for rule in [next(each, None)] if rule]
+    stated = {rule.statement for rule in found}
+    tabulated = [rule for module in modules for rule in module.tabulated()]
+    for rule in sorted(tabulated, key=lambda rule: rule.obstacle):  # those to replay come first
+        if rule.statement not in stated:
+            stated.add(rule.statement)
+            found.append(rule)
     return tuple(found)
 
 
@@ -276,12 +316,28 @@ _FORBIDDEN = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", 
 class Replay:
     """A pytest plug-in: gathers how the tests end."""
 
-    def __init__(self, total: int) -> None:
-        self._progress = Counter[str]()
-        self._total = total
+    def __init__(self, chosen: Sequence[Rule]) -> None:
+        self._progress = set[str]()
+        self._chosen = {rule.test for rule in chosen}
         self.differences: dict[str, str] = {}
         self.untried: dict[str, str] = {}
         self.agreed: set[str] = set()
+
+    def _test(self, item: pytest.Item) -> str:
+        """The id of a test, or of a row of its table of limits, as rules have it."""
+        name = item.nodeid.partition("::")[2].partition("[")[0]
+        test = f"{item.path.relative_to(TESTS).as_posix()}::{name}"
+        parameters = (
+            item.callspec.params
+            if isinstance(item, pytest.Function) and hasattr(item, "callspec")
+            else {}
+        )
+        row = f"{test}[{parameters.get('limit')}]"
+        return row if row in self._chosen else test
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Leaves out the rows of tables that are not chosen."""
+        items[:] = [item for item in items if self._test(item) in self._chosen]
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -289,10 +345,9 @@ class Replay:
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         report = yield
         if call.when == "setup" and sys.stderr.isatty():
-            self._progress[item.nodeid.partition("[")[0]] += 1
-            print(f"{len(self._progress)} of {self._total}", end="\r", file=sys.stderr)
-        name = item.nodeid.partition("::")[2].partition("[")[0]
-        test = f"{item.path.relative_to(TESTS).as_posix()}::{name}"
+            self._progress.add(self._test(item))
+            print(f"{len(self._progress)} of {len(self._chosen)}", end="\r", file=sys.stderr)
+        test = self._test(item)
         if call.excinfo is not None:
             error = call.excinfo.value
             code = error.response["Error"]["Code"] if isinstance(error, ClientError) else None
@@ -328,7 +383,7 @@ def endpoint_at(url: str, patience: float) -> Endpoint:
 
 def replayed(chosen: Sequence[Rule], endpoint: Endpoint) -> Replay:
     """Runs the tests of rules at an endpoint."""
-    replay = Replay(len(chosen))
+    replay = Replay(chosen)
     plugin: Any = endpoint
     manager = [("replay", replay), ("endpoint", plugin)]
 
@@ -337,7 +392,7 @@ def replayed(chosen: Sequence[Rule], endpoint: Endpoint) -> Replay:
             for name, each in manager:
                 config.pluginmanager.register(each, name)
 
-    tests = [str(TESTS / rule.test) for rule in chosen]
+    tests = [str(TESTS / test) for test in {rule.test.partition("[")[0]: None for rule in chosen}]
     options = ["--disable-plugin-autoload", "--import-mode=importlib", "-Wignore", "-oaddopts="]
     options.append("-overbosity_assertions=2")
     quiet = ["-p", "no:cacheprovider", "-p", "no:terminal"]

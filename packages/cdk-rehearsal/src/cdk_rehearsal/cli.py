@@ -19,7 +19,7 @@ from cdk_rehearsal.selection import environment, select
 
 if TYPE_CHECKING:
     from cdk_rehearsal.meter import Record
-    from cdk_rehearsal.topology import Edge, Loss
+    from cdk_rehearsal.topology import Call, Edge, Loss
 
 FINDINGS, UNUSABLE = 1, 2
 """Exit codes: there are findings; the arguments or the assembly cannot be used."""
@@ -75,7 +75,10 @@ def _parser() -> argparse.ArgumentParser:
         return added
 
     checking = command(check, "DIR")
-    command(edges, "DIR")
+    listing = command(edges, "DIR")
+    listing.add_argument(
+        "--calls", action="store_true", help="list the synchronous calls of the templates, too"
+    )
     losing = command(losses, "DIR")
     losing.add_argument(
         "--all", action="store_true", help=f"list all of them, not only the worst {_MOST_LOSSES}"
@@ -167,22 +170,32 @@ def check(options: argparse.Namespace) -> int:
 
 def edges(options: argparse.Namespace) -> int:
     """Lists the asynchronous edges, with their retries, dead-letter queues and alarms."""
-    found = [
-        edge for directory in _applications(options) for edge in topology.edges(Assembly(directory))
-    ]
-    _write(options, found, "there are no asynchronous edges")
+    assemblies = [Assembly(directory) for directory in _applications(options)]
+    found = [edge for assembly in assemblies for edge in topology.edges(assembly)]
+    calls = [call for assembly in assemblies for call in topology.calls(assembly)]
+    listed = [*found, *(calls if options.calls else ())]
+    _write(options, listed, f"there are no asynchronous edges: {_synchronous(calls)}")
     return 0
+
+
+def _synchronous(calls: Sequence[Call]) -> str:
+    if not calls:
+        return "nothing in the templates calls anything else"
+    return (
+        f"synchronous calls ({len(calls)}) are none, as their callers get the errors; "
+        "`rehearse edges --calls` lists them"
+    )
 
 
 def losses(options: argparse.Namespace) -> int:
     """Lists where messages can get lost, and the remedies; exits with 1 if they can."""
-    found = [
-        loss
-        for directory in _applications(options)
-        for loss in topology.losses(Assembly(directory))
-    ]
+    assemblies = [Assembly(directory) for directory in _applications(options)]
+    found = [loss for assembly in assemblies for loss in topology.losses(assembly)]
     shown = found if options.all or options.json else topology.worst(found, _MOST_LOSSES)
     _write(options, shown, "no message can get lost unnoticed")
+    if not found and not options.json and not any(map(topology.edges, assemblies)):
+        calls = [call for assembly in assemblies for call in topology.calls(assembly)]
+        print(f"there are no asynchronous edges: {_synchronous(calls)}")
     if len(shown) < len(found):
         counted = Counter(loss.severity for loss in found)
         kinds = ", ".join(f"{number} {severity}" for severity, number in counted.items())
@@ -290,7 +303,7 @@ def _write_record(record: Record) -> None:
     print(encode(record).decode(), flush=True)
 
 
-def _write(options: argparse.Namespace, found: Sequence[Edge | Loss], nothing: str) -> None:
+def _write(options: argparse.Namespace, found: Sequence[Edge | Call | Loss], nothing: str) -> None:
     if options.json:
         _write_json([each.as_json() for each in found])
     else:

@@ -12,6 +12,7 @@ from cdk_rehearsal.faults import Faults
 from cdk_rehearsal.latency import Latency, Span
 from cdk_rehearsal.meter import Meter
 from cdk_rehearsal.policies import Principal
+from cdk_rehearsal.rates import Rates
 from cdk_rehearsal.sandbox.execution_environment import ExecutionEnvironment
 from cdk_rehearsal.virtual_time.scheduler import Scheduler
 
@@ -41,6 +42,7 @@ class Core:
     faults: Faults
     latency: Latency
     access: Access
+    rates: Rates
     paths: dict[str, str] = field(default_factory=dict)
     """Construct paths by physical id and by ARN."""
     apis: dict[str, Callable[[Any, str, dict[str, Any]], dict[str, Any]]] = field(

@@ -18,6 +18,7 @@ from cdk_rehearsal.services.event_source_mappings import EventSourceMappings
 from cdk_rehearsal.services.functions import Function
 from cdk_rehearsal.services.invocation import LambdaService
 from cdk_rehearsal.services.log_groups import LogGroups
+from cdk_rehearsal.services.log_subscriptions import LogSubscriptions
 from cdk_rehearsal.services.message_moves import MessageMoves
 from cdk_rehearsal.services.metrics import Metrics
 from cdk_rehearsal.services.outboxes import Outboxes
@@ -66,6 +67,9 @@ class Deployment:
         )
         self.bus.forward = self.custom_buses.take
         self.log_groups = LogGroups(core, lambda: self.functions)
+        self.log_subscriptions = LogSubscriptions(
+            core, self.lambdas, self.streams, self.log_groups.feed
+        )
         self.outboxes = Outboxes(core)
         self.layers: dict[str, Path] = {}
         """The modules of layers, by the ARNs of their versions."""
@@ -117,6 +121,7 @@ class Deployment:
             self.queues,
             self.message_moves,
             self.log_groups,
+            self.log_subscriptions,
             self.metrics,
             self.alarms,
             self.stacks,

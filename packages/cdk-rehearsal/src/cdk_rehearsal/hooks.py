@@ -27,6 +27,7 @@ from cdk_rehearsal.policies import Principal
 from cdk_rehearsal.sandbox.egress import Egress, environment, set_environment
 from cdk_rehearsal.sandbox.execution_environment import AssetFinder, ExecutionEnvironment
 from cdk_rehearsal.sandbox.patching import Patches
+from cdk_rehearsal.services import served_limits
 from cdk_rehearsal.services.call_limits import refuse, within_limits
 
 # Nearly all objects that a rehearsal makes stay: a second search for cycles finds hardly any.
@@ -107,6 +108,7 @@ class Hooks:
         self._undo.append(lambda: sys.meta_path.remove(self._finder))
         self._undo.append(moto_patches.install(core.scheduler))
         install_services(patches)
+        served_limits.install(core.rates, patches)
         patches.set(BaseClient, "_make_api_call", self._api_call(within_limits(directly)))
 
     def settle(self) -> None:

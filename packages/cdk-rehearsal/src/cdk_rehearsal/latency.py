@@ -29,6 +29,9 @@ class Latency:
     https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-custom-bus-replay.html"""
     web_s: Span = (0.02, 0.2)
     """The connection to a host outside AWS."""
+    log_subscription_s: Span = (1.0, 10.0)
+    """From a log event to its delivery; usually less than three minutes:
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/Subscriptions.html"""
     queue_poll_s: Span = (0.005, 0.04)
     schedule_s: Span = (0.0, 60.0)
     """From a schedule's time until it fires."""
@@ -52,6 +55,7 @@ NONE = Latency(
     event_bus_s=(0, 0),
     replay_s=(0, 0),
     web_s=(0, 0),
+    log_subscription_s=(0, 0),
     queue_poll_s=(0, 0),
     schedule_s=(0, 0),
     shard_poll_s=(0, 0),

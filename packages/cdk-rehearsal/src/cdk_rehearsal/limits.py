@@ -5,6 +5,7 @@ it runs. `topology.template_limits` checks templates, `services.call_limits` che
 """
 
 import re
+import sys
 from collections.abc import Mapping
 from datetime import date
 from functools import cache
@@ -15,6 +16,7 @@ import msgspec
 
 from cdk_rehearsal.errors import RehearsalError
 
+Period = Literal["second", "10 seconds", "day"]
 Unit = Literal[
     "attempts",
     "bytes",
@@ -64,6 +66,14 @@ class Limit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     count: str | None = None
     calls: tuple[str, ...] = ()
     total: bool = False
+    per: Period | None = None
+    """The period of a rate: it is the number within such a period."""
+    burst: int | None = None
+    """The size of the bucket of tokens of a rate, if it is not the rate."""
+    of: tuple[str, ...] = ()
+    """The operations that have a rate together."""
+    given: bool = False
+    """Whether it applies only if ``quotas`` give a value, as AWS sets one for each account."""
     error: str = "ValidationException"
     """The code with which the service refuses a call."""
     message: str | None = None
@@ -89,7 +99,9 @@ def _read() -> dict[str, Limit]:
 TABLE: Mapping[str, Limit] = _read()
 """All limits by name: the service as boto3 names it, and what is limited."""
 
-LIMITS: dict[str, int] = {name: limit.value for name, limit in TABLE.items()}
+LIMITS: dict[str, int] = {
+    name: sys.maxsize if limit.given else limit.value for name, limit in TABLE.items()
+}
 """The values that apply now, by the names of the limits."""
 
 
@@ -103,8 +115,9 @@ def check_quotas(quotas: Mapping[str, Any]) -> None:
             raise RehearsalError(
                 f"quotas: there is no limit {name!r}: give one of {', '.join(near or TABLE)}"
             )
-        if type(value) is not int or value < 0:
-            raise RehearsalError(f"quotas: {name} is {value!r}: give a whole number")
+        least = 1 if limit.per else 0
+        if type(value) is not int or value < least:
+            raise RehearsalError(f"quotas: {name} is {value!r}: give a whole number from {least}")
         most = limit.ceiling if limit.adjustable else limit.value
         if most is not None and value > most:
             raise RehearsalError(

@@ -51,16 +51,20 @@ class Meter:
         self.records: list[Record] = []
         self._by_kind: defaultdict[str, list[Record]] = defaultdict(list)
         self._now = now
-        self._on_record = on_record
+        self._listeners = [on_record] if on_record else []
 
     def add(self, kind: str, source: str, target: str, **detail: Any) -> Record:
         """Makes a record of what happened now."""
         record = Record(kind, self._now(), source, target, detail)
         self.records.append(record)
         self._by_kind[kind].append(record)
-        if self._on_record is not None:
-            self._on_record(record)
+        for listener in self._listeners:
+            listener(record)
         return record
+
+    def listen(self, listener: Callable[[Record], None]) -> None:
+        """Calls a function with each record from now on."""
+        self._listeners.append(listener)
 
     def of(
         self, kind: str, *, source: str | None = None, target: str | None = None

@@ -18,6 +18,7 @@ from cdk_rehearsal.faults import Faults
 from cdk_rehearsal.latency import Latency
 from cdk_rehearsal.limits import check_quotas
 from cdk_rehearsal.meter import Meter, Record
+from cdk_rehearsal.rates import Rates
 from cdk_rehearsal.sandbox.execution_environment import asset_roots, layer_roots
 from cdk_rehearsal.sandbox.moto_import import prepare_moto
 from cdk_rehearsal.stand_ins import StandIn, StandIns, Stub
@@ -101,7 +102,8 @@ class Rehearsal:
         )
         self.access = Access(account, region, self.clock.now)
         self._core = Core(
-            *(account, region, self.scheduler, self.meter, self.faults, self.latency, self.access)
+            *(account, region, self.scheduler, self.meter, self.faults, self.latency),
+            *(self.access, Rates(self.clock.now)),
         )
         substitutes = StandIns(stubs or {}, values or {}, invents=stand_ins)
         self.stand_ins: Sequence[StandIn] = substitutes.used

@@ -19,6 +19,7 @@ from cdk_rehearsal.resources.registry import Creator, mentioned
 from cdk_rehearsal.services import (
     event_source_mappings,
     http_integrations,
+    log_subscriptions,
     pipes,
     schedules,
     service_calls,
@@ -34,23 +35,22 @@ This page is generated from the code: `python -m cdk_rehearsal.support > SUPPORT
 """
 
 _NOT_ENFORCED = (
-    "The rate of requests of an account, to API Gateway and to the APIs of services: the defaults "
-    "are high, differ by region and rise by themselves. Rates of stages, routes, usage plans and "
-    "shards are enforced.",
-    "The number and rate of e-mails of Amazon SES, and the spending on text messages: outside the "
-    "sandbox AWS sets them for each account.",
+    "Rates of other calls of an account, of state transitions and of messages to SNS: the defaults "
+    "are high, differ by region and rise by themselves.",
+    "The spending on text messages, which AWS sets for each account.",
     "The input of a schedule of EventBridge Scheduler, code within a template, and the number of "
     "notifications of a bucket.",
     "Numbers of resources that no template reaches, such as queues, topics, tables and functions.",
-    "Requests of other processes to the endpoint of `rehearse run`: of these, only the limits that "
-    "the services themselves check.",
+    "Requests of other processes to S3 at the endpoint of `rehearse run`: sizes of keys and of "
+    "metadata, and the number of objects to delete.",
 )
 
 _LIMITS = (
     "One account and one region.",
     "Handlers are in Python. A function in another language or in a container image needs a stub: "
     "the AWS SDK of its runtime is not in its asset, and its time would not be virtual.",
-    "There are no WebSocket APIs, no HTTP proxies, and no APIs from an OpenAPI document.",
+    "There are no WebSocket APIs, no HTTP proxies, and no HTTP APIs from an OpenAPI document; that "
+    "of a REST API is read if it is in the template.",
     "Conditions on `aws:ResourceTag` read the tags in the template. Conditions on "
     + ", ".join(f"`{key}`" for key in sorted(NOT_IN_ASSEMBLY.values()))
     + " need their values.",
@@ -64,7 +64,7 @@ _LIMITS = (
 _QUOTAS = """\
 A template, call or message over one of these limits fails as on AWS. If AWS has raised a limit of \
 your account, give `Rehearsal(…, quotas={"events.rules": 600})` or `--quota events.rules=600`; a \
-lower value is accepted for each of them.
+lower value is accepted for each of them. Rates that differ by region are those of `eu-central-1`.
 """
 
 
@@ -89,6 +89,9 @@ def _limits() -> Iterator[str]:
     yield "|---|---|---|---|---|"
     for name, limit in sorted(TABLE.items()):
         most = f"{limit.value:,}" + ("" if limit.unit == "items" else f" {limit.unit}")
+        most += f" per {limit.per}" if limit.per else ""
+        most += f", {limit.burst:,} at once" if limit.burst else ""
+        most = f"none, if not in `quotas` ({most} in the sandbox)" if limit.given else most
         raised = f"{limit.ceiling:,}" if limit.ceiling else "more" if limit.adjustable else "-"
         page = f"[{limit.read}]({limit.page})"
         yield f"| `{name}` | {limit.says} | {most} | {raised} | {page} |"
@@ -152,6 +155,7 @@ def _integrations() -> Iterator[str]:
         "pipe: enrichments": pipes.ENRICHMENTS,
         "topic": sns.DELIVERING | sns.LEAVING,
         "bucket": {*(kind.removesuffix("Configurations") for kind in s3.DESTINATIONS), "events"},
+        "log group": log_subscriptions.DESTINATIONS,
         "function: destinations": {"events", "lambda", "sns", "sqs"},
         "REST API": {*service_calls.SERVICES, "lambda", "mock"},
         "HTTP API": {"lambda", *(each.service for each in http_integrations.SUBTYPES.values())},

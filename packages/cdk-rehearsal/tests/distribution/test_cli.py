@@ -23,7 +23,7 @@ import pytest
 from cdk_rehearsal import __version__, forked
 from cdk_rehearsal.cli import main
 from distribution.synthesis import PACKAGE
-from rehearsal.cloud import Cloud, arn, write_assembly
+from rehearsal.cloud import Cloud, arn, ref, write_assembly
 from rehearsal.test_http_api import ECHO, api, route
 
 ENVIRON = {**os.environ, "PYTHONPATH": str(PACKAGE / "src")}
@@ -157,9 +157,9 @@ class TestEdgesAndLosses:
         *listed, summary = done.stdout.splitlines()
         assert len(listed) == 10
         assert sum("lacks a dead-letter queue" in line for line in listed) == 8
-        assert summary.startswith("10 of 24 findings (16 low, 8 high)")
+        assert summary.startswith("10 of 32 findings (16 low, 8 high, 8 medium)")
         everything = rehearse("losses", outdir, "--all").stdout.splitlines()
-        assert len(everything) == len(read("losses", outdir, exits=1)) == 24
+        assert len(everything) == len(read("losses", outdir, exits=1)) == 32
 
     def test_edges_are_listed(self, greenhouse: Path) -> None:
         found = {
@@ -194,9 +194,34 @@ class TestEdgesAndLosses:
         assert "Set RedrivePolicy of the queue" in done.stdout
 
     def test_an_application_without_losses_exits_with_0(self, template: Cloud) -> None:
-        template.add("Queue", "AWS::SQS::Queue")
+        template.add("Items", "AWS::S3::Bucket")
         done = rehearse("losses", template.write())
-        assert (done.returncode, done.stdout) == (0, "no message can get lost unnoticed\n")
+        assert (done.returncode, done.stdout.splitlines()) == (
+            0,
+            [
+                "no message can get lost unnoticed",
+                "there are no asynchronous edges: nothing in the templates calls anything else",
+            ],
+        )
+
+    def test_an_application_without_edges_says_how_many_calls_are_none(
+        self, template: Cloud
+    ) -> None:
+        template.add("Items", "AWS::S3::Bucket")
+        template.add("Distribution", "AWS::CloudFront::Distribution", Of=ref("Items"))
+        outdir = template.write()
+        for command in ("losses", "edges"):
+            done = rehearse(command, outdir)
+            assert done.returncode == 0
+            assert "no asynchronous edges: synchronous calls (1) are none" in done.stdout
+        listed = rehearse("edges", outdir, "--calls").stdout
+        assert listed.splitlines() == ["call      Shop/Distribution -> Shop/Items"]
+        (call,) = read("edges", outdir, "--calls")
+        assert call == {
+            "kind": "call",
+            "source": "Shop/Distribution",
+            "target": "Shop/Items",
+        }
 
     def test_reading_templates_does_not_import_moto(self, greenhouse: Path) -> None:
         code = (

@@ -496,58 +496,61 @@ class TestTags:
     """https://docs.aws.amazon.com/IAM/latest/UserGuide/access_tags.html"""
 
     @pytest.mark.parametrize("team", ["red", "blue"])
-    def test_the_tags_of_a_resource_decide(
-        self, account: Cloud, rehearse: Rehearse, team: str
-    ) -> None:
+    def test_the_tags_of_a_resource_decide(self, account: Cloud, aws: Deploy, team: str) -> None:
         condition = {"StringEquals": {"aws:ResourceTag/Team": "red"}}
         caller(account, allow(["sqs:*", "dynamodb:*"], Condition=condition))
         for name in ("Jobs", "Table"):
             tags = [{"Key": "Team", "Value": team}]
             account.resources[name]["Properties"]["Tags"] = tags
-        shop = rehearse()
+        shop = aws()
         for call in (SEND, put(), query(IndexName="ByKind")):
             assert (answer(shop, call) is None) == (team == "red")
 
-    def test_buckets_do_not_decide_by_their_tags(self, account: Cloud, rehearse: Rehearse) -> None:
+    def test_buckets_do_not_decide_by_their_tags(self, account: Cloud, aws: Deploy) -> None:
+        """https://docs.aws.amazon.com/AmazonS3/latest/userguide/buckets-tagging-enable-abac.html"""
         condition = {"StringEquals": {"aws:ResourceTag/Team": "red"}}
         caller(account, allow("s3:*", Condition=condition))
         tags = [{"Key": "Team", "Value": "red"}]
         account.resources["Files"]["Properties"]["Tags"] = tags
-        assert answer(rehearse(), ("s3", "list_objects_v2", {"Bucket": "files"})) is not None
+        assert answer(aws(), ("s3", "list_objects_v2", {"Bucket": ref("Files")})) is not None
 
     @pytest.mark.parametrize("team", ["red", "blue"])
-    def test_the_tags_of_a_role_decide(self, account: Cloud, rehearse: Rehearse, team: str) -> None:
+    def test_the_tags_of_a_role_decide(self, account: Cloud, aws: Deploy, team: str) -> None:
         condition = {"StringEquals": {"aws:PrincipalTag/Team": "red"}}
         caller(account, allow("sqs:*", Condition=condition))
         tags = [{"Key": "Team", "Value": team}]
         account.resources["CallerRole"]["Properties"]["Tags"] = tags
-        assert (answer(rehearse(), SEND) is None) == (team == "red")
+        assert (answer(aws(), SEND) is None) == (team == "red")
 
-    def test_a_tag_of_the_role_stands_for_a_variable(
-        self, account: Cloud, rehearse: Rehearse
-    ) -> None:
+    def test_a_tag_of_the_role_stands_for_a_variable(self, account: Cloud, aws: Deploy) -> None:
         condition = {"StringEquals": {"aws:ResourceTag/Team": "${aws:PrincipalTag/Team}"}}
         caller(account, allow("sqs:*", Condition=condition))
         for name, team in (("CallerRole", "red"), ("Jobs", "red")):
             tags = [{"Key": "Team", "Value": team}]
             account.resources[name]["Properties"]["Tags"] = tags
-        assert answer(rehearse(), SEND) is None
+        assert answer(aws(), SEND) is None
 
     @pytest.mark.parametrize(
         ("tags", "allowed"),
         [({"Team": "red"}, True), ({"Team": "blue"}, False), ({"Team": "red", "a": "b"}, False)],
     )
     def test_the_tags_in_a_call_decide(
-        self, account: Cloud, rehearse: Rehearse, tags: dict[str, str], allowed: bool
+        self, account: Cloud, aws: Deploy, tags: dict[str, str], allowed: bool
     ) -> None:
         condition = {
             "StringEquals": {"aws:RequestTag/Team": "red"},
             "ForAllValues:StringEquals": {"aws:TagKeys": ["Team"]},
         }
-        caller(account, allow(["sqs:CreateQueue", "dynamodb:*"], Condition=condition))
-        shop = rehearse()
-        call: Call = ("sqs", "create_queue", {"QueueName": "new", "tags": tags})
+        caller(
+            account, allow(["sqs:CreateQueue", "sqs:TagQueue", "dynamodb:*"], Condition=condition)
+        )
+        shop = aws()
+        name = {"Fn::Sub": "${Jobs.QueueName}-new"}
+        call: Call = ("sqs", "create_queue", {"QueueName": name, "tags": tags})
         assert (answer(shop, call) is None) == allowed
+        if allowed and not isinstance(shop, Rehearsal):
+            sqs = shop.client("sqs")
+            sqs.delete_queue(QueueUrl=f"{shop.physical_id('Shop/Jobs')}-new")
         listed = [{"Key": key, "Value": value} for key, value in tags.items()]
         call = ("dynamodb", "tag_resource", {"ResourceArn": TABLE, "Tags": listed})
         assert (answer(shop, call) is None) == allowed
@@ -686,28 +689,35 @@ class TestResourcePolicies:
     @pytest.mark.parametrize(
         ("method", "parameters", "denied"),
         [
-            ("delete_item", {"TableName": "items", "Key": ITEM}, True),
-            ("delete_item", {"TableName": "items", "Key": {"pk": {"S": "B"}}}, False),
-            ("put_item", {"TableName": "items", "Item": ITEM}, False),
+            ("delete_item", {"TableName": ref("Table"), "Key": ITEM}, True),
+            ("delete_item", {"TableName": ref("Table"), "Key": {"pk": {"S": "B"}}}, False),
+            ("put_item", {"TableName": ref("Table"), "Item": ITEM}, False),
             (
                 "execute_statement",
-                {"Statement": "DELETE FROM items WHERE pk = 'A#1'"},
+                {"Statement": {"Fn::Sub": """DELETE FROM "${Table}" WHERE pk = 'A#1'"""}},
                 True,
             ),
             (
                 "execute_statement",
-                {"Statement": 'DELETE FROM "items" WHERE "pk"=?', "Parameters": [ITEM["pk"]]},
+                {
+                    "Statement": {"Fn::Sub": 'DELETE FROM "${Table}" WHERE "pk"=?'},
+                    "Parameters": [ITEM["pk"]],
+                },
                 True,
             ),
-            ("execute_statement", {"Statement": "DELETE FROM items WHERE pk = 'B?'"}, False),
             (
                 "execute_statement",
-                {"Statement": "INSERT INTO items VALUE {'pk': 'A#2'}"},
+                {"Statement": {"Fn::Sub": """DELETE FROM "${Table}" WHERE pk = 'B?'"""}},
+                False,
+            ),
+            (
+                "execute_statement",
+                {"Statement": {"Fn::Sub": """INSERT INTO "${Table}" VALUE {'pk': 'A#2'}"""}},
                 True,
             ),
             (
                 "transact_write_items",
-                {"TransactItems": [{"Delete": {"TableName": "items", "Key": ITEM}}]},
+                {"TransactItems": [{"Delete": {"TableName": ref("Table"), "Key": ITEM}}]},
                 True,
             ),
         ],
@@ -715,7 +725,7 @@ class TestResourcePolicies:
     def test_a_table_may_deny_what_a_role_permits(
         self,
         account: Cloud,
-        rehearse: Rehearse,
+        aws: Deploy,
         method: str,
         parameters: dict[str, Any],
         denied: bool,
@@ -727,21 +737,35 @@ class TestResourcePolicies:
         deny = {**allow(actions, Condition=condition), "Effect": "Deny", "Principal": "*"}
         document = {"Version": "2012-10-17", "Statement": [deny]}
         account.resources["Table"]["Properties"]["ResourcePolicy"] = {"PolicyDocument": document}
-        result = answer(rehearse(), ("dynamodb", method, parameters))
+        result = answer(aws(shared=True), ("dynamodb", method, parameters))
         assert bool(result and "explicit deny in a resource-based policy" in result[1]) == denied
+
+    def test_a_table_is_named_without_quotes(self, account: Cloud, rehearse: Rehearse) -> None:
+        """https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/access-control-resource-based.html"""
+        caller(account, allow("dynamodb:*"))
+        deny = {**allow("dynamodb:PartiQLDelete"), "Effect": "Deny", "Principal": "*"}
+        document = {"Version": "2012-10-17", "Statement": [deny]}
+        properties = account.resources["Table"]["Properties"]
+        properties |= {"TableName": "items", "ResourcePolicy": {"PolicyDocument": document}}
+        statement = {"Statement": "DELETE FROM items WHERE pk = 'A#1'"}
+        _, message = answer(rehearse(), ("dynamodb", "execute_statement", statement))
+        assert "explicit deny in a resource-based policy" in message
 
     @pytest.mark.parametrize("index", [None, "ByKind"])
     def test_a_table_may_admit_a_role_by_itself(
-        self, account: Cloud, rehearse: Rehearse, index: str | None
+        self, account: Cloud, aws: Deploy, index: str | None
     ) -> None:
+        """https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/rbac-auth-iam-id-based-policies-DDB.html"""
         caller(account)
         statement = {**allow("dynamodb:Query"), "Principal": {"AWS": arn("CallerRole")}}
         account.resources["Table"]["Properties"]["ResourcePolicy"] = {
             "PolicyDocument": {"Version": "2012-10-17", "Statement": [statement]}
         }
-        shop = rehearse()
+        shop = aws()
         assert answer(shop, query(**({"IndexName": index} if index else {}))) is None
-        shop.client("dynamodb").delete_resource_policy(ResourceArn=TABLE)
+        table = resolved(shop, TABLE)
+        shop.client("dynamodb").delete_resource_policy(ResourceArn=table)
+        propagated(shop)
         assert "no identity-based policy allows" in answer(shop, query())[1]
 
     def test_a_client_of_a_role_may_do_what_the_role_may(
@@ -751,10 +775,11 @@ class TestResourcePolicies:
         shop = rehearse()
         role = shop.resource("Shop/Operator").attributes["Arn"]
         client = shop.client("dynamodb", role=role)
-        client.put_item(TableName="items", Item=ITEM)
+        table = shop.physical_id("Shop/Table")
+        client.put_item(TableName=table, Item=ITEM)
         with pytest.raises(client.exceptions.ClientError, match="AccessDenied"):
-            client.get_item(TableName="items", Key=ITEM)
-        assert shop.client("dynamodb").get_item(TableName="items", Key=ITEM)["Item"] == ITEM
+            client.get_item(TableName=table, Key=ITEM)
+        assert shop.client("dynamodb").get_item(TableName=table, Key=ITEM)["Item"] == ITEM
 
     def test_a_changed_policy_takes_effect(self, account: Cloud, aws: Deploy) -> None:
         """https://docs.aws.amazon.com/IAM/latest/APIReference/API_PutRolePolicy.html"""

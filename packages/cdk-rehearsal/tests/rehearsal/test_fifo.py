@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from cdk_rehearsal import Rehearsal, check
+from cdk_rehearsal import check
 from rehearsal.cloud import Cloud, arn, ref
-from rehearsal.conftest import Rehearse
+from rehearsal.conftest import Deploy, Rehearse
+from rehearsal.worlds import World
 
 WORK = """
 import json, time
@@ -26,13 +27,13 @@ def fifo(template: Cloud, name: str, **properties: Any) -> None:
     template.queue(name, FifoQueue=True, **{"ContentBasedDeduplication": True, **properties})
 
 
-def send(shop: Rehearsal, body: str, group: str = "g", **options: Any) -> None:
+def send(shop: World, body: str, group: str = "g", **options: Any) -> None:
     shop.client("sqs").send_message(
         QueueUrl=shop.physical_id("Shop/Queue"), MessageBody=body, MessageGroupId=group, **options
     )
 
 
-def handled(shop: Rehearsal) -> list[str]:
+def handled(shop: World) -> list[str]:
     return shop.logs("Shop/Work").replace("\\n", "\n").split("\n")
 
 
@@ -62,13 +63,13 @@ def test_the_messages_of_a_group_are_handled_one_after_the_other(
 
 
 def test_a_message_that_fails_blocks_its_group_until_it_is_parked(
-    template: Cloud, rehearse: Rehearse
+    template: Cloud, aws: Deploy
 ) -> None:
     """https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/FIFO-queues-understanding-logic.html"""
     fifo(template, "Parked")
     fifo(template, "Queue", dead_letters="Parked", receives=2)
     worker(template)
-    shop = rehearse()
+    shop = aws()
     for body, group in (("bad", "a"), ("after", "a"), ("other", "b")):
         send(shop, body, group)
     shop.run_until_idle()
@@ -148,18 +149,19 @@ def test_a_topic_keeps_order_and_groups_and_drops_repeated_messages(
     assert first["Attributes"]["MessageGroupId"] == "g"
 
 
-def test_a_rule_sends_to_a_fifo_queue_in_a_group(template: Cloud, rehearse: Rehearse) -> None:
+def test_a_rule_sends_to_a_fifo_queue_in_a_group(template: Cloud, aws: Deploy) -> None:
     """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-targets.html"""
     fifo(template, "Queue")
-    template.add("Bus", "AWS::Events::EventBus", Name="bus")
+    template.bus("Bus")
     template.rule(
         "Rule",
         {"source": ["shop"]},
         {"Arn": arn("Queue"), "SqsParameters": {"MessageGroupId": "events"}},
     )
     worker(template)
-    shop = rehearse()
-    entry = {"EventBusName": "bus", "Source": "shop", "DetailType": "d", "Detail": "{}"}
+    shop = aws()
+    bus = shop.physical_id("Shop/Bus")
+    entry = {"EventBusName": bus, "Source": "shop", "DetailType": "d", "Detail": "{}"}
     shop.client("events").put_events(Entries=[entry])
     shop.run_until_idle()
     (line,) = [line for line in handled(shop) if line]

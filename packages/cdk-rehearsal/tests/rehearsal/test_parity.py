@@ -114,16 +114,53 @@ def test_a_rule_is_a_test_that_cites_a_page_or_crosses_a_limit(tmp_path: Path) -
     assert found[0].page == page
 
 
-def test_limits_that_are_tested_in_a_table_are_rules(tmp_path: Path) -> None:
-    delay = {"says": "A delay", "value": 900, "unit": "seconds", "page": "p", "read": "today"}
-    known = parity.Known(tmp_path, {}, {"sqs": {"delay_s": {**delay, "page": "https://a/sqs/b"}}})
+TABLES = """
+DELAYS = {"sqs.delay_s": 900, "sqs.gone": 1}
+CALLS = []
+
+def at(limit):
+    def register(call):
+        CALLS.append((limit, call))
+    return register
+
+@at("sns.names")
+def _names(shop, n): ...
+
+@at("sns.texts")
+def _texts(shop, n): rehearsed(shop)
+
+@pytest.mark.parametrize("limit", DELAYS)
+def test_delays(aws, limit): aws()
+
+@pytest.mark.parametrize(("limit", "call"), CALLS)
+def test_calls(aws, limit, call): call(aws())
+
+@pytest.mark.parametrize("other", DELAYS)
+def test_others(aws, other): aws()
+"""
+
+
+def test_each_row_of_a_table_of_limits_is_a_rule(tmp_path: Path) -> None:
+    day = {"value": 900, "unit": "items", "read": "today"}
+    limits = {
+        "sqs": {"delay_s": {**day, "says": "A delay", "page": "https://a/sqs/b"}},
+        "sns": {
+            "names": {**day, "says": "A name", "page": "https://a/sns/b"},
+            "texts": {**day, "says": "A text", "page": "https://a/sns/b"},
+        },
+    }
     file = tmp_path / "test_table.py"
-    for text, count in (('CASES = ["sqs.delay_s"]', 1), ("crosses(*TABLE)", 1), ("CASES = []", 0)):
-        file.write_text(text)
-        found = list(parity.Module(file, known).tabulated("sqs.delay_s"))
-        assert [(rule.statement, rule.test) for rule in found] == [
-            ("A delay: 900 seconds", "test_table.py")
-        ] * count
+    file.write_text(TABLES)
+    found = parity.Module(file, parity.Known(tmp_path, {}, limits)).tabulated()
+    assert [(rule.statement, rule.test, rule.obstacle) for rule in found] == [
+        ("A delay: 900 items", "test_table.py::test_delays[sqs.delay_s]", ""),
+        ("A name: 900 items", "test_table.py::test_calls[sns.names]", ""),
+        (
+            "A text: 900 items",
+            "test_table.py::test_calls[sns.texts]",
+            "uses means of the rehearsal",
+        ),
+    ]
 
 
 def test_a_rehearsal_is_a_world(rehearse: Any, template: Any) -> None:

@@ -10,7 +10,7 @@ import pytest
 from cdk_rehearsal import Rehearsal
 from rehearsal.cloud import Cloud, arn, ref
 from rehearsal.conftest import Deploy, Rehearse
-from rehearsal.worlds import Refused
+from rehearsal.worlds import Refused, World
 
 # Fails on bodies that begin with "bad", answers with what "answer" holds, sleeps as told.
 CONSUMER = """
@@ -37,7 +37,7 @@ def consume(template: Cloud, code: str = CONSUMER, **mapping: Any) -> None:
     template.mapping("Mapping", arn("Queue"), "Function", **mapping)
 
 
-def send(shop: Rehearsal, *bodies: str, **options: Any) -> None:
+def send(shop: World, *bodies: str, **options: Any) -> None:
     for body in bodies:
         shop.client("sqs").send_message(
             QueueUrl=shop.physical_id("Shop/Queue"), MessageBody=body, **options
@@ -70,12 +70,10 @@ def test_messages_are_handed_over_in_batches_and_deleted(
     assert shop.queue_depths() == {"Shop/Dead": 0, "Shop/Queue": 0}
 
 
-def test_a_function_gets_messages_as_lambda_hands_them_over(
-    template: Cloud, rehearse: Rehearse
-) -> None:
+def test_a_function_gets_messages_as_lambda_hands_them_over(template: Cloud, aws: Deploy) -> None:
     """https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html"""
     consume(template, "import json\ndef handler(event, context): print(json.dumps(event))")
-    shop = rehearse()
+    shop = aws()
     send(
         shop,
         "hello",
@@ -89,9 +87,11 @@ def test_a_function_gets_messages_as_lambda_hands_them_over(
     assert record["body"] == "hello"
     assert record["eventSource"] == "aws:sqs"
     assert record["eventSourceARN"] == shop.resource("Shop/Queue").attributes["Arn"]
-    assert record["awsRegion"] == "eu-central-1"
+    assert record["awsRegion"] == shop.region
     assert record["attributes"]["ApproximateReceiveCount"] == "1"
-    assert record["attributes"]["SentTimestamp"] == "1767600000000"
+    assert len(record["attributes"]["SentTimestamp"]) == len("1767600000000")
+    if isinstance(shop, Rehearsal):
+        assert record["attributes"]["SentTimestamp"] == "1767600000000"
     assert record["messageAttributes"]["kind"] == {
         "stringValue": "greeting",
         "stringListValues": [],

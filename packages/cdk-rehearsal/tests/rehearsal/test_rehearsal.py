@@ -269,6 +269,53 @@ print(len(sqs.list_queues()["QueueUrls"]))
     assert [record.name for record in caplog.records if record.name == "werkzeug"] == []
 
 
+def test_clients_outside_of_the_process_are_subject_to_the_limits_of_calls(
+    chain: Cloud, rehearse: Rehearse
+) -> None:
+    """https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html"""
+    chain.add("Topic", "AWS::SNS::Topic")
+    chain.add("Stream", "AWS::Kinesis::Stream", ShardCount=2)
+    shop = rehearse(quotas={"events.puts_per_second": 1})
+    code = f"""
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError
+def attempt(service, method, **parameters):
+    client = boto3.client(
+        service, endpoint_url={shop.serve()!r}, region_name="eu-central-1",
+        aws_access_key_id="any", aws_secret_access_key="body",
+        config=Config(retries={{"total_max_attempts": 1}}),
+    )
+    try:
+        getattr(client, method)(**parameters)
+        print("accepted")
+    except ClientError as error:
+        print(error.response["Error"]["Code"])
+queue = dict(QueueUrl={shop.physical_id("Shop/Dead")!r}, MessageBody="m")
+topic = dict(TopicArn={shop.physical_id("Shop/Topic")!r}, Message="m")
+stream = dict(StreamName={shop.physical_id("Shop/Stream")!r}, PartitionKey="k")
+window = dict(Mode="FLEXIBLE", MaximumWindowInMinutes=1441)
+target = dict(Arn="arn:aws:sqs:eu-central-1:123456789012:q", RoleArn="arn:aws:iam::1:role/r")
+attempt("sqs", "send_message", DelaySeconds=900, **queue)
+attempt("sqs", "send_message", DelaySeconds=901, **queue)
+attempt("sns", "publish", Subject="x" * 100, **topic)
+attempt("sns", "publish", Subject="x" * 101, **topic)
+attempt("kinesis", "put_record", Data=b"x" * 1_048_575, **stream)
+attempt("kinesis", "put_record", Data=b"x" * 1_048_576, **stream)
+attempt("scheduler", "create_schedule", Name="n", ScheduleExpression="rate(1 day)",
+        FlexibleTimeWindow=window, Target=target)
+for _ in range(2):
+    attempt("events", "put_events", Entries=[dict(Source="s", DetailType="k", Detail="{{}}")])
+"""
+    assert _in_a_subprocess(code).splitlines() == [
+        *("accepted", "InvalidParameterValue"),
+        *("accepted", "InvalidParameter"),
+        *("accepted", "ValidationException"),
+        "ValidationException",
+        *("accepted", "ThrottlingException"),
+    ]
+
+
 def test_requests_from_outside_wait_for_the_end_of_a_step(chain: Cloud, rehearse: Rehearse) -> None:
     """A visitor in another thread never sees a handler's code run."""
     shop = rehearse()

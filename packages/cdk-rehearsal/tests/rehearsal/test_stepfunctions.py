@@ -17,6 +17,7 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from cdk_rehearsal import Rehearsal
+from cdk_rehearsal.rates import Rates
 from cdk_rehearsal.sandbox.patching import Patches
 from cdk_rehearsal.services.functions import InvocationResult, Throttled
 from cdk_rehearsal.services.step_functions.executions import ExecutionEvent
@@ -102,6 +103,9 @@ class Stage:
     events: list[ExecutionEvent] = field(default_factory=list)
     region: str = REGION
     clients: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.rates = Rates(self.scheduler.now)
 
     def client(self, service: str, principal: object = None) -> Any:
         if service not in self.clients:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,11 @@ from cdk_rehearsal.errors import LoadingError
 from cdk_rehearsal.limits import TABLE
 from cdk_rehearsal.topology import exceeded
 from cdk_rehearsal.topology.replacements import schema
+from rehearsal import test_http_api
 from rehearsal.cloud import Cloud, arn, ref
-from rehearsal.conftest import Rehearse
+from rehearsal.conftest import Deploy, Rehearse
 from rehearsal.crossing import crosses
+from rehearsal.worlds import refused
 
 Template = dict[str, Any]
 
@@ -71,6 +74,7 @@ PROPERTIES = {
     "secretsmanager.policy_characters": 20_480,
     "secretsmanager.value_bytes": 65_536,
     "sns.filter_bytes": 262_144,
+    "sns.maximum_message_bytes": 1_048_576,
     "sqs.delay_s": 900,
     "sqs.key_reuse_s": 86_400,
     "sqs.message_bytes": 1_048_576,
@@ -363,6 +367,238 @@ def test_the_code_of_a_function_counts_with_its_layers(template: Cloud, tmp_path
         file.write(b"x")
     (finding,) = exceeded(Assembly(template.write()))
     assert (finding.limit, finding.amount) == ("lambda.unzipped_bytes", 262_144_001)
+
+
+# -- stacks -----------------------------------------------------------------------------------
+
+DEPLOYED = {
+    "apigatewayv2.stage_variables": "AWS::ApiGatewayV2::Stage",
+    "apigatewayv2.timeout_ms": "AWS::ApiGatewayV2::Integration",
+    "events.event_age_s": "AWS::Events::Rule",
+    "events.retries": "AWS::Events::Rule",
+    "lambda.batch_size": "AWS::Lambda::EventSourceMapping",
+    "lambda.batching_window_s": "AWS::Lambda::EventSourceMapping",
+    "lambda.event_age_s": "AWS::Lambda::EventInvokeConfig",
+    "lambda.memory_mb": "AWS::Lambda::Function",
+    "lambda.record_age_s": "AWS::Lambda::EventSourceMapping",
+    "lambda.record_retries": "AWS::Lambda::EventSourceMapping",
+    "lambda.retries": "AWS::Lambda::EventInvokeConfig",
+    "lambda.storage_mb": "AWS::Lambda::Function",
+    "lambda.timeout_s": "AWS::Lambda::Function",
+    "sqs.key_reuse_s": "AWS::SQS::Queue",
+    "sqs.retention_s": "AWS::SQS::Queue",
+}
+"""Limits of single properties, and the type of a resource that can be deployed with it."""
+
+
+def whole(template: Cloud, type_: str) -> dict[str, Any]:
+    """Adds a resource of a type, with all that it needs; returns its properties."""
+    template.queue("Queue")
+    template.function("Function", "def handler(event, context): return event")
+    function = {"FunctionName": ref("Function")}
+    match type_:
+        case "AWS::ApiGatewayV2::Integration":
+            test_http_api.api(template)
+            own = {"IntegrationType": "AWS_PROXY", "IntegrationUri": arn("Function")}
+            template.add("R", type_, ApiId=ref("Api"), PayloadFormatVersion="2.0", **own)
+        case "AWS::ApiGatewayV2::Stage":
+            test_http_api.api(template)
+            template.resources["R"] = template.resources.pop("Stage")
+        case "AWS::Events::Rule":
+            template.bus("Bus")
+            template.rule("R", {"source": ["never"]}, {"Arn": arn("Queue")})
+        case "AWS::Lambda::EventInvokeConfig":
+            template.add("R", type_, Qualifier="$LATEST", **function)
+        case "AWS::Lambda::EventSourceMapping":
+            template.add("Stream", "AWS::Kinesis::Stream", ShardCount=1)
+            template.mapping("R", arn("Stream"), "Function", StartingPosition="LATEST")
+        case "AWS::Lambda::Function":
+            template.resources["R"] = template.resources.pop("Function")
+        case _:
+            template.add("R", type_)
+    properties: dict[str, Any] = template.resources["R"]["Properties"]
+    return properties
+
+
+def put(properties: Any, path: str, value: Any) -> None:
+    """Sets a property, in the first element of each list on its path."""
+    *steps, last = path.split(".")
+    for step in steps:
+        properties = properties.setdefault(step.removesuffix("[]"), {})
+        properties = properties[0] if step.endswith("[]") else properties
+    properties[last] = value
+
+
+OVER = pytest.mark.parametrize("over", [False, True], ids=["at the limit", "over it"])
+
+
+def deploys(aws: Deploy, limit: str, over: bool) -> None:
+    """Expects that the template is refused only over the limit, and with this reason."""
+    with refused(TABLE[limit].says) if over else nullcontext():
+        aws()
+
+
+@OVER
+@pytest.mark.parametrize("limit", DEPLOYED)
+def test_a_stack_with_a_property_over_its_limit_is_refused(
+    template: Cloud, aws: Deploy, limit: str, over: bool
+) -> None:
+    type_ = DEPLOYED[limit]
+    properties = whole(template, type_)
+    places = (place.split(" ") for place in TABLE[limit].template)
+    path = next(path for kind, path in places if kind == type_)
+    put(properties, path, filled(type_, path, TABLE[limit].unit, PROPERTIES[limit] + over))
+    deploys(aws, limit, over)
+
+
+Add = Callable[[Cloud, int], object]
+STACKS: list[tuple[str, int, Add]] = []
+
+
+def stacked(limit: str, most: int) -> Callable[[Add], Add]:
+    def register(add: Add) -> Add:
+        STACKS.append((limit, most, add))
+        return add
+
+    return register
+
+
+@stacked("cloudformation.parameters", 200)
+def _with_parameters(template: Cloud, n: int) -> None:
+    template.add("Topic", "AWS::SNS::Topic")
+    template.template |= {
+        "Parameters": {f"P{index}": {"Type": "String", "Default": ""} for index in range(n)}
+    }
+
+
+@stacked("cloudformation.mappings", 200)
+def _with_mappings(template: Cloud, n: int) -> None:
+    template.add("Topic", "AWS::SNS::Topic")
+    template.template |= _mappings(n)
+
+
+@stacked("cloudformation.mapping_attributes", 200)
+def _with_attributes(template: Cloud, n: int) -> None:
+    template.add("Topic", "AWS::SNS::Topic")
+    template.template |= _mapping_attributes(n)
+
+
+@stacked("cloudformation.description_bytes", 1024)
+def _with_description(template: Cloud, n: int) -> None:
+    template.add("Topic", "AWS::SNS::Topic")
+    template.template |= _description(n)
+
+
+@stacked("events.targets", 5)
+def _targets(template: Cloud, n: int) -> None:
+    template.bus("Bus")
+    template.queue("Queue")
+    template.rule("Rule", {"source": ["never"]}, *[{"Arn": arn("Queue")}] * n)
+
+
+@stacked("cloudwatch.alarm_actions", 5)
+def _alarm(template: Cloud, n: int) -> None:
+    topics = [template.add(f"Topic{index}", "AWS::SNS::Topic") for index in range(n)]
+    template.add(
+        "Alarm",
+        "AWS::CloudWatch::Alarm",
+        Namespace="AWS/SQS",
+        MetricName="NumberOfMessagesSent",
+        Statistic="Sum",
+        Period=60,
+        EvaluationPeriods=1,
+        Threshold=1,
+        ComparisonOperator="GreaterThanThreshold",
+        AlarmActions=list(map(ref, topics)),
+    )
+
+
+@stacked("dynamodb.local_indexes", 5)
+def _local_indexes(template: Cloud, n: int) -> None:
+    names = [f"s{index}" for index in range(n)]
+    keys = [{"AttributeName": "pk", "KeyType": "HASH"}]
+    sorts = [[*keys, {"AttributeName": name, "KeyType": "RANGE"}] for name in names]
+    template.add(
+        "Table",
+        "AWS::DynamoDB::Table",
+        KeySchema=sorts[0],
+        AttributeDefinitions=[
+            {"AttributeName": name, "AttributeType": "S"} for name in ["pk", *names]
+        ],
+        BillingMode="PAY_PER_REQUEST",
+        LocalSecondaryIndexes=[
+            {"IndexName": f"by-{index}", "KeySchema": sort, "Projection": {"ProjectionType": "ALL"}}
+            for index, sort in enumerate(sorts)
+        ],
+    )
+
+
+@stacked("iam.trust_policy_characters", 2048)
+def _trust(template: Cloud, n: int) -> None:
+    template.role("Role")
+    properties = template.resources["Role"]["Properties"]
+    trust = properties["AssumeRolePolicyDocument"]["Statement"][0]
+    trust["Sid"] = fill(n, {"Statement": [{**trust, "Sid": ""}]})
+
+
+@stacked("iam.inline_policy_characters", 10_240)
+def _inline(template: Cloud, n: int) -> None:
+    template.role("Role")
+    document = template.resources["Role"]["Properties"]["Policies"][0]["PolicyDocument"]
+    document["Statement"][0]["Sid"] = ""
+    document["Statement"][0]["Sid"] = fill(n, document)
+
+
+@stacked("iam.managed_policy_characters", 6144)
+def _managed(template: Cloud, n: int) -> None:
+    statement = {"Effect": "Deny", "Action": "*", "Resource": "*", "Sid": ""}
+    document = {"Version": "2012-10-17", "Statement": [statement]}
+    statement["Sid"] = fill(n, document)
+    template.add("Policy", "AWS::IAM::ManagedPolicy", PolicyDocument=document)
+
+
+@stacked("iam.role_policies", 10)
+def _attached(template: Cloud, n: int) -> None:
+    template.role("Role")
+    for index in range(n):
+        _managed(template, 200 + index)
+        policy = template.resources.pop("Policy")
+        template.resources[f"Policy{index}"] = policy
+        policy["Properties"]["Roles"] = [ref("Role")]
+
+
+@stacked("lambda.environment_bytes", 4096)
+def _variables(template: Cloud, n: int) -> None:
+    variables = {"AB": fill(n, {"AB": ""})}
+    template.function("Function", "", Environment={"Variables": variables})
+
+
+@stacked("lambda.mapping_concurrency", 1000)
+def _concurrency(template: Cloud, n: int) -> None:
+    template.queue("Queue", VisibilityTimeout=60)
+    template.function("Function", "def handler(event, context): return event")
+    scaling = {"MaximumConcurrency": n}
+    template.mapping("Mapping", arn("Queue"), "Function", ScalingConfig=scaling)
+
+
+@stacked("sns.maximum_message_bytes", 1_048_576)
+def _topic(template: Cloud, n: int) -> None:
+    template.add("Topic", "AWS::SNS::Topic", MaximumMessageSize=n)
+
+
+@stacked("tags.per_resource", 50)
+def _tagged(template: Cloud, n: int) -> None:
+    tags = [{"Key": f"key{index}", "Value": "x"} for index in range(n)]
+    template.add("Topic", "AWS::SNS::Topic", Tags=tags)
+
+
+@OVER
+@pytest.mark.parametrize(("limit", "most", "add"), STACKS, ids=[each[0] for each in STACKS])
+def test_a_stack_over_a_limit_is_refused(
+    template: Cloud, aws: Deploy, limit: str, most: int, add: Add, over: bool
+) -> None:
+    add(template, most + over)
+    deploys(aws, limit, over)
 
 
 # -- loading and reporting --------------------------------------------------------------------

@@ -12,12 +12,13 @@ from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 import boto3
+import pytest
 import urllib3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 from urllib3.util import SKIP_HEADER
 
-from cdk_rehearsal import RehearsalError
+from cdk_rehearsal import Rehearsal, RehearsalError
 from cdk_rehearsal.services.apis import HttpResponse
 from cdk_rehearsal.services.functions import InvocationResult
 from rehearsal.cloud import Cloud
@@ -36,7 +37,7 @@ _ARNS = {
     "AWS::Kinesis::Stream": ("Arn",),
     "AWS::Lambda::Function": ("Arn",),
     "AWS::S3::Bucket": ("Arn",),
-    "AWS::SQS::Queue": ("Arn",),
+    "AWS::SQS::Queue": ("Arn", "QueueName"),
 }
 """Attributes of resources that a replay can ask for."""
 
@@ -118,6 +119,20 @@ def propagated(world: World) -> None:
         time.sleep(world.patience)
 
 
+def pause(world: World, seconds: float) -> None:
+    """Lets some seconds pass."""
+    if isinstance(world, Rehearsal):
+        world.run_for(seconds)
+    else:
+        time.sleep(seconds)
+
+
+def rehearsed(world: World) -> Rehearsal:
+    """Returns the world of a test that cannot be replayed."""
+    assert isinstance(world, Rehearsal)
+    return world
+
+
 @contextlib.contextmanager
 def refusals() -> Iterator[None]:
     """Turns the errors of a rehearsal that cannot load a template into what a replay raises."""
@@ -125,6 +140,18 @@ def refusals() -> Iterator[None]:
         yield
     except (RehearsalError, ClientError) as error:
         raise Refused(str(error)) from error
+
+
+@contextlib.contextmanager
+def refused(problem: str) -> Iterator[None]:
+    """Expects that a template cannot be deployed; a rehearsal gives this reason for it.
+
+    The words of AWS are other ones.
+    """
+    with pytest.raises(Refused) as raised:
+        yield
+    if isinstance(raised.value.__cause__, RehearsalError):
+        assert problem in str(raised.value)
 
 
 @dataclass(frozen=True)

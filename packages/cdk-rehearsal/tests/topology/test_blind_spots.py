@@ -44,7 +44,7 @@ def unknown(templates: Mapping[str, Template]) -> list[str]:
     "type_",
     [
         "AWS::EventsV2::EventSource",
-        "AWS::Logs::SubscriptionFilter",
+        "AWS::Logs::Destination",
         "AWS::SES::ReceiptRule",
         "AWS::Pipes::Pipe",
         "AWS::KinesisFirehose::DeliveryStream",
@@ -73,6 +73,15 @@ def test_a_subscription_that_leaves_the_application_is_a_finding_with_both_ends(
     )
     (finding,) = unknown(templates)
     assert "(Post/News -> https://x.org)" in finding
+
+
+@pytest.mark.parametrize("destination", ["arn:aws:logs:x:1:destination:theirs", arn("Letters")])
+def test_a_log_group_with_another_subscriber_is_a_finding_with_both_ends(destination: Any) -> None:
+    templates = adding(
+        "AWS::Logs::SubscriptionFilter", LogGroupName="lines", DestinationArn=destination
+    )
+    (finding,) = unknown(templates)
+    assert "subscriptions of log groups by it (lines -> " in finding
 
 
 def test_notifications_of_a_topic_are_a_finding_with_both_ends() -> None:

@@ -48,6 +48,7 @@ def transforming(path: str, template: Any) -> Spoil:
 
 
 RETRY, DLQ, ALARM = Rule.BoundedRetry, Rule.DeadLetterQueue, Rule.AlarmWithAction
+RECEIVER = Rule.KnownReceiver
 SPOILT: list[tuple[Spoil, set[tuple[Rule, str]]]] = [
     (without("Posted", "Targets", "RetryPolicy"), {(RETRY, "Post/Posted")}),
     (
@@ -111,9 +112,12 @@ SPOILT: list[tuple[Spoil, set[tuple[Rule, str]]]] = [
     (without_resource("ReadPolicy"), {(Rule.PermissionToSend, "Post/Read/Role")}),
     (
         without_resource("ReadInvoked"),
-        {(RETRY, "Post/Read"), (DLQ, "Post/Read")},
+        {(RETRY, "Post/Read"), (DLQ, "Post/Read"), (RECEIVER, "Post/Unread")},
     ),
-    (without("ReadInvoked", "DestinationConfig"), {(DLQ, "Post/Read/Invoked")}),
+    (
+        without("ReadInvoked", "DestinationConfig"),
+        {(DLQ, "Post/Read/Invoked"), (RECEIVER, "Post/Unread")},
+    ),
     (without_resource("ReadFails"), {(ALARM, "Post/Read/Invoked")}),
     (without("NewsForLetters", "RedrivePolicy"), {(DLQ, "Post/NewsForLetters")}),
     (without_resource("NewsFails"), {(ALARM, "Post/NewsForLetters")}),
@@ -250,7 +254,7 @@ def test_what_belongs_to_others_is_not_looked_into() -> None:
     outside = "arn:aws:sqs:eu-central-1:123456789012:lost-property"
     properties(templates, "Posted")["Targets"][0]["DeadLetterConfig"]["Arn"] = outside
     properties(templates, "SortLetters")["EventSourceArn"] = {"Fn::ImportValue": "others:sqs:queue"}
-    assert found(templates) == set()
+    assert found(templates) == {(RECEIVER, "Post/Letters")}
 
 
 def test_a_bucket_is_as_safe_as_the_queue_that_it_notifies() -> None:

@@ -25,7 +25,8 @@ for name in ("Posted", "Returned"):
         targets=[targets.SqsQueue(letters, retry_attempts=9)],
     )
 Validations.of(post).acknowledge(
-    Acknowledgment(id="Durability::AlarmWithAction", reason="Somebody looks every day.")
+    Acknowledgment(id="Durability::AlarmWithAction", reason="Somebody looks every day."),
+    Acknowledgment(id="Durability::KnownReceiver", reason="The delivery round receives them."),
 )
 Validations.of(post.node.find_child("Returned")).acknowledge(
     Acknowledgment(id="Durability::DeadLetterQueue", reason="Nobody wants these."),

@@ -119,6 +119,8 @@ class Plan:
     common: Context
     varying: Sequence[str]
     """The keys with which the same action on the same resource may be decided in other ways."""
+    encrypted: str
+    """What has to be decrypted for the action, as `Access.keys` names it; empty if nothing."""
     made: dict[tuple[Any, ...], Decision] = field(default_factory=dict)
     """Decisions by the values of these keys."""
 
@@ -183,6 +185,7 @@ class Access:
         """Notes that a resource is encrypted with a key, named by its ARN, id or alias, if any."""
         if key:
             self.keys[resource] = stored_policies.key_arn(self.account, self.region, key)
+            self._plans.clear()
 
     # -- principals -----------------------------------------------------------------------
 
@@ -205,7 +208,8 @@ class Access:
     def is_assumable(self, role: str, *, service: str, source_arn: str = "") -> bool:
         """Whether a service can assume a role on behalf of ``source_arn``."""
         principal = self.service(service)
-        return self._decide(principal, "sts:AssumeRole", role, source_arn=source_arn).allowed
+        plan = self._planned(principal, "sts:AssumeRole", role, source_arn)
+        return self._decided(plan, principal, "sts:AssumeRole", role).allowed
 
     # -- authorizing ----------------------------------------------------------------------
 
@@ -236,11 +240,12 @@ class Access:
         ``source_arn`` is on whose behalf a service acts. ``own`` returns the keys that the service
         sets for this action.
         """
-        decision = self._decide(principal, action, resource, source_arn=source_arn, own=own)
+        plan = self._planned(principal, action, resource, source_arn)
+        decision = self._decided(plan, principal, action, resource, own)
         if not decision.allowed:
             raise Denied(principal, action, resource, decision.refusal)
-        if action in _KEY_ACTIONS and self.keys and resource != "*":
-            self._authorize_key(principal, action, resource, source_arn)
+        if plan.encrypted:
+            self._authorize_key(principal, action, plan.encrypted, source_arn)
 
     def allows(
         self, principal: Principal, action: str, resource: str, *, source_arn: str = ""
@@ -265,15 +270,9 @@ class Access:
         return assumable and self.allows(session, action, resource)
 
     def _authorize_key(
-        self, principal: Principal, action: str, resource: str, source_arn: str
+        self, principal: Principal, action: str, stored: str, source_arn: str
     ) -> None:
-        service = resource_service(resource)
-        stored = resource.partition("/index/")[0].partition("/stream/")[0]
-        if service == "s3":
-            stored = resource.partition("/")[0]
-        key = self.keys.get(stored)
-        if key is None:
-            return
+        key = self.keys[stored]
         for needed in _KEY_ACTIONS[action]:
             if key.startswith("alias/"):
                 # The policies of AWS's keys admit all of the account, but no service.
@@ -282,13 +281,8 @@ class Access:
                     refusal = f"because no {_RESOURCE} allows the {needed} action"
                     raise Denied(principal, needed, key, refusal)
                 continue
-            decision = self._decide(
-                principal,
-                needed,
-                key,
-                source_arn=source_arn,
-                stored=stored,
-            )
+            plan = self._planned(principal, needed, key, source_arn, stored)
+            decision = self._decided(plan, principal, needed, key)
             if not decision.allowed and not self._granted(principal, needed, key):
                 raise Denied(principal, needed, key, decision.refusal)
 
@@ -321,23 +315,26 @@ class Access:
 
     # -- deciding -------------------------------------------------------------------------
 
-    def _decide(
-        self,
-        principal: Principal,
-        action: str,
-        resource: str,
-        *,
-        source_arn: str = "",
-        own: Callable[[], Context] = dict,
-        stored: str = "",
-    ) -> Decision:
-        """``stored`` is what a service uses a key for."""
+    def _planned(
+        self, principal: Principal, action: str, resource: str, source_arn: str, stored: str = ""
+    ) -> Plan:
+        """Returns the plan of an action. ``stored`` is what a service uses a key for."""
         key = (principal, action, resource, source_arn, stored)
         plan = self._plans.get(key)
         if plan is None:
             plan = self._plans[key] = self._plan(principal, action, resource, source_arn, stored)
+        return plan
+
+    def _decided(
+        self,
+        plan: Plan,
+        principal: Principal,
+        action: str,
+        resource: str,
+        own: Callable[[], Context] = dict,
+    ) -> Decision:
         context = own() if plan.varying or not plan.made else {}
-        values = plan.values(context)
+        values = plan.values(context) if plan.varying else ()
         decision = plan.made.get(values)
         if decision is None:
             request = Request(action, resource, {**plan.common, **context})
@@ -381,7 +378,18 @@ class Access:
             with_key_policy=action.startswith("kms:") or action == "sts:AssumeRole",
             common=common,
             varying=sorted(_varying(keys) - constant),
+            encrypted=self._encrypted(action, resource),
         )
+
+    def _encrypted(self, action: str, resource: str) -> str:
+        """Returns what has to be decrypted for an action, such as the table of an index."""
+        if action not in _KEY_ACTIONS:
+            return ""
+        if resource.startswith("arn:aws:s3:"):
+            stored = resource.partition("/")[0]
+        else:
+            stored = resource.partition("/index/")[0].partition("/stream/")[0]
+        return stored if stored in self.keys else ""
 
     def _read_role(self, arn: str) -> tuple[Policies, Policies | None]:
         documents = stored_policies.of_role(self.account, arn)

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import count
-from math import inf
 from typing import Any, Generic, TypeVar, cast
 from urllib.parse import parse_qsl, unquote
 
@@ -19,6 +18,7 @@ from cdk_rehearsal.core import Core
 from cdk_rehearsal.errors import RehearsalError
 from cdk_rehearsal.faults import Arrival
 from cdk_rehearsal.limits import LIMITS
+from cdk_rehearsal.rates import Bucket
 from cdk_rehearsal.services.functions import Function, InvocationResult
 from cdk_rehearsal.services.invocation import LambdaService
 from cdk_rehearsal.services.texts import trace_header
@@ -125,31 +125,6 @@ def template_match(template: list[str], segments: list[str]) -> dict[str, str] |
         else:
             return None
     return parameters if len(segments) == len(template) else None
-
-
-class Bucket:
-    """A bucket of tokens, which holds ``burst`` and fills by ``rate`` in a second.
-
-    Each request takes a token. The limits of an account are not rehearsed.
-    """
-
-    def __init__(self, rate: Any, burst: Any, now: Callable[[], float]) -> None:
-        """Without a rate there is no limit; without a burst it is the rate."""
-        self._rate = inf if rate is None else float(rate)
-        self._burst = self._rate if burst is None else float(burst)
-        self._tokens, self._now, self._at = self._burst, now, now()
-
-    def take(self) -> bool:
-        """Takes a token, if there is one."""
-        if self._rate == inf:
-            return True
-        now = self._now()
-        self._tokens = min(self._burst, self._tokens + (now - self._at) * self._rate)
-        self._at = now
-        if self._tokens < 1:
-            return False
-        self._tokens -= 1
-        return True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -326,7 +301,7 @@ class Api(ABC, Generic[R]):
         return None, {}
 
     def _admit(self, route: R) -> None:
-        """Raises Refused if a route has too many requests.
+        """Raises Refused if a route, or the account, has too many requests.
 
         https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-request-throttling.html
         """
@@ -334,7 +309,8 @@ class Api(ABC, Generic[R]):
             limits = self._throttle(route)
             rate, burst = (limits.get(f"Throttling{each}Limit") for each in ("Rate", "Burst"))
             self._buckets[route.key] = Bucket(rate, burst, self._core.scheduler.now)
-        if not self._buckets[route.key].take():
+        of_account = self._core.rates.take("apigateway.requests_per_second")
+        if not of_account or not self._buckets[route.key].take():
             raise Refused(429, "Too Many Requests")
 
     def _invoke(self, function: Function, payload: str, route: R) -> InvocationResult:

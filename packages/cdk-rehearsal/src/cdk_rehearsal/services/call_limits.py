@@ -82,17 +82,23 @@ def within_limits(perform: _Call) -> _Call:
     """Returns a function that performs API calls, except those that exceed a limit."""
 
     def call(client: Any, operation: str, parameters: dict[str, Any]) -> Any:
-        for rule in _RULES.get((client.meta.service_model.service_name, operation), ()):
-            try:
-                measured = rule.measure(parameters)
-            except (AttributeError, LookupError, TypeError):
-                continue  # The parameters are of wrong types, and botocore refuses them.
-            if measured > LIMITS[rule.limit]:
-                message = rule.message(measured, LIMITS[rule.limit])
-                refuse(client, operation, rule.error, message)
+        if found := exceeded(client.meta.service_model.service_name, operation, parameters):
+            refuse(client, operation, *found)
         return perform(client, operation, parameters)
 
     return call
+
+
+def exceeded(service: str, operation: str, parameters: dict[str, Any]) -> tuple[str, str] | None:
+    """Returns the code and message of the error of a call that exceeds a limit, else None."""
+    for rule in _RULES.get((service, operation), ()):
+        try:
+            measured = rule.measure(parameters)
+        except (AttributeError, LookupError, TypeError):
+            continue  # The parameters are of wrong types, and botocore or the service refuses them.
+        if measured > LIMITS[rule.limit]:
+            return rule.error, rule.message(measured, LIMITS[rule.limit])
+    return None
 
 
 def refuse(client: Any, operation: str, code: str, message: str, status: int = 400) -> NoReturn:

@@ -3,6 +3,9 @@
 from cdk_rehearsal.core import Core
 from cdk_rehearsal.faults import TargetGone
 
+THROTTLED = "ThrottlingException"
+"""The code of a call over a rate, which is tried again."""
+
 
 class DeliveryFailed(Exception):
     """A target did not accept a delivery; ``code`` is the reason that the sender reports."""

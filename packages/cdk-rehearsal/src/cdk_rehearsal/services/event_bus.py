@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from botocore.exceptions import ClientError
 from moto.events.exceptions import ValidationException
 from moto.events.models import (
     Archive,
@@ -25,7 +26,7 @@ from cdk_rehearsal.errors import RehearsalError
 from cdk_rehearsal.limits import LIMITS
 from cdk_rehearsal.patterns import EventPattern, PatternError
 from cdk_rehearsal.sandbox.patching import Patches
-from cdk_rehearsal.services.deliveries import DeliveryFailed, check_faults
+from cdk_rehearsal.services.deliveries import THROTTLED, DeliveryFailed, check_faults
 from cdk_rehearsal.services.functions import PayloadTooLarge
 from cdk_rehearsal.services.invocation import LambdaService
 from cdk_rehearsal.services.queues import Queues
@@ -39,6 +40,7 @@ from cdk_rehearsal.virtual_time.agenda import Timer
 # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-retry-policy.html
 _BACKOFF_S = (1.0, 600.0)
 _SERVICE = "events.amazonaws.com"
+_INVOCATIONS = "events.invocations_per_second"
 
 
 @dataclass
@@ -271,7 +273,15 @@ class EventBus:
         for late in self._core.faults.way(delivery.rule_path, target):
             copy = replace(delivery, started=self._scheduler.now())
             delay = late + self._core.draw(self._core.latency.event_bus_s)
-            self._scheduler.call_later(delay, self._attempt, copy)
+            self._attempt_later(delay + self._core.rates.wait(_INVOCATIONS), copy)
+
+    def _attempt_later(self, delay: float, delivery: _Delivery) -> None:
+        """Plans an attempt: as a process if it calls an API, and so takes time."""
+        if delivery.target["Arn"].split(":")[2] == "states":
+            name, at = f"delivery by {delivery.rule_path}", self._scheduler.now() + delay
+            self._scheduler.spawn(self._attempt, delivery, name=name, at=at, critical=True)
+        else:
+            self._scheduler.call_later(delay, self._attempt, delivery)
 
     def replay(self, replay: Replay, archive: Archive) -> None:
         """Sends archived events of a span of time through their bus once more.
@@ -333,7 +343,7 @@ class EventBus:
             elif self._scheduler.now() + delay > expires:
                 self._give_up(delivery, failure, "MaximumEventAgeInSeconds")
             else:
-                self._scheduler.call_later(delay, self._attempt, delivery)
+                self._attempt_later(delay, delivery)
         else:
             self._give_up(delivery, failure, None)
 
@@ -398,13 +408,7 @@ class EventBus:
             self._log(delivery, arn, text)
         elif service == "states":
             self._check(delivery, "states:StartExecution", arn)
-            self._scheduler.spawn(
-                lambda: self._core.client("stepfunctions").start_execution(
-                    stateMachineArn=arn, input=text, name=self._core.new_id()
-                ),
-                name=f"delivery by {delivery.rule_path}",
-                critical=True,
-            )
+            self._start(arn, text)
         elif service == "sns":
             self._publish(delivery, arn, text)
         elif service == "kinesis":
@@ -425,6 +429,14 @@ class EventBus:
         bus = self._backend.describe_event_bus(arn.rsplit("/", 1)[-1])
         self._check(delivery, "events:PutEvents", arn)
         self._take(bus, delivery.event)
+
+    def _start(self, machine: str, text: str) -> None:
+        client, name = self._core.client("stepfunctions"), self._core.new_id()
+        try:
+            client.start_execution(stateMachineArn=machine, input=text, name=name)
+        except ClientError as error:
+            code = error.response["Error"]["Code"]
+            raise DeliveryFailed(code, str(error), retriable=code == THROTTLED) from error
 
     def _send(self, delivery: _Delivery, arn: str, text: str) -> None:
         queue = self._queues.by_arn(arn)

@@ -36,6 +36,7 @@ from cdk_rehearsal.services.texts import iso_milliseconds, trace_header
 _ASYNC_RETRY_DELAYS = (60.0, 120.0)
 # Throttled and failed-by-the-service attempts back off from one second to five minutes.
 _THROTTLE_BACKOFF = (1.0, 300.0)
+_SCALING = "lambda.scaling_per_10_seconds"
 
 _PACKAGE = str(Path(__file__).parents[1])
 
@@ -188,7 +189,11 @@ class LambdaService:
     ) -> InvocationResult:
         shared = function.unqualified or function
         faults = self._core.faults
-        if self._is_busy(shared) or faults.strike("invoke", source, function.path):
+        if (
+            self._is_busy(shared)
+            or not (function.warm or self._core.rates.take(_SCALING, of=shared.path))
+            or faults.strike("invoke", source, function.path)
+        ):
             self._core.meter.add("throttle", source, function.path)
             raise Throttled("Rate Exceeded.")
         scheduler = self._core.scheduler

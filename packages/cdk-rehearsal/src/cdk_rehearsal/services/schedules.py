@@ -13,7 +13,7 @@ from cdk_rehearsal.core import Core
 from cdk_rehearsal.errors import RehearsalError
 from cdk_rehearsal.limits import LIMITS
 from cdk_rehearsal.sandbox.patching import Patches
-from cdk_rehearsal.services.deliveries import DeliveryFailed, check_faults
+from cdk_rehearsal.services.deliveries import THROTTLED, DeliveryFailed, check_faults
 from cdk_rehearsal.services.invocation import LambdaService
 from cdk_rehearsal.services.queues import Queues
 from cdk_rehearsal.services.recurrence import InvalidExpression, Once, parse
@@ -21,6 +21,7 @@ from cdk_rehearsal.services.texts import is_json, iso_seconds
 from cdk_rehearsal.virtual_time.agenda import Timer
 
 _SERVICE = "scheduler.amazonaws.com"
+_INVOCATIONS = "scheduler.invocations_per_second"
 # How long EventBridge Scheduler waits between two attempts is not documented.
 _BACKOFF_S = (1.0, 600.0)
 # https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-targets-templated.html
@@ -187,7 +188,7 @@ class Schedules:
         )
         target = self._core.path_of(schedule.target["Arn"])
         for delay in self._core.faults.way(path, target):
-            at = self._scheduler.now() + delay
+            at = self._scheduler.now() + delay + self._core.rates.wait(_INVOCATIONS)
             self._scheduler.spawn(self._run, firing, name=f"schedule {path}", at=at, critical=True)
         self._next(schedule, times, end)
 
@@ -302,7 +303,7 @@ class Schedules:
                 self._call(service, arn, text, stated)
             except ClientError as error:
                 code = error.response["Error"]["Code"]
-                raise DeliveryFailed(code, str(error)) from error
+                raise DeliveryFailed(code, str(error), retriable=code == THROTTLED) from error
 
     def _call(self, service: str, arn: str, text: str, stated: dict[str, str]) -> None:
         """https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-targets-templated.html."""

@@ -255,9 +255,12 @@ class Streams:
         Raises moto's StreamNotFoundError, and InvalidArgumentError for a key over 256 characters:
         https://docs.aws.amazon.com/kinesis/latest/APIReference/API_PutRecord.html
         """
+        self.put_data(arn, partition_key, text.encode())
+
+    def put_data(self, arn: str, partition_key: str, data: bytes) -> None:
+        """Puts a record of any bytes into a data stream, on behalf of a service."""
         backend = kinesis_backends[self._core.account][self._core.region]
-        data = base64.b64encode(text.encode()).decode()
-        backend.put_record(arn, "", partition_key, "", data)
+        backend.put_record(arn, "", partition_key, "", base64.b64encode(data).decode())
 
 
 def _put_records(

@@ -8,7 +8,7 @@ from moto.apigateway.models import apigateway_backends
 
 from cdk_rehearsal.assembly import Resource
 from cdk_rehearsal.core import Core
-from cdk_rehearsal.services.apis import Bucket
+from cdk_rehearsal.rates import Bucket
 
 _FORBIDDEN = (403, "Forbidden")
 

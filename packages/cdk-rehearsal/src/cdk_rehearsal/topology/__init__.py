@@ -20,9 +20,10 @@ from cdk_rehearsal.topology.statements import (
     role_statements,
     source_named,
 )
+from cdk_rehearsal.topology.synchronous import Call, calls
 from cdk_rehearsal.topology.template_limits import Exceeded, exceeded
 
-__all__ = ["Edge", "Sender", "edges", "senders"]
+__all__ = ["Call", "Edge", "Sender", "calls", "edges", "senders"]
 __all__ += ["DurabilityRule", "Leftover", "Loss", "RetentionRule", "leftovers", "losses", "worst"]
 __all__ += ["Exceeded", "exceeded"]
 __all__ += ["Blocking", "Comparison", "compare_assemblies", "differences"]

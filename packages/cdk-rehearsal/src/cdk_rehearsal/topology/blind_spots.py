@@ -4,11 +4,15 @@ from collections.abc import Iterator
 
 from cdk_rehearsal.assembly import NESTED_STACK, Assembly, Resource, texts
 from cdk_rehearsal.kinds import SYNCHRONOUS, WITHOUT_PART
-from cdk_rehearsal.topology.messaging import notifications
+from cdk_rehearsal.topology.dead_ends import BlindSpot, background
+from cdk_rehearsal.topology.messaging import (
+    LOG_TARGETS,
+    notifications,
+    subscribed_to_logs,
+    subscriptions,
+)
 from cdk_rehearsal.topology.values import table, tables, text, unknown
-
-BlindSpot = tuple[Resource, str]
-"""A resource, and what about it is not understood."""
+from cdk_rehearsal.topology.workflow_tasks import unfollowed_tasks
 
 _EDGES = frozenset(
     {
@@ -21,6 +25,7 @@ _EDGES = frozenset(
         "AWS::EventsV2::Subscriber",
         "AWS::Kinesis::Stream",
         "AWS::Lambda::EventSourceMapping",
+        "AWS::Logs::SubscriptionFilter",
         "AWS::SNS::Subscription",
         "AWS::Scheduler::Schedule",
         "Custom::S3BucketNotifications",
@@ -38,14 +43,31 @@ _SOURCES = frozenset(
 )
 """Types that an event source mapping reads and these rules know."""
 
+_NOT_READ = {
+    "AWS::ApiGateway::RestApi": ("BodyS3Location",),
+    "AWS::ApiGatewayV2::Api": ("BodyS3Location",),
+    "AWS::Cognito::IdentityPool": ("CognitoEvents", "CognitoStreams", "PushSync"),
+    "AWS::DynamoDB::Table": ("KinesisStreamSpecification",),
+    "AWS::S3::Bucket": ("InventoryConfigurations", "ReplicationConfiguration"),
+}
+"""Properties of known types with which something is delivered that no rule follows.
+
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/replication.html
+https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/kds.html
+"""
+
 
 def blind_spots(assembly: Assembly) -> Iterator[BlindSpot]:
     """Yields what is not understood: unknown types and kinds, and values of a deployment."""
     yield from _types(assembly)
     yield from _notifications(assembly)
     yield from _subscriptions(assembly)
+    yield from _log_subscriptions(assembly)
     yield from _destinations(assembly)
     yield from _mappings(assembly)
+    yield from _properties(assembly)
+    yield from background(assembly)
+    yield from unfollowed_tasks(assembly)
 
 
 def _types(assembly: Assembly) -> Iterator[BlindSpot]:
@@ -79,13 +101,22 @@ def _notifications(assembly: Assembly) -> Iterator[BlindSpot]:
 
 
 def _subscriptions(assembly: Assembly) -> Iterator[BlindSpot]:
-    for subscription in assembly.all_of("AWS::SNS::Subscription"):
-        protocol = subscription.properties.get("Protocol")
-        if text(protocol) not in {"sqs", "lambda"}:
-            source = path_of(assembly, subscription, subscription.properties.get("TopicArn"))
-            target = path_of(assembly, subscription, subscription.properties.get("Endpoint"))
-            says = f"no rule covers subscriptions by {text(protocol) or 'an unknown protocol'}"
-            yield subscription, f"{says} ({source} -> {target})"
+    for stated_in, topic, properties in subscriptions(assembly):
+        protocol = text(properties.get("Protocol"))
+        if protocol not in {"sqs", "lambda"}:
+            source = path_of(assembly, stated_in, topic)
+            target = path_of(assembly, stated_in, properties.get("Endpoint"))
+            says = f"no rule covers subscriptions by {protocol or 'an unknown protocol'}"
+            yield stated_in, f"{says} ({source} -> {target})"
+
+
+def _log_subscriptions(assembly: Assembly) -> Iterator[BlindSpot]:
+    for stated_in, found in subscribed_to_logs(assembly):
+        if found is None or not found.type.startswith(LOG_TARGETS):
+            source = path_of(assembly, stated_in, stated_in.properties.get("LogGroupName"))
+            target = path_of(assembly, stated_in, stated_in.properties.get("DestinationArn"))
+            says = f"no rule covers subscriptions of log groups by it ({source} -> {target})"
+            yield stated_in, says
 
 
 def _destinations(assembly: Assembly) -> Iterator[BlindSpot]:
@@ -105,6 +136,16 @@ def _mappings(assembly: Assembly) -> Iterator[BlindSpot]:
             read = source.path if source else "a source without an ARN"
             function = path_of(assembly, mapping, mapping.properties.get("FunctionName"))
             yield mapping, f"no rule covers mappings of such a source ({read} -> {function})"
+
+
+def _properties(assembly: Assembly) -> Iterator[BlindSpot]:
+    for type_, names in _NOT_READ.items():
+        for resource in assembly.all_of(type_):
+            for name in names:
+                if value := resource.properties.get(name):
+                    targets = (each.path for each in assembly.references(resource.stack, value))
+                    ends = f"{resource.path} -> {', '.join(targets) or 'outside'}"
+                    yield resource, f"no rule covers its {name} ({ends})"
 
 
 def path_of(assembly: Assembly, resource: Resource, reference: object) -> str:

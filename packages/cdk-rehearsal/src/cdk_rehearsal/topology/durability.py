@@ -16,8 +16,11 @@ from cdk_rehearsal.patterns import PatternError
 from cdk_rehearsal.target_inputs import InputTransformer
 from cdk_rehearsal.topology import access
 from cdk_rehearsal.topology.blind_spots import blind_spots, path_of
+from cdk_rehearsal.topology.dead_ends import dead_ends
 from cdk_rehearsal.topology.messaging import Alarms, Edge, edges, retention_s
+from cdk_rehearsal.topology.statements import allows, resources_of, role_statements
 from cdk_rehearsal.topology.values import number, table, tables, text
+from cdk_rehearsal.topology.workflow_tasks import STATE_MACHINE
 
 
 class DurabilityRule(Enum):
@@ -34,6 +37,7 @@ class DurabilityRule(Enum):
     PermissionToEncrypt = "The sender of messages to a queue has permission to use its key"
     PermissionToRedrive = "A dead-letter queue accepts messages of the queues that name it"
     DeliverableInput = "What a rule makes of an event for its target can be delivered"
+    KnownReceiver = "Something in the templates receives what is sent"
     KnownKind = "Each edge is of a kind that these rules cover, with values in the template"
 
 
@@ -54,6 +58,8 @@ _FIXES = {
     "RedriveAllowPolicy",
     DurabilityRule.DeliverableInput: "Remove the quotation marks around the variable in the "
     "target's InputTemplate, or select text with its input path",
+    DurabilityRule.KnownReceiver: "Add its receiver to the templates, or acknowledge this finding "
+    "with the name of the application that receives the messages",
     DurabilityRule.KnownKind: "Check by hand how it retries and parks messages, and acknowledge "
     "this finding",
 }
@@ -77,6 +83,8 @@ _FIXES_BY_KIND = {
         "stream": "Set DestinationConfig.OnFailure of the mapping to an SQS queue",
         "topic": "Set RedrivePolicy of the subscription",
         "bucket": "Set RedrivePolicy of the queue that the bucket notifies",
+        "logs": "Set RetentionInDays of the log group to three days or more: its events can be "
+        "read again, after CloudWatch Logs gives up",
         "schedule": "Set DeadLetterConfig of the target to an SQS queue",
         "scheduled": "Set DeadLetterConfig of the schedules to the dead-letter queue of their "
         "target, from an environment variable of the function, and let their role send to it",
@@ -93,11 +101,14 @@ _FIXES_BY_KIND = {
         "ApproximateNumberOfMessagesVisible of the dead-letter queue",
         "topic": "Add an alarm with AlarmActions on the topic's NumberOfNotificationsFailed",
         "bucket": "Add alarms with AlarmActions for the queue that the bucket notifies",
+        "logs": "Add an alarm with AlarmActions on DeliveryErrors (namespace AWS/Logs) of the log "
+        "group and filter",
         "schedule": "Add an alarm with AlarmActions on InvocationDroppedCount of the schedule's "
         "group",
         "scheduled": "Add an alarm with AlarmActions on InvocationDroppedCount of the group, and "
         "give its name to the function in an environment variable",
         "invoke": "Add an alarm with AlarmActions on the function's Errors",
+        "workflow": "Add an alarm with AlarmActions on the workflow's ExecutionsFailed",
     },
 }
 
@@ -117,6 +128,7 @@ _SEVERITIES: Mapping[DurabilityRule, Severity] = {
     DurabilityRule.DeadLetterRetention: "high",
     DurabilityRule.KnownKind: "high",
     DurabilityRule.DeliverableInput: "high",
+    DurabilityRule.KnownReceiver: "medium",
     DurabilityRule.VisibilityTimeout: "medium",
     DurabilityRule.PartialBatchResponse: "medium",
     DurabilityRule.ParkedMessageAlarm: "medium",
@@ -171,7 +183,9 @@ def losses(assembly: Assembly) -> list[Loss]:
         *_mapped(assembly),
         *_permitted(assembly),
         *_redriven(assembly),
+        *_executed(assembly),
         *_undelivered(assembly),
+        *(Loss(DurabilityRule.KnownReceiver, *each) for each in dead_ends(assembly)),
         *(Loss(DurabilityRule.KnownKind, *each) for each in blind_spots(assembly)),
     ]
 
@@ -323,6 +337,34 @@ def _redriven(assembly: Assembly) -> Iterator[Loss]:
                 parking,
                 f"does not accept the messages that {queue.path} moves to its dead-letter queue",
             )
+
+
+def _executed(assembly: Assembly) -> Iterator[Loss]:
+    """Workflows that nobody waits for.
+
+    https://docs.aws.amazon.com/step-functions/latest/dg/procedure-cw-metrics.html
+    """
+    alarms = Alarms(assembly)
+    for machine in assembly.all_of(STATE_MACHINE):
+        if not alarms.of(machine.path, "ExecutionsFailed") and not _is_awaited(assembly, machine):
+            says = "an execution that fails raises no alarm with an action"
+            yield Loss(DurabilityRule.AlarmWithAction, machine, says, "workflow")
+
+
+def _is_awaited(assembly: Assembly, machine: Resource) -> bool:
+    """Whether all that may start an Express workflow wait for its result."""
+    starting = [
+        statement
+        for role in assembly.all_of("AWS::IAM::Role")
+        for stack, statement in role_statements(assembly, role)
+        if allows(statement, "states:StartExecution", "states:StartSyncExecution")
+        and machine in resources_of(assembly, stack, statement)
+    ]
+    return (
+        machine.properties.get("StateMachineType") == "EXPRESS"
+        and bool(starting)
+        and not any(allows(statement, "states:StartExecution") for statement in starting)
+    )
 
 
 def _undelivered(assembly: Assembly) -> Iterator[Loss]:

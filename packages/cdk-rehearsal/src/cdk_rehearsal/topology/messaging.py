@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cdk_rehearsal.assembly import Assembly, Properties, Resource, texts
+from cdk_rehearsal.topology.invoked import invoked_in_background
 from cdk_rehearsal.topology.statements import (
     DELIVERIES,
     Statement,
@@ -34,6 +35,12 @@ https://docs.aws.amazon.com/sns/latest/dg/sns-message-delivery-retries.html"""
 _S3_RETRIES = "by S3"
 """S3 has no setting for retries and no dead-letter queue; the queue that it notifies has one.
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/EventNotifications.html"""
+
+_LOGS_RETRIES = "24 hours, by CloudWatch Logs"
+"""What cannot be delivered stays in the log group as long as it keeps its events.
+https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/Subscriptions.html"""
+LOG_TARGETS = ("AWS::Kinesis::Stream", "AWS::Lambda::")
+"""The beginnings of the types to which log groups deliver by rules that are known."""
 
 _SCHEDULER = "scheduler.amazonaws.com"
 _ATTEMPTS = re.compile(r"(.*_)?ATTEMPTS")
@@ -94,6 +101,26 @@ def notifications(
     for custom in assembly.all_of("Custom::S3BucketNotifications"):
         bucket_or_none = assembly.find(custom.stack, custom.properties.get("BucketName"))
         yield custom, bucket_or_none, table(custom.properties.get("NotificationConfiguration"))
+
+
+def subscriptions(assembly: Assembly) -> Iterator[tuple[Resource, Any, Mapping[str, Any]]]:
+    """Yields subscriptions: the resource that states each, its topic, and its properties.
+
+    A topic may have some of its own.
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-sns-topic.html
+    """
+    for subscription in assembly.all_of("AWS::SNS::Subscription"):
+        yield subscription, subscription.properties.get("TopicArn"), subscription.properties
+    for topic in assembly.all_of("AWS::SNS::Topic"):
+        for inline in tables(topic.properties.get("Subscription")):
+            yield topic, {"Ref": topic.logical_id}, inline
+
+
+def subscribed_to_logs(assembly: Assembly) -> Iterator[tuple[Resource, Resource | None]]:
+    """Yields subscription filters of log groups, each with its destination, None if outside."""
+    for subscription in assembly.all_of("AWS::Logs::SubscriptionFilter"):
+        arn = subscription.properties.get("DestinationArn")
+        yield subscription, assembly.find(subscription.stack, arn)
 
 
 def variables_of(function: Resource) -> Mapping[str, Any]:
@@ -191,7 +218,7 @@ class _Walk:
         for mapping in self._all("AWS::Lambda::EventSourceMapping"):
             arn = mapping.properties.get("EventSourceArn")
             source = self._assembly.find(mapping.stack, arn)
-            function = self._function_path(mapping.stack, mapping.properties["FunctionName"])
+            function = self._function_path(mapping.stack, mapping.properties.get("FunctionName"))
             if source is not None and source.type == "AWS::SQS::Queue":
                 yield self._from_queue(source, function)
             elif source is not None or ":sqs:" not in texts(arn):
@@ -233,29 +260,27 @@ class _Walk:
             parking,
             (*lagging, *parked) if lagging and parked else (),
             stated_in=mapping,
-            sender=self._role_of(mapping.stack, properties["FunctionName"]),
+            sender=self._role_of(mapping.stack, properties.get("FunctionName")),
             # Parked messages only name records, so they are useful as long as the records last.
             keeps_s=_kept_s(stream) if stream else None,
         )
 
     def subscriptions(self) -> Iterator[Edge]:
         """Topics to queues and functions; other subscribers are outside of the application."""
-        for subscription in self._all("AWS::SNS::Subscription"):
-            properties = subscription.properties
+        for stated_in, topic, properties in subscriptions(self._assembly):
             if text(properties.get("Protocol")) not in {"sqs", "lambda"}:
                 continue
-            topic = self._assembly.find(subscription.stack, properties["TopicArn"])
             arn = table(properties.get("RedrivePolicy")).get("deadLetterTargetArn")
-            source = self._path(subscription.stack, properties["TopicArn"])
+            source = self._path(stated_in.stack, topic)
             yield Edge(
                 "topic",
                 source,
-                self._path(subscription.stack, properties["Endpoint"]),
+                self._path(stated_in.stack, properties.get("Endpoint")),
                 _SNS_RETRIES,
-                self._parking(subscription.stack, arn),
+                self._parking(stated_in.stack, arn),
                 self._alarms.paths(source, "NumberOfNotificationsFailed"),
-                stated_in=subscription,
-                sender=topic,
+                stated_in=stated_in,
+                sender=self._assembly.find(stated_in.stack, topic),
             )
 
     def notifications(self) -> Iterator[Edge]:
@@ -275,6 +300,26 @@ class _Walk:
                     stated_in=stated_in,
                     sender=bucket,
                 )
+
+    def log_subscriptions(self) -> Iterator[Edge]:
+        """Log groups to functions and data streams."""
+        for stated_in, target in subscribed_to_logs(self._assembly):
+            if target is None or not target.type.startswith(LOG_TARGETS):
+                continue
+            name = stated_in.properties.get("LogGroupName")
+            group = self._assembly.find(stated_in.stack, name)
+            days = number(group.properties.get("RetentionInDays"), 7) if group else 7
+            source = self._path(stated_in.stack, name)
+            yield Edge(
+                "logs",
+                source,
+                target.path,
+                _LOGS_RETRIES,
+                source if days is not None and days > 1 else None,
+                self._alarms.paths(source, "DeliveryErrors"),
+                stated_in=stated_in,
+                sender=group,
+            )
 
     def schedules(self) -> Iterator[Edge]:
         """Schedules in the templates."""
@@ -387,21 +432,24 @@ class _Walk:
             if function := self._function(stack, arn):
                 found[function.path] = (function, None)
         for config in self._all("AWS::Lambda::EventInvokeConfig"):
-            if function := self._function(config.stack, config.properties["FunctionName"]):
+            if function := self._function(config.stack, config.properties.get("FunctionName")):
                 found[function.path] = (function, config)
         return found
+
+    def _invoked_by_subscribers(self) -> Iterator[tuple[str, Any]]:
+        for subscriber in self._all("AWS::EventsV2::Subscriber"):
+            invoke = table(subscriber.properties.get("InvokeConfiguration"))
+            if table(invoke.get("LambdaParameters")).get("InvocationType") == "EVENT":
+                yield subscriber.stack, invoke.get("TargetArn")
 
     def _invoking(self) -> Iterator[tuple[str, Any]]:
         """The targets of all asynchronous invocations, each with the stack of its reference."""
         for rule in self._all("AWS::Events::Rule"):
             for target in tables(rule.properties.get("Targets")):
                 yield rule.stack, target.get("Arn")
-        for subscriber in self._all("AWS::EventsV2::Subscriber"):
-            invoke = table(subscriber.properties.get("InvokeConfiguration"))
-            if table(invoke.get("LambdaParameters")).get("InvocationType") == "EVENT":
-                yield subscriber.stack, invoke.get("TargetArn")
-        for subscription in self._all("AWS::SNS::Subscription"):
-            yield subscription.stack, subscription.properties.get("Endpoint")
+        yield from self._invoked_by_subscribers()
+        for stated_in, _, properties in subscriptions(self._assembly):
+            yield stated_in.stack, properties.get("Endpoint")
         # https://docs.aws.amazon.com/lambda/latest/dg/with-eventbridge-scheduler.html
         for schedule in self._all("AWS::Scheduler::Schedule"):
             yield schedule.stack, table(schedule.properties.get("Target")).get("Arn")
@@ -413,6 +461,9 @@ class _Walk:
             ):
                 for notification in tables(configuration.get(kind)):
                     yield stated_in.stack, notification.get(name)
+        for subscription, _ in subscribed_to_logs(self._assembly):
+            yield subscription.stack, subscription.properties.get("DestinationArn")
+        yield from invoked_in_background(self._assembly)
 
     KINDS: tuple[Callable[["_Walk"], Iterator[Edge]], ...] = (
         rules,
@@ -420,6 +471,7 @@ class _Walk:
         mappings,
         subscriptions,
         notifications,
+        log_subscriptions,
         schedules,
         invocations,
     )
@@ -431,7 +483,7 @@ class _Walk:
         """The function of a reference, which may be to a version or an alias."""
         found = self._assembly.find(stack, reference)
         while found and found.type in {"AWS::Lambda::Alias", "AWS::Lambda::Version"}:
-            found = self._assembly.find(found.stack, found.properties["FunctionName"])
+            found = self._assembly.find(found.stack, found.properties.get("FunctionName"))
         return found if found and found.type == "AWS::Lambda::Function" else None
 
     def _function_path(self, stack: str, reference: Any) -> str:

@@ -21,9 +21,14 @@ from moto.stepfunctions.parser.backend.execution import Execution
 
 from cdk_rehearsal.core import Core
 from cdk_rehearsal.limits import LIMITS
+from cdk_rehearsal.services.deliveries import THROTTLED
 from cdk_rehearsal.services.texts import iso_milliseconds
 from cdk_rehearsal.virtual_time.processes import Process
 
+_STARTS = {
+    "EXPRESS": "stepfunctions.express_starts_per_second",
+    "STANDARD": "stepfunctions.standard_starts_per_second",
+}
 _NAME = re.compile(r'[^\s<>{}\[\]?*"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f]{1,80}')
 
 
@@ -66,6 +71,8 @@ class Executions:
         https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html
         """
         machine = backend.describe_state_machine(arn)
+        if not self._core.rates.take(_STARTS[machine.type]):
+            raise AWSError("Rate exceeded", exception_type=THROTTLED)
         text = _checked(name, text)
         existing = self._named.get((arn, name)) if name is not None else None
         if existing is not None:
