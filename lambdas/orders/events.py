@@ -1,14 +1,14 @@
 """Events of orders: the life of an order."""
 
 from enum import StrEnum
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, ClassVar
 
 from msgspec import Meta, Struct
 
 from lambdas.eventing.event import Event
 from lambdas.eventing.personal import Claim, Personal
 from lambdas.inventory.events import Sku
-from lambdas.shared.vocabulary import Currency, CustomerId, Minor, OrderId
+from lambdas.shared.vocabulary import Currency, CustomerId, Minor, OrderId, code_or
 
 Quantity = Annotated[int, Meta(ge=1, le=100_000, description="Units", examples=[2])]
 Text = Annotated[str, Meta(min_length=1, max_length=120)]
@@ -171,14 +171,14 @@ class RejectionReason(StrEnum):
     CHECKOUT_FAILED = "checkout_failed"
 
     @classmethod
-    def of(cls, code: str) -> Self:
+    def of(cls, code: str) -> "RejectionReason":
         """Returns the reason of a code; CHECKOUT_FAILED for any other text.
 
         The order has the code. A bank that asks the customer to authenticate has declined.
         """
         if code == "authentication_required":
-            return cls("payment_declined")
-        return cls(code) if code in {reason.value for reason in cls} else cls("checkout_failed")
+            return cls.PAYMENT_DECLINED
+        return code_or(code, cls.CHECKOUT_FAILED)
 
 
 class OrderRejectedV1(OrderEvent, frozen=True, kw_only=True):

@@ -1,12 +1,12 @@
 """Events of returns: how an order comes back."""
 
 from enum import StrEnum
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
 from lambdas.eventing.event import Event
-from lambdas.shared.vocabulary import CustomerId, OrderId
+from lambdas.shared.vocabulary import CustomerId, OrderId, code_or
 
 Words = Annotated[
     str,
@@ -36,9 +36,9 @@ class ReturnReason(StrEnum):
     OTHER = "other"
 
     @classmethod
-    def of(cls, code: str) -> Self:
+    def of(cls, code: str) -> "ReturnReason":
         """Returns the reason of a code; OTHER for any other text."""
-        return cls(code) if code in {reason.value for reason in cls} else cls("other")
+        return code_or(code, cls.OTHER)
 
 
 class RefusalReason(StrEnum):
@@ -64,10 +64,9 @@ class RefusalReason(StrEnum):
     NOT_REVIEWED = "not_reviewed"
 
     @classmethod
-    def of(cls, code: str) -> Self:
+    def of(cls, code: str) -> "RefusalReason":
         """Returns the reason of a code; CONDITIONS_NOT_MET for any other text."""
-        known = {reason.value for reason in cls}
-        return cls(code) if code in known else cls("conditions_not_met")
+        return code_or(code, cls.CONDITIONS_NOT_MET)
 
 
 Approved = Annotated[

@@ -1,7 +1,8 @@
 """Money and ids, as they stand in events, request bodies and answers of every context."""
 
 import re
-from typing import Annotated
+from enum import StrEnum
+from typing import Annotated, TypeVar
 
 from msgspec import Meta
 
@@ -29,6 +30,15 @@ CustomerId = Annotated[
         examples=["c0a8f2de-3b71-4d5e-9f06-1e2d3c4b5a69"],
     ),
 ]
+
+Code = TypeVar("Code", bound=StrEnum)
+
+
+def code_or(text: str, otherwise: Code) -> Code:
+    """Returns the code with this text, of the same list as `otherwise`, or else `otherwise`."""
+    codes = type(otherwise)
+    return codes(text) if text in {code.value for code in codes} else otherwise
+
 
 _ORDER_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 

@@ -21,7 +21,7 @@ MUG, CUP = "MUG", "CUP"
 SUPPLIED = {MUG: 100, CUP: 100}
 
 _PAST_DEADLINE = timedelta(days=1)
-"""More than a reminder of a parcel's deadline is late, less than until its order is cancelled."""
+"""Longer than a reminder can be late, but too short for the order to be cancelled."""
 
 _AUTHORIZED_DAYS = 7
 """As long as the provider holds an amount."""

@@ -161,10 +161,10 @@ class Hooks:
         thread = threading.get_ident()
 
         def make_api_call(client: Any, operation: str, parameters: dict[str, Any]) -> Any:
-            inside = threading.get_ident() == thread and scheduler.current is not None
-            environment = scheduler.current.environment if inside and scheduler.current else None
+            process = scheduler.current if threading.get_ident() == thread else None
+            environment = process.environment if process else None
             if not isinstance(environment, ExecutionEnvironment):
-                with nullcontext() if inside else scheduler.guest():
+                with nullcontext() if process else scheduler.guest():
                     if (principal := vars(client).get(PRINCIPAL)) is not None:
                         self._authorize(principal, client, operation, parameters)
                     return original(client, operation, parameters)

@@ -60,6 +60,17 @@ class Cloud:
             },
         )
 
+    def permission(self, logical_id: str, function: Any, principal: str, **conditions: Any) -> str:
+        """Permit a service to invoke a function, given by its ARN or name."""
+        return self.add(
+            logical_id,
+            "AWS::Lambda::Permission",
+            Action="lambda:InvokeFunction",
+            FunctionName=function,
+            Principal=principal,
+            **conditions,
+        )
+
     def queue(
         self,
         logical_id: str,

@@ -593,12 +593,10 @@ class TestKeysOutsideTheAssembly:
         self, account: Cloud, rehearse: Rehearse
     ) -> None:
         caller(account)
-        account.add(
+        account.permission(
             "Admit",
-            "AWS::Lambda::Permission",
-            Action="lambda:InvokeFunction",
-            FunctionName=ref("Caller"),
-            Principal="*",
+            ref("Caller"),
+            "*",
             PrincipalOrgID="o-1234567890",
         )
         with pytest.raises(LoadingError, match=r"Admit.*aws:PrincipalOrgID"):

@@ -289,12 +289,10 @@ def test_without_a_dead_letter_queue_that_admits_the_rule_an_event_is_lost(
 
 
 def permit(bus: Cloud, source: Any) -> None:
-    bus.add(
+    bus.permission(
         "Permission",
-        "AWS::Lambda::Permission",
-        Action="lambda:InvokeFunction",
-        FunctionName=arn("Function"),
-        Principal="events.amazonaws.com",
+        arn("Function"),
+        "events.amazonaws.com",
         SourceArn=source,
     )
 

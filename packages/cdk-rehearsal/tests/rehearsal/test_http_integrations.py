@@ -337,12 +337,10 @@ def guarded(template: Cloud, code: str, *, simple: bool = True, **properties: An
     api(template)
     template.function("Echo", ECHO)
     template.function("Guard", code)
-    template.add(
+    template.permission(
         "PermitGuard",
-        "AWS::Lambda::Permission",
-        Action="lambda:InvokeFunction",
-        FunctionName=arn("Guard"),
-        Principal="apigateway.amazonaws.com",
+        arn("Guard"),
+        "apigateway.amazonaws.com",
         SourceArn=sub(
             "arn:aws:execute-api:${AWS::Region}:${AWS::AccountId}:${Api}/authorizers/${Custom}"
         ),

@@ -37,12 +37,10 @@ def talking(template: Cloud, pattern: str = "", **properties: Any) -> Cloud:
     template.function("Talker", TALKER, LoggingConfig={"LogGroup": ref("Log")})
     template.add("Heard", "AWS::SQS::Queue")
     template.function("Listener", LISTENER, Environment={"Variables": {"QUEUE": ref("Heard")}})
-    template.add(
+    template.permission(
         "Permission",
-        "AWS::Lambda::Permission",
-        Action="lambda:InvokeFunction",
-        FunctionName=arn("Listener"),
-        Principal="logs.amazonaws.com",
+        arn("Listener"),
+        "logs.amazonaws.com",
         SourceArn=arn("Log"),
     )
     template.add(

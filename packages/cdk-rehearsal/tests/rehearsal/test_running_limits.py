@@ -295,12 +295,10 @@ def test_an_event_too_large_for_its_target_goes_to_the_dead_letter_queue(
     template.queue("Dead", MaximumMessageSize=1_048_576)
     template.queue("Small", MaximumMessageSize=1024)
     template.function("Function", "def handler(event, context): pass")
-    template.add(
+    template.permission(
         "Permission",
-        "AWS::Lambda::Permission",
-        Action="lambda:InvokeFunction",
-        FunctionName=arn("Function"),
-        Principal="events.amazonaws.com",
+        arn("Function"),
+        "events.amazonaws.com",
     )
     input_ = {"InputPath": "$.detail"} if target == "Small" else {}
     dead = {"DeadLetterConfig": {"Arn": arn("Dead")}}
@@ -337,12 +335,10 @@ def test_a_notification_too_large_for_its_function_is_given_up(
     """https://docs.aws.amazon.com/sns/latest/dg/sns-message-delivery-retries.html"""
     template.add("Topic", "AWS::SNS::Topic", MaximumMessageSize=1_048_576)
     template.function("Function", "def handler(event, context): pass")
-    template.add(
+    template.permission(
         "Permission",
-        "AWS::Lambda::Permission",
-        Action="lambda:InvokeFunction",
-        FunctionName=arn("Function"),
-        Principal="sns.amazonaws.com",
+        arn("Function"),
+        "sns.amazonaws.com",
     )
     template.add(
         "Subscription",

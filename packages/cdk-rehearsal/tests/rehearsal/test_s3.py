@@ -249,12 +249,10 @@ def test_in_a_versioned_bucket_a_removed_object_gets_a_marker(template: Cloud, a
 def to_function(cloud: Cloud, *, permitted: bool = True) -> None:
     cloud.function("Function", "import json\ndef handler(event, context): print(json.dumps(event))")
     if permitted:
-        cloud.add(
+        cloud.permission(
             "Permission",
-            "AWS::Lambda::Permission",
-            Action="lambda:InvokeFunction",
-            FunctionName=arn("Function"),
-            Principal="s3.amazonaws.com",
+            arn("Function"),
+            "s3.amazonaws.com",
             SourceAccount=ref("AWS::AccountId"),
         )
     bucket(

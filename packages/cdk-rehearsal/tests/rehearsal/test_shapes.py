@@ -89,12 +89,10 @@ def test_a_record_of_a_topic(template: Cloud, aws: Deploy) -> None:
     """https://docs.aws.amazon.com/lambda/latest/dg/with-sns.html"""
     template.add("Topic", "AWS::SNS::Topic")
     template.function("Function", PRINT)
-    template.add(
+    template.permission(
         "Permission",
-        "AWS::Lambda::Permission",
-        Action="lambda:InvokeFunction",
-        FunctionName=arn("Function"),
-        Principal="sns.amazonaws.com",
+        arn("Function"),
+        "sns.amazonaws.com",
     )
     template.add(
         "Subscription",

@@ -175,12 +175,10 @@ def test_a_raw_message_with_more_than_ten_attributes_is_not_delivered(
 def test_a_function_gets_the_notification_asynchronously(topic: Cloud, aws: Deploy) -> None:
     """https://docs.aws.amazon.com/lambda/latest/dg/with-sns.html"""
     subscribe_function(topic)
-    topic.add(
+    topic.permission(
         "Permission",
-        "AWS::Lambda::Permission",
-        Action="lambda:InvokeFunction",
-        FunctionName=arn("Function"),
-        Principal="sns.amazonaws.com",
+        arn("Function"),
+        "sns.amazonaws.com",
         SourceArn=ref("Topic"),
     )
     shop = aws()

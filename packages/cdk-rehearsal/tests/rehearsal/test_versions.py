@@ -105,12 +105,10 @@ def test_a_permission_is_for_one_qualifier(
         Protocol="lambda",
         Endpoint=ref("Live"),
     )
-    template.add(
+    template.permission(
         "Permit",
-        "AWS::Lambda::Permission",
-        Action="lambda:InvokeFunction",
-        FunctionName=ref(permitted),
-        Principal="sns.amazonaws.com",
+        ref(permitted),
+        "sns.amazonaws.com",
     )
     shop = rehearse()
     shop.client("sns").publish(TopicArn=shop.physical_id("Shop/Topic"), Message="x")

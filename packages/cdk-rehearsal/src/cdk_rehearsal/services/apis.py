@@ -21,6 +21,7 @@ from cdk_rehearsal.limits import LIMITS
 from cdk_rehearsal.rates import Bucket
 from cdk_rehearsal.services.functions import Function, InvocationResult
 from cdk_rehearsal.services.invocation import LambdaService
+from cdk_rehearsal.services.service_calls import ServiceCalls
 from cdk_rehearsal.services.texts import trace_header
 from cdk_rehearsal.services.tokens import Issuer, JwtAuthorizer
 
@@ -185,8 +186,6 @@ class Api(ABC, Generic[R]):
     """The beginning of the types of its resources."""
     owner: str
     """The property with which its resources name it."""
-    routes: Sequence[R]
-    """All routes, the most specific first."""
 
     def __init__(
         self,
@@ -196,10 +195,11 @@ class Api(ABC, Generic[R]):
         resource: Resource,
         issuer: Callable[[str], Issuer],
     ) -> None:
-        """Reads the API from the loaded resources; loading has checked them."""
+        """Reads the API from the loaded resources; creators have checked them."""
         self._core = core
         self._lambdas = lambdas
         self._issuer = issuer
+        self._resources = resources
         self.path = resource.path
         self.id = resource.physical_id
         self.domain = f"{self.id}.execute-api.{core.region}.amazonaws.com"
@@ -213,6 +213,13 @@ class Api(ABC, Generic[R]):
         self._stage_properties = stage.properties
         self.stage = str(stage.properties["StageName"])
         self._buckets: dict[str, Bucket] = {}
+        self._calls = ServiceCalls(core, self.path)
+        self.routes: Sequence[R] = self._read(resource)
+        """All routes, the most specific first."""
+
+    @abstractmethod
+    def _read(self, resource: Resource) -> Sequence[R]:
+        """Reads what only this kind of API has; returns its routes, the most specific first."""
 
     def _of_kind(self, kind: str) -> list[Resource]:
         """Returns the API's resources of a kind."""

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import unquote
 
 from cdk_rehearsal.assembly import Resource
-from cdk_rehearsal.core import Core
 from cdk_rehearsal.errors import Unsupported
 from cdk_rehearsal.limits import LIMITS
 from cdk_rehearsal.properties import is_unresolved
@@ -34,10 +33,8 @@ from cdk_rehearsal.services.http_formats import (
     iam_context,
 )
 from cdk_rehearsal.services.http_integrations import SUBTYPES, ServiceIntegration
-from cdk_rehearsal.services.invocation import LambdaService
 from cdk_rehearsal.services.request_authorizer import HttpAuthorizer
-from cdk_rehearsal.services.service_calls import ServiceCalls
-from cdk_rehearsal.services.tokens import Forbidden, Issuer, JwtAuthorizer, Unauthorized
+from cdk_rehearsal.services.tokens import Forbidden, JwtAuthorizer, Unauthorized
 
 TYPE = "AWS::ApiGatewayV2::"
 
@@ -81,27 +78,17 @@ class HttpApi(Api[HttpRoute]):
     prefix = TYPE
     owner = "ApiId"
 
-    def __init__(
-        self,
-        core: Core,
-        lambdas: LambdaService,
-        resources: Sequence[Resource],
-        resource: Resource,
-        issuer: Callable[[str], Issuer],
-    ) -> None:
-        """Reads the API from the loaded resources; creators have checked them."""
-        super().__init__(core, lambdas, resources, resource, issuer)
+    def _read(self, resource: Resource) -> list[HttpRoute]:
         self._variables = self._stage_properties.get("StageVariables")
         cors = resource.properties.get("CorsConfiguration")
         self._cors = Cors(cors) if cors else None
-        self._calls = ServiceCalls(core, self.path)
         self._authorizers = {
             each.physical_id: self._authorizer(each) for each in self._of_kind("Authorizer")
         }
         routes = [self._route(each) for each in self._of_kind("Route")]
         self._default = next((route for route in routes if route.key == "$default"), None)
         known = sorted((r for r in routes if r is not self._default), key=lambda r: r.rank)
-        self.routes = [*known, *([self._default] if self._default else [])]
+        return [*known, *([self._default] if self._default else [])]
 
     def _throttle(self, route: HttpRoute) -> Mapping[str, Any]:
         """The settings of a stage apply to each of its routes, not to all of them together.

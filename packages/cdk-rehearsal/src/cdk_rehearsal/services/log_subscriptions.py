@@ -7,6 +7,7 @@ import base64
 import gzip
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 from moto.logs.exceptions import InvalidParameterException
@@ -15,7 +16,7 @@ from moto.logs.models import LogsBackend, LogStream, SubscriptionFilter, logs_ba
 from cdk_rehearsal.core import Core
 from cdk_rehearsal.meter import Record
 from cdk_rehearsal.sandbox.patching import Patches
-from cdk_rehearsal.services.deliveries import DeliveryFailed, check_faults
+from cdk_rehearsal.services.deliveries import DeliveryFailed, check_faults, deliver
 from cdk_rehearsal.services.functions import PayloadTooLarge
 from cdk_rehearsal.services.invocation import LambdaService
 from cdk_rehearsal.services.log_patterns import InvalidPattern, log_filter
@@ -174,27 +175,16 @@ class LogSubscriptions:
 
     def _deliver(self, found: SubscriptionFilter, stream: str, data: bytes) -> None:
         """Tries for a day; what cannot be delivered is dropped, but stays in the log group."""
-        core = self._core
-        source, target = self._ends(found)
-        expires = core.scheduler.now() + _RETRIED_S
-        pause, longest = _BACKOFF_S
-        while True:
-            try:
-                self._hand_over(found, stream, data)
-            except DeliveryFailed as failure:
-                code = failure.code
-                core.meter.add("delivery", source, target, outcome="failed", error=code)
-                if not failure.retriable:
-                    until = core.scheduler.now() + _DISABLED_S
-                    self._disabled[found.log_group_name, found.name] = until
-                if not failure.retriable or core.scheduler.now() + pause > expires:
-                    core.meter.add("discarded", source, "nowhere", condition=code)
-                    return
-                core.scheduler.sleep(pause)
-                pause = min(pause * 2, longest)
-            else:
-                core.meter.add("delivery", source, target, outcome="delivered")
-                return
+        failure = deliver(
+            self._core,
+            *self._ends(found),
+            partial(self._hand_over, found, stream, data),
+            within_s=_RETRIED_S,
+            pauses_s=_BACKOFF_S,
+        )
+        if failure and not failure.retriable:
+            until = self._core.scheduler.now() + _DISABLED_S
+            self._disabled[found.log_group_name, found.name] = until
 
     def _hand_over(self, found: SubscriptionFilter, stream: str, data: bytes) -> None:
         """Invokes the function, or puts a record whose key is the log stream.

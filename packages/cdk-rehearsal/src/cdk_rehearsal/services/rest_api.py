@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -17,7 +17,6 @@ from urllib.parse import parse_qsl, unquote
 from jsonschema import Draft4Validator
 
 from cdk_rehearsal.assembly import Resource
-from cdk_rehearsal.core import Core
 from cdk_rehearsal.limits import LIMITS
 from cdk_rehearsal.services.apis import (
     SERVICE,
@@ -29,10 +28,9 @@ from cdk_rehearsal.services.apis import (
     Route,
 )
 from cdk_rehearsal.services.functions import Function, InvocationResult, PayloadTooLarge, Throttled
-from cdk_rehearsal.services.invocation import LambdaService
 from cdk_rehearsal.services.request_authorizer import RequestAuthorizer, function_of
-from cdk_rehearsal.services.service_calls import ServiceCalls, template_scope
-from cdk_rehearsal.services.tokens import Forbidden, Issuer, JwtAuthorizer, Unauthorized
+from cdk_rehearsal.services.service_calls import template_scope
+from cdk_rehearsal.services.tokens import Forbidden, JwtAuthorizer, Unauthorized
 from cdk_rehearsal.services.usage import Usage
 from cdk_rehearsal.services.velocity import Velocity
 
@@ -68,29 +66,18 @@ class RestApi(Api[Method]):
     prefix = TYPE
     owner = "RestApiId"
 
-    def __init__(
-        self,
-        core: Core,
-        lambdas: LambdaService,
-        resources: Sequence[Resource],
-        resource: Resource,
-        issuer: Callable[[str], Issuer],
-    ) -> None:
-        """Reads the API from the loaded resources; creators have checked them."""
-        super().__init__(core, lambdas, resources, resource, issuer)
+    def _read(self, resource: Resource) -> list[Method]:
         self._name = str(resource.properties.get("Name", ""))
         self._binary = [
             re.escape(each).replace(r"\*", ".*")
             for each in resource.properties.get("BinaryMediaTypes", [])
         ]
-        self._resources = resources
         self._variables = self._stage_properties.get("Variables")
-        self._usage = Usage(core, self.id, self.stage, resources)
-        self._calls = ServiceCalls(core, self.path)
+        self._usage = Usage(self._core, self.id, self.stage, self._resources)
         self._custom: dict[str, RequestAuthorizer] = {}
         self._pools: dict[str, JwtAuthorizer] = {}
         methods = map(self._method, self._of_kind("Method"))
-        self.routes = sorted(methods, key=lambda method: method.rank)
+        return sorted(methods, key=lambda method: method.rank)
 
     # -- reading the template -------------------------------------------------------------
 

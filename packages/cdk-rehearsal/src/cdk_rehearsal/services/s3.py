@@ -1,6 +1,7 @@
 """S3: notifications of what happens to objects, to queues, topics, functions and EventBridge."""
 
 import json
+from functools import partial
 from typing import Any
 from urllib.parse import quote_plus, unquote_plus
 
@@ -12,7 +13,7 @@ from moto.sqs.exceptions import QueueDoesNotExist
 from cdk_rehearsal.core import Core
 from cdk_rehearsal.errors import RehearsalError
 from cdk_rehearsal.sandbox.patching import Patches
-from cdk_rehearsal.services.deliveries import DeliveryFailed, check_faults
+from cdk_rehearsal.services.deliveries import DeliveryFailed, check_faults, deliver
 from cdk_rehearsal.services.event_bus import EventBus
 from cdk_rehearsal.services.invocation import LambdaService
 from cdk_rehearsal.services.queues import Queues
@@ -218,24 +219,15 @@ class Buckets:
     def _deliver(self, bucket: FakeBucket, arn: str, body: str, detail: dict[str, Any]) -> None:
         """Tries until the destination takes the notification; one that shuts S3 out loses it."""
         core = self._core
-        source, target = core.path_of(bucket.name), core.path_of(arn)
-        expires = self._scheduler.now() + _MAX_AGE_S
-        pause, longest = _BACKOFF_S
-        while True:
-            try:
-                self._hand_over(bucket, arn, body)
-            except DeliveryFailed as failure:
-                core.meter.add(
-                    "delivery", source, target, outcome="failed", error=failure.code, **detail
-                )
-                if not failure.retriable or self._scheduler.now() + pause > expires:
-                    core.meter.add("discarded", source, "nowhere", condition=failure.code, **detail)
-                    return
-                self._scheduler.sleep(pause)
-                pause = min(pause * 2, longest)
-            else:
-                core.meter.add("delivery", source, target, outcome="delivered", **detail)
-                return
+        deliver(
+            core,
+            core.path_of(bucket.name),
+            core.path_of(arn),
+            partial(self._hand_over, bucket, arn, body),
+            within_s=_MAX_AGE_S,
+            pauses_s=_BACKOFF_S,
+            **detail,
+        )
 
     def _hand_over(self, bucket: FakeBucket, arn: str, body: str) -> None:
         core = self._core
