@@ -61,6 +61,7 @@ TABLE = resource("AWS::DynamoDB::Table", StreamSpecification={"StreamViewType": 
         (TABLE, "nothing in the templates receives from its stream"),
         (resource("AWS::SNS::Topic"), "nothing in the templates subscribes to it"),
         (resource("AWS::Events::EventBus", Name="b"), "no rule in the templates receives"),
+        (resource("AWS::EventsV2::EventBus"), "no subscriber in the templates receives"),
         (resource("AWS::Events::Rule"), "it has no target in the templates"),
     ],
 )

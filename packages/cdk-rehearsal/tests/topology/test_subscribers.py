@@ -45,18 +45,38 @@ def permit(*queues: str) -> dict[str, Any]:
     }
 
 
+def trust(service: str) -> dict[str, Any]:
+    principal = {"Service": f"{service}.amazonaws.com"}
+    return {"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"}
+
+
 def shop() -> Resources:
     """A bus with a subscriber that loses nothing."""
     of_subscriber = {"EventBus": ref("Bus"), "Subscriber": arn("Subscriber", "SubscriberArn")}
-    trust = {
-        "Effect": "Allow",
-        "Principal": {"Service": "events.amazonaws.com"},
-        "Action": "sts:AssumeRole",
-    }
     return {
         "Alarms": {"Type": "AWS::SNS::Topic", "Properties": {}},
         "Bus": {"Type": "AWS::EventsV2::EventBus", "Properties": {"Name": "shop"}},
         "Queue": {"Type": "AWS::SQS::Queue", "Properties": {}},
+        "Server": {
+            "Type": "AWS::IAM::Role",
+            "Properties": {
+                "AssumeRolePolicyDocument": {"Statement": [trust("ec2")]},
+                "Policies": [
+                    {
+                        "PolicyName": "Receive",
+                        "PolicyDocument": {
+                            "Statement": [
+                                {
+                                    "Effect": "Allow",
+                                    "Action": "sqs:ReceiveMessage",
+                                    "Resource": arn("Queue"),
+                                }
+                            ]
+                        },
+                    }
+                ],
+            },
+        },
         "Undelivered": {
             "Type": "AWS::SQS::Queue",
             "Properties": {"MessageRetentionPeriod": 1_209_600},
@@ -67,7 +87,7 @@ def shop() -> Resources:
         "Role": {
             "Type": "AWS::IAM::Role",
             "Properties": {
-                "AssumeRolePolicyDocument": {"Statement": [trust]},
+                "AssumeRolePolicyDocument": {"Statement": [trust("events")]},
                 "Policies": [
                     {
                         "PolicyName": "Deliver",
@@ -110,6 +130,13 @@ def granting(*queues: str) -> Callable[[Resources], object]:
     return spoil
 
 
+def without_dead_letter_queue(resources: Resources) -> None:
+    subscriber(resources).pop("OnFailureConfiguration")
+    granting("Queue")(resources)
+    for name in ("Undelivered", "Parked"):
+        resources.pop(name)
+
+
 def test_a_subscriber_is_an_edge_with_its_retries_dead_letter_queue_and_alarms() -> None:
     (edge,) = edges(assembly(shop()))
     assert str(edge) == (
@@ -132,7 +159,7 @@ def test_a_subscriber_is_an_edge_with_its_retries_dead_letter_queue_and_alarms()
             *(Rule.BoundedRetry, "Subscriber"),
         ),
         (
-            lambda r: subscriber(r).pop("OnFailureConfiguration"),
+            without_dead_letter_queue,
             *(Rule.DeadLetterQueue, "Subscriber"),
         ),
         (lambda r: r.pop("GivenUp"), Rule.AlarmWithAction, "Subscriber"),

@@ -122,6 +122,14 @@ def _unread(assembly: Assembly) -> Iterator[BlindSpot]:
     for bus in assembly.all_of("AWS::Events::EventBus"):
         if not any(_is_on(assembly, rule, bus) for rule in assembly.all_of("AWS::Events::Rule")):
             yield bus, "no rule in the templates receives its events"
+    subscribed = {
+        found.path
+        for subscriber in assembly.all_of("AWS::EventsV2::Subscriber")
+        for found in assembly.references(subscriber.stack, subscriber.properties["EventBusArn"])
+    }
+    for bus in assembly.all_of("AWS::EventsV2::EventBus"):
+        if bus.path not in subscribed:
+            yield bus, "no subscriber in the templates receives its events"
 
 
 def _is_received(assembly: Assembly, resource: Resource) -> bool:
