@@ -39,15 +39,15 @@ def redrive(
 ) -> None:
     """Delivers the events again that the bus could not deliver to a consumer."""
     try:
-        desk = Desk.of(stage, context, consumer)
-        typer.echo(desk.finish() if done else desk.begin(since, until))
+        redrive = Redrive.of(stage, context, consumer)
+        typer.echo(redrive.finish() if done else redrive.begin(since, until))
     except (Refused, ValueError, BotoCoreError, ClientError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from None
 
 
 @dataclass(frozen=True)
-class Desk:
+class Redrive:
     """A consumer's subscriber and its dead-letter queue."""
 
     subscriber: dict[str, Any]
@@ -55,7 +55,7 @@ class Desk:
     """The URL of the dead-letter queue."""
 
     @classmethod
-    def of(cls, stage: str, context: str, consumer: str) -> "Desk":
+    def of(cls, stage: str, context: str, consumer: str) -> "Redrive":
         """Finds a consumer by its names. Raises Refused if there is none."""
         stack = f"orderflow-{stage}-{context}"
         pages = client("cloudformation").get_paginator("list_stack_resources")
