@@ -11,7 +11,8 @@ UV := uv==0.13.9
 # Commands see an allow-list of environment variables and no settings files: workspace/isolation.py.
 RUN := .venv/bin/python -I workspace/isolation.py
 # Commands that work in an AWS account see all variables, but still use only the wheel's Node.js.
-CDK := $(RUN) --account node node_modules/aws-cdk/bin/cdk
+ACCOUNT := $(RUN) --account
+CDK := $(ACCOUNT) node node_modules/aws-cdk/bin/cdk
 # So does a replay of the rules of AWS at an endpoint.
 PARITY = $(RUN) $(if $(ENDPOINT)$(findstring --endpoint,$(ARGS)),--account) \
 	python packages/cdk-rehearsal/tests/parity.py
@@ -84,7 +85,7 @@ deploy: setup ## deploy to the shell's AWS account: STAGE=dev
 
 redrive: setup ## deliver events again on a Custom Event Bus: STAGE=dev ARGS="checkout RunCheckout"
 	$(named)
-	@$(RUN) --account python -m tools.redrive --stage $(STAGE) $(ARGS)
+	@$(ACCOUNT) python -m tools.redrive --stage $(STAGE) $(ARGS)
 
 destroy: setup ## remove a stage from the AWS account: STAGE=dev
 	$(named)
