@@ -87,7 +87,7 @@ def background(assembly: Assembly) -> Iterator[BlindSpot]:
 
 def _unread(assembly: Assembly) -> Iterator[BlindSpot]:
     """Queues, streams, topics and buses with nothing behind them."""
-    parked = {
+    parked: set[str | None] = {
         found.path
         for resource in assembly.resources
         for node in nodes(resource.properties)
