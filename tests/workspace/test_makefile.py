@@ -30,7 +30,9 @@ def recipes() -> Iterator[str]:
 
 def starts_of_tools() -> list[str]:
     """The lines of recipes that start Python or a tool."""
-    return [line for line in recipes() if re.search(r"\$\((RUN|ACCOUNT|CDK)\)|\.venv/bin|python", line)]
+    return [
+        line for line in recipes() if re.search(r"\$\((RUN|ACCOUNT|CDK)\)|\.venv/bin|python", line)
+    ]
 
 
 @pytest.mark.parametrize("line", starts_of_tools())
