@@ -17,7 +17,7 @@ RARE = {
 """Metrics with an alarm that are normally zero for years, and so are not on the dashboard."""
 
 
-BUSES = {"AWS::Events::EventBus", "AWS::EventsV2::EventBus"}
+BUSES = ("AWS::Events::EventBus", "AWS::EventsV2::EventBus")
 NAMED = {
     **dict.fromkeys(BUSES, "Name"),
     "AWS::SQS::Queue": "QueueName",
