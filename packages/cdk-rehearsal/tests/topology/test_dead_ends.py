@@ -99,6 +99,23 @@ def test_a_dead_letter_queue_waits_for_an_operator() -> None:
     assert finding.startswith("Shop/Source: ")
 
 
+@pytest.mark.parametrize(
+    ("variable", "parks"),
+    [
+        ("DEAD_LETTER_QUEUE_URL", True),
+        ("ORDERS_DLQ", True),
+        ("DLQ", True),
+        ("QUEUE_URL", False),
+        ("UNDEAD_LETTERS", False),
+    ],
+)
+def test_a_queue_that_code_parks_in_waits_for_an_operator(variable: str, parks: bool) -> None:
+    function = copy.deepcopy(FUNCTION)
+    function["Properties"]["Environment"] = {"Variables": {variable: ref("Parking")}}
+    found = not_understood(Parking=QUEUE, Function=function, Role=role())
+    assert [each.partition(":")[0] for each in found] == ([] if parks else ["Shop/Parking"])
+
+
 @pytest.mark.parametrize("named", [ref("Holder"), "b"])
 def test_a_rule_receives_the_events_of_its_bus(named: Any) -> None:
     rule = resource("AWS::Events::Rule", EventBusName=named, Targets=[{"Arn": "x"}])
