@@ -359,11 +359,12 @@ class RehearsedShop(ShopState):
     def replay(self, rule: str) -> None:
         """Delivers all retained events again by one rule or subscriber, given by its path."""
         now = datetime.now(UTC)
-        if self.is_custom:
+        found = next(each for each in self.rehearsal.resources if each.path == rule)
+        if found.type == "AWS::EventsV2::Subscriber":
             bus = self.rehearsal.client("eventbridgev2")
             all_time = Span(self._opened - timedelta(days=1), now + timedelta(minutes=1))
-            kept = retained(bus, self.rehearsal.physical_id(BUS), all_time)
-            replay(bus, self.rehearsal.physical_id(rule), kept)
+            kept = retained(bus, found.properties["EventBusArn"], all_time)
+            replay(bus, found.physical_id, kept)
             return
         events = self.rehearsal.client("events")
         (archive,) = (r for r in self.rehearsal.resources if r.type == "AWS::Events::Archive")
