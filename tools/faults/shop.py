@@ -351,11 +351,6 @@ class RehearsedShop(ShopState):
         for mapping in client.list_event_source_mappings(FunctionName=name)["EventSourceMappings"]:
             client.update_event_source_mapping(UUID=mapping["UUID"], Enabled=on)
 
-    @property
-    def is_custom(self) -> bool:
-        """Whether the bus is a Custom Event Bus."""
-        return ":event-busv2/" in self.rehearsal.physical_id(BUS)
-
     def replay(self, rule: str) -> None:
         """Delivers all retained events again by one rule or subscriber, given by its path."""
         now = datetime.now(UTC)

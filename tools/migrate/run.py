@@ -3,7 +3,7 @@
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -165,7 +165,7 @@ class Migration:
         movers: list[Consumer | Producer] = [*self.consumers, *producers(self._rehearsal)]
         self._random.shuffle(movers)
         for mover in movers:
-            yield from self._some(2)
+            yield from self._some(1)
             if isinstance(mover, Producer):
                 mover.move(self._rehearsal, to)
                 self.moves.append(Move(mover.name, to))
@@ -179,46 +179,45 @@ class Migration:
         """Moves a consumer: both buses deliver until the former has delivered what it had."""
         begun = self._now
         consumer.switch(self._rehearsal, to, on=True)
-        yield from self._some(2)
+        yield from self._some(3)
         interrupted = self._random.random() < _INTERRUPTED
         if interrupted:
             yield Action("wait", option=_LONG)
             consumer.switch(self._rehearsal, to, on=True)
         former = other(to)
-        routes = [bridge(self._rehearsal, former), consumer.route(former)]
-        while waiting := self._unfinished(routes, begun):
-            if self._now > begun + _PATIENCE_S:
-                raise Stuck(f"{consumer.name} cannot leave the {former} bus: {waiting}")
-            yield from self._help()
+        # What a bridge forwards from before the overlap, only the former route delivers.
+        yield from self._until_delivered(bridge(self._rehearsal, former), begun)
+        yield from self._until_delivered(consumer.route(former), self._now)
         consumer.switch(self._rehearsal, former, on=False)
         self.moves.append(Move(consumer.name, to, self._now - begun, interrupted))
 
     def _jump(self, consumer: Consumer, to: Side) -> Iterator[Action]:
         """Moves a consumer without an overlap, which is wrong."""
         consumer.switch(self._rehearsal, other(to), on=False)
-        yield from self._some(2)
+        yield from self._some(3)
         consumer.switch(self._rehearsal, to, on=True)
         self.moves.append(Move(consumer.name, to, 0.0))
 
-    def _unfinished(self, routes: Sequence[Route], begun: float) -> str:
-        """Returns what is still to be delivered from before the overlap, or to be redriven."""
-        counts = {each.path: self.traffic.undelivered(each, until=begun) for each in routes}
-        left = {**counts, **self._shop.parked()}
-        return ", ".join(f"{count} of {path}" for path, count in left.items() if count)
+    def _until_delivered(self, route: Route, moment: float) -> Iterator[Action]:
+        """Waits until a route has delivered what had reached its bus, and nothing is parked."""
+        while self._shop.parked() or self.traffic.undelivered(route, until=moment):
+            if self._now > moment + _PATIENCE_S:
+                raise Stuck(f"{route.path} does not deliver, so its consumer cannot leave it")
+            yield from self._redrive()
+            yield Action("wait", option=_SHORT)
 
-    def _help(self) -> Iterator[Action]:
-        """Waits; if something is parked, removes the cause and redrives it."""
+    def _redrive(self) -> Iterator[Action]:
+        """Redrives what is parked, if anything is, once its cause is removed."""
         if self._shop.parked():
             yield Action("clear")
             yield Action("redrive")
-        yield Action("wait", option=_SHORT)
 
     def _stay(self, side: Side) -> Iterator[Action]:
         """Checks that only the bus of one side is in use, once everything has moved."""
         yield Action("settle")
         while self._shop.parked():
-            yield from self._help()
-        yield Action("settle")
+            yield from self._redrive()
+            yield Action("settle")
         former = other(side)
         before = self.traffic.count(former), self.traffic.delivered_by(former)
         yield Action("order")
