@@ -43,8 +43,8 @@ _PATIENCE_S = 25 * 3600
 """Longer than a bus retries."""
 _INTERRUPTED = 0.2
 """The share of moves in which the operator's step fails, and is begun again later."""
-_SHORT, _LONG = 1, 3
-"""Options of the action `wait`: 5 and 300 seconds."""
+_SHORT, _OVERLAP, _LONG = 1, 2, 3
+"""Options of the action `wait`: 5, 30 and 300 seconds."""
 
 
 @dataclass
@@ -180,6 +180,7 @@ class Migration:
         begun = self._now
         consumer.switch(self._rehearsal, to, on=True)
         yield from self._some(3)
+        yield Action("wait", option=_OVERLAP)
         interrupted = self._random.random() < _INTERRUPTED
         if interrupted:
             yield Action("wait", option=_LONG)
@@ -195,6 +196,7 @@ class Migration:
         """Moves a consumer without an overlap, which is wrong."""
         consumer.switch(self._rehearsal, other(to), on=False)
         yield from self._some(3)
+        yield Action("wait", option=_OVERLAP)
         consumer.switch(self._rehearsal, to, on=True)
         self.moves.append(Move(consumer.name, to, 0.0))
 

@@ -9,6 +9,8 @@ from tools.migrate.movers import BRIDGES, BUSES, Consumer, Route, Side
 
 Fact = tuple[str, str]
 """The CloudEvents id and the type: a fact in two versions has one id."""
+Publication = tuple[Fact, tuple[str, ...]]
+"""A fact and the bus on which it was published. A relay that moves may publish it on both."""
 
 
 class CrossedTwice(Exception):
@@ -31,7 +33,7 @@ class Traffic:
         """The bus event ids that each route has delivered, or given up and parked."""
         self._reached: dict[str, set[Fact]] = defaultdict(set)
         self._by_route: dict[str, set[Fact]] = defaultdict(set)
-        self.crossed: dict[Side, set[Fact]] = {side: set() for side in BUSES}
+        self.crossed: dict[Side, set[Publication]] = {side: set() for side in BUSES}
         """The events that have crossed the bridge to each side."""
 
     def on_record(self, record: Record) -> None:
@@ -53,8 +55,8 @@ class Traffic:
         self._done[record.source].add(event["id"])
         fact = _fact(event)
         if side := self._bridges.get(record.source):
-            self.crossed[side].add(fact)
-            if all(fact in crossed for crossed in self.crossed.values()):
+            self.crossed[side].add(_publication(event))
+            if all(_publication(event) in crossed for crossed in self.crossed.values()):
                 raise CrossedTwice(
                     f"{fact[1]} of {event['detail']['subject']} (event {fact[0]}) has crossed both "
                     "bridges: let each bridge forward only events that were published on its side"
@@ -83,7 +85,8 @@ class Traffic:
 
     def count(self, side: Side) -> int:
         """Counts the events that were published on the bus of a side, without forwarded ones."""
-        return len({_fact(event) for _, event in self._arrived[side]} - self.crossed[side])
+        arrived = {_publication(event) for _, event in self._arrived[side]}
+        return len(arrived - self.crossed[side])
 
     def delivered_by(self, side: Side) -> int:
         """Counts what the bus of a side has delivered to consumers."""
@@ -97,6 +100,10 @@ class Traffic:
             for fact, event in events.items():
                 if fact not in self._reached[consumer.name] and pattern.matches(event):
                     yield f"{consumer.name} never got {fact[1]} of {event['detail']['subject']}"
+
+
+def _publication(event: Mapping[str, Any]) -> Publication:
+    return _fact(event), tuple(event["resources"])
 
 
 def _fact(event: Mapping[str, Any]) -> Fact:
