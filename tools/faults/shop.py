@@ -351,15 +351,19 @@ class RehearsedShop(ShopState):
         for mapping in client.list_event_source_mappings(FunctionName=name)["EventSourceMappings"]:
             client.update_event_source_mapping(UUID=mapping["UUID"], Enabled=on)
 
+    @property
+    def is_custom(self) -> bool:
+        """Whether the bus is a Custom Event Bus."""
+        return ":event-busv2/" in self.rehearsal.physical_id(BUS)
+
     def replay(self, rule: str) -> None:
         """Delivers all retained events again by one rule or subscriber, given by its path."""
         now = datetime.now(UTC)
-        found = next(each for each in self.rehearsal.resources if each.path == rule)
-        if found.type == "AWS::EventsV2::Subscriber":
+        if ":subscriber/" in (arn := self.rehearsal.physical_id(rule)):
             bus = self.rehearsal.client("eventbridgev2")
             all_time = Span(self._opened - timedelta(days=1), now + timedelta(minutes=1))
-            kept = retained(bus, found.properties["EventBusArn"], all_time)
-            replay(bus, found.physical_id, kept)
+            stated = bus.describe_subscriber(SubscriberArn=arn)
+            replay(bus, arn, retained(bus, stated["EventBusArn"], all_time))
             return
         events = self.rehearsal.client("events")
         (archive,) = (r for r in self.rehearsal.resources if r.type == "AWS::Events::Archive")

@@ -51,18 +51,18 @@ def rehearse(
         console.print(f"Synthesizing the templates of stage {stage} with both buses …")
         assembly = host_assembly(stage, bus="migrating")
         with open_shop(assembly, warm_up=()) as shop:
-            started = _monotonic()
             runs = [
                 partial(migrate, shop, assembly, seed=each, sabotage=name)
                 for each in range(seed, seed + seeds)
             ]
-            failed = 0
+            failed, started = 0, _monotonic()
             for fork in forked(runs, at_once=1):
                 found = fork.value or MigrationResult.failed(fork.error or "")
                 failed += bool(found.problems)
                 if seeds == 1:
                     show_moves(console, found)
                 show_result(console, seed + fork.index, found, _monotonic() - started)
+                started = _monotonic()
     except _ERRORS as error:
         errors.print(Text(f"error: {error}", "bold red"), soft_wrap=True)
         raise typer.Exit(UNUSABLE) from None

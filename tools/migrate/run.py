@@ -41,6 +41,7 @@ _FAULTS = {
 
 _PATIENCE_S = 25 * 3600
 """Longer than a bus retries."""
+_REDRIVES = 5
 _INTERRUPTED = 0.2
 """The share of moves in which the operator's step fails, and is begun again later."""
 _SHORT, _OVERLAP, _LONG = 1, 2, 3
@@ -92,14 +93,16 @@ def migrate(
     """Moves everything to the Custom Event Bus and back, in an order that the seed chooses."""
     shop.receive({MUG: 200, CUP: 100}, delivery="plenty")
     shop.rehearsal.scheduler.random.seed(seed)
-    migration = Migration(shop, seed=seed, sabotage=sabotage)
+    flow = random_actions(sys.maxsize, seed)
+    migration = Migration(shop, seed=seed, flow=flow, sabotage=sabotage)
+    traffic = migration.traffic
     try:
         result = run(shop, possible_faults(shop.rehearsal, assembly), migration.actions())
-    except (CrossedTwice, Stuck) as error:
+        result.problems = [*traffic.lost(), *migration.problems, *result.problems]
+    except CrossedTwice as error:
         result = SequenceResult(problems=[str(error)])
-    else:
-        result.problems += [*migration.problems, *migration.traffic.lost()]
-    traffic = migration.traffic
+    except Stuck as error:
+        result = SequenceResult(problems=[*traffic.lost(), str(error)])
     return MigrationResult(
         moves=migration.moves,
         result=result,
@@ -133,12 +136,20 @@ def possible_faults(shop: Rehearsal, assembly: Path) -> list[PossibleFault]:
 class Migration:
     """The steps of a migration, and the actions of customers and of chance between them."""
 
-    def __init__(self, shop: RehearsedShop, *, seed: int, sabotage: Sabotage | None = None) -> None:
+    def __init__(
+        self,
+        shop: RehearsedShop,
+        *,
+        seed: int,
+        flow: Iterator[Action],
+        sabotage: Sabotage | None = None,
+    ) -> None:
+        """`flow` has the actions of customers and of chance."""
         self._shop = shop
         self._rehearsal = shop.rehearsal
         self._random = Random(seed)
         self._sabotage = sabotage
-        self._flow = random_actions(sys.maxsize, seed)
+        self._flow = flow
         self.consumers = consumers(shop.rehearsal)
         self.moves: list[Move] = []
         self.problems: list[str] = []
@@ -172,10 +183,10 @@ class Migration:
             elif self._sabotage == "no-overlap":
                 yield from self._jump(mover, to)
             else:
-                yield from self._move(mover, to)
+                yield from self.move(mover, to)
         yield from self._stay(to)
 
-    def _move(self, consumer: Consumer, to: Side) -> Iterator[Action]:
+    def move(self, consumer: Consumer, to: Side) -> Iterator[Action]:
         """Moves a consumer: both buses deliver until the former has delivered what it had."""
         begun = self._now
         consumer.switch(self._rehearsal, to, on=True)
@@ -202,24 +213,27 @@ class Migration:
 
     def _until_delivered(self, route: Route, moment: float) -> Iterator[Action]:
         """Waits until a route has delivered what had reached its bus, and nothing is parked."""
-        while self._shop.parked() or self.traffic.undelivered(route, until=moment):
+        yield from self._redrive()
+        while self.traffic.undelivered(route, until=moment):
             if self._now > moment + _PATIENCE_S:
                 raise Stuck(f"{route.path} does not deliver, so its consumer cannot leave it")
-            yield from self._redrive()
             yield Action("wait", option=_SHORT)
+            yield from self._redrive()
 
     def _redrive(self) -> Iterator[Action]:
-        """Redrives what is parked, if anything is, once its cause is removed."""
-        if self._shop.parked():
+        """Removes the causes of what is parked, and redrives it. Raises Stuck if it stays."""
+        for _ in range(_REDRIVES):
+            if not self._shop.parked():
+                return
             yield Action("clear")
             yield Action("redrive")
+            yield Action("settle")
+        raise Stuck(f"a redrive does not empty {', '.join(self._shop.parked())}")
 
     def _stay(self, side: Side) -> Iterator[Action]:
         """Checks that only the bus of one side is in use, once everything has moved."""
         yield Action("settle")
-        while self._shop.parked():
-            yield from self._redrive()
-            yield Action("settle")
+        yield from self._redrive()
         former = other(side)
         before = self.traffic.count(former), self.traffic.delivered_by(former)
         yield Action("order")

@@ -135,9 +135,7 @@ class LambdaService:
         patches.set(LambdaBackend, "invoke", self._invoke_api())
         update = LambdaBackend.update_function_configuration
 
-        def updated(
-            backend: LambdaBackend, name: str, qualifier: str, body: dict[str, Any]
-        ) -> Any:
+        def updated(backend: LambdaBackend, name: str, qualifier: str, body: dict[str, Any]) -> Any:
             if others := sorted(body.keys() - {"Environment"}):
                 raise RehearsalError(
                     f"the rehearsal of UpdateFunctionConfiguration changes no {', '.join(others)}: "
