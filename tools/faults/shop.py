@@ -408,9 +408,14 @@ class RehearsedShop(ShopState):
         gather(self.rehearsal, evidence)
         # Last, because these requests take time, in which a schedule may fire.
         count_sales(evidence, self.sales())
-        for customer, values in evidence.erasure_requests.items():
-            if evidence.erasures.get(customer) == "completed":
-                evidence.traces += places_with(self.rehearsal, values)
+        erased = [
+            value
+            for customer, values in evidence.erasure_requests.items()
+            if evidence.erasures.get(customer) == "completed"
+            for value in values
+        ]
+        if erased:
+            evidence.traces += places_with(self.rehearsal, erased)
         return evidence
 
     def ask_on(

@@ -1,6 +1,5 @@
 """A stage moves to the Custom Event Bus and back: nothing is lost, nothing happens twice."""
 
-from collections.abc import Callable
 from functools import partial
 from io import StringIO
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from cdk_rehearsal import FAULTS
+from cdk_rehearsal import FAULTS, Record
 from tests.support.forks import in_a_fork
 from tools.faults.actions import ActionSequence
 from tools.faults.case import violations
@@ -28,7 +27,8 @@ def test_everything_moves_there_and_back_and_nothing_is_lost_or_doubled(
 ) -> None:
     found = in_a_fork(partial(migrate, shop, both_buses, seed=4))
     assert found.problems == []
-    names = {each.name for each in (*consumers(shop.rehearsal), *producers(shop.rehearsal))}
+    names = {each.name for each in consumers(shop.rehearsal)}
+    names |= {each.name for each in producers(shop.rehearsal)}
     for side in BUSES:
         assert {move.name for move in found.moves if move.to == side} == names
         assert found.published[side] > 100
@@ -79,8 +79,6 @@ def test_each_bridge_forwards_only_what_was_published_on_its_own_side(shop: Rehe
 
 def test_a_fact_that_a_relay_publishes_on_both_buses_has_not_crossed_both_bridges() -> None:
     """A relay whose answer is lost, and that moves then, publishes an event a second time."""
-    from cdk_rehearsal import Record
-
     traffic = Traffic([])
     detail = {"id": "e-1", "subject": "o-1"}
     event = {"id": "1", "detail-type": "OrderPlaced.v1", "detail": detail, "resources": ["one"]}
@@ -91,7 +89,7 @@ def test_a_fact_that_a_relay_publishes_on_both_buses_has_not_crossed_both_bridge
 
     cross("custom", event)
     cross("classic", {**event, "id": "2", "resources": ["other"]})
-    with pytest.raises(CrossedTwice, match="OrderPlaced.v1 of o-1"):
+    with pytest.raises(CrossedTwice, match=r"OrderPlaced\.v1 of o-1"):
         cross("classic", {**event, "id": "3"})
 
 
@@ -170,7 +168,7 @@ def test_a_consumer_leaves_a_bus_after_what_a_bridge_has_brought_there(
         for action in migration.move(checkout, "classic"):
             sequence.perform(action)
         shop.settle()
-        assert migration.moves[0].overlap_s > 60
+        assert (migration.moves[0].overlap_s or 0) > 60
         assert shop.order_statuses()[order_id] == "confirmed"
         return True
 

@@ -295,9 +295,9 @@ def _check_operators(dialect: Dialect, where: str, rule: Mapping[str, Any]) -> N
     for name, operand in rule.items():
         nested = [f"{name}/{inner}" for inner in operand] if isinstance(operand, Mapping) else []
         if refused := dialect.without.intersection([name, *nested]):
-            name = min(refused).replace("/", " with ")
+            operator = min(refused).replace("/", " with ")
             raise PatternError(
-                f"{where}: {dialect.service} does not support {name}{dialect.instead}"
+                f"{where}: {dialect.service} does not support {operator}{dialect.instead}"
             )
 
 
