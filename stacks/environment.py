@@ -62,6 +62,8 @@ class Migration:
     """Consumers to which both buses deliver."""
     custom: frozenset[str] = frozenset()
     """Consumers to which only the Custom Event Bus delivers, and producers that publish on it."""
+    finished: bool = False
+    """Whether all have moved for good. The classic bus has its archive, and no rules any more."""
 
 
 @dataclass(frozen=True, kw_only=True)

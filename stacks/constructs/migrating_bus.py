@@ -40,17 +40,22 @@ class MigratingBus(ClassicBus):
         self._migration = environment.migration
         self._movers = set[str]()
         self.node.add_validation(_KnownMovers(self._migration, self._movers))
+        if self._migration.finished:
+            # Until all stacks are deployed, some import them: CloudFormation keeps such exports.
+            for value in (self.event_bus_arn, self.event_bus_name):
+                Stack.of(self).export_value(value)
 
     @property
     def arns(self) -> list[str]:
-        """The ARNs of both buses."""
-        return [self.arn, self.custom.arn]
+        """The ARNs of the buses that are in use."""
+        return [self.custom.arn] if self._migration.finished else [self.arn, self.custom.arn]
 
     def home_of(self, producer: Construct) -> str:
         """Returns the ARN of the bus to which a producer, named after its stack, has come."""
         name = Stack.of(producer).node.id
         self._movers.add(name)
-        return self.custom.arn if name in self._migration.custom else self.arn
+        has_moved = self._migration.finished or name in self._migration.custom
+        return self.custom.arn if has_moved else self.arn
 
     @property
     def headline(self) -> str:
@@ -69,25 +74,29 @@ class MigratingBus(ClassicBus):
 
     def to_queue(self, scope: Construct, *, platform: Platform, **options: Any) -> None:
         """Adds a rule and a subscriber."""
-        super().to_queue(scope, platform=platform, **options)
+        if not self._migration.finished:
+            super().to_queue(scope, platform=platform, **options)
         self.custom.to_queue(scope, platform=platform, **options)
         self._place(scope, platform)
 
     def to_topic(self, scope: Construct, *, platform: Platform, **options: Any) -> None:
         """Adds a rule and a subscriber."""
-        super().to_topic(scope, platform=platform, **options)
+        if not self._migration.finished:
+            super().to_topic(scope, platform=platform, **options)
         self.custom.to_topic(scope, platform=platform, **options)
         self._place(scope, platform)
 
     def to_stream(self, stream: Any, *, platform: Platform, **options: Any) -> None:
         """Adds a rule and a subscriber."""
-        super().to_stream(stream, platform=platform, **options)
+        if not self._migration.finished:
+            super().to_stream(stream, platform=platform, **options)
         self.custom.to_stream(stream, platform=platform, **options)
         self._place(stream, platform)
 
     def to_log(self, scope: Construct, *, platform: Platform, **options: Any) -> None:
         """Adds a rule and a subscriber."""
-        super().to_log(scope, platform=platform, **options)
+        if not self._migration.finished:
+            super().to_log(scope, platform=platform, **options)
         self.custom.to_log(scope, platform=platform, **options)
         self._place(scope, platform)
 
@@ -95,6 +104,8 @@ class MigratingBus(ClassicBus):
         """Sets which of the two buses delivers to a consumer, named after its path."""
         name = consumer.node.path
         self._movers.add(name)
+        if self._migration.finished:
+            return
         found = (consumer.node.find_child(id_) for id_ in ("Rule", "Subscriber"))
         rule, subscriber = (each.node.default_child or each for each in found)
         on_custom, on_both = name in self._migration.custom, name in self._migration.both

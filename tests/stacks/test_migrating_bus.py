@@ -98,8 +98,8 @@ def test_before_the_first_move_each_rule_delivers_and_each_subscriber_rests(
 # -- the steps ----------------------------------------------------------------------------
 
 
-def shipping_in(migration: Migration) -> Mapping[str, Any]:
-    """The resources of a context that consumes and publishes, in a stage that migrates."""
+def stage_in(migration: Migration) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """The templates of the buses and of a context that consumes and publishes."""
     prepare(Target.HOST)
     environment = replace(DEV, bus="migrating", migration=migration)
     app = App()
@@ -117,8 +117,21 @@ def shipping_in(migration: Migration) -> Mapping[str, Any]:
     pattern = events.EventPattern(source=["orderflow.orders"])
     bus.to_queue(scope, platform=platform, pattern=pattern, queue=queue)
     OutboxTable(shipping, "Shipments", platform=platform)
-    resources: Mapping[str, Any] = Template.from_stack(shipping).to_json()["Resources"]
+    return Template.from_stack(backbone).to_json(), Template.from_stack(shipping).to_json()
+
+
+def shipping_in(migration: Migration) -> Mapping[str, Any]:
+    """The resources of the context."""
+    resources: Mapping[str, Any] = stage_in(migration)[1]["Resources"]
     return resources
+
+
+def imports(template: Any) -> set[str]:
+    """The exports that a template imports."""
+    if isinstance(template, Mapping):
+        found = {template["Fn::ImportValue"]} if "Fn::ImportValue" in template else set()
+        return found.union(*map(imports, template.values()))
+    return set().union(*map(imports, template)) if isinstance(template, list) else set()
 
 
 def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
@@ -151,6 +164,23 @@ def test_the_step_of_a_producer_changes_the_bus_of_its_relay() -> None:
     assert {each for each in before if before[each] != after[each]} == {"EVENT_BUS_ARN"}
     assert "EventBusArn" in str(after["EVENT_BUS_ARN"])
     assert "EventBusArn" not in str(before["EVENT_BUS_ARN"])
+
+
+def test_the_classic_bus_ends_in_two_deployments() -> None:
+    """CloudFormation refuses to remove an export that another stack still imports.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-stack-exports.html
+    """
+    moved = frozenset({"Shipping", "Shipping/RequestShipment"})
+    _, before = stage_in(Migration(custom=moved))
+    backbone, after = stage_in(Migration(finished=True))
+    exported = {each["Export"]["Name"] for each in backbone["Outputs"].values()}
+    assert imports(before) <= exported
+    assert imports(after) < imports(before)
+    assert len(imports(before) - imports(after)) == 2  # the classic bus's ARN and name
+    types = {each["Type"] for each in after["Resources"].values()}
+    assert SUBSCRIBER in types
+    assert RULE not in types
 
 
 @pytest.mark.parametrize("name", ["Shiping", "Shipping/Nobody"])
