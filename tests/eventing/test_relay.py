@@ -267,6 +267,7 @@ def test_a_custom_bus_gets_the_aggregate_as_group_and_the_item_as_identity(
         "Source": "orderflow.sample",
         "DetailType": "CoinCounted.v1",
         "Detail": '"detail 1"',
+        "Resources": [custom_bus.arn],
         "SystemMetadata": {"EventGroupId": "PURSE#p", "DeduplicationId": "1"},
     }
     # The same fact in another version has the same CloudEvents id, and is no repetition.

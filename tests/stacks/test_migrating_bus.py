@@ -1,7 +1,9 @@
 """A stage with both buses: what it adds to either, its bridges, and what each step changes."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -21,6 +23,7 @@ from stacks.constructs.queues import BufferQueue
 from stacks.constructs.vault import Vault
 from stacks.environment import DEV, Migration
 from stacks.synthesis import host_assembly
+from workspace.isolation import PROJECT
 
 RULE, SUBSCRIBER = "AWS::Events::Rule", "AWS::EventsV2::Subscriber"
 
@@ -181,6 +184,19 @@ def test_the_classic_bus_ends_in_two_deployments() -> None:
     types = {each["Type"] for each in after["Resources"].values()}
     assert SUBSCRIBER in types
     assert RULE not in types
+
+
+def test_the_settings_in_the_guide_are_those_of_steps() -> None:
+    guide = (PROJECT / "docs/how-to/move-to-the-custom-bus.md").read_text()
+    settings = re.findall(r"```python\n\s*(.+)\n\s*```", guide)
+    both, custom, producer = (eval(each, {"Migration": Migration}) for each in settings)
+    steps = [shipping_in(each) for each in (Migration(), both, custom, producer)]
+    changed = [changes(before, after) for before, after in pairwise(steps)]
+    assert [key for each in changed for key in each] == [
+        f"{SUBSCRIBER} State",
+        f"{RULE} State",
+        "AWS::Lambda::Function Environment",
+    ]
 
 
 @pytest.mark.parametrize("name", ["Shiping", "Shipping/Nobody"])
