@@ -111,6 +111,9 @@ bootstrap: setup ## prepare an AWS account for the CDK, once per region
 faults: .build/host.stamp ## inject every fault on every edge: nothing may be lost or doubled; options: ARGS="--help"
 	@$(RUN) python -m tools.faults $(ARGS)
 
+migrate: .build/host.stamp ## move everything to the Custom Event Bus and back, while orders flow; options: ARGS="--help"
+	@$(RUN) python -m tools.migrate $(ARGS)
+
 mutate: setup ## mutation tests: weaken the templates, one property at a time; options: ARGS="--help"
 	@$(RUN) python -m tools.mutation $(ARGS)
 

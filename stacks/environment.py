@@ -19,8 +19,11 @@ https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quota
 PaymentProvider = Literal["stripe", "sandbox"]
 Carrier = Literal["easypost", "sandbox"]
 
-BusKind = Literal["classic", "custom"]
-"""AWS's *Custom Event Bus - Classic*, with rules, or *Custom Event Bus*, with subscribers."""
+BusKind = Literal["classic", "custom", "migrating"]
+"""AWS's *Custom Event Bus - Classic*, with rules, or *Custom Event Bus*, with subscribers.
+
+A stage that moves from one to the other has both: docs/how-to/move-to-the-custom-bus.md.
+"""
 
 SANDBOX = "sandbox"
 """A provider or carrier for trials, which charges and ships nothing."""
@@ -48,12 +51,30 @@ class Supplier:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Migration:
+    """How far a stage has come from the classic bus to the Custom Event Bus.
+
+    Consumers have names such as `Shipping/RequestShipment`, and producers are contexts such as
+    `Shipping`. Whatever is not named here has not moved.
+    """
+
+    both: frozenset[str] = frozenset()
+    """Consumers to which both buses deliver."""
+    custom: frozenset[str] = frozenset()
+    """Consumers to which only the Custom Event Bus delivers, and producers that publish on it."""
+    finished: bool = False
+    """Whether all have moved for good. The classic bus has its archive, and no rules any more."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Environment:
     """The settings of a stage. Everything else is the same in all stages."""
 
     name: str
     bus: BusKind = "custom"
     """The kind of event bus. Nothing else depends on it, except how events are delivered again."""
+    migration: Migration = Migration()
+    """What has moved, if `bus` is `"migrating"`."""
     archive_days: int
     """How far back events can be replayed, in days."""
     log_retention: RetentionDays

@@ -32,8 +32,8 @@ _ENVELOPE_BYTES = 1024
 class RelaySettings(Settings, frozen=True, kw_only=True):
     """The bus on which the relay publishes."""
 
-    event_bus_name: str
-    """The name of a classic bus, or the ARN of a Custom Event Bus."""
+    event_bus_arn: str
+    """The ARN of a classic bus or of a Custom Event Bus."""
 
 
 Record = dict[str, Any]
@@ -57,7 +57,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, list[dic
 
 
 def _publish(batch: list[Record]) -> Any:
-    bus = _settings().event_bus_name
+    bus = _settings().event_bus_arn
     if _is_custom():
         ordered = [{**_entry(record), "SystemMetadata": _identity(record)} for record in batch]
         return aws.events_v2().put_events(EventBusArn=bus, Entries=ordered)
@@ -66,7 +66,7 @@ def _publish(batch: list[Record]) -> Any:
 
 
 def _is_custom() -> bool:
-    return ":event-busv2/" in _settings().event_bus_name
+    return ":event-busv2/" in _settings().event_bus_arn
 
 
 def _identity(record: Record) -> dict[str, str]:
@@ -108,12 +108,14 @@ def _batches(records: list[Record]) -> Iterator[list[Record]]:
         yield batch
 
 
-def _entry(record: Record) -> dict[str, str]:
+def _entry(record: Record) -> dict[str, Any]:
+    """Returns an entry. It names its bus, so that a bridge to another bus knows its own events."""
     image = _image(record)
     return {
         "Source": image["source"]["S"],
         "DetailType": image["detail_type"]["S"],
         "Detail": image["detail"]["S"],
+        "Resources": [_settings().event_bus_arn],
     }
 
 

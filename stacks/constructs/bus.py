@@ -41,12 +41,11 @@ class Bus(IConstruct, Protocol):
     """
 
     @property
-    def arn(self) -> str:
-        """Its ARN, for grants."""
+    def arns(self) -> list[str]:
+        """Its ARN, for grants to publishers: two ARNs while a stage migrates."""
 
-    @property
-    def address(self) -> str:
-        """The setting with which the relay finds it."""
+    def home_of(self, producer: Construct) -> str:
+        """Returns the ARN of the bus on which a producer publishes."""
 
     @property
     def headline(self) -> str:

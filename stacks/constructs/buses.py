@@ -8,6 +8,7 @@ from constructs import Construct
 from stacks.constructs.bus import Bus
 from stacks.constructs.classic_bus import ClassicBus
 from stacks.constructs.custom_bus import CustomBus
+from stacks.constructs.migrating_bus import MigratingBus
 from stacks.environment import BusKind, Environment
 
 
@@ -19,5 +20,9 @@ class _Kind(Protocol):
     ) -> Bus: ...
 
 
-KINDS: Mapping[BusKind, _Kind] = {"classic": ClassicBus, "custom": CustomBus}
+KINDS: Mapping[BusKind, _Kind] = {
+    "classic": ClassicBus,
+    "custom": CustomBus,
+    "migrating": MigratingBus,
+}
 """Creates the bus of a stage. `prefix` is that of the source of each event."""

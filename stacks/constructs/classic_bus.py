@@ -1,6 +1,7 @@
 """The classic event bus: rules route its events, and an archive keeps them."""
 
-from typing import cast
+from collections.abc import Sequence
+from typing import Any, cast
 
 import jsii
 from aws_cdk import ArnFormat, CfnResource, Duration, Fn, Stack
@@ -68,9 +69,13 @@ class ClassicBus(events.EventBus):
         return self.event_bus_arn
 
     @property
-    def address(self) -> str:
-        """The name of the bus."""
-        return self.event_bus_name
+    def arns(self) -> list[str]:
+        """The ARN of the bus."""
+        return [self.arn]
+
+    def home_of(self, producer: Construct) -> str:
+        """The ARN of the bus."""
+        return self.arn
 
     @property
     def headline(self) -> str:
@@ -135,7 +140,15 @@ class ClassicBus(events.EventBus):
         parking: sqs.IQueue,
     ) -> None:
         """Adds a rule, with a role that may put records."""
-        target = _StreamTarget(stream, parking=parking)
+        target = RoleTarget(
+            stream,
+            arn=stream.stream_arn,
+            actions=["kinesis:PutRecord"],
+            parking=parking,
+            kinesis_parameters=events.CfnRule.KinesisParametersProperty(
+                partition_key_path="$.detail.id"
+            ),
+        )
         Rule(stream, "Rule", platform=platform, bus=self, pattern=pattern, target=target)
 
     def to_log(
@@ -235,16 +248,28 @@ def _admit(
 
 
 @jsii.implements(events.IRuleTarget)
-class _StreamTarget:
-    """A stream as a rule's target. The partition key is the CloudEvents id.
+class RoleTarget:
+    """A rule's target to which a role delivers. `scope` receives the role.
 
-    The library's own target lets the bus list shards, and does not admit it to the dead-letter
-    queue.
+    The library's own target of a stream lets the bus list shards, and does not admit it to the
+    dead-letter queue. It has no target for a Custom Event Bus.
+    https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-events-iam-roles.html
     """
 
-    def __init__(self, stream: kinesis.Stream, *, parking: sqs.IQueue) -> None:
-        self._stream = stream
+    def __init__(
+        self,
+        scope: Construct,
+        *,
+        arn: str,
+        actions: Sequence[str],
+        parking: sqs.IQueue,
+        **parameters: Any,
+    ) -> None:
+        self._scope = scope
+        self._arn = arn
+        self._actions = actions
         self._parking = parking
+        self._parameters = parameters
 
     def bind(
         self,
@@ -253,11 +278,8 @@ class _StreamTarget:
     ) -> events.RuleTargetConfig:
         """Returns the target's properties, and grants the rule its permissions."""
         eventbridge = iam.ServicePrincipal("events.amazonaws.com")
-        role = iam.Role(self._stream, "RuleRole", assumed_by=eventbridge)
-        # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-events-iam-roles.html
-        role.add_to_policy(
-            iam.PolicyStatement(actions=["kinesis:PutRecord"], resources=[self._stream.stream_arn])
-        )
+        role = iam.Role(self._scope, "RuleRole", assumed_by=eventbridge)
+        role.add_to_policy(iam.PolicyStatement(actions=[*self._actions], resources=[self._arn]))
         # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-dlq.html
         self._parking.add_to_resource_policy(
             iam.PolicyStatement(
@@ -268,14 +290,12 @@ class _StreamTarget:
             )
         )
         return events.RuleTargetConfig(
-            arn=self._stream.stream_arn,
+            arn=self._arn,
             role=role,
-            kinesis_parameters=events.CfnRule.KinesisParametersProperty(
-                partition_key_path="$.detail.id"
-            ),
             dead_letter_config=events.CfnRule.DeadLetterConfigProperty(arn=self._parking.queue_arn),
             retry_policy=events.CfnRule.RetryPolicyProperty(
                 maximum_event_age_in_seconds=DELIVERY_AGE.to_seconds(),
                 maximum_retry_attempts=DELIVERY_ATTEMPTS,
             ),
+            **self._parameters,
         )

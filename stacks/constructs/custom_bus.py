@@ -1,6 +1,5 @@
 """The Custom Event Bus: subscribers route its events, and it retains them itself."""
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -68,9 +67,13 @@ class CustomBus(eventsv2.CfnEventBus):
         return self.attr_event_bus_arn
 
     @property
-    def address(self) -> str:
+    def arns(self) -> list[str]:
         """The ARN of the bus."""
-        return self.attr_event_bus_arn
+        return [self.arn]
+
+    def home_of(self, producer: Construct) -> str:
+        """The ARN of the bus."""
+        return self.arn
 
     @property
     def headline(self) -> str:
@@ -95,6 +98,7 @@ class CustomBus(eventsv2.CfnEventBus):
             scope,
             "Subscriber",
             platform=platform,
+            bus=self,
             pattern=pattern,
             target_arn=queue.queue_arn,
             permits=[_permit("sqs:SendMessage", queue.queue_arn)],
@@ -117,6 +121,7 @@ class CustomBus(eventsv2.CfnEventBus):
             scope,
             "Subscriber",
             platform=platform,
+            bus=self,
             pattern=pattern,
             target_arn=topic.topic_arn,
             permits=[
@@ -141,6 +146,7 @@ class CustomBus(eventsv2.CfnEventBus):
             stream,
             "Subscriber",
             platform=platform,
+            bus=self,
             pattern=pattern,
             target_arn=stream.stream_arn,
             permits=[_permit("kinesis:PutRecords", stream.stream_arn)],
@@ -166,6 +172,7 @@ class CustomBus(eventsv2.CfnEventBus):
             scope,
             "Subscriber",
             platform=platform,
+            bus=self,
             pattern=events.EventPattern(source=events.Match.prefix(prefix)),
             target_arn="arn:aws:events:::aws-sdk:cloudwatchlogs:putLogEvents",
             permits=[
@@ -201,6 +208,7 @@ class Subscriber(Construct):
         id_: str,
         *,
         platform: Platform,
+        bus: CustomBus,
         pattern: events.EventPattern,
         target_arn: str,
         permits: Sequence[iam.PolicyStatement],
@@ -227,7 +235,7 @@ class Subscriber(Construct):
             self,
             "Resource",
             name=name,
-            event_bus_arn=platform.bus.arn,
+            event_bus_arn=bus.arn,
             filter_configuration=eventsv2.CfnSubscriber.FilterConfigurationProperty(
                 filters=[
                     eventsv2.CfnSubscriber.FilterProperty(
@@ -257,7 +265,7 @@ class Subscriber(Construct):
             platform=platform,
             namespace="AWS/EventsV2",
             dimensions={
-                "EventBus": platform.bus.arn,
+                "EventBus": bus.arn,
                 "Subscriber": resource.attr_subscriber_arn,
             },
             page=_PAGE,
@@ -287,6 +295,7 @@ def _text_of(pattern: events.EventPattern, scope: Construct) -> str:
         "source": pattern.source,
         "detail-type": pattern.detail_type,
         "detail": pattern.detail,
+        "resources": pattern.resources,
     }
     given = {name: value for name, value in stated.items() if value is not None}
-    return json.dumps(Stack.of(scope).resolve(given), separators=(",", ":"))
+    return Stack.of(scope).to_json_string(given)

@@ -65,7 +65,7 @@ class OutboxTable(ContextTable):
         self._published: set[type[Event]] = set()
         self._may_publish = iam.PolicyStatement(
             actions=["events:PutEvents"],
-            resources=[platform.bus.arn],
+            resources=platform.bus.arns,
             conditions={"Null": {"events:source": "false", "events:detail-type": "false"}},
         )
         self._permit_published()
@@ -96,7 +96,7 @@ class OutboxTable(ContextTable):
             "Relay",
             platform=platform,
             handler=relay.handler,
-            settings=relay.RelaySettings(event_bus_name=platform.bus.address),
+            settings=relay.RelaySettings(event_bus_arn=platform.bus.home_of(self)),
             timeout=Duration.seconds(30),
         )
         function.add_event_source(

@@ -16,6 +16,8 @@ from tests.support.messages import CONTEXT, enveloped, failed
 class Bus:
     """A bus that records each request and rejects the entries in `refused`."""
 
+    arn = "arn:aws:events:eu-central-1:123456789012:event-bus/shop"
+
     def __init__(self) -> None:
         self.requests: list[list[dict[str, Any]]] = []
         self.refused: set[str] = set()
@@ -25,7 +27,7 @@ class Bus:
     @classmethod
     def in_place_of_the_bus(cls, cloud: Cloud) -> "Bus":
         """Replaces the bus to which the relay publishes."""
-        cloud.configure(relay.RelaySettings(event_bus_name="shop").as_environment())
+        cloud.configure(relay.RelaySettings(event_bus_arn=cls.arn).as_environment())
         bus = cls()
         cloud.monkeypatch.setattr(aws.events(), "put_events", bus.put_events)
         return bus
@@ -98,10 +100,11 @@ def test_an_outbox_item_becomes_an_entry_for_the_bus(bus: Bus, ledger: Table) ->
     assert bus.requests == [
         [
             {
-                "EventBusName": "shop",
+                "EventBusName": bus.arn,
                 "Source": "orderflow.sample",
                 "DetailType": "CoinCounted.v1",
                 "Detail": item["detail"],
+                "Resources": [bus.arn],
             }
         ]
     ]
@@ -205,7 +208,7 @@ def test_the_largest_event_that_can_be_committed_can_be_published(bus: Bus) -> N
 
 
 def test_without_a_bus_the_relay_names_the_missing_variable(cloud: Cloud) -> None:
-    with pytest.raises(RuntimeError, match="event_bus_name"):
+    with pytest.raises(RuntimeError, match="event_bus_arn"):
         publish(record(1))
 
 
@@ -217,7 +220,7 @@ class CustomBus(Bus):
     @classmethod
     def in_place_of_the_bus(cls, cloud: Cloud) -> "CustomBus":
         """Replaces the bus to which the relay publishes."""
-        cloud.configure(relay.RelaySettings(event_bus_name=cls.arn).as_environment())
+        cloud.configure(relay.RelaySettings(event_bus_arn=cls.arn).as_environment())
         bus = cls()
         cloud.monkeypatch.setattr(aws.events_v2(), "put_events", bus.put_on_custom_bus)
         return bus
@@ -264,6 +267,7 @@ def test_a_custom_bus_gets_the_aggregate_as_group_and_the_item_as_identity(
         "Source": "orderflow.sample",
         "DetailType": "CoinCounted.v1",
         "Detail": '"detail 1"',
+        "Resources": [custom_bus.arn],
         "SystemMetadata": {"EventGroupId": "PURSE#p", "DeduplicationId": "1"},
     }
     # The same fact in another version has the same CloudEvents id, and is no repetition.

@@ -379,11 +379,11 @@ class RehearsedShop(ShopState):
             if resource.type in ROUTES and f"{resource.path}/".startswith(f"{consumer}/")
         )
         now = datetime.now(UTC)
-        if self.is_custom:
+        if ":subscriber/" in (arn := self.rehearsal.physical_id(rule)):
             bus = self.rehearsal.client("eventbridgev2")
             all_time = Span(self._opened - timedelta(days=1), now + timedelta(minutes=1))
-            kept = retained(bus, self.rehearsal.physical_id(BUS), all_time)
-            replay(bus, self.rehearsal.physical_id(rule), kept)
+            stated = bus.describe_subscriber(SubscriberArn=arn)
+            replay(bus, arn, retained(bus, stated["EventBusArn"], all_time))
             return
         events = self.rehearsal.client("events")
         (archive,) = (r for r in self.rehearsal.resources if r.type == "AWS::Events::Archive")
@@ -428,9 +428,14 @@ class RehearsedShop(ShopState):
         gather(self.rehearsal, evidence)
         # Last, because these requests take time, in which a schedule may fire.
         count_sales(evidence, self.sales())
-        for customer, values in evidence.erasure_requests.items():
-            if evidence.erasures.get(customer) == "completed":
-                evidence.traces += places_with(self.rehearsal, values)
+        erased = [
+            value
+            for customer, values in evidence.erasure_requests.items()
+            if evidence.erasures.get(customer) == "completed"
+            for value in values
+        ]
+        if erased:
+            evidence.traces += places_with(self.rehearsal, erased)
         return evidence
 
     def ask_on(

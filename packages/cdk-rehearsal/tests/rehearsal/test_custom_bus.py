@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cdk_rehearsal import FAULTS, Rehearsal, RehearsalError, UnsupportedTemplateError
+from cdk_rehearsal import FAULTS, Rehearsal, RehearsalError, UnsupportedTemplateError, check
 from rehearsal.cloud import Cloud, arn, ref
 from rehearsal.conftest import Rehearse
 from rehearsal.crossing import crosses
@@ -285,6 +285,18 @@ def test_filters_that_eventbridge_refuses_are_errors(
     subscriber(bus, FilterConfiguration={"Filters": stated})
     with pytest.raises(UnsupportedTemplateError, match=problem):
         rehearse()
+
+
+@pytest.mark.parametrize("rule", [{"wildcard": "shop.*"}, {"anything-but": {"wildcard": "a*"}}])
+def test_a_check_names_the_subscriber_whose_filter_has_a_wildcard(
+    bus: Cloud, rule: dict[str, Any]
+) -> None:
+    """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-custom-bus-filtering.html"""
+    subscriber(bus)
+    subscriber(bus, "Ported", FilterConfiguration=data({"source": ["a", rule]}))
+    (found,) = map(str, check(bus.write()))
+    assert "Ported (AWS::EventsV2::Subscriber)" in found
+    assert "wildcard: use prefix, suffix or equals-ignore-case" in found
 
 
 @crosses("eventbridgev2.filter_bytes")

@@ -9,7 +9,11 @@ from typing import Any
 from cdk_rehearsal.limits import LIMITS
 from cdk_rehearsal.patterns import Dialect, EventPattern, PatternError
 
-_DIALECT = Dialect(service="a subscriber", without=frozenset({"wildcard", "anything-but/wildcard"}))
+_DIALECT = Dialect(
+    service="a subscriber",
+    without=frozenset({"wildcard", "anything-but/wildcard"}),
+    instead=": use prefix, suffix or equals-ignore-case",
+)
 ENVELOPE = "application/eventbridge+json"
 OPAQUE = "application/octet-stream"
 
