@@ -16,7 +16,10 @@ Side = Literal["classic", "custom"]
 BUSES: dict[Side, str] = {"classic": "Backbone/Bus", "custom": "Backbone/CustomBus"}
 """The paths of the buses."""
 
-BRIDGES: dict[Side, str] = {"classic": "Backbone/Bus/ToClassic", "custom": "Backbone/Bus/ToCustom"}
+BRIDGES: dict[Side, str] = {
+    "classic": "Backbone/Bus/ToClassic/Subscriber",
+    "custom": "Backbone/Bus/ToCustom/Rule",
+}
 """The paths of the bridges, by the side to which they lead."""
 
 _RULE, _SUBSCRIBER = "AWS::Events::Rule", "AWS::EventsV2::Subscriber"

@@ -47,9 +47,10 @@ class Traffic:
             self._delivered(record, event)
         elif record.kind in ("dead_letter", "discarded"):
             self._done[record.source].add(event["id"])
-            if record.kind == "dead_letter" and record.source.endswith("/Rule"):
+            consumer = self._by_path.get(record.source)
+            if consumer and record.kind == "dead_letter" and record.source.endswith("/Rule"):
                 # A rule parks the event itself, and a redrive brings it to the queue.
-                self._reached[self._by_path[record.source].name].add(_fact(event))
+                self._reached[consumer.name].add(_fact(event))
 
     def _delivered(self, record: Record, event: Mapping[str, Any]) -> None:
         self._done[record.source].add(event["id"])
