@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from cdk_rehearsal import Record
-from tools.migrate.movers import BRIDGES, BUSES, Consumer, Route, Side
+from tools.migrate.movers import BRIDGES, BUSES, MovingConsumer, BusRoute, Side
 
 Fact = tuple[str, str]
 """The CloudEvents id and the type: a fact in two versions has one id."""
@@ -20,12 +20,12 @@ class CrossedTwice(Exception):
 class Traffic:
     """Follows all events by the records of a rehearsal."""
 
-    def __init__(self, consumers: list[Consumer]) -> None:
+    def __init__(self, consumers: list[MovingConsumer]) -> None:
         self._consumers = consumers
         self._by_path = {
             consumer.route(side).path: consumer for consumer in consumers for side in BUSES
         }
-        self._targets: dict[str, Consumer] = {}
+        self._targets: dict[str, MovingConsumer] = {}
         self._sides = {path: side for side, path in BUSES.items()}
         self._bridges = {path: side for side, path in BRIDGES.items()}
         self._arrived: dict[Side, list[tuple[float, dict[str, Any]]]] = {s: [] for s in BUSES}
@@ -71,7 +71,7 @@ class Traffic:
         if consumer:
             self._reached[consumer.name].add(fact)
 
-    def undelivered(self, route: Route, *, until: float) -> int:
+    def undelivered(self, route: BusRoute, *, until: float) -> int:
         """Counts what reached the bus of a route until then, and is still to be delivered."""
         return sum(
             event["id"] not in self._done[route.path] and route.pattern.matches(event)
@@ -79,7 +79,7 @@ class Traffic:
             if time < until
         )
 
-    def doubled(self, consumer: Consumer) -> int:
+    def doubled(self, consumer: MovingConsumer) -> int:
         """Counts the events that both buses have delivered to a consumer."""
         first, second = (self._by_route[consumer.route(side).path] for side in BUSES)
         return len(first & second)
