@@ -19,9 +19,9 @@ from tools.faults.shop import RehearsedShop
 from tools.migrate.movers import (
     BRIDGES,
     BUSES,
+    BusRoute,
     MovingConsumer,
     MovingProducer,
-    BusRoute,
     Side,
     bridge,
     consumers,

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from cdk_rehearsal import Record
-from tools.migrate.movers import BRIDGES, BUSES, MovingConsumer, BusRoute, Side
+from tools.migrate.movers import BRIDGES, BUSES, BusRoute, MovingConsumer, Side
 
 Fact = tuple[str, str]
 """The CloudEvents id and the type: a fact in two versions has one id."""
