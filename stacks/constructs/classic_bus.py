@@ -74,7 +74,7 @@ class ClassicBus(events.EventBus):
         return [self.arn]
 
     def home_of(self, producer: Construct) -> str:
-        """The ARN of the bus."""
+        """Returns the ARN of the bus."""
         return self.arn
 
     @property

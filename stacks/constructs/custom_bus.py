@@ -72,7 +72,7 @@ class CustomBus(eventsv2.CfnEventBus):
         return [self.arn]
 
     def home_of(self, producer: Construct) -> str:
-        """The ARN of the bus."""
+        """Returns the ARN of the bus."""
         return self.arn
 
     @property

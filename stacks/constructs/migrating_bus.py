@@ -17,8 +17,6 @@ from stacks.constructs.queues import DeadLetterQueue
 from stacks.constructs.rule import Rule
 from stacks.environment import Environment, Migration
 
-_PAGE = "a-rule-cannot-deliver"
-
 
 class MigratingBus(ClassicBus):
     """A classic bus with a Custom Event Bus beside it: see `Bus`.
@@ -120,9 +118,10 @@ class MigratingBus(ClassicBus):
 
     def _build_bridges(self, platform: Platform) -> None:
         """Adds the bridges, with the first consumer: their alarms need the platform."""
+        to_custom, to_classic = (Construct(self, id_) for id_ in ("ToCustom", "ToClassic"))
         Rule(
-            self,
-            "ToCustom",
+            to_custom,
+            "Rule",
             platform=platform,
             bus=self,
             pattern=self._published_on(self.arn),
@@ -130,15 +129,17 @@ class MigratingBus(ClassicBus):
             # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-custom-bus-target-bus.html
             # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-custom-bus-sharing.html
             target=RoleTarget(
-                self,
+                to_custom,
                 arn=self.custom.arn,
                 actions=["events:PutEvents", "events:PutRawEvents"],
-                parking=DeadLetterQueue(self, "Unbridged", platform=platform, page=_PAGE),
+                parking=DeadLetterQueue(
+                    to_custom, "DeadLetters", platform=platform, page="a-rule-cannot-deliver"
+                ),
             ),
         )
         Subscriber(
-            self,
-            "ToClassic",
+            to_classic,
+            "Subscriber",
             platform=platform,
             bus=self.custom,
             pattern=self._published_on(self.custom.arn),

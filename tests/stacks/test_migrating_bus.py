@@ -89,8 +89,8 @@ def test_before_the_first_move_each_rule_delivers_and_each_subscriber_rests(
     migrating: Assembly,
 ) -> None:
     rules, subscribers = stated(migrating, RULE), stated(migrating, SUBSCRIBER)
-    assert rules.pop("Backbone/Bus/ToCustom") == "ENABLED"
-    assert subscribers.pop("Backbone/Bus/ToClassic") is None  # It runs.
+    assert rules.pop("Backbone/Bus/ToCustom/Rule") == "ENABLED"
+    assert subscribers.pop("Backbone/Bus/ToClassic/Subscriber") is None  # It runs.
     assert set(rules.values()) == {"ENABLED"}
     assert set(subscribers.values()) == {"STOPPED"}
     assert {path.rpartition("/")[0] for path in rules} == {

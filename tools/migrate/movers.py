@@ -16,7 +16,10 @@ Side = Literal["classic", "custom"]
 BUSES: dict[Side, str] = {"classic": "Backbone/Bus", "custom": "Backbone/CustomBus"}
 """The paths of the buses."""
 
-BRIDGES: dict[Side, str] = {"classic": "Backbone/Bus/ToClassic", "custom": "Backbone/Bus/ToCustom"}
+BRIDGES: dict[Side, str] = {
+    "classic": "Backbone/Bus/ToClassic/Subscriber",
+    "custom": "Backbone/Bus/ToCustom/Rule",
+}
 """The paths of the bridges, by the side to which they lead."""
 
 _RULE, _SUBSCRIBER = "AWS::Events::Rule", "AWS::EventsV2::Subscriber"
@@ -29,7 +32,7 @@ def other(side: Side) -> Side:
 
 
 @dataclass(frozen=True)
-class Route:
+class BusRoute:
     """A rule or subscriber between a bus and a consumer, or between both buses."""
 
     path: str
@@ -39,14 +42,14 @@ class Route:
 
 
 @dataclass(frozen=True)
-class Consumer:
+class MovingConsumer:
     """A consumer with its rule and its subscriber."""
 
     name: str
     rule: Resource
     subscriber: Resource
 
-    def route(self, side: Side) -> Route:
+    def route(self, side: Side) -> BusRoute:
         """Returns the route from the bus of a side."""
         return _route(self.rule if side == "classic" else self.subscriber)
 
@@ -68,7 +71,7 @@ class Consumer:
 
 
 @dataclass(frozen=True)
-class Producer:
+class MovingProducer:
     """A context that publishes, by its relay."""
 
     name: str
@@ -85,27 +88,29 @@ class Producer:
         )
 
 
-def consumers(shop: Rehearsal) -> list[Consumer]:
+def consumers(shop: Rehearsal) -> list[MovingConsumer]:
     """Returns the consumers: what has both a rule and a subscriber."""
     subscribers = {each.path: each for each in _all(shop, _SUBSCRIBER)}
     names = (each.path.removesuffix("/Rule") for each in _all(shop, _RULE))
     return [
-        Consumer(name, shop.resource(f"{name}/Rule", _RULE), subscribers[f"{name}/Subscriber"])
+        MovingConsumer(
+            name, shop.resource(f"{name}/Rule", _RULE), subscribers[f"{name}/Subscriber"]
+        )
         for name in names
         if f"{name}/Subscriber" in subscribers
     ]
 
 
-def producers(shop: Rehearsal) -> list[Producer]:
+def producers(shop: Rehearsal) -> list[MovingProducer]:
     """Returns the producers: contexts with a relay."""
     return [
-        Producer(each.path.split("/")[0], each)
+        MovingProducer(each.path.split("/")[0], each)
         for each in _all(shop, "AWS::Lambda::Function")
         if _SETTING in each.properties.get("Environment", {}).get("Variables", {})
     ]
 
 
-def bridge(shop: Rehearsal, side: Side) -> Route:
+def bridge(shop: Rehearsal, side: Side) -> BusRoute:
     """Returns the bridge to a side."""
     kind = _SUBSCRIBER if side == "classic" else _RULE
     return _route(shop.resource(BRIDGES[side], kind))
@@ -115,8 +120,8 @@ def _all(shop: Rehearsal, kind: str) -> Iterator[Resource]:
     return (each for each in shop.resources if each.type == kind)
 
 
-def _route(resource: Resource) -> Route:
+def _route(resource: Resource) -> BusRoute:
     if resource.type == _RULE:
-        return Route(resource.path, "classic", EventPattern(resource.properties["EventPattern"]))
+        return BusRoute(resource.path, "classic", EventPattern(resource.properties["EventPattern"]))
     (stated,) = resource.properties["FilterConfiguration"]["Filters"]
-    return Route(resource.path, "custom", EventPattern(json.loads(stated["Pattern"])))
+    return BusRoute(resource.path, "custom", EventPattern(json.loads(stated["Pattern"])))

@@ -19,9 +19,9 @@ from tools.faults.shop import RehearsedShop
 from tools.migrate.movers import (
     BRIDGES,
     BUSES,
-    Consumer,
-    Producer,
-    Route,
+    BusRoute,
+    MovingConsumer,
+    MovingProducer,
     Side,
     bridge,
     consumers,
@@ -94,7 +94,7 @@ def migrate(
     shop.receive({MUG: 200, CUP: 100}, delivery="plenty")
     shop.rehearsal.scheduler.random.seed(seed)
     flow = random_actions(sys.maxsize, seed)
-    migration = Migration(shop, seed=seed, flow=flow, sabotage=sabotage)
+    migration = RehearsedMigration(shop, seed=seed, flow=flow, sabotage=sabotage)
     traffic = migration.traffic
     try:
         result = run(shop, possible_faults(shop.rehearsal, assembly), migration.actions())
@@ -133,7 +133,7 @@ def possible_faults(shop: Rehearsal, assembly: Path) -> list[PossibleFault]:
     ]
 
 
-class Migration:
+class RehearsedMigration:
     """The steps of a migration, and the actions of customers and of chance between them."""
 
     def __init__(
@@ -173,11 +173,14 @@ class Migration:
         return islice(self._flow, count)
 
     def _move_all(self, to: Side) -> Iterator[Action]:
-        movers: list[Consumer | Producer] = [*self.consumers, *producers(self._rehearsal)]
+        movers: list[MovingConsumer | MovingProducer] = [
+            *self.consumers,
+            *producers(self._rehearsal),
+        ]
         self._random.shuffle(movers)
         for mover in movers:
             yield from self._some(1)
-            if isinstance(mover, Producer):
+            if isinstance(mover, MovingProducer):
                 mover.move(self._rehearsal, to)
                 self.moves.append(Move(mover.name, to))
             elif self._sabotage == "no-overlap":
@@ -186,7 +189,7 @@ class Migration:
                 yield from self.move(mover, to)
         yield from self._stay(to)
 
-    def move(self, consumer: Consumer, to: Side) -> Iterator[Action]:
+    def move(self, consumer: MovingConsumer, to: Side) -> Iterator[Action]:
         """Moves a consumer: both buses deliver until the former has delivered what it had."""
         begun = self._now
         consumer.switch(self._rehearsal, to, on=True)
@@ -203,7 +206,7 @@ class Migration:
         consumer.switch(self._rehearsal, former, on=False)
         self.moves.append(Move(consumer.name, to, self._now - begun, interrupted))
 
-    def _jump(self, consumer: Consumer, to: Side) -> Iterator[Action]:
+    def _jump(self, consumer: MovingConsumer, to: Side) -> Iterator[Action]:
         """Moves a consumer without an overlap, which is wrong."""
         consumer.switch(self._rehearsal, other(to), on=False)
         yield from self._some(3)
@@ -211,7 +214,7 @@ class Migration:
         consumer.switch(self._rehearsal, to, on=True)
         self.moves.append(Move(consumer.name, to, 0.0))
 
-    def _until_delivered(self, route: Route, moment: float) -> Iterator[Action]:
+    def _until_delivered(self, route: BusRoute, moment: float) -> Iterator[Action]:
         """Waits until a route has delivered what had reached its bus, and nothing is parked."""
         yield from self._redrive()
         while self.traffic.undelivered(route, until=moment):

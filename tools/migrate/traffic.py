@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from cdk_rehearsal import Record
-from tools.migrate.movers import BRIDGES, BUSES, Consumer, Route, Side
+from tools.migrate.movers import BRIDGES, BUSES, BusRoute, MovingConsumer, Side
 
 Fact = tuple[str, str]
 """The CloudEvents id and the type: a fact in two versions has one id."""
@@ -20,12 +20,12 @@ class CrossedTwice(Exception):
 class Traffic:
     """Follows all events by the records of a rehearsal."""
 
-    def __init__(self, consumers: list[Consumer]) -> None:
+    def __init__(self, consumers: list[MovingConsumer]) -> None:
         self._consumers = consumers
         self._by_path = {
             consumer.route(side).path: consumer for consumer in consumers for side in BUSES
         }
-        self._targets: dict[str, Consumer] = {}
+        self._targets: dict[str, MovingConsumer] = {}
         self._sides = {path: side for side, path in BUSES.items()}
         self._bridges = {path: side for side, path in BRIDGES.items()}
         self._arrived: dict[Side, list[tuple[float, dict[str, Any]]]] = {s: [] for s in BUSES}
@@ -47,9 +47,10 @@ class Traffic:
             self._delivered(record, event)
         elif record.kind in ("dead_letter", "discarded"):
             self._done[record.source].add(event["id"])
-            if record.kind == "dead_letter" and record.source.endswith("/Rule"):
+            consumer = self._by_path.get(record.source)
+            if consumer and record.kind == "dead_letter" and record.source.endswith("/Rule"):
                 # A rule parks the event itself, and a redrive brings it to the queue.
-                self._reached[self._by_path[record.source].name].add(_fact(event))
+                self._reached[consumer.name].add(_fact(event))
 
     def _delivered(self, record: Record, event: Mapping[str, Any]) -> None:
         self._done[record.source].add(event["id"])
@@ -70,7 +71,7 @@ class Traffic:
         if consumer:
             self._reached[consumer.name].add(fact)
 
-    def undelivered(self, route: Route, *, until: float) -> int:
+    def undelivered(self, route: BusRoute, *, until: float) -> int:
         """Counts what reached the bus of a route until then, and is still to be delivered."""
         return sum(
             event["id"] not in self._done[route.path] and route.pattern.matches(event)
@@ -78,7 +79,7 @@ class Traffic:
             if time < until
         )
 
-    def doubled(self, consumer: Consumer) -> int:
+    def doubled(self, consumer: MovingConsumer) -> int:
         """Counts the events that both buses have delivered to a consumer."""
         first, second = (self._by_route[consumer.route(side).path] for side in BUSES)
         return len(first & second)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
 from cdk_rehearsal import FAULTS, Record
 from tests.support.forks import in_a_fork
@@ -16,8 +17,9 @@ from tools.faults.scenarios import MUG
 from tools.faults.shop import RehearsedShop
 from tools.migrate.cli import show_moves, show_result
 from tools.migrate.movers import BRIDGES, BUSES, Side, bridge, consumers, other, producers
-from tools.migrate.run import Migration, Sabotage, migrate
+from tools.migrate.run import RehearsedMigration, Sabotage, migrate
 from tools.migrate.traffic import CrossedTwice, Traffic
+from tools.redrive import cli as redrive
 
 CHECKOUT = "Checkout/RunCheckout"
 
@@ -146,6 +148,44 @@ def test_the_order_of_an_aggregate_does_not_survive_a_bridge_and_consumers_need_
     assert in_a_fork(overtake)
 
 
+# -- outages ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("to", BUSES)
+def test_a_redrive_brings_back_what_a_bridge_gave_up(
+    shop: RehearsedShop, monkeypatch: pytest.MonkeyPatch, to: Side
+) -> None:
+    """The guide says how: the archive for the rule, and `make redrive` for the subscriber."""
+    monkeypatch.setattr(redrive, "client", shop.rehearsal.client)
+
+    def give_up() -> bool:
+        put_everything_behind_a_bridge(shop, to)
+        order_id = shop.place({MUG: 1}, key="given-up")
+        shop.settle()
+        shop.rehearsal.faults.plan(FAULTS["unavailable"], source=BRIDGES[to])
+        shop.deliver(order_id)
+        shop.pass_time(hours=25)
+        shop.rehearsal.faults.clear()
+        assert shop.order_statuses()[order_id] == "confirmed"
+        (parked,) = shop.parked()
+        assert parked.startswith(BRIDGES[to].rpartition("/")[0])
+
+        if to == "custom":
+            shop.replay(BRIDGES[to])
+            assert [*shop.take_messages(parked)]
+        else:
+            asked = ["--stage", "prod", "backbone", "BusToClassic"]
+            assert CliRunner().invoke(redrive.app, asked).exit_code == 0
+            shop.settle()
+            assert CliRunner().invoke(redrive.app, [*asked, "--done"]).exit_code == 0
+        shop.settle()
+        assert shop.order_statuses()[order_id] == "delivered"
+        assert not shop.parked()
+        return True
+
+    assert in_a_fork(give_up)
+
+
 # -- a step -------------------------------------------------------------------------------
 
 
@@ -159,7 +199,7 @@ def test_a_consumer_leaves_a_bus_after_what_a_bridge_has_brought_there(
         (checkout,) = (each for each in consumers(rehearsal) if each.name == CHECKOUT)
         checkout.switch(rehearsal, "custom", on=True)
         checkout.switch(rehearsal, "classic", on=False)
-        migration = Migration(shop, seed=1, flow=iter(()))
+        migration = RehearsedMigration(shop, seed=1, flow=iter(()))
         sequence = ActionSequence(shop, [])
         rehearsal.faults.plan(FAULTS["late"], source=BRIDGES["custom"])
         rehearsal.faults.plan(FAULTS["refused"], source=checkout.subscriber.path, times=6)

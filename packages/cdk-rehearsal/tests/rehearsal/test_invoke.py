@@ -206,6 +206,7 @@ def test_another_value_of_a_variable_is_for_invocations_that_start_later(
     """https://docs.aws.amazon.com/lambda/latest/api/API_UpdateFunctionConfiguration.html"""
     template.function("Greeter", VARIABLE, Environment={"Variables": {"GREETING": "hello"}})
     shop = rehearse()
+    assert shop.invoke("Shop/Greeter", {}).payload == ["hello", True]
     slow = shop.spawn(shop.invoke, "Shop/Greeter", {"seconds": 2})
     shop.run_for(1)
     shop.client("lambda").update_function_configuration(
@@ -215,7 +216,9 @@ def test_another_value_of_a_variable_is_for_invocations_that_start_later(
     assert shop.invoke("Shop/Greeter", {}).payload == ["goodbye", True]
     shop.run_until_idle()
     assert slow.result().payload == ["hello", True]
-    assert shop.invoke("Shop/Greeter", {}).payload == ["goodbye", True]
+    later = [shop.spawn(shop.invoke, "Shop/Greeter", {"seconds": 1}) for _ in range(2)]
+    shop.run_until_idle()
+    assert [each.result().payload for each in later] == [["goodbye", True]] * 2
 
 
 def test_the_rehearsal_changes_only_the_variables_of_a_function(
