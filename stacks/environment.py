@@ -52,7 +52,7 @@ class Environment:
     """The settings of a stage. Everything else is the same in all stages."""
 
     name: str
-    bus: BusKind = "classic"
+    bus: BusKind = "custom"
     """The kind of event bus. Nothing else depends on it, except how events are delivered again."""
     archive_days: int
     """How far back events can be replayed, in days."""

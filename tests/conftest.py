@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import pytest
 from hypothesis import settings
@@ -17,7 +17,7 @@ from workspace.isolation import isolate
 isolate(os.environ)
 
 from cdk_rehearsal import Assembly  # noqa: E402
-from stacks.synthesis import host_assembly  # noqa: E402
+from stacks.environment import BusKind  # noqa: E402
 from tests.support import parsing  # noqa: E402
 from tests.support.assemblies import assembly_directory  # noqa: E402
 
@@ -56,6 +56,13 @@ FIRST = (
 )
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Adds an option for the kind of event bus. `.ci/runtime` passes the one that is no default."""
+    parser.addoption(
+        "--bus", choices=get_args(BusKind), help="The kind of event bus. Default: the stage's own."
+    )
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Moves the slowest tests to the front."""
     items.sort(key=lambda item: not item.nodeid.startswith(FIRST))
@@ -68,8 +75,15 @@ def shared_directory(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -
     return base if worker_id == "master" else base.parent
 
 
+@pytest.fixture(scope="session")
+def bus(request: pytest.FixtureRequest) -> BusKind | None:
+    """The kind of event bus in `assembly` and `templates`; None if it is the stage's own."""
+    kind: BusKind | None = request.config.getoption("--bus")
+    return kind
+
+
 @pytest.fixture(scope="session", autouse=True)
-def own_stage(request: pytest.FixtureRequest, worker_id: str) -> None:
+def own_stage(request: pytest.FixtureRequest, worker_id: str, bus: BusKind | None) -> None:
     """Lets the first two workers synthesize one stage each, if any test needs the templates.
 
     Otherwise both would start with the same stage, and one would wait for the other.
@@ -77,25 +91,33 @@ def own_stage(request: pytest.FixtureRequest, worker_id: str) -> None:
     stage = dict(zip(("gw0", "gw1"), STAGES, strict=True)).get(worker_id)
     asked = (getattr(item, "fixturenames", ()) for item in request.session.items)
     if stage and any("templates" in names for names in asked):
-        assembly_directory(stage, request.getfixturevalue("shared_directory"))
+        assembly_directory(stage, request.getfixturevalue("shared_directory"), bus=bus)
 
 
 @pytest.fixture(scope="session")
-def assembly(shared_directory: Path) -> Path:
+def assembly(shared_directory: Path, bus: BusKind | None) -> Path:
     """The directory of the cloud assembly of stage `dev`, with packages for this machine."""
-    return assembly_directory("dev", shared_directory)
+    return assembly_directory("dev", shared_directory, bus=bus)
 
 
 @pytest.fixture(scope="session")
-def templates(shared_directory: Path) -> Mapping[str, Assembly]:
+def templates(shared_directory: Path, bus: BusKind | None) -> Mapping[str, Assembly]:
     """The synthesized templates by stage."""
-    return {stage: Assembly(assembly_directory(stage, shared_directory)) for stage in STAGES}
+    return {
+        stage: Assembly(assembly_directory(stage, shared_directory, bus=bus)) for stage in STAGES
+    }
 
 
 @pytest.fixture(scope="session")
-def custom() -> Assembly:
+def classic(shared_directory: Path) -> Assembly:
+    """The synthesized templates of `prod` on the classic bus."""
+    return Assembly(assembly_directory("prod", shared_directory, bus="classic"))
+
+
+@pytest.fixture(scope="session")
+def custom(shared_directory: Path) -> Assembly:
     """The synthesized templates of `prod` on the Custom Event Bus."""
-    return Assembly(host_assembly("prod", bus="custom"))
+    return Assembly(assembly_directory("prod", shared_directory, bus="custom"))
 
 
 @pytest.fixture(scope="module")

@@ -74,9 +74,8 @@ class Bus(IConstruct, Protocol):
         pattern: events.EventPattern,
         topic: sns.Topic,
         key: kms.IKey,
-        page: str,
     ) -> None:
-        """Routes events to a topic; `page` of the runbook is about events that do not reach it."""
+        """Routes events to a topic that is encrypted with this key."""
 
     def to_stream(
         self,

@@ -19,7 +19,7 @@ from stacks.constructs.bus import DELIVERY_AGE, DELIVERY_ATTEMPTS, LOGGED, Graph
 from stacks.constructs.naming import generation_of
 from stacks.constructs.platform import Platform
 from stacks.constructs.queues import BufferQueue, DeadLetterQueue
-from stacks.constructs.rule import Rule, watch
+from stacks.constructs.rule import PAGE, Rule, watch
 from stacks.environment import Environment
 
 _SCHEMA = "AWS/Events,EventBusName,RuleName"
@@ -110,7 +110,6 @@ class ClassicBus(events.EventBus):
         pattern: events.EventPattern,
         topic: sns.Topic,
         key: kms.IKey,
-        page: str,
     ) -> None:
         """Adds a rule. Events that it cannot deliver have their own dead-letter queue.
 
@@ -121,7 +120,7 @@ class ClassicBus(events.EventBus):
         """
         target = targets.SnsTopic(
             topic,
-            dead_letter_queue=DeadLetterQueue(scope, "DeadLetters", platform=platform, page=page),
+            dead_letter_queue=DeadLetterQueue(scope, "DeadLetters", platform=platform, page=PAGE),
             max_event_age=DELIVERY_AGE,
             retry_attempts=DELIVERY_ATTEMPTS,
         )

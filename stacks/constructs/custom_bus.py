@@ -108,9 +108,8 @@ class CustomBus(eventsv2.CfnEventBus):
         pattern: events.EventPattern,
         topic: sns.Topic,
         key: kms.IKey,
-        page: str,
     ) -> None:
-        """Adds a subscriber. A redrive is the same for all of them, and so is their page.
+        """Adds a subscriber.
 
         https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-custom-bus-target-sns.html
         """

@@ -14,6 +14,9 @@ _METRICS = {
 }
 
 
+PAGE = "a-rule-cannot-deliver"
+
+
 class Rule(events.Rule):
     """A rule of a bus. Its target needs retry limits and a dead-letter queue."""
 
@@ -46,5 +49,5 @@ def watch(rule: Construct, *, platform: Platform, bus: events.IEventBus, rule_na
         platform=platform,
         namespace="AWS/Events",
         dimensions={"EventBusName": bus.event_bus_name, "RuleName": rule_name},
-        page="a-rule-cannot-deliver",
+        page=PAGE,
     )

@@ -15,8 +15,6 @@ from stacks.constructs.bus import pattern_of
 from stacks.constructs.platform import Platform
 from stacks.constructs.queue_consumer import QueueConsumer
 
-PAGE = "a-topic-cannot-deliver"
-
 _METRICS = {
     "NumberOfNotificationsFailed": "The topic could not deliver a message to a queue.",
     "NumberOfNotificationsRedrivenToDlq": "The topic parked a message that it could not deliver.",
@@ -47,7 +45,6 @@ class EventTopic(Construct):
             pattern=pattern_of(carries.versions()),
             topic=self.topic,
             key=key,
-            page=PAGE,
         )
         # https://docs.aws.amazon.com/sns/latest/dg/sns-monitoring-using-cloudwatch.html
         watch_metrics(
@@ -56,7 +53,7 @@ class EventTopic(Construct):
             platform=platform,
             namespace="AWS/SNS",
             dimensions={"TopicName": self.topic.topic_name},
-            page=PAGE,
+            page="a-topic-cannot-deliver",
         )
 
 

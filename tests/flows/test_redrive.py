@@ -3,16 +3,14 @@
 import json
 import re
 import shlex
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
-from cdk_rehearsal import FAULTS, Rehearsal
+from cdk_rehearsal import FAULTS
 from lambdas.notifications.events import Channel
-from stacks.synthesis import host_assembly
 from tests.flows.shop import FOREVER, Shop
 from tests.support.desk import blocks
 from tools.catalogue.prose import failures
@@ -29,19 +27,11 @@ DOWN = ("Analytics/", "Notifications/", "Payments/", "Returns/", "Shipping/")
 """The contexts that the bus does not reach. Orders are still accepted and checked out."""
 
 
-@pytest.fixture(scope="module")
-def shop() -> Iterator[Shop]:
-    """The application of stage `dev` on the Custom Event Bus."""
-    with Rehearsal(host_assembly("dev", bus="custom"), seed=1) as rehearsal:
-        shop = Shop(rehearsal)
-        shop.prefer(*Channel)
-        shop.receive({"MUG": 10})
-        yield shop
-
-
 @pytest.fixture(autouse=True)
 def account(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     """The command works in the rehearsal's account."""
+    if not shop.is_custom:
+        pytest.skip("a classic bus has no subscribers: see test_replay.py")
     monkeypatch.setattr(cli, "client", shop.rehearsal.client)
 
 
@@ -64,6 +54,8 @@ def redrive(subscriber: str, options: list[str]) -> tuple[int, str]:
 
 def outage(shop: Shop, *paths: str, days: float = 2) -> str:
     """The bus reaches none of these targets for some time. Returns an order from this time."""
+    shop.prefer(*Channel)
+    shop.receive({"MUG": 10}, delivery="before-the-outage")
     for path in paths:
         shop.rehearsal.faults.plan(FAULTS["gone"], source=path, times=FOREVER)
     order_id = shop.place({"MUG": 2}, key="in-the-outage")
@@ -73,10 +65,11 @@ def outage(shop: Shop, *paths: str, days: float = 2) -> str:
 
 
 def test_after_two_days_a_redrive_brings_everything_back(shop: Shop) -> None:
+    reported = shop.sent()[Channel.EMAIL]
     order_id = outage(shop, *subscribers(shop))
     assert shop.status(order_id) == "confirmed"
     assert shop.shipment(order_id) is None
-    assert not shop.sent()[Channel.EMAIL]
+    assert shop.sent()[Channel.EMAIL] == reported
     assert shop.parked()
 
     for subscriber in subscribers(shop):
@@ -94,7 +87,7 @@ def test_after_two_days_a_redrive_brings_everything_back(shop: Shop) -> None:
             assert "deleted" in printed
 
     assert shop.status(order_id) == "delivered"
-    assert shop.sent()[Channel.EMAIL]
+    assert shop.sent()[Channel.EMAIL] - reported
     shop.assert_books_balance()
     names = [
         each["Name"]

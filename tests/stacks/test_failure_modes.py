@@ -27,11 +27,11 @@ def page_of(description: str) -> str:
 
 
 @pytest.fixture
-def alarms(shop: Assembly, custom: Assembly) -> dict[str, str]:
-    """The page of each alarm by its path, in the stage and in one on the Custom Event Bus."""
+def alarms(shop: Assembly, classic: Assembly, custom: Assembly) -> dict[str, str]:
+    """The page of each alarm by its path, in the stage and on either kind of bus."""
     return {
         alarm.path: page_of(alarm.properties["AlarmDescription"])
-        for each in (shop, custom)
+        for each in (shop, classic, custom)
         for alarm in each.of_type("AWS::CloudWatch::Alarm")
     }
 

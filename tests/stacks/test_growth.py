@@ -97,15 +97,16 @@ def endless(shop: Assembly) -> list[Resource]:
     ]
 
 
-def test_stored_data_expires(shop: Assembly, custom: Assembly) -> None:
-    assert [str(resource) for each in (shop, custom) for resource in endless(each)] == []
+def test_stored_data_expires(shop: Assembly, classic: Assembly, custom: Assembly) -> None:
+    shops = (shop, classic, custom)
+    assert [str(resource) for each in shops for resource in endless(each)] == []
 
 
 def test_each_type_is_classified_by_whether_it_stores_data(
-    shop: Assembly, custom: Assembly
+    classic: Assembly, custom: Assembly
 ) -> None:
     """Add a new type to one of the lists above. Stages on either kind of bus count."""
-    types = {resource.type for each in (shop, custom) for resource in each.resources}
+    types = {resource.type for each in (classic, custom) for resource in each.resources}
     assert types == ENDS.keys() | BOUNDED.keys() | HOLDS_NOTHING
 
 

@@ -2,7 +2,7 @@
 
 import copy
 import pickle
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -18,8 +18,9 @@ EMAIL = "Notifications/SendEmail/Queue/NotificationsRequestsTopicABDDC4BC"
 
 
 @pytest.fixture(scope="module")
-def pickled(templates: Mapping[str, Assembly]) -> bytes:
-    return pickle.dumps(templates["dev"])
+def pickled(classic: Assembly) -> bytes:
+    """Templates with rules: their patterns are easy to change. See also test_custom_bus.py."""
+    return pickle.dumps(classic)
 
 
 @pytest.fixture

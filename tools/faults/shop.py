@@ -25,9 +25,11 @@ from tools.demo.supplier import SupplierFile, files_of, hand_in, reports
 from tools.faults.state import ShopState
 from tools.redrive.replay import Span, replay, retained
 
-__all__ = ["BUS", "PRICE", "RehearsedShop", "UnexpectedAnswer"]
+__all__ = ["BUS", "PRICE", "ROUTES", "RehearsedShop", "UnexpectedAnswer"]
 
 BUS = "Backbone/Bus"
+ROUTES = ("AWS::Events::Rule", "AWS::EventsV2::Subscriber")
+"""The types of resources that route events from a bus."""
 PRICE = 1250
 _PATIENCE_S = 20 * 86_400.0
 """Virtual seconds after which nothing is retried any more."""
@@ -356,8 +358,26 @@ class RehearsedShop(ShopState):
         """Whether the bus is a Custom Event Bus."""
         return ":event-busv2/" in self.rehearsal.physical_id(BUS)
 
-    def replay(self, rule: str) -> None:
-        """Delivers all retained events again by one rule or subscriber, given by its path."""
+    def publish(self, *, source: str, type_: str, detail: str) -> None:
+        """Puts an event on the bus, beside the outboxes: it may be there already."""
+        entry = {"Source": source, "DetailType": type_, "Detail": detail}
+        bus = self.rehearsal.physical_id(BUS)
+        if self.is_custom:
+            custom = self.rehearsal.client("eventbridgev2")
+            answer = custom.put_events(EventBusArn=bus, Entries=[entry])
+        else:
+            classic = self.rehearsal.client("events")
+            answer = classic.put_events(Entries=[{"EventBusName": bus, **entry}])
+        if answer["FailedEntryCount"]:
+            raise UnexpectedAnswer(f"the bus refuses {entry}: {answer['Entries']}")
+
+    def replay(self, consumer: str) -> None:
+        """Delivers all retained events again by the rule or subscriber at a path, or below it."""
+        (rule,) = (
+            resource.path
+            for resource in self.rehearsal.resources
+            if resource.type in ROUTES and f"{resource.path}/".startswith(f"{consumer}/")
+        )
         now = datetime.now(UTC)
         if self.is_custom:
             bus = self.rehearsal.client("eventbridgev2")

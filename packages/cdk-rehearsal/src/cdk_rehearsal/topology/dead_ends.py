@@ -2,16 +2,13 @@
 
 The templates of an application rarely name a receiver of a queue that a server polls, or a sender
 in another account. Policies do: of roles, functions, queues and topics.
-
-A function may park messages itself. By convention, an environment variable whose name contains
-`DEAD_LETTER` or `DLQ` names the queue, and operators receive its messages.
 """
 
 import re
 from collections.abc import Iterator, Mapping
 
 from cdk_rehearsal.assembly import Assembly, Resource, listed, nodes, texts
-from cdk_rehearsal.topology.messaging import edges, subscriptions, variables_of
+from cdk_rehearsal.topology.messaging import edges, parked_by_code, subscriptions
 from cdk_rehearsal.topology.statements import (
     allows,
     is_general,
@@ -42,8 +39,6 @@ _READERS = (
 
 _PARKS = frozenset({"DeadLetterConfig", "OnFailure", "RedrivePolicy"})
 """Properties that name a dead-letter queue: operators receive its messages."""
-
-_PARKED_BY_CODE = re.compile(r"(.*_)?(DEAD_LETTER|DLQ)(_.*)?")
 
 _SENDS = (
     *("events:PutEvents", "firehose:PutRecord", "firehose:PutRecordBatch", "iot:Publish"),
@@ -101,13 +96,7 @@ def _unread(assembly: Assembly) -> Iterator[BlindSpot]:
         for found in assembly.references(resource.stack, node[name])
     }
     parked |= {edge.parking for edge in edges(assembly)}
-    parked |= {
-        found.path
-        for function in assembly.all_of("AWS::Lambda::Function")
-        for name, value in variables_of(function).items()
-        if _PARKED_BY_CODE.fullmatch(name)
-        for found in assembly.references(function.stack, value)
-    }
+    parked |= parked_by_code(assembly)
     received = {
         found.path
         for reader in assembly.all_of(*_READERS)

@@ -5,6 +5,9 @@ Schedules that a function creates while it runs are in no template. So an edge o
 EventBridge Scheduler. Environment variables of the function name the target and the dead-letter
 queue. By convention, a variable whose name ends in `ATTEMPTS` is the limit of retries, and one that
 ends in `AGE_S`, `AGE_SECONDS` or `AGE_IN_SECONDS` is the limit of their age.
+
+A function may park messages itself, in a queue that an environment variable names whose name
+contains `DEAD_LETTER` or `DLQ`.
 """
 
 import re
@@ -44,6 +47,7 @@ LOG_TARGETS = ("AWS::Kinesis::Stream", "AWS::Lambda::")
 
 _SCHEDULER = "scheduler.amazonaws.com"
 _ATTEMPTS = re.compile(r"(.*_)?ATTEMPTS")
+_PARKS = re.compile(r"(.*_)?(DEAD_LETTER|DLQ)(_.*)?")
 _AGE_S = re.compile(r"(.*_)?AGE_(IN_)?S(ECONDS)?")
 
 
@@ -126,6 +130,17 @@ def subscribed_to_logs(assembly: Assembly) -> Iterator[tuple[Resource, Resource 
 def variables_of(function: Resource) -> Mapping[str, Any]:
     """Returns the environment variables of a function."""
     return table(table(function.properties.get("Environment")).get("Variables"))
+
+
+def parked_by_code(assembly: Assembly) -> set[str]:
+    """Returns the paths of the dead-letter queues in which functions park messages themselves."""
+    return {
+        found.path
+        for function in assembly.all_of("AWS::Lambda::Function")
+        for name, value in variables_of(function).items()
+        if _PARKS.fullmatch(name)
+        for found in assembly.references(function.stack, value)
+    }
 
 
 class Alarms:
