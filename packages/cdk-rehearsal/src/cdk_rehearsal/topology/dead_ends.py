@@ -95,7 +95,7 @@ def _unread(assembly: Assembly) -> Iterator[BlindSpot]:
         for name in _PARKS & node.keys()
         for found in assembly.references(resource.stack, node[name])
     }
-    parked |= {edge.parking for edge in edges(assembly)}
+    parked |= {edge.parking for edge in edges(assembly) if edge.parking}
     parked |= parked_by_code(assembly)
     received = {
         found.path
