@@ -46,6 +46,22 @@ def test_every_subscriber_retries_for_a_day(custom: Assembly) -> None:
     assert retries == {"185 times, 86400 s"}
 
 
+def test_subscribers_take_new_events_in_any_order(custom: Assembly) -> None:
+    """Both are the defaults. In order, one event that fails would hold up the others of its group.
+
+    https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-custom-bus-subscribers.html
+    """
+    for each in custom.all_of(SUBSCRIBER):
+        assert each.properties.get("Type", "UNORDERED") == "UNORDERED", each
+        assert each.properties.get("StartingPosition", "LATEST") == "LATEST", each
+
+
+def test_each_call_of_an_api_has_one_event(custom: Assembly) -> None:
+    """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-custom-bus-universal-targets.html."""
+    batches = custom.at("Backbone/EventLog/Subscriber").properties["BatchConfiguration"]
+    assert batches["MaxBatchSize"] == 1
+
+
 def test_records_without_payload_have_a_queue_of_their_own(custom: Assembly) -> None:
     """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-custom-bus-retry.html"""
     by_kind: dict[bool, set[str | None]] = {True: set(), False: set()}
