@@ -33,7 +33,7 @@ demo: .build/host.stamp ## watch orders flow through the synthesized templates; 
 test: setup ## run all tests, offline; some of them: ARGS="tests/orders -k twice"
 	@$(RUN) python -m pytest -n auto --maxprocesses=8 --dist=worksteal $(ARGS)
 
-runtime: setup ## run the tests of handlers, API and flows on Lambda's version of Python, if it is available
+runtime: setup ## run the tests of handlers, API and flows on the classic bus and on Lambda's version of Python
 	@$(RUN) .ci/runtime $(ARGS)
 
 fuzz: setup ## send thousands of random requests to the API: none may fail or get an undocumented response

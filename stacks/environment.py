@@ -72,11 +72,14 @@ class Environment:
 
     name: str
     bus: BusKind = "custom"
-    """The kind of event bus. Nothing else depends on it, except how events are delivered again."""
+    """The kind of event bus. Nothing else depends on it, except how events are delivered again.
+
+    docs/decisions/0064-both-event-buses.md says when to choose which.
+    """
     migration: Migration = Migration()
     """What has moved, if `bus` is `"migrating"`."""
     archive_days: int
-    """How far back events can be replayed, in days."""
+    """How long the bus retains events, or its archive keeps them, so that they can be replayed."""
     log_retention: RetentionDays
     keeps_data: bool
     """Whether tables, files, the archive and other data survive the deletion of their stack."""
