@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
@@ -59,7 +59,9 @@ FIRST = (
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Adds an option for the kind of event bus. `.ci/runtime` passes the one that is no default."""
     parser.addoption(
-        "--bus", choices=get_args(BusKind), help="The kind of event bus. Default: the stage's own."
+        "--bus",
+        choices=("classic", "custom"),
+        help="The kind of event bus. Default: the stage's own.",
     )
 
 
@@ -76,14 +78,14 @@ def shared_directory(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -
 
 
 @pytest.fixture(scope="session")
-def bus(request: pytest.FixtureRequest) -> BusKind | None:
+def bus_kind(request: pytest.FixtureRequest) -> BusKind | None:
     """The kind of event bus in `assembly` and `templates`; None if it is the stage's own."""
     kind: BusKind | None = request.config.getoption("--bus")
     return kind
 
 
 @pytest.fixture(scope="session", autouse=True)
-def own_stage(request: pytest.FixtureRequest, worker_id: str, bus: BusKind | None) -> None:
+def own_stage(request: pytest.FixtureRequest, worker_id: str, bus_kind: BusKind | None) -> None:
     """Lets the first two workers synthesize one stage each, if any test needs the templates.
 
     Otherwise both would start with the same stage, and one would wait for the other.
@@ -91,20 +93,21 @@ def own_stage(request: pytest.FixtureRequest, worker_id: str, bus: BusKind | Non
     stage = dict(zip(("gw0", "gw1"), STAGES, strict=True)).get(worker_id)
     asked = (getattr(item, "fixturenames", ()) for item in request.session.items)
     if stage and any("templates" in names for names in asked):
-        assembly_directory(stage, request.getfixturevalue("shared_directory"), bus=bus)
+        assembly_directory(stage, request.getfixturevalue("shared_directory"), bus=bus_kind)
 
 
 @pytest.fixture(scope="session")
-def assembly(shared_directory: Path, bus: BusKind | None) -> Path:
+def assembly(shared_directory: Path, bus_kind: BusKind | None) -> Path:
     """The directory of the cloud assembly of stage `dev`, with packages for this machine."""
-    return assembly_directory("dev", shared_directory, bus=bus)
+    return assembly_directory("dev", shared_directory, bus=bus_kind)
 
 
 @pytest.fixture(scope="session")
-def templates(shared_directory: Path, bus: BusKind | None) -> Mapping[str, Assembly]:
+def templates(shared_directory: Path, bus_kind: BusKind | None) -> Mapping[str, Assembly]:
     """The synthesized templates by stage."""
     return {
-        stage: Assembly(assembly_directory(stage, shared_directory, bus=bus)) for stage in STAGES
+        stage: Assembly(assembly_directory(stage, shared_directory, bus=bus_kind))
+        for stage in STAGES
     }
 
 

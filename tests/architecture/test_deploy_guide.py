@@ -150,10 +150,10 @@ def test_each_output_that_a_command_reads_belongs_to_one_stack(
 
 
 def test_figures_settings_routes_and_files_are_real(
-    templates: Mapping[str, Assembly], bus: BusKind | None
+    templates: Mapping[str, Assembly], bus_kind: BusKind | None
 ) -> None:
     """The figures are those of the default kind of bus."""
-    if bus not in (None, Environment.bus):
+    if bus_kind not in (None, Environment.bus):
         pytest.skip("the guide has the figures of the default kind of bus")
     alarms = len(templates["dev"].of_type("AWS::CloudWatch::Alarm"))
     assert f"({alarms} alarms" in DEPLOY

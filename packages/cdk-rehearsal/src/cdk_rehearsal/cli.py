@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cdk_rehearsal import Assembly, __version__, topology
+from cdk_rehearsal.bills import idle_bill
 from cdk_rehearsal.errors import RehearsalError, UnsupportedTemplateError
-from cdk_rehearsal.idle_bill import idle_bill
-from cdk_rehearsal.prices import prices
+from cdk_rehearsal.price_lists import prices
 from cdk_rehearsal.selection import environment, select
 
 if TYPE_CHECKING:

@@ -4,9 +4,8 @@ from typing import Any
 
 import pytest
 
-from cdk_rehearsal import Assembly, RehearsalError
-from cdk_rehearsal.idle_bill import HOURS, IdleBill, idle_bill
-from cdk_rehearsal.prices import prices
+from cdk_rehearsal import Assembly, IdleBill, RehearsalError, idle_bill, prices
+from cdk_rehearsal.bills import HOURS
 
 PRICES = prices("us-east-1")
 QUEUE = {"Type": "AWS::SQS::Queue", "Properties": {}}
@@ -64,6 +63,7 @@ def test_a_resource_costs_what_its_price_says(resource: Any, usd: float) -> None
     ],
 )
 def test_a_queue_is_polled_all_the_time(settings: Any, queue: Any, usd: float) -> None:
+    """https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-short-and-long-polling.html"""
     arn = {"Fn::GetAtt": ["Queue", "Arn"]}
     mapping = of("AWS::Lambda::EventSourceMapping", EventSourceArn=arn, **settings)
     assert bill(Mapping=mapping, Queue=of("AWS::SQS::Queue", **queue)).usd == pytest.approx(usd)

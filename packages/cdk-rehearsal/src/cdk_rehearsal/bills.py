@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from cdk_rehearsal.assembly import Assembly, Resource
-from cdk_rehearsal.prices import Price
+from cdk_rehearsal.price_lists import Price
 
 HOURS = 730
 """The hours of a month, as AWS counts them: https://calculator.aws/#/estimate."""
