@@ -1,0 +1,18 @@
+// Builds the console's page: one script and one style sheet, without addresses of other hosts.
+import { build } from "esbuild";
+import { fileURLToPath } from "node:url";
+
+const folder = fileURLToPath(new URL(".", import.meta.url));
+const outdir = process.argv[2] ?? `${folder}../src/cdk_rehearsal/console/static`;
+await build({
+  entryPoints: [`${folder}console.jsx`, `${folder}console.css`],
+  outdir,
+  entryNames: "[name]",
+  bundle: true,
+  minify: true,
+  format: "iife",
+  target: "es2022",
+  jsx: "automatic",
+  jsxImportSource: "preact",
+  legalComments: "inline",
+});
