@@ -88,7 +88,7 @@ def _result(checks: Sequence[Check]) -> dict[str, Any]:
     return {
         "good": not wrong,
         "text": text,
-        "columns": ["", "check", "here", "must be equal to", "findings"],
+        "columns": ["result", "check", "here", "must be equal to", "findings"],
         "rows": [
             [
                 "✓" if each.holds else "✕",

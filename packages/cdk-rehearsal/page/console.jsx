@@ -105,10 +105,10 @@ function Result() {
   const close = () => { store.result = undefined; store.changed(); };
   return (
     <section class={`result ${result.good ? "good" : "bad"}`} aria-label={result.name} role="status">
-      <header>
+      <div class="head">
         <h2>{result.good ? "✓" : "✕"} {result.text}</h2>
         <button type="button" class="quiet" aria-label="Close the result" onClick={close}>✕</button>
-      </header>
+      </div>
       {result.rows && (
         <div class="scroll" tabindex="0" role="region" aria-label={`Table of ${result.name}`}>
           <table>

@@ -1,5 +1,6 @@
 // Dead letters: by queue and cause, each with its event; redrive, its rehearsal, and discard.
 import { useEffect, useState } from "preact/hooks";
+import { Path } from "./map.jsx";
 import { command } from "./server.js";
 import { numberText, store, timeText, to, useStore } from "./store.js";
 
@@ -21,7 +22,7 @@ export function Letters({ of }) {
             <li key={queue.path}>
               <a href={to("letters", queue.path)} aria-current={queue === chosen ? "true" : undefined}
                 class={queue.depth ? "" : "unused"}>
-                <b>{queue.path}</b><span>{numberText(queue.depth)}</span>
+                <b><Path path={queue.path} /></b><span>{numberText(queue.depth)}</span>
               </a>
             </li>
           ))}

@@ -16,6 +16,7 @@ const ICONS = {
   schedule: "M8 2a6 6 0 1 0 .01 0M8 5v3l2 2",
   host: "M8 2a6 6 0 1 0 .01 0M2 8h12M8 2c-4 4-4 8 0 12M8 2c4 4 4 8 0 12",
   outside: "M8 2a3 3 0 1 0 .01 0M3 14c0-6 10-6 10 0",
+  bell: "M3 12h10c-2-2-1-8-5-8s-3 6-5 8M7 14h2M8 2v2",
   play: "M4 3v10l9-5z",
   pause: "M4 3h3v10H4zM9 3h3v10H9z",
   step: "M3 3v10l7-5zM11 3h2v10h-2z",
@@ -28,6 +29,11 @@ export function Icon({ kind }) {
       <path d={ICONS[kind] ?? "M3 3h10v10H3z"} />
     </svg>
   );
+}
+
+// A path that may be broken after each of its parts.
+export function Path({ path }) {
+  return path.split("/").map((part, number) => (number ? [<>/<wbr /></>, part] : part));
 }
 
 export function hueOf(map, group) {
@@ -101,7 +107,7 @@ function Stack({ group, node, recording, hue, alarms }) {
         {stackName(group.name)}
         {alarms.length > 0 && (
           <a class="alarm" href={to("alarms")} title={alarms.join(", ")}>
-            🔔 {alarms.length} {alarms.length === 1 ? "alarm" : "alarms"}
+            <Icon kind="bell" /> {alarms.length} {alarms.length === 1 ? "alarm" : "alarms"}
           </a>
         )}
       </h2>
@@ -129,25 +135,21 @@ function Node({ place, node, head, choose, chosen, short, faulty, hue }) {
   if (hue !== undefined) classes.push("ctx");
   if (!count && !depth) classes.push("unused");
   if (depth && node.dead) classes.push("parked");
-  const waiting = depth && !node.dead ? durationText(Math.max(0, head.time - head.age[place])) : "";
-  const said = [
-    node.dead ? "dead-letter queue" : node.kind,
-    `${node.name}:`,
-    isQueue ? `${numberText(depth)} ${depth === 1 ? "message" : "messages"}` : numberText(count),
-    failed ? `, ${numberText(failed)} failed` : "",
-    waiting && `, the oldest waits for ${waiting}`,
-    faulty.has(node.path) ? ", with a fault" : "",
-  ];
+  const waiting = depth > 0 && !node.dead && durationText(Math.max(0, head.time - head.age[place]));
   return (
     <button type="button" class={classes.filter(Boolean).join(" ")} data-node={place}
       style={hue === undefined ? undefined : { "--hue": hue }} title={node.path}
-      aria-pressed={chosen} aria-label={said.filter(Boolean).join(" ").replaceAll(" ,", ",")}
-      onClick={() => choose(chosen ? undefined : place)}>
+      aria-pressed={chosen} onClick={() => choose(chosen ? undefined : place)}>
       <Icon kind={node.dead ? "dead" : node.kind} />
-      {!short && <span class="name">{node.name}</span>}
-      {faulty.has(node.path) && <span class="fault" aria-hidden="true">⚡</span>}
-      {failed > 0 && !isQueue && <span class="failed">✕{numberText(failed)}</span>}
+      <span class="hidden">{node.dead ? "dead-letter queue" : node.kind} </span>
+      <span class={short ? "hidden" : "name"}>{node.name}</span>{" "}
+      {faulty.has(node.path) && <span class="fault">⚡<span class="hidden"> with a fault </span></span>}
+      {failed > 0 && !isQueue && (
+        <span class="failed">✕{numberText(failed)}<span class="hidden"> failed </span></span>
+      )}
       <Count value={isQueue ? depth : count} hidden={node.dead || COUNTLESS.includes(node.kind)} />
+      {isQueue && <span class="hidden"> messages</span>}
+      {waiting && <span class="hidden">, the oldest waits for {waiting}</span>}
     </button>
   );
 }

@@ -21,14 +21,14 @@ export function Panel({ place, close }) {
   const depth = head.depth[place];
   return (
     <aside class="panel" aria-label={`About ${node.path}`}>
-      <header>
+      <div class="head">
         <Icon kind={node.dead ? "dead" : node.kind} />
         <div>
           <h2>{node.name}</h2>
           <small>{node.dead ? "dead-letter queue" : node.kind} · {node.path}</small>
         </div>
         <button type="button" class="quiet" aria-label="Close" onClick={close}>✕</button>
-      </header>
+      </div>
       <dl class="facts">
         <Fact name={isQueue ? "received" : "count"} value={numberText(head.count[place])} />
         <Fact name="failed" value={numberText(head.failed[place])} />
@@ -60,7 +60,7 @@ export function Panel({ place, close }) {
           <ul class="plain">
             {alarms.map((path) => (
               <li key={path}>
-                {[...head.ringing.keys()].some((each) => recording.nodes[each].path === path) ? "🔔 in alarm: " : ""}
+                {[...head.ringing.keys()].some((each) => recording.nodes[each].path === path) ? "✕ in alarm: " : ""}
                 <a href={to("alarms", path)}>{path}</a>
               </li>
             ))}

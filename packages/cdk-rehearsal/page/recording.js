@@ -103,7 +103,7 @@ const NUMBERS = ["count", "failed", "depth", "age"];
 export class Playhead {
   constructor(recording) {
     this.recording = recording;
-    this.time = 0;
+    this.time = -1;
     this.next = 0;
     this.saved = [];
     this.clear();

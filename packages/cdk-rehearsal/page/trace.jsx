@@ -87,7 +87,7 @@ function Waterfall({ trace }) {
   const byId = new Map(trace.events.map((event) => [event.id, event]));
   return (
     <>
-      <header>
+      <div class="head">
         <h2>{trace.events[0].subject ?? trace.correlation}</h2>
         <p>
           {trace.events.length} events in {durationText(end - start)}, correlation id <code>{trace.correlation}</code>.{" "}
@@ -95,12 +95,12 @@ function Waterfall({ trace }) {
             Show on the map
           </button>
         </p>
-      </header>
+      </div>
       {trace.events.map((event) => {
         const own = steps.filter((step) => step.event === event.number && step.says !== "started");
         const cause = byId.get(event.causation);
         return (
-          <section class="event" key={event.number} aria-label={event.type}>
+          <article class="event" key={event.number}>
             <h3>
               <button type="button" aria-expanded={open?.event === event.number}
                 onClick={() => setOpen(open?.event === event.number ? undefined : { event: event.number })}>
@@ -125,7 +125,7 @@ function Waterfall({ trace }) {
                 </li>
               ))}
             </ol>
-          </section>
+          </article>
         );
       })}
     </>

@@ -258,11 +258,21 @@ class TestRecording:
         assert [event["id"] for event in trace["events"]] == ["event-1"]
         steps = [(step["kind"], step["source"], step["target"]) for step in trace["steps"]]
         assert sorted(steps) == [
-            ("delivery", "Shop/Orders", "Shop/Ship"),
             ("delivery", "Shop/Placed", "Shop/Orders"),
             ("invocation", "Shop/Orders", "Shop/Ship"),
             ("published", "outside", "Shop/Bus"),
         ]
+
+    def test_a_failed_handler_is_one_step_of_its_trace(
+        self, shop: Rehearsal, console: Console
+    ) -> None:
+        shop.faults.fail("Shop/Ship")
+        put(shop, 1)
+        shop.run_until_idle()
+        trace = get(console, "trace?of=order-1")
+
+        steps = [(step["kind"], step["outcome"]) for step in trace["steps"]]
+        assert steps[2:] == [("invocation", 1), ("invocation", 0)]
 
     def test_a_trace_is_found_by_any_id_in_its_events(
         self, shop: Rehearsal, console: Console

@@ -95,9 +95,10 @@ class Console:
             start_new_session=True,
         )
         self._far_end.close()
+        records = self._rehearsal.meter.records
         about = {
             "title": self._title,
-            "start": self._rehearsal.clock.now(),
+            "start": min((each.time for each in records[:1]), default=self._rehearsal.clock.now()),
             "map": map_of(self._rehearsal.assembly),
             "actions": [{"name": each.name, "says": each.says} for each in self._actions],
             "faults": self._commands.faults(),

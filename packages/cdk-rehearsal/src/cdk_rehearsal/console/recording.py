@@ -242,13 +242,9 @@ class Recording:
 
     def _steps(self, places: Iterable[int]) -> Iterator[dict[str, Any]]:
         """Yields the steps of events: of deliveries, and of what their messages lead to."""
+        keys = self._executions_of(places)
         seen: set[int] = set()
-        keys: dict[str, int] = {}
         for place in places:
-            # An execution often has an id of its event as its name, so that it starts once.
-            for name in self.events[place].keys:
-                for arn in self._executions.get(name, ()):
-                    keys.setdefault(arn, place)
             for number in self._records_of_event[place]:
                 seen.add(number)
                 record = self._decoder.decode(self._raw[number])
@@ -263,11 +259,32 @@ class Recording:
                     continue
                 seen.add(number)
                 record = self._decoder.decode(self._raw[number])
-                yield self._step(number, record, place)
                 request = record.detail.request_id
+                if record.kind != "delivery" or not request or self._says_more(record):
+                    yield self._step(number, record, place)
                 if request and request not in keys:
                     keys[request] = place
                     waiting.append((request, place))
+
+    def _says_more(self, delivery: _Record) -> bool:
+        """Whether a batch has failed though its invocation has not."""
+        if not _outcome(delivery):
+            return False
+        request = str(delivery.detail.request_id)
+        same = (self._decoder.decode(self._raw[n]) for n in self._records_of_key[request])
+        return not any(each.kind == "invocation" and each.detail.error for each in same)
+
+    def _executions_of(self, places: Iterable[int]) -> dict[str, int]:
+        """Returns the executions that an id in an event names, each with the event.
+
+        A name makes an execution start once, so it often is such an id.
+        """
+        return {
+            arn: place
+            for place in reversed([*places])
+            for name in self.events[place].keys
+            for arn in self._executions.get(name, ())
+        }
 
     def _step(self, number: int, record: _Record, event: int) -> dict[str, Any]:
         detail = record.detail
