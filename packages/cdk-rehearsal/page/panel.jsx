@@ -87,8 +87,7 @@ function Break({ path, faults }) {
   const site = sites?.[chosen];
   const inject = (name) => {
     const { kind, source, target, operation } = site;
-    store.run("inject", { fault: name, kind, source, target, operation, forever },
-      `${name} is injected at ${siteText(site)}`);
+    store.run("inject", { fault: name, kind, source, target, operation, forever });
   };
   return (
     <section>

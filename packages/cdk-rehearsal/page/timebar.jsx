@@ -7,7 +7,7 @@ import { dayText, durationText, store, timeText, useStore } from "./store.js";
 const SPEEDS = [[0.1, "0.1×"], [0.25, "0.25×"], [1, "1×"], [4, "4×"], [20, "20×"], [1_000_000, "fastest"]];
 
 export function TimeBar() {
-  const { head, live, recording, replaying, status, connection } = useStore();
+  const { head, live, recording, replaying, status, connection, view } = useStore();
   const speed = live ? status.speed : store.replaySpeed;
   const setSpeed = (value) => {
     if (live) store.run("pace", { speed: value });
@@ -45,6 +45,10 @@ export function TimeBar() {
           aria-label="Moment of the recording" aria-valuetext={timeText(shown)}
           onInput={(event) => store.seek(recording.times.values[Math.min(event.target.value, recording.length - 1)] ?? 0)} />
       </div>
+      <a class="button" href={`${(view || "#/map").split("?")[0]}?t=${Math.round(head.time)}`}
+        title="The address of this moment, to share" onClick={() => store.say("The address in the browser leads to this moment now")}>
+        link
+      </a>
       <time class="now" title={dayText(shown)}>{timeText(shown)}</time>
       <button type="button" class={live ? "on" : ""} aria-pressed={live} onClick={() => store.goLive()}
         title={live ? "This is the present" : `${durationText(recording.end - head.time)} ago`}>

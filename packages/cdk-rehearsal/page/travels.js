@@ -3,6 +3,7 @@ import { FAILED, IGNORED } from "./recording.js";
 
 const TRAVEL_MS = 650;
 const MOST = 500;
+const MEASURED_MS = 1000;
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 
 export class Travels {
@@ -33,12 +34,15 @@ export class Travels {
   measure() {
     const ratio = Math.min(devicePixelRatio || 1, 2);
     const frame = this.frame.getBoundingClientRect();
-    const [width, height] = [this.frame.scrollWidth, this.frame.scrollHeight];
-    this.canvas.width = width * ratio;
-    this.canvas.height = height * ratio;
-    this.canvas.style.width = `${width}px`;
-    this.canvas.style.height = `${height}px`;
+    const [width, height] = [this.frame.clientWidth, this.frame.clientHeight];
+    if (this.canvas.width !== Math.round(width * ratio) || this.canvas.height !== Math.round(height * ratio)) {
+      this.canvas.width = Math.round(width * ratio);
+      this.canvas.height = Math.round(height * ratio);
+      this.canvas.style.width = `${width}px`;
+      this.canvas.style.height = `${height}px`;
+    }
     this.ratio = ratio;
+    this.measured = performance.now();
     this.places = new Map();
     for (const [node, element] of this.elements) {
       const box = element.getBoundingClientRect();
@@ -84,6 +88,8 @@ export class Travels {
 
   draw(now) {
     const active = this.dots.length || this.pulses.size;
+    // A longer number may have moved the nodes after it.
+    if (active && now - this.measured > MEASURED_MS) this.measure();
     if (!this.places || !(active || this.dirty || this.chosen !== this.drawn)) return;
     this.dirty = false;
     this.drawn = this.chosen;

@@ -17,12 +17,12 @@ from rehearsal.cloud import Cloud, arn
 from stacks.constructs.packaging import node
 from tests.tools.catalogue.test_browser import required_browser
 from tests.tools.demo.test_files import HEADER, write
-from tools.demo import run
 from tools.demo.customers import shop_id_of
 from tools.demo.display import Display
 from tools.demo.evidence import ORDERS
 from tools.demo.orders_file import CustomerOrder, read_orders
 from tools.demo.pace import Pace
+from tools.demo.page import serve_page
 from tools.demo.run import DemoSetup, rehearse
 from tools.demo.stock_file import plenty_for
 from tools.demo.supplier import files_of
@@ -130,10 +130,9 @@ def test_the_books_balance_while_customers_keep_coming(
     wanted = read_orders(orders)
     consoles: list[Console] = []
     results: list[dict[str, Any]] = []
-    serve = run.serve_page
 
     def served(*arguments: Any) -> Console:
-        consoles.append(serve(*arguments))
+        consoles.append(serve_page(*arguments))
         return consoles[0]
 
     def stay(pace: Pace) -> None:
@@ -156,7 +155,7 @@ def test_the_books_balance_while_customers_keep_coming(
                     TableName=table, Key={name: item[name] for name in ("pk", "sk") if name in item}
                 )
 
-    monkeypatch.setattr(run, "serve_page", served)
+    monkeypatch.setattr("tools.demo.run.serve_page", served)
     monkeypatch.setattr(Pace, "stay", stay)
     before = len(wanted.items)
     done = rehearse(
