@@ -126,6 +126,9 @@ cost: synth ## list what an idle stage costs in a month, at the prices of us-eas
 parity: .venv/.stamp ## list the rules of AWS that the rehearsal implements; compare them: ENDPOINT=URL or ENDPOINT=aws
 	@$(PARITY) $(if $(ENDPOINT),--endpoint $(ENDPOINT)) $(ARGS)
 
+page: node_modules/.stamp ## build the live page of the console again, after a change of packages/cdk-rehearsal/page
+	@$(RUN) node packages/cdk-rehearsal/page/build.mjs
+
 kernel: setup ## mutation tests: change the code of lambdas/eventing, one spot at a time
 	@$(RUN) mutmut run $(ARGS) && $(RUN) python -m tools.mutation.kernel
 

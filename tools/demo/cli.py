@@ -18,10 +18,9 @@ from tools.demo.console import open_console
 from tools.demo.csv_file import FileContent, UnusableFile
 from tools.demo.display import Display, LiveDisplay
 from tools.demo.orders_file import CustomerOrder, read_orders
-from tools.demo.pace import Pace
 from tools.demo.run import DemoRun, DemoSetup, rehearse
 from tools.demo.stock_file import CatalogueItem, plenty_for, read_stock
-from tools.demo.summary import show_endpoint, show_summary
+from tools.demo.summary import show_endpoint, show_page, show_summary
 from tools.demo.supplier import file_at, files_of
 from tools.demo.visits import Visit, plain_visits, sample_visits
 
@@ -58,6 +57,15 @@ def demo(
     hold: Annotated[
         bool, typer.Option("--hold", help="Keep the endpoint open at the end, until Ctrl-C.")
     ] = False,
+    stay: Annotated[
+        bool, typer.Option("--stay", help="Let customers keep coming at the end, until Ctrl-C.")
+    ] = False,
+    rate: Annotated[
+        float, typer.Option(help="Customers per second with --stay.", min=0.01, max=50)
+    ] = 2.0,
+    page: Annotated[
+        bool, typer.Option("--page/--no-page", help="Serve the live page on 127.0.0.1.")
+    ] = True,
 ) -> None:
     """Runs orders through the synthesized templates and the real handlers, and audits the result.
 
@@ -81,15 +89,16 @@ def demo(
         _show_skipped(errors, stock or sample.STOCK, supplies.skipped)
         visits = plain_visits(wanted.items) if orders else sample_visits(wanted.items, seed=seed)
 
+        def announce(shop: Rehearsal, url: str) -> None:
+            show_page(console, url, stays=stay or hold)
+            show_endpoint(console, shop, hold=hold or stay)
+
         def conclude(shop: Rehearsal, run: DemoRun) -> None:
             show_summary(console, run)
             if report:
                 json_report.write(report, json_report.report(run, wanted, seed=seed))
                 console.print(f"The report is in {report}", soft_wrap=True)
-            if hold:
-                console.print()
-                show_endpoint(console, shop, hold=True)
-                Pace(shop).hold()
+            _say_next(console, shop, hold=hold, rate=rate if stay else None)
 
         with display.working(f"Synthesizing the templates of stage {stage}"):
             assembly = host_assembly(stage, bus=bus)
@@ -98,7 +107,10 @@ def demo(
             _setup(supplies, visits, is_sample=orders is None),
             seed=seed,
             display=display,
-            announce=lambda shop: show_endpoint(console, shop, hold=hold),
+            page=page,
+            hold=hold,
+            stay_at=rate if stay else None,
+            announce=announce,
             conclude=conclude,
         )
     except _ERRORS as error:
@@ -148,6 +160,18 @@ def _display(console: Console) -> Display:
     able = console.file.isatty() and console.is_terminal and not console.is_dumb_terminal
     large = console.width >= LiveDisplay.WIDTH and console.height >= LiveDisplay.HEIGHT
     return LiveDisplay(console) if able and large else Display(console)
+
+
+def _say_next(console: Console, shop: Rehearsal, *, hold: bool, rate: float | None) -> None:
+    """Says what can be done after the run, in which customers may keep coming at a rate."""
+    if rate is not None:
+        text = f"Customers keep coming, {rate:g} per second: break something on the page."
+        console.print(f"{text} Ctrl-C ends.", soft_wrap=True)
+    elif hold:
+        console.print()
+        show_endpoint(console, shop, hold=True)
+    else:
+        console.print("To watch it and to break it: make demo ARGS=--stay", soft_wrap=True)
 
 
 def _show_skipped(errors: Console, path: Path, skipped: Sequence[WrongRow]) -> None:

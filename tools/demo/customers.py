@@ -23,6 +23,8 @@ CUSTOMERS = "Customer"
 RETURN_REASON = "not_as_described"
 _TRIES = 5
 _FIRST_PAUSE_S = 0.2
+_TOKEN_S = 1800.0
+"""Seconds after which a customer signs in again. A token expires after an hour."""
 _VIEWED = 5
 """The number of items that a customer views."""
 # Characters that a header can contain. All others are percent-encoded.
@@ -106,7 +108,8 @@ class Customers:
         self.journal = journal
         self._random = Random(seed)
         self._on_answer = on_answer
-        self._tokens: dict[str, str] = {}
+        self._tokens: dict[str, tuple[str, float]] = {}
+        """Tokens with the times at which they were issued, by customer."""
 
     def place(self, order: CustomerOrder) -> bool:
         """Sends an order. Returns whether the shop accepted it, now or earlier."""
@@ -214,9 +217,12 @@ class Customers:
         return response
 
     def _token(self, customer_id: str) -> str:
-        if customer_id not in self._tokens:
-            self._tokens[customer_id] = self.shop.token(customer_id, authorizer=CUSTOMERS)
-        return self._tokens[customer_id]
+        now = self.shop.clock.now()
+        token, issued = self._tokens.get(customer_id, ("", 0.0))
+        if now - issued > _TOKEN_S:
+            token = self.shop.token(customer_id, authorizer=CUSTOMERS)
+            self._tokens[customer_id] = (token, now)
+        return token
 
 
 def key_of(order: CustomerOrder) -> str:

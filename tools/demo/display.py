@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from typing import Protocol
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -33,10 +34,19 @@ _EVERY = 12
 _monotonic = time.monotonic
 
 
+class HasPhase(Protocol):
+    """Something that shows the name of the phase."""
+
+    phase: str
+
+
 class Display:
     """Prints a line now and then: for pipes, logs and simple terminals."""
 
     pause_s = _SPARSE_S
+
+    listener: HasPhase | None = None
+    """What shows the phase, too."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -60,6 +70,8 @@ class Display:
     def phase(self, name: str) -> None:
         """Shows the name of a phase that begins."""
         self._phase = name
+        if self.listener is not None:
+            self.listener.phase = name
         self._show()
 
     def tick(self) -> None:

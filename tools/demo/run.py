@@ -9,18 +9,20 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cdk_rehearsal import Record, Rehearsal
-from tools.demo.audit import Check, audit, check
-from tools.demo.carrier import SimulatedCarrier, add_parcels
+from tools.demo.audit import Check
+from tools.demo.books import Books
+from tools.demo.carrier import SimulatedCarrier
 from tools.demo.customers import ApiAnswer, Customers, Journal, shop_id_of
 from tools.demo.display import Display
-from tools.demo.evidence import Evidence, count_sales, gather
+from tools.demo.evidence import Evidence
 from tools.demo.hops import HopCounts
 from tools.demo.pace import Pace
+from tools.demo.page import Door, serve_page
 from tools.demo.partner import WebhookPartner
 from tools.demo.staff import Staff
 from tools.demo.stock_file import CatalogueItem
 from tools.demo.stripe_host import stripe_of
-from tools.demo.supplier import SupplierFile, hand_in, reports
+from tools.demo.supplier import SupplierFile, hand_in
 from tools.demo.timeline import Timelines
 from tools.demo.visits import Visit, preferences_of, start_visits
 
@@ -82,16 +84,22 @@ def rehearse(
     seed: int,
     display: Display,
     hurried: bool = False,
-    announce: Callable[[Rehearsal], None] = lambda _: None,
+    page: bool = False,
+    hold: bool = False,
+    stay_at: float | None = None,
+    announce: Callable[[Rehearsal, str], None] = lambda _, __: None,
     conclude: Callable[[Rehearsal, DemoRun], None] = lambda _, __: None,
 ) -> DemoRun:
     """Runs the synthesized application. If `hurried`, does not keep pace with real time.
 
-    Calls `announce` when the application is ready, and `conclude` before it is removed.
+    Calls `announce` when the application is ready, with the URL of its page if it has one, and
+    `conclude` before it is removed. With `hold`, it stays open then, until Ctrl-C. With `stay_at`,
+    so many customers per second keep coming, too.
     """
     started = _monotonic()
-    visits = setup.visits
-    timelines = Timelines({shop_id_of(visit.order): visit.order.order_id for visit in visits})
+    visits = [*setup.visits]
+    names = {shop_id_of(visit.order): visit.order.order_id for visit in visits}
+    timelines = Timelines(names)
     counts, journal = HopCounts(), Journal()
     listeners: list[Callable[[Record], None]] = [counts.on_record, timelines.on_record]
 
@@ -106,43 +114,47 @@ def rehearse(
     with ExitStack() as stack:
         with display.working("Creating the resources of the templates"):
             shop = stack.enter_context(Rehearsal(assembly, seed=seed, on_record=on_record))
-        announce(shop)
         customers = Customers(shop, journal, seed=seed, on_answer=on_answer)
         carrier = SimulatedCarrier(
             shop, seed=seed, lost=setup.lost_parcels, careless=setup.careless_carrier
         )
         staff, partner = Staff(shop), WebhookPartner(shop)
-        stripe = stripe_of(shop)
         listeners += [carrier.on_record, staff.on_record]
         partner.open()
-        opened = datetime.now(UTC)
+        books = Books(
+            shop=shop,
+            visits=visits,
+            files=setup.files,
+            right=dict(setup.right),
+            journal=journal,
+            carrier=carrier,
+            staff=staff,
+            partner=partner,
+            stripe=stripe_of(shop),
+            opened=datetime.now(UTC),
+        )
+        door = Door(customers, visits, names)
+        console = stack.enter_context(serve_page(books, door)) if page else None
+        announce(shop, console.url if console else "")
+        pace = Pace(shop, hurried=hurried, viewer=console)
+        display.listener = console
         with display.watching(shop, counts, timelines, len(visits)):
-            pace = Pace(shop, hurried=hurried)
             _supply(shop, setup.files, pace, display)
             _price(staff, setup.catalogue, pace, display)
             _serve(customers, visits, seed, pace, display)
             if setup.lost_parcels:
                 display.phase("days pass until lost parcels are overdue")
                 pace.skip(_OVERDUE_AFTER, display.tick)
-        evidence = journal.known
-        evidence.supplied = dict(setup.right)
-        evidence.files = len(setup.files)
-        evidence.rows = sum(file.rows for file in setup.files)
-        evidence.reports = reports(shop)
-        evidence.decided = staff.decided
-        evidence.sent.update(partner.sent_messages())
-        if stripe:
-            stripe.add_to(evidence)
-        add_parcels(carrier.ledger, evidence)
-        count_sales(evidence, staff.sales(opened, opened + timedelta(hours=23)))
-        checks = [
-            _orders_sent(visits, journal),
-            *audit(gather(shop, evidence)),
-            _access(journal, carrier),
-        ]
+        evidence, checks = books.audit()
         seconds = _monotonic() - started
         run = DemoRun(evidence, checks, journal, counts, timelines, seconds, shop.meter.records)
         conclude(shop, run)
+        if stay_at is not None:
+            display.phase("customers keep coming")
+            door.open(stay_at)
+            pace.stay()
+        elif hold:
+            pace.hold()
         return run
 
 
@@ -186,23 +198,3 @@ def _prefer(customers: Customers, visits: Sequence[Visit]) -> None:
     for customer_id in dict.fromkeys(visit.order.customer_id for visit in visits):
         if addresses := preferences_of(customer_id):
             customers.prefer(customer_id, addresses)
-
-
-def _orders_sent(visits: Sequence[Visit], journal: Journal) -> Check:
-    sent = {shop_id_of(visit.order): visit.order.order_id for visit in visits}
-    answered = {*journal.known.accepted, *journal.refused}
-    findings = (
-        f"order {name} was sent, but got no answer"
-        for order_id, name in sent.items()
-        if order_id not in answered
-    )
-    refused = journal.refused.keys() - journal.known.accepted
-    right = {"accepted": len(journal.known.accepted), "refused": len(refused)}
-    return check("Orders sent", {"": len(sent)}, right, findings)
-
-
-def _access(journal: Journal, carrier: SimulatedCarrier) -> Check:
-    breaches = (*journal.breaches, *carrier.accepted_forgeries)
-    tried = {"by others": journal.access_attempts, "forged callbacks": carrier.forged}
-    refused = journal.access_attempts + carrier.forged - len(breaches)
-    return check("Access refused", tried, {"refused": refused}, breaches)

@@ -22,6 +22,14 @@ _LETTER_SHOWN = 2_000
 """The printed characters of a parked message."""
 
 
+def show_page(console: Console, url: str, *, stays: bool) -> None:
+    """Prints the URL of the live page, if there is one."""
+    if url:
+        until = "until Ctrl-C" if stays else "until the demo ends; with ARGS=--stay, until Ctrl-C"
+        console.print(Text.assemble("Watch it live ", (f"({until}):", "dim")), soft_wrap=True)
+        console.print(Text(f"  {url}", "bold"), soft_wrap=True)
+
+
 def show_endpoint(console: Console, shop: Rehearsal, *, hold: bool) -> None:
     """Prints commands that read the tables and queues while the demo runs.
 

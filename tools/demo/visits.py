@@ -146,10 +146,15 @@ def start_visits(
         for number, visit in enumerate(visits):
             arrival = start + (number + random.random()) / per_second
             shop.scheduler.sleep(max(0.0, arrival - shop.clock.now()))
-            name = f"customer of {visit.order.order_id}"
-            processes.append(shop.spawn(_visit, customers, visit, name=name))
+            processes.append(start_visit(customers, visit))
 
     return shop.spawn(start_each, name="visits"), processes
+
+
+def start_visit(customers: Customers, visit: Visit) -> Process:
+    """Starts a visit, and returns its process."""
+    name = f"customer of {visit.order.order_id}"
+    return customers.shop.spawn(_visit, customers, visit, name=name)
 
 
 def _visit(customers: Customers, visit: Visit) -> None:

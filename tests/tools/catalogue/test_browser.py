@@ -29,6 +29,14 @@ def browser() -> str | None:
     return next((path for path in found if path), None)
 
 
+def required_browser() -> str:
+    """Returns a browser. Without one, skips the test, or fails it in continuous integration."""
+    executable = browser()
+    if executable is None:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(ADVICE)
+    return executable
+
+
 def visit(executable: str, files: Files, site: Path) -> dict[str, Any]:
     """Visits the pages in a browser; returns the observations."""
     write(files, site)
@@ -68,10 +76,7 @@ def narrow(files: Files) -> list[str]:
 def test_the_pages_work_in_a_browser(
     files: Files, system: System, tmp_path: Path, subtests: pytest.Subtests
 ) -> None:
-    executable = browser()
-    if executable is None:
-        pytest.skip(ADVICE)
-    seen = visit(executable, files, tmp_path)
+    seen = visit(required_browser(), files, tmp_path)
     with subtests.test("pages load without network access and without errors"):
         assert seen["errors"] == []
         assert seen["requests"] == []

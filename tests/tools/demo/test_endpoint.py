@@ -12,7 +12,6 @@ from cdk_rehearsal import Rehearsal
 from tests.support.aws_cli import parse
 from tests.support.desk import SHELLS, beside, lay_out, started
 from tools.demo import cli
-from tools.demo.pace import Pace
 from tools.demo.summary import show_endpoint
 
 
@@ -74,11 +73,9 @@ def test_commands_are_printed_again_at_the_end_if_the_endpoint_stays(
     monkeypatch.setattr(cli, "show_endpoint", lambda *_, hold: held_each_time.append(hold))
     monkeypatch.setattr(cli, "show_summary", lambda *_: None)
     monkeypatch.setattr(cli, "host_assembly", lambda *_, **__: Path("assembly"))
-    monkeypatch.setattr(Pace, "__init__", lambda *_: None)
-    monkeypatch.setattr(Pace, "hold", lambda _: None)
 
     def rehearse(*_: object, announce: object, conclude: object, **__: object) -> object:
-        announce(None)  # type: ignore[operator]
+        announce(None, "")  # type: ignore[operator]
         run = type("DemoRun", (), {"passes": True})()
         conclude(None, run)  # type: ignore[operator]
         return run

@@ -82,3 +82,45 @@ def test_time_spent_on_work_is_made_up_for(
     run(shop)
 
     assert wall.now - 100 == pytest.approx(10, abs=0.1)
+
+
+class FakeViewer:
+    """A viewer with wishes, who pauses once for some real seconds."""
+
+    def __init__(self, wall: FakeClock, *, speed: float = 1.0, skips_quiet: bool = True) -> None:
+        self.speed = speed
+        self.skips_quiet = skips_quiet
+        self.changes = 0
+        self.pause_s = 0.0
+        self._wall = wall
+
+    def tick(self) -> None:
+        if self.pause_s:
+            self._wall.wait(self.pause_s)
+            self.pause_s = 0.0
+            self.changes += 1
+
+
+def watched(shop: Any, viewer: FakeViewer) -> None:
+    Pace(shop, viewer=viewer).run_until(lambda: shop.idle, lambda: None)
+
+
+@pytest.mark.parametrize("speed", [0.25, 4, 20])
+def test_the_viewer_chooses_the_speed(wall: FakeClock, speed: float) -> None:
+    watched(FakeRehearsal(*BUSY), FakeViewer(wall, speed=speed))
+
+    assert wall.now - 100 == pytest.approx(10 / speed, rel=0.1)
+
+
+def test_quiet_time_is_not_skipped_if_the_viewer_does_not_want_it(wall: FakeClock) -> None:
+    watched(FakeRehearsal(0.1, 60), FakeViewer(wall, skips_quiet=False))
+
+    assert wall.now - 100 == pytest.approx(60, rel=0.1)
+
+
+def test_the_time_of_a_pause_is_not_made_up_for(wall: FakeClock) -> None:
+    viewer = FakeViewer(wall)
+    viewer.pause_s = 30
+    watched(FakeRehearsal(*BUSY), viewer)
+
+    assert wall.now - 100 == pytest.approx(30 + 10, abs=0.2)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import runpy
 import signal
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +22,9 @@ from cdk_rehearsal.price_lists import prices
 from cdk_rehearsal.selection import environment, select
 
 if TYPE_CHECKING:
+    from cdk_rehearsal.console import Console
     from cdk_rehearsal.meter import Record
+    from cdk_rehearsal.rehearsal import Rehearsal
     from cdk_rehearsal.topology import Call, Edge, Loss
 
 FINDINGS, UNUSABLE = 1, 2
@@ -116,6 +120,9 @@ def _parser() -> argparse.ArgumentParser:
             help="a limit of your account that AWS has raised, such as events.rules=600",
         )
     running.add_argument("--port", type=int, default=0, help="the port of the AWS endpoint")
+    running.add_argument(
+        "--console", action="store_true", help="serve a live page, on which time can be changed"
+    )
     running.add_argument("--seed", type=int, default=0, help="decides all that is random")
     running.add_argument("--logs", type=Path, help="a directory for the logs of functions")
     running.add_argument("--token", metavar="SUBJECT", help="print a token of an API's user")
@@ -287,32 +294,68 @@ def run(options: argparse.Namespace) -> int:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
-    with Rehearsal(
-        directory,
-        seed=options.seed,
-        start=datetime.now(UTC),
-        pace="real",
-        logs=options.logs,
-        on_record=_write_record if options.json else _print_record,
-        stand_ins=options.stand_ins,
-        quotas=dict(options.quota),
-        **settings,
-    ) as rehearsal:
-        endpoint, apis = rehearsal.serve(options.port), rehearsal.serve_apis()
-        subject, authorizer = options.token, options.authorizer
-        token = rehearsal.token(subject, authorizer=authorizer) if subject else None
-        if options.json:
-            _write_json({"endpoint": endpoint, "apis": apis, "token": token})
-        else:
-            print(f"AWS endpoint: {endpoint}, region {rehearsal.region}, any credentials")
-            for path, url in apis.items():
-                print(f"{path}: {url}")
-            if token:
-                print(f"Authorization: Bearer {token}")
-            print("Runs until Ctrl-C.", flush=True)
+    show = _write_record if options.json else _print_record
+    process = os.getpid()
+
+    def on_record(record: Record) -> None:
+        # A fork of the console says nothing here.
+        if os.getpid() == process:
+            show(record)
+
+    with ExitStack() as stack:
+        rehearsal = stack.enter_context(
+            Rehearsal(
+                directory,
+                seed=options.seed,
+                start=datetime.now(UTC),
+                pace="virtual" if options.console else "real",
+                logs=options.logs,
+                on_record=on_record,
+                stand_ins=options.stand_ins,
+                quotas=dict(options.quota),
+                **settings,
+            )
+        )
+        console = _console(rehearsal, stack) if options.console else None
+        _serve(rehearsal, options, console)
+        if console:
+            from cdk_rehearsal.console import play
+
+            play(rehearsal, console, until=lambda: interrupted)
         while not interrupted:
             rehearsal.run_for(_STEP_S)
     return 0
+
+
+def _serve(
+    rehearsal: Rehearsal, options: argparse.Namespace, console: Console | None = None
+) -> None:
+    """Serves AWS and the APIs, and says where."""
+    endpoint, apis = rehearsal.serve(options.port), rehearsal.serve_apis()
+    subject, authorizer = options.token, options.authorizer
+    token = rehearsal.token(subject, authorizer=authorizer) if subject else None
+    if options.json:
+        page = {"console": console.url} if console else {}
+        _write_json({"endpoint": endpoint, "apis": apis, "token": token, **page})
+        return
+    if console:
+        print(f"Console: {console.url}")
+    print(f"AWS endpoint: {endpoint}, region {rehearsal.region}, any credentials")
+    for path, url in apis.items():
+        print(f"{path}: {url}")
+    if token:
+        print(f"Authorization: Bearer {token}")
+    print("Runs until Ctrl-C.", flush=True)
+
+
+def _console(rehearsal: Rehearsal, stack: ExitStack) -> Console:
+    from cdk_rehearsal.console import Console
+
+    names = dict.fromkeys(each.name for each in rehearsal.assembly.stacks)
+    console = stack.enter_context(Console(rehearsal, title=", ".join(names)[:60]))
+    # A browser or `curl` comes at any time: until its viewer says so, the page skips none.
+    console.skips_quiet = False
+    return console
 
 
 def _print_record(record: Record) -> None:

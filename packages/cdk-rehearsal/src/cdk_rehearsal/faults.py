@@ -275,8 +275,10 @@ FAULTS = {fault.name: fault for fault in _ALL}
 """Every fault by its name."""
 
 
-@dataclass
-class _Planned:
+@dataclass(eq=False)
+class Planned:
+    """A fault that is to come at a site."""
+
     fault: Fault
     source: str | None
     target: str | None
@@ -286,6 +288,7 @@ class _Planned:
     """Occasions that it lets pass before it acts."""
 
     def meets(self, moment: Moment, source: str, target: str, operation: str) -> bool:
+        """Whether it acts at this moment."""
         return (
             self.fault.moment == moment
             and self.source in (None, source)
@@ -310,7 +313,7 @@ class Faults:
         self._is_known = is_known
         self._report = report
         self._random = random
-        self._planned: list[_Planned] = []
+        self._planned: list[Planned] = []
 
     def plan(
         self,
@@ -321,7 +324,7 @@ class Faults:
         operation: str | None = None,
         times: int | None = None,
         passes: int = 0,
-    ) -> None:
+    ) -> Planned:
         """Lets a fault act between ``source`` and ``target``, paths; None stands for any.
 
         For calls, ``operation`` narrows it down to one of the API's. ``times`` takes the place of
@@ -331,7 +334,9 @@ class Faults:
             if path is not None and not self._is_known(path):
                 raise RehearsalError(f"a fault is meant for {path}, but no resource has this path")
         left = fault.times if times is None else times
-        self._planned.append(_Planned(fault, source, target, operation, left, passes))
+        planned = Planned(fault, source, target, operation, left, passes)
+        self._planned.append(planned)
+        return planned
 
     def fail(
         self,
@@ -354,6 +359,15 @@ class Faults:
     def clear(self) -> None:
         """Takes back all faults that are left."""
         self._planned.clear()
+
+    def cancel(self, planned: Planned) -> None:
+        """Takes a fault back; without effect if it is used up."""
+        if planned in self._planned:
+            self._planned.remove(planned)
+
+    def left(self) -> list[Planned]:
+        """Returns the faults that are still to come."""
+        return list(self._planned)
 
     # -- for the parts of the rehearsal ---------------------------------------------------
 

@@ -26,7 +26,9 @@ class Record(Struct, frozen=True):
     - ``execution``: the state machine ``source`` has ``started``, was ``redriven``, has ``entered``
       its state ``target``, or ``ended``, as detail's ``what`` says, with ``execution``, ``status``,
       ``error``, ``cause``, ``redrives`` and the ARN of the ``state_machine``;
-    - ``delivery``: ``target`` took something from ``source``; detail has ``outcome``;
+    - ``delivery``: ``target`` took something from ``source``; detail has ``outcome``; ``queued``,
+      the id of the message that it became in a queue; and for a batch from a queue the ids of its
+      ``messages``, of those that ``failed``, and the ``request_id`` of the invocation;
     - ``dead_letter``: something of ``source`` ended in the dead-letter queue ``target``;
     - ``fault``: a fault, detail's ``name``, acts on what goes from ``source`` to ``target``;
     - ``discarded``: something of ``source`` was given up with no dead-letter queue to take it.

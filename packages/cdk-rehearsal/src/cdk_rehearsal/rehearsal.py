@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache, cached_property
 from pathlib import Path
@@ -302,7 +302,8 @@ class Rehearsal:
     def messages(self, path: str) -> list[dict[str, Any]]:
         """Returns the messages of a queue without receiving them.
 
-        Each has ``message_id``, ``body``, ``attributes`` and ``receive_count``.
+        Each has ``message_id``, ``body``, ``attributes``, ``receive_count``, the time ``sent``, and
+        in a dead-letter queue the path of its ``source``, empty if a service sent it there.
         """
         return self.queues.by_path(path).peek()
 
@@ -325,12 +326,14 @@ class Rehearsal:
         """The e-mails that were sent."""
         return self.outboxes.email
 
-    def redrive(self, path: str, destination: str | None = None) -> int:
+    def redrive(
+        self, path: str, destination: str | None = None, only: Collection[str] | None = None
+    ) -> int:
         """Moves a dead-letter queue's messages back to their sources, or on to ``destination``.
 
-        Returns how many. See ``Queue.redrive``.
+        With ``only``, moves those with these ids. Returns how many. See ``Queue.redrive``.
         """
-        return self.queues.redrive(path, destination)
+        return self.queues.redrive(path, destination, only)
 
     def path_of(self, identifier: str) -> str:
         """Returns the construct path of a physical id or ARN; itself if it is not known."""

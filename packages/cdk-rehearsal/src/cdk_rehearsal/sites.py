@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from cdk_rehearsal.assembly import Assembly
-from cdk_rehearsal.faults import PARTIAL, Fault, Faults
+from cdk_rehearsal.faults import PARTIAL, Fault, Faults, Planned
 from cdk_rehearsal.meter import Record
 from cdk_rehearsal.topology import edges
 
@@ -105,7 +105,7 @@ def misfit(fault: Fault, site: FaultSite) -> str | None:
 
 def inject(
     faults: Faults, fault: Fault, site: FaultSite, *, times: int | None = None, passes: int = 0
-) -> None:
+) -> Planned:
     """Lets a fault act at a site: see `Faults.plan`.
 
     A fault of calls acts at a `call`, or at all calls of the function that runs at another site.
@@ -125,4 +125,4 @@ def inject(
             where["source"] = site.source
         if fault.moment not in ("receive", "hide"):
             where["target"] = site.target
-    faults.plan(fault, **where, times=times, passes=passes)
+    return faults.plan(fault, **where, times=times, passes=passes)

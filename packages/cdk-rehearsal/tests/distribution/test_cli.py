@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError
+from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
 import boto3
@@ -377,6 +377,19 @@ def running(*arguments: object) -> Iterator[tuple[subprocess.Popen[str], str]]:
             process.kill()
 
 
+def find(console: str, text: str) -> list[dict[str, Any]]:
+    with urlopen(f"{console}find?text={text}", timeout=30) as response:
+        found: list[dict[str, Any]] = json.load(response)
+    return found
+
+
+def post(url: str, body: dict[str, Any]) -> Any:
+    origin = "/".join(url.split("/")[:3])
+    request = Request(url, json.dumps(body).encode(), {"Origin": origin})
+    with urlopen(request, timeout=30) as response:
+        return json.load(response)
+
+
 class TestRun:
     @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
     def test_the_application_runs_until_it_is_interrupted(
@@ -423,6 +436,39 @@ class TestRun:
             assert process.returncode == 0
             (request,) = [each for each in records if each["kind"] == "request"]
             assert request["detail"]["status"] == 400
+
+    @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+    def test_the_console_shows_what_a_client_outside_does(
+        self, greenhouse: Path, end: signal.Signals
+    ) -> None:
+        with running(greenhouse, "--console", "--json") as (process, said):
+            served = json.loads(said)
+            (api,) = served["apis"].values()
+            with urlopen(f"{served['console']}map", timeout=30) as response:
+                nodes = json.load(response)["about"]["map"]["nodes"]
+            assert {"Greenhouse/Cool", "Greenhouse/Alarms"} <= {node["path"] for node in nodes}
+            headers = {"content-type": "application/json"}
+            body = b'{"id": "r1", "celsius": 31}'
+            with urlopen(Request(f"{api}/readings", body, headers), timeout=30) as response:
+                assert response.status == 201
+            deadline = time.monotonic() + 30
+            while not (found := find(served["console"], "r1")):
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+            assert found[0]["events"] >= 1
+            process.send_signal(end)
+            process.communicate(timeout=30)
+            assert process.returncode == 0
+            with pytest.raises(URLError, match="refused"):
+                urlopen(served["console"], timeout=30)
+
+    def test_the_console_answers_while_the_application_waits(self, template: Cloud) -> None:
+        template.queue("Queue")
+        with running(template.write(), "--console", "--json") as (_, said):
+            console = json.loads(said)["console"]
+            for command in ({"do": "pace", "speed": 20}, {"do": "alarms"}, {"do": "pause"}):
+                assert "error" not in post(f"{console}command", command)
+            assert post(f"{console}command", {"do": "continue"}) == {"value": None}
 
     def test_a_token_opens_a_route_with_an_authorizer(self, template: Cloud) -> None:
         api(template)

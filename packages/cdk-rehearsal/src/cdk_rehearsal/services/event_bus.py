@@ -54,6 +54,8 @@ class _Delivery:
     text: str
     started: float
     attempts: int = 0
+    queued: str | None = None
+    """The id of its message in the target, a queue."""
 
 
 class EventBus:
@@ -325,7 +327,8 @@ class EventBus:
         except (PatternError, PayloadTooLarge) as error:
             self._failed(delivery, DeliveryFailed("INVALID_PARAMETER", str(error)))
         else:
-            self._report(delivery, "delivered")
+            queued = {"queued": delivery.queued} if delivery.queued else {}
+            self._report(delivery, "delivered", **queued)
 
     def _failed(self, delivery: _Delivery, failure: DeliveryFailed) -> None:
         policy = delivery.target.get("RetryPolicy", {})
@@ -442,7 +445,7 @@ class EventBus:
         queue = self._queues.by_arn(arn)
         self._check(delivery, "sqs:SendMessage", arn)
         group = delivery.target.get("SqsParameters", {}).get("MessageGroupId")
-        queue.send(text, group=group)
+        delivery.queued = queue.send(text, group=group)
 
     def _check(self, delivery: _Delivery, action: str, resource: str) -> None:
         """Fails unless the target's role, or without one the target's policy, permits an action.

@@ -154,14 +154,14 @@ class QueueMapping:
             if message.id not in failed and not self._stays(message):
                 self._queue.delete(message)
         outcome = "failed" if len(failed) == len(messages) else "partial" if failed else "delivered"
-        self._report(outcome, identifiers, failed)
+        self._report(outcome, identifiers, failed, request_id=result.request_id)
 
     def _stays(self, message: Message) -> bool:
         """Whether a fault keeps a message from being deleted, though it was handled."""
         faults = self._core.faults
         return faults.strike("delete", self._queue.path, self._function.path) is not None
 
-    def _report(self, outcome: str, messages: list[str], failed: list[str]) -> None:
+    def _report(self, outcome: str, messages: list[str], failed: list[str], **detail: str) -> None:
         self._core.meter.add(
             "delivery",
             self._queue.path,
@@ -169,4 +169,5 @@ class QueueMapping:
             outcome=outcome,
             messages=messages,
             failed=failed,
+            **detail,
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
@@ -54,6 +54,12 @@ class Queue:
     def depth(self) -> int:
         """The number of messages, visible or not."""
         return len(self.model._messages)
+
+    @property
+    def oldest(self) -> float | None:
+        """The virtual time at which the oldest message was sent, or None if the queue is empty."""
+        sent = [message.sent_timestamp for message in self.model._messages]
+        return min(sent) / 1000 if sent else None
 
     def admits(self, service: str, source_arn: str) -> bool:
         """Whether the queue's policy lets a service send on behalf of ``source_arn``.
@@ -121,20 +127,36 @@ class Queue:
                     for name, attribute in message.message_attributes.items()
                 },
                 "receive_count": message.approximate_receive_count,
+                "sent": message.sent_timestamp / 1000,
+                "source": self._core.path_of(getattr(message, "dead_letter_source", "")),
             }
             for message in self.model._messages
         ]
 
-    def redrive(self, destination_of: Callable[[str | None], Queue | None]) -> int:
+    def discard(self, message_id: str) -> dict[str, Any]:
+        """Deletes a message and returns it, as `peek` does. Raises RehearsalError without one."""
+        for message, shown in zip(list(self.model._messages), self.peek(), strict=True):
+            if message.id == message_id:
+                self.delete(message)
+                return shown
+        raise RehearsalError(f"{self.path} has no message {message_id}: it may have been redriven")
+
+    def redrive(
+        self,
+        destination_of: Callable[[str | None], Queue | None],
+        only: Collection[str] | None = None,
+    ) -> int:
         """Moves the messages of this dead-letter queue, and returns how many.
 
-        ``destination_of`` returns the target of a message, given the ARN of the queue that it
-        came from, which is None if a service has sent it here directly; without a target it
-        stays.
+        With ``only``, moves those with these ids. ``destination_of`` returns the target of a
+        message, given the ARN of the queue that it came from, which is None if a service has sent
+        it here directly; without a target it stays.
         """
         model = self.model
         count = 0
         for message in list(model._messages):
+            if only is not None and message.id not in only:
+                continue
             target = destination_of(getattr(message, "dead_letter_source", None))
             if target is None:
                 continue
@@ -351,14 +373,16 @@ class Queues:
         hint = f"; there are {', '.join(near[:5])}" if near else ""
         raise RehearsalError(f"no queue at {path}{hint}")
 
-    def redrive(self, path: str, destination: str | None = None) -> int:
+    def redrive(
+        self, path: str, destination: str | None = None, only: Collection[str] | None = None
+    ) -> int:
         """Moves a dead-letter queue's messages back to their sources, or to ``destination``.
 
         Returns how many. See ``Queue.redrive``.
         """
         target = self.by_path(destination) if destination else None
         return self.by_path(path).redrive(
-            lambda source: target or (self.by_arn(source) if source else None)
+            lambda source: target or (self.by_arn(source) if source else None), only
         )
 
 

@@ -321,14 +321,14 @@ class Topics:
                 )
             notification = delivery.notification
             if queue.name.endswith(".fifo"):
-                queue.send(
+                delivery.detail["queued"] = queue.send(
                     delivery.body,
                     delivery.attributes,
                     group=notification.group,
                     deduplication=notification.deduplication_id,
                 )
             else:
-                queue.send(delivery.body, delivery.attributes)
+                delivery.detail["queued"] = queue.send(delivery.body, delivery.attributes)
         elif subscription.protocol == "lambda":
             function = self._lambdas.functions.get(subscription.endpoint)
             if function is None:

@@ -116,6 +116,14 @@ class Scheduler:
         """Whether no work is due; what only repeats or waits for work does not count."""
         return not self._agenda.work
 
+    def next_time(self) -> float | None:
+        """Returns the virtual time at which something is due next, or None if nothing is."""
+        return self._agenda.next_time()
+
+    def hurry(self) -> None:
+        """Lets virtual time pass at once from now on, even if it kept the pace of real time."""
+        self._pacer.is_real = False
+
     def run_until_idle(self, limit_s: float = 86_400.0) -> None:
         """Runs until no work is due; RehearsalError if some is left after ``limit_s`` seconds."""
         limit = self.now() + limit_s

@@ -1,0 +1,176 @@
+// What is known about a node: figures, faults that can be injected, recent traffic, log, alarms.
+import { useEffect, useState } from "preact/hooks";
+import { Icon } from "./map.jsx";
+import { FAILED } from "./recording.js";
+import { ask, command } from "./server.js";
+import { durationText, numberText, store, timeText, to, useStore } from "./store.js";
+
+const RECENT = 12;
+
+export function Panel({ place, close }) {
+  const { about, head, recording, status } = useStore();
+  const node = recording.nodes[place];
+  const links = about.map.links.filter((link) => link.source === place || link.target === place);
+  const alarms = [...new Set(links.flatMap((link) => link.alarms))];
+  useEffect(() => {
+    const escape = (event) => event.key === "Escape" && close();
+    addEventListener("keydown", escape);
+    return () => removeEventListener("keydown", escape);
+  }, []);
+  const isQueue = node.kind === "queue";
+  const depth = head.depth[place];
+  return (
+    <aside class="panel" aria-label={`About ${node.path}`}>
+      <div class="head">
+        <Icon kind={node.dead ? "dead" : node.kind} />
+        <div>
+          <h2>{node.name}</h2>
+          <small>{node.dead ? "dead-letter queue" : node.kind} · {node.path}</small>
+        </div>
+        <button type="button" class="quiet" aria-label="Close" onClick={close}>✕</button>
+      </div>
+      <dl class="facts">
+        <Fact name={isQueue ? "received" : "count"} value={numberText(head.count[place])} />
+        <Fact name="failed" value={numberText(head.failed[place])} />
+        {isQueue && <Fact name="messages now" value={numberText(depth)} />}
+        {isQueue && depth > 0 && (
+          <Fact name="oldest waits for" value={durationText(head.time - head.age[place])} />
+        )}
+      </dl>
+      {node.dead && <p><a class="button" href={to("letters", node.path)}>Look at the messages</a></p>}
+      {links.some((link) => link.site) && (
+        <section>
+          <h3>Edges</h3>
+          <ul class="plain">
+            {links.filter((link) => link.site).map((link) => (
+              <li key={link.site.join()}>
+                <b>{link.kind}</b> {recording.nodes[link.source].name} → {recording.nodes[link.target].name}
+                <small>{link.retries ? `retries: ${link.retries}` : "no limit of retries"}
+                  {link.parking && `; parks in ${link.parking}`}</small>
+              </li>
+            ))}
+          </ul>
+        </section>
+      )}
+      <Break key={node.path} path={node.path} faults={status.faults} />
+      <Recent place={place} />
+      {alarms.length > 0 && (
+        <section>
+          <h3>Alarms</h3>
+          <ul class="plain">
+            {alarms.map((path) => (
+              <li key={path}>
+                {[...head.ringing.keys()].some((each) => recording.nodes[each].path === path) ? "✕ in alarm: " : ""}
+                <a href={to("alarms", path)}>{path}</a>
+              </li>
+            ))}
+          </ul>
+        </section>
+      )}
+      {node.kind === "function" && <Logs key={node.path} path={node.path} />}
+    </aside>
+  );
+}
+
+function Fact({ name, value }) {
+  return <div><dt>{name}</dt><dd>{value}</dd></div>;
+}
+
+const siteText = (site) => `${site.kind} ${site.source} → ${site.target || "outside"} ${site.operation}`;
+
+function Break({ path, faults }) {
+  const [sites, setSites] = useState();
+  const [chosen, choose] = useState(0);
+  const [forever, setForever] = useState(true);
+  const load = async () => setSites(await store.run("sites", { path }));
+  const here = faults.filter((fault) => fault.source === path || fault.target === path);
+  const site = sites?.[chosen];
+  const inject = (name) => {
+    const { kind, source, target, operation } = site;
+    store.run("inject", { fault: name, kind, source, target, operation, forever });
+  };
+  return (
+    <section>
+      <h3>Break it</h3>
+      {here.map((fault) => (
+        <p class="active" key={fault.number}>
+          ⚡ {fault.name} at {siteText(fault)}{" "}
+          <button type="button" onClick={() => store.run("heal", { number: fault.number }, `${fault.name} is healed`)}>
+            Heal
+          </button>
+        </p>
+      ))}
+      {!sites && <button type="button" onClick={load}>Show faults</button>}
+      {sites?.length === 0 && <p class="none">No fault can act here yet: nothing has passed.</p>}
+      {site && (
+        <>
+          <label>Site
+            <select value={chosen} onChange={(event) => choose(Number(event.target.value))}>
+              {sites.map((each, number) => <option key={siteText(each)} value={number}>{siteText(each)}</option>)}
+            </select>
+          </label>
+          <label class="check">
+            <input type="checkbox" checked={forever} onChange={(event) => setForever(event.target.checked)} />
+            until it is healed
+          </label>
+          <div class="faults">
+            {site.faults.map((name) => (
+              <button type="button" key={name} title={saysOf(name)} onClick={() => inject(name)}>
+                <b>{name}</b><small>{saysOf(name)}</small>
+              </button>
+            ))}
+          </div>
+        </>
+      )}
+    </section>
+  );
+}
+
+const saysOf = (name) => store.about.faults.find((fault) => fault.name === name)?.says ?? "";
+
+function Recent({ place }) {
+  const { head, recording } = useStore();
+  const [open, setOpen] = useState();
+  const rows = [...recording.about(place, head.next, RECENT)];
+  const show = async (row) => setOpen({ row: row.place, body: await ask(`row/${row.place}`) });
+  return (
+    <section>
+      <h3>Recent traffic</h3>
+      {!rows.length && <p class="none">Nothing yet.</p>}
+      <ol class="recent">
+        {rows.map((row) => (
+          <li key={row.place} class={row.outcome === FAILED ? "bad" : ""}>
+            <button type="button" onClick={() => show(row)}>
+              <time>{timeText(store.clock(row.time))}</time>
+              <span>{row.outcome === FAILED ? "✕ " : ""}{recording.typeOf(row) ?? row.kind}
+                {" "}{recording.nodes[row.source].name} → {recording.nodes[row.target].name}</span>
+            </button>
+            {open?.row === row.place && <Payload body={open.body} />}
+          </li>
+        ))}
+      </ol>
+    </section>
+  );
+}
+
+export function Payload({ body }) {
+  const event = body?.detail?.event?.detail;
+  return (
+    <>
+      {event?.id && <a href={to("trace", event.id)}>Trace</a>}
+      <pre tabindex="0">{JSON.stringify(body, null, 2)}</pre>
+    </>
+  );
+}
+
+function Logs({ path }) {
+  const [text, setText] = useState();
+  const load = () => command("logs", { path }).then(setText, (error) => store.say(error.message));
+  return (
+    <section>
+      <h3>Log</h3>
+      <button type="button" onClick={load}>{text === undefined ? "Show the last lines" : "Read again"}</button>
+      {text !== undefined && <pre tabindex="0" class="log">{text || "The function has logged nothing."}</pre>}
+    </section>
+  );
+}

@@ -1,0 +1,25 @@
+"""A live page about a rehearsal: what travels where, what fails, and what happens when it is fixed.
+
+The rehearsal and the page's server are two processes. The rehearsal sends its records over a
+socket, and carries out the page's commands between two of its steps. Names are imported when they
+are first used: the server needs none of them.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cdk_rehearsal.console.actions import Action
+    from cdk_rehearsal.console.console import Console
+    from cdk_rehearsal.console.pacing import play
+
+__all__ = ["Action", "Console", "play"]
+
+_MODULE_OF = {"Action": "actions", "Console": "console", "play": "pacing"}
+
+
+def __getattr__(name: str) -> Any:
+    """Imports a public name from its module."""
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)

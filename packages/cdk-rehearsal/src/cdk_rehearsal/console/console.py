@@ -1,0 +1,268 @@
+"""The console: sends a rehearsal's records to the page, and carries out the page's commands."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import msgspec
+
+from cdk_rehearsal.console.actions import Action
+from cdk_rehearsal.console.commands import Commands
+from cdk_rehearsal.console.layout import map_of
+from cdk_rehearsal.errors import RehearsalError
+from cdk_rehearsal.rehearsal import Rehearsal
+
+# The function of the real world, kept before the clock starts.
+_monotonic = time.monotonic
+
+_EVERY_S = 0.05
+_READY_S = 30.0
+_PAUSED_S = 0.25
+_ALARMS_S = 1.0
+"""The alarms are evaluated at most this often, in real time, as there may be hundreds."""
+_CHUNK = 1 << 18
+_ROOT = str(Path(__file__).parents[2])
+
+
+class Console:
+    """A live page about a rehearsal; to be used in a `with` statement.
+
+    Call `tick` often, between two steps of the rehearsal. It returns soon, unless the viewer has
+    paused: then it returns when the viewer continues.
+    """
+
+    def __init__(
+        self,
+        rehearsal: Rehearsal,
+        *,
+        title: str,
+        actions: Sequence[Action] = (),
+        port: int = 0,
+    ) -> None:
+        """Prepares a page with this title. `port` is that of the page; 0 takes a free one.
+
+        Raises RehearsalError if the libraries of the extra `console` are missing.
+        """
+        self.url = ""
+        """The URL of the page, with its token."""
+        self.speed = 1.0
+        """Virtual seconds in a real one, if the caller keeps a pace."""
+        self.skips_quiet = True
+        """Whether the caller should skip times in which nothing happens."""
+        self.changes = 0
+        """How often the viewer has changed the pace. The caller then begins to measure anew."""
+        self.phase = ""
+        """What the rehearsal is doing, in words."""
+        self.paused = False
+        self.viewers = 0
+        self._rehearsal = rehearsal
+        self._title = title
+        self._port = port
+        self._commands = Commands(self, rehearsal, actions)
+        self._actions = actions
+        self._link, self._far_end = socket.socketpair()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._encoder = msgspec.json.Encoder(enc_hook=str)
+        self._records = 0
+        self._ticked = 0.0
+        self._depths: dict[str, tuple[int, float]] = {}
+        self._alarms: dict[str, dict[str, Any]] = {}
+        self._evaluated = self._evaluated_at = 0.0
+        self._status = b""
+        self._unsent = bytearray()
+        self._received = bytearray()
+
+    # -- beginning and end ----------------------------------------------------------------
+
+    def __enter__(self) -> Console:
+        """Starts the server of the page, and waits until it listens."""
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "cdk_rehearsal.console.web", str(self._far_end.fileno())],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join([_ROOT, *filter(None, sys.path)])},
+            pass_fds=[self._far_end.fileno()],
+            stdin=subprocess.DEVNULL,
+            # Ctrl-C is for the rehearsal, which then ends the server.
+            start_new_session=True,
+        )
+        self._far_end.close()
+        records = self._rehearsal.meter.records
+        about = {
+            "title": self._title,
+            "start": min((each.time for each in records[:1]), default=self._rehearsal.clock.now()),
+            "map": map_of(self._rehearsal.assembly),
+            "actions": [{"name": each.name, "says": each.says} for each in self._actions],
+            "faults": self._commands.faults(),
+        }
+        self._link.sendall(b"%d\n" % self._port)
+        self._link.sendall(b"M%s\n" % self._encoder.encode(about))
+        line = self._read_line()
+        if not line:
+            self._close()
+            raise RehearsalError(
+                "the console cannot be served: install its libraries with "
+                'pip install "cdk-rehearsal[console]", and choose a free port'
+            )
+        self.url = line.decode()
+        self._link.setblocking(False)
+        self.tick(at_once=True)
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Ends the server."""
+        self._close()
+
+    def leave_to_parent(self) -> None:
+        """Cuts this process, a fork, off from the page."""
+        self._link.close()
+        self._unsent.clear()
+
+    def _close(self) -> None:
+        self._link.close()
+        if self._process is not None:
+            try:
+                self._process.wait(5)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+
+    def _read_line(self) -> bytes:
+        self._link.settimeout(_READY_S)
+        line = bytearray()
+        while not line.endswith(b"\n"):
+            part = self._link.recv(1)
+            if not part:
+                return b""
+            line += part
+        return bytes(line[:-1])
+
+    # -- between two steps ----------------------------------------------------------------
+
+    def tick(self, *, at_once: bool = False) -> None:
+        """Sends what has happened, and carries out the commands of the page."""
+        now = _monotonic()
+        if not at_once and not self.paused and now - self._ticked < _EVERY_S:
+            return
+        self._ticked = now
+        self._exchange()
+        while self.paused:
+            select.select([self._link], [], [], _PAUSED_S)
+            self._exchange()
+
+    def _exchange(self) -> None:
+        self._send_records()
+        self._send_samples()
+        self._send_status()
+        self._flush()
+        for command in self._read_commands():
+            self._answer(command)
+        self._flush()
+
+    def _send_records(self) -> None:
+        records = self._rehearsal.meter.records
+        encode = self._encoder.encode
+        for number in range(self._records, len(records)):
+            self._unsent += b"R"
+            self._unsent += encode(records[number])
+            self._unsent += b"\n"
+        self._records = len(records)
+
+    def _send_samples(self) -> None:
+        now = self._rehearsal.clock.now()
+        samples: list[tuple[float, str, str, float, float]] = []
+        for queue in self._rehearsal.queues:
+            depth = queue.depth
+            if not depth and queue.path not in self._depths:
+                continue
+            oldest = queue.oldest or 0.0
+            if self._depths.get(queue.path) != (depth, oldest):
+                self._depths[queue.path] = (depth, oldest)
+                age = round((now - oldest) * 1000) if oldest else 0
+                samples.append((now, "depth", queue.path, depth, age))
+        due = now // 60 != self._evaluated // 60 and _monotonic() - self._evaluated_at > _ALARMS_S
+        if self.viewers and due:
+            self._evaluated, self._evaluated_at = now, _monotonic()
+            samples += self._alarm_samples(now)
+        if samples:
+            self._unsent += b"S%s\n" % self._encoder.encode(samples)
+
+    def _alarm_samples(self, now: float) -> list[tuple[float, str, str, float, float]]:
+        """Evaluates the alarms of the templates, and returns those in another state."""
+        samples = []
+        for alarm in self._commands.alarms():
+            known = self._alarms.get(alarm["path"], {}).get("state")
+            ringing = alarm["state"] == "ALARM"
+            if ringing != (known == "ALARM"):
+                samples.append((now, "alarm", alarm["path"], float(ringing), 0.0))
+            self._alarms[alarm["path"]] = alarm
+        return samples
+
+    def _send_status(self) -> None:
+        status = self._encoder.encode(
+            {
+                "paused": self.paused,
+                "speed": self.speed,
+                "skips_quiet": self.skips_quiet,
+                "phase": self.phase,
+                "now": round((self._rehearsal.clock.now()) * 1000) if self.paused else 0,
+                "faults": self._commands.planned(),
+                "alarms": [each for each in self._alarms.values() if each["state"] == "ALARM"],
+                "discarded": self._commands.discarded,
+            }
+        )
+        if status != self._status:
+            self._status = status
+            self._unsent += b"T%s\n" % status
+
+    def _flush(self) -> None:
+        """Sends as much as the server takes now, so that the rehearsal never waits for it."""
+        while self._unsent:
+            try:
+                sent = self._link.send(memoryview(self._unsent)[:_CHUNK])
+            except BlockingIOError:
+                return
+            except OSError:
+                # The server has ended. The rehearsal goes on without a page.
+                self._unsent.clear()
+                self.paused = False
+                return
+            del self._unsent[:sent]
+
+    def _read_commands(self) -> list[dict[str, Any]]:
+        while True:
+            try:
+                part = self._link.recv(_CHUNK)
+            except BlockingIOError:
+                break
+            except OSError:
+                part = b""
+            if not part:
+                self.paused = False
+                break
+            self._received += part
+        *lines, rest = self._received.split(b"\n")
+        self._received = rest
+        return [json.loads(line) for line in lines]
+
+    def _answer(self, command: dict[str, Any]) -> None:
+        answer = self._commands.carry_out(command)
+        if "id" in command:
+            # What a command has changed is on the page before its answer.
+            self._send_records()
+            self._send_samples()
+            self._send_status()
+            self._unsent += b"A%d %s\n" % (command["id"], self._encoder.encode(answer))

@@ -1,0 +1,298 @@
+"""The live page in a real browser: an order, a failure and its repair, and hostile events."""
+
+import io
+import json
+import subprocess
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console as Terminal
+
+from cdk_rehearsal import Rehearsal
+from cdk_rehearsal.console import Action, Console
+from rehearsal.cloud import Cloud, arn
+from stacks.constructs.packaging import node
+from tests.tools.catalogue.test_browser import required_browser
+from tests.tools.demo.test_files import HEADER, write
+from tools.demo.customers import shop_id_of
+from tools.demo.display import Display
+from tools.demo.evidence import ORDERS
+from tools.demo.orders_file import CustomerOrder, read_orders
+from tools.demo.pace import Pace
+from tools.demo.page import serve_page
+from tools.demo.run import DemoSetup, rehearse
+from tools.demo.stock_file import plenty_for
+from tools.demo.supplier import files_of
+from tools.demo.visits import plain_visits
+from workspace.isolation import PROJECT
+
+PICTURES = PROJECT / ".build/console"
+"""The folder for screenshots of all views; without it, none are taken."""
+
+SCRIPT = "<script>document.title = 'hacked'</script><img src=x onerror=alert(1)>"
+ROWS = [f"o{number},c{number % 3},SKU-{number % 2},1,150,EUR,tok_approve" for number in range(8)]
+
+
+class Visit:
+    """A visit of the page by a browser, which goes on while the rehearsal does."""
+
+    def __init__(self, url: str, plan: str, *arguments: str) -> None:
+        executable = required_browser()
+        pictures = str(PICTURES) if PICTURES.is_dir() else ""
+        script = str(Path(__file__).with_name("page.mjs"))
+        self._process = subprocess.Popen(
+            [node(), script, executable, url, plan, pictures, *arguments],
+            cwd=PROJECT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self._output: tuple[str, str] = ("", "")
+        self._thread = threading.Thread(target=self._wait)
+        self._thread.start()
+
+    def _wait(self) -> None:
+        self._output = self._process.communicate()
+
+    def meanwhile(self, step: Callable[[], object]) -> dict[str, Any]:
+        """Does something until the visit is over, and returns what the browser has seen."""
+        while self._thread.is_alive():
+            step()
+        assert self._process.returncode == 0, self._output[1]
+        seen: dict[str, Any] = json.loads(self._output[0])
+        return seen
+
+
+def pause() -> None:
+    """Waits in real time: a rehearsal has replaced `time.sleep`."""
+    threading.Event().wait(0.01)
+
+
+def visited(console: Console, plan: str) -> dict[str, Any]:
+    def step() -> None:
+        console.tick(at_once=True)
+        pause()
+
+    return Visit(console.url, plan).meanwhile(step)
+
+
+def setup_of(orders: Sequence[CustomerOrder]) -> DemoSetup:
+    items = plenty_for(orders)
+    return DemoSetup(
+        files=[*files_of(items)],
+        catalogue=items,
+        right={item.sku: item.quantity for item in items},
+        visits=plain_visits(orders),
+    )
+
+
+def display() -> Display:
+    return Display(Terminal(file=io.StringIO()))
+
+
+@pytest.fixture
+def orders(tmp_path: Path) -> Path:
+    return write(tmp_path, HEADER, *ROWS)
+
+
+@pytest.fixture
+def seen(assembly: Path, orders: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What a browser sees of a run whose customers keep coming."""
+    required_browser()
+    wanted = read_orders(orders)
+    found: dict[str, Any] = {}
+    urls: list[str] = []
+
+    def stay(pace: Pace) -> None:
+        ids = json.dumps([shop_id_of(order) for order in wanted.items])
+        found.update(Visit(urls[0], "shop", ids).meanwhile(pace.step))
+
+    monkeypatch.setattr(Pace, "stay", stay)
+    rehearse(
+        assembly,
+        setup_of(wanted.items),
+        seed=1,
+        display=display(),
+        hurried=True,
+        page=True,
+        stay_at=0.05,
+        announce=lambda _, url: urls.append(url),
+    )
+    return found
+
+
+def test_the_books_balance_while_customers_keep_coming(
+    assembly: Path, orders: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = read_orders(orders)
+    consoles: list[Console] = []
+    results: list[dict[str, Any]] = []
+
+    def served(*arguments: Any) -> Console:
+        consoles.append(serve_page(*arguments))
+        return consoles[0]
+
+    def stay(pace: Pace) -> None:
+        for lost in ("Orders/PlaceOrder", None):
+            for _ in range(200):
+                pace.step()
+            answer = consoles[0]._commands.carry_out({"do": "act", "name": "Audit"})
+            results.append(answer["value"])
+            if lost:
+                # An item that no event explains.
+                shop = consoles[0]._rehearsal
+                client = shop.client("dynamodb")
+                table = shop.physical_id(ORDERS)
+                item = next(
+                    each
+                    for each in client.scan(TableName=table)["Items"]
+                    if each.get("kind", {}).get("S") == "order"
+                )
+                client.delete_item(
+                    TableName=table, Key={name: item[name] for name in ("pk", "sk") if name in item}
+                )
+
+    monkeypatch.setattr("tools.demo.run.serve_page", served)
+    monkeypatch.setattr(Pace, "stay", stay)
+    before = len(wanted.items)
+    done = rehearse(
+        assembly,
+        setup_of(wanted.items),
+        seed=1,
+        display=display(),
+        hurried=True,
+        page=True,
+        stay_at=2,
+    )
+
+    assert done.passes
+    assert results[0]["text"] == "The books balance: all 27 checks hold"
+    sent = next(row for row in results[0]["rows"] if row[1] == "Orders sent")
+    assert int(sent[2]) > before
+    assert not results[1]["good"]
+    assert results[1]["rows"][0][0] == "✕"
+
+
+# One test, so that the application is loaded once.
+def test_an_edge_is_broken_healed_and_redriven_on_the_page(
+    seen: dict[str, Any], subtests: pytest.Subtests
+) -> None:
+    with subtests.test("the map has all contexts"):
+        assert {"Orders", "Checkout", "Payments"} <= {name.strip() for name in seen["stacks"]}
+    with subtests.test("a fault is shown until it is healed"):
+        assert "raises-on at Checkout/RunCheckout/Function" in seen["banner"]
+    with subtests.test("the alarms of the templates fire"):
+        assert any("Checkout/RunCheckout/DeadLetters/Parked" in each for each in seen["alarms"])
+    with subtests.test("the books do not balance while messages are parked"):
+        assert seen["unbalanced"].startswith("✕ The books do not balance")
+    with subtests.test("dead letters are grouped by cause"):
+        assert any("received too often" in each for each in seen["causes"])
+    with subtests.test("a fork shows that a redrive before the repair would fail"):
+        assert "Errors: " in seen["doomed"]
+        assert "InjectedFault" in seen["doomed"]
+    with subtests.test("a fork shows that a redrive after it would succeed"):
+        assert ", 0 came back" in seen["promising"]
+    with subtests.test("the trace of a parked event has its failures"):
+        assert seen["failed"] > 0
+    with subtests.test("the books balance after the redrive"):
+        assert seen["balanced"].startswith("✓ The books balance")
+    with subtests.test("an order is followed to its end"):
+        assert {"OrderPlaced.v2", "OrderConfirmed.v2", "OrderDelivered.v1"} <= {*seen["trace"]}
+        assert json.loads(seen["step"])["target"] == "Inventory/ReserveStock"
+    with subtests.test("time stops while the viewer pauses"):
+        assert seen["stopped"]
+    with subtests.test("at the start of the recording, nothing was published"):
+        assert seen["start"] == "·"
+    with subtests.test("no view has a violation that axe finds"):
+        assert seen["violations"] == []
+    with subtests.test("no view overflows a window from 400 to 2,000 pixels"):
+        assert seen["overflowing"] == []
+    with subtests.test("there are no errors, and no requests to other hosts"):
+        assert seen["errors"] == []
+        assert seen["requests"] == []
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Cloud:
+    """A bus, a queue with a dead-letter queue, and a function that fails for some events."""
+    cloud = Cloud(tmp_path / "cdk.out")
+    cloud.bus("Bus")
+    cloud.queue("Dead")
+    cloud.queue("Orders", dead_letters="Dead", receives=1, VisibilityTimeout=30)
+    cloud.rule("Placed", {"source": [{"prefix": ""}]}, {"Arn": arn("Orders")})
+    cloud.function(
+        "Ship",
+        """
+        import json
+
+        def handler(event, context):
+            for record in event["Records"]:
+                detail = json.loads(record["body"])["detail"]
+                print(detail)
+                if detail.get("fails"):
+                    raise ValueError(detail["fails"])
+        """,
+    )
+    cloud.mapping("Mapping", arn("Orders"), "Ship", BatchSize=1)
+    return cloud
+
+
+def publish(shop: Rehearsal, **event: object) -> None:
+    detail = json.dumps(event.pop("detail"))
+    entry = {"EventBusName": shop.physical_id("Shop/Bus"), "Detail": detail, **event}
+    shop.client("events").put_events(Entries=[entry])
+
+
+def test_an_event_with_a_script_in_every_field_does_nothing(shop: Cloud) -> None:
+    fields = ("id", "correlationid", "causationid", "subject", "type", "order_id", SCRIPT)
+    detail = dict.fromkeys(fields, SCRIPT)
+    greet = Action(SCRIPT, SCRIPT, lambda: {"good": True, "text": SCRIPT})
+    again = Action("Greet", SCRIPT, lambda: {"good": False, "text": SCRIPT, **table()})
+    with Rehearsal(shop.write()) as rehearsal:
+        for fails in (None, SCRIPT):
+            publish(
+                rehearsal,
+                Source=SCRIPT,
+                DetailType=SCRIPT,
+                Resources=[SCRIPT],
+                detail={**detail, "fails": fails},
+            )
+        rehearsal.run_until_idle()
+        with Console(rehearsal, title=SCRIPT, actions=[greet, again]) as console:
+            seen = visited(console, "script")
+
+    assert SCRIPT in seen["text"]
+    assert SCRIPT in seen["letter"]
+    assert seen["title"].startswith(SCRIPT)
+    assert seen["scripts"] == 1
+    assert (seen["errors"], seen["requests"], seen["violations"]) == ([], [], [])
+
+
+def table() -> dict[str, object]:
+    return {"columns": [SCRIPT, SCRIPT + "2"], "rows": [[SCRIPT, SCRIPT]]}
+
+
+def test_nothing_is_missing_after_a_reconnect(shop: Cloud) -> None:
+    numbers = iter(range(50))
+
+    def publish_next() -> None:
+        if (number := next(numbers, None)) is not None:
+            publish(rehearsal, Source="shop", DetailType="Placed", detail={"id": f"e{number}"})
+            rehearsal.run_until_idle()
+
+    def step() -> None:
+        if console.viewers:
+            publish_next()
+        console.tick(at_once=True)
+        threading.Event().wait(0.05)
+
+    with Rehearsal(shop.write()) as rehearsal, Console(rehearsal, title="Shop") as console:
+        for _ in range(20):
+            publish_next()
+        seen = Visit(console.url, "reconnect").meanwhile(step)
+
+    assert seen["streams"] > 1
+    assert seen["after"] == "50"
