@@ -160,6 +160,10 @@ class Stream:
         assert done(rows), rows
         return rows
 
+    def rest(self) -> bytes:
+        """Returns what comes until the server ends."""
+        return self._file.read()
+
     def close(self) -> None:
         self._file.close()
         self._socket.close()
@@ -523,6 +527,19 @@ class TestPlugIn:
             port = urlsplit(console.url).port or 0
         with pytest.raises(ConnectionRefusedError):
             connected(port)
+
+    def test_an_open_page_ends_with_the_console_and_has_everything(
+        self, shop: Rehearsal, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        with Console(shop, title="Shop") as console:
+            stream = Stream(console)
+            stream.until(lambda rows: True)
+            put(shop)
+            shop.run_until_idle()
+        rest = stream.rest()
+        stream.close()
+        assert b'"rows"' in rest
+        assert capfd.readouterr().err == ""
 
     def test_a_used_port_is_an_error(self, shop: Rehearsal) -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:

@@ -123,7 +123,9 @@ class Console:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Ends the server."""
+        """Sends the last records, and ends the server."""
+        self._send_records()
+        self._flush()
         self._close()
 
     def leave_to_parent(self) -> None:

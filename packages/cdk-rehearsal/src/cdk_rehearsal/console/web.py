@@ -38,6 +38,7 @@ _BATCH_S = 0.1
 _ALIVE_S = 2.0
 _ANSWER_S = 120.0
 _LARGEST_COMMAND = 65_536
+_GRACE_S = 2
 
 HEADERS = {
     "Content-Security-Policy": "; ".join(
@@ -127,6 +128,7 @@ class Page:
         self._answers: dict[int, asyncio.Future[bytes]] = {}
         self._asked = 0
         self._viewers = 0
+        self._ended = False
         self.routes = [
             Route("/map", self._map),
             Route("/stream", self._stream),
@@ -161,6 +163,8 @@ class Page:
                 self._recording = Recording(map_, about["start"])
                 await ready()
             self._changed.set()
+        self._ended = True
+        self._changed.set()
 
     async def _map(self, _: Request) -> Response:
         return _json(b'{"about":%s,"kinds":%s}' % (self._about, msgspec.json.encode(ROWS)))
@@ -192,6 +196,8 @@ class Page:
                 await asyncio.sleep(_BATCH_S)
                 if row < len(self._recording.rows):
                     continue
+                if self._ended:
+                    return
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._changed.wait(), _ALIVE_S)
                     continue
@@ -282,7 +288,14 @@ async def serve(link: socket.socket) -> None:
     listening = socket.create_server(("127.0.0.1", int(await reader.readline())))
     port, token = listening.getsockname()[1], secrets.token_urlsafe(24)
     app = Starlette(routes=site.routes, middleware=[Middleware(Guard, port=port, token=token)])
-    server = _Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off"))
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        timeout_graceful_shutdown=_GRACE_S,
+    )
+    server = _Server(config)
     serving: list[asyncio.Task[None]] = []
 
     async def ready() -> None:
@@ -290,7 +303,7 @@ async def serve(link: socket.socket) -> None:
         writer.write(f"http://127.0.0.1:{port}/{token}/\n".encode())
 
     await site.listen(ready)
-    server.should_exit = server.force_exit = True
+    server.should_exit = True
     await asyncio.gather(*serving, return_exceptions=True)
 
 
