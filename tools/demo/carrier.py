@@ -1,7 +1,7 @@
 """The carrier: accepts parcels, and sends signed callbacks about them."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -147,13 +147,14 @@ def send_callback(
 class SimulatedCarrier:
     """Sends a callback when it picks up a parcel and when it delivers it.
 
-    It loses the first `lost` parcels. If `careless`, it sometimes repeats, reorders or forges
-    callbacks.
+    It loses the parcels of the orders in `lost`. If `careless`, it sometimes repeats, reorders or
+    forges callbacks. What it does depends on the seed and the order, and not on when the parcel
+    comes, so that runs with the same seed can be compared.
     """
 
     shop: Rehearsal
     seed: int
-    lost: int = 0
+    lost: Set[str] = frozenset()
     careless: bool = False
     forged: int = 0
     """Callbacks with a wrong signature."""
@@ -161,8 +162,7 @@ class SimulatedCarrier:
     """The forged callbacks that the shop accepted."""
 
     def __post_init__(self) -> None:
-        """Seeds the random choices, and opens the carrier."""
-        self._random = Random(self.seed)
+        """Opens the carrier."""
         self.ledger = ledger_of(self.shop)
 
     @cached_property
@@ -178,19 +178,19 @@ class SimulatedCarrier:
                 self.shop.spawn(self._carry, data["order_id"], data["tracking_id"], name="carrier")
 
     def _carry(self, order_id: str, tracking_id: str) -> None:
-        if self.lost:
-            self.lost -= 1
+        if order_id in self.lost:
             return
+        random = Random(f"{self.seed} {order_id}")
         kinds = self.ledger.way(order_id)
         parcel_id = self.ledger.parcel_id(order_id)
         if self.careless:
-            kinds = self._random.choices(
+            kinds = random.choices(
                 (kinds, kinds[::-1], [*kinds[:1], *kinds], [*kinds, *kinds[1:]]), (85, 5, 5, 5)
             )[0]
-        if self.careless and self._random.random() < 0.02:
+        if self.careless and random.random() < 0.02:
             self._forge(order_id, parcel_id, tracking_id)
         for kind in kinds:
-            self.shop.scheduler.sleep(self._random.uniform(0.5, 3.0))
+            self.shop.scheduler.sleep(random.uniform(0.5, 3.0))
             if not self.ledger.move(order_id, kind):
                 return
             # A repeated callback has the same id.

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 
 from cdk_rehearsal import Record, Rehearsal
@@ -24,7 +25,7 @@ from tools.demo.stock_file import CatalogueItem
 from tools.demo.stripe_host import stripe_of
 from tools.demo.supplier import SupplierFile, hand_in
 from tools.demo.timeline import Timelines
-from tools.demo.visits import Visit, preferences_of, start_visits
+from tools.demo.visits import Visit, place, preferences_of, start_visits
 
 ARRIVALS_PER_SECOND = 50.0
 _LONGEST_S = 2 * 86_400
@@ -115,9 +116,8 @@ def rehearse(
         with display.working("Creating the resources of the templates"):
             shop = stack.enter_context(Rehearsal(assembly, seed=seed, on_record=on_record))
         customers = Customers(shop, journal, seed=seed, on_answer=on_answer)
-        carrier = SimulatedCarrier(
-            shop, seed=seed, lost=setup.lost_parcels, careless=setup.careless_carrier
-        )
+        lost = _lost(visits, setup.lost_parcels)
+        carrier = SimulatedCarrier(shop, seed=seed, lost=lost, careless=setup.careless_carrier)
         staff, partner = Staff(shop), WebhookPartner(shop)
         listeners += [carrier.on_record, staff.on_record]
         partner.open()
@@ -156,6 +156,16 @@ def rehearse(
         elif hold:
             pace.hold()
         return run
+
+
+def _lost(visits: Sequence[Visit], number: int) -> set[str]:
+    """Returns the first orders that are only placed and paid: the carrier loses their parcels."""
+    ordinary = (
+        visit.order
+        for visit in visits
+        if visit.behaviour is place and visit.order.payment_token == "tok_approve"
+    )
+    return {shop_id_of(order) for order in islice(ordinary, number)}
 
 
 def _supply(shop: Rehearsal, files: Sequence[SupplierFile], pace: Pace, display: Display) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
+from uuid import UUID
 
 from cdk_rehearsal import HttpResponse, Record, Rehearsal
 from lambdas.inventory.price_store import AT_ONCE
@@ -28,7 +29,7 @@ def require(answer: HttpResponse, status: int) -> HttpResponse:
 
 @dataclass
 class Staff:
-    """A clerk who approves two returns, refuses the third, and so on."""
+    """A clerk who approves about two of three returns: which ones depends on the order's id."""
 
     shop: Rehearsal
     decided: dict[str, bool] = field(default_factory=dict)
@@ -50,7 +51,7 @@ class Staff:
                 break
         self.ask("POST", f"/returns/{order_id}/review")
         self.shop.scheduler.sleep(_THINKS_S)
-        approved = len(self.decided) % 3 < 2
+        approved = UUID(order_id).int % 3 < 2
         answer = self.ask("POST", f"/returns/{order_id}/decision", decision_body(approved=approved))
         if answer.status < 400:
             self.decided[order_id] = approved

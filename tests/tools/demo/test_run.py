@@ -16,6 +16,7 @@ import pytest
 from rich.console import Console
 
 from cdk_rehearsal import Rehearsal
+from tests.support.assemblies import assembly_directory
 from tests.tools.demo.printed import assert_each_line_adds_up
 from tests.tools.demo.test_files import HEADER, write
 from tools.demo import pace
@@ -45,6 +46,17 @@ ROWS = [
     "late,c1,SKU-0,1,51,EUR,tok_approve",
     "wrong,c1,SKU-0,none,51,EUR,tok_approve",
 ]
+BOOKS = (
+    "orders",
+    "statuses",
+    "parcels",
+    "returns",
+    "stock",
+    "money",
+    "sales",
+    "messages",
+    "events",
+)
 FORGERIES: Mapping[str, tuple[str, str, str]] = {
     "stock that vanished": (STOCK, "STOCK#SKU-1", "available"),
     "stock without an order": (STOCK, "STOCK#SKU-1", "reserved"),
@@ -106,6 +118,10 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def observed(assembly: Path, file: Path) -> ObservedRun:
+    return observe(assembly, file)
+
+
+def observe(assembly: Path, file: Path) -> ObservedRun:
     wanted = read_orders(file)
     screen = io.StringIO()
     display = LiveDisplay(Console(file=screen, width=WIDTH, height=HEIGHT, force_terminal=True))
@@ -169,6 +185,16 @@ def test_the_audit_of_a_plain_run_passes(observed: ObservedRun) -> None:
     assert set(report["dead_letters"].values()) == {0}
     assert report["invocations"]["Orders/PlaceOrder"] == 11
     assert report["rows"] == {"read": len(ROWS), "skipped": 1}
+
+
+def test_the_same_seed_ends_with_the_same_books_on_either_kind_of_bus(
+    observed: ObservedRun, file: Path, shared_directory: Path
+) -> None:
+    classic = observe(assembly_directory("dev", shared_directory, bus="classic"), file).report()
+    custom = observed.report()
+
+    assert classic["dead_letters"].keys() != custom["dead_letters"].keys()
+    assert {name: classic[name] for name in BOOKS} == {name: custom[name] for name in BOOKS}
 
 
 @pytest.mark.parametrize("forgery", FORGERIES)
