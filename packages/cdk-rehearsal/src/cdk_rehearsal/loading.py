@@ -24,6 +24,7 @@ from cdk_rehearsal.resources.inactive import idle
 from cdk_rehearsal.resources.registry import WITHOUT_PART, Creator, mentioned
 from cdk_rehearsal.services.http_api import unsupported
 from cdk_rehearsal.stand_ins import SSM_PARAMETER
+from cdk_rehearsal.topology.messaging import parked_by_code
 from cdk_rehearsal.topology.template_limits import exceeded
 
 _SECTIONS = {
@@ -92,6 +93,10 @@ class Loader:
         if self._problems:
             raise LoadingError(self._problems)
         self._stand_ins.check()
+        parked = parked_by_code(self._assembly)
+        for queue in self._deployment.queues:
+            if queue.path in parked:
+                self._deployment.queues.dead_letter_arns.add(queue.arn)
         return list(self._resources.values())
 
     def outputs(self, stack: Stack) -> dict[str, Any]:

@@ -109,6 +109,8 @@ def test_an_event_reaches_the_queue_of_a_subscriber_in_its_envelope(
         ("published", "outside", "Shop/Bus"),
         ("delivery", "Shop/Subscriber", "Shop/Queue"),
     ]
+    (message,) = shop.messages("Shop/Queue")
+    assert shop.meter.records[-1].detail["queued"] == message["message_id"]
 
 
 @pytest.mark.parametrize("changes", [{"Detail": "{"}, {"Source": "aws.orders"}])

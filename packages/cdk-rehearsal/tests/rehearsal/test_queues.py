@@ -134,6 +134,18 @@ def test_a_message_moves_to_the_dead_letter_queue_when_received_too_often(
     assert round(moved.time - shop.meter.of("delivery")[0].time) == 90
 
 
+@pytest.mark.parametrize(
+    ("variable", "known"), [("DEAD_LETTER_QUEUE_URL", ["Shop/Dead"]), ("QUEUE_URL", [])]
+)
+def test_a_queue_in_which_a_function_parks_messages_is_a_dead_letter_queue(
+    template: Cloud, rehearse: Rehearse, variable: str, known: list[str]
+) -> None:
+    template.queue("Dead")
+    variables = {"Variables": {variable: ref("Dead")}}
+    template.function("Count", "def handler(event, context): pass", Environment=variables)
+    assert rehearse().dead_letter_queues() == known
+
+
 def test_motos_own_receive_moves_a_message_after_as_many_receives(
     template: Cloud, rehearse: Rehearse
 ) -> None:

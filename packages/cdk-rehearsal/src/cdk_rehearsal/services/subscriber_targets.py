@@ -90,6 +90,8 @@ class Delivery:
     """LIVE, or REPLAY if it was read from the events that the bus has retained."""
     started: float
     attempts: int = 0
+    queued: str | None = None
+    """The id of its message in the target, a queue."""
 
 
 class Invoker(Protocol):
@@ -251,7 +253,7 @@ class Targets:
                 )
             attributes = self._attributes(invoker, events)
             try:
-                queue.send(text, attributes, group=group, deduplication=once)
+                delivery.queued = queue.send(text, attributes, group=group, deduplication=once)
             except RehearsalError as error:
                 raise failed("CUSTOMER_VALIDATION", str(error)) from None
 

@@ -223,7 +223,8 @@ class Subscriber:
         refused = {delivery for delivery, _ in failures}
         for delivery in batch:
             if delivery not in refused:
-                self._report(delivery, "delivered")
+                queued = {"queued": delivery.queued} if delivery.queued else {}
+                self._report(delivery, "delivered", **queued)
         together: dict[str, Failures] = {}
         for delivery, failure in failures:
             self._report(delivery, "failed", error=failure.code)

@@ -140,6 +140,7 @@ def parked_by_code(assembly: Assembly) -> set[str]:
         for name, value in variables_of(function).items()
         if _PARKS.fullmatch(name)
         for found in assembly.references(function.stack, value)
+        if found.type == "AWS::SQS::Queue"
     }
 
 
