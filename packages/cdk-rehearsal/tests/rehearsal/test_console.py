@@ -15,12 +15,13 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from cdk_rehearsal import Rehearsal, RehearsalError
+from cdk_rehearsal import Assembly, Rehearsal, RehearsalError
 from cdk_rehearsal.console import Action, Console
 from cdk_rehearsal.console.layout import map_of
 from cdk_rehearsal.console.map import ApplicationMap
 from rehearsal.cloud import Cloud, arn
 from rehearsal.conftest import Rehearse
+from rehearsal.test_custom_bus import subscriber
 
 MONOTONIC = time.monotonic
 CONNECT = socket.socket.connect
@@ -190,6 +191,17 @@ class TestMap:
         ends = [found.nodes[place].path for place in (link.source, link.target)]
         assert ends == ["Shop/Bus", "Shop/Orders"]
         assert link.site == ("Shop/Placed", "Shop/Orders")
+
+    def test_an_edge_of_a_subscriber_begins_at_its_bus(self, template: Cloud) -> None:
+        template.add("Bus", "AWS::EventsV2::EventBus", Name="bus")
+        template.queue("Orders")
+        subscriber(template, target=arn("Orders"))
+        found = map_of(Assembly(template.write()))
+
+        assert [found.nodes[place].name for place in found.shared] == ["Bus"]
+        ends = [[found.nodes[place].path for place in (x.source, x.target)] for x in found.links]
+        assert ends == [["Shop/Bus", "Shop/Orders"]]
+        assert found.aliases == {"Shop/Subscriber": "Shop/Bus"}
 
     def test_a_circle_is_one_chain(self, template: Cloud, rehearse: Rehearse) -> None:
         template.queue("A")

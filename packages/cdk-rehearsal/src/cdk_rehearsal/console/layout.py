@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from cdk_rehearsal.assembly import Assembly, Resource
 from cdk_rehearsal.console.map import ApplicationMap, MapGroup, MapLane, MapLink, MapNode
 from cdk_rehearsal.topology import calls, edges
+from cdk_rehearsal.topology.messaging import parked_by_code
 
 KINDS: Mapping[str, str] = {
     "AWS::ApiGateway::RestApi": "api",
@@ -14,6 +15,8 @@ KINDS: Mapping[str, str] = {
     "AWS::DynamoDB::Table": "table",
     "AWS::Events::EventBus": "bus",
     "AWS::Events::Rule": "rule",
+    "AWS::EventsV2::EventBus": "bus",
+    "AWS::EventsV2::Subscriber": "subscriber",
     "AWS::Kinesis::Stream": "stream",
     "AWS::Lambda::Function": "function",
     "AWS::Logs::LogGroup": "log group",
@@ -27,8 +30,9 @@ KINDS: Mapping[str, str] = {
 }
 """The kind of each type of resource that messages pass."""
 
+_BUS_OF = {"AWS::Events::Rule": "EventBusName", "AWS::EventsV2::Subscriber": "EventBusArn"}
 _SHARED = ("api", "bus")
-_ONLY_ON_EDGES = ("bucket", "log group", "rule", "schedule", "table")
+_ONLY_ON_EDGES = ("bucket", "log group", "rule", "schedule", "subscriber", "table")
 """Kinds that are of interest only if messages leave or reach them."""
 _ROLES = {"Function", "Group", "Handler", "Http", "Machine", "Queue", "Schedule", "Table", "Topic"}
 """Ids of constructs that repeat the kind of the resource."""
@@ -44,7 +48,8 @@ class _Drawing:
         self._assembly = assembly
         self._edges = edges(assembly)
         self._dead = {edge.parking for edge in self._edges if edge.parking}
-        self._aliases = dict(self._rules())
+        self._dead |= parked_by_code(assembly)
+        self._aliases = dict(self._routes())
         ends = (end for edge in self._edges for end in (edge.source, edge.target))
         on_edges = {self._node_of(end) for end in ends}
         self._resources = [
@@ -75,12 +80,13 @@ class _Drawing:
         groups = [MapGroup(stack, [*self._lanes(stack, nodes, links)]) for stack in sorted(stacks)]
         return ApplicationMap(nodes, links, shared, groups, self._aliases)
 
-    def _rules(self) -> Iterator[tuple[str, str]]:
-        """Yields the rules of the buses in the templates, each with its bus."""
-        for rule in self._assembly.all_of("AWS::Events::Rule"):
-            bus = self._assembly.find(rule.stack, rule.properties.get("EventBusName"))
-            if bus is not None and bus.type == "AWS::Events::EventBus":
-                yield rule.path, bus.path
+    def _routes(self) -> Iterator[tuple[str, str]]:
+        """Yields the rules and subscribers of the buses in the templates, each with its bus."""
+        for type_, named in _BUS_OF.items():
+            for route in self._assembly.all_of(type_):
+                bus = self._assembly.find(route.stack, route.properties.get(named))
+                if bus is not None and KINDS.get(bus.type) == "bus":
+                    yield route.path, bus.path
 
     def _node_of(self, path: str) -> str:
         return self._aliases.get(path, path)

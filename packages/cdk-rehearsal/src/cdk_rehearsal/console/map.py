@@ -54,4 +54,4 @@ class ApplicationMap(Struct, frozen=True):
     """APIs and buses, which connect stacks."""
     groups: Sequence[MapGroup]
     aliases: Mapping[str, str]
-    """The node that stands for a rule: its bus."""
+    """The node that stands for a rule or subscriber: its bus."""
