@@ -100,10 +100,13 @@ def request(
     return answered[0]
 
 
-def while_ticking(console: Console, run: Callable[[], object]) -> None:
+def while_ticking(
+    console: Console, run: Callable[[], object], step: Callable[[], object] = lambda: None
+) -> None:
     thread = threading.Thread(target=run)
     thread.start()
     while thread.is_alive():
+        step()
         console.tick(at_once=True)
         thread.join(0.01)
 
@@ -303,18 +306,25 @@ class TestTime:
     def test_the_rehearsal_waits_while_the_viewer_pauses(
         self, shop: Rehearsal, console: Console
     ) -> None:
-        put(shop)
+        def order_later() -> None:
+            shop.scheduler.sleep(3600)
+            put(shop)
+
+        shop.spawn(order_later)
         seen: list[float] = []
 
         def view() -> None:
             post(console, {"do": "pause"})
             seen.append(shop.clock.now())
-            seen.append(post(console, {"do": "step"})["value"])
+            threading.Event().wait(0.3)
             seen.append(shop.clock.now())
+            seen.append(post(console, {"do": "step"})["value"])
             post(console, {"do": "continue"})
+            threading.Event().wait(0.3)
 
-        while_ticking(console, view)
-        assert seen[1] > 0
+        while_ticking(console, view, lambda: shop.run_for(0.001))
+        assert seen[0] == seen[1] < shop.clock.now()
+        assert seen[2] > 0
         assert not console.paused
         assert console.changes == 1
 
