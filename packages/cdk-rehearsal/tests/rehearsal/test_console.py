@@ -8,14 +8,15 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
+from functools import partial
 from http.client import HTTPConnection, HTTPResponse
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
-from cdk_rehearsal import Assembly, Rehearsal, RehearsalError
+from cdk_rehearsal import Assembly, Rehearsal, RehearsalError, forked
 from cdk_rehearsal.console import Action, Console
 from cdk_rehearsal.console.layout import map_of
 from cdk_rehearsal.console.map import ApplicationMap
@@ -101,10 +102,13 @@ def request(
     return answered[0]
 
 
-def while_ticking(console: Console, run: Callable[[], object]) -> None:
+def while_ticking(
+    console: Console, run: Callable[[], object], step: Callable[[], object] = lambda: None
+) -> None:
     thread = threading.Thread(target=run)
     thread.start()
     while thread.is_alive():
+        step()
         console.tick(at_once=True)
         thread.join(0.01)
 
@@ -315,22 +319,50 @@ class TestRecording:
         assert handled
 
 
+def test_a_page_changes_nothing(shop: Rehearsal) -> None:
+    """Of two runs in forks of one state, one has a page with a viewer."""
+
+    def run(*, page: bool) -> list[str]:
+        with ExitStack() as stack:
+            console = stack.enter_context(Console(shop, title="Shop")) if page else None
+            for number in range(20):
+                put(shop, number)
+                shop.run_for(0.5)
+                if console:
+                    refused(console, "nothing")
+                    console.tick(at_once=True)
+        shop.run_until_idle()
+        return [str(record) for record in shop.meter.records]
+
+    plain, watched = forked([partial(run, page=False), partial(run, page=True)], at_once=1)
+    assert plain.error is None
+    assert watched.error is None
+    assert plain.value == watched.value
+
+
 class TestTime:
     def test_the_rehearsal_waits_while_the_viewer_pauses(
         self, shop: Rehearsal, console: Console
     ) -> None:
-        put(shop)
+        def order_later() -> None:
+            shop.scheduler.sleep(3600)
+            put(shop)
+
+        shop.spawn(order_later)
         seen: list[float] = []
 
         def view() -> None:
             post(console, {"do": "pause"})
             seen.append(shop.clock.now())
-            seen.append(post(console, {"do": "step"})["value"])
+            threading.Event().wait(0.3)
             seen.append(shop.clock.now())
+            seen.append(post(console, {"do": "step"})["value"])
             post(console, {"do": "continue"})
+            threading.Event().wait(0.3)
 
-        while_ticking(console, view)
-        assert seen[1] > 0
+        while_ticking(console, view, lambda: shop.run_for(0.001))
+        assert seen[0] == seen[1] < shop.clock.now()
+        assert seen[2] > 0
         assert not console.paused
         assert console.changes == 1
 
@@ -535,8 +567,10 @@ class TestPlugIn:
         assert command(console, "act", name="Greet")["text"] == f"hello {SCRIPT}"
 
     def test_the_server_ends_with_the_console(self, shop: Rehearsal) -> None:
+        now = shop.clock.now()
         with Console(shop, title="Shop") as console:
             port = urlsplit(console.url).port or 0
+        assert shop.clock.now() == now
         with pytest.raises(ConnectionRefusedError):
             connected(port)
 
