@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -28,6 +29,7 @@ _monotonic = time.monotonic
 _EVERY_S = 0.05
 _READY_S = 30.0
 _PAUSED_S = 0.25
+_END_S = 3.0
 _ALARMS_S = 1.0
 """The alarms are evaluated at most this often, in real time, as there may be hundreds."""
 _CHUNK = 1 << 18
@@ -134,11 +136,16 @@ class Console:
         self._unsent.clear()
 
     def _close(self) -> None:
-        self._link.close()
         if self._process is not None:
-            # It has nothing to finish. A wait with a timeout would pass virtual time.
+            # Open pages get the last records. A wait for the process with a timeout would pass
+            # virtual time.
+            with contextlib.suppress(OSError):
+                self._link.shutdown(socket.SHUT_WR)
+                while select.select([self._link], [], [], _END_S)[0] and self._link.recv(_CHUNK):
+                    pass
             self._process.kill()
             self._process.wait()
+        self._link.close()
 
     def _read_line(self) -> bytes:
         self._link.settimeout(_READY_S)
